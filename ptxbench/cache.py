@@ -154,7 +154,7 @@ def read(path: Path) -> bytes | None:
     content = entry[DIGEST_BYTES:]
     if entry[:DIGEST_BYTES] == hashlib.sha256(content).digest():
         return content
-    logger.warning("%s is damaged; it is made again.", path)
+    logger.warning("%s is damaged and is made again.", path)
     return None
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench import emulator, toolchain
+from ptxbench import architecture, emulator, toolchain
 from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.counters import EXACT
@@ -137,8 +137,8 @@ def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Exe
 
     Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
     """
-    if arch and not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
-        raise UsageError(f"Unknown architecture '{arch}'. Write it as sm_90 or sm_90a.")
+    if arch:
+        architecture.require(arch)
     language = SUFFIXES.get(path.suffix)
     if language is None:
         raise UsageError(f"{path} is neither a .ptx nor a .cu file.")
@@ -152,7 +152,7 @@ def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Exe
     if flags:
         raise UsageError(f"{path.name} is PTX, and --flag is for NVRTC. Leave it out.")
     text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
-    target = re.search(r"^\s*\.target\s+(sm_\d+[af]?)", text, re.M)
+    target = re.search(rf"^\s*\.target\s+({architecture.PATTERN})", text, re.M)
     return ExecProgram(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
 
 

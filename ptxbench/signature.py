@@ -112,14 +112,12 @@ def wanted(arg: Argument) -> str:
 def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: bool) -> str:
     """There is no such entry: which there are, and how the right one comes about."""
     if not headers:
-        return f"{source.name}: there is no kernel in it. Its pair wants '{entry}'."
+        return f"{source.name}: there is no kernel in this file. Its pair needs '{entry}'."
     names = [header.name for header in headers]
     mangled = any(re.fullmatch(rf"_Z\d+{entry}\w+", name) for name in names)
     where = f"{source.name}:{headers[0].line}" if hand_written else source.name
     hint = ' Write extern "C" before it.' if mangled else suggestion(entry, names) or " Rename it."
-    return (
-        f"{where}: there is no entry '{entry}', which is the pair's name; there is {', '.join(map(repr, names))}.{hint}"
-    )
+    return f"{where}: expected an entry '{entry}', the pair's name; found {', '.join(map(repr, names))}.{hint}"
 
 
 def line_of(source: Path, entry: str) -> int:

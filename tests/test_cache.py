@@ -51,7 +51,7 @@ def test_a_damaged_entry_is_made_again_with_a_word_about_it(folder, caplog, dama
     entry.write_bytes(damage(entry.read_bytes()))
     with caplog.at_level(logging.WARNING):
         assert cache.remember(("a",), lambda: b"made again") == b"made again"
-    assert caplog.messages == [f"{entry} is damaged; it is made again."]
+    assert caplog.messages == [f"{entry} is damaged and is made again."]
     assert cache.remember(("a",), never) == b"made again"
 
 

@@ -28,11 +28,11 @@ def test_the_entry_of_a_pair_agrees_with_it(source):
 
 MISMATCHES = [
     (".entry scale(", ".entry scael(",
-     "scale.ptx:7: there is no entry 'scale', which is the pair's name; there is 'scael'. Did you mean 'scael'?"),
+     "scale.ptx:7: expected an entry 'scale', the pair's name; found 'scael'. Did you mean 'scael'?"),
     (".entry scale(", ".entry q(",
-     "scale.ptx:7: there is no entry 'scale', which is the pair's name; there is 'q'. Rename it."),
+     "scale.ptx:7: expected an entry 'scale', the pair's name; found 'q'. Rename it."),
     (".visible .entry", ".visible .func",
-     "scale.ptx: there is no kernel in it. Its pair wants 'scale'."),
+     "scale.ptx: there is no kernel in this file. Its pair needs 'scale'."),
     (",\n    .param .u32 n\n", "\n",
      "scale.ptx:7: 'scale' has 3 parameters, its pair has 4: x, y, a, n. They must agree, in order."),
     (".param .u32 n\n", ".param .u64 n\n",
@@ -97,7 +97,7 @@ def test_compiled_cuda_c_is_told_with_the_line_of_its_kernel(tmp_path):
 
 
 def test_a_mangled_name_asks_for_extern_c(tmp_path):
-    with pytest.raises(SignatureMismatch, match=r"there is '_Z5scalePKfPffj'\. Write extern \"C\" before it\.$"):
+    with pytest.raises(SignatureMismatch, match=r"found '_Z5scalePKfPffj'\. Write extern \"C\" before it\.$"):
         check_signature(changed(PTX, ".entry scale(", ".entry _Z5scalePKfPffj("), "scale", ARGS, tmp_path / "scale.cu")
 
 

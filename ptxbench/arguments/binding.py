@@ -81,7 +81,7 @@ def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArgument
         index = find(function, argument)
         if index in places:
             raise UsageError(
-                f"'{places[index].text}' and '{argument.text}' are for one parameter of '{function.name}'."
+                f"'{places[index].text}' and '{argument.text}' both set one parameter of '{function.name}'."
             )
         places[index] = argument
     placed = set(map(id, places.values()))
@@ -94,7 +94,7 @@ def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArgument
         bound.append(BoundArguments(index, name, param, argument))
     labels = [each.name for each in bound]
     if twice := next((name for name in labels if labels.count(name) > 1), None):
-        raise UsageError(f"Two arguments are called '{twice}'.")
+        raise UsageError(f"duplicate argument name '{twice}'.")
     for each in bound:
         check(each)
     return tuple(bound)

@@ -65,7 +65,7 @@ def element_type(name: str, text: str) -> ElementType:
         raise UsageError(f"'{text}' has no type before '='. Write u32, f32 and so on.")
     known = ", ".join(TYPES)
     raise UsageError(
-        f"'{text}': there is no type '{quoted(name)}'.{suggestion(name, tuple(TYPES)) or f' Types are {known}.'}"
+        f"'{text}': unknown type '{quoted(name)}'.{suggestion(name, tuple(TYPES)) or f' Types are {known}.'}"
     )
 
 
@@ -81,7 +81,7 @@ def number(given: str, type: ElementType, text: str) -> int | float:
             kind = "whole number, and what has a shape is an array"
         if re.fullmatch(r"[-+]?\d{4000,}", given):  # Python reads no decimal number of more digits than that
             raise UsageError(out_of_range(type, text)) from None
-        raise UsageError(f"'{text}': '{quoted(given)}' is no {kind}.{array_hint(given, type)}") from None
+        raise UsageError(f"'{text}': '{quoted(given)}' is not a {kind}.{array_hint(given, type)}") from None
     limits = np.iinfo(type.dtype)
     if not limits.min <= value <= limits.max:
         raise UsageError(out_of_range(type, text))
@@ -90,7 +90,7 @@ def number(given: str, type: ElementType, text: str) -> int | float:
 
 def out_of_range(type: ElementType, text: str) -> str:
     limits = np.iinfo(type.dtype)
-    return f"'{text}': a {type.name} lies in {limits.min} to {limits.max}."
+    return f"'{text}': expected a {type.name} from {limits.min} to {limits.max}."
 
 
 def array_hint(given: str, type: ElementType) -> str:

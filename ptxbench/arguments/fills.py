@@ -26,12 +26,12 @@ def read_shape(given: str, text: str) -> tuple[int, ...]:
     parts = [part.strip().replace("_", "") for part in given.split(",")]
     if not all(re.fullmatch(r"0*[1-9][0-9]*", part) for part in parts):
         raise UsageError(
-            f"'{text}': '{quoted(given)}' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."
+            f"'{text}': '{quoted(given)}' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."
         )
     if len(parts) > MOST_DIMENSIONS:
         raise UsageError(f"'{text}' has {len(parts)} dimensions; an array may have {MOST_DIMENSIONS}.")
     if any(len(part) > LONGEST_EXTENT for part in parts):
-        raise UsageError(f"'{text}': no array has so many elements.")
+        raise UsageError(f"'{text}': too many elements.")
     return tuple(map(int, parts))
 
 
@@ -50,7 +50,7 @@ def check_fill(given: str, type: ElementType, text: str) -> None:
     elif re.match(r"[-+.\d]|inf|nan", given):
         number(given, type, text)
     else:
-        raise UsageError(f"'{text}': '{quoted(given)}' fills no array. Write {FILLS}.")
+        raise UsageError(f"'{text}': '{quoted(given)}' is not a fill. Write {FILLS}.")
 
 
 def limits(match: re.Match[str], type: ElementType, text: str) -> tuple[int | float, int | float]:
@@ -61,7 +61,7 @@ def limits(match: re.Match[str], type: ElementType, text: str) -> tuple[int | fl
         return int(np.iinfo(type.dtype).min), int(np.iinfo(type.dtype).max)
     low, high = (number(match[end].strip(), type, text) for end in ("low", "high"))
     if not low < high or not math.isfinite(high - low):
-        raise UsageError(f"'{text}': random numbers need two ends, the lower first.")
+        raise UsageError(f"'{text}': expected random(LOW,HIGH), with LOW below HIGH.")
     return low, high
 
 
@@ -94,11 +94,11 @@ def load(path: Path, text: str) -> NDArray[Any]:
     except OSError as error:
         raise UsageError(f"'{text}': cannot read {path}: {error.strerror or error}.") from None
     except (ValueError, EOFError) as error:
-        raise UsageError(f"'{text}': {path} is no array that NumPy saved: {str(error).rstrip('.')}.") from None
+        raise UsageError(f"'{text}': {path} is not an array that NumPy saved: {str(error).rstrip('.')}.") from None
     except MemoryError:
-        raise UsageError(f"'{text}': this machine has no memory for {path}.") from None
+        raise UsageError(f"'{text}': not enough memory for {path}.") from None
     if not isinstance(loaded, np.ndarray):
-        raise UsageError(f"'{text}': {path} holds several arrays. Save the one that is meant with numpy.save.")
+        raise UsageError(f"'{text}': {path} holds several arrays. Save one of them with numpy.save.")
     if loaded.size == 0:
         raise UsageError(f"'{text}': {path} holds {described(loaded)}, which has no element.")
     return np.array(loaded, dtype=loaded.dtype.newbyteorder("="), order="C", ndmin=1)

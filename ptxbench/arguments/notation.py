@@ -81,7 +81,7 @@ class Argument:
         try:
             return fill(self.fill, self.type, self.shape, np.random.default_rng(seed), quoted(self.text))
         except MemoryError:
-            raise UsageError(f"'{quoted(self.text)}': this machine has no memory for so many elements.") from None
+            raise UsageError(f"'{quoted(self.text)}': not enough memory for this many elements.") from None
 
     def from_file(self) -> NDArray[Any]:
         array = load(Path(self.fill), quoted(self.text))
@@ -158,10 +158,10 @@ def parse(text: str, depth: int = 0) -> Parsed:
         return Argument(text, name, None, None, rest)
     type_and_shape, equals, value = rest.partition("=")
     if not equals:
-        raise UsageError(f"'{label}' is no argument. Write it as {NOTATION}.{hint(rest)}")
+        raise UsageError(f"'{label}' is not an argument. Write it as {NOTATION}.{hint(rest)}")
     match = re.fullmatch(r"(\w*)(?:\[(.*)\])?", type_and_shape)
     if match is None:
-        raise UsageError(f"'{label}': '{quoted(type_and_shape)}' is no type. Write u32, or for an array f32[1024].")
+        raise UsageError(f"'{label}': '{quoted(type_and_shape)}' is not a type. Write u32, or for an array f32[1024].")
     element = element_type(match[1], label)
     if match[2] is None:
         number(value, element, label)
@@ -196,16 +196,16 @@ def hint(text: str) -> str:
 def parse_structure(text: str, name: str | None, rest: str, depth: int) -> Structure:
     label = quoted(text)
     if depth == MOST_NESTED:
-        raise UsageError(f"'{label}': structures may be nested {MOST_NESTED} deep.")
+        raise UsageError(f"'{label}': structures may be nested at most {MOST_NESTED} deep.")
     by_address = rest.startswith("&")
     members = tuple(
         parse(member, depth + 1) for member in split_members(rest.removeprefix("&").removeprefix("{"), label)
     )
     names = [member.name for member in members if member.name]
     if number := next((each for each in names if each.isdigit()), None):
-        raise UsageError(f"'{label}': members are in order, and '{number}:' names none. Leave it out.")
+        raise UsageError(f"'{label}': members are given in order; '{number}:' is not a name. Leave it out.")
     if twice := next((each for each in names if names.count(each) > 1), None):
-        raise UsageError(f"'{label}': two members are called '{twice}'.")
+        raise UsageError(f"'{label}': duplicate member name '{twice}'.")
     return Structure(text, name, members, by_address)
 
 

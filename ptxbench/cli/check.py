@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench import architecture
 from ptxbench.cli._bugs import Audited
 from ptxbench.cli._device import backend_option, open_backend
 from ptxbench.cli._kernels import kernels_option
@@ -201,7 +202,6 @@ def prepare(
     thorough: bool,
 ) -> tuple[CheckTask, Timing | None]:
     """What to do with every file. Raises UsageError and what the pair raises, before anything is judged."""
-    import re
 
     from ptxbench.check.contained import CheckTask, ProcessLimits
     from ptxbench.check.launching import FUEL
@@ -212,8 +212,8 @@ def prepare(
     from ptxbench.toolchain import versions
     from ptxbench.toolchain.nvrtc import names_file
 
-    if arch and not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
-        raise UsageError(f"Unknown architecture '{arch}'. Write it as sm_90 or sm_90a.")
+    if arch:
+        architecture.require(arch)
     names = choose_pairs(kernels, [pair])
     if len(names) != 1:
         raise UsageError(f"'{pair}' names {len(names)} pairs: {', '.join(names)}. Name one with --pair.")

@@ -10,10 +10,12 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from ptxbench import architecture
 from ptxbench.errors import PairError
 
 TARGET = re.compile(rb"^\s*\.target\s+(\w+)", re.MULTILINE)
 NAMED = re.compile(r"(?P<base>.+)\.(?P<target>sm_\d+[a-z]?)")
+"""Takes any letter, so that a wrong one is reported."""
 
 
 def target(path: Path) -> str | None:
@@ -42,7 +44,7 @@ def split(stem: str) -> tuple[str, str]:
 
 def order(target: str) -> tuple[int, str]:
     """What to sort targets by: sm_90a before sm_100f."""
-    return int(re.sub(r"\D", "", target)), target
+    return architecture.number(target), target
 
 
 def require_right(path: Path, named: str) -> None:
@@ -70,9 +72,9 @@ def best(targets: Collection[str], arch: str) -> str | None:
     """
     if arch in targets:
         return arch
-    if not re.fullmatch(r"sm_\d+[af]", arch):  # a plain target, or what the toolchain will say is none
+    asked = architecture.parse(arch)
+    if asked is None or not asked.suffix:  # the toolchain reports a name that is not an architecture
         return None
-    number, _ = order(arch)
-    families = {int(each[3:-1]): each for each in targets if each[-1] == "f"}
-    fitting = [each for each in families if each // 10 == number // 10 and each <= number]
+    families = {architecture.number(target): target for target in targets if target.endswith("f")}
+    fitting = [number for number in families if number // 10 == asked.number // 10 and number <= asked.number]
     return families[max(fitting)] if fitting else None

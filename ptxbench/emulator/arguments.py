@@ -25,7 +25,7 @@ def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     given = tuple(value) if isinstance(value, list | tuple | np.ndarray) else (value,)
     whole = all(isinstance(each, int | np.integer) and each >= 1 for each in given)
     if not whole or not 1 <= len(given) <= 3:
-        raise LaunchError(f"{name} is {value}; it must be one to three whole numbers of at least 1.")
+        raise LaunchError(f"{name} is {value}; expected one to three whole numbers of at least 1.")
     x, y, z = (*map(int, given), 1, 1)[:3]
     return x, y, z
 
@@ -40,16 +40,18 @@ def check_launch(
     """Limits of every GPU, and what the entry's directives ask for. (PTX ISA, "Performance-Tuning Directives".)"""
     threads = block[0] * block[1] * block[2]
     if threads > MAX_THREADS:
-        raise LaunchError(f"A block of {threads} threads; the most is {MAX_THREADS}.")
+        raise LaunchError(f"The block has {threads} threads; the maximum is {MAX_THREADS}.")
     if any(each > most for each, most in zip(grid, MAX_GRID, strict=True)):
-        raise LaunchError(f"A grid of {grid}; the most is {MAX_GRID}.")
+        raise LaunchError(f"The grid is {grid}; the maximum is {MAX_GRID}.")
     required = function.directives.get(".reqntid")
     if required and block != (*required, 1, 1)[:3]:
         raise LaunchError(f"'{function.name}' needs blocks of {required} (.reqntid); this one is {block}.")
     most = function.directives.get(".maxntid")
     if most and threads > math.prod(most):
         limit = math.prod(most)
-        raise LaunchError(f"'{function.name}' takes blocks of {limit} threads at most (.maxntid); this has {threads}.")
+        raise LaunchError(
+            f"'{function.name}' allows at most {limit} threads in a block (.maxntid); this one has {threads}."
+        )
     ctas = math.prod(function.directives.get(".reqnctapercluster", ()))
     if ctas != 1:
         raise UnsupportedInstruction(
@@ -61,7 +63,7 @@ def check_launch(
     shared = lay_out_shared(module, function)[1] + dynamic_shared_bytes
     if shared > MAX_SHARED_BYTES:
         raise LaunchError(
-            f"'{function.name}' asks for {shared} bytes of shared memory; the most is {MAX_SHARED_BYTES}."
+            f"'{function.name}' asks for {shared} bytes of shared memory; the maximum is {MAX_SHARED_BYTES}."
         )
 
 
@@ -99,7 +101,7 @@ def check_array(name: str, array: NDArray[Any]) -> None:
 
 def check_byte_order(name: str, dtype: np.dtype[Any]) -> None:
     if not without_objects(dtype).isnative:
-        raise LaunchError(f"'{name}' is {dtype}, whose bytes are in the order of another machine.")
+        raise LaunchError(f"'{name}' is {dtype}, which is not in this machine's byte order.")
 
 
 def check_scalar(param: Variable, arg: np.generic[Any]) -> None:

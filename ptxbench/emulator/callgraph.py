@@ -31,7 +31,7 @@ from ptxbench.errors import PtxSyntaxError, UnsupportedInstruction
 HOST_FUNCTIONS = ("vprintf", "__assertfail", "malloc", "free")
 """Functions that the emulator provides; a call of one becomes the instruction `call.NAME`."""
 ALLOCATING = ("alloca", "stacksave", "stackrestore")
-NO_BODY = "has no body in this file; the emulator links none"
+NO_BODY = "has no body in this file, and the emulator links no other files"
 MOST_INLINED = 20_000
 """Instructions that a kernel may have with every call inlined; beyond, all its functions are called."""
 MOST_NESTED = 100

@@ -72,7 +72,7 @@ class Console:
                 results[lane] = self.allocate(a)
             elif kind == RELEASE:
                 if a and not self.heap.release(a):
-                    self.fail(site, lane, f"free of {a:#x}, which is not a block that malloc gave and nobody has freed")
+                    self.fail(site, lane, f"free of {a:#x}, which is not a live block from malloc")
                     return
             else:
                 text, results[lane] = self.format(lane, a, b)

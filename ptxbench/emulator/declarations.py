@@ -70,7 +70,7 @@ def read_attributes(cursor: Cursor) -> Attributes:
     if kind is None:
         raise cursor.error("a type")
     if vector * kind.bits > MOST_VECTOR_BITS or (vector > 1 and kind is PRED):
-        raise syntax_error(cursor.last_line, f"there are no vectors .v{vector} .{kind}; a vector has up to 128 bits.")
+        raise syntax_error(cursor.last_line, f"unknown vector type .v{vector} .{kind}; a vector has at most 128 bits.")
     return Attributes(align, vector, kind)
 
 
@@ -102,7 +102,7 @@ def read_variable(
     name = declared_name(cursor)
     kind = attributes.type
     if kind is PRED:
-        raise syntax_error(line, f"'{name}' is .pred, which only a register can be.")
+        raise syntax_error(line, f"'{name}' cannot be .pred; only a register can.")
     if cursor.accept("<"):
         count = size(cursor)
         cursor.expect(">")
@@ -162,7 +162,7 @@ def read_initial(
         if not (begun and cursor.next == "}"):
             length = lengths[level]
             if length is not None and counts[level] == length:
-                raise syntax_error(cursor.line, f"more initial values than elements: expected up to {length}.")
+                raise syntax_error(cursor.line, f"too many initial values: expected at most {length}.")
             start = starts[level] + counts[level] * strides[level]
             counts[level] += 1
             if level + 1 < len(lengths):

@@ -21,13 +21,13 @@ def explain(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Launc
     translation, grid, block = answer.translation, job.grid, job.block
     if fault.kind == context.DEADLOCK:
         return Deadlock(
-            f"CTA {coordinates(fault.cta, grid)} cannot go on: {describe_waiting(answer, math.prod(block))}."
+            f"CTA {coordinates(fault.cta, grid)} is deadlocked: {describe_waiting(answer, math.prod(block))}."
         )
     if fault.kind == context.OUT_OF_FUEL:
         first = next(step for step in translation.steps if step.block == fault.slot // 2)
         return FuelExhausted(
             f"line {first.line}: warp {fault.warp} of CTA {coordinates(fault.cta, grid)} ran {job.fuel:,} loop "
-            f"iterations, the last of them here. An endless loop? If not, give more fuel."
+            "iterations, the last one here. If this is not an endless loop, raise the limit (--max-loop-iterations)."
         )
     site = next(site for site in translation.sites if site.slot == fault.slot)
     step = translation.steps[site.step]

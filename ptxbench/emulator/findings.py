@@ -132,26 +132,29 @@ class Describer:
         if raw.kind in (context.OUT_OF_BOUNDS, context.MISALIGNED):
             return bad_access(raw.kind, site, raw.address, self.buffers, self.sizes, self.reserved_bytes)
         if raw.kind == kinds.UNINITIALISED:
-            return f"reads {place}, which nobody has written."
+            return f"reads {place}, which was never written."
         if raw.kind == kinds.UNINITIALISED_REGISTER:
             return f"reads '{site.kind}' before it was written."
         if raw.kind == kinds.PENDING_COPY:
             return f"reads {place}, which an asynchronous copy is still filling. Wait for it first."
         if raw.kind == kinds.DIVERGENT_BARRIER:
-            return "comes to a barrier while other lanes of its warp wait at another. All must come to the same."
+            return "reaches a barrier while other lanes of its warp wait at another one. All must reach the same one."
         if raw.kind == kinds.BARRIER_AFTER_EXIT:
-            return "waits at a barrier that threads which have exited can never reach. Let them arrive first."
+            return "waits at a barrier that exited threads can never reach. Let them arrive before they exit."
         if raw.kind == kinds.EXIT_BEFORE_BARRIER:
             return "exits while other lanes of its warp wait at a barrier. Let it arrive there first."
         if raw.kind == kinds.NOT_A_MEMBER:
-            return "is not in the member mask that it names. Leave it out by a branch, or name it."
+            return "is not in the member mask of this instruction. Branch around it, or add the lane to the mask."
         if raw.kind == kinds.OVERWRITES_COPY:
             return f"writes {place}, which an asynchronous copy is still filling. Wait for it first."
         other = self.other(raw.other, raw.where >> 1)
         if raw.kind == kinds.WRITE_UNDER_COPY:
             return f"writes {place}, which {other} is still copying. Wait for the copy first."
         if raw.kind == kinds.DISAGREEMENT:
-            return f"writes {place}, and {other} in the same instruction another value. Which one stays is undefined."
+            return (
+                f"writes {place}, and {other} writes another value in the same instruction. "
+                "Which one remains is undefined."
+            )
         verb = PAST[self.sites[slot].kind] if (slot := self.other_slot(raw.other)) in self.sites else "accessed"
         if raw.kind == kinds.SAME_VALUE:
             return f"writes the value that {place} holds already; {other} {verb} it, and nothing orders the two."

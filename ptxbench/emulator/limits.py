@@ -54,5 +54,5 @@ def require(total: int, most: int, what: str, variables: Iterable[Variable]) -> 
     largest = max(variables, key=lambda variable: variable.size_bytes)
     others = "" if largest.size_bytes == total else f", which makes {total:,} with the others"
     raise KernelTooLarge(
-        f"line {largest.line}: '{largest.name}' takes {largest.size_bytes:,} {what}{others}; the most is {most:,}."
+        f"line {largest.line}: '{largest.name}' takes {largest.size_bytes:,} {what}{others}; the maximum is {most:,}."
     )

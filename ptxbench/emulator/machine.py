@@ -117,7 +117,7 @@ class Machine:
     def all_of(self, values: tuple[Value, ...], count: int) -> tuple[Value, ...]:
         """`values`, of which there must be `count`."""
         if len(values) != count:
-            raise syntax_error(self.line, f"has {len(values)} registers where .v{count} needs {count}.")
+            raise syntax_error(self.line, f"expected {count} registers for .v{count}, found {len(values)}.")
         return values
 
     def load(self, space: str, address: Value | ParamAddress, type: Type, count: int = 1) -> tuple[Value, ...]:
@@ -164,7 +164,7 @@ class Machine:
             raise syntax_error(self.line, "a parameter's own address needs ld.param.")
         if address.offset < 0 or type.bytes * count > address.space_left:
             raise syntax_error(
-                self.line, f"reads {type.bytes * count} bytes where the parameter has {address.space_left}."
+                self.line, f"reads {type.bytes * count} bytes, but the parameter has {address.space_left}."
             )
         values = []
         for k in range(count):
@@ -545,7 +545,7 @@ class Machine:
         assert self.stack is not None
         step = 1 if align is None else align.constant
         if step is None or step.bit_count() != 1 or step > MOST_ALIGNMENT:
-            raise syntax_error(self.line, f"expected a power of 2 up to {MOST_ALIGNMENT:,} as alignment.")
+            raise syntax_error(self.line, f"expected an alignment that is a power of 2 up to {MOST_ALIGNMENT:,}.")
         return self.stack.allocate(size, step, self.active, self.mark("stack"))
 
     def stack_top(self) -> Value:

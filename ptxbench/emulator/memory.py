@@ -230,7 +230,7 @@ def inside(buffers: Sequence[Buffer], address: int, size: int) -> bool:
 def nearest(buffers: Sequence[Buffer], address: int, size: int) -> str:
     """Where `size` bytes at a global address lie: "byte 1028 of 'x', which has 1028"."""
     if not buffers:
-        return f"address {address:#x}, and there is no buffer at all"
+        return f"address {address:#x}, but there are no buffers"
 
     def distance(buffer: Buffer) -> int:
         return max(buffer.low - address, address + size - buffer.high, 0)

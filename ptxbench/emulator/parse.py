@@ -70,7 +70,7 @@ def choose(module: Module, entry: str | None) -> Function:
     names = ", ".join(module.entries) or "none"
     if entry is None:
         if len(module.entries) != 1:
-            raise LaunchError(f"Which entry? The PTX has {len(module.entries)}: {names}.")
+            raise LaunchError(f"The PTX has {len(module.entries)} entries; name one of them: {names}.")
         return next(iter(module.entries.values()))
     if entry not in module.entries:
         raise LaunchError(f"The PTX has no entry '{entry}'; it has: {names}.")
@@ -91,7 +91,7 @@ def read_parameters(cursor: Cursor, *, unnamed: bool = False) -> tuple[Variable,
         attributes = read_attributes(cursor)
         name = cursor.take() if unnamed and cursor.next == "_" else declared_name(cursor)
         if attributes.type is PRED and space == "param":
-            raise syntax_error(line, f"'{name}' is .pred, which only a register can be.")
+            raise syntax_error(line, f"'{name}' cannot be .pred; only a register can.")
         if name in {param.name for param in params} and name != "_":
             raise syntax_error(line, f"duplicate parameter '{name}'.")
         length: int | None = 1

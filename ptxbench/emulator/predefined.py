@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ptxbench import architecture
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runtime import conditions, context
-from ptxbench.emulator.tensor import number
 from ptxbench.emulator.types import LANES, PRED, U32, U64
 from ptxbench.emulator.variables import WORKSPACE_REGISTERS
 from ptxbench.errors import UnsupportedInstruction
@@ -67,17 +67,17 @@ LANE_MASKS = {
 def gpu(arch: str) -> Gpu:
     """The GPU that an architecture is taken for."""
     least = min(GPUS)
-    return GPUS[max((each for each in GPUS if each <= number(arch)), default=least)]
+    return GPUS[max((each for each in GPUS if each <= architecture.number(arch)), default=least)]
 
 
 def reserved_bytes(arch: str) -> int:
     """Bytes of a CTA's shared memory that are the driver's, below the kernel's own."""
-    return context.RESERVED_BYTES if number(arch) >= RESERVED_FROM else 0
+    return context.RESERVED_BYTES if architecture.number(arch) >= RESERVED_FROM else 0
 
 
 def shared_unit(arch: str) -> int:
     """Bytes in which shared memory is allocated: %total_smem_size is a multiple."""
-    return 128 if number(arch) >= RESERVED_FROM else 256
+    return 128 if architecture.number(arch) >= RESERVED_FROM else 256
 
 
 def is_reserved(name: str) -> bool:
@@ -119,7 +119,7 @@ def read(machine: Machine, name: str) -> Value:
     if (value := constant(machine, name, base)) is not None:
         kind = PRED if base == "is_explicit_cluster" else U64 if base in LONG else U32
         return e.constant(value, kind)
-    raise syntax_error(machine.line, f"the emulator does not know the predefined register '{name}'.")
+    raise syntax_error(machine.line, f"unknown predefined register '{name}'.")
 
 
 def constant(machine: Machine, name: str, base: str) -> int | None:
@@ -130,7 +130,7 @@ def constant(machine: Machine, name: str, base: str) -> int | None:
 
 
 def reserved_offset(machine: Machine, name: str) -> int | None:
-    if number(machine.arch) < RESERVED_FROM:
+    if architecture.number(machine.arch) < RESERVED_FROM:
         raise UnsupportedInstruction(
             f"line {machine.line}: '{name}' needs sm_{RESERVED_FROM}; this run is for {machine.arch}."
         )

@@ -214,7 +214,7 @@ class Registers:
             held = self.function.registers[operand.name]
             kind = kind or held
             if (held is PRED) != (kind is PRED):
-                raise syntax_error(line, f"'{operand.name}' is .{held} where .{kind} is wanted.")
+                raise syntax_error(line, f"'{operand.name}' is .{held}, expected .{kind}.")
             return self.fit(self.get(operand.name), kind)
         if isinstance(operand, Immediate):
             kind = kind or B32
@@ -232,7 +232,7 @@ class Registers:
             index = self.read_sum(operand.index) if isinstance(operand.index, Sum) else self.get(operand.index.name)
             offset = self.e.mul(self.fit(self.fit(index, U32), U64), self.e.constant(operand.scale, U64))
             return self.fit(self.e.add(start, offset), kind or B64)
-        raise syntax_error(line, f"{operand!r} cannot stand here.")
+        raise syntax_error(line, f"unexpected operand {operand!r}.")
 
     def read_sum(self, operand: Sum) -> Value:
         value = self.e.bits(self.get(operand.register.name))
@@ -303,7 +303,7 @@ class Registers:
             return e.constant(self.functions[name], B64)
         if symbol.name in self.bodiless:
             raise UnsupportedInstruction(f"line {line}: '{symbol.name}' {NO_BODY}.")
-        raise syntax_error(line, f"'{symbol.name}' is no variable that the emulator has an address for.")
+        raise syntax_error(line, f"'{symbol.name}' has no address in the emulator.")
 
     # ---- registers
 

@@ -67,8 +67,8 @@ def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
         if missing:
             sentences.append(f"line {line}: '{opcode}' is not supported: {missing.reason}")
         elif opcode in close:
-            sentences.append(f"line {line}: the emulator does not know '{opcode}' with these operands")
+            sentences.append(f"line {line}: '{opcode}' does not take these operands")
         else:
             hint = f"; nearest: {', '.join(close)}" if close else ""
-            sentences.append(f"line {line}: the emulator does not know '{opcode}'{hint}")
+            sentences.append(f"line {line}: unknown instruction '{opcode}'{hint}")
     return sentences

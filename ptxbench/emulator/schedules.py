@@ -30,12 +30,10 @@ def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Ima
     if obstacle := answer.translation.schedule_obstacle:
         notes.append(f"second schedule inconclusive: {obstacle}, whose results may depend on the order")
     elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:
-        notes.append(
-            f"second schedule left out: more than {MOST_RESCHEDULED:,} thread instructions; use a smaller size"
-        )
+        notes.append(f"second schedule skipped: more than {MOST_RESCHEDULED:,} thread instructions; use a smaller size")
     elif image.layout.size > MOST_COMPARED_BYTES:
         notes.append(
-            f"second schedule left out: more than {MOST_COMPARED_BYTES >> 20:,} MiB to compare; use a smaller size"
+            f"second schedule skipped: more than {MOST_COMPARED_BYTES >> 20:,} MiB to compare; use a smaller size"
         )
     return tuple(notes)
 

@@ -12,6 +12,7 @@ import functools
 import re
 from dataclasses import dataclass
 
+from ptxbench import architecture
 from ptxbench.emulator.types import LANES
 
 Place = tuple[int, int, int]
@@ -247,19 +248,19 @@ class TensorModel:
 
 
 CHECKED = "reproduces recorded hardware results"
-PUBLISHED = "follows a model that others published and held against hardware (MMA-Sim)"
+PUBLISHED = "follows a published model that was checked against hardware (MMA-Sim)"
 MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
     "f16": (
         (70, TensorModel(4, 23, CHECKED)),
-        (75, TensorModel(8, 24, "taken for that of sm_80")),
+        (75, TensorModel(8, 24, "assumed to be that of sm_80")),
         (80, TensorModel(8, 24, CHECKED)),
         (90, TensorModel(16, 25, CHECKED)),
-        (101, TensorModel(16, 25, "taken for that of sm_100")),
+        (101, TensorModel(16, 25, "assumed to be that of sm_100")),
     ),
     "bf16": (
         (80, TensorModel(8, 24, CHECKED)),
         (90, TensorModel(16, 25, CHECKED)),
-        (101, TensorModel(16, 25, "taken for that of sm_100")),
+        (101, TensorModel(16, 25, "assumed to be that of sm_100")),
     ),
     "tf32": (
         (80, TensorModel(4, 24, CHECKED)),
@@ -273,25 +274,17 @@ MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
                 16, 25, "f16 results, and f32 ones of sm_100, reproduce recorded hardware results", halves=True
             ),
         ),
-        (101, TensorModel(16, 25, "taken for that of sm_100", halves=True)),
+        (101, TensorModel(16, 25, "assumed to be that of sm_100", halves=True)),
         (120, TensorModel(32, 25, PUBLISHED)),
-        (121, TensorModel(32, 25, "taken for that of sm_120")),
+        (121, TensorModel(32, 25, "assumed to be that of sm_120")),
     ),
 }
 """By the type of A, the least architecture of each model. (Where an architecture has none of its own, the nearest.)"""
-
-
-def number(arch: str) -> int:
-    """90 of "sm_90a"."""
-    found = re.search(r"\d+", arch)
-    if found is None:
-        raise ValueError(f"'{arch}' is no architecture such as sm_90")
-    return int(found.group())
 
 
 def model(arch: str, kind: str) -> TensorModel | None:
     """How `arch` adds up products of `kind` (f16, bf16, tf32, e4m3, e5m2); None for integers and f64, which are
     exact, and where it has no such instruction."""
     rows = MODELS.get("fp8" if kind in ("e4m3", "e5m2") else kind, ())
-    found = [each for least, each in rows if least <= number(arch)]
+    found = [each for least, each in rows if least <= architecture.number(arch)]
     return found[-1] if found else None

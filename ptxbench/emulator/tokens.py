@@ -150,9 +150,9 @@ class Cursor:
 def unexpected(text: str, at: int) -> str:
     """Why no word of PTX starts at this place of the text."""
     if text.startswith("/*", at):
-        return "the comment that starts here does not end."
+        return "unterminated comment."
     if text[at] == '"':
-        return "the string that starts here does not end on its line."
+        return "unterminated string."
     if text[at] == "#":
         return "only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."
     return f"unexpected character {text[at]!r}."

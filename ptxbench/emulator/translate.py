@@ -259,7 +259,9 @@ class Translator(Calls):
         values = result if isinstance(result, tuple) else (result,)
         if isinstance(operand, Vector):
             if len(operand.parts) != len(values):
-                raise syntax_error(line, f"gives {len(values)} values for {len(operand.parts)} registers.")
+                raise syntax_error(
+                    line, f"expected {len(values)} registers for the result, found {len(operand.parts)}."
+                )
             parts: tuple[Operand, ...] = operand.parts
         elif isinstance(operand, Dual):
             parts = (operand.first, operand.second)

@@ -98,7 +98,7 @@ class Thread:
         if layout.cooperates and at_once and slots < count:
             raise LaunchError(
                 f"'{layout.name}' may wait for the whole grid (this_grid().sync()): all its {count:,} CTAs must be "
-                f"alive at once; the emulator holds {slots:,} of this size. Use a smaller grid."
+                f"resident at once; the emulator can hold {slots:,} of this size. Use a smaller grid."
             )
         ranges = len(job.buffers) + (MOST_CHECKED if layout.heap else 0)
         self.kernel, self.shares, self.count = kernel, shares, count
@@ -393,7 +393,7 @@ def serve(handle: int, requests: Any, answers: Any) -> None:
             answer = Failure(type(error).__name__, str(error))
         except (MemoryError, OSError):  # of the latter, pages that cannot be mapped
             gc.collect()  # of what was made before memory ran out
-            answer = Failure("LaunchError", "There is not enough memory for this launch. Use a smaller size.")
+            answer = Failure("LaunchError", "Not enough memory for this launch. Use a smaller size.")
         sent.dump(answer, answers)
 
 

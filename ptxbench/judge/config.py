@@ -6,7 +6,6 @@ An unknown key is an error, because a misspelt rule would gate nothing without n
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from ptxbench import architecture
 from ptxbench.documents import parse_toml, read_text, shown, toml_text
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.judge.rows import COUNTERS, Mode
@@ -28,8 +28,6 @@ VERSION = 1
 Policy = Literal["warn", "fail"]
 
 MODES: tuple[Mode, ...] = ("ratio", "time", "counters")
-
-ARCHITECTURE = re.compile(r"sm_\d+[af]?")
 
 
 @dataclass(frozen=True)
@@ -279,7 +277,7 @@ def tables(value: Any, name: str, key: str) -> list[tuple[Any, str]]:
 def pair_rules(raw: Any, where: str) -> PairRules:
     if not isinstance(raw, dict):
         raise wrong(where, "a table", raw)
-    architectures = {key: value for key, value in raw.items() if ARCHITECTURE.fullmatch(key)}
+    architectures = {key: value for key, value in raw.items() if architecture.parse(key)}
     plain = {key: value for key, value in raw.items() if key not in architectures}
     read = read_table(plain, where, {"match": text, "variant": text, **LIMITS}, ["match"], "sm_XX")
     match, variant = read.pop("match"), read.pop("variant", "*")

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ptxbench import toolchain
+from ptxbench import architecture, toolchain
 from ptxbench.discovery import SUFFIXES, Source, load
 from ptxbench.errors import CompileError, PairError, UsageError
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import ptxas
 from ptxbench.toolchain.drivers import FIRST, Driver
-from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, TargetTrial, attempt, number, suffix
+from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, TargetTrial, attempt
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,10 @@ class TargetResults:
         assert version is not None
         own = read[0].ptx_target if self.source.language == "ptx" else None
         # A GPU takes PTX that is locked to it although its plain target does not.
-        gpus = {number(each) for each in self.assembling if each in targets}
-        plain = tuple(each for each in self.trials if not suffix(each) and number(each) in gpus)
+        gpus = {architecture.number(each) for each in self.assembling if each in targets}
+        plain = tuple(
+            each for each in self.trials if not architecture.suffix(each) and architecture.number(each) in gpus
+        )
         return Jit(version, own, FIRST.get(version), plain)
 
 
@@ -127,7 +129,16 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step
                     yield Step(done, total, subject.name, source.variant, f"{target}:")
                     trials[target] = future.result()
                     done += 1
-                shares = {target: occupancy(subject, source, trial) for target, trial in trials.items()}
+                threads = subject.threads.get(source.variant)
+                shares = {
+                    target: toolchain.occupancy(
+                        target,
+                        threads=threads,
+                        registers=trial.registers,
+                        shared_bytes=(trial.shared_bytes or 0) + subject.shared_bytes,
+                    )
+                    for target, trial in trials.items()
+                }
                 reaches[source.variant] = TargetResults(source, trials, shares)
             yield Matrix(subject.name, tuple(targets), reaches)
     finally:
@@ -145,15 +156,6 @@ def tried(source: Source, target: str) -> TargetTrial:
         flags=source.flags,
         contained=source.contained,
     )
-
-
-def occupancy(subject: Subject, source: Source, trial: TargetTrial) -> float | None:
-    """Theoretical, of the subject's launch; None where the threads or the target's limits are not known."""
-    threads = subject.threads.get(source.variant)
-    if threads is None or trial.registers is None:
-        return None
-    shared = (trial.shared_bytes or 0) + subject.shared_bytes
-    return toolchain.occupancy(trial.target, threads=threads, registers=trial.registers, shared_bytes=shared)
 
 
 def pair_subject(kernels: Path, name: str) -> Subject:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ptxbench import toolchain
+from ptxbench import architecture, toolchain
 from ptxbench.discovery import SUFFIXES, LoadedPair, Source, find_pairs, load, select, shown
 from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PtxbenchError, ToolMissing
@@ -27,7 +27,6 @@ from ptxbench.result import BuildReport, Cell, Run
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.lines import Annotated, annotate
-from ptxbench.toolchain.trial import suffix
 from ptxbench.toolchain.trial import targets as known_targets
 
 
@@ -159,7 +158,7 @@ def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> t
     known = known_targets()
     if patterns:
         return select(known, patterns, "target")
-    return tuple(each for each in known if not suffix(each) or each in special)
+    return tuple(each for each in known if not architecture.suffix(each) or each in special)
 
 
 def special_targets(pairs: Iterable[Wanted], found: Iterable[LoadedPair]) -> set[str]:

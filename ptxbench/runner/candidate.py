@@ -33,7 +33,7 @@ from ptxbench.result import (
     VariantResult,
 )
 from ptxbench.runner import hotspots
-from ptxbench.toolchain import Build, occupancy
+from ptxbench.toolchain import Build, launch_occupancy
 from ptxbench.verify import Verdict, wider
 
 STATUSES: tuple[tuple[type[Exception], str], ...] = (
@@ -158,14 +158,5 @@ class VariantRun:
 
 def with_occupancy(build: Build, launch: Launch) -> BuildReport:
     """The build's report, with the theoretical occupancy of `launch` where the registers are known."""
-    report = build.report
-    if report.registers is None:
-        return report
-    x, y, z = launch.block_xyz
-    share = occupancy(
-        build.arch,
-        threads=x * y * z,
-        registers=report.registers,
-        shared_bytes=(report.shared_bytes or 0) + launch.shared_bytes,
-    )
-    return dataclasses.replace(report, occupancy=share)
+    share = launch_occupancy(build.arch, launch, build.report)
+    return build.report if share is None else dataclasses.replace(build.report, occupancy=share)

@@ -15,20 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ptxbench import cache
+from ptxbench import architecture, cache
 from ptxbench.containment import mode
-from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
+from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, nvrtc, ptxas, sass
-from ptxbench.toolchain.occupancy import occupancy, resident_ctas
+from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Source
     from ptxbench.libraries import Gemm
 
-__all__ = ["FLAGS", "Build", "assembled_text", "build", "build_source", "occupancy", "resident_ctas", "versions"]
+__all__ = [
+    "FLAGS",
+    "Build",
+    "assembled_text",
+    "build",
+    "build_source",
+    "launch_occupancy",
+    "occupancy",
+    "resident_ctas",
+    "versions",
+]
 
 FLAGS = {"nvrtc": nvrtc.FLAGS, "ptxas": ()}
 """Options of every build that can change what comes out, for the run document; -arch is the cell's."""
@@ -76,8 +86,7 @@ def build(
     the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is not there; UsageError if the tools do not
     know `arch`; PairError if the file or a flag is no good. Without ptxas or nvdisasm, the report lacks their figures.
     """
-    if not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
-        raise UsageError(f"Unknown architecture '{arch}'. Write it as sm_90 or sm_90a.")
+    architecture.require(arch)
     try:
         content = source.read_bytes()
     except OSError as error:

@@ -49,7 +49,7 @@ def read(data: bytes) -> Cubin:
     """The sections and symbols of a cubin. Raises ValueError if it is none, or cut short."""
     try:
         if data[:6] != b"\x7fELF\x02\x01":
-            raise ValueError("no 64-bit little-endian ELF file")
+            raise ValueError("not a 64-bit little-endian ELF file")
         (table,) = struct.unpack_from("<Q", data, 0x28)
         size, count, names = struct.unpack_from("<HHH", data, 0x3A)
         headers = [struct.unpack_from("<IIQQQQIIQQ", data, table + i * size) for i in range(count)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptxbench import cache, toolchain
+from ptxbench import architecture, cache, toolchain
 from ptxbench.errors import KernelError, ToolMissing
 from ptxbench.toolchain import locate, ptxas, trial
 
@@ -54,9 +54,10 @@ UNKNOWN_TARGET = "is not defined for option 'gpu-name'"
 
 def next_target(arch: str) -> str | None:
     """The oldest target of ptxas's that runs what is for `arch`, which it does not know: old ones are dropped."""
-    if trial.suffix(arch):  # such code runs on no other
+    if architecture.suffix(arch):  # such code runs on no other
         return None
-    later = (each for each in trial.targets() if not trial.suffix(each) and trial.number(each) > trial.number(arch))
+    plain = (target for target in trial.targets() if not architecture.suffix(target))
+    later = (target for target in plain if architecture.number(target) > architecture.number(arch))
     return next(later, None)
 
 

@@ -85,7 +85,7 @@ def require(name: str) -> Path:
     """The tool of that name. Raises ToolMissing if it is not there."""
     if tool := locate.program(name):
         return tool
-    raise ToolMissing(f"No {name}, which a listing of the machine code needs: {locate.INSTALL}.")
+    raise ToolMissing(f"{name}, which listings of machine code need, is not installed: {locate.INSTALL}.")
 
 
 def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:

@@ -114,5 +114,5 @@ def version(tool: Path) -> str:
         raise ToolMissing(f"{tool} does not run: {error}. Reinstall it: {INSTALL}.") from None
     found = re.search(r"\bV(\d+(?:\.\d+)+)", ran.stdout)
     if not found:
-        raise ToolMissing(f"{tool} --version tells no version (status {ran.returncode}). Reinstall it: {INSTALL}.")
+        raise ToolMissing(f"{tool} --version prints no version (status {ran.returncode}). Reinstall it: {INSTALL}.")
     return found[1]

@@ -25,8 +25,8 @@ ERRORS_QUOTED = 3
 
 NO_FLAGS = {
     r"--?(maxrregcount|ptxas-options|Xptxas)\b": "It is for ptxas, which assembles both sides with the same options; "
-    "say it in the CUDA C, as __launch_bounds__ does",
-    r"--?(gpu-architecture|arch)\b": "The architecture is the run's; name it with --arch",
+    "set it in the CUDA C, for example with __launch_bounds__",
+    r"--?(gpu-architecture|arch)\b": "The run sets the architecture; choose it with --arch",
     r"--?(dlto|dlink-time-opt|optix-ir)\b": "It makes NVRTC write no PTX",
 }
 """Options that a variant may not have, and why: NVRTC takes them and they change nothing, or too much."""
@@ -60,7 +60,7 @@ def find() -> Path:
         )
     if found := locate.nvrtc():
         return found
-    raise ToolMissing(f"No NVRTC, which compiles CUDA C: {locate.INSTALL}.")
+    raise ToolMissing(f"NVRTC, which compiles CUDA C, is not installed: {locate.INSTALL}.")
 
 
 @functools.cache
@@ -70,7 +70,7 @@ def version(path: Path) -> str:
     found = re.search(r"\bV(\d+(?:\.\d+)+)", made.ptx)
     if made.status != SUCCESS or not found:
         raise ToolMissing(
-            f"NVRTC does not compile even an empty file: {made.log.strip()} Reinstall it: {locate.INSTALL}."
+            f"NVRTC cannot compile even an empty file: {made.log.strip()} Reinstall it: {locate.INSTALL}."
         )
     return found[1]
 
@@ -105,7 +105,7 @@ def translate(
     for flag in flags:
         for pattern, why in NO_FLAGS.items():
             if re.match(pattern, flag):
-                raise PairError(f"{path.name} is to be compiled with {flag}. {why}.")
+                raise PairError(f"{path.name} cannot be compiled with {flag}. {why}.")
     folders = locate.headers()
     options = [
         f"-arch={arch.replace('sm_', 'compute_')}",
@@ -117,7 +117,7 @@ def translate(
     if contained:
         status, meaning, log, ptx = compiled(nvrtc, source, path.name, options, folders)
         if status == OUT_OF_MEMORY:  # of what its process may have
-            raise CompileError(f"{path.name}: NVRTC needs more memory for it than it may have.")
+            raise CompileError(f"{path.name}: NVRTC exceeded its memory limit.")
         for folder in folders:
             log = log.replace(f"{folder}{os.sep}", "")
         log = log.strip()
@@ -137,7 +137,7 @@ def translate(
         raise ToolMissing(f"NVRTC fails on {path.name}: {meaning}. {log}")
     lacks = NO_HEADER.search(log)
     if lacks and not folders:
-        raise ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not there: {locate.INSTALL}.")
+        raise ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not installed: {locate.INSTALL}.")
     raise CompileError(diagnosis(log, path.name, version(nvrtc), arch))
 
 

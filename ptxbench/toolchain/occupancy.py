@@ -7,8 +7,12 @@ limits of an SM are the Programming Guide's "Technical Specifications per Comput
 
 from __future__ import annotations
 
-import re
+import math
 from typing import NamedTuple
+
+from ptxbench import architecture
+from ptxbench.pair import Launch
+from ptxbench.result import BuildReport
 
 WARP_THREADS = 32
 MOST_THREADS = 1024
@@ -56,20 +60,33 @@ LIMITS = {
 }  # fmt: skip
 
 
-def occupancy(arch: str, *, threads: int, registers: int, shared_bytes: int) -> float | None:
-    """Resident warps over the most that an SM of `arch` holds; None for an architecture not in the table.
+def launch_occupancy(arch: str, launch: Launch, report: BuildReport) -> float | None:
+    """Occupancy of a launch of a build; None where it is not known."""
+    return occupancy(
+        arch,
+        threads=math.prod(launch.block_xyz),
+        registers=report.registers,
+        shared_bytes=(report.shared_bytes or 0) + launch.shared_bytes,
+    )
 
-    `threads` and `shared_bytes` (static and dynamic) are of a CTA, `registers` of a thread. 0.0: it does not fit.
+
+def occupancy(arch: str, *, threads: int | None, registers: int | None, shared_bytes: int) -> float | None:
+    """Resident warps over the most that an SM of `arch` holds.
+
+    `threads` and `shared_bytes` (static and dynamic) are of a CTA, `registers` of a thread. 0.0: it does not fit. None:
+    the threads or the registers are not known, or the architecture is not in the table.
     """
     limits = limits_of(arch)
+    if threads is None or registers is None:
+        return None
     ctas = resident_ctas(arch, threads=threads, registers=registers, shared_bytes=shared_bytes)
     return None if limits is None or ctas is None else ctas * -(-threads // WARP_THREADS) / limits.warps
 
 
 def limits_of(arch: str) -> Sm | None:
     """Of an SM of `arch`; None for an architecture not in the table."""
-    found = re.fullmatch(r"sm_(\d+)(\d)[af]?", arch)
-    return LIMITS.get((int(found[1]), int(found[2]))) if found else None
+    parsed = architecture.parse(arch)
+    return LIMITS.get(divmod(parsed.number, 10)) if parsed else None
 
 
 def resident_ctas(arch: str, *, threads: int, registers: int, shared_bytes: int) -> int | None:

@@ -85,7 +85,7 @@ def assemble(
             raise StoppedError(f"needs more than {memory_bytes >> 20:,} MiB of memory for it")
         if status != 0:
             refused = StoppedError if status < 0 else RefusedError
-            raise refused(messages or f"ended with status {status} and said nothing")
+            raise refused(messages or f"ended with status {status} without a message")
         return (Path(folder) / "kernel.cubin").read_bytes(), messages
 
 
@@ -131,7 +131,7 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
         if "aborted due to errors" not in said
     ]
     if not errors:
-        return AssembleError(f"{source.name}: {tool} makes no cubin of it for {arch}: {messages}.")
+        return AssembleError(f"{source.name}: {tool} produced no cubin of it for {arch}: {messages}.")
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
     told = "; ".join(errors[:ERRORS_QUOTED])
     return AssembleError(f"{told}{more}. {tool} refuses this for {arch}; correct it there.")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptxbench import cache, toolchain
+from ptxbench import architecture, cache, toolchain
 from ptxbench.errors import CompileError, KernelError, PairError, SignatureMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, nvrtc, ptxas
@@ -79,11 +79,15 @@ def targets() -> tuple[str, ...]:
     """
     tool = assembler()
     key = ("targets", locate.version(tool))
-    told = cache.remember(key, lambda: " ".join(sorted(set(re.findall(r"'(sm_\d+[af]?)'", help_text(tool))))).encode())
-    known = [target for target in told.decode().split() if number(target) >= OLDEST]
+
+    def listed() -> bytes:
+        return " ".join(sorted(set(re.findall(rf"'({architecture.PATTERN})'", help_text(tool))))).encode()
+
+    names = cache.remember(key, listed).decode().split()
+    known = [name for name in names if architecture.number(name) >= OLDEST]
     if not known:
-        raise ToolMissing(f"{tool} --help names no target. Reinstall it: {locate.INSTALL}.")
-    return tuple(sorted(known, key=lambda target: (number(target), SUFFIXES.index(suffix(target)))))
+        raise ToolMissing(f"{tool} --help lists no target. Reinstall it: {locate.INSTALL}.")
+    return tuple(sorted(known, key=lambda name: (architecture.number(name), SUFFIXES.index(architecture.suffix(name)))))
 
 
 def help_text(tool: Path) -> str:
@@ -100,21 +104,11 @@ def help_text(tool: Path) -> str:
         raise ToolMissing(f"{tool} does not run: {error}. Reinstall it: {locate.INSTALL}.") from None
 
 
-def number(target: str) -> int:
-    """90 of sm_90a."""
-    return int(re.sub(r"\D", "", target))
-
-
-def suffix(target: str) -> str:
-    """`a` of sm_90a; empty for a plain target."""
-    return target.lstrip("sm_0123456789")
-
-
 def assembler() -> Path:
     """ptxas. Raises ToolMissing where there is none."""
     if found := locate.program("ptxas"):
         return found
-    raise ToolMissing(f"No ptxas, which alone knows what a target takes: {locate.INSTALL}.")
+    raise ToolMissing(f"ptxas, which alone knows what a target supports, is not installed: {locate.INSTALL}.")
 
 
 def attempt(

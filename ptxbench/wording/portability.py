@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ptxbench import architecture
 from ptxbench.portability.survey import Jit, Matrix, TargetResults
-from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial, number, suffix
+from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial
 from ptxbench.units import ABSENT, column
 from ptxbench.wording.findings import listed
 
@@ -74,7 +75,7 @@ def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[CellText]]], 
     columns = [texts(reach, kind, notes) for reach in matrix.reaches.values()]
     rows: list[tuple[list[str], list[CellText]]] = []
     for target, *cells in zip(matrix.targets, *columns, strict=True):
-        if rows and number(rows[-1][0][0]) == number(target) and rows[-1][1] == cells:
+        if rows and architecture.number(rows[-1][0][0]) == architecture.number(target) and rows[-1][1] == cells:
             rows[-1][0].append(target)
         else:
             rows.append(([target], cells))
@@ -143,7 +144,7 @@ def asks(need: Requirement, reach: TargetResults) -> str:
         places = spans([target for target, trial in reach.trials.items() if has(trial, need)], list(reach.trials))
         # A plain target takes such PTX of its family, and not by a .target of its own name.
         jit = reach.jit
-        by = f" by .target {jit.target}" if places and jit and suffix(jit.target or "") == "f" else ""
+        by = f" by .target {jit.target}" if places and jit and architecture.suffix(jit.target or "") == "f" else ""
         return f"{need.instruction} needs {places or 'another target'}{by}"
     return need.message
 
@@ -155,8 +156,8 @@ def has(trial: TargetTrial, need: Requirement) -> bool:
 
 def demand(need: Requirement) -> int:
     """How much a need asks for; what no later target promises to have asks for most."""
-    required = re.match(r"sm_(\d+)", need.requires or "")
-    return int(required[1]) if required else 0 if need.requires else 1_000
+    required = architecture.find(need.requires or "")
+    return required.number if required else 0 if need.requires else 1_000
 
 
 def warnings(matrix: Matrix) -> Iterator[str]:
@@ -186,7 +187,9 @@ def jit_lines(matrix: Matrix) -> Iterator[str]:
             if jit and jit.target and set(targets) & set(reach.assembling):
                 name = variant if path == reach.source.path else path.name
                 # Where it goes follows from its target, unless the target is of a family.
-                alike.setdefault(jit if suffix(jit.target) == "f" else replace(jit, gpus=()), []).append(name)
+                alike.setdefault(jit if architecture.suffix(jit.target) == "f" else replace(jit, gpus=()), []).append(
+                    name
+                )
     for jit, variants in alike.items():
         yield f"JIT of {', '.join(variants)}: {gpu_words(jit)}, {driver_words(jit)}"
 
@@ -207,9 +210,9 @@ def driver_words(jit: Jit) -> str:
 
 def gpu_words(jit: Jit) -> str:
     assert jit.target is not None
-    if not suffix(jit.target):
+    if not architecture.suffix(jit.target):
         return f"GPUs from {jit.target} on"
-    if suffix(jit.target) == "a":
+    if architecture.suffix(jit.target) == "a":
         return f"GPUs of {jit.target[:-1]} alone, as {jit.target} says"
     return f"GPUs of {jit.target}'s family alone, {', '.join(jit.gpus) or 'of which none was tried'}"
 

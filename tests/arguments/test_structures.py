@@ -138,10 +138,10 @@ SLIPS = [
     (VIEW, ("{u32=1} x", "null", "u32=1"), "'{u32=1} x': expected the end after '}', found 'x'."),
     (VIEW, ("{}", "null", "u32=1"), "'{}': expected a member, such as u32=1024, found nothing."),
     (VIEW, ("{u32=1,}", "null", "u32=1"), "'{u32=1,}': expected a member, such as u32=1024, found nothing."),
-    (VIEW, ("{a:u64=1, a:u64=2}", "null", "u32=1"), "'{a:u64=1, a:u64=2}': two members are called 'a'."),
+    (VIEW, ("{a:u64=1, a:u64=2}", "null", "u32=1"), "'{a:u64=1, a:u64=2}': duplicate member name 'a'."),
     (VIEW, ("{1:u64=1, u64=2}", "null", "u32=1"),
-     "'{1:u64=1, u64=2}': members are in order, and '1:' names none. Leave it out."),
-    (VIEW, (DEEP, "null", "u32=1"), "'{u32=1}': structures may be nested 16 deep."),
+     "'{1:u64=1, u64=2}': members are given in order; '1:' is not a name. Leave it out."),
+    (VIEW, (DEEP, "null", "u32=1"), "'{u32=1}': structures may be nested at most 16 deep."),
     (VIEW, ("null", "null", "u32=1"),
      "'null': parameter 'view' is .b8[16], a struct passed by value. Give its 16 bytes as its members, such as "
      "'{f32[1024]=random, u32=1024}', as an array, such as 'b8[16]=zeros', or as FILE.npy."),

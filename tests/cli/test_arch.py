@@ -173,7 +173,7 @@ def test_without_ptxas_there_is_nothing_to_ask(ptxbench, kernels, monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else program(name))
     ran = ptxbench("arch", "scale", "--kernels", kernels)
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith("Error: No ptxas, which alone knows what a target takes: pip install")
+    assert ran.err.startswith("Error: ptxas, which alone knows what a target supports, is not installed: pip install")
 
 
 @pytest.mark.parametrize("columns", [80, 100, 160])

@@ -72,7 +72,7 @@ def test_without_headers_the_advice_is_what_to_install(doctor, monkeypatch):
     assert findings["NVRTC"].status == WORKS
     assert findings["CUDA headers"].status == ABSENT
     assert findings["CUDA headers"].advice.startswith(
-        "answer.cu includes cuda_fp16.h, and CUDA's headers are not there"
+        "answer.cu includes cuda_fp16.h, and CUDA's headers are not installed"
     )
 
 

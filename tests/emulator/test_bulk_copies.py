@@ -220,7 +220,7 @@ LOAD, STORE = "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
          f"{LOAD} by thread 0 of CTA 0 reads 16 bytes at byte 4 of 'x', which has 5120; "
          "they must start at a multiple of 16."),
         ("[tiles_in], [%x], 1024, [full]", "[tiles_in], [%x], 1000, [full]",
-         f"{LOAD} by thread 0 of CTA 0 copies a number of bytes that is no multiple of 16."),
+         f"{LOAD} by thread 0 of CTA 0 copies a number of bytes that is not a multiple of 16."),
         ("[tiles_in], [%x], 1024, [full]", "[tiles_in], [%x+4112], 1024, [full]",
          f"{LOAD} by thread 0 of CTA 0 reads byte 5120 of 'x', which has 5120. Check its guard."),
         ("[tiles_in], [%x], 1024, [full]", "[tiles_in+2080], [%x], 1024, [full]",
@@ -231,8 +231,8 @@ LOAD, STORE = "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes
         ("[%y], [tiles_out], 1024", "[%y+4096], [tiles_out], 1040",
          f"{STORE}.bulk_group by thread 0 of CTA 0 writes byte 5120 of 'y', which has 5120. Check its guard."),
         ("@%first mbarrier.init.shared::cta.b64 [full], 1;", "",
-         "mbarrier.arrive.expect_tx.shared::cta.b64 by thread 0 of CTA 0 is done on what is no mbarrier: "
-         "initialise it first."),
+         "mbarrier.arrive.expect_tx.shared::cta.b64 by thread 0 of CTA 0 needs an initialised "
+         "mbarrier there."),
         ("b64 %state, [full], 1024", "b64 %state, [full], 1048576",
          "mbarrier.arrive.expect_tx.shared::cta.b64 by thread 0 of CTA 0 brings the bytes that the phase still "
          "expects outside -1048575 to 1048575."),
@@ -533,7 +533,7 @@ def test_a_misused_bulk_reduction_is_a_fault():
     for right, wrong, message in (
         ("[%y], [tile], 496", "[%y+8], [tile], 496", "16 bytes at byte 8 of 'y'"),
         ("[%y+496], [tile+496], 16", "[%y+512], [tile+496], 16", "byte 512 of 'y', which has 512"),
-        ("[%y], [tile], 496", "[%y], [tile], 500", "copies a number of bytes that is no multiple of 16"),
+        ("[%y], [tile], 496", "[%y], [tile], 500", "copies a number of bytes that is not a multiple of 16"),
     ):
         with pytest.raises(MemoryFault, match=message):
             emulator.run(text.replace(right, wrong), grid=3, block=128, args=[x, before])

@@ -367,7 +367,7 @@ def test_alloca_of_more_than_the_stack_is_a_fault(size):
         ("call (%v), %f, (%i), nothing;", "line 19: 'nothing' is not the label of a .callprototype or .calltargets"),
         (SHAPE + "call (%v), %f, (%i, %i), shape;", "line 19: the prototype 'shape' takes 1 and returns 1; the"),
         ("l: .calltargets none; call (%v), %f, (%i), l;", "line 19: 'none' in the .calltargets 'l' is not a function"),
-        ("alloca.u64 %f, 8, 3;", "line 19: expected a power of 2 up to 8,388,608 as alignment"),
+        ("alloca.u64 %f, 8, 3;", "line 19: expected an alignment that is a power of 2 up to 8,388,608"),
     ],
 )  # fmt: skip
 def test_a_call_that_cannot_be_is_a_syntax_error(body, message):

@@ -87,7 +87,9 @@ def test_an_indexed_branch_sends_each_lane_to_its_label():
 
 
 def test_a_function_without_a_body_is_refused_by_name():
-    with pytest.raises(UnsupportedInstruction, match=r"'missing' has no body in this file; the emulator links none\."):
+    with pytest.raises(
+        UnsupportedInstruction, match=r"'missing' has no body in this file, and the emulator links no other files\."
+    ):
         run(".extern .func missing(.reg .u32 a);\n", "call missing, (%i);")
 
 

@@ -194,8 +194,8 @@ def test_an_endless_loop_runs_out_of_fuel_at_its_line():
     with pytest.raises(FuelExhausted) as caught:
         emulator.run(ENDLESS, grid=1, block=64, args=[np.zeros(1, np.uint32)], fuel=10_000)
     assert str(caught.value) == (
-        f"line {line_of(ENDLESS, 'add.u32 %i')}: warp 1 of CTA 0 ran 10,000 loop iterations, the last of them here. "
-        "An endless loop? If not, give more fuel."
+        f"line {line_of(ENDLESS, 'add.u32 %i')}: warp 1 of CTA 0 ran 10,000 loop iterations, the last one here. "
+        "If this is not an endless loop, raise the limit (--max-loop-iterations)."
     )
 
 
@@ -229,7 +229,7 @@ def test_warps_at_different_barriers_are_a_deadlock():
         emulator.run(STUCK, grid=2, block=64, args=[])
     one, two = line_of(STUCK, "bar.sync 1"), line_of(STUCK, "bar.sync 2")
     assert str(caught.value) == (
-        f"CTA 0 cannot go on: warp 0 waits at line {two}, bar.sync, barrier 2, 32 of 64 threads; "
+        f"CTA 0 is deadlocked: warp 0 waits at line {two}, bar.sync, barrier 2, 32 of 64 threads; "
         f"warp 1 waits at line {one}, bar.sync, barrier 1, 32 of 64 threads."
     )
 
@@ -254,7 +254,7 @@ OTHER:
 def test_a_shuffle_whose_other_lanes_wait_elsewhere_is_a_deadlock():
     with pytest.raises(Deadlock) as caught:
         emulator.run(HALF, grid=1, block=32, args=[])
-    assert str(caught.value).startswith("CTA 0 cannot go on: warp 0 (lanes ")
+    assert str(caught.value).startswith("CTA 0 is deadlocked: warp 0 (lanes ")
     assert f"waits at line {line_of(HALF, 'shfl.sync')}, shfl.sync.bfly.b32" in str(caught.value)
 
 
@@ -293,17 +293,17 @@ LAUNCHES = [
     ({"args": [X, np.float32(1), X]}, LaunchError, "'n' is .u32, which takes a NumPy scalar, not an array."),
     ({"args": [np.zeros((8, 8), np.uint32).T, *GOOD[1:]]}, LaunchError, "The array for 'x' must be C-contiguous."),
     ({"args": [X[::2], *GOOD[1:]]}, LaunchError, "The array for 'x' must be C-contiguous."),
-    ({"block": 129}, LaunchError, "'simple' takes blocks of 128 threads at most (.maxntid); this has 129."),
-    ({"block": (32, 32, 2)}, LaunchError, "A block of 2048 threads; the most is 1024."),
-    ({"grid": 0}, LaunchError, "grid is 0; it must be one to three whole numbers of at least 1."),
-    ({"grid": (1, 2, 3, 4)}, LaunchError, "grid is (1, 2, 3, 4); it must be one to three whole numbers of at least 1."),
-    ({"block": (8, -1)}, LaunchError, "block is (8, -1); it must be one to three whole numbers of at least 1."),
-    ({"grid": (1, 70000)}, LaunchError, "A grid of (1, 70000, 1); the most is (2147483647, 65535, 65535)."),
+    ({"block": 129}, LaunchError, "'simple' allows at most 128 threads in a block (.maxntid); this one has 129."),
+    ({"block": (32, 32, 2)}, LaunchError, "The block has 2048 threads; the maximum is 1024."),
+    ({"grid": 0}, LaunchError, "grid is 0; expected one to three whole numbers of at least 1."),
+    ({"grid": (1, 2, 3, 4)}, LaunchError, "grid is (1, 2, 3, 4); expected one to three whole numbers of at least 1."),
+    ({"block": (8, -1)}, LaunchError, "block is (8, -1); expected one to three whole numbers of at least 1."),
+    ({"grid": (1, 70000)}, LaunchError, "The grid is (1, 70000, 1); the maximum is (2147483647, 65535, 65535)."),
     ({"dynamic_shared_bytes": 300_000}, LaunchError,
-     "'simple' asks for 300000 bytes of shared memory; the most is 232448."),
+     "'simple' asks for 300000 bytes of shared memory; the maximum is 232448."),
     ({"entry": "simpel"}, LaunchError, "The PTX has no entry 'simpel'; it has: simple."),
-    ({"text": TWO}, LaunchError, "Which entry? The PTX has 2: first, second."),
-    ({"text": HEADER}, LaunchError, "Which entry? The PTX has 0: none."),
+    ({"text": TWO}, LaunchError, "The PTX has 2 entries; name one of them: first, second."),
+    ({"text": HEADER}, LaunchError, "The PTX has 0 entries; name one of them: none."),
 ]  # fmt: skip
 
 
@@ -382,10 +382,10 @@ def test_every_unknown_instruction_is_listed_with_the_nearest_known_ones():
     with pytest.raises(UnsupportedInstruction) as caught:
         launch(body("\n".join(lines)), args=[])
     sentences = str(caught.value).split("; line ")
-    assert sentences[0].startswith("line 8: the emulator does not know 'ad.u32'; nearest: ")
+    assert sentences[0].startswith("line 8: unknown instruction 'ad.u32'; nearest: ")
     assert "add.u32" in sentences[0]
-    assert sentences[1].startswith("9: the emulator does not know 'shl.b33'; nearest: shl.b32")
-    assert sentences[2:] == ["11: the emulator does not know 'shl.b32' with these operands"]
+    assert sentences[1].startswith("9: unknown instruction 'shl.b33'; nearest: shl.b32")
+    assert sentences[2:] == ["11: 'shl.b32' does not take these operands"]
 
 
 # ---- the process

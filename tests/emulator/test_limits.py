@@ -26,20 +26,20 @@ MANY = "[2]" * 60
 # the kernel, the whole sentence
 TOO_LARGE = [
     (kernel(".global .b8 g[17179869184];"),
-     "line 4: 'g' takes 17,179,869,184 bytes of global and constant memory; the most is 4,294,967,296."),
+     "line 4: 'g' takes 17,179,869,184 bytes of global and constant memory; the maximum is 4,294,967,296."),
     (kernel(f".global .u32 g{MANY};"),
-     "line 4: 'g' takes 4,611,686,018,427,387,904 bytes of global and constant memory; the most is 4,294,967,296."),
+     "line 4: 'g' takes 4,611,686,018,427,387,904 bytes of global and constant memory; the maximum is 4,294,967,296."),
     (kernel(".global .b8 a[4000000000];\n.const .b8 b[300000000];"),
      "line 4: 'a' takes 4,000,000,000 bytes of global and constant memory, which makes 4,300,000,000 with the others; "
-     "the most is 4,294,967,296."),
+     "the maximum is 4,294,967,296."),
     (kernel(body=".local .b8 s[100000000];"),
-     "line 7: 's' takes 100,000,000 bytes of local memory for each thread; the most is 524,288."),
+     "line 7: 's' takes 100,000,000 bytes of local memory for each thread; the maximum is 524,288."),
     (kernel(".func f()\n{\n.local .b8 s[600000];\nret;\n}"),
-     "line 6: 's' takes 600,000 bytes of local memory for each thread; the most is 524,288."),
-    (kernel(".shared .b8 s[232449];"), "line 4: 's' takes 232,449 bytes of shared memory; the most is 232,448."),
+     "line 6: 's' takes 600,000 bytes of local memory for each thread; the maximum is 524,288."),
+    (kernel(".shared .b8 s[232449];"), "line 4: 's' takes 232,449 bytes of shared memory; the maximum is 232,448."),
     (kernel(".shared .b8 s[200000];", ".shared .b8 t[50000];"),
-     "line 4: 's' takes 200,000 bytes of shared memory, which makes 250,000 with the others; the most is 232,448."),
-    (kernel(params=".param .b8 p[40000]"), "line 5: 'p' takes 40,000 bytes of parameters; the most is 32,764."),
+     "line 4: 's' takes 200,000 bytes of shared memory, which makes 250,000 with the others; the maximum is 232,448."),
+    (kernel(params=".param .b8 p[40000]"), "line 5: 'p' takes 40,000 bytes of parameters; the maximum is 32,764."),
 ]  # fmt: skip
 
 
@@ -64,7 +64,7 @@ SHARED = kernel(".shared .b8 s[200000];")
 
 def test_shared_memory_of_the_module_and_of_the_launch_count_together():
     launch(SHARED, dynamic_shared_bytes=32_448)
-    with pytest.raises(LaunchError, match="asks for 232449 bytes of shared memory; the most is 232448"):
+    with pytest.raises(LaunchError, match="asks for 232449 bytes of shared memory; the maximum is 232448"):
         launch(SHARED, dynamic_shared_bytes=32_449)
     with pytest.raises(LaunchError, match="-1 bytes of dynamic shared memory; expected 0 or more"):
         launch(SHARED, dynamic_shared_bytes=-1)
@@ -110,7 +110,7 @@ def test_a_large_variable_starts_as_zeros_at_each_launch_and_takes_memory_where_
 
 def test_more_than_there_is_memory_for_is_compared_with_no_second_schedule():
     execution = launch(PEEK, np.zeros(4, np.uint32), sanitize=True)
-    assert "second schedule left out: more than 1,024 MiB to compare; use a smaller size" in execution.notes
+    assert "second schedule skipped: more than 1,024 MiB to compare; use a smaller size" in execution.notes
 
 
 def test_numbers_beyond_every_counter_are_taken_as_the_most():

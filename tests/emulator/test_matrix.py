@@ -339,10 +339,10 @@ def test_fp8_is_one_block_of_32_products_where_the_machine_code_has_one_instruct
     ("opcode", "arch", "origin"),
     [
         ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_80",  "reproduces recorded hardware results"),
-        ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_75",  "taken for that of sm_80"),
-        ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",      "sm_120", "taken for that of sm_100"),
-        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_110", "taken for that of sm_100"),
-        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_121", "taken for that of sm_120"),
+        ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_75",  "assumed to be that of sm_80"),
+        ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",      "sm_120", "assumed to be that of sm_100"),
+        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_110", "assumed to be that of sm_100"),
+        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_121", "assumed to be that of sm_120"),
         ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32",           "sm_80",  "exact"),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_an_mbarrier_that_waits_for_one_more_is_a_deadlock():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("@%first mbarrier.init.shared.b64 [ping], 32;", ""), "is done on what is no mbarrier"),
+        (("@%first mbarrier.init.shared.b64 [ping], 32;", ""), "needs an initialised mbarrier there"),
         (("[ping], 32", "[ping], 0"), "has a count outside 1 to 1048575"),
         (("[ping], 32", "[ping], 20"), None),
     ],
@@ -141,7 +141,7 @@ def test_an_mbarrier_counts_arrivals_and_those_that_drop_out():
 
 def test_an_arrival_that_must_not_complete_a_phase_is_a_fault_if_it_does():
     text = STATES.replace("[object], 3;", "[object], 5;").replace("mbarrier_states", "mbarrier_completes")
-    with pytest.raises(MemoryFault, match=r"completes the phase, which .noComplete must not"):
+    with pytest.raises(MemoryFault, match=r"completes the phase, which .noComplete does not allow"):
         emulator.run(text, grid=1, block=1, args=[np.zeros(6, np.uint32)])
 
 

@@ -122,5 +122,5 @@ def test_a_lane_that_is_not_in_the_mask_it_names_is_found(body):
 
     (finding,) = findings(32)
     assert finding.kind == "member-mask"
-    assert "by thread 8 of CTA 0 is not in the member mask that it names" in finding.message
+    assert "by thread 8 of CTA 0 is not in the member mask of this instruction" in finding.message
     assert findings(8) == ()

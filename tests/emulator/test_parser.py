@@ -268,16 +268,16 @@ MALFORMED = [
     (HEADER + ".visible .entry f()\n{ ret; ; }", "line 5: expected an instruction, found ';'."),
     (HEADER + ".visible .entry f()\n{ mov.u32 %r, 1; }", "line 5: '%r' is not declared; add it to a .reg line."),
     (HEADER + ".global .u32 x, x;", "line 4: duplicate variable 'x'."),
-    (HEADER + ".global .u32 x[2] = {1, 2, 3};", "line 4: more initial values than elements: expected up to 2."),
+    (HEADER + ".global .u32 x[2] = {1, 2, 3};", "line 4: too many initial values: expected at most 2."),
     (HEADER + ".global .u32 x[2][2] = {1, 2};", "line 4: expected '{', found '1'."),
-    (HEADER + ".global .v4 .f64 x;", "line 4: there are no vectors .v4 .f64; a vector has up to 128 bits."),
+    (HEADER + ".global .v4 .f64 x;", "line 4: unknown vector type .v4 .f64; a vector has at most 128 bits."),
     (HEADER + ".shared .u32 x = 1;",
      "line 4: 'x' cannot have an initial value: only a .global or .const variable can."),
     (HEADER + ".shared .u32 x[];", "line 4: 'x' needs a length; only an .extern array can be without one."),
     (HEADER + "#define X 1\n",
      "line 4: only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."),
-    (HEADER + "/* never closed", "line 4: the comment that starts here does not end."),
-    (HEADER + '.pragma "never closed;', "line 4: the string that starts here does not end on its line."),
+    (HEADER + "/* never closed", "line 4: unterminated comment."),
+    (HEADER + '.pragma "never closed;', "line 4: unterminated string."),
     (HEADER + ".global .texref t;", "line 4: textures and surfaces ('.texref') are not supported."),
     (HEADER + ".global .b8 é;", "line 4: unexpected character 'é'."),
 ]  # fmt: skip
@@ -419,7 +419,7 @@ def test_a_text_with_mistakes_gives_a_clear_error_or_runs(text, seed):
             llvm.parse_assembly(translation.ir)
         except (PtxSyntaxError, UnsupportedInstruction, LaunchError) as error:
             told = str(error)
-        assert re.match(r"line \d+: |Which entry\?|$", told)
+        assert re.match(r"line \d+: |The PTX has \d+ entries; name one of them: |$", told)
 
 
 def test_pieces_put_together_again_are_the_text():

@@ -206,7 +206,7 @@ def test_a_grid_meets_at_its_barrier(grid, block):
 
 def test_a_grid_that_cannot_be_alive_at_once_is_refused():
     given = [np.zeros(5000, np.uint32), np.zeros(5000, np.uint32), np.uint32(1)]
-    with pytest.raises(LaunchError, match=r"all its 5,000 CTAs must be alive at once; the emulator holds 4,096"):
+    with pytest.raises(LaunchError, match=r"all its 5,000 CTAs must be resident at once; the emulator can hold 4,096"):
         emulator.run(cuda(GRID), grid=5000, block=1, args=given)
 
 
@@ -343,7 +343,7 @@ def test_a_module_may_have_a_malloc_of_its_own():
 
 
 def test_a_block_can_be_freed_once():
-    with pytest.raises(KernelTrap, match=r"free of 0x.*, which is not a block that malloc gave"):
+    with pytest.raises(KernelTrap, match=r"free of 0x.*, which is not a live block from malloc"):
         emulator.run(cuda(FULL), "twice", grid=1, block=1, args=[np.int32(0)])
 
 

@@ -86,7 +86,7 @@ def test_a_drop_counts_as_an_arrival_and_is_not_expected_again(tmp_path):
 
 def test_a_drop_that_must_not_complete_a_phase_is_a_fault_if_it_does():
     text = kernel(DROP.replace("[object], 1;", "[object], 3;"))
-    with pytest.raises(MemoryFault, match=r"completes the phase, which .noComplete must not"):
+    with pytest.raises(MemoryFault, match=r"completes the phase, which .noComplete does not allow"):
         emulator.run(text, grid=1, block=1, args=[np.zeros(2, np.float32), np.zeros(2, np.uint32)])
 
 

@@ -105,7 +105,7 @@ def test_lanes_that_write_one_place_with_different_values_disagree():
     execution, _ = sanitized("st.shared.u32 [tile], %t;", threads=32)
     finding = only(execution)
     assert finding.kind == "race"
-    assert "in the same instruction another value" in finding.message
+    assert "writes another value in the same instruction" in finding.message
 
 
 def test_lanes_that_write_one_place_with_one_value_agree():
@@ -167,7 +167,7 @@ def test_a_warp_sync_orders_lanes_of_one_warp_only():
 def test_a_read_of_what_nobody_wrote_is_found(body, space):
     finding = only(sanitized(body)[0])
     assert finding.kind == "uninitialised"
-    assert f"of {space} memory, which nobody has written." in finding.message
+    assert f"of {space} memory, which was never written." in finding.message
 
 
 def test_what_the_last_cta_wrote_is_not_initialised():
@@ -201,7 +201,7 @@ def test_lanes_of_a_warp_at_different_barriers_are_found():
     body = "@%first bra ONE;\nbar.sync 0;\nbra OUT;\nONE:\nbar.sync 0;\nOUT:\nst.global.u32 [%at], %t;"
     finding = only(sanitized(body)[0])
     assert (finding.kind, finding.line) == ("divergent-barrier", 27)
-    assert "thread 0 of CTA 0 comes to a barrier while other lanes of its warp wait at another" in finding.message
+    assert "thread 0 of CTA 0 reaches a barrier while other lanes of its warp wait at another one" in finding.message
 
 
 def test_lanes_that_come_to_one_barrier_one_after_the_other_are_no_finding():
@@ -256,8 +256,8 @@ def test_messages_between_ctas_of_a_large_grid_are_said_not_to_be_followed():
     body = "st.global.u32 [%at], 1;\nfence.acq_rel.gpu;\nst.relaxed.gpu.global.u32 [%at], 1;"
     note = sanitized(body, threads=32, grid=4097)[0].notes[0]
     assert note == (
-        "races between CTAs not checked: they send messages to each other, and of a grid of 4,097 warps more than "
-        "4,096 are not followed; use a smaller grid"
+        "races between CTAs not checked: they send messages to each other, and the grid has 4,097 warps; the "
+        "maximum is 4,096; use a smaller grid"
     )
 
 

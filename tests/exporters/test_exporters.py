@@ -51,7 +51,7 @@ ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has
 | `ptx.tma` | **unsupported** | - | - | - | - | - | - | - | - | - |
 
 - ptx is wrong: triad.ptx, n=3: a\\[2] is 1, expected 2; 1 of 3 elements is outside 1 ulp.
-- ptx.tma is beyond the emulator: triad.tma.ptx:61: the emulator does not know 'cp.x'.
+- ptx.tma is beyond the emulator: triad.tma.ptx:61: unknown instruction 'cp.x'.
 - cuda@fast is skipped: NVRTC is not there. Install ptxbench\\[cu13].
 """
     )

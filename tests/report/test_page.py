@@ -169,7 +169,7 @@ def test_several_runs_have_each_their_summary_and_share_the_pairs():
     assert {"run-1", "run-2", "chart-1", "chart-2", "roofline-1", "roofline-2"} <= ids
     assert len(found.all("article")) == 4
     assert "Run 2: emulator-sm_90" in found.text
-    assert "the emulator does not know 'cp.x'" in found.text
+    assert "unknown instruction 'cp.x'" in found.text
 
 
 def test_a_run_of_nothing_has_a_page():

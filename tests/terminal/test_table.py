@@ -61,7 +61,7 @@ FAILED = dataclasses.replace(
         "ptx": VariantResult(
             "ptx", "wrong", "triad.ptx, n=3: a[2] is 1, expected 2; 1 of 3 elements is outside 1 ulp."
         ),
-        "ptx.tma": VariantResult("ptx", "unsupported", "triad.tma.ptx:61: the emulator does not know 'cp.x'."),
+        "ptx.tma": VariantResult("ptx", "unsupported", "triad.tma.ptx:61: unknown instruction 'cp.x'."),
     },
 )
 
@@ -174,7 +174,7 @@ ptx        ✘ wrong                 -              -        -     -       -    
 ptx.tma    ? unsupported           -              -        -     -       -     -       -
 
 ✘ ptx is wrong: triad.ptx, n=3: a[2] is 1, expected 2; 1 of 3 elements is outside 1 ulp.
-? ptx.tma is beyond the emulator: triad.tma.ptx:61: the emulator does not know 'cp.x'.
+? ptx.tma is beyond the emulator: triad.tma.ptx:61: unknown instruction 'cp.x'.
 - cuda@fast is skipped: NVRTC is not there. Install ptxbench[cu13].
 
 1 cell, 4 variants: 1 verified, 1 wrong, 1 unsupported, 1 skipped.

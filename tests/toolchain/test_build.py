@@ -163,7 +163,9 @@ def test_an_installed_toolkit_does_where_no_wheel_is(toolkit, tmp_path):
 
 
 def test_without_any_tool_cuda_c_says_what_to_install_and_ptx_goes_on(build, no_wheels):
-    with pytest.raises(ToolMissing, match=r"^No NVRTC, which compiles CUDA C: pip install 'ptxbench\[cu13\]'"):
+    with pytest.raises(
+        ToolMissing, match=r"^NVRTC, which compiles CUDA C, is not installed: pip install 'ptxbench\[cu13\]'"
+    ):
         build(CUDA)
     made = build(PTX, "twice")
     assert made.ptx == PTX

@@ -73,7 +73,7 @@ def test_a_ptxas_that_takes_too_long_or_dies_has_no_answer(monkeypatch, tmp_path
     monkeypatch.setattr(legality, "SECONDS", 0.2)
     assert check(text()).unchecked.startswith("ptxas stopped after 0.2 s")
     tool.write_text("#!/bin/sh\nkill -SEGV $$\n")
-    assert check(text()).unchecked == "ptxas ended with status -11 and said nothing"
+    assert check(text()).unchecked == "ptxas ended with status -11 without a message"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")

@@ -89,5 +89,5 @@ def test_a_missing_tool_is_named(build, monkeypatch, tool):
     made = build(CUDA)
     there = locate.program
     monkeypatch.setattr(locate, "program", lambda name: None if name == tool else there(name))
-    with pytest.raises(ToolMissing, match=f"No {tool}, which a listing of the machine code needs"):
+    with pytest.raises(ToolMissing, match=f"{tool}, which listings of machine code need, is not installed"):
         lines.annotate(made)

@@ -60,14 +60,14 @@ NO_FLAGS = [
     ("--maxrregcount=32",      "It is for ptxas"),
     ("-maxrregcount=32",       "It is for ptxas"),
     ("--ptxas-options=-O1",    "It is for ptxas"),
-    ("-arch=compute_80",       "The architecture is the run's"),
+    ("-arch=compute_80",       "The run sets the architecture"),
     ("-dlto",                  "It makes NVRTC write no PTX"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("flag", "why"), NO_FLAGS)
 def test_an_option_that_would_change_nothing_or_the_target_is_refused(build, flag, why):
-    with pytest.raises(PairError, match=rf"^scale\.cu is to be compiled with {flag}\. {why}"):
+    with pytest.raises(PairError, match=rf"^scale\.cu cannot be compiled with {flag}\. {why}"):
         build(CUDA, flags=[flag])
 
 
@@ -186,7 +186,7 @@ def test_a_ptxas_that_never_ends_is_stopped(build, no_wheels, monkeypatch, tmp_p
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
     monkeypatch.setattr(ptxas, "SECONDS", 0.2)
     with pytest.raises(
-        AssembleError, match=r"^twice\.ptx: ptxas 13\.0\.88 makes no cubin of it for sm_80: stopped after 0\.2 s"
+        AssembleError, match=r"^twice\.ptx: ptxas 13\.0\.88 produced no cubin of it for sm_80: stopped after 0\.2 s"
     ):
         build(PTX, "twice", arch="sm_80")
 
@@ -198,7 +198,7 @@ def test_a_ptxas_that_dies_is_told_with_its_status(build, no_wheels, monkeypatch
     dying.chmod(0o755)
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
     with pytest.raises(
-        AssembleError, match=r"makes no cubin of it for sm_80: ended with status -11 and said nothing\.$"
+        AssembleError, match=r"produced no cubin of it for sm_80: ended with status -11 without a message\.$"
     ):
         build(PTX, "twice", arch="sm_80")
 

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from ptxbench import architecture
 from ptxbench.errors import PairError, ToolMissing
 from ptxbench.toolchain import cubin, locate, nvrtc, ptxas, trial
 from ptxbench.toolchain.trial import (
@@ -19,8 +20,6 @@ from ptxbench.toolchain.trial import (
     directive,
     needs,
     newest_version,
-    number,
-    suffix,
     targets,
 )
 from tests.folders import changed
@@ -55,17 +54,13 @@ def test_the_targets_are_those_of_ptxas_from_sm_75_on_in_their_order():
     assert known[:3] == ("sm_75", "sm_80", "sm_86")
     assert known.index("sm_90") + 1 == known.index("sm_90a")
     assert known.index("sm_120") + 1 == known.index("sm_120f") == known.index("sm_120a") - 1
-    assert list(map(number, known)) == sorted(map(number, known))
-
-
-def test_a_target_is_a_number_and_a_suffix():
-    assert [(number(each), suffix(each)) for each in ("sm_75", "sm_90a", "sm_100f")] == [
-        (75, ""), (90, "a"), (100, "f"),
-    ]  # fmt: skip
+    assert list(map(architecture.number, known)) == sorted(map(architecture.number, known))
 
 
 def test_without_ptxas_there_are_no_targets(no_wheels):
-    with pytest.raises(ToolMissing, match=r"^No ptxas, which alone knows what a target takes: pip install"):
+    with pytest.raises(
+        ToolMissing, match=r"^ptxas, which alone knows what a target supports, is not installed: pip install"
+    ):
         targets()
 
 

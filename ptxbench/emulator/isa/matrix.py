@@ -6,6 +6,7 @@ in tensor.py.
 
 import functools
 
+from ptxbench import architecture
 from ptxbench.emulator import tensor
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.isa.table import Chapter
@@ -28,7 +29,7 @@ Names = tuple[str, ...]
 
 def need(machine, least):
     """Refuse what the architecture of this run lacks."""
-    if tensor.number(machine.arch) < least:
+    if architecture.number(machine.arch) < least:
         raise UnsupportedInstruction(
             f"line {machine.line}: this matrix instruction needs sm_{least}; this run is for {machine.arch}"
         )

@@ -111,7 +111,7 @@ class OperandRule:
         if self.count and len(vector.parts) != self.count:
             yield f"'{self.opcode}' takes a vector of {self.count}, not of {len(vector.parts)}."
         if all(isinstance(each, Sink) for each in vector.parts):
-            yield "a vector of nothing but '_' has no type."
+            yield "a vector of '_' alone has no type."
         for each in vector.parts:
             if self.fragment is not None and isinstance(each, Immediate) and not self.target:
                 if not held or is_whole(each) == held[0].floating:

@@ -92,8 +92,8 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     table[at.BETWEEN_CTAS] = 1
     if far > at.MOST_WARPS:
         notes.append(
-            f"races between CTAs not checked: they send messages to each other, and of a grid of {far:,} warps more "
-            f"than {at.MOST_WARPS:,} are not followed; use a smaller grid"
+            f"races between CTAs not checked: they send messages to each other, and the grid has {far:,} warps; "
+            f"the maximum is {at.MOST_WARPS:,}; use a smaller grid"
         )
         table[at.BETWEEN_CTAS], far = 0, 0
     table[at.NEAR], table[at.FAR] = 32 * warps if translation.rows else 32, far
@@ -129,7 +129,7 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     if size > min(MOST_SHADOW, available_memory() // 2):
         notes.append(
             f"races in global memory not checked: the arrays of {job.arena_bytes / 1e6:,.0f} MB need "
-            f"{size / 1e6:,.0f} MB to follow accesses; use a smaller size"
+            f"{size / 1e6:,.0f} MB to track accesses; use a smaller size"
         )
     else:
         table[at.SKIPPED_PAGES] = step - 1

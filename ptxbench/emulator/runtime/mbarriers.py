@@ -27,12 +27,12 @@ phase already counts on it."""
 # What is wrong with an operation on an mbarrier, or with the size of a copy that goes there, as told with MISUSED.
 NOT_INITIALISED, BAD_COUNT, TOO_MANY, COMPLETES, BAD_BYTES, BAD_SIZE = range(6)
 COMPLAINTS = (
-    "is done on what is no mbarrier: initialise it first",
+    "needs an initialised mbarrier there",
     f"has a count outside 1 to {MOST}",
     "arrives more often than the phase expects",
-    "completes the phase, which .noComplete must not",
+    "completes the phase, which .noComplete does not allow",
     f"brings the bytes that the phase still expects outside -{MOST} to {MOST}",
-    "copies a number of bytes that is no multiple of 16",
+    "copies a number of bytes that is not a multiple of 16",
 )
 
 TOUCH = RuntimeFunction("touch_mbarrier", access(

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ptxbench import toolchain
 from ptxbench.listing.difference import Difference, describe_difference
 from ptxbench.listing.explanation import memory, sass_findings
 from ptxbench.listing.explanation.finding import (
@@ -28,7 +27,8 @@ from ptxbench.listing.explanation.sass_findings import SAME_MIX
 from ptxbench.listing.text import Listing, describe, opcode
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
-from ptxbench.result import VERIFIED, BuildReport, Cell, Run, VariantResult
+from ptxbench.result import VERIFIED, Cell, Run, VariantResult
+from ptxbench.toolchain import launch_occupancy
 
 __all__ = [
     "ANALYSES",
@@ -168,7 +168,7 @@ def of_listing(listing: Listing, launch: Launch | None) -> VariantSide:
         for each in listing.counted.values():
             for name, value in each.items():
                 counts[name] = counts.get(name, 0) + value
-    share = occupancy(listing.report, listing.arch, launch)
+    share = launch_occupancy(listing.arch, launch, listing.report) if launch else None
     return VariantSide(listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing))
 
 
@@ -181,15 +181,6 @@ def executions(listing: Listing) -> ExecutedRange | None:
         name = opcode(each.text).partition(".")[0]
         by_opcode[name] = by_opcode.get(name, 0) + (listing.executions(each) or 0)
     return ExecutedRange(listing.machine.least, listing.machine.most, listing.machine.fit, by_opcode)
-
-
-def occupancy(report: BuildReport, arch: str, launch: Launch | None) -> float | None:
-    """Theoretical, of the launch; None where it is not known."""
-    if launch is None or report.registers is None:
-        return None
-    x, y, z = launch.block_xyz
-    shared = (report.shared_bytes or 0) + launch.shared_bytes
-    return toolchain.occupancy(arch, threads=x * y * z, registers=report.registers, shared_bytes=shared)
 
 
 def to_document(

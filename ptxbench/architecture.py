@@ -1,0 +1,51 @@
+"""The names of GPU architectures, such as sm_90, sm_90a and sm_100f. They are read here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ptxbench.errors import UsageError
+
+PATTERN = r"sm_\d{2,3}[af]?"
+"""The name of an architecture, as a part of regular expressions."""
+
+
+class Architecture(NamedTuple):
+    number: int
+    """90 of sm_90a."""
+    suffix: str
+    """`a` of sm_90a: code for this architecture alone. `f` of sm_100f: code for its family. Empty for sm_90."""
+
+
+def find(text: str) -> Architecture | None:
+    """The first architecture that `text` names; None if it names none."""
+    match = re.search(r"sm_(\d{2,3})([af]?)", text)
+    return Architecture(int(match[1]), match[2]) if match else None
+
+
+def parse(name: str) -> Architecture | None:
+    """The parts of a name such as sm_90a; None if `name` is not one."""
+    return find(name) if re.fullmatch(PATTERN, name) else None
+
+
+def require(name: str) -> Architecture:
+    """The parts of a name such as sm_90a. Raises UsageError if `name` is not one."""
+    parsed = parse(name)
+    if parsed is None:
+        raise UsageError(f"Unknown architecture '{name}'. Write it as sm_90 or sm_90a.")
+    return parsed
+
+
+def number(name: str) -> int:
+    """90 of sm_90a. Raises ValueError if `name` names no architecture."""
+    parsed = find(name)
+    if parsed is None:
+        raise ValueError(f"'{name}' is not an architecture such as sm_90")
+    return parsed.number
+
+
+def suffix(name: str) -> str:
+    """`a` of sm_90a; empty for a plain architecture, and where `name` names none."""
+    parsed = find(name)
+    return parsed.suffix if parsed else ""
