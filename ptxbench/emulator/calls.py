@@ -34,8 +34,8 @@ class Calls(ControlFlow):
 
     @property
     def stack(self) -> CallStack:
-        assert self.machine.stack is not None
-        return self.machine.stack
+        assert self.ops.stack is not None
+        return self.ops.stack
 
     def between_functions(self, index: int, block: Block) -> None:
         """Carry out the ENTER or RETURNED at `index`, the first of its block."""
@@ -70,7 +70,7 @@ class Calls(ControlFlow):
 
     def enter(self, name: str, step: FlowStep, block: Block) -> None:
         """The frame on top becomes the lanes' own: its variables are new, its registers as if never written."""
-        stack, mask, frame = self.stack, self.machine.mask, self.frames.of[name]
+        stack, mask, frame = self.stack, self.ops.mask, self.frames.of[name]
         top = stack.top()
         self.values[FRAME] = top
         stack.enter(frame.bytes, mask)
@@ -89,7 +89,7 @@ class Calls(ControlFlow):
         for operand in step.instruction.operands:
             assert isinstance(operand, Register)
             kind = self.held(operand.name)
-            self.write(operand.name, self.stack.restore(frame, places[operand.name], kind, self.machine.mask))
+            self.write(operand.name, self.stack.restore(frame, places[operand.name], kind, self.ops.mask))
 
     def formal_places(self, name: str) -> dict[str, int]:
         formals = self.program.routines[name].formals
@@ -97,7 +97,7 @@ class Calls(ControlFlow):
 
     def leave_routine(self, name: str, step: FlowStep) -> None:
         """Each lane goes to the block that its frame names, and its caller's frame is its own again."""
-        e, stack, mask = self.e, self.stack, self.machine.mask
+        e, stack, mask = self.e, self.stack, self.ops.mask
         frame = self.values[FRAME] = stack.frame()
         places = self.formal_places(name)
         for operand in step.instruction.operands:
@@ -108,11 +108,11 @@ class Calls(ControlFlow):
 
     def call(self, site: CallSite, saved: Sequence[tuple[int, str]], number: int) -> None:
         """Fill the frame on top and go to the routine."""
-        e, stack, mask = self.e, self.stack, self.machine.mask
+        e, stack, mask = self.e, self.stack, self.ops.mask
         top = stack.top()
         targets = self.targets_of(site, number)
         size = max((self.frames.of[name].bytes for name in site.targets), default=0)
-        self.stop_if(stack.push(size, number + 1, mask, self.machine.mark("call")), number)
+        self.stop_if(stack.push(size, number + 1, mask, self.ops.site("call")), number)
         offsets, _ = lay_out_formals(site)
         params, _ = site.signature
         for place, argument, (_, bytes_) in zip(offsets, site.arguments, params, strict=False):
@@ -137,7 +137,7 @@ class Calls(ControlFlow):
 
     def returned(self, site: CallSite, saved: Sequence[tuple[int, str]]) -> None:
         """The results, from the frame that has just been left, and the registers that the call saved."""
-        stack, mask = self.stack, self.machine.mask
+        stack, mask = self.stack, self.ops.mask
         top = stack.top()
         offsets, _ = lay_out_formals(site)
         params, returns = site.signature
@@ -162,7 +162,7 @@ class Calls(ControlFlow):
         if symbol.name in self.frames.variables:
             return self.frame_address(symbol)
         if symbol.name not in self.local:
-            raise syntax_error(self.machine.line, f"expected a .param variable in the call, found '{symbol.name}'.")
+            raise syntax_error(self.ops.line, f"expected a .param variable in the call, found '{symbol.name}'.")
         return self.e.constant(self.local[symbol.name] + symbol.offset, U32)
 
     def write(self, register: str, value: Value) -> None:
@@ -176,18 +176,18 @@ class Calls(ControlFlow):
         launch."""
         if site.address is None:
             return None
-        e, machine = self.e, self.machine
-        address = self.read_value(site.address, B64, machine.line)
+        e, ops = self.e, self.ops
+        address = self.read_value(site.address, B64, ops.line)
         name = self.function_of_targets(site.targets)
         found = Value(e.op(f"call {V32} @{name}({V64} {address.ir})"), U32)
-        lost = machine.ballot(e.compare("eq", found, e.constant(-1, U32)))
-        self.stack.fault(context.NO_FUNCTION, machine.mark("call"), lost, address)
+        lost = ops.ballot(e.compare("eq", found, e.constant(-1, U32)))
+        self.stack.fault(context.NO_FUNCTION, ops.site("call"), lost, address)
         self.stop_if(lost, number)
-        slot = self.reports[machine.step].divergent_slot
+        slot = self.reports[ops.step].divergent_slot
         assert slot is not None
-        first = e.intrinsic("llvm.cttz.i32", "i32", ("i32", machine.mask), ("i1", "false"))
+        first = e.intrinsic("llvm.cttz.i32", "i32", ("i32", ops.mask), ("i1", "false"))
         one = e.op(f"extractelement {V32} {found.ir}, i32 {e.op(f'and i32 {first}, {LANES - 1}')}")
-        others = machine.ballot(e.compare("ne", found, e.splat(one, U32)))
+        others = ops.ballot(e.compare("ne", found, e.splat(one, U32)))
         apart = e.op(f"icmp ne i32 {others}, 0")
         self.bump(slot, e.op(f"zext i1 {apart} to i64"))
         return found
@@ -212,6 +212,6 @@ class Calls(ControlFlow):
         stop, on = e.label("stop"), e.label("on")
         e.line(f"br i1 {e.op(f'icmp eq i32 {lanes}, 0')}, label %{on}, label %{stop}")
         e.line(f"{stop}:")
-        self.set_pc(self.machine.mask, number)
+        self.set_pc(self.ops.mask, number)
         e.line("ret void")
         e.line(f"{on}:")

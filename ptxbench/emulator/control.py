@@ -107,7 +107,7 @@ class ControlFlow(Registers):
 
     def go(self, source: int, target: int) -> None:
         """All lanes of the mask go on to `target`: straight there if no other lane could run, else through dispatch."""
-        mask = self.machine.mask
+        mask = self.ops.mask
         self.enter_loop(mask, source, target)
         if target == len(self.blocks):
             self.leave(mask)
@@ -126,8 +126,8 @@ class ControlFlow(Registers):
             _, waiting = self.state(context.WARP_WAITING)
             deserted = self.e.op(f"icmp ne i32 {waiting}, 0")
             who = self.e.op(f"select i1 {deserted}, i32 {lanes}, i32 0")
-            self.machine.finding(kinds.EXIT_BEFORE_BARRIER, self.machine.mark("barrier"), who)
-        self.machine.function(barriers.LEAVE)
+            self.ops.finding(kinds.EXIT_BEFORE_BARRIER, self.ops.site("barrier"), who)
+        self.ops.function(barriers.LEAVE)
         woken = self.e.op(f"call i32 @leave(ptr %env, ptr %warp, i32 {lanes})")
         self.exclude_runnable(lanes)
         runnable = self.e.op("load i32, ptr %runnable, align 4")
@@ -145,7 +145,7 @@ class ControlFlow(Registers):
             self.go(number, number + 1)
         elif last.instruction.guard is None:
             if last.entry.flow == "exit":
-                self.leave(self.machine.mask)
+                self.leave(self.ops.mask)
             else:
                 self.go(number, block.successors[0])
         else:
@@ -153,7 +153,7 @@ class ControlFlow(Registers):
 
     def split(self, last: FlowStep, block: Block, number: int) -> None:
         """A guarded branch or exit: all go, none goes, or the lanes part."""
-        e, mask, taken = self.e, self.machine.mask, self.machine.active
+        e, mask, taken = self.e, self.ops.mask, self.ops.active
         report = self.reports[block.last - 1]
         staying = e.op(f"xor i32 {mask}, {taken}")
         all_go, some, none_go, part = (e.label(hint) for hint in ("all", "some", "none", "part"))
@@ -183,15 +183,15 @@ class ControlFlow(Registers):
         index = self.read_value(last.instruction.operands[0], U32, last.instruction.line)
         targets = block.successors if last.instruction.guard is None else block.successors[:-1]
         index = e.clamp_below(index, len(targets) - 1)
-        staying = e.op(f"xor i32 {self.machine.mask}, {self.machine.active}")
+        staying = e.op(f"xor i32 {self.ops.mask}, {self.ops.active}")
         self.follow(staying, number, number + 1)
         assert report.divergent_slot is not None
         parted = "0"
         for place, target in enumerate(targets):
-            here = self.machine.ballot(e.compare("eq", index, e.constant(place, U32)))
+            here = self.ops.ballot(e.compare("eq", index, e.constant(place, U32)))
             self.follow(here, number, target)
             some = e.op(f"icmp ne i32 {here}, 0")
-            rest = e.op(f"icmp ne i32 {here}, {self.machine.mask}")
+            rest = e.op(f"icmp ne i32 {here}, {self.ops.mask}")
             apart = e.op(f"and i1 {some}, {rest}")
             parted = e.op(f"or i64 {parted}, {e.op(f'zext i1 {apart} to i64')}")
         self.bump(report.divergent_slot, parted)
@@ -201,9 +201,9 @@ class ControlFlow(Registers):
         """The active lanes wait for the others that the barrier expects; all go on at the next block."""
         if self.mode == SANITIZE:
             self.check_barrier(number)
-        self.follow(self.machine.mask, number, number + 1)
-        self.exclude_runnable(self.machine.active)
-        self.arrive(last, self.machine.active, barriers.WAITS)
+        self.follow(self.ops.mask, number, number + 1)
+        self.exclude_runnable(self.ops.active)
+        self.arrive(last, self.ops.active, barriers.WAITS)
         self.e.line("br label %dispatch")
 
     def arrive(self, step: FlowStep, lanes: str, kind: int, predicates: str = "0") -> None:
@@ -211,7 +211,7 @@ class ControlFlow(Registers):
         operands = dict(zip((form.name for form in step.entry.operands), step.instruction.operands, strict=True))
         line = step.instruction.line
         count = operands.get("b")
-        self.machine.arrive(
+        self.ops.arrive(
             self.read_value(operands["a"], U32, line),
             self.e.constant(barriers.EVERYONE, U32) if count is None else self.read_value(count, U32, line),
             lanes,
@@ -229,7 +229,7 @@ class ControlFlow(Registers):
     def reduce_at_barrier(self, step: FlowStep, number: int, mask: str) -> str:
         """Lanes that come to a bar.red wait for its answer and then come to it again; the mask of those that did."""
         e, instruction = self.e, step.instruction
-        self.machine.step, self.machine.line = self.blocks[number].first, instruction.line
+        self.ops.step, self.ops.line = self.blocks[number].first, instruction.line
         active = self.guarded(instruction, mask)
         passed_at, passed = self.state(context.WARP_PASSED)
         back = e.op(f"and i32 {passed}, {active}")
@@ -255,15 +255,15 @@ class ControlFlow(Registers):
         Lanes that are still on their way are none: a loop in which one lane waits for another CTA may let the others
         go ahead, and ptxas has them come together again.
         """
-        e, machine = self.e, self.machine
+        e, ops = self.e, self.ops
         _, waiting = self.state(context.WARP_WAITING)
         _, exited = self.state(context.WARP_EXITED)
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
         elsewhere = e.op(f"bitcast {MASK} {e.op(f'icmp ne {V32} {pcs}, splat (i32 {number + 1})')} to i32")
         apart = e.op(f"icmp ne i32 {e.op(f'and i32 {waiting}, {elsewhere}')}, 0")
-        coming = e.op(f"select i1 {apart}, i32 {machine.active}, i32 0")
-        machine.finding(kinds.DIVERGENT_BARRIER, machine.mark("barrier"), coming)
-        machine.finding(kinds.BARRIER_AFTER_EXIT, machine.mark("barrier"), exited)
+        coming = e.op(f"select i1 {apart}, i32 {ops.active}, i32 0")
+        ops.finding(kinds.DIVERGENT_BARRIER, ops.site("barrier"), coming)
+        ops.finding(kinds.BARRIER_AFTER_EXIT, ops.site("barrier"), exited)
 
     def meet(self, step: FlowStep, number: int, mask: str) -> str:
         """A bar.warp.sync: wait for the member mask, wherever its lanes execute one; the mask of those that go on.
@@ -284,7 +284,7 @@ class ControlFlow(Registers):
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", fresh), ("i1", "true"))
         self.check_members(members, fresh)
         asked = e.op(f"extractelement {V32} {members.ir}, i32 {lane}")
-        mask, fresh = self.of_one_mask(members, asked, fresh, mask, number)
+        mask, fresh = self.require_equal_masks(members, asked, fresh, mask, number)
         _, valid = self.state(context.WARP_VALID)
         _, exited = self.state(context.WARP_EXITED)
         parked_at, parked = self.state(context.WARP_PARKED)
@@ -317,7 +317,7 @@ class ControlFlow(Registers):
         self.values.clear()
         return e.op("load i32, ptr %mask, align 4")
 
-    def of_one_mask(self, members: Value, asked: str, lanes: str, mask: str, number: int) -> tuple[str, str]:
+    def require_equal_masks(self, members: Value, asked: str, lanes: str, mask: str, number: int) -> tuple[str, str]:
         """(mask, lanes) without those of `lanes` that name another member mask than `asked`: they come here again.
 
         So the tiles of a warp, each with a mask of its own, work on their own at one instruction.
@@ -346,7 +346,7 @@ class ControlFlow(Registers):
         own = e.op(f"lshr {V32} {members.ir}, {context.multiples('i32', 1)}")
         out = e.op(f"icmp eq {V32} {e.op(f'and {V32} {own}, splat (i32 1)')}, zeroinitializer")
         outside = e.op(f"and i32 {lanes}, {e.op(f'bitcast {MASK} {out} to i32')}")
-        self.machine.finding(kinds.NOT_A_MEMBER, self.machine.mark("warp"), outside)
+        self.ops.finding(kinds.NOT_A_MEMBER, self.ops.site("warp"), outside)
 
     def rendezvous(self, step: FlowStep, number: int, mask: str) -> str:
         """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
@@ -368,7 +368,7 @@ class ControlFlow(Registers):
         some = e.op(f"icmp ne i32 {active}, 0")
         first = e.op(f"select i1 {some}, i32 {lane}, i32 0")
         asked = e.op(f"extractelement {V32} {members.ir}, i32 {first}")
-        mask, active = self.of_one_mask(members, asked, active, mask, number)
+        mask, active = self.require_equal_masks(members, asked, active, mask, number)
         _, valid = self.state(context.WARP_VALID)
         _, exited = self.state(context.WARP_EXITED)
         parked_at, parked = self.state(context.WARP_PARKED)

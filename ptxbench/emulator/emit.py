@@ -1,7 +1,7 @@
 """The vocabulary of the instruction table: 32-lane values, and the LLVM IR that combines them.
 
 A Value is a warp's 32 lanes of one PTX type. Methods append IR text and return new Values; none touches memory,
-control or other lanes (see machine.py for those). No poison: shift counts are clamped by the bodies, float to
+control or other lanes (see ops.py for those). No poison: shift counts are clamped by the bodies, float to
 integer conversions saturate, and there are no nsw, nuw or fast-math flags. (LLVM Language Reference.)
 """
 

@@ -150,9 +150,9 @@ def compile_events(cpu: str, features: str) -> bytes:
     entry, text = events.compiled_event()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
-    machine = target.create_target_machine(cpu=cpu, features=features, opt=EVENT_LEVEL, jit=True)
+    ops = target.create_target_machine(cpu=cpu, features=features, opt=EVENT_LEVEL, jit=True)
     needed = sorted(set(re.findall(r"^declare [^@]*@((?:numba|NRT)_\w+)", text, re.M)))
-    code: bytes = machine.emit_object(llvm.parse_assembly(text))
+    code: bytes = ops.emit_object(llvm.parse_assembly(text))
     return json.dumps([entry, needed]).encode() + b"\n" + code
 
 

@@ -13,7 +13,7 @@ from ptxbench.emulator.variables import WORKSPACE_REGISTERS
 from ptxbench.errors import UnsupportedInstruction
 
 if TYPE_CHECKING:
-    from ptxbench.emulator.machine import Machine
+    from ptxbench.emulator.warp_ops import WarpOps
 
 
 class Gpu(NamedTuple):
@@ -85,9 +85,9 @@ def is_reserved(name: str) -> bool:
     return name.startswith("%reserved_smem_offset_")
 
 
-def read(machine: Machine, name: str) -> Value:
+def read(ops: WarpOps, name: str) -> Value:
     """The value of %tid.x and its like, as u32, u64 or a predicate."""
-    e = machine.e
+    e = ops.e
     base, _, axis = name.removeprefix("%").partition(".")
     step = "xyz".find(axis) if axis else 0
     if base == "tid":
@@ -98,57 +98,55 @@ def read(machine: Machine, name: str) -> Value:
         "clusterid": context.CTA_X, "nclusterid": context.GRID_X,  # each CTA is a cluster
     }  # fmt: skip
     if base in slots:
-        return of_context(machine, slots[base] + step)
+        return of_context(ops, slots[base] + step)
     if base == "laneid":
         return e.lane_numbers(U32)
     if base in LANE_MASKS:
         return e.lanes(LANE_MASKS[base], U32)
     if base.startswith(("clock", "globaltimer")):
-        return clock(machine, base)
+        return clock(ops, base)
     if base.endswith("_smem_size"):
-        return shared_size(machine, base)
+        return shared_size(ops, base)
     if base == "smid":
-        return multiprocessor(machine)
+        return multiprocessor(ops)
     if base == "warpid":
-        return warp_number(machine)
+        return warp_number(ops)
     if name in WORKSPACE_REGISTERS:
-        return workspace(machine, base)
+        return workspace(ops, base)
     if base.startswith(("pm", "envreg")) or base in FOUND:
         found = e.condition(FOUND.get(base, conditions.DRIVER), U64)
         return found if base in LONG else e.convert(found, U32)
-    if (value := constant(machine, name, base)) is not None:
+    if (value := constant(ops, name, base)) is not None:
         kind = PRED if base == "is_explicit_cluster" else U64 if base in LONG else U32
         return e.constant(value, kind)
-    raise syntax_error(machine.line, f"unknown predefined register '{name}'.")
+    raise syntax_error(ops.line, f"unknown predefined register '{name}'.")
 
 
-def constant(machine: Machine, name: str, base: str) -> int | None:
+def constant(ops: WarpOps, name: str, base: str) -> int | None:
     """The value of a register that is the same in every launch."""
     if is_reserved(name):
-        return reserved_offset(machine, name)
-    return {**FIXED, "is_explicit_cluster": int(machine.explicit_cluster)}.get(base)
+        return reserved_offset(ops, name)
+    return {**FIXED, "is_explicit_cluster": int(ops.explicit_cluster)}.get(base)
 
 
-def reserved_offset(machine: Machine, name: str) -> int | None:
-    if architecture.number(machine.arch) < RESERVED_FROM:
-        raise UnsupportedInstruction(
-            f"line {machine.line}: '{name}' needs sm_{RESERVED_FROM}; this run is for {machine.arch}."
-        )
+def reserved_offset(ops: WarpOps, name: str) -> int | None:
+    if architecture.number(ops.arch) < RESERVED_FROM:
+        raise UnsupportedInstruction(f"line {ops.line}: '{name}' needs sm_{RESERVED_FROM}; this run is for {ops.arch}.")
     return RESERVED.get(name.rpartition("_")[2])
 
 
-def of_context(machine: Machine, slot: int) -> Value:
+def of_context(ops: WarpOps, slot: int) -> Value:
     """A u32 that all lanes share, from the context."""
-    e = machine.e
+    e = ops.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {slot}")
     return e.splat(e.op(f"load i32, ptr {at}, align 8"), U32)
 
 
-def clock(machine: Machine, base: str) -> Value:
+def clock(ops: WarpOps, base: str) -> Value:
     """%clock and %globaltimer (a nanosecond each): the instructions that this warp has executed before."""
-    e = machine.e
+    e = ops.e
     at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
-    now = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, {machine.ahead}")
+    now = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, {ops.ahead}")
     now = e.op(f"mul i64 {now}, {e.op(conditions.CLOCK_STEP.load)}")
     start = conditions.CLOCK if base.startswith("clock") else conditions.TIMER
     now = e.op(f"add i64 {now}, {e.op(start.load)}")
@@ -159,47 +157,47 @@ def clock(machine: Machine, base: str) -> Value:
     return e.splat(e.op(f"trunc i64 {now} to i32"), U32)
 
 
-def multiprocessor(machine: Machine) -> Value:
+def multiprocessor(ops: WarpOps) -> Value:
     """%smid: CTAs are dealt out by rank, as if each multiprocessor had room for as many as come to it."""
-    e = machine.e
+    e = ops.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {context.CTA}")
     rank = e.op(f"load i64, ptr {at}, align 8")
-    return numbered(machine, rank, conditions.FIRST_MULTIPROCESSOR, conditions.MULTIPROCESSORS)
+    return numbered(ops, rank, conditions.FIRST_MULTIPROCESSOR, conditions.MULTIPROCESSORS)
 
 
-def warp_number(machine: Machine) -> Value:
+def warp_number(ops: WarpOps) -> Value:
     """%warpid: by rank from the first on, as if no other CTA were there."""
-    e = machine.e
+    e = ops.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {context.WARP}")
     rank = e.op(f"load i64, ptr {at}, align 8")
-    return numbered(machine, rank, conditions.FIRST_WARP, conditions.WARPS)
+    return numbered(ops, rank, conditions.FIRST_WARP, conditions.WARPS)
 
 
-def numbered(machine: Machine, rank: str, first: conditions.Field, count: conditions.Field) -> Value:
+def numbered(ops: WarpOps, rank: str, first: conditions.Field, count: conditions.Field) -> Value:
     """`rank` counted from `first` on, modulo `count`."""
-    e = machine.e
+    e = ops.e
     moved = e.op(f"add i64 {rank}, {e.op(first.load)}")
     which = e.op(f"urem i64 {moved}, {e.op(count.load)}")
     return e.splat(e.op(f"trunc i64 {which} to i32"), U32)
 
 
-def workspace(machine: Machine, base: str) -> Value:
+def workspace(ops: WarpOps, base: str) -> Value:
     """The upper or the lower half of the address of the grid's workspace."""
-    e = machine.e
-    address = e.add(e.constant(machine.workspace, U64), e.condition(conditions.MODULE_SHIFT, U64))
+    e = ops.e
+    address = e.add(e.constant(ops.workspace, U64), e.condition(conditions.MODULE_SHIFT, U64))
     return e.high_half(address, U32) if base == "envreg1" else e.convert(address, U32)
 
 
-def shared_size(machine: Machine, base: str) -> Value:
+def shared_size(ops: WarpOps, base: str) -> Value:
     """%dynamic_smem_size; %total_smem_size, in units of allocation; %aggr_smem_size, which counts the driver's too."""
-    e = machine.e
+    e = ops.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {context.SHARED_BYTES}")
     size = e.op(f"trunc i64 {e.op(f'load i64, ptr {at}')} to i32")
     if base == "dynamic_smem_size":
-        return e.splat(e.op(f"sub i32 {size}, {machine.shared_bytes}"), U32)
+        return e.splat(e.op(f"sub i32 {size}, {ops.shared_bytes}"), U32)
     unit = e.op(f"trunc i64 {e.op(conditions.SHARED_UNIT.load)} to i32")
-    up = e.op(f"add i32 {size}, {e.op(f'sub i32 {unit}, {1 + machine.reserved_inside}')}")
+    up = e.op(f"add i32 {size}, {e.op(f'sub i32 {unit}, {1 + ops.reserved_inside}')}")
     total = e.op(f"and i32 {up}, {e.op(f'sub i32 0, {unit}')}")
     if base == "aggr_smem_size":
-        total = e.op(f"add i32 {total}, {reserved_bytes(machine.arch)}")
+        total = e.op(f"add i32 {total}, {reserved_bytes(ops.arch)}")
     return e.splat(total, U32)

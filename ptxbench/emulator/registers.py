@@ -18,7 +18,6 @@ from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.loops import find_loops
-from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.merging import mergeable
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.resolve import resolve
@@ -49,6 +48,7 @@ from ptxbench.emulator.variables import (
     lay_out_provided,
     lay_out_shared,
 )
+from ptxbench.emulator.warp_ops import ParamAddress, WarpOps
 from ptxbench.errors import UnsupportedInstruction
 
 FRAME = "%frame"
@@ -79,36 +79,36 @@ class Registers:
         self.functions_in_loops = functions_in_loops(self.steps, self.blocks)
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)
-        self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
-        self.machine.mergeable = mergeable(self.steps, self.blocks)
+        self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
+        self.ops.mergeable = mergeable(self.steps, self.blocks)
         self.order_reason = order_reason(self.steps)
-        self.machine.parallel = self.order_reason is None
-        self.machine.queues = any(step.entry.opcode.startswith(("cp.async", "cp.reduce")) for step in self.steps)
-        self.machine.bulk = any(step.entry.opcode.startswith(("cp.async.bulk", "cp.reduce")) for step in self.steps)
+        self.ops.parallel = self.order_reason is None
+        self.ops.queues = any(step.entry.opcode.startswith(("cp.async", "cp.reduce")) for step in self.steps)
+        self.ops.bulk = any(step.entry.opcode.startswith(("cp.async.bulk", "cp.reduce")) for step in self.steps)
         variables = (*module.variables.values(), *function.params, *function.variables.values())
         self.spaces = {variable.name: variable.space for variable in variables}
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         self.shared, self.shared_bytes = lay_out_shared(module, function)
         if any(predefined.is_reserved(name) for name in specials(self.steps)):
-            reserved = self.machine.reserved_inside = predefined.reserved_bytes(arch)
+            reserved = self.ops.reserved_inside = predefined.reserved_bytes(arch)
             self.shared = {name: reserved + offset for name, offset in self.shared.items()}
             self.shared_bytes += reserved
         self.local, self.local_bytes = lay_out_local(function)
         self.module_variables = lay_out_module(module)[0]
         self.functions = function_addresses(module)
         self.bodiless = {name for name, each in module.functions.items() if not each.defined}
-        self.machine.shared_bytes = self.shared_bytes
-        self.machine.parameters = provided.parameters
-        self.machine.workspace, _ = provided.workspace or (0, 0)
+        self.ops.shared_bytes = self.shared_bytes
+        self.ops.parameters = provided.parameters
+        self.ops.workspace, _ = provided.workspace or (0, 0)
         self.heap = provided.heap
-        self.machine.constant_variables = [
+        self.ops.constant_variables = [
             (self.module_variables[each.name], each.size_bytes)
             for each in module.variables.values()
             if each.space == "const"
         ]
-        self.machine.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
-        self.machine.explicit_cluster = bool({".explicitcluster", ".reqnctapercluster"} & function.directives.keys())
+        self.ops.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
+        self.ops.explicit_cluster = bool({".explicitcluster", ".reqnctapercluster"} & function.directives.keys())
         self.clocked = any(name.startswith(("%clock", "%globaltimer")) for name in specials(self.steps))
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
@@ -117,7 +117,7 @@ class Registers:
         self.trips_at = self.register_bytes
         """Of the loops of a warp, its trips of each so far (runtime/trips.py)."""
         self.register_bytes += -(-8 * len(self.loops.natural) // 64) * 64
-        self.machine.local_moves = not self.machine.calls and self.machine.stack is None
+        self.ops.local_moves = not self.ops.calls and self.ops.stack is None
         check_local(self.local_bytes)
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
@@ -160,7 +160,7 @@ class Registers:
             self.local_bytes = base + frames.stack_bytes
             layout = StackLayout(base, frames.stack_bytes, frames.align, self.register_bytes)
             self.register_bytes += layout.register_bytes
-            self.machine.stack = CallStack(self.e, layout, self.machine.function, sanitize=self.mode == SANITIZE)
+            self.ops.stack = CallStack(self.e, layout, self.ops.function, sanitize=self.mode == SANITIZE)
         return frames
 
     def saved_registers(self) -> dict[int, list[tuple[int, str]]]:
@@ -220,7 +220,7 @@ class Registers:
             kind = kind or B32
             return self.e.from_bits(literal_bits(operand, kind, floating=kind.floating), kind)
         if isinstance(operand, Special):
-            return self.fit(self.machine.special(operand.name), kind or B32)
+            return self.fit(self.ops.special(operand.name), kind or B32)
         if isinstance(operand, Symbol):
             if operand.name in self.frames.variables:
                 return self.fit(self.frame_address(operand), kind or B64)
@@ -274,31 +274,31 @@ class Registers:
             raise syntax_error(line, f"'{name}' is a .{space} variable, which '{entry.opcode}' does not access.")
         if entry.spaces or space not in ("shared", "local") or isinstance(value, ParamAddress):
             return value
-        return self.e.add(self.fit(value, U64), self.machine.window(space, U64))
+        return self.e.add(self.fit(value, U64), self.ops.window(space, U64))
 
     def frame_address(self, symbol: Symbol, more: int = 0) -> Value:
         """The address of a variable in the frame of the routine at hand, as u32."""
-        assert self.machine.stack is not None
+        assert self.ops.stack is not None
         if FRAME not in self.values:
-            self.values[FRAME] = self.machine.stack.frame()
+            self.values[FRAME] = self.ops.stack.frame()
         offset = self.frames.variables[symbol.name] + symbol.offset + more
-        return self.machine.stack.address(self.values[FRAME], offset)
+        return self.ops.stack.address(self.values[FRAME], offset)
 
     def symbol_address(self, symbol: Symbol, line: int, more: int = 0) -> Value:
         """The address of a variable in its own space, and `more`; of a global or constant one or a parameter, generic
         too; of a function, a number that a call takes."""
         e, name, more = self.e, symbol.name, symbol.offset + more
-        if name in self.params and self.machine.parameters is not None:
-            return self.machine.of_module(self.machine.parameters[0] + self.params[name][0] + more, B64)
+        if name in self.params and self.ops.parameters is not None:
+            return self.ops.of_module(self.ops.parameters[0] + self.params[name][0] + more, B64)
         if name in self.shared:
             offset = e.constant(self.shared[name] + more, B32)
-            return offset if self.machine.reserved_inside else e.add(offset, e.condition(SHARED_ORIGIN, B32))
+            return offset if self.ops.reserved_inside else e.add(offset, e.condition(SHARED_ORIGIN, B32))
         if name in self.local:
             place = self.local[name] + more
-            moves = self.machine.local_moves
+            moves = self.ops.local_moves
             return e.add(e.constant(place, B32), e.condition(LOCAL_ORIGIN, B32)) if moves else e.constant(place, B64)
         if name in self.module_variables:
-            return self.machine.of_module(self.module_variables[name] + more, B64)
+            return self.ops.of_module(self.module_variables[name] + more, B64)
         if name in self.functions:
             return e.constant(self.functions[name], B64)
         if symbol.name in self.bodiless:
@@ -362,7 +362,7 @@ class Registers:
 
     def write_back(self, block: Block) -> None:
         """Store the registers that live on, under the block's mask."""
-        mask = self.machine.mask
+        mask = self.ops.mask
         names = sorted(self.dirty & block.live_out & self.slots.keys())
         active = self.e.op(f"bitcast i32 {mask} to {MASK}") if names else ""
         for name in names:

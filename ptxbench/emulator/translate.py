@@ -63,7 +63,7 @@ class Translator(Calls):
     """The instructions of a kernel, block by block, and the module around them."""
 
     def block(self, number: int, block: Block) -> None:
-        e, machine = self.e, self.machine
+        e, ops = self.e, self.ops
         self.values, self.dirty = {}, set()
         e.line(f"b{number}:")
         mask = e.op("load i32, ptr %mask, align 4")
@@ -76,7 +76,7 @@ class Translator(Calls):
             mask = self.meet(first, number, mask)
         if first.entry.flow == "barrier_reduction":
             mask = self.reduce_at_barrier(first, number, mask)
-        machine.mask = mask
+        ops.mask = mask
         self.count_trip(number)
         self.bump(2 * number, "1")
         self.bump(2 * number + 1, self.lane_count(mask))
@@ -88,23 +88,23 @@ class Translator(Calls):
         self.end(block, number)
 
     def step(self, index: int, number: int) -> None:
-        step, machine = self.steps[index], self.machine
+        step, ops = self.steps[index], self.ops
         instruction, entry = step.instruction, step.entry
-        machine.step, machine.line, machine.active = index, instruction.line, machine.mask
-        machine.ahead = self.counted_steps(index, self.blocks[number].last) if self.clocked else 0
+        ops.step, ops.line, ops.active = index, instruction.line, ops.mask
+        ops.ahead = self.counted_steps(index, self.blocks[number].last) if self.clocked else 0
         guard = self.guard(instruction)
         guard_slot = divergent_slot = None
         if guard is not None:
             bits = self.e.op(f"bitcast {MASK} {guard.ir} to i32")
-            machine.active = self.e.op(f"and i32 {bits}, {machine.mask}")
-            guard_slot = machine.take(1)
-            self.bump(guard_slot, self.lane_count(machine.active))
+            ops.active = self.e.op(f"and i32 {bits}, {ops.mask}")
+            guard_slot = ops.reserve_counters(1)
+            self.bump(guard_slot, self.lane_count(ops.active))
         if (
             entry.flow == "switch"
             or instruction.opcode == CALL_THROUGH
             or (guard is not None and entry.flow in ("branch", "exit"))
         ):
-            divergent_slot = machine.take(1)
+            divergent_slot = ops.reserve_counters(1)
         self.reports.append(
             StepReport(
                 instruction.line,
@@ -121,15 +121,15 @@ class Translator(Calls):
         )
         self.check_defined(step)
         order = order_of(entry.opcode)
-        machine.order = order if self.rows else None
-        machine.strength = self.strength(step, order)
-        machine.relaxed = "relaxed" in entry.opcode.split(".")
+        ops.order = order if self.rows else None
+        ops.strength = self.strength(step, order)
+        ops.relaxed = "relaxed" in entry.opcode.split(".")
         if entry.flow in ("enter", "returned"):
             self.between_functions(index, self.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):
             self.execute(instruction, entry, guard)
         for name in sorted(writes(step) & self.defined.keys()):
-            self.note_defined(name, "or", machine.active)
+            self.note_defined(name, "or", ops.active)
         if self.mode == SANITIZE:
             self.note_order(index)
 
@@ -160,8 +160,8 @@ class Translator(Calls):
         for name in sorted(used & self.defined.keys()):
             at = self.defined_at(name)
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
-            lanes = self.e.op(f"and i32 {missing}, {self.machine.active}")
-            self.machine.finding(kinds.UNINITIALISED_REGISTER, self.machine.mark(name), lanes)
+            lanes = self.e.op(f"and i32 {missing}, {self.ops.active}")
+            self.ops.finding(kinds.UNINITIALISED_REGISTER, self.ops.site(name), lanes)
 
     def strength(self, step: FlowStep, order: MemoryOrder | None) -> int:
         """How strong an access is. A plain load of what an atom.cas compares with counts as a relaxed one: its value is
@@ -194,13 +194,13 @@ class Translator(Calls):
         step = self.steps[index]
         if step.entry.flow in ("warp_barrier", "warp_sync") and not self.met_before(index):
             members = self.read_value(member_mask(step), B32, step.instruction.line)
-            lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.machine.active), ("i1", "false"))
-            some = self.e.op(f"icmp ne i32 {self.machine.active}, 0")
+            lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.ops.active), ("i1", "false"))
+            some = self.e.op(f"icmp ne i32 {self.ops.active}, 0")
             first = self.e.op(f"select i1 {some}, i32 {lane}, i32 0")
             asked = self.e.op(f"extractelement {V32} {members.ir}, i32 {first}")
-            self.machine.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
+            self.ops.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
         if (what := fence_of(step.entry.opcode)) is not None:
-            self.machine.fence(what)
+            self.ops.fence(what)
 
     @functools.cached_property
     def branched_to(self) -> set[int]:
@@ -242,8 +242,8 @@ class Translator(Calls):
                 arguments[form.name] = value
         if "e" in entry.asks:
             arguments["e"] = self.e
-        if "machine" in entry.asks:
-            arguments["machine"] = self.machine
+        if "ops" in entry.asks:
+            arguments["ops"] = self.ops
         if "carry" in entry.asks:
             arguments["carry"] = self.get(CARRY)
         if "count" in entry.asks:  # how many registers a vector is taken apart into
@@ -281,17 +281,17 @@ class Translator(Calls):
         self.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
         for function in (*NEEDS, close_entry(self.trips_at)):
-            self.machine.function(function)
+            self.ops.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
         warp = warp_function(body, len(self.blocks) + 1, halves=self.mode == ADVERSARIAL)
         granule_shift = self.add_records()
         if self.mode == SANITIZE:
             self.add_watches()
-        functions = "\n".join(function.text for function in self.machine.functions.values())
+        functions = "\n".join(function.text for function in self.ops.functions.values())
         unwritten = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
         zeroed = tuple((offset, 4) for offset in self.defined.values())
-        if self.machine.stack is not None:
-            zeroed += self.machine.stack.registers
+        if self.ops.stack is not None:
+            zeroed += self.ops.stack.registers
         schedule = scheduler(
             self.register_bytes,
             self.local_bytes,
@@ -299,8 +299,8 @@ class Translator(Calls):
             unwritten,
             zeroed,
             reverse=self.mode == ADVERSARIAL,
-            queues=self.machine.queues,
-            reserved_bytes=self.machine.reserved_inside,
+            queues=self.ops.queues,
+            reserved_bytes=self.ops.reserved_inside,
             loops=len(self.loops.natural),
         )
         return Translation(
@@ -309,19 +309,19 @@ class Translator(Calls):
             ),
             self.function.name,
             tuple(self.reports),
-            tuple(self.machine.sites),
+            tuple(self.ops.sites),
             len(self.blocks),
-            self.machine.next_slot,
+            self.ops.next_slot,
             self.register_bytes,
             self.shared_bytes,
             self.local_bytes,
             self.order_reason,
             self.granules,
             schedule_obstacle(self.steps),
-            self.machine.reserved_inside,
+            self.ops.reserved_inside,
             (self.heap or (0, 0))[0],
-            self.machine.workspace != 0,
-            self.machine.queues,
+            self.ops.workspace != 0,
+            self.ops.queues,
             self.local_bytes - self.cleared_bytes,
             granule_shift,
             *self.mixed(),
@@ -334,20 +334,20 @@ class Translator(Calls):
     def add_watches(self) -> None:
         """What a sanitized kernel has in place of functions that do nothing, and the watches of local memory."""
         sizes: dict[str, int] = {}
-        for site in self.machine.sites:
+        for site in self.ops.sites:
             if site.space in ("global", "shared", "local") and site.bytes:
                 sizes[site.space] = min(site.bytes, sizes.get(site.space, 4))
         self.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
-        for kind, element_bytes, count in sorted(self.machine.watches_local):
-            self.machine.function(sanitize.watch_local(kind, element_bytes, count, self.granules[1]))
-        for key in sorted(self.machine.watches):
-            self.machine.function(watches.watches(*key, granules=sizes))
+        for kind, element_bytes, count in sorted(self.ops.watches_local):
+            self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.granules[1]))
+        for key in sorted(self.ops.watches):
+            self.ops.function(watches.watches(*key, granules=sizes))
         for function in watch.LOOKING:
-            self.machine.function(function)
-        if self.machine.stack is not None:
-            self.machine.function(forget_local(sizes.get("local", 4)))
-            self.machine.function(copy_shadow(sizes.get("local", 4)))
-        self.machine.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
+            self.ops.function(function)
+        if self.ops.stack is not None:
+            self.ops.function(forget_local(sizes.get("local", 4)))
+            self.ops.function(copy_shadow(sizes.get("local", 4)))
+        self.ops.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
 
     def mixed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The parameters, by offset, and the module's variables, by address, that mixed_pointers finds."""
@@ -361,12 +361,10 @@ class Translator(Calls):
 
     def add_records(self) -> int:
         """Write the functions that record accesses of global memory; the logarithm of their granule's bytes."""
-        shift = records.granule_shift(site.bytes for site in self.machine.sites if site.space in ("global", "const"))
-        planned = (
-            [name for name in self.machine.functions if name.startswith("record_")] if self.machine.parallel else []
-        )
+        shift = records.granule_shift(site.bytes for site in self.ops.sites if site.space in ("global", "const"))
+        planned = [name for name in self.ops.functions if name.startswith("record_")] if self.ops.parallel else []
         for name in planned:
-            self.machine.function(records.record(name, shift))
+            self.ops.function(records.record(name, shift))
         return shift
 
     def extent(self, name: str) -> tuple[int, int]:

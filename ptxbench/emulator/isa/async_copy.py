@@ -32,40 +32,40 @@ def copies(operands, hint=""):
 @copies(", policy:u64", ".L2::cache_hint")
 @copies(", extra")
 @copies(", extra, policy:u64", ".L2::cache_hint")
-def cp_async(e, machine, a, b, bytes, extra=None):
+def cp_async(e, ops, a, b, bytes, extra=None):
     """`extra` is how many bytes to take from the source, or a predicate that says to take none; the rest is zeros."""
     size = bytes.constant
     if size not in (4, 8, 16):
-        raise machine.mistake("copies 4, 8 or 16 bytes")
+        raise ops.operand_error("copies 4, 8 or 16 bytes")
     counts = bytes
     if extra is not None:
         counts = e.select(extra, e.constant(0, U32), bytes) if extra.type is PRED else e.convert(e.bits(extra), U32)
-    machine.copy(a, b, size, counts)
+    ops.copy(a, b, size, counts)
 
 
 @instruction("cp.async.commit_group ", section="data-movement-and-conversion-instructions-cp-async-commit-group")
-def commit_group(machine):
+def commit_group(ops):
     """The copies that a thread has issued since its last group are its next one."""
-    machine.commit_copies()
+    ops.commit_copies()
 
 
 @instruction("cp.async.wait_group groups:u32",
              section="data-movement-and-conversion-instructions-cp-async-wait-group")  # fmt: skip
-def wait_group(machine, groups):
+def wait_group(ops, groups):
     """Only here are the copies done, except those of the latest groups."""
-    machine.wait_for_copies(groups.constant)
+    ops.wait_for_copies(groups.constant)
 
 
 @instruction("cp.async.wait_all ", section="data-movement-and-conversion-instructions-cp-async-wait-group")
-def wait_all(machine):
-    machine.wait_for_copies(EVERYTHING)
+def wait_all(ops):
+    ops.wait_for_copies(EVERYTHING)
 
 
 @instruction("cp.async.mbarrier.arrive{.noinc}{.space}.b64 [a]", space=SPACES,
              section="parallel-synchronization-and-communication-instructions-cp-async-mbarrier-arrive")  # fmt: skip
-def copies_arrive(machine, noinc, space, a):
+def copies_arrive(ops, noinc, space, a):
     """Arrives when the thread's copies are done: at their wait, or when somebody tests an mbarrier."""
-    machine.copies_arrive(place(space), a, not noinc)
+    ops.copies_arrive(place(space), a, not noinc)
 
 
 # ---- bulk copies, of consecutive bytes
@@ -80,16 +80,16 @@ ONE_CTA = "a cluster has one CTA"
       to=("shared::cluster", "shared::cta"), ignored={"to": ONE_CTA}, section=BULK)  # fmt: skip
 @bulk("cp.async.bulk.to.global.mbarrier::complete_tx::bytes.L2::cache_hint [a], [b], size:u32, [c], policy:u64",
       to=("shared::cluster", "shared::cta"), ignored={"to": ONE_CTA}, section=BULK)  # fmt: skip
-def bulk_load(machine, a, b, size, c):
+def bulk_load(ops, a, b, size, c):
     """Done when somebody tests the mbarrier in vain; then `size` bytes less are missing there."""
-    machine.bulk_copy(a, b, size, c)
+    ops.bulk_copy(a, b, size, c)
 
 
 @bulk("cp.async.bulk.global.shared::cta.bulk_group [a], [b], size:u32", section=BULK)
 @bulk("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [a], [b], size:u32, policy:u64", section=BULK)
-def bulk_store(machine, a, b, size):
+def bulk_store(ops, a, b, size):
     """Done when its thread waits for the group that it is committed to."""
-    machine.bulk_copy(b, a, size, None)
+    ops.bulk_copy(b, a, size, None)
 
 
 REDUCE = "data-movement-and-conversion-instructions-cp-reduce-async-bulk"
@@ -117,27 +117,27 @@ def reductions(body):
 
 
 @reductions
-def bulk_reduce(machine, op, element, a, b, size):
+def bulk_reduce(ops, op, element, a, b, size):
     """Each element of global memory is updated by that of shared memory, atomically by itself, when a store is done."""
-    machine.bulk_copy(b, a, size, None, (op.removesuffix(".noftz"), element))
+    ops.bulk_copy(b, a, size, None, (op.removesuffix(".noftz"), element))
 
 
 @bulk("cp.async.bulk.commit_group ", section=f"{BULK}-commit-group")
-def bulk_commit_group(machine):
-    machine.commit_bulk_copies()
+def bulk_commit_group(ops):
+    ops.commit_bulk_copies()
 
 
 @bulk("cp.async.bulk.wait_group{.read} groups:u32", section=f"{BULK}-wait-group",
       ignored={"read": "when the source has been read, the target is written too"})  # fmt: skip
-def bulk_wait_group(machine, groups):
-    machine.wait_for_bulk_copies(groups.constant)
+def bulk_wait_group(ops, groups):
+    ops.wait_for_bulk_copies(groups.constant)
 
 
 @bulk("cp.async.bulk.prefetch.L2.global [a], size:u32", section=f"{BULK}-prefetch")
 @bulk("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:u64", section=f"{BULK}-prefetch")
-def bulk_prefetch(machine, a, size):
+def bulk_prefetch(ops, a, size):
     """A hint, also for an address that lies nowhere; the sanitizer remarks on that."""
-    machine.prefetch(a, size)
+    ops.prefetch(a, size)
 
 
 # ---- mbarriers
@@ -168,15 +168,15 @@ def typed(value: Value) -> str:
 
 
 @mbarrier("init", "[a], n:u32")
-def init(machine, space, a, n):
+def init(ops, space, a, n):
     """The phase is 0; n arrivals complete it."""
-    machine.mbarrier(mbarriers.INIT, place(space), a, typed(n))
+    ops.mbarrier(mbarriers.INIT, place(space), a, typed(n))
 
 
 @mbarrier("inval", "[a]")
-def inval(machine, space, a):
+def inval(ops, space, a):
     """The bytes are poison again."""
-    machine.mbarrier(mbarriers.INVALIDATE, place(space), a)
+    ops.mbarrier(mbarriers.INVALIDATE, place(space), a)
 
 
 ARRIVING = ("release", "relaxed")
@@ -184,59 +184,59 @@ ARRIVING = ("release", "relaxed")
 
 @mbarrier("arrive", "d:u64, [a]", ARRIVING)
 @mbarrier("arrive", "d:u64, [a], n:u32", ARRIVING)
-def arrive(e, machine, space, a, n=None):
+def arrive(e, ops, space, a, n=None):
     """The state before it, lanes one after the other."""
-    return arrival(e, machine, space, a, n, 0)
+    return arrival(e, ops, space, a, n, 0)
 
 
 @mbarrier("arrive.noComplete", "d:u64, [a], n:u32", ("release",))
-def arrive_no_complete(e, machine, space, a, n):
-    return arrival(e, machine, space, a, n, mbarriers.KEEPS_PHASE)
+def arrive_no_complete(e, ops, space, a, n):
+    return arrival(e, ops, space, a, n, mbarriers.KEEPS_PHASE)
 
 
 @mbarrier("arrive_drop", "d:u64, [a]", ARRIVING)
 @mbarrier("arrive_drop", "d:u64, [a], n:u32", ARRIVING)
-def arrive_drop(e, machine, space, a, n=None):
+def arrive_drop(e, ops, space, a, n=None):
     """Later phases expect n arrivals less."""
-    return arrival(e, machine, space, a, n, mbarriers.DROPS)
+    return arrival(e, ops, space, a, n, mbarriers.DROPS)
 
 
 @mbarrier("arrive_drop.noComplete", "d:u64, [a], n:u32", ("release",))
-def arrive_drop_no_complete(e, machine, space, a, n):
-    return arrival(e, machine, space, a, n, mbarriers.DROPS | mbarriers.KEEPS_PHASE)
+def arrive_drop_no_complete(e, ops, space, a, n):
+    return arrival(e, ops, space, a, n, mbarriers.DROPS | mbarriers.KEEPS_PHASE)
 
 
 @mbarrier("arrive.expect_tx", "d:u64, [a], n:u32", ARRIVING)
-def arrive_expect(machine, space, a, n):
+def arrive_expect(ops, space, a, n):
     """First the phase waits for n bytes more, then this is one arrival."""
-    return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(machine, 0))
+    return ops.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, 0))
 
 
 @mbarrier("arrive_drop.expect_tx", "d:u64, [a], n:u32", ARRIVING)
-def arrive_drop_expect(machine, space, a, n):
-    return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(machine, mbarriers.DROPS))
+def arrive_drop_expect(ops, space, a, n):
+    return ops.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, mbarriers.DROPS))
 
 
 @mbarrier("expect_tx", "[a], n:u32", ("relaxed",))
-def expect(machine, space, a, n):
+def expect(ops, space, a, n):
     """The phase waits for n bytes more."""
-    machine.mbarrier(mbarriers.EXPECT, place(space), a, typed(n), "i32 0")
+    ops.mbarrier(mbarriers.EXPECT, place(space), a, typed(n), "i32 0")
 
 
 @mbarrier("complete_tx", "[a], n:u32", ("relaxed",))
-def complete(machine, space, a, n):
+def complete(ops, space, a, n):
     """As if a copy had brought n bytes."""
-    machine.mbarrier(mbarriers.COMPLETE, place(space), a, typed(n), "i32 0")
+    ops.mbarrier(mbarriers.COMPLETE, place(space), a, typed(n), "i32 0")
 
 
-def flag(machine, flags):
+def flag(ops, flags):
     """The flags of an arrival, as an argument; what a .relaxed one does is not released."""
-    return f"i32 {flags | (RELAXED if machine.relaxed else 0)}"
+    return f"i32 {flags | (RELAXED if ops.relaxed else 0)}"
 
 
-def arrival(e, machine, space, a, n, flags):
+def arrival(e, ops, space, a, n, flags):
     count = e.constant(1, U32) if n is None else n
-    return machine.mbarrier(mbarriers.ARRIVE, place(space), a, typed(count), flag(machine, flags))
+    return ops.mbarrier(mbarriers.ARRIVE, place(space), a, typed(count), flag(ops, flags))
 
 
 ACQUIRING = ("acquire", "relaxed")
@@ -245,18 +245,18 @@ ACQUIRING = ("acquire", "relaxed")
 @mbarrier("test_wait", "d:pred, [a], state:u64", ACQUIRING)
 @mbarrier("try_wait", "d:pred, [a], state:u64", ACQUIRING)
 @mbarrier("try_wait", "d:pred, [a], state:u64, hint:u32", ACQUIRING)
-def test_wait(machine, space, a, state):
+def test_wait(ops, space, a, state):
     """Whether the phase of `state` is complete; the time that try_wait may take is none here."""
-    return machine.test_mbarrier(place(space), a, state)
+    return ops.test_mbarrier(place(space), a, state)
 
 
 @mbarrier("test_wait.parity", "d:pred, [a], parity:u32", ACQUIRING)
 @mbarrier("try_wait.parity", "d:pred, [a], parity:u32", ACQUIRING)
 @mbarrier("try_wait.parity", "d:pred, [a], parity:u32, hint:u32", ACQUIRING)
-def test_wait_parity(e, machine, space, a, parity):
+def test_wait_parity(e, ops, space, a, parity):
     """Whether the phase of that parity, the current one or the one before, is complete."""
     phase = e.shl(e.convert(parity, U64), e.constant(mbarriers.PHASE_AT, U64))
-    return machine.test_mbarrier(place(space), a, phase)
+    return ops.test_mbarrier(place(space), a, phase)
 
 
 @barrier("mbarrier.pending_count.b64 d:u32, a:u64", section=MBARRIER)

@@ -75,28 +75,28 @@ def vectors(name, operands):
 
 
 @lines("atom", (*FORMS, *EXCHANGE), "d, [a], b")
-def atom(machine, space, op, a, b):
+def atom(ops, space, op, a, b):
     """The old value; lanes of one instruction act in ascending order."""
-    return machine.atomic(place(space), op.removesuffix(".noftz"), a, (b,))
+    return ops.atomic(place(space), op.removesuffix(".noftz"), a, (b,))
 
 
 @lines("atom", COMPARE, "d, [a], b, c", hinted=False)
-def atom_cas(machine, space, op, a, b, c):
+def atom_cas(ops, space, op, a, b, c):
     """c is stored where the old value is b."""
-    return machine.atomic(place(space), op, a, (b,), c)
+    return ops.atomic(place(space), op, a, (b,), c)
 
 
 @lines("red", FORMS, "[a], b")
-def red(machine, space, op, a, b):
-    machine.atomic(place(space), op.removesuffix(".noftz"), a, (b,))
+def red(ops, space, op, a, b):
+    ops.atomic(place(space), op.removesuffix(".noftz"), a, (b,))
 
 
 @vectors("atom", "{d}, [a], {b}")
-def atom_vector(machine, space, op, vec, a, b):
+def atom_vector(ops, space, op, vec, a, b):
     """Each element by itself, in the order of the vector."""
-    return machine.atomic(place(space), op.removesuffix(".noftz"), a, machine.all_of(b, registers(vec)))
+    return ops.atomic(place(space), op.removesuffix(".noftz"), a, ops.all_of(b, registers(vec)))
 
 
 @vectors("red", "[a], {b}")
-def red_vector(machine, space, op, vec, a, b):
-    machine.atomic(place(space), op.removesuffix(".noftz"), a, machine.all_of(b, registers(vec)))
+def red_vector(ops, space, op, vec, a, b):
+    ops.atomic(place(space), op.removesuffix(".noftz"), a, ops.all_of(b, registers(vec)))

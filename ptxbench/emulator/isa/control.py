@@ -57,23 +57,23 @@ def bar_sync():
 
 
 @barrier("arrive", "a:u32, b:u32")
-def bar_arrive(machine, a, b):
+def bar_arrive(ops, a, b):
     """Count as arrived, and go on."""
-    machine.arrive(a, b, machine.active, GOES_ON)
+    ops.arrive(a, b, ops.active, GOES_ON)
 
 
 @barrier("red.popc .u32", "d:u32, a:u32, c:pred", flow="barrier_reduction")
 @barrier("red.popc .u32", "d:u32, a:u32, b:u32, c:pred", flow="barrier_reduction")
-def bar_red_popc(e, machine):
+def bar_red_popc(e, ops):
     """Lanes come back to it when all have arrived: how many had a true predicate."""
-    return e.and_(machine.barrier_answer(), e.constant(ALL_TRUE - 1, U32))
+    return e.and_(ops.barrier_answer(), e.constant(ALL_TRUE - 1, U32))
 
 
 @barrier("red.op .pred", "d:pred, a:u32, c:pred", op=("and", "or"), flow="barrier_reduction")
 @barrier("red.op .pred", "d:pred, a:u32, b:u32, c:pred", op=("and", "or"), flow="barrier_reduction")
-def bar_red(e, machine, op):
+def bar_red(e, ops, op):
     wanted = ALL_TRUE if op == "and" else ALL_TRUE - 1
-    return e.compare("ne", e.and_(machine.barrier_answer(), e.constant(wanted, U32)), e.constant(0, U32))
+    return e.compare("ne", e.and_(ops.barrier_answer(), e.constant(wanted, U32)), e.constant(0, U32))
 
 
 # ---- fences
@@ -105,15 +105,15 @@ def membar():
 
 
 @instruction("nanosleep.u32 a", section="miscellaneous-instructions-nanosleep")
-def nanosleep(machine):
+def nanosleep(ops):
     """The warp's turn ends at its next loop: others run while it sleeps."""
-    machine.end_turn()
+    ops.end_turn()
 
 
 @instruction("trap ", section="miscellaneous-instructions-trap")
-def trap(machine):
+def trap(ops):
     """The launch ends as a KernelTrap."""
-    machine.trap()
+    ops.trap()
 
 
 @instruction("brkpt ", section="miscellaneous-instructions-brkpt")

@@ -9,32 +9,32 @@ U64, U32 = TYPES["u64"], TYPES["u32"]
 
 
 @instruction("call.vprintf [d], [a], [b]", section="control-flow-instructions-call")
-def vprintf(e, machine, d, a, b):
+def vprintf(e, ops, d, a, b):
     """Prints to Execution.printed, lanes in ascending order; gives the number of arguments."""
-    (template,) = machine.load("local", a, U64)
-    (arguments,) = machine.load("local", b, U64)
-    machine.store("local", d, (e.convert(machine.host("print", template, arguments), U32),))
+    (template,) = ops.load("local", a, U64)
+    (arguments,) = ops.load("local", b, U64)
+    ops.store("local", d, (e.convert(ops.host("print", template, arguments), U32),))
 
 
 @instruction("call.__assertfail [a], [b], [c], [d], [e]", section="control-flow-instructions-call")
-def assertfail(machine, a, b, c, d):
+def assertfail(ops, a, b, c, d):
     """Stops the launch with the assertion's text, file, line and function."""
-    (message,) = machine.load("local", a, U64)
-    (file,) = machine.load("local", b, U64)
-    (line,) = machine.load("local", c, U32)
-    (function,) = machine.load("local", d, U64)
-    machine.host("assert", message, file, line, function)
+    (message,) = ops.load("local", a, U64)
+    (file,) = ops.load("local", b, U64)
+    (line,) = ops.load("local", c, U32)
+    (function,) = ops.load("local", d, U64)
+    ops.host("assert", message, file, line, function)
 
 
 @instruction("call.malloc [d], [a]", section="control-flow-instructions-call")
-def malloc(machine, d, a):
+def malloc(ops, d, a):
     """A block of the launch's heap, lanes in ascending order; null where there is no room."""
-    (size,) = machine.load("local", a, U64)
-    machine.store("local", d, (machine.host("allocate", size),))
+    (size,) = ops.load("local", a, U64)
+    ops.store("local", d, (ops.host("allocate", size),))
 
 
 @instruction("call.free [a]", section="control-flow-instructions-call")
-def free(machine, a):
+def free(ops, a):
     """Null is let be; an address that malloc did not give stops the launch."""
-    (address,) = machine.load("local", a, U64)
-    machine.host("release", address)
+    (address,) = ops.load("local", a, U64)
+    ops.host("release", address)

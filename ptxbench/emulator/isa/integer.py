@@ -39,14 +39,14 @@ def mul_lo(e, a, b):
 
 
 @instruction("mul.hi.type d, a, b", type=INTS, section="integer-arithmetic-instructions-mul")
-def mul_hi(e, machine, a, b):
-    return upper_product(e, machine, a, b)
+def mul_hi(e, ops, a, b):
+    return upper_product(e, ops, a, b)
 
 
-def upper_product(e, machine, a, b):
+def upper_product(e, ops, a, b):
     """Widened before multiplying: the sign of the full product reaches the upper half."""
     if a.type.bits == 64:
-        return machine.multiply_high(a, b)
+        return ops.multiply_high(a, b)
     return e.high_half(e.mul(e.widen(a), e.widen(b)), a.type)
 
 
@@ -61,13 +61,13 @@ def mad_lo(e, a, b, c):
 
 
 @instruction("mad.hi.type d, a, b, c", type=INTS, section="integer-arithmetic-instructions-mad")
-def mad_hi(e, machine, a, b, c):
-    return e.add(upper_product(e, machine, a, b), c)
+def mad_hi(e, ops, a, b, c):
+    return e.add(upper_product(e, ops, a, b), c)
 
 
 @instruction("mad.hi.sat.s32 d, a, b, c", section="integer-arithmetic-instructions-mad")
-def mad_hi_sat(e, machine, a, b, c):
-    return e.saturating("add", upper_product(e, machine, a, b), c)
+def mad_hi_sat(e, ops, a, b, c):
+    return e.saturating("add", upper_product(e, ops, a, b), c)
 
 
 @instruction("mad.wide.type d:wide, a, b, c:wide", type=NARROW, section="integer-arithmetic-instructions-mad")
@@ -183,15 +183,15 @@ def absolute(e, a):
 
 
 @instruction("div.type d, a, b", type=INTS, section="integer-arithmetic-instructions-div")
-def div(machine, a, b):
+def div(ops, a, b):
     """x / 0 has all bits set, as in the code of ptxas for every type; the least value over -1 is itself."""
-    return machine.divide(a, b)[0]
+    return ops.divide(a, b)[0]
 
 
 @instruction("rem.type d, a, b", type=INTS, section="integer-arithmetic-instructions-rem")
-def rem(machine, a, b):
+def rem(ops, a, b):
     """x rem 0 has all bits set, as in the code of ptxas for every type; the sign is that of a."""
-    return machine.divide(a, b)[1]
+    return ops.divide(a, b)[1]
 
 
 # ---- bits

@@ -27,11 +27,11 @@ SHARED = ("shared", "shared::cta")
 Names = tuple[str, ...]
 
 
-def need(machine, least):
+def need(ops, least):
     """Refuse what the architecture of this run lacks."""
-    if architecture.number(machine.arch) < least:
+    if architecture.number(ops.arch) < least:
         raise UnsupportedInstruction(
-            f"line {machine.line}: this matrix instruction needs sm_{least}; this run is for {machine.arch}"
+            f"line {ops.line}: this matrix instruction needs sm_{least}; this run is for {ops.arch}"
         )
 
 
@@ -40,54 +40,54 @@ def need(machine, least):
 
 @instruction("ldmatrix.sync.aligned.m8n8.num{.trans}{.space}.b16 {d}:b32, [a]", num=("x1", "x2", "x4"), space=SHARED,
              flow="aligned", section=LDMATRIX)  # fmt: skip
-def ldmatrix(e, machine, num, trans, space, a):
+def ldmatrix(e, ops, num, trans, space, a):
     """Lanes 8 j to 8 j + 7 have the addresses of matrix j's rows, 16 bytes each; each lane gets two elements."""
-    need(machine, 75)
+    need(ops, 75)
     count = int(num[1:])
-    first_lanes(machine, 8 * count)
-    rows = machine.load("shared", a if space else in_shared(e, machine, a), B32, 4)
-    return call(machine, rearrange.rows_to_matrices(count, trans), rows, count)
+    first_lanes(ops, 8 * count)
+    rows = ops.load("shared", a if space else in_shared(e, ops, a), B32, 4)
+    return call(ops, rearrange.rows_to_matrices(count, trans), rows, count)
 
 
 @instruction("stmatrix.sync.aligned.m8n8.num{.trans}{.space}.b16 [a], {b}:b32", num=("x1", "x2", "x4"), space=SHARED,
              flow="aligned", section=STMATRIX)  # fmt: skip
-def stmatrix(e, machine, num, trans, space, a, b):
+def stmatrix(e, ops, num, trans, space, a, b):
     """ldmatrix's other way."""
-    need(machine, 90)
+    need(ops, 90)
     count = int(num[1:])
-    rows = call(machine, rearrange.matrices_to_rows(count, trans), machine.all_of(b, count), 4)
-    first_lanes(machine, 8 * count)
-    machine.store("shared", a if space else in_shared(e, machine, a), rows)
+    rows = call(ops, rearrange.matrices_to_rows(count, trans), ops.all_of(b, count), 4)
+    first_lanes(ops, 8 * count)
+    ops.store("shared", a if space else in_shared(e, ops, a), rows)
 
 
 @instruction("movmatrix.sync.aligned.m8n8.trans.b16 d:b32, a:b32", flow="aligned", section=MOVMATRIX)
-def movmatrix(e, machine, a):
-    need(machine, 75)
+def movmatrix(e, ops, a):
+    need(ops, 75)
     return rearrange.transposed(e, a)
 
 
-def first_lanes(machine, count):
+def first_lanes(ops, count):
     """Only the first `count` lanes access memory."""
     if count < LANES:
-        machine.active = machine.e.op(f"and i32 {machine.active}, {(1 << count) - 1}")
+        ops.active = ops.e.op(f"and i32 {ops.active}, {(1 << count) - 1}")
 
 
-def in_shared(e, machine, address):
+def in_shared(e, ops, address):
     """A generic address as one in shared memory; any other leads out of it."""
     if not isinstance(address, Value):
-        raise syntax_error(machine.line, "needs an address in shared memory.")
+        raise syntax_error(ops.line, "needs an address in shared memory.")
     wide = e.convert(address, B64) if address.type.bits == 32 else address
-    return e.sub(wide, machine.window("shared", B64))
+    return e.sub(wide, ops.window("shared", B64))
 
 
-def call(machine, function, given, count, more=""):
+def call(ops, function, given, count, more=""):
     """What a function on registers gives, as registers of 32 or 64 bits."""
-    name = machine.function(function)
+    name = ops.function(function)
     kind = given[0].type
     arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in given)
     returns = rearrange.struct(kind, count)
-    result = machine.e.op(f"call {returns} @{name}({arguments}{more})")
-    return tuple(Value(machine.e.op(f"extractvalue {returns} {result}, {i}"), kind) for i in range(count))
+    result = ops.e.op(f"call {returns} @{name}({arguments}{more})")
+    return tuple(Value(ops.e.op(f"extractvalue {returns} {result}, {i}"), kind) for i in range(count))
 
 
 # ---- products
@@ -95,21 +95,21 @@ def call(machine, function, given, count, more=""):
 ROUNDINGS = ("rn", "rz", "rm", "rp")
 
 
-def multiply(machine, what, a, b, c):
+def multiply(ops, what, a, b, c):
     """D = A B + C: the registers of D. Only the first use of `what` makes its function."""
     registers = zip((a, b, c), what.registers[1:], strict=True)
-    given = [each for values, count in registers for each in machine.all_of(values, count)]
-    slot = machine.take(context.SITE_SLOTS)
-    machine.sites.append(Site(machine.step, slot, what.types[1], "mma", what.flops))
-    site = machine.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-    name = machine.function(matrix.multiply(what, machine.e.hardware_fma))
+    given = [each for values, count in registers for each in ops.all_of(values, count)]
+    slot = ops.reserve_counters(context.SITE_SLOTS)
+    ops.sites.append(Site(ops.step, slot, what.types[1], "mma", what.flops))
+    site = ops.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+    name = ops.function(matrix.multiply(what, ops.e.hardware_fma))
     if what.types[1] == "f64":
-        machine.e.functions.update(matrix.fma_functions(what.rule, machine.e.hardware_fma))
+        ops.e.functions.update(matrix.fma_functions(what.rule, ops.e.hardware_fma))
     count, kind = what.registers[0], matrix.word(what.types[0])
     arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in given)
     returns = rearrange.struct(kind, count)
-    result = machine.e.op(f"call {returns} @{name}({arguments}, i32 {machine.active}, ptr {site})")
-    return tuple(Value(machine.e.op(f"extractvalue {returns} {result}, {i}"), kind) for i in range(count))
+    result = ops.e.op(f"call {returns} @{name}({arguments}, i32 {ops.active}, ptr {site})")
+    return tuple(Value(ops.e.op(f"extractvalue {returns} {result}, {i}"), kind) for i in range(count))
 
 
 @functools.cache
@@ -150,28 +150,28 @@ for shapes, kinds, oldest in MMAS:
 
     @instruction("mma.sync.aligned.shape.row.col.types {d}, {a}:b32, {b}:b32, {c}:b32", shape=shapes, types=kinds,
                  flow="aligned", section=MMA)  # fmt: skip
-    def mma(machine, shape, types, a, b, c, least=oldest):
+    def mma(ops, shape, types, a, b, c, least=oldest):
         """Rounded as tensor.Model says for the architecture."""
-        need(machine, least)
-        return multiply(machine, described(machine.arch, shape, types), a, b, c)
+        need(ops, least)
+        return multiply(ops, described(ops.arch, shape, types), a, b, c)
 
 
 @instruction("mma.sync.aligned.m8n8k4.alayout.blayout.types {d}, {a}:b32, {b}:b32, {c}:b32", alayout=("row", "col"),
              blayout=("row", "col"), types=("f16.f16.f16.f16", "f32.f16.f16.f16", "f32.f16.f16.f32"), flow="aligned",
              section=MMA)  # fmt: skip
-def mma_quads(machine, alayout, blayout, types, a, b, c):
+def mma_quads(ops, alayout, blayout, types, a, b, c):
     """The one shape with layouts to choose: made for sm_70, carried out by later ones too."""
-    need(machine, 70)
-    return multiply(machine, described_quad(machine.arch, types, alayout, blayout), a, b, c)
+    need(ops, 70)
+    return multiply(ops, described_quad(ops.arch, types, alayout, blayout), a, b, c)
 
 
 @instruction("mma.sync.aligned.shape.row.col{.rnd}.f64.f64.f64.f64 {d}, {a}:b64, {b}:b64, {c}:b64",
              shape=("m8n8k4", "m16n8k4", "m16n8k8", "m16n8k16"), rnd=ROUNDINGS, flow="aligned",
              section=MMA)  # fmt: skip
-def mma_f64(machine, shape, rnd, a, b, c):
+def mma_f64(ops, shape, rnd, a, b, c):
     """A chain of fused multiply-adds, k ascending."""
-    need(machine, 80 if shape == "m8n8k4" else 90)
-    return multiply(machine, described(machine.arch, shape, "f64.f64.f64.f64", rnd or "rn"), a, b, c)
+    need(ops, 80 if shape == "m8n8k4" else 90)
+    return multiply(ops, described(ops.arch, shape, "f64.f64.f64.f64", rnd or "rn"), a, b, c)
 
 
 INTEGERS: tuple[tuple[Names, Names, int], ...] = (
@@ -185,19 +185,19 @@ for shapes, kinds, oldest in INTEGERS:
 
     @instruction("mma.sync.aligned.shape.row.col{.satfinite}.types {d}, {a}:b32, {b}:b32, {c}:b32", shape=shapes,
                  types=kinds, flow="aligned", section=MMA)  # fmt: skip
-    def mma_integer(machine, shape, satfinite, types, a, b, c, least=oldest):
+    def mma_integer(ops, shape, satfinite, types, a, b, c, least=oldest):
         """Exact; the sum wraps, or clamps where satfinite."""
-        need(machine, least)
+        need(ops, least)
         rule = "satfinite" if satfinite else ""
-        return multiply(machine, described(machine.arch, shape, types, rule), a, b, c)
+        return multiply(ops, described(ops.arch, shape, types, rule), a, b, c)
 
 
 @instruction("mma.sync.aligned.shape.row.col.s32.b1.b1.s32.op.popc {d}, {a}:b32, {b}:b32, {c}:b32",
              shape=("m8n8k128", "m16n8k128", "m16n8k256"), op=("xor", "and"), flow="aligned", section=MMA)  # fmt: skip
-def mma_bits(machine, shape, op, a, b, c):
+def mma_bits(ops, shape, op, a, b, c):
     """The population of A's row op B's column, added to C."""
-    need(machine, 75 if shape == "m8n8k128" and op == "xor" else 80)
-    return multiply(machine, described(machine.arch, shape, "s32.b1.b1.s32", op), a, b, c)
+    need(ops, 75 if shape == "m8n8k128" and op == "xor" else 80)
+    return multiply(ops, described(ops.arch, shape, "s32.b1.b1.s32", op), a, b, c)
 
 
 # ---- wmma
@@ -240,35 +240,35 @@ def tile(use, shape, kind, layout):
     return tensor.Tile(f"{use}_{shape}_{kind}_{layout}", fragment, rows, columns, bits, stride_bits, layout, down)
 
 
-def pieces(e, machine, tile, address, stride):
+def pieces(e, ops, tile, address, stride):
     """The addresses of the tile's pieces, one a lane, in requests of up to 32 lanes; sets the active ones."""
     if not isinstance(address, Value):
-        raise syntax_error(machine.line, "needs an address in memory.")
+        raise syntax_error(ops.line, "needs an address in memory.")
     if stride is None:
         stride = e.constant(8 * tile.row_bytes // tile.stride_bits, U32)
     stride = e.convert(stride, U64)
-    active = machine.active
+    active = ops.active
     for lanes in tile.requests:
         majors = e.lanes([major * tile.stride_bits for major, _ in lanes] + [0] * (LANES - len(lanes)), U64)
         within = e.lanes([byte for _, byte in lanes] + [0] * (LANES - len(lanes)), U64)
         offset = e.add(e.shr(e.mul(stride, majors), e.constant(3, U64)), within)
-        machine.active = active
-        first_lanes(machine, len(lanes))
+        ops.active = active
+        first_lanes(ops, len(lanes))
         yield e.add(address, e.convert(offset, B32 if address.type.bits == 32 else B64))
 
 
-def wmma_load(e, machine, use, shape, kind, layout, space, address, stride):
+def wmma_load(e, ops, use, shape, kind, layout, space, address, stride):
     """The fragment's registers, from memory in pieces of up to 16 bytes, one a lane."""
-    need(machine, WMMA_LEAST.get(kind, 80))
+    need(ops, WMMA_LEAST.get(kind, 80))
     from_tile = tile(use, shape, kind, layout)
     word = B64 if kind == "f64" else B32
     space = {None: "generic", "shared::cta": "shared"}.get(space, space)
     words = []
-    for place in pieces(e, machine, from_tile, address, stride):
-        words += machine.load(space, place, word, from_tile.piece_bytes // word.bytes)
+    for place in pieces(e, ops, from_tile, address, stride):
+        words += ops.load(space, place, word, from_tile.piece_bytes // word.bytes)
     table, results = from_tile.gather, from_tile.registers
     name = f"load_{from_tile.name}"
-    return call(machine, rearrange.by_table(name, word, len(words), results, from_tile.bits, table), words, results)
+    return call(ops, rearrange.by_table(name, word, len(words), results, from_tile.bits, table), words, results)
 
 
 def named(value):
@@ -281,8 +281,8 @@ for layouts, shapes, kinds in (*OPERANDS, (("row",), ("m8n8k32",), ("s4", "u4"))
                  space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
     @instruction("wmma.load.a.sync.aligned.layout.shape{.space}.type {d}, [a], stride:u32", layout=layouts,
                  shape=shapes, space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    def wmma_load_a(e, machine, layout, shape, space, type, a, stride=None):
-        return wmma_load(e, machine, "a", shape, named(type), layout, space, a, stride)
+    def wmma_load_a(e, ops, layout, shape, space, type, a, stride=None):
+        return wmma_load(e, ops, "a", shape, named(type), layout, space, a, stride)
 
 
 for layouts, shapes, kinds in (*OPERANDS, (("col",), ("m8n8k32",), ("s4", "u4")), (("col",), ("m8n8k128",), ("b1",))):
@@ -291,8 +291,8 @@ for layouts, shapes, kinds in (*OPERANDS, (("col",), ("m8n8k32",), ("s4", "u4"))
                  space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
     @instruction("wmma.load.b.sync.aligned.layout.shape{.space}.type {d}, [a], stride:u32", layout=layouts,
                  shape=shapes, space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    def wmma_load_b(e, machine, layout, shape, space, type, a, stride=None):
-        return wmma_load(e, machine, "b", shape, named(type), layout, space, a, stride)
+    def wmma_load_b(e, ops, layout, shape, space, type, a, stride=None):
+        return wmma_load(e, ops, "b", shape, named(type), layout, space, a, stride)
 
 
 for shapes, kinds in ADDENDS:
@@ -301,8 +301,8 @@ for shapes, kinds in ADDENDS:
                  space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
     @instruction("wmma.load.c.sync.aligned.layout.shape{.space}.type {d}, [a], stride:u32", layout=LAYOUTS,
                  shape=shapes, space=SPACES, type=kinds, flow="aligned", section=LOAD)  # fmt: skip
-    def wmma_load_c(e, machine, layout, shape, space, type, a, stride=None):
-        return wmma_load(e, machine, "c", shape, named(type), layout, space, a, stride)
+    def wmma_load_c(e, ops, layout, shape, space, type, a, stride=None):
+        return wmma_load(e, ops, "c", shape, named(type), layout, space, a, stride)
 
     stored = "wmma.store.d.sync.aligned.layout.shape{.space}.type [a], {b}:" + ("b64" if "f64" in kinds else "b32")
 
@@ -310,19 +310,19 @@ for shapes, kinds in ADDENDS:
                  section=STORE)  # fmt: skip
     @instruction(f"{stored}, stride:u32", layout=LAYOUTS, shape=shapes, space=SPACES, type=kinds, flow="aligned",
                  section=STORE)  # fmt: skip
-    def wmma_store(e, machine, layout, shape, space, type, a, b, stride=None):
-        need(machine, WMMA_LEAST.get(named(type), 80))
+    def wmma_store(e, ops, layout, shape, space, type, a, b, stride=None):
+        need(ops, WMMA_LEAST.get(named(type), 80))
         to_tile = tile("c", shape, named(type), layout)
         word = B64 if to_tile.bits == 64 else B32
         space = {None: "generic", "shared::cta": "shared"}.get(space, space)
-        given = machine.all_of(b, to_tile.registers)
+        given = ops.all_of(b, to_tile.registers)
         per = to_tile.piece_bytes // word.bytes
         total = per * len(to_tile.requests)
         name = f"store_{to_tile.name}"
         function = rearrange.by_table(name, word, len(given), total, to_tile.bits, to_tile.scatter)
-        words = call(machine, function, given, total)
-        for i, place in enumerate(pieces(e, machine, to_tile, a, stride)):
-            machine.store(space, place, words[per * i : per * (i + 1)])
+        words = call(ops, function, given, total)
+        for i, place in enumerate(pieces(e, ops, to_tile, a, stride)):
+            ops.store(space, place, words[per * i : per * (i + 1)])
 
 
 ANY_LAYOUT = {
@@ -334,33 +334,33 @@ ANY_LAYOUT = {
 @instruction("wmma.mma.sync.aligned.alayout.blayout.shape.dtype.ctype {d}, {a}:b32, {b}:b32, {c}:b32", alayout=LAYOUTS,
              blayout=LAYOUTS, shape=SIXTEEN, dtype=("f16", "f32"), ctype=("f16", "f32"), flow="aligned", section=WMMA,
              ignored=ANY_LAYOUT)  # fmt: skip
-def wmma_f16(machine, shape, dtype, ctype, a, b, c):
-    need(machine, 70)
-    what = described(machine.arch, shape, f"{dtype}.f16.f16.{ctype}", repeated=True)
-    return multiply(machine, what, a, b, c)
+def wmma_f16(ops, shape, dtype, ctype, a, b, c):
+    need(ops, 70)
+    what = described(ops.arch, shape, f"{dtype}.f16.f16.{ctype}", repeated=True)
+    return multiply(ops, what, a, b, c)
 
 
 @instruction("wmma.mma.sync.aligned.alayout.blayout.shape.f32.bf16.bf16.f32 {d}, {a}:b32, {b}:b32, {c}:b32",
              alayout=LAYOUTS, blayout=LAYOUTS, shape=SIXTEEN, flow="aligned", section=WMMA,
              ignored=ANY_LAYOUT)  # fmt: skip
-def wmma_bf16(machine, shape, a, b, c):
-    need(machine, 80)
-    return multiply(machine, described(machine.arch, shape, "f32.bf16.bf16.f32"), a, b, c)
+def wmma_bf16(ops, shape, a, b, c):
+    need(ops, 80)
+    return multiply(ops, described(ops.arch, shape, "f32.bf16.bf16.f32"), a, b, c)
 
 
 @instruction("wmma.mma.sync.aligned.alayout.blayout.m16n16k8.f32.tf32.tf32.f32 {d}, {a}:b32, {b}:b32, {c}:b32",
              alayout=LAYOUTS, blayout=LAYOUTS, flow="aligned", section=WMMA, ignored=ANY_LAYOUT)  # fmt: skip
-def wmma_tf32(machine, a, b, c):
-    need(machine, 80)
-    return multiply(machine, described(machine.arch, "m16n16k8", "f32.tf32.tf32.f32"), a, b, c)
+def wmma_tf32(ops, a, b, c):
+    need(ops, 80)
+    return multiply(ops, described(ops.arch, "m16n16k8", "f32.tf32.tf32.f32"), a, b, c)
 
 
 @instruction("wmma.mma.sync.aligned.alayout.blayout.m8n8k4{.rnd}.f64.f64.f64.f64 {d}, {a}:b64, {b}:b64, {c}:b64",
              alayout=LAYOUTS, blayout=LAYOUTS, rnd=ROUNDINGS, flow="aligned", section=WMMA,
              ignored=ANY_LAYOUT)  # fmt: skip
-def wmma_f64(machine, rnd, a, b, c):
-    need(machine, 80)
-    return multiply(machine, described(machine.arch, "m8n8k4", "f64.f64.f64.f64", rnd or "rn"), a, b, c)
+def wmma_f64(ops, rnd, a, b, c):
+    need(ops, 80)
+    return multiply(ops, described(ops.arch, "m8n8k4", "f64.f64.f64.f64", rnd or "rn"), a, b, c)
 
 
 WHOLE: tuple[tuple[Names, Names, Names, Names, int], ...] = (
@@ -373,14 +373,14 @@ for alayouts, blayouts, shapes, kinds, oldest in WHOLE:
     @instruction("wmma.mma.sync.aligned.alayout.blayout.shape.types{.satfinite} {d}, {a}:b32, {b}:b32, {c}:b32",
                  alayout=alayouts, blayout=blayouts, shape=shapes, types=kinds, flow="aligned", section=WMMA,
                  ignored=ANY_LAYOUT)  # fmt: skip
-    def wmma_integer(machine, shape, types, satfinite, a, b, c, least=oldest):
-        need(machine, least)
+    def wmma_integer(ops, shape, types, satfinite, a, b, c, least=oldest):
+        need(ops, least)
         rule = "satfinite" if satfinite else ""
-        return multiply(machine, described(machine.arch, shape, types, rule), a, b, c)
+        return multiply(ops, described(ops.arch, shape, types, rule), a, b, c)
 
 
 @instruction("wmma.mma.op.popc.sync.aligned.row.col.m8n8k128.s32.b1.b1.s32 {d}, {a}:b32, {b}:b32, {c}:b32",
              op=("xor", "and"), flow="aligned", section=WMMA)  # fmt: skip
-def wmma_bits(machine, op, a, b, c):
-    need(machine, 75 if op == "xor" else 80)
-    return multiply(machine, described(machine.arch, "m8n8k128", "s32.b1.b1.s32", op), a, b, c)
+def wmma_bits(ops, op, a, b, c):
+    need(ops, 75 if op == "xor" else 80)
+    return multiply(ops, described(ops.arch, "m8n8k128", "s32.b1.b1.s32", op), a, b, c)

@@ -77,9 +77,9 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
 @lines("ld.global{.cache}.nc.l2", "{.prefetch}", "d, [a]", LD_NC, LONGEST, hinted=True,
        cache=("ca", "cg", "cs", *L1), l2=L2, prefetch=PREFETCH)  # fmt: skip
 @lines("ldu{.space}", "", "d, [a]", LDU, LDU_WIDTHS, space=("global",))
-def ld(machine, a, type, space="global", vec=None):
+def ld(ops, a, type, space="global", vec=None):
     """Without a space, it is that of the window which the address lies in; a cluster is its one CTA."""
-    return machine.load(place(space), a, type, registers(vec))
+    return ops.load(place(space), a, type, registers(vec))
 
 
 @lines("ld.volatile.space", "", "d, [a]", LD, WIDTHS, space=(*SHARED, "local"))
@@ -91,11 +91,11 @@ def ld(machine, a, type, space="global", vec=None):
 @lines("ld.order.scope{.space}{.l1}.l2", "{.prefetch}", "d, [a]", LD, LONGEST, hinted=True,
        order=("relaxed", "acquire"), scope=SCOPES, space=("global",), l1=L1, l2=L2, prefetch=PREFETCH)  # fmt: skip
 @lines("ld.mmio.relaxed.sys{.space}", "", "d, [a]", LD, SCALAR, space=("global",))
-def ld_waiting(machine, a, type, space, vec=None):
+def ld_waiting(ops, a, type, space, vec=None):
     """The same; repeated in a loop, it waits for another thread, which is to have its turn sooner."""
     if place(space) != "local":
-        machine.poll()
-    return machine.load(place(space), a, type, registers(vec))
+        ops.poll()
+    return ops.load(place(space), a, type, registers(vec))
 
 
 @lines("st{.weak}.space{.cache}", "", "[a], b", ST, WIDTHS, space=STORED_SPACES, cache=STORE_CACHE)
@@ -103,9 +103,9 @@ def ld_waiting(machine, a, type, space, vec=None):
        cache=(*STORE_CACHE, *L1))  # fmt: skip
 @lines("st{.weak}{.space}{.cache}.l2", "", "[a], b", ST, LONGEST, hinted=True, space=("global",),
        cache=(*STORE_CACHE, *L1), l2=L2)  # fmt: skip
-def st(machine, a, b, space, vec=None):
+def st(ops, a, b, space, vec=None):
     """Where lanes write one byte, the highest lane's stays."""
-    machine.store(place(space), a, machine.all_of(b, registers(vec)) if vec else (b,))
+    ops.store(place(space), a, ops.all_of(b, registers(vec)) if vec else (b,))
 
 
 @lines("st.volatile.space", "", "[a], b", ST, WIDTHS, space=(*SHARED, "local"))
@@ -117,11 +117,11 @@ def st(machine, a, b, space, vec=None):
 @lines("st.order.scope{.space}{.l1}.l2", "", "[a], b", ST, LONGEST, hinted=True, order=("relaxed", "release"),
        scope=SCOPES, space=("global",), l1=L1, l2=L2)  # fmt: skip
 @lines("st.mmio.relaxed.sys{.space}", "", "[a], b", ST, SCALAR, space=("global",))
-def st_awaited(machine, a, b, space, vec=None):
+def st_awaited(ops, a, b, space, vec=None):
     """The same; another CTA may wait for it, which is to have its turn before more is stored."""
-    st(machine, a, b, space, vec)
+    st(ops, a, b, space, vec)
     if place(space) not in ("local", "shared"):
-        machine.announced()
+        ops.announced()
 
 
 def place(space):
@@ -147,16 +147,16 @@ def cache_only(syntax, anchor, **sets):
 @cache_only(
     "prefetch{.space}.level [a]", "prefetch-prefetchu", space=("global",), level=("L2::evict_last", "L2::evict_normal")
 )
-def prefetch(machine, a, space):
+def prefetch(ops, a, space):
     """A hint, also for an address that lies nowhere; the sanitizer remarks on that."""
     if space != "local":
-        machine.prefetch(a)
+        ops.prefetch(a)
 
 
 @cache_only("prefetchu.L1 [a]", "prefetch-prefetchu")
-def prefetchu(machine, a):
+def prefetchu(ops, a):
     """The same."""
-    machine.prefetch(a)
+    ops.prefetch(a)
 
 
 @cache_only("prefetch{.space}.tensormap [a]", "prefetch-prefetchu", space=("const", "param"))
@@ -166,9 +166,9 @@ def hint():
 
 
 @cache_only("discard{.space}.L2 [a], size:u32", "discard", space=("global",))
-def discard(machine, a, space):
+def discard(ops, a, space):
     """The 128 bytes may hold anything afterwards, so here they hold something else."""
-    machine.discard(place(space), a)
+    ops.discard(place(space), a)
 
 
 PRIMARY = ("L2::evict_last", "L2::evict_normal", "L2::evict_first", "L2::evict_unchanged")

@@ -36,35 +36,35 @@ def unpack(e, a, type, count):
 @instruction("mov.vector.type {d}, {a}", vector=("v2",), type=NUMBERS, section=MOV)
 @instruction("mov.vector.type {d}, {a}", vector=("v4",), type=[each for each in NUMBERS if "64" not in each],
              section=MOV)  # fmt: skip
-def mov_vector(machine, a, vector):
-    return machine.all_of(a, int(vector[1:]))
+def mov_vector(ops, a, vector):
+    return ops.all_of(a, int(vector[1:]))
 
 
 SPACES_OF_ADDRESSES = ("global", "const", "shared", "shared::cta", "shared::cluster", "local", "param::entry")
 
 
 @instruction("cvta.param.u64 d, a", section="data-movement-and-conversion-instructions-cvta")
-def cvta_param(machine, a):
+def cvta_param(ops, a):
     """Of a function's parameter, which lies in local memory, and of a kernel's."""
-    return machine.generic_parameter(a)
+    return ops.generic_parameter(a)
 
 
 @instruction("cvta.space.u64 d, a", space=SPACES_OF_ADDRESSES,
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
-def cvta(e, machine, a, space):
+def cvta(e, ops, a, space):
     """The generic address: of global memory and constants their own; shared and local memory have a window each."""
-    return e.add(a, machine.window(space, a.type))
+    return e.add(a, ops.window(space, a.type))
 
 
 @instruction("cvta.to.space.u64 d, a", space=SPACES_OF_ADDRESSES,
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
-def cvta_to(e, machine, a, space):
-    return e.sub(a, machine.window(space, a.type))
+def cvta_to(e, ops, a, space):
+    return e.sub(a, ops.window(space, a.type))
 
 
 @instruction("cvta.to.param.u64 d, a", section="data-movement-and-conversion-instructions-cvta")
-def cvta_to_param(e, machine, a):
-    return e.select(in_window(e, machine, a, "local"), e.sub(a, machine.window("local", a.type)), a)
+def cvta_to_param(e, ops, a):
+    return e.select(in_window(e, ops, a, "local"), e.sub(a, ops.window("local", a.type)), a)
 
 
 WINDOW_BITS = 32
@@ -73,22 +73,22 @@ WINDOW_BITS = 32
 
 @instruction("isspacep.space d:pred, a:u64", space=("shared", "shared::cta", "shared::cluster", "local"),
              section="data-movement-and-conversion-instructions-isspacep")  # fmt: skip
-def isspacep(e, machine, a, space):
-    return in_window(e, machine, a, space)
+def isspacep(e, ops, a, space):
+    return in_window(e, ops, a, space)
 
 
 @instruction("isspacep.global d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")
-def isspacep_global(e, machine, a):
+def isspacep_global(e, ops, a):
     """Every address that is neither shared nor local, constants and parameters too."""
-    return e.not_(e.or_(in_window(e, machine, a, "shared"), in_window(e, machine, a, "local")))
+    return e.not_(e.or_(in_window(e, ops, a, "shared"), in_window(e, ops, a, "local")))
 
 
 @instruction("isspacep.const d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")
-def isspacep_const(e, machine, a):
+def isspacep_const(e, ops, a):
     """Whether the address lies in one of the module's .const variables."""
     inside = e.constant(0, PRED)
-    for first, size in machine.constant_variables:
-        within = e.compare("lo", e.sub(a, machine.of_module(first, a.type)), e.constant(size, a.type))
+    for first, size in ops.constant_variables:
+        within = e.compare("lo", e.sub(a, ops.of_module(first, a.type)), e.constant(size, a.type))
         inside = e.or_(inside, within)
     return inside
 
@@ -96,12 +96,12 @@ def isspacep_const(e, machine, a):
 @instruction("isspacep.space d:pred, a:u64", space=("param", "param::entry"),
              section="data-movement-and-conversion-instructions-isspacep",
              ignored={"space": "only the kernel's parameters have generic addresses"})  # fmt: skip
-def isspacep_param(e, machine, a):
+def isspacep_param(e, ops, a):
     """Whether the address lies in the kernel's parameters; where no address of one is taken, none does."""
-    first, size = machine.parameters or (0, 0)
-    return e.compare("lo", e.sub(a, machine.of_module(first, a.type)), e.constant(size, a.type))
+    first, size = ops.parameters or (0, 0)
+    return e.compare("lo", e.sub(a, ops.of_module(first, a.type)), e.constant(size, a.type))
 
 
-def in_window(e, machine, a, space):
-    offset = e.sub(a, machine.window(space, a.type))
+def in_window(e, ops, a, space):
+    offset = e.sub(a, ops.window(space, a.type))
     return e.compare("lo", offset, e.constant(1 << WINDOW_BITS, a.type))

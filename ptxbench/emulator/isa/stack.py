@@ -9,18 +9,18 @@ SIZES = ("u32", "u64")
 
 @instruction("alloca.type d, size", type=SIZES, section="stack-manipulation-instructions-alloca")
 @instruction("alloca.type d, size, align:u32", type=SIZES, section="stack-manipulation-instructions-alloca")
-def alloca(e, machine, size, type, align=None):
+def alloca(e, ops, size, type, align=None):
     """The address, in local memory, of new bytes."""
-    return e.convert(machine.allocate(size, align), type)
+    return e.convert(ops.allocate(size, align), type)
 
 
 @instruction("stacksave.type d", type=SIZES, section="stack-manipulation-instructions-stacksave")
-def stacksave(e, machine, type):
+def stacksave(e, ops, type):
     """Where the next alloca starts, as an address in local memory."""
-    return e.convert(machine.stack_top(), type)
+    return e.convert(ops.stack_top(), type)
 
 
 @instruction("stackrestore.type a", type=SIZES, section="stack-manipulation-instructions-stackrestore")
-def stackrestore(machine, a):
+def stackrestore(ops, a):
     """Gives back what alloca gave since."""
-    machine.release(a)
+    ops.release(a)

@@ -18,7 +18,7 @@ instruction's `type` unless `:u32`, `:wide` (twice the bits) or `:bits` (the bit
 One opcode may have several forms, told apart by the number and the shape of the operands.
 
 The function asks by parameter name for what it needs: `e` (the vocabulary of emit.py), the operands, the
-modifiers, and `machine` if it touches memory, control or other lanes. A modifier that can vary must be asked for,
+modifiers, and `ops` if it touches memory, control or other lanes. A modifier that can vary must be asked for,
 or type the operands, or stand in `ignored` with its reason; else the import fails.
 
 With `carry` "in" or "both" the body may ask for `carry`, a predicate; with "out" or "both" it returns its result and

@@ -20,24 +20,24 @@ REDUX = "parallel-synchronization-and-communication-instructions-redux-sync"
 @instruction("shfl.sync.mode.b32 d|p, a, b, c, membermask:u32", mode=("up", "down", "bfly", "idx"), flow="warp_sync",
              section=SHFL)  # fmt: skip
 @instruction("shfl.mode.b32 d|p, a, b, c", mode=("up", "down", "bfly", "idx"), section=DEPRECATED_SHFL)
-def shfl(e, machine, mode, a, b, c):
+def shfl(e, ops, mode, a, b, c):
     """The lane to read from, and whether it lies in the segment; else, and from an inactive lane, the own value."""
     if b.constant is not None and c.constant is not None:
         sources = [shuffle_source(mode, lane, b.constant, c.constant) for lane in range(LANES)]
-        moved = machine.permute_constant(a, [source for source, _ in sources])
-        partner = machine.permute_constant(active_bits(e, machine), [source for source, _ in sources])
+        moved = ops.permute_constant(a, [source for source, _ in sources])
+        partner = ops.permute_constant(active_bits(e, ops), [source for source, _ in sources])
         inside = e.compare("ne", e.lanes([int(valid) for _, valid in sources], B32), e.constant(0, B32))
     else:
         source, inside = shuffle_lanes(e, mode, b, c)
-        moved = machine.permute(a, source)
-        partner = machine.permute(active_bits(e, machine), source)
+        moved = ops.permute(a, source)
+        partner = ops.permute(active_bits(e, ops), source)
     there = e.compare("ne", partner, e.constant(0, B32))
     return e.select(there, moved, a), inside
 
 
-def active_bits(e, machine):
+def active_bits(e, ops):
     """1 in each active lane, 0 elsewhere."""
-    return e.select(machine.is_active(), e.constant(1, B32), e.constant(0, B32))
+    return e.select(ops.is_active(), e.constant(1, B32), e.constant(0, B32))
 
 
 def shuffle_source(mode, lane, b, c):
@@ -79,40 +79,40 @@ def shuffle_lanes(e, mode, b, c):
 
 @instruction("vote.sync.mode.pred d, a, membermask:u32", mode=("all", "any", "uni"), flow="warp_sync", section=VOTE)
 @instruction("vote.mode.pred d, a", mode=("all", "any", "uni"), section=DEPRECATED_VOTE)
-def vote(e, machine, mode, a):
-    yes = machine.ballot(a)
-    every = e.op(f"icmp eq i32 {yes}, {machine.active}")
+def vote(e, ops, mode, a):
+    yes = ops.ballot(a)
+    every = e.op(f"icmp eq i32 {yes}, {ops.active}")
     none = e.op(f"icmp eq i32 {yes}, 0")
     if mode == "all":
-        return machine.everywhere(every)
+        return ops.everywhere(every)
     if mode == "any":
-        return machine.everywhere(e.op(f"xor i1 {none}, true"))
-    return machine.everywhere(e.op(f"or i1 {every}, {none}"))
+        return ops.everywhere(e.op(f"xor i1 {none}, true"))
+    return ops.everywhere(e.op(f"or i1 {every}, {none}"))
 
 
 @instruction("vote.sync.ballot.b32 d, a:pred, membermask:u32", flow="warp_sync", section=VOTE)
 @instruction("vote.ballot.b32 d, a:pred", section=DEPRECATED_VOTE)
-def ballot(e, machine, a):
-    return e.splat(machine.ballot(a), B32)
+def ballot(e, ops, a):
+    return e.splat(ops.ballot(a), B32)
 
 
 @instruction("redux.sync.op.type d, a, membermask:u32", op=("add", "min", "max"), type=("u32", "s32"), flow="warp_sync",
              section=REDUX)  # fmt: skip
-def redux(machine, op, a):
+def redux(ops, op, a):
     if op == "add":
-        return machine.reduce("add", a, 0)
+        return ops.reduce("add", a, 0)
     least, greatest = (-(2**31), 2**31 - 1) if a.type.signed else (0, 2**32 - 1)
     sign = "s" if a.type.signed else "u"
-    return machine.reduce(sign + op, a, greatest if op == "min" else least)
+    return ops.reduce(sign + op, a, greatest if op == "min" else least)
 
 
 @instruction("redux.sync.op.b32 d:u32, a:u32, membermask:u32", op=("and", "or", "xor"), flow="warp_sync", section=REDUX)
-def redux_logic(machine, op, a):
-    return machine.reduce(op, a, 0xFFFFFFFF if op == "and" else 0)
+def redux_logic(ops, op, a):
+    return ops.reduce(op, a, 0xFFFFFFFF if op == "and" else 0)
 
 
 @instruction("redux.sync.op{.abs}{.NaN}.f32 d, a, membermask:u32", op=("min", "max"), flow="warp_sync", section=REDUX)
-def redux_f32(e, machine, op, abs, NaN, a):  # noqa: N803  the manual's spelling
+def redux_f32(e, ops, op, abs, NaN, a):  # noqa: N803  the manual's spelling
     """As the min and max of two: a number wins over NaN, or NaN over all with .NaN; -0 is less than +0."""
     bits = e.bits(a)
     sign = e.constant(1 << 31, B32)
@@ -121,39 +121,39 @@ def redux_f32(e, machine, op, abs, NaN, a):  # noqa: N803  the manual's spelling
     is_nan = e.compare("nan", a, a)
     key = e.xor(bits, e.or_(e.shr(e.signed(bits), e.constant(31, B32)), sign))  # ascending as unsigned integers
     key = e.select(is_nan, e.constant(0xFFFFFFFF if op == "min" else 0, B32), key)
-    best = machine.reduce(f"u{op}", key, 0xFFFFFFFF if op == "min" else 0)
+    best = ops.reduce(f"u{op}", key, 0xFFFFFFFF if op == "min" else 0)
     back = e.or_(e.shr(e.signed(e.not_(best)), e.constant(31, B32)), sign)
-    nans = machine.ballot(is_nan)
-    spoiled = f"icmp ne i32 {nans}, 0" if NaN else f"icmp eq i32 {nans}, {machine.active}"
-    result = e.select(machine.everywhere(e.op(spoiled)), e.constant(0x7FFFFFFF, B32), e.xor(best, back))
+    nans = ops.ballot(is_nan)
+    spoiled = f"icmp ne i32 {nans}, 0" if NaN else f"icmp eq i32 {nans}, {ops.active}"
+    result = e.select(ops.everywhere(e.op(spoiled)), e.constant(0x7FFFFFFF, B32), e.xor(best, back))
     return e.as_type(result, a.type)
 
 
 @instruction("match.any.sync.type d:u32, a, membermask:u32", type=("b32", "b64"), flow="warp_sync", section=MATCH)
-def match_any(machine, a):
+def match_any(ops, a):
     """The lanes that have the same value as this one."""
-    return machine.match(a)
+    return ops.match(a)
 
 
 @instruction("match.all.sync.type d|p:u32, a, membermask:u32", type=("b32", "b64"), flow="warp_sync", section=MATCH)
-def match_all(e, machine, a):
+def match_all(e, ops, a):
     """The mask of all, and true, if all have one value; else 0 and false."""
-    everyone = machine.active_lanes()
-    same = e.compare("eq", machine.match(a), everyone)
+    everyone = ops.active_lanes()
+    same = e.compare("eq", ops.match(a), everyone)
     return e.select(same, everyone, e.constant(0, B32)), same
 
 
 @instruction("elect.sync d|p:u32, membermask:u32", flow="warp_sync",
              section="parallel-synchronization-and-communication-instructions-elect-sync")  # fmt: skip
-def elect(e, machine):
+def elect(e, ops):
     """The lowest lane leads; PTX leaves the choice open, but that it is always the same."""
-    leader = machine.leader()
+    leader = ops.leader()
     return leader, e.compare("eq", e.lane_numbers(B32), leader)
 
 
 @instruction("activemask.b32 d", section="parallel-synchronization-and-communication-instructions-activemask")
-def activemask(machine):
-    return machine.active_lanes()
+def activemask(ops):
+    return ops.active_lanes()
 
 
 @instruction("bar.warp.sync membermask:u32", flow="warp_barrier",

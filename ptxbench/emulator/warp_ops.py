@@ -1,6 +1,6 @@
 """What an instruction may do beyond its own lanes: memory, other lanes, the state of the warp.
 
-A table body that asks for `machine` gets one of these, set to the instruction at hand.
+A table body that asks for `ops` gets one of these, set to the instruction at hand.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ MOST_ALIGNMENT = 1 << 23
 
 
 @dataclass
-class Machine:
+class WarpOps:
     """`mask`: lanes at this program counter; `active`: those whose guard is true as well (i32 names)."""
 
     e: Emitter
@@ -108,7 +108,7 @@ class Machine:
     """Watches of shared, global and generic memory (watches.py), by their names' parts."""
     watches_local: set[tuple[str, int, int]] = field(default_factory=set)
     """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the kernel."""
-    reached: str = ""
+    last_arguments: str = ""
     mergeable: frozenset[int] = frozenset()
     """The steps whose shared accesses ptxas may merge (merging.py)."""
 
@@ -139,7 +139,9 @@ class Machine:
         )
         function = self.function(chosen)
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
-        result = self.e.op(f"call {returns} @{function}({self.reach(space, address, 'load', type.bytes * count)})")
+        result = self.e.op(
+            f"call {returns} @{function}({self.memory_arguments(space, address, 'load', type.bytes * count)})"
+        )
         if named == "const":  # lies in the arena, but is no load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named)
         elif (named, type.bytes) != ("param", 1):  # which may be padding: structures are returned byte by byte
@@ -186,7 +188,7 @@ class Machine:
         )
         function = self.function(chosen)
         bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
-        arguments = self.reach(space, address, kind, size * count)
+        arguments = self.memory_arguments(space, address, kind, size * count)
         self.watch("store", space, size, count, bits)
         self.e.line(f"call void @{function}({arguments}{bits})")
 
@@ -208,7 +210,7 @@ class Machine:
             length = e.convert(size, U64)
             ends.append(e.sub(e.add(wide, e.max(length, e.constant(1, U64))), e.constant(1, U64)))
         for end in ends:
-            slot = self.take(context.SITE_SLOTS)
+            slot = self.reserve_counters(context.SITE_SLOTS)
             self.sites.append(Site(self.step, slot, "global", "prefetch", MOST_GRANULE))  # not to make granules small
             site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
             resolve = self.function(prefetches.CHECK)
@@ -230,7 +232,7 @@ class Machine:
         returns = atomics.returns(kind, count)
         values = "".join(f", {bits.vector} {self.e.bits(value).ir}" for value in (*b, c or b[0]))
         old = self.e.op(
-            f"call {returns} @{function}({self.reach(space, address, 'atomic', kind.bytes * count)}{values})"
+            f"call {returns} @{function}({self.memory_arguments(space, address, 'atomic', kind.bytes * count)}{values})"
         )
         self.watch("atomic", space, kind.bytes, count)
         parts = [old] if count == 1 else [self.e.op(f"extractvalue {returns} {old}, {k}") for k in range(count)]
@@ -250,11 +252,13 @@ class Machine:
         kind = a.type.vector
         return Value(self.e.op(f"call {kind} @{function}({kind} {a.ir}, {kind} {b.ir})"), a.type)
 
-    def reach(self, space: str, address: Value, kind: str, size: int) -> str:
+    def memory_arguments(self, space: str, address: Value, kind: str, size: int) -> str:
         """The arguments that every memory function starts with; takes a site for each space that it may touch."""
         slot = self.next_slot
         for each in access.GENERIC_SPACES if space == "generic" else (SPACES[space],):
-            self.sites.append(Site(self.step, self.take(context.SITE_SLOTS), each.name, kind, size, self.strength))
+            self.sites.append(
+                Site(self.step, self.reserve_counters(context.SITE_SLOTS), each.name, kind, size, self.strength)
+            )
         if space in ("shared", "local"):
             if address.type.bits == 64:  # beyond 32 bits it is outside, and must stay so when cut
                 limit = self.e.constant(0xFFFFFFFF, U64)
@@ -266,11 +270,11 @@ class Machine:
         else:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-        self.reached = f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
-        return self.reached
+        self.last_arguments = f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
+        return self.last_arguments
 
     def watch(self, kind: str, space: str, element_bytes: int, count: int, values: str = "") -> None:
-        """Where a kernel is sanitized: have an access watched, with the arguments of the last `reach`.
+        """Where a kernel is sanitized: have an access watched, with the arguments of the last `memory_arguments`.
 
         A store is watched before it happens, anything else after.
         """
@@ -282,17 +286,17 @@ class Machine:
         if space != "local":
             key = (kind, space, element_bytes, count, self.strength)
             self.watches.add(key)
-            self.e.line(f"call void @{watches.name_of(*key)}({self.reached}{values})")
+            self.e.line(f"call void @{watches.name_of(*key)}({self.last_arguments}{values})")
             if self.order is not None:
                 name = self.function(watch.strong(space))
-                arguments = self.reached.rsplit(", ", 1)[0]
+                arguments = self.last_arguments.rsplit(", ", 1)[0]
                 self.e.line(f"call void @{name}({arguments}, i64 {self.order.flags << layout.FLAGS_AT})")
 
     def in_local(self, space: str) -> str:
-        """The arguments of the last `reach`, for local memory alone."""
+        """The arguments of the last `memory_arguments`, for local memory alone."""
         if space == "local":
-            return self.reached
-        address, lanes, _, site = self.reached.split(", ")
+            return self.last_arguments
+        address, lanes, _, site = self.last_arguments.split(", ")
         offset = self.e.op(f"sub {address}, {self.e.op(conditions.LOCAL_BASE.load)}")
         inside = self.e.op(f"icmp ult {V64} {offset}, splat (i64 4294967296)")
         mask = self.e.op(f"and {lanes}, {self.e.op(f'bitcast {MASK} {inside} to i32')}")
@@ -314,16 +318,16 @@ class Machine:
         self.e.line(f"br label %{on}")
         self.e.line(f"{on}:")
 
-    def mark(self, kind: str) -> str:
+    def site(self, kind: str) -> str:
         """A site that counts nothing, to tell where a finding is; its pointer's name."""
-        slot = self.take(context.SITE_SLOTS)
+        slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "none", kind, 0))
         return self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
 
     def host(self, kind: str, *values: Value) -> Value:
         """Leave for the worker's Python: "print", "assert", "allocate" or "release", with up to four values a lane; a
         u64 a lane."""
-        slot = self.take(context.SITE_SLOTS)
+        slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "host", kind, 0))
         function = self.function(host.HOST_CALL)
         given = [self.e.convert(value, U64) for value in values]
@@ -334,11 +338,11 @@ class Machine:
         call = f"call {U64.vector} @{function}(i64 {numbers[kind]}, i32 {self.active}, ptr %env, ptr {site}, {vectors})"
         return Value(self.e.op(call), U64)
 
-    def mistake(self, what: str) -> Exception:
+    def operand_error(self, what: str) -> Exception:
         """The error that the instruction at hand does `what` it must not; to be raised."""
         return syntax_error(self.line, f"{what}.")
 
-    def take(self, slots: int) -> int:
+    def reserve_counters(self, slots: int) -> int:
         """Reserve counters; the first one's index."""
         slot, self.next_slot = self.next_slot, self.next_slot + slots
         return slot
@@ -353,7 +357,7 @@ class Machine:
 
     def arrive(self, ids: Value, counts: Value, lanes: str, kind: int, predicates: str = "0") -> None:
         """`lanes` (i32) come to the barriers `ids`, which expect `counts` lanes; see runtime/barriers.py."""
-        slot = self.take(context.SITE_SLOTS)
+        slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         some = self.e.op(f"zext i1 {self.e.op(f'icmp ne i32 {lanes}, 0')} to i64")
@@ -375,9 +379,9 @@ class Machine:
         if isinstance(target, ParamAddress) or isinstance(source, ParamAddress):
             raise syntax_error(self.line, "an asynchronous copy goes from global to shared memory.")
         function = self.function(copies.copy(size, recorded=self.parallel))
-        loads = self.reach("global", source, "load", size).split(", ")
-        stores = self.reach("shared", target, "store", size).split(", ")
-        slot = self.take(context.SITE_SLOTS)
+        loads = self.memory_arguments("global", source, "load", size).split(", ")
+        stores = self.memory_arguments("shared", target, "store", size).split(", ")
+        slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "async", "copy", size))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         self.e.line(
@@ -419,16 +423,16 @@ class Machine:
         into = barrier is not None
         lanes, object_at = self.active, f"{V32} splat (i32 {bulk.GROUP})"
         if barrier is not None:
-            touched = self.reach("shared", barrier, "mbarrier", 8)
+            touched = self.memory_arguments("shared", barrier, "mbarrier", 8)
             self.function(mbarriers.TOUCH)
             lanes, object_at = self.e.op(f"call i32 @touch_mbarrier({touched})"), touched.split(", ")[0]
         reduce, elements, use = "null", 0, "load" if into else "store"
         if reduction is not None:
             reduce = f"@{self.function(bulk.reduce(*reduction))}"
             elements, use = bulk.PIECE // reduction[1].bytes, "atomic"
-        loads = self.reach("global", far, use, bulk.PIECE).split(", ")
-        stores = self.reach("shared", near, "store" if into else "load", bulk.PIECE).split(", ")
-        slot = self.take(context.SITE_SLOTS)
+        loads = self.memory_arguments("global", far, use, bulk.PIECE).split(", ")
+        stores = self.memory_arguments("shared", near, "store" if into else "load", bulk.PIECE).split(", ")
+        slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "async", "copy", bulk.PIECE, self.strength))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         self.e.line(
@@ -465,7 +469,7 @@ class Machine:
         """Have the copies that the active lanes have issued arrive at an mbarrier when they are done."""
         if increase:
             self.mbarrier(mbarriers.RAISE, space, address)
-        reached = self.reach("shared", self.in_shared(space, address), "mbarrier", 8).split(", ")
+        reached = self.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8).split(", ")
         self.function(mbarriers.TOUCH)
         self.function(copies.ISSUE)
         lanes = self.e.op(f"call i32 @touch_mbarrier({', '.join(reached)})")
@@ -497,7 +501,7 @@ class Machine:
     def mbarrier(self, function: RuntimeFunction, space: str, address: Value | ParamAddress, *more: str) -> Value:
         """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. One u64 a lane."""
         name = self.function(function)
-        reached = self.reach("shared", self.in_shared(space, address), "mbarrier", 8)
+        reached = self.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8)
         arguments = ", ".join([reached, *more])
         if f"define internal void @{name}" in function.text:
             self.e.line(f"call void @{name}({arguments})")
@@ -513,7 +517,7 @@ class Machine:
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
         if self.sanitize and not self.relaxed:
             self.function(watch.WAITED)
-            where = self.reached.split(", ")[0]
+            where = self.last_arguments.split(", ")[0]
             self.e.line(f"call void @mbarrier_waited_shared({where}, i32 {self.ballot(complete)}, ptr %env, i64 0)")
         failed = self.ballot(self.e.not_(complete))
         self.e.line(f"call void @{self.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")
@@ -534,7 +538,7 @@ class Machine:
 
     def trap(self) -> None:
         """Stop the launch in the first active lane."""
-        slot = self.take(context.SITE_SLOTS)
+        slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "none", "trap", 0))
         self.function(turns.TRAP)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
@@ -546,7 +550,7 @@ class Machine:
         step = 1 if align is None else align.constant
         if step is None or step.bit_count() != 1 or step > MOST_ALIGNMENT:
             raise syntax_error(self.line, f"expected an alignment that is a power of 2 up to {MOST_ALIGNMENT:,}.")
-        return self.stack.allocate(size, step, self.active, self.mark("stack"))
+        return self.stack.allocate(size, step, self.active, self.site("stack"))
 
     def stack_top(self) -> Value:
         """The local address where the active lanes' stacks end."""
@@ -556,7 +560,7 @@ class Machine:
     def release(self, address: Value) -> None:
         """End the active lanes' stacks there."""
         assert self.stack is not None
-        self.stack.release(address, self.active, self.mark("stack"))
+        self.stack.release(address, self.active, self.site("stack"))
 
     def barrier_answer(self) -> Value:
         """What the last bar.red of each lane gave: how many predicates were true, and ALL_TRUE."""
