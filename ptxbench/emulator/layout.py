@@ -32,6 +32,14 @@ class Site:
 
 
 @dataclass(frozen=True)
+class ParamAddress:
+    """An address in the kernel's parameters: known when the kernel is translated."""
+
+    offset: int
+    space_left: int
+
+
+@dataclass(frozen=True)
 class StepReport:
     """What the host needs to know of one instruction to read its counters."""
 

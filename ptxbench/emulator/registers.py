@@ -15,7 +15,7 @@ from ptxbench.emulator.flow import CARRY, Block, FlowStep, blocks, order_reason,
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
 from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import Entry, OperandForm
-from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
+from ptxbench.emulator.layout import PLAIN, SANITIZE, ParamAddress, StepReport
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.loops import find_loops
 from ptxbench.emulator.merging import mergeable
@@ -48,7 +48,7 @@ from ptxbench.emulator.variables import (
     lay_out_provided,
     lay_out_shared,
 )
-from ptxbench.emulator.warp_ops import ParamAddress, WarpOps
+from ptxbench.emulator.warp_ops import WarpOps
 from ptxbench.errors import UnsupportedInstruction
 
 FRAME = "%frame"

@@ -5,11 +5,13 @@ A table body that asks for `ops` gets one of these, set to the instruction at ha
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator import predefined
+from ptxbench.emulator.async_copies import AsyncCopies
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.layout import Site
+from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.ordering import MemoryOrder
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
@@ -17,15 +19,12 @@ from ptxbench.emulator.runtime import (
     access,
     atomics,
     barriers,
-    bulk,
     conditions,
     context,
-    copies,
     host,
     integer,
     lanes,
     matching,
-    mbarriers,
     prefetches,
     sanitize,
     turns,
@@ -40,14 +39,6 @@ from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_
 
 STORED_IN = {"const": "global", "param": "local"}
 """Constants lie in the arena like global memory; the .param variables of calls in the thread's local memory."""
-
-
-@dataclass(frozen=True)
-class ParamAddress:
-    """An address in the kernel's parameters: known when the kernel is translated."""
-
-    offset: int
-    space_left: int
 
 
 DISCARDED = 0xF5F5F5F5F5F5F5F5
@@ -111,6 +102,10 @@ class WarpOps:
     last_arguments: str = ""
     mergeable: frozenset[int] = frozenset()
     """The steps whose shared accesses ptxas may merge (merging.py)."""
+
+    @functools.cached_property
+    def copies(self) -> AsyncCopies:
+        return AsyncCopies(self)
 
     # ---- memory
 
@@ -374,80 +369,6 @@ class WarpOps:
             f"{V32} {ids.ir}, {V32} {counts.ir}, i32 {predicates}, i32 {kind})"
         )
 
-    def copy(self, target: Value | ParamAddress, source: Value | ParamAddress, size: int, counts: Value) -> None:
-        """Issue an asynchronous copy of `size` bytes a lane, of which `counts` come from global memory."""
-        if isinstance(target, ParamAddress) or isinstance(source, ParamAddress):
-            raise syntax_error(self.line, "an asynchronous copy goes from global to shared memory.")
-        function = self.function(copies.copy(size, recorded=self.parallel))
-        loads = self.memory_arguments("global", source, "load", size).split(", ")
-        stores = self.memory_arguments("shared", target, "store", size).split(", ")
-        slot = self.reserve_counters(context.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, "async", "copy", size))
-        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-        self.e.line(
-            f"call void @{function}({stores[0]}, {loads[0]}, {V32} {counts.ir}, i32 {self.active}, ptr %env, "
-            f"{loads[3]}, {stores[3]}, ptr {site})"
-        )
-        if self.sanitize:
-            near = self.function(watch.watch_copy(size))
-            self.e.line(f"call void @{near}({', '.join(stores)})")
-            key = ("load", "global", size, 1, layout.WEAK)
-            self.watches.add(key)
-            far = watches.name_of(*key)
-            some = self.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # others get zeros
-            self.e.line(f"call void @{far}({loads[0]}, i32 {some}, {loads[2]}, {loads[3]})")
-
-    def commit_copies(self) -> None:
-        self.e.line(f"call void @{self.function(copies.COMMIT)}(ptr %env, i32 {self.active})")
-
-    def wait_for_copies(self, keep: int) -> None:
-        """Do the copies of the active lanes, but for those of their last `keep` groups."""
-        self.e.line(f"call void @{self.function(copies.WAIT)}(ptr %env, i32 {self.active}, i32 {keep})")
-        self.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
-
-    def bulk_copy(
-        self,
-        near: Value | ParamAddress,
-        far: Value | ParamAddress,
-        size: Value,
-        barrier: Value | ParamAddress | None,
-        reduction: tuple[str, Type] | None = None,
-    ) -> None:
-        """Issue a bulk copy: into shared memory (`near`) with an mbarrier that it completes, out of it without.
-
-        `reduction`: an operation and the type of its elements, which update global memory in place of replacing it.
-        """
-        if isinstance(near, ParamAddress) or isinstance(far, ParamAddress) or isinstance(barrier, ParamAddress):
-            raise syntax_error(self.line, "a bulk copy goes between global and shared memory.")
-        function = self.function(bulk.ISSUE)
-        into = barrier is not None
-        lanes, object_at = self.active, f"{V32} splat (i32 {bulk.GROUP})"
-        if barrier is not None:
-            touched = self.memory_arguments("shared", barrier, "mbarrier", 8)
-            self.function(mbarriers.TOUCH)
-            lanes, object_at = self.e.op(f"call i32 @touch_mbarrier({touched})"), touched.split(", ")[0]
-        reduce, elements, use = "null", 0, "load" if into else "store"
-        if reduction is not None:
-            reduce = f"@{self.function(bulk.reduce(*reduction))}"
-            elements, use = bulk.PIECE // reduction[1].bytes, "atomic"
-        loads = self.memory_arguments("global", far, use, bulk.PIECE).split(", ")
-        stores = self.memory_arguments("shared", near, "store" if into else "load", bulk.PIECE).split(", ")
-        slot = self.reserve_counters(context.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, "async", "copy", bulk.PIECE, self.strength))
-        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-        self.e.line(
-            f"call void @{function}({stores[0]}, {loads[0]}, {V32} {size.ir}, {object_at}, i32 {lanes}, ptr %env, "
-            f"{stores[3]}, {loads[3]}, ptr {site}, ptr {reduce}, i64 {elements})"
-        )
-
-    def commit_bulk_copies(self) -> None:
-        self.e.line(f"call void @{self.function(bulk.COMMIT)}(ptr %env, i32 {self.active})")
-
-    def wait_for_bulk_copies(self, keep: int) -> None:
-        """Do the bulk copies of the active lanes' groups, but for the last `keep` of each."""
-        self.e.line(f"call void @{self.function(bulk.WAIT)}(ptr %env, i32 {self.active}, i32 {keep})")
-        self.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
-
     def tell(self, name: str, arguments: str) -> None:
         """Where a kernel is sanitized: report an event of the active lanes, %lanes.wide in `arguments`."""
         if self.sanitize:
@@ -465,28 +386,6 @@ class WarpOps:
             function = self.function(watch.told("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
             self.e.line(f"call void @{function}(ptr %env, i32 {members})")
 
-    def copies_arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
-        """Have the copies that the active lanes have issued arrive at an mbarrier when they are done."""
-        if increase:
-            self.mbarrier(mbarriers.RAISE, space, address)
-        reached = self.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8).split(", ")
-        self.function(mbarriers.TOUCH)
-        self.function(copies.ISSUE)
-        lanes = self.e.op(f"call i32 @touch_mbarrier({', '.join(reached)})")
-        self.e.line(
-            f"call void @issue_copy(ptr %env, {reached[3]}, i32 {lanes}, i32 0, {reached[0]}, "
-            f"<{LANES} x i64> zeroinitializer, {V32} zeroinitializer)"
-        )
-
-    def in_shared(self, space: str, address: Value | ParamAddress) -> Value:
-        """An address in shared memory, given as one or as a generic address."""
-        if isinstance(address, ParamAddress):
-            raise syntax_error(self.line, "an mbarrier lies in shared memory.")
-        if space != "generic":
-            return address
-        wide_address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, U64)
-        return self.e.sub(wide_address, self.window("shared", U64))
-
     def window(self, space: str, type: Type) -> Value:
         """The generic address of address 0 of a space; 0 where generic addresses are the space's own."""
         local = conditions.LOCAL_APERTURE if self.local_moves else conditions.LOCAL_BASE
@@ -497,31 +396,6 @@ class WarpOps:
     def of_module(self, address: int, type: Type) -> Value:
         """The address of what lies in the arena before the arrays, where this launch has it."""
         return self.e.add(self.e.constant(address, type), self.e.condition(conditions.MODULE_SHIFT, type))
-
-    def mbarrier(self, function: RuntimeFunction, space: str, address: Value | ParamAddress, *more: str) -> Value:
-        """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. One u64 a lane."""
-        name = self.function(function)
-        reached = self.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8)
-        arguments = ", ".join([reached, *more])
-        if f"define internal void @{name}" in function.text:
-            self.e.line(f"call void @{name}({arguments})")
-            return self.e.constant(0, U64)
-        return Value(self.e.op(f"call <{LANES} x i64> @{name}({arguments})"), U64)
-
-    def test_mbarrier(self, space: str, address: Value | ParamAddress, phases: Value) -> Value:
-        """Whether the phase with the parity in the top bit of `phases` is complete. If not, others are to run."""
-        if self.queues:
-            self.e.line(f"call void @{self.function(copies.PROGRESS)}(ptr %env)")
-        test = bulk.TEST if self.bulk else mbarriers.TEST
-        answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}")
-        complete = self.e.compare("ne", answer, self.e.constant(0, U64))
-        if self.sanitize and not self.relaxed:
-            self.function(watch.WAITED)
-            where = self.last_arguments.split(", ")[0]
-            self.e.line(f"call void @mbarrier_waited_shared({where}, i32 {self.ballot(complete)}, ptr %env, i64 0)")
-        failed = self.ballot(self.e.not_(complete))
-        self.e.line(f"call void @{self.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")
-        return complete
 
     def poll(self) -> None:
         """Shorten the warp's turn: the active lanes may be waiting for what others store."""

@@ -9,9 +9,16 @@ from ptxbench import emulator
 from ptxbench.emulator.isa import TABLE
 from ptxbench.emulator.isa.unsupported import why
 from ptxbench.errors import Deadlock, MemoryFault
+from tests.emulator.modules import Modules
 from tests.emulator.oracle import Counters, interpret
 from tests.emulator.oracle.counters import exact
-from tests.emulator.test_new_forms import module
+
+module = Modules()
+
+
+def test_ptxas_accepts_these_kernels():
+    module.assemble()
+
 
 SM_90 = ("8.0", "sm_90")
 

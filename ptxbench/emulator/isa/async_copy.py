@@ -40,32 +40,32 @@ def cp_async(e, ops, a, b, bytes, extra=None):
     counts = bytes
     if extra is not None:
         counts = e.select(extra, e.constant(0, U32), bytes) if extra.type is PRED else e.convert(e.bits(extra), U32)
-    ops.copy(a, b, size, counts)
+    ops.copies.issue(a, b, size, counts)
 
 
 @instruction("cp.async.commit_group ", section="data-movement-and-conversion-instructions-cp-async-commit-group")
 def commit_group(ops):
     """The copies that a thread has issued since its last group are its next one."""
-    ops.commit_copies()
+    ops.copies.commit()
 
 
 @instruction("cp.async.wait_group groups:u32",
              section="data-movement-and-conversion-instructions-cp-async-wait-group")  # fmt: skip
 def wait_group(ops, groups):
     """Only here are the copies done, except those of the latest groups."""
-    ops.wait_for_copies(groups.constant)
+    ops.copies.wait(groups.constant)
 
 
 @instruction("cp.async.wait_all ", section="data-movement-and-conversion-instructions-cp-async-wait-group")
 def wait_all(ops):
-    ops.wait_for_copies(EVERYTHING)
+    ops.copies.wait(EVERYTHING)
 
 
 @instruction("cp.async.mbarrier.arrive{.noinc}{.space}.b64 [a]", space=SPACES,
              section="parallel-synchronization-and-communication-instructions-cp-async-mbarrier-arrive")  # fmt: skip
 def copies_arrive(ops, noinc, space, a):
     """Arrives when the thread's copies are done: at their wait, or when somebody tests an mbarrier."""
-    ops.copies_arrive(place(space), a, not noinc)
+    ops.copies.arrive(place(space), a, not noinc)
 
 
 # ---- bulk copies, of consecutive bytes
@@ -82,14 +82,14 @@ ONE_CTA = "a cluster has one CTA"
       to=("shared::cluster", "shared::cta"), ignored={"to": ONE_CTA}, section=BULK)  # fmt: skip
 def bulk_load(ops, a, b, size, c):
     """Done when somebody tests the mbarrier in vain; then `size` bytes less are missing there."""
-    ops.bulk_copy(a, b, size, c)
+    ops.copies.issue_bulk(a, b, size, c)
 
 
 @bulk("cp.async.bulk.global.shared::cta.bulk_group [a], [b], size:u32", section=BULK)
 @bulk("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [a], [b], size:u32, policy:u64", section=BULK)
 def bulk_store(ops, a, b, size):
     """Done when its thread waits for the group that it is committed to."""
-    ops.bulk_copy(b, a, size, None)
+    ops.copies.issue_bulk(b, a, size, None)
 
 
 REDUCE = "data-movement-and-conversion-instructions-cp-reduce-async-bulk"
@@ -119,18 +119,18 @@ def reductions(body):
 @reductions
 def bulk_reduce(ops, op, element, a, b, size):
     """Each element of global memory is updated by that of shared memory, atomically by itself, when a store is done."""
-    ops.bulk_copy(b, a, size, None, (op.removesuffix(".noftz"), element))
+    ops.copies.issue_bulk(b, a, size, None, (op.removesuffix(".noftz"), element))
 
 
 @bulk("cp.async.bulk.commit_group ", section=f"{BULK}-commit-group")
 def bulk_commit_group(ops):
-    ops.commit_bulk_copies()
+    ops.copies.commit_bulk()
 
 
 @bulk("cp.async.bulk.wait_group{.read} groups:u32", section=f"{BULK}-wait-group",
       ignored={"read": "when the source has been read, the target is written too"})  # fmt: skip
 def bulk_wait_group(ops, groups):
-    ops.wait_for_bulk_copies(groups.constant)
+    ops.copies.wait_bulk(groups.constant)
 
 
 @bulk("cp.async.bulk.prefetch.L2.global [a], size:u32", section=f"{BULK}-prefetch")
@@ -170,13 +170,13 @@ def typed(value: Value) -> str:
 @mbarrier("init", "[a], n:u32")
 def init(ops, space, a, n):
     """The phase is 0; n arrivals complete it."""
-    ops.mbarrier(mbarriers.INIT, place(space), a, typed(n))
+    ops.copies.mbarrier(mbarriers.INIT, place(space), a, typed(n))
 
 
 @mbarrier("inval", "[a]")
 def inval(ops, space, a):
     """The bytes are poison again."""
-    ops.mbarrier(mbarriers.INVALIDATE, place(space), a)
+    ops.copies.mbarrier(mbarriers.INVALIDATE, place(space), a)
 
 
 ARRIVING = ("release", "relaxed")
@@ -209,24 +209,24 @@ def arrive_drop_no_complete(e, ops, space, a, n):
 @mbarrier("arrive.expect_tx", "d:u64, [a], n:u32", ARRIVING)
 def arrive_expect(ops, space, a, n):
     """First the phase waits for n bytes more, then this is one arrival."""
-    return ops.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, 0))
+    return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, 0))
 
 
 @mbarrier("arrive_drop.expect_tx", "d:u64, [a], n:u32", ARRIVING)
 def arrive_drop_expect(ops, space, a, n):
-    return ops.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, mbarriers.DROPS))
+    return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, mbarriers.DROPS))
 
 
 @mbarrier("expect_tx", "[a], n:u32", ("relaxed",))
 def expect(ops, space, a, n):
     """The phase waits for n bytes more."""
-    ops.mbarrier(mbarriers.EXPECT, place(space), a, typed(n), "i32 0")
+    ops.copies.mbarrier(mbarriers.EXPECT, place(space), a, typed(n), "i32 0")
 
 
 @mbarrier("complete_tx", "[a], n:u32", ("relaxed",))
 def complete(ops, space, a, n):
     """As if a copy had brought n bytes."""
-    ops.mbarrier(mbarriers.COMPLETE, place(space), a, typed(n), "i32 0")
+    ops.copies.mbarrier(mbarriers.COMPLETE, place(space), a, typed(n), "i32 0")
 
 
 def flag(ops, flags):
@@ -236,7 +236,7 @@ def flag(ops, flags):
 
 def arrival(e, ops, space, a, n, flags):
     count = e.constant(1, U32) if n is None else n
-    return ops.mbarrier(mbarriers.ARRIVE, place(space), a, typed(count), flag(ops, flags))
+    return ops.copies.mbarrier(mbarriers.ARRIVE, place(space), a, typed(count), flag(ops, flags))
 
 
 ACQUIRING = ("acquire", "relaxed")
@@ -247,7 +247,7 @@ ACQUIRING = ("acquire", "relaxed")
 @mbarrier("try_wait", "d:pred, [a], state:u64, hint:u32", ACQUIRING)
 def test_wait(ops, space, a, state):
     """Whether the phase of `state` is complete; the time that try_wait may take is none here."""
-    return ops.test_mbarrier(place(space), a, state)
+    return ops.copies.test_mbarrier(place(space), a, state)
 
 
 @mbarrier("test_wait.parity", "d:pred, [a], parity:u32", ACQUIRING)
@@ -256,7 +256,7 @@ def test_wait(ops, space, a, state):
 def test_wait_parity(e, ops, space, a, parity):
     """Whether the phase of that parity, the current one or the one before, is complete."""
     phase = e.shl(e.convert(parity, U64), e.constant(mbarriers.PHASE_AT, U64))
-    return ops.test_mbarrier(place(space), a, phase)
+    return ops.copies.test_mbarrier(place(space), a, phase)
 
 
 @barrier("mbarrier.pending_count.b64 d:u32, a:u64", section=MBARRIER)

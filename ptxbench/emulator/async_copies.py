@@ -1,0 +1,149 @@
+"""Asynchronous copies and mbarriers: what an instruction may ask of them. runtime/copies.py, bulk.py and mbarriers.py
+carry it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.layout import ParamAddress, Site
+from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.races import layout
+from ptxbench.emulator.runtime import bulk, context, copies, mbarriers, turns, watch, watches
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction
+from ptxbench.emulator.types import LANES, U32, U64, Type
+
+if TYPE_CHECKING:
+    from ptxbench.emulator.warp_ops import WarpOps
+
+
+class AsyncCopies:
+    """Emits what the active lanes of the instruction at hand do; `ops` knows them, and takes the sites."""
+
+    def __init__(self, ops: WarpOps) -> None:
+        self.ops = ops
+
+    @property
+    def e(self) -> Emitter:
+        return self.ops.e
+
+    def issue(self, target: Value | ParamAddress, source: Value | ParamAddress, size: int, counts: Value) -> None:
+        """Issue an asynchronous copy of `size` bytes a lane, of which `counts` come from global memory."""
+        if isinstance(target, ParamAddress) or isinstance(source, ParamAddress):
+            raise syntax_error(self.ops.line, "an asynchronous copy goes from global to shared memory.")
+        function = self.ops.function(copies.copy(size, recorded=self.ops.parallel))
+        loads = self.ops.memory_arguments("global", source, "load", size).split(", ")
+        stores = self.ops.memory_arguments("shared", target, "store", size).split(", ")
+        slot = self.ops.reserve_counters(context.SITE_SLOTS)
+        self.ops.sites.append(Site(self.ops.step, slot, "async", "copy", size))
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        self.e.line(
+            f"call void @{function}({stores[0]}, {loads[0]}, {V32} {counts.ir}, i32 {self.ops.active}, ptr %env, "
+            f"{loads[3]}, {stores[3]}, ptr {site})"
+        )
+        if self.ops.sanitize:
+            near = self.ops.function(watch.watch_copy(size))
+            self.e.line(f"call void @{near}({', '.join(stores)})")
+            key = ("load", "global", size, 1, layout.WEAK)
+            self.ops.watches.add(key)
+            far = watches.name_of(*key)
+            some = self.ops.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # others get zeros
+            self.e.line(f"call void @{far}({loads[0]}, i32 {some}, {loads[2]}, {loads[3]})")
+
+    def commit(self) -> None:
+        self.e.line(f"call void @{self.ops.function(copies.COMMIT)}(ptr %env, i32 {self.ops.active})")
+
+    def wait(self, keep: int) -> None:
+        """Do the copies of the active lanes, but for those of their last `keep` groups."""
+        self.e.line(f"call void @{self.ops.function(copies.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
+        self.ops.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
+
+    def issue_bulk(
+        self,
+        near: Value | ParamAddress,
+        far: Value | ParamAddress,
+        size: Value,
+        barrier: Value | ParamAddress | None,
+        reduction: tuple[str, Type] | None = None,
+    ) -> None:
+        """Issue a bulk copy: into shared memory (`near`) with an mbarrier that it completes, out of it without.
+
+        `reduction`: an operation and the type of its elements, which update global memory in place of replacing it.
+        """
+        if isinstance(near, ParamAddress) or isinstance(far, ParamAddress) or isinstance(barrier, ParamAddress):
+            raise syntax_error(self.ops.line, "a bulk copy goes between global and shared memory.")
+        function = self.ops.function(bulk.ISSUE)
+        into = barrier is not None
+        lanes, object_at = self.ops.active, f"{V32} splat (i32 {bulk.GROUP})"
+        if barrier is not None:
+            touched = self.ops.memory_arguments("shared", barrier, "mbarrier", 8)
+            self.ops.function(mbarriers.TOUCH)
+            lanes, object_at = self.e.op(f"call i32 @touch_mbarrier({touched})"), touched.split(", ")[0]
+        reduce, elements, use = "null", 0, "load" if into else "store"
+        if reduction is not None:
+            reduce = f"@{self.ops.function(bulk.reduce(*reduction))}"
+            elements, use = bulk.PIECE // reduction[1].bytes, "atomic"
+        loads = self.ops.memory_arguments("global", far, use, bulk.PIECE).split(", ")
+        stores = self.ops.memory_arguments("shared", near, "store" if into else "load", bulk.PIECE).split(", ")
+        slot = self.ops.reserve_counters(context.SITE_SLOTS)
+        self.ops.sites.append(Site(self.ops.step, slot, "async", "copy", bulk.PIECE, self.ops.strength))
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        self.e.line(
+            f"call void @{function}({stores[0]}, {loads[0]}, {V32} {size.ir}, {object_at}, i32 {lanes}, ptr %env, "
+            f"{stores[3]}, {loads[3]}, ptr {site}, ptr {reduce}, i64 {elements})"
+        )
+
+    def commit_bulk(self) -> None:
+        self.e.line(f"call void @{self.ops.function(bulk.COMMIT)}(ptr %env, i32 {self.ops.active})")
+
+    def wait_bulk(self, keep: int) -> None:
+        """Do the bulk copies of the active lanes' groups, but for the last `keep` of each."""
+        self.e.line(f"call void @{self.ops.function(bulk.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
+        self.ops.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
+
+    def arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
+        """Have the copies that the active lanes have issued arrive at an mbarrier when they are done."""
+        if increase:
+            self.mbarrier(mbarriers.RAISE, space, address)
+        reached = self.ops.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8).split(", ")
+        self.ops.function(mbarriers.TOUCH)
+        self.ops.function(copies.ISSUE)
+        lanes = self.e.op(f"call i32 @touch_mbarrier({', '.join(reached)})")
+        self.e.line(
+            f"call void @issue_copy(ptr %env, {reached[3]}, i32 {lanes}, i32 0, {reached[0]}, "
+            f"<{LANES} x i64> zeroinitializer, {V32} zeroinitializer)"
+        )
+
+    def mbarrier(self, function: RuntimeFunction, space: str, address: Value | ParamAddress, *more: str) -> Value:
+        """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. One u64 a lane."""
+        name = self.ops.function(function)
+        reached = self.ops.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8)
+        arguments = ", ".join([reached, *more])
+        if f"define internal void @{name}" in function.text:
+            self.e.line(f"call void @{name}({arguments})")
+            return self.e.constant(0, U64)
+        return Value(self.e.op(f"call <{LANES} x i64> @{name}({arguments})"), U64)
+
+    def test_mbarrier(self, space: str, address: Value | ParamAddress, phases: Value) -> Value:
+        """Whether the phase with the parity in the top bit of `phases` is complete. If not, others are to run."""
+        if self.ops.queues:
+            self.e.line(f"call void @{self.ops.function(copies.PROGRESS)}(ptr %env)")
+        test = bulk.TEST if self.ops.bulk else mbarriers.TEST
+        answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}")
+        complete = self.e.compare("ne", answer, self.e.constant(0, U64))
+        if self.ops.sanitize and not self.ops.relaxed:
+            self.ops.function(watch.WAITED)
+            where = self.ops.last_arguments.split(", ")[0]
+            self.e.line(f"call void @mbarrier_waited_shared({where}, i32 {self.ops.ballot(complete)}, ptr %env, i64 0)")
+        failed = self.ops.ballot(self.e.not_(complete))
+        self.e.line(f"call void @{self.ops.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")
+        return complete
+
+    def in_shared(self, space: str, address: Value | ParamAddress) -> Value:
+        """An address in shared memory, given as one or as a generic address."""
+        if isinstance(address, ParamAddress):
+            raise syntax_error(self.ops.line, "an mbarrier lies in shared memory.")
+        if space != "generic":
+            return address
+        wide_address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, U64)
+        return self.e.sub(wide_address, self.ops.window("shared", U64))
