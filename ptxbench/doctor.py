@@ -33,8 +33,8 @@ EMULATOR = "emulator"
 FAILURES = (PtxbenchError, ImportError, OSError)
 """How a part that is not there, or not whole, makes itself known; anything else is a bug of ptxbench."""
 
-REINSTALL = "Install ptxbench again, in a new virtual environment: it brings {}."
-CUPY = "Only a GPU needs it: pip install 'ptxbench[cu13]' (cu12 where the driver speaks only CUDA 12)."
+REINSTALL = "Reinstall ptxbench in a new virtual environment: it includes {}."
+CUPY = "Only a GPU needs it: pip install 'ptxbench[cu13]' (cu12 if the driver supports only CUDA 12)."
 
 CUDA = 'extern "C" __global__ void answer(unsigned* x) { x[threadIdx.x] = threadIdx.x + 42; }\n'
 WITH_HEADERS = f"#include <cuda_fp16.h>\n#include <mma.h>\n{CUDA}"
@@ -205,9 +205,9 @@ def examine_gpu() -> Iterator[PartStatus]:
             yield PartStatus(
                 "NVIDIA driver", ABSENT, "-", "Times need a GPU and its driver; the emulator needs neither."
             )
-            yield PartStatus("GPU", ABSENT, "-", "Without one there are counts in place of times.")
+            yield PartStatus("GPU", ABSENT, "-", "Without a GPU ptxbench counts instead of timing.")
             return
-        yield PartStatus("NVIDIA driver", WORKS, f"{driver_version()}, speaks CUDA {gpu.driver_cuda_version(driver)}")
+        yield PartStatus("NVIDIA driver", WORKS, f"{driver_version()}, supports CUDA {gpu.driver_cuda_version(driver)}")
         backend = gpu.GpuBackend()
         if reason := backend.unavailable():
             yield PartStatus("GPU", ABSENT, "-", reason)
@@ -218,7 +218,9 @@ def examine_gpu() -> Iterator[PartStatus]:
         yield PartStatus("GPU", BROKEN, "-", str(error))
     else:
         if wrong:
-            yield PartStatus("GPU", BROKEN, f"{device.name} {wrong}", "Trust no run on it; see what nvidia-smi says.")
+            yield PartStatus(
+                "GPU", BROKEN, f"{device.name} {wrong}", "Do not trust runs on it; check it with nvidia-smi."
+            )
         else:
             yield PartStatus("GPU", WORKS, f"{device.name}, {device.sm}")
 
@@ -248,7 +250,7 @@ def run_answer(backend: Backend, arch: str) -> str | None:
     arguments = {"x": poison((32,), u32)}
     written = backend.run(build_answer(arch), Launch(1, 32), arguments, ("x",)).outputs["x"]
     expected = np.arange(32, dtype=u32) + 42
-    return None if np.array_equal(written, expected) else f"wrote {written[:4]}... and not {expected[:4]}..."
+    return None if np.array_equal(written, expected) else f"expected {expected[:4]}..., found {written[:4]}..."
 
 
 def build_answer(arch: str) -> Build:
@@ -283,7 +285,7 @@ def examine_containment() -> PartStatus:
         told = f"{containment.LANDLOCK} {containment.version()}: NVRTC and ptxas see CUDA's headers and one folder"
         return PartStatus("containment", WORKS, told)
     told = f"{containment.HEADERS}: candidates may include only headers that take no file name from a macro"
-    advice = "Judge candidates on Linux 5.13 or later with Landlock, if they are not trusted."
+    advice = "To judge untrusted candidates, use Linux 5.13 or later with Landlock."
     return PartStatus("containment", ABSENT, told, advice)
 
 
@@ -291,7 +293,9 @@ def examine_cache() -> PartStatus:
     """The folder of builds that were made before."""
     folder = cache.folder()
     if folder is None:
-        return PartStatus("cache", ABSENT, "-", "This user has no home. Set PTXBENCH_CACHE to a folder, for speed.")
+        return PartStatus(
+            "cache", ABSENT, "-", "This user has no home folder. Set PTXBENCH_CACHE to a folder, for speed."
+        )
     if reason := cache.refusal(folder):
         return PartStatus("cache", BROKEN, f"{shown(folder)} is not used", cache.advice(folder, reason))
     probe = folder / f"doctor-{os.getpid()}"
@@ -300,7 +304,7 @@ def examine_cache() -> PartStatus:
         probe.unlink()
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     except OSError as error:
-        advice = "Every build is made anew. Set PTXBENCH_CACHE to a folder that can be written."
+        advice = "Nothing is cached. Set PTXBENCH_CACHE to a writable folder."
         return PartStatus("cache", BROKEN, f"{shown(folder)}: {error.strerror}", advice)
     return PartStatus("cache", WORKS, f"{len(sizes)} entries, {sum(sizes) / 1e6:.1f} MB in {shown(folder)}")
 

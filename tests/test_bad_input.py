@@ -379,6 +379,6 @@ FULL = Path("/dev/full")
 def test_a_full_disk_behind_stdout_is_told_and_no_bug(tmp_path, kernels):
     with FULL.open("w") as full:
         process = start("list", "--kernels", "kernels", cwd=tmp_path, stdout=full)
-        assert process.stderr.read() == "Error: Cannot write all of it: No space left on device.\n"
+        assert process.stderr.read() == "Error: Cannot write the whole output:  No space left on device.\n"
         assert process.wait(timeout=30) == 2
         process.stderr.close()

@@ -88,10 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         discard_output()
-        say(f"Error: Cannot write all of it: {os.strerror(error.errno)}.", err=True)
+        say(f"Error: Cannot write the whole output:  {os.strerror(error.errno)}.", err=True)
         return ExitStatus.USAGE
     except MemoryError:
-        say("Error: This machine has not enough free memory for it.", err=True)
+        say("Error: Not enough free memory.", err=True)
         return ExitStatus.USAGE
     except Exception:
         return crashed()

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 @click.option(
     "--mutants",
     is_flag=True,
-    help="Test the rules of counters on the pairs, each made worse in a known way, or edited without effect.",
+    help="Test the rules of counters on edited pairs: each is made worse in a known way, or edited without effect.",
 )
 @click.option(
     "--runs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Test the rules of ratios and times on the saved runs below this folder, each against the others: "
-    "what your GPU makes of unchanged code.",
+    help="Test the rules of ratios and times on the saved runs below this folder, each compared with the others: "
+    "how often your GPU raises an alarm on unchanged code.",
 )
 @click.option(
     "--suites",
     type=click.IntRange(1),
     default=300,
     metavar="N",
-    help="Draw N suites of 24 kernels from each noise; 300 without an alarm bound their share below 1 %.",
+    help="Draw N suites of 24 kernels from each noise; 300 suites without an alarm show a rate below 1 %.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw the noise from this seed.")
 @click.option(
@@ -118,7 +118,7 @@ def audit_stored(folder: Path, config: GateConfig, bar: Bar) -> list[tuple[Store
     found = devices([read_run(path) for path in saved_runs(folder)])
     for each in found:
         if not each.enough:
-            say(f"Left out, for too little of it: {each}.", err=True)
+            say(f"Skipped, not enough runs: {each}.", err=True)
     return [(each, audit_runs(each, config, bar.tell)) for each in found if each.enough]
 
 

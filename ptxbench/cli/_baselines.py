@@ -43,4 +43,4 @@ def load_baseline(run: Run, folder: Path) -> Run | None:
     try:
         return load_run(str(path), folder)
     except ResultError as error:
-        raise ResultError(f"{error} Bring back the committed one, or delete it and set another.") from None
+        raise ResultError(f"{error} Restore the committed file, or delete it and set a new baseline.") from None

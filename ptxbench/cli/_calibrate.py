@@ -26,7 +26,7 @@ def gpu_checklist(option: str = "--calibrate") -> CalibrationSuite:
     backend = gpu.GpuBackend()
     if reason := backend.unavailable():
         found = reason.removesuffix(WITHOUT_TIMING).strip()
-        raise ToolMissing(f"{found} {option} measures one: run it on the machine that has it.")
+        raise ToolMissing(f"{found} {option} needs a GPU: run it on a machine that has one.")
     return CalibrationSuite(backend, GpuProbe(backend))
 
 
@@ -46,7 +46,7 @@ def calibrate(results: Path, *, as_json: bool) -> int:
         show(record.lines)
     say(f"Saved {save(record, folder)}", err=True)
     if record.forbids_timing:
-        say("A line is FAIL: believe no time of this device before it is mended.", err=True)
+        say("A check failed: do not trust times of this device until it is fixed.", err=True)
     return ExitStatus.NO_VERDICT if record.forbids_timing else ExitStatus.GOOD
 
 

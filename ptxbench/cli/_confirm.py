@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ptxbench.result import Cell, Run
     from ptxbench.runner import PairPlan, RunFrame
 
-BRING_BACK = "Bring back the kernels of that run, or gate a new one."
+BRING_BACK = "Restore the kernels of that run, or gate a new run."
 
 
 def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
@@ -31,14 +31,14 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
 
     head = first.head
     if head.run.confirms is not None:
-        raise UsageError(f"Run {head.run.id} is itself what confirms {head.run.confirms}. Gate that one.")
+        raise UsageError(f"Run {head.run.id} is a confirmation of {head.run.confirms}. Gate that run.")
     if head.run.sweep is not None:
-        raise cannot(head, "it is a sweep of `ptxbench tune`, whose points are no run of the pairs.")
+        raise cannot(head, "it is a sweep of `ptxbench tune`, not a run of the pairs.")
     if not head.run.id.isalnum():
-        raise cannot(head, "no file can be named after that id.")
+        raise cannot(head, "its id cannot be part of a file name.")
     wanted = doubtful(first)
     if not wanted:
-        say("Nothing to confirm: no row is red by a number, wrong or unsure.", err=True)
+        say("Nothing to confirm: no row fails by a number, is wrong or is undecided.", err=True)
         return first
     earlier = confirmations(head, results)
     done = {cell_key(cell) for run in earlier for cell in run.cells}
@@ -97,7 +97,9 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
         backend = open_backend("emulator" if head.device.is_emulator else "gpu", arch)
         pair_plans = [pair_plan_of(cell, kernels) for cell in cells]
     except ToolMissing:
-        raise cannot(head, "it was timed, and there is no GPU here (ptxbench doctor). Confirm it elsewhere.") from None
+        raise cannot(
+            head, "it was timed, and no GPU is available here (ptxbench doctor). Confirm it elsewhere."
+        ) from None
     except PtxbenchError as error:
         raise cannot(head, str(error)) from None
     plan = RunPlan(
@@ -114,7 +116,9 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
     frame = RunFrame(plan, backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     if found := obstacles(head, document(frame, [], COMPLETE), first):
-        raise cannot(head, f"{'; '.join(map(str, found))}. Confirm it where it was made, or gate a run made here.")
+        raise cannot(
+            head, f"{'; '.join(map(str, found))}. Confirm it on the machine that made it, or gate a run made here."
+        )
     return frame
 
 
@@ -131,16 +135,16 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
     select(find_pairs(kernels), [cell.pair])
     found = load(kernels, cell.pair)
     if set(found.pair.bench_sizes[0]) != set(cell.size):
-        raise UsageError(f"the sizes of {cell.pair} are other ones now. {BRING_BACK}")
+        raise UsageError(f"the sizes of {cell.pair} have changed. {BRING_BACK}")
     sources = {source.variant: source for source in found.sources}
     for variant, result in cell.variants.items():
         if result.language == LIBRARY:
             continue  # not judged, so not confirmed
         if variant not in sources:
-            raise UsageError(f"{cell.pair} has no variant '{variant}' now. {BRING_BACK}")
+            raise UsageError(f"{cell.pair} has no variant '{variant}' any more. {BRING_BACK}")
         path = sources[variant].path
         if result.build and result.build.source_sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
-            raise UsageError(f"{shown(path)} is not what it was built from. {BRING_BACK}")
+            raise UsageError(f"{shown(path)} has changed since the build. {BRING_BACK}")
     return PairPlan(found, tuple(each for name, each in sources.items() if name in cell.variants), (cell.size,))
 
 
@@ -165,4 +169,4 @@ def require_same(head: Run, again: Run) -> None:
     for cell in again.cells:
         before = cells.get(cell_key(cell))
         if before and (found := changes(before, cell)):
-            raise cannot(head, f"{cell.pair} is another now: {'; '.join(found)}. {BRING_BACK}")
+            raise cannot(head, f"{cell.pair} has changed: {'; '.join(found)}. {BRING_BACK}")

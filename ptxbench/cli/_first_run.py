@@ -38,7 +38,7 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
         bench.pair_plans()  # a folder without pairs is reported before the work, not after it
         found = conduct.begin(bench)
         if found.steps:
-            say(f"Going on with the first run of {found.started}: {taken(found)} done.", err=True)
+            say(f"Resuming the first run of {found.started}: {taken(found)} done.", err=True)
         try:
             for latest in conduct.conduct(found, bench):
                 found = latest
@@ -66,11 +66,11 @@ def ending(found: FirstRun, folder: Path, *, interrupted: bool) -> int:
         say(f"Saved {', '.join(str(folder / name) for name in files)}", err=True)
     if found.status != COMPLETE:
         why = "Interrupted" if interrupted else f"{conduct.SECONDS / 60:g} minutes are over"
-        say(f"{why}: {taken(found)} done. Run the same again to go on.", err=True)
+        say(f"{why}: {taken(found)} done. Run the same command again to resume.", err=True)
     if interrupted:
         return ExitStatus.INTERRUPTED
     if found.failed:
-        say("A line is FAIL: fix it first, then run this again.", err=True)
+        say("A check failed: fix it, then run this again.", err=True)
     return ExitStatus.NO_VERDICT if found.failed or found.status != COMPLETE else ExitStatus.GOOD
 
 

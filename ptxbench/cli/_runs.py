@@ -58,8 +58,7 @@ def find_run(name: str, results: Path) -> Path:
     if len(found) > 1:
         more = f" and {len(found) - 4} more" if len(found) > 4 else ""
         raise UsageError(
-            f"'{name}' begins the ids or file names of {len(found)} runs: {', '.join(map(str, found[:4]))}{more}. "
-            "Name more of it."
+            f"'{name}' matches {len(found)} runs: {', '.join(map(str, found[:4]))}{more}. Give more characters."
         )
     return found[0]
 

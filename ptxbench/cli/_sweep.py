@@ -40,13 +40,11 @@ def asked(
     for text in knobs:
         knob, found = parse_knob(text)
         if knob in values:
-            raise UsageError(f"--knob {knob} is given twice. Put its values into one.")
+            raise UsageError(f"--knob {knob} is given twice. Put all its values into one.")
         values[knob] = found
     names = choose_pairs(kernels, [name])
     if len(names) > 1:
-        raise UsageError(
-            f"'{name}' is {len(names)} pairs: {', '.join(names[:4])}, ... Name one; a sweep is of one pair."
-        )
+        raise UsageError(f"'{name}' matches {len(names)} pairs: {', '.join(names[:4])}, ... Name one pair.")
     kind: Kind = "counts" if backend.name == "emulator" else "times"
     return sweep(
         kernels,
@@ -82,7 +80,7 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
     run = read_run(path)
     spec: Any = run.run.sweep
     if not isinstance(spec, dict):
-        raise ResultError(f"{path} is a run of ptxbench run, and no sweep. Print it with ptxbench run --replay.")
+        raise ResultError(f"{path} is a run of ptxbench run, not a sweep. Print it with ptxbench run --replay.")
     if spec.get("pair") != name:
         raise ResultError(f"{path} is a sweep of '{spec.get('pair')}', not of '{name}'.")
     kind: Kind = "counts" if run.device.is_emulator else "times"
@@ -117,7 +115,7 @@ def perform(frame: RunFrame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, 
                 elif isinstance(event, CalibrationSaved) and event.whole:
                     kept = event.cells
                 elif isinstance(event, DeviceLost):
-                    status, ending = DEVICE_LOST, f"The device can be used no more: {event.reason.rstrip('.')}"
+                    status, ending = DEVICE_LOST, f"The device cannot be used any more: {event.reason.rstrip('.')}"
         except KeyboardInterrupt:
             status, ending = INTERRUPTED, "Interrupted"
         except (Exception, SystemExit) as failure:  # raised again once the finished cells are saved
@@ -126,7 +124,7 @@ def perform(frame: RunFrame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, 
         cells = list(kept)  # of every point the rounds that are whole
     if ending:
         whole = sum(not cell.control for cell in cells)
-        say(f"{ending}. {whole} of {total} launches are finished; the same command goes on from there.", err=True)
+        say(f"{ending}. {whole} of {total} launches are finished; the same command resumes there.", err=True)
     return document(frame, in_order(swept, cells), status), error
 
 

@@ -44,11 +44,11 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     from ptxbench.result import write
 
     if not reason.strip():
-        raise UsageError("The reason is empty. Say why the baseline moves: who reviews it will ask.")
+        raise UsageError("The reason is empty. Say why the baseline changes: its reviewers need the reason.")
     found = load_run(run, results)
     path = baseline_path(found, baselines)
     text = make(found, reason, datetime.now(UTC).date())
-    compared = changes(found, baselines) if path.exists() else "There was none before."
+    compared = changes(found, baselines) if path.exists() else "It is the first baseline of this device."
     write(text, path, replace=True)
     say(f"Wrote {path}. {compared}")
 
@@ -121,6 +121,6 @@ def changes(run: Run, baselines: Path) -> str:
 
     before = load_baseline(run, baselines)
     if before is None:
-        return "There is none yet."
+        return "The device has no baseline yet."
     counts = ", ".join(f"{count:,} {verdict}" for verdict, count in gate(run, before, GateConfig()).counts.items())
-    return f"Against the one that stands: {counts or 'no rows'}."
+    return f"Compared with the current baseline: {counts or 'no rows'}."

@@ -42,7 +42,7 @@ SEED_BITS = 32
     "--seed",
     type=click.IntRange(0),
     metavar="N",
-    help="Draw data and hidden sizes from this seed, to repeat a judgement.  [default: another one every time]",
+    help="Draw data and hidden sizes from this seed, to repeat a judgement.  [default: a new one each time]",
 )
 @click.option(
     "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
@@ -76,7 +76,7 @@ SEED_BITS = 32
     "--thorough", is_flag=True, help="Also launch at a bench size: the first that takes less than about a minute."
 )
 @click.option(
-    "--watch", is_flag=True, help="Judge again whenever a FILE changes, each time with another seed, until Ctrl-C."
+    "--watch", is_flag=True, help="Judge again whenever a FILE changes, with a new seed each time, until Ctrl-C."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
 @click.option(
@@ -154,7 +154,7 @@ def require_agreement(
     """Raises UsageError for options that do not go together."""
     standard_input = [str(each) for each in files].count("-")
     if standard_input > 1:
-        raise UsageError("FILE - is named twice; standard input can be read once.")
+        raise UsageError("FILE - is given twice; standard input can be read only once.")
     if standard_input and language is None:
         raise UsageError("FILE - needs --language ptx or --language cuda.")
     if standard_input and watch:
@@ -162,7 +162,7 @@ def require_agreement(
     if language and not standard_input:
         raise UsageError("--language is for FILE -; the suffix of a file, .ptx or .cu, says its language.")
     if as_json and as_lines:
-        raise UsageError("--json and --json-lines are two forms of one output; give one of them.")
+        raise UsageError("--json and --json-lines exclude each other.")
 
 
 def read_standard_input() -> bytes:
@@ -216,7 +216,7 @@ def prepare(
         architecture.require(arch)
     names = choose_pairs(kernels, [pair])
     if len(names) != 1:
-        raise UsageError(f"'{pair}' names {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
+        raise UsageError(f"'{pair}' matches {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
     load(kernels, names[0])  # its mistakes are not the candidate's
     opened = open_backend(backend, arch)
     device = opened.device().sm
@@ -224,11 +224,13 @@ def prepare(
     if timed and arch and arch.rstrip("af") != device.rstrip("af"):
         raise UsageError(f"The GPU is {device}, not {arch}. Leave out --arch, or use --backend emulator.")
     if sizes and not timed:
-        raise UsageError("--size is for what is timed on a GPU; the sizes that are judged are the pair's.")
+        raise UsageError("--size sets the sizes to time on a GPU; a judgement uses the pair's own sizes.")
     if timed:
         plan_pairs(kernels, names, (), sizes, emulated=not sizes)
     if flags and timed:
-        raise UsageError("--flag is not for what is timed: a run compiles all CUDA C alike. Use --backend emulator.")
+        raise UsageError(
+            "--flag cannot be timed: a run compiles all CUDA C with the same options. Use --backend emulator."
+        )
     if named := next((flag for flag in flags if names_file(flag)), None):
         raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
     drawn = new_seed() if seed is None else seed

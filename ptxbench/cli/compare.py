@@ -20,7 +20,7 @@ def share(context: click.Context, option: click.Parameter, text: str) -> float:
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(%?)", text.strip())
     value = float(match[1]) / (100 if match[2] else 1) if match else 0.0
     if not 0 < value < 1:
-        raise click.BadParameter(f"'{text}' is no share between 0 and 100 %. Give it as 5% or 0.05.")
+        raise click.BadParameter(f"'{text}' is not a share between 0 and 100 %. Write 5% or 0.05.")
     return value
 
 
@@ -30,8 +30,8 @@ def share(context: click.Context, option: click.Parameter, text: str) -> float:
 @click.option(
     "--metric",
     type=click.Choice(["ratio", "time", "counters"]),
-    help="What to compare: time over that of the cuda row, time, or the counts of the tools and the emulator. "
-    " [default: ratio if both runs have times, else counters]",
+    help="What to compare: the ratio of the time to that of the cuda row, the time, or the counts of the tools and the "
+    "emulator.  [default: ratio if both runs have times, else counters]",
 )
 @click.option(
     "--budget",

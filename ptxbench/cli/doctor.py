@@ -44,7 +44,7 @@ SCHEMA = "ptxbench.doctor/1"
     "resumes.",
 )
 @results_option(
-    "Keep the calibration below this folder, as DEVICE/calibration.json, which runs saved there use; and the first run "
+    "Save the calibration below this folder as DEVICE/calibration.json, where runs find it, and the first run "
     "as DEVICE/first-run.json."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
@@ -71,7 +71,7 @@ def command(
 
         return calibrate(results, as_json=as_json)
     if context.get_parameter_source("results") is not ParameterSource.DEFAULT:
-        raise UsageError("--results is where --calibrate and --first-run keep their files. Add one of them.")
+        raise UsageError("--results needs --calibrate or --first-run.")
     from ptxbench.doctor import EMULATOR, WORKS, examine
 
     findings = list(examine(kernels))

@@ -49,7 +49,7 @@ SOME_LINES = 10
 @click.option(
     "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
 )
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads of the host.  [default: one a core]")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Host threads.  [default: one per core]")
 @click.option("--max-loop-iterations", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
 @click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw random arrays from this seed.")
 @click.option(

@@ -70,8 +70,8 @@ class GateCommand(click.Command):
     "--confirm",
     "confirms",
     is_flag=True,
-    help="Run the failing and the unsure rows once more, in a run that is saved and judged together with "
-    "HEAD. Rows that were confirmed before are not run again. The kernels must be those of HEAD.",
+    help="Run the failing and the undecided rows once more, in a run that is saved and judged together with "
+    "HEAD. Rows that are already confirmed are not run again. The kernels must be those of HEAD.",
 )
 @click.option("--dump-config", is_flag=True, help="Print the rules in effect as a config, and judge nothing.")
 @outputs_option("Write the verdicts to FILE too, in the format of its suffix: .json, .md or .xml (JUnit); repeat.")

@@ -48,7 +48,9 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     if unreadable:
         say("\n".join([f"Skipped {len(unreadable)} unreadable:", *unreadable]), err=True)
     if not collection.runs:
-        return nothing(f"No run is saved below {results}. Make one with ptxbench run, or name their --results.")
+        return nothing(
+            f"No run is saved below {results}. Make one with ptxbench run, or give the folder of runs with --results."
+        )
     series = collection.series(pairs, last)
     if not series:
         return nothing(f"None of {len(collection.runs)} runs has {metric or 'a verified kernel'}{of(pairs)} to show.")

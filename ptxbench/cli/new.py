@@ -39,20 +39,22 @@ def command(context: click.Context, name: str, kernels: Path) -> None:
         if not named:
             raise
         # about the folder, for the name is a good one
-        raise type(error)(f"{error} It is {VARIABLE} that names {kernels}.") from None
+        raise type(error)(f"{error} {VARIABLE} names {kernels}.") from None
     found = named or kernels.resolve() == default_kernels().resolve()
     option = "" if found else f" --kernels {shlex.quote(str(kernels))}"
     longest = max(map(len, files))
     for file, holds in zip(files, HOLDS, strict=True):
         say_wrapped(f"{file:{longest}}  {holds}", longest + 2)
     say()
-    say_wrapped("1. Run it, and both sides are verified:", 3)
+    say_wrapped("1. Run it. Both sides are verified:", 3)
     say(f"       ptxbench run {name}{option}")
-    say_wrapped("2. Make it yours, running it after each step: reference, arguments, sizes, the CUDA C, the PTX.", 3)
-    say_wrapped(f"3. A further variant is one file more, such as {files[-1].removesuffix('.ptx')}.unrolled.ptx.", 3)
+    say_wrapped(
+        "2. Change it step by step, and run it after each step: reference, arguments, sizes, the CUDA C, the PTX.", 3
+    )
+    say_wrapped(f"3. To add a variant, add one file, such as {files[-1].removesuffix('.ptx')}.unrolled.ptx.", 3)
     if option:
         say()
-        say_wrapped("With this, every command takes its pairs from that folder, and --kernels may be left out:", 0)
+        say_wrapped("To use this folder without --kernels, set:", 0)
         say(f"       export {VARIABLE}={shlex.quote(str(kernels.absolute()))}")
 
 

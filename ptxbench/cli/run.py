@@ -181,7 +181,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
     from ptxbench.result import to_json
 
     if pairs:
-        raise UsageError("--replay prints a recorded run whole. Leave out the names of pairs.")
+        raise UsageError("--replay prints a whole recorded run. Leave out the names of pairs.")
     run = replay(path, metrics, quiet=as_json)
     if as_json:
         say(to_json(run, findings=of_run(run)), nl=False)
@@ -200,7 +200,7 @@ def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | N
     if model is None:
         return None, arch
     if backends.open_backend(backend).name != "emulator":
-        say("--model is ignored: a GPU is there, and its times are measured.", err=True)
+        say("--model is ignored: a GPU is available, and its times are measured.", err=True)
         return None, arch
     own = MODELS[model][0]
     if arch is not None and arch.rstrip("af") != own:
@@ -229,7 +229,7 @@ def make_plan(
     device = backend.device()
     pair_plans, left_out = plan_pairs(kernels, pairs, variants, sizes, emulated=emulated, device=DeviceShape.of(device))
     if left_out:
-        say(f"Left out, for lack of such a variant or size: {', '.join(left_out)}.", err=True)
+        say(f"Skipped, no such variant or size: {', '.join(left_out)}.", err=True)
     tell_too_large(pair_plans)
     return RunPlan(
         pair_plans=pair_plans,
@@ -249,8 +249,8 @@ def tell_too_large(pair_plans: Sequence[PairPlan]) -> None:
     if not any(pair_plan.too_large for pair_plan in pair_plans):
         return
     say(
-        f"Left out, as over {MOST_BYTES >> 20} MiB or {MOST_FLOPS // 10**9} Gflop take the emulator long and much "
-        "memory; name one with --size to run it:",
+        f"Skipped on the emulator: more than {MOST_BYTES >> 20} MiB or {MOST_FLOPS // 10**9} Gflop is too slow. "
+        "Run one of them with --size:",
         err=True,
     )
     for pair_plan in pair_plans:
@@ -313,7 +313,7 @@ def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunDo
                     kept = event.cells
                 elif isinstance(event, DeviceLost):
                     done.status = DEVICE_LOST
-                    ending = f"The device can be used no more: {event.reason}"
+                    ending = f"The device cannot be used any more: {event.reason}"
         except KeyboardInterrupt:
             done.status = INTERRUPTED
             ending = "Interrupted"

@@ -32,8 +32,8 @@ def command(name: str | None) -> None:
         say("\n".join(f"{each:{widest}}  {title}" for each, title in titles.items()))
         return
     if name not in found:
-        hint = suggestion(name, list(found)) or f" Known are {', '.join(found)}."
-        raise UsageError(f"There is no document '{name}'.{hint}")
+        hint = suggestion(name, list(found)) or f" Known: {', '.join(found)}."
+        raise UsageError(f"Unknown document '{name}'.{hint}")
     say(found[name].read_text(encoding="utf-8"), nl=False)
 
 

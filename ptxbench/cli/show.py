@@ -181,7 +181,7 @@ def refuse(
     if counts and diff:
         raise UsageError("--counts needs a listing of one variant. Leave it out, or use --sass.")
     if live_registers and (diff or view == "ptx"):
-        raise UsageError("--live-registers is of SASS in a listing of its own. Leave it out, or use --sass.")
+        raise UsageError("--live-registers needs a SASS listing. Leave it out, or use --sass.")
     if control and (diff or view == "ptx"):
         raise UsageError("--control needs a listing with SASS. Leave it out, or use --sass.")
 
@@ -196,7 +196,7 @@ def refuse_for_files(variants: Sequence[str], diff: object, counts: bool, size: 
             "and --arg say, and counts lines and machine instructions."
         )
     if size:
-        raise UsageError("--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts.")
+        raise UsageError("--size needs a pair. To count a file, use `ptxbench exec` with --lines.")
 
 
 def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str], extras: Extras) -> Listing:
@@ -223,7 +223,7 @@ def one_pair(kernels: Path, name: str) -> LoadedPair:
 
     names = choose_pairs(kernels, [name])
     if len(names) > 1:
-        raise UsageError(f"'{name}' is {len(names)} pairs: {', '.join(names)}. Name one.")
+        raise UsageError(f"'{name}' matches {len(names)} pairs: {', '.join(names)}. Name one.")
     return load(kernels, names[0])
 
 
@@ -262,7 +262,7 @@ def of_pair(
     if not listings:
         raise errors[0]
     for each in errors:
-        say(f"Left out: {each}", err=True)
+        say(f"Skipped: {each}", err=True)
     return listings, uncounted
 
 
@@ -274,7 +274,7 @@ def chosen(found: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[So
     if strict:
         for name in wanted:
             if name not in by_name:
-                told = suggestion(name, list(by_name)) or f" Known are {', '.join(by_name)}."
+                told = suggestion(name, list(by_name)) or f" Known: {', '.join(by_name)}."
                 raise UsageError(f"Unknown variant '{name}' of {found.name}.{told}")
         return [by_name[name] for name in dict.fromkeys(wanted)]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]

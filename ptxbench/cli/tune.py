@@ -123,7 +123,7 @@ def command(
     files = OutputFiles(outputs, EXPORTERS)
     if replay:
         if knobs or variants or size:
-            raise UsageError("--replay draws a recorded sweep whole. Leave out --knob, --variant and --size.")
+            raise UsageError("--replay draws a whole recorded sweep. Leave out --knob, --variant and --size.")
         found, run = again(find_run(str(replay), results), pair, kernels, metric)
         show(found, run, as_json=as_json, files=files)
         return exit_status(found, run.run.status)
@@ -155,7 +155,7 @@ def command(
         before = finished_before(frame, folder, document(frame, (), "").toolchain)
     frame = replace(frame, plan=plan_of(frame.plan, swept, before))
     if before:
-        say(f"Going on with the interrupted sweep {before.path}; --no-resume begins anew.", err=True)
+        say(f"Resuming the interrupted sweep {before.path}; use --no-resume to start again.", err=True)
     run, error = perform(frame, swept, before.run.cells if before else ())
     found = curves(swept, run.cells, metric)
     if run.cells or run.run.status == COMPLETE:

@@ -83,7 +83,7 @@ def to_markdown(gate: Gate) -> str:
         lines.append(f"- **{outcome}** {markdown_text(step.words)}  \n  Next: {markdown_text(step.remedy)}")
     lines += [""] * bool(next_steps)
     if rows := [judged for judged in gate.rows if tells(judged)]:
-        lines += ["<details><summary>Rows that are not green</summary>", "", *markdown_lines(table(rows))]
+        lines += ["<details><summary>Rows that did not pass</summary>", "", *markdown_lines(table(rows))]
         lines += ["", "</details>", ""]
     if blocks := [plain(block).replace(FENCE, "") for block in waivers(gate.failing)]:
         lines += [f"<details><summary>For a while, in {NAME}, with the reason</summary>", "", f"{FENCE}toml"]

@@ -23,7 +23,7 @@ def export(run: Run) -> str:
     measured = {series(cell, variant, "/"): measures(cell, variant) for cell, variant in variants(run)}
     found = {name: each for name, each in measured.items() if each}
     if not found:
-        raise UsageError(f"Run {run.run.id} has no number that may be claimed: there is nothing to track.")
+        raise UsageError(f"Run {run.run.id} has no valid number to track.")
     return json_text(found)
 
 

@@ -23,7 +23,7 @@ def export(run: Run) -> str:
     timed = any(cell.rounds for cell in run.cells)
     found = list(ratios(run) if timed else counters(run))
     if not found:
-        raise UsageError(f"Run {run.run.id} has no ratio that may be claimed: there is nothing to track.")
+        raise UsageError(f"Run {run.run.id} has no valid ratio to track.")
     return json_text(found)
 
 

@@ -206,4 +206,4 @@ def first_compiled(content: bytes, path: Path, targets: Sequence[str]) -> str:
             first = first or error
         except UsageError:  # NVRTC does not know this target
             continue
-    raise first or UsageError(f"NVRTC knows none of {', '.join(targets)}.")
+    raise first or UsageError(f"NVRTC supports none of {', '.join(targets)}.")

@@ -172,7 +172,7 @@ def matrices_of(names: Sequence[str], kernels: Path, targets: Sequence[str]) -> 
         yield from survey.survey([survey.pair_subject(kernels, name) for name in names], targets)
 
 
-NOTHING = "No listings, findings and portability:"
+NOTHING = "No listings, findings or portability:"
 
 
 def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, LoadedPair], dict[str, list[str]]]:
@@ -197,7 +197,7 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Lo
         same = [source for source in there if unchanged(source.on(pair.cell.arch), pair.builds[source.variant])]
         if others := [source.variant for source in there if source not in same]:
             omitted[name].append(
-                f"No listing of {', '.join(others)}, and no portability: the source is no longer the one that was run."
+                f"No listing of {', '.join(others)}, and no portability: the source has changed since the run."
             )
         # The pair itself first, which further variants are shown against.
         same.sort(key=lambda source: source.variant not in SUFFIXES)
@@ -213,10 +213,13 @@ def unchanged(source: Source, build: BuildReport) -> bool:
 
 
 def changed(listings: Sequence[Listing], builds: Mapping[str, BuildReport]) -> Iterator[str]:
-    """What the tools of today make otherwise than those of the run did."""
+    """The variants for which the installed tools generate different machine code than those of the run did."""
     names = [each.variant for each in listings if differs(each.report, builds[each.variant])]
     if names:
-        yield f"The tools here make other machine code of {', '.join(names)} than the run's did; the listing shows it."
+        yield (
+            f"The installed tools generate different machine code for {', '.join(names)} than the run's did; the "
+            "listing shows theirs."
+        )
 
 
 def differs(here: BuildReport, there: BuildReport) -> bool:

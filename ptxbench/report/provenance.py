@@ -56,6 +56,6 @@ def pairs_of(values: Mapping[str, object]) -> str:
 def source_words(source: SourceInfo) -> str:
     commit = source.commit
     if not commit:
-        return "of no known commit"
-    states = {True: "with changes that are not in it", False: "unchanged", None: "perhaps changed"}
+        return "commit unknown"
+    states = {True: "with uncommitted changes", False: "unchanged", None: "perhaps changed"}
     return f"commit {commit}, {states[source.dirty]}"

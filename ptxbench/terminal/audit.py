@@ -23,12 +23,12 @@ MET, NOT_MET, IN_PART, SHOWN = "met", "NOT MET", "met *", "as it is"
 STYLES = {MET: "green", IN_PART: "green", NOT_MET: "bold red", SHOWN: "dim"}
 
 LEGEND = (
-    "alarms: suites in which a kernel of equal speed is REGRESSED; the true share is at most that beside it, with 95 % "
-    "confidence. unsure: such kernels that the data cannot tell of. miss: suites in which the one kernel that was "
-    "slowed by so much is not REGRESSED, which below the budget is by design, as is half of them at the budget. "
-    "All in per cent. * Of alarms alone something is demanded; the rest is shown as it is."
+    "alarms: suites in which a kernel of equal speed is REGRESSED. at most: the true share, with 95 % confidence. "
+    "unsure: kernels of equal speed for which the data give no verdict. miss: suites in which the one kernel that was "
+    "slowed by this much is not REGRESSED; below the budget that is by design, and at the budget it is half of them. "
+    "All in per cent. *: only alarms have a target here; the other columns are for information."
 )
-ASSUMED = "The noise is assumed, not measured: the rule was tried, no GPU."
+ASSUMED = "The noise is simulated, not measured: this tests the rule, not a GPU."
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class AuditTable:
         for device, lines in audit.stored or ():
             runs = len(device.runs)
             told = (
-                f"Stored runs of {device}. {runs} independent runs make {runs * (runs - 1)} suites, every two of them "
-                f"both ways; {runs // 2} of these share no run, and the bound is theirs."
+                f"Stored runs of {device}. {runs} independent runs make {runs * (runs - 1)} suites: every two of them, "
+                f"both ways. {runs // 2} of these share no run; the bound is computed from them."
             )
             yield Constrain(Text(told), width)
             yield Text()
@@ -196,12 +196,12 @@ def skipped(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
 
 
 def total(audit: Audit) -> str:
-    """`Audit: 9 targets met, 210 of 210 edits judged as they must be (exit status 0).`"""
+    """`Audit: 9 targets met, 210 of 210 edits judged correctly (exit status 0).`"""
     parts = []
     if audit.lines:
         targets = [target.holds for line in audit.lines for target in line.targets]
         parts.append(f"{sum(targets)} of {len(targets)} targets met")
     if audit.outcomes is not None:
         judged = audit.judged
-        parts.append(f"{sum(each.holds for each in judged)} of {len(judged)} edits judged as they must be")
+        parts.append(f"{sum(each.holds for each in judged)} of {len(judged)} edits judged correctly")
     return f"Audit: {', '.join(parts)} (exit status {audit.exit_status})."

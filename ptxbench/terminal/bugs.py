@@ -19,10 +19,10 @@ from ptxbench.units import ABSENT
 from ptxbench.wording.table import Entry, Table, numbers, texts
 
 LEGEND = (
-    "bugs: planted, built, with other machine code than the kernel. caught: rejected by the stages up to repeats. "
+    "bugs: planted bugs whose machine code differs from the kernel's. caught: rejected by the stages up to repeats. "
     "allclose: found by numpy.allclose after one launch at the largest check size, of the bugs in kernels that it "
-    "accepts without a bug. same: bugs that leave the machine code as it was; in words: bugs that equivalent.toml "
-    "explains. Neither is counted."
+    "accepts without a bug. same: bugs that do not change the machine code. in words: bugs that equivalent.toml "
+    "explains. Bugs of the last two columns are not counted."
 )
 
 

@@ -166,14 +166,14 @@ def verdict_words(judgement: Judgement) -> str:
 
 
 def ratio_words(judgement: Judgement, other: str) -> str:
-    """`Beside cuda 0.912 × the time.`, or of the counts where there is no time; not of a range that is too wide."""
+    """`Compared with cuda: 0.912 × the time.`, or the counts where there is no time, if their range is narrow."""
     ratios = judgement.ratios.get(other, {})
     if TIME in ratios:
-        return f"Beside {other} {units.si(ratios[TIME], '×')} the time."
+        return f"Compared with {other}: {units.si(ratios[TIME], '×')} the time."
     sure = settled(judgement.executed.get(CANDIDATE)) and settled(judgement.executed.get(other))
     known = {name: ends(ratios.get(name)) for name in WORDS if name != EXECUTED or sure}
     parts = [f"{units.ranges([each], '×')[1][0]} × the {WORDS[name]}" for name, each in known.items() if each]
-    return f"Beside {other} {', '.join(parts)}." if parts else ""
+    return f"Compared with {other}: {', '.join(parts)}." if parts else ""
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,6 @@ def unranked(judgements: Sequence[Judgement], found: Sequence[int | None]) -> It
              if each.verdict == ACCEPTED]  # fmt: skip
     for place in dict.fromkeys(place for place, _ in pairs if place and found.count(place) > 1):
         names = ", ".join(name for each, name in pairs if each == place)
-        yield f"{place}=: no count tells {names} apart."
+        yield f"{place}=: the counts of {names} do not differ."
     if names := ", ".join(name for place, name in pairs if place is None):
-        yield f"-: {names}: no place, since the machine instructions executed are not known within 4 %."
+        yield f"-: {names}: not ranked, because the executed machine instructions are not known within 4 %."

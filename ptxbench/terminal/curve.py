@@ -22,7 +22,7 @@ from ptxbench.wording.table import Entry, Table, numbers
 PER_TABLE = 8
 """Values of the second name that stand side by side."""
 
-COUNTS_NOTE = "Counts are no times: which point is the fastest, only a GPU can tell."
+COUNTS_NOTE = "Counts are not times: only a GPU can show which point is the fastest."
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ Sentence = tuple[str, str, str]
 
 
 def findings(curves: Curves) -> Iterator[Sentence]:
-    """The best of each variant, what is not to be told from it, and every point that is not there, with its reason."""
+    """The best of each variant, the points tied with it, and every missing point with its reason."""
     for variant in curves.variants:
         best = curves.best(curves.main, variant)
         if best is not None:
@@ -107,12 +107,13 @@ def findings(curves: Curves) -> Iterator[Sentence]:
     for quantity in curves.quantities:
         for variant in curves.variants:
             if found := curves.enough(quantity, variant):
-                told = f"{100 * found[0]:.0f} % of the greatest {quantity.name} from {where(curves, found[1])} on."
-                yield "i", "", f"{variant}: {told}"
+                share, first = found
+                text = f"{100 * share:.0f} % of the greatest {quantity.name} from {where(curves, first)} on."
+                yield "i", "", f"{variant}: {text}"
     yield from problems(curves)
     for labels in sorted({tuple(each) for each in curves.labels.values()}):
         own = [i for i, each in curves.labels.items() if tuple(each) == labels]
-        yield "!", "yellow", f"{', '.join(labels)}, so that no verdict takes them: {listed(curves, own)}."
+        yield "!", "yellow", f"{', '.join(labels)}, so these points have no verdict: {listed(curves, own)}."
     if curves.swept.kind == "counts":
         sweep = curves.swept.found.pair.sweep
         cannot = sweep.cannot_know if sweep else ""
@@ -133,9 +134,9 @@ def best_words(curves: Curves, variant: str, best: Best) -> str:
         return text + (" Every other point is worse." if len(curves.points) > 1 else "")
     if reading.rounds and len(reading.rounds) < FEWEST_ROUNDS:
         rounds = "1 round" if len(reading.rounds) == 1 else f"{len(reading.rounds)} rounds"
-        return text + f" {rounds} cannot tell two points apart; use --rounds {FEWEST_ROUNDS} or more."
-    told = "The same" if not reading.rounds else "No interval separates it from the points"
-    return text + f" {told} at {listed(curves, best.tied, best.index)}."
+        return text + f" {rounds} cannot separate two points; use --rounds {FEWEST_ROUNDS} or more."
+    tied = "The same" if not reading.rounds else "Statistically tied with it: the points"
+    return text + f" {tied} at {listed(curves, best.tied, best.index)}."
 
 
 def mark_words(curves: Curves, variant: str, best: Best) -> Iterator[Sentence]:
@@ -147,15 +148,15 @@ def mark_words(curves: Curves, variant: str, best: Best) -> Iterator[Sentence]:
     marked, least = readings[index], readings[best.index]
     assert marked
     assert least
-    told = f"{variant} at {units.size_words(curves.marks)}, as the pair has it: "
+    text = f"{variant} at {units.size_words(curves.marks)}, the values of the pair: "
     others = {name: value for name, value in curves.points[index].at.items() if name not in curves.marks}
-    told += f"{units.si(marked.value, quantity.unit)}{f' at best, with {units.size_words(others)}' if others else ''}"
-    told += f"; {marked.value / least.value:.2f} times the best." if least.value > 0 else "."
-    yield "i", "", told
+    text += f"{units.si(marked.value, quantity.unit)}{f' at best, with {units.size_words(others)}' if others else ''}"
+    text += f"; {marked.value / least.value:.2f} times the best." if least.value > 0 else "."
+    yield "i", "", text
 
 
 def problems(curves: Curves) -> Iterator[Sentence]:
-    """Points that cannot be, that no tool builds, and that are wrong; equal reasons together."""
+    """Impossible points, points that cannot be built, and wrong ones; equal reasons together."""
     reasons: dict[tuple[str, str, str], list[int]] = {}
     for i, point in enumerate(curves.points):
         if point.reason:

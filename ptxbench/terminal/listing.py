@@ -285,7 +285,7 @@ def sentences(difference: Difference) -> Iterator[str]:
         most = list(difference.opcodes.items())[:OPCODES]
         told = ", ".join(f"{name} {left:,}/{right:,}" for name, (left, right) in most)
         more = len(difference.opcodes) - len(most)
-        yield f"Unlike opcodes, {a}/{b}: {told}{f', and {more} more' if more else ''}."
+        yield f"Opcodes that differ, {a}/{b}: {told}{f', and {more} more' if more else ''}."
 
 
 def legend() -> Text:

@@ -12,8 +12,8 @@ from ptxbench.stats import Interval
 from ptxbench.wording.table import Column
 
 COUNTS_NOTICE = (
-    "Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from the machine "
-    "code; all other counts are of PTX, which ptxas may change."
+    "Counts of PTX on a CPU emulator, not times. Executed SASS is derived from them and from the machine "
+    "code. All other counts are of PTX, which ptxas may change."
 )
 
 BUILT = ("registers", "spills", "sass", "occupancy")

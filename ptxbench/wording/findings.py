@@ -258,7 +258,7 @@ def verdict(cell: Cell, name: str, noise: stats.Interval | None) -> str:
     in_cycles = stats.ratio(cycles.by_kernel(cell.rounds), name, REFERENCE)
     if in_cycles and cycles.contradict(found, by_cycles := judged(in_cycles, noise)):
         return f"INCONCLUSIVE: {cycles.CLOCK_DEPENDENT}, {found} in time and {by_cycles} in cycles; {cycles.LOCK}"
-    return f"{found}: more --rounds would tell" if found == "INCONCLUSIVE" else found
+    return f"{found}: more --rounds may decide" if found == "INCONCLUSIVE" else found
 
 
 def judged(ratio: stats.Interval, noise: stats.Interval | None) -> str:
@@ -268,17 +268,16 @@ def judged(ratio: stats.Interval, noise: stats.Interval | None) -> str:
 def bit_differences(cell: Cell) -> list[str]:
     """Of exact pairs: which variants agree in value and not in every bit."""
     names = [label.removeprefix(BITS_DIFFER) for label in cell.labels if label.startswith(BITS_DIFFER)]
-    return [f"{name} wrote other bits than the first variant, of equal value." for name in names]
+    return [f"{name} wrote different bits than the first variant, with equal values." for name in names]
 
 
 def restless(verified: Mapping[str, VariantResult]) -> list[str]:
-    """Which variants leave other bits on the same data, and are right each time."""
+    """Which variants write different bits on the same data, and are correct each time."""
     names = [name for name, result in verified.items() if result.check and result.check.deterministic is False]
     if not names:
         return []
-    return [
-        f"{listed(names)} {'leaves' if len(names) == 1 else 'leave'} other bits when launched on the same data again."
-    ]
+    writes = "writes" if len(names) == 1 else "write"
+    return [f"{listed(names)} {writes} different bits when launched again on the same data."]
 
 
 def weaknesses(cell: Cell) -> list[str]:

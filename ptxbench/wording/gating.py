@@ -76,7 +76,7 @@ def footer(gate: Gate) -> Iterator[str]:
     }
     yield f"Gated: {'; '.join(rules[mode] for mode in gate.modes)}. A [[pair]] may have its own."
     for each in gate.unused:
-        yield f"The waiver of '{each.pair}' ({each.metric}) covers nothing: it can go."
+        yield f"The waiver of '{each.pair}' ({each.metric}) covers nothing: remove it."
 
 
 def values(judged: Judged) -> tuple[str, str]:

@@ -40,10 +40,10 @@ REASONS = {
     "few_rounds": "too few rounds in a run",
     "wide_interval": "the interval is too wide",
     "controls_spread": "rows of unchanged code moved by more than the budget: these runs cannot measure it",
-    "under_floor": "slower by less than the clock can tell",
+    "under_floor": "slower by less than the clock can resolve",
     THROTTLED: "the GPU throttled",
     LAUNCH_BOUND: "the time is that of a launch, not of the kernel",
-    FEW_BLOCKS: "a round was given up before it had enough blocks",
+    FEW_BLOCKS: "a round ended before it had enough blocks",
     ORACLE_WEAK: "the pair's reference and tolerance accept a wrong result",
     NOT_DETERMINISTIC: "two runs of the same source with the same tools found different counts",
     CLOCK_DEPENDENT: f"times and clock cycles disagree; {LOCK} for both runs",
@@ -198,11 +198,11 @@ def clock_unknown(comparison: Comparison) -> str:
 def footer(comparison: Comparison) -> Iterator[str]:
     """What was judged by, and what unchanged code did."""
     if comparison.mode == "counters":
-        yield "Counts are compared exactly: any difference is one."
+        yield "Counts are compared exactly."
         other = sum(row.verdict == SAME_CODE and row.base != row.head for row in comparison.rows)
         if other:
             rows = "row of unchanged code has" if other == 1 else "rows of unchanged code have"
-            yield f"{other:,} {rows} other counts all the same: the tools count otherwise."
+            yield f"{other:,} {rows} different counts: the tools count differently."
         return
     rule = comparison.rule
     yield f"Budget {100 * rule.budget:g} %; intervals between one-sided {100 * rule.level:g} % bounds over rounds."
@@ -211,7 +211,7 @@ def footer(comparison: Comparison) -> Iterator[str]:
         yield f"The SM clock of {unknown} is unknown, so verdicts go by time alone."
     controls = comparison.controls
     if controls:
-        off = ", which is taken off the others" if comparison.mode == "time" else ""
+        off = ", which is subtracted from the others" if comparison.mode == "time" else ""
         yield (
             f"{controls.count:,} rows of unchanged code moved by {percent(exp(controls.shift), 2)}{off}, 95 % of "
             f"them within {100 * expm1(controls.spread):.2f} % of that."

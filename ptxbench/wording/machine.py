@@ -13,7 +13,7 @@ NAMED = 4
 """Loops that are shown."""
 
 OTHER_MACHINE_CODE = (
-    "With line information ptxas makes other machine code of this than `run` times; the lines are of that."
+    "With line information ptxas generates different machine code from what `run` times; the lines are of that code."
 )
 
 
@@ -45,7 +45,7 @@ def executions(listing: Listing, executed: Executed) -> Iterator[str]:
     if executed.fit is None or executed.least is None or executed.most is None:
         return
     if not executed.settled:
-        yield f"The likeliest number is {executed.fit:,}. Of single instructions (~) only a guess is known."
+        yield f"The most likely number is {executed.fit:,}. Counts of single instructions (~) are estimates."
         return
     found = of_listing(listing)
     for loop in found[:NAMED]:

@@ -40,11 +40,11 @@ def ends(model: Model, name: str) -> tuple[float, float]:
 
 
 def claim_sentences(model: Model) -> list[str]:
-    """One a variant: `ptx: lower floor on every resource that matters; only a GPU can tell the times.`"""
+    """One a variant: `ptx: lower floor on every resource that matters; only a GPU can measure the times.`"""
     said = []
     for name, each in model.claims.items():
         one = Claim(str(each.get("verdict")), each.get("reason"))
-        said.append(f"{name}: {one}{'' if one.reason else '; only a GPU can tell the times'}.")
+        said.append(f"{name}: {one}{'' if one.reason else '; only a GPU can measure the times'}.")
     return said
 
 
@@ -52,14 +52,14 @@ def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:
     """What a model says of a cell, or said of it before a GPU measured it."""
     if cell.model and cell.model.gpu in MODELS:
         name = MODELS[cell.model.gpu][1].name
-        yield from (f"Model of {name}, floors and no times: {sentence}" for sentence in claim_sentences(cell.model))
+        yield from (f"Model of {name}, floors, not times: {sentence}" for sentence in claim_sentences(cell.model))
     if cell.limits is None or not cell.rounds:
         return
     said = {each.name: each for each in scored}
     for variant in cell.variants:
         if each := said.get(label(cell, variant, cell.limits.device)):
             yield (
-                f"The model of {cell.limits.device} said of {variant}: {each.claim}. "
+                f"The model of {cell.limits.device} predicted for {variant}: {each.claim}. "
                 f"Measured against {REFERENCE}: {TIMES[each.measured]}."
             )
 

@@ -34,34 +34,34 @@ def next_step(judged: Judged, gate: Gate) -> str:
     if verdict in (BROKEN, BROKEN_BOTH):
         return f"{again}"
     if verdict == REGRESSED and judged.limit:
-        return f"{again}. Meant? Change the limit in {NAME}, or waive it."
+        return f"{again}. If intended: change the limit in {NAME}, or waive it."
     if verdict == REGRESSED:
-        return f"{repeat(row, gate)}. Meant? {anew}. For a while: a [[waive]]."
+        return f"{repeat(row, gate)}. If intended: {anew}. For a while: a [[waive]]."
     if verdict == MISSING and row.reason == "not_measured" and judged.limit:
-        return "Run where it can be measured, or take the limit out."
+        return "Run where it can be measured, or remove the limit."
     if verdict == MISSING and row.reason == "not_measured":
-        return f"ptxbench doctor tells which tool is missing. Meant? {anew}."
+        return f"ptxbench doctor shows which tool is missing. If intended: {anew}."
     if verdict == MISSING:
-        return f"Bring it back. Meant? {anew}. For a while: a [[waive]]."
+        return f"Restore it. If intended: {anew}. For a while: a [[waive]]."
     if verdict == CHANGED:
-        return f"Time both on a GPU if you can. Meant? {anew}."
+        return f"Time both on a GPU if you can. If intended: {anew}."
     if verdict == NOT_COMPARABLE:
-        return f"Make them alike. Meant? {anew}."
+        return f"Make the runs comparable. If intended: {anew}."
     if verdict == REFERENCE_CHANGED:
         return f"Look at {again}. Then: {anew}."
     if row.reason == NOT_DETERMINISTIC:
-        return "Report it, with the files of both runs: neither the tools nor the emulator have anything random."
+        return "Report it, with the files of both runs: the tools and the emulator are deterministic."
     if verdict == NOT_MEASURABLE:
-        return "Run again on a GPU that does nothing else; ptxbench doctor --calibrate tells whether it can measure."
+        return "Run again on a GPU that does nothing else; ptxbench doctor --calibrate checks whether it can measure."
     if verdict == WAIVED:
-        return "Mend it before its waiver ends."
+        return "Fix it before its waiver ends."
     if row.reason == CLOCK_DEPENDENT:
         return f"Lock the clock (nvidia-smi -lgc MHZ){'' if judged.limit else ' for both sides'}, then {again}"
     if row.rounds_needed:
         sides = "" if judged.limit else " both sides"
         return f"Measure{sides} in {row.rounds_needed} rounds: {again} --rounds {row.rounds_needed}"
     if row.reason == "wide_interval":
-        return "It lies at the budget, where more rounds help little: give it a budget of its own, or mend it."
+        return "It lies at the budget, where more rounds help little: give it a budget of its own, or fix it."
     return f"Run it again: {again}"
 
 
@@ -103,7 +103,7 @@ def accept(row: Row, gate: Gate) -> str:
     kernel = result.file if result and result.file else "the kernels"
     backend = " --backend emulator" if is_emulated(head) else ""
     return (
-        f"Commit {kernel}, then ptxbench run{backend}{kernels_words(head)}, then ptxbench baseline set latest "
+        f"commit {kernel}, then ptxbench run{backend}{kernels_words(head)}, then ptxbench baseline set latest "
         f"--reason TEXT, and commit {path}"
     )
 

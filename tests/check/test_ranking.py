@@ -96,7 +96,7 @@ def test_what_ptxas_makes_of_fewer_ptx_instructions_is_counted_and_not_these():
     assert rows.ratios["ptx"]["sass_executed"] > 2
     assert plain.ratios["ptx"] == {"sectors": 1.0, "instructions": 1.0, "sass_executed": 1.0}
     assert [each.code for each in rows.findings] == []  # no more than the variant of the same code
-    assert "Beside cuda 1.000 × the global sectors, 1.4" in verdict_words(rows)
+    assert "Compared with cuda: 1.000 × the global sectors, 1.4" in verdict_words(rows)
     assert "the machine instructions." in verdict_words(rows)
     assert ranked([rows, plain]) == [plain, rows]
     assert places([plain, rows]) == [1, 2]
@@ -109,8 +109,8 @@ def test_what_ptxas_makes_of_fewer_ptx_instructions_is_counted_and_not_these():
     )
     assert "machine instructions" not in verdict_words(silent)
     assert "candidate: a range of executed SASS: it depends on the data." in printed(JudgementReport(silent))
-    assert "-: bigint_mul256.rows.ptx: no place" in printed(Ranking(ranked([silent, plain])))
-    assert "1=: no count tells bigint_mul256.ptx, bigint_mul256.ptx apart." in printed(Ranking([plain, plain]))
+    assert "-: bigint_mul256.rows.ptx: not ranked" in printed(Ranking(ranked([silent, plain])))
+    assert "1=: the counts of bigint_mul256.ptx, bigint_mul256.ptx do not differ." in printed(Ranking([plain, plain]))
 
 
 def test_more_than_every_variant_is_said_of_narrow_ranges_alone():

@@ -143,7 +143,7 @@ def test_stored_runs_are_judged_against_each_other(ptxbench):
     Path("results/calibration.json").write_text("{}")  # no run
     ran = ptxbench("gate", "audit", "--runs", "results")
     assert ran.status == 0
-    assert ran.err == "Left out, for too little of it: NVIDIA A100: 1 run, 10 rounds, 1 day.\n"
+    assert ran.err == "Skipped, not enough runs: NVIDIA A100: 1 run, 10 rounds, 1 day.\n"
     assert "Stored runs of NVIDIA H100 80GB HBM3: 6 runs, 60 rounds, 2 days. 6 independent runs make 30" in ran.out
     [stored] = json.loads(ptxbench("gate", "audit", "--runs", "results", "--json").out)["stored"]
     assert len(stored["runs"]) == 6
@@ -166,7 +166,7 @@ def test_mutants_are_caught_and_what_means_nothing_is_let_pass(ptxbench, transpo
     edits = ("--edit", "a barrier more", "--edit", "registers renamed")
     ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose, *edits)
     assert (ran.status, ran.err) == (0, "")
-    assert "Audit: 2 of 2 edits judged as they must be (exit status 0)." in ran.out
+    assert "Audit: 2 of 2 edits judged correctly (exit status 0)." in ran.out
     found = json.loads(ptxbench("gate", "audit", "--mutants", "--kernels", transpose, *edits, "--json").out)["mutants"]
     assert [(each["edit"], each["neutral"], each["code"], each["failing"], each["holds"]) for each in found] == [
         ("a barrier more", False, 3, ["ptx_barriers"], True),
@@ -191,12 +191,12 @@ def test_a_kernel_that_cannot_be_read_is_status_4_and_told(ptxbench, transpose):
 def test_mutants_that_all_were_skipped_judge_nothing(ptxbench, transpose):
     ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose, "--edit", "registers spilled")
     assert ran.status == 5
-    assert "Audit: 0 of 0 edits judged as they must be (exit status 5)." in ran.out
+    assert "Audit: 0 of 0 edits judged correctly (exit status 5)." in ran.out
 
 
 def test_without_a_part_both_are_done(ptxbench, transpose):
     ran = ptxbench("gate", "audit", "--suites", "1", "--kernels", transpose, "--edit", "other comments")
-    assert "32 of 32 targets met, 1 of 1 edits judged as they must be (exit status 0)." in ran.out
+    assert "32 of 32 targets met, 1 of 1 edits judged correctly (exit status 0)." in ran.out
 
 
 def test_ctrl_c_ends_it_with_130_and_without_a_traceback():

@@ -32,12 +32,15 @@ def put(ptxbench, run, reason="it begins"):
 
 
 def test_a_baseline_is_set_and_gated_against(ptxbench):
-    assert put(ptxbench, BASE) == (0, f"Wrote {PATH}. There was none before.\n", "")
+    assert put(ptxbench, BASE) == (0, f"Wrote {PATH}. It is the first baseline of this device.\n", "")
     assert ptxbench("gate", saved(BASE)).status == 0
     assert ptxbench("gate", saved(WORSE)).status == 3
     assert ptxbench("gate", saved(WORSE), "--base", PATH).status == 3  # a baseline is a run like any other
     ran = put(ptxbench, WORSE, "issue 7 needs a barrier")
-    assert (ran.status, ran.out.startswith(f"Wrote {PATH}. Against the one that stands: 1 REGRESSED, ")) == (0, True)
+    assert (ran.status, ran.out.startswith(f"Wrote {PATH}. Compared with the current baseline: 1 REGRESSED, ")) == (
+        0,
+        True,
+    )
     assert ptxbench("gate", saved(WORSE)).status == 0
     assert json.loads(PATH.read_text())["baseline"]["reason"] == "issue 7 needs a barrier"
 
@@ -98,7 +101,7 @@ def test_a_damaged_one_is_not_written_over_and_the_way_out_is_told(ptxbench):
     PATH.write_text('{"schema": ')
     ran = put(ptxbench, BASE)
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.endswith("Bring back the committed one, or delete it and set another.\n")
+    assert ran.err.endswith("Restore the committed file, or delete it and set a new baseline.\n")
     PATH.unlink()
     assert put(ptxbench, BASE).status == 0
 
@@ -112,10 +115,10 @@ def test_a_reason_is_asked_for(ptxbench):
 
 def test_check_writes_nothing(ptxbench):
     ran = ptxbench("baseline", "check", saved(BASE))
-    assert ran == (0, f"Run ba5e0001 can be {PATH}. There is none yet.\n", "")
+    assert ran == (0, f"Run ba5e0001 can be {PATH}. The device has no baseline yet.\n", "")
     assert not Path("baselines").exists()
     put(ptxbench, BASE)
-    assert "Against the one that stands: 1 REGRESSED" in ptxbench("baseline", "check", saved(WORSE)).out
+    assert "Compared with the current baseline: 1 REGRESSED" in ptxbench("baseline", "check", saved(WORSE)).out
 
 
 def test_show_lists_the_baselines_with_their_reasons(ptxbench):

@@ -71,7 +71,7 @@ def test_the_lines_are_printed_a_row_each_with_what_to_do(calibrate, monkeypatch
     assert status == 5
     assert err == (
         f"Saved {tmp_path}/results/nvidia-h100-80gb-hbm3/calibration.json\n"
-        "A line is FAIL: believe no time of this device before it is mended.\n"
+        "A check failed: do not trust times of this device until it is fixed.\n"
     )
 
 
@@ -110,16 +110,14 @@ def test_without_a_gpu_one_sentence_says_where_to_calibrate(monkeypatch, capsys,
     out, err = capsys.readouterr()
     assert (status, out) == (2, "")
     assert err == (
-        "Error: No GPU: no NVIDIA driver is installed. --calibrate measures one: run it on the machine that has it.\n"
+        "Error: No GPU: no NVIDIA driver is installed. --calibrate needs a GPU: run it on a machine that has one.\n"
     )
     assert not (tmp_path / "results").exists()
 
 
 def test_results_is_an_option_of_calibrating_alone(capsys):
     assert main(["doctor", "--results", "elsewhere"]) == 2
-    assert capsys.readouterr().err == (
-        "Error: --results is where --calibrate and --first-run keep their files. Add one of them.\n"
-    )
+    assert capsys.readouterr().err == ("Error: --results needs --calibrate or --first-run.\n")
 
 
 def test_a_whole_checklist_goes_through(monkeypatch, tmp_path, capsys):

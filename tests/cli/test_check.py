@@ -66,7 +66,7 @@ def test_an_accepted_candidate_tells_its_figures_beside_the_pairs(ptxbench, kern
     for line in (r"candidate +\d+", r"cuda +\d+", r"cuda@fast +\d+", r"ptx +\d+"):
         assert re.search(f"^{line}", ran.out, re.M)
     assert "same-code" in ran.out
-    assert "✔ mine.ptx: accepted. Beside cuda 1.000 × the global sectors, " in ran.out
+    assert "✔ mine.ptx: accepted. Compared with cuda: 1.000 × the global sectors, " in ran.out
     assert max(map(len, ran.out.splitlines())) <= 100
 
 

@@ -63,7 +63,7 @@ def test_an_id_that_begins_several_runs_names_them(results, ptxbench):
     save(replace(BASE, run=replace(BASE.run, id="ba5e0002")), Path("results/other"))
     ran = ptxbench("compare", "ba5e", "4ead")
     assert ran.status == 2
-    assert ran.err.startswith("Error: 'ba5e' begins the ids or file names of 2 runs: results/")
+    assert ran.err.startswith("Error: 'ba5e' matches 2 runs: results/")
     assert ptxbench("compare", "ba5e0001", "4ead").status == 0
 
 
@@ -77,7 +77,7 @@ def test_the_budget_decides(results, ptxbench, budget, verdict):
 def test_a_budget_that_is_none_is_a_usage_error(results, ptxbench, budget):
     ran = ptxbench("compare", "ba5e", "--budget", budget)
     assert ran.status == 2
-    assert f"'{budget}' is no share between 0 and 100 %. Give it as 5% or 0.05." in ran.err
+    assert f"'{budget}' is not a share between 0 and 100 %. Write 5% or 0.05." in ran.err
 
 
 def test_json_has_every_number_threshold_and_reason(results, ptxbench):

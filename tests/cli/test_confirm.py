@@ -72,14 +72,14 @@ def test_what_confirms_is_not_confirmed(ptxbench, worse):
     [path] = Path("results").rglob("*.confirms-*.json")
     ran = ptxbench("gate", path, "--kernels", worse, "--confirm")
     head, again = saved()
-    told = f"Error: Run {again.run.id} is itself what confirms {head.run.id}. Gate that one.\n"
+    told = f"Error: Run {again.run.id} is a confirmation of {head.run.id}. Gate that run.\n"
     assert ran == (2, "", told)
 
 
 def test_where_all_is_green_nothing_runs(ptxbench, kernels):
     ptxbench("run", "--kernels", kernels, "--backend", "emulator")
     ran = ptxbench("gate", "latest", "--base", "latest", "--kernels", kernels, "--confirm")
-    assert (ran.status, ran.err) == (0, "Nothing to confirm: no row is red by a number, wrong or unsure.\n")
+    assert (ran.status, ran.err) == (0, "Nothing to confirm: no row fails by a number, is wrong or is undecided.\n")
     assert len(saved()) == 1
 
 
@@ -119,8 +119,8 @@ def test_a_kernel_that_was_wrong_once_is_wrong(ptxbench, worse):
 
 
 OTHER = [
-    ("ptx/scale.ptx", PTX, "kernels/ptx/scale.ptx is not what it was built from. Bring back the kernels of that run"),
-    ("pairs/scale.py", changed(PAIR, "BLOCK = 128", "BLOCK = 256"), "scale is another now: grid 8 1 1 -> 4 1 1; "
+    ("ptx/scale.ptx", PTX, "kernels/ptx/scale.ptx has changed since the build. Restore the kernels of that run"),
+    ("pairs/scale.py", changed(PAIR, "BLOCK = 128", "BLOCK = 256"), "scale has changed: grid 8 1 1 -> 4 1 1; "
      "block 128 1 1 -> 256 1 1."),
     ("ptx/scale.ptx", None, "Pair 'scale' lacks kernels/ptx/scale.ptx."),
     ("pairs/scale.py", "PAIR = 1", "kernels/pairs/scale.py"),
@@ -144,7 +144,7 @@ def test_a_pair_that_is_gone_or_a_variant_that_is_none_confirms_nothing(ptxbench
     ptxbench("gate", "--kernels", worse)
     (worse / "ptx" / "scale.slow.ptx").unlink()
     ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm")
-    assert "scale has no variant 'ptx.slow' now." in ran.err
+    assert "scale has no variant 'ptx.slow' any more." in ran.err
     ran = ptxbench("gate", "latest", "--confirm")  # the shipped pairs
     assert (ran.status, "Unknown pair 'scale'." in ran.err) == (2, True)
 
@@ -157,7 +157,7 @@ def test_other_tools_confirm_nothing(ptxbench, worse, tool):
     ran = ptxbench("gate", "head.json", "--kernels", worse, "--confirm")
     assert ran.status == 2
     assert f"Error: Cannot confirm run {head.run.id}: {tool} 12.0.1 " in ran.err
-    assert "Confirm it where it was made" in ran.err
+    assert "Confirm it on the machine that made it" in ran.err
 
 
 def test_an_interrupted_confirmation_is_no_verdict_and_leaves_nothing(ptxbench, worse, monkeypatch):
@@ -256,7 +256,7 @@ def test_without_a_gpu_times_are_not_confirmed(ptxbench, kernels, gpu, monkeypat
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: FakeBackend({}, None, "No GPU: cudaErrorNoDevice."))
     ran = ptxbench("gate", head, "--base", base, "--kernels", kernels, "--confirm")
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.endswith(": it was timed, and there is no GPU here (ptxbench doctor). Confirm it elsewhere.\n")
+    assert ran.err.endswith(": it was timed, and no GPU is available here (ptxbench doctor). Confirm it elsewhere.\n")
 
 
 def test_a_gpu_of_another_model_confirms_nothing(ptxbench, kernels, gpu):
@@ -273,4 +273,4 @@ def test_a_gpu_of_another_model_confirms_nothing(ptxbench, kernels, gpu):
     Path("base.json").write_text(to_json(replace(other, device=replace(run.device, name="NVIDIA H100"))))
     ran = ptxbench("gate", head, "--base", "base.json", "--kernels", kernels, "--confirm")
     assert ran.status == 2
-    assert "GPU model NVIDIA H100 -> Scripted GPU. Confirm it where it was made" in ran.err
+    assert "GPU model NVIDIA H100 -> Scripted GPU. Confirm it on the machine that made it" in ran.err

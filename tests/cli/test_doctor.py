@@ -106,7 +106,7 @@ def test_a_package_that_does_not_import_is_broken(doctor, monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     _, findings, _ = doctor()
     assert findings["numba"].status == BROKEN
-    assert findings["numba"].advice == "Install ptxbench again, in a new virtual environment: it brings numba."
+    assert findings["numba"].advice == "Reinstall ptxbench in a new virtual environment: it includes numba."
 
 
 def crash(*_, **__):
@@ -124,7 +124,7 @@ def test_an_emulator_that_does_not_work_is_the_one_failure_of_the_command(doctor
     assert status == 2
     assert findings["emulator"].status == BROKEN
     assert err.startswith("Error: The emulator does not work, so no kernel can be verified. ")
-    assert "Install ptxbench again" in err
+    assert "Reinstall ptxbench" in err
 
 
 class WorkingGpu:
@@ -165,7 +165,7 @@ def test_a_gpu_is_used_once(doctor, monkeypatch, device, finding):
     monkeypatch.setattr("ptxbench.doctor.driver_version", lambda: "580.82.07")
     status, findings, _ = doctor()
     assert status == 0
-    assert findings["NVIDIA driver"].found == "580.82.07, speaks CUDA 13.0"
+    assert findings["NVIDIA driver"].found == "580.82.07, supports CUDA 13.0"
     assert findings["GPU"] == finding
 
 
@@ -175,7 +175,7 @@ def test_a_cache_that_cannot_be_written_is_told(doctor, monkeypatch, tmp_path):
     status, findings, _ = doctor()
     assert status == 0
     assert findings["cache"].status == BROKEN
-    assert findings["cache"].advice == "Every build is made anew. Set PTXBENCH_CACHE to a folder that can be written."
+    assert findings["cache"].advice == "Nothing is cached. Set PTXBENCH_CACHE to a writable folder."
 
 
 def test_a_user_without_a_home_is_told_how_to_have_a_cache(doctor, monkeypatch):

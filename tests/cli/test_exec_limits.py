@@ -74,7 +74,7 @@ def test_memory_that_runs_out_all_the_same_ends_in_a_sentence(folder, ptxbench, 
     monkeypatch.setattr("ptxbench.execution.make", lambda bound, seed: (_ for _ in ()).throw(MemoryError))
     ran = ptxbench("exec", "k.ptx", *GOOD)
     assert (ran.status, ran.err) == (
-        2, "Error: This machine has not enough free memory for it.\n"
+        2, "Error: Not enough free memory.\n"
     )  # fmt: skip
 
 

@@ -294,7 +294,7 @@ def test_a_waiver_covers_what_it_names_and_no_more(ptxbench, pair, metric, more,
     ran = judged(ptxbench, WORSE, config=WAIVER.format(pair=pair, metric=metric, until="2999-12-31") + more)
     assert ran.status == status
     assert ("1 WAIVED" in ran.out) == (status == 0)
-    assert ("covers nothing: it can go." in ran.out) == (status == 3)
+    assert ("covers nothing: remove it." in ran.out) == (status == 3)
     if status == 0:
         assert "issue 7. Until 2999-12-31." in ran.out
 
@@ -469,7 +469,7 @@ def test_a_damaged_baseline_is_told_before_the_pairs_run(ptxbench, kernels, text
     for arguments in ([], ["--confirm"]):
         ran = ptxbench("gate", "--kernels", kernels, *arguments)
         assert (ran.status, ran.out, ran.err.startswith(told)) == (2, "", True), ran
-        assert ran.err.endswith(" Bring back the committed one, or delete it and set another.\n")
+        assert ran.err.endswith(" Restore the committed file, or delete it and set a new baseline.\n")
     assert not Path("results").exists()
 
 

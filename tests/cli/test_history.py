@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_shown(ptxbench):
 
 
 def test_without_a_run_there_is_nothing_to_show_and_what_to_do_is_said(ptxbench):
-    told = "No run is saved below results. Make one with ptxbench run, or name their --results.\n"
+    told = "No run is saved below results. Make one with ptxbench run, or give the folder of runs with --results.\n"
     assert ptxbench("history") == (5, "", told)
     Path("results").mkdir()
     Path("results/20260101T120000Z-bad0.json").write_text("")

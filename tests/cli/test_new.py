@@ -36,12 +36,13 @@ kernels/pairs/foo.py  arguments, launch, reference, tolerance, sizes
 kernels/cuda/foo.cu   the kernel in CUDA C
 kernels/ptx/foo.ptx   the kernel in PTX
 
-1. Run it, and both sides are verified:
+1. Run it. Both sides are verified:
        ptxbench run foo --kernels kernels
-2. Make it yours, running it after each step: reference, arguments, sizes, the CUDA C, the PTX.
-3. A further variant is one file more, such as kernels/ptx/foo.unrolled.ptx.
+2. Change it step by step, and run it after each step: reference, arguments, sizes, the CUDA C, the
+   PTX.
+3. To add a variant, add one file, such as kernels/ptx/foo.unrolled.ptx.
 
-With this, every command takes its pairs from that folder, and --kernels may be left out:
+To use this folder without --kernels, set:
        export PTXBENCH_KERNELS={tmp_path}/kernels
 """, "")  # fmt: skip
     assert files() == [
@@ -96,7 +97,7 @@ def test_a_variable_that_names_no_folder_to_write_to_is_told_by_name(ptxbench, m
     Path("mine").write_text("a file")
     monkeypatch.setenv("PTXBENCH_KERNELS", "mine")
     assert ptxbench("new", "foo").err == (
-        "Error: Cannot write mine/pairs/foo.py: Not a directory. It is PTXBENCH_KERNELS that names mine.\n"
+        "Error: Cannot write mine/pairs/foo.py: Not a directory. PTXBENCH_KERNELS names mine.\n"
     )
     assert "PTXBENCH_KERNELS" not in ptxbench("new", "1foo").err
 

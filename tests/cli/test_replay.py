@@ -43,7 +43,7 @@ n=65536: ptx has the same instruction mix as cuda and takes 9.9 % less time (99 
 10.38 %; FASTER). ptx.v4 has the same instruction mix as cuda and takes 4.2 % more time (99 %
 interval 3.95 to 4.41 %; SLOWER).
 n=1048576: ptx has the same instruction mix as cuda and takes 1.2 % less time (99 % interval 0.93 to
-1.55 %; INCONCLUSIVE: more --rounds would tell).
+1.55 %; INCONCLUSIVE: more --rounds may decide).
 
 2 cells, 6 variants: 5 verified, 1 wrong.
 """

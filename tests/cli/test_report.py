@@ -40,7 +40,7 @@ def test_without_sources_there_is_a_page_all_the_same_and_it_is_told_what_it_lac
     ran = ptxbench("report", "feed", "--kernels", "nowhere")
     assert ran.status == 0
     assert ran.err.splitlines()[0] == (
-        "triad: No listings, findings and portability: Folder nowhere does not exist. Choose one that holds pairs/, "
+        "triad: No listings, findings or portability: Folder nowhere does not exist. Choose one that holds pairs/, "
         "cuda/ and ptx/."
     )
     assert "FASTER" in read(Path("report.html").read_text()).text

@@ -51,8 +51,8 @@ ptx has the same instruction mix as cuda, executes the same machine instructions
 sectors.
 
 1 cell, 3 variants: 3 verified.
-Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from
-the machine code; all other counts are of PTX, which ptxas may change.
+Counts of PTX on a CPU emulator, not times. Executed SASS is derived from them and from the machine
+code. All other counts are of PTX, which ptxas may change.
 """
     )
     (path,) = Path("results").rglob("*.json")
@@ -134,7 +134,7 @@ def test_pairs_that_have_no_such_size_are_named(tmp_path, kernels, ptxbench):
     )
     ran = ptxbench(*RUN, "--no-save", "--size", "n=5")
     assert ran.status == 0
-    assert ran.err == "Left out, for lack of such a variant or size: other.\n"
+    assert ran.err == "Skipped, no such variant or size: other.\n"
     assert "\nother  " not in ran.out
 
 
@@ -153,7 +153,7 @@ def test_a_size_that_is_too_large_for_the_emulator_is_named_and_left_out_unless_
     assert ran.status == 0
     assert re.findall(r"^scale  n=(\S+)", ran.out, re.MULTILINE) == ["1,024"]
     assert ran.err == (
-        "Left out, as over 0 MiB or 4 Gflop take the emulator long and much memory; name one with --size to run it:\n"
+        "Skipped on the emulator: more than 0 MiB or 4 Gflop is too slow. Run one of them with --size:\n"
         "  scale  n=4096\n"
     )
     ran = ptxbench(*RUN, "--no-save", "--all-sizes", "--size", "n=4096")
@@ -258,7 +258,7 @@ def test_a_model_is_of_one_architecture_and_of_no_gpu_that_measures(kernels, ptx
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == "Error: --model a100 is a GPU of sm_80, found --arch sm_90. Leave out --arch.\n"
     ran = ptxbench("run", "--kernels", "kernels", "--model", "a100", "--no-save", "--json")
-    assert "--model is ignored: a GPU is there, and its times are measured.\n" in ran.err
+    assert "--model is ignored: a GPU is available, and its times are measured.\n" in ran.err
     assert "model" not in json.loads(ran.out)["cells"][0]
 
 
@@ -369,7 +369,7 @@ def test_what_cannot_be_replayed_is_told(kernels, ptxbench):
     for arguments, told in (
         (("--replay", "absent.json"), "Cannot read absent.json: No such file or directory."),
         (("--replay", "bad.json"), "bad.json:1: not JSON"),
-        (("--replay", "bad.json", "scale"), "--replay prints a recorded run whole. Leave out the names of pairs."),
+        (("--replay", "bad.json", "scale"), "--replay prints a whole recorded run. Leave out the names of pairs."),
     ):
         ran = ptxbench("run", *arguments)
         assert (ran.status, ran.out) == (2, "")

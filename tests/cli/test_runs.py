@@ -36,8 +36,8 @@ def test_a_run_has_many_names(kept):
 
 
 @pytest.mark.parametrize(("name", "told"), [
-    ("aaaa", r"^'aaaa' begins the ids or file names of 2 runs: results/.*aaaa0001\.json, .*aaaa0002\.json\. Name more"),
-    ("20260131", r"^'20260131' begins the ids or file names of 2 runs: "),
+    ("aaaa", r"^'aaaa' matches 2 runs: results/.*aaaa0001\.json, .*aaaa0002\.json\. Give more"),
+    ("20260131", r"^'20260131' matches 2 runs: "),
     ("latest~3", r"^There is no run 'latest~3': 3 runs are saved below results\.$"),
     ("latest~x", r"^There is no run 'latest~x' below results\."),
     ("latest~-1", r"^There is no run 'latest~-1' below results\."),

@@ -38,7 +38,7 @@ def test_the_names_are_listed_and_each_prints_its_schema(ptxbench):
 
 def test_a_name_that_is_unknown_is_answered_with_the_nearest(ptxbench):
     ran = ptxbench("schema", "chek")
-    assert (ran.status, ran.err) == (2, "Error: There is no document 'chek'. Did you mean 'check'?\n")
+    assert (ran.status, ran.err) == (2, "Error: Unknown document 'chek'. Did you mean 'check'?\n")
 
 
 def test_every_document_of_the_package_has_a_schema_of_its_version():

@@ -70,7 +70,9 @@ def test_of_bigint_mul256_it_is_told_that_carries_ride_on_multiply_adds_in_ptx_a
 def test_of_scatter_add_bf16_it_is_told_that_addresses_are_generic_and_atomics_narrow_in_cuda_alone(ptxbench):
     found = findings(ptxbench, "scatter_add_bf16")
     assert next(iter(found)) == "generic addressing"
-    assert found["generic addressing"]["text"].startswith("cuda has generic addresses, of no certain memory: 5 ATOM, ")
+    assert found["generic addressing"]["text"].startswith(
+        "cuda has generic addresses, whose memory space is unknown: 5 ATOM, "
+    )
     assert found["generic addressing"]["figures"]["ATOM"] == {"cuda": 5, "ptx": 0}
     requests = found["atomics"]["figures"]["atomic requests"]
     assert requests["cuda"] == 4 * requests["ptx"] > 0
@@ -136,7 +138,7 @@ def test_what_the_emulator_lacks_costs_only_the_counts(ptxbench, tmp_path):
     found = document(ptxbench("show", "scale", "--kernels", kernels, "--json"))
     assert list(found["not_counted"]) == ["ptx"]
     hot = ptxbench("show", "scale", "--kernels", kernels, "--counts")  # which asks for counts and nothing else
-    assert hot.err.startswith("Left out: ")
+    assert hot.err.startswith("Skipped: ")
 
 
 def test_findings_stand_below_the_listings_where_cuda_is_among_them(ptxbench, kernels):
@@ -327,7 +329,7 @@ def test_a_variant_that_cannot_be_built_is_left_out_and_named(ptxbench, tmp_path
     assert ran.status == 0
     assert ran.out.startswith("cuda  scale.cu  sm_90, ")
     assert "\nptx  " not in ran.out
-    assert ran.err.startswith("Left out: scale.ptx:4: needs sm_90a;")
+    assert ran.err.startswith("Skipped: scale.ptx:4: needs sm_90a;")
     alone = ptxbench("show", "scale", "--kernels", kernels, "--variant", "ptx")
     assert (alone.status, alone.out) == (4, "")
     assert alone.err.startswith("Error: scale.ptx:4: needs sm_90a;")
@@ -344,7 +346,7 @@ REFUSED = [
     (["--counts", "--diff", "cuda", "ptx"],
      "--counts needs a listing of one variant. Leave it out, or use --sass."),
     (["--live-registers", "--ptx"],
-     "--live-registers is of SASS in a listing of its own. Leave it out, or use --sass."),
+     "--live-registers needs a SASS listing. Leave it out, or use --sass."),
     (["--control", "--ptx"], "--control needs a listing with SASS. Leave it out, or use --sass."),
     (["--size", "m=3"], "No selected pair has the size m=3: 'scale' has n."),
     (["--size", "3"], "'3' is not a size. Write it as n=65536, or rows=3,columns=257, or all."),
@@ -371,7 +373,7 @@ FILES = [
      "--counts needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block and --arg "
      "say, and counts lines and machine instructions."),
     ("two.ptx", ["--size", "n=3"],
-     "--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts."),
+     "--size needs a pair. To count a file, use `ptxbench exec` with --lines."),
     ("two.ptx", ["--flag", "-G"], "two.ptx is PTX, and --flag is for NVRTC. Leave it out."),
 ]  # fmt: skip
 
@@ -386,7 +388,7 @@ def test_what_does_not_go_with_a_file_is_refused(ptxbench, tmp_path, monkeypatch
 
 def test_several_pairs_are_one_too_many(ptxbench):
     ran = ptxbench("show", "scan*")
-    assert (ran.status, ran.err) == (2, "Error: 'scan*' is 2 pairs: scan, scan.s32. Name one.\n")
+    assert (ran.status, ran.err) == (2, "Error: 'scan*' matches 2 pairs: scan, scan.s32. Name one.\n")
 
 
 def test_a_pair_whose_data_cannot_be_made_is_told_with_its_line(ptxbench, tmp_path, monkeypatch):

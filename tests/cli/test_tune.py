@@ -96,7 +96,7 @@ i ptx at BLOCK=128, as the pair has it: 50 at best, with n=64; 1.39 times the be
   1024 threads. At BLOCK=2048 n=64.
 - Not possible: launch at n=1000 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at
   most 1024 threads. At BLOCK=2048 n=1000.
-i Counts are no times: which point is the fastest, only a GPU can tell.
+i Counts are not times: only a GPU can show which point is the fastest.
 """
 
 
@@ -213,7 +213,7 @@ def reference(x, a, n):
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "6/60" in err
-    assert "Interrupted. 6 of 60 launches are finished; the same command goes on from there." in err
+    assert "Interrupted. 6 of 60 launches are finished; the same command resumes there." in err
     (path,) = Path("results").rglob("*.sweep.json")
     first = json.loads(path.read_text())
     assert first["run"]["status"] == "interrupted"
@@ -287,7 +287,7 @@ BAD = [
     (("--assembler", "driver"), "The emulator has no driver to assemble PTX."),
     (("--replay", "absent.json"), "Cannot read absent.json: No such file or directory."),
     (("--replay", "kernels/pairs/scale.py"), "kernels/pairs/scale.py:1: not JSON"),
-    (("--replay", "x.json", "--knob", "n=1"), "--replay draws a recorded sweep whole."),
+    (("--replay", "x.json", "--knob", "n=1"), "--replay draws a whole recorded sweep."),
 ]
 
 
@@ -309,4 +309,4 @@ def test_one_pair_at_a_time(scale, ptxbench):
     )
     ran = ptxbench("tune", "*", "--kernels", "kernels")
     assert ran.status == 2
-    assert "'*' is 2 pairs: other, scale" in ran.err
+    assert "'*' matches 2 pairs: other, scale" in ran.err

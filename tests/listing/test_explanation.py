@@ -71,7 +71,7 @@ def test_of_the_same_machine_code_nothing_else_is_told():
 def test_the_same_mix_is_no_difference_in_instructions():
     found = told(listing("cuda", *ADD), listing("ptx", *ADD[::-1]))
     assert found == {
-        "same mix": "ptx has the instructions of cuda, each as often, in another order or on other registers."
+        "same mix": "ptx has the instructions of cuda, each as often, in a different order or with different registers."
     }
 
 
@@ -89,7 +89,7 @@ TOLD = [
     ((ADD, {}), (ADD, {"registers": 40}),
      "registers", "ptx needs 40 registers, cuda 32."),
     ((("@P0 ATOM.E.ADD P0, RZ, [R2], R3", "LD.E R1, [R2]", "LD.E R1, [R4]"), {}), (("ATOMG.E.ADD R1", "LDG.E R1"), {}),
-     "generic addressing", "cuda has generic addresses, of no certain memory: 2 LD, 1 ATOM."),
+     "generic addressing", "cuda has generic addresses, whose memory space is unknown: 2 LD, 1 ATOM."),
     ((("LDG.E R1, [R2]",) * 4, {}), (("LDG.E.128.CONSTANT R1, [R2]",), {}),
      "access width", "Global loads in the code, by bytes a thread: cuda 4 of 4 bytes; ptx 1 of 16 bytes."),
     ((("STG.E.64 [R2], R1",), {}), (("STG.E.U16 [R2], R1",), {}),
@@ -100,7 +100,7 @@ TOLD = [
      "fused multiply-add", "cuda has 1 more multiplications and additions apart, ptx 1 more of them fused."),
     ((("FSETP.GEU.AND P1, PT, |R2|, 1.175494350822287508e-38, PT",), {}), (("NOP",), {}),
      "subnormal numbers",
-     "Guards for subnormal numbers: cuda 1, ptx 0. In CUDA C --use_fast_math takes them out."),
+     "Guards for subnormal numbers: cuda 1, ptx 0. In CUDA C --use_fast_math removes them."),
     ((("F2F.F16.F32 R1, R2", "I2FP.F32.S32 R1, R2"), {}), (ADD, {}),
      "conversions", "Conversions between types: cuda 2, ptx 0."),
     ((ADD, {}), (ADD, {"log": "ptxas info : (C7508) Potential Performance Loss: 'setmaxnreg' ignored\nother"}),
@@ -221,7 +221,7 @@ COUNTED = [
     ([{"atomic_global_requests": 4}], [{"atomic_global_requests": 1}], "atomics",
      "ptx makes 1 atomic requests, cuda 4: 75 % fewer.", ["cuda.ptx:3", "ptx.ptx:3"]),
     ([{"branches": 20, "divergent_branches": 0}], [{"branches": 20, "divergent_branches": 3}], "divergence",
-     "Branches of the PTX whose lanes part: cuda none, ptx 3 of 20; most at ptx.ptx:3.", ["ptx.ptx:3"]),
+     "Divergent branches of the PTX: cuda none, ptx 3 of 20; most at ptx.ptx:3.", ["ptx.ptx:3"]),
     ([{"barriers": 8}], [{"barriers": 20}], "barriers",
      "Warps arrive at 20 barriers in ptx, at 8 in cuda: 2.5 times as many.", []),
     ([{"warp_instructions": 100, "warp_instructions_move": 60}], [{"warp_instructions": 70,

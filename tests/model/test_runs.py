@@ -53,9 +53,9 @@ def test_only_the_same_machine_code_on_the_gpu_of_the_model_is_scored():
 
 def test_the_page_of_both_runs_has_what_the_model_said_and_what_was_measured():
     page = page_of(modelled("lower"), with_limits(measured(40)))
-    assert "Model of H100 SXM, floors and no times: ptx: lower floor on every resource that matters" in page
+    assert "Model of H100 SXM, floors, not times: ptx: lower floor on every resource that matters" in page
     said = (
-        "The model of H100 SXM said of ptx: lower floor on every resource that matters. "
+        "The model of H100 SXM predicted for ptx: lower floor on every resource that matters. "
         "Measured against cuda: less time."
     )
     assert page.count(said) == 1

@@ -60,7 +60,7 @@ def test_the_kernels_of_cuda_c_are_found_for_a_target_that_compiles_it(file, ker
     assert ([source.entry for source in subject.sources], subject.threads) == (["scale"], {"scale": 64})
     with pytest.raises(CompileError, match=r"new\.cu:\d+: "):
         file_subject(path, ["sm_75"])
-    with pytest.raises(UsageError, match="NVRTC knows none of sm_60"):
+    with pytest.raises(UsageError, match="NVRTC supports none of sm_60"):
         file_subject(path, ["sm_60"])
 
 

@@ -62,8 +62,8 @@ def test_a_run_on_the_emulator_has_all_its_parts_and_says_that_its_roofline_is_a
     page, dropped = render([emulated.run], [material()], {"ptxas": "13.0"})
     found = sound(page)
     assert dropped == []
-    for words in ("machine instructions that warps execute", "and no times", "A model, not a measurement.", "y = a * x",
-                  "What the machine code has unlike", "PTX runs on 1 of 1 target, CUDA C on 1", "seed"):  # fmt: skip
+    for words in ("machine instructions that warps execute", "not times", "A model, not a measurement.", "y = a * x",
+                  "Differences in machine code", "PTX runs on 1 of 1 target, CUDA C on 1", "seed"):  # fmt: skip
         assert words in found.text
     explained = {each.variant: each.findings for each in material().explained}
     assert explained["ptx"]
@@ -175,7 +175,7 @@ def test_several_runs_have_each_their_summary_and_share_the_pairs():
 def test_a_run_of_nothing_has_a_page():
     found = sound(page_of(run_of([])))
     assert "0 pairs, 0 variants" in found.text
-    assert "Left out: the limits of this device are not known" in found.text
+    assert "Not shown: the limits of this device are not known" in found.text
 
 
 def test_a_run_without_a_reference_or_without_builds_has_a_page():
@@ -269,7 +269,7 @@ def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_says
     found = material()
     assert [each.variant for each in found.listings] == ["cuda", "cuda@fast"]
     assert found.matrix is None
-    told = "No listing of ptx, and no portability: the source is no longer the one that was run."
+    told = "No listing of ptx, and no portability: the source has changed since the run."
     assert found.omitted == (told,)
     assert told in sound(render([emulated.run], [found], {})[0]).text
 
@@ -278,7 +278,7 @@ def test_tools_that_make_other_machine_code_than_the_run_had_are_told(emulated, 
     [cell] = emulated.run.cells
     build = replace(cell.variants["ptx"].build, sass_sha256="0" * 64)
     other = replace(cell, variants={**cell.variants, "ptx": replace(cell.variants["ptx"], build=build)})
-    told = "The tools here make other machine code of ptx than the run's did; the listing shows it."
+    told = "The installed tools generate different machine code for ptx than the run's did; the listing shows theirs."
     assert material(replace(emulated.run, cells=[other])).omitted == (told,)
 
 
@@ -320,7 +320,7 @@ def test_a_pair_that_does_not_lie_in_the_folder_is_not_executed(kernels, name):
     (kernels / "pairs" / "sub").mkdir()
     run = run_of([replace(COUNTED, pair=name.format(kernels=kernels.resolve()))])
     [material] = [each for each in collect([run], kernels, SM_90) if isinstance(each, Material)]
-    assert material.omitted == ("No listings, findings and portability: there is no pair of that name in kernels.",)
+    assert material.omitted == ("No listings, findings or portability: there is no pair of that name in kernels.",)
 
 
 def test_an_axis_shows_one_and_all_values_and_has_some_ticks():

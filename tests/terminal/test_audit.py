@@ -54,8 +54,8 @@ def lines(audit, width=100):
 
 def test_rates_and_targets_are_printed_whole():
     assert lines(Audit(300, 1, [QUIET, NOISY]), 80) == [
-        "Seeded suites: 300 of each noise, seed 1. The noise is assumed, not measured:",
-        "the rule was tried, no GPU.",
+        "Seeded suites: 300 of each noise, seed 1. The noise is simulated, not measured:",
+        "this tests the rule, not a GPU.",
         "",
         "ratio: 24 kernels, all changed, budget 5 %",
         "                      at        miss",
@@ -64,12 +64,12 @@ def test_rates_and_targets_are_printed_whole():
         "quiet     10    0.0  1.0    0.2  100 50.0  0.3 met",
         "noisy     10    1.3  3.0   27.8  100 50.0  0.3 NOT MET",
         "",
-        "alarms: suites in which a kernel of equal speed is REGRESSED; the true share is",
-        "at most that beside it, with 95 % confidence. unsure: such kernels that the data",
-        "cannot tell of. miss: suites in which the one kernel that was slowed by so much",
-        "is not REGRESSED, which below the budget is by design, as is half of them at the",
-        "budget. All in per cent. * Of alarms alone something is demanded; the rest is",
-        "shown as it is.",
+        "alarms: suites in which a kernel of equal speed is REGRESSED. at most: the true",
+        "share, with 95 % confidence. unsure: kernels of equal speed for which the data",
+        "give no verdict. miss: suites in which the one kernel that was slowed by this",
+        "much is not REGRESSED; below the budget that is by design, and at the budget it",
+        "is half of them. All in per cent. *: only alarms have a target here; the other",
+        "columns are for information.",
         "",
         "target   of     is              at most  worst  there",
         "────────────────────────────────────────────────────────────────",
@@ -94,7 +94,7 @@ def test_edits_are_printed_whole_and_each_that_is_not_as_it_must_be_is_named():
         "skipped     loads split, saxpy ptx, saxpy ptx.v1, saxpy ptx.v2, saxpy ptx.v3 and 2 more: ptxas",
         "            merged the loads again.",
         "",
-        "Audit: 2 of 4 edits judged as they must be (exit status 3).",
+        "Audit: 2 of 4 edits judged correctly (exit status 3).",
     ]
 
 
@@ -104,7 +104,7 @@ def test_a_kernel_that_no_edit_could_be_judged_of_is_named_once():
         "",
         "skipped saxpy ptx, 2 edits: it needs sm_90.",
         "",
-        "Audit: 1 of 1 edits judged as they must be (exit status 0).",
+        "Audit: 1 of 1 edits judged correctly (exit status 0).",
     ]
 
 
@@ -138,10 +138,10 @@ def test_stored_runs_say_how_many_of_them_are_independent():
     runs = [timed_run(i, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}) for i in range(6)]
     told = lines(Audit(300, 1, stored=[(StoredDevice("NVIDIA H100", runs), [replace(NOISY, noise="NVIDIA H100")])]))
     assert " ".join(told[:2]) == (
-        "Stored runs of NVIDIA H100: 6 runs, 30 rounds, 1 day. 6 independent runs make 30 suites, every two of them "
-        "both ways; 3 of these share no run, and the bound is theirs."
+        "Stored runs of NVIDIA H100: 6 runs, 30 rounds, 1 day. 6 independent runs make 30 suites: every two of them, "
+        "both ways. 3 of these share no run; the bound is computed from them."
     )
-    assert not any("assumed" in line for line in told)
+    assert not any("simulated" in line for line in told)
 
 
 @pytest.mark.parametrize("width", [80, 100])

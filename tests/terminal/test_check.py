@@ -73,8 +73,8 @@ ptx: no number of executed SASS: it waits for a flag.
 
 Note: sanitizer: race check not available: line 9 uses mbarrier.init.
 
-✔ mine.ptx: accepted. Beside cuda 1.000 × the global sectors, 0.605 - 0.610 × the machine
-  instructions. Beside ptx 1.000 × the global sectors.
+✔ mine.ptx: accepted. Compared with cuda: 1.000 × the global sectors, 0.605 - 0.610 × the machine
+  instructions. Compared with ptx: 1.000 × the global sectors.
 """
     )
 
@@ -85,7 +85,7 @@ def test_without_machine_code_the_figures_are_of_the_ptx_and_no_sentence_rests_o
     text = printed(JudgementReport(dataclasses.replace(ACCEPTED, executed=executed, ratios=ratios)))
     assert "PTX instr." in text
     assert "candidate, cuda and ptx: no number of executed SASS: ptxas is not installed." in text
-    assert text.endswith("accepted. Beside cuda 1.000 × the global sectors.\n")
+    assert text.endswith("accepted. Compared with cuda: 1.000 × the global sectors.\n")
 
 
 def test_a_rejected_one_has_no_figures():
@@ -121,7 +121,7 @@ def test_a_terminal_without_marks_has_words():
 
 def test_a_time_stands_in_place_of_the_counts_in_the_last_line_and_has_a_column_in_a_ranking():
     timed = dataclasses.replace(ACCEPTED, ratios={"cuda": {**ACCEPTED.ratios["cuda"], "time": 0.912}})
-    assert verdict_words(timed) == "accepted. Beside cuda 0.912 × the time."
+    assert verdict_words(timed) == "accepted. Compared with cuda: 0.912 × the time."
     ranking = printed(Ranking([timed, REJECTED]))
     assert ranking.splitlines()[1].count("× cuda") == 3
     assert [line.split() for line in ranking.splitlines()[3:]] == [

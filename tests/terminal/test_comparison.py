@@ -105,8 +105,8 @@ INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. About 12 rounds
 11 rows of time: 1 BROKEN, 1 REGRESSED, 1 MISSING, 1 INCONCLUSIVE, 2 IMPROVED, 5 SAME-CODE.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
 A regression anywhere in equal code has a probability of 5 % at most.
-5 rows of unchanged code moved by -0.04 %, which is taken off the others, 95 % of them within 2.20 %
-of that.
+5 rows of unchanged code moved by -0.04 %, which is subtracted from the others, 95 % of them within
+2.20 % of that.
 Geometric mean of head over base: 0.987. No verdict rests on it.
 """
     )
@@ -146,7 +146,7 @@ IMPROVED   triad ptx  ptx_global_sectors         24,576  20,480      -17 %  ptx:
            n=65536    ptx_global_load_sectors    16,384  12,288      -25 %
 
 28 rows of counters: 4 REGRESSED, 2 IMPROVED, 8 NO-REGRESSION, 14 SAME-CODE.
-Counts are compared exactly: any difference is one.
+Counts are compared exactly.
 """
     )
 
@@ -160,7 +160,7 @@ base  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
 head  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
 
 28 rows of counters: 28 SAME-CODE.
-Counts are compared exactly: any difference is one.
+Counts are compared exactly.
 """
     )
 
@@ -259,8 +259,8 @@ They differ in backend gpu -> emulator (NOT-COMPARABLE: counts of the emulator).
 NOT-COMPARABLE triad cuda n=65536, triad ptx n=65536: backend gpu -> emulator.
 
 28 rows of counters: 16 NOT-COMPARABLE, 12 SAME-CODE.
-Counts are compared exactly: any difference is one.
-1 row of unchanged code has other counts all the same: the tools count otherwise.
+Counts are compared exactly.
+1 row of unchanged code has different counts: the tools count differently.
 """
     )
 

@@ -49,8 +49,8 @@ FAIL BROKEN    scan ptx n=64: ptx is wrong: y[2] is 1.
 FAIL REGRESSED triad ptx n=64 (ptx_barriers): warps wait at more barriers; code moved (ptx: source);
                registers 22 -> 40, ptx_barriers 64 -> 96.
                Next: git checkout c0ffee && ptxbench gate --pair triad --mode counters --arch sm_90
-               --base ba5e0001. Meant? ptxbench baseline set 4ead0001 --reason TEXT, and commit
-               baselines/emulator-sm_90.json. For a while: a [[waive]].
+               --base ba5e0001. If intended: ptxbench baseline set 4ead0001 --reason TEXT, and
+               commit baselines/emulator-sm_90.json. For a while: a [[waive]].
 
 For a while, in ptxbench.toml, with the reason:
 
@@ -122,8 +122,8 @@ def test_counts_that_no_tool_made_are_named_with_where_to_look():
     [step] = steps(gate(bare, BASE, GateConfig()))
     assert step.words.startswith("triad cuda n=64 (sass, sass.local, sass.width), triad ptx n=64 (sass, ")
     assert step.remedy == (
-        "ptxbench doctor tells which tool is missing. Meant? ptxbench baseline set ba5e0001 --reason TEXT, and commit "
-        "baselines/emulator-sm_90.json."
+        "ptxbench doctor shows which tool is missing. If intended: ptxbench baseline set ba5e0001 --reason TEXT, and "
+        "commit baselines/emulator-sm_90.json."
     )
 
 
@@ -157,7 +157,9 @@ ARGV = [
 def test_the_command_that_repeats_a_row_takes_the_kernels_of_its_run(argv, words):
     head = counted({"triad": after(ptx_barriers=65), "scan": BEFORE}, run={"argv": argv})
     [step] = steps(gate(head, BASE, GateConfig()))
-    assert f"ptxbench gate --pair triad --mode counters --arch sm_90 --base ba5e0001{words}. Meant?" in step.remedy
+    assert (
+        f"ptxbench gate --pair triad --mode counters --arch sm_90 --base ba5e0001{words}. If intended:" in step.remedy
+    )
 
 
 def test_a_row_at_a_size_of_its_own_is_repeated_by_a_run():
@@ -187,8 +189,8 @@ def test_what_is_not_committed_is_named_before_a_baseline_is_set():
     [step] = steps(gate(head, BASE, GateConfig()))
     assert step.remedy.startswith("ptxbench gate --pair triad")  # there is no commit to check out
     assert (
-        "Meant? Commit kernels/ptx/triad.ptx, then ptxbench run --backend emulator, then ptxbench baseline set latest "
-        "--reason TEXT, and commit baselines/emulator-sm_90.json." in step.remedy
+        "If intended: commit kernels/ptx/triad.ptx, then ptxbench run --backend emulator, then ptxbench baseline set "
+        "latest --reason TEXT, and commit baselines/emulator-sm_90.json." in step.remedy
     )
 
 

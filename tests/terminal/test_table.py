@@ -90,8 +90,8 @@ ptx      ✔ exact        13,824          0.900   24,576    22       0    40    
 ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has 4.8 % fewer SASS
 instructions.
 1 cell, 2 variants: 2 verified.
-Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from
-the machine code; all other counts are of PTX, which ptxas may change.
+Counts of PTX on a CPU emulator, not times. Executed SASS is derived from them and from the machine
+code. All other counts are of PTX, which ptxas may change.
 """
     )
 

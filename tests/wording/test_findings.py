@@ -149,7 +149,7 @@ VERDICTS = [
     (1000, 800,  [],                 None,            "FASTER"),
     (800,  1000, [],                 None,            "SLOWER"),
     (1000, 1001, [],                 None,            "SAME"),
-    (1000, 800,  [],                 (-0.3, 0.1),     "INCONCLUSIVE: more --rounds would tell"),  # within the noise
+    (1000, 800,  [],                 (-0.3, 0.1),     "INCONCLUSIVE: more --rounds may decide"),  # within the noise
     (1000, 800,  ["UNSTABLE"],      (-0.001, 0.001), "FASTER"),                            # told, and no reason
     (1000, 800,  ["THROTTLED"],      None,            "THROTTLED, so no verdict"),
     (1000, 800,  ["BIASED"],         None,            "BIASED, so no verdict"),
@@ -206,15 +206,15 @@ def test_times_of_the_same_machine_code_are_not_ranked():
 
 def test_bits_that_differ_are_told():
     one = dataclasses.replace(against(counted("A", MIX)), labels=["BITS-DIFFER ptx"])
-    assert finding(one).endswith("ptx wrote other bits than the first variant, of equal value.")
+    assert finding(one).endswith("ptx wrote different bits than the first variant, with equal values.")
 
 
 @pytest.mark.parametrize(
     ("checks", "words"),
     [
         ({"ptx": True, "cuda": True},   ""),
-        ({"ptx": False, "cuda": True},  " ptx leaves other bits when launched on the same data again."),
-        ({"ptx": False, "cuda": False}, " cuda and ptx leave other bits when launched on the same data again."),
+        ({"ptx": False, "cuda": True},  " ptx writes different bits when launched again on the same data."),
+        ({"ptx": False, "cuda": False}, " cuda and ptx write different bits when launched again on the same data."),
         ({"ptx": None, "cuda": None},   ""),
     ],
 )  # fmt: skip

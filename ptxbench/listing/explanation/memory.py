@@ -183,7 +183,7 @@ def divergence(contrast: VariantContrast) -> Iterator[Explanation]:
     ]
     more = contrast.left if counts[0] > counts[1] else contrast.right
     place = first_place(more, "ptx_divergent_branches")
-    text = f"Branches of the PTX whose lanes part: {', '.join(told)}"
+    text = f"Divergent branches of the PTX: {', '.join(told)}"
     yield Explanation(
         "divergence",
         f"{text}{f'; most at {place}' if place else ''}.",

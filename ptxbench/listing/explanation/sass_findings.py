@@ -119,7 +119,7 @@ def instructions(contrast: VariantContrast) -> Iterator[Explanation]:
     figures = {"sass": contrast.figures((left, right))}
     different = unlike(contrast.left.opcodes, contrast.right.opcodes)
     if not different:
-        text = f"{b} has the instructions of {a}, each as often, in another order or on other registers."
+        text = f"{b} has the instructions of {a}, each as often, in a different order or with different registers."
         yield Explanation(SAME_MIX, text, f"{b} has the instruction mix of {a}: each opcode as often.", figures)
         return
     # Of fewer instructions those that became fewer: others are no part of the difference.
@@ -151,7 +151,7 @@ def generic(contrast: VariantContrast) -> Iterator[Explanation]:
             figures = {name: contrast.figures((found[0][name], found[1][name])) for name in sorted(found[0] | found[1])}
             yield Explanation(
                 "generic addressing",
-                f"{side.name} has generic addresses, of no certain memory: {told}.",
+                f"{side.name} has generic addresses, whose memory space is unknown: {told}.",
                 f"{side.name} has generic addresses: {told}.",
                 figures,
             )
@@ -237,7 +237,7 @@ def guards(contrast: VariantContrast) -> Iterator[Explanation]:
         SUBNORMAL,
         "subnormal numbers",
         "Guards for subnormal numbers: {a} {left}, {b} {right}.",
-        " In CUDA C --use_fast_math takes them out.",
+        " In CUDA C --use_fast_math removes them.",
     )
 
 
