@@ -16,7 +16,7 @@ from ptxbench.emulator.flow import Block, FlowStep
 from ptxbench.emulator.frames import lay_out_formals
 from ptxbench.emulator.inline import CallSite
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.registers import DEFINED, FRAME
+from ptxbench.emulator.registers import DEFINED, FRAME, KernelState
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.runtime.context import MASK, V32, V64
 from ptxbench.emulator.stack import CallStack
@@ -24,13 +24,13 @@ from ptxbench.emulator.syntax import Register, Symbol
 from ptxbench.emulator.types import B64, LANES, PRED, U32
 
 
-class Calls(ControlFlow):
+class Calls:
     """The instructions that inline.py adds for the functions that it does not inline."""
 
-    @functools.cached_property
-    def target_functions(self) -> dict[tuple[str, ...], str]:
+    def __init__(self, kernel: KernelState, control: ControlFlow) -> None:
+        self.kernel, self.e, self.ops, self.control = kernel, kernel.e, kernel.ops, control
+        self.target_functions: dict[tuple[str, ...], str] = {}
         """What `function_of_targets` has made."""
-        return {}
 
     @property
     def stack(self) -> CallStack:
@@ -39,20 +39,19 @@ class Calls(ControlFlow):
 
     def between_functions(self, index: int, block: Block) -> None:
         """Carry out the ENTER or RETURNED at `index`, the first of its block."""
-        if self.steps[index].entry.flow == "enter":
-            self.enter(self.routine_of(index), self.steps[index], block)
+        if self.kernel.steps[index].entry.flow == "enter":
+            self.enter(self.routine_of(index), self.kernel.steps[index], block)
         else:
-            self.returned(self.program.sites[index], self.frames.saved.get(index, []))
+            self.returned(self.kernel.program.sites[index], self.kernel.frames.saved.get(index, []))
 
     def end(self, block: Block, number: int) -> None:
+        """Leave a block whose last instruction is a call or a return."""
         last = block.last - 1
-        flow = self.steps[last].entry.flow
+        flow = self.kernel.steps[last].entry.flow
         if flow == "call":
-            self.call(self.program.sites[last], self.frames.saved.get(block.last, []), number)
-        elif flow == "return":
-            self.leave_routine(self.routine_of(last), self.steps[last])
+            self.call(self.kernel.program.sites[last], self.kernel.frames.saved.get(block.last, []), number)
         else:
-            super().end(block, number)
+            self.leave_routine(self.routine_of(last), self.kernel.steps[last])
 
     def routine_of(self, index: int) -> str:
         """The routine that the ENTER or RETURN at `index` is of."""
@@ -62,25 +61,27 @@ class Calls(ControlFlow):
     @functools.cached_property
     def starts(self) -> dict[int, str]:
         """The routines by the index of their first instruction."""
-        return {self.function.labels[routine.label]: name for name, routine in self.program.routines.items()}
+        return {
+            self.kernel.function.labels[routine.label]: name for name, routine in self.kernel.program.routines.items()
+        }
 
     def block_of(self, name: str) -> int:
         """The first block of a routine."""
-        return self.number[self.function.labels[self.program.routines[name].label]]
+        return self.kernel.number[self.kernel.function.labels[self.kernel.program.routines[name].label]]
 
     def enter(self, name: str, step: FlowStep, block: Block) -> None:
         """The frame on top becomes the lanes' own: its variables are new, its registers as if never written."""
-        stack, mask, frame = self.stack, self.ops.mask, self.frames.of[name]
+        stack, mask, frame = self.stack, self.ops.mask, self.kernel.frames.of[name]
         top = stack.top()
-        self.values[FRAME] = top
+        self.kernel.values[FRAME] = top
         stack.enter(frame.bytes, mask)
         start, end = frame.cleared
         if end > start:
             stack.clear(stack.address(top, start), self.e.constant(end - start, U32), mask)
-        for register in sorted(block.live_in & self.slots.keys()):
-            self.write(register, self.e.constant(0, self.held(register)))
-        for register in sorted(block.live_in & self.defined.keys()):
-            self.note_defined(register, "and", self.e.op(f"xor i32 {mask}, -1"))
+        for register in sorted(block.live_in & self.kernel.slots.keys()):
+            self.write(register, self.e.constant(0, self.kernel.held(register)))
+        for register in sorted(block.live_in & self.kernel.defined.keys()):
+            self.kernel.note_defined(register, "and", self.e.op(f"xor i32 {mask}, -1"))
         self.take_formals(name, step, top)
 
     def take_formals(self, name: str, step: FlowStep, frame: Value) -> None:
@@ -88,22 +89,22 @@ class Calls(ControlFlow):
         places = self.formal_places(name)
         for operand in step.instruction.operands:
             assert isinstance(operand, Register)
-            kind = self.held(operand.name)
+            kind = self.kernel.held(operand.name)
             self.write(operand.name, self.stack.restore(frame, places[operand.name], kind, self.ops.mask))
 
     def formal_places(self, name: str) -> dict[str, int]:
-        formals = self.program.routines[name].formals
-        return {formal.name: at for formal, at in zip(formals, self.frames.of[name].formals, strict=True)}
+        formals = self.kernel.program.routines[name].formals
+        return {formal.name: at for formal, at in zip(formals, self.kernel.frames.of[name].formals, strict=True)}
 
     def leave_routine(self, name: str, step: FlowStep) -> None:
         """Each lane goes to the block that its frame names, and its caller's frame is its own again."""
         e, stack, mask = self.e, self.stack, self.ops.mask
-        frame = self.values[FRAME] = stack.frame()
+        frame = self.kernel.values[FRAME] = stack.frame()
         places = self.formal_places(name)
         for operand in step.instruction.operands:
             assert isinstance(operand, Register)
-            stack.save(frame, places[operand.name], self.get(operand.name), mask)
-        self.set_pcs(mask, stack.leave(mask))
+            stack.save(frame, places[operand.name], self.kernel.get(operand.name), mask)
+        self.control.set_pcs(mask, stack.leave(mask))
         e.line("br label %dispatch")
 
     def call(self, site: CallSite, saved: Sequence[tuple[int, str]], number: int) -> None:
@@ -111,29 +112,29 @@ class Calls(ControlFlow):
         e, stack, mask = self.e, self.stack, self.ops.mask
         top = stack.top()
         targets = self.targets_of(site, number)
-        size = max((self.frames.of[name].bytes for name in site.targets), default=0)
+        size = max((self.kernel.frames.of[name].bytes for name in site.targets), default=0)
         self.stop_if(stack.push(size, number + 1, mask, self.ops.site("call")), number)
         offsets, _ = lay_out_formals(site)
         params, _ = site.signature
         for place, argument, (_, bytes_) in zip(offsets, site.arguments, params, strict=False):
             if isinstance(argument, Register):
-                stack.save(top, place, self.get(argument.name), mask)
+                stack.save(top, place, self.kernel.get(argument.name), mask)
             else:
                 stack.copy(stack.address(top, place), self.local_address(argument), bytes_, mask)
         frame = stack.frame()
         for place, register in saved:
             stack.save(frame, place, self.saved_value(register), mask)
         if targets is None:
-            self.go(number, self.block_of(site.targets[0]))
+            self.control.go(number, self.block_of(site.targets[0]))
         else:
-            self.set_pcs(mask, targets.ir)
+            self.control.set_pcs(mask, targets.ir)
             e.line("br label %dispatch")
 
     def saved_value(self, register: str) -> Value:
         if register.startswith(DEFINED):
-            bits = self.e.op(f"load i32, ptr {self.defined_at(register.removeprefix(DEFINED))}, align 4")
+            bits = self.e.op(f"load i32, ptr {self.kernel.defined_at(register.removeprefix(DEFINED))}, align 4")
             return Value(self.e.op(f"bitcast i32 {bits} to {MASK}"), PRED)
-        return self.get(register)
+        return self.kernel.get(register)
 
     def returned(self, site: CallSite, saved: Sequence[tuple[int, str]]) -> None:
         """The results, from the frame that has just been left, and the registers that the call saved."""
@@ -143,31 +144,31 @@ class Calls(ControlFlow):
         params, returns = site.signature
         for place, result, (_, bytes_) in zip(offsets[len(params) :], site.results, returns, strict=True):
             if isinstance(result, Register):
-                self.write(result.name, stack.restore(top, place, self.held(result.name), mask))
+                self.write(result.name, stack.restore(top, place, self.kernel.held(result.name), mask))
             else:
                 stack.copy(self.local_address(result), stack.address(top, place), bytes_, mask)
         if saved:
-            frame = self.values[FRAME] = stack.frame()
+            frame = self.kernel.values[FRAME] = stack.frame()
         for place, register in saved:
             if register.startswith(DEFINED):
                 name = register.removeprefix(DEFINED)
                 held = stack.restore(frame, place, PRED, mask)
-                self.note_defined(name, "and", self.e.op(f"xor i32 {mask}, -1"))
-                self.note_defined(name, "or", self.e.op(f"bitcast {MASK} {held.ir} to i32"))
+                self.kernel.note_defined(name, "and", self.e.op(f"xor i32 {mask}, -1"))
+                self.kernel.note_defined(name, "or", self.e.op(f"bitcast {MASK} {held.ir} to i32"))
             else:
-                self.write(register, stack.restore(frame, place, self.held(register), mask))
+                self.write(register, stack.restore(frame, place, self.kernel.held(register), mask))
 
     def local_address(self, symbol: Symbol) -> Value:
         """The address in local memory of a .param variable of the caller's, as u32."""
-        if symbol.name in self.frames.variables:
-            return self.frame_address(symbol)
-        if symbol.name not in self.local:
+        if symbol.name in self.kernel.frames.variables:
+            return self.kernel.frame_address(symbol)
+        if symbol.name not in self.kernel.local:
             raise syntax_error(self.ops.line, f"expected a .param variable in the call, found '{symbol.name}'.")
-        return self.e.constant(self.local[symbol.name] + symbol.offset, U32)
+        return self.e.constant(self.kernel.local[symbol.name] + symbol.offset, U32)
 
     def write(self, register: str, value: Value) -> None:
-        self.values[register] = value
-        self.dirty.add(register)
+        self.kernel.values[register] = value
+        self.kernel.dirty.add(register)
 
     # ---- calls through registers
 
@@ -177,19 +178,19 @@ class Calls(ControlFlow):
         if site.address is None:
             return None
         e, ops = self.e, self.ops
-        address = self.read_value(site.address, B64, ops.line)
+        address = self.kernel.read_value(site.address, B64, ops.line)
         name = self.function_of_targets(site.targets)
         found = Value(e.op(f"call {V32} @{name}({V64} {address.ir})"), U32)
         lost = ops.ballot(e.compare("eq", found, e.constant(-1, U32)))
         self.stack.fault(context.NO_FUNCTION, ops.site("call"), lost, address)
         self.stop_if(lost, number)
-        slot = self.reports[ops.step].divergent_slot
+        slot = self.kernel.reports[ops.step].divergent_slot
         assert slot is not None
         first = e.intrinsic("llvm.cttz.i32", "i32", ("i32", ops.mask), ("i1", "false"))
         one = e.op(f"extractelement {V32} {found.ir}, i32 {e.op(f'and i32 {first}, {LANES - 1}')}")
         others = ops.ballot(e.compare("ne", found, e.splat(one, U32)))
         apart = e.op(f"icmp ne i32 {others}, 0")
-        self.bump(slot, e.op(f"zext i1 {apart} to i64"))
+        self.control.bump(slot, e.op(f"zext i1 {apart} to i64"))
         return found
 
     def function_of_targets(self, targets: tuple[str, ...]) -> str:
@@ -199,7 +200,7 @@ class Calls(ControlFlow):
         name = self.target_functions[targets] = f"targets_{len(self.target_functions)}"
         lines, last = [], f"{V32} splat (i32 -1)"
         for k, target in enumerate(targets):
-            lines.append(f"%is{k} = icmp eq {V64} %a, splat (i64 {self.functions[target]})")
+            lines.append(f"%is{k} = icmp eq {V64} %a, splat (i64 {self.kernel.functions[target]})")
             lines.append(f"%t{k} = select {MASK} %is{k}, {V32} splat (i32 {self.block_of(target)}), {last}")
             last = f"{V32} %t{k}"
         body = "\n  ".join([*lines, f"ret {last}"])
@@ -212,6 +213,6 @@ class Calls(ControlFlow):
         stop, on = e.label("stop"), e.label("on")
         e.line(f"br i1 {e.op(f'icmp eq i32 {lanes}, 0')}, label %{on}, label %{stop}")
         e.line(f"{stop}:")
-        self.set_pc(self.ops.mask, number)
+        self.control.set_pc(self.ops.mask, number)
         e.line("ret void")
         e.line(f"{on}:")

@@ -12,7 +12,7 @@ from ptxbench.emulator.flow import (
     FlowStep,
 )
 from ptxbench.emulator.layout import SANITIZE
-from ptxbench.emulator.registers import Registers
+from ptxbench.emulator.registers import KernelState
 from ptxbench.emulator.runtime import barriers, context, kinds
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.trips import CLOSE_ENTRY
@@ -33,8 +33,11 @@ ODD_LANES = sum(1 << lane for lane in range(LANES) if lane.bit_count() % 2)
 """Lanes whose number has an odd number of ones: a partner at a power of two is always in the other half."""
 
 
-class ControlFlow(Registers):
+class ControlFlow:
     """The ends of blocks, and what waits at their beginnings."""
+
+    def __init__(self, kernel: KernelState) -> None:
+        self.kernel, self.e, self.ops = kernel, kernel.e, kernel.ops
 
     # ---- the warp's state
 
@@ -92,16 +95,16 @@ class ControlFlow(Registers):
 
     def count_trip(self, number: int) -> None:
         """The warp comes to block `number`: of a loop's header, one trip more."""
-        if number in self.loop_at:
-            place, _ = self.loop_at[number]
-            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.trips_at + 8 * place}")
+        if number in self.kernel.loop_at:
+            place, _ = self.kernel.loop_at[number]
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.kernel.trips_at + 8 * place}")
             old = self.e.op(f"load i64, ptr {at}")
             self.e.line(f"store i64 {self.e.op(f'add i64 {old}, 1')}, ptr {at}")
 
     def enter_loop(self, lanes: str, source: int, target: int) -> None:
         """`lanes`, if any, go from block `source` to `target`: where that is into a loop, its last entry is over."""
-        if target in self.loop_at:
-            place, loop = self.loop_at[target]
+        if target in self.kernel.loop_at:
+            place, loop = self.kernel.loop_at[target]
             if source not in loop.blocks:
                 self.e.line(f"call void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 {place}, i32 {lanes})")
 
@@ -109,7 +112,7 @@ class ControlFlow(Registers):
         """All lanes of the mask go on to `target`: straight there if no other lane could run, else through dispatch."""
         mask = self.ops.mask
         self.enter_loop(mask, source, target)
-        if target == len(self.blocks):
+        if target == len(self.kernel.blocks):
             self.leave(mask)
             return
         runnable = self.e.op("load i32, ptr %runnable, align 4")
@@ -122,7 +125,7 @@ class ControlFlow(Registers):
 
     def leave(self, lanes: str) -> None:
         """`lanes` have exited."""
-        if self.mode == SANITIZE:
+        if self.kernel.mode == SANITIZE:
             _, waiting = self.state(context.WARP_WAITING)
             deserted = self.e.op(f"icmp ne i32 {waiting}, 0")
             who = self.e.op(f"select i1 {deserted}, i32 {lanes}, i32 0")
@@ -136,7 +139,7 @@ class ControlFlow(Registers):
 
     def end(self, block: Block, number: int) -> None:
         """Leave the block as its last instruction says."""
-        last = self.steps[block.last - 1]
+        last = self.kernel.steps[block.last - 1]
         if last.entry.flow == "barrier":
             self.wait_at_barrier(last, number)
         elif last.entry.flow == "switch":
@@ -154,7 +157,7 @@ class ControlFlow(Registers):
     def split(self, last: FlowStep, block: Block, number: int) -> None:
         """A guarded branch or exit: all go, none goes, or the lanes part."""
         e, mask, taken = self.e, self.ops.mask, self.ops.active
-        report = self.reports[block.last - 1]
+        report = self.kernel.reports[block.last - 1]
         staying = e.op(f"xor i32 {mask}, {taken}")
         all_go, some, none_go, part = (e.label(hint) for hint in ("all", "some", "none", "part"))
         e.line(f"br i1 {e.op(f'icmp eq i32 {staying}, 0')}, label %{all_go}, label %{some}")
@@ -171,7 +174,7 @@ class ControlFlow(Registers):
         assert report.divergent_slot is not None
         self.bump(report.divergent_slot, "1")
         self.follow(staying, number, number + 1)
-        if last.entry.flow == "exit" or block.successors[0] == len(self.blocks):
+        if last.entry.flow == "exit" or block.successors[0] == len(self.kernel.blocks):
             self.leave(taken)
         else:
             self.follow(taken, number, block.successors[0])
@@ -179,8 +182,8 @@ class ControlFlow(Registers):
 
     def switch(self, last: FlowStep, block: Block, number: int) -> None:
         """Each active lane goes to the label that its index names; beyond the last, to the last (undefined in PTX)."""
-        e, report = self.e, self.reports[block.last - 1]
-        index = self.read_value(last.instruction.operands[0], U32, last.instruction.line)
+        e, report = self.e, self.kernel.reports[block.last - 1]
+        index = self.kernel.read_value(last.instruction.operands[0], U32, last.instruction.line)
         targets = block.successors if last.instruction.guard is None else block.successors[:-1]
         index = e.clamp_below(index, len(targets) - 1)
         staying = e.op(f"xor i32 {self.ops.mask}, {self.ops.active}")
@@ -199,7 +202,7 @@ class ControlFlow(Registers):
 
     def wait_at_barrier(self, last: FlowStep, number: int) -> None:
         """The active lanes wait for the others that the barrier expects; all go on at the next block."""
-        if self.mode == SANITIZE:
+        if self.kernel.mode == SANITIZE:
             self.check_barrier(number)
         self.follow(self.ops.mask, number, number + 1)
         self.exclude_runnable(self.ops.active)
@@ -212,8 +215,8 @@ class ControlFlow(Registers):
         line = step.instruction.line
         count = operands.get("b")
         self.ops.arrive(
-            self.read_value(operands["a"], U32, line),
-            self.e.constant(barriers.EVERYONE, U32) if count is None else self.read_value(count, U32, line),
+            self.kernel.read_value(operands["a"], U32, line),
+            self.e.constant(barriers.EVERYONE, U32) if count is None else self.kernel.read_value(count, U32, line),
             lanes,
             kind,
             predicates,
@@ -229,7 +232,7 @@ class ControlFlow(Registers):
     def reduce_at_barrier(self, step: FlowStep, number: int, mask: str) -> str:
         """Lanes that come to a bar.red wait for its answer and then come to it again; the mask of those that did."""
         e, instruction = self.e, step.instruction
-        self.ops.step, self.ops.line = self.blocks[number].first, instruction.line
+        self.ops.step, self.ops.line = self.kernel.blocks[number].first, instruction.line
         active = self.guarded(instruction, mask)
         passed_at, passed = self.state(context.WARP_PASSED)
         back = e.op(f"and i32 {passed}, {active}")
@@ -241,12 +244,12 @@ class ControlFlow(Registers):
         e.line(f"{arrive}:")
         self.set_pc(mask, number)
         self.exclude_runnable(fresh)
-        predicate = self.read_value(instruction.operands[-1], PRED, instruction.line)
+        predicate = self.kernel.read_value(instruction.operands[-1], PRED, instruction.line)
         self.arrive(step, fresh, barriers.REDUCES, e.op(f"bitcast {MASK} {predicate.ir} to i32"))
         e.line(f"store i32 {rest}, ptr %mask, align 4")
         e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
         e.line(f"{on}:")
-        self.values.clear()
+        self.kernel.values.clear()
         return rest
 
     def check_barrier(self, number: int) -> None:
@@ -280,7 +283,7 @@ class ControlFlow(Registers):
         e.line(f"store i32 {mask}, ptr %mask, align 4")
         e.line(f"br i1 {e.op(f'icmp eq i32 {fresh}, 0')}, label %{on}, label %{arrive}")
         e.line(f"{arrive}:")
-        members = self.read_value(instruction.operands[0], B32, instruction.line)
+        members = self.kernel.read_value(instruction.operands[0], B32, instruction.line)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", fresh), ("i1", "true"))
         self.check_members(members, fresh)
         asked = e.op(f"extractelement {V32} {members.ir}, i32 {lane}")
@@ -314,7 +317,7 @@ class ControlFlow(Registers):
         e.line(f"store i32 {e.op(f'or i32 {mask}, {near}')}, ptr %mask, align 4")
         e.line(f"br label %{on}")
         e.line(f"{on}:")
-        self.values.clear()
+        self.kernel.values.clear()
         return e.op("load i32, ptr %mask, align 4")
 
     def require_equal_masks(self, members: Value, asked: str, lanes: str, mask: str, number: int) -> tuple[str, str]:
@@ -340,7 +343,7 @@ class ControlFlow(Registers):
 
     def check_members(self, members: Value, lanes: str) -> None:
         """A finding where a lane of `lanes` is not in the mask that it names: what happens then is undefined."""
-        if self.mode != SANITIZE:
+        if self.kernel.mode != SANITIZE:
             return
         e = self.e
         own = e.op(f"lshr {V32} {members.ir}, {context.multiples('i32', 1)}")
@@ -361,7 +364,7 @@ class ControlFlow(Registers):
             members = e.constant(0xFFFFFFFF, B32)
         else:
             operand = step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
-            members = self.read_value(operand, B32, line)
+            members = self.kernel.read_value(operand, B32, line)
         if not aligned:
             self.check_members(members, active)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", active), ("i1", "false"))
@@ -396,7 +399,7 @@ class ControlFlow(Registers):
         e.line(f"store i32 {e.op(f'or i32 {runnable}, {waiting}')}, ptr %runnable, align 4")
         together = e.op(f"or i32 {mask}, {waiting}")
         e.line(f"store i32 {together}, ptr %mask, align 4")
-        self.values.clear()
+        self.kernel.values.clear()
         return together
 
     def spend_fuel(self, number: int, mask: str) -> None:
@@ -428,7 +431,7 @@ class ControlFlow(Registers):
     def guard(self, instruction: Instruction) -> Value | None:
         if instruction.guard is None:
             return None
-        value = self.get(instruction.guard.name)
+        value = self.kernel.get(instruction.guard.name)
         return self.e.not_(value) if instruction.negated else value
 
 

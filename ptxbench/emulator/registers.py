@@ -62,7 +62,7 @@ ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "m
 GENERIC_SPACES = ("global", "shared", "local", "const")
 
 
-class Registers:
+class KernelState:
     """One kernel's registers, parameters and variables, with the emitter that its code goes to."""
 
     def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from ptxbench.emulator.calls import Calls
-from ptxbench.emulator.control import warp_function
+from ptxbench.emulator.control import ControlFlow, warp_function
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     CARRY,
@@ -27,6 +27,7 @@ from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, sends_me
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
+from ptxbench.emulator.registers import KernelState
 from ptxbench.emulator.runtime import conditions, kinds, records, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
@@ -59,53 +60,60 @@ def member_mask(step: FlowStep) -> Operand:
     return step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
 
 
-class Translator(Calls):
+class Translator:
     """The instructions of a kernel, block by block, and the module around them."""
+
+    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str) -> None:
+        kernel = self.kernel = KernelState(module, function, arch, hardware_fma, mode)
+        self.e, self.ops = kernel.e, kernel.ops
+        self.control = ControlFlow(kernel)
+        self.calls = Calls(kernel, self.control)
 
     def block(self, number: int, block: Block) -> None:
         e, ops = self.e, self.ops
-        self.values, self.dirty = {}, set()
+        self.kernel.values, self.kernel.dirty = {}, set()
         e.line(f"b{number}:")
         mask = e.op("load i32, ptr %mask, align 4")
         if block.loop_head:
-            self.spend_fuel(number, mask)
-        first = self.steps[block.first]
+            self.control.spend_fuel(number, mask)
+        first = self.kernel.steps[block.first]
         if first.entry.flow in ("warp_sync", "aligned"):
-            mask = self.rendezvous(first, number, mask)
+            mask = self.control.rendezvous(first, number, mask)
         if first.entry.flow == "warp_barrier":
-            mask = self.meet(first, number, mask)
+            mask = self.control.meet(first, number, mask)
         if first.entry.flow == "barrier_reduction":
-            mask = self.reduce_at_barrier(first, number, mask)
+            mask = self.control.reduce_at_barrier(first, number, mask)
         ops.mask = mask
-        self.count_trip(number)
-        self.bump(2 * number, "1")
-        self.bump(2 * number + 1, self.lane_count(mask))
-        if self.clocked:
-            self.tick(self.counted_steps(block.first, block.last))
+        self.control.count_trip(number)
+        self.control.bump(2 * number, "1")
+        self.control.bump(2 * number + 1, self.control.lane_count(mask))
+        if self.kernel.clocked:
+            self.control.tick(self.counted_steps(block.first, block.last))
         for index in range(block.first, block.last):
             self.step(index, number)
-        self.write_back(block)
-        self.end(block, number)
+        self.kernel.write_back(block)
+        ends = self.calls if self.kernel.steps[block.last - 1].entry.flow in ("call", "return") else self.control
+        ends.end(block, number)
 
     def step(self, index: int, number: int) -> None:
-        step, ops = self.steps[index], self.ops
+        step, ops = self.kernel.steps[index], self.ops
         instruction, entry = step.instruction, step.entry
         ops.step, ops.line, ops.active = index, instruction.line, ops.mask
-        ops.ahead = self.counted_steps(index, self.blocks[number].last) if self.clocked else 0
-        guard = self.guard(instruction)
+        ops.ahead = self.counted_steps(index, self.kernel.blocks[number].last) if self.kernel.clocked else 0
+        guard = self.control.guard(instruction)
         guard_slot = divergent_slot = None
         if guard is not None:
             bits = self.e.op(f"bitcast {MASK} {guard.ir} to i32")
             ops.active = self.e.op(f"and i32 {bits}, {ops.mask}")
             guard_slot = ops.reserve_counters(1)
-            self.bump(guard_slot, self.lane_count(ops.active))
+            self.control.bump(guard_slot, self.control.lane_count(ops.active))
         if (
             entry.flow == "switch"
             or instruction.opcode == CALL_THROUGH
             or (guard is not None and entry.flow in ("branch", "exit"))
         ):
             divergent_slot = ops.reserve_counters(1)
-        self.reports.append(
+        self.kernel.reports.append(
             StepReport(
                 instruction.line,
                 entry.opcode,
@@ -115,22 +123,22 @@ class Translator(Calls):
                 guard_slot,
                 divergent_slot,
                 self.constant_of(instruction, entry),
-                self.cycles[index],
-                index in self.functions_in_loops,
+                self.kernel.cycles[index],
+                index in self.kernel.functions_in_loops,
             )
         )
         self.check_defined(step)
         order = order_of(entry.opcode)
-        ops.order = order if self.rows else None
+        ops.order = order if self.kernel.rows else None
         ops.strength = self.strength(step, order)
         ops.relaxed = "relaxed" in entry.opcode.split(".")
         if entry.flow in ("enter", "returned"):
-            self.between_functions(index, self.blocks[number])
+            self.calls.between_functions(index, self.kernel.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):
             self.execute(instruction, entry, guard)
-        for name in sorted(writes(step) & self.defined.keys()):
-            self.note_defined(name, "or", ops.active)
-        if self.mode == SANITIZE:
+        for name in sorted(writes(step) & self.kernel.defined.keys()):
+            self.kernel.note_defined(name, "or", ops.active)
+        if self.kernel.mode == SANITIZE:
             self.note_order(index)
 
     def constant_of(self, instruction: Instruction, entry: Entry) -> int | None:
@@ -141,11 +149,11 @@ class Translator(Calls):
         last = instruction.operands[-1]
         if isinstance(last, Immediate):
             return int(last.value)
-        return self.constants.get(last.name) if isinstance(last, Register) else None
+        return self.kernel.constants.get(last.name) if isinstance(last, Register) else None
 
     def counted_steps(self, first: int, last: int) -> int:
         """Instructions of the text among these."""
-        return sum(1 for step in self.steps[first:last] if step.entry.counted)
+        return sum(1 for step in self.kernel.steps[first:last] if step.entry.counted)
 
     def check_defined(self, step: FlowStep) -> None:
         """Where a kernel is sanitised: a finding for a register that lanes read and have not written.
@@ -154,11 +162,11 @@ class Translator(Calls):
         """
         root, *parts = step.instruction.opcode.split(".")
         padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure goes byte by byte
-        if not self.defined or root in ("mov", "selp") or padding:
+        if not self.kernel.defined or root in ("mov", "selp") or padding:
             return
         used = operand_reads(step)
-        for name in sorted(used & self.defined.keys()):
-            at = self.defined_at(name)
+        for name in sorted(used & self.kernel.defined.keys()):
+            at = self.kernel.defined_at(name)
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
             lanes = self.e.op(f"and i32 {missing}, {self.ops.active}")
             self.ops.finding(kinds.UNINITIALISED_REGISTER, self.ops.site(name), lanes)
@@ -176,10 +184,10 @@ class Translator(Calls):
     def compared(self) -> set[str]:
         """The registers that the kernel's atom.cas compare with, and those that are moved there."""
         found: set[str] = set()
-        for step in self.steps:
+        for step in self.kernel.steps:
             if step.entry.opcode.startswith("atom.") and "cas" in step.entry.opcode.split("."):
                 found.update(registers(step.instruction.operands[2]))
-        moves = [step for step in self.steps if step.entry.opcode.startswith("mov.")]
+        moves = [step for step in self.kernel.steps if step.entry.opcode.startswith("mov.")]
         before = -1
         while len(found) > before:
             before = len(found)
@@ -191,9 +199,9 @@ class Translator(Calls):
 
         The manual says of bar.warp.sync alone that it orders memory. Cooperative groups rely on vote.sync too.
         """
-        step = self.steps[index]
+        step = self.kernel.steps[index]
         if step.entry.flow in ("warp_barrier", "warp_sync") and not self.met_before(index):
-            members = self.read_value(member_mask(step), B32, step.instruction.line)
+            members = self.kernel.read_value(member_mask(step), B32, step.instruction.line)
             lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.ops.active), ("i1", "false"))
             some = self.e.op(f"icmp ne i32 {self.ops.active}, 0")
             first = self.e.op(f"select i1 {some}, i32 {lane}, i32 0")
@@ -206,21 +214,23 @@ class Translator(Calls):
     def branched_to(self) -> set[int]:
         """The instructions that lanes come to from elsewhere than right before."""
         return {
-            self.blocks[to].first
-            for number, block in enumerate(self.blocks)
+            self.kernel.blocks[to].first
+            for number, block in enumerate(self.kernel.blocks)
             for to in block.successors
-            if number + 1 != to < len(self.blocks)
+            if number + 1 != to < len(self.kernel.blocks)
         }
 
     def met_before(self, index: int) -> bool:
         """Whether the same lanes met right before, with no access of memory between: as in a chain of shuffles."""
-        step = self.steps[index]
+        step = self.kernel.steps[index]
         while index > 0 and index not in self.branched_to:
             index -= 1
-            before = self.steps[index]
+            before = self.kernel.steps[index]
             if before.entry.flow == step.entry.flow and member_mask(before) == member_mask(step):
                 mask = member_mask(step)
-                constant = isinstance(mask, Immediate) or (isinstance(mask, Register) and mask.name in self.constants)
+                constant = isinstance(mask, Immediate) or (
+                    isinstance(mask, Register) and mask.name in self.kernel.constants
+                )
                 return constant and before.instruction.guard is None
             if before.entry.flow or before.entry.counted in ("memory", "async", "barrier", "matrix"):
                 return False
@@ -236,22 +246,22 @@ class Translator(Calls):
             if form.kind == "target":
                 targets.append((form, operand))
             elif form.name in entry.asks:
-                value = self.read(operand, form, instruction.line)
+                value = self.kernel.read(operand, form, instruction.line)
                 if isinstance(operand, Address) and not isinstance(value, tuple):
-                    value = self.located(operand, value, entry, instruction.line)
+                    value = self.kernel.located(operand, value, entry, instruction.line)
                 arguments[form.name] = value
         if "e" in entry.asks:
             arguments["e"] = self.e
         if "ops" in entry.asks:
             arguments["ops"] = self.ops
         if "carry" in entry.asks:
-            arguments["carry"] = self.get(CARRY)
+            arguments["carry"] = self.kernel.get(CARRY)
         if "count" in entry.asks:  # how many registers a vector is taken apart into
             arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
         result = entry.body(**{name: value for name, value in arguments.items() if name in entry.asks})
         if entry.carry in ("out", "both"):
             result, carry = result
-            self.put(Register(CARRY), carry, guard, instruction.line)
+            self.kernel.put(Register(CARRY), carry, guard, instruction.line)
         for form, operand in targets:
             self.deliver(form, operand, result, guard, instruction.line)
 
@@ -269,66 +279,68 @@ class Translator(Calls):
             parts = (operand,)
         for part, value in zip(parts, values, strict=False):
             assert isinstance(value, Value)
-            self.put(part, value, guard, line)
+            self.kernel.put(part, value, guard, line)
 
     # ---- the module
 
     def translate(self) -> Translation:
         e = self.e
-        for number, block in enumerate(self.blocks):
+        for number, block in enumerate(self.kernel.blocks):
             self.block(number, block)
-        e.line(f"b{len(self.blocks)}:")  # behind the last instruction
-        self.leave(e.op("load i32, ptr %mask, align 4"))
+        e.line(f"b{len(self.kernel.blocks)}:")  # behind the last instruction
+        self.control.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
-        for function in (*NEEDS, close_entry(self.trips_at)):
+        for function in (*NEEDS, close_entry(self.kernel.trips_at)):
             self.ops.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
-        warp = warp_function(body, len(self.blocks) + 1, halves=self.mode == ADVERSARIAL)
+        warp = warp_function(body, len(self.kernel.blocks) + 1, halves=self.kernel.mode == ADVERSARIAL)
         granule_shift = self.add_records()
-        if self.mode == SANITIZE:
+        if self.kernel.mode == SANITIZE:
             self.add_watches()
         functions = "\n".join(function.text for function in self.ops.functions.values())
-        unwritten = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
-        zeroed = tuple((offset, 4) for offset in self.defined.values())
+        unwritten = tuple(
+            self.extent(name) for name in sorted(self.kernel.blocks[0].live_in & self.kernel.slots.keys())
+        )
+        zeroed = tuple((offset, 4) for offset in self.kernel.defined.values())
         if self.ops.stack is not None:
             zeroed += self.ops.stack.registers
         schedule = scheduler(
-            self.register_bytes,
-            self.local_bytes,
-            self.cleared_bytes,
+            self.kernel.register_bytes,
+            self.kernel.local_bytes,
+            self.kernel.cleared_bytes,
             unwritten,
             zeroed,
-            reverse=self.mode == ADVERSARIAL,
+            reverse=self.kernel.mode == ADVERSARIAL,
             queues=self.ops.queues,
             reserved_bytes=self.ops.reserved_inside,
-            loops=len(self.loops.natural),
+            loops=len(self.kernel.loops.natural),
         )
         return Translation(
             "\n".join(
                 [conditions.DEFINITION, *sorted(e.declarations), *e.functions.values(), functions, warp, schedule]
             ),
-            self.function.name,
-            tuple(self.reports),
+            self.kernel.function.name,
+            tuple(self.kernel.reports),
             tuple(self.ops.sites),
-            len(self.blocks),
+            len(self.kernel.blocks),
             self.ops.next_slot,
-            self.register_bytes,
-            self.shared_bytes,
-            self.local_bytes,
-            self.order_reason,
-            self.granules,
-            schedule_obstacle(self.steps),
+            self.kernel.register_bytes,
+            self.kernel.shared_bytes,
+            self.kernel.local_bytes,
+            self.kernel.order_reason,
+            self.kernel.granules,
+            schedule_obstacle(self.kernel.steps),
             self.ops.reserved_inside,
-            (self.heap or (0, 0))[0],
+            (self.kernel.heap or (0, 0))[0],
             self.ops.workspace != 0,
             self.ops.queues,
-            self.local_bytes - self.cleared_bytes,
+            self.kernel.local_bytes - self.kernel.cleared_bytes,
             granule_shift,
             *self.mixed(),
-            self.rows,
-            sends_messages([step.entry.opcode for step in self.steps]),
-            tuple(loop.line for loop in self.loops.natural),
-            self.loops.irreducible,
+            self.kernel.rows,
+            sends_messages([step.entry.opcode for step in self.kernel.steps]),
+            tuple(loop.line for loop in self.kernel.loops.natural),
+            self.kernel.loops.irreducible,
         )
 
     def add_watches(self) -> None:
@@ -337,9 +349,9 @@ class Translator(Calls):
         for site in self.ops.sites:
             if site.space in ("global", "shared", "local") and site.bytes:
                 sizes[site.space] = min(site.bytes, sizes.get(site.space, 4))
-        self.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
+        self.kernel.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
         for kind, element_bytes, count in sorted(self.ops.watches_local):
-            self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.granules[1]))
+            self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1]))
         for key in sorted(self.ops.watches):
             self.ops.function(watches.watches(*key, granules=sizes))
         for function in watch.LOOKING:
@@ -352,11 +364,11 @@ class Translator(Calls):
     def mixed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The parameters, by offset, and the module's variables, by address, that mixed_pointers finds."""
         params, variables = [], []
-        for name, offset in mixed_pointers(self.steps):
-            if name in self.params:
-                params.append(self.params[name][0] + offset)
-            elif name in self.module_variables:
-                variables.append(self.module_variables[name])
+        for name, offset in mixed_pointers(self.kernel.steps):
+            if name in self.kernel.params:
+                params.append(self.kernel.params[name][0] + offset)
+            elif name in self.kernel.module_variables:
+                variables.append(self.kernel.module_variables[name])
         return tuple(params), tuple(variables)
 
     def add_records(self) -> int:
@@ -368,5 +380,5 @@ class Translator(Calls):
         return shift
 
     def extent(self, name: str) -> tuple[int, int]:
-        kind = self.function.registers[name]
-        return self.slots[name], 4 if kind is PRED else LANES * kind.bytes
+        kind = self.kernel.function.registers[name]
+        return self.kernel.slots[name], 4 if kind is PRED else LANES * kind.bytes
