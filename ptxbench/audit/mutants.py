@@ -33,7 +33,7 @@ from ptxbench.pair import Launch
 from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, Run, VariantResult
 from ptxbench.runner import PairPlan, RunFrame, RunPlan, document, plan_pairs
 from ptxbench.runner.candidate import VariantRun, with_occupancy
-from ptxbench.runner.case_data import CaseData, at_cell, tolerance_words
+from ptxbench.runner.case_data import CaseData, prepare_cell_case, tolerance_words
 from ptxbench.runner.machine_code import with_executed
 from ptxbench.runner.session import Session, take_build
 from ptxbench.toolchain import Build, build_source, builders
@@ -83,7 +83,7 @@ def audit_mutants(
         plan = RunPlan(pair_plans=(pair_plan,), backend=backend, arch=needed, kernels=kernels)
         empty = document(RunFrame(plan, backend.device()), [], COMPLETE)
         with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
-            given = at_cell(pair_plan, pair_plan.sizes[0], plan.seed)
+            given = prepare_cell_case(pair_plan, pair_plan.sizes[0], plan.seed)
             for source in edited(pair_plan):
                 yield from EditSubject(pair_plan, source, given, builder, empty).outcomes(chosen)
 

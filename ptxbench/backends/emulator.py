@@ -37,7 +37,7 @@ class EmulatorBackend:
         return Device(EMULATOR, f"emulator-{self.arch}", self.arch)
 
     def require(self, build: Build, launch: Launch) -> None:
-        """See base.Backend. Raises LaunchUnavailable for launches that the emulator does not execute yet."""
+        """See base.Backend. Raises LaunchUnavailable for launches that the emulator does not support yet."""
         if lacks := unsupported(launch):
             raise LaunchUnavailable(f"{build.source.name}: {lacks}")
 
@@ -117,7 +117,7 @@ class EmulatorBackend:
 
 
 def unsupported(launch: Launch) -> str | None:
-    """What the launch needs and the emulator does not execute yet; None where it executes all."""
+    """What the launch needs and the emulator does not support yet; None if it supports all."""
     if launch.cluster is not None:
         return "its launch has clusters, which the emulator does not support yet. Use a GPU."
     if launch.cooperative:

@@ -15,7 +15,7 @@ from ptxbench.errors import KernelError
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.executed.derivation import WIDE
 from ptxbench.pair import Launch
-from ptxbench.runner.machine_code import together
+from ptxbench.runner.machine_code import merge_derivations
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.ptxas import RefusedError
 
@@ -58,7 +58,7 @@ def executions(by_variant: Mapping[str, Executed], builds: Mapping[str, Build]) 
     groups: dict[str, list[Executed]] = defaultdict(list)
     for name, executed in by_variant.items():
         groups[code_of(name, builds)].append(executed)
-    return {name: together(groups[code_of(name, builds)]).document() for name in by_variant}
+    return {name: merge_derivations(groups[code_of(name, builds)]).document() for name in by_variant}
 
 
 def code_of(name: str, builds: Mapping[str, Build]) -> str:

@@ -14,7 +14,7 @@ def start_letter(seed: int, round_number: int) -> str:
     """Which variant starts every block of a round: the first round's is drawn from the run's seed, then they alternate.
 
     Kept for the whole round, because a letter drawn per block would not balance which kernel follows which. Alternated,
-    because of five letters that are drawn all are equal in one run of sixteen.
+    because five drawn letters would all be equal in one run of sixteen.
     """
     first = random.Random(f"{seed}:start").randrange(2)
     return "AB"[(first + round_number) % 2]

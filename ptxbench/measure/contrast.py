@@ -62,17 +62,17 @@ class Contrast:
         return abs(last / before - 1) <= settings.settled
 
     def dropped(self, settings: SamplingSettings) -> dict[int, str]:
-        """Blocks that do not count, by index; none where they are so many that all must be kept."""
-        found = dropped(self.states, settings.slow_clock)
-        return found if len(found) <= settings.most_dropped * len(self.states) else {}
+        """Blocks that do not count, by index; none if so many are slow that all must be kept."""
+        slow = dropped(self.states, settings.slow_clock)
+        return slow if len(slow) <= settings.most_dropped * len(self.states) else {}
 
     def throttled(self, settings: SamplingSettings) -> bool:
         """Whether more blocks should be dropped than may be."""
         return len(dropped(self.states, settings.slow_clock)) > settings.most_dropped * len(self.states)
 
     def kept(self, settings: SamplingSettings) -> list[list[int]]:
-        out = self.dropped(settings)
-        return [block for index, block in enumerate(self.ns) if index not in out]
+        dropped = self.dropped(settings)
+        return [block for index, block in enumerate(self.ns) if index not in dropped]
 
     def decide(self, settings: SamplingSettings) -> None:
         """Set `stop` once the round of this contrast is over."""
@@ -95,7 +95,7 @@ class Contrast:
         for block in self.kept(settings):
             for letter, t in zip(stats.letters(self.start), block, strict=True):
                 taken[letter].append(t)
-        return {letter: median(each) for letter, each in taken.items() if each}
+        return {letter: median(samples) for letter, samples in taken.items() if samples}
 
 
 def apart(one: float, other: float) -> float:

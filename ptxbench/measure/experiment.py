@@ -51,24 +51,24 @@ class SystemHost:
 SETTINGS, HOST = SamplingSettings(), SystemHost()
 
 SampleObserver = Callable[[str, str, int], None]
-"""Is told of a sample that was just taken like those of a block: the contrast's variant, whose it is, which block."""
+"""Called after a sample that was taken like those of a block, with the contrast's variant, the sample's, the block."""
 
 
 class DataRenewal(Protocol):
-    """What makes a block unlike the ones before it, for the kernels of `names`. Called while no sample is under way."""
+    """Gives each block new data and new modules, for the kernels of `names`. Called while no sample is in progress."""
 
     def data(self, block: int, names: Sequence[str]) -> None:
         """Give them the data of this block."""
         ...
 
     def modules(self, samples: Mapping[str, int]) -> None:
-        """Load their modules again, for so many samples of each."""
+        """Load their modules again, for this many samples of each."""
         ...
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The rounds of a cell, one a contrast, and the labels that they earned."""
+    """The rounds of a cell, one for each contrast, and their labels."""
 
     rounds: Sequence[Round] = ()
     labels: frozenset[str] = field(default_factory=frozenset)
@@ -91,9 +91,9 @@ def measure(
     """One round of `reference` against each further variant, by the clocks of one cell; nothing without both.
 
     The contrasts take turns block by block, so that all variants share the drift of the device; a contrast that is
-    decided steps out. `floor` is the clock of an empty kernel with the same launch; `watch` tells throttling.
-    `observer` looks at what samples left after a block drawn by chance, and after the last. With a `renewal` every
-    block has other data and modules loaded again.
+    decided takes no more blocks. `floor` is the clock of an empty kernel with the same launch; `watch` detects
+    throttling. `observer` sees what samples left after one block drawn at random, and after the last. With a `renewal`
+    every block has other data and modules loaded again.
     """
     variants = [name for name in clocks if name != reference]
     if reference not in clocks or not variants:
@@ -106,36 +106,37 @@ def measure(
     if not warm_up(contrasts, settings, host):
         labels.add(UNSTABLE)
     solo = each_alone(samplers, settings.solo, watch)
-    for each in take_blocks(contrasts, settings, watch, host, renewal):
-        if observer and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
-            snapshot_outputs(each, clocks, observer)
+    for contrast in take_blocks(contrasts, settings, watch, host, renewal):
+        drawn = len(contrast.ns) == drawn_block(seed, round_number, settings)
+        if observer and (drawn or contrast.stop is not None):
+            snapshot_outputs(contrast, clocks, observer)
     if k and not all(clock.as_wanted for clock in clocks.values()):
         labels.add(L2_PARTIAL)
     floor_ns = None
     if floor is not None:
         empty = sampler(floor, k)
         floor_ns = round(median(alone(empty, max(settings.solo, 1), None).ns))
-    for each in contrasts:
-        labels |= labels_of(each, settings, {"A": solo[reference].ns, "B": solo[each.variant].ns}, floor_ns)
+    for contrast in contrasts:
+        labels |= labels_of(contrast, settings, {"A": solo[reference].ns, "B": solo[contrast.variant].ns}, floor_ns)
     return Measured(
         [
             Round(
                 round_number,
                 process,
-                (reference, each.variant),
+                (reference, contrast.variant),
                 start,
-                each.ns,
+                contrast.ns,
                 timing=SLOPE if k else SINGLE,
                 k=k,
-                copies=min(clock.copies for clock in (clocks[reference], clocks[each.variant])) if k else 1,
-                clock_mhz=clocks_of(each.states),
-                dropped={str(index): reason for index, reason in each.dropped(settings).items()},
-                stop=each.stop,
-                solo_ns={"A": solo[reference].ns, "B": solo[each.variant].ns} if settings.solo else {},
-                solo_mhz=by_letter(solo[reference], solo[each.variant]),
+                copies=min(clock.copies for clock in (clocks[reference], clocks[contrast.variant])) if k else 1,
+                clock_mhz=clocks_of(contrast.states),
+                dropped={str(index): reason for index, reason in contrast.dropped(settings).items()},
+                stop=contrast.stop,
+                solo_ns={"A": solo[reference].ns, "B": solo[contrast.variant].ns} if settings.solo else {},
+                solo_mhz=by_letter(solo[reference], solo[contrast.variant]),
                 floor_ns=floor_ns,
             )
-            for each in contrasts
+            for contrast in contrasts
         ],
         frozenset(labels),
     )
@@ -168,7 +169,7 @@ def graph_length(clocks: Mapping[str, Clock], settings: SamplingSettings) -> int
 def sampler(clock: Clock, k: int | None) -> Sampler:
     """What takes one sample: a launch, or the slope between graphs of k and 2 k launches.
 
-    In the difference of the two graphs what a graph and its events cost cancels.
+    In the difference of the two graphs the cost of a graph and its events cancels.
     """
     if k is None:
         return clock.enqueue
@@ -186,13 +187,13 @@ def sampler(clock: Clock, k: int | None) -> Sampler:
 
 
 def warm_up(contrasts: Sequence[Contrast], settings: SamplingSettings, host: Host) -> bool:
-    """Blocks of every contrast in turn, until time has passed and all have settled; False if some never did."""
+    """Blocks of every contrast in turn, until the time has passed and all have settled; False if one never did."""
     begun = host.now()
     while True:
-        for each in contrasts:
-            each.warm_up()
+        for contrast in contrasts:
+            contrast.warm_up()
         passed = host.now() - begun
-        if passed >= settings.warm_up_seconds and all(each.settled(settings) for each in contrasts):
+        if passed >= settings.warm_up_seconds and all(contrast.settled(settings) for contrast in contrasts):
             return True
         if passed >= settings.warm_up_limit_seconds:
             return False
@@ -208,34 +209,34 @@ def take_blocks(
     """A block of each open contrast in turn, until all are decided; a rest after each that was throttled.
 
     Gives each contrast after its block. Between new data and new modules a block is taken that does not count: the
-    device was idle while the host made the data, and the modules that see them first are those that are given up.
+    device was idle while the host made the data, and the modules that get them first are those that are replaced.
     """
     hot = 0
-    while still_open := [each for each in contrasts if each.stop is None]:
-        for each in still_open:
+    while still_open := [contrast for contrast in contrasts if contrast.stop is None]:
+        for contrast in still_open:
             if renewal:
-                renewal.data(len(each.ns), (each.reference, each.variant))
-                take_block(each.order)
-                renewal.modules(each.samples)
+                renewal.data(len(contrast.ns), (contrast.reference, contrast.variant))
+                take_block(contrast.order)
+                renewal.modules(contrast.samples)
             begun = host.now()
-            each.ns.append(each.take())
+            contrast.ns.append(contrast.take())
             state = watch.state() if watch else BlockState()
-            each.states.append(state)
+            contrast.states.append(state)
             hot = hot + 1 if throttled(state) else 0
             if hot:
                 host.sleep(pause(hot))
-            each.seconds += host.now() - begun
-            each.decide(settings)
-            yield each
+            contrast.seconds += host.now() - begun
+            contrast.decide(settings)
+            yield contrast
 
 
 def drawn_block(seed: int, round_number: int, settings: SamplingSettings) -> int:
-    """After how many blocks the witness looks for the first time: by chance, and before a round can end."""
+    """After how many blocks the observer is called first: drawn at random, before a round can end."""
     return random.Random(f"{seed}:{round_number}:witness").randint(1, settings.looks[0])
 
 
 def snapshot_outputs(contrast: Contrast, clocks: Mapping[str, Clock], observer: SampleObserver) -> None:
-    """Show both kernels of a contrast to the witness, each after one more sample of it that does not count.
+    """Call the observer for both kernels of a contrast, each after one more sample of it that does not count.
 
     One more, because the kernels of a block may share their buffers, and each restores them; and one launch where a
     sample is a graph, because the launches of a graph do not.
@@ -248,7 +249,7 @@ def snapshot_outputs(contrast: Contrast, clocks: Mapping[str, Clock], observer: 
 def labels_of(
     contrast: Contrast, settings: SamplingSettings, solo: dict[str, Sequence[int]], floor_ns: int | None
 ) -> set[str]:
-    """What the reader must know of a contrast's times."""
+    """The labels of a contrast's times."""
     labels = set()
     if contrast.throttled(settings):
         labels.add(THROTTLED)

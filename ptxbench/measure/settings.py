@@ -36,4 +36,4 @@ class SamplingSettings:
     launch_bound: float = 2.0
     """Times the floor, below which a time is that of the launch."""
     biased: float = 0.0025
-    """How far one kernel may seem to differ from itself before nothing of the run is believed."""
+    """How far one kernel may seem to differ from itself before the whole run is distrusted."""

@@ -19,27 +19,27 @@ class Solo:
 
 
 def each_alone(samplers: Mapping[str, Sampler], samples: int, watch: Watch | None) -> dict[str, Solo]:
-    """So many samples of each kernel: half of them in one order of the kernels, half in the other, last kernel first.
+    """This many samples of each kernel: half of them in the order of the kernels, half in the reverse order.
 
     So a clock that drifts evenly is the same for all in the mean.
     """
-    forth = {name: alone(each, samples - samples // 2, watch) for name, each in samplers.items()}
+    forth = {name: alone(one, samples - samples // 2, watch) for name, one in samplers.items()}
     back = {name: alone(samplers[name], samples // 2, watch) for name in reversed(list(samplers))}
-    return {name: together(forth[name], back[name]) for name in samplers}
+    return {name: join(forth[name], back[name]) for name in samplers}
 
 
-def together(*parts: Solo) -> Solo:
+def join(*parts: Solo) -> Solo:
     """The samples of all parts."""
     taken = [part for part in parts if part.ns]
     known = [part.mhz for part in taken for _ in part.ns if part.mhz is not None]
-    ns = [each for part in taken for each in part.ns]
+    ns = [sample for part in taken for sample in part.ns]
     return Solo(ns, fmean(known) if known and len(known) == len(ns) else None)
 
 
 def alone(sampler: Sampler, samples: int, watch: Watch | None) -> Solo:
-    """So many samples of one kernel. Before each is one that follows a pause of the device, and is thrown away.
+    """This many samples of one kernel. Before each, one more is taken and thrown away, because it follows a pause.
 
-    A mean of the clock and no median, because NVML tells it in steps of up to 1 %.
+    The mean of the clock, not the median, because NVML reports it in steps of up to 1 %.
     """
     ns: list[int] = []
     clocks: list[float | None] = []

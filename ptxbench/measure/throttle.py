@@ -1,4 +1,4 @@
-"""Which blocks count. A block is dropped whole, for what the device says of its clock; never for its time."""
+"""Which blocks count. A block is dropped whole, because of its clock or its heat, never because of its time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REASONS = {
 
 
 def throttled(state: BlockState) -> str | None:
-    """Why a block does not count, by what the device says; None where it does."""
+    """Why the device says that a block does not count; None if it counts."""
     return next((name for bit, name in REASONS.items() if state.reasons & bit), None)
 
 
@@ -29,14 +29,14 @@ def dropped(states: Sequence[BlockState], slow_clock: float) -> dict[int, str]:
     """
     clocks = [state.clock_mhz for state in states if state.clock_mhz is not None]
     least = slow_clock * median(clocks) if clocks else 0.0
-    found = {}
+    reasons = {}
     for index, state in enumerate(states):
         slow = state.clock_mhz is not None and state.clock_mhz < least
         if reason := throttled(state) or ("clock" if slow else None):
-            found[index] = reason
-    return found
+            reasons[index] = reason
+    return reasons
 
 
 def pause(times: int) -> float:
-    """Seconds to rest after so many throttled blocks in a row: 75 ms, half as much again each time, 2 s at the most."""
+    """Seconds to rest after this many throttled blocks in a row: 75 ms, then 1.5 times as long each time, up to 2 s."""
     return min(2.0, 0.05 * 1.5**times)

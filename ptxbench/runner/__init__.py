@@ -1,4 +1,4 @@
-"""The story of a run: build, verify, count or measure, record. Prints nothing and keeps nothing between runs."""
+"""A run: build, verify, count or measure, record. Prints nothing and keeps nothing between runs."""
 
 from collections.abc import Iterator
 

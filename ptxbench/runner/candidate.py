@@ -1,4 +1,4 @@
-"""One variant on its way through a run: what is known of it so far, and what its result will be."""
+"""One variant during a run: what is known of it so far, and its result."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ STATUSES: tuple[tuple[type[Exception], str], ...] = (
     (WrongResult, WRONG),
     (KernelError, BROKEN),
 )
-"""What an error makes of a variant; the first that fits."""
+"""The status that an error gives to a variant; the first that matches."""
 
 
 @dataclass
 class VariantRun:
-    """A variant, alive until something fails. `sizes`, `max_error` and `worst` tell of its verification."""
+    """A variant, alive until something fails. `sizes`, `max_error` and `worst` are of its verification."""
 
     source: Source
     build: Build | None = None
@@ -74,7 +74,7 @@ class VariantRun:
 
     @property
     def label(self) -> str:
-        """The variant in a message: its file, and its name where the file alone does not tell it."""
+        """The variant in a message: its file, with its name if several variants share the file."""
         name = self.source.path.name
         return f"{name} ({self.source.variant})" if "@" in self.source.variant or self.source.library else name
 
@@ -90,13 +90,13 @@ class VariantRun:
         if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
             self.reason = f"{self.label}: {self.reason}"  # they know lines, not files
 
-    def excuse(self, because: VariantRun) -> None:
-        """CUDA C that does not compile where the pair's own PTX needs another target is skipped, not broken."""
-        if isinstance(self.error, CompileError) and isinstance(because.error, TargetMismatch):
-            self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {because.error}"
+    def skip_for_target(self, own: VariantRun) -> None:
+        """Skip CUDA C that does not compile if `own`, the pair's own PTX, needs another target: it is not broken."""
+        if isinstance(self.error, CompileError) and isinstance(own.error, TargetMismatch):
+            self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {own.error}"
 
-    def judge(self, size: Size, verdict: Verdict, outcome: LaunchOutcome) -> None:
-        """Take the verdict at one size, and what was counted there; nothing is counted of a wrong result."""
+    def add_verdict(self, size: Size, verdict: Verdict, outcome: LaunchOutcome) -> None:
+        """Add the verdict at one size, with what was counted there. A wrong result has no counts."""
         if size not in self.sizes:
             self.sizes.append(size)
         known = self.max_error is not None and verdict.max_error is not None
@@ -108,15 +108,15 @@ class VariantRun:
             self.counts = self.opcodes = None
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
 
-    def cross_examined(self, verdict: Verdict) -> None:
-        """Take the verdict on what a timed sample left."""
+    def add_timed_verdict(self, verdict: Verdict) -> None:
+        """Add the verdict on what a timed sample left."""
         known = self.max_error is not None and verdict.max_error is not None
         self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
         if verdict.worst:
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
 
     def fork(self) -> VariantRun:
-        """A copy for one cell: what happens there does not touch the next cell."""
+        """A copy for one cell: what happens there does not affect the next cell."""
         return dataclasses.replace(self, sizes=list(self.sizes), observed=None)
 
     def result(self, launch: Launch, reference: str, tolerance: str) -> VariantResult:

@@ -1,4 +1,4 @@
-"""What a launch of a pair is given: data at one size, and what a right kernel makes of it."""
+"""The data of a launch of a pair at one size, and what a right kernel makes of it."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def prepare_case(
 ) -> CaseData:
     """The pair's data at `size`, random or whole numbers."""
     return with_expected(
-        pair_plan, size, draw(pair_plan, size, seed, integers=integers), integers=integers, repeated=repeated
+        pair_plan, size, draw_arguments(pair_plan, size, seed, integers=integers), integers=integers, repeated=repeated
     )
 
 
-def at_cell(pair_plan: PairPlan, size: Size, seed: int) -> CaseData:
+def prepare_cell_case(pair_plan: PairPlan, size: Size, seed: int) -> CaseData:
     """The pair's data at the size of a cell, at which it is counted or timed."""
     return prepare_case(pair_plan, size, seed, integers=pair_plan.loaded.pair.timed_on_integers)
 
 
-def draw(pair_plan: PairPlan, size: Size, seed: int, *, integers: bool = False) -> Mapping[str, Any]:
+def draw_arguments(pair_plan: PairPlan, size: Size, seed: int, *, integers: bool = False) -> Mapping[str, Any]:
     """The pair's arguments at `size`."""
-    with blaming(pair_plan, size):
+    with pair_errors(pair_plan, size):
         return pair_plan.loaded.pair.make_arguments(size, seed, integers=integers)
 
 
@@ -56,7 +56,7 @@ def with_expected(
     pair_plan: PairPlan, size: Size, arguments: Mapping[str, Any], *, integers: bool = False, repeated: bool = False
 ) -> CaseData:
     """Arguments with what a right kernel makes of them."""
-    with blaming(pair_plan, size):
+    with pair_errors(pair_plan, size):
         expected = expect(pair_plan.loaded.pair, arguments, integers=integers)
     where = size_words(size) + (" (whole numbers)" if integers else "")
     return CaseData(size, where, arguments, expected, repeated)
@@ -90,11 +90,11 @@ def too_large(pair_plan: PairPlan, size: Size) -> UsageError:
 
 
 @contextmanager
-def blaming(pair_plan: PairPlan, size: Size) -> Iterator[None]:
+def pair_errors(pair_plan: PairPlan, size: Size) -> Iterator[None]:
     """Turn what the pair's own functions raise at `size` into a PairError that names file and line."""
     path = pair_plan.loaded.path
     try:
-        with redirect_stdout(sys.stderr):  # what a reference prints is no result
+        with redirect_stdout(sys.stderr):  # what a reference prints is not part of the result
             yield
     except MemoryError:
         raise too_large(pair_plan, size) from None

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on. Data only: who listens decides what to draw."""
+"""What a run reports while it goes on. Data only: the listener decides what to show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptxbench.result import Cell
 
 @dataclass(frozen=True)
 class Step:
-    """The next piece of work begins; `done` of `total` pieces are behind. `size` is None for a build."""
+    """The next step begins; `done` of `total` steps are finished. `size` is None for a build."""
 
     done: int
     total: int
@@ -21,7 +21,7 @@ class Step:
     """build, verify, count or measure."""
     size: Size | None = None
     knobs: Mapping[str, int] = field(default_factory=dict)
-    """The pair's knobs that are turned."""
+    """The values of the pair's knobs, if any are set."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class CellDone:
 
 @dataclass(frozen=True)
 class DeviceLost:
-    """The device cannot be used any more: the run ends here, its finished cells are kept.
+    """The device can no longer be used: the run ends here, and its finished cells are kept.
 
-    `suspects`: the variants that may have caused it; none where the machine is at fault.
+    `suspects`: the variants that may have caused it; none if the machine is at fault.
     """
 
     reason: str
@@ -45,7 +45,7 @@ class DeviceLost:
 
 @dataclass(frozen=True)
 class CalibrationSaved:
-    """What is known after a cell of a round, for whoever is interrupted before the cells are done.
+    """The cells as known after a cell of a round, to be saved if the run is interrupted.
 
     `whole`: whether every cell has the same rounds.
     """

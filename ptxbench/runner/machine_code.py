@@ -13,17 +13,17 @@ DISAGREE = "derivations for the same machine code contradict each other; please 
 
 
 def with_executed(
-    results: Mapping[str, VariantResult], found: Mapping[str, Executed | None]
+    results: Mapping[str, VariantResult], derived: Mapping[str, Executed | None]
 ) -> dict[str, VariantResult]:
-    """The results with what was derived of each. Variants of one machine code get one answer: what all of them say."""
+    """The results with the executed machine instructions. Variants with the same machine code get one answer."""
     groups: dict[str, list[Executed]] = defaultdict(list)
-    for name, each in found.items():
-        if each is not None:
-            groups[identity(name, results[name])].append(each)
-    known = {key: together(each) for key, each in groups.items()}
+    for name, executed in derived.items():
+        if executed is not None:
+            groups[identity(name, results[name])].append(executed)
+    known = {code: merge_derivations(group) for code, group in groups.items()}
     return {
         name: dataclasses.replace(result, executed=report(known[identity(name, result)]))
-        if found.get(name) is not None
+        if derived.get(name) is not None
         else result
         for name, result in results.items()
     }
@@ -34,13 +34,15 @@ def identity(name: str, result: VariantResult) -> str:
     return result.build.sass_sha256 if result.build and result.build.sass_sha256 else f"variant {name}"
 
 
-def together(found: list[Executed]) -> Executed:
-    """What derivations for one machine code say together."""
-    if len(found) == 1:
-        return found[0]
-    numbers = [each for each in found if each.fit is not None]
-    return joint(found) or (Executed(reason=DISAGREE) if numbers else found[0])
+def merge_derivations(derivations: list[Executed]) -> Executed:
+    """One answer from several derivations for the same machine code."""
+    if len(derivations) == 1:
+        return derivations[0]
+    has_numbers = any(executed.fit is not None for executed in derivations)
+    return joint(derivations) or (Executed(reason=DISAGREE) if has_numbers else derivations[0])
 
 
 def report(executed: Executed) -> ExecutedReport:
-    return ExecutedReport(**{each.name: getattr(executed, each.name) for each in dataclasses.fields(ExecutedReport)})
+    return ExecutedReport(
+        **{member.name: getattr(executed, member.name) for member in dataclasses.fields(ExecutedReport)}
+    )

@@ -19,14 +19,16 @@ def model_of(cell: Cell, candidates: Sequence[VariantRun], launch: Launch, gpu: 
 
     Variants of one machine code have one set of floors: those of the narrowest interval.
     """
-    found = {each.source.variant: executed_by(each, cell, launch) for each in candidates}
+    executions_of = {run.source.variant: executed_by(run, cell, launch) for run in candidates}
     narrow: dict[str, Executions] = {}
-    for name, each in found.items():
+    for name, own in executions_of.items():
         code = identity(name, cell.variants[name])
-        if isinstance(each, Executions) and (code not in narrow or each.width < narrow[code].width):
-            narrow[code] = each
+        if isinstance(own, Executions) and (code not in narrow or own.width < narrow[code].width):
+            narrow[code] = own
     return of_cell(
-        cell, gpu, {name: narrow.get(identity(name, cell.variants[name]), each) for name, each in found.items()}
+        cell,
+        gpu,
+        {name: narrow.get(identity(name, cell.variants[name]), own) for name, own in executions_of.items()},
     )
 
 

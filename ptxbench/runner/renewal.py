@@ -1,7 +1,7 @@
-"""Timed blocks of which each has data of its own and modules that are loaded again.
+"""Timed blocks that each have data of their own and freshly loaded modules.
 
-So a kernel that knows its data again, or counts its launches in the module, finds nothing that helps it when it is
-timed. The data are made and copied, and the modules loaded, while nothing is timed.
+A kernel that remembers its results, or counts its launches in the module, gains nothing from it when it
+is timed. The data are made and copied, and the modules loaded, while nothing is timed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 from ptxbench.backends.base import Clock
 from ptxbench.pair import Size
-from ptxbench.runner.case_data import CaseData, draw, with_expected
+from ptxbench.runner.case_data import CaseData, draw_arguments, with_expected
 from ptxbench.runner.plan import PairPlan, RunPlan
 
 
 class Renewal:
-    """The data and modules of the blocks of one cell and round. `given`: what the samples are taken on now."""
+    """The data and modules of the blocks of one cell and round. `case`: the data of the current block."""
 
     def __init__(self, plan: RunPlan, pair_plan: PairPlan, size: Size, clocks: Mapping[str, Clock]) -> None:
         self.pair_plan = pair_plan
@@ -36,7 +36,7 @@ class Renewal:
             self.block, self.known = block, None
             with self.host_work():
                 seed = random.Random(f"{self.seed}:{block}").getrandbits(32)
-                self.arguments = draw(self.pair_plan, self.size, seed, integers=self.integers)
+                self.arguments = draw_arguments(self.pair_plan, self.size, seed, integers=self.integers)
         for name in names:
             self.clocks[name].refill(self.arguments)
 
@@ -45,8 +45,8 @@ class Renewal:
         for name, count in samples.items():
             self.clocks[name].reload(count)
 
-    def given(self) -> CaseData:
-        """The data of the block, with what a right kernel makes of them: worked out only where it is asked for."""
+    def case(self) -> CaseData:
+        """The data of the block, with what a right kernel makes of them, which is computed on the first call."""
         if self.known is None:
             with self.host_work():
                 self.known = with_expected(self.pair_plan, self.size, self.arguments, integers=self.integers)

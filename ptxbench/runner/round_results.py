@@ -1,4 +1,4 @@
-"""What several rounds have found so far: the cells of each, and which variants are out of it and why."""
+"""The cells of all rounds so far, and the variants that are excluded from them, with the reason."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from ptxbench.runner.worker import WorkerDied, WorkItem
 from ptxbench.units import size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, VERIFIED)
-"""Of what a variant was in several rounds, the first counts."""
+"""The status of a variant over several rounds is the first of these that it had."""
 
-Items = tuple[tuple[str, int], ...]
+NamedValues = tuple[tuple[str, int], ...]
 
-Place = tuple[str, Items]
-"""A pair, and its knobs that are turned: what is built once."""
+BuildKey = tuple[str, NamedValues]
+"""A pair and the values of its knobs: what is built once."""
 
-Key = tuple[Place, Items]
-"""A place and a size."""
+CellKey = tuple[BuildKey, NamedValues]
+"""What is built, and the size at which it runs."""
 
 
-def key(pair: str, knobs: Mapping[str, int], size: Size) -> Key:
+def cell_key(pair: str, knobs: Mapping[str, int], size: Size) -> CellKey:
     return (pair, tuple(knobs.items())), tuple(size.items())
 
 
-def key_of(cell: Cell) -> Key:
-    return key(cell.pair, cell.knobs, cell.size)
+def key_of(cell: Cell) -> CellKey:
+    return cell_key(cell.pair, cell.knobs, cell.size)
 
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Why a variant is out of a cell: `status` is BROKEN, or SKIPPED where the machine is at fault."""
+    """Why a variant is excluded from a cell: `status` is BROKEN, or SKIPPED where the machine is at fault."""
 
     status: str
     reason: str
@@ -57,17 +57,18 @@ class Exclusion:
 
 @dataclass
 class RoundResults:
-    """`taken`: each cell as every round found it. `out`: of a cell, the variants that ended a worker, and how.
+    """`cells_by_round`: each cell as every round found it. `excluded`: by cell, the variants that ended a worker,
+    and how.
 
-    `suspected`: the cells in which one of several variants lost the device, and how. There each sample is waited for
-    before the next one starts, which shows whose fault it is.
+    `suspected`: the cells in which one of several variants lost the device, and how. There each sample ends before the
+    next one starts, which shows which kernel is at fault.
     """
 
     plan: RunPlan
-    pair_plans: dict[Place, PairPlan]
-    taken: dict[Key, list[Cell]] = field(default_factory=dict)
-    out: dict[Key, dict[str, Exclusion]] = field(default_factory=dict)
-    suspected: dict[Key, DeviceLost] = field(default_factory=dict)
+    pair_plans: dict[BuildKey, PairPlan]
+    cells_by_round: dict[CellKey, list[Cell]] = field(default_factory=dict)
+    excluded: dict[CellKey, dict[str, Exclusion]] = field(default_factory=dict)
+    suspected: dict[CellKey, DeviceLost] = field(default_factory=dict)
     last: Step | None = None
     """What the present worker last began."""
     done: int = 0
@@ -86,43 +87,45 @@ class RoundResults:
         return results
 
     @property
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[CellKey]:
         """Every cell, the control first, the others in the order of the plan."""
         return [
-            (place, tuple(size.items())) for place, pair_plan in self.pair_plans.items() for size in pair_plan.sizes
+            (build_key, tuple(size.items()))
+            for build_key, pair_plan in self.pair_plans.items()
+            for size in pair_plan.sizes
         ]
 
     # ---- what is to do
 
-    def shuffled(self, round_number: int) -> list[Key]:
+    def shuffled(self, round_number: int) -> list[CellKey]:
         """The cells in an order of this round's own, those of a pair together; from the run's seed."""
         rng = random.Random(f"{self.plan.seed}:{round_number}:order")
-        places = list(self.pair_plans)
-        rng.shuffle(places)
-        found = []
-        for place in places:
-            sizes = list(self.pair_plans[place].sizes)
+        build_keys = list(self.pair_plans)
+        rng.shuffle(build_keys)
+        cells: list[CellKey] = []
+        for build_key in build_keys:
+            sizes = list(self.pair_plans[build_key].sizes)
             rng.shuffle(sizes)
-            found += [(place, tuple(size.items())) for size in sizes]
-        return [each for each in found if self.variants(each)]
+            cells += [(build_key, tuple(size.items())) for size in sizes]
+        return [cell for cell in cells if self.variants(cell)]
 
-    def variants(self, cell: Key) -> tuple[str, ...]:
-        """Those that are not out of it."""
+    def variants(self, cell: CellKey) -> tuple[str, ...]:
+        """The variants that are not excluded from it."""
         sources = self.pair_plans[cell[0]].sources
-        return tuple(source.variant for source in sources if source.variant not in self.out.get(cell, {}))
+        return tuple(source.variant for source in sources if source.variant not in self.excluded.get(cell, {}))
 
-    def items(self, todo: Sequence[Key]) -> tuple[WorkItem, ...]:
+    def items(self, todo: Sequence[CellKey]) -> tuple[WorkItem, ...]:
         """The cells as they are sent to a worker: neighbours that differ in nothing but their size together."""
-        found: list[WorkItem] = []
+        items: list[WorkItem] = []
         for cell in todo:
             (pair, knobs), size = cell
-            known = any(each.oracle is not None for each in self.taken.get(cell, ()))
+            known = any(one.oracle is not None for one in self.cells_by_round.get(cell, ()))
             item = WorkItem(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected, not known)
-            if found and dataclasses.replace(found[-1], sizes=item.sizes) == item:
-                found[-1] = dataclasses.replace(found[-1], sizes=(*found[-1].sizes, dict(size)))
+            if items and dataclasses.replace(items[-1], sizes=item.sizes) == item:
+                items[-1] = dataclasses.replace(items[-1], sizes=(*items[-1].sizes, dict(size)))
             else:
-                found.append(item)
-        return tuple(found)
+                items.append(item)
+        return tuple(items)
 
     # ---- what happened
 
@@ -134,12 +137,12 @@ class RoundResults:
         return dataclasses.replace(event, done=min(self.done - 1, total), total=total)
 
     def add(self, cell: Cell) -> None:
-        self.taken.setdefault(key_of(cell), []).append(cell)
+        self.cells_by_round.setdefault(key_of(cell), []).append(cell)
 
-    def blame(self, death: WorkerDied) -> DeviceLost | None:
-        """A worker ended before its task did: take the variant that it was at out of the cell, or of its whole pair.
+    def attribute_failure(self, death: WorkerDied) -> DeviceLost | None:
+        """A worker ended early: exclude the variant that it worked on, from the cell or from the whole pair.
 
-        Gives the end of the run where there is none to take out: it died before it did anything, or in the control.
+        Gives the end of the run if no variant can be excluded: the worker died before it began, or in the control.
         """
         step = self.last
         if step is None:
@@ -148,20 +151,20 @@ class RoundResults:
             return DeviceLost(f"{death}, in a kernel of ptxbench itself: the GPU or its driver does not work.")
         step = dataclasses.replace(step, variant=death.variant or step.variant, phase=death.phase or step.phase)
         reason = f"{death} ({step.phase}{at(step)})."
-        return self.take_out(step, Exclusion(SKIPPED if death.from_outside else BROKEN, reason))
+        return self.exclude(step, Exclusion(SKIPPED if death.from_outside else BROKEN, reason))
 
-    def blame_lost(self, lost: DeviceLost) -> DeviceLost | None:
-        """A worker lost the device: the same for the variant whose kernel did it.
+    def attribute_loss(self, lost: DeviceLost) -> DeviceLost | None:
+        """A worker lost the device: exclude the variant whose kernel did it.
 
-        Where several may have, the cell is to be measured one sample at a time. Gives the end of the run where the
-        machine is at fault, or the control failed, or even so no single variant can be named.
+        If several may have done it, the cell is measured again, one sample at a time. Gives the end of the run if the
+        machine is at fault, if the control failed, or if even then no single variant can be named.
         """
         step = self.last
         if step is None or not lost.suspects:
             return lost
         if len(lost.suspects) == 1:
             step = dataclasses.replace(step, variant=lost.suspects[0])
-            return self.take_out(step, Exclusion(BROKEN, lost.reason))
+            return self.exclude(step, Exclusion(BROKEN, lost.reason))
         cell = self.cell_of(step)
         reason = f"{lost.reason.rstrip('.')}. The kernels in flight were {' and '.join(lost.suspects)}"
         if cell is None or cell in self.suspected or step.pair == CONTROL:
@@ -169,41 +172,41 @@ class RoundResults:
         self.suspected[cell] = DeviceLost(reason, lost.suspects)
         return None
 
-    def take_out(self, step: Step, loss: Exclusion) -> DeviceLost | None:
-        """Take a variant out, or give the end of the run where that is not possible.
+    def exclude(self, step: Step, exclusion: Exclusion) -> DeviceLost | None:
+        """Exclude a variant, or give the end of the run if that is not possible.
 
         A failure at a cell's own size is that cell's; in a build or at a check size it is the pair's.
         """
-        if step.pair == CONTROL:  # a kernel of our own, which is right: without it no time can be believed
-            return DeviceLost(f"The A/A control, a kernel of ptxbench itself, failed: {loss.reason}")
-        here = self.cell_of(step)
-        place = (step.pair, tuple(step.knobs.items()))
-        cells = [here] if here else [each for each in self.keys if each[0] == place]
-        if all(step.variant in self.out.get(each, {}) for each in cells):
-            return DeviceLost(loss.reason, (step.variant,))
-        for each in cells:
-            self.out.setdefault(each, {}).setdefault(step.variant, loss)
+        if step.pair == CONTROL:  # a kernel of our own, which is right: without it no time can be trusted
+            return DeviceLost(f"The A/A control, a kernel of ptxbench itself, failed: {exclusion.reason}")
+        at_size = self.cell_of(step)
+        build_key = (step.pair, tuple(step.knobs.items()))
+        cells = [at_size] if at_size else [cell for cell in self.keys if cell[0] == build_key]
+        if all(step.variant in self.excluded.get(cell, {}) for cell in cells):
+            return DeviceLost(exclusion.reason, (step.variant,))
+        for cell in cells:
+            self.excluded.setdefault(cell, {}).setdefault(step.variant, exclusion)
         return None
 
-    def cell_of(self, step: Step) -> Key | None:
+    def cell_of(self, step: Step) -> CellKey | None:
         """The cell at whose own size the step is."""
-        here = key(step.pair, step.knobs, step.size) if step.size is not None else None
-        return here if here in self.keys else None
+        at_size = cell_key(step.pair, step.knobs, step.size) if step.size is not None else None
+        return at_size if at_size in self.keys else None
 
     def cleared(self, cell: Cell) -> DeviceLost | None:
-        """The end of the run where this cell lost the device once, and not again one sample at a time."""
+        """The end of the run if this cell lost the device once, and not again when measured one sample at a time."""
         lost = self.suspected.get(key_of(cell))
         return lost and DeviceLost(
             f"{lost.reason}; it did not happen again when measured one sample at a time.", lost.suspects
         )
 
-    # ---- what it makes
+    # ---- the cells that result
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell that was begun, with what all rounds so far found of it."""
-        found = [self.merged(each) for each in self.keys if each in self.taken or each in self.out]
-        biased = is_biased(noise(found), self.plan.settings.biased)
-        for cell in found:
+        """Every cell that was started, merged over all rounds so far."""
+        cells = [self.merge_rounds(cell) for cell in self.keys if cell in self.cells_by_round or cell in self.excluded]
+        biased = is_biased(noise(cells), self.plan.settings.biased)
+        for cell in cells:
             yield dataclasses.replace(cell, labels=sorted({*cell.labels, BIASED})) if biased else cell
 
     def finished(self) -> Iterator[CellDone]:
@@ -211,26 +214,26 @@ class RoundResults:
         for i, cell in enumerate(cells):
             yield CellDone(cell, last=i + 1 == len(cells) or cells[i + 1].pair != cell.pair)
 
-    def merged(self, cell: Key) -> Cell:
-        """One cell of what the rounds found: all samples, all labels, of each variant the worst."""
-        rounds = self.taken.get(cell) or [self.bare(cell)]
+    def merge_rounds(self, cell: CellKey) -> Cell:
+        """One cell of all rounds: all samples, all labels, and the worst result of each variant."""
+        rounds = self.cells_by_round.get(cell) or [self.empty_cell(cell)]
         variants = {}
         for source in self.pair_plans[cell[0]].sources:
-            results = [each.variants[source.variant] for each in rounds if source.variant in each.variants]
-            if loss := self.out.get(cell, {}).get(source.variant):
-                results.append(VariantResult(source.language, loss.status, loss.reason))
+            results = [one.variants[source.variant] for one in rounds if source.variant in one.variants]
+            if exclusion := self.excluded.get(cell, {}).get(source.variant):
+                results.append(VariantResult(source.language, exclusion.status, exclusion.reason))
             if results:
                 variants[source.variant] = merge_results(results)
         return dataclasses.replace(
             rounds[0],
             variants=variants,
             control=cell[0][0] == CONTROL,
-            labels=sorted({label for each in rounds for label in each.labels}),
-            rounds=[one for each in rounds for one in each.rounds],
-            oracle=next((each.oracle for each in rounds if each.oracle is not None), None),
+            labels=sorted({label for one in rounds for label in one.labels}),
+            rounds=[samples for one in rounds for samples in one.rounds],
+            oracle=next((one.oracle for one in rounds if one.oracle is not None), None),
         )
 
-    def bare(self, cell: Key) -> Cell:
+    def empty_cell(self, cell: CellKey) -> Cell:
         """A cell that no worker finished."""
         pair, size = self.pair_plans[cell[0]].loaded.pair, dict(cell[1])
         launch = pair.launch(**size)
@@ -251,21 +254,23 @@ def at(step: Step) -> str:
 
 
 def merge_results(results: Sequence[VariantResult]) -> VariantResult:
-    """The worst of a variant's results, with the greatest error of all and whatever build is known."""
+    """The worst of a variant's results, with the greatest error of all and any build that is known."""
     worst = min(results, key=lambda result: SEVERITY.index(result.status))
-    build = worst.build or next((each.build for each in results if each.build), None)
-    return dataclasses.replace(worst, build=build, check=checked([each.check for each in results if each.check]))
+    build = worst.build or next((result.build for result in results if result.build), None)
+    return dataclasses.replace(
+        worst, build=build, check=merge_checks([result.check for result in results if result.check])
+    )
 
 
-def checked(checks: Sequence[CheckReport]) -> CheckReport | None:
+def merge_checks(checks: Sequence[CheckReport]) -> CheckReport | None:
     if not checks:
         return None
-    errors = [each.max_error for each in checks]
+    errors = [check.max_error for check in checks]
     known = [error for error in errors if error is not None]
-    repeated = [each.deterministic for each in checks if each.deterministic is not None]
+    repeated = [check.deterministic for check in checks if check.deterministic is not None]
     return dataclasses.replace(
         checks[0],
         max_error=max(known) if len(known) == len(errors) else None,
-        worst=next((each.worst for each in checks if each.worst), None),
+        worst=next((check.worst for check in checks if check.worst), None),
         deterministic=all(repeated) if repeated else None,
     )

@@ -1,6 +1,6 @@
 """Rounds in fresh processes, one after the other, and what they make together.
 
-Samples of one process share its layout of memory and the history of its clock, so that the round is the unit of
+Samples of one process share its layout of memory and the history of its clock, so the round is the unit of
 evidence. The parent never touches the device: a worker that dies costs the cell that it was at.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
 from ptxbench.runner.plan import RunPlan
-from ptxbench.runner.round_results import Key, RoundResults, key_of
+from ptxbench.runner.round_results import CellKey, RoundResults, key_of
 from ptxbench.runner.worker import Worker, WorkerDied, WorkerRequest, sendable
 
 
@@ -28,41 +28,41 @@ def run_rounds(plan: RunPlan) -> Iterator[Event]:
                 yield from results.finished()
                 yield lost
                 return
-            todo = [each for each in todo if results.variants(each)]
+            todo = [cell for cell in todo if results.variants(cell)]
         yield CalibrationSaved(tuple(results.cells()))
     yield from results.finished()
 
 
 def work(
-    plan: RunPlan, results: RoundResults, todo: list[Key], number: int, process: int
+    plan: RunPlan, results: RoundResults, todo: list[CellKey], number: int, process: int
 ) -> Generator[Event, None, DeviceLost | None]:
-    """Have a worker do what is `todo`, and take out what it did; the end of the run, None where it can go on."""
-    waiting: CellDone | None = None  # until it is known whether the device outlived it
+    """Have a worker do what is in `todo`, and remove what it did. Gives the end of the run, None if the run goes on."""
+    waiting: CellDone | None = None  # until it is known that the device still works after it
     results.last = None
     request = WorkerRequest(results.items(todo), replace(sendable(plan), round_number=number, process=process))
     with Worker(request) as worker:
         try:
             for event in worker.events(plan.timeout):
                 if isinstance(event, DeviceLost):
-                    return results.blame_lost(event)
+                    return results.attribute_loss(event)
                 if waiting:
                     if lost := results.cleared(waiting.cell):
                         return lost
-                    yield take(results, todo, waiting)
+                    yield add_cell(results, todo, waiting)
                 waiting = event if isinstance(event, CellDone) else None
                 if isinstance(event, Step):
                     yield results.step(event)
         except WorkerDied as death:
-            return results.blame(death)
+            return results.attribute_failure(death)
     if waiting:
         if lost := results.cleared(waiting.cell):
             return lost
-        yield take(results, todo, waiting)
+        yield add_cell(results, todo, waiting)
     return None
 
 
-def take(results: RoundResults, todo: list[Key], done: CellDone) -> CalibrationSaved:
-    """Take a finished cell of a round; what is known after it."""
+def add_cell(results: RoundResults, todo: list[CellKey], done: CellDone) -> CalibrationSaved:
+    """Add a finished cell of a round, and give what is known after it."""
     results.add(done.cell)
     todo.remove(key_of(done.cell))
     return CalibrationSaved(tuple(results.cells()), whole=False)

@@ -1,6 +1,6 @@
-"""The story of a run: build every variant, verify it at every check size, then count or time it at its own size.
+"""A run in one process: build every variant, verify it at every check size, then count or time it at its own size.
 
-Whatever is wrong with a kernel costs only its variant. Nothing is printed here: events tell what goes on.
+A fault of a kernel costs only its variant. Nothing is printed here: events report what happens.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ptxbench.runner import memory
 from ptxbench.runner.candidate import VariantRun
 from ptxbench.runner.case_data import (
     CaseData,
-    at_cell,
-    blaming,
     errors_of,
     largest,
+    pair_errors,
     prepare_case,
+    prepare_cell_case,
     tolerance_words,
     too_large,
 )
@@ -37,7 +37,7 @@ from ptxbench.runner.modelling import model_of
 from ptxbench.runner.plan import PairPlan, RunPlan
 from ptxbench.runner.renewal import Renewal
 from ptxbench.runner.snapshots import OutputSnapshots, with_verified_outputs
-from ptxbench.runner.timed import ClockError, InFlight, MarkedClock, TimedClock
+from ptxbench.runner.timed import ClockError, MarkedClock, PendingSamples, TimedClock
 from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.locate import INSTALL
@@ -51,7 +51,7 @@ def run(plan: RunPlan) -> Iterator[Event]:
     """Do what `plan` says, one cell after the other."""
     plan = replace(plan, pair_plans=tuple(pair_plan.on(plan.arch) for pair_plan in plan.pair_plans))
     try:
-        story = Session(plan)
+        session = Session(plan)
     except MachineError as error:  # the device does not even say what it is
         yield DeviceLost(str(error))
         return
@@ -61,9 +61,9 @@ def run(plan: RunPlan) -> Iterator[Event]:
             source: pool.submit(build, source, plan) for pair_plan in plan.pair_plans for source in pair_plan.sources
         }
         for pair_plan in plan.pair_plans:
-            yield from story.pair(pair_plan, builds)
-            if reason := story.lost:
-                yield DeviceLost(reason, story.suspects)
+            yield from session.pair(pair_plan, builds)
+            if reason := session.lost:
+                yield DeviceLost(reason, session.suspects)
                 return
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -74,7 +74,7 @@ def build(source: Source, plan: RunPlan) -> Build:
 
 
 class Session:
-    """A run on its way: the plan, and how much of it is done."""
+    """A run in progress: the plan, and how much of it is done."""
 
     def __init__(self, plan: RunPlan) -> None:
         self.plan = plan
@@ -87,7 +87,7 @@ class Session:
 
     @property
     def lost(self) -> str | None:
-        """Why the device can be used no more in this process; None while it can."""
+        """Why the device can no longer be used in this process; None while it can."""
         return self.backend.lost
 
     def fail(
@@ -96,7 +96,7 @@ class Session:
         error: KernelError | MachineError | ToolMissing,
         suspects: tuple[str, ...] | None = None,
     ) -> None:
-        """End the candidate; where its kernel lost the device, keep which variants may have done that."""
+        """End the candidate. If its kernel lost the device, keep which variants may have caused it."""
         if self.lost and not self.suspects and isinstance(error, KernelError):
             self.suspects = suspects or (candidate.source.variant,)
         candidate.fail(error)
@@ -105,7 +105,7 @@ class Session:
         """Give back what earlier cells hold of the device's memory, so that no cell depends on them."""
         if not self.lost:
             self.plan.mark("")
-            with suppress(MachineError):  # no variant's fault; where the device is lost, it says so
+            with suppress(MachineError):  # no variant's fault; if the device is lost, the backend says so
                 self.backend.release()
 
     def step(self, pair_plan: PairPlan, candidate: VariantRun, phase: str, size: Size | None = None) -> Step:
@@ -122,9 +122,9 @@ class Session:
             yield self.step(pair_plan, candidate, "build")
             take_build(pair_plan, candidate, builds[candidate.source])
             self.require_cubin(candidate)
-        for own in (each for each in candidates if each.source.variant == "ptx"):
+        for own in (candidate for candidate in candidates if candidate.source.variant == "ptx"):
             for candidate in candidates:
-                candidate.excuse(own)
+                candidate.skip_for_target(own)
         labels: set[str] = set()
         self.release()
         for size, integers in checks(pair_plan):
@@ -133,7 +133,7 @@ class Session:
                 with self.plan.host_work():
                     data = prepare_case(pair_plan, size, self.plan.seed, integers=integers, repeated=repeated)
                 labels |= yield from self.verify(pair_plan, candidates, data)
-        weak = self.question(pair_plan, candidates) if pair_plan.oracle_asked else None
+        weak = self.oracle_weaknesses(pair_plan, candidates) if pair_plan.oracle_asked else None
         for number, size in enumerate(pair_plan.sizes, 1):
             yield CellDone(
                 (yield from self.cell(pair_plan, candidates, size, labels, weak)), last=number == len(pair_plan.sizes)
@@ -143,20 +143,20 @@ class Session:
         self.done = end
 
     def require_cubin(self, candidate: VariantRun) -> None:
-        """On a GPU, `toolkit` promises that ptxas assembled what is timed; the driver must not step in for it."""
+        """On a GPU, `toolkit` promises that ptxas assembled what is timed; the driver must not do it instead."""
         plan, build = self.plan, candidate.build
         if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and not (build.cubin or build.library):
             candidate.fail(ToolMissing(f"ptxas is not installed: {INSTALL}; or use --assembler driver."))
 
     def any_can_launch(self, candidates: Sequence[VariantRun], launch: Launch) -> bool:
-        """Whether a candidate is left for such a launch; one that the backend cannot launch is out with the reason."""
+        """Whether a candidate is left for such a launch. One that the backend cannot launch ends with the reason."""
         for candidate in candidates:
             if candidate.alive and candidate.build and not self.lost:
                 try:
                     self.backend.require(candidate.build, launch)
                 except (KernelError, MachineError) as error:
                     self.fail(candidate, error)
-        return any(each.alive and each.build for each in candidates)
+        return any(candidate.alive and candidate.build for candidate in candidates)
 
     def require_memory(self, pair_plan: PairPlan, candidates: Sequence[VariantRun], size: Size) -> None:
         """Skip the candidates, before any data is made, where the host or the device cannot hold that size."""
@@ -166,37 +166,39 @@ class Session:
                 if candidate.alive:
                     candidate.fail(LaunchUnavailable(f"{why} Choose a smaller --size."))
 
-    def question(self, pair_plan: PairPlan, candidates: Sequence[VariantRun]) -> tuple[str, ...] | None:
-        """Which wrong results the pair's oracle would accept at every check size; None where no kernel is right."""
-        alive = [each for each in candidates if each.alive and each.build]
+    def oracle_weaknesses(self, pair_plan: PairPlan, candidates: Sequence[VariantRun]) -> tuple[str, ...] | None:
+        """Which wrong results the pair's oracle accepts at every check size; None if no kernel is right."""
+        alive = [candidate for candidate in candidates if candidate.alive and candidate.build]
         if not alive or self.lost:
             return None
-        with self.plan.host_work(), blaming(pair_plan, largest(pair_plan)):
-            found = oracle.weaknesses(pair_plan.loaded.pair, self.plan.seed, errors_of(approximate(alive)))
-        return tuple(f"{what} at every check size" for what in found)
+        with self.plan.host_work(), pair_errors(pair_plan, largest(pair_plan)):
+            accepted = oracle.weaknesses(pair_plan.loaded.pair, self.plan.seed, errors_of(approximate(alive)))
+        return tuple(f"{what} at every check size" for what in accepted)
 
-    def question_at(self, pair_plan: PairPlan, candidates: Sequence[VariantRun], given: CaseData) -> tuple[str, ...]:
-        """Which wrong results it would accept at the size of a cell, on the data that are there."""
-        alive = [each for each in candidates if each.alive and each.build]
+    def oracle_weaknesses_at(
+        self, pair_plan: PairPlan, candidates: Sequence[VariantRun], case: CaseData
+    ) -> tuple[str, ...]:
+        """Which wrong results it accepts at the size of a cell, on the data of that cell."""
+        alive = [candidate for candidate in candidates if candidate.alive and candidate.build]
         if not alive or self.lost:
             return ()
-        with self.plan.host_work(), blaming(pair_plan, given.size):
-            expected = given.expected.widened(errors_of(approximate(alive)))
-            found = oracle.accepted(pair_plan.loaded.pair, given.size, given.arguments, expected, self.plan.seed)
-        return tuple(f"{what} at {given.where}" for what in found)
+        with self.plan.host_work(), pair_errors(pair_plan, case.size):
+            expected = case.expected.widened(errors_of(approximate(alive)))
+            accepted = oracle.accepted(pair_plan.loaded.pair, case.size, case.arguments, expected, self.plan.seed)
+        return tuple(f"{what} at {case.where}" for what in accepted)
 
     def verify(
-        self, pair_plan: PairPlan, candidates: Sequence[VariantRun], given: CaseData
+        self, pair_plan: PairPlan, candidates: Sequence[VariantRun], case: CaseData
     ) -> Generator[Event, None, set[str]]:
-        """Run every variant that is alive once on what is `given` and judge what it wrote; the labels that result."""
-        pair, size, expected = pair_plan.loaded.pair, given.size, given.expected
+        """Run every variant that is alive once on the data of `case`, and verify what it wrote. Gives the labels."""
+        pair, size, expected = pair_plan.loaded.pair, case.size, case.expected
         labels: set[str] = set()
         first: Mapping[str, Any] | None = None
         for candidate in candidates:
             if candidate.alive and candidate.build and not self.lost:
                 yield self.step(pair_plan, candidate, "verify", size)
                 try:
-                    outcome = self.backend.run(candidate.build, pair.launch(**size), given.arguments, pair.outputs)
+                    outcome = self.backend.run(candidate.build, pair.launch(**size), case.arguments, pair.outputs)
                 except (KernelError, MachineError) as error:
                     self.fail(candidate, error)
                     continue
@@ -204,10 +206,10 @@ class Session:
                     raise too_large(pair_plan, size) from None
                 with self.plan.host_work():
                     allowed = expected.widened(errors_of(outcome.approximate))
-                    verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {given.where}")
-                    candidate.judge(size, verdict, outcome)
-                if given.repeated and candidate.alive:
-                    self.repeat(pair_plan, candidate, given, allowed, outcome.outputs)
+                    verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {case.where}")
+                    candidate.add_verdict(size, verdict, outcome)
+                if case.repeated and candidate.alive:
+                    self.repeat(pair_plan, candidate, case, allowed, outcome.outputs)
                 if not candidate.alive:
                     continue
                 with self.plan.host_work():
@@ -220,25 +222,23 @@ class Session:
         return labels
 
     def repeat(
-        self, pair_plan: PairPlan, candidate: VariantRun, given: CaseData, allowed: Expected, first: Mapping[str, Any]
+        self, pair_plan: PairPlan, candidate: VariantRun, case: CaseData, allowed: Expected, first: Mapping[str, Any]
     ) -> None:
-        """Launch on the same data again, and compare every bit with the `first` outputs; what differs is judged too."""
+        """Launch on the same data again and compare all bits with the `first` outputs. If any differ, verify them."""
         pair = pair_plan.loaded.pair
         assert candidate.build is not None
         try:
-            for outcome in self.backend.again(
-                candidate.build, pair.launch(**given.size), given.arguments, pair.outputs
-            ):
+            for outcome in self.backend.again(candidate.build, pair.launch(**case.size), case.arguments, pair.outputs):
                 with self.plan.host_work():
                     candidate.deterministic = same_bits(allowed.outputs, first, outcome.outputs)
                 if not candidate.deterministic:
-                    where = f"{candidate.label}, {given.where}, in another launch"
-                    candidate.judge(given.size, verify(outcome.outputs, allowed, where), outcome)
+                    where = f"{candidate.label}, {case.where}, in another launch"
+                    candidate.add_verdict(case.size, verify(outcome.outputs, allowed, where), outcome)
                     return
         except (KernelError, MachineError) as error:
             self.fail(candidate, error)
         except MemoryError:
-            raise too_large(pair_plan, given.size) from None
+            raise too_large(pair_plan, case.size) from None
 
     def cell(
         self,
@@ -257,10 +257,10 @@ class Session:
         self.require_memory(pair_plan, own, size)
         if not self.lost and self.any_can_launch(own, launch):
             with plan.host_work():
-                data = at_cell(pair_plan, size, plan.seed)
+                data = prepare_cell_case(pair_plan, size, plan.seed)
             labels = labels | (yield from self.verify(pair_plan, own, data))
             if weak is not None:
-                weak = (*weak, *self.question_at(pair_plan, own, data))
+                weak = (*weak, *self.oracle_weaknesses_at(pair_plan, own, data))
             measured = yield from self.measure(pair_plan, own, launch, data)
         if self.lost:
             for candidate in own:
@@ -280,7 +280,7 @@ class Session:
                     for candidate in own
                 },
                 # a sweep compares its points by their PTX: each further derivation takes ptxas once more
-                {each.source.variant: each.executed(launch) for each in own if not pair_plan.knobs},
+                {run.source.variant: run.executed(launch) for run in own if not pair_plan.knobs},
             ),
             cache=plan.cache,
             labels=sorted(labels | measured.labels | ({ORACLE_WEAK} if weak else set())),
@@ -294,15 +294,15 @@ class Session:
         return roofline.disproved(cell, self.device)
 
     def measure(
-        self, pair_plan: PairPlan, candidates: Sequence[VariantRun], launch: Launch, given: CaseData
+        self, pair_plan: PairPlan, candidates: Sequence[VariantRun], launch: Launch, case: CaseData
     ) -> Generator[Event, None, Measured]:
         """Time the verified variants together, if the reference is verified and the backend has a clock."""
         pair = pair_plan.loaded.pair
-        alive = {each.source.variant: each for each in candidates if each.alive and each.build}
+        alive = {run.source.variant: run for run in candidates if run.alive and run.build}
         if REFERENCE not in alive or self.lost:
             return Measured()
-        clocks, flight = {}, InFlight(pair_plan.one_at_a_time)
-        for name in (REFERENCE, *(each for each in alive if each != REFERENCE)):
+        clocks, pending = {}, PendingSamples(pair_plan.one_at_a_time)
+        for name in (REFERENCE, *(variant for variant in alive if variant != REFERENCE)):
             candidate = alive[name]
             assert candidate.build is not None
             self.plan.mark(name)
@@ -310,7 +310,7 @@ class Session:
                 clock = self.backend.clock(
                     candidate.build,
                     launch,
-                    given.arguments,
+                    case.arguments,
                     pair.outputs,
                     updated=pair.updated,
                     scratch=pair.scratch,
@@ -318,15 +318,15 @@ class Session:
                 )
                 if clock is None:
                     return Measured()
-                clocks[name] = TimedClock(name, clock, self.plan.mark, candidate, flight)
+                clocks[name] = TimedClock(name, clock, self.plan.mark, candidate, pending)
             except (KernelError, MachineError) as error:
                 self.fail(candidate, error)
                 if self.lost or name == REFERENCE:
                     return Measured()
         while len(clocks) > 1:
-            yield self.step(pair_plan, alive[next(reversed(clocks))], "measure", given.size)
-            renewal = Renewal(self.plan, pair_plan, given.size, clocks) if self.plan.renewed else None
-            evidence = OutputSnapshots(clocks, renewal.given if renewal else lambda: given)
+            yield self.step(pair_plan, alive[next(reversed(clocks))], "measure", case.size)
+            renewal = Renewal(self.plan, pair_plan, case.size, clocks) if self.plan.renewed else None
+            snapshots = OutputSnapshots(clocks, renewal.case if renewal else lambda: case)
             try:
                 measured = measure(
                     clocks,
@@ -336,16 +336,16 @@ class Session:
                     process=self.plan.process,
                     settings=self.plan.settings,
                     watch=self.backend.watch(),
-                    floor=self.floor(launch, given),
-                    observer=evidence,
+                    floor=self.floor(launch, case),
+                    observer=snapshots,
                     renewal=renewal,
                 )
                 with self.plan.host_work():
                     return replace(
-                        measured, rounds=self.verify_timed_outputs(pair_plan, evidence, alive, given, measured.rounds)
+                        measured, rounds=self.verify_timed_outputs(pair_plan, snapshots, alive, case, measured.rounds)
                     )
             except MachineError as error:  # of the empty kernel: without it no variant has a time here
-                for candidate in filter(lambda each: each.alive, alive.values()):
+                for candidate in filter(lambda run: run.alive, alive.values()):
                     self.fail(candidate, error)
                 break
             except ClockError as error:  # the others are measured without it, if the device still works
@@ -355,45 +355,47 @@ class Session:
                     break
         return Measured()
 
-    def floor(self, launch: Launch, given: CaseData) -> Clock | None:
+    def floor(self, launch: Launch, case: CaseData) -> Clock | None:
         """The clock of the empty kernel."""
         self.plan.mark("")
-        clock = self.backend.floor(launch, given.arguments)
+        clock = self.backend.floor(launch, case.arguments)
         return clock and MarkedClock("", clock, self.plan.mark)
 
     def verify_timed_outputs(
         self,
         pair_plan: PairPlan,
-        evidence: OutputSnapshots,
+        snapshots: OutputSnapshots,
         alive: Mapping[str, VariantRun],
-        given: CaseData,
+        case: CaseData,
         rounds: Sequence[Round],
     ) -> list[Round]:
-        """Judge what the timed samples left. A variant that was wrong then is wrong, and its samples are gone."""
-        verdicts = evidence.verdicts(
-            {name: errors_of(each.approximate) for name, each in alive.items()},
-            {name: each.label for name, each in alive.items()},
+        """Verify what the timed samples left. A variant that was wrong then is wrong, and its samples are dropped."""
+        verdicts = snapshots.verdicts(
+            {name: errors_of(candidate.approximate) for name, candidate in alive.items()},
+            {name: candidate.label for name, candidate in alive.items()},
         )
         for snapshot, verdict in verdicts:
             if alive[snapshot.variant].alive:
-                alive[snapshot.variant].cross_examined(verdict)
-        left = {each.variant: observed(pair_plan, given.size, each.outputs) for each in evidence.snapshots}
+                alive[snapshot.variant].add_timed_verdict(verdict)
+        values_by_variant = {
+            snapshot.variant: observed(pair_plan, case.size, snapshot.outputs) for snapshot in snapshots.snapshots
+        }
         return [
-            replace(one, observed={name: values for name in one.contrast if (values := left.get(name))})
+            replace(one, observed={name: values for name in one.contrast if (values := values_by_variant.get(name))})
             for one in with_verified_outputs(rounds, verdicts)
         ]
 
 
 def approximate(candidates: Sequence[VariantRun]) -> set[str]:
     """The approximate instructions that any of them executed."""
-    return {opcode for each in candidates for opcode in each.approximate}
+    return {opcode for candidate in candidates for opcode in candidate.approximate}
 
 
 def observed(pair_plan: PairPlan, size: Size, outputs: Mapping[str, Any]) -> Mapping[str, float] | None:
     """What the pair reads of the arrays that a launch left, by name; None of a pair that reads nothing."""
     if pair_plan.loaded.pair.observe is None:
         return None
-    with blaming(pair_plan, size):
+    with pair_errors(pair_plan, size):
         return {name: float(value) for name, value in pair_plan.loaded.pair.observe(outputs, size).items()}
 
 
@@ -404,12 +406,12 @@ def checks(pair_plan: PairPlan) -> list[tuple[Size, bool]]:
 
 
 def steps(pair_plan: PairPlan) -> int:
-    """The pieces of work of a job, if nothing fails and nothing has a clock."""
+    """The steps of a pair's plan, if nothing fails and nothing has a clock."""
     return len(pair_plan.sources) * (1 + len(checks(pair_plan)) + len(pair_plan.sizes))
 
 
 def take_build(pair_plan: PairPlan, candidate: VariantRun, future: Future[Build]) -> None:
-    """Wait for the candidate's build and hold its entry against the pair."""
+    """Wait for the candidate's build, and compare its entry with the pair."""
     try:
         candidate.build = future.result()
         source = candidate.source

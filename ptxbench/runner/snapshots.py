@@ -1,4 +1,4 @@
-"""Whether a kernel is right while it is timed: outputs of timed samples, copied aside, and verified afterwards."""
+"""Whether a kernel is right while it is timed: outputs of timed samples, kept, and verified afterwards."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from ptxbench.verify import ErrorOf, Verdict, same_bits, verify
 
 @dataclass(frozen=True)
 class OutputSnapshot:
-    """What a sample of `variant` left of what it was `given`, after block `block` of the contrast of `against`."""
+    """What a sample of `variant` left of the data of `case`, after block `block` of the contrast of `against`."""
 
     against: str
     variant: str
     block: int
     outputs: Mapping[str, Any]
-    given: CaseData
+    case: CaseData
 
 
 @dataclass
 class OutputSnapshots:
-    """The exhibits of a round. Call it as the witness of a measurement. `given`: the data of the last sample."""
+    """The snapshots of a round: the SampleObserver of a measurement. `case`: gives the data of the last sample."""
 
     clocks: Mapping[str, Clock]
-    given: Callable[[], CaseData]
+    case: Callable[[], CaseData]
     snapshots: list[OutputSnapshot] = field(default_factory=list)
 
     def __call__(self, against: str, variant: str, block: int) -> None:
-        """Keep what the variant's last sample left; of what is the same as before, only that it is."""
+        """Keep what the variant's last sample left. Outputs with the same bits are kept once."""
         outputs = self.clocks[variant].outputs()
         for other in self.snapshots:
             if other.variant == variant and same_bits(outputs, outputs, other.outputs):
                 outputs = other.outputs
-        self.snapshots.append(OutputSnapshot(against, variant, block, outputs, self.given()))
+        self.snapshots.append(OutputSnapshot(against, variant, block, outputs, self.case()))
 
     def verdicts(
         self, errors: Mapping[str, Mapping[str, ErrorOf]], labels: Mapping[str, str]
     ) -> list[tuple[OutputSnapshot, Verdict]]:
-        """Each exhibit judged, with the `errors` that its variant is allowed; `labels` begin the messages."""
+        """Each snapshot with its verdict. `errors`: what snapshot variant is allowed; `labels` begin the messages."""
         return [
             (
-                each,
+                snapshot,
                 verify(
-                    each.outputs,
-                    each.given.expected.widened(errors[each.variant]),
-                    f"{labels[each.variant]}, {each.given.where}, timed, block {each.block}",
+                    snapshot.outputs,
+                    snapshot.case.expected.widened(errors[snapshot.variant]),
+                    f"{labels[snapshot.variant]}, {snapshot.case.where}, timed, block {snapshot.block}",
                 ),
             )
-            for each in self.snapshots
+            for snapshot in self.snapshots
         ]
 
 
 def with_verified_outputs(rounds: Sequence[Round], verdicts: Sequence[tuple[OutputSnapshot, Verdict]]) -> list[Round]:
-    """The rounds of which every exhibit is right, each with what was verified of it."""
-    wrong = {each.variant for each, verdict in verdicts if verdict.worst}
-    found = []
+    """The rounds whose snapshots are all right, snapshot with what was verified of it."""
+    wrong = {snapshot.variant for snapshot, verdict in verdicts if verdict.worst}
+    right_rounds = []
     for one in rounds:
         if wrong & set(one.contrast):
             continue
-        own = [(each, verdict) for each, verdict in verdicts if each.against == one.contrast[1]]
+        own = [(snapshot, verdict) for snapshot, verdict in verdicts if snapshot.against == one.contrast[1]]
         errors = [verdict.max_error for _, verdict in own]
         known = [error for error in errors if error is not None]
         evidence = {
-            "blocks": sorted({each.block for each, _ in own}),
+            "blocks": sorted({snapshot.block for snapshot, _ in own}),
             "max_error": max(known) if known and len(known) == len(errors) else None,
         }
-        found.append(replace(one, evidence=evidence))
-    return found
+        right_rounds.append(replace(one, evidence=evidence))
+    return right_rounds

@@ -1,4 +1,4 @@
-"""A candidate's clock: says whose sample is taken, before each, and which kernels may have caused an error."""
+"""A candidate's clock: reports which variant each sample is of, and which kernels may have caused an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class ClockError(Exception):
-    """A sample failed: whose call reported it, why, and the variants whose kernels were in flight."""
+    """A sample failed: whose call reported it, why, and the variants whose kernels were pending."""
 
     def __init__(self, candidate: VariantRun, cause: KernelError | MachineError, suspects: tuple[str, ...]) -> None:
         super().__init__(str(cause))
@@ -30,28 +30,28 @@ class TimedSample:
 
 
 @dataclass
-class InFlight:
+class PendingSamples:
     """The samples of a cell that were enqueued and not yet waited for, oldest first.
 
-    A kernel fails after its launch returned, and the driver reports it to whatever calls next: then each of these may
-    be the one. With `one_at_a_time` each sample is waited for at once, so that there is never more than one.
+    A kernel fails after its launch returned, and the driver reports it to whatever calls next: so each of these may
+    be at fault. With `one_at_a_time` each sample is waited for at once, so that there is never more than one.
     """
 
     one_at_a_time: bool = False
     samples: list[TimedSample] = field(default_factory=list)
 
     def done(self, sample: TimedSample) -> None:
-        """The sample was waited for: with it those before it, for the stream runs them in order."""
+        """The sample has ended, and so have those before it, because the stream runs them in order."""
         del self.samples[: self.samples.index(sample) + 1]
 
     def suspects(self, name: str) -> tuple[str, ...]:
         """The variants that may have caused an error that a call for `name` reported."""
-        return tuple(dict.fromkeys((*(each.name for each in self.samples), name)))
+        return tuple(dict.fromkeys((*(sample.name for sample in self.samples), name)))
 
 
 @dataclass(frozen=True)
 class MarkedClock:
-    """A clock that tells `mark` whose it is before each use: `name` is "" for a kernel of ptxbench itself."""
+    """A clock that calls `mark` with its name before each use: `name` is "" for a kernel of ptxbench itself."""
 
     name: str
     clock: Clock
@@ -70,13 +70,13 @@ class MarkedClock:
         return self.clock.as_wanted
 
     def refill(self, arguments: Mapping[str, Any]) -> None:
-        self.named(lambda: self.clock.refill(arguments))
+        self.marked(lambda: self.clock.refill(arguments))
 
     def reload(self, samples: int) -> None:
-        self.named(lambda: self.clock.reload(samples))
+        self.marked(lambda: self.clock.reload(samples))
 
     def outputs(self) -> Mapping[str, Any]:
-        return self.named(self.clock.outputs)
+        return self.marked(self.clock.outputs)
 
     def enqueue(self) -> Callable[[], int]:
         return self.guarded(self.clock.enqueue)
@@ -85,40 +85,40 @@ class MarkedClock:
         return self.guarded(lambda: self.clock.enqueue_graph(launches))
 
     def guarded(self, enqueue: Callable[[], Callable[[], int]]) -> Callable[[], int]:
-        wait = self.named(enqueue)
-        return lambda: self.named(wait)
+        wait = self.marked(enqueue)
+        return lambda: self.marked(wait)
 
-    def named(self, action: Callable[[], Result]) -> Result:
+    def marked(self, action: Callable[[], Result]) -> Result:
         self.mark(self.name)
         return action()
 
 
 @dataclass(frozen=True)
 class TimedClock(MarkedClock):
-    """A candidate's clock, whose errors say whose they are."""
+    """A candidate's clock. Its errors name the candidate."""
 
     candidate: VariantRun
-    flight: InFlight
+    pending: PendingSamples
 
     def guarded(self, enqueue: Callable[[], Callable[[], int]]) -> Callable[[], int]:
-        wait = self.named(enqueue)
+        wait = self.marked(enqueue)
         sample = TimedSample(self.name)
-        self.flight.samples.append(sample)
+        self.pending.samples.append(sample)
 
-        def landed() -> int:
-            nanoseconds = self.named(wait)
-            self.flight.done(sample)
+        def wait_for_sample() -> int:
+            nanoseconds = self.marked(wait)
+            self.pending.done(sample)
             return nanoseconds
 
-        if self.flight.one_at_a_time:
-            nanoseconds = landed()
+        if self.pending.one_at_a_time:
+            nanoseconds = wait_for_sample()
             return lambda: nanoseconds
-        return landed
+        return wait_for_sample
 
-    def named(self, action: Callable[[], Result]) -> Result:
-        """What `action` gives, or whose error it raises."""
+    def marked(self, action: Callable[[], Result]) -> Result:
+        """What `action` gives. Raises ClockError with the candidate."""
         self.mark(self.name)
         try:
             return action()
         except (KernelError, MachineError) as error:
-            raise ClockError(self.candidate, error, self.flight.suspects(self.name)) from None
+            raise ClockError(self.candidate, error, self.pending.suspects(self.name)) from None

@@ -50,7 +50,7 @@ TIMES = {"cuda": [100_000], "ptx": [80_000], "ptx.candidate": [50_000]}
 def test_an_accepted_candidate_is_timed_beside_the_pairs_two_kernels(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES)
     stage = next(each for each in judgement.stages if each.stage == "time")
-    assert (stage.verdict, stage.told) == ("passed", "50.00 µs, 0.500 × cuda [0.500 to 0.500]")
+    assert (stage.verdict, stage.detail) == ("passed", "50.00 µs, 0.500 × cuda [0.500 to 0.500]")
     assert judgement.ratios["cuda"]["time"] == pytest.approx(0.5)
     assert judgement.ratios["ptx"]["time"] == pytest.approx(50 / 80)
     assert judgement.ratios["cuda"].keys() == {"sectors", "instructions", "sass_executed", "time"}

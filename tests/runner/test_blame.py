@@ -16,7 +16,7 @@ from ptxbench.runner.candidate import VariantRun
 from ptxbench.runner.control import CONTROL, control_plan
 from ptxbench.runner.events import CellDone
 from ptxbench.runner.round_results import RoundResults
-from ptxbench.runner.timed import ClockError, InFlight, TimedClock
+from ptxbench.runner.timed import ClockError, PendingSamples, TimedClock
 from ptxbench.runner.worker import (
     Worker,
     WorkerCrashed,
@@ -41,20 +41,20 @@ def at(phase, variant, size, pair="scale"):
     return Step(0, 1, pair, variant, phase, size)
 
 
-def ledger_at(plan, step):
-    ledger = RoundResults.of(plan)
-    ledger.last = step
-    return ledger
+def results_at(plan, step):
+    results = RoundResults.of(plan)
+    results.last = step
+    return results
 
 
 SMALL, LARGE, CHECK = {"n": 1024}, {"n": 4096}, {"n": 129}
 
 
-def taken_out(ledger):
+def excluded_variants(results):
     """Size of the cell, variant, status and reason of each that is out."""
     return [
         (dict(size)["n"], variant, loss.status, loss.reason)
-        for (_, size), losses in ledger.out.items()
+        for (_, size), losses in results.excluded.items()
         for variant, loss in losses.items()
     ]
 
@@ -63,22 +63,22 @@ def taken_out(ledger):
 
 
 def test_a_death_costs_the_variant_that_the_worker_was_at_in_its_cell(plan):
-    ledger = ledger_at(plan, at("verify", "ptx", SMALL))
-    assert ledger.blame(WorkerDied("no progress for 60 s", phase="measure", variant="cuda@fast")) is None
-    assert taken_out(ledger) == [(1024, "cuda@fast", BROKEN, "no progress for 60 s (measure, n=1024).")]
+    results = results_at(plan, at("verify", "ptx", SMALL))
+    assert results.attribute_failure(WorkerDied("no progress for 60 s", phase="measure", variant="cuda@fast")) is None
+    assert excluded_variants(results) == [(1024, "cuda@fast", BROKEN, "no progress for 60 s (measure, n=1024).")]
 
 
 def test_a_death_at_a_check_size_costs_the_variant_everywhere(plan):
-    ledger = ledger_at(plan, at("verify", "ptx", CHECK))
-    assert ledger.blame(WorkerDied("its process ended with SIGSEGV")) is None
+    results = results_at(plan, at("verify", "ptx", CHECK))
+    assert results.attribute_failure(WorkerDied("its process ended with SIGSEGV")) is None
     reason = "its process ended with SIGSEGV (verify, n=129)."
-    assert taken_out(ledger) == [(1024, "ptx", BROKEN, reason), (4096, "ptx", BROKEN, reason)]
+    assert excluded_variants(results) == [(1024, "ptx", BROKEN, reason), (4096, "ptx", BROKEN, reason)]
 
 
 def test_a_worker_that_another_process_ended_breaks_no_kernel(plan):
-    ledger = ledger_at(plan, at("verify", "ptx", SMALL))
-    assert ledger.blame(WorkerDied("its process ended with SIGKILL", from_outside=True)) is None
-    assert [status for _, _, status, _ in taken_out(ledger)] == [SKIPPED]
+    results = results_at(plan, at("verify", "ptx", SMALL))
+    assert results.attribute_failure(WorkerDied("its process ended with SIGKILL", from_outside=True)) is None
+    assert [status for _, _, status, _ in excluded_variants(results)] == [SKIPPED]
 
 
 @pytest.mark.parametrize(
@@ -92,57 +92,57 @@ def test_a_worker_that_another_process_ended_breaks_no_kernel(plan):
     ],
 )
 def test_a_death_after_which_nothing_can_be_taken_out_ends_the_run(plan, step, reason):
-    assert ledger_at(plan, step).blame(WorkerDied("no progress for 60 s")) == DeviceLost(reason)
+    assert results_at(plan, step).attribute_failure(WorkerDied("no progress for 60 s")) == DeviceLost(reason)
 
 
 def test_a_hang_of_a_kernel_of_our_own_ends_the_run(plan):
-    ledger = ledger_at(plan, at("verify", "ptx", SMALL))
-    lost = ledger.blame(WorkerDied("no progress for 60 s", phase="measure"))
+    results = results_at(plan, at("verify", "ptx", SMALL))
+    lost = results.attribute_failure(WorkerDied("no progress for 60 s", phase="measure"))
     assert lost.reason.startswith("no progress for 60 s, in a kernel of ptxbench itself")
-    assert (lost.suspects, taken_out(ledger)) == ((), [])
+    assert (lost.suspects, excluded_variants(results)) == ((), [])
 
 
 def test_a_second_death_by_what_is_out_already_ends_the_run(plan):
-    ledger = ledger_at(plan, at("verify", "ptx", SMALL))
+    results = results_at(plan, at("verify", "ptx", SMALL))
     death = WorkerDied("its process ended with SIGSEGV")
-    assert ledger.blame(death) is None
-    assert ledger.blame(death) == DeviceLost("its process ended with SIGSEGV (verify, n=1024).", ("ptx",))
+    assert results.attribute_failure(death) is None
+    assert results.attribute_failure(death) == DeviceLost("its process ended with SIGSEGV (verify, n=1024).", ("ptx",))
 
 
 # ---- a device that is lost
 
 
 def test_a_lost_device_costs_the_one_variant_that_may_have_done_it(plan):
-    ledger = ledger_at(plan, at("measure", "ptx", LARGE))
-    assert ledger.blame_lost(DeviceLost("scale.cu: illegal address.", ("cuda@fast",))) is None
-    assert taken_out(ledger) == [(4096, "cuda@fast", BROKEN, "scale.cu: illegal address.")]
+    results = results_at(plan, at("measure", "ptx", LARGE))
+    assert results.attribute_loss(DeviceLost("scale.cu: illegal address.", ("cuda@fast",))) is None
+    assert excluded_variants(results) == [(4096, "cuda@fast", BROKEN, "scale.cu: illegal address.")]
 
 
 def test_a_device_that_the_machine_lost_ends_the_run(plan):
-    ledger = ledger_at(plan, at("measure", "ptx", LARGE))
+    results = results_at(plan, at("measure", "ptx", LARGE))
     lost = DeviceLost("scale.ptx: cudaErrorECCUncorrectable: uncorrectable ECC error.")
-    assert ledger.blame_lost(lost) == lost
-    assert taken_out(ledger) == []
+    assert results.attribute_loss(lost) == lost
+    assert excluded_variants(results) == []
 
 
 def test_a_device_that_one_of_several_lost_has_them_measured_one_sample_at_a_time(plan):
-    ledger = ledger_at(plan, at("measure", "ptx", LARGE))
+    results = results_at(plan, at("measure", "ptx", LARGE))
     lost = DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx"))
-    assert ledger.blame_lost(lost) is None
-    assert taken_out(ledger) == []
-    pieces = ledger.items([each for each in ledger.keys if each[0][0] == "scale"])
+    assert results.attribute_loss(lost) is None
+    assert excluded_variants(results) == []
+    pieces = results.items([each for each in results.keys if each[0][0] == "scale"])
     assert [(piece.sizes, piece.one_at_a_time) for piece in pieces] == [((SMALL,), False), ((LARGE,), True)]
-    last = ledger.blame_lost(lost)  # even so: then nothing can be said
+    last = results.attribute_loss(lost)  # even so: then nothing can be said
     assert last.reason == "scale.ptx: illegal address. The kernels in flight were cuda and ptx."
     assert last.suspects == ("cuda", "ptx")
 
 
 def test_a_loss_that_does_not_come_again_one_sample_at_a_time_ends_the_run(plan):
-    ledger = ledger_at(plan, at("measure", "ptx", LARGE))
-    ledger.blame_lost(DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx")))
-    cells = {key[1]: ledger.bare(key) for key in ledger.keys if key[0][0] == "scale"}
-    assert ledger.cleared(cells[(("n", 1024),)]) is None
-    assert ledger.cleared(cells[(("n", 4096),)]).reason == (
+    results = results_at(plan, at("measure", "ptx", LARGE))
+    results.attribute_loss(DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx")))
+    cells = {key[1]: results.empty_cell(key) for key in results.keys if key[0][0] == "scale"}
+    assert results.cleared(cells[(("n", 1024),)]) is None
+    assert results.cleared(cells[(("n", 4096),)]).reason == (
         "scale.ptx: illegal address. The kernels in flight were cuda and ptx; "
         "it did not happen again when measured one sample at a time."
     )
@@ -150,8 +150,8 @@ def test_a_loss_that_does_not_come_again_one_sample_at_a_time_ends_the_run(plan)
 
 def test_a_lost_device_in_the_control_ends_the_run(plan):
     for suspects in (("cuda",), ("cuda", "ptx")):
-        ledger = ledger_at(plan, at("measure", "ptx", {"n": 1 << 24}, CONTROL))
-        assert ledger.blame_lost(DeviceLost("control.ptx: illegal address.", suspects)) is not None
+        results = results_at(plan, at("measure", "ptx", {"n": 1 << 24}, CONTROL))
+        assert results.attribute_loss(DeviceLost("control.ptx: illegal address.", suspects)) is not None
 
 
 def test_what_is_out_of_the_control_is_out_of_it(plan):
@@ -163,7 +163,7 @@ def test_what_is_out_of_the_control_is_out_of_it(plan):
 # ---- kernels in flight
 
 
-def timed(names, flight, fails_at=None):
+def timed(names, pending, fails_at=None):
     """A clock for each name; the call of that number, of all of them, reports an error."""
     calls = 0
 
@@ -181,13 +181,13 @@ def timed(names, flight, fails_at=None):
 
     (source,) = control_plan().sources[:1]
     candidates = {name: VariantRun(type(source)(name, "ptx", source.path, "control")) for name in names}
-    return [TimedClock(name, Failing([1], name), lambda variant: None, candidates[name], flight) for name in names]
+    return [TimedClock(name, Failing([1], name), lambda variant: None, candidates[name], pending) for name in names]
 
 
 # the call that reports, and who may have done it, of: enqueue a, enqueue b, enqueue a, wait a, wait b, wait a
 @pytest.mark.parametrize(("call", "suspects"), [(1, "a"), (2, "ab"), (3, "ab"), (4, "ab"), (5, "ba"), (6, "a")])
 def test_each_kernel_that_was_in_flight_may_have_caused_an_error(call, suspects):
-    a, b = timed("ab", InFlight(), call)
+    a, b = timed("ab", PendingSamples(), call)
     with pytest.raises(ClockError) as error:
         take_block([clock.enqueue for clock in (a, b, a)])
     assert error.value.suspects == tuple(suspects)
@@ -195,18 +195,18 @@ def test_each_kernel_that_was_in_flight_may_have_caused_an_error(call, suspects)
 
 def test_one_sample_at_a_time_there_is_one_suspect():
     for call in range(1, 7):
-        a, b = timed("ab", InFlight(one_at_a_time=True), call)
+        a, b = timed("ab", PendingSamples(one_at_a_time=True), call)
         with pytest.raises(ClockError) as error:
             take_block([clock.enqueue for clock in (a, b, a)])
         assert error.value.suspects == (error.value.candidate.source.variant,)
 
 
 def test_what_was_waited_for_has_landed_with_all_before_it():
-    flight = InFlight()
-    a, b = timed("ab", flight)
+    pending = PendingSamples()
+    a, b = timed("ab", pending)
     a.enqueue()  # nothing waits for it: an error ended its block
     b.enqueue()()
-    assert flight.samples == []
+    assert pending.samples == []
 
 
 # ---- what a worker sends, and when it is given up

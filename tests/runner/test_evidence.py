@@ -72,19 +72,19 @@ def test_a_size_of_a_cell_that_accepts_one_is_named_and_no_other_is_labelled(tmp
 
 def test_one_round_asks_for_all_of_them(kernels):
     plan = plan_of(kernels, sizes=["n=500", "n=1024"])
-    ledger = RoundResults.of(plan)
-    todo = [each for each in ledger.keys if each[0][0] != CONTROL]
-    assert [piece.oracle_asked for piece in ledger.items(todo)] == [True]
+    results = RoundResults.of(plan)
+    todo = [each for each in results.keys if each[0][0] != CONTROL]
+    assert [piece.oracle_asked for piece in results.items(todo)] == [True]
     found, failed = cells(plan)
-    ledger.add(replace(found, oracle=("a",), labels=[ORACLE_WEAK]))
-    ledger.add(replace(failed, oracle=None))  # no kernel was right there, and another may be
-    assert [(piece.sizes, piece.oracle_asked) for piece in ledger.items(todo)] == [
+    results.add(replace(found, oracle=("a",), labels=[ORACLE_WEAK]))
+    results.add(replace(failed, oracle=None))  # no kernel was right there, and another may be
+    assert [(piece.sizes, piece.oracle_asked) for piece in results.items(todo)] == [
         (({"n": 500},), False), (({"n": 1024},), True)
     ]  # fmt: skip
     pair_plan = replace(plan.pair_plans[0], oracle_asked=False)
     assert [cell.oracle for cell in cells(replace(plan, pair_plans=(pair_plan,)))] == [None, None]
-    ledger.add(replace(found, oracle=None))
-    assert ledger.merged(todo[0]).oracle == ("a",)
+    results.add(replace(found, oracle=None))
+    assert results.merge_rounds(todo[0]).oracle == ("a",)
 
 
 def test_where_nothing_is_verified_the_oracle_is_not_asked(kernels):

@@ -48,11 +48,11 @@ def test_cells_of_one_size_with_other_knobs_are_built_and_measured_apart(events)
 
 
 def test_a_kernel_that_crashes_with_one_knob_is_not_blamed_for_the_other(plan, events):
-    ledger = RoundResults.of(plan)
+    results = RoundResults.of(plan)
     steps = [event for event in events if isinstance(event, Step) and event.phase == "verify"]
-    ledger.last = next(step for step in steps if step.knobs == {"BLOCK": 64} and step.variant == "ptx")
-    ledger.blame(WorkerDied("it crashed"))
-    assert [(cell.knobs, list(cell.variants), cell.variants["ptx"].status) for cell in ledger.cells()] == [
+    results.last = next(step for step in steps if step.knobs == {"BLOCK": 64} and step.variant == "ptx")
+    results.attribute_failure(WorkerDied("it crashed"))
+    assert [(cell.knobs, list(cell.variants), cell.variants["ptx"].status) for cell in results.cells()] == [
         ({"BLOCK": 64}, ["ptx"], BROKEN)
     ]
 

@@ -159,11 +159,11 @@ def test_what_is_known_is_sent_after_each_cell_and_after_each_round(tmp_path):
 
 
 def test_the_order_of_cells_differs_by_round_and_follows_from_the_seed(tmp_path):
-    ledger = RoundResults.of(plan_of(kernels_folder(tmp_path), {}))
-    orders = [ledger.shuffled(number) for number in range(20)]
-    assert orders == [ledger.shuffled(number) for number in range(20)]
+    results = RoundResults.of(plan_of(kernels_folder(tmp_path), {}))
+    orders = [results.shuffled(number) for number in range(20)]
+    assert orders == [results.shuffled(number) for number in range(20)]
     assert len({tuple(order) for order in orders}) > 2
-    assert all(sorted(order) == sorted(ledger.keys) for order in orders)
+    assert all(sorted(order) == sorted(results.keys) for order in orders)
 
 
 def test_one_kernel_that_seems_to_differ_from_itself_makes_the_run_biased(tmp_path):

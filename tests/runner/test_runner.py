@@ -135,7 +135,7 @@ def test_dimensions_that_are_not_given_are_those_of_the_first_bench_size(kernels
 
 @pytest.mark.parametrize("text", ["7", "n", "n=", "n=x", "n=1,", "n=1.5", ""])
 def test_a_size_that_is_none_is_refused(text):
-    with pytest.raises(UsageError, match=r"is no size\. Write it as n=65536, or rows=3,columns=257, or all\."):
+    with pytest.raises(UsageError, match=r"is not a size\. Write it as n=65536, or rows=3,columns=257, or all\."):
         parse_size(text)
 
 
@@ -179,7 +179,7 @@ def test_what_the_emulator_cannot_launch_is_skipped_with_the_reason(kernels):
         (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "block=BLOCK)", f"block=BLOCK, {option})"))
         (cell,) = cells(plan_of(kernels))
         assert {result.status for result in cell.variants.values()} == {"skipped"}
-        reason = f"scale.ptx: {words}, which the emulator does not execute yet. Use a GPU."
+        reason = f"scale.ptx: {words}, which the emulator does not support yet. Use a GPU."
         assert cell.variants["ptx"].reason == reason
         with pytest.raises(UsageError, match=f"'scale' cannot be checked: {words}, which the emulator does not"):
             CheckSuite(load(kernels, "scale"), "sm_90", 1)
@@ -419,7 +419,7 @@ def test_a_lost_device_ends_the_run_and_blames_one_variant(kernels):
     assert {name: result.status for name, result in cell.variants.items()} == {
         "cuda": "skipped", "cuda@fast": "broken", "ptx": "skipped"
     }  # fmt: skip
-    assert cell.variants["ptx"].reason.startswith("The device was lost before its turn")
+    assert cell.variants["ptx"].reason.startswith("The device was lost before this variant was tried")
 
 
 # ---- backends and the frame

@@ -9,7 +9,7 @@ from ptxbench.discovery import LoadedPair
 from ptxbench.errors import LaunchUnavailable, UnsupportedInstruction
 from ptxbench.executed import Counted
 from ptxbench.pair import Size
-from ptxbench.runner.case_data import blaming, largest, too_large
+from ptxbench.runner.case_data import largest, pair_errors, too_large
 from ptxbench.runner.plan import PairPlan
 from ptxbench.toolchain import Build
 
@@ -29,7 +29,7 @@ def count(found: LoadedPair, build: Build, size: Size) -> Counted:
     functions fail, UsageError where the data do not fit in memory.
     """
     pair, job = found.pair, PairPlan(found, found.sources, (size,))
-    with blaming(job, size):
+    with pair_errors(job, size):
         arguments = pair.make_arguments(size, seed=1)
     try:
         launch = pair.launch(**size)
