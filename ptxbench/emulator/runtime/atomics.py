@@ -10,6 +10,7 @@ from ptxbench.emulator.runtime.context import (
     CTPOP,
     CTTZ,
     EXTRA,
+    NEXT_LANE,
     RECORDED,
     REQUESTS,
     V32,
@@ -192,13 +193,7 @@ go:
   br label %next
 next:
   %rest = phi i32 [ %mask, %onward ], [ %rest.less, %lane ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
-  %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64
+{NEXT_LANE}
   %address.at = getelementptr ptr, ptr %addresses, i64 %number.wide
   %address = load ptr, ptr %address.at
   %c.at = getelementptr {t}, ptr %cs, i64 %number.wide

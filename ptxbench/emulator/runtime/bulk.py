@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.atomics import float_declarations, helpers, update
-from ptxbench.emulator.runtime.context import CTTZ, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.copies import (
     BULK,
     BULK_BARRIER,
@@ -291,13 +291,7 @@ next:
   %sectors = phi i64 [ 0, %entry ], [ %sectors.new, %lane.done ]
   %lines = phi i64 [ 0, %entry ], [ %lines.new, %lane.done ]
   %passes = phi i64 [ 0, %entry ], [ %passes.new, %lane.done ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
-  %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64
+{NEXT_LANE}
   {lane_of("near", "i32")}
   {lane_of("far", "i64")}
   {lane_of("size", "i32")}

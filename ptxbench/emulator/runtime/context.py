@@ -127,3 +127,11 @@ class RuntimeFunction:
 
 CTPOP = "declare i32 @llvm.ctpop.i32(i32)"
 CTTZ = "declare i32 @llvm.cttz.i32(i32, i1)"
+NEXT_LANE = """  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %lane
+lane:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %number
+  %rest.less = xor i32 %rest, %bit
+  %number.wide = zext i32 %number to i64"""
+"""The head of a loop over the lanes of the mask %rest, lowest first: %number, %bit, and the mask without it."""

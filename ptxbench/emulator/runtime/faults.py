@@ -20,6 +20,7 @@ from ptxbench.emulator.runtime.context import (
     FUEL,
     LOCAL_BYTES,
     MISALIGNED,
+    NEXT_LANE,
     OUT_OF_BOUNDS,
     RECORDED,
     SHARED_BYTES,
@@ -82,13 +83,7 @@ entry:
 next:
   %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
   %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
-  %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64
+{NEXT_LANE}
   %address.at = getelementptr i64, ptr %lanes, i64 %number.wide
   %address = load i64, ptr %address.at
   %end = add i64 %address, %size
@@ -160,13 +155,7 @@ entry:
 next:
   %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
   %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
-  %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64
+{NEXT_LANE}
   %address.at = getelementptr i32, ptr %lanes, i64 %number.wide
   %address = load i32, ptr %address.at
   %address.wide = zext i32 %address to i64

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
-from ptxbench.emulator.runtime.context import CTTZ, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.spaces import SHARED_SPACE
 from ptxbench.emulator.runtime.watch import NOTHING, RELAXED
@@ -178,13 +178,7 @@ entry:
   br label %next
 next:
   %rest = phi i32 [ %mask, %entry ], [ %rest.less, %lane ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
-  %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64
+{NEXT_LANE}
   %address.at = getelementptr i32, ptr %addresses, i64 %number.wide
   %address = load i32, ptr %address.at
   %address.wide = zext i32 %address to i64
