@@ -119,7 +119,7 @@ def test_equal_infinities_and_nans_have_no_error():
     assert verify({"y": np.array([INF, NAN, -INF], f32)}, expected, "").max_error == 0.0
 
 
-def test_the_worst_element_is_told_with_its_index():
+def test_the_worst_element_is_reported_with_its_index():
     arguments, expected = arguments_and_expected(pair(ulps(1), shape=lambda n: (n, 257)))
     y = arguments["x"] * np.float32(2)
     y[2, 31], y[0, 5] = 5.0, 3.0
@@ -190,7 +190,7 @@ def test_an_empty_output_agrees():
     assert verify({"y": np.zeros(0, f32)}, expected, "").max_error == 0.0
 
 
-def test_an_output_without_dimensions_is_told_without_index():
+def test_an_output_without_dimensions_is_reported_without_index():
     one = pair(reference=lambda x, a, n: {"y": x.sum()}, shape=lambda n: (n,))
     one = dataclasses.replace(one, args=[one.args[0], Out("y", f64, lambda n: ()), *one.args[2:]])
     _, expected = arguments_and_expected(one)
@@ -229,7 +229,7 @@ def test_a_bound_of_another_shape_is_the_pairs_fault():
         arguments_and_expected(pair(relative(1.0, of=lambda x, a, n: x[:1])))
 
 
-def test_integers_that_one_float64_stands_for_are_told_apart():
+def test_integers_with_the_same_float64_are_distinguished():
     actual, expected = np.array([2**63 + 1], np.uint64), np.array([2**63], np.uint64)
     assert not agrees(actual, expected, np.zeros(1)).any()
     assert agrees(expected, expected, np.zeros(1)).all()
@@ -305,7 +305,7 @@ def test_bf16_agrees_as_other_floats_do(actual, expected, count, result):
     assert agrees(*given, bound).tolist() == [result]
 
 
-def test_a_wrong_element_of_bf16_is_told_with_the_digits_that_it_has():
+def test_a_wrong_element_of_bf16_is_reported_with_its_digits():
     arguments, expected = arguments_and_expected(pair(ulps(1, bf16), dtype=bf16))
     y = (arguments["x"].astype(f32) * 2).astype(bf16)
     assert verify({"y": y}, expected, "").worst is None
@@ -330,7 +330,7 @@ def sampled(at, values):
     )
 
 
-def test_the_worst_element_of_a_sample_is_told_with_its_index_in_the_output():
+def test_the_worst_element_of_a_sample_is_reported_with_its_index_in_the_output():
     arguments, expected = arguments_and_expected(sampled([29, 0, 13], lambda y: y[[29, 0, 13]]))
     y = arguments["x"] * np.float32(2)
     y[2, 8] = 9.0
@@ -442,7 +442,7 @@ def test_an_input_that_is_not_widened_is_given_as_it_is_and_read_only():
         expect(dataclasses.replace(one, reference=lambda x, a, n: {"y": x * np.float32(2)}), arguments)
 
 
-def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_told(monkeypatch):
+def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_reported(monkeypatch):
     monkeypatch.setattr(verify_module, "CHUNK", 16)
     x = np.arange(35.0).reshape(5, 7)
     actual = np.ascontiguousarray(x.T).astype(f32)
@@ -453,7 +453,7 @@ def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_told(mo
     assert verify_module.judge(actual, x.T, whole) == verify_module.OutputJudgement(99 - x[3, 4], 2, 4 * 5 + 3)
 
 
-def test_a_large_reference_takes_little_memory_beside_its_result():
+def test_a_large_reference_takes_little_memory_apart_from_its_result():
     """What NumPy holds at most: of triad 8 bytes a result and 8 its bound, and a part; of a sum a part alone."""
     n = 1 << 22
     for name, most in (("triad", 16 * n + (100 << 20)), ("reduce_sum", 40 << 20), ("reduce_sum.s32", 40 << 20)):

@@ -194,13 +194,13 @@ def atomics(space: str) -> tuple[str, ...]:
 
 
 COSTS = (
-    Edit("a division more", ("ptx_divisions", "sass.call"), once(DIVISION.edit)),
-    Edit("an approximation more", ("ptx_warp_instructions_special",), once(APPROXIMATION.edit)),
+    Edit("an extra division", ("ptx_divisions", "sass.call"), once(DIVISION.edit)),
+    Edit("an extra approximation", ("ptx_warp_instructions_special",), once(APPROXIMATION.edit)),
     Edit("subnormal numbers kept", ("ptx_subnormal_approximations",), once(replaced(r"(\.approx)\.ftz", r"\1"))),
     Edit("double precision", ("ptx_warp_instructions_f64", "ptx_float_conversions"), once(DOUBLE.edit)),
-    Edit("a shuffle more", ("ptx_warp_instructions_warp",), once(SHUFFLE.edit)),
-    Edit("a round trip by shared memory", SHARED, once(ROUND_TRIP.edit)),
-    Edit("a fence of the system", FENCES, once(FENCE.edit)),
+    Edit("an extra shuffle", ("ptx_warp_instructions_warp",), once(SHUFFLE.edit)),
+    Edit("a round trip through shared memory", SHARED, once(ROUND_TRIP.edit)),
+    Edit("a system fence", FENCES, once(FENCE.edit)),
     Edit("a wider scope", ("ptx_sys_accesses",), once(replaced(r"^((?:@!?%\w+\s+)?(?:ld|st|atom|red)\S*)\.gpu\.",
                                                                r"\1.sys."))),
     Edit("volatile loads", ("ptx_strong_accesses", *SCOPES), once(as_volatile)),
@@ -208,8 +208,8 @@ COSTS = (
     Edit("generic loads", ("ptx_generic_accesses",), once(as_generic)),
     Edit("an atomic of 0, global", atomics("global"), once(added_to_nothing("global"))),
     Edit("an atomic of 0, shared", atomics("shared"), once(added_to_nothing("shared"))),
-    Edit("asleep", ("ptx_sleeps", "ptx_sleep_ns", "ptx_dependent_cycles"), once(SLEEP.edit)),
-    Edit("copies waited for at once", ("ptx_full_waits", "ptx_dependent_cycles"), once(waited_at_once)),
+    Edit("sleeps", ("ptx_sleeps", "ptx_sleep_ns", "ptx_dependent_cycles"), once(SLEEP.edit)),
+    Edit("immediate waits for copies", ("ptx_full_waits", "ptx_dependent_cycles"), once(waited_at_once)),
     Edit("copies of half the size", ("ptx_async_requests",), once(halved_copies)),
     Edit("products of half the size", ("ptx_mma_operations",), once(halved_products)),
 )  # fmt: skip

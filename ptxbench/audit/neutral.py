@@ -112,9 +112,9 @@ NEUTRAL = (
     Edit("other comments", (), once(commented), shows=anything),
     Edit("registers renamed", (), once(renamed_registers), shows=anything),
     Edit("labels renamed", (), once(renamed_labels), shows=anything),
-    Edit("declared backwards", (), once(declared_backwards), shows=anything),
+    Edit("reversed declarations", (), once(declared_backwards), shows=anything),
     Edit("neighbours exchanged", (), once(reordered), shows=anything),
-    Edit("registers enough", (), enough_registers, shows=as_many_registers,
+    Edit("sufficient .maxnreg", (), enough_registers, shows=as_many_registers,
          undone="every .maxnreg changes its number of registers or instructions."),
 )  # fmt: skip
 """The neutral edits; each must pass."""

@@ -29,37 +29,37 @@ def audited(pair, *edits, kernels=None):
 # pair, edits: each must hold for every PTX file of the pair that can have it
 CHOSEN = [
     ("bigint_mul256",        "registers spilled", "other comments"),
-    ("copy_hints",           "vector stores split", "declared backwards"),
+    ("copy_hints",           "vector stores split", "reversed declarations"),
     ("copy_hints.beside",    "lanes scattered"),
     ("copy_hints.gather",    "loads repeated"),
     ("copy_hints.v8",        "labels renamed"),
     ("hgemm_mma",            "swizzle removed", "labels renamed"),
-    ("histogram256",         ".nc lost", "registers renamed", "an atomic of 0, global"),
+    ("histogram256",         "no .nc", "registers renamed", "an atomic of 0, global"),
     ("l2_policy",            "vector loads split", "neighbours exchanged"),
     ("q4q8_gemv",            "registers spilled", "registers renamed"),
-    ("q4q8_gemv.aos",        "a number in local memory", "other comments"),
-    ("reduce_sum",           "lanes scattered", "labels renamed", "CUDA C: an atomic a warp"),
+    ("q4q8_gemv.aos",        "a round trip through local memory", "other comments"),
+    ("reduce_sum",           "lanes scattered", "labels renamed", "CUDA C: an atomic per warp"),
     ("reduce_sum.s32",       "a dependent chain", "neighbours exchanged"),
-    ("reduce_sum.v8",        "CUDA C: a barrier more"),
+    ("reduce_sum.v8",        "CUDA C: an extra barrier"),
     ("rmsnorm",              "registers renamed", "CUDA C: a root and a division",
      "loops not unrolled"),
-    ("scan",                 "a barrier more", "neighbours exchanged", "a wider scope"),
-    ("scan.s32",             "lanes parted", "declared backwards"),
-    ("scatter_add_bf16",     "loads repeated", "registers enough"),
-    ("scatter_add_bf16.f16", ".nc lost", "other comments"),
+    ("scan",                 "an extra barrier", "neighbours exchanged", "a wider scope"),
+    ("scan.s32",             "diverging lanes", "reversed declarations"),
+    ("scatter_add_bf16",     "loads repeated", "sufficient .maxnreg"),
+    ("scatter_add_bf16.f16", "no .nc", "other comments"),
     ("scatter_add_bf16.f32", "lanes scattered", "labels renamed"),
     ("sgemm_tiled",          "padding removed", "shared vector loads split", "neighbours exchanged"),
     ("sgemm_tiled.packed",   "labels renamed"),
-    ("sm_partition",         "a barrier more", "registers renamed"),
-    ("softmax",              "lanes scattered", "declared backwards", "subnormal numbers kept", "CUDA C: expf"),
-    ("softmax.warp",         "shared memory for nobody", "vector loads split", "other comments"),
-    ("transpose",            "padding removed", "lanes scattered", "registers enough", "a shuffle more",
-     "a round trip by shared memory", "CUDA C: swizzle removed"),
+    ("sm_partition",         "an extra barrier", "registers renamed"),
+    ("softmax",              "lanes scattered", "reversed declarations", "subnormal numbers kept", "CUDA C: expf"),
+    ("softmax.warp",         "unused shared memory", "vector loads split", "other comments"),
+    ("transpose",            "padding removed", "lanes scattered", "sufficient .maxnreg", "an extra shuffle",
+     "a round trip through shared memory", "CUDA C: swizzle removed"),
     ("transpose.copy",       "lanes scattered", "labels renamed"),
-    ("triad",                "vector loads split", "registers renamed", "a division more", "an approximation more",
-     "a fence of the system", "generic loads", "asleep", "CUDA C: __restrict__ lost"),
+    ("triad",                "vector loads split", "registers renamed", "an extra division", "an extra approximation",
+     "a system fence", "generic loads", "sleeps", "CUDA C: no __restrict__"),
     ("triad.v8",             "loads repeated", "neighbours exchanged"),
-    ("w4a16_dequant",        "loads repeated", "registers enough"),
+    ("w4a16_dequant",        "loads repeated", "sufficient .maxnreg"),
     ("w4a16_dequant.mixed",  "other comments"),
 ]  # fmt: skip
 
@@ -97,8 +97,8 @@ def test_every_kernel_can_scatter_its_lanes_or_says_why_not():
 EXACT = [
     ("transpose", "padding removed", {"ptx_shared_load_conflicts": (0, 1024 * 32 * 31),  # of 32 x 32 tiles, a row
                                       "ptx_shared_load_wavefronts": (1024 * 32, 1024 * 32 * 32)}),
-    ("transpose", "a barrier more",  {"ptx_barriers": (8192, 16384)}),
-    ("triad",     ".nc lost",        {"sass.nc": (4, 0)}),
+    ("transpose", "an extra barrier",  {"ptx_barriers": (8192, 16384)}),
+    ("triad",     "no .nc",        {"sass.nc": (4, 0)}),
 ]  # fmt: skip
 
 
@@ -116,23 +116,23 @@ def test_nothing_else_fails_where_nothing_else_was_touched(pair, edit, changes):
 
 def test_a_gate_without_its_rule_misses_the_mutant_and_the_audit_says_so(monkeypatch, ptxbench):
     monkeypatch.delitem(RULES, "ptx_barriers")
-    ran = ptxbench("gate", "audit", "--mutants", "--pair", "softmax.warp", "--edit", "a barrier more", "--json")
+    ran = ptxbench("gate", "audit", "--mutants", "--pair", "softmax.warp", "--edit", "an extra barrier", "--json")
     assert ran.status == 3
-    assert '"a barrier more"' in ran.out
-    (found,) = audited("softmax.warp", "a barrier more")
+    assert '"an extra barrier"' in ran.out
+    (found,) = audited("softmax.warp", "an extra barrier")
     assert (found.failing, found.exit_status, found.skipped) == ([], 0, None)
     assert not found.holds
 
 
 def test_a_gate_with_its_rule_is_good(ptxbench):
-    ran = ptxbench("gate", "audit", "--mutants", "--pair", "softmax.warp", "--edit", "a barrier more", "--json")
+    ran = ptxbench("gate", "audit", "--mutants", "--pair", "softmax.warp", "--edit", "an extra barrier", "--json")
     assert ran.status == 0
     assert json.loads(ran.out)
 
 
 def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", ("spills",), each.texts) for each in EDITS
-                                           if each.name == "a barrier more"])  # fmt: skip
+                                           if each.name == "an extra barrier"])  # fmt: skip
     (found,) = audited("softmax.warp", "barrier")
     assert (found.failing, found.exit_status) == (["ptx_barriers"], 3)
     assert not found.holds
@@ -140,7 +140,7 @@ def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monke
 
 def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", (), each.texts) for each in EDITS
-                                           if each.name == "a barrier more"])  # fmt: skip
+                                           if each.name == "an extra barrier"])  # fmt: skip
     (found,) = audited("softmax.warp", "barrier")
     assert found.neutral
     assert not found.holds
@@ -181,19 +181,19 @@ def test_a_mutant_that_ptxas_refuses_is_not_taken_for_one_that_is_worse(monkeypa
 # ---- what it is asked for
 
 
-def test_an_edit_that_nobody_knows_is_suggested():
-    with pytest.raises(UsageError, match=r"There is no edit 'a barrier mor'\. Did you mean 'a barrier more'\?"):
-        count_mutants(default_kernels(), (), ["a barrier mor"])
+def test_an_unknown_edit_gets_a_suggestion():
+    with pytest.raises(UsageError, match=r"There is no edit 'an extra barier'\. Did you mean 'an extra barrier'\?"):
+        count_mutants(default_kernels(), (), ["an extra barier"])
 
 
 def test_a_kernel_that_is_wrong_as_it_is_says_nothing_of_the_gate(tmp_path):
     kernels = kernels_folder(tmp_path, ptx=changed(PTX, "mul.rn.f32", "add.rn.f32"))
-    found = audited("scale", "a barrier more", ".nc lost", "other comments", kernels=kernels)
-    assert [each.edit for each in found] == ["a barrier more", "other comments"]  # it has no .nc
+    found = audited("scale", "an extra barrier", "no .nc", "other comments", kernels=kernels)
+    assert [each.edit for each in found] == ["an extra barrier", "other comments"]  # it has no .nc
     assert all("the original kernel is wrong: scale.ptx, n=1024: y[" in each.skipped for each in found)
 
 
-def test_a_file_that_ptxas_cannot_take_is_told_with_its_line(tmp_path):
+def test_a_file_that_ptxas_cannot_read_is_reported_with_its_line(tmp_path):
     kernels = kernels_folder(tmp_path)
     path = kernels / "ptx/scale.ptx"
     path.write_bytes(b"// \xc2\xb5s\n" + path.read_bytes())

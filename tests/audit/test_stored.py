@@ -91,7 +91,7 @@ def test_a_run_whose_control_is_off_alarms_nowhere_and_is_unsure():
     assert ratio.inconclusive.events == 10 * 4  # all rows of the suites that have the run
 
 
-def test_changed_code_is_no_part_of_it(six):
+def test_changed_code_is_not_part_of_it(six):
     other = run(6, code="B")
     assert len(unchanged(six[0], six[1], "ratio")) == 4
     assert unchanged(six[0], other, "ratio") == []

@@ -126,7 +126,7 @@ def test_more_rounds_are_tried_where_the_config_asks_for_them():
     assert all(line.inconclusive.share < 0.5 for line in found)
 
 
-def test_progress_is_told_from_the_first_suite_to_the_last():
+def test_progress_is_reported_from_the_first_suite_to_the_last():
     told = []
     audit_synthetic(GateConfig(), 2, 1, lambda *words: told.append(words))
     assert told[0] == (0, 6, "quiet noise")

@@ -47,7 +47,7 @@ def test_a_judge_that_sees_nothing_lets_all_survive(tmp_path, monkeypatch):
     assert exit_status(found) == 3
 
 
-def test_what_leaves_the_machine_code_as_it_was_is_no_bug(tmp_path):
+def test_an_edit_that_does_not_change_the_machine_code_is_not_a_bug(tmp_path):
     twice = changed(PTX, "    add.u64             %at, %y, %offset;", "    add.u64 %at, %y, %offset;\n" * 2)
     found = load(kernels_folder(tmp_path, ptx=twice + "// the end"), "scale")
     of_ptx = BugTrial(CheckSuite(found, "sm_90", SEED), found.sources[-1])

@@ -101,7 +101,7 @@ def test_an_index_is_not_taken_for_a_signed_number_and_a_loaded_value_is():
     assert "u32 to s32" in [each.edit for each in bugs(KERNEL.replace("INSTRUCTION", loaded), "kernel")]
 
 
-def test_bugs_that_look_alike_are_told_apart_by_a_number():
+def test_similar_bugs_are_distinguished_by_a_number():
     found = bugs(KERNEL.replace("INSTRUCTION", "bar.sync 0;\n    bar.sync 0;"), "kernel")
     assert [(each.line, each.which) for each in found if each.kind == "barrier"] == [(19, 1), (20, 2)]
     assert len({(each.edit, each.code, each.which) for each in found}) == len(found)

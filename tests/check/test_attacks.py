@@ -132,7 +132,7 @@ def test_a_variant_that_the_architecture_cannot_run_excuses_nothing():
     assert [old.beyond_contract(case) for case in old.check] == [None] * len(old.check)
 
 
-def test_another_order_of_ctas_does_not_count_where_a_kernel_of_the_pair_minds_it_too(tmp_path):
+def test_another_order_of_ctas_does_not_count_if_a_kernel_of_the_pair_depends_on_it_too(tmp_path):
     right, wrong, _ = REJECTED[0]
     path = tmp_path / "attack.ptx"
     path.write_text(broken(right, *wrong))

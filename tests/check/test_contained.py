@@ -190,7 +190,7 @@ def test_a_text_that_no_tool_reads_has_no_kernel_of_the_pair_compiled(tmp_path, 
     assert [each.name for each in (tmp_path / "cache").iterdir()] == ["candidates"]
 
 
-def test_without_a_cache_of_ones_own_there_is_no_layer(tmp_path, monkeypatch):
+def test_without_an_own_cache_there_is_no_layer(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)
@@ -213,7 +213,7 @@ def test_no_line_of_another_file_gets_into_a_message(path, tmp_path):
     assert "hunter2" not in str(judgement)
 
 
-def test_a_file_beside_the_candidate_is_not_read_either(tmp_path):
+def test_a_file_next_to_the_candidate_is_not_read(tmp_path):
     (tmp_path / "mine.h").write_text("hunter2\n")
     (tmp_path / "candidate.cu").write_text(HONEST_CU.replace("<cuda_fp16.h>", '"mine.h"'))
     judgement = judge(tmp_path / "candidate.cu", task())
@@ -263,7 +263,7 @@ def test_a_mistake_of_the_pair_is_not_the_candidates(kernels):
         judge(HOSTILE / "honest.ptx", task("scale", kernels))
 
 
-def test_a_mistake_of_the_judge_is_no_verdict_on_the_candidate():
+def test_an_error_of_ptxbench_gives_no_verdict_on_the_candidate():
     wrong = dataclasses.replace(task(), settings=CheckOptions(targets=7))
     judgement = judge(HOSTILE / "honest.ptx", wrong)
     assert (judgement.verdict, outcome(judgement)) == ("unjudged", "portability judge-failed")

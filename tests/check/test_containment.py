@@ -138,7 +138,7 @@ def test_the_compiler_is_contained_by_the_kernel_inside_a_judgement_too(planted,
     )
 
 
-def test_the_whole_command_tells_no_more(planted, capfd, monkeypatch):
+def test_the_whole_command_reveals_no_more(planted, capfd, monkeypatch):
     """Text, JSON and the standard error of the command, for one that is refused by the compiler, not at sight."""
     path = planted / "candidate.cu"
     path.write_text(attack("cu", "a header that takes it", planted / "planted.h"))

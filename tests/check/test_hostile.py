@@ -68,7 +68,7 @@ def test_no_message_can_control_a_terminal():
     assert "?[2J" in judgement.decisive.message
 
 
-def test_a_thousand_warnings_of_one_kind_are_told_as_ten():
+def test_a_thousand_warnings_of_one_kind_are_reported_as_ten():
     reads = b"    mov.u32 %step, %clock;\n" * 1000
     judgement = judged(FOLDER / "honest.ptx", "triad", HONEST.replace(b"    ret;\n", reads + b"    ret;\n"))
     told = [each.message for each in judgement.findings if each.code == "reads-clock"]
@@ -76,7 +76,7 @@ def test_a_thousand_warnings_of_one_kind_are_told_as_ten():
     assert told[-1].endswith("And 990 more of this code.")
 
 
-def test_a_message_is_no_longer_than_a_person_reads():
+def test_a_long_message_is_cut():
     name = b"x" * 100_000
     judgement = judged(FOLDER / "honest.ptx", "triad", HONEST.replace(b"[a]", b"[" + name + b"]", 1))
     assert judgement.verdict == "rejected"

@@ -172,7 +172,7 @@ def test_a_pairs_launch_has_no_clusters(sizes, expected):
     assert codes("ret;", f" .reqnctapercluster {sizes}") == expected
 
 
-def test_a_kernel_beside_the_pairs_own_is_not_read():
+def test_a_kernel_next_to_the_pairs_own_is_not_read():
     other = TEXT.format(line="mov.u32 %a, %clock;", directives="")
     assert lint(parse(other), "another", ARGS) == []
 

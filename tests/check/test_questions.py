@@ -193,7 +193,7 @@ def test_data_for_the_hidden_sizes_have_small_numbers_and_equal_neighbours_among
     assert arguments["d"] is ordinary["d"]
 
 
-def test_scalars_and_starts_vary_where_it_is_asked_and_the_inputs_stay():
+def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():
     pair = pair_of(
         In("x", f32, lambda n: (n,)),
         InOut("t", f32, lambda n: (4,)),
@@ -255,7 +255,7 @@ def test_a_fault_is_not_excused_by_a_kernel_that_is_merely_wrong():
     assert softmax.beyond_contract(beyond, fault=True) is None
 
 
-def test_a_case_is_asked_once_of_the_pairs_kernels(monkeypatch):
+def test_the_pairs_kernels_run_a_case_once(monkeypatch):
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     asked = []
     assert set(triad.reference_kernels) == {"cuda", "ptx"}

@@ -43,7 +43,7 @@ def test_fewer_sectors_come_first_and_then_fewer_instructions():
     assert names(accepted("a", 20, 5), accepted("b", 10, 9), accepted("c", 10, 7)) == ["c", "b", "a"]
 
 
-def test_fewer_instructions_of_the_ptx_are_no_claim():
+def test_fewer_ptx_instructions_support_no_claim():
     assert names(accepted("a", 10, 9, instructions=1), accepted("b", 10, 7, instructions=5)) == ["b", "a"]
 
 
@@ -113,7 +113,7 @@ def test_what_ptxas_makes_of_fewer_ptx_instructions_is_counted_and_not_these():
     assert "1=: the counts of bigint_mul256.ptx, bigint_mul256.ptx do not differ." in printed(Ranking([plain, plain]))
 
 
-def test_more_than_every_variant_is_said_of_narrow_ranges_alone():
+def test_more_than_any_variant_is_reported_only_of_narrow_ranges():
     found = Checker(suite("bigint_mul256"), KERNELS / "ptx" / "bigint_mul256.ptx", CheckOptions())
     found.ratios = {"cuda": {"sectors": 1.0, "sass_executed": [1.2, 1.3]}}
     found.executed = {"candidate": executions(120, 124), "cuda": executions(100)}

@@ -37,7 +37,7 @@ def test_ptx_that_ptxas_takes_and_the_emulator_cannot_read_is_left_without_a_ver
     assert judgement.decisive.line == 25
 
 
-def test_inline_ptx_in_cuda_c_is_told_of():
+def test_inline_ptx_in_cuda_c_is_reported():
     text = HONEST_CU.replace("const unsigned i", 'asm volatile("nanosleep.u32 1;");\n        const unsigned i')
     judgement = judged(HOSTILE / "honest.cu", "triad", text.encode())
     assert judgement.verdict == "accepted"
@@ -45,7 +45,7 @@ def test_inline_ptx_in_cuda_c_is_told_of():
     assert told.line == 10
 
 
-def test_a_kernel_that_executes_more_than_every_variant_is_told_so():
+def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     judgement = honest(HONEST)
     assert "slower-counts" in codes(judgement)
     assert judgement.ratios["ptx"]["instructions"] > 1.5
@@ -55,7 +55,7 @@ def test_a_kernel_that_executes_more_than_every_variant_is_told_so():
     assert list(slower({}, "n=1")) == []
 
 
-def test_targets_that_only_the_pairs_ptx_reaches_are_told():
+def test_targets_that_only_the_pairs_ptx_reaches_are_reported():
     judgement = honest(HONEST.replace("sm_75", "sm_90").replace("6.3", "7.8"), targets=("sm_75", "sm_90"))
     assert judgement.targets == {"sm_75": False, "sm_90": True}
     told = next(each for each in judgement.findings if each.code == "fewer-targets")
@@ -112,7 +112,7 @@ def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, 
     assert (judgement.verdict, outcome(judgement)) == ("unjudged", "results nothing-counts")
 
 
-def test_without_ptxas_what_it_tells_is_left_out(monkeypatch):
+def test_without_ptxas_its_figures_are_left_out(monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
     judgement = Checker(CheckSuite(suite("triad").loaded, "sm_90", 5), HOSTILE / "honest.ptx").judge()
     verdicts = {each.stage: each.verdict for each in judgement.stages}

@@ -131,7 +131,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "content", "code", "line"), REFUSED)
-def test_what_is_no_text_of_its_language_is_refused_at_its_line(name, content, code, line, tmp_path):
+def test_a_text_that_is_not_of_its_language_is_refused_at_its_line(name, content, code, line, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
     found, *_ = Checker(suite("triad"), path).parses().findings

@@ -47,7 +47,7 @@ def timed(accepted, kernels, times, compute=right, carry=carry):
 TIMES = {"cuda": [100_000], "ptx": [80_000], "ptx.candidate": [50_000]}
 
 
-def test_an_accepted_candidate_is_timed_beside_the_pairs_two_kernels(accepted, kernels):
+def test_an_accepted_candidate_is_timed_together_with_the_pairs_two_kernels(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES)
     stage = next(each for each in judgement.stages if each.stage == "time")
     assert (stage.verdict, stage.detail) == ("passed", "50.00 µs, 0.500 × cuda [0.500 to 0.500]")
@@ -96,7 +96,7 @@ def test_a_device_that_it_may_have_lost_rejects_it(accepted, kernels):
     assert judgement.decisive.message == "the device was lost: an illegal address."
 
 
-def test_a_device_that_the_machine_lost_is_no_fault_of_the_candidate(accepted, kernels):
+def test_a_device_that_the_machine_lost_is_not_the_candidates_fault(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [DeviceLost("an ECC error.")])
     assert judgement.verdict == ACCEPTED
     assert [(each.code, each.message) for each in judgement.findings if each.code == "not-timed"] == [

@@ -115,7 +115,7 @@ def test_a_target_that_is_not_met_is_status_3(ptxbench):
     assert "NOT MET" in ran.out
 
 
-def test_the_config_of_the_folder_is_no_part_of_it_unless_it_is_named(ptxbench):
+def test_the_config_of_the_folder_is_not_used_unless_it_is_named(ptxbench):
     Path("ptxbench.toml").write_text("version = 1\n[gate]\nbudget = 0.5\n")
     assert "budget 5 %" in ptxbench(*SYNTHETIC).out
     assert "budget 50 %" in ptxbench(*SYNTHETIC, "--config", "ptxbench.toml").out
@@ -124,7 +124,7 @@ def test_the_config_of_the_folder_is_no_part_of_it_unless_it_is_named(ptxbench):
 # ---- stored runs
 
 
-def test_too_few_stored_runs_are_status_5_and_say_what_there_is(ptxbench):
+def test_too_few_stored_runs_give_status_5_and_are_listed(ptxbench):
     assert ptxbench("gate", "audit", "--runs", ".").status == 5
     for i in range(5):
         save(run(i), Path("results"))
@@ -162,19 +162,19 @@ def test_a_stored_run_that_is_cut_in_half_is_named(ptxbench):
 # ---- mutants
 
 
-def test_mutants_are_caught_and_what_means_nothing_is_let_pass(ptxbench, transpose):
-    edits = ("--edit", "a barrier more", "--edit", "registers renamed")
+def test_mutants_are_caught_and_neutral_edits_pass(ptxbench, transpose):
+    edits = ("--edit", "an extra barrier", "--edit", "registers renamed")
     ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose, *edits)
     assert (ran.status, ran.err) == (0, "")
     assert "Audit: 2 of 2 edits judged correctly (exit status 0)." in ran.out
     found = json.loads(ptxbench("gate", "audit", "--mutants", "--kernels", transpose, *edits, "--json").out)["mutants"]
     assert [(each["edit"], each["neutral"], each["code"], each["failing"], each["holds"]) for each in found] == [
-        ("a barrier more", False, 3, ["ptx_barriers"], True),
+        ("an extra barrier", False, 3, ["ptx_barriers"], True),
         ("registers renamed", True, 0, [], True),
     ]
 
 
-def test_a_kernel_that_cannot_be_read_is_status_4_and_told(ptxbench, transpose):
+def test_a_kernel_that_cannot_be_read_is_reported_with_status_4(ptxbench, transpose):
     path = Path(transpose) / "ptx/transpose.ptx"
     text = path.read_text()
     for bad, told in (

@@ -86,7 +86,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("run", "told"), REFUSED, ids=[told for _, told in REFUSED])
-def test_a_run_that_can_be_none_is_refused_and_the_one_that_stands_stays(ptxbench, run, told):
+def test_a_run_that_cannot_be_a_baseline_is_refused_and_the_old_one_stays(ptxbench, run, told):
     put(ptxbench, BASE)
     before = PATH.read_text()
     for ran in (put(ptxbench, run), ptxbench("baseline", "check", saved(run))):
@@ -96,7 +96,7 @@ def test_a_run_that_can_be_none_is_refused_and_the_one_that_stands_stays(ptxbenc
     assert PATH.read_text() == before
 
 
-def test_a_damaged_one_is_not_written_over_and_the_way_out_is_told(ptxbench):
+def test_a_damaged_baseline_is_not_overwritten_and_the_message_says_what_to_do(ptxbench):
     PATH.parent.mkdir()
     PATH.write_text('{"schema": ')
     ran = put(ptxbench, BASE)

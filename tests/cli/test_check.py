@@ -60,7 +60,7 @@ broken.ptx  PTX against 'scale', sm_90, seed 7
     )
 
 
-def test_an_accepted_candidate_tells_its_figures_beside_the_pairs(ptxbench, kernels, files):
+def test_an_accepted_candidate_shows_its_figures_and_the_pairs(ptxbench, kernels, files):
     ran = ptxbench("check", "mine.ptx", *FAST, "--kernels", kernels)
     assert (ran.status, ran.err) == (0, "")
     for line in (r"candidate +\d+", r"cuda +\d+", r"cuda@fast +\d+", r"ptx +\d+"):
@@ -156,7 +156,7 @@ def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, ker
         (["mine.ptx", "--pair", "scale", "--backend", "tpu"],    "Invalid value for '--backend'"),
     ],
 )  # fmt: skip
-def test_a_slip_of_the_command_line_is_told_before_anything_is_judged(options, said, ptxbench, kernels, files):
+def test_an_error_of_the_command_line_is_reported_before_anything_is_judged(options, said, ptxbench, kernels, files):
     ran = ptxbench("check", *options, "--backend", "emulator", "--kernels", kernels) if "tpu" not in options else (
         ptxbench("check", *options, "--kernels", kernels))  # fmt: skip
     assert (ran.status, ran.out) == (2, "")

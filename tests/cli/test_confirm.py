@@ -32,7 +32,7 @@ def saved():
 
 @pytest.fixture
 def worse(kernels, ptxbench):
-    """A baseline of `scale`, and then a barrier more in its PTX."""
+    """A baseline of `scale`, and then an extra barrier in its PTX."""
     assert ptxbench("run", "--kernels", kernels, "--backend", "emulator").status == 0
     assert ptxbench("baseline", "set", "latest", "--reason", "first").status == 0
     for path in Path("results").rglob("*.json"):
@@ -139,7 +139,7 @@ def test_kernels_that_are_others_now_confirm_nothing(ptxbench, worse, name, text
     assert told in ran.err
 
 
-def test_a_pair_that_is_gone_or_a_variant_that_is_none_confirms_nothing(ptxbench, worse):
+def test_a_missing_pair_or_an_unknown_variant_confirms_nothing(ptxbench, worse):
     (worse / "ptx" / "scale.slow.ptx").write_text(BARRIER)
     ptxbench("gate", "--kernels", worse)
     (worse / "ptx" / "scale.slow.ptx").unlink()
@@ -160,7 +160,7 @@ def test_other_tools_confirm_nothing(ptxbench, worse, tool):
     assert "Confirm it on the machine that made it" in ran.err
 
 
-def test_an_interrupted_confirmation_is_no_verdict_and_leaves_nothing(ptxbench, worse, monkeypatch):
+def test_an_interrupted_confirmation_gives_no_verdict_and_leaves_nothing(ptxbench, worse, monkeypatch):
     ptxbench("gate", "--kernels", worse)
 
     def interrupt(*_):

@@ -134,7 +134,7 @@ def test_a_base_that_cannot_be_read_is_a_usage_error(ptxbench):
 UNLIKE_TOOLS = counted({"triad": BEFORE, "scan": after(ptx_barriers=64)}, toolchain={"ptxas": "13.9"})
 
 
-def test_other_tools_make_their_counts_unlike_and_leave_those_of_the_emulator_judged(ptxbench):
+def test_other_tools_make_their_counts_incomparable_but_not_those_of_the_emulator(ptxbench):
     ran = judged(ptxbench, UNLIKE_TOOLS, BASE, "--json")
     document = json.loads(ran.out)
     assert (ran.status, document["exit_status"]) == (5, 5)
@@ -146,7 +146,7 @@ def test_other_tools_make_their_counts_unlike_and_leave_those_of_the_emulator_ju
     assert judged(ptxbench, worse).status == 3
 
 
-def test_nothing_but_unlike_rows_is_never_green_whatever_the_config_says(ptxbench):
+def test_only_incomparable_rows_never_pass_whatever_the_config_says(ptxbench):
     head = counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2})
     ran = judged(ptxbench, head, config='version = 1\n[gate]\nnot_comparable = "warn"')
     assert ran.status == 5
@@ -169,7 +169,7 @@ def test_other_launches_are_judged_by_what_is_counted(ptxbench):
 WARNING = 'version = 1\n[gate]\nnot_comparable = "warn"'
 
 
-def test_rows_that_are_unlike_for_anything_but_the_tools_fail_whatever_the_config_says(ptxbench):
+def test_rows_that_are_incomparable_for_other_reasons_than_the_tools_fail_whatever_the_config_says(ptxbench):
     other_work = replace(BASE.cells[0], work={"flops": 1, "bytes": 2})
     head = replace(BASE, cells=[other_work, *BASE.cells[1:]])
     assert judged(ptxbench, head, config=WARNING).status == 5
@@ -249,7 +249,7 @@ def test_a_mode_that_is_named_and_only_unsure_is_not_green_by_the_counters_of_an
     ('match = "traid"', "The [[pair]] 'traid' matches no kernel of either run.", ),
     ('match = "triad"\nvariant = "pxt"', "The [[pair]] 'triad', variant 'pxt', matches no kernel of"),
 ])  # fmt: skip
-def test_a_rule_for_a_kernel_that_is_not_there_is_told(ptxbench, rule, told):
+def test_a_rule_that_matches_no_kernel_is_reported(ptxbench, rule, told):
     config = "version = 1\n[[pair]]\n{}\ncounters = {{ max_registers = 1 }}"
     ran = judged(ptxbench, BASE, config=config.format(rule))
     assert ran.status == 0  # another job may have that kernel
@@ -404,7 +404,7 @@ def test_a_config_with_an_unknown_key_is_a_usage_error(ptxbench):
     assert ran == (2, "", "Error: ptxbench.toml: [gate]: unknown key 'bugdet'. Did you mean 'budget'?\n")
 
 
-def test_a_config_is_named_or_lies_in_the_folder(ptxbench):
+def test_a_config_is_named_or_is_in_the_folder(ptxbench):
     Path("other.toml").write_text("version = 1\n[gate]\nbudget = 0.2")
     assert "budget = 0.2\n" in ptxbench("gate", "--dump-config", "--config", "other.toml").out
     assert "budget = 0.05\n" in ptxbench("gate", "--dump-config").out
@@ -413,7 +413,7 @@ def test_a_config_is_named_or_lies_in_the_folder(ptxbench):
     assert (ran.status, 'mode = ["time"]\n' in ran.out, "budget = 0.3\n" in ran.out) == (0, True, True)
 
 
-def test_a_config_that_is_not_there_or_is_no_text_is_a_usage_error(ptxbench):
+def test_a_missing_or_binary_config_is_a_usage_error(ptxbench):
     ran = ptxbench("gate", "--config", "nothing.toml")
     assert ran == (2, "", "Error: Cannot read nothing.toml: No such file or directory.\n")
     Path("ptxbench.toml").write_bytes(b"\xff\xfe")
@@ -463,7 +463,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("text", "told"), [row[1:] for row in DAMAGED], ids=[row[0] for row in DAMAGED])
-def test_a_damaged_baseline_is_told_before_the_pairs_run(ptxbench, kernels, text, told):
+def test_a_damaged_baseline_is_reported_before_the_pairs_run(ptxbench, kernels, text, told):
     BASELINE.parent.mkdir()
     BASELINE.mkdir() if text is None else BASELINE.write_text(text)
     for arguments in ([], ["--confirm"]):
@@ -487,7 +487,7 @@ def test_a_head_that_is_not_there_is_a_usage_error(ptxbench):
                           "--results.\n")  # fmt: skip
 
 
-def test_an_interrupted_gate_is_no_verdict(ptxbench, kernels, monkeypatch):
+def test_an_interrupted_gate_gives_no_verdict(ptxbench, kernels, monkeypatch):
     monkeypatch.setattr("ptxbench.cli.run.perform", lambda *_, **__: RunDone([], "interrupted"))
     assert ptxbench("gate", "--kernels", kernels)[:2] == (130, "")
 
@@ -538,12 +538,12 @@ def test_files_are_written_by_their_suffix(ptxbench):
     )
 
 
-def test_a_suffix_that_is_not_known_is_told_before_anything_is_judged(ptxbench):
+def test_an_unknown_suffix_is_reported_before_anything_is_judged(ptxbench):
     ran = judged(ptxbench, BASE, BASE, "-o", "g.pdf")
     assert ran == (2, "", "Error: Unknown suffix of 'g.pdf'. Name a file that ends in .json, .md or .xml.\n")
 
 
-def test_github_is_told_only_where_its_variables_say_so(ptxbench, monkeypatch):
+def test_github_gets_output_only_if_its_variables_are_set(ptxbench, monkeypatch):
     assert "::error" not in judged(ptxbench, WORSE).err
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
@@ -556,7 +556,7 @@ def test_github_is_told_only_where_its_variables_say_so(ptxbench, monkeypatch):
     assert Path("summary.md").read_text().startswith("before\n<!-- ptxbench gate -->\n**Gate: a regression")
 
 
-def test_a_summary_that_cannot_be_written_is_told(ptxbench, monkeypatch):
+def test_a_summary_that_cannot_be_written_is_reported(ptxbench, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "nowhere/summary.md")
     ran = judged(ptxbench, BASE, BASE, "-o", "gate.json")
     assert ran.status == 2

@@ -159,7 +159,7 @@ def test_a_run_from_before_there_were_clocks_of_each_kernel_is_read():
     assert from_json(json.dumps(document), "old.json").cells[0].rounds[0].solo_mhz == {}
 
 
-def test_fewer_than_five_rounds_are_no_verdict():
+def test_fewer_than_five_rounds_give_no_verdict():
     few = Sampling(rounds=4)
     base, head = (
         timed_run(seed, {("a", 64): {"cuda": Kernel(50), "ptx": Kernel(us, code)}}, few)
@@ -204,7 +204,7 @@ def test_a_label_that_forbids_a_verdict_forbids_it_here(label):
     assert verdicts(compare(base, labelled)) == {("a", "ptx"): "INCONCLUSIVE", ("b", "ptx"): other}
 
 
-def test_what_a_weak_oracle_let_pass_shows_no_times():
+def test_a_kernel_with_a_weak_oracle_shows_no_times():
     base, head = timed(1, "ba5e", a=RATIOS[1][1]), timed(2, "4ead", a=RATIOS[1][2])
     [row] = compare(base, replace(head, cells=[replace(head.cells[0], labels=[ORACLE_WEAK])])).rows
     assert (row.verdict, row.reason, row.base, row.head, row.change) == (
@@ -216,7 +216,7 @@ def test_what_a_weak_oracle_let_pass_shows_no_times():
     )
 
 
-def test_the_control_is_no_row():
+def test_the_control_is_not_a_row():
     base, head = timed(1, "ba5e", a=RATIOS[0][1]), timed(2, "4ead", a=RATIOS[0][2])
     control = replace(base.cells[0], pair="A/A control", control=True)
     assert len(compare(replace(base, cells=[*base.cells, control]), head).rows) == 1
@@ -260,7 +260,7 @@ def test_equal_code_raises_no_alarm_and_slowed_code_is_found():
 # ---- times
 
 
-def test_times_are_rows_of_every_variant_and_controls_tell_the_shift_of_the_run():
+def test_times_are_rows_of_every_variant_and_controls_show_the_shift_of_the_run():
     still = {f"k{i}": (Kernel(50), Kernel(45)) for i in range(6)}
     slow = {f"k{i}": (Kernel(54), Kernel(48.6)) for i in range(6)}  # the whole run is 8 % slower
     base = timed(1, "ba5e", **still, changed=(Kernel(50), Kernel(45)), worse=(Kernel(50), Kernel(45)))
@@ -340,7 +340,7 @@ def test_a_kernel_that_fails_has_one_row_among_the_counters():
     assert (row.metric, row.verdict, row.detail) == ("verified", "BROKEN", "ptx is broken: it reads outside x.")
 
 
-def test_a_count_in_one_run_only_is_told():
+def test_a_count_in_only_one_run_is_reported():
     head = counted("B", ptx_barriers=3)
     [row] = [row for row in compare(counted(), head).rows if row.metric == "ptx_barriers"]
     assert (row.variant, row.verdict, row.base, row.head) == ("ptx", "NEW", None, 3)

@@ -39,7 +39,7 @@ reason = "issue 123: \\"rewrite\\" in progress"
 """
 
 
-def test_all_that_it_may_say_is_read():
+def test_every_valid_key_is_read():
     config = parse(FULL)
     assert config.modes == ("ratio", "counters")
     assert (config.budget, config.time_budget, config.alpha, config.abs_floor_us) == (0.03, 0.2, 0.01, 1.0)

@@ -174,7 +174,7 @@ def test_vector_accesses_are_counted_from_eight_bytes_on():
     assert {(row.variant, row.base, row.head) for row in rows} == {("cuda", 0, 0), ("ptx", 5, 5)}
 
 
-def test_machine_code_that_nobody_read_has_no_such_rows():
+def test_machine_code_that_was_not_disassembled_has_no_such_rows():
     plain = replace(BASE, cells=[replace(cell, variants={
         name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
     }) for cell in BASE.cells])  # fmt: skip
@@ -263,7 +263,7 @@ def test_of_several_exit_statuses_the_first_in_precedence_is_used(statuses, of_g
     assert replace(judged, rows=rows, problems=[]).exit_status == of_gate
 
 
-def test_the_first_waiver_that_covers_a_row_is_told():
+def test_the_first_waiver_that_covers_a_row_is_reported():
     config = GateConfig(waivers=[
         Waiver("triad", "ptx_barriers", date(2999, 1, 1), "too small", max=0.001),
         Waiver("t*", "*", date(2999, 1, 1), "covers"),
@@ -288,7 +288,7 @@ def test_a_limit_of_a_ratio_fails_from_the_limit_on(limit, verdict):
 @pytest.mark.parametrize(
     ("label", "verdict", "code"), [("BIASED", "NOT-MEASURABLE", 5), ("THROTTLED", "INCONCLUSIVE", 0)]
 )
-def test_a_limit_is_not_judged_by_times_that_say_nothing(label, verdict, code):
+def test_a_limit_is_not_judged_by_meaningless_times(label, verdict, code):
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.5')
     head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
     found = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
@@ -346,7 +346,7 @@ def test_what_throttled_a_run_that_confirms_is_true_of_both_together():
     assert pooled(TIMED, [throttled]).cells[0].labels == ["THROTTLED"]
 
 
-def test_the_instructions_that_changed_most_are_told_first():
+def test_the_instructions_that_changed_most_come_first():
     told = instructions(build(total=9, LDG=1, LDG_128=2, BAR=1), build(total=20, LDG=9, LDG_128=1, BAR=1))
     assert told == ["LDG 1 -> 9", "LDG.128 2 -> 1"]
 
@@ -366,7 +366,7 @@ def test_a_run_whose_control_is_off_is_not_measurable():
     assert gate(head, TIMED, config).exit_status == 3
 
 
-def test_a_baseline_without_times_leaves_ratios_to_their_limits_and_is_told():
+def test_with_a_baseline_without_times_ratios_have_only_limits_and_this_is_reported():
     limit = 'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 1.0\n[gate]\nmode = "ratio"\n'
     untimed = replace(TIMED, cells=[replace(cell, rounds=[]) for cell in TIMED.cells])
     for policy, code in (("warn", 0), ("fail", ExitStatus.NO_VERDICT)):
