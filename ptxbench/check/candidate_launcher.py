@@ -92,4 +92,4 @@ class CandidateLauncher:
         line = re.match(r"line (\d+): ", words)
         message = words[line.end() :] if line else words
         line_match = line or re.search(r"\bwaits at line (\d+)", words)  # in a deadlock: where the first warp waits
-        return self.text.places.at(stage, code, f"{case.label}: {message}", int(line_match[1]) if line_match else 0)
+        return self.text.locations.at(stage, code, f"{case.label}: {message}", int(line_match[1]) if line_match else 0)

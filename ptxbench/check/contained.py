@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench import cache, errors
+from ptxbench.check.candidate_cache import layer, tidy
 from ptxbench.check.findings import (
     PAIR_NEEDED,
     STAGES,
@@ -34,7 +35,6 @@ from ptxbench.check.findings import (
     verdict_of,
 )
 from ptxbench.check.inputs import SUFFIX_OF, Candidate, read
-from ptxbench.check.layers import layer, tidy
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.warming import warm
 from ptxbench.errors import PtxbenchError

@@ -11,7 +11,7 @@ from typing import Any
 
 from ptxbench import toolchain
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
-from ptxbench.check.places import Places
+from ptxbench.check.locations import Locations
 from ptxbench.check.source import SUFFIXES, problems
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Module
@@ -49,7 +49,7 @@ class CandidateText:
             return self.unreadable(error)
         if excess := next(excessive(module), None):
             variable, message = excess
-            return StageOutcome("not read", [self.places.at("parses", "too-much-memory", message, variable.line)])
+            return StageOutcome("not read", [self.locations.at("parses", "too-much-memory", message, variable.line)])
         count = sum(len(function.instructions) for function in module.functions.values())
         kind = "PTX instructions" if self.language == "cuda" else "instructions"
         return StageOutcome(f"{count:,} {kind}")
@@ -65,9 +65,9 @@ class CandidateText:
         return ptx_parser.parse(self.ptx)
 
     @cached_property
-    def places(self) -> Places:
+    def locations(self) -> Locations:
         """Maps each line of the PTX to a line of the file."""
-        return Places(self.content, ExecProgram(self.path, self.language, self.arch, self.ptx))
+        return Locations(self.content, ExecProgram(self.path, self.language, self.arch, self.ptx))
 
     def compile_errors(self, message: str) -> Iterator[Finding]:
         """NVRTC's first errors, one finding each."""
@@ -92,14 +92,14 @@ class CandidateText:
             return StageOutcome("not read", [finding("parses", "nested-too-deep", "the text is nested too deeply.")])
         tool = locate.program("ptxas")
         if tool is None:
-            return StageOutcome("not read", [self.places.at("parses", "syntax", message, with_line)])
+            return StageOutcome("not read", [self.locations.at("parses", "syntax", message, with_line)])
         try:
             toolchain.assembled(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
-            own = self.places.at("parses", "syntax", message, with_line)
+            own = self.locations.at("parses", "syntax", message, with_line)
             others = [refusal for refusal in self.refusals(str(refused), "parses", "syntax") if refusal.line]
             return StageOutcome("not valid PTX", [own, *(other for other in others if other.line != own.line)])
-        return StageOutcome("not read", [self.places.at("parses", "not-readable", message, with_line)])
+        return StageOutcome("not read", [self.locations.at("parses", "not-readable", message, with_line)])
 
     def refusals(self, messages: str, stage: str, code: str) -> Iterator[Finding]:
         """One finding for each error of ptxas; if it names no line, one that quotes the beginning of its message."""
@@ -108,7 +108,7 @@ class CandidateText:
             instruction = f"{need.instruction}: " if need.instruction else ""
             needed = f"This requires {need.requires}." if need.requires else ""
             yield finding(
-                stage, code, f"{instruction}{need.message}.", need.line, self.places.column(need.line), needed
+                stage, code, f"{instruction}{need.message}.", need.line, self.locations.column(need.line), needed
             )
         if not needs:
             yield finding(stage, code, f"ptxas makes no machine code: {one_line(messages)[:300]}")

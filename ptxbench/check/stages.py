@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from ptxbench import toolchain
-from ptxbench.check.beside import COMPARED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.candidate_launcher import WRONG, CandidateLauncher
+from ptxbench.check.comparison import COMPARED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.finding_codes import ERROR, OF_THE_PAIR
 from ptxbench.check.findings import (
     NO_VERDICT,
@@ -166,19 +166,19 @@ class Checker:
             hint = f"The pair's arguments are {wanted}, in this order." if known else f"Name the kernel '{entry}'."
             return StageOutcome(
                 "not the pair's parameters",
-                [finding("signature", code, message, line, self.text.places.column(line), hint)],
+                [finding("signature", code, message, line, self.text.locations.column(line), hint)],
             )
         return StageOutcome(f"{len(pair.args)} parameters, the same as the pair's")
 
     def lint(self) -> StageOutcome:
         findings = [
-            self.text.places.at("lint", complaint.code, complaint.message, complaint.line)
+            self.text.locations.at("lint", complaint.code, complaint.message, complaint.line)
             for complaint in lint(self.text.module, self.suite.entry, self.suite.pair.args)
             if complaint.code not in OF_THE_PAIR or complaint.code not in self.suite.lint_codes
         ]
         if self.text.language == "cuda" and "// begin inline asm" in self.text.ptx:
             line = self.text.ptx[: self.text.ptx.index("// begin inline asm")].count("\n") + 2
-            findings.append(self.text.places.at("lint", "inline-asm", "the CUDA C has inline PTX.", line))
+            findings.append(self.text.locations.at("lint", "inline-asm", "the CUDA C has inline PTX.", line))
         once = list(dict.fromkeys(findings))
         return StageOutcome("nothing found" if not once else f"{len(once)} found", once)
 
@@ -243,11 +243,11 @@ class Checker:
             for raw in (*result.findings, *result.remarks):
                 message = re.sub(r"^line \d+: ", "", raw.message)
                 code = BETWEEN_CTAS if raw.between_ctas else raw.kind
-                located = self.text.places.at("sanitizer", code, f"{case.label}: {message}", raw.line)
+                located = self.text.locations.at("sanitizer", code, f"{case.label}: {message}", raw.line)
                 findings.setdefault((located.code, located.line), located)
             notes += result.notes
             unchecked |= bool(result.unchecked)
-        self.notes += [f"sanitizer: {self.text.places.lines_of(note)}" for note in dict.fromkeys(notes)]
+        self.notes += [f"sanitizer: {self.text.locations.lines_of(note)}" for note in dict.fromkeys(notes)]
         partly = ", but not all checks were made" if unchecked else ""
         clean = "no finding" if unchecked else "clean"
         return StageOutcome(f"{f'{len(findings)} found' if findings else clean}{partly}", list(findings.values()))
@@ -340,7 +340,9 @@ class Checker:
             need = result.needs[0] if result.needs else None
             message = f"{', '.join(lost)}: {need.message if need else result.reason or 'refused'}."
             line = need.line if need else None
-            findings = [finding("portability", "fewer-targets", one_line(message), line, self.text.places.column(line))]
+            findings = [
+                finding("portability", "fewer-targets", one_line(message), line, self.text.locations.column(line))
+            ]
         return StageOutcome(f"{len(reach.assembling)} of {len(self.tried)} targets", findings)
 
 

@@ -26,7 +26,7 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     What was measured once more before is not measured again. Raises UsageError where head is not of these kernels and
     tools, and what making and saving a run raises.
     """
-    from ptxbench.judge.confirmation import cell_key, doubtful, together_again
+    from ptxbench.judge.confirmation import cell_key, doubtful, judge_together
     from ptxbench.result import INTERRUPTED
 
     head = first.head
@@ -49,7 +49,7 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
         if again.run.status == INTERRUPTED:
             return None
         runs.append(again)
-    return together_again(first, runs)
+    return judge_together(first, runs)
 
 
 def confirmations(head: Run, results: Path) -> list[Run]:

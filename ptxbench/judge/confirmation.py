@@ -93,11 +93,11 @@ def later(rounds: Sequence[Round], earlier: Sequence[Round]) -> Iterator[Round]:
         yield dataclasses.replace(one, round=first + one.round, process=process + one.process)
 
 
-def together_again(first: Gate, others: Sequence[Run]) -> Gate:
+def judge_together(first: Gate, others: Sequence[Run]) -> Gate:
     """The gate of the head and its confirming runs, judged as one run."""
     judged = gate(pooled(first.head, others), first.base, first.config)
     differing = [disagreement for run in others for disagreement in disagreements(first.head, run)]
-    rows = [doubted(row, differing) for row in judged.rows]
+    rows = [without_disagreement(row, differing) for row in judged.rows]
     problems = [*judged.problems, *(problem(one) for one in differing)]
     problems += [
         Problem(f"The confirming run {run.run.id} is incomplete: its status is {run.run.status}.", "Run it again.")
@@ -113,7 +113,7 @@ class Disagreement:
 
     cell: Cell
     variant: str
-    told: Sequence[str]
+    differences: Sequence[str]
     """`ptx_barriers 64, then 65`."""
 
 
@@ -140,13 +140,13 @@ def disagreements(head: Run, again: Run) -> Iterator[Disagreement]:
 def problem(disagreement: Disagreement) -> Problem:
     where = f"{disagreement.cell.pair} {disagreement.variant} {size_words(disagreement.cell.size)}"
     return Problem(
-        f"{where}: two runs of the same source with the same tools gave {'; '.join(disagreement.told)}.",
+        f"{where}: two runs of the same source with the same tools gave {'; '.join(disagreement.differences)}.",
         "This is a bug in ptxbench: please report it with both run files.",
         ExitStatus.NO_VERDICT,
     )
 
 
-def doubted(judged: Judged, found: Sequence[Disagreement]) -> Judged:
+def without_disagreement(judged: Judged, found: Sequence[Disagreement]) -> Judged:
     """The row; NOT-MEASURABLE if it fails by counts that differ between the runs."""
     here = [one for one in found if cell_key(one.cell) == row_key(judged.row) and one.variant == judged.row.variant]
     if judged.row.verdict != REGRESSED or not here:

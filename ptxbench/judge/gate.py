@@ -20,11 +20,11 @@ from ptxbench.judge.config import GateConfig, Waiver
 from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP, counter_limits, ratio_limits, row_rule, rule_for
 from ptxbench.judge.problems import (
     Problem,
-    idle_rules,
     not_measured,
     nothing_judged,
     require_toolchain,
-    standing_in_the_way,
+    run_problems,
+    unmatched_rules,
 )
 from ptxbench.judge.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
 from ptxbench.judge.rules import RULES, code_rows, held, opcode_row
@@ -122,7 +122,7 @@ def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
         require_toolchain(head, config)
     before = base or dataclasses.replace(head, cells=())
     matches = match_cells(before, head)
-    problems = [*standing_in_the_way(head, base, config, modes), *idle_rules(config, matches)]
+    problems = [*run_problems(head, base, config, modes), *unmatched_rules(config, matches)]
     judged_rows = [Judged(row) for match in matches for row in verification(match)]
     comparisons = []
     for mode in modes:

@@ -31,7 +31,7 @@ def require_toolchain(head: Run, config: GateConfig) -> None:
             )
 
 
-def standing_in_the_way(head: Run, base: Run | None, config: GateConfig, modes: Sequence[Mode]) -> Iterator[Problem]:
+def run_problems(head: Run, base: Run | None, config: GateConfig, modes: Sequence[Mode]) -> Iterator[Problem]:
     """A run that ended early, modes that cannot be judged, and a missing baseline."""
     if (status := head.run.status) != COMPLETE:
         yield Problem(f"The run is incomplete: its status is {status}.", "Run it again.")
@@ -58,7 +58,7 @@ def standing_in_the_way(head: Run, base: Run | None, config: GateConfig, modes: 
             )
 
 
-def idle_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Problem]:
+def unmatched_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Problem]:
     """Rules that match no kernel of either run. Without a report, a misspelt rule would go unnoticed."""
     places = {(match.either.pair, variant) for match in matches for variant in match.variants}
     pairs = sorted({pair for pair, _ in places})

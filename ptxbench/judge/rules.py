@@ -23,7 +23,7 @@ class CounterRule:
     """A metric that the gate judges: how much worse it may be, as a share, and whether more than that fails."""
 
     metric: str
-    told: str
+    words: str
     """What happened if it is worse, in words."""
     allowed: float = 0.0
     fails: bool = True

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.check.beside import WORDS
+from ptxbench.check.comparison import WORDS
 from ptxbench.check.finding_codes import ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import ACCEPTED, NO_VERDICT, PASSED, REJECTED, SKIPPED, WARNED, Finding, Judgement
 from ptxbench.check.machine_code import EXECUTED, ends, settled

@@ -111,7 +111,7 @@ def steps(gate: Gate) -> list[GateRow]:
     worst_first = sorted(groups.items(), key=lambda each: (ORDER.index(each[0][1]), -max(map(change_size, each[1]))))
     for (outcome, verdict, reason, remedy), rows in worst_first:
         counted = [each.row.metric for each in rows if verdict == REGRESSED and each.row.metric in RULES]
-        happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].told for metric in counted))
+        happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].words for metric in counted))
         most_changed = sorted(rows, key=change_size, reverse=True)  # what was none before points at what is new
         spot = next(filter(None, (location(each.row, gate.head) for each in most_changed)), None)
         found.append(GateRow(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy, spot))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench import containment, discovery
-from ptxbench.check import contained, layers
+from ptxbench.check import candidate_cache, contained
 from ptxbench.check.contained import GIB, CheckTask, ProcessLimits, judge
 from ptxbench.check.stages import CheckOptions
 from ptxbench.errors import PairError, UsageError
@@ -167,18 +167,18 @@ def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path
 
 def test_layers_that_are_too_large_or_too_many_are_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(layers, "MOST_LAYERS", 2)
-    made = [layers.layer(f"{number}") for number in range(4)]
+    monkeypatch.setattr(candidate_cache, "MOST_LAYERS", 2)
+    made = [candidate_cache.layer(f"{number}") for number in range(4)]
     (made[0] / "file").write_text("x")
     for age, each in enumerate(made):
         os.utime(each, (age, age))
-    assert layers.layer("1") == made[1]  # used again
-    layers.tidy(made[1])
+    assert candidate_cache.layer("1") == made[1]  # used again
+    candidate_cache.tidy(made[1])
     assert [each.is_dir() for each in made] == [False, True, False, True]
     (made[3] / "link").symlink_to(tmp_path)
     (made[3] / "large").write_bytes(b"x" * 100)
-    monkeypatch.setattr(layers, "MOST_BYTES", 50)
-    layers.tidy(made[3])
+    monkeypatch.setattr(candidate_cache, "MOST_BYTES", 50)
+    candidate_cache.tidy(made[3])
     assert [each.is_dir() for each in made] == [False, True, False, False]
     assert tmp_path.is_dir()
 
@@ -194,7 +194,7 @@ def test_without_an_own_cache_there_is_no_layer(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)
-    assert layers.layer("1") is None
+    assert candidate_cache.layer("1") is None
     assert list((tmp_path / "cache").iterdir()) == []
 
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from ptxbench.check import beside, findings
-from ptxbench.check.beside import FIGURES
+from ptxbench.check import comparison, findings
+from ptxbench.check.comparison import FIGURES
 from ptxbench.check.document import document
 from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import STAGES
@@ -50,7 +50,7 @@ def test_every_kind_of_the_sanitizer_is_a_code():
 
 def test_every_figure_and_key_is_explained():
     section = TEXT.partition("## `--json`\n")[2].partition("\n## ")[0]
-    for name in (*FIGURES, *beside.figures.__annotations__):
+    for name in (*FIGURES, *comparison.figures.__annotations__):
         assert f"`{name}`" in section or name in ("report", "return")
     judgement = findings.Judgement("mine.ptx", "0", "ptx", "softmax", "sm_90", 7)
     whole = document([judgement], pair="softmax", arch="sm_90", seed=7)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery
-from ptxbench.check.beside import heavier, slower
+from ptxbench.check.comparison import heavier, slower
 from ptxbench.check.launching import LaunchOptions
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import CheckSuite

@@ -11,7 +11,7 @@ from ptxbench.execution import ExecProgram
 
 
 @dataclass(frozen=True)
-class Places:
+class Locations:
     """The locations of one file. `program`: its PTX, which knows the line of CUDA C of each line."""
 
     content: bytes
