@@ -85,7 +85,7 @@ class CandidateLauncher:
     def fault(self, stage: str, error: KernelError, case: CheckCase) -> Finding:
         """The finding for a launch that failed."""
         code = next((code for kind, code in FAULTS if isinstance(error, kind)), "emulator-crash")
-        if "not enough memory" in str(error) or "GB are free" in str(error):
+        if "not enough memory" in str(error).lower() or "GB are free" in str(error):
             code = "memory-limit"
         words = re.sub(r"; its PTX is saved as .*", ".", str(error))
         words = re.sub(r"; [\d.]+ GB are free", "", words)  # a seed gives the same message on every machine

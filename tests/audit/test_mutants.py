@@ -182,7 +182,7 @@ def test_a_mutant_that_ptxas_refuses_is_not_taken_for_one_that_is_worse(monkeypa
 
 
 def test_an_unknown_edit_gets_a_suggestion():
-    with pytest.raises(UsageError, match=r"There is no edit 'an extra barier'\. Did you mean 'an extra barrier'\?"):
+    with pytest.raises(UsageError, match=r"Unknown edit 'an extra barier'\. Did you mean 'an extra barrier'\?"):
         count_mutants(default_kernels(), (), ["an extra barier"])
 
 

@@ -134,6 +134,6 @@ def test_the_sanitizer_calls_nothing_clean_where_a_check_was_not_made():
     judgement = honest(
         HONEST.replace("    mov.u32             %thread", "    activemask.b32      %step;\n    mov.u32 %thread", 1)
     )
-    told = next(each.told for each in judgement.stages if each.stage == "sanitizer")
+    told = next(each.detail for each in judgement.stages if each.stage == "sanitizer")
     assert told == "no finding, but not all checks were made"
     assert "sanitizer: second schedule inconclusive: line 25 uses activemask.b32" in judgement.notes[0]

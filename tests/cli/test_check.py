@@ -112,7 +112,7 @@ def test_a_seed_repeats_a_judgement_and_without_one_each_is_another(ptxbench, ke
 
     first, second = ran("--target", "sm_90"), ran("--target", "sm_90")
     assert first["seed"] != second["seed"]
-    hidden = [next(each["told"] for each in one["candidates"][0]["stages"] if each["stage"] == "hidden")
+    hidden = [next(each["detail"] for each in one["candidates"][0]["stages"] if each["stage"] == "hidden")
               for one in (first, ran("--target", "sm_90", "--seed", str(first["seed"])), second)]  # fmt: skip
     assert hidden[0] == hidden[1]
 

@@ -92,7 +92,7 @@ def test_counts_that_are_not_the_same_twice_are_a_bug_and_no_verdict(ptxbench, w
     document = json.loads(ran.out)
     assert ran.status == document["exit_status"] == 5
     told = [each["text"] for each in document["problems"]]
-    assert told == ["scale ptx n=1024: two runs of the same source with the same tools found ptx_barriers 33, then 32."]
+    assert told == ["scale ptx n=1024: two runs of the same source with the same tools gave ptx_barriers 33, then 32."]
     [row] = [row for row in document["rows"] if row["metric"] == "ptx_barriers" and row["variant"] == "ptx"]
     assert (row["verdict"], row["reason"]) == ("NOT-MEASURABLE", "not_deterministic")
     assert row["next"].startswith("Report it, with the files of both runs")
@@ -115,7 +115,7 @@ def test_a_kernel_that_was_wrong_once_is_wrong(ptxbench, worse):
     Path("head.json").write_text(to_json(head))
     ran = ptxbench("gate", "head.json", "--kernels", worse, "--confirm")
     assert ran.status == 4
-    assert "with the same tools found wrong, then verified." in " ".join(ran.out.split())
+    assert "with the same tools gave wrong, then verified." in " ".join(ran.out.split())
 
 
 OTHER = [

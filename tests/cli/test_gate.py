@@ -108,7 +108,7 @@ BASES = [
     ("mended", counted({"triad": after(status="wrong"), "scan": BEFORE}), 0, "1 FIXED"),
     ("a base of a newer schema", NEWER, 2, "base.json has schema 'ptxbench.run/4'"),
     ("a base cut in half", to_json(BASE)[: len(to_json(BASE)) // 2], 2, "base.json:"),
-    ("a base that is no run", '{"schema": "other"}', 2, "base.json is no ptxbench run"),
+    ("a base that is no run", '{"schema": "other"}', 2, "base.json is not a ptxbench run"),
     ("an empty base", EMPTY, 5, "No row was judged."),
 ]  # fmt: skip
 
