@@ -45,7 +45,7 @@ def check_signature(ptx: str, entry: str, args: Sequence[Argument], source: Path
     def at(line: int) -> str:
         return f"{source.name}:{line if hand_written else line_of(source, entry)}"
 
-    header = next((each for each in headers if each.name == entry), None)
+    header = next((header for header in headers if header.name == entry), None)
     if header is None:
         raise SignatureMismatch(no_entry(headers, entry, source, hand_written))
     if len(header.params) != len(args):

@@ -44,7 +44,8 @@ Signature = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
 def signature(params: Sequence[Variable], returns: Sequence[Variable]) -> Signature:
     """A predicate in a register takes one byte."""
     whole, back = (
-        tuple((each.space, max(each.size_bytes, 1)) for each in variables) for variables in (params, returns)
+        tuple((variable.space, max(variable.size_bytes, 1)) for variable in variables)
+        for variables in (params, returns)
     )
     return whole, back
 
@@ -162,7 +163,7 @@ class CallGraph:
             functions = [self.module.functions[name] for name in self.pointed_to]
         else:
             functions = self.listed(caller, call)
-        return tuple(each.name for each in functions if signature(each.params, each.returns) == wanted)
+        return tuple(function.name for function in functions if signature(function.params, function.returns) == wanted)
 
 
 def addressed(module: Module) -> Iterator[str]:

@@ -216,7 +216,7 @@ class Expression:
         operands = self.operands[-count:]
         del self.operands[-count:]
         try:
-            if any(each.kind == "f32 bits" for each in operands):
+            if any(operand.kind == "f32 bits" for operand in operands):
                 raise ValueError("has a 0f number, which can only be used alone")
             if binding == UNARY:
                 self.operands.append(apply_unary(name, *operands))

@@ -119,9 +119,9 @@ def read_variable(
             raise syntax_error(line, f"'{name}' cannot have an initial value: only a .global or .const variable can.")
         vector = (attributes.vector,) if attributes.vector > 1 else ()
         initial, first = read_initial(cursor, kind, (*dimensions, *vector), bool(vector))
-        dimensions = [first if each is None else each for each in dimensions]
-    for each in dimensions:
-        length = None if each is None or length is None else length * each
+        dimensions = [first if dimension is None else dimension for dimension in dimensions]
+    for dimension in dimensions:
+        length = None if dimension is None or length is None else length * dimension
     yield Variable(name, space, kind, attributes.alignment, length, line, attributes.vector, bool(dimensions), initial)
 
 

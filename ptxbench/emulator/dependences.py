@@ -62,7 +62,7 @@ class Node:
 
 def node(step: FlowStep) -> Node:
     root, *modifiers = step.entry.opcode.split(".")
-    words = {each.partition("::")[0] for each in modifiers}
+    words = {modifier.partition("::")[0] for modifier in modifiers}
     space = next((each for each in LOADED if each in words), "global")
     kind, latency = "", LATENCIES.get(step.entry.counted, PLAIN)
     if root in ("ld", "ldu", "ldmatrix", "atom"):
@@ -73,7 +73,7 @@ def node(step: FlowStep) -> Node:
     elif root in ("bar", "barrier"):
         kind, latency = "barrier", BARRIER
     elif root in ("membar", "fence"):
-        kind, latency = "fence", max((FENCES[each] for each in FENCES if each in words), default=BARRIER)
+        kind, latency = "fence", max((FENCES[fence] for fence in FENCES if fence in words), default=BARRIER)
     elif root == "nanosleep":
         kind = "sleep"
     elif root == "cp" and "async" in words:

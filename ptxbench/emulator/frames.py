@@ -55,7 +55,7 @@ def lay_out_frame(routine: Routine, saved_bytes: int, align: int) -> Frame:
     """`saved_bytes`: of the registers that the routine saves at one call, at the most."""
     formals, end = lay_out_formals(routine)
     variables, size = place(routine.variables.values(), end)
-    variables |= dict(zip((each.name for each in routine.formals), formals, strict=True))
+    variables |= dict(zip((formal.name for formal in routine.formals), formals, strict=True))
     saved = -(-end // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
     total = max(size, saved + saved_bytes if saved_bytes else end)
     params, returns = routine.signature
@@ -82,7 +82,7 @@ class Frames:
 def lay_out_frames(program: InlinedProgram, saved: Mapping[int, Iterable[tuple[int, str]]], *, bounded: bool) -> Frames:
     """`saved`: bytes and name of what each call saves. `bounded`: nothing but calls takes memory on the stack."""
     routines, sites = program.routines, program.sites
-    own = [each for routine in routines.values() for each in routine.variables.values()]
+    own = [variable for routine in routines.values() for variable in routine.variables.values()]
     align = max(FRAME_ALIGNMENT, *(variable.align for variable in (*own, *program.function.variables.values())), 0)
     placed: dict[int, list[tuple[int, str]]] = {}
     saved_bytes = dict.fromkeys(routines, 0)

@@ -241,9 +241,11 @@ class Linker:
             self.plan.may_come_back(self.root, targets),
         )  # fmt: skip
         self.sites[len(self.result.instructions)] = self.sites[len(self.result.instructions) + 1] = site
-        read = ((address,) if address else ()) + tuple(each for each in arguments if isinstance(each, Register))
+        read = ((address,) if address else ()) + tuple(
+            argument for argument in arguments if isinstance(argument, Register)
+        )
         self.emit(Instruction(call.line, CALL_THROUGH if address else CALL, read))
-        self.emit(Instruction(call.line, RETURNED, tuple(each for each in results if isinstance(each, Register))))
+        self.emit(Instruction(call.line, RETURNED, tuple(result for result in results if isinstance(result, Register))))
         for formal, operand, place in zip(returns, call.returned, results, strict=True):
             if place != operand:
                 self.hand_over(formal, operand, place.name, call.line, inward=False)

@@ -140,7 +140,7 @@ def run(
         findings = describer.findings(answer.findings)
         unchecked = sanitizer_notes(answer, totals, image)
         remarks = describer.remarks(answer.findings)
-        notes = (*unchecked, *describer.notes(answer.findings), *(each.message for each in remarks))
+        notes = (*unchecked, *describer.notes(answer.findings), *(remark.message for remark in remarks))
         if not findings and not any(each.startswith("second schedule") for each in unchecked):
             findings = reschedule(job, image, results)
     image.take_back(results, kept)

@@ -96,8 +96,8 @@ def read_parameters(cursor: Cursor, *, unnamed: bool = False) -> tuple[Variable,
             raise syntax_error(line, f"duplicate parameter '{name}'.")
         length: int | None = 1
         dimensions = read_dimensions(cursor)
-        for each in dimensions:
-            length = None if each is None or length is None else length * each
+        for dimension in dimensions:
+            length = None if dimension is None or length is None else length * dimension
         params.append(
             Variable(
                 name, space, attributes.type, attributes.alignment, length, line, attributes.vector, bool(dimensions)

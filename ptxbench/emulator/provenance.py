@@ -46,7 +46,9 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
     for step in steps:
         targets = writes(step)
         operands = step.instruction.operands
-        parts = [part for each in operands for part in (each.parts if isinstance(each, Vector) else (each,))]
+        parts = [
+            part for operand in operands for part in (operand.parts if isinstance(operand, Vector) else (operand,))
+        ]
         named = [part for part in parts if isinstance(part, Symbol | Element | Address)]
         for operand in named:
             source = named_source(operand)

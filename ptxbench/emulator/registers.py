@@ -103,9 +103,9 @@ class KernelState:
         self.ops.workspace, _ = provided.workspace or (0, 0)
         self.heap = provided.heap
         self.ops.constant_variables = [
-            (self.module_variables[each.name], each.size_bytes)
-            for each in module.variables.values()
-            if each.space == "const"
+            (self.module_variables[variable.name], variable.size_bytes)
+            for variable in module.variables.values()
+            if variable.space == "const"
         ]
         self.ops.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
         self.ops.explicit_cluster = bool({".explicitcluster", ".reqnctapercluster"} & function.directives.keys())
@@ -387,7 +387,7 @@ class KernelState:
 def specials(steps: Sequence[FlowStep]) -> set[str]:
     """The predefined registers that are read."""
     operands = [operand for step in steps for operand in step.instruction.operands]
-    parts = [part for each in operands for part in (each.parts if isinstance(each, Vector) else (each,))]
+    parts = [part for operand in operands for part in (operand.parts if isinstance(operand, Vector) else (operand,))]
     return {part.name for part in parts if isinstance(part, Special)}
 
 

@@ -78,15 +78,15 @@ def zeroed(size: int) -> NDArray[np.uint8]:
 
 def shared(threads: Sequence[Records], tag: int) -> bool:
     """Whether CTAs of different host threads used the same bytes in the launch `tag`, one of them storing."""
-    pages = np.flatnonzero(np.sum([each.pages for each in threads], axis=0) > 1)
+    pages = np.flatnonzero(np.sum([thread.pages for thread in threads], axis=0) > 1)
     for first in range(0, pages.size, PAGES_AT_ONCE):
         some = pages[first : first + PAGES_AT_ONCE]
-        touched = sum(each.touched(some, tag).astype(np.uint16) for each in threads)
+        touched = sum(thread.touched(some, tag).astype(np.uint16) for thread in threads)
         page, line = np.nonzero(np.greater(touched, 1))
         lines = some[page] * records.PAGE + line
         before = np.zeros((len(records.USES), lines.size), np.uint32)
-        for each in threads:
-            used = each.used(lines, tag)
+        for thread in threads:
+            used = thread.used(lines, tag)
             if any((use & other).any() for use, other in clashing(used, before)):
                 return True
             before |= used
@@ -106,7 +106,7 @@ def unmarked(buffer_uses: Sequence[NDArray[np.int64]]) -> set[int]:
     """Buffers whose loads and updates should have been recorded and were not. `buffer_uses`: of each host thread,
     shape (buffers, BUFFER_SLOTS)."""
     found = set()
-    for index, rows in enumerate(zip(*(each.tolist() for each in buffer_uses), strict=True)):
+    for index, rows in enumerate(zip(*(buffer_use.tolist() for buffer_use in buffer_uses), strict=True)):
         uses = 0
         for row in rows:
             uses |= row[records.USED]

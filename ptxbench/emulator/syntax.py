@@ -228,12 +228,12 @@ class Function:
     @cached_property
     def symbol_names(self) -> frozenset[str]:
         """Names of variables, parameters and functions among the operands."""
-        return frozenset(each.name for each in self.operands() if isinstance(each, Symbol))
+        return frozenset(operand.name for operand in self.operands() if isinstance(operand, Symbol))
 
     @cached_property
     def special_names(self) -> frozenset[str]:
         """Names of predefined registers among the operands."""
-        return frozenset(each.name for each in self.operands() if isinstance(each, Special))
+        return frozenset(operand.name for operand in self.operands() if isinstance(operand, Special))
 
 
 @dataclass(frozen=True)

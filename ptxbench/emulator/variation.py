@@ -112,7 +112,7 @@ def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]
             at.SHARED_UNIT: shared_unit(arch),
         }
     drawn = random.Random(f"{seed} registers")
-    others = [each for each in MULTIPROCESSORS if each != usual.multiprocessors]
+    others = [multiprocessor for multiprocessor in MULTIPROCESSORS if multiprocessor != usual.multiprocessors]
     multiprocessors = {0: others[-1], 1: others[0]}.get(seed % EXTREMES, drawn.choice(others))
     warps = drawn.choice([each for each in (32, 48, 64) if each * LANES >= block])
     return {
@@ -125,7 +125,7 @@ def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]
         at.DRIVER: drawn.getrandbits(62),
         at.CLOCK: drawn.getrandbits(50),
         at.CLOCK_STEP: {0: 997, 1: 3}.get(seed % EXTREMES, drawn.randrange(5, 500)),
-        at.SHARED_UNIT: drawn.choice([each for each in UNITS if each != shared_unit(arch)]),
+        at.SHARED_UNIT: drawn.choice([unit for unit in UNITS if unit != shared_unit(arch)]),
         at.TIMER: 1_700_000_000_000_000_000 + drawn.getrandbits(56),
     }
 

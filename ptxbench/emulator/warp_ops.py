@@ -296,7 +296,7 @@ class WarpOps:
         inside = self.e.op(f"icmp ult {V64} {offset}, splat (i64 4294967296)")
         mask = self.e.op(f"and {lanes}, {self.e.op(f'bitcast {MASK} {inside} to i32')}")
         short = self.e.op(f"trunc {V64} {offset} to {V32}")
-        index = [each.name for each in access.GENERIC_SPACES].index("local")
+        index = [generic_space.name for generic_space in access.GENERIC_SPACES].index("local")
         own = self.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
         return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
 

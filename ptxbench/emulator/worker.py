@@ -235,7 +235,7 @@ class Thread:
                     place = (int(pcs[lane]) - last, last, barrier)
                     places[place] = places.get(place, 0) | 1 << lane
             for (block, last, barrier), lanes in sorted(places.items()):
-                arrived, _, expected = (int(each) for each in entries[barrier][:3]) if barrier >= 0 else (0, 0, 0)
+                arrived, _, expected = (int(entry) for entry in entries[barrier][:3]) if barrier >= 0 else (0, 0, 0)
                 found.append(Waiting(rank, lanes, block, last, barrier, arrived, expected))
         return tuple(found)
 
@@ -281,8 +281,8 @@ class ProcessHost:
         if self.arena is None or len(self.arena) < job.arena_bytes:  # kept: its pages are already mapped
             self.arena = mmap.mmap(self.handle, job.arena_bytes)
         self.records += [sharing.Records() for _ in range(threads - len(self.records))]
-        for each in self.records[:threads]:
-            each.prepare(job.arena_bytes, shift)
+        for record in self.records[:threads]:
+            record.prepare(job.arena_bytes, shift)
         return ctypes.addressof(ctypes.c_char.from_buffer(self.arena))
 
     def run_together(self, workers: Sequence[Thread]) -> None:
@@ -314,8 +314,8 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
     kernel.find(conditions(job.variation, job.placement, job.arch, layout.reserved_bytes, threads_of_block))
     workers: list[Thread] = []
     try:
-        for each in host.records[:threads]:
-            workers.append(Thread(job, kernel, base, each, tag, marked, shares))
+        for record in host.records[:threads]:
+            workers.append(Thread(job, kernel, base, record, tag, marked, shares))
         began = time.process_time()
         host.run_together(workers)
         if time.process_time() - began > SLOW_SECONDS:
@@ -358,7 +358,10 @@ def guessed(job: LaunchRequest, layout: Translation) -> set[int]:
     return {
         index
         for index, (low, high) in enumerate(job.buffers)
-        if any(low <= address < high for address in (*passed, *(each + shift for each in layout.mixed_addresses)))
+        if any(
+            low <= address < high
+            for address in (*passed, *(mixed_address + shift for mixed_address in layout.mixed_addresses))
+        )
     }
 
 

@@ -53,5 +53,7 @@ def votes(flow: Flow, one: int, lines: frozenset[int], other: int | None, others
         if start is None:
             continue
         for index in dominance.members(flow.ruled(start) & ~(flow.ruled(opposite) if opposite is not None else 0)):
-            total += sum(flow.lines.begin(each.line) in wanted for each in flow.graph.blocks[index].operations)
+            total += sum(
+                flow.lines.begin(operation.line) in wanted for operation in flow.graph.blocks[index].operations
+            )
     return total

@@ -78,7 +78,7 @@ class Executed:
     def by_instruction(self) -> Mapping[int, float]:
         """The executions of each instruction by its address, of the likeliest counts."""
         step = 16
-        return {at: each.fit for each in self.blocks for at in range(each.start, each.end, step)}
+        return {at: block.fit for block in self.blocks for at in range(block.start, block.end, step)}
 
     def document(self) -> dict[str, Any]:
         """The same as JSON has it, without the blocks."""
@@ -169,7 +169,7 @@ def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Co
         )
         for block, count in zip(made.blocks, solution.blocks, strict=True)
     )
-    whole = all(abs(each.fit - round(each.fit)) <= WHOLE for each in blocks)
+    whole = all(abs(block.fit - round(block.fit)) <= WHOLE for block in blocks)
     off = len(solution.off)
     ends = program.ends() if not off else None
     if ends is None:
@@ -179,7 +179,7 @@ def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Co
     if ends[1] > FREE * max(ends[0], 1):
         return Executed(None, None, None, whole, len(firm), 0, why(made, flow), blocks)
     least, most = (max(0, math.ceil(ends[0] - 0.5)), math.floor(ends[1] + 0.5))
-    fit = min(max(round(sum(each.fit * (each.end - each.start) / 16 for each in blocks)), least), most)
+    fit = min(max(round(sum(block.fit * (block.end - block.start) / 16 for block in blocks)), least), most)
     wide = why(made, flow) if most > WIDE * least else None
     return Executed(least, fit, most, whole, len(firm), 0, wide, blocks)
 

@@ -24,8 +24,8 @@ def dominators(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> lis
             if node in roots:
                 continue
             mask = everything
-            for each in predecessors[node]:
-                mask &= found[each]
+            for predecessor in predecessors[node]:
+                mask &= found[predecessor]
             mask |= 1 << node
             if mask != found[node]:
                 found[node], changed = mask, True

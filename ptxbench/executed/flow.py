@@ -59,12 +59,12 @@ class Flow:
         statements = self.lines.at(line)
         if ".DIV" in last.opcode:
             return False
-        if any(each.opcode.split(".")[0] in ("bra", "exit", "ret", "brx") for each in statements):
+        if any(statement.opcode.split(".")[0] in ("bra", "exit", "ret", "brx") for statement in statements):
             return bool(self.lines.counter(line, "ptx_divergent_branches"))
         on, all_of = (
             self.lines.counter(line, name) for name in ("ptx_thread_instructions_on", "ptx_thread_instructions")
         )
-        return not (all_of and any(each.guard for each in statements) and on in (0, all_of))
+        return not (all_of and any(statement.guard for statement in statements) and on in (0, all_of))
 
     @cached_property
     def behind(self) -> list[int]:
@@ -87,7 +87,7 @@ class Flow:
             after = behind[index] & ~(1 << index)
             # of the blocks behind it, the nearest is behind by all the others
             nearest = next(
-                (each for each in dominance.members(after) if behind[each] | 1 << index == behind[index]), exits
+                (member for member in dominance.members(after) if behind[member] | 1 << index == behind[index]), exits
             )
             seen = 1 << nearest
             pending = list(self.graph.blocks[index].successors)
@@ -130,8 +130,8 @@ class Flow:
         """What the edges out of a block sum to."""
         index = block.index
         if block.how == "calls":
-            for each in edges:
-                yield FlowRow({each: 1.0, index: -1.0}, 0.0, 0.0)
+            for edge in edges:
+                yield FlowRow({edge: 1.0, index: -1.0}, 0.0, 0.0)
             called = FlowRow({index: -1.0, **dict.fromkeys(started, 1.0)}, -INF if block.conditional else 0.0, 0.0)
             if started:
                 yield called
@@ -146,8 +146,8 @@ class Flow:
         else:
             yield FlowRow({index: 1.0, **dict.fromkeys(edges, -1.0)}, 0.0, 0.0)
             return
-        for each in edges:
-            yield FlowRow({each: 1.0, index: -1.0}, -INF, 0.0)
+        for edge in edges:
+            yield FlowRow({edge: 1.0, index: -1.0}, -INF, 0.0)
 
     @cached_property
     def before(self) -> list[int]:
@@ -170,8 +170,8 @@ class Flow:
             return []
         head = min(around)[1]
         mask = self.loops[head]
-        for each in dominance.members(mask):
-            begun = {self.lines.begin(one.line) for one in self.graph.blocks[each].operations}
+        for member in dominance.members(mask):
+            begun = {self.lines.begin(one.line) for one in self.graph.blocks[member].operations}
             if not begun - {None} <= body:
                 return []
         first = len(self.graph.blocks)

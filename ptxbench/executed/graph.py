@@ -176,7 +176,9 @@ def unique(*groups: tuple[int, ...]) -> tuple[int, ...]:
 def is_uniform(last: Operation) -> bool:
     """Whether the condition of a branch is in uniform predicates alone."""
     predicates = OPERAND.findall(last.operands) + ([last.guard] if last.guard else [])
-    return ".U" in last.opcode or (bool(predicates) and all(each.lstrip("!").startswith("UP") for each in predicates))
+    return ".U" in last.opcode or (
+        bool(predicates) and all(predicate.lstrip("!").startswith("UP") for predicate in predicates)
+    )
 
 
 def synchronized(blocks: list[MachineBlock], target: Mapping[str, int]) -> list[MachineBlock]:

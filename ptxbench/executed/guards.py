@@ -52,7 +52,7 @@ class Guards:
             if PREDICATE.search(block.last.operands):
                 continue
             on = block.successors[-1]
-            alone = [each.index for each in self.graph.blocks if on in each.successors] == [source]
+            alone = [block.index for block in self.graph.blocks if on in block.successors] == [source]
             if alone and self.before[index] >> on & 1 and (len(block.successors) == 1 or block.successors[0] != on):
                 yield source, block.last.guard
 
@@ -69,7 +69,7 @@ class Guards:
                 if predicate in set_by(operations[place]):
                     plain = operations[place].guard is None and COMPARES.match(operations[place].name)
                     return (index, place) if plain else None
-            sources = [each.index for each in self.graph.blocks if index in each.successors]
+            sources = [block.index for block in self.graph.blocks if index in block.successors]
             nearest = self.above(index)
             if nearest is None or self.set_between(nearest, index, predicate, sources):
                 return None
@@ -78,7 +78,7 @@ class Guards:
     def above(self, index: int) -> int | None:
         """The nearest block that every way to this one goes through."""
         others = self.before[index] & ~(1 << index)
-        return next((each for each in dominance.members(others) if self.before[each] == others), None)
+        return next((member for member in dominance.members(others) if self.before[member] == others), None)
 
     def between(self, first: int, last: int) -> list[int]:
         """The blocks on the ways from one block to another, without both ends unless a way comes by them again."""
@@ -98,18 +98,18 @@ class Guards:
         found, pending = 0, [index]
         while pending:
             wanted = pending.pop()
-            for each in self.graph.blocks:
-                if wanted in each.successors and not found >> each.index & 1:
-                    found |= 1 << each.index
-                    pending.append(each.index)
+            for block in self.graph.blocks:
+                if wanted in block.successors and not found >> block.index & 1:
+                    found |= 1 << block.index
+                    pending.append(block.index)
         return found
 
     def set_between(self, first: int, last: int, predicate: str, sources: list[int]) -> bool:
         if sources == [first]:
             return False
         return any(
-            predicate in set_by(each) for index in self.between(first, last)
-            for each in self.graph.blocks[index].operations if index != first
+            predicate in set_by(operation) for index in self.between(first, last)
+            for operation in self.graph.blocks[index].operations if index != first
         )  # fmt: skip
 
     def same(self, one: At, other: At | None) -> bool:

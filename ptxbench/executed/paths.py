@@ -49,10 +49,10 @@ class Paths:
     def branches(self) -> dict[int, int]:
         """The branches with a guard, by line, but for those back to the start of a loop."""
         found = {}
-        for index, each in enumerate(self.function.instructions):
+        for index, instruction in enumerate(self.function.instructions):
             back = any(self.before[index] >> target & 1 for target in self.successors[index])
-            if each.opcode.split(".")[0] == "bra" and each.guard is not None and not back:
-                found[each.line] = index
+            if instruction.opcode.split(".")[0] == "bra" and instruction.guard is not None and not back:
+                found[instruction.line] = index
         return found
 
     def sides(self, line: int) -> tuple[frozenset[int], frozenset[int]] | None:
@@ -65,7 +65,7 @@ class Paths:
         return self.lines(taken & ~past), self.lines(past & ~taken)
 
     def lines(self, mask: int) -> frozenset[int]:
-        return frozenset(self.function.instructions[each].line for each in dominance.members(mask))
+        return frozenset(self.function.instructions[member].line for member in dominance.members(mask))
 
     @cached_property
     def loops(self) -> list[PathLoop]:
@@ -75,17 +75,17 @@ class Paths:
         count = Counter(each.line for each in code)
         found = []
         for head, body in bodies.items():
-            backs = [each for each in dominance.members(body) if head in self.successors[each]]
+            backs = [member for member in dominance.members(body) if head in self.successors[member]]
             through = body & ~inner_of(head, bodies)
-            for each in backs:
-                through &= self.before[each]
-            always = [code[each] for each in dominance.members(through)]
+            for back in backs:
+                through &= self.before[back]
+            always = [code[member] for member in dominance.members(through)]
             leaving = [
-                code[each].line
-                for each in dominance.members(body)
-                if any(not body >> target & 1 for target in self.successors[each]) or root(code[each]) in ENDS
+                code[member].line
+                for member in dominance.members(body)
+                if any(not body >> target & 1 for target in self.successors[member]) or root(code[member]) in ENDS
             ]
-            once = frozenset(each.line for each in always if count[each.line] == 1 and each.guard is None)
+            once = frozenset(alway.line for alway in always if count[alway.line] == 1 and alway.guard is None)
             found.append(PathLoop(code[max(backs)].line, once, self.lines(body), frozenset(leaving)))
         return found
 

@@ -58,7 +58,7 @@ class MachineProgram:
     def bounds(self) -> list[FlowRow]:
         """The rows of anchors and ceilings; without the ceilings where these contradict the anchors."""
         anchors = [FlowRow(each.blocks, each.low, each.high) for each in self.firm]
-        ceilings = [FlowRow(each.blocks, each.low, each.high) for each in self.ceilings]
+        ceilings = [FlowRow(ceiling.blocks, ceiling.low, ceiling.high) for ceiling in self.ceilings]
         for chosen in ([*anchors, *ceilings], anchors):
             if self.optimum(np.zeros(self.flow.variables), [*self.rows, *chosen]) is not None:
                 return chosen

@@ -25,14 +25,14 @@ class PtxLines:
     def statements(self) -> Mapping[int, Sequence[Instruction]]:
         found: dict[int, list[Instruction]] = defaultdict(list)
         for function in self.module.functions.values():
-            for each in function.instructions:
-                found[each.line].append(each)
+            for instruction in function.instructions:
+                found[instruction.line].append(instruction)
         return found
 
     @cached_property
     def numbers(self) -> Sequence[int]:
         """Where statements and functions begin, in order."""
-        return sorted({*self.statements, *(each.line for each in self.module.functions.values())})
+        return sorted({*self.statements, *(function.line for function in self.module.functions.values())})
 
     @cached_property
     def function(self) -> Function:

@@ -36,7 +36,7 @@ def steered(paths: Paths, lines: PtxLines, histograms: Mapping[int, Mapping[int,
     """
     fresh = from_others(paths.function.instructions)
     for loop in paths.loops:
-        leaving = [each for each in paths.function.instructions if each.line in loop.exits]
+        leaving = [instruction for instruction in paths.function.instructions if instruction.line in loop.exits]
         if not any(each.guard is not None and each.guard.name in fresh for each in leaving):
             continue
         if repeated(loop, lines, histograms):

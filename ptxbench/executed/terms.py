@@ -58,10 +58,15 @@ def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     for block in graph.blocks:
         if block.index in graph.lent:
             continue
-        for each in block.operations:
-            line = lines.begin(each.line)
-            if line is not None and not each.never and each.name in FAMILIES and not retries(each, lines.at(line)):
-                copies[line, FAMILIES[each.name][0]].append((block.index, each))
+        for operation in block.operations:
+            line = lines.begin(operation.line)
+            if (
+                line is not None
+                and not operation.never
+                and operation.name in FAMILIES
+                and not retries(operation, lines.at(line))
+            ):
+                copies[line, FAMILIES[operation.name][0]].append((block.index, operation))
     wide = {
         FAMILIES[each.name][0] + each.name
         for (line, _), places in copies.items()
@@ -82,7 +87,7 @@ def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
 def retries(operation: Operation, statements: Sequence[Statement]) -> bool:
     """Whether an atomic is one try of a loop that ptxas made of an atomic that the hardware lacks."""
     tries = ".CAS" in operation.opcode and operation.name in (*ATOMICS, "ATOMS")
-    return tries and not any(".cas" in each.opcode for each in statements)
+    return tries and not any(".cas" in statement.opcode for statement in statements)
 
 
 def foreign(line: int, family: str, places: list[tuple[int, Operation]], lines: PtxLines) -> Term | None:
@@ -158,11 +163,11 @@ def ratio(statement: Statement, operation: Operation) -> float:
     if root not in ("ld", "st", "ldu") or operation.name not in (*LOADS, "STG", "ST", "STS"):
         return 1.0
     words = statement.opcode.split(".")[1:]
-    kind = next((each for each in reversed(words) if TYPE.fullmatch(each)), None)
+    kind = next((word for word in reversed(words) if TYPE.fullmatch(word)), None)
     digits = re.search(r"\d+", kind or "")
     if not digits:
         return 1.0
-    vector = next((int(each[1:]) for each in words if re.fullmatch(r"v[248]", each)), 1)
+    vector = next((int(word[1:]) for word in words if re.fullmatch(r"v[248]", word)), 1)
     own = int(digits[0]) // 8 * vector * (2 if kind and kind.endswith("x2") else 1)
     made = next((SPEEDS[each] for each in operation.opcode.split(".")[1:] if each in SPEEDS), 4)
     return made / own if own else 1.0
@@ -201,7 +206,7 @@ def ceilings(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     for block in graph.blocks:
         if block.index in graph.lent:
             continue
-        begun = [lines.begin(each.line) for each in block.operations if each.name not in ROUTING]
+        begun = [lines.begin(operation.line) for operation in block.operations if operation.name not in ROUTING]
         counts = [lines.executions(line) for line in begun if line is not None]
         if counts and block.index:
             yield Term({block.index: 1.0}, 0, max(counts), max(counts), 0)

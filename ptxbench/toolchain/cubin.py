@@ -108,7 +108,7 @@ def code(cubin: Cubin, entry: str) -> bytes | None:
 
     The trap is an endless branch to itself that ptxas puts behind the code; NOPs pad it.
     """
-    section = next((each for each in cubin.sections if each.name == f".text.{entry}"), None)
+    section = next((section for section in cubin.sections if section.name == f".text.{entry}"), None)
     if section is None:
         return None
     length = len(section.content) // INSTRUCTION_BYTES * INSTRUCTION_BYTES

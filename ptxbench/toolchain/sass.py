@@ -116,5 +116,5 @@ def class_of(opcode: str) -> str:
     if name == "MUFU":
         return ".".join([name, *modifiers[:1]])
     if MEMORY.match(name):
-        return ".".join([name, *(each for each in modifiers if WIDTH.fullmatch(each))])
+        return ".".join([name, *(modifier for modifier in modifiers if WIDTH.fullmatch(modifier))])
     return name

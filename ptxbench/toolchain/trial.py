@@ -177,7 +177,7 @@ def compile_and_assemble(
         mismatch = False
         if not any(need.line for need in found) and language == "ptx" and trial.ptx_target != target:
             own = retargeted(tool, ptx, source, target)
-            mismatch = any(need.line for need in own) or any(each in said for each in ptxas.MISMATCHES)
+            mismatch = any(need.line for need in own) or any(mismatch in said for mismatch in ptxas.MISMATCHES)
             found = own or found
         if not found and not mismatch:
             raise ptxas.explain(said, ptx, source, language, target, f"ptxas {locate.version(tool)}") from None

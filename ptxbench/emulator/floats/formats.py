@@ -161,9 +161,9 @@ def is_nan(e: Emitter, bits: Value, form: FloatFormat) -> Value:
 def apply(e: Emitter, one: Callable[..., Value], type: Type, *operands: Value) -> Value:
     """`one(*patterns)` on f16 or bf16 lanes, or on both halves of f16x2 or bf16x2 lanes."""
     if type.bits == 16:
-        return e.convert(one(*(e.convert(e.unsigned(each), U32) for each in operands)), type)
-    low = one(*(e.and_(replace(each, type=U32), e.constant(0xFFFF, U32)) for each in operands))
-    high = one(*(e.shr(replace(each, type=U32), e.constant(16, U32)) for each in operands))
+        return e.convert(one(*(e.convert(e.unsigned(operand), U32) for operand in operands)), type)
+    low = one(*(e.and_(replace(operand, type=U32), e.constant(0xFFFF, U32)) for operand in operands))
+    high = one(*(e.shr(replace(operand, type=U32), e.constant(16, U32)) for operand in operands))
     return replace(pack(e, high, low, 16), type=type)
 
 

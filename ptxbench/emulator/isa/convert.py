@@ -290,7 +290,7 @@ for source, form in (("f16x2", F16), ("bf16x2", BF16)):
                  finite=("satfinite", "relu.satfinite"))  # fmt: skip
     def cvt_halves_to_narrow(e, a, type, finite, form=form):
         halves = (e.convert(e.shr(e.unsigned(a), e.constant(shift, U32)), U16) for shift in (16, 0))
-        upper, lower = (half_to_f32(e, each, form) for each in halves)
+        upper, lower = (half_to_f32(e, half, form) for half in halves)
         pattern = e.outline(packed, upper, lower, form=NARROW[type.name], rnd="rn", finite=finite)
         return e.convert(pattern, TYPES["b8" if type.name == "e2m1x2" else "b16"])
 
@@ -329,7 +329,7 @@ def cvt_f32_to_ue8m0(e, a, b, rnd, satfinite):
 @instruction("cvt.rnd{.satfinite}.ue8m0x2.bf16x2 d:ue8m0x2, a:bf16x2", rnd=("rz", "rp"), section=SECTION)
 def cvt_bf16x2_to_ue8m0(e, a, rnd, satfinite):
     halves = (e.convert(e.shr(e.unsigned(a), e.constant(shift, U32)), U16) for shift in (16, 0))
-    upper, lower = (half_to_f32(e, each, BF16) for each in halves)
+    upper, lower = (half_to_f32(e, half, BF16) for half in halves)
     return e.outline(powers, upper, lower, rnd=rnd, satfinite=satfinite)
 
 

@@ -356,7 +356,7 @@ def extremum_f32(e, a, b, op, ftz, NaN, signs):  # noqa: N803  the manual's spel
 @instruction("op{.ftz}{.NaN}{.abs}.f32 d, a, b, c", op=("min", "max"), section="floating-point-instructions-max")
 def extremum_of_three(e, a, b, c, op, ftz, NaN, abs):  # noqa: N803
     values = [e.flush_if(ftz, each) for each in (a, b, c)]
-    first, second, third = (e.absolute(each) if abs else each for each in values)
+    first, second, third = (e.absolute(value) if abs else value for value in values)
     return extremum(e, extremum(e, first, second, op, NaN), third, op, NaN)
 
 

@@ -34,7 +34,7 @@ def unpack(e, a, type, count):
 
 
 @instruction("mov.vector.type {d}, {a}", vector=("v2",), type=NUMBERS, section=MOV)
-@instruction("mov.vector.type {d}, {a}", vector=("v4",), type=[each for each in NUMBERS if "64" not in each],
+@instruction("mov.vector.type {d}, {a}", vector=("v4",), type=[number for number in NUMBERS if "64" not in number],
              section=MOV)  # fmt: skip
 def mov_vector(ops, a, vector):
     return ops.all_of(a, int(vector[1:]))

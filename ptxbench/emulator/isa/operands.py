@@ -98,7 +98,7 @@ class OperandRule:
         """What `takes` has said of types of registers."""
 
     def vector(self, vector: Vector, registers: Mapping[str, Type]) -> Iterator[str]:
-        held = [registers[each.name] for each in vector.parts if isinstance(each, Register)]
+        held = [registers[part.name] for part in vector.parts if isinstance(part, Register)]
         if len({each.bits for each in held}) > 1:
             yield "the registers of a vector must have one size."
         element = self
@@ -110,14 +110,14 @@ class OperandRule:
             element = rule_of(self.opcode, replace(self.form, type=TYPES[f"b{int(bits)}"]))
         if self.count and len(vector.parts) != self.count:
             yield f"'{self.opcode}' takes a vector of {self.count}, not of {len(vector.parts)}."
-        if all(isinstance(each, Sink) for each in vector.parts):
+        if all(isinstance(part, Sink) for part in vector.parts):
             yield "a vector of '_' alone has no type."
-        for each in vector.parts:
-            if self.fragment is not None and isinstance(each, Immediate) and not self.target:
-                if not held or is_whole(each) == held[0].floating:
+        for part in vector.parts:
+            if self.fragment is not None and isinstance(part, Immediate) and not self.target:
+                if not held or is_whole(part) == held[0].floating:
                     yield "a number must be of the type of the vector's registers."
             else:
-                yield from element.one(each, registers)
+                yield from element.one(part, registers)
 
     def one(self, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
         """Complaints about an operand that is no vector."""
@@ -213,7 +213,7 @@ ELEMENT = re.compile(r"[subf]\d+|bf16|tf32|e\dm\d")
 def fragment(opcode: str, operand: str) -> tuple[str, ...]:
     """The registers that may hold a fragment, one of the vectors of a matrix instruction."""
     name, *modifiers = opcode.split(".")
-    kinds = [each for each in modifiers if ELEMENT.fullmatch(each)]
+    kinds = [modifier for modifier in modifiers if ELEMENT.fullmatch(modifier)]
     if name.endswith("matrix"):
         return WORDS
     integers = FRAGMENTS["s32"] if name == "wmma" and kinds[0] in ("s8", "u8", "s32") else WORDS

@@ -101,7 +101,9 @@ def without(choice: Tokens, name: Tokens, modifiers: Tokens) -> tuple[Tokens, To
             name = name[1:]
         else:
             same = kind(token)
-            rivals = (i for i, each in enumerate(modifiers) if each == token or (same and kind(each) == same))
+            rivals = (
+                i for i, modifier in enumerate(modifiers) if modifier == token or (same and kind(modifier) == same)
+            )
             at = next(rivals, None)
             if at is None or modifiers[at] != token:
                 return None

@@ -211,7 +211,7 @@ for ways in (2, 4):
             second = elements(e, a, b, b_sel, ways, ways, btype)
             results = [combine(x, y) for x, y in zip(first, second, strict=True)]
             if final == "sat":
-                results = [clamped(e, each, 32 // ways, dtype.signed) for each in results]
+                results = [clamped(e, result, 32 // ways, dtype.signed) for result in results]
             return simd(e, results, ways, final == "add", d_sel, c)
 
     @instruction(f"vset{ways}.atype.btype.cmp{{.add}} d.sel:u32, a.sel:u32, b.sel:u32, c:u32", atype=WORDS,

@@ -42,7 +42,7 @@ def rows_to_matrices(count: int, transpose: bool) -> RuntimeFunction:
     words = [Value(f"%w{i}", B32) for i in range(4)]
     matrices = [gathered(e, words, [(lane % 4, 8 * j + lane // 4) for lane in range(LANES)]) for j in range(count)]
     if transpose:
-        matrices = [transposed(e, each) for each in matrices]
+        matrices = [transposed(e, matrix) for matrix in matrices]
     return function(f"rows_to_matrices_{count}" + "_transposed" * transpose, e, words, matrices)
 
 
@@ -51,9 +51,9 @@ def matrices_to_rows(count: int, transpose: bool) -> RuntimeFunction:
     """`NAME(m0, ...)`: the four words that each lane stores, lane 8 j + r row r of matrix j."""
     e = Emitter()
     matrices = [Value(f"%m{i}", B32) for i in range(count)]
-    turned = [transposed(e, each) for each in matrices] if transpose else matrices
+    turned = [transposed(e, matrix) for matrix in matrices] if transpose else matrices
     sources = [[(lane // 8 % count, 4 * (lane % 8) + word) for lane in range(LANES)] for word in range(4)]
-    words = [gathered(e, turned, each) for each in sources]
+    words = [gathered(e, turned, source) for source in sources]
     return function(f"matrices_to_rows_{count}" + "_transposed" * transpose, e, matrices, words)
 
 
@@ -79,8 +79,8 @@ def struct(kind: Type, count: int) -> str:
 def structure(e: Emitter, values: Sequence[Value]) -> str:
     """The values as one struct; its name."""
     returns, whole = struct(values[0].type, len(values)), "poison"
-    for i, each in enumerate(values):
-        whole = e.op(f"insertvalue {returns} {whole}, {each.type.vector} {each.ir}, {i}")
+    for i, value in enumerate(values):
+        whole = e.op(f"insertvalue {returns} {whole}, {value.type.vector} {value.ir}, {i}")
     return whole
 
 

@@ -149,8 +149,8 @@ class SiteLines:
 
     def both(self, *conditions: str) -> str:
         result = conditions[0]
-        for each in conditions[1:]:
-            result = self.op(f"and {MASK} {result}, {each}")
+        for condition in conditions[1:]:
+            result = self.op(f"and {MASK} {result}, {condition}")
         return result
 
     def report(self, kind: int, lanes: str, other: str) -> None:

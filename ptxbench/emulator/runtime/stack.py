@@ -45,16 +45,17 @@ def each_lane(
     """`name(env, lanes, vectors...)`: `body` for each of the lanes, with %V.one of each vector, its %lane.wide, and
     what `setup` makes."""
     spill = "\n".join(
-        f"%{each}.all = alloca [{LANES} x i32], align 128\n  store {V32} %{each}, ptr %{each}.all, align 128"
-        for each in vectors
+        f"%{vector}.all = alloca [{LANES} x i32], align 128\n  store {V32} %{vector}, ptr %{vector}.all, align 128"
+        for vector in vectors
     )
     take = "\n".join(
-        f"%{each}.p = getelementptr i32, ptr %{each}.all, i64 %lane.wide\n  %{each}.short = load i32, ptr %{each}.p\n"
-        f"  %{each}.one = zext i32 %{each}.short to i64"
-        for each in vectors
+        f"%{vector}.p = getelementptr i32, ptr %{vector}.all, i64 %lane.wide\n"
+        f"  %{vector}.short = load i32, ptr %{vector}.p\n"
+        f"  %{vector}.one = zext i32 %{vector}.short to i64"
+        for vector in vectors
     )
     text = f"""
-define internal void @{name}(ptr %env, i32 %lanes, {", ".join(f"{V32} %{each}" for each in vectors)}) noinline {{
+define internal void @{name}(ptr %env, i32 %lanes, {", ".join(f"{V32} %{vector}" for vector in vectors)}) noinline {{
 entry:
   {spill}
   {setup}
