@@ -29,7 +29,7 @@ MOST_SHOWN = 120
 """Characters of a value that a message quotes."""
 
 
-def shown(value: Any) -> str:
+def display_value(value: Any) -> str:
     """A value as a message quotes it."""
     text = repr(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
@@ -75,14 +75,14 @@ def parse_json(text: str, name: str) -> Any:
         return value
 
     def constant(literal: str) -> float:
-        raise ResultError(f"{place(text, name, literal)}: {literal} is not JSON: expected a number or null.")
+        raise ResultError(f"{with_line(text, name, literal)}: {literal} is not JSON: expected a number or null.")
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
             names = [key for key, _ in pairs]
             twice = next(key for i, key in enumerate(names) if key in names[:i])
-            raise ResultError(f"{name}: an object has two keys {shown(twice)}: expected one.")
+            raise ResultError(f"{name}: an object has two keys {display_value(twice)}: expected one.")
         return found
 
     if not text.strip():
@@ -130,11 +130,11 @@ def too_deep(name: str, error: type[PtxbenchError]) -> PtxbenchError:
 
 def too_large(text: str, name: str, literal: str, limit: str) -> ResultError:
     number = literal if len(literal) <= 40 else f"a number of {sum(map(str.isdigit, literal)):,} digits"
-    return ResultError(f"{place(text, name, literal)}: {number} is too large: expected below {limit}.")
+    return ResultError(f"{with_line(text, name, literal)}: {number} is too large: expected below {limit}.")
 
 
-def place(text: str, name: str, literal: str) -> str:
-    """`name` with the line on which the literal first stands, outside of strings."""
+def with_line(text: str, name: str, literal: str) -> str:
+    """`name` with the line on which the literal first occurs, outside of strings."""
     bare = re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', text)
     match = re.search(rf"(?<![\w.+-]){re.escape(literal)}(?![\w.])", bare)
     return f"{name}:{bare.count(chr(10), 0, match.start()) + 1}" if match else name

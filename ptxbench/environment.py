@@ -45,7 +45,7 @@ def source(folder: Path) -> SourceInfo:
 
 def git(folder: Path, *arguments: str) -> str | None:
     """What git says, stripped; None where it fails or is not there."""
-    # No locks: a run must not make a commit beside it fail.
+    # No locks: a run must not make a commit at the same time fail.
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
         ran = subprocess.run(

@@ -38,7 +38,7 @@ EXIT_STATUSES = {
 }
 SUFFIXES = {".ptx": "ptx", ".cu": "cuda"}
 DEFAULT_ARCH = "sm_90"
-"""What CUDA C is compiled for unless told otherwise; PTX names its own."""
+"""What CUDA C is compiled for by default; PTX names its own target."""
 
 DEFAULT_BLOCK = 32
 FIRST_VALUES = 8
@@ -73,15 +73,15 @@ class ExecProgram:
 
     @cached_property
     def cuda_lines(self) -> dict[int, int]:
-        """Which line of the CUDA C each line of the PTX is of, as NVRTC's .loc directives tell."""
-        found, current = {}, None
+        """Which line of the CUDA C each line of the PTX is of, by NVRTC's .loc directives."""
+        cuda_lines, current = {}, None
         own = re.search(rf'^\s*\.file\s+(\d+)\s+"(?:[^"]*/)?{re.escape(self.path.name)}"', self.ptx, re.M)
         for number, line in enumerate(self.text):
             if match := re.match(r"\s*\.loc\s+(\d+)\s+(\d+)", line):
                 current = int(match[2]) if own and match[1] == own[1] else None
             elif current is not None:
-                found[number] = current
-        return found
+                cuda_lines[number] = current
+        return cuda_lines
 
     def choose(self, name: str | None) -> Function:
         """The entry of that name, as it is or as C++ mangles it; without a name the only one. Raises UsageError."""
@@ -93,15 +93,15 @@ class ExecProgram:
             if len(entries) > 1:
                 raise UsageError(f"{self.path.name} has {len(entries)} kernels: {names}. Name one with --entry.")
             return next(iter(entries.values()))
-        mangled = [each for each in entries if re.match(rf"_Z\d*N?\w*?{len(name)}{re.escape(name)}[^a-z]", each)]
+        mangled = [entry for entry in entries if re.match(rf"_Z\d*N?\w*?{len(name)}{re.escape(name)}[^a-z]", entry)]
         if name in entries:
             return entries[name]
         if len(mangled) == 1:
             return entries[mangled[0]]
         if mangled:
             raise UsageError(f"{self.path.name} has several kernels '{name}': {', '.join(mangled)}. Name one of these.")
-        told = suggestion(name, list(entries)) or f" It has {names}."
-        raise UsageError(f"{self.path.name} has no kernel '{name}'.{told}")
+        hint = suggestion(name, list(entries)) or f" It has {names}."
+        raise UsageError(f"{self.path.name} has no kernel '{name}'.{hint}")
 
     @property
     def unmade(self) -> str:
@@ -111,8 +111,8 @@ class ExecProgram:
     def locate(self, message: str) -> str:
         """`message` with each "line 9:" as "FILE:9:"; of CUDA C, the line is one of the PTX that NVRTC made."""
         name = self.path.name if self.language == "ptx" else f"the PTX of {self.path.name}"
-        told = re.sub(r"\bline (\d+): ", rf"{name}:\1: ", message)
-        return told if told != message else f"{name}: {message}"
+        located = re.sub(r"\bline (\d+): ", rf"{name}:\1: ", message)
+        return located if located != message else f"{name}: {message}"
 
 
 class located:  # noqa: N801  a context manager reads as a word
@@ -191,10 +191,10 @@ class Output:
 
         None where there is no such number.
         """
-        shown = self.type.show(self.array).reshape(-1)
-        numeric = shown.dtype.kind in "fiu"
-        nan = int(np.isnan(shown).sum()) if shown.dtype.kind == "f" else 0
-        numbers = shown[~np.isnan(shown)] if nan else shown
+        elements = self.type.show(self.array).reshape(-1)
+        numeric = elements.dtype.kind in "fiu"
+        nan = int(np.isnan(elements).sum()) if elements.dtype.kind == "f" else 0
+        numbers = elements[~np.isnan(elements)] if nan else elements
         known = numeric and numbers.size > 0
         with np.errstate(over="ignore", invalid="ignore"):  # inf and -inf have no mean, and it shows as nan
             mean = float(numbers.mean(dtype=np.float64)) if known else None
@@ -203,7 +203,7 @@ class Output:
             "max": numbers.max().item() if known else None,
             "mean": mean,
             "nan": nan,
-            "first": shown[:FIRST_VALUES].tolist(),
+            "first": elements[:FIRST_VALUES].tolist(),
         }
 
 
@@ -254,7 +254,7 @@ def execute(program: ExecProgram, function: Function, arguments: Sequence[Parsed
     if program.legality.refusal:
         return ExecOutcome(program, function, launch, bound, FAULT, program.legality.refusal)
     values = make(bound, launch.seed)
-    before = [each.array.copy() for each in values.arrays]
+    before = [argument.array.copy() for argument in values.arrays]
     try:
         with located(program):
             execution = emulator.run(
@@ -273,12 +273,18 @@ def execute(program: ExecProgram, function: Function, arguments: Sequence[Parsed
         raise UsageError(str(error)) from None
     except KernelError as error:
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
-        told = type(error)(as_labelled(str(error), bound))
+        fault = type(error)(as_labelled(str(error), bound))
         unchecked = tuple(legality_notes(program))
-        return ExecOutcome(program, function, launch, bound, status, told, notes=unchecked, unchecked=unchecked)
+        return ExecOutcome(program, function, launch, bound, status, fault, notes=unchecked, unchecked=unchecked)
     arrays = tuple(
-        Output(each.index, each.name, each.type, each.array, bytes_of(each.array) != bytes_of(earlier))
-        for each, earlier in zip(values.arrays, before, strict=True)
+        Output(
+            bound_array.index,
+            bound_array.name,
+            bound_array.type,
+            bound_array.array,
+            bytes_of(bound_array.array) != bytes_of(earlier),
+        )
+        for bound_array, earlier in zip(values.arrays, before, strict=True)
     )
     return ExecOutcome(
         program,
@@ -290,7 +296,7 @@ def execute(program: ExecProgram, function: Function, arguments: Sequence[Parsed
         arrays,
         execution.counters,
         execution.by_line,
-        tuple(replace(each, message=as_labelled(each.message, bound)) for each in execution.findings),
+        tuple(replace(finding, message=as_labelled(finding.message, bound)) for finding in execution.findings),
         execution.printed,
         execution.order,
         (*legality_notes(program), *execution.notes, *model_notes(execution.models, program.arch)),
@@ -334,7 +340,7 @@ def bytes_of(array: NDArray[Any]) -> memoryview:
 
 
 def legality_notes(program: ExecProgram) -> Iterator[str]:
-    """A sentence where nobody knows whether ptxas takes the PTX."""
+    """A sentence if it is not known whether ptxas accepts the PTX."""
     if reason := program.legality.unchecked:
         yield f"not checked whether ptxas takes this PTX: {reason}"
 
@@ -342,16 +348,16 @@ def legality_notes(program: ExecProgram) -> Iterator[str]:
 def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
     """A sentence for each way in which the arithmetic of matrix instructions is known."""
     for origin in dict.fromkeys(models.values()):
-        opcodes = ", ".join(opcode for opcode, each in models.items() if each == origin)
+        opcodes = ", ".join(opcode for opcode, known in models.items() if known == origin)
         if origin != EXACT:
             yield f"{opcodes}: adds up by a model of {arch}, which {origin}"
 
 
 def as_labelled(message: str, bound: Sequence[BoundArguments]) -> str:
     """`message` with the arguments' labels in place of NVRTC's names of the parameters."""
-    for each in bound:
-        if not each.name.startswith("#"):
-            message = re.sub(rf"'{re.escape(each.param.name)}(?=['.\[])", f"'{each.name}", message)
+    for argument in bound:
+        if not argument.name.startswith("#"):
+            message = re.sub(rf"'{re.escape(argument.param.name)}(?=['.\[])", f"'{argument.name}", message)
     return message
 
 
@@ -375,7 +381,9 @@ def execute_folder(
     launch: ExecLaunch,
     started: Callable[[Path], None] = lambda path: None,
 ) -> tuple[list[ExecOutcome], list[LeftOut]]:
-    """Launch each kernel in the folder's .ptx and .cu files that takes these arguments; `started` hears of each file.
+    """Launch each kernel in the folder's .ptx and .cu files that takes these arguments.
+
+    `started` is called with each file.
 
     Raises UsageError if there is no such file, ToolMissing for a .cu without NVRTC.
     """
@@ -404,7 +412,7 @@ def execute_folder(
 
 def exit_status(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> ExitStatus:
     """The gravest: 4 for a fault or finding, 5 for an instruction that is not supported, 2 if nothing was launched."""
-    statuses = {*(each.status for each in outcomes), *(each.status for each in left_out)}
+    statuses = {*(outcome.status for outcome in outcomes), *(kernel.status for kernel in left_out)}
     for status in (FAULT, FINDING, UNSUPPORTED):
         if status in statuses:
             return EXIT_STATUSES[status]
@@ -418,10 +426,10 @@ def to_document(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut] = (
     """What `--json` prints. A number that JSON does not have is text: "nan", "inf", "-inf"."""
     return {
         "schema": SCHEMA,
-        "kernels": [describe(each) for each in outcomes],
+        "kernels": [describe(outcome) for outcome in outcomes],
         "left_out": [
-            {"file": str(each.path), "entry": each.entry, "reason": each.reason, "status": each.status}
-            for each in left_out
+            {"file": str(kernel.path), "entry": kernel.entry, "reason": kernel.reason, "status": kernel.status}
+            for kernel in left_out
         ],
     }
 
@@ -438,21 +446,25 @@ def describe(outcome: ExecOutcome) -> dict[str, Any]:
         "shared_bytes": outcome.launch.shared_bytes,
         "sanitize": outcome.launch.sanitize,
         "arguments": [
-            {"index": each.index, "name": each.name, "argument": each.argument.text} for each in outcome.bound
+            {"index": argument.index, "name": argument.name, "argument": argument.argument.text}
+            for argument in outcome.bound
         ],
         "status": outcome.status,
         "error": {"kind": type(error).__name__, "message": str(error)} if error else None,
-        "findings": [{"line": each.line, "kind": str(each.kind), "message": each.message} for each in outcome.findings],
+        "findings": [
+            {"line": finding.line, "kind": str(finding.kind), "message": finding.message}
+            for finding in outcome.findings
+        ],
         "arrays": [
             {
-                "index": each.index,
-                "name": each.name,
-                "type": each.type.name,
-                "shape": each.array.shape,
-                "changed": each.changed,
-                **plain(each.summary()),
+                "index": output.index,
+                "name": output.name,
+                "type": output.type.name,
+                "shape": output.array.shape,
+                "changed": output.changed,
+                **plain(output.summary()),
             }
-            for each in outcome.arrays
+            for output in outcome.arrays
         ],
         "notes": outcome.notes,
         "unchecked": outcome.unchecked,
@@ -471,9 +483,9 @@ def describe(outcome: ExecOutcome) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """The value in the types that JSON has."""
     if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, complex | bytes):

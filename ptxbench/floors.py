@@ -41,7 +41,7 @@ INEXACT = (ISSUE, pipes.FMA, pipes.ALU, pipes.FP16, pipes.FP64)
 
 @dataclass(frozen=True)
 class Floor:
-    """The least time of one resource. It is no number: nothing that formats, compares or divides times takes it."""
+    """The least time of one resource. Not a number, so that nothing can format, compare or divide it as a time."""
 
     resource: str
     seconds: float

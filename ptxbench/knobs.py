@@ -21,7 +21,7 @@ class Knob:
 
     CUDA C reads it as a macro (`#ifndef NAME`, `#define NAME 256`, `#endif`), which `-D NAME=value` replaces. PTX has
     the expression behind each literal that depends on it: `1024 /*= 4 * NAME */`. A function of the pair that has a
-    parameter of that name, with the default, is given the value. `values`: what a sweep tries unless told otherwise.
+    parameter of that name, with the default, is given the value. `values`: what a sweep tries by default.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Figure:
     `needs`: the parts that `formula` takes, in that order; it is not asked where one of them is not there. `of`: what
     it is made of, times or counts; it is not asked where the parts have none. `unit` as a metric has it. `formula` may
     give None where the number does not exist. `enough`: the share of the best value with which one may be content; the
-    least value of the first knob that gives it is told. Of figures that are better the higher they are.
+    least value of the first knob that gives it is reported. Of figures that are better the higher they are.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What `ptxbench tune` does of a pair unless told otherwise.
+    """What `ptxbench tune` does with a pair by default.
 
     `values(sms)`: what to try, one or two knobs or dimensions by name, on a GPU of so many SMs. `size(sms)`: the size
     of a point apart from these; `emulated`: the same without a GPU. `parts`: the launches that make a point, by name,

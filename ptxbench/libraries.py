@@ -1,6 +1,6 @@
 """Calls of vendors' libraries that do a pair's work: what a pair says of them. Data only; imports nothing of ptxbench.
 
-A library is timed beside a pair's variants on a GPU, verified by the same reference, and never judged as one of them.
+A library is timed with a pair's variants on a GPU, verified by the same reference, and never judged as one of them.
 """
 
 from __future__ import annotations

@@ -405,7 +405,7 @@ OPCODE = re.compile(r"[A-Z][A-Z0-9_]*(\.\w+)*", re.ASCII)
 def sass_count(name: str) -> Metric:
     """The metric `sass.OPCODE`: how many SASS instructions have that opcode, and each modifier that it names.
 
-    0 where the code has none, None where nobody disassembled it. Raises UsageError for a name of another form.
+    0 where the code has none, None if it was not disassembled. Raises UsageError for a name of another form.
     """
     family, _, opcode = name.partition(".")
     if family != "sass" or not OPCODE.fullmatch(opcode):
@@ -419,7 +419,7 @@ def sass_count(name: str) -> Metric:
 
 
 def has(opcode: str, wanted: str) -> bool:
-    """True if `opcode` is `wanted` or adds modifiers to it, wherever they stand: LDG.E.128.CONSTANT is an LDG.128."""
+    """True if `opcode` is `wanted` or adds modifiers to it, in any position: LDG.E.128.CONSTANT is an LDG.128."""
     name, *modifiers = opcode.split(".")
     wanted_name, *wanted_modifiers = wanted.split(".")
     return name == wanted_name and set(wanted_modifiers) <= set(modifiers)

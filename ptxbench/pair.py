@@ -90,7 +90,7 @@ class Scalar:
     The dtype is required, because a launch copies raw bytes: a Python float would arrive as 8 bytes
     where `.param .f32` reads 4.
 
-    `values`: what `ptxbench check` passes beside `value`: a closed range (low, high), or a function
+    `values`: what `ptxbench check` passes besides `value`: a closed range (low, high), or a function
     `values(rng, **size)`. Without it, a number is drawn around `value`, of either sign if it is a float, and what a
     function of the size gives stays. A range of one number allows no other.
     """
@@ -153,7 +153,7 @@ class InOut:
 
 @dataclass(frozen=True)
 class Scratch:
-    """A device array that the kernel may use as it likes, such as tickets and flags; nobody looks at what it leaves.
+    """A device array that the kernel may use as it likes, such as tickets and flags; what it leaves there is ignored.
 
     It starts filled with `start` and is restored right before each launch, outside the timed part: it is in L2 then,
     as flags are that a program has just reset.
@@ -173,7 +173,7 @@ Argument = Scalar | TensorMap | ArrayArgument
 class Sample:
     """Some elements of an output, in place of all of them: what a reference returns where all would be dear.
 
-    `at`: flat indices into the output, shape (k,); `values`: what stands there, shape (k,). The tolerance is given
+    `at`: flat indices into the output, shape (k,); `values`: the values there, shape (k,). The tolerance is given
     `values` as `expected` and must give a bound of that shape, or a scalar. No warp's share of an output may be
     without a sample: `one_of_each(size)` chooses them.
     """
@@ -317,8 +317,8 @@ class Pair:
     `knobs`: constants that can have other values; every function here that has a parameter of a knob's name is given
     its value. `restriction` takes the size's dimensions and all knobs by keyword and says in a sentence why there is no
     such launch; None where there is. `observe(arrays, size)`: numbers by name that a launch left in the arrays that it
-    may write, Scratch included. `sweep`: what `ptxbench tune` does unless told otherwise. `libraries`: calls of
-    vendors' libraries that do the same work, timed beside the variants on a GPU; the key is `cublas`.
+    may write, Scratch included. `sweep`: what `ptxbench tune` does by default. `libraries`: calls of
+    vendors' libraries that do the same work, timed with the variants on a GPU; the key is `cublas`.
     """
 
     purpose: str

@@ -6,7 +6,7 @@ that a pipe of N lanes in the SM takes one every 128 / N cycles. Each number nam
 - `ptxas`: read off the stall counts that ptxas 13.5 gives to independent instructions; tests/test_pipes.py reads them
   again, and fails where a ptxas disagrees;
 - `published`: by NVIDIA, or by somebody who quotes NVIDIA;
-- `not checked`: nobody whom this table could cite has said so. Where a floor rests on it, it is the fastest that any
+- `not checked`: no source is known that this table could cite. Where a floor rests on it, it is the fastest that any
   source claims, so that the floor is lower.
 """
 

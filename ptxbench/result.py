@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ptxbench.documents import json_text, parse_json, shown
+from ptxbench.documents import display_value, json_text, parse_json
 from ptxbench.errors import ResultError
 from ptxbench.run_info import COMPLETE as COMPLETE  # these three for those who read results
 from ptxbench.run_info import DEVICE_LOST as DEVICE_LOST
@@ -47,7 +47,7 @@ COLD, WARM = "cold", "warm"
 """What a timed launch finds in L2: nothing of its data, or what a launch of the same kernel left there."""
 
 LIBRARY = "library"
-"""The language of a variant that is a vendor's library: timed beside the others, and judged as none of them."""
+"""The language of a variant that is a vendor's library: timed with the others, but never judged as one of them."""
 
 SINGLE, SLOPE = "single", "slope"
 """What a sample is: a launch, or the slope between two graphs of launches."""
@@ -205,7 +205,7 @@ class Round:
 
 @dataclass(frozen=True)
 class RooflineLimits:
-    """What the device of a cell can do at most, or on the emulator a GPU that stands for the architecture."""
+    """What the device of a cell can do at most, or on the emulator a GPU that represents the architecture."""
 
     device: str
     source: str
@@ -253,16 +253,16 @@ class Cell:
     labels: Sequence[str] = ()
     rounds: Sequence[Round] = ()
     oracle: Sequence[str] | None = None
-    """Wrong results that the pair's reference and tolerance accept, in words; None where nobody asked."""
+    """Wrong results that the pair's reference and tolerance accept, in words; None if it was not checked."""
     limits: RooflineLimits | None = None
     knobs: Mapping[str, int] = field(default_factory=dict)
-    """The pair's knobs that were turned; empty but in a sweep of `ptxbench tune`."""
+    """The values of the pair's knobs; empty except in a sweep of `ptxbench tune`."""
     model: Model | None = None
     """None without `--model`; the document then lacks the key."""
 
     @property
     def point(self) -> Mapping[str, int]:
-        """What tells the cells of a pair apart: its dimensions, and the knobs that were turned."""
+        """What distinguishes the cells of a pair: its dimensions, and the knobs that were set."""
         return {**self.size, **self.knobs}
 
 
@@ -330,9 +330,13 @@ def from_document(document: Any, name: str) -> Run:
     """The same of a document that is read already."""
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
-        raise ResultError(f"{name} is not a ptxbench run: its 'schema' is {shown(schema)}, expected '{SCHEMA}'.")
+        raise ResultError(
+            f"{name} is not a ptxbench run: its 'schema' is {display_value(schema)}, expected '{SCHEMA}'."
+        )
     if schema not in (SCHEMA, *EARLIER):
-        raise ResultError(f"{name} has schema {shown(schema)}; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench.")
+        raise ResultError(
+            f"{name} has schema {display_value(schema)}; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench."
+        )
     if schema in EARLIER:
         document = renamed(document)
     run: Run = build(Run, document, name)
@@ -395,7 +399,7 @@ def require_sound(run: Run, name: str) -> None:
                 require(0 <= least <= LONGEST_S, f"{where}: model: floors: {variant}: {resource}", "seconds", least)
         extents = {"grid": cell.launch.grid, "block": cell.launch.block, "cluster": cell.launch.cluster or (1, 1, 1)}
         for extent, threads in extents.items():
-            whole = len(threads) == 3 and all(type(each) is int for each in threads)
+            whole = len(threads) == 3 and all(type(count) is int for count in threads)
             require(whole, f"{where}: launch: {extent}", "three whole numbers", list(threads))
         for variant, result in cell.variants.items():
             require(
@@ -409,18 +413,18 @@ def require_sound(run: Run, name: str) -> None:
 
 
 def require_distinct(cells: Sequence[Cell], name: str) -> None:
-    """Raise ResultError for two cells of one place: no comparison could say which of them it means."""
+    """Raise ResultError for two cells with the same key: no comparison could tell them apart."""
     first: dict[tuple[object, ...], int] = {}
     for i, cell in enumerate(cells):
         size = ",".join(f"{key}={value}" for key, value in sorted(cell.point.items()))
-        place = (cell.pair, size, cell.arch, cell.cache, cell.control)
-        if (before := first.setdefault(place, i)) != i:
+        cell_key = (cell.pair, size, cell.arch, cell.cache, cell.control)
+        if (before := first.setdefault(cell_key, i)) != i:
             words = f"{cell.pair}, {size}, {cell.arch}, {cell.cache}"
             raise ResultError(f"{name}: cells[{i}] repeats cells[{before}]: {words}. Expected each cell once.")
 
 
 def require_sound_round(one: Round, where: str) -> None:
-    names = len(one.contrast) == 2 and all(isinstance(each, str) for each in one.contrast)
+    names = len(one.contrast) == 2 and all(isinstance(name, str) for name in one.contrast)
     require(names, f"{where}: contrast", "two names of variants", list(one.contrast))
     require(one.start in ("A", "B"), f"{where}: start", "A or B", one.start)
     for i, block in enumerate(one.ns):
@@ -434,7 +438,7 @@ def is_amount(value: float) -> bool:
 
 def require(holds: bool, where: str, wanted: str, found: Any) -> None:
     if not holds:
-        raise ResultError(f"{where}: expected {wanted}, found {shown(found)}.")
+        raise ResultError(f"{where}: expected {wanted}, found {display_value(found)}.")
 
 
 @cache
@@ -452,35 +456,37 @@ def build(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
-            raise ResultError(f"{where}: expected an object, found {shown(value)}.")
+            raise ResultError(f"{where}: expected an object, found {display_value(value)}.")
         hints = type_hints(typing.cast(Any, kind))
         fields = dataclasses.fields(kind)
-        if missing := next((each.name for each in fields if is_required(each) and each.name not in value), None):
+        if missing := next(
+            (member.name for member in fields if is_required(member) and member.name not in value), None
+        ):
             raise ResultError(f"{where}: the key '{missing}' is missing.")
-        names = [each.name for each in fields if each.name in value]
+        names = [member.name for member in fields if member.name in value]
         return kind(**{name: build(hints[name], value[name], f"{where}: {name}") for name in names})  # type: ignore[operator]
     if origin is types.UnionType:
         if value is None and types.NoneType in arguments:
             return None
-        return build(next(each for each in arguments if each is not types.NoneType), value, where)
+        return build(next(argument for argument in arguments if argument is not types.NoneType), value, where)
     if origin is tuple:
         if not isinstance(value, list):
-            raise ResultError(f"{where}: expected a list, found {shown(value)}.")
+            raise ResultError(f"{where}: expected a list, found {display_value(value)}.")
         return tuple(value)
     if origin in (Sequence, typing.get_origin(Sequence[int])):
         if not isinstance(value, list):
-            raise ResultError(f"{where}: expected a list, found {shown(value)}.")
-        return [build(arguments[0], each, f"{where}[{i}]") for i, each in enumerate(value)]
+            raise ResultError(f"{where}: expected a list, found {display_value(value)}.")
+        return [build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
     if origin in (Mapping, typing.get_origin(Mapping[str, int])):
         if not isinstance(value, dict):
-            raise ResultError(f"{where}: expected an object, found {shown(value)}.")
-        return {key: build(arguments[1], each, f"{where}: {key}") for key, each in value.items()}
+            raise ResultError(f"{where}: expected an object, found {display_value(value)}.")
+        return {key: build(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
     if kind is Any:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return value
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ResultError(f"{where}: expected {kind.__name__}, found {shown(value)}.")
+        raise ResultError(f"{where}: expected {kind.__name__}, found {display_value(value)}.")
     return value
 
 
@@ -501,7 +507,7 @@ def save(run: Run, folder: Path) -> Path:
 
 
 def write(text: str, path: Path, *, replace: bool = False) -> None:
-    """Write `text` to a temporary name beside `path`, then move it there in one step."""
+    """Write `text` to a temporary file next to `path`, then move it there in one step."""
     # not by the process's number: two containers that share a folder may both be number 7
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

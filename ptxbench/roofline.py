@@ -128,7 +128,7 @@ def share(cell: Cell, result: VariantResult, seconds: float) -> float | None:
 
 
 def rate_of(limits: RooflineLimits, unit: str | None, clock_mhz: float | None) -> float | None:
-    """flop/s of the unit at the clock that there was, or at the boost clock where nobody looked."""
+    """flop/s of the unit at the clock that there was, or at the boost clock if it was not read."""
     rate = {F32: limits.f32, TENSOR: limits.tensor}.get(str(unit))
     return rate * clock_mhz / limits.boost_mhz if rate and clock_mhz and limits.boost_mhz else rate
 
@@ -154,7 +154,7 @@ SINGLE = re.compile(r"F(FMA|ADD|MUL)2?\b")
 def arithmetic(result: VariantResult) -> str | None:
     """The unit that does a variant's flops, by its machine code: tensor, f32; None for any other, or if unknown.
 
-    Of a variant that nobody assembled, by what the emulator counted.
+    For a variant that was not assembled, by what the emulator counted.
     """
     opcodes = result.build.opcodes if result.build else {}
     if opcodes:

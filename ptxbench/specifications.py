@@ -89,7 +89,7 @@ BY_ARCHITECTURE: Mapping[str, Specification] = {
     "sm_100": B200,
     "sm_120": RTX_5090,
 }
-"""The GPU that stands for an architecture where none is there."""
+"""The GPU that represents an architecture if there is no GPU."""
 
 
 MODELS: Mapping[str, tuple[str, Specification]] = {

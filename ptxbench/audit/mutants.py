@@ -22,7 +22,7 @@ from ptxbench.audit.neutral import NEUTRAL
 from ptxbench.audit.outcome import AuditOutcome, Change
 from ptxbench.audit.tables import OF_PAIRS
 from ptxbench.backends import open_backend
-from ptxbench.discovery import Source, select, shown
+from ptxbench.discovery import Source, display_path, select
 from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.exit_status import ExitStatus
@@ -112,9 +112,9 @@ def applicable(source: Source, edits: Sequence[Edit]) -> tuple[EditedKernel | Cu
         cuda = CudaText(read_text(source), source.entry)
         return cuda, [edit for edit in edits if edit in CUDA and edit.applies(cuda)]
     try:
-        text = check_ascii(source.path.read_bytes(), str(shown(source.path)))
+        text = check_ascii(source.path.read_bytes(), str(display_path(source.path)))
     except OSError as error:
-        raise UsageError(f"Cannot read {shown(source.path)}: {error.strerror}.") from None
+        raise UsageError(f"Cannot read {display_path(source.path)}: {error.strerror}.") from None
     try:
         kernel = read_kernel(text, source.entry)
     except KernelError as error:
@@ -126,7 +126,7 @@ def read_text(source: Source) -> str:
     try:
         return source.path.read_bytes().decode("utf-8", "replace")
     except OSError as error:
-        raise UsageError(f"Cannot read {shown(source.path)}: {error.strerror}.") from None
+        raise UsageError(f"Cannot read {display_path(source.path)}: {error.strerror}.") from None
 
 
 @dataclass

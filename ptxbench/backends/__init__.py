@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ptxbench.backends.base import Backend
 
 DEFAULT_ARCH = "sm_90"
-"""What the emulator stands for unless told otherwise: the oldest GPU with every instruction of the shipped kernels."""
+"""The architecture of the emulator by default: the oldest GPU with every instruction of the shipped kernels."""
 
 
 def open_gpu(arch: str | None) -> Backend:

@@ -156,7 +156,7 @@ class Backend(Protocol):
         scratch: tuple[str, ...] = (),
         cache: str = COLD,
     ) -> Clock | None:
-        """A clock for this kernel on these arguments, or None where there is no time to tell (the emulator).
+        """A clock for this kernel on these arguments, or None if this backend has no times (the emulator).
 
         `updated`: those of `outputs` whose content the kernel changes; `scratch`: those that it needs for itself, such
         as flags. Both are restored before every launch. `cache`: COLD, or WARM where each

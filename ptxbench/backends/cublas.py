@@ -29,7 +29,7 @@ TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 2}
 
 
 def find_cublas() -> Any:
-    """cuBLAS, loaded. Raises LaunchUnavailable where it is not installed or does not load, or is told to use TF32."""
+    """cuBLAS, loaded. Raises LaunchUnavailable where it is not installed or does not load, or must use TF32."""
     if os.environ.get(OVERRIDE) == "1":
         raise LaunchUnavailable(f"{OVERRIDE}=1 makes cuBLAS round its inputs to TF32. Unset it.")
     try:

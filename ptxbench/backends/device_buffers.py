@@ -20,7 +20,7 @@ class DeviceBuffers:
     """The arrays of `arguments` on the device, each between its guard zones; copies, enqueued on `stream`.
 
     `checksum(address, size)` sums what lies there. With it, arrays that are not among `outputs` and that are large are
-    not fetched by `download` while their sum stands.
+    not fetched by `download` while their sum is unchanged.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class DeviceBuffers:
         runtime.memcpyAsync(address, array.ctypes.data, array.nbytes, runtime.memcpyHostToDevice, self.stream.ptr)
 
     def download(self) -> dict[str, buffers.ReadBack]:
-        """Wait for the stream, then fetch the zones of every array, and the array, but for an input whose sum stands:
-        of that the array on the host is what the launches left.
+        """Wait for the stream, then fetch the zones of every array, and the array itself, except for an
+        input whose sum is unchanged: the array on the host is what the launches left of it.
         """
         self.stream.synchronize()
         left = {}

@@ -455,7 +455,7 @@ class GpuBackend:
         return lambda: function((1,), (1,), (np.uint64(nanoseconds),), 0, self.stream)
 
     def own_kernel(self, name: str) -> Any:
-        """One of the kernels beside this module."""
+        """One of the kernels next to this module."""
         return self.own_text(Path(__file__).with_name(f"{name}.ptx").read_text(encoding="ascii"), name)
 
     def own_text(self, ptx: str, entry: str) -> Any:

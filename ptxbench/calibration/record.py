@@ -77,7 +77,7 @@ def load(folder: Path) -> Record | None:
 
 
 def fits(record: Record, device: Device) -> bool:
-    """Whether it tells of this device under this driver; of one whose identity nobody knows nothing does."""
+    """Whether the record is of this device under this driver. A device that cannot be identified has no record."""
     known = record.device.uuid_hash and record.device.driver
     return bool(known) and all(getattr(record.device, name) == getattr(device, name) for name in FITS)
 

@@ -119,7 +119,7 @@ class CalibrationSuite:
         """All that was found, as it goes on disk."""
         return Record(now(), environment.tool(), self.device, toolchain.versions(), calibration(self.lines), self.lines)
 
-    # ---- what the checks stand on
+    # ---- what the checks build on
 
     @cached_property
     def device(self) -> Device:
@@ -318,7 +318,7 @@ class CalibrationSuite:
 
 
 def harm(cell: Cell) -> Iterator[str]:
-    """What in a cell of the hostile pairs, or of the control beside them, is not as it should be."""
+    """What in a cell of the hostile pairs, or of the control with them, is not as it should be."""
     for name, result in cell.variants.items():
         hostile = name == "ptx" and not cell.control
         if hostile and result.status != BROKEN:

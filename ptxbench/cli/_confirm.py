@@ -128,7 +128,7 @@ def cannot(head: Run, why: str) -> UsageError:
 
 def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
     """The cell as a job: its pair with its variants at its size. Raises UsageError where their files are others now."""
-    from ptxbench.discovery import find_pairs, load, select, shown
+    from ptxbench.discovery import display_path, find_pairs, load, select
     from ptxbench.result import LIBRARY
     from ptxbench.runner import PairPlan
 
@@ -144,7 +144,7 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
             raise UsageError(f"{cell.pair} has no variant '{variant}' any more. {BRING_BACK}")
         path = sources[variant].path
         if result.build and result.build.source_sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
-            raise UsageError(f"{shown(path)} has changed since the build. {BRING_BACK}")
+            raise UsageError(f"{display_path(path)} has changed since the build. {BRING_BACK}")
     return PairPlan(found, tuple(each for name, each in sources.items() if name in cell.variants), (cell.size,))
 
 

@@ -92,10 +92,10 @@ def describe(found: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
 
 def targets_of(found: LoadedPair) -> Mapping[str, str | None]:
     """The least architecture of each PTX variant; None where it names none. That of the pair is that of `ptx`."""
-    from ptxbench.discovery import shown
+    from ptxbench.discovery import display_path
     from ptxbench.discovery.specialisation import target
 
-    return {each.variant: target(shown(each.path)) for each in found.sources if each.language == "ptx"}
+    return {each.variant: target(display_path(each.path)) for each in found.sources if each.language == "ptx"}
 
 
 def lines(found: LoadedPair, columns: int) -> Iterator[str]:

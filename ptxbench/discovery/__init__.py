@@ -48,7 +48,7 @@ class Source:
     """The call of a vendor's library that this is, in place of a kernel; `path` is then the pair's file."""
 
     def on(self, arch: str) -> Source:
-        """The variant with the file that stands for it on `arch`."""
+        """The variant with its file for `arch`."""
         files = dict(self.specialisations)
         chosen = best(files, arch)
         return replace(self, path=files[chosen] if chosen else self.path, specialisations=())
@@ -75,7 +75,7 @@ class LoadedPair:
 
     @property
     def libraries(self) -> tuple[Source, ...]:
-        """The calls of vendors' libraries that a GPU takes beside the variants: `library.cublas`."""
+        """The calls of vendors' libraries that a GPU runs with the variants: `library.cublas`."""
         return tuple(
             Source(f"{LIBRARY}.{name}", LIBRARY, self.path, name, library=call)
             for name, call in self.pair.libraries.items()
@@ -92,7 +92,7 @@ KERNELS_VARIABLE = "PTXBENCH_KERNELS"
 
 
 def default_kernels() -> Path:
-    """The kernels that ptxbench ships: inside an installed wheel, else beside the package."""
+    """The kernels that ptxbench ships: inside an installed wheel, else next to the package."""
     package = Path(ptxbench.__file__).parent
     inside = package / "kernels"
     return inside if inside.is_dir() else package.parent / "kernels"
@@ -124,7 +124,7 @@ def stems(folder: Path, suffix: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise UsageError(f"Cannot read {shown(folder)}: {error.strerror}.") from None
+        raise UsageError(f"Cannot read {display_path(folder)}: {error.strerror}.") from None
     return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix) and name[0] not in "._")
 
 
@@ -139,7 +139,7 @@ def choose_pairs(kernels: Path, patterns: Iterable[str]) -> tuple[str, ...]:
 
     Raises UsageError as `find_pairs` and `select` do, naming the folder where it is not that of ptxbench.
     """
-    where = "" if kernels == default_kernels() else f" in '{shown(kernels)}'"
+    where = "" if kernels == default_kernels() else f" in '{display_path(kernels)}'"
     return select(find_pairs(kernels), patterns, where=where)
 
 
@@ -192,7 +192,7 @@ def require_files(kernels: Path, name: str) -> Path:
     """The pair file of `name`. Raises IncompletePair if it or one of the two kernels is missing."""
     path = kernels / "pairs" / f"{name}.py"
     needed = [path, *(kernels / language / f"{name}{suffix}" for language, suffix in SUFFIXES.items())]
-    if missing := [shown(each) for each in needed if not each.is_file()]:
+    if missing := [display_path(each) for each in needed if not each.is_file()]:
         raise IncompletePair(name, missing)
     return path
 
@@ -213,7 +213,7 @@ def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tup
             base, target = split(stem) if language == "ptx" and stem != name else (stem, "")
             path = kernels / language / f"{stem}{suffix}"
             if target:
-                require_right(shown(path), target)
+                require_right(display_path(path), target)
             variants.setdefault(language + base.removeprefix(name), {})[target] = path
         rows = {"": (), **flags} if language == "cuda" else {"": ()}
         for variant, files in sorted(variants.items()):
@@ -226,7 +226,7 @@ def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tup
     return tuple(found)
 
 
-def shown(path: Path) -> Path:
+def display_path(path: Path) -> Path:
     """`path` as a message should show it: relative to the current folder where it lies below that."""
     try:
         return path.resolve().relative_to(Path.cwd())

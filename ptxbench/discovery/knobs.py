@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ptxbench.discovery import SUFFIXES, LoadedPair, Source, shown
+from ptxbench.discovery import SUFFIXES, LoadedPair, Source, display_path
 from ptxbench.errors import PairError
 from ptxbench.pair import Pair
 from ptxbench.substitution import require_fresh
@@ -33,7 +33,7 @@ def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:
     for path, own in used.items():
         for name in sorted(everywhere - own):
             raise PairError(
-                f"{shown(path)} does not use the knob {name}, but other kernels of the pair do. "
+                f"{display_path(path)} does not use the knob {name}, but other kernels of the pair do. "
                 f"{REMEDY[path.suffix].format(name=name, default=defaults[name])}"
             )
 
@@ -49,8 +49,8 @@ def used_by(path: Path, defaults: Mapping[str, int]) -> set[str]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise PairError(f"Cannot read {shown(path)}: {error.strerror}.") from None
-    name = str(shown(path))
+        raise PairError(f"Cannot read {display_path(path)}: {error.strerror}.") from None
+    name = str(display_path(path))
     if path.suffix == SUFFIXES["ptx"]:
         return require_fresh(text, defaults, name)
     used = set()

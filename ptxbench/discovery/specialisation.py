@@ -1,4 +1,4 @@
-"""Hand-written PTX for some targets alone: NAME.sm_90a.ptx stands in for NAME.ptx there, and is no variant of its own.
+"""Hand-written PTX for some targets alone: NAME.sm_90a.ptx replaces NAME.ptx there, and is not a variant of its own.
 
 Which file a target gets: that of the target itself, else that of its family, else the plain one. So a plain target,
 such as sm_90, always gets the plain file, on which CUDA C for that target competes with equal means.
@@ -48,7 +48,7 @@ def order(target: str) -> tuple[int, str]:
 
 
 def require_right(path: Path, named: str) -> None:
-    """Raise PairError for a file whose name says `named` where that is no target of its own, or not its .target."""
+    """Raise PairError for a file whose name says `named` if that is not a specialised target, or not its .target."""
     if named[-1] not in "af":
         plain = named.rstrip("abcdefghijklmnopqrstuvwxyz")
         raise PairError(

@@ -1,4 +1,4 @@
-"""A pair file as text: where in it a field stands, and its docstring. Executes nothing."""
+"""A pair file as text: where a field is in it, and its docstring. Executes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ptxbench.discovery import shown
+from ptxbench.discovery import display_path
 from ptxbench.errors import PairError
 
 
@@ -24,12 +24,12 @@ class PairText:
         try:
             return cls(path, ast.parse(path.read_bytes(), str(path)))
         except OSError as error:
-            raise PairError(f"Cannot read {shown(path)}: {error.strerror}.") from None
+            raise PairError(f"Cannot read {display_path(path)}: {error.strerror}.") from None
         except SyntaxError as error:
             line = f": {error.text.strip()}" if error.text and error.text.strip() else ""
-            raise PairError(f"{shown(path)}:{error.lineno or 1}: {error.msg}{line}") from None
+            raise PairError(f"{display_path(path)}:{error.lineno or 1}: {error.msg}{line}") from None
         except ValueError as error:  # a null byte, before Python 3.12
-            raise PairError(f"{shown(path)}:1: {error}.") from None
+            raise PairError(f"{display_path(path)}:1: {error}.") from None
 
     @property
     def summary(self) -> str:
@@ -48,13 +48,13 @@ class PairText:
         return None
 
     def field(self, name: str | None) -> ast.expr | None:
-        """The expression given to field `name` of PAIR; None stands for fields given as `**fields`."""
+        """The expression given to field `name` of PAIR; None means fields given as `**fields`."""
         keywords = self.call.keywords if self.call else []
         return next((keyword.value for keyword in keywords if keyword.arg == name), None)
 
     def at(self, line: int | None) -> str:
         """`file:line`, for the front of a message."""
-        return f"{shown(self.path)}:{line or 1}"
+        return f"{display_path(self.path)}:{line or 1}"
 
     def at_field(self, name: str) -> str:
         """`file:line` of the field of PAIR, else of PAIR itself."""

@@ -13,7 +13,7 @@ from ptxbench.calibration.assessment import PASS, WARN, CheckResult
 from ptxbench.firstrun.record import Agreement
 
 HEADER = '"ID",'
-"""Begins the first line of the table; before it stand lines of the profiler, which begin with ==."""
+"""Begins the first line of the table; lines of the profiler come before it and begin with ==."""
 
 CLOSE = 0.01
 """How far two counts of one thing may lie apart, as a share."""
@@ -104,11 +104,11 @@ def judge(subject: str, found: Sequence[Agreement]) -> CheckResult:
     words = f"{len(found) - len(off)} of {len(found)} counters agree with the emulator"
     if not off:
         return CheckResult(subject, PASS, words)
-    told = "; ".join(
+    differences = "; ".join(
         f"{each.counter}: {each.measured:,.0f}, emulator {each.emulated:,.0f}" for each in off[:MOST_NAMED]
     )
     more = f"; and {len(off) - MOST_NAMED} more" if len(off) > MOST_NAMED else ""
     advice = (
         "The machine code may access memory differently than its PTX: see ptxbench show. If it does not, report this."
     )
-    return CheckResult(subject, WARN, f"{words}. {told}{more}", advice)
+    return CheckResult(subject, WARN, f"{words}. {differences}{more}", advice)

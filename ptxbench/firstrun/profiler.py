@@ -110,7 +110,7 @@ def failure(text: str) -> MachineError:
             return Unavailable(meaning)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.removeprefix("==ERROR==").strip() for line in lines if line.startswith("==ERROR==")]
-    told = [line for line in lines if not line.startswith(("==", '"'))]
+    printed = [line for line in lines if not line.startswith(("==", '"'))]
     return MachineError(
-        f"{PROGRAM} counted no launch: {(errors or told[-1:] or ['it printed nothing'])[0].rstrip('.')}"
+        f"{PROGRAM} counted no launch: {(errors or printed[-1:] or ['it printed nothing'])[0].rstrip('.')}"
     )

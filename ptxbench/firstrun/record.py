@@ -48,7 +48,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One step that was taken, with what it found. `files`: what it wrote, beside this one."""
+    """One step that was taken, with what it found. `files`: what it wrote, in the folder of this one."""
 
     step: str
     seconds: float

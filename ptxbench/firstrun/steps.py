@@ -67,7 +67,7 @@ NOT_AVAILABLE = "not available: "
 
 @dataclass(frozen=True)
 class Bench:
-    """What the steps work with. `late`: whether the time is over. `tell`: is told what is being done."""
+    """What the steps work with. `late`: whether the time limit is reached. `tell`: called with what is being done."""
 
     suite: CalibrationSuite
     emulator: Backend
@@ -149,14 +149,14 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> CheckResult:
     if left := [name for name, result in cell.variants.items() if result.status != VERIFIED]:
         reason = cell.variants[left[0]].reason
         return CheckResult(subject, ABSENT, f"{NOT_AVAILABLE}{left[0]} is {cell.variants[left[0]].status}: {reason}")
-    told = []
+    ratios = []
     for name in cell.variants:
         if name != REFERENCE and (ratio := stats.ratio(cell.rounds, name, REFERENCE)):
             half = (ratio.high - ratio.low) / 2
-            told.append(f"{name}: {ratio.value:.3f} ±{half:.3f} of the time of {REFERENCE}")
+            ratios.append(f"{name}: {ratio.value:.3f} ±{half:.3f} of the time of {REFERENCE}")
     labels = " ".join(label for label in cell.labels if ":" not in label)
-    found = ", ".join([f"{size_words(cell.point)}: {'; '.join(told) or 'no time'}", *([labels] if labels else [])])
-    if not told or UNJUDGED & set(cell.labels):
+    found = ", ".join([f"{size_words(cell.point)}: {'; '.join(ratios) or 'no time'}", *([labels] if labels else [])])
+    if not ratios or UNJUDGED & set(cell.labels):
         return CheckResult(subject, WARN, found, "See the label in docs/measuring.md.")
     wide = floor is None or max(abs(floor.low), abs(floor.high)) > 0.01
     return CheckResult(subject, WARN if wide else PASS, found, "The noise floor is over 1 %." if wide else "")
@@ -184,7 +184,7 @@ def each_variant(bench: Bench, step: str, ask: Ask, pair_plans: Sequence[PairPla
         for source in pair_plan.sources:
             subject = f"{step}: {name} {source.variant}"
             bench.tell(subject)
-            yield asked(subject, partial(ask, bench, pair_plan, source, subject))
+            yield line_or_reason(subject, partial(ask, bench, pair_plan, source, subject))
 
 
 def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
@@ -196,7 +196,7 @@ def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
     except TargetMismatch as error:
         return str(error)
     except PtxbenchError:
-        pass  # whoever builds it next is told
+        pass  # the next build reports it
     return None
 
 
@@ -260,8 +260,8 @@ def executed_by(build: Build, launch: Launch, outcome: LaunchOutcome) -> Execute
     return of_build(build, Counted(outcome.by_line or {}, warps, outcome.loops or {}))
 
 
-def asked(subject: str, make: Callable[[], CheckResult]) -> CheckResult:
-    """The line, or why there is none: what the machine lacks is no failure, what a kernel does is one."""
+def line_or_reason(subject: str, make: Callable[[], CheckResult]) -> CheckResult:
+    """The line, or why there is none. Something that the machine lacks is not a failure; a fault of a kernel is."""
     try:
         return make()
     except profiler.Unavailable:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ptxbench import architecture
-from ptxbench.documents import parse_toml, read_text, shown, toml_text
+from ptxbench.documents import display_value, parse_toml, read_text, toml_text
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.judge.rows import COUNTERS, Mode
 from ptxbench.judge.rules import RULES
@@ -138,7 +138,7 @@ Check = Callable[[Any, str], Any]
 
 
 def wrong(where: str, wanted: str, found: Any) -> UsageError:
-    return UsageError(f"{where}: expected {wanted}, found {shown(found)}.")
+    return UsageError(f"{where}: expected {wanted}, found {display_value(found)}.")
 
 
 def share(value: Any, where: str) -> float:

@@ -25,7 +25,7 @@ BULK = re.compile(r"UBLK|UTMA|UCGABAR|SYNCS")
 
 @dataclass(frozen=True)
 class Executions:
-    """What one variant executes; `unknown`, `atomics`, `bulk`: opcodes that allow no claim, as they stand in the code.
+    """What one variant executes; `unknown`, `atomics`, `bulk`: opcodes that allow no claim, as they are in the code.
 
     `width`: of the interval of executed instructions, as a share.
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptxbench import architecture, toolchain
-from ptxbench.discovery import SUFFIXES, LoadedPair, Source, find_pairs, load, select, shown
+from ptxbench.discovery import SUFFIXES, LoadedPair, Source, display_path, find_pairs, load, select
 from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PtxbenchError, ToolMissing
 from ptxbench.listing.difference import compare
@@ -186,7 +186,7 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Lo
     for name, pair in pairs.items():
         # Only a pair that lies in the folder: a name from a run's file is no path to execute.
         if name not in known:
-            omitted[name].append(f"{NOTHING} there is no pair of that name in {shown(kernels)}.")
+            omitted[name].append(f"{NOTHING} there is no pair of that name in {display_path(kernels)}.")
             continue
         try:
             loaded = with_knobs(load(kernels, name), pair.cell.knobs)

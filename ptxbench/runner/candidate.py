@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ptxbench import executed
 from ptxbench.backends.base import LaunchOutcome
-from ptxbench.discovery import Source, shown
+from ptxbench.discovery import Source, display_path
 from ptxbench.errors import (
     CompileError,
     KernelError,
@@ -126,7 +126,7 @@ class VariantRun:
             allowed = wider(tolerance, sorted(self.approximate))
             check = CheckReport(reference, allowed, self.sizes, self.max_error, self.worst, self.deterministic)
         report = with_occupancy(self.build, launch) if self.build and not self.build.library else None
-        path = shown(self.source.path)
+        path = display_path(self.source.path)
         return VariantResult(
             self.source.language,
             self.status,

@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from ptxbench.discovery import shown
+from ptxbench.discovery import display_path
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.emulator import accuracy
 from ptxbench.errors import PairError, UsageError
@@ -99,8 +99,8 @@ def pair_errors(pair_plan: PairPlan, size: Size) -> Iterator[None]:
     except MemoryError:
         raise too_large(pair_plan, size) from None
     except PairError as error:
-        raise PairError(f"{shown(path)}: at {size_words(size)}, {error}") from None
+        raise PairError(f"{display_path(path)}: at {size_words(size)}, {error}") from None
     except (Exception, SystemExit) as error:
         raise PairError(
-            f"{shown(path)}:{line_of(error, path) or 1}: at {size_words(size)}: {describe(error)}"
+            f"{display_path(path)}:{line_of(error, path) or 1}: at {size_words(size)}: {describe(error)}"
         ) from error

@@ -20,7 +20,7 @@ from ptxbench.runner import memory
 from ptxbench.units import size_words
 
 ALL = "all"
-"""The value of `--size` that stands for every bench size."""
+"""The value of `--size` that means every bench size."""
 
 MOST_BYTES, MOST_FLOPS = 256 << 20, 4 * 10**9
 """Compulsory bytes and operations up to which a bench size is one for the emulator.
@@ -39,14 +39,14 @@ class PairPlan:
     sizes: tuple[Size, ...]
     too_large: tuple[Size, ...] = ()
     knobs: Mapping[str, int] = field(default_factory=dict)
-    """Those of the pair that `found` has turned."""
+    """The values of the pair's knobs that `loaded` was built with."""
     one_at_a_time: bool = False
-    """Whether each timed sample is waited for before the next one starts: the driver then reports whose fault it is."""
+    """Whether each timed sample ends before the next one starts: the driver then reports which kernel is at fault."""
     oracle_asked: bool = True
     """Whether to ask which wrong results the pair's oracle would accept. Each round has the same answer."""
 
     def on(self, arch: str) -> PairPlan:
-        """The job with the files that its variants have for `arch`."""
+        """The plan with the files that its variants have for `arch`."""
         return replace(self, sources=tuple(source.on(arch) for source in self.sources))
 
 
@@ -74,23 +74,23 @@ class RunPlan:
     round_number: int = 0
     process: int = 0
     renewed: bool = False
-    """Whether every timed block has data of its own and starts from modules that are loaded again."""
+    """Whether every timed block has data of its loaded_pair and starts from modules that are loaded again."""
     mark: Callable[[str], None] = no_mark
     """Called before each use of the device with the name of the variant; "" for a kernel of ptxbench itself."""
     host_work: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Holds while the host makes data or judges outputs: `timeout` does not count then."""
+    """Active while the host makes data or judges outputs: `timeout` does not count then."""
     argv: tuple[str, ...] = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
-    """What is known of the device beforehand: the `calibration` of the run document."""
+    """What is known of the device before the run: the `calibration` of the run document."""
     begun: tuple[Cell, ...] = ()
-    """Cells of an earlier run, with its first `first_round` rounds, that this one goes on with."""
+    """Cells of an interrupted run, with its first `first_round` rounds, that this one resumes."""
     first_round: int = 0
     continues: str = ""
     """The id of that run."""
     model: str | None = None
-    """The GPU whose floors each cell shall have, a name of specifications.MODELS; for the emulator alone."""
+    """The GPU whose floors each cell gets, a name of specifications.MODELS; only for the emulator."""
     sweep: Mapping[str, Any] = field(default_factory=dict)
-    """What `ptxbench tune` says of its run; empty of any other."""
+    """What `ptxbench tune` sweeps; empty for any other run."""
 
 
 def plan_pairs(
@@ -102,7 +102,7 @@ def plan_pairs(
     emulated: bool = True,
     device: DeviceShape = DeviceShape(),  # noqa: B008  it is frozen
 ) -> tuple[tuple[PairPlan, ...], tuple[str, ...]]:
-    """The jobs for these names or globs, and the names of selected pairs that have no such variant or size.
+    """The plans for these names or globs, and the names of selected pairs that have no such variant or size.
 
     Without `variants`, all of a pair but those that it has `by_request`. `sizes` as `--size` has them. Without any,
     each pair's first bench size where it is `emulated`, else all of them. Of all that are `emulated` those are left out
@@ -111,26 +111,30 @@ def plan_pairs(
     Raises UsageError for what matches nothing, and PairError for a pair that cannot be loaded.
     """
     loaded = [load(kernels, name, device) for name in choose_pairs(kernels, pairs)]
-    libraries = {found.name: () if emulated else found.libraries for found in loaded}
-    known = dict.fromkeys(source.variant for found in loaded for source in (*found.sources, *libraries[found.name]))
+    libraries = {loaded_pair.name: () if emulated else loaded_pair.libraries for loaded_pair in loaded}
+    known = dict.fromkeys(
+        source.variant for loaded_pair in loaded for source in (*loaded_pair.sources, *libraries[loaded_pair.name])
+    )
     chosen = set(select(tuple(known), variants, "variant"))
     given = [parse_size(text) for text in sizes if text != ALL]
     for size in given:
-        if not any(complete(size, found) for found in loaded):
+        if not any(complete(size, loaded_pair) for loaded_pair in loaded):
             raise UsageError(no_such_size(size, loaded))
     every = ALL in sizes or not (sizes or emulated)
     pair_plans, left_out = [], []
-    for found in loaded:
-        sources = found.default_sources if not variants else found.sources
-        sources = tuple(source for source in (*sources, *libraries[found.name]) if source.variant in chosen)
-        own = [whole for each in given if (whole := complete(each, found))]
-        bench = found.pair.bench_sizes if every else () if sizes else found.pair.bench_sizes[:1]
-        too_large = [size for size in bench[1:] if emulated and size not in own and is_too_large(found.pair, size)]
-        wanted = [size for size in (*bench, *own) if size not in too_large]
+    for loaded_pair in loaded:
+        sources = loaded_pair.default_sources if not variants else loaded_pair.sources
+        sources = tuple(source for source in (*sources, *libraries[loaded_pair.name]) if source.variant in chosen)
+        asked = [whole for size in given if (whole := complete(size, loaded_pair))]
+        bench = loaded_pair.pair.bench_sizes if every else () if sizes else loaded_pair.pair.bench_sizes[:1]
+        too_large = [
+            size for size in bench[1:] if emulated and size not in asked and is_too_large(loaded_pair.pair, size)
+        ]
+        wanted = [size for size in (*bench, *asked) if size not in too_large]
         if sources and wanted:
-            pair_plans.append(PairPlan(found, sources, without_repeats(wanted), without_repeats(too_large)))
+            pair_plans.append(PairPlan(loaded_pair, sources, without_repeats(wanted), without_repeats(too_large)))
         else:
-            left_out.append(found.name)
+            left_out.append(loaded_pair.name)
     return tuple(pair_plans), tuple(left_out)
 
 
@@ -156,24 +160,24 @@ def parse_size(text: str) -> Size:
     return size
 
 
-def complete(size: Size, found: LoadedPair) -> Size | None:
+def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
     """`size` in the order of the pair's dimensions, those not given as in its first bench size; None if it has others.
 
     Raises UsageError if the pair cannot have that size, or this machine.
     """
-    first = found.pair.bench_sizes[0]
+    first = loaded_pair.pair.bench_sizes[0]
     if not size.keys() <= first.keys():
         return None
     whole = {name: size.get(name, value) for name, value in first.items()}
-    for _, sentence, _ in size_problems(found.pair, whole):
-        raise UsageError(f"'{found.name}' cannot have the size {size_words(whole)}: {sentence}")
-    if why := memory.host_lacks(found.pair, whole):
-        raise UsageError(f"'{found.name}' cannot have the size {size_words(whole)}: {why}")
+    for _, sentence, _ in size_problems(loaded_pair.pair, whole):
+        raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(whole)}: {sentence}")
+    if why := memory.host_lacks(loaded_pair.pair, whole):
+        raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(whole)}: {why}")
     return whole
 
 
 def no_such_size(size: Size, loaded: Sequence[LoadedPair]) -> str:
     """No pair has these dimensions: which they have."""
-    dimensions = {found.name: ", ".join(found.pair.bench_sizes[0]) for found in loaded}
-    known = "; ".join(f"'{name}' has {each}" for name, each in dimensions.items())
+    dimensions = {loaded_pair.name: ", ".join(loaded_pair.pair.bench_sizes[0]) for loaded_pair in loaded}
+    known = "; ".join(f"'{name}' has {names}" for name, names in dimensions.items())
     return f"No selected pair has the size {size_words(size)}: {known}."

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ptxbench import oracle, roofline, toolchain
 from ptxbench.backends.base import Clock
-from ptxbench.discovery import Source, shown
+from ptxbench.discovery import Source, display_path
 from ptxbench.errors import KernelError, LaunchUnavailable, MachineError, ToolMissing
 from ptxbench.measure import Measured, measure
 from ptxbench.metrics import REFERENCE
@@ -275,7 +275,7 @@ class Session:
             variants=with_executed(
                 {
                     candidate.source.variant: candidate.result(
-                        launch, f"float64, {shown(pair_plan.loaded.path)}", tolerance_words(pair)
+                        launch, f"float64, {display_path(pair_plan.loaded.path)}", tolerance_words(pair)
                     )
                     for candidate in own
                 },

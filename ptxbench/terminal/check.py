@@ -19,7 +19,7 @@ from ptxbench.check.findings import ACCEPTED, NO_VERDICT, PASSED, REJECTED, SKIP
 from ptxbench.check.machine_code import EXECUTED, ends, settled
 from ptxbench.check.ranking import TIME, places, time_ratio
 from ptxbench.check.stages import CANDIDATE
-from ptxbench.discovery import shown
+from ptxbench.discovery import display_path
 from ptxbench.result import ExecutedReport
 from ptxbench.terminal.tables import WIDEST, draw, paragraphs, symbol
 from ptxbench.wording.findings import open_counts
@@ -67,7 +67,7 @@ class JudgementReport:
         width, plain = min(options.max_width, WIDEST), options.ascii_only
         judgement = self.judgement
         yield Text.assemble(
-            (str(shown(Path(judgement.file))), "bold cyan"),
+            (str(display_path(Path(judgement.file))), "bold cyan"),
             (f"  {LANGUAGES[judgement.language]} against '{judgement.pair}', {judgement.arch}, ", "dim"),
             (f"seed {judgement.seed}", "dim"),
             overflow="fold",
@@ -208,7 +208,7 @@ class Ranking:
         tied = "=" if rank and ranks.count(rank) > 1 else ""
         return [
             f"{rank}{tied}" if rank else "-" if accepted else "",
-            str(shown(Path(judgement.file))),
+            str(display_path(Path(judgement.file))),
             Entry(f"{judgement.ended_at}: {decisive.code}" if decisive else "accepted", mark.style, mark=mark),
             *([units.fixed(time_ratio(judgement), 3)] if timed else []),
             *units.ranges([ends(ratios.get(name)) if accepted else None for name in WORDS], "×")[1],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ptxbench.discovery import LoadedPair, shown
+from ptxbench.discovery import LoadedPair, display_path
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.errors import PairError
 
@@ -16,4 +16,4 @@ def called(found: LoadedPair, what: str, function: Callable[..., Any], *argument
         return function(*arguments, **named)
     except Exception as error:
         line = line_of(error, found.path) or 1
-        raise PairError(f"{shown(found.path)}:{line}: {what} fails: {describe(error)}") from error
+        raise PairError(f"{display_path(found.path)}:{line}: {what} fails: {describe(error)}") from error

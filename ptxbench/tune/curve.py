@@ -1,4 +1,4 @@
-"""What the points of a sweep come to: every figure at every point, the best, and what cannot be told from it."""
+"""The figures of a sweep: each at every point, the best point, and the points statistically tied with it."""
 
 from __future__ import annotations
 

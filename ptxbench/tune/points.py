@@ -94,30 +94,30 @@ def sweep_of(
     size: Values,
     sms: int = EMULATED_SMS,
 ) -> Swept:
-    """What is to be swept: `values` by name, else what the pair declares; `size`: dimensions that shall differ.
+    """The sweep of `values` by name, else of what the pair declares. `size`: fixed dimensions of every point.
 
-    Raises UsageError for names that the pair has not, too many of them, or a size that it cannot have.
+    Raises UsageError for names that the pair does not have, too many of them, or a size that it cannot have.
     """
     pair = found.pair
-    given = {canonical(pair, name): tuple(each) for name, each in values.items()}
-    if not given:
-        given = {name: tuple(each) for name, each in declared(found, sms).items()}
-    if len(given) > MOST_KNOBS:
-        raise UsageError(f"{', '.join(given)} are {len(given)} knobs. Sweep at most {MOST_KNOBS}.")
+    swept_values = {canonical(pair, name): tuple(numbers) for name, numbers in values.items()}
+    if not swept_values:
+        swept_values = {name: tuple(numbers) for name, numbers in declared(found, sms).items()}
+    if len(swept_values) > MOST_KNOBS:
+        raise UsageError(f"{', '.join(swept_values)} are {len(swept_values)} knobs. Sweep at most {MOST_KNOBS}.")
     knobs = {knob.name for knob in pair.knobs}
     base = dict(base_size(found, kind, sms))
-    for name in given:
+    for name in swept_values:
         require_known(found, name, [*knobs, *base])
     for name in size:
         require_known(found, canonical(pair, name), list(base))
-        if canonical(pair, name) in given:
+        if canonical(pair, name) in swept_values:
             raise UsageError(f"{name} is set both by --knob and by --size. Set it once.")
     base |= {canonical(pair, name): value for name, value in size.items()}
-    if (count := math.prod(map(len, given.values()))) > MOST_POINTS:
-        raise UsageError(f"{' and '.join(given)} make {count:,} points. Sweep at most {MOST_POINTS:,}.")
-    swept = Swept(found, given, base, sources, kind)
-    points = tuple(points_of(swept, knobs, {name for name in given if name in base}))
-    return Swept(found, given, base, sources, kind, points)
+    if (count := math.prod(map(len, swept_values.values()))) > MOST_POINTS:
+        raise UsageError(f"{' and '.join(swept_values)} make {count:,} points. Sweep at most {MOST_POINTS:,}.")
+    swept = Swept(found, swept_values, base, sources, kind)
+    points = tuple(points_of(swept, knobs, {name for name in swept_values if name in base}))
+    return Swept(found, swept_values, base, sources, kind, points)
 
 
 def canonical(pair: Pair, name: str) -> str:
@@ -132,11 +132,11 @@ def require_known(found: LoadedPair, name: str, known: Sequence[str]) -> None:
 
 
 def declared(found: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
-    """What the pair says that a sweep tries. Raises UsageError for one that says nothing."""
+    """The values that the pair declares for a sweep. Raises UsageError if it declares none."""
     pair = found.pair
     if pair.sweep:
-        found_values: Mapping[str, Sequence[int]] = called(found, "the sweep's values", pair.sweep.values, sms)
-        return found_values
+        pair_values: Mapping[str, Sequence[int]] = called(found, "the sweep's values", pair.sweep.values, sms)
+        return pair_values
     if not pair.knobs:
         dimensions = ", ".join(pair.bench_sizes[0])
         raise UsageError(f"'{found.name}' declares no knobs. Sweep a dimension with --knob; it has {dimensions}.")

@@ -64,7 +64,7 @@ def finished_before(frame: RunFrame, folder: Path, tools: Toolchain) -> Before |
 
 
 def read(path: Path) -> Before | None:
-    """A saved sweep; None of a file that cannot be read, for whose it is cannot be told."""
+    """A saved sweep; None for a file that cannot be read."""
     try:
         return Before(path, from_json(read_text(path), str(path)))
     except ResultError:

@@ -1,4 +1,4 @@
-"""endless: y[i] = i. Its PTX waits for what nobody writes, and so never ends."""
+"""endless: y[i] = i. Its PTX waits for a value that is never written, and so never ends."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""illegal_address: y[i] = i. Its PTX stores to an address that nobody has, and so loses the device."""
+"""illegal_address: y[i] = i. Its PTX stores to an address that is not allocated, and so loses the device."""
 
 import numpy as np
 
