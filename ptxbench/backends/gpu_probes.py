@@ -85,7 +85,7 @@ class GpuProbe:
             held = self.gpu.hold.spin_ns(passed)
         raise DeviceError(
             f"{NAME}: the host took {si(passed / 1e9, 's')} to enqueue a launch and was late {ATTEMPTS} times. "
-            "End other work on this machine."
+            "Stop other work on this machine."
         )
 
     @cached_property

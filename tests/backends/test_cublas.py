@@ -64,7 +64,7 @@ def test_a_call_that_fails_is_the_machines_fault(failing):
 
 def test_where_it_is_told_to_round_its_inputs_it_is_not_used(monkeypatch):
     monkeypatch.setenv(OVERRIDE, "1")
-    with pytest.raises(LaunchUnavailable, match=rf"{OVERRIDE}=1 has cuBLAS round its inputs to TF32\. Unset it\."):
+    with pytest.raises(LaunchUnavailable, match=rf"{OVERRIDE}=1 makes cuBLAS round its inputs to TF32\. Unset it\."):
         find_cublas()
 
 

@@ -148,7 +148,7 @@ def test_a_host_that_is_always_late_is_told(machine):
     device = machine()
     made = probe(device)
     device.late = {device.calls + 1 + i: 30_000 * 4 ** (i // 3) for i in range(30)}
-    with pytest.raises(DeviceError, match=r"was late 8 times\. End other work on this machine\."):
+    with pytest.raises(DeviceError, match=r"was late 8 times\. Stop other work on this machine\."):
         made.event_pair_ns()
 
 

@@ -46,6 +46,6 @@ def test_l2_is_emptied_with_nothing_set_aside_and_the_limit_comes_back(log):
 
 def test_a_driver_that_refuses_makes_the_launch_unavailable(log):
     set_aside = aside(log, status=215)
-    with pytest.raises(LaunchUnavailable, match=r"refuses to set 4,096 bytes of L2 aside \(CUresult 215\)\.$"):
+    with pytest.raises(LaunchUnavailable, match=r"refused to set 4,096 bytes of L2 aside \(CUresult 215\)\.$"):
         set_aside.require(4096)
     assert set_aside.bytes == 0

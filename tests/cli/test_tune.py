@@ -278,7 +278,7 @@ def test_a_recorded_sweep_is_drawn_again(scale, ptxbench):
 # arguments, what is said
 BAD = [
     (("--knob", "BLOK=1"), "'scale' has no knob and no dimension 'BLOK'. Did you mean 'BLOCK'?"),
-    (("--knob", "BLOCK"), "'BLOCK' turns no knob."),
+    (("--knob", "BLOCK"), "'BLOCK' is not a knob setting."),
     (("--knob", "BLOCK=1", "--knob", "BLOCK=2"), "--knob BLOCK is given twice."),
     (("--metric", "tim"), "Unknown metric 'tim' here. Did you mean 'time'?"),
     (("--variant", "ptx.fast"), "Unknown variant 'ptx.fast'."),

@@ -30,8 +30,8 @@ def test_values_ranges_steps_and_factors(text, values):
 # text, what is said
 BAD = [
     ("n", "'n' is not a knob setting. Write it as NAME=VALUES."),
-    ("=4", "'=4' turns no knob."),
-    ("a b=4", "'a b=4' turns no knob."),
+    ("=4", "'=4' is not a knob setting."),
+    ("a b=4", "'a b=4' is not a knob setting."),
     ("n=", "'' in 'n=' is not a value of a knob."),
     ("n=4,", "'' in 'n=4,' is not a value of a knob."),
     ("n=-4", "'-4' in 'n=-4' is not a value of a knob."),

@@ -83,9 +83,9 @@ BAD = [
     ({"BLOK": (1,)}, {}, "'scale' has no knob and no dimension 'BLOK'. Did you mean 'BLOCK'?"),
     ({"m": (1,)}, {}, "'scale' has no knob and no dimension 'm'. It has BLOCK, n."),
     ({}, {"BLOCK": 3}, "'scale' has no knob and no dimension 'BLOCK'. It has n."),
-    ({"n": (1,)}, {"n": 3}, "n is both swept and given by --size."),
+    ({"n": (1,)}, {"n": 3}, "n is set both by --knob and by --size."),
     ({"n": range(100), "BLOCK": range(1, 100)}, {}, "n and BLOCK make 9,900 points."),
-    ({"n": (1,), "BLOCK": (1,), "k": (1,)}, {}, "n, BLOCK, k are 3 knobs. Sweep 2 at most."),
+    ({"n": (1,), "BLOCK": (1,), "k": (1,)}, {}, "n, BLOCK, k are 3 knobs. Sweep at most 2."),
 ]  # fmt: skip
 
 
