@@ -98,9 +98,7 @@ def compiled(tmp_path):
     """PTX that NVRTC makes of CUDA C with an entry `k`."""
 
     def compile_(source):
-        path = tmp_path / "k.cu"
-        path.write_text(source)
-        return toolchain.build(path, language="cuda", variant="cuda", entry="k", arch="sm_90").ptx
+        return toolchain.compiled(source.encode(), tmp_path / "k.cu", "sm_90", ())[0]
 
     return compile_
 

@@ -31,11 +31,9 @@ def kernel(body, target="sm_90"):
     return ENTRY.replace("BODY", body).replace("TARGET", target)
 
 
-def assembled(text, tmp_path, arch="sm_90"):
+def assembled(text, arch="sm_90"):
     """The text again, once ptxas has taken it."""
-    path = tmp_path / "k.ptx"
-    path.write_text(text)
-    assert toolchain.build(path, language="ptx", variant="ptx", entry="k", arch=arch).cubin
+    assert toolchain.assembled_text(text, arch)
     return text
 
 
@@ -54,7 +52,7 @@ def assembled(text, tmp_path, arch="sm_90"):
         ("set.ne.or.ftz.f32.f32",  SUBNORMAL,    0.0,       ", !%p",  0.0),
     ],
 )  # fmt: skip
-def test_a_flushed_set_compares_zeros_and_gives_one_or_zero(opcode, a, b, third, result, tmp_path):
+def test_a_flushed_set_compares_zeros_and_gives_one_or_zero(opcode, a, b, third, result):
     body = f"""
     ld.global.f32 %a, [%x];
     ld.global.f32 %b, [%x+4];
@@ -62,7 +60,7 @@ def test_a_flushed_set_compares_zeros_and_gives_one_or_zero(opcode, a, b, third,
     {opcode} %r, %a, %b{third};
     st.global.f32 [%to], %r;"""
     out = np.full(1, np.nan, np.float32)
-    emulator.run(assembled(kernel(body), tmp_path), grid=1, block=1, args=[np.array([a, b], np.float32), out])
+    emulator.run(assembled(kernel(body)), grid=1, block=1, args=[np.array([a, b], np.float32), out])
     assert out.tolist() == [result]
 
 
@@ -78,9 +76,9 @@ DROP = """
     st.global.u32 [%to+4], %n;"""
 
 
-def test_a_drop_counts_as_an_arrival_and_is_not_expected_again(tmp_path):
+def test_a_drop_counts_as_an_arrival_and_is_not_expected_again():
     out = np.zeros(2, np.uint32)
-    emulator.run(assembled(kernel(DROP), tmp_path), grid=1, block=1, args=[np.zeros(2, np.float32), out])
+    emulator.run(assembled(kernel(DROP)), grid=1, block=1, args=[np.zeros(2, np.float32), out])
     assert out.tolist() == [3, 2]
 
 
@@ -98,12 +96,12 @@ def test_a_drop_that_must_not_complete_a_phase_is_a_fault_if_it_does():
         ("setmaxnreg.inc.sync.aligned.u32 232;", "sm_90a"),
     ],
 )
-def test_what_a_debugger_or_a_register_file_would_notice_changes_nothing(hint, arch, tmp_path):
+def test_what_a_debugger_or_a_register_file_would_notice_changes_nothing(hint, arch):
     body = "    mov.u32 %t, %tid.x;\n    mad.wide.u32 %to, %t, 4, %to;\n    HINT\n    st.global.u32 [%to], %t;"
     results = []
     for each in (hint, ""):
         out = np.zeros(128, np.uint32)
-        text = assembled(kernel(body.replace("HINT", each), arch), tmp_path, arch)
+        text = assembled(kernel(body.replace("HINT", each), arch), arch)
         execution = emulator.run(text, grid=1, block=128, args=[np.zeros(2, np.float32), out], arch=arch)
         results.append((out.tolist(), execution.counters["ptx_warp_instructions"]))
     (with_hint, counted), (without, fewer) = results

@@ -295,7 +295,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("pair", "source"), VARIANTS)
 def test_no_shipped_kernel_raises_a_false_alarm(pair, source):
-    build = toolchain.build_source(source, f"sm_{max(90, lowest_target(source.path))}")
+    build = toolchain.build_source(source, f"sm_{max(90, lowest_target(source.path))}", "driver")
     for size in pair.check_sizes:
         launch = pair.launch(**size)
         execution = emulator.run(

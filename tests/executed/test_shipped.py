@@ -19,25 +19,34 @@ NARROW = 0.8
 STEERED."""
 
 
-def derived(arch):
-    """What each variant that builds executes at its first bench size; off sm_90, the first two of every other pair."""
+def chosen(arch):
+    """(loaded pair, source) of every variant; off sm_90, of the first two of every other pair.
+
+    That is a quarter of the time, and the others would show nothing new.
+    """
     kernels = discovery.default_kernels()
-    for number, pair in enumerate(discovery.find_pairs(kernels)):
-        found = discovery.load(kernels, pair)
-        size = found.pair.bench_sizes[0]
-        launch = found.pair.launch(**size)
+    for number, name in enumerate(discovery.find_pairs(kernels)):
+        if arch == "sm_90" or number % 2 == ARCHES.index(arch) % 2:
+            found = discovery.load(kernels, name)
+            for source in found.default_sources:
+                if arch == "sm_90" or source.variant in ("cuda", "ptx"):
+                    yield found, source
+
+
+def derived(arch):
+    """What each variant that builds executes at its first bench size."""
+    with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
+        builds = [(*each, pool.submit(toolchain.build_source, each[1], arch)) for each in chosen(arch)]
+    for found, source, future in builds:
+        if isinstance(future.exception(), PtxbenchError):
+            continue  # not for this target
+        build, pair = future.result(), found.pair
+        size = pair.bench_sizes[0]
+        launch = pair.launch(**size)
         warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
-        for source in found.default_sources:
-            if arch != "sm_90" and (source.variant not in ("cuda", "ptx") or number % 2 != ARCHES.index(arch) % 2):
-                continue  # a quarter of the time, and nothing that the others would not show
-            try:
-                build = toolchain.build_source(source, arch)
-            except PtxbenchError:
-                continue  # not for this target
-            arguments = found.pair.make_arguments(size, seed=1)
-            outcome = EmulatorBackend(arch).run(build, launch, arguments, found.pair.outputs)
-            counted = executed.Counted(outcome.by_line, warps, outcome.loops)
-            yield pair, source.variant, build, counted, executed.of_build(build, counted)
+        outcome = EmulatorBackend(arch).run(build, launch, pair.make_arguments(size, seed=1), pair.outputs)
+        counted = executed.Counted(outcome.by_line, warps, outcome.loops)
+        yield found.name, source.variant, build, counted, executed.of_build(build, counted)
 
 
 @pytest.mark.long

@@ -66,7 +66,9 @@ def build(source, arch, assembler="driver"):
 def reports(name, arch, *variants):
     """What the tools say of these variants of a pair, or of each, for `arch`: {variant: BuildReport}."""
     sources = [source for source in PAIRS[name].sources if not variants or source.variant in variants]
-    return {source.variant: build(source, arch, "toolkit").report for source in sources}
+    with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
+        builds = list(pool.map(lambda source: build(source, arch, "toolkit"), sources))
+    return {source.variant: made.report for source, made in zip(sources, builds, strict=True)}
 
 
 def code(build):
