@@ -282,11 +282,11 @@ def examine_containment() -> PartStatus:
     from ptxbench import containment
 
     if containment.mode() == containment.LANDLOCK:
-        told = f"{containment.LANDLOCK} {containment.version()}: NVRTC and ptxas see CUDA's headers and one folder"
-        return PartStatus("containment", WORKS, told)
-    told = f"{containment.HEADERS}: candidates may include only headers that take no file name from a macro"
+        text = f"{containment.LANDLOCK} {containment.version()}: NVRTC and ptxas see CUDA's headers and one folder"
+        return PartStatus("containment", WORKS, text)
+    text = f"{containment.HEADERS}: candidates may include only headers that take no file name from a macro"
     advice = "To judge untrusted candidates, use Linux 5.13 or later with Landlock."
-    return PartStatus("containment", ABSENT, told, advice)
+    return PartStatus("containment", ABSENT, text, advice)
 
 
 def examine_cache() -> PartStatus:

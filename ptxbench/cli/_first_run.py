@@ -48,7 +48,7 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
         say(to_json(found), nl=False)
     else:
         show(found.lines)
-        show_counters([each for step in found.steps for each in step.counters])
+        show_counters([counter for step in found.steps for counter in step.counters])
     return ending(found, folder, interrupted=interrupted)
 
 

@@ -68,7 +68,7 @@ def command(
     if as_json:
         say(to_json(survey), nl=False)
     files.write(survey)
-    lost = any(reach.tried and not reach.assembling for each in survey.matrices for reach in each.reaches.values())
+    lost = any(reach.tried and not reach.assembling for matrix in survey.matrices for reach in matrix.reaches.values())
     return ExitStatus.WRONG_KERNEL if lost and not patterns else ExitStatus.GOOD
 
 

@@ -152,7 +152,7 @@ def require_agreement(
     files: Sequence[Path], language: str | None, *, watch: bool, as_json: bool, as_lines: bool
 ) -> None:
     """Raises UsageError for options that do not go together."""
-    standard_input = [str(each) for each in files].count("-")
+    standard_input = [str(file) for file in files].count("-")
     if standard_input > 1:
         raise UsageError("FILE - is given twice; standard input can be read only once.")
     if standard_input and language is None:

@@ -75,15 +75,15 @@ def command(
     from ptxbench.doctor import EMULATOR, WORKS, examine
 
     findings = list(examine(kernels))
-    emulator = next(each for each in findings if each.subject == EMULATOR)
+    emulator = next(finding for finding in findings if finding.subject == EMULATOR)
     if as_json:
         import dataclasses
 
         from ptxbench.documents import json_text
 
         works = emulator.status == WORKS
-        told = [dataclasses.asdict(each) for each in findings]
-        document = {"schema": SCHEMA, "works": works, "findings": told}
+        lines = [dataclasses.asdict(finding) for finding in findings]
+        document = {"schema": SCHEMA, "works": works, "findings": lines}
         say(json_text(document), nl=False)
     else:
         show(findings)
@@ -103,7 +103,7 @@ def show(findings: Sequence[PartStatus]) -> None:
     console = SafeConsole(width=wide)
     width = min(console.width, WIDEST)
     console.print(table(findings), width=width)
-    if advised := [each for each in findings if each.advice]:
+    if advised := [finding for finding in findings if finding.advice]:
         console.print("\nWhat to do:")
         for each in advised:
             console.print(f"  {each.subject}: {each.advice}", width=width)

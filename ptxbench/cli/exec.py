@@ -167,8 +167,8 @@ def which_arrays(bound: Sequence[BoundArguments], saves: Sequence[tuple[str, Pat
     for name, path in saves:
         array = find(name, known, bound)
         if array is None:
-            told = suggestion(name, known) or (f" There are {', '.join(known)}." if known else "")
-            raise UsageError(f"--save: there is no array '{name}'.{told}")
+            text = suggestion(name, known) or (f" There are {', '.join(known)}." if known else "")
+            raise UsageError(f"--save: there is no array '{name}'.{text}")
         found.append((array, path))
     return found
 
@@ -177,7 +177,7 @@ def save(outcome: ExecOutcome, wanted: Sequence[tuple[str, Path]]) -> None:
     """Write these arrays; a kernel that was stopped left none."""
     import numpy as np
 
-    arrays = {each.name: each.array for each in outcome.arrays}
+    arrays = {array.name: array.array for array in outcome.arrays}
     for name, path in wanted if arrays else ():
         try:
             np.save(path, arrays[name])

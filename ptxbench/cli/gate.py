@@ -217,7 +217,7 @@ def only_pairs(run: Run, names: set[str]) -> Run:
     """The run with the cells of these pairs alone."""
     from dataclasses import replace
 
-    return replace(run, cells=[each for each in run.cells if each.control or each.pair in names])
+    return replace(run, cells=[cell for cell in run.cells if cell.control or cell.pair in names])
 
 
 def pairs_of(runs: Sequence[Run | None]) -> list[str]:

@@ -115,7 +115,7 @@ def lines(found: LoadedPair, columns: int) -> Iterator[str]:
         ]
         yield from fact(language, "  ".join(names), columns)
     if found.libraries:
-        yield from fact("libraries", f"{'  '.join(each.variant for each in found.libraries)} (GPU only)", columns)
+        yield from fact("libraries", f"{'  '.join(library.variant for library in found.libraries)} (GPU only)", columns)
     sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in pair.bench_sizes)
     yield from fact("sizes", sizes, columns)
 

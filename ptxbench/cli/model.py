@@ -55,7 +55,7 @@ def audit(as_json: bool, results: Path) -> int:
         from ptxbench.terminal.model import ModelAudit
 
         open_console().print(ModelAudit(points, measured))
-    return 3 if any(each.over_floor < 1 for each in points) else 0
+    return 3 if any(point.over_floor < 1 for point in points) else 0
 
 
 def readable(results: Path) -> Iterator[Run]:

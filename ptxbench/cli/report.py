@@ -66,7 +66,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     materials = gather(recorded, kernels, patterns)
     page, dropped = render(recorded, materials, toolchain.versions())
     write(page, output, replace=True)
-    missing = [f"{each.name}: {sentence}" for each in materials for sentence in each.omitted]
+    missing = [f"{material.name}: {sentence}" for material in materials for sentence in material.omitted]
     for sentence in (*dropped, *missing[:MOST_TOLD]):
         say(sentence, err=True)
     if len(missing) > MOST_TOLD:

@@ -142,7 +142,7 @@ def compared(
     from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.metrics import REFERENCE
 
-    by_name = {each.variant: each for each in listings}
+    by_name = {listing.variant: listing for listing in listings}
     others = [name for name in by_name if name != REFERENCE and REFERENCE in by_name]
     pairs = [diff] if diff else [(REFERENCE, name) for name in others]
     return [
@@ -274,8 +274,8 @@ def chosen(found: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[So
     if strict:
         for name in wanted:
             if name not in by_name:
-                told = suggestion(name, list(by_name)) or f" Known: {', '.join(by_name)}."
-                raise UsageError(f"Unknown variant '{name}' of {found.name}.{told}")
+                text = suggestion(name, list(by_name)) or f" Known: {', '.join(by_name)}."
+                raise UsageError(f"Unknown variant '{name}' of {found.name}.{text}")
         return [by_name[name] for name in dict.fromkeys(wanted)]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]
 

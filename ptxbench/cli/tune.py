@@ -171,8 +171,10 @@ def exit_status(curves: Curves, status: str) -> ExitStatus:
     from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
     from ptxbench.tune.curve import unbuildable
 
-    results = [each for points in curves.statuses.values() for each in points if each and not unbuildable(each)]
-    found = {each.status for each in results}
+    results = [
+        result for statuses in curves.statuses.values() for result in statuses if result and not unbuildable(result)
+    ]
+    found = {result.status for result in results}
     if status == INTERRUPTED:
         return ExitStatus.INTERRUPTED
     if found & {WRONG, BROKEN}:

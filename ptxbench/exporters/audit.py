@@ -34,7 +34,7 @@ def to_json(audit: Audit) -> str:
         "stored": None
         if audit.stored is None
         else [{**device_object(each), "lines": [line_object(line) for line in lines]} for each, lines in audit.stored],
-        "mutants": None if audit.outcomes is None else [outcome_object(each) for each in audit.outcomes],
+        "mutants": None if audit.outcomes is None else [outcome_object(outcome) for outcome in audit.outcomes],
     }
     return json_text(document)
 
@@ -55,8 +55,8 @@ def line_object(line: TallyLine) -> Mapping[str, Any]:
             for each, rate in line.missed.items()
         ],
         "targets": [
-            {"name": each.name, "at_most": each.most, "share": each.rate.share, "met": each.holds}
-            for each in line.targets
+            {"name": target.name, "at_most": target.most, "share": target.rate.share, "met": target.holds}
+            for target in line.targets
         ],
     }
 

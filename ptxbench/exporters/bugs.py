@@ -16,7 +16,7 @@ SCHEMA = "ptxbench.bugs/1"
 
 def to_json(order: TrialOrder, outcomes: Sequence[BugOutcome]) -> str:
     """One object; `total` and `pairs` count, `bugs` holds each that was planted."""
-    pairs = dict.fromkeys(each.pair for each in outcomes)
+    pairs = dict.fromkeys(outcome.pair for outcome in outcomes)
     document = {
         "schema": SCHEMA,
         "exit_status": exit_status(outcomes),
@@ -26,8 +26,8 @@ def to_json(order: TrialOrder, outcomes: Sequence[BugOutcome]) -> str:
         "kinds": list(order.kinds),
         "tools": versions(),
         "total": asdict(tally(outcomes)),
-        "pairs": {pair: asdict(tally([each for each in outcomes if each.pair == pair])) for pair in pairs},
-        "bugs": [bug_object(each) for each in outcomes],
+        "pairs": {pair: asdict(tally([outcome for outcome in outcomes if outcome.pair == pair])) for pair in pairs},
+        "bugs": [bug_object(outcome) for outcome in outcomes],
     }
     return json_text(document)
 

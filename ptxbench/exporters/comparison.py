@@ -33,7 +33,10 @@ def to_json(comparison: Comparison) -> str:
             "alpha": rule.alpha,
             "floor_seconds": rule.floor_seconds,
         },
-        "differences": [{"name": each.name, "base": each.base, "head": each.head} for each in comparison.differences],
+        "differences": [
+            {"name": difference.name, "base": difference.base, "head": difference.head}
+            for difference in comparison.differences
+        ],
         "controls": controls and {"rows": controls.count, "shift": controls.shift, "spread": controls.spread},
         "geometric_mean": comparison.geometric_mean,
         "counts": comparison.counts,

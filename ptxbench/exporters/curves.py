@@ -36,8 +36,13 @@ def to_json(curves: Curves, run: Run) -> str:
         "device": run.device.name,
         "kind": curves.swept.kind,
         "quantities": [
-            {"name": each.name, "unit": each.unit, "better": each.better, "description": each.description}
-            for each in curves.quantities
+            {
+                "name": quantity.name,
+                "unit": quantity.unit,
+                "better": quantity.better,
+                "description": quantity.description,
+            }
+            for quantity in curves.quantities
         ],
         "points": points,
         "best": {variant: best_of(curves, curves.main, variant) for variant in curves.variants},
@@ -52,7 +57,7 @@ def at_point(curves: Curves, variant: str, i: int) -> Mapping[str, Any] | None:
     return {
         "status": "impossible" if unbuildable(result) else result.status,
         "reason": result.reason,
-        "values": {each.name: value_of(curves.of(each, variant)[i]) for each in curves.quantities},
+        "values": {quantity.name: value_of(curves.of(quantity, variant)[i]) for quantity in curves.quantities},
     }
 
 

@@ -48,9 +48,10 @@ def to_json(gate: Gate) -> str:
         },
         "counts": gate.counts,
         "problems": [
-            {"text": each.text, "next": each.remedy, "exit_status": each.exit_status} for each in gate.problems
+            {"text": problem.text, "next": problem.remedy, "exit_status": problem.exit_status}
+            for problem in gate.problems
         ],
-        "rows": [judged_object(each, gate) for each in gate.rows],
+        "rows": [judged_object(row, gate) for row in gate.rows],
     }
     return json_text(document)
 

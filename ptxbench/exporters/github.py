@@ -38,14 +38,14 @@ def annotate(gate: Gate, folder: str = "") -> Iterator[str]:
 
     `folder`: where the run was started, as a path below the repository's root that ends with a slash.
     """
-    told = steps(gate)
+    rows = steps(gate)
     for command, outcome in (("error", "FAIL"), ("warning", "warn")):
-        found = [each for each in told if each.outcome == outcome]
-        for each in found[:MOST_ANNOTATIONS]:
-            title = f"ptxbench gate {each.verdict}".rstrip()
-            text = workflow_text(f"{each.words} Next: {each.remedy}")
-            yield f"::{command} {spot(each, folder)}title={workflow_property(title)}::{text}"
-        if (more := len(found) - MOST_ANNOTATIONS) > 0:
+        of_outcome = [row for row in rows if row.outcome == outcome]
+        for row in of_outcome[:MOST_ANNOTATIONS]:
+            title = f"ptxbench gate {row.verdict}".rstrip()
+            text = workflow_text(f"{row.words} Next: {row.remedy}")
+            yield f"::{command} {spot(row, folder)}title={workflow_property(title)}::{text}"
+        if (more := len(of_outcome) - MOST_ANNOTATIONS) > 0:
             yield f"::{command} title=ptxbench gate::{workflow_text(f'{more:,} more. {total(gate)}')}"
 
 

@@ -39,8 +39,8 @@ def series_object(series: Series) -> Mapping[str, Any]:
         "first": series.values[0],
         "median": series.median,
         "last": series.values[-1],
-        "points": [{**origin(each), "value": each.value} for each in series.points],
-        "steps": [shift_object(each) for each in series.shifts],
+        "points": [{**origin(point), "value": point.value} for point in series.points],
+        "steps": [shift_object(shift) for shift in series.shifts],
     }
 
 
@@ -52,7 +52,7 @@ def shift_object(shift: Shift) -> Mapping[str, Any]:
         "last_before": origin(shift.points[0]),
         "first_after": origin(shift.points[1]),
         "code": shift.move,
-        "differences": [str(each) for each in shift.differences],
+        "differences": [str(difference) for difference in shift.differences],
     }
 
 

@@ -30,17 +30,17 @@ def to_json(points: Sequence[ModelPoint], measured: Sequence[Scored]) -> str:
         "schema": SCHEMA,
         "points": [
             {
-                "name": each.name,
-                "repository": each.repository,
-                "size": each.size,
-                "gpu": each.gpu,
-                "arch": each.arch,
-                "measured_s": each.seconds,
-                "floors_s": dict(each.floors),
-                "highest": each.highest.resource,
-                "measured_over_floor": each.over_floor,
+                "name": point.name,
+                "repository": point.repository,
+                "size": point.size,
+                "gpu": point.gpu,
+                "arch": point.arch,
+                "measured_s": point.seconds,
+                "floors_s": dict(point.floors),
+                "highest": point.highest.resource,
+                "measured_over_floor": point.over_floor,
             }
-            for each in points
+            for point in points
         ],
         "spreads": [dataclasses.asdict(each) for each in spreads(points)],
         "published": claims(of_points(points)),

@@ -36,7 +36,7 @@ def details(found: LoadedPair) -> dict[str, Any]:
         "entry": found.name.replace(".", "_"),
         "arguments": [argument(each, sources) for each in pair.args],
         "launch": sources.of(pair.launch),
-        "check_sizes": [dict(each) for each in pair.check_sizes],
+        "check_sizes": [dict(check_size) for check_size in pair.check_sizes],
         "launches": [at_size(pair, each) for each in (*pair.check_sizes, *pair.bench_sizes)],
         "tolerance": {
             "words": pair.tolerance.describe,
@@ -46,8 +46,8 @@ def details(found: LoadedPair) -> dict[str, Any]:
         "reference": sources.of(pair.reference),
         "flags": {name: list(flags) for name, flags in pair.flags.items()},
         "knobs": [
-            {"name": each.name, "default": each.default, "values": list(each.values), "description": each.describe}
-            for each in pair.knobs
+            {"name": knob.name, "default": knob.default, "values": list(knob.values), "description": knob.describe}
+            for knob in pair.knobs
         ],
         "file": str(found.path),
         "text": text,
@@ -93,9 +93,9 @@ def at_size(pair: Pair, size: Size) -> Mapping[str, Any]:
         "cluster": None if launch.cluster_xyz is None else list(launch.cluster_xyz),
         "cooperative": launch.cooperative,
         "resident": launch.resident,
-        "shapes": {each.name: [int(extent) for extent in each.shape(**size)] for each in arrays},
+        "shapes": {array.name: [int(extent) for extent in array.shape(**size)] for array in arrays},
         "tensor_maps": {each.name: dataclasses.asdict(pair.tiled_map(each, size)) for each in maps},
-        "scalars": {each.name: value_of(each, size) for each in scalars},
+        "scalars": {scalar.name: value_of(scalar, size) for scalar in scalars},
         **pair.work(size),
     }
 

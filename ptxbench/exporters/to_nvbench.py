@@ -81,7 +81,7 @@ def device(run: Run) -> Json:
     return named | {name: value for name, value in known.items() if value is not None}
 
 
-def place(cell: Cell) -> dict[str, int | str]:
+def axis_values(cell: Cell) -> dict[str, int | str]:
     """What tells the states of a pair apart, by axis."""
     words = {"arch": code_text(cell.arch), "cache": code_text(cell.cache)}
     return {code_text(name): value for name, value in cell.point.items()} | words
@@ -90,8 +90,8 @@ def place(cell: Cell) -> dict[str, int | str]:
 def axes(cells: Sequence[Cell]) -> list[Json]:
     """The axes of a pair, each with the values that its cells have: whole numbers of the size, the rest words."""
     found = []
-    for axis in dict.fromkeys(name for cell in cells for name in place(cell)):
-        values = dict.fromkeys(place(cell)[axis] for cell in cells if axis in place(cell))
+    for axis in dict.fromkeys(name for cell in cells for name in axis_values(cell)):
+        values = dict.fromkeys(axis_values(cell)[axis] for cell in cells if axis in axis_values(cell))
         whole = all(isinstance(value, int) for value in values)
         found.append(
             {
@@ -113,12 +113,12 @@ def state(cell: Cell, variant: str, found: Sequence[Json] | None) -> Json:
     status = result.status if result else "absent"
     reason = (result and result.reason) or (status if status != VERIFIED else "not timed")
     return {
-        "name": " ".join([f"Device={DEVICE}", *(f"{name}={value}" for name, value in place(cell).items())]),
+        "name": " ".join([f"Device={DEVICE}", *(f"{name}={value}" for name, value in axis_values(cell).items())]),
         "device": DEVICE,
         "type_config_index": 0,
         "axis_values": [
             {"name": name, "type": "int64" if isinstance(value, int) else "string", "value": str(value)}
-            for name, value in place(cell).items()
+            for name, value in axis_values(cell).items()
         ],
         "summaries": found,
         "is_skipped": found is None,

@@ -92,7 +92,7 @@ class TargetResults:
         # A GPU takes PTX that is locked to it although its plain target does not.
         gpus = {architecture.number(each) for each in self.assembling if each in targets}
         plain = tuple(
-            each for each in self.trials if not architecture.suffix(each) and architecture.number(each) in gpus
+            trial for trial in self.trials if not architecture.suffix(trial) and architecture.number(trial) in gpus
         )
         return Jit(version, own, FIRST.get(version), plain)
 

@@ -82,7 +82,7 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
         title=f"ptxbench: {', '.join(dict.fromkeys(view.name for view in views))}",
         runs=views,
         pairs=pairs,
-        told=[*(each for view in views for each in view.warnings), *dropped_words(pairs)],
+        told=[*(warning for view in views for warning in view.warnings), *dropped_words(pairs)],
         style=style,
         script=script,
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
@@ -141,7 +141,7 @@ def without(pairs: Sequence[PairView], excess: int) -> list[PairView]:
     return [
         replace(
             pair,
-            listings=tuple(each for each in pair.listings if each.listing.variant not in dropped.get(i, ())),
+            listings=tuple(listing for listing in pair.listings if listing.listing.variant not in dropped.get(i, ())),
             dropped=(*pair.dropped, *dropped.get(i, ())),
         )
         for i, pair in enumerate(pairs)

@@ -214,7 +214,7 @@ def unchanged(source: Source, build: BuildReport) -> bool:
 
 def changed(listings: Sequence[Listing], builds: Mapping[str, BuildReport]) -> Iterator[str]:
     """The variants for which the installed tools generate different machine code than those of the run did."""
-    names = [each.variant for each in listings if differs(each.report, builds[each.variant])]
+    names = [listing.variant for listing in listings if differs(listing.report, builds[listing.variant])]
     if names:
         yield (
             f"The installed tools generate different machine code for {', '.join(names)} than the run's did; the "
@@ -231,7 +231,7 @@ def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]
 
     Executions are of where lines were counted, or of the cell.
     """
-    by_name = {each.variant: each for each in listings}
+    by_name = {listing.variant: listing for listing in listings}
     reference = by_name.get(REFERENCE)
     launch = Launch(tuple(cell.launch.grid), tuple(cell.launch.block), cell.launch.shared_bytes)
     for name in cell.variants:

@@ -14,7 +14,7 @@ from ptxbench.wording import portability as texts
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownListing:
     """A listing and its rows; `base` is the variant that rows left out are as in."""
 
     listing: Listing
@@ -33,7 +33,7 @@ class PairView:
 
     material: Material
     anchor: str
-    listings: tuple[Shown, ...]
+    listings: tuple[ShownListing, ...]
     dropped: tuple[str, ...] = ()
     """Variants whose listings would make the page too large."""
 
@@ -58,19 +58,19 @@ class PairView:
 def pair_views(materials: Sequence[Material]) -> list[PairView]:
     anchors: set[str] = set()
     found = []
-    for each in materials:
-        plain = "pair-" + re.sub(r"[^\w.-]", "-", each.name, flags=re.ASCII)
+    for material in materials:
+        plain = "pair-" + re.sub(r"[^\w.-]", "-", material.name, flags=re.ASCII)
         anchor = next(name for name in (plain, *(f"{plain}-{i}" for i in range(2, 1 << 16))) if name not in anchors)
         anchors.add(anchor)
-        found.append(PairView(each, anchor, tuple(shown(each.listings))))
+        found.append(PairView(material, anchor, tuple(shown_listings(material.listings))))
     return found
 
 
-def shown(listings: Sequence[Listing]) -> Iterator[Shown]:
+def shown_listings(listings: Sequence[Listing]) -> Iterator[ShownListing]:
     """Each listing; of a further variant of a side what is unlike the one before it that it has most in common with."""
     before: dict[str, list[Listing]] = {}
-    for each in listings:
-        bases = before.setdefault(each.language, [])
-        options = [Shown(each, tuple(rows(each, base)), base.variant) for base in bases]
-        yield min(options, key=lambda option: option.size) if options else Shown(each, tuple(rows(each)))
-        bases.append(each)
+    for listing in listings:
+        bases = before.setdefault(listing.language, [])
+        options = [ShownListing(listing, tuple(rows(listing, base)), base.variant) for base in bases]
+        yield min(options, key=lambda option: option.size) if options else ShownListing(listing, tuple(rows(listing)))
+        bases.append(listing)

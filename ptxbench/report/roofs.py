@@ -161,7 +161,7 @@ def placed(
 
     Those of points that lie on the roof of memory stand below and above it in turn.
     """
-    names = [(each.name_at, LETTER * len(each.name)) for each in roofs]
+    names = [(roof.name_at, LETTER * len(roof.name)) for roof in roofs]
     taken = [(right - width, right, bottom) for (right, bottom), width in names]
     named: set[str] = set()
     sides = 0
@@ -183,5 +183,5 @@ def placed(
             sides += 1
             taken.append((start, end, label_y))
         reached = "its limit" if model else spot.variant
-        told = f"{spot.pair}: {spot.intensity:.3g} flop/byte, {reached} {si(spot.flops, 'flop/s')}"
-        yield RoofPoint(label, at_x, at_y, label_y, above, model or spot.variant == REFERENCE, told)
+        text = f"{spot.pair}: {spot.intensity:.3g} flop/byte, {reached} {si(spot.flops, 'flop/s')}"
+        yield RoofPoint(label, at_x, at_y, label_y, above, model or spot.variant == REFERENCE, text)

@@ -201,11 +201,11 @@ class Writer:
 
     def instruction(self, index: int) -> str:
         """An instruction, behind its place in the machine code where it does not follow the one before."""
-        told = "" if index == self.next_sass else str(index)
+        text = "" if index == self.next_sass else str(index)
         self.next_sass = index + 1
         each = self.listing.sass[index]
         labels = "".join(f"{label}: " for label in each.labels)
-        return f"{told}\t{labels}{tight(REUSE.sub('', each.text))}"
+        return f"{text}\t{labels}{tight(REUSE.sub('', each.text))}"
 
 
 # ---- text without what only aligns it

@@ -177,7 +177,7 @@ class RunView:
     def tables(self, pair: str) -> list[CellView]:
         return [table(cell, self.scored) for cell in self.cells if cell.pair == pair]
 
-    def shown(self, pair: str) -> list[str]:
+    def finding_lines(self, pair: str) -> list[str]:
         """What the cells of a pair show, in words."""
         return closing([cell for cell in self.cells if cell.pair == pair], self.noise)
 

@@ -73,7 +73,7 @@ def noise_floor(noise: Interval | None) -> Text | None:
 def summary(cells: Sequence[Cell]) -> Text:
     """`6 cells, 17 variants: 15 verified, 1 wrong, 1 skipped.`"""
     statuses = Counter(result.status for cell in cells for result in cell.variants.values())
-    told = ", ".join(f"{statuses[each]} {each}" for each in (VERIFIED, *SEVERITY) if statuses[each])
+    words = ", ".join(f"{statuses[each]} {each}" for each in (VERIFIED, *SEVERITY) if statuses[each])
     bad = any(statuses[each] for each in SEVERITY)
-    text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {told or 'nothing done'}."
+    text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {words or 'nothing done'}."
     return Text(text, style="yellow" if bad else "green")

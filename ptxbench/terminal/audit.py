@@ -45,11 +45,11 @@ class AuditTable:
             yield from rates(audit.synthetic, width)
         for device, lines in audit.stored or ():
             runs = len(device.runs)
-            told = (
+            text = (
                 f"Stored runs of {device}. {runs} independent runs make {runs * (runs - 1)} suites: every two of them, "
                 f"both ways. {runs // 2} of these share no run; the bound is computed from them."
             )
-            yield Constrain(Text(told), width)
+            yield Constrain(Text(text), width)
             yield Text()
             yield from rates(lines, width)
         if audit.outcomes is not None:
@@ -137,9 +137,9 @@ def mutants(outcomes: Sequence[AuditOutcome], width: int) -> RenderResult:
     yield Text("counters: every kernel, edited once" if outcomes else "counters: no kernel has an edit", "bold")
     yield edit_table(outcomes)
     yield Text()
-    told = [*wrong(outcomes), *skipped(outcomes)]
-    if told:
-        yield Constrain(paragraphs(told), width)
+    lines = [*wrong(outcomes), *skipped(outcomes)]
+    if lines:
+        yield Constrain(paragraphs(lines), width)
         yield Text()
 
 
@@ -164,26 +164,26 @@ def edit_table(outcomes: Sequence[AuditOutcome]) -> RichTable:
 
 def wrong(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
     """Mark, style and words of each outcome that is not as it must be."""
-    for each in outcomes:
-        if each.skipped or each.holds:
+    for outcome in outcomes:
+        if outcome.skipped or outcome.holds:
             continue
-        failed = ", ".join(each.failing) or "nothing"
-        told = f"{each.pair} {each.variant}, {each.edit}: the gate failed {failed}"
-        if each.neutral:
-            why = f" {each.reason}" if each.reason else ""
-            yield "FALSE ALARM", "bold red", f"{told} (exit status {each.exit_status}).{why}"
+        failed = ", ".join(outcome.failing) or "nothing"
+        text = f"{outcome.pair} {outcome.variant}, {outcome.edit}: the gate failed {failed}"
+        if outcome.neutral:
+            why = f" {outcome.reason}" if outcome.reason else ""
+            yield "FALSE ALARM", "bold red", f"{text} (exit status {outcome.exit_status}).{why}"
         else:
-            lacking = ", ".join(metric for metric in each.expected if metric not in each.failing)
-            told += f", and not {lacking}" * bool(lacking)
-            yield "MISSED", "bold red", f"{told} (exit status {each.exit_status})."
+            lacking = ", ".join(metric for metric in outcome.expected if metric not in outcome.failing)
+            text += f", and not {lacking}" * bool(lacking)
+            yield "MISSED", "bold red", f"{text} (exit status {outcome.exit_status})."
 
 
 def skipped(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
     """The same of what was not judged: edits of one kernel and one reason together, else kernels of one edit."""
     kernels: dict[tuple[str, str], list[str]] = {}
-    for each in outcomes:
-        if each.skipped:
-            kernels.setdefault((f"{each.pair} {each.variant}", each.skipped), []).append(each.edit)
+    for outcome in outcomes:
+        if outcome.skipped:
+            kernels.setdefault((f"{outcome.pair} {outcome.variant}", outcome.skipped), []).append(outcome.edit)
     edits: dict[tuple[str, str], list[str]] = {}
     for (kernel, why), of_kernel in kernels.items():
         if len(of_kernel) > 1:

@@ -36,8 +36,8 @@ class BugTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
         order = self.order
-        told = f"Up to {order.bugs} bugs in each kernel, {order.arch}, seed {order.seed}"
-        yield Constrain(Text(told, "bold"), width)
+        text = f"Up to {order.bugs} bugs in each kernel, {order.arch}, seed {order.seed}"
+        yield Constrain(Text(text, "bold"), width)
         yield Text()
         yield table("pair", self.by_pair())
         yield Text()
@@ -51,16 +51,16 @@ class BugTable:
         yield Constrain(closing(self.outcomes), width)
 
     def by_pair(self) -> Iterator[tuple[str, BugTally]]:
-        for pair in dict.fromkeys(each.pair for each in self.outcomes):
+        for pair in dict.fromkeys(outcome.pair for outcome in self.outcomes):
             for language, words in LANGUAGES.items():
-                chosen = [each for each in self.outcomes if (each.pair, each.language) == (pair, language)]
+                chosen = [outcome for outcome in self.outcomes if (outcome.pair, outcome.language) == (pair, language)]
                 if chosen:
                     yield f"{pair}, {words}", tally(chosen)
         yield "total", tally(self.outcomes)
 
     def by_kind(self) -> Iterator[tuple[str, BugTally]]:
         for kind in KINDS:
-            if chosen := [each for each in self.outcomes if each.bug.kind == kind]:
+            if chosen := [outcome for outcome in self.outcomes if outcome.bug.kind == kind]:
                 yield kind, tally(chosen)
 
     def lines(self) -> Iterator[tuple[str, str, str]]:
@@ -70,11 +70,17 @@ class BugTable:
             (UNJUDGED, "unjudged", "yellow"),
             (EXPLAINED, "in words", "dim"),
         ):
-            for each in self.outcomes:
-                if each.status == status:
-                    bug = each.bug
-                    why = f" {each.why}" if each.why else f" {each.code} at {each.stage}." if each.code else ""
-                    yield mark, style, f"{each.file}:{bug.line}: {bug.kind}, {bug.edit}: `{bug.code}`.{why}"
+            for outcome in self.outcomes:
+                if outcome.status == status:
+                    bug = outcome.bug
+                    why = (
+                        f" {outcome.why}"
+                        if outcome.why
+                        else f" {outcome.code} at {outcome.stage}."
+                        if outcome.code
+                        else ""
+                    )
+                    yield mark, style, f"{outcome.file}:{bug.line}: {bug.kind}, {bug.edit}: `{bug.code}`.{why}"
 
 
 def table(heading: str, tallies: Iterator[tuple[str, BugTally]]) -> RichTable:
@@ -102,5 +108,5 @@ def share(part: int, whole: int) -> str:
 def closing(outcomes: Sequence[BugOutcome]) -> Text:
     """`Audit: 40 of 40 bugs caught (exit status 0).`"""
     all_of_them, status = tally(outcomes), exit_status(outcomes)
-    told = f"Audit: {all_of_them.caught:,} of {all_of_them.planted:,} bugs caught (exit status {status})."
-    return Text(told, "bold" if status == 0 else "bold red")
+    text = f"Audit: {all_of_them.caught:,} of {all_of_them.planted:,} bugs caught (exit status {status})."
+    return Text(text, "bold" if status == 0 else "bold red")

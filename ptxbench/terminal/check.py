@@ -76,13 +76,13 @@ class JudgementReport:
         yield Constrain(stages(judgement, plain), width)
         yield Text()
         for each in judgement.findings:
-            yield Constrain(told(judgement, each, plain), width)
+            yield Constrain(finding_table(judgement, each, plain), width)
             yield Text()
         if len(judgement.compared) > 1:
             yield Constrain(figures(console, options.update(width=width), judgement), width)
             yield Text()
         reasons = open_counts({name: ExecutedReport(**each) for name, each in judgement.executed.items()})
-        yield from (Constrain(Text(each, "dim"), width) for each in reasons)
+        yield from (Constrain(Text(reason, "dim"), width) for reason in reasons)
         if reasons:
             yield Text()
         for note in judgement.notes:
@@ -94,24 +94,26 @@ class JudgementReport:
 
 def stages(judgement: Judgement, plain: bool) -> RichTable:
     grid = RichTable.grid(padding=(0, 1))
-    for each in judgement.stages:
-        mark = MARKS[each.verdict]
-        style = "dim" if each.verdict == SKIPPED else ""
-        grid.add_row(Text(symbol(mark, plain), mark.style), Text(each.stage, style), Text(each.detail, style or "dim"))
+    for stage in judgement.stages:
+        mark = MARKS[stage.verdict]
+        style = "dim" if stage.verdict == SKIPPED else ""
+        grid.add_row(
+            Text(symbol(mark, plain), mark.style), Text(stage.stage, style), Text(stage.detail, style or "dim")
+        )
     return grid
 
 
-def told(judgement: Judgement, each: Finding, plain: bool) -> RichTable:
+def finding_table(judgement: Judgement, finding: Finding, plain: bool) -> RichTable:
     """`wrong-result  mine.ptx:48:5`, the message, and what to do."""
-    mark = MARKS[SEVERITIES[each.severity]]
-    place = ":".join(str(part) for part in (Path(judgement.file).name, each.line, each.column) if part)
+    mark = MARKS[SEVERITIES[finding.severity]]
+    place = ":".join(str(part) for part in (Path(judgement.file).name, finding.line, finding.column) if part)
     grid = RichTable.grid(padding=(0, 1))
     grid.add_row(
         Text(symbol(mark, plain), mark.style),
-        Text.assemble((each.code, mark.style), (f"  {place}" if each.line else "", "cyan")),
+        Text.assemble((finding.code, mark.style), (f"  {place}" if finding.line else "", "cyan")),
     )
-    grid.add_row("", Text(each.message))
-    grid.add_row("", Text(each.hint, "dim"))
+    grid.add_row("", Text(finding.message))
+    grid.add_row("", Text(finding.hint, "dim"))
     return grid
 
 

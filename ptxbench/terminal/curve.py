@@ -66,7 +66,7 @@ def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, RichTable]]:
     for panel in panels(curves, quantity):
         for first in range(0, len(panel.lines), PER_TABLE):
             lines = panel.lines[first : first + PER_TABLE]
-            known = [each.value if each else None for line in lines for each in line.values]
+            known = [value.value if value else None for line in lines for value in line.values]
             unit, texts = units.column(known, quantity.unit)
             head = f"{quantity.name}{f' ({unit})' if unit else ''}{f', {panel.title}' if panel.title else ''}"
             over = f"{panel.lines_are}\n" if panel.lines_are != "variant" else ""
@@ -111,7 +111,7 @@ def findings(curves: Curves) -> Iterator[Sentence]:
                 text = f"{100 * share:.0f} % of the greatest {quantity.name} from {where(curves, first)} on."
                 yield "i", "", f"{variant}: {text}"
     yield from problems(curves)
-    for labels in sorted({tuple(each) for each in curves.labels.values()}):
+    for labels in sorted({tuple(label) for label in curves.labels.values()}):
         own = [i for i, each in curves.labels.items() if tuple(each) == labels]
         yield "!", "yellow", f"{', '.join(labels)}, so these points have no verdict: {listed(curves, own)}."
     if curves.swept.kind == "counts":

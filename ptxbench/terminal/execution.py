@@ -109,11 +109,11 @@ def findings(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
     if not outcome.findings and not outcome.unchecked:
         yield Text.assemble((symbol(MARKS[CLEAN], plain), "green"), " The sanitizer found nothing for this input.")
         yield Text()
-    for each in outcome.findings:
-        message = str(each.message)
-        where = "" if re.match(r"line \d", message) or not each.line else f"line {each.line}: "
-        yield problem(FINDING, f"{each.kind}: {outcome.program.locate(where + message)}", plain)
-        yield from excerpts(outcome.program, [each.line] if each.line else [])
+    for finding in outcome.findings:
+        message = str(finding.message)
+        where = "" if re.match(r"line \d", message) or not finding.line else f"line {finding.line}: "
+        yield problem(FINDING, f"{finding.kind}: {outcome.program.locate(where + message)}", plain)
+        yield from excerpts(outcome.program, [finding.line] if finding.line else [])
 
 
 def notes(outcome: ExecOutcome) -> Iterator[RenderableType]:
@@ -185,7 +185,7 @@ def arrays(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """The arrays that the kernel changed, and the names of the others."""
     if outcome.outputs:
         yield outputs_table(outcome.outputs)
-    kept = [each.name for each in outcome.arrays if not each.changed]
+    kept = [array.name for array in outcome.arrays if not array.changed]
     if kept:
         word = "unchanged" if outcome.outputs else "No array was changed"
         yield Text(f"{word}: {', '.join(kept)}", style="" if not outcome.outputs else "dim")
@@ -284,19 +284,19 @@ def share(counts: Mapping[str, int]) -> float:
 
 def cost(counts: Mapping[str, int]) -> str:
     """What a line costs beyond its execution: `4 sectors`, `31 conflicts`, `12 divergent`, `32 serial`."""
-    told = []
+    lines = []
     for kind in ("load", "store"):
         if requests := counts.get(f"ptx_global_{kind}_requests"):
             each = counts.get(f"ptx_global_{kind}_sectors", 0) / requests
-            told.append(f"{each:.3g} sectors each")
+            lines.append(f"{each:.3g} sectors each")
         if conflicts := counts.get(f"ptx_shared_{kind}_conflicts"):
-            told.append(f"{conflicts:,} conflicts")
+            lines.append(f"{conflicts:,} conflicts")
     for space in ("global", "shared"):
         if requests := counts.get(f"ptx_atomic_{space}_requests"):
-            told.append(f"{counts.get(f'ptx_atomic_{space}_serial', 0) / requests:.3g} in turn each")
+            lines.append(f"{counts.get(f'ptx_atomic_{space}_serial', 0) / requests:.3g} in turn each")
     if divergent := counts.get("ptx_divergent_branches"):
-        told.append(f"{divergent:,} divergent")
-    return ", ".join(told)
+        lines.append(f"{divergent:,} divergent")
+    return ", ".join(lines)
 
 
 # ---- a folder

@@ -42,7 +42,7 @@ class Axis:
 
 def axis_of(intervals: Iterable[Interval], margin: float = MARGIN) -> Axis:
     """The axis that shows them all, and at least 1 / (1 + margin) to 1 + margin."""
-    ends = [log(end) for each in intervals for end in (each.low, each.high)]
+    ends = [log(end) for interval in intervals for end in (interval.low, interval.high)]
     return Axis(exp(min([-log(1 + margin), *ends])), exp(max([log(1 + margin), *ends])))
 
 

@@ -72,8 +72,8 @@ class GateTable:
 
 def numbered(gate: Gate) -> list[Judged]:
     """The rows that are not green and have numbers to show."""
-    rows = [each for each in gate.rows if each.outcome != "pass" or each.row.verdict == WAIVED]
-    return [each for each in rows if each.row.base is not None and each.row.head is not None and shows(each)]
+    rows = [judged for judged in gate.rows if judged.outcome != "pass" or judged.row.verdict == WAIVED]
+    return [judged for judged in rows if None not in (judged.row.base, judged.row.head) and shows(judged)]
 
 
 def shows(judged: Judged) -> bool:

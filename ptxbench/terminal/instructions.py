@@ -100,8 +100,8 @@ def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
     chosen = {title: of for title, of in found.items() if wanted.lower() in title.lower()}
     if not chosen:
         words = sorted({word for title in found for word in re.findall(r"[A-Za-z]{3,}", title)})
-        told = suggestion(wanted, words) or f" Chapters are: {'; '.join(found)}."
-        raise UsageError(f"There is no chapter '{wanted}'.{told}")
+        text = suggestion(wanted, words) or f" Chapters are: {'; '.join(found)}."
+        raise UsageError(f"There is no chapter '{wanted}'.{text}")
     return chosen
 
 
@@ -189,8 +189,8 @@ class Lookup:
     def sentence(self) -> str:
         if self.missing:
             return f"'{self.opcode}' is not supported, as are all {self.missing.what}: {self.missing.reason}."
-        told = f" Nearest: {', '.join(self.nearest)}." if self.nearest else ""
-        return f"The emulator does not know '{self.opcode}'.{told}"
+        text = f" Nearest: {', '.join(self.nearest)}." if self.nearest else ""
+        return f"The emulator does not know '{self.opcode}'.{text}"
 
 
 def look_up(opcode: str) -> Lookup:

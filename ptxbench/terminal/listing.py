@@ -219,9 +219,9 @@ class ListingView:
 
 def heading(listing: Listing) -> Text:
     """`cuda  triad.cu  sm_90, 42 SASS instructions, 22 registers`."""
-    told = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.report.registers} registers"
+    text = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.report.registers} registers"
     return Text.assemble(
-        (listing.variant, "bold cyan"), "  ", listing.path.name, (told, "dim"), no_wrap=True, overflow="ellipsis"
+        (listing.variant, "bold cyan"), "  ", listing.path.name, (text, "dim"), no_wrap=True, overflow="ellipsis"
     )
 
 
@@ -283,15 +283,15 @@ def sentences(difference: Difference) -> Iterator[str]:
         yield "Same instruction mix: every opcode as often on both sides."
     else:
         most = list(difference.opcodes.items())[:OPCODES]
-        told = ", ".join(f"{name} {left:,}/{right:,}" for name, (left, right) in most)
+        text = ", ".join(f"{name} {left:,}/{right:,}" for name, (left, right) in most)
         more = len(difference.opcodes) - len(most)
-        yield f"Opcodes that differ, {a}/{b}: {told}{f', and {more} more' if more else ''}."
+        yield f"Opcodes that differ, {a}/{b}: {text}{f', and {more} more' if more else ''}."
 
 
 def legend() -> Text:
     marks = {EQUAL: "equal", MOVED: "moved", DIFFERS: "without a partner"}
-    told = ", ".join(f"{MARKS[kind][0]} {words}" for kind, words in marks.items())
-    return Text(f"{told}; registers and labels aside.", style="dim")
+    text = ", ".join(f"{MARKS[kind][0]} {words}" for kind, words in marks.items())
+    return Text(f"{text}; registers and labels aside.", style="dim")
 
 
 @dataclass(frozen=True)
@@ -310,8 +310,8 @@ class Findings:
             for variant, reason in case.uncounted.items():
                 yield Text(bullet(f"{variant} was not counted: {reason}", width), style="yellow")
         if size := next((case.size for case in self.cases if not case.difference.same_code and case.counted), None):
-            told = f"The emulator counted PTX at {size_words(size)}; executions of SASS are derived from that."
-            yield Text(fill(told, width), style="dim")
+            text = f"The emulator counted PTX at {size_words(size)}; executions of SASS are derived from that."
+            yield Text(fill(text, width), style="dim")
 
 
 def bullet(text: str, width: int) -> str:

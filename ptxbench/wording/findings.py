@@ -156,13 +156,13 @@ def twins(name: str, verified: Mapping[str, VariantResult]) -> list[str]:
     """The CUDA C variant that is closer to `name` than the reference is: the flag or spelling that explains it."""
     closeness = (None, SAME_MIX, SAME_CODE)
     best = closeness.index(code_relation(verified[name], verified[REFERENCE]))
-    told: list[str] = []
+    lines: list[str] = []
     for other, result in verified.items():
         relation = code_relation(result, verified[name])
         if result.language == "cuda" and closeness.index(relation) > best:
             best = closeness.index(relation)
-            told = [f"{other} {'is' if relation == SAME_CODE else 'has'} the {relation} as {name}."]
-    return told
+            lines = [f"{other} {'is' if relation == SAME_CODE else 'has'} the {relation} as {name}."]
+    return lines
 
 
 def instructions_fact(cell: Cell, name: str, reference: str) -> str | None:

@@ -60,9 +60,9 @@ def header(gate: Gate) -> Iterator[str]:
         more = f" and {len(cells) - MOST_NAMED:,} more" if len(cells) > MOST_NAMED else ""
         yield f"with  {describe(each)}: once more {', '.join(cells[:MOST_NAMED])}{more}"
     if gate.base and (differences := run_differences(gate.base, gate.head)):
-        told = [f"{each}{next(filter(None, (consequence(each, mode) for mode in gate.modes)), '')}"
-                for each in differences]  # fmt: skip
-        yield f"They differ in {'; '.join(told)}."
+        lines = [f"{difference}{next(filter(None, (consequence(difference, mode) for mode in gate.modes)), '')}"
+                for difference in differences]  # fmt: skip
+        yield f"They differ in {'; '.join(lines)}."
 
 
 def footer(gate: Gate) -> Iterator[str]:
@@ -100,21 +100,24 @@ def change_words(row: Row) -> str:
 
 def steps(gate: Gate) -> list[GateRow]:
     """Everything that is not green, the worst first: what it is and what to do next."""
-    found = [GateRow("FAIL" if each.exit_status else "warn", "", each.text, each.remedy) for each in gate.problems]
+    found = [
+        GateRow("FAIL" if problem.exit_status else "warn", "", problem.text, problem.remedy)
+        for problem in gate.problems
+    ]
     groups: dict[tuple[str, str, str, str], list[Judged]] = {}
-    failed = {place(each.row) for each in gate.failing if each.row.verdict == REGRESSED}
-    waived = [each for each in gate.rows if each.row.verdict == WAIVED]
+    failed = {row_key(each.row) for each in gate.failing if each.row.verdict == REGRESSED}
+    waived = [judged for judged in gate.rows if judged.row.verdict == WAIVED]
     for each in (*gate.failing, *gate.warning, *waived):
-        if each.warns and each.row.verdict in (REGRESSED, CHANGED) and place(each.row) in failed:
+        if each.warns and each.row.verdict in (REGRESSED, CHANGED) and row_key(each.row) in failed:
             continue  # what its variant fails by says the same
         groups.setdefault((each.outcome, each.row.verdict, why(each, gate), next_step(each, gate)), []).append(each)
     worst_first = sorted(groups.items(), key=lambda each: (ORDER.index(each[0][1]), -max(map(change_size, each[1]))))
     for (outcome, verdict, reason, remedy), rows in worst_first:
-        counted = [each.row.metric for each in rows if verdict == REGRESSED and each.row.metric in RULES]
-        happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].words for metric in counted))
+        counted = [judged.row.metric for judged in rows if verdict == REGRESSED and judged.row.metric in RULES]
+        happened = "".join(f"{words}; " for words in dict.fromkeys(RULES[metric].words for metric in counted))
         most_changed = sorted(rows, key=change_size, reverse=True)  # what was none before points at what is new
         spot = next(filter(None, (location(each.row, gate.head) for each in most_changed)), None)
-        found.append(GateRow(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy, spot))
+        found.append(GateRow(outcome, verdict, f"{describe_rows(rows)}: {happened}{reason}", remedy, spot))
     return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
 
 
@@ -126,11 +129,11 @@ def change_size(judged: Judged) -> float:
     return abs(log(row.change.value))
 
 
-def place(row: Row) -> tuple[object, ...]:
+def row_key(row: Row) -> tuple[object, ...]:
     return row.pair, row.variant, tuple(row.size.items()), row.arch, row.cache
 
 
-def named(rows: Sequence[Judged]) -> str:
+def describe_rows(rows: Sequence[Judged]) -> str:
     """`triad ptx n=64 (spills, registers), scan ptx n=64`, and how many more."""
     metrics: dict[str, list[str]] = {}
     for each in rows:

@@ -56,7 +56,7 @@ def header(comparison: Comparison) -> Iterator[str]:
     for name, run in (("base", comparison.base), ("head", comparison.head)):
         yield f"{name}  {describe(run)}"
     if comparison.differences:
-        told = (f"{each}{consequence(each, comparison.mode)}" for each in comparison.differences)
+        told = (f"{difference}{consequence(difference, comparison.mode)}" for difference in comparison.differences)
         yield f"They differ in {'; '.join(told)}."
 
 
@@ -124,7 +124,7 @@ def remarks(comparison: Comparison) -> list[tuple[str, str]]:
     for row in comparison.rows:
         if (why := reason(row)) is not None:
             groups.setdefault((row.verdict, why), []).append(row)
-    return [(verdict, f"{named(rows, comparison)}{why}") for (verdict, why), rows in groups.items()]
+    return [(verdict, f"{describe_rows(rows, comparison)}{why}") for (verdict, why), rows in groups.items()]
 
 
 def reason(row: Row) -> str | None:
@@ -164,14 +164,14 @@ def rounds(row: Row) -> str:
     return str(before) if before == after else f"{before} and {after}"
 
 
-def named(rows: list[Row], comparison: Comparison) -> str:
+def describe_rows(rows: list[Row], comparison: Comparison) -> str:
     """`triad ptx n=64, triad ptx n=65`, and how many more."""
-    names = list(dict.fromkeys(place(row, comparison) for row in rows))
+    names = list(dict.fromkeys(row_name(row, comparison) for row in rows))
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def place(row: Row, comparison: Comparison) -> str:
+def row_name(row: Row, comparison: Comparison) -> str:
     """`triad ptx n=64`, with the metric of a count that is there in one run only."""
     name = f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}"
     counted = comparison.mode == "counters" and row.reason == "not_measured"
@@ -180,9 +180,9 @@ def place(row: Row, comparison: Comparison) -> str:
 
 def total(comparison: Comparison) -> str:
     """`54 rows of ratio: 3 REGRESSED, 42 NO-REGRESSION, 9 SAME-CODE.`"""
-    told = ", ".join(f"{count:,} {verdict}" for verdict, count in comparison.counts.items())
+    text = ", ".join(f"{count:,} {verdict}" for verdict, count in comparison.counts.items())
     count = len(comparison.rows)
-    return f"{count:,} row{'' if count == 1 else 's'} of {comparison.mode}: {told}."
+    return f"{count:,} row{'' if count == 1 else 's'} of {comparison.mode}: {text}."
 
 
 def clock_unknown(comparison: Comparison) -> str:

@@ -117,8 +117,8 @@ def spans(chosen: Sequence[str], targets: Sequence[str]) -> str:
             last = index
     if len(runs) == 1 and len(runs[0]) == len(targets) > 1:
         return "every target"
-    told = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else run for run in runs]
-    return ", ".join(place for run in told for place in run)
+    lines = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else run for run in runs]
+    return ", ".join(place for run in lines for place in run)
 
 
 def why(trial: TargetTrial, reach: TargetResults) -> str:
@@ -230,15 +230,15 @@ def closing(matrix: Matrix) -> str:
     """`PTX runs on 9 of 14 targets, CUDA C on 14.`; then the variants that go further or less far than their side."""
     counts = {variant: len(reach.assembling) for variant, reach in matrix.reaches.items() if reach.tried}
     sides = {name: words for name, words in LANGUAGES.items() if name in matrix.reaches}
-    told = [(words, counts[name]) for name, words in sides.items() if name in counts]
+    lines = [(words, counts[name]) for name, words in sides.items() if name in counts]
     others: dict[int, list[str]] = {}
     for variant, count in counts.items():
         if variant not in sides and count != counts.get(matrix.reaches[variant].source.language):
             others.setdefault(count, []).append(variant)
-    told += [(listed(names), count) for count, names in others.items()]
-    parts = [f"{who} on {count}" for who, count in told[1:]]
-    if told:
-        (who, count), total = told[0], len(matrix.targets)
+    lines += [(listed(names), count) for count, names in others.items()]
+    parts = [f"{who} on {count}" for who, count in lines[1:]]
+    if lines:
+        (who, count), total = lines[0], len(matrix.targets)
         verb = "run" if " and " in who else "runs"
         parts.insert(0, f"{who} {verb} on {count} of {total} target{'' if total == 1 else 's'}")
     parts += [f"{words} was not tried" for name, words in sides.items() if name not in counts]

@@ -303,8 +303,8 @@ def test_without_the_tools_there_is_a_page_and_it_says_what_it_lacks(emulated, m
     assert found.listings == ()
     assert found.matrix is None
     told = sound(render([emulated.run], [found], {})[0]).text
-    assert "No portability: No ptxas, which alone knows what a target takes" in told
-    assert "No listing of ptx: No ptxas, which a listing of the machine code needs" in told
+    assert "No portability: ptxas, which alone knows what a target supports, is not installed" in told
+    assert "No listing of ptx: ptxas, which listings of machine code need, is not installed" in told
 
 
 def test_a_pair_is_shown_as_it_is_without_a_knob_turned_where_the_run_has_that():

@@ -8,7 +8,7 @@ import pytest
 from ptxbench import toolchain
 from ptxbench.discovery import default_kernels, load
 from ptxbench.listing.text import Listing, make
-from ptxbench.report.pairs import shown
+from ptxbench.report.pairs import shown_listings
 from ptxbench.report.rows import TALL, PageCell, PageRow, Unit, rows, squeezed, units
 from ptxbench.result import BuildReport
 from ptxbench.toolchain.lines import MachineInstruction, annotate
@@ -155,7 +155,7 @@ def test_rows_that_repeat_those_above_in_other_registers_are_left_out(lines, sho
 def test_a_variant_is_shown_against_the_one_before_it_that_it_has_most_in_common_with():
     other = [changed(line, "1;", "2;") if "add" in line else line for line in PTX]
     code = [("MOV R9, R8", 2), ("FADD R1, R1, R1", 5)]
-    found = list(shown([small(PTX, SASS), small(other, code, "ptx.a"), small(other, code, "ptx.b"),
+    found = list(shown_listings([small(PTX, SASS), small(other, code, "ptx.a"), small(other, code, "ptx.b"),
                         small(PTX, SASS, "ptx.c")]))  # fmt: skip
     assert [each.base for each in found][2:] == ["ptx.a", "ptx"]
 

@@ -102,7 +102,7 @@ class ExplainedPair:
     @property
     def counted(self) -> bool:
         """Whether the lines of both were."""
-        return all(each.counted is not None for each in self.sides)
+        return all(side.counted is not None for side in self.sides)
 
     @property
     def names(self) -> tuple[str, str]:
@@ -111,7 +111,7 @@ class ExplainedPair:
 
 def explain(case: ExplainedPair) -> tuple[Explanation, ...]:
     """What is unlike, what matters most first; of the same machine code only that it is the same."""
-    left, right = (of_listing(each, case.launch) for each in case.sides)
+    left, right = (of_listing(side, case.launch) for side in case.sides)
     return find(VariantContrast(left, right))
 
 
@@ -189,7 +189,7 @@ def to_document(
     """What `ptxbench show --json` prints; `diff`: with the alignment of the one case."""
     return {
         "schema": SCHEMA,
-        "variants": [describe(each) for each in listings],
+        "variants": [describe(listing) for listing in listings],
         "diff": describe_difference(cases[0].difference) if diff else None,
         "counted_at": next((dict(case.size) for case in cases if case.size is not None), None),
         "not_counted": {name: reason for case in cases for name, reason in case.uncounted.items()},
@@ -206,5 +206,5 @@ def describe_finding(finding: Explanation) -> dict[str, Any]:
         "text": finding.text,
         "brief": finding.line,
         "figures": {name: dict(values) for name, values in finding.figures.items()},
-        "places": [each._asdict() for each in finding.places],
+        "places": [place._asdict() for place in finding.places],
     }

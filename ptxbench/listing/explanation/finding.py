@@ -80,7 +80,7 @@ class ExecutedRange(NamedTuple):
 
     def __str__(self) -> str:
         """`14,048`, `21 k to 23 k`."""
-        least, most = (si(each) for each in self.ends)
+        least, most = (si(end) for end in self.ends)
         return least if self.least == self.most else f"{least} to {most}"
 
 

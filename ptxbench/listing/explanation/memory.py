@@ -146,7 +146,7 @@ def conflicts(contrast: VariantContrast) -> Iterator[Explanation]:
     counts, asked = contrast.sums(*CONFLICTS), contrast.sums(*SHARED)
     if counts is None or asked is None or not unlike(*counts):
         return
-    told = [
+    lines = [
         f"{name} {si(count)}{f' ({count / total:.2g} an access)' if total else ''}" if count else f"{name} none"
         for name, count, total in zip(contrast.names, counts, asked, strict=True)
     ]
@@ -154,8 +154,8 @@ def conflicts(contrast: VariantContrast) -> Iterator[Explanation]:
     where = f"; most at {' and '.join(map(str, places))}" if places else ""
     yield Explanation(
         "bank conflicts",
-        f"Passes over shared memory that bank conflicts add: {', '.join(told)}{where}.",
-        f"Bank conflicts: {', '.join(told)}.",
+        f"Passes over shared memory that bank conflicts add: {', '.join(lines)}{where}.",
+        f"Bank conflicts: {', '.join(lines)}.",
         {"bank conflicts": contrast.figures(counts), "shared accesses": contrast.figures(asked)},
         places,
     )
@@ -177,13 +177,13 @@ def divergence(contrast: VariantContrast) -> Iterator[Explanation]:
     counts, branches = contrast.sums("ptx_divergent_branches"), contrast.sums("ptx_branches")
     if counts is None or branches is None or not unlike(*counts):
         return
-    told = [
+    lines = [
         f"{name} {count:,.0f} of {total:,.0f}" if count else f"{name} none"
         for name, count, total in zip(contrast.names, counts, branches, strict=True)
     ]
     more = contrast.left if counts[0] > counts[1] else contrast.right
     place = first_place(more, "ptx_divergent_branches")
-    text = f"Divergent branches of the PTX: {', '.join(told)}"
+    text = f"Divergent branches of the PTX: {', '.join(lines)}"
     yield Explanation(
         "divergence",
         f"{text}{f'; most at {place}' if place else ''}.",
@@ -234,8 +234,8 @@ def executed_sass(contrast: VariantContrast, left: ExecutedRange, right: Execute
         return
     (a, b), fewer = contrast.names, right.likely < left.likely
     shares = {percent(abs(after_least / before_most - 1)), percent(abs(after_most / before_least - 1))}
-    told = " to ".join(share.removesuffix(" %") for share in sorted(shares, key=number))
-    share = f"{told} % {'fewer' if fewer else 'more'}"
+    words = " to ".join(share.removesuffix(" %") for share in sorted(shares, key=number))
+    share = f"{words} % {'fewer' if fewer else 'more'}"
     figures = {EXECUTED_SASS: contrast.figures((left.likely, right.likely))}
     text = f"Warps execute {share} machine instructions in {b} than in {a}"
     most = ""

@@ -51,13 +51,13 @@ CONSTANT = re.compile(
 def spills(contrast: VariantContrast) -> Iterator[Explanation]:
     counts = contrast.both(lambda side: (side.report.spill_store_bytes or 0) + (side.report.spill_load_bytes or 0))
     if any(counts):
-        told = " and ".join(
+        text = " and ".join(
             f"{name} {count:,} bytes" for name, count in zip(contrast.names, counts, strict=True) if count
         )
         yield Explanation(
             "spills",
-            f"Spilled registers go through memory: {told} a thread, stores and loads.",
-            f"Registers spill to memory: {told} a thread.",
+            f"Spilled registers go through memory: {text} a thread, stores and loads.",
+            f"Registers spill to memory: {text} a thread.",
             {"spill_bytes": contrast.figures(counts)},
         )
 
@@ -127,13 +127,13 @@ def instructions(contrast: VariantContrast) -> Iterator[Explanation]:
     named = list((most or different).items())[:NAMED]
     for name, counts in named:
         figures[name] = contrast.figures(counts)
-    told = [f"{name} {before:,} to {after:,}" for name, (before, after) in named]
+    lines = [f"{name} {before:,} to {after:,}" for name, (before, after) in named]
     if left == right:
         text = f"{a} and {b} both have {left:,} SASS instructions, but not the same"
     else:
         share = f"{100 * abs(right - left) / left:.0f} % {'fewer' if right < left else 'more'}"
         text = f"{b} has {right:,} SASS instructions, {a} {left:,}: {share}"
-    yield Explanation("instructions", f"{text}. Most of it is {', '.join(told)}.", shortened(text, told), figures)
+    yield Explanation("instructions", f"{text}. Most of it is {', '.join(lines)}.", shortened(text, lines), figures)
 
 
 def shortened(text: str, told: Sequence[str]) -> str:
@@ -147,12 +147,12 @@ def generic(contrast: VariantContrast) -> Iterator[Explanation]:
     found = [Counter({name: side.names[name] for name in GENERIC if side.names[name]}) for side in contrast]
     for side, counts in zip(contrast, found, strict=True):
         if counts:
-            told = ", ".join(f"{count} {name}" for name, count in by_frequency(counts))
+            text = ", ".join(f"{count} {name}" for name, count in by_frequency(counts))
             figures = {name: contrast.figures((found[0][name], found[1][name])) for name in sorted(found[0] | found[1])}
             yield Explanation(
                 "generic addressing",
-                f"{side.name} has generic addresses, whose memory space is unknown: {told}.",
-                f"{side.name} has generic addresses: {told}.",
+                f"{side.name} has generic addresses, whose memory space is unknown: {text}.",
+                f"{side.name} has generic addresses: {text}.",
                 figures,
             )
 
@@ -167,13 +167,13 @@ def widths(contrast: VariantContrast) -> Iterator[Explanation]:
         left, right = (accesses(side, names) for side in contrast)
         if not left or not right or left.keys() == right.keys():
             continue
-        told = [
+        lines = [
             " and ".join(f"{count} of {size} bytes" for size, count in sorted(each.items())) for each in (left, right)
         ]
         a, b = contrast.names
         yield Explanation(
             "access width",
-            f"Global {noun} in the code, by bytes a thread: {a} {told[0]}; {b} {told[1]}.",
+            f"Global {noun} in the code, by bytes a thread: {a} {lines[0]}; {b} {lines[1]}.",
             f"Global {noun}, bytes a thread: {a} {brief_sizes(left)}; {b} {brief_sizes(right)}.",
             {f"of {size} bytes": contrast.figures((left[size], right[size])) for size in sorted(left | right)},
         )
