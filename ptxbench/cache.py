@@ -146,7 +146,7 @@ def is_private(group: int) -> bool:
 
 
 def read(path: Path) -> bytes | None:
-    """The content of one entry; None where there is none, or none that is intact."""
+    """The content of one entry; None if it is missing or damaged."""
     try:
         entry = path.read_bytes()
     except OSError:

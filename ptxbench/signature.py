@@ -1,6 +1,6 @@
 """Does the parameter list of a PTX entry agree with the arguments of its pair?
 
-A launch copies raw bytes, so a parameter of another size or kind would be a wrong result, or a fault, that tells
+A launch copies raw bytes, so a parameter of another size or kind would be a wrong result, or a fault, that says
 nothing of its cause. Reads the headers of the entries alone: a body that the emulator cannot read may still run
 on a GPU.
 """
@@ -27,7 +27,7 @@ KINDS = {"f": "bf", "i": "bus", "u": "bus"}
 
 @dataclass(frozen=True)
 class Header:
-    """`.entry NAME(params)`, and the line it stands in."""
+    """`.entry NAME(params)`, and the line it is on."""
 
     name: str
     line: int

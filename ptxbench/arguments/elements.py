@@ -70,7 +70,7 @@ def element_type(name: str, text: str) -> ElementType:
 
 
 def number(given: str, type: ElementType, text: str) -> int | float:
-    """A number that `type` can hold. Raises UsageError for one that is none, or that does not fit."""
+    """A number that `type` can hold. Raises UsageError if it is not a number, or does not fit."""
     try:
         if type.floating:
             return float_of_bits(given) if re.match(r"0[fFdD][0-9a-fA-F]+$", given) else float(given.replace("_", ""))

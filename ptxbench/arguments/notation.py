@@ -174,7 +174,7 @@ def parse(text: str, depth: int = 0) -> Parsed:
 
 
 def split_name(text: str) -> tuple[str | None, str]:
-    """The name before the first colon, if what stands there can be one."""
+    """The name before the first colon, if it can be one."""
     match = re.match(r"([A-Za-z_$%][\w$]*|\d{1,9}):(?!\\)", text)
     return (match[1], text[match.end() :]) if match else (None, text)
 

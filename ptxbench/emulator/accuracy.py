@@ -94,6 +94,6 @@ def bound(opcode: str) -> ErrorBound | None:
 
 
 def opcodes(ptx: str) -> tuple[str, ...]:
-    """The opcodes in a text of PTX that have a bound, each once; whether they run is not told."""
+    """The opcodes in a text of PTX that have a bound, each once, whether they run or not."""
     words = re.findall(r"(?<![\w.%$])[a-z]\w*\.[\w.]+", re.sub(r"//[^\n]*|/\*.*?\*/", "", ptx, flags=re.DOTALL))
     return tuple(sorted({word for word in words if bound(word)}))

@@ -2,7 +2,7 @@
 
 Each lane has a stack of frames (frames.py, stack.py). A call puts the parameters, the block to return to and, where
 the caller may run again meanwhile, its registers into the frame on top, and goes to the routine; its last
-instruction takes each lane back. Lanes may be in unlike functions, or in one at unlike depths.
+instruction takes each lane back. Lanes may be in different functions, or in one at different depths.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Console:
         self.heap = Heap(heap)
         self.bounds = bounds
         self.forget: Callable[[int, int], None] | None = None
-        """Of a sanitized launch: told the offset in the arena and the bytes of each new block."""
+        """In a sanitized launch: called with the offset in the arena and the bytes of each new block."""
         self.rebound()
         self.printed: list[str] = []
         self.failed = ""

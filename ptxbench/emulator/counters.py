@@ -149,7 +149,7 @@ def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[
 
 
 def total(lines: Mapping[int, Mapping[str, int]], phases: int) -> dict[str, float]:
-    """The counters of the launch, with the ratios that follow from them; None stands nowhere, 0 for what is absent."""
+    """The counters of the launch, with the ratios that follow from them; no value is None; what is absent is 0."""
     summed: Counter[str] = Counter()
     for counts in lines.values():
         summed.update(counts)

@@ -29,7 +29,7 @@ BYTES_OF_AN_ADDRESS = {0xFF << 8 * byte: 8 * byte for byte in range(8)}
 
 @dataclass(frozen=True)
 class Attributes:
-    """What stands before the names of a declaration. `align` is 0 where nothing is said."""
+    """What comes before the names of a declaration. `align` is 0 where none is given."""
 
     align: int
     vector: int

@@ -30,7 +30,7 @@ DIVISION = 100
 
 BARRIER = 20
 MOST_GROUPS = 8
-"""Of asynchronous copies that are told apart."""
+"""How many asynchronous copies are distinguished."""
 
 
 @dataclass

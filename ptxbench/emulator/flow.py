@@ -244,7 +244,7 @@ def orders_partly(steps: Sequence[FlowStep]) -> bool:
 def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
     """Why another schedule may rightly give other results; None where it may not.
 
-    Integer atomics commute as long as nobody looks at the old values; NVRTC writes them as `atom` all the same.
+    Integer atomics commute as long as the old values are not used; NVRTC writes them as `atom` all the same.
     """
     used = set().union(*(reads(step) for step in steps))
     for step in steps:

@@ -175,7 +175,7 @@ def too_large(size: int) -> str:
 
 
 def available_memory() -> int:
-    """Bytes of memory that are free for this process, as far as the system tells."""
+    """Bytes of memory that are free for this process, as far as the system reports."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
@@ -189,7 +189,7 @@ def available_memory() -> int:
 
 
 def available_in_address_space() -> int:
-    """Bytes that this process may still map. Raises OSError or AttributeError where the system does not tell."""
+    """Bytes that this process may still map. Raises OSError or AttributeError where the system does not report it."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return sys.maxsize

@@ -20,7 +20,7 @@ class MemoryOrder:
 
 
 def order_of(opcode: str) -> MemoryOrder | None:
-    """What a load, store or atomic says of its order; None for a weak access and what is none of these.
+    """What a load, store or atomic says of its order; None for a weak access and for any other instruction.
 
     A volatile access is a relaxed one of the system's scope. Atomics are relaxed and of the GPU's scope by default.
     """

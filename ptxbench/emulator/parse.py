@@ -307,7 +307,7 @@ class Body:
         known = ChainMap(function.variables, params, parser.variables, parser.externs)
         self.operands = Operands(self.cursor, self.scopes, known, parser.functions)
         self.branches: list[tuple[int, Scope]] = []
-        """Index of each branch, and the scope that it stands in."""
+        """Index of each branch, and the scope that it is in."""
         self.tables: list[tuple[str, Scope, int]] = []
         """Each list of branch targets, its scope and its line."""
 

@@ -1,4 +1,4 @@
-"""Predefined registers: what the hardware and the driver tell a kernel. (PTX ISA, "Special Registers".)"""
+"""Predefined registers: what a kernel can read about the hardware and its launch. (PTX ISA, "Special Registers".)"""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def shared_unit(arch: str) -> int:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a register tells of the driver's shared memory: a kernel that reads it may use that."""
+    """Whether a register describes the driver's shared memory: a kernel that reads it may use that memory."""
     return name.startswith("%reserved_smem_offset_")
 
 

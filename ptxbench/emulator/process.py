@@ -55,7 +55,7 @@ class Process:
             answer: LaunchReply | Again | Failure = self.sent.load(self.process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=5)  # its own end tells more than the one that we would give it
+                self.process.wait(timeout=5)  # its own end says more than the one that we would give it
             stop_process()
             raise EmulatorCrash(describe_crash(job, self.process.returncode)) from None
         except BaseException:

@@ -59,7 +59,7 @@ def resolve(function: Function) -> list[FlowStep]:
 
 
 def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
-    """One sentence for each opcode, at the first line where it stands."""
+    """One sentence for each opcode, at the first line that has it."""
     first = {instruction.opcode: instruction.line for instruction in reversed(unknown)}
     sentences = []
     for opcode, line in sorted(first.items(), key=lambda item: item[1]):

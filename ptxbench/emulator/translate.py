@@ -158,7 +158,7 @@ class Translator:
     def check_defined(self, step: FlowStep) -> None:
         """Where a kernel is sanitised: a finding for a register that lanes read and have not written.
 
-        A move may copy what nobody will use; guarded writes keep the old value, which is no read.
+        A move may copy a value that is never used; guarded writes keep the old value, which is not a read.
         """
         root, *parts = step.instruction.opcode.split(".")
         padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure goes byte by byte

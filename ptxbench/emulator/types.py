@@ -35,7 +35,7 @@ class Type:
 
     @property
     def llvm_name(self) -> str:
-        """The element as it stands in an intrinsic's name: i32, f32."""
+        """The element as an intrinsic's name has it: i32, f32."""
         return self.name if self.floating else f"i{self.bits}"
 
     @property

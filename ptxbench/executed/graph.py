@@ -73,7 +73,7 @@ class MachineBlock:
 class Graph:
     """The blocks of a kernel in the order of the code. `unknown`: why some successor is not known; None where all are.
 
-    `lent`: the blocks of the functions that ptxas added, whose lines nvdisasm does not tell.
+    `lent`: the blocks of the functions that ptxas added, whose lines nvdisasm does not report.
     """
 
     blocks: tuple[MachineBlock, ...]

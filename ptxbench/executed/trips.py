@@ -1,7 +1,7 @@
 """How often the copies of an unrolled loop run, from how many trips warps made in the loop of the PTX.
 
 ptxas makes of a loop one that does several trips at once, say 16, 4 and 2, and one for what remains. Which of them ran
-how often the sum of the trips does not tell, but the trips of each entry do: the longest first, as often as it fits.
+the sum of the trips does not say how often, but the trips of each entry do: the longest first, as often as it fits.
 """
 
 from __future__ import annotations

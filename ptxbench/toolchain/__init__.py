@@ -79,7 +79,7 @@ def build(
     """Build the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `arch`, such as sm_90.
 
     `flags` are further options of NVRTC; `defines` are knobs, which are macros of CUDA C and literals of PTX. With the
-    driver as `assembler`, PTX is all there is: nobody can tell which machine code the driver will make. What the tools
+    driver as `assembler`, PTX is all there is: which machine code the driver will make is not known. What the tools
     made is kept in the cache (`cache.folder`). `contained`: whether the source is not trusted (`nvrtc.translate`).
 
     Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
@@ -157,7 +157,7 @@ def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str], *, cont
 def compilation(
     library: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
 ) -> tuple[str, ...] | None:
-    """All that the PTX of CUDA C depends on, as a key of the cache; None where that cannot be told."""
+    """All that the PTX of CUDA C depends on, as a key of the cache; None where that is not known."""
     files = [] if contained else nvrtc.included(source, path.parent)  # contained, it sees CUDA's headers alone
     # An option that brings in other files, which no hash here would see.
     if files is None or any(re.match(r"-I|--?include|--?pre-include|-include", flag) for flag in flags):
@@ -218,7 +218,7 @@ def nvrtc_version(library: Path) -> str:
 
 
 def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, source: Path, arch: str) -> BuildReport:
-    """`report` with what the cubin and ptxas's messages tell of `entry`."""
+    """`report` with what the cubin and ptxas's messages say of `entry`."""
     resources = ptxas.resources(messages, entry)
     if resources is None:
         raise SignatureMismatch(missing_entry(image, entry, source))
@@ -244,7 +244,7 @@ def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, so
 
 
 def missing_entry(cubin: elf.Cubin, entry: str, source: Path) -> str:
-    """What to tell of a file that lacks the kernel that its name promises."""
+    """The message for a file that lacks the kernel that its name promises."""
     if not cubin.entries:
         return f"{source.name} has no kernel; it needs one called '{entry}'."
     if any(name.startswith(f"_Z{len(entry)}{entry}") for name in cubin.entries):

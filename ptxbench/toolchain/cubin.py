@@ -46,7 +46,7 @@ class Cubin:
 
 
 def read(data: bytes) -> Cubin:
-    """The sections and symbols of a cubin. Raises ValueError if it is none, or cut short."""
+    """The sections and symbols of a cubin. Raises ValueError if it is not a cubin, or cut short."""
     try:
         if data[:6] != b"\x7fELF\x02\x01":
             raise ValueError("not a 64-bit little-endian ELF file")

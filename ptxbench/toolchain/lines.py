@@ -1,6 +1,6 @@
-"""Which line of the PTX each SASS instruction is of, and how many registers are live there, as nvdisasm tells.
+"""Which line of the PTX each SASS instruction is of, and how many registers are live there, as nvdisasm reports.
 
-The cubins made here are for reading; what is timed has no line information. `same_code` tells whether both are the
+The cubins made here are for reading; what is timed has no line information. `same_code` says whether both are the
 same machine code. Read are the notes of ptxas and nvdisasm 13.5.
 """
 
@@ -27,7 +27,7 @@ from ptxbench.toolchain.sass import SECONDS
 LINE_INFO = ("-lineinfo",)
 PTX_LINES = ("-gp",)
 LIVE_REGISTERS = ("-plr", "-lrm", "count")
-"""nvdisasm ignores -gp beside these, so that both take two runs."""
+"""nvdisasm ignores -gp together with these, so that both take two runs."""
 
 INSTRUCTION = re.compile(r"\s+/\*(?P<address>[0-9a-f]{4,})\*/\s+(?P<text>[^;]*?)\s*;\s*(?:// \|(?P<live>.*))?$")
 LABEL = re.compile(r"(?P<name>\.L_\w+|\$[\w$.]+):")
@@ -38,7 +38,7 @@ LINE = re.compile(r"\s*//## File \"\.nv_debug_ptx_txt[^\"]*\", line (?P<line>\d+
 
 @dataclass(frozen=True)
 class MachineInstruction:
-    """One of SASS. `line`: of the PTX; `live`: general registers; each None where nvdisasm does not tell."""
+    """One of SASS. `line`: of the PTX; `live`: general registers; each None where nvdisasm does not report it."""
 
     address: int
     text: str

@@ -19,7 +19,7 @@ from ptxbench.errors import CompileError, PairError, ToolMissing, UsageError
 from ptxbench.toolchain import locate
 
 FLAGS = ("--std=c++17", "-lineinfo")
-"""Options of every compilation. -lineinfo tells which CUDA C line a PTX line is of; the machine code stays the same."""
+"""Options of every compilation. -lineinfo records the CUDA C line of each PTX line; the machine code stays the same."""
 
 ERRORS_QUOTED = 3
 
@@ -65,7 +65,7 @@ def find() -> Path:
 
 @functools.cache
 def version(path: Path) -> str:
-    """NVRTC's version with its patch level, such as 13.0.88, which it tells only in the PTX that it writes."""
+    """NVRTC's version with its patch level, such as 13.0.88, which only the PTX that it writes contains."""
     made = compiled(path, b"", "version.cu", ())
     found = re.search(r"\bV(\d+(?:\.\d+)+)", made.ptx)
     if made.status != SUCCESS or not found:
@@ -122,7 +122,7 @@ def translate(
             log = log.replace(f"{folder}{os.sep}", "")
         log = log.strip()
     else:
-        # The whole path: NVRTC looks for #include "..." beside it, and beside the current folder for a bare name.
+        # The whole path: NVRTC looks for #include "..." next to it, and in the current folder for a bare name.
         path = path.absolute()
         status, meaning, log, ptx = compiled(nvrtc, source, str(path), options)
         log = log.replace(f"{path.parent}{os.sep}", "").strip()
@@ -151,7 +151,7 @@ def bare_name(directive: re.Match[str]) -> str:
 
 
 def diagnosis(log: str, name: str, nvrtc_version: str, arch: str) -> str:
-    """What to tell of a failed compilation: its first errors, each with file and line."""
+    """The message of a failed compilation: its first errors, each with file and line."""
     errors = [f"{where}:{line}: {what}" for where, line, what in DIAGNOSIS.findall(log)]
     if not errors:
         return f"{name}: NVRTC {nvrtc_version} refuses it: {log}"
@@ -163,9 +163,9 @@ def diagnosis(log: str, name: str, nvrtc_version: str, arch: str) -> str:
 
 
 def included(source: bytes, folder: Path) -> list[bytes] | None:
-    """The files of the user's that `source` includes, directly or not; None where that cannot be told.
+    """The files of the user's that `source` includes, directly or not; None where that is not known.
 
-    CUDA's own headers, which are not beside the source, are as old as NVRTC and left out.
+    CUDA's own headers, which are not next to the source, are as old as NVRTC and left out.
     """
     found: dict[Path, bytes] = {}
     pending = [(source, folder)]

@@ -27,7 +27,7 @@ MEMORY = re.compile(r"U?(?:LD|ST|ATOM|RED)")
 """Opcodes that access memory, and REDUX, which has no width."""
 
 WIDTH = re.compile(r"U8|S8|U16|S16|64|128|256|B?F(?:16|32)x\d")
-"""Modifiers that tell how much one thread moves; 4 bytes without any."""
+"""Modifiers that say how much one thread moves; 4 bytes without any."""
 
 
 def opcodes(tool: Path, arch: str, code: bytes) -> list[str]:

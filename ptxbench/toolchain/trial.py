@@ -223,7 +223,7 @@ def complaints(tool: Path, ptx: str, target: str, source: Path) -> tuple[Require
 
 
 def newest_version(tool: Path) -> str:
-    """The newest .version that ptxas reads, which it tells of one that it does not."""
+    """The newest .version that ptxas reads, as its message about one that it cannot read says."""
     try:
         ptxas.assemble(tool, ".version 99.9\n.target sm_90\n", "sm_90")
     except ptxas.RefusedError as refused:

@@ -26,7 +26,7 @@ POINTERS = function(".param .u64 x", ".param .u64 y")
 def values(kernel, *texts):
     bound = bind(kernel, [parse(text) for text in texts])
     made = make(bound, 1)
-    assert sorted(names(bound)) == sorted(each.name for each in made.arrays)
+    assert sorted(names(bound)) == sorted(array.name for array in made.arrays)
     return made
 
 
@@ -70,7 +70,7 @@ ADDRESSES = [
 def test_an_address_is_that_of_an_element_of_another_argument(texts, name, offset):
     made = values(POINTERS, *texts)
     pointer = made.args[1]
-    assert pointer.array is next(each.array for each in made.arrays if each.name == name)
+    assert pointer.array is next(array.array for array in made.arrays if array.name == name)
     assert pointer.offset == offset
 
 
@@ -81,7 +81,7 @@ def test_a_struct_may_be_pointed_to_by_its_own_member():
 
 def test_a_number_of_a_struct_in_memory_is_an_array_of_one_that_changes_with_it():
     made = values(POINTERS, "&{count:u32=7, f32[2]=zeros}", "null")
-    assert [(each.name, each.type.name, each.array.tolist()) for each in made.arrays] == [
+    assert [(array.name, array.type.name, array.array.tolist()) for array in made.arrays] == [
         ("x.count", "u32", [7]),
         ("x.1", "f32", [0.0, 0.0]),
     ]

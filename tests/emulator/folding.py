@@ -100,8 +100,8 @@ def folded(text: str) -> dict[int, int]:
     cubin, _ = ptxas.assemble(assembler, text, "sm_90")
     held: dict[str, int | None] = {}
     found: dict[int, int] = {}
-    for each in lines.instructions(lines.printed(disassembler, cubin, ()), "folding"):
-        opcode, _, rest = re.sub(r"^@!?\w+ ", "", each.text).partition(" ")
+    for instruction in lines.instructions(lines.printed(disassembler, cubin, ()), "folding"):
+        opcode, _, rest = re.sub(r"^@!?\w+ ", "", instruction.text).partition(" ")
         operands = rest.replace(".reuse", "").split(", ")
         if opcode == "LDG.E":
             key = operands[0]
@@ -140,11 +140,11 @@ def differences(lines: Sequence[Constants]) -> tuple[list[str], dict[str, int]]:
     found, counts = [], {line.text: 0 for line in lines}
     for number, (line, row, place) in enumerate(words):
         numbers = [number, number + 1] if line.bits == 64 else [number]
-        if place or not all(each in constants for each in numbers):
+        if place or not all(number in constants for number in numbers):
             continue
         counts[line.text] += 1
         ours, theirs = (
-            sum(source[each] << 32 * i for i, each in enumerate(numbers)) for source in (results, constants)
+            sum(source[number] << 32 * i for i, number in enumerate(numbers)) for source in (results, constants)
         )
         if not line.same(ours, theirs):
             sources = ", ".join(f"{value:#x}" for value in row)

@@ -75,7 +75,7 @@ def register(kind: str, *, result: bool = False, exact: bool = False) -> str:
 
 def kernel(opcode: str, sources: Sequence[str | Imm], results: Sequence[str]) -> str:
     """The entry that applies `opcode` to the thread's row. Immediates stand in the text."""
-    immediates = "".join("_" + re.sub(r"\W", "_", each.text) for each in sources if isinstance(each, Imm))
+    immediates = "".join("_" + re.sub(r"\W", "_", source.text) for source in sources if isinstance(source, Imm))
     name = "row_" + re.sub(r"\W", "_", opcode) + immediates + "_q" * (len(results) - 1)
     declared, loads, operands, stores = [], [], [], []
     places = 0
@@ -136,7 +136,7 @@ def execute(
     opcode: str, sources: Sequence[NDArray[np.uint64] | Imm], results: Sequence[str], kinds: Sequence[str]
 ) -> list[NDArray[np.uint64]]:
     """Bit patterns of the results, one array each, for bit patterns of the sources, one array each."""
-    arrays = [each for each in sources if not isinstance(each, Imm)]
+    arrays = [source for source in sources if not isinstance(source, Imm)]
     rows = len(arrays[0])
     text = module(opcode, signature(sources, kinds), tuple(results))
     data = np.stack(arrays, axis=1).astype(np.uint64)
@@ -153,7 +153,7 @@ def by_opcode(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         opcode, sources, expected = row
-        immediates = tuple(each for each in sources if isinstance(each, Imm))
+        immediates = tuple(source for source in sources if isinstance(source, Imm))
         groups.setdefault((opcode, immediates, isinstance(expected, tuple)), []).append(row)
     return groups
 

@@ -91,8 +91,8 @@ class Writer:
         self.counters: list[str] = []
 
     def write(self, statements: Sequence[Statement]) -> None:
-        for each in statements:
-            getattr(self, type(each).__name__.lower())(each)
+        for statement in statements:
+            getattr(self, type(statement).__name__.lower())(statement)
 
     def line(self, each: Line) -> None:
         for part in each.text.split("; "):
@@ -168,7 +168,7 @@ def render(program: Program, name: str = "program") -> str:
     lines = [
         *declarations(),
         ".reg .b32 %mask, %index, %tile, %other, %thread, %cta, %size, %private, %slot;",
-        *(f".reg .b32 {each};" for each in writer.counters),
+        *(f".reg .b32 {counter};" for counter in writer.counters),
         ".reg .b64 %inputs, %results, %own, %words, %generic_tile, %word, %at;",
         ".reg .pred %done, %q;",
         f".shared .align 16 .b8 tile[{8 * 128}];",
@@ -232,7 +232,7 @@ def one_of_each(ops: Sequence[Op], name: str = "each") -> str:
 
         text = spelled(op, lambda letter, result: operand(letter, result=result), lambda choices: choices[0])
         lines.append(text)
-        for j, letter in enumerate(each for each in op.results if each not in "{}|"):
+        for j, letter in enumerate(result for result in op.results if result not in "{}|"):
             register = f"%{letter}{CLASSES[letter][1] - 1 - j}"
             if letter == "p":
                 lines.append(f"selp.b32 %flag, 1, 0, {register};")

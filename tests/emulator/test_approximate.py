@@ -162,7 +162,7 @@ def test_f32_functions_give_the_ideal_value():
                 ideal(name, F32, after) if int(before) in changed else value
                 for before, after, value in zip(column, source, ideals, strict=True)
             ]
-            wanted.append([exact.flushed(each, F32) for each in values] if ftz else values)
+            wanted.append([exact.flushed(value, F32) for value in values] if ftz else values)
             cases.append(batch.Case(f"{name}.approx{'.ftz' * ftz}.f32", "f32", ["f32"], [column]))
     results = batch.execute(cases, "sm_80")
     lines = [report(c.opcode, c.columns[0], got, each) for c, got, each in zip(cases, results, wanted, strict=True)]
@@ -295,4 +295,4 @@ def test_the_bound_does_not_depend_on_the_order_of_the_modifiers(opcode):
     name, *modifiers = opcode.split(".")
     sources = [accuracy.bound(".".join([name, *each])) for each in itertools.permutations(modifiers)]
     assert sources[0] is not None
-    assert all(each is sources[0] for each in sources)
+    assert all(source is sources[0] for source in sources)

@@ -270,7 +270,7 @@ def test_local_memory_of_a_function_is_new_in_each_call(sanitize):
     out, execution = run(functions, "call (%v), dirty, (3); call (%w), clean, (3); xor.b32 %v, %v, %w;", 32,
                          sanitize=sanitize)  # fmt: skip
     assert out == [0xFFFFFFFF ^ 3] * 32
-    assert [(each.kind, each.line) for each in execution.findings] == [("uninitialised", 9)] * sanitize
+    assert [(finding.kind, finding.line) for finding in execution.findings] == [("uninitialised", 9)] * sanitize
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_registers_that_were_never_written_are_found_in_recursion(function, line
     function = f".func (.reg .u32 r) f(.reg .u32 a)\n{{ .reg .pred %z; .reg .u32 %b, %x;\n {function} }}\n"
     out, execution = run(function, "call (%v), f, (3);", 32, sanitize=True)
     assert out == [0 if lines else 5] * 32
-    assert [each.line for each in execution.findings] == lines
+    assert [finding.line for finding in execution.findings] == lines
 
 
 def test_an_aligned_variable_of_a_function_is_aligned_at_every_depth():

@@ -63,7 +63,7 @@ def disagreements(opcode, function, *, rounding="rn", ftz=False, sat=False, size
     for row, got in zip(zip(*sources, strict=True), actual, strict=True):
         values = [int(each) for each in row]
         if ftz:
-            values = [exact.flushed(each, form) for each in values]
+            values = [exact.flushed(value, form) for value in values]
         expected = function(dataclasses.replace(form, flushes=ftz), rounding, *values)
         if sat:
             expected = exact.saturated(expected, form)

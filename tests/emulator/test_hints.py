@@ -47,7 +47,7 @@ def test_a_discard_is_a_store_of_anything_and_counts_as_none():
 
 def test_a_discard_races_as_a_store_does():
     line = "mov.u32 %t, %tid.x; setp.ne.u32 %p, %t, 0; @%p bra R; discard.L2 [%y], 128; ret; R: ld.global.u32 %t, [%y];"
-    kinds = {each.kind for each in run(line, sanitize=True).findings}
+    kinds = {finding.kind for finding in run(line, sanitize=True).findings}
     assert kinds == {"race"}
 
 
@@ -57,12 +57,12 @@ def test_a_prefetch_outside_every_buffer_is_a_remark_and_no_finding():
     outside = "prefetch.global.L2 [%far]; prefetchu.L1 [%y+256]; cp.async.bulk.prefetch.L2.global [%y], 272;"
     execution = run(inside + outside, sanitize=True)
     assert execution.findings == ()
-    assert [each.message.split(" by ")[0] for each in execution.remarks] == [
+    assert [remark.message.split(" by ")[0] for remark in execution.remarks] == [
         "line 18: cp.async.bulk.prefetch.L2.global",
         "line 18: prefetch.global.L2",
         "line 18: prefetchu.L1",
     ]
-    assert all(each.message in execution.notes for each in execution.remarks)
+    assert all(remark.message in execution.notes for remark in execution.remarks)
     assert run(outside).counters["ptx_global_load_requests"] == 0
 
 

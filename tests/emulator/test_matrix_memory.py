@@ -137,7 +137,7 @@ def test_stmatrix_undoes_ldmatrix(count, trans, space, order):
     wanted = memory.copy()
     rows = ORDERS[order](rng).astype(np.uint32)
     matrices = rng.integers(0, 2**16, (count, 8, 8), np.uint16)
-    held = np.ascontiguousarray(np.stack([in_lanes(each, trans) for each in matrices], axis=1))
+    held = np.ascontiguousarray(np.stack([in_lanes(matrix, trans) for matrix in matrices], axis=1))
     for row, content in zip(rows, matrices.reshape(-1, 8), strict=False):
         wanted[row // 2 : row // 2 + 8] = content
     text = KERNELS["stmatrix", count, trans, space]

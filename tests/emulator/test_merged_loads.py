@@ -45,7 +45,7 @@ def test_a_load_that_ptxas_merged_needs_the_wavefronts_of_the_wide_one(text, tmp
     path = tmp_path / "k.ptx"
     path.write_text(HEADER + text)
     build = toolchain.build(path, language="ptx", variant="ptx", entry="k", arch="sm_90")
-    [merged] = [each for each in annotate(build).instructions if "LDS" in each.text]
+    [merged] = [instruction for instruction in annotate(build).instructions if "LDS" in instruction.text]
     assert "LDS.128 " in merged.text
     rng = np.random.default_rng(1)
     for places in (np.arange(64), np.arange(64) * 8 % 512, rng.integers(0, 512, 64), np.zeros(64)):

@@ -34,4 +34,4 @@ def test_of_many_translations_the_last_are_kept():
         theirs.dump(each, stream)
         stream.seek(0)
         assert ours.load(stream) == each
-    assert sum(each is not None for each in ours.slots) == MOST_SENT
+    assert sum(slot is not None for slot in ours.slots) == MOST_SENT

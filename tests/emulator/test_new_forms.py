@@ -262,12 +262,12 @@ def halves(kind, operation, vec, red):
     moved = (
         [f"ld.global{load} {both[1]}, [%x];"]
         if access is not None
-        else [f"ld.global.b16 {each}, [%x+{2 * k}];" for k, each in enumerate(news)]
+        else [f"ld.global.b16 {new}, [%x+{2 * k}];" for k, new in enumerate(news)]
     )
     kept = (
         [f"st.global{load} [%z], {both[0]};"]
         if access is not None
-        else [f"st.global.b16 [%z+{2 * k}], {each};" for k, each in enumerate(olds)]
+        else [f"st.global.b16 [%z+{2 * k}], {old};" for k, old in enumerate(olds)]
     )
     act = (
         f"red.global.{operation}.noftz{v}.{kind} [%y], {both[1]};"
@@ -308,7 +308,7 @@ HALVES = [
     *((kind, op, vec, red) for kind in ("f16x2", "bf16x2") for op in ("add", "min", "max") for vec in ("v2", "v4")
       for red in (False, True)),
 ]  # fmt: skip
-HALF_KERNELS = {each: halves(*each) for each in HALVES}
+HALF_KERNELS = {halve: halves(*halve) for halve in HALVES}
 
 
 @pytest.mark.parametrize(("kind", "operation", "vec", "red"), HALVES)

@@ -19,7 +19,7 @@ GROUPS = list(by_opcode(ROWS).values())
 def differences(rows):
     """Interpret rows that share a kernel; a line for each whose bits differ from what it expects."""
     opcode, columns, results, kinds = prepare(rows)
-    arrays = [each for each in columns if not isinstance(each, Imm)]
+    arrays = [column for column in columns if not isinstance(column, Imm)]
     out = np.zeros((len(rows), len(results)), np.uint64)
     text = module(opcode, signature(columns, kinds), tuple(results))
     data = np.ascontiguousarray(np.stack(arrays, axis=1).astype(np.uint64))

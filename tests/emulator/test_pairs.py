@@ -12,9 +12,9 @@ from tests.emulator.pairs import SIDES, launches, load, ptx, source
 
 def run(text, options, arguments, **more):
     """(bytes of every array after the launch, the execution) on copies of the arguments."""
-    copies = [each.copy() if isinstance(each, np.ndarray) else each for each in arguments.values()]
+    copies = [argument.copy() if isinstance(argument, np.ndarray) else argument for argument in arguments.values()]
     execution = emulator.run(text, args=copies, **options, **more)
-    return [each.tobytes() for each in copies if isinstance(each, np.ndarray)], execution
+    return [copy_.tobytes() for copy_ in copies if isinstance(copy_, np.ndarray)], execution
 
 
 MARKED = [
@@ -41,7 +41,9 @@ def interpreted(name, variant):
         actual, execution = run(text, options, arguments)
         if place and execution.counters["ptx_warp_instructions"] > MOST_WARP_INSTRUCTIONS:
             continue
-        expected = [each.copy() if isinstance(each, np.ndarray) else each for each in arguments.values()]
+        expected = [
+            argument.copy() if isinstance(argument, np.ndarray) else argument for argument in arguments.values()
+        ]
         counters = Counters()
         interpret(text, None, args=expected, counters=counters, **options)
         if actual != [each.tobytes() for each in expected if isinstance(each, np.ndarray)]:

@@ -204,7 +204,7 @@ def test_prototypes_and_targets_of_calls_through_a_register():
     )
     function = choose(parse(text), None)
     sizes = {
-        label: ([each.size_bytes for each in prototype.returns], [each.size_bytes for each in prototype.params])
+        label: ([each.size_bytes for each in prototype.returns], [param.size_bytes for param in prototype.params])
         for label, prototype in function.prototypes.items()
     }
     assert sizes == {"one": ([4], [16, 8]), "none": ([], [])}

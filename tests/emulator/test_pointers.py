@@ -82,7 +82,7 @@ def run(ptx, *args, grid=1, **options):
 def table(*targets):
     """An array of pointers; numpy.array alone would take arrays of one length apart."""
     made = np.empty(len(targets), object)
-    made[:] = [Pointer(each) if isinstance(each, np.ndarray) else each for each in targets]
+    made[:] = [Pointer(target) if isinstance(target, np.ndarray) else target for target in targets]
     return made
 
 

@@ -24,7 +24,7 @@ DRAWN = settings(
 
 def differences(text, options, arguments, interpreted=None):
     """What differs between the emulator and the interpreter, which may be given another text."""
-    mine, its = ([each.copy() for each in arguments.values()] for _ in range(2))
+    mine, its = ([argument.copy() for argument in arguments.values()] for _ in range(2))
     execution = emulator.run(text, args=its, **options)
     counters = Counters()
     interpret(interpreted or text, None, args=mine, counters=counters, **options)
@@ -72,7 +72,7 @@ def test_every_instruction_of_the_programs_gives_the_same_bytes(ops):
     threads = 256
     arguments = {"inputs": inputs(threads, 1), "results": np.zeros((threads, 16 * len(ops)), np.uint8)}
     text = HEADER + one_of_each(ops)
-    mine, its = ([each.copy() for each in arguments.values()] for _ in range(2))
+    mine, its = ([argument.copy() for argument in arguments.values()] for _ in range(2))
     emulator.run(text, grid=1, block=threads, args=its)
     interpret(text, None, grid=(1, 1, 1), block=(threads, 1, 1), args=mine)
     wrong = (mine[1] != its[1]).reshape(threads, len(ops), 16)
@@ -177,9 +177,9 @@ def test_an_interpreter_that_does_not_count_is_found(what, monkeypatch):
 
 
 def interpreted(text, options, arguments):
-    copies = [each.copy() for each in arguments.values()]
+    copies = [argument.copy() for argument in arguments.values()]
     interpret(text, None, args=copies, **options)
-    return [each.tobytes() for each in copies]
+    return [copy_.tobytes() for copy_ in copies]
 
 
 def test_a_failure_shrinks_to_one_line_that_matters():

@@ -272,7 +272,9 @@ def test_an_access_outside_a_block_is_told_with_the_block(count, at, message):
 def test_a_sanitised_launch_goes_on_after_an_access_outside_a_block():
     given = [np.zeros(1, np.int32), np.int32(4), np.int32(4), np.zeros(1, np.uint64)]
     execution = emulator.run(cuda(ACCESSES), grid=1, block=1, args=given, sanitize=True)
-    assert ["byte 16 of 'malloc's block 1', which has 16" in each.message for each in execution.findings] == [True]
+    assert ["byte 16 of 'malloc's block 1', which has 16" in finding.message for finding in execution.findings] == [
+        True
+    ]
 
 
 FREED = """

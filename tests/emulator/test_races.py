@@ -107,7 +107,7 @@ def launched(module, case, *, planted):
 @pytest.mark.parametrize(("module", "case"), ROWS)
 def test_a_planted_race_is_found_and_named(module, case):
     execution, _ = launched(module, case, planted=True)
-    found = [each for each in execution.findings if each.kind in case.kinds]
+    found = [finding for finding in execution.findings if finding.kind in case.kinds]
     assert found, (execution.findings, execution.notes)
     assert any(case.place in each.message for each in found), found
 

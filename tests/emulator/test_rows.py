@@ -10,7 +10,7 @@ GROUPS = by_opcode(ROWS)
 
 def name(key):
     opcode, immediates, several = key
-    return opcode + "".join(f",{each.text}" for each in immediates) + "|q" * several
+    return opcode + "".join(f",{immediate.text}" for immediate in immediates) + "|q" * several
 
 
 for group in GROUPS.values():

@@ -398,7 +398,7 @@ def test_a_long_launch_is_sampled_says_so_and_still_shows_a_race(barrier, neighb
     execution = emulator.run(text, grid=2000, block=64, args=[x], sanitize=True)
     assert any("shared memory checked in CTAs 0 to" in note for note in execution.unchecked), execution.unchecked
     assert any("one page of 4 KiB in 4" in note for note in execution.unchecked), execution.unchecked
-    races = [each.message for each in execution.findings if each.kind == "race"]
+    races = [finding.message for finding in execution.findings if finding.kind == "race"]
     assert any(place in message for message in races) if place else execution.findings == ()
 
 

@@ -41,7 +41,7 @@ def test_overlap_of_two_lines_is_what_listing_their_spellings_shows():
 
     def spellings(line):
         choices = itertools.product(*[[choice for choice, _ in part.choices] for part in line[1:]])
-        return {tuple(sorted(itertools.chain(*each))) for each in choices}
+        return {tuple(sorted(itertools.chain(*choice))) for choice in choices}
 
     for _ in range(2000):
         one, other = parts(), parts()

@@ -104,7 +104,7 @@ def video_multiplications():
     for kinds, sat, scale in itertools.product(
         itertools.product(WORDS, repeat=2), ("", ".sat"), ("", ".shr7", ".shr15")
     ):
-        for one, (first, second, third) in (*((0, each) for each in signs), (1, ("", "", ""))):
+        for one, (first, second, third) in (*((0, sign) for sign in signs), (1, ("", "", ""))):
             for parts in (("", ""), next(selectors)):  # whole words make the long products
                 function = multiplied(
                     parts, kinds, minus=first != second, less=bool(third), one=one, sat=sat, scale=scale
@@ -152,7 +152,7 @@ def simd(operation, count, kinds, selectors, mask, *, sat="", add=""):
         second = chosen(a, b, selectors[1], range(count, 2 * count), btype)
         results = [operation(x, y) for x, y in zip(first, second, strict=True)]
         if sat:
-            results = [clamp(each, f"{dtype[0]}{bits}") for each in results]
+            results = [clamp(result, f"{dtype[0]}{bits}") for result in results]
         written = [not mask or str(k) in mask[2:] for k in range(count)]
         if add:
             return c + sum(value for value, taken in zip(results, written, strict=True) if taken)

@@ -35,7 +35,7 @@ def launched(tmp_path):
         path = tmp_path / f"k{'.cu' if language == 'cuda' else '.ptx'}"
         path.write_text(text)
         build = toolchain.build(path, language=language, variant="k", entry="k", arch=arch)
-        values = [np.array(each) if isinstance(each, list) else each for each in args]
+        values = [np.array(arg) if isinstance(arg, list) else arg for arg in args]
         found = emulator.run(build.ptx, "k", grid=(grid, 1, 1), block=(block, 1, 1), args=values, arch=arch)
         counted = executed.Counted(found.by_line, grid * math.ceil(block / 32), found.loops)
         return Ran(build, counted, executed.of_build(build, counted))

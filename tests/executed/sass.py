@@ -78,7 +78,7 @@ def step(lane, opcode, operands):
         return
     if name == "PLOP3":
         table = int(parts[-2], 0)
-        tests = [lane.test(each) for each in parts[2:5]]
+        tests = [lane.test(part) for part in parts[2:5]]
         for target, shown in ((parts[0], table), (parts[1], int(parts[-1], 0))):
             if target not in ("PT", "UPT"):
                 index = None if None in tests else 4 * tests[0] + 2 * tests[1] + tests[2]
@@ -92,16 +92,16 @@ def step(lane, opcode, operands):
     elif name in ("MOV", "LDC") and words in ([], ["U32"]):
         value = lane.read(sources[0])
     elif name == "IMAD" and words in ([], ["U32"], ["MOV", "U32"], ["IADD"], ["SHL", "U32"]):
-        a, b, c = (lane.read(each) for each in sources[:3])
+        a, b, c = (lane.read(source) for source in sources[:3])
         product = 0 if 0 in (a, b) else None if None in (a, b) else a * b
         value = None if None in (product, c) else (product + c) & MASK
     elif name in ("IADD3", "VIADD", "IADD") and not words and not any(part.startswith("P") for part in parts):
-        values = [lane.read(each) for each in sources[:3]]
+        values = [lane.read(source) for source in sources[:3]]
         value = None if None in values else sum(values) & MASK
     elif name == "LOP3":
         tested = parts[0] if parts[0].startswith(("P", "UP")) else None
         parts = parts[1:] if tested else parts
-        values, table = [lane.read(each) for each in parts[1:4]], int(parts[4], 0)
+        values, table = [lane.read(part) for part in parts[1:4]], int(parts[4], 0)
         if None not in values:
             a, b, c = values
             value = sum(

@@ -229,7 +229,7 @@ SHIPPED = [
 @pytest.mark.parametrize(("pair", "variant", "arch", "size"), SHIPPED)
 def test_softmax_and_rmsnorm_run_their_copies_as_often_as_their_loops_trip(pair, variant, arch, size):
     found = discovery.load(discovery.default_kernels(), pair)
-    source = next(each for each in found.sources if each.variant == variant)
+    source = next(source for source in found.sources if source.variant == variant)
     build = toolchain.build_source(source, arch)
     launch = found.pair.launch(**size)
     outcome = EmulatorBackend(arch).run(build, launch, found.pair.make_arguments(size, seed=1), found.pair.outputs)
@@ -245,7 +245,7 @@ def test_softmax_and_rmsnorm_run_their_copies_as_often_as_their_loops_trip(pair,
     fours = [
         block.fit
         for block in derived.blocks
-        if 4 in Counter(each.line for each in loads if block.start <= each.address < block.end).values()
+        if 4 in Counter(load.line for load in loads if block.start <= load.address < block.end).values()
     ]
     assert fours == len(outcome.loops) * [entries * (trips // 4)]
     assert trips == (1 if pair == "softmax" else 4)

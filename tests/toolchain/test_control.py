@@ -127,7 +127,7 @@ def test_an_annotated_build_has_the_codes_where_they_are_asked_for(build):
     from tests.toolchain.conftest import CUDA
 
     made = build(CUDA)
-    assert {each.control for each in annotate(made).instructions} == {None}
+    assert {instruction.control for instruction in annotate(made).instructions} == {None}
     code = annotate(made, controls=True).instructions
     load = next(i for i, each in enumerate(code) if each.text.startswith("@!P0 LDG") or "LDG" in each.text)
     assert code[load].control.write is not None

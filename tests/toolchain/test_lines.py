@@ -23,7 +23,7 @@ def test_line_information_leaves_the_machine_code_as_it_is(language, name):
     annotated = lines.annotate(build)
     assert annotated.same_code
     assert len(annotated.instructions) == build.report.sass["total"]
-    assert all(each.line for each in annotated.instructions)
+    assert all(instruction.line for instruction in annotated.instructions)
 
 
 def test_another_machine_code_than_the_builds_is_noticed(build):
@@ -36,7 +36,7 @@ def test_another_machine_code_than_the_builds_is_noticed(build):
 def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
     found = lines.annotate(build(PTX, "twice"))
     text = ["", *PTX.splitlines()]
-    of = {each.text.split()[0]: text[each.line].split()[0] for each in found.instructions}
+    of = {instruction.text.split()[0]: text[instruction.line].split()[0] for instruction in found.instructions}
     assert {name: of[name] for name in ("LDG.E", "STS", "LDS", "FFMA", "STG.E", "EXIT")} == {
         "LDG.E": "ld.global.f32",
         "STS": "st.shared.f32",
@@ -45,14 +45,16 @@ def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
         "STG.E": "st.global.f32",
         "EXIT": "ret;",
     }
-    assert [each.address for each in found.instructions] == [16 * i for i in range(len(found.instructions))]
+    assert [instruction.address for instruction in found.instructions] == [
+        16 * i for i in range(len(found.instructions))
+    ]
 
 
 def test_live_registers_are_at_most_those_of_the_kernel_and_asked_for(build):
     made = build(CUDA)
-    live = [each.live for each in lines.annotate(made, live_registers=True).instructions]
+    live = [instruction.live for instruction in lines.annotate(made, live_registers=True).instructions]
     assert 1 <= max(live) <= made.report.registers
-    assert all(each.live is None for each in lines.annotate(made).instructions)
+    assert all(instruction.live is None for instruction in lines.annotate(made).instructions)
 
 
 PRINTED = """\

@@ -125,7 +125,7 @@ def st_awaited(ops, a, b, space, vec=None):
 
 
 def place(space):
-    """Where the bytes are: clusters have one CTA, and parameters are told apart by their names."""
+    """Where the bytes are: clusters have one CTA, and parameters are distinguished by their names."""
     return space.split("::")[0] if space else "generic"
 
 

@@ -120,7 +120,7 @@ class OperandRule:
                 yield from element.one(part, registers)
 
     def one(self, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
-        """Complaints about an operand that is no vector."""
+        """Complaints about an operand that is not a vector."""
         asked = self.form.type
         if isinstance(operand, Sink):
             if not self.target:
@@ -161,7 +161,7 @@ class OperandRule:
             yield f"'{self.opcode}' takes a register here; move the address of '{operand.name}' into one."
 
     def takes(self, asked: Type, held: Type) -> bool:
-        """Whether a register of type `held` may stand where `asked` is the instruction's type."""
+        """Whether a register of type `held` is allowed where `asked` is the instruction's type."""
         if PRED in (asked, held) or asked.name == "b128":
             return asked == held
         if self.fragment is not None:
@@ -234,7 +234,7 @@ def is_whole(literal: Immediate) -> bool:
 
 
 def takes_number(asked: Type, literal: Immediate) -> bool:
-    """Whether a number may stand where `asked` is the instruction's type."""
+    """Whether a number is allowed where `asked` is the instruction's type."""
     if asked.name in HELD_IN:
         return False
     if asked.floating:

@@ -45,7 +45,7 @@ Tokens = tuple[str, ...]
 
 @dataclass(frozen=True)
 class SpellingPart:
-    """One place of an opcode: what may stand there, as (tokens, what the body is told of them)."""
+    """One place of an opcode: what may be there, as (tokens, the value that the body gets)."""
 
     name: str
     choices: tuple[tuple[Tokens, Any], ...]

@@ -15,11 +15,11 @@ line lists is an error, never ignored.
 In the operands, `d` is written, `[a]` is an address, `{d}` and `{a}` are vectors, `d|p` may be two results,
 `a.sel` may have a selector (`%r.h1`), `-a` a minus sign, `target` is a label, and the rest are read. Each is of the
 instruction's `type` unless `:u32`, `:wide` (twice the bits) or `:bits` (the bit type of that width) says otherwise.
-One opcode may have several forms, told apart by the number and the shape of the operands.
+One opcode may have several forms, which differ in the number and the shape of the operands.
 
 The function asks by parameter name for what it needs: `e` (the vocabulary of emit.py), the operands, the
 modifiers, and `ops` if it touches memory, control or other lanes. A modifier that can vary must be asked for,
-or type the operands, or stand in `ignored` with its reason; else the import fails.
+or type the operands, or be in `ignored` with its reason; else the import fails.
 
 With `carry` "in" or "both" the body may ask for `carry`, a predicate; with "out" or "both" it returns its result and
 the new carry as a pair.
@@ -149,7 +149,7 @@ class Pattern:
         )
 
     def shape(self) -> tuple[tuple[str, bool], ...]:
-        """What tells the forms of one opcode apart."""
+        """What distinguishes the forms of one opcode."""
         return tuple((form.kind, form.vector) for form in read_operands(self.operands, "", {}))
 
     def spellings(self) -> Iterator[str]:

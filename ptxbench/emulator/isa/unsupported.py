@@ -31,7 +31,7 @@ UNSUPPORTED = (
     Missing("textures and surfaces", ("tex", "tld4", "txq", "istypep", "suld", "sust", "sured", "suq"), TEXTURES),
     Missing("warpgroup matrix operations", ("wgmma",), HOPPER),
     Missing("sparse matrix operations", ("mma.sp", "mma.sp::ordered_metadata"), "not yet: the dense ones are first"),
-    Missing("stochastic roundings", ("cvt.rs",), "not yet: only a device can tell which bits count"),
+    Missing("stochastic roundings", ("cvt.rs",), "not yet: only a device shows which bits count"),
     Missing("matrices of 4, 6 and 8-bit elements in memory",
             ("ldmatrix.sync.aligned.m8n16", "ldmatrix.sync.aligned.m16n16", "stmatrix.sync.aligned.m16n8"),
             "not yet: sm_100a and sm_120a have them, for formats of 4 and 6 bits"),

@@ -3,7 +3,7 @@
 Logical time counts synchronization events of the whole launch, which runs on one host thread. A *stamp* (i64) says
 who accessed a granule last: the time in the upper half, then from bit 31 down whether an asynchronous copy did it
 (1 bit), whether it was strong for all that can access the memory (1 bit), the site's counter slot (20 bits) and the
-thread in its CTA (10 bits). A log tells the CTA of each time.
+thread in its CTA (10 bits). A log has the CTA of each time.
 
 A *row* (i32 words) is what somebody knows: for each thread of the CTA ("near") and for each warp of the grid ("far")
 the time up to which its accesses happened before. Row 0 holds zeros and is the row of whoever knows nothing more than

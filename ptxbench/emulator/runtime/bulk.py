@@ -1,8 +1,8 @@
-"""Bulk asynchronous copies: each warp has a list of those that it has issued and nobody has waited for yet.
+"""Bulk asynchronous copies: each warp has a list of those that it has issued and not yet waited for.
 
 A copy is checked and counted when it is issued and done as late as PTX allows, so that a missing wait shows: one that
 completes transactions at an mbarrier when somebody tests that mbarrier in vain, one of a group when its thread waits
-for the group. A copy that nobody waits for is never done. A full list does its oldest copy.
+for the group. A copy without a wait never completes. A full list does its oldest copy.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class Field:
-    """Where a number lies in the variable, its bits, and how often it stands there."""
+    """Where a number lies in the variable, its bits, and how often it is there."""
 
     offset: int
     bits: int

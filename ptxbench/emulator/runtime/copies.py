@@ -1,4 +1,4 @@
-"""Asynchronous copies: each warp has a queue of those that it has issued and nobody has waited for yet.
+"""Asynchronous copies: each warp has a queue of those that it has issued and not yet waited for.
 
 A copy is checked and counted when it is issued and done when it is waited for, so that a missing wait shows. An entry
 is one instruction: its lanes, what to copy from where to where, and for each lane the number of its group. Entries
@@ -24,7 +24,7 @@ CAPACITY = 128
 COMMITTED, HEAD, TAIL, ARRIVALS, BULK_COMMITTED, BULK_COUNT, ENTRIES = 0, 128, 132, 136, 192, 320, 384
 # An entry: byte offsets. `SIZE` 0 is an arrival; COUNTS are the bytes that come from the source, the rest is zeros.
 LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4, 64, 192, 320, 576, 16, 704
-# Behind the entries, the bulk copies (bulk.py), and in each of them by byte offsets: where its faults are told, the
+# Behind the entries, the bulk copies (bulk.py), and in each of them by byte offsets: where its faults are reported, the
 # global address, its lane and warp, bytes to move and to tell the mbarrier of, shared address, mbarrier, group.
 MOST_BULK = 128
 BULK = ENTRIES + CAPACITY * ENTRY_BYTES

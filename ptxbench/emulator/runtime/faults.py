@@ -1,4 +1,4 @@
-"""The slow way of an access: which lanes may go on, and what is told of those that may not."""
+"""The slow way of an access: which lanes may go on, and what is reported of those that may not."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ DROPS, KEEPS_PHASE, NO_INCREASE = 1, 2, 4
 """Flags of an arrival: it also leaves the later phases; it must not complete this one; of a copy's arrival, the
 phase already counts on it."""
 
-# What is wrong with an operation on an mbarrier, or with the size of a copy that goes there, as told with MISUSED.
+# What is wrong with an operation on an mbarrier, or with the size of a copy that goes there, as reported with MISUSED.
 NOT_INITIALISED, BAD_COUNT, TOO_MANY, COMPLETES, BAD_BYTES, BAD_SIZE = range(6)
 COMPLAINTS = (
     "needs an initialised mbarrier there",

@@ -11,7 +11,7 @@ An owner is 2 (LAUNCH + rank) + w, where w is 1 if the owner has stored to the w
 it; the uses then are not written. Owners below 2 LAUNCH are of an earlier launch, so that nothing has to be cleared.
 
 Stores are always recorded. Loads and updates are recorded in buffers that are marked in BUFFER_USES; how the others
-were used stands there too, so that after the launch it is known whether one of them should have been marked.
+were used is there too, so that after the launch it is known whether one of them should have been marked.
 """
 
 from __future__ import annotations

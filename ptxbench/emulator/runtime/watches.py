@@ -125,7 +125,7 @@ class Usual:
         self.lines.append(f"br i1 {some}, label %{label}, label %{on}\n{on}:")
 
     def settled(self, time: str) -> str:
-        """Where a time is none, or one that barriers order before now."""
+        """Where there is no time, or one that barriers order before now."""
         before = self.op(f"icmp ule {V64} {time}, %barrier.all")
         if self.in_shared:
             return before

@@ -104,7 +104,7 @@ def warp_votes(rng):
 def sha256(rng):
     messages = rng.integers(0, 256, (32, 43), np.uint8)
     digests = outputs(32, 8, dtype=np.uint32)
-    expected = [np.frombuffer(hashlib.sha256(each.tobytes()).digest(), ">u4") for each in messages]
+    expected = [np.frombuffer(hashlib.sha256(message.tobytes()).digest(), ">u4") for message in messages]
     return [messages, np.int32(43), digests], [Expected(digests, np.stack(expected))]
 
 
@@ -112,7 +112,7 @@ def sha256(rng):
 def crc32(rng):
     messages = rng.integers(0, 256, (64, 50), np.uint8)
     sums = outputs(64, dtype=np.uint32)
-    return [messages, np.int32(50), sums], [Expected(sums, [zlib.crc32(each.tobytes()) for each in messages])]
+    return [messages, np.int32(50), sums], [Expected(sums, [zlib.crc32(message.tobytes()) for message in messages])]
 
 
 @cuda("sm_75", "sm_120", block=64)

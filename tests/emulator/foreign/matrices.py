@@ -38,8 +38,8 @@ def product_bf16(rng):
 @cuda("sm_80", grid=(1, 2), block=64)
 def product_tf32(rng):
     args, expected = product(rng, np.float32, np.float32, 2.0**-23)
-    for each in args[:2]:  # eleven significant bits are exact in tf32
-        each.view(np.uint32)[:] &= 0xFFFFE000
+    for arg in args[:2]:  # eleven significant bits are exact in tf32
+        arg.view(np.uint32)[:] &= 0xFFFFE000
     left, right = args[0].astype(np.float64), args[1].T.astype(np.float64)
     return args, [Expected(args[2], left @ right, absolute=expected[0].absolute)]
 

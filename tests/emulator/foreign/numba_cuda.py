@@ -25,8 +25,8 @@ def kernel(*archs, grid=1, block=32, shared=0, printed=""):
     def decorator(case):
         def make(arch):
             function, args, expected = case(generator())
-            ptx = compiled(function, tuple(numba_type(each) for each in args), arch)
-            flat = [word for each in args for word in flattened(each)]
+            ptx = compiled(function, tuple(numba_type(arg) for arg in args), arch)
+            flat = [word for arg in args for word in flattened(arg)]
             return Program([Launch(ptx, None, grid, block, flat, shared)], expected, printed)
 
         for arch in archs:

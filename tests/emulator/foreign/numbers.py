@@ -63,7 +63,7 @@ def fp6_and_fp4(rng):
     types = (ml_dtypes.float6_e2m3fn, ml_dtypes.float6_e3m2fn, ml_dtypes.float4_e2m1fn)
     largest = (7.5, 28.0, 6.0)
     columns = [np.clip(x, -top, top).astype(kind) for kind, top in zip(types, largest, strict=True)]
-    return [x, back], [Expected(back, np.stack([each.astype(np.float64) for each in columns], axis=1))]
+    return [x, back], [Expected(back, np.stack([column.astype(np.float64) for column in columns], axis=1))]
 
 
 def words(values):

@@ -39,16 +39,16 @@ def expression(*archs):
 
 def lowered(function, arrays, arch):
     """The launches that compute `function` of `arrays`, and the array that holds its result after them."""
-    inputs = [Tensor.empty(*each.shape, dtype=getattr(dtypes, each.dtype.name)) for each in arrays]
+    inputs = [Tensor.empty(*array.shape, dtype=getattr(dtypes, array.dtype.name)) for array in arrays]
     result = function(*inputs).contiguous()
     renderer = PTXRenderer(Target("CUDA", "PTX", arch))
     held = {tensor.uop.buf_uop: array for tensor, array in zip(inputs, arrays, strict=True)}
     launches = []
     for call in result.schedule_linear().src:
         buffers = [each.buf_uop for each in call.src[1:]]
-        for each in buffers:
-            if each not in held:
-                held[each] = np.zeros(each.shape, np.dtype(each.dtype.fmt))
+        for buffer in buffers:
+            if buffer not in held:
+                held[buffer] = np.zeros(buffer.shape, np.dtype(buffer.dtype.fmt))
         program = to_program(call.src[0], renderer)
         [ptx] = [part.arg.decode() for part in program.src if part.op is Ops.BINARY]
         grid, block = program.arg.launch_dims({})

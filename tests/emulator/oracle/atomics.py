@@ -67,8 +67,8 @@ def atomic(step: Step) -> Action | None:
         for i in range(count):
             memory, at = place.items(bits, i)
             values = [
-                np.ascontiguousarray(threads.spread(threads.read(part(each, i, count), kind))).view(UNSIGNED[bits])
-                for each in sources
+                np.ascontiguousarray(threads.spread(threads.read(part(source, i, count), kind))).view(UNSIGNED[bits])
+                for source in sources
             ]
             if at_once is not None and not wanted:
                 at_once.at(memory.view(KINDS[kind]), at, values[0].view(KINDS[kind]))
@@ -100,7 +100,7 @@ def part(operand: Operand, place: int, count: int) -> Operand:
 def is_read(step: Step, target: Operand) -> bool:
     """Whether any instruction may read a register that the old value goes to."""
     names = {each.name for each in getattr(target, "parts", (target,)) if isinstance(each, Register)}
-    others = [repr(each) for each in step.function.instructions if each is not step.instruction]
+    others = [repr(instruction) for instruction in step.function.instructions if instruction is not step.instruction]
     return any(f"Register(name={name!r})" in other for name in names for other in others)
 
 
@@ -110,7 +110,7 @@ def operation(name: str, kind: str) -> Callable[..., Any]:
 
     def typed(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(old: Any, *operands: Any) -> Any:
-            result = function(old.view(dtype), *(each.view(dtype) for each in operands))
+            result = function(old.view(dtype), *(operand.view(dtype) for operand in operands))
             return np.asarray(result, dtype).view(old.dtype)
 
         return run

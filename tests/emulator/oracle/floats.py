@@ -128,7 +128,7 @@ def fma(step: Step) -> Action | None:
         return form.apply(step, once)
 
     def act(threads: Threads) -> None:
-        a, b, c = (threads.read(each, "f32") for each in sources)
+        a, b, c = (threads.read(source, "f32") for source in sources)
         if threads.fused:
             threads.write(target, once(a, b, c))
             return
@@ -229,10 +229,10 @@ def smallest(step: Step) -> Action | None:
     def function(a: Any, b: Any, *rest: Any) -> Any:
         values = [given(each) for each in (a, b, *rest)]
         if magnitudes:
-            values = [np.abs(each) for each in values]
+            values = [np.abs(value) for value in values]
         best = values[0]
-        for each in values[1:]:
-            best = two(best, each)
+        for value in values[1:]:
+            best = two(best, value)
         return form.finished(best)
 
     return form.apply(step, function)

@@ -83,7 +83,7 @@ def decode(function: Function) -> tuple[list[Step], list[str]]:
 
 def order_shows(function: Function) -> bool:
     """Whether results could tell in which order warps ran: float atomics, old values that are read, loads that wait."""
-    looked_at = {name for each in function.instructions for name in read_by(each)}
+    looked_at = {name for instruction in function.instructions for name in read_by(instruction)}
     for instruction in function.instructions:
         root, *words = instruction.opcode.split(".")
         if root in ("atom", "red") and (words[-1][0] == "f" or words[-1][:2] == "bf" or {"exch", "cas"} & set(words)):

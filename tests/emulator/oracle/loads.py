@@ -118,11 +118,11 @@ def st(step: Step) -> Action | None:
     def act(threads: Threads) -> None:
         place = Place(threads, space, address)
         place.count(step, "store", count * bits // 8)
-        for i, each in enumerate(sources):
-            if isinstance(each, Sink):
+        for i, source in enumerate(sources):
+            if isinstance(source, Sink):
                 continue
             memory, at = place.items(bits, i)
-            memory[at] = np.asarray(threads.read(each, kind)).view(UNSIGNED[bits])
+            memory[at] = np.asarray(threads.read(source, kind)).view(UNSIGNED[bits])
 
     return act
 

@@ -35,15 +35,15 @@ def whole_warps(threads: Threads, step: Step) -> Any:
 def registers(threads: Threads, operand: Any, bits: int = 32) -> Any:
     """shape (warps, lanes, registers)"""
     parts = operand.parts if isinstance(operand, Vector) else (operand,)
-    values = [threads.spread(threads.read(each, f"b{bits}")).reshape(-1, LANES) for each in parts]
+    values = [threads.spread(threads.read(part, f"b{bits}")).reshape(-1, LANES) for part in parts]
     return np.ascontiguousarray(np.stack(values, axis=2))
 
 
 def give(threads: Threads, operand: Any, values: Any) -> None:
     """Registers of shape (warps, lanes, registers)."""
     parts = operand.parts if isinstance(operand, Vector) else (operand,)
-    for i, each in enumerate(parts):
-        threads.write(each, np.ascontiguousarray(values[:, :, i]).reshape(-1))
+    for i, part in enumerate(parts):
+        threads.write(part, np.ascontiguousarray(values[:, :, i]).reshape(-1))
 
 
 # ---- ldmatrix, stmatrix, movmatrix
@@ -219,7 +219,7 @@ def mma(step: Step) -> Action | None:
 
     def act(threads: Threads) -> None:
         whole_warps(threads, step)
-        a, b, c = (registers(threads, each) for each in sources)
+        a, b, c = (registers(threads, source) for source in sources)
         left = gathered(elements(a, a_kind), places_a(bits, k), (16, k))
         right = gathered(elements(b, b_kind), places_b(bits, k), (k, 8))
         addend = gathered(elements(c, c_kind), places_c(), (16, 8))

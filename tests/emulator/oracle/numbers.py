@@ -106,8 +106,8 @@ def by_rationals(name: str, kind: str, rounding: str, *operands: Any) -> Any:
     """An operation of exact.py, element by element: slow, but plainly right. f32 and f64."""
     bits = np.uint32 if kind == "f32" else np.uint64
     function = getattr(exact, name)
-    arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each)).view(bits) for each in operands))
-    rows = zip(*(each.tolist() for each in arrays), strict=True)
+    arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(operand)).view(bits) for operand in operands))
+    rows = zip(*(array.tolist() for array in arrays), strict=True)
     return np.array([function(EXACT[kind], rounding, *row) for row in rows], bits).view(
         np.float32 if kind == "f32" else np.float64
     )

@@ -34,7 +34,7 @@ def shuffles(rng):
     ]
     halves = x[np.minimum(i + 1, 31)]
     return [x, outputs(6, 32, dtype=np.int32), outputs(32, dtype=np.int16)], {
-        1: [x[each] for each in sources],
+        1: [x[source] for source in sources],
         2: halves,
     }
 
