@@ -238,13 +238,13 @@ class Seen:
 
 def combined(outcomes: Iterable[ForgeryOutcome]) -> ForgeryOutcome:
     """One rejected part is enough."""
-    found = ForgeryOutcome.SAME
+    total = ForgeryOutcome.SAME
     for outcome in outcomes:
         if outcome in (ForgeryOutcome.REJECTED, ForgeryOutcome.NONE):
             return outcome
         if outcome is ForgeryOutcome.ACCEPTED:
-            found = outcome
-    return found
+            total = outcome
+    return total
 
 
 def split(places: range | Array) -> Iterator[slice | Array]:

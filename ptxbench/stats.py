@@ -286,8 +286,8 @@ def round_medians_ns(rounds: Sequence[Round], variant: str) -> list[float]:
 
 def by_round(rounds: Sequence[Round]) -> list[list[Round]]:
     """The parts of each round with blocks that count; if a worker died, its round has two parts."""
-    found: dict[int, list[Round]] = {}
+    rounds_by_number: dict[int, list[Round]] = {}
     for one in rounds:
         if kept_blocks(one):
-            found.setdefault(one.round, []).append(one)
-    return [parts for _, parts in sorted(found.items())]
+            rounds_by_number.setdefault(one.round, []).append(one)
+    return [parts for _, parts in sorted(rounds_by_number.items())]

@@ -62,14 +62,14 @@ def devices(runs: Sequence[Run]) -> list[StoredDevice]:
     """The timed runs by GPU model, in the order of their start. Raises TooLittle if no model has enough of them."""
     timed = sorted((run for run in runs if is_timed(run)), key=lambda run: run.run.started)
     names = dict.fromkeys(run.device.name for run in timed)
-    found = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
-    if not any(device.enough for device in found):
-        there = "; ".join(map(str, found)) or f"{len(runs)} runs without times"
+    known = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
+    if not any(device.enough for device in known):
+        there = "; ".join(map(str, known)) or f"{len(runs)} runs without times"
         raise TooLittle(
             f"An audit of stored runs takes {FEWEST_RUNS} runs and {FEWEST_ROUNDS} rounds on {FEWEST_DAYS} days, of "
             f"one GPU model and the same code. Found: {there}. Run more: ptxbench run --backend gpu --rounds 10."
         )
-    return found
+    return known
 
 
 def audit_runs(device: StoredDevice, config: GateConfig, tell: Tell = lambda *_: None) -> list[TallyLine]:
@@ -108,8 +108,8 @@ def audit_runs(device: StoredDevice, config: GateConfig, tell: Tell = lambda *_:
 def unchanged(base: Run, head: Run, mode: Mode) -> Suite:
     """The rows of both runs that can be compared and whose code is the same."""
     differences = run_differences(base, head)
-    found = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
-    return [(row, evidence) for row, evidence in found if evidence and row.moves.nothing]
+    unjudged = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
+    return [(row, evidence) for row, evidence in unjudged if evidence and row.moves.nothing]
 
 
 def retold(suite: Suite, moves: Sequence[Moves]) -> Suite:

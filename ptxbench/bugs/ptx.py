@@ -96,14 +96,14 @@ def bugs(text: str, entry: str) -> list[Bug]:
     kernel = read_kernel(text, entry)
     lines = CodeLines(text)
     loaded = from_memory(kernel)
-    found = []
+    planted = []
     for index, statement in enumerate(kernel.instructions):
         place = InstructionPlace(kernel, index, statement, loaded)
         for rule in (*RULES, *VALUE_RULES, *ORDER_RULES):
             for kind, edit, new in rule(place):
                 if new != statement.text:
-                    found.append(lines.bug(kind, edit, [(*statement.span, new)]))
-    return list(numbered(found))
+                    planted.append(lines.bug(kind, edit, [(*statement.span, new)]))
+    return list(numbered(planted))
 
 
 def number_of(operand: str) -> int | None:

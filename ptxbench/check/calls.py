@@ -98,9 +98,9 @@ class Passing:
 def pointers(variable: Variable) -> Iterator[str]:
     """The names whose addresses are in a variable from the start."""
     for value in variable.initial:
-        named = value.value if isinstance(value, Masked) else value
-        if isinstance(named, Symbol):
-            yield named.name
+        symbol = value.value if isinstance(value, Masked) else value
+        if isinstance(symbol, Symbol):
+            yield symbol.name
 
 
 def parts(state: Mapping[str, Roots], name: str) -> Iterator[tuple[str, Roots]]:

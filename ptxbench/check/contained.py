@@ -241,9 +241,13 @@ def environment(folder: Path, layer: Path | None = None) -> dict[str, str]:
 
 def own_error(kind: str, message: str) -> PtxbenchError:
     """The error of ptxbench that the process reported."""
-    found = getattr(errors, kind, None)
-    known = isinstance(found, type) and issubclass(found, PtxbenchError) and found is not errors.IncompletePair
-    return found(message) if known and found is not None else errors.PairError(message)
+    error_class = getattr(errors, kind, None)
+    known = (
+        isinstance(error_class, type)
+        and issubclass(error_class, PtxbenchError)
+        and error_class is not errors.IncompletePair
+    )
+    return error_class(message) if known and error_class is not None else errors.PairError(message)
 
 
 def endings(code: str, status: int, limits: ProcessLimits, errors_file: Path) -> str:

@@ -143,10 +143,10 @@ def to_document(judgement: Judgement) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> Judgement:
     """The judgement in a document. Raises KeyError or TypeError if the document is not one."""
-    fields = {each.name: document[each.name] for each in dataclasses.fields(Judgement)}
-    names = [each.name for each in dataclasses.fields(Finding)]
-    fields["findings"] = tuple(Finding(**{name: each[name] for name in names}) for each in fields["findings"])
-    fields["stages"] = tuple(StageResult(**each) for each in fields["stages"])
+    fields = {entry.name: document[entry.name] for entry in dataclasses.fields(Judgement)}
+    names = [entry.name for entry in dataclasses.fields(Finding)]
+    fields["findings"] = tuple(Finding(**{name: entry[name] for name in names}) for entry in fields["findings"])
+    fields["stages"] = tuple(StageResult(**entry) for entry in fields["stages"])
     return Judgement(**fields)
 
 

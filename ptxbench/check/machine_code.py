@@ -77,13 +77,13 @@ def ratio(own: Executions, other: Executions, *, same_code: bool = False) -> flo
     return least if least == most else [least, most]
 
 
-def ends(found: float | list[float] | None) -> tuple[float, float] | None:
+def ends(limits: float | list[float] | None) -> tuple[float, float] | None:
     """The least and the most of a ratio."""
-    if found is None:
+    if limits is None:
         return None
-    return (found[0], found[1]) if isinstance(found, list) else (found, found)
+    return (limits[0], limits[1]) if isinstance(limits, list) else (limits, limits)
 
 
-def settled(found: Executions | None) -> bool:
+def settled(executed: Executions | None) -> bool:
     """Whether the range is narrow enough to support a claim."""
-    return bool(found and found["least"] and found["most"] <= WIDE * found["least"])
+    return bool(executed and executed["least"] and executed["most"] <= WIDE * executed["least"])

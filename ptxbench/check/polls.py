@@ -43,10 +43,10 @@ def polls(blocks: BlockStates, addresses: Sequence[Roots]) -> Iterator[int]:
 def loops(blocks: BlockStates) -> Iterator[frozenset[int]]:
     """The blocks of each natural loop: a jump back to a block that dominates it."""
     order = in_order(blocks)
-    before: dict[int, list[int]] = {each: [] for each in order}
-    for each in order:
-        for successor in blocks.successors(each):
-            before[successor].append(each)
+    before: dict[int, list[int]] = {block: [] for block in order}
+    for block in order:
+        for successor in blocks.successors(block):
+            before[successor].append(block)
     dominators = immediate_dominators(order, before)
     for last in sorted(order):
         for head in blocks.successors(last):
@@ -54,9 +54,9 @@ def loops(blocks: BlockStates) -> Iterator[frozenset[int]]:
                 body = {head}
                 waiting = [last]
                 while waiting and len(body) <= MOST_BLOCKS:
-                    if (each := waiting.pop()) not in body:
-                        body.add(each)
-                        waiting += before[each]
+                    if (block := waiting.pop()) not in body:
+                        body.add(block)
+                        waiting += before[block]
                 if not waiting:
                     yield frozenset(body)
 
@@ -83,18 +83,18 @@ def immediate_dominators(order: Sequence[int], before: Mapping[int, Sequence[int
 
     Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
     """
-    rank = {each: number for number, each in enumerate(order)}
-    dominators = {each: each for each in order[:1]}
+    rank = {block: number for number, block in enumerate(order)}
+    dominators = {block: block for block in order[:1]}
     changed = True
     while changed:
         changed = False
-        for each in order[1:]:
+        for block in order[1:]:
             new = None
-            for other in before[each]:
+            for other in before[block]:
                 if other in dominators:
                     new = other if new is None else common(new, other, dominators, rank)
-            if new is not None and dominators.get(each) != new:
-                dominators[each] = new
+            if new is not None and dominators.get(block) != new:
+                dominators[block] = new
                 changed = True
     return dominators
 
@@ -154,24 +154,24 @@ class PollLoop:
 
     def tainted(self, start: Iterable[str]) -> set[str]:
         """`start` and the registers that are computed from any of them."""
-        found: set[str] = set()
+        names: set[str] = set()
         waiting = [*start]
         while waiting:
-            if (name := waiting.pop()) not in found:
-                found.add(name)
+            if (name := waiting.pop()) not in names:
+                names.add(name)
                 waiting += chain.from_iterable(self.results(index) for index in self.readers.get(name, ()))
-        return found
+        return names
 
     def needed(self, start: Iterable[str]) -> set[int]:
         """The instructions that compute some registers."""
-        found: set[int] = set()
+        indices: set[int] = set()
         waiting = [*start]
         while waiting:
             for index in self.writers.get(waiting.pop(), ()):
-                if index not in found:
-                    found.add(index)
+                if index not in indices:
+                    indices.add(index)
                     waiting += self.reads[index]
-        return found
+        return indices
 
     def results(self, index: int) -> Iterator[str]:
         return written(self.function.instructions[index])
@@ -186,7 +186,7 @@ def waits(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roots]) -> 
     fits = [index for index in loop.indices if is_steady(instructions[index])]
     steady = loop.closed(outside, fits)
     stored = [addresses[index] for index in loop.matching(STORES)]
-    if any(FETCHED in each or not each for each in stored):
+    if any(FETCHED in names or not names for names in stored):
         return
     own = frozenset[str]().union(*stored)
     loads = {

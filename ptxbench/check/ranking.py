@@ -40,14 +40,14 @@ def places(judgements: Sequence[Judgement]) -> list[int | None]:
     uncertain.
     """
     accepted = [judgement for judgement in judgements if judgement.verdict == ACCEPTED]
-    found: list[int | None] = []
+    numbers: list[int | None] = []
     if all_timed(judgements):
-        found = [*range(1, len(accepted) + 1)]
+        numbers = [*range(1, len(accepted) + 1)]
     else:
         for _, alike in itertools.groupby(accepted, sectors):
             group = [*alike]
-            found += [len(found) + 1] if len(group) == 1 else by_instructions(group, len(found))
-    return found + [None] * (len(judgements) - len(accepted))
+            numbers += [len(numbers) + 1] if len(group) == 1 else by_instructions(group, len(numbers))
+    return numbers + [None] * (len(judgements) - len(accepted))
 
 
 def by_instructions(group: Sequence[Judgement], before: int) -> Iterator[int | None]:

@@ -104,16 +104,16 @@ def rooted(
                 heappush(waiting, successor)
             elif merge(before[successor], state):
                 heappush(waiting, successor)
-    found = [Used((NOTHING,) * len(each.operands)) for each in function.instructions]
+    uses = [Used((NOTHING,) * len(each.operands)) for each in function.instructions]
     for block, start in before.items():
         state = dict(start)
         for index in blocks.indices(block):
             instruction = function.instructions[index]
             guard = NOTHING if instruction.guard is None else of(instruction.guard, state)
-            found[index] = Used(tuple(of(operand, state) for operand in instruction.operands), guard)
+            uses[index] = Used(tuple(of(operand, state) for operand in instruction.operands), guard)
             passing.step(state, instruction)
     returned = {each.name for each in function.returns}
-    return found, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
+    return uses, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
 
 
 WORD = 4
@@ -282,13 +282,13 @@ class BlockStates:
 
     def after(self, block: int) -> set[int]:
         """The blocks that are reachable from a block; itself if it is in a loop."""
-        found: set[int] = set()
+        reached: set[int] = set()
         waiting = [*self.successors(block)]
         while waiting:
-            if (each := waiting.pop()) not in found:
-                found.add(each)
+            if (each := waiting.pop()) not in reached:
+                reached.add(each)
                 waiting += self.successors(each)
-        return found
+        return reached
 
     def of(self, index: int) -> int:
         """The block of an instruction."""

@@ -118,16 +118,16 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     for match in INCLUDE.finditer(joined):
         wanted = named(match["rest"])
         if match["directive"] != "include" or wanted is None or not is_cuda_header(wanted, folders):
-            told = f"#{match['directive']} of a file that is not one of CUDA's headers."
-            yield finding(STAGE, "bad-include", told, line_of(text, joined, match.start()))
+            message = f"#{match['directive']} of a file that is not one of CUDA's headers."
+            yield finding(STAGE, "bad-include", message, line_of(text, joined, match.start()))
             return
     if asked := QUESTION.search(joined):
-        told = f"{asked[0]} tests whether a file exists."
-        yield finding(STAGE, "bad-include", told, line_of(text, joined, asked.start()))
+        message = f"{asked[0]} tests whether a file exists."
+        yield finding(STAGE, "bad-include", message, line_of(text, joined, asked.start()))
         return
     if mode() == HEADERS and (wrong := unlisted(joined, folders)):
-        at, told = wrong
-        yield finding(STAGE, "bad-include", f"{told}, which is not allowed on a system without Landlock.",
+        at, message = wrong
+        yield finding(STAGE, "bad-include", f"{message}, which is not allowed on a system without Landlock.",
                       line_of(text, joined, at))  # fmt: skip
 
 

@@ -274,7 +274,7 @@ class Checker:
         if locate.program("ptxas") is None:
             raise Skip("ptxas is not installed")
         own = self.suite.report(self.build)
-        others = {variant: self.suite.report(each) for variant, each in self.suite.builds.items()}
+        others = {variant: self.suite.report(build) for variant, build in self.suite.builds.items()}
         for name, report in {CANDIDATE: own, **others}.items():
             self.compared.setdefault(name, {}).update(figures(report))
         return StageOutcome(resource_words(own), list(heavier(own, others)))
@@ -292,8 +292,8 @@ class Checker:
         for name, figure in {CANDIDATE: own, **others}.items():
             self.compared.setdefault(name, {}).update(figure)
         self.ratios = {
-            variant: {name: own[name] / each[name] for name in COMPARED if each[name]}
-            for variant, each in others.items()
+            variant: {name: own[name] / other[name] for name in COMPARED if other[name]}
+            for variant, other in others.items()
         }
         self.count_machine_code(result, case)
         return StageOutcome(f"at {case.label}", list(slower(self.least_ratios(), case.label)))

@@ -46,7 +46,7 @@ def aspects(
     """Everything that varies in launch `number`: the CTAs in this order, approximate instructions if requested."""
     seed = EXTREMES * drawn.getrandbits(30) + number % EXTREMES
     poison = drawn.choice((0x00, 0x5A, drawn.randrange(1, 0xFF)))
-    found = [
+    varying = [
         Aspect(
             "depends-on-address", "with the arrays and other memory at other addresses", LaunchOptions(placement=seed)
         ),
@@ -56,11 +56,11 @@ def aspects(
         hardware("with other signs and payloads of NaN", nans=seed),
     ]
     if order != "usual":
-        found.insert(0, Aspect("depends-on-threads", ORDERS[order], LaunchOptions(ctas=order)))
+        varying.insert(0, Aspect("depends-on-threads", ORDERS[order], LaunchOptions(ctas=order)))
     if approximate:
         words = "with approximate instructions off by as much as the PTX ISA allows"
-        found.insert(0, hardware(words, approximate=seed))
-    return tuple(found)
+        varying.insert(0, hardware(words, approximate=seed))
+    return tuple(varying)
 
 
 def together(some: Sequence[Aspect]) -> LaunchOptions:

@@ -105,9 +105,9 @@ def judge_runs(
         return dataclasses.replace(rule, floor_seconds=max(rule.floor_seconds, 2e-9 * max(steps)))
 
     differences = run_differences(base, head)
-    found = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
-    rules = [floored(rule_of(row) if rule_of else rule) for row, _ in found]
-    rows, controls = judge(found, mode, rules, distrusted=distrust(base, head))
+    unjudged = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
+    rules = [floored(rule_of(row) if rule_of else rule) for row, _ in unjudged]
+    rows, controls = judge(unjudged, mode, rules, distrusted=distrust(base, head))
     order = list(VERDICTS)
     # Changes of times have one measure and come by their size; those of counters by their kernel.
     rows = sorted(rows, key=lambda row: (order.index(row.verdict), 0.0 if mode == "counters" else -size_of(row)))
@@ -119,38 +119,38 @@ def size_of(row: Row) -> float:
 
 
 def judge(
-    found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
+    unjudged: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
     """Every row with its verdict, and the controls. A verdict that the clock cycles contradict is INCONCLUSIVE.
 
     `rule`: of all rows, or each row's own. `distrusted`: why the runs can measure no difference, from `distrust`.
     """
-    rows, controls = judge_by(found, mode, rule, distrusted=distrusted)
-    if not any(evidence and evidence.in_cycles for _, evidence in found):
+    rows, controls = judge_by(unjudged, mode, rule, distrusted=distrusted)
+    if not any(evidence and evidence.in_cycles for _, evidence in unjudged):
         return rows, controls
-    counted = [(row, (evidence.in_cycles or evidence) if evidence else None) for row, evidence in found]
+    counted = [(row, (evidence.in_cycles or evidence) if evidence else None) for row, evidence in unjudged]
     by_cycles, _ = judge_by(counted, mode, rule, distrusted=distrusted)
     return [
         agreed(row, other) if evidence and evidence.in_cycles else row
-        for row, other, (_, evidence) in zip(rows, by_cycles, found, strict=True)
+        for row, other, (_, evidence) in zip(rows, by_cycles, unjudged, strict=True)
     ], controls
 
 
 def judge_by(
-    found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
+    unjudged: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
     """The same by the numbers of the round logs alone, which are times or cycles."""
-    rules = [rule] * len(found) if isinstance(rule, Rule) else rule
-    effects = {i: effect_of(evidence, rules[i].guard, 0.0) for i, (_, evidence) in enumerate(found) if evidence}
-    still = {i for i, (row, evidence) in enumerate(found) if evidence and row.moves.nothing}
+    rules = [rule] * len(unjudged) if isinstance(rule, Rule) else rule
+    effects = {i: effect_of(evidence, rules[i].guard, 0.0) for i, (_, evidence) in enumerate(unjudged) if evidence}
+    still = {i for i, (row, evidence) in enumerate(unjudged) if evidence and row.moves.nothing}
     controls = control([effect.value for i, effect in effects.items() if i in still and effect])
     shift, spread = (controls.shift, controls.spread) if controls and mode == "time" else (0.0, 0.0)
     if shift:  # a run's clock shifts all its times alike: what unchanged code did is no change of the others
-        effects |= {i: effect_of(found[i][1], rules[i].guard, shift) for i in effects if i not in still}
+        effects |= {i: effect_of(unjudged[i][1], rules[i].guard, shift) for i in effects if i not in still}
     family = [i for i, effect in effects.items() if effect and i not in still]
     adjusted = dict(zip(family, adjust([effect for i in family if (effect := effects[i])]), strict=True))
     rows = []
-    for i, (row, evidence) in enumerate(found):
+    for i, (row, evidence) in enumerate(unjudged):
         if evidence is None:
             rows.append(row)
             continue

@@ -79,8 +79,8 @@ class Waiver:
     """The greatest change that is waived, as a share; None waives any change."""
 
     def covers(self, pair: str, variant: str, metric: str) -> bool:
-        named = ((pair, self.pair), (variant, self.variant), (metric, self.metric))
-        return all(fnmatchcase(text, pattern) for text, pattern in named)
+        names = ((pair, self.pair), (variant, self.variant), (metric, self.metric))
+        return all(fnmatchcase(text, pattern) for text, pattern in names)
 
 
 @dataclass(frozen=True)
@@ -107,26 +107,26 @@ class GateConfig:
     def limits(self, pair: str, variant: str, arch: str) -> GateLimits:
         """The limits of a variant: later tables override earlier ones; in a table, those of the architecture override
         the others."""
-        found = GateLimits()
+        limits = GateLimits()
         for rules in self.pairs:
             if rules.covers(pair, variant):
-                found = found.under(rules.limits).under(rules.by_arch.get(arch, GateLimits()))
-        return found
+                limits = limits.under(rules.limits).under(rules.by_arch.get(arch, GateLimits()))
+        return limits
 
     def of_pairs(self, names: Set[str]) -> GateConfig:
         """The config without the rules and waivers that match none of these pairs."""
         return dataclasses.replace(
             self,
             pairs=[pair for pair in self.pairs if any(fnmatchcase(name, pair.match) for name in names)],
-            waivers=[each for each in self.waivers if any(fnmatchcase(name, each.pair) for name in names)],
+            waivers=[entry for entry in self.waivers if any(fnmatchcase(name, entry.pair) for name in names)],
         )
 
     def require_live(self, today: date) -> None:
         """Raise UsageError for expired waivers."""
-        for each in self.waivers:
-            if each.until < today:
+        for entry in self.waivers:
+            if entry.until < today:
                 raise UsageError(
-                    f"{NAME}: the waiver of '{each.pair}' ({each.metric}: {each.reason}) ended on {each.until}. "
+                    f"{NAME}: the waiver of '{entry.pair}' ({entry.metric}: {entry.reason}) ended on {entry.until}. "
                     "Fix the kernel, remove the waiver, or give it a new date."
                 )
 
@@ -192,7 +192,7 @@ def policy(value: Any, where: str) -> Policy:
 
 def modes(value: Any, where: str) -> tuple[Mode, ...]:
     given = [value] if isinstance(value, str) else value
-    if not isinstance(given, list) or not given or any(each not in MODES for each in given):
+    if not isinstance(given, list) or not given or any(mode not in MODES for mode in given):
         raise wrong(where, f"one or more of {', '.join(MODES)}", value)
     return tuple(dict.fromkeys(given))
 
@@ -271,7 +271,7 @@ def tables(value: Any, name: str, key: str) -> list[tuple[Any, str]]:
     """The tables of an array, each with its location."""
     if not isinstance(value, list):
         raise UsageError(f"{name}: '{key}' must be an array of tables. Write it as [[{key}]].")
-    return [(each, f"{name}: [[{key}]] {i}") for i, each in enumerate(value, 1)]
+    return [(table, f"{name}: [[{key}]] {i}") for i, table in enumerate(value, 1)]
 
 
 def pair_rules(raw: Any, where: str) -> PairRules:
@@ -289,10 +289,10 @@ def pair_rules(raw: Any, where: str) -> PairRules:
 
 
 def limits(read: Mapping[str, Any], where: str) -> GateLimits:
-    found = GateLimits(**read)
-    if found.ptx_over_cuda_max is not None and found.min_speedup is not None:
+    limits_of_table = GateLimits(**read)
+    if limits_of_table.ptx_over_cuda_max is not None and limits_of_table.min_speedup is not None:
         raise UsageError(f"{where}: ptx_over_cuda_max and min_speedup are the same limit. Remove one of them.")
-    return found
+    return limits_of_table
 
 
 def waiver(raw: Any, where: str) -> Waiver:
@@ -326,8 +326,8 @@ def read_table(
 
 def dump(config: GateConfig) -> str:
     """The rules in effect, defaults included, as a ptxbench.toml that reads the same."""
-    named = [("mode", list(config.modes))] if config.modes else []
-    lines = [f"version = {VERSION}", "", "[gate]", *assignments(named)]
+    mode_key = [("mode", list(config.modes))] if config.modes else []
+    lines = [f"version = {VERSION}", "", "[gate]", *assignments(mode_key)]
     if not config.modes:
         lines.append("# mode is not set: counters, and ratios if the run has times")
     lines += assignments((key, getattr(config, key)) for key in GATE if key != "mode")

@@ -33,8 +33,8 @@ def row_key(row: Row) -> Key:
 
 def doubtful(judged: Gate) -> list[Cell]:
     """The cells of the head run with a row that is INCONCLUSIVE, or fails by its numbers or its verification."""
-    red = [each for each in judged.failing if each.row.verdict in (REGRESSED, BROKEN)]
-    wanted = {row_key(each.row) for each in (*red, *unsure(judged))}
+    red = [failing for failing in judged.failing if failing.row.verdict in (REGRESSED, BROKEN)]
+    wanted = {row_key(failing.row) for failing in (*red, *unsure(judged))}
     return [cell for cell in judged.head.cells if cell_key(cell) in wanted and not cell.control]
 
 
@@ -146,9 +146,9 @@ def problem(disagreement: Disagreement) -> Problem:
     )
 
 
-def without_disagreement(judged: Judged, found: Sequence[Disagreement]) -> Judged:
+def without_disagreement(judged: Judged, differing: Sequence[Disagreement]) -> Judged:
     """The row; NOT-MEASURABLE if it fails by counts that differ between the runs."""
-    here = [one for one in found if cell_key(one.cell) == row_key(judged.row) and one.variant == judged.row.variant]
+    here = [one for one in differing if cell_key(one.cell) == row_key(judged.row) and one.variant == judged.row.variant]
     if judged.row.verdict != REGRESSED or not here:
         return judged
     row = dataclasses.replace(judged.row, verdict=NOT_MEASURABLE, reason=NOT_DETERMINISTIC)

@@ -138,14 +138,14 @@ def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
             judged_rows += [Judged(row, limit=True) for row in ratio_limits(head, config)]
         if mode == "counters":
             judged_rows += [Judged(row, limit=True) for row in counter_limits(head, config)]
-    rows = [settle(measurable(each), config) for each in judged_rows]
-    rows = [dataclasses.replace(each, explanation=explain(each.row, matches)) for each in rows]
-    if not any(counts_as_judged(each, base, modes) for each in rows):
+    rows = [settle(measurable(one), config) for one in judged_rows]
+    rows = [dataclasses.replace(one, explanation=explain(one.row, matches)) for one in rows]
+    if not any(counts_as_judged(one, base, modes) for one in rows):
         problems.append(Problem("No row was judged.", nothing_judged(head, base)))
     else:
-        given = {mode_of(each) for each in rows if counts_as_judged(each, base, modes)}
+        given = {mode_of(one) for one in rows if counts_as_judged(one, base, modes)}
         problems += not_measured(given, head, base, config)
-    used = [each.waiver for each in rows]
+    used = [one.waiver for one in rows]
     unused = [waiver for waiver in config.waivers if waiver not in used]
     return Gate(head, base, config, modes, in_order(rows), problems, comparisons, unused)
 

@@ -155,9 +155,9 @@ def narrowed(base: BuildReport, head: BuildReport) -> bool:
     before, after = widths(base.sass), widths(head.sass)
     for opcode in before:
         old, new = before[opcode], after.get(opcode, {})
-        for size in (each for each in old if each >= 8):
+        for size in (width for width in old if width >= 8):
             fewer = new.get(size, 0) < old[size]
-            more = [each for each in {*old, *new} if each < size and new.get(each, 0) > old.get(each, 0)]
+            more = [width for width in {*old, *new} if width < size and new.get(width, 0) > old.get(width, 0)]
             if fewer and more:
                 return True
     return False
@@ -206,9 +206,9 @@ def code_rows(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionD
         values = count(before), count(after)
         if values == (None, None):
             continue
-        found = dataclasses.replace(row, metric=metric, base=values[0], head=values[1])
-        found = apply(found, "tools", base, head, differences)
-        yield found if found.verdict else code_row(found, worse(before, after))
+        judged = dataclasses.replace(row, metric=metric, base=values[0], head=values[1])
+        judged = apply(judged, "tools", base, head, differences)
+        yield judged if judged.verdict else code_row(judged, worse(before, after))
 
 
 def code_row(row: Row, worse: bool) -> Row:
