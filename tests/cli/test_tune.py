@@ -89,9 +89,9 @@ BLOCK    64   1000
  2048     -      -
 
 i cuda: the least ptx_warp_instructions is 38, at BLOCK=32 n=64. The same at BLOCK=64 n=64.
-i cuda at BLOCK=128, as the pair has it: 60 at best, with n=64; 1.58 times the best.
+i cuda at BLOCK=128, the values of the pair: 60 at best, with n=64; 1.58 times the best.
 i ptx: the least ptx_warp_instructions is 36, at BLOCK=32 n=64. The same at BLOCK=64 n=64.
-i ptx at BLOCK=128, as the pair has it: 50 at best, with n=64; 1.39 times the best.
+i ptx at BLOCK=128, the values of the pair: 50 at best, with n=64; 1.39 times the best.
 - Not possible: launch at n=64 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at most
   1024 threads. At BLOCK=2048 n=64.
 - Not possible: launch at n=1000 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at
@@ -222,7 +222,7 @@ def reference(x, a, n):
 
     ran = ptxbench(*TUNE, *SIXTY)
     assert ran.status == 0
-    assert f"Going on with the interrupted sweep {path}; --no-resume begins anew." in ran.err
+    assert f"Resuming the interrupted sweep {path}; use --no-resume to start again." in ran.err
     second = [each for each in saved() if each["run"]["status"] == "complete"]
     assert [len(each["cells"]) for each in second] == [60]
     places = [(cell["knobs"]["BLOCK"], cell["size"]["n"]) for cell in second[0]["cells"]]
@@ -233,7 +233,7 @@ def reference(x, a, n):
         assert old is None or cell == old  # not run again
 
     ran = ptxbench(*TUNE, *SIXTY)
-    assert "Going on" not in ran.err  # it was complete: begun anew
+    assert "Resuming" not in ran.err  # it was complete: begun anew
     assert ran.status == 0
 
 
@@ -244,8 +244,8 @@ def test_fresh_begins_anew(scale, ptxbench):
     document["run"]["status"] = "interrupted"
     document["cells"] = document["cells"][:3]
     path.write_text(json.dumps(document))
-    assert "Going on" not in ptxbench(*TUNE, *SIXTY[:2], "--no-resume", "--no-save").err
-    assert "Going on" in ptxbench(*TUNE, *SIXTY[:2]).err
+    assert "Resuming" not in ptxbench(*TUNE, *SIXTY[:2], "--no-resume", "--no-save").err
+    assert "Resuming" in ptxbench(*TUNE, *SIXTY[:2]).err
 
 
 # ---- what else reads runs

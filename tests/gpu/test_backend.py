@@ -16,6 +16,7 @@ from ptxbench.backends.gpu import find_driver
 from ptxbench.errors import DeviceError, WrongResult
 from ptxbench.measure import SamplingSettings, measure
 from ptxbench.pair import Launch, f32, u8, u32
+from ptxbench.run_info import info_document
 
 PTX = Path(__file__).with_name("ptx")
 
@@ -250,7 +251,7 @@ def test_a_sample_that_writes_past_the_end_is_found_when_its_outputs_are_asked_f
 
 def test_the_device_is_described_for_the_run_document(gpu):
     device = gpu.device()
-    assert set(device) == {
+    assert set(info_document(device)) == {
         "kind", "name", "uuid_hash", "sm", "sms", "threads_per_sm", "memory_bytes", "l2_bytes", "ecc", "mig",
         "power_limit_w", "driver",
     }  # fmt: skip
