@@ -253,6 +253,8 @@ class KernelState:
             total = base.offset + address.offset
             return ParamAddress(offset + total, size - total)
         if isinstance(base, Register):
+            if self.function.registers[base.name] is PRED:
+                raise syntax_error(line, f"expected an address, found the predicate '{base.name}'.")
             value = self.e.bits(self.get(base.name))
             return self.e.add(value, self.e.constant(address.offset, value.type)) if address.offset else value
         if isinstance(base, Symbol):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.parse import parse
+from ptxbench.emulator.translate import translate
 from ptxbench.errors import PtxSyntaxError
 from ptxbench.toolchain.ptxas import RefusedError
 from tests.emulator.oracle import interpret
@@ -186,3 +188,20 @@ def test_a_variable_of_another_state_space_is_refused(line):
         emulator.run(text, grid=1, block=1, args=[np.uint32(1)])
     with pytest.raises(RefusedError):
         assemble(text, "sm_80")
+
+
+def test_a_predicate_is_not_an_address():
+    text = """.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry k()
+{
+    .reg .pred %p;
+    setp.eq.u32 %p, 1, 1;
+    red.shared.add.u32 [%p], 1;
+    ret;
+}
+"""
+    parsed = parse(text)
+    with pytest.raises(PtxSyntaxError, match=r"^line 8: expected an address, found the predicate '%p'\.$"):
+        translate(parsed, parsed.functions["k"])
