@@ -74,7 +74,7 @@ class PartStatus:
 
 def examine(kernels: Path) -> Iterator[PartStatus]:
     """Every part, what others stand on first."""
-    yield PartStatus("Python", WORKS, f"{platform.python_version()}  {shown(sys.executable)}")
+    yield PartStatus("Python", WORKS, f"{platform.python_version()}  {display_path(sys.executable)}")
     for name, purpose in PACKAGES.items():
         yield examine_package(name, purpose)
     yield from examine_tools()
@@ -125,15 +125,15 @@ def examine_nvrtc() -> tuple[PartStatus, str]:
         version = nvrtc.version(library)
         ptx, _ = nvrtc.translate(library, CUDA.encode(), Path("answer.cu"), DEFAULT_ARCH, ())
     except FAILURES as error:
-        return PartStatus("NVRTC", BROKEN, shown(library), str(error)), PTX
-    return PartStatus("NVRTC", WORKS, f"{version}  {shown(library)}"), ptx
+        return PartStatus("NVRTC", BROKEN, display_path(library), str(error)), PTX
+    return PartStatus("NVRTC", WORKS, f"{version}  {display_path(library)}"), ptx
 
 
 def examine_headers() -> PartStatus:
     """CUDA's headers, as a kernel includes them. NVRTC works."""
     from ptxbench.toolchain import locate, nvrtc
 
-    folders = ", ".join(shown(folder) for folder in locate.headers())
+    folders = ", ".join(display_path(folder) for folder in locate.headers())
     try:
         nvrtc.translate(nvrtc.find(), WITH_HEADERS.encode(), Path("answer.cu"), DEFAULT_ARCH, ())
     except FAILURES as error:
@@ -153,10 +153,10 @@ def examine_ptxas(ptx: str) -> tuple[PartStatus, bytes | None]:
         cubin, _ = ptxas.assemble(tool, ptx, DEFAULT_ARCH)
     except ptxas.RefusedError as refused:
         why = ptxas.explain(str(refused), ptx, Path("answer.cu"), "cuda", DEFAULT_ARCH, f"ptxas {version}")
-        return PartStatus("ptxas", BROKEN, f"{version}  {shown(tool)}", str(why)), None
+        return PartStatus("ptxas", BROKEN, f"{version}  {display_path(tool)}", str(why)), None
     except FAILURES as error:
-        return PartStatus("ptxas", BROKEN, shown(tool), str(error)), None
-    return PartStatus("ptxas", WORKS, f"{version}  {shown(tool)}"), cubin
+        return PartStatus("ptxas", BROKEN, display_path(tool), str(error)), None
+    return PartStatus("ptxas", WORKS, f"{version}  {display_path(tool)}"), cubin
 
 
 def examine_nvdisasm(cubin: bytes | None) -> PartStatus:
@@ -172,8 +172,8 @@ def examine_nvdisasm(cubin: bytes | None) -> PartStatus:
         if cubin:
             sass.opcodes(tool, DEFAULT_ARCH, elf.code(elf.read(cubin), "answer") or b"")
     except FAILURES as error:
-        return PartStatus("nvdisasm", BROKEN, shown(tool), f"{error} {locate.INSTALL}.")
-    return PartStatus("nvdisasm", WORKS, f"{version}  {shown(tool)}")
+        return PartStatus("nvdisasm", BROKEN, display_path(tool), f"{error} {locate.INSTALL}.")
+    return PartStatus("nvdisasm", WORKS, f"{version}  {display_path(tool)}")
 
 
 def examine_emulator() -> PartStatus:
@@ -272,9 +272,9 @@ def examine_kernels(folder: Path) -> PartStatus:
 
     try:
         count = len(find_pairs(folder))
-        return PartStatus("kernels", WORKS, f"{count} pair{'' if count == 1 else 's'} in {shown(folder)}")
+        return PartStatus("kernels", WORKS, f"{count} pair{'' if count == 1 else 's'} in {display_path(folder)}")
     except FAILURES as error:
-        return PartStatus("kernels", BROKEN, shown(folder), f"{error} See --kernels and {KERNELS_VARIABLE}.")
+        return PartStatus("kernels", BROKEN, display_path(folder), f"{error} See --kernels and {KERNELS_VARIABLE}.")
 
 
 def examine_containment() -> PartStatus:
@@ -297,7 +297,7 @@ def examine_cache() -> PartStatus:
             "cache", ABSENT, "-", "This user has no home folder. Set PTXBENCH_CACHE to a folder, for speed."
         )
     if reason := cache.refusal(folder):
-        return PartStatus("cache", BROKEN, f"{shown(folder)} is not used", cache.advice(folder, reason))
+        return PartStatus("cache", BROKEN, f"{display_path(folder)} is not used", cache.advice(folder, reason))
     probe = folder / f"doctor-{os.getpid()}"
     try:
         cache.write(probe, b"")
@@ -305,8 +305,8 @@ def examine_cache() -> PartStatus:
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     except OSError as error:
         advice = "Nothing is cached. Set PTXBENCH_CACHE to a writable folder."
-        return PartStatus("cache", BROKEN, f"{shown(folder)}: {error.strerror}", advice)
-    return PartStatus("cache", WORKS, f"{len(sizes)} entries, {sum(sizes) / 1e6:.1f} MB in {shown(folder)}")
+        return PartStatus("cache", BROKEN, f"{display_path(folder)}: {error.strerror}", advice)
+    return PartStatus("cache", WORKS, f"{len(sizes)} entries, {sum(sizes) / 1e6:.1f} MB in {display_path(folder)}")
 
 
 def is_installed(name: str) -> bool:
@@ -318,7 +318,7 @@ def is_installed(name: str) -> bool:
     return True
 
 
-def shown(path: str | Path) -> str:
+def display_path(path: str | Path) -> str:
     """A path with ~ for the user's home, as it may be shown to others."""
     home = os.path.expanduser("~")  # noqa: PTH111  Path.home raises for a user without one
     return f"~{str(path).removeprefix(home)}" if str(path).startswith(home + os.sep) else str(path)

@@ -11,7 +11,7 @@ from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.cli import main
 from ptxbench.cli.doctor import show
-from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, shown
+from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, display_path
 from ptxbench.emulator import Execution
 from ptxbench.errors import DeviceError, EmulatorCrash
 from ptxbench.run_info import Device
@@ -202,8 +202,8 @@ def test_the_folder_of_the_user_is_examined(doctor, monkeypatch, tmp_path):
 
 def test_a_path_in_the_users_home_does_not_tell_the_users_name(monkeypatch):
     monkeypatch.setenv("HOME", "/home/alice")
-    assert shown(Path("/home/alice/.venv/bin/python")) == "~/.venv/bin/python"
-    assert shown("/home/alice2/x") == "/home/alice2/x"
+    assert display_path(Path("/home/alice/.venv/bin/python")) == "~/.venv/bin/python"
+    assert display_path("/home/alice2/x") == "/home/alice2/x"
 
 
 PRINTED = """\
