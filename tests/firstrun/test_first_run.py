@@ -190,7 +190,7 @@ def test_a_first_run_of_another_device_or_version_is_not_gone_on_with(first_run,
         unfinished = {**whole, "status": "unfinished", "steps": whole["steps"][:1]}
         path.write_text(json.dumps({**unfinished, **changes}))
         ran, document = first_run()
-        assert "Going on" not in ran.err
+        assert "Resuming" not in ran.err
         assert document["status"] == "complete"
 
 
