@@ -26,23 +26,23 @@ def by_kernel(rounds: Sequence[Round]) -> Sequence[Round]:
     """Each sample times the clock in MHz that its kernel had alone: cycles times 1000. Empty where one is unknown."""
     if not all({"A", "B"} <= one.solo_mhz.keys() for one in rounds):
         return ()
-    found = []
+    result = []
     for one in rounds:
         clocks = [one.solo_mhz[letter] for letter in letters(one.start)]
-        found.append(dataclasses.replace(one, ns=[times(block, clocks) for block in one.ns]))
-    return found
+        result.append(dataclasses.replace(one, ns=[times(block, clocks) for block in one.ns]))
+    return result
 
 
 def by_block(rounds: Sequence[Round]) -> Sequence[Round]:
     """Each sample times the clock of its block in MHz, the same. Empty where one is unknown."""
-    found = []
+    result = []
     for one in rounds:
         clocks = [mhz for mhz in one.clock_mhz if mhz is not None]
         if len(clocks) != len(one.ns):
             return ()
         ns = [times(block, [mhz] * len(block)) for block, mhz in zip(one.ns, clocks, strict=True)]
-        found.append(dataclasses.replace(one, ns=ns))
-    return found
+        result.append(dataclasses.replace(one, ns=ns))
+    return result
 
 
 def times(ns: Sequence[int], mhz: Sequence[float]) -> list[int]:

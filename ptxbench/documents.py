@@ -109,8 +109,8 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
         raise UsageError(f"{name} is not TOML: {reason}.") from None
     except RecursionError:
         raise too_deep(name, UsageError) from None
-    found: dict[str, Any] = require_flat(tables, name, UsageError)
-    return found
+    result: dict[str, Any] = require_flat(tables, name, UsageError)
+    return result
 
 
 def require_flat(document: Any, name: str, error: type[PtxbenchError]) -> Any:
@@ -118,7 +118,7 @@ def require_flat(document: Any, name: str, error: type[PtxbenchError]) -> Any:
     level = [document] if isinstance(document, dict | list) else []
     for _ in range(MOST_DEPTH):
         parts = (each for one in level for each in (one.values() if isinstance(one, dict) else one))
-        level = [each for each in parts if isinstance(each, dict | list)]
+        level = [part for part in parts if isinstance(part, dict | list)]
         if not level:
             return document
     raise too_deep(name, error)

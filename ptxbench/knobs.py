@@ -103,6 +103,10 @@ def with_values(function: Callable[..., Any], values: Values) -> Callable[..., A
         parameters = inspect.signature(function).parameters.values()
     except ValueError:  # a built-in without a signature takes no knob
         return function
-    any_name = any(each.kind is each.VAR_KEYWORD for each in parameters)
-    taken = {name: value for name, value in values.items() if any_name or name in {each.name for each in parameters}}
+    any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    taken = {
+        name: value
+        for name, value in values.items()
+        if any_name or name in {parameter.name for parameter in parameters}
+    }
     return functools.partial(function, **taken) if taken else function

@@ -74,7 +74,7 @@ def is_access(opcode: str) -> bool:
 
 def space(opcode: str) -> str:
     """global, shared, local, param or const; empty of a generic access."""
-    found = (each.partition("::")[0] for each in words(opcode)[1:])
+    found = (word.partition("::")[0] for word in words(opcode)[1:])
     return next((each for each in found if each in ("global", *OWN)), "")
 
 
@@ -94,7 +94,7 @@ def scope(opcode: str) -> str:
     if is_access(opcode) and {"volatile", "mmio"} & set(parts):
         return "sys"  # as relaxed accesses of the whole system (PTX ISA, "Memory Operations")
     default = "gpu" if parts[0] in ("atom", "red") else ""
-    return next((each for each in parts if each in SCOPES), default)
+    return next((part for part in parts if part in SCOPES), default)
 
 
 def reaches(opcode: str, least: str) -> bool:

@@ -93,27 +93,27 @@ def value(formula: str, knobs: Mapping[str, int]) -> int:
 
 
 def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
-    found: int | None = None
+    result: int | None = None
     if isinstance(node, ast.Constant) and type(node.value) is int:
-        found = node.value
+        result = node.value
     elif isinstance(node, ast.Name):
         if node.id not in knobs:
             known = f"The pair's are {', '.join(knobs)}." if knobs else "The pair has none."
             raise FormulaError(f"'{formula}' names {node.id}, which is no knob of the pair. {known}")
-        found = knobs[node.id]
+        result = knobs[node.id]
     elif isinstance(node, ast.UnaryOp) and type(node.op) in UNARY:
-        found = UNARY[type(node.op)](evaluate(node.operand, formula, knobs))
+        result = UNARY[type(node.op)](evaluate(node.operand, formula, knobs))
     elif isinstance(node, ast.BinOp) and type(node.op) in BINARY:
         left, right = (evaluate(each, formula, knobs) for each in (node.left, node.right))
         if isinstance(node.op, ast.LShift | ast.RShift) and not 0 <= right <= MOST_SHIFT:
             raise FormulaError(f"'{formula}' shifts by {right}. From 0 to {MOST_SHIFT} makes sense.")
-        found = BINARY[type(node.op)](left, right)
-    if found is None:
+        result = BINARY[type(node.op)](left, right)
+    if result is None:
         hint = " Write // for a division." if "/" in formula.replace("//", "") else ""
         raise FormulaError(f"'{formula}' has something else in it. {ALLOWED}.{hint}")
-    if not -MOST < found < MOST:
+    if not -MOST < result < MOST:
         raise FormulaError(f"'{formula}' comes to more than 64 bits hold.")
-    return found
+    return result
 
 
 def substituted(text: str, knobs: Mapping[str, int], name: str) -> str:
@@ -122,29 +122,29 @@ def substituted(text: str, knobs: Mapping[str, int], name: str) -> str:
     Raises PairError, naming the file `name` and the line, for an expression that cannot be read.
     """
     parts, end = [], 0
-    for each in literals(text, name):
+    for literal in literals(text, name):
         try:
-            new = value(each.formula, knobs)
+            new = value(literal.formula, knobs)
         except FormulaError as error:
-            raise PairError(f"{name}:{each.line}: {error}") from None
-        parts += [text[end : each.start], str(new)]
-        end = each.end
+            raise PairError(f"{name}:{literal.line}: {error}") from None
+        parts += [text[end : literal.start], str(new)]
+        end = literal.end
     return "".join([*parts, text[end:]])
 
 
 def require_fresh(text: str, defaults: Mapping[str, int], name: str) -> set[str]:
     """The knobs that PTX `text` uses. Raises PairError for a literal that its expression by `defaults` is not."""
     used: set[str] = set()
-    for each in literals(text, name):
+    for literal in literals(text, name):
         try:
-            right = value(each.formula, defaults)
+            right = value(literal.formula, defaults)
         except FormulaError as error:
-            raise PairError(f"{name}:{each.line}: {error}") from None
-        if right != each.value:
-            given = ", ".join(f"{knob} = {defaults[knob]}" for knob in sorted(names(each.formula)))
+            raise PairError(f"{name}:{literal.line}: {error}") from None
+        if right != literal.value:
+            given = ", ".join(f"{knob} = {defaults[knob]}" for knob in sorted(names(literal.formula)))
             raise PairError(
-                f"{name}:{each.line}: the literal is {each.value}, and '{each.formula}' comes to {right} with {given}. "
-                "Correct the one or the other."
+                f"{name}:{literal.line}: the literal is {literal.value}, and '{literal.formula}' comes to {right} with "
+                f"{given}. Correct the one or the other."
             )
-        used |= names(each.formula)
+        used |= names(literal.formula)
     return used

@@ -41,7 +41,7 @@ def column(values: Sequence[float | None], unit: str = "") -> tuple[str, list[st
 
 def ranges(values: Sequence[tuple[float | None, float | None] | None], unit: str = "") -> tuple[str, list[str]]:
     """A `column` of ranges, `2.9 - 3.1`; one number where both ends look the same."""
-    shared, numbers = column([end for each in values for end in each or (None, None)], unit)
+    shared, numbers = column([end for value in values for end in value or (None, None)], unit)
     pairs = zip(numbers[::2], numbers[1::2], strict=True)
     return shared, [low if low == high else f"{low} - {high}" for low, high in pairs]
 

@@ -105,9 +105,9 @@ def ptxbench(capsys):
     """Runs a command line in this process: its exit status, stdout and stderr. JSON must be as its schema says."""
 
     def ptxbench(*arguments):
-        status = main([str(each) for each in arguments])
+        status = main([str(argument) for argument in arguments])
         ran = Ran(status, *capsys.readouterr())
-        if {"--json", "--json-lines"} & {str(each) for each in arguments}:
+        if {"--json", "--json-lines"} & {str(argument) for argument in arguments}:
             require_schema(ran.out)
         return ran
 

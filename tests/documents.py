@@ -45,5 +45,5 @@ def require_schema(printed):
         documents = [json.loads(printed)]
     except json.JSONDecodeError:
         documents = [json.loads(line) for line in printed.splitlines()]
-    found = [each for document in documents for each in problems(document)]
+    found = [problem for document in documents for problem in problems(document)]
     assert not found, "\n".join(found[:10])

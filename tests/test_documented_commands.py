@@ -132,8 +132,8 @@ def test_every_workflow_is_yaml_whose_steps_can_run_and_whose_commands_ptxbench_
 
 def test_the_page_has_a_workflow_without_a_gpu_one_with_and_a_hook_for_pre_commit():
     documents = [yaml.safe_load(block) for block in blocks("yaml")]
-    jobs = [job for each in documents for job in each.get("jobs", {}).values()]
+    jobs = [job for document in documents for job in document.get("jobs", {}).values()]
     runners = [job["runs-on"] for job in jobs]
     assert "ubuntu-latest" in runners
     assert any("self-hosted" in runner for runner in runners)
-    assert sum("repos" in each for each in documents) == 1
+    assert sum("repos" in document for document in documents) == 1

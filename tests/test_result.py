@@ -136,10 +136,10 @@ def test_a_run_of_the_first_schema_is_read_with_its_opcodes_and_no_machine_instr
         for variant in cell["variants"].values():
             variant["executed"] = {"add.f32": 3}
             del variant["opcodes"]
-    variants = [each for cell in from_json(json.dumps(document), "x").cells for each in cell.variants.values()]
+    variants = [variant for cell in from_json(json.dumps(document), "x").cells for variant in cell.variants.values()]
     assert variants
-    assert all(each.opcodes == {"add.f32": 3} for each in variants)
-    assert all(each.executed is None for each in variants)
+    assert all(variant.opcodes == {"add.f32": 3} for variant in variants)
+    assert all(variant.executed is None for variant in variants)
     document["cells"] = [1]
     with pytest.raises(ResultError, match=r"^x: cells\[0\]: expected an object, found 1\.$"):
         from_json(json.dumps(document), "x")

@@ -190,8 +190,8 @@ def of_markdown(text):
     bare = re.sub(r"^(`{3,}).*?^\1$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"(?<!\w)@(?=\w)|://|\bwww\.", bare), bare
     plain = {"text", "code_inline", "text_special", "softbreak"}
-    inner = [[child.type for child in each.children if child.type not in plain] for each in tokens if each.children]
-    return [each.type for each in tokens], [each for each in inner if each]
+    inner = [[child.type for child in token.children if child.type not in plain] for token in tokens if token.children]
+    return [token.type for token in tokens], [each for each in inner if each]
 
 
 def of_json(text):

@@ -67,7 +67,7 @@ HOSTILE_NAMES = ["../a", "/a", "..", ".a", "a/b", "a-b/", "", "a\x00", "a\nb", "
 
 def test_a_file_name_stays_in_its_folder_and_tells_texts_apart():
     names = [file_name(each) for each in HOSTILE_NAMES]
-    assert all(re.fullmatch(r"[\w=@+][\w.,=@+-]{0,119}", each, re.ASCII) for each in names), names
+    assert all(re.fullmatch(r"[\w=@+][\w.,=@+-]{0,119}", name, re.ASCII) for name in names), names
     assert len({*names, "a", "a-b"}) == len(names) + 2
 
 
@@ -120,9 +120,9 @@ def test_whoever_prints_or_parses_takes_the_one_function():
         names = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                names |= {each.asname or each.name: each.name for each in node.names}
+                names |= {name.asname or name.name: name.name for name in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
-                names |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+                names |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 head, _, rest = ast.unparse(node.func).partition(".")

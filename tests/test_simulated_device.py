@@ -201,4 +201,4 @@ def test_it_leaves_nothing_behind(tmp_path):
         assert toolchain.assembled is not assembled
     assert toolchain.assembled is assembled
     names = {each for each in before | sys.modules if each.partition(".")[0] in ("cupy", "simulated_gpu")}
-    assert all(sys.modules.get(each) is before.get(each) for each in names)
+    assert all(sys.modules.get(name) is before.get(name) for name in names)

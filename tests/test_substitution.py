@@ -27,7 +27,7 @@ def test_literals_are_replaced_where_they_stand_and_nothing_else_is():
 
 def test_with_the_defaults_the_text_says_the_same_and_its_knobs_are_known():
     assert require_fresh(TEXT, {"BLOCK": 256, "OTHER": 3}, "a.ptx") == {"BLOCK"}
-    assert [each.line for each in literals(TEXT, "a.ptx")] == [2, 3, 4, 6]
+    assert [literal.line for literal in literals(TEXT, "a.ptx")] == [2, 3, 4, 6]
 
 
 # expression, its value with A = 6 and B = 4

@@ -107,17 +107,21 @@ def output(block):
 def control(block):
     """The machine code with the control bits of each instruction."""
     name, variant, arch = block.words
-    source = next((each for each in load(default_kernels(), name).sources if each.variant == variant), None)
+    source = next((source for source in load(default_kernels(), name).sources if source.variant == variant), None)
     if source is None:
         raise UsageError(f"{name} has no variant '{variant}'.")
     build = toolchain.build_source(source, arch)
     lines = ["stall  waits for  releases     instruction"]
-    for each in annotate(build, controls=True).instructions:
-        told = each.control
+    for instruction in annotate(build, controls=True).instructions:
+        told = instruction.control
         waits = " ".join(map(str, told.waits)) or "-"
         releases = [f"{number} {word}" for number, word in ((told.write, "written"), (told.read, "read"))
                     if number is not None]  # fmt: skip
-        text = each.text if len(each.text) <= block.columns - 32 else f"{each.text[: block.columns - 33]}…"
+        text = (
+            instruction.text
+            if len(instruction.text) <= block.columns - 32
+            else f"{instruction.text[: block.columns - 33]}…"
+        )
         lines.append(f"{told.stall:5}  {waits:9}  {' '.join(releases) or '-':11}  {text}")
     shown = fenced(block, lines[1:])
     return [shown[0], lines[0], *shown[1:]]

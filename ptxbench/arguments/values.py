@@ -82,11 +82,11 @@ def array_bytes(argument: Parsed) -> int:
 
 def names(bound: Sequence[BoundArguments]) -> list[str]:
     """The names of `Values.arrays`, before there are any."""
-    found: list[str] = []
+    result: list[str] = []
     for each in bound:
         if not each.is_bytes:
-            found += names_of(each.name, each.argument, in_memory=False)
-    return found
+            result += names_of(each.name, each.argument, in_memory=False)
+    return result
 
 
 def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:

@@ -44,7 +44,7 @@ def renamed_labels(kernel: EditedKernel) -> str | None:
 def declared_backwards(kernel: EditedKernel) -> str | None:
     """The declarations of registers in reverse order, and the names in each of them too."""
     lines = [declaration for declaration in kernel.declarations if declaration.text.startswith(".reg")]
-    if any("<" in each.text for each in lines):
+    if any("<" in line.text for line in lines):
         return None
     return kernel.with_changes(
         {line.span: backwards(other) for line, other in zip(lines, reversed(lines), strict=True)}

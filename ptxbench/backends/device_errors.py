@@ -108,9 +108,9 @@ def failure(kernel: str, status: int, text: str, *, own: bool = False) -> Device
     return kind(explain(kernel, status, text, own=own))
 
 
-def no_gpu(found: str) -> str:
+def no_gpu(text: str) -> str:
     """Why there is no GPU, with what to do."""
-    return f"No GPU: {found}. {WITHOUT_TIMING}"
+    return f"No GPU: {text}. {WITHOUT_TIMING}"
 
 
 NO_DRIVER = no_gpu("no NVIDIA driver is installed")

@@ -74,14 +74,14 @@ def driver_cuda_version(driver: Any) -> str:
 
 def attributes(launch: Launch) -> list[Attribute]:
     """The launch's attributes: those that are not the default."""
-    found = []
+    result = []
     if launch.cluster_xyz is not None:
-        found.append(
+        result.append(
             Attribute(CLUSTER_DIMENSION, b"", AttributeValue(cluster=(ctypes.c_uint * 3)(*launch.cluster_xyz)))
         )
     if launch.cooperative:
-        found.append(Attribute(COOPERATIVE, b"", AttributeValue(cooperative=1)))
-    return found
+        result.append(Attribute(COOPERATIVE, b"", AttributeValue(cooperative=1)))
+    return result
 
 
 def config(launch: Launch, stream: int) -> LaunchConfig:
@@ -115,7 +115,7 @@ def launcher(
     launch_kernel = function_of(library, "cuLaunchKernelEx")
     made = config(launch, stream)
     values = [aligned(each) for each in content]
-    pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(each) for each in values))
+    pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
 
     def enqueue() -> None:  # holds the values, which the driver reads at each launch
         assert len(values) == len(pointers)

@@ -75,8 +75,8 @@ class GpuProbe:
             if held:
                 self.spinner(held)()
             start = record_start()
-            for each in actions:
-                each()
+            for action in actions:
+                action()
             stop = record_stop()
             passed = time.perf_counter_ns() - begun
             ns = self.gpu.elapsed(start, stop)

@@ -95,4 +95,4 @@ class Hold:
         kind = cuda.runtime.memcpyDeviceToHost
         cuda.runtime.memcpyAsync(readings.ctypes.data, memory.ptr, readings.nbytes, kind, stream.ptr)
         stream.synchronize()
-        return [int(each) for each in readings]
+        return [int(reading) for reading in readings]

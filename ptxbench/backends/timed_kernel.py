@@ -53,7 +53,7 @@ class TimedKernel:
         """Load the module again, once for each of the next samples; their launches, in order."""
         kernels = [self.load(True) for _ in range(samples)]
         self.kernel = kernels[-1]
-        return [self.bind(each, self.memory) for each in kernels]
+        return [self.bind(kernel, self.memory) for kernel in kernels]
 
     @property
     def sets(self) -> list[DeviceBuffers]:
@@ -65,8 +65,8 @@ class TimedKernel:
     def restore(self) -> None:
         """Enqueue the restoring of what goes before any launch or graph: all but scratch."""
         self.memory.restore()
-        for each in self.copies or ():
-            each.restore_updated()
+        for copy in self.copies or ():
+            copy.restore_updated()
 
     def in_turn(self, count: int, *, launched: bool = True) -> Launch:
         """What enqueues so many launches, over each set of arrays in turn, with what is restored before each of them.

@@ -75,7 +75,7 @@ def of_pair(order: TrialOrder, name: str) -> Iterator[BugOutcome]:
     suite = CheckSuite(loaded, order.arch, order.seed)
     entries = equivalent.read(order.kernels)
     for variant in VARIANTS:
-        source = next(each for each in loaded.sources if each.variant == variant).on(order.arch)
+        source = next(source for source in loaded.sources if source.variant == variant).on(order.arch)
         bugs = bugs_of(source)
         own = equivalent.of_kernel(entries, name, source.language, bugs)
         yield from of_kernel(order, BugTrial(suite, source), bugs, own)

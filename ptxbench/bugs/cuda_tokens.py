@@ -31,9 +31,9 @@ class Tokens:
     def __init__(self, text: str) -> None:
         self.text = text
         matches = [match for match in TOKEN.finditer(without_comments(text)) if match.lastgroup != "directive"]
-        self.words = [each[0] for each in matches]
-        self.kinds = [each.lastgroup or "" for each in matches]
-        self.spans = [each.span() for each in matches]
+        self.words = [match[0] for match in matches]
+        self.kinds = [match.lastgroup or "" for match in matches]
+        self.spans = [match.span() for match in matches]
 
     def __len__(self) -> int:
         return len(self.words)

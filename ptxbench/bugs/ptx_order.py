@@ -41,7 +41,7 @@ def scopes(place: InstructionPlace) -> Found:
             yield "scope", "sc to acq_rel", place.text(".".join([*words[:number], "acq_rel", *words[number + 1 :]]))
     ordered = {"relaxed", "acquire", "release", "volatile"} & set(words)
     if words[0] in ("ld", "st") and ordered:
-        plain = [each for each in words if each not in ordered and each not in ("gpu", "sys", "cta", "cluster")]
+        plain = [word for word in words if word not in ordered and word not in ("gpu", "sys", "cta", "cluster")]
         yield "scope", f"{min(ordered)} to weak", place.text(".".join(plain))
     if words[0] in ("atom", "red") and "global" in words and not {"cta", "gpu", "sys", "cluster"} & set(words):
         yield "scope", "atomic of the CTA alone", place.text(".".join([words[0], "relaxed", "cta", *words[1:]]))

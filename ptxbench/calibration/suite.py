@@ -140,10 +140,10 @@ class CalibrationSuite:
         )
 
     def clock(self, backend: Backend, build: Build, launch: Launch, arguments: Mapping[str, Any], output: str) -> Clock:
-        found = backend.clock(build, launch, arguments, (output,))
-        if found is None:
+        result = backend.clock(build, launch, arguments, (output,))
+        if result is None:
             raise DeviceError(f"{build.source.name}: this backend has no clock.")
-        return found
+        return result
 
     def copy_clock(self, backend: Backend, arguments: Mapping[str, Any], n: int) -> Clock:
         """The clock of the control kernel, which copies n words."""
@@ -276,7 +276,7 @@ class CalibrationSuite:
 
     def bandwidth(self, subject: str) -> CheckResult:
         memories = filter(None, (self.device.memory_bytes, environment.memory_bytes()))
-        most = min((int(each * MOST_OF_MEMORY) for each in memories), default=LEAST_COPY)
+        most = min((int(memory * MOST_OF_MEMORY) for memory in memories), default=LEAST_COPY)
         n = min(max(4 * (self.device.l2_bytes or 0), LEAST_COPY), most) // 16 * 4
         arguments = PAIR.make_arguments({"n": n}, 1)
         clock = self.copy_clock(self.shielded, arguments, n)

@@ -104,7 +104,7 @@ def rooted(
                 heappush(waiting, successor)
             elif merge(before[successor], state):
                 heappush(waiting, successor)
-    uses = [Used((NOTHING,) * len(each.operands)) for each in function.instructions]
+    uses = [Used((NOTHING,) * len(instruction.operands)) for instruction in function.instructions]
     for block, start in before.items():
         state = dict(start)
         for index in blocks.indices(block):

@@ -79,8 +79,8 @@ def show(lines: Sequence[CheckResult]) -> None:
 
 def by_advice(lines: Sequence[CheckResult]) -> dict[str, list[str]]:
     """The subjects of the lines that have advice, those of the same advice together."""
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for line in lines:
         if line.advice:
-            found.setdefault(line.advice, []).append(line.subject)
-    return found
+            result.setdefault(line.advice, []).append(line.subject)
+    return result

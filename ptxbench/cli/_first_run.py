@@ -74,7 +74,7 @@ def ending(found: FirstRun, folder: Path, *, interrupted: bool) -> int:
     return ExitStatus.NO_VERDICT if found.failed or found.status != COMPLETE else ExitStatus.GOOD
 
 
-def show_counters(found: Sequence[Agreement]) -> None:
+def show_counters(agreements: Sequence[Agreement]) -> None:
     """Print the counts of both, where there are any."""
     import os
     import sys
@@ -82,8 +82,8 @@ def show_counters(found: Sequence[Agreement]) -> None:
     from ptxbench.terminal.console import SafeConsole
     from ptxbench.terminal.first_run import agreement_table
 
-    if found:
+    if agreements:
         wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
         console = SafeConsole(width=wide)
         console.print("\nCounts of the emulator and of the GPU, of one launch each:")
-        console.print(agreement_table(found))
+        console.print(agreement_table(agreements))

@@ -163,14 +163,14 @@ def which_arrays(bound: Sequence[BoundArguments], saves: Sequence[tuple[str, Pat
     from ptxbench.arguments import find, names
 
     known = names(bound)
-    found = []
+    result = []
     for name, path in saves:
         array = find(name, known, bound)
         if array is None:
             text = suggestion(name, known) or (f" There are {', '.join(known)}." if known else "")
             raise UsageError(f"--save: there is no array '{name}'.{text}")
-        found.append((array, path))
-    return found
+        result.append((array, path))
+    return result
 
 
 def save(outcome: ExecOutcome, wanted: Sequence[tuple[str, Path]]) -> None:

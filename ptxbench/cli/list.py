@@ -59,15 +59,15 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
 SCHEMA = "ptxbench.list/2"
 
 
-def describe(found: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
+def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
     """The pair as JSON has it; `whole`: with all that a writer of kernels needs."""
     from ptxbench.exporters.pair import details, text_of
 
-    pair, targets = found.pair, targets_of(found)
+    pair, targets = loaded.pair, targets_of(loaded)
     return {
         "schema": SCHEMA,
-        "name": found.name,
-        "summary": found.summary,
+        "name": loaded.name,
+        "summary": loaded.summary,
         "purpose": pair.purpose,
         "expectation": pair.expectation,
         "target": targets["ptx"],
@@ -83,46 +83,48 @@ def describe(found: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
                 "specialisations": {target: str(path) for target, path in source.specialisations},
                 **({"text": text_of(source)} if whole else {}),
             }
-            for source in found.sources
+            for source in loaded.sources
         ],
-        "libraries": [source.variant for source in found.libraries],
-        **(details(found) if whole else {}),
+        "libraries": [source.variant for source in loaded.libraries],
+        **(details(loaded) if whole else {}),
     }
 
 
-def targets_of(found: LoadedPair) -> Mapping[str, str | None]:
+def targets_of(loaded: LoadedPair) -> Mapping[str, str | None]:
     """The least architecture of each PTX variant; None where it names none. That of the pair is that of `ptx`."""
     from ptxbench.discovery import display_path
     from ptxbench.discovery.specialisation import target
 
-    return {each.variant: target(display_path(each.path)) for each in found.sources if each.language == "ptx"}
+    return {source.variant: target(display_path(source.path)) for source in loaded.sources if source.language == "ptx"}
 
 
-def lines(found: LoadedPair, columns: int) -> Iterator[str]:
+def lines(loaded: LoadedPair, columns: int) -> Iterator[str]:
     """The pair as text: its name and summary, then an aligned line a fact."""
-    pair, targets = found.pair, targets_of(found)
-    yield click.style(plain(found.name), bold=True, fg="cyan")
-    yield from fact("does", found.summary, columns)
+    pair, targets = loaded.pair, targets_of(loaded)
+    yield click.style(plain(loaded.name), bold=True, fg="cyan")
+    yield from fact("does", loaded.summary, columns)
     yield from fact("purpose", pair.purpose, columns)
     if pair.expectation:
         yield from fact("expects", pair.expectation, columns)
     yield from fact("needs", targets["ptx"] or "no .target", columns)
     for language in ("cuda", "ptx"):
         names = [
-            marked(found, source) + (f" ({needs(source, targets[source.variant])})" if language == "ptx" else "")
-            for source in found.sources
+            marked(loaded, source) + (f" ({needs(source, targets[source.variant])})" if language == "ptx" else "")
+            for source in loaded.sources
             if source.language == language
         ]
         yield from fact(language, "  ".join(names), columns)
-    if found.libraries:
-        yield from fact("libraries", f"{'  '.join(library.variant for library in found.libraries)} (GPU only)", columns)
+    if loaded.libraries:
+        yield from fact(
+            "libraries", f"{'  '.join(library.variant for library in loaded.libraries)} (GPU only)", columns
+        )
     sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in pair.bench_sizes)
     yield from fact("sizes", sizes, columns)
 
 
-def marked(found: LoadedPair, source: Source) -> str:
+def marked(loaded: LoadedPair, source: Source) -> str:
     """The variant's name, with a star where `ptxbench run` takes it only if `--variant` names it."""
-    return f"{source.variant}*" if source.variant in found.pair.by_request else source.variant
+    return f"{source.variant}*" if source.variant in loaded.pair.by_request else source.variant
 
 
 def needs(source: Source, target: str | None) -> str:

@@ -79,11 +79,11 @@ def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str]) -> list[
     from ptxbench.cli._progress import Bar
     from ptxbench.report import Material, collect
 
-    found = []
+    materials = []
     with Bar() as bar:
         for event in collect(runs, kernels, patterns):
             if isinstance(event, Material):
-                found.append(event)
+                materials.append(event)
             else:
                 bar.show(event)
-    return found
+    return materials

@@ -228,7 +228,7 @@ def one_pair(kernels: Path, name: str) -> LoadedPair:
 
 
 def of_pair(
-    found: LoadedPair, wanted: Sequence[str], arch: str, at: Size, extras: Extras, *, strict: bool, required: bool
+    loaded: LoadedPair, wanted: Sequence[str], arch: str, at: Size, extras: Extras, *, strict: bool, required: bool
 ) -> tuple[list[Listing], dict[str, str]]:
     """The listings of a pair's variants, counted at the size `at`; and by variant, why one could not be counted.
 
@@ -241,15 +241,15 @@ def of_pair(
     from ptxbench.units import size_words
 
     listings, errors, uncounted = [], [], {}
-    sources = chosen(found, wanted, strict=strict)
+    sources = chosen(loaded, wanted, strict=strict)
     with Bar() as bar:
         for done, source in enumerate(sources):
             try:
-                bar.tell(2 * done, 2 * len(sources), f"build {found.name} {source.variant}")
+                bar.tell(2 * done, 2 * len(sources), f"build {loaded.name} {source.variant}")
                 build = toolchain.build_source(source, arch)
-                bar.tell(2 * done + 1, 2 * len(sources), f"count {found.name} {source.variant} at {size_words(at)}")
+                bar.tell(2 * done + 1, 2 * len(sources), f"count {loaded.name} {source.variant} at {size_words(at)}")
                 try:
-                    counted = count(found, build, at)
+                    counted = count(loaded, build, at)
                 except KernelError as error:
                     if required:
                         raise
@@ -266,16 +266,16 @@ def of_pair(
     return listings, uncounted
 
 
-def chosen(found: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[Source]:
+def chosen(loaded: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[Source]:
     """The variants of these names or globs, without any `cuda` and `ptx`; of `strict` ones, in order and no globs."""
     from ptxbench.discovery import select
 
-    by_name = {source.variant: source for source in found.sources}
+    by_name = {source.variant: source for source in loaded.sources}
     if strict:
         for name in wanted:
             if name not in by_name:
                 text = suggestion(name, list(by_name)) or f" Known: {', '.join(by_name)}."
-                raise UsageError(f"Unknown variant '{name}' of {found.name}.{text}")
+                raise UsageError(f"Unknown variant '{name}' of {loaded.name}.{text}")
         return [by_name[name] for name in dict.fromkeys(wanted)]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]
 
@@ -292,15 +292,15 @@ def listed(build: Build, extras: Extras, counted: Counted | None) -> Listing:
     )
 
 
-def at_size(found: LoadedPair, text: str | None) -> Size:
+def at_size(loaded: LoadedPair, text: str | None) -> Size:
     """The size to count at. Raises UsageError for one that the pair does not take."""
     from ptxbench.listing.explanation.counting import size_of
     from ptxbench.runner.plan import complete, no_such_size, parse_size
 
     if text is None:
-        return size_of(found)
+        return size_of(loaded)
     asked = parse_size(text)
-    size = complete(asked, found)
+    size = complete(asked, loaded)
     if size is None:
-        raise UsageError(no_such_size(asked, [found]))
+        raise UsageError(no_such_size(asked, [loaded]))
     return size

@@ -56,7 +56,7 @@ def explain(error: BaseException, text: PairText) -> PairError:
 def fields_of(kind: str) -> list[str]:
     """The fields of a dataclass of ptxbench.pair; empty for any other name."""
     found = getattr(ptxbench.pair, kind, None)
-    return [each.name for each in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
+    return [field.name for field in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
 
 
 def line_of(error: BaseException, path: Path) -> int | None:

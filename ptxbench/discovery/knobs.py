@@ -16,13 +16,13 @@ DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.*?)[ \t]*(?://.*)?$
 GUARD = re.compile(r"^[ \t]*#[ \t]*ifndef[ \t]+(\w+)", re.M)
 
 
-def with_knobs(found: LoadedPair, values: Mapping[str, int]) -> LoadedPair:
+def with_knobs(loaded: LoadedPair, values: Mapping[str, int]) -> LoadedPair:
     """The pair with these values of its knobs: in its functions, and in the build of every variant."""
     if not values:
-        return found
+        return loaded
     defines = tuple(sorted(values.items()))
-    sources = tuple(dataclasses.replace(source, defines=defines) for source in found.sources)
-    return dataclasses.replace(found, pair=found.pair.with_knobs(values), sources=sources)
+    sources = tuple(dataclasses.replace(source, defines=defines) for source in loaded.sources)
+    return dataclasses.replace(loaded, pair=loaded.pair.with_knobs(values), sources=sources)
 
 
 def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:

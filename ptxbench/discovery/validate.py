@@ -86,7 +86,7 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
                 f"{kind(arg)} is named {arg.name!r}, which is not a valid Python name. The reference takes it by name.",
             )
         if isinstance(arg, TensorMap):
-            yield from (("args", each) for each in map_problems(arg, args))
+            yield from (("args", map_problem) for map_problem in map_problems(arg, args))
             continue
         if not isinstance(arg.dtype, np.dtype) or not (is_float(arg.dtype) or arg.dtype.kind in "iu"):
             yield "args", f"{kind(arg)} '{arg.name}' has dtype {arg.dtype!r}. Use f32, u32, ... of ptxbench.pair."
@@ -175,7 +175,7 @@ def request_problems(variants: Any) -> Iterator[Problem]:
     if (
         isinstance(variants, str)
         or not isinstance(variants, Sequence)
-        or any(type(each) is not str for each in variants)
+        or any(type(variant) is not str for variant in variants)
     ):
         yield "by_request", f"by_request is {variants!r}. It must list names of variants, such as 'cuda.strided'."
         return
@@ -207,7 +207,7 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
         elif knob.name in dimensions:
             yield "knobs", f"the knob {knob.name} has the name of a dimension of the size. Give it another."
         values = knob.values if isinstance(knob.values, Sequence) else [None]
-        if not whole(knob.default) or not values or not all(whole(each) for each in values):
+        if not whole(knob.default) or not values or not all(whole(value) for value in values):
             yield "knobs", f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers."
     for name, times in Counter(knob.name for knob in pair.knobs).items():
         if times > 1:

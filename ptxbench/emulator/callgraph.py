@@ -145,13 +145,13 @@ class CallGraph:
     def listed(self, caller: Function, call: Call) -> list[Function]:
         """The functions of the call's .calltargets."""
         assert call.label is not None
-        found = []
+        functions = []
         for name in caller.call_targets[call.label]:
             function = self.module.functions.get(name)
             if function is None or not function.defined or function.entry:
                 raise syntax_error(call.line, f"'{name}' in the .calltargets '{call.label}' is not a function.")
-            found.append(function)
-        return found
+            functions.append(function)
+        return functions
 
     def targets(self, caller: Function, call: Call) -> tuple[str, ...]:
         """The functions that a call may reach: of one through a register those whose address the module takes, or

@@ -180,18 +180,18 @@ class Calls:
         e, ops = self.e, self.ops
         address = self.kernel.read_value(site.address, B64, ops.line)
         name = self.function_of_targets(site.targets)
-        found = Value(e.op(f"call {V32} @{name}({V64} {address.ir})"), U32)
-        lost = ops.ballot(e.compare("eq", found, e.constant(-1, U32)))
+        value = Value(e.op(f"call {V32} @{name}({V64} {address.ir})"), U32)
+        lost = ops.ballot(e.compare("eq", value, e.constant(-1, U32)))
         self.stack.fault(context.NO_FUNCTION, ops.site("call"), lost, address)
         self.stop_if(lost, number)
         slot = self.kernel.reports[ops.step].divergent_slot
         assert slot is not None
         first = e.intrinsic("llvm.cttz.i32", "i32", ("i32", ops.mask), ("i1", "false"))
-        one = e.op(f"extractelement {V32} {found.ir}, i32 {e.op(f'and i32 {first}, {LANES - 1}')}")
-        others = ops.ballot(e.compare("ne", found, e.splat(one, U32)))
+        one = e.op(f"extractelement {V32} {value.ir}, i32 {e.op(f'and i32 {first}, {LANES - 1}')}")
+        others = ops.ballot(e.compare("ne", value, e.splat(one, U32)))
         apart = e.op(f"icmp ne i32 {others}, 0")
         self.control.bump(slot, e.op(f"zext i1 {apart} to i64"))
-        return found
+        return value
 
     def function_of_targets(self, targets: tuple[str, ...]) -> str:
         """`targets_N(addresses)`: the block of the routine at each address, -1 where it is none of `targets`."""

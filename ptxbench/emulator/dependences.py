@@ -107,12 +107,12 @@ def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list
 
 def predecessors(blocks: Sequence[Block]) -> list[list[int]]:
     """Of each block, the numbers of those before it, the end of a loop last."""
-    found: list[list[int]] = [[] for _ in blocks]
+    result: list[list[int]] = [[] for _ in blocks]
     for number, block in enumerate(blocks):
         for successor in block.successors:
             if successor < len(blocks):
-                found[successor].append(number)
-    return found
+                result[successor].append(number)
+    return result
 
 
 def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> State:

@@ -81,11 +81,11 @@ def reads(step: FlowStep) -> set[str]:
 
 def operand_reads(step: FlowStep) -> set[str]:
     """Registers that stand among the sources, or as the guard."""
-    found = set() if step.instruction.guard is None else {step.instruction.guard.name}
+    result = set() if step.instruction.guard is None else {step.instruction.guard.name}
     for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
         if form.kind != "target":
-            found.update(registers(operand))
-    return found
+            result.update(registers(operand))
+    return result
 
 
 def writes(step: FlowStep) -> set[str]:
@@ -142,15 +142,15 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
             together = True
     starts = sorted(leader for leader in leaders if leader < len(steps))
     number = {start: i for i, start in enumerate(starts)} | {len(steps): len(starts)}
-    found = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
-    for i, block in enumerate(found):
+    result = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
+    for i, block in enumerate(result):
         block.loop_head |= steps[block.first].entry.flow == "enter"  # recursion is a loop too
         block.successors = tuple(number[index] for index in successors(steps, block, function))
         for successor in block.successors:
             if successor <= i:
-                found[successor].loop_head = True
-    analyse_liveness(found, steps)
-    return found
+                result[successor].loop_head = True
+    analyse_liveness(result, steps)
+    return result
 
 
 def successors(steps: Sequence[FlowStep], block: Block, function: Function) -> list[int]:

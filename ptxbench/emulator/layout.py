@@ -131,7 +131,7 @@ class Translation:
 
 def to_json(translation: Translation) -> str:
     """The layout without its IR: the fields by name, steps and sites as lists in the order of their fields."""
-    document = {each.name: getattr(translation, each.name) for each in fields(Translation)}
+    document = {field.name: getattr(translation, field.name) for field in fields(Translation)}
     document |= {"ir": "", "steps": [astuple(step) for step in translation.steps]}
     return json.dumps(document | {"sites": [astuple(site) for site in translation.sites]})
 

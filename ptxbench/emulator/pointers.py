@@ -43,7 +43,7 @@ def reachable(roots: Iterable[tuple[str, Any]]) -> list[tuple[str, Array]]:
     The arguments' own arrays come first, in their order, so that their addresses do not depend on what they hold.
     Raises TypeError for an element that is not a pointer.
     """
-    found: list[tuple[str, Array]] = []
+    result: list[tuple[str, Array]] = []
     seen: set[int] = set()
     waiting = list(roots)
     for name, value in waiting:
@@ -52,10 +52,10 @@ def reachable(roots: Iterable[tuple[str, Any]]) -> list[tuple[str, Array]]:
             if id(target) in seen:
                 continue
             seen.add(id(target))
-            found.append((name, target))
+            result.append((name, target))
         if isinstance(target, np.ndarray | np.void) and target.dtype.hasobject:
             waiting.extend(elements(name, np.asarray(target)))
-    return found
+    return result
 
 
 def elements(name: str, array: Array) -> Iterator[tuple[str, Any]]:

@@ -41,7 +41,7 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
 
     As bits, by the numbers that `numbers` gives and adds to.
     """
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     flows = []
     for step in steps:
         targets = writes(step)
@@ -54,20 +54,20 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
             source = named_source(operand)
             if source and targets:
                 bit = 1 << numbers.setdefault(source, len(numbers))
-                found.update((register, found.get(register, 0) | bit) for register in targets)
+                result.update((register, result.get(register, 0) | bit) for register in targets)
         if targets and not any(isinstance(operand, Address) for operand in named):
             flows.append((operand_reads(step), targets))
     for _ in range(PASSES):
-        before = dict(found)
+        before = dict(result)
         for read, written in flows:
             given = 0
             for register in read:
-                given |= found.get(register, 0)
+                given |= result.get(register, 0)
             if given:
-                found.update((register, found.get(register, 0) | given) for register in written)
-        if found == before:
+                result.update((register, result.get(register, 0) | given) for register in written)
+        if result == before:
             break
-    return found
+    return result
 
 
 PASSES = 4

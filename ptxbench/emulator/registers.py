@@ -166,14 +166,14 @@ class KernelState:
     def saved_registers(self) -> dict[int, list[tuple[int, str]]]:
         """Bytes and name of what each call saves, by the index of what follows it: the registers that live on there,
         and of those that may not have been written yet, whether they were."""
-        found = {}
+        result = {}
         for index, step in enumerate(self.steps):
             if step.entry.flow == "returned" and self.program.sites[index].comes_back:
                 live = self.blocks[self.number[index]].live_in
                 names = sorted((live & self.slots.keys()) - writes(step))
-                found[index] = [(max(1, self.function.registers[name].bytes), name) for name in names]
-                found[index] += [(1, DEFINED + name) for name in names if name in self.defined]
-        return found
+                result[index] = [(max(1, self.function.registers[name].bytes), name) for name in names]
+                result[index] += [(1, DEFINED + name) for name in names if name in self.defined]
+        return result
 
     def find_constants(self) -> dict[str, int]:
         """Registers whose one write is an unguarded `mov` of a number: their value, wherever they are read.
@@ -184,7 +184,7 @@ class KernelState:
         for step in self.steps:
             for name in writes(step):
                 writers.setdefault(name, []).append(step)
-        found = {}
+        result = {}
         for name, (step, *others) in writers.items():
             instruction = step.instruction
             kind = self.function.registers[name]
@@ -192,8 +192,8 @@ class KernelState:
             if moved and not others and instruction.guard is None and kind is not PRED:
                 source = instruction.operands[1]
                 if isinstance(source, Immediate):
-                    found[name] = literal_bits(source, kind, floating=instruction.opcode.endswith(("f32", "f64")))
-        return found
+                    result[name] = literal_bits(source, kind, floating=instruction.opcode.endswith(("f32", "f64")))
+        return result
 
     # ---- operands
 

@@ -105,11 +105,11 @@ def clashing(
 def unmarked(buffer_uses: Sequence[NDArray[np.int64]]) -> set[int]:
     """Buffers whose loads and updates should have been recorded and were not. `buffer_uses`: of each host thread,
     shape (buffers, BUFFER_SLOTS)."""
-    found = set()
+    result = set()
     for index, rows in enumerate(zip(*(buffer_use.tolist() for buffer_use in buffer_uses), strict=True)):
         uses = 0
         for row in rows:
             uses |= row[records.USED]
         if not rows[0][records.MARKED] and any(uses & bits == bits for bits in MIXED):
-            found.add(index)
-    return found
+            result.add(index)
+    return result

@@ -136,9 +136,9 @@ def quad_c_fragment(kind: str) -> Fragment:
 
 def shape(text: str) -> tuple[int, int, int]:
     """m, n, k of "m16n8k16"."""
-    found = re.fullmatch(r"m(\d+)n(\d+)k(\d+)", text)
-    assert found is not None, text
-    m, n, k = map(int, found.groups())
+    match = re.fullmatch(r"m(\d+)n(\d+)k(\d+)", text)
+    assert match is not None, text
+    m, n, k = map(int, match.groups())
     return m, n, k
 
 

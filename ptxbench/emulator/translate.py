@@ -183,16 +183,16 @@ class Translator:
     @functools.cached_property
     def compared(self) -> set[str]:
         """The registers that the kernel's atom.cas compare with, and those that are moved there."""
-        found: set[str] = set()
+        result: set[str] = set()
         for step in self.kernel.steps:
             if step.entry.opcode.startswith("atom.") and "cas" in step.entry.opcode.split("."):
-                found.update(registers(step.instruction.operands[2]))
+                result.update(registers(step.instruction.operands[2]))
         moves = [step for step in self.kernel.steps if step.entry.opcode.startswith("mov.")]
         before = -1
-        while len(found) > before:
-            before = len(found)
-            found.update(*(operand_reads(step) for step in moves if writes(step) & found))
-        return found
+        while len(result) > before:
+            before = len(result)
+            result.update(*(operand_reads(step) for step in moves if writes(step) & result))
+        return result
 
     def note_order(self, index: int) -> None:
         """After a fence, a bar.warp.sync or another instruction of a member mask: what it orders.

@@ -193,12 +193,12 @@ def why(made: Graph, flow: Flow) -> str:
     return "ptxas unrolled a loop, and no count says how often each copy ran"
 
 
-def joint(found: Iterable[Executed]) -> Executed | None:
+def joint(executeds: Iterable[Executed]) -> Executed | None:
     """What several derivations for one machine code say together; each holds, so the narrowest of all does.
 
     None where they have no number in common, which cannot be of right ones.
     """
-    known = [each for each in found if each.least is not None and each.most is not None and each.fit is not None]
+    known = [each for each in executeds if each.least is not None and each.most is not None and each.fit is not None]
     if not known:
         return None
     least = max(each.least for each in known if each.least is not None)

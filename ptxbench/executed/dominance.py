@@ -34,11 +34,11 @@ def dominators(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> lis
 
 
 def reversed_edges(successors: Sequence[Sequence[int]]) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in successors]
+    result: list[list[int]] = [[] for _ in successors]
     for source, targets in enumerate(successors):
         for target in targets:
-            found[target].append(source)
-    return found
+            result[target].append(source)
+    return result
 
 
 def ordered(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[int]:
@@ -65,20 +65,20 @@ def ordered(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[i
 def loops(successors: Sequence[Sequence[int]], dominating: Sequence[int]) -> dict[int, int]:
     """The natural loops: the mask of the blocks of each, by its first block."""
     predecessors = reversed_edges(successors)
-    found: dict[int, int] = {}
+    result: dict[int, int] = {}
     for source, targets in enumerate(successors):
         for head in targets:
             if not dominating[source] >> head & 1:
                 continue
-            body = found.get(head, 1 << head)
+            body = result.get(head, 1 << head)
             pending = [source]
             while pending:
                 node = pending.pop()
                 if not body >> node & 1:
                     body |= 1 << node
                     pending += predecessors[node]
-            found[head] = body
-    return found
+            result[head] = body
+    return result
 
 
 def members(mask: int) -> list[int]:
@@ -88,8 +88,8 @@ def members(mask: int) -> list[int]:
 
 def dominated(dominating: Sequence[int], node: int) -> int:
     """The mask of the nodes that one dominates."""
-    found = 0
+    result = 0
     for each, mask in enumerate(dominating):
         if mask >> node & 1:
-            found |= 1 << each
-    return found
+            result |= 1 << each
+    return result

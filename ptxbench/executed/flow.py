@@ -198,18 +198,18 @@ class Flow:
         """Blocks, each with the next one that always runs together with it."""
         successors = [block.successors for block in self.graph.blocks]
         before = self.before
-        found = []
+        result = []
         exits, behind = len(successors), self.behind
         inside = [0] * exits
         for head, body in self.loops.items():
-            for each in dominance.members(body):
-                inside[each] |= 1 << head
+            for member in dominance.members(body):
+                inside[member] |= 1 << head
         for block in self.graph.blocks:
             index = block.index
-            for each in dominance.members(behind[index] & ~(1 << exits)) if before[index] else ():
-                if each != index and before[each] >> index & 1 and inside[each] == inside[index]:
-                    found.append((index, each))
-        return found
+            for member in dominance.members(behind[index] & ~(1 << exits)) if before[index] else ():
+                if member != index and before[member] >> index & 1 and inside[member] == inside[index]:
+                    result.append((index, member))
+        return result
 
 
 INF = float("inf")

@@ -188,7 +188,7 @@ def synchronized(blocks: list[MachineBlock], target: Mapping[str, int]) -> list[
         for callee in block.callees:
             pending.setdefault(callee, {})
     reach: dict[int, dict[str, frozenset[int]]] = {}
-    found = list(blocks)
+    machine_blocks = list(blocks)
     while pending:
         index, incoming = pending.popitem()
         known = reach.get(index, {})
@@ -197,16 +197,18 @@ def synchronized(blocks: list[MachineBlock], target: Mapping[str, int]) -> list[
             continue
         reach[index] = merged
         state = dict(merged)
-        for each in found[index].operations:
+        for each in machine_blocks[index].operations:
             if each.name == "BSSY" and (barrier := BARRIER.search(each.operands)):
                 state[barrier[0]] = frozenset(target[x] for x in LABEL.findall(each.operands) if x in target)
-        last = found[index].last
+        last = machine_blocks[index].last
         if last.name == "BSYNC" and (barrier := BARRIER.search(last.operands)) and state.get(barrier[0]):
-            following = found[index].successors if last.guard else ()
-            found[index] = replace(found[index], successors=unique(tuple(sorted(state[barrier[0]])), following))
-        for successor in found[index].successors:
+            following = machine_blocks[index].successors if last.guard else ()
+            machine_blocks[index] = replace(
+                machine_blocks[index], successors=unique(tuple(sorted(state[barrier[0]])), following)
+            )
+        for successor in machine_blocks[index].successors:
             pending[successor] = joined(pending.get(successor, {}), state)
-    return found
+    return machine_blocks
 
 
 def joined(left: Mapping[str, frozenset[int]], right: Mapping[str, frozenset[int]]) -> dict[str, frozenset[int]]:

@@ -86,23 +86,23 @@ class Guards:
         return dominance.members(forth & back)
 
     def reached(self, index: int) -> int:
-        found, pending = 0, list(self.graph.blocks[index].successors)
+        result, pending = 0, list(self.graph.blocks[index].successors)
         while pending:
             each = pending.pop()
-            if not found >> each & 1:
-                found |= 1 << each
+            if not result >> each & 1:
+                result |= 1 << each
                 pending += self.graph.blocks[each].successors
-        return found
+        return result
 
     def reaching(self, index: int) -> int:
-        found, pending = 0, [index]
+        result, pending = 0, [index]
         while pending:
             wanted = pending.pop()
             for block in self.graph.blocks:
-                if wanted in block.successors and not found >> block.index & 1:
-                    found |= 1 << block.index
+                if wanted in block.successors and not result >> block.index & 1:
+                    result |= 1 << block.index
                     pending.append(block.index)
-        return found
+        return result
 
     def set_between(self, first: int, last: int, predicate: str, sources: list[int]) -> bool:
         if sources == [first]:
@@ -159,8 +159,8 @@ def written(operation: Operation) -> set[tuple[str, int]]:
         return set()
     parts = operation.operands.split(",")
     first = next((part for part in parts if not PREDICATE.search(part) and "PT" not in part), "")
-    found = REGISTER.search(first)  # none of RZ, which keeps nothing
-    if found is None:
+    match = REGISTER.search(first)  # none of RZ, which keeps nothing
+    if match is None:
         return set()
     count = 4 if FOURS.search(operation.opcode) else 2 if PAIRS.search(operation.opcode) else 1
-    return {(found[1], int(found[2]) + step) for step in range(count)}
+    return {(match[1], int(match[2]) + step) for step in range(count)}

@@ -48,12 +48,12 @@ class Paths:
     @cached_property
     def branches(self) -> dict[int, int]:
         """The branches with a guard, by line, but for those back to the start of a loop."""
-        found = {}
+        result = {}
         for index, instruction in enumerate(self.function.instructions):
             back = any(self.before[index] >> target & 1 for target in self.successors[index])
             if instruction.opcode.split(".")[0] == "bra" and instruction.guard is not None and not back:
-                found[instruction.line] = index
-        return found
+                result[instruction.line] = index
+        return result
 
     def sides(self, line: int) -> tuple[frozenset[int], frozenset[int]] | None:
         """The lines that run only where the branch is taken, and only where it is not."""
@@ -73,7 +73,7 @@ class Paths:
         code = self.function.instructions
         bodies = dominance.loops(self.successors, self.before)
         count = Counter(each.line for each in code)
-        found = []
+        path_loops = []
         for head, body in bodies.items():
             backs = [member for member in dominance.members(body) if head in self.successors[member]]
             through = body & ~inner_of(head, bodies)
@@ -86,8 +86,8 @@ class Paths:
                 if any(not body >> target & 1 for target in self.successors[member]) or root(code[member]) in ENDS
             ]
             once = frozenset(alway.line for alway in always if count[alway.line] == 1 and alway.guard is None)
-            found.append(PathLoop(code[max(backs)].line, once, self.lines(body), frozenset(leaving)))
-        return found
+            path_loops.append(PathLoop(code[max(backs)].line, once, self.lines(body), frozenset(leaving)))
+        return path_loops
 
 
 def inner_of(head: int, bodies: Mapping[int, int]) -> int:

@@ -23,11 +23,11 @@ class PtxLines:
 
     @cached_property
     def statements(self) -> Mapping[int, Sequence[Instruction]]:
-        found: dict[int, list[Instruction]] = defaultdict(list)
+        result: dict[int, list[Instruction]] = defaultdict(list)
         for function in self.module.functions.values():
             for instruction in function.instructions:
-                found[instruction.line].append(instruction)
-        return found
+                result[instruction.line].append(instruction)
+        return result
 
     @cached_property
     def numbers(self) -> Sequence[int]:

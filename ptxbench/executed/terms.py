@@ -148,8 +148,8 @@ SIZES = {"884": 256, "1688": 1024, "16816": 2048, "16832": 4096, "16864": 8192, 
 
 
 def shape(opcode: str) -> int:
-    found = SHAPE.search(opcode)
-    return int(found[1]) * int(found[2]) * int(found[3]) if found else 0
+    match = SHAPE.search(opcode)
+    return int(match[1]) * int(match[2]) * int(match[3]) if match else 0
 
 
 def size(opcode: str) -> int:
@@ -183,14 +183,14 @@ def weak(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     for block in graph.blocks:
         if block.index in graph.lent:
             continue
-        for each in block.operations:
-            line = lines.begin(each.line)
-            if line is None or each.never:
+        for operation in block.operations:
+            line = lines.begin(operation.line)
+            if line is None or operation.never:
                 continue
-            if each.name in FAMILIES:
+            if operation.name in FAMILIES:
                 anchored.add(line)
-            if each.name not in ROUTING:
-                copies[line][block.index][each.opcode] += 1
+            if operation.name not in ROUTING:
+                copies[line][block.index][operation.opcode] += 1
     for line, places in copies.items():
         if line not in anchored:
             count = float(lines.executions(line))

@@ -74,7 +74,7 @@ def copies(flow: Flow, loop: PathLoop, histogram: Histogram, guards: Guards) -> 
 
 def standing(flow: Flow, loop: PathLoop) -> Mapping[tuple[int, str, str], Mapping[Place, list[tuple[int, int]]]]:
     """By line, name and opcode, the places of its copies in the machine code, each a block and an index in it."""
-    found: dict[tuple[int, str, str], dict[Place, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    result: dict[tuple[int, str, str], dict[Place, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for block in flow.graph.blocks:
         for index, each in enumerate(block.operations):
             line = flow.lines.begin(each.line)
@@ -83,8 +83,8 @@ def standing(flow: Flow, loop: PathLoop) -> Mapping[tuple[int, str, str], Mappin
             if block.index in flow.graph.lent or (each.name in FAMILIES and not is_single(flow, line, each)):
                 continue
             place = (flow.together_with[block.index], each.guard)
-            found[line, each.name, each.opcode][place].append((block.index, index))
-    return found
+            result[line, each.name, each.opcode][place].append((block.index, index))
+    return result
 
 
 def is_single(flow: Flow, line: int, operation: Operation) -> bool:

@@ -108,10 +108,10 @@ def to_junit(gate: Gate) -> str:
     Rows that make the gate red without a verdict of their own, such as a missing pair, are failures too: a server
     that shows them green would hide why the job is red.
     """
-    passed_over = sum(not each.exit_status for each in gate.problems) + sum(skipped(each) for each in gate.rows)
+    passed_over = sum(not problem.exit_status for problem in gate.problems) + sum(skipped(row) for row in gate.rows)
     sums = {
         "tests": len(gate.problems) + len(gate.rows),
-        "failures": len(gate.failing) + sum(bool(each.exit_status) for each in gate.problems),
+        "failures": len(gate.failing) + sum(bool(problem.exit_status) for problem in gate.problems),
         "errors": 0,
         "skipped": passed_over,
     }

@@ -42,7 +42,7 @@ def to_json(points: Sequence[ModelPoint], measured: Sequence[Scored]) -> str:
             }
             for point in points
         ],
-        "spreads": [dataclasses.asdict(each) for each in spreads(points)],
+        "spreads": [dataclasses.asdict(spread) for spread in spreads(points)],
         "published": claims(of_points(points)),
         "factor": FACTOR,
         "rates": [

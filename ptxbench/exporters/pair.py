@@ -27,14 +27,14 @@ KINDS: dict[type[Argument], str] = {
 }
 
 
-def details(found: LoadedPair) -> dict[str, Any]:
+def details(loaded: LoadedPair) -> dict[str, Any]:
     """All that a candidate must fit, and what it is held against. A function is given as its source text."""
-    pair, text = found.pair, found.path.read_text(encoding="utf-8", errors="replace")
+    pair, text = loaded.pair, loaded.path.read_text(encoding="utf-8", errors="replace")
     sources = SourceTexts(text)
-    tolerance = PairText.read(found.path).field("tolerance")
+    tolerance = PairText.read(loaded.path).field("tolerance")
     described = {
-        "entry": found.name.replace(".", "_"),
-        "arguments": [argument(each, sources) for each in pair.args],
+        "entry": loaded.name.replace(".", "_"),
+        "arguments": [argument(arg, sources) for arg in pair.args],
         "launch": sources.of(pair.launch),
         "check_sizes": [dict(check_size) for check_size in pair.check_sizes],
         "launches": [at_size(pair, each) for each in (*pair.check_sizes, *pair.bench_sizes)],
@@ -49,7 +49,7 @@ def details(found: LoadedPair) -> dict[str, Any]:
             {"name": knob.name, "default": knob.default, "values": list(knob.values), "description": knob.describe}
             for knob in pair.knobs
         ],
-        "file": str(found.path),
+        "file": str(loaded.path),
         "text": text,
     }
     return {name: plain(each) for name, each in described.items()}
@@ -82,9 +82,9 @@ def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
 def at_size(pair: Pair, size: Size) -> Mapping[str, Any]:
     """The launch at one size, the shape of every array and the value of every scalar."""
     launch = pair.launch(**size)
-    arrays = [each for each in pair.args if isinstance(each, ArrayArgument)]
-    maps = [each for each in pair.args if isinstance(each, TensorMap)]
-    scalars = [each for each in pair.args if isinstance(each, Scalar)]
+    arrays = [arg for arg in pair.args if isinstance(arg, ArrayArgument)]
+    maps = [arg for arg in pair.args if isinstance(arg, TensorMap)]
+    scalars = [arg for arg in pair.args if isinstance(arg, Scalar)]
     return {
         "size": dict(size),
         "grid": list(launch.grid_xyz),

@@ -89,11 +89,11 @@ def axis_values(cell: Cell) -> dict[str, int | str]:
 
 def axes(cells: Sequence[Cell]) -> list[Json]:
     """The axes of a pair, each with the values that its cells have: whole numbers of the size, the rest words."""
-    found = []
+    jsons = []
     for axis in dict.fromkeys(name for cell in cells for name in axis_values(cell)):
         values = dict.fromkeys(axis_values(cell)[axis] for cell in cells if axis in axis_values(cell))
         whole = all(isinstance(value, int) for value in values)
-        found.append(
+        jsons.append(
             {
                 "name": axis,
                 "type": "int64" if whole else "string",
@@ -104,10 +104,10 @@ def axes(cells: Sequence[Cell]) -> list[Json]:
                 ],
             }
         )
-    return found
+    return jsons
 
 
-def state(cell: Cell, variant: str, found: Sequence[Json] | None) -> Json:
+def state(cell: Cell, variant: str, jsons: Sequence[Json] | None) -> Json:
     """One cell; without summaries it is one that NVBench skipped."""
     result = cell.variants.get(variant)
     status = result.status if result else "absent"
@@ -120,9 +120,9 @@ def state(cell: Cell, variant: str, found: Sequence[Json] | None) -> Json:
             {"name": name, "type": "int64" if isinstance(value, int) else "string", "value": str(value)}
             for name, value in axis_values(cell).items()
         ],
-        "summaries": found,
-        "is_skipped": found is None,
-        "skip_reason": None if found else code_text(reason),
+        "summaries": jsons,
+        "is_skipped": jsons is None,
+        "skip_reason": None if jsons else code_text(reason),
     }
 
 

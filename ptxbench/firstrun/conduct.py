@@ -23,7 +23,7 @@ def begin(bench: Bench) -> FirstRun:
 
 def conduct(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:
     """Take the steps that are left, until the time is over; what is known after each, which is on disk already."""
-    taken = {each.step for each in first.steps}
+    taken = {step.step for step in first.steps}
     for name, take in STEPS.items():
         if name in taken:
             continue
@@ -36,5 +36,5 @@ def conduct(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:
 
 def with_step(first: FirstRun, done: StepDone) -> FirstRun:
     steps = [*first.steps, done]
-    status = COMPLETE if {each.step for each in steps} >= set(STEPS) else UNFINISHED
+    status = COMPLETE if {step.step for step in steps} >= set(STEPS) else UNFINISHED
     return dataclasses.replace(first, status=status, finished=now(), steps=steps)

@@ -82,20 +82,20 @@ def agreements(
     bounds: Mapping[str, Bounds] | None = None,
 ) -> list[Agreement]:
     """Every counter that both have; what is 0 in both says nothing. `bounds`: of counts that are not exact."""
-    found = []
+    result = []
     for each in COUNTERS:
         own, other = emulated.get(each.emulated), measured.get(each.hardware)
         if own is not None and other is not None and (own or other):
             least, most = (bounds or {}).get(each.emulated, (None, None))
-            found.append(Agreement(pair, variant, dict(size), each.emulated, each.hardware, own, other, least, most))
-    return found
+            result.append(Agreement(pair, variant, dict(size), each.emulated, each.hardware, own, other, least, most))
+    return result
 
 
-def agrees(each: Agreement) -> bool:
+def agrees(agreement: Agreement) -> bool:
     """Whether both counted the same: within 1 %, or inside of what the emulator leaves open."""
-    if each.least is not None and each.most is not None:
-        return each.least <= each.measured <= each.most
-    return abs(each.emulated - each.measured) <= CLOSE * each.measured
+    if agreement.least is not None and agreement.most is not None:
+        return agreement.least <= agreement.measured <= agreement.most
+    return abs(agreement.emulated - agreement.measured) <= CLOSE * agreement.measured
 
 
 def judge(subject: str, found: Sequence[Agreement]) -> CheckResult:

@@ -17,7 +17,7 @@ def launch(words: Sequence[str]) -> None:
     """Launch once. `words`: folder of kernels, pair, variant, size, architecture, seed. Raises PtxbenchError."""
     kernels, pair, variant, size_words, arch, seed = words
     found = load(Path(kernels), pair)
-    source = next((each for each in found.sources if each.variant == variant), None)
+    source = next((source for source in found.sources if source.variant == variant), None)
     if source is None:
         raise UsageError(f"'{pair}' has no variant '{variant}'.")
     size = parse_size(size_words)

@@ -55,10 +55,10 @@ class ProfileTarget:
 
 def find() -> str:
     """The program. Raises MachineError where it is not installed."""
-    found = shutil.which(PROGRAM)
-    if found is None:
+    text = shutil.which(PROGRAM)
+    if text is None:
         raise Unavailable(NO_PROGRAM)
-    return found
+    return text
 
 
 def command(program: str, target: ProfileTarget, log: Path) -> list[str]:

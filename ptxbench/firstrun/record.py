@@ -71,7 +71,7 @@ class FirstRun:
 
     @property
     def lines(self) -> list[CheckResult]:
-        return [line for each in self.steps for line in each.lines]
+        return [line for step in self.steps for line in step.lines]
 
     @property
     def failed(self) -> bool:

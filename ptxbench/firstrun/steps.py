@@ -222,19 +222,19 @@ def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> Che
 
 def compare_counters(bench: Bench) -> StepDone:
     """What the emulator counts of a launch, and what the hardware does."""
-    found: list[Agreement] = []
+    agreements: list[Agreement] = []
     lines: list[CheckResult] = []
     try:
-        ask = partial(count, profiler.find(), found)
+        ask = partial(count, profiler.find(), agreements)
         for line in each_variant(bench, "counters", ask, bench.pair_plans(*TIMED)):
             lines.append(line)
     except profiler.Unavailable as error:  # what hinders one hinders all
         lines.append(CheckResult("counters", ABSENT, f"{NOT_AVAILABLE}{error}"))
-    return StepDone("counters", 0.0, lines, counters=found)
+    return StepDone("counters", 0.0, lines, counters=agreements)
 
 
 def count(
-    program: str, found: list[Agreement], bench: Bench, pair_plan: PairPlan, source: Source, subject: str
+    program: str, agreements: list[Agreement], bench: Bench, pair_plan: PairPlan, source: Source, subject: str
 ) -> CheckResult:
     """Both counts of one launch of one variant, which are added to `found`."""
     built, size = toolchain.build_source(source, bench.arch), largest(pair_plan)
@@ -250,7 +250,7 @@ def count(
         bench.kernels, name, source.variant, source.entry, tuple(size.items()), bench.arch, SEED
     )
     own = counters.agreements(name, source.variant, size, emulated, profiler.profile(program, target), bounds)
-    found += own
+    agreements += own
     return counters.judge(subject, own)
 
 

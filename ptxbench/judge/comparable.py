@@ -151,5 +151,5 @@ def cell_differences(base: Cell, head: Cell, variant: str) -> list[ConditionDiff
 
 
 def differ(conditions: Iterable[Condition], base: Any, head: Any) -> list[ConditionDifference]:
-    pairs = ((each, each.read(base), each.read(head)) for each in conditions)
+    pairs = ((condition, condition.read(base), condition.read(head)) for condition in conditions)
     return [ConditionDifference(condition, before, after) for condition, before, after in pairs if before != after]

@@ -62,11 +62,11 @@ class Listing:
         """How many PTX instructions warps executed of each line of the CUDA C; None where it was not run."""
         if self.executed is None:
             return None
-        found: Counter[int] = Counter()
+        result: Counter[int] = Counter()
         for line, count in self.executed.items():
             if line in self.origin:
-                found[self.origin[line]] += count
-        return found
+                result[self.origin[line]] += count
+        return result
 
     def executions(self, instruction: MachineInstruction) -> float | None:
         """How often warps executed an instruction of `sass`, most likely; None where it is unknown."""
@@ -141,7 +141,7 @@ def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
     files = [match for row in ptx if (match := FILE.match(row))]
     own = next((match["number"] for match in files if re.split(r"[/\\]", match["name"])[-1] == name), None)
     callers: dict[tuple[str, ...], tuple[str, ...]] = {}
-    found: dict[int, int] = {}
+    result: dict[int, int] = {}
     current: int | None = None
     depth = 0
     for number, row in enumerate(ptx, 1):
@@ -155,11 +155,11 @@ def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
                 at = callers[at]
             current = int(at[1]) or None if at[0] == own else None
         elif current is not None:
-            found[number] = current
+            result[number] = current
         depth += deeper(row)
         if depth == 0:  # not at the first brace: inline assembly has blocks of its own
             current = None
-    return found
+    return result
 
 
 def kernel_lines(ptx: Sequence[str], entry: str) -> Iterator[int]:

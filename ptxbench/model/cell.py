@@ -73,23 +73,23 @@ def judge(
     if policies(base) != policies(own):
         return Claim(NO_CLAIM, "other cache operators, cache hints or prefetches")
     sides = [each for each in (found[REFERENCE], found[name]) if isinstance(each, Executions)]
-    if any(each.executed["ctas"] < ctas_wanted for each in sides):
+    if any(side.executed["ctas"] < ctas_wanted for side in sides):
         return Claim(NO_CLAIM, f"fewer CTAs than the {ctas_wanted} SMs of the GPU")
     if max(max(least[variant].values(), default=0.0) for variant in (REFERENCE, name)) < LAUNCH:
         return Claim(NO_CLAIM, "too small a launch: its highest floor is under 5 µs")
-    return claim(least[name], least[REFERENCE], width=max(each.width for each in sides))
+    return claim(least[name], least[REFERENCE], width=max(side.width for side in sides))
 
 
-def obstacles(variant: str, each: Executions) -> list[str]:
+def obstacles(variant: str, executions: Executions) -> list[str]:
     """Why nothing may be said of a variant, the most important first."""
-    found = []
-    if each.unknown:
-        found.append(f"{variant} executes {each.unknown[0]}, an opcode without a pipe in the table")
-    if each.atomics:
-        found.append(f"{variant} executes global atomics ({', '.join(each.atomics)})")
-    if each.bulk:
-        found.append(f"{variant} executes bulk copies or cluster instructions ({', '.join(each.bulk)})")
-    return found
+    result = []
+    if executions.unknown:
+        result.append(f"{variant} executes {executions.unknown[0]}, an opcode without a pipe in the table")
+    if executions.atomics:
+        result.append(f"{variant} executes global atomics ({', '.join(executions.atomics)})")
+    if executions.bulk:
+        result.append(f"{variant} executes bulk copies or cluster instructions ({', '.join(executions.bulk)})")
+    return result
 
 
 def same_code(own: VariantResult, base: VariantResult) -> bool:
@@ -106,7 +106,7 @@ def policies(result: VariantResult) -> frozenset[tuple[str, ...]]:
     found = set()
     for opcode in filter(opcodes.is_hinted, result.opcodes or {}):
         root, *modifiers = opcodes.words(opcode)
-        asked = [each for each in modifiers if each in CACHE or each.startswith(("L1::", "L2::"))]
+        asked = [modifier for modifier in modifiers if modifier in CACHE or modifier.startswith(("L1::", "L2::"))]
         if asked or opcodes.is_hint(opcode):
             found.add((root, *asked))
     return frozenset(found)

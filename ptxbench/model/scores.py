@@ -86,12 +86,12 @@ class Spread:
 
 def spreads(points: Sequence[ModelPoint]) -> list[Spread]:
     """By resource, and of all points last."""
-    found = []
+    result = []
     for name in (*WORDS, None):
-        over = [each.over_floor for each in points if name in (None, each.highest.resource)]
+        over = [point.over_floor for point in points if name in (None, point.highest.resource)]
         if over:
-            found.append(Spread(WORDS[name] if name else "all", len(over), min(over), median(over), max(over)))
-    return found
+            result.append(Spread(WORDS[name] if name else "all", len(over), min(over), median(over), max(over)))
+    return result
 
 
 FACTOR = 0.7

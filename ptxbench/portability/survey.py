@@ -112,7 +112,7 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step
 
     Raises PairError for an option of NVRTC that is none.
     """
-    total = sum(len(each.sources) for each in subjects) * len(targets)
+    total = sum(len(subject.sources) for subject in subjects) * len(targets)
     done = 0
     # NVRTC and ptxas run outside the interpreter's lock.
     pool = ThreadPoolExecutor(os.cpu_count())

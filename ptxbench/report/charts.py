@@ -119,7 +119,7 @@ def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator
         word = verdict(cell, variant, noise).split(":")[0]
         style = SAME_CODE if same_code(cell, variant) else word
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
-        rounds = [exp(each) for each in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]
+        rounds = [exp(round_log_ratio) for round_log_ratio in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]
         mark = Mark("time", ratio.value, ratio.low, ratio.high, tuple(rounds) if len(rounds) > 1 else ())
         yield ChartLine(cell.pair, size_words(cell.point, cell.cache), variant, (mark,), style_of(style), (figure,))
 

@@ -66,14 +66,14 @@ class Wanted:
 
 def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
     """Every pair of the runs, in their order; with no knob turned, if there is such a cell."""
-    found: dict[str, Wanted] = {}
+    result: dict[str, Wanted] = {}
     for run in runs:
         for cell in run.cells:
-            known = found.get(cell.pair)
+            known = result.get(cell.pair)
             if not cell.control and (known is None or (known.cell.knobs and not cell.knobs)):
                 builds = {name: each.build for name, each in cell.variants.items() if each.build}
-                found[cell.pair] = Wanted(cell.pair, cell, builds)
-    return found
+                result[cell.pair] = Wanted(cell.pair, cell, builds)
+    return result
 
 
 def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None = None) -> Iterator[Step | Material]:
@@ -161,9 +161,9 @@ def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> t
     return tuple(each for each in known if not architecture.suffix(each) or each in special)
 
 
-def special_targets(pairs: Iterable[Wanted], found: Iterable[LoadedPair]) -> set[str]:
+def special_targets(pairs: Iterable[Wanted], loadeds: Iterable[LoadedPair]) -> set[str]:
     """What a pair was built for, or has a file of its own for."""
-    files = {target for each in found for source in each.sources for target, _ in source.specialisations}
+    files = {target for each in loadeds for source in each.sources for target, _ in source.specialisations}
     return {pair.cell.arch for pair in pairs} | files
 
 

@@ -57,13 +57,13 @@ class PairView:
 
 def pair_views(materials: Sequence[Material]) -> list[PairView]:
     anchors: set[str] = set()
-    found = []
+    result = []
     for material in materials:
         plain = "pair-" + re.sub(r"[^\w.-]", "-", material.name, flags=re.ASCII)
         anchor = next(name for name in (plain, *(f"{plain}-{i}" for i in range(2, 1 << 16))) if name not in anchors)
         anchors.add(anchor)
-        found.append(PairView(material, anchor, tuple(shown_listings(material.listings))))
-    return found
+        result.append(PairView(material, anchor, tuple(shown_listings(material.listings))))
+    return result
 
 
 def shown_listings(listings: Sequence[Listing]) -> Iterator[ShownListing]:

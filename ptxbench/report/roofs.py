@@ -167,7 +167,7 @@ def placed(
     sides = 0
     for spot in sorted(spots, key=lambda each: (each.intensity, -each.flops, each.pair)):
         at_x, at_y = x.at(spot.intensity), y.at(spot.flops)
-        here = [each.pair for each in spots if (x.at(each.intensity), y.at(each.flops)) == (at_x, at_y)]
+        here = [spot.pair for spot in spots if (x.at(spot.intensity), y.at(spot.flops)) == (at_x, at_y)]
         label = ", ".join(dict.fromkeys(here)) if model else spot.pair
         label = "" if spot.pair in named or (not model and spot.variant == REFERENCE) else label
         named.update(label.split(", "))

@@ -79,19 +79,19 @@ def rows(listing: Listing, base: Listing | None = None) -> list[PageRow]:
             for block in matcher.get_matching_blocks()
             if block.size >= FEWEST_ELIDED
         }
-    found: list[PageRow] = []
+    page_rows: list[PageRow] = []
     writer = Writer(listing)
     at = 0
     for start, gap in [*sorted(gaps.items()), (len(mine), PageRow())]:
         for first, repeated in repeats(forms[at:start]):
-            found += writer.rows(mine[at : at + first])
+            page_rows += writer.rows(mine[at : at + first])
             if repeated.elided:
-                found.append(repeated)
+                page_rows.append(repeated)
             at += first + repeated.elided
         if gap.elided:
-            found.append(gap)
+            page_rows.append(gap)
         at = start + gap.elided
-    return found
+    return page_rows
 
 
 def repeats(forms: Sequence[tuple[object, ...]]) -> Iterator[tuple[int, PageRow]]:
@@ -126,23 +126,23 @@ def units(listing: Listing) -> list[Unit]:
 
 
 def grouped(listing: Listing) -> list[Unit]:
-    found: list[Unit] = []
+    result: list[Unit] = []
     source: tuple[int, ...] = ()
     for row in in_source_order(listing):
         if row.source is not None:
             source = (row.source,)
         new = Unit(source, () if row.ptx is None else (row.ptx,), () if row.sass is None else (row.sass,))
-        before = found[-1] if found else None
+        before = result[-1] if result else None
         if before and continues(listing, before, new):
-            found[-1] = replace(
+            result[-1] = replace(
                 before,
                 source=before.source if before.source == new.source else before.source + new.source,
                 ptx=before.ptx + new.ptx,
                 sass=before.sass + new.sass,
             )
         else:
-            found.append(new)
-    return found
+            result.append(new)
+    return result
 
 
 def continues(listing: Listing, before: Unit, new: Unit) -> bool:

@@ -186,7 +186,7 @@ class Ranking:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain = options.ascii_only
-        timed = any(time_ratio(each) is not None for each in self.judgements)
+        timed = any(time_ratio(judgement) is not None for judgement in self.judgements)
         ranks = places(self.judgements)
         columns = [*numbers(""), *texts("candidate", width="fold"), *texts("verdict")]
         columns += [Column("time", "× cuda", right=True)] if timed else []

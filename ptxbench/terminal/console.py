@@ -53,7 +53,7 @@ def plain_text(text: Text) -> Text:
     safe = plain(text.plain)
     if safe == text.plain:
         return text
-    at = list(accumulate((len(each) for each in pieces(text.plain)), initial=0))
+    at = list(accumulate((len(piece) for piece in pieces(text.plain)), initial=0))
     copy = text.blank_copy(safe)
     copy.spans = [Span(at[span.start], at[min(span.end, len(at) - 1)], span.style) for span in text.spans]
     return copy

@@ -50,11 +50,11 @@ class CurveReport:
         swept = self.curves.swept
         size = "  ".join(f"{name}={value:,}" for name, value in swept.size.items() if name not in swept.values)
         names = " x ".join(f"{name} ({len(values)})" for name, values in swept.values.items())
-        told = Text.assemble((swept.found.name, "bold cyan"), f"  {names}  ", (size, "dim"))
+        text = Text.assemble((swept.found.name, "bold cyan"), f"  {names}  ", (size, "dim"))
         for knob in swept.found.pair.knobs:
             if knob.name in swept.values and knob.describe:
-                told.append(f"\n{knob.name}: {knob.describe}; {knob.default} by default", "dim")
-        return told
+                text.append(f"\n{knob.name}: {knob.describe}; {knob.default} by default", "dim")
+        return text
 
 
 # ---- the table

@@ -92,15 +92,15 @@ def first_sentence(text: str) -> str:
 
 def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
     """The lines by title of their chapter, of those whose title holds `wanted`. Raises UsageError if there is none."""
-    found: dict[str, list[InstructionLine]] = {}
+    result: dict[str, list[InstructionLine]] = {}
     for line in lines():
-        found.setdefault(line.chapter, []).append(line)
+        result.setdefault(line.chapter, []).append(line)
     if wanted is None:
-        return found
-    chosen = {title: of for title, of in found.items() if wanted.lower() in title.lower()}
+        return result
+    chosen = {title: of for title, of in result.items() if wanted.lower() in title.lower()}
     if not chosen:
-        words = sorted({word for title in found for word in re.findall(r"[A-Za-z]{3,}", title)})
-        text = suggestion(wanted, words) or f" Chapters are: {'; '.join(found)}."
+        words = sorted({word for title in result for word in re.findall(r"[A-Za-z]{3,}", title)})
+        text = suggestion(wanted, words) or f" Chapters are: {'; '.join(result)}."
         raise UsageError(f"There is no chapter '{wanted}'.{text}")
     return chosen
 

@@ -82,13 +82,13 @@ class Column(NamedTuple):
 def widths(columns: Sequence[Column], room: int) -> list[int]:
     """How wide each column is: what it needs where that fits, else equal parts of what the narrower leave."""
     room -= GAP * (len(columns) - 1)
-    found = [column.natural if column.fixed else 0 for column in columns]
+    result = [column.natural if column.fixed else 0 for column in columns]
     texts = sorted((i for i, column in enumerate(columns) if not column.fixed), key=lambda i: columns[i].natural)
-    left = room - sum(found)
+    left = room - sum(result)
     for done, i in enumerate(texts):
-        found[i] = max(1, min(columns[i].natural, left // (len(texts) - done)))
-        left -= found[i]
-    return found
+        result[i] = max(1, min(columns[i].natural, left // (len(texts) - done)))
+        left -= result[i]
+    return result
 
 
 def rows_of(columns: Sequence[Column], room: int) -> Iterator[Text]:
@@ -253,10 +253,10 @@ def columns(difference: Difference) -> list[Column]:
     return [*side(*left), Column("", [mark(a) for a, _ in rows]), Column("", [mark(b) for _, b in rows]), *side(*right)]
 
 
-def side(listing: Listing, found: Sequence[AlignedInstruction | None]) -> list[Column]:
-    code = [None if each is None else listing.sass[each.number] for each in found]
+def side(listing: Listing, aligned_instructions: Sequence[AlignedInstruction | None]) -> list[Column]:
+    code = [None if each is None else listing.sass[each.number] for each in aligned_instructions]
     texts = sass_lines(code)
-    for each, text in zip(found, texts, strict=True):
+    for each, text in zip(aligned_instructions, texts, strict=True):
         if each is not None and each.kind == EQUAL:
             text.stylize("dim")  # what differs stands out
     return [
@@ -265,8 +265,8 @@ def side(listing: Listing, found: Sequence[AlignedInstruction | None]) -> list[C
     ]
 
 
-def mark(found: AlignedInstruction | None) -> Text:
-    return Text() if found is None else Text(*MARKS[found.kind])
+def mark(aligned_instruction: AlignedInstruction | None) -> Text:
+    return Text() if aligned_instruction is None else Text(*MARKS[aligned_instruction.kind])
 
 
 def sentences(difference: Difference) -> Iterator[str]:

@@ -34,21 +34,21 @@ Canvas = list[list[tuple[str, str]]]
 """Characters with their styles."""
 
 
-def pictures(found: Sequence[Panel], unit: str, plain: bool, width: int) -> Iterator[RenderableType]:
+def pictures(panels: Sequence[Panel], unit: str, plain: bool, width: int) -> Iterator[RenderableType]:
     """The panels of a quantity side by side as far as there is room, all on one scale."""
-    scale = scale_of(found)
+    scale = scale_of(panels)
     if scale is None:
         yield Text("  no value", "dim")
         return
-    beside = max(1, min(len(found), width // (NARROWEST + 2)))
+    beside = max(1, min(len(panels), width // (NARROWEST + 2)))
     room = width // beside - 2
-    for first in range(0, len(found), beside):
+    for first in range(0, len(panels), beside):
         row = Table.grid(padding=(0, 2, 0, 0))
-        row.add_row(*(picture(panel, scale, unit, plain, room) for panel in found[first : first + beside]))
+        row.add_row(*(picture(panel, scale, unit, plain, room) for panel in panels[first : first + beside]))
         yield row
-    names = list(dict.fromkeys(line.name for panel in found for line in panel.lines))
+    names = list(dict.fromkeys(line.name for panel in panels for line in panel.lines))
     if len(names) > 1:
-        yield legend(names, found[0].lines_are, plain, width)
+        yield legend(names, panels[0].lines_are, plain, width)
 
 
 def legend(names: Sequence[str], of: str, plain: bool, width: int) -> RenderableType:

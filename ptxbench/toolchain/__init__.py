@@ -131,14 +131,14 @@ def build_source(source: Source, arch: str, assembler: Literal["toolkit", "drive
 
 def versions() -> dict[str, str | None]:
     """The version of each tool, such as 13.0.88; None for one that is not there or does not run."""
-    found: dict[str, str | None] = dict.fromkeys(("nvrtc", "ptxas", "nvdisasm"))
+    result: dict[str, str | None] = dict.fromkeys(("nvrtc", "ptxas", "nvdisasm"))
     with contextlib.suppress(ToolMissing):
-        found["nvrtc"] = nvrtc_version(nvrtc.find())
+        result["nvrtc"] = nvrtc_version(nvrtc.find())
     for name in ("ptxas", "nvdisasm"):
         if tool := locate.program(name):
             with contextlib.suppress(ToolMissing):
-                found[name] = locate.version(tool)
-    return found
+                result[name] = locate.version(tool)
+    return result
 
 
 def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False) -> tuple[str, str]:
@@ -197,8 +197,8 @@ def opcode_counts(tool: Path, code: bytes, arch: str) -> dict[str, int]:
     def make() -> bytes:
         return json.dumps(sass.counts(sass.disassembler(tool, arch).opcodes(code))).encode()
 
-    found: dict[str, int] = json.loads(cache.remember(("opcodes", locate.version(tool), arch, sha256(code)), make))
-    return found
+    result: dict[str, int] = json.loads(cache.remember(("opcodes", locate.version(tool), arch, sha256(code)), make))
+    return result
 
 
 def builders() -> ThreadPoolExecutor:

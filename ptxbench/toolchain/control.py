@@ -62,15 +62,15 @@ def codes(rows: Iterable[str]) -> dict[int, ControlBits]:
 
     Empty where the rows have no bits.
     """
-    found: dict[int, ControlBits] = {}
+    result: dict[int, ControlBits] = {}
     address = None
     for row in rows:
         if match := LOW.match(row):
             address = int(match["address"], 16)
         elif address is not None and (match := HIGH.match(row)):
-            found[address] = decode(int(match["bits"], 16))
+            result[address] = decode(int(match["bits"], 16))
             address = None
-    return found
+    return result
 
 
 def text(control: ControlBits) -> str:

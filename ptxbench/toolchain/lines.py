@@ -72,7 +72,8 @@ def annotate(build: Build, *, live_registers: bool = False, controls: bool = Fal
     code = tuple(instructions(printed(disassembler, cubin, PTX_LINES), build.entry))
     if live_registers:
         live = {
-            each.address: each.live for each in instructions(printed(disassembler, cubin, LIVE_REGISTERS), build.entry)
+            instruction.address: instruction.live
+            for instruction in instructions(printed(disassembler, cubin, LIVE_REGISTERS), build.entry)
         }
         code = tuple(dataclasses.replace(each, live=live.get(each.address)) for each in code)
     if controls:
@@ -121,7 +122,7 @@ def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
 
 def instructions(text: str, entry: str) -> list[MachineInstruction]:
     """The instructions of `entry` in what nvdisasm printed, without the trap and the padding behind its code."""
-    found: list[MachineInstruction] = []
+    result: list[MachineInstruction] = []
     labels: list[str] = []
     line = None
     for row in section(text, entry):
@@ -132,11 +133,11 @@ def instructions(text: str, entry: str) -> list[MachineInstruction]:
         elif match := INSTRUCTION.match(row):
             live = count(match["live"]) if match["live"] is not None else None
             code = re.sub(r"`\(([^)]*)\)", r"\1", " ".join(match["text"].split()))
-            found.append(MachineInstruction(int(match["address"], 16), code, tuple(labels), line, live))
+            result.append(MachineInstruction(int(match["address"], 16), code, tuple(labels), line, live))
             labels = []
-    while found and is_padding(found[-1]):
-        found.pop()
-    return found
+    while result and is_padding(result[-1]):
+        result.pop()
+    return result
 
 
 def section(text: str, entry: str) -> Iterator[str]:

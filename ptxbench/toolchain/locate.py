@@ -112,7 +112,7 @@ def version(tool: Path) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolMissing(f"{tool} does not run: {error}. Reinstall it: {INSTALL}.") from None
-    found = re.search(r"\bV(\d+(?:\.\d+)+)", ran.stdout)
-    if not found:
+    match = re.search(r"\bV(\d+(?:\.\d+)+)", ran.stdout)
+    if not match:
         raise ToolMissing(f"{tool} --version prints no version (status {ran.returncode}). Reinstall it: {INSTALL}.")
-    return found[1]
+    return match[1]

@@ -58,8 +58,8 @@ def find() -> Path:
             "NVIDIA makes no NVRTC for macOS, so CUDA C cannot be compiled here. PTX runs on the emulator; for CUDA C "
             "use Linux, a container included."
         )
-    if found := locate.nvrtc():
-        return found
+    if path := locate.nvrtc():
+        return path
     raise ToolMissing(f"NVRTC, which compiles CUDA C, is not installed: {locate.INSTALL}.")
 
 
@@ -67,12 +67,12 @@ def find() -> Path:
 def version(path: Path) -> str:
     """NVRTC's version with its patch level, such as 13.0.88, which only the PTX that it writes contains."""
     made = compiled(path, b"", "version.cu", ())
-    found = re.search(r"\bV(\d+(?:\.\d+)+)", made.ptx)
-    if made.status != SUCCESS or not found:
+    match = re.search(r"\bV(\d+(?:\.\d+)+)", made.ptx)
+    if made.status != SUCCESS or not match:
         raise ToolMissing(
             f"NVRTC cannot compile even an empty file: {made.log.strip()} Reinstall it: {locate.INSTALL}."
         )
-    return found[1]
+    return match[1]
 
 
 def compiled(

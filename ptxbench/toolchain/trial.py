@@ -68,7 +68,7 @@ class TargetTrial:
     """In words, why it was refused or not tried, where no line is at fault."""
 
 
-FORM = " ".join(each.name for kind in (TargetTrial, Requirement) for each in dataclasses.fields(kind))
+FORM = " ".join(field.name for kind in (TargetTrial, Requirement) for field in dataclasses.fields(kind))
 """Of a record in the cache: one with other fields is another's."""
 
 
@@ -106,8 +106,8 @@ def help_text(tool: Path) -> str:
 
 def assembler() -> Path:
     """ptxas. Raises ToolMissing where there is none."""
-    if found := locate.program("ptxas"):
-        return found
+    if path := locate.program("ptxas"):
+        return path
     raise ToolMissing(f"ptxas, which alone knows what a target supports, is not installed: {locate.INSTALL}.")
 
 
@@ -200,18 +200,18 @@ def compile_and_assemble(
 
 def directive(ptx: str, name: str) -> str | None:
     """What the PTX has at its first .version or .target; None without one."""
-    found = re.search(rf"^\s*\.{name}\s+([\w.]+)", ptx, re.M)
-    return found[1] if found else None
+    match = re.search(rf"^\s*\.{name}\s+([\w.]+)", ptx, re.M)
+    return match[1] if match else None
 
 
 def retargeted(tool: Path, ptx: str, source: Path, target: str) -> tuple[Requirement, ...]:
     """What ptxas refuses of the PTX once `target` is its own .target; nothing where only the directive was too high."""
     text = re.sub(r"^(\s*\.target\s+)\w+", rf"\g<1>{target}", ptx, count=1, flags=re.M)
-    found = complaints(tool, text, target, source)
-    if any("does not support .target" in need.message for need in found):
+    requirements = complaints(tool, text, target, source)
+    if any("does not support .target" in need.message for need in requirements):
         newest = re.sub(r"^(\s*\.version\s+)[\d.]+", rf"\g<1>{newest_version(tool)}", text, count=1, flags=re.M)
-        found = complaints(tool, newest, target, source)
-    return found
+        requirements = complaints(tool, newest, target, source)
+    return requirements
 
 
 def complaints(tool: Path, ptx: str, target: str, source: Path) -> tuple[Requirement, ...]:
@@ -227,8 +227,8 @@ def newest_version(tool: Path) -> str:
     try:
         ptxas.assemble(tool, ".version 99.9\n.target sm_90\n", "sm_90")
     except ptxas.RefusedError as refused:
-        if found := re.search(r"current version is '([\d.]+)'", str(refused)):
-            return found[1]
+        if match := re.search(r"current version is '([\d.]+)'", str(refused)):
+            return match[1]
     raise ToolMissing(f"{tool} does not say which .version it reads. Reinstall it: {locate.INSTALL}.")
 
 

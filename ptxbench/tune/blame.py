@@ -10,10 +10,10 @@ from ptxbench.discovery.execute import describe, line_of
 from ptxbench.errors import PairError
 
 
-def called(found: LoadedPair, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+def called(loaded: LoadedPair, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """What `function` of the pair gives. Raises PairError for whatever it raises; `what` it is, in a message."""
     try:
         return function(*arguments, **named)
     except Exception as error:
-        line = line_of(error, found.path) or 1
-        raise PairError(f"{display_path(found.path)}:{line}: {what} fails: {describe(error)}") from error
+        line = line_of(error, loaded.path) or 1
+        raise PairError(f"{display_path(loaded.path)}:{line}: {what} fails: {describe(error)}") from error

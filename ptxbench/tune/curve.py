@@ -167,11 +167,11 @@ def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None) -> Cu
     quantities = choose_quantities(swept, metric)
     found = [cells_of(point, known) for point in swept.points]
     readings = {
-        (each.name, variant): [reading(each, swept, parts, variant) for parts in found]
-        for each in quantities
+        (quantity.name, variant): [reading(quantity, swept, parts, variant) for parts in found]
+        for quantity in quantities
         for variant in variants
     }
-    shown = [each for each in quantities if any(any(readings[each.name, name]) for name in variants)]
+    shown = [quantity for quantity in quantities if any(any(readings[quantity.name, name]) for name in variants)]
     labels = {
         i: sorted({label for cell in parts.values() for label in cell.labels} & UNJUDGED)
         for i, parts in enumerate(found)
@@ -188,12 +188,14 @@ def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None) -> Cu
 
 def choose_quantities(swept: Swept, metric: str | None) -> list[Quantity]:
     """The pair's figures, the chosen one first; of a pair without, one metric."""
-    figures = [Quantity(each.name, each.unit, each.better, each.description, each) for each in swept.figures]
+    figures = [
+        Quantity(figure.name, figure.unit, figure.better, figure.description, figure) for figure in swept.figures
+    ]
     if metric is None:
         return figures or [quantity_of(choose([DEFAULT[swept.kind]])[0])]
-    if chosen := [each for each in figures if each.name == metric]:
-        return chosen + [each for each in figures if each.name != metric]
-    names = [each.name for each in figures]
+    if chosen := [figure for figure in figures if figure.name == metric]:
+        return chosen + [figure for figure in figures if figure.name != metric]
+    names = [figure.name for figure in figures]
     if metric not in BY_NAME and not metric.startswith("sass."):
         every = [*names, *BY_NAME]
         hint = suggestion(metric, every) or f" There are {', '.join(every)}, and sass.OPCODE."
@@ -218,7 +220,7 @@ def cells_of(point: Point, known: Mapping[Place, Cell]) -> dict[str, Cell]:
 def status(parts: Mapping[str, Cell], variant: str) -> VariantResult | None:
     """What became of a variant at a point: its first launch that is not verified, else any."""
     results = [cell.variants[variant] for cell in parts.values() if variant in cell.variants]
-    return next((each for each in results if each.status != VERIFIED), results[0] if results else None)
+    return next((result for result in results if result.status != VERIFIED), results[0] if results else None)
 
 
 def unbuildable(result: VariantResult | None) -> bool:

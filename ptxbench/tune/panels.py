@@ -64,7 +64,7 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
             lines.append(PanelLine(variant, readings, best.index if best else None, best.tied if best else ()))
         return [Panel("", x_name, x, "variant", lines, mark)]
     [(other, values)] = second
-    found = []
+    result = []
     for variant in curves.variants:
         best, readings = curves.best(quantity, variant), curves.of(quantity, variant)
         lines = []
@@ -79,8 +79,8 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
                     [at[index] for index in best.tied if index in at] if best else (),
                 )
             )
-        found.append(Panel(variant, x_name, x, other, lines, mark))
-    return found
+        result.append(Panel(variant, x_name, x, other, lines, mark))
+    return result
 
 
 def scale_of(found: Sequence[Panel]) -> PanelScale | None:
@@ -89,9 +89,9 @@ def scale_of(found: Sequence[Panel]) -> PanelScale | None:
         end
         for panel in found
         for line in panel.lines
-        for each in line.values
-        if each
-        for end in (each.interval.low, each.value, each.interval.high)
+        for value in line.values
+        if value
+        for end in (value.interval.low, value.value, value.interval.high)
     ]
     if not ends:
         return None

@@ -86,7 +86,7 @@ class Swept:
 
 
 def sweep_of(
-    found: LoadedPair,
+    loaded: LoadedPair,
     sources: tuple[Source, ...],
     kind: Kind,
     *,
@@ -98,26 +98,26 @@ def sweep_of(
 
     Raises UsageError for names that the pair does not have, too many of them, or a size that it cannot have.
     """
-    pair = found.pair
+    pair = loaded.pair
     swept_values = {canonical(pair, name): tuple(numbers) for name, numbers in values.items()}
     if not swept_values:
-        swept_values = {name: tuple(numbers) for name, numbers in declared(found, sms).items()}
+        swept_values = {name: tuple(numbers) for name, numbers in declared(loaded, sms).items()}
     if len(swept_values) > MOST_KNOBS:
         raise UsageError(f"{', '.join(swept_values)} are {len(swept_values)} knobs. Sweep at most {MOST_KNOBS}.")
     knobs = {knob.name for knob in pair.knobs}
-    base = dict(base_size(found, kind, sms))
+    base = dict(base_size(loaded, kind, sms))
     for name in swept_values:
-        require_known(found, name, [*knobs, *base])
+        require_known(loaded, name, [*knobs, *base])
     for name in size:
-        require_known(found, canonical(pair, name), list(base))
+        require_known(loaded, canonical(pair, name), list(base))
         if canonical(pair, name) in swept_values:
             raise UsageError(f"{name} is set both by --knob and by --size. Set it once.")
     base |= {canonical(pair, name): value for name, value in size.items()}
     if (count := math.prod(map(len, swept_values.values()))) > MOST_POINTS:
         raise UsageError(f"{' and '.join(swept_values)} make {count:,} points. Sweep at most {MOST_POINTS:,}.")
-    swept = Swept(found, swept_values, base, sources, kind)
+    swept = Swept(loaded, swept_values, base, sources, kind)
     points = tuple(points_of(swept, knobs, {name for name in swept_values if name in base}))
-    return Swept(found, swept_values, base, sources, kind, points)
+    return Swept(loaded, swept_values, base, sources, kind, points)
 
 
 def canonical(pair: Pair, name: str) -> str:
@@ -125,30 +125,32 @@ def canonical(pair: Pair, name: str) -> str:
     return pair.sweep.aliases.get(name, name) if pair.sweep else name
 
 
-def require_known(found: LoadedPair, name: str, known: Sequence[str]) -> None:
+def require_known(loaded: LoadedPair, name: str, known: Sequence[str]) -> None:
     if name not in known:
         hint = suggestion(name, known) or f" It has {', '.join(known)}."
-        raise UsageError(f"'{found.name}' has no knob and no dimension '{name}'.{hint}")
+        raise UsageError(f"'{loaded.name}' has no knob and no dimension '{name}'.{hint}")
 
 
-def declared(found: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
+def declared(loaded: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
     """The values that the pair declares for a sweep. Raises UsageError if it declares none."""
-    pair = found.pair
+    pair = loaded.pair
     if pair.sweep:
-        pair_values: Mapping[str, Sequence[int]] = called(found, "the sweep's values", pair.sweep.values, sms)
+        pair_values: Mapping[str, Sequence[int]] = called(loaded, "the sweep's values", pair.sweep.values, sms)
         return pair_values
     if not pair.knobs:
         dimensions = ", ".join(pair.bench_sizes[0])
-        raise UsageError(f"'{found.name}' declares no knobs. Sweep a dimension with --knob; it has {dimensions}.")
+        raise UsageError(f"'{loaded.name}' declares no knobs. Sweep a dimension with --knob; it has {dimensions}.")
     return {knob.name: knob.values for knob in pair.knobs[:MOST_KNOBS]}
 
 
-def base_size(found: LoadedPair, kind: Kind, sms: int) -> Size:
+def base_size(loaded: LoadedPair, kind: Kind, sms: int) -> Size:
     """The size of every point, but for what is swept: that of the pair's sweep, else the first bench size, and on a
     GPU one in the middle."""
-    pair = found.pair
+    pair = loaded.pair
     if pair.sweep:
-        size: Size = called(found, "the sweep's size", pair.sweep.size, sms) if kind == "times" else pair.sweep.emulated
+        size: Size = (
+            called(loaded, "the sweep's size", pair.sweep.size, sms) if kind == "times" else pair.sweep.emulated
+        )
         return size
     return pair.bench_sizes[len(pair.bench_sizes) // 2 if kind == "times" else 0]
 
@@ -177,11 +179,11 @@ def points_of(swept: Swept, knobs: set[str], dimensions: set[str]) -> Iterator[P
         yield Point(at, own, launches, reasons[0] if reasons else None)
 
 
-def why_not(found: LoadedPair, pair: Pair, size: Size) -> str | None:
+def why_not(loaded: LoadedPair, pair: Pair, size: Size) -> str | None:
     """Why `pair`, which is that of `found` with its knobs turned, has no launch of that size; None where it has."""
     if min(size.values(), default=0) < 0:
         return "No dimension can be below 0."
-    if pair.restriction is not None and (reason := called(found, "restriction", pair.restriction, **size)):
+    if pair.restriction is not None and (reason := called(loaded, "restriction", pair.restriction, **size)):
         return str(reason)
     for _, sentence, _ in size_problems(pair, size):
         return sentence

@@ -174,8 +174,8 @@ def warnings(matrix: Matrix) -> Iterator[str]:
 
 def message(line: str) -> str:
     """A line of ptxas's log without its name and the kind of the message: `tiles.ptx:7: ...`."""
-    found = re.match(r"ptxas (?:(?P<place>.+); )?\w+\s*: (?P<text>.+)", line)
-    return ": ".join(filter(None, [found["place"], found["text"]])) if found else line
+    match = re.match(r"ptxas (?:(?P<place>.+); )?\w+\s*: (?P<text>.+)", line)
+    return ": ".join(filter(None, [match["place"], match["text"]])) if match else line
 
 
 def jit_lines(matrix: Matrix) -> Iterator[str]:
@@ -220,7 +220,7 @@ def gpu_words(jit: Jit) -> str:
 def compiled_line(matrices: Sequence[Matrix]) -> str | None:
     """What a driver must be to compile the PTX that NVRTC writes; None where it wrote none."""
     jits = [reach.jit for matrix in matrices for reach in matrix.reaches.values()]
-    jit = next((each for each in jits if each and each.target is None), None)
+    jit = next((jit for jit in jits if jit and jit.target is None), None)
     if jit is None:
         return None
     return f"JIT of CUDA C, for which NVRTC writes .version {jit.version}: {driver_words(jit)}."

@@ -136,7 +136,7 @@ def kernels_words(run: Run) -> str:
 def result_of(row: Row, run: Run) -> VariantResult | None:
     """The result that a row is about."""
     place = row.pair, row.size, row.arch, row.cache
-    cells = (each for each in run.cells if (each.pair, each.point, each.arch, each.cache) == place)
+    cells = (cell for cell in run.cells if (cell.pair, cell.point, cell.arch, cell.cache) == place)
     return next((cell.variants[row.variant] for cell in cells if row.variant in cell.variants), None)
 
 

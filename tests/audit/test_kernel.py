@@ -25,11 +25,13 @@ def entry_of(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_the_text_of_every_statement_is_what_the_parser_read(path):
     kernel = read_kernel(path.read_text(), entry_of(path))
-    assert [each.parts[1] for each in kernel.instructions] == [each.opcode for each in kernel.function.instructions]
-    for each in kernel.instructions:
-        guard, _, operands = each.parts
-        assert len(operands) == len(each.instruction.operands)
-        assert bool(guard) == (each.instruction.guard is not None)
+    assert [instruction.parts[1] for instruction in kernel.instructions] == [
+        instruction.opcode for instruction in kernel.function.instructions
+    ]
+    for instruction in kernel.instructions:
+        guard, _, operands = instruction.parts
+        assert len(operands) == len(instruction.instruction.operands)
+        assert bool(guard) == (instruction.instruction.guard is not None)
 
 
 OPERANDS = [

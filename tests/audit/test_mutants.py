@@ -107,7 +107,7 @@ def test_nothing_else_fails_where_nothing_else_was_touched(pair, edit, changes):
     several = audited(pair, edit)
     # of the two tiles the padded one: a barrier is over 2 % of the instructions of the other, which has its own rule
     for found in [each for each in several if pair != "transpose" or each.variant == "ptx.padded"]:
-        assert {each.metric: (each.base, each.head) for each in found.changes} == changes
+        assert {change.metric: (change.base, change.head) for change in found.changes} == changes
         assert found.exit_status == 3
 
 

@@ -25,13 +25,13 @@ def lines():
 
 def line_of(lines, mode, noise, rounds, *, controls=False):
     [found] = [
-        each for each in lines if (each.mode, each.noise, each.rounds, each.controls) == (mode, noise, rounds, controls)
+        line for line in lines if (line.mode, line.noise, line.rounds, line.controls) == (mode, noise, rounds, controls)
     ]
     return found
 
 
 def test_every_target_is_met(lines):
-    assert [each for each in lines if not each.holds] == []
+    assert [line for line in lines if not line.holds] == []
     assert Audit(SUITES, 1, lines).exit_status == 0
     assert len(lines) == 3 * 3 * 2
     assert all(line.alarms.trials == SUITES for line in lines)
@@ -52,12 +52,14 @@ def test_what_is_promised_of_three_hundred_suites_is_true_and_is_what_the_page_q
 
 
 def test_what_each_line_is_held_to(lines):
-    names = {(line.noise, line.rounds): [each.name for each in line.targets] for line in lines if line.mode == "time"}
+    names = {
+        (line.noise, line.rounds): [target.name for target in line.targets] for line in lines if line.mode == "time"
+    }
     assert names["quiet", 10] == names["typical", 10] == ["false alarms", "missed at 30 %", "unsure"]
     of_ratio = line_of(lines, "ratio", "quiet", 10).targets
     assert [each.name for each in of_ratio] == ["false alarms", "missed at 10 %", "missed at 20 %", "unsure"]
     assert names["noisy", 10] == names["quiet", 5] == ["false alarms"]
-    assert {each.most for line in lines for each in line.targets if each.name == "false alarms"} == {0.01, 0.02}
+    assert {target.most for line in lines for target in line.targets if target.name == "false alarms"} == {0.01, 0.02}
 
 
 def test_a_slowdown_within_the_budget_is_missed_and_one_far_beyond_it_is_not(lines):
@@ -101,7 +103,7 @@ def test_a_rule_without_one_of_its_parts_alarms_more(part, instead, condition, b
 
     def alarms(rule):
         return sum(
-            "REGRESSED" in {row.verdict for row in comparison.judge(each, condition.mode, rule)[0]} for each in suites
+            "REGRESSED" in {row.verdict for row in comparison.judge(suite, condition.mode, rule)[0]} for suite in suites
         )
 
     whole = alarms(Rule(budget=budget))

@@ -148,7 +148,7 @@ def test_a_tensor_map_is_packed_as_128_bytes_made_of_the_address_of_its_array():
     assert pointer == 0x7F0000001000
     text = buffers.empty_kernel(buffers.pack(arguments, {"x": 0}))  # whose map nobody reads
     assert toolchain.assembled_text(text, "sm_90")
-    assert [(each.size_bytes, each.align) for each in read_headers(text)[0].params] == [(128, 64), (8, 8)]
+    assert [(param.size_bytes, param.align) for param in read_headers(text)[0].params] == [(128, 64), (8, 8)]
 
 
 @pytest.mark.parametrize(("value", "kind"), [(3, "int"), (0.5, "float"), ([1, 2], "list")])

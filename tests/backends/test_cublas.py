@@ -35,7 +35,7 @@ class Library:
 
     def __getattr__(self, name):
         def call(*arguments):
-            values = [getattr(getattr(each, "_obj", each), "value", each) for each in arguments]
+            values = [getattr(getattr(argument, "_obj", argument), "value", argument) for argument in arguments]
             self.calls.append((name, values))
             return 13 if name == self.failing else 0
 
@@ -118,7 +118,7 @@ def test_it_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installe
     assert (one.contrast, one.timing) == (("cuda", "library.cublas"), "slope")
     assert all(ns > 0 for block in one.ns for ns in block)
     made = document(RunFrame(plan, backend.device()), [cell], "complete")
-    assert {each.row.variant for each in gate(made, made, GateConfig()).rows} == {"cuda"}
+    assert {row.row.variant for row in gate(made, made, GateConfig()).rows} == {"cuda"}
     wrong = {**cell.variants, "library.cublas": dataclasses.replace(found, status="wrong", reason="y[0]")}
     assert RunDone([dataclasses.replace(cell, variants=wrong)], "complete").exit_status == 0  # no kernel of the pair's
     assert pickle.loads(pickle.dumps(plan.pair_plans[0].sources)) == plan.pair_plans[0].sources

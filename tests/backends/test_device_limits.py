@@ -130,7 +130,7 @@ def test_the_limits_are_the_devices_attributes():
 def test_the_attributes_have_cupys_names_and_numbers():
     from cupy.cuda import runtime
 
-    for name in [each for each in vars(Runtime) if each.startswith("cudaDevAttr")]:
+    for name in [var for var in vars(Runtime) if var.startswith("cudaDevAttr")]:
         assert getattr(Runtime, name) == getattr(runtime, name)
 
 

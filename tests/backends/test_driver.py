@@ -64,7 +64,7 @@ class Library:
 
     def cuLaunchKernelEx(self, config, function, parameters, extra):  # noqa: N802
         of = config._obj
-        attributes = [(each.id, bytes(each.value)[:12]) for each in of.attributes[: of.attribute_count]]
+        attributes = [(attribute.id, bytes(attribute.value)[:12]) for attribute in of.attributes[: of.attribute_count]]
         values = [ctypes.string_at(pointer, size) for pointer, size in zip(parameters, (8, 4, 128), strict=True)]
         self.log.append((tuple(of.grid), tuple(of.block), of.shared_bytes, of.stream, function.value))
         self.log.append((attributes, values, [pointer % 64 for pointer in parameters], extra))
@@ -74,7 +74,7 @@ class Library:
         assert ctypes.addressof(made._obj) % 64 == 0
         self.log.append((element.value, rank.value, address.value))
         self.log.append((list(shape), list(strides)[: rank.value - 1], list(box), list(steps)))
-        self.log.append([each.value for each in modes])
+        self.log.append([mode.value for mode in modes])
         made._obj.raw = bytes(range(128))
         return 0
 

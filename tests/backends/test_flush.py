@@ -54,7 +54,7 @@ class Driver:
 
     def __getattr__(self, name):
         def call(*arguments):
-            self.calls.append((name, *(getattr(each, "value", each) for each in arguments)))
+            self.calls.append((name, *(getattr(argument, "value", argument) for argument in arguments)))
             return self.statuses[name]
 
         return call

@@ -64,7 +64,7 @@ class Machine:
 
     def own_kernel(self, name):
         def launch(grid, block, arguments, shared, stream):
-            self.enqueue(f"{name} {grid} {block} {[int(each) for each in arguments]}", 0)
+            self.enqueue(f"{name} {grid} {block} {[int(argument) for argument in arguments]}", 0)
 
         return launch
 

@@ -99,7 +99,7 @@ def test_a_kernel_that_is_wrong_without_a_bug_is_not_audited(tmp_path):
 def test_every_entry_of_the_shipped_table_matches_a_bug():
     kernels = default_kernels()
     entries = equivalent.read(kernels)
-    for name in {each.pair for each in entries}:
+    for name in {entry.pair for entry in entries}:
         for source in load(kernels, name).sources:
             if source.variant in audits.VARIANTS:
                 equivalent.of_kernel(entries, name, source.language, bugs_of(source))

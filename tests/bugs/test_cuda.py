@@ -47,7 +47,7 @@ extern "C" __global__ void kernel(const float* x, float* y, float s, unsigned n)
 @pytest.mark.parametrize(("statement", "kind", "edit", "wanted"), ROWS)
 def test_a_bug_is_one_change_of_one_statement(statement, kind, edit, wanted):
     text = f"{HEAD}    {statement}\n}}\n"
-    found = [each for each in bugs(text) if (each.kind, each.edit) == (kind, edit)]
+    found = [bug for bug in bugs(text) if (bug.kind, bug.edit) == (kind, edit)]
     assert found
     assert {(each.line, each.code) for each in found} == {(7, statement)}
     if wanted is not None:
@@ -59,7 +59,7 @@ def test_every_kind_has_a_row():
 
 
 def test_comments_includes_templates_and_declarations_are_left_alone():
-    assert [each for each in bugs(HEAD + "}\n") if each.line < 6 or each.kind == "offset"] == []
+    assert [bug for bug in bugs(HEAD + "}\n") if bug.line < 6 or bug.kind == "offset"] == []
     cast = "float4 v = *reinterpret_cast<const float4*>(x + 4 * i);"
-    edits = {each.edit for each in bugs(f"{HEAD}    {cast}\n}}\n")}
+    edits = {bug.edit for bug in bugs(f"{HEAD}    {cast}\n}}\n")}
     assert not edits & {"< to <=", "> to >=", "* to +", "n to n - 1"} - {"* to +"}

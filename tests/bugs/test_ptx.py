@@ -85,7 +85,7 @@ ROWS = [
 @pytest.mark.parametrize(("instruction", "kind", "edit", "wanted"), ROWS)
 def test_a_bug_is_one_change_of_one_instruction(instruction, kind, edit, wanted):
     text = KERNEL.replace("INSTRUCTION", instruction)
-    found = [each for each in bugs(text, "kernel") if (each.kind, each.edit, each.line) == (kind, edit, 19)]
+    found = [bug for bug in bugs(text, "kernel") if (bug.kind, bug.edit, bug.line) == (kind, edit, 19)]
     assert [each.planted(text) for each in found] == [KERNEL.replace("INSTRUCTION", wanted)]
     assert found[0].code == instruction
 
@@ -95,10 +95,10 @@ def test_every_kind_has_a_row():
 
 
 def test_an_index_is_not_taken_for_a_signed_number_and_a_loaded_value_is():
-    edits = [each.edit for each in bugs(KERNEL.replace("INSTRUCTION", "shr.u32 %m, %i, 2;"), "kernel")]
+    edits = [bug.edit for bug in bugs(KERNEL.replace("INSTRUCTION", "shr.u32 %m, %i, 2;"), "kernel")]
     assert "u32 to s32" not in edits
     loaded = "ld.global.u32 %v, [%x]; shr.u32 %m, %v, 2;"
-    assert "u32 to s32" in [each.edit for each in bugs(KERNEL.replace("INSTRUCTION", loaded), "kernel")]
+    assert "u32 to s32" in [bug.edit for bug in bugs(KERNEL.replace("INSTRUCTION", loaded), "kernel")]
 
 
 def test_similar_bugs_are_distinguished_by_a_number():

@@ -15,9 +15,9 @@ def test_a_sum_for_the_own_cta_alone_is_a_race_although_the_prefix_follows(tmp_p
     wrong.write_text(text.replace(STORE, STORE.replace(".gpu", ".cta"), 1))
     told = Checker(suite("scan.s32"), wrong).sanitizer()
     assert told.findings
-    assert all("st.relaxed.cta" in each.message for each in told.findings)
+    assert all("st.relaxed.cta" in finding.message for finding in told.findings)
     line = wrong.read_text()[: text.index(STORE)].count("\n") + 1
-    assert all(each.line == line or f"line {line}" in each.message for each in told.findings)
+    assert all(finding.line == line or f"line {line}" in finding.message for finding in told.findings)
 
 
 def test_which_kernels_announce():

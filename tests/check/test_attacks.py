@@ -122,7 +122,7 @@ def test_what_no_launch_shows_is_warned_of():
     )
     judgement = judged(Path("attack.ptx"), "transpose", broken("transpose", hidden).encode())
     assert judgement.verdict == "accepted"
-    assert "hides-address" in {each.code for each in judgement.findings}
+    assert "hides-address" in {finding.code for finding in judgement.findings}
 
 
 def test_a_variant_that_the_architecture_cannot_run_excuses_nothing():
@@ -151,8 +151,8 @@ def test_where_a_kernel_of_the_pair_keeps_state_too_later_launches_still_tell(na
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     triad.__dict__.update(keeps_state=True, lint_codes=frozenset({"writable-module-state"}))
     judge = Checker(triad, Path(__file__).with_name("hostile") / name)
-    assert "writable-module-state" not in {each.code for each in judge.lint().findings}
-    assert [each.code for each in judge.repeats().findings] == ["depends-on-launch"]
+    assert "writable-module-state" not in {finding.code for finding in judge.lint().findings}
+    assert [finding.code for finding in judge.repeats().findings] == ["depends-on-launch"]
 
 
 def left_by(first, at, by=1):
@@ -181,7 +181,7 @@ def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_wr
 
     launcher.launch = lone
     whole = left_by(before, 0, 2)
-    assert [each.code for each in collisions(launcher, whole, case)] == ["depends-on-threads"] * collide
+    assert [collision.code for collision in collisions(launcher, whole, case)] == ["depends-on-threads"] * collide
     atomic = dataclasses.replace(whole, counters={"ptx_atomic_global_requests": 1})
     assert list(collisions(launcher, atomic, case)) == []
 

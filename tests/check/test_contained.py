@@ -56,7 +56,7 @@ def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_heard_of(t
     judgement = judge(HOSTILE / "honest.ptx", task(), heard.append)
     assert outcome(judgement) == "accepted"
     assert judgement.file == str(HOSTILE / "honest.ptx")
-    assert heard == [each.stage for each in judgement.stages]
+    assert heard == [stage.stage for stage in judgement.stages]
 
 
 def test_a_compilation_that_does_not_end_is_ended(tmp_path):

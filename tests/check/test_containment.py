@@ -105,7 +105,7 @@ def read_text(folder, language, text):
     own = CandidateText(path, path.read_bytes(), "sm_90")
     found = own.parses()
     found = found if found.findings else own.assembles()
-    return json.dumps([found.words, [dataclasses.asdict(each) for each in found.findings], own.notes])
+    return json.dumps([found.words, [dataclasses.asdict(finding) for finding in found.findings], own.notes])
 
 
 @pytest.mark.parametrize("mode", [pytest.param(LANDLOCK, marks=needs_landlock), HEADERS])
@@ -223,9 +223,9 @@ print(*(name for name, what in {
 @needs_landlock
 def test_a_restricted_process_opens_what_it_is_given_and_nothing_else(tmp_path):
     folders = [tmp_path / name for name in ("own", "beside", "allowed")]
-    for each in folders:
-        each.mkdir()
-        (each / "file").write_text("content")
+    for folder in folders:
+        folder.mkdir()
+        (folder / "file").write_text("content")
     (tmp_path / "own" / "file").unlink()
     program = [sys.executable, "-c", TRY, *map(str, folders)]
     ran = subprocess.run(program, capture_output=True, text=True, check=True)

@@ -26,12 +26,12 @@ def test_there_are_many_and_most_of_them_are_rejected():
 def test_a_hostile_candidate_is_rejected_where_its_file_says(path):
     judgement = judged(path, said(path, "pair"))
     assert outcome(judgement) == said(path, "judged")
-    assert all(each.message and each.hint for each in judgement.findings)
+    assert all(finding.message and finding.hint for finding in judgement.findings)
 
 
 def test_what_only_wastes_is_warned_of():
     judgement = judged(FOLDER / "wastes.cu", "triad")
-    told = {each.code: each.line for each in judgement.findings}
+    told = {finding.code: finding.line for finding in judgement.findings}
     assert told.items() >= {"sleeps": 8, "uses-heap": 9, "stray-prefetch": 10}.items()
 
 
@@ -71,7 +71,7 @@ def test_no_message_can_control_a_terminal():
 def test_a_thousand_warnings_of_one_kind_are_reported_as_ten():
     reads = b"    mov.u32 %step, %clock;\n" * 1000
     judgement = judged(FOLDER / "honest.ptx", "triad", HONEST.replace(b"    ret;\n", reads + b"    ret;\n"))
-    told = [each.message for each in judgement.findings if each.code == "reads-clock"]
+    told = [finding.message for finding in judgement.findings if finding.code == "reads-clock"]
     assert len(told) == 10
     assert told[-1].endswith("And 990 more of this code.")
 

@@ -58,8 +58,8 @@ def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_c
         assert math.prod(grid) > 2
         assert math.prod(grid) % 2 == 0
         steps = space.steps
-        assert all(is_power(found["powers of two"][each] // steps[each]) for each in steps if space.matters(each))
-        assert all(found["odd"][each] // steps[each] % 2 for each in steps if space.matters(each))
+        assert all(is_power(found["powers of two"][step] // steps[step]) for step in steps if space.matters(step))
+        assert all(found["odd"][step] // steps[step] % 2 for step in steps if space.matters(step))
 
 
 def is_power(value):
@@ -115,7 +115,7 @@ def test_a_thorough_judgement_has_a_bench_size_with_the_scalars_that_are_timed()
     assert case.arguments["s"] == np.float32(0.7)
     path = KERNELS / "ptx" / "triad.ptx"
     words = [Checker(triad, path, CheckOptions(thorough=thorough)).hidden().words for thorough in (True, False)]
-    assert [int(each.split()[0]) for each in words] == [len(triad.hidden) + 1, len(triad.hidden)]
+    assert [int(word.split()[0]) for word in words] == [len(triad.hidden) + 1, len(triad.hidden)]
 
 
 # ---- data

@@ -17,7 +17,7 @@ HOSTILE = Path(__file__).with_name("hostile")
 def document(path):
     """All that is known of a candidate, without how long it took."""
     judgement = judge(path, CheckTask("triad", discovery.default_kernels(), "sm_90", SEED))
-    stages = [dataclasses.replace(each, seconds=0.0) for each in judgement.stages]
+    stages = [dataclasses.replace(stage, seconds=0.0) for stage in judgement.stages]
     return to_document(dataclasses.replace(judgement, stages=stages))
 
 

@@ -31,9 +31,9 @@ def test_there_are_as_many_as_are_shipped():
 def test_a_shipped_variant_is_accepted(name, source):
     judgement = judged(source.path, name, flags=source.flags, stages=BUT_COUNTS, arch=emulated_arch(name))
     assert outcome(judgement) == "accepted"
-    same = [each.message for each in judgement.findings if each.code == "same-code"]
+    same = [finding.message for finding in judgement.findings if finding.code == "same-code"]
     assert source.variant in same[0]  # it is what it is
-    verdicts = {each.stage: each.verdict for each in judgement.stages}
+    verdicts = {stage.stage: stage.verdict for stage in judgement.stages}
     assert verdicts["hidden"] == "passed"
 
 
@@ -43,7 +43,7 @@ def test_a_shipped_variant_counts_as_much_as_itself(name):
     for source in PAIRS[name].default_sources:
         stages = ("parses", "counts")
         judgement = judged(source.path, name, flags=source.flags, stages=stages, arch=emulated_arch(name))
-        assert [each.verdict for each in judgement.stages] == ["passed", "passed"], source.variant
+        assert [stage.verdict for stage in judgement.stages] == ["passed", "passed"], source.variant
         ratios = judgement.ratios[source.variant]
         assert (ratios["instructions"], ratios["sass_executed"]) in ((1, 1), (1, None)), source.variant
         assert judgement.executed["candidate"] == judgement.executed[source.variant]

@@ -23,7 +23,7 @@ HONEST_CU = (HOSTILE / "honest.cu").read_text()
 
 
 def codes(judgement):
-    return [each.code for each in judgement.findings]
+    return [finding.code for finding in judgement.findings]
 
 
 def honest(text, **settings):
@@ -41,7 +41,7 @@ def test_inline_ptx_in_cuda_c_is_reported():
     text = HONEST_CU.replace("const unsigned i", 'asm volatile("nanosleep.u32 1;");\n        const unsigned i')
     judgement = judged(HOSTILE / "honest.cu", "triad", text.encode())
     assert judgement.verdict == "accepted"
-    told = next(each for each in judgement.findings if each.code == "inline-asm")
+    told = next(finding for finding in judgement.findings if finding.code == "inline-asm")
     assert told.line == 10
 
 
@@ -58,7 +58,7 @@ def test_a_kernel_that_executes_more_than_any_variant_is_reported():
 def test_targets_that_only_the_pairs_ptx_reaches_are_reported():
     judgement = honest(HONEST.replace("sm_75", "sm_90").replace("6.3", "7.8"), targets=("sm_75", "sm_90"))
     assert judgement.targets == {"sm_75": False, "sm_90": True}
-    told = next(each for each in judgement.findings if each.code == "fewer-targets")
+    told = next(finding for finding in judgement.findings if finding.code == "fewer-targets")
     assert told.message.startswith("sm_75: ")
     assert judgement.verdict == "accepted"
 
@@ -115,7 +115,7 @@ def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, 
 def test_without_ptxas_its_figures_are_left_out(monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
     judgement = Checker(CheckSuite(suite("triad").loaded, "sm_90", 5), HOSTILE / "honest.ptx").judge()
-    verdicts = {each.stage: each.verdict for each in judgement.stages}
+    verdicts = {stage.stage: stage.verdict for stage in judgement.stages}
     assert judgement.verdict == "accepted"
     assert [stage for stage, verdict in verdicts.items() if verdict == "skipped"] == [
         "assembles", "resources", "time", "portability",
@@ -124,9 +124,9 @@ def test_without_ptxas_its_figures_are_left_out(monkeypatch):
 
 def test_sums_that_are_modelled_and_functions_that_are_ideal_are_noted():
     ptx = suite("hgemm_mma").loaded
-    source = next(each for each in ptx.sources if each.variant == "ptx")
+    source = next(source for source in ptx.sources if source.variant == "ptx")
     assert any("adds up by a model of sm_90" in note for note in judged(source.path, "hgemm_mma").notes)
-    softmax = next(each for each in suite("softmax").loaded.sources if each.variant == "ptx")
+    softmax = next(source for source in suite("softmax").loaded.sources if source.variant == "ptx")
     assert any(note.startswith("ex2.approx") for note in judged(softmax.path, "softmax").notes)
 
 
@@ -134,6 +134,6 @@ def test_the_sanitizer_calls_nothing_clean_where_a_check_was_not_made():
     judgement = honest(
         HONEST.replace("    mov.u32             %thread", "    activemask.b32      %step;\n    mov.u32 %thread", 1)
     )
-    told = next(each.detail for each in judgement.stages if each.stage == "sanitizer")
+    told = next(stage.detail for stage in judgement.stages if stage.stage == "sanitizer")
     assert told == "no finding, but not all checks were made"
     assert "sanitizer: second schedule inconclusive: line 25 uses activemask.b32" in judgement.notes[0]

@@ -143,7 +143,7 @@ def test_cuda_c_without_a_kernel_has_no_entry(tmp_path):
     (path := tmp_path / "empty.cu").write_bytes(b"")
     judge = Checker(suite("triad"), path)
     assert judge.parses().findings == ()
-    assert [each.code for each in judge.signature().findings] == ["no-entry"]
+    assert [finding.code for finding in judge.signature().findings] == ["no-entry"]
 
 
 # ---- mutants

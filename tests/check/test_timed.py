@@ -49,7 +49,7 @@ TIMES = {"cuda": [100_000], "ptx": [80_000], "ptx.candidate": [50_000]}
 
 def test_an_accepted_candidate_is_timed_together_with_the_pairs_two_kernels(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES)
-    stage = next(each for each in judgement.stages if each.stage == "time")
+    stage = next(stage for stage in judgement.stages if stage.stage == "time")
     assert (stage.verdict, stage.detail) == ("passed", "50.00 µs, 0.500 × cuda [0.500 to 0.500]")
     assert judgement.ratios["cuda"]["time"] == pytest.approx(0.5)
     assert judgement.ratios["ptx"]["time"] == pytest.approx(50 / 80)
@@ -99,7 +99,7 @@ def test_a_device_that_it_may_have_lost_rejects_it(accepted, kernels):
 def test_a_device_that_the_machine_lost_is_not_the_candidates_fault(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [DeviceLost("an ECC error.")])
     assert judgement.verdict == ACCEPTED
-    assert [(each.code, each.message) for each in judgement.findings if each.code == "not-timed"] == [
+    assert [(finding.code, finding.message) for finding in judgement.findings if finding.code == "not-timed"] == [
         ("not-timed", "no time: the device was lost: an ECC error.")
     ]
 
@@ -107,7 +107,7 @@ def test_a_device_that_the_machine_lost_is_not_the_candidates_fault(accepted, ke
 def test_a_candidate_without_a_time_is_accepted_with_a_warning(accepted, kernels):
     judgement = timed(accepted, kernels, {"cuda": [100_000], "ptx": [80_000]})
     assert judgement.verdict == ACCEPTED
-    assert "not-timed" in [each.code for each in judgement.findings]
+    assert "not-timed" in [finding.code for finding in judgement.findings]
 
 
 def test_what_was_not_accepted_is_not_timed(accepted, kernels, tmp_path):

@@ -102,7 +102,9 @@ def test_json_holds_every_figure_refusal_and_driver_and_is_alone_on_stdout(ptxbe
 
 def test_the_matrix_is_written_in_the_form_of_the_suffix(ptxbench, kernels, tmp_path):
     outputs = [tmp_path / "arch.md", tmp_path / "arch.json"]
-    ran = ptxbench("arch", "scale", "--kernels", kernels, "--target=sm_90", *(f"--output={each}" for each in outputs))
+    ran = ptxbench(
+        "arch", "scale", "--kernels", kernels, "--target=sm_90", *(f"--output={output}" for output in outputs)
+    )
     assert ran.status == 0
     assert "| target | `cuda` | `ptx` | `cuda@fast` |\n" in outputs[0].read_text()
     assert json.loads(outputs[1].read_text())["pairs"][0]["name"] == "scale"

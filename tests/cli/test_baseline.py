@@ -81,7 +81,7 @@ REFUSED = [
     (replace(TIMED, cells=[replace(TIMED.cells[0], pair="scan", rounds=TIMED.cells[0].rounds[:4]), *TIMED.cells]),
      "It has 4 rounds; at least 5"),
     (replace(BASE, run=replace(BASE.run, sweep={})), "It is a sweep of ptxbench tune"),
-    (replace(BASE, cells=[replace(each, cache="warm") for each in BASE.cells]), "It was timed with a warm L2"),
+    (replace(BASE, cells=[replace(cell, cache="warm") for cell in BASE.cells]), "It was timed with a warm L2"),
 ]  # fmt: skip
 
 

@@ -188,7 +188,7 @@ def test_a_batch_judges_what_can_be_read_whatever_else_is_named(ptxbench, kernel
     one, lines = ran("--json"), ran("--json-lines", "--jobs", "3")
     assert (one.status, lines.status) == (4, 4), one.err + lines.err
     candidates = json.loads(one.out)["candidates"]
-    assert [(each["file"], each["verdict"], each["code"]) for each in candidates] == [
+    assert [(candidate["file"], candidate["verdict"], candidate["code"]) for candidate in candidates] == [
         ("own.ptx/d.ptx",          "unjudged", "not-found"),
         ("own.ptx/e.cu",           "unjudged", "unreadable"),
         ("absent.ptx",             "unjudged", "not-found"),
@@ -197,13 +197,13 @@ def test_a_batch_judges_what_can_be_read_whatever_else_is_named(ptxbench, kernel
         ("-",                      "rejected", "no-entry"),
         ("own.ptx/a.ptx",          "rejected", "syntax"),
     ]  # fmt: skip
-    assert [each.pop("place") for each in candidates] == [None] * 7
-    assert [list(each) for each in candidates] == [KEYS] * 7
-    assert [each["sha256"] is None for each in candidates] == [True] * 5 + [False] * 2
-    verdicts = {(line := json.loads(each))["file"]: line for each in lines.out.splitlines()}
-    assert {each.pop("schema") for each in verdicts.values()} == {"ptxbench.verdict/2"}
-    assert {each.pop("containment") for each in verdicts.values()} <= {"landlock", "headers"}
-    assert without_seconds([verdicts[each["file"]] for each in candidates]) == without_seconds(candidates)
+    assert [candidate.pop("place") for candidate in candidates] == [None] * 7
+    assert [list(candidate) for candidate in candidates] == [KEYS] * 7
+    assert [candidate["sha256"] is None for candidate in candidates] == [True] * 5 + [False] * 2
+    verdicts = {(line := json.loads(splitline))["file"]: line for splitline in lines.out.splitlines()}
+    assert {verdict.pop("schema") for verdict in verdicts.values()} == {"ptxbench.verdict/2"}
+    assert {verdict.pop("containment") for verdict in verdicts.values()} <= {"landlock", "headers"}
+    assert without_seconds([verdicts[candidate["file"]] for candidate in candidates]) == without_seconds(candidates)
 
 
 def watched(ptxbench, kernels, files, steps, monkeypatch, *options):
@@ -229,7 +229,7 @@ def test_watching_judges_what_has_changed_each_time_with_another_seed(ptxbench, 
     named = [folder, notes, "empty", "absent.ptx"]
     documents, told = watched(ptxbench, kernels, named, steps, monkeypatch, "--json")
     files = [{Path(each["file"]).name: each["seed"] for each in document["candidates"]} for document in documents]
-    assert [sorted(each) for each in files] == [["notes.txt", "one.ptx"]] + 2 * [["new.ptx", "notes.txt", "one.ptx"]]
+    assert [sorted(file) for file in files] == [["notes.txt", "one.ptx"]] + 2 * [["new.ptx", "notes.txt", "one.ptx"]]
     first, second, third = (document["seed"] for document in documents)
     assert len({first, second, third}) == 3
     assert files == [
@@ -246,7 +246,7 @@ def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels,
     (notes := tmp_path / "notes.txt").write_text("no kernel")
     steps = iter([lambda: notes.write_text("nor here"), interrupt])
     verdicts, told = watched(ptxbench, kernels, [one, notes], steps, monkeypatch, "--seed", "7", "--json-lines")
-    assert [each["seed"] for each in verdicts] == [7, 7, 7]
+    assert [verdict["seed"] for verdict in verdicts] == [7, 7, 7]
     assert told.startswith("Every judgement uses seed 7, as --seed says.\n")
 
 

@@ -267,9 +267,9 @@ def test_a_gpu_of_another_model_confirms_nothing(ptxbench, kernels, gpu):
     ran = ptxbench("gate", head, "--base", head, "--kernels", kernels, "--confirm")
     # the same file on both sides is the same machine code: nothing is in doubt
     assert ran.status == 0
-    other = replace(run, cells=[replace(each, variants={
-        name: replace(result, build=replace(result.build, sass_sha256="0")) for name, result in each.variants.items()
-    }) for each in run.cells])  # fmt: skip
+    other = replace(run, cells=[replace(cell, variants={
+        name: replace(result, build=replace(result.build, sass_sha256="0")) for name, result in cell.variants.items()
+    }) for cell in run.cells])  # fmt: skip
     Path("base.json").write_text(to_json(replace(other, device=replace(run.device, name="NVIDIA H100"))))
     ran = ptxbench("gate", head, "--base", "base.json", "--kernels", kernels, "--confirm")
     assert ran.status == 2

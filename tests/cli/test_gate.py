@@ -512,7 +512,7 @@ def test_gates_at_once_and_one_that_is_killed_leave_whole_files(ptxbench, kernel
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     gates = [subprocess.Popen(command(kernels), **quiet) for _ in range(3)]
     gates[2].send_signal(signal.SIGKILL)
-    assert [each.wait(120) for each in gates] == [0, 0, -signal.SIGKILL]
+    assert [gate.wait(120) for gate in gates] == [0, 0, -signal.SIGKILL]
     assert len(read_all()) == 4  # two runs more, the first, and the baseline
     assert BASELINE.read_bytes() == before
 

@@ -85,7 +85,7 @@ def test_gates_that_are_killed_leave_whole_runs_and_the_baseline_as_it_was(kerne
     assert ptxbench("baseline", "set", "latest", "--reason", "first").status == 0
     before = BASELINE.read_bytes()
     gates = [start(program(patch), "gate", "--kernels", kernels) for patch in MOMENTS.values()]
-    assert [ended(each)[0] for each in gates] == [-signal.SIGKILL] * len(MOMENTS)
+    assert [ended(gate)[0] for gate in gates] == [-signal.SIGKILL] * len(MOMENTS)
     assert len(whole_runs()) == 3  # the first, its baseline, and the one of the gate that had named its file
     assert BASELINE.read_bytes() == before
     for command in (("gate", "--kernels", kernels), ("gate", "latest"), ("history",), ("baseline", "show")):
@@ -124,7 +124,7 @@ def write_runs():
 def test_baselines_that_are_set_at_once_leave_one_of_them_whole(ptxbench):
     write_runs()
     setters = [start(program(""), "baseline", "set", name, "--reason", name) for name in [*RUNS, *RUNS]]
-    assert [ended(each)[0] for each in setters] == [0] * 4
+    assert [ended(setter)[0] for setter in setters] == [0] * 4
     assert [path.name for path in BASELINE.parent.iterdir()] == [BASELINE.name]
     document = json.loads(BASELINE.read_text())
     name = document["baseline"]["reason"]
@@ -148,7 +148,7 @@ def test_a_baseline_that_is_killed_while_it_is_set_is_the_old_one_or_the_new_one
         start(program(patch), "baseline", "set", "worse.json", "--reason", "new", "--baselines", folder)
         for folder, (patch, _) in PUTTING.items()
     ]
-    assert [ended(each)[0] for each in setters] == [-signal.SIGKILL] * len(PUTTING)
+    assert [ended(setter)[0] for setter in setters] == [-signal.SIGKILL] * len(PUTTING)
     for folder, (_, done) in PUTTING.items():
         assert json.loads(Path(folder, BASELINE.name).read_text())["baseline"]["reason"] == ("new" if done else "old")
         assert ptxbench("gate", "worse.json", "--baselines", folder).status == (0 if done else 3)

@@ -191,7 +191,7 @@ def test_a_run_that_lies_there_twice_counts_once():
 def test_devices_sizes_and_caches_are_series_of_their_own():
     other = emulated(3, device={"name": "emulator-sm_80"})
     warm = emulated(4)
-    warm = replace(warm, cells=[replace(each, cache="warm") for each in warm.cells])
+    warm = replace(warm, cells=[replace(cell, cache="warm") for cell in warm.cells])
     found = collected(COUNTED[0], other, warm).series(["scan"])
     assert len(found) == 3 * len(collected(COUNTED[0]).series(["scan"]))
     assert "n=64 warm cache" in printed(HistoryTable(found, 0, quiet=False))
@@ -199,9 +199,9 @@ def test_devices_sizes_and_caches_are_series_of_their_own():
 
 def test_wrong_kernels_controls_and_what_nobody_judges_have_no_place_in_a_series():
     throttled = on_gpu(1)
-    throttled = replace(throttled, cells=[replace(each, labels=["THROTTLED"]) for each in throttled.cells])
+    throttled = replace(throttled, cells=[replace(cell, labels=["THROTTLED"]) for cell in throttled.cells])
     control = on_gpu(2)
-    control = replace(control, cells=[replace(each, pair="control", control=True) for each in control.cells])
+    control = replace(control, cells=[replace(cell, pair="control", control=True) for cell in control.cells])
     collection = collected(on_gpu(0), throttled, control, emulated(3, after(status="wrong")))
     found = {(each.place.pair, each.place.variant, each.place.metric.name): each for each in collection.series()}
     assert (collection.unjudged, len(found["triad", "ptx", "ratio"].points)) == (3, 1)

@@ -112,7 +112,7 @@ def test_json_of_a_named_pair_has_all_that_a_writer_of_kernels_needs(kernels, pt
     assert pair["entry"] == "scale"
     arguments = {each["name"]: each for each in pair["arguments"]}
     assert list(arguments) == ["x", "y", "a", "n"]
-    assert [(each["kind"], each["dtype"]) for each in arguments.values()] == [
+    assert [(argument["kind"], argument["dtype"]) for argument in arguments.values()] == [
         ("input", "f32"), ("output", "f32"), ("scalar", "f32"), ("scalar", "u32"),
     ]  # fmt: skip
     assert (arguments["x"]["shape"], arguments["x"]["integers"]) == ("lambda n: (n,)", [-8, 8])
@@ -139,7 +139,7 @@ def test_every_function_of_every_shipped_pair_is_found_in_its_text(ptxbench):
     for pair in json.loads(ptxbench("list", "*", "--json").out):
         functions = [pair["launch"], pair["reference"]]
         functions += [each["shape"] for each in pair["arguments"] if each["kind"] != "scalar"]
-        assert all(each in pair["text"] for each in functions), pair["name"]
+        assert all(function in pair["text"] for function in functions), pair["name"]
         assert pair["tolerance"]["source"] in pair["text"]
 
 

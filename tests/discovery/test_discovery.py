@@ -27,7 +27,7 @@ def test_a_pair_is_loaded_with_all_its_variants(kernels):
     found = load(kernels, "scale")
     assert found.summary == "y = a * x, one element a thread, a ragged last block."
     assert found.pair.compulsory_bytes({"n": 10}) == 80
-    assert [(each.variant, each.path.name, each.entry, each.flags) for each in found.sources] == [
+    assert [(source.variant, source.path.name, source.entry, source.flags) for source in found.sources] == [
         ("cuda",            "scale.cu",         "scale", ()),
         ("cuda@fast",       "scale.cu",         "scale", ("--use_fast_math",)),
         ("cuda.twice",      "scale.twice.cu",   "scale", ()),
@@ -48,8 +48,8 @@ def test_variants_by_request_are_loaded_and_are_not_among_the_default_ones(kerne
     (kernels / "ptx" / "scale.plain.ptx").write_text("")
     with_requests(kernels, '["cuda@fast", "ptx.plain"]')
     found = load(kernels, "scale")
-    assert [each.variant for each in found.sources] == ["cuda", "cuda@fast", "ptx", "ptx.plain"]
-    assert [each.variant for each in found.default_sources] == ["cuda", "ptx"]
+    assert [source.variant for source in found.sources] == ["cuda", "cuda@fast", "ptx", "ptx.plain"]
+    assert [default_source.variant for default_source in found.default_sources] == ["cuda", "ptx"]
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_a_stem_with_its_own_pair_file_is_a_pair_and_its_entry_has_underscores(t
     kernels_folder(tmp_path)
     kernels = kernels_folder(tmp_path, name="scale.s32")
     assert find_pairs(kernels) == ("scale", "scale.s32")
-    assert [each.variant for each in load(kernels, "scale").sources] == ["cuda", "cuda@fast", "ptx"]
-    assert {each.entry for each in load(kernels, "scale.s32").sources} == {"scale_s32"}
+    assert [source.variant for source in load(kernels, "scale").sources] == ["cuda", "cuda@fast", "ptx"]
+    assert {source.entry for source in load(kernels, "scale.s32").sources} == {"scale_s32"}
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_specialisation_is_no_variant_of_its_own(kernels):
 
 
 def test_a_build_is_of_the_file_for_its_target(kernels):
-    source = next(each for each in load(kernels, "scale").sources if each.variant == "ptx")
+    source = next(source for source in load(kernels, "scale").sources if source.variant == "ptx")
     for arch, name, barriers in (("sm_90", "scale.ptx", 0), ("sm_90a", "scale.sm_90a.ptx", 1)):
         build = toolchain.build_source(source, arch)
         assert build.source.name == name

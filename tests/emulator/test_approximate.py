@@ -293,6 +293,6 @@ def test_approximate_opcodes_are_found_in_a_text_of_ptx_and_not_in_its_comments(
 @pytest.mark.parametrize("opcode", ["ex2.ftz.approx.f32", "ex2.f32.approx.ftz", "div.full.f32.ftz", "tanh.f16.approx"])
 def test_the_bound_does_not_depend_on_the_order_of_the_modifiers(opcode):
     name, *modifiers = opcode.split(".")
-    sources = [accuracy.bound(".".join([name, *each])) for each in itertools.permutations(modifiers)]
+    sources = [accuracy.bound(".".join([name, *permutation])) for permutation in itertools.permutations(modifiers)]
     assert sources[0] is not None
     assert all(source is sources[0] for source in sources)

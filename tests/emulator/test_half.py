@@ -70,7 +70,7 @@ def test_fma_of_a_tie_and_a_tiny_addend_is_not_a_tie():
     for kind, form in (("f16", F16), ("bf16", BF16)):
         ties = []
         while len(ties) < 60:  # products one bit longer than the format, with a last bit of 1
-            a, b = (int(form.one | each) for each in rng.integers(0, 1 << form.fraction, 2))
+            a, b = (int(form.one | integer) for integer in rng.integers(0, 1 << form.fraction, 2))
             product = exact.decode(a, form).value * exact.decode(b, form).value
             nearest = exact.rounded(product, form, "rz")
             step = exact.decode(nearest + 1, form).value - exact.decode(nearest, form).value

@@ -129,8 +129,8 @@ DISCARDED = [
 def test_a_result_is_discarded_where_ptxas_discards_it():
     lines = [line for line, _ in DISCARDED]
     taken = [good for _, good in DISCARDED]
-    assert [not each for each in complaints(lines, "sm_100a")] == taken
-    assert [not each for each in refusals(lines, "sm_100a")] == taken
+    assert [not complaint for complaint in complaints(lines, "sm_100a")] == taken
+    assert [not refusal for refusal in refusals(lines, "sm_100a")] == taken
 
 
 GENERIC = f"""{HEADER}.global .align 16 .u32 far[4];

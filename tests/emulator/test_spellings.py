@@ -150,7 +150,9 @@ def mutants(draw):
     for line in itertools.chain(*TABLE.patterns.values()):
         words_of.setdefault(line.parts[0].choices[0][0][0], set()).update(*(part.vocabulary for part in line.parts))
     for entry in every:
-        text = ", ".join(re.sub(r"%[usf](\d+)_", r"%b\1_", each).replace("%b16x2", "%b32") for each in operands(entry))
+        text = ", ".join(
+            re.sub(r"%[usf](\d+)_", r"%b\1_", operand).replace("%b16x2", "%b32") for operand in operands(entry)
+        )
         name, *modifiers = entry.opcode.split(".")
         own = sorted(words_of.get(name, {*modifiers}))
         for _ in range(MUTANTS):

@@ -319,7 +319,7 @@ def test_a_sanitised_gemm_is_clean_and_one_without_its_barriers_races():
         return emulator.run(text, grid=1, block=128, args=[*in_memory, c, np.uint32(n)], sanitize=True).findings
 
     assert findings(ROLLED) == ()
-    assert any("ldmatrix" in str(each) for each in findings(ROLLED.replace("bar.sync 0;", "", 1)))
+    assert any("ldmatrix" in str(finding) for finding in findings(ROLLED.replace("bar.sync 0;", "", 1)))
 
 
 def test_ptxas_knows_every_spelling_of_the_matrix_chapter():

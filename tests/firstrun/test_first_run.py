@@ -61,7 +61,7 @@ def counts(kernels):
     """What the hardware counts of `scale` if it counts as the emulator does, by its own names."""
     found = load(kernels, "scale")
     size = {"n": 129}
-    built = toolchain.build_source(next(each for each in found.sources if each.variant == "ptx"), "sm_90")
+    built = toolchain.build_source(next(source for source in found.sources if source.variant == "ptx"), "sm_90")
     launch = found.pair.launch(**size)
     outcome = EMULATOR.run(built, launch, found.pair.make_arguments(size, 1), found.pair.outputs)
     own = {**outcome.counts, counters.EXECUTED: steps.executed_by(built, launch, outcome).fit}

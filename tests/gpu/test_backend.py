@@ -188,7 +188,11 @@ def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
     builds, launch, arguments, outputs = triad
     clocks = {variant: gpu.clock(build, launch, arguments, outputs) for variant, build in builds.items()}
     settings = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=0.1, looks=(8,), solo=0)
-    [one] = [each for each in measure(clocks, seed=1, settings=settings).rounds if each.contrast == ("cuda", "ptx")]
+    [one] = [
+        one_round
+        for one_round in measure(clocks, seed=1, settings=settings).rounds
+        if one_round.contrast == ("cuda", "ptx")
+    ]
     assert len(one.ns) == 8
     assert all(t > 0 for block in one.ns for t in block)
 
@@ -197,7 +201,7 @@ def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
 def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, name):
     found = discovery.load(discovery.default_kernels(), name)
     pair, size = found.pair, {**found.pair.bench_sizes[0], "n": 1 << 13}
-    sources = {each.variant: each for each in found.sources if each.variant in ("cuda", "ptx")}
+    sources = {source.variant: source for source in found.sources if source.variant in ("cuda", "ptx")}
     arch, data, launch = gpu.device().sm, pair.make_arguments(size, seed=1), pair.launch(**size)
     clocks = {
         variant: gpu.clock(

@@ -40,7 +40,9 @@ def test_the_figures_of_sm_partition_come_out_of_its_clocks(gpu):
         gpu, "sm_partition", values={"copiers": (sms // 8,), "chunk": (16384,)}, size={"n": 1 << 22, "tiles": 256}
     )
     values = {
-        each.name: found.of(each, "cuda")[0].value for each in found.quantities if found.of(each, "cuda")[0] is not None
+        quantity.name: found.of(quantity, "cuda")[0].value
+        for quantity in found.quantities
+        if found.of(quantity, "cuda")[0] is not None
     }
     assert values["total"] > 0
     assert values["copy_bandwidth"] > 1e9

@@ -142,7 +142,7 @@ CLOCKED = [
 def test_a_change_of_time_must_be_one_of_clock_cycles_too(metric, us, alone, block, verdict):
     base = clocked(timed(1, "0000aaaa", triad=(Kernel(50), Kernel(45))))
     head = clocked(timed(2, "0000bbbb", triad=(Kernel(us[0], "B"), Kernel(us[1], "B"))), alone=alone, block=block)
-    (row,) = [each for each in compare(base, head, metric).rows if each.variant == "ptx"]
+    (row,) = [row for row in compare(base, head, metric).rows if row.variant == "ptx"]
     assert (row.verdict, row.reason) == (verdict, "CLOCK-DEPENDENT" if verdict == "INCONCLUSIVE" else None)
     known = block if metric == "time" else alone[0]
     assert (row.change_in_cycles is None) == (known is None)

@@ -133,7 +133,7 @@ def test_executed_machine_instructions_are_judged_where_both_sides_know_them(bef
 def test_a_baseline_without_executed_opcodes_fails_nothing():
     found = gate(executing("y", {"div.rn.f32": 8}), with_sass(BASE, "ptx", "x"), GateConfig())
     assert found.exit_status == 0
-    assert {each.row.verdict for each in found.rows if each.row.metric == "ptx_divisions"} == {"NEW"}
+    assert {row.row.verdict for row in found.rows if row.row.metric == "ptx_divisions"} == {"NEW"}
 
 
 def with_sass(run, variant, code, **sass):
@@ -160,17 +160,17 @@ CODE = [
 @pytest.mark.parametrize(("before", "after", "metric", "verdict", "code"), CODE)
 def test_local_memory_and_widths_are_read_from_the_machine_code(before, after, metric, verdict, code):
     found = gate(with_sass(BASE, "ptx", "y", **after), with_sass(BASE, "ptx", "x", **before), GateConfig())
-    verdicts = {each.row.verdict for each in found.rows if (each.row.metric, each.row.variant) == (metric, "ptx")}
+    verdicts = {row.row.verdict for row in found.rows if (row.row.metric, row.row.variant) == (metric, "ptx")}
     assert (verdicts, found.exit_status) == ({verdict}, code)
     if code:
-        text = [each.explanation for each in found.rows if each.row.metric == metric and each.exit_status]
+        text = [row.explanation for row in found.rows if row.row.metric == metric and row.exit_status]
         name = next(iter(after)) if metric == WIDTH else "LDL" if "LDL" in before else "STL"
         assert any(told.startswith(f"{name} ") for told in text[0])
 
 
 def test_vector_accesses_are_counted_from_eight_bytes_on():
     base, head = (with_sass(BASE, "ptx", code, LDG=4, LDG_64=2, STG_128=3, LDG_U8=1) for code in "xy")
-    rows = [each.row for each in gate(head, base, GateConfig()).rows if each.row.metric == WIDTH]
+    rows = [row.row for row in gate(head, base, GateConfig()).rows if row.row.metric == WIDTH]
     assert {(row.variant, row.base, row.head) for row in rows} == {("cuda", 0, 0), ("ptx", 5, 5)}
 
 
@@ -178,7 +178,7 @@ def test_machine_code_that_was_not_disassembled_has_no_such_rows():
     plain = replace(BASE, cells=[replace(cell, variants={
         name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
     }) for cell in BASE.cells])  # fmt: skip
-    assert not [each for each in gate(plain, plain, GateConfig()).rows if each.row.metric in (LOCAL, WIDTH)]
+    assert not [row for row in gate(plain, plain, GateConfig()).rows if row.row.metric in (LOCAL, WIDTH)]
     missing = gate(plain, BASE, GateConfig())
     assert missing.exit_status == ExitStatus.NO_VERDICT
     assert {each.row.metric for each in missing.failing} == {"sass", LOCAL, WIDTH}
@@ -187,7 +187,7 @@ def test_machine_code_that_was_not_disassembled_has_no_such_rows():
 def test_every_rule_is_of_a_counter_and_each_is_judged():
     names = {metric.name for metric in COUNTERS}
     assert set(RULES) - names == {LOCAL, WIDTH, READ_ONLY, CALLS}
-    found = {each.row.metric for each in gate(BASE, BASE, GateConfig()).rows}
+    found = {row.row.metric for row in gate(BASE, BASE, GateConfig()).rows}
     assert found - {"verified"} <= set(RULES)
 
 
@@ -220,7 +220,7 @@ def test_what_the_tools_report_fails_or_warns(change, code):
 
     found = gate(replace(head, cells=[rebuilt(cell) for cell in head.cells]), BASE, GateConfig())
     assert found.exit_status == code
-    assert next(each.row.verdict for each in found.rows if each.exit_status or each.warns) == "REGRESSED"
+    assert next(row.row.verdict for row in found.rows if row.exit_status or row.warns) == "REGRESSED"
 
 
 def test_counts_of_the_same_code_never_fail():
@@ -238,7 +238,7 @@ def test_the_verdict_does_not_depend_on_the_order_of_cells_or_on_a_second_look()
 
 def test_what_fails_comes_first_then_what_warns():
     head = counted({"triad": after(ptx_barriers=65, registers=40), "scan": after(status="wrong")})
-    outcomes = [each.outcome for each in gate(head, BASE, GateConfig()).rows]
+    outcomes = [row.outcome for row in gate(head, BASE, GateConfig()).rows]
     assert outcomes == sorted(outcomes, key=("FAIL", "warn", "pass").index)
     assert outcomes[0] == "FAIL"
 
@@ -269,7 +269,7 @@ def test_the_first_waiver_that_covers_a_row_is_reported():
         Waiver("t*", "*", date(2999, 1, 1), "covers"),
     ])  # fmt: skip
     found = gate(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}), BASE, config)
-    [waived] = [each for each in found.rows if each.waiver]
+    [waived] = [row for row in found.rows if row.waiver]
     assert (waived.row.verdict, waived.waiver.reason, waived.exit_status) == ("WAIVED", "covers", 0)
     assert [each.reason for each in found.unused] == ["too small"]
 
@@ -279,7 +279,7 @@ def test_a_limit_of_a_ratio_fails_from_the_limit_on(limit, verdict):
     """The ratio is 0.9: a limit 5 % below is broken, and one far above is not called an improvement."""
     config = parse(f'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = {limit}')
     found = gate(timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")}), TIMED, config)
-    [row] = [each.row for each in found.rows if each.row.metric == "ptx_over_cuda_max"]
+    [row] = [row.row for row in found.rows if row.row.metric == "ptx_over_cuda_max"]
     assert (row.verdict, row.base) == (verdict, limit)
     assert row.head == pytest.approx(0.9, rel=0.01)
     assert row.change.low < row.head / limit < row.change.high
@@ -292,7 +292,7 @@ def test_a_limit_is_not_judged_by_meaningless_times(label, verdict, code):
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.5')
     head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
     found = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
-    [limited] = [each for each in found.rows if each.limit]
+    [limited] = [row for row in found.rows if row.limit]
     assert (limited.row.verdict, limited.row.reason, limited.exit_status) == (verdict, label, code)
 
 
@@ -304,7 +304,7 @@ def test_a_limit_is_broken_in_time_and_in_clock_cycles(of_ptx, verdict):
     solo = {"A": 1755.0, "B": of_ptx} if of_ptx else {}
     cells = [replace(each, rounds=[replace(one, solo_mhz=solo) for one in each.rounds]) for each in head.cells]
     found = gate(replace(head, cells=cells), TIMED, config)
-    [limited] = [each for each in found.rows if each.limit]
+    [limited] = [row for row in found.rows if row.limit]
     assert limited.row.verdict == verdict
     if verdict == "INCONCLUSIVE":
         assert limited.row.reason == "CLOCK-DEPENDENT"
@@ -316,7 +316,7 @@ def test_a_limit_among_many_needs_as_much_more_proof():
     head = timed_run(2, {(pair, 64): {"cuda": Kernel(50), "ptx": Kernel(45)} for pair in ("a", "b", "c")}, FIVE)
     config = 'version = 1\n[[pair]]\nmatch = "{}"\nptx_over_cuda_max = 0.88'
     alone, among = (
-        next(each.row.p for each in gate(head, None, parse(config.format(match))).rows if each.limit)
+        next(row.row.p for row in gate(head, None, parse(config.format(match))).rows if row.limit)
         for match in ("a", "[abc]")
     )
     assert alone > 0
@@ -328,9 +328,7 @@ def test_a_waiver_of_a_speedup_covers_no_more_of_what_is_lost(most, verdict):
     """The speedup is 1.11, 15 % below the limit."""
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nmin_speedup = 1.3\n[[waive]]\npair = "*"\nreason = "r"\n'
                    f'metric = "min_speedup"\nuntil = 2999-12-31\nmax = {most}')  # fmt: skip
-    [limited] = [
-        each for each in gate(timed({"cuda": Kernel(50), "ptx": Kernel(45)}), TIMED, config).rows if each.limit
-    ]
+    [limited] = [row for row in gate(timed({"cuda": Kernel(50), "ptx": Kernel(45)}), TIMED, config).rows if row.limit]
     assert limited.row.verdict == verdict
 
 
@@ -357,8 +355,8 @@ def test_a_run_whose_control_is_off_is_not_measurable():
                    control=True)  # fmt: skip
     head = timed({"cuda": Kernel(50), "ptx": Kernel(60, "B")})
     found = gate(replace(head, cells=[*head.cells, control]), TIMED, config)
-    ratios = [each for each in found.rows if each.row.metric in ("ratio", "ptx_over_cuda_max")]
-    assert {(each.row.verdict, each.row.reason, each.exit_status) for each in ratios} == {
+    ratios = [row for row in found.rows if row.row.metric in ("ratio", "ptx_over_cuda_max")]
+    assert {(ratio.row.verdict, ratio.row.reason, ratio.exit_status) for ratio in ratios} == {
         ("NOT-MEASURABLE", "control_off", 5)
     }
     assert len(ratios) == 2
@@ -378,18 +376,18 @@ def test_with_a_baseline_without_times_ratios_have_only_limits_and_this_is_repor
 
 def test_limits_hold_for_what_was_written_by_hand_alone():
     config = parse('version = 1\n[[pair]]\nmatch = "*"\ncounters = { max_registers = 1 }')
-    limited = [each for each in gate(BASE, BASE, config).rows if each.limit]
+    limited = [row for row in gate(BASE, BASE, config).rows if row.limit]
     assert {each.row.variant for each in limited} == {"ptx"}
     assert {each.exit_status for each in limited} == {ExitStatus.REGRESSION}
     wrong = gate(counted({"triad": after(status="wrong")}), BASE, config)
-    assert not any(each.limit for each in wrong.rows)  # what it does wrong it may do in few registers
+    assert not any(row.limit for row in wrong.rows)  # what it does wrong it may do in few registers
     assert wrong.exit_status == ExitStatus.WRONG_KERNEL
 
 
 def test_rules_are_not_called_idle_by_runs_that_have_no_kernel_at_all():
     empty = replace(BASE, cells=[])
     config = parse('version = 1\n[[pair]]\nmatch = "triad"\nbudget = 0.1')
-    assert [each.text for each in gate(empty, empty, config).problems] == ["No row was judged."]
+    assert [problem.text for problem in gate(empty, empty, config).problems] == ["No row was judged."]
 
 
 def test_code_of_which_nothing_is_known_is_not_taken_for_unchanged():

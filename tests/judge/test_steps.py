@@ -38,7 +38,7 @@ def test_the_fit_is_the_least_of_all():
         sums = []
         for way in ways:
             levels = np.split(x, way)
-            sums.append(sum(np.abs(each - np.median(each)).sum() for each in levels) + penalty * len(way))
+            sums.append(sum(np.abs(level - np.median(level)).sum() for level in levels) + penalty * len(way))
         assert steps(list(x)) == ways[int(np.argmin(sums))]
 
 

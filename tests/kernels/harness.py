@@ -73,7 +73,7 @@ def reports(name, arch, *variants):
 
 def code(build):
     """The machine instructions of a build, with all modifiers and operands, without predicates."""
-    return [re.sub(r"^@!?\w+ ", "", each.text) for each in lines.annotate(build).instructions]
+    return [re.sub(r"^@!?\w+ ", "", instruction.text) for instruction in lines.annotate(build).instructions]
 
 
 def count(report, *opcodes):

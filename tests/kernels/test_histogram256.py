@@ -52,7 +52,7 @@ def counted(variant, percent):
     """Lanes, and the most that meet in one bin summed over requests, per shared addition of a warp."""
     found = PAIRS["histogram256"]
     size = {"n": 1 << 16, "percent": percent, "ctas": 4}
-    (source,) = (each for each in found.sources if each.variant == variant)
+    (source,) = (source for source in found.sources if source.variant == variant)
     arguments = found.pair.make_arguments(size, 1)
     counts = (
         EmulatorBackend("sm_90").run(build(source, "sm_90"), found.pair.launch(**size), arguments, ("bins",)).counts

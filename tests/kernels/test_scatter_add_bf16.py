@@ -71,8 +71,8 @@ def test_a_row_gets_at_most_eight_tokens_and_some_row_gets_none(name):
         for size in (*pair.check_sizes, {"tokens": 32, "targets": 2, "columns": 8, "rows": 64})
         for integers in (False, True)
     ]
-    assert max(each.max() for each in adds) <= 8
-    assert min(each.min() for each in adds) == 0
+    assert max(add.max() for add in adds) <= 8
+    assert min(add.min() for add in adds) == 0
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -178,8 +178,8 @@ HINTS = {
 def test_the_copy_has_its_hints_and_four_loads_under_way(variant):
     load, store = HINTS[variant]
     copies = "".join(
-        "L" if re.match(load + " ", each) else "S" if re.match(store + " ", each) else ""
-        for each in opcodes(variant, "sm_90")
+        "L" if re.match(load + " ", opcode) else "S" if re.match(store + " ", opcode) else ""
+        for opcode in opcodes(variant, "sm_90")
     )
     assert copies.count("LLLLSSSS") == 1
     assert copies.count("S") == 5  # and one for the rest
@@ -187,7 +187,7 @@ def test_the_copy_has_its_hints_and_four_loads_under_way(variant):
 
 @pytest.mark.parametrize("variant", SOURCES)
 def test_only_ptx_knows_the_sm(variant):
-    asks = any("SR_VIRTUALSMID" in each for each in opcodes(variant, "sm_90"))
+    asks = any("SR_VIRTUALSMID" in opcode for opcode in opcodes(variant, "sm_90"))
     assert asks == (variant in ("ptx", "ptx.bulk", "ptx.plain", "ptx.spread"))
 
 
@@ -244,7 +244,7 @@ def test_the_bulk_copy_waits_where_it_must_and_reads_nothing_too_soon():
 @pytest.mark.parametrize("variant", SOURCES)
 def test_every_variant_computes_in_a_loop_of_four_steps(variant):
     """Else the rates would tell of loops. ptxas writes the four steps of the PTX out, NVRTC those of the CUDA C."""
-    code = [each.split()[0] for each in opcodes(variant, "sm_90") if not each.startswith("NOP")]
+    code = [opcode.split()[0] for opcode in opcodes(variant, "sm_90") if not opcode.startswith("NOP")]
     loops = "".join("F" if each == "FFMA" else "B" if each == "BRA" else "." for each in code).split("B")
     (longest,) = [loop for loop in loops if loop.count("F") == 64]
     assert len(longest.strip(".")) <= 72

@@ -21,7 +21,7 @@ def modelled(verdict, reason=None, gpu="h100", code="B"):
     run = timed_run(1, {("triad", 64): {"cuda": Kernel(), "ptx": Kernel(None, code)}}, SAMPLING, id="e")
     claims = {"ptx": {"verdict": verdict, "reason": reason}}
     model = Model(gpu, {"cuda": {"issue": 2e-5}, "ptx": {"issue": 1e-5}}, verdict, reason, claims, {"ptx": 0.0})
-    return replace(run, cells=[replace(each, model=model) for each in run.cells])
+    return replace(run, cells=[replace(cell, model=model) for cell in run.cells])
 
 
 def outcomes(*runs):
@@ -64,7 +64,7 @@ def test_the_page_of_both_runs_has_what_the_model_said_and_what_was_measured():
 
 def with_limits(run):
     limits = RooflineLimits("H100 SXM", "published", 3.35e12)
-    return replace(run, cells=[replace(each, limits=limits) for each in run.cells])
+    return replace(run, cells=[replace(cell, limits=limits) for cell in run.cells])
 
 
 def test_saved_runs_are_scored_by_the_command(ptxbench, tmp_path):

@@ -28,7 +28,9 @@ TWO = (
 
 def run(subjects, targets):
     events = list(survey(subjects, targets))
-    return [each for each in events if isinstance(each, Matrix)], [each for each in events if isinstance(each, Step)]
+    return [event for event in events if isinstance(event, Matrix)], [
+        event for event in events if isinstance(event, Step)
+    ]
 
 
 @pytest.fixture

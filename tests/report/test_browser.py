@@ -22,7 +22,9 @@ def pages(recorded, tmp_path_factory):
     (folder / "counted.html").write_text(render([recorded.run], materials, {})[0], encoding="utf-8")
     (folder / "timed.html").write_text(page_of(timed_run()), encoding="utf-8")
     # As after much inlining: many instructions of no line of the CUDA C, before its first line.
-    unlinked = replace(materials[0], listings=tuple(replace(each, origin={}) for each in materials[0].listings[:1]))
+    unlinked = replace(
+        materials[0], listings=tuple(replace(listing, origin={}) for listing in materials[0].listings[:1])
+    )
     (folder / "unlinked.html").write_text(render([recorded.run], [unlinked], {})[0], encoding="utf-8")
     return folder, materials[0]
 
@@ -75,7 +77,7 @@ def test_it_renders_and_asks_for_nothing(shown, name):
 
 
 def test_pointing_at_a_line_lights_exactly_its_partners(shown, pages):
-    listing = next(each for each in pages[1].listings if each.variant == "cuda")
+    listing = next(listing for listing in pages[1].listings if listing.variant == "cuda")
     number = next(i for i, line in enumerate(listing.source, 1) if "y[i] = a * x[i]" in line)
     ptx = [line for line in listing.ptx_shown if listing.origin.get(line) == number]
     sass = [each for each in listing.sass if listing.line_of(each) == number]
@@ -99,7 +101,7 @@ def test_pointing_at_a_line_lights_exactly_its_partners(shown, pages):
 
 
 def test_hand_written_ptx_lights_its_machine_code(shown, pages):
-    listing = next(each for each in pages[1].listings if each.variant == "ptx")
+    listing = next(listing for listing in pages[1].listings if listing.variant == "ptx")
     number = next(i for i, line in enumerate(listing.ptx, 1) if "st.global.f32" in line)
     made = {tight(each.text) for each in listing.sass if each.line == number}
     with shown("counted.html") as page:
@@ -135,7 +137,7 @@ def test_the_keyboard_walks_from_line_to_line_and_lights_the_same(shown):
 
 
 def test_the_numbers_beside_lines_are_those_of_the_file(shown, pages):
-    listing = next(each for each in pages[1].listings if each.variant == "ptx")
+    listing = next(listing for listing in pages[1].listings if listing.variant == "ptx")
     with shown("counted.html") as page:
         page.locator(".listing summary").nth(1).click()
         counted = page.evaluate(

@@ -132,9 +132,9 @@ def test_a_time_is_never_beside_a_wrong_result():
     run = timed_run()
     wrong = [
         replace(
-            each, variants={**each.variants, "ptx": replace(each.variants["ptx"], status="wrong", reason="out[2] is 1")}
+            cell, variants={**cell.variants, "ptx": replace(cell.variants["ptx"], status="wrong", reason="out[2] is 1")}
         )
-        for each in run.cells
+        for cell in run.cells
     ]
     page = page_of(replace(run, cells=[each for each in wrong if each.pair == "softmax"]))
     rows = [row for row in re.split(r"(?=<tr)", page) if re.match(r"<tr>(?:<td>|<th>)ptx<", row)]
@@ -188,14 +188,14 @@ def test_a_run_without_a_reference_or_without_builds_has_a_page():
 
 # where a hostile text comes from
 ODD = {
-    "pair": lambda run: replace(run, cells=[replace(each, pair=HOSTILE) for each in run.cells]),
+    "pair": lambda run: replace(run, cells=[replace(cell, pair=HOSTILE) for cell in run.cells]),
     "variant": lambda run: replace(run, cells=[
-        replace(each, variants={**each.variants, f"ptx.{HOSTILE}": each.variants["ptx"]}) for each in run.cells]),
-    "size": lambda run: replace(run, cells=[replace(each, size={HOSTILE: 3}) for each in run.cells]),
-    "label": lambda run: replace(run, cells=[replace(each, labels=[HOSTILE]) for each in run.cells]),
+        replace(cell, variants={**cell.variants, f"ptx.{HOSTILE}": cell.variants["ptx"]}) for cell in run.cells]),
+    "size": lambda run: replace(run, cells=[replace(cell, size={HOSTILE: 3}) for cell in run.cells]),
+    "label": lambda run: replace(run, cells=[replace(cell, labels=[HOSTILE]) for cell in run.cells]),
     "reason": lambda run: replace(run, cells=[
-        replace(each, variants={"cuda": replace(each.variants["cuda"], status="broken", reason=HOSTILE)})
-        for each in run.cells]),
+        replace(cell, variants={"cuda": replace(cell.variants["cuda"], status="broken", reason=HOSTILE)})
+        for cell in run.cells]),
     "device": lambda run: replace(run, device=replace(run.device, name=HOSTILE)),
     "command": lambda run: replace(run, run=replace(run.run, argv=["run", HOSTILE])),
     "id": lambda run: replace(run, run=replace(run.run, id=HOSTILE, started=HOSTILE)),
@@ -267,7 +267,7 @@ def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_says
     source = emulated.kernels / "ptx" / "scale.ptx"
     source.write_text(source.read_text() + "// edited\n")
     found = material()
-    assert [each.variant for each in found.listings] == ["cuda", "cuda@fast"]
+    assert [listing.variant for listing in found.listings] == ["cuda", "cuda@fast"]
     assert found.matrix is None
     told = "No listing of ptx, and no portability: the source has changed since the run."
     assert found.omitted == (told,)
@@ -292,7 +292,7 @@ def test_without_sources_findings_are_those_that_the_run_tells_by_itself(emulate
     found = material(replace(run, cells=[replace(run.cells[0], variants=variants)]))
     [told] = [each for each in found.explained if each.variant == "ptx"]
     assert told.similarity is None
-    assert "ptx needs 99 registers" in " ".join(each.text for each in told.findings)
+    assert "ptx needs 99 registers" in " ".join(finding.text for finding in told.findings)
     assert "ptx needs 99 registers" in sound(render([run], [found], {})[0]).text
     assert "lacks" in found.omitted[0]
 
@@ -334,7 +334,7 @@ def test_an_axis_shows_one_and_all_values_and_has_some_ticks():
 
 
 def test_the_labels_of_a_roofline_do_not_cover_each_other_and_points_lie_where_they_should():
-    picture = roofline_of([each for each in timed_run().cells if each.limits])
+    picture = roofline_of([cell for cell in timed_run().cells if cell.limits])
     assert not picture.model
     labels = [point for point in picture.points if point.label]
     assert {point.label for point in labels} == {"triad", "softmax", "sgemm_tiled"}

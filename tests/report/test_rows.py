@@ -28,7 +28,7 @@ def shipped():
     """The listing of a shipped pair's variant."""
 
     def listing(pair, variant):
-        [source] = [each for each in load(default_kernels(), pair).sources if each.variant == variant]
+        [source] = [source for source in load(default_kernels(), pair).sources if source.variant == variant]
         build = toolchain.build_source(source, "sm_90")
         return make(build, build.source.read_bytes(), annotate(build))
 

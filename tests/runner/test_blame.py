@@ -130,7 +130,7 @@ def test_a_device_that_one_of_several_lost_has_them_measured_one_sample_at_a_tim
     lost = DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx"))
     assert results.attribute_loss(lost) is None
     assert excluded_variants(results) == []
-    pieces = results.items([each for each in results.keys if each[0][0] == "scale"])
+    pieces = results.items([key for key in results.keys if key[0][0] == "scale"])
     assert [(piece.sizes, piece.one_at_a_time) for piece in pieces] == [((SMALL,), False), ((LARGE,), True)]
     last = results.attribute_loss(lost)  # even so: then nothing can be said
     assert last.reason == "scale.ptx: illegal address. The kernels in flight were cuda and ptx."

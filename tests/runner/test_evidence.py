@@ -49,8 +49,8 @@ WEAK = PAIR.replace("EXACT", "Tolerance").replace(
 def test_an_oracle_that_accepts_a_wrong_result_is_labelled_and_says_which(tmp_path, pair, accepts):
     plan = plan_of(kernels_folder(tmp_path, pair=pair), sizes=["n=500", "n=1024"])
     for cell, n in zip(cells(plan), ("500", "1024"), strict=True):
-        assert {f"{each} at every check size" for each in accepts} <= set(cell.oracle)
-        assert {f"{each} at n={n}" for each in accepts} <= set(cell.oracle)
+        assert {f"{accept} at every check size" for accept in accepts} <= set(cell.oracle)
+        assert {f"{accept} at n={n}" for accept in accepts} <= set(cell.oracle)
         assert (ORACLE_WEAK in cell.labels) == bool(cell.oracle) == bool(accepts)
         assert set(statuses(cell).values()) == {"verified"}  # a right kernel is right all the same
     written = json.loads(to_json(document(RunFrame(plan, DEVICE), cells(plan), "complete")))
@@ -73,7 +73,7 @@ def test_a_size_of_a_cell_that_accepts_one_is_named_and_no_other_is_labelled(tmp
 def test_one_round_asks_for_all_of_them(kernels):
     plan = plan_of(kernels, sizes=["n=500", "n=1024"])
     results = RoundResults.of(plan)
-    todo = [each for each in results.keys if each[0][0] != CONTROL]
+    todo = [key for key in results.keys if key[0][0] != CONTROL]
     assert [piece.oracle_asked for piece in results.items(todo)] == [True]
     found, failed = cells(plan)
     results.add(replace(found, oracle=("a",), labels=[ORACLE_WEAK]))
@@ -146,7 +146,7 @@ def test_the_emulator_is_deterministic_with_any_number_of_threads(kernels):
 def test_of_several_rounds_one_that_differed_is_enough(found, together_):
     checks = [CheckReport("", "", [], deterministic=each) for each in found]
     assert (
-        merge_results([VariantResult("ptx", "verified", check=each) for each in checks]).check.deterministic
+        merge_results([VariantResult("ptx", "verified", check=check) for check in checks]).check.deterministic
         is together_
     )
 

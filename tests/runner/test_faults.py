@@ -85,7 +85,7 @@ def rows():
 def test_one_call_that_fails_costs_no_more_than_it_must(carried_out, status, fault, lost, at):
     cells, losses = carried_out(faults=[{"call": "*", "at": at, "status": status, "sticky": lost}])
     if not cells:  # the device did not even say what it is
-        assert [each.suspects for each in losses] == [()]
+        assert [loss.suspects for loss in losses] == [()]
         return
     [cell] = cells
     statuses = {name: result.status for name, result in cell.variants.items()}
@@ -94,7 +94,7 @@ def test_one_call_that_fails_costs_no_more_than_it_must(carried_out, status, fau
     assert set(statuses.values()) <= {VERIFIED, SKIPPED, BROKEN}
     assert all(reason.count("\n") == 0 and reason.endswith((".", "place.")) for reason in reasons)
     assert len(broken) <= (fault != MACHINE)
-    assert all(each.suspects == () or broken <= set(each.suspects) for each in losses)
+    assert all(loss.suspects == () or broken <= set(loss.suspects) for loss in losses)
     if not losses:  # the others were measured all the same
         assert SKIPPED not in statuses.values() or fault == MACHINE or not cell.rounds
         verified = {name for name, each in statuses.items() if each == VERIFIED}

@@ -200,7 +200,9 @@ def test_what_the_device_cannot_launch_is_skipped_before_any_data_is_made(kernel
     backend = SmallDevice({"cuda": [1000], "ptx": [1000]}, right)
     fits, too_large = cells(plan_of(kernels, backend, variants=["cuda", "ptx"], sizes=["all"]))
     assert {result.status for result in fits.variants.values()} == {"verified"}
-    assert {(each.status, each.reason) for each in too_large.variants.values()} == {("skipped", "8 CTAs are the most.")}
+    assert {(variant.status, variant.reason) for variant in too_large.variants.values()} == {
+        ("skipped", "8 CTAs are the most.")
+    }
     assert fits.rounds
     assert not too_large.rounds
 
@@ -227,7 +229,7 @@ def test_a_size_that_does_not_fit_in_memory_is_skipped_before_any_data_is_made(
     fits, too_large = cells(plan_of(kernels, backend, variants=["cuda", "ptx"], sizes=["all"]))
     assert {result.status for result in fits.variants.values()} == {"verified"}
     assert fits.rounds
-    assert {(each.status, each.reason) for each in too_large.variants.values()} == {("skipped", reason)}
+    assert {(variant.status, variant.reason) for variant in too_large.variants.values()} == {("skipped", reason)}
     assert not too_large.rounds
 
 

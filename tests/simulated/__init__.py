@@ -66,8 +66,10 @@ def install(monkeypatch: Any, folder: Path, **script: Any) -> None:
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(PATH))
     ours = [".".join(each.relative_to(PATH).with_suffix("").parts) for each in PATH.rglob("*.py")]
-    ours = [each.removesuffix(".__init__") for each in ours if each != "sitecustomize"]
-    theirs = [each for each in sys.modules if each.partition(".")[0] in ("cupy", "cupy_backends", "simulated_gpu")]
+    ours = [our.removesuffix(".__init__") for our in ours if our != "sitecustomize"]
+    theirs = [
+        module for module in sys.modules if module.partition(".")[0] in ("cupy", "cupy_backends", "simulated_gpu")
+    ]
     for name in {*ours, *theirs}:
         monkeypatch.setitem(sys.modules, name, None)  # so that afterwards each is what it was before
         del sys.modules[name]

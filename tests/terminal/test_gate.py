@@ -89,7 +89,7 @@ FAIL  REGRESSED  triad ptx  ratio        0.898  0.999  +11.3 %  +11.0 .. +11.8 %
 def test_nothing_of_a_command_is_cut_off_where_the_terminal_is_narrow():
     place = {"sms": 132, "copiers": 20, "n": 1048576, "chunk": 16384, "tiles": 132, "steps": 8, "roles": 3}
     base, head = (
-        replace(run, cells=[replace(each, size=place) for each in run.cells])
+        replace(run, cells=[replace(cell, size=place) for cell in run.cells])
         for run in (counted({"a": BEFORE}), counted({"a": after(ptx_barriers=65)}))
     )
     text = printed(GateTable(gate(head, base, GateConfig())), width=80)
@@ -170,7 +170,7 @@ def test_a_row_at_a_size_of_its_own_is_repeated_by_a_run():
 
 def test_a_warm_row_is_repeated_by_a_warm_run():
     few = timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")}, 4)
-    warm = [replace(run, cells=[replace(each, cache="warm") for each in run.cells]) for run in (few, TIMED)]
+    warm = [replace(run, cells=[replace(cell, cache="warm") for cell in run.cells]) for run in (few, TIMED)]
     [step] = steps(gate(*warm, config=parse('version = 1\n[gate]\ninconclusive = "fail"')))
     assert "ptxbench run triad --variant cuda --variant ptx --size n=64 --cache warm --rounds 5" in step.remedy
     assert "n=64 warm cache" in printed(GateTable(gate(*warm, config=GateConfig())))

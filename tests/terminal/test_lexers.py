@@ -64,7 +64,7 @@ def test_each_word_is_of_its_kind(lexer, text, words):
 def test_nothing_of_the_shipped_kernels_is_lost_or_a_mistake(name):
     for source in load(default_kernels(), name).sources[:2]:
         build = toolchain.build_source(source, "sm_90")
-        sass = "\n".join(each.text for each in annotate(build).instructions)
+        sass = "\n".join(instruction.text for instruction in annotate(build).instructions)
         for lexer, text in ((PtxLexer(stripnl=False), build.ptx), (SassLexer(stripnl=False), sass)):
             found = list(lexer.get_tokens(text))
             assert "".join(word for _, word in found).rstrip("\n") == text.replace("\r\n", "\n").rstrip("\n")

@@ -22,8 +22,8 @@ def line(name, *values, **options):
 def printed(found, width=44, encoding="utf-8"):
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, highlight=False)
-    for each in pictures(found, "s", console.options.ascii_only, width):
-        console.print(each)
+    for picture in pictures(found, "s", console.options.ascii_only, width):
+        console.print(picture)
     file.flush()
     return [text.rstrip() for text in file.buffer.getvalue().decode(encoding).splitlines()]
 
@@ -47,7 +47,7 @@ def test_markers_stand_at_their_values_and_the_best_above_all():
 def test_the_value_that_the_pair_has_is_marked_where_no_line_is():
     rows = [row[7:] for row in printed([PANEL])[2:11]]
     assert rows[8][17] == "┊"
-    assert "┊" not in "".join(each[:17] + each[18:] for each in rows)
+    assert "┊" not in "".join(row[:17] + row[18:] for row in rows)
 
 
 def test_a_terminal_without_signs_gets_letters():

@@ -84,8 +84,8 @@ def printed(*renderables, width=100, encoding="utf-8"):
     """As a terminal of that width and encoding shows it, trailing spaces cut."""
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, color_system=None, highlight=False, legacy_windows=False)
-    for each in renderables:
-        console.print(each)
+    for renderable in renderables:
+        console.print(renderable)
     file.flush()
     text = file.buffer.getvalue().decode(encoding)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

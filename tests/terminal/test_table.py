@@ -70,8 +70,8 @@ def printed(*renderables, width=100, encoding="utf-8", **options):
     """What a console of that width shows, without trailing blanks."""
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding, write_through=True), width=width, highlight=False, **options)
-    for each in renderables:
-        console.print(each)
+    for renderable in renderables:
+        console.print(renderable)
     return "\n".join(line.rstrip() for line in raw.getvalue().decode(encoding).split("\n"))
 
 

@@ -180,10 +180,10 @@ def sweep():
 def test_every_figure_of_a_gpu_comes_out_of_rounds_and_clocks(sweep):
     _, swept, run = sweep
     found = curves(swept, run.cells)
-    assert [each.name for each in found.quantities] == [
+    assert [quantity.name for quantity in found.quantities] == [
         "total", "copy_bandwidth", "compute_rate", "compute_alone", "interference", "over_serial"
     ]  # fmt: skip
-    by_name = {each.name: each for each in found.quantities}
+    by_name = {quantity.name: quantity for quantity in found.quantities}
 
     def value(name, variant, index):
         reading = found.of(by_name[name], variant)[index]
@@ -215,7 +215,7 @@ def test_the_fewest_copiers_that_are_enough_are_told(sweep):
     """Twice as many copy twice as fast, so that 95 % takes all there are; half of it takes half."""
     _, swept, run = sweep
     found = curves(swept, run.cells)
-    [quantity] = [each for each in found.quantities if each.name == "copy_bandwidth"]
+    [quantity] = [quantity for quantity in found.quantities if quantity.name == "copy_bandwidth"]
     assert found.enough(quantity, "cuda") == (0.95, 4)
     half = replace(quantity, source=replace(quantity.source, enough=0.5))
     assert found.enough(half, "cuda") == (0.5, 2)
@@ -284,7 +284,7 @@ def test_the_lines_of_a_picture_have_the_points_of_their_value_of_the_second_nam
     _, swept, run = sweep
     found = curves(swept, run.cells)
     own = found.of(found.main, "cuda")
-    panel = next(each for each in panels(found, found.main) if each.title == "cuda")
+    panel = next(panel for panel in panels(found, found.main) if panel.title == "cuda")
     (x_name, _), (line_name, line_values) = swept.values.items()
     assert len(line_values) > 1
     for line, value in zip(panel.lines, line_values, strict=True):

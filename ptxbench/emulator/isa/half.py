@@ -242,15 +242,15 @@ def comparisons(e, cmp, a, b, type, ftz):
     """The predicate of each element, the lower first."""
     form = format_of(type)
     parts = (0,) if type.bits == 16 else (0, 16)
-    found = []
+    result = []
     for shift in parts:
         values = []
         for operand in (a, b):
             bits = e.convert(e.unsigned(operand), U32)
             bits = e.and_(e.shr(bits, e.constant(shift, U32)), e.constant(0xFFFF, U32))
             values.append(lift(e, bits, form, ftz))
-        found.append(e.compare(cmp, *values))
-    return found
+        result.append(e.compare(cmp, *values))
+    return result
 
 
 def joined(e, found, bool, c):

@@ -229,12 +229,12 @@ class InstructionTable(Mapping[str, list[Entry]]):
 
     def ambiguities(self) -> list[str]:
         """Pairs of lines that one opcode with one shape of operands could be; for the tests: there must be none."""
-        found = []
+        result = []
         for lines in self.patterns.values():
             for one, other in itertools.combinations(lines, 2):
                 if one.shape() == other.shape() and overlap(one.parts, other.parts):
-                    found.append(f"'{one.syntax}' and '{other.syntax}'")
-        return found
+                    result.append(f"'{one.syntax}' and '{other.syntax}'")
+        return result
 
 
 TABLE = InstructionTable()

@@ -88,8 +88,8 @@ def multiply(what: Multiply, hardware_fma: bool = True) -> RuntimeFunction:
     )
     dot, lift = dot_product(what, hardware_fma)
     halves = what.model is not None and what.model.halves
-    a = [decoded(e, each, kind_a, lift) for each in elements(e, a_words, kind_a)]
-    b = [decoded(e, each, kind_b, 0) for each in elements(e, b_words, kind_b)]
+    a = [decoded(e, element, kind_a, lift) for element in elements(e, a_words, kind_a)]
+    b = [decoded(e, element, kind_b, 0) for element in elements(e, b_words, kind_b)]
     special = any_special(e, [*a, *b]) if what.model else ""
     order = sorted(range(what.depth), key=lambda k: k % 4 // 2) if halves else range(what.depth)
     a_array = OperandArray(e, "%a.array", a, where(what.a))
@@ -144,14 +144,14 @@ def elements(e: Emitter, words: Sequence[Value], kind: str) -> list[Value]:
     if bits in (32, 64):
         return list(words)
     signed = kind in ("s8", "s4")
-    found = []
+    values = []
     for each in words:
         for low in range(0, 32, bits):
             high = 32 - bits - low
             lifted = e.shl(each, e.constant(high, B32)) if high else each
             lifted = replace(lifted, type=S32 if signed else U32)
-            found.append(e.shr(lifted, e.constant(32 - bits, lifted.type)))
-    return found
+            values.append(e.shr(lifted, e.constant(32 - bits, lifted.type)))
+    return values
 
 
 def packed(e: Emitter, results: Sequence[Value], kind: str) -> list[Value]:
@@ -167,11 +167,11 @@ def packed(e: Emitter, results: Sequence[Value], kind: str) -> list[Value]:
 
 def where(fragment: Fragment) -> dict[tensor.Place, tuple[int, int]]:
     """The element and the lane that hold a place; the first of several."""
-    found: dict[tensor.Place, tuple[int, int]] = {}
+    result: dict[tensor.Place, tuple[int, int]] = {}
     for element, lanes in enumerate(fragment):
         for lane, place in enumerate(lanes):
-            found.setdefault(place, (element, lane))
-    return found
+            result.setdefault(place, (element, lane))
+    return result
 
 
 class OperandArray:

@@ -14,21 +14,21 @@ from ptxbench.runner.plan import PairPlan
 from ptxbench.toolchain import Build
 
 
-def size_of(found: LoadedPair) -> Size:
+def size_of(loaded: LoadedPair) -> Size:
     """Where a pair is counted unless a size is given: its check size with the most bytes.
 
     The first one is often a single element, where nothing coalesces and nothing conflicts.
     """
-    return largest(PairPlan(found, found.sources, ()))
+    return largest(PairPlan(loaded, loaded.sources, ()))
 
 
-def count(found: LoadedPair, build: Build, size: Size) -> Counted:
+def count(loaded: LoadedPair, build: Build, size: Size) -> Counted:
     """What the emulator counts by line of the build's PTX, of one launch at that size.
 
     Raises KernelError, such as UnsupportedInstruction, for what cannot be executed; PairError where the pair's own
     functions fail, UsageError where the data do not fit in memory.
     """
-    pair, job = found.pair, PairPlan(found, found.sources, (size,))
+    pair, job = loaded.pair, PairPlan(loaded, loaded.sources, (size,))
     with pair_errors(job, size):
         arguments = pair.make_arguments(size, seed=1)
     try:

@@ -104,10 +104,10 @@ class VariantSide:
     @cached_property
     def names(self) -> Counter[str]:
         """The same opcodes without their modifiers."""
-        found: Counter[str] = Counter()
+        result: Counter[str] = Counter()
         for opcode, count in self.opcodes.items():
-            found[opcode.partition(".")[0]] += count
-        return found
+            result[opcode.partition(".")[0]] += count
+        return result
 
     @property
     def instructions(self) -> int:
@@ -126,12 +126,12 @@ class VariantSide:
         """
         counted = (self.listing.counted if self.listing else None) or {}
         places: dict[int | tuple[int], CodePlace] = {}
-        found: dict[CodePlace, Counter[str]] = {}
+        result: dict[CodePlace, Counter[str]] = {}
         for ptx_line, counts in sorted(counted.items()):
             place = self.place(ptx_line)
             first = places.setdefault(place.line or (ptx_line,), place)
-            found.setdefault(first, Counter()).update(counts)
-        return found
+            result.setdefault(first, Counter()).update(counts)
+        return result
 
     def place(self, ptx_line: int) -> CodePlace:
         """Where a line of the PTX comes from."""

@@ -186,14 +186,14 @@ def brief_sizes(found: Counter[int]) -> str:
 
 def accesses(side: VariantSide, names: set[str]) -> Counter[int]:
     """How many accesses of these opcodes the code has, by bytes a thread."""
-    found: Counter[int] = Counter()
+    result: Counter[int] = Counter()
     for opcode, count in side.opcodes.items():
         name, *modifiers = (class_of(opcode) if opcode.partition(".")[0] not in ATOMICS else opcode).split(".")
         if name in names:
             packed = next((match for part in modifiers if (match := PACKED.fullmatch(part))), None)
             size = int(packed["bits"]) // 8 * int(packed["count"]) if packed else None
-            found[size or next((WIDTHS[part] for part in modifiers if part in WIDTHS), 4)] += count
-    return found
+            result[size or next((WIDTHS[part] for part in modifiers if part in WIDTHS), 4)] += count
+    return result
 
 
 def carries(contrast: VariantContrast) -> Iterator[Explanation]:

@@ -57,7 +57,10 @@ class Form:
         element = self.element
 
         def packed(*sources: Any) -> Any:
-            wide = [np.ascontiguousarray(each) for each in np.broadcast_arrays(*map(np.atleast_1d, sources))]
+            wide = [
+                np.ascontiguousarray(broadcast_array)
+                for broadcast_array in np.broadcast_arrays(*map(np.atleast_1d, sources))
+            ]
             result = function(*(each.view(element) for each in wide))
             return np.ascontiguousarray(result).view(wide[0].dtype)
 

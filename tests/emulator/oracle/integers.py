@@ -61,7 +61,7 @@ def carried(step: Step, kind: str, kinds: list[str], terms: Callable[..., tuple[
     pairs = list(zip(step.sources, kinds, strict=True))
 
     def act(threads: Threads) -> None:
-        a, b = (np.asarray(each).view(bits) for each in terms(*(threads.read(o, k) for o, k in pairs)))
+        a, b = (np.asarray(term).view(bits) for term in terms(*(threads.read(o, k) for o, k in pairs)))
         old = threads.of(threads.carry) if takes else np.bool_(minus)
         if minus:
             total = a - b - (bits(1) - old.astype(bits))

@@ -63,13 +63,13 @@ def wmma_bf16(rng):
 
 @case(since="sm_80")
 def wmma_tf32(rng):
-    a, b, c = (each.astype(np.float32) for each in operands(rng, 16, 16, 8))
+    a, b, c = (operand.astype(np.float32) for operand in operands(rng, 16, 16, 8))
     left, right = as_memory(a, b, rows=True, columns=True)
     return [left, right, c], {2: a @ b + c}
 
 
 @case(since="sm_80")
 def wmma_f64(rng):
-    a, b, c = (each.astype(np.float64) for each in operands(rng, 8, 8, 4, -1000, 1000))
+    a, b, c = (operand.astype(np.float64) for operand in operands(rng, 8, 8, 4, -1000, 1000))
     left, right = as_memory(a, b, rows=True, columns=True)
     return [left, right, c], {2: a @ b + c}

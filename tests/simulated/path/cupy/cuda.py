@@ -169,7 +169,7 @@ class Function:
         gpu.functions[self.ptr] = kernel
 
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0, stream: Any = None) -> None:
-        content = [np.asarray(each).tobytes() for each in args]
+        content = [np.asarray(arg).tobytes() for arg in args]
         with call("cuLaunchKernel"):
             gpu.start(self.ptr, padded(grid), padded(block), shared_mem, stream.ptr, content)
 

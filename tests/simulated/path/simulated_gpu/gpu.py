@@ -234,8 +234,8 @@ class Gpu:
     def enqueue_graph(self, stream: Stream, nodes: Sequence[Operation]) -> None:
         def perform(start: float) -> float:
             now = start
-            for each in nodes:
-                now += each.perform(now)
+            for node in nodes:
+                now += node.perform(now)
             return now - start
 
         self.enqueue(stream, perform)
@@ -338,7 +338,7 @@ class Gpu:
         return perform
 
     def kernel_ns(self, launch: Prepared, outcome: kernels.Outcome) -> float:
-        reach = sum(each.size for each in launch.blocks)
+        reach = sum(block.size for block in launch.blocks)
         share = min(1.0, 32 * outcome.sectors / reach) if reach else 0.0
         written = {index for index, _, _ in outcome.changes}
         moving = sum(
@@ -366,7 +366,7 @@ def timer_steps(gpu: Gpu, launch: Prepared, start: float) -> float:
     assert index is not None
     step = gpu.device.timer_ns
     readings = [int((1e15 + start + READING_NS * i) // step * step) for i in range(int(count))]
-    content = b"".join(each.to_bytes(8, "little") for each in readings)
+    content = b"".join(reading.to_bytes(8, "little") for reading in readings)
     gpu.memory.put(launch.blocks[index].address + offset, content)
     return gpu.device.kernel_ns + READING_NS * float(count)
 

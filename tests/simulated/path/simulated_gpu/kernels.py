@@ -55,8 +55,8 @@ def remember_cubins(folder: Path) -> None:
 
     def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
         image, messages = original(tool, ptx, arch)
-        for each in assembled.folders:  # type: ignore[attr-defined]
-            store(each / "cubins" / sha256(image), json.dumps([ptx, arch, messages]).encode())
+        for folder in assembled.folders:  # type: ignore[attr-defined]
+            store(folder / "cubins" / sha256(image), json.dumps([ptx, arch, messages]).encode())
         return image, messages
 
     assembled.folders = {folder}  # type: ignore[attr-defined]
@@ -81,7 +81,7 @@ def load(image: bytes, script: Script) -> Module:
     if not known.exists():
         raise LookupError("The simulated device knows no PTX of this cubin: it was not made by ptxbench.toolchain.")
     ptx, arch, messages = json.loads(known.read_bytes())
-    major, minor = (int(each) for each in re.fullmatch(r"sm_(\d+)(\d)[af]?", arch).groups())  # type: ignore[union-attr]
+    major, minor = (int(group) for group in re.fullmatch(r"sm_(\d+)(\d)[af]?", arch).groups())  # type: ignore[union-attr]
     exact = not arch[-1].isdigit()
     if major != device.capability[0] or minor > device.capability[1] or (exact and minor != device.capability[1]):
         raise Failure(209)
@@ -284,7 +284,7 @@ class Launches:
     def emulate(self, launch: Prepared, contents: list[Any]) -> Outcome:
         """Execute on the emulator, on these bytes of the launch's blocks."""
         kernel = launch.kernel
-        before = [each.copy() for each in contents]
+        before = [content.copy() for content in contents]
         kept = dict(kernel.module.kept)
         args = [value if index is None else emulator.Pointer(contents[index], value) for index, value in launch.values]
         try:
@@ -305,7 +305,7 @@ class Launches:
                 low, high = int(changed.argmax()), changed.size - int(changed[::-1].argmax())
                 changes.append((index, low, chunk(now[low:high])))
         sectors, instructions = (
-            sum(int(ran.counters.get(each, 0)) for each in names)
+            sum(int(ran.counters.get(name, 0)) for name in names)
             for names in (("ptx_global_load_sectors", "ptx_global_store_sectors"), ("ptx_warp_instructions",))
         )
         return Outcome(0, False, tuple(changes), kept, sectors, instructions, ran.printed)

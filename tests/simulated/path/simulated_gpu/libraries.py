@@ -131,8 +131,8 @@ class Driver(Library):
     def cuTensorMapEncodeTiled(self, made: Any, element: Any, rank: Any, address: Any, *fields: Any) -> int:
         """The fields at the bits of the hardware's layout, as far as machine code of ptxas shows it; the rest is 0."""
         self.gpu.call("cuTensorMapEncodeTiled")
-        shape, strides, box, steps = (list(each) for each in fields[:4])
-        interleave, swizzle, promotion, fill = (each.value for each in fields[4:])
+        shape, strides, box, steps = (list(field) for field in fields[:4])
+        interleave, swizzle, promotion, fill = (field.value for field in fields[4:])
         many, least = range(rank.value), 3 if interleave else 1
         if not least <= rank.value <= 5 or address.value % 16 or any(strides[i] % 16 for i in many[1:] and many[:-1]):
             return 1

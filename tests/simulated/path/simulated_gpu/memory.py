@@ -87,7 +87,9 @@ class Region:
 
     def parts(self, start: int, size: int) -> list[Piece]:
         end = start + size
-        return [each.part(start, end) for each in self.pieces if each.start < end and each.start + each.size > start]
+        return [
+            piece.part(start, end) for piece in self.pieces if piece.start < end and piece.start + piece.size > start
+        ]
 
     def write(self, start: int, size: int, content: Chunk, offset: int = 0) -> None:
         end = start + size
@@ -189,8 +191,8 @@ class Memory:
         region, start = self.find(source, size)
         pieces = region.parts(start, size)
         target, at = self.find(to, size)
-        for each in pieces:
-            target.write(at + each.start - start, each.size, each.chunk, each.offset)
+        for piece in pieces:
+            target.write(at + piece.start - start, piece.size, piece.chunk, piece.offset)
 
     def fill(self, address: int, value: int, size: int) -> None:
         region, start = self.find(address, size)
