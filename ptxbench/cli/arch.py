@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ptxbench.portability.survey import Matrix, Subject
 
 
-@click.command("arch")
+@click.command("arch", short_help="Show for which targets each kernel can be built.")
 @click.argument("pairs", metavar="[PAIR|FILE]...", nargs=-1)
 @click.option(
     "--target",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ptxbench.result import Run
 
 
-@click.group("baseline")
+@click.group("baseline", short_help="Set, show or check the baselines of the gate.")
 def command() -> None:
     """Set, show or check baselines: the runs that `ptxbench gate` compares with.
 

@@ -28,7 +28,10 @@ SEED_BITS = 32
 
 
 @click.command(
-    "check", cls=Audited, epilog="`ptxbench check --audit` shows how many planted bugs it catches; see its --help."
+    "check",
+    short_help="Judge .ptx and .cu files as variants of a pair.",
+    cls=Audited,
+    epilog="`ptxbench check --audit` shows how many planted bugs it catches; see its --help.",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(

@@ -24,7 +24,7 @@ def share(context: click.Context, option: click.Parameter, text: str) -> float:
     return value
 
 
-@click.command("compare")
+@click.command("compare", short_help="Compare two runs, row by row.")
 @click.argument("base")
 @click.argument("head", default="latest")
 @click.option(

@@ -26,7 +26,7 @@ STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
 SCHEMA = "ptxbench.doctor/1"
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Report what is installed and what works.")
 @kernels_option("Examine this folder of pairs.", callback=None)
 @click.option(
     "--calibrate",

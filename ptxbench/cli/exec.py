@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SOME_LINES = 10
 
 
-@click.command("exec")
+@click.command("exec", short_help="Launch a kernel of a file on the emulator.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--entry", metavar="NAME", help="The kernel to launch, if FILE has several.")
 @click.option("--grid", metavar="X[,Y[,Z]]", default="1", help="CTAs to launch.")

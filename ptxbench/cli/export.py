@@ -13,7 +13,7 @@ from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters import FORMATS, NVBENCH, exporter
 
 
-@click.command("export")
+@click.command("export", short_help="Write a run in the format of another tool.")
 @click.argument("run", default="latest")
 @click.option(
     "--to",

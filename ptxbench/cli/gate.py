@@ -110,7 +110,7 @@ def command(
       3  a regression: a ratio, a time or a counter beyond its budget or limit
       4  a kernel is wrong or broken, and was not in the baseline
       5  no verdict: a row is missing, not comparable, wrong in both or not measurable; nothing was
-         judged; a row is unsure or has no baseline, and the config says fail
+         judged; a row is INCONCLUSIVE or has no baseline, and the config says fail
       130  interrupted
     """
     from dataclasses import replace

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ptxbench.result import Run
 
 
-@click.command("history")
+@click.command("history", short_help="Show metrics over all saved runs.")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @click.option(
     "--metric",

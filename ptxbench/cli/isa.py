@@ -9,7 +9,7 @@ from ptxbench.errors import UsageError
 from ptxbench.exit_status import ExitStatus
 
 
-@click.command("isa")
+@click.command("isa", short_help="List the instructions that the emulator knows.")
 @click.argument("chapter", required=False, metavar="[CHAPTER]")
 @click.option("--opcode", metavar="OPCODE", help="Report whether this opcode, such as ld.global.v4.f32, is known.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")

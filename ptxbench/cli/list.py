@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INDENT = 12
 
 
-@click.command("list")
+@click.command("list", short_help="List pairs, their variants and their sizes.")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @kernels_option("List the pairs of this folder only: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and nothing else, on stdout.")

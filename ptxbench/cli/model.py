@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT = ParameterSource.DEFAULT
 
 
-@click.group("model")
+@click.group("model", short_help="Compare modelled floors with measured times.")
 def command() -> None:
     """Compare the floors of `ptxbench run --model` with measured times.
 

@@ -15,7 +15,7 @@ HERE = Path("kernels")
 HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C", "the kernel in PTX")
 
 
-@click.command("new")
+@click.command("new", short_help="Write a new pair that works, as a start.")
 @click.argument("name", metavar="NAME")
 @kernels_option("Write into this folder; it is created if needed.", default=HERE, show_default=True, callback=None)
 @click.pass_context

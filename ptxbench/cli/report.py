@@ -21,7 +21,7 @@ MOST_TOLD = 6
 """Sentences on what is missing that are printed; the page has them all."""
 
 
-@click.command("report")
+@click.command("report", short_help="Write runs as one HTML page.")
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option(
     "-o",

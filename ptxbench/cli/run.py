@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ptxbench.runner import PairPlan, RunFrame, RunPlan
 
 
-@click.command("run")
+@click.command("run", short_help="Build, verify and measure pairs.")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @click.option(
     "--variant",

@@ -11,7 +11,7 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError, suggestion
 
 
-@click.command("schema")
+@click.command("schema", short_help="Print the JSON Schema of a document.")
 @click.argument("name", metavar="[NAME]", required=False)
 def command(name: str | None) -> None:
     """Print the JSON Schema (draft 2020-12) of the document NAME, or list the names.

@@ -31,7 +31,7 @@ class Extras(NamedTuple):
     control: bool
 
 
-@click.command("show")
+@click.command("show", short_help="Show CUDA C, PTX and SASS, aligned by line.")
 @click.argument("pair", metavar="PAIR|FILE")
 @click.option(
     "--variant",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ptxbench.tune import Curves
 
 
-@click.command("tune")
+@click.command("tune", short_help="Sweep the knobs of a pair and draw the curves.")
 @click.argument("pair", metavar="PAIR")
 @click.option(
     "--knob",

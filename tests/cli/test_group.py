@@ -24,6 +24,11 @@ def test_help_names_every_command(ptxbench):
     assert "Exit status: 0 good" in ran.out
 
 
+def test_the_line_of_each_command_is_whole(ptxbench):
+    commands = ptxbench("--help").out.split("Commands:")[1]
+    assert "..." not in commands
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_that_tells_its_exit_status(ptxbench, name):
     ran = ptxbench(name, "-h")
