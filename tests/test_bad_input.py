@@ -87,7 +87,9 @@ def test_a_folder_without_kernels(kernels, ptxbench):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["run", "list"])
-def test_a_variable_that_names_no_kernels_is_told_by_name(kernels, ptxbench, monkeypatch, command, named, message):
+def test_a_variable_with_a_folder_without_kernels_is_reported_by_name(
+    kernels, ptxbench, monkeypatch, command, named, message
+):
     Path("empty").mkdir()
     Path("README").write_text("a file")
     monkeypatch.setenv("PTXBENCH_KERNELS", named)
@@ -227,7 +229,7 @@ def test_a_bad_option(kernels, ptxbench, options, message):
 # ---- what lies around it
 
 
-def test_an_unwritable_results_folder_is_told_before_the_work(kernels, ptxbench):
+def test_an_unwritable_results_folder_is_reported_before_the_work(kernels, ptxbench):
     Path("results").write_text("a file is in the way")
     ran = ptxbench(*RUN)
     assert ran.status == 2
@@ -239,7 +241,7 @@ def test_an_unwritable_results_folder_is_told_before_the_work(kernels, ptxbench)
     assert ptxbench(*RUN, "--no-save").status == 0
 
 
-def test_an_unwritable_output_is_told_before_the_work(kernels, ptxbench):
+def test_an_unwritable_output_is_reported_before_the_work(kernels, ptxbench):
     Path("out").write_text("a file is in the way")
     ran = ptxbench(*RUN, "--output", "out/run.csv")
     assert (ran.status, ran.out) == (2, "")
@@ -335,7 +337,7 @@ def test_a_fault_in_the_next_pair_keeps_the_cells_that_are_finished(tmp_path, ke
     assert [cell["pair"] for cell in document["cells"]] == ["scale"]
 
 
-def test_what_a_pair_file_prints_does_not_mix_with_results(kernels, ptxbench):
+def test_the_output_of_a_pair_file_does_not_mix_with_results(kernels, ptxbench):
     talkative = changed(PAIR, "BLOCK = 128", 'BLOCK = 128\nprint("loaded")')
     talkative = changed(talkative, '{"y": a * x}', 'print("called") or {"y": a * x}')
     (kernels / "pairs" / "scale.py").write_text(talkative)
@@ -364,7 +366,7 @@ def test_a_reader_that_goes_away_loses_no_finished_cell(tmp_path, kernels):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
-def test_a_reader_that_goes_away_is_no_error(tmp_path, kernels):
+def test_a_reader_that_goes_away_causes_no_error(tmp_path, kernels):
     process = start("list", "--kernels", "kernels", cwd=tmp_path)
     process.stdout.close()
     assert process.stderr.read() == ""
@@ -376,7 +378,7 @@ FULL = Path("/dev/full")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
-def test_a_full_disk_behind_stdout_is_told_and_no_bug(tmp_path, kernels):
+def test_a_full_disk_behind_stdout_is_reported_and_not_called_a_bug(tmp_path, kernels):
     with FULL.open("w") as full:
         process = start("list", "--kernels", "kernels", cwd=tmp_path, stdout=full)
         assert process.stderr.read() == "Error: Cannot write the whole output:  No space left on device.\n"

@@ -25,12 +25,12 @@ def never():
     raise AssertionError("made again")
 
 
-def test_what_was_made_is_not_made_again(folder):
+def test_a_cached_value_is_not_made_again(folder):
     assert cache.remember(("a", "b"), lambda: b"made") == b"made"
     assert cache.remember(("a", "b"), never) == b"made"
 
 
-def test_keys_are_told_apart_by_their_parts(folder):
+def test_keys_differ_if_their_parts_differ(folder):
     assert cache.remember(("ab", "c"), lambda: b"1") == b"1"
     assert cache.remember(("a", "bc"), lambda: b"2") == b"2"
 

@@ -25,7 +25,7 @@ def named(block):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_every_page_has_a_table_of_what_was_tried_with_variants_that_are_there(path):
+def test_every_page_has_a_table_of_experiments_with_existing_variants(path):
     found = blocks(path.read_text())
     assert found, f"docs/kernels/{path.name} has no block of counts: see docs/kernels/README.md."
     for _, _, block in found:
@@ -35,7 +35,7 @@ def test_every_page_has_a_table_of_what_was_tried_with_variants_that_are_there(p
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_the_counts_of_a_page_are_those_of_today(path):
+def test_the_counts_of_a_page_are_up_to_date(path):
     """Of other versions of the tools variants and columns alone are compared."""
     text = path.read_text()
     today = filled(text)
@@ -84,7 +84,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG, ids=lambda value: value[-40:])
-def test_a_block_that_is_no_good_is_named(text, message):
+def test_an_invalid_block_is_named(text, message):
     with pytest.raises(UsageError, match=message):
         filled(text)
 

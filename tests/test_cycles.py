@@ -19,7 +19,7 @@ def test_each_sample_goes_by_the_clock_that_its_kernel_has_alone():
     assert found.ns[0] == [100_000, 400_000, 420_000, 110_000]
 
 
-def test_the_ratio_in_cycles_is_that_of_times_by_that_of_the_clocks():
+def test_the_ratio_in_cycles_is_the_ratio_of_times_multiplied_by_that_of_clocks():
     rounds = [Round(0, 0, ("cuda", "ptx"), "A", BLOCKS * 8, solo_mhz={"A": 2000.0, "B": 1500.0})]
     by_time, found = stats.ratio(rounds, "ptx"), stats.ratio(cycles.by_kernel(rounds), "ptx")
     assert found.value == pytest.approx(by_time.value * 0.75)
@@ -50,5 +50,5 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("by_time", "by_cycles", "contradict"), PAIRS)
-def test_a_claim_must_stand_in_time_and_in_cycles(by_time, by_cycles, contradict):
+def test_a_claim_must_hold_in_time_and_in_cycles(by_time, by_cycles, contradict):
     assert cycles.contradict(by_time, by_cycles) == contradict

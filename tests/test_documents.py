@@ -70,7 +70,7 @@ def test_a_fault_in_toml_is_a_sentence(text, told):
         (b"[" + 99 * b" " + b"]",     "x is too large: expected at most 0 MiB."),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_text_or_too_large_is_a_sentence(tmp_path, monkeypatch, content, told):
+def test_a_binary_or_too_large_file_is_refused_in_one_sentence(tmp_path, monkeypatch, content, told):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(documents, "MOST_BYTES", 100)
     Path("x").write_bytes(content)
@@ -80,12 +80,12 @@ def test_a_file_that_is_no_text_or_too_large_is_a_sentence(tmp_path, monkeypatch
         assert str(caught.value) == told
 
 
-def test_a_byte_order_mark_before_utf_8_is_no_fault(tmp_path):
+def test_a_byte_order_mark_before_utf_8_is_accepted(tmp_path):
     (tmp_path / "x").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert read_json(tmp_path / "x") == {"a": 1}
 
 
-def test_what_is_written_is_ascii_reads_back_and_has_no_command_of_a_runner():
+def test_a_written_document_is_ascii_reads_back_and_has_no_runner_command():
     value = {"##[error]x": ["\x7f\u202e\ud800µ", "###vso[a]", "#[", 0.5, None]}
     text = json_text(value)
     assert text.isascii()

@@ -103,7 +103,7 @@ def unknown_options(text):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_what_a_page_names_exists(page):
+def test_everything_that_a_page_names_exists(page):
     text = page.read_text(encoding="utf-8")
     if page.name == "CHANGELOG.md":  # of released versions nothing changes
         text = text.split("\n## [0", 1)[0]
@@ -145,20 +145,20 @@ def statuses_of_help(name):
 @pytest.mark.parametrize(
     ("page", "command"), [("measuring.md", "run"), ("check.md", "check"), ("exec.md", "exec")]
 )  # ci.md has also what every command may end with
-def test_the_exit_statuses_of_a_page_are_those_of_the_help(page, command):
+def test_the_exit_statuses_of_a_page_match_the_help(page, command):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     table = re.search(r"^\| exit status[^\n]*\n\|---.*?(?=^[^|])", text, re.M | re.S)[0]
     assert {int(status) for status in re.findall(r"^\| (\d+) \|", table, re.M)} == statuses_of_help(command)
 
 
-def test_the_verdicts_of_a_page_are_those_of_compare():
+def test_the_verdicts_of_a_page_match_compare():
     text = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
     table = text.partition("## Verdicts")[2].partition("\n## ")[0]
     names = [name for names in re.findall(r"^\| ([A-Z][A-Z, -]+) \|", table, re.M) for name in names.split(", ")]
     assert set(names) == set(VERDICTS)
 
 
-def test_the_order_of_exit_statuses_is_that_of_the_gate():
+def test_the_order_of_exit_statuses_matches_the_gate():
     order = ", ".join(str(int(status)) for status in (ExitStatus.USAGE, *PRECEDENCE))
     assert f"the first of {order} is used" in (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 

@@ -48,7 +48,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("path", "dirty"), CHANGES)
-def test_the_source_is_dirty_where_what_ran_is_not_what_the_commit_holds(repository, path, dirty):
+def test_the_source_is_dirty_where_the_files_differ_from_the_commit(repository, path, dirty):
     (repository / path).parent.mkdir(exist_ok=True)
     (repository / path).write_text("changed\n")
     assert environment.source(repository / "kernels").dirty is dirty
@@ -97,7 +97,7 @@ def test_a_processor_that_the_system_does_not_name_is_its_architecture(monkeypat
     assert environment.processor() == platform.machine()
 
 
-def test_memory_is_what_a_container_may_have_of_it(tmp_path, monkeypatch):
+def test_memory_is_limited_to_the_containers_share(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "CONTAINER_LIMIT", tmp_path / "memory.max")
     whole = environment.memory_bytes()
     assert whole > 1 << 28

@@ -52,7 +52,7 @@ EXECUTED = [
 
 
 @pytest.mark.parametrize(("arch", "executed", "found"), EXECUTED)
-def test_each_resource_needs_what_its_rate_says(arch, executed, found):
+def test_each_resource_needs_the_time_given_by_its_rate(arch, executed, found):
     assert cycles(arch, **executed) == found
 
 
@@ -216,7 +216,7 @@ def test_no_formatter_of_times_takes_a_floor_and_none_mixes_with_a_number():
 FORBIDDEN = re.compile(r"\b(?:faster|slower than|bound by|ties?|tied|predict\w*|speedup|estimated time)\b", re.I)
 
 
-def test_the_audit_prints_and_says_what_it_found(ptxbench, tmp_path):
+def test_the_audit_prints_its_result(ptxbench, tmp_path):
     ran = ptxbench("model", "audit", "--results", tmp_path, "--json")
     assert (ran.status, ran.err) == (0, "")
     found = json.loads(ran.out)

@@ -43,7 +43,7 @@ def test_every_pair_has_its_figures_on_the_page_of_its_family(name):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
-def test_every_page_is_that_of_a_pair_and_shows_no_other(path):
+def test_every_page_belongs_to_one_pair_and_shows_no_other(path):
     assert path.stem in PAIRS, f"docs/kernels/{path.name} is the page of no pair."
     for _, _, block in blocks(path.read_text()):
         assert {family(name) for name in block.pairs} == {path.stem}, f"docs/kernels/{path.name}: {block}"
@@ -226,7 +226,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG, ids=lambda value: value[-40:])
-def test_a_block_that_is_no_good_is_named(text, message):
+def test_an_invalid_block_is_named(text, message):
     with pytest.raises(UsageError, match=message):
         filled(text)
 

@@ -170,5 +170,5 @@ FINE = [
 
 
 @pytest.mark.parametrize(("module", "source"), FINE)
-def test_what_is_allowed_is_not_taken_for_a_breach(module, source):
+def test_an_allowed_import_is_not_reported(module, source):
     assert faults({module: source}) == []

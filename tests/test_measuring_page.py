@@ -22,7 +22,7 @@ def rows(heading: str) -> dict[str, list[str]]:
     return {line[0].strip("`"): line[1:] for line in lines[2:]}
 
 
-def test_every_label_says_what_was_seen_and_what_to_do():
+def test_every_label_has_an_observation_and_advice():
     labels = {
         getattr(result, name)
         for name in re.findall(r"^([A-Z0-9_]+) = \"[A-Z0-9-]+\"$", Path(result.__file__).read_text(), re.MULTILINE)
@@ -34,16 +34,16 @@ def test_every_label_says_what_was_seen_and_what_to_do():
     assert judged == labels - result.UNJUDGED
 
 
-def test_every_line_of_the_calibration_is_told():
+def test_every_line_of_the_calibration_is_documented():
     told = rows("`ptxbench doctor --calibrate`")
     assert list(told) == [check.subject for check in CalibrationSuite(ScriptedGpu(), Probe()).checks]
 
 
-def test_every_step_of_the_first_run_is_told():
+def test_every_step_of_the_first_run_is_documented():
     assert list(rows("`ptxbench doctor --first-run`")) == list(STEPS)
 
 
-def test_the_thresholds_are_those_of_the_code():
+def test_the_thresholds_match_the_code():
     told = rows("`ptxbench doctor --calibrate`")
     assert f"under {assessment.FLUSHES} times" in told["flush"][1]
     assert f"± {assessment.WIDE:.1%}".replace("%", " %") in told["A/A control"][2]

@@ -112,7 +112,7 @@ def test_a_variant_that_is_not_verified_has_no_time():
     assert BY_NAME["ratio"].of(wrong, "ptx") is None
 
 
-def test_the_ratio_has_an_interval_and_that_of_the_reference_is_one_without():
+def test_the_ratio_has_an_interval_and_the_references_is_one_without_interval():
     ratio = BY_NAME["ratio"]
     low, high = ratio.interval(TIMED, "ptx", TIMED.variants["ptx"])
     assert low == pytest.approx(0.5)
@@ -159,7 +159,7 @@ def test_instructions_of_an_opcode_and_some_of_its_modifiers_are_counted(name, v
     assert metric.of(NEITHER, "ptx") is None
 
 
-def test_where_nobody_disassembled_a_count_of_instructions_does_not_exist():
+def test_without_disassembly_instruction_counts_are_absent():
     driver = BuildReport(source_sha256="s", ptx_sha256="p")
     assert choose(["sass.LDG"])[0].of(cell(ptx=VariantResult("ptx", "verified", build=driver)), "ptx") is None
 
@@ -167,7 +167,7 @@ def test_where_nobody_disassembled_a_count_of_instructions_does_not_exist():
 @pytest.mark.parametrize(
     "name", ["sass.", "sass.ldg", "sass.LDG.", "sass.LDG..128", "sass..LDG", "sas.LDG", "LDG.128", "sass.LDG 128"]
 )
-def test_a_mistyped_opcode_is_told_how_to_write_it(name):
+def test_a_mistyped_opcode_gets_the_right_spelling(name):
     said = rf"^Unknown column '{re.escape(name)}'\. Instructions of SASS .* sass\.OPCODE, .* sass\.IMAD\.WIDE\.$"
     with pytest.raises(UsageError, match=said):
         choose([name])
@@ -254,7 +254,7 @@ def test_without_a_time_there_is_an_intensity_and_no_share():
         ({"variants": {"ptx": TIMED.variants["ptx"]}},                             None),
     ],
 )  # fmt: skip
-def test_there_is_no_ratio_to_what_is_not_verified_nor_by_an_oracle_that_notices_nothing(changes, ratio):
+def test_there_is_no_ratio_with_an_unverified_variant_or_a_blind_oracle(changes, ratio):
     found = dataclasses.replace(TIMED, **changes)
     assert BY_NAME["ratio"].of(found, "ptx") == (None if ratio is None else pytest.approx(ratio))
     assert (BY_NAME["ratio"].interval(found, "ptx", found.variants["ptx"]) is None) == (ratio is None)

@@ -55,13 +55,13 @@ def test_sleep_counts_its_time_where_that_is_constant():
 
 @pytest.mark.parametrize("opcode", ["", " ", ".", "nanosleep.u32 x", "nanosleep.u32 " + "9" * 5_000, "div.u32 -1",
                                     "ld..", "\u0669.f32", "cp.async.wait_group \u0660"])  # fmt: skip
-def test_what_no_emulator_wrote_is_counted_as_nothing_special(opcode):
+def test_unknown_opcodes_are_read_without_error(opcode):
     """A run may come from a stranger."""
     assert all(isinstance(read({opcode: 2}), int) for read in COUNTS.values())
     assert isinstance(respelt({opcode: 2}, {}), str)
 
 
-def test_what_is_a_subroutine_weighs_more():
+def test_an_instruction_that_is_a_subroutine_weighs_more():
     assert [weight(each) for each in ("add.rn.f32", "div.u32 7", "div.u32", "div.rn.f32", "mul.lo.s64")] == [
         1, 4, 20, 12, 4]  # fmt: skip
     assert opcodes.weighted({"add.f32": 10, "div.rn.f32": 2}) == 34

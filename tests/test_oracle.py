@@ -141,7 +141,7 @@ def test_an_element_is_moved_by_the_least_step_where_nothing_is_tolerated(dtype)
         assert (apart_by == 1).all()
 
 
-def test_the_reference_itself_is_what_the_forgeries_differ_from():
+def test_the_forgeries_differ_from_the_reference():
     """Half an ulp allows nothing but the right result: were the rounding wrong, a weak pair would seem strong."""
     weak = replace(SCALE, tolerance=ulps(0.5), reference=without_its_end)
     assert weaknesses(weak, seed=1) == (END,)
@@ -184,7 +184,7 @@ def test_every_shipped_pair_rejects_every_forgery_at_large_bench_sizes():
 
 
 @pytest.mark.parametrize(("n", "some"), [(1 << 22, "'total' all zero"), (1 << 24, MIDDLE)])
-def test_a_sum_of_random_signs_accepts_what_one_of_whole_numbers_rejects(n, some):
+def test_a_sum_of_random_signs_accepts_errors_that_integer_data_reject(n, some):
     """The tolerance for as many roundings is larger than the sum, or than a tenth of the terms."""
     pair = load(KERNELS, "reduce_sum").pair
     size = {**pair.bench_sizes[0], "n": n}
@@ -231,6 +231,6 @@ AT_SIZE = [
 
 @pytest.mark.parametrize(("what", "changes", "found"), AT_SIZE, ids=[what for what, _, _ in AT_SIZE])
 @pytest.mark.parametrize("by_rows", [[], ["x"]], ids=["whole", "by rows"])
-def test_a_size_is_weak_where_what_differs_is_accepted(monkeypatch, what, changes, found, by_rows):
+def test_a_size_is_weak_where_wrong_results_are_accepted(monkeypatch, what, changes, found, by_rows):
     monkeypatch.setattr(forgeries, "PIECE", 64)  # so that there are many
     assert set(asked(replace(SCALE, **changes, by_rows=by_rows), {"n": 1000}, False)) == set(found)

@@ -37,7 +37,7 @@ def test_the_wheel_holds_every_kernel_byte_for_byte(wheel):
         assert wheel.read(f"ptxbench/{path.relative_to(ROOT).as_posix()}") == path.read_bytes()
 
 
-def test_the_wheel_holds_every_module_and_what_lies_beside_it(wheel):
+def test_the_wheel_holds_every_module_and_data_file(wheel):
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "ptxbench").rglob("*") if path.is_file()}
     wanted = {name for name in files if not any(part[0] == "." or part == "__pycache__" for part in name.split("/"))}
     assert {"ptxbench/py.typed", "ptxbench/backends/l2_sweep.ptx"} <= wanted <= set(wheel.namelist())

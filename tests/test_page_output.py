@@ -31,7 +31,7 @@ def test_the_pages_that_promise_real_output_have_it():
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
-def test_the_listings_of_a_page_are_what_is_printed_today(path):
+def test_the_listings_of_a_page_match_todays_output(path):
     """Those of other versions of the tools cannot be checked: then what is not a listing alone is."""
     text = path.read_text()
     today = filled(text)
@@ -52,7 +52,7 @@ def page(words, inside=""):
     return f"# title\n\n<!-- {words} -->\n{inside}{CLOSING}\n\nend\n"
 
 
-def test_a_block_is_filled_with_a_part_of_what_the_command_prints():
+def test_a_block_is_filled_with_a_part_of_the_output():
     once = filled(page('output: columns=80 from="usage: " to=--ptx ptxbench show --help'.replace("usage: ", "Usage: ")))
     lines = once.splitlines()
     assert lines[3:5] == ["```", "Usage: ptxbench show [OPTIONS] PAIR|FILE"]
@@ -79,7 +79,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "message"), BAD, ids=lambda value: value[-40:])
-def test_a_block_that_is_no_good_is_named(text, message):
+def test_an_invalid_block_is_named(text, message):
     with pytest.raises(UsageError, match=message):
         filled(text)
 

@@ -179,7 +179,7 @@ PIPES = [
 
 
 @pytest.mark.parametrize(("name", "arch", "found"), PIPES)
-def test_the_pipe_of_an_opcode_is_that_of_its_name_but_for_exceptions(name, arch, found):
+def test_the_pipe_of_an_opcode_follows_its_name_with_exceptions(name, arch, found):
     assert pipes.pipe(name, arch) == found
 
 

@@ -22,7 +22,7 @@ def documented():
 
 
 @pytest.mark.parametrize("module", sorted(documented()))
-def test_the_page_lists_exactly_what_a_module_makes_public(module):
+def test_the_page_lists_exactly_the_public_names_of_a_module(module):
     assert documented()[module] == set(import_module(module).__all__)
 
 

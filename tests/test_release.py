@@ -27,7 +27,7 @@ RELEASES = [
 
 
 @pytest.mark.parametrize(("version", "changelog", "project", "lines"), RELEASES)
-def test_what_a_release_lacks_is_named(version, changelog, project, lines):
+def test_the_missing_parts_of_a_release_are_named(version, changelog, project, lines):
     assert missing(version, changelog, project) == lines
 
 

@@ -72,7 +72,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("damage", "told"), FAULTS)
-def test_a_fault_is_told_with_its_place(damage, told):
+def test_a_fault_in_a_file_is_reported_with_its_position(damage, told):
     document = copy.deepcopy(DOCUMENT)
     damage(document)
     with pytest.raises(ResultError) as caught:
@@ -80,7 +80,7 @@ def test_a_fault_is_told_with_its_place(damage, told):
     assert str(caught.value) == told
 
 
-def test_what_is_sound_is_read_as_it_was_written():
+def test_a_valid_file_reads_back_unchanged():
     assert from_json(json.dumps(DOCUMENT), "x.json") == from_json(to_json(BASE), "x.json")
 
 

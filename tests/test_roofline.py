@@ -58,7 +58,7 @@ UNITS = [
 
 
 @pytest.mark.parametrize(("opcodes", "unit"), UNITS)
-def test_the_machine_code_tells_the_unit_that_does_the_flops(opcodes, unit):
+def test_the_machine_code_shows_the_unit_that_does_the_flops(opcodes, unit):
     assert arithmetic(variant(*opcodes)) == unit
 
 
@@ -93,7 +93,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("what", "measured", "impossible"), IMPOSSIBLE, ids=[row[0] for row in IMPOSSIBLE])
-def test_a_time_below_what_the_device_can_have_needed_breaks_its_variant(what, measured, impossible):
+def test_a_time_below_the_roofline_limit_breaks_its_variant(what, measured, impossible):
     found = disproved(measured, H100)
     assert found.variants["cuda"].status == "verified"
     if not impossible:
@@ -142,11 +142,11 @@ def test_a_share_of_the_bandwidth_is_given_only_where_the_bytes_must_pass(what, 
 
 
 @pytest.mark.parametrize("device", [DEVICE, replace(H100, sms=16), replace(H100, l2_bytes=None)])
-def test_a_device_of_which_nothing_is_published_disproves_nothing(device):
+def test_a_device_without_published_figures_disproves_nothing(device):
     assert disproved(cell(ptx_ns=40_100), device).variants["ptx"].status == "verified"
 
 
-def test_the_reason_tells_both_times():
+def test_the_reason_gives_both_times():
     assert disproved(cell(ptx_ns=10_000), H100).variants["ptx"].reason == (
         "impossible_time: it took 10.00 µs, and H100 SXM needs 64.48 µs for its memory work by the published figures. "
         "Either it leaves work out, or the flush of L2 does not work."

@@ -307,7 +307,7 @@ def folder(tmp_path, monkeypatch):
     st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(st.characters(), max_size=3)), min_size=1).map("".join),
     st.booleans(),
 )
-def test_what_a_run_says_is_nothing_but_text_in_every_output(folder, capsys, kind, payload, rich):
+def test_strings_of_a_run_are_plain_text_in_every_output(folder, capsys, kind, payload, rich):
     harmless = outputs(kind, HARMLESS, rich, capsys)
     assert outputs(kind, payload, rich, capsys) == harmless
 

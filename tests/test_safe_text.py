@@ -65,7 +65,7 @@ def test_a_text_is_shown_as_it_is_written(function, text, safe):
 HOSTILE_NAMES = ["../a", "/a", "..", ".a", "a/b", "a-b/", "", "a\x00", "a\nb", "-a", "CON:", "a" * 999, "\ud800"]
 
 
-def test_a_file_name_stays_in_its_folder_and_tells_texts_apart():
+def test_a_file_name_stays_in_its_folder_and_differs_for_different_texts():
     names = [file_name(each) for each in HOSTILE_NAMES]
     assert all(re.fullmatch(r"[\w=@+][\w.,=@+-]{0,119}", name, re.ASCII) for name in names), names
     assert len({*names, "a", "a-b"}) == len(names) + 2

@@ -100,7 +100,7 @@ EXTRAS = [
 
 
 @pytest.mark.parametrize(("platform", "driver", "expected"), EXTRAS)
-def test_the_extra_is_what_the_driver_speaks(platform, driver, expected):
+def test_the_extra_matches_the_driver(platform, driver, expected):
     assert extra(platform, driver) == expected
 
 

@@ -83,13 +83,13 @@ def test_bf16_and_scratch_are_parameters_like_others(source, kind, param, takes_
 
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISMATCHES)
-def test_a_mismatch_is_told_with_its_line(source, right, wrong, message):
+def test_a_mismatch_is_reported_with_its_line(source, right, wrong, message):
     with pytest.raises(SignatureMismatch) as caught:
         check_signature(changed(PTX, right, wrong), "scale", ARGS, source)
     assert str(caught.value) == message
 
 
-def test_compiled_cuda_c_is_told_with_the_line_of_its_kernel(tmp_path):
+def test_compiled_cuda_c_is_reported_with_the_line_of_its_kernel(tmp_path):
     source = tmp_path / "scale.cu"
     source.write_text(CUDA)
     with pytest.raises(SignatureMismatch, match=r"^scale\.cu:3: parameter 4 of 'scale' is \.u64, where its pair has"):
@@ -105,7 +105,7 @@ def test_a_body_that_the_emulator_cannot_read_does_not_hide_the_header(source):
     check_signature(changed(PTX, "ret;", "novel.instruction {%a} <- ;"), "scale", ARGS, source)
 
 
-def test_text_that_is_no_ptx_is_told_with_its_line():
+def test_text_other_than_ptx_is_reported_with_its_line():
     with pytest.raises(PtxSyntaxError, match=r"line 3: "):
         read_headers(changed(PTX, ".version", "\u00e4 .version"))
 

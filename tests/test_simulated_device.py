@@ -42,7 +42,7 @@ print(json.dumps([asked, numbers, errors, there]))
 """
 
 
-def test_its_names_numbers_and_words_are_those_of_cupy(tmp_path):
+def test_its_names_numbers_and_messages_match_cupy(tmp_path):
     def told(asked, **environment):
         code = NAMES.format(asked=asked)
         done = subprocess.run(
@@ -127,7 +127,7 @@ def test_a_wait_spoils_a_capture_which_then_can_end(cuda):
     assert left.tolist() == [1] * 16
 
 
-def test_memory_ends_and_the_pool_gives_back_what_it_keeps(cuda):
+def test_memory_is_limited_and_the_pool_returns_its_blocks(cuda):
     cuda = cuda(device={"memory_bytes": 1 << 20})
     kept = [cuda.alloc(1 << 18) for _ in range(3)]
     with pytest.raises(cuda.memory.OutOfMemoryError, match="allocating 524,288 bytes"):
@@ -169,7 +169,7 @@ def test_a_device_for_one_process_is_busy_for_another(cuda, tmp_path):
     assert "CUDARuntimeError: cudaErrorDevicesUnavailable: CUDA-capable device(s) is/are busy" in done.stderr
 
 
-def test_a_cubin_that_ptxbench_did_not_make_is_no_guess(cuda):
+def test_a_foreign_cubin_is_refused(cuda):
     module = cuda().function.Module()
     with pytest.raises(LookupError, match="knows no PTX of this cubin"):
         module.load(b"\x7fELF of somebody else\0")

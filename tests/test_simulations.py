@@ -104,7 +104,7 @@ def test_carry_over_does_not_bias_the_fixed_order():
     assert abs(bias(lambda i: "ABBA")) < 0.0002
 
 
-def test_carry_over_biases_what_is_not_fixed_and_balanced():
+def test_carry_over_biases_designs_that_are_not_fixed_and_balanced():
     letters = np.random.default_rng(4)
     assert bias(lambda i: "ABAB") < -0.004
     assert bias(lambda i: letters.choice(["ABBA", "BAAB"])) < -0.0008

@@ -30,7 +30,7 @@ LANES = [           # f32 lanes of an SM, and the tensor cores' rate over theirs
 
 
 @pytest.mark.parametrize(("name", "lanes", "tensor_over_f32"), LANES)
-def test_rates_are_those_of_the_lanes_at_the_boost_clock(name, lanes, tensor_over_f32):
+def test_rates_are_lanes_multiplied_by_the_boost_clock(name, lanes, tensor_over_f32):
     spec = SPECIFICATIONS[name]
     assert spec.f32 == pytest.approx(spec.sms * lanes * 2 * spec.boost_mhz * 1e6, rel=0.01)
     # 8 %: of some GPUs the tensor cores' rate is published at a lower clock, 1.83 of 1.98 GHz for the H100

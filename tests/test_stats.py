@@ -45,7 +45,7 @@ HODGES_LEHMANN = [
 
 
 @pytest.mark.parametrize(("values", "level", "low", "estimate", "high"), HODGES_LEHMANN)
-def test_hodges_lehmann_gives_what_was_worked_out_by_hand(values, level, low, estimate, high):
+def test_hodges_lehmann_matches_a_calculation_by_hand(values, level, low, estimate, high):
     assert stats.hodges_lehmann(values, level) == stats.Interval(low, estimate, high)
 
 
@@ -109,7 +109,7 @@ def test_the_effect_of_paired_rounds_is_students(differences, guard):
     assert found.low == pytest.approx(told.confidence_interval(0.99).low, rel=1e-6, abs=1e-9)
 
 
-def test_rounds_without_spread_are_what_they_are():
+def test_rounds_without_spread_give_an_interval_of_no_width():
     assert stats.effect([0.1, 0.1], [0.0, 0.0], guard=0.05) == stats.Effect(0.1, 0.1, 0.1, 0.0)
     assert stats.effect([0.1, 0.1], [0.0, 0.0], guard=0.1).p == 1.0
     assert stats.paired_effect([0.0] * 5) == stats.Effect(0.0, 0.0, 0.0, 1.0)

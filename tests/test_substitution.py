@@ -15,7 +15,7 @@ add.s32  %j, %i, -256 /*= -BLOCK */;
 """
 
 
-def test_literals_are_replaced_where_they_stand_and_nothing_else_is():
+def test_literals_are_replaced_in_place_and_nothing_else_changes():
     assert substituted(TEXT, {"BLOCK": 128}, "a.ptx") == (
         TEXT.replace(".maxntid 256", ".maxntid 128")
         .replace("1024/*", "512/*")
@@ -91,12 +91,12 @@ STALE = [
 
 
 @pytest.mark.parametrize(("text", "said"), STALE)
-def test_a_stale_literal_is_told_with_file_and_line(text, said):
+def test_a_stale_literal_is_reported_with_file_and_line(text, said):
     with pytest.raises(PairError) as error:
         require_fresh(text, {"BLOCK": 256}, "a.ptx")
     assert str(error.value).startswith(said)
 
 
-def test_what_cannot_be_replaced_is_told_with_file_and_line():
+def test_a_failed_replacement_is_reported_with_file_and_line():
     with pytest.raises(PairError, match=r"a\.ptx:1: 'TILE' names TILE"):
         substituted("add %a, 4 /*= TILE */;", {"BLOCK": 256}, "a.ptx")

@@ -55,7 +55,7 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize(("change", "wrong"), PROBLEMS)
-def test_what_is_wrong_with_a_map_is_one_sentence(change, wrong):
+def test_an_invalid_map_is_reported_in_one_sentence(change, wrong):
     found = problem(replace(GOOD, **change), BYTES)
     assert found is None if wrong is None else found.startswith(wrong)
 
@@ -125,7 +125,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES)
-def test_a_mistake_in_a_map_is_told_when_the_pair_is_loaded(mapped, right, wrong, message):
+def test_a_mistake_in_a_map_is_reported_when_the_pair_is_loaded(mapped, right, wrong, message):
     (mapped / "pairs" / "scale.py").write_text(changed(WITH_MAP, right, wrong))
     with pytest.raises(PairError) as caught:
         load(mapped, "scale")

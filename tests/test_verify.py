@@ -168,14 +168,14 @@ def test_integer_data_is_compared_exactly_whatever_the_tolerance():
     assert loose.tolerance != expected.tolerance
 
 
-def test_what_has_no_range_of_integers_is_drawn_by_its_pair_in_the_integer_check_too():
+def test_inputs_without_an_integer_range_come_from_the_pair_in_the_integer_check_too():
     own = In("x", u32, lambda n: (n,), values=lambda rng, shape, n: 9 + np.arange(n), integers=None)
     one = dataclasses.replace(pair(), args=[own])
     for integers in (False, True):
         assert one.make_arguments({"n": 3}, seed=1, integers=integers)["x"].tolist() == [9, 10, 11]
 
 
-def test_chunks_give_what_one_piece_gives(monkeypatch):
+def test_chunks_give_the_same_result_as_one_piece(monkeypatch):
     arguments, expected = arguments_and_expected(pair(ulps(1)), n=1000)
     y = arguments["x"] * np.float32(2)
     y[[3, 500, 999]] = 7.0, 9.0, 8.0
@@ -255,7 +255,7 @@ def expected_of(values, tolerance=EXACT, dtype=f32):
         ("tanh.approx.f32",  2.0**-10,     False),
     ],
 )  # fmt: skip
-def test_a_bound_is_wider_by_what_an_approximate_instruction_may_be_off(opcode, off, result):
+def test_a_bound_includes_the_error_of_approximate_instructions(opcode, off, result):
     expected = expected_of([1.0, 1.0], ulps(1))
     outputs = {"y": np.array([1.0, 1.0 + off], f32)}
     assert (verify(outputs, expected, "y").worst is None) == (off <= ULP)
@@ -270,7 +270,7 @@ def test_the_errors_of_several_instructions_add_up_each_once():
     assert wider.bounds["y"].tolist() == [4 * ULP]
 
 
-def test_what_must_be_exact_and_what_is_whole_stays_so():
+def test_exact_and_integer_outputs_stay_exact():
     error = {"ex2.approx.f32": accuracy.bound("ex2.approx.f32").at}
     assert expected_of([1.0]).widened(error) == expected_of([1.0])
     whole = expected_of([7, 8], relative(0, of=lambda x, a, n: 1), s32)
@@ -341,7 +341,7 @@ def test_the_worst_element_of_a_sample_is_reported_with_its_index_in_the_output(
     assert told.endswith("; 1 of 3 elements is outside 1 ulp.")
 
 
-def test_the_greatest_error_is_that_of_the_sample():
+def test_the_greatest_error_is_taken_over_the_sample():
     arguments, expected = arguments_and_expected(sampled([4], lambda y: y[[4]]))
     y = arguments["x"] * np.float32(2)
     y[0, 5] = NAN
@@ -398,7 +398,7 @@ ROWS = Pair(
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 40), (7, 3), (7, 8), (16, 8), (100, 1), (8, 8)])
-def test_what_is_computed_by_rows_is_what_is_computed_whole(monkeypatch, rows, columns):
+def test_a_reference_by_rows_matches_the_whole_reference(monkeypatch, rows, columns):
     """Columns that are as many as rows too: which arrays share the rows is what the pair says, not their shapes."""
     monkeypatch.setattr(verify_module, "CHUNK", 16)
     sizes = []
@@ -430,7 +430,7 @@ def test_a_reference_by_rows_gives_no_sample(monkeypatch):
         expect(sampled, sampled.make_arguments({"n": 9}, 1))
 
 
-def test_an_input_that_is_not_widened_is_given_as_it_is_and_read_only():
+def test_an_input_that_is_not_widened_is_passed_unchanged_and_read_only():
     one = pair(EXACT)
     one = dataclasses.replace(one, args=[dataclasses.replace(one.args[0], widened=False), *one.args[1:]])
     arguments = one.make_arguments({"n": 3}, 1)

@@ -42,7 +42,7 @@ def test_a_name_or_an_index_finds_its_parameter_and_the_others_take_the_places_l
     }
 
 
-def test_a_name_is_a_label_where_nvrtc_dropped_those_of_the_source():
+def test_a_name_is_a_label_where_nvrtc_dropped_the_names_of_the_source():
     assert placed(COMPILED, "x:f32[4]=random", "f32=2") == {"x": "x:f32[4]=random", "#1": "f32=2"}
     assert placed(COMPILED, "1:f32=2", "x:f32[4]=random") == {"x": "x:f32[4]=random", "#1": "1:f32=2"}
 
@@ -91,7 +91,7 @@ MISFITS = [
 
 
 @pytest.mark.parametrize(("kernel", "texts", "sentence"), MISFITS)
-def test_what_does_not_fit_gets_a_sentence(kernel, texts, sentence):
+def test_an_argument_that_does_not_fit_is_refused_in_one_sentence(kernel, texts, sentence):
     with pytest.raises(UsageError) as raised:
         bound(kernel, *texts)
     assert str(raised.value) == sentence

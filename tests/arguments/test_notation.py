@@ -142,7 +142,7 @@ def test_a_slip_gets_a_sentence(text, sentence):
     assert sentence in str(raised.value)
 
 
-def test_a_file_that_is_no_array_gets_a_sentence(tmp_path, monkeypatch):
+def test_a_file_without_an_array_is_refused_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.zeros(3))
     np.save("empty.npy", np.zeros(0))
@@ -243,7 +243,7 @@ PIECES = st.sampled_from(["x", ":", "=", "[", "]", ",", "u32", "f32", "bf16", "1
 
 
 @given(st.lists(PIECES, max_size=8).map("".join))
-def test_what_is_accepted_has_a_value(text):
+def test_an_accepted_argument_has_a_value(text):
     found = sentence_or_argument(text)
     if not isinstance(found, str) and not found.fill.endswith(".npy") and math.prod(found.shape or ()) < 2**20:
         assert (found.value(SEED) is None) == found.null

@@ -67,7 +67,7 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize(("texts", "name", "offset"), ADDRESSES)
-def test_an_address_is_that_of_an_element_of_another_argument(texts, name, offset):
+def test_an_address_points_to_an_element_of_another_argument(texts, name, offset):
     made = values(POINTERS, *texts)
     pointer = made.args[1]
     assert pointer.array is next(array.array for array in made.arrays if array.name == name)

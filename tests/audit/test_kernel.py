@@ -23,7 +23,7 @@ def entry_of(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_the_text_of_every_statement_is_what_the_parser_read(path):
+def test_the_text_of_every_statement_matches_the_parser(path):
     kernel = read_kernel(path.read_text(), entry_of(path))
     assert [instruction.parts[1] for instruction in kernel.instructions] == [
         instruction.opcode for instruction in kernel.function.instructions

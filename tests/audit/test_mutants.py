@@ -65,7 +65,7 @@ CHOSEN = [
 
 
 @pytest.mark.parametrize(("pair", "edits"), [(pair, edits) for pair, *edits in CHOSEN])
-def test_a_known_cause_is_named_and_an_edit_that_means_nothing_is_not(pair, edits):
+def test_a_known_cause_is_named_and_an_edit_without_effect_is_not(pair, edits):
     found = audited(pair, *edits)
     assert {each.edit for each in found} == set(edits)
     judged = [each for each in found if "needs sm_100; " not in (each.skipped or "")]

@@ -32,7 +32,7 @@ PARTS = [("run", False, True), ("process", False, True), ("variant", True, True)
 
 
 @pytest.mark.parametrize(("part", "of_ratio", "of_time"), PARTS)
-def test_a_ratio_cancels_what_both_variants_share(part, of_ratio, of_time):
+def test_a_ratio_cancels_noise_that_both_variants_share(part, of_ratio, of_time):
     drawn = suite(replace(SILENT, **{part: 0.01}))
     assert bool(drawn.ratios.std() > 0.001) is of_ratio
     assert bool(drawn.times.std() > 0.001) is of_time

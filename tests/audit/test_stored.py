@@ -47,7 +47,7 @@ def test_fewer_than_six_runs_sixty_rounds_and_two_days_of_one_gpu_model_are_refu
     assert error.value.exit_status == 5
 
 
-def test_runs_are_kept_apart_by_gpu_model_and_those_of_the_emulator_left_out(six):
+def test_runs_are_grouped_by_gpu_model_and_emulator_runs_are_left_out(six):
     other = run(7, device={"name": "NVIDIA A100"})
     emulated = replace(six[0], cells=[replace(cell, rounds=[]) for cell in six[0].cells])
     found = devices([other, *six, emulated])
@@ -82,7 +82,7 @@ def test_a_run_that_is_slower_than_the_budget_alarms_without_controls():
     assert controlled.alarms.events == 0
 
 
-def test_a_run_whose_control_is_off_alarms_nowhere_and_is_unsure():
+def test_a_run_with_a_bad_control_raises_no_alarm_and_is_inconclusive():
     runs = [run(i, factor=1.4 if i == 3 else 1.0) for i in range(6)]
     control = replace(runs[3].cells[0], pair="A/A control", control=True)  # 45 us against 50 us
     runs[3] = replace(runs[3], cells=[*runs[3].cells, control])

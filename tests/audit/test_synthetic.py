@@ -39,7 +39,7 @@ def test_every_target_is_met(lines):
 
 
 @pytest.mark.long
-def test_what_is_promised_of_three_hundred_suites_is_true_and_is_what_the_page_quotes():
+def test_the_promised_rates_hold_for_three_hundred_suites_and_match_the_page():
     """The one expensive test of the audit, some twenty seconds: the command's own defaults."""
     audit = Audit(300, 1, audit_synthetic(GateConfig(), 300, seed=1))
     assert audit.exit_status == 0
@@ -51,7 +51,7 @@ def test_what_is_promised_of_three_hundred_suites_is_true_and_is_what_the_page_q
     assert f"```\n{printed}\n\n" in page
 
 
-def test_what_each_line_is_held_to(lines):
+def test_every_line_has_its_targets(lines):
     names = {
         (line.noise, line.rounds): [target.name for target in line.targets] for line in lines if line.mode == "time"
     }

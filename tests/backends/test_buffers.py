@@ -197,11 +197,11 @@ MIB = 1 << 20
         (10 * MIB,  50 * MIB, 0,        1,   False),
     ],
 )  # fmt: skip
-def test_the_launches_of_a_graph_take_turns_over_so_many_sets_of_buffers(footprint, l2, free, copies, cold):
+def test_the_launches_of_a_graph_rotate_over_that_many_sets_of_buffers(footprint, l2, free, copies, cold):
     assert buffers.rotation(footprint, l2, free) == (copies, cold)
 
 
-def test_the_empty_kernel_takes_what_the_kernel_takes():
+def test_the_empty_kernel_takes_the_same_parameters_as_the_kernel():
     packed = (np.uint64(0), np.float32(1), np.uint8(1))
     assert ".visible .entry empty(.param .b64 p0, .param .b32 p1, .param .b8 p2)" in buffers.empty_kernel(packed)
     emulator.run(buffers.empty_kernel(packed), grid=1, block=32, args=[None, *packed[1:]])

@@ -62,7 +62,7 @@ def test_a_call_that_fails_is_the_machines_fault(failing):
         Cublas(Library(failing), 0).gemm(Gemm(), arrays, dict.fromkeys("abc", 0))()
 
 
-def test_where_it_is_told_to_round_its_inputs_it_is_not_used(monkeypatch):
+def test_cublas_is_not_used_when_set_to_round_its_inputs(monkeypatch):
     monkeypatch.setenv(OVERRIDE, "1")
     with pytest.raises(LaunchUnavailable, match=rf"{OVERRIDE}=1 makes cuBLAS round its inputs to TF32\. Unset it\."):
         find_cublas()
@@ -99,7 +99,7 @@ def installed(monkeypatch, backend):
 
 
 @pytest.mark.parametrize("name", ["sgemm_tiled", "hgemm_mma"])
-def test_it_gives_what_the_reference_gives(backend, installed, name):
+def test_cublas_computes_the_same_as_the_reference(backend, installed, name):
     found = discovery.load(KERNELS, name)
     (source,), pair, size = found.libraries, found.pair, {"m": 17, "n": 8, "k": 24}
     data = pair.make_arguments(size, seed=1)
@@ -124,7 +124,7 @@ def test_it_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installe
     assert pickle.loads(pickle.dumps(plan.pair_plans[0].sources)) == plan.pair_plans[0].sources
 
 
-def test_where_it_is_not_installed_its_row_is_skipped_with_what_to_install(backend, monkeypatch):
+def test_without_cublas_its_row_is_skipped_and_the_message_says_what_to_install(backend, monkeypatch):
     def missing():
         raise LaunchUnavailable(f"cuBLAS is not installed ({cublas.INSTALL}).")
 
@@ -150,7 +150,7 @@ def test_the_emulator_has_no_libraries_and_the_list_says_so(ptxbench):
         ("[Gemm()]", "It must be a dict"),
     ],
 )
-def test_a_library_that_is_none_is_told_with_its_line(tmp_path, text, told):
+def test_an_unknown_library_is_reported_with_its_line(tmp_path, text, told):
     folder = tmp_path / "kernels"
     for kind, suffix in (("pairs", "py"), ("cuda", "cu"), ("ptx", "ptx")):
         (folder / kind).mkdir(parents=True)

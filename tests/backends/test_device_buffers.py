@@ -41,7 +41,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("what", "array", "restored"), ROWS, ids=[row[0] for row in ROWS])
-def test_an_output_is_restored_to_what_it_was(cuda, what, array, restored):
+def test_an_output_is_restored_to_its_first_value(cuda, what, array, restored):
     stream = SimpleNamespace(ptr=0, synchronize=lambda: None)
     buffers = DeviceBuffers(cuda, stream, {"y": array})
     buffers.remember(("y",))
@@ -51,7 +51,7 @@ def test_an_output_is_restored_to_what_it_was(cuda, what, array, restored):
     assert cuda.log == [restored]
 
 
-def test_what_a_launch_changes_and_what_it_needs_for_itself_is_restored_by_itself(cuda):
+def test_changed_arrays_and_scratch_are_restored_separately(cuda):
     stream = SimpleNamespace(ptr=0, synchronize=lambda: None)
     arrays = {"y": poison((4,), f32), "sum": np.ones(4, f32), "flags": np.zeros(4, u32)}
     buffers = DeviceBuffers(cuda, stream, arrays)
@@ -73,7 +73,7 @@ def test_what_a_launch_changes_and_what_it_needs_for_itself_is_restored_by_itsel
     assert (copy.updated, copy.scratch, set(copy.masters)) == (("sum",), ("flags",), set(arrays))
 
 
-def test_other_data_take_the_place_of_those_that_were_there_and_are_what_is_restored(cuda):
+def test_new_data_replace_the_old_and_are_restored_from_then_on(cuda):
     up = []
     copy = cuda.runtime.memcpyAsync
 

@@ -49,7 +49,7 @@ def test_an_error_is_the_kernels_or_the_machines_and_its_advice_is_known(status,
 
 
 @pytest.mark.parametrize("status", [999, 398])
-def test_an_error_that_says_nothing_is_the_kernels_and_the_context_is_to_be_tried(status):
+def test_an_unspecific_error_is_blamed_on_the_kernel_and_the_context_is_tried(status):
     assert type(failure("triad.ptx", status, "cudaErrorUnknown: unknown error")) is DeviceError
     assert not is_lost(status)
 
@@ -61,7 +61,7 @@ def test_every_number_that_is_classified_has_advice():
 FATAL = re.compile("any further CUDA work will return the same error|context cannot be used anymore|must be terminated")
 
 
-def test_what_cuda_h_calls_fatal_is_lost():
+def test_an_error_that_cuda_h_calls_fatal_loses_the_device():
     """A newer header may name more than the list does: then this says what."""
     text = next(Path(nvidia.__path__[0]).glob("*/include/cuda.h")).read_text(errors="replace")
     results = text[text.index("cudaError_enum") : text.index("} CUresult")]
@@ -200,7 +200,7 @@ def test_no_lack_of_memory_breaks_a_kernel():
     assert backend.lost is None
 
 
-def test_what_a_kernel_of_our_own_meets_is_the_machines():
+def test_an_error_in_our_own_kernel_is_blamed_on_the_machine():
     assert reported(backend_over(), BUILD, CudaError(218)) is DeviceError
     assert reported(backend_over(), gpu.EMPTY, CudaError(218)) is MachineError
 

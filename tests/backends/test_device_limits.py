@@ -44,7 +44,7 @@ NEEDS = [
 
 
 @pytest.mark.parametrize(("limits", "launch", "static", "reason"), NEEDS)
-def test_what_the_device_lacks_is_one_sentence(limits, launch, static, reason):
+def test_a_missing_device_feature_is_reported_in_one_sentence(limits, launch, static, reason):
     assert device_limits.refusal(limits, launch, static_shared_bytes=static) == reason
 
 
@@ -58,7 +58,7 @@ def test_what_the_device_lacks_is_one_sentence(limits, launch, static, reason):
         (T4, {"l2_policy", "sm_partition"}),
     ],
 )
-def test_of_the_shipped_pairs_small_devices_skip_what_they_cannot_launch(limits, skipped):
+def test_small_devices_skip_shipped_pairs_that_they_cannot_launch(limits, skipped):
     kernels = discovery.default_kernels()
     refused = set()
     for name in discovery.find_pairs(kernels):
@@ -78,7 +78,7 @@ def test_tensor_maps_need_a_device_that_has_them():
     )
 
 
-def test_what_must_run_at_once_is_held_against_what_the_device_holds():
+def test_a_grid_that_must_be_co_resident_is_checked_against_the_device():
     assert device_limits.too_many(H100, PARTITION, 132) is None
     assert device_limits.too_many(A100, PARTITION, 108) == (
         "All 132 CTAs must run at once; A100 with its 108 SMs holds 108. Choose a --size with fewer CTAs."
@@ -99,7 +99,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("launch", "message"), MISTAKES)
-def test_what_no_device_can_launch_is_the_pairs_mistake(launch, message):
+def test_a_launch_that_no_device_supports_is_an_error_of_the_pair(launch, message):
     with pytest.raises(LaunchError, match=message):
         device_limits.check_launch(launch)
 

@@ -19,7 +19,7 @@ from ptxbench.pair import Launch
 from ptxbench.tensor_map import ELEMENT_BYTES, TiledMap
 
 
-def test_the_structures_are_those_of_cuda_h():
+def test_the_structures_match_cuda_h():
     sizes = [(AttributeValue, 64), (Attribute, 72), (LaunchConfig, 56)]
     assert [(each, ctypes.sizeof(each)) for each, _ in sizes] == sizes
     assert (Attribute.id.offset, Attribute.value.offset) == (0, 8)
@@ -171,7 +171,7 @@ def test_the_numbers_of_tensor_maps_are_nvidias():
         assert {key: int(getattr(kind, f"CU_TENSOR_MAP_{word}_{name}")) for key, name in names.items()} == ours
 
 
-def test_a_driver_that_is_too_old_is_no_fault_of_the_kernel():
+def test_a_driver_that_is_too_old_is_not_blamed_on_the_kernel():
     with pytest.raises(LaunchUnavailable, match=r"The driver has no cuLaunchKernelEx\. Update"):
         driver.launcher(object(), print, 0, Launch(1, 1, cluster=1), [], 0)
 

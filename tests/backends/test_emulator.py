@@ -14,7 +14,7 @@ from ptxbench.pair import Launch, f32, u32
 
 
 @pytest.mark.parametrize("options", [{"cluster": 1}, {"cooperative": True}])
-def test_a_launch_that_it_does_not_execute_is_refused_and_not_run_without_what_it_asks(options):
+def test_an_unsupported_launch_is_refused_and_not_run_with_features_missing(options):
     build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"))
     with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch .* which the emulator does not support yet"):
         EmulatorBackend("sm_90").run(build, Launch(4, 32, **options), {}, ())

@@ -74,7 +74,7 @@ UNSUPPORTED_LIMIT = 215
 
 
 @pytest.mark.parametrize("driver", [Driver(limit=UNSUPPORTED_LIMIT), Driver(reset=801), OldDriver()])
-def test_a_device_or_a_driver_without_persisting_lines_is_no_error(driver):
+def test_a_device_or_driver_without_persisting_lines_raises_no_error(driver):
     assert forget_persisting(driver) is False
 
 
@@ -109,7 +109,7 @@ def emulate(name, launch, arguments, outputs=()):
     return EmulatorBackend("sm_90").run(build(name), launch, arguments, outputs)
 
 
-def test_the_spin_lasts_as_long_as_it_is_told_by_the_timer():
+def test_the_spin_lasts_the_requested_time_by_the_timer():
     """The emulator's timer advances by a nanosecond an instruction of the warp."""
     ran = [
         emulate("spin", Launch(1, 1), {"nanoseconds": np.uint64(ns)}).counts["ptx_warp_instructions"]

@@ -28,7 +28,7 @@ NOT_THERE = [
 
 
 @pytest.mark.parametrize(("status", "text", "cuda", "sentence"), NOT_THERE)
-def test_a_missing_gpu_is_one_sentence_with_what_to_do(status, text, cuda, sentence):
+def test_a_missing_gpu_is_reported_in_one_sentence_with_advice(status, text, cuda, sentence):
     assert device_errors.why_unavailable(status, text, cuda) == sentence
 
 
@@ -84,7 +84,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("status", "text", "message"), FAILURES)
-def test_a_failure_has_the_drivers_name_of_it_and_what_to_do(status, text, message):
+def test_a_failure_has_the_drivers_error_name_and_advice(status, text, message):
     assert device_errors.explain("triad.ptx", status, text) == message
 
 
@@ -100,7 +100,7 @@ def test_without_nvml_its_fields_are_none(monkeypatch):
     assert nvml.management("0000:01:00.0") == UNKNOWN
 
 
-def test_what_nvml_does_not_tell_is_none_and_the_rest_is_kept(monkeypatch):
+def test_a_value_that_nvml_does_not_report_is_none_and_the_rest_is_kept(monkeypatch):
     answers = {
         "nvmlInit": lambda: None,
         "nvmlShutdown": lambda: None,
@@ -145,7 +145,7 @@ def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
     assert log[-1] == "wait for event 2"
 
 
-def test_what_a_sample_left_is_fetched_under_the_name_of_its_kernel():
+def test_the_output_of_a_sample_is_fetched_under_the_name_of_its_kernel():
     log = []
 
     @contextmanager
@@ -178,7 +178,7 @@ def test_a_graph_is_captured_once_and_timed_like_a_launch():
     assert log == ["capture 8", *["flush", "record", "graph of 8", "record"] * 2]
 
 
-def test_what_a_graph_of_resets_alone_takes_is_subtracted():
+def test_the_time_of_a_graph_of_resets_alone_is_subtracted():
     log = []
     ns = {"whole": 100, "resets": 30}
 
@@ -221,7 +221,7 @@ def test_new_data_and_new_modules_give_the_launches_to_go_on_with_and_graphs_are
     ]  # fmt: skip
 
 
-def test_nvml_tells_the_clock_and_what_lowers_it_and_without_an_answer_nothing(monkeypatch):
+def test_nvml_gives_the_clock_and_throttle_reasons_or_nothing_without_an_answer(monkeypatch):
     answers = {
         "nvmlInit": lambda: None,
         "nvmlDeviceGetHandleByPciBusId": {"0000:01:00.0": "a handle"}.get,
@@ -264,7 +264,7 @@ def test_the_sweep_reads_every_sector_once_and_writes_nothing():
     assert counts["ptx_global_store_sectors"] == 0
 
 
-def test_the_kernels_of_the_device_tests_do_what_those_tests_expect():
+def test_the_kernels_of_the_device_tests_behave_as_those_tests_expect():
     out = {"out": poison((256,), u32)}
     with pytest.raises(MemoryFault, match="writes byte 1024 of 'out', which has 1024"):
         emulate(BREAKERS / "past_end.ptx", Launch(1, 256), out, ("out",))

@@ -121,7 +121,7 @@ def test_a_warm_sample_is_the_second_of_two_launches_and_graphs_stay_on_one_set_
     assert backend.cuda.allocated == 2  # one set of arrays
 
 
-def test_what_is_restored_and_what_counts_as_changed_goes_by_the_new_data(backend):
+def test_restoring_and_change_detection_use_the_new_data(backend):
     first = arguments(1, np.zeros(4, f32))
     clock = backend.clock(BUILD, Launch(1, 32), first, ("y",))
     second = arguments(2, np.ones(4, f32))

@@ -119,7 +119,7 @@ READINGS_AND_ORDERS = [
 
 
 @pytest.mark.parametrize(("read", "told"), READINGS_AND_ORDERS)
-def test_only_what_is_measured_lies_between_the_two_events(machine, read, told):
+def test_only_the_measured_work_lies_between_the_two_events(machine, read, told):
     device = machine()
     read(probe(device))
     assert device.log == told
@@ -144,7 +144,7 @@ def test_a_host_that_is_late_once_is_read_again_held_for_longer(machine):
     assert spins == [SPIN, "spin 198048"]
 
 
-def test_a_host_that_is_always_late_is_told(machine):
+def test_a_host_that_is_always_late_is_reported(machine):
     device = machine()
     made = probe(device)
     device.late = {device.calls + 1 + i: 30_000 * 4 ** (i // 3) for i in range(30)}
@@ -184,7 +184,7 @@ def test_a_buffer_is_made_once(machine):
     assert device.log.count("alloc 3200") == 1
 
 
-def test_the_hosts_time_is_that_of_two_events_and_a_launch_and_of_no_waiting(machine):
+def test_the_hosts_time_covers_two_events_and_a_launch_without_waiting(machine):
     device = machine(host=3_000)
     made = probe(device)
     assert made.host_ns() == 9_000

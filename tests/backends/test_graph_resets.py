@@ -46,7 +46,7 @@ def slope(clock, k=16):
 
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])
-def test_what_is_restored_between_the_launches_costs_them_nothing(clock, cache):
+def test_restoring_between_launches_is_not_timed(clock, cache):
     made = clock(cache, **FREE)
     once = made.enqueue()()
     assert once >= 5000

@@ -23,7 +23,7 @@ def build(gpu, entry, assembler="toolkit"):
 
 
 @pytest.mark.parametrize(("device", "most"), [("RTX 4090", 99 * KIB), ("T4", 64 * KIB)])
-def test_a_smaller_device_launches_what_it_can_and_says_what_it_cannot(monkeypatch, tmp_path, device, most):
+def test_a_smaller_device_launches_what_fits_and_reports_the_rest(monkeypatch, tmp_path, device, most):
     simulated.install(monkeypatch, tmp_path, device=device)
     gpu, out = GpuBackend(), {"out": poison((256,), u32)}
     built = build(gpu, "big_shared")

@@ -21,7 +21,7 @@ def lines(monkeypatch, folder, launch_ns, *subjects):
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
-def test_the_compute_mode_is_told(monkeypatch, tmp_path, exclusive):
+def test_the_compute_mode_is_reported(monkeypatch, tmp_path, exclusive):
     simulated.install(monkeypatch, tmp_path, exclusive=exclusive)
     assert GpuProbe(GpuBackend()).exclusive() is exclusive
 

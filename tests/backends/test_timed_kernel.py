@@ -75,7 +75,7 @@ def test_a_graph_restores_scratch_right_before_its_launch_and_the_rest_half_a_tu
     assert log == ["all 0", "updated 1", "updated 2", "updated 3"]
 
 
-def test_each_sample_of_a_block_starts_from_a_module_of_its_own():
+def test_each_sample_of_a_block_starts_from_a_new_module():
     kernel = kernel_over(Memory("a"))
     assert ran(kernel.refill("b")) == [(0, "b")]
     assert ran(kernel.reload(2)) == [(1, "b"), (2, "b")]
@@ -90,7 +90,7 @@ def test_two_kernels_that_share_their_arrays_are_both_given_the_data():
     assert memory.arguments == "b"
 
 
-def test_the_launches_of_a_graph_are_of_one_new_module_and_come_to_hold_unlike_data():
+def test_the_launches_of_a_graph_use_one_new_module_and_end_with_different_data():
     kernel = kernel_over(Memory("a"), copies=2)
     assert turn(kernel) == [(0, "a"), (0, "a"), (0, "a")]
     kernel.refill("b")

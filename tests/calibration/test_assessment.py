@@ -214,7 +214,7 @@ def test_the_clock_is_at_rest_once_it_stays_where_it_ends(mhz, seconds):
     assert judge.ramp_seconds(ticks(*mhz)) == seconds
 
 
-def test_a_clock_that_rests_late_or_never_or_is_not_told_is_a_warning():
+def test_a_clock_that_settles_late_or_never_or_is_not_reported_is_a_warning():
     assert judge.judge_ramp("clock", ticks(345, 1755, 1755, 1755), limit=5.0).status == PASS
     late = judge.judge_ramp("clock", ticks(345, 500, 700, 900, 1100, 1300, 1755, 1755), limit=5.0)
     assert (late.status, late.values) == (WARN, {"ramp_seconds": 6.0})

@@ -81,7 +81,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("text", "words"), DAMAGED)
-def test_a_damaged_file_is_an_error_that_says_what_to_do(tmp_path, text, words):
+def test_a_damaged_file_is_an_error_with_advice(tmp_path, text, words):
     (tmp_path / NAME).write_text(text, encoding="utf-8")
     with pytest.raises(ResultError) as error:
         load(tmp_path)
@@ -112,7 +112,7 @@ def test_a_record_holds_for_its_device_and_driver(other, same):
 
 
 @pytest.mark.parametrize("name", ["uuid_hash", "driver"])
-def test_a_device_that_nobody_can_name_has_no_record(name):
+def test_a_device_without_a_name_has_no_record(name):
     unknown = dataclasses.replace(GPU, **{name: None})
     assert fits(dataclasses.replace(RECORD, device=unknown), unknown) is False
 

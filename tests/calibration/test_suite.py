@@ -91,7 +91,7 @@ class DeadProbe(Probe):
         raise DeviceError("calibration: cudaErrorIllegalAddress.")
 
 
-def test_what_the_device_refuses_is_a_line_and_the_next_is_made():
+def test_a_check_that_the_device_refuses_is_one_line_and_the_next_check_runs():
     _, lines = taken("timers", "slope", probe=DeadProbe())
     assert (lines["timers"].status, lines["timers"].found) == (FAIL, "calibration: cudaErrorIllegalAddress.")
     assert lines["slope"].status == PASS
@@ -113,7 +113,7 @@ DEVICES = [
 
 
 @pytest.mark.parametrize(("device", "subject", "status", "words"), DEVICES)
-def test_a_device_that_is_not_well_is_told(device, subject, status, words):
+def test_a_device_with_problems_is_reported(device, subject, status, words):
     line = taken(subject, backend=device)[1][subject]
     assert (line.status, words in line.found) == (status, True), line
     assert line.advice

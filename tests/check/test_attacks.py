@@ -96,7 +96,7 @@ REJECTED = [
 
 
 @pytest.mark.parametrize(("file", "changes", "expected"), REJECTED)
-def test_what_is_wrong_is_rejected_though_something_hides_it(file, changes, expected):
+def test_a_wrong_kernel_is_rejected_though_something_hides_the_error(file, changes, expected):
     content = broken(file, *changes).encode()
     assert outcome(judged(Path("attack.ptx"), file.partition(".")[0], content)) == expected
 
@@ -112,7 +112,7 @@ def test_a_race_between_threads_of_the_host_is_rejected_wherever_it_shows():
     assert judgement.ended_at in ("results", "hidden", "values", "sanitizer", "repeats")
 
 
-def test_what_no_launch_shows_is_warned_of():
+def test_a_problem_that_no_launch_shows_is_a_warning():
     """An address that goes through shared memory, and a .nc load past a write there."""
     hidden = (
         "@%writes_8 st.global.f32   [%y_at_8], %out_8;",

@@ -38,7 +38,7 @@ STAGES = ("results", "hidden", "values")
 
 
 @pytest.mark.parametrize(("pair", "right", "wrong", "stage"), CHEATS)
-def test_what_is_wrong_somewhere_is_rejected(pair, right, wrong, stage):
+def test_a_kernel_that_is_wrong_for_some_inputs_is_rejected(pair, right, wrong, stage):
     path = KERNELS / "cuda" / f"{pair}.cu"
     text = path.read_text()
     assert right in text

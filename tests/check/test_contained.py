@@ -83,7 +83,7 @@ def test_memory_is_limited(tmp_path):
         judge(tmp_path / "large.ptx", task(), until("hidden"))
 
 
-def test_the_limits_hold_for_what_the_process_starts_too():
+def test_the_limits_apply_to_child_processes_too():
     program = (
         "import resource, subprocess, sys\n"
         "from ptxbench.check.worker import limit\n"
@@ -190,7 +190,7 @@ def test_a_text_that_no_tool_reads_has_no_kernel_of_the_pair_compiled(tmp_path, 
     assert [each.name for each in (tmp_path / "cache").iterdir()] == ["candidates"]
 
 
-def test_without_an_own_cache_there_is_no_layer(tmp_path, monkeypatch):
+def test_without_a_private_cache_there_is_no_layer(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)

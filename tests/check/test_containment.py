@@ -221,7 +221,7 @@ print(*(name for name, what in {
 
 
 @needs_landlock
-def test_a_restricted_process_opens_what_it_is_given_and_nothing_else(tmp_path):
+def test_a_restricted_process_opens_only_the_files_it_is_given(tmp_path):
     folders = [tmp_path / name for name in ("own", "beside", "allowed")]
     for folder in folders:
         folder.mkdir()

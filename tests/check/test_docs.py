@@ -19,7 +19,7 @@ def rows(section):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines() if line[:3] == "| `"]
 
 
-def test_the_table_of_codes_is_that_of_the_program():
+def test_the_table_of_codes_matches_the_program():
     expected = [
         [f"`{code.name}`", code.stage.replace(" ", ", "), code.severity, code.meaning, code.hint]
         for code in CODES.values()
@@ -27,7 +27,7 @@ def test_the_table_of_codes_is_that_of_the_program():
     assert rows("Codes") == expected
 
 
-def test_the_table_of_stages_is_that_of_the_program():
+def test_the_table_of_stages_matches_the_program():
     assert [row[0].strip("`") for row in rows("Stages")][: len(STAGES)] == list(STAGES)
 
 

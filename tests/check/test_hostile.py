@@ -29,7 +29,7 @@ def test_a_hostile_candidate_is_rejected_where_its_file_says(path):
     assert all(finding.message and finding.hint for finding in judgement.findings)
 
 
-def test_what_only_wastes_is_warned_of():
+def test_a_kernel_that_only_wastes_resources_is_a_warning():
     judgement = judged(FOLDER / "wastes.cu", "triad")
     told = {finding.code: finding.line for finding in judgement.findings}
     assert told.items() >= {"sleeps": 8, "uses-heap": 9, "stray-prefetch": 10}.items()
@@ -56,7 +56,7 @@ MADE = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "end"), MADE)
-def test_what_no_tool_should_have_to_bear_is_refused_at_sight(right, wrong, end):
+def test_an_excessive_input_is_refused_before_any_tool_reads_it(right, wrong, end):
     assert outcome(judged(FOLDER / "honest.ptx", "triad", HONEST.replace(right, wrong, 1))) == end
 
 

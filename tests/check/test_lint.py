@@ -150,7 +150,7 @@ FOUND = [
 
 
 @pytest.mark.parametrize(("line", "expected"), FOUND)
-def test_a_rule_finds_what_is_wrong_and_nothing_else(line, expected):
+def test_a_rule_finds_the_error_and_nothing_else(line, expected):
     assert codes(line) == expected
 
 
@@ -177,7 +177,7 @@ def test_a_kernel_next_to_the_pairs_own_is_not_read():
     assert lint(parse(other), "another", ARGS) == []
 
 
-def test_a_complaint_names_its_line_and_what_is_there():
+def test_a_complaint_names_its_line_and_quotes_it():
     (found,) = lint(parse(TEXT.format(line="st.global.f32 [%x], %f;", directives="")), "copy", ARGS)
     assert (found.line, found.message) == (23, "st.global.f32 to 'x', which is an input.")
 

@@ -138,7 +138,7 @@ def data(pair, kind, seed=1, n=96):
     return next(edged(pair, {"n": n}, kind, seed))
 
 
-def test_every_input_gets_edges_at_places_of_its_own_and_at_common_ones():
+def test_every_input_gets_edge_values_at_its_own_and_at_common_positions():
     pair = pair_of(In("x", f32, lambda n: (n,)), In("z", f32, lambda n: (n,)))
     arguments = data(pair, "NaN")
     x, z = (np.isnan(arguments[name]) for name in ("x", "z"))
@@ -166,7 +166,7 @@ def test_whole_numbers_keep_to_the_range_that_is_legal():
     assert {-5, 300, 0, 256, 255} <= set(data(pair, "least and greatest integers", n=960)["x"].tolist())
 
 
-def test_floating_point_data_have_what_random_numbers_never_show():
+def test_floating_point_data_include_values_that_random_numbers_miss():
     pair = pair_of(In("x", f32, lambda n: (n,)))
     small = data(pair, "small whole and half numbers")["x"]
     assert {0, 1, -1, 0.5, 2} <= set(small.tolist())
@@ -228,7 +228,7 @@ def test_two_inputs_of_one_kind_can_be_one_array_and_an_output_never():
     assert shared(pair_of(both[0], In("z", f16, lambda n: (n,))), {"n": 32}, 1) is None
 
 
-def test_the_data_of_a_seed_are_the_same_every_time_and_those_of_another_are_not():
+def test_a_seed_always_gives_the_same_data_and_another_seed_gives_other_data():
     one, again, other = (CheckSuite(suite("triad").loaded, "sm_90", seed) for seed in (8, 8, 9))
     for first, second, third in zip(one.check, again.check, other.check, strict=True):
         assert first.arguments["b"].tobytes() == second.arguments["b"].tobytes()
@@ -238,7 +238,7 @@ def test_the_data_of_a_seed_are_the_same_every_time_and_those_of_another_are_not
 # ---- what counts
 
 
-def test_what_a_kernel_of_the_pair_fails_too_counts_for_nothing():
+def test_a_case_that_a_kernel_of_the_pair_also_fails_does_not_count():
     softmax = suite("softmax")
     asked = {question.name: next(iter(question)) for question in softmax.special}
     excused = {kind: softmax.beyond_contract(asked[kind]) for kind in ("NaN", "signed zeros", "huge values")}

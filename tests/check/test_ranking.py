@@ -79,7 +79,7 @@ def printed(renderable):
     return " ".join(file.getvalue().split())
 
 
-def test_what_ptxas_makes_of_fewer_ptx_instructions_is_counted_and_not_these():
+def test_machine_instructions_are_ranked_and_not_ptx_instructions():
     """`ptx.rows` has fewer PTX instructions than the CUDA C, and executes more machine instructions."""
     files = {name: KERNELS / "ptx" / f"{name}.ptx" for name in ("bigint_mul256", "bigint_mul256.rows")}
     plain, rows = (

@@ -78,7 +78,7 @@ BUILT = BuildReport("0", "1", "same", 32, 0, 0, 0, 1024, 1.0, {"total": 9})
         ({"sass_sha256": "other", "occupancy": None},        []),                  # an architecture of unknown limits
     ],
 )  # fmt: skip
-def test_what_the_tools_report_is_held_against_the_pairs_variants(changes, found):
+def test_the_figures_of_the_tools_are_compared_with_the_pairs_variants(changes, found):
     own = dataclasses.replace(BUILT, **changes)
     assert [each.code for each in heavier(own, {"cuda": BUILT, "ptx": BUILT})] == found
 
@@ -103,7 +103,7 @@ def test_other_bits_within_the_tolerance_are_a_warning():
     assert unlike(case, *as_nan, words="") == []
 
 
-def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, tmp_path):
+def test_there_is_no_verdict_where_the_pairs_own_kernels_are_wrong_too(kernels, tmp_path):
     path = kernels / "ptx" / "scale.ptx"
     path.write_text(PTX.replace("%value, %value, %a;", "%value, %value, %value;"))
     (kernels / "cuda" / "scale.cu").write_text(changed(CUDA, "a * x[i]", "x[i] * x[i]"))

@@ -94,7 +94,7 @@ LEGAL_CUDA = (
 
 
 @pytest.mark.parametrize(("name", "content"), [("legal.ptx", LEGAL_PTX.encode()), ("legal.cu", LEGAL_CUDA)])
-def test_what_is_legal_is_accepted_whatever_is_in_it(name, content):
+def test_unusual_but_legal_text_is_accepted(name, content):
     """printf, functions without a body, several kernels, aliases, templates, other ends of lines."""
     judgement = judged(Path(name), "triad", content)
     assert outcome(judgement) == "accepted", judgement.decisive

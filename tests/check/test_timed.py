@@ -110,7 +110,7 @@ def test_a_candidate_without_a_time_is_accepted_with_a_warning(accepted, kernels
     assert "not-timed" in [finding.code for finding in judgement.findings]
 
 
-def test_what_was_not_accepted_is_not_timed(accepted, kernels, tmp_path):
+def test_a_candidate_that_was_not_accepted_is_not_timed(accepted, kernels, tmp_path):
     path = tmp_path / "other.ptx"
     path.write_text(PTX.replace(".entry scale", ".entry other"))
     judgement = judge(path, CheckTask("scale", kernels, "sm_90", 1))

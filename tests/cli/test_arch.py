@@ -118,7 +118,7 @@ def test_by_default_every_target_and_every_pair_is_tried(ptxbench, kernels):
     assert document["pairs"][0]["closing"] == f"PTX runs on {count} of {count} targets, CUDA C on {count}."
 
 
-def test_a_column_holds_what_is_chosen(ptxbench, file):
+def test_a_column_shows_the_chosen_value(ptxbench, file):
     ran = ptxbench("arch", file("a.ptx", PTX), "--target=sm_90", "--columns=occupancy")
     assert ran.out.startswith("Theoretical occupancy in %, by ptxas ")
     assert "\nsm_90     100\n" in ran.out
@@ -142,7 +142,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("arguments", "status", "words"), ENDS)
-def test_each_mistake_is_told_with_what_to_do(ptxbench, kernels, arguments, status, words):
+def test_each_mistake_is_reported_with_advice(ptxbench, kernels, arguments, status, words):
     ran = ptxbench("arch", "--kernels", "kernels", *arguments)
     assert ran.status == status
     assert words in ran.err
@@ -156,7 +156,7 @@ def test_a_kernel_that_no_target_takes_ends_with_4(ptxbench, file):
     assert "scale runs on 0 of " in ran.out
 
 
-def test_what_could_not_be_tried_is_no_kernel_that_no_target_takes(ptxbench, kernels, monkeypatch):
+def test_a_kernel_that_could_not_be_tried_does_not_count_as_refused_everywhere(ptxbench, kernels, monkeypatch):
     def find():
         raise ToolMissing("No NVRTC.")
 

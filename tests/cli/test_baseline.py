@@ -96,7 +96,7 @@ def test_a_run_that_cannot_be_a_baseline_is_refused_and_the_old_one_stays(ptxben
     assert PATH.read_text() == before
 
 
-def test_a_damaged_baseline_is_not_overwritten_and_the_message_says_what_to_do(ptxbench):
+def test_a_damaged_baseline_is_not_overwritten_and_the_message_gives_advice(ptxbench):
     PATH.parent.mkdir()
     PATH.write_text('{"schema": ')
     ran = put(ptxbench, BASE)

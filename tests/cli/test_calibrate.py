@@ -62,7 +62,7 @@ What to do:
 """
 
 
-def test_the_lines_are_printed_a_row_each_with_what_to_do(calibrate, monkeypatch, tmp_path):
+def test_each_line_is_printed_as_a_row_with_advice(calibrate, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("NO_COLOR", "1")
     status, out, err = calibrate(FLUSH, SLOPE, SHIELD)
@@ -97,7 +97,7 @@ def test_a_fail_alone_is_exit_status_5_and_the_file_says_so_too(calibrate, tmp_p
     assert record.device == GPU
 
 
-def test_what_cannot_be_saved_is_told_before_the_work(calibrate, tmp_path):
+def test_an_unwritable_folder_is_reported_before_the_work(calibrate, tmp_path):
     (tmp_path / "file").write_text("no folder")
     status, out, err = calibrate(FLUSH, results=tmp_path / "file")
     assert (status, out) == (2, "")

@@ -170,7 +170,7 @@ def without_seconds(document):
     return [without_seconds(each) for each in document] if isinstance(document, list) else document
 
 
-def test_a_batch_judges_what_can_be_read_whatever_else_is_named(ptxbench, kernels, tmp_path, monkeypatch):
+def test_a_batch_judges_every_readable_file(ptxbench, kernels, tmp_path, monkeypatch):
     """A folder, standard input, a missing file, a FIFO; side by side and one after the other are one document."""
     (folder := tmp_path / "own.ptx").mkdir()
     (folder / "a.ptx").write_text("junk")
@@ -220,7 +220,7 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-def test_watching_judges_what_has_changed_each_time_with_another_seed(ptxbench, kernels, tmp_path, monkeypatch):
+def test_watching_judges_changed_files_with_a_new_seed_each_time(ptxbench, kernels, tmp_path, monkeypatch):
     (folder := tmp_path / "own").mkdir()
     (folder / "one.ptx").write_text("junk")
     (notes := tmp_path / "notes.txt").write_text("no kernel")
@@ -250,7 +250,7 @@ def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels,
     assert told.startswith("Every judgement uses seed 7, as --seed says.\n")
 
 
-def test_ctrl_c_prints_what_is_done_and_ends_what_is_at_work(ptxbench, kernels, files, monkeypatch):
+def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, kernels, files, monkeypatch):
     from ptxbench.check import batch
     from ptxbench.check.contained import judge_candidate
     from ptxbench.cli import _judging

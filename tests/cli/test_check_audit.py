@@ -13,7 +13,7 @@ def kernels(tmp_path):
     return str(kernels_folder(tmp_path))
 
 
-def test_the_table_and_the_json_name_what_was_caught(ptxbench, kernels):
+def test_the_table_and_the_json_name_the_caught_bugs(ptxbench, kernels):
     ran = ptxbench("check", "--audit", "scale", "--kernels", kernels, "--bugs", "1", "--edit", "comparison")
     assert ran.status == 0, ran.err
     assert "scale, PTX 1 1 100.0" in " ".join(ran.out.split())

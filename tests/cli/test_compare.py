@@ -55,7 +55,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "told"), REFUSED)
-def test_what_cannot_be_compared_is_a_sentence_and_status_2(results, ptxbench, arguments, told):
+def test_files_that_cannot_be_compared_give_one_sentence_and_status_2(results, ptxbench, arguments, told):
     assert ptxbench("compare", *arguments) == (2, "", told)
 
 
@@ -74,7 +74,7 @@ def test_the_budget_decides(results, ptxbench, budget, verdict):
 
 
 @pytest.mark.parametrize("budget", ["0", "5", "-1%", "much", "100%", "nan"])
-def test_a_budget_that_is_none_is_a_usage_error(results, ptxbench, budget):
+def test_an_invalid_budget_is_a_usage_error(results, ptxbench, budget):
     ran = ptxbench("compare", "ba5e", "--budget", budget)
     assert ran.status == 2
     assert f"'{budget}' is not a share between 0 and 100 %. Write 5% or 0.05." in ran.err
@@ -99,7 +99,7 @@ def test_json_has_every_number_threshold_and_reason(results, ptxbench):
     assert rows["histogram256", "ptx"]["reason"] == "wide_interval"
 
 
-def test_files_are_written_by_their_suffix_beside_the_table(results, ptxbench):
+def test_files_are_written_by_their_suffix_and_the_table_is_printed_too(results, ptxbench):
     ran = ptxbench("compare", "ba5e", "4ead", "-o", "out/c.md", "-o", "out/c.csv", "--output", "out/c.JSON")
     assert ran.status == 0
     assert "softmax" in ran.out
@@ -110,7 +110,7 @@ def test_files_are_written_by_their_suffix_beside_the_table(results, ptxbench):
     assert [row["head"] for row in rows if row["verdict"] == "BROKEN"] == [""]
 
 
-def test_markdown_is_what_a_person_pastes_into_an_issue(results, ptxbench):
+def test_markdown_can_be_pasted_into_an_issue(results, ptxbench):
     ptxbench("compare", "ba5e", "4ead", "-o", "c.md")
     assert (
         Path("c.md").read_text()

@@ -67,7 +67,7 @@ def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
     assert [len(each["points"]) for each in json.loads(history.out)["series"]] == [1, 1, 1]
 
 
-def test_what_confirms_is_not_confirmed(ptxbench, worse):
+def test_a_confirming_run_is_not_confirmed_again(ptxbench, worse):
     ptxbench("gate", "--kernels", worse, "--confirm")
     [path] = Path("results").rglob("*.confirms-*.json")
     ran = ptxbench("gate", path, "--kernels", worse, "--confirm")

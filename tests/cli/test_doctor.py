@@ -54,7 +54,7 @@ def test_where_everything_is_installed_everything_works(doctor, monkeypatch):
 
 
 @pytest.mark.usefixtures("empty_cache")
-def test_without_tools_the_emulator_works_and_the_advice_is_what_to_install(doctor, monkeypatch):
+def test_without_tools_the_emulator_works_and_the_advice_says_what_to_install(doctor, monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
     monkeypatch.setattr(locate, "nvrtc", lambda: None)
     status, findings, _ = doctor()
@@ -66,7 +66,7 @@ def test_without_tools_the_emulator_works_and_the_advice_is_what_to_install(doct
 
 
 @pytest.mark.usefixtures("empty_cache")
-def test_without_headers_the_advice_is_what_to_install(doctor, monkeypatch):
+def test_without_headers_the_advice_says_what_to_install(doctor, monkeypatch):
     monkeypatch.setattr(locate, "headers", tuple)
     _, findings, _ = doctor()
     assert findings["NVRTC"].status == WORKS
@@ -169,7 +169,7 @@ def test_a_gpu_is_used_once(doctor, monkeypatch, device, finding):
     assert findings["GPU"] == finding
 
 
-def test_a_cache_that_cannot_be_written_is_told(doctor, monkeypatch, tmp_path):
+def test_an_unwritable_cache_is_reported(doctor, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "file"))
     status, findings, _ = doctor()
@@ -178,13 +178,13 @@ def test_a_cache_that_cannot_be_written_is_told(doctor, monkeypatch, tmp_path):
     assert findings["cache"].advice == "Nothing is cached. Set PTXBENCH_CACHE to a writable folder."
 
 
-def test_a_user_without_a_home_is_told_how_to_have_a_cache(doctor, monkeypatch):
+def test_a_user_without_a_home_gets_advice_on_the_cache(doctor, monkeypatch):
     monkeypatch.setattr(cache, "folder", lambda: None)
     _, findings, _ = doctor()
     assert findings["cache"].status == ABSENT
 
 
-def test_kernels_that_are_not_there_are_told(doctor, monkeypatch, tmp_path):
+def test_missing_kernels_are_reported(doctor, monkeypatch, tmp_path):
     monkeypatch.setattr("ptxbench.discovery.default_kernels", lambda: tmp_path / "gone")
     status, findings, _ = doctor()
     assert status == 0

@@ -89,7 +89,7 @@ def one(document):
 
 
 @pytest.mark.parametrize("file", ["scale.ptx", "scale.cu"])
-def test_a_kernel_runs_and_its_results_and_counts_are_told(execute, file):
+def test_a_kernel_runs_and_its_results_and_counts_are_printed(execute, file):
     status, document = execute(file, *LAUNCH, *ARGS)
     kernel = one(document)
     assert (status, kernel["status"], kernel["error"]) == (0, "clean", None)
@@ -106,7 +106,7 @@ def test_a_kernel_runs_and_its_results_and_counts_are_told(execute, file):
     assert re.search(r"st\.global\.f32\s+\[%\w+\], %\w+;", store)
 
 
-def test_what_is_printed_is_arrays_counts_and_lines(folder, ptxbench):
+def test_arrays_counts_and_lines_are_printed(folder, ptxbench):
     ran = ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS, "--lines", "2")
     assert (ran.status, ran.err) == (0, "")
     lines = [line.rstrip() for line in ran.out.splitlines()]
@@ -243,7 +243,7 @@ def test_an_endless_loop_runs_out_of_fuel(folder, ptxbench):
     assert "FuelExhausted: spin.ptx:" in ran.out
 
 
-def test_an_instruction_that_is_not_supported_is_no_verdict(folder, ptxbench):
+def test_an_unsupported_instruction_gives_no_verdict(folder, ptxbench):
     (folder / "texture.ptx").write_text(UNKNOWN)
     ran = ptxbench("exec", "texture.ptx", "--arg", "null")
     assert ran.status == 5
@@ -265,7 +265,7 @@ def test_the_sanitizer_finds_a_race(folder, ptxbench, execute):
     assert "ptx_shared_load_requests" in out, "a finding leaves the counts standing"
 
 
-def test_ctas_whose_order_matters_run_by_rank_and_the_reason_is_told(folder, ptxbench, execute):
+def test_ctas_whose_order_matters_run_by_rank_and_the_reason_is_reported(folder, ptxbench, execute):
     (folder / "racy.ptx").write_text(RACY)
     arguments = ("racy.ptx", "--block", "64", "--arg", "u32[64]=zeros")
     line = next(n for n, text in enumerate(RACY.splitlines(), 1) if "st.global" in text)
@@ -279,7 +279,7 @@ def test_ctas_whose_order_matters_run_by_rank_and_the_reason_is_told(folder, ptx
     assert "order matters" not in ptxbench("exec", *arguments, "--grid", "1").out
 
 
-def test_a_clean_kernel_is_said_to_be_clean_only_where_the_sanitizer_looked(folder, ptxbench):
+def test_a_kernel_is_called_clean_only_where_the_sanitizer_checked(folder, ptxbench):
     sentence = "The sanitizer found nothing for this input."
     assert sentence in ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS, "--sanitize").out
     assert sentence not in ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS).out
@@ -327,7 +327,7 @@ PRODUCT = """
 """
 
 
-def test_matrix_arithmetic_is_said_to_be_a_model(folder, ptxbench, execute):
+def test_matrix_arithmetic_is_reported_as_a_model(folder, ptxbench, execute):
     (folder / "product.ptx").write_text(PRODUCT)
     arguments = ("product.ptx", "--arg", "f32[1]=zeros", "--arch", "sm_80")
     told = "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32: adds up by a model of sm_80, which reproduces recorded"
@@ -336,7 +336,7 @@ def test_matrix_arithmetic_is_said_to_be_a_model(folder, ptxbench, execute):
     assert one(document)["notes"] == [f"{told} hardware results"]
 
 
-def test_a_cpp_name_finds_its_mangled_kernel_and_a_struct_is_given_by_its_bytes(folder, execute):
+def test_a_cpp_name_finds_its_mangled_kernel_and_a_struct_is_passed_as_bytes(folder, execute):
     (folder / "cpp.cu").write_text(CPP)
     status, document = execute("cpp.cu", "--entry", "twice", "--arg", "f32[32]=iota")
     assert (status, one(document)["arrays"][0]["first"][:3]) == (0, [0.0, 2.0, 4.0])
@@ -358,7 +358,7 @@ def test_an_option_of_nvrtc_changes_the_ptx(folder, execute):
     assert counted[1] < counted[0]
 
 
-def test_what_the_kernel_prints_is_shown(folder, ptxbench, execute):
+def test_the_output_of_printf_is_shown(folder, ptxbench, execute):
     (folder / "hello.cu").write_text(
         'extern "C" __global__ void hello() { printf("hello [b]%d[/b]\\n", threadIdx.x); }\n'
     )
@@ -478,7 +478,7 @@ def test_a_slip_is_a_usage_error_with_a_sentence(folder, ptxbench, arguments, se
         (HEADER + "// µ\n", "Error: bad.ptx:4: column 4 is 'µ' (byte 0xc2), which is not ASCII."),
     ],
 )
-def test_text_that_is_no_ptx_is_a_broken_kernel(folder, ptxbench, text, told):
+def test_text_other_than_ptx_is_a_broken_kernel(folder, ptxbench, text, told):
     (folder / "bad.ptx").write_text(text, encoding="utf-8")
     ran = ptxbench("exec", "bad.ptx")
     assert (ran.status, ran.out) == (4, "")

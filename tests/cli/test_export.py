@@ -28,7 +28,7 @@ def test_nvbench_goes_into_a_folder(results, ptxbench):
     assert ptxbench("export", "latest", "--to", "nvbench", "-o", "out/nv").status == 0
 
 
-def test_what_cannot_be_exported_is_a_sentence_and_status_2(results, ptxbench):
+def test_a_run_that_cannot_be_exported_gives_one_sentence_and_status_2(results, ptxbench):
     Path("file").write_text("")
     refused = [
         (["latest", "--to", "nvbench"], "Error: NVBench's files need a folder. Name one with --output.\n"),

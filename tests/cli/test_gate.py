@@ -134,7 +134,7 @@ def test_a_base_that_cannot_be_read_is_a_usage_error(ptxbench):
 UNLIKE_TOOLS = counted({"triad": BEFORE, "scan": after(ptx_barriers=64)}, toolchain={"ptxas": "13.9"})
 
 
-def test_other_tools_make_their_counts_incomparable_but_not_those_of_the_emulator(ptxbench):
+def test_other_tools_make_their_own_counts_incomparable_but_not_the_emulators(ptxbench):
     ran = judged(ptxbench, UNLIKE_TOOLS, BASE, "--json")
     document = json.loads(ran.out)
     assert (ran.status, document["exit_status"]) == (5, 5)
@@ -153,7 +153,7 @@ def test_only_incomparable_rows_never_pass_whatever_the_config_says(ptxbench):
     assert "No row was judged." in ran.out
 
 
-def test_other_launches_are_judged_by_what_is_counted(ptxbench):
+def test_other_launches_are_judged_by_the_counts(ptxbench):
     def launched(grid):
         return replace(
             BASE, cells=[replace(each, launch=LaunchReport((grid, 1, 1), (256, 1, 1))) for each in BASE.cells]
@@ -228,7 +228,7 @@ def test_a_first_run_without_anything_verified_is_not_green(ptxbench, head):
 
 
 @pytest.mark.parametrize("mode", ["ratio", "time"])
-def test_a_mode_that_is_named_is_owed_a_verdict(ptxbench, mode):
+def test_the_gate_fails_if_a_named_mode_gives_no_verdict(ptxbench, mode):
     ran = judged(ptxbench, BASE, BASE, "--mode", mode)
     assert ran.status == 5
     assert f"The {mode} gate was requested, but the run has no times." in ran.out
@@ -290,7 +290,7 @@ WAIVED = [
 
 
 @pytest.mark.parametrize(("pair", "metric", "more", "status"), WAIVED)
-def test_a_waiver_covers_what_it_names_and_no_more(ptxbench, pair, metric, more, status):
+def test_a_waiver_covers_only_the_rows_it_names(ptxbench, pair, metric, more, status):
     ran = judged(ptxbench, WORSE, config=WAIVER.format(pair=pair, metric=metric, until="2999-12-31") + more)
     assert ran.status == status
     assert ("1 WAIVED" in ran.out) == (status == 0)

@@ -103,7 +103,7 @@ def test_an_interrupted_gate_ends_with_130_and_says_no_verdict(kernels):
     assert whole_runs() == []
 
 
-def test_a_gate_that_crashes_ends_with_1_which_is_no_verdict():
+def test_a_gate_that_crashes_exits_with_1_which_means_no_verdict():
     Path("run.json").write_text(to_json(BASE))
     source = program("import ptxbench.judge.gate as judge; judge.gate = None")
     code, out, err = ended(start(source, "gate", "run.json", "--base", "run.json"))

@@ -30,13 +30,13 @@ def test_the_line_of_each_command_is_whole(ptxbench):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_that_tells_its_exit_status(ptxbench, name):
+def test_the_help_of_every_command_explains_its_exit_status(ptxbench, name):
     ran = ptxbench(name, "-h")
     assert ran.status == 0
     assert "Exit status: 0 " in ran.out
 
 
-def test_the_version_is_that_of_the_package(ptxbench):
+def test_the_version_matches_the_package(ptxbench):
     assert ptxbench("--version") == (0, f"ptxbench, version {__version__}\n", "")
 
 
@@ -73,7 +73,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("error", "status", "told"), FAILURES)
-def test_what_a_command_raises_becomes_a_sentence_and_a_status(monkeypatch, ptxbench, error, status, told):
+def test_an_exception_becomes_one_sentence_and_a_status(monkeypatch, ptxbench, error, status, told):
     @click.command("fails")
     def fails():
         raise error

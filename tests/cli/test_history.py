@@ -44,7 +44,7 @@ WORSE = after(ptx_barriers=96, registers=40)
 COUNTED = [emulated(0), emulated(1, source={"commit": "feed"}), emulated(2, WORSE, toolchain={"nvrtc": "13.3"})]
 
 
-def test_a_step_of_counts_is_dated_by_its_runs_with_their_commits_and_what_else_changed(ptxbench):
+def test_a_step_of_counts_names_its_runs_commits_and_other_changes(ptxbench):
     keep(*COUNTED)
     assert (
         "\n".join(line.rstrip() for line in ptxbench("history").out.splitlines())
@@ -119,7 +119,7 @@ def test_the_last_values_alone(ptxbench):
     ]
 
 
-def test_what_cannot_be_read_is_named_and_the_others_are_shown(ptxbench):
+def test_unreadable_runs_are_named_and_the_others_are_shown(ptxbench):
     keep(*COUNTED)
     whole = next(Path("results/device").glob("*e0000000.json")).read_text()
     bad = {
@@ -140,7 +140,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_shown(ptxbench):
     assert len(json.loads(ran.out)["series"][0]["points"]) == 3
 
 
-def test_without_a_run_there_is_nothing_to_show_and_what_to_do_is_said(ptxbench):
+def test_without_a_run_the_message_gives_advice(ptxbench):
     told = "No run is saved below results. Make one with ptxbench run, or give the folder of runs with --results.\n"
     assert ptxbench("history") == (5, "", told)
     Path("results").mkdir()
@@ -160,7 +160,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "status", "told"), REFUSED)
-def test_what_is_not_there_is_told(ptxbench, arguments, status, told):
+def test_missing_history_is_reported(ptxbench, arguments, status, told):
     keep(*COUNTED)
     ran = ptxbench("history", *arguments)
     assert (ran.status, ran.out, ran.err.startswith(told)) == (status, "", True), ran
@@ -173,7 +173,7 @@ def collected(*runs):
     return collection
 
 
-def test_a_run_with_a_count_that_is_no_number_is_unreadable(ptxbench):
+def test_a_run_with_a_count_that_is_not_a_number_is_unreadable(ptxbench):
     keep(*COUNTED)
     text = to_json(emulated(3, after(ptx_barriers=98765)))
     Path("results/device/20260104T120000Z-e0000003.json").write_text(changed(text, "98765", "NaN"))
@@ -197,7 +197,7 @@ def test_devices_sizes_and_caches_are_series_of_their_own():
     assert "n=64 warm cache" in printed(HistoryTable(found, 0, quiet=False))
 
 
-def test_wrong_kernels_controls_and_what_nobody_judges_have_no_place_in_a_series():
+def test_wrong_kernels_controls_and_unjudged_rows_are_not_in_a_series():
     throttled = on_gpu(1)
     throttled = replace(throttled, cells=[replace(cell, labels=["THROTTLED"]) for cell in throttled.cells])
     control = on_gpu(2)

@@ -26,7 +26,7 @@ def test_every_chapter_and_line_of_the_table_is_shown(ptxbench):
     assert max(map(len, ran.out.splitlines())) <= 100
 
 
-def test_a_line_tells_its_spellings_class_section_and_meaning(ptxbench):
+def test_a_line_shows_its_spellings_class_section_and_meaning(ptxbench):
     out = ptxbench("isa", "integer").out
     assert "\n  #integer-arithmetic-instructions-add\n" in "\n".join(line.rstrip() for line in out.splitlines())
     [row] = [line for line in out.splitlines() if line.strip().startswith("add.sat.s32 d, a, b")]
@@ -34,7 +34,7 @@ def test_a_line_tells_its_spellings_class_section_and_meaning(ptxbench):
     assert "      Clamped to the least and the greatest s32." in out
 
 
-def test_a_chapter_shows_what_may_stand_at_each_place(ptxbench):
+def test_a_chapter_shows_the_modifiers_allowed_at_each_position(ptxbench):
     ran = ptxbench("isa", "integer")
     assert ran.status == 0
     assert "      type: u16 u32 u64 s16 s32 s64" in ran.out
@@ -48,7 +48,7 @@ def test_an_unknown_chapter_gets_a_suggestion(ptxbench):
     assert ran.err == "Error: There is no chapter 'intger'. Did you mean 'Integer'?\n"
 
 
-def test_what_is_not_supported_is_listed_with_its_reason(ptxbench):
+def test_unsupported_instructions_are_listed_with_their_reason(ptxbench):
     out = " ".join(ptxbench("isa").out.split())
     for missing in UNSUPPORTED:
         assert ", ".join(missing.opcodes) in out
@@ -56,12 +56,12 @@ def test_what_is_not_supported_is_listed_with_its_reason(ptxbench):
     assert len(json.loads(ptxbench("isa", "--json").out)["unsupported"]) == len(UNSUPPORTED)
 
 
-def test_nothing_is_both_supported_and_not():
+def test_no_instruction_is_both_supported_and_unsupported():
     for missing in UNSUPPORTED:
         assert not [opcode for opcode in TABLE if missing.covers(opcode)], missing.what
 
 
-def test_a_known_opcode_is_told_with_its_line_and_section(ptxbench):
+def test_a_known_opcode_is_shown_with_its_line_and_section(ptxbench):
     ran = ptxbench("isa", "--opcode", "mad.wide.u32")
     assert ran.status == 0
     assert ran.out.startswith("mad.wide.u32 is known.\n")

@@ -18,7 +18,7 @@ scale
 """, "")  # fmt: skip
 
 
-def test_what_a_pair_expects_is_listed_where_it_says_so(kernels, ptxbench):
+def test_the_expectation_of_a_pair_is_listed_if_it_has_one(kernels, ptxbench):
     assert "expectation" not in ptxbench("list", "--kernels", "kernels").out
     text = changed(
         PAIR, "    args=[", '    expectation=("A tie, because both sides "\n    "are the same."),\n    args=['
@@ -31,7 +31,7 @@ def test_what_a_pair_expects_is_listed_where_it_says_so(kernels, ptxbench):
     ]
 
 
-def test_a_pair_needs_what_its_own_ptx_is_written_for(kernels, ptxbench):
+def test_a_pair_needs_the_target_of_its_own_ptx(kernels, ptxbench):
     (kernels / "ptx" / "scale.narrow.ptx").write_text(PTX)
     (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "sm_75", "sm_90"))
     assert "  needs     sm_90\n" in ptxbench("list", "--kernels", "kernels").out
@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_read_is_named(kernels, ptxbench):
     assert ran == (2, "\n", "Error: Cannot read kernels/ptx/scale.folder.ptx: Is a directory.\n")
 
 
-def test_a_folder_is_named_by_the_option_or_the_environment_and_stands_alone(kernels, ptxbench, monkeypatch):
+def test_a_folder_comes_from_the_option_or_the_environment_and_replaces_the_shipped_one(kernels, ptxbench, monkeypatch):
     by_option = ptxbench("list", "--kernels", "kernels")
     monkeypatch.setenv("PTXBENCH_KERNELS", "kernels")
     assert ptxbench("list") == by_option

@@ -30,7 +30,7 @@ def told_command(out):
     return shlex.split(line)
 
 
-def test_three_files_are_written_and_the_next_steps_told(ptxbench, tmp_path):
+def test_three_files_are_written_and_the_next_steps_printed(ptxbench, tmp_path):
     assert ptxbench("new", "foo") == (0, f"""\
 kernels/pairs/foo.py  arguments, launch, reference, tolerance, sizes
 kernels/cuda/foo.cu   the kernel in CUDA C
@@ -62,7 +62,7 @@ To use this folder without --kernels, set:
         ["foo", "--kernels", "of my own/kernels here"],
     ],
 )  # fmt: skip
-def test_the_command_that_is_told_verifies_both_sides_at_once(ptxbench, arguments):
+def test_the_suggested_command_verifies_both_sides_at_once(ptxbench, arguments):
     ran = ptxbench("new", *arguments)
     assert ran.status == 0
     ran = ptxbench(*told_command(ran.out), "--no-save", "--backend", "emulator")
@@ -70,7 +70,7 @@ def test_the_command_that_is_told_verifies_both_sides_at_once(ptxbench, argument
     assert "1 cell, 2 variants: 2 verified." in ran.out
 
 
-def test_what_is_written_names_the_new_pair_and_keeps_the_rules_of_a_kernel_file(ptxbench):
+def test_the_new_files_name_the_pair_and_follow_the_rules_of_a_kernel_file(ptxbench):
     name = "n" * 20
     ptxbench("new", name)
     for path in (path for path in Path("kernels").rglob("*") if path.is_file()):
@@ -93,7 +93,7 @@ def test_a_folder_that_the_environment_names_needs_no_option(ptxbench, monkeypat
     assert told_command(ptxbench("new", "foo", "--kernels", "other").out) == ["run", "foo", "--kernels", "other"]
 
 
-def test_a_variable_that_names_no_folder_to_write_to_is_told_by_name(ptxbench, monkeypatch):
+def test_a_variable_with_an_unwritable_folder_is_reported_by_name(ptxbench, monkeypatch):
     Path("mine").write_text("a file")
     monkeypatch.setenv("PTXBENCH_KERNELS", "mine")
     assert ptxbench("new", "foo").err == (
@@ -107,7 +107,7 @@ def test_neither_does_the_folder_of_a_checkout(ptxbench, monkeypatch):
     assert told_command(ptxbench("new", "foo").out) == ["run", "foo"]
 
 
-def test_what_is_printed_is_wrapped_to_the_terminal_but_for_commands(ptxbench, monkeypatch):
+def test_output_is_wrapped_to_the_terminal_except_commands(ptxbench, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     for folder in ("kernels", "a folder/of a name that is longer/than half a line"):
         lines = ptxbench("new", "foo", "--kernels", folder).out.splitlines()
@@ -137,7 +137,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("name", "message"), NAMES)
-def test_a_name_that_no_pair_can_have_is_refused_with_what_it_may_be(ptxbench, name, message):
+def test_an_invalid_name_is_refused_and_the_message_says_what_is_valid(ptxbench, name, message):
     ran = ptxbench("new", "--", name)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("Error: ")
@@ -147,7 +147,7 @@ def test_a_name_that_no_pair_can_have_is_refused_with_what_it_may_be(ptxbench, n
 
 @pytest.mark.parametrize("there", ["pairs/foo.py", "cuda/foo.cu", "ptx/foo.ptx"])
 @pytest.mark.parametrize("kind", ["file", "folder", "link to nowhere"])
-def test_nothing_is_overwritten_and_nothing_else_written(ptxbench, there, kind):
+def test_no_file_is_overwritten_and_no_other_file_is_written(ptxbench, there, kind):
     path = Path("kernels", there)
     path.parent.mkdir(parents=True)
     if kind == "file":
@@ -169,7 +169,7 @@ def test_nothing_is_overwritten_and_nothing_else_written(ptxbench, there, kind):
     [(OSError(errno.ENOSPC, "No space left on device"), 2), (KeyboardInterrupt(), 130)],
     ids=["a full disk", "Ctrl-C"],
 )
-def test_what_was_written_until_a_failure_is_taken_away(ptxbench, monkeypatch, fails, error, status):
+def test_files_written_before_a_failure_are_removed(ptxbench, monkeypatch, fails, error, status):
     (Path("kernels") / "cuda").mkdir(parents=True)
     open_path = Path.open
 
@@ -189,7 +189,7 @@ def test_what_was_written_until_a_failure_is_taken_away(ptxbench, monkeypatch, f
     assert files() == ["kernels", "kernels/cuda"]
 
 
-def test_a_file_where_a_folder_should_be_is_told(ptxbench):
+def test_a_file_in_place_of_a_folder_is_reported(ptxbench):
     Path("mine").write_text("a file")
     assert ptxbench("new", "foo", "--kernels", "mine") == (
         2, "", "Error: Cannot write mine/pairs/foo.py: Not a directory.\n"

@@ -36,7 +36,7 @@ def test_several_runs_are_one_page_and_the_same_run_twice_is_once(results, emula
     assert "Run 3:" not in read(Path("a.html").read_text()).text
 
 
-def test_without_sources_there_is_a_page_all_the_same_and_it_is_told_what_it_lacks(results, ptxbench):
+def test_without_sources_the_page_is_written_and_the_missing_parts_are_reported(results, ptxbench):
     ran = ptxbench("report", "feed", "--kernels", "nowhere")
     assert ran.status == 0
     assert ran.err.splitlines()[0] == (
@@ -46,7 +46,7 @@ def test_without_sources_there_is_a_page_all_the_same_and_it_is_told_what_it_lac
     assert "FASTER" in read(Path("report.html").read_text()).text
 
 
-def test_much_that_is_missing_is_told_in_few_lines(tmp_path, monkeypatch, ptxbench):
+def test_many_missing_parts_are_reported_in_few_lines(tmp_path, monkeypatch, ptxbench):
     monkeypatch.chdir(tmp_path)
     cells = [replace(timed_run().cells[0], pair=f"pair_{i}") for i in range(9)]
     save(run_of(cells), Path("results"))
@@ -78,7 +78,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "told"), REFUSED)
-def test_what_cannot_be_done_is_a_sentence_and_status_2(results, ptxbench, arguments, told):
+def test_a_report_that_cannot_be_made_gives_one_sentence_and_status_2(results, ptxbench, arguments, told):
     Path("file").write_text("")
     ran = ptxbench("report", *arguments)
     assert (ran.status, ran.out) == (2, "")

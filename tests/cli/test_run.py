@@ -79,13 +79,13 @@ def test_a_run_says_nothing_of_who_ran_it(kernels, ptxbench):
     assert str(kernels) not in ran.out
 
 
-def test_nothing_is_saved_where_that_is_asked_for(kernels, ptxbench):
+def test_no_run_is_saved_with_no_save(kernels, ptxbench):
     ran = ptxbench(*RUN, "--no-save")
     assert (ran.status, ran.err) == (0, "")
     assert not Path("results").exists()
 
 
-def test_results_go_where_they_are_told_to(kernels, ptxbench):
+def test_results_go_to_the_given_folder(kernels, ptxbench):
     ptxbench(*RUN, "--results", "elsewhere/runs")
     assert len(list(Path("elsewhere/runs/emulator-sm_90").glob("*.json"))) == 1
 
@@ -223,7 +223,7 @@ def test_without_a_gpu_one_that_is_asked_for_is_missed(kernels, ptxbench, monkey
     assert ptxbench("run", "--kernels", "kernels", "--no-save").status == 0
 
 
-def test_with_the_drivers_assembler_there_are_no_figures_of_ptxas(kernels, ptxbench, gpu):
+def test_with_the_drivers_assembler_ptxas_figures_are_absent(kernels, ptxbench, gpu):
     ran = ptxbench("run", "--kernels", "kernels", "--assembler", "driver", "--json", "--no-save")
     assert ran.status == 0
     build = json.loads(ran.out)["cells"][0]["variants"]["ptx"]["build"]
@@ -253,7 +253,7 @@ def test_a_model_adds_floors_in_a_block_of_their_own_and_no_time(kernels, ptxben
     assert "model" not in json.loads(ptxbench(*RUN, "--no-save", "--json").out)["cells"][0]
 
 
-def test_a_model_is_of_one_architecture_and_of_no_gpu_that_measures(kernels, ptxbench, gpu):
+def test_a_model_needs_one_architecture_and_no_measuring_gpu(kernels, ptxbench, gpu):
     ran = ptxbench(*RUN, "--model", "a100", "--arch", "sm_90")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == "Error: --model a100 is a GPU of sm_80, found --arch sm_90. Leave out --arch.\n"
@@ -284,7 +284,7 @@ def test_without_nvrtc_the_cuda_c_sides_are_skipped_with_one_sentence_and_the_pt
     assert "1 cell, 3 variants: 1 verified, 2 skipped." in ran.out
 
 
-def test_without_ptxas_what_it_would_report_is_absent_and_never_zero(kernels, ptxbench, monkeypatch):
+def test_without_ptxas_its_figures_are_absent_and_not_zero(kernels, ptxbench, monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
     ran = ptxbench(*RUN, "--columns", "registers,spills,sass,occupancy")
     assert ran.status == 0
@@ -360,11 +360,11 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("status", "cells", "exit_status"), ENDS)
-def test_the_exit_status_says_what_the_run_found(status, cells, exit_status):
+def test_the_exit_status_reports_the_outcome_of_the_run(status, cells, exit_status):
     assert run_command.RunDone(cells, status).exit_status == exit_status
 
 
-def test_what_cannot_be_replayed_is_told(kernels, ptxbench):
+def test_a_run_that_cannot_be_replayed_is_reported(kernels, ptxbench):
     Path("bad.json").write_text("{")
     for arguments, told in (
         (("--replay", "absent.json"), "Cannot read absent.json: No such file or directory."),

@@ -113,7 +113,7 @@ def test_a_missing_and_a_misspelt_key_are_refused():
     assert problems({**verdict(rejected()), "seed": "7"})
 
 
-def test_what_a_schema_enumerates_is_what_the_program_says():
+def test_the_enumerations_of_a_schema_match_the_program():
     candidate = SCHEMAS["verdict"]
     assert set(candidate["properties"]["verdict"]["enum"]) == findings.EXIT_STATUSES.keys()
     assert set(candidate["$defs"]["finding"]["properties"]["severity"]["enum"]) == {ERROR, WARNING, UNJUDGED}

@@ -30,13 +30,13 @@ def findings(ptxbench, name, *more):
     return {each["kind"]: each for each in document(ptxbench("show", name, "--json", *more))["findings"]}
 
 
-def test_of_triad_only_the_same_machine_code_is_told(ptxbench):
+def test_for_triad_only_identical_machine_code_is_reported(ptxbench):
     (only,) = findings(ptxbench, "triad").values()
     assert only["kind"] == "same code"
     assert only["text"] == "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
 
 
-def test_from_sm_100_on_triad_is_other_code_whose_memory_and_arithmetic_are_alike(ptxbench):
+def test_from_sm_100_on_the_code_of_triad_differs_only_outside_loads_stores_and_fmas(ptxbench):
     document_ = document(ptxbench("show", "triad", "--arch", "sm_100", "--diff", "cuda", "ptx", "--json"))
     unlike = document_["diff"]["opcodes"]
     assert not [name for name in unlike if name.startswith(("LDG", "STG", "FFMA"))]
@@ -45,7 +45,7 @@ def test_from_sm_100_on_triad_is_other_code_whose_memory_and_arithmetic_are_alik
     )
 
 
-def test_of_bigint_mul256_it_is_told_that_carries_ride_on_multiply_adds_in_ptx_alone(ptxbench):
+def test_for_bigint_mul256_only_ptx_carries_in_multiply_adds(ptxbench):
     found = findings(ptxbench, "bigint_mul256", "--diff", "cuda.rows", "ptx")
     carries = found["carries"]["figures"]
     assert carries["carrying multiply-adds"]["cuda.rows"] == 0
@@ -67,7 +67,7 @@ def test_of_bigint_mul256_it_is_told_that_carries_ride_on_multiply_adds_in_ptx_a
     )
 
 
-def test_of_scatter_add_bf16_it_is_told_that_addresses_are_generic_and_atomics_narrow_in_cuda_alone(ptxbench):
+def test_for_scatter_add_bf16_only_cuda_has_generic_addresses_and_narrow_atomics(ptxbench):
     found = findings(ptxbench, "scatter_add_bf16")
     assert next(iter(found)) == "generic addressing"
     assert found["generic addressing"]["text"].startswith(
@@ -85,7 +85,7 @@ def test_of_scatter_add_bf16_it_is_told_that_addresses_are_generic_and_atomics_n
     assert "access width" not in narrow  # the typed address without the width
 
 
-def test_of_w4a16_dequant_it_is_told_that_a_known_constant_is_put_into_a_register_for_almost_every_lop3(ptxbench):
+def test_for_w4a16_dequant_almost_every_lop3_needs_its_constant_in_a_register(ptxbench):
     found = findings(
         ptxbench, "w4a16_dequant", "--size", "rows=4,columns=1024,batch=2", "--diff", "cuda.known", "cuda.magic"
     )
@@ -101,7 +101,7 @@ def test_of_w4a16_dequant_it_is_told_that_a_known_constant_is_put_into_a_registe
     assert "unrolling" not in found  # as many rounds on both sides
 
 
-def test_of_hgemm_mma_bank_conflicts_are_told_with_their_lines(ptxbench):
+def test_for_hgemm_mma_bank_conflicts_are_reported_with_their_lines(ptxbench):
     assert "bank conflicts" not in findings(ptxbench, "hgemm_mma", "--diff", "cuda", "ptx")
     found = findings(ptxbench, "hgemm_mma", "--diff", "ptx", "ptx.noswizzle")["bank conflicts"]
     assert found["figures"]["bank conflicts"]["ptx"] == 0
@@ -122,7 +122,7 @@ def test_of_softmax_executions_add_up_and_the_hottest_loop_is_unrolled(ptxbench)
     assert re.fullmatch(r"Loop [0-9a-f]{4} to [0-9a-f]{4}: \d+ instructions, unrolled by 4, 128 rounds, .*", hottest)
 
 
-def test_what_the_emulator_lacks_costs_only_the_counts(ptxbench, tmp_path):
+def test_an_unsupported_instruction_costs_only_the_counts(ptxbench, tmp_path):
     exotic = changed(
         PTX, "    ret;", "    barrier.cluster.arrive.aligned;\n    barrier.cluster.wait.aligned;\n    ret;"
     )
@@ -167,7 +167,7 @@ def test_scatter_add_bf16_is_one_wide_reduction_in_ptx_and_loops_in_cuda(ptxbenc
     assert opcodes["ATOM.E.ADD.BF16x2.RN.STRONG.GPU"] == [5, 0]
 
 
-def test_w4a16_dequant_differs_in_what_it_is_made_of(ptxbench):
+def test_the_instruction_mix_of_w4a16_dequant_differs(ptxbench):
     diff = document(ptxbench("show", "w4a16_dequant", "--diff", "cuda", "ptx", "--json"))["diff"]
     assert not diff["same_code"]
     assert 0.5 < diff["similarity"] < 1
@@ -280,7 +280,7 @@ def test_no_line_is_wider_than_the_terminal_with_colours_or_without(ptxbench, mo
     ]
 
 
-def test_the_ptx_stands_between_source_and_sass_where_there_is_room(ptxbench, kernels, monkeypatch):
+def test_the_ptx_is_shown_between_source_and_sass_where_there_is_room(ptxbench, kernels, monkeypatch):
     def heading(columns, *more):
         monkeypatch.setenv("COLUMNS", columns)
         return ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", *more).out.splitlines()[2].split()
@@ -310,7 +310,7 @@ def test_a_file_need_not_be_part_of_a_pair(ptxbench, tmp_path, monkeypatch):
     )
 
 
-def test_a_flag_of_nvrtc_changes_what_is_shown(ptxbench, tmp_path):
+def test_a_flag_of_nvrtc_changes_the_listing(ptxbench, tmp_path):
     path = tmp_path / "half.cu"
     path.write_text('extern "C" __global__ void half(float* x) { x[0] = 1.0f / x[1]; }\n')
     plain, fast = (
@@ -358,7 +358,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "said"), REFUSED)
-def test_what_does_not_go_together_is_refused(ptxbench, kernels, arguments, said):
+def test_conflicting_options_are_refused(ptxbench, kernels, arguments, said):
     ran = ptxbench("show", "scale", "--kernels", kernels, *arguments)
     assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
 
@@ -379,7 +379,7 @@ FILES = [
 
 
 @pytest.mark.parametrize(("file", "arguments", "said"), FILES)
-def test_what_does_not_go_with_a_file_is_refused(ptxbench, tmp_path, monkeypatch, file, arguments, said):
+def test_options_that_conflict_with_a_file_are_refused(ptxbench, tmp_path, monkeypatch, file, arguments, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "two.ptx").write_text(PTX + "\n.visible .entry other()\n{\n    ret;\n}\n")
     ran = ptxbench("show", file, *arguments)
@@ -391,7 +391,7 @@ def test_several_pairs_are_one_too_many(ptxbench):
     assert (ran.status, ran.err) == (2, "Error: 'scan*' matches 2 pairs: scan, scan.s32. Name one.\n")
 
 
-def test_a_pair_whose_data_cannot_be_made_is_told_with_its_line(ptxbench, tmp_path, monkeypatch):
+def test_a_pair_that_fails_to_make_its_data_is_reported_with_its_line(ptxbench, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kernels = kernels_folder(tmp_path)
     pair = kernels / "pairs" / "scale.py"

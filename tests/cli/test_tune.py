@@ -133,7 +133,7 @@ def test_the_picture_is_svg_with_a_line_for_each_variant(scale, ptxbench):
 # ---- points that cannot be, and kernels that are wrong
 
 
-def test_a_point_that_the_tools_refuse_is_not_possible_and_the_others_stand(scale, ptxbench):
+def test_a_point_that_the_tools_refuse_is_impossible_and_the_others_stay(scale, ptxbench):
     text = KNOB_CUDA.replace("{\n", '{\n    static_assert(BLOCK != 64, "not 64");\n', 1)
     kernels_folder(Path.cwd(), pair=KNOB_PAIR, cuda=text, ptx=KNOB_PTX)
     ran = ptxbench(*TUNE, "--knob", "BLOCK=32,64,128")
@@ -237,7 +237,7 @@ def reference(x, a, n):
     assert ran.status == 0
 
 
-def test_fresh_begins_anew(scale, ptxbench):
+def test_no_resume_starts_over(scale, ptxbench):
     ptxbench(*TUNE, *SIXTY[:2])
     (path,) = Path("results").rglob("*.sweep.json")
     document = json.loads(path.read_text())
@@ -292,7 +292,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "said"), BAD)
-def test_a_command_line_that_makes_no_sense_is_told(arguments, said, scale, ptxbench):
+def test_an_invalid_command_line_is_reported(arguments, said, scale, ptxbench):
     ran = ptxbench(*TUNE, *arguments)
     assert ran.status == 2
     assert ran.err.startswith(f"Error: {said}")

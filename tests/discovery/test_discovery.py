@@ -106,14 +106,14 @@ def test_a_file_belongs_to_the_longest_pair_name_before_a_dot(stem, name):
     assert owner(stem, {"a", "a.b"}) == name
 
 
-def test_hidden_and_private_files_are_no_kernels(kernels):
+def test_hidden_and_private_files_do_not_count_as_kernels(kernels):
     (kernels / "pairs" / ".scale.py").write_text("nonsense(")
     (kernels / "pairs" / "_shared.py").write_text("nonsense(")
     (kernels / "ptx" / ".#scale.ptx").write_text("")
     assert find_pairs(kernels) == ("scale",)
 
 
-def test_a_kernel_without_a_pair_file_is_found_so_that_its_lack_is_told(kernels):
+def test_a_kernel_without_a_pair_file_is_reported(kernels):
     (kernels / "ptx" / "lonely.fast.ptx").write_text(PTX)
     assert find_pairs(kernels) == ("lonely", "scale")
     with pytest.raises(IncompletePair, match=r"^Pair 'lonely' lacks kernels/pairs/lonely\.py and kernels/cuda/lonely"):
@@ -137,7 +137,7 @@ def test_a_folder_without_pairs_is_refused(tmp_path):
         find_pairs(tmp_path)
 
 
-def test_a_folder_that_cannot_be_read_is_told(kernels, monkeypatch):
+def test_an_unreadable_folder_is_reported(kernels, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
@@ -274,7 +274,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES)
-def test_a_mistake_in_a_pair_file_is_told_with_its_line(kernels, right, wrong, message):
+def test_a_mistake_in_a_pair_file_is_reported_with_its_line(kernels, right, wrong, message):
     text = changed(PAIR, right, wrong).replace("import EXACT", "import EXACT, InOut, Scratch")
     (kernels / "pairs" / "scale.py").write_text(text)
     with pytest.raises(PairError) as caught:
@@ -284,7 +284,7 @@ def test_a_mistake_in_a_pair_file_is_told_with_its_line(kernels, right, wrong, m
     assert caught.value.exit_status == 2
 
 
-def test_bytes_that_are_no_text_are_told(kernels):
+def test_bytes_that_are_not_utf_8_are_reported(kernels):
     (kernels / "pairs" / "scale.py").write_bytes(b"x = 1\n\xff\xfe\n")
     with pytest.raises(PairError, match=r"^kernels/pairs/scale\.py:\d: "):
         load(kernels, "scale")
@@ -317,7 +317,7 @@ def test_bench_sizes_may_follow_the_device(kernels):
         ("lambda device: [dict(n=1 // (device.sms - 1))]", "ZeroDivisionError: "),
     ],
 )
-def test_a_mistake_in_sizes_by_device_is_told_with_its_line(kernels, written, message):
+def test_a_mistake_in_sizes_by_device_is_reported_with_its_line(kernels, written, message):
     (kernels / "pairs" / "scale.py").write_text(changed(PAIR, BENCH_SIZES, written))
     with pytest.raises(PairError) as caught:
         load(kernels, "scale", DeviceShape(sms=1))
@@ -341,5 +341,5 @@ def test_finding_pairs_does_not_import_numpy(kernels):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_shipped_kernels_are_beside_the_package_in_a_checkout():
+def test_in_a_checkout_the_shipped_kernels_lie_next_to_the_package():
     assert discovery.default_kernels().name == "kernels"

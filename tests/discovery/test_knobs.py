@@ -51,7 +51,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("pair", "cuda", "ptx", "said"), BAD, ids=lambda each: each[-40:] if len(each) < 99 else "")
-def test_a_kernel_that_does_not_follow_a_knob_is_told_with_file_and_line(pair, cuda, ptx, said, tmp_path):
+def test_a_kernel_that_ignores_a_knob_is_reported_with_file_and_line(pair, cuda, ptx, said, tmp_path):
     with pytest.raises(PairError) as error:
         load(kernels_folder(tmp_path, pair=pair, cuda=cuda, ptx=ptx), "scale")
     assert said in str(error.value)
@@ -71,6 +71,6 @@ def test_a_file_for_one_target_follows_the_knobs_too(tmp_path):
     assert ".maxntid 64" in built.ptx
 
 
-def test_a_knob_of_the_launch_alone_stands_in_no_kernel(tmp_path):
+def test_a_launch_only_knob_appears_in_no_kernel(tmp_path):
     found = load(kernels_folder(tmp_path, pair=KNOB_PAIR), "scale")
     assert with_knobs(found, {"BLOCK": 64}).pair.launch(n=1000).grid == 16

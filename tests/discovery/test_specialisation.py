@@ -82,7 +82,7 @@ def test_a_stem_ends_in_a_target_or_in_none():
     ]  # fmt: skip
 
 
-def test_a_specialisation_is_no_variant_of_its_own(kernels):
+def test_a_specialisation_is_not_a_separate_variant(kernels):
     sources = {source.variant: source for source in load(kernels, "scale").sources}
     assert list(sources) == ["cuda", "cuda@fast", "ptx", "ptx.fast"]
     own = sources["ptx"]
@@ -117,7 +117,7 @@ def test_a_run_takes_it_where_the_target_asks_for_it(kernels, ptxbench):
     assert plain["ptx.fast"]["reason"].startswith("scale.fast.sm_90a.ptx:4: needs sm_90a;")
 
 
-def test_a_wrong_one_is_told_with_its_own_file(kernels, ptxbench):
+def test_a_wrong_specialisation_is_reported_with_its_own_file(kernels, ptxbench):
     path = kernels / "ptx" / "scale.sm_90a.ptx"
     path.write_text(changed(path.read_text(), "mul.rn.f32          %value, %value, %a", "add.f32 %value, %value, %a"))
     ran = ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--no-save", "--arch", "sm_90a")

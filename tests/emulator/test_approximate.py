@@ -246,7 +246,7 @@ def test_every_approximate_instruction_has_its_error():
         ("ex2.approx.f32",       np.inf,      2 * 2.0**-149),
     ],
 )  # fmt: skip
-def test_a_bound_is_told_at_a_result(opcode, result, error):
+def test_a_result_shows_its_bound(opcode, result, error):
     assert accuracy.bound(opcode).at(np.array([result])).tolist() == [error]
 
 
@@ -275,7 +275,7 @@ APPROXIMATE = """
 """
 
 
-def test_an_execution_tells_which_approximate_instructions_ran():
+def test_an_execution_lists_the_approximate_instructions_that_ran():
     execution = emulator.run(APPROXIMATE, grid=2, block=40, args=[np.zeros(1, np.float32)])
     assert execution.approximate == {"ex2.approx.ftz.f32": 80, "rsqrt.approx.f32": 10}
 

@@ -162,7 +162,7 @@ READ = "@%first cp.async.bulk.wait_group.read 0;"
     ],
     ids=["no wait", "wrong phase", "nothing expected", "half a tile"],
 )
-def test_what_is_not_there_yet_is_wrong_and_found(kind, changes):
+def test_reading_data_that_has_not_arrived_is_reported(kind, changes):
     text = changed(*changes)
     _, actual, expected = echoed(text, tiles=2)
     assert actual != expected
@@ -180,7 +180,7 @@ def test_the_finding_names_who_reads_too_soon():
     )
 
 
-def test_a_phase_that_nobody_waited_for_is_not_complete():
+def test_a_phase_without_a_wait_is_not_complete():
     with pytest.raises(MemoryFault, match="arrives more often than the phase expects"):
         echoed(changed((WAITS, "")))
 
@@ -251,7 +251,7 @@ def test_a_misused_bulk_copy_is_a_fault(right, wrong, message):
     assert str(caught.value).partition(": ")[2] == message
 
 
-def test_a_bad_copy_is_a_finding_and_nobody_waits_for_it():
+def test_a_bad_copy_is_a_finding_and_no_thread_waits_for_it():
     text = changed(("[tiles_in], [%x], 1024, [full]", "[tiles_in], [%x+4], 1024, [full]"))
     execution, *_ = echoed(text, sanitize=True)
     assert "misaligned" in {finding.kind for finding in execution.findings}
@@ -387,7 +387,7 @@ def test_more_copies_than_a_warps_list_holds_are_all_done():
 UNFILLED = changed(("fence.proxy.async.shared::cta;", "fence.proxy.async;"), ("st.shared.u32 [%out], %v;", ""))
 
 
-def test_a_copy_of_what_nobody_has_written_is_found():
+def test_a_copy_of_uninitialised_memory_is_a_finding():
     execution, *_ = echoed(UNFILLED, sanitize=True)
     (found,) = execution.findings
     assert found.kind == "uninitialised"
@@ -511,7 +511,7 @@ def test_a_bulk_reduction_counts_as_an_atomic_of_its_elements():
     }  # fmt: skip
 
 
-def test_reductions_of_several_ctas_are_ordered_as_atomics_are_and_a_store_beside_them_is_not():
+def test_reductions_of_several_ctas_are_ordered_like_atomics_and_a_concurrent_store_is_not():
     execution, *_ = reduced("add.u32", sanitize=True)
     assert execution.findings == ()
     stores = KERNELS["add.u32"].replace("    ret;", "    st.global.u32 [%y], %v;\n    ret;")

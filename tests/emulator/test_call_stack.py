@@ -210,7 +210,7 @@ def test_the_address_of_a_function_is_a_value_like_any_other():
     ],
 )
 @pytest.mark.parametrize("sanitize", [False, True])
-def test_a_call_of_what_is_no_function_of_that_signature_is_a_fault(value, what, sanitize):
+def test_a_call_of_an_address_without_a_matching_function_is_a_fault(value, what, sanitize):
     body = f"""
     list: .calltargets more, square; mov.u32 %v, %i; {value}; setp.eq.u32 %p, %i, 33;
     @%p call (%v), %f, (%i), list;
@@ -445,7 +445,7 @@ def test_virtual_functions_and_structures_by_value_run(compiled):
     assert x.tolist() == [(4 if i % 3 else 75) + i + i % 3 for i in range(32)]
 
 
-def test_the_padding_of_a_structure_by_value_is_no_finding(compiled):
+def test_the_padding_of_a_structure_by_value_causes_no_finding(compiled):
     ptx = compiled("""
     struct Inner { double a; char c; short s; };
     struct Outer { Inner inner; int n; char z; };

@@ -290,7 +290,7 @@ SCOPES = program("""
 """)
 
 
-def test_an_inner_scope_has_registers_of_its_own():
+def test_an_inner_scope_has_its_own_registers():
     result = np.zeros(3, np.uint32)
     emulator.run(SCOPES, grid=1, block=1, args=[result])
     assert result.tolist() == [7, 3, 9]

@@ -137,7 +137,7 @@ def test_the_copy_of_another_thread_needs_a_barrier_after_its_wait():
     assert ("ld.shared.u32", "cp.async.cg.shared.global") in found
 
 
-def test_a_copy_over_what_others_still_read_is_a_race():
+def test_a_copy_over_memory_that_others_still_read_is_a_race():
     # One of the two barriers is enough: the other lies between a use of a stage and the copy three stages later.
     assert races(without_barriers("no_barrier_after_the_use", AFTER_USE)) == set()
     found = races(without_barriers("no_barrier", AFTER_WAIT, AFTER_USE))
@@ -175,7 +175,7 @@ PARTIAL = program("""
 """)
 
 
-def test_what_a_copy_does_not_take_is_zeros():
+def test_bytes_that_a_copy_skips_are_zeros():
     x = np.random.default_rng(5).integers(1, 256, (32, 16)).astype(np.uint8)
     counts = (np.arange(32) % 17).astype(np.uint32)
     y = np.zeros((32, 32), np.uint8)

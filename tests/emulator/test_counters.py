@@ -519,7 +519,7 @@ CONSTANT = f"""{HEADER}
 """
 
 
-def test_a_load_of_a_constant_is_none_of_global_memory():
+def test_a_load_of_a_constant_does_not_count_as_a_global_load():
     to = np.zeros(1, np.uint32)
     counters = emulator.run(CONSTANT, grid=1, block=1, args=[to]).counters
     assert to[0] == 2

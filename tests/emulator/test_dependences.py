@@ -69,14 +69,14 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_what_waits_longer_counts_more(name):
+def test_longer_waits_count_more(name):
     longer, shorter = map(counted, PAIRS[name])
     assert longer > shorter
     if name != "a chain is longer than a tree":  # by more than the gate allows
         assert longer > 1.1 * shorter
 
 
-def test_the_order_of_what_is_independent_does_not_matter():
+def test_the_order_of_independent_instructions_does_not_matter():
     lines = (LOADS + TREE).splitlines(keepends=True)
     assert counted("".join([*lines[3::-1], lines[5], lines[4], *lines[6:]])) == counted(LOADS + TREE)
     # ptxas brings a load forward to where its address is known

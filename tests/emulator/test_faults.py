@@ -111,7 +111,7 @@ def test_a_bad_access_names_line_thread_cta_buffer_and_byte(text, grid, block, s
     assert str(caught.value) == f"line {line}: {opcode} {message}"
 
 
-def test_the_last_element_is_no_fault_whatever_the_width():
+def test_an_access_to_the_last_element_is_valid_at_every_width():
     x, y = np.zeros(1024, np.float32), np.zeros(64, np.float32)
     for text, block, shift in ((LOAD, 32, 4096 - 128), (STORE, 1, 4092), (VECTOR, 1, 4080)):
         emulator.run(text, grid=1, block=block, args=[x, y, np.int32(shift)])
@@ -124,7 +124,7 @@ def test_a_fault_leaves_the_arrays_as_they_were():
     assert x.tolist() == list(range(8))
 
 
-def test_a_stray_access_is_told_by_the_nearest_buffer():
+def test_a_stray_access_is_reported_with_the_nearest_buffer():
     """Arrays lie 4 KiB apart, so that one past the end of x is not the start of y."""
     x, y = np.zeros(16, np.float32), np.zeros(16, np.float32)
     with pytest.raises(MemoryFault, match=r"reads byte 64 of 'x', which has 64\."):
@@ -161,7 +161,7 @@ SOME = program("""
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize("first", [0, 1, 5, 20, 39])
-def test_the_fault_told_is_that_of_the_lowest_cta_whatever_the_threads(first, threads):
+def test_the_fault_of_the_lowest_cta_is_reported_for_any_number_of_threads(first, threads):
     bad = np.zeros(40, np.uint32)
     bad[[first, 39]] = 1
     with pytest.raises(MemoryFault, match=rf"by thread 4 of CTA {first} writes byte 16 of 'x', which has 16"):
@@ -314,7 +314,7 @@ def test_a_launch_that_cannot_be_is_refused_in_a_sentence(change, error, message
     assert str(caught.value) == message
 
 
-def test_what_is_asked_for_by_name_runs():
+def test_a_kernel_chosen_by_name_runs():
     X[:] = 99
     launch(TWO, "second")
     assert X[:32].tolist() == list(range(32))
@@ -365,7 +365,7 @@ SYNTAX = [
 
 
 @pytest.mark.parametrize(("lines", "message"), SYNTAX)
-def test_a_mistake_in_the_text_is_told_with_its_line(lines, message):
+def test_a_mistake_in_the_text_is_reported_with_its_line(lines, message):
     with pytest.raises(PtxSyntaxError) as caught:
         launch(body(lines), args=[])
     assert str(caught.value) == message
@@ -394,7 +394,7 @@ def test_every_unknown_instruction_is_listed_with_the_nearest_known_ones():
 SLOW = ENDLESS.replace("endless(", "endless_slow(")
 
 
-def test_a_process_that_dies_is_told_and_the_next_launch_has_another():
+def test_a_process_that_dies_is_reported_and_the_next_launch_starts_another():
     launch()
     pid = process.RUNNING[0].process.pid
     killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))

@@ -34,7 +34,7 @@ def failures(case):
 
 
 @pytest.mark.parametrize("stem", MODULES)  # a test a module, so that its kernels are compiled in one process
-def test_kernels_that_others_generate_compute_what_numpy_computes_without_a_finding(stem):
+def test_generated_kernels_match_numpy_without_a_finding(stem):
     wrong = [failure for case in CASES[stem] for failure in failures(case)]
     assert not wrong, "\n".join(wrong)
 

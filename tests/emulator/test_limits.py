@@ -126,7 +126,7 @@ CONTAINERS = [
 
 
 @pytest.mark.parametrize(("limit", "used", "stat", "free"), CONTAINERS)
-def test_a_container_leaves_what_its_limit_says(tmp_path, limit, used, stat, free):
+def test_the_memory_limit_of_a_container_is_respected(tmp_path, limit, used, stat, free):
     for name, text in (("max", limit), ("current", used), ("stat", stat)):
         (tmp_path / f"memory.{name}").write_text(text)
     assert memory.available_in_container(tmp_path) == free

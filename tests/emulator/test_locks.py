@@ -269,7 +269,7 @@ def test_each_of_several_living_ctas_has_shared_memory_that_is_watched(before, k
     assert set(a.tolist()) == {4}
 
 
-def test_a_flag_that_nobody_sets_uses_up_the_fuel():
+def test_waiting_for_a_flag_that_is_never_set_reaches_the_iteration_limit():
     text = BACKWARDS.replace("st.release.gpu.global.u32 [%mine], %x", "membar.gl").replace(
         "flags_from_later_ctas", "flags_never_set"
     )

@@ -346,13 +346,13 @@ def test_fp8_is_one_block_of_32_products_where_the_machine_code_has_one_instruct
         ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32",           "sm_80",  "exact"),
     ],
 )  # fmt: skip
-def test_an_execution_tells_how_well_its_matrix_arithmetic_is_known(opcode, arch, origin):
+def test_an_execution_says_how_well_its_matrix_arithmetic_is_known(opcode, arch, origin):
     each = case(opcode)
     given = [np.zeros((32, held.registers), np.uint64) for held in (each.d, each.a, each.b, each.c)]
     execution = emulator.run(kernel(each), grid=1, block=32, args=given, arch=arch)
     assert execution.models == {opcode: origin}
 
 
-def test_what_did_not_run_has_no_model():
+def test_an_instruction_that_did_not_run_reports_no_model():
     nothing = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry nothing() { ret; }"
     assert emulator.run(nothing, grid=1, block=1, args=[]).models == {}

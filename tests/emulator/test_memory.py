@@ -435,7 +435,7 @@ def test_views_of_one_array_stay_one_buffer():
     assert whole.tolist() == [*range(16), *range(32), *range(48, 96)]
 
 
-def test_an_array_of_no_elements_is_a_pointer_to_nothing():
+def test_an_empty_array_is_a_pointer_to_no_memory():
     result = np.ones(1, np.uint64)
     emulator.run(NULL, grid=1, block=1, args=[result, np.zeros(0, np.float32)])
     assert result[0] != 0

@@ -216,7 +216,7 @@ def narrowed():
 COLUMNS, NARROWED = narrowed()
 
 
-def test_narrow_floats_of_halves_are_those_of_the_same_numbers_as_f32():
+def test_conversions_to_narrow_floats_agree_for_f16_and_f32_sources():
     x = np.random.default_rng(2).permutation(1 << 16).astype(np.uint16).reshape(-1, 2)[:1024]
     x[:8] = [[0, 0x8000], [0x7C00, 0xFC00], [0x7E00, 0x7FC0], [0xFFFF, 1], [0x7F80, 0xFF80], [0x3C00, 0x3F80],
              [0x5F00, 0x43E0], [0x8001, 0x0400]]  # fmt: skip

@@ -55,7 +55,7 @@ LACKS = [
 
 
 @pytest.mark.parametrize(("line", "message"), LACKS)
-def test_what_it_lacks_is_named_with_its_line_before_anything_runs(line, message):
+def test_unsupported_features_are_named_with_their_line_before_anything_runs(line, message):
     found = lacking(ENTRY.format(line))
     assert found == ([message] if message else [])
     if message:

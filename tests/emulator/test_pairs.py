@@ -53,7 +53,7 @@ def interpreted(name, variant):
 
 
 @pytest.mark.parametrize(("name", "variant"), MARKED)
-def test_bytes_and_counters_are_those_of_an_interpreter_that_shares_only_the_parser(name, variant):
+def test_bytes_and_counters_match_an_interpreter_that_shares_only_the_parser(name, variant):
     try:
         found = interpreted(name, variant)
     except Exception as error:

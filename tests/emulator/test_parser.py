@@ -334,7 +334,7 @@ CUDA = sorted({source(name, variant).path for name, variant in SIDES if variant.
     pytest.param(90, ("--use_fast_math",), id="fast", marks=pytest.mark.long),
     pytest.param(90, ("-lineinfo",), id="lineinfo", marks=pytest.mark.long),
 ])  # fmt: skip
-def test_what_nvrtc_writes_is_read_and_translated(path, number, flags):
+def test_the_ptx_of_nvrtc_is_parsed_and_translated(path, number, flags):
     arch = f"sm_{max(number, lowest_target(path))}"
     text, _ = toolchain.compiled(path.read_bytes(), path, arch, flags)
     module = parse(text)

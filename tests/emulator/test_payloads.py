@@ -41,7 +41,7 @@ KERNELS = {(name, kind): kernel(name, lines, kind) for name, lines, _ in CASES f
 
 @pytest.mark.parametrize("kind", PAYLOAD)
 @pytest.mark.parametrize(("name", "why"), [(name, why) for name, _, why in CASES])
-def test_a_nan_that_was_only_moved_keeps_its_payload_beside_arithmetic(name, why, kind):
+def test_a_nan_that_was_only_moved_keeps_its_payload_next_to_arithmetic(name, why, kind):
     x = np.array([PAYLOAD[kind]], np.uint32 if kind == "f32" else np.uint64)
     emulator.run(KERNELS[name, kind], grid=1, block=1, args=[x])
     assert x[0] == PAYLOAD[kind], why

@@ -163,7 +163,7 @@ SWAP = program("""
 """)
 
 
-def test_what_a_kernel_writes_to_a_descriptor_comes_back_a_pointer_as_its_number():
+def test_a_descriptor_written_by_a_kernel_comes_back_with_pointers_as_numbers():
     x, y = counting(), counting()
     pair = np.array((x, y, 0), np.dtype([("a", object), ("b", object), ("calls", np.uint32)], align=True))
     emulator.run(SWAP, grid=1, block=1, args=[pair])
@@ -206,7 +206,7 @@ MISFITS = [
 
 
 @pytest.mark.parametrize(("argument", "error", "sentence"), MISFITS)
-def test_what_is_not_a_pointer_is_refused(argument, error, sentence):
+def test_a_value_that_is_not_a_pointer_is_refused(argument, error, sentence):
     with pytest.raises(error, match=sentence):
         run(BY_VALUE, argument)
 
@@ -257,7 +257,7 @@ def test_a_kernel_that_writes_a_read_only_array_changes_nothing():
     assert z.view(np.float32)[0] == 1
 
 
-def test_a_read_only_view_of_an_array_that_is_written_elsewhere_is_no_mistake():
+def test_a_read_only_view_of_an_array_that_is_written_elsewhere_is_accepted():
     x = np.array([1, 2], np.uint32)
     same = read_only(x.view())
     run(COPY, same, x[1:])
@@ -266,7 +266,7 @@ def test_a_read_only_view_of_an_array_that_is_written_elsewhere_is_no_mistake():
         run(COPY, x[1:], read_only(np.zeros(1, np.uint32)))
 
 
-def test_an_array_of_no_dimension_is_one_element():
+def test_an_array_without_dimensions_is_one_element():
     x, y = np.array(7, np.uint32), np.array(0, np.uint32)
     run(COPY, read_only(x), y)
     assert (y.shape, y) == ((), 7)

@@ -48,7 +48,7 @@ def told(*names, arch="sm_90", declared="", dynamic=0):
     [("sm_75", 40, 32), ("sm_80", 108, 64), ("sm_86", 82, 48), ("sm_90a", 132, 64), ("sm_103", 148, 64),
      ("sm_120", 170, 48), ("sm_121", 48, 48)],
 )  # fmt: skip
-def test_registers_tell_of_a_gpu_of_the_architecture(arch, multiprocessors, warps):
+def test_special_registers_describe_a_gpu_of_the_architecture(arch, multiprocessors, warps):
     assert told("%nsmid", "%nwarpid", arch=arch) == [multiprocessors, warps]
 
 
@@ -79,7 +79,7 @@ OFFSETS = tuple(f"%reserved_smem_offset_{name}" for name in ("begin", "end", "ca
 
 
 @pytest.mark.parametrize(("arch", "first"), [("sm_75", 0), ("sm_80", 1024), ("sm_90", 1024), ("sm_120", 1024)])
-def test_the_addresses_of_shared_memory_start_above_what_is_the_drivers(arch, first):
+def test_shared_memory_addresses_start_above_the_drivers_part(arch, first):
     assert told("own", declared=DYNAMIC, dynamic=64, arch=arch) == [first]
 
 
@@ -263,7 +263,7 @@ def test_addresses_of_blocks_do_not_vary():
         (0, 0,  "writes address 0x0, which is in no buffer"),
     ],
 )  # fmt: skip
-def test_an_access_outside_a_block_is_told_with_the_block(count, at, message):
+def test_an_access_outside_a_block_is_reported_with_the_block(count, at, message):
     given = [np.zeros(1, np.int32), np.int32(count), np.int32(at), np.zeros(1, np.uint64)]
     with pytest.raises(MemoryFault, match=message):
         emulator.run(cuda(ACCESSES), grid=1, block=1, args=given)
@@ -288,7 +288,7 @@ extern "C" __global__ void access(int* out, int at)
 """
 
 
-def test_an_access_to_a_block_that_was_freed_is_told():
+def test_an_access_to_a_freed_block_is_reported():
     with pytest.raises(MemoryFault, match="reads byte 8 of 'malloc's block 1', which has 16, after free"):
         emulator.run(cuda(FREED), grid=1, block=1, args=[np.zeros(1, np.int32), np.int32(2)])
 
@@ -338,7 +338,7 @@ OWN = """
 """
 
 
-def test_a_module_may_have_a_malloc_of_its_own():
+def test_a_module_may_define_its_own_malloc():
     out = np.zeros(1, np.uint64)
     emulator.run(OWN, grid=1, block=1, args=[out])
     assert out[0] == 42

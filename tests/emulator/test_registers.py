@@ -153,7 +153,7 @@ INSIDE = {
 
 @pytest.mark.parametrize("asked", SPACES)
 @pytest.mark.parametrize("home", HOME)
-def test_isspacep_tells_which_window_an_address_lies_in(home, asked):
+def test_isspacep_reports_the_window_of_an_address(home, asked):
     body = f"""
     cvta.{home}.u64 %at, {HOME[home]}+60;
     isspacep.{asked} %p, %at;
@@ -181,7 +181,7 @@ def test_cvta_there_and_back_gives_the_address_of_the_space(space):
 
 
 @pytest.mark.parametrize(("space", "name"), [(space, name) for space, name in HOME.items() if space != "const"])
-def test_a_generic_address_reaches_what_was_stored_in_the_space(space, name):
+def test_a_generic_address_reads_data_stored_in_its_space(space, name):
     body = f"""
     mov.u64 %value, 0x1234567887654321;
     st.{space}.u64 [{name}+16], %value;

@@ -96,7 +96,7 @@ def test_a_drop_that_must_not_complete_a_phase_is_a_fault_if_it_does():
         ("setmaxnreg.inc.sync.aligned.u32 232;", "sm_90a"),
     ],
 )
-def test_what_a_debugger_or_a_register_file_would_notice_changes_nothing(hint, arch):
+def test_hints_for_debuggers_and_register_files_have_no_effect(hint, arch):
     body = "    mov.u32 %t, %tid.x;\n    mad.wide.u32 %to, %t, 4, %to;\n    HINT\n    st.global.u32 [%to], %t;"
     results = []
     for each in (hint, ""):

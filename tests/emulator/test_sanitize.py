@@ -164,13 +164,13 @@ def test_a_warp_sync_orders_lanes_of_one_warp_only():
         ("mov.u64 %p, own;\ncvta.local.u64 %p, %p;\nld.u32 %v, [%p];\nst.global.u32 [%at], %v;", "local"),
     ],
 )
-def test_a_read_of_what_nobody_wrote_is_found(body, space):
+def test_a_read_of_uninitialised_memory_is_a_finding(body, space):
     finding = only(sanitized(body)[0])
     assert finding.kind == "uninitialised"
     assert f"of {space} memory, which was never written." in finding.message
 
 
-def test_what_the_last_cta_wrote_is_not_initialised():
+def test_data_of_an_earlier_cta_counts_as_uninitialised():
     """Both CTAs read; the one that writes only afterwards must not make the other one clean."""
     finding = only(
         sanitized(
@@ -204,7 +204,7 @@ def test_lanes_of_a_warp_at_different_barriers_are_found():
     assert "thread 0 of CTA 0 reaches a barrier while other lanes of its warp wait at another one" in finding.message
 
 
-def test_lanes_that_come_to_one_barrier_one_after_the_other_are_no_finding():
+def test_lanes_that_reach_one_barrier_one_after_the_other_cause_no_finding():
     """As where one lane tests a flag in a loop: others go ahead, and ptxas has them come together again."""
     body = "@!%first bra HERE;\nadd.u32 %v, %t, 1;\nst.global.u32 [%at], %v;\nHERE:\nbar.sync 0;"
     assert sanitized(body)[0].findings == ()
@@ -274,7 +274,7 @@ def test_findings_do_not_depend_on_the_host_threads(threads):
     assert {finding.kind for finding in one.findings} == {"race", "out-of-bounds"}
 
 
-def test_counters_and_outputs_are_those_of_a_plain_launch():
+def test_counters_and_outputs_match_a_plain_launch():
     body = "st.shared.u32 [%slot], %t;\nbar.sync 0;\nld.shared.u32 %v, [%next];\n@%inside st.global.u32 [%at], %v;"
     execution, out = sanitized(body, n=50)
     plain = np.zeros(64, np.uint32)
@@ -344,7 +344,7 @@ OVER:
         ("ld.global.u32 %next, [%out];\nadd.u32 %v, %next, 1;", {"race"}),
     ],
 )
-def test_a_plain_load_is_no_race_where_an_atomic_compares_with_its_value(load, kinds):
+def test_a_plain_load_does_not_race_where_an_atomic_compares_with_its_value(load, kinds):
     body = f"{load}\nadd.u32 %w, %v, 1;\natom.global.cas.b32 %w, [%out], %v, %w;"
     assert {finding.kind for finding in sanitized(body)[0].findings} == kinds
 

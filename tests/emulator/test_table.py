@@ -68,7 +68,7 @@ def test_a_qualifier_that_no_line_lists_makes_an_opcode_unknown(opcode):
         ("ld.global.weak.b32", "ld.weak.global.b32"),
     ],
 )
-def test_qualifiers_of_memory_may_stand_in_any_order(said, manual):
+def test_memory_qualifiers_may_come_in_any_order(said, manual):
     (one,), (other,) = TABLE[said], TABLE[manual]
     assert (one.body, dict(one.arguments), one.operands) == (other.body, dict(other.arguments), other.operands)
 

@@ -208,7 +208,7 @@ def test_findings_are_the_same_on_any_number_of_threads(name):
         ("copied from the next", {32 * k: 32 * k + 33 for k in range(CTAS)}, {}),
     ],
 )
-def test_racing_ctas_give_what_they_give_by_rank(name, x, y):
+def test_racing_ctas_give_the_same_results_as_by_rank(name, x, y):
     left_x, left_y, *_ = launch(SHARED[name][0], 7)
     for left, expected in ((left_x, x), (left_y, y)):
         values = np.frombuffer(left, np.uint32)
@@ -308,5 +308,5 @@ def test_sharing_is_found_to_the_byte(seed):
 
 
 @pytest.mark.parametrize("ctas", ["last first", "by turns", "first alone", "last alone"])
-def test_an_order_that_was_asked_for_is_the_one_that_is_told(ctas):
+def test_a_requested_order_is_reported(ctas):
     assert launch(SHARED["one word"][0], 2, ctas=ctas)[-3:-1] == (ctas, "")

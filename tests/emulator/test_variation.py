@@ -147,7 +147,7 @@ def finds(**options):
     return dict(zip(FOUND, map(int, out), strict=True))
 
 
-def test_what_a_launch_finds_varies_where_that_is_asked_for_and_nowhere_else():
+def test_launch_conditions_vary_only_where_variation_is_requested():
     usual, moved = finds(), finds(placement=4)
     one, other = (finds(variation=Variation(nans=seed, registers=seed, memory=seed)) for seed in (4, 5))
     assert finds() == usual

@@ -321,7 +321,7 @@ DONE:
 
 
 @pytest.mark.parametrize("lanes", [32, 6])
-def test_activemask_tells_who_executes(lanes):
+def test_activemask_gives_the_executing_lanes(lanes):
     result = np.zeros((32, 3), np.uint32)
     emulator.run(ACTIVE, grid=1, block=lanes, args=[result])
     every = (1 << lanes) - 1

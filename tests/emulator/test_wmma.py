@@ -91,7 +91,7 @@ def padding_for(kind):
 
 
 @pytest.mark.parametrize(("kind", "result", "shape", "layouts"), CASES)
-def test_a_product_by_mma_h_is_that_of_numpy(kind, result, shape, layouts):
+def test_a_product_by_mma_h_matches_numpy(kind, result, shape, layouts):
     m, n, k = shape
     rng = np.random.default_rng(m + n + len(kind))
     a, b, c = made(rng, (m, k), kind), made(rng, (k, n), kind), made(rng, (m, n), result)
@@ -153,7 +153,7 @@ def test_the_addend_may_have_another_type_than_the_result(result, addend, arch):
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90"])
-def test_a_gemm_by_mma_h_is_that_of_numpy(arch):
+def test_a_gemm_by_mma_h_matches_numpy(arch):
     n = 128
     rng = np.random.default_rng(6)
     a, b = (rng.normal(size=(n, n)).astype(np.float16) for _ in range(2))
@@ -299,7 +299,7 @@ def problem(n):
 
 @pytest.mark.parametrize("text", [ROLLED, UNROLLED], ids=["rolled", "unrolled"])
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
-def test_a_gemm_by_hand_is_that_of_numpy(text, arch):
+def test_a_handwritten_gemm_matches_numpy(text, arch):
     n = 256
     a, b, in_memory = problem(n)
     c = np.zeros((n, n), np.float32)

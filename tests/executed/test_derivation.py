@@ -172,7 +172,7 @@ COPIES = """
 """
 
 
-def test_padding_before_an_asynchronous_copy_is_no_load(launched):
+def test_padding_before_an_asynchronous_copy_does_not_count_as_a_load(launched):
     ran = launched(COPIES, [floats(4)], grid=5, language="ptx", arch="sm_80")
     assert not ran.executed.anchors_off
     assert ran.executed.least == ran.executed.most == 5 * len(ran.executed.by_instruction)
@@ -269,7 +269,7 @@ extern "C" __global__ void k(const int* x, volatile int* y, int n, int m) {
 """
 
 
-def test_where_nothing_bounds_what_lanes_that_part_execute_there_is_no_number(launched):
+def test_without_a_bound_on_diverging_lanes_there_is_no_number(launched):
     arrays = [np.zeros(4096, np.int32), np.zeros(4096, np.int32)]
     found = launched(PARTED, [*arrays, np.int32(9), np.int32(3)], grid=2, block=64).executed
     assert found.least is found.fit is found.most is None

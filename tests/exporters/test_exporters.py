@@ -26,7 +26,7 @@ def run_of(*cells):
     return Run(info, ToolInfo(), SourceInfo(), HostInfo(), device, Toolchain(), {}, {}, list(cells))
 
 
-def test_markdown_is_what_a_person_pastes_into_an_issue():
+def test_markdown_can_be_pasted_into_an_issue():
     assert (
         exporter("markdown")(run_of(COUNTED, FAILED))
         == f"""\

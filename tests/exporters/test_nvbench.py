@@ -49,7 +49,7 @@ STATUSES = [(1755.0, ["FAST", "SAME", "SLOW", "????"]), (None, ["AMBG", "SAME", 
 
 
 @pytest.mark.parametrize(("clock_mhz", "statuses"), STATUSES)
-def test_nvidias_compare_tool_reads_two_files_and_finds_what_is_in_them(tmp_path, clock_mhz, statuses):
+def test_nvidias_compare_tool_reads_two_files_with_all_their_values(tmp_path, clock_mhz, statuses):
     folder = export(tmp_path, run(clock_mhz))
     printed = nvidia("nvbench_compare_robust", "--no-color", folder / "cuda.json", folder / "ptx.json")
     rows = re.findall(r"^\| +(\d) .* (\S{4}) +\|$", printed.split("# triad")[1], re.M)
@@ -71,7 +71,7 @@ def test_nvidias_summary_tool_shows_samples_and_clock(tmp_path):
     assert re.search(r"^\| 1 \| sm_90 \|  cold \| +300x .* 1\.755 GHz", printed, re.M)
 
 
-def test_samples_lie_beside_the_file_in_seconds_without_the_blocks_that_were_dropped(tmp_path):
+def test_samples_are_stored_next_to_the_file_in_seconds_without_dropped_blocks(tmp_path):
     one = run()
     rounds = one.cells[0].rounds
     rounds = [replace(rounds[0], dropped={"3": "clock"}), *rounds[1:]]
@@ -101,7 +101,7 @@ def test_all_files_name_devices_benchmarks_and_states_alike():
     assert ("scan", "Device=0 rows=64 columns=33 arch=sm_90 cache=cold") in states(cuda)
 
 
-def test_what_is_wrong_is_a_state_without_a_time():
+def test_a_wrong_kernel_is_a_state_without_a_time():
     document = json.loads(to_nvbench.export(run())["ptx.json"])
     states = next(bench for bench in document["benchmarks"] if bench["name"] == "triad")["states"]
     assert [(state["is_skipped"], state["skip_reason"]) for state in states] == [

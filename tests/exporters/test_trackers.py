@@ -130,7 +130,7 @@ def test_a_cache_that_is_not_cold_is_another_series():
     ]
 
 
-def test_times_that_nobody_judges_are_not_tracked():
+def test_times_that_are_not_judged_are_not_tracked():
     throttled = run_of(replace(TIMED, labels=["THROTTLED"]))
     with pytest.raises(UsageError, match=r"^Run 12ab has no valid ratio"):
         exporter("gha")(throttled)

@@ -96,7 +96,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("mode", "runs", "told"), FAILURES)
-def test_what_hinders_the_counting_is_told_in_a_sentence(ncu, mode, runs, told):
+def test_a_failure_of_counting_is_reported_in_one_sentence(ncu, mode, runs, told):
     ncu(mode, runs=runs)
     with pytest.raises(MachineError) as error:
         profiler.profile(profiler.find(), TARGET)

@@ -116,7 +116,7 @@ def test_without_nsight_compute_its_step_is_not_available_and_nothing_fails(firs
     assert line["found"].startswith("not available: Nsight Compute (ncu) is not on PATH. ")
 
 
-def test_what_the_profiler_may_not_do_is_told_once(first_run, ncu):
+def test_a_missing_profiler_permission_is_reported_once(first_run, ncu):
     ncu("refused")
     ran, document = first_run("--json")
     assert (ran.status, document["status"]) == (0, "complete")
@@ -132,7 +132,7 @@ LAUNCHES = [
 
 
 @pytest.mark.parametrize(("scripted", "run", "bits", "status"), LAUNCHES)
-def test_a_device_that_computes_otherwise_is_told(first_run, ncu, scripted, run, bits, status):
+def test_a_device_with_other_results_is_reported(first_run, ncu, scripted, run, bits, status):
     ncu("nothing")
     ran, document = first_run("--json", **scripted)
     assert ran.status == status
@@ -140,14 +140,14 @@ def test_a_device_that_computes_otherwise_is_told(first_run, ncu, scripted, run,
     assert (found["run: scale"], found["bits: scale ptx"]) == (run, bits)
 
 
-def test_right_results_of_other_bits_are_told(first_run, ncu, monkeypatch):
+def test_correct_results_with_other_bits_are_reported(first_run, ncu, monkeypatch):
     ncu("nothing")
     monkeypatch.setattr(steps, "same_bits", lambda *arrays: False)
     ran, document = first_run("--json")
     assert (ran.status, statuses(document)["bits: scale ptx"]) == (0, WARN)
 
 
-def test_ctrl_c_keeps_what_is_done_and_the_same_again_goes_on(first_run, ncu, monkeypatch):
+def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, ncu, monkeypatch):
     ncu("nothing")
 
     def interrupted(bench):
@@ -203,13 +203,13 @@ def test_a_kernel_that_fails_on_the_device_is_a_line(first_run, ncu):
     assert (ran.status, statuses(document)["bits: scale ptx"]) == (5, FAIL)
 
 
-def test_a_folder_without_pairs_is_told_before_the_work(first_run, tmp_path):
+def test_a_folder_without_pairs_is_reported_before_the_work(first_run, tmp_path):
     ran, document = first_run("--kernels", str(tmp_path / "nothing"))
     assert (ran.status, document) == (2, None)
     assert ran.err.startswith("Error: ")
 
 
-def test_it_is_refused_beside_calibrate_and_without_a_gpu(ptxbench, monkeypatch):
+def test_it_is_refused_with_calibrate_and_without_a_gpu(ptxbench, monkeypatch):
     ran = ptxbench("doctor", "--first-run", "--calibrate")
     assert (ran.status, ran.err) == (2, "Error: --first-run calibrates too. Leave out --calibrate.\n")
     monkeypatch.setattr(gpu, "find_driver", lambda: None)

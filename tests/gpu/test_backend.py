@@ -84,7 +84,7 @@ def test_a_part_of_l2_is_set_aside_for_the_launches_that_ask_for_it_and_lifted_w
     assert limits[-1] == 0
 
 
-def test_a_large_input_stays_on_the_device_while_its_sum_stands(gpu, triad, monkeypatch):
+def test_a_large_input_stays_on_the_device_while_its_checksum_matches(gpu, triad, monkeypatch):
     """Its bits come back neither after a launch nor after samples; those of the output do."""
     builds, launch, arguments, outputs = triad
     runtime, fetched = gpu.cuda.runtime, []
@@ -234,7 +234,7 @@ def test_a_launch_takes_less_time_where_it_finds_its_data_in_l2(gpu, triad):
     assert median(cold.enqueue()() for _ in range(9)) > median(warm.enqueue()() for _ in range(9))
 
 
-def test_a_clock_gives_what_its_last_sample_left_and_a_further_launch_the_same(gpu, triad):
+def test_a_clock_gives_the_output_of_its_last_sample_and_another_launch_agrees(gpu, triad):
     builds, launch, arguments, outputs = triad
     once = gpu.run(builds["ptx"], launch, arguments, outputs).outputs
     clock = gpu.clock(builds["ptx"], launch, arguments, outputs)

@@ -67,7 +67,7 @@ def test_a_sweep_times_both_sides_at_every_point(start, tmp_path):
 
 
 @pytest.mark.long
-def test_what_became_slower_is_confirmed_to_be(start, tmp_path):
+def test_a_slowdown_is_confirmed(start, tmp_path):
     once = ("run", "--kernels", "kernels", "--size", "n=1048576")
     assert start(*once)[0] == 0
     status, _, err = start("baseline", "set", "latest", "--reason", "the first")

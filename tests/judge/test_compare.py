@@ -74,7 +74,7 @@ def test_each_ratio_gets_its_verdict_and_its_cause(ratios, name, verdict, moved)
     assert (row.metric, row.verdict, str(row.moves)) == ("ratio", verdict, moved)
 
 
-def test_what_needs_attention_comes_first(ratios):
+def test_rows_that_need_attention_come_first(ratios):
     assert [row.verdict for row in ratios.rows][:3] == ["BROKEN", "BROKEN", "REGRESSED"]
     assert ratios.counts["SAME-CODE"] == 3
     assert next(row.detail for row in ratios.rows if row.pair == "breaks") == "ptx is wrong: a[2] is 1."
@@ -240,7 +240,7 @@ CANARIES = [
 
 @pytest.mark.parametrize(("off", "verdict", "reason"), CANARIES)
 @pytest.mark.parametrize("side", ["base", "head"])
-def test_no_difference_is_believed_of_a_run_whose_control_differs_from_itself(off, verdict, reason, side):
+def test_no_difference_counts_in_a_run_with_a_bad_control(off, verdict, reason, side):
     base, head = timed(1, "ba5e", a=RATIOS[1][1]), timed(2, "4ead", a=RATIOS[1][2])
     base, head = (with_control(base, off), head) if side == "base" else (base, with_control(head, off))
     [row] = compare(base, head).rows
@@ -317,7 +317,7 @@ def test_a_count_that_rose_by_one_is_a_regression_and_one_that_fell_an_improveme
     assert {row.verdict for row in found.rows if row.variant == "cuda"} == {"SAME-CODE"}
 
 
-def test_what_follows_from_other_metrics_is_not_judged_twice():
+def test_derived_metrics_are_not_judged_twice():
     names = {metric.name for metric in COUNTERS}
     assert {"registers", "sass", "occupancy", "ptx_warp_instructions", "ptx_barriers"} <= names
     assert not names & {
@@ -397,7 +397,7 @@ def effect(row, name):
 
 
 @pytest.mark.parametrize("case", LIKE, ids=[case[1] or "nothing" for case in LIKE])
-def test_what_differs_does_to_each_row_what_the_table_says(case):
+def test_a_difference_affects_each_row_as_the_table_says(case):
     change, name, ratio, time, tools, emulated_cuda, emulated_ptx = case
 
     def rows_of(base, head, mode):
@@ -435,7 +435,7 @@ def test_another_nvrtc_that_makes_the_same_ptx_changes_nothing():
     assert {row.verdict for row in rows} == {"SAME-CODE"}
 
 
-def test_another_ptxas_leaves_what_the_emulator_counts_the_same_code():
+def test_another_ptxas_leaves_emulator_counts_comparable():
     ptx = COUNTED_RUN.cells[0].variants["ptx"]
     other = replace(ptx, build=replace(ptx.build, sass_sha256="other"))
     head = with_cell(COUNTED_RUN, variants={**COUNTED_RUN.cells[0].variants, "ptx": other})
@@ -483,7 +483,7 @@ def test_other_ptx_that_becomes_the_same_machine_code_is_the_same_code_if_it_is_
     assert verdict(with_cell(head, launch=LaunchReport((64, 1, 1), (128, 1, 1)))) == "REGRESSED"
 
 
-def test_what_runs_have_is_what_is_compared():
+def test_only_values_that_both_runs_have_are_compared():
     assert default_mode(GPU_RUN, GPU_HEAD) == "ratio"
     assert default_mode(GPU_RUN, COUNTED_RUN) == "counters"
     with pytest.raises(UsageError, match=r"^Run 0a1b2c3d has no times\. Compare its counters: --metric counters\.$"):

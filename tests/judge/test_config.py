@@ -57,7 +57,7 @@ def test_every_valid_key_is_read():
 
 
 @pytest.mark.parametrize("document", [FULL, "version = 1"])
-def test_what_is_printed_reads_the_same(document):
+def test_printed_rules_parse_to_the_same_rules(document):
     config = parse(document)
     assert parse(dump(config)) == config
 
@@ -144,7 +144,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("document", "told"), REFUSED)
-def test_what_is_not_known_is_refused_with_its_place(document, told):
+def test_an_unknown_entry_is_refused_with_its_position(document, told):
     with pytest.raises(UsageError) as raised:
         parse(document, "c.toml")
     assert str(raised.value) == told

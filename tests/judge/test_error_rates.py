@@ -64,6 +64,6 @@ def test_a_slowdown_beyond_the_budget_is_found(slowdown, sd, rounds, least, most
     assert least <= found <= most
 
 
-def test_what_is_not_proven_is_unsure_and_never_within():
+def test_an_unproven_row_is_inconclusive_and_not_a_pass():
     slower = share(lambda found: found[0] == "NO-REGRESSION", sd=0.02, slowdown=0.10)
     assert slower <= 0.01

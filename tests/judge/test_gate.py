@@ -99,7 +99,7 @@ EXECUTED = [
 
 
 @pytest.mark.parametrize(("before", "after", "metric", "code"), EXECUTED, ids=[case[2] for case in EXECUTED])
-def test_executed_opcodes_are_judged_by_what_they_cost(before, after, metric, code):
+def test_executed_opcodes_are_judged_by_their_cost(before, after, metric, code):
     found = gate(executing("y", after), executing("x", before), GateConfig())
     assert found.exit_status == code
     told = {each.row.metric: each.row.verdict for each in (found.failing if code else found.warning)}
@@ -199,7 +199,7 @@ WORSE = [
 
 
 @pytest.mark.parametrize(("counter", "factor", "code"), WORSE)
-def test_a_counter_may_grow_by_what_its_rule_allows(counter, factor, code):
+def test_a_counter_may_grow_within_its_rule(counter, factor, code):
     head = counted({"triad": after(**{counter: COUNTS[counter] * factor}), "scan": BEFORE})
     assert gate(head, BASE, GateConfig()).exit_status == code
 
@@ -211,7 +211,7 @@ BUILDS = [
 
 
 @pytest.mark.parametrize(("change", "code"), BUILDS)
-def test_what_the_tools_report_fails_or_warns(change, code):
+def test_figures_of_the_tools_fail_or_warn(change, code):
     head = with_sass(BASE, "ptx", "y")
 
     def rebuilt(cell):
@@ -236,7 +236,7 @@ def test_the_verdict_does_not_depend_on_the_order_of_cells_or_on_a_second_look()
     assert (turned.exit_status, turned.counts) == (first.exit_status, first.counts)
 
 
-def test_what_fails_comes_first_then_what_warns():
+def test_failures_come_first_then_warnings():
     head = counted({"triad": after(ptx_barriers=65, registers=40), "scan": after(status="wrong")})
     outcomes = [row.outcome for row in gate(head, BASE, GateConfig()).rows]
     assert outcomes == sorted(outcomes, key=("FAIL", "warn", "pass").index)
@@ -324,7 +324,7 @@ def test_a_limit_among_many_needs_as_much_more_proof():
 
 
 @pytest.mark.parametrize(("most", "verdict"), [(0.2, "WAIVED"), (0.1, "REGRESSED")])
-def test_a_waiver_of_a_speedup_covers_no_more_of_what_is_lost(most, verdict):
+def test_a_waiver_of_a_speedup_covers_only_the_given_loss(most, verdict):
     """The speedup is 1.11, 15 % below the limit."""
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nmin_speedup = 1.3\n[[waive]]\npair = "*"\nreason = "r"\n'
                    f'metric = "min_speedup"\nuntil = 2999-12-31\nmax = {most}')  # fmt: skip
@@ -332,13 +332,13 @@ def test_a_waiver_of_a_speedup_covers_no_more_of_what_is_lost(most, verdict):
     assert limited.row.verdict == verdict
 
 
-def test_the_rounds_of_a_run_that_confirms_come_after_those_of_the_first_in_processes_of_their_own():
+def test_the_rounds_of_a_confirming_run_follow_the_first_rounds_in_new_processes():
     [first], [second] = (timed({"cuda": Kernel(50), "ptx": Kernel(45)}, rounds).cells for rounds in (6, 5))
     together = pooled(replace(TIMED, cells=[first]), [replace(TIMED, cells=[second])]).cells[0].rounds
     assert [(each.round, each.process) for each in together] == [(i, i) for i in range(11)]
 
 
-def test_what_throttled_a_run_that_confirms_is_true_of_both_together():
+def test_throttling_in_a_confirming_run_applies_to_the_merged_run():
     [first] = TIMED.cells
     throttled = replace(TIMED, cells=[replace(first, labels=["THROTTLED"])])
     assert pooled(TIMED, [throttled]).cells[0].labels == ["THROTTLED"]
@@ -349,7 +349,7 @@ def test_the_instructions_that_changed_most_come_first():
     assert told == ["LDG 1 -> 9", "LDG.128 2 -> 1"]
 
 
-def test_a_run_whose_control_is_off_is_not_measurable():
+def test_a_run_with_a_bad_control_is_not_measurable():
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.5')
     control = cell(np.random.default_rng(1), "A/A control", {"n": 64}, {"cuda": Kernel(50), "ptx": Kernel(52)},
                    control=True)  # fmt: skip
@@ -374,7 +374,7 @@ def test_with_a_baseline_without_times_ratios_have_only_limits_and_this_is_repor
         assert (problem.exit_status, found.exit_status) == (code, code)
 
 
-def test_limits_hold_for_what_was_written_by_hand_alone():
+def test_limits_apply_only_to_handwritten_kernels():
     config = parse('version = 1\n[[pair]]\nmatch = "*"\ncounters = { max_registers = 1 }')
     limited = [row for row in gate(BASE, BASE, config).rows if row.limit]
     assert {each.row.variant for each in limited} == {"ptx"}
@@ -390,7 +390,7 @@ def test_rules_are_not_called_idle_by_runs_that_have_no_kernel_at_all():
     assert [problem.text for problem in gate(empty, empty, config).problems] == ["No row was judged."]
 
 
-def test_code_of_which_nothing_is_known_is_not_taken_for_unchanged():
+def test_unknown_code_is_not_taken_as_unchanged():
     assert not Moves().nothing
     assert not Moves((("ptx", None),)).nothing
     assert Moves((("ptx", "same"),)).nothing

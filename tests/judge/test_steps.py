@@ -42,7 +42,7 @@ def test_the_fit_is_the_least_of_all():
         assert steps(list(x)) == ways[int(np.argmin(sums))]
 
 
-def test_deviations_are_those_of_each_stretch():
+def test_deviations_are_computed_for_each_segment():
     found = segment_deviations(np.array([1.0, 5.0, 2.0]))
     assert (found[0, 3], found[1, 3], found[2, 3]) == (4.0, 3.0, 0.0)
     assert np.isinf(found[1, 1])

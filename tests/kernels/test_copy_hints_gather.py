@@ -28,7 +28,7 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
-def test_a_prefetch_size_stands_in_every_load_and_nothing_else_differs(arch):
+def test_every_load_has_a_prefetch_size_and_nothing_else_differs(arch):
     found = reports("copy_hints.gather", arch)
     for size in (64, 128, 256):
         report = found[f"ptx.l2_{size}"]

@@ -140,7 +140,7 @@ def test_of_a_slab_c_executes_some_instructions_more_than_ptx():
     assert 64 < slabs["hgemm_mma.ptx"] < slabs["hgemm_mma.cu"] < 1.1 * slabs["hgemm_mma.ptx"]
 
 
-def test_the_conflicts_of_c_were_those_of_a_thread_map_and_a_fast_path_saves_its_guards(tmp_path):
+def test_the_conflicts_of_c_came_from_a_thread_map_and_a_fast_path_saves_its_guards(tmp_path):
     """Four lanes to a row of a, as PTX has it: two rows that eight lanes copy at once cover some banks twice."""
     old = changed(
         "hgemm_mma.cu",

@@ -48,7 +48,7 @@ def test_both_sides_agree_bit_for_bit(name):
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_every_pair_says_what_it_teaches_and_what_a_gpu_should_show(name):
+def test_every_pair_has_a_purpose_and_an_expectation(name):
     assert PAIRS[name].pair.purpose.endswith(".")
     assert PAIRS[name].pair.expectation.endswith(".")
 

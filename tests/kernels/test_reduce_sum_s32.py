@@ -19,7 +19,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 
-def test_a_target_below_that_of_the_ptx_is_a_mismatch_not_a_fault():
+def test_a_target_below_the_ptx_target_is_a_mismatch_not_a_fault():
     with pytest.raises(TargetMismatch, match=r"reduce_sum\.s32\.ptx:\d+: needs sm_80"):
         build(source_of(KERNELS / "ptx" / "reduce_sum.s32.ptx"), "sm_75", assembler="toolkit")
 

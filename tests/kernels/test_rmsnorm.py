@@ -45,7 +45,7 @@ def under(file, arch, *flags):
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_what_keeps_subnormals_in_rsqrtf_is_a_comparison_and_two_multiplications(arch):
+def test_keeping_subnormals_in_rsqrtf_costs_a_comparison_and_two_multiplications(arch):
     guarded, _ = under("rmsnorm.divides.cu", arch, "--prec-div=false")
     flushed, _ = under("rmsnorm.divides.cu", arch, "--prec-div=false", "--ftz=true")
     # One FSETP and two FMUL of the rsqrt; the rest guards the division, which with --prec-div=false has two each.
@@ -53,7 +53,7 @@ def test_what_keeps_subnormals_in_rsqrtf_is_a_comparison_and_two_multiplications
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_what_rounds_the_division_to_the_last_bit_is_a_call_and_forty_instructions(arch):
+def test_correct_rounding_of_the_division_costs_a_call_and_forty_instructions(arch):
     exact, most = under("rmsnorm.divides.cu", arch)
     rough, least = under("rmsnorm.divides.cu", arch, "--use_fast_math")
     assert (exact["CALL"], rough["CALL"]) == (1, 0)

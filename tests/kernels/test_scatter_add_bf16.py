@@ -156,7 +156,7 @@ def test_a_vector_needs_no_way_around_but_its_old_values_come_back(tmp_path):
     assert additions(wide, "sm_90") == {"ATOM.BF16x8": 1}
 
 
-def test_an_atom_whose_old_value_nobody_reads_becomes_a_red(tmp_path):
+def test_an_atom_with_an_unused_old_value_becomes_a_red(tmp_path):
     narrow = changed(side("scatter_add_bf16", "ptx.narrow"), ".reg .b32 ", ".reg .b32 %old, ", tmp_path)
     atom = changed(narrow, "red.global.add.noftz.bf16x2  [", "atom.global.add.noftz.bf16x2  %old, [", tmp_path)
     assert additions(atom, "sm_90") == {"REDG.BF16x2": 5}

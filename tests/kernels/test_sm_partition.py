@@ -105,7 +105,7 @@ def test_each_cta_takes_its_role_and_the_time(variant, copiers, roles, taken):
 
 
 @pytest.mark.parametrize("variant", SOURCES)
-def test_a_copy_that_nobody_is_asked_for_is_missed(variant):
+def test_a_missing_copy_is_detected_without_copiers(variant):
     size = {**FOUND.pair.check_sizes[0], "copiers": 0}
     _, verdict = executed("sm_partition", SOURCES[variant], "sm_90", size)
     assert "target[" in verdict
@@ -120,7 +120,7 @@ SEATS = [
 
 @pytest.mark.parametrize("variant", ["ptx", "ptx.bulk", "ptx.plain", "ptx.spread"])
 @pytest.mark.parametrize(("reads", "taken"), SEATS)
-def test_the_last_cta_does_what_nobody_does_whatever_the_numbers_of_the_sms(variant, reads, taken, tmp_path):
+def test_the_last_cta_does_the_remaining_work_for_any_numbering_of_the_sms(variant, reads, taken, tmp_path):
     source = SOURCES[variant]
     path = tmp_path / source.path.name
     text = re.sub(" +", " ", source.path.read_text())
@@ -191,7 +191,7 @@ def test_only_ptx_knows_the_sm(variant):
     assert asks == (variant in ("ptx", "ptx.bulk", "ptx.plain", "ptx.spread"))
 
 
-def test_every_sixth_sm_copies_where_20_of_132_do_and_no_figure_stands_on_other_counts():
+def test_every_sixth_sm_copies_where_20_of_132_do_and_other_counts_give_no_figure():
     """The emulator deals CTAs out to SMs in their order, so that there a CTA's number is its SM's."""
     size = {**FOUND.pair.bench_sizes[0], "n": 4096, "roles": 1}
     for copiers, stride in ((20, 6), (132, 1), (1, 132)):
@@ -224,7 +224,7 @@ def test_the_bulk_copy_is_two_instructions_and_takes_no_byte_through_a_register(
     assert count(report, "STG", "STG.128") == [4, 0]  # role, clocks and result
 
 
-def test_where_there_are_no_bulk_copies_the_variant_names_what_it_needs():
+def test_without_bulk_copies_the_variant_names_the_missing_feature():
     with pytest.raises(TargetMismatch, match=r"sm_partition.bulk.ptx:\d+: needs sm_90; .* for sm_80"):
         build(SOURCES["ptx.bulk"], "sm_80", "toolkit")
 

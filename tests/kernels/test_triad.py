@@ -43,7 +43,7 @@ def test_both_sides_of_triad_are_the_same_machine_code_up_to_sm_90(arch):
     assert identity(ptx) != identity(ptx.replace("%s, %c_x, %b_x", "%s, %c_x, %b_y"))
 
 
-def test_triad_rejects_a_product_that_was_rounded_by_itself():
+def test_triad_rejects_a_product_that_was_rounded_separately():
     pair = PAIRS["triad"].pair
     arguments = pair.make_arguments({"n": 65539}, seed=1)
     product = arguments["s"] * arguments["c"]

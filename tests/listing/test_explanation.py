@@ -61,14 +61,14 @@ def told(left, right, launch=None):
 ADD = ("FADD R1, R2, R3", "EXIT")
 
 
-def test_of_the_same_machine_code_nothing_else_is_told():
+def test_for_identical_machine_code_no_other_finding_is_reported():
     found = told(listing("cuda", *ADD, sass_sha256="x"), listing("ptx", "EXIT", sass_sha256="x", registers=99))
     assert found == {
         "same code": "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
     }
 
 
-def test_the_same_mix_is_no_difference_in_instructions():
+def test_the_same_mix_is_not_reported_as_a_difference():
     found = told(listing("cuda", *ADD), listing("ptx", *ADD[::-1]))
     assert found == {
         "same mix": "ptx has the instructions of cuda, each as often, in a different order or with different registers."
@@ -122,11 +122,11 @@ TOLD += [
 
 
 @pytest.mark.parametrize(("left", "right", "kind", "text"), TOLD)
-def test_a_difference_is_told_with_its_figures(left, right, kind, text):
+def test_a_difference_is_reported_with_its_figures(left, right, kind, text):
     assert told(listing("cuda", *left[0], **left[1]), listing("ptx", *right[0], **right[1]))[kind] == text
 
 
-def test_occupancy_is_that_of_the_launch():
+def test_occupancy_is_computed_for_the_launch():
     few, many = listing("cuda", *ADD), listing("ptx", *ADD, registers=128)
     launch = Launch(grid=1, block=256)
     assert told(few, many, launch)["occupancy"] == "ptx needs 128 registers, cuda 32: occupancy 25 % against 100 %."
@@ -150,7 +150,7 @@ def test_occupancy_is_that_of_the_launch():
     assert told(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."
 
 
-def test_what_is_alike_is_not_told():
+def test_equal_values_are_not_reported():
     wide = ("LDG.E.128 R1, [R2]", "LDG.E R1, [R2]", "EXIT")
     more = ("LDG.E.128 R1, [R2]", "LDG.E R1, [R2]", "LDG.E R1, [R2]", "EXIT")
     assert set(told(listing("cuda", *wide), listing("ptx", *more))) == {"instructions"}  # of the same widths
@@ -162,13 +162,13 @@ def test_more_of_both_kinds_of_carries_is_only_more():
     assert "carries" not in told(listing("cuda", *more[1:2]), listing("ptx", *more))
 
 
-def test_what_costs_most_comes_first():
+def test_the_most_expensive_finding_comes_first():
     left = listing("cuda", "LD.E R1, [R2]", "I2F R1, R2", spill_load_bytes=4)
     kinds = [each.kind for each in explain(ExplainedPair(compare(left, listing("ptx", *ADD, registers=16))))]
     assert kinds == ["spills", "generic addressing", "instructions", "conversions", "registers"]
 
 
-def test_the_order_is_that_of_the_documentation():
+def test_the_order_matches_the_documentation():
     rows = re.findall(r"^\| (\w[\w -]+) \| .*", (ROOT / "docs" / "show.md").read_text().split("| finding |")[1], re.M)
     assert len(rows) == len(set(rows))
     looks = [look.__name__ for look in ANALYSES]
@@ -233,7 +233,7 @@ COUNTED = [
 
 
 @pytest.mark.parametrize(("left", "right", "kind", "text", "places"), COUNTED)
-def test_what_is_executed_is_told_with_its_lines(left, right, kind, text, places):
+def test_findings_on_executions_name_their_lines(left, right, kind, text, places):
     found = of(left, right)[kind]
     assert found.text == text
     assert [str(place) for place in found.places] == places
@@ -241,13 +241,13 @@ def test_what_is_executed_is_told_with_its_lines(left, right, kind, text, places
     assert kind not in of(left, left) or kind == "sectors per request"
 
 
-def test_what_hardly_differs_is_not_told():
+def test_small_differences_are_not_reported():
     near = {name: value * 103 // 100 for name, value in (GATHER | SHARED | {"shared_load_conflicts": 100}).items()}
     found = of([GATHER | SHARED | {"shared_load_conflicts": 100}], [near])
     assert found.keys() == {"instructions", "sectors per request"}
 
 
-def test_of_the_same_instructions_it_is_no_matter_how_many_they_were_in_ptx():
+def test_the_same_machine_instructions_ignore_the_ptx_instruction_count():
     counts = {3: counters(warp_instructions=100)}, {3: counters(warp_instructions=70)}
     both = [listing(name, *ADD, counted=each) for name, each in zip(("cuda", "ptx"), counts, strict=True)]
     assert [each.kind for each in explain(ExplainedPair(compare(*both)))] == ["same mix"]
@@ -281,13 +281,13 @@ def test_of_two_wasteful_lines_the_one_that_wastes_more_is_named():
         assert place.line == (3, 7)[lines.index(GATHER)]
 
 
-def test_a_ticket_a_cta_is_no_finding():
+def test_a_ticket_per_cta_causes_no_finding():
     few, more = ({"atomic_global_requests": count, "warp_instructions": 1_000} for count in (4, 9))
     assert "atomics" not in of([few], [more])
     assert "atomics" in of([few], [more | {"atomic_global_requests": 10}])
 
 
-def test_nothing_is_told_of_executions_that_nobody_counted():
+def test_uncounted_executions_cause_no_finding():
     left, right = listing("cuda", *ADD, counted={1: counters(atomic_global_requests=9)}), listing("ptx", *ADD)
     assert [each.kind for each in explain(ExplainedPair(compare(left, right)))] == ["same mix"]
 
@@ -334,7 +334,7 @@ def test_one_access_that_ptxas_split_does_not_make_a_loop_an_unrolled_one():
     assert (found.length, found.copies, found.turns) == (6, 1, 100)
 
 
-def test_an_outer_loop_a_forward_branch_and_what_was_not_executed_are_no_loops():
+def test_outer_loops_forward_branches_and_code_that_did_not_run_are_not_loops():
     nested = listing(
         "cuda", ("NOP", 1, ".L_x_9"), ("NOP", 2, ".L_x_1"), ("@P0 BRA .L_x_1", 3), ("@P1 BRA .L_x_9", 4),
         ("@P1 BRA .L_x_5", 5), ("EXIT", 6, ".L_x_5"), machine=ran([2, 7, 7, 2, 1, 1]),
@@ -345,14 +345,14 @@ def test_an_outer_loop_a_forward_branch_and_what_was_not_executed_are_no_loops()
     assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2), machine=Executed(reason="x"))) == []
 
 
-def test_an_unrolled_loop_and_the_one_for_what_it_leaves_are_two():
+def test_an_unrolled_loop_and_its_remainder_loop_are_two_loops():
     rest = [("LDG.E R1, [R2]", 3, ".L_x_7"), ("FADD R3, R3, R1", 4), ("@P0 BRA .L_x_7", 9)]
     code = [*rest, *code_of(*LOAD_ADD * 4)]
     found = of_listing(listing("cuda", *code, machine=ran([3] * 3 + [1] + [20] * 10 + [1])))
     assert [(each.length, each.copies, each.turns) for each in found] == [(10, 4, 20), (3, 1, 3)]
 
 
-def test_loops_that_are_little_of_what_is_executed_are_not_told():
+def test_loops_with_few_executions_are_not_reported():
     def told(outside):
         sides = (loop(*LOAD_ADD, rounds=9, outside=outside), loop(*LOAD_ADD * 2, rounds=9, outside=outside, name="ptx"))
         return {each.kind for each in explain(ExplainedPair(compare(*sides)))} & {"loops", "unrolling"}
@@ -361,7 +361,7 @@ def test_loops_that_are_little_of_what_is_executed_are_not_told():
     assert not told(1_000)
 
 
-def test_loops_of_another_length_or_unrolled_otherwise_are_told():
+def test_loops_with_another_length_or_unroll_factor_are_reported():
     more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
     found = {
         each.kind: each for each in explain(ExplainedPair(compare(loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx"))))
@@ -385,7 +385,7 @@ def kinds(left, right):
     return {each.kind for each in explain(ExplainedPair(compare(left, right)))}
 
 
-def test_a_range_that_is_wide_or_meets_the_other_silences_what_is_said_of_executions():
+def test_wide_or_overlapping_ranges_suppress_findings_on_executions():
     more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
     long, short = loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx")  # 602 and 402 machine instructions
     claims = {"loops", "executed instructions"}
@@ -454,7 +454,7 @@ def cell(**variants):
     return Cell("k", {"n": 1}, "sm_90", shape, {"flops": 0, "bytes": 0}, variants)
 
 
-def test_a_run_tells_the_same_by_what_it_stored():
+def test_a_stored_run_gives_the_same_findings():
     spilling = variant("ptx", report={"spill_store_bytes": 8, "registers": 255, "occupancy": 0.125})
     found = of_cell(cell(cuda=variant("cuda"), ptx=spilling), "ptx")
     assert [(each.kind, each.line) for each in found] == [
@@ -473,13 +473,13 @@ def test_a_run_tells_the_same_by_what_it_stored():
         assert [each.kind for each in of_cell(executed, "ptx")] == kinds_told
 
 
-def test_machine_code_that_nobody_knows_is_not_the_same():
+def test_unknown_machine_code_is_not_the_same():
     unknown = {"sass_sha256": None, "registers": None, "occupancy": None, "opcodes": {}}
     driver = cell(cuda=variant("cuda", report=unknown), ptx=variant("ptx", report=unknown))
     assert of_cell(driver, "ptx") == ()
 
 
-def test_of_a_variant_that_was_not_built_a_run_tells_nothing():
+def test_a_variant_that_was_not_built_has_no_findings():
     alone = cell(cuda=variant("cuda"), ptx=VariantResult("ptx", BROKEN, "no"))
     assert of_cell(alone, "ptx") == of_cell(cell(cuda=variant("cuda")), "ptx") == ()
 
@@ -503,7 +503,7 @@ def test_the_document_has_kinds_figures_and_places():
     (4, 4, "."), (0, 4, "."), (4, 3, ": 25 % fewer."), (4, 5, ": 25 % more."), (4, 0, ": 100 % fewer."),
     (2, 5, ": 2.5 times as many."), (1000, 1, ": 99.9 % fewer."),
 ])  # fmt: skip
-def test_a_relation_is_told_in_words(before, after, words):
+def test_a_relation_is_put_into_words(before, after, words):
     assert relation(before, after) == words
 
 
@@ -513,7 +513,7 @@ def test_no_share_is_rounded_to_nothing_or_to_all():
     ]  # fmt: skip
 
 
-def test_the_findings_of_a_run_are_those_of_its_verified_ptx():
+def test_the_findings_of_a_run_come_from_its_verified_ptx():
     spilling = variant("ptx", report={"spill_store_bytes": 8})
     other = variant("ptx.other", report={"registers": 40})
     wrong = dataclasses.replace(variant("ptx.wrong"), status="wrong")

@@ -65,13 +65,13 @@ def test_a_line_of_ptx_is_of_the_cuda_line_that_its_loc_names_or_that_it_was_inl
     assert ".reg .b32 %r<3>;" not in lines  # not of the kernel before
 
 
-def test_a_loc_of_a_header_without_a_caller_is_of_no_line():
+def test_a_loc_of_a_header_without_a_caller_has_no_line():
     found = origins(PTX, "k.cu")
     [last] = [number for number, row in enumerate(PTX, 1) if row.strip() == "ret;" and number > 20]
     assert last not in found
 
 
-def test_line_0_is_no_line():
+def test_line_0_means_no_line():
     ptx = [row.replace(".loc 1 3 5", ".loc 1 0 5") for row in PTX]
     [line] = [number for number, row in enumerate(ptx, 1) if row.strip() == "not.b32 %r1, %r1;"]
     assert origins(PTX, "k.cu")[line] == 3
@@ -108,7 +108,7 @@ def executed(counts):
 CODE = (("MOV R1, R2", 2), ("EXIT", 3), ("IADD3 R1, R1, R2, RZ", 2), ("NOP", None))
 
 
-def test_each_line_stands_beside_what_was_made_of_it():
+def test_each_line_is_shown_next_to_its_instructions():
     assert in_source_order(listing(*CODE)) == [
         ListingRow(None, 1, None),  # of no line of the CUDA C
         ListingRow(None, 4, None),
@@ -120,7 +120,7 @@ def test_each_line_stands_beside_what_was_made_of_it():
     ]
 
 
-def test_without_the_ptx_sass_stands_beside_the_cuda_line():
+def test_without_the_ptx_sass_is_shown_next_to_the_cuda_line():
     rows = in_source_order(listing(*CODE), with_ptx=False)
     assert rows == [
         ListingRow(None, None, 3),
@@ -170,7 +170,7 @@ def test_registers_and_labels_do_not_count_and_all_else_does(text, seen):
     assert normal(text) == seen
 
 
-def test_an_opcode_stands_behind_its_guard():
+def test_an_opcode_follows_its_guard():
     assert [opcode(text) for text in ("@!P0 BRA .L_x_1", "EXIT", "LDG.E R1, [R2]")] == ["BRA", "EXIT", "LDG.E"]
 
 
@@ -216,13 +216,13 @@ def test_the_same_instructions_are_the_same_code_only_by_their_hash():
     assert not compare(listing(*LEFT, sha=None), listing(*LEFT, sha=None)).same_code
 
 
-def test_what_stands_often_in_a_long_listing_is_aligned_too():
+def test_frequent_instructions_in_a_long_listing_are_aligned_too():
     many = [("MOV R1, R2", 2)] * 300
     found = compare(listing(*many), listing(("EXIT", 3), *many))
     assert found.equal == tuple((i, i + 1) for i in range(300))
 
 
-def test_nothing_is_like_nothing():
+def test_an_empty_listing_equals_only_an_empty_one():
     assert compare(listing(), listing()).similarity == 1.0
     assert compare(listing(*LEFT), listing()).similarity == 0.0
 

@@ -300,7 +300,7 @@ def test_a_launch_is_a_sample_where_events_resolve_it_or_graphs_are_not_to_be_ha
 
 
 @pytest.mark.parametrize(("floor", "label"), [(40_000, set()), (51_000, {"LAUNCH-BOUND"})])
-def test_a_time_under_twice_that_of_an_empty_kernel_is_that_of_the_launch(floor, label):
+def test_a_time_under_twice_the_empty_kernels_is_launch_overhead(floor, label):
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
     result = measured(clocks, floor=ScriptedClock([floor]))
     assert result.labels - {"UNSTABLE"} == label  # after a warm-up of no time at all
@@ -323,7 +323,7 @@ class LoggedRenewal:
         self.log.append(f"modules {samples}")
 
 
-def test_every_block_has_data_of_its_own_and_modules_that_have_not_seen_them():
+def test_every_block_has_its_own_data_and_new_modules():
     names = ["cuda", "ptx", "ptx.v4"]
     clocks, log = clocks_with_log(**{name: [100_000] for name in names})
     measured(clocks, renewal=LoggedRenewal(log))
@@ -339,7 +339,7 @@ def test_every_block_has_data_of_its_own_and_modules_that_have_not_seen_them():
     assert not any(each.startswith(("data", "modules")) for each in log[:begun])
 
 
-def test_what_a_renewal_takes_does_not_count_as_time_of_the_blocks():
+def test_the_time_of_a_renewal_does_not_count_for_the_blocks():
     class Slow(LoggedRenewal):
         def data(self, block, names):
             host.seconds += 1000

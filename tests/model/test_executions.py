@@ -79,7 +79,7 @@ def test_an_instruction_more_raises_the_issue_slots_by_its_executions_exactly():
     assert after - before == pytest.approx(cycles, rel=1e-9)
 
 
-def test_of_an_interval_the_least_counts_and_what_may_be_too_many_counts_for_no_pipe():
+def test_the_lower_bound_of_an_interval_counts_and_inexact_counts_go_to_no_pipe():
     found = made(interval=(92, 120))
     assert found.executed["warp_instructions"] == 92
     assert found.executed["pipes"] == {"LSU": 30, "FMA": 2, "IMAD": 2, "ALU": 2, "TENSOR": 10}  # LSU is exact
@@ -97,12 +97,12 @@ SIGNS = [
 
 
 @pytest.mark.parametrize(("text", "signs"), SIGNS)
-def test_what_allows_no_claim_is_named(text, signs):
+def test_the_reason_for_no_claim_is_named(text, signs):
     found = made((*CODE, (text, 20)))
     assert {name: getattr(found, name) for name in ("unknown", "atomics", "bulk") if getattr(found, name)} == signs
 
 
-def test_code_that_no_warp_runs_is_no_obstacle():
+def test_code_that_no_warp_runs_does_not_prevent_a_claim():
     found = code(*CODE, ("FROB.E R1, R2", 20))
     fit = {each.address: 10 for each in found[:-1]}
     assert executions(found, fit, (100, 100), BY_LINE, {}, arch="sm_90", ctas=9, dram_bytes=0).unknown == ()
@@ -156,12 +156,12 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("ptx", "reason"), REASONS)
-def test_what_the_model_cannot_see_silences_it(ptx, reason):
+def test_effects_outside_the_model_prevent_a_claim(ptx, reason):
     model = of(ptx)
     assert (model.verdict, model.reason) == (floors.NO_CLAIM, reason)
 
 
-def test_the_same_machine_code_is_said_first():
+def test_the_same_machine_code_is_the_first_reason():
     same = replace(BIG, variants={**BIG.variants, "ptx": BIG.variants["cuda"]})
     assert of(changed(unknown=("FROB",)), one=same).reason == "same machine code"
 
@@ -194,7 +194,7 @@ def test_without_any_executions_there_is_no_model():
     assert of("it is wrong", "it is wrong") is None
 
 
-def test_dram_must_move_what_is_read_from_cold_caches_and_what_no_cache_holds():
+def test_dram_moves_reads_from_cold_caches_and_data_beyond_the_caches():
     assert dram_bytes(BIG) == (2 << 30) + (1 << 30) - LARGEST_L2
     assert dram_bytes(replace(BIG, work={"flops": 1, "bytes": 300, "written": 100})) == 200
     assert dram_bytes(replace(BIG, cache="warm")) == 0

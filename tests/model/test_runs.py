@@ -51,7 +51,7 @@ def test_only_the_same_machine_code_on_the_gpu_of_the_model_is_scored():
     assert outcomes(modelled("lower")) == []
 
 
-def test_the_page_of_both_runs_has_what_the_model_said_and_what_was_measured():
+def test_the_page_of_both_runs_has_predicted_and_measured_values():
     page = page_of(modelled("lower"), with_limits(measured(40)))
     assert "Model of H100 SXM, floors, not times: ptx: lower floor on every resource that matters" in page
     said = (

@@ -75,18 +75,18 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "text", "error", "message"), BAD)
-def test_a_file_without_kernels_is_no_subject(file, name, text, error, message):
+def test_a_file_without_kernels_is_refused(file, name, text, error, message):
     with pytest.raises(error) as caught:
         file_subject(file(name, text), ["sm_90"])
     assert str(caught.value).startswith(message)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(PairError, match=r"^Cannot read .*gone\.ptx: No such file or directory\.$"):
         file_subject(tmp_path / "gone.ptx", ["sm_90"])
 
 
-def test_a_survey_tells_each_step_and_then_holds_every_trial(kernels):
+def test_a_survey_reports_each_step_and_then_holds_every_trial(kernels):
     subject = pair_subject(kernels, "scale")
     (matrix,), steps = run([subject], ("sm_75", "sm_90"))
     assert [(step.done, step.total, step.variant, step.phase) for step in steps] == [
@@ -109,7 +109,7 @@ def test_shared_memory_of_the_launch_counts_towards_occupancy(kernels):
     assert matrix.reaches["ptx"].occupancy == {"sm_75": 4 / 32, "sm_90": 5 * 4 / 64}
 
 
-def test_what_a_driver_must_be_comes_from_version_and_target(file):
+def test_the_required_driver_follows_from_version_and_target(file):
     def jit(name, version, target, targets):
         text = PTX.replace(".version 6.3", f".version {version}").replace("sm_75", target)
         (matrix,), _ = run([file_subject(file(name, text), targets)], targets)

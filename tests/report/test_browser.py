@@ -136,7 +136,7 @@ def test_the_keyboard_walks_from_line_to_line_and_lights_the_same(shown):
         assert marked(page, "on") == set()
 
 
-def test_the_numbers_beside_lines_are_those_of_the_file(shown, pages):
+def test_the_line_numbers_are_those_of_the_file(shown, pages):
     listing = next(listing for listing in pages[1].listings if listing.variant == "ptx")
     with shown("counted.html") as page:
         page.locator(".listing summary").nth(1).click()
@@ -172,7 +172,7 @@ def test_the_words_of_an_open_listing_are_coloured_without_an_element_each(shown
         assert page.locator(".code span").count() == 0
 
 
-def test_machine_code_of_no_line_of_cuda_c_has_no_number_beside_it_and_is_coloured(shown):
+def test_machine_code_without_a_cuda_c_line_has_no_number_and_is_coloured(shown):
     with shown("unlinked.html") as page:
         open_all(page)
         page.wait_for_function("(CSS.highlights.get('word') || new Set()).size > 10")

@@ -105,7 +105,7 @@ def test_a_chart_of_times_has_an_interval_and_a_dot_a_round_and_one_of_counts_ha
     assert read(render([emulated.run], [material()], {})[0]).all("ellipse") == []
 
 
-def test_a_chart_of_counts_tells_what_its_third_colour_is_where_it_has_one():
+def test_a_chart_of_counts_explains_its_third_colour_if_it_has_one():
     told = "the same, where the machine code is that of"
     assert told not in page_of(run_of([COUNTED]))
     cuda, ptx = COUNTED.variants["cuda"], COUNTED.variants["ptx"]
@@ -113,7 +113,7 @@ def test_a_chart_of_counts_tells_what_its_third_colour_is_where_it_has_one():
     assert told in page_of(run_of([replace(COUNTED, variants={**COUNTED.variants, "ptx": alike})]))
 
 
-def test_the_portability_of_a_pair_tells_refusals_and_which_file_a_target_gets():
+def test_the_portability_of_a_pair_shows_refusals_and_the_file_of_each_target():
     source = Source("ptx", "ptx", Path("k.ptx"), "k", specialisations=(("sm_90a", Path("k.sm_90a.ptx")),))
     need = Requirement("k.ptx", 7, "cp.async.cg", "sm_80 or higher", "no")
     trials = {
@@ -128,7 +128,7 @@ def test_the_portability_of_a_pair_tells_refusals_and_which_file_a_target_gets()
     assert [each["class"] for each in found.all("td") if each.get("class") in ("no", "none")] == ["no"]
 
 
-def test_a_time_is_never_beside_a_wrong_result():
+def test_a_wrong_result_has_no_time():
     run = timed_run()
     wrong = [
         replace(
@@ -146,7 +146,7 @@ def test_a_time_is_never_beside_a_wrong_result():
 
 
 @pytest.mark.parametrize("lost", ["ptx", "cuda"])
-def test_what_is_not_verified_has_no_place_in_a_chart_and_is_held_against_nothing(lost):
+def test_an_unverified_variant_is_not_in_a_chart_and_not_compared(lost):
     assert "other code" in page_of(run_of([COUNTED]))
     assert "<td class=plot" in page_of(run_of([COUNTED]))
     variants = {**COUNTED.variants, lost: replace(COUNTED.variants[lost], status="wrong", reason="out[2] is 1")}
@@ -156,7 +156,7 @@ def test_what_is_not_verified_has_no_place_in_a_chart_and_is_held_against_nothin
     assert "<td class=plot" not in page
 
 
-def test_a_verdict_is_told_by_sign_and_word_and_not_by_colour_alone():
+def test_a_verdict_is_shown_by_sign_and_word_and_not_by_colour_alone():
     page = page_of(timed_run())
     for sign, word in (("▼", "FASTER"), ("▲", "SLOWER"), ("=", "SAME"), ("?", "INCONCLUSIVE"), ("≡", "same code")):
         assert f"<b aria-hidden=true>{sign}</b>{word}</span>" in page
@@ -232,7 +232,7 @@ def test_a_hostile_source_stays_text(emulated, material):
     ({"status": "interrupted"}, "Run 0a1b2c3d is not complete (interrupted): what was finished is shown."),
     ({"assembler": "driver"}, "Run 0a1b2c3d was assembled by the GPU's driver"),
 ])  # fmt: skip
-def test_what_must_be_known_of_a_run_stands_at_the_top(frame, told):
+def test_important_facts_on_a_run_are_at_the_top(frame, told):
     text = sound(page_of(timed_run(run=frame))).text
     assert told in text.split("Summary of", 1)[0].split("variants verified")[0]
     assert told not in read(page_of(timed_run())).text
@@ -274,7 +274,7 @@ def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_says
     assert told in sound(render([emulated.run], [found], {})[0]).text
 
 
-def test_tools_that_make_other_machine_code_than_the_run_had_are_told(emulated, material):
+def test_tools_that_make_other_machine_code_than_the_run_are_reported(emulated, material):
     [cell] = emulated.run.cells
     build = replace(cell.variants["ptx"].build, sass_sha256="0" * 64)
     other = replace(cell, variants={**cell.variants, "ptx": replace(cell.variants["ptx"], build=build)})
@@ -282,7 +282,7 @@ def test_tools_that_make_other_machine_code_than_the_run_had_are_told(emulated, 
     assert material(replace(emulated.run, cells=[other])).omitted == (told,)
 
 
-def test_without_sources_findings_are_those_that_the_run_tells_by_itself(emulated, material):
+def test_without_sources_the_findings_come_from_the_run_alone(emulated, material):
     run = emulated.run
     variants = dict(run.cells[0].variants)
     build = replace(variants["ptx"].build, sass_sha256="other", registers=99)
@@ -297,7 +297,7 @@ def test_without_sources_findings_are_those_that_the_run_tells_by_itself(emulate
     assert "lacks" in found.omitted[0]
 
 
-def test_without_the_tools_there_is_a_page_and_it_says_what_it_lacks(emulated, material, monkeypatch):
+def test_without_the_tools_the_page_lists_the_missing_parts(emulated, material, monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
     found = material()
     assert found.listings == ()

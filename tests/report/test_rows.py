@@ -36,7 +36,7 @@ def shipped():
 
 
 @pytest.mark.parametrize(("pair", "variant"), SHIPPED)
-def test_every_line_stands_once_beside_its_partners(shipped, pair, variant):
+def test_every_line_is_shown_once_next_to_its_partners(shipped, pair, variant):
     listing = shipped(pair, variant)
     found = units(listing)
     assert sorted(index for unit in found for index in unit.sass) == list(range(len(listing.sass)))
@@ -99,7 +99,7 @@ PTX = ["// k", "add.u32     %a, %b, 1;", "", "// then", "ret;"]
 SASS = [("IADD3 R1, R2, 0x1, RZ", 2), ("EXIT", 5), ("MOV R1, c[0x0][0x28]", None), ("IADD3 R3, R2.reuse, 0x1, RZ", 2)]
 
 
-def test_lines_without_machine_code_share_a_row_and_places_are_told_where_the_order_breaks():
+def test_lines_without_machine_code_share_a_row_and_broken_order_shows_positions():
     assert texts(rows(small(PTX, SASS))) == [
         ("// k", ""),
         ("add.u32 %a,%b,1;", "0\tIADD3 R1,R2,0x1,RZ\n3\tIADD3 R3,R2,0x1,RZ"),
@@ -166,7 +166,7 @@ def test_an_empty_cell_is_never_tall_for_it_would_get_a_number_and_shift_all_oth
     assert not PageCell("int n;", 1, rows=TALL - 1).tall
 
 
-def test_an_instruction_of_no_line_is_no_partner_of_the_line_before_it():
+def test_an_instruction_without_a_line_is_not_paired_with_the_line_before_it():
     listing = small(["ret;"], [("EXIT", 1), ("NOP", None)])
     assert units(listing) == [Unit((), (1,), (0,)), Unit((), (), (1,))]
     assert units(dataclasses.replace(listing, sass=listing.sass[:1])) == [Unit((), (1,), (0,))]
@@ -183,6 +183,6 @@ SQUEEZED = [
 
 
 @pytest.mark.parametrize(("line", "shown"), SQUEEZED)
-def test_what_only_aligns_is_left_out(line, shown):
+def test_alignment_spaces_are_removed(line, shown):
     assert squeezed(line) == shown
     assert re.sub(r"\s", "", squeezed(line)) == re.sub(r"\s", "", line)

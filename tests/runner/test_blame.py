@@ -102,7 +102,7 @@ def test_a_hang_of_a_kernel_of_our_own_ends_the_run(plan):
     assert (lost.suspects, excluded_variants(results)) == ((), [])
 
 
-def test_a_second_death_by_what_is_out_already_ends_the_run(plan):
+def test_a_second_death_after_the_exclusion_ends_the_run(plan):
     results = results_at(plan, at("verify", "ptx", SMALL))
     death = WorkerDied("its process ended with SIGSEGV")
     assert results.attribute_failure(death) is None
@@ -154,7 +154,7 @@ def test_a_lost_device_in_the_control_ends_the_run(plan):
         assert results.attribute_loss(DeviceLost("control.ptx: illegal address.", suspects)) is not None
 
 
-def test_what_is_out_of_the_control_is_out_of_it(plan):
+def test_a_variant_excluded_from_the_control_is_not_run_in_it(plan):
     """The worker would do it again, and die again."""
     pair_plan = pair_plan_of(plan.kernels, WorkItem(CONTROL, ("ptx",), control_plan().sizes), DeviceShape())
     assert [source.variant for source in pair_plan.sources] == ["ptx"]
@@ -201,7 +201,7 @@ def test_one_sample_at_a_time_there_is_one_suspect():
         assert error.value.suspects == (error.value.candidate.source.variant,)
 
 
-def test_what_was_waited_for_has_landed_with_all_before_it():
+def test_a_completed_wait_also_completes_all_earlier_samples():
     pending = PendingSamples()
     a, b = timed("ab", pending)
     a.enqueue()  # nothing waits for it: an error ended its block
@@ -243,7 +243,7 @@ def heard(does, timeout):
         thread.join()
 
 
-def test_what_the_host_does_for_long_is_no_hang():
+def test_long_work_of_the_host_is_not_a_hang():
     def works(signs, out):
         with signs.working():
             time.sleep(1)
@@ -286,7 +286,7 @@ def test_the_host_makes_data_and_judges_while_the_time_limit_does_not_count(tmp_
     assert set(host.device) == {False}
 
 
-def test_a_failed_launch_keeps_nothing_of_what_it_held(tmp_path):
+def test_a_failed_launch_releases_its_memory(tmp_path):
     """Its buffers would stay on the device as long as the error, which the candidate keeps."""
     held = []
 
@@ -339,7 +339,7 @@ def right(build, launch, arguments, outputs):
 @pytest.mark.parametrize(
     ("where", "skipped"), [("ptx", {"ptx"}), ("cuda", {"cuda"}), ("floor", {"cuda", "cuda@fast", "ptx"})]
 )
-def test_what_the_machine_does_skips_a_variant_with_the_reason(tmp_path, where, skipped):
+def test_an_error_of_the_machine_skips_a_variant_with_the_reason(tmp_path, where, skipped):
     pair_plans, _ = plan_pairs(kernels_folder(tmp_path), emulated=False)
     backend = Machine(where)
     quick = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)

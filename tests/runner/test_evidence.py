@@ -87,7 +87,7 @@ def test_one_round_asks_for_all_of_them(kernels):
     assert results.merge_rounds(todo[0]).oracle == ("a",)
 
 
-def test_where_nothing_is_verified_the_oracle_is_not_asked(kernels):
+def test_without_verified_variants_the_oracle_does_not_run(kernels):
     (cell,) = cells(plan_of(kernels, FakeBackend({}, off_by(1, "cuda", "cuda@fast", "ptx"))))
     assert cell.oracle is None
     assert ORACLE_WEAK not in cell.labels
@@ -154,7 +154,7 @@ def test_of_several_rounds_one_that_differed_is_enough(found, together_):
 # ---- a timed launch
 
 
-def test_what_timed_launches_left_is_verified_and_recorded(kernels):
+def test_the_outputs_of_timed_launches_are_verified_and_recorded(kernels):
     (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right)))
     for one in cell.rounds:
         first, last = one.evidence["blocks"]
@@ -206,7 +206,7 @@ def test_it_is_enough_to_be_wrong_in_one_of_the_blocks(kernels):
     assert sorted(statuses(cell).values()) == ["verified", "verified", "wrong"]
 
 
-def test_an_error_within_the_tolerance_counts_as_that_of_the_variant(tmp_path):
+def test_an_error_within_the_tolerance_counts_for_the_variant(tmp_path):
     (cell,) = cells(plan_of(kernels_folder(tmp_path, pair=LOOSE), FakeBackend(TIMES, right, timed=last_bit)))
     assert cell.variants["cuda"].check.max_error == 0.0
     assert cell.variants["ptx"].status == "verified"
@@ -232,14 +232,14 @@ class Memo:
 
 
 @pytest.mark.parametrize(("renewed", "status"), [(True, "wrong"), (False, "verified")])
-def test_a_kernel_that_keeps_its_results_is_wrong_where_every_block_has_data_of_its_own(kernels, renewed, status):
+def test_a_kernel_that_keeps_its_results_is_wrong_where_every_block_has_new_data(kernels, renewed, status):
     (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right, timed=Memo()), renewed=renewed))
     assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": status}
     if renewed:
         assert ", n=1024, timed, block " in cell.variants["ptx"].reason
 
 
-def test_what_timed_launches_left_is_held_against_the_data_of_their_block(kernels):
+def test_the_outputs_of_timed_launches_are_checked_with_the_data_of_their_block(kernels):
     seen = []
 
     def noted(build, launch, arguments, outputs):

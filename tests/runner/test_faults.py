@@ -130,7 +130,7 @@ def test_a_device_that_no_longer_works_is_not_the_next_kernels_fault(carried_out
     assert lost.reason.startswith("the GPU: cudaErrorLaunchFailure")
 
 
-def test_a_driver_without_a_compiler_skips_what_needs_it(carried_out):
+def test_a_driver_without_a_compiler_skips_variants_that_need_it(carried_out):
     [cell], losses = carried_out(jit=False, assembler="driver")
     assert losses == []
     for result in cell.variants.values():

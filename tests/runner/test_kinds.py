@@ -113,11 +113,11 @@ def ticket(tmp_path, monkeypatch):
     return ticket_folder(tmp_path)
 
 
-def test_scratch_is_restored_before_each_launch_and_nobody_looks_at_what_is_left_in_it(ticket):
+def test_scratch_is_restored_before_each_launch_and_never_compared(ticket):
     assert statuses(ticket) == {"cuda": "verified", "ptx": "verified"}
 
 
-def test_scratch_is_no_verdict_on_the_other_outputs(tmp_path, ticket):
+def test_scratch_does_not_affect_the_other_outputs(tmp_path, ticket):
     ticket_folder(tmp_path, ptx=changed(TICKET_PTX, "add.rn.f32          %value, %value, %start_f;", ""))
     assert statuses(ticket)["ptx"].startswith("ticket.ptx, n=1: y[0] is ")
 
@@ -129,7 +129,7 @@ def test_a_write_past_the_end_of_scratch_is_a_fault(tmp_path, ticket):
     assert "writes byte 4 of 'ticket', which has 4" in statuses(ticket)["ptx"]
 
 
-def test_what_is_no_scratch_may_not_be_spoiled(tmp_path, ticket):
+def test_an_input_may_not_be_overwritten(tmp_path, ticket):
     ticket_folder(
         tmp_path,
         changed(TICKET_PAIR, 'Scratch("ticket", u32, lambda n: (1,), 7)', 'In("ticket", u32, lambda n: (1,))').replace(
@@ -272,14 +272,14 @@ def test_bf16_that_is_rounded_toward_zero_is_wrong(tmp_path, kernels):
     assert found.endswith(" not equal.")
 
 
-def test_bf16_that_nobody_writes_is_poison(tmp_path, kernels):
+def test_unwritten_bf16_is_poison(tmp_path, kernels):
     kernels_folder(
         tmp_path, pair=BF16_PAIR, cuda=BF16_CUDA, ptx=changed(BF16_PTX, "    st.global.b16 [%at], %bits;", "")
     )
     assert "y[0] is nan (0xFF bytes, as if never written), expected " in statuses(kernels)["ptx"]
 
 
-def test_a_parameter_that_cannot_hold_bf16_is_told_what_it_must_be(tmp_path, kernels):
+def test_a_parameter_of_another_type_than_bf16_is_refused_with_the_right_type(tmp_path, kernels):
     kernels_folder(tmp_path, pair=BF16_PAIR, cuda=CUDA, ptx=changed(BF16_PTX, ".param .b16 a", ".param .u16 a"))
     found = statuses(kernels)
     assert found["ptx"].endswith("is .u16, where its pair has Scalar('a', bfloat16). It must be .b16.")

@@ -64,7 +64,7 @@ def test_a_run_goes_on_with_the_rounds_of_an_earlier_one(plan, events):
     assert [[one.process for one in cell.rounds] for cell in both] == [[0, 1]] * 2
 
 
-def test_cells_with_other_knobs_are_no_partners_of_each_other(plan, events):
+def test_cells_with_other_knobs_are_not_compared_with_each_other(plan, events):
     run = document(RunFrame(plan, plan.backend.device()), cells_of(events), "complete")
     again = from_json(to_json(run), "run")
     assert [cell.knobs for cell in again.cells] == [{"BLOCK": 64}, {"BLOCK": 128}]

@@ -70,7 +70,7 @@ def test_a_variant_that_crashes_when_it_is_verified_is_broken_and_the_rest_is_me
         ("hang", "no progress for 4 s"),
     ],
 )
-def test_what_ends_a_worker_while_it_measures_is_blamed_on_the_kernel_that_was_sampled(tmp_path, deed, reason):
+def test_a_worker_that_dies_while_measuring_is_blamed_on_the_sampled_kernel(tmp_path, deed, reason):
     """Not on the last one, which the step names; each cell finds it out by itself, and is measured without it."""
     kernels = kernels_folder(tmp_path)
     cells, _, lost = carried_out(plan_of(kernels, {"cuda@fast": f"measure {deed}"}, timeout=4, rounds=1))
@@ -150,7 +150,7 @@ def test_one_pair_that_crashes_costs_no_other(tmp_path):
     assert all(len([one for one in cell.rounds if one.contrast == ("cuda", "ptx")]) == 2 for cell in cells)
 
 
-def test_what_is_known_is_sent_after_each_cell_and_after_each_round(tmp_path):
+def test_results_are_sent_after_each_cell_and_after_each_round(tmp_path):
     kept = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, CalibrationSaved)]
     whole = [[len(cell.rounds) for cell in event.cells] for event in kept if event.whole]
     assert whole == [[1, 2, 2], [2, 4, 4]]

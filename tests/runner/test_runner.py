@@ -75,7 +75,7 @@ def test_variants_by_request_are_taken_where_they_are_named(kernels, variants, t
         (["n=1_024", "all"],    [{"n": 1024}, {"n": 4096}]),
     ],
 )  # fmt: skip
-def test_sizes_are_taken_as_given_each_once(kernels, sizes, taken):
+def test_sizes_are_used_in_the_given_order_without_repeats(kernels, sizes, taken):
     (pair_plan,), _ = plan_pairs(kernels, sizes=sizes)
     assert list(pair_plan.sizes) == taken
 
@@ -118,7 +118,7 @@ def test_a_size_that_does_not_fit_into_memory_is_refused_before_anything_runs(ke
     assert plan_pairs(kernels, sizes=["n=1001"])[0]
 
 
-def test_memory_that_runs_out_in_a_launch_is_told(kernels):
+def test_memory_that_runs_out_in_a_launch_is_reported(kernels):
     def greedy(build, launch, arguments, outputs):
         raise MemoryError
 
@@ -134,7 +134,7 @@ def test_dimensions_that_are_not_given_are_those_of_the_first_bench_size(kernels
 
 
 @pytest.mark.parametrize("text", ["7", "n", "n=", "n=x", "n=1,", "n=1.5", ""])
-def test_a_size_that_is_none_is_refused(text):
+def test_an_invalid_size_is_refused(text):
     with pytest.raises(UsageError, match=r"is not a size\. Write it as n=65536, or rows=3,columns=257, or all\."):
         parse_size(text)
 
@@ -174,7 +174,7 @@ def test_a_pair_is_verified_at_every_check_size_and_counted_at_its_own(kernels):
         assert result.build.occupancy == 1.0
 
 
-def test_what_the_emulator_cannot_launch_is_skipped_with_the_reason(kernels):
+def test_a_launch_that_the_emulator_lacks_is_skipped_with_the_reason(kernels):
     for option, words in (("cluster=1", "its launch has clusters"), ("cooperative=True", "its launch is cooperative")):
         (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "block=BLOCK)", f"block=BLOCK, {option})"))
         (cell,) = cells(plan_of(kernels))
@@ -194,7 +194,7 @@ class SmallDevice(FakeBackend):
             raise LaunchUnavailable("8 CTAs are the most.")
 
 
-def test_what_the_device_cannot_launch_is_skipped_before_any_data_is_made(kernels):
+def test_a_launch_that_does_not_fit_the_device_is_skipped_before_any_data_is_made(kernels):
     text = changed(PAIR, '{"y": a * x}', '{"y": a * x if n <= 1024 else None}')  # no reference at the larger size
     (kernels / "pairs" / "scale.py").write_text(text)
     backend = SmallDevice({"cuda": [1000], "ptx": [1000]}, right)
@@ -242,7 +242,7 @@ def test_a_size_that_does_not_fit_in_memory_is_skipped_before_any_data_is_made(
         ({"args": False},                          20),  # samples alone: arrays 8, outputs of three launches 12
     ],
 )  # fmt: skip
-def test_what_a_size_takes_of_the_host_follows_what_the_reference_is_given(kernels, changes, bytes_of_n):
+def test_the_host_memory_of_a_size_follows_the_inputs_of_the_reference(kernels, changes, bytes_of_n):
     pair = load(kernels, "scale").pair
     if "args" in changes:
         changes = {"args": [replace(arg, widened=False) if isinstance(arg, In) else arg for arg in pair.args]}
@@ -282,7 +282,7 @@ def test_a_wrong_variant_stops_at_the_first_size_that_shows_it(kernels):
     assert wrong.counts is None
 
 
-def test_what_fails_at_the_size_of_its_cell_alone_has_no_counts_of_another(kernels):
+def test_a_variant_that_fails_only_at_the_size_of_its_cell_has_no_other_counts(kernels):
     edge = "    setp.eq.u32 %past, %i, 1000;\n    @%past st.global.f32 [%at], %a;\nDONE:"
     (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "DONE:", edge))
     (cell,) = cells(plan_of(kernels))
@@ -308,13 +308,13 @@ def test_each_cell_has_the_sizes_of_its_own_verification(kernels):
     ]
 
 
-def test_what_a_broken_variant_does_not_do_counts_as_done(tmp_path, kernels):
+def test_skipped_steps_of_a_broken_variant_count_as_done(tmp_path, kernels):
     kernels_folder(tmp_path, name="broken", ptx="nonsense\n", cuda="nonsense\n")
     first = next(event for event in run(plan_of(kernels)) if isinstance(event, Step) and event.pair == "scale")
     assert first.done == first.total // 2
 
 
-def test_whole_numbers_find_what_a_tolerance_hides(kernels):
+def test_integer_data_find_errors_that_a_tolerance_hides(kernels):
     loose = changed(PAIR, "tolerance=EXACT", "tolerance=ulps(1e6)").replace("import EXACT", "import ulps")
     (kernels / "pairs" / "scale.py").write_text(loose)
     (kernels / "ptx" / "scale.ptx").write_text(
@@ -351,7 +351,7 @@ def test_cuda_c_that_cannot_compile_where_the_ptx_needs_another_target_is_skippe
         ('{"y": a * x}',   '{"z": a * x}',                  r"scale\.py: at n=1, reference returns 'z', but not 'y'\."),
     ],
 )  # fmt: skip
-def test_what_the_pairs_own_functions_raise_is_told_with_file_and_line(kernels, right, wrong, message):
+def test_an_exception_in_a_function_of_the_pair_has_file_and_line(kernels, right, wrong, message):
     (kernels / "pairs" / "scale.py").write_text(changed(PAIR, right, wrong))
     with pytest.raises(PairError, match=message):
         cells(plan_of(kernels))

@@ -130,7 +130,7 @@ def test_the_exit_status_follows_from_targets_and_edits(audit, code):
     assert lines(audit)[-1].endswith(f"(exit status {code}).")
 
 
-def test_a_target_of_no_trials_is_not_met():
+def test_a_target_without_trials_is_not_met():
     assert not RateTarget("false alarms", 0.01, AlarmRate(0, 0)).holds
 
 

@@ -119,7 +119,7 @@ def test_a_terminal_without_marks_has_words():
     assert "x parses" in printed(JudgementReport(REJECTED), encoding="ascii")
 
 
-def test_a_time_stands_in_place_of_the_counts_in_the_last_line_and_has_a_column_in_a_ranking():
+def test_a_time_replaces_the_counts_in_the_last_line_and_has_a_column_in_a_ranking():
     timed = dataclasses.replace(ACCEPTED, ratios={"cuda": {**ACCEPTED.ratios["cuda"], "time": 0.912}})
     assert verdict_words(timed) == "accepted. Compared with cuda: 0.912 × the time."
     ranking = printed(Ranking([timed, REJECTED]))

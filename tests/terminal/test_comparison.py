@@ -44,7 +44,7 @@ BASE = run(1, BEFORE, id="ba5e0001")
 HEAD = run(2, AFTER, id="4ead0002", started="2026-02-01T12:00:00Z", device={"driver": "590.10"})
 
 
-def test_ratios_with_their_rounds_intervals_and_causes_and_what_to_do():
+def test_ratios_with_their_rounds_intervals_causes_and_advice():
     text = printed(ComparisonTable(compare(BASE, HEAD)))
     assert (
         text
@@ -205,7 +205,7 @@ CONSEQUENCES = [
 
 
 @pytest.mark.parametrize(("part", "values", "mode", "told"), CONSEQUENCES)
-def test_the_head_line_says_which_rows_a_difference_makes_unlike(part, values, mode, told):
+def test_the_head_line_says_which_rows_a_difference_makes_incomparable(part, values, mode, told):
     base, head = run(1, BEFORE), run(2, AFTER)
     other = replace(head, **{part: replace(getattr(head, part), **values)})
     assert list(header(compare(base, other, mode)))[2:] == [f"They differ in {told}."]
@@ -223,7 +223,7 @@ def test_single_rounds_have_values_and_no_picture():
     assert lines[8] == "INCONCLUSIVE triad ptx n=1: too few rounds in a run. Run both again with --rounds 5 or more."
 
 
-def test_rows_that_are_unlike_show_no_numbers():
+def test_incomparable_rows_show_no_numbers():
     other = replace(HEAD, device=replace(HEAD.device, name="NVIDIA H200", driver="580.65"))
     text = printed(ComparisonTable(compare(run(1, {"triad": BEFORE["triad"]}), other, "time")))
     assert (

@@ -46,7 +46,7 @@ def test_an_interval_is_drawn_where_it_lies(interval, line):
     assert bar(Interval(*interval), AXIS, 41) == line
 
 
-def test_marks_stand_behind_the_interval():
+def test_marks_follow_the_interval():
     assert bar(Interval(1.2, 1.2, 1.2), AXIS, 21, marks=(0.9, 1.1)) == "     ·    ┊   ·   ●  "
     assert bar(Interval(1.05, 1.1, 1.15), AXIS, 21, plain=True, marks=(0.9,)) == "     .    : |-o-|    "
 
@@ -90,13 +90,13 @@ def test_a_forest_fits_narrower_terminals_until_it_says_nothing():
     assert printed(Forest(CELLS), width=50) == ""
 
 
-def test_there_is_no_forest_without_intervals_nor_of_a_single_one_of_one_round():
+def test_a_forest_needs_intervals_and_more_than_one_round():
     assert printed(Forest([TIMED])) == ""
     assert printed(Forest([replace(cell, rounds=[]) for cell in CELLS])) == ""
     assert printed(Forest([TIMED, TIMED])).count("●") == 2
 
 
-def test_what_is_not_verified_has_no_ratio():
+def test_an_unverified_variant_has_no_ratio():
     broken = replace(CELLS[0].variants["cuda"], status="broken")
     cells = [replace(CELLS[0], variants={**CELLS[0].variants, "cuda": broken})]
     assert printed(Forest(cells)) == ""

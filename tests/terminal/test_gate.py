@@ -30,7 +30,7 @@ RATIOS = gate(
 )
 
 
-def test_counters_with_what_changed_beside_them_and_what_to_do():
+def test_counters_are_shown_with_changes_and_advice():
     assert (
         printed(GateTable(COUNTED)).replace((date.today() + timedelta(days=30)).isoformat(), "2026-03-02")
         == """\
@@ -97,7 +97,7 @@ def test_nothing_of_a_command_is_cut_off_where_the_terminal_is_narrow():
     assert "…" not in text
 
 
-def test_a_small_change_of_a_great_count_is_seen_in_what_explains():
+def test_a_small_change_of_a_large_count_is_visible_in_the_explanation():
     base, head = (counted({"a": after(code, ptx_barriers=n)}) for code, n in (("A", 123456789012), ("B", 123456789013)))
     assert "ptx_barriers 123,456,789,012 -> 123,456,789,013" in steps(gate(head, base, GateConfig()))[0].words
 
@@ -162,7 +162,7 @@ def test_the_command_that_repeats_a_row_takes_the_kernels_of_its_run(argv, words
     )
 
 
-def test_a_row_at_a_size_of_its_own_is_repeated_by_a_run():
+def test_a_row_at_its_own_size_is_repeated_by_a_run():
     head = counted({"triad": after(ptx_barriers=65), "scan": BEFORE}, run={"argv": ["run", "--size=n=64"]})
     [step] = steps(gate(head, BASE, GateConfig()))
     assert step.remedy.startswith("ptxbench run triad --variant ptx --size n=64 --backend emulator --arch sm_90. ")
@@ -183,7 +183,7 @@ def located(run, file="kernels/ptx/triad.ptx", lines=(("ptx_barriers", 14),)):
     return replace(run, cells=[replace(cell, variants={**cell.variants, "ptx": ptx}), *others])
 
 
-def test_what_is_not_committed_is_named_before_a_baseline_is_set():
+def test_uncommitted_changes_are_named_before_a_baseline_is_set():
     head = located(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}))
     head = replace(head, source=replace(head.source, dirty=True))
     [step] = steps(gate(head, BASE, GateConfig()))
@@ -194,7 +194,7 @@ def test_what_is_not_committed_is_named_before_a_baseline_is_set():
     )
 
 
-def test_annotations_point_at_the_line_with_most_of_what_is_counted():
+def test_annotations_point_at_the_line_with_the_highest_count():
     head = located(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}))
     [line] = annotate(gate(head, BASE, GateConfig()))
     assert line.startswith("::error file=kernels/ptx/triad.ptx,line=14,title=ptxbench gate REGRESSED::triad ptx n=64 ")
@@ -230,7 +230,7 @@ def test_a_waiver_is_ready_to_paste():
     assert all(block in to_markdown(failing) for block in blocks)
 
 
-def test_the_worst_is_told_first():
+def test_the_worst_row_comes_first():
     """Of equal verdicts what was none before, then the greatest change; wrong kernels before all."""
     pairs = {"a": after(ptx_barriers=65), "b": after(ptx_barriers=128), "c": after(ptx_shared_load_conflicts=1),
              "d": after(status="wrong", reason="y[2] is 1.")}  # fmt: skip
@@ -239,7 +239,7 @@ def test_the_worst_is_told_first():
     assert [line.split("::")[2][0] for line in annotate(found)] == ["d", "c", "b", "a"]
 
 
-def test_what_annotations_hold_is_workflow_text():
+def test_annotations_are_escaped_workflow_text():
     found = replace(COUNTED, rows=[], problems=[Problem("100 %\r\nbad", "a:b,c")])
     assert list(annotate(found)) == ["::error title=ptxbench gate::100 %25%0Abad Next: a:b,c"]
     assert workflow_text("50%25") == "50%2525"
@@ -262,12 +262,12 @@ def test_markdown_has_a_marker_the_causes_and_the_rows():
     assert "| FAIL | REGRESSED | triad | `ptx` | n=64 | ratio | 0.898 | 0.999 | +11.3 % | +11.0 .. +11.8 % |" in text
 
 
-def test_what_a_compiler_wrote_is_seen_in_markdown():
+def test_compiler_output_is_visible_in_markdown():
     broken = counted({"triad": after(status="broken", reason="expected\n<!-- ';'"), "scan": BEFORE})
     assert "ptx is broken: expected &lt;!-- ';'" in to_markdown(gate(broken, BASE, GateConfig()))
 
 
-def test_what_a_compiler_wrote_cannot_break_the_xml():
+def test_compiler_output_cannot_break_the_xml():
     broken = counted({"triad": after(status="broken", reason="ptxas: \x1b[31m<bad> & \x00 \ud800"), "scan": BEFORE})
     assert r"ptxas: \x1b[31m&lt;bad&gt; &amp; \x00 \ud800" in to_junit(gate(broken, BASE, GateConfig()))
 

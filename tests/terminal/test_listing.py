@@ -68,7 +68,7 @@ executed     CUDA C                     live        SASS
     )
 
 
-def test_on_a_wide_terminal_the_ptx_stands_between_them():
+def test_on_a_wide_terminal_the_ptx_is_shown_between_them():
     plain = replace(CUDA, counted=None, sass=tuple(replace(each, live=None) for each in CUDA.sass))
     told = printed(ListingView(plain), 140)
     assert (
@@ -93,7 +93,7 @@ cuda  k.cu  sm_90, 4 SASS instructions, 8 registers
     )
 
 
-def test_machine_order_shows_the_lines_beside_it_and_no_counts():
+def test_machine_order_shows_the_lines_next_to_it_and_no_counts():
     assert (
         printed(ListingView(CUDA, "sass"))
         == """\
@@ -111,7 +111,7 @@ live        SASS                                   CUDA C
 EXECUTED = Executed(2032, 2032, 2032, True, blocks=(BlockCount(0, 0x20, 8.0), BlockCount(0x20, 0x40, 1008.0)))
 
 
-def test_executions_stand_beside_each_instruction_and_below_the_listing():
+def test_executions_are_shown_at_each_instruction_and_below_the_listing():
     told = printed(ListingView(replace(CUDA, machine=EXECUTED), "sass"))
     assert told.splitlines()[2:] == [
         "executed  live        SASS                                   CUDA C",
@@ -125,7 +125,7 @@ def test_executions_stand_beside_each_instruction_and_below_the_listing():
     assert "2,032" not in printed(ListingView(replace(CUDA, machine=EXECUTED), "sass", counts=False))
 
 
-def test_what_is_only_likely_is_marked_and_what_is_not_known_has_its_reason():
+def test_likely_values_are_marked_and_unknown_values_have_a_reason():
     wide = replace(EXECUTED, most=4096, reason="lanes part")
     told = printed(ListingView(replace(CUDA, machine=wide), "sass"))
     assert "  ~1,008     1  0020" in told
@@ -151,7 +151,7 @@ def test_the_loops_that_most_is_executed_in_are_named():
     )
 
 
-def test_two_listings_stand_beside_each_other_with_marks_and_a_summary():
+def test_two_listings_are_shown_side_by_side_with_marks_and_a_summary():
     assert (
         printed(DifferenceView(compare(CUDA, PTX)), 80)
         == """\
@@ -179,7 +179,7 @@ def test_the_same_machine_code_is_called_so():
     assert "Same instruction mix: every opcode as often on both sides.\n" in told
 
 
-def test_what_is_unlike_is_told_in_sentences_no_wider_than_a_table():
+def test_differences_are_sentences_no_wider_than_a_table():
     assert printed(Findings([ExplainedPair(compare(CUDA, PTX))]), 60).splitlines() == [
         "ptx against cuda",
         "- ptx has 5 SASS instructions, cuda 4: 25 % more. Most of it",
@@ -205,7 +205,7 @@ def test_a_long_line_ends_in_an_ellipsis_and_leaves_the_next_column_in_its_place
     assert "…" not in printed(ListingView(CUDA, "side by side"), 160)
 
 
-def test_colours_are_those_of_the_languages_and_gone_where_they_are_not_wanted():
+def test_colours_follow_the_languages_and_are_off_on_request():
     coloured = {"no_color": False, "force_terminal": True, "color_system": "standard"}
     told = printed(ListingView(CUDA), 160, **coloured)
     assert "\x1b[94mSTG.E\x1b[0m" in told
@@ -217,7 +217,7 @@ def test_colours_are_those_of_the_languages_and_gone_where_they_are_not_wanted()
     assert "\x1b[" not in printed(ListingView(CUDA), 160)
 
 
-def test_what_is_equal_stands_back_behind_what_is_not():
+def test_equal_lines_are_dimmed_and_differing_lines_are_not():
     coloured = {"no_color": False, "force_terminal": True, "color_system": "standard"}
     told = printed(DifferenceView(compare(CUDA, PTX)), 100, **coloured).splitlines()
     (equal,) = [line for line in told if "EXIT" in line]

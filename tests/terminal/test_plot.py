@@ -33,7 +33,7 @@ PANEL = Panel(
 )
 
 
-def test_markers_stand_at_their_values_and_the_best_above_all():
+def test_markers_are_at_their_values_and_the_best_is_on_top():
     text = printed([PANEL])
     assert text[:2] == ["cuda", "ms"]
     rows = [row[7:] for row in text[2:11]]

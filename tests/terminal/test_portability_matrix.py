@@ -183,7 +183,7 @@ def test_the_widest_pair_fits_80_and_100_columns():
             assert any(name in line for line in lines)
 
 
-def test_what_could_not_be_tried_is_told_apart_from_what_was_refused():
+def test_untried_targets_are_shown_apart_from_refused_ones():
     untried = reach("cuda", *(TargetTrial(each, UNTRIED, reason="No NVRTC.") for each in ("sm_80", "sm_90")))
     both = matrix(untried, reach("ptx", made("sm_80", 8), made("sm_90", 8)))
     assert (
@@ -204,7 +204,7 @@ PTX runs on 2 of 2 targets, CUDA C was not tried.
     )
 
 
-def test_cells_hold_what_is_chosen_and_a_dash_where_there_is_no_value():
+def test_cells_show_the_chosen_value_or_a_dash():
     shares = {"sm_75": None, "sm_80": 0.5}
     one = matrix(reach("ptx", made("sm_75", 40), made("sm_80", 32), occupancy=shares))
     values = {
@@ -247,7 +247,7 @@ SPANS = [
 
 
 @pytest.mark.parametrize(("chosen", "words"), SPANS)
-def test_neighbouring_targets_are_told_by_their_ends(chosen, words):
+def test_neighbouring_targets_are_shown_as_a_range(chosen, words):
     assert spans(chosen, TARGETS) == words
 
 
@@ -279,7 +279,7 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("trial", "words"), REASONS)
-def test_a_refusal_is_told_by_the_line_that_asks_for_most(trial, words):
+def test_a_refusal_names_the_line_with_the_highest_requirement(trial, words):
     assert why(trial, reach("ptx", trial)) == words
 
 
@@ -294,7 +294,7 @@ def test_an_instruction_needs_the_targets_that_have_it_though_they_refuse_the_fi
     assert asks(SETMAXNREG, reach("ptx", *trials)) == "setmaxnreg.inc.sync.aligned.u32 needs sm_90a, sm_100a"
 
 
-def test_of_what_no_target_takes_no_jit_is_told():
+def test_a_variant_that_no_target_takes_has_no_jit_line():
     lost = reach("ptx.lost", *(refused(each, COPY) for each in TARGETS))
     assert list(jit_lines(matrix(lost))) == []
     assert [line.split(":")[0] for line in jit_lines(matrix(lost, LOCKED))] == ["JIT of ptx.tensor_cores"]
@@ -308,12 +308,12 @@ LOGS = [
 
 
 @pytest.mark.parametrize(("log", "words"), LOGS)
-def test_warnings_are_told_once_with_their_targets(log, words):
+def test_warnings_are_reported_once_with_their_targets(log, words):
     warned = reach("ptx", made("sm_80", 8, log=log), made("sm_86", 8, log=f"{log}\n{log}"), made("sm_90", 8))
     assert list(warnings(matrix(warned))) == [f"ptx on sm_80, sm_86: {words}"]
 
 
-def test_the_header_tells_the_tools_and_the_end_what_was_built():
+def test_the_header_names_the_tools_and_the_last_line_the_builds():
     versions = {"ptxas": "13.5.37", "nvrtc": None}
     assert header(versions, ["sm_90"], "sass") == (
         "SASS instructions, by ptxas 13.5.37 without NVRTC, for 1 target. Nothing is run."

@@ -101,7 +101,7 @@ def derived(name, *numbers, reason=None):
     return dataclasses.replace(COUNTED.variants[name], executed=ExecutedReport(*numbers, whole=True, reason=reason))
 
 
-def test_executed_machine_instructions_stand_before_those_of_ptx_and_a_range_claims_nothing():
+def test_executed_machine_instructions_come_before_ptx_counts_and_a_range_claims_nothing():
     slow = "how often a slow path runs depends on the data"
     exact = dataclasses.replace(
         COUNTED, variants={"cuda": derived("cuda", 15000, 15000, 15000), "ptx": derived("ptx", 12000, 12120, 12000)}
@@ -159,7 +159,7 @@ process, so no verdict).
     assert notice([TIMED]) is None
 
 
-def test_what_failed_has_no_numbers_and_says_why():
+def test_a_failed_variant_has_a_reason_and_no_numbers():
     assert (
         printed(CellTable(FAILED), summary([FAILED]))
         == """\
@@ -230,7 +230,7 @@ def test_columns_that_do_not_fit_go_into_a_further_table_uncut():
     assert printed(CellTable(COUNTED), width=30).count("\nptx      ✔ exact") > 1
 
 
-def test_what_the_tools_remarked_is_shown_once():
+def test_remarks_of_the_tools_are_shown_once():
     warned = {
         name: dataclasses.replace(
             result, build=dataclasses.replace(result.build, log="ptxas warning : 'setmaxnreg' ignored")
@@ -241,14 +241,14 @@ def test_what_the_tools_remarked_is_shown_once():
     assert "\n! cuda and ptx: ptxas warning : 'setmaxnreg' ignored\n" in text
 
 
-def test_the_heading_tells_the_launch():
+def test_the_heading_shows_the_launch():
     assert "sm_90, grid 64, block 256\n" in printed(CellTable(COUNTED))
     launch = LaunchReport((64, 4, 1), (256, 1, 1), cluster=(2, 1, 1), cooperative=True)
     heading = printed(CellTable(dataclasses.replace(COUNTED, launch=launch)))
     assert "sm_90, grid 64 x 4, block 256, cluster 2, cooperative" in heading
 
 
-def test_labels_stand_in_the_heading_but_those_that_a_finding_tells():
+def test_labels_are_in_the_heading_except_those_in_a_finding():
     text = printed(CellTable(dataclasses.replace(COUNTED, labels=["UNSTABLE", "BITS-DIFFER ptx"])))
     assert text.startswith("triad  n=65,536  sm_90, grid 64, block 256  UNSTABLE\n")
 
@@ -280,7 +280,7 @@ LIMITED = dataclasses.replace(
 )
 
 
-def test_the_share_of_the_limit_says_what_the_limit_is():
+def test_the_share_of_the_limit_names_the_limit():
     assert (
         printed(CellTable(LIMITED))
         == """\
@@ -296,7 +296,7 @@ ptx      ✔ 6.0e-08  3.000  0.750 ±0.000  80 memory      2.667    22       0  
     )
 
 
-def test_a_chosen_column_of_limits_says_whose_they_are():
+def test_a_chosen_column_of_limits_names_its_device():
     counted = dataclasses.replace(
         COUNTED, limits=dataclasses.replace(LIMITED.limits, source="a model, published: NVIDIA H100 datasheet")
     )
@@ -318,7 +318,7 @@ i Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (a mod
     )
 
 
-def test_a_run_says_once_what_its_times_are_held_against():
+def test_the_limits_of_a_device_are_shown_once():
     assert printed(limits_notice([LIMITED, LIMITED])).split("\n")[0] == (
         "Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (published: NVIDIA H100"
     )
@@ -350,7 +350,7 @@ def explained(**ptx):
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
-def test_the_first_finding_of_the_pair_stands_on_one_line_below_its_table(width):
+def test_the_first_finding_of_the_pair_is_one_line_below_its_table(width):
     found = explained(spill_store_bytes=8, spill_load_bytes=8)
     lines = printed(CellTable(found), width=width).splitlines()
     (why,) = [line for line in lines if line.startswith("why ")]
@@ -362,12 +362,12 @@ def test_the_first_finding_of_the_pair_stands_on_one_line_below_its_table(width)
     assert why.endswith("…")
 
 
-def test_what_the_table_or_its_sentence_says_is_no_finding_below_it():
+def test_facts_in_the_table_or_its_sentence_are_not_repeated_as_a_finding():
     assert "why" not in printed(CellTable(explained(sass_sha256="A")))  # the same machine code
     assert "why" not in printed(CellTable(explained()))  # the same mix
 
 
-def test_of_a_pair_that_was_not_verified_nothing_is_explained():
+def test_a_pair_that_was_not_verified_has_no_explanation():
     found = explained(spill_store_bytes=8)
     wrong = dataclasses.replace(found.variants["ptx"], status="wrong", reason="k.ptx: no.")
     assert "why" not in printed(CellTable(dataclasses.replace(found, variants={**found.variants, "ptx": wrong})))

@@ -28,7 +28,7 @@ def test_cuda_c_becomes_ptx_and_machine_code_with_figures(build):
     assert made.report.log == ""
 
 
-def test_ptx_is_assembled_as_it_stands(build):
+def test_ptx_is_assembled_unchanged(build):
     made = build(PTX, "twice")
     assert made.ptx == PTX
     assert made.report.shared_bytes == 256  # of the kernel alone: the driver's own kilobyte is not counted
@@ -92,7 +92,7 @@ def test_the_halves_headers_are_found(build):
     assert made.report.sass["MUFU.EX2"] == 2
 
 
-def test_a_header_of_ones_own_is_found_beside_the_source_and_a_change_of_it_is_seen(build, tmp_path):
+def test_a_header_next_to_the_source_is_included_and_its_changes_are_noticed(build, tmp_path):
     source = '#include "steps.cuh"\nextern "C" __global__ void scale(int* x) { *x = STEP; }'
     (tmp_path / "steps.cuh").write_text('# include "step.cuh"\n')
     for step in (3, 5):
@@ -123,14 +123,14 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("source", "message"), MISSING)
-def test_a_file_without_the_kernel_that_its_name_promises_says_what_it_has(build, source, message):
+def test_a_file_without_the_kernel_of_its_name_is_refused_with_its_kernels(build, source, message):
     with pytest.raises(SignatureMismatch) as caught:
         build(source)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("arch", ["90", "compute_90", "sm_90 -o x", "sm_9", ""])
-def test_what_is_no_architecture_is_refused(build, arch):
+def test_an_unknown_architecture_is_refused(build, arch):
     with pytest.raises(UsageError, match=r"^Unknown architecture '.*'\. Write it as sm_90 or sm_90a\.$"):
         build(PTX, "twice", arch=arch)
 
@@ -190,7 +190,7 @@ def test_macos_has_no_nvrtc_and_the_message_says_so(build, monkeypatch):
         build(CUDA)
 
 
-def test_an_nvrtc_that_does_not_load_is_no_traceback(build, no_wheels, monkeypatch, tmp_path):
+def test_an_nvrtc_that_does_not_load_gives_no_traceback(build, no_wheels, monkeypatch, tmp_path):
     library = tmp_path / "lib64" / "libnvrtc.so.13"
     library.parent.mkdir()
     library.write_bytes(b"cut short")
@@ -199,7 +199,7 @@ def test_an_nvrtc_that_does_not_load_is_no_traceback(build, no_wheels, monkeypat
         build(CUDA)
 
 
-def test_an_nvrtc_that_cuda_pathfinder_cannot_load_is_no_traceback(build, monkeypatch):
+def test_an_nvrtc_that_cuda_pathfinder_cannot_load_gives_no_traceback(build, monkeypatch):
     def load(name):
         raise RuntimeError(f"Failed to dlopen {name}: file too short")
 

@@ -41,7 +41,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("what", "source", "options"), CHANGES)
-def test_what_a_build_depends_on_is_not_mixed_up(build, folder, what, source, options):
+def test_builds_with_different_inputs_are_not_mixed_up(build, folder, what, source, options):
     first = build(CUDA)
     assert build(source, **options).ptx != first.ptx
     assert build(CUDA) == first

@@ -47,7 +47,7 @@ def identity(build, text, entry="twice", **options):
 
 
 @pytest.mark.parametrize("change", [change for _, change in SAME], ids=[name for name, _ in SAME])
-def test_what_the_gpu_does_not_see_leaves_the_identity_as_it_is(build, change):
+def test_changes_invisible_to_the_gpu_keep_the_identity(build, change):
     changed = change(PTX)
     assert changed != PTX
     entry = re.search(r"\.entry\s+(\w+)", changed)[1]
@@ -55,7 +55,7 @@ def test_what_the_gpu_does_not_see_leaves_the_identity_as_it_is(build, change):
 
 
 @pytest.mark.parametrize("change", [change for _, change in DIFFERENT], ids=[name for name, _ in DIFFERENT])
-def test_what_the_gpu_sees_changes_the_identity(build, change):
+def test_changes_visible_to_the_gpu_change_the_identity(build, change):
     changed = change(PTX)
     assert changed != PTX
     assert identity(build, changed) != identity(build, PTX)
@@ -77,7 +77,7 @@ def test_constants_and_variables_count_by_content_and_not_by_name(build, what, c
     assert (identity(build, changed, "scale") == identity(build, TABLE, "scale")) is same
 
 
-def test_what_a_table_of_addresses_points_at_is_part_of_the_identity(build):
+def test_the_targets_of_an_address_table_are_part_of_the_identity(build):
     """All bytes are the same: the loader fills in the addresses, as relocations say."""
     table = (
         "__device__ int a = 5, b = 6;\n__device__ int* table[2] = {{{}}};\n"
@@ -88,7 +88,7 @@ def test_what_a_table_of_addresses_points_at_is_part_of_the_identity(build):
     assert identity(build, table.format("&a, &b"), "scale") == identity(build, renamed, "scale")
 
 
-def test_a_kernel_beside_it_does_not_change_the_identity(build):
+def test_another_kernel_in_the_file_does_not_change_the_identity(build):
     beside = CUDA + 'extern "C" __global__ void other(int* x) { *x = 7; }'
     assert identity(build, beside, "scale") == identity(build, CUDA, "scale")
 
@@ -99,6 +99,6 @@ def test_a_cubins_kernels_are_listed(build):
 
 
 @pytest.mark.parametrize("length", [0, 3, 63, 64, 200, 1000])
-def test_what_is_no_whole_cubin_is_refused(build, length):
+def test_an_incomplete_cubin_is_refused(build, length):
     with pytest.raises(ValueError, match=r"cut short|not a 64-bit"):
         cubin.read(build(CUDA).cubin[:length])

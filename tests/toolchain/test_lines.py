@@ -50,7 +50,7 @@ def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
     ]
 
 
-def test_live_registers_are_at_most_those_of_the_kernel_and_asked_for(build):
+def test_live_registers_are_at_most_the_kernels_and_shown_on_request(build):
     made = build(CUDA)
     live = [instruction.live for instruction in lines.annotate(made, live_registers=True).instructions]
     assert 1 <= max(live) <= made.report.registers
@@ -77,7 +77,7 @@ PRINTED = """\
 """  # fmt: skip
 
 
-def test_what_nvdisasm_prints_is_read_without_trap_padding_and_other_kernels():
+def test_nvdisasm_output_is_read_without_trap_padding_and_other_kernels():
     assert lines.instructions(PRINTED, "k") == [
         lines.MachineInstruction(0x00, "@!P0 BRA .L_x_1", (), 21, 3),
         lines.MachineInstruction(0x10, "UMOV UR4, 0x1", (), 21, 0),  # a blank column is no register

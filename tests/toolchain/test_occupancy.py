@@ -104,7 +104,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("arch", "threads", "registers", "shared_bytes", "ctas", "warps"), ROWS)
-def test_occupancy_is_what_nvidias_formula_gives(arch, threads, registers, shared_bytes, ctas, warps):
+def test_occupancy_matches_nvidias_formula(arch, threads, registers, shared_bytes, ctas, warps):
     found = occupancy(arch, threads=threads, registers=registers, shared_bytes=shared_bytes)
     assert found == ctas * -(-threads // 32) / warps
 

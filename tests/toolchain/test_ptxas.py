@@ -46,13 +46,13 @@ PRESSED = """\
 """
 
 
-def test_the_figures_are_those_of_the_entry_that_was_asked_for():
+def test_the_figures_belong_to_the_requested_entry():
     assert ptxas.resources(MESSAGES, "other") == ptxas.Resources(24, 40, 8, 12, 1056, 3)
     assert ptxas.resources(MESSAGES, "k") == ptxas.Resources(1, 0, 0, 0, 0, 0)
     assert ptxas.resources(MESSAGES, "absent") is None
 
 
-def test_warnings_and_what_ptxas_ignored_are_kept_and_statistics_are_not():
+def test_warnings_and_ignored_directives_are_kept_and_statistics_are_not():
     assert ptxas.notable(MESSAGES, PTX, Path("k.ptx"), "ptx") == (
         "ptxas info    : (C7508) Potential Performance Loss: 'setmaxnreg' ignored to maintain minimum register "
         "requirements.\nptxas warning : Stack size for entry function 'k' cannot be statically determined"

@@ -29,7 +29,7 @@ BAD_CUDA = [
 
 
 @pytest.mark.parametrize(("source", "message"), BAD_CUDA)
-def test_cuda_c_that_does_not_compile_is_told_by_its_lines(build, source, message):
+def test_cuda_c_that_does_not_compile_is_reported_by_its_lines(build, source, message):
     with pytest.raises(CompileError) as caught:
         build(source)
     found = re.sub(
@@ -43,7 +43,7 @@ def test_cuda_c_that_does_not_compile_is_told_by_its_lines(build, source, messag
     )
 
 
-def test_asm_in_cuda_c_that_ptxas_refuses_is_told_by_its_cuda_c_line(build):
+def test_asm_in_cuda_c_that_ptxas_refuses_is_reported_by_its_cuda_c_line(build):
     with pytest.raises(AssembleError) as caught:
         build(CUDA.replace("y[i] = a * x[i];", 'asm("fadd.f32 %0, %0, %1;" : "+f"(y[i]) : "f"(a));'))
     assert str(caught.value).startswith("scale.cu:7: Not a name of any known instruction: 'fadd'. ptxas ")
@@ -100,7 +100,7 @@ BAD_PTX = [
 
 
 @pytest.mark.parametrize(("source", "message"), BAD_PTX)
-def test_ptx_that_ptxas_refuses_is_told_by_its_lines(build, source, message):
+def test_ptx_that_ptxas_refuses_is_reported_by_its_lines(build, source, message):
     with pytest.raises(AssembleError) as caught:
         build(source, "twice", language="ptx")
     assert str(caught.value).startswith(message)
@@ -191,7 +191,7 @@ def test_a_ptxas_that_never_ends_is_stopped(build, no_wheels, monkeypatch, tmp_p
         build(PTX, "twice", arch="sm_80")
 
 
-def test_a_ptxas_that_dies_is_told_with_its_status(build, no_wheels, monkeypatch, tmp_path):
+def test_a_ptxas_that_dies_is_reported_with_its_status(build, no_wheels, monkeypatch, tmp_path):
     dying = tmp_path / "bin" / "ptxas"
     dying.parent.mkdir()
     dying.write_text('#!/bin/sh\n[ "$1" = --version ] && echo V13.0.88 || kill -SEGV $$\n')
@@ -204,7 +204,7 @@ def test_a_ptxas_that_dies_is_told_with_its_status(build, no_wheels, monkeypatch
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
-def test_a_text_that_takes_ptxas_all_memory_is_given_up_at_once(build):
+def test_a_text_that_exhausts_the_memory_of_ptxas_is_given_up_at_once(build):
     text = PTX.replace("{", "{\n    .reg .u32 r<2147483647>;\n    mov.u32 r9, 1;", 1)
     with pytest.raises(AssembleError, match=r"for sm_80: needs more than 8,192 MiB of memory for it\.$"):
         build(text, "twice", arch="sm_80")

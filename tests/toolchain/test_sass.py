@@ -94,7 +94,7 @@ def test_real_code_is_counted(build):
     assert counts == sass.classes(report.opcodes)
 
 
-def test_what_nvdisasm_prints_is_read_without_predicates():
+def test_nvdisasm_output_is_read_without_predicates():
     printed = """
         /*0000*/              @!P0 LDG.E.128 R4, desc[UR4][R2.64] ;
         /*0010*/                   @UP1 UMOV UR4, 0x1 ;

@@ -49,7 +49,7 @@ def attempts(tmp_path):
     return attempts
 
 
-def test_the_targets_are_those_of_ptxas_from_sm_75_on_in_their_order():
+def test_the_targets_are_the_ptxas_targets_from_sm_75_on_in_order():
     known = targets()
     assert known[:3] == ("sm_75", "sm_80", "sm_86")
     assert known.index("sm_90") + 1 == known.index("sm_90a")
@@ -81,7 +81,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("text", "target", "runs"), RUNS)
-def test_which_targets_take_a_text_is_what_ptxas_says(attempts, text, target, runs):
+def test_the_targets_that_take_a_text_match_ptxas(attempts, text, target, runs):
     tried = attempts(text, target)
     assert tried.status == (ASSEMBLES if runs else REFUSED)
     assert (tried.registers is not None) == (tried.sass is not None) == (tried.code is not None) == runs
@@ -130,7 +130,7 @@ def test_a_refusal_names_the_instruction_its_line_and_what_it_needs(attempts, te
     assert (tried.status, tried.mismatch, sorted(tried.needs, key=str)) == (REFUSED, mismatch, sorted(found, key=str))
 
 
-def test_a_text_whose_version_is_too_old_for_the_target_is_asked_about_in_the_newest(attempts):
+def test_a_text_with_a_version_too_old_for_the_target_is_tried_with_the_newest(attempts):
     """.version 8.0 does not know sm_120, where the question is what of the text sm_120 lacks."""
     tried = attempts(changed(FENCES, "wgmma.fence.sync.aligned", "setmaxnreg.inc.sync.aligned.u32 64"), "sm_120")
     assert [(each.line, each.instruction) for each in tried.needs] == [(26, "setmaxnreg.inc.sync.aligned.u32")]
@@ -173,14 +173,14 @@ def test_cuda_c_that_nvrtc_refuses_is_a_refusal_with_its_line(attempts):
     assert attempts(guarded, "sm_80", "scale", language="cuda").status == ASSEMBLES
 
 
-def test_the_text_says_what_version_and_target_it_is_of(attempts):
+def test_version_and_target_are_read_from_the_text(attempts):
     assert (attempts(REDUX, "sm_100").ptx_version, attempts(REDUX, "sm_100").ptx_target) == ("8.8", "sm_100f")
     compiled = attempts(CUDA, "sm_86", "scale", language="cuda")
     assert (compiled.ptx_version, compiled.ptx_target) == (newest_version(locate.program("ptxas")), "sm_86")
     assert directive("// no .version here\n", "version") is None
 
 
-def test_figures_are_those_of_a_build(attempts, build):
+def test_figures_match_a_build(attempts, build):
     for target in ("sm_75", "sm_90a", "sm_120"):
         report = build(PTX, "twice", arch=target).report
         tried = attempts(PTX, target)
@@ -221,13 +221,13 @@ def test_a_target_that_nvrtc_does_not_know_is_not_tried(attempts):
     assert re.search(r"cannot compile for 'sm_60'", tried.reason)
 
 
-def test_an_option_that_is_none_is_the_pairs_fault(attempts):
+def test_an_unknown_option_is_an_error_of_the_pair(attempts):
     with pytest.raises(PairError, match="--fast_maths"):
         attempts(CUDA, "sm_90", "scale", language="cuda", flags=["--fast_maths"])
 
 
 @pytest.mark.parametrize(("text", "target"), [(PTX, "sm_90"), (COPIES, "sm_75")])
-def test_what_was_tried_is_tried_no_more_be_it_refused(attempts, monkeypatch, text, target):
+def test_an_attempt_is_cached_even_if_it_was_refused(attempts, monkeypatch, text, target):
     first = attempts(text, target)
 
     def assemble(*_):

@@ -36,12 +36,12 @@ def timed(*rounds):
 # ---- the best and its neighbours
 
 
-def test_counts_are_told_apart_by_any_difference():
+def test_counts_differ_by_any_difference():
     assert separated(count(10), [count(10), count(10.5), count(11)], sign=1) == [False, True, True]
     assert separated(count(10), [count(9), count(10)], sign=-1) == [True, False]
 
 
-def test_times_are_told_apart_by_their_difference_in_each_round():
+def test_times_differ_by_their_difference_in_each_round():
     """All drift by a fifth over the rounds: a hundredth is still seen, as each round visited every point."""
     drift = (1.0, 1.05, 1.1, 1.15, 1.2)
     best, near, far = (
@@ -112,7 +112,7 @@ def test_the_rate_of_computing_is_over_the_time_of_its_own_role():
     assert figure("compute_rate", both) == pytest.approx(8192 * 256 * (32 * 256 + 15) / 0.5e-3)
 
 
-def test_interference_is_what_computing_takes_longer_beside_the_copy():
+def test_interference_is_the_slowdown_of_computing_during_the_copy():
     both = launched(3, 20, 2e-3, copy_clocks=1000, compute_clocks=550)  # 1.1 ms
     alone = launched(2, 20, 1e-3, compute_clocks=700)
     assert figure("interference", both, alone) == pytest.approx(0.1)
@@ -124,7 +124,7 @@ def test_over_serial_is_against_copying_and_then_computing_with_all_sms():
 
 
 @pytest.mark.parametrize(("bytes_per_s", "flops_per_s"), [(1e12, 1e15), (1e15, 17.0e12)])
-def test_the_limit_is_that_of_the_memory_or_of_the_computing_sms(bytes_per_s, flops_per_s):
+def test_the_limit_comes_from_the_memory_or_the_computing_sms(bytes_per_s, flops_per_s):
     both = launched(3, 20, 2e-3)
     least = {1e12: 2 * 2**28 / 1e12, 1e15: 8192 * 256 * (32 * 256 + 15) / (17.0e12 * 112 / 132)}[bytes_per_s]
     part = replace(both, bytes_per_s=bytes_per_s, flops_per_s=flops_per_s)
@@ -133,7 +133,7 @@ def test_the_limit_is_that_of_the_memory_or_of_the_computing_sms(bytes_per_s, fl
 
 
 @pytest.mark.parametrize("name", ["copy_bandwidth", "compute_rate"])
-def test_where_other_sms_copied_than_were_asked_to_there_is_no_figure(name):
+def test_there_is_no_figure_where_other_sms_copied_than_requested(name):
     assert figure(name, launched(3, 20, 1e-3, 500, 1000, seen=19)) is None
     assert figure(name, launched(3, 20, 1e-3, 0, 0)) is None  # nobody took the time
 
@@ -211,7 +211,7 @@ def test_the_best_point_of_each_variant_is_named_and_equal_ones_with_it(sweep):
         assert [dict(found.points[i].at) for i in best.tied] == [{"copiers": 4, "chunk": 8192}]
 
 
-def test_the_fewest_copiers_that_are_enough_are_told(sweep):
+def test_the_fewest_sufficient_copiers_are_reported(sweep):
     """Twice as many copy twice as fast, so that 95 % takes all there are; half of it takes half."""
     _, swept, run = sweep
     found = curves(swept, run.cells)
@@ -274,7 +274,7 @@ def test_of_two_sweeps_of_one_second_that_which_went_on_with_the_other_is_the_ne
     assert finished_before(frame, tmp_path, run.toolchain).run.run.id == "11111111"
 
 
-def test_a_complete_sweep_is_begun_anew(sweep, tmp_path):
+def test_a_complete_sweep_starts_over(sweep, tmp_path):
     frame, _, run = sweep
     save(run, tmp_path)
     assert finished_before(frame, tmp_path, run.toolchain) is None

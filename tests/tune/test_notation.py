@@ -47,7 +47,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "said"), BAD)
-def test_anything_else_is_told_by_its_part(text, said):
+def test_an_invalid_part_is_named(text, said):
     with pytest.raises(UsageError) as error:
         parse_knob(text)
     assert said in str(error.value)

@@ -49,7 +49,7 @@ def test_dimensions_and_knobs_are_swept_together_and_a_build_is_a_job(scale):
     ]
 
 
-def test_what_the_pair_calls_impossible_is_told_in_its_words(tmp_path):
+def test_a_restriction_is_reported_in_the_words_of_the_pair(tmp_path):
     pair = changed(
         KNOB_PAIR,
         "    knobs=[",
@@ -69,7 +69,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("field", "said"), FAULTS)
-def test_what_the_functions_of_a_pair_raise_has_file_and_line(field, said, tmp_path):
+def test_an_exception_in_a_pairs_functions_has_file_and_line(field, said, tmp_path):
     pair = changed(KNOB_PAIR, "    knobs=[", f"    {field}\n    knobs=[").replace("import Knob", "import Knob, Sweep")
     found = load(kernels_folder(tmp_path, pair=pair), "scale")
     with pytest.raises(PairError) as error:
@@ -90,7 +90,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("values", "size", "said"), BAD)
-def test_a_sweep_that_makes_no_sense_is_told(scale, values, size, said):
+def test_an_invalid_sweep_is_reported(scale, values, size, said):
     with pytest.raises(UsageError) as error:
         swept_of(scale, values=values, size=size)
     assert str(error.value).startswith(said)

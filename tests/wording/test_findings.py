@@ -85,17 +85,17 @@ FINDINGS = [
 
 
 @pytest.mark.parametrize(("ptx", "words"), [row[1:] for row in FINDINGS], ids=[row[0] for row in FINDINGS])
-def test_the_finding_says_what_the_data_shows(ptx, words):
+def test_the_finding_matches_the_data(ptx, words):
     assert finding(against(ptx)) == words
 
 
-def test_what_one_side_alone_has_is_no_share_of_nothing():
+def test_a_counter_that_is_zero_on_one_side_gives_no_percentage():
     cuda = counted("A", MIX, language="cuda", shared_load_conflicts=31, shared_load_wavefronts=64)
     told = finding(against(counted("B", OTHER, shared_load_wavefronts=64), cuda))
     assert told.endswith("moves the same sectors and has no bank conflicts where there were 31.")
 
 
-def test_without_a_verified_reference_nothing_is_claimed():
+def test_without_a_verified_reference_there_is_no_claim():
     assert finding(against(counted("B"), variant("cuda", status="wrong", reason="y[0] is 1."))) == ""
     assert finding(cell({"ptx": counted("A")})) == ""
 
@@ -137,7 +137,7 @@ def timed(ns_cuda, ns_ptx, processes=1):
     return cell({"cuda": variant("cuda", "A", MIX), "ptx": variant("ptx", "B", OTHER)}, rounds)
 
 
-def test_a_time_is_told_with_its_interval_and_no_verdict_from_one_process():
+def test_a_time_has_its_interval_and_one_process_gives_no_verdict():
     assert finding(timed(1000, 800)) == (
         "ptx takes 20 % less time than cuda (99 % interval 20.00 to 20.00 %; 1 process, so no verdict)."
     )
@@ -204,7 +204,7 @@ def test_times_of_the_same_machine_code_are_not_ranked():
     assert finding(dataclasses.replace(one, variants=same)) == "ptx is the same machine code as cuda."
 
 
-def test_bits_that_differ_are_told():
+def test_bits_that_differ_are_reported():
     one = dataclasses.replace(against(counted("A", MIX)), labels=["BITS-DIFFER ptx"])
     assert finding(one).endswith("ptx wrote different bits than the first variant, with equal values.")
 
@@ -218,7 +218,7 @@ def test_bits_that_differ_are_told():
         ({"ptx": None, "cuda": None},   ""),
     ],
 )  # fmt: skip
-def test_launches_that_leave_other_bits_are_told(checks, words):
+def test_launches_with_different_output_bits_are_reported(checks, words):
     found = against(counted("A", MIX))
     variants = {
         name: dataclasses.replace(result, check=dataclasses.replace(CHECK, deterministic=checks[name]))
@@ -227,7 +227,7 @@ def test_launches_that_leave_other_bits_are_told(checks, words):
     assert finding(dataclasses.replace(found, variants=variants)) == f"ptx is the same machine code as cuda.{words}"
 
 
-def test_a_weak_oracle_is_told_and_no_time_compared():
+def test_a_weak_oracle_is_reported_and_no_time_is_compared():
     found = dataclasses.replace(timed(1000, 900, processes=3), labels=["ORACLE-WEAK"], oracle=["'y' all zero"])
     assert " % less time" not in finding(found)
     assert finding(found).endswith("The pair's reference and tolerance would accept 'y' all zero. No time is compared.")
@@ -238,7 +238,7 @@ def test_a_weak_oracle_is_told_and_no_time_compared():
     )
 
 
-def test_what_is_wrong_comes_first():
+def test_wrong_results_come_first():
     one = cell({
         "cuda": variant("cuda", status="skipped", reason="NVRTC is not there."),
         "ptx": variant(status="unsupported", reason="line 9."),
@@ -253,7 +253,7 @@ def test_what_is_wrong_comes_first():
     ]
 
 
-def test_variants_with_one_reason_are_told_together():
+def test_variants_with_the_same_reason_are_reported_together():
     one = cell(
         {name: variant("cuda", status="skipped", reason="no NVRTC.") for name in ("cuda", "cuda@fast", "cuda.b")}
     )
