@@ -1,7 +1,7 @@
-"""A tensor map as an argument: a region of an array for `cp.async.bulk.tensor`, and what can be wrong with it.
+"""A tensor map as an argument: a region of an array for `cp.async.bulk.tensor`, and the checks on it.
 
 Data only; imports nothing of ptxbench. The rules are those of cuTensorMapEncodeTiled in the CUDA driver API. Dimensions
-are in the order of PTX and of the driver: dimension 0 is the one whose elements are neighbours in memory.
+are in the order of PTX and the driver: in dimension 0, elements are contiguous in memory.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import numpy as np
 Extents = tuple[int, ...]
 
 MAP_BYTES, MAP_ALIGN = 128, 64
-"""Of the kernel's parameter, which is passed by value."""
+"""Bytes and alignment of the kernel's parameter, which is passed by value."""
 
 ELEMENT_BYTES = {
     "u8": 1, "u16": 2, "u32": 4, "s32": 4, "u64": 8, "s64": 8, "f16": 2, "bf16": 2, "f32": 4, "f64": 8,
     "f32.ftz": 4, "tf32": 4, "tf32.ftz": 4,
 }  # fmt: skip
-"""Types of elements, and what one takes."""
+"""Element types, and the bytes of one element."""
 
 ELEMENT_OF = {
     "float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64",
     "uint8": "u8", "int8": "u8", "uint16": "u16", "int16": "u16",
     "uint32": "u32", "int32": "s32", "uint64": "u64", "int64": "s64",
 }  # fmt: skip
-"""The element of a NumPy type, by its name."""
+"""The element type for each NumPy type name."""
 
 INTERLEAVES, SWIZZLES, ATOMS, PROMOTIONS = (0, 16, 32), (0, 32, 64, 128), (16, 32, 64), (0, 64, 128, 256)
 FILLS = ("zeros", "nan")
@@ -41,11 +41,12 @@ class TensorMap:
     """A tensor map of the array `of`, an argument of 128 bytes by value: `.param .align 64 .b8 NAME[128]` in PTX.
 
     In CUDA C it is a `const __grid_constant__` struct of 128 bytes, aligned to 64. `box`: elements of one copy in each
+    In CUDA C it is a `const __grid_constant__` struct of 128 bytes, aligned to 64. `box`: elements per copy in each
     dimension; a tuple, or a function of the size. `shape` and `strides`: functions of the size that give the elements
-    of each dimension, and the bytes from one to the next in each but dimension 0; by default those of the whole array.
-    `element`: u8, f16, f32, tf32, f32.ftz, ...; by default that of the array's type. `element_strides`: steps in each
-    dimension, by default 1. `interleave`: 0, 16 or 32 bytes. `swizzle`: 0, 32, 64 or 128 bytes, in atoms of 16, with
-    128 also of 32 or 64. `l2_promotion`: 0, 64, 128 or 256 bytes. `fill`: what a load finds outside, "zeros" or "nan".
+    of each dimension, and the byte strides of each but dimension 0; by default those of the whole array. `element`: u8,
+    f16, f32, tf32, f32.ftz, ...; by default from the array's type. `element_strides`: steps in each dimension, by
+    default 1. `interleave`: 0, 16 or 32 bytes. `swizzle`: 0, 32, 64 or 128 bytes, in atoms of 16; for 128 also of 32 or
+    64. `l2_promotion`: 0, 64, 128 or 256 bytes. `fill`: out-of-bounds elements load as "zeros" or "nan".
     """
 
     name: str
@@ -62,7 +63,7 @@ class TensorMap:
     fill: str = "zeros"
 
     def at(self, size: Mapping[str, int], array_shape: Extents, dtype: np.dtype[Any]) -> TiledMap:
-        """The map at one size, over an array of that shape and type."""
+        """The map at one size, for an array of that shape and type."""
         shape = tuple(self.shape(**size)) if self.shape else tuple(reversed(array_shape))
         box = tuple(self.box(**size)) if callable(self.box) else tuple(self.box)
         strides = tuple(self.strides(**size)) if self.strides else packed(shape, dtype.itemsize)
@@ -89,7 +90,7 @@ class TensorMap:
 
 @dataclass(frozen=True)
 class TiledMap:
-    """A tensor map with all its numbers, but for the address: that of the array `of`. See TensorMap."""
+    """A tensor map with all its numbers except the address, which is that of the array `of`. See TensorMap."""
 
     of: str
     element: str
@@ -115,12 +116,12 @@ class TiledMap:
 
 
 def packed(shape: Extents, element_bytes: int) -> Extents:
-    """The strides of dimensions 1 and on where nothing lies between neighbours."""
+    """The strides of dimensions 1 and up for a contiguous array."""
     return tuple(element_bytes * math.prod(shape[:dimension]) for dimension in range(1, len(shape)))
 
 
 def problem(tiled: TiledMap, array_bytes: int) -> str | None:
-    """What is wrong with a map of an array of so many bytes, in one sentence; None where the driver takes it."""
+    """What is wrong with a map of an array of `array_bytes`, in one sentence; None if the driver accepts it."""
     return next(problems(tiled, array_bytes), None)
 
 
@@ -148,7 +149,7 @@ def problems(tiled: TiledMap, array_bytes: int) -> Iterator[str]:
 
 
 def out_of_range(tiled: TiledMap) -> Iterator[str]:
-    """Numbers that no map may have."""
+    """Numbers that are invalid in any map."""
     unit = 32 if tiled.interleave == 32 else 16
     for name, most in (("shape", 2**32), ("box", 256), ("element_strides", 8)):
         values = getattr(tiled, name)
@@ -159,7 +160,7 @@ def out_of_range(tiled: TiledMap) -> Iterator[str]:
 
 
 def unfit(tiled: TiledMap) -> Iterator[str]:
-    """Fields that do not go together."""
+    """Fields that are invalid together."""
     row = tiled.box[0] * ELEMENT_BYTES[tiled.element]
     if not tiled.interleave and row % 16:
         yield f"a row of the box has {row} bytes; expected a multiple of 16."

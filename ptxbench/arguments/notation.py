@@ -1,4 +1,4 @@
-"""The notation of `--arg`: text to what it says. Knows nothing of kernels.
+"""The notation of `--arg`: parses text into arguments. Knows nothing of kernels.
 
     [NAME:]TYPE=NUMBER           passed by value              u32=1024   a:f32=2.5   u32=0xff   f32=0f3f800000
     [NAME:]TYPE[SHAPE]=FILL      an array, by its address     'f32[1024]=random'   'y:f16[32,64]=zeros'
@@ -31,18 +31,18 @@ from ptxbench.errors import UsageError
 
 NOTATION = "[NAME:]TYPE=NUMBER, '[NAME:]TYPE[SHAPE]=FILL', [NAME:]FILE.npy or [NAME:]null"
 MOST_BYTES = 1 << 32
-"""Of one array: more is a slip of the pen, paid with this machine's memory."""
+"""The most bytes of one array: more is probably a typing error, and would use up this machine's memory."""
 
 MOST_NESTED = 16
-"""Structures in structures."""
+"""The greatest depth of nested structures."""
 
 POINTER = np.dtype(object)
-"""How a field of a structure is declared that holds an address (`emulator.Pointer`)."""
+"""The dtype of a structure's field that holds an address (`emulator.Pointer`)."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """A number, an array or null. `type` is None where a file says it or for null; `shape` is None for a number."""
+    """A number, an array or null. `type` is None for null and if a file gives it; `shape` is None for a number."""
 
     text: str
     name: str | None
@@ -64,13 +64,13 @@ class Argument:
 
     @property
     def member_dtype(self) -> np.dtype[Any]:
-        """How it is held as a member of a structure."""
+        """Its dtype as a member of a structure."""
         return self.type.dtype if self.type is not None and self.by_value else POINTER
 
     def value(self, seed: tuple[int, ...]) -> Any:
-        """A NumPy scalar, a new C-contiguous array, or None for null. `seed` is that of what is random.
+        """A NumPy scalar, a new C-contiguous array, or None for null. `seed`: for random values.
 
-        Raises UsageError for a file that cannot be read or that holds something else.
+        Raises UsageError for a file that cannot be read or has other contents.
         """
         if self.null:
             return None
@@ -93,7 +93,7 @@ class Argument:
         return array
 
     def type_of(self, array: NDArray[Any]) -> ElementType:
-        """The element type of its array: a file's is by the dtype, under its name in PTX where it has one."""
+        """The element type of its array; a file's is from its dtype, under the PTX name if there is one."""
         if self.type is not None:
             return self.type
         named = (name for name, each in reversed(TYPES.items()) if each.dtype == array.dtype and name != "bf16")
@@ -102,7 +102,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Structure:
-    """`{...}`, or `&{...}` where `by_address`."""
+    """`{...}`, or `&{...}` if `by_address`."""
 
     text: str
     name: str | None
@@ -111,7 +111,7 @@ class Structure:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Its layout, as in C. A field is called as the member, or by its index."""
+        """Its layout, as in C. A field has the member's name, or its index."""
         return np.dtype([(name, member.member_dtype) for name, member in self.fields()], align=True)
 
     @property
@@ -131,7 +131,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class Reference:
-    """`&NAME` or `&NAME[INDEX]`: an element of what another argument, or a member of one, points to."""
+    """`&NAME` or `&NAME[INDEX]`: an element of the array that another argument, or a member of one, points to."""
 
     text: str
     name: str | None
@@ -147,7 +147,7 @@ Parsed = Argument | Structure | Reference
 
 
 def parse(text: str, depth: int = 0) -> Parsed:
-    """Read one `--arg`, or one member of a structure. Raises UsageError that says what is wrong with it."""
+    """Read one `--arg`, or one member of a structure. Raises UsageError with the mistake."""
     label = quoted(text)
     name, rest = split_name(text)
     if rest.startswith(("{", "&{")):
@@ -180,7 +180,7 @@ def split_name(text: str) -> tuple[str | None, str]:
 
 
 def hint(text: str) -> str:
-    """What may have been meant by an argument without a type."""
+    """A suggestion for an argument without a type."""
     if re.fullmatch(r"[-+]?\d+", text):
         return f" A number needs its type: u32={quoted(text)}."
     if re.fullmatch(r"[-+]?[\d.]+(?:e[-+]?\d+)?", text):
@@ -210,7 +210,7 @@ def parse_structure(text: str, name: str | None, rest: str, depth: int) -> Struc
 
 
 def split_members(text: str, label: str) -> list[str]:
-    """The members before the closing brace, at the commas that are outside of all brackets."""
+    """The members before the closing brace, split at the commas outside all brackets."""
     depth, start, members = 0, 0, []
     for at, character in enumerate(text):
         if character in "([{":

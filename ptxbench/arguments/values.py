@@ -1,4 +1,4 @@
-"""The values of a kernel's arguments: what a launch takes, and every array and member that it may change."""
+"""The values of a kernel's arguments, and every array and member that the launch may change."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ptxbench.emulator.memory import available_memory
 from ptxbench.errors import UsageError, suggestion
 
 MOST_DIGITS = 9
-"""Of an index."""
+"""The most digits of an index."""
 COPIES = 3
-"""Of each array: as it was, as it is afterwards, and as the kernel sees it."""
+"""Copies of each array in memory: before the launch, after it, and as the kernel sees it."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """An array, or a number in a structure that lies in global memory (then of shape (1,)).
+    """An array, or a number in a structure in global memory (then of shape (1,)).
 
-    `index` is the parameter's. `name` leads to it: `x`, or `view.x` of a structure.
+    `index` is the parameter's. `name` is the path to it: `x`, or `view.x` in a structure.
     """
 
     index: int
@@ -38,7 +38,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Values:
-    """`args`: one for each parameter, as `emulator.run` takes them. `arrays`: what the kernel may change of them."""
+    """`args`: one per parameter, as `emulator.run` takes them. `arrays`: the arrays that the kernel may change."""
 
     args: tuple[Any, ...]
     arrays: tuple[Named, ...]
@@ -46,7 +46,7 @@ class Values:
 
 @dataclass(frozen=True)
 class ValuePlace:
-    """Where a value goes: its name, the places of parameter and members that lead there, and whether it lies in
+    """Where a value goes: its name, the indices of the parameter and members on the path to it, and whether it is in
     global memory. Random data depends on `path`.
     """
 
@@ -62,8 +62,8 @@ class ValuePlace:
 def make(bound: Sequence[BoundArguments], seed: int) -> Values:
     """New values.
 
-    Raises UsageError for a file that cannot be taken, for an address of what is not there, and for arrays that this
-    machine has no memory for.
+    Raises UsageError for a file that cannot be used, for the address of a missing argument, and if the arrays do not
+    fit in this machine's memory.
     """
     needed, free = COPIES * sum(array_bytes(each.argument) for each in bound), available_memory()
     if needed > free:
@@ -72,7 +72,7 @@ def make(bound: Sequence[BoundArguments], seed: int) -> Values:
 
 
 def array_bytes(argument: Parsed) -> int:
-    """The bytes of an argument's arrays, those of files left out."""
+    """The bytes of an argument's arrays, without those of files."""
     if isinstance(argument, Structure):
         return sum(map(array_bytes, argument.members))
     if not isinstance(argument, Argument) or argument.type is None or argument.shape is None:
@@ -81,7 +81,7 @@ def array_bytes(argument: Parsed) -> int:
 
 
 def names(bound: Sequence[BoundArguments]) -> list[str]:
-    """The names of `Values.arrays`, before there are any."""
+    """The names of `Values.arrays`, before the arrays are made."""
     result: list[str] = []
     for each in bound:
         if not each.is_bytes:
@@ -90,7 +90,7 @@ def names(bound: Sequence[BoundArguments]) -> list[str]:
 
 
 def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:
-    """The arrays of an argument, and its numbers where it lies in memory."""
+    """The arrays of an argument, and its numbers if it is in memory."""
     if isinstance(argument, Structure):
         for label, member in argument.fields():
             yield from names_of(f"{name}.{label}", member, argument.by_address or in_memory)
@@ -99,7 +99,7 @@ def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:
 
 
 def find(name: str, known: Sequence[str], bound: Sequence[BoundArguments]) -> str | None:
-    """The one of `known` that is meant: the whole name, or the last part of it where only one ends so.
+    """The name in `known` that `name` means: the whole name, or its last part if only one name ends so.
 
     A parameter's index may stand for its name, as `0` or `0.x`.
     """
@@ -113,7 +113,7 @@ def find(name: str, known: Sequence[str], bound: Sequence[BoundArguments]) -> st
 
 
 class Maker:
-    """Makes the values one after the other; addresses of other arguments once all of them are there."""
+    """Makes the values in order, then the addresses of other arguments."""
 
     def __init__(self, bound: Sequence[BoundArguments], seed: int) -> None:
         self.bound = bound
@@ -130,11 +130,11 @@ class Maker:
             holder[key] = self.pointer(reference)
         for each in self.bound:
             if isinstance(each.argument, Structure) and not each.argument.by_address:
-                self.args[each.index] = self.args[each.index][()]  # np.void: what is passed by value
+                self.args[each.index] = self.args[each.index][()]  # np.void: passed by value
         return Values(tuple(self.args), tuple(self.arrays))
 
     def add(self, bound: BoundArguments) -> None:
-        """The value of a parameter."""
+        """Make the value of a parameter."""
         argument, index = bound.argument, bound.index
         if bound.is_bytes:
             assert isinstance(argument, Argument)
@@ -148,7 +148,7 @@ class Maker:
             bound.require_address(value.array)
 
     def put(self, holder: Any, key: Any, argument: Parsed, place: ValuePlace) -> None:
-        """Set holder[key] to the value of `argument`, a parameter's or a member's."""
+        """Set holder[key] to the value of `argument`, a parameter or a member."""
         if isinstance(argument, Reference):
             self.references.append((holder, key, argument))
         elif isinstance(argument, Structure):
@@ -169,7 +169,7 @@ class Maker:
                 self.arrays.append(Named(place.path[0], place.name, argument.type, holder[key].reshape(1)))
 
     def pointer(self, reference: Reference) -> Pointer:
-        """The address of what the reference names."""
+        """The address that the reference names."""
         text, known = quoted(reference.text), list(self.targets)
         name = find(reference.target, known, self.bound)
         if name is None:

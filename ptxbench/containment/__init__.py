@@ -1,7 +1,7 @@
 """What a process that handles foreign text may open: Linux's Landlock, and a filter of system calls.
 
-A thread restricts itself, for good; what it starts inherits that. Nothing else is needed: no privileges, no helper.
-Imports nothing of ptxbench, so that a process that does nothing else starts fast.
+A thread restricts itself permanently; the processes that it starts inherit the limits. It needs no privileges and no
+helper program. Imports nothing of ptxbench, so that a process with only this task starts fast.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ import os
 import sys
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # these imports take longer than all else here
+if TYPE_CHECKING:  # these imports take longer than everything else here
     from collections.abc import Iterable
     from pathlib import Path
 
 LANDLOCK, HEADERS = "landlock", "headers"
-"""How candidates are contained: by the kernel, or by an allow-list of CUDA's headers where it cannot."""
+"""How candidates are contained: by the Linux kernel, or by an allow-list of CUDA's headers where it cannot."""
 
 VARIABLE = "PTXBENCH_CONTAINMENT"
-"""Environment variable: `headers` chooses the allow-list where Landlock is there too, to test it."""
+"""Environment variable: `headers` chooses the allow-list even where Landlock is available, to test it."""
 
 
 def mode() -> str:
     """How candidates are contained here."""
     if os.environ.get(VARIABLE) == HEADERS or sys.platform != "linux":
         return HEADERS
-    # 2 where a filter is at work already, as in most containers and in what is restricted here.
+    # 2: a filter is already active, as in most containers and in processes restricted here.
     filters = os.uname().machine in FILTERED and prctl(GET_SECCOMP) in (0, FILTER)
     return LANDLOCK if filters and version() > 0 else HEADERS
 
 
 def restrict(*, read: Iterable[Path] = (), execute: Iterable[Path] = (), write: Iterable[Path] = ()) -> None:
-    """From now on this thread, and what it starts, opens and runs only what lies below these paths; no network.
+    """From now on this thread, and what it starts, can open and run only files under these paths; no network.
 
-    `read`: to read; `execute`: to read and run; `write`: to do with as it likes. What is already open stays open. A
-    path that does not exist is left out. Raises OSError where the kernel refuses.
+    `read`: to read; `execute`: to read and run; `write`: all rights. Files that are already open stay open. Paths that
+    do not exist are left out. Raises OSError if the kernel refuses.
     """
     if prctl(SET_NO_NEW_PRIVS, 1) != 0:
         raise kernel_error("no_new_privs")
@@ -43,7 +43,7 @@ def restrict(*, read: Iterable[Path] = (), execute: Iterable[Path] = (), write: 
     filter_calls()
 
 
-# ---- files: Linux's userspace-api/landlock.rst; the numbers are of include/uapi/linux/landlock.h
+# ---- files: Linux's userspace-api/landlock.rst; the numbers are from include/uapi/linux/landlock.h
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 ASK_VERSION = 1
@@ -52,12 +52,12 @@ PATH_BENEATH = 1
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIRECTORY = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 REFER, TRUNCATE, DEVICE_CONTROL = 1 << 13, 1 << 14, 1 << 15
 READ = READ_FILE | READ_DIRECTORY
-WRITE = WRITE_FILE | TRUNCATE | REFER | sum(1 << bit for bit in range(4, 13))  # of these: make and remove, each kind
+WRITE = WRITE_FILE | TRUNCATE | REFER | sum(1 << bit for bit in range(4, 13))  # make and remove each kind of file
 OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | DEVICE_CONTROL
-"""Rights that a file can have that is not a folder."""
+"""Rights that apply to a file that is not a folder."""
 
 SINCE = {1: (1 << 13) - 1, 2: REFER, 3: TRUNCATE, 5: DEVICE_CONTROL}
-"""The rights that each version of Landlock brought."""
+"""The rights that each version of Landlock added."""
 
 TCP = 0b11  # bind and connect, since version 4
 SCOPES = 0b11  # abstract sockets and signals to processes outside, since version 6
@@ -74,16 +74,16 @@ class PathRule(ctypes.Structure):
 
 
 def version() -> int:
-    """The kernel's version of Landlock; 0 or less where there is none."""
+    """The kernel's version of Landlock; 0 or less if it has none."""
     return call(CREATE_RULESET, None, 0, ASK_VERSION)
 
 
 def restrict_files(allowed: dict[int, Iterable[Path]]) -> None:
-    """Open only what lies below the paths, each for the rights that it is listed under."""
+    """Allow only files under the given paths, with the rights of their key."""
     known = version()
     handled = sum(rights for since, rights in SINCE.items() if since <= known)
     rules = Ruleset(handled, TCP if known >= 4 else 0, SCOPES if known >= 6 else 0)
-    size = 8 if known < 4 else 16 if known < 6 else 24  # an older kernel knows fewer fields
+    size = 8 if known < 4 else 16 if known < 6 else 24  # older kernels know fewer fields
     ruleset = call(CREATE_RULESET, ctypes.byref(rules), size, 0)
     if ruleset < 0:
         raise kernel_error("landlock_create_ruleset")
@@ -120,9 +120,9 @@ GET_SECCOMP, SET_SECCOMP, SET_NO_NEW_PRIVS = 21, 22, 38
 FILTER = 2
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1  # SECCOMP_RET_ALLOW; SECCOMP_RET_ERRNO with EPERM
 
-LOAD_WORD, EQUAL, NOT_BELOW, RETURN = 0x20, 0x15, 0x35, 0x06  # of the classic BPF
-CALL_AT, ARCHITECTURE_AT = 0, 4  # of struct seccomp_data
-OTHER_CALLS = 0x40000000  # x86-64: the same calls once more, for 32-bit pointers
+LOAD_WORD, EQUAL, NOT_BELOW, RETURN = 0x20, 0x15, 0x35, 0x06  # classic BPF
+CALL_AT, ARCHITECTURE_AT = 0, 4  # offsets in struct seccomp_data
+OTHER_CALLS = 0x40000000  # x86-64: the x32 variants of the same calls
 
 NAMES = (
     "socket", "io_uring_setup", "ptrace", "process_vm_readv", "process_vm_writev", "truncate", "add_key",
@@ -134,7 +134,7 @@ FILTERED = {
     "x86_64": (0xC000003E, (41, 425, 101, 310, 311, 76, 248, 249, 250, 321, 298, 29, 30, 68, 240)),
     "aarch64": (0xC00000B7, (198, 425, 117, 270, 271, 45, 217, 218, 219, 280, 241, 194, 196, 186, 180)),
 }
-"""By machine: what the kernel calls it (AUDIT_ARCH_), and the numbers of NAMES."""
+"""By machine: the kernel's name for it (AUDIT_ARCH_), and the numbers of NAMES."""
 
 
 class BpfInstruction(ctypes.Structure):
@@ -148,10 +148,10 @@ class BpfProgram(ctypes.Structure):
 
 
 def filter_calls() -> None:
-    """Refuse the calls of NAMES, and all those of another architecture than this process has."""
+    """Refuse the calls of NAMES, and all calls of another architecture than this process's."""
     architecture, numbers = FILTERED[os.uname().machine]
     count = len(numbers)
-    refuse = count + 1  # instructions from the first comparison of a number to the refusal
+    refuse = count + 1  # instructions from the first comparison to the refusal
     program = [
         BpfInstruction(LOAD_WORD, 0, 0, ARCHITECTURE_AT),
         BpfInstruction(EQUAL, 0, refuse + 2, architecture),
@@ -170,7 +170,7 @@ def filter_calls() -> None:
 
 
 def call(number: int, *arguments: object) -> int:
-    """A system call by its number; -1 where it fails, with ctypes.get_errno()."""
+    """A system call by its number; -1 if it fails, with ctypes.get_errno()."""
     libc = ctypes.CDLL(None, use_errno=True)
     return int(libc.syscall(ctypes.c_long(number), *arguments))
 

@@ -33,16 +33,16 @@ HOST_FUNCTIONS = ("vprintf", "__assertfail", "malloc", "free")
 ALLOCATING = ("alloca", "stacksave", "stackrestore")
 NO_BODY = "has no body in this file, and the emulator links no other files"
 MOST_INLINED = 20_000
-"""Instructions that a kernel may have with every call inlined; beyond, all its functions are called."""
+"""The most instructions of a kernel with every call inlined; above it, all its functions are called."""
 MOST_NESTED = 100
-"""Calls within calls that are inlined."""
+"""The greatest depth of nested inlined calls."""
 
 Signature = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
-"""State space and bytes of each parameter, and of each returned value: what caller and function must agree on."""
+"""State space and bytes of each parameter and each returned value: caller and function must agree on them."""
 
 
 def signature(params: Sequence[Variable], returns: Sequence[Variable]) -> Signature:
-    """A predicate in a register takes one byte."""
+    """The signature. A predicate in a register counts as one byte."""
     whole, back = (
         tuple((variable.space, max(variable.size_bytes, 1)) for variable in variables)
         for variables in (params, returns)
@@ -84,7 +84,7 @@ def read_call(instruction: Instruction) -> Call:
 
 
 def is_provided(module: Module, call: Call) -> bool:
-    """Whether a call is of a function that the emulator provides, and the module has none of that name itself."""
+    """Whether the emulator provides the called function, and the module does not define one of the same name."""
     if not isinstance(call.target, Symbol) or call.target.name not in HOST_FUNCTIONS:
         return False
     own = module.functions.get(call.target.name)
@@ -92,7 +92,7 @@ def is_provided(module: Module, call: Call) -> bool:
 
 
 def calls_of(module: Module, function: Function) -> Iterator[Call]:
-    """The calls of a function but for those of functions that the emulator provides."""
+    """The calls of a function, except those of functions that the emulator provides."""
     for instruction in function.instructions:
         if is_call(instruction):
             call = read_call(instruction)
@@ -101,7 +101,7 @@ def calls_of(module: Module, function: Function) -> Iterator[Call]:
 
 
 def callee(module: Module, call: Call) -> Function:
-    """The function that a direct call names. Raises UnsupportedInstruction where it has no body."""
+    """The function that a direct call names. Raises UnsupportedInstruction if it has no body."""
     assert isinstance(call.target, Symbol)
     function = module.functions.get(call.target.name)
     if function is None or not function.defined:
@@ -122,14 +122,14 @@ def wrong_number(call: Call, who: str, params: Sequence[Variable], returns: Sequ
 
 
 class CallGraph:
-    """The functions of a module as calls connect them."""
+    """The call graph of a module's functions."""
 
     def __init__(self, module: Module) -> None:
         self.module = module
         self.pointed_to = tuple(dict.fromkeys(addressed(module)))
 
     def formals(self, caller: Function, call: Call) -> tuple[tuple[Variable, ...], tuple[Variable, ...]]:
-        """What the function of a call through a register takes and gives. Raises PtxSyntaxError."""
+        """Parameters and returned values of a call through a register. Raises PtxSyntaxError."""
         if call.label in caller.prototypes:
             shape = caller.prototypes[call.label]
             who, params, returns = f"the prototype '{call.label}'", shape.params, shape.returns
@@ -154,8 +154,8 @@ class CallGraph:
         return functions
 
     def targets(self, caller: Function, call: Call) -> tuple[str, ...]:
-        """The functions that a call may reach: of one through a register those whose address the module takes, or
-        that its .calltargets lists, and whose signature is that of the call."""
+        """The functions that a call may reach. A call through a register reaches the functions of its signature that
+        are in its .calltargets, or, without .calltargets, whose address the module takes."""
         if isinstance(call.target, Symbol):
             return (callee(self.module, call).name,)
         wanted = signature(*self.formals(caller, call))
@@ -167,7 +167,7 @@ class CallGraph:
 
 
 def addressed(module: Module) -> Iterator[str]:
-    """The functions whose address an initialiser or an instruction takes."""
+    """The functions whose address is taken by an initialiser or an instruction."""
     named = {name for name, function in module.functions.items() if function.defined and not function.entry}
     for variable in module.variables.values():
         for value in variable.initial:
@@ -180,7 +180,7 @@ def addressed(module: Module) -> Iterator[str]:
 
 
 def symbols(operand: Operand) -> Iterator[str]:
-    """The names that an operand takes the address of."""
+    """The names whose address the operand takes."""
     if isinstance(operand, Symbol):
         yield operand.name
     elif isinstance(operand, Element):
@@ -197,9 +197,9 @@ def symbols(operand: Operand) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class CallPlan:
-    """`called`: the functions that are called and not inlined, each after those that it calls, but for cycles.
+    """`called`: the functions that are called, not inlined; callees first, except in cycles.
 
-    `cycle`: a number for each function; those that call each other in a cycle have the same.
+    `cycle`: a number for each function; functions that call each other in a cycle share it.
     """
 
     graph: CallGraph
@@ -212,12 +212,12 @@ class CallPlan:
 
 
 def plan(module: Module, kernel: Function) -> CallPlan:
-    """What is called and what is inlined in a kernel.
+    """Decide which functions of a kernel are called and which are inlined.
 
-    Called are the functions in cycles, those that allocate on the stack, since their return gives that back, and the
-    targets of calls through registers. If inlining all others made more
-    than MOST_INLINED instructions, or nested more than MOST_NESTED calls, every function is called.
-    Raises PtxSyntaxError, and UnsupportedInstruction for a function without a body.
+    Called are functions in cycles, functions that allocate on the stack (their return frees that memory), and targets
+    of calls through registers. Every function is called if inlining the others gave more than MOST_INLINED instructions
+    or more than MOST_NESTED nested calls. Raises PtxSyntaxError, and UnsupportedInstruction for a function without a
+    body.
     """
     graph = CallGraph(module)
     edges: dict[str, list[str]] = {}
@@ -263,9 +263,9 @@ def allocates(function: Function) -> bool:
 
 
 def components(start: str, successors: Callable[[str], list[str]]) -> tuple[list[str], dict[str, int]]:
-    """What can be reached from `start`, successors first where there is no cycle, and a number for each cycle.
+    """The functions reachable from `start`, successors first except in cycles, and a number for each cycle.
 
-    Tarjan's algorithm with a stack of its own: chains of calls may be thousands long.
+    Tarjan's algorithm with an explicit stack: chains of calls may be thousands long.
     """
     order: list[str] = []
     cycle: dict[str, int] = {}

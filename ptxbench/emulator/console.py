@@ -1,4 +1,4 @@
-"""What a running kernel asks of the worker: printf and assert, whose text is read from the thread's memory, malloc
+"""The host side of calls of a running kernel: printf and assert, whose text is read from the thread's memory, malloc
 and free.
 """
 
@@ -23,8 +23,8 @@ LONGEST_STRING = 4096
 
 
 class Console:
-    """Collects what one host thread's warps print, and keeps their heap, which starts at the address `heap`; the first
-    assert that fails ends the launch."""
+    """Collects the output of one host thread's warps, and keeps their heap, which starts at the address `heap`. The
+    first failed assert ends the launch."""
 
     def __init__(
         self,
@@ -34,8 +34,8 @@ class Console:
         found: Mapping[conditions.Field, int],
         heap: int = 0,
     ) -> None:
-        """`bounds`: where the generated code looks addresses up, with room for the blocks of a heap. `found`: where
-        shared and local memory lie, and what memory holds at first."""
+        """`bounds`: the table in which the generated code looks up addresses, with room for heap blocks. `found`: where
+        shared and local memory are, and the initial contents of memory."""
         self.found = found
         self.context = context_
         self.given = buffers
@@ -46,15 +46,15 @@ class Console:
         self.rebound()
         self.printed: list[str] = []
         self.failed = ""
-        self.callback: Any = CALLBACK(self.called)  # kept: the generated code holds its address
+        self.callback: Any = CALLBACK(self.called)  # kept alive: the generated code holds its address
 
     @property
     def address(self) -> int:
         return ctypes.cast(self.callback, ctypes.c_void_p).value or 0
 
     def close(self) -> None:
-        """Take no more calls. The callback refers to this object: uncut, that cycle would keep the launch's memory,
-        hundreds of MiB of address space, until Python next looks for cycles."""
+        """Take no more calls. The callback refers to this object: without this cut, the cycle would keep the launch's
+        memory (hundreds of MiB of address space) until Python next collects cycles."""
         self.callback = self.forget = None
 
     def called(self, kind: int, mask: int, site: int, values: int, result: int) -> None:
@@ -81,7 +81,7 @@ class Console:
             self.rebound()
 
     def allocate(self, size: int) -> int:
-        """A new block, whose bytes are those of shared memory when a CTA starts."""
+        """A new block; it has the same initial bytes as shared memory."""
         address = self.heap.allocate(size)
         if address:
             ctypes.memset(address + int(self.context[context.DELTA]), self.found[conditions.MEMORY], size)
@@ -90,13 +90,13 @@ class Console:
         return address
 
     def rebound(self) -> None:
-        """Tell the generated code which addresses may be accessed."""
+        """Update the generated code's table of accessible addresses."""
         every = [*self.given, *self.heap.bounds()]
         self.bounds[: 2 * len(every)] = np.array(every, np.int64).ravel()
         self.context[context.BUFFER_COUNT] = len(every)
 
     def fail(self, site: int, lane: int, message: str) -> None:
-        """Record what went wrong as the thread's fault, unless there is one already."""
+        """Record the error as the thread's fault, unless it already has one."""
         if self.context[context.FAULT_KIND]:
             return
         self.failed = message
@@ -113,7 +113,7 @@ class Console:
     def format(self, lane: int, template: int, arguments: int) -> tuple[str, int]:
         """The text of one lane's printf and how many arguments it took.
 
-        Arguments lie one after the other, each aligned to its size; integers of up to 4 bytes take 4, floats are
+        Arguments are consecutive, each aligned to its size; integers of up to 4 bytes take 4, floats are
         doubles. (PTX ISA, "System Calls"; CUDA C++ Programming Guide, "Formatted Output".)
         """
         place, count = arguments, 0
@@ -162,7 +162,7 @@ class Console:
         return found.decode("utf-8", "replace")
 
     def read(self, lane: int, address: int, size: int) -> bytes:
-        """Bytes at a generic address; "?" where there is no memory."""
+        """Bytes at a generic address; "?" outside all memory."""
         slot: Callable[[int], int] = lambda index: int(self.context[index])  # noqa: E731
         offset = address - self.found[conditions.LOCAL_BASE]
         if offset >= 0 and offset + size <= slot(context.LOCAL_BYTES):

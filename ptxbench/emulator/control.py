@@ -1,7 +1,7 @@
 """Where lanes go: branches, exits, barriers and warp synchronisation, on the program counters of a warp's lanes.
 
-`dispatch` takes the lowest counter among the lanes that can run and goes to its block with the mask of the lanes
-there. Lowest first reconverges by itself.
+`dispatch` takes the lowest counter among the lanes that can run, and jumps to its block with the mask of the lanes
+there. This order reconverges diverged lanes.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from ptxbench.emulator.types import B32, LANES, PRED, U32
 NOWHERE = 0x7FFFFFFF
 """The program counter of a lane that has exited."""
 MOST_BRANCHES, BRANCHES = 512, 64
-"""Blocks up to which there is one branch for all; beyond, how many blocks share one."""
+"""Up to 512 blocks, each has its own branch; above that, 64 blocks share one."""
 PATIENCE = 4096
-"""Blocks that lanes may run while others of their warp could."""
+"""How many blocks lanes may run while other lanes of their warp are ready."""
 
 
 ODD_LANES = sum(1 << lane for lane in range(LANES) if lane.bit_count() % 2)
-"""Lanes whose number has an odd number of ones: a partner at a power of two is always in the other half."""
+"""Lanes whose number has an odd number of ones: lanes at a distance of a power of two are in different halves."""
 
 
 class ControlFlow:
-    """The ends of blocks, and what waits at their beginnings."""
+    """Ends of blocks, and waits at their beginnings."""
 
     def __init__(self, kernel: KernelState) -> None:
         self.kernel, self.e, self.ops = kernel, kernel.e, kernel.ops
@@ -68,7 +68,7 @@ class ControlFlow:
         self.set_pc(lanes, target)
 
     def set_pcs(self, lanes: str, blocks: str) -> None:
-        """Each of `lanes` goes to a block of its own (an i32 vector's name)."""
+        """Each of `lanes` goes to the block that its element of `blocks` (i32 vector name) gives."""
         old = self.e.op(f"load {V32}, ptr %warp, align 64")
         chosen = self.e.op(f"bitcast i32 {lanes} to {MASK}")
         new = self.e.op(f"select {MASK} {chosen}, {V32} {blocks}, {V32} {old}")
@@ -81,7 +81,7 @@ class ControlFlow:
         self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {amount}')}, ptr {at}")
 
     def tick(self, instructions: int) -> None:
-        """Advance the warp's clock by a block."""
+        """Advance the warp's clock by the instructions of a block."""
         at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
         old = self.e.op(f"load i64, ptr {at}")
         self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {instructions}')}, ptr {at}")
@@ -94,7 +94,7 @@ class ControlFlow:
     # ---- control
 
     def count_trip(self, number: int) -> None:
-        """The warp comes to block `number`: of a loop's header, one trip more."""
+        """The warp reaches block `number`; if it is a loop header, one more trip is counted."""
         if number in self.kernel.loop_at:
             place, _ = self.kernel.loop_at[number]
             at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.kernel.trips_at + 8 * place}")
@@ -102,14 +102,14 @@ class ControlFlow:
             self.e.line(f"store i64 {self.e.op(f'add i64 {old}, 1')}, ptr {at}")
 
     def enter_loop(self, lanes: str, source: int, target: int) -> None:
-        """`lanes`, if any, go from block `source` to `target`: where that is into a loop, its last entry is over."""
+        """`lanes`, if any, go from block `source` to `target`; if they enter a loop, its previous entry has ended."""
         if target in self.kernel.loop_at:
             place, loop = self.kernel.loop_at[target]
             if source not in loop.blocks:
                 self.e.line(f"call void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 {place}, i32 {lanes})")
 
     def go(self, source: int, target: int) -> None:
-        """All lanes of the mask go on to `target`: straight there if no other lane could run, else through dispatch."""
+        """All lanes of the mask go on to `target`: directly if no other lane could run, else through dispatch."""
         mask = self.ops.mask
         self.enter_loop(mask, source, target)
         if target == len(self.kernel.blocks):
@@ -155,7 +155,7 @@ class ControlFlow:
             self.split(last, block, number)
 
     def split(self, last: FlowStep, block: Block, number: int) -> None:
-        """A guarded branch or exit: all go, none goes, or the lanes part."""
+        """A guarded branch or exit: all lanes take it, none does, or they diverge."""
         e, mask, taken = self.e, self.ops.mask, self.ops.active
         report = self.kernel.reports[block.last - 1]
         staying = e.op(f"xor i32 {mask}, {taken}")
@@ -181,7 +181,7 @@ class ControlFlow:
             e.line("br label %dispatch")
 
     def switch(self, last: FlowStep, block: Block, number: int) -> None:
-        """Each active lane goes to the label that its index names; beyond the last, to the last (undefined in PTX)."""
+        """Each active lane goes to the label of its index; an index too large goes to the last (undefined in PTX)."""
         e, report = self.e, self.kernel.reports[block.last - 1]
         index = self.kernel.read_value(last.instruction.operands[0], U32, last.instruction.line)
         targets = block.successors if last.instruction.guard is None else block.successors[:-1]
@@ -201,7 +201,7 @@ class ControlFlow:
         e.line("br label %dispatch")
 
     def wait_at_barrier(self, last: FlowStep, number: int) -> None:
-        """The active lanes wait for the others that the barrier expects; all go on at the next block."""
+        """The active lanes wait for the other lanes that the barrier expects; all continue at the next block."""
         if self.kernel.mode == SANITIZE:
             self.check_barrier(number)
         self.follow(self.ops.mask, number, number + 1)
@@ -210,7 +210,7 @@ class ControlFlow:
         self.e.line("br label %dispatch")
 
     def arrive(self, step: FlowStep, lanes: str, kind: int, predicates: str = "0") -> None:
-        """`lanes` come to the barrier that the operands name."""
+        """`lanes` arrive at the barrier that the operands name."""
         operands = dict(zip((form.name for form in step.entry.operands), step.instruction.operands, strict=True))
         line = step.instruction.line
         count = operands.get("b")
@@ -223,14 +223,14 @@ class ControlFlow:
         )
 
     def guarded(self, instruction: Instruction, mask: str) -> str:
-        """Those of `mask` for which the instruction's guard is true; all of them without one."""
+        """The lanes of `mask` with a true guard; all of them if the instruction has no guard."""
         guard = self.guard(instruction)
         if guard is None:
             return mask
         return self.e.op(f"and i32 {mask}, {self.e.op(f'bitcast {MASK} {guard.ir} to i32')}")
 
     def reduce_at_barrier(self, step: FlowStep, number: int, mask: str) -> str:
-        """Lanes that come to a bar.red wait for its answer and then come to it again; the mask of those that did."""
+        """Lanes at a bar.red wait for its result and then execute it again. Returns the mask of lanes that did."""
         e, instruction = self.e, step.instruction
         self.ops.step, self.ops.line = self.kernel.blocks[number].first, instruction.line
         active = self.guarded(instruction, mask)
@@ -253,10 +253,10 @@ class ControlFlow:
         return rest
 
     def check_barrier(self, number: int) -> None:
-        """Findings where lanes of the warp wait at another barrier, or have exited and can never come.
+        """Report lanes of the warp that wait at another barrier, or have exited and can never arrive.
 
-        Lanes that are still on their way are none: a loop in which one lane waits for another CTA may let the others
-        go ahead, and ptxas has them come together again.
+        Lanes that are still running are not reported: if a loop has one lane wait for another CTA, other lanes may run
+        ahead, and ptxas reconverges them later.
         """
         e, ops = self.e, self.ops
         _, waiting = self.state(context.WARP_WAITING)
@@ -269,9 +269,10 @@ class ControlFlow:
         ops.finding(kinds.BARRIER_AFTER_EXIT, ops.site("barrier"), exited)
 
     def meet(self, step: FlowStep, number: int, mask: str) -> str:
-        """A bar.warp.sync: wait for the member mask, wherever its lanes execute one; the mask of those that go on.
+        """A bar.warp.sync: wait for the member mask, at whichever instruction its lanes are. Returns the lanes that go
+        on.
 
-        Lanes that wait elsewhere come to their own instruction again, and pass it.
+        Lanes that wait at another instruction execute it again later, and pass.
         """
         e, instruction = self.e, step.instruction
         active = self.guarded(instruction, mask)
@@ -321,9 +322,9 @@ class ControlFlow:
         return e.op("load i32, ptr %mask, align 4")
 
     def require_equal_masks(self, members: Value, asked: str, lanes: str, mask: str, number: int) -> tuple[str, str]:
-        """(mask, lanes) without those of `lanes` that name another member mask than `asked`: they come here again.
+        """(mask, lanes) without the lanes that name another member mask than `asked`: those come here again later.
 
-        So the tiles of a warp, each with a mask of its own, work on their own at one instruction.
+        So tiles of a warp with different masks can execute one instruction independently.
         """
         e = self.e
         if members.constant is not None:
@@ -342,7 +343,7 @@ class ControlFlow:
         return mask, e.op(f"and i32 {lanes}, {mask}")
 
     def check_members(self, members: Value, lanes: str) -> None:
-        """A finding where a lane of `lanes` is not in the mask that it names: what happens then is undefined."""
+        """Report a lane of `lanes` that is not in its own member mask: PTX leaves the behaviour undefined."""
         if self.kernel.mode != SANITIZE:
             return
         e = self.e
@@ -352,9 +353,9 @@ class ControlFlow:
         self.ops.finding(kinds.NOT_A_MEMBER, self.ops.site("warp"), outside)
 
     def rendezvous(self, step: FlowStep, number: int, mask: str) -> str:
-        """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
+        """Wait until every live lane of the member mask has reached this instruction. Returns the mask of them all.
 
-        An `aligned` instruction has no mask: the whole warp comes to it, whatever its guard says there.
+        An `aligned` instruction has no mask: the whole warp must reach it, whatever its guard is.
         """
         e = self.e
         line = step.instruction.line
@@ -378,7 +379,7 @@ class ControlFlow:
         living = e.op(f"xor i32 {valid}, {exited}")
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
         here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
-        of_asked = e.op(f"select i1 {some}, i32 {asked}, i32 0")  # where no lane is active, none is waited for
+        of_asked = e.op(f"select i1 {some}, i32 {asked}, i32 0")  # without an active lane, no lane is waited for
         waiting = e.op(f"and i32 {e.op(f'and i32 {parked}, {here}')}, {of_asked}")
         arrived = e.op(f"or i32 {active}, {waiting}")
         needed = e.op(f"and i32 {asked}, {living}")
@@ -403,7 +404,7 @@ class ControlFlow:
         return together
 
     def spend_fuel(self, number: int, mask: str) -> None:
-        """A loop head: stop here when the warp's turn is over, or when a fault ended it."""
+        """A loop head: stop here if the warp's turn is over or a fault has ended it."""
         e = self.e
         at = e.op(f"getelementptr i64, ptr %env, i64 {context.FUEL}")
         left = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, 1")
@@ -419,7 +420,7 @@ class ControlFlow:
         e.line(f"{on}:")
 
     def serve(self, lanes: str) -> None:
-        """`lanes` have had their turn. Once all that can run have, it is the turn of all but these again."""
+        """`lanes` have had their turn. Once all ready lanes have had one, every lane but these gets a turn."""
         e = self.e
         at, served = self.state(context.WARP_SERVED)
         both = e.op(f"or i32 {served}, {lanes}")
@@ -436,9 +437,9 @@ class ControlFlow:
 
 
 def choose_block(count: int) -> str:
-    """Lines that go to block %lowest of `count`.
+    """LLVM lines that branch to block %lowest of `count`.
 
-    In two steps where there are many: LLVM's time for a kernel grows with the square of the branches of one place.
+    In two steps if there are many blocks: LLVM's time grows with the square of the branches at one place.
     """
 
     def cases(numbers: range) -> str:
@@ -458,7 +459,7 @@ def choose_block(count: int) -> str:
 def warp_function(body: str, blocks: int, *, halves: bool = False) -> str:
     """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
 
-    `halves`: one half of the lanes runs as far as it can before the other starts, the highest counter first.
+    `halves`: one half of the lanes runs as far as it can before the other half starts; the highest counter first.
     """
     pool = (
         f"""%odd = and i32 %eligible, {ODD_LANES}

@@ -1,4 +1,4 @@
-"""From a launch's raw counters to named ones, in total and by line of the PTX. Definitions: docs/emulator.md."""
+"""Turns a launch's raw counters into named ones, in total and by line of the PTX. Definitions: docs/emulator.md."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CLASSES = (
 """Classes of instructions; ptx_warp_instructions_CLASS."""
 
 UNCOUNTED = ("mbarrier", "discard", "prefetch")
-"""Kinds of sites that count as no access."""
+"""Kinds of sites that do not count as accesses."""
 
 EXACT = "exact"
-"""What is known of a matrix instruction on integers or in f64."""
+"""How well the arithmetic of matrix instructions on integers or in f64 is known."""
 
 MULTIPLICANDS = ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")
 """Types of A in matrix products; ptx_mma_flops_TYPE counts a multiplication and an addition for each product."""
@@ -56,11 +56,11 @@ ADDITIVE = (
     "ptx_mma_operations",
     *(f"ptx_mma_flops_{name}" for name in MULTIPLICANDS),
 )  # fmt: skip
-"""Counters that add up over lines; a kernel that does not do a thing has 0."""
+"""Counters that are summed over lines; they are 0 if the kernel has nothing to count."""
 
 
 def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[str, int]]:
-    """The counters of each PTX line that executed; only those that are not 0."""
+    """The non-zero counters of each PTX line that was executed."""
     lines: dict[int, Counter[str]] = {}
     for step in translation.steps:
         executions, lanes = (int(value) for value in raw[2 * step.block : 2 * step.block + 2])
@@ -105,12 +105,12 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         elif site.space == "global":
             count[f"{name}_sectors"] += work
             count[f"{name}_lines"] += int(raw[site.slot + LINES])
-            count[f"{name}_bytes"] -= extra  # what an asynchronous copy filled with zeros
+            count[f"{name}_bytes"] -= extra  # bytes that an asynchronous copy filled with zeros
     return {line: {name: value for name, value in count.items() if value} for line, count in sorted(lines.items())}
 
 
 def opcodes(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[str, int]]:
-    """How often warps executed each opcode, by line of the PTX; only those that ran."""
+    """How often warps executed each opcode, by line of the PTX; only executed ones."""
     lines: dict[int, Counter[str]] = {}
     for step in translation.steps:
         executions = int(raw[2 * step.block])
@@ -120,8 +120,8 @@ def opcodes(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
 
 
 def wide_wavefronts(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[int, int]]:
-    """By line, the passes over the banks that its shared loads and stores take if merged with neighbours into 8 or
-    16 bytes a lane; only widths above their own."""
+    """By line, the bank passes of its shared loads and stores if merged with neighbours into 8 or 16 bytes per lane;
+    only for widths above their own."""
     lines: dict[int, Counter[int]] = {}
     for site in translation.sites:
         if site.space == "shared" and site.kind in ("load", "store"):
@@ -132,7 +132,7 @@ def wide_wavefronts(raw: NDArray[np.int64], translation: Translation) -> dict[in
 
 
 def approximate(raw: NDArray[np.int64], translation: Translation) -> dict[str, int]:
-    """Thread instructions of each opcode that is approximate on a GPU, guard true; only those that are not 0."""
+    """Thread instructions with a true guard of each opcode that is approximate on a GPU; only non-zero ones."""
     executed: Counter[str] = Counter()
     for step in translation.steps:
         if bound(step.opcode) is not None:
@@ -141,7 +141,7 @@ def approximate(raw: NDArray[np.int64], translation: Translation) -> dict[str, i
 
 
 def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[str, str]:
-    """How well the arithmetic of each matrix instruction that ran is known for `arch`, by opcode."""
+    """How well the arithmetic of each executed matrix instruction is known for `arch`, by opcode."""
     ran = {translation.steps[site.step].opcode: site.space for site in translation.sites
            if site.kind == "mma" and raw[site.slot + REQUESTS]}  # fmt: skip
     found = {opcode: tensor.model(arch, kind) for opcode, kind in sorted(ran.items())}
@@ -149,7 +149,7 @@ def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[
 
 
 def total(lines: Mapping[int, Mapping[str, int]], phases: int) -> dict[str, float]:
-    """The counters of the launch, with the ratios that follow from them; no value is None; what is absent is 0."""
+    """The counters of the launch, with the ratios derived from them; no value is None; absent ones are 0."""
     summed: Counter[str] = Counter()
     for counts in lines.values():
         summed.update(counts)
@@ -167,8 +167,8 @@ def total(lines: Mapping[int, Mapping[str, int]], phases: int) -> dict[str, floa
 def histogram(bins: NDArray[np.int64]) -> dict[int, int]:
     """How many entries made how many trips, from the counters of a loop.
 
-    From EXACT_TRIPS trips on, entries of one remainder by RESIDUES stand at their mean number of trips (at two numbers
-    RESIDUES apart, if it is not whole): how many there were, their sum and their remainders are exact.
+    From EXACT_TRIPS trips on, all entries with the same remainder modulo RESIDUES are reported at their mean number of
+    trips (or at two numbers RESIDUES apart, if it is not whole): their number, sum and remainders are exact.
     """
     found: Counter[int] = Counter({trips: int(count) for trips, count in enumerate(bins[:EXACT_TRIPS]) if count})
     for residue, (entries, trips) in enumerate(bins[EXACT_TRIPS:].reshape(RESIDUES, 2).tolist()):
@@ -182,7 +182,7 @@ def histogram(bins: NDArray[np.int64]) -> dict[int, int]:
 def loops(bins: NDArray[np.int64], lines: Sequence[int]) -> dict[int, dict[int, int]]:
     """The histogram of each loop that ran, by its line; `bins`, shape (loops, BINS), and `lines` are the kernel's.
 
-    Loops of one line are copies of one, such as of a function that is inlined twice.
+    Loops on one line are copies of one loop, such as of a function that is inlined twice.
     """
     summed: dict[int, NDArray[np.int64]] = {}
     for line, counts in zip(lines, bins, strict=True):

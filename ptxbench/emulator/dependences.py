@@ -1,10 +1,10 @@
-"""How long dependences keep a warp, block by block, by round latencies: a model, to hold a kernel against itself.
+"""How long dependences delay a warp, per block, with round latencies: a model to compare versions of one kernel.
 
-Within a basic block instructions issue when their sources are there, in any order that the PTX allows: no load before
+In a basic block, an instruction issues when its sources are ready, in any order that the PTX allows: no load before
 an earlier store to the same memory (unless it is `.nc`), nothing across a barrier or a fence. A block ends when its
-last instruction has issued; what is still under way then, such as a load for the next round of a loop, is waited for
-where it is used. So the order of independent instructions does not matter, as it does not to ptxas, and a chain that
-became longer, a load that lost its head start and a wait straight after a copy do.
+last instruction has issued; operations still in flight, such as a load for a loop's next iteration, are waited for
+where they are used. So the order of independent instructions does not matter, as with ptxas; a longer chain, a load
+issued later and a wait right after a copy do matter.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from ptxbench.emulator.syntax import Immediate
 PLAIN = 4
 GLOBAL, SHARED, CONSTANT = 500, 30, 10
 LATENCIES = {"special": 20, "convert": 10, "f64": 8, "matrix": 30, "warp": 25}
-"""Cycles until a result can be used, by class of the instruction; PLAIN of others. Round numbers of sm_80 and sm_90."""
+"""Cycles until a result is ready, by instruction class (PLAIN for others). Round numbers for sm_80 and sm_90."""
 
 ISSUE = {"matrix": 8, "special": 4}
-"""Cycles that an instruction keeps its unit, 1 of others."""
+"""Cycles that an instruction occupies its unit; 1 for others."""
 
 LOADED = {"global": GLOBAL, "shared": SHARED, "local": SHARED, "param": CONSTANT, "const": CONSTANT}
 FENCES = {"cta": 20, "cluster": 200, "gpu": GLOBAL, "gl": GLOBAL, "sys": 2 * GLOBAL}
 DIVISION = 100
-"""Of divisions and roots of full precision, and remainders."""
+"""Latency in cycles of full-precision divisions and roots, and of remainders."""
 
 BARRIER = 20
 MOST_GROUPS = 8
-"""How many asynchronous copies are distinguished."""
+"""How many groups of asynchronous copies are distinguished."""
 
 
 @dataclass
 class State:
-    """What is under way when a block begins: cycles until each register is there, and each group of copies."""
+    """Operations in flight when a block begins: cycles until each register, and each group of copies, is ready."""
 
     ready: dict[str, int] = field(default_factory=dict)
     groups: list[int] = field(default_factory=list)
     """Committed groups of asynchronous copies, the oldest first."""
     copies: int = 0
-    """Those since the last commit."""
+    """Copies since the last commit, in cycles until they are ready."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A step as the model sees it."""
+    """A step in the model."""
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
@@ -57,7 +57,7 @@ class Node:
     issue: int = 1
     number: int | None = None
     free: bool = False
-    """Of a load: no store comes before it."""
+    """For a load: there is no store before it."""
 
 
 def node(step: FlowStep) -> Node:
@@ -92,12 +92,12 @@ def node(step: FlowStep) -> Node:
 
 
 def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list[int]:
-    """Of each step, the cycles by which it makes one execution of its block longer."""
+    """For each step, by how many cycles it makes one execution of its block longer."""
     nodes = [node(step) for step in steps]
     before = predecessors(blocks)
     after: dict[int, State] = {}
     cycles = [0] * len(steps)
-    for _ in range(2):  # in the second round a loop begins as its own end leaves it
+    for _ in range(2):  # the second pass starts a loop with the state at its own end
         for number, block in enumerate(blocks):
             known = [each for each in before[number] if each in after]
             state = after[known[-1]] if known else State()
@@ -106,7 +106,7 @@ def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list
 
 
 def predecessors(blocks: Sequence[Block]) -> list[list[int]]:
-    """Of each block, the numbers of those before it, the end of a loop last."""
+    """For each block, the numbers of its predecessors; the end of a loop comes last."""
     result: list[list[int]] = [[] for _ in blocks]
     for number, block in enumerate(blocks):
         for successor in block.successors:
@@ -116,7 +116,7 @@ def predecessors(blocks: Sequence[Block]) -> list[list[int]]:
 
 
 def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> State:
-    """Go through a block: note what each step adds in `cycles`, and give what is under way at its end."""
+    """Simulate a block: add each step's cost to `cycles`; returns the operations in flight at its end."""
     ready, groups, copies = dict(state.ready), list(state.groups), state.copies
     stored: dict[str, int] = {}
     ordered = issued = length = busy = 0
@@ -149,7 +149,7 @@ def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> 
 
 
 def functions_in_loops(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[int]:
-    """The steps within loops that are approximate functions, divisions or roots, by index."""
+    """The indices of steps inside loops that are approximate functions, divisions or roots."""
     looped: set[int] = set()
     for number, block in enumerate(blocks):
         for successor in block.successors:

@@ -1,8 +1,8 @@
 """The vocabulary of the instruction table: 32-lane values, and the LLVM IR that combines them.
 
 A Value is a warp's 32 lanes of one PTX type. Methods append IR text and return new Values; none touches memory,
-control or other lanes (see ops.py for those). No poison: shift counts are clamped by the bodies, float to
-integer conversions saturate, and there are no nsw, nuw or fast-math flags. (LLVM Language Reference.)
+control or other lanes (see warp_ops.py for those). No poison: the bodies clamp shift counts, conversions from float to
+integer saturate, and there are no nsw, nuw or fast-math flags. (LLVM Language Reference.)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.types import B32, LANES, PRED, TYPES, Type, bits_of, wide
 
 CANONICAL_NAN = {16: 0x7FFF, 32: 0x7FFFFFFF, 64: 0x7FFFFFFFFFFFFFFF}
-"""The canonical NaN by width. Of f32 arithmetic PTX leaves open which NaN results, and f64 keeps a payload in PTX."""
+"""The canonical NaN by width. PTX leaves open which NaN f32 arithmetic returns; f64 keeps a payload."""
 LEAST_NORMAL_F32 = 2.0**-126
 COMPARISONS = {
     "eq": ("eq", "eq", "oeq"), "ne": ("ne", "ne", "one"), "lt": ("slt", "ult", "olt"),
@@ -31,8 +31,8 @@ COMPARISONS = {
 class Value:
     """32 lanes of `type`; `ir` is an SSA name or a constant.
 
-    `raw`: the result of float arithmetic, whose NaNs may carry any payload until the bits are looked at.
-    `constant`: the bit pattern that all lanes share, where it is known.
+    `raw`: the result of float arithmetic, whose NaNs may carry any payload until the bits are used.
+    `constant`: the bit pattern that all lanes share, if known.
     """
 
     ir: str
@@ -51,7 +51,7 @@ class Emitter:
         self.functions: dict[str, str] = {}
         """Out-of-line functions that this one needs, by name."""
         self.outlined: dict[str, Value] = {}
-        """What `outline` has built: by name, a value like its results."""
+        """By name, the results of functions that `outline` has built."""
         self.names = 0
 
     # ---- text
@@ -60,7 +60,7 @@ class Emitter:
         self.lines.append(text)
 
     def op(self, text: str) -> str:
-        """Append `%N = text`; the name."""
+        """Append `%N = text`; returns the name."""
         self.names += 1
         name = f"%v{self.names}"
         self.lines.append(f"{name} = {text}")
@@ -72,18 +72,18 @@ class Emitter:
         return f"{hint}.{self.names}"
 
     def intrinsic(self, name: str, returns: str, *arguments: tuple[str, str]) -> str:
-        """Call an LLVM intrinsic; `arguments` are (LLVM type, operand). The result's name."""
+        """Call an LLVM intrinsic; `arguments` are (LLVM type, operand). Returns the result's name."""
         self.declarations.add(f"declare {returns} @{name}({', '.join(kind for kind, _ in arguments)})")
         return self.op(f"call {returns} @{name}({', '.join(f'{kind} {value}' for kind, value in arguments)})")
 
     def result(self, text: str, type: Type, *, raw: bool = False) -> Value:
-        """Append an instruction that gives 32 lanes of `type`."""
+        """Append an instruction that returns 32 lanes of `type`."""
         return Value(self.op(text), type, raw=raw)
 
     def outline(self, function: Callable[..., Value], *values: Value, **settings: object) -> Value:
-        """`function(e, *values, **settings)` as a function of its own, built once and called: small code here.
+        """`function(e, *values, **settings)` as a separate function, built once and called, to keep the code small.
 
-        The settings are known when the kernel is translated, and part of the function's name.
+        The settings are known at translation, and are part of the function's name.
         """
         name = ".".join(
             [function.__module__.rsplit(".", 1)[-1], function.__name__, *(str(value) for value in settings.values())]
@@ -124,7 +124,7 @@ class Emitter:
         return self.constant(bits, type)
 
     def lanes(self, values: Sequence[int], type: Type) -> Value:
-        """One constant a lane."""
+        """One constant per lane."""
         return Value("<" + ", ".join(f"{type.element} {value}" for value in values) + ">", type)
 
     def lane_numbers(self, type: Type = B32) -> Value:
@@ -153,11 +153,11 @@ class Emitter:
         return self.as_type(a, bits_of(a.type))
 
     def payload(self, a: Value) -> Value:
-        """The bits of a float as they are: NaNs stay whatever the CPU made them."""
+        """The bits of a float unchanged: NaNs keep the payload from the CPU."""
         return self.bits(replace(a, raw=False))
 
     def canonical(self, a: Value) -> Value:
-        """`a` with every NaN replaced by PTX's own, if it may hold another."""
+        """`a` with every NaN replaced by PTX's canonical one, if `a` may hold another."""
         if not a.raw:
             return a
         nan = self.unspecified_nan(a.type)
@@ -165,14 +165,14 @@ class Emitter:
         return replace(chosen, raw=False)
 
     def unspecified_nan(self, type: Type) -> Value:
-        """The NaN that arithmetic gives: PTX does not say which, and it is the launch's to choose."""
+        """The NaN that arithmetic returns: PTX leaves it open, and the launch chooses it."""
         if type.bits == 16:
             return self.from_bits(CANONICAL_NAN[16], type)
         bits = self.condition({32: conditions.NAN_F32, 64: conditions.NAN_F64}[type.bits], bits_of(type))
         return self.as_type(bits, type)
 
     def condition(self, field: conditions.Field, type: Type) -> Value:
-        """What the launch finds, in every lane."""
+        """A value from the launch's conditions, in every lane."""
         if field.lanes > 1:
             return Value(self.op(field.load), type)
         return self.splat(self.op(field.load), type)
@@ -219,7 +219,7 @@ class Emitter:
         return self.select(self.compare("lt", a, self.constant(0, a.type)), self.negate(a), a)
 
     def shl(self, a: Value, count: Value) -> Value:
-        """Counts below the width only: LLVM's shift is poison from there on."""
+        """For counts below the width only: from there on LLVM's shift is poison."""
         return self.binary("shl", "", a, count)
 
     def shr(self, a: Value, count: Value) -> Value:
@@ -247,13 +247,13 @@ class Emitter:
         return Value(self.op(text), a.type, raw=a.raw or b.raw)
 
     def choose(self, condition: Value, a: Value, b: Value) -> Value:
-        """As `select`, of registers: the NaN that arithmetic made of one leaves the other's payload alone."""
+        """`select` for registers: a NaN made by arithmetic in one keeps the other's payload unchanged."""
         if a.raw != b.raw:
             a, b = self.canonical(a), self.canonical(b)
         return self.select(condition, a, b)
 
     def min(self, a: Value, b: Value) -> Value:
-        """Integers, by the type's sign."""
+        """The lesser integer, signed or unsigned as the type."""
         return self.select(self.compare("lt", a, b), a, b)
 
     def max(self, a: Value, b: Value) -> Value:
@@ -354,13 +354,13 @@ class Emitter:
         return self.unary("sqrt", a, raw=True)
 
     def fused(self, a: Value, b: Value, c: Value) -> Value:
-        """The CPU's own fma, where it has one (`hardware_fma`): a * b + c, rounded once to nearest even."""
+        """The CPU's own fma, if it has one (`hardware_fma`): a * b + c, rounded once to nearest even."""
         name = f"llvm.fma.v{LANES}{a.type.name}"
         vector = a.type.vector
         return Value(self.intrinsic(name, vector, (vector, a.ir), (vector, b.ir), (vector, c.ir)), a.type, raw=True)
 
     def flush_if(self, ftz: bool, a: Value) -> Value:
-        """Subnormal f32 lanes become zero of the same sign, where `ftz`. (PTX ISA, ".ftz".)"""
+        """If `ftz`: subnormal f32 lanes become zero of the same sign. (PTX ISA, ".ftz".)"""
         if not ftz:
             return a
         tiny = self.compare("lt", self.absolute(a), self.constant(LEAST_NORMAL_F32, a.type))
@@ -370,7 +370,7 @@ class Emitter:
         return self.select(tiny, Value(signed_zero, a.type), a)
 
     def finish(self, a: Value, ftz: bool = False, sat: bool = False) -> Value:
-        """A result: flushed where `ftz`, clamped to [0, 1] with NaN to +0 where `sat`."""
+        """A result: flushed if `ftz`; clamped to [0, 1] with NaN to +0 if `sat`."""
         a = self.flush_if(ftz, a)
         if not sat:
             return a
@@ -401,6 +401,6 @@ def float_literal(bits: int, width: int) -> str:
     if width == 16:
         return f"0xH{bits:04X}"
     sign, exponent, fraction = bits >> 31, bits >> 23 & 0xFF, bits & 0x7FFFFF
-    if exponent == 0xFF:  # struct would quiet a signalling NaN and lose nothing else; keep the payload by hand
+    if exponent == 0xFF:  # struct would quiet a signalling NaN; keep the payload by hand
         return f"0x{sign << 63 | 0x7FF << 52 | fraction << 29:016X}"
     return f"0x{int.from_bytes(struct.pack('<d', struct.unpack('<f', struct.pack('<I', bits))[0]), 'little'):016X}"

@@ -1,4 +1,4 @@
-"""What a sanitised launch found, in words. The kinds and their layout are runtime/sanitize.py's."""
+"""The findings of a sanitised launch, in words. Their kinds and layout are in runtime/sanitize.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptxbench.emulator.runtime import context, kinds
 
 @dataclass(frozen=True)
 class SanitizerFinding:
-    """One thing that is wrong with a kernel, found at the first thread that did it, by line and kind.
+    """One error in a kernel, found at the first thread that made it, by line and kind.
 
     `kind`: out-of-bounds, misaligned, uninitialised, race, divergent-barrier, barrier-after-exit, pending-copy,
     member-mask or schedule. `line` is the PTX's.
@@ -23,7 +23,7 @@ class SanitizerFinding:
     line: int
     message: str
     between_ctas: bool = False
-    """Of a race: whether threads of two CTAs took part."""
+    """For a race: whether threads of two CTAs took part."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class RawFinding:
     cta: int
     warp: int
     other: int
-    """Of a race: the lower half of the other access's stamp (races/layout.py)."""
+    """For a race: the lower half of the other access's stamp (races/layout.py)."""
     where: int = 0
-    """The other's CTA times two, and one more if only their scopes keep the two from being ordered."""
+    """Twice the other access's CTA, plus 1 if the two would be ordered with wider scopes."""
 
 
 KINDS = {
@@ -60,14 +60,14 @@ KINDS = {
     kinds.WRITE_UNDER_COPY: "race",
 }
 RACES = (kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY)
-"""Kinds with another access, which another CTA may have made."""
+"""Kinds with a second access, which another CTA may have made."""
 VERBS = {
     "load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses", "copy": "copies to",
     "discard": "discards", "prefetch": "prefetches",
 }  # fmt: skip
 PAST = {"load": "read", "store": "wrote", "atomic": "updated", "copy": "copied", "discard": "discarded"}
 STRAY = "stray-prefetch"
-"""The kind of a remark; a prefetch is a hint, and no mistake wherever it goes."""
+"""The kind of a remark. A prefetch is a hint, so a stray one is not an error."""
 
 
 def first_of_each(raw: Sequence[RawFinding]) -> list[RawFinding]:
@@ -85,7 +85,7 @@ def in_order(findings: Iterable[SanitizerFinding]) -> tuple[SanitizerFinding, ..
 
 
 class Describer:
-    """Turns raw findings into sentences that name line, thread, CTA and what else took part."""
+    """Turns raw findings into sentences with line, thread, CTA and the other accesses."""
 
     def __init__(
         self, translation: Translation, buffers: Sequence[memory.Buffer], grid: tuple[int, int, int],
@@ -100,18 +100,18 @@ class Describer:
         self.sites = {site.slot: site for site in translation.sites}
 
     def findings(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
-        """In the order of the PTX."""
+        """The findings in PTX order."""
         return in_order(each for each in self.described(raw) if each.kind != STRAY)
 
     def remarks(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
-        """What is no mistake and of no use either: prefetches outside every buffer."""
+        """Actions that are useless but not errors: prefetches outside every buffer."""
         return in_order(each for each in self.described(raw) if each.kind == STRAY)
 
     def described(self, raw: Sequence[RawFinding]) -> list[SanitizerFinding]:
         return [self.describe(each) for each in first_of_each(raw) if each.kind != kinds.SAME_VALUE]
 
     def notes(self, raw: Sequence[RawFinding]) -> tuple[str, ...]:
-        """What is no mistake but worth knowing: unordered stores of a value that is in memory already."""
+        """Facts that are not errors: unordered stores of a value that is already in memory."""
         found = [each for each in first_of_each(raw) if each.kind == kinds.SAME_VALUE]
         return tuple(sorted({f"same value: {self.describe(each).message.rstrip('.')}" for each in found}))
 
@@ -162,7 +162,7 @@ class Describer:
         return f"{VERBS[site.kind]} {place}, which {other} {verb}, {why}."
 
     def place(self, address: int, site: Site) -> str:
-        """A byte of shared or local memory, or of a buffer."""
+        """The name of a byte of shared or local memory, or of a buffer."""
         if address >= context.GLOBAL_BASE:
             return memory.nearest(self.buffers, address, 1).split(", which has ")[0]
         return f"byte {own_byte(site.space, address, self.reserved_bytes)} of {site.space} memory"
@@ -181,7 +181,7 @@ class Describer:
 
 
 def own_byte(space: str, address: int, reserved_bytes: int) -> int:
-    """Which byte of the kernel's own memory it is: negative for what lies below that, the driver's."""
+    """The byte's index in the kernel's own memory; negative for the driver's bytes below it."""
     if space != "shared":
         return address
     return address - reserved_bytes - (1 << 32 if address >= (1 << 32) - context.RESERVED_BYTES else 0)
@@ -195,11 +195,11 @@ def bad_access(
     sizes: dict[str, int],
     reserved_bytes: int = 0,
 ) -> str:
-    """What an access outside every buffer, or a misaligned one, did. `sizes`: of the kernel's own memory."""
+    """A sentence about an access outside every buffer, or a misaligned one. `sizes`: of the kernel's own memory."""
     verb = VERBS[site.kind]
     if site.space in ("global", "const"):
         where = memory.nearest(buffers, address, site.bytes)
-        if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # it was a block of the heap
+        if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # a freed heap block
             return f"{verb} {where}, after free. Free it later."
     else:
         byte = own_byte(site.space, address, reserved_bytes)
@@ -210,7 +210,7 @@ def bad_access(
 
 
 def coordinates(rank: int, extents: tuple[int, int, int]) -> str:
-    """A rank as "7", or as "(1, 2, 0)" where there is more than one dimension."""
+    """A rank as "7", or as "(1, 2, 0)" if there is more than one dimension."""
     if extents[1] == extents[2] == 1:
         return str(rank)
     return f"({rank % extents[0]}, {rank // extents[0] % extents[1]}, {rank // extents[0] // extents[1]})"

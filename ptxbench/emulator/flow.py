@@ -27,7 +27,7 @@ from ptxbench.emulator.syntax import (
 
 @dataclass(frozen=True)
 class FlowStep:
-    """An instruction with its entry of the table."""
+    """An instruction with its table entry."""
 
     instruction: Instruction
     entry: Entry
@@ -35,10 +35,10 @@ class FlowStep:
 
 @dataclass
 class Block:
-    """Instructions that run together: `first` to `last` (exclusive) of the function's steps.
+    """Instructions `first` to `last` (exclusive) of the function's steps, which run together.
 
-    A block that starts with a `sync` instruction waits there for the lanes of its mask. `successors` are block
-    numbers; the number of blocks itself stands for the end of the function.
+    A block that starts with a `sync` instruction waits there for the lanes of its mask. `successors` are block numbers;
+    the number of blocks means the end of the function.
     """
 
     first: int
@@ -50,11 +50,11 @@ class Block:
 
 
 CARRY = "%carry"
-"""The register, in our files only, that holds the carry bit CC.CF. (PTX ISA, "Extended-Precision Integer".)"""
+"""The name, in our files only, of the register with the carry bit CC.CF. (PTX ISA, "Extended-Precision Integer".)"""
 
 
 def registers(operand: Operand) -> Iterator[str]:
-    """The registers that stand in an operand."""
+    """The registers in an operand."""
     if isinstance(operand, Register):
         yield operand.name
     elif isinstance(operand, Address) and isinstance(operand.base, Register):
@@ -74,13 +74,13 @@ def registers(operand: Operand) -> Iterator[str]:
 
 
 def reads(step: FlowStep) -> set[str]:
-    """Registers read; a guarded write keeps the old value where the guard is false, so it reads too."""
+    """Registers read. A guarded write also reads its register: the old value stays if the guard is false."""
     found = operand_reads(step) | (set() if step.instruction.guard is None else writes(step))
     return found | {CARRY} if step.entry.carry in ("in", "both") else found
 
 
 def operand_reads(step: FlowStep) -> set[str]:
-    """Registers that stand among the sources, or as the guard."""
+    """Registers in the source operands and the guard."""
     result = set() if step.instruction.guard is None else {step.instruction.guard.name}
     for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
         if form.kind != "target":
@@ -97,21 +97,21 @@ def writes(step: FlowStep) -> set[str]:
 
 
 def branch_target(instruction: Instruction, function: Function) -> int:
-    """The index of the instruction that a `bra` goes to."""
+    """The index of the target instruction of a `bra`."""
     target = instruction.operands[0]
     assert isinstance(target, Symbol)
     return function.labels[target.name]
 
 
 def switch_targets(instruction: Instruction, function: Function) -> list[int]:
-    """The indices of the instructions that a `brx.idx` may go to, by its index."""
+    """The indices of the target instructions of a `brx.idx`, in list order."""
     table = instruction.operands[1]
     assert isinstance(table, Symbol)
     return [function.labels[label] for label in function.branch_targets[table.name]]
 
 
 LONGEST_BLOCK = 2000
-"""Instructions of a block: LLVM's time for a block grows faster than the block. No shipped kernel has one as long."""
+"""Most instructions per block: LLVM's time grows faster than the block. Every shipped kernel stays below."""
 
 
 def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
@@ -128,13 +128,13 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
             leaders.add(index)
         if step.entry.flow in ("warp_sync", "warp_barrier", "barrier_reduction"):
             leaders.add(index)
-            if step.instruction.guard is not None:  # lanes whose guard is false go on at the next block
+            if step.instruction.guard is not None:  # lanes with a false guard continue at the next block
                 leaders.add(index + 1)
     if len(steps) > LONGEST_BLOCK:
         borders = sorted(leaders | {len(steps)})
         for first, last in itertools.pairwise(borders):
             leaders.update(range(first + LONGEST_BLOCK, last, LONGEST_BLOCK))
-    together = False  # once a block has gathered the warp, it stays together to the block's end
+    together = False  # after an instruction that gathers the warp, the warp stays together to the block's end
     for index, step in enumerate(steps):
         together = together and index not in leaders
         if step.entry.flow == "aligned" and not together:
@@ -163,7 +163,7 @@ def successors(steps: Sequence[FlowStep], block: Block, function: Function) -> l
         return switch_targets(last.instruction, function) + ([] if last.instruction.guard is None else [block.last])
     if last.entry.flow == "return" or (last.entry.flow == "exit" and last.instruction.guard is None):
         return []
-    return [block.last]  # of a call, where it returns to
+    return [block.last]  # for a call: where it returns to
 
 
 def analyse_liveness(found: Sequence[Block], steps: Sequence[FlowStep]) -> None:
@@ -190,12 +190,11 @@ def analyse_liveness(found: Sequence[Block], steps: Sequence[FlowStep]) -> None:
 
 
 def order_reason(steps: Sequence[FlowStep]) -> str | None:
-    """Why CTAs must run one after the other, by rank, for the same bytes on every run; None where they need not.
+    """Why CTAs must run one after the other, by rank, to give the same bytes on every run; None if they need not.
 
-    So it is with what is printed; with malloc, whose addresses the kernel may look at; with a load that may wait for
-    another CTA; and with atomics on global memory, but for those of one integer operation that commutes and whose old
-    value is not used. (NVRTC writes these as `atom` all the same.) CTAs that store to each other's bytes are found when
-    they run: see runtime/records.py.
+    The reasons: printing; malloc, because the kernel may look at its addresses; a load that may wait for another CTA;
+    and atomics on global memory, except those of one commutative integer operation whose old value is unused (NVRTC
+    writes these as `atom` too). CTAs that store to each other's bytes are detected at run time: see runtime/records.py.
     """
     used = set().union(*(reads(step) for step in steps))
     updates: dict[tuple[object, ...], str] = {}
@@ -226,12 +225,12 @@ def order_reason(steps: Sequence[FlowStep]) -> str | None:
 
 ORDERED_CALLS = {"call.vprintf": "prints", "call.malloc": "calls malloc", "call.free": "calls free"}
 WAITING = {"volatile", "acquire", "relaxed", "mmio"}
-"""Of a load: what others may store while it is repeated."""
+"""Qualifiers of loads that may be repeated until another thread stores."""
 COMMUTING = {"add", "min", "max", "and", "or", "xor"}
 
 
 def orders_partly(steps: Sequence[FlowStep]) -> bool:
-    """Whether some threads of a CTA may meet without all the others, other than as a warp (ordering.py)."""
+    """Whether some threads of a CTA may synchronize without all the others, other than as a warp (ordering.py)."""
     return any(
         ordering.orders_partly(
             step.entry.opcode,
@@ -242,9 +241,9 @@ def orders_partly(steps: Sequence[FlowStep]) -> bool:
 
 
 def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
-    """Why another schedule may rightly give other results; None where it may not.
+    """Why results may legitimately depend on the schedule; None if they may not.
 
-    Integer atomics commute as long as the old values are not used; NVRTC writes them as `atom` all the same.
+    Integer atomics commute if their old values are unused; NVRTC writes these as `atom` too.
     """
     used = set().union(*(reads(step) for step in steps))
     for step in steps:

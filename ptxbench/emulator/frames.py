@@ -1,8 +1,8 @@
-"""The frames of the call stack: where a routine's parameters, variables and saved registers lie, and how many bytes
-the stack has. Knows nothing of code.
+"""The frames of the call stack: the offsets of a routine's parameters, variables and saved registers, and the stack's
+size. Knows nothing of code.
 
-A thread's stack follows the kernel's own variables in local memory. Beside each byte of it lies a hidden one in the
-warp's register file: what a call must keep and no store of the kernel can reach (return addresses, saved registers).
+A thread's stack follows the kernel's own variables in local memory. Each stack byte has a hidden byte in the warp's
+register file, for data that a call must keep safe from the kernel's stores (return addresses, saved registers).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STACK_BYTES = 128 << 10
 """Bytes of a thread's stack where calls are recursive or memory is allocated on it: 4,096 frames of 32 bytes."""
 LINE_BYTES = 64
 LINK_BYTES = 8
-"""At the start of a frame, hidden: the block to return to, and the caller's frame."""
+"""Hidden bytes at the start of a frame: the block to return to, and the caller's frame."""
 FRAME_ALIGNMENT = 16
 
 
@@ -25,8 +25,8 @@ FRAME_ALIGNMENT = 16
 class Frame:
     """Offsets in a routine's frame. `formals`: of parameters and returned values, in the order of the signature.
 
-    `cleared`: where what is new in each call begins and ends: returned values and variables. `saved`: where registers
-    are saved, hidden.
+    `cleared`: the range that is cleared at each call: returned values and variables. `saved`: the hidden range of saved
+    registers.
     """
 
     formals: tuple[int, ...]
@@ -39,7 +39,7 @@ class Frame:
 def lay_out_formals(site: Routine | CallSite) -> tuple[tuple[int, ...], int]:
     """Offsets of parameters and returned values, and their end: the same for all functions of one signature.
 
-    An access has at most as many bytes as its variable, so that no more alignment is needed than that.
+    An access has at most the bytes of its variable, so the variable needs no more alignment than that.
     """
     offsets, offset = [], LINK_BYTES
     params, returns = site.signature
@@ -52,7 +52,7 @@ def lay_out_formals(site: Routine | CallSite) -> tuple[tuple[int, ...], int]:
 
 
 def lay_out_frame(routine: Routine, saved_bytes: int, align: int) -> Frame:
-    """`saved_bytes`: of the registers that the routine saves at one call, at the most."""
+    """`saved_bytes`: the most bytes of registers that the routine saves at one call."""
     formals, end = lay_out_formals(routine)
     variables, size = place(routine.variables.values(), end)
     variables |= dict(zip((formal.name for formal in routine.formals), formals, strict=True))
@@ -65,11 +65,11 @@ def lay_out_frame(routine: Routine, saved_bytes: int, align: int) -> Frame:
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of all routines, each behind those that it calls where there is no recursion.
+    """The frames of all routines; without recursion, callees come first.
 
-    `variables`: offsets of the variables of all of them. `saved`: offset in the caller's frame and name of what a call
-    saves, by the index of what follows it. `align`: what each frame is a multiple of, so that its variables are
-    aligned as they ask.
+    `variables`: offsets of all routines' variables. `saved`: by the index of the instruction after a call, the offset
+    in the caller's frame and the name of each saved register. `align`: every frame is a multiple of this, so that its
+    variables are aligned as declared.
     """
 
     of: Mapping[str, Frame]
@@ -80,7 +80,7 @@ class Frames:
 
 
 def lay_out_frames(program: InlinedProgram, saved: Mapping[int, Iterable[tuple[int, str]]], *, bounded: bool) -> Frames:
-    """`saved`: bytes and name of what each call saves. `bounded`: nothing but calls takes memory on the stack."""
+    """`saved`: bytes and name of what each call saves. `bounded`: only calls take memory on the stack."""
     routines, sites = program.routines, program.sites
     own = [variable for routine in routines.values() for variable in routine.variables.values()]
     align = max(FRAME_ALIGNMENT, *(variable.align for variable in (*own, *program.function.variables.values())), 0)
@@ -109,9 +109,9 @@ def lay_out_frames(program: InlinedProgram, saved: Mapping[int, Iterable[tuple[i
 
 
 def stack_base(local_bytes: int, frames: Frames) -> int:
-    """Where the stack starts, behind a kernel's own variables.
+    """Where the stack starts, after the kernel's own variables.
 
-    A thread's memory is then an odd number of lines: at a power of two, all lanes would share a few sets of a cache.
+    A thread's memory is an odd number of lines: with a power of two, all lanes would share a few sets of a cache.
     """
     base = -(-local_bytes // frames.align) * frames.align
     lines = (base + frames.stack_bytes) // LINE_BYTES
@@ -119,7 +119,7 @@ def stack_base(local_bytes: int, frames: Frames) -> int:
 
 
 def longest_chain(frames: Mapping[str, Frame], sites: Iterable[CallSite]) -> int:
-    """Bytes of the deepest stack without recursion; `frames` has each routine behind those that it calls."""
+    """Bytes of the deepest stack without recursion; `frames` is in the order callees first."""
     called: dict[str, set[str]] = {}
     for site in sites:
         called.setdefault(site.caller, set()).update(site.targets)

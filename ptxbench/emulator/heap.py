@@ -1,31 +1,31 @@
-"""The device heap of a launch, which malloc and free of CUDA C use: a first fit, so that addresses never vary."""
+"""The device heap of a launch, for malloc and free in CUDA C. It uses first fit, so that addresses never vary."""
 
 from __future__ import annotations
 
 import bisect
 
 HEAP_BYTES = 8 << 20
-"""As much as CUDA gives a device by default (cudaLimitMallocHeapSize)."""
+"""The default size of a CUDA device's heap (cudaLimitMallocHeapSize), in bytes."""
 UNIT = 16
-"""Blocks start at multiples of so many bytes, and so many lie between two: a little past a block is not the next."""
+"""Alignment of blocks and gap between two, in bytes: an access a little past a block does not hit the next one."""
 MOST_CHECKED = 1024
-"""Blocks of which each has bounds of its own; with more, accesses are held against the heap as a whole."""
+"""Up to this many blocks, each has its own bounds; above, accesses are checked against the whole heap."""
 
 
 class Heap:
-    """`base`: the address of its first byte; 0 where the kernel has no heap."""
+    """`base`: the address of its first byte; 0 if the kernel has no heap."""
 
     def __init__(self, base: int) -> None:
         self.base = base
         self.blocks: dict[int, int] = {}
         """Bytes of each block, by address."""
         self.given: list[tuple[int, int]] = []
-        """Address and bytes of the first MOST_CHECKED blocks, those that were freed too: for messages."""
+        """Address and bytes of the first MOST_CHECKED blocks, freed ones included: for messages."""
         self.gaps: list[tuple[int, int]] = [(0, HEAP_BYTES)]
-        """Free ranges: offset and length, ascending, none next to another."""
+        """Free ranges: offset and length, ascending, never adjacent."""
 
     def allocate(self, size: int) -> int:
-        """The address of a new block; 0 for no bytes, and where there is no room."""
+        """The address of a new block; 0 if `size` is 0 or there is no room."""
         wanted = -(-size // UNIT) * UNIT + UNIT
         if size == 0:
             return 0
@@ -40,7 +40,7 @@ class Heap:
         return 0
 
     def release(self, address: int) -> bool:
-        """Give a block back; False where `address` is not that of a block."""
+        """Free a block; returns False if `address` is not the address of a block."""
         size = self.blocks.pop(address, None)
         if size is None:
             return False
@@ -56,7 +56,7 @@ class Heap:
         return True
 
     def bounds(self) -> list[tuple[int, int]]:
-        """The first address and the end of what may be accessed."""
+        """The accessible ranges: first address and end of each."""
         if len(self.blocks) > MOST_CHECKED:
             return [(self.base, self.base + HEAP_BYTES)]
         return [(address, address + size) for address, size in self.blocks.items()]

@@ -1,9 +1,9 @@
-"""One function of a kernel and all that it calls: small functions inlined, the others as routines of their own.
+"""A kernel with all the functions that it calls: small ones are inlined, the others become routines.
 
-An inlined body takes the place of its call. A routine is translated once: it lies before its callers, so that the
-lowest program counter is in the innermost function and lanes that part within one meet again where it returns. Formal
-parameters of an inlined function stand for the caller's .param variables; registers, labels and variables get a
-prefix. (PTX ISA, "call", "Abstracting the ABI".)
+An inlined body replaces its call. A routine is translated once and placed before its callers: the lowest program
+counter is then in the innermost function, and lanes that diverge inside it reconverge at its return. Formal parameters
+of an inlined function are aliases of the caller's .param variables; registers, labels and variables get a prefix.
+(PTX ISA, "call", "Abstracting the ABI".)
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ from ptxbench.emulator.syntax import (
 START, ENTER, CALL, CALL_THROUGH, RETURNED, RETURN = (
     "bra:start", "call:enter", "call:direct", "call:through", "call:back", "ret:go",
 )  # fmt: skip
-"""Instructions that no text can hold: the jump to a kernel behind its routines, the first of a routine, a call (also
-through a register), what follows it, and the last of a routine."""
+"""Internal instructions that no text can contain: the jump to a kernel after its routines, the first instruction of a
+routine, a call (direct or through a register), the instruction after a call, and the last of a routine."""
 FRAME_SPACES = ("local", "param")
-"""Variables that each activation of a function has its own of."""
+"""State spaces of variables that each activation of a function has separately."""
 
 
 @dataclass(frozen=True)
 class CallSite:
     """A call that is not inlined. `caller` is "" in the kernel itself.
 
-    `arguments` and `results` are .param variables of the caller's or registers, in the order of the signature.
+    `arguments` and `results` are the caller's .param variables or registers, in signature order.
     """
 
     caller: str
@@ -70,7 +70,7 @@ class CallSite:
 
 @dataclass
 class Routine:
-    """A function that is called. `label` is that of its first instruction; `variables` those of its frame."""
+    """A function that is called. `label`: of its first instruction; `variables`: of its frame."""
 
     name: str
     label: str
@@ -82,7 +82,7 @@ class Routine:
 
 @dataclass(frozen=True)
 class InlinedProgram:
-    """A kernel with its routines as one function, and its call sites by the index of CALL and of RETURNED."""
+    """A kernel and its routines as one function, with its call sites by the index of CALL and of RETURNED."""
 
     function: Function
     routines: dict[str, Routine] = field(default_factory=dict)
@@ -90,7 +90,8 @@ class InlinedProgram:
 
 
 def link(module: Module, kernel: Function) -> InlinedProgram:
-    """`kernel` with all that it calls. Raises PtxSyntaxError, and UnsupportedInstruction for missing bodies."""
+    """`kernel` with all functions that it calls. Raises PtxSyntaxError, and UnsupportedInstruction for missing
+    bodies."""
     if not any(is_call(instruction) for instruction in kernel.instructions):
         return InlinedProgram(kernel)
     return Linker(module, kernel, plan(module, kernel)).link()
@@ -146,7 +147,7 @@ class Linker:
         self.result.instructions.append(instruction)
 
     def body(self, function: Function, prefix: str, actual: Mapping[str, Symbol], end: str) -> None:
-        """Append the body of `function`; where it returns, it goes to the label `end` ("" in the kernel itself)."""
+        """Append the body of `function`; a return in it goes to the label `end` ("" in the kernel itself)."""
         self.result.registers.update((prefix + name, kind) for name, kind in function.registers.items())
         own = f"{function.name}:" if prefix else ""
         for name, variable in function.variables.items():
@@ -171,7 +172,7 @@ class Linker:
         self.place(at.get(len(function.instructions), ()))
 
     def declare(self, variable: Variable) -> None:
-        """Add a variable to the kernel's, or to the frame of the routine at hand. One of the CTA's is there once."""
+        """Add a variable to the kernel or to the current routine's frame. A variable of the CTA is added once."""
         frame = self.routines[self.root].variables if self.root else self.result.variables
         (frame if variable.space in FRAME_SPACES else self.result.variables)[variable.name] = variable
 
@@ -179,7 +180,7 @@ class Linker:
         self.result.labels.update((label, len(self.result.instructions)) for label in labels)
 
     def call(self, caller: Function, written: Call, renamed: Instruction) -> None:
-        """`written`: the call as the text has it. `renamed`: the same with the names that hold in the kernel."""
+        """`written`: the call as in the text. `renamed`: the same with the names used in the kernel."""
         call = read_call(renamed)
         if isinstance(written.target, Symbol) and is_provided(self.module, written):
             places = [Address(each) if isinstance(each, Symbol) else each for each in (*call.returned, *call.given)]
@@ -226,7 +227,8 @@ class Linker:
         targets: tuple[str, ...],
         prefix: str,
     ) -> None:
-        """A call of a routine: parameters go from the caller's variables and registers into the routine's frame."""
+        """A call of a routine: parameters are copied from the caller's variables and registers to the routine's
+        frame."""
         names = iter(f"{prefix}{k}" for k in range(len(params) + len(returns)))
         arguments = tuple(
             self.stand_in(each, given, next(names)) for each, given in zip(params, call.given, strict=True)
@@ -251,7 +253,7 @@ class Linker:
                 self.hand_over(formal, operand, place.name, call.line, inward=False)
 
     def stand_in(self, formal: Variable, operand: Operand, name: str) -> Symbol | Register:
-        """What holds a parameter on the caller's side: its own .param variable, or a variable or register `name`."""
+        """The caller's storage for a parameter: its own .param variable, or a variable or register `name`."""
         if formal.space == "reg":
             self.result.registers[name] = formal.type
             return Register(name)
@@ -261,7 +263,7 @@ class Linker:
         return Symbol(name)
 
     def hand_over(self, formal: Variable, operand: Operand, name: str, line: int, *, inward: bool) -> None:
-        """Copy a value that is not a .param variable of the caller's: a register or a number."""
+        """Copy a value that is not in a .param variable of the caller: a register or a number."""
         if formal.space == "param" and isinstance(operand, Symbol):
             return
         if formal.space == "param":
@@ -283,10 +285,11 @@ def registers_among(formals: tuple[Variable, ...]) -> tuple[Register, ...]:
 
 
 class Renamer:
-    """Operands of a function's instructions as they read in the kernel."""
+    """Renames operands of a function's instructions for the kernel."""
 
     def __init__(self, function: Function, prefix: str, once: str, actual: Mapping[str, Symbol]) -> None:
-        """`prefix`: of what each call has its own of; `once`: of what is there once, such as .shared variables."""
+        """`prefix`: for names that each call has separately; `once`: for names that exist once, such as .shared
+        variables."""
         self.prefix = prefix
         self.actual = actual
         self.names = {

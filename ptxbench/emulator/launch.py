@@ -1,4 +1,4 @@
-"""Runs a kernel: checks the launch, has the emulator's process do it, and says what happened."""
+"""Runs a kernel: checks the launch, runs it in the emulator's process, and returns an Execution."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ FUEL = 1 << 27
 """Loop iterations that a warp may run by default: half a second to a few seconds of an empty loop."""
 
 MOST_FUEL = (1 << 62) - 1
-"""What a counter of 64 bits holds with room to spare; nothing runs so long."""
+"""Fits a 64-bit counter with room to spare; no kernel runs that long."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What a launch did.
+    """The result of a launch.
 
-    `counters`: totals by name (docs/emulator.md). `by_line`: the same by line of the PTX, zeros left out.
-    `order`: "ascending" where the result is that of CTAs which run one after the other, by rank; "any" where no order
-    of theirs would change it. `order_reason`: why "ascending". `printed`: what the kernel printed with printf.
-    `findings`: what a sanitised launch found, in the order of the PTX. `unchecked`: the sanitiser's checks that were
-    not made, with the line and the reason. `notes`: these, and what else one must know of the findings.
-    `remarks`: what a sanitised launch did that is no mistake and of no use: prefetches outside every buffer.
-    `changed`: the module's variables that the launch changed. `unfreed`: blocks of the heap that it left allocated.
-    `opcodes`: how often warps executed each opcode, by line of the PTX.
-    `loops`: of each loop, by the line of its branch back, how many trips warps made and how often: {trips: entries}.
-    `irreducible`: lines of branches back that are not counted so, because lanes can come into their cycle at several
-    places. `wide_wavefronts`: by line, the wavefronts of shared accesses that have neighbours if merged with
-    these into 8 or 16 bytes a lane: {bytes: wavefronts}.
-    `approximate`: how many threads executed each instruction whose result a GPU may give less exactly, by opcode;
-    accuracy.bound(opcode) says how much. `models`: how well the arithmetic of each matrix instruction that ran is
-    known for this architecture, by opcode.
+    `counters`: totals by name (docs/emulator.md). `by_line`: the same by PTX line, zeros left out.
+    `order`: "ascending" if the result is that of CTAs run one after the other by rank; "any" if the order of the CTAs
+    does not change it. `order_reason`: why "ascending". `printed`: what the kernel printed with printf.
+    `findings`: findings of a sanitised launch, in PTX order. `unchecked`: the sanitiser's checks that were not made,
+    with line and reason. `notes`: these, and other limits of the findings.
+    `remarks`: useless but correct actions in a sanitised launch: prefetches outside every buffer.
+    `changed`: the module's variables that the launch changed. `unfreed`: heap blocks that it left allocated.
+    `opcodes`: how often warps executed each opcode, by PTX line.
+    `loops`: for each loop, by the line of its backward branch, how often warps made how many trips: {trips: entries}.
+    `irreducible`: lines of backward branches that are not counted, because lanes can enter their cycle at several
+    places. `wide_wavefronts`: by line, the wavefronts of shared accesses that have neighbours, if merged with
+    these into 8 or 16 bytes per lane: {bytes: wavefronts}.
+    `approximate`: by opcode, how many threads executed an instruction whose result may be less exact on a GPU;
+    accuracy.bound(opcode) gives the bound. `models`: by opcode, how well the arithmetic of each executed matrix
+    instruction is known for this architecture.
     """
 
     counters: Mapping[str, float]
@@ -86,17 +86,17 @@ def run(
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
     `grid` in CTAs and `block` in threads: x, or up to (x, y, z). `args` in the order of the `.param` list: a
-    C-contiguous NumPy array is a pointer and is modified in place, or may be read-only if the kernel only reads it;
-    a Pointer is the address of a byte in an array; a NumPy scalar is passed by value and must fit the parameter's
-    type; np.void is a structure; None is a null pointer. In arrays and structures, a field or element of dtype
-    object holds the address of the array or Pointer that it is. `arch` chooses the model of matrix instructions.
-    `sanitize`: bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch goes
-    on without the bad access. `threads`: host threads, by default one a core; results and counters do not depend on
-    it. `fuel`: loop iterations, and calls that are not inlined, that a warp may run, by default FUEL. `placement`: a
-    seed to put the arrays elsewhere, in another order and at other distances, and the other memory elsewhere too.
-    `variation`: what else differs on another GPU or at another time. `kept`: the module's variables by name as an
-    earlier launch left them, where their initialisers are not to count; holds afterwards what this launch leaves.
-    `ctas`: another order of the CTAs, which a kernel may mind only if its CTAs wait for each other.
+    C-contiguous NumPy array is a pointer and is modified in place, or may be read-only if the kernel only reads it; a
+    Pointer is the address of a byte in an array; a NumPy scalar is passed by value and must fit the parameter's type;
+    np.void is a structure; None is a null pointer. In arrays and structures, a field or element of dtype object holds
+    an array or a Pointer, and is passed as its address. `arch` chooses the model of matrix instructions. `sanitize`:
+    bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch continues without
+    the bad access. `threads`: host threads, by default one per core; results and counters do not depend on it. `fuel`:
+    loop iterations and non-inlined calls that a warp may run, by default FUEL. `placement`: a seed that changes the
+    addresses, order and distances of the arrays, and the addresses of other memory. `variation`: what else differs on
+    another GPU or at another time. `kept`: the module's variables by name as an earlier launch left them, which replace
+    their initialisers; it is updated with what this launch leaves. `ctas`: another order of the CTAs; it can affect
+    only a kernel whose CTAs wait for each other.
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitised),
     KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
@@ -171,5 +171,5 @@ def run(
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

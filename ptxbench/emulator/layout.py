@@ -1,4 +1,4 @@
-"""How a translated kernel lays out its counters and memory. Data only: the process that asks needs no LLVM."""
+"""How a translated kernel lays out its counters and memory. Data only: the parent process needs no LLVM to read it."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import json
 from dataclasses import astuple, dataclass, fields
 
 EXACT_TRIPS = 64
-"""Entries into a loop of fewer trips are counted by their number of trips."""
+"""Loop entries with fewer trips than this are counted by their exact number of trips."""
 RESIDUES = 16
-"""Entries of more trips are counted by their remainder: how many there were, and how many trips they made in all."""
+"""Loop entries with more trips are counted by trips modulo RESIDUES: the number of entries, and the sum of trips."""
 BINS = EXACT_TRIPS + 2 * RESIDUES
-"""Counters of a loop."""
+"""Counters per loop."""
 
 PLAIN, SANITIZE, ADVERSARIAL = "plain", "sanitize", "adversarial"
-"""Modes: as fast as it goes; watched (runtime/sanitize.py); and with a schedule that punishes a missing warp sync."""
+"""Modes: fastest; watched (runtime/sanitize.py); with a schedule that exposes a missing warp synchronization."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """One memory instruction: where its counters are (i64 slot) and what they count."""
+    """One memory instruction: its counters (i64 slot) and what they count."""
 
     step: int
     slot: int
     space: str
     kind: str
-    """load, store, atomic, or mma: of that, `space` is the type of A."""
+    """load, store, atomic, or mma (then `space` is the type of A)."""
     bytes: int
-    """Bytes a lane; of mma, floating-point operations of the warp."""
+    """Bytes per lane; for mma, floating-point operations of the warp."""
     strength: int = 0
-    """Of an access: how strong it is (races/layout.py)."""
+    """The strength of an access (races/layout.py)."""
 
 
 @dataclass(frozen=True)
 class ParamAddress:
-    """An address in the kernel's parameters: known when the kernel is translated."""
+    """An address in the kernel's parameters, known at translation."""
 
     offset: int
     space_left: int
@@ -41,7 +41,7 @@ class ParamAddress:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What the host needs to know of one instruction to read its counters."""
+    """The data that the host needs to read one instruction's counters."""
 
     line: int
     opcode: str
@@ -51,31 +51,31 @@ class StepReport:
     guard_slot: int | None
     """Counts the lanes whose guard was true; None without a guard."""
     divergent_slot: int | None
-    """Counts the executions whose lanes left for more than one place."""
+    """Counts the executions whose lanes went to more than one place."""
     number: int | None = None
     """The constant operand of an instruction in `NUMBERED`."""
     cycles: int = 0
-    """By which it makes an execution of its block longer (dependences.py)."""
+    """The cycles that it adds to an execution of its block (dependences.py)."""
     function_in_loop: bool = False
-    """Whether it is an approximate function, a division or a root within a loop."""
+    """Whether it is an approximate function, a division or a root inside a loop."""
 
     @property
     def executed(self) -> str:
-        """The opcode, with the number that belongs to it: `cp.async.wait_group 0`."""
+        """The opcode, with its number if it has one: `cp.async.wait_group 0`."""
         return self.opcode if self.number is None else f"{self.opcode} {self.number}"
 
 
 NUMBERED = frozenset(
     ("nanosleep.u32", "cp.async.wait_group", "cp.async.bulk.wait_group", "cp.async.bulk.wait_group.read")
 )
-"""Opcodes whose cost depends on a number among their operands; divisions and remainders are the others."""
+"""Opcodes whose cost depends on a number in their operands, besides divisions and remainders."""
 
 
 @dataclass(frozen=True)
 class Translation:
     """The IR, and the layout of its counters and memory.
 
-    Counter slots: for each block, executions and lanes; then what `steps` and `sites` say.
+    Counter slots: executions and lanes of each block, then the slots of `steps` and `sites`.
     """
 
     ir: str
@@ -86,39 +86,39 @@ class Translation:
     slots: int
     register_bytes: int
     shared_bytes: int
-    """Static shared memory, with what is reserved inside of it."""
+    """Static shared memory in bytes, including bytes reserved inside it."""
     local_bytes: int
-    """Local memory of a thread."""
+    """Bytes of local memory per thread."""
     order_reason: str | None
-    """Why CTAs must run one after the other, by rank; None where they may run in parallel unless they share bytes."""
+    """Why CTAs must run one after the other, by rank; None if they may run in parallel unless they share bytes."""
     granules: tuple[int, int, int] = (4, 4, 4)
-    """Of a sanitized kernel: bytes of shared, of local and of global memory that share a shadow."""
+    """If sanitized: bytes of shared, local and global memory per shadow granule."""
     schedule_obstacle: str | None = None
-    """Why another schedule may rightly give other results."""
+    """Why results may legitimately depend on the schedule; None if they may not."""
     reserved_bytes: int = 0
-    """The driver's bytes at the start of a CTA's shared memory, where the kernel may use them."""
+    """The driver's bytes at the start of a CTA's shared memory, if the kernel may use them."""
     heap: int = 0
-    """Address of the heap of malloc and free; 0 where there is none."""
+    """Address of the heap of malloc and free; 0 if there is none."""
     cooperates: bool = False
     """Whether the kernel may wait at a barrier of the whole grid."""
     queues: bool = False
     """Whether warps have queues of asynchronous copies."""
     stack_bytes: int = 0
-    """Of a thread's local memory, what its call stack takes."""
+    """Bytes of the call stack in a thread's local memory."""
     granule_shift: int = 0
-    """The logarithm of the bytes of a granule in the records of global memory (runtime/records.py)."""
+    """The base-2 logarithm of a granule's bytes in the records of global memory (runtime/records.py)."""
     mixed_params: tuple[int, ...] = ()
-    """Offsets of the parameters whose pointers seem to be used in ways that clash between CTAs (provenance.py)."""
+    """Offsets of parameters whose pointers seem to be used in ways that conflict between CTAs (provenance.py)."""
     mixed_addresses: tuple[int, ...] = ()
-    """The same of the module's variables, by address."""
+    """Addresses of module variables that seem to be used so."""
     rows: bool = False
-    """Whether threads may order each other's accesses otherwise than by barriers of a whole CTA or warp."""
+    """Whether threads may order each other's accesses by means other than barriers of a whole CTA or warp."""
     messages: bool = False
-    """Whether CTAs may."""
+    """Whether CTAs may order each other's accesses."""
     loops: tuple[int, ...] = ()
     """The line of each loop (loops.py)."""
     irreducible: tuple[int, ...] = ()
-    """Lines of branches back that make no loop which could be counted."""
+    """Lines of backward branches whose loops cannot be counted."""
 
     @property
     def own_shared_bytes(self) -> int:
@@ -130,14 +130,14 @@ class Translation:
 
 
 def to_json(translation: Translation) -> str:
-    """The layout without its IR: the fields by name, steps and sites as lists in the order of their fields."""
+    """The layout without its IR: fields by name; steps and sites as lists in field order."""
     document = {field.name: getattr(translation, field.name) for field in fields(Translation)}
     document |= {"ir": "", "steps": [astuple(step) for step in translation.steps]}
     return json.dumps(document | {"sites": [astuple(site) for site in translation.sites]})
 
 
 def from_json(text: str) -> Translation:
-    """What `to_json` wrote."""
+    """Read the text that `to_json` wrote."""
     document = json.loads(text)
     steps = tuple(StepReport(*each) for each in document.pop("steps"))
     sites = tuple(Site(*each) for each in document.pop("sites"))

@@ -1,4 +1,4 @@
-"""What a launch and the emulator's process say to each other, and how an answer goes through a pipe."""
+"""The messages between a launch and the emulator's process, and how an answer is sent through a pipe."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ptxbench.emulator.layout import BINS, Translation
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 CtaOrder = Literal["usual", "last first", "by turns", "first alone", "last alone"]
-"""usual: as CTAs come, all at once where they may wait for each other. last first: one after the other, from the last.
-by turns: all of them in one host thread, which goes to the next wherever a CTA's warps all wait or end, or those
-of an even one have stored what others may wait for and come to a loop. first alone, last alone: no other runs."""
+"""usual: CTAs in rank order, all at once if they may wait for each other. last first: one after the other, from the
+last. by turns: all in one host thread, which switches when all warps of a CTA wait or end, or when an even CTA reaches
+a loop after a store that others may wait for. first alone, last alone: only that CTA runs."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class LaunchRequest:
     """plain, sanitize or adversarial."""
     ctas: CtaOrder = "usual"
     placement: int | None = None
-    """A seed for where the module's variables, the parameters, shared and local memory lie."""
+    """A seed for the addresses of the module's variables, the parameters, and shared and local memory."""
     variation: Variation = NO_VARIATION
 
 
 @dataclass(frozen=True)
 class Fault:
-    """The first fault, by CTA rank: `slot` is its counter's index in the raw counters."""
+    """The first fault, by CTA rank. `slot`: its counter's index in the raw counters."""
 
     kind: int
     slot: int
@@ -56,7 +56,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Clash:
-    """The first use of bytes that a CTA before it has used, one of them storing, where CTAs run by rank.
+    """The first access to bytes that an earlier CTA has used, if one of them stored. CTAs run by rank.
 
     `slot`: its site's index in the raw counters. `address`: the first byte. `earlier`: store, load or atomic.
     """
@@ -71,8 +71,8 @@ class Clash:
 class Waiting:
     """Lanes of a warp that wait at one place: the first or the last instruction of `block`.
 
-    `barrier`: its number, with the lanes that have arrived and those expected (-1: every thread); -1 where they wait
-    for other lanes of their warp.
+    `barrier`: its number, with the lanes that have arrived and the lanes expected (-1: every thread). It is -1 if the
+    lanes wait for other lanes of their warp.
     """
 
     warp: int
@@ -91,42 +91,42 @@ class LaunchReply:
     fault: Fault | None
     translation: Translation
     waiting: tuple[Waiting, ...] = ()
-    """Of a deadlock."""
+    """Only for a deadlock."""
     printed: str = ""
     assertion: str = ""
-    """Of an assert or a free that failed: where and which."""
+    """Text of a failed assert or free: where and which."""
     findings: tuple[RawFinding, ...] = ()
     notes: tuple[str, ...] = ()
     """Checks of a sanitized launch that were not made."""
     clash: Clash | None = None
     blocks: tuple[tuple[int, int], ...] = ()
-    """Of the heap: address and bytes, in the order in which malloc gave them; those that were freed too."""
+    """Heap blocks: address and bytes, in malloc order, freed ones included."""
     unfreed: int = 0
-    """How many blocks of the heap are allocated still."""
+    """The number of heap blocks that are still allocated."""
     trips: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, BINS), np.int64))
     """The bins of each loop (layout.py), shape (loops, BINS)."""
 
 
 @dataclass(frozen=True)
 class Again:
-    """The job is to be given once more, with the arena as it was: what was done does not count."""
+    """The job must be sent again, with the arena as before: this run does not count."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An error of ptxbench's, by class name."""
+    """An error of ptxbench, by class name."""
 
     name: str
     message: str
 
 
 MOST_SENT = 32
-"""Translations that both sides of the pipe keep."""
+"""How many translations each side of the pipe keeps."""
 
 
 @dataclass
 class Sent:
-    """The translations that were sent last, which are long: each goes through the pipe once. Both sides have one."""
+    """The last translations sent. They are long, so each is sent once; both sides of the pipe keep a copy."""
 
     slots: list[Translation | None] = field(default_factory=lambda: [None] * MOST_SENT)
     newest: int = -1
@@ -145,7 +145,7 @@ class Sent:
         return unpickler.load()
 
     def reference(self, translation: Translation) -> tuple[int, bytes]:
-        """What stands for a translation in an answer: its slot, and the translation itself where it is new."""
+        """The stand-in for a translation in an answer: its slot, and the translation itself if it is new."""
         for slot, known in enumerate(self.slots):
             if known is translation:
                 return slot, b""

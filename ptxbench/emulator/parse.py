@@ -1,8 +1,8 @@
 """Read PTX text into a Module: variables, functions, registers, instructions and labels.
 
-Grammar: PTX ISA, "Syntax" and "Directives"; where they leave a question open, what ptxas takes. What the emulator has
-no use for (.loc, .file, .pragma, debug sections) is passed over. A text that cannot be read is a PtxSyntaxError with
-its line, what was expected and what was found. Nothing here knows what an instruction means.
+Grammar: PTX ISA, "Syntax" and "Directives"; open questions are decided as ptxas does. Directives without effect here
+(.loc, .file, .pragma, debug sections) are skipped. A text that cannot be read is a PtxSyntaxError with its line, what
+was expected and what was found. This module does not know the meaning of instructions.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NUMBERED_DIRECTIVES = (
 )
 BARE_DIRECTIVES = (".noreturn", ".explicitcluster", ".blocksareclusters")
 MOST_INSTRUCTIONS = 40_000
-"""Of one function. LLVM takes about half a millisecond for each, so that this many take 20 seconds."""
+"""The most instructions of a function. LLVM takes about half a millisecond for each, so 20 seconds for this many."""
 
 
 def parse(text: str) -> Module:
@@ -61,12 +61,12 @@ def parse(text: str) -> Module:
 
 @functools.lru_cache(maxsize=64)
 def parsed(ptx: str) -> Module:
-    """`parse`, once for all launches and kernels of a text."""
+    """`parse`, cached for all launches and kernels of a text."""
     return parse(ptx)
 
 
 def choose(module: Module, entry: str | None) -> Function:
-    """The entry of that name; without a name, the only one. Raises LaunchError that names those there are."""
+    """The entry of that name; without a name, the only one. Raises LaunchError with the available names."""
     names = ", ".join(module.entries) or "none"
     if entry is None:
         if len(module.entries) != 1:
@@ -78,7 +78,7 @@ def choose(module: Module, entry: str | None) -> Function:
 
 
 def read_parameters(cursor: Cursor, *, unnamed: bool = False) -> tuple[Variable, ...]:
-    """`(.param .u64 x, .param .align 8 .b8 y[16])`; `unnamed`: of a prototype, where `_` stands for any name."""
+    """`(.param .u64 x, .param .align 8 .b8 y[16])`. `unnamed`: of a prototype, where `_` can replace any name."""
     cursor.expect("(")
     params: list[Variable] = []
     if cursor.accept(")"):
@@ -115,12 +115,12 @@ class Parser:
     text: str
     variables: dict[str, Variable] = field(default_factory=dict)
     externs: dict[str, Variable] = field(default_factory=dict)
-    """Declared here, defined elsewhere."""
+    """Variables that are declared here and defined elsewhere."""
     functions: dict[str, Function] = field(default_factory=dict)
     scope: Scope = field(default_factory=Scope)
     """The module's variables."""
     locals: set[str] = field(default_factory=set)
-    """Unique names of variables and labels of functions."""
+    """Unique names of the functions' variables and labels."""
 
     def __post_init__(self) -> None:
         self.cursor = Cursor(self.text)
@@ -165,7 +165,7 @@ class Parser:
                 raise cursor.error("a directive such as .entry, .func or .global")
 
     def declare(self, variable: Variable, *, extern: bool) -> None:
-        """A variable of the module; of an .extern one only a shared array has memory here."""
+        """A variable of the module. An .extern one has memory here only if it is a shared array."""
         name = variable.name
         if extern:
             self.externs[name] = variable
@@ -177,7 +177,7 @@ class Parser:
             raise syntax_error(variable.line, f"duplicate variable '{name}'.")
         if variable.count is None:
             raise syntax_error(variable.line, f"'{name}' needs a length; only an .extern array can be without one.")
-        if name in self.locals or (name in self.variables and name not in self.externs):  # one of a function
+        if name in self.locals or (name in self.variables and name not in self.externs):  # a function's name
             variable = replace(variable, name=f"{name}@{len(self.locals)}")
         self.scope.names[name] = Symbol(variable.name)
         self.variables[variable.name] = variable
@@ -370,7 +370,7 @@ class Body:
         cursor.expect(";")
 
     def variables(self) -> None:
-        """Variables of this block; .global and .const ones have memory as those of the module have."""
+        """Variables of this block; .global and .const ones have memory like the module's."""
         for variable in read_variables(self.cursor):
             if variable.count is None:
                 raise syntax_error(variable.line, f"'{variable.name}' needs a length.")
@@ -381,7 +381,7 @@ class Body:
             where[unique] = renamed
 
     def label(self) -> None:
-        """`name:`, or a list of targets or a prototype with its name."""
+        """`name:`, or a named list of targets or prototype."""
         cursor = self.cursor
         line = cursor.line
         name = declared_name(cursor)
@@ -404,7 +404,7 @@ class Body:
             self.function.call_targets[unique] = names
 
     def prototype(self) -> Prototype:
-        """`(.param .b32 _) _ (.param .b64 _, .param .b32 _) .noreturn;`, behind .callprototype."""
+        """`(.param .b32 _) _ (.param .b64 _, .param .b32 _) .noreturn;`, after .callprototype."""
         cursor = self.cursor
         returns = read_parameters(cursor, unnamed=True) if cursor.next == "(" else ()
         cursor.name("'_'")
@@ -432,7 +432,7 @@ class Body:
         function.instructions.append(Instruction(line, opcode, self.operands.of(opcode), guard, negated))
 
     def resolve_labels(self) -> None:
-        """Every branch has the label that it means. Raises PtxSyntaxError."""
+        """Set the label of every branch. Raises PtxSyntaxError."""
         function = self.function
 
         def label(name: str, scope: Scope, line: int) -> str:

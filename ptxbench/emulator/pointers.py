@@ -1,7 +1,7 @@
-"""Addresses of arrays inside data: what a NumPy array or structure with `object` elements stands for.
+"""Addresses of arrays inside data: what a NumPy array or structure with `object` elements means.
 
-An element of dtype `object` is 8 bytes that hold an address: of the NumPy array or Pointer that it holds, null for
-None, or a number that is an address already. A launch gives each array its place first; then the numbers are known.
+An element of dtype `object` is an 8-byte address: of the NumPy array or Pointer in it, null for None, or a number that
+is already an address. A launch first places every array; then the addresses are known.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ADDRESS = np.dtype(np.uint64)
 
 @dataclass(frozen=True, eq=False)
 class Pointer:
-    """The emulated address of `array`, plus `offset` bytes: an argument, or an element of what holds pointers.
+    """The emulated address of `array`, plus `offset` bytes: an argument, or an element of an array of pointers.
 
-    An array alone stands for its own address; a Pointer is for the middle of one, and for places where NumPy would
-    take an array apart, such as `np.array([Pointer(x), Pointer(y)], object)`. Raises TypeError if `array` is not a
-    NumPy array.
+    An array by itself means its own address. A Pointer is for an address inside an array, and where NumPy would take an
+    array apart, such as in `np.array([Pointer(x), Pointer(y)], object)`. Raises TypeError if `array` is not a NumPy
+    array.
     """
 
     array: Array
@@ -38,9 +38,9 @@ class Pointer:
 
 
 def reachable(roots: Iterable[tuple[str, Any]]) -> list[tuple[str, Array]]:
-    """Each array that the named arguments point to, directly or through others, once, with a name for messages.
+    """Each array that the named arguments point to, directly or indirectly, once, with a name for messages.
 
-    The arguments' own arrays come first, in their order, so that their addresses do not depend on what they hold.
+    The arguments' own arrays come first, in their order, so that their addresses do not depend on their contents.
     Raises TypeError for an element that is not a pointer.
     """
     result: list[tuple[str, Array]] = []
@@ -72,7 +72,7 @@ def elements(name: str, array: Array) -> Iterator[tuple[str, Any]]:
 
 
 def pointer_fields(array: Array) -> Iterator[tuple[str, Array]]:
-    """The parts of `array` whose dtype is object, each with its path of field names."""
+    """The parts of `array` with dtype object, each with its path of field names."""
     if array.dtype.names is None:
         yield "", array
         return
@@ -85,11 +85,11 @@ def pointer_fields(array: Array) -> Iterator[tuple[str, Array]]:
 # ---- as the kernel sees it
 
 AddressOf = Callable[[Any], int]
-"""The number that an element stands for."""
+"""Gives the number that an element means."""
 
 
 def encode(array: Array, address_of: AddressOf) -> Array:
-    """`array` with its pointers as 64-bit addresses; `array` itself where it has none."""
+    """`array` with its pointers as 64-bit addresses; `array` itself if it has none."""
     if not array.dtype.hasobject:
         return array
     plain = np.zeros(array.shape, without_objects(array.dtype))
@@ -109,7 +109,7 @@ def fill(plain: Array, array: Array, address_of: AddressOf) -> None:
 
 
 def decode(array: Array, encoded: Array, left: Bytes) -> None:
-    """Change `array` as a kernel changed its `encoded` form to the bytes `left`.
+    """Apply to `array` the changes that a kernel made to its `encoded` form; `left` are the bytes afterwards.
 
     A pointer that the kernel overwrote becomes a number.
     """
@@ -131,7 +131,7 @@ def take_changes(array: Array, before: Array, after: Array) -> None:
 
 
 def without_objects(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The same layout with a 64-bit number for each object."""
+    """The same layout with a 64-bit number in place of each object."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return np.dtype((without_objects(base), shape))

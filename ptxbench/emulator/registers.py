@@ -1,6 +1,6 @@
-"""The registers and operands of one kernel: where they lie, how they are read and written.
+"""The registers and operands of one kernel: where they are stored, how they are read and written.
 
-Within a block a register is an SSA value; from one block into the next it lives in the warp's register file.
+Inside a block a register is an SSA value; between blocks it is in the warp's register file.
 """
 
 from __future__ import annotations
@@ -52,18 +52,18 @@ from ptxbench.emulator.warp_ops import WarpOps
 from ptxbench.errors import UnsupportedInstruction
 
 FRAME = "%frame"
-"""Among a block's values, the frame of the lanes' routine."""
+"""The key, among a block's values, of the frame of the lanes' routine."""
 DEFINED = "defined "
-"""Before a register's name: whether it was written."""
+"""The prefix of a register's name for the mask of lanes that have written it."""
 
 
 ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
-"""The instructions whose addresses are of the one space that they name, or generic."""
+"""Instructions whose addresses are generic, or in the single space that they name."""
 GENERIC_SPACES = ("global", "shared", "local", "const")
 
 
 class KernelState:
-    """One kernel's registers, parameters and variables, with the emitter that its code goes to."""
+    """One kernel's registers, parameters and variables, with the emitter of its code."""
 
     def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN) -> None:
         self.mode = mode
@@ -115,7 +115,7 @@ class KernelState:
         self.cleared_bytes = self.local_bytes
         self.frames = self.lay_out_stack()
         self.trips_at = self.register_bytes
-        """Of the loops of a warp, its trips of each so far (runtime/trips.py)."""
+        """Where a warp's registers hold the trips of each loop so far (runtime/trips.py)."""
         self.register_bytes += -(-8 * len(self.loops.natural) // 64) * 64
         self.ops.local_moves = not self.ops.calls and self.ops.stack is None
         check_local(self.local_bytes)
@@ -131,7 +131,7 @@ class KernelState:
         return {param.name: (placed[param.name], param.size_bytes) for param in self.function.params}
 
     def lay_out_registers(self) -> tuple[dict[str, int], int]:
-        """Byte offset of every register that lives from one block into another, and the bytes of them all."""
+        """The byte offset of every register that is live across blocks, and their total bytes."""
         live = sorted(set().union(*(block.live_in for block in self.blocks)) - self.constants.keys())
         placed, offset = {}, 0
         for name in live:
@@ -143,7 +143,7 @@ class KernelState:
         return placed, max(64, -(-offset // 64) * 64)
 
     def lay_out_defined(self) -> dict[str, int]:
-        """Of each register that may be read before it is written: where the mask of the lanes that wrote it lies."""
+        """For each register that may be read before it is written: the offset of the mask of lanes that wrote it."""
         starts = [block for block in self.blocks if self.steps[block.first].entry.flow == "enter"]
         read_first = self.blocks[0].live_in.union(*(block.live_in for block in starts))
         names = sorted((read_first & self.slots.keys()) - {CARRY})
@@ -152,7 +152,7 @@ class KernelState:
         return placed
 
     def lay_out_stack(self) -> Frames:
-        """The routines' frames; adds the stack to the memory and the registers, where there are routines or alloca."""
+        """The routines' frames; adds the stack to the memory and the registers, if there are routines or alloca."""
         stacked = allocates(self.function)
         frames = lay_out_frames(self.program, self.saved_registers(), bounded=not stacked)
         if self.program.sites or stacked:
@@ -164,8 +164,8 @@ class KernelState:
         return frames
 
     def saved_registers(self) -> dict[int, list[tuple[int, str]]]:
-        """Bytes and name of what each call saves, by the index of what follows it: the registers that live on there,
-        and of those that may not have been written yet, whether they were."""
+        """Bytes and name of each value that a call saves, by the index of the instruction after it: the registers live
+        there, and, for those that may be unwritten, whether they were written."""
         result = {}
         for index, step in enumerate(self.steps):
             if step.entry.flow == "returned" and self.program.sites[index].comes_back:
@@ -176,7 +176,7 @@ class KernelState:
         return result
 
     def find_constants(self) -> dict[str, int]:
-        """Registers whose one write is an unguarded `mov` of a number: their value, wherever they are read.
+        """Registers whose only write is an unguarded `mov` of a number, with that number.
 
         NVRTC keeps shuffle distances and masks in such registers.
         """
@@ -239,7 +239,7 @@ class KernelState:
         return self.e.add(value, self.e.constant(operand.offset, value.type))
 
     def fit(self, value: Value, kind: Type) -> Value:
-        """`value` read as `kind`: the same bits, cut or extended by zeros to its width."""
+        """`value` as type `kind`: the same bits, truncated or zero-extended to its width."""
         if value.type == kind or (kind is PRED and value.type is PRED):
             return value
         if value.type.bits == kind.bits:
@@ -264,9 +264,9 @@ class KernelState:
         return self.e.constant(int(base.value) + address.offset, B64)
 
     def located(self, address: Address, value: Value | ParamAddress, entry: Entry, line: int) -> Value | ParamAddress:
-        """`value`, the address of a variable in its own space, as one of the space that the instruction accesses.
+        """Convert `value`, a variable's address in its own space, to the space that the instruction accesses.
 
-        Raises PtxSyntaxError where that is another space.
+        Raises PtxSyntaxError if the variable is in another space.
         """
         space = self.spaces.get(address.base.name, "") if isinstance(address.base, Symbol) else ""
         if not space or entry.opcode.split(".")[0] not in ACCESSES:
@@ -279,7 +279,7 @@ class KernelState:
         return self.e.add(self.fit(value, U64), self.ops.window(space, U64))
 
     def frame_address(self, symbol: Symbol, more: int = 0) -> Value:
-        """The address of a variable in the frame of the routine at hand, as u32."""
+        """The address of a variable in the current routine's frame, as u32."""
         assert self.ops.stack is not None
         if FRAME not in self.values:
             self.values[FRAME] = self.ops.stack.frame()
@@ -287,8 +287,8 @@ class KernelState:
         return self.ops.stack.address(self.values[FRAME], offset)
 
     def symbol_address(self, symbol: Symbol, line: int, more: int = 0) -> Value:
-        """The address of a variable in its own space, and `more`; of a global or constant one or a parameter, generic
-        too; of a function, a number that a call takes."""
+        """The address of a variable in its own space, plus `more`; it is also the generic address for a global or
+        constant variable or a parameter. For a function, a number that a call accepts."""
         e, name, more = self.e, symbol.name, symbol.offset + more
         if name in self.params and self.ops.parameters is not None:
             return self.ops.of_module(self.ops.parameters[0] + self.params[name][0] + more, B64)
@@ -333,19 +333,19 @@ class KernelState:
         return bits_of(self.function.registers[name])
 
     def defined_at(self, name: str) -> str:
-        """Where the mask of the lanes that wrote a register lies."""
+        """The location of the mask of lanes that wrote a register."""
         return self.e.op(f"getelementptr i8, ptr %registers, i64 {self.defined[name]}")
 
     def note_defined(self, name: str, operation: str, lanes: str) -> None:
-        """Combine that mask with `lanes`: "or" adds, "and" keeps."""
+        """Update that mask with `lanes`: "or" adds, "and" keeps."""
         at = self.defined_at(name)
         old = self.e.op(f"load i32, ptr {at}, align 4")
         self.e.line(f"store i32 {self.e.op(f'{operation} i32 {old}, {lanes}')}, ptr {at}, align 4")
 
     def put(self, operand: Operand, value: Value, guard: Value | None, line: int) -> None:
-        """Write `value` to a register, extended to its width by the sign of a signed type, else by zeros.
+        """Write `value` to a register, sign-extended to its width for a signed type, else zero-extended.
 
-        The old value stays where the guard is false.
+        The old value stays if the guard is false.
         """
         if isinstance(operand, Sink):
             return
@@ -363,7 +363,7 @@ class KernelState:
         self.dirty.add(operand.name)
 
     def write_back(self, block: Block) -> None:
-        """Store the registers that live on, under the block's mask."""
+        """Store the live-out registers, under the block's mask."""
         mask = self.ops.mask
         names = sorted(self.dirty & block.live_out & self.slots.keys())
         active = self.e.op(f"bitcast i32 {mask} to {MASK}") if names else ""

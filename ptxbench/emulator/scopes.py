@@ -1,7 +1,7 @@
-"""What a name stands for in a function's body: a register, a variable, a label, in the innermost { } that has it.
+"""What a name means in a function's body: a register, a variable or a label, from the innermost { } that declares it.
 
-(PTX ISA, "Parameterized Variable Names"; names belong to the block that declares them.) Names that would meet in the
-function as a whole get `@` and a number.
+(PTX ISA, "Parameterized Variable Names"; names belong to the block that declares them.) A name that is already used
+elsewhere in the function gets `@` and a number.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ptxbench.emulator.tokens import syntax_error
 from ptxbench.emulator.types import Type
 
 MOST_NESTED = 1_600
-"""Blocks within blocks; ptxas takes 1,663."""
+"""The greatest nesting depth of blocks; ptxas takes 1,663."""
 NUMBERED = re.compile(r"\d+\Z")
 MOST_DIGITS = 10
-"""Of the number of a register in a family, leading zeros included."""
+"""The most digits of a register's number in a family, leading zeros included."""
 COMPONENTS = {selector: k for selectors in ("xyzw", "rgba") for k, selector in enumerate(selectors)}
 
 
 @dataclass(frozen=True)
 class Family:
-    """`.reg .b32 %r<100>`: registers whose names are made when they are used."""
+    """`.reg .b32 %r<100>`: registers whose names are created on use."""
 
     count: int
     attributes: Attributes
@@ -37,22 +37,22 @@ class Scope:
 
     parent: Scope | None = None
     suffix: str = ""
-    """What makes its registers unique in the function."""
+    """The suffix that makes its registers unique in the function."""
     names: dict[str, Operand] = field(default_factory=dict)
     families: dict[str, Family] = field(default_factory=dict)
     lowest: dict[str, int] = field(default_factory=dict)
-    """Of names that end in a number, the lowest number by what stands before it."""
+    """For names that end in a number: the lowest number, by the text before it."""
     labels: dict[str, str] = field(default_factory=dict)
 
     def chain(self) -> Iterator[Scope]:
-        """This scope, then those around it."""
+        """This scope, then the enclosing ones, innermost first."""
         scope: Scope | None = self
         while scope is not None:
             yield scope
             scope = scope.parent
 
     def label(self, name: str) -> str | None:
-        """The unique name of the label that a branch in this scope means."""
+        """The unique name of the label that `name` means in this scope."""
         return next((scope.labels[name] for scope in self.chain() if name in scope.labels), None)
 
 
@@ -64,10 +64,10 @@ def numbered(name: str) -> Iterator[tuple[str, int]]:
 
 
 class Scopes:
-    """The scopes of a function while its body is read; `registers` is filled with the registers that are used."""
+    """The scopes of a function while its body is read; `registers` is filled with the registers in use."""
 
     def __init__(self, registers: dict[str, Type], taken: set[str], module: Scope) -> None:
-        """`taken`: names of variables that the function's own must not have."""
+        """`taken`: names of variables that are not available to the function's own."""
         self.registers = registers
         self.taken = taken
         self.count = 0
@@ -115,19 +115,19 @@ class Scopes:
         self.found.clear()
 
     def declare_label(self, name: str, line: int) -> str:
-        """The label's unique name."""
+        """Declare a label; returns its unique name."""
         self.check_new(name, line, "label")
         self.current.labels[name] = unique = self.unique(name)
         return unique
 
     def unique(self, name: str) -> str:
-        """A name that no variable and no label of the function has."""
+        """A name that is unique among the function's variables and labels."""
         unique = name if name not in self.taken else f"{name}@{len(self.taken)}"
         self.taken.add(unique)
         return unique
 
     def register(self, unique: str, attributes: Attributes) -> Register | Vector:
-        """The operand that a register's name stands for: of a vector register, its elements."""
+        """The operand for a register's name: for a vector register, its elements."""
         if attributes.vector == 1:
             self.registers[unique] = attributes.type
             return Register(unique)
@@ -138,7 +138,7 @@ class Scopes:
     # ---- uses
 
     def find(self, name: str) -> Operand | None:
-        """What `name` stands for, or None."""
+        """What `name` means, or None."""
         if name not in self.found:
             self.found[name] = next(
                 (operand for scope in self.current.chain() if (operand := self.find_in(scope, name)) is not None), None

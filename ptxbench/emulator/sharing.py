@@ -1,7 +1,7 @@
 """Which CTAs touched which bytes of global memory, on the host's side: see runtime/records.py.
 
-Each host thread has records of its own, so that it can write them without regard to the others. What CTAs of one
-thread did to each other's bytes is noticed as it happens; what those of different threads did, after the launch.
+Each host thread has its own records, so that it can write them without locks. Clashes between CTAs of one thread are
+detected immediately; clashes between CTAs of different threads, after the launch.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from numpy.typing import NDArray
 from ptxbench.emulator.runtime import context, records
 
 PAGES_AT_ONCE = 1024
-"""Pages of records that are compared at once: 1 MB of owners, and 4 MB of uses at the most."""
+"""Pages of records that are compared at once: 1 MB of owners, and at most 4 MB of uses."""
 MIXED = tuple(
     records.USE_BITS[use] | records.USE_BITS[other] for use, others in records.CLASHES.items() for other in others
     if use != other
 )  # fmt: skip
-"""Two uses that clash, as bits: a buffer that sees both is one whose loads and updates must be recorded."""
+"""Two uses that clash, as bits: if a buffer has both, its loads and updates must be recorded."""
 
 
 class Records:
     """One host thread's records, kept from launch to launch. Lines that no CTA touches cost no memory."""
 
     def __init__(self) -> None:
-        # Apart, so that what an owner's place holds was always written as one.
+        # Separate maps, so that a word for an owner was always written as an owner.
         self.all_owners = zeroed(0)
         self.all_uses = zeroed(0)
 
     def prepare(self, arena_bytes: int, shift: int) -> None:
-        """Have a record for each line of the arena, none of its pages touched; `shift`: of the kernel's granule."""
+        """Make a record for each line of the arena, with all pages untouched; `shift`: of the kernel's granule."""
         lines = (arena_bytes >> shift) // records.LINE + 1
         pages = lines // records.PAGE + 1
         lines = pages * records.PAGE
@@ -45,7 +45,7 @@ class Records:
         self.pages = np.zeros(pages, np.uint8)
 
     def settings(self, shift: int) -> dict[int, int]:
-        """The context's slots: where the record of the line at address 0 would be."""
+        """The context's slots: the address of the record for the line at address 0."""
         first = context.GLOBAL_BASE >> shift + records.LINE.bit_length() - 1
         return {
             context.RECORD_OWNERS: self.owners.ctypes.data - first * records.OWNER_BYTES,
@@ -69,15 +69,15 @@ class Records:
 
 
 def zeroed(size: int) -> NDArray[np.uint8]:
-    """Bytes that cost memory, and the time to clear it, only where they are touched: in small pages."""
+    """Zeroed memory in small pages, so that only touched pages cost memory and clearing time."""
     memory = mmap.mmap(-1, max(size, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(AttributeError, OSError):  # where the system has no large pages
+    with contextlib.suppress(AttributeError, OSError):  # a system without large pages
         memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, np.uint8)[:size]
 
 
 def shared(threads: Sequence[Records], tag: int) -> bool:
-    """Whether CTAs of different host threads used the same bytes in the launch `tag`, one of them storing."""
+    """Whether CTAs of different host threads used the same bytes in the launch `tag`, one of them with a store."""
     pages = np.flatnonzero(np.sum([thread.pages for thread in threads], axis=0) > 1)
     for first in range(0, pages.size, PAGES_AT_ONCE):
         some = pages[first : first + PAGES_AT_ONCE]
@@ -96,15 +96,15 @@ def shared(threads: Sequence[Records], tag: int) -> bool:
 def clashing(
     used: NDArray[np.uint32], before: NDArray[np.uint32]
 ) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
-    """The pairs of uses that may not meet."""
+    """The pairs of uses that must not overlap."""
     for use, others in records.CLASHES.items():
         for other in others:
             yield used[records.USES.index(use)], before[records.USES.index(other)]
 
 
 def unmarked(buffer_uses: Sequence[NDArray[np.int64]]) -> set[int]:
-    """Buffers whose loads and updates should have been recorded and were not. `buffer_uses`: of each host thread,
-    shape (buffers, BUFFER_SLOTS)."""
+    """Buffers whose loads and updates were not recorded but should have been. `buffer_uses`: of each host thread, shape
+    (buffers, BUFFER_SLOTS)."""
     result = set()
     for index, rows in enumerate(zip(*(buffer_use.tolist() for buffer_use in buffer_uses), strict=True)):
         uses = 0

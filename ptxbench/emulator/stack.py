@@ -1,4 +1,4 @@
-"""The call stack of each lane as code: its two registers, its hidden half, memory on it, and where it ends.
+"""Code for the call stack of each lane: its two registers, its hidden half, memory on it, and its limit.
 
 Offsets are from the stack's first byte, as i32 vectors. frames.py says what a frame holds.
 """
@@ -16,17 +16,16 @@ from ptxbench.emulator.types import B64, LANES, PRED, TYPES, U32, U64, Type, bit
 
 REGISTER_BYTES = 4 * LANES
 CELL = 8
-"""Bytes of a lane in the hidden half before the next lane's; no value that is hidden lies in two."""
+"""Bytes per lane in the hidden half, where lanes alternate; a hidden value never spans two cells."""
 LEAST_ALIGNMENT = 8
-"""Of memory that alloca gives. (PTX ISA, "alloca".)"""
+"""The least alignment of memory from alloca, in bytes. (PTX ISA, "alloca".)"""
 
 
 @dataclass(frozen=True)
 class StackLayout:
-    """`base`: the stack's first byte in local memory; `bytes` of a thread; `align` of frames.
+    """`base`: the stack's first byte in local memory; `bytes`: per thread; `align`: of frames.
 
-    `registers`: where the warp's registers hold each lane's frame, then the top of its stack; behind them the hidden
-    half.
+    `registers`: where the warp's registers hold each lane's frame, then the top of its stack, then the hidden half.
     """
 
     base: int
@@ -40,12 +39,12 @@ class StackLayout:
 
     @property
     def register_bytes(self) -> int:
-        """Bytes that all of it takes in the warp's registers."""
+        """Bytes in the warp's registers for all of it."""
         return 2 * REGISTER_BYTES + LANES * self.bytes
 
 
 class CallStack:
-    """Emits what happens on the stacks. `have` puts a function into the module; `sanitize`: keep the shadow right."""
+    """Emits stack operations. `have` adds a function to the module; `sanitize`: keep the shadow up to date."""
 
     def __init__(
         self, e: Emitter, layout: StackLayout, have: Callable[[RuntimeFunction], str], *, sanitize: bool
@@ -54,7 +53,7 @@ class CallStack:
 
     @property
     def registers(self) -> tuple[tuple[int, int], ...]:
-        """Offset and bytes of what is 0 when a CTA starts."""
+        """Offset and bytes of the registers that are 0 when a CTA starts."""
         return tuple((self.layout.registers + k * REGISTER_BYTES, REGISTER_BYTES) for k in (0, 1))
 
     # ---- the frame and the top of each lane
@@ -82,13 +81,14 @@ class CallStack:
         return self.e.add(offset, self.e.constant(more, U32)) if more else offset
 
     def address(self, offset: Value, more: int = 0) -> Value:
-        """The address in local memory of an offset in the stack."""
+        """The local memory address of an offset in the stack."""
         return self.plus(offset, self.layout.base + more)
 
     # ---- the hidden half
 
     def pointers(self, offset: Value) -> str:
-        """Where the bytes at an offset lie: lanes take turns cell by cell, so that lanes of one depth lie together."""
+        """Pointers to the hidden bytes at an offset: lanes alternate cell by cell, so lanes of equal depth are
+        neighbours."""
         e = self.e
         base = e.op(f"getelementptr i8, ptr %registers, i64 {self.layout.hidden}")
         wide = e.convert(offset, U64)
@@ -98,7 +98,7 @@ class CallStack:
         return e.op(f"getelementptr i8, ptr {base}, {V64} {own}")
 
     def save(self, offset: Value, more: int, value: Value, lanes: str) -> None:
-        """Hide a value `more` bytes behind `offset`."""
+        """Save a value in the hidden half, at `offset` + `more` bytes."""
         if value.type.bits == 128:
             for k in (0, 1):
                 shifted = self.e.op(f"lshr {value.type.vector} {value.ir}, splat (i128 {64 * k})")
@@ -115,7 +115,7 @@ class CallStack:
         self.e.line(f"call void @{name}(ptr %registers, {V32} {places.ir}, i32 {lanes}, {held.vector} {bits.ir})")
 
     def restore(self, offset: Value, more: int, type: Type, lanes: str) -> Value:
-        """What was hidden there; 0 in lanes that are not among `lanes`."""
+        """Read a saved value; 0 in lanes outside `lanes`."""
         if type.bits == 128:
             return self.e.pair(*(self.restore(offset, more + CELL * k, B64, lanes) for k in (0, 1)))
         held = self.held(type)
@@ -149,7 +149,7 @@ class CallStack:
         return f"{held.vector} {found}"
 
     def once(self, name: str, returns: str, parameters: str, build: Callable[[CallStack], str]) -> str:
-        """Have the function `name` in the module, small code where it is used; `build` emits its body and gives what
+        """Add the function `name` to the module once, to keep the code small. `build` emits its body and returns what
         it returns."""
         if name not in self.e.functions:
             self.e.functions[name] = ""
@@ -162,14 +162,14 @@ class CallStack:
 
     @staticmethod
     def held(type: Type) -> Type:
-        """As what a value of `type` is hidden."""
+        """The type in which a value of `type` is saved."""
         return TYPES["b8"] if type is PRED else bits_of(type)
 
     # ---- frames
 
     def push(self, size: int, block: int, lanes: str, site: str) -> str:
-        """Note in a new frame of `size` bytes where to return to; the lanes (i32 name) whose stack has no room for
-        it, which end the launch."""
+        """Store the return address in a new frame of `size` bytes. Returns the lanes (i32 name) whose stack has no room
+        for it; they end the launch."""
 
         def build(inside: CallStack) -> str:
             e, top = inside.e, inside.top()
@@ -188,7 +188,7 @@ class CallStack:
         )
 
     def enter(self, size: int, lanes: str) -> None:
-        """Make the frame on top the lanes' own; it has `size` bytes."""
+        """Make the frame on top, of `size` bytes, the lanes' current frame."""
 
         def build(inside: CallStack) -> str:
             top = inside.top()
@@ -200,7 +200,7 @@ class CallStack:
         self.e.line(f"call void @{name}(ptr %registers, i32 {lanes}, i32 {size})")
 
     def leave(self, lanes: str) -> str:
-        """Give the lanes' frame back; the blocks that they return to (i32 vector)."""
+        """Release the lanes' frame; returns the blocks that they return to (i32 vector)."""
 
         def build(inside: CallStack) -> str:
             frame = inside.frame()
@@ -215,31 +215,31 @@ class CallStack:
     # ---- memory on the stack
 
     def clear(self, address: Value, size: Value, lanes: str) -> None:
-        """Make bytes of local memory as if nothing had ever been stored there."""
+        """Mark bytes of local memory as never written."""
         self.e.line(f"call void @{self.have(POISON_LOCAL)}(ptr %env, i32 {lanes}, {V32} {address.ir}, {V32} {size.ir})")
         if self.sanitize:
             self.e.line(f"call void @forget_local(ptr %env, i32 {lanes}, {V32} {address.ir}, {V32} {size.ir})")
 
     def copy(self, to: Value, source: Value, size: int, lanes: str) -> None:
-        """Copy bytes of local memory, and what is known of them."""
+        """Copy bytes of local memory with their shadow."""
         arguments = f"ptr %env, i32 {lanes}, {V32} {to.ir}, {V32} {source.ir}, {V32} splat (i32 {size})"
         self.e.line(f"call void @{self.have(COPY_LOCAL)}({arguments})")
         if self.sanitize:
             self.e.line(f"call void @copy_shadow({arguments})")
 
     def too_far(self, end: Value) -> Value:
-        """Whether an offset lies behind the stack's end."""
+        """Whether an offset is past the stack's end."""
         return self.e.compare("gt", end, self.e.constant(self.layout.bytes, end.type))
 
     def fault(self, kind: int, site: str, lanes: str, values: Value | None = None) -> None:
-        """End the launch at `site` (ptr name) if any of `lanes` is set; `values` (64 bits a lane) go with it."""
+        """End the launch at `site` (ptr name) if any of `lanes` is set, and report `values` (64 bits per lane)."""
         what = values.ir if values else "zeroinitializer"
         self.e.line(f"call void @{self.have(STACK_FAULT)}(ptr %env, ptr {site}, i32 {lanes}, i64 {kind}, {V64} {what})")
 
     # ---- alloca, stacksave, stackrestore
 
     def allocate(self, size: Value, align: int, lanes: str, site: str) -> Value:
-        """The address of `size` bytes of `lanes` on the top of the stack; what does not fit ends the launch."""
+        """The address of `size` new bytes on the stacks of `lanes`; if they do not fit, the launch ends."""
         e = self.e
         align = max(align, LEAST_ALIGNMENT)
         size = e.convert(e.as_type(size, U32) if size.type.bits == 32 else size, U64)
@@ -258,7 +258,7 @@ class CallStack:
         return e.as_type(start, B64)
 
     def release(self, address: Value, lanes: str, site: str) -> None:
-        """Make an address that `allocate` or `top` gave the top of the stack."""
+        """Set the top of the stack to an address that `allocate` or `top` returned."""
         e = self.e
         wide = e.convert(e.as_type(address, U32) if address.type.bits == 32 else e.as_type(address, U64), U64)
         top = e.sub(wide, e.constant(self.layout.base, U64))

@@ -1,8 +1,8 @@
-"""Matrix instructions as data: the formats of their elements, which lane holds what, how each architecture adds up.
+"""Matrix instructions as data: element formats, which lane holds what, how each architecture accumulates.
 
-Fragments follow the figures of the manual (PTX ISA, "Matrix Fragments for mma.m16n8k16" and its neighbours). What a
-lane of a wmma fragment holds is left open there; here it is what mma.sync would hold, with f16 operands that have
-more registers than elements repeated. The arithmetic is no vendor's word: it was inferred by others from hardware.
+Fragments follow the figures of the manual (PTX ISA, "Matrix Fragments for mma.m16n8k16" and its neighbours). The
+manual leaves the lanes of a wmma fragment open; here they are those of mma.sync, with repetition in f16 operands that
+have more registers than elements. The arithmetic is not documented by the vendor: others inferred it from hardware.
 Model.origin says how well each row is known.
 """
 
@@ -16,9 +16,9 @@ from ptxbench import architecture
 from ptxbench.emulator.types import LANES
 
 Place = tuple[int, int, int]
-"""Matrix (0 but for the four of m8n8k4), row, column."""
+"""Matrix (0 except for the four of m8n8k4), row, column."""
 Fragment = tuple[tuple[Place, ...], ...]
-"""By element of the fragment, in the order of its registers from their low bits up, by lane: where it belongs."""
+"""The place of each element, by element (in the order of the registers, from their low bits up) and by lane."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ElementFormat:
     fraction: int
     least: int
     infinity: bool = True
-    """False: the greatest exponent is of numbers too, and only all ones is NaN (e4m3)."""
+    """False: the greatest exponent is also used by numbers, and only all ones is NaN (e4m3)."""
 
 
 FORMATS = {
@@ -44,7 +44,7 @@ FORMATS = {
         ElementFormat("e5m2", 8, 2, -14),
     )
 }
-"""tf32 without the 13 low bits of its register, which are dropped."""
+"""tf32 has no use for the low 13 bits of its register; they are dropped."""
 INTEGER_BITS = {"s8": 8, "u8": 8, "s4": 4, "u4": 4, "b1": 1}
 WORD = 32
 
@@ -59,7 +59,7 @@ def element_bits(name: str) -> int:
 
 
 def in_units(name: str, depth: int) -> tuple[int, int]:
-    """Rows of `depth` elements in what is moved and shuffled: elements and their bits; of b1, words."""
+    """Rows of `depth` elements as moved and shuffled: their number of elements, and bits of each; for b1, of words."""
     return (depth // WORD, WORD) if name == "b1" else (depth, element_bits(name))
 
 
@@ -67,7 +67,7 @@ def in_units(name: str, depth: int) -> tuple[int, int]:
 
 
 def a_fragment(rows: int, depth: int, bits: int) -> Fragment:
-    """A, rows x depth, of elements of `bits`: four lanes hold a register's width of a row each."""
+    """A, rows x depth, with elements of `bits`: four lanes hold one register of a row each."""
     per = max(1, WORD // bits)
     return tuple(
         tuple((0, 8 * high + lane // 4, 4 * per * far + per * (lane % 4) + e) for lane in range(LANES))
@@ -78,7 +78,7 @@ def a_fragment(rows: int, depth: int, bits: int) -> Fragment:
 
 
 def b_fragment(depth: int, columns: int, bits: int) -> Fragment:
-    """B, depth x columns: four lanes hold a register's width of a column each."""
+    """B, depth x columns: four lanes hold one register of a column each."""
     per = max(1, WORD // bits)
     return tuple(
         tuple((0, 4 * per * far + per * (lane % 4) + e, 8 * right + lane // 4) for lane in range(LANES))
@@ -89,7 +89,7 @@ def b_fragment(depth: int, columns: int, bits: int) -> Fragment:
 
 
 def c_fragment(rows: int, columns: int) -> Fragment:
-    """C and D: a lane holds two neighbours of each block of 8 x 8."""
+    """C and D: a lane holds two neighbours of each 8 x 8 block."""
     return tuple(
         tuple((0, 8 * high + lane // 4, 8 * right + 2 * (lane % 4) + i) for lane in range(LANES))
         for right in range(columns // 8)
@@ -122,7 +122,7 @@ def quad_b_fragment(layout: str) -> Fragment:
 
 
 def quad_c_fragment(kind: str) -> Fragment:
-    """C and D of mma.m8n8k4, eight elements a lane; f32 ones lie otherwise than f16 ones."""
+    """C and D of mma.m8n8k4, eight elements per lane; f32 and f16 have different layouts."""
     if kind == "f16":
         return tuple(tuple((quad_pair(lane), low_lane(lane), i) for lane in range(LANES)) for i in range(8))
     return tuple(
@@ -143,17 +143,17 @@ def shape(text: str) -> tuple[int, int, int]:
 
 
 def repeated(fragment: Fragment) -> Fragment:
-    """The sixteen elements a lane that wmma gives A and B of f16, whatever their shape."""
+    """The sixteen elements per lane of wmma's A and B in f16, whatever their shape."""
     return fragment * (16 // len(fragment))
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A matrix of wmma in memory: `layout` says whether its rows or its columns lie together.
+    """A matrix of wmma in memory: `layout` says whether its rows or its columns are contiguous.
 
-    It is read and written in pieces of 16 bytes, or of 8 where a row is that short, one a lane: row by row, or, `down`,
-    the first pieces of all rows before the second, as ldmatrix does. Elements below a byte come as words of 32 bits;
-    `stride_bits` is then the size of what a stride counts.
+    It is accessed in pieces of 16 bytes, one per lane, or of 8 if a row is that short: row by row, or, if `down`, the
+    first pieces of all rows before the second, as ldmatrix does. Elements below a byte are 32-bit words; `stride_bits`
+    is then the size of the unit of a stride.
     """
 
     name: str
@@ -167,7 +167,7 @@ class Tile:
 
     @property
     def row_elements(self) -> int:
-        """Elements, or words, that lie together."""
+        """Elements, or words, that are contiguous."""
         return self.columns if self.layout == "row" else self.rows
 
     @property
@@ -176,7 +176,7 @@ class Tile:
 
     @property
     def majors(self) -> int:
-        """Rows, or columns, that lie apart."""
+        """Rows, or columns, that are a stride apart."""
         return self.rows if self.layout == "row" else self.columns
 
     @property
@@ -196,8 +196,8 @@ class Tile:
         return len(self.fragment) * self.bits // max(WORD, self.bits)
 
     def held(self) -> list[int]:
-        """By element of the fragment's registers, in order of registers, lanes and bits: its number in the requests'
-        words, in the same order."""
+        """For each element in the registers (by register, lane and bit), its index among the elements of the requests,
+        in the same order."""
         word = max(WORD, self.bits)
         per, words = word // self.bits, 8 * self.piece_bytes // word
         numbers = []
@@ -219,7 +219,7 @@ class Tile:
 
     @functools.cached_property
     def scatter(self) -> tuple[int, ...]:
-        """The other way: by element of the requests' words, its number in the registers; 0 for lanes without one."""
+        """The inverse: for each element of the requests' words, its index in the registers; 0 for lanes without one."""
         size = len(self.requests) * self.piece_bytes * 8 * LANES // self.bits
         numbers = [0] * size
         for register_number, place in enumerate(self.held()):
@@ -232,12 +232,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class TensorModel:
-    """How a dot product is added up: in blocks of `block` products, each block's result the next one's addend.
+    """How a dot product is accumulated: in blocks of `block` products; a block's result is the next block's addend.
 
-    Within a block each product and the addend are cut toward zero to multiples of 2^-frac of the greatest one's
-    power of two, and added exactly. An f16 result is rounded to nearest even; an f32 one is cut to `kept` fraction
-    bits. `halves`: as if converted to f16 and multiplied in two steps, k mod 4 in {0, 1} first, from 0; then the
-    addend is added to nearest even.
+    Within a block each product and the addend are truncated to multiples of 2^-frac of the greatest one's power of two,
+    and added exactly. An f16 result is rounded to nearest even; an f32 result is truncated to `kept` fraction bits.
+    `halves`: as if converted to f16 and multiplied in two steps, k mod 4 in {0, 1} first, from 0; then the addend is
+    added and rounded to nearest even.
     """
 
     block: int
@@ -279,12 +279,12 @@ MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
         (121, TensorModel(32, 25, "assumed to be that of sm_120")),
     ),
 }
-"""By the type of A, the least architecture of each model. (Where an architecture has none of its own, the nearest.)"""
+"""By the type of A, the lowest architecture of each model. (An architecture without its own uses the nearest.)"""
 
 
 def model(arch: str, kind: str) -> TensorModel | None:
-    """How `arch` adds up products of `kind` (f16, bf16, tf32, e4m3, e5m2); None for integers and f64, which are
-    exact, and where it has no such instruction."""
+    """How `arch` accumulates products of `kind` (f16, bf16, tf32, e4m3, e5m2); None for integers and f64, which are
+    exact, and if it has no such instruction."""
     rows = MODELS.get("fp8" if kind in ("e4m3", "e5m2") else kind, ())
     found = [each for least, each in rows if least <= architecture.number(arch)]
     return found[-1] if found else None

@@ -1,7 +1,7 @@
 """A kernel as one LLVM module: `run_ctas` schedules warps, and one function runs a warp.
 
-A warp is vectors of 32 lanes, each with a program counter (a block number); control.py says where they go.
-A block ends by writing back the registers that live on, under its mask, so that a warp can stop and resume.
+A warp is vectors of 32 lanes, each with a program counter (a block number); control.py moves them.
+A block ends by writing back the live-out registers, under its mask, so that a warp can stop and resume.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Translator:
             self.note_order(index)
 
     def constant_of(self, instruction: Instruction, entry: Entry) -> int | None:
-        """The number that decides what an instruction costs: how long it sleeps, what copies it leaves, a divisor."""
+        """The number that determines an instruction's cost: a sleep time, a number of copies left, a divisor."""
         divides = entry.opcode.startswith(("div.u", "div.s", "rem.u", "rem.s"))
         if not (divides or entry.opcode in NUMBERED) or not instruction.operands:
             return None
@@ -152,16 +152,16 @@ class Translator:
         return self.kernel.constants.get(last.name) if isinstance(last, Register) else None
 
     def counted_steps(self, first: int, last: int) -> int:
-        """Instructions of the text among these."""
+        """How many of these instructions are in the text."""
         return sum(1 for step in self.kernel.steps[first:last] if step.entry.counted)
 
     def check_defined(self, step: FlowStep) -> None:
-        """Where a kernel is sanitised: a finding for a register that lanes read and have not written.
+        """When sanitizing: report a register that lanes read before they wrote it.
 
-        A move may copy a value that is never used; guarded writes keep the old value, which is not a read.
+        A move may copy a value that is never used; guarded writes keep the old value, which does not count as a read.
         """
         root, *parts = step.instruction.opcode.split(".")
-        padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure goes byte by byte
+        padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure is copied byte by byte
         if not self.kernel.defined or root in ("mov", "selp") or padding:
             return
         used = operand_reads(step)
@@ -172,7 +172,7 @@ class Translator:
             self.ops.finding(kinds.UNINITIALISED_REGISTER, self.ops.site(name), lanes)
 
     def strength(self, step: FlowStep, order: MemoryOrder | None) -> int:
-        """How strong an access is. A plain load of what an atom.cas compares with counts as a relaxed one: its value is
+        """The strength of an access. A plain load of the value that an atom.cas compares with counts as relaxed: it is
         only a guess that the atom.cas confirms, as in the loops of the CUDA C++ Programming Guide."""
         if order is not None:
             return order.strength
@@ -195,9 +195,9 @@ class Translator:
         return result
 
     def note_order(self, index: int) -> None:
-        """After a fence, a bar.warp.sync or another instruction of a member mask: what it orders.
+        """Report the memory order after a fence, a bar.warp.sync or another instruction with a member mask.
 
-        The manual says of bar.warp.sync alone that it orders memory. Cooperative groups rely on vote.sync too.
+        According to the manual, only bar.warp.sync orders memory. Cooperative groups rely on vote.sync too.
         """
         step = self.kernel.steps[index]
         if step.entry.flow in ("warp_barrier", "warp_sync") and not self.met_before(index):
@@ -212,7 +212,7 @@ class Translator:
 
     @functools.cached_property
     def branched_to(self) -> set[int]:
-        """The instructions that lanes come to from elsewhere than right before."""
+        """The instructions that lanes can reach by a branch."""
         return {
             self.kernel.blocks[to].first
             for number, block in enumerate(self.kernel.blocks)
@@ -221,7 +221,7 @@ class Translator:
         }
 
     def met_before(self, index: int) -> bool:
-        """Whether the same lanes met right before, with no access of memory between: as in a chain of shuffles."""
+        """Whether the same lanes met just before, with no memory access in between: as in a chain of shuffles."""
         step = self.kernel.steps[index]
         while index > 0 and index not in self.branched_to:
             index -= 1
@@ -237,7 +237,7 @@ class Translator:
         return False
 
     def execute(self, instruction: Instruction, entry: Entry, guard: Value | None) -> None:
-        """Read the operands, run the entry's body, write what it returns."""
+        """Read the operands, run the entry's body, write its results."""
         arguments = dict(entry.arguments)
         targets = []
         for form, operand in zip(entry.operands, instruction.operands, strict=True):
@@ -256,7 +256,7 @@ class Translator:
             arguments["ops"] = self.ops
         if "carry" in entry.asks:
             arguments["carry"] = self.kernel.get(CARRY)
-        if "count" in entry.asks:  # how many registers a vector is taken apart into
+        if "count" in entry.asks:  # how many registers a vector operand is split into
             arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
         result = entry.body(**{name: value for name, value in arguments.items() if name in entry.asks})
         if entry.carry in ("out", "both"):
@@ -287,7 +287,7 @@ class Translator:
         e = self.e
         for number, block in enumerate(self.kernel.blocks):
             self.block(number, block)
-        e.line(f"b{len(self.kernel.blocks)}:")  # behind the last instruction
+        e.line(f"b{len(self.kernel.blocks)}:")  # after the last instruction
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
         for function in (*NEEDS, close_entry(self.kernel.trips_at)):
@@ -344,7 +344,7 @@ class Translator:
         )
 
     def add_watches(self) -> None:
-        """What a sanitized kernel has in place of functions that do nothing, and the watches of local memory."""
+        """Add the real functions of a sanitized kernel in place of the empty ones, and the watches of local memory."""
         sizes: dict[str, int] = {}
         for site in self.ops.sites:
             if site.space in ("global", "shared", "local") and site.bytes:
@@ -359,10 +359,10 @@ class Translator:
         if self.ops.stack is not None:
             self.ops.function(forget_local(sizes.get("local", 4)))
             self.ops.function(copy_shadow(sizes.get("local", 4)))
-        self.ops.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
+        self.ops.function(sanitize.FAULT)  # replaces the other one: a bad access is a finding
 
     def mixed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The parameters, by offset, and the module's variables, by address, that mixed_pointers finds."""
+        """The offsets of parameters and the addresses of module variables that mixed_pointers finds."""
         params, variables = [], []
         for name, offset in mixed_pointers(self.kernel.steps):
             if name in self.kernel.params:
@@ -372,7 +372,7 @@ class Translator:
         return tuple(params), tuple(variables)
 
     def add_records(self) -> int:
-        """Write the functions that record accesses of global memory; the logarithm of their granule's bytes."""
+        """Write the functions that record accesses to global memory; returns log2 of their granule's bytes."""
         shift = records.granule_shift(site.bytes for site in self.ops.sites if site.space in ("global", "const"))
         planned = [name for name in self.ops.functions if name.startswith("record_")] if self.ops.parallel else []
         for name in planned:

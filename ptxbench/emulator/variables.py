@@ -1,4 +1,4 @@
-"""Where the variables of a module and of a function lie, and what the module's hold at first."""
+"""The layout of the variables of a module and of a function, and the initial contents of the module's."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ptxbench.emulator.tokens import syntax_error
 
 ALIGNMENT = 256
 GAP = 4096
-"""Bytes between two buffers at the least, so that a stray access does not hit the next one."""
+"""The least distance in bytes between two buffers, so that a stray access does not hit the next one."""
 WORKSPACE_BYTES = 256
 WORKSPACE_REGISTERS = ("%envreg1", "%envreg2")
 """The upper and the lower half of the address of the grid's workspace, in which cooperative groups count the CTAs
-that have come to a grid barrier. The driver provides it to cooperative launches, the emulator to every one."""
+that have reached a grid barrier. The driver provides it to cooperative launches, the emulator to every launch."""
 
 
 def place(variables: Iterable[Variable], offset: int = 0) -> tuple[dict[str, int], int]:
-    """An offset for each variable from `offset` on, aligned as it asks, and their end."""
+    """An offset for each variable from `offset` on, aligned as declared, and their end."""
     placed: dict[str, int] = {}
     for variable in variables:
         offset = -(-offset // variable.align) * variable.align
@@ -30,13 +30,13 @@ def place(variables: Iterable[Variable], offset: int = 0) -> tuple[dict[str, int
 
 
 def lay_out_shared(module: Module, function: Function) -> tuple[dict[str, int], int]:
-    """Offsets in the CTA's shared memory; an array of unknown length starts where the others end."""
+    """Offsets in the CTA's shared memory; an array of unknown length starts at the end of the others."""
     variables = [v for v in (*module.variables.values(), *function.variables.values()) if v.space == "shared"]
     return place(sorted(variables, key=lambda v: v.count is None))
 
 
 def lay_out_local(function: Function) -> tuple[dict[str, int], int]:
-    """Offsets in a thread's local memory, .param variables of calls among them; its bytes, a multiple of 16."""
+    """Offsets in a thread's local memory, with the .param variables of calls; its bytes, a multiple of 16."""
     placed, size = place(v for v in function.variables.values() if v.space in ("local", "param"))
     return placed, -(-size // 16) * 16
 
@@ -44,7 +44,7 @@ def lay_out_local(function: Function) -> tuple[dict[str, int], int]:
 def lay_out_module(module: Module) -> tuple[dict[str, int], int]:
     """The emulated address of each .global and .const variable, and the bytes of the arena that they take.
 
-    They come before the arguments, so that addresses are known when a kernel is translated.
+    They come before the arguments, so that their addresses are known at translation.
     """
     placed: dict[str, int] = {}
     offset = 0
@@ -55,7 +55,7 @@ def lay_out_module(module: Module) -> tuple[dict[str, int], int]:
 
 
 def lay_out_parameters(function: Function) -> tuple[dict[str, int], int]:
-    """Offset of each parameter of a kernel, each aligned as its type asks, and the bytes of them all."""
+    """The offset of each parameter of a kernel, aligned as its type requires, and their total bytes."""
     placed: dict[str, int] = {}
     offset = 0
     for param in function.params:
@@ -67,20 +67,20 @@ def lay_out_parameters(function: Function) -> tuple[dict[str, int], int]:
 
 @dataclass(frozen=True)
 class Provided:
-    """What lies in the arena between the module's variables and the arrays, each as (address, bytes); None where the
-    module has no use for it. `end`: the bytes of the arena up to here.
+    """Data in the arena between the module's variables and the arrays, each as (address, bytes); None if the module
+    does not use it. `end`: the bytes of the arena up to here.
     """
 
     parameters: tuple[int, int] | None
-    """A copy of the kernel's parameters, where an address of one is taken, as by `mov.b64 %p, k_param_0`."""
+    """A copy of the kernel's parameters, if an address of one is taken, as by `mov.b64 %p, k_param_0`."""
     workspace: tuple[int, int] | None
-    """Of the grid, where %envreg1 or %envreg2 is read: a cooperative launch keeps its barrier there."""
+    """The grid's workspace, if %envreg1 or %envreg2 is read: a cooperative launch keeps its barrier there."""
     heap: tuple[int, int] | None
-    """Of malloc and free."""
+    """The heap of malloc and free."""
     end: int
 
     def moved(self, shift: int) -> Provided:
-        """The same, so many bytes later."""
+        """A copy with all addresses `shift` bytes higher."""
         parameters, workspace, heap = (
             each and (each[0] + shift, each[1]) for each in (self.parameters, self.workspace, self.heap)
         )
@@ -88,7 +88,7 @@ class Provided:
 
 
 def lay_out_provided(module: Module, function: Function) -> Provided:
-    """The places of what a launch of `function` provides."""
+    """The addresses of the data that a launch of `function` provides."""
     names = {param.name for param in function.params}
     every = module.functions.values()
     reads_workspace = any(not each.special_names.isdisjoint(WORKSPACE_REGISTERS) for each in every)
@@ -108,7 +108,7 @@ def lay_out_provided(module: Module, function: Function) -> Provided:
 
 
 def function_addresses(module: Module) -> dict[str, int]:
-    """The address of each function with a body: a number that only a call through a register takes."""
+    """The address of each function with a body: a number that only a call through a register accepts."""
     functions = [name for name, each in module.functions.items() if each.defined and not each.entry]
     return {name: FUNCTION_BASE + FUNCTION_BYTES * k for k, name in enumerate(functions)}
 
@@ -118,7 +118,7 @@ def module_variables(module: Module) -> list[Variable]:
 
 
 def initial_bytes(variable: Variable, addresses: Mapping[str, int]) -> bytes:
-    """The bytes of the variable's initialiser; what they do not reach is zero. (PTX ISA, "Initializers".)
+    """The bytes of the variable's initialiser; the rest is zero. (PTX ISA, "Initializers".)
 
     `addresses`: of the module's variables and functions.
     """

@@ -1,6 +1,6 @@
-"""What a launch finds on a GPU, from a driver or at a moment, and how it varies within what a GPU may show.
+"""Values that depend on the GPU, the driver or the time, varied within what a GPU may show.
 
-A right kernel's results depend on none of it. Each value is drawn from a seed, so that a launch can be repeated.
+A correct kernel's results depend on none of them. Each value is drawn from a seed, so that a launch can be repeated.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from ptxbench.emulator.runtime import context
 from ptxbench.emulator.types import LANES
 
 MULTIPROCESSORS = (14, 16, 22, 30, 46, 58, 64, 78, 96, 114, 124, 142, 144, 160, 188)
-"""Of a part of a GPU (MIG), of a small one, and of large ones."""
+"""Multiprocessor counts of a GPU partition (MIG), of small GPUs and of large ones."""
 
 ORIGINS = (1, 2, 4, 8, 16, 31)
-"""Times 1024, by which shared memory begins later: what is aligned to as much stays so."""
+"""Offsets of the start of shared memory, in units of 1024 bytes. Alignments up to 1024 bytes stay valid."""
 
 UNITS = (128, 256, 512, 1024)
-"""Bytes in which a GPU allocates shared memory."""
+"""Allocation granularities of shared memory on GPUs, in bytes."""
 
 EXTREMES = 4
-"""Of the seeds that leave the rest 0, each draws the greatest number; of those that leave 1, the least."""
+"""Seeds that are 0 modulo EXTREMES draw the greatest number; seeds that are 1, the least."""
 
 MOST_SHIFT = 64
-"""Times 4 KiB, by which the module's variables and the parameters lie later at the most."""
+"""The greatest shift of the module's variables and the parameters, in units of 4 KiB."""
 
 
 @dataclass(frozen=True)
 class Variation:
-    """Seeds of what varies; None: as in every launch.
+    """A seed for each group of values; None: the same values in every launch.
 
-    `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: the sign and the
-    payload of NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that tell of the GPU, of the
-    driver or of the time. `memory`: what shared and local memory, the heap and unwritten registers hold at first.
+    `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: sign and payload of the
+    NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that depend on the GPU, the driver or the
+    time. `memory`: the initial contents of shared and local memory, the heap and unwritten registers.
     """
 
     approximate: int | None = None
@@ -52,12 +52,12 @@ NO_VARIATION = Variation()
 
 
 def module_shift(placement: int | None) -> int:
-    """Bytes by which the module's variables and the parameters lie elsewhere with this placement."""
+    """By how many bytes this placement shifts the module's variables and the parameters."""
     return 0 if placement is None else 4096 * random.Random(f"{placement} module").randint(1, MOST_SHIFT)
 
 
 def conditions(variation: Variation, placement: int | None, arch: str, reserved_inside: int, block: int) -> bytes:
-    """The bytes of the variable that runtime/conditions.py lays out, for a launch with blocks of so many threads."""
+    """The bytes of the variable that runtime/conditions.py lays out; `block`: threads per block."""
     content = bytearray(at.BYTES)
     numbers = {
         at.MODULE_SHIFT: module_shift(placement),
@@ -75,12 +75,12 @@ def conditions(variation: Variation, placement: int | None, arch: str, reserved_
 
 
 def approximate(seed: int | None) -> Mapping[at.Field, int]:
-    """What results of approximate instructions are drawn from; 0 for the ideal ones."""
+    """The seeds of approximate results; 0 for ideal results."""
     return {at.APPROXIMATE: 0 if seed is None else random.Random(f"{seed} approximate").getrandbits(62) | 1}
 
 
 def addresses(placement: int | None, origin: int, fixed: bool) -> Mapping[at.Field, int]:
-    """Where shared and local memory lie. `fixed`: the kernel may know the driver's bytes, below its own."""
+    """Where shared and local memory start. `fixed`: the kernel may see the driver's bytes, which precede its own."""
     shared, local, local_origin = context.SHARED_WINDOW, context.LOCAL_WINDOW, 0
     if placement is not None:
         drawn = random.Random(f"{placement} spaces")
@@ -100,8 +100,7 @@ def addresses(placement: int | None, origin: int, fixed: bool) -> Mapping[at.Fie
 
 
 def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]:
-    """Predefined registers. Clocks only go forward; a warp's number and a multiprocessor's are below how many there
-    are."""
+    """Predefined registers. Clocks never go back; the numbers of a warp and a multiprocessor are below their counts."""
     usual = gpu(arch)
     if seed is None:
         return {
@@ -131,21 +130,22 @@ def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]
 
 
 def nans(seed: int | None) -> Mapping[at.Field, int]:
-    """The NaN that arithmetic gives, which PTX leaves open: a quiet one. (PTX ISA, "Floating Point Instructions".)"""
+    """The NaN that arithmetic gives: a quiet one; PTX leaves its bits open. (PTX ISA, "Floating Point
+    Instructions".)"""
     if seed is None:
         return {at.NAN_F32: CANONICAL_NAN[32], at.NAN_F64: CANONICAL_NAN[64]}
     return {at.NAN_F32: quiet_nan(seed, 32, 23), at.NAN_F64: quiet_nan(seed, 64, 52)}
 
 
 def quiet_nan(seed: int, bits: int, fraction: int) -> int:
-    """The bits of a NaN of any sign and payload, and not the canonical one."""
+    """The bits of a quiet NaN with any sign and payload, but not the canonical NaN."""
     drawn = random.Random(f"{seed} nan {bits}")
     exponent = (1 << bits - 1 - fraction) - 1
     return drawn.getrandbits(1) << bits - 1 | exponent << fraction | 1 << fraction - 1 | drawn.getrandbits(fraction - 2)
 
 
 def memory(seed: int | None) -> Mapping[at.Field, int]:
-    """The bytes that memory and registers hold before anything is written there."""
+    """The initial bytes of memory and registers."""
     if seed is None:
         return {at.MEMORY: context.POISON, at.REGISTERS: 0}
     drawn = random.Random(f"{seed} memory")

@@ -38,19 +38,19 @@ from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 
 STORED_IN = {"const": "global", "param": "local"}
-"""Constants lie in the arena like global memory; the .param variables of calls in the thread's local memory."""
+"""Constants are in the arena like global memory; the .param variables of calls are in the thread's local memory."""
 
 
 DISCARDED = 0xF5F5F5F5F5F5F5F5
-"""What discarded bytes hold, in f16, bf16, f32 and f64 a great number below zero."""
+"""The contents of discarded bytes: a large negative number when read as f16, bf16, f32 or f64."""
 
 MOST_ALIGNMENT = 1 << 23
-"""Of alloca. (PTX ISA, "alloca".)"""
+"""The largest alignment of alloca, in bytes. (PTX ISA, "alloca".)"""
 
 
 @dataclass
 class WarpOps:
-    """`mask`: lanes at this program counter; `active`: those whose guard is true as well (i32 names)."""
+    """`mask`: lanes at this program counter; `active`: the lanes of `mask` with a true guard (i32 names)."""
 
     e: Emitter
     arch: str = "sm_90"
@@ -60,43 +60,43 @@ class WarpOps:
     step: int = 0
     line: int = 0
     ahead: int = 0
-    """Instructions of the block from this one on."""
+    """The number of instructions from this one to the end of the block."""
     shared_bytes: int = 0
-    """Static shared memory, with what is reserved inside of it."""
+    """Static shared memory in bytes, including bytes reserved inside it."""
     reserved_inside: int = 0
-    """The driver's bytes at the start of the CTA's shared memory; none where the kernel cannot know them."""
+    """The driver's bytes at the start of the CTA's shared memory; 0 if the kernel cannot observe them."""
     workspace: int = 0
-    """Address of the grid's workspace in the arena, where the kernel asks for it."""
+    """Address of the grid's workspace in the arena, if the kernel uses it."""
     explicit_cluster: bool = False
     """Whether the kernel declares that it is launched in clusters."""
     parameters: tuple[int, int] | None = None
-    """Address and bytes of the kernel's parameters in the arena, where their addresses are taken."""
+    """Address and bytes of the kernel's parameters in the arena, if the kernel takes their addresses."""
     constant_variables: list[tuple[int, int]] = field(default_factory=list)
     """Address and bytes of the module's .const variables."""
     mask: str = ""
     active: str = ""
     parallel: bool = False
-    """Whether other host threads may run CTAs at the same time: a global update must be one operation, and accesses of
-    global memory are recorded (runtime/records.py)."""
+    """Whether other host threads may run CTAs at the same time. Then a global update must be one operation, and
+    accesses to global memory are recorded (runtime/records.py)."""
     queues: bool = False
     """Whether the kernel has asynchronous copies."""
     bulk: bool = False
-    """Whether some of them are bulk copies."""
+    """Whether the kernel has bulk copies."""
     sanitize: bool = False
     calls: bool = False
-    """Whether there are .param variables of calls."""
+    """Whether the kernel has .param variables of calls."""
     local_moves: bool = False
-    """Whether a launch may have the addresses of local memory start elsewhere than at 0."""
+    """Whether a launch may move the start of local memory away from address 0."""
     stack: CallStack | None = None
-    """The lanes' call stacks, where the kernel has some."""
+    """The lanes' call stacks, if the kernel has any."""
     order: MemoryOrder | None = None
-    """Of the instruction at hand: how it orders memory, if it is a strong access of a kernel that synchronizes so."""
+    """How the current instruction orders memory, if it is a strong access that synchronizes threads; else None."""
     strength: int = layout.WEAK
-    """The same: how strong it is (races/layout.py)."""
+    """The strength of the current instruction's access (races/layout.py)."""
     relaxed: bool = False
-    """Whether the instruction at hand says so: it orders nothing else."""
+    """Whether the current instruction is `.relaxed`: it does not order other accesses."""
     watches: set[tuple[str, str, int, int, int]] = field(default_factory=set)
-    """Watches of shared, global and generic memory (watches.py), by their names' parts."""
+    """Watches of shared, global and generic memory (watches.py): the parts of their names."""
     watches_local: set[tuple[str, int, int]] = field(default_factory=set)
     """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the kernel."""
     last_arguments: str = ""
@@ -110,7 +110,7 @@ class WarpOps:
     # ---- memory
 
     def all_of(self, values: tuple[Value, ...], count: int) -> tuple[Value, ...]:
-        """`values`, of which there must be `count`."""
+        """`values`, after a check that there are `count` of them."""
         if len(values) != count:
             raise syntax_error(self.line, f"expected {count} registers for .v{count}, found {len(values)}.")
         return values
@@ -137,9 +137,9 @@ class WarpOps:
         result = self.e.op(
             f"call {returns} @{function}({self.memory_arguments(space, address, 'load', type.bytes * count)})"
         )
-        if named == "const":  # lies in the arena, but is no load of global memory
+        if named == "const":  # in the arena, but not a load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named)
-        elif (named, type.bytes) != ("param", 1):  # which may be padding: structures are returned byte by byte
+        elif (named, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
             self.watch("load", space, type.bytes, count)
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
@@ -147,11 +147,12 @@ class WarpOps:
         return tuple(self.e.as_type(Value(part, kind), type) for part in parts)
 
     def is_mergeable(self, space: str) -> bool:
-        """Whether ptxas may merge the access at hand with a neighbour."""
+        """Whether ptxas may merge this access with a neighbour."""
         return space == "shared" and self.step in self.mergeable
 
     def generic_parameter(self, address: Value) -> Value:
-        """The generic address of a parameter: those of calls lie in local memory, those of the kernel in the arena."""
+        """The generic address of a parameter. Parameters of calls are in local memory, those of the kernel in the
+        arena."""
         e, wide = self.e, self.e.as_type(address, U64)
         local = e.compare("lt", wide, e.constant(1 << 32, U64))
         return e.select(local, e.add(wide, self.window("local", U64)), wide)
@@ -170,7 +171,7 @@ class WarpOps:
         return tuple(values)
 
     def store(self, space: str, address: Value | ParamAddress, values: tuple[Value, ...], kind: str = "store") -> None:
-        """`values`, all of one type, to consecutive addresses in `space`. `kind`: of its sites."""
+        """Store `values`, all of one type, at consecutive addresses in `space`. `kind`: of the sites."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "a kernel's parameters cannot be written.")
         space = STORED_IN.get(space, space)
@@ -188,7 +189,7 @@ class WarpOps:
         self.e.line(f"call void @{function}({arguments}{bits})")
 
     def discard(self, space: str, address: Value | ParamAddress) -> None:
-        """What the manual calls a weak write of 128 bytes of no certain value. It counts as no store."""
+        """A weak write of 128 bytes with unspecified values, as the manual says. It does not count as a store."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "a kernel's parameters cannot be discarded.")
         wide, some = self.e.as_type(address, U64), self.e.constant(DISCARDED, B64)
@@ -196,7 +197,7 @@ class WarpOps:
             self.store(space, self.e.add(wide, self.e.constant(offset, U64)), (some,) * 4, DISCARD)
 
     def prefetch(self, address: Value | ParamAddress, size: Value | None = None) -> None:
-        """Where a kernel is sanitized: remark on a first or last byte that is in no buffer."""
+        """When sanitizing: add a remark if the first or the last byte is outside every buffer."""
         if not self.sanitize or isinstance(address, ParamAddress):
             return
         e, wide = self.e, self.e.as_type(address, U64)
@@ -214,7 +215,8 @@ class WarpOps:
     def atomic(
         self, space: str, operation: str, address: Value | ParamAddress, b: tuple[Value, ...], c: Value | None = None
     ) -> tuple[Value, ...]:
-        """Read, combine with `b` and write, at consecutive addresses, lanes in ascending order; the old values."""
+        """Read, combine with `b` and write, at consecutive addresses and in ascending lane order. Returns the old
+        values."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "an atomic needs an address in global or shared memory.")
         kind, count = b[0].type, len(b)
@@ -248,17 +250,17 @@ class WarpOps:
         return Value(self.e.op(f"call {kind} @{function}({kind} {a.ir}, {kind} {b.ir})"), a.type)
 
     def memory_arguments(self, space: str, address: Value, kind: str, size: int) -> str:
-        """The arguments that every memory function starts with; takes a site for each space that it may touch."""
+        """The first arguments of every memory function; reserves a site for each space that the access may touch."""
         slot = self.next_slot
         for each in access.GENERIC_SPACES if space == "generic" else (SPACES[space],):
             self.sites.append(
                 Site(self.step, self.reserve_counters(context.SITE_SLOTS), each.name, kind, size, self.strength)
             )
         if space in ("shared", "local"):
-            if address.type.bits == 64:  # beyond 32 bits it is outside, and must stay so when cut
+            if address.type.bits == 64:  # an address over 32 bits is out of bounds, and must stay so when truncated
                 limit = self.e.constant(0xFFFFFFFF, U64)
                 address = self.e.convert(self.e.min(self.e.as_type(address, U64), limit), B32)
-            if space == "shared" and not self.reserved_inside:  # below lies what is not the kernel's: outside
+            if space == "shared" and not self.reserved_inside:  # the bytes below are not the kernel's: out of bounds
                 address = self.e.sub(address, self.e.condition(conditions.SHARED_ORIGIN, address.type))
             if space == "local" and self.local_moves:
                 address = self.e.sub(address, self.e.condition(conditions.LOCAL_ORIGIN, address.type))
@@ -269,9 +271,9 @@ class WarpOps:
         return self.last_arguments
 
     def watch(self, kind: str, space: str, element_bytes: int, count: int, values: str = "") -> None:
-        """Where a kernel is sanitized: have an access watched, with the arguments of the last `memory_arguments`.
+        """When sanitizing: watch an access, with the arguments of the last `memory_arguments`.
 
-        A store is watched before it happens, anything else after.
+        A store is watched before it happens, other accesses after.
         """
         if not self.sanitize:
             return
@@ -288,7 +290,7 @@ class WarpOps:
                 self.e.line(f"call void @{name}({arguments}, i64 {self.order.flags << layout.FLAGS_AT})")
 
     def in_local(self, space: str) -> str:
-        """The arguments of the last `memory_arguments`, for local memory alone."""
+        """The arguments of the last `memory_arguments`, for local memory only."""
         if space == "local":
             return self.last_arguments
         address, lanes, _, site = self.last_arguments.split(", ")
@@ -301,7 +303,7 @@ class WarpOps:
         return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
 
     def finding(self, kind: int, site: str, lanes: str) -> None:
-        """Where a kernel is sanitised: a finding at `site` (ptr name) if any of `lanes` (i32 name) is set."""
+        """When sanitizing: report a finding at `site` (ptr name) if any of `lanes` (i32 name) is set."""
         self.function(sanitize.FINDING)
         some = self.e.op(f"icmp ne i32 {lanes}, 0")
         yes, on = self.e.label("found"), self.e.label("on")
@@ -314,14 +316,14 @@ class WarpOps:
         self.e.line(f"{on}:")
 
     def site(self, kind: str) -> str:
-        """A site that counts nothing, to tell where a finding is; its pointer's name."""
+        """The pointer name of a new site that only marks the place of a finding and counts nothing."""
         slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "none", kind, 0))
         return self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
 
     def host(self, kind: str, *values: Value) -> Value:
-        """Leave for the worker's Python: "print", "assert", "allocate" or "release", with up to four values a lane; a
-        u64 a lane."""
+        """Call the worker's Python code: "print", "assert", "allocate" or "release", with up to four values per lane.
+        Returns one u64 per lane."""
         slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "host", kind, 0))
         function = self.function(host.HOST_CALL)
@@ -334,16 +336,16 @@ class WarpOps:
         return Value(self.e.op(call), U64)
 
     def operand_error(self, what: str) -> Exception:
-        """The error that the instruction at hand does `what` it must not; to be raised."""
+        """The error "the current instruction does `what`", for the caller to raise."""
         return syntax_error(self.line, f"{what}.")
 
     def reserve_counters(self, slots: int) -> int:
-        """Reserve counters; the first one's index."""
+        """Reserve counters; returns the index of the first."""
         slot, self.next_slot = self.next_slot, self.next_slot + slots
         return slot
 
     def function(self, function: RuntimeFunction) -> str:
-        """Have `function` and what it needs in the module; its name."""
+        """Add `function` and the functions that it needs to the module; returns its name."""
         for needed in function.needs:
             self.function(needed)
         self.functions[function.name] = function
@@ -351,7 +353,7 @@ class WarpOps:
         return function.name
 
     def arrive(self, ids: Value, counts: Value, lanes: str, kind: int, predicates: str = "0") -> None:
-        """`lanes` (i32) come to the barriers `ids`, which expect `counts` lanes; see runtime/barriers.py."""
+        """`lanes` (i32) arrive at the barriers `ids`, which expect `counts` lanes; see runtime/barriers.py."""
         slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
@@ -370,43 +372,43 @@ class WarpOps:
         )
 
     def tell(self, name: str, arguments: str) -> None:
-        """Where a kernel is sanitized: report an event of the active lanes, %lanes.wide in `arguments`."""
+        """When sanitizing: report an event of the active lanes, which are %lanes.wide in `arguments`."""
         if self.sanitize:
             function = self.function(watch.told(name, ", i32 %lanes", arguments, watch.wide("lanes")))
             self.e.line(f"call void @{function}(ptr %env, i32 {self.active})")
 
     def fence(self, what: int) -> None:
-        """Where a kernel is sanitized: the active lanes execute a fence; `what` as races/layout.py has it."""
+        """When sanitizing: the active lanes execute a fence; races/layout.py has the values of `what`."""
         self.tell(f"fence_{what}", f"i64 {layout.FENCE}, i64 %lanes.wide, i64 0, i64 {what}, i64 0")
 
     def meet_in_warp(self, members: str) -> None:
-        """Where a kernel is sanitized: the lanes of the mask `members` (i32 name) have met."""
+        """When sanitizing: the lanes of the mask `members` (i32 name) have synchronized."""
         if self.sanitize:
             arguments = f"i64 {layout.WARP_SYNC}, i64 %lanes.wide, i64 0, i64 0, i64 0"
             function = self.function(watch.told("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
             self.e.line(f"call void @{function}(ptr %env, i32 {members})")
 
     def window(self, space: str, type: Type) -> Value:
-        """The generic address of address 0 of a space; 0 where generic addresses are the space's own."""
+        """The generic address of address 0 of a space; 0 if the space uses generic addresses."""
         local = conditions.LOCAL_APERTURE if self.local_moves else conditions.LOCAL_BASE
         fields = {"shared": conditions.SHARED_APERTURE, "local": local}
         field = fields.get(space.partition("::")[0])
         return self.e.constant(0, type) if field is None else self.e.condition(field, type)
 
     def of_module(self, address: int, type: Type) -> Value:
-        """The address of what lies in the arena before the arrays, where this launch has it."""
+        """The address, in this launch, of a module variable or parameter (they precede the arrays in the arena)."""
         return self.e.add(self.e.constant(address, type), self.e.condition(conditions.MODULE_SHIFT, type))
 
     def poll(self) -> None:
-        """Shorten the warp's turn: the active lanes may be waiting for what others store."""
+        """Shorten the warp's turn: the active lanes may be waiting for stores of other threads."""
         self.e.line(f"call void @{self.function(turns.POLL)}(ptr %env, i32 {self.active})")
 
     def announced(self) -> None:
-        """Where CTAs take turns, have the warp give way after a store that others may wait for."""
+        """If CTAs take turns: yield after a store that other CTAs may wait for."""
         self.e.line(f"call void @{self.function(turns.ANNOUNCED)}(ptr %env, i32 {self.active})")
 
     def end_turn(self) -> None:
-        """Have the warp give way to others at its next loop head, if a lane is active."""
+        """Yield to other warps at the next loop head, if any lane is active."""
         self.function(turns.END_TURN)
         self.e.line(f"call void @end_turn(ptr %env, i32 {self.active})")
 
@@ -432,12 +434,12 @@ class WarpOps:
         return self.stack.address(self.stack.top())
 
     def release(self, address: Value) -> None:
-        """End the active lanes' stacks there."""
+        """Set the end of the active lanes' stacks to `address`."""
         assert self.stack is not None
         self.stack.release(address, self.active, self.site("stack"))
 
     def barrier_answer(self) -> Value:
-        """What the last bar.red of each lane gave: how many predicates were true, and ALL_TRUE."""
+        """The result of the last bar.red of each lane: how many predicates were true, and ALL_TRUE."""
         at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_ANSWERS}")
         return Value(self.e.op(f"load {V32}, ptr {at}, align 64"), U32)
 
@@ -456,7 +458,7 @@ class WarpOps:
         return self.e.op(f"and i32 {bits}, {self.active}")
 
     def everywhere(self, condition: str) -> Value:
-        """An i1 as a predicate of all lanes."""
+        """Broadcast an i1 to a predicate of all lanes."""
         return self.e.splat(condition, PRED)
 
     def permute(self, a: Value, sources: Value) -> Value:
@@ -467,14 +469,14 @@ class WarpOps:
         return self.e.as_type(Value(self.e.op(call), B32), a.type)
 
     def permute_constant(self, a: Value, lanes: list[int]) -> Value:
-        """The same with lanes that are known when the kernel is translated."""
+        """`permute` with lanes that are known at translation."""
         bits = self.e.bits(a)
         order = ", ".join(f"i32 {lane}" for lane in lanes)
         shuffled = self.e.op(f"shufflevector {bits.type.vector} {bits.ir}, {bits.type.vector} poison, {V32} <{order}>")
         return self.e.as_type(Value(shuffled, bits.type), a.type)
 
     def match(self, a: Value) -> Value:
-        """For each active lane, the mask of the active lanes that have its value."""
+        """For each active lane, the mask of the active lanes with the same value."""
         function = self.function(matching.match_any(a.type.bits))
         bits = self.e.bits(a)
         call = f"call {V32} @{function}({bits.type.vector} {bits.ir}, i32 {self.active})"

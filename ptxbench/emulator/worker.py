@@ -1,7 +1,7 @@
 """The emulator's own process: takes launches on standard input, answers on standard output, as pickles.
 
-A crash here costs one launch. `python -m ptxbench.emulator.worker HANDLE PARENT`: the arena's file descriptor, and the
-process that starts this one, which may end before this one has begun to look.
+A crash here costs one launch. `python -m ptxbench.emulator.worker HANDLE PARENT`: HANDLE is the arena's file
+descriptor, PARENT the process that starts this one (it may end before this process first checks).
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ from ptxbench.errors import LaunchError, PtxbenchError
 
 MOST_ALIVE = 4096
 ALIVE_BYTES = 1 << 30
-"""CTAs that may wait for each other, and the memory for their state, at the most."""
+"""The most memory for the state of CTAs that may wait for each other, in bytes."""
 MOST_THREADS = 256
-"""Host threads of a launch, at the most."""
+"""The most host threads of a launch."""
 OWN = -1
-"""The part of a thread's memory that is its context; the others go by the slot of the context that points there."""
+"""The number of the part of a thread's memory with its context; other parts have the context slot that points there."""
 LINE = 128
-"""Bytes of a cache line, and of the next one, which processors fetch with it."""
+"""Bytes of two cache lines: processors fetch the neighbour of a line too."""
 MUCH = 1 << 20
-"""Bytes from which a thread's memory is mapped by itself."""
+"""From this size in bytes on, a thread's memory is mapped separately."""
 SLOW_SECONDS = 1.0
-"""Of all processors together. A launch that takes longer has its kernel compiled again, optimised."""
+"""CPU seconds of all host threads. After a longer launch, the kernel is compiled again with optimisation."""
 CHUNKS = 32
-"""Runs of CTAs a host thread, so that one whose CTAs take longer leaves some to the others. Neighbouring CTAs mostly
-touch neighbouring bytes, so that few lines of memory go from one core to another."""
+"""Runs of CTAs per host thread: a thread with slow CTAs leaves runs to other threads. A run has neighbouring CTAs,
+which mostly touch neighbouring bytes, so few cache lines move between cores."""
 
 
 class Shares:
-    """How host threads share `count` CTAs: by runs of `chunk` neighbours, each taken when the last one is done.
+    """How host threads share `count` CTAs: a thread takes runs of `chunk` neighbouring CTAs, one after the other.
 
-    `next`: where the first CTA of the next run is counted. `chunk` is 0 for a thread that has them all.
+    `next`: the counter with the first CTA of the next run. `chunk` is 0 if one thread runs all CTAs.
     """
 
     def __init__(self, count: int, threads: int) -> None:
@@ -68,9 +68,9 @@ class Shares:
 class Thread:
     """One host thread's context, register file, shared memory and counters.
 
-    `arena`: the host address of its first byte. `records_`, `tag`: where it records which CTA touched what, and the
-    launch's number there (sharing.py). `marked`: the buffers whose loads and updates are recorded, by index.
-    `shares`: how it shares the CTAs with others. If it does, it stops where two CTAs touch the same bytes.
+    `arena`: the host address of its first byte. `records_`, `tag`: where it records which CTA touched which bytes, and
+    the launch's number there (sharing.py). `marked`: indices of the buffers whose loads and updates are recorded.
+    `shares`: how it shares the CTAs with other threads; if it does, it stops when two CTAs touch the same bytes.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Thread:
         ranges = len(job.buffers) + (MOST_CHECKED if layout.heap else 0)
         self.kernel, self.shares, self.count = kernel, shares, count
         sanitized = job.mode == SANITIZE
-        parts = self.parts = Parts({  # what CTAs that never start would use stays untouched, and so costs no memory
+        parts = self.parts = Parts({  # memory of CTAs that never start is not touched, and so costs nothing
             context.FIRST_REGISTERS: slots * warps * layout.register_bytes,
             context.FIRST_WARPS: slots * warps * context.WARP_BYTES,
             context.FIRST_SHARED: slots * shared_stride,
@@ -144,7 +144,7 @@ class Thread:
             context.SHARED_BYTES: shared_bytes,
             context.LOCAL_BYTES: layout.local_bytes,
             context.FUEL_PER_WARP: job.fuel,
-            # From the last on, the rank wraps below 0 to more than any count, which ends the loop.
+            # From the last CTA on, the rank wraps below 0 and exceeds any count, which ends the loop.
             context.FIRST_CTA: count - 1 if job.ctas.startswith("last") else 0,
             context.CTA_COUNT: count,
             context.CHUNK: shares.chunk,
@@ -173,15 +173,15 @@ class Thread:
             self.context[slot] = value
 
     def run(self) -> None:
-        """Run CTAs until none is left or one fails; then no other thread starts another run of them.
+        """Run CTAs until all are done or one fails; then no other thread starts another run of CTAs.
 
-        The runs go out in the order of their ranks, so that every CTA below the first that fails is run.
+        Runs are handed out in rank order, so that every CTA below the first failing one is run.
         """
         if self.kernel.run(self.address):
             self.shares.next[0] = self.count
 
     def clash(self) -> Clash | None:
-        """The first use, by a CTA of this thread, of bytes that an earlier one used, if one of them stored."""
+        """The first access, by a CTA of this thread, to bytes that an earlier CTA used, if one of the two stored."""
         site, granule, cta, earlier = (
             int(self.context[slot])
             for slot in (context.CLASH_SITE, context.CLASH_AT, context.CLASH_CTA, context.CLASH_USE)
@@ -202,7 +202,7 @@ class Thread:
         return Fault(kind, site // 8, lane, address & (1 << 64) - 1, cta, warp) if kind else None
 
     def found(self) -> list[RawFinding]:
-        """What the watches found."""
+        """The findings of the watches."""
         rows = (
             self.parts.view(context.FINDINGS)
             .view(np.int64)
@@ -214,7 +214,7 @@ class Thread:
         ]
 
     def waiting(self) -> tuple[Waiting, ...]:
-        """Where the lanes of the CTA wait that cannot go on, one entry a warp and place."""
+        """Where the lanes of a blocked CTA wait: one entry per warp and place."""
         warps = int(self.context[context.WARP_COUNT])
         first = int(self.context[context.WARPS]) - self.parts.addresses[context.FIRST_WARPS]
         header = int(self.context[context.CTA_STATE]) - self.parts.addresses[context.CTA_HEADERS] + context.CTA_BARRIERS
@@ -231,7 +231,7 @@ class Thread:
             for lane in range(32):
                 if valid & ~exited & 1 << lane:
                     barrier = int(numbers[lane]) & 15 if waiting & 1 << lane else -1
-                    last = barrier >= 0 and int(numbers[lane]) < REDUCES  # it goes on at the next block
+                    last = barrier >= 0 and int(numbers[lane]) < REDUCES  # it continues at the next block
                     place = (int(pcs[lane]) - last, last, barrier)
                     places[place] = places.get(place, 0) | 1 << lane
             for (block, last, barrier), lanes in sorted(places.items()):
@@ -241,7 +241,7 @@ class Thread:
 
 
 class Parts:
-    """Zeroed memory in parts that are named by numbers, each of which starts on a cache line that it shares with none.
+    """Zeroed memory in numbered parts; each part starts on its own cache line.
 
     `addresses`: where each part starts.
     """
@@ -253,7 +253,7 @@ class Parts:
         for name, size in sizes.items():
             self.offsets[name] = end
             end += -(-size // LINE) * LINE
-        # NumPy clears little memory quickest, and asks for much of it in pages of 2 MB, of which we touch a corner.
+        # NumPy clears small arrays fastest, and maps large ones in pages of 2 MB, of which only a corner is touched.
         raw = np.zeros(end + LINE, np.uint8) if end < MUCH else sharing.zeroed(end + LINE)
         start = -raw.ctypes.data % LINE
         self.memory = raw[start:]
@@ -274,11 +274,11 @@ class ProcessHost:
         self.pool = ThreadPoolExecutor(MOST_THREADS)
         self.records: list[sharing.Records] = []
         self.tag = 1
-        """The next launch's number in the records; it takes one for each CTA."""
+        """The next launch's number in the records; a launch takes one number per CTA."""
 
     def prepare(self, job: LaunchRequest, threads: int, shift: int) -> int:
-        """Map the arena and have records for each thread; the host address of the arena's first byte."""
-        if self.arena is None or len(self.arena) < job.arena_bytes:  # kept: its pages are already mapped
+        """Map the arena and make records for each thread. Returns the host address of the arena's first byte."""
+        if self.arena is None or len(self.arena) < job.arena_bytes:  # else kept: its pages are mapped
             self.arena = mmap.mmap(self.handle, job.arena_bytes)
         self.records += [sharing.Records() for _ in range(threads - len(self.records))]
         for record in self.records[:threads]:
@@ -286,7 +286,7 @@ class ProcessHost:
         return ctypes.addressof(ctypes.c_char.from_buffer(self.arena))
 
     def run_together(self, workers: Sequence[Thread]) -> None:
-        """Run the first on this host thread and the others on threads of their own, until all have ended."""
+        """Run the first worker on this host thread and the others on new threads, until all have ended."""
         others = [self.pool.submit(worker.run) for worker in workers[1:]]
         workers[0].run()
         for other in others:
@@ -294,10 +294,10 @@ class ProcessHost:
 
 
 def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
-    """Run every CTA; in parallel if nothing in the kernel and nothing that its last launch did speaks against it.
+    """Run every CTA, in parallel unless the kernel or its last launch shows a reason not to.
 
-    `Again` if CTAs that ran in parallel turn out to have touched each other's bytes, or if that cannot be known: the
-    same job is to be given once more, with the arena as it was, and will be run in another way.
+    Returns `Again` if CTAs that ran in parallel have touched each other's bytes, or if that cannot be known. Then the
+    same job must be sent again, with the arena as before, and will be run in another way.
     """
     kernel = native.kernel(job.ptx, job.entry, job.arch, job.mode)
     layout = kernel.translation
@@ -329,7 +329,7 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
 
 
 def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: bool) -> LaunchReply:
-    """What a launch did. `recorded`: whether it was recorded which CTA touched what."""
+    """The reply for a launch. `recorded`: whether the CTAs' accesses were recorded."""
     clash = workers[0].clash() if recorded and len(workers) == 1 else None
     faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
     first = min(faults, default=None, key=lambda item: item[:2])
@@ -351,7 +351,7 @@ def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: 
 
 
 def guessed(job: LaunchRequest, layout: Translation) -> set[int]:
-    """The buffers, by index, that the kernel's text seems to load from and to store to."""
+    """Indices of the buffers that the kernel's text seems both to load from and to store to."""
     whole = [offset for offset in layout.mixed_params if offset + 8 <= len(job.params)]
     passed = [int.from_bytes(job.params[offset : offset + 8], "little") for offset in whole]
     shift = module_shift(job.placement)
@@ -366,10 +366,10 @@ def guessed(job: LaunchRequest, layout: Translation) -> set[int]:
 
 
 def answered(workers: Sequence[Thread], kernel: native.NativeKernel, host: ProcessHost, tag: int) -> bool:
-    """Whether the launch `tag` did what it would have done by rank, and it is known whether CTAs shared bytes.
+    """Whether the launch `tag` gave the result of CTAs run by rank, and it is known whether CTAs shared bytes.
 
-    If not, the kernel remembers what the next launch must do otherwise. What a launch did without the records that
-    it turns out to need counts only if it ran by rank and failed, so that sharing does not matter.
+    If not, the kernel remembers what the next launch must do differently. A launch that lacked records it needed counts
+    only if it ran by rank and failed: then sharing does not matter.
     """
     unmarked = sharing.unmarked([worker.buffer_uses for worker in workers])
     if unmarked and not (len(workers) == 1 and workers[0].fault()):
@@ -383,7 +383,7 @@ def answered(workers: Sequence[Thread], kernel: native.NativeKernel, host: Proce
 
 
 def serve(handle: int, requests: Any, answers: Any) -> None:
-    """Answer jobs until the other side closes the pipe."""
+    """Answer jobs until the parent closes the pipe."""
     host, sent = ProcessHost(handle), Sent()
     while True:
         try:
@@ -394,8 +394,8 @@ def serve(handle: int, requests: Any, answers: Any) -> None:
             answer: LaunchReply | Again | Failure = launch(job, host)
         except PtxbenchError as error:
             answer = Failure(type(error).__name__, str(error))
-        except (MemoryError, OSError):  # of the latter, pages that cannot be mapped
-            gc.collect()  # of what was made before memory ran out
+        except (MemoryError, OSError):  # OSError: pages that cannot be mapped
+            gc.collect()  # free what was made before memory ran out
             answer = Failure("LaunchError", "Not enough memory for this launch. Use a smaller size.")
         sent.dump(answer, answers)
 
@@ -408,8 +408,8 @@ def follow(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C; it closes the pipe
     threading.Thread(target=follow, args=(int(sys.argv[2]),), daemon=True).start()
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
+    os.dup2(2, 1)  # output printed by a library must not mix with the answers
     serve(int(sys.argv[1]), sys.stdin.buffer, output)

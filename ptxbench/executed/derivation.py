@@ -1,4 +1,4 @@
-"""From a build and the counts of a launch to the executions of its machine instructions."""
+"""Derives the executions of a build's machine instructions from the counts of a launch."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from ptxbench.toolchain import Build, lines, locate
 from ptxbench.toolchain.lines import MachineInstruction
 
 VERSION = "3"
-"""Part of the key of what is cached; counted up with each change of what is derived."""
+"""Part of the cache key; incremented when the derivation changes."""
 
 WHOLE = 1e-3
-"""How far a count of a block may be from a whole number: the solver's arithmetic."""
+"""The tolerance for a block count as a whole number, for the solver's rounding errors."""
 
 WIDE = 1.04
-"""How far an interval may reach above its start before it needs a reason."""
+"""An interval whose end / start is above this needs a reason."""
 
 FREE = 1e3
-"""An interval that ends this far above its start says nothing."""
+"""An interval whose end / start is above this has no information."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What the emulator counted in a launch of so many warps: by line of the PTX, and the trips of each loop.
+    """The emulator's counts for a launch: by line of the PTX, and the trips of each loop.
 
-    `loops`: by the line of a loop's branch back, how many entries made how many trips.
+    `loops`: by the line of a loop's backward branch, how many entries made how many trips.
     """
 
     by_line: Mapping[int, Mapping[str, float]]
@@ -49,7 +49,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class BlockCount:
-    """The instructions from address `start` up to `end`, which a warp executes one after the other, `fit` times."""
+    """The instructions from address `start` up to `end`, which a warp executes in sequence `fit` times."""
 
     start: int
     end: int
@@ -60,8 +60,8 @@ class BlockCount:
 class Executed:
     """Machine instructions that warps executed: at least `least`, at most `most`, most likely `fit`.
 
-    All three are None where there is no number; `reason` then says why, and else why the interval is wide. `whole`:
-    whether the likeliest counts are whole numbers. `anchors`: how many lines of the PTX pin the counts of instructions;
+    All three are None if there is no number; then `reason` says why, else it says why the interval is wide. `whole`:
+    whether the likeliest counts are whole numbers. `anchors`: how many PTX lines constrain the counts of instructions;
     `anchors_off`: how many of them the likeliest counts miss.
     """
 
@@ -76,30 +76,30 @@ class Executed:
 
     @cached_property
     def by_instruction(self) -> Mapping[int, float]:
-        """The executions of each instruction by its address, of the likeliest counts."""
+        """The likeliest executions of each instruction, by its address."""
         step = 16
         return {at: block.fit for block in self.blocks for at in range(block.start, block.end, step)}
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON has it, without the blocks."""
+        """The JSON form, without the blocks."""
         names = ("least", "most", "fit", "whole", "anchors_off", "reason")
         return {name: getattr(self, name) for name in names}
 
     @property
     def settled(self) -> bool:
-        """Whether the interval is narrow enough for a claim to rest on it."""
+        """Whether the interval is narrow enough to support a claim."""
         return self.width <= WIDE - 1
 
     @property
     def width(self) -> float:
-        """The length of the interval as a share of its start; infinite where there is none."""
+        """The width of the interval as a share of its start; infinite if there is none."""
         if self.least is None or self.most is None or not self.least:
             return math.inf
         return self.most / self.least - 1
 
 
 def of_build(build: Build, counted: Counted) -> Executed:
-    """The executions of a build's machine code, from the cache where they have been derived before.
+    """The executions of a build's machine code, from the cache if they were derived before.
 
     Without ptxas and nvdisasm, or with the driver's assembler, there is no number, and `reason` says so.
     """
@@ -194,9 +194,9 @@ def why(made: Graph, flow: Flow) -> str:
 
 
 def joint(executeds: Iterable[Executed]) -> Executed | None:
-    """What several derivations for one machine code say together; each holds, so the narrowest of all does.
+    """Combine several derivations for the same machine code: the intersection of their intervals.
 
-    None where they have no number in common, which cannot be of right ones.
+    None if they have no number in common, which cannot happen if all are right.
     """
     known = [each for each in executeds if each.least is not None and each.most is not None and each.fit is not None]
     if not known:

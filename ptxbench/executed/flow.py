@@ -1,7 +1,7 @@
-"""How executions flow through a graph: what the blocks and edges of a kernel have in common, whatever they compute.
+"""How executions flow through a graph: constraints on blocks and edges that hold for any kernel.
 
-A warp whose lanes part executes both sides of a branch, each as a part of the warp; behind the branch the parts meet
-again. So between such a branch and where its sides meet, an edge may count twice what its block counts once.
+A warp whose lanes diverge executes both sides of a branch, each as a part of the warp; after the branch the parts
+reconverge. So between such a branch and its reconvergence, an edge may count twice what its block counts once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class FlowRow:
 
 @dataclass(frozen=True)
 class Flow:
-    """The variables of a kernel: first the executions of its blocks, then those of its edges."""
+    """The variables of a kernel: the executions of its blocks, then those of its edges."""
 
     graph: Graph
     lines: PtxLines
@@ -46,7 +46,7 @@ class Flow:
 
     @cached_property
     def parting(self) -> frozenset[int]:
-        """The blocks at whose end the lanes of a warp may part."""
+        """The blocks at whose end the lanes of a warp may diverge."""
         return frozenset(block.index for block in self.graph.blocks if self.parts(block))
 
     def parts(self, block: MachineBlock) -> bool:
@@ -68,7 +68,7 @@ class Flow:
 
     @cached_property
     def behind(self) -> list[int]:
-        """By block, those that every way from it to the end comes to, itself too, as a mask; the last is the end."""
+        """The post-dominators of each block, itself included, as masks; the last entry is the end."""
         exits = len(self.graph.blocks)
         backwards: list[list[int]] = [[] for _ in range(exits + 1)]
         for source, target in self.edges:
@@ -80,12 +80,12 @@ class Flow:
 
     @cached_property
     def meeting(self) -> tuple[int, int]:
-        """(blocks where parts of a warp may run, blocks where they meet), as masks."""
+        """(blocks where parts of a warp may run, blocks where they reconverge), as masks."""
         exits, behind = len(self.graph.blocks), self.behind
         apart = joins = 0
         for index in self.parting:
             after = behind[index] & ~(1 << index)
-            # of the blocks behind it, the nearest is behind by all the others
+            # of its post-dominators, the nearest is post-dominated by all others
             nearest = next(
                 (member for member in dominance.members(after) if behind[member] | 1 << index == behind[index]), exits
             )
@@ -127,7 +127,7 @@ class Flow:
         yield from self.together()
 
     def leaving(self, block: MachineBlock, edges: list[int], started: list[int], *, soft: bool) -> Iterator[FlowRow]:
-        """What the edges out of a block sum to."""
+        """Constraints on the sum of the edges out of a block."""
         index = block.index
         if block.how == "calls":
             for edge in edges:
@@ -156,7 +156,7 @@ class Flow:
         return dominance.dominators([block.successors for block in self.graph.blocks], roots)
 
     def ruled(self, index: int) -> int:
-        """The blocks that one dominates, as a mask."""
+        """The blocks that this block dominates, as a mask."""
         return dominance.dominated(self.before, index)
 
     @cached_property
@@ -164,7 +164,7 @@ class Flow:
         return dominance.loops([block.successors for block in self.graph.blocks], self.before)
 
     def entries(self, index: int, body: frozenset[int]) -> list[int]:
-        """The edges into the innermost loop around a block, if nothing but lines of `body` is in it."""
+        """The edges into the innermost loop around a block, if the loop has only lines of `body`."""
         around = [(mask.bit_count(), head) for head, mask in self.loops.items() if mask >> index & 1]
         if not around:
             return []
@@ -182,20 +182,20 @@ class Flow:
 
     @cached_property
     def together_with(self) -> list[int]:
-        """For each block the first of those that always run together with it."""
+        """For each block, the first block that always runs together with it."""
         first = list(range(len(self.graph.blocks)))
         for left, right in self.pairs:
             first[right] = first[left]
         return first
 
     def together(self) -> Iterator[FlowRow]:
-        """Two blocks that always run one after the other run equally often, even if lanes part between them."""
+        """Two blocks that always run one after the other run equally often, even if lanes diverge between them."""
         for left, right in self.pairs:
             yield FlowRow({left: 1.0, right: -1.0}, 0.0, 0.0)
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
-        """Blocks, each with the next one that always runs together with it."""
+        """Each block with the next one that always runs together with it."""
         successors = [block.successors for block in self.graph.blocks]
         before = self.before
         result = []

@@ -16,26 +16,26 @@ from ptxbench.executed.flow import Flow, FlowRow
 from ptxbench.executed.terms import Term
 
 ANCHOR, WEAK, SHORT = 10.0, 0.03, 1e-4
-"""What a unit costs by which a solution misses an anchor or a weak term; and what an instruction costs."""
+"""The cost per unit by which a solution misses an anchor, or a weak term; the cost of an instruction."""
 
 CLOSE = 1e-6
-"""As a share: differences below it are the solver's."""
+"""A relative tolerance: smaller differences are the solver's."""
 
 Vector = NDArray[np.float64]
 Sums = tuple[Mapping[int, float], float, float]
-"""Coefficients by variable, what they sum to, and the sign of both."""
+"""Coefficients by variable, their sum, and the sign of both."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Executions by block, of the likeliest counts; `off`: the anchors that it misses."""
+    """The likeliest executions by block; `off`: the anchors that they miss."""
 
     blocks: Vector
     off: tuple[Term, ...]
 
 
 class MachineProgram:
-    """The program of one kernel. Numbers are per warp of the launch, so that large launches are no worse."""
+    """The program of one kernel. Numbers are per warp of the launch, so that large launches are not less exact."""
 
     def __init__(self, flow: Flow, firm: Sequence[Term], likely: Sequence[Term], ceilings: Sequence[Term]) -> None:
         self.flow = flow
@@ -45,9 +45,10 @@ class MachineProgram:
         self.rows = list(flow.rows())
 
     def assume(self, *groups: Sequence[FlowRow]) -> None:
-        """Take on what is likely too: each group of rows, the first alone if not both fit, if it contradicts nothing.
+        """Add likely constraints: each group of rows, or only its first row if not all fit, unless it contradicts
+        others.
 
-        A group that does, such as of a branch that ptxas merged with another, is left out as a whole.
+        A contradicting group, such as for a branch that ptxas merged with another, is left out completely.
         """
         for chosen in ([row for group in groups for row in group], *map(list, groups)):
             if chosen and self.fits(chosen):
@@ -56,7 +57,7 @@ class MachineProgram:
 
     @cached_property
     def bounds(self) -> list[FlowRow]:
-        """The rows of anchors and ceilings; without the ceilings where these contradict the anchors."""
+        """The rows of anchors and ceilings; without the ceilings if they contradict the anchors."""
         anchors = [FlowRow(each.blocks, each.low, each.high) for each in self.firm]
         ceilings = [FlowRow(ceiling.blocks, ceiling.low, ceiling.high) for ceiling in self.ceilings]
         for chosen in ([*anchors, *ceilings], anchors):
@@ -68,7 +69,7 @@ class MachineProgram:
         return self.optimum(np.zeros(self.flow.variables), [*self.rows, *self.bounds, *rows]) is not None
 
     def solve(self) -> Solution | None:
-        """The likeliest counts; None where the flow alone has no solution."""
+        """The likeliest counts; None if the flow by itself has no solution."""
         columns = self.flow.variables
         rows = [*self.rows, *self.bounds]
         firm = [] if self.bounds else self.firm
@@ -98,7 +99,7 @@ class MachineProgram:
         return Solution(found[: len(self.sizes)] * self.scale, tuple(off))
 
     def ends(self) -> tuple[float, float] | None:
-        """The least and most instructions that flow and terms allow; None where they contradict each other."""
+        """The least and most instructions that flow and terms allow; None if they contradict each other."""
         if self.firm and not self.bounds:
             return None
         cost = np.zeros(self.flow.variables)
@@ -112,7 +113,7 @@ class MachineProgram:
         return ends[0], ends[1]
 
     def optimum(self, cost: Vector, rows: Sequence[FlowRow]) -> Vector | None:
-        """The variables of least cost under these rows, none below 0."""
+        """The non-negative variables of least cost under these rows."""
         equal, below = [], []
         for row in rows:
             if row.low == row.high:
@@ -129,7 +130,7 @@ class MachineProgram:
         return best
 
     def matrix(self, rows: Sequence[Sums], columns: int) -> tuple[Any, Vector]:
-        """Rows as a sparse matrix, and what they sum to, per warp."""
+        """Rows as a sparse matrix, and their sums, per warp."""
         lengths = [len(coefficients) for coefficients, _, _ in rows]
         starts = np.concatenate([[0], np.cumsum(lengths)]) if rows else np.zeros(1)
         indices = [index for coefficients, _, _ in rows for index in coefficients]

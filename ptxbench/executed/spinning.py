@@ -1,7 +1,6 @@
-"""Loops that the schedule steers: they wait for other threads, or take their work by atomics.
+"""Loops that depend on the schedule: they wait for other threads, or take their work by atomics.
 
-How many trips a warp makes there depends on what others have done by then, so that counts of one launch say nothing of
-another one.
+A warp's trips there depend on the progress of other threads, so counts of one launch do not predict another one.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ RESULTLESS = ("st", "red", "bra", "brx", "bar", "barrier", "ret", "exit", "memba
 
 
 def steered(paths: Paths, lines: PtxLines, histograms: Mapping[int, Mapping[int, int]]) -> str | None:
-    """Which loop the schedule steered in this launch, in words; None where none did.
+    """The loop whose trips depended on the schedule in this launch, in words; None if there was none.
 
-    A wait that ends at once, and a loop of one trip, are no such loops: the launch is then counted as it ran.
+    A wait that ends at once and a loop of one trip do not count: the launch is then counted as it ran.
     """
     fresh = from_others(paths.function.instructions)
     for loop in paths.loops:
@@ -47,7 +46,7 @@ def steered(paths: Paths, lines: PtxLines, histograms: Mapping[int, Mapping[int,
 def from_others(code: list[Instruction]) -> frozenset[str]:
     """The registers whose value may depend on when other threads run, wherever they are set.
 
-    Through shared memory too: where such a value is stored there, every load of shared memory may bring it.
+    Through shared memory too: if such a value is stored there, every load of shared memory may return it.
     """
     found: set[str] = set()
     shared = False
@@ -93,4 +92,4 @@ def repeated(loop: PathLoop, lines: PtxLines, histograms: Mapping[int, Mapping[i
     """Whether a warp made more than one trip."""
     if histogram := histograms.get(loop.line):
         return max(histogram) > 1
-    return lines.counter(loop.line, "ptx_thread_instructions_on") > 0  # some lane went back
+    return lines.counter(loop.line, "ptx_thread_instructions_on") > 0  # a lane branched back

@@ -1,7 +1,7 @@
-"""What the executions of PTX lines say of those of machine instructions: bounds on sums of blocks' executions.
+"""Bounds on the executions of machine instructions, from the executions of PTX lines: bounds on sums over blocks.
 
-An anchor is an instruction that ptxas neither drops nor executes for another's sake: accesses of memory, shuffles,
-votes, barriers, matrix operations. All other lines are weak: their instructions may be moved, shared or speculated.
+An anchor is an instruction that ptxas neither drops nor speculates: accesses to memory, shuffles, votes, barriers,
+matrix operations. All other lines are weak: ptxas may move, share or speculate their instructions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     **dict.fromkeys(("HMMA", "IMMA", "DMMA", "QMMA", "BMMA", "OMMA"), ("matrix", ("mma", "wmma"))),
     "NANOSLEEP": ("sleep", ("nanosleep",)),
 }  # fmt: skip
-"""Opcodes of SASS that are anchors: their family, and the PTX instructions that they come from."""
+"""SASS opcodes that are anchors: their family, and the PTX instructions that they come from."""
 
 SPEEDS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
 TYPE = re.compile(r"[busf](?:16x2|\d+)|bf16x2|bf16|f16x2|e[45]m[23]x2")
@@ -39,9 +39,9 @@ TYPE = re.compile(r"[busf](?:16x2|\d+)|bf16x2|bf16|f16x2|e[45]m[23]x2")
 
 @dataclass(frozen=True)
 class Term:
-    """Bounds on a sum: of executions of blocks, each so many times. `line`: of the PTX; `family`: of an anchor.
+    """Bounds on a weighted sum of blocks' executions. `line`: of the PTX; `family`: of an anchor.
 
-    `target`: what the sum most likely is.
+    `target`: the most likely sum.
     """
 
     blocks: Mapping[int, float]
@@ -53,7 +53,7 @@ class Term:
 
 
 def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
-    """The terms of the anchors of a kernel."""
+    """The terms of a kernel's anchors."""
     copies: dict[tuple[int, str], list[tuple[int, Operation]]] = defaultdict(list)
     for block in graph.blocks:
         if block.index in graph.lent:
@@ -85,13 +85,13 @@ def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
 
 
 def retries(operation: Operation, statements: Sequence[Statement]) -> bool:
-    """Whether an atomic is one try of a loop that ptxas made of an atomic that the hardware lacks."""
+    """Whether an atomic is one try of a loop with which ptxas replaces an atomic that the hardware lacks."""
     tries = ".CAS" in operation.opcode and operation.name in (*ATOMICS, "ATOMS")
     return tries and not any(".cas" in statement.opcode for statement in statements)
 
 
 def foreign(line: int, family: str, places: list[tuple[int, Operation]], lines: PtxLines) -> Term | None:
-    """Of the ways of a generic atomic, those for memory that no request reached."""
+    """The paths of a generic atomic for memory that no request reached."""
     if family not in ("load", "store") or not any(each.opcode.startswith(("atom", "red")) for each in lines.at(line)):
         return None
     requests = lines.counter(line, "ptx_atomic_global_requests")
@@ -119,10 +119,10 @@ def anchor(
         weights[block] += 1
         most = max(most, ratio(statement, each))
     low, high, target = low * times, high * times, target * times
-    if merged or most > 1:  # several loads as one: of this line, or of another that carries it
+    if merged or most > 1:  # several loads as one, of this line or another
         low, target = (low / most if most > 1 else 0.0), min(target, low / most if most > 1 else target)
     predicated = any(each.guard is not None and not each.guard.lstrip("!").startswith("UP") for _, each in places)
-    if guarded:  # ptxas may branch around it where no lane has a true guard
+    if guarded:  # ptxas may branch around it if no lane has a true guard
         on = lines.counter(line, "ptx_thread_instructions_on")
         requests = lines.requests(line)
         least = math.ceil(on / 32) if requests is None else requests
@@ -131,12 +131,12 @@ def anchor(
             high = min(high, requests * times)
             target = min(target, high)
     if predicated:
-        high = INFINITY  # code without branches: it executes where the PTX branches around it
+        high = INFINITY  # predicated code: it executes where the PTX branches around it
     return Term(weights, low, high, target, line, family)
 
 
 def multiple(statement: Statement, places: list[tuple[int, Operation]]) -> float:
-    """How many machine instructions one execution takes."""
+    """How many machine instructions one PTX execution takes."""
     if FAMILIES[places[0][1].name][0] == "matrix":
         own, made = shape(statement.opcode), size(places[0][1].opcode)
         return max(1.0, own / made) if own and made else 1.0
@@ -153,12 +153,12 @@ def shape(opcode: str) -> int:
 
 
 def size(opcode: str) -> int:
-    """Multiplications of one matrix instruction of SASS, by the digits in its name."""
+    """Multiplications of one SASS matrix instruction, from the digits in its name."""
     return next((SIZES[each] for each in opcode.split(".") if each in SIZES), 0)
 
 
 def ratio(statement: Statement, operation: Operation) -> float:
-    """Bytes that the machine instruction moves over those of the PTX one; 1 where either is unknown."""
+    """Bytes moved by the machine instruction divided by those of the PTX instruction; 1 if either is unknown."""
     root = statement.opcode.split(".")[0]
     if root not in ("ld", "st", "ldu") or operation.name not in (*LOADS, "STG", "ST", "STS"):
         return 1.0
@@ -177,7 +177,7 @@ def ratio(statement: Statement, operation: Operation) -> float:
 
 
 def weak(graph: Graph, lines: PtxLines) -> Iterator[Term]:
-    """For each other line: its copies likely sum to its executions. These bound nothing."""
+    """For every other line: its copies probably sum to its executions. These are not bounds."""
     copies: dict[int, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     anchored = set()
     for block in graph.blocks:
@@ -198,11 +198,11 @@ def weak(graph: Graph, lines: PtxLines) -> Iterator[Term]:
 
 
 ROUTING = (*ENDS, "BSSY", "BREAK", "WARPSYNC", "NOP", "YIELD", "P2R", "R2P")
-"""Opcodes that only lead from block to block, or save predicates: their lines are those of what they lead around."""
+"""Opcodes that only route between blocks or save predicates; their lines are those of what they route around."""
 
 
 def ceilings(graph: Graph, lines: PtxLines) -> Iterator[Term]:
-    """A block runs at most as often as the most executed of the lines that its instructions are of."""
+    """A block runs at most as often as the most executed line of its instructions."""
     for block in graph.blocks:
         if block.index in graph.lent:
             continue

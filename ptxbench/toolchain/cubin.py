@@ -1,7 +1,7 @@
-"""What a cubin holds: its kernels, and the identity of the machine code of one.
+"""The contents of a cubin: its kernels, and the identity of a kernel's machine code.
 
-Reads ELF (64-bit, little-endian), which a cubin is. The layout is the generic ABI's; of NVIDIA's own parts only the
-section names and the mark of an entry are used, both as ptxas 12.9 to 13.5 write them.
+Reads ELF (64-bit, little-endian), the format of a cubin. The layout is the generic ABI's; of NVIDIA's extensions only
+the section names and the flag of an entry are used, as ptxas 12.9 to 13.5 write them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Section(NamedTuple):
     """Empty for a section without bytes in the file, such as shared memory."""
     size: int
     info: int
-    """Of relocations: the number of the section that they are for."""
+    """For relocations: the number of the section that they apply to."""
 
 
 class ElfSymbol(NamedTuple):
@@ -46,7 +46,7 @@ class Cubin:
 
 
 def read(data: bytes) -> Cubin:
-    """The sections and symbols of a cubin. Raises ValueError if it is not a cubin, or cut short."""
+    """The sections and symbols of a cubin. Raises ValueError if the data is not a cubin or is truncated."""
     try:
         if data[:6] != b"\x7fELF\x02\x01":
             raise ValueError("not a 64-bit little-endian ELF file")
@@ -76,10 +76,9 @@ def text_at(data: bytes, start: int) -> str:
 def identity(cubin: Cubin, entry: str, registers: int, shared_bytes: int) -> str:
     """A hash that is equal for two kernels if and only if the GPU runs the same machine code.
 
-    Over the code's bytes (nvdisasm does not print the scheduling bits), the constants and initialised variables,
-    what the code's and the constants' relocations point at, registers and static shared memory. Names of kernels, of
-    variables and of PTX registers, comments and white space leave it as it is. The parameters' bank, `.nv.constant0`,
-    is no part: its bytes are the launch's.
+    It covers the code's bytes (nvdisasm does not print the scheduling bits), the constants and initialised variables,
+    the targets of their relocations, registers and static shared memory. Names of kernels, variables and PTX registers,
+    comments and white space do not change it. The parameters' bank, `.nv.constant0`, is excluded: each launch fills it.
     """
     parts: list[object] = [registers, shared_bytes]
     taken = {
@@ -96,17 +95,17 @@ def identity(cubin: Cubin, entry: str, registers: int, shared_bytes: int) -> str
 
 
 INSTRUCTION_BYTES = 16
-"""Of every architecture since sm_70."""
+"""Bytes of an instruction on every architecture since sm_70."""
 
 NOP = bytes.fromhex("1879")
 TRAPS = (bytes.fromhex("47790000f0ffffffffff8303"), bytes.fromhex("4779fc00fcffffffffff8303"))
-"""How a NOP begins, and a branch to itself, up to sm_8x and from sm_90 on; what follows is scheduling."""
+"""The first bytes of a NOP and of a branch to itself, up to sm_8x and from sm_90 on; scheduling bits follow."""
 
 
 def code(cubin: Cubin, entry: str) -> bytes | None:
-    """The machine code of `entry` without the trap and the padding behind it; None where there is none.
+    """The machine code of `entry` without the trap and the padding after it; None if there is none.
 
-    The trap is an endless branch to itself that ptxas puts behind the code; NOPs pad it.
+    The trap is an endless branch to itself that ptxas puts after the code; NOPs pad it.
     """
     section = next((section for section in cubin.sections if section.name == f".text.{entry}"), None)
     if section is None:
@@ -124,21 +123,21 @@ def instructions(cubin: Cubin, entry: str) -> int | None:
 
 
 def kind_of(name: str, entry: str) -> str:
-    """A section's name without the kernel's, such as `.text` for `.text.triad`; other kernels' keep theirs."""
+    """A section's name without this kernel's name, such as `.text` for `.text.triad`; other kernels' names stay."""
     return name.removesuffix(f".{entry}")
 
 
 def is_constants(kind: str) -> bool:
-    """True for a bank of constants other than the parameters', of this kernel or of all."""
+    """Whether it is a constant bank of this kernel or of all kernels, except the parameters' bank."""
     return kind.startswith(".nv.constant") and kind != ".nv.constant0" and "." not in kind.removeprefix(".nv.")
 
 
 def relocations(cubin: Cubin, section: Section, entry: str) -> list[tuple[object, ...]]:
-    """Where each relocation of a section is, and what it points at, without names that the user chose."""
+    """The location and the target of each relocation in a section, without names that the user chose."""
     found: list[tuple[object, ...]] = []
     for fields in struct.iter_unpack("<QQq" if section.type == RELA else "<QQ", section.content):
         symbol = cubin.symbols[fields[1] >> 32]
-        # Undefined symbols are the driver's functions, such as vprintf, and have nothing but a name.
+        # Undefined symbols are the driver's functions, such as vprintf, and have only a name.
         target = kind_of(cubin.sections[symbol.section].name, entry) if symbol.section else symbol.name
         found.append((fields[0], fields[1] & 0xFFFFFFFF, *fields[2:], target, symbol.value))
     return sorted(found, key=repr)

@@ -1,4 +1,4 @@
-"""PTX to a cubin, by ptxas, with what it reports of registers, spills and shared memory."""
+"""Compiles PTX to a cubin with ptxas, and reads its report of registers, spills and shared memory."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if sys.platform == "linux":
     import resource
 
 SECONDS = 300
-"""A kernel of a hundred thousand instructions takes ptxas under a minute; past this it is stuck."""
+"""A timeout. A kernel of a hundred thousand instructions takes ptxas under a minute; past this it hangs."""
 
 MEMORY_BYTES = 8 << 30
-"""Of address space: a large kernel takes ptxas 1 GiB, and a few texts would take all the memory of a machine."""
+"""Address space limit. A large kernel takes ptxas 1 GiB; some texts would use all the memory of a machine."""
 
 INPUT = "kernel.ptx"
-"""The name that ptxas gets to see, so that the same PTX gives the same messages wherever it came from."""
+"""The file name that ptxas sees, so that the same PTX gives the same messages wherever it came from."""
 
 ERRORS_QUOTED = 3
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What `ptxas -v` reports of one entry; bytes are of a thread, shared bytes of a CTA."""
+    """The report of `ptxas -v` for one entry; bytes are per thread, shared bytes per CTA."""
 
     registers: int
     stack_bytes: int
@@ -43,7 +43,7 @@ class Resources:
 
 
 def check_ascii(source: bytes, name: str) -> str:
-    """`source` as text. Raises AssembleError at the first byte that is not ASCII: ptxas refuses the file."""
+    """`source` as text. Raises AssembleError at the first byte that is not ASCII: ptxas rejects such files."""
     try:
         return source.decode("ascii")
     except UnicodeDecodeError as error:
@@ -66,10 +66,10 @@ def assemble(
     seconds: float | None = None,
     memory_bytes: int = MEMORY_BYTES,
 ) -> tuple[bytes, str]:
-    """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`. `options` are further ones of ptxas.
+    """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`. `options`: further options of ptxas.
 
-    Raises RefusedError with ptxas's messages, StoppedError past `seconds` (by default SECONDS) or `memory_bytes` of
-    address space (which only Linux limits); ToolMissing if it does not start.
+    Raises RefusedError with ptxas's messages, StoppedError above `seconds` (by default SECONDS) or `memory_bytes` of
+    address space (only on Linux); ToolMissing if it does not start.
     """
     seconds = SECONDS if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
@@ -90,10 +90,10 @@ def assemble(
 
 
 def run(tool: Path, arguments: Sequence[str], folder: Path, seconds: float, memory_bytes: int) -> tuple[int, str]:
-    """The exit status of ptxas, which runs in `folder` and sees nothing else, and what it writes."""
+    """The exit status and output of ptxas, which runs in `folder` and can access nothing else."""
     with tools.start(tool, arguments, folder) as process:
         if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # over already
+            with contextlib.suppress(OSError):  # already ended
                 resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         try:
             out, err = process.communicate(timeout=seconds)
@@ -104,15 +104,15 @@ def run(tool: Path, arguments: Sequence[str], folder: Path, seconds: float, memo
 
 
 class RefusedError(Exception):
-    """ptxas made no cubin; the message is what it wrote, or how it ended. `explain` makes it an error for the user."""
+    """ptxas made no cubin. The message is its output, or how it ended. `explain` makes it an error for the user."""
 
 
 class StoppedError(RefusedError):
-    """ptxas was stopped before it had an answer."""
+    """ptxas was stopped before it finished."""
 
 
 def explain(messages: str, ptx: str, source: Path, language: str, arch: str, tool: str) -> Exception:
-    """The error to raise for ptxas's `messages` on the PTX that is, or was made of, `source`."""
+    """The error to raise for ptxas's `messages` on PTX that is `source` or was made from it."""
     target = re.search(r"^\s*\.target\s+(\w+)", ptx, re.M)
     if "is not defined for option 'gpu-name'" in messages:
         return UsageError(f"{tool} does not know the architecture '{arch}'; name another with --arch.")
@@ -143,11 +143,11 @@ MISMATCHES = (
     "cannot be compiled to different SM-family architecture",  # sm_100f for sm_120
     "SM version specified by .target is higher than default SM version assumed",  # sm_90 for sm_80
 )
-"""How ptxas says that a .target cannot be assembled for an architecture. Which can is not monotone: ask it."""
+"""Messages of ptxas for a .target that does not fit an architecture. The rule is not monotone, so ptxas is asked."""
 
 
 def place(ptx: str, line: int, source: Path, language: str) -> str:
-    """Where line `line` of the PTX comes from: the PTX file itself, or the CUDA C line that its .loc names."""
+    """The origin of line `line` of the PTX: the PTX file itself, or the CUDA C line in its .loc."""
     if not line:
         return source.name
     if language == "ptx":
@@ -158,9 +158,9 @@ def place(ptx: str, line: int, source: Path, language: str) -> str:
 
 
 def notable(messages: str, ptx: str, source: Path, language: str) -> str:
-    """The messages without the statistics of every kernel: warnings, and what ptxas did not do (C75xx).
+    """The messages without the usual statistics: warnings, and what ptxas did not do (C75xx).
 
-    Lines are those of `source`, which is, or was made into, `ptx`.
+    Line numbers are those of `source`, which is `ptx` or was compiled to it.
     """
     kept = "\n".join(line for line in messages.splitlines() if not STATISTICS.match(line))
     return re.sub(rf"{INPUT}, line (\d+)", lambda found: place(ptx, int(found[1]), source, language), kept)
@@ -174,7 +174,7 @@ STATISTICS = re.compile(
 
 
 def resources(messages: str, entry: str) -> Resources | None:
-    """What the messages report of `entry`; None where they do not."""
+    """The resources that the messages report for `entry`; None if they do not."""
     sections = re.split(r"^ptxas info\s*: Compiling entry function '([^']*)' for '\w+'$", messages, flags=re.M)
     reports = dict(zip(sections[1::2], sections[2::2], strict=True))
     if entry not in reports:

@@ -1,6 +1,6 @@
-"""Whether a source becomes machine code for a target: with what resources, or because of which instruction not.
+"""Whether a source compiles for a target: the resources it takes, or the instruction that prevents it.
 
-What comes out is kept in the cache, refusals too, and without the code: a build that is to run is `toolchain.build`'s.
+Results are cached, refusals too, but without the machine code: `toolchain.build` makes code that runs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ptxbench.toolchain import locate, nvrtc, ptxas
 ASSEMBLES, REFUSED, UNTRIED = "assembles", "refused", "untried"
 
 OLDEST = 75
-"""The number of the first target that is tried."""
+"""The number of the lowest target that is tried."""
 
 SUFFIXES = ("", "f", "a")
-"""Of a target: on every later GPU too; on those of its family; on no other."""
+"""Suffixes of a target. Code for "" runs on every later GPU, for "f" on the GPU's family, for "a" on no other GPU."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Requirement:
 
     file: str
     line: int | None
-    """None where the tool names none, as for too much shared memory."""
+    """None if the tool names no line, as for too much shared memory."""
     instruction: str
-    """The PTX instruction there, with its modifiers; empty where there is none."""
+    """The PTX instruction on that line, with its modifiers; empty if there is none."""
     requires: str | None
-    """What would have it, such as `sm_80 or higher`; None where ptxas does not say."""
+    """The targets that support it, such as `sm_80 or higher`; None if ptxas does not say."""
     message: str
-    """The tool's own words."""
+    """The tool's own message."""
 
 
 @dataclass(frozen=True)
@@ -50,30 +50,30 @@ class TargetTrial:
     status: str
     ptx_version: str | None = None
     ptx_target: str | None = None
-    """What the PTX says of itself, written by hand or by NVRTC."""
+    """The .target of the PTX, written by hand or by NVRTC."""
     registers: int | None = None
     spill_bytes: int | None = None
-    """Stored and loaded."""
+    """Bytes stored and loaded by spills."""
     shared_bytes: int | None = None
     sass: int | None = None
     """Instructions of the machine code, without padding."""
     code: str | None = None
-    """A hash that equal machine code has in common (`cubin.identity`)."""
+    """A hash of the machine code (`cubin.identity`)."""
     log: str = ""
-    """What ptxas warns of."""
+    """The warnings of ptxas."""
     mismatch: bool = False
-    """True where the PTX's own .target does not fit; `needs` are then of the same text with this target as its own."""
+    """True if the PTX's own .target does not fit; `needs` then describe the same text with its .target changed."""
     needs: tuple[Requirement, ...] = ()
     reason: str | None = None
-    """In words, why it was refused or not tried, where no line is at fault."""
+    """Why it was refused or not tried, if no line is the cause."""
 
 
 FORM = " ".join(field.name for kind in (TargetTrial, Requirement) for field in dataclasses.fields(kind))
-"""Of a record in the cache: one with other fields is another's."""
+"""The format of a record in the cache: a record with other fields is from another version."""
 
 
 def targets() -> tuple[str, ...]:
-    """Every target that ptxas knows from sm_75 on, each after its plain form those with a suffix.
+    """Every target of ptxas from sm_75 on; targets with a suffix follow their plain form.
 
     Raises ToolMissing without ptxas.
     """
@@ -105,7 +105,7 @@ def help_text(tool: Path) -> str:
 
 
 def assembler() -> Path:
-    """ptxas. Raises ToolMissing where there is none."""
+    """The path of ptxas. Raises ToolMissing if it is not installed."""
     if path := locate.program("ptxas"):
         return path
     raise ToolMissing(f"ptxas, which alone knows what a target supports, is not installed: {locate.INSTALL}.")
@@ -114,10 +114,10 @@ def assembler() -> Path:
 def attempt(
     source: Path, *, language: str, entry: str, target: str, flags: Sequence[str] = (), contained: bool = False
 ) -> TargetTrial:
-    """Try to make machine code of the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `target`.
+    """Try to compile the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), to machine code for `target`.
 
     `contained`: whether the source is not trusted (`nvrtc.translate`).
-    A refusal is a result. Raises PairError if the file or a flag is no good; ToolMissing without ptxas.
+    A refusal is a result. Raises PairError if the file or a flag is invalid; ToolMissing without ptxas.
     """
     tool = assembler()
     try:
@@ -141,7 +141,7 @@ def attempt(
         else:
             whole = ("trial", FORM, locate.version(tool), source.name, language, entry, target, *key)
             made = cache.remember(whole, make)
-    except (ToolMissing, UsageError) as error:  # not of the source, so not for the cache
+    except (ToolMissing, UsageError) as error:  # not caused by the source, so not cached
         return TargetTrial(target, UNTRIED, reason=str(error))
     except KernelError as error:
         return TargetTrial(target, REFUSED, reason=str(error))
@@ -160,7 +160,7 @@ def compile_and_assemble(
     *,
     contained: bool,
 ) -> TargetTrial:
-    """The trial itself. Raises KernelError for a refusal without a line, and what `toolchain.build` raises."""
+    """The trial itself. Raises KernelError for a refusal without a line, and the errors of `toolchain.build`."""
     if language == "cuda":
         try:
             ptx, _ = nvrtc.translate(nvrtc.find(), content, source, target, flags, contained=contained)
@@ -199,13 +199,13 @@ def compile_and_assemble(
 
 
 def directive(ptx: str, name: str) -> str | None:
-    """What the PTX has at its first .version or .target; None without one."""
+    """The value of the PTX's first .version or .target; None without one."""
     match = re.search(rf"^\s*\.{name}\s+([\w.]+)", ptx, re.M)
     return match[1] if match else None
 
 
 def retargeted(tool: Path, ptx: str, source: Path, target: str) -> tuple[Requirement, ...]:
-    """What ptxas refuses of the PTX once `target` is its own .target; nothing where only the directive was too high."""
+    """What ptxas refuses once `target` is the PTX's own .target; empty if only the directive was too high."""
     text = re.sub(r"^(\s*\.target\s+)\w+", rf"\g<1>{target}", ptx, count=1, flags=re.M)
     requirements = complaints(tool, text, target, source)
     if any("does not support .target" in need.message for need in requirements):
@@ -223,7 +223,7 @@ def complaints(tool: Path, ptx: str, target: str, source: Path) -> tuple[Require
 
 
 def newest_version(tool: Path) -> str:
-    """The newest .version that ptxas reads, as its message about one that it cannot read says."""
+    """The newest .version that ptxas reads, from its error message about an unknown one."""
     try:
         ptxas.assemble(tool, ".version 99.9\n.target sm_90\n", "sm_90")
     except ptxas.RefusedError as refused:
@@ -234,19 +234,19 @@ def newest_version(tool: Path) -> str:
 
 ERROR = re.compile(r"^ptxas (?:(?P<file>.+), line (?P<line>\d+); )?(?:error|fatal)\s*: (?P<message>.*)$", re.M)
 OF_NO_LINE = ("aborted due to errors", *ptxas.MISMATCHES)
-"""What ptxas says, without a line, of a text as a whole."""
+"""Messages of ptxas about a text as a whole, without a line."""
 
 REQUIRES = re.compile(r" requires (?:\.target (?P<target>.+)|PTX ISA \.version (?P<version>[\d.]+ or later))$")
 INSTRUCTION = re.compile(r"\s*(?:\w+:\s*)?(?:[{]\s*)?(?:@!?[%\w$]+\s+)?([a-z][\w.:]*)")
 
 
 def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Requirement, ...]:
-    """Each error of ptxas, in the order of the lines."""
+    """Each error of ptxas, in line order."""
     lines = ptx.splitlines()
     found = []
     for error in ERROR.finditer(messages):
         message = error["message"]
-        # ptxas expands some instructions into macros, and then names a line of the macro.
+        # ptxas expands some instructions into macros, and then reports a line of the macro.
         line = int(error["line"]) if error["file"] == ptxas.INPUT else 0
         if not line and any(each in message for each in OF_NO_LINE):
             continue

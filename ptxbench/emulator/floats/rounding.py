@@ -1,7 +1,7 @@
 """The four roundings of PTX (rn nearest even, rz toward zero, rm down, rp up) for f32 and f64.
 
-LLVM rounds to nearest, and the CPU's rounding mode stays alone: LLVM moves operations across it. So an f32 result
-is computed in f64, exactly or rounded to odd, and cut to f32 afterwards; an f64 result comes from integers (soft.py).
+LLVM rounds to nearest, and the CPU's rounding mode must not change: LLVM moves operations across the change. So an f32
+result is computed in f64, exactly or rounded to odd, and then narrowed to f32; an f64 result uses integers (soft.py).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def add_by_f64(e: Emitter, a: Value, b: Value, rounding: str) -> Value:
 def mul(e: Emitter, a: Value, b: Value, rounding: str = "rn") -> Value:
     if rounding == "rn":
         return e.mul(a, b)
-    if a.type is F64:  # plus a zero of the product's sign, which changes nothing
+    if a.type is F64:  # adding a zero of the product's sign does not change it
         sign = e.and_(e.xor(e.payload(a), e.payload(b)), e.constant(1 << 63, U64))
         return soft.fma(e, a, b, e.as_type(sign, F64), rounding)
     return e.outline(mul_by_f64, a, b, rounding=rounding)
@@ -64,14 +64,14 @@ def divide(e: Emitter, a: Value, b: Value, rounding: str = "rn") -> Value:
 
 
 def divide_by_f64(e: Emitter, a: Value, b: Value, rounding: str) -> Value:
-    """A quotient of 24-bit numbers that is no f32 differs from every f32 by more than the f64 rounding, 2^-53."""
+    """A quotient of 24-bit numbers that is not an f32 differs from every f32 by more than the f64 rounding, 2^-53."""
     return narrow(e, e.divide(e.convert(a, F64), e.convert(b, F64)), rounding)
 
 
 def divide_f64(e: Emitter, a: Value, b: Value, rounding: str) -> Value:
-    """The nearest quotient q, moved by one step where the sign of a - q b says that it lies on the wrong side.
+    """The nearest quotient q, moved by one step if the sign of a - q b shows that it is on the wrong side.
 
-    Where q overflowed, that is an infinity of the right sign; where a or q is infinite by right, NaN.
+    If q overflowed, a - q b is an infinity of the right sign; if a or q is infinite without overflow, it is NaN.
     """
     quotient = e.divide(a, b)
     rest = soft.fma(e, e.negate(quotient), b, a, "odd")  # to odd: not 0 unless exact
@@ -90,7 +90,7 @@ def square_root(e: Emitter, a: Value, rounding: str = "rn") -> Value:
 
 
 def square_root_by_f64(e: Emitter, a: Value, rounding: str) -> Value:
-    """A root of a 24-bit number that is no f32 differs from every f32 by more than the f64 rounding."""
+    """A root of a 24-bit number that is not an f32 differs from every f32 by more than the f64 rounding."""
     return narrow(e, e.square_root(e.convert(a, F64)), rounding)
 
 
@@ -103,7 +103,7 @@ def square_root_f64(e: Emitter, a: Value, rounding: str) -> Value:
 
 
 def direct(e: Emitter, nearest: Value, low: Value, high: Value, negative: Value, rounding: str) -> Value:
-    """`nearest`, which is too `low` or too `high` or exact, as rz, rm or rp would have it. `negative`: its sign."""
+    """Adjust `nearest`, which is too `low`, too `high` or exact, to rz, rm or rp. `negative`: its sign."""
     down, up = step(e, nearest, up=False), step(e, nearest, up=True)
     if rounding == "rm":
         return e.select(high, down, nearest)
@@ -114,16 +114,16 @@ def direct(e: Emitter, nearest: Value, low: Value, high: Value, negative: Value,
 
 
 UP = 2.0**64
-"""What `flush` scales by: enough that nothing near f32's least normal number is subnormal."""
+"""The scale of `flush`: large enough that nothing near f32's least normal number is subnormal."""
 
 
 def flush(e: Emitter, result: Value, again: Callable[..., Value], *scaled: Value) -> Value:
-    """An f32 `result` with 0 of its sign where it is tiny. (PTX ISA, ".ftz".)
+    """An f32 `result` with tiny values replaced by 0 of their sign. (PTX ISA, ".ftz".)
 
-    Tiny is what lies below the least normal number after rounding to 24 bits with an unbounded exponent, as ptxas
-    folds it: 2^-126 (1 - 2^-24) is, although as a subnormal number it would round up to 2^-126. So only where the
-    result is +-2^-126 must it be computed once more, as `again` of its operands times UP, which is the result times
-    UP rounded where nothing is subnormal. Where that overflows, the result was not tiny.
+    Tiny means below the least normal number after rounding to 24 bits with an unbounded exponent, as ptxas folds it:
+    2^-126 (1 - 2^-24) is tiny, although as a subnormal number it would round up to 2^-126. So only a result of +-2^-126
+    must be computed again, by `again` on its operands times UP: that gives the result times UP, rounded where nothing
+    is subnormal. If it overflows, the result was not tiny.
     """
     flushed = replace(e.flush_if(True, result), raw=False)
     edge = e.compare("eq", e.absolute(result), e.constant(2.0**-126, F32))
@@ -155,19 +155,19 @@ def add_to_f32(e: Emitter, a: Value, b: Value, rounding: str) -> Value:
 def add_to_odd(e: Emitter, a: Value, b: Value) -> Value:
     """The sum a + b rounded to odd: exact, or the neighbour whose last bit is set.
 
-    Rounding that to a format of at least two bits less gives, in any direction, what one rounding of the exact sum
-    would give. (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding
-    to odd", 2008.) The terms must stay a factor of two below overflow.
+    Rounding that to a format of at least two bits less gives, in any direction, the same as one rounding of the exact
+    sum. (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd",
+    2008.) The terms must stay a factor of two below overflow.
     """
     total = e.add(a, b)
     partner = e.sub(total, a)  # TwoSum: total + lost is a + b exactly
     lost = e.add(e.sub(a, e.sub(total, partner)), e.sub(b, partner))
     zero = e.constant(0.0, a.type)
-    inexact = e.compare("ne", lost, zero)  # ordered: false where an infinity made `lost` NaN
+    inexact = e.compare("ne", lost, zero)  # ordered: false if an infinity made `lost` NaN
     bits = e.payload(total)
     one = e.constant(1, bits.type)
     even = e.compare("eq", e.and_(bits, one), e.constant(0, bits.type))
-    # Toward `lost`: away from zero, +1 on the pattern, where lost and total have one sign.
+    # Toward `lost`: away from zero (+1 on the bit pattern) if lost and total have the same sign.
     grows = e.xor(e.compare("lt", lost, zero), e.compare("gt", total, zero))
     moved = e.select(grows, e.add(bits, one), e.sub(bits, one))
     odd = e.as_type(moved, a.type)
@@ -190,7 +190,7 @@ def narrow(e: Emitter, a: Value, rounding: str) -> Value:
 
 
 def step(e: Emitter, a: Value, *, up: bool) -> Value:
-    """The neighbouring float above or below; of an infinity, the greatest finite one on its inner side."""
+    """The next float above or below; for an infinity, the greatest finite number of its sign."""
     bits = e.payload(a)
     sign_bit = 1 << a.type.bits - 1
     one = e.constant(1, bits.type)
@@ -228,12 +228,12 @@ def halves(e: Emitter, a: Value) -> tuple[Value, Value]:
 
 
 def whole(e: Emitter, a: Value, rounding: str) -> Value:
-    """To a whole number: rni nearest even, rzi toward zero, rmi down, rpi up; the sign of zero stays.
+    """Round to an integer: rni nearest even, rzi toward zero, rmi down, rpi up; the sign of zero stays.
 
-    Without SSE4.1 LLVM would call libm. There, adding and subtracting 2^23 (2^52) rounds to nearest, and a step
-    of 1 mends the direction.
+    Without SSE4.1 LLVM would call libm. Then adding and subtracting 2^23 (2^52) rounds to nearest, and a step of 1
+    corrects the direction.
     """
-    if e.hardware_fma:  # which no CPU has without the instructions for these
+    if e.hardware_fma:  # every CPU with fma has the instructions for these
         name = {"rni": "roundeven", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}[rounding]
         return e.unary(name, a, raw=True)
     magnitude = e.absolute(a)

@@ -22,7 +22,7 @@ SPACES = ("shared", "shared::cta")
 
 
 def copies(operands, hint=""):
-    """Decorator: both cache operators, with `operands` behind the addresses and the size."""
+    """Decorator: both cache operators, with `operands` after the addresses and the size."""
     ignored = {"cache": NO_CACHE, "space": "a cluster has one CTA", "prefetch": NO_CACHE}
     syntax = f"cp.async.cache.space.global{hint}{{.prefetch}} [a], [b], bytes:u32{operands}"
     return instruction(syntax, cache=("ca", "cg"), space=SPACES, prefetch=PREFETCH, ignored=ignored, section=CP)
@@ -64,7 +64,7 @@ def wait_all(ops):
 @instruction("cp.async.mbarrier.arrive{.noinc}{.space}.b64 [a]", space=SPACES,
              section="parallel-synchronization-and-communication-instructions-cp-async-mbarrier-arrive")  # fmt: skip
 def copies_arrive(ops, noinc, space, a):
-    """Arrives when the thread's copies are done: at their wait, or when somebody tests an mbarrier."""
+    """Arrives when the thread's copies are done: at their wait, or when a thread tests an mbarrier."""
     ops.copies.arrive(place(space), a, not noinc)
 
 
@@ -107,7 +107,7 @@ REDUCTIONS = (
 
 
 def reductions(body):
-    """Decorator: the lines of REDUCTIONS, out of shared memory, also with a policy."""
+    """Decorator: the lines of REDUCTIONS, from shared memory, also with a policy."""
     start = "cp.reduce.async.bulk.global.shared::cta.bulk_group"
     for op, elements in REDUCTIONS:
         sets: dict[str, Any] = {"op": (op,), "element": elements, "section": REDUCE}
@@ -118,7 +118,7 @@ def reductions(body):
 
 @reductions
 def bulk_reduce(ops, op, element, a, b, size):
-    """Each element of global memory is updated by that of shared memory, atomically by itself, when a store is done."""
+    """When a store completes, each element of global memory is updated atomically with that of shared memory."""
     ops.copies.issue_bulk(b, a, size, None, (op.removesuffix(".noftz"), element))
 
 
@@ -136,7 +136,7 @@ def bulk_wait_group(ops, groups):
 @bulk("cp.async.bulk.prefetch.L2.global [a], size:u32", section=f"{BULK}-prefetch")
 @bulk("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:u64", section=f"{BULK}-prefetch")
 def bulk_prefetch(ops, a, size):
-    """A hint, also for an address that lies nowhere; the sanitizer remarks on that."""
+    """A hint, also for an address outside all memory; the sanitizer reports those as a remark."""
     ops.prefetch(a, size)
 
 
@@ -144,7 +144,7 @@ def bulk_prefetch(ops, a, size):
 
 
 def mbarrier(what, operands, sems=(), **more):
-    """Decorator: the lines of mbarrier.WHAT, with and without what they say of order."""
+    """Decorator: the lines of mbarrier.WHAT, with and without memory-order modifiers."""
     elsewhere = "noComplete" not in what
     remote = what.startswith("arrive") or what in ("expect_tx", "complete_tx")
     spaces = (*SPACES, "shared::cluster") if remote and elsewhere else SPACES
@@ -230,7 +230,7 @@ def complete(ops, space, a, n):
 
 
 def flag(ops, flags):
-    """The flags of an arrival, as an argument; what a .relaxed one does is not released."""
+    """The flags of an arrival, as an argument; a .relaxed arrival releases nothing."""
     return f"i32 {flags | (RELAXED if ops.relaxed else 0)}"
 
 

@@ -1,4 +1,4 @@
-"""PTX ISA, Control Flow Instructions, barriers and fences. ../control.py carries out what `flow` says."""
+"""PTX ISA, Control Flow Instructions, barriers and fences. ../control.py implements the values of `flow`."""
 
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime.barriers import ALL_TRUE, GOES_ON
@@ -101,7 +101,7 @@ def membar():
     """Nothing to wait for: warps run one after the other."""
 
 
-# ---- what has an effect outside the emulated machine, or none
+# ---- no effect inside the emulated machine
 
 
 @instruction("nanosleep.u32 a", section="miscellaneous-instructions-nanosleep")

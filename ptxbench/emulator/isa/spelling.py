@@ -1,8 +1,8 @@
-"""How an opcode may be spelled: which of its modifiers may change places, and which lines of the table it is.
+"""How an opcode may be spelled: which of its modifiers may change places, and which table lines match it.
 
 ptxas reads an opcode as a name and a bag of modifiers. The name comes first, and some names have several words:
-`mul.wide`, `cp.async.bulk`. The modifiers behind it may stand in any order, except that those of one kind keep theirs:
-the first type of a conversion is that of its result. What is here was found out by asking ptxas.
+`mul.wide`, `cp.async.bulk`. The modifiers after it may be in any order, except that modifiers of one kind keep theirs:
+the first type of a conversion is its result type. These rules were determined by experiments with ptxas.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NAMES = frozenset((
     "mbarrier.test_wait.parity", "mbarrier.try_wait", "mbarrier.try_wait.parity", "mbarrier.pending_count",
     "wmma.load.a", "wmma.load.b", "wmma.load.c", "wmma.store.d", "wmma.mma",
 ))  # fmt: skip
-"""The names of more than one word; of several that fit an opcode, the longest is its name."""
+"""The names of more than one word; if several fit an opcode, the longest is its name."""
 MOST_WORDS = max(name.count(".") + 1 for name in NAMES)
 
 KINDS = {
@@ -38,14 +38,14 @@ KINDS = {
     "priority": re.compile(r"L2::evict_\w+"),
     "bits": re.compile(r"xor|and|popc"),
 }
-"""The kinds of modifiers of which one opcode may have several, whose order then counts."""
+"""The kinds of modifiers that an opcode may have several of; their order then matters."""
 
 Tokens = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SpellingPart:
-    """One place of an opcode: what may be there, as (tokens, the value that the body gets)."""
+    """One place of an opcode: its choices, as (tokens, the value that the body gets)."""
 
     name: str
     choices: tuple[tuple[Tokens, Any], ...]
@@ -56,17 +56,17 @@ class SpellingPart:
 
 
 Reading = tuple[tuple[Tokens, Any], ...]
-"""What an opcode says at each part of a line: one of the part's choices."""
+"""An opcode's choice at each part of a line."""
 
 
 @functools.cache
 def kind(token: str) -> str:
-    """The kind of a modifier; "" where opcodes have one of it at most."""
+    """The kind of a modifier; "" if opcodes have at most one of it."""
     return next((name for name, pattern in KINDS.items() if pattern.fullmatch(token)), "")
 
 
 def words(tokens: Sequence[str]) -> int:
-    """How many tokens of an opcode are its name."""
+    """How many of an opcode's tokens form its name."""
     counts = range(min(MOST_WORDS, len(tokens)), 1, -1)
     return next((count for count in counts if ".".join(tokens[:count]) in NAMES), 1)
 
@@ -76,11 +76,11 @@ def readings(parts: Sequence[SpellingPart], tokens: Tokens) -> Iterator[Reading]
     count = words(tokens)
     for reading in read(parts, tokens[:count], tokens[count:]):
         if words(tuple(itertools.chain.from_iterable(choice for choice, _ in reading))) == count:
-            yield reading  # else the line's name has words that the program has among the modifiers
+            yield reading  # else the line's name has words that are modifiers in the program
 
 
 def read(parts: Sequence[SpellingPart], name: Tokens, modifiers: Tokens) -> Iterator[Reading]:
-    """The same with what is left of the name and of the modifiers."""
+    """`readings` for the rest of the name and of the modifiers."""
     if not parts:
         if not name and not modifiers:
             yield ()
@@ -93,7 +93,7 @@ def read(parts: Sequence[SpellingPart], name: Tokens, modifiers: Tokens) -> Iter
 
 
 def without(choice: Tokens, name: Tokens, modifiers: Tokens) -> tuple[Tokens, Tokens] | None:
-    """Name and modifiers when the tokens of `choice` have been taken from them; None where they are not to be had."""
+    """Name and modifiers without the tokens of `choice`; None if they do not contain them."""
     for token in choice:
         if name:
             if name[0] != token:
@@ -112,7 +112,7 @@ def without(choice: Tokens, name: Tokens, modifiers: Tokens) -> tuple[Tokens, To
 
 
 def joined(choices: Iterable[Tokens]) -> str:
-    """The opcode that choices make, in the order of the line."""
+    """The opcode of these choices, in the order of the line."""
     return ".".join(itertools.chain.from_iterable(choices))
 
 

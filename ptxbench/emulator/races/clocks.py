@@ -1,8 +1,8 @@
-"""What threads know of each other: rows of times, joined by synchronization. Compiled by numba.
+"""What each thread knows of other threads: vector clocks, joined by synchronization. Compiled by numba.
 
-Everything here works on the CTA and the warp that the context (`env`) names. `r` is the launch's table (layout.py).
-A thread knows what its CTA, its warp and it alone know: the barriers of the CTA (a time in the context), the
-synchronizations of its whole warp (likewise), and three rows, any of which may be row 0.
+Every function here works on the current CTA and warp, given by the context (`env`). `r` is the launch's table
+(layout.py). A thread's knowledge has five parts: the last barrier of its CTA and the last synchronization of its whole
+warp (both times are in the context), and the rows of its CTA, its warp and itself. Any of the three can be row 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LANES = 32
 
 @compiled
 def tick(env: Any, r: Any) -> None:
-    """The next time, which is the current CTA's."""
+    """Advance the time; the new time belongs to the current CTA."""
     now = env[context.TIME] + 1
     env[context.TIME] = now
     if now < r[at.LOG_SIZE]:
@@ -29,32 +29,32 @@ def tick(env: Any, r: Any) -> None:
 
 @compiled
 def place(env: Any) -> Any:
-    """The current CTA's place among those that are alive at once."""
+    """The current CTA's index among the resident CTAs."""
     return (env[context.CTA_STATE] - env[context.CTA_HEADERS]) // context.CTA_BYTES
 
 
 @compiled
 def thread_words(env: Any, r: Any, thread: Any) -> Any:
-    """Address of the words of a thread of the current CTA."""
+    """Address of the words of one thread of the current CTA."""
     index = place(env) * env[context.WARP_COUNT] * LANES + thread
     return r[at.THREADS_AT] + index * 4 * at.THREAD_WORDS
 
 
 @compiled
 def cta_row(env: Any, r: Any) -> Any:
-    """Address of the number of the current CTA's row."""
+    """Address of the word with the number of the current CTA's row."""
     return r[at.CTA_ROWS] + 4 * place(env)
 
 
 @compiled
 def cta_pending(env: Any, r: Any) -> Any:
-    """Address of the number of the row of what threads of the CTA had read, and not acquired, at its last barriers."""
+    """Address of the number of the row with what the CTA's threads had read, but not acquired, at its last barriers."""
     return r[at.CTA_PENDING] + 4 * place(env)
 
 
 @compiled
 def warp_row(env: Any, r: Any, warp: Any) -> Any:
-    """Address of the number of a warp's row."""
+    """Address of the word with the number of a warp's row."""
     return r[at.WARP_ROWS] + 4 * (place(env) * env[context.WARP_COUNT] + warp)
 
 
@@ -65,13 +65,13 @@ def row(r: Any, number: Any) -> Any:
 
 @compiled
 def filled(r: Any, holder: Any) -> Any:
-    """The number of the row that the word at address `holder` names; a new one of zeros if it names none."""
+    """The row number in the word at address `holder`; if it is 0, a new row of zeros is allocated."""
     word = words_at(holder)
     if word[0] == 0:
         left = r[at.FREE_COUNT]
         if left == 0:
             r[at.OVERFLOW] = 1
-            return 1  # a row for whatever is lost
+            return 1  # the row for everything that does not fit
         r[at.FREE_COUNT] = left - 1
         word[0] = words_at(r[at.FREE])[left - 1]
         times = row(r, word[0])
@@ -82,7 +82,7 @@ def filled(r: Any, holder: Any) -> Any:
 
 @compiled
 def release_row(r: Any, holder: Any) -> None:
-    """The word at address `holder` names no row any more."""
+    """Free the row of the word at address `holder`, and set the word to 0."""
     word = words_at(holder)
     if word[0]:
         words_at(r[at.FREE])[r[at.FREE_COUNT]] = word[0]
@@ -92,7 +92,7 @@ def release_row(r: Any, holder: Any) -> None:
 
 @compiled
 def join(r: Any, target: Any, source: Any, first: Any, last: Any) -> None:
-    """Row `target` knows what row `source` knows, of the words `first` to `last` (exclusive)."""
+    """Merge row `source` into row `target`, for the words `first` to `last` (exclusive)."""
     to, come = row(r, target), row(r, source)
     for i in range(first, last):
         to[i] = max(to[i], come[i])
@@ -100,7 +100,7 @@ def join(r: Any, target: Any, source: Any, first: Any, last: Any) -> None:
 
 @compiled
 def join_all(r: Any, holder: Any, source: Any) -> None:
-    """The same for a whole row and the holder of one."""
+    """Merge the whole row `source` into the row of `holder`."""
     if source:
         join(r, filled(r, holder), source, 0, r[at.WIDTH])
 
@@ -114,16 +114,16 @@ def living(env: Any, warp: Any) -> Any:
 
 @compiled
 def knows_row(r: Any, number: Any, near: Any, far: Any, time: Any) -> Any:
-    """Whether a row has `time` at the index `near`, or `far`; -1 means no index."""
+    """Whether a row has at least `time` at the index `near` or `far`; -1 means no index."""
     times = row(r, number)
     return (near >= 0 and times[near] >= time) or (far >= 0 and times[far] >= time)
 
 
 @compiled
 def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time: Any) -> Any:
-    """Whether what thread `other` of `cta` did at `time` happened before what `thread`, of the current warp, does.
+    """Whether the access of thread `other` of `cta` at `time` happened before the next access of `thread`.
 
-    `copied`: an asynchronous copy of that thread did it.
+    `thread` is in the current warp. `copied`: an asynchronous copy of the other thread made the access.
     """
     warp, near, far = thread >> 5, -1, -1
     if cta == env[context.CTA]:
@@ -154,7 +154,7 @@ def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time
 
 @compiled
 def may_see(env: Any, r: Any, thread: Any, other: Any, cta: Any, time: Any) -> Any:
-    """Whether the thread or one that it met at a barrier has read, with no fence since, what says that it happened.
+    """Whether the thread, or one it met at a barrier, has read a value that shows the access, with no fence since.
 
     Enough for a strong access: the CUDA C++ Programming Guide has its last CTA read with `volatile` and no fence.
     """
@@ -167,7 +167,7 @@ def may_see(env: Any, r: Any, thread: Any, other: Any, cta: Any, time: Any) -> A
 
 @compiled
 def learn(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
-    """`lanes` of a warp know what row `source` knows."""
+    """Merge row `source` into the knowledge of `lanes` of a warp."""
     if source == 0 or lanes == 0:
         return
     if lanes == living(env, warp):
@@ -180,10 +180,10 @@ def learn(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
 
 @compiled
 def publish(env: Any, r: Any, lanes: Any, holder: Any, fenced: Any) -> None:
-    """The row of `holder` knows what `lanes` of the current warp know, and what they did up to now.
+    """Merge into the row of `holder` what `lanes` of the current warp know, and their own accesses up to now.
 
-    `fenced`: -1, or which fence (FENCE_CTA, FENCE_GPU) must lie between an access and what it is published by: one
-    of the publishing thread, or, as with a barrier after it, one of the thread that accessed.
+    `fenced`: -1, or the fence (FENCE_CTA, FENCE_GPU) that is needed between an access and its publication. The
+    publishing thread executes the fence, or, if a barrier follows, the thread that made the access.
     """
     target = filled(r, holder)
     to = row(r, target)
@@ -220,7 +220,7 @@ def publish(env: Any, r: Any, lanes: Any, holder: Any, fenced: Any) -> None:
 
 @compiled
 def fence(env: Any, r: Any, lanes: Any, how: Any) -> None:
-    """`lanes` execute a fence: what they have read from others without acquiring it, they know from here on."""
+    """`lanes` execute a fence: they acquire what they have read from other threads."""
     now = env[context.TIME]
     releases, of_gpu = how & at.FENCE_RELEASES, how & at.FENCES_GPU
     r[at.FENCED] = 1
@@ -239,7 +239,7 @@ def fence(env: Any, r: Any, lanes: Any, how: Any) -> None:
 
 @compiled
 def take_pending(env: Any, r: Any, thread: Any, of_gpu: Any) -> None:
-    """A thread (the address of its words) knows what it has read; by a fence of its CTA only what that did."""
+    """A thread (the address of its words) acquires what it has read; a fence of CTA scope, only what its CTA did."""
     words = words_at(thread)
     target, source = filled(r, thread + 4 * at.OWN_ROW), words[at.PENDING_ROW]
     if of_gpu:
@@ -252,7 +252,7 @@ def take_pending(env: Any, r: Any, thread: Any, of_gpu: Any) -> None:
 
 @compiled
 def join_of_cta(env: Any, r: Any, target: Any, source: Any) -> None:
-    """`join` of what the row says of the current CTA."""
+    """`join`, limited to the entries of the current CTA."""
     join(r, target, source, 0, r[at.NEAR])
     if r[at.FAR]:
         first = r[at.NEAR] + env[context.CTA] * env[context.WARP_COUNT]
@@ -261,7 +261,7 @@ def join_of_cta(env: Any, r: Any, target: Any, source: Any) -> None:
 
 @compiled
 def sync_warp(env: Any, r: Any, members: Any) -> None:
-    """The lanes of a member mask meet."""
+    """The lanes of a member mask synchronize."""
     warp, now = env[context.WARP], env[context.TIME]
     alive = living(env, warp)
     lanes = members & alive
@@ -300,7 +300,7 @@ def sync_warp(env: Any, r: Any, members: Any) -> None:
 
 @compiled
 def meet_at_barrier(env: Any, r: Any) -> None:
-    """All threads of the CTA have met: its barrier's time says all of their CTA that they know."""
+    """All threads of the CTA have met at a barrier: its time replaces all that they know of their own CTA."""
     far = r[at.FAR]
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
@@ -325,7 +325,7 @@ def meet_at_barrier(env: Any, r: Any) -> None:
 
 @compiled
 def hand_over(env: Any, r: Any, holder: Any, far: Any) -> None:
-    """What a row knows of other CTAs becomes the CTA's; the row is free."""
+    """Move what a row knows of other CTAs to the CTA's row, and free the row."""
     if words_at(holder)[0]:
         if far:
             join(r, filled(r, cta_row(env, r)), words_at(holder)[0], r[at.NEAR], r[at.WIDTH])

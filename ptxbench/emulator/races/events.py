@@ -1,4 +1,4 @@
-"""The one function that the generated code calls: an event of a sanitized launch. Compiled by numba, once a machine."""
+"""The only function that generated code calls: an event of a sanitized launch. Compiled by numba, once per machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ptxbench.emulator.runtime import barriers, context
 
 @compiled
 def open_cta(env: Any, r: Any) -> None:
-    """The current CTA starts: none of its threads knows anything."""
+    """The current CTA starts: its threads know nothing of other threads."""
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
         release_row(r, address + 4 * at.OWN_ROW)
@@ -54,7 +54,7 @@ def open_cta(env: Any, r: Any) -> None:
 
 @compiled
 def choose_shared(env: Any, r: Any) -> None:
-    """Whether the shared memory of the current CTA is followed: in a long launch only that of some is."""
+    """Decide whether the current CTA's shared memory is tracked: in a long launch, only some CTAs' is."""
     cta = env[context.CTA]
     if r[at.SHARED_UP_TO] == 0 and r[at.SHARED_SEEN] > r[at.SHARED_BUDGET]:
         r[at.SHARED_UP_TO] = cta
@@ -63,13 +63,13 @@ def choose_shared(env: Any, r: Any) -> None:
 
 @compiled
 def barrier_row(env: Any, r: Any, barrier: Any) -> Any:
-    """Address of the number of a barrier's row: what those that have arrived know."""
+    """Address of the number of a barrier's row: what the threads that have arrived know."""
     return r[at.BARRIER_ROWS] + 4 * (16 * place(env) + barrier)
 
 
 @compiled
 def wake(env: Any, r: Any, barrier: Any, warp: Any, lanes: Any) -> None:
-    """Lanes of a warp that waited at a barrier of some threads go on."""
+    """Lanes of a warp continue after a barrier of some of the threads."""
     learn(env, r, warp, lanes, words_at(barrier_row(env, r, barrier))[0])
     if lanes == living(env, warp):
         now = env[context.TIME]
@@ -80,7 +80,7 @@ def wake(env: Any, r: Any, barrier: Any, warp: Any, lanes: Any) -> None:
 
 @compiled
 def met(env: Any, r: Any, barrier: Any, everyone: Any) -> None:
-    """A barrier is complete, and who waited there has gone on."""
+    """A barrier is complete, and its waiting threads have continued."""
     if everyone:
         meet_at_barrier(env, r)
     else:
@@ -99,7 +99,7 @@ def waited(env: Any, r: Any, lanes: Any) -> None:
 
 @compiled
 def start_copy(env: Any, r: Any, lane: Any, near: Any, size: Any, site: Any, fills: Any) -> None:
-    """A bulk copy is issued that fills shared memory, or takes it."""
+    """A bulk copy is issued that will write or read shared memory."""
     thread = env[context.WARP] * LANES + lane
     access_range(env, r, at.COPY if fills else at.LOAD, True, near, size, thread, site, at.ASYNC)
     if not fills:
@@ -108,14 +108,14 @@ def start_copy(env: Any, r: Any, lane: Any, near: Any, size: Any, site: Any, fil
 
 @compiled
 def far_access(env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, what: Any) -> None:
-    """A bulk copy's access of global memory. What updates it is strong, and of the GPU's scope, as `red` is."""
+    """A bulk copy's access to global memory. An update is strong and of GPU scope, as with `red`."""
     kind = at.FAR_LOAD if what == at.FAR_LOADS else at.ATOMIC if what == at.FAR_UPDATES else at.STORE
     marks = at.STRONG_BIT if what == at.FAR_UPDATES else 0
     access_range(env, r, kind, False, offset, size, env[context.WARP] * LANES + lane, site, marks)
 
 
 def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, values: int) -> None:
-    """One event; what the arguments are, its kind says (runtime/watch.py)."""
+    """Handle one event; the meaning of the arguments depends on its kind (runtime/watch.py)."""
     env = carray(env_pointer, context.ENV_SLOTS)
     r = longs_at(env[context.RACES])
     what = kind & 255

@@ -1,13 +1,13 @@
 """What the generated code, the compiled functions and the host share about races. Data only.
 
-Logical time counts synchronization events of the whole launch, which runs on one host thread. A *stamp* (i64) says
-who accessed a granule last: the time in the upper half, then from bit 31 down whether an asynchronous copy did it
-(1 bit), whether it was strong for all that can access the memory (1 bit), the site's counter slot (20 bits) and the
-thread in its CTA (10 bits). A log has the CTA of each time.
+Logical time counts the synchronization events of the whole launch, which runs on one host thread. A *stamp* (i64)
+describes the last access to a granule: the time in the upper half, then from bit 31 down whether an asynchronous copy
+made it (1 bit), whether it was strong for all threads that can access the memory (1 bit), the site's counter slot (20
+bits) and the thread in its CTA (10 bits). A log has the CTA of each time.
 
-A *row* (i32 words) is what somebody knows: for each thread of the CTA ("near") and for each warp of the grid ("far")
-the time up to which its accesses happened before. Row 0 holds zeros and is the row of whoever knows nothing more than
-the barriers of the CTA say. (FastTrack: Flanagan and Freund, PLDI 2009, on epochs and vector clocks.)
+A *row* (i32 words) is a vector clock: for each thread of the CTA ("near") and for each warp of the grid ("far"), the
+time up to which its accesses happened before. Row 0 is all zeros: its holder knows no more than the barriers of the
+CTA say. (FastTrack: Flanagan and Freund, PLDI 2009, on epochs and vector clocks.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
     BULK_FAR, BULK_TAKEN, FAR_LOAD,
 ) = range(22)  # fmt: skip
 
-# What an event of memory says besides its kind, in one i64: the kind, bytes of an element, bytes of a lane, flags.
+# The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
 ACQUIRES, RELEASES, READS, WRITES, OF_CTA = 1, 2, 4, 8, 16
 """Flags of a strong access: its order, what it does, its scope."""
@@ -28,15 +28,15 @@ THREAD_BITS, SITE_BITS = 10, 20
 ASYNC, STRONG_BIT = 1 << 31, 1 << 30
 FAR_STORES, FAR_LOADS, FAR_UPDATES, FAR_SIZE_AT = 0, 1, 2, 2
 PENDING = 0x7FFFFFFF
-"""The time of a write that an asynchronous copy is yet to do, and of a read that it is yet to finish."""
+"""The time of an asynchronous copy's write or read that is not complete yet."""
 
 FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES = 1, 2, 4
-"""What a fence does: its scope is more than the CTA; what it orders."""
+"""Flags of a fence: scope wider than the CTA; what it orders."""
 
 WEAK, STRONG_CTA, STRONG_GPU = range(3)
-"""Strength of a site: two strong accesses do not race if the scope of each includes the other's thread."""
+"""Strength of a site: two strong accesses do not race if the scope of each includes the other thread."""
 
-# The table of a launch: i64 words, by index. Addresses are those of arrays that tables.py makes.
+# The table of a launch: i64 words, by index. The addresses are those of the arrays in tables.py.
 (
     LOG, LOG_SIZE, OWN_SINCE, OVERFLOW, NEAR, FAR, WIDTH, ROWS, ROW_COUNT, FREE, FREE_COUNT, CTA_ROWS, CTA_PENDING,
     WARP_ROWS, THREADS_AT, BARRIER_ROWS, OBJECTS, OBJECT_COUNT, OBJECTS_USED, FREE_OBJECTS, FREE_OBJECT_COUNT,
@@ -45,23 +45,23 @@ WEAK, STRONG_CTA, STRONG_GPU = range(3)
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, TABLE_SLOTS,
 ) = range(41)  # fmt: skip
 
-# One thread's words (i32), by index: rows of what it knows alone and of what it read without acquiring it yet, times
-# of its last fences, the object that it read last with its version, and the time up to which it waited for its copies.
+# One thread's words (i32), by index: the rows of what it knows and of what it read but did not acquire, the times of
+# its last fences, the object it read last with its version, and the time up to which it waited for its copies.
 OWN_ROW, PENDING_ROW, FENCE_CTA, FENCE_GPU, SEEN, SEEN_VERSION, WAITED, THREAD_WORDS = range(8)
 
-# One synchronization object's words (i32), by index. Of a location in memory: rows released to the whole GPU and to one
-# CTA only, and that CTA. Of an mbarrier: rows of the phases that are complete and of all arrivals.
+# One synchronization object's words (i32), by index. For a memory location: the row released to the whole GPU, the row
+# released to one CTA, and that CTA. For an mbarrier: the rows of its complete phases and of all arrivals.
 WIDE_ROW, CTA_ROW, HOME, VERSION, OBJECT_WORDS = range(5)
 COMPLETE_ROW, ARRIVED_ROW = WIDE_ROW, CTA_ROW
 OBJECT_GRANULE = 4
-"""Bytes of memory that share a synchronization object."""
+"""Bytes of memory per synchronization object."""
 
 PAGE_BITS = 12
-"""Global memory is followed by pages of 4 KiB: those whose number has no bit of SKIPPED_PAGES."""
+"""Log2 of a page, 4 KiB. Global memory is tracked in the pages whose number has no bit of SKIPPED_PAGES."""
 CTA_STEP = 8
-"""Shared memory is followed in all CTAs until SHARED_SEEN accesses of warps pass SHARED_BUDGET, in those up to rank
-SHARED_UP_TO; of the others in one of so many."""
+"""Shared memory is tracked in all CTAs until SHARED_SEEN accesses of warps exceed SHARED_BUDGET; then in CTAs up to
+rank SHARED_UP_TO, and in one of CTA_STEP of the others."""
 SHADOW_ARRAYS = 3
-"""Stamps of each granule, one array after the other: the last write, and two reads since."""
+"""Stamps of each granule, in three arrays in a row: the last write, and two reads since."""
 MOST_WARPS = 4096
-"""Warps of a grid up to which messages between CTAs are followed."""
+"""Messages between CTAs are tracked in grids of up to this many warps."""

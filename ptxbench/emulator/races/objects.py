@@ -1,7 +1,7 @@
-"""Synchronization through memory: released to a location and acquired from it, mbarriers. Compiled by numba.
+"""Synchronization through memory: release to and acquire from locations, and mbarriers. Compiled by numba.
 
-A release overwrites what was released to a location before; an atomic adds to it. (PTX ISA, "Memory Consistency
-Model": release and acquire patterns, of an instruction or of a fence and a strong access.)
+A release replaces what was released to a location before; an atomic adds to it. (PTX ISA, "Memory Consistency
+Model": release and acquire patterns, by one instruction, or by a fence and a strong access.)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ptxbench.emulator.runtime import context
 
 @compiled
 def object_slot(env: Any, r: Any, address: Any) -> Any:
-    """Address of the number of the object at a generic address, 0 where no memory is."""
+    """Address of the word with the number of the object at a generic address; 0 outside all memory."""
     where = space_of(env, r, address, at.OBJECT_GRANULE)
     if where == ELSEWHERE:
         return 0
@@ -43,7 +43,8 @@ def object_slot(env: Any, r: Any, address: Any) -> Any:
 
 @compiled
 def made(r: Any, slot: Any) -> Any:
-    """Address of the words of the object that the word at `slot` names; a new one if it names none. 0: no more."""
+    """Address of the words of the object in the word at `slot`; a new one if the word is 0. Returns 0 if none is
+    left."""
     number = words_at(slot)
     if number[0] == 0:
         if r[at.FREE_OBJECT_COUNT]:
@@ -60,14 +61,14 @@ def made(r: Any, slot: Any) -> Any:
 
 @compiled
 def known_object(r: Any, slot: Any) -> Any:
-    """The same, 0 if there is none."""
+    """Like `made`, but 0 if there is no object."""
     number = words_at(slot)[0] if slot else 0
     return r[at.OBJECTS] + 4 * at.OBJECT_WORDS * number if number else 0
 
 
 @compiled
 def forget(r: Any, slot: Any) -> None:
-    """The object that the word at `slot` names is free."""
+    """Free the object that the word at `slot` names."""
     number = words_at(slot)[0]
     if number:
         empty(r, r[at.OBJECTS] + 4 * at.OBJECT_WORDS * number)
@@ -78,7 +79,7 @@ def forget(r: Any, slot: Any) -> None:
 
 @compiled
 def empty(r: Any, thing: Any) -> None:
-    """Nothing is released to an object (the address of its words) any more."""
+    """Clear what was released to an object (the address of its words)."""
     release_row(r, thing + 4 * at.WIDE_ROW)
     release_row(r, thing + 4 * at.CTA_ROW)
     words_at(thing)[at.VERSION] += 1
@@ -86,7 +87,7 @@ def empty(r: Any, thing: Any) -> None:
 
 @compiled
 def take(env: Any, r: Any, holder: Any, thing: Any, of_cta: Any) -> None:
-    """The row of `holder` knows what was released to an object, as far as the scopes reach."""
+    """Acquire into the row of `holder` what was released to an object, as far as the scopes reach."""
     words = words_at(thing)
     if words[at.WIDE_ROW]:
         if of_cta:
@@ -99,7 +100,7 @@ def take(env: Any, r: Any, holder: Any, thing: Any, of_cta: Any) -> None:
 
 @compiled
 def give(env: Any, r: Any, lanes: Any, thing: Any, flags: Any) -> None:
-    """`lanes` release to an object what they know: all of it, or what fences have made so."""
+    """`lanes` release to an object what they know: all of it, or the part that fences have published."""
     words = words_at(thing)
     if words[at.HOME] != env[context.CTA]:
         release_row(r, thing + 4 * at.CTA_ROW)
@@ -115,7 +116,7 @@ def give(env: Any, r: Any, lanes: Any, thing: Any, flags: Any) -> None:
 
 @compiled
 def acquire(env: Any, r: Any, lane: Any, thing: Any, flags: Any) -> None:
-    """A lane reads an object: it knows what was released there, at once or from its next fence on."""
+    """A lane reads an object: it acquires what was released there, immediately or at its next fence."""
     address = thread_words(env, r, env[context.WARP] * LANES + lane)
     words = words_at(address)
     if flags & at.ACQUIRES:
@@ -128,7 +129,7 @@ def acquire(env: Any, r: Any, lane: Any, thing: Any, flags: Any) -> None:
 
 @compiled
 def same_address(addresses: Any, mask: Any) -> Any:
-    """Whether all lanes of a mask have one address."""
+    """Whether all lanes of a mask have the same address."""
     first = -1
     for lane in range(LANES):
         if mask >> lane & 1:
@@ -141,7 +142,7 @@ def same_address(addresses: Any, mask: Any) -> Any:
 
 @compiled
 def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
-    """Strong accesses of the lanes of a mask, one after the other."""
+    """Strong accesses of the lanes of a mask, in lane order."""
     addresses, changed = longs_at(address_list), False
     acquires_only = flags & at.WRITES == 0 and flags & at.ACQUIRES != 0
     if acquires_only and mask == living(env, env[context.WARP]) and same_address(addresses, mask):
@@ -178,7 +179,7 @@ def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
 
 @compiled
 def complete_phase(r: Any, thing: Any) -> None:
-    """Who waits from now on knows what all arrivals so far have released."""
+    """Threads that wait from now on acquire what all arrivals so far have released."""
     if words_at(thing)[at.ARRIVED_ROW]:
         join_all(r, thing + 4 * at.COMPLETE_ROW, words_at(thing)[at.ARRIVED_ROW])
 
@@ -197,7 +198,7 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, releases: Any, completes: 
 
 @compiled
 def bring_bytes(env: Any, r: Any, lane: Any, address: Any, completes: Any) -> None:
-    """A copy of a lane has come in; an mbarrier counts it."""
+    """A lane's copy has completed, and its mbarrier counts it."""
     thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address))
     if thing:
         times, thread = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
@@ -209,7 +210,7 @@ def bring_bytes(env: Any, r: Any, lane: Any, address: Any, completes: Any) -> No
 
 @compiled
 def wait(env: Any, r: Any, mask: Any, address_list: Any) -> None:
-    """Lanes have found the phases of their mbarriers complete."""
+    """Lanes have seen the phases of their mbarriers complete."""
     addresses, rest = longs_at(address_list), mask
     while rest:
         first = 0

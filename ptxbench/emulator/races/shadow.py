@@ -1,4 +1,4 @@
-"""Accesses held against the shadow of the memory that they touch. Compiled by numba."""
+"""Checks accesses against the shadow of the memory that they touch. Compiled by numba."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ELSEWHERE, IN_GLOBAL, IN_SHARED = -1, 0, 1
 
 @compiled
 def space_of(env: Any, r: Any, address: Any, size: Any) -> Any:
-    """Where an access by generic address lies: in shared memory, in the arena, or elsewhere."""
+    """Where an access by generic address is: in shared memory, in the arena, or elsewhere."""
     offset = address - context.SHARED_WINDOW
     if 0 <= offset < 1 << 32:
         return IN_SHARED if offset + size <= env[context.SHARED_BYTES] else ELSEWHERE
@@ -24,7 +24,7 @@ def space_of(env: Any, r: Any, address: Any, size: Any) -> Any:
 
 @compiled
 def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, where: Any) -> None:
-    """A finding, if it is the first of its kind at its site. `where`: the other's CTA, and SCOPE."""
+    """Report a finding, if it is the first of its kind at its site. `where`: the other access's CTA, and SCOPE."""
     offset = site - env[context.COUNTERS]
     flag = longs_at(env[context.FLAGS] + offset)
     count = env[context.FINDING_COUNT]
@@ -44,7 +44,7 @@ def strength(r: Any, slot: Any) -> Any:
 
 @compiled
 def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any, in_shared: Any) -> Any:
-    """0 where an access is ordered after the one of `stamp`, or both are strong; 1 a race, 2 one by narrow scope."""
+    """0 if an access is ordered after that of `stamp`, or both are strong; 1 for a race; 2 if a scope is too narrow."""
     time, other = stamp >> 32, stamp & (1 << at.THREAD_BITS) - 1
     if time == 0 or time == at.PENDING or r[at.OVERFLOW]:
         return 0
@@ -70,7 +70,7 @@ def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any, in_shared: Any) 
 
 @compiled
 def tell(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp: Any, how: Any) -> None:
-    """A race with the access of `stamp`."""
+    """Report a race with the access of `stamp`."""
     time, cta = stamp >> 32, env[context.CTA]
     if address >= context.GLOBAL_BASE and time < r[at.OWN_SINCE]:
         cta = words_at(r[at.LOG])[time]
@@ -80,13 +80,13 @@ def tell(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp:
 
 @compiled
 def value_byte(values: Any, lane: Any, element: Any, i: Any) -> Any:
-    """Byte `i` of what a lane stores: its elements lie in vectors of all lanes, one after the other."""
+    """Byte `i` of a lane's stored value: elements are in vectors of all lanes, one after the other."""
     return bytes_at(values)[(i // element * LANES + lane) * element + i % element]
 
 
 @compiled
 def same_as_memory(env: Any, values: Any, lane: Any, element: Any, first: Any, count: Any, host: Any) -> Any:
-    """Whether the bytes from `first` on that a lane stores are there already."""
+    """Whether memory already has the bytes that a lane stores, from `first` on."""
     if values == 0:
         return False
     held = bytes_at(host)
@@ -98,7 +98,7 @@ def same_as_memory(env: Any, values: Any, lane: Any, element: Any, first: Any, c
 
 @compiled
 def earlier_lane(addresses: Any, mask: Any, lane: Any, byte: Any, size: Any) -> Any:
-    """The highest lane below `lane` of the same instruction that stores to the byte too, or -1."""
+    """The highest lane below `lane` that stores to the same byte with this instruction, or -1."""
     for other in range(lane - 1, -1, -1):
         if mask >> other & 1 and 0 <= byte - addresses[other] < size:
             return other
@@ -110,10 +110,10 @@ def touch(
     env: Any, r: Any, kind: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any,
     site: Any, byte: Any, mine: Any, silent: Any, alike: Any,
 ) -> Any:  # fmt: skip
-    """One granule of an access: findings, and the shadow as it is from now on.
+    """Check one granule of an access: report findings and update the shadow.
 
-    `silent`: what is stored is there already. `alike`: an earlier lane of the same instruction stored here: 1 the
-    same value, 2 another, 0 none did. Returns nothing of use.
+    `silent`: memory already has the stored value. `alike`: whether an earlier lane of the same instruction stored here:
+    1 the same value, 2 another value, 0 no such lane. The returned value is unused.
     """
     lane = thread & 31
     start = env[context.TIME_OF_START] if in_shared else 1
@@ -169,7 +169,8 @@ def note_read(
     env: Any, r: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any, mine: Any,
     start: Any,
 ) -> None:  # fmt: skip
-    """Remember a read: of those since the last write, the first that is not ordered before this one, and the last."""
+    """Record a read. Two reads since the last write are kept: the first that is not ordered before this one, and
+    this."""
     first = stamps[index + stride]
     if first >> 32 == at.PENDING:
         stamps[index + 2 * stride] = mine
@@ -182,7 +183,7 @@ def note_read(
 
 @compiled
 def replaced(env: Any, r: Any, read: Any, thread: Any, in_shared: Any) -> Any:
-    """Whether a read is ordered before one of `thread`, so that what is held against the later covers the earlier."""
+    """Whether a read is ordered before one of `thread`, so that checks against the later read cover the earlier."""
     time = read >> 32
     cta = env[context.CTA]
     if not in_shared and time < r[at.OWN_SINCE]:
@@ -192,7 +193,7 @@ def replaced(env: Any, r: Any, read: Any, thread: Any, in_shared: Any) -> Any:
 
 @compiled
 def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site: Any, values: Any) -> None:
-    """An instruction's accesses, lane by lane. `values`: address of what it stores, or 0."""
+    """Check an instruction's accesses, lane by lane. `values`: address of the stored values, or 0."""
     kind, element = what & 255, what >> at.ELEMENT_AT & 255
     size = what >> at.BYTES_AT & 255
     addresses = longs_at(address_list)
@@ -215,7 +216,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         if in_shared:
             stamps, bits, stride = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES]
             offset = address - context.SHARED_WINDOW
-            if offset < env[context.RESERVED_INSIDE] or r[at.SHARED_SKIPPED]:  # inside: barriers of cooperative groups
+            if offset < env[context.RESERVED_INSIDE] or r[at.SHARED_SKIPPED]:  # barriers of cooperative groups
                 continue
             host = env[context.SHARED] + offset
         else:
@@ -252,7 +253,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
 def access_range(
     env: Any, r: Any, kind: Any, in_shared: Any, offset: Any, size: Any, thread: Any, site: Any, copied: Any
 ) -> None:
-    """One thread's access of consecutive bytes, at an offset in shared memory or in the arena."""
+    """Check one thread's access to consecutive bytes, at an offset in shared memory or in the arena."""
     slot = site - env[context.COUNTERS] >> 3
     mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | copied
     if in_shared and r[at.SHARED_SKIPPED]:
@@ -273,7 +274,7 @@ def access_range(
 
 @compiled
 def arrive_bytes(env: Any, r: Any, offset: Any, size: Any) -> None:
-    """Shared memory that a copy was yet to fill holds its bytes."""
+    """An asynchronous copy has completed its write to these bytes of shared memory."""
     stamps = longs_at(env[context.SHADOW])
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
         if stamps[index] >> 32 == at.PENDING:
@@ -282,7 +283,7 @@ def arrive_bytes(env: Any, r: Any, offset: Any, size: Any) -> None:
 
 @compiled
 def hold_for_copy(env: Any, r: Any, offset: Any, size: Any, thread: Any, site: Any, done: Any) -> None:
-    """A copy is yet to take shared memory, or has taken it."""
+    """A copy is going to read these bytes of shared memory, or has read them."""
     slot = site - env[context.COUNTERS] >> 3
     low = (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | at.ASYNC
     stamps, stride = longs_at(env[context.SHADOW]), r[at.SHARED_GRANULES]

@@ -1,4 +1,4 @@
-"""The memory that races are found with, for one sanitized launch; and what could not be checked in it."""
+"""The memory for race detection in one sanitized launch, and the checks that could not be made."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from ptxbench.emulator.messages import LaunchRequest
 from ptxbench.emulator.races import layout as at
 
 MOST_SHADOW = 4 << 30
-"""Bytes of the shadow of global memory, six for each byte of the arrays (24 if a kernel accesses single bytes)."""
+"""The most bytes of global shadow memory: six per byte of the arrays (24 if a kernel accesses single bytes)."""
 ROW_BYTES = 512 << 20
-"""Bytes of rows at the most; they are touched only where threads learn of each other in special ways."""
+"""The most bytes of rows; they are touched only where threads synchronize in special ways."""
 MOST_TIMES = 1 << 26
-"""Synchronization events of a launch that get a time of their own."""
+"""The most synchronization events of a launch that get separate times."""
 MOST_OBJECTS = 1 << 18
 
 
 MOST_GRANULES = 3 << 18
-"""Granules of global memory that are followed, 3 MiB of words. Of larger arrays every second page is, or fewer."""
+"""The most granules of global memory that are tracked, 3 MiB of words. Of larger arrays, every second page or fewer."""
 SHARED_BUDGET = 1 << 14
-"""Accesses of shared memory by warps, some 3 ms, after which the shared memory of most CTAs is not followed."""
+"""Warp accesses to shared memory, about 3 ms, after which the shared memory of most CTAs is not tracked."""
 MOST_KEPT = 1 << 30
-"""Bytes of shadow that are kept for the next launch: to clear pages takes a twentieth of the time to map new ones."""
+"""Bytes of shadow kept for the next launch: clearing pages takes a twentieth of the time of mapping new ones."""
 KEPT: list[NDArray[np.uint8]] = []
 
 
 def zeroed_shadow(pages: int, page_granules: int, step: int) -> NDArray[np.uint8]:
-    """The shadow of global memory, zeros for every `step`-th page. One launch of a process has it at a time."""
+    """The zeroed shadow of global memory, for every `step`-th page. Only one launch of a process can use it at a
+    time."""
     size = 8 * at.SHADOW_ARRAYS * pages * page_granules
     if KEPT and size <= KEPT[0].size:
         KEPT[0][:size].view(np.int64).reshape(at.SHADOW_ARRAYS, pages, page_granules)[:, ::step] = 0
@@ -46,14 +47,15 @@ def zeroed_shadow(pages: int, page_granules: int, step: int) -> NDArray[np.uint8
 
 @dataclass
 class Tables:
-    """The table of layout.py and the arrays that it points to. Shadows start as zeros and cost what is touched."""
+    """The table of layout.py and the arrays that it points to. Shadows are zeroed lazily: only touched pages cost
+    memory."""
 
     table: NDArray[np.int64]
     arrays: list[NDArray[np.uint8]]
     notes: list[str]
 
     def forget(self, offset: int, size: int) -> None:
-        """Have `size` bytes at `offset` of the arena as if they had never been accessed: they are a new block."""
+        """Mark `size` bytes at `offset` of the arena as never accessed: they are a new block."""
         if not self.table[at.GLOBAL_SHADOW]:
             return
         bits, granules = int(self.table[at.GLOBAL_BITS]), int(self.table[at.GLOBAL_GRANULES])
@@ -63,7 +65,7 @@ class Tables:
             ctypes.memset(start, 0, 8 * (end - first))
 
     def checks_missed(self) -> tuple[str, ...]:
-        """Which checks were not made, after the launch."""
+        """The checks that were not made, after the launch."""
         more = []
         if self.table[at.SHARED_UP_TO]:
             more.append(
@@ -76,7 +78,7 @@ class Tables:
 
 
 def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes: int) -> Tables:
-    """Tables for a launch of which so many CTAs are alive at once, each with so many bytes of shared memory."""
+    """Tables for a launch with `slots` resident CTAs, each with `shared_bytes` of shared memory."""
     warps = -(-math.prod(job.block) // 32)
     ctas = math.prod(job.grid)
     table = np.zeros(at.TABLE_SLOTS, np.int64)
@@ -98,7 +100,7 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
         table[at.BETWEEN_CTAS], far = 0, 0
     table[at.NEAR], table[at.FAR] = 32 * warps if translation.rows else 32, far
     table[at.WIDTH] = width = int(table[at.NEAR] + far)
-    holders = slots * (65 * warps + 18) + 2  # each thread's two, each warp's, the CTA's and those of its barriers
+    holders = slots * (65 * warps + 18) + 2  # two per thread, one per warp, the CTA's and its barriers'
     rows = min(ROW_BYTES // (4 * width), holders + (2 * MOST_OBJECTS if translation.rows else 0))
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
     array(at.ROWS, 4 * width * rows)

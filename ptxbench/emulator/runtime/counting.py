@@ -1,4 +1,4 @@
-"""Sectors and lines of global memory, and passes over shared memory. Definitions: docs/emulator.md."""
+"""Counts sectors and lines of global memory, and passes over shared memory. Definitions: docs/emulator.md."""
 
 from __future__ import annotations
 
@@ -139,10 +139,11 @@ done:
 
 
 def remembered(compute: str) -> str:
-    """Lines that end a function with what `compute` (lines that set %result) gives for the active lanes of %rel.
+    """LLVM lines that end a function with the result of `compute` (lines that set %result) for the active lanes of
+    %rel.
 
-    A site mostly sees one pattern over and over: distances from lane 0, and lane 0's place in a row of the banks.
-    These and the mask decide both counts, so what came of the last pattern is kept and compared with.
+    A site mostly sees one pattern repeatedly: distances from lane 0, and lane 0's position in a row of the banks.
+    These and the mask determine both counts, so the result of the last pattern is kept and reused if they are equal.
     """
     return f"""{slot("counters", COUNTERS)}
   %site.int = ptrtoint ptr %site to i64
@@ -178,7 +179,7 @@ fresh:
 
 
 def wavefronts_of(name: str, result: str, what: str) -> RuntimeFunction:
-    """A function that gives %result, lines that follow from the addresses %a, remembered at the site."""
+    """A function that returns %result, which `what` (lines) computes from the addresses %a; cached at the site."""
     return RuntimeFunction(name, f"""
 define internal i64 @{name}({V32} %a, i32 %mask, ptr %env, ptr %site, i32 %shift, i32 %slots) noinline {{
   ; {what}
@@ -254,8 +255,8 @@ look:
 
 
 def count_sectors() -> str:
-    """Lines that count the distinct 32-byte sectors and 128-byte lines; an aligned access of up to 32 bytes touches one
-    a lane."""
+    """LLVM lines that count the distinct 32-byte sectors and 128-byte lines; an aligned access of up to 32 bytes
+    touches one of each per lane."""
     before = ", ".join(f"i32 {max(0, i - 1)}" for i in range(LANES))
     return f"""%sector.wide = lshr {V64} %a, splat (i64 5)
   %sector = trunc {V64} %sector.wide to {V32}
@@ -292,8 +293,8 @@ counted:
 
 
 def count_wavefronts(size: int, *, mergeable: bool = False) -> str:
-    """Lines that count the passes of a shared request and those beyond the ideal; of a `mergeable` one those that it
-    takes if it is merged too."""
+    """LLVM lines that count the passes of a shared request and those beyond the ideal; for a `mergeable` one also the
+    passes after merging."""
     slots = min(32, 128 // size)
     shift = max(2, size.bit_length() - 1)
     smooth, name, wide = 32 // slots, "wavefronts_of", ""

@@ -1,8 +1,8 @@
 """Products of small matrices, as out-of-line functions on fragments: one for each instruction and architecture.
 
-A fragment comes as its registers, 32 lanes each. Elements are decoded a register at a time, then shuffled so that
-lane by lane A[k] and B[k] are what the lane's own result needs: one vector a k, in an array in memory. What is left
-is a dot product in every lane, and its loop over k is a function of its own.
+A fragment is passed as registers, 32 lanes each. Elements are decoded register by register, then shuffled into
+operand arrays in memory: one vector per k, in which each lane has the A[k] or B[k] of its own result. Then every lane
+computes a dot product; its loop over k is a separate function.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from ptxbench.emulator.tensor import FORMATS, ElementFormat, Fragment, TensorMod
 from ptxbench.emulator.types import B32, B64, F32, F64, LANES, S32, S64, U32, U64, Type
 
 STEP = 256
-"""Bytes of one k in an operand array: up to two vectors of 32 i32, or one of 32 i64."""
+"""Bytes per k in an operand array: up to two vectors of 32 i32, or one of 32 i64."""
 SPECIAL = 4096
-"""The exponent that stands for infinity (significand 1 or -1) and NaN (0); sums of two tell it from any other."""
+"""The exponent of infinity (significand 1 or -1) and NaN (0); sums of two such exponents are still recognizable."""
 NOTHING = -4096
-"""The exponent of zero: it never is the greatest."""
+"""The exponent of zero: it is never the maximum."""
 NARROW_STEPS, MOST_STEPS = 16, 32
-"""Products below 2^27 that an i32 can add up; and the most of one block, for which an i64 does."""
+"""How many products below 2^27 an i32 can sum; the most products per block, which an i64 can sum."""
 NAN16, NAN32 = 0x7FFF, 0x7FFFFFFF
 
 Planes = tuple[Value, ...]
-"""What an element decodes to: (significand, exponent) of a float, else (value,)."""
+"""A decoded element: (significand, exponent) of a float, else (value,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Multiply:
     """D = A B + C. `types` of d, a, b, c; `rule`: satfinite, xor, and, or a rounding of f64.
 
-    `layout`: the shape, and what else tells its fragments from others; `d`: D's fragment where it is not C's.
+    `layout`: the shape, and what else determines its fragments; `d`: D's fragment if it differs from C's.
     """
 
     layout: str
@@ -73,13 +73,13 @@ class Multiply:
 
     @property
     def depth(self) -> int:
-        """Elements of a row of A; for b1, words of 32 bits."""
+        """Elements in a row of A; for b1, 32-bit words."""
         return self.k // 32 if self.types[1] == "b1" else self.k
 
 
 @functools.cache
 def multiply(what: Multiply, hardware_fma: bool = True) -> RuntimeFunction:
-    """`NAME(a0, ..., b0, ..., c0, ..., active, site)` -> d0, ...: nothing where no lane is active."""
+    """`NAME(a0, ..., b0, ..., c0, ..., active, site)` -> d0, ...; does nothing if no lane is active."""
     e = Emitter(hardware_fma=hardware_fma)
     kind_d, kind_a, kind_b, kind_c = what.types
     a_words, b_words, c_words = (
@@ -139,7 +139,7 @@ def register_count(fragment: Fragment, kind: str) -> int:
 
 
 def elements(e: Emitter, words: Sequence[Value], kind: str) -> list[Value]:
-    """The elements of registers as unsigned integers, or sign-extended, from the low bits up."""
+    """The elements of registers, zero- or sign-extended, from the low bits up."""
     bits = tensor.in_units(kind, 0)[1]
     if bits in (32, 64):
         return list(words)
@@ -155,7 +155,7 @@ def elements(e: Emitter, words: Sequence[Value], kind: str) -> list[Value]:
 
 
 def packed(e: Emitter, results: Sequence[Value], kind: str) -> list[Value]:
-    """Registers of elements: f16 ones in pairs, the first in the low half."""
+    """Pack elements into registers: f16 in pairs, the first in the low half."""
     if kind != "f16":
         return list(results)
     sixteen = e.constant(16, B32)
@@ -166,7 +166,7 @@ def packed(e: Emitter, results: Sequence[Value], kind: str) -> list[Value]:
 
 
 def where(fragment: Fragment) -> dict[tensor.Place, tuple[int, int]]:
-    """The element and the lane that hold a place; the first of several."""
+    """For each place of the matrix, the element and the lane that hold it; the first if there are several."""
     result: dict[tensor.Place, tuple[int, int]] = {}
     for element, lanes in enumerate(fragment):
         for lane, place in enumerate(lanes):
@@ -175,7 +175,7 @@ def where(fragment: Fragment) -> dict[tensor.Place, tuple[int, int]]:
 
 
 class OperandArray:
-    """Rows of A or columns of B in memory: for each k, the vector that has every lane's own element.
+    """Rows of A or columns of B in memory: for each k, a vector with each lane's own element.
 
     Results that need the same rows share them.
     """
@@ -189,7 +189,7 @@ class OperandArray:
         self.size = 0
 
     def at(self, wanted: Sequence[Sequence[tensor.Place]]) -> str:
-        """A pointer to the array for these places, by k and lane; it is filled when it is first asked for."""
+        """A pointer to the array for these places, by k and lane; it is filled on first use."""
         key = tuple(map(tuple, wanted))
         if key not in self.offsets:
             self.offsets[key] = self.size
@@ -218,7 +218,7 @@ def decoded(e: Emitter, x: Value, kind: str, lift: int) -> Planes:
 
 
 def decoded_float(e: Emitter, x: Value, form: ElementFormat, lift: int) -> Planes:
-    """The value is significand 2^(exponent - fraction - lift); zero, infinity and NaN as SPECIAL and NOTHING say."""
+    """The value is significand * 2^(exponent - fraction - lift); zero, infinity and NaN as in SPECIAL and NOTHING."""
 
     def number(value: int) -> Value:
         return e.constant(value, S32)
@@ -264,7 +264,7 @@ def some(e: Emitter, lanes: Value) -> str:
 
 @dataclass(frozen=True)
 class Dot:
-    """A dot product in every lane, in blocks of `steps` of k: `first` adds C, `rest` what came before."""
+    """A dot product in every lane, in blocks of `steps` of k: `first` adds C, `rest` the sum so far."""
 
     first: RuntimeFunction
     rest: RuntimeFunction
@@ -272,7 +272,7 @@ class Dot:
     blocks: int
 
     def apply(self, e: Emitter, rows: str, columns: str, c: Value, special: str) -> Value:
-        """C plus the products; `special`: an i1 name for functions that ask for one, else empty."""
+        """C plus the products. `special`: an i1 name for functions that take one, else empty."""
         total = c
         for i in range(self.blocks):
             function = self.rest if i else self.first
@@ -287,7 +287,7 @@ class Dot:
 
 
 def dot_product(what: Multiply, hardware_fma: bool) -> tuple[Dot, int]:
-    """The dot product for `what`, and by how many bits the significands of A must be shifted left for it."""
+    """The dot product for `what`, and the left shift in bits that it needs on the significands of A."""
     kind_d, kind_a, kind_b, kind_c = what.types
     if kind_a == "f64":
         function = dot_f64(what.k, what.rule, hardware_fma)
@@ -306,7 +306,7 @@ def dot_product(what: Multiply, hardware_fma: bool) -> tuple[Dot, int]:
 
 
 def dot_integer(steps: int, rule: str) -> RuntimeFunction:
-    """`NAME(a, b, c)`: exact; the last addition wraps, or clamps where `rule` is satfinite. xor, and: of bits."""
+    """`NAME(a, b, c)`: exact; the last addition wraps, or clamps if `rule` is satfinite. xor, and: on bits."""
     e = Emitter()
     a, b = (load(e, pointer, "%k", 0, S32) for pointer in ("%a", "%b"))
     products = {"xor": lambda: e.population(e.xor(a, b)), "and": lambda: e.population(e.and_(a, b))}
@@ -341,7 +341,7 @@ done:
 
 
 def dot_f64(steps: int, rounding: str, hardware_fma: bool) -> RuntimeFunction:
-    """`NAME(a, b, c)`: a chain of fused multiply-adds, k ascending. (PTX ISA, mma: as that of fma.f64.)"""
+    """`NAME(a, b, c)`: a chain of fused multiply-adds in ascending k. (PTX ISA, mma: as with fma.f64.)"""
     e = Emitter(hardware_fma=hardware_fma)
     a, b = (load(e, pointer, "%k", 0, F64) for pointer in ("%a", "%b"))
     total = fma(e, a, b, Value("%total", F64), rounding or "rn")
@@ -372,7 +372,7 @@ done:
 
 @functools.cache
 def fma_functions(rounding: str, hardware_fma: bool) -> dict[str, str]:
-    """The functions of Emitter.functions that `dot_f64` calls: the kernel may have them already."""
+    """The functions of Emitter.functions that `dot_f64` calls; the kernel may have them already."""
     e = Emitter(hardware_fma=hardware_fma)
     value = Value("%total", F64)
     fma(e, value, value, value, rounding or "rn")
@@ -391,8 +391,8 @@ def load(e: Emitter, pointer: str, k: str, plane: int, kind: Type) -> Value:
 def dot_float(steps: int, frac: int, start: ElementFormat, kind_d: str, kept: int) -> RuntimeFunction:
     """`NAME(a, b, c, special)` -> the bits of D: one block of tensor.Model, c of the format `start`.
 
-    In units of 2^(top - frac) each product, whose significands are already shifted to `frac` fraction bits, is
-    below 2^27, so that an i32 holds the sum of up to 16; as f64, with c, a block's stays exact.
+    Products are in units of 2^(top - frac), with significands already shifted to `frac` fraction bits. Each is below
+    2^27, so an i32 holds the sum of up to 16; in f64, the sum of a block with c is exact.
     """
     assert steps <= MOST_STEPS
     assert frac <= 25
@@ -469,9 +469,9 @@ done:
 
 
 def special_sum(steps: int, kind_d: str) -> RuntimeFunction:
-    """`NAME(a, b, c significand, c exponent, result)`: the result, but infinite or NaN where a term is.
+    """`NAME(a, b, c significand, c exponent, result)`: the result, or infinity or NaN if a term requires it.
 
-    Each number is replaced by its like: infinity, NaN, or its significand, so that IEEE arithmetic decides.
+    Each term is replaced by infinity, NaN, or its significand, so that IEEE arithmetic decides.
     """
 
     def like(e: Emitter, significand: Value, exponent: Value) -> Value:
@@ -539,7 +539,7 @@ def scaled(e: Emitter, total: Value, top: Value, frac: int) -> Value:
 
 
 def to_f32_toward_zero(e: Emitter, value: Value, kept: int) -> Value:
-    """The bits of an f64 as f32 with `kept` fraction bits, cut; from 2^128 on infinity."""
+    """The bits of an f64 as f32 with `kept` fraction bits, truncated; infinity from 2^128 on."""
     nearest = replace(e.convert(value, F32), raw=False)
     magnitude = e.absolute(value)
     beyond = e.compare("gt", e.absolute(e.convert(nearest, F64)), magnitude)
@@ -559,7 +559,7 @@ def to_f16(e: Emitter, value: Value) -> Value:
     field = e.and_(e.shr(bits, long(52)), long(0x7FF))
     field = e.max(field, long(1023 - 14))  # subnormal results share the smallest exponent
     scale = e.as_type(e.shl(e.sub(long(2 * 1023 + 10), field), long(52)), F64)
-    magic = 2.0**52  # adding it leaves a whole number, rounded to nearest even, in the low bits
+    magic = 2.0**52  # adding it rounds to nearest even and leaves an integer in the low bits
     shifted = e.add(replace(e.mul(e.absolute(value), scale), raw=False), e.constant(magic, F64))
     steps = e.sub(e.as_type(replace(shifted, raw=False), U64), long(0x433 << 52))
     encoded = e.add(e.shl(e.sub(field, long(1023 - 14)), long(10)), steps)
@@ -570,7 +570,7 @@ def to_f16(e: Emitter, value: Value) -> Value:
 
 
 def f16_to_f64(e: Emitter, half: Value) -> Value:
-    """An f16 in the low half of 32 bits, exactly: as f64 bits its exponent is 1008 too small."""
+    """An f16 in the low half of 32 bits, exactly: its exponent as f64 bits is 1008 too small."""
     wide = e.convert(half, U64)
     magnitude = e.and_(wide, e.constant(0x7FFF, U64))
     small = e.as_type(e.shl(magnitude, e.constant(42, U64)), F64)

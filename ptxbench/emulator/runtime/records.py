@@ -1,17 +1,17 @@
-"""Which CTAs touched which bytes of global memory, so that two that touch the same are noticed.
+"""Records which CTAs touched which bytes of global memory, to detect that two touched the same bytes.
 
 CTAs may run in parallel only if none touches bytes that another one stores to. Each host thread keeps a record of
-every line that its CTAs touch: LINE granules, which are as small as the kernel's smallest access of global memory
-(at most MOST_GRANULE bytes). A record is the line's owner, which is the CTA that touched it last, and which granules
-the owner has used, and the CTAs before it, for each use: stores, loads and atomic updates. A CTA that uses a granule
-which another one has used clashes with it, unless both only load it or both only update it: the updates that run in
-parallel commute (flow.order_reason).
+every line that its CTAs touch: LINE granules, which are as small as the kernel's smallest access to global memory
+(at most MOST_GRANULE bytes). A record has the line's owner, which is the CTA that touched it last, and for each use
+(stores, loads, atomic updates) the granules that the owner and the CTAs before it have used. A CTA that uses a granule
+of another CTA clashes with it, unless both only load it or both only update it: updates that run in parallel commute
+(flow.order_reason).
 
-An owner is 2 (LAUNCH + rank) + w, where w is 1 if the owner has stored to the whole line and nothing else was done to
-it; the uses then are not written. Owners below 2 LAUNCH are of an earlier launch, so that nothing has to be cleared.
+An owner is 2 (LAUNCH + rank) + w. w is 1 if the owner has stored to the whole line and nothing else was done to it;
+then the uses are not written. Owners below 2 LAUNCH are from an earlier launch, so that nothing has to be cleared.
 
-Stores are always recorded. Loads and updates are recorded in buffers that are marked in BUFFER_USES; how the others
-were used is there too, so that after the launch it is known whether one of them should have been marked.
+Stores are always recorded. Loads and updates are recorded in buffers that are marked in BUFFER_USES. It also has the
+uses of the other buffers, so that after the launch it is known whether one of them should have been marked.
 """
 
 from __future__ import annotations
@@ -24,41 +24,41 @@ from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.types import LANES
 
 STORE, LOAD, UPDATE = USES = ("store", "load", "atomic")
-"""Uses by name, as in layout.Site.kind; use number k is bit 1 << k where uses are a mask."""
+"""Uses by name, as in layout.Site.kind; in masks of uses, number k is bit 1 << k."""
 USE_BITS = {name: 1 << number for number, name in enumerate(USES)}
 DISCARD = "discard"
-"""The kind of a site that stores no certain value."""
+"""The kind of a site that stores unspecified values."""
 CLASHES = {STORE: (STORE, LOAD, UPDATE), LOAD: (STORE, UPDATE), UPDATE: (STORE, LOAD)}
-"""What clashes with each use by another CTA."""
+"""For each use, the uses by other CTAs that clash with it."""
 
 
 def use_of(kind: str) -> int:
-    """The bit of what a site of this kind does to global memory; 0 for nothing."""
+    """The bit of this site kind's use of global memory; 0 for none."""
     return USE_BITS[STORE] if kind == DISCARD else USE_BITS.get(kind, 0)
 
 
 LINE = 32
-"""Granules of a line."""
+"""Granules in a line."""
 MOST_GRANULE = 16
 OWNER_BYTES = 8
 USES_BYTES = 32
 """i32 masks of granules: the owner's stores, loads, updates, and one unused; then those of the CTAs before it."""
 PAGE = 128
-"""Lines that share a byte which tells whether this launch touched any of them."""
+"""Lines per page: one byte says whether this launch touched any of them."""
 BUFFER_SLOTS = 2
 MARKED, USED = range(BUFFER_SLOTS)
-"""Of each buffer in BUFFER_USES: whether loads and updates are recorded; the uses that were made of it."""
+"""For each buffer in BUFFER_USES: whether loads and updates are recorded; which uses were made of it."""
 
 USES_VECTOR = "<4 x i32>"
 
 
 def granule_shift(sizes: Iterable[int]) -> int:
-    """The logarithm of a granule's bytes, for a kernel whose accesses of global memory have these bytes a lane."""
+    """Log2 of a granule's bytes, for a kernel whose accesses to global memory have these sizes in bytes per lane."""
     return min(MOST_GRANULE, *sizes, MOST_GRANULE).bit_length() - 1
 
 
 def planned(use: str, size: int) -> tuple[RuntimeFunction, ...]:
-    """The functions that an access needs, without their text: that depends on the whole kernel, and is `record`'s."""
+    """The functions that an access needs, still without text: it depends on the whole kernel, and `record` adds it."""
     return tuple(RuntimeFunction(name, "") for name in (f"record_lanes_{use}", f"record_run_{use}_{size}"))
 
 
@@ -74,7 +74,7 @@ define internal void @record_bulk(ptr %env, ptr %site, i64 %address, i64 %bytes,
 
 
 def record(name: str, shift: int) -> RuntimeFunction:
-    """A planned function with its text; `shift`: granule_shift of the kernel."""
+    """A planned function with its text; `shift`: the kernel's granule_shift."""
     if name == NO_RECORD.name:
         return record_bulk(shift)
     _, shape, use, *sizes = name.split("_")
@@ -131,11 +131,11 @@ OWNER = f"""{slot("owners", at.RECORD_OWNERS)}
   %mine.twice = shl i64 %mine, 1
   %launch.twice = shl i64 %launch, 1
   {slot("pages", at.RECORD_PAGES)}"""
-"""Lines that load where the records are, and what a record of this CTA's and this launch's is."""
+"""LLVM lines that load the address of the records, and the record value of this CTA and launch."""
 
 
 def mark_page(name: str) -> str:
-    """Lines that note that the line %NAME was touched."""
+    """LLVM lines that mark the page of line %NAME as touched."""
     return f"""%{name}.page = lshr i64 %{name}, {PAGE.bit_length() - 1}
   %{name}.page.int = add i64 %pages, %{name}.page
   %{name}.page.at = inttoptr i64 %{name}.page.int to ptr
@@ -211,11 +211,11 @@ done:
 
 
 def record_run(use: str, size: int, shift: int) -> RuntimeFunction:
-    """`record_run_USE_SIZE(env, site, address)`: all lanes use SIZE bytes each, side by side from `address` on."""
+    """`record_run_USE_SIZE(env, site, address)`: all lanes use SIZE bytes each, contiguous from `address` on."""
     lines = size >> shift
     owners = f"<{lines} x i64>"
     quick = "br label %each"
-    if use == STORE:  # whole lines that this launch has not touched yet: their owners say it all
+    if use == STORE:  # whole lines that this launch has not touched yet: the owner is enough
         quick = f"""%aligned = icmp eq i32 %phase, 0
   br i1 %aligned, label %whole, label %each
 whole:
@@ -320,7 +320,7 @@ done:
 
 
 def record_range(use: str, shift: int) -> RuntimeFunction:
-    """`record_range_USE(env, site, address, bytes)`: consecutive bytes, both multiples of a granule, and not none."""
+    """`record_range_USE(env, site, address, bytes)`: consecutive bytes, at least one granule, in whole granules."""
     text = f"""
 define internal void @record_range_{use}(ptr %env, ptr %site, i64 %address, i64 %bytes) noinline {{
 entry:
@@ -353,7 +353,7 @@ done:
 
 
 def record_bulk(shift: int) -> RuntimeFunction:
-    """The function of NO_RECORD. Bulk copies are recorded in every buffer, marked or not."""
+    """The function that replaces NO_RECORD. Bulk copies are recorded in every buffer, marked or not."""
     text = f"""
 define internal void @record_bulk(ptr %env, ptr %site, i64 %address, i64 %bytes, i64 %buffer, i1 %loads) noinline {{
   {slot("buffer.uses", at.BUFFER_USES, "ptr")}

@@ -1,8 +1,8 @@
-"""`run_ctas`: CTAs on a host thread, the warps of each in turns.
+"""`run_ctas`: runs CTAs on a host thread; the warps of a CTA take turns.
 
-A warp runs until each of its lanes waits or has exited, or until it has spent its turn in a loop, perhaps waiting for
-what others are to write. CTAs run one after the other. Where they may wait for each other (env slot CTA_SLOTS above
-1), one in which every warp only loops makes room for the next, until all that fit are alive and take turns.
+A warp runs until each of its lanes waits or has exited, or until it has used up its turn in a loop, perhaps while it
+waits for stores of other threads. CTAs run one after the other. If they may wait for each other (env slot CTA_SLOTS
+above 1), a CTA in which every warp only loops yields to the next, until all that fit are resident and take turns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ptxbench.emulator.types import LANES
 TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
 MOST_IDLE = 4096
-"""Rounds in which all warps only test mbarriers, after which they are said to wait forever."""
+"""Rounds in which all warps only test mbarriers, after which the launch counts as deadlocked."""
 NEEDS: tuple[RuntimeFunction, ...] = (CHECK_ALL, FAULT, NOTHING["cta_opened"], NOTHING["cta_entered"])
 DONE, YIELDED, FAULTED = range(3)
 
@@ -39,12 +39,12 @@ def scheduler(
 ) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
-    With CHUNK above 0, runs of as many neighbours, from the counter at NEXT_CHUNK that host threads share.
+    With CHUNK above 0: runs of CHUNK neighbouring CTAs, from the counter at NEXT_CHUNK that host threads share.
 
-    `cleared_bytes`: of a thread's local memory, those that are new in each CTA; calls clear the others, its stack.
-    `reverse`: of a CTA's warps the highest goes first. `unwritten`: (offset, bytes) of the registers that may
-    be read before they are written; `zeroed`: of what starts as zeros. `queues`: warps have queues of
-    asynchronous copies. `reserved_bytes`: what a CTA's shared memory starts with, zeros that the driver provides.
+    `cleared_bytes`: bytes of a thread's local memory that are reset for each CTA; calls clear the rest, its stack.
+    `reverse`: the highest warp of a CTA goes first. `unwritten`: (offset, bytes) of the registers that may be read
+    before they are written; `zeroed`: of registers that start as zeros. `queues`: warps have queues of asynchronous
+    copies. `reserved_bytes`: zeros from the driver at the start of a CTA's shared memory.
     `loops`: how many loops the kernel has.
     """
     return "\n".join(
@@ -62,7 +62,7 @@ def scheduler(
 
 
 def enter_cta(register_bytes: int, local_bytes: int) -> str:
-    """`enter_cta(env, slot)`: make the CTA in `slot` the one that the context speaks of."""
+    """`enter_cta(env, slot)`: make the CTA in `slot` the current one."""
     return f"""
 define internal void @enter_cta(ptr %env, i64 %slot) {{
   {slot("warp.count", at.WARP_COUNT)}
@@ -101,7 +101,7 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
 
 
 def part(name: str, first: int, current: int, index: str, size: int | str) -> str:
-    """Lines that point %name, and the context's slot `current`, to part `index` of what begins at slot `first`."""
+    """Lines that point %name, and the context's slot `current`, to part `index` of the array at slot `first`."""
     return f"""{slot(f"{name}.0", first, "ptr")}
   %{name}.offset = mul i64 {index}, {size}
   %{name} = getelementptr i8, ptr %{name}.0, i64 %{name}.offset
@@ -110,7 +110,7 @@ def part(name: str, first: int, current: int, index: str, size: int | str) -> st
 
 
 def recall(name: str, offset: int, current: int) -> str:
-    """Lines that set %name, and the context's slot `current`, to what the CTA's header keeps at `offset`."""
+    """Lines that set %name, and the context's slot `current`, to the value at `offset` in the CTA's header."""
     return f"""%{name}.at = getelementptr i8, ptr %header, i64 {offset}
   %{name} = load i64, ptr %{name}.at
   %p.{name} = getelementptr i64, ptr %env, i64 {current}
@@ -118,7 +118,7 @@ def recall(name: str, offset: int, current: int) -> str:
 
 
 def clear_local(local_bytes: int, cleared_bytes: int) -> str:
-    """Lines that fill the first bytes of the local memory of the threads of a warp with %memory."""
+    """Lines that fill the first bytes of the local memory of a warp's threads with %memory."""
     if cleared_bytes == local_bytes:
         return f"  call void @llvm.memset.p0.i64(ptr %local, i8 %memory, i64 {32 * local_bytes}, i1 false)"
     return "\n".join(
@@ -249,8 +249,8 @@ done:
 
 
 def run_cta(register_bytes: int, local_bytes: int, reverse: bool) -> str:
-    """`run_cta(env)`: rounds of turns of the current CTA until it has ended, until a round in which every warp that
-    ran only looped, or any round where CTAs take turns, or until a fault."""
+    """`run_cta(env)`: rounds of turns of the current CTA, until it has ended or faulted, or after a round in which
+    every running warp only looped; if CTAs take turns, after any round."""
     rank = "%rank = add i64 %t, 0"
     if reverse:
         rank = "%rank.up = add i64 %t, 1\n  %rank = sub i64 %warp.count, %rank.up"

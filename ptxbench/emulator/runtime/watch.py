@@ -1,6 +1,6 @@
-"""Events of a sanitized kernel: what the generated code tells the functions of races/ about memory and order.
+"""Events of a sanitized kernel: the calls from generated code to the functions of races/, about memory and order.
 
-Where a kernel is not sanitized, the functions in NOTHING stand in their place and do nothing.
+If a kernel is not sanitized, the functions in NOTHING replace these and do nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 
   ret void
 }}
 """)  # fmt: skip
-"""`mask` is of lanes, or one lane's number; the others depend on the kind, see `told` and the watches."""
+"""`mask`: of lanes, or one lane's number; the other arguments depend on the kind, see `told` and the watches."""
 
 
 def told(name: str, parameters: str, arguments: str, lines: str = "") -> RuntimeFunction:
@@ -31,7 +31,7 @@ define internal void @{name}(ptr %env{parameters}) noinline {{
 
 
 def silent(name: str, parameters: str) -> RuntimeFunction:
-    """The same where a kernel is not sanitized: nothing happens."""
+    """The variant for kernels that are not sanitized: does nothing."""
     return RuntimeFunction(name, f"\ndefine internal void @{name}(ptr %env{parameters}) noinline {{\n  ret void\n}}\n")
 
 
@@ -54,7 +54,7 @@ PARAMETERS = {
     "bulk_done": ", ptr %site, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %updates",
 }
 RELAXED = 8
-"""Of an arrival's flags: it does not release."""
+"""A flag of an arrival: it does not release."""
 COMPLETES = """%turned = xor i64 %old, %new
   %complete = lshr i64 %turned, 63"""
 SIZED = f"""{wide("address", "size")}
@@ -110,7 +110,7 @@ NOTHING = {name: silent(name, parameters) for name, parameters in PARAMETERS.ite
 
 
 def generic_addresses(space: str) -> tuple[str, str]:
-    """The type of the addresses %a in a space, and lines that make generic addresses %all of them."""
+    """The type of the addresses %a in a space, and lines that convert them to generic addresses %all."""
     if space != "shared":
         return V64, f"%all = or {V64} %a, zeroinitializer"
     return V32, f"%a.wide = zext {V32} %a to {V64}\n  %all = or {V64} %a.wide, splat (i64 {SHARED_WINDOW})"
@@ -120,7 +120,7 @@ EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.
 
 
 def watch_copy(size: int) -> RuntimeFunction:
-    """`watch_copy_SIZE(addresses, mask, env, site)`: a cp.async is issued that is to write shared memory."""
+    """`watch_copy_SIZE(addresses, mask, env, site)`: a cp.async is issued, which will write shared memory."""
     what = at.COPY | size << at.ELEMENT_AT | size << at.BYTES_AT
     addresses, lines = generic_addresses("shared")
     text = f"""
@@ -144,7 +144,7 @@ done:
 
 
 def of_lanes(name: str, space: str, kind: int) -> RuntimeFunction:
-    """`NAME_SPACE(addresses, mask, env, flags)`: lanes that do something at addresses: a strong access, a wait."""
+    """`NAME_SPACE(addresses, mask, env, flags)`: lanes make a strong access or a wait at addresses."""
     addresses, lines = generic_addresses(space)
     text = f"""
 define internal void @{name}_{space}({addresses} %a, i32 %asked, ptr %env, i64 %flags) noinline {{
@@ -167,7 +167,7 @@ done:
 
 
 def strong(space: str) -> RuntimeFunction:
-    """`strong_access_SPACE`: `flags` are those of races/layout.py, at their place in the event's kind."""
+    """`strong_access_SPACE`: `flags` are those of races/layout.py, shifted to their place in the event's kind."""
     return of_lanes("strong_access", space, at.STRONG)
 
 
