@@ -1,3 +1,3 @@
-"""Does hand-written PTX beat what the compiler makes of CUDA C?"""
+"""Compares hand-written PTX with what the compiler makes of CUDA C."""
 
 __version__ = "0.1.0"

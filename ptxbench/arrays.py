@@ -1,4 +1,4 @@
-"""Arrays of numbers: the types that kernels take, and how large arrays are read a piece at a time.
+"""Arrays of numbers: the types that kernels take, and reading of large arrays in pieces.
 
 Data only. This module imports NumPy, with ml_dtypes for bf16, and nothing of ptxbench.
 """
@@ -21,28 +21,28 @@ s8, s16, s32, s64 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), n
 u8, u16, u32, u64 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)
 
 CHUNK = 1 << 20
-"""Elements of a piece: its float64 takes 8 MiB, however large the array is."""
+"""Elements of a piece: 8 MiB as float64, however large the array is."""
 
 WARP = 32
 
 GOLDEN = 0x9E3779B1
-"""2**32 over the golden ratio: the multiples of it, cut to 32 bits, lie evenly, and repeat after 2**32."""
+"""2**32 over the golden ratio: its multiples modulo 2**32 are evenly spread, and repeat after 2**32."""
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:
-    """True for f16, bf16, f32 and f64. NumPy itself calls bf16 a type without a kind."""
+    """True for f16, bf16, f32 and f64. NumPy gives bf16 the kind 'V'."""
     return dtype.kind == "f" or dtype == bf16
 
 
 def wide(array: Array) -> Array:
-    """A copy in which arithmetic is safe: floats as float64, integers as int64, u64 as it is."""
+    """A copy for safe arithmetic: floats as float64, integers as int64, u64 unchanged."""
     # u64 has values that int64 lacks
     kind = np.float64 if is_float(array.dtype) else np.uint64 if array.dtype == np.uint64 else np.int64
     return array.astype(kind)
 
 
 def pieces(array: Array, size: int = CHUNK) -> Iterator[tuple[int, Array]]:
-    """The elements in order, `size` at a time and wide, each piece with the index of its first."""
+    """The elements in order, as pieces of `size` in wide types, each with the index of its first element."""
     flat = array.reshape(-1)
     for start in range(0, flat.size, size):
         yield start, wide(flat[start : start + size])
@@ -51,8 +51,8 @@ def pieces(array: Array, size: int = CHUNK) -> Iterator[tuple[int, Array]]:
 def one_of_each(size: int, group: int = WARP) -> Array:
     """Indices into `size` elements for a Sample: one of each `group` neighbours, the first element, and the last.
 
-    With the default a sample misses no access of a warp. The place inside the group changes from one to the next, so
-    that each lane is looked at, and each place of a tile.
+    With the default group a sample covers each access of a warp. The place inside the group changes from group to
+    group, so that every lane and every place of a tile is sampled.
     """
     first = np.arange(0, size, group, dtype=np.int64)
     places = (np.arange(first.size, dtype=np.uint64) * np.uint64(GOLDEN) & np.uint64(0xFFFFFFFF)) * np.uint64(group)
@@ -63,8 +63,8 @@ def one_of_each(size: int, group: int = WARP) -> Array:
 def some_of_product(a: Array, b: Array) -> tuple[Array, Array]:
     """Some elements of the matrix a @ b, for a Sample: their flat indices, and their values.
 
-    One of each 32 neighbours of a row, and of a column: no warp computes elements of which none is among them, and of
-    each square of 8 two are. They cost a thirty-second of the product.
+    One of each 32 neighbours of a row and of a column, so each warp computes at least one of them, and each square of 8
+    contains two. They cost a thirty-second of the product.
     """
     n = b.shape[1]
     at, values = [], []
@@ -77,5 +77,5 @@ def some_of_product(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array of 0xFF bytes: NaN for floats, the greatest or -1 for integers."""
+    """An array of 0xFF bytes: NaN for floats, the greatest value or -1 for integers."""
     return np.full(math.prod(shape) * dtype.itemsize, 0xFF, np.uint8).view(dtype).reshape(shape)

@@ -1,8 +1,8 @@
-"""Rounds in clock cycles of the SM in place of nanoseconds: a difference that is only the clock's is none of the code.
+"""Rounds in clock cycles of the SM instead of nanoseconds: a difference of the clock alone is not one of the code.
 
-A block has one reading of the clock, so the ratio inside a block is the same in cycles as in time. The ratio of two
-kernels therefore goes by the clock that each has alone, read after each of its samples there. A time that is compared
-with another run's goes by the clock of its block.
+A block has one reading of the clock, so the ratio inside a block is the same in cycles and in time. The ratio of two
+kernels therefore uses the clock that each has alone, read after each of its samples there. A time that is compared with
+another run's uses the clock of its block.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ptxbench.result import Round
 from ptxbench.stats import letters
 
 CLOCK_DEPENDENT = "CLOCK-DEPENDENT"
-"""Reason: the difference is there in time or in cycles, and not in both."""
+"""Reason: the difference shows in time or in cycles, but not in both."""
 
 LOCK = "lock the clock by nvidia-smi -lgc MHZ"
 """What to do about it."""
@@ -23,7 +23,7 @@ FASTER_OR_SLOWER = frozenset({"FASTER", "SLOWER"})
 
 
 def by_kernel(rounds: Sequence[Round]) -> Sequence[Round]:
-    """Each sample times the clock in MHz that its kernel had alone: cycles times 1000. Empty where one is unknown."""
+    """Each sample times the clock in MHz that its kernel had alone: cycles times 1000. Empty if one is unknown."""
     if not all({"A", "B"} <= one.solo_mhz.keys() for one in rounds):
         return ()
     result = []
@@ -34,7 +34,7 @@ def by_kernel(rounds: Sequence[Round]) -> Sequence[Round]:
 
 
 def by_block(rounds: Sequence[Round]) -> Sequence[Round]:
-    """Each sample times the clock of its block in MHz, the same. Empty where one is unknown."""
+    """Each sample times the clock of its block in MHz: the same unit. Empty if one is unknown."""
     result = []
     for one in rounds:
         clocks = [mhz for mhz in one.clock_mhz if mhz is not None]
@@ -50,5 +50,5 @@ def times(ns: Sequence[int], mhz: Sequence[float]) -> list[int]:
 
 
 def contradict(by_time: str, by_cycles: str, claims: frozenset[str] = FASTER_OR_SLOWER) -> bool:
-    """Whether two verdicts, of which time's says something, disagree on one of the `claims`."""
+    """Whether two verdicts disagree on one of the `claims`, if the one by time claims anything."""
     return by_time != "INCONCLUSIVE" and by_time != by_cycles and bool(claims & {by_time, by_cycles})

@@ -1,6 +1,6 @@
-"""What `ptxbench doctor` finds: each part that ptxbench works with, really used once.
+"""The findings of `ptxbench doctor`: each part that ptxbench uses is used once.
 
-Everything is imported where it is examined, so that a part that does not even import costs only its own line.
+Everything is imported where it is examined, so that a part that cannot be imported affects only its own line.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 WORKS, ABSENT, BROKEN = "works", "absent", "broken"
 
 EMULATOR = "emulator"
-"""The one part that must work: without it nothing is verified."""
+"""The one required part: without it nothing can be verified."""
 
 FAILURES = (PtxbenchError, ImportError, OSError)
-"""How a part that is not there, or not whole, makes itself known; anything else is a bug of ptxbench."""
+"""Errors of a part that is missing or incomplete; any other error is a bug of ptxbench."""
 
 REINSTALL = "Reinstall ptxbench in a new virtual environment: it includes {}."
 CUPY = "Only a GPU needs it: pip install 'ptxbench[cu13]' (cu12 if the driver supports only CUDA 12)."
@@ -59,12 +59,12 @@ PTX = """\
     ret;
 }
 """
-"""The same kernel, for where there is no NVRTC."""
+"""The same kernel, for a machine without NVRTC."""
 
 
 @dataclass(frozen=True)
 class PartStatus:
-    """One part: what it is, WORKS, ABSENT or BROKEN, what was found of it, and what to do where it does not work."""
+    """One part: its name, WORKS, ABSENT or BROKEN, the details, and what to do if it does not work."""
 
     subject: str
     status: str
@@ -73,7 +73,7 @@ class PartStatus:
 
 
 def examine(kernels: Path) -> Iterator[PartStatus]:
-    """Every part, what others stand on first."""
+    """Every part; first those that others need."""
     yield PartStatus("Python", WORKS, f"{platform.python_version()}  {display_path(sys.executable)}")
     for name, purpose in PACKAGES.items():
         yield examine_package(name, purpose)
@@ -90,7 +90,7 @@ PACKAGES = {
     "llvmlite": "machine code of the emulator",
     "numba": "machine code of the race detector, for sanitized launches",
 }
-"""The packages that ptxbench needs everywhere, and what each is for."""
+"""The packages that ptxbench always needs, and what each is for."""
 
 
 def examine_package(name: str, purpose: str) -> PartStatus:
@@ -103,7 +103,7 @@ def examine_package(name: str, purpose: str) -> PartStatus:
 
 
 def examine_tools() -> Iterator[PartStatus]:
-    """NVRTC, CUDA's headers, ptxas and nvdisasm: one kernel goes through them all, and not through the cache."""
+    """NVRTC, CUDA's headers, ptxas and nvdisasm: one kernel is processed by all of them, without the cache."""
     finding, ptx = examine_nvrtc()
     yield finding
     if finding.status == WORKS:
@@ -114,7 +114,7 @@ def examine_tools() -> Iterator[PartStatus]:
 
 
 def examine_nvrtc() -> tuple[PartStatus, str]:
-    """NVRTC, and what it makes of the kernel; the kernel in PTX where it makes nothing."""
+    """NVRTC, and the PTX that it makes of the kernel; the kernel in PTX if that fails."""
     from ptxbench.toolchain import nvrtc
 
     try:
@@ -142,7 +142,7 @@ def examine_headers() -> PartStatus:
 
 
 def examine_ptxas(ptx: str) -> tuple[PartStatus, bytes | None]:
-    """ptxas, and the cubin that it makes of `ptx`."""
+    """ptxas, and the cubin that it makes from `ptx`."""
     from ptxbench.toolchain import locate, ptxas
 
     tool = locate.program("ptxas")
@@ -160,7 +160,7 @@ def examine_ptxas(ptx: str) -> tuple[PartStatus, bytes | None]:
 
 
 def examine_nvdisasm(cubin: bytes | None) -> PartStatus:
-    """nvdisasm, on `cubin` where there is one."""
+    """nvdisasm, on `cubin` if there is one."""
     from ptxbench.toolchain import cubin as elf
     from ptxbench.toolchain import locate, sass
 
@@ -241,7 +241,7 @@ def driver_version() -> str:
 
 
 def run_answer(backend: Backend, arch: str) -> str | None:
-    """Run the kernel on 32 threads; what is wrong with what it wrote, or None."""
+    """Run the kernel on 32 threads; what is wrong with its output, or None."""
     import numpy as np
 
     from ptxbench.arrays import poison
@@ -254,7 +254,7 @@ def run_answer(backend: Backend, arch: str) -> str | None:
 
 
 def build_answer(arch: str) -> Build:
-    """The kernel in PTX, with a cubin where there is a ptxas."""
+    """The kernel in PTX, with a cubin if ptxas is available."""
     from ptxbench import toolchain
 
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
@@ -262,7 +262,7 @@ def build_answer(arch: str) -> Build:
         source.write_text(PTX, encoding="ascii")
         try:
             return toolchain.build(source, language="ptx", variant="ptx", entry="answer", arch=arch)
-        except ToolMissing:  # a broken ptxas has a line of its own
+        except ToolMissing:  # a broken ptxas has its own line
             return toolchain.build(source, language="ptx", variant="ptx", entry="answer", arch=arch, assembler="driver")
 
 
@@ -278,7 +278,7 @@ def examine_kernels(folder: Path) -> PartStatus:
 
 
 def examine_containment() -> PartStatus:
-    """What keeps the compilers from other files while `check` judges a candidate."""
+    """What prevents the compilers from reading other files while `check` judges a candidate."""
     from ptxbench import containment
 
     if containment.mode() == containment.LANDLOCK:
@@ -290,7 +290,7 @@ def examine_containment() -> PartStatus:
 
 
 def examine_cache() -> PartStatus:
-    """The folder of builds that were made before."""
+    """The folder of earlier builds."""
     folder = cache.folder()
     if folder is None:
         return PartStatus(
@@ -310,7 +310,7 @@ def examine_cache() -> PartStatus:
 
 
 def is_installed(name: str) -> bool:
-    """True where there is a distribution of that name."""
+    """True if a distribution with that name is installed."""
     try:
         importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -319,6 +319,6 @@ def is_installed(name: str) -> bool:
 
 
 def display_path(path: str | Path) -> str:
-    """A path with ~ for the user's home, as it may be shown to others."""
+    """A path with ~ for the user's home, so that it can be shown to others."""
     home = os.path.expanduser("~")  # noqa: PTH111  Path.home raises for a user without one
     return f"~{str(path).removeprefix(home)}" if str(path).startswith(home + os.sep) else str(path)

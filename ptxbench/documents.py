@@ -1,6 +1,6 @@
-"""JSON and TOML: whatever is wrong with a file is one sentence, and what is read can be computed with and written.
+"""Reads and writes JSON and TOML: any error in a file is one sentence, and what was read is safe to compute with.
 
-Knows nothing of what a document is about.
+Knows nothing about the content of a document.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ptxbench.errors import PtxbenchError, ResultError, UsageError
 from ptxbench.safe_text import HIDDEN
 
 MOST_BYTES = 256 * 2**20
-"""Of a file: reading takes some ten times that of memory."""
+"""The largest file: reading it takes about ten times as much memory."""
 
 MOST_DEPTH = 100
-"""Objects and lists within each other; ours have ten."""
+"""Nested objects and lists; ours have ten."""
 
 GREATEST = 2**64
-"""No whole number reaches it: counts and seeds are below, and arrays of integers hold no more."""
+"""Every valid whole number is below: counts, seeds, and the elements of arrays of integers."""
 
 MOST_SHOWN = 120
 """Characters of a value that a message quotes."""
@@ -62,7 +62,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str, name: str) -> Any:
-    """The JSON document of a text. Raises ResultError that names `name`, and the line where it is known."""
+    """The JSON document of a text. Raises ResultError that names `name`, and the line if it is known."""
 
     def whole(literal: str) -> int:
         if len(literal) > 20 or abs(int(literal)) >= GREATEST:
@@ -114,7 +114,7 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
 
 
 def require_flat(document: Any, name: str, error: type[PtxbenchError]) -> Any:
-    """The document; raises `error` where its parts lie too deep for what walks through them."""
+    """The document; raises `error` if it is nested too deeply for recursive functions."""
     level = [document] if isinstance(document, dict | list) else []
     for _ in range(MOST_DEPTH):
         parts = (each for one in level for each in (one.values() if isinstance(one, dict) else one))
@@ -134,7 +134,7 @@ def too_large(text: str, name: str, literal: str, limit: str) -> ResultError:
 
 
 def with_line(text: str, name: str, literal: str) -> str:
-    """`name` with the line on which the literal first occurs, outside of strings."""
+    """`name` with the line on which the literal first occurs outside of strings."""
     bare = re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', text)
     match = re.search(rf"(?<![\w.+-]){re.escape(literal)}(?![\w.])", bare)
     return f"{name}:{bare.count(chr(10), 0, match.start()) + 1}" if match else name
@@ -144,11 +144,11 @@ def with_line(text: str, name: str, literal: str) -> str:
 
 
 def json_text(document: Mapping[str, Any] | list[Any], indent: int | None = 1) -> str:
-    """A document as JSON in ASCII, ready for a file or for stdout, where a runner of CI finds no command in it."""
+    """A document as JSON in ASCII, for a file or for stdout; a CI runner takes no part of it for a command."""
     return json.dumps(document, indent=indent, allow_nan=False).replace("##", "#\\u0023") + "\n"
 
 
 def toml_text(text: str) -> str:
-    """A string as TOML writes it: as JSON does, what is hidden as an escape, no command of CI in it."""
+    """A string as TOML writes it: as JSON, with invisible characters escaped, and without commands of CI."""
     quoted = json.dumps(text, ensure_ascii=False)
     return HIDDEN.sub(lambda match: f"\\U{ord(match[0]):08x}", quoted).replace("##", "#\\u0023")

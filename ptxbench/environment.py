@@ -1,6 +1,6 @@
-"""Where a run was made: this tool, the sources' commit, the host. Says nothing of who ran it.
+"""Where a run was made: this tool, the sources' commit, the host. Contains nothing about the user.
 
-Each function gives one object of the run document (schemas/run.json) as plain JSON values.
+Each function returns one object of the run document (schemas/run.json) as plain JSON values.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import ptxbench
 from ptxbench.run_info import HostInfo, SourceInfo, ToolInfo
 
 PROTOCOL = 1
-"""How samples are taken. Runs of different protocols are not comparable; raise it when the experiment changes."""
+"""The protocol of the samples. Runs of different protocols are not comparable; raise it when the experiment changes."""
 
 GIT_SECONDS = 20
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Bytes that the control group of a container may take, as Linux tells (cgroup v2)."""
+"""The memory limit of a container's control group, in bytes, as Linux reports it (cgroup v2)."""
 
 
 def tool() -> ToolInfo:
@@ -31,8 +31,8 @@ def tool() -> ToolInfo:
 def source(folder: Path) -> SourceInfo:
     """The commit of the kernels in `folder`, and whether they or anything else in the repository differ from it.
 
-    Both are None where git does not know the folder: no git, no repository, or one that does not track it, such as
-    a project around the virtual environment that ptxbench is installed in.
+    Both are None if git does not know the folder: no git, no repository, or a repository that does not track it, such
+    as a project around the virtual environment in which ptxbench is installed.
     """
     if not git(folder, "ls-files", "--", "."):
         return SourceInfo()
@@ -44,8 +44,8 @@ def source(folder: Path) -> SourceInfo:
 
 
 def git(folder: Path, *arguments: str) -> str | None:
-    """What git says, stripped; None where it fails or is not there."""
-    # No locks: a run must not make a commit at the same time fail.
+    """The output of git, stripped; None if it fails or is not installed."""
+    # No locks: a run must not make a simultaneous commit fail.
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
         ran = subprocess.run(
@@ -64,14 +64,14 @@ def git(folder: Path, *arguments: str) -> str | None:
 
 def host() -> HostInfo:
     """The operating system, the processor and Python; no user and no host name."""
-    # The release's number alone: what follows it can name the machine that built the kernel.
+    # Only the release's number: what follows it can name the machine that built the kernel.
     release = re.match(r"[\d.]*", platform.release())
     system = " ".join(filter(None, [platform.system(), release and release[0], platform.machine()]))
     return HostInfo(system, processor(), platform.python_version())
 
 
 def memory_bytes() -> int | None:
-    """The main memory of this machine, or what a container may have of it; None where the system does not tell."""
+    """The main memory of this machine, or the limit of its container; None if the system does not report it."""
     try:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -83,7 +83,7 @@ def memory_bytes() -> int | None:
 
 
 def processor() -> str:
-    """The processor's name; its architecture where the system does not tell."""
+    """The processor's name; its architecture if the system does not report it."""
     try:
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(errors="replace"), re.M)
     except OSError:

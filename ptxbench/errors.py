@@ -39,7 +39,7 @@ from ptxbench.exit_status import ExitStatus
 
 
 class PtxbenchError(Exception):
-    """Base of all the above. `exit_status` is what a command ends with."""
+    """Base of all the above. `exit_status`: the exit status of a command that ends with it."""
 
     exit_status: ClassVar[ExitStatus] = ExitStatus.USAGE
 
@@ -143,8 +143,8 @@ class EmulatorCrash(KernelError):
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """ " Did you mean 'triad'?", or nothing where no known name is close."""
-    from difflib import get_close_matches  # not at the top: a command that goes well needs no suggestion
+    """ " Did you mean 'triad'?", or nothing if no known name is close."""
+    from difflib import get_close_matches  # not at the top: a command that succeeds needs no suggestion
 
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""

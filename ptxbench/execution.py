@@ -1,6 +1,6 @@
-"""The story of `ptxbench exec`: a file to PTX, its kernel launched once on the emulator, and what came of it.
+"""The steps of `ptxbench exec`: a file to PTX, its kernel launched once on the emulator, and the outcome.
 
-The file is data: nothing of it runs but its kernel, on the emulator.
+The file is data: only its kernel is executed, on the emulator.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EXIT_STATUSES = {
 }
 SUFFIXES = {".ptx": "ptx", ".cu": "cuda"}
 DEFAULT_ARCH = "sm_90"
-"""What CUDA C is compiled for by default; PTX names its own target."""
+"""The architecture for CUDA C by default; PTX names its own target."""
 
 DEFAULT_BLOCK = 32
 FIRST_VALUES = 8
@@ -46,14 +46,14 @@ FIRST_VALUES = 8
 
 @dataclass(frozen=True)
 class ExecProgram:
-    """A file with kernels, as PTX; `arch` is what it runs as."""
+    """A file with kernels, as PTX; `arch` is the architecture that it is executed as."""
 
     path: Path
     language: str
     arch: str
     ptx: str
     flags: tuple[str, ...] = ()
-    """Options of NVRTC that it was compiled with."""
+    """Options of NVRTC for its compilation."""
 
     @cached_property
     def module(self) -> Module:
@@ -63,17 +63,17 @@ class ExecProgram:
 
     @cached_property
     def legality(self) -> Legality:
-        """What ptxas says of the PTX."""
+        """The messages of ptxas about the PTX."""
         return legality.check(self.ptx, self.path, self.language, self.arch)
 
     @cached_property
     def text(self) -> list[str]:
-        """The lines of the PTX, the first being line 1."""
+        """The lines of the PTX, counted from 1."""
         return ["", *self.ptx.splitlines()]
 
     @cached_property
     def cuda_lines(self) -> dict[int, int]:
-        """Which line of the CUDA C each line of the PTX is of, by NVRTC's .loc directives."""
+        """The line of the CUDA C for each line of the PTX, by NVRTC's .loc directives."""
         cuda_lines, current = {}, None
         own = re.search(rf'^\s*\.file\s+(\d+)\s+"(?:[^"]*/)?{re.escape(self.path.name)}"', self.ptx, re.M)
         for number, line in enumerate(self.text):
@@ -84,7 +84,7 @@ class ExecProgram:
         return cuda_lines
 
     def choose(self, name: str | None) -> Function:
-        """The entry of that name, as it is or as C++ mangles it; without a name the only one. Raises UsageError."""
+        """The entry of that name, plain or mangled by C++; without a name the only entry. Raises UsageError."""
         entries = self.module.entries
         names = ", ".join(entries)
         if not entries:
@@ -105,20 +105,20 @@ class ExecProgram:
 
     @property
     def unmade(self) -> str:
-        """Why CUDA C may have become no kernel."""
+        """The reason why CUDA C may contain no kernel."""
         return "; a template needs an instantiation" if self.language == "cuda" else ""
 
     def locate(self, message: str) -> str:
-        """`message` with each "line 9:" as "FILE:9:"; of CUDA C, the line is one of the PTX that NVRTC made."""
+        """`message` with each "line 9:" as "FILE:9:"; for CUDA C, the line is one of the PTX that NVRTC made."""
         name = self.path.name if self.language == "ptx" else f"the PTX of {self.path.name}"
         located = re.sub(r"\bline (\d+): ", rf"{name}:\1: ", message)
         return located if located != message else f"{name}: {message}"
 
 
 class located:  # noqa: N801  a context manager reads as a word
-    """Errors of a kernel inside leave with the program's file and line in place of the PTX's line.
+    """Replaces the PTX's line in errors of a kernel by the program's file and line.
 
-    Not a LaunchError: that is a slip of the command line, which names no line.
+    Not in a LaunchError: that is an error of the command line, which names no line.
     """
 
     def __init__(self, program: ExecProgram) -> None:
@@ -133,7 +133,7 @@ class located:  # noqa: N801  a context manager reads as a word
 
 
 def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> ExecProgram:
-    """The PTX of a file: as it stands in a .ptx, from NVRTC with `flags` for a .cu.
+    """The PTX of a file: the text of a .ptx file, or NVRTC's result for a .cu file with `flags`.
 
     Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
     """
@@ -156,12 +156,12 @@ def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Exe
     return ExecProgram(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
 
 
-# ---- a launch and what came of it
+# ---- a launch and its outcome
 
 
 @dataclass(frozen=True)
 class ExecLaunch:
-    """How to launch; `block` None is what the kernel requires (.reqntid), else DEFAULT_BLOCK threads."""
+    """How to launch; `block` None: the block that the kernel requires (.reqntid), else DEFAULT_BLOCK threads."""
 
     grid: tuple[int, int, int]
     block: tuple[int, int, int] | None
@@ -178,7 +178,7 @@ class ExecLaunch:
 
 @dataclass(frozen=True)
 class Output:
-    """What a kernel left in one array. `array` holds it, `type` says what it stands for."""
+    """The content of one array after a launch: `array`, whose elements have the type `type`."""
 
     index: int
     name: str
@@ -187,16 +187,16 @@ class Output:
     changed: bool
 
     def summary(self) -> dict[str, Any]:
-        """min, max and mean of the numbers that are none NaN, how many are NaN, and the first values.
+        """min, max and mean of the numbers that are not NaN, how many are NaN, and the first values.
 
-        None where there is no such number.
+        None if there is no such number.
         """
         elements = self.type.show(self.array).reshape(-1)
         numeric = elements.dtype.kind in "fiu"
         nan = int(np.isnan(elements).sum()) if elements.dtype.kind == "f" else 0
         numbers = elements[~np.isnan(elements)] if nan else elements
         known = numeric and numbers.size > 0
-        with np.errstate(over="ignore", invalid="ignore"):  # inf and -inf have no mean, and it shows as nan
+        with np.errstate(over="ignore", invalid="ignore"):  # inf and -inf have no mean, which is shown as nan
             mean = float(numbers.mean(dtype=np.float64)) if known else None
         return {
             "min": numbers.min().item() if known else None,
@@ -228,15 +228,15 @@ class ExecOutcome:
     printed: str = ""
     order: str = ""
     notes: tuple[str, ...] = ()
-    """What the reader must know to judge the result: checks that were not made, arithmetic that is a model."""
+    """What the reader must know to interpret the result: checks that were not made, arithmetic that is a model."""
     unchecked: tuple[str, ...] = ()
-    """The notes that are checks that were not made."""
+    """The notes about checks that were not made."""
     order_reason: str = ""
     """Why the result may depend on the order of the CTAs, which then ran by rank."""
     loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
-    """How many trips warps made in each loop, and how often, by the line of its branch back."""
+    """The trips of warps in each loop and how often each number occurred, by the line of its backward branch."""
     executed: Executed | None = None
-    """The machine instructions that warps executed; None where it was not derived."""
+    """The machine instructions that warps executed; None if it was not derived."""
 
     @property
     def block(self) -> tuple[int, int, int]:
@@ -307,14 +307,14 @@ def execute(program: ExecProgram, function: Function, arguments: Sequence[Parsed
 
 
 def with_executed(outcome: ExecOutcome) -> ExecOutcome:
-    """The same with the machine instructions that warps executed, of a kernel that ran to its end."""
+    """The same with the machine instructions that warps executed, if the kernel ran to its end."""
     if outcome.error is not None:
         return outcome
     return replace(outcome, executed=derived(outcome.program, outcome))
 
 
 def derived(program: ExecProgram, outcome: ExecOutcome) -> Executed:
-    """What the counts of a launch say of the machine code that ptxas makes of the program."""
+    """What the counts of a launch imply for the machine code that ptxas makes of the program."""
     try:
         build = toolchain.build(
             program.path,
@@ -335,7 +335,7 @@ def derived(program: ExecProgram, outcome: ExecOutcome) -> Executed:
 
 
 def bytes_of(array: NDArray[Any]) -> memoryview:
-    """The bytes of an array, to be compared without a copy."""
+    """The bytes of an array, for a comparison without a copy."""
     return memoryview(array.reshape(-1).view(np.uint8))
 
 
@@ -346,7 +346,7 @@ def legality_notes(program: ExecProgram) -> Iterator[str]:
 
 
 def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
-    """A sentence for each way in which the arithmetic of matrix instructions is known."""
+    """A sentence for each kind of matrix instruction on how its arithmetic is known."""
     for origin in dict.fromkeys(models.values()):
         opcodes = ", ".join(opcode for opcode, known in models.items() if known == origin)
         if origin != EXACT:
@@ -354,7 +354,7 @@ def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
 
 
 def as_labelled(message: str, bound: Sequence[BoundArguments]) -> str:
-    """`message` with the arguments' labels in place of NVRTC's names of the parameters."""
+    """`message` with the arguments' labels instead of NVRTC's names of the parameters."""
     for argument in bound:
         if not argument.name.startswith("#"):
             message = re.sub(rf"'{re.escape(argument.param.name)}(?=['.\[])", f"'{argument.name}", message)
@@ -369,7 +369,7 @@ class LeftOut:
     entry: str | None
     reason: str
     status: str | None = None
-    """FAULT where its file is broken, None where the arguments do not fit."""
+    """FAULT if its file is broken, None if the arguments do not fit."""
 
 
 def execute_folder(
@@ -411,7 +411,7 @@ def execute_folder(
 
 
 def exit_status(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> ExitStatus:
-    """The gravest: 4 for a fault or finding, 5 for an instruction that is not supported, 2 if nothing was launched."""
+    """The most severe: 4 for a fault or finding, 5 for an unsupported instruction, 2 if nothing was launched."""
     statuses = {*(outcome.status for outcome in outcomes), *(kernel.status for kernel in left_out)}
     for status in (FAULT, FINDING, UNSUPPORTED):
         if status in statuses:
@@ -419,11 +419,11 @@ def exit_status(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) ->
     return ExitStatus.GOOD if outcomes else ExitStatus.USAGE
 
 
-# ---- as JSON has it
+# ---- as JSON
 
 
 def to_document(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:
-    """What `--json` prints. A number that JSON does not have is text: "nan", "inf", "-inf"."""
+    """The document of `--json`. A number that JSON does not have is text: "nan", "inf", "-inf"."""
     return {
         "schema": SCHEMA,
         "kernels": [describe(outcome) for outcome in outcomes],
@@ -481,7 +481,7 @@ def describe(outcome: ExecOutcome) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value in the types that JSON has."""
+    """The value in the types of JSON."""
     if isinstance(value, Mapping):
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -8,7 +8,7 @@ class ExitStatus(IntEnum):
 
     GOOD = 0
     CRASHED = 1
-    """A bug in ptxbench, or whoever read its output has gone."""
+    """A bug in ptxbench, or the reader of its output has gone."""
     USAGE = 2
     """Wrong usage, or an input that cannot be read."""
     REGRESSION = 3

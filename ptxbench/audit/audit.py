@@ -21,7 +21,7 @@ class Audit:
     synthetic: Sequence[TallyLine] | None = None
     stored: Sequence[tuple[StoredDevice, Sequence[TallyLine]]] | None = None
     outcomes: Sequence[AuditOutcome] | None = None
-    """Of mutants and of neutral edits."""
+    """The outcomes of mutants and of neutral edits."""
 
     @property
     def lines(self) -> list[TallyLine]:

@@ -1,4 +1,4 @@
-"""Where a build runs. BACKENDS is the table of them; base.py says what each must do."""
+"""The backends, which run builds. BACKENDS is the table of them; base.py says what each must do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ptxbench.backends.base import Backend
 
 DEFAULT_ARCH = "sm_90"
-"""The architecture of the emulator by default: the oldest GPU with every instruction of the shipped kernels."""
+"""The emulator's architecture by default: the oldest GPU with every instruction of the shipped kernels."""
 
 
 def open_gpu(arch: str | None) -> Backend:
@@ -27,7 +27,7 @@ def open_emulator(arch: str | None) -> Backend:
 
 
 def instead(reason: str) -> str | None:
-    """The sentence for the emulator in place of a GPU; None on a machine without one, where it needs no word."""
+    """Why the emulator is used, in a sentence; None on a machine without a GPU, where it is obvious."""
     from ptxbench.backends.device_errors import NO_DRIVER, NONE_VISIBLE, WITHOUT_TIMING
 
     if reason in (NO_DRIVER, NONE_VISIBLE):
@@ -40,9 +40,9 @@ BACKENDS: dict[str, Callable[[str | None], Backend]] = {"gpu": open_gpu, "emulat
 
 
 def open_backend(name: str, arch: str | None = None, say: Callable[[str], None] = lambda sentence: None) -> Backend:
-    """The backend of that name, or the first that can run here for `auto`.
+    """The backend of that name; for `auto`, the first that can run here.
 
-    Raises ToolMissing with the reason if it cannot run. `say`: shown why a GPU that seems to be here is not used.
+    Raises ToolMissing with the reason if it cannot run. `say`: gets the reason if a GPU is present but cannot be used.
     """
     reason: str | None = None
     for each in BACKENDS if name == "auto" else (name,):

@@ -1,12 +1,12 @@
-"""Where the arrays of a launch lie in device memory, and what a launch must not have done to them. Needs no device.
+"""The layout of a launch's arrays in device memory, and checks that the launch wrote only its outputs.
 
-Every array lies between two guard zones of its own:
+Needs no device. Every array has its own two guard zones:
 
-    guard zone | the array | guard zone
+  guard zone | the array | guard zone
 
-A zone is filled with a pattern that reads as NaN in every floating-point format, so that a read past the end
-poisons the result; and that differs from array to array, so that a kernel which copies past the end of one
-array into the zone of another is seen too. 0xFF bytes would not do: outputs start as these.
+A zone is filled with a pattern that reads as NaN in every floating-point format, so that a read past the end makes the
+result NaN. The pattern differs from array to array, so that a kernel that copies past the end of one array into the
+zone of another is detected too. 0xFF bytes would not do, because outputs start with these.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TiledMap
 Bytes = NDArray[np.uint8]
 
 GUARD_BYTES = 4096
-"""A multiple of every alignment that a kernel may ask for (TMA: 1024), so that the array keeps its allocation's."""
+"""A multiple of every alignment that a kernel may require (TMA: 1024), so that the array is aligned as its allocation.
+"""
 
 PATTERNS = 15
 """Half words 0xFFF0 to 0xFFFE: exponent all ones and mantissa not zero in f16, bf16, f32 and f64."""
 
 MOST_FETCHED = 32 << 20
-"""Bytes of an input up to which it is fetched after a launch and compared. Of a larger one the device makes a sum, so
-that the host need not hold it twice."""
+"""Inputs up to this many bytes are fetched after a launch and compared.
+
+The device sums larger ones, so that the host does not need a second copy.
+"""
 
 SECTOR_BYTES = 32
 
@@ -50,7 +53,7 @@ def as_bytes(array: Array) -> Bytes:
 
 @dataclass(frozen=True)
 class ReadBack:
-    """An array as a launch left it, with the zones before and after it."""
+    """An array after a launch, with the zones before and after it."""
 
     before: Bytes
     data: Array
@@ -58,7 +61,7 @@ class ReadBack:
 
 
 def damage(remains: ReadBack, index: int) -> int | None:
-    """The offset from the array's first byte of the overwritten guard byte nearest to the array; None if intact."""
+    """The overwritten guard byte nearest to the array, as its offset from the array's first byte; None if intact."""
     zone = guard_zone(index)
     past = np.flatnonzero(remains.after != zone)
     if past.size:
@@ -68,7 +71,7 @@ def damage(remains: ReadBack, index: int) -> int | None:
 
 
 def first_change(original: Array, now: Array) -> int | None:
-    """The index of the first element whose bits differ, counting through the array; None where none does."""
+    """The flat index of the first element whose bits differ; None if all are equal."""
     if now is original:
         return None
     item = max(1, original.dtype.itemsize)
@@ -81,7 +84,7 @@ def check_untouched(
 ) -> None:
     """Raise WrongResult if the launch wrote anything but `outputs`: a guard zone, or an input.
 
-    `kernel` names it for the message; `left` holds every array of `arguments`, in the same order.
+    `kernel`: its name in the message; `left`: every array of `arguments` after the launch, in the same order.
     """
     for index, (name, remains) in enumerate(left.items()):
         offset = damage(remains, index)
@@ -105,10 +108,10 @@ def pack(
     addresses: Mapping[str, int],
     encode: Callable[[TiledMap, int], np.void] = lambda tiled, address: np.void(bytes(MAP_BYTES)),
 ) -> tuple[np.generic[Any], ...]:
-    """The launch's arguments in signature order: an address for an array, a NumPy scalar as it is, 128 bytes for a
-    tensor map, which `encode` makes of it and of the address of its array.
+    """The launch's arguments in signature order: array addresses, NumPy scalars, and 128 bytes for each tensor map.
 
-    Raises LaunchError for anything else, because a bare number would arrive as 8 bytes, whatever the kernel reads.
+    `encode` makes these bytes from the map and its array's address. Raises LaunchError for anything else, because a
+    bare number would be passed as 8 bytes, whatever the kernel reads.
     """
     packed: list[np.generic[Any]] = []
     for name, value in arguments.items():
@@ -127,32 +130,32 @@ def pack(
 
 
 POISON = 0xFF
-"""Each byte of an output before a launch."""
+"""The value of each byte of an output before a launch."""
 
 
 def fill_byte(array: Array) -> int | None:
-    """The byte that the array consists of, so that a fill restores it and no copy is kept on the device; else None."""
+    """The byte, if all bytes of the array are equal, so that a fill can restore it; else None."""
     content = as_bytes(array)
     first = int(content[0]) if content.size else POISON
     return first if bool((content == first).all()) else None
 
 
 def sweep_sectors(l2_bytes: int, times: float = 2) -> int:
-    """How many 32-byte sectors to read so that nothing of a launch's data stays in an L2 cache of that size.
+    """How many 32-byte sectors to read so that none of a launch's data stays in an L2 cache of that size.
 
-    Twice the cache: replacement is not strictly least-recently-used, and the cache is hashed over two halves
-    on large GPUs.
+    Twice the cache, because replacement is not strictly least-recently-used, and the cache is hashed over two halves on
+    large GPUs.
     """
     return math.ceil(times * l2_bytes / SECTOR_BYTES)
 
 
 def nanoseconds(milliseconds: float) -> int:
-    """What two events tell, a float in milliseconds, as whole nanoseconds."""
+    """The time between two events, a float in milliseconds, as whole nanoseconds."""
     return round(milliseconds * 1e6)
 
 
 def rotation(footprint: int, l2_bytes: int, free_bytes: int) -> tuple[int, bool]:
-    """Over how many sets of buffers a graph's launches take turns, and whether each then finds its data out of L2.
+    """The number of buffer sets over which a graph's launches rotate, and whether each then finds its data out of L2.
 
     Three times the cache lies between two uses of a set, unless that takes more than a quarter of the free memory.
     """
@@ -162,7 +165,7 @@ def rotation(footprint: int, l2_bytes: int, free_bytes: int) -> tuple[int, bool]
 
 
 MOST_COPIES = 64
-"""Making a set takes time too."""
+"""Limited because making a set takes time too."""
 
 
 def names_of_arrays(arguments: Mapping[str, Any]) -> list[str]:
@@ -170,7 +173,7 @@ def names_of_arrays(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def empty_kernel(packed: tuple[np.generic[Any], ...]) -> str:
-    """PTX of a kernel, `empty`, that takes these arguments and returns at once."""
+    """PTX of a kernel `empty` that takes these arguments and returns at once."""
     params = ", ".join(
         f".param .align {MAP_ALIGN} .b8 p{index}[{MAP_BYTES}]"
         if isinstance(value, np.void)

@@ -1,7 +1,7 @@
-"""Sums of what lies in device memory, by a kernel of our own: whether a launch left an input as it was.
+"""Sums of arrays in device memory, by a kernel of ptxbench: whether a launch changed an input.
 
-The key is drawn in each process, so that no kernel can know which change would keep a sum. The sums are kept on the
-host: what a launch can write does not hold them.
+The key is drawn in each process, so that no kernel can know a change that keeps the sum. The sums are kept on the host,
+where no launch can write.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from ptxbench.pair import ceil_div
 
 WORD = 8
-"""Bytes of a word. A last one that is not whole takes in bytes of the guard zone, which are known."""
+"""Bytes of a word. An incomplete last word includes bytes of the guard zone, which are known."""
 
 BLOCK, MOST_CTAS = 256, 4096
 
 
 class Checksum:
-    """Call it with an address and a size: waits for the stream and gives the sum of these bytes.
+    """Call it with an address and a size: it waits for the stream and returns the sum of these bytes.
 
-    `cuda`: CuPy's layer over CUDA; `kernel`: gives the kernel of checksum.ptx.
+    `cuda`: CuPy's layer over CUDA; `kernel`: returns the kernel of checksum.ptx.
     """
 
     def __init__(self, cuda: Any, stream: Any, kernel: Callable[[], Any]) -> None:

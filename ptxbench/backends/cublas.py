@@ -1,7 +1,7 @@
-"""cuBLAS by ctypes: its matrix product as something that is enqueued like a launch.
+"""cuBLAS by ctypes: its matrix product, which is enqueued like a launch.
 
-CuPy has wrappers too, but refuses to call them while a graph is captured. The library is passed in, so that its
-arguments are tested without it.
+CuPy has wrappers too, but refuses to call them while a graph is captured. The library is a parameter, so that tests can
+check its arguments without it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ptxbench.libraries import Gemm
 INSTALL = "pip install nvidia-cublas, or nvidia-cublas-cu12 with CUDA 12"
 
 OVERRIDE = "NVIDIA_TF32_OVERRIDE"
-"""An environment variable; at 1 it has cuBLAS round f32 inputs to TF32, whatever it is asked for."""
+"""An environment variable; if it is 1, cuBLAS always rounds f32 inputs to TF32."""
 
 NO_TRANSPOSE, DEFAULT_MATH, COMPUTE_F32, DEFAULT_ALGORITHM = 0, 0, 68, -1
-"""Of cublasOperation_t, cublasMath_t (no TF32 without being asked), cublasComputeType_t and cublasGemmAlgo_t."""
+"""Values of cublasOperation_t, cublasMath_t (TF32 only on request), cublasComputeType_t and cublasGemmAlgo_t."""
 
 TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 2}
 """CUDA_R_32F and CUDA_R_16F of cudaDataType."""
 
 
 def find_cublas() -> Any:
-    """cuBLAS, loaded. Raises LaunchUnavailable where it is not installed or does not load, or must use TF32."""
+    """cuBLAS, loaded. Raises LaunchUnavailable if it is not installed, does not load, or must use TF32."""
     if os.environ.get(OVERRIDE) == "1":
         raise LaunchUnavailable(f"{OVERRIDE}=1 makes cuBLAS round its inputs to TF32. Unset it.")
     try:
@@ -55,10 +55,10 @@ class Cublas:
         self.check("cublasSetMathMode", library.cublasSetMathMode(self.handle, DEFAULT_MATH))
 
     def gemm(self, gemm: Gemm, arguments: Mapping[str, Any], addresses: Mapping[str, int]) -> Callable[[], None]:
-        """What enqueues the product.
+        """Returns the function that enqueues the product.
 
-        cuBLAS takes columns to be contiguous, so that a matrix of rows is its transpose to it: it is asked for
-        c^T = b^T a^T, of which no operand has to be transposed.
+        cuBLAS stores matrices by columns and so reads a matrix of rows as its transpose: the call computes c^T = b^T
+        a^T, and no operand needs to be transposed.
         """
         m, n, k = (int(arguments[name]) for name in gemm.dimensions)
         a, b, c = (

@@ -1,4 +1,4 @@
-"""The arrays of a launch on the device, between guard zones. Imports no CuPy: its layer over CUDA is passed in."""
+"""The arrays of a launch on the device, between guard zones. Imports no CuPy: its layer over CUDA is a parameter."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ptxbench.backends import buffers
 
 
 def contiguous(arguments: Mapping[str, Any]) -> dict[str, Array]:
-    """The arrays of some arguments."""
+    """The arrays of one list of arguments."""
     return {name: np.ascontiguousarray(value) for name, value in arguments.items() if isinstance(value, np.ndarray)}
 
 
 class DeviceBuffers:
     """The arrays of `arguments` on the device, each between its guard zones; copies, enqueued on `stream`.
 
-    `checksum(address, size)` sums what lies there. With it, arrays that are not among `outputs` and that are large are
-    not fetched by `download` while their sum is unchanged.
+    `checksum(address, size)` sums device memory. With it, `download` does not fetch large arrays that are not among
+    `outputs` if their sum is unchanged.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class DeviceBuffers:
         self.sum_inputs()
 
     def copy(self) -> DeviceBuffers:
-        """Another set with the same content and the same that is restored."""
+        """Another set with the same content, and the same arrays to restore."""
         made = DeviceBuffers(self.cuda, self.stream, self.arguments)
         made.remember(tuple(self.masters), self.updated, self.scratch)
         return made
 
     def refill(self, arguments: Mapping[str, Any]) -> None:
-        """Wait for the stream, then put other data of the same shapes in place of those that are there."""
+        """Wait for the stream, then replace the arrays' content by other data of the same shapes."""
         self.stream.synchronize()
         self.arguments, self.arrays = arguments, contiguous(arguments)
         for name, address in self.addresses.items():
@@ -77,7 +77,7 @@ class DeviceBuffers:
             }
 
     def is_unchanged(self, name: str) -> bool:
-        """Whether an input has the sum that it had before the launches; False of one that has none."""
+        """Whether an input has the same sum as before the launches; False if it has no sum."""
         if self.checksum is None or name not in self.sums:
             return False
         return self.checksum(self.addresses[name], self.arrays[name].nbytes) == self.sums[name]
@@ -92,8 +92,9 @@ class DeviceBuffers:
         runtime.memcpyAsync(address, array.ctypes.data, array.nbytes, runtime.memcpyHostToDevice, self.stream.ptr)
 
     def download(self) -> dict[str, buffers.ReadBack]:
-        """Wait for the stream, then fetch the zones of every array, and the array itself, except for an
-        input whose sum is unchanged: the array on the host is what the launches left of it.
+        """Wait for the stream, then fetch the zones of every array and the array itself.
+
+        An input whose sum is unchanged is not fetched: the host's own array is returned.
         """
         self.stream.synchronize()
         left = {}
@@ -114,10 +115,10 @@ class DeviceBuffers:
         runtime.memcpyAsync(array.ctypes.data, address, array.nbytes, runtime.memcpyDeviceToHost, self.stream.ptr)
 
     def remember(self, outputs: tuple[str, ...], updated: tuple[str, ...] = (), scratch: tuple[str, ...] = ()) -> None:
-        """Prepare the restoring of `outputs`: a fill where all bytes are equal, else a master copy on the device.
+        """Prepare to restore `outputs`: by a fill if all bytes are equal, else from a master copy on the device.
 
-        `updated`, `scratch`: those of them that `restore_updated` and `restore_scratch` restore. A master copy stays
-        where it is: the copies of a graph that was captured read it there.
+        `updated`, `scratch`: the outputs that `restore_updated` and `restore_scratch` restore. A master copy stays at
+        its address, because a captured graph copies from there.
         """
         before, self.masters = self.masters, {}
         self.updated, self.scratch = updated, scratch
@@ -132,18 +133,18 @@ class DeviceBuffers:
 
     @property
     def nbytes(self) -> int:
-        """Of all arrays, and of what restores them."""
+        """Bytes of all arrays and of the master copies."""
         arrays = sum(array.nbytes for array in self.arrays.values())
         return arrays + sum(
             self.arrays[name].nbytes for name, master in self.masters.items() if not isinstance(master, int)
         )
 
     def restore(self) -> None:
-        """Enqueue the restoring of the remembered outputs but scratch to what they were before the first launch."""
+        """Enqueue restoring the remembered outputs, except scratch, to their content before the first launch."""
         self.reset([name for name in self.masters if name not in self.scratch])
 
     def restore_updated(self) -> None:
-        """The same for those that a launch changes."""
+        """The same for the outputs that a launch changes."""
         self.reset(self.updated)
 
     def restore_scratch(self) -> None:
@@ -151,7 +152,7 @@ class DeviceBuffers:
         self.reset(self.scratch)
 
     def reset(self, names: Iterable[str]) -> None:
-        """Enqueue the restoring of some remembered outputs."""
+        """Enqueue restoring some remembered outputs."""
         runtime, stream = self.cuda.runtime, self.stream.ptr
         for name in names:
             address, size, master = self.addresses[name], self.arrays[name].nbytes, self.masters[name]

@@ -1,6 +1,6 @@
-"""The errors of the driver: whose fault each is, whether the process can still use the GPU, what to do.
+"""The errors of the driver: what caused each, whether the process can still use the GPU, what to do.
 
-By CUresult; cudaError_t has the same numbers for those below. Data and sentences only: calls nothing of the driver.
+By CUresult; cudaError_t has the same numbers for the lower ones. Data and sentences only: calls nothing of the driver.
 """
 
 from __future__ import annotations
@@ -77,17 +77,17 @@ ADVICE = {
 """What to do, by CUresult."""
 
 STICKY = frozenset({214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 810, 911})
-"""After these the process can use the GPU no more: cuda.h says so, or that the context is gone."""
+"""After these the process can no longer use the GPU: cuda.h says so, or that the context is destroyed."""
 
 GONE = frozenset({3, 4, 34, 35, 36, 46, 100, 101, 102, 304, 802, 803, 804, 805, 806, 807, 808, 809, 916})
-"""With these no process can use the GPU for now: whatever is tried next would fail too."""
+"""After these no process can use the GPU for now: further attempts would fail too."""
 
 MACHINE = STICKY - {700, 702, 710, 714, 715, 716, 717, 718, 719, 721} | GONE | {2, 200, 209, 221, 222, 223, 800, 801}
-"""The fault of the GPU, its driver or another process. No kernel is broken by these."""
+"""Caused by the GPU, its driver or another process, not by a kernel."""
 
 
 def is_lost(status: int) -> bool:
-    """Whether this process can use the GPU no more. Other numbers do not tell: then the context has to be tried."""
+    """Whether this process can no longer use the GPU. For other numbers the context has to be tried."""
     return status in STICKY or status in GONE
 
 
@@ -100,9 +100,9 @@ def explain(kernel: str, status: int, text: str, *, own: bool = False) -> str:
 
 
 def failure(kernel: str, status: int, text: str, *, own: bool = False) -> DeviceError | MachineError:
-    """The error to raise for what the driver said while `kernel` was used: of the kernel, or of the machine.
+    """The error to raise for a driver error while `kernel` was used: a kernel's error, or the machine's.
 
-    `own`: of a kernel of ptxbench, which is right, so that the machine is at fault.
+    `own`: the kernel is one of ptxbench, which is right, so the error is the machine's.
     """
     kind = MachineError if own or status in MACHINE else DeviceError
     return kind(explain(kernel, status, text, own=own))
@@ -118,14 +118,14 @@ NONE_VISIBLE = no_gpu("cudaErrorNoDevice")
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line: of the one that caused it, where CuPy put its own around that."""
+    """The text of an error, in one line; if CuPy wrapped another error, the text of that one."""
     cause = error.__cause__ or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip(" =-")]
     return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
 
 
 def silence(kinds: tuple[type[BaseException], ...]) -> None:
-    """Print nothing of these errors where they are raised by the end of an object, as of an event of a lost device."""
+    """Print none of these errors if a finaliser raises them, such as that of an event of a lost device."""
     before = sys.unraisablehook
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
@@ -138,7 +138,7 @@ def silence(kinds: tuple[type[BaseException], ...]) -> None:
 def why_unavailable(status: int, text: str, driver_cuda: str) -> str:
     """The sentence for an error of the device count that means "not there".
 
-    Raises ToolMissing for any other, because a GPU that is there and does not work must not pass for none.
+    Raises ToolMissing for any other error, because a GPU that does not work must not be reported as absent.
     """
     name = text.partition(":")[0]
     if status == NO_DEVICE:

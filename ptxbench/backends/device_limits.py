@@ -1,7 +1,7 @@
-"""What a device offers to a launch, and why it cannot make one. Numbers and sentences: calls nothing of the driver.
+"""The limits of a device, and why it cannot make a launch. Numbers and sentences: calls nothing of the driver.
 
-What no GPU can do is a mistake of the pair, a LaunchError. What this device cannot do is LaunchUnavailable: the launch
-is skipped, and no kernel is blamed.
+If no GPU can make the launch, the pair is wrong: a LaunchError. If only this device cannot, it is LaunchUnavailable:
+the launch is skipped, and no kernel is blamed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ptxbench.errors import LaunchError
 from ptxbench.pair import Launch
 
 MOST_CLUSTER = 16
-"""CTAs of a cluster, where the device and an attribute of the kernel allow more than the portable 8."""
+"""CTAs of a cluster, if the device and an attribute of the kernel allow more than the portable 8."""
 
 CLUSTER_LAUNCH, TENSOR_MAP_CAPABILITY = 120, 9
 """CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH, which CuPy does not name; the first major capability with tensor maps."""
@@ -25,7 +25,7 @@ SET_ASIDE = 108
 
 @dataclass(frozen=True)
 class LaunchLimits:
-    """What the device says of itself. `shared_bytes`: of a CTA, static and dynamic, for a kernel that asks for it."""
+    """Limits of a device. `shared_bytes`: of a CTA, static and dynamic, if the kernel requests the maximum."""
 
     name: str
     sms: int
@@ -36,11 +36,11 @@ class LaunchLimits:
     clusters: bool = False
     tensor_maps: bool = False
     set_aside_bytes: int = 0
-    """Of L2, the most that can be set aside for lines that a kernel marks to stay."""
+    """The most bytes of L2 that can be set aside for persisting lines."""
 
     @classmethod
     def of(cls, runtime: Any) -> LaunchLimits:
-        """Those of the first device; `runtime` is CuPy's."""
+        """The limits of the first device; `runtime` is CuPy's."""
         properties = runtime.getDeviceProperties(0)
 
         def attribute(number: int) -> int:
@@ -79,7 +79,7 @@ def check_launch(launch: Launch) -> None:
 
 
 def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 0) -> str | None:
-    """What the launch needs and the device lacks, with how much there is; None where it lacks nothing."""
+    """What the launch needs and the device lacks, with how much there is; None if it lacks nothing."""
     shared = static_shared_bytes + launch.shared_bytes
     threads = math.prod(launch.block_xyz)
     if shared > limits.shared_bytes:
@@ -98,7 +98,7 @@ def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 
 
 
 def no_tensor_maps(limits: LaunchLimits) -> str | None:
-    """Why the device takes no tensor maps; None where it takes them."""
+    """Why the device does not support tensor maps; None if it does."""
     if limits.tensor_maps:
         return None
     return f"The kernel takes a tensor map; {limits.name} has none (they need sm_90 or later)."
@@ -110,7 +110,7 @@ def needs_residency(launch: Launch) -> bool:
 
 
 def too_many(limits: LaunchLimits, launch: Launch, at_once: int) -> str | None:
-    """Why CTAs that must run at once do not, where the device holds `at_once` of them; None where they do."""
+    """Why CTAs that must run at once cannot, if the device holds only `at_once` of them; None if they can."""
     ctas = math.prod(launch.grid_xyz)
     if ctas <= at_once:
         return None
@@ -121,6 +121,6 @@ def too_many(limits: LaunchLimits, launch: Launch, at_once: int) -> str | None:
 
 
 def no_room(limits: LaunchLimits, launch: Launch) -> str:
-    """Of a cluster of which the device can hold none."""
+    """The reason if the device cannot hold a single cluster."""
     cluster = math.prod(launch.cluster_xyz or (1,))
     return f"No cluster of {cluster} such CTAs fits {limits.name}. Use a smaller cluster, or CTAs that need less."

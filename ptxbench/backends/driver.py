@@ -1,6 +1,6 @@
-"""Calls of NVIDIA's driver library that CuPy lacks, by ctypes: cuLaunchKernelEx and its kin.
+"""Calls of NVIDIA's driver library that CuPy lacks, by ctypes: cuLaunchKernelEx and related ones.
 
-The structures are those of cuda.h (CUDA 12 and 13). The library is passed in; the context must be current.
+The structures are those of cuda.h (CUDA 12 and 13). The library is a parameter; a context must be current.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ptxbench.pair import Launch
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TiledMap
 
 COOPERATIVE, CLUSTER_DIMENSION = 2, 4
-"""Of CUlaunchAttributeID."""
+"""Values of CUlaunchAttributeID."""
 
 NON_PORTABLE_CLUSTER_SIZE_ALLOWED = 14
-"""Of CUfunction_attribute."""
+"""Values of CUfunction_attribute."""
 
 INVALID_CLUSTER_SIZE = 912
-"""Of CUresult."""
+"""Values of CUresult."""
 
 PORTABLE_CLUSTER = 8
-"""CTAs of a cluster, on every device that has clusters."""
+"""The most CTAs of a cluster that every device with clusters supports."""
 
 
 class AttributeValue(ctypes.Union):
@@ -58,7 +58,7 @@ class LaunchConfig(ctypes.Structure):
 
 
 def find_driver() -> Any:
-    """NVIDIA's driver library, or None where there is none."""
+    """NVIDIA's driver library, or None if it is not installed."""
     try:
         return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -66,14 +66,14 @@ def find_driver() -> Any:
 
 
 def driver_cuda_version(driver: Any) -> str:
-    """The newest CUDA that the driver speaks, such as "12.4"."""
+    """The newest CUDA version that the driver supports, such as "12.4"."""
     version = ctypes.c_int(0)
     driver.cuDriverGetVersion(ctypes.byref(version))
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
 def attributes(launch: Launch) -> list[Attribute]:
-    """The launch's attributes: those that are not the default."""
+    """The attributes of the launch that differ from the default."""
     result = []
     if launch.cluster_xyz is not None:
         result.append(
@@ -85,7 +85,7 @@ def attributes(launch: Launch) -> list[Attribute]:
 
 
 def config(launch: Launch, stream: int) -> LaunchConfig:
-    """The launch as cuLaunchKernelEx takes it. It holds its attributes."""
+    """The launch in the form that cuLaunchKernelEx takes. It keeps its attributes alive."""
     found = attributes(launch)
     return LaunchConfig(
         (ctypes.c_uint * 3)(*launch.grid_xyz),
@@ -98,7 +98,7 @@ def config(launch: Launch, stream: int) -> LaunchConfig:
 
 
 def function_of(library: Any, name: str) -> Any:
-    """A function of the driver. Raises LaunchUnavailable where the driver is too old to have it."""
+    """A function of the driver. Raises LaunchUnavailable if the driver is too old to have it."""
     try:
         return getattr(library, name)
     except AttributeError:
@@ -108,7 +108,7 @@ def function_of(library: Any, name: str) -> Any:
 def launcher(
     library: Any, check: Callable[[int], None], function: int, launch: Launch, content: Sequence[bytes], stream: int
 ) -> Callable[[], None]:
-    """What enqueues the launch of a CUfunction by cuLaunchKernelEx.
+    """Returns the function that enqueues the launch of a CUfunction by cuLaunchKernelEx.
 
     `content`: the bytes of each parameter; `check` raises for a CUresult that is an error.
     """
@@ -117,7 +117,7 @@ def launcher(
     values = [aligned(each) for each in content]
     pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
 
-    def enqueue() -> None:  # holds the values, which the driver reads at each launch
+    def enqueue() -> None:  # keeps the values alive, which the driver reads at each launch
         assert len(values) == len(pointers)
         check(launch_kernel(ctypes.byref(made), ctypes.c_void_p(function), pointers, None))
 
@@ -125,9 +125,9 @@ def launcher(
 
 
 def clusters_at_once(library: Any, check: Callable[[int], None], function: int, launch: Launch) -> int:
-    """How many clusters of the launch the device holds at once (cuOccupancyMaxActiveClusters).
+    """How many clusters of the launch the device can hold at once (cuOccupancyMaxActiveClusters).
 
-    0 also where a cluster is not portable and the device has none of that size.
+    Also 0 if the cluster size is not portable and the device does not support it.
     """
     count = ctypes.c_int(0)
     ask = function_of(library, "cuOccupancyMaxActiveClusters")
@@ -183,11 +183,11 @@ def encode_tiled(library: Any, check: Callable[[int], None], tiled: TiledMap, ad
 
 
 ALIGNMENT = MAP_ALIGN
-"""Of a tensor map, the strictest of all parameters."""
+"""The alignment of a tensor map, the strictest of all parameters."""
 
 
 def aligned(content: bytes) -> Any:
-    """A ctypes array of these bytes at an address that is a multiple of 64; it holds its memory."""
+    """A ctypes array of these bytes at an address that is a multiple of 64; it keeps its memory alive."""
     memory = ctypes.create_string_buffer(len(content) + ALIGNMENT)
     value = (ctypes.c_char * len(content)).from_buffer(memory, -ctypes.addressof(memory) % ALIGNMENT)
     value.raw = content

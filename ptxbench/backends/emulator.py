@@ -1,4 +1,4 @@
-"""The backend without a device: executes a build's PTX on the CPU emulator. It counts; it has no time to tell."""
+"""The backend without a device: executes a build's PTX on the CPU emulator. It counts and has no times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ptxbench.toolchain import Build
 
 
 class EmulatorBackend:
-    """Runs everywhere. `arch` is the architecture whose rules the PTX follows."""
+    """Runs on every machine. `arch` is the architecture whose rules the PTX follows."""
 
     name = "emulator"
     isolated = False  # it has a process of its own for its kernels
@@ -52,7 +52,7 @@ class EmulatorBackend:
     ) -> LaunchOutcome:
         """One launch on copies of the arguments. Raises KernelError that names the source's file and line.
 
-        `threads`: of the host, by default one a core.
+        `threads`: of the host, by default one per core.
         """
         self.require(build, launch)
         if mapped := next((name for name, value in arguments.items() if isinstance(value, TiledMap)), None):
@@ -90,7 +90,7 @@ class EmulatorBackend:
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
     ) -> Iterator[LaunchOutcome]:
-        """Once, with another number of host threads, which must not matter."""
+        """One more launch with another number of host threads, which must not change the result."""
         yield self.run(build, launch, arguments, outputs, threads=2 if os.cpu_count() == 1 else 1)
 
     def clock(
@@ -110,7 +110,7 @@ class EmulatorBackend:
         return None
 
     def release(self) -> None:
-        """It holds nothing between launches."""
+        """The emulator holds nothing between launches."""
 
     def watch(self) -> None:
         return None
@@ -130,7 +130,7 @@ def no_tensor_maps(name: str) -> str:
 
 
 def locate(build: Build, message: str) -> str:
-    """`message` with each "line 9:" as "FILE:9:"; of CUDA C, the line is one of the PTX that NVRTC made."""
+    """`message` with each "line 9:" as "FILE:9:"; for CUDA C, the line is one of the PTX that NVRTC made."""
     name = build.source.name if build.language == "ptx" else f"the PTX of {build.source.name}"
     located = re.sub(r"\bline (\d+): ", rf"{name}:\1: ", message)
     return located if located != message else f"{name}: {message}"

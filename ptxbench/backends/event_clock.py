@@ -1,4 +1,4 @@
-"""A clock by two events of the device, over functions alone, so that its order of calls is tested without one."""
+"""A clock by two events of the device. It calls only functions that it is given, so tests need no device."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ def nothing() -> None:
 
 
 Capture = Callable[[int], Callable[[], None]]
-"""Makes a graph for so many launches, and gives the function that enqueues it."""
+"""Makes a graph of that many launches, and returns the function that enqueues it."""
 
 
 class EventClock:
-    """A clock by two events, over functions alone: each enqueues its part and returns at once.
+    """A clock by two events. Each function that it is given enqueues its part and returns at once.
 
-    `before_launch` is given the launch that is to be timed. `event` makes an event ahead of time and gives the function
-    that records it; `elapsed` waits. `capture` makes a
-    graph of so many launches, over `copies` sets of buffers in turn, and gives the function that enqueues it.
-    `capture_resets`: the same of what that graph restores between its launches, if anything.
-    `outputs` waits, and fetches what the last launch left. `refill` and `reload` do what base.Clock says, and give the
-    launches to go on with: each is used once, the last for all samples that follow. `hold` gives what keeps the device
-    busy until the host has enqueued a graph, and runs the graph to find out for how long.
+    `before_launch` gets the launch that is to be timed. `event` makes an event in advance and returns the function that
+    records it; `elapsed` waits. `capture` makes a graph of that many launches, rotating over `copies` sets of buffers,
+    and returns the function that enqueues it. `capture_resets`: the same for what that graph restores between its
+    launches, if anything.
+    `outputs` waits, and fetches what the last launch left. `refill` and `reload` do what base.Clock says, and return
+    the next launches: each is used once, the last for all later samples. `hold` returns the function that keeps the
+    device busy until the host has enqueued a graph; it runs the graph to measure how long that takes.
     """
 
     def __init__(
@@ -60,10 +60,11 @@ class EventClock:
         self.held: dict[tuple[int, bool], Callable[[], None]] = {}
 
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
-        """See base.Clock. Where launches need arrays restored between them, the graph does it, and what a graph of the
-        restoring alone takes is subtracted.
+        """See base.Clock.
 
-        A single launch afterwards is of the graph's module, so that what that remembers shows in what it leaves.
+        If launches need arrays restored between them, the graph restores them, and the time of a graph that only
+        restores is subtracted. A single launch afterwards uses the graph's module, so that its outputs show the state
+        of that module.
         """
         assert self.capture is not None
         del self.launches[:-1]
@@ -76,8 +77,8 @@ class EventClock:
     def enqueue_captured(self, launches: int, capture: Capture) -> Callable[[], int]:
         """Time a graph. It is captured the first time, outside the timed part.
 
-        The host needs the longer for a graph the more launches it has. For how long is found out once for as many, and
-        never with the data or the module of a sample to come.
+        The host's time grows with the number of launches. It is measured once per number of launches, and never with
+        the data or the module of a later sample.
         """
         key = launches, capture is self.capture
         with self.reporting():
@@ -111,9 +112,9 @@ class EventClock:
             return self.fetch()
 
     def enqueue_timed(self, launch: Callable[[], None], held: Callable[[], None] = nothing) -> Callable[[], int]:
-        """Time `launch` by two events, which exist before the first is recorded: nothing is made in the timed part.
+        """Time `launch` by two events, which are made before the first is recorded: nothing is made in the timed part.
 
-        `held` keeps the device busy for so long as the host needs for the rest.
+        `held` keeps the device busy until the host has enqueued the rest.
         """
         with self.reporting():
             record_start, record_stop = self.event(), self.event()

@@ -1,6 +1,6 @@
-"""What goes before a timed launch: how much to read so that L2 forgets, and how long to hold the device.
+"""Preparations of a timed launch: how much to read so that L2 is flushed, and how long to hold the device.
 
-Over numbers alone, and a driver that is passed in: needs no device.
+Works on numbers, and on a driver that is passed in: needs no device.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 MULTIPLES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
-"""Of L2, that a calibration tries."""
+"""Multiples of L2 that a calibration tries."""
 
 ENOUGH = 0.99
-"""Of the longest time of a launch after a flush: the least flush that reaches it leaves nothing behind."""
+"""A share of the longest time of a launch after a flush: the smallest flush that reaches it is sufficient."""
 
 AHEAD = 1.5
-"""How many times as long as the host needs to enqueue a launch must what goes before it take on the device."""
+"""The device must be busy for this many times the host's time to enqueue a launch."""
 
 HOLD = 2
-"""How many times as long the device is held where it would not take so long: some room, for the host's time varies."""
+"""If it would not be, it is held for this many times that time: some room, because the host's time varies."""
 
 PERSISTING_L2 = 6
 """CU_LIMIT_PERSISTING_L2_CACHE_SIZE of the driver's CUlimit."""
@@ -30,7 +30,7 @@ PERSISTING_L2 = 6
 
 @dataclass(frozen=True)
 class Flush:
-    """How a sample begins: `times` L2 is read, then the device spins for `spin_ns` nanoseconds, if any."""
+    """How a sample begins: a read of `times` L2, then a spin of `spin_ns` nanoseconds, if any."""
 
     times: float = 2.0
     """Replacement is not strictly least-recently-used, and large caches are hashed over two halves."""
@@ -38,14 +38,14 @@ class Flush:
 
 
 def choose(curve: Mapping[float, float]) -> float:
-    """The least flush after which a launch takes as long as after any; `curve`: nanoseconds by multiple of L2."""
+    """The smallest flush after which a launch takes as long as after any; `curve`: nanoseconds by multiple of L2."""
     return min(times for times, ns in curve.items() if ns >= ENOUGH * max(curve.values()))
 
 
 def spin_ns(host_ns: float, flush_ns: float, timer_step_ns: int) -> int:
-    """How long to spin after a flush of `flush_ns`, for the host to be ahead that enqueues in `host_ns`; 0: not at all.
+    """How long to spin after a flush of `flush_ns`, so that a host that enqueues in `host_ns` is ahead; 0: no spin.
 
-    Whole steps of the timer by which the spin ends, and one more, since its first reading may be as old as a step.
+    Whole steps of the timer that ends the spin, and one more, because its first reading may be one step old.
     """
     if flush_ns >= AHEAD * host_ns:
         return 0
@@ -53,9 +53,9 @@ def spin_ns(host_ns: float, flush_ns: float, timer_step_ns: int) -> int:
 
 
 def forget_persisting(driver: Any) -> bool:
-    """Let nothing stay in L2 for being marked as persisting; False where the driver or the device knows no such lines.
+    """Keep no persisting lines in L2; False if the driver or the device does not support such lines.
 
-    `driver`: NVIDIA's library, loaded by ctypes; the context must be current. CuPy has neither call.
+    `driver`: NVIDIA's library, loaded by ctypes; a context must be current. CuPy lacks these calls.
     """
     try:
         limited = driver.cuCtxSetLimit(PERSISTING_L2, ctypes.c_size_t(0))
@@ -65,9 +65,9 @@ def forget_persisting(driver: Any) -> bool:
 
 
 MARKING = re.compile(r"evict_last|cache_hint")
-"""What PTX that can mark lines of L2 as persisting contains: a priority, or a policy that may be a plain number."""
+"""What PTX that can mark lines of L2 as persisting contains: a priority, or a policy, which may be a plain number."""
 
 
 def marks_lines(ptx: str) -> bool:
-    """Whether a kernel can leave lines in L2 that a sweep does not push out."""
+    """Whether a kernel can leave lines in L2 that a sweep does not evict."""
     return MARKING.search(ptx) is not None

@@ -1,7 +1,7 @@
 """The local NVIDIA GPU: loads a build, runs it once and checks what it wrote, or times it with events.
 
-The only importer of CuPy, and only once a GPU is asked for. What needs no device (layout, guard zones, argument
-packing) is in buffers.py, so that this module holds little but calls.
+The only importer of CuPy, and only when a GPU is requested. Code that needs no device (layout, guard zones, argument
+packing) is in buffers.py, so that this module has little but calls.
 """
 
 from __future__ import annotations
@@ -58,16 +58,15 @@ EMPTY = "the empty kernel"
 """Its name in a message."""
 
 LAUNCHES = 20
-"""How often a kernel runs on the same data, to see whether it always leaves the same bits."""
+"""How often a kernel runs on the same data, to check that its results have the same bits."""
 
 
 class GpuBackend:
     """The local device, the first of CUDA_VISIBLE_DEVICES. Everything runs on one non-default stream.
 
-    A build is loaded by cuModuleLoadData: its cubin, or, where it has none, its PTX text through the driver's
-    JIT compiler. The kernels of the backend itself are assembled by ptxas wherever it is installed. Once a kernel has
-    failed on the device, its process can use the GPU no more: every later call raises MachineError with the first
-    failure.
+    A build is loaded by cuModuleLoadData: its cubin, or its PTX text through the driver's JIT compiler if it has no
+    cubin. The backend's own kernels are assembled by ptxas if it is installed. Once a kernel has failed on the device,
+    its process can no longer use the GPU: every later call raises MachineError with the first failure.
     """
 
     name = "gpu"
@@ -79,16 +78,16 @@ class GpuBackend:
         self.lost: str | None = None
         self.shared_buffers: tuple[Mapping[str, Any], DeviceBuffers] | None = None
         self.marking = False
-        """Whether a kernel that was loaded can mark lines of L2 as persisting."""
+        """Whether a loaded kernel can mark lines of L2 as persisting."""
 
     def __reduce__(self) -> tuple[type[GpuBackend], tuple[Flush]]:
-        """A new one in another process: what is loaded here is of use here alone."""
+        """A new backend in another process, because what is loaded here cannot be used there."""
         return GpuBackend, (self.flush,)
 
     @cached_property
     def cuda(self) -> Any:
         """CuPy's layer over CUDA."""
-        # Else a kernel is loaded by its first launch, which would be timed where its module has just been loaded again.
+        # Else the first launch loads the kernel, and that would be timed if its module has just been loaded again.
         os.environ.setdefault("CUDA_MODULE_LOADING", "EAGER")
         import cupy
 
@@ -100,13 +99,13 @@ class GpuBackend:
 
     @cached_property
     def pool(self) -> Any:
-        """CuPy's pool, which keeps memory that was freed."""
+        """CuPy's pool, which keeps freed memory."""
         import cupy
 
         return cupy.get_default_memory_pool()
 
     def unavailable(self) -> str | None:
-        """Why there is no GPU here; None where there is one. Raises ToolMissing for one that does not work."""
+        """Why there is no GPU here; None if there is one. Raises ToolMissing for one that does not work."""
         driver = find_driver()
         if driver is None:
             return NO_DRIVER
@@ -125,7 +124,7 @@ class GpuBackend:
         return None if count else NONE_VISIBLE
 
     def device(self) -> Device:
-        """The GPU, for the run document. What NVML does not report is None."""
+        """The GPU, for the run document. Values that NVML does not report are None."""
         runtime = self.cuda.runtime
         with self.reporting("the GPU"):
             properties, bus_id = runtime.getDeviceProperties(0), runtime.deviceGetPCIBusId(0)
@@ -146,8 +145,8 @@ class GpuBackend:
     ) -> LaunchOutcome:
         """Launch once on copies of `arguments`; see base.Backend.
 
-        Raises WrongResult if anything but `outputs` was written, DeviceError or MachineError for a failure that
-        the driver reports, LaunchError for arguments or extents that no launch can have.
+        Raises WrongResult if anything but `outputs` was written, DeviceError or MachineError for a failure that the
+        driver reports, LaunchError for arguments or extents that no launch can have.
         """
         with self.reporting(build):
             memory = self.buffers(arguments, outputs)
@@ -158,7 +157,7 @@ class GpuBackend:
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
     ) -> Iterator[LaunchOutcome]:
-        """See base.Backend: each in buffers of its own, with whatever order its CTAs come to run in."""
+        """See base.Backend: each launch has its own buffers, and its CTAs run in whatever order the GPU chooses."""
         for _ in range(LAUNCHES - 1):
             yield self.run(build, launch, arguments, outputs)
 
@@ -175,12 +174,12 @@ class GpuBackend:
     ) -> Clock:
         """A clock by events. Clocks on one and the same `arguments` object share one set of device buffers.
 
-        They take turns on the stream and each restores the outputs before its launch, so sharing gives both
-        sides of a pair the same addresses and halves the memory.
+        They take turns on the stream and each restores the outputs before its launch, so with shared buffers both sides
+        of a pair have the same addresses and need half the memory.
         """
         with self.reporting(build):
             if self.shared_buffers is None or self.shared_buffers[0] is not arguments:
-                self.shared_buffers = None  # free the last cell's before this one's are allocated
+                self.shared_buffers = None  # free the last cell's buffers before this one's are allocated
                 self.shared_buffers = arguments, self.buffers(arguments, outputs)
             memory = self.shared_buffers[1]
             if memory.arguments is not arguments:
@@ -221,10 +220,10 @@ class GpuBackend:
     def preparation(
         self, kernel: TimedKernel, launch: Callable[[], None], cache: str, *, slow_host: bool
     ) -> Callable[[Callable[[], None]], None]:
-        """What goes before each launch of `kernel`.
+        """What is enqueued before each launch of `kernel`.
 
-        The device is held by a spin of its own before a warm launch, which no long sweep goes before, and with
-        `slow_host`, as of a library, whose call takes the host longer than a launch.
+        The device is held by a spin before a warm launch, because no long sweep precedes it, and with `slow_host`, as
+        for a library whose call takes the host longer than a launch takes the device.
         """
         restoring = kernel.restore, kernel.memory.restore_scratch
 
@@ -233,20 +232,20 @@ class GpuBackend:
                 each()
 
         cold = cache == COLD
-        behind = slow_host or self.set_aside.bytes  # the flush is waited for, so that it gives the host no time
+        behind = slow_host or self.set_aside.bytes  # the flush is waited for, so it leaves the host no time
         hold = self.spin if cold and not behind else self.hold.before(launch, restore)
         if cold:
             return Preparation(*restoring, self.empty_l2, hold).cold
         return Preparation(*restoring, self.forget_marked, hold).warm
 
     def buffers(self, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> DeviceBuffers:
-        """The arrays on the device, of which all but `outputs` must stay as they are."""
+        """The arrays on the device; all except `outputs` must stay unchanged."""
         return DeviceBuffers(self.cuda, self.stream, arguments, outputs, self.checksum)
 
     def fetch(
         self, build: Build, memory: DeviceBuffers, arguments: Mapping[str, Any], outputs: tuple[str, ...]
     ) -> Mapping[str, Any]:
-        """What launches left of `outputs`. Raises WrongResult if they wrote anything else."""
+        """The content of `outputs` after launches. Raises WrongResult if they wrote anything else."""
         left = memory.download()
         buffers.check_untouched(kernel_name(build), arguments, outputs, left)
         return {name: left[name].data for name in outputs}
@@ -271,18 +270,18 @@ class GpuBackend:
         )
 
     def watch(self) -> Watch | None:
-        """NVML's view of the device, where there is one."""
+        """NVML's watch of the device, if there is one."""
         with self.reporting("NVML"):
             bus_id = self.cuda.runtime.deviceGetPCIBusId(0)
         return NvmlWatch.of(bus_id)
 
     def capture(self, enqueue: Callable[[], object]) -> Callable[[], None]:
-        """A graph of what `enqueue` enqueues; gives the function that enqueues the graph."""
+        """Capture what `enqueue` enqueues as a graph; return the function that enqueues the graph."""
         self.stream.begin_capture()
         try:
             enqueue()
         except BaseException:
-            with suppress(*self.cuda_errors):  # the error to report is the one that is raised here
+            with suppress(*self.cuda_errors):  # the error to report is the one raised here
                 self.stream.end_capture()  # else every later use of the stream would fail
             raise
         graph = self.stream.end_capture()
@@ -291,17 +290,17 @@ class GpuBackend:
 
     @cached_property
     def checksum(self) -> Checksum:
-        """What sums arrays on the device."""
+        """The function that sums arrays on the device."""
         return Checksum(self.cuda, self.stream, lambda: self.own_kernel("checksum"))
 
     @cached_property
     def cublas(self) -> Cublas:
-        """cuBLAS on the stream. Raises LaunchUnavailable where there is none."""
+        """cuBLAS on the stream. Raises LaunchUnavailable if it is not available."""
         return Cublas(find_cublas(), self.stream.ptr)
 
     @cached_property
     def hold(self) -> Hold:
-        """What holds the device while the host enqueues."""
+        """Holds the device while the host enqueues."""
         return Hold(self)
 
     @cached_property
@@ -316,12 +315,14 @@ class GpuBackend:
 
     @property
     def free_bytes(self) -> int:
-        """Of the device and of what CuPy's pool keeps, so that it does not matter what was freed before."""
+        """Free memory of the device and of CuPy's pool, so that earlier frees do not matter."""
         return int(self.cuda.runtime.memGetInfo()[0]) + int(self.pool.free_bytes())
 
     def release(self) -> None:
-        """See base.Backend. The kernel that empties L2 shows that the device works: else the next kernel would be
-        blamed for a device that an earlier one, or another process, left unusable.
+        """See base.Backend.
+
+        The kernel that empties L2 checks that the device works: else the next kernel would be blamed for a device that
+        an earlier one, or another process, left unusable.
         """
         self.shared_buffers = None
         gc.collect()  # buffers in a cycle of references would stay
@@ -331,10 +332,10 @@ class GpuBackend:
             self.pool.free_all_blocks()
 
     def require(self, build: Build, launch: Launch) -> None:
-        """See base.Backend: by the device's attributes and the build's report; no kernel is loaded."""
+        """See base.Backend: checked by the device's attributes and the build's report; no kernel is loaded."""
         with self.reporting(build):
             if build.library:
-                assert self.cublas  # loads it, or says why it cannot
+                assert self.cublas  # loads it, or raises the reason why it cannot
             else:
                 self.launcher.require(build, launch)
 
@@ -345,11 +346,11 @@ class GpuBackend:
     def prepare(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
     ) -> Callable[[], None]:
-        """Everything up to the launch, which the function given enqueues."""
+        """Everything up to the launch, which the returned function enqueues."""
         return self.bound(self.function(build, launch), launch, arguments, memory)
 
     def function(self, build: Build, launch: Launch, *, fresh: bool = False) -> Any:
-        """The kernel, ready for its launch; `fresh`: of a module that is loaded again."""
+        """The kernel, ready for its launch; `fresh`: from a module that is loaded again."""
         if build.library:
             return build.library
         self.marking |= marks_lines(build.ptx)
@@ -361,15 +362,15 @@ class GpuBackend:
     def bound(
         self, function: Any, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
     ) -> Callable[[], None]:
-        """What enqueues a launch of `function`, or a call of a library."""
+        """Returns the function that enqueues a launch of `function`, or a call of a library."""
         if isinstance(function, Gemm):
             return self.cublas.gemm(function, arguments, memory.addresses)
         return self.launcher.bound(function, launch, buffers.pack(arguments, memory.addresses, self.launcher.encode))
 
     def load(self, image: bytes, entry: str, module: str = "", *, fresh: bool = False) -> Any:
-        """The kernel `entry` of a cubin or a PTX text, loaded once a process and `module`: one image may be two.
+        """The kernel `entry` of a cubin or PTX text, loaded once per process and `module`; an image may be two modules.
 
-        `fresh`: loaded again, for whoever asks alone; unloaded with the last launch that holds it.
+        `fresh`: loaded again, for this caller only; unloaded with the last launch that holds it.
         """
         key = hashlib.sha256(b"\0".join((entry.encode(), module.encode(), image))).digest()
         if not fresh and key in self.kernels:
@@ -383,7 +384,7 @@ class GpuBackend:
 
     @cached_property
     def sweep(self) -> Callable[[], None]:
-        """Enqueues a read sweep that empties L2, and a spin where the sweep is short."""
+        """Enqueues a read sweep that empties L2, and a spin if the sweep is short."""
         empty_l2, spin = self.empty_l2, self.spin
 
         def enqueue() -> None:
@@ -406,20 +407,20 @@ class GpuBackend:
 
     @cached_property
     def set_aside(self) -> SetAside:
-        """The part of L2 for lines that are marked to stay."""
-        _ = self.knows_persisting  # finding it out sets the limit to 0, so that it must come first
+        """The part of L2 for persisting lines."""
+        _ = self.knows_persisting  # finding it out sets the limit to 0, so it must come first
         return SetAside(find_driver(), self.stream.synchronize)
 
     @cached_property
     def knows_persisting(self) -> bool:
-        """Whether the driver and the device know lines that stay; a context must be there, as of allocated memory."""
+        """Whether the driver and the device support persisting lines; needs a context."""
         return forget_persisting(find_driver())
 
     @cached_property
     def forget_marked(self) -> Callable[[], None]:
-        """Resets persisting lines of L2 where some kernel can have left any.
+        """Resets persisting lines of L2 if some kernel can have left any.
 
-        The driver does it when it is asked, not in the order of the stream: so the stream must be done first.
+        The driver does it at once, not in the order of the stream, so the stream must be empty.
         """
         driver, known = find_driver(), self.knows_persisting
 
@@ -432,11 +433,11 @@ class GpuBackend:
 
     @cached_property
     def spin(self) -> Callable[[], None]:
-        """Enqueues the spin that holds the device after a flush; nothing where the flush takes long enough."""
+        """Enqueues the spin that holds the device after a flush; nothing if the flush takes long enough."""
         return self.spinner(self.flush.spin_ns) if self.flush.spin_ns else nothing
 
     def reader(self, sectors: int) -> Callable[[], None]:
-        """Enqueues the reading of so many sectors of a buffer of zeros, which is this reader's own."""
+        """Enqueues reading that many sectors of a buffer of zeros, which belongs to this reader."""
         if not sectors:
             return lambda: None
         zeros = self.cuda.alloc(sectors * buffers.SECTOR_BYTES)
@@ -450,7 +451,7 @@ class GpuBackend:
         return enqueue
 
     def spinner(self, nanoseconds: int) -> Callable[[], None]:
-        """Enqueues a kernel that keeps the stream busy for so long."""
+        """Enqueues a kernel that keeps the stream busy for that many nanoseconds."""
         function = self.own_kernel("spin")
         return lambda: function((1,), (1,), (np.uint64(nanoseconds),), 0, self.stream)
 
@@ -459,11 +460,11 @@ class GpuBackend:
         return self.own_text(Path(__file__).with_name(f"{name}.ptx").read_text(encoding="ascii"), name)
 
     def own_text(self, ptx: str, entry: str) -> Any:
-        """A kernel of the backend itself: by ptxas where it can, so that no JIT compiler of the driver is needed."""
+        """A kernel of the backend itself, assembled by ptxas if possible, to avoid the driver's JIT compiler."""
         return self.load(assembled_text(ptx, self.sm) or ptx.encode(), entry)
 
     def event(self) -> Callable[[], Any]:
-        """A new event, as the function that records it on the stream and gives it back."""
+        """A new event, as the function that records it on the stream and returns it."""
         event = self.cuda.Event()
 
         def record() -> Any:
@@ -481,8 +482,8 @@ class GpuBackend:
     def reporting(self, build: Build | str) -> Iterator[None]:
         """Turn what CuPy raises into an error that names the kernel and says what to do.
 
-        A DeviceError is the kernel's fault, a MachineError that of the device, its driver or another process. The
-        kernels of ptxbench and what else has a name in place of a build are right: there it is always the machine.
+        A DeviceError is the kernel's fault, a MachineError that of the device, its driver or another process.
+        ptxbench's own kernels, and others that are named without a build, are right: there it is always the machine.
         """
         own = isinstance(build, str)
         kernel = build if isinstance(build, str) else kernel_name(build)
@@ -501,7 +502,7 @@ class GpuBackend:
         return self.cuda.driver.CUDADriverError, self.cuda.runtime.CUDARuntimeError
 
     def failed(self, kernel: str, status: int, text: str, *, own: bool) -> DeviceError | MachineError:
-        """The error for what the driver said; remembers it where the process can use the GPU no more."""
+        """The error for a driver error; it is remembered if the process can no longer use the GPU."""
         error = failure(kernel, status, text, own=own)
         if is_lost(status) or not self.answers():
             self.lost = str(error)
@@ -509,8 +510,10 @@ class GpuBackend:
         return error
 
     def answers(self) -> bool:
-        """Whether the context still works, asked once after every error: not all say it, and a kernel that is in flight
-        may have failed too. Waits for the stream, since copies of arrays that the error gives up may be on their way.
+        """Whether the context still works, tested once after every error.
+
+        Not every error tells it, and a running kernel may have failed too. Waits for the stream, because copies of
+        arrays that the error frees may still be running.
         """
         try:
             self.stream.synchronize()
@@ -521,5 +524,5 @@ class GpuBackend:
 
 
 def kernel_name(build: Build) -> str:
-    """The kernel in a message: its file, and its variant where the file alone does not tell it."""
+    """The kernel in a message: its file, and its variant if the file name does not contain it."""
     return f"{build.source.name} ({build.variant})" if "@" in build.variant else build.source.name

@@ -1,4 +1,4 @@
-"""The probes of a calibration on the local GPU. Calls and nothing else: what they tell is judged elsewhere."""
+"""The probes of a calibration on the local GPU. Only calls: other modules judge the readings."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ NAME = "calibration"
 """The kernel in the message of a failure."""
 
 ATTEMPTS = 8
-"""At a reading, each with a longer spin than the one before, until the host was in time."""
+"""Attempts at a reading, each with a longer spin than the one before, until the host was in time."""
 
 
 class GpuProbe:
-    """See measure.probe.Probe. Buffers are made the first time that they are needed, never in a timed part.
+    """See calibration.probe.Probe. Buffers are made when they are first needed, never in a timed part.
 
-    Every reading is taken while a spin holds the device, so that what the events time is the device and not the host.
+    Every reading is taken while a spin holds the device, so that the events time the device and not the host.
     """
 
     def __init__(self, gpu: GpuBackend) -> None:
@@ -62,9 +62,9 @@ class GpuProbe:
             return self.gpu.hold.timer_readings()
 
     def timed(self, *actions: Action, before: Sequence[Action] = ()) -> int:
-        """How long the device takes for `actions` once it is done with what is `before`.
+        """How long the device takes for `actions` after it has finished `before`.
 
-        A reading that the host was late for is taken again, held for longer. Raises DeviceError where it always is.
+        If the host was late, the reading is repeated with a longer hold. Raises DeviceError if it is always late.
         """
         held = self.held_ns
         for _ in range(ATTEMPTS):
@@ -90,10 +90,10 @@ class GpuProbe:
 
     @cached_property
     def held_ns(self) -> int:
-        """How long the device is held before a reading at first; 0 where it has no timer by which a spin could end."""
+        """How long the device is held before a first reading; 0 if it has no timer that could end a spin."""
         probe, hold = self.probe, self.gpu.hold
 
-        def launches() -> None:  # what is timed, and the spin itself
+        def launches() -> None:  # what is timed, and the spin
             probe()
             probe()
 

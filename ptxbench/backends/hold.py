@@ -1,6 +1,6 @@
 """Holding the device: a spin that lasts while the host enqueues what is timed, so that no event waits for the host.
 
-The host's time is measured, on the machine at hand. Needs no device by itself: the backend does all that does.
+The host's time is measured on this machine. Needs no device itself: the backend makes all calls.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import numpy as np
 from ptxbench.backends import flush
 
 READINGS = 1000
-"""Of the timer, for its step."""
+"""Readings of the timer, for its step."""
 
 TRIES = 5
-"""Of the host's time."""
+"""Readings of the host's time."""
 
 Action = Callable[[], None]
 """Enqueues something."""
 
 
 class HeldDevice(Protocol):
-    """What of the GPU backend this module uses."""
+    """The part of the GPU backend that this module uses."""
 
     @property
     def cuda(self) -> Any: ...
@@ -39,7 +39,7 @@ class HeldDevice(Protocol):
 
 
 def smallest_step(readings: Sequence[int]) -> int | None:
-    """The least difference that is not zero between any two of the readings; None where all are equal."""
+    """The smallest nonzero difference between any two of the readings; None if all are equal."""
     steps = [later - earlier for earlier, later in pairwise(sorted(set(readings)))]
     return min(steps, default=None)
 
@@ -51,9 +51,9 @@ class Hold:
         self.device = device
 
     def before(self, action: Action, restore: Action = lambda: None) -> Action:
-        """Enqueues a spin that lasts until the host has enqueued `action` between two events; runs it to find out.
+        """Returns a function that enqueues a spin until the host has enqueued `action` between two events.
 
-        `restore` goes before each time that it runs.
+        It runs `action` to measure that time, and `restore` before each of these runs.
         """
 
         def host_ns() -> int:
@@ -63,15 +63,15 @@ class Hold:
         return self.spin(self.spin_ns(median(host_ns() for _ in range(TRIES))))
 
     def spin(self, nanoseconds: int) -> Action:
-        """Enqueues a spin of so long; nothing for 0."""
+        """Enqueues a spin of that many nanoseconds; nothing for 0."""
         return self.device.spinner(nanoseconds) if nanoseconds else lambda: None
 
     def spin_ns(self, host_ns: float) -> int:
-        """How long to spin while the host works for `host_ns`; 0 where the device has no timer by which to end."""
+        """How long to spin while the host works for `host_ns`; 0 if the device has no timer that could end the spin."""
         return flush.spin_ns(host_ns, 0, self.step_ns) if self.step_ns else 0
 
     def host_ns(self, action: Action) -> int:
-        """How long the host takes to record an event, do `action` and record another. Waits for the device after it."""
+        """The host's time to record an event, do `action` and record another. Waits for the device afterwards."""
         record_start, record_stop = self.device.event(), self.device.event()
         begun = time.perf_counter_ns()
         record_start()
@@ -83,11 +83,11 @@ class Hold:
 
     @cached_property
     def step_ns(self) -> int | None:
-        """The step of the device's timer; None where it never steps."""
+        """The step of the device's timer; None if it never steps."""
         return smallest_step(self.timer_readings())
 
     def timer_readings(self) -> Sequence[int]:
-        """So many readings of the device's timer, one after the other."""
+        """That many readings of the device's timer, one after the other."""
         readings: Any = np.zeros(READINGS, np.uint64)
         cuda, stream = self.device.cuda, self.device.stream
         memory = cuda.alloc(readings.nbytes)

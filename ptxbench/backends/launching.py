@@ -1,4 +1,4 @@
-"""A kernel that is ready to be launched: what its launch must ask of the driver first, and what enqueues it."""
+"""A kernel that is ready to be launched: what its launch must request from the driver first, and how it is enqueued."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build, resident_ctas
 
 DEFAULT_SHARED_BYTES = 48 * 1024
-"""Static and dynamic shared memory of a CTA above this must be asked for (CUDA C++ Programming Guide, 10.28)."""
+"""More static and dynamic shared memory of a CTA must be requested (CUDA C++ Programming Guide, 10.28)."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Launcher:
     stream: Any
 
     def require(self, build: Build, launch: Launch) -> None:
-        """What `ready` asks, as far as the build's report tells, so that no data need be made and nothing loaded.
+        """The checks of `ready` that the build's report allows, before data is made or a kernel is loaded.
 
         Raises LaunchUnavailable, LaunchError.
         """
@@ -51,9 +51,9 @@ class Launcher:
             raise LaunchUnavailable(why)
 
     def ready(self, function: Any, launch: Launch) -> None:
-        """Ask for what the launch needs beyond the default.
+        """Request what the launch needs beyond the default.
 
-        Raises LaunchUnavailable where the device lacks it, LaunchError for a launch that no GPU can make.
+        Raises LaunchUnavailable if the device lacks it, LaunchError for a launch that no GPU can make.
         """
         driver_of = self.cuda.driver
         device_limits.check_launch(launch)
@@ -69,7 +69,7 @@ class Launcher:
         self.require_room(function, launch)
 
     def require_room(self, function: Any, launch: Launch) -> None:
-        """Raise LaunchUnavailable where the device cannot hold at once what must run at once."""
+        """Raise LaunchUnavailable if the device cannot hold at once the CTAs that must run at once."""
         if launch.cluster_xyz is not None:
             clusters = driver.clusters_at_once(self.library, self.cuda.driver.check_status, function.ptr, launch)
             if not clusters:
@@ -87,15 +87,14 @@ class Launcher:
     def encode(self, tiled: TiledMap, address: int) -> np.void:
         """The 128 bytes of a tensor map over the array at `address`, by cuTensorMapEncodeTiled.
 
-        Raises LaunchUnavailable where the device, or its driver, has no tensor maps.
+        Raises LaunchUnavailable if the device, or its driver, has no tensor maps.
         """
         if why := device_limits.no_tensor_maps(self.limits):
             raise LaunchUnavailable(why)
         return np.void(driver.encode_tiled(self.library, self.cuda.driver.check_status, tiled, address))
 
     def bound(self, function: Any, launch: Launch, packed: Sequence[np.generic[Any]]) -> Callable[[], None]:
-        """What enqueues a launch of `function` with these parameters: by CuPy, or by cuLaunchKernelEx where CuPy
-        cannot say it."""
+        """Returns the function that enqueues a launch of `function`: by CuPy, or else by cuLaunchKernelEx."""
         grid, block, stream = launch.grid_xyz, launch.block_xyz, self.stream
         beyond = driver.attributes(launch) or any(isinstance(each, np.void) for each in packed)
         if beyond:

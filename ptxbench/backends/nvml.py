@@ -1,4 +1,4 @@
-"""What NVML tells of a device: who it is, and whether something slows it down. The only importer of pynvml."""
+"""NVML's facts about a device: its identity, and whether something slows it down. The only importer of pynvml."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ptxbench.backends.base import BlockState
 
 
 def management(bus_id: str) -> dict[str, Any]:
-    """What only NVML knows of the device on that PCI bus; None for each thing that it does not tell.
+    """Facts that only NVML knows of the device on that PCI bus; None for each that it does not report.
 
-    Matched by bus, because NVML's order is not CUDA's. The UUID is hashed: it tells two devices apart in results
-    that are shared, and names none.
+    Matched by bus, because NVML's order is not CUDA's. The UUID is hashed: in shared results it distinguishes two
+    devices without identifying them.
     """
     import pynvml
 
@@ -34,7 +34,7 @@ def management(bus_id: str) -> dict[str, Any]:
             if uuid := ask(pynvml.nvmlDeviceGetUUID, device):
                 known["uuid_hash"] = hashlib.sha256(uuid.encode()).hexdigest()[:16]
             if (mig := ask(pynvml.nvmlDeviceGetMigMode, device)) is not None:
-                known["mig"] = bool(mig[0])  # now; mig[1] is from the next reset on
+                known["mig"] = bool(mig[0])  # now; mig[1] applies after the next reset
             if (milliwatts := ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, device)) is not None:
                 known["power_limit_w"] = milliwatts / 1000
         return known
@@ -43,14 +43,14 @@ def management(bus_id: str) -> dict[str, Any]:
 
 
 class NvmlWatch:
-    """The SM clock and what lowers it, between blocks. NVML stays open as long as the watch lives."""
+    """The SM clock and what lowers it, between blocks. NVML stays open as long as the watch exists."""
 
     def __init__(self, device: Any) -> None:
         self.device = device
 
     @classmethod
     def of(cls, bus_id: str) -> NvmlWatch | None:
-        """The watch of the device on that PCI bus; None where NVML does not know it."""
+        """The watch of the device on that PCI bus; None if NVML does not know it."""
         import pynvml
 
         try:
@@ -66,6 +66,6 @@ class NvmlWatch:
         try:
             clock_mhz = float(pynvml.nvmlDeviceGetClockInfo(self.device, pynvml.NVML_CLOCK_SM))
             reasons = int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(self.device))
-        except pynvml.NVMLError:  # what it does not tell is not known, and no block is dropped for it
+        except pynvml.NVMLError:  # values that it does not report are unknown, and no block is dropped for them
             pass
         return BlockState(clock_mhz, reasons)

@@ -1,4 +1,4 @@
-"""What goes before a timed launch, over functions that only enqueue: its order is tested without a device."""
+"""Preparations of a timed launch. The functions only enqueue, so tests check their order without a device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Action = Callable[[], None]
 
 @dataclass(frozen=True)
 class Preparation:
-    """`restore`: outputs and in-out arrays get their first content back; `restore_scratch`: scratch arrays do.
+    """`restore`: restores the first content of outputs and in-out arrays; `restore_scratch`: that of scratch arrays.
 
     `flush`: empties L2; before a warm launch only of lines that some kernel marked as persisting. `hold`: keeps the
     device busy while the host enqueues the timed part.
@@ -25,8 +25,9 @@ class Preparation:
     def cold(self, launch: Action) -> None:
         """Before a launch that finds its data out of L2.
 
-        Outputs and in-out arrays are restored before the flush, since these writes pass through L2. Scratch arrays are
-        restored after it: whoever uses such a kernel resets its flags right before the launch, so they are in L2.
+        Outputs and in-out arrays are restored before the flush, because these writes pass through L2. Scratch arrays
+        are restored after it: a program that uses such a kernel resets its flags right before the launch, so they are
+        in L2.
         """
         self.restore()
         self.flush()
@@ -34,7 +35,7 @@ class Preparation:
         self.hold()
 
     def warm(self, launch: Action) -> None:
-        """Before a launch that finds in L2 what `launch`, on the same data, left there."""
+        """Before a launch that finds in L2 what `launch` left there on the same data."""
         self.flush()
         self.restore()
         self.restore_scratch()

@@ -1,7 +1,6 @@
-"""The part of L2 that is set aside for lines which kernels mark to stay: a limit of the context, 0 if not asked for.
+"""The part of L2 that is set aside for persisting lines: a limit of the context, 0 unless it was requested.
 
-What is set aside holds lines that no sweep of other accesses pushes out, even once they are marked no more. So L2 is
-emptied with nothing set aside.
+Other accesses do not evict lines from it, even if they are no longer marked. So L2 is emptied with nothing set aside.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ptxbench.errors import LaunchUnavailable
 
 
 class SetAside:
-    """`driver`: NVIDIA's library, loaded by ctypes; `wait`: waits for the stream, as the driver acts when it is asked.
+    """`driver`: NVIDIA's library, loaded by ctypes; `wait`: waits for the stream, because the driver acts at once.
 
     `bytes`: how much is set aside.
     """
@@ -27,14 +26,14 @@ class SetAside:
         self.bytes = 0
 
     def require(self, wanted: int) -> None:
-        """Set so many bytes aside. Raises LaunchUnavailable where the driver refuses."""
+        """Set that many bytes aside. Raises LaunchUnavailable if the driver refuses."""
         if wanted != self.bytes:
             self.limit(wanted)
             self.bytes = wanted
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
-        """Nothing is set aside for what is enqueued meanwhile; waits for it."""
+        """A context in which nothing is set aside; on exit it waits for what was enqueued."""
         if not self.bytes:
             yield
             return

@@ -1,8 +1,8 @@
-"""A kernel that is timed, over the arrays of its launches: both can be renewed. Needs no device: what does is given.
+"""A kernel that is timed, and the arrays of its launches; both can be renewed. Needs no device: the calls are given.
 
-The launches of a graph take turns over several sets of arrays. Before each of them in the graph, arrays that a launch
-changes are restored: scratch right before the launch, so that it is in L2, as in a program; in-out arrays half a turn
-ahead, so that by then other sets have pushed them out of L2.
+The launches of a graph rotate over several sets of arrays. The graph restores arrays that a launch changes: scratch
+right before the launch, so that it is in L2, as in a program; in-out arrays half a turn earlier, so that other sets
+have evicted them from L2 by then.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ Launch = Callable[[], None]
 
 
 class TimedKernel:
-    """`load` gives the kernel, of a module that is loaded again if that is asked for. `bind` gives the launch of a
-    kernel over some arrays. `copies`: makes the further sets of arrays that the launches of a graph rotate over."""
+    """`load` returns the kernel, from a newly loaded module on request.
+
+    `bind` returns the launch of a kernel on some arrays. `copies`: makes the further sets of arrays that the launches
+    of a graph rotate over.
+    """
 
     def __init__(
         self,
@@ -36,9 +39,9 @@ class TimedKernel:
         self.kernel = load(False)
 
     def refill(self, arguments: Mapping[str, Any]) -> Sequence[Launch]:
-        """Put other data into the arrays, which clocks may share; the launch to go on with.
+        """Put other data into the arrays, which clocks may share; return the next launch.
 
-        The data that were there go to the next of the copies, so that these come to hold unlike data.
+        The old data go to the next of the copies, so that these have different data.
         """
         if self.copies and self.given is not arguments:
             self.copies[self.refills % len(self.copies)].refill(self.given)
@@ -50,7 +53,7 @@ class TimedKernel:
         return [self.bind(self.kernel, self.memory)]
 
     def reload(self, samples: int) -> Sequence[Launch]:
-        """Load the module again, once for each of the next samples; their launches, in order."""
+        """Load the module again, once for each of the next samples; return their launches, in order."""
         kernels = [self.load(True) for _ in range(samples)]
         self.kernel = kernels[-1]
         return [self.bind(kernel, self.memory) for kernel in kernels]
@@ -63,15 +66,16 @@ class TimedKernel:
         return [self.memory, *self.copies]
 
     def restore(self) -> None:
-        """Enqueue the restoring of what goes before any launch or graph: all but scratch."""
+        """Enqueue what is restored before any launch or graph: all but scratch."""
         self.memory.restore()
         for copy in self.copies or ():
             copy.restore_updated()
 
     def in_turn(self, count: int, *, launched: bool = True) -> Launch:
-        """What enqueues so many launches, over each set of arrays in turn, with what is restored before each of them.
+        """Returns the function that enqueues that many launches, with what is restored before each.
 
-        All are of the module that was loaded last. Without `launched` only what is restored.
+        They rotate over the sets of arrays. All use the module that was loaded last. Without `launched` only the
+        restoring is enqueued.
         """
         sets = self.sets
         launches = [self.bind(self.kernel, each) for each in sets]

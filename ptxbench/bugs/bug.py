@@ -38,7 +38,7 @@ class Bug:
     """The original line, without comments and with single blanks."""
     changes: Sequence[Change] = field(repr=False)
     which: int = 1
-    """The number of the bug among those of the text with the same edit and code."""
+    """The number of the bug among the bugs of the text with the same edit and code."""
 
     def planted(self, text: str) -> str:
         """The text with the bug."""

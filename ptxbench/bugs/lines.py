@@ -31,7 +31,7 @@ class CodeLines:
 
 
 def numbered(bugs: Iterable[Bug]) -> Iterator[Bug]:
-    """The bugs, each with its number among those with the same edit and code."""
+    """The bugs, each with its number among the bugs with the same edit and code."""
     seen: Counter[tuple[str, str]] = Counter()
     for bug in bugs:
         seen[bug.edit, bug.code] += 1

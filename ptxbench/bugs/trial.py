@@ -21,7 +21,7 @@ from ptxbench.errors import CompileError, KernelError, PairError
 from ptxbench.toolchain import cubin, locate, ptxas
 
 FUEL = 1 << 16
-"""Loop iterations of a warp: no check size of a shipped pair needs a tenth of them, and a bug may loop forever."""
+"""Loop iterations of a warp: no check size of a shipped pair needs a tenth as many, and a bug may loop forever."""
 
 JUDGED = tuple(STAGES)[: tuple(STAGES).index("resources")]
 """The stages that decide whether a kernel is right."""

@@ -1,6 +1,6 @@
-"""What the readings of a calibration mean: numbers in, one line of the checklist out. Knows no device.
+"""What the readings of a calibration mean: numbers in, one line of the checklist out. Does not access a device.
 
-A line is FAIL where no time of the device could be believed, WARN where something of it needs care.
+A line is FAIL if no time of the device can be trusted, WARN if part of it needs care.
 """
 
 from __future__ import annotations
@@ -18,30 +18,31 @@ from ptxbench.result import Round
 from ptxbench.units import si
 
 PASS, WARN, FAIL, ABSENT = "PASS", "WARN", "FAIL", "N/A"
-"""ABSENT: what it needs is not there."""
+"""ABSENT: what it needs is not available."""
 
 FLUSHES = 1.05
-"""Reading after a flush must take so many times as long as without: else the flush does nothing."""
+"""A reading after a flush must take this many times as long as without it, or the flush has no effect."""
 
 COARSE_EVENT_NS = 1_000
-"""Events are said to resolve half a microsecond; the length from which a launch is timed by itself allows for twice."""
+"""Documented resolution of events: half a microsecond; the shortest launch that is timed alone allows for twice that.
+"""
 
 COARSE_TIMER_NS = 100_000
-"""A spin may be longer than asked by a step of the timer, and each sample pays for it."""
+"""A spin may be one timer step longer than requested, which adds to each sample's time."""
 
 WIDE = 0.005
-"""Half the width of the control's interval that the defaults should reach."""
+"""The half width of the control's interval that the defaults should reach."""
 
 PROCESSES_DIFFER = 0.01
-"""Standard deviation between processes up to which the simulations behind the intervals go."""
+"""Largest standard deviation between processes in the simulations behind the intervals."""
 
 STRAIGHT = 0.01
-"""How far a graph of 4 K launches may lie off the line through K and 2 K."""
+"""The most by which a graph of 4 K launches may be off the line through K and 2 K, as a share."""
 
 SAME = 0.01
 
 LEAST_BANDWIDTH = 0.6
-"""Of what is published: a copy kernel reaches 80 to 95 % where the device is well."""
+"""A share of the published bandwidth: a copy kernel reaches 80 to 95 % on a device in order."""
 
 CLOCK_SETTLED = 0.01
 
@@ -59,47 +60,47 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured of a device, and the settings that follow; None for what could not be measured."""
+    """Measurements of a device, and the settings that follow; None for what could not be measured."""
 
     flush_k: float = flush.Flush.times
     """Multiples of L2 to read before each sample."""
     flush_ratio: float | None = None
     """Time of a read after that flush over its time without."""
     host_ns: int | None = None
-    """Of enqueueing an event, a launch and an event."""
+    """The host's time to enqueue an event, a launch and an event."""
     flush_ns: int | None = None
     spin_ns: int = 0
-    """How long the device is held after the flush; 0 is not at all."""
+    """How long the device is held after the flush; 0: not at all."""
     event_pair_ns: int | None = None
     event_step_ns: int | None = None
     timer_step_ns: int | None = None
     copy_bytes_per_s: float | None = None
     read_curve_ns: Mapping[str, int] = field(default_factory=dict)
-    """Time of a read after a read of so many times L2."""
+    """Time of a read after a flush that read this many times L2."""
     write_curve_ns: Mapping[str, int] = field(default_factory=dict)
-    """The same after a fill."""
+    """The same after a flush that filled memory."""
     dirty: float | None = None
     """By how much a read is slower after the fill than after the read, as a share."""
     control: float | None = None
-    """The log ratio of one kernel to itself, and below half the width of its interval."""
+    """The log ratio of one kernel to itself; the next field is half the width of its interval."""
     control_half_width: float | None = None
     control_blocks: int | None = None
-    """The median round's, until its interval was narrow enough."""
+    """Blocks of the median round, until its interval was narrow enough."""
     control_seconds: float | None = None
     process_spread: float | None = None
     """Standard deviation of the control's log ratio between processes."""
     slope_error: float | None = None
-    """How far a graph of 4 K launches takes off the line through K and 2 K, as a share."""
+    """By how much a graph of 4 K launches is off the line through K and 2 K, as a share."""
     solo_apart: Mapping[str, float] = field(default_factory=dict)
-    """How far a kernel's time alone is from its time among others, as a share."""
+    """By how much a kernel's time alone differs from its time among others, as a share."""
     driver_over_toolkit: float | None = None
     """Time of the control assembled by the driver over that by ptxas."""
     ramp_seconds: float | None = None
-    """From idle until the clock stays where it is under load."""
+    """From idle until the clock is constant under load."""
 
 
 def calibration(lines: Sequence[CheckResult]) -> Calibration:
-    """What all lines add up to."""
+    """The status of all lines together."""
     return Calibration(**{name: value for line in lines for name, value in line.values.items()})
 
 
@@ -120,7 +121,7 @@ def named(curve: Curve) -> dict[str, int]:
 
 
 def judge_flush(subject: str, read: Curve, write: Curve) -> CheckResult:
-    """The least flush that leaves nothing behind, and whether it does anything at all."""
+    """The smallest flush that is sufficient, and whether it has any effect."""
     curve = medians(read)
     times = flush.choose(curve)
     ratio = curve[times] / curve[0]
@@ -145,14 +146,14 @@ def judge_flush(subject: str, read: Curve, write: Curve) -> CheckResult:
 
 
 def judge_dirty(subject: str, read: Curve, write: Curve, times: float) -> CheckResult:
-    """What a launch pays for lines that another one left dirty. To know it is all: the default flush leaves none."""
+    """The cost of dirty lines that another launch left. Only reported, because the default flush leaves none."""
     clean, dirty = median(read[times]), median(write[times])
     found = f"a read takes {dirty / clean:.3f} times as long after {times:g} x L2 of writes as after reads"
     return CheckResult(subject, PASS, found, "", {"dirty": dirty / clean - 1})
 
 
 def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> CheckResult:
-    """The steps of the device's timer and of its events, and what an empty pair of events takes."""
+    """The steps of the device's timer and of its events, and the time between two adjacent events."""
     timer_step, event_step, pair = smallest_step(timer), smallest_step(pairs), round(median(pairs))
     values = {"timer_step_ns": timer_step, "event_step_ns": event_step, "event_pair_ns": pair}
     found = f"%globaltimer {step_words(timer_step)}, an event {step_words(event_step)}; an empty pair takes {pair:,} ns"
@@ -174,7 +175,7 @@ def judge_shield(
 ) -> CheckResult:
     """Whether the device is still busy when the host has enqueued a launch, with the spin if there is one.
 
-    `shielded`: how long the flush takes with the spin; empty without.
+    `shielded`: how long the flush takes with the spin; empty without a spin.
     """
     h, f = median(host), median(flushing)
     values = {"host_ns": round(h), "flush_ns": round(f), "spin_ns": spin_ns}
@@ -193,7 +194,7 @@ def judge_shield(
 
 
 def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float], *, limit: float) -> CheckResult:
-    """One kernel against itself, a round a process; `seconds` of each. `limit`: from where it counts as biased."""
+    """One kernel against itself, one round per process; `seconds` of each. `limit`: a larger ratio counts as biased."""
     estimates = stats.round_log_ratios(rounds, *reversed(rounds[0].contrast)) if rounds else []
     if not estimates:
         return CheckResult(subject, FAIL, "the control was not measured", "Run ptxbench run --rounds 1 to see why.")
@@ -227,7 +228,7 @@ def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float
 
 
 def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int], long: Sequence[int]) -> CheckResult:
-    """Whether graphs of K, 2 K and 4 K launches lie on one line, as the time of a tiny kernel by their slope says."""
+    """Whether the times of graphs of K, 2 K and 4 K launches are on one line, whose slope is a kernel's time."""
     one, two, four = median(short), median(middle), median(long)
     error = four / (one + 3 * (two - one)) - 1
     found = f"{4 * k} launches in a graph lie {error:+.2%} off the line through {k} and {2 * k}"
@@ -241,7 +242,7 @@ def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int
 def judge_solo(
     subject: str, solo: Mapping[str, Sequence[int]], among: Mapping[str, float], *, limit: float
 ) -> CheckResult:
-    """Whether a copy and an arithmetic kernel, which load the device unlike, take as long alone as in turns."""
+    """Whether a copy and an arithmetic kernel, which load different units, take as long alone as in turns."""
     found = {name: apart(median(solo[name]), among[name]) for name in among}
     words = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
     values = {"solo_apart": found}
@@ -254,7 +255,7 @@ def judge_solo(
 
 
 def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver: str) -> CheckResult:
-    """One PTX text by ptxas and by the driver's own assembler."""
+    """One PTX text assembled by ptxas and by the driver's own assembler."""
     found = stats.ratio(rounds, driver, toolkit)
     if found is None:
         return CheckResult(subject, WARN, "not measured", "Run ptxbench doctor --calibrate again.")
@@ -271,7 +272,7 @@ def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver
 def judge_bandwidth(
     subject: str, moved: int, ns: Sequence[int], published: float | None, *, right: bool
 ) -> CheckResult:
-    """What a copy of `moved` bytes, read and written, reaches; `right`: whether what it wrote is what it read."""
+    """The bandwidth of a copy of `moved` bytes, read and written; `right`: whether it wrote what it read."""
     rate = moved / (median(ns) / 1e9)
     words = si(rate, "B/s")
     values = {"copy_bytes_per_s": rate}
@@ -294,14 +295,14 @@ def judge_bandwidth(
 
 @dataclass(frozen=True)
 class ClockTick:
-    """The clock at a moment after the load began."""
+    """The clock at a time after the load began."""
 
     seconds: float
     mhz: float
 
 
 def ramp_seconds(ticks: Sequence[ClockTick]) -> float | None:
-    """After how long the clock stays within 1 % of where it ends; None where it is still on its way."""
+    """The time after which the clock stays within 1 % of its last value; None if it is still changing."""
     end = median(tick.mhz for tick in ticks[-max(1, len(ticks) // 4) :])
     outside = [i for i, tick in enumerate(ticks) if abs(tick.mhz / end - 1) > CLOCK_SETTLED]
     if not outside:
@@ -310,7 +311,7 @@ def ramp_seconds(ticks: Sequence[ClockTick]) -> float | None:
 
 
 def judge_ramp(subject: str, ticks: Sequence[ClockTick], *, limit: float) -> CheckResult:
-    """How long the clock takes from idle to where it stays; `limit`: when the warm-up gives up."""
+    """The time from idle until the clock is constant; `limit`: the time after which the warm-up gives up."""
     if not ticks:
         return CheckResult(
             subject, WARN, "NVML reports no clock", "Throttling is not detected. Watch it with nvidia-smi -q -d CLOCK."

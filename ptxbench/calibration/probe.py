@@ -1,4 +1,7 @@
-"""What a calibration asks of a device beyond kernels and their clocks, in nanoseconds. Says nothing of what is good."""
+"""The readings that a calibration takes from a device, apart from kernels and their clocks, in nanoseconds.
+
+It does not judge them.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,22 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 How = Literal["read", "write"]
-"""A flush reads a buffer, and leaves clean lines in L2, or fills it, and leaves dirty ones."""
+"""A flush either reads a buffer and leaves clean lines in L2, or fills it and leaves dirty lines."""
 
 
 class Probe(Protocol):
-    """Each method takes one reading, but for `timer_readings`."""
+    """Each method takes one reading, except `timer_readings`."""
 
     def exclusive(self) -> bool:
         """Whether only one process at a time may use the device, by its compute mode."""
         ...
 
     def read_after(self, how: How, times: float) -> int:
-        """How long the reading of a quarter of L2 takes that was read before, and then `times` L2 flushed."""
+        """The time to read a quarter of L2 that was read before and then flushed with `times` L2."""
         ...
 
     def flush_ns(self, times: float, spin_ns: int) -> int:
-        """How long the device is busy with the reading of `times` L2 and a spin of `spin_ns`; 0 is none."""
+        """How long the device is busy reading `times` L2 and spinning for `spin_ns`; 0: no spin."""
         ...
 
     def host_ns(self) -> int:
@@ -29,7 +32,7 @@ class Probe(Protocol):
         ...
 
     def event_pair_ns(self) -> int:
-        """What two events with nothing between them lie apart."""
+        """The time between two events with nothing between them."""
         ...
 
     def timer_readings(self) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""A calibration on disk: one file a device, `results/DEVICE/calibration.json`, and which runs it holds for."""
+"""A calibration on disk: one file per device, `results/DEVICE/calibration.json`, and the runs for which it is valid."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SCHEMA = "ptxbench.calibration/1"
 NAME = "calibration.json"
 
 FITS = ("uuid_hash", "driver", "l2_bytes", "mig")
-"""What must be the same of a device and its calibration; without an identity there is none."""
+"""What must be equal for a device and its calibration; without an identity no calibration is valid."""
 
 AGAIN = "Run ptxbench doctor --calibrate again, or delete the file."
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was measured of `device`, when and by which tools, and the checklist that says so."""
+    """The measurements of `device`, their time and tools, and the checklist."""
 
     made: str
     tool: ToolInfo
@@ -52,14 +52,14 @@ def to_json(record: Record) -> str:
 
 
 def save(record: Record, folder: Path) -> Path:
-    """Put the record in place of an older one, whole or not at all. Raises ResultError."""
+    """Replace an older record atomically. Raises ResultError."""
     path = folder / NAME
     write(to_json(record), path, replace=True)
     return path
 
 
 def load(folder: Path) -> Record | None:
-    """The record of a folder of results; None where there is none. Raises ResultError for one that is damaged."""
+    """The record of a folder of results; None if there is none. Raises ResultError for a damaged one."""
     path = folder / NAME
     if not path.exists():
         return None
@@ -83,7 +83,7 @@ def fits(record: Record, device: Device) -> bool:
 
 
 def calibrated(plan: RunPlan, folder: Path) -> RunPlan:
-    """`plan` with what the calibration in `folder` says of its device, where one fits and forbids nothing."""
+    """`plan` with the settings of the calibration in `folder`, if it is valid for the device and has no FAIL."""
     if plan.backend.name != "gpu":
         return plan
     record = load(folder)
@@ -98,7 +98,7 @@ def calibrated(plan: RunPlan, folder: Path) -> RunPlan:
 
 
 def flushing(backend: Backend, flush: Flush) -> Backend:
-    """`backend` with another flush; one that has none as it is."""
+    """`backend` with another flush; unchanged if it has none."""
     from ptxbench.backends.gpu import GpuBackend
 
     return GpuBackend(flush) if isinstance(backend, GpuBackend) else backend

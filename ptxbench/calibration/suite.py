@@ -1,6 +1,6 @@
-"""The checklist of a calibration: asks the device, a line after the other, and lets each be judged.
+"""The checklist of a calibration: takes the readings for one line after the other, and has each judged.
 
-Prints nothing. What the numbers mean is in measure/calibration.py, what only the device can do behind Probe.
+Prints nothing. assessment.py knows what the numbers mean; only the device can do what is behind Probe.
 """
 
 from __future__ import annotations
@@ -38,36 +38,36 @@ from ptxbench.runner.rounds import run_rounds
 from ptxbench.toolchain import Build
 
 HOSTILE = Path(__file__).with_name("hostile")
-"""A folder of pairs whose PTX does harm."""
+"""A folder of pairs whose PTX is harmful."""
 
 READINGS, TRIES, PAIRS = 50, 50, 1000
-"""Of each flush; of the host's time; of empty pairs of events."""
+"""Readings of each flush, of the host's time, and of empty pairs of events."""
 
 WORKERS = 5
 
 PATIENCE = 20.0
-"""Seconds after which the endless kernel's worker is ended."""
+"""Seconds after which the endless kernel's worker is killed."""
 
 TINY, LAUNCHES = 1 << 14, 64
-"""Elements of a copy that takes some microseconds, and how many of it a short graph has."""
+"""Elements of a copy that takes some microseconds, and its launches in a short graph."""
 
 ROUNDS = 4096
-"""Of the arithmetic kernel: some hundred microseconds."""
+"""Rounds of the arithmetic kernel: some hundred microseconds."""
 
 LEAST_COPY, MOST_OF_MEMORY = 1 << 30, 1 / 8
-"""Bytes of each array of the copy: so many, or four times L2, and no more than this share of any memory."""
+"""Bytes of each array of the copy: this many, or four times L2, and at most this share of any memory."""
 
 IDLE_SECONDS = 3.0
 
 QUICK = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=1.0, looks=(8, 20), limit_seconds=1.0, solo=0)
-"""For cells whose time is of no interest."""
+"""For cells whose time does not matter."""
 
 Rounds = Callable[[RunPlan], Iterator[Event]]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A line that is to be made. `needed`: whether times can be believed where it cannot be."""
+    """A line to be made. `needed`: whether times cannot be trusted without it."""
 
     subject: str
     make: Callable[[str], CheckResult]
@@ -76,7 +76,7 @@ class Check:
 
 @dataclass
 class CalibrationSuite:
-    """A calibration on its way. `lines`: what it found so far, on which later checks build."""
+    """A running calibration. `lines`: the results so far, which later checks use."""
 
     backend: Backend
     probe: Probe
@@ -106,7 +106,7 @@ class CalibrationSuite:
         )
 
     def take(self, check: Check) -> CheckResult:
-        """Make a line. What the device or a tool refuses is a line too."""
+        """Make a line. A refusal of the device or a tool is a line too."""
         try:
             line = check.make(check.subject)
         except PtxbenchError as error:
@@ -116,7 +116,7 @@ class CalibrationSuite:
         return line
 
     def record(self) -> Record:
-        """All that was found, as it goes on disk."""
+        """All results, in the form of the file."""
         return Record(now(), environment.tool(), self.device, toolchain.versions(), calibration(self.lines), self.lines)
 
     # ---- what the checks build on
@@ -131,7 +131,7 @@ class CalibrationSuite:
 
     @property
     def shielded(self) -> Backend:
-        """The backend with the flush that was chosen."""
+        """The backend with the chosen flush."""
         return flushing(self.backend, Flush(self.known.flush_k, self.known.spin_ns))
 
     def build(self, path: Path, entry: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
@@ -155,7 +155,7 @@ class CalibrationSuite:
     # ---- the checks
 
     def identity(self, subject: str) -> CheckResult:
-        """Who the device is, and who tells."""
+        """The device's identity, and the source of that information."""
         device, tools = self.device, toolchain.versions()
         found = f"{device.name}, {device.sm}, L2 {(device.l2_bytes or 0) / 2**20:.0f} MiB, "
         found += f"driver {device.driver or 'unknown'}, ptxas {tools['ptxas'] or 'absent'}"
@@ -193,7 +193,7 @@ class CalibrationSuite:
             for times in flush.MULTIPLES:
                 for how, curve in hows:
                     reading = self.probe.read_after(how, times)
-                    if turn:  # the first makes the buffers
+                    if turn:  # the first reading makes the buffers
                         curve.setdefault(times, []).append(reading)
         return judge.judge_flush(subject, self.read, self.write)
 
@@ -239,12 +239,12 @@ class CalibrationSuite:
         for turn in range(READINGS + 1):
             for times, taken in ns.items():
                 reading = clock.enqueue_graph(times * LAUNCHES)()
-                if turn:  # the first makes the graph
+                if turn:  # the first reading makes the graph
                     taken.append(reading)
         return judge.judge_slope(subject, LAUNCHES, ns[1], ns[2], ns[4])
 
     def interaction(self, subject: str) -> CheckResult:
-        """A copy, and a kernel that does nothing but arithmetic."""
+        """A copy, and a kernel with nothing but arithmetic."""
         backend, n = self.shielded, PAIR.bench_sizes[0]["n"]
         copy = self.copy_clock(backend, PAIR.make_arguments({"n": n}, 1), n)
         threads = (self.device.sms or 100) * 2048
@@ -299,7 +299,7 @@ class CalibrationSuite:
         return judge.judge_ramp(subject, ticks, limit=limit)
 
     def containment(self, subject: str) -> CheckResult:
-        """Kernels that lose the device or never end: each must cost its own row and nothing else."""
+        """Kernels that lose the device or never end: each must lose only its own row."""
         pair_plans, _ = plan_pairs(HOSTILE, emulated=False)
         plan = dataclasses.replace(self.plan(rounds=1, timeout=PATIENCE), pair_plans=pair_plans, settings=QUICK)
         events = list(self.rounds(plan))
@@ -318,7 +318,7 @@ class CalibrationSuite:
 
 
 def harm(cell: Cell) -> Iterator[str]:
-    """What in a cell of the hostile pairs, or of the control with them, is not as it should be."""
+    """What is wrong in a cell of the hostile pairs, or of the control that runs with them."""
     for name, result in cell.variants.items():
         hostile = name == "ptx" and not cell.control
         if hostile and result.status != BROKEN:

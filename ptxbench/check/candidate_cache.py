@@ -19,7 +19,7 @@ MOST_LAYERS = 200
 """The most folders of candidates; the one that was judged longest ago is removed first."""
 
 MOST_BYTES = 32 << 20
-"""Of one candidate: ten times what the largest shipped kernel makes."""
+"""Bytes of one candidate: ten times what the largest shipped kernel makes."""
 
 
 def layer(sha256: str) -> Path | None:

@@ -94,11 +94,11 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All that is known of one candidate. `compared`: its figures (`candidate`) and those of the pair's variants."""
+    """Everything known about one candidate. `compared`: its figures (`candidate`) and those of the pair's variants."""
 
     file: str
     sha256: str | None
-    """Of its bytes, to tell which text the verdict is about; None if it could not be read."""
+    """The hash of its bytes, which says which text the verdict is about; None if it could not be read."""
     language: str | None
     pair: str
     arch: str
@@ -107,8 +107,10 @@ class Judgement:
     findings: Sequence[Finding] = ()
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ratios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By variant of the pair: the candidate's figure over the variant's, for counts and for the time. That of machine
-    instructions may be a range [least, most], or None."""
+    """By variant of the pair: the candidate's figure over the variant's, for counts and for the time.
+
+    The ratio of machine instructions may be a range [least, most], or None.
+    """
     executed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By variant, `candidate` among them: the machine instructions that warps execute (`machine_code.Executions`)."""
     targets: Mapping[str, bool] = field(default_factory=dict)

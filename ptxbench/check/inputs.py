@@ -39,7 +39,7 @@ class Unread:
 def named(
     arguments: Sequence[Path], standard_input: Callable[[], bytes], language: str | None
 ) -> Iterator[Path | Candidate]:
-    """What the arguments of a command line name, in order; a folder stands for its files, sorted by name."""
+    """The texts that the arguments of a command line name, in order; a folder gives its files, sorted by name."""
     for argument in arguments:
         if str(argument) == STANDARD_INPUT and language:
             yield Candidate(STANDARD_INPUT, language, standard_input())

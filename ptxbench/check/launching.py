@@ -17,7 +17,7 @@ from ptxbench.pair import Launch, Out, Pair, Size
 from ptxbench.verify import Expected
 
 FUEL = 1 << 20
-"""Loop iterations that a warp may run; no check size of a shipped pair needs a hundredth of them."""
+"""Loop iterations that a warp may run; no check size of a shipped pair needs a hundredth as many."""
 
 POISON = 0xFF
 

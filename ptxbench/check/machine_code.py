@@ -23,7 +23,8 @@ EXECUTED = "sass_executed"
 """The key in the ratios."""
 
 MOST_INSTRUCTIONS = 5_000
-"""Of a kernel: with many branches, the derivation for more takes ten seconds or longer."""
+"""The most machine instructions of a kernel: with many branches, the derivation for more takes ten seconds or longer.
+"""
 
 Executions = Mapping[str, Any]
 """As in the JSON: `least`, `most`, `fit`, `whole`, `anchors_off` and `reason`."""

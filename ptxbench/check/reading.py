@@ -20,8 +20,8 @@ from ptxbench.execution import ExecProgram
 from ptxbench.toolchain import locate, nvrtc, ptxas, trial
 
 MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
-"""The most bytes of variables that are accepted: of a CTA, where ptxas then applies its own limit; of a thread, as on
-any GPU; of the module, which is written again for each of some hundred launches."""
+"""The most bytes of variables: per CTA, where ptxas then applies its own limit; per thread, as on any GPU; per module,
+which is written again for each of some hundred launches."""
 
 
 @dataclass

@@ -20,10 +20,10 @@ STAGE = "parses"
 SUFFIXES = {".ptx": "ptx", ".cu": "cuda"}
 
 MOST_BYTES = 2 << 20
-"""Of a file: thirty times the longest PTX that NVRTC writes for a shipped kernel."""
+"""Bytes of a file: thirty times the longest PTX that NVRTC writes for a shipped kernel."""
 
 MOST_REGISTERS = 100_000
-"""In one declaration, `.reg .b32 %r<N>`; NVRTC's largest have some hundreds."""
+"""Registers in one declaration, `.reg .b32 %r<N>`; NVRTC's largest have some hundreds."""
 
 MOST_NESTING = 100
 """Nested brackets; NVRTC writes up to three."""
@@ -132,8 +132,7 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
 
 
 def unlisted(joined: str, folders: tuple[Path, ...]) -> tuple[int, str] | None:
-    """Where a text does something that only Landlock makes harmless, and what: a header that is not allowed, or tokens
-    that are joined; None if it does not."""
+    """Where a text does something that only Landlock makes harmless, and what: a forbidden header, or joined tokens."""
     included = {name: match.start() for match in INCLUDE.finditer(joined) if (name := named(match["rest"]))}
     for name, at in included.items():
         if headers.closure(name, folders) is None:

@@ -299,7 +299,7 @@ class CheckSuite:
         }
 
     def beyond_contract(self, case: CheckCase, *, fault: bool = False) -> str | None:
-        """Which of the pair's own variants fails this case too; None if none does. Found out once for each case.
+        """The one of the pair's own variants that fails this case too; None if none does. Tested once for each case.
 
         Only `reference_kernels` are used: a kernel that is always wrong would excuse everything.
 

@@ -2,7 +2,6 @@
 
 No pair says which of these it handles. Its own kernels decide: data on which one of them disagrees with the reference
 are not counted. So most kinds have milder forms, which are used if the pair's own kernels fail the first.
-the pair.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ SMALL = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.5, 3.0)
 """Small whole and half numbers."""
 
 UNIT = (0.0, 1.0, -1.0, 0.5, -0.5)
-"""Those of them within the usual range of random data."""
+"""The values of the above within the usual range of random data."""
 
 Draws = tuple[np.random.Generator, np.random.Generator]
 """Random numbers shared by all inputs of one size, so that special values meet, and an input's own."""

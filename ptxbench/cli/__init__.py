@@ -1,7 +1,7 @@
-"""The command `ptxbench`: one module a command, found by name and imported when it is needed.
+"""The command `ptxbench`: one module per command, found by name and imported when it is needed.
 
 A command module has an attribute `command` and imports nothing heavy at its top: `ptxbench --help` reads them all.
-Modules whose name begins with _ are no commands.
+Modules whose name begins with _ are not commands.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ptxbench.errors import PtxbenchError
 from ptxbench.exit_status import ExitStatus
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
-"""Of a file that takes no more: no bug, and nothing that a command could know before."""
+"""Errors of a file system that refuses a write: not a bug, and no command can foresee them."""
 
 
 class Commands(click.Group):
@@ -32,7 +32,7 @@ class Commands(click.Group):
 
     @cached_property
     def names(self) -> list[str]:
-        # not pkgutil, whose import would take as long as all that ptxbench needs for --help
+        # not pkgutil, whose import would take as long as everything else that --help needs
         return sorted(path.stem for path in Path(__path__[0]).glob("*.py") if not path.name.startswith("_"))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -57,12 +57,12 @@ def group() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and give its exit status. Whatever goes wrong is one sentence on stderr, but for a bug."""
+    """Run a command line and return its exit status. Every error except a bug is one sentence on stderr."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):  # a stream put in place by a test
+        with contextlib.suppress(AttributeError):  # a stream that a test has put there
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without × shows ?
     try:
-        # not list(arguments): once the command of that name is imported, `list` is its module here
+        # not list(arguments): after the import of the command `list`, that name is its module here
         given = None if arguments is None else [*arguments]
         status = group.main(args=given, prog_name="ptxbench", standalone_mode=False)
         sys.stdout.flush()
@@ -77,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"Error: {error}", err=True)
         return error.exit_status
     except BrokenPipeError:
-        discard_output()  # whoever read us has gone
+        discard_output()  # the reader of our output has gone
         return ExitStatus.CRASHED
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:  # whatever was to be read or written, no command could know
+        if error.errno == errno.ENAMETOOLONG:  # no command could have foreseen this
             say(f"Error: Cannot use '{str(error.filename)[:60]}...': {os.strerror(error.errno)}.", err=True)
             return ExitStatus.USAGE
         if error.errno not in FULL:
@@ -99,12 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def discard_output() -> None:
-    """Let go of what stdout still holds: the interpreter's own flush at exit must not complain of it."""
+    """Discard what stdout still holds, so that the interpreter's own flush at exit does not report an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def crashed() -> int:
-    """The exit status of a bug, which is told with all that helps to find it."""
+    """The exit status of a bug, which is printed with all details that help to find it."""
     import traceback
 
     say(traceback.format_exc(), err=True, nl=False)

@@ -86,7 +86,7 @@ def command(
     if not (synthetic or mutants or runs):
         synthetic = mutants = True
     with Bar() as bar:
-        stored = audit_stored(runs, config, bar) if runs else None  # first: too few of them are told at once
+        stored = audit_stored(runs, config, bar) if runs else None  # first: reports too few runs at once
         audit = Audit(
             suites,
             seed,
@@ -111,7 +111,7 @@ def audit_noise(config: GateConfig, suites: int, seed: int, bar: Bar) -> list[Ta
 
 
 def audit_stored(folder: Path, config: GateConfig, bar: Bar) -> list[tuple[StoredDevice, list[TallyLine]]]:
-    """Of every GPU model that has enough runs; those that have not are named on stderr."""
+    """The result for every GPU model with enough runs; the other models are named on stderr."""
     from ptxbench.audit.stored import audit_runs, devices
     from ptxbench.cli._runs import read_run, saved_runs
 

@@ -1,4 +1,4 @@
-"""Where baselines lie, and which one a run is held against."""
+"""Where baselines are stored, and which one a run is compared with."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def baselines_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def baseline_path(run: Run, folder: Path) -> Path:
-    """The file of the baseline for the device of `run`, there or not."""
+    """The file of the baseline for the device of `run`, whether or not it exists."""
     from ptxbench.judge.baseline import device_name
 
     return folder / f"{device_name(run)}.json"
 
 
 def load_baseline(run: Run, folder: Path) -> Run | None:
-    """The baseline for the device of `run`; None where there is none. Raises ResultError for one that is damaged."""
+    """The baseline for the device of `run`; None if there is none. Raises ResultError for a damaged one."""
     from ptxbench.cli._runs import load_run
 
     path = baseline_path(run, folder)

@@ -26,13 +26,13 @@ from ptxbench.terminal.floors import ModelBlock
 
 
 def open_console() -> SafeConsole:
-    """Stdout: as wide as the terminal, or as a table may be where it is none."""
+    """Stdout: as wide as the terminal; without a terminal, the greatest width of a table."""
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
     return SafeConsole(width=wide)
 
 
 class Blocks:
-    """Prints a table a cell and the finding of each pair; nothing at all where `quiet`."""
+    """Prints one table per cell and the finding of each pair; nothing if `quiet`."""
 
     def __init__(self, metrics: Sequence[Metric], *, quiet: bool) -> None:
         self.metrics = metrics
@@ -43,7 +43,7 @@ class Blocks:
         self.of_pair: list[Cell] = []
 
     def add(self, event: CellDone) -> None:
-        """Print one cell, and after the last of its pair what they show. Of the control only its noise is told."""
+        """Print one cell, and after the last cell of its pair the finding. Of the control only its noise is printed."""
         if event.cell.control:
             self.noise = noise([event.cell])
             return
@@ -60,7 +60,7 @@ class Blocks:
             self.of_pair = []
 
     def finish(self) -> None:
-        """Print what the cells come to, and what their numbers are not."""
+        """Print the summary of the cells, and what their numbers do not mean."""
         if self.cells:
             self.print(summary(self.cells))
             self.print(notice(self.cells))

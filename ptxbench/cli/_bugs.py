@@ -15,7 +15,7 @@ BUGS = 20
 
 
 class Audited(click.Command):
-    """`check`, and `check --audit`, which takes pairs in place of files and has its own options."""
+    """`check`, and `check --audit`, which takes pairs instead of files and has its own options."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

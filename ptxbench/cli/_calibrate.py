@@ -1,4 +1,4 @@
-"""`ptxbench doctor --calibrate`: the checklist of a GPU, printed and kept."""
+"""`ptxbench doctor --calibrate`: the checklist of a GPU, printed and saved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDEST = 100
 
 
 def gpu_checklist(option: str = "--calibrate") -> CalibrationSuite:
-    """The checklist of the local GPU. Raises ToolMissing where there is none, and names the `option` that wants it."""
+    """The checklist of the local GPU. Raises ToolMissing if there is none, and names the `option` that needs one."""
     from ptxbench.backends import gpu
     from ptxbench.backends.device_errors import WITHOUT_TIMING
     from ptxbench.backends.gpu_probes import GpuProbe
@@ -31,7 +31,7 @@ def gpu_checklist(option: str = "--calibrate") -> CalibrationSuite:
 
 
 def calibrate(results: Path, *, as_json: bool) -> int:
-    """Make the checklist, keep it below `results` and print it; the exit status."""
+    """Make the checklist, save it below `results` and print it; return the exit status."""
     from ptxbench.calibration.record import save, to_json
     from ptxbench.runner.document import folder_name
 
@@ -51,7 +51,7 @@ def calibrate(results: Path, *, as_json: bool) -> int:
 
 
 def perform(suite: CalibrationSuite) -> None:
-    """Make every line, and tell on a terminal which is being made."""
+    """Make every line, and show on a terminal which one is being made."""
     from ptxbench.terminal.console import SafeConsole
 
     console = SafeConsole(stderr=True)
@@ -63,7 +63,7 @@ def perform(suite: CalibrationSuite) -> None:
 
 
 def show(lines: Sequence[CheckResult]) -> None:
-    """Print a row a line, then what to do."""
+    """Print one row per line, then the advice."""
     from ptxbench.terminal.calibration import checklist_table
     from ptxbench.terminal.console import SafeConsole
 
@@ -78,7 +78,7 @@ def show(lines: Sequence[CheckResult]) -> None:
 
 
 def by_advice(lines: Sequence[CheckResult]) -> dict[str, list[str]]:
-    """The subjects of the lines that have advice, those of the same advice together."""
+    """The subjects of the lines that have advice, grouped by advice."""
     result: dict[str, list[str]] = {}
     for line in lines:
         if line.advice:

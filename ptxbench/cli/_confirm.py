@@ -1,4 +1,4 @@
-"""`ptxbench gate --confirm`: the red and unsure rows once more, in a run of their own that is kept."""
+"""`ptxbench gate --confirm`: measures the failing and INCONCLUSIVE rows again, in their own run, which is saved."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BRING_BACK = "Restore the kernels of that run, or gate a new run."
 
 
 def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
-    """The gate of its head and of one more run of what is red or unsure; None if that was interrupted.
+    """The gate of the head and one more run of its failing or INCONCLUSIVE rows; None if that was interrupted.
 
-    What was measured once more before is not measured again. Raises UsageError where head is not of these kernels and
-    tools, and what making and saving a run raises.
+    Cells that were confirmed before are not measured again. Raises UsageError if the head is of other kernels or tools,
+    and the errors of making and saving a run.
     """
     from ptxbench.judge.confirmation import cell_key, doubtful, judge_together
     from ptxbench.result import INTERRUPTED
@@ -53,7 +53,7 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
 
 
 def confirmations(head: Run, results: Path) -> list[Run]:
-    """The runs that confirmed `head` before, the first of them first."""
+    """The runs that confirmed `head` before, the oldest first."""
     from ptxbench.cli._runs import read_run
 
     paths = results.rglob(f"*.confirms-{head.run.id}.json")
@@ -61,7 +61,7 @@ def confirmations(head: Run, results: Path) -> list[Run]:
 
 
 def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> Run:
-    """A run of these cells, saved beside head under a name that says which run it confirms; `latest` passes it by."""
+    """A run of these cells, saved next to the head; its name says which run it confirms, and `latest` ignores it."""
     from ptxbench.cli._saving import require_writable
     from ptxbench.cli.run import perform
     from ptxbench.result import INTERRUPTED, save
@@ -83,7 +83,7 @@ def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) 
 
 
 def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> RunFrame:
-    """The run of these cells as head had them. Raises UsageError where kernels, tools or device are others now."""
+    """The run of these cells with the head's settings. Raises UsageError if kernels, tools or device have changed."""
     from ptxbench.backends import open_backend
     from ptxbench.calibration.record import calibrated
     from ptxbench.judge.confirmation import obstacles
@@ -127,7 +127,7 @@ def cannot(head: Run, why: str) -> UsageError:
 
 
 def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
-    """The cell as a job: its pair with its variants at its size. Raises UsageError where their files are others now."""
+    """The cell as a job: its pair with its variants at its size. Raises UsageError if their files have changed."""
     from ptxbench.discovery import display_path, find_pairs, load, select
     from ptxbench.result import LIBRARY
     from ptxbench.runner import PairPlan
@@ -149,7 +149,7 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
 
 
 def merged(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
-    """One job a pair, with the variants and sizes of all."""
+    """One job per pair, with all its variants and sizes."""
     found: dict[str, PairPlan] = {}
     for pair_plan in pair_plans:
         before = found.setdefault(pair_plan.loaded.name, pair_plan)
@@ -162,7 +162,7 @@ def merged(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
 
 
 def require_same(head: Run, again: Run) -> None:
-    """Raise UsageError where a cell that ran again is another than head's."""
+    """Raise UsageError if a cell that ran again differs from the head's."""
     from ptxbench.judge.confirmation import cell_key, changes
 
     cells = {cell_key(cell): cell for cell in head.cells}

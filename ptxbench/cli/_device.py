@@ -1,4 +1,4 @@
-"""The options that say where kernels run and how they are built, one for every command that takes them."""
+"""The options that say where kernels run and how they are built, shared by all commands that have them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def backend_option(
 
 
 def arch_option() -> Option:
-    """--arch SM, which a GPU has of its own."""
+    """--arch SM; a GPU has its own architecture."""
     return click.option(
         "--arch", metavar="SM", help="Build for this architecture, such as sm_80.  [default: the GPU's, else sm_90]"
     )
@@ -77,7 +77,7 @@ def timeout_option(help: str) -> Option:
 
 
 def open_backend(name: str, arch: str | None) -> Backend:
-    """The backend of `--backend`; why a GPU that seems to be here is not used goes to stderr."""
+    """The backend of `--backend`; if a GPU is present but cannot be used, stderr says why."""
     from ptxbench import backends
 
     return backends.open_backend(name, arch, lambda sentence: say(sentence, err=True))

@@ -1,4 +1,4 @@
-"""The options that name files and folders, one for every command that takes them."""
+"""The options that name files and folders, shared by all commands that have them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def results_option(help: str = "Look for runs below this folder.") -> Option:
-    """--results DIR: where runs are saved and looked for."""
+    """--results DIR: where runs are saved and searched."""
     return click.option("--results", type=click.Path(path_type=Path), metavar="DIR", default=Path("results"), help=help)
 
 
 def outputs_option(help: str) -> Option:
-    """-o FILE, as often as one likes."""
+    """-o FILE, which may be repeated."""
     return click.option(
         "-o",
         "--output",

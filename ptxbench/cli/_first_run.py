@@ -1,4 +1,4 @@
-"""`ptxbench doctor --first-run`: all that a GPU must be asked once, printed and kept."""
+"""`ptxbench doctor --first-run`: the tests of a new GPU, printed and saved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptxbench.firstrun.steps import STEPS, Bench
 
 
 def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
-    """Take the steps that are left and print what all found; the exit status."""
+    """Do the remaining steps and print the results of all; return the exit status."""
     from ptxbench.backends import open_backend
     from ptxbench.runner.document import folder_name
     from ptxbench.terminal.console import SafeConsole
@@ -58,7 +58,7 @@ def taken(found: FirstRun) -> str:
 
 
 def ending(found: FirstRun, folder: Path, *, interrupted: bool) -> int:
-    """Say where it is kept and what is left; the exit status."""
+    """Print where it is saved and which steps remain; return the exit status."""
     from ptxbench.firstrun.record import NAME
 
     if found.steps:
@@ -75,7 +75,7 @@ def ending(found: FirstRun, folder: Path, *, interrupted: bool) -> int:
 
 
 def show_counters(agreements: Sequence[Agreement]) -> None:
-    """Print the counts of both, where there are any."""
+    """Print the counts of both sides, if there are any."""
     import os
     import sys
 

@@ -1,4 +1,4 @@
-"""Judging what `ptxbench check` was given, and printing it: progress, Ctrl-C, and every form of output."""
+"""Judges the candidates of `ptxbench check` and prints the judgements: progress, Ctrl-C, and every form of output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT, JSON, JSON_LINES = "text", "json", "json-lines"
 def judge_and_print(
     inputs: Sequence[Path | Candidate], task: CheckTask, timing: Timing | None, jobs: int, form: str
 ) -> list[Judgement]:
-    """Judge all and print it; after Ctrl-C, print those that are done. The judgements, the best first."""
+    """Judge all and print the judgements; after Ctrl-C, print those that are complete. Returns them, the best first."""
     done: dict[int, Judgement] = {}
     try:
         with closing(judgements(inputs, task, timing, jobs)) as found:
@@ -46,7 +46,7 @@ def judge_and_print(
 
 
 def in_order(done: dict[int, Judgement]) -> list[Judgement]:
-    """The best first; among equals, in the order of the command line, whichever was done first."""
+    """The best first; equals in the order of the command line, not in the order of completion."""
     from ptxbench.check.ranking import ranked
 
     return ranked([done[number] for number in sorted(done)])
@@ -55,9 +55,9 @@ def in_order(done: dict[int, Judgement]) -> list[Judgement]:
 def judgements(
     inputs: Sequence[Path | Candidate], task: CheckTask, timing: Timing | None, jobs: int
 ) -> Generator[tuple[int, Judgement], None, None]:
-    """Each judgement, with the number of its input, as soon as it is there.
+    """Each judgement, with the number of its input, as soon as it is complete.
 
-    On a GPU all are judged before the first is timed, so that no judgement disturbs a time.
+    With a GPU, all are judged before the first is timed, so that no judgement disturbs a time.
     """
     from ptxbench.check.batch import judge_all
     from ptxbench.check.inputs import Candidate
@@ -74,7 +74,7 @@ def judgements(
 
 
 def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: CheckTask) -> Callable[[int, str], None]:
-    """Shows how many stages of all are done, whichever candidates are at work."""
+    """Shows how many stages of all candidates are done."""
     from ptxbench.check.findings import STAGES
     from ptxbench.runner import Step
 
@@ -94,14 +94,14 @@ def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: CheckTask) -> C
 
 
 def print_line(judgement: Judgement) -> None:
-    """One verdict of `--json-lines`, at once."""
+    """Print one verdict of `--json-lines` immediately."""
     from ptxbench.check.document import verdict
 
     say(json_text(verdict(judgement), indent=None), nl=False)
 
 
 def show(found: Sequence[Judgement], task: CheckTask, form: str, *, complete: bool = True) -> None:
-    """Print each judgement, and of several the ranking; or the JSON document."""
+    """Print each judgement, and the ranking if there are several; or the JSON document."""
     if form == JSON:
         from ptxbench.check.document import document
         from ptxbench.documents import json_text
@@ -127,9 +127,9 @@ def show(found: Sequence[Judgement], task: CheckTask, form: str, *, complete: bo
 def keep_judging(
     files: Sequence[Path], task: CheckTask, timing: Timing | None, jobs: int, form: str, draw: Callable[[], int] | None
 ) -> None:
-    """Judge what has changed, forever; Ctrl-C ends it. `draw`: the seed of each judgement, None for that of the task.
+    """Judge changed files, forever; Ctrl-C ends it. `draw`: the seed of each judgement, None for the seed of the task.
 
-    A kernel that is judged again and again with one seed could be fitted to the data of that seed.
+    With one seed for all judgements, a kernel could be fitted to the data of that seed.
     """
     from ptxbench.check.inputs import files_of
     from ptxbench.check.ranking import ranked

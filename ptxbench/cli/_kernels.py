@@ -1,4 +1,4 @@
-"""The option --kernels, one for every command that takes it."""
+"""The option --kernels, shared by all commands that have it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VARIABLE = "PTXBENCH_KERNELS"
 
 
 def kernels_option(help: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """--kernels DIR, else what VARIABLE names, else the kernels of ptxbench; `settings` replace any of it."""
+    """--kernels DIR, by default the value of VARIABLE, else the kernels of ptxbench; `settings` override any of it."""
     usual = {"default": shipped, "show_default": "those of ptxbench", "callback": check}
     return click.option(
         "--kernels",
@@ -35,7 +35,10 @@ def shipped() -> Path:
 
 
 def check(context: click.Context, option: click.Parameter, folder: Path) -> Path:
-    """`folder`. Raises UsageError if it is VARIABLE that names it and no pair is there: who set it has forgotten it."""
+    """`folder`.
+
+    Raises UsageError if VARIABLE names it and it has no pair, because the user may have forgotten VARIABLE.
+    """
     from ptxbench.discovery import find_pairs
 
     if from_variable(context):
@@ -47,5 +50,5 @@ def check(context: click.Context, option: click.Parameter, folder: Path) -> Path
 
 
 def from_variable(context: click.Context) -> bool:
-    """True where the environment, and not the command line, names the folder."""
+    """True if the environment, and not the command line, names the folder."""
     return context.get_parameter_source("kernels") is ParameterSource.ENVIRONMENT

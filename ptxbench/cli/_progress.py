@@ -13,7 +13,7 @@ from ptxbench.units import size_words
 
 
 class Bar:
-    """Shows what a run is at. Everything else must be printed inside `paused`."""
+    """Shows the progress of a run. Everything else must be printed inside `paused`."""
 
     def __init__(self) -> None:
         console = SafeConsole(stderr=True)
@@ -24,7 +24,7 @@ class Bar:
             TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
-            redirect_stdout=False,  # results go to stdout, whatever is drawn on stderr
+            redirect_stdout=False,  # results go to stdout, even if this is drawn on stderr
             redirect_stderr=False,
             disable=not console.is_terminal,
         )
@@ -42,12 +42,12 @@ class Bar:
         self.tell(step.done, step.total, f"{step.phase} {step.pair} {step.variant}{size}")
 
     def tell(self, done: int, total: int, words: str) -> None:
-        """`done` of `total` pieces are behind, and what comes next."""
+        """`done` of `total` pieces are complete, and `what` is next."""
         self.progress.update(self.task, completed=done, total=max(total, done + 1), description=words)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Take the bar off the terminal for as long as something is printed."""
+        """Remove the bar from the terminal while something is printed."""
         self.progress.stop()
         yield
         self.progress.start()

@@ -1,4 +1,4 @@
-"""`ptxbench run --replay FILE`: every table again, from the samples that a run recorded."""
+"""`ptxbench run --replay FILE`: prints every table again, from the samples of a recorded run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def replay(path: Path, metrics: Sequence[Metric], *, quiet: bool) -> Run:
-    """Print a recorded run as it was printed; all that is shown is derived anew. Raises ResultError."""
+    """Print a recorded run as it was printed; all figures are computed again. Raises ResultError."""
     run = read_run(path)
     blocks = Blocks(metrics, quiet=quiet)
     for cell, following in zip(run.cells, [*run.cells[1:], None], strict=True):

@@ -1,4 +1,4 @@
-"""Which saved run a command line means: a file, `latest`, `latest~1`, or how an id or a file's name begins."""
+"""Finds the run that a command line names: a file, `latest`, `latest~1`, or the start of an id or a file's name."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from ptxbench.result import Run
 
 SAVED = re.compile(r"(\d{8}T\d{6}(?:\.\d+)?Z)-([0-9a-zA-Z]+)(\.[\w-]+)?\.json", re.ASCII)
-"""The name of a saved run: when it started, its id, and what it is if no run of the pairs (`ptxbench.result.save`)."""
+"""The name of a saved run: its start, its id, and its kind unless it is a run of pairs (`ptxbench.result.save`)."""
 
 NEWEST = "latest"
 LATEST = re.compile(r"latest(?:~(?P<back>\d{1,9}))?", re.ASCII)
-"""The last run, or so many before it."""
+"""The last run, or the one that many runs before it."""
 
 NAMES = "A run is a file, the start of a file's name or of an id, 'latest', or 'latest~1', the one before."
 
 
 def load_run(name: str, results: Path) -> Run:
-    """The run that `name` means, from its file or from those below `results`.
+    """The run with this name, from its file or from the files below `results`.
 
-    Raises UsageError where there is none or more than one, ResultError where the file cannot be read.
+    Raises UsageError if there is none or more than one, ResultError if the file cannot be read.
     """
     return read_run(find_run(name, results))
 
 
 def read_run(path: Path) -> Run:
-    """The run of a file. Raises ResultError where it cannot be read."""
+    """The run of a file. Raises ResultError if it cannot be read."""
     from ptxbench.documents import read_text
     from ptxbench.result import from_json
 
@@ -38,7 +38,7 @@ def read_run(path: Path) -> Run:
 
 
 def find_run(name: str, results: Path) -> Path:
-    """The file of the run that `name` means."""
+    """The file of the run with this name."""
     latest = LATEST.fullmatch(name)
     if not latest and (Path(name).exists() or "/" in name or name.endswith(".json")):
         return Path(name)
@@ -64,14 +64,14 @@ def find_run(name: str, results: Path) -> Path:
 
 
 def saved_runs(results: Path) -> list[Path]:
-    """The files of every saved run of pairs below the folder, by the time of its start."""
+    """The files of all saved runs of pairs below the folder, by their start."""
     return [path for path, match in saved_files(results) if not match[3]]
 
 
 def saved_files(results: Path) -> list[tuple[Path, re.Match[str]]]:
-    """The same with sweeps and what confirms other runs, each with the match of its name.
+    """The same with sweeps and confirming runs, each with the match of its name.
 
-    Runs of one second whose names have no fraction of it come in the order in which they were written.
+    Runs that started in the same second, with names without fractions of a second, are in the order of writing.
     """
     found = [(path, match) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))]
     return sorted(found, key=lambda each: (each[1][1], written(each[0]), each[1][2], each[0]))
@@ -80,5 +80,5 @@ def saved_files(results: Path) -> list[tuple[Path, re.Match[str]]]:
 def written(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except OSError:  # a link to nothing: who reads it says so
+    except OSError:  # a broken link: reading it reports that
         return 0

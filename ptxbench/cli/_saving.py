@@ -1,4 +1,4 @@
-"""Where a run goes on disk: known to be writable before the work starts, and not lost if it is not after."""
+"""Saves a run: the folder is checked before the work starts, and the run is not lost if saving fails afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptxbench.result import Run, save, to_json, write
 
 
 def require_writable(folder: Path, remedy: str) -> None:
-    """Make `folder` and write a file in it for a moment. Raises ResultError, ending in `remedy`, if that fails."""
+    """Make `folder` and write a temporary file in it. Raises ResultError, ending in `remedy`, if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -25,7 +25,7 @@ def require_writable(folder: Path, remedy: str) -> None:
 def save_somewhere(run: Run, folder: Path, *, printed: bool) -> ResultError | None:
     """Save the run under `folder` and say where; if that fails, in the folder for temporary files, else on stdout.
 
-    `printed`: it stands on stdout already. Gives the error, for the command to end with.
+    `printed`: it was already printed on stdout. Returns the error, with which the command should end.
     """
     try:
         say(f"Saved {save(run, folder)}", err=True)
@@ -52,14 +52,14 @@ class OutputFiles:
             require_writable(path.parent, "Name another file with --output.")
 
     def write(self, *result: object, report: bool = False) -> None:
-        """Write the result to each file; with `report`, name it on stderr. Raises ResultError."""
+        """Write the result to each file; with `report`, print its name on stderr. Raises ResultError."""
         for path, export in self.exporters:
             write(export(*result), path, replace=True)
             if report:
                 say(f"Wrote {path}", err=True)
 
     def try_write(self, *result: object) -> ResultError | None:
-        """The same; gives the error, for the command to end with."""
+        """The same, but returns the error, with which the command should end."""
         try:
             self.write(*result)
         except ResultError as error:

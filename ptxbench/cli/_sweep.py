@@ -1,4 +1,4 @@
-"""The steps of `ptxbench tune`: what is asked, the sweep as it goes on, what is shown of it."""
+"""The steps of `ptxbench tune`: what is requested, the running sweep, and its output."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from ptxbench.tune.sweep import in_order
 from ptxbench.units import size_words
 
 BOTH_SIDES = (REFERENCE, "ptx")
-"""The variants of a sweep unless others are named."""
+"""The variants of a sweep by default."""
 
 
 def asked(
     backend: Backend, name: str, knobs: Sequence[str], variants: Sequence[str], size: str | None, kernels: Path
 ) -> Swept:
-    """The sweep that a command line asks for. Raises UsageError and PairError before anything runs."""
+    """The sweep that a command line requests. Raises UsageError and PairError before anything runs."""
     values: dict[str, Sequence[int]] = {}
     for text in knobs:
         knob, found = parse_knob(text)
@@ -70,13 +70,13 @@ def sweep(
     found = load(kernels, name, DeviceShape.of(device))
     chosen = set(select([source.variant for source in found.sources], variants or BOTH_SIDES, "variant"))
     if kind == "times":
-        chosen.add(REFERENCE)  # whatever is timed is timed against it
+        chosen.add(REFERENCE)  # every time is compared with it
     sources = tuple(source for source in found.sources if source.variant in chosen)
     return sweep_of(found, sources, kind, values=values, size=size, sms=device.sms or EMULATED_SMS)
 
 
 def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, Run]:
-    """A recorded sweep, its figures derived anew. Raises ResultError for a file that is none of the pair."""
+    """A recorded sweep, its figures computed again. Raises ResultError for a file that is not a sweep of the pair."""
     run = read_run(path)
     spec: Any = run.run.sweep
     if not isinstance(spec, dict):
@@ -94,9 +94,9 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
 
 
 def perform(frame: RunFrame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, BaseException | None]:
-    """Run what is left of the sweep; `begun`: the cells of an earlier run that stand. The run, and what ended it early.
+    """Run the rest of the sweep; `begun`: valid cells of an earlier run. Returns the run, and what ended it early.
 
-    Ctrl-C and whatever stops it half-way leave what is finished.
+    After Ctrl-C or an error, the finished cells are kept.
     """
     cells: list[Cell] = list(begun) if swept.kind == "counts" else []
     kept: Sequence[Cell] = tuple(begun)
@@ -121,7 +121,7 @@ def perform(frame: RunFrame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, 
         except (Exception, SystemExit) as failure:  # raised again once the finished cells are saved
             status, error = INTERRUPTED, failure
     if status != COMPLETE and swept.kind == "times" and not cells:
-        cells = list(kept)  # of every point the rounds that are whole
+        cells = list(kept)  # of every point the complete rounds
     if ending:
         whole = sum(not cell.control for cell in cells)
         say(f"{ending}. {whole} of {total} launches are finished; the same command resumes there.", err=True)

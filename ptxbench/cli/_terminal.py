@@ -1,4 +1,4 @@
-"""How text is printed without Rich, and how wide it may be."""
+"""Printing of text without Rich, and its greatest width."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDEST = 100
 
 
 def width() -> int:
-    """Columns of the terminal, at most WIDEST, which it is where there is none."""
+    """Columns of the terminal, at most WIDEST; WIDEST without a terminal."""
     try:
         columns = int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size().columns or WIDEST
     except (ValueError, OSError):
@@ -21,5 +21,5 @@ def width() -> int:
 
 
 def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print a text, on stderr if `err`: nothing that a file brought into it moves the cursor or is a command of CI."""
+    """Print a text, on stderr if `err`, without control characters and commands of CI."""
     click.echo(log_text(plain(text)), err=err, nl=nl)

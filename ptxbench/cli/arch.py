@@ -1,4 +1,4 @@
-"""`ptxbench arch`: for which GPUs each variant still becomes machine code."""
+"""`ptxbench arch`: the GPUs for which each variant can be assembled."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def command(
 
 
 def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str]) -> list[Subject]:
-    """The files that are given, then the pairs; every pair if nothing is."""
+    """The given files, then the pairs; every pair if nothing is given."""
     from ptxbench.discovery import choose_pairs
     from ptxbench.portability.survey import file_subject, pair_subject
 

@@ -1,4 +1,4 @@
-"""`ptxbench baseline`: the runs that a gate holds others against."""
+"""`ptxbench baseline`: the runs with which a gate compares others."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ SCHEMA = "ptxbench.baselines/1"
 
 
 def about(path: Path) -> dict[str, object]:
-    """What one baseline says of itself."""
+    """The facts of one baseline."""
     from ptxbench.documents import read_json
     from ptxbench.judge.baseline import read_note
     from ptxbench.result import from_document
@@ -115,7 +115,7 @@ def about(path: Path) -> dict[str, object]:
 
 
 def changes(run: Run, baselines: Path) -> str:
-    """What the gate says of the run against the baseline that stands, in a sentence."""
+    """The gate's result for the run against the present baseline, in a sentence."""
     from ptxbench.judge.config import GateConfig
     from ptxbench.judge.gate import gate
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 
 USUAL_TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
-"""A GPU of each generation; all that ptxas knows would take four times as long."""
+"""One GPU of each generation; all targets of ptxas would take four times as long."""
 
 SEED_BITS = 32
 
@@ -169,7 +169,7 @@ def require_agreement(
 
 
 def read_standard_input() -> bytes:
-    """What is judged of standard input: no more than is judged of a file."""
+    """Standard input as an input, limited to the same size as a file."""
     import sys
 
     from ptxbench.check.source import MOST_BYTES
@@ -204,7 +204,7 @@ def prepare(
     *,
     thorough: bool,
 ) -> tuple[CheckTask, Timing | None]:
-    """What to do with every file. Raises UsageError and what the pair raises, before anything is judged."""
+    """What to do with every file. Raises UsageError and the errors of the pair, before anything is judged."""
 
     from ptxbench.check.contained import CheckTask, ProcessLimits
     from ptxbench.check.launching import FUEL
@@ -245,7 +245,7 @@ def prepare(
 
 
 def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
-    """The targets of these patterns, of all that ptxas knows."""
+    """The targets of ptxas that match these patterns."""
     from ptxbench.discovery import select
     from ptxbench.toolchain.trial import targets
 

@@ -1,4 +1,4 @@
-"""`ptxbench doctor`: what is installed, whether it works, and what to do about what does not."""
+"""`ptxbench doctor`: what is installed, whether it works, and how to fix what does not."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def command(
 
 
 def show(findings: Sequence[PartStatus]) -> None:
-    """Print a row a finding, then what to do."""
+    """Print one row per finding, then the advice."""
     import os
     import sys
 
@@ -110,7 +110,7 @@ def show(findings: Sequence[PartStatus]) -> None:
 
 
 def table(findings: Sequence[PartStatus]) -> RichTable:
-    """The findings, one a row."""
+    """The findings, one per row."""
     from ptxbench.terminal.tables import draw
     from ptxbench.wording.table import Entry, Table, texts
 

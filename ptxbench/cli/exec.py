@@ -1,4 +1,4 @@
-"""`ptxbench exec`: any kernel, launched once on the emulator."""
+"""`ptxbench exec`: launches any kernel once on the emulator."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def command(
             raise UsageError(f"There is no file {file}.")
         program = read_program(file, arch, flags)
         function = program.choose(entry)
-        wanted = which_arrays(bind(function, arguments), to_save)  # before the work: a slip must not cost it
+        wanted = which_arrays(bind(function, arguments), to_save)  # before the work: a typing error must not cost it
         outcomes = [with_executed(execute(program, function, arguments, launch))]
         save(outcomes[0], wanted)
     if as_json:
@@ -139,7 +139,7 @@ def extent(text: str, option: str) -> tuple[int, int, int]:
 
 
 def line_count(text: str) -> int | None:
-    """None for all."""
+    """None for all lines."""
     if text == "all":
         return None
     if not re.fullmatch(r"\d{1,18}", text, re.A):
@@ -159,7 +159,7 @@ def read_save(text: str) -> tuple[str, Path]:
 
 
 def which_arrays(bound: Sequence[BoundArguments], saves: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
-    """The arrays that --save names, by their whole names."""
+    """The arrays that --save names, by their full names."""
     from ptxbench.arguments import find, names
 
     known = names(bound)
@@ -174,7 +174,7 @@ def which_arrays(bound: Sequence[BoundArguments], saves: Sequence[tuple[str, Pat
 
 
 def save(outcome: ExecOutcome, wanted: Sequence[tuple[str, Path]]) -> None:
-    """Write these arrays; a kernel that was stopped left none."""
+    """Write these arrays; a kernel that was stopped has none."""
     import numpy as np
 
     arrays = {array.name: array.array for array in outcome.arrays}
@@ -186,7 +186,7 @@ def save(outcome: ExecOutcome, wanted: Sequence[tuple[str, Path]]) -> None:
 
 
 def announce(path: Path) -> None:
-    """Tell a terminal which file of a folder is being run."""
+    """Show on a terminal which file of a folder is running."""
     import sys
 
     from ptxbench.safe_text import plain
@@ -198,7 +198,7 @@ def announce(path: Path) -> None:
 def show(
     outcomes: list[ExecOutcome], left_out: list[LeftOut], *, folder: bool, shown: int | None, in_file_order: bool
 ) -> None:
-    """Print each outcome, or a folder's as one table."""
+    """Print each outcome, or one table for a folder."""
     from ptxbench.cli._blocks import open_console
     from ptxbench.terminal.execution import FolderReport, Report
 

@@ -1,4 +1,4 @@
-"""`ptxbench export`: a recorded run in the form of another tool."""
+"""`ptxbench export`: a recorded run in the format of another tool."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def command(run: str, form: str, output: Path | None, results: Path) -> None:
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write these files below `folder`, those of the same name anew. Raises ResultError if that fails."""
+    """Write these files below `folder`, replacing existing ones. Raises ResultError if that fails."""
     try:
         for path, content in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)

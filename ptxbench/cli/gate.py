@@ -1,4 +1,4 @@
-"""`ptxbench gate`: the judge that CI asks."""
+"""`ptxbench gate`: judges a run in CI."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 
 class GateCommand(click.Command):
-    """The gate, which takes a run, and beside it `gate audit`, which takes none.
+    """The gate, which takes a run, and `gate audit`, which takes none.
 
-    No group: the first argument of a group is the name of a command, and that of the gate is a run.
+    Not a click group: the first argument of a group is the name of a command, but the first argument of the gate is a
+    run.
     """
 
     def make_context(
@@ -160,7 +161,10 @@ def command(
 def make_run(
     kernels: Path, arch: str | None, results: Path, baselines: Path | None, pairs: tuple[str, ...] = ()
 ) -> Run:
-    """Every pair on the emulator, or these, saved. Raises what stopped it half-way, a damaged baseline at once."""
+    """Run every pair on the emulator, or these, and save the run.
+
+    Raises what stopped it, and at once a damaged baseline.
+    """
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli.run import make_plan, perform
     from ptxbench.runner import RunFrame, document
@@ -187,7 +191,7 @@ def show(judged: Gate) -> None:
 
 
 def tell_github(judged: Gate) -> None:
-    """Summary and annotations, where the environment is a job of GitHub Actions. On stderr: stdout may be JSON."""
+    """Write summary and annotations in a job of GitHub Actions. On stderr, because stdout may be JSON."""
     from ptxbench.exporters.github import annotate, summary
 
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -214,7 +218,7 @@ def folder_in_repository() -> str:
 
 
 def only_pairs(run: Run, names: set[str]) -> Run:
-    """The run with the cells of these pairs alone."""
+    """The run with only the cells of these pairs."""
     from dataclasses import replace
 
     return replace(run, cells=[cell for cell in run.cells if cell.control or cell.pair in names])

@@ -1,4 +1,4 @@
-"""`ptxbench list`: what there is to run."""
+"""`ptxbench list`: the pairs that can be run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SCHEMA = "ptxbench.list/2"
 
 
 def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
-    """The pair as JSON has it; `whole`: with all that a writer of kernels needs."""
+    """The pair's JSON; `whole`: with everything that a writer of kernels needs."""
     from ptxbench.exporters.pair import details, text_of
 
     pair, targets = loaded.pair, targets_of(loaded)
@@ -91,7 +91,7 @@ def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
 
 
 def targets_of(loaded: LoadedPair) -> Mapping[str, str | None]:
-    """The least architecture of each PTX variant; None where it names none. That of the pair is that of `ptx`."""
+    """The lowest architecture of each PTX variant; None if it names none. The pair's architecture is that of `ptx`."""
     from ptxbench.discovery import display_path
     from ptxbench.discovery.specialisation import target
 
@@ -99,7 +99,7 @@ def targets_of(loaded: LoadedPair) -> Mapping[str, str | None]:
 
 
 def lines(loaded: LoadedPair, columns: int) -> Iterator[str]:
-    """The pair as text: its name and summary, then an aligned line a fact."""
+    """The pair as text: its name and summary, then one aligned line per fact."""
     pair, targets = loaded.pair, targets_of(loaded)
     yield click.style(plain(loaded.name), bold=True, fg="cyan")
     yield from fact("does", loaded.summary, columns)
@@ -123,19 +123,19 @@ def lines(loaded: LoadedPair, columns: int) -> Iterator[str]:
 
 
 def marked(loaded: LoadedPair, source: Source) -> str:
-    """The variant's name, with a star where `ptxbench run` takes it only if `--variant` names it."""
+    """The variant's name, with a star if `ptxbench run` takes it only by `--variant`."""
     return f"{source.variant}*" if source.variant in loaded.pair.by_request else source.variant
 
 
 def needs(source: Source, target: str | None) -> str:
-    """`sm_75`, and behind it the targets that have a file of their own: `sm_75; sm_90a, sm_100f by own files`."""
+    """`sm_75`, and then the targets with their own file: `sm_75; sm_90a, sm_100f by own files`."""
     plain = target or "no .target"
     special = [target for target, path in source.specialisations if path != source.path]
     return f"{plain}; {', '.join(special)} by {'own files' if special[1:] else 'its own file'}" if special else plain
 
 
 def fact(noun: str, text: str, columns: int) -> Iterator[str]:
-    """`  noun      text`, wrapped between words, and after a comma where a word is too long for a line."""
+    """`  noun      text`, wrapped between words, and after a comma if a word is too long for a line."""
     from textwrap import wrap
 
     room = max(columns - INDENT, 20)
@@ -145,7 +145,7 @@ def fact(noun: str, text: str, columns: int) -> Iterator[str]:
 
 
 def after_commas(line: str, room: int) -> Iterator[str]:
-    """`line` in parts of at most `room` columns that end in a comma; longer where no comma comes in time."""
+    """`line` in parts of at most `room` columns that end in a comma; longer if no comma comes in time."""
     while len(line) > room and (end := line.rfind(",", 0, room) + 1):
         yield line[:end]
         line = line[end:]

@@ -38,7 +38,7 @@ def command(context: click.Context, name: str, kernels: Path) -> None:
     except PtxbenchError as error:
         if not named:
             raise
-        # about the folder, for the name is a good one
+        # about the folder, because the name is valid
         raise type(error)(f"{error} {VARIABLE} names {kernels}.") from None
     found = named or kernels.resolve() == default_kernels().resolve()
     option = "" if found else f" --kernels {shlex.quote(str(kernels))}"
@@ -59,7 +59,7 @@ def command(context: click.Context, name: str, kernels: Path) -> None:
 
 
 def say_wrapped(text: str, indent: int) -> None:
-    """Print `text`, wrapped between words; lines after the first are indented, where that leaves room."""
+    """Print `text`, wrapped between words; lines after the first are indented if there is room."""
     from textwrap import wrap
 
     columns = width()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ptxbench.result import Run
 
 MOST_TOLD = 6
-"""Sentences on what is missing that are printed; the page has them all."""
+"""How many sentences about missing parts are printed; the page has them all."""
 
 
 @click.command("report", short_help="Write runs as one HTML page.")
@@ -75,7 +75,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
 
 
 def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str]) -> list[Material]:
-    """What the page shows beside the figures of the runs, with progress on a terminal."""
+    """What the page shows in addition to the figures of the runs, with progress on a terminal."""
     from ptxbench.cli._progress import Bar
     from ptxbench.report import Material, collect
 

@@ -157,7 +157,7 @@ def command(
     frame = RunFrame(plan, plan.backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     folder = None if no_save else results / frame.folder
-    # before the work: a run that cannot be saved in the end is better not begun
+    # before the work, so that a run is not lost at its end
     if folder:
         require_writable(folder, "Name another folder with --results, or use --no-save.")
     done = perform(frame, metrics, quiet=as_json)
@@ -190,9 +190,9 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
 
 
 def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | None, str | None]:
-    """The GPU to model and the architecture to build for; no model where a GPU measures.
+    """The GPU to model and the architecture to build for; no model if a GPU measures.
 
-    Raises UsageError where --arch names another architecture than the model's.
+    Raises UsageError if --arch names another architecture than the model's.
     """
     from ptxbench import backends
     from ptxbench.specifications import MODELS
@@ -218,7 +218,7 @@ def make_plan(
     kernels: Path,
     seed: int,
 ) -> RunPlan:
-    """The plan that the command line asks for. Raises UsageError, PairError and ToolMissing before anything runs."""
+    """The plan that the command line requests. Raises UsageError, PairError and ToolMissing before anything runs."""
     from ptxbench.device_shape import DeviceShape
     from ptxbench.runner import RunPlan, plan_pairs
 
@@ -243,7 +243,7 @@ def make_plan(
 
 
 def tell_too_large(pair_plans: Sequence[PairPlan]) -> None:
-    """Name on stderr the bench sizes that the emulator does not take, and how it takes one all the same."""
+    """Name on stderr the bench sizes that the emulator skips, and how to run one anyway."""
     from ptxbench.runner.plan import MOST_BYTES, MOST_FLOPS
 
     if not any(pair_plan.too_large for pair_plan in pair_plans):
@@ -263,7 +263,7 @@ def tell_too_large(pair_plans: Sequence[PairPlan]) -> None:
 
 @dataclass
 class RunDone:
-    """What came of a run: its finished cells, and why it ended."""
+    """The outcome of a run: its finished cells, and why it ended."""
 
     cells: list[Cell]
     status: str
@@ -288,9 +288,9 @@ class RunDone:
 
 
 def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunDone:
-    """Run the plan and print each block as its cell is finished; `quiet` prints nothing on stdout.
+    """Run the plan and print each block as soon as its cell is finished; `quiet` prints nothing on stdout.
 
-    Ctrl-C and whatever stops a run half-way leave the cells that are finished.
+    After Ctrl-C or an error, the finished cells are kept.
     """
     from ptxbench.cli._blocks import Blocks
     from ptxbench.cli._progress import Bar
@@ -319,7 +319,7 @@ def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunDo
             ending = "Interrupted"
         except (Exception, SystemExit) as error:  # raised again once the finished cells are saved
             done.status, done.error = INTERRUPTED, error
-    if not done.cells:  # interrupted between rounds: those that are whole are worth keeping
+    if not done.cells:  # interrupted between rounds: the complete ones are worth keeping
         done.cells += kept
     blocks.finish()
     if ending:

@@ -1,4 +1,4 @@
-"""`ptxbench show`: what the compilers make of a kernel, stage beside stage."""
+"""`ptxbench show`: what the compilers make of a kernel, stage by stage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUFFIXES = (".cu", ".ptx")
 
 
 class Extras(NamedTuple):
-    """What is read of each SASS instruction beyond its text: live registers, control codes."""
+    """What is shown of each SASS instruction in addition to its text: live registers, control codes."""
 
     live_registers: bool
     control: bool
@@ -137,7 +137,7 @@ def command(
 def compared(
     listings: Sequence[Listing], diff: tuple[str, str] | None, launch: Launch, at: Size, uncounted: Mapping[str, str]
 ) -> list[ExplainedPair]:
-    """The two variants of --diff; without it every other one against `cuda`, where that is shown."""
+    """The two variants of --diff; without it, every other variant with `cuda`, if that is shown."""
     from ptxbench.listing.difference import compare
     from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.metrics import REFERENCE
@@ -154,7 +154,7 @@ def compared(
 
 
 def show(listings: Sequence[Listing], cases: Sequence[ExplainedPair], view: View, *, diff: bool, counts: bool) -> None:
-    """Print the listings, or the one comparison, and what was found."""
+    """Print the listings, or the one comparison, and the findings."""
     from ptxbench.cli._blocks import open_console
     from ptxbench.terminal.listing import DifferenceView, Findings, ListingView
 
@@ -218,7 +218,7 @@ def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str
 
 
 def one_pair(kernels: Path, name: str) -> LoadedPair:
-    """The pair of that name or glob. Raises UsageError if that is several."""
+    """The pair of that name or glob. Raises UsageError if several match."""
     from ptxbench.discovery import choose_pairs, load
 
     names = choose_pairs(kernels, [name])
@@ -232,8 +232,8 @@ def of_pair(
 ) -> tuple[list[Listing], dict[str, str]]:
     """The listings of a pair's variants, counted at the size `at`; and by variant, why one could not be counted.
 
-    One that cannot be built, or be counted where that is `required`, is left out and named, unless `strict`. Raises the
-    error of the first where none is left.
+    A variant that cannot be built, or not counted if that is `required`, is left out and named, unless `strict`. Raises
+    the first error if none is left.
     """
     from ptxbench import toolchain
     from ptxbench.cli._progress import Bar
@@ -267,7 +267,7 @@ def of_pair(
 
 
 def chosen(loaded: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[Source]:
-    """The variants of these names or globs, without any `cuda` and `ptx`; of `strict` ones, in order and no globs."""
+    """The variants of these names or globs, without any `cuda` and `ptx`; if `strict`, in order and without globs."""
     from ptxbench.discovery import select
 
     by_name = {source.variant: source for source in loaded.sources}
@@ -293,7 +293,7 @@ def listed(build: Build, extras: Extras, counted: Counted | None) -> Listing:
 
 
 def at_size(loaded: LoadedPair, text: str | None) -> Size:
-    """The size to count at. Raises UsageError for one that the pair does not take."""
+    """The size to count at. Raises UsageError for a size that the pair does not accept."""
     from ptxbench.listing.explanation.counting import size_of
     from ptxbench.runner.plan import complete, no_such_size, parse_size
 

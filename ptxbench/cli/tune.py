@@ -131,7 +131,7 @@ def command(
     swept = asked(opened, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
-    choose_quantities(swept, metric)  # a name that is none is told before the work
+    choose_quantities(swept, metric)  # an unknown name is reported before the work
     plan = RunPlan(
         (),
         opened,
@@ -167,7 +167,7 @@ def command(
 
 
 def exit_status(curves: Curves, status: str) -> ExitStatus:
-    """By what became of the kernels; points that cannot be are no fault of theirs."""
+    """The exit status, by the results of the kernels; impossible points are not their fault."""
     from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
     from ptxbench.tune.curve import unbuildable
 

@@ -1,7 +1,7 @@
-"""Find kernel pairs by file stem and load those that are asked for.
+"""Find kernel pairs by file stem and load the requested ones.
 
-Knows the layout of a kernels folder (`pairs/NAME.py`, `cuda/NAME.cu`, `ptx/NAME.ptx`) and nothing of what is done
-with a pair. Imports no NumPy until a pair is loaded, so that finding pairs stays quick.
+Knows the layout of a kernels folder (`pairs/NAME.py`, `cuda/NAME.cu`, `ptx/NAME.ptx`), and not what is done with a
+pair. Imports no NumPy until a pair is loaded, so that finding pairs stays quick.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUFFIXES = {"cuda": ".cu", "ptx": ".ptx"}
 
 @dataclass(frozen=True)
 class Source:
-    """One variant of a pair: a file, its entry, the NVRTC options it is compiled with, and its knobs where turned."""
+    """One variant of a pair: a file, its entry, its options of NVRTC, and changed values of its knobs."""
 
     variant: str
     """`cuda`, `ptx`, `cuda.passes`, `cuda@fast`, `cuda.passes@fast`, ..."""
@@ -39,13 +39,13 @@ class Source:
     entry: str
     flags: tuple[str, ...] = ()
     defines: tuple[tuple[str, int], ...] = ()
-    """Other values of the pair's knobs than the file has."""
+    """Values of the pair's knobs that differ from those in the file."""
     specialisations: tuple[tuple[str, Path], ...] = ()
-    """Targets with a file of their own (NAME.sm_90a.ptx), and these."""
+    """Targets with their own file (NAME.sm_90a.ptx), and these files."""
     contained: bool = False
-    """Whether the text is not trusted, so that NVRTC may see nothing but CUDA's headers."""
+    """Whether the text is not trusted, so that NVRTC may read only CUDA's headers."""
     library: Gemm | None = None
-    """The call of a vendor's library that this is, in place of a kernel; `path` is then the pair's file."""
+    """For a call of a vendor's library instead of a kernel: that call; `path` is then the pair's file."""
 
     def on(self, arch: str) -> Source:
         """The variant with its file for `arch`."""
@@ -55,7 +55,7 @@ class Source:
 
     @property
     def forms(self) -> tuple[Source, ...]:
-        """The variant with its plain file, and with each of its specialised ones."""
+        """The variant with its plain file, and with each of its specialised files."""
         return tuple(replace(self, path=path, specialisations=()) for path in dict.fromkeys(self.files))
 
     @property
@@ -65,7 +65,7 @@ class Source:
 
 @dataclass(frozen=True)
 class LoadedPair:
-    """A pair that was loaded, with the variants that its files make."""
+    """A loaded pair, with the variants of its files."""
 
     name: str
     summary: str
@@ -83,7 +83,7 @@ class LoadedPair:
 
     @property
     def default_sources(self) -> tuple[Source, ...]:
-        """The variants that a run takes unless `--variant` names others."""
+        """The variants of a run by default."""
         return tuple(source for source in self.sources if source.variant not in self.pair.by_request)
 
 
@@ -99,10 +99,10 @@ def default_kernels() -> Path:
 
 
 def find_pairs(kernels: Path) -> tuple[str, ...]:
-    """The names of every pair under `kernels`, sorted. Nothing is executed.
+    """The names of all pairs under `kernels`, sorted. Nothing is executed.
 
-    A kernel file that belongs to no pair file counts as a pair of its own, so that loading it names what is missing.
-    Raises UsageError if there is nothing to find.
+    A kernel file without a pair file counts as a pair, so that loading it reports what is missing. Raises UsageError if
+    there is nothing to find.
     """
     if not kernels.is_dir():
         raise UsageError(f"Folder {kernels} does not exist. Choose one that holds pairs/, cuda/ and ptx/.")
@@ -117,7 +117,7 @@ def find_pairs(kernels: Path) -> tuple[str, ...]:
 def stems(folder: Path, suffix: str) -> list[str]:
     """The names of the files of `folder` without `suffix`; hidden and private ones (`.x`, `_x`) are left out.
 
-    Empty where there is no such folder. Raises UsageError where it cannot be read.
+    Empty if there is no such folder. Raises UsageError if it cannot be read.
     """
     try:
         names = os.listdir(folder)  # noqa: PTH208  a listing asks three times a pair, and pathlib takes four times as long
@@ -137,16 +137,16 @@ def owner(stem: str, names: Collection[str]) -> str | None:
 def choose_pairs(kernels: Path, patterns: Iterable[str]) -> tuple[str, ...]:
     """The pairs under `kernels` that match a name or glob of `patterns`; every pair without patterns.
 
-    Raises UsageError as `find_pairs` and `select` do, naming the folder where it is not that of ptxbench.
+    Raises UsageError as `find_pairs` and `select` do; it names the folder unless it is that of ptxbench.
     """
     where = "" if kernels == default_kernels() else f" in '{display_path(kernels)}'"
     return select(find_pairs(kernels), patterns, where=where)
 
 
 def select(known: Sequence[str], patterns: Iterable[str], noun: str = "pair", *, where: str = "") -> tuple[str, ...]:
-    """Those of `known` that match a name or glob of `patterns`, in the order of `known`; all without patterns.
+    """The names of `known` that match a name or glob of `patterns`, in the order of `known`; all without patterns.
 
-    Raises UsageError with a suggestion where a pattern matches nothing; `where` tells in it where that was.
+    Raises UsageError with a suggestion if a pattern matches nothing; it says `where`.
     """
     wanted: set[str] = set()
     for pattern in patterns:
@@ -198,10 +198,10 @@ def require_files(kernels: Path, name: str) -> Path:
 
 
 def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tuple[Source, ...]:
-    """Every variant of the pair: each file of its name, and each CUDA C file once more for each of `flags`.
+    """Every variant of the pair: each file with its name, and each CUDA C file once more for each of `flags`.
 
     A PTX file whose name ends in a target is a specialisation of the variant without it, which may have no other file.
-    Raises PairError for one that is not for that target.
+    Raises PairError if the file is not for that target.
     """
     names = stems(kernels / "pairs", ".py")
     entry = name.replace(".", "_")
@@ -227,8 +227,8 @@ def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tup
 
 
 def display_path(path: Path) -> Path:
-    """`path` as a message should show it: relative to the current folder where it lies below that."""
+    """`path` as a message should show it: relative to the current folder if it is below that."""
     try:
         return path.resolve().relative_to(Path.cwd())
-    except (ValueError, OSError, RuntimeError):  # of the last, a link to itself before Python 3.13
+    except (ValueError, OSError, RuntimeError):  # for the last error: a link to itself before Python 3.13
         return path

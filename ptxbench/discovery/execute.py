@@ -1,4 +1,4 @@
-"""Run a pair file and take its PAIR; whatever goes wrong in it becomes one sentence with file and line."""
+"""Run a pair file and return its PAIR; any error in it becomes one sentence with file and line."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MISSING_FIELD = re.compile(r"^(\w+)\.__init__\(\) missing \d+ required [a-z -]*a
 def execute(text: PairText, device: DeviceShape) -> Pair:
     """The PAIR of the file, with its sizes on `device`.
 
-    Raises PairError for any exception in the file or in its function of the sizes, and if it makes no PAIR.
+    Raises PairError for any exception in the file or in its function of the sizes, and if the file has no PAIR.
     """
     module = types.ModuleType(f"ptxbench.pairs.{text.path.stem}", "A pair file.")
     module.__file__ = str(text.path)
     sys.modules[module.__name__] = module  # a dataclass in the file looks its own module up
     try:
-        with redirect_stdout(sys.stderr):  # stdout is for results, and with --json for nothing else
+        with redirect_stdout(sys.stderr):  # stdout is for results, and with --json only for the document
             exec(compile(text.tree, str(text.path), "exec"), module.__dict__)
             pair = getattr(module, "PAIR", None)
             if isinstance(pair, Pair):
@@ -40,7 +40,7 @@ def execute(text: PairText, device: DeviceShape) -> Pair:
 
 
 def explain(error: BaseException, text: PairText) -> PairError:
-    """What `error`, raised while the file ran, means to the author of the file."""
+    """The meaning of `error`, raised while the file ran, for the author of the file."""
     line = line_of(error, text.path) or 1
     if isinstance(error, TypeError):
         if match := UNKNOWN_FIELD.match(str(error)):
@@ -60,7 +60,7 @@ def fields_of(kind: str) -> list[str]:
 
 
 def line_of(error: BaseException, path: Path) -> int | None:
-    """The line of the file at `path` that was running when `error` was raised, in it or in something that it called."""
+    """The line of the file at `path` that was running when `error` was raised, there or in a called function."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):

@@ -1,4 +1,4 @@
-"""The knobs of a pair in its files: whether every kernel follows them, and the pair with other values of them."""
+"""The knobs of a pair in its files: whether every kernel uses them, and the pair with other values of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def with_knobs(loaded: LoadedPair, values: Mapping[str, int]) -> LoadedPair:
 
 
 def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:
-    """Raise PairError where a kernel does not follow a knob that others follow, or has another default of it."""
+    """Raise PairError if a kernel does not use a knob that others use, or has another default for it."""
     defaults = {knob.name: knob.default for knob in pair.knobs}
     used = {path: used_by(path, defaults) for source in sources for path in source.files}
     everywhere = set().union(*used.values())
@@ -45,7 +45,7 @@ REMEDY = {
 
 
 def used_by(path: Path, defaults: Mapping[str, int]) -> set[str]:
-    """The knobs that a kernel's file follows. Raises PairError for one whose default there is another."""
+    """The knobs that a kernel's file uses. Raises PairError if a default differs there."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -65,7 +65,7 @@ def used_by(path: Path, defaults: Mapping[str, int]) -> set[str]:
 
 
 def macros(text: str) -> Iterator[tuple[int, str, str]]:
-    """Line, name and value of every macro of CUDA C that is defined unless it was before."""
+    """Line, name and value of every macro of CUDA C that is defined inside #ifndef."""
     guarded = set(GUARD.findall(text))
     for match in DEFINE.finditer(text):
         if match[1] in guarded:

@@ -1,4 +1,4 @@
-"""Write the files of a new pair: those of the template, a folder of kernels like any other, under another name."""
+"""Write the files of a new pair: the template, which is a folder of kernels like any other, under another name."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ TEMPLATE_NAME = "new_kernel"
 
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 LONGEST = 60
-"""Characters of a name: a header has two more words in a line, and a file system 255 bytes."""
+"""Characters of a name: a header has two more words in a line, and file systems have a limit of 255 bytes."""
 
 
 def write_pair(kernels: Path, name: str) -> tuple[Path, ...]:
-    """Write pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx under `kernels`, all of them or none, and give their paths.
+    """Write pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx under `kernels`, all of them or none, and return their paths.
 
-    Raises UsageError for a name that a kernel cannot have and for a folder that is not for pairs, PairError where a
-    file is there already or cannot be written.
+    Raises UsageError for a name that a kernel cannot have and for a folder that is not for pairs, PairError if a file
+    exists or cannot be written.
     """
     require_name(name)
     if Path(os.path.realpath(kernels)).is_relative_to(os.path.realpath(PACKAGE)):
@@ -35,13 +35,13 @@ def write_pair(kernels: Path, name: str) -> tuple[Path, ...]:
         )
     texts = dict(texts_of(kernels, name))
     for path in texts:
-        if os.path.lexists(path):  # a link that leads nowhere too
+        if os.path.lexists(path):  # also a broken link
             raise PairError(f"{path} already exists. Choose another name, or another folder.")
     with contextlib.ExitStack() as undo:
         for path, text in texts.items():
             try:
                 make_folder(path.parent, undo)
-                with path.open("x", encoding="utf-8") as file:  # x: whoever was faster is not overwritten either
+                with path.open("x", encoding="utf-8") as file:  # x: never overwrites a file
                     undo.callback(path.unlink, missing_ok=True)
                     file.write(text)
             except OSError as error:
@@ -67,7 +67,7 @@ def require_name(name: str) -> None:
 
 
 def entry_of(name: str) -> str:
-    """The kernel's name in both languages, which know no dots in names."""
+    """The kernel's name in both languages, which allow no dots in names."""
     return name.replace(".", "_")
 
 
@@ -75,13 +75,13 @@ def texts_of(kernels: Path, name: str) -> Iterator[tuple[Path, str]]:
     """Each file of the new pair with its text: the template's, with its name replaced."""
     for folder, suffix in {"pairs": ".py", **SUFFIXES}.items():
         text = (TEMPLATE / folder / f"{TEMPLATE_NAME}{suffix}").read_text(encoding="utf-8")
-        # before a parenthesis the kernel is declared, elsewhere it is the pair that is meant
+        # before a parenthesis it is the kernel's name, elsewhere the pair's
         named = re.sub(rf"{TEMPLATE_NAME}(\(?)", lambda found: f"{entry_of(name)}(" if found[1] else name, text)
         yield kernels / folder / f"{name}{suffix}", named
 
 
 def make_folder(folder: Path, undo: contextlib.ExitStack) -> None:
-    """Make `folder` and those above it that are not there; `undo` takes away what was made."""
+    """Make `folder` and its missing parents; `undo` removes what was made."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
@@ -89,5 +89,5 @@ def make_folder(folder: Path, undo: contextlib.ExitStack) -> None:
 
 
 def remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # somebody else has put something in it
+    with contextlib.suppress(OSError):  # another process has put something in it
         folder.rmdir()

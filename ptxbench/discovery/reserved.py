@@ -1,4 +1,4 @@
-"""Words that no kernel can have for a name. Data only."""
+"""Words that cannot be the name of a kernel. Data only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PTX = frozenset(
     wgmma wmma xor
     """.split()  # noqa: SIM905  a word a line would be 400 lines
 )
-"""The instruction keywords of PTX, which its manual reserves (section 4.3.2), though ptxas lets some of them pass."""
+"""The instruction keywords of PTX, which its manual reserves (section 4.3.2), although ptxas accepts some of them."""
 
 CUDA = frozenset(
     """
@@ -37,4 +37,4 @@ CUDA = frozenset(
     virtual void volatile wchar_t while xor_eq y0 y0f y1 y1f yn ynf
     """.split()  # noqa: SIM905  a word a line would be 400 lines
 )
-"""Keywords of C++ and names of CUDA's own functions, as NVRTC 13 refuses them for a kernel; without those of PTX."""
+"""Keywords of C++ and names of CUDA's own functions, which NVRTC 13 refuses for a kernel; without those of PTX."""

@@ -1,7 +1,7 @@
-"""Hand-written PTX for some targets alone: NAME.sm_90a.ptx replaces NAME.ptx there, and is not a variant of its own.
+"""Hand-written PTX for some targets only: NAME.sm_90a.ptx replaces NAME.ptx there, and is not a variant.
 
-Which file a target gets: that of the target itself, else that of its family, else the plain one. So a plain target,
-such as sm_90, always gets the plain file, on which CUDA C for that target competes with equal means.
+A target gets its own file, else the file of its family, else the plain one. So a plain target, such as sm_90, always
+gets the plain file, and CUDA C for that target competes with equal means.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ptxbench.errors import PairError
 
 TARGET = re.compile(rb"^\s*\.target\s+(\w+)", re.MULTILINE)
 NAMED = re.compile(r"(?P<base>.+)\.(?P<target>sm_\d+[a-z]?)")
-"""Takes any letter, so that a wrong one is reported."""
+"""Matches any letter, so that a wrong one is reported."""
 
 
 def target(path: Path) -> str | None:
-    """The `.target` of a PTX file, which is the least architecture that it runs on; None if it names none.
+    """The `.target` of a PTX file, the lowest architecture that it runs on; None if it names none.
 
-    Raises PairError where the file cannot be read.
+    Raises PairError if the file cannot be read.
     """
     try:
         match = TARGET.search(path.read_bytes())
@@ -31,19 +31,19 @@ def target(path: Path) -> str | None:
 
 
 def at_least(arch: str, path: Path) -> str:
-    """`arch`, or the `.target` of a PTX file where that is newer. Raises PairError where it cannot be read."""
+    """`arch`, or the `.target` of a PTX file if that is newer. Raises PairError if it cannot be read."""
     needed = target(path)
     return needed if needed and order(needed) > order(arch) else arch
 
 
 def split(stem: str) -> tuple[str, str]:
-    """A stem without the target that it ends in, and that target, empty for none: ("a.b", "sm_90a") of a.b.sm_90a."""
+    """A stem without the target at its end, and that target, or "": ("a.b", "sm_90a") for a.b.sm_90a."""
     match = NAMED.fullmatch(stem)
     return (match["base"], match["target"]) if match else (stem, "")
 
 
 def order(target: str) -> tuple[int, str]:
-    """What to sort targets by: sm_90a before sm_100f."""
+    """The key for sorting targets: sm_90a before sm_100f."""
     return architecture.number(target), target
 
 
@@ -66,9 +66,10 @@ def require_right(path: Path, named: str) -> None:
 
 
 def best(targets: Collection[str], arch: str) -> str | None:
-    """Which of `targets`, of specialised files, `arch` gets; None for the plain file.
+    """The one of `targets`, of specialised files, that `arch` gets; None for the plain file.
 
-    A family is of one generation, and goes to its own member and later ones: sm_100f to sm_103a, not to sm_110a.
+    A family belongs to one generation: its file is used for its own member and later ones: sm_100f for sm_103a, but not
+    for sm_110a.
     """
     if arch in targets:
         return arch

@@ -1,4 +1,4 @@
-"""A pair file as text: where a field is in it, and its docstring. Executes nothing."""
+"""A pair file as text: the positions of its fields, and its docstring. Executes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PairText:
 
     @classmethod
     def read(cls, path: Path) -> PairText:
-        """Parse the file. Raises PairError naming file and line if it is unreadable or no Python."""
+        """Parse the file. Raises PairError naming file and line if it is unreadable or not Python."""
         try:
             return cls(path, ast.parse(path.read_bytes(), str(path)))
         except OSError as error:
@@ -33,7 +33,7 @@ class PairText:
 
     @property
     def summary(self) -> str:
-        """The docstring's first sentence or line, without the pair's own name before it."""
+        """The docstring's first sentence or line, without the pair's name before it."""
         lines = (ast.get_docstring(self.tree) or "").strip().splitlines() or [""]
         return lines[0].removeprefix(f"{self.path.stem}: ").strip()
 

@@ -1,4 +1,4 @@
-"""Is a PAIR well made? Every rule that can be checked without a kernel, as one sentence with file and line."""
+"""Is a PAIR valid? Every rule that can be checked without a kernel, as one sentence with file and line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_THREADS = 1024
 """Threads of a block, on every architecture."""
 
 MOST_CLUSTER = 16
-"""CTAs of a cluster, where a device has clusters and the kernel asks for more than the portable 8."""
+"""CTAs of a cluster, if a device has clusters and the kernel requests more than the portable 8."""
 
 Problem = tuple[str, str]
 """The field of Pair at fault, and a sentence."""
@@ -41,7 +41,7 @@ def check(pair: Pair, text: PairText) -> None:
 
 
 def check_size(pair: Pair, size: Mapping[str, int], text: PairText, field: str = "launch") -> None:
-    """Raise PairError if the pair's functions cannot take `size` or give something impossible for it."""
+    """Raise PairError if the pair's functions fail for `size` or return an impossible value."""
     for problem_field, sentence, error in size_problems(pair, size):
         line = line_of(error, text.path) if error else None
         where = text.at(line) if line else text.at_field(field if problem_field == "launch" else problem_field)
@@ -158,7 +158,7 @@ def kind(arg: Argument) -> str:
 
 
 def sizes_problems(field: str, sizes: Any) -> Iterator[Problem]:
-    """Check or bench sizes that are missing, or no mapping of names to whole numbers."""
+    """Check or bench sizes that are missing, or not mappings of names to whole numbers."""
     if not isinstance(sizes, Sequence) or not sizes:
         yield field, f"{field} is {sizes!r}. It must list at least one size, such as dict(n=1024)."
         return
@@ -184,7 +184,7 @@ def request_problems(variants: Any) -> Iterator[Problem]:
 
 
 def flag_problems(flags: Any) -> Iterator[Problem]:
-    """`flags` that are no mapping of a short name to NVRTC options."""
+    """`flags` that are not a mapping of a short name to NVRTC options."""
     if not isinstance(flags, Mapping):
         yield "flags", f'flags is {flags!r}. It must be a dict such as {{"fast": ["--use_fast_math"]}}.'
         return
@@ -196,7 +196,7 @@ def flag_problems(flags: Any) -> Iterator[Problem]:
 
 
 def knob_problems(pair: Pair) -> Iterator[Problem]:
-    """Knobs that are none, or share a name with a dimension; and what else only a sweep uses."""
+    """Knobs that are not Knobs, or share a name with a dimension; and the other fields that only a sweep uses."""
     if not isinstance(pair.knobs, Sequence) or not all(isinstance(knob, Knob) for knob in pair.knobs):
         yield "knobs", f"knobs is {pair.knobs!r}. It must list Knob(...) of ptxbench.knobs."
         return
@@ -234,7 +234,7 @@ def library_problems(pair: Pair) -> Iterator[Problem]:
 
 
 def data_problems(pair: Pair) -> Iterator[Problem]:
-    """Fields that say which data a reference is given, and which are drawn."""
+    """Fields that decide which data a reference gets, and which data are drawn."""
     if pair.timed_on_integers and not pair.exact_on_integers:
         yield "timed_on_integers", "timed_on_integers is True without exact_on_integers. Set both, or neither."
     inputs = {arg.name for arg in pair.args if isinstance(arg, In)}
@@ -258,13 +258,13 @@ def does_not_take(function: Callable[..., Any], names: Sequence[str]) -> str | N
         inspect.signature(function).bind(**dict.fromkeys(names))
     except TypeError as error:
         return str(error)
-    except ValueError:  # a built-in without a signature: only calling it tells
+    except ValueError:  # a built-in without a signature: it must be called to find out
         return None
     return None
 
 
 def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[tuple[str, str, BaseException | None]]:
-    """What goes wrong when the pair's functions are called with `size`: field, sentence, and the exception if any."""
+    """The error when the pair's functions are called with `size`: field, sentence, and the exception if any."""
     calls: list[tuple[str, str, Callable[..., Any], Callable[[Any], str | None]]] = [
         ("launch", "launch", pair.launch, launch_problem),
         ("flops", "flops", pair.flops, count_problem),

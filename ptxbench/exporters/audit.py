@@ -18,7 +18,7 @@ SCHEMA = "ptxbench.audit/2"
 
 
 def to_json(audit: Audit) -> str:
-    """The parts that were asked for; null for the others."""
+    """The requested parts; null for the others."""
     document = {
         "schema": SCHEMA,
         "exit_status": audit.exit_status,

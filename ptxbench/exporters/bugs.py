@@ -15,7 +15,7 @@ SCHEMA = "ptxbench.bugs/1"
 
 
 def to_json(order: TrialOrder, outcomes: Sequence[BugOutcome]) -> str:
-    """One object; `total` and `pairs` count, `bugs` holds each that was planted."""
+    """One object; `total` and `pairs` have counts, `bugs` has each planted bug."""
     pairs = dict.fromkeys(outcome.pair for outcome in outcomes)
     document = {
         "schema": SCHEMA,

@@ -88,7 +88,7 @@ COLUMNS = ("verdict", "pair", "variant", "size", "arch", "cache", "metric", "bas
 
 
 def to_csv(comparison: Comparison) -> str:
-    """One row a verdict."""
+    """One row per verdict."""
     return csv_table(COLUMNS, map(csv_row, comparison.rows))
 
 
@@ -102,7 +102,7 @@ def csv_row(row: Row) -> list[object]:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """To paste into an issue: the rows that say something, the reasons, the sums."""
+    """To paste into an issue: the rows that need attention, the reasons, the totals."""
     lines = [markdown_text(total(comparison)), "", *(f"- {markdown_text(line)}" for line in header(comparison)), ""]
     idle = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
     if rows := [row for row in comparison.rows if row.verdict not in idle]:

@@ -17,7 +17,7 @@ SCHEMA = "ptxbench.tune/1"
 
 
 def to_json(curves: Curves, run: Run) -> str:
-    """The sweep with stable keys: its points, each variant's quantities there, the best and what ties with it."""
+    """The sweep with stable keys: its points, each variant's quantities there, the best point and its ties."""
     points = [
         {
             "at": dict(point.at),
@@ -79,16 +79,16 @@ def best_of(curves: Curves, quantity: Quantity, variant: str) -> Mapping[str, An
 # ---- SVG
 
 WIDTH, HEIGHT = 380, 220
-"""Of a panel with its axes, in pixels."""
+"""The size of a panel with its axes, in pixels."""
 
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 44, 40
-"""Room around the lines of a panel."""
+"""Margins around the lines of a panel."""
 
 HEAD, LEGEND = 61, 26
-"""Above all panels, and below those of a quantity."""
+"""Margins above all panels, and below those of a quantity."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
-"""Told apart by the colour-blind too (Okabe and Ito, 2008)."""
+"""Colours that colour-blind readers can distinguish (Okabe and Ito, 2008)."""
 
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #222; }
@@ -104,7 +104,7 @@ def to_svg(curves: Curves, run: Run) -> str:
     rows = [(quantity, panels(curves, quantity)) for quantity in curves.quantities]
     columns = max(len(found) for _, found in rows)
     row_height = HEIGHT + LEGEND
-    width, height = max(columns, 2) * WIDTH, HEAD + len(rows) * row_height  # the heading needs that of two
+    width, height = max(columns, 2) * WIDTH, HEAD + len(rows) * row_height  # the heading needs the width of two
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img"><title>{xml_text(title(curves))}</title><style>{STYLE}</style>',
@@ -173,7 +173,7 @@ def curve(line: PanelLine, colour: str, scale: PanelScale, xs: Sequence[float], 
 
 
 def shown_ticks(panel: Panel, step: float) -> range:
-    """Every value of the axis, or every second, ... so that the words have room."""
+    """Every value of the axis, or every second, ... so that the labels have room."""
     widest = max(len(value_words(value)) for value in panel.x) * 7 + 6
     return range(0, len(panel.x), max(1, -int(-widest // step)))
 

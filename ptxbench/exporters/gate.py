@@ -25,7 +25,7 @@ SCHEMA = "ptxbench.gate/2"
 FENCE = "```"
 
 MARKER = "<!-- ptxbench gate -->"
-"""By which a workflow finds its comment again."""
+"""By this a workflow finds its comment again."""
 
 
 def to_json(gate: Gate) -> str:
@@ -72,7 +72,7 @@ def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:
 
 
 def tells(judged: Judged) -> bool:
-    """Whether a row needs a word."""
+    """Whether a row must be listed."""
     return judged.outcome != "pass" or judged.row.verdict == WAIVED
 
 
@@ -103,10 +103,10 @@ def table(rows: Sequence[Judged]) -> Table:
 
 
 def to_junit(gate: Gate) -> str:
-    """A test case a row: what fails is a failure, what cannot be judged or is waived is skipped.
+    """One test case per row: what fails is a failure, what cannot be judged or is waived is skipped.
 
-    Rows that make the gate red without a verdict of their own, such as a missing pair, are failures too: a server
-    that shows them green would hide why the job is red.
+    Problems that fail the gate without a row, such as a missing pair, are failures too: a server that shows them green
+    would hide why the job is red.
     """
     passed_over = sum(not problem.exit_status for problem in gate.problems) + sum(skipped(row) for row in gate.rows)
     sums = {
@@ -140,7 +140,7 @@ def to_junit(gate: Gate) -> str:
 
 
 def skipped(judged: Judged) -> bool:
-    """Whether a row is neither green nor red."""
+    """Whether a row neither passes nor fails."""
     return not judged.exit_status and tells(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
 
 

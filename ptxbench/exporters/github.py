@@ -1,4 +1,4 @@
-"""A gate for a job on GitHub Actions: the summary and the annotations, within what GitHub takes. Text only; no API."""
+"""A gate for a job on GitHub Actions: the summary and the annotations, within GitHub's limits. Text only; no API."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ptxbench.safe_text import workflow_property, workflow_text
 from ptxbench.wording.gating import GateRow, steps, total
 
 MOST_BYTES = 900 * 1024
-"""Of the summary of a step: GitHub refuses more than 1024 KiB."""
+"""Bytes of the summary of a step: GitHub refuses more than 1024 KiB."""
 
 MOST_ANNOTATIONS = 8
-"""Of a kind: GitHub shows ten of a step."""
+"""Annotations of a kind: GitHub shows ten per step."""
 
 
 def summary(gate: Gate, taken: int = 0) -> str:
-    """The Markdown of a gate, cut where the step's summary, of which `taken` bytes are used, would be too long."""
+    """The Markdown of a gate, cut if the step's summary, of which `taken` bytes are used, would be too long."""
     text = to_markdown(gate)
     room = max(0, MOST_BYTES - taken)
     if len(text.encode()) <= room:
@@ -34,7 +34,7 @@ def summary(gate: Gate, taken: int = 0) -> str:
 
 
 def annotate(gate: Gate, folder: str = "") -> Iterator[str]:
-    """Workflow commands, one line each, what fails first; of either kind the first few, then how many more.
+    """Workflow commands, one line each, failures first; of either kind the first few, then how many more.
 
     `folder`: where the run was started, as a path below the repository's root that ends with a slash.
     """
@@ -50,7 +50,7 @@ def annotate(gate: Gate, folder: str = "") -> Iterator[str]:
 
 
 def spot(step: GateRow, folder: str) -> str:
-    """`file=kernels/ptx/triad.ptx,line=14,`; empty where no kernel's file is known."""
+    """`file=kernels/ptx/triad.ptx,line=14,`; empty if no kernel's file is known."""
     if step.location is None:
         return ""
     file, line = step.location

@@ -55,7 +55,7 @@ def to_json(points: Sequence[ModelPoint], measured: Sequence[Scored]) -> str:
 
 
 def claims(scored: Sequence[Scored]) -> dict[str, Any]:
-    """How often each sentence went with each outcome; and every claim."""
+    """How often each sentence had each outcome; and every claim."""
     table, distances = confusion(scored), by_distance(scored)
     return {
         "pairs": len(scored),

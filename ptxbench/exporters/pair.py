@@ -1,4 +1,4 @@
-"""A pair as JSON for who writes kernels: arguments, launches, sizes, tolerance, reference, the texts of its files."""
+"""A pair as JSON for writers of kernels: arguments, launches, sizes, tolerance, reference, the texts of its files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS: dict[type[Argument], str] = {
 
 
 def details(loaded: LoadedPair) -> dict[str, Any]:
-    """All that a candidate must fit, and what it is held against. A function is given as its source text."""
+    """Everything that a candidate must fit, and what it is compared with. A function is given as its source text."""
     pair, text = loaded.pair, loaded.path.read_text(encoding="utf-8", errors="replace")
     sources = SourceTexts(text)
     tolerance = PairText.read(loaded.path).field("tolerance")
@@ -61,7 +61,7 @@ def text_of(source: Source) -> str:
 
 
 def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
-    """One argument; what its kind does not have is null."""
+    """One argument; fields that its kind lacks are null."""
     scalar, drawn = isinstance(arg, Scalar), isinstance(arg, In)
     shape, value, values = (getattr(arg, name, None) for name in ("shape", "value", "values"))
     integers, legal, start = (getattr(arg, name, None) for name in ("integers", "legal", "start"))
@@ -121,7 +121,7 @@ class SourceTexts:
         self.functions = [each for each in ast.walk(self.tree) if isinstance(each, ast.Lambda | ast.FunctionDef)]
 
     def of(self, function: Callable[..., Any] | None) -> str | None:
-        """The source text of a function of the file; None for one that is written elsewhere."""
+        """The source text of a function of the file; None for one that is defined elsewhere."""
         if not isinstance(function, types.FunctionType):
             return None
         code = function.__code__
@@ -142,7 +142,7 @@ class SourceTexts:
         return None if chosen is None else self.segment(chosen)
 
     def defined(self, node: ast.expr) -> str:
-        """An expression, or if it is a name of the file, what stands behind it."""
+        """An expression; for a name of the file, the expression that it is assigned."""
         if isinstance(node, ast.Name):
             for each in self.tree.body:
                 targets = each.targets if isinstance(each, ast.Assign) else []

@@ -19,7 +19,7 @@ REFUSED = Mark("✘", "x", "red")
 
 
 class Survey(NamedTuple):
-    """All that was found, and with which tools."""
+    """All results, and the tools that gave them."""
 
     versions: Mapping[str, str | None]
     targets: tuple[str, ...]
@@ -28,7 +28,7 @@ class Survey(NamedTuple):
 
 
 def to_json(survey: Survey) -> str:
-    """Every figure and every refusal, whichever cell a table would show."""
+    """Every figure and every refusal, whichever one a table shows."""
     document = {
         "schema": SCHEMA,
         "toolchain": dict(survey.versions),
@@ -73,7 +73,7 @@ def reach_object(reach: TargetResults) -> Mapping[str, Any]:
 
 
 def to_markdown(survey: Survey) -> str:
-    """To paste: a table a pair, its notes, and the closing sentence."""
+    """To paste: one table per pair, its notes, and the closing sentence."""
     lines = [markdown_text(words.header(survey.versions, survey.targets, survey.cell)), ""]
     for matrix in survey.matrices:
         rows, notes = words.table(matrix, survey.cell)

@@ -1,8 +1,8 @@
-"""Lines of Go's benchmark format, one a variant and round: `benchstat -col /impl FILE` compares the variants.
+"""Lines of Go's benchmark format, one per variant and round: `benchstat -col /impl FILE` compares the variants.
 
-The unit of evidence is the round, a process of its own, so a line is the median of a round and not a sample. Only what
-two comparable runs have in common stands above the lines, for benchstat keeps what differs there apart. The format:
-golang.org/design/14313-benchmark-format.
+The unit of evidence is the round, which is its own process, so a line is the median of a round and not a sample. The
+lines above have only what two comparable runs have in common, because benchstat separates runs that differ there. The
+format: golang.org/design/14313-benchmark-format.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def export(run: Run) -> str:
         size = "/".join(f"{name}={value}" for name, value in cell.point.items())
         for variant, result in cell.variants.items():
             for ns in stats.round_medians_ns(cell.rounds, variant) if result.status == VERIFIED else ():
-                # Go wants a name that does not begin with a small letter
+                # Go's names begin with a capital letter
                 name = f"Benchmark{cell.pair[:1].upper()}{cell.pair[1:]}/{size}/cache={cell.cache}/impl={variant}"
                 lines.append(f"{word(name)} 1 {ns:g} ns/op")
     if len(lines) == 2:

@@ -1,4 +1,4 @@
-"""Bencher Metric Format: JSON for `bencher run --adapter json`, where the testbed stands for the device.
+"""Bencher Metric Format: JSON for `bencher run --adapter json`; its testbed is the device.
 
 Measures are `ptx-over-cuda`, a ratio; `latency`, in nanoseconds as Bencher's own; and a gate's counters. The format:
 bencher.dev/docs/reference/bencher-metric-format.
@@ -19,7 +19,7 @@ from ptxbench.safe_text import code_text
 
 
 def export(run: Run) -> str:
-    """The run, one benchmark a verified variant. Raises UsageError where there is nothing to measure one by."""
+    """The run, one benchmark per verified variant. Raises UsageError if there is nothing to measure one by."""
     measured = {series(cell, variant, "/"): measures(cell, variant) for cell, variant in variants(run)}
     found = {name: each for name, each in measured.items() if each}
     if not found:
@@ -42,6 +42,6 @@ def measures(cell: Cell, variant: str) -> Mapping[str, Any]:
 
 
 def metric(value: float, ends: tuple[float, float] | None = None) -> Mapping[str, float]:
-    """A value with its bounds: of a ratio the 99 % interval, of a time the least and greatest median of a round."""
+    """A value with its bounds: for a ratio the 99 % interval, for a time the least and greatest median of a round."""
     bounds = zip(("lower_value", "upper_value"), ends or (), strict=False)
     return {"value": rounded(value), **{name: rounded(end) for name, end in bounds}}

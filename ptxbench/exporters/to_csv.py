@@ -1,4 +1,4 @@
-"""One row a variant of a cell, every metric in base units, for spreadsheets. Samples are left to JSON."""
+"""One row per variant of a cell, every metric in base units, for spreadsheets. Only JSON has the samples."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """JSON for the action github-action-benchmark, `tool: customSmallerIsBetter`.
 
-Of a GPU the ratios, whose clocks and heat cancel; without one the counters that `ptxbench gate` judges and of which
-less is better. The format: github.com/benchmark-action/github-action-benchmark, "Examples".
+From a GPU the ratios, in which clocks and heat cancel; without one the counters that `ptxbench gate` judges and that
+are better if lower. The format: github.com/benchmark-action/github-action-benchmark, "Examples".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ptxbench.units import si
 
 
 def export(run: Run) -> str:
-    """The run as an array of benchmarks. Raises UsageError where it has none."""
+    """The run as an array of benchmarks. Raises UsageError if it has none."""
     timed = any(cell.rounds for cell in run.cells)
     found = list(ratios(run) if timed else counters(run))
     if not found:
@@ -28,7 +28,7 @@ def export(run: Run) -> str:
 
 
 def ratios(run: Run) -> Iterator[Mapping[str, Any]]:
-    """Of each variant its time over that of the reference, with half of the 99 % interval."""
+    """For each variant its time over that of the reference, with half of the 99 % interval."""
     ratio, time = BY_NAME["ratio"], BY_NAME["time"]
     for cell, variant in variants(run):
         value = ratio.of(cell, variant)
@@ -57,7 +57,7 @@ def counters(run: Run) -> Iterator[Mapping[str, Any]]:
 
 
 def name(cell: Cell, variant: str, run: Run) -> str:
-    """The device is in it: the action compares what has one name, from whatever machine."""
+    """Contains the device, because the action compares everything with one name, from whatever machine."""
     return f"{series(cell, variant, ' ')} on {code_text(run.device.name)}"
 
 

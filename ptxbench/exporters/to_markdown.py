@@ -1,4 +1,4 @@
-"""A table a cell, to paste into an issue: the columns that a terminal would show, and the findings in words."""
+"""One table per cell, to paste into an issue: the columns of the terminal, and the findings in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def export(run: Run) -> str:
 
 
 def table(cell: Cell) -> Table:
-    """One row a variant, one column a metric."""
+    """One row per variant, one column per metric."""
     columns, numbers = metric_columns(cell, [*choose(["max_error"]), *default_columns(cell)], spread=False)
     rows = [
         [Entry(name, code=True), Entry(result.status, strong=result.status != VERIFIED), *row]
