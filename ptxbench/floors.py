@@ -1,8 +1,8 @@
 """The least time that each resource of a GPU needs for what a launch executes. A floor is not a time of a kernel.
 
-Cycles of an SM by resource, over the SMs and the boost clock; compulsory bytes over the bandwidth. Where a launch has
+Cycles of an SM by resource, over the SMs and the boost clock; compulsory bytes over the bandwidth. If a launch has
 fewer CTAs than there are SMs, as many SMs work as there are CTAs. Rates are those of `pipes`, figures those of
-`specifications`. What the model leaves out only adds time: see docs/model.md.
+`specifications`. What the model omits only adds time: see docs/model.md.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Floor:
 
 
 def floors(executed: Mapping[str, Any], arch: str, specification: Specification) -> dict[str, float]:
-    """The least seconds of each resource that is needed, by its name.
+    """The least seconds of each needed resource, by its name.
 
     `executed`, of the whole launch: `warp_instructions`; `pipes`, warp instructions by pipe; `mma_fmas`, multiply-adds
-    of matrix instructions, as many as of f16 would take as long; `shuffles`, which `pipes` may count as LSU;
+    of matrix instructions, as the number of f16 ones with the same time; `shuffles`, which `pipes` may count as LSU;
     `shared_wavefronts`; `l1_sectors`; `dram_bytes`; `ctas`. Raises UsageError for an architecture without rates.
     """
     rates = pipes.rates(arch)
@@ -70,7 +70,7 @@ def floors(executed: Mapping[str, Any], arch: str, specification: Specification)
 
 
 def cycles(executed: Mapping[str, Any], rates: Mapping[str, pipes.Rate]) -> dict[str, float]:
-    """Cycles of an SM that did all of it alone, by resource."""
+    """Cycles by resource if one SM did all of it."""
     by_pipe: Mapping[str, float] = executed["pipes"]
     shuffles = executed["shuffles"]
     fma, imad = by_pipe.get(pipes.FMA, 0), by_pipe.get(pipes.IMAD, 0)
@@ -80,7 +80,7 @@ def cycles(executed: Mapping[str, Any], rates: Mapping[str, pipes.Rate]) -> dict
 
     return {
         ISSUE: executed["warp_instructions"] * pipes.ISSUE_SLOTS.cycles / SUB_CORES,
-        # from sm_86 on half of the lanes do no IMAD: among themselves they are two cycles apart, FFMA is one
+        # from sm_86 on half of the lanes cannot do IMAD: consecutive IMADs are two cycles apart, FFMAs one
         pipes.FMA: max(slots(pipes.FMA, fma + imad), slots(pipes.IMAD, imad)),
         **{name: slots(name, by_pipe.get(name, 0)) for name in (pipes.ALU, pipes.FP16, pipes.FP64, pipes.XU)},
         pipes.LSU: slots(pipes.LSU, max(by_pipe.get(pipes.LSU, 0) - shuffles, 0)) + slots(pipes.SHUFFLE, shuffles),
@@ -95,23 +95,23 @@ def ordered(found: Mapping[str, float]) -> list[Floor]:
     return [Floor(name, found[name]) for name in sorted(found, key=lambda name: -found[name])]
 
 
-# ---- what two floors allow to say
+# ---- the claims that two floors allow
 
 LOWER, HIGHER, NO_CLAIM = "lower", "higher", "no claim"
 
 MATTERS = 0.20
-"""A resource matters whose floor is above this share of the highest of both sides."""
+"""A resource matters if its floor is above this share of the highest of both sides."""
 NO_WORSE = 0.005
 """On a resource that matters the lower side may be higher by this share at most."""
 LEAST_DIFFERENCE = 0.03
 """The highest floors must differ by this share."""
 WIDE = 0.04
-"""An interval of executed instructions that is wider allows no claim, as none of `executed` does."""
+"""A wider interval of executed instructions allows no claim, nor does a missing one."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`verdict`: LOWER, HIGHER or NO_CLAIM, which alone has a `reason`."""
+    """`verdict`: LOWER, HIGHER or NO_CLAIM; only NO_CLAIM has a `reason`."""
 
     verdict: str
     reason: str | None = None
@@ -125,10 +125,10 @@ class Claim:
 def claim(
     own: Mapping[str, float], base: Mapping[str, float], obstacles: Sequence[str] = (), width: float = 0.0
 ) -> Claim:
-    """What may be said of the floors of one side against those of another.
+    """The claim that the floors of one side allow against those of another.
 
-    `obstacles`: reasons to say nothing, the most important first. `width`: of the wider interval of executed
-    instructions, as a share; a difference that it could undo allows no claim.
+    `obstacles`: reasons to claim nothing, the most important first. `width`: of the wider interval of executed
+    instructions, as a share; a difference that it could reverse allows no claim.
     """
     if obstacles:
         return Claim(NO_CLAIM, obstacles[0])

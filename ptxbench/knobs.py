@@ -1,4 +1,4 @@
-"""What can be turned of a pair: its knobs, the sweep that `ptxbench tune` makes of them, and what a point shows.
+"""What can be varied in a pair: its knobs, the sweep that `ptxbench tune` makes of them, and the figures of a point.
 
 Data only; imports nothing of ptxbench. A pair file takes Knob, Sweep and Figure from here.
 """
@@ -20,8 +20,8 @@ class Knob:
     """A constant of a pair that can have other values: of both kernels, of the launch, or of all of them.
 
     CUDA C reads it as a macro (`#ifndef NAME`, `#define NAME 256`, `#endif`), which `-D NAME=value` replaces. PTX has
-    the expression behind each literal that depends on it: `1024 /*= 4 * NAME */`. A function of the pair that has a
-    parameter of that name, with the default, is given the value. `values`: what a sweep tries by default.
+    the expression behind each literal that depends on it: `1024 /*= 4 * NAME */`. A function of the pair gets the value
+    if it has a parameter with that name, whose default is the knob's. `values`: the values of a sweep by default.
     """
 
     name: str
@@ -32,11 +32,11 @@ class Knob:
 
 @dataclass(frozen=True)
 class SweepPart:
-    """What one launch of a point gave.
+    """The result of one launch of a point.
 
     `work`: flops and bytes. `seconds`: median device time; None on the emulator. `observed`: what the pair's `observe`
     read from the launch's arrays. `counts`: the emulator's counters by name; empty on a GPU. `bytes_per_s` and
-    `flops_per_s`: what the device can do at most, flops of single precision; None where it is not known.
+    `flops_per_s`: the device's limits, flops of single precision; None if unknown.
     """
 
     size: Values
@@ -49,19 +49,19 @@ class SweepPart:
 
     @property
     def time(self) -> float:
-        """`seconds`, of a part that has them: a formula of times is asked for no other."""
+        """`seconds`, if the part has them: formulas of times are used for no other part."""
         assert self.seconds is not None
         return self.seconds
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number of a point that a pair knows how to make of its parts.
+    """A number of a point that a pair computes from its parts.
 
-    `needs`: the parts that `formula` takes, in that order; it is not asked where one of them is not there. `of`: what
-    it is made of, times or counts; it is not asked where the parts have none. `unit` as a metric has it. `formula` may
-    give None where the number does not exist. `enough`: the share of the best value with which one may be content; the
-    least value of the first knob that gives it is reported. Of figures that are better the higher they are.
+    `needs`: the parts that `formula` takes, in that order; it is not called if one of them is missing. `of`: what it
+    uses, times or counts; it is not called if the parts have none. `unit`: as for a metric. `formula` may return None
+    if the number does not exist. `enough`: the share of the best value that suffices; the least value of the first knob
+    that reaches it is reported. Only for figures that are better if higher.
     """
 
     name: str
@@ -78,10 +78,10 @@ class Figure:
 class Sweep:
     """What `ptxbench tune` does with a pair by default.
 
-    `values(sms)`: what to try, one or two knobs or dimensions by name, on a GPU of so many SMs. `size(sms)`: the size
-    of a point apart from these; `emulated`: the same without a GPU. `parts`: the launches that make a point, by name,
-    each a function of the point's whole size that gives the launch's; the first is the point itself. `figures`: what
-    the parts come to. `aliases`: other names of dimensions.
+    `values(sms)`: the values to try, one or two knobs or dimensions by name, on a GPU with that many SMs. `size(sms)`:
+    the size of a point apart from these; `emulated`: the same without a GPU. `parts`: the launches that make a point,
+    by name, each a function of the point's whole size that returns the launch's; the first is the point itself.
+    `figures`: the figures of the parts. `aliases`: other names of dimensions.
     """
 
     values: Callable[[int], Mapping[str, Sequence[int]]]
@@ -91,17 +91,17 @@ class Sweep:
     figures: Sequence[Figure] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     cannot_know: str = ""
-    """What only a GPU can tell of this pair, as a sentence for those without one."""
+    """What only a GPU can show about this pair, as a sentence for users without one."""
 
 
 def with_values(function: Callable[..., Any], values: Values) -> Callable[..., Any]:
-    """`function`, given those of `values` that it has parameters for."""
+    """`function`, called with those of `values` that are its parameters."""
     import functools
     import inspect
 
     try:
         parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # a built-in without a signature takes no knob
+    except ValueError:  # a built-in without a signature has no knob
         return function
     any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     taken = {

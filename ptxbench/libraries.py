@@ -1,4 +1,4 @@
-"""Calls of vendors' libraries that do a pair's work: what a pair says of them. Data only; imports nothing of ptxbench.
+"""Calls of vendors' libraries that do a pair's work, as a pair declares them. Data only; imports nothing of ptxbench.
 
 A library is timed with a pair's variants on a GPU, verified by the same reference, and never judged as one of them.
 """
@@ -12,7 +12,7 @@ __all__ = ["Gemm"]
 
 @dataclass(frozen=True)
 class Gemm:
-    """c = a b by cuBLAS, all row by row: a of m x k, b of k x n. Each field names an argument of the pair.
+    """c = a b by cuBLAS, all row-major: a is m x k, b is k x n. Each field names an argument of the pair.
 
     Sums are in f32, and inputs are not rounded (no TF32).
     """

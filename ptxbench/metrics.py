@@ -1,7 +1,7 @@
-"""METRICS: every number that ptxbench derives of a variant. Knows results, and nothing of how they are shown.
+"""METRICS: every number that ptxbench derives for a variant. Knows results, but not how they are shown.
 
-One entry is a column of the table, a key of the exports, a choice of `--columns` and a key of the gate. A family
-beside them, `sass.OPCODE`, counts the instructions of one opcode; it has as many members as the hardware has opcodes.
+One entry is a column of the table, a key of the exports, a choice of `--columns` and a key of the gate. In addition
+there is a family, `sass.OPCODE`, which counts the instructions of one opcode; it has a member for each opcode.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from ptxbench.errors import UsageError, suggestion
 from ptxbench.result import ORACLE_WEAK, VERIFIED, BuildReport, Cell, VariantResult
 
 REFERENCE = "cuda"
-"""The variant that every other is compared with."""
+"""The variant with which all others are compared."""
 
 Formula = Callable[[Cell, str, VariantResult], float | None]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of one variant of a cell; `formula` gives None where it does not exist.
+    """A number of one variant of a cell; `formula` returns None if it does not exist.
 
-    `unit` is of `ptxbench.units`: s, B, B/s, flop/s, %, ×, error, or nothing for a count. `interval` gives the ends of
-    the formula's value, for those that have one. `counted_by`: who counts it, the same on every repetition: the tools
-    that build the kernel, the emulator, or both together; None of times, and of what follows from other metrics. `tag`:
-    a word that belongs to the number, such as what bounds it. `bounds`: whether the interval is the range of what the
-    value can be, and no error of a measurement.
+    `unit` is of `ptxbench.units`: s, B, B/s, flop/s, %, ×, error, or nothing for a count. `interval` returns the ends
+    of the formula's interval, if it has one. `counted_by`: what counts it, equal on every repetition: the tools that
+    build the kernel, the emulator, or both together; None for times, and for values that follow from other metrics.
+    `tag`: a word that belongs to the number, such as what bounds it. `bounds`: whether the interval is the range of
+    possible values, not an error of measurement.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Metric:
 
 
 def time(cell: Cell, variant: str, result: VariantResult) -> float | None:
-    """Seconds; never of a variant that is not verified."""
+    """Seconds; None for a variant that is not verified."""
     ns = stats.median_ns(cell.rounds, variant) if result.status == VERIFIED else None
     return None if ns is None else ns / 1e9
 
 
 def per_second(work: str) -> Formula:
-    """An amount of the cell's work over the time."""
+    """An amount of the cell's work divided by the time."""
 
     def rate(cell: Cell, variant: str, result: VariantResult) -> float | None:
         seconds = time(cell, variant, result)
@@ -69,7 +69,7 @@ def per_second(work: str) -> Formula:
 
 
 def limit_share(cell: Cell, variant: str, result: VariantResult) -> float | None:
-    """The roofline's least time over the time."""
+    """The roofline's least time divided by the time."""
     seconds = time(cell, variant, result)
     return roofline.share(cell, result, seconds) if seconds else None
 
@@ -80,7 +80,7 @@ def intensity(cell: Cell, variant: str, result: VariantResult) -> float | None:
 
 
 def comparable(cell: Cell, result: VariantResult) -> bool:
-    """Whether a variant's time may be held against that of the reference: both verified, by what would notice."""
+    """Whether a variant's time may be compared with that of the reference: both are verified by a sufficient oracle."""
     reference = cell.variants.get(REFERENCE)
     return (
         result.status == VERIFIED
@@ -117,7 +117,7 @@ def cycles_ratio_interval(cell: Cell, variant: str, result: VariantResult) -> tu
 
 
 def in_cycles(cell: Cell, variant: str, result: VariantResult) -> stats.Interval | None:
-    """Of a variant against the reference; None where the clock of one was not known."""
+    """Clock cycles of a variant relative to the reference; None if the clock of one is unknown."""
     if variant == REFERENCE or not comparable(cell, result):
         return None
     return stats.ratio(cycles.by_kernel(cell.rounds), variant, REFERENCE)
@@ -127,7 +127,7 @@ def in_cycles(cell: Cell, variant: str, result: VariantResult) -> stats.Interval
 
 
 def count(*names: str) -> Formula:
-    """The sum of these counters; None on a GPU, and where the emulator does not count them."""
+    """The sum of these counters; None on a GPU, and if the emulator does not count them."""
 
     def total(cell: Cell, variant: str, result: VariantResult) -> float | None:
         counts = result.counts or {}
@@ -137,7 +137,7 @@ def count(*names: str) -> Formula:
 
 
 def difference(whole: str, part: str) -> Formula:
-    """One counter less another, at least 0; None where either was not counted."""
+    """One counter minus another, at least 0; None if either was not counted."""
 
     def left(cell: Cell, variant: str, result: VariantResult) -> float | None:
         counts = result.counts or {}
@@ -147,7 +147,7 @@ def difference(whole: str, part: str) -> Formula:
 
 
 def quotient(numerator: Formula, denominator: Formula) -> Formula:
-    """One number over another; None where there is nothing to divide by."""
+    """One number divided by another; None if the divisor is 0 or missing."""
 
     def divided(cell: Cell, variant: str, result: VariantResult) -> float | None:
         over, under = numerator(cell, variant, result), denominator(cell, variant, result)
@@ -157,7 +157,7 @@ def quotient(numerator: Formula, denominator: Formula) -> Formula:
 
 
 def of_reference(formula: Formula) -> Formula:
-    """The variant's number over that of the reference."""
+    """The variant's number divided by that of the reference."""
 
     def relative(cell: Cell, variant: str, result: VariantResult) -> float | None:
         reference = cell.variants.get(REFERENCE)
@@ -191,12 +191,12 @@ CLASSES = {
 
 
 COSTLY = ("f64", "special", "warp")
-"""Classes whose instructions a GPU carries out at a fraction of the rate of others: any more is worse."""
+"""Classes of instructions that a GPU executes at a fraction of the rate of others: any more is worse."""
 
 
 SHORT = {"requests": "req.", "sectors": "sect.", "lines": "lines", "bytes": "bytes", "wavefronts": "waves",
          "conflicts": "confl.", "lanes": "lanes", "serial": "serial"}  # fmt: skip
-"""What is counted, as a heading has room for it."""
+"""What is counted, as a heading."""
 
 WORDS = {"requests": "Warps' requests of", "sectors": "32-byte sectors touched by",
          "lines": "128-byte lines touched by", "bytes": "Bytes moved by", "wavefronts": "Passes over the banks by",
@@ -205,7 +205,7 @@ WORDS = {"requests": "Warps' requests of", "sectors": "32-byte sectors touched b
 
 
 def executed(read: opcodes.Count) -> Formula:
-    """What the executed opcodes say; None on a GPU, and of a run that did not keep them."""
+    """A number from the executed opcodes; None on a GPU, and for a run that did not keep them."""
     return lambda cell, variant, result: None if result.opcodes is None else read(result.opcodes)
 
 
@@ -215,13 +215,13 @@ def sass_executed(cell: Cell, variant: str, result: VariantResult) -> float | No
 
 
 def sass_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
-    """The least and the most that it can be."""
+    """The least and the greatest possible number."""
     found = result.executed
     return (found.least, found.most) if found and found.least is not None and found.most is not None else None
 
 
 def sass_ratio_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
-    """The least and the most that the ratio to the reference can be: exactly 1 for the same machine code."""
+    """The least and the greatest possible ratio to the reference: exactly 1 for the same machine code."""
     reference = cell.variants.get(REFERENCE)
     own, base = sass_bounds(cell, variant, result), sass_bounds(cell, REFERENCE, reference) if reference else None
     if reference is None or own is None or base is None or not base[0]:
@@ -233,11 +233,11 @@ def sass_ratio_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[
 
 
 SM_WARPS = 64
-"""The most that an SM of any architecture holds."""
+"""The most warps that an SM of any architecture holds."""
 
 
 def launched_warps(cell: Cell, variant: str, result: VariantResult) -> float | None:
-    """Warps of the launch, at most as many as a GPU of the architecture holds; None where there are times to judge."""
+    """Warps of the launch, at most as many as a GPU of the architecture holds; None if there are times to judge."""
     if result.counts is None:
         return None
     spec = specifications.of_architecture(cell.arch)
@@ -246,14 +246,14 @@ def launched_warps(cell: Cell, variant: str, result: VariantResult) -> float | N
 
 
 def counter(name: str, heading: str, better: Literal["lower", "higher", "neither"], description: str) -> Metric:
-    """A metric that is a counter of the emulator, under its own name."""
+    """A metric that is a counter of the emulator, with its name."""
     return counted(name, heading, better, description, count(name))
 
 
 def counted(
     name: str, heading: str, better: Literal["lower", "higher", "neither"], description: str, formula: Formula
 ) -> Metric:
-    """A metric that is made of the emulator's counters."""
+    """A metric that is computed from the emulator's counters."""
     return Metric(name, heading, "", better, description, formula, counted_by="emulator")
 
 
@@ -298,7 +298,7 @@ EXECUTED: tuple[tuple[str, str, str, opcodes.Count], ...] = (
     ("ptx_sleep_ns", "sleep ns", "Nanoseconds that nanosleep asks for, where they are constant, summed over warps.",
      opcodes.slept_ns),
 )  # fmt: skip
-"""Metrics that the executed opcodes alone tell: name, heading, description, and how to count."""
+"""Metrics that need only the executed opcodes: name, heading, description, and how to count."""
 
 
 METRICS = (
@@ -385,13 +385,13 @@ METRICS = (
       for name in ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")),
     *(counted(name, heading, "lower", description, executed(read)) for name, heading, description, read in EXECUTED),
 )  # fmt: skip
-"""In the order of a wide table."""
+"""In the order of columns in a wide table."""
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def choose(names: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of these names, in their order; `sass.OPCODE` is one for any opcode.
+    """The metrics of these names, in order; `sass.OPCODE` is one for any opcode.
 
     Raises UsageError with a suggestion for an unknown one.
     """
@@ -405,7 +405,7 @@ OPCODE = re.compile(r"[A-Z][A-Z0-9_]*(\.\w+)*", re.ASCII)
 def sass_count(name: str) -> Metric:
     """The metric `sass.OPCODE`: how many SASS instructions have that opcode, and each modifier that it names.
 
-    0 where the code has none, None if it was not disassembled. Raises UsageError for a name of another form.
+    0 if the code has none, None if it was not disassembled. Raises UsageError for a name of another form.
     """
     family, _, opcode = name.partition(".")
     if family != "sass" or not OPCODE.fullmatch(opcode):
@@ -426,7 +426,7 @@ def has(opcode: str, wanted: str) -> bool:
 
 
 def hint(name: str) -> str:
-    """What a column should have been called."""
+    """The name that was probably meant for a column."""
     if "." in name:
         return (
             " Instructions of SASS are counted by sass.OPCODE, with the opcode and modifiers as nvdisasm writes them, "

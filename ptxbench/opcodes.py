@@ -1,4 +1,4 @@
-"""What executed PTX opcodes cost a GPU beyond being one instruction: subroutines, fences, scopes, waits.
+"""Costs of executed PTX opcodes on a GPU beyond one instruction: subroutines, fences, scopes, waits.
 
 `Executed` is how often warps executed each opcode, such as {"ld.acquire.gpu.global.u64": 64}. Data and pure functions;
 imports nothing of ptxbench.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 
 Executed = Mapping[str, int]
-"""By opcode, as the manual orders its modifiers; where a number belongs to it, that follows: `nanosleep.u32 100`."""
+"""By opcode, with modifiers in the manual's order; an opcode with a number has it appended: `nanosleep.u32 100`."""
 
 Count = Callable[[Executed], int]
 
@@ -26,28 +26,29 @@ NUMBER = re.compile(r"[0-9]{1,20}")
 
 
 def number(opcode: str) -> int | None:
-    """The number that belongs to an opcode; None where there is none, or what a file says is none."""
+    """The number that belongs to an opcode; None if there is none, or if a file has an invalid one."""
     _, _, constant = opcode.partition(" ")
     return int(constant) if NUMBER.fullmatch(constant) else None
 
 
 def total(chosen: Callable[[str], bool]) -> Count:
-    """Executions of the opcodes that are chosen."""
+    """Executions of the chosen opcodes."""
     return lambda executed: sum(count for opcode, count in executed.items() if chosen(opcode))
 
 
-# ---- arithmetic that is no single instruction
+# ---- arithmetic that is not a single instruction
 
 ROUNDED = re.compile(r"(?:div|rcp|sqrt)\.r[nzmp]\b.*|(?:div|rem)\.[us]\d+|div\.f64|rcp\.f64|sqrt\.f64")
 """Results that are exact to the last place, and quotients of integers: ptxas makes 7 to 30 instructions of one, or a
-call of a subroutine (ptxas 13.5, sm_90)."""
+call of a subroutine (ptxas 13.5, sm_90).
+"""
 
 SUBNORMAL = re.compile(r"(?:div\.(?:full|approx)|(?:rcp|sqrt|rsqrt|ex2|lg2)\.approx)\.f32")
-"""Approximations that keep subnormal numbers, for want of `.ftz`: 3 to 6 instructions around the one that there is."""
+"""Approximations that keep subnormal numbers, because they lack `.ftz`: 3 to 6 more instructions around the one."""
 
 
 def is_division(opcode: str) -> bool:
-    """Not an integer's by a constant: ptxas multiplies instead."""
+    """Not integer division by a constant: ptxas multiplies instead."""
     return bool(ROUNDED.fullmatch(opcode)) and number(opcode) is None
 
 
@@ -56,7 +57,7 @@ def is_subnormal(opcode: str) -> bool:
 
 
 def is_conversion(opcode: str) -> bool:
-    """Of floating-point numbers; those between integers move bits."""
+    """Conversions with floating-point numbers; those between integers only move bits."""
     root, *rest = words(opcode)
     return root == "cvt" and any(re.match(r"(?:b?f|tf|e\dm\d|ue\dm\d)\d*", each) for each in rest)
 
@@ -65,7 +66,7 @@ def is_conversion(opcode: str) -> bool:
 
 ACCESSES = ("ld", "ldu", "st", "atom", "red")
 OWN = ("shared", "local", "param", "const")
-"""State spaces where an access is no other SM's business."""
+"""State spaces that other SMs do not share."""
 
 
 def is_access(opcode: str) -> bool:
@@ -87,7 +88,7 @@ def is_fence(opcode: str) -> bool:
 
 
 def scope(opcode: str) -> str:
-    """How far the order of a fence or an access reaches; empty of a weak access."""
+    """The scope of a fence or an access; empty for a weak access."""
     parts = words(opcode)
     if "gl" in parts:
         return "gpu"
@@ -108,7 +109,7 @@ def fences(least: str) -> Count:
 
 
 def accesses(least: str) -> Count:
-    """Accesses of global memory, atomics among them, that order or bypass caches as far as that scope and farther."""
+    """Accesses of global memory, atomics among them, that order or bypass caches with at least that scope."""
     return total(lambda opcode: is_access(opcode) and space(opcode) not in OWN and reaches(opcode, least))
 
 
@@ -118,7 +119,7 @@ def is_sequential(opcode: str) -> bool:
 
 
 def is_strong(opcode: str) -> bool:
-    """A load or store of global memory that no cache of an SM may answer, and no compiler join or move."""
+    """A load or store of global memory that no SM cache may answer, and no compiler may merge or move."""
     strong = {"volatile", "relaxed", "acquire", "release", "mmio"}
     return words(opcode)[0] in ("ld", "st") and space(opcode) not in OWN and bool(strong & set(words(opcode)))
 
@@ -132,7 +133,7 @@ def is_ordering(opcode: str) -> bool:
 
 
 def is_full_wait(opcode: str) -> bool:
-    """A wait that leaves no asynchronous copy under way."""
+    """A wait after which no asynchronous copy is pending."""
     return "wait_all" in words(opcode) or ("wait_group" in words(opcode) and number(opcode) == 0)
 
 
@@ -141,11 +142,11 @@ def is_sleep(opcode: str) -> bool:
 
 
 def slept_ns(executed: Executed) -> int:
-    """Nanoseconds asked for, summed over warps; nothing where the time is in a register."""
+    """Requested nanoseconds, summed over warps; 0 if the time is in a register."""
     return sum(count * (number(opcode) or 0) for opcode, count in executed.items() if is_sleep(opcode))
 
 
-# ---- machine instructions, about
+# ---- machine instructions, approximately
 
 WEIGHTS = (
     (re.compile(r"(?:div|rem)\.[us](?:16|32) \d+"), 4),
@@ -169,7 +170,7 @@ WEIGHTS = (
     (re.compile(r"(?:add|sub|neg|and|or|xor|not|shl|shr|selp|setp\.\w+)\.[usb]64"), 2),
     (re.compile(r"bf[ei]\.\w+"), 3),
 )  # fmt: skip
-"""Machine instructions that ptxas 13.5 makes of one for sm_90; 1 of any other. The first that fits counts."""
+"""Machine instructions that ptxas 13.5 makes of one for sm_90; 1 for any other. The first match counts."""
 
 
 def weight(opcode: str) -> int:
@@ -177,7 +178,7 @@ def weight(opcode: str) -> int:
 
 
 def weighted(executed: Executed) -> int:
-    """Machine instructions that warps execute, about: each opcode as ptxas makes it when nothing around it helps."""
+    """Approximate number of executed machine instructions: each opcode as ptxas translates it without any context."""
     return sum(count * weight(opcode) for opcode, count in executed.items())
 
 
@@ -187,11 +188,11 @@ HINTED = ("ld", "ldu", "st", "atom", "red", "cp")
 """Accesses whose modifiers may choose caches, priorities and sizes of prefetches."""
 
 HINTS = ("prefetch", "prefetchu", "applypriority", "discard", "createpolicy")
-"""Instructions that do nothing but that."""
+"""Instructions that do nothing else."""
 
 
 def is_hinted(opcode: str) -> bool:
-    """An access of global memory, or what speaks to its caches alone."""
+    """An access of global memory, or an instruction that only controls its caches."""
     waits = {"commit_group", "wait_group", "wait_all"} & set(words(opcode))
     return is_hint(opcode) or (words(opcode)[0] in HINTED and space(opcode) not in OWN and not waits)
 
@@ -201,9 +202,9 @@ def is_hint(opcode: str) -> bool:
 
 
 def respelt(before: Executed, after: Executed) -> str:
-    """`ld.global.nc.L2::128B.f32 -> ld.global.nc.f32` where accesses took another form; empty where none did.
+    """`ld.global.nc.L2::128B.f32 -> ld.global.nc.f32` for accesses with a changed form; empty if none changed.
 
-    More or fewer accesses of one form are counted elsewhere; hints that came or went are nowhere else.
+    More or fewer accesses of one form are counted elsewhere; changed hints are reported only here.
     """
     hinted = sorted(filter(is_hinted, before.keys() | after.keys()))
     fewer = [each for each in hinted if after.get(each, 0) < before.get(each, 0)]

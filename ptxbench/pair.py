@@ -1,7 +1,7 @@
-"""What a kernel pair is: its arguments, sizes, launch, reference and tolerance.
+"""A kernel pair: its arguments, sizes, launch, reference and tolerance.
 
-Data only. This module imports NumPy and, of ptxbench, other data alone, so that every other
-module may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
+Data only. This module imports NumPy and, of ptxbench, only other data, so that every other module may import it. A pair
+file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ def ceil_div(n: int, d: int) -> int:
 class Scalar:
     """An argument passed by value: a number, or a function of the size's dimensions.
 
-    The dtype is required, because a launch copies raw bytes: a Python float would arrive as 8 bytes
-    where `.param .f32` reads 4.
+    The dtype is required, because a launch copies raw bytes: a Python float would be passed as 8 bytes, but `.param
+    .f32` reads 4.
 
-    `values`: what `ptxbench check` passes besides `value`: a closed range (low, high), or a function
-    `values(rng, **size)`. Without it, a number is drawn around `value`, of either sign if it is a float, and what a
-    function of the size gives stays. A range of one number allows no other.
+    `values`: what `ptxbench check` passes besides `value`: a closed range (low, high), or a function `values(rng,
+    **size)`. Without it, a number is drawn around `value`, of either sign if it is a float, and the result of a
+    function of the size is unchanged. A range of one number allows no other.
     """
 
     name: str
@@ -105,16 +105,16 @@ class Scalar:
 class In:
     """A device array that the kernel reads.
 
-    `values(rng, shape, **size)` draws the random data; by default uniform in [-1, 1] for floats (zeros would
-    lower power and so raise clocks), all values for integers. `integers` is the closed range for the
-    integer check of pairs that are exact on integers; None where `values` must draw there too, such as indices.
+    `values(rng, shape, **size)` draws the random data; by default uniform in [-1, 1] for floats (zeros would lower
+    power and so raise clocks), all values for integers. `integers` is the closed range for the integer check of pairs
+    that are exact on integers; None if `values` must draw there too, such as for indices.
 
-    `legal`, for whole numbers: the closed range of which any number may be at any place, whatever `values` draws.
-    `ptxbench check` takes the edges from it. By default all of the type; nothing where the pair has `values`, since
-    they may be indices.
+    `legal`, for whole numbers: the closed range of numbers that are valid at any place, whatever `values` draws.
+    `ptxbench check` takes the edges from it. By default the whole range of the type; nothing if the pair has `values`,
+    because they may be indices.
 
-    `widened`: whether the reference and the tolerance get a copy with float64 or int64 elements. False gives them the
-    array itself, for sizes at which a copy would not fit in memory: they must then widen what they read of it, with
+    `widened`: whether the reference and the tolerance get a copy with float64 or int64 elements. With False they get
+    the array itself, for sizes at which a copy would not fit in memory: they must then widen what they read of it, with
     `wide(x[at])`, or `pieces(x)` for all of it.
     """
 
@@ -153,10 +153,10 @@ class InOut:
 
 @dataclass(frozen=True)
 class Scratch:
-    """A device array that the kernel may use as it likes, such as tickets and flags; what it leaves there is ignored.
+    """A device array that the kernel may use freely, such as tickets and flags; its content after a launch is ignored.
 
-    It starts filled with `start` and is restored right before each launch, outside the timed part: it is in L2 then,
-    as flags are that a program has just reset.
+    It starts filled with `start` and is restored right before each launch, outside the timed part: so it is in L2, as
+    are flags that a program has just reset.
     """
 
     name: str
@@ -171,11 +171,11 @@ Argument = Scalar | TensorMap | ArrayArgument
 
 @dataclass(frozen=True)
 class Sample:
-    """Some elements of an output, in place of all of them: what a reference returns where all would be dear.
+    """Some elements of an output: what a reference returns if all of them would be too expensive.
 
-    `at`: flat indices into the output, shape (k,); `values`: the values there, shape (k,). The tolerance is given
-    `values` as `expected` and must give a bound of that shape, or a scalar. No warp's share of an output may be
-    without a sample: `one_of_each(size)` chooses them.
+    `at`: flat indices into the output, shape (k,); `values`: the values there, shape (k,). The tolerance gets `values`
+    as `expected` and must return a bound of that shape, or a scalar. Each warp's share of an output must have a sample:
+    `one_of_each(size)` chooses them.
     """
 
     at: Array
@@ -188,8 +188,8 @@ class Launch:
 
     `cluster`: CTAs of a cluster, an int or (x, y, z), which must divide the grid; None launches without clusters.
     `cooperative`: whether the kernel may wait for all CTAs of the grid (`grid.sync()`), which must then run at once.
-    `resident`: all CTAs must run at once for another reason, such as one CTA on each SM. Nothing is asked of the
-    driver; a device on which they do not fit skips the launch.
+    `resident`: all CTAs must run at once for another reason, such as one CTA on each SM. The driver gets no request for
+    this; a device on which they do not fit skips the launch.
     `set_aside`: percent of the L2 that the device can set aside for lines which a kernel marks to stay (evict_last).
     """
 
@@ -202,7 +202,7 @@ class Launch:
     set_aside: int = 0
 
     def __repr__(self) -> str:
-        """With the fields that few launches have only where they are given."""
+        """Without the fields of special launches if they are not set."""
         usual = {"cluster": None, "cooperative": False, "resident": False, "set_aside": 0}
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         given = [f"{name}={value!r}" for name, value in values.items() if name not in usual or value != usual[name]]
@@ -222,7 +222,7 @@ class Launch:
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """The fields that a run document has of it."""
+        """The fields that a run document has."""
         return {
             "grid": self.grid_xyz,
             "block": self.block_xyz,
@@ -240,10 +240,10 @@ def xyz(extent: int | tuple[int, ...]) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a result may lie from the float64 reference, element by element.
+    """The allowed difference of a result from the float64 reference, element by element.
 
-    `bound(expected, inputs)`: the float64 reference of one output and every argument by name (floats as
-    float64); gives the greatest allowed absolute error, of the shape of `expected` or a scalar.
+    `bound(expected, inputs)`: gets the float64 reference of one output and every argument by name (floats as float64);
+    returns the greatest allowed absolute error, of the shape of `expected` or a scalar.
     """
 
     describe: str
@@ -251,7 +251,7 @@ class Tolerance:
 
 
 EXACT = Tolerance("exact", lambda expected, inputs: 0.0)
-"""Not a bit of difference in value: copies, integers, a single correctly rounded operation on integers."""
+"""No difference in value: copies, integers, a single correctly rounded operation on integers."""
 
 
 def ulps(count: float, dtype: np.dtype[Any] = f32) -> Tolerance:
@@ -276,13 +276,13 @@ def relative(error: float | Callable[..., Any], *, of: Callable[..., Any], descr
 
 
 class DeviceSizes(tuple[Size, ...]):
-    """The bench sizes of a pair on one device, and the function that gives those of another."""
+    """The bench sizes of a pair on one device, and the function that returns those of another."""
 
     function: Callable[[DeviceShape], Sequence[Size]]
 
     @classmethod
     def of(cls, function: Callable[[DeviceShape], Sequence[Size]], device: DeviceShape) -> DeviceSizes:
-        """Raises TypeError where the function gives something else than a list."""
+        """Raises TypeError if the function does not return a list."""
         given = function(device)
         if not isinstance(given, Sequence):
             raise TypeError(f"bench_sizes({device}) is {given!r}, expected a list of sizes such as dict(n=1024)")
@@ -347,14 +347,14 @@ class Pair:
             object.__setattr__(self, "bench_sizes", DeviceSizes.of(self.bench_sizes, DeviceShape()))
 
     def on(self, device: DeviceShape) -> Pair:
-        """The pair with the bench sizes that it has on this device."""
+        """The pair with its bench sizes for this device."""
         sizes = self.bench_sizes
         if not isinstance(sizes, DeviceSizes):
             return self
         return dataclasses.replace(self, bench_sizes=DeviceSizes.of(sizes.function, device))
 
     def with_knobs(self, values: Values) -> Pair:
-        """The pair with these values of its knobs, in every function that has a parameter of the name."""
+        """The pair with these values of its knobs, in every function with a parameter of that name."""
         args = [
             dataclasses.replace(arg, value=with_values(arg.value, values))
             if isinstance(arg, Scalar) and callable(arg.value)
@@ -386,13 +386,13 @@ class Pair:
         return total
 
     def written_bytes(self, size: Size) -> int:
-        """Of the compulsory bytes, those that the outputs take."""
+        """The part of the compulsory bytes that the outputs take."""
         outputs = [arg for arg in self.args if isinstance(arg, Out | InOut)]
         written = sum(math.prod(arg.shape(**size)) * arg.dtype.itemsize for arg in outputs)
         return min(written, self.compulsory_bytes(size))
 
     def work(self, size: Size) -> dict[str, int]:
-        """What any implementation must do: flops, and bytes, of which some are written."""
+        """The work of any implementation: flops, and bytes, with the part that is written."""
         return {
             "flops": int(self.flops(**size)),
             "bytes": int(self.compulsory_bytes(size)),
@@ -442,7 +442,7 @@ class Pair:
 
     @property
     def scratch(self) -> tuple[str, ...]:
-        """Names of the arrays that the kernel needs for itself."""
+        """Names of the arrays that the kernel needs internally."""
         return tuple(arg.name for arg in self.args if isinstance(arg, Scratch))
 
 
@@ -460,7 +460,7 @@ def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Ar
 
 
 def in_pieces(draw: Callable[[int], Array], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array of what `draw(count)` gives, which is wider than `dtype`, a piece at a time."""
+    """An array from the results of `draw(count)`, which are wider than `dtype`, a piece at a time."""
     array = np.empty(shape, dtype)
     flat = array.reshape(-1)
     for start in range(0, flat.size, CHUNK):
@@ -475,7 +475,7 @@ def declared(arg: Scalar, size: Size) -> float:
 
 
 def draw_scalar(arg: Scalar, rng: np.random.Generator, size: Size) -> float:
-    """Another value for a scalar: as `Scalar.values` says, or around its own."""
+    """Another value for a scalar: as `Scalar.values` says, or around its own value."""
     whole = not is_float(arg.dtype)
     if callable(arg.values):
         return arg.values(rng, **size)
@@ -494,7 +494,7 @@ def draw_scalar(arg: Scalar, rng: np.random.Generator, size: Size) -> float:
 
 
 def draw_start(arg: InOut, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:
-    """What an InOut holds before a launch, other than its `start`: small numbers, whole where `integers` is asked."""
+    """Other content of an InOut before a launch than its `start`: small numbers, whole ones if `integers` is set."""
     shape = arg.shape(**size)
     if arg.values is not None:
         return np.ascontiguousarray(arg.values(rng, shape, **size), dtype=arg.dtype)

@@ -4,10 +4,10 @@ A cycle count is of one sub-core, of four in an SM: the cycles between two warp 
 that a pipe of N lanes in the SM takes one every 128 / N cycles. Each number names its source and its state:
 
 - `ptxas`: read off the stall counts that ptxas 13.5 gives to independent instructions; tests/test_pipes.py reads them
-  again, and fails where a ptxas disagrees;
-- `published`: by NVIDIA, or by somebody who quotes NVIDIA;
-- `not checked`: no source is known that this table could cite. Where a floor rests on it, it is the fastest that any
-  source claims, so that the floor is lower.
+  again, and fails if a ptxas disagrees;
+- `published`: by NVIDIA, or by an author who quotes NVIDIA;
+- `not checked`: no citable source is known. If a floor depends on it, the value is the fastest that any source claims,
+  so that the floor is lower.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ FMA, IMAD, ALU, FP16, FP64, XU, LSU, SHUFFLE, TENSOR = (
 )  # fmt: skip
 
 ISSUE = "issue only"
-"""Of opcodes that need an issue slot, and else a unit that this table has no rate of."""
+"""Opcodes that need an issue slot, and possibly a unit whose rate this table lacks."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """`cycles` between two warp instructions of a sub-core; of TENSOR: multiply-adds of f16 a cycle of the SM."""
+    """`cycles` between two warp instructions of a sub-core; for TENSOR: multiply-adds of f16 per cycle of the SM."""
 
     cycles: float
     state: str
@@ -116,20 +116,20 @@ RATES: Mapping[str, Mapping[str, Rate]] = {
         TENSOR: matrix(512, "NVIDIA RTX Blackwell whitepaper: 419 Tflop/s, added up in f16, of 170 SMs at 2407 MHz"),
     },
 }  # fmt: skip
-"""By architecture as `--arch` has it, without the letter behind it."""
+"""By architecture in the notation of `--arch`, without the letter at its end."""
 
 ISSUE_SLOTS = Rate(1, PUBLISHED, "NVIDIA Volta and Turing Tuning Guides: a scheduler issues an instruction every cycle")
-"""Of a sub-core."""
+"""Cycles between two warp instructions of a sub-core."""
 SHARED_WAVEFRONTS = Rate(
     1, PUBLISHED, "NVIDIA forum, thread 77228: L1 and shared memory return 128 bytes a cycle (7.x)"
 )
-"""A cycle of an SM, not of a sub-core."""
+"""Per cycle of an SM, not of a sub-core."""
 L1_SECTORS = Rate(16, PUBLISHED, "NVIDIA forum, threads 49571 and 312884: 4 tags of 4 sectors a cycle")
-"""Sectors of 32 bytes a cycle of an SM."""
+"""Sectors of 32 bytes per cycle of an SM."""
 
 
 def rates(arch: str) -> Mapping[str, Rate] | None:
-    """The rates of an architecture; None of one that is not in the table."""
+    """The rates of an architecture; None if it is not in the table."""
     return RATES.get(arch.rstrip("af"))
 
 
@@ -153,25 +153,27 @@ PIPES: Mapping[str, str] = {
            "CS2R VIADD VIADDMNMX VIMNMX VIMNMX3 VHMNMX HMNMX2 FMNMX3 SGXT BMSK FSET FRND FCHK PSETP ISCADD LOP "
            "FHFMA FHADD",
 }  # fmt: skip
-"""By name without modifiers. Of ALU is what ptxas keeps two cycles away from a LOP3 (tests/test_pipes.py). No source
-tells which pipe the last line of ISSUE needs."""
+"""By name without modifiers. ALU has the opcodes that ptxas keeps two cycles away from a LOP3 (tests/test_pipes.py).
+
+No source says which pipe the last line of ISSUE needs.
+"""
 
 OF: Mapping[str, str] = {name: pipe for pipe, names in PIPES.items() for name in names.split()}
 
 FREE: Mapping[str, frozenset[str]] = {
     "sm_120": frozenset(["IADD", "ISETP", "FSETP", "FSEL", "SEL", "FMNMX", "IMNMX", "MOV"]),
 }
-"""Opcodes of ALU that an architecture issues every cycle, so that the issue slots limit them before a pipe does."""
+"""Opcodes of ALU that an architecture issues every cycle, so that the issue slots limit them first."""
 
 ELSEWHERE = re.compile(r"(?:I2F|F2I|F2F)\b.*\.F64|HADD2\.F32")
-"""Conversions that need another pipe than their name says, or at another rate, which no source of this table has.
+"""Conversions whose pipe or rate differs from what their name suggests; no source of this table has it.
 
-On sm_86 ptxas puts one cycle between HADD2.F32 and a packed HADD2, and two between two of either.
+On sm_86 ptxas puts one cycle between HADD2.F32 and a packed HADD2, and two between two of the same kind.
 """
 
 
 def pipe(opcode: str, arch: str) -> str | None:
-    """The pipe of an opcode with its modifiers, such as LDG.E.128; ISSUE, or None of one that is not in the table."""
+    """The pipe of an opcode with its modifiers, such as LDG.E.128; ISSUE, or None if it is not in the table."""
     name = opcode.split(".")[0]
     if name in FREE.get(arch.rstrip("af"), frozenset()) or ELSEWHERE.match(opcode):
         return ISSUE
@@ -195,11 +197,11 @@ COSTS = (
     (re.compile(r"IMMA|QMMA"), 1 / 2),
     (re.compile(r"BMMA"), 1 / 16),
 )  # fmt: skip
-"""What a multiply-add of other types costs, that of f16 being 1: the least that a datasheet claims of any GPU."""
+"""The cost of a multiply-add of other types relative to f16: the least that any GPU's datasheet claims."""
 
 
 def multiply_adds(opcode: str) -> float | None:
-    """What a matrix instruction needs of the tensor cores, in multiply-adds of f16; None of a shape or type unknown.
+    """The cost of a matrix instruction, in multiply-adds of f16; None for an unknown shape or type.
 
     Those with structured sparsity (.SP) need half of their shape.
     """
@@ -211,5 +213,5 @@ def multiply_adds(opcode: str) -> float | None:
 
 
 def plain(modifier: str) -> str:
-    """16816 of 16x8x16."""
+    """16816 for 16x8x16."""
     return modifier.replace("x", "")

@@ -1,9 +1,9 @@
-"""The JSON and binary files of NVBench, one set a variant, which NVIDIA's own tools read and compare.
+"""The JSON and binary files of NVBench, one set per variant, which NVIDIA's own tools read and compare.
 
-All files name devices, benchmarks and states alike, so that `nvbench-compare-robust cuda.json ptx.json` compares the
-two variants: a variant is a file, no axis. Beside NAME.json lie NAME.json-bin/I.bin, the samples of state I in seconds,
-and NAME.json-freqs-bin/I.bin, the SM clock of each in Hz, as little-endian float32. The format is that of file version
-1.0.0 (NVBench, nvbench/json_printer.cu), checked against cuda-bench 0.3.
+All files have equal names of devices, benchmarks and states, so that `nvbench-compare-robust cuda.json ptx.json`
+compares the two variants: a variant is a file, not an axis. Next to NAME.json are NAME.json-bin/I.bin, the samples of
+state I in seconds, and NAME.json-freqs-bin/I.bin, the SM clock of each in Hz, as little-endian float32. The format is
+that of file version 1.0.0 (NVBench, nvbench/json_printer.cu), checked against cuda-bench 0.3.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def export(run: Run) -> dict[str, bytes]:
 
 
 def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, bytes]]:
-    """The files of one variant: of each pair that has it, all cells, for tools refuse a state in one file only."""
+    """The files of one variant: all cells of each pair that has it, because tools refuse a state in one file only."""
     benchmarks: list[Json] = []
     file = file_name(variant)
     number = 0
@@ -68,7 +68,7 @@ def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, 
 
 
 def device(run: Run) -> Json:
-    """What is known of the device, the same in every file."""
+    """The known facts of the device, the same in every file."""
     sm = "".join(filter(str.isdigit, run.device.sm))
     known = {
         "sm_version": 10 * int(sm) if sm else None,
@@ -82,13 +82,13 @@ def device(run: Run) -> Json:
 
 
 def axis_values(cell: Cell) -> dict[str, int | str]:
-    """What tells the states of a pair apart, by axis."""
+    """What distinguishes the states of a pair, by axis."""
     words = {"arch": code_text(cell.arch), "cache": code_text(cell.cache)}
     return {code_text(name): value for name, value in cell.point.items()} | words
 
 
 def axes(cells: Sequence[Cell]) -> list[Json]:
-    """The axes of a pair, each with the values that its cells have: whole numbers of the size, the rest words."""
+    """The axes of a pair, each with the values in its cells: whole numbers for the size, words for the rest."""
     jsons = []
     for axis in dict.fromkeys(name for cell in cells for name in axis_values(cell)):
         values = dict.fromkeys(axis_values(cell)[axis] for cell in cells if axis in axis_values(cell))
@@ -108,7 +108,7 @@ def axes(cells: Sequence[Cell]) -> list[Json]:
 
 
 def state(cell: Cell, variant: str, jsons: Sequence[Json] | None) -> Json:
-    """One cell; without summaries it is one that NVBench skipped."""
+    """One cell; one without summaries is marked as skipped by NVBench."""
     result = cell.variants.get(variant)
     status = result.status if result else "absent"
     reason = (result and result.reason) or (status if status != VERIFIED else "not timed")
@@ -141,7 +141,7 @@ def samples(cell: Cell, variant: str) -> tuple[Array, Array]:
 
 
 def summaries(seconds: Array, clocks: Array) -> Iterator[Json]:
-    """The numbers that NVBench derives of a state's samples, under its tags."""
+    """The numbers that NVBench derives from a state's samples, under its tags."""
     q1, median, q3 = (float(each) for each in np.quantile(seconds, (0.25, 0.5, 0.75)))
     mean, deviation = float(np.mean(seconds)), float(np.std(seconds, ddof=1))
     yield summary("sample_size", "Samples", "sample_size", len(seconds))
@@ -169,7 +169,7 @@ def summary(tag: str, name: str, hint: str, value: float) -> Json:
 
 
 def sidecar(kind: str, what: str, path: str, array: Array) -> Json:
-    """Where the samples of a state lie."""
+    """The path of a state's samples."""
     data = [
         {"name": "filename", "type": "string", "value": path},
         {"name": "size", "type": "int64", "value": str(len(array))},

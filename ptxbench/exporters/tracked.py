@@ -1,6 +1,6 @@
-"""What of a run a tracker keeps over time: verified variants whose numbers may be claimed, and the counters of a gate.
+"""The part of a run that a tracker stores: verified variants with numbers that may be claimed, and a gate's counters.
 
-Trackers know a series by its name and have no room for a reason, so what nobody judges is left out.
+Trackers know a series by its name and have no place for a reason, so values without a verdict are left out.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ COUNTERS = tuple(BY_NAME[name] for name in RULES if name in BY_NAME)
 
 
 def variants(run: Run) -> Iterator[tuple[Cell, str]]:
-    """Every verified variant of the run, the control's left out.
+    """Every verified variant of the run, except the control's.
 
-    Raises UsageError where there is none: a tracker would take an empty file for a run without regressions.
+    Raises UsageError if there is none: a tracker would take an empty file for a run without regressions.
     """
     found = [
         (cell, name)
@@ -34,7 +34,7 @@ def variants(run: Run) -> Iterator[tuple[Cell, str]]:
 
 
 def series(cell: Cell, variant: str, separator: str) -> str:
-    """`triad/n=65536/ptx`: the variant's name, the same in every run; a cache that is not cold is told."""
+    """`triad/n=65536/ptx`: the variant's name, the same in every run; it says if the cache is not cold."""
     size = separator.join(f"{name}={value}" for name, value in cell.point.items())
     cache = [f"cache={cell.cache}"] if cell.cache != "cold" else []
     return code_text(separator.join([cell.pair, size, *cache, variant]))
@@ -54,5 +54,5 @@ def counts(cell: Cell, variant: str) -> Iterator[tuple[Metric, float]]:
 
 
 def rounded(value: float) -> float:
-    """To nine digits: beyond them equal samples differ by the machine that computes."""
+    """Rounded to nine digits: further digits of equal samples differ between machines."""
     return float(f"{value:.9g}")

@@ -15,14 +15,14 @@ SECONDS = 600.0
 
 
 def begin(bench: Bench) -> FirstRun:
-    """The unfinished first run of this device where there is one, else a new one."""
+    """The unfinished first run of this device if there is one, else a new one."""
     fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), bench.suite.device, toolchain.versions())
     found = load(bench.folder)
     return found if found and found.continues(fresh) else fresh
 
 
 def conduct(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:
-    """Take the steps that are left, until the time is over; what is known after each, which is on disk already."""
+    """Do the remaining steps until the time limit; yields the record after each, which is already saved."""
     taken = {step.step for step in first.steps}
     for name, take in STEPS.items():
         if name in taken:

@@ -1,6 +1,6 @@
 """Which counters of the hardware should equal which of the emulator, and how Nsight Compute writes them.
 
-Text in, numbers out: starts nothing.
+Text in, numbers out: starts no process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HEADER = '"ID",'
 """Begins the first line of the table; lines of the profiler come before it and begin with ==."""
 
 CLOSE = 0.01
-"""How far two counts of one thing may lie apart, as a share."""
+"""The most by which two counts of one quantity may differ, as a share."""
 
 MOST_NAMED = 3
 
@@ -53,7 +53,7 @@ COUNTERS = (
 
 
 def read(text: str) -> list[dict[str, float]]:
-    """The metrics of each launch in what `ncu --csv` writes, in their order; what it could not count is left out."""
+    """The metrics of each launch in the output of `ncu --csv`, in order, without those that it could not count."""
     lines = text.splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith(HEADER)), len(lines))
     launches: dict[str, dict[str, float]] = {}
@@ -66,7 +66,7 @@ def read(text: str) -> list[dict[str, float]]:
 
 
 def number(text: str | None) -> float | None:
-    """`16,384` as a number; None of `n/a`."""
+    """`16,384` as a number; None for `n/a`."""
     try:
         return float((text or "").replace(",", ""))
     except ValueError:
@@ -81,7 +81,7 @@ def agreements(
     measured: Mapping[str, float],
     bounds: Mapping[str, Bounds] | None = None,
 ) -> list[Agreement]:
-    """Every counter that both have; what is 0 in both says nothing. `bounds`: of counts that are not exact."""
+    """Every counter that both have; one that is 0 in both shows nothing. `bounds`: of counts that are not exact."""
     result = []
     for each in COUNTERS:
         own, other = emulated.get(each.emulated), measured.get(each.hardware)
@@ -92,7 +92,7 @@ def agreements(
 
 
 def agrees(agreement: Agreement) -> bool:
-    """Whether both counted the same: within 1 %, or inside of what the emulator leaves open."""
+    """Whether both counted the same: within 1 %, or inside the emulator's range."""
     if agreement.least is not None and agreement.most is not None:
         return agreement.least <= agreement.measured <= agreement.most
     return abs(agreement.emulated - agreement.measured) <= CLOSE * agreement.measured

@@ -1,4 +1,4 @@
-"""Nsight Compute over one launch of one variant, in processes of their own."""
+"""Nsight Compute over one launch of one variant, in separate processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ptxbench.firstrun import counters
 PROGRAM = "ncu"
 
 SECONDS = 120.0
-"""After which a profiled launch is given up."""
+"""Seconds after which a profiled launch is given up."""
 
 NO_PROGRAM = "Nsight Compute (ncu) is not on PATH. Install it, or add its folder to PATH"
 
@@ -27,7 +27,7 @@ EXPLAINED = {
     "NVreg_RestrictProfilingToAdminUsers=0",
     "driver resource was unavailable": "another tool, such as DCGM, uses the GPU's counters. Stop it and run again",
 }
-"""What ncu says where it can count nothing, and what it means."""
+"""What ncu says if it can count nothing, and what that means."""
 
 
 class Unavailable(MachineError):
@@ -48,13 +48,13 @@ class ProfileTarget:
 
     @property
     def arguments(self) -> list[str]:
-        """Of `python -m ptxbench.firstrun.launch`."""
+        """The arguments of `python -m ptxbench.firstrun.launch`."""
         size = ",".join(f"{name}={value}" for name, value in self.size)
         return [str(self.kernels), self.pair, self.variant, size, self.arch, str(self.seed)]
 
 
 def find() -> str:
-    """The program. Raises MachineError where it is not installed."""
+    """The program. Raises MachineError if it is not installed."""
     text = shutil.which(PROGRAM)
     if text is None:
         raise Unavailable(NO_PROGRAM)
@@ -62,7 +62,7 @@ def find() -> str:
 
 
 def command(program: str, target: ProfileTarget, log: Path) -> list[str]:
-    """Count one launch, with the clock as it is."""
+    """Count one launch, without changing the clock."""
     metrics = ",".join(each.hardware for each in counters.COUNTERS)
     return [
         program, "--csv", "--log-file", str(log), "--print-units", "base", "--clock-control", "none",
@@ -72,7 +72,7 @@ def command(program: str, target: ProfileTarget, log: Path) -> list[str]:
 
 
 def profile(program: str, target: ProfileTarget, seconds: float = SECONDS) -> dict[str, float]:
-    """What the hardware counted of the launch. Raises MachineError where it counted nothing."""
+    """The hardware's counts of the launch. Raises MachineError if there are none."""
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
         log = Path(folder) / "counters.csv"
         said = perform(command(program, target, log), seconds)
@@ -84,7 +84,7 @@ def profile(program: str, target: ProfileTarget, seconds: float = SECONDS) -> di
 
 
 def perform(words: Sequence[str], seconds: float) -> str:
-    """Run it, and give what it printed. Whatever ends this ends all of its processes too."""
+    """Run it, and return its output. However this ends, it ends all of its processes too."""
     try:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -104,7 +104,7 @@ def perform(words: Sequence[str], seconds: float) -> str:
 
 
 def failure(text: str) -> MachineError:
-    """Why nothing was counted, by what the program printed: its own error, else its last line."""
+    """Why nothing was counted: the program's own error message, else its last line."""
     for words, meaning in EXPLAINED.items():
         if words in text:
             return Unavailable(meaning)

@@ -1,4 +1,4 @@
-"""A first run on disk: one file a device, `results/DEVICE/first-run.json`, written again after every step."""
+"""A first run on disk: one file per device, `results/DEVICE/first-run.json`, written again after every step."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NAME = "first-run.json"
 COMPLETE, UNFINISHED = "complete", "unfinished"
 
 SAME = ("name", "uuid_hash", "driver", "mig")
-"""What must be the same of a device for an unfinished first run to go on."""
+"""What must be equal for a device if an unfinished first run is to continue."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """One counter of one launch: what the emulator counted, and what the hardware did."""
+    """One counter of one launch, by the emulator and by the hardware."""
 
     pair: str
     variant: str
@@ -37,18 +37,18 @@ class Agreement:
     emulated: float
     measured: float
     least: float | None = None
-    """What the emulator's counts leave open, where they do: from here to `most`."""
+    """If the emulator's count is a range, its upper end."""
     most: float | None = None
 
     @property
     def off(self) -> float | None:
-        """How far the emulator's is from the hardware's, as a share; None where the hardware counted 0."""
+        """The relative difference of the emulator's count from the hardware's; None if the hardware counted 0."""
         return self.emulated / self.measured - 1 if self.measured else None
 
 
 @dataclass(frozen=True)
 class StepDone:
-    """One step that was taken, with what it found. `files`: what it wrote, in the folder of this one."""
+    """One completed step, with its results. `files`: the files that it wrote, in the folder of this one."""
 
     step: str
     seconds: float
@@ -59,7 +59,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class FirstRun:
-    """All that was found of `device` so far."""
+    """All results for `device` so far."""
 
     status: str
     started: str
@@ -92,19 +92,19 @@ def to_json(first: FirstRun) -> str:
     document["device"] = info_document(first.device)
     for step in document["steps"]:
         for line in step["lines"]:
-            del line["values"]  # the calibration has a file of its own
+            del line["values"]  # the calibration has its own file
     return json_text(document)
 
 
 def save(first: FirstRun, folder: Path) -> Path:
-    """Put the record in place of an older one, whole or not at all. Raises ResultError."""
+    """Replace an older record atomically. Raises ResultError."""
     path = folder / NAME
     write(to_json(first), path, replace=True)
     return path
 
 
 def load(folder: Path) -> FirstRun | None:
-    """The record of a folder of results; None where there is none, or one that cannot be read: it is made again."""
+    """The record of a folder of results; None if there is none, or if it cannot be read: then it is made again."""
     path = folder / NAME
     if not path.exists():
         return None

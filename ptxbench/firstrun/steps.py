@@ -1,4 +1,4 @@
-"""The steps of a first run. Each asks the device and gives the lines of what it found."""
+"""The steps of a first run. Each uses the device and returns the lines of its results."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ TIMED = ("triad", "reduce_sum", "transpose", "softmax", "sgemm_tiled")
 
 QUICK = SamplingSettings(warm_up_seconds=0.3, warm_up_limit_seconds=2.0, limit_seconds=2.0)
 ROUNDS = 3
-"""The fewest from which a verdict is given."""
+"""The fewest rounds for a verdict."""
 
 LANES = 32
-"""Of a warp."""
+"""Threads of a warp."""
 
 NOT_AVAILABLE = "not available: "
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What the steps work with. `late`: whether the time limit is reached. `tell`: called with what is being done."""
+    """The input of the steps. `late`: whether the time limit is reached. `tell`: called with the current action."""
 
     suite: CalibrationSuite
     emulator: Backend
@@ -89,7 +89,7 @@ class Bench:
         return DeviceShape.of(self.suite.device)
 
     def pair_plans(self, *names: str) -> tuple[PairPlan, ...]:
-        """The named pairs that there are, or all where there is none of them, at a bench size of some milliseconds."""
+        """The named pairs that exist, or all pairs if none of them does, at a bench size of some milliseconds."""
         there = list(find_pairs(self.kernels))
         chosen = [name for name in names if name in there] or there
         pair_plans, _ = plan_pairs(self.kernels, chosen, variants=("cuda", "ptx"), sizes=(ALL,), device=self.shape)
@@ -100,7 +100,7 @@ Take = Callable[[Bench], StepDone]
 
 
 def calibrate(bench: Bench) -> StepDone:
-    """The whole checklist of `doctor --calibrate`, kept as calibration.json."""
+    """The whole checklist of `doctor --calibrate`, saved as calibration.json."""
     checks = bench.suite.checks
     for number, check in enumerate(checks, 1):
         bench.tell(f"calibration: {check.subject}, {number} of {len(checks)}")
@@ -110,8 +110,8 @@ def calibrate(bench: Bench) -> StepDone:
 
 
 def measure(bench: Bench) -> StepDone:
-    """A quick `ptxbench run` of some pairs, kept as a run."""
-    bench.gpu.release()  # the calibration's buffers, for the workers need the memory
+    """A quick `ptxbench run` of some pairs, saved as a run."""
+    bench.gpu.release()  # free the calibration's buffers, because the workers need the memory
     plan = calibrated(
         RunPlan(
             bench.pair_plans(*TIMED), bench.gpu, bench.arch, bench.kernels, seed=SEED, settings=QUICK, rounds=ROUNDS,
@@ -163,16 +163,16 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> CheckResult:
 
 
 def compare_bits(bench: Bench) -> StepDone:
-    """Every pair once on the device and once on the emulator, on the same data: are the outputs the same bits?"""
+    """Every pair once on the device and once on the emulator, on the same data: do the outputs have the same bits?"""
     return StepDone("bits", 0.0, list(each_variant(bench, "bits", bits, bench.pair_plans())))
 
 
 Ask = Callable[[Bench, PairPlan, Source, str], CheckResult]
-"""Asks one variant; the last argument is the subject of the line."""
+"""Tests one variant; the last argument is the subject of the line."""
 
 
 def each_variant(bench: Bench, step: str, ask: Ask, pair_plans: Sequence[PairPlan]) -> Iterator[CheckResult]:
-    """A line a variant, until the time is over. A pair whose own PTX is not for this device has one for all."""
+    """One line per variant, until the time limit. A pair whose own PTX is not for this device has one line for all."""
     for pair_plan in pair_plans:
         name = pair_plan.loaded.name
         if bench.late():
@@ -188,7 +188,7 @@ def each_variant(bench: Bench, step: str, ask: Ask, pair_plans: Sequence[PairPla
 
 
 def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
-    """Why a pair is not for this device: its hand-written PTX is for others."""
+    """Why a pair is not for this device: its hand-written PTX is for other devices."""
     try:
         for source in pair_plan.sources:
             if source.variant == "ptx":
@@ -221,14 +221,14 @@ def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> Che
 
 
 def compare_counters(bench: Bench) -> StepDone:
-    """What the emulator counts of a launch, and what the hardware does."""
+    """The counts of a launch by the emulator and by the hardware."""
     agreements: list[Agreement] = []
     lines: list[CheckResult] = []
     try:
         ask = partial(count, profiler.find(), agreements)
         for line in each_variant(bench, "counters", ask, bench.pair_plans(*TIMED)):
             lines.append(line)
-    except profiler.Unavailable as error:  # what hinders one hinders all
+    except profiler.Unavailable as error:  # what prevents one prevents all
         lines.append(CheckResult("counters", ABSENT, f"{NOT_AVAILABLE}{error}"))
     return StepDone("counters", 0.0, lines, counters=agreements)
 
@@ -261,7 +261,10 @@ def executed_by(build: Build, launch: Launch, outcome: LaunchOutcome) -> Execute
 
 
 def line_or_reason(subject: str, make: Callable[[], CheckResult]) -> CheckResult:
-    """The line, or why there is none. Something that the machine lacks is not a failure; a fault of a kernel is."""
+    """The line, or the reason why there is none.
+
+    A missing part of the machine is not a failure; a fault of a kernel is.
+    """
     try:
         return make()
     except profiler.Unavailable:
@@ -280,7 +283,7 @@ STEPS: dict[str, Take] = {
     "bits": compare_bits,
     "counters": compare_counters,
 }
-"""In the order in which they are taken: each uses what those before it found."""
+"""In order: each uses the results of those before it."""
 
 
 def timed(take: Take, bench: Bench) -> StepDone:

@@ -1,4 +1,4 @@
-"""Whose code changed between two runs, and why: by the hashes of source, PTX and machine code in the build reports."""
+"""How code changed between two runs, and why: by the hashes of source, PTX and machine code in the build reports."""
 
 from __future__ import annotations
 

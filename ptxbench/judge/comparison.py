@@ -67,7 +67,10 @@ class Comparison:
 
     @property
     def geometric_mean(self) -> float | None:
-        """Of head over base, over all rows that were judged by times or ratios. No verdict depends on it."""
+        """The geometric mean of head over base, over all rows that were judged by times or ratios.
+
+        No verdict depends on it.
+        """
         changes = [log(row.change.value) for row in self.rows if row.change] if self.mode != "counters" else []
         return exp(fmean(changes)) if changes else None
 
@@ -145,7 +148,7 @@ def judge_by(
     still = {i for i, (row, evidence) in enumerate(unjudged) if evidence and row.moves.nothing}
     controls = control([effect.value for i, effect in effects.items() if i in still and effect])
     shift, spread = (controls.shift, controls.spread) if controls and mode == "time" else (0.0, 0.0)
-    if shift:  # a run's clock shifts all its times alike: what unchanged code did is no change of the others
+    if shift:  # a run's clock shifts all its times alike: a shift of unchanged code does not change the others
         effects |= {i: effect_of(unjudged[i][1], rules[i].guard, shift) for i in effects if i not in still}
     family = [i for i, effect in effects.items() if effect and i not in still]
     adjusted = dict(zip(family, adjust([effect for i in family if (effect := effects[i])]), strict=True))

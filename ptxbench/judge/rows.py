@@ -307,7 +307,7 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDiffe
     before, after = (log_rounds(kind, cell.rounds, row.variant) for cell in (base, head))
     if not before and not after:
         return None
-    if ORACLE_WEAK in (*base.labels, *head.labels):  # what may be wrong has no time
+    if ORACLE_WEAK in (*base.labels, *head.labels):  # possibly wrong results have no time
         return dataclasses.replace(row, verdict=INCONCLUSIVE, reason=ORACLE_WEAK), None
     row = dataclasses.replace(
         row,

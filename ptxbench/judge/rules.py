@@ -103,13 +103,13 @@ RULES = {
 
 def held(row: Row) -> Row:
     """A compared count; NO-REGRESSION if it is worse by no more than its rule allows."""
-    most = (row.base or 0.0) * (1 + RULES[row.metric].allowed)  # what allows a share is better the lower it is
+    most = (row.base or 0.0) * (1 + RULES[row.metric].allowed)  # a metric with an allowed share is better if lower
     if row.verdict == REGRESSED and RULES[row.metric].allowed and row.head is not None and row.head <= most:
         return dataclasses.replace(row, verdict=NO_REGRESSION)
     return row
 
 
-# ---- what the machine code tells beyond counts
+# ---- what the machine code shows beyond counts
 
 ACCESS = re.compile(r"(?:LD|ST)[GSL]?|ATOM[GS]?|RED")
 """Opcodes whose accesses have a width."""
@@ -223,7 +223,7 @@ def code_row(row: Row, worse: bool) -> Row:
     return dataclasses.replace(row, verdict=verdict, change=exact_change(row.base, row.head))
 
 
-# ---- what neither counts nor the machine code's classes tell
+# ---- what neither counts nor classes of machine instructions show
 
 
 def opcode_row(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row | None:

@@ -18,13 +18,15 @@ SHORTEST = 2
 """Fewest values of a level: a single value is an outlier until the next one confirms it."""
 
 PENALTY = 3.0
-"""Of a step, in standard deviations times ln n. Chosen by simulation, for series of 10 to 80 independent values: with 3
-a step is seen in at most 1.5 % of series without one, outliers and slow modes included, and one of twelve standard
-deviations in 94 % and more by its second value. Correlated noise (a correlation of one half from one run to the
-next) is taken for steps in up to 9 %."""
+"""The penalty of a step, in standard deviations times ln n.
+
+Chosen by simulation, for series of 10 to 80 independent values: with 3, steps are found in at most 1.5 % of series
+without one, outliers and slow modes included, and a step of twelve standard deviations in at least 94 % by its second
+value. Correlated noise (a correlation of one half between consecutive runs) is taken for steps in up to 9 %.
+"""
 
 LEAST_SPREAD = 1e-3
-"""Of logarithms: processes differ by at least this much, even if a short series does not show it."""
+"""Least standard deviation of logarithms: processes differ by this much, even if a short series does not show it."""
 
 
 def steps(values: Sequence[float]) -> list[int]:
@@ -36,7 +38,7 @@ def steps(values: Sequence[float]) -> list[int]:
     penalty = PENALTY * max(spread(x), LEAST_SPREAD) * log(n)
     deviations = segment_deviations(x)
     least = np.full(n + 1, np.inf)  # of the first t values
-    least[0] = -penalty  # the first level is no step
+    least[0] = -penalty  # the first level is not a step
     start = np.zeros(n + 1, np.intp)  # of the last level of that fit
     for t in range(SHORTEST, n + 1):
         sums = least[: t - SHORTEST + 1] + deviations[: t - SHORTEST + 1, t] + penalty

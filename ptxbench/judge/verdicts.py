@@ -14,7 +14,7 @@ REGRESSED, IMPROVED, NO_REGRESSION, INCONCLUSIVE = "REGRESSED", "IMPROVED", "NO-
 SAME_CODE, REFERENCE_CHANGED = "SAME-CODE", "REFERENCE-CHANGED"
 BROKEN, FIXED, BROKEN_BOTH = "BROKEN", "FIXED", "BROKEN-BOTH"
 NEW, MISSING, NOT_COMPARABLE = "NEW", "MISSING", "NOT-COMPARABLE"
-NOT_MEASURABLE, WAIVED, CHANGED = "NOT-MEASURABLE", "WAIVED", "CHANGED"  # of a gate alone
+NOT_MEASURABLE, WAIVED, CHANGED = "NOT-MEASURABLE", "WAIVED", "CHANGED"  # of a gate only
 
 NOT_DETERMINISTIC = "not_deterministic"
 """Reason of a row whose counts differ between two runs of the same sources with the same tools."""
@@ -60,7 +60,7 @@ class Rule:
     alpha: float = 0.05
     """The greatest probability of any REGRESSED row in a comparison of equal code."""
     level: float = stats.LEVEL
-    """Of each one-sided bound."""
+    """The probability with which each one-sided bound holds."""
     floor_seconds: float = 0.5e-6
     """A smaller slowdown is ignored: events resolve half a microsecond."""
     least_rounds: int = LEAST_ROUNDS

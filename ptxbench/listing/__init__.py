@@ -1,1 +1,1 @@
-"""What `ptxbench show` shows: listings, the aligned difference of two sides, and what explains it."""
+"""The data that `ptxbench show` shows: listings, the aligned difference of two sides, and its explanation."""

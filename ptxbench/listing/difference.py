@@ -1,6 +1,6 @@
-"""Two SASS listings against each other: what they have in common, whatever registers they use and in what order.
+"""Two SASS listings compared: what they have in common, ignoring registers and the order of instructions.
 
-Data and alignment only, as in ptxbench/listing.py.
+Data and alignment only, as in text.py.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ REGISTER = re.compile(r"\b(U?R|U?P|B|SB)\d+\b")
 
 
 def normal(text: str) -> str:
-    """An instruction without what the allocation of registers and the layout of the code decide."""
+    """An instruction without the parts that register allocation and code layout decide."""
     text = re.sub(r"\.reuse\b", "", text)
     return re.sub(r"\.L_\w+", "LABEL", REGISTER.sub(r"\1", text))
 
 
 def unlike(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """What stands unlike often in `a` and in `b`; the greatest difference first."""
+    """Keys with different counts in `a` and in `b`; the greatest difference first."""
     found = {name: (a.get(name, 0), b.get(name, 0)) for name in a.keys() | b.keys() if a.get(name, 0) != b.get(name, 0)}
     return dict(sorted(found.items(), key=lambda item: (-abs(item[1][0] - item[1][1]), item[0])))
 
@@ -35,7 +35,7 @@ EQUAL, MOVED, DIFFERS = "equal", "moved", "differs"
 
 
 class AlignedInstruction(NamedTuple):
-    """One instruction of a comparison: which of its side, what it is, and which of the other side is its partner."""
+    """One instruction of a comparison: its side, its index, and its partner on the other side."""
 
     number: int
     kind: str
@@ -46,8 +46,8 @@ class AlignedInstruction(NamedTuple):
 class Difference:
     """Two SASS listings, instruction by instruction, by `normal`.
 
-    `equal`: pairs of indices that stand in the same order on both sides; `moved`: pairs of what is left, of the same
-    form, wherever they stand. All others differ.
+    `equal`: pairs of indices in the same order on both sides; `moved`: pairs of the remaining instructions with the
+    same form, at any place. All others differ.
     """
 
     left: Listing
@@ -65,19 +65,19 @@ class Difference:
 
     @property
     def similarity(self) -> float:
-        """The share of the instructions of both that have a partner, 1 for two that are empty."""
+        """The share of the instructions of both sides that have a partner; 1 if both are empty."""
         total = len(self.left.sass) + len(self.right.sass)
         return 2 * (len(self.equal) + len(self.moved)) / total if total else 1.0
 
     @property
     def same_code(self) -> bool:
-        """Whether both are the same machine code, to the bit."""
+        """Whether both are the same machine code, bit by bit."""
         left, right = self.left.report.sass_sha256, self.right.report.sass_sha256
         return left is not None and left == right
 
     @cached_property
     def opcodes(self) -> dict[str, tuple[int, int]]:
-        """How often each opcode stands on either side, where that differs; the greatest difference first."""
+        """How often each opcode occurs on either side, if that differs; the greatest difference first."""
         return unlike(self.left.opcodes, self.right.opcodes)
 
     @property
@@ -86,7 +86,7 @@ class Difference:
         return not self.opcodes
 
     def rows(self) -> Iterator[tuple[AlignedInstruction | None, AlignedInstruction | None]]:
-        """Both sides in their order, equal ones on one row."""
+        """Both sides in order, with equal instructions on one row."""
         there = dict(self.moved)
         back = {b: a for a, b in self.moved}
 
@@ -104,7 +104,7 @@ class Difference:
 
 
 def compare(left: Listing, right: Listing) -> Difference:
-    """Align two SASS listings, whatever registers they use and wherever the scheduler put an instruction."""
+    """Align two SASS listings, ignoring registers and the scheduler's order."""
     a, b = ([normal(each.text) for each in side.sass] for side in (left, right))
     blocks = SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
     equal = [(block.a + i, block.b + i) for block in blocks for i in range(block.size)]

@@ -1,6 +1,6 @@
 """A kernel's text, its PTX and its SASS, linked by line.
 
-Data and alignment only: what is compiled, executed and printed is others' business.
+Data and alignment only: other modules compile, execute and print.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ptxbench.toolchain.lines import Annotated, MachineInstruction
 
 @dataclass(frozen=True)
 class Listing:
-    """One variant. Lines count from 1. `source` is the CUDA C, and empty for hand-written PTX, which is its own.
+    """One variant. Lines count from 1. `source` is the CUDA C, empty for hand-written PTX.
 
-    `origin`: the CUDA C line of a line of the PTX, where it has one. `counted`: the emulator's counters of each line of
-    the PTX that ran, and `machine`: the executions of `sass`; None where it was not run. `same_code`: whether `sass` is
+    `origin`: the CUDA C line of a line of the PTX, if it has one. `counted`: the emulator's counters of each line of
+    the PTX that ran, and `machine`: the executions of `sass`; None if it was not run. `same_code`: whether `sass` is
     the machine code that `run` would time.
     """
 
@@ -45,21 +45,21 @@ class Listing:
 
     @cached_property
     def executed(self) -> Mapping[int, int] | None:
-        """How often warps executed each line of the PTX; None where it was not run."""
+        """How often warps executed each line of the PTX; None if it was not run."""
         if self.counted is None:
             return None
         return {line: int(counts.get("ptx_warp_instructions", 0)) for line, counts in self.counted.items()}
 
     @cached_property
     def ptx_shown(self) -> tuple[int, ...]:
-        """The lines of the PTX worth showing: all of a file, and of what NVRTC made the kernel alone."""
+        """The lines of the PTX to show: all of a file, but only the kernel of NVRTC's output."""
         if self.language == "ptx":
             return tuple(range(1, len(self.ptx) + 1))
         return tuple(kernel_lines(self.ptx, self.entry))
 
     @cached_property
     def executed_source(self) -> Mapping[int, int] | None:
-        """How many PTX instructions warps executed of each line of the CUDA C; None where it was not run."""
+        """How many PTX instructions warps executed for each line of the CUDA C; None if it was not run."""
         if self.executed is None:
             return None
         result: Counter[int] = Counter()
@@ -69,18 +69,18 @@ class Listing:
         return result
 
     def executions(self, instruction: MachineInstruction) -> float | None:
-        """How often warps executed an instruction of `sass`, most likely; None where it is unknown."""
+        """The likeliest number of executions of each instruction of `sass`; None if unknown."""
         if self.machine is None or self.machine.fit is None:
             return None
         return self.machine.by_instruction.get(instruction.address)
 
     @cached_property
     def opcodes(self) -> Counter[str]:
-        """How often each opcode of SASS, with its modifiers, stands in the code."""
+        """How often each opcode of SASS, with its modifiers, occurs in the code."""
         return Counter(opcode(each.text) for each in self.sass)
 
     def line_of(self, instruction: MachineInstruction) -> int | None:
-        """The line of the CUDA C that a SASS instruction is of."""
+        """The line of the CUDA C for a SASS instruction."""
         return None if instruction.line is None else self.origin.get(instruction.line)
 
 
@@ -91,7 +91,7 @@ def make(
     counted: Mapping[int, Mapping[str, float]] | None = None,
     machine: Executed | None = None,
 ) -> Listing:
-    """The listing of a build, whose file holds `source`."""
+    """The listing of a build from a file with the text `source`."""
     cuda = build.language == "cuda"
     ptx = lines_of(build.ptx.encode())
     return Listing(
@@ -112,14 +112,14 @@ def make(
 
 
 def counted_listing(build: Build, source: bytes, annotated: Annotated, counted: Counted | None) -> Listing:
-    """The same with the counts of a launch, if there was one, and the machine instructions that follow from them."""
+    """The same with the counts of a launch, if there was one, and the machine instructions derived from them."""
     if counted is None:
         return make(build, source, annotated)
     return make(build, source, annotated, counted.by_line, of_build(build, counted))
 
 
 def lines_of(text: bytes) -> tuple[str, ...]:
-    """The lines as compilers count them: a form feed, at which str.splitlines breaks too, ends none."""
+    """The lines as compilers count them: a form feed does not end a line, although str.splitlines splits there."""
     lines = [line.removesuffix("\r") for line in text.decode("utf-8", "replace").split("\n")]
     return tuple(lines if lines[-1] else lines[:-1])
 
@@ -133,10 +133,10 @@ LOC = re.compile(
 
 
 def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
-    """The line of the file `name` that each line of the PTX is of, by its .loc directives.
+    """The line of the file `name` for each line of the PTX, by its .loc directives.
 
-    A line of another file, such as a header, is of the line that it was inlined at. Line 0 is how NVRTC writes that
-    code is of no line.
+    For a line of another file, such as a header, the line at which it was inlined. NVRTC writes line 0 for code without
+    a line.
     """
     files = [match for row in ptx if (match := FILE.match(row))]
     own = next((match["number"] for match in files if re.split(r"[/\\]", match["name"])[-1] == name), None)
@@ -157,7 +157,7 @@ def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
         elif current is not None:
             result[number] = current
         depth += deeper(row)
-        if depth == 0:  # not at the first brace: inline assembly has blocks of its own
+        if depth == 0:  # not at the first brace: inline assembly has its own blocks
             current = None
     return result
 
@@ -176,7 +176,7 @@ def kernel_lines(ptx: Sequence[str], entry: str) -> Iterator[int]:
 
 
 def deeper(row: str) -> int:
-    """How many blocks a line of PTX opens, less those that it closes."""
+    """How many blocks a line of PTX opens, minus those that it closes."""
     code = row.split("//")[0]
     return code.count("{") - code.count("}")
 
@@ -185,7 +185,7 @@ def deeper(row: str) -> int:
 
 
 class ListingRow(NamedTuple):
-    """What stands on one row: a line of the CUDA C, a line of the PTX, the index of a SASS instruction."""
+    """One row: a line of the CUDA C, a line of the PTX, the index of a SASS instruction."""
 
     source: int | None = None
     ptx: int | None = None
@@ -193,9 +193,9 @@ class ListingRow(NamedTuple):
 
 
 def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool = True) -> list[ListingRow]:
-    """Every line in the order of the file, each beside what was made of it; first what is of no line.
+    """Every line in the order of the file, each next to its PTX and SASS; first those without a line.
 
-    A line stands once, on the first of its rows.
+    A line appears once, on the first of its rows.
     """
     sass_of: dict[int | None, list[int]] = defaultdict(list)
     for index, instruction in enumerate(listing.sass if with_sass else ()):
@@ -216,7 +216,7 @@ def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool 
 
 
 def in_machine_order(listing: Listing) -> list[ListingRow]:
-    """Every SASS instruction in its order, beside the lines that it was made of."""
+    """Every SASS instruction in order, next to its lines."""
     return [ListingRow(listing.line_of(each), each.line, index) for index, each in enumerate(listing.sass)]
 
 
@@ -225,7 +225,7 @@ def opcode(text: str) -> str:
     return next((word for word in text.split() if not word.startswith("@")), "")
 
 
-# ---- as JSON has it
+# ---- as JSON
 
 
 def describe(listing: Listing) -> dict[str, Any]:

@@ -7,14 +7,14 @@ import random
 from collections.abc import Callable, Sequence
 
 Sampler = Callable[[], Callable[[], int]]
-"""Enqueues a sample without waiting, and gives what waits for it: nanoseconds of one launch."""
+"""Enqueues a sample without waiting, and returns a function that waits for it: nanoseconds of one launch."""
 
 
 def start_letter(seed: int, round_number: int) -> str:
-    """Which variant starts every block of a round: the first round's is drawn from the run's seed, then they alternate.
+    """The variant that starts every block of a round: drawn from the seed for the first round, then they alternate.
 
-    Kept for the whole round, because a letter drawn per block would not balance which kernel follows which. Alternated,
-    because five drawn letters would all be equal in one run of sixteen.
+    The letter is kept for the whole round, because letters drawn per block would not balance which kernel follows
+    which. Rounds alternate, because five drawn letters would all be equal in one run of sixteen.
     """
     first = random.Random(f"{seed}:start").randrange(2)
     return "AB"[(first + round_number) % 2]
@@ -23,7 +23,7 @@ def start_letter(seed: int, round_number: int) -> str:
 def take_block(order: Sequence[Sampler]) -> list[int]:
     """Enqueue the samples of a block back to back, then wait for them; nanoseconds in launch order.
 
-    The collector is off meanwhile: a pause between two launches would let the GPU run dry.
+    The garbage collector is off meanwhile, because a pause between two launches would leave the GPU idle.
     """
     enabled = gc.isenabled()
     gc.disable()

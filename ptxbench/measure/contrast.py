@@ -26,7 +26,7 @@ class Contrast:
     states: list[BlockState] = field(default_factory=list)
     stop: str | None = None
     seconds: float = 0.0
-    """Spent on the blocks."""
+    """Seconds spent on the blocks."""
     asked: int = 0
     """Blocks that counted when the contrast was last decided."""
 
@@ -36,16 +36,16 @@ class Contrast:
         return [self.samplers[letter] for letter in stats.letters(self.start)]
 
     def take(self) -> list[int]:
-        """A block. Its first sample follows a pause of the device, and is thrown away.
+        """Take a block. Its first sample follows a pause of the device, and is discarded.
 
-        That one is of the letter that starts, so that each kernel follows itself as often as the other.
+        That sample is of the letter that starts, so that each kernel follows itself as often as the other.
         """
         order = self.order
         return take_block([order[0], *order])[1:]
 
     @property
     def samples(self) -> dict[str, int]:
-        """How many samples a block takes of each variant, with the one that is thrown away."""
+        """The number of samples of each variant in a block, with the discarded one."""
         counts = {self.reference: 2, self.variant: 2}
         counts[self.reference if self.start == "A" else self.variant] += 1
         return counts
@@ -99,12 +99,12 @@ class Contrast:
 
 
 def apart(one: float, other: float) -> float:
-    """How far two times lie apart, relatively."""
+    """The relative difference of two times."""
     return abs(one / other - 1)
 
 
 def interacts(contrast: Contrast, solo: dict[str, Sequence[int]], settings: SamplingSettings) -> bool:
-    """Whether a kernel takes another time alone than among the others."""
+    """Whether a kernel takes a different time alone than among the others."""
     among = contrast.medians(settings)
     return any(
         apart(median(solo[letter]), among[letter]) > settings.interaction for letter in among if solo.get(letter)

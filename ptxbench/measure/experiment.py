@@ -32,7 +32,7 @@ from ptxbench.result import (
 )
 
 FEWEST_LAUNCHES, MOST_LAUNCHES = 8, 512
-"""Of the shorter graph of a slope."""
+"""The fewest launches of the shorter graph of a slope."""
 
 
 class Host(Protocol):
@@ -58,7 +58,7 @@ class DataRenewal(Protocol):
     """Gives each block new data and new modules, for the kernels of `names`. Called while no sample is in progress."""
 
     def data(self, block: int, names: Sequence[str]) -> None:
-        """Give them the data of this block."""
+        """Give the kernels the data of this block."""
         ...
 
     def modules(self, samples: Mapping[str, int]) -> None:
@@ -92,8 +92,8 @@ def measure(
 
     The contrasts take turns block by block, so that all variants share the drift of the device; a contrast that is
     decided takes no more blocks. `floor` is the clock of an empty kernel with the same launch; `watch` detects
-    throttling. `observer` sees what samples left after one block drawn at random, and after the last. With a `renewal`
-    every block has other data and modules loaded again.
+    throttling. `observer` sees the outputs of samples after one block drawn at random, and after the last. With a
+    `renewal` every block has other data and modules loaded again.
     """
     variants = [name for name in clocks if name != reference]
     if reference not in clocks or not variants:
@@ -143,7 +143,7 @@ def measure(
 
 
 def clocks_of(states: Sequence[BlockState]) -> list[float | None]:
-    """The clock of each block, in their order; nothing where none is known."""
+    """The clock of each block, in order; empty if none is known."""
     clocks = [state.clock_mhz for state in states]
     return clocks if any(mhz is not None for mhz in clocks) else []
 
@@ -156,9 +156,9 @@ def by_letter(reference: Solo, variant: Solo) -> dict[str, float]:
 
 
 def graph_length(clocks: Mapping[str, Clock], settings: SamplingSettings) -> int | None:
-    """Launches of the shorter graph where a kernel is too short for events; None where a launch is a sample.
+    """Launches of the shorter graph if a kernel is too short for events; None if a launch is a sample.
 
-    All kernels of a cell are timed alike, so the shortest decides.
+    All kernels of a cell are timed in the same way, so the shortest decides.
     """
     shortest = min(min(take_block([clock.enqueue])[0] for _ in range(3)) for clock in clocks.values())
     if shortest >= settings.tiny_ns or not all(clock.graphs for clock in clocks.values()):
@@ -167,7 +167,7 @@ def graph_length(clocks: Mapping[str, Clock], settings: SamplingSettings) -> int
 
 
 def sampler(clock: Clock, k: int | None) -> Sampler:
-    """What takes one sample: a launch, or the slope between graphs of k and 2 k launches.
+    """Returns the function that takes one sample: a launch, or the slope between graphs of k and 2 k launches.
 
     In the difference of the two graphs the cost of a graph and its events cancels.
     """
@@ -208,8 +208,8 @@ def take_blocks(
 ) -> Iterator[Contrast]:
     """A block of each open contrast in turn, until all are decided; a rest after each that was throttled.
 
-    Gives each contrast after its block. Between new data and new modules a block is taken that does not count: the
-    device was idle while the host made the data, and the modules that get them first are those that are replaced.
+    Yields each contrast after its block. Between new data and new modules, one block is taken that does not count: the
+    device was idle while the host made the data, and the modules that get the data first are the old ones.
     """
     hot = 0
     while still_open := [contrast for contrast in contrasts if contrast.stop is None]:
@@ -238,8 +238,8 @@ def drawn_block(seed: int, round_number: int, settings: SamplingSettings) -> int
 def snapshot_outputs(contrast: Contrast, clocks: Mapping[str, Clock], observer: SampleObserver) -> None:
     """Call the observer for both kernels of a contrast, each after one more sample of it that does not count.
 
-    One more, because the kernels of a block may share their buffers, and each restores them; and one launch where a
-    sample is a graph, because the launches of a graph do not.
+    The extra sample is needed because the kernels of a block may share their buffers, and each restores them. It is a
+    launch even if a sample is a graph, because the launches of a graph do not restore them.
     """
     for name in (contrast.reference, contrast.variant):
         take_block([clocks[name].enqueue])

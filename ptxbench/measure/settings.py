@@ -9,31 +9,31 @@ from ptxbench import stats
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """The numbers of the experiment. Seconds go by the host's clock."""
+    """The numbers of the experiment. Seconds are of the host's clock."""
 
     warm_up_seconds: float = 0.5
-    """At least: a GPU takes some hundred milliseconds of load to reach its clock."""
+    """The least seconds of the warm-up: a GPU takes some hundred milliseconds of load to reach its clock."""
     warm_up_limit_seconds: float = 5.0
     settled: float = 0.005
-    """How far apart, relatively, the medians of two stretches of `stretch` blocks may be once warmed up."""
+    """The greatest relative difference of the medians of two stretches of `stretch` blocks after the warm-up."""
     stretch: int = 10
     solo: int = 10
     """Samples of each kernel alone; 0 for none."""
     interaction: float = 0.03
-    """How far, relatively, a kernel's time alone may be from its time among the others."""
+    """The greatest relative difference of a kernel's time alone from its time among the others."""
     looks: tuple[int, ...] = stats.LOOKS
     half_width: float = stats.HALF_WIDTH
     limit_seconds: float = stats.LIMIT_SECONDS
     few_seconds: float = 60.0
-    """A round without the blocks of its first look after this long is given up."""
+    """Seconds after which a round without the blocks of its first look is given up."""
     slow_clock: float = 0.95
-    """Of the round's median clock: blocks below do not count."""
+    """A share of the round's median clock: blocks below do not count."""
     most_dropped: float = 0.2
     tiny_ns: float = 25_000.0
-    """Kernels below are timed by the slope of two graphs: events resolve half a microsecond."""
+    """Kernels with less time are timed by the slope of two graphs: events resolve half a microsecond."""
     graph_ns: float = 200_000.0
-    """How long the shorter of the two graphs should take."""
+    """Time of the shorter of the two graphs."""
     launch_bound: float = 2.0
-    """Times the floor, below which a time is that of the launch."""
+    """A multiple of the floor: a shorter time is that of the launch."""
     biased: float = 0.0025
-    """How far one kernel may seem to differ from itself before the whole run is distrusted."""
+    """The greatest difference of one kernel from itself at which the run is still trusted."""

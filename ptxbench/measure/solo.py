@@ -12,7 +12,7 @@ from ptxbench.measure.block import Sampler, take_block
 
 @dataclass(frozen=True)
 class Solo:
-    """Nanoseconds of each sample; the mean SM clock after them, None where one was not known."""
+    """Nanoseconds of each sample; the mean SM clock after them, None if one was unknown."""
 
     ns: Sequence[int] = ()
     mhz: float | None = None
@@ -37,7 +37,7 @@ def join(*parts: Solo) -> Solo:
 
 
 def alone(sampler: Sampler, samples: int, watch: Watch | None) -> Solo:
-    """This many samples of one kernel. Before each, one more is taken and thrown away, because it follows a pause.
+    """This many samples of one kernel. Before each, one more is taken and discarded, because it follows a pause.
 
     The mean of the clock, not the median, because NVML reports it in steps of up to 1 %.
     """

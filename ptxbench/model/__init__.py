@@ -1,1 +1,1 @@
-"""Floors of the cells of a run on the emulator, and how often what they allow to say was right."""
+"""Floors of the cells of a run on the emulator, and how often the claims from them were right."""

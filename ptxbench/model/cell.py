@@ -1,4 +1,4 @@
-"""The model of one cell: floors of each variant, and what they allow to say of it against the reference."""
+"""The model of one cell: floors of each variant, and the claims that they allow against the reference."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ptxbench.result import Cell, Model, VariantResult
 from ptxbench.specifications import MODELS
 
 LARGEST_L2 = 128 << 20
-"""Bytes. What a launch writes may stay in an L2 cache, and no GPU of the table has a larger one."""
+"""Bytes. Outputs up to this size may stay in an L2 cache; no GPU of the table has a larger one."""
 
 LAUNCH = 5e-6
-"""Seconds. Below, a kernel's time is mostly that of its launch, whatever it executes."""
+"""Seconds. A shorter time of a kernel is mostly that of its launch, whatever it executes."""
 
 OWN = "ptx"
-"""The variant whose claim is that of the cell."""
+"""The variant whose claim is the cell's."""
 
 
 def dram_bytes(cell: Cell) -> float:
-    """What must pass between DRAM and the GPU: inputs where the caches are cold, and outputs that fit in no cache."""
+    """Bytes between DRAM and the GPU at least: inputs if the caches are cold, and outputs that fit in no cache."""
     if cell.cache != "cold":
         return 0
     written = cell.work.get("written", cell.work["bytes"])
@@ -31,7 +31,7 @@ def dram_bytes(cell: Cell) -> float:
 
 
 def of_cell(cell: Cell, gpu: str, found: Mapping[str, Executions | str]) -> Model | None:
-    """The model of a cell; None where it has no variant with executions.
+    """The model of a cell; None if no variant has executions.
 
     `found`: by variant its executions, or why there are none.
     """
@@ -58,7 +58,7 @@ def judge(
     *,
     ctas_wanted: int,
 ) -> Claim:
-    """What the floors of a variant allow to say of it against the reference."""
+    """The claim that the floors of a variant allow against the reference."""
     reasons = []
     own, base = cell.variants[name], cell.variants.get(REFERENCE)
     if base is None:
@@ -81,7 +81,7 @@ def judge(
 
 
 def obstacles(variant: str, executions: Executions) -> list[str]:
-    """Why nothing may be said of a variant, the most important first."""
+    """Why a variant allows no claim, the most important reason first."""
     result = []
     if executions.unknown:
         result.append(f"{variant} executes {executions.unknown[0]}, an opcode without a pipe in the table")
@@ -98,11 +98,11 @@ def same_code(own: VariantResult, base: VariantResult) -> bool:
 
 
 CACHE = {"cg", "cs", "cv", "lu", "wt"}
-"""Cache operators of loads and stores; `ca` and `wb` are what they have without any."""
+"""Cache operators of loads and stores; `ca` and `wb` are the defaults."""
 
 
 def policies(result: VariantResult) -> frozenset[tuple[str, ...]]:
-    """How the accesses of global memory that ran ask the caches: by instruction, its cache operators and hints."""
+    """The cache operators and hints of the global accesses that ran, by instruction."""
     found = set()
     for opcode in filter(opcodes.is_hinted, result.opcodes or {}):
         root, *modifiers = opcodes.words(opcode)

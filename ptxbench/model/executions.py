@@ -1,4 +1,4 @@
-"""What a launch executes, as `floors` takes it: from executions of machine instructions, and the emulator's counts."""
+"""The executions of a launch in the form that `floors` takes: from machine instructions, and the emulator's counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ptxbench import pipes
 from ptxbench.toolchain.lines import MachineInstruction
 
 EXACT = {pipes.LSU, pipes.SHUFFLE, pipes.TENSOR, pipes.XU}
-"""Pipes whose executions the counts by line pin; of the others as many may be too many as the interval leaves open."""
+"""Pipes whose executions the counts by line determine; those of the others may be too high by the interval's width."""
 
 SHARED = re.compile(r"(?:LDS|STS|LDSM|STSM|LDGSTS|ATOMS)\b")
 NEVER = re.compile(r"@!U?PT\b")
@@ -25,7 +25,7 @@ BULK = re.compile(r"UBLK|UTMA|UCGABAR|SYNCS")
 
 @dataclass(frozen=True)
 class Executions:
-    """What one variant executes; `unknown`, `atomics`, `bulk`: opcodes that allow no claim, as they are in the code.
+    """The executions of one variant; `unknown`, `atomics`, `bulk`: opcodes that allow no claim, as written in the code.
 
     `width`: of the interval of executed instructions, as a share.
     """
@@ -50,9 +50,9 @@ def executions(
 ) -> Executions:
     """The executions of a launch.
 
-    `fit`: of each instruction by its address; `interval`: least and most of all together. Where it is not a point, the
-    least counts, and each pipe whose executions are not exact is taken to have all that may be too many. `wide`: by
-    line, passes over the banks if its shared accesses are merged into so many bytes a lane.
+    `fit`: of each instruction by its address; `interval`: least and most of all together. If it is not a point, the
+    least counts, and each pipe whose executions are not exact is reduced by the whole possible excess. `wide`: by line,
+    passes over the banks if its shared accesses are merged into that many bytes per lane.
     """
     by_pipe: dict[str, float] = defaultdict(float)
     by_name: dict[str, float] = defaultdict(float)
@@ -102,7 +102,7 @@ def executions(
 
 
 WIDTHS = {"64": 8, "128": 16}
-"""Bytes a lane by the modifier of a shared access."""
+"""Bytes per lane by the modifier of a shared access."""
 
 
 def wavefronts(
@@ -110,12 +110,12 @@ def wavefronts(
     by_line: Mapping[int, Mapping[str, float]],
     wide: Mapping[int, Mapping[int, float]],
 ) -> float:
-    """Passes over the banks that the shared accesses of the machine code need at the least.
+    """The fewest passes over the banks for the shared accesses of the machine code.
 
-    ptxas merges neighbouring accesses into one that is wider and has the line of one of them. Where all accesses of a
-    line are, the passes are those of that width; where some are, those of the narrow ones. Of a load of 8 or 16 bytes a
-    lane half of the passes count: where pairs of lanes have one address, two registers come back at once (NVIDIA forum,
-    thread 77228), and no count says whether they have.
+    ptxas merges neighbouring accesses into one wider access, which has the line of one of them. If all accesses of a
+    line are wide, the passes are those of that width; if some are, those of the narrow ones. For a load of 8 or 16
+    bytes per lane half of the passes count: if pairs of lanes have one address, two registers come back at once (NVIDIA
+    forum, thread 77228), and no count says whether they have.
     """
     widths: dict[int, set[int]] = defaultdict(set)
     loads = set()

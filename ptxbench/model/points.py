@@ -1,4 +1,4 @@
-"""Times that authors of public kernels state, and what those kernels execute: the table that floors are tried on."""
+"""Times that authors of public kernels state, and what those kernels execute: the table that tests the floors."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class ModelPoint:
 
     @property
     def over_floor(self) -> float:
-        """The author's time over the highest floor; under 1 the floor is wrong, or the time."""
+        """The author's time divided by the highest floor; below 1 the floor is wrong, or the time."""
         return self.seconds / self.highest.seconds
 
     @property
     def series(self) -> tuple[str, str, str]:
-        """Kernels of one author that do the same on the same GPU."""
+        """Kernels of one author with the same task on the same GPU."""
         return self.repository, self.size, self.gpu
 
 

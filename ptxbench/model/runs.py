@@ -1,4 +1,4 @@
-"""What a model said of kernels that a GPU measured later: saved runs, joined by machine code."""
+"""The model's claims about kernels that a GPU measured later: saved runs, joined by machine code."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ptxbench.run_info import Device
 from ptxbench.units import size_words
 
 Key = tuple[str, str, str, str | None, str | None]
-"""GPU by its published name, pair, size, machine code of the variant and of the reference."""
+"""The GPU's published name, pair, size, machine code of the variant and of the reference."""
 
 
 def scored(runs: Iterable[Run]) -> list[Scored]:
-    """Each measured ratio of which a run with `--model` of that GPU has a claim for the same machine code.
+    """Each measured ratio with a claim for the same machine code in a run with `--model` of that GPU.
 
-    A later run takes the place of an earlier one.
+    A later run replaces an earlier one.
     """
     claims: dict[Key, Claim] = {}
     measured: dict[Key, tuple[str, float]] = {}
@@ -33,7 +33,7 @@ def scored(runs: Iterable[Run]) -> list[Scored]:
 
 
 def claimed(cell: Cell) -> Iterator[tuple[Key, Claim]]:
-    """What the model of a cell says of each variant."""
+    """The model's claim about each variant of a cell."""
     if cell.model is None or cell.model.gpu not in specifications.MODELS:
         return
     _, specification = specifications.MODELS[cell.model.gpu]
@@ -44,7 +44,7 @@ def claimed(cell: Cell) -> Iterator[tuple[Key, Claim]]:
 
 
 def timed(cell: Cell, device: Device) -> Iterator[tuple[Key, str, float]]:
-    """Name and ratio of each variant that was measured; a ratio of 1 where its interval does not tell it from 1."""
+    """Name and ratio of each measured variant; the ratio is 1 if its interval contains 1."""
     if cell.control or not cell.rounds or not device.is_gpu:
         return
     specification = roofline.specification(device)
@@ -59,7 +59,7 @@ def timed(cell: Cell, device: Device) -> Iterator[tuple[Key, str, float]]:
 
 
 def label(cell: Cell, variant: str, gpu: str) -> str:
-    """A variant of a cell on a GPU, as a claim about it is called."""
+    """The name of a variant of a cell on a GPU in a claim."""
     return f"{cell.pair} {variant}, {size_words(cell.point, cell.cache)}, {gpu}"
 
 

@@ -1,4 +1,4 @@
-"""How far measured times lie above their floors, and how often a claim of floors was right."""
+"""How far measured times are above their floors, and how often a claim from floors was right."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ptxbench.floors import HIGHER, LOWER, NO_CLAIM, WORDS, Claim, claim
 from ptxbench.model.points import ModelPoint, pairs
 
 SAME = 0.02
-"""Times that differ by less are neither lower nor higher: authors state two to four digits, and clocks move."""
+"""Times with a smaller difference count as equal: authors state two to four digits, and clocks vary."""
 
 LESS, ALIKE, MORE = "less", "alike", "more"
-"""Measured time against that of the other side."""
+"""Measured time compared with that of the other side."""
 
 CLAIMS, MEASURED = (LOWER, HIGHER, NO_CLAIM), (LESS, ALIKE, MORE)
 
@@ -22,7 +22,7 @@ RIGHT, WRONG, WITHIN, SILENT = "right", "wrong", "within 2 %", "silent"
 OUTCOMES = (RIGHT, WITHIN, WRONG, SILENT)
 
 DISTANCES = (("under 5 %", 0.05), ("5 to 30 %", 0.30), ("over 30 %", float("inf")))
-"""How far apart two measured times are, and up to where: the longer over the shorter, less 1."""
+"""Classes of the difference of two measured times: the longer over the shorter, less 1, and its upper limit."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,18 @@ def of_points(points: Sequence[ModelPoint]) -> list[Scored]:
 
 
 def confusion(scored: Iterable[Scored]) -> Counter[tuple[str, str]]:
-    """How often each sentence went with each measured outcome, by (verdict of the claim, MEASURED)."""
+    """How often each verdict of a claim had each measured outcome, by (verdict of the claim, MEASURED)."""
     return Counter((each.claim.verdict, each.measured) for each in scored)
 
 
 def by_distance(scored: Iterable[Scored]) -> Counter[tuple[str, str]]:
-    """How often a claim was right, by (how far apart the times are, OUTCOMES)."""
+    """How often a claim was right, by (class of the difference of times, OUTCOMES)."""
     return Counter((next(name for name, most in DISTANCES if each.distance < most), each.outcome) for each in scored)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Measured time over the highest floor, of the points that have one resource as the highest."""
+    """Measured time divided by the highest floor, for points with one resource as the highest."""
 
     resource: str
     points: int
@@ -85,7 +85,7 @@ class Spread:
 
 
 def spreads(points: Sequence[ModelPoint]) -> list[Spread]:
-    """By resource, and of all points last."""
+    """By resource, and last for all points."""
     result = []
     for name in (*WORDS, None):
         over = [point.over_floor for point in points if name in (None, point.highest.resource)]
@@ -95,13 +95,13 @@ def spreads(points: Sequence[ModelPoint]) -> list[Spread]:
 
 
 FACTOR = 0.7
-"""A rate so much too slow must put a floor above a published time, or no point tells of it."""
+"""A rate times this factor must put a floor above a published time; otherwise no point tests the rate."""
 
 
 def refutable(points: Sequence[ModelPoint]) -> dict[tuple[str, str], float]:
-    """By architecture and resource, the least measured time over the floor of that resource, of all points.
+    """By architecture and resource, the least measured time divided by the floor of that resource, over all points.
 
-    A rate that is slower by more than this factor is refuted by a point; up to that no point tells.
+    A rate that is slower by more than this factor is refuted by a point; a smaller error is not detected.
     """
     least: dict[tuple[str, str], float] = {}
     for point in points:

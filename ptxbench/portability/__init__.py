@@ -1,1 +1,1 @@
-"""Where a kernel still runs: every target tried with ptxas, and what each refused for."""
+"""The targets on which kernels work: every target tried with ptxas, and the reasons of each refusal."""

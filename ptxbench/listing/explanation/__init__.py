@@ -1,7 +1,7 @@
-"""Why two variants may differ in time: what they have unlike, in words with figures, what usually costs most first.
+"""Why two variants may differ in time: their differences, in words with figures, usually the most costly first.
 
-From their builds, and where the emulator has run them, from its counters too. What is told was found; that it costs or
-spares time, only a GPU can tell.
+From their builds, and from the emulator's counters if it has run them. Each finding is a fact; whether it costs or
+saves time, only a GPU can tell.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ ANALYSES: tuple[Analysis, ...] = (
     sass_findings.remarks,
     # how many warps there are to hide latency
     sass_findings.occupancy,
-    # what is asked of memory
+    # accesses to memory
     sass_findings.generic,
     memory.atomics,
     memory.sectors,
@@ -80,12 +80,12 @@ ANALYSES: tuple[Analysis, ...] = (
     # no difference
     memory.requests_of_both,
 )
-"""In the order of what usually costs most; docs/show.md has it as a table."""
+"""In order of the usual cost; docs/show.md has the table."""
 
 
 @dataclass(frozen=True)
 class ExplainedPair:
-    """What is explained: two listings, and the launch that occupancy is of, where it is known.
+    """The input of an explanation: two listings, and the launch for occupancy, if known.
 
     `size`: at which their lines were counted. `uncounted`: by variant, why its lines were not.
     """
@@ -101,7 +101,7 @@ class ExplainedPair:
 
     @property
     def counted(self) -> bool:
-        """Whether the lines of both were."""
+        """Whether the lines of both were counted."""
         return all(side.counted is not None for side in self.sides)
 
     @property
@@ -110,15 +110,15 @@ class ExplainedPair:
 
 
 def explain(case: ExplainedPair) -> tuple[Explanation, ...]:
-    """What is unlike, what matters most first; of the same machine code only that it is the same."""
+    """The differences, the most important first; for the same machine code only that it is the same."""
     left, right = (of_listing(side, case.launch) for side in case.sides)
     return find(VariantContrast(left, right))
 
 
 def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Explanation, ...]:
-    """The same of two variants of a run, by their reports and counters alone: no finding names a line or a loop.
+    """The same for two variants of a run, by their reports and counters only: no finding names a line or a loop.
 
-    Nothing where one of them was not built.
+    Empty if one of them was not built.
     """
     sides = []
     for name in (reference, variant):
@@ -132,13 +132,13 @@ def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Expla
 
 
 def executions_of(result: VariantResult) -> ExecutedRange | None:
-    """The machine instructions that a variant of a run executed; None where the run did not keep them."""
+    """The machine instructions that a variant of a run executed; None if the run did not keep them."""
     found = result.executed
     return None if found is None else ExecutedRange(found.least, found.most, found.fit)
 
 
 def of_run(run: Run) -> list[dict[str, Any]]:
-    """What each verified PTX variant of a run has unlike the reference, as JSON has it."""
+    """How each verified PTX variant of a run differs from the reference, as JSON."""
     return [
         {"pair": cell.pair, "size": dict(cell.point), "variants": [REFERENCE, name], **describe_finding(each)}
         for cell in run.cells
@@ -173,7 +173,7 @@ def of_listing(listing: Listing, launch: Launch | None) -> VariantSide:
 
 
 def executions(listing: Listing) -> ExecutedRange | None:
-    """The machine instructions that warps executed, by opcode too."""
+    """The machine instructions that warps executed, also by opcode."""
     if listing.machine is None:
         return None
     by_opcode: dict[str, float] = {}
@@ -186,7 +186,7 @@ def executions(listing: Listing) -> ExecutedRange | None:
 def to_document(
     listings: Sequence[Listing], cases: Sequence[ExplainedPair] = (), *, diff: bool = False
 ) -> dict[str, Any]:
-    """What `ptxbench show --json` prints; `diff`: with the alignment of the one case."""
+    """The document of `ptxbench show --json`; `diff`: with the alignment of the one case."""
     return {
         "schema": SCHEMA,
         "variants": [describe(listing) for listing in listings],
@@ -200,7 +200,7 @@ def to_document(
 
 
 def describe_finding(finding: Explanation) -> dict[str, Any]:
-    """A finding as JSON has it."""
+    """A finding as JSON."""
     return {
         "kind": finding.kind,
         "text": finding.text,

@@ -1,4 +1,4 @@
-"""What a variant does, line by line, on the emulator: the counters that findings about executions need."""
+"""Executions of a variant line by line on the emulator: the counters that findings about executions need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptxbench.toolchain import Build
 
 
 def size_of(loaded: LoadedPair) -> Size:
-    """Where a pair is counted unless a size is given: its check size with the most bytes.
+    """The default size for counting a pair: its check size with the most bytes.
 
     The first one is often a single element, where nothing coalesces and nothing conflicts.
     """
@@ -23,10 +23,10 @@ def size_of(loaded: LoadedPair) -> Size:
 
 
 def count(loaded: LoadedPair, build: Build, size: Size) -> Counted:
-    """What the emulator counts by line of the build's PTX, of one launch at that size.
+    """The emulator's counts by line of the build's PTX, for one launch at that size.
 
-    Raises KernelError, such as UnsupportedInstruction, for what cannot be executed; PairError where the pair's own
-    functions fail, UsageError where the data do not fit in memory.
+    Raises KernelError, such as UnsupportedInstruction, for what cannot be executed; PairError if the pair's own
+    functions fail, UsageError if the data do not fit in memory.
     """
     pair, job = loaded.pair, PairPlan(loaded, loaded.sources, (size,))
     with pair_errors(job, size):

@@ -1,4 +1,4 @@
-"""What a finding is, and what it is made from: two variants, with as much as is known of each. Data only."""
+"""A finding, and its input: two variants, with everything known about each. Data only."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ptxbench.result import BuildReport
 from ptxbench.units import si
 
 BRIEF = 76
-"""Columns of a finding's brief form, which stands on one line below a table, behind a mark."""
+"""Columns of a finding's brief form, which is one line below a table, behind a mark."""
 
 
 class CodePlace(NamedTuple):
-    """A line that a finding is about: of the file that was written, and of the PTX that it became or is."""
+    """A line that a finding is about: of the written file, and of the PTX."""
 
     variant: str
     file: str
     line: int | None
-    """Of `file`; None for PTX that NVRTC made of no line of it."""
+    """The line of `file`; None for PTX that NVRTC made from no line of it."""
     ptx_line: int
 
     def __str__(self) -> str:
@@ -44,18 +44,18 @@ class Explanation:
 
     @property
     def line(self) -> str:
-        """What stands on one line: the brief form, or the text where that is brief enough."""
+        """The text for one line: the brief form, or the text if it is short enough."""
         return self.brief or self.text
 
 
 SETTLED = 1.04
-"""How many times its start the end of a range may be, for a claim to rest on it."""
+"""The greatest ratio of a range's end to its start on which a claim may be based."""
 
 
 class ExecutedRange(NamedTuple):
-    """Machine instructions that warps executed: the least and the most that it can be, and the likeliest.
+    """Machine instructions that warps executed: the least and the greatest possible number, and the likeliest.
 
-    All are None where there is no number. `by_opcode`: the likeliest of each opcode, where that is known.
+    All are None if there is no number. `by_opcode`: the likeliest number of each opcode, if known.
     """
 
     least: int | None
@@ -71,7 +71,7 @@ class ExecutedRange(NamedTuple):
 
     @property
     def ends(self) -> tuple[int, int]:
-        """The least and the most; 0 where there is no number."""
+        """The least and the greatest number; 0 if there is no number."""
         return self.least or 0, self.most or 0
 
     @property
@@ -86,20 +86,20 @@ class ExecutedRange(NamedTuple):
 
 @dataclass(frozen=True)
 class VariantSide:
-    """One variant, as far as it is known: by a run's report and counters, or by its listing as well.
+    """One variant, by a run's report and counters, or by its listing as well.
 
-    `occupancy`: theoretical, of the launch that is explained. `counts`: the emulator's counters of a launch.
+    `occupancy`: theoretical, of the explained launch. `counts`: the emulator's counters of a launch.
     """
 
     name: str
     report: BuildReport
     opcodes: Mapping[str, int]
-    """How often each opcode of SASS stands in the code; empty where nobody disassembled it."""
+    """How often each opcode of SASS occurs in the code; empty if it was not disassembled."""
     occupancy: float | None = None
     counts: Mapping[str, float] | None = None
     listing: Listing | None = None
     executed: ExecutedRange | None = None
-    """None where it was not derived, as in older runs."""
+    """None if it was not derived, as in older runs."""
 
     @cached_property
     def names(self) -> Counter[str]:
@@ -111,18 +111,18 @@ class VariantSide:
 
     @property
     def instructions(self) -> int:
-        """Of SASS."""
+        """The number of SASS instructions."""
         return sum(self.opcodes.values())
 
     def sum(self, *names: str) -> float | None:
-        """The sum of these counters; None where they were not counted."""
+        """The sum of these counters; None if they were not counted."""
         return None if self.counts is None else sum(self.counts.get(name, 0) for name in names)
 
     @cached_property
     def lines(self) -> Mapping[CodePlace, Counter[str]]:
-        """The counters of each line of the file, which may be of several lines of the PTX, as of an unrolled loop.
+        """The counters of each line of the file, which may be several lines of the PTX, as for an unrolled loop.
 
-        Its place names the first of these. Empty where lines were not counted.
+        Its place names the first of these. Empty if lines were not counted.
         """
         counted = (self.listing.counted if self.listing else None) or {}
         places: dict[int | tuple[int], CodePlace] = {}
@@ -146,7 +146,7 @@ def place_of(listing: Listing, ptx_line: int) -> CodePlace:
 
 
 class VariantContrast(NamedTuple):
-    """Two variants; the right one is explained against the left."""
+    """Two variants; the right one is explained relative to the left."""
 
     left: VariantSide
     right: VariantSide
@@ -159,7 +159,7 @@ class VariantContrast(NamedTuple):
         return value(self.left), value(self.right)
 
     def sums(self, *names: str) -> tuple[float, float] | None:
-        """The sum of these counters on either side; None where one was not counted."""
+        """The sum of these counters on either side; None if one was not counted."""
         left, right = self.left.sum(*names), self.right.sum(*names)
         return None if left is None or right is None else (left, right)
 
@@ -168,11 +168,11 @@ class VariantContrast(NamedTuple):
 
 
 Analysis = Callable[[VariantContrast], Iterator[Explanation]]
-"""What looks for findings of one kind; it says nothing where the data that it needs are not there."""
+"""Finds differences of one kind; finds nothing if it lacks data."""
 
 
 def relation(before: float, after: float) -> str:
-    """What ends a sentence: `: 46 % fewer.`, `: 3.5 times as many.`; a mere point where nothing is to divide by."""
+    """The end of a sentence: `: 46 % fewer.`, `: 3.5 times as many.`; only a full stop if the divisor is 0."""
     if not before or before == after:
         return "."
     share = after / before
@@ -182,7 +182,7 @@ def relation(before: float, after: float) -> str:
 
 
 def percent(share: float) -> str:
-    """`12 %`, `3.1 %`, `0.02 %`: two digits, and none that would be zero; never 100 for less than all."""
+    """`12 %`, `3.1 %`, `0.02 %`: two digits, never rounded to 0; never 100 for less than all."""
     if 0.995 <= share < 1:
         return f"{int(share * 1000) / 10:g} %"
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"

@@ -1,6 +1,6 @@
-"""The innermost loops of SASS: their backward branches without another inside, and what warps execute in them.
+"""The innermost loops of SASS: backward branches without another inside, and what warps execute in them.
 
-Where ptxas has unrolled a loop of the PTX, the body holds several instructions of one line.
+If ptxas has unrolled a loop of the PTX, the body has several instructions for one line.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ptxbench.toolchain.lines import MachineInstruction
 from ptxbench.toolchain.sass import MEMORY
 
 NOTICEABLE = 0.01
-"""Of the instructions in loops, a difference below this is not told."""
+"""A share of the instructions in loops; smaller differences are not reported."""
 
 WORTH = 0.1
-"""Of the machine instructions that warps execute, so many in loops make these worth telling."""
+"""A share of the executed machine instructions; loops with less are not reported."""
 
 BACK = re.compile(r"(?:^|\s)BRA(?:\.\w+)*\s.*?(?P<label>\.L_\w+)$")
 
@@ -33,7 +33,7 @@ class SassLoop:
     """
 
     place: CodePlace | None
-    """The line of its branch back; None where that is of no line."""
+    """The line of its backward branch; None if that has no line."""
     first: int
     last: int
     length: int
@@ -49,7 +49,7 @@ class SassLoop:
 
 
 def of_listing(listing: Listing) -> list[SassLoop]:
-    """The innermost loops that warps went round, the one of most instructions first; none where they are unknown."""
+    """The innermost loops that were repeated, the one with most executed instructions first; none if unknown."""
     found = []
     for first, last in innermost(listing.sass):
         body = listing.sass[first : last + 1]
@@ -64,7 +64,7 @@ def of_listing(listing: Listing) -> list[SassLoop]:
 
 
 def innermost(sass: Sequence[MachineInstruction]) -> list[tuple[int, int]]:
-    """First and last index of each loop that has no other in it."""
+    """First and last index of each loop without another loop inside."""
     at = {label: index for index, each in enumerate(sass) for label in each.labels}
     loops = []
     for index, each in enumerate(sass):
@@ -79,7 +79,7 @@ def innermost(sass: Sequence[MachineInstruction]) -> list[tuple[int, int]]:
 
 
 def copies(body: Sequence[MachineInstruction]) -> int:
-    """How many rounds of the PTX a round of SASS holds: how often a line of it is there, by its accesses to memory."""
+    """How many rounds of the PTX a round of SASS contains: how often it has a line, by its accesses to memory."""
     names: dict[int, Counter[str]] = defaultdict(Counter)
     for each in body:
         if each.line is not None:
@@ -93,14 +93,14 @@ def copies(body: Sequence[MachineInstruction]) -> int:
 
 
 def of_side(side: VariantSide) -> list[SassLoop]:
-    """The same of a variant; none where its executions are not known well enough for a claim."""
+    """The same for a variant; none if its executions are not known well enough for a claim."""
     if side.listing is None or side.executed is None or not side.executed.settled:
         return []
     return of_listing(side.listing)
 
 
 def loops(contrast: VariantContrast) -> Iterator[Explanation]:
-    """What warps execute in loops, where that is unlike; and the loop of each side that most of it is in."""
+    """What warps execute in loops, if that differs; and the loop of each side with most of it."""
     left, right = (of_side(side) for side in contrast)
     if not left or not right:
         return

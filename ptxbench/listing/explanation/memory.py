@@ -1,6 +1,6 @@
-"""What two variants ask of memory and of the warps' lanes, by the emulator's counters, and on which lines.
+"""Accesses to memory and divergence of two variants, by the emulator's counters, and their lines.
 
-Counted is PTX; sectors, bank conflicts and divergence mostly survive what ptxas does to it.
+PTX is counted; sectors, bank conflicts and divergence mostly survive ptxas.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from ptxbench.units import si
 SECTOR_BYTES = 32
 
 WASTEFUL = 2
-"""Times the sectors that a request's bytes need at the least: from here on a line is worth naming."""
+"""A multiple of the fewest sectors for a request's bytes: from here on a line is worth naming."""
 
 NOTICEABLE = 0.05
-"""Of what two sides do, a difference below this is not told: the ends of a small size make it."""
+"""A share of both sides' counts; smaller differences are not reported, because the ends of a small size cause them."""
 
 WORTH = 0.1
-"""Of all sectors of a side, those of a line that is worth naming."""
+"""A share of all sectors of a side: a line with more is worth naming."""
 
 RARE = 0.01
-"""Of the instructions of warps, fewer atomics than this are not told of: a ticket a CTA."""
+"""A share of the warps' instructions; fewer atomics are not reported, such as a ticket per CTA."""
 
 SECTORS = ("ptx_global_load_sectors", "ptx_global_store_sectors")
 CONFLICTS = ("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")
@@ -45,7 +45,7 @@ def unlike(before: float, after: float) -> bool:
 
 
 def sectors(contrast: VariantContrast) -> Iterator[Explanation]:
-    """32-byte sectors of global memory, where one side touches more."""
+    """32-byte sectors of global memory, if one side touches more."""
     counts = contrast.sums(*SECTORS)
     if counts is None or not unlike(*counts):
         return
@@ -63,7 +63,7 @@ def sectors(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 class Request(NamedTuple):
-    """What one line asks of global memory: `load` or `store`, sectors a request, and how many its bytes need."""
+    """The global accesses of one line: `load` or `store`, sectors per request, and how many its bytes need."""
 
     place: CodePlace
     noun: str
@@ -72,19 +72,19 @@ class Request(NamedTuple):
 
 
 def requests(contrast: VariantContrast) -> Iterator[Explanation]:
-    """The lines whose requests touch far more sectors than their bytes need, where one side does so more."""
+    """Lines whose requests touch far more sectors than their bytes need, if one side wastes more."""
     if unlike(*contrast.both(waste)):
         yield from wasteful_requests(contrast)
 
 
 def requests_of_both(contrast: VariantContrast) -> Iterator[Explanation]:
-    """The same where both sides do: no difference, and still what their bandwidth is spent on."""
+    """The same if both sides do: not a difference, but it still uses their bandwidth."""
     if not unlike(*contrast.both(waste)):
         yield from wasteful_requests(contrast)
 
 
 def waste(side: VariantSide) -> float:
-    """Sectors that a side touches, over those that its bytes need; 0 where nobody counted."""
+    """Sectors that a side touches, over those that its bytes need; 0 if they were not counted."""
     touched = needed = 0.0
     for counts in side.lines.values():
         for noun in ("load", "store"):
@@ -100,7 +100,7 @@ def needed_sectors(counts: Mapping[str, int], noun: str) -> float:
 
 
 def wasteful_requests(contrast: VariantContrast) -> Iterator[Explanation]:
-    """The worst line of each side, together where they do the same."""
+    """The worst line of each side, together if they are equal."""
     found = [(side, request) for side in contrast if (request := worst_request(side))]
     alike = {(request.noun, f"{request.touched:.3g}", f"{request.needed:.3g}") for _, request in found}
     groups = [found] if len(alike) == 1 else [[each] for each in found]
@@ -125,7 +125,7 @@ def wasteful_request(sides: Sequence[VariantSide], found: Sequence[Request]) -> 
 
 
 def worst_request(side: VariantSide) -> Request | None:
-    """The line that wastes most, where that is much; None where none does, or lines were not counted."""
+    """The line that wastes most, if that is much; None if no line does, or lines were not counted."""
     total = side.sum(*SECTORS)
     worst = None
     wasted = 0.0
@@ -142,7 +142,7 @@ def worst_request(side: VariantSide) -> Request | None:
 
 
 def conflicts(contrast: VariantContrast) -> Iterator[Explanation]:
-    """Passes over shared memory that bank conflicts add, where one side has more."""
+    """Passes over shared memory that bank conflicts add, if one side has more."""
     counts, asked = contrast.sums(*CONFLICTS), contrast.sums(*SHARED)
     if counts is None or asked is None or not unlike(*counts):
         return
@@ -173,7 +173,7 @@ def atomics(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 def divergence(contrast: VariantContrast) -> Iterator[Explanation]:
-    """Branches whose lanes part. ptxas often makes guards of them, so that this comes after what is of the code."""
+    """Divergent branches. ptxas often makes guards of them, so this comes after findings about the code."""
     counts, branches = contrast.sums("ptx_divergent_branches"), contrast.sums("ptx_branches")
     if counts is None or branches is None or not unlike(*counts):
         return
@@ -194,7 +194,7 @@ def divergence(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 def first_place(side: VariantSide, *names: str) -> CodePlace | None:
-    """Where most of these counters stand; None where they are 0 everywhere, or lines were not counted."""
+    """The line with most of these counters; None if all are 0, or lines were not counted."""
     sums = {place: sum(counts[name] for name in names) for place, counts in side.lines.items()}
     most = max(sums, key=lambda place: sums[place], default=None)
     return most if most and sums[most] else None
@@ -215,7 +215,7 @@ EXECUTED_SASS = "executed machine instructions"
 
 
 def executed(contrast: VariantContrast) -> Iterator[Explanation]:
-    """Machine instructions that warps execute; PTX where these were not derived, as in older runs."""
+    """Machine instructions that warps execute; PTX instructions if these were not derived, as in older runs."""
     if contrast.left.executed is None and contrast.right.executed is None:
         yield from executed_ptx(contrast)
     elif contrast.left.executed is not None and contrast.right.executed is not None:
@@ -223,9 +223,9 @@ def executed(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 def executed_sass(contrast: VariantContrast, left: ExecutedRange, right: ExecutedRange) -> Iterator[Explanation]:
-    """Machine instructions that warps execute, and the opcode that most of a difference is of.
+    """Machine instructions that warps execute, and the opcode with most of the difference.
 
-    Nothing where one of both is not known well enough, or where the ranges meet.
+    Nothing if one of both is not known well enough, or if the ranges overlap.
     """
     if not left.settled or not right.settled or not unlike(left.likely, right.likely):
         return
@@ -254,7 +254,7 @@ def number(share: str) -> float:
 
 
 def executed_ptx(contrast: VariantContrast) -> Iterator[Explanation]:
-    """PTX instructions that warps execute, and the class that most of a difference is of."""
+    """PTX instructions that warps execute, and the class with most of the difference."""
     counts = contrast.sums("ptx_warp_instructions")
     if counts is None or not all(counts) or not unlike(*counts):
         return

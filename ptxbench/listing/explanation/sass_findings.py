@@ -1,6 +1,6 @@
-"""What the machine code of two variants has unlike, by its opcodes and by what ptxas reports.
+"""Differences in the machine code of two variants, by its opcodes and by the reports of ptxas.
 
-Instructions in the code are counted here, not executions.
+This counts instructions in the code, not executions.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ptxbench.listing.explanation.finding import BRIEF, Explanation, VariantCont
 from ptxbench.toolchain.sass import class_of
 
 NAMED = 3
-"""Opcodes that are named of those which two variants have unlike many of."""
+"""How many opcodes are named if two variants differ in many."""
 
 GENERIC = {"LD", "ST", "ATOM", "QSPC"}
-"""Accesses whose address may be of any space, which the hardware must find out; QSPC asks for it."""
+"""Generic accesses, whose space the hardware must determine; QSPC tests it."""
 
 GLOBAL_LOADS, GLOBAL_STORES, ATOMICS = {"LDG", "LD"}, {"STG", "ST"}, {"ATOM", "ATOMG", "RED", "REDG"}
 
@@ -26,26 +26,26 @@ ARITHMETIC = ("FFMA", "FMUL", "FADD")
 CONVERSIONS = {"F2F", "F2I", "I2F", "I2I", "F2FP", "I2FP", "I2IP", "F2IP", "FRND"}
 
 SUBNORMAL = re.compile(r"1\.17549\d*e-38")
-"""The least normal f32. Code that compares with it treats smaller numbers apart."""
+"""The least normal f32. Code that compares with it handles smaller numbers separately."""
 
 WIDTHS = {"64": 8, "128": 16, "256": 32, "U8": 1, "S8": 1, "U16": 2, "S16": 2}
-"""Bytes a thread by modifier; 4 without any."""
+"""Bytes per thread by modifier; 4 without a modifier."""
 
 PACKED = re.compile(r"B?F(?P<bits>16|32)x(?P<count>\d)")
-"""Several numbers of one access of an atomic."""
+"""Several numbers in one access of an atomic."""
 
 CARRYING = re.compile(r"IMAD\.(?:WIDE|HI)(?:\.U32|\.S32)*\.X$")
-"""A multiply-add that takes the carry of the one before it."""
+"""A multiply-add that adds the carry of the one before it."""
 
 ADDERS = re.compile(r"(?:IADD3|IADD|VIADD)(?:\.X)?$|IMAD\.(?:X|IADD)$")
-"""Additions of integers, of which a carry may need one of its own."""
+"""Additions of integers; a carry may need a separate one."""
 
 CONSTANT = re.compile(
     r"(?:@!?U?P\w+ )?(?:"
     r"(?:U?MOV|IMAD\.MOV(?:\.U32)?)\s+U?R\w+,\s+(?:RZ,\s+RZ,\s+)?-?(?:0x0*[1-9a-f]|[1-9])"
     r"|HFMA2(?:\.MMA)?\s+R\w+,\s+-?RZ,\s+RZ,\s+(?!0, 0\b))"
 )
-"""A constant but 0 put into a register: by a move, or by half-precision arithmetic on zeros, whose unit is idle."""
+"""A nonzero constant put into a register: by a move, or by half-precision arithmetic on zeros, whose unit is idle."""
 
 
 def spills(contrast: VariantContrast) -> Iterator[Explanation]:
@@ -63,14 +63,14 @@ def spills(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 def remarks(contrast: VariantContrast) -> Iterator[Explanation]:
-    """What ptxas says that it did not do."""
+    """Optimisations that ptxas says it did not make."""
     for side in contrast:
         for line in dict.fromkeys(re.findall(r"^.*\(C75\d\d\).*$", side.report.log, re.M)):
             yield Explanation("ptxas", f"{side.name}: {line.strip()}")
 
 
 def occupancy(contrast: VariantContrast) -> Iterator[Explanation]:
-    """A step of occupancy that registers or static shared memory cost or spare; all else of the launch is the same."""
+    """A step of occupancy caused by registers or static shared memory; the rest of the launch is the same."""
     (a, b), before, after = contrast.names, contrast.left.occupancy, contrast.right.occupancy
     if before is None or after is None or before == after:
         return
@@ -94,7 +94,7 @@ def occupancy(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 def registers(contrast: VariantContrast) -> Iterator[Explanation]:
-    """Registers, where they make no difference to occupancy or nobody knows."""
+    """Registers, if they do not change the occupancy or it is unknown."""
     (a, b), left, right = contrast.names, contrast.left.report.registers, contrast.right.report.registers
     known = contrast.left.occupancy is not None and contrast.right.occupancy is not None
     if (
@@ -112,7 +112,7 @@ SAME_MIX = "same mix"
 
 
 def instructions(contrast: VariantContrast) -> Iterator[Explanation]:
-    """How many instructions, and which opcodes make the difference."""
+    """The number of instructions, and the opcodes that cause the difference."""
     (a, b), (left, right) = contrast.names, contrast.both(lambda side: side.instructions)
     if not left or not right:
         return
@@ -122,7 +122,7 @@ def instructions(contrast: VariantContrast) -> Iterator[Explanation]:
         text = f"{b} has the instructions of {a}, each as often, in a different order or with different registers."
         yield Explanation(SAME_MIX, text, f"{b} has the instruction mix of {a}: each opcode as often.", figures)
         return
-    # Of fewer instructions those that became fewer: others are no part of the difference.
+    # If there are fewer instructions, only opcodes with fewer: others do not explain the difference.
     most = {name: counts for name, counts in different.items() if (right - left) * (counts[1] - counts[0]) > 0}
     named = list((most or different).items())[:NAMED]
     for name, counts in named:
@@ -137,7 +137,7 @@ def instructions(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 def shortened(text: str, told: Sequence[str]) -> str:
-    """`text` with as many of `told` as one line has room for."""
+    """`text` with as many of `told` as fit in one line."""
     while told and len(f"{text}: {', '.join(told)}.") > BRIEF:
         told = told[:-1]
     return f"{text}: {', '.join(told)}." if told else f"{text}."
@@ -162,7 +162,7 @@ def by_frequency(counts: Counter[str]) -> list[tuple[str, int]]:
 
 
 def widths(contrast: VariantContrast) -> Iterator[Explanation]:
-    """Accesses to global memory whose widths the other side has not."""
+    """Accesses to global memory with widths that the other side lacks."""
     for noun, names in (("loads", GLOBAL_LOADS), ("stores", GLOBAL_STORES), ("atomics", ATOMICS)):
         left, right = (accesses(side, names) for side in contrast)
         if not left or not right or left.keys() == right.keys():
@@ -185,7 +185,7 @@ def brief_sizes(found: Counter[int]) -> str:
 
 
 def accesses(side: VariantSide, names: set[str]) -> Counter[int]:
-    """How many accesses of these opcodes the code has, by bytes a thread."""
+    """The number of accesses with these opcodes in the code, by bytes per thread."""
     result: Counter[int] = Counter()
     for opcode, count in side.opcodes.items():
         name, *modifiers = (class_of(opcode) if opcode.partition(".")[0] not in ATOMICS else opcode).split(".")
@@ -197,7 +197,7 @@ def accesses(side: VariantSide, names: set[str]) -> Counter[int]:
 
 
 def carries(contrast: VariantContrast) -> Iterator[Explanation]:
-    """Carries that a multiply-add takes along on one side, and additions of their own on the other."""
+    """Carries that are part of a multiply-add on one side, and separate additions on the other."""
     riding = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if CARRYING.match(name)))
     adding = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if ADDERS.match(name)))
     for rich, poor in ((0, 1), (1, 0)):
@@ -214,7 +214,7 @@ def carries(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 def fused(contrast: VariantContrast) -> Iterator[Explanation]:
-    """Multiplications and additions apart on one side, together on the other."""
+    """Separate multiplications and additions on one side, fused on the other."""
     for poor, rich in (contrast, contrast[::-1]):
         together, *apart_each = (rich.names[name] - poor.names[name] for name in ARITHMETIC)
         apart = -max(apart_each)
@@ -253,7 +253,7 @@ def constants(contrast: VariantContrast) -> Iterator[Explanation]:
 def of_texts(
     contrast: VariantContrast, pattern: re.Pattern[str], kind: str, text: str, advice: str = ""
 ) -> Iterator[Explanation]:
-    """A finding by how many instructions of each side's listing `pattern` is found in, where that is unlike."""
+    """A finding by the number of instructions in each side's listing that match `pattern`, if that differs."""
     left, right = (
         None if side.listing is None else sum(bool(pattern.search(each.text)) for each in side.listing.sass)
         for side in contrast
