@@ -1,9 +1,8 @@
-"""What a run is: plain data, written as one JSON file a run. Imports only documents, errors, run_info and safe_text of
-ptxbench.
+"""A run as plain data, written as one JSON file. Imports only documents, errors, run_info and safe_text of ptxbench.
 
-A Run is a list of Cells. A Cell is what is built, verified and measured together: one pair at one size for one
-architecture and cache mode, with all its variants. Summaries (median, ratio, share of the roofline) are derived
-on reading, never stored.
+A Run is a list of Cells. A Cell is built, verified and measured together: one pair at one size for one architecture and
+cache mode, with all its variants. Summaries (median, ratio, share of the roofline) are derived on reading, never
+stored.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 
 from ptxbench.documents import display_value, json_text, parse_json
 from ptxbench.errors import ResultError
-from ptxbench.run_info import COMPLETE as COMPLETE  # these three for those who read results
+from ptxbench.run_info import COMPLETE as COMPLETE  # these three for modules that read results
 from ptxbench.run_info import DEVICE_LOST as DEVICE_LOST
 from ptxbench.run_info import INTERRUPTED as INTERRUPTED
 from ptxbench.run_info import (
@@ -44,22 +43,22 @@ version 2 the labels UNSTABLE and INTERFERENCE were UNSETTLED and INTERACTION.""
 VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "unsupported", "skipped"
 
 COLD, WARM = "cold", "warm"
-"""What a timed launch finds in L2: nothing of its data, or what a launch of the same kernel left there."""
+"""What a timed launch finds in L2: none of its data, or what a launch of the same kernel left there."""
 
 LIBRARY = "library"
 """The language of a variant that is a vendor's library: timed with the others, but never judged as one of them."""
 
 SINGLE, SLOPE = "single", "slope"
-"""What a sample is: a launch, or the slope between two graphs of launches."""
+"""The kind of a sample: a launch, or the slope between two graphs of launches."""
 
 UNSTABLE = "UNSTABLE"
-"""Label: the warm-up never came to rest."""
+"""Label: the warm-up never settled."""
 THROTTLED = "THROTTLED"
 """Label: more than a fifth of the blocks ran at a lower clock; no verdict."""
 INTERFERENCE = "INTERFERENCE"
-"""Label: a kernel takes another time alone than among the others."""
+"""Label: a kernel takes a different time alone than among the others."""
 LAUNCH_BOUND = "LAUNCH-BOUND"
-"""Label: the time is that of a launch; no verdict."""
+"""Label: the time is mostly that of a launch; no verdict."""
 L2_PARTIAL = "L2-PARTIAL"
 """Label: too few sets of buffers for a graph whose launches should all find their data out of L2."""
 FEW_BLOCKS = "FEW-BLOCKS"
@@ -69,23 +68,23 @@ BIASED = "BIASED"
 ORACLE_WEAK = "ORACLE-WEAK"
 """Label: the pair's reference and tolerance accept a wrong result; no ratio and no verdict."""
 UNJUDGED = frozenset({THROTTLED, LAUNCH_BOUND, FEW_BLOCKS, BIASED, ORACLE_WEAK})
-"""Labels of a cell of which no variant is called faster, slower or the same."""
+"""Labels of a cell that prevent a verdict on every variant."""
 
 MODELLED = "matrix sums modelled"
 """Label of a cell whose matrix instructions ran on the emulator, by a model of the architecture."""
 
 BITS_DIFFER = "BITS-DIFFER "
-"""The label of a cell, followed by a variant, where an exact pair's outputs are equal in value and not in every bit."""
+"""Label of a cell, followed by a variant of an exact pair whose outputs are equal in value but not in every bit."""
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What the toolchain says of one variant; a value that is not known (no ptxas, driver assembler) is None."""
+    """The toolchain's report on one variant; unknown values (no ptxas, driver assembler) are None."""
 
     source_sha256: str
     ptx_sha256: str
     sass_sha256: str | None = None
-    """Over the kernel's machine code, constants, registers and shared size: equal means the same machine code."""
+    """A hash of the kernel's machine code, constants, registers and shared size: equal means the same machine code."""
     registers: int | None = None
     spill_store_bytes: int | None = None
     spill_load_bytes: int | None = None
@@ -93,7 +92,7 @@ class BuildReport:
     shared_bytes: int | None = None
     """Static shared memory of a CTA, bytes."""
     occupancy: float | None = None
-    """Theoretical occupancy of the cell's launch: resident warps over the most that an SM can hold."""
+    """Theoretical occupancy of the cell's launch: resident warps divided by the most that an SM can hold."""
     sass: Mapping[str, int] = field(default_factory=dict)
     """SASS instructions: `total`, and by class, such as {"total": 32, "LDG.128": 2}."""
     opcodes: Mapping[str, int] = field(default_factory=dict)
@@ -112,17 +111,17 @@ class CheckReport:
     max_error: float | None = None
     """Greatest |error| over all elements."""
     worst: str | None = None
-    """Of a wrong result: size, element, value found and value expected."""
+    """For a wrong result: size, element, value found and value expected."""
     deterministic: bool | None = None
-    """Whether launches on the same data left the same bits; None where they were not compared."""
+    """Whether launches on the same data left the same bits; None if they were not compared."""
 
 
 @dataclass(frozen=True)
 class ExecutedReport:
     """Machine instructions that warps executed: at least `least`, at most `most`, most likely `fit`.
 
-    All are None where there is no number. `reason`: why there is none, or why the interval is wide. `whole`: whether
-    the likeliest counts of all blocks are whole numbers; `anchors_off`: how many lines of PTX that pin them they miss.
+    All are None if there is no number. `reason`: why there is none, or why the interval is wide. `whole`: whether the
+    likeliest counts of all blocks are whole numbers; `anchors_off`: how many lines of PTX disagree with them.
     """
 
     least: int | None = None
@@ -146,7 +145,7 @@ class VariantResult:
     counts: Mapping[str, float] | None = None
     """The emulator's counters; None on a GPU."""
     observed: Mapping[str, float] | None = None
-    """What the pair's `observe` read of a launch's arrays at the cell's own size; None of a pair without one."""
+    """What the pair's `observe` read from a launch's arrays at the cell's own size; None for a pair without it."""
     opcodes: Mapping[str, int] | None = None
     """How often warps executed each opcode of the PTX, by the emulator; None on a GPU."""
     executed: ExecutedReport | None = None
@@ -154,7 +153,7 @@ class VariantResult:
     hot_lines: Mapping[str, int] | None = None
     """The line of `file` that has most of each count."""
     file: str | None = None
-    """The variant's file, as a path below the folder that the run was started in; None of one elsewhere."""
+    """The variant's file, as a path below the folder in which the run was started; None for a file elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -163,9 +162,9 @@ class LaunchReport:
     block: tuple[int, int, int]
     shared_bytes: int = 0
     cluster: tuple[int, int, int] | None = None
-    """CTAs of a cluster; None without clusters. A file has it only where there are clusters."""
+    """CTAs of a cluster; None without clusters. A file has this key only if there are clusters."""
     cooperative: bool = False
-    """A file has it only where it is true."""
+    """A file has this key only if it is true."""
 
 
 @dataclass(frozen=True)
@@ -186,30 +185,30 @@ class Round:
     copies: int = 1
     """Sets of buffers that the launches of a graph rotate over."""
     clock_mhz: Sequence[float | None] = ()
-    """SM clock after each block, None where it was not known; empty where it never was."""
+    """SM clock after each block, None if it was unknown; empty if it always was."""
     dropped: Mapping[str, str] = field(default_factory=dict)
     """Blocks that do not count, by their index in `ns`, with the reason: clock, thermal, power, ..."""
     stop: str | None = None
     """width or limit: why the round ended."""
     solo_ns: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """Samples of each letter alone."""
+    """Nanoseconds of samples of each letter alone."""
     solo_mhz: Mapping[str, float] = field(default_factory=dict)
-    """The mean SM clock after the samples of each letter alone; empty where it was not known."""
+    """The mean SM clock after the samples of each letter alone; empty if it was unknown."""
     floor_ns: int | None = None
-    """Of an empty kernel launched alike."""
+    """Nanoseconds of an empty kernel with the same launch."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     """Which timed outputs were verified: `blocks`, and their `max_error`."""
     observed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """What the pair's `observe` read of the last timed launch of each variant."""
+    """What the pair's `observe` read from the last timed launch of each variant."""
 
 
 @dataclass(frozen=True)
 class RooflineLimits:
-    """What the device of a cell can do at most, or on the emulator a GPU that represents the architecture."""
+    """The limits of the cell's device, or on the emulator those of a GPU that represents the architecture."""
 
     device: str
     source: str
-    """Of the figures: whose specification, and what was measured."""
+    """The source of the figures: whose specification, and what was measured."""
     bytes_per_s: float
     f32: float | None = None
     """flop/s of single precision, at the boost clock."""
@@ -217,12 +216,12 @@ class RooflineLimits:
     """flop/s of f16 and bf16 matrices, at the boost clock."""
     boost_mhz: float | None = None
     l2_bytes: int | None = None
-    """Of the device's L2 cache; None where it is not known, and of the emulator."""
+    """Bytes of the device's L2 cache; None if unknown, and for the emulator."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What `run --model` says of a cell: the least seconds that resources of a GPU need, which are no times."""
+    """The result of `run --model` for a cell: the least seconds that resources of a GPU need, which are not times."""
 
     gpu: str
     """A name of `specifications.MODELS`."""
@@ -233,9 +232,9 @@ class Model:
     reason: str | None
     """Why there is no claim."""
     claims: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
-    """`verdict` and `reason` of every variant but the reference."""
+    """`verdict` and `reason` of every variant except the reference."""
     widths: Mapping[str, float] = field(default_factory=dict)
-    """By variant, how wide the interval of its executed machine instructions is, as a share of the least."""
+    """By variant, the width of the interval of its executed machine instructions, as a share of the least."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +244,7 @@ class Cell:
     arch: str
     launch: LaunchReport
     work: Mapping[str, int]
-    """`flops`, compulsory `bytes`, and of these how many are `written`."""
+    """`flops`, compulsory `bytes`, and how many of these are `written`."""
     variants: Mapping[str, VariantResult]
     cache: str = COLD
     """COLD, or WARM: what a timed launch finds in L2."""
@@ -268,7 +267,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its cells, and what run_info says around them."""
+    """One run: its cells, and the metadata of run_info."""
 
     run: RunInfo
     tool: ToolInfo
@@ -277,20 +276,24 @@ class Run:
     device: Device
     toolchain: Toolchain
     settings: Mapping[str, Any]
-    """How samples were taken: the seed, and measure.SamplingSettings as a mapping. Open, because settings come and go
-    with the protocol and are only printed and compared. Empty on the emulator."""
+    """How samples were taken: the seed, and measure.SamplingSettings as a mapping.
+
+    Not typed, because settings change with the protocol and are only printed and compared. Empty on the emulator.
+    """
     calibration: Mapping[str, Any]
-    """What was known of the device before the run: calibration.assessment.Calibration as a mapping. Open, because each
-    check adds figures of its own. Empty without a calibration."""
+    """Facts about the device from before the run: calibration.assessment.Calibration as a mapping.
+
+    Not typed, because each check adds its own figures. Empty without a calibration.
+    """
     cells: Sequence[Cell]
     processes: Sequence[Mapping[str, Any]] = ()
     """The workers of a GPU run: process, round, start, how each ended, temperature and power."""
 
 
 def to_json(run: Run, **derived: Any) -> str:
-    """The run document, one line a variant's field at most, ready for a file or for stdout.
+    """The run document, at most one line per field of a variant, ready for a file or for stdout.
 
-    `derived`: further keys, of what follows from the others. They are for who reads stdout, and in no saved file.
+    `derived`: further keys with derived values. They are for readers of stdout, and in no saved file.
     """
     document = {"schema": SCHEMA, **dataclasses.asdict(run), **info_documents(run), **derived}
     for cell in document["cells"]:
@@ -301,7 +304,7 @@ def to_json(run: Run, **derived: Any) -> str:
 
 
 def info_documents(run: Run) -> dict[str, dict[str, Any]]:
-    """What is around the cells, as a file has it."""
+    """The metadata around the cells, as in a file."""
     return {
         "run": info_document(run.run),
         "tool": info_document(run.tool),
@@ -313,7 +316,7 @@ def info_documents(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def launch_document(launch: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a LaunchReport as a file has them: those of few launches only where they are not the default."""
+    """The fields of a LaunchReport as in a file: rare ones only if they are not the default."""
     usual = {"cluster": None, "cooperative": False}
     return {name: value for name, value in launch.items() if name not in usual or value != usual[name]}
 
@@ -327,7 +330,7 @@ def from_json(text: str, name: str) -> Run:
 
 
 def from_document(document: Any, name: str) -> Run:
-    """The same of a document that is read already."""
+    """The same for a document that has been read."""
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
         raise ResultError(
@@ -345,7 +348,7 @@ def from_document(document: Any, name: str) -> Run:
 
 
 def renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """A document of an earlier schema with the names of today."""
+    """A document of an earlier schema with the present names."""
     labels = {"UNSETTLED": UNSTABLE, "INTERACTION": INTERFERENCE}
 
     def variant(result: Any) -> Any:
@@ -369,19 +372,19 @@ def renamed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 AMOUNTS = "from 1e-9 to 1e24"
-"""What a count or a rate may be, if it is not 0: beyond that no device counts, and charts cannot draw."""
+"""The range of a nonzero count or rate: no device exceeds it, and charts could not draw it."""
 
 LONGEST_NS = 2**63
-"""No time reaches it: arrays of integers hold no more."""
+"""Every time is below: arrays of integers hold no more."""
 
 LONGEST_S = 1e9
-"""No floor of a model reaches it: thirty years."""
+"""Every floor of a model is below: thirty years."""
 
 STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED)
 
 
 def require_sound(run: Run, name: str) -> None:
-    """Raise ResultError for values of the right type that no run can have, and that reading it rests on."""
+    """Raise ResultError for values of the right type that no run can have, and that readers rely on."""
     step = run.calibration.get("timer_step_ns")
     require(step is None or isinstance(step, int | float), f"{name}: calibration: timer_step_ns", "a number", step)
     for i, cell in enumerate(run.cells):
@@ -413,7 +416,7 @@ def require_sound(run: Run, name: str) -> None:
 
 
 def require_distinct(cells: Sequence[Cell], name: str) -> None:
-    """Raise ResultError for two cells with the same key: no comparison could tell them apart."""
+    """Raise ResultError for two cells with the same key, which no comparison could distinguish."""
     first: dict[tuple[object, ...], int] = {}
     for i, cell in enumerate(cells):
         size = ",".join(f"{key}={value}" for key, value in sorted(cell.point.items()))
@@ -443,7 +446,7 @@ def require(holds: bool, where: str, wanted: str, found: Any) -> None:
 
 @cache
 def type_hints(kind: Any) -> Mapping[str, Any]:
-    """The types of a dataclass's fields: evaluated once, for a run has thousands of objects."""
+    """The types of a dataclass's fields: evaluated once, because a run has thousands of objects."""
     return typing.get_type_hints(kind)
 
 
@@ -491,11 +494,10 @@ def build(kind: Any, value: Any, where: str) -> Any:
 
 
 def save(run: Run, folder: Path) -> Path:
-    """Write the run under `folder` as YYYYMMDDTHHMMSSZ-ID.json, whole or not at all; never replaces a file.
+    """Write the run under `folder` as YYYYMMDDTHHMMSSZ-ID.json, atomically; never replaces a file.
 
-    A sweep is called ID.sweep.json, and what confirms another run ID.confirms-THAT.json: neither is a run of the pairs,
-    and who asks for the latest run does not mean them.
-    Raises ResultError if the folder cannot be written.
+    A sweep is called ID.sweep.json, and a confirming run ID.confirms-THAT.json: neither is a run of the pairs, so
+    `latest` ignores them. Raises ResultError if the folder cannot be written.
     """
     kind = f".confirms-{run.run.confirms}" if run.run.confirms is not None else ""
     if run.run.sweep is not None:
@@ -508,7 +510,7 @@ def save(run: Run, folder: Path) -> Path:
 
 def write(text: str, path: Path, *, replace: bool = False) -> None:
     """Write `text` to a temporary file next to `path`, then move it there in one step."""
-    # not by the process's number: two containers that share a folder may both be number 7
+    # not by the process's number: two containers that share a folder may both have number 7
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -523,5 +525,5 @@ def write(text: str, path: Path, *, replace: bool = False) -> None:
     except OSError as error:
         raise ResultError(f"Cannot write {path}: {error.strerror}. Choose another path.") from None
     finally:
-        with contextlib.suppress(OSError):  # what hindered the writing may hinder this too
+        with contextlib.suppress(OSError):  # the cause of the failed write may prevent this too
             temporary.unlink(missing_ok=True)

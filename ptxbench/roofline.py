@@ -1,8 +1,8 @@
-"""How fast a kernel could be: its compulsory work against what the device can do. Pure functions of cells.
+"""How fast a kernel could be: its compulsory work and the limits of the device. Pure functions of cells.
 
-The time can be no less than the compulsory bytes over the bandwidth, nor than the flops over the rate of the units
-that do them (S. Williams, A. Waterman and D. Patterson, "Roofline", 2009). Where that rate is not known, as of
-integers, there is no such limit.
+The time is at least the compulsory bytes over the bandwidth, and the flops over the rate of the units that do them (S.
+Williams, A. Waterman and D. Patterson, "Roofline", 2009). If that rate is unknown, as for integers, there is no such
+limit.
 """
 
 from __future__ import annotations
@@ -31,22 +31,25 @@ from ptxbench.specifications import Specification
 from ptxbench.units import si
 
 MEMORY, F32, TENSOR, LAUNCH = "memory", "f32", "tensor", "launch"
-"""What can bound a kernel."""
+"""The limits of a kernel."""
 
 IMPOSSIBLE = 0.9
-"""A time under so much of the published limit is none."""
+"""A time below this share of the published limit cannot be true."""
 
 MAY_STAY = 0.05
-"""Of the compulsory bytes. Where more of them may be left in L2, a share of the limit could exceed 100 % by as much."""
+"""A share of the compulsory bytes.
+
+If more of them may stay in L2, a share of the limit could exceed 100 % by as much.
+"""
 
 FASTER = 2
-"""How much more than the published rate some do: packed halves, and matrices of f16 that GeForce adds up in f16."""
+"""By this factor some exceed the published rate: packed halves, and matrices of f16 that GeForce adds up in f16."""
 
 
 def limits(device: Device, calibration: Mapping[str, Any]) -> RooflineLimits | None:
-    """The ceilings of a device as the run document describes it; None where nothing is known of it.
+    """The ceilings of a device as the run document describes it; None if nothing is known about it.
 
-    Memory bandwidth is what a copy reached on it, where that was measured, else what is published, as the rest is.
+    Memory bandwidth is that of a measured copy if there is one, else the published one, as are the other ceilings.
     """
     spec = specification(device)
     copied, l2_bytes = calibration.get("copy_bytes_per_s"), device.l2_bytes
@@ -67,7 +70,7 @@ def limits(device: Device, calibration: Mapping[str, Any]) -> RooflineLimits | N
 
 
 def specification(device: Device) -> Specification | None:
-    """The published figures of a device; None of one that is not in the table, or has other SMs than it says."""
+    """The published figures of a device; None if it is not in the table, or reports another number of SMs."""
     if device.is_emulator:
         return specifications.of_architecture(device.sm)
     spec = specifications.of_device(device.name)
@@ -76,23 +79,23 @@ def specification(device: Device) -> Specification | None:
 
 @dataclass(frozen=True)
 class Bound:
-    """The least time that a launch can take, seconds, and by what."""
+    """The least time that a launch can take, seconds, and what limits it."""
 
     seconds: float
     by: str
 
 
 def bound(cell: Cell, result: VariantResult) -> Bound | None:
-    """What bounds a variant of `cell`; None where its limits are not known, or not those of its arithmetic.
+    """What bounds a variant of `cell`; None if its limits, or the limits of its arithmetic, are unknown.
 
-    Memory bounds no warm launch, whose data may be in L2.
+    Memory does not bound a warm launch, whose data may be in L2.
     """
     if cell.limits is None or not cell.work["bytes"]:
         return None
     memory = cell.work["bytes"] / cell.limits.bytes_per_s if cell.cache == COLD else 0.0
     flops, unit = cell.work["flops"], arithmetic(result)
     if flops and unit is None:
-        # no unit is so fast at what it is not made for: what f32 could do in time, others may or may not
+        # the f32 rate limits no other arithmetic, which may be faster or slower
         slow = cell.limits.f32 is None or flops / cell.limits.f32 > memory
         return None if slow else Bound(memory, MEMORY)
     rate = rate_of(cell.limits, unit, clock_mhz(cell.rounds)) if flops else None
@@ -105,10 +108,9 @@ def bound(cell: Cell, result: VariantResult) -> Bound | None:
 
 
 def no_share(cell: Cell) -> str | None:
-    """Why times of `cell` are not shown as a share of the memory bandwidth; None where they are.
+    """Why times of `cell` are not shown as a share of the memory bandwidth; None if they are.
 
-    A launch by itself may leave what it wrote in L2. Of the launches of a graph each writes back what the ones before
-    it left.
+    A single launch may leave what it wrote in L2. In a graph, each launch writes back what the ones before it left.
     """
     if cell.cache != COLD or L2_PARTIAL in cell.labels:
         return "data may be in L2 before the launch"
@@ -120,7 +122,7 @@ def no_share(cell: Cell) -> str | None:
 
 
 def share(cell: Cell, result: VariantResult, seconds: float) -> float | None:
-    """The least time that the limits allow over `seconds`; None where it could not be relied on."""
+    """The least time that the limits allow divided by `seconds`; None if it would be unreliable."""
     found = bound(cell, result)
     if found is None or (found.by == MEMORY and no_share(cell)):
         return None
@@ -128,7 +130,7 @@ def share(cell: Cell, result: VariantResult, seconds: float) -> float | None:
 
 
 def rate_of(limits: RooflineLimits, unit: str | None, clock_mhz: float | None) -> float | None:
-    """flop/s of the unit at the clock that there was, or at the boost clock if it was not read."""
+    """flop/s of the unit at the measured clock, or at the boost clock if it was not read."""
     rate = {F32: limits.f32, TENSOR: limits.tensor}.get(str(unit))
     return rate * clock_mhz / limits.boost_mhz if rate and clock_mhz and limits.boost_mhz else rate
 
@@ -146,7 +148,7 @@ def tag(cell: Cell, result: VariantResult) -> str | None:
 
 
 OTHER_UNITS = re.compile(r"(?!HMMA|HGMMA|UTCHMMA)\w+MMA|[HU]\w*MMA.*\.TF32|IDP|D(FMA|ADD|MUL|SETP)")
-"""Machine instructions of rates that the table lacks: other matrices, dot products of bytes, double precision."""
+"""Machine instructions whose rates the table lacks: other matrices, dot products of bytes, double precision."""
 MATRIX = re.compile(r"(HMMA|HGMMA|UTCHMMA)\b")
 SINGLE = re.compile(r"F(FMA|ADD|MUL)2?\b")
 
@@ -154,7 +156,7 @@ SINGLE = re.compile(r"F(FMA|ADD|MUL)2?\b")
 def arithmetic(result: VariantResult) -> str | None:
     """The unit that does a variant's flops, by its machine code: tensor, f32; None for any other, or if unknown.
 
-    For a variant that was not assembled, by what the emulator counted.
+    For a variant that was not assembled, by the emulator's counts.
     """
     opcodes = result.build.opcodes if result.build else {}
     if opcodes:
@@ -170,7 +172,7 @@ def arithmetic(result: VariantResult) -> str | None:
 
 
 def disproved(cell: Cell, device: Device) -> Cell:
-    """`cell`, with every variant broken, and its samples gone, whose time is less than the device can have needed."""
+    """`cell`, in which every variant with an impossibly short time is broken and loses its samples."""
     spec = specification(device)
     if spec is None or device.is_emulator:
         return cell
@@ -187,10 +189,10 @@ def disproved(cell: Cell, device: Device) -> Cell:
 def impossible(
     cell: Cell, result: VariantResult, seconds: float, spec: Specification, l2_bytes: int | None
 ) -> str | None:
-    """Why a variant's time on the device `spec` cannot be true; None where it can.
+    """Why a variant's time on the device `spec` cannot be true; None if it can.
 
-    Only of cold launches, whose inputs must come from memory. What is written may stay in an L2 cache of that size,
-    of any size where that is not known. Flops count only where the clock is known, which may exceed the boost clock.
+    Only for cold launches, whose inputs must come from memory. Outputs may stay in an L2 cache of the device's size, or
+    of any size if that is unknown. Flops count only if the clock is known, which may exceed the boost clock.
     """
     if cell.cache != COLD or L2_PARTIAL in cell.labels:
         return None

@@ -1,6 +1,6 @@
-"""What a run document says around its cells: who ran what, where, and with which tools. Data only.
+"""The metadata of a run document: who ran what, where, and with which tools. Data only.
 
-Imports nothing of ptxbench. `result.Run` holds one object of each class. Unknown keys of a document are ignored.
+Imports nothing of ptxbench. `result.Run` has one object of each class. Unknown keys of a document are ignored.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class RunInfo:
     """The words of the command line; a baseline leaves them out."""
     seed: int | None = None
     backend: str | None = None
-    """A value of `--backend`."""
+    """The value of `--backend`."""
     assembler: str | None = None
     """toolkit or driver."""
     rounds: int | None = None
-    """Rounds that were planned; 0 on the emulator."""
+    """Planned rounds; 0 on the emulator."""
     sweep: Mapping[str, Any] | None = None
-    """What `ptxbench tune` swept; None of any other run. Written and read by `tune` alone (tune.sweep.spec_of)."""
+    """What `ptxbench tune` swept; None for any other run. Only `tune` writes and reads it (tune.sweep.spec_of)."""
     continues: str | None = None
     """The id of the interrupted sweep that this one resumed."""
     confirms: str | None = None
-    """The id of the run whose doubtful rows this one measured again (`ptxbench gate --confirm`)."""
+    """The id of the run whose failing or INCONCLUSIVE rows this one measured again (`ptxbench gate --confirm`)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ToolInfo:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """The commit of the kernels, and whether they differ from it; None where git does not know."""
+    """The commit of the kernels, and whether they differ from it; None if git does not know the folder."""
 
     commit: str | None = None
     dirty: bool | None = None
@@ -71,7 +71,7 @@ class HostInfo:
 
 @dataclass(frozen=True)
 class Device:
-    """What executed the kernels. Of the emulator only the first three fields are known."""
+    """What executed the kernels. For the emulator only the first three fields are known."""
 
     kind: str = "unknown"
     """EMULATOR or GPU."""
@@ -100,7 +100,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """The versions of the tools, None for one that was not there, and the options that each is always given."""
+    """The versions of the tools, None for a missing one, and the options that each always gets."""
 
     nvrtc: str | None = None
     ptxas: str | None = None
@@ -120,6 +120,6 @@ Info = RunInfo | ToolInfo | SourceInfo | HostInfo | Device | Toolchain
 
 
 def info_document(info: Info) -> dict[str, Any]:
-    """`info` as a document has it. Unknown values are null where somebody asked for them, else they are left out."""
+    """`info` as in a document. Unknown values are null if they were looked for, else they are left out."""
     asked = isinstance(info, SourceInfo | Toolchain) or (isinstance(info, Device) and info.is_gpu)
     return {name: value for name, value in dataclasses.asdict(info).items() if value is not None or asked}

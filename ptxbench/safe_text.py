@@ -1,7 +1,7 @@
-"""Text from a file, made safe for what shows it: one function for each kind of output. Imports nothing of ptxbench.
+"""Text from a file, made safe for its output: one function for each kind of output. Imports nothing of ptxbench.
 
-A run, a kernel, a pair or a config may come from a stranger. What it says is shown as it is written; it never moves
-the cursor, hides other text, becomes markup, a formula or a command.
+A run, a kernel, a pair or a config may come from a stranger. Its text is shown as it is written; it never moves the
+cursor, hides other text, or becomes markup, a formula or a command.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import html
 import re
 
 HIDDEN = re.compile(
-    "\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for the tab and the line feed
+    "\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, except the tab and the line feed
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u3164\ufeff\uffa0"  # no width of their own
     "\u2028-\u202e\u2060-\u206f"  # line and paragraph separators, the direction of writing
     "\ud800-\udfff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e0fff]"  # surrogates, specials, tags
 )
-"""What a terminal obeys, or a reader cannot see. XML 1.0 forbids some of it."""
+"""Characters that control a terminal, or that a reader cannot see. XML 1.0 forbids some of them."""
 
 COMMAND = re.compile(r"^([^\S\n]*:)(?=:)|(#)(?=#\w*\[)", re.MULTILINE)
-"""Where a runner of CI finds a command: `::error` at the start of a line; `##[` and `##vso[` anywhere in it."""
+"""What a CI runner takes for a command: `::error` at the start of a line; `##[` and `##vso[` anywhere in it."""
 
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
-"""How a text begins that a spreadsheet computes."""
+"""Beginnings of a text that a spreadsheet computes."""
 
 MARKUP = re.compile(
     r"(?P<markup>[\\`*\[~$]|(?<!\w)_|_(?!\w)|^[-+>#=](?!\d))"  # `_` within a word means nothing
@@ -31,7 +31,7 @@ MARKUP = re.compile(
     r"|(?P<link>(?<!\w)[@#](?=\w)|(?<=\w):(?=//)|(?<=\bwww)\.)",  # what GitHub makes a mention, a reference or a link
     re.IGNORECASE,
 )
-"""What Markdown and GitHub read within a line."""
+"""Characters with a meaning to Markdown and GitHub within a line."""
 
 MARKDOWN = {
     "markup": r"\{}", "number": "{}\\", "tag": "&lt;", "entity": "&amp;", "bar": "&#124;",
@@ -39,11 +39,11 @@ MARKDOWN = {
 }  # fmt: skip
 
 LONGEST_NAME = 100
-"""Characters of the name of a file: systems take 255 bytes."""
+"""Characters of the name of a file: systems have a limit of 255 bytes."""
 
 
 def visible(match: re.Match[str]) -> str:
-    """The character as an escape: `\\x1b`, `\\u202e`; the end of a line on Windows as that of one elsewhere."""
+    r"""The character as an escape: `\\x1b`, `\\u202e`; a Windows line end as a plain one."""
     if match[0] == "\r\n":
         return "\n"
     code = ord(match[0])
@@ -51,7 +51,7 @@ def visible(match: re.Match[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """For a terminal, and for XML and HTML that a library writes: what is hidden becomes a visible escape.
+    """For a terminal, and for XML and HTML that a library writes: invisible characters become visible escapes.
 
     Tabs and line feeds stay.
     """
@@ -59,7 +59,7 @@ def plain(text: str) -> str:
 
 
 def xml_text(text: str) -> str:
-    """For XML and HTML that no library writes, within elements and quoted attributes."""
+    """For XML and HTML written without a library, within elements and quoted attributes."""
     return html.escape(plain(text))
 
 
@@ -70,7 +70,7 @@ def one_line(text: str) -> str:
 
 
 def log_text(text: str) -> str:
-    """For stdout and stderr, which a runner of CI reads too: its commands are broken by a space."""
+    """For stdout and stderr, which a CI runner reads too: a space breaks its commands."""
     return COMMAND.sub(r"\1\2 ", text)
 
 
@@ -80,13 +80,13 @@ def markdown_text(text: str) -> str:
 
 
 def markdown_code(text: str) -> str:
-    """The same as a code span; without one where the text could end it."""
+    """The same as a code span; without one if the text could end it."""
     line = one_line(text)
     return markdown_text(line) if re.search(r"[`|\\<>]", line) or not line else f"`{line}`"
 
 
 def csv_text(text: str) -> str:
-    """For a field of a spreadsheet that is no number: a quote before what would be a formula."""
+    """For a field of a spreadsheet that is not a number: a quote before what would be a formula."""
     line = one_line(text)
     return f"'{line}" if FORMULA.match(line) else line
 
@@ -110,7 +110,7 @@ def file_name(text: str) -> str:
 
 
 def workflow_text(text: str) -> str:
-    """For the message of a workflow command of GitHub, in which no other begins."""
+    """For the message of a workflow command of GitHub, so that it cannot begin another."""
     return log_text(plain(text)).replace("%", "%25").replace("\n", "%0A")
 
 

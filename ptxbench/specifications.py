@@ -1,6 +1,6 @@
-"""What GPUs can do by their makers' published figures. Data only; imports nothing of ptxbench.
+"""Published figures of GPUs by their makers. Data only; imports nothing of ptxbench.
 
-Published figures are upper bounds at the boost clock: a kernel cannot do more, and no kernel does all of it.
+They are upper bounds at the boost clock: a kernel cannot exceed them, and no kernel reaches all of them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 class Specification:
     """One GPU. Rates are dense: without structured sparsity.
 
-    `tensor`: flop/s of f16 and bf16 matrices that are added up in f32; GeForce cards do half of what they do where
-    f16 is added up in f16. `f32`: flop/s outside the tensor cores, a fused multiply-add being two.
+    `tensor`: flop/s of f16 and bf16 matrices that are added up in f32; GeForce cards reach half of their rate with
+    addition in f16. `f32`: flop/s outside the tensor cores, with a fused multiply-add as two.
     """
 
     name: str
@@ -78,7 +78,7 @@ BY_DEVICE: Mapping[str, Specification] = {
     "NVIDIA B200": B200,
     "NVIDIA GeForce RTX 5090": RTX_5090,
 }
-"""By the name that CUDA gives. The whole name: a laptop's RTX 4090, or a slice of an A100, is another GPU."""
+"""By CUDA's name of the device. The whole name, because a laptop's RTX 4090, or a slice of an A100, is another GPU."""
 
 BY_ARCHITECTURE: Mapping[str, Specification] = {
     "sm_75": T4,
@@ -117,5 +117,5 @@ def of_device(name: str) -> Specification | None:
 
 
 def of_architecture(arch: str) -> Specification | None:
-    """`arch` as `--arch` has it: sm_90, or sm_90a."""
+    """`arch` in the notation of `--arch`: sm_90, or sm_90a."""
     return BY_ARCHITECTURE.get(arch.rstrip("af"))

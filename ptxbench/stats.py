@@ -1,7 +1,7 @@
-"""How samples become an estimate with an interval. Pure: numbers in, numbers out; knows Round and nothing else.
+"""Samples become an estimate with an interval. Pure: numbers in, numbers out; knows only Round.
 
-A block is four samples of two kernels in the order A B B A (or B A A B), so that any drift that is linear over
-the block cancels. All arithmetic is on natural logarithms; a ratio is B / A.
+A block is four samples of two kernels in the order A B B A (or B A A B), so that any drift that is linear over the
+block cancels. All arithmetic is on natural logarithms; a ratio is B / A.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from ptxbench.result import Round
 LEVEL = 0.99
 
 FEWEST_BLOCKS = 8
-"""All of n blocks are on one side of the true value with probability 2 / 2**n; 8 is the first n with less than 1 %."""
+"""The probability that n blocks are all on one side of the true value is 2 / 2**n; 8 is the first n with less than 1 %.
+"""
 
 
 LOOKS = (20, 30, 45, 68, 102, 153, 230, 345, 400)
@@ -34,7 +35,7 @@ LIMIT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate, with the interval that covers the true value at the level that it was made for."""
+    """An estimate, with an interval that covers the true value at a given level."""
 
     low: float
     value: float
@@ -205,8 +206,8 @@ def bounded(difference: float, value: float, error: float, df: float, guard: flo
 def holm(probabilities: Sequence[float]) -> list[float]:
     """Each p value, adjusted for their number: the probability that any of them is at most alpha is at most alpha.
 
-    Step down: the smallest times n, the next times n - 1, ..., none smaller than the one before (Holm, Scandinavian
-    Journal of Statistics 6, 1979).
+    Step down: the smallest times n, the next times n - 1, ..., each at least the one before (Holm, Scandinavian Journal
+    of Statistics 6, 1979).
     """
     n = len(probabilities)
     adjusted, greatest = [0.0] * n, 0.0

@@ -1,7 +1,7 @@
-"""Literals of PTX that follow from knobs: `1024 /*= 4 * BLOCK */` is 1024 to all readers of PTX, an expression here.
+"""Literals of PTX that depend on knobs: `1024 /*= 4 * BLOCK */` is 1024 for all readers of PTX, an expression here.
 
-The file is valid PTX with its defaults; `substituted` writes other values in place of the literals, in the same lines.
-Knows text and numbers, and nothing of pairs.
+The file is valid PTX with its defaults; `substituted` replaces the literals by other values, in the same lines. Knows
+text and numbers, but no pairs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BINARY: dict[type[ast.operator], Callable[[int, int], int]] = {
 UNARY: dict[type[ast.unaryop], Callable[[int], int]] = {ast.USub: operator.neg, ast.Invert: operator.invert}
 MOST_SHIFT = 63
 MOST = 1 << 64
-"""No literal of PTX is as large."""
+"""Every literal of PTX is below."""
 
 ALLOWED = "An expression has knobs, whole numbers, parentheses and + - * // % << >> & | ^ ~"
 
@@ -48,7 +48,7 @@ class FormulaError(Exception):
 
 @dataclass(frozen=True)
 class Literal:
-    """One literal with its expression: where it stands in the text, and in which line."""
+    """One literal with its expression: its position in the text, and its line."""
 
     start: int
     end: int
@@ -73,7 +73,7 @@ def literals(text: str, name: str) -> Iterator[Literal]:
 
 
 def names(formula: str) -> set[str]:
-    """The knobs that an expression names; none of one that cannot be read."""
+    """The knobs that an expression names; none if it cannot be read."""
     try:
         return {each.id for each in ast.walk(ast.parse(formula, mode="eval")) if isinstance(each, ast.Name)}
     except SyntaxError:
@@ -81,7 +81,7 @@ def names(formula: str) -> set[str]:
 
 
 def value(formula: str, knobs: Mapping[str, int]) -> int:
-    """What an expression comes to. Raises FormulaError; nothing of it is executed."""
+    """The value of an expression. Raises FormulaError; nothing of it is executed."""
     try:
         tree = ast.parse(formula, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -117,7 +117,7 @@ def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
 
 
 def substituted(text: str, knobs: Mapping[str, int], name: str) -> str:
-    """PTX `text` with the literals that `knobs` give, line by line where they were.
+    """PTX `text` with the literals that `knobs` give, in the same lines.
 
     Raises PairError, naming the file `name` and the line, for an expression that cannot be read.
     """
@@ -133,7 +133,7 @@ def substituted(text: str, knobs: Mapping[str, int], name: str) -> str:
 
 
 def require_fresh(text: str, defaults: Mapping[str, int], name: str) -> set[str]:
-    """The knobs that PTX `text` uses. Raises PairError for a literal that its expression by `defaults` is not."""
+    """The knobs that PTX `text` uses. Raises PairError for a literal that differs from its expression by `defaults`."""
     used: set[str] = set()
     for literal in literals(text, name):
         try:

@@ -1,6 +1,6 @@
-"""Where kernels still become machine code: every variant of a pair, or kernel of a file, for every target.
+"""The targets for which kernels can be assembled: every variant of a pair, or kernel of a file, for every target.
 
-Nothing is run. Which targets take an instruction is not monotone, so each is asked of the tools, never computed.
+Nothing is run. A later target may lack an instruction of an earlier one, so every target is tried with the tools.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, TargetTrial, attempt
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tried together: a pair with its variants, or a file with its kernels."""
+    """A unit of the survey: a pair with its variants, or a file with its kernels."""
 
     name: str
     sources: tuple[Source, ...]
     threads: Mapping[str, int]
-    """Of a CTA, by variant; a variant without them has no occupancy."""
+    """Threads of a CTA, by variant; a variant without them has no occupancy."""
     shared_bytes: int = 0
-    """Dynamic, of a CTA."""
+    """Dynamic shared bytes of a CTA."""
 
 
 @dataclass(frozen=True)
 class Jit:
-    """What a driver that compiles the PTX itself asks for."""
+    """What a driver must support to compile the PTX itself."""
 
     version: str
     target: str | None
-    """None for CUDA C, whose PTX has the target that NVRTC was asked for."""
+    """None for CUDA C, whose PTX has the target that NVRTC was given."""
     driver: Driver | None
-    """The first that reads this version; None where that is not known."""
+    """The first driver that reads this version; None if unknown."""
     gpus: tuple[str, ...]
-    """Plain targets that name the GPUs which the PTX's own target goes to, of those that were tried."""
+    """Plain targets, among those tried, for the GPUs that can run PTX with this target."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class TargetResults:
         return any(trial.status != UNTRIED for trial in self.trials.values())
 
     def file(self, target: str) -> Path:
-        """What the variant has for `target`: its plain file, or one for that target or its family."""
+        """The result for `target`: of the plain file, or of a file for that target or its family."""
         return self.source.on(target).path
 
     @cached_property
     def files(self) -> Mapping[Path, tuple[str, ...]]:
-        """The targets that each file stands for, in the order of the trials."""
+        """The targets for which each file is used, in the order of the trials."""
         found: dict[Path, list[str]] = {}
         for target in self.trials:
             found.setdefault(self.file(target), []).append(target)
@@ -77,11 +77,11 @@ class TargetResults:
 
     @property
     def jit(self) -> Jit | None:
-        """Of the plain file; None where no tool has read the PTX."""
+        """For the plain file; None if no tool has read the PTX."""
         return self.jit_of(self.source.path)
 
     def jit_of(self, path: Path) -> Jit | None:
-        """The same of one of the variant's files, by the targets that it stands for."""
+        """The same for one of the variant's files, by the targets for which it is used."""
         targets = self.files.get(path, ())
         read = [self.trials[target] for target in targets if self.trials[target].ptx_version]
         if not read:
@@ -89,7 +89,7 @@ class TargetResults:
         version = read[0].ptx_version
         assert version is not None
         own = read[0].ptx_target if self.source.language == "ptx" else None
-        # A GPU takes PTX that is locked to it although its plain target does not.
+        # A GPU accepts PTX for its own target although its plain target does not.
         gpus = {architecture.number(each) for each in self.assembling if each in targets}
         plain = tuple(
             trial for trial in self.trials if not architecture.suffix(trial) and architecture.number(trial) in gpus
@@ -108,9 +108,9 @@ class Matrix:
 
 
 def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step | Matrix]:
-    """Try every source for every target; a matrix as soon as all of a subject is tried, in their order.
+    """Try every source for every target; yields each matrix as soon as its subject is complete, in order.
 
-    Raises PairError for an option of NVRTC that is none.
+    Raises PairError for an invalid option of NVRTC.
     """
     total = sum(len(subject.sources) for subject in subjects) * len(targets)
     done = 0
@@ -146,7 +146,7 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step
 
 
 def tried(source: Source, target: str) -> TargetTrial:
-    """The variant, by the file that it has for `target`."""
+    """The variant, with its file for `target`."""
     source = source.on(target)
     return attempt(
         source.path,
@@ -173,10 +173,11 @@ THREADS = re.compile(r"\.(?:req|max)ntid\s+(\d+)(?:\s*,\s*(\d+))?(?:\s*,\s*(\d+)
 
 
 def file_subject(path: Path, targets: Sequence[str]) -> Subject:
-    """Every kernel of a .ptx or .cu file, pair or not; a CTA has the threads that the kernel itself allows.
+    """Every kernel of a .ptx or .cu file, which need not belong to a pair. CTAs have the threads that the kernel
+    allows.
 
-    Raises UsageError for another file, PairError for one that cannot be read or has no kernel, CompileError for
-    CUDA C that NVRTC compiles for none of `targets`.
+    Raises UsageError for another file, PairError for one that cannot be read or has no kernel, CompileError for CUDA C
+    that NVRTC compiles for none of `targets`.
     """
     language = next((name for name, suffix in SUFFIXES.items() if path.suffix == suffix), None)
     if language is None:
@@ -197,7 +198,7 @@ def file_subject(path: Path, targets: Sequence[str]) -> Subject:
 
 
 def first_compiled(content: bytes, path: Path, targets: Sequence[str]) -> str:
-    """The PTX for the first of `targets` that NVRTC compiles it for. Raises CompileError if there is none."""
+    """The PTX for the first of `targets` for which NVRTC compiles it. Raises CompileError if there is none."""
     first: CompileError | None = None
     for target in targets:
         try:

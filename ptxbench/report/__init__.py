@@ -1,5 +1,7 @@
-"""Runs and what was built of them as one HTML file: nothing is loaded from elsewhere, and nothing in it but its own
-script runs, whatever a pair is called and a source says."""
+"""Runs and their builds as one HTML file.
+
+It loads nothing, and only its own script runs, whatever the text of a pair or a source is.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +37,15 @@ TEMPLATES = Path(__file__).parent / "templates"
 Pairs = TypeVar("Pairs", SummaryRow, charts.ChartLine)
 
 LIMIT = 1_000_000
-"""Bytes of a page."""
+"""The greatest size of a page, in bytes."""
 
 
 def render(
     runs: Sequence[Run], materials: Sequence[Material], tools: Mapping[str, str | None]
 ) -> tuple[str, list[str]]:
-    """The page, and sentences on the listings that it goes without to stay below LIMIT.
+    """The page, and sentences on the listings that were omitted to stay below LIMIT.
 
-    Listings of further variants go before those of `cuda` and `ptx`, and large ones before small ones.
+    Listings of further variants are omitted before those of `cuda` and `ptx`, and large ones before small ones.
     """
     claims = scored(runs)
     views = [RunView(run, number, claims) for number, run in enumerate(runs, 1)]
@@ -56,7 +58,7 @@ def render(
 
 
 def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[str, str | None]) -> str:
-    """The page with all of these."""
+    """The page with all of these listings."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -89,12 +91,12 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
         version=__version__,
         here=", ".join(f"{name} {value}" for name, value in tools.items() if value),
     )
-    # What only makes the templates readable; text never has a < of its own.
+    # This only makes the templates readable; text never contains an unescaped <.
     return re.sub(r"\n\s*(?=<)", "\n", plain(text))
 
 
 def moment(text: str) -> str:
-    """`24 November 2026, 22:29 UTC` of an ISO time; anything else as it is."""
+    """`24 November 2026, 22:29 UTC` for an ISO time; anything else unchanged."""
     try:
         return f"{datetime.fromisoformat(text).astimezone(UTC):%-d %B %Y, %H:%M} UTC"
     except ValueError:
@@ -102,7 +104,7 @@ def moment(text: str) -> str:
 
 
 def glossary(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """The columns of all tables, with what they hold."""
+    """The columns of all tables, with their descriptions."""
     shown = {
         metric
         for view in views
@@ -114,7 +116,7 @@ def glossary(views: Sequence[RunView]) -> list[tuple[str, str]]:
 
 
 def by_pair(rows: Sequence[Pairs]) -> list[tuple[str, list[Pairs]]]:
-    """What is of one pair together, pairs in the order in which they come."""
+    """The items grouped by pair, with pairs in the order of their first item."""
     found: dict[str, list[Pairs]] = {}
     for row in rows:
         found.setdefault(row.pair, []).append(row)
@@ -122,12 +124,12 @@ def by_pair(rows: Sequence[Pairs]) -> list[tuple[str, list[Pairs]]]:
 
 
 def breakable(name: str) -> Markup:
-    """A name that may be broken behind its underscores and points."""
+    """A name that may be broken after its underscores and dots."""
     return Markup(re.sub(r"([_.])", r"\1<wbr>", str(escape(name))))
 
 
 def without(pairs: Sequence[PairView], excess: int) -> list[PairView]:
-    """The pairs without as many listings as take `excess` bytes, and one at least."""
+    """The pairs without enough listings to save `excess` bytes, at least one."""
     sized = sorted(
         ((shown.listing.variant in ("cuda", "ptx"), -shown.size, i, shown.listing.variant)
          for i, pair in enumerate(pairs) for shown in pair.listings),

@@ -18,23 +18,23 @@ HALF_TICKS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8)
 FINE_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2)
 FEWEST_TICKS, MOST_TICKS = 5, 9
 MARGIN = 0.05
-"""What an axis shows around 1 at least."""
+"""The least range of an axis around 1."""
 ROOM = 0.04
-"""Of the axis, free at either end."""
+"""The share of the axis that is free at either end."""
 
 
 @dataclass(frozen=True)
 class AxisTick:
     at: float
-    """In per cent of the width."""
+    """Position in per cent of the width."""
     text: str
     minor: bool
-    """Whether a narrow picture goes without its text."""
+    """Whether a narrow picture omits its text."""
 
 
 @dataclass(frozen=True)
 class ChartAxis:
-    """Ratios by their logarithm, as positions in per cent: half and double lie equally far from 1."""
+    """Ratios by their logarithm, as positions in per cent: half and double are equally far from 1."""
 
     low: float
     high: float
@@ -62,7 +62,7 @@ def tick_text(value: float) -> str:
 
 
 def axis_of(values: Sequence[float]) -> ChartAxis:
-    """The axis that shows all of them, and some room around 1 and at its ends."""
+    """The axis for all of them, with some room around 1 and at its ends."""
     low, high = min([1 / (1 + MARGIN), *values]), max([1 + MARGIN, *values])
     room = ROOM * (log(high) - log(low))
     return ChartAxis(exp(log(low) - room), exp(log(high) + room))
@@ -70,7 +70,7 @@ def axis_of(values: Sequence[float]) -> ChartAxis:
 
 @dataclass(frozen=True)
 class Mark:
-    """One ratio: `kind` says of what, `low` and `high` its interval where it has one, `rounds` what each round gave."""
+    """One ratio. `kind`: what is compared; `low`, `high`: its interval, if any; `rounds`: the ratio of each round."""
 
     kind: str
     value: float
@@ -81,7 +81,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class ChartLine:
-    """One line of a chart. `style`: of a verdict, or `same-code`, or nothing."""
+    """One line of a chart. `style`: that of a verdict, or `same-code`, or nothing."""
 
     pair: str
     size: str
@@ -99,12 +99,12 @@ class Chart:
 
     @property
     def same_code(self) -> bool:
-        """Whether a line is of the same machine code as the reference, and so has a colour of its own."""
+        """Whether a line has the same machine code as the reference, and so its own colour."""
         return any(line.style == "same-code" for line in self.lines)
 
 
 def chart(cells: Sequence[Cell], noise: stats.Interval | None) -> Chart | None:
-    """The ratios of times, or of counts where there are none; None where there is neither."""
+    """The ratios of times, or of counts if there are no times; None if there are neither."""
     timed = any(cell.rounds for cell in cells)
     lines = tuple(timed_lines(cells, noise) if timed else counted_lines(cells))
     if not lines:
@@ -143,7 +143,7 @@ def counted_lines(cells: Sequence[Cell]) -> Iterator[ChartLine]:
 
 
 def of_machine(cells: Sequence[Cell]) -> bool:
-    """Whether machine instructions are compared: unless no variant has a number of them, as in runs of before."""
+    """Whether machine instructions are compared: not if no variant has a number of them, as in older runs."""
     return any(result.executed is not None for cell in cells for result in cell.variants.values())
 
 
@@ -154,7 +154,7 @@ def counted(cells: Sequence[Cell]) -> dict[str, str]:
 
 
 def relative(cell: Cell, variant: str, metric: str) -> float | None:
-    """A count over that of the verified reference; None where one is missing or 0."""
+    """A count divided by that of the verified reference; None if one is missing or 0."""
     reference = cell.variants.get(REFERENCE)
     if reference is None or reference.status != VERIFIED:
         return None
@@ -165,7 +165,7 @@ def relative(cell: Cell, variant: str, metric: str) -> float | None:
 
 
 def is_wide(metric: Metric, cell: Cell, variant: str) -> bool:
-    """Whether a number may be quite another: then a dot would claim too much."""
+    """Whether a number is so uncertain that a dot would claim too much."""
     ends = metric.interval(cell, variant, cell.variants[variant]) if metric.bounds and metric.interval else None
     return ends is not None and ends[1] > NARROW * ends[0]
 
@@ -176,6 +176,6 @@ def same_code(cell: Cell, variant: str) -> bool:
 
 
 def style_of(word: str) -> str:
-    """The class of a verdict: `faster`, `slower`, `same`, `same-code`, or `unsure` of all that is none."""
+    """The class of a verdict: `faster`, `slower`, `same`, `same-code`, or `unsure` for all others."""
     known = {"FASTER": "faster", "SLOWER": "slower", "SAME": "same", SAME_CODE: "same-code"}
     return known.get(word, "unsure")

@@ -1,6 +1,6 @@
-"""What a report shows beside the figures of its runs, made anew from the sources: listings, findings, portability.
+"""The parts of a report that are made again from the sources: listings, findings, portability.
 
-Only of variants whose files are those that the run had, by their hash; of all others it is told why there is nothing.
+Only for variants whose files are those of the run, by their hash; for all others the page says why they are missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ptxbench.toolchain.trial import targets as known_targets
 
 @dataclass(frozen=True)
 class Explained:
-    """What one variant's machine code has unlike that of the reference."""
+    """The differences of one variant's machine code from that of the reference."""
 
     variant: str
     similarity: float | None
@@ -42,7 +42,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Material:
-    """Of one pair. `omitted`: sentences on what is missing, and on what is not as the run had it."""
+    """The material of one pair. `omitted`: sentences on what is missing, and on what differs from the run."""
 
     name: str
     summary: str = ""
@@ -51,21 +51,21 @@ class Material:
     matrix: Matrix | None = None
     omitted: tuple[str, ...] = ()
     counted_at: Size | None = None
-    """Where the lines were counted on the emulator, which some findings are of."""
+    """The size at which the lines were counted on the emulator, which some findings need."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A pair as the first run that has it built it."""
+    """A pair as the first run with it built it."""
 
     name: str
     cell: Cell
     builds: Mapping[str, BuildReport]
-    """By variant; those that were not built have none."""
+    """By variant; variants that were not built have none."""
 
 
 def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
-    """Every pair of the runs, in their order; with no knob turned, if there is such a cell."""
+    """Every pair of the runs, in order; with the default knobs, if there is such a cell."""
     result: dict[str, Wanted] = {}
     for run in runs:
         for cell in run.cells:
@@ -77,11 +77,10 @@ def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
 
 
 def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None = None) -> Iterator[Step | Material]:
-    """Build all that the runs had and is still there, in parallel; the material of every pair, in their order.
+    """Build what the runs had and still exists, in parallel; the material of every pair, in order.
 
-    `patterns`: of the targets of the portability matrix; by default each architecture, with special forms only where a
-    run or a file is of them.
-    Raises UsageError for a pattern that matches no target.
+    `patterns`: the targets of the portability matrix; by default each architecture, with special forms only if a run or
+    a file uses them. Raises UsageError for a pattern that matches no target.
     """
     pairs = wanted(runs)
     found, omitted = open_pairs(pairs, kernels)
@@ -148,13 +147,13 @@ def built(
 
 
 def build_and_annotate(source: Source, arch: str) -> tuple[Build, Annotated]:
-    """A variant's build, and its SASS with lines. Raises what `toolchain.build` and `annotate` raise."""
+    """A variant's build, and its SASS with lines. Raises as `toolchain.build` and `annotate` do."""
     build = toolchain.build_source(source, arch)
     return build, annotate(build)
 
 
 def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> tuple[str, ...]:
-    """The targets of these patterns; without any each architecture, and of their special forms those of `special`."""
+    """The targets of these patterns; without patterns each architecture, with the special forms in `special`."""
     known = known_targets()
     if patterns:
         return select(known, patterns, "target")
@@ -162,7 +161,7 @@ def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> t
 
 
 def special_targets(pairs: Iterable[Wanted], loadeds: Iterable[LoadedPair]) -> set[str]:
-    """What a pair was built for, or has a file of its own for."""
+    """The targets for which a pair was built, or has its own file."""
     files = {target for each in loadeds for source in each.sources for target, _ in source.specialisations}
     return {pair.cell.arch for pair in pairs} | files
 
@@ -176,7 +175,7 @@ NOTHING = "No listings, findings or portability:"
 
 
 def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, LoadedPair], dict[str, list[str]]]:
-    """The pairs that are there, with the variants whose sources the run had; and why others are not."""
+    """The pairs that exist, with the variants whose sources are those of the run; and why others are missing."""
     try:
         known = find_pairs(kernels)
     except PtxbenchError as error:
@@ -184,7 +183,7 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Lo
     found: dict[str, LoadedPair] = {}
     omitted: dict[str, list[str]] = {name: [] for name in pairs}
     for name, pair in pairs.items():
-        # Only a pair that lies in the folder: a name from a run's file is no path to execute.
+        # Only a pair in the folder: a name from a run's file must not become a path that is executed.
         if name not in known:
             omitted[name].append(f"{NOTHING} there is no pair of that name in {display_path(kernels)}.")
             continue
@@ -199,7 +198,7 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Lo
             omitted[name].append(
                 f"No listing of {', '.join(others)}, and no portability: the source has changed since the run."
             )
-        # The pair itself first, which further variants are shown against.
+        # The pair itself first, because further variants are shown against it.
         same.sort(key=lambda source: source.variant not in SUFFIXES)
         found[name] = replace(loaded, sources=tuple(same))
     return found, omitted
@@ -227,9 +226,9 @@ def differs(here: BuildReport, there: BuildReport) -> bool:
 
 
 def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]:
-    """Every variant of the cell against the reference: by their listings, else by what the run reports of both.
+    """Every variant of the cell against the reference: by their listings, else by both reports in the run.
 
-    Executions are of where lines were counted, or of the cell.
+    Executions are those of the counted listings, else of the cell.
     """
     by_name = {listing.variant: listing for listing in listings}
     reference = by_name.get(REFERENCE)

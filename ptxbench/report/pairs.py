@@ -15,7 +15,7 @@ from ptxbench.wording import portability as texts
 
 @dataclass(frozen=True)
 class ShownListing:
-    """A listing and its rows; `base` is the variant that rows left out are as in."""
+    """A listing and its rows; `base`: the variant with which omitted rows are equal."""
 
     listing: Listing
     rows: tuple[PageRow, ...]
@@ -29,7 +29,7 @@ class ShownListing:
 
 @dataclass(frozen=True)
 class PairView:
-    """A pair: what was built of it, and where to find it on the page."""
+    """A pair: what was built of it, and its anchor on the page."""
 
     material: Material
     anchor: str
@@ -67,7 +67,7 @@ def pair_views(materials: Sequence[Material]) -> list[PairView]:
 
 
 def shown_listings(listings: Sequence[Listing]) -> Iterator[ShownListing]:
-    """Each listing; of a further variant of a side what is unlike the one before it that it has most in common with."""
+    """Each listing; for a further variant of a side, only the differences from the most similar one before it."""
     before: dict[str, list[Listing]] = {}
     for listing in listings:
         bases = before.setdefault(listing.language, [])

@@ -1,4 +1,4 @@
-"""Where a run was made and how, in words: what somebody needs who repeats it, or doubts it."""
+"""Where and how a run was made, in words: for readers who repeat it, or doubt it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptxbench.run_info import SourceInfo
 
 
 def provenance(run: Run) -> Iterator[tuple[str, str]]:
-    """Where a run was made and how, as term and description; what is not recorded is left out."""
+    """Where and how a run was made, as terms and descriptions; unrecorded facts are left out."""
     frame, device, tools = run.run, run.device, run.toolchain
     told: dict[str, object] = {
         "run": f"{frame.id}, {frame.status}",
@@ -32,7 +32,7 @@ def provenance(run: Run) -> Iterator[tuple[str, str]]:
         ),
         "assembler": frame.assembler,
         "seed": frame.seed,
-        "rounds": frame.rounds or None,  # an emulator times none
+        "rounds": frame.rounds or None,  # an emulator has no times
         "settings": pairs_of(run.settings),
         "calibration": pairs_of(run.calibration),
         "host": joined(run.host.os, ("", run.host.cpu), ("Python", run.host.python)),
@@ -43,7 +43,7 @@ def provenance(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def joined(first: object, *others: tuple[str, object]) -> str:
-    """`H100, sm_90, driver 580.65`: what there is, behind its name."""
+    """`H100, sm_90, driver 580.65`: the known parts, after the name."""
     parts = [str(first)] if first else []
     parts += [f"{name} {value}".strip() for name, value in others if value is not None]
     return ", ".join(parts)

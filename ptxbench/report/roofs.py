@@ -1,4 +1,4 @@
-"""The roofline of a run as a picture: where ceilings, points and their labels lie. Geometry only."""
+"""The roofline of a run as a picture: the positions of ceilings, points and their labels. Geometry only."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LABEL, LETTER = 13, 6.6
 
 @dataclass(frozen=True)
 class Roof:
-    """A ceiling as a line of two points, with its name and where that ends."""
+    """A ceiling as a line of two points, with its name and the end of that."""
 
     name: str
     points: tuple[tuple[float, float], tuple[float, float]]
 
     @property
     def name_at(self) -> tuple[float, float]:
-        """Above the line: at its end, or where it slopes some way before."""
+        """The name's place above the line: at its end, or before it on a slope."""
         (x0, y0), (x1, y1) = self.points
         share = 1.0 if y0 == y1 else 0.74
         return round(x0 + share * (x1 - x0) - 8, 1), round(y0 + share * (y1 - y0) - 8, 1)
@@ -38,7 +38,7 @@ class Roof:
 class RoofPoint:
     """A pair, or a variant of it, and its label: below it to the right, or above it to the left.
 
-    `label` has the pairs that lie here; of others at the same place, and of a reference that was timed, it is empty.
+    `label` names the pairs at this place; other points at the place, and a timed reference, have an empty one.
     """
 
     label: str
@@ -52,7 +52,7 @@ class RoofPoint:
 
 @dataclass(frozen=True)
 class Roofline:
-    """A roofline. `model`: nothing was timed, and a point says only how much its limit would allow."""
+    """A roofline. `model`: nothing was timed, and a point only shows how much its limit would allow."""
 
     limits: RooflineLimits
     model: bool
@@ -61,7 +61,7 @@ class Roofline:
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     absent: tuple[str, ...]
-    """Pairs without flops, or whose arithmetic has no published rate."""
+    """Pairs without flops, or without a published rate for their arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,15 @@ class Spot:
     intensity: float
     flops: float
     on_slope: bool = False
-    """Whether it lies on the roof of memory, above which there is room."""
+    """Whether it is on the memory roof, above which there is room."""
 
 
 def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
-    """The roofline of the cells that have flops and limits: measured where there are times, else a model.
+    """The roofline of the cells that have flops and limits: measured if there are times, else a model.
 
-    None where no cell has. Of several sizes of a pair, the last.
+    None if no cell has. If a pair has several sizes, the last.
     """
-    cells = [cell for cell in cells if cell.cache == COLD]  # the roof of memory is no limit of what lies in L2
+    cells = [cell for cell in cells if cell.cache == COLD]  # the memory roof does not limit data in L2
     limits = next((cell.limits for cell in cells if cell.limits), None)
     if limits is None:
         return None
@@ -157,9 +157,9 @@ class RoofScale:
 def placed(
     spots: Sequence[Spot], roofs: Sequence[Roof], x: RoofScale, y: RoofScale, model: bool
 ) -> Iterator[RoofPoint]:
-    """Points with their labels moved until none covers another.
+    """Points with their labels moved so that they do not overlap.
 
-    Those of points that lie on the roof of memory stand below and above it in turn.
+    Labels of points on the memory roof are below and above it in turn.
     """
     names = [(roof.name_at, LETTER * len(roof.name)) for roof in roofs]
     taken = [(right - width, right, bottom) for (right, bottom), width in names]

@@ -1,7 +1,7 @@
-"""A listing as the rows of a table: CUDA C, PTX and SASS beside each other. Text and spans; knows no HTML.
+"""A listing as the rows of a table: CUDA C, PTX and SASS side by side. Text and spans; knows no HTML.
 
-A row is what belongs together: lines of PTX and the SASS that was made of them. Lines without SASS that have the same
-line of CUDA C share one, so that neighbours in a row are partners and the page needs no other notes of that.
+A row has lines that belong together: lines of PTX and the SASS that was made of them. Lines without SASS that have the
+same line of CUDA C share one row. So neighbours in a row are partners, and the page needs no other links.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from ptxbench.listing.difference import normal
 from ptxbench.listing.text import Listing, in_source_order
 
 FEWEST_ELIDED = 2
-"""Rows alike of which a variant shows none: a sentence in their place takes one."""
+"""Number of equal rows that a variant omits: a sentence replaces as many, or more."""
 
 FEWEST_REPEATED, LONGEST_PERIOD = 6, 64
-"""Rows that repeat those before them, as an unrolled loop does: a sentence stands for that many, or more; and how long
-what they repeat may be."""
+"""Number of rows that repeat the rows before them, as in an unrolled loop: a sentence replaces as many, or more; and
+the greatest number of rows that are repeated.
+"""
 
 REUSE = re.compile(r"\.reuse\b")
-"""A hint to the register file, on most operands of a product: a hundredth of a page for what no line is made of."""
+"""A hint about the register file, on most operands of a matrix product: it would be a hundredth of the page."""
 
 TALL = 6
-"""Rows from which on the line that spans them stays in sight while they are scrolled."""
+"""Rows from which on the line that spans them stays visible while they are scrolled."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class PageCell:
-    """Text of `lines` lines that spans `rows`. `skip`: how much greater its number is than that of the next line."""
+    """Text of `lines` lines that spans `rows`. `skip`: the gap between its number and that of the next line."""
 
     text: str
     lines: int
@@ -48,15 +49,15 @@ class PageCell:
 
     @property
     def tall(self) -> bool:
-        return bool(self.text) and self.rows >= TALL  # an empty cell stays so, and without a number
+        return bool(self.text) and self.rows >= TALL  # an empty cell stays empty, and without a number
 
 
 @dataclass(frozen=True)
 class PageRow:
     """The cells that begin on one row: CUDA C, if the listing has any, PTX and SASS.
 
-    `elided`: how many rows are left out here, in place of cells. They are as in the listing that this one is against,
-    or repeat the last `period` rows above.
+    `elided`: how many rows are omitted here. They are equal to those of the listing that this one is compared with, or
+    repeat the last `period` rows above.
     """
 
     cells: tuple[PageCell, ...] = ()
@@ -67,7 +68,7 @@ class PageRow:
 def rows(listing: Listing, base: Listing | None = None) -> list[PageRow]:
     """The rows of a listing, without rows that repeat those above them in other registers.
 
-    Against `base` also without runs of rows that are the same there, registers aside.
+    With `base`, also without runs of rows that are the same there, apart from registers.
     """
     mine = units(listing)
     forms = [form(listing, unit) for unit in mine]
@@ -95,7 +96,7 @@ def rows(listing: Listing, base: Listing | None = None) -> list[PageRow]:
 
 
 def repeats(forms: Sequence[tuple[object, ...]]) -> Iterator[tuple[int, PageRow]]:
-    """How many rows to write, and then which to leave out since they repeat the last of those, until the end."""
+    """How many rows to write, and then how many to omit because they repeat the last of those, until the end."""
     start = at = 0
     while at < len(forms):
         size, period = longest_repeat(forms, at)
@@ -120,7 +121,7 @@ def longest_repeat(forms: Sequence[tuple[object, ...]], at: int) -> tuple[int, i
 
 
 def units(listing: Listing) -> list[Unit]:
-    """The listing in the order of its file, without what NVRTC only declares: it has a partner on neither side."""
+    """The listing in the order of its file, without lines that NVRTC only declares: they have no partners."""
     found = grouped(listing)
     return [unit for unit in found if unit.source or unit.sass] if listing.language == "cuda" else found
 
@@ -157,7 +158,7 @@ def continues(listing: Listing, before: Unit, new: Unit) -> bool:
 
 
 def form(listing: Listing, unit: Unit) -> tuple[object, ...]:
-    """What makes a row the same as one of another listing."""
+    """The key by which a row equals one of another listing."""
     return (
         tuple(listing.source[line - 1] for line in unit.source),
         tuple(re.sub(r"(%[a-z_]+|__BB\d+_)\d+", r"\1", squeezed(listing.ptx[line - 1])) for line in unit.ptx),
@@ -166,7 +167,7 @@ def form(listing: Listing, unit: Unit) -> tuple[object, ...]:
 
 
 class Writer:
-    """Writes units as rows, one after another, and knows which line or instruction would be next."""
+    """Writes units as rows, and tracks which line or instruction would be next."""
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
@@ -184,14 +185,14 @@ class Writer:
 
     def source(self, unit: Unit, span: int) -> PageCell:
         text = "\n".join(indented(self.listing.source[line - 1]) for line in unit.source)
-        if not text:  # a blank line alone: an empty cell has no number, so the next one has to skip it
+        if not text:  # a single blank line: an empty cell has no number, so the next one must skip it
             return PageCell("", 0, rows=span)
         skip = unit.source[0] - self.next_source
         self.next_source = unit.source[-1] + 1
         return PageCell(text, len(unit.source), skip, span)
 
     def ptx(self, unit: Unit) -> PageCell:
-        """Lines of what NVRTC wrote have no numbers: there is no file that one could look into."""
+        """Lines that NVRTC wrote have no numbers, because no file has them."""
         text = "\n".join(squeezed(self.listing.ptx[line - 1]) for line in unit.ptx)
         if self.listing.language == "cuda" or not text:
             return PageCell(text, 1)
@@ -200,7 +201,7 @@ class Writer:
         return PageCell(text, len(unit.ptx), skip)
 
     def instruction(self, index: int) -> str:
-        """An instruction, behind its place in the machine code where it does not follow the one before."""
+        """An instruction, after its address in the machine code if it does not follow the one before."""
         text = "" if index == self.next_sass else str(index)
         self.next_sass = index + 1
         each = self.listing.sass[index]
@@ -208,7 +209,7 @@ class Writer:
         return f"{text}\t{labels}{tight(REUSE.sub('', each.text))}"
 
 
-# ---- text without what only aligns it
+# ---- text without alignment
 
 
 def indented(line: str) -> str:
@@ -220,7 +221,7 @@ def indented(line: str) -> str:
 
 
 def squeezed(line: str) -> str:
-    """A line of PTX without the blanks that align its operands; comments and strings stay as they are."""
+    """A line of PTX without the blanks that align its operands; comments and strings are unchanged."""
     code, mark, comment = line.partition("//")
     if '"' in line:
         return line.strip()

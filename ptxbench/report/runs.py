@@ -33,7 +33,7 @@ SIGNS = {
     "as-many": "=",
     "same-code": "≡",
 }
-"""By class, beside the words, for whoever does not see the colour."""
+"""By class, in addition to the words, for readers who do not see the colour."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell with all its variants, a row each."""
+    """A cell with all its variants, one row each."""
 
     caption: str
     details: str
@@ -81,7 +81,7 @@ class RunView:
     run: Run
     number: int
     scored: Sequence[Scored] = ()
-    """Claims of a model, of any run on the page, that this or another one measured."""
+    """Claims of a model, of any run on the page, that this or another run measured."""
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -109,7 +109,7 @@ class RunView:
 
     @property
     def warnings(self) -> Iterator[str]:
-        """What must be known before any of it is read."""
+        """What the reader must know first."""
         name = f"Run {self.run.run.id}"
         if self.run.run.status != COMPLETE:
             yield f"{name} is not complete ({self.run.run.status}): what was finished is shown."
@@ -126,14 +126,14 @@ class RunView:
 
     @property
     def headings(self) -> tuple[tuple[str, str], ...]:
-        """Of the figures of the summary: heading and unit."""
+        """Heading and unit of the figures in the summary."""
         if self.timed:
             return TIMED_SUMMARY
         return ((self.instructions, "/ cuda"), *COUNTED_SUMMARY)
 
     @cached_property
     def machine(self) -> bool:
-        """Whether executed machine instructions are compared, and not those of PTX."""
+        """Whether executed machine instructions are compared, not those of PTX."""
         return charts.of_machine(self.cells)
 
     @property
@@ -152,7 +152,7 @@ class RunView:
 
     @cached_property
     def tally(self) -> list[tuple[Chip, int]]:
-        """How many variants there are of each verdict; without times, of less and of more to execute."""
+        """How many variants have each verdict; without times, how many execute less and more."""
         chips = [row.chip for row in self.summary if row.chip and row.chip.sign]
         if not self.timed and self.chart:
             chips += [chip for line in self.chart.lines if (chip := amount_chip(line, self.instructions))]
@@ -178,7 +178,7 @@ class RunView:
         return [table(cell, self.scored) for cell in self.cells if cell.pair == pair]
 
     def finding_lines(self, pair: str) -> list[str]:
-        """What the cells of a pair show, in words."""
+        """The finding of a pair's cells, in words."""
         return closing([cell for cell in self.cells if cell.pair == pair], self.noise)
 
     @cached_property
@@ -187,7 +187,7 @@ class RunView:
 
     @property
     def command(self) -> str | None:
-        """What makes the run again, its seed included; None where its command was not recorded."""
+        """The command that repeats the run with its seed; None if its command was not recorded."""
         argv = [str(each) for each in self.run.run.argv or ()]
         seed = self.run.run.seed
         if argv and seed is not None and not any(each.split("=")[0] == "--seed" for each in argv):
@@ -196,7 +196,7 @@ class RunView:
 
 
 def amount_chip(line: charts.ChartLine, instructions: str) -> Chip | None:
-    """How a variant's executed instructions compare with those of the reference, to three decimals as all figures."""
+    """A variant's executed instructions divided by the reference's, to three decimals as all figures."""
     ratio = next((round(mark.value, 3) for mark in line.marks if mark.kind == "instructions"), None)
     if ratio is None or line.style == "same-code":
         return None
@@ -214,7 +214,7 @@ TIMED_SUMMARY = (
 COUNTED_SUMMARY = (
     ("sectors", "/ cuda"), ("conflicts", "cuda → this"), ("SASS", "cuda → this"), ("regs", "cuda → this"),
 )  # fmt: skip
-"""The same of counts, behind the executed instructions."""
+"""The same for counts, after the executed instructions."""
 
 
 def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval | None, *, timed: bool) -> SummaryRow:
@@ -243,7 +243,7 @@ def ratio_texts(cell: Cell) -> list[str]:
 
 
 def change(cell: Cell, variant: str, metric: str) -> str:
-    """`88 → 24`: a number of the reference and of the variant; one where they agree, or the reference has none."""
+    """`88 → 24`: the numbers of the reference and of the variant; one if they are equal, or the reference has none."""
     values = [BY_NAME[metric].of(cell, name) for name in (REFERENCE, variant) if name in cell.variants]
     if all(value is None for value in values):
         return units.ABSENT
@@ -252,14 +252,14 @@ def change(cell: Cell, variant: str, metric: str) -> str:
 
 
 def check(result: VariantResult) -> str:
-    """`exact`, `1.2e-07`, or what became of it."""
+    """`exact`, `1.2e-07`, or the status."""
     if result.status == VERIFIED and result.check:
         return "exact" if result.check.max_error == 0 else units.error(result.check.max_error)
     return result.status
 
 
 def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
-    """The verdict of a timed variant; of others how their machine code relates to that of the reference."""
+    """The verdict of a timed variant; for others how their machine code relates to that of the reference."""
     result, reference = cell.variants[variant], cell.variants.get(REFERENCE)
     if reference is None or result.status != VERIFIED or reference.status != VERIFIED:
         return None

@@ -11,7 +11,7 @@ from ptxbench.runner.session import run
 
 
 def carry_out(plan: RunPlan) -> Iterator[Event]:
-    """The run that `plan` says: in rounds of fresh processes where the backend's kernels may end theirs."""
+    """Do the run of `plan`: in rounds of fresh processes if the backend's kernels may crash theirs."""
     return run_rounds(plan) if plan.backend.isolated else run(plan)
 
 

@@ -1,4 +1,4 @@
-"""One variant during a run: what is known of it so far, and its result."""
+"""One variant during a run: what is known about it so far, and its result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ STATUSES: tuple[tuple[type[Exception], str], ...] = (
 
 @dataclass
 class VariantRun:
-    """A variant, alive until something fails. `sizes`, `max_error` and `worst` are of its verification."""
+    """A variant, active until something fails. `sizes`, `max_error` and `worst` are of its verification."""
 
     source: Source
     build: Build | None = None
@@ -79,9 +79,9 @@ class VariantRun:
         return f"{name} ({self.source.variant})" if "@" in self.source.variant or self.source.library else name
 
     def fail(self, error: KernelError | MachineError | ToolMissing) -> None:
-        """End this variant with what went wrong.
+        """End this variant with an error.
 
-        The error is kept without its traceback, whose frames would hold the buffers of the launch that failed.
+        The error is kept without its traceback, whose frames would hold the buffers of the failed launch.
         """
         self.status = next(status for kind, status in STATUSES if isinstance(error, kind))
         error.__cause__ = error.__context__ = None
@@ -96,7 +96,7 @@ class VariantRun:
             self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {own.error}"
 
     def add_verdict(self, size: Size, verdict: Verdict, outcome: LaunchOutcome) -> None:
-        """Add the verdict at one size, with what was counted there. A wrong result has no counts."""
+        """Add the verdict at one size, with its counts. A wrong result has no counts."""
         if size not in self.sizes:
             self.sizes.append(size)
         known = self.max_error is not None and verdict.max_error is not None
@@ -109,7 +109,7 @@ class VariantRun:
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
 
     def add_timed_verdict(self, verdict: Verdict) -> None:
-        """Add the verdict on what a timed sample left."""
+        """Add the verdict on the outputs of a timed sample."""
         known = self.max_error is not None and verdict.max_error is not None
         self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
         if verdict.worst:
@@ -120,7 +120,7 @@ class VariantRun:
         return dataclasses.replace(self, sizes=list(self.sizes), observed=None)
 
     def result(self, launch: Launch, reference: str, tolerance: str) -> VariantResult:
-        """What the run document says of this variant in a cell of that launch."""
+        """The entry of this variant in the run document, for a cell with that launch."""
         check = None
         if self.sizes:
             allowed = wider(tolerance, sorted(self.approximate))
@@ -157,6 +157,6 @@ class VariantRun:
 
 
 def with_occupancy(build: Build, launch: Launch) -> BuildReport:
-    """The build's report, with the theoretical occupancy of `launch` where the registers are known."""
+    """The build's report, with the theoretical occupancy of `launch` if the registers are known."""
     share = launch_occupancy(build.arch, launch, build.report)
     return build.report if share is None else dataclasses.replace(build.report, occupancy=share)

@@ -1,4 +1,4 @@
-"""The data of a launch of a pair at one size, and what a right kernel makes of it."""
+"""The data of a launch of a pair at one size, and the expected result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ptxbench.verify import ErrorOf, Expected, expect
 
 @dataclass(frozen=True)
 class CaseData:
-    """The data of a launch, and what a right kernel makes of it. `where` is its size in words.
+    """The data of a launch, and the expected result. `where` is its size in words.
 
     `repeated`: whether to launch on it more than once.
     """
@@ -55,7 +55,7 @@ def draw_arguments(pair_plan: PairPlan, size: Size, seed: int, *, integers: bool
 def with_expected(
     pair_plan: PairPlan, size: Size, arguments: Mapping[str, Any], *, integers: bool = False, repeated: bool = False
 ) -> CaseData:
-    """Arguments with what a right kernel makes of them."""
+    """Arguments with the expected result."""
     with pair_errors(pair_plan, size):
         expected = expect(pair_plan.loaded.pair, arguments, integers=integers)
     where = size_words(size) + (" (whole numbers)" if integers else "")
@@ -63,12 +63,12 @@ def with_expected(
 
 
 def tolerance_words(pair: Pair) -> str:
-    """What the pair allows at its check sizes, and at the size of a cell where that is another."""
+    """The errors that the pair allows at its check sizes, and at the size of a cell if that is another."""
     return f"{pair.tolerance.describe}; exact at its own size" if pair.timed_on_integers else pair.tolerance.describe
 
 
 def largest(pair_plan: PairPlan) -> Size:
-    """The check size with the most bytes: the one with the most CTAs that could get in each other's way."""
+    """The check size with the most bytes: it has the most CTAs that could interfere with each other."""
     return max(pair_plan.loaded.pair.check_sizes, key=pair_plan.loaded.pair.compulsory_bytes)
 
 
@@ -91,7 +91,7 @@ def too_large(pair_plan: PairPlan, size: Size) -> UsageError:
 
 @contextmanager
 def pair_errors(pair_plan: PairPlan, size: Size) -> Iterator[None]:
-    """Turn what the pair's own functions raise at `size` into a PairError that names file and line."""
+    """Turn exceptions of the pair's own functions at `size` into a PairError that names file and line."""
     path = pair_plan.loaded.path
     try:
         with redirect_stdout(sys.stderr):  # what a reference prints is not part of the result

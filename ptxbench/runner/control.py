@@ -1,4 +1,4 @@
-"""The control: one kernel measured against itself, in every round. What differs there is the measurement's noise."""
+"""The control: one kernel measured against itself, in every round. Any difference is the noise of the measurement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONTROL = "A/A control"
 """Its name; with a slash, so that no file of a pair can have it."""
 
 AGAIN = "ptx"
-"""The variant that is the reference once more."""
+"""The variant that is a copy of the reference."""
 
 PATH = Path(__file__).with_suffix(".ptx")
 
@@ -46,7 +46,7 @@ def control_plan() -> PairPlan:
 
 
 def noise(cells: Sequence[Cell]) -> stats.Interval | None:
-    """The log ratio of the control to itself, with its interval; None where it was not measured."""
+    """The log ratio of the control to itself, with its interval; None if it was not measured."""
     for cell in cells:
         if cell.control and (found := stats.ratio(cell.rounds, AGAIN, REFERENCE)):
             return stats.Interval(log(found.low), log(found.value), log(found.high))

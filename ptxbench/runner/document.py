@@ -1,4 +1,4 @@
-"""The frame of a run document: who ran what, where, with which tools. Facts only, no summaries."""
+"""The metadata of a run document: who ran what, where, with which tools. Facts only, no summaries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptxbench.runner.plan import RunPlan
 
 @dataclass(frozen=True)
 class RunFrame:
-    """What is known of a run when it starts."""
+    """The facts that are known when a run starts."""
 
     plan: RunPlan
     device: Device
@@ -38,7 +38,7 @@ def folder_name(device: str) -> str:
 
 
 def document(frame: RunFrame, cells: Sequence[Cell], status: str) -> Run:
-    """The run as it is at this moment."""
+    """The run as it is now."""
     plan = frame.plan
     timed = frame.device.is_gpu
     return Run(
@@ -71,5 +71,5 @@ def document(frame: RunFrame, cells: Sequence[Cell], status: str) -> Run:
 
 
 def now() -> str:
-    """The time in UTC, to the millisecond, which tells runs of one second apart: 2025-01-31T12:00:00.123Z."""
+    """The time in UTC, to the millisecond, so that runs of one second differ: 2025-01-31T12:00:00.123Z."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What a run reports while it goes on. Data only: the listener decides what to show."""
+"""The events that a run reports. Data only: the listener decides what to show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Step:
 
 @dataclass(frozen=True)
 class CellDone:
-    """A cell is finished. `last` of its pair."""
+    """A cell is finished. `last`: of its pair."""
 
     cell: Cell
     last: bool

@@ -1,4 +1,4 @@
-"""Which line of a kernel has most of each count, so that a message can point at it."""
+"""The line of a kernel with most of each count, so that a message can point at it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def summed(opcodes: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
 def hot_lines(
     by_line: ByLine, opcodes: Mapping[int, Mapping[str, int]], origin: Mapping[int, int] | None = None
 ) -> dict[str, int]:
-    """By metric, the line with most of it; `origin`: the line of the source that each line of the PTX is of."""
+    """By metric, the line with most of it; `origin`: the line of the source for each line of the PTX."""
     sums: dict[str, Counter[int]] = defaultdict(Counter)
     for ptx_line in by_line.keys() | opcodes.keys():
         line = ptx_line if origin is None else origin.get(ptx_line)

@@ -15,7 +15,7 @@ DISAGREE = "derivations for the same machine code contradict each other; please 
 def with_executed(
     results: Mapping[str, VariantResult], derived: Mapping[str, Executed | None]
 ) -> dict[str, VariantResult]:
-    """The results with the executed machine instructions. Variants with the same machine code get one answer."""
+    """The results with the executed machine instructions. Variants with the same machine code get the same numbers."""
     groups: dict[str, list[Executed]] = defaultdict(list)
     for name, executed in derived.items():
         if executed is not None:
@@ -30,12 +30,12 @@ def with_executed(
 
 
 def identity(name: str, result: VariantResult) -> str:
-    """What variants of one machine code have in common."""
+    """The common result of variants with the same machine code."""
     return result.build.sass_sha256 if result.build and result.build.sass_sha256 else f"variant {name}"
 
 
 def merge_derivations(derivations: list[Executed]) -> Executed:
-    """One answer from several derivations for the same machine code."""
+    """One result from several derivations for the same machine code."""
     if len(derivations) == 1:
         return derivations[0]
     has_numbers = any(executed.fit is not None for executed in derivations)

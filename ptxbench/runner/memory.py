@@ -1,4 +1,4 @@
-"""How much memory a cell needs, of the host and of the device, and what it lacks where that is not there."""
+"""How much memory of the host and of the device a cell needs, and how much is missing."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ WIDE = 8
 
 
 def host_bytes(pair: Pair, size: Size) -> int:
-    """What a run holds at once of that size, about: the arrays, what is expected of the outputs, and the more of two.
+    """Approximate bytes that a run holds at once for that size: arrays, expected outputs, and the more of two phases.
 
     While the reference is computed: its inputs as float64, and one temporary as large as the largest of them. While the
     kernels run: the outputs of three launches. Inputs that are read in pieces cost nothing here, and a reference that
-    takes an input as it is, not `widened`, is taken to give samples of the outputs.
+    takes an input that is not `widened` is assumed to return samples of the outputs.
     """
     counts = {arg.name: math.prod(arg.shape(**size)) for arg in arrays_of(pair)}
     sampled = any(isinstance(arg, In) and not arg.widened for arg in pair.args)
     wide = [counts[arg.name] for arg in arrays_of(pair) if is_widened(pair, arg)]
     outputs = [arg for arg in arrays_of(pair) if isinstance(arg, Out | InOut)]
-    per_element = 0 if sampled else WIDE if pair.tolerance == EXACT else 2 * WIDE  # with a bound of each
+    per_element = 0 if sampled else WIDE if pair.tolerance == EXACT else 2 * WIDE  # each with a bound
     expected = sum(per_element * counts[arg.name] for arg in outputs)
     reference = WIDE * (sum(wide) + max(wide, default=0))
     launched = sum(3 * counts[arg.name] * arg.dtype.itemsize for arg in outputs)
@@ -32,14 +32,14 @@ def host_bytes(pair: Pair, size: Size) -> int:
 
 
 def is_widened(pair: Pair, arg: ArrayArgument) -> bool:
-    """Whether the reference gets a copy of the whole array, with 8 bytes an element."""
+    """Whether the reference gets a copy of the whole array, with 8 bytes per element."""
     if isinstance(arg, In):
         return arg.widened and arg.name not in pair.by_rows
     return isinstance(arg, InOut)
 
 
 def device_bytes(pair: Pair, size: Size, l2_bytes: int) -> int:
-    """What a cell holds of the device's memory at the least: the arrays, and the buffer that empties L2."""
+    """The least device memory of a cell: the arrays, and the buffer that empties L2."""
     return array_bytes(pair, size) + 2 * l2_bytes
 
 
@@ -52,7 +52,7 @@ def arrays_of(pair: Pair) -> list[ArrayArgument]:
 
 
 def host_lacks(pair: Pair, size: Size) -> str | None:
-    """Why this machine cannot hold that size; None where it can, or does not tell how much memory it has."""
+    """Why this machine cannot hold that size; None if it can, or if its memory is unknown."""
     needed, there = host_bytes(pair, size), environment.memory_bytes()
     if there is None or needed <= there:
         return None
@@ -63,7 +63,7 @@ def host_lacks(pair: Pair, size: Size) -> str | None:
 
 
 def device_lacks(pair: Pair, size: Size, device: Device) -> str | None:
-    """Why the device cannot; None where it can, or its memory is not known."""
+    """Why the device cannot hold it; None if it can, or if its memory is unknown."""
     there = device.memory_bytes
     needed = device_bytes(pair, size, device.l2_bytes or 0)
     if there is None or needed <= there:

@@ -1,4 +1,4 @@
-"""The model of a cell that was executed on the emulator: floors of a GPU that is not there."""
+"""The model of a cell that was executed on the emulator: floors of a GPU that is not present."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ptxbench.toolchain.lines import annotate
 
 
 def model_of(cell: Cell, candidates: Sequence[VariantRun], launch: Launch, gpu: str) -> Model | None:
-    """What the model of `gpu`, a name of specifications.MODELS, says of a cell and its candidates at its size.
+    """The claims of the model of `gpu`, a name of specifications.MODELS, for a cell and its candidates at its size.
 
-    Variants of one machine code have one set of floors: those of the narrowest interval.
+    Variants with the same machine code have one set of floors: those of the narrowest interval.
     """
     executions_of = {run.source.variant: executed_by(run, cell, launch) for run in candidates}
     narrow: dict[str, Executions] = {}
@@ -33,7 +33,7 @@ def model_of(cell: Cell, candidates: Sequence[VariantRun], launch: Launch, gpu: 
 
 
 def executed_by(candidate: VariantRun, cell: Cell, launch: Launch) -> Executions | str:
-    """What a candidate executed in the cell's launch, or why that is not known."""
+    """The executions of a candidate in the cell's launch, or why they are unknown."""
     build = candidate.build
     found = candidate.executed(launch) if candidate.alive else None
     if found is None or build is None:

@@ -1,4 +1,4 @@
-"""What a run will do: which pairs, which of their variants, at which sizes. Nothing is built or run here."""
+"""The plan of a run: the pairs, their variants, and the sizes. This module builds and runs nothing."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ ALL = "all"
 """The value of `--size` that means every bench size."""
 
 MOST_BYTES, MOST_FLOPS = 256 << 20, 4 * 10**9
-"""Compulsory bytes and operations up to which a bench size is one for the emulator.
+"""Compulsory bytes and operations of the largest bench size that the emulator runs.
 
-It executes some 10**9 thread-instructions a second on a core, and a reference in float64 takes up to 13 times the
+It executes some 10**9 thread-instructions per second on a core, and a reference in float64 takes up to 13 times the
 compulsory bytes: at these limits a pair takes about ten seconds and up to 3 GB.
 """
 
 
 @dataclass(frozen=True)
 class PairPlan:
-    """One pair with the variants and sizes that a run takes of it, and the bench sizes that are too large for it."""
+    """One pair with the variants and sizes of a run, and the bench sizes that are too large for the emulator."""
 
     loaded: LoadedPair
     sources: tuple[Source, ...]
     sizes: tuple[Size, ...]
     too_large: tuple[Size, ...] = ()
     knobs: Mapping[str, int] = field(default_factory=dict)
-    """The values of the pair's knobs that `loaded` was built with."""
+    """The values of the pair's knobs with which `loaded` was built."""
     one_at_a_time: bool = False
     """Whether each timed sample ends before the next one starts: the driver then reports which kernel is at fault."""
     oracle_asked: bool = True
-    """Whether to ask which wrong results the pair's oracle would accept. Each round has the same answer."""
+    """Whether to test which wrong results the pair's oracle would accept. Each round has the same answer."""
 
     def on(self, arch: str) -> PairPlan:
-        """The plan with the files that its variants have for `arch`."""
+        """The plan with the variants' files for `arch`."""
         return replace(self, sources=tuple(source.on(arch) for source in self.sources))
 
 
@@ -68,20 +68,20 @@ class RunPlan:
     seed: int = 1
     settings: SamplingSettings = SETTINGS
     rounds: int = 1
-    """Fresh processes to measure in, where the backend has a clock."""
+    """Fresh processes to measure in, if the backend has a clock."""
     timeout: float = 60.0
-    """Seconds without progress, of a build or on the device, after which a worker is ended."""
+    """Seconds without progress, of a build or on the device, after which a worker is killed."""
     round_number: int = 0
     process: int = 0
     renewed: bool = False
-    """Whether every timed block has data of its loaded_pair and starts from modules that are loaded again."""
+    """Whether every timed block has its own data and newly loaded modules."""
     mark: Callable[[str], None] = no_mark
     """Called before each use of the device with the name of the variant; "" for a kernel of ptxbench itself."""
     host_work: Callable[[], AbstractContextManager[None]] = nullcontext
     """Active while the host makes data or judges outputs: `timeout` does not count then."""
     argv: tuple[str, ...] = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
-    """What is known of the device before the run: the `calibration` of the run document."""
+    """Facts about the device from before the run: the `calibration` of the run document."""
     begun: tuple[Cell, ...] = ()
     """Cells of an interrupted run, with its first `first_round` rounds, that this one resumes."""
     first_round: int = 0
@@ -104,11 +104,10 @@ def plan_pairs(
 ) -> tuple[tuple[PairPlan, ...], tuple[str, ...]]:
     """The plans for these names or globs, and the names of selected pairs that have no such variant or size.
 
-    Without `variants`, all of a pair but those that it has `by_request`. `sizes` as `--size` has them. Without any,
-    each pair's first bench size where it is `emulated`, else all of them. Of all that are `emulated` those are left out
-    that are too large; the first never is, nor one that is given.
-    Sizes that depend on the device are those of `device`.
-    Raises UsageError for what matches nothing, and PairError for a pair that cannot be loaded.
+    Without `variants`, all variants except those `by_request`. `sizes` are in the notation of `--size`; by default each
+    pair's first bench size if `emulated`, else all of them. If `emulated`, bench sizes that are too large are left out,
+    except the first and those that were given. Sizes that depend on the device are those of `device`. Raises UsageError
+    for a pattern without a match, and PairError for a pair that cannot be loaded.
     """
     loaded = [load(kernels, name, device) for name in choose_pairs(kernels, pairs)]
     libraries = {loaded_pair.name: () if emulated else loaded_pair.libraries for loaded_pair in loaded}
@@ -139,12 +138,12 @@ def plan_pairs(
 
 
 def is_too_large(pair: Pair, size: Size) -> bool:
-    """Whether a bench size is one that the emulator takes only if it is asked for by name."""
+    """Whether the emulator skips a bench size unless it is requested by name."""
     return pair.compulsory_bytes(size) > MOST_BYTES or pair.flops(**size) > MOST_FLOPS
 
 
 def without_repeats(sizes: Sequence[Size]) -> tuple[Size, ...]:
-    """Each once, in order; a size is a mapping, which no set takes."""
+    """Each item once, in order; sizes are mappings, which a set cannot hold."""
     return tuple(size for i, size in enumerate(sizes) if size not in sizes[:i])
 
 
@@ -161,9 +160,9 @@ def parse_size(text: str) -> Size:
 
 
 def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
-    """`size` in the order of the pair's dimensions, those not given as in its first bench size; None if it has others.
+    """`size` in the order of the pair's dimensions, missing ones as in its first bench size; None if it has others.
 
-    Raises UsageError if the pair cannot have that size, or this machine.
+    Raises UsageError if the pair cannot have that size, or this machine cannot.
     """
     first = loaded_pair.pair.bench_sizes[0]
     if not size.keys() <= first.keys():
@@ -177,7 +176,7 @@ def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
 
 
 def no_such_size(size: Size, loaded: Sequence[LoadedPair]) -> str:
-    """No pair has these dimensions: which they have."""
+    """No pair has these dimensions: the dimensions that pairs have."""
     dimensions = {loaded_pair.name: ", ".join(loaded_pair.pair.bench_sizes[0]) for loaded_pair in loaded}
     known = "; ".join(f"'{name}' has {names}" for name, names in dimensions.items())
     return f"No selected pair has the size {size_words(size)}: {known}."

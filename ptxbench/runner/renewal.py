@@ -1,7 +1,7 @@
-"""Timed blocks that each have data of their own and freshly loaded modules.
+"""Timed blocks that each have their own data and newly loaded modules.
 
-A kernel that remembers its results, or counts its launches in the module, gains nothing from it when it
-is timed. The data are made and copied, and the modules loaded, while nothing is timed.
+A kernel that remembers its results, or counts its launches in the module, gains nothing from it when it is timed. The
+data are made and copied, and the modules loaded, while nothing is timed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Renewal:
             self.clocks[name].reload(count)
 
     def case(self) -> CaseData:
-        """The data of the block, with what a right kernel makes of them, which is computed on the first call."""
+        """The data of the block, with the expected result, which is computed on the first call."""
         if self.known is None:
             with self.host_work():
                 self.known = with_expected(self.pair_plan, self.size, self.arguments, integers=self.integers)

@@ -33,10 +33,10 @@ SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, VERIFIED)
 NamedValues = tuple[tuple[str, int], ...]
 
 BuildKey = tuple[str, NamedValues]
-"""A pair and the values of its knobs: what is built once."""
+"""A pair and the values of its knobs: the unit of building."""
 
 CellKey = tuple[BuildKey, NamedValues]
-"""What is built, and the size at which it runs."""
+"""A build, and the size at which it runs."""
 
 
 def cell_key(pair: str, knobs: Mapping[str, int], size: Size) -> CellKey:
@@ -49,7 +49,7 @@ def key_of(cell: Cell) -> CellKey:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Why a variant is excluded from a cell: `status` is BROKEN, or SKIPPED where the machine is at fault."""
+    """Why a variant is excluded from a cell: `status` is BROKEN, or SKIPPED if the machine is at fault."""
 
     status: str
     reason: str
@@ -57,8 +57,9 @@ class Exclusion:
 
 @dataclass
 class RoundResults:
-    """`cells_by_round`: each cell as every round found it. `excluded`: by cell, the variants that ended a worker,
-    and how.
+    """The state of a run over its rounds.
+
+    `cells_by_round`: cells with their result in every round. `excluded`: by cell, the variants that ended a worker, and how.
 
     `suspected`: the cells in which one of several variants lost the device, and how. There each sample ends before the
     next one starts, which shows which kernel is at fault.
@@ -70,7 +71,7 @@ class RoundResults:
     excluded: dict[CellKey, dict[str, Exclusion]] = field(default_factory=dict)
     suspected: dict[CellKey, DeviceLost] = field(default_factory=dict)
     last: Step | None = None
-    """What the present worker last began."""
+    """The last step that the present worker began."""
     done: int = 0
 
     @classmethod
@@ -95,10 +96,10 @@ class RoundResults:
             for size in pair_plan.sizes
         ]
 
-    # ---- what is to do
+    # ---- what remains to be done
 
     def shuffled(self, round_number: int) -> list[CellKey]:
-        """The cells in an order of this round's own, those of a pair together; from the run's seed."""
+        """The cells in a random order for this round, from the run's seed; those of a pair stay together."""
         rng = random.Random(f"{self.plan.seed}:{round_number}:order")
         build_keys = list(self.pair_plans)
         rng.shuffle(build_keys)
@@ -115,7 +116,7 @@ class RoundResults:
         return tuple(source.variant for source in sources if source.variant not in self.excluded.get(cell, {}))
 
     def items(self, todo: Sequence[CellKey]) -> tuple[WorkItem, ...]:
-        """The cells as they are sent to a worker: neighbours that differ in nothing but their size together."""
+        """The cells in the groups that are sent to a worker: neighbours that differ only in their size together."""
         items: list[WorkItem] = []
         for cell in todo:
             (pair, knobs), size = cell
@@ -142,7 +143,7 @@ class RoundResults:
     def attribute_failure(self, death: WorkerDied) -> DeviceLost | None:
         """A worker ended early: exclude the variant that it worked on, from the cell or from the whole pair.
 
-        Gives the end of the run if no variant can be excluded: the worker died before it began, or in the control.
+        Returns the end of the run if no variant can be excluded: the worker died before it began, or in the control.
         """
         step = self.last
         if step is None:
@@ -154,10 +155,10 @@ class RoundResults:
         return self.exclude(step, Exclusion(SKIPPED if death.from_outside else BROKEN, reason))
 
     def attribute_loss(self, lost: DeviceLost) -> DeviceLost | None:
-        """A worker lost the device: exclude the variant whose kernel did it.
+        """A worker lost the device: exclude the variant whose kernel caused it.
 
-        If several may have done it, the cell is measured again, one sample at a time. Gives the end of the run if the
-        machine is at fault, if the control failed, or if even then no single variant can be named.
+        If several may have caused it, the cell is measured again, one sample at a time. Returns the end of the run if
+        the machine is at fault, if the control failed, or if even then no single variant can be named.
         """
         step = self.last
         if step is None or not lost.suspects:
@@ -173,11 +174,11 @@ class RoundResults:
         return None
 
     def exclude(self, step: Step, exclusion: Exclusion) -> DeviceLost | None:
-        """Exclude a variant, or give the end of the run if that is not possible.
+        """Exclude a variant, or return the end of the run if that is not possible.
 
-        A failure at a cell's own size is that cell's; in a build or at a check size it is the pair's.
+        A failure at a cell's own size affects that cell; in a build or at a check size it affects the pair.
         """
-        if step.pair == CONTROL:  # a kernel of our own, which is right: without it no time can be trusted
+        if step.pair == CONTROL:  # a kernel of ptxbench, which is right: without it no time can be trusted
             return DeviceLost(f"The A/A control, a kernel of ptxbench itself, failed: {exclusion.reason}")
         at_size = self.cell_of(step)
         build_key = (step.pair, tuple(step.knobs.items()))
@@ -189,7 +190,7 @@ class RoundResults:
         return None
 
     def cell_of(self, step: Step) -> CellKey | None:
-        """The cell at whose own size the step is."""
+        """The cell at whose own size the step runs."""
         at_size = cell_key(step.pair, step.knobs, step.size) if step.size is not None else None
         return at_size if at_size in self.keys else None
 
@@ -200,7 +201,7 @@ class RoundResults:
             f"{lost.reason}; it did not happen again when measured one sample at a time.", lost.suspects
         )
 
-    # ---- the cells that result
+    # ---- the resulting cells
 
     def cells(self) -> Iterator[Cell]:
         """Every cell that was started, merged over all rounds so far."""

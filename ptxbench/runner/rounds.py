@@ -1,7 +1,7 @@
-"""Rounds in fresh processes, one after the other, and what they make together.
+"""Rounds in fresh processes, one after the other, and their combined results.
 
-Samples of one process share its layout of memory and the history of its clock, so the round is the unit of
-evidence. The parent never touches the device: a worker that dies costs the cell that it was at.
+Samples of one process share its layout of memory and the history of its clock, so the round is the unit of evidence.
+The parent never uses the device: a worker that dies loses only its current cell.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ptxbench.runner.worker import Worker, WorkerDied, WorkerRequest, sendable
 
 
 def run_rounds(plan: RunPlan) -> Iterator[Event]:
-    """Every cell in every round, the control with them; then the cells, each with the rounds that it has."""
+    """Every cell in every round, with the control; then the cells, each with its rounds."""
     results = RoundResults.of(plan)
     process = 1 + max((one.process for cell in plan.begun for one in cell.rounds), default=-1)
     for number in range(plan.first_round, plan.rounds):
@@ -36,8 +36,11 @@ def run_rounds(plan: RunPlan) -> Iterator[Event]:
 def work(
     plan: RunPlan, results: RoundResults, todo: list[CellKey], number: int, process: int
 ) -> Generator[Event, None, DeviceLost | None]:
-    """Have a worker do what is in `todo`, and remove what it did. Gives the end of the run, None if the run goes on."""
-    waiting: CellDone | None = None  # until it is known that the device still works after it
+    """Have a worker do the cells in `todo`, and remove those that are done.
+
+    Returns the end of the run, None if it goes on.
+    """
+    waiting: CellDone | None = None  # until it is known that the device still works
     results.last = None
     request = WorkerRequest(results.items(todo), replace(sendable(plan), round_number=number, process=process))
     with Worker(request) as worker:
@@ -62,7 +65,7 @@ def work(
 
 
 def add_cell(results: RoundResults, todo: list[CellKey], done: CellDone) -> CalibrationSaved:
-    """Add a finished cell of a round, and give what is known after it."""
+    """Add a finished cell of a round, and return the present results."""
     results.add(done.cell)
     todo.remove(key_of(done.cell))
     return CalibrationSaved(tuple(results.cells()), whole=False)

@@ -1,6 +1,6 @@
 """A run in one process: build every variant, verify it at every check size, then count or time it at its own size.
 
-A fault of a kernel costs only its variant. Nothing is printed here: events report what happens.
+A fault of a kernel affects only its variant. Nothing is printed here: events report progress.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ Result = TypeVar("Result")
 
 
 def run(plan: RunPlan) -> Iterator[Event]:
-    """Do what `plan` says, one cell after the other."""
+    """Do the cells of `plan`, one after the other."""
     plan = replace(plan, pair_plans=tuple(pair_plan.on(plan.arch) for pair_plan in plan.pair_plans))
     try:
         session = Session(plan)
-    except MachineError as error:  # the device does not even say what it is
+    except MachineError as error:  # the device does not even report its name
         yield DeviceLost(str(error))
         return
     pool = toolchain.builders()
@@ -83,7 +83,7 @@ class Session:
         self.total = sum(map(steps, plan.pair_plans))
         self.done = 0
         self.suspects: tuple[str, ...] = ()
-        """The variants that may have lost the device."""
+        """The variants whose kernels may have lost the device."""
 
     @property
     def lost(self) -> str | None:
@@ -102,7 +102,7 @@ class Session:
         candidate.fail(error)
 
     def release(self) -> None:
-        """Give back what earlier cells hold of the device's memory, so that no cell depends on them."""
+        """Free the device memory of earlier cells, so that no cell depends on them."""
         if not self.lost:
             self.plan.mark("")
             with suppress(MachineError):  # no variant's fault; if the device is lost, the backend says so
@@ -143,7 +143,7 @@ class Session:
         self.done = end
 
     def require_cubin(self, candidate: VariantRun) -> None:
-        """On a GPU, `toolkit` promises that ptxas assembled what is timed; the driver must not do it instead."""
+        """On a GPU, `toolkit` promises that ptxas assembled the timed code; the driver must not do it instead."""
         plan, build = self.plan, candidate.build
         if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and not (build.cubin or build.library):
             candidate.fail(ToolMissing(f"ptxas is not installed: {INSTALL}; or use --assembler driver."))
@@ -159,7 +159,7 @@ class Session:
         return any(candidate.alive and candidate.build for candidate in candidates)
 
     def require_memory(self, pair_plan: PairPlan, candidates: Sequence[VariantRun], size: Size) -> None:
-        """Skip the candidates, before any data is made, where the host or the device cannot hold that size."""
+        """Skip the candidates, before any data is made, if the host or the device cannot hold that size."""
         pair = pair_plan.loaded.pair
         if why := memory.device_lacks(pair, size, self.device) or memory.host_lacks(pair, size):
             for candidate in candidates:
@@ -167,7 +167,7 @@ class Session:
                     candidate.fail(LaunchUnavailable(f"{why} Choose a smaller --size."))
 
     def oracle_weaknesses(self, pair_plan: PairPlan, candidates: Sequence[VariantRun]) -> tuple[str, ...] | None:
-        """Which wrong results the pair's oracle accepts at every check size; None if no kernel is right."""
+        """The wrong results that the pair's oracle accepts at every check size; None if no kernel is right."""
         alive = [candidate for candidate in candidates if candidate.alive and candidate.build]
         if not alive or self.lost:
             return None
@@ -178,7 +178,7 @@ class Session:
     def oracle_weaknesses_at(
         self, pair_plan: PairPlan, candidates: Sequence[VariantRun], case: CaseData
     ) -> tuple[str, ...]:
-        """Which wrong results it accepts at the size of a cell, on the data of that cell."""
+        """The wrong results that it accepts at the size of a cell, on the data of that cell."""
         alive = [candidate for candidate in candidates if candidate.alive and candidate.build]
         if not alive or self.lost:
             return ()
@@ -190,7 +190,7 @@ class Session:
     def verify(
         self, pair_plan: PairPlan, candidates: Sequence[VariantRun], case: CaseData
     ) -> Generator[Event, None, set[str]]:
-        """Run every variant that is alive once on the data of `case`, and verify what it wrote. Gives the labels."""
+        """Run every active variant once on the data of `case`, and verify its outputs. Returns the labels."""
         pair, size, expected = pair_plan.loaded.pair, case.size, case.expected
         labels: set[str] = set()
         first: Mapping[str, Any] | None = None
@@ -248,7 +248,7 @@ class Session:
         labels: set[str],
         weak: tuple[str, ...] | None,
     ) -> Generator[Event, None, Cell]:
-        """Verify at the cell's own size, and time there what has a clock."""
+        """Verify at the cell's own size, and time the variants there if there is a clock."""
         pair, plan = pair_plan.loaded.pair, self.plan
         own = [candidate.fork() for candidate in candidates]
         launch = pair.launch(**size)
@@ -279,7 +279,7 @@ class Session:
                     )
                     for candidate in own
                 },
-                # a sweep compares its points by their PTX: each further derivation takes ptxas once more
+                # a sweep compares its points by their PTX: each further derivation runs ptxas once more
                 {run.source.variant: run.executed(launch) for run in own if not pair_plan.knobs},
             ),
             cache=plan.cache,
@@ -369,7 +369,10 @@ class Session:
         case: CaseData,
         rounds: Sequence[Round],
     ) -> list[Round]:
-        """Verify what the timed samples left. A variant that was wrong then is wrong, and its samples are dropped."""
+        """Verify the outputs of the timed samples.
+
+        A variant that was wrong then is wrong, and its samples are dropped.
+        """
         verdicts = snapshots.verdicts(
             {name: errors_of(candidate.approximate) for name, candidate in alive.items()},
             {name: candidate.label for name, candidate in alive.items()},
@@ -392,7 +395,7 @@ def approximate(candidates: Sequence[VariantRun]) -> set[str]:
 
 
 def observed(pair_plan: PairPlan, size: Size, outputs: Mapping[str, Any]) -> Mapping[str, float] | None:
-    """What the pair reads of the arrays that a launch left, by name; None of a pair that reads nothing."""
+    """What the pair reads from the arrays of a launch, by name; None for a pair that reads nothing."""
     if pair_plan.loaded.pair.observe is None:
         return None
     with pair_errors(pair_plan, size):
@@ -400,7 +403,7 @@ def observed(pair_plan: PairPlan, size: Size, outputs: Mapping[str, Any]) -> Map
 
 
 def checks(pair_plan: PairPlan) -> list[tuple[Size, bool]]:
-    """The pair's check sizes, each with random data and, where any order of operations is exact, whole numbers."""
+    """The pair's check sizes, each with random data and, if any order of operations is exact, whole numbers."""
     kinds = (False, True) if pair_plan.loaded.pair.exact_on_integers else (False,)
     return [(size, integers) for size in pair_plan.loaded.pair.check_sizes for integers in kinds]
 

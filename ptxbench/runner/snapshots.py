@@ -14,7 +14,7 @@ from ptxbench.verify import ErrorOf, Verdict, same_bits, verify
 
 @dataclass(frozen=True)
 class OutputSnapshot:
-    """What a sample of `variant` left of the data of `case`, after block `block` of the contrast of `against`."""
+    """The outputs of a sample of `variant` on the data of `case`, after a block of the contrast with `against`."""
 
     against: str
     variant: str
@@ -25,14 +25,14 @@ class OutputSnapshot:
 
 @dataclass
 class OutputSnapshots:
-    """The snapshots of a round: the SampleObserver of a measurement. `case`: gives the data of the last sample."""
+    """The snapshots of a round: the SampleObserver of a measurement. `case`: returns the data of the last sample."""
 
     clocks: Mapping[str, Clock]
     case: Callable[[], CaseData]
     snapshots: list[OutputSnapshot] = field(default_factory=list)
 
     def __call__(self, against: str, variant: str, block: int) -> None:
-        """Keep what the variant's last sample left. Outputs with the same bits are kept once."""
+        """Keep the outputs of the variant's last sample. Outputs with the same bits are kept once."""
         outputs = self.clocks[variant].outputs()
         for other in self.snapshots:
             if other.variant == variant and same_bits(outputs, outputs, other.outputs):
@@ -42,7 +42,7 @@ class OutputSnapshots:
     def verdicts(
         self, errors: Mapping[str, Mapping[str, ErrorOf]], labels: Mapping[str, str]
     ) -> list[tuple[OutputSnapshot, Verdict]]:
-        """Each snapshot with its verdict. `errors`: what snapshot variant is allowed; `labels` begin the messages."""
+        """Each snapshot with its verdict. `errors`: the errors allowed to the variant; `labels` begin the messages."""
         return [
             (
                 snapshot,
@@ -57,7 +57,7 @@ class OutputSnapshots:
 
 
 def with_verified_outputs(rounds: Sequence[Round], verdicts: Sequence[tuple[OutputSnapshot, Verdict]]) -> list[Round]:
-    """The rounds whose snapshots are all right, snapshot with what was verified of it."""
+    """The rounds whose snapshots are all right; `snapshot` gets what was verified."""
     wrong = {snapshot.variant for snapshot, verdict in verdicts if verdict.worst}
     right_rounds = []
     for one in rounds:

@@ -26,15 +26,15 @@ class ClockError(Exception):
 @dataclass(frozen=True, eq=False)
 class TimedSample:
     name: str
-    """Of its variant."""
+    """The variant of each sample."""
 
 
 @dataclass
 class PendingSamples:
     """The samples of a cell that were enqueued and not yet waited for, oldest first.
 
-    A kernel fails after its launch returned, and the driver reports it to whatever calls next: so each of these may
-    be at fault. With `one_at_a_time` each sample is waited for at once, so that there is never more than one.
+    A kernel fails after its launch returned, and the driver reports it to whatever calls next: so each of these may be
+    at fault. With `one_at_a_time` each sample is waited for immediately, so there is never more than one.
     """
 
     one_at_a_time: bool = False
@@ -116,7 +116,7 @@ class TimedClock(MarkedClock):
         return wait_for_sample
 
     def marked(self, action: Callable[[], Result]) -> Result:
-        """What `action` gives. Raises ClockError with the candidate."""
+        """The result of `action`. Raises ClockError with the candidate."""
         self.mark(self.name)
         try:
             return action()

@@ -1,4 +1,4 @@
-"""A round, or what is left of it, in a process of its own: a crash or a hang there costs one cell and not the run."""
+"""A round, or the rest of one, in its own process: a crash or a hang there loses one cell and not the run."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from ptxbench.runner.plan import PairPlan, RunPlan, no_mark
 from ptxbench.runner.session import run
 
 MOST_NAME = 256
-"""Bytes of a phase and the name of a variant in memory that both processes see."""
+"""Bytes of a phase and the name of a variant in shared memory."""
 
 FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"})
-"""Signals that other processes send. What a kernel does to its process raises others."""
+"""Signals that other processes send. A kernel's errors raise other signals."""
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """What a worker does of a pair: by names, since the functions of a pair cannot be sent to another process."""
+    """The part of a pair that a worker does: by names, because a pair's functions cannot be sent to another process."""
 
     pair: str
     variants: tuple[str, ...]
@@ -49,14 +49,14 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class WorkerRequest:
-    """What a worker does: `items`, by the rest of `plan`, which is `sendable`."""
+    """The task of a worker: `items`, with the rest of `plan`, which is `sendable`."""
 
     items: tuple[WorkItem, ...]
     plan: RunPlan
 
 
 def sendable(plan: RunPlan) -> RunPlan:
-    """`plan` without what no other process can have, or need: pairs, functions, cells of earlier rounds.
+    """`plan` without what another process cannot have or does not need: pairs, functions, cells of earlier rounds.
 
     Everything else reaches the worker, so that a new field of RunPlan does too.
     """
@@ -64,10 +64,9 @@ def sendable(plan: RunPlan) -> RunPlan:
 
 
 class WorkerDied(Exception):
-    """A worker ended before its task did, or was ended for its silence; the text says how.
+    """A worker ended before its task did, or was killed for its silence; the text says how.
 
-    `phase`, `variant`: what it was at, "" where it did not say. `from_outside`: whether something ended it that no
-    kernel can cause.
+    `phase`, `variant`: its last step, "" if it reported none. `from_outside`: whether the cause cannot be a kernel.
     """
 
     def __init__(self, how: str, *, phase: str = "", variant: str = "", from_outside: bool = False) -> None:
@@ -82,10 +81,10 @@ class WorkerCrashed(Exception):
 
 
 class WorkerSigns:
-    """What a worker shows of itself in memory that both processes see.
+    """The state that a worker shares in memory.
 
-    `beat`: counts its samples, so that a long measurement is not taken for a hang. `at_work`: the phase and the variant
-    that it is at. `host_work`: whether the host makes data or judges outputs, which may take as long as it will.
+    `beat`: counts its samples, so that a long measurement is not taken for a hang. `at_work`: its phase and variant.
+    `host_work`: whether the host makes data or judges outputs, which may take any time.
     """
 
     def __init__(self, context: SpawnContext) -> None:
@@ -118,7 +117,7 @@ class WorkerSigns:
 
 
 class Worker:
-    """A process at a task. Use it as a context: it does not outlive that."""
+    """A process with a task. Use it as a context: it does not outlive that."""
 
     def __init__(self, request: WorkerRequest) -> None:
         context = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
@@ -138,7 +137,10 @@ class Worker:
         self.events_in.close()
 
     def events(self, timeout: float) -> Iterator[Event]:
-        """What it does, until the task is done. Raises WorkerDied, WorkerCrashed, and the pair's own mistakes."""
+        """The events of the worker, until the task is done.
+
+        Raises WorkerDied, WorkerCrashed, and the pair's own errors.
+        """
         beat, heard = 0, time.monotonic()
         while True:
             if self.events_in.poll(0.2):
@@ -173,7 +175,7 @@ class Worker:
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back: a process that starts meanwhile never gets it, where the system has masks of signals."""
+    """Hold Ctrl-C back: a process that starts meanwhile never gets it, if the system has signal masks."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -185,7 +187,10 @@ def without_interrupts() -> Iterator[None]:
 
 
 def rebuilt(name: str, text: str) -> BaseException:
-    """The error that a worker sent by its class and its text. An object would need all that it holds to be sent too."""
+    """The error that a worker sent as its class and its text.
+
+    An object could only be sent with everything that it holds.
+    """
     if name == "MemoryError":
         return MemoryError()
     kind = getattr(errors, name, None)
@@ -195,8 +200,8 @@ def rebuilt(name: str, text: str) -> BaseException:
 
 
 def serve(request: WorkerRequest, events: Connection, signs: WorkerSigns, parent: int) -> None:
-    """Do the task and send what happens. Runs in the worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends this process
+    """Do the task and send the events. Runs in the worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and ends this process
     threading.Thread(target=follow, args=(parent,), daemon=True).start()
     with suppress(BrokenPipeError):  # the parent has gone, and `follow` ends this process
         try:
@@ -218,7 +223,7 @@ def serve(request: WorkerRequest, events: Connection, signs: WorkerSigns, parent
 def perform(request: WorkerRequest, signs: WorkerSigns) -> Iterator[Event]:
     try:
         device = DeviceShape.of(request.plan.backend.device())
-    except Exception as error:  # whatever it is: without the device nothing can be done
+    except Exception as error:  # whatever the error is: without the device nothing can be done
         yield DeviceLost(str(error))
         return
     with signs.working():
