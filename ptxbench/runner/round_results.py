@@ -59,7 +59,7 @@ class Exclusion:
 class RoundResults:
     """The state of a run over its rounds.
 
-    `cells_by_round`: cells with their result in every round. `excluded`: by cell, the variants that ended a worker, and how.
+    `cells_by_round`: the cells of each round. `excluded`: by cell, the variants that ended a worker, and how.
 
     `suspected`: the cells in which one of several variants lost the device, and how. There each sample ends before the
     next one starts, which shows which kernel is at fault.
