@@ -1,8 +1,8 @@
-"""How fast the emulator runs PTX, with counters and checks on, beside plain NumPy and numba's CUDA simulator.
+"""How fast the emulator runs PTX, with counters and checks on, compared with plain NumPy and numba's CUDA simulator.
 
     python benchmarks/emulator.py [--repeats 7]
 
-Each time is the least of the repeats. A launch is arguments copied in, the kernel, every array copied back; the
+Each time is the minimum of the repeats. A launch copies arguments in, runs the kernel, copies every array back; the
 kernel alone is the launch less that of one CTA. The NumPy interpreter (tests/emulator/oracle) does one operation an
 instruction over as many threads as suit it best, does not check or count, and for this comparison may round fma
 twice. The simulator runs the same algorithms written for it (cuda_simulator.py), one element a thread, so that its
@@ -175,7 +175,7 @@ def compilation(cases: list[Case]) -> Table:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PTXBENCH_CACHE"] = folder
         times: dict[str, list[float]] = {case.name: [] for case in cases}
-        for _ in range(2):  # cold, then from the cache, each in a process that knows none of the kernels
+        for _ in range(2):  # cold, then from the cache, each in a new process
             stop_process()
             emulator.run(NOTHING, grid=1, block=1, args=[])
             for case in cases:

@@ -118,7 +118,7 @@ class ScriptedGpu:
 
 
 SMALL = replace(GPU, name="Scripted GPU", l2_bytes=1 << 16)
-"""A device whose copy needs no gigabytes of this machine, and of whose rate nothing is published."""
+"""A device with a small copy (no gigabytes on this machine) and without published rates."""
 
 QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=1, stretch=1, looks=(8,), solo=2)
 
@@ -136,7 +136,7 @@ HARMFUL = [cell(pair, cuda=VERIFIED, ptx=BROKEN) for pair in ("endless", "illega
 
 
 def rounds(plan: RunPlan) -> Iterator[Event]:
-    """What workers would tell."""
+    """The messages that workers would send."""
     for _ in range(plan.rounds):
         yield Step(0, 1, "A/A control", "ptx", "measure", {"n": 1})
         yield CalibrationSaved(())

@@ -1,4 +1,4 @@
-"""What tests of the whole tool share: a small pair in a folder of its own, run or not, and a cache of builds."""
+"""Shared fixtures for tests of the whole tool: a small pair in its own folder, its run, and a cache of builds."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("no deadline")
 
 
 class Ran(NamedTuple):
-    """What a command line came to."""
+    """The result of a command line."""
 
     status: int
     out: str
@@ -49,7 +49,7 @@ def shared_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_tests(shared_cache):
-    """Every test uses the shared cache, unless it sets a folder of its own."""
+    """Every test uses the shared cache, unless it sets its own folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PTXBENCH_CACHE", str(shared_cache))
         yield
@@ -75,7 +75,7 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture
 def emulated(recorded, tmp_path):
-    """The same, with a folder of its own that a test may edit."""
+    """The same, in its own folder that a test may edit."""
     return Emulated(recorded.run, Path(shutil.copytree(recorded.kernels, tmp_path / "kernels")))
 
 

@@ -1,5 +1,5 @@
 """Warp's kernels, compiled ahead of time for a target without a GPU."""
-# ruff: noqa: RUF046, SIM108, UP018 - the language of the kernels is a part of Python with types of its own
+# ruff: noqa: RUF046, SIM108, UP018 - the language of the kernels is a part of Python with its own types
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def rotate(rng):
 
 
 def vectors(x):
-    """An array of vectors as one of bytes, so that its shape and strides are those of vectors."""
+    """An array of vectors as an array of bytes; shape and strides still count vectors."""
     return x.reshape(x.shape[0], -1).view(f"V{x.itemsize * x[0].size}").reshape(-1)
 
 

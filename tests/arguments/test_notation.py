@@ -225,7 +225,7 @@ def test_bf16_is_the_nearest_and_of_two_the_even(value):
 
 
 def sentence_or_argument(text):
-    """What parse makes of `text`: an argument, or its refusal in a sentence."""
+    """The result of parsing `text`: an argument, or the error message."""
     try:
         return parse(text)
     except UsageError as error:

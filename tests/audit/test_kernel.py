@@ -1,4 +1,4 @@
-"""A PTX kernel as text: where its statements stand, and what may change places."""
+"""A PTX kernel as text: the positions of its statements, and which statements may be swapped."""
 
 import pytest
 

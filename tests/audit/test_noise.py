@@ -1,4 +1,4 @@
-"""The model of noise: that its estimates are those of a run, and its parts those that it says."""
+"""The noise model: its estimates match a run, and its components are the declared ones."""
 
 from dataclasses import replace
 from math import log, log1p

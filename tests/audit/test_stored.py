@@ -1,4 +1,4 @@
-"""The audit by stored runs: what is enough, what is judged, and that noise beyond the budget is told."""
+"""The audit by stored runs: how many runs are enough, what is judged, and noise beyond the budget is reported."""
 
 from dataclasses import replace
 from statistics import median
@@ -28,7 +28,7 @@ def six():
     return [run(i) for i in range(6)]
 
 
-# the runs, what is told of them
+# the runs, the expected message
 TOO_LITTLE = [
     ([], "0 runs without times"),
     ([run(i) for i in range(5)], "NVIDIA H100 80GB HBM3: 5 runs, 50 rounds, 2 days"),

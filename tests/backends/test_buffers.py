@@ -37,7 +37,7 @@ def arguments():
 
 @pytest.fixture
 def left(arguments):
-    """What a kernel leaves that writes nothing but all of y."""
+    """The buffers after a kernel that writes all of y and nothing else."""
     arrays = {"x": arguments["x"].copy(), "y": arguments["x"].copy()}
     return {
         name: ReadBack(guard_zone(i).copy(), array, guard_zone(i).copy())
@@ -146,7 +146,7 @@ def test_a_tensor_map_is_packed_as_128_bytes_made_of_the_address_of_its_array():
     mapped, pointer = buffers.pack(arguments, {"x": 0x7F0000001000}, encode)
     assert mapped.tobytes() == bytes(range(128))
     assert pointer == 0x7F0000001000
-    text = buffers.empty_kernel(buffers.pack(arguments, {"x": 0}))  # whose map nobody reads
+    text = buffers.empty_kernel(buffers.pack(arguments, {"x": 0}))  # its map is not read
     assert toolchain.assembled_text(text, "sm_90")
     assert [(param.size_bytes, param.align) for param in read_headers(text)[0].params] == [(128, 64), (8, 8)]
 

@@ -1,4 +1,4 @@
-"""cuBLAS beside the variants of a pair: what it is asked, and a run with it on the simulated device."""
+"""cuBLAS as a row next to the variants of a pair: its calls, and a run on the simulated device."""
 
 import dataclasses
 import pickle

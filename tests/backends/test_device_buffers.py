@@ -1,4 +1,4 @@
-"""What is restored before a launch, over a CUDA that only notes what it is asked to do."""
+"""Restoring buffers before a launch, with a fake CUDA that only records its calls."""
 
 import ctypes
 from types import SimpleNamespace

@@ -120,7 +120,7 @@ def test_a_machine_without_a_gpu_needs_no_word(monkeypatch):
 
 
 def test_the_end_of_an_event_of_a_lost_device_prints_nothing(monkeypatch):
-    """CuPy's objects call the driver when they end. What it answers then cannot be raised, only printed."""
+    """CuPy's objects call the driver when they are destroyed. An error there cannot be raised, only printed."""
 
     class Event:
         def __init__(self, error):

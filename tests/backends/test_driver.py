@@ -1,4 +1,4 @@
-"""What reaches the driver through ctypes: structures, attributes, parameters; held against NVIDIA's cuda-bindings."""
+"""The arguments of driver calls through ctypes (structures, attributes, parameters) match NVIDIA's cuda-bindings."""
 
 import ctypes
 import gc

@@ -1,4 +1,4 @@
-"""What goes before a launch: the choice of it, its kernels on the emulator, and the driver's forgetting."""
+"""The preparation of a launch: how it is chosen, its kernels on the emulator, and resetting persisting lines."""
 
 import pickle
 from pathlib import Path

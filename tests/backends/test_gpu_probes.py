@@ -1,4 +1,4 @@
-"""The probes over a device that only writes down what it was told, in which order."""
+"""The probes on a fake device that only records its calls in order."""
 
 import ctypes
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ L2 = 3200
 
 
 class Machine:
-    """A host that needs `host` ns for each call, and a device that works through what it was given.
+    """A host that needs `host` ns for each call, and a device that works through its queue.
 
     `log` is what was enqueued. The timer of the device steps by `step`; `late` calls are slow ones, by their number.
     """
@@ -106,7 +106,7 @@ def probe(machine) -> Probe:
 
 SPIN = "spin 24032"  # twice the 12 us of two events and two launches, in steps of 32 ns, and one more
 
-# reading, what the device is told
+# reading, the calls of the device
 READINGS_AND_ORDERS = [
     (lambda probe: probe.read_after("read", 2), ["read 25", "read 200", SPIN, "event", "read 25", "event", "wait"]),
     (lambda probe: probe.read_after("write", 0.5),

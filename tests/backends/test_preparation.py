@@ -1,4 +1,4 @@
-"""What goes before a timed launch, in its order, over functions that only note that they were called."""
+"""The preparation of a timed launch, in order, with functions that only record their calls."""
 
 from types import SimpleNamespace
 

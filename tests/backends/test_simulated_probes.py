@@ -1,4 +1,4 @@
-"""The probes on a simulated device. What a slow host does to their readings must be nothing."""
+"""The probes on a simulated device. A slow host must not change their readings."""
 
 import pytest
 

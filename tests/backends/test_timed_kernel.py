@@ -40,7 +40,7 @@ def ran(launches):
 
 
 def turn(kernel):
-    """What the launches of a graph over each set of arrays do."""
+    """The results of the launches of a graph, one for each set of arrays."""
     seen = []
     bind = kernel.bind
 

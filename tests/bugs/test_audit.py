@@ -1,4 +1,4 @@
-"""Bugs planted in a small pair: all caught, and told as missed once `check` is made blind."""
+"""Bugs planted in a small pair: all are caught, and all are reported as missed once `check` is made blind."""
 
 import dataclasses
 

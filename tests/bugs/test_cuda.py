@@ -5,7 +5,7 @@ import pytest
 from ptxbench.bugs.bug import KINDS
 from ptxbench.bugs.cuda import bugs
 
-# the statement, the kind, the words, and what must stand in its place
+# the statement, the kind, the words, and the replacement
 ROWS = [
     ("if (i < n) y[i] = 1;", "comparison", "< to <=", "if (i <= n) y[i] = 1;"),
     ("if (i < n) y[i] = 1;", "comparison", "condition negated", "if (!(i < n)) y[i] = 1;"),

@@ -33,7 +33,7 @@ LOOP:
 }
 """
 
-# the instruction, the kind, the words, and what must stand in its place
+# the instruction, the kind, the words, and the replacement
 ROWS = [
     ("setp.lt.u32 %p, %i, %n;", "comparison", "lt to le", "setp.le.u32 %p, %i, %n;"),
     ("setp.eq.f32 %p, %f, %g;", "comparison", "eq to ne", "setp.ne.f32 %p, %f, %g;"),

@@ -185,7 +185,7 @@ BANDWIDTHS = [
     (2_000_000, 1_000, 1.5e12, True,  FAIL, None),      # a third more than there is
     (2_000_000, 1_000, 1.9e12, True,  PASS, 2e12),      # some writes stay in L2
     (2_000_000, 1_000, None,   True,  PASS, 2e12),
-    (2_000_000, 1_000, 2.2e12, False, FAIL, None),      # no time beside a wrong result
+    (2_000_000, 1_000, 2.2e12, False, FAIL, None),      # a wrong result has no time
 ]  # fmt: skip
 
 

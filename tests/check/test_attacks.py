@@ -1,4 +1,4 @@
-"""Kernels of several pairs, broken so that data, order or place hide it: rejected, or told of if no launch shows it."""
+"""Kernels with errors hidden by data, order or place: rejected, or a warning if no launch shows the error."""
 
 import dataclasses
 from pathlib import Path
@@ -62,7 +62,7 @@ REJECTED = [
     # right on data that does not overflow
     ("softmax.passes", [("mul.rn.ftz.f32  %base, %largest, 0fbfb8aa3b;", "mov.f32 %base, 0f00000000;")],
      "values wrong-result"),
-    # leftovers of local memory, and a register that nobody wrote
+    # leftovers of local memory, and a register that was never written
     ("transpose", [leaves_if(".local .u32 left[4]; ld.local.u32 %known, [left]; setp.ne.u32 %leaves, %known, 0; "
                              "st.local.u32 [left], 1;")], "results output-unwritten"),
     ("transpose", [leaves_if("setp.ne.u32 %leaves, %known, 0;")], "sanitizer uninitialised"),
@@ -156,7 +156,7 @@ def test_where_a_kernel_of_the_pair_keeps_state_too_later_launches_still_tell(na
 
 
 def left_by(first, at, by=1):
-    """What a launch left that added to one element of the bins."""
+    """The outputs of a launch after one element of the bins was changed."""
     bins = first.outputs["bins"].copy()
     bins[at] += by
     return dataclasses.replace(first, outputs={"bins": bins})

@@ -137,7 +137,7 @@ if layer := os.environ.get("PTXBENCH_CACHE_LAYER"):  # in the process of the jud
 """
 
 
-@pytest.mark.long  # it builds all that the pair's suite needs, in a cache of its own
+@pytest.mark.long  # it builds everything that the pair's suite needs, in its own cache
 @pytest.mark.skipif(containment.mode() != containment.LANDLOCK, reason="no Landlock in this kernel")
 def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path, monkeypatch):
     """The pair's own file tries, since it runs in the process that a candidate could take over."""

@@ -1,6 +1,6 @@
-"""Twenty ways to make the tools tell of a file of the host, and none that does; in both modes of containment.
+"""Twenty attempts to leak a host file through the tools; all fail, in both modes of containment.
 
-The text of a planted file, and a token in the environment, must be in no output; and a judgement must be the same
+The text of a planted file and a token in the environment must not be in any output; the verdict must be the same
 whether a file exists or not.
 """
 
@@ -46,7 +46,7 @@ JOINED = """\
 #endif
 """
 
-# FILE stands for the planted file; each is put before a kernel that is right.
+# FILE is replaced by the path of the planted file; each text is put before a correct kernel.
 CUDA = {
     "by its name":            '#include "FILE"',
     "in angles":              "#include <FILE>",
@@ -99,7 +99,7 @@ def planted(tmp_path, monkeypatch):
 
 
 def read_text(folder, language, text):
-    """What the stages up to `assembles` make of a text, as one document."""
+    """The result of the stages up to `assembles` for a text, as one document."""
     path = folder / f"candidate.{language}"
     path.write_text(text)
     own = CandidateText(path, path.read_bytes(), "sm_90")

@@ -95,7 +95,7 @@ FOUND = [
     ("A: ld.volatile.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",         []),
     ("A: bar.sync 0; ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",      []),    # a barrier orders it
     ("A: ld.global.u32 %a, [%y]; sub.u32 %a, %a, 1; st.global.u32 [%y], %a; setp.ne.u32 %p, %a, 0; @%p bra A;", []),
-    ("A: ld.global.u32 %a, [%x]; setp.eq.u32 %p, %a, 0; @%p bra A;",                  []),    # nobody writes it
+    ("A: ld.global.u32 %a, [%x]; setp.eq.u32 %p, %a, 0; @%p bra A;",                  []),    # it is never written
     ("A: ld.global.u32 %a, [%y]; add.u32 %b, %b, 1; setp.lt.u32 %p, %b, %a; @%p bra A;", []), # counts up to it
     ("A: ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; add.u64 %y, %y, 4; @%p bra A;", []),  # looks for it
     ("A: ld.global.u32 %a, [%y]; atom.global.cas.b32 %b, [%y+4], %a, %c; setp.ne.u32 %p, %b, %a; @%p bra A;", []),

@@ -1,4 +1,4 @@
-"""What candidates are asked: sizes and data that they cannot know, and which of it counts."""
+"""The cases for candidates: sizes and data that they cannot know, and which cases count."""
 
 import dataclasses
 import math

@@ -52,7 +52,7 @@ def test_fewer_ptx_instructions_support_no_claim():
     [
         ([(100, 100), (101, 103), (104, 104)], "abc", [1, 2, 3]),
         ([(101, 103), (100, 101), (103, 103), (104, 104)], "bacd", [1, 1, 1, 4]),  # each overlaps with the next
-        ([(100, 105), (200, 200), (300, 300)], "bca", [1, 2, None]),  # over 4 % wide: below all others is no claim
+        ([(100, 105), (200, 200), (300, 300)], "bca", [1, 2, None]),  # over 4 % wide: no rank
         ([(100, 100), (100, 100)], "ab", [1, 1]),
         ([(100, 900), (50, 90)], "ab", [None, None]),
     ],

@@ -1,4 +1,4 @@
-"""What the stages tell beside rejections: warnings, what cannot be judged, what is left out without a tool."""
+"""What the stages report besides rejections: warnings, cases without a verdict, stages skipped without a tool."""
 
 import dataclasses
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_kernel_that_executes_more_than_any_variant_is_reported():
     assert judgement.ratios["ptx"]["instructions"] > 1.5
     assert judgement.ratios["ptx"]["sass_executed"][0] > 1.5
     assert list(slower({"cuda": {"sass_executed": 2.0}, "ptx": {"sass_executed": 0.9}}, "n=1")) == []
-    assert list(slower({"cuda": {"sass_executed": 2.0}, "ptx": {}}, "n=1")) == []  # that of one is not known
+    assert list(slower({"cuda": {"sass_executed": 2.0}, "ptx": {}}, "n=1")) == []  # ptx was not counted
     assert list(slower({}, "n=1")) == []
 
 
@@ -91,7 +91,7 @@ def test_other_bits_within_the_tolerance_are_a_warning():
     case = suite("triad").check[2]
     first = launcher.launch(case, LaunchOptions())
     rounded = first.outputs["a"]
-    exact = case.expected.outputs["a"]  # on whose other side the second nearest float lies, within an ulp too
+    exact = case.expected.outputs["a"]  # the second nearest float is on the other side, within an ulp too
     nudged = dataclasses.replace(
         first, outputs={"a": np.nextafter(rounded, np.where(exact > rounded, np.inf, -np.inf).astype(np.float32))}
     )

@@ -154,7 +154,7 @@ PIECES = (
     ".reg", ".u32", ".param", ".extern", ".weak", ".alias", ".func", ".entry", ".loc", ".file", ".pragma", ".section",
     ".global", ".align", ".noreturn",
 )  # fmt: skip
-"""What a mutant gets somewhere."""
+"""The verdict on a mutant."""
 
 
 def mutate(drawn, content):

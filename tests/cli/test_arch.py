@@ -64,7 +64,7 @@ PTX runs on 7 of 7 targets, CUDA C on 7, ptx.fence on 1, ptx.redux on 3.
 
 @pytest.fixture
 def file(tmp_path, kernels):
-    """Writes a file beside the kernels folder, which is the current one's."""
+    """Writes a file next to the kernels folder, in the current folder."""
 
     def file(name, text):
         (tmp_path / name).write_text(text)

@@ -32,12 +32,12 @@ def transpose():
     """A folder with one pair and no variants of it."""
     for place, suffix in (("pairs", ".py"), ("cuda", ".cu"), ("ptx", ".ptx")):
         (Path("kernels") / place).mkdir(parents=True)
-        name = "transpose" if place == "pairs" else "transpose.padded"  # of which a barrier is less than 2 %
+        name = "transpose" if place == "pairs" else "transpose.padded"  # a barrier is less than 2 % of its instructions
         shutil.copy(default_kernels() / place / f"{name}{suffix}", Path("kernels") / place / f"transpose{suffix}")
     return Path("kernels")
 
 
-# ---- the command beside the gate
+# ---- the command together with the gate
 
 
 def test_the_gate_still_takes_a_run_and_one_that_is_called_audit_by_its_path(ptxbench):

@@ -1,4 +1,4 @@
-"""`ptxbench baseline`: what may be one, what its file says, and that it stands whole or not at all."""
+"""`ptxbench baseline`: which runs may be one, what its file holds, and that it is written completely or not at all."""
 
 import json
 from dataclasses import replace

@@ -106,7 +106,7 @@ def test_a_wrong_kernel_stays_wrong(ptxbench, worse):
 
 
 def test_a_kernel_that_was_wrong_once_is_wrong(ptxbench, worse):
-    """Its file says wrong, and verifying again says right: that is told, and moves no verdict."""
+    """Its file says wrong, and verifying again says right: this is reported and does not change the verdict."""
     ptxbench("gate", "--kernels", worse)
     [head] = saved()
     [cell] = head.cells
@@ -179,7 +179,7 @@ QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(9,), solo=0)
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A scripted GPU; `times` is what its next samples take, in nanoseconds."""
+    """A scripted GPU; `times` are the times of its next samples in nanoseconds."""
 
     def right(build, launch, arguments, outputs):
         return {"y": arguments["x"] * arguments["a"]}
@@ -191,7 +191,7 @@ def gpu(monkeypatch):
 
 
 def rounds_of(ptxbench, kernels, name, scale, rounds):
-    """A run of the scripted GPU in so many rounds, its PTX side's times `scale` and some noise; as file `name`."""
+    """A run of the scripted GPU with that many rounds; the PTX times are `scale` plus noise; saved as file `name`."""
     ran = ptxbench("run", "--kernels", kernels, "--size", "n=1024", "--no-save", "--json")
     run = from_json(ran.out, name)
     rng = np.random.default_rng(len(name))
@@ -265,7 +265,7 @@ def test_a_gpu_of_another_model_confirms_nothing(ptxbench, kernels, gpu):
     run = from_json(Path(head).read_text(), head)
     Path(head).write_text(to_json(replace(run, device=replace(run.device, name="NVIDIA H100"))))
     ran = ptxbench("gate", head, "--base", head, "--kernels", kernels, "--confirm")
-    # the same file on both sides is the same machine code: nothing is in doubt
+    # the same file on both sides is the same machine code: no row needs confirming
     assert ran.status == 0
     other = replace(run, cells=[replace(cell, variants={
         name: replace(result, build=replace(result.build, sass_sha256="0")) for name, result in cell.variants.items()

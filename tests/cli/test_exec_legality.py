@@ -1,4 +1,4 @@
-"""`ptxbench exec` runs nothing that ptxas refuses, and says where nobody has asked ptxas."""
+"""`ptxbench exec` runs nothing that ptxas refuses, and says so if ptxas was not asked."""
 
 import json
 

@@ -48,7 +48,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def judged(ptxbench, head, base=BASE, *arguments, config=None):
-    """Gate one run against another that lies beside it; either may be the text of a file."""
+    """Gate one run against another in the same folder; either may be the text of a file."""
     for name, run in (("base.json", base), ("head.json", head)):
         if run is not None:
             Path(name).write_text(run if isinstance(run, str) else to_json(run))
@@ -64,7 +64,7 @@ NEWER = to_json(BASE).replace("ptxbench.run/3", "ptxbench.run/4")
 EMPTY = run_of([], id="e0e0e0e0", device=asdict(BASE.device), run={"backend": "emulator"})
 
 STATUSES = [
-    # what it is, head, status, something of what is told
+    # what it is, head, status, a part of the output
     ("the same code", counted({"triad": BEFORE, "scan": BEFORE}), 0, "Gate: passed (exit status 0)."),
     ("other code, equal counts", counted({"triad": after(), "scan": BEFORE}), 0, "Gate: passed (exit status 0)."),
     ("a new pair", counted({"triad": BEFORE, "scan": BEFORE, "new": BEFORE}), 0, "2 NEW"),
@@ -426,7 +426,7 @@ BASELINE = Path("baselines/emulator-sm_90.json")
 
 
 def commit(ptxbench, run):
-    """Make the saved run the baseline; the tests' folder is no repository, so nothing is dirty."""
+    """Make the saved run the baseline; the tests' folder is not a repository, so nothing is dirty."""
     return ptxbench("baseline", "set", run, "--reason", "the first")
 
 
@@ -493,7 +493,7 @@ def test_an_interrupted_gate_gives_no_verdict(ptxbench, kernels, monkeypatch):
 
 
 def command(kernels):
-    """A gate in a process of its own."""
+    """A gate in its own process."""
     program = "import sys; from ptxbench.cli import main; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-c", program, "gate", "--kernels", str(kernels)]
 

@@ -53,7 +53,7 @@ def no_server(monkeypatch, tmp_path):
 
 
 def whole_runs():
-    """Every run and baseline below the folder, each whole; what begins with a dot is read by nobody."""
+    """Every run and baseline below the folder is complete; files that begin with a dot are never read."""
     paths = [path for folder in ("results", "baselines") for path in Path(folder).rglob("*") if path.is_file()]
     seen = [path for path in paths if not path.name.startswith(".")]
     assert all(path.suffix == ".json" for path in seen), seen

@@ -95,7 +95,7 @@ def test_a_missing_file_reads_as_a_sentence():
 
 
 def processor_seconds(command, environment):
-    """What a command takes of the processor: other work on the machine does not change it much."""
+    """The CPU time of a command; other work on the machine does not change it much."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", *command], env=environment, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -55,7 +55,7 @@ To use this folder without --kernels, set:
     "arguments",
     [
         ["foo"],
-        ["reduce_sum.s32"],                              # a dot in a file's name is none in a kernel's
+        ["reduce_sum.s32"],                              # a dot in a file name is not a dot in the kernel name
         ["new_kernel_2"],                                # holds the template's own name
         ["x"],                                           # is a parameter too
         ["n" * new.LONGEST],

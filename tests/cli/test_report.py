@@ -67,7 +67,7 @@ def test_a_file_that_is_there_is_replaced_and_a_folder_is_not(results, emulated,
     assert list(Path("folder").iterdir()) == []
 
 
-# arguments, what is told
+# arguments, the message
 REFUSED = [
     (["beef"], "Error: There is no run 'beef' below results."),
     (["no.json"], "Error: Cannot read no.json: No such file or directory."),

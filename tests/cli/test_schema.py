@@ -102,7 +102,7 @@ def broken(whole):
 
 
 def test_a_missing_and_a_misspelt_key_are_refused():
-    maps = ("compared", "ratios", "targets")  # whose keys are names of variants and targets
+    maps = ("compared", "ratios", "targets")  # its keys are names of variants and targets
     for whole in (document([rejected()], pair="softmax", arch="sm_90", seed=7), verdict(rejected())):
         assert problems(whole) == []
         tried = [(each, key) for each, key in broken(whole) if not re.search(rf"({'|'.join(maps)})\.", key)]

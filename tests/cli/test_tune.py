@@ -233,7 +233,7 @@ def reference(x, a, n):
         assert old is None or cell == old  # not run again
 
     ran = ptxbench(*TUNE, *SIXTY)
-    assert "Resuming" not in ran.err  # it was complete: begun anew
+    assert "Resuming" not in ran.err  # it was complete: starts over
     assert ran.status == 0
 
 

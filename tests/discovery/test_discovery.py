@@ -1,4 +1,4 @@
-"""Finding, loading and listing pairs, and what each thing that is wrong with one is told."""
+"""Finding, loading and listing pairs, and the message for each mistake in a pair."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""NAME.sm_90a.ptx: which file stands for which target, through every command, with the real tools."""
+"""NAME.sm_90a.ptx: which file is used for which target, in every command, with the real tools."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.folders import PTX, changed, kernels_folder
 
 
 def special(version, target):
-    """The pair's PTX for that target, told from the plain one by a barrier."""
+    """The pair's PTX for that target; a barrier distinguishes it from the plain one."""
     text = changed(PTX, ".version 6.3\n.target sm_75", f".version {version}\n.target {target}")
     return changed(text, "DONE:\n", "DONE:\n    bar.sync 0;\n")
 

@@ -1,4 +1,4 @@
-"""Runs many instructions in one kernel, each on columns of bit patterns of its own: compiled once, checked by ptxas."""
+"""Runs many instructions in one kernel, each on its own columns of bit patterns: compiled once, checked by ptxas."""
 
 from __future__ import annotations
 

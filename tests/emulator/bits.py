@@ -24,7 +24,7 @@ class Bits:
 
 @dataclass(frozen=True)
 class Imm:
-    """An operand that stands in the instruction itself."""
+    """An immediate operand."""
 
     text: str
 

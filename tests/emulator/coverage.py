@@ -1,7 +1,7 @@
 """Which functions of the instruction table the tests have run: every one must be, by a row or by a program.
 
-Each test process notes what its launches execute, and the last one to end says what nobody has. Nothing is said
-after a run of some of the tests only, or one in which a test failed.
+Each test process records what its launches execute, and the last one to end reports what never ran. There is no
+report after a run of only some tests, or after a failed test.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def is_complete(session: pytest.Session) -> bool:
 
 
 def untested(folder: Path, bodies: set[str]) -> list[str]:
-    """Leave `bodies` in `folder`, which the test processes share; once all have, what none of them ran."""
+    """Store `bodies` in the shared `folder`; the last test process returns the functions that never ran."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "only")
     (folder / f"emulator-{worker}.json").write_text(json.dumps(sorted(bodies)))
     reports = list(folder.glob("emulator-*.json"))

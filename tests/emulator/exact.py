@@ -1,4 +1,4 @@
-"""IEEE 754 arithmetic on rational numbers, rounded once by code of its own: what the emulator is held against.
+"""IEEE 754 arithmetic on rational numbers, rounded once by separate code: the reference for the emulator.
 
 Nothing here uses the floating point of this machine. A float is its bit pattern; formats are binary32 and binary64.
 """
@@ -46,7 +46,7 @@ F64 = Format(64, 52, -1022, 0x7FFFFFFFFFFFFFFF)
 
 @dataclass(frozen=True)
 class Number:
-    """What a bit pattern stands for; an infinity and a NaN have no value."""
+    """The value of a bit pattern; an infinity and a NaN have none."""
 
     negative: bool
     value: Fraction | None

@@ -1,8 +1,8 @@
-"""What ptxas makes of instructions on constants: it computes many of them itself, and the cubin shows the result.
+"""Constant folding by ptxas: it computes many instructions on constants itself, and the cubin shows the result.
 
 A kernel of many lines is assembled. Each line has constants for sources; 32 bits of its result are xored with a
 word that is loaded, and stored. Where ptxas has folded the line, the machine code has the result as the immediate
-operand of that LOP3. The rest is left out: what ptxas does not fold, only a GPU computes.
+operand of that LOP3. The other lines are left out: only a GPU computes what ptxas does not fold.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Constants:
 
 
 def module(lines: Sequence[Constants]) -> tuple[str, list[tuple[Constants, tuple[int, ...], int]]]:
-    """The kernel, and what stands at each word that it stores: the line, its sources, and which word of the result."""
+    """The kernel, and the meaning of each word that it stores: the line, its sources, and which word of the result."""
     declared: list[str] = []
     body: list[str] = []
     words: list[tuple[Constants, tuple[int, ...], int]] = []
@@ -133,7 +133,7 @@ def emulated(text: str, words: int) -> Any:
 
 
 def differences(lines: Sequence[Constants]) -> tuple[list[str], dict[str, int]]:
-    """Where the emulator and ptxas give unlike results; and how many results of each line ptxas has folded."""
+    """The lines where emulator and ptxas differ; and how many results of each line ptxas has folded."""
     text, words = module(lines)
     constants = folded(text)
     results = [int(each) for each in emulated(text, len(words))]

@@ -138,7 +138,7 @@ class Case:
 
 
 def case(opcode: str) -> Case:
-    """What the manual says of an mma.sync opcode."""
+    """The manual's description of an mma.sync opcode."""
     parts = opcode.split(".")
     shape = next(part for part in parts if part[0] == "m" and part[1].isdigit())
     m, rest = shape[1:].split("n")

@@ -1,6 +1,6 @@
 """Runs one instruction on rows of operands: a PTX kernel per opcode, one row a thread, results compared by bits.
 
-What types an opcode's operands have is said here once more, not asked of the table that is under test.
+The operand types of an opcode are repeated here, because the table itself is under test.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def register(kind: str, *, result: bool = False, exact: bool = False) -> str:
 
 
 def kernel(opcode: str, sources: Sequence[str | Imm], results: Sequence[str]) -> str:
-    """The entry that applies `opcode` to the thread's row. Immediates stand in the text."""
+    """The entry that applies `opcode` to the thread's row. Immediates are written into the text."""
     immediates = "".join("_" + re.sub(r"\W", "_", source.text) for source in sources if isinstance(source, Imm))
     name = "row_" + re.sub(r"\W", "_", opcode) + immediates + "_q" * (len(results) - 1)
     declared, loads, operands, stores = [], [], [], []
@@ -123,7 +123,7 @@ def kernel(opcode: str, sources: Sequence[str | Imm], results: Sequence[str]) ->
 
 
 def signature(sources: Sequence[Any], kinds: Sequence[str]) -> tuple[str | Imm, ...]:
-    """What the kernel depends on: the immediates, and the types of the other sources."""
+    """The inputs that shape the kernel: the immediates, and the types of the other sources."""
     return tuple(each if isinstance(each, Imm) else kind for each, kind in zip(sources, kinds, strict=True))
 
 

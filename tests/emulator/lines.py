@@ -1,9 +1,9 @@
 """Runs many instructions at once on rows of registers, for comparison with plain Python.
 
 A Line is one instruction on registers of a fixed pool: %h0 to %h2 of 16 bits, %r0 to %r3 of 32, %l0 to %l3 of 64,
-%p0 and %p1. It writes %d, or several registers (`%d|%q`, `{%d, %e}`). `expected` is told the sources' bits as whole
-numbers without a sign, in the order in which they stand, and gives the results' bits; more bits than the result has
-are cut, so that -1 is all ones.
+%p0 and %p1. It writes %d, or several registers (`%d|%q`, `{%d, %e}`). `expected` takes the sources' bits as whole
+numbers without a sign, in source order, and returns the results' bits; bits beyond the width of the result are
+cut, so that -1 is all ones.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def rows(count: int = ROWS) -> NDArray[np.uint64]:
 
 
 def disagreements(lines: Sequence[Line]) -> list[str]:
-    """What differs from `expected`, the first few rows of each line."""
+    """The differences from `expected`, the first few rows of each line."""
     given = rows()
     slots = sum(2 if bits == 128 else 1 for line in lines for bits in line.results)
     out = np.zeros((len(given), slots), np.uint64)
@@ -165,7 +165,7 @@ def bits_of(kind: str) -> int:
 
 
 def number(pattern: int, kind: str) -> int:
-    """The number that a bit pattern stands for as a `kind`, say s7; higher bits are cut."""
+    """The value of a bit pattern as a `kind`, for example s7; higher bits are cut."""
     width = bits_of(kind)
     pattern &= (1 << width) - 1
     return pattern - (1 << width) if kind[0] == "s" and pattern >> width - 1 else pattern

@@ -367,7 +367,7 @@ DEEPEST = 2
 
 @st.composite
 def somewhere(draw: Any, families: Sequence[str], looked_at: bool, depth: int = 0) -> Statement:
-    """What threads may do wherever they are. The kinds are numbers, so that the least is the simplest."""
+    """Operations that threads may do at any point. The kinds are numbers; the lowest is the simplest."""
     kind = draw(st.integers(0, 15 if depth < DEEPEST else 11))
     if kind < 8:
         return draw(computed(families[kind % len(families)]))

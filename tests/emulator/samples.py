@@ -78,7 +78,7 @@ def disagreements(checks: Sequence[Check], target: str = "sm_80", version: str =
 
 
 def packed(column: NDArray[np.uint64], width: int = 16) -> NDArray[np.uint64]:
-    """Patterns in the lower half, and in the upper half those of other rows."""
+    """Patterns in the lower half, and patterns of other rows in the upper half."""
     return column | np.roll(column, 7) << np.uint64(width)
 
 

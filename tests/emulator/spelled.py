@@ -33,7 +33,7 @@ NUMBERS = {
     "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
     "align": "8",
 }  # fmt: skip
-"""What must be a number, by the operand's name."""
+"""The operands that must be numbers, by name."""
 
 
 def operands(entry: Entry) -> list[str]:
@@ -119,7 +119,7 @@ def module(lines: Sequence[str], arch: str) -> str:
 
 
 def refusals(lines: Sequence[str], arch: str) -> list[str]:
-    """What ptxas has against each line in a kernel of these lines, "" where it takes the line.
+    """The error message of ptxas for each line in a kernel of these lines, "" if it accepts the line.
 
     After a syntax error or a fatal one ptxas reads no further, and on some wrong lines it crashes, so that the lines
     behind are asked again.
@@ -150,7 +150,7 @@ def refusals(lines: Sequence[str], arch: str) -> list[str]:
 
 
 def complaints(lines: Sequence[str], arch: str) -> Iterator[str]:
-    """What the emulator has against each line, "" where it takes the line."""
+    """The error message of the emulator for each line, "" if it accepts the line."""
     function = parse(module(lines, arch)).functions["spelled"]
     for instruction in function.instructions[: len(lines)]:
         entry = find(instruction)

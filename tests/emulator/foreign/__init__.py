@@ -1,8 +1,8 @@
-"""Kernels that others generate: libraries of CUDA's headers through NVRTC, numba-cuda and tinygrad, beside NumPy.
+"""Kernels from other generators (CUDA's header libraries through NVRTC, numba-cuda, tinygrad), compared with NumPy.
 
 Each module of this folder has one producer or one library, and registers its kernels with `case`. They are compiled
-when the tests run, for the architecture of the case, and run as they were written. test_foreign.py holds the results
-against the values that the case expects.
+when the tests run, for the architecture of the case, and run unchanged. test_foreign.py compares the results with the
+values that the case expects.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Expected:
-    """What an array must hold after the last launch: integers exactly, floats within the bound.
+    """The expected content of an array after the last launch: integers exactly, floats within the bound.
 
     The bound of the error is `absolute + relative * abs(values)`, `values` being float64; either may be an array.
     """
@@ -78,7 +78,7 @@ def generator() -> np.random.Generator:
 
 
 def cuda(*archs: str, grid: Any = 1, block: Any = 32, shared: int = 0, printed: str = "") -> Callable[..., Any]:
-    """Decorator: the function is the reference of the CUDA C kernel of its name, in the .cu file beside its module.
+    """Decorator: the function is the reference of the CUDA C kernel of the same name in its module's .cu file.
 
     It takes a NumPy generator; it gives the arguments and, as a list, what must be `Expected` of them.
     """
@@ -113,7 +113,7 @@ def outputs(*shape: int, dtype: Any = np.float32) -> Any:
 
 
 def difference(expected: Expected) -> str:
-    """What differs from the expected values, in a line; empty if nothing."""
+    """The difference from the expected values, in one line; empty if there is none."""
     actual = expected.array
     values = np.broadcast_to(expected.values, actual.shape)
     with np.errstate(invalid="ignore", over="ignore"):

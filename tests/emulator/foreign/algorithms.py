@@ -1,4 +1,4 @@
-"""What the kernels of algorithms.cu compute."""
+"""Reference results of the kernels in algorithms.cu."""
 
 import hashlib
 import zlib

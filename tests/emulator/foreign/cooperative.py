@@ -1,4 +1,4 @@
-"""What the kernels of cooperative.cu compute."""
+"""Reference results of the kernels in cooperative.cu."""
 
 import numpy as np
 

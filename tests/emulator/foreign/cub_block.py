@@ -1,4 +1,4 @@
-"""What the kernels of cub_block.cu compute."""
+"""Reference results of the kernels in cub_block.cu."""
 
 import numpy as np
 

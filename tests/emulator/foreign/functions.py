@@ -1,4 +1,4 @@
-"""What the kernels of functions.cu compute."""
+"""Reference results of the kernels in functions.cu."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What the kernels of libcudacxx.cu compute."""
+"""Reference results of the kernels in libcudacxx.cu."""
 
 import numpy as np
 

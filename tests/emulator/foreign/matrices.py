@@ -1,4 +1,4 @@
-"""What the kernels of matrices.cu compute."""
+"""Reference results of the kernels in matrices.cu."""
 
 import ml_dtypes
 import numpy as np

@@ -51,7 +51,7 @@ def compiled(function, signature, arch):
 
 
 def flattened(value):
-    """An argument as parameters of the kernel: an array is seven words or more, of which one is the pointer."""
+    """An argument as parameters of the kernel: an array is seven words or more; one of them is the pointer."""
     if not isinstance(value, np.ndarray):
         return [value]
     words = [np.int64(value.size), np.int64(value.itemsize)]

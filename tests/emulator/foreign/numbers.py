@@ -1,4 +1,4 @@
-"""What the kernels of numbers.cu compute."""
+"""Reference results of the kernels in numbers.cu."""
 
 import ml_dtypes
 import numpy as np

@@ -12,7 +12,7 @@ from tinygrad.uop.ops import Ops
 from tests.emulator.foreign import Expected, Launch, Program, generator, register
 
 SETTINGS = {"DEV": "NULL", "CACHELEVEL": 0, "NO_MEMORY_PLANNER": 1}
-"""A device that computes nothing, no cache outside the tests, and each buffer an array of its own."""
+"""A device that computes nothing, without a cache outside the tests; each buffer is a separate array."""
 
 
 def expression(*archs):

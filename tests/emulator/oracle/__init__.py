@@ -1,8 +1,8 @@
-"""A second opinion: a plain NumPy interpreter of PTX that shares nothing with the emulator but its parser.
+"""A second implementation: a plain NumPy interpreter of PTX that shares only the parser with the emulator.
 
 One NumPy operation an instruction over every thread at once. A thread has a program counter; of a warp's threads the
 lowest of those that can run goes first, and threads that come to one place go on together. An access outside the
-arrays is an IndexError or wrong: PTX that is known to be right only. What it lacks is named before anything runs.
+arrays is an IndexError or wrong, so run only correct PTX. Unsupported features are named before anything runs.
 
     step         an instruction taken apart, and the table of rules
     machine      the threads: which of them run, their registers, the operands they read

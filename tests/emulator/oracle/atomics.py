@@ -20,7 +20,7 @@ AT_ONCE = {
     "add": np.add, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "min": np.minimum,
     "max": np.maximum,
 }  # fmt: skip
-"""Where nobody looks at the old values, the order of the threads does not show."""
+"""If the old values are not used, the order of the threads does not show."""
 
 
 def one_by_one(memory: Any, at: Any, operate: Callable[..., Any], operands: list[Any]) -> Any:

@@ -98,7 +98,7 @@ def counted_bits(step: Step) -> Action | None:
 
 
 def highest(a: Any, bits: int) -> Any:
-    """The number of the highest set bit, -1 where there is none."""
+    """The number of the highest set bit, or -1 for zero."""
     found = np.full(np.shape(a), -1, np.int64)
     for place in range(bits):
         found = np.where(np.asarray(a) >> UNSIGNED[bits](place) & UNSIGNED[bits](1), place, found)
@@ -134,7 +134,7 @@ def bfe(step: Step) -> Action | None:
         start, length = (field_number(each, bits) for each in (start, length))
         result = np.zeros(np.broadcast(a, start, length).shape, UNSIGNED[bits])
         raw = np.asarray(a).view(UNSIGNED[bits])
-        # The bit that fills what lies above the field: the field's highest, or that of the whole number.
+        # The bit that fills the positions above the field: the highest of the field, or that of the whole number.
         last = np.minimum(start + length - 1, bits - 1)
         fill = (raw >> np.maximum(last, 0).astype(UNSIGNED[bits]) & UNSIGNED[bits](1)).astype(bool)
         fill = fill & (kind[0] == "s") & (length > 0)

@@ -149,7 +149,7 @@ def packed(step: Step, to: str) -> Action:
 
 
 def pack(step: Step) -> Action:
-    """Two s32, clamped and put beside each other; a third register's low bits move up."""
+    """Two s32, clamped and packed side by side; a third register's low bits move up."""
     step.need("pack")
     step.need("sat")
     third = step.take("b32")

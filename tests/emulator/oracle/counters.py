@@ -1,4 +1,4 @@
-"""What instructions count, by the definitions of docs/emulator.md."""
+"""The counters of instructions, by the definitions of docs/emulator.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODELS = frozenset({"ptx_dependent_cycles", "ptx_loop_functions"})
 
 
 def exact(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counters of a line, or of a launch, without those of a model."""
+    """The counters of a line or a launch, without modelled counters."""
     return {name: count for name, count in counts.items() if name not in MODELS}
 
 

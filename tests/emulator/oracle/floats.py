@@ -51,7 +51,7 @@ class Form:
         return numbers.pack(values, self.kind)
 
     def apply(self, step: Step, function: Callable[..., Any]) -> Action:
-        """`function` of the sources' bits, or of those of each element."""
+        """`function` of the sources' bits, or of the bits of each element."""
         if self.element is None:
             return elementwise(step, self.kind, function)
         element = self.element

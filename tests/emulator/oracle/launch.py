@@ -67,7 +67,7 @@ def interpret(
 
 
 def lacking(ptx: str, entry: str | None = None) -> list[str]:
-    """What the interpreter lacks to run a kernel: line, instruction and what of it."""
+    """The features that the interpreter lacks for a kernel: line, instruction and feature."""
     return decode(choose(parse(ptx), entry))[1]
 
 

@@ -129,7 +129,7 @@ def st(step: Step) -> Action | None:
 
 @rule("discard", counted="memory")
 def discard(step: Step) -> Action | None:
-    """Bytes of no certain value: those that the emulator gives."""
+    """Bytes with an undefined value: the same as in the emulator."""
     space = taken_space(step)
     step.words.clear()
     address = step.operands[0]

@@ -164,7 +164,7 @@ class Threads:
             chosen[warps] = masks[left][first]
             now = left & (masks == chosen[here // LANES])
             self.here = here[now]
-            if self.counters is not None:  # lanes whose guard is false come with the first
+            if self.counters is not None:  # lanes with a false guard come with the first
                 self.count(step, at, np.union1d(self.here, off), self.here)
             if self.here.size:
                 step.action(self)

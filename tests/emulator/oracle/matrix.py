@@ -193,7 +193,7 @@ def gathered(values: Any, places: tuple[Any, Any], shape: tuple[int, int]) -> An
 
 
 def elements(held: Any, kind: str) -> Any:
-    """What registers hold, as f64: (warps, lanes, elements)."""
+    """The content of registers as f64: (warps, lanes, elements)."""
     if kind == "f32":
         return held.view(np.float32).astype(np.float64)
     if kind in ("s8", "u8"):

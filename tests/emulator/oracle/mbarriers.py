@@ -1,8 +1,7 @@
-"""mbarriers as objects beside shared memory, by CTA and address. (PTX ISA, mbarrier.)
+"""mbarriers as objects outside shared memory, by CTA and address. (PTX ISA, mbarrier.)
 
-A phase is over when as many arrivals as it expects have come, and as many bytes. Nobody is made to wait: a test that
-fails is repeated by the kernel, which ends only if what it waits for comes from its own warp or from one that runs
-with it.
+A phase completes when the expected arrivals and bytes have come. No thread is suspended: the kernel repeats a test
+that fails, so it ends only if the arrival comes from its own warp or from one that runs with it.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def place(variables: Sequence[Variable]) -> tuple[dict[str, int], int]:
 
 
 class Memory:
-    """What a launch works on; `start` lays out the CTAs that run next."""
+    """The memory of a launch; `start` lays out the CTAs that run next."""
 
     def __init__(self, module: Module, function: Function, args: Sequence[Any], dynamic_shared_bytes: int) -> None:
         self.spaces: dict[str, str] = {}
@@ -118,7 +118,7 @@ class Memory:
 
 
 def initial(variable: Variable, addresses: dict[str, int]) -> bytes:
-    """What a variable of the module holds at first; zeros behind its initialiser."""
+    """The initial content of a variable of the module; zeros after its initialiser."""
     size, packed = variable.type.bytes, bytearray()
     for value in variable.initial:
         if isinstance(value, Masked):

@@ -37,7 +37,7 @@ def tiny(values: Any, kind: str, rounding: str) -> Any:
 
 
 def value(raw: Any, kind: str, *, flush: bool = False) -> Any:
-    """As f64, exactly, what the bits stand for; f64 and f32 come as floats already."""
+    """The exact value of the bits as f64; f64 and f32 come as floats already."""
     if kind == "f16":
         found = np.asarray(raw).view(np.float16).astype(np.float64)
     elif kind == "bf16":
@@ -60,7 +60,7 @@ def rounded(values: Any, kind: str, rounding: str = "rn") -> Any:
     unit = np.maximum(exponent - 1, least) - precision + 1
     result = np.ldexp(ROUND[rounding](np.ldexp(np.where(finite, values, 0), -unit)), unit)
     greatest = (2.0 - 2.0 ** (1 - precision)) * 2.0 ** (1 - least)
-    # What lies beyond the greatest number, rounded, is infinite, unless it is rounded inward.
+    # A value beyond the greatest number rounds to infinity, unless it is rounded inward.
     outward = {"rn": True, "rz": False, "rm": values < 0, "rp": values > 0}[rounding]
     over = np.abs(result) > greatest
     result = np.where(over, np.copysign(np.where(outward, np.inf, greatest), values), result)

@@ -21,7 +21,7 @@ INTEGERS = {
 BITS = {f"b{bits}": dtype for bits, dtype in UNSIGNED.items()}
 KINDS: dict[str, Any] = {
     **INTEGERS, **BITS, "f32": np.float32, "f64": np.float64, "pred": np.bool_,
-    # Narrower floats are bits here; floats.py says what they stand for.
+    # Narrower floats are bits here; floats.py gives their values.
     "f16": np.uint16, "bf16": np.uint16, "f16x2": np.uint32, "bf16x2": np.uint32, "tf32": np.uint32,
     "f32x2": np.uint64, "u16x2": np.uint32, "s16x2": np.uint32,
 }  # fmt: skip
@@ -31,7 +31,7 @@ Action = Callable[["Threads"], None]
 
 
 class Missing(NotImplementedError):
-    """What the interpreter lacks, with the line of the PTX."""
+    """A feature that the interpreter lacks, with the line of the PTX."""
 
 
 def width(kind: str) -> int:
@@ -56,7 +56,7 @@ class Step:
         self.action: Action = self.resolve()
 
     def resolve(self) -> Action:
-        # What the words are is tried on a copy, so that a rule that passes leaves them to the next.
+        # The words are tried on a copy, so that a rule that does not apply leaves them to the next.
         words = list(self.words)
         for counted, rule in RULES.get(self.root, ()):
             self.words, self.counted = list(words), counted
@@ -108,7 +108,7 @@ class Step:
 
 Rule = Callable[[Step], Action | None]
 RULES: dict[str, list[tuple[str, Rule]]] = {}
-"""By the first word of the opcode: class in the counters, and rules of which the first that knows the types counts."""
+"""By the first word of the opcode: class in the counters, and rules; the first rule that knows the types is used."""
 
 
 def rule(*roots: str, counted: str) -> Callable[[Rule], Rule]:

@@ -170,7 +170,7 @@ def redux(step: Step) -> Action | None:
         active = threads.active().reshape(-1, LANES)
         if name in ("add", "or", "xor"):
             held = np.where(active, held, held.dtype.type(0))
-        else:  # a lane that is here stands for those that are not
+        else:  # a present lane replaces the absent ones
             some = np.take_along_axis(held, active.argmax(axis=1)[:, None], axis=1)
             held = np.where(active, held, some)
         return np.repeat(operation.reduce(held, axis=1, dtype=held.dtype), LANES)

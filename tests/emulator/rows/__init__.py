@@ -1,6 +1,6 @@
-"""What each instruction gives, by chapter of the manual: `(opcode, sources, result)`, one case a row.
+"""The result of each instruction, by chapter of the manual: `(opcode, sources, result)`, one case a row.
 
-Looked up in the manual (PTX ISA, "Instruction Set"); what it leaves open and the emulator decides is marked so.
+Taken from the manual (PTX ISA, "Instruction Set"); results that it leaves open and the emulator decides are marked.
 """
 
 from tests.emulator.rows import compare, convert, floating, integer, logic, move

@@ -1,7 +1,7 @@
-"""CUDA C that covers the language: NAME.cu holds kernels, NAME.py beside it what each must compute, in NumPy.
+"""CUDA C that covers the language: NAME.cu holds kernels, and NAME.py their NumPy references.
 
-A function decorated with `case` is the reference of the kernel of its name. It draws the arguments and gives them with
-what some of them, by position, must be afterwards.
+A function decorated with `case` is the reference of the kernel of its name. It draws the arguments and returns them
+with the expected final content of some of them, by position.
 """
 
 from __future__ import annotations

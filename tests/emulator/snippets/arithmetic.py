@@ -1,4 +1,4 @@
-"""What the kernels of arithmetic.cu compute, mostly in Python's own whole numbers and fractions."""
+"""Reference results of the kernels in arithmetic.cu, mostly in Python's own integers and fractions."""
 
 import math
 from fractions import Fraction
@@ -32,7 +32,7 @@ def remainder(a, b):
 
 
 def some_of(rng, bits, count=32):
-    """Whole numbers of every length, with their signs, none of them 0."""
+    """Nonzero signed integers of every length."""
     found = [int(rng.integers(1, 2 ** min(int(k), 62))) << max(int(k) - 62, 0) for k in rng.integers(1, bits, count)]
     return np.array(found, f"i{bits // 8}") * rng.choice([-1, 1], count).astype(f"i{bits // 8}")
 

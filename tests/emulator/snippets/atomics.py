@@ -1,4 +1,4 @@
-"""What the kernels of atomics.cu leave. Sums of floats are of whole numbers, so that their order does not matter."""
+"""Reference results of the kernels in atomics.cu. Float sums add integers, so that their order does not matter."""
 
 import numpy as np
 

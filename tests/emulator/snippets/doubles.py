@@ -1,4 +1,4 @@
-"""What the kernels of doubles.cu compute: in float64 too, which this machine rounds elsewhere by an ulp or two."""
+"""Reference results of the kernels in doubles.cu, in float64; this machine may differ by an ulp or two."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the kernels of functions.cu compute, in float64; bounds are those that the CUDA C guide gives, and some room."""
+"""Reference results of the kernels in functions.cu, in float64; the bounds are the CUDA C guide's plus a margin."""
 
 import math
 

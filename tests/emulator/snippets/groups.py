@@ -1,4 +1,4 @@
-"""What the kernels of groups.cu compute."""
+"""Reference results of the kernels in groups.cu."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What the kernels of halves.cu compute: in float64, rounded once."""
+"""Reference results of the kernels in halves.cu, in float64, rounded once."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What the kernels of language.cu compute."""
+"""Reference results of the kernels in language.cu."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What the kernels of matrices.cu compute. Small whole numbers: exact in every format and order of addition."""
+"""Reference results of the kernels in matrices.cu. Small integers: exact in every format and order of addition."""
 
 import numpy as np
 

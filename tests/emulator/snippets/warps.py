@@ -1,4 +1,4 @@
-"""What the kernels of warps.cu compute."""
+"""Reference results of the kernels in warps.cu."""
 
 import numpy as np
 
