@@ -74,7 +74,7 @@ class ScriptedClock:
 
 
 class ScriptedWatch:
-    """Tells the given states one after the other, for ever."""
+    """Returns the given states one after the other, in an endless cycle."""
 
     def __init__(self, states: Iterable[BlockState]) -> None:
         self.states = cycle(states)
@@ -187,10 +187,10 @@ def culprit(build: Build) -> str:
 class HostileBackend:
     """A GPU whose kernels do harm, in whatever process they run: `deeds` by variant, "PHASE DEED".
 
-    Phases are verify and measure; deeds are crash, exit, hang, lose, which is what a driver calls an illegal access,
-    memory, which is what it calls a lack of it, kill, which is what a system without memory does, and bug. The deed
-    "fault" of measure is an illegal access that whatever is called next reports, and that costs the device. The variant
-    "device" may be "gone", and "control" is both of the control's. Can be sent to another process.
+    Phases are verify and measure. Deeds are crash, exit, hang, lose (the driver reports an illegal access), memory (the
+    driver is out of memory), kill (the system is out of memory), bug, and for measure "fault": an illegal access that
+    the next call reports and that loses the device. The variant "device" may be "gone"; "control" is both variants of
+    the control. Can be sent to another process.
     """
 
     deeds: Mapping[str, str]
@@ -221,7 +221,7 @@ class HostileBackend:
         yield self.run(build, launch, arguments, outputs)
 
     def left(self, build: Build, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What a kernel that does no harm writes."""
+        """The output of a harmless kernel."""
         return {"y": arguments["x"].copy() if build.entry == "control" else arguments["x"] * arguments["a"]}
 
     def clock(

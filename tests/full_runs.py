@@ -90,7 +90,7 @@ PAIRS = {
 """A base and a head of each kind."""
 
 NOTE = {"reason": "the first", "since": "2026-01-31", "run_sha256": "0a"}
-"""What a baseline says of itself."""
+"""The description in a baseline."""
 
 DOCUMENTS = {
     kind: tuple({**json.loads(to_json(run)), "baseline": NOTE} for run in runs) for kind, runs in PAIRS.items()

@@ -1,6 +1,6 @@
-"""Everything that a user can get wrong: the message, the exit status, and that no finished result is lost.
+"""Every mistake of a user: the message, the exit status, and that no finished result is lost.
 
-Each goes through the command line on a kernels folder of its own. Messages name the file, the line where there is
+Each goes through the command line with its own kernels folder. Messages name the file, the line where there is
 one, what was found and what to do.
 """
 
@@ -32,7 +32,7 @@ def statuses(document):
 
 
 def one_line(text):
-    """`text` as one line: where a sentence is wrapped is none of its meaning."""
+    """`text` as one line, because wrapping does not change the meaning."""
     return " ".join(text.split())
 
 
@@ -44,7 +44,7 @@ def refused(ran, message):
     assert not list(Path("results").rglob("*.json"))
 
 
-# ---- names and pair files: told before anything runs
+# ---- names and pair files: reported before anything runs
 
 
 def test_an_unknown_pair_gets_a_suggestion(kernels, ptxbench):

@@ -30,7 +30,7 @@ def test_each_sample_goes_by_the_clock_of_its_block():
     assert found.ns == [[100_000, 200_000, 210_000, 110_000], [60_000, 110_000, 115_000, 65_000]]
 
 
-# a round whose clocks are not all known
+# rounds with unknown clocks
 UNKNOWN = [{}, {"clock_mhz": [1000.0, None]}, {"clock_mhz": [1000.0]}, {"solo_mhz": {"A": 1000.0}}]
 
 

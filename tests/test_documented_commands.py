@@ -17,7 +17,7 @@ CI = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 BETWEEN = {"&&", "||", "|", ";", "&", ">", ">>"}
-"""What ends a command in a line of a shell."""
+"""The tokens that end a command in a shell line."""
 
 
 def commands(shell):

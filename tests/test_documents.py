@@ -12,7 +12,7 @@ from ptxbench.errors import ResultError, UsageError
 DEEP = 100_000
 DIGITS = 5000 * "7"
 
-# a text, and what is told
+# a text, the message
 FAULTY_JSON = [
     ("",                            "x:1: not JSON: the file is empty."),
     (" \n",                         "x:1: not JSON: the file is empty."),

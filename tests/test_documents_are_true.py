@@ -1,4 +1,4 @@
-"""What can be checked of the documents without reading them: paths, names, links, options and exit statuses exist."""
+"""Mechanical checks of the documents: paths, names, links, options and exit statuses exist."""
 
 import pkgutil
 import re

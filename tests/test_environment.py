@@ -1,4 +1,4 @@
-"""What a run says of where it was made."""
+"""The environment that a run records."""
 
 import platform
 import subprocess
@@ -43,7 +43,7 @@ CHANGES = [
     ("kernels/scale.ptx", True),   # the kernel itself
     ("kernels/new.ptx",   True),   # git has never seen it, and the commit lacks it
     ("other.py",          True),   # the tool may be in the same repository
-    ("results/run.json",  False),  # a saved run is no change of what was run
+    ("results/run.json",  False),  # a saved run does not make the source dirty
 ]  # fmt: skip
 
 

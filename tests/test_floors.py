@@ -47,7 +47,7 @@ EXECUTED = [
     ("sm_90",  {"shared_wavefronts": 7},                             {"shared": 7}),
     ("sm_90",  {"l1_sectors": 32},                                    {"L1": 2}),
     ("sm_90",  {"dram_bytes": 30},                                   {"DRAM": 30}),
-    ("sm_90",  {"pipes": {"CTL": 9, "ADU": 9, "UNIFORM": 9}},        {}),             # nothing is known of their rates
+    ("sm_90",  {"pipes": {"CTL": 9, "ADU": 9, "UNIFORM": 9}},        {}),             # their rates are unknown
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ ONCE = "lambda find=backend.find_driver, answers=[None]: answers.pop() if answer
 
 @pytest.fixture
 def pytest_on(tmp_path):
-    """Runs one test that asks for the device, in a process of its own, with `find_driver` replaced at first."""
+    """Runs one test that needs the device, in a separate process, with `find_driver` replaced first."""
     (tmp_path / "conftest.py").write_text(CONFTEST.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}\n", encoding="utf-8")
 

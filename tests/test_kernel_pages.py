@@ -25,7 +25,7 @@ def page_name(path):
 
 
 def family(name):
-    """The pair whose page tells of `name` too: `reduce_sum` of `reduce_sum.s32`."""
+    """The pair of the page that also covers `name`: `reduce_sum` for `reduce_sum.s32`."""
     return name.partition(".")[0]
 
 
@@ -86,7 +86,7 @@ def without_figures(text):
 
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
 def test_the_figures_of_a_page_are_those_that_the_tools_of_today_make(path):
-    """Figures of other versions than those of today cannot be checked: then variants and columns alone are."""
+    """Figures of other tool versions cannot be checked: then only variants and columns are."""
     text = path.read_text()
     today = filled(text)
     named = re.findall(r"^Built for .*", text, re.M)

@@ -66,7 +66,7 @@ VALUES = [
     ("ratio",                            TIMED,   0.5),
     ("bandwidth",                        TIMED,   8e9),
     ("compute",                          TIMED,   1e9),
-    ("share",                            TIMED,   None),    # nothing is known of the device
+    ("share",                            TIMED,   None),    # the device is unknown
     ("intensity",                        TIMED,   0.125),
     ("max_error",                        TIMED,   1e-7),
     ("registers",                        TIMED,   32),
@@ -138,7 +138,7 @@ def test_names_are_unique_and_described():
 SASS = [
     ("sass.IMAD",                14),
     ("sass.IMAD.WIDE",           6),
-    ("sass.IMAD.U32",            2),      # a modifier, wherever it stands
+    ("sass.IMAD.U32",            2),      # a modifier at any position
     ("sass.IMAD.U32.WIDE",       2),
     ("sass.IMAD.WIDE.HI",        0),      # both modifiers, not either
     ("sass.LDG",                 2),      # LDGSTS is another opcode

@@ -1,4 +1,4 @@
-"""What executed opcodes cost: each class by the spellings that belong to it and those that do not."""
+"""The cost of executed opcodes: each class with spellings that belong to it and some that do not."""
 
 import pytest
 

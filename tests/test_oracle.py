@@ -137,7 +137,7 @@ def test_an_element_is_moved_by_the_least_step_where_nothing_is_tolerated(dtype)
     apart_by = np.abs(moved.astype(np.float64) - values.astype(np.float64))
     if not ends:
         assert (apart_by <= np.abs(np.spacing(values)).astype(np.float64)).all()
-    elif dtype != u64:  # whose last steps float64 does not tell apart
+    elif dtype != u64:  # float64 does not resolve their last steps
         assert (apart_by == 1).all()
 
 

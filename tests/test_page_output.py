@@ -21,7 +21,7 @@ def name_of(path):
 
 
 def shape(text):
-    """A page with as many listings as it has, whatever stands in them: versions of the tools decide on that."""
+    """A page with the same number of listings; their content depends on the versions of the tools."""
     return re.sub(r"```\n.*?```\n", "```\n```\n", re.sub(r"(?m)^Built for .*$", "", text), flags=re.S)
 
 
@@ -32,7 +32,7 @@ def test_the_pages_that_promise_real_output_have_it():
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_the_listings_of_a_page_match_todays_output(path):
-    """Those of other versions of the tools cannot be checked: then what is not a listing alone is."""
+    """Listings of other tool versions cannot be checked: then only the text outside listings is."""
     text = path.read_text()
     today = filled(text)
     pipeline = (ROOT / "docs" / "pipeline.md").read_text()

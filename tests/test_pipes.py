@@ -1,6 +1,6 @@
 """The rates of pipes against ptxas itself: how many cycles it puts between independent instructions.
 
-A ptxas that schedules an architecture otherwise, or an architecture whose rates are mistyped, fails here.
+A ptxas that schedules an architecture differently, or a mistyped rate, fails here.
 """
 
 import re
@@ -42,7 +42,7 @@ FLOAT = {
     "f2i": "a = __float2int_rz(f(a))",
 }
 BESIDE = ("lop3", "imad", "mufu")
-"""What every other operation is mixed with, so that those that share a pipe with it stand beside it."""
+"""Every other operation is mixed with these, so that operations on the same pipe become neighbours."""
 
 
 def kernel(name, value, copies, operations):
@@ -102,7 +102,7 @@ def neighbours(kernels, arch):
 
 
 def require_cadence(arch, kernels, rates):
-    """Every rate that is ptxas's is what it puts between neighbours of that pipe, and no neighbours are closer."""
+    """Every rate from ptxas is the distance that it keeps between neighbours of that pipe; none are closer."""
     wanted = {name: rate.cycles for name, rate in rates.items() if rate.state == pipes.PTXAS}
     seen, least, closer = Counter(), defaultdict(lambda: 99), []
     for name, first, second, stall in neighbours(kernels, arch):
@@ -170,7 +170,7 @@ PIPES = [
     ("IMAD.MOV.U32",       "sm_90a", pipes.IMAD),
     ("ISETP.GE.U32.AND",   "sm_90",  pipes.ALU),
     ("ISETP.GE.U32.AND",   "sm_120", pipes.ISSUE),   # every cycle there
-    ("HADD2.F32",          "sm_86",  pipes.ISSUE),   # a conversion, beside the packed ones
+    ("HADD2.F32",          "sm_86",  pipes.ISSUE),   # a conversion, besides the packed ones
     ("HADD2",              "sm_86",  pipes.FP16),
     ("F2F.F64.F32",        "sm_80",  pipes.ISSUE),
     ("F2F.F16.F32",        "sm_80",  pipes.XU),

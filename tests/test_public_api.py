@@ -1,4 +1,4 @@
-"""What is public: docs/api.md lists it, `__all__` of each module is the same, and pair files need nothing else."""
+"""The public API: docs/api.md lists it, `__all__` of each module is the same, and pair files need nothing else."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Reading a run: a file from outside may hold anything, and each fault is told with its place."""
+"""Reading a run: a foreign file may hold anything, and each fault is reported with its position."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ def of_cell(change):
     return lambda run: change(run["cells"][0])
 
 
-# the damage, and what is told
+# the damage, the message
 FAULTS = [
     (lambda run: run["run"].pop("id"), "x.json: run: the key 'id' is missing."),
     (lambda run: run["run"].update(started=3), "x.json: run: started: expected str, found 3."),

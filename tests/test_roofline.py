@@ -75,7 +75,7 @@ def cell(cuda_ns=100_000, ptx_ns=100_000, *, read=1 << 27, written=1 << 27, flop
     return replace(base, **changes)
 
 
-# 128 MiB read and as many written: 80.1 us at 3.35 TB/s, of which 15.7 for 50 MiB that may stay in L2; 0.9 is 58.0
+# 128 MiB read and as many written: 80.1 us at 3.35 TB/s, less 15.7 for 50 MiB that may stay in L2; 0.9 is 58.0
 IMPOSSIBLE = [
     ("just possible",             cell(ptx_ns=58_100),                                   False),
     ("not possible",              cell(ptx_ns=57_900),                                   True),
@@ -116,7 +116,7 @@ def test_an_impossible_time_costs_its_own_samples_alone():
 L2 = 50 << 20
 SLOPES = [Round(0, 0, ("cuda", "ptx"), "A", [[100_000] * 4], timing="slope")]
 
-# 256 MiB moved, of which 5 % are 12.8 MiB
+# 256 MiB moved; 5 % of it is 12.8 MiB
 SHARES = [
     ("little is written",        cell(written=12 << 20, read=244 << 20),               L2,   "memory", None),
     ("more",                     cell(written=13 << 20, read=243 << 20),               L2,   "memory", "may stay"),

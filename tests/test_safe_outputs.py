@@ -1,4 +1,4 @@
-"""Nothing that a run file holds reaches an output as anything but text: every field, every command, every format.
+"""The strings of a run file reach an output only as text: every field, every command, every format.
 
 A document is filled with a payload in every string and every key that reading takes, whatever fields there are. What
 a command then prints and writes must have the shape that it has with a harmless payload.
@@ -145,7 +145,7 @@ COMMANDS = [
 
 
 class Tags(HTMLParser):
-    """The elements of a page with the names of their attributes; where a long name may break is none."""
+    """The elements of a page with their attribute names; break opportunities in long names do not count."""
 
     def __init__(self):
         super().__init__()
@@ -218,7 +218,7 @@ def of_benchstat(text):
 
 
 def require_quoted(text):
-    """A command to copy: nothing in it is for the shell but what stands in single quotes."""
+    """A command to copy: all its special characters are inside single quotes."""
     bare = re.sub("'[^']*'", "", text.replace("""'"'"'""", ""))
     assert not re.search(r"[${}]|/etc", bare), bare
 
@@ -244,7 +244,7 @@ ANNOTATION = r"::(error|warning) (file=[^:,]*,line=\d+,)?title=ptxbench gate[^:,
 
 
 def outputs(kind, payload, rich, capsys):
-    """What every command makes of the payload: exit status and shape of each file, by command and name."""
+    """The output of every command for the payload: exit status and shape of each file, by command and name."""
     base, head = filled(kind, payload, rich)
     for name, document in (("base.json", base), ("head.json", head), ("baselines/other.json", base),
                            ("results/20260131T120000Z-ba5e.json", base), ("results/20260201T120000Z-4ead.json", head),

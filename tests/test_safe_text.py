@@ -1,4 +1,4 @@
-"""Text from files: one function for each kind of output, and nothing that prints or parses beside them."""
+"""Text from files: one function for each kind of output, and no other code prints or parses it."""
 
 import ast
 import re

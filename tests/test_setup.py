@@ -1,4 +1,4 @@
-"""The scripts behind `make run` and `make test`: which Python, which extra, and the sentence where there is none."""
+"""The scripts behind `make run` and `make test`: which Python, which extra, and the message if there is none."""
 
 import os
 import stat

@@ -83,7 +83,7 @@ def test_a_copy_reads_the_host_as_late_as_it_may(cuda):
     array, left = np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32)
     download(cuda, stream, memory, left)
     stream.synchronize()
-    assert left.tolist() == [0xCDCDCDCD] * 4  # what nobody wrote
+    assert left.tolist() == [0xCDCDCDCD] * 4  # unwritten memory
     upload(cuda, stream, memory, array)
     array[:] = 7  # too early
     download(cuda, stream, memory, left)

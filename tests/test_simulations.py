@@ -1,4 +1,4 @@
-"""What docs/measuring.md promises, by seeded simulation: order of samples, interval, stopping, verdict.
+"""The promises of docs/measuring.md, by seeded simulation: order of samples, interval, stopping, verdict.
 
 The noise is assumed, not measured: 0.6 % a sample, one in a hundred later by 30 % on average, and a clock that drifts
 over the samples of a round. It compares methods with each other and does not predict a GPU. Each promise has a
@@ -111,7 +111,7 @@ def test_carry_over_biases_designs_that_are_not_fixed_and_balanced():
 
 
 def run_of(rng, true, between, drift=autoregressive, rounds=5):
-    """The rounds of a run, each a process with a shift of its own, stopped by the width of its interval."""
+    """The rounds of a run, each a process with its own shift, stopped by the width of the interval."""
     taken = []
     for _ in range(rounds):
         shift = rng.normal(0, between)

@@ -113,7 +113,7 @@ def test_rounds_without_spread_give_an_interval_of_no_width():
     assert stats.effect([0.1, 0.1], [0.0, 0.0], guard=0.05) == stats.Effect(0.1, 0.1, 0.1, 0.0)
     assert stats.effect([0.1, 0.1], [0.0, 0.0], guard=0.1).p == 1.0
     assert stats.paired_effect([0.0] * 5) == stats.Effect(0.0, 0.0, 0.0, 1.0)
-    # 0.1 + 0.1 + 0.1 is no three times 0.1: what is rounded there is no spread
+    # 0.1 + 0.1 + 0.1 is not 3 * 0.1: a rounding error is not spread
     assert stats.effect([0.1] * 3, [0.0] * 7, guard=0.05) == stats.Effect(0.1, 0.1, 0.1, 0.0)
     assert stats.moments([0.1] * 3) == (0.1, 0.0)
 

@@ -1,4 +1,4 @@
-"""Verification: what agrees, what does not, and how the worst element is told."""
+"""Verification: agreement, disagreement, and how the worst element is reported."""
 
 import dataclasses
 import re
@@ -278,7 +278,7 @@ def test_exact_and_integer_outputs_stay_exact():
     assert expected_of([1.0], ulps(1)).widened({}).tolerance == "1 ulp"
 
 
-# ---- bf16, of which NumPy itself knows nothing: 8 bits of precision
+# ---- bf16, which NumPy itself lacks: 8 bits of precision
 
 BF16_ULP = 2.0**-7
 
@@ -321,7 +321,7 @@ def test_a_reference_is_given_bf16_as_float64(tmp_path):
     assert (inputs["x"].dtype, inputs["a"].dtype) == (f64, f64)
 
 
-# ---- outputs of which the reference gives a sample
+# ---- outputs with a sample as reference
 
 
 def sampled(at, values):
@@ -365,7 +365,7 @@ def test_a_sample_that_does_not_fit_is_the_pairs_fault(at, values, message):
     assert str(caught.value) == message
 
 
-# ---- what nobody verifies
+# ---- without verification
 
 
 def test_scratch_has_no_reference_and_no_verdict():
@@ -399,7 +399,7 @@ ROWS = Pair(
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 40), (7, 3), (7, 8), (16, 8), (100, 1), (8, 8)])
 def test_a_reference_by_rows_matches_the_whole_reference(monkeypatch, rows, columns):
-    """Columns that are as many as rows too: which arrays share the rows is what the pair says, not their shapes."""
+    """Also with equal numbers of rows and columns: the pair, not the shape, says which arrays share the rows."""
     monkeypatch.setattr(verify_module, "CHUNK", 16)
     sizes = []
 
@@ -454,7 +454,7 @@ def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_reporte
 
 
 def test_a_large_reference_takes_little_memory_apart_from_its_result():
-    """What NumPy holds at most: of triad 8 bytes a result and 8 its bound, and a part; of a sum a part alone."""
+    """NumPy's peak memory: for triad 8 bytes per result, 8 per bound, and one part; for a sum only one part."""
     n = 1 << 22
     for name, most in (("triad", 16 * n + (100 << 20)), ("reduce_sum", 40 << 20), ("reduce_sum.s32", 40 << 20)):
         large = load(Path(__file__).parents[1] / "kernels", name).pair

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def missing(version: str, changelog: str, project: dict[str, Any]) -> list[str]:
-    """What a release of this version still needs. `project`: the table [project] of pyproject.toml."""
+    """The missing parts of a release of this version. `project`: the table [project] of pyproject.toml."""
     lines = []
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         lines.append(f"ptxbench/__init__.py: expected a version such as 0.1.0, found {version}")

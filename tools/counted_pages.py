@@ -35,7 +35,7 @@ KEYS = ("pair", "variants", "arch", "columns")
 
 @dataclass(frozen=True)
 class Block:
-    """What a block of a page shows: the metrics of `columns` for these variants of a pair."""
+    """The content of a block of a page: the metrics of `columns` for these variants of a pair."""
 
     pair: str
     variants: tuple[str, ...]

@@ -20,7 +20,7 @@ PICTURE = Path(__file__).parents[1] / "docs" / "run.svg"
 
 
 def real_output():
-    """What the command prints on stdout, with the colours of a terminal that has them."""
+    """The stdout of the command, with the colours of a colour terminal."""
     command = shutil.which("ptxbench", path=os.fspath(Path(sys.executable).parent))
     environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     environment.pop("NO_COLOR", None)

@@ -35,7 +35,7 @@ KEYS = ("pairs", "arch", "columns")
 
 @dataclass(frozen=True)
 class Block:
-    """What a block of a page shows: the metrics of `columns` for every variant of `pairs`, built for `arch`."""
+    """The content of a block of a page: the metrics of `columns` for every variant of `pairs`, built for `arch`."""
 
     pairs: tuple[str, ...]
     arch: str
@@ -99,7 +99,7 @@ def made_by(arch):
 def built(name, arch):
     """The pair, built but not executed, as a cell of its first bench size."""
     kernels = discovery.default_kernels()
-    discovery.choose_pairs(kernels, [name])  # has a suggestion for a name that is none
+    discovery.choose_pairs(kernels, [name])  # suggests a name for an unknown one
     found = discovery.load(kernels, name)
     size = found.pair.bench_sizes[0]
     launch = found.pair.launch(**size)

@@ -4,10 +4,10 @@ from ptxbench.errors import UsageError
 
 
 def between(text, opening, closing, read):
-    """(first line, last line, what it asks for) of each block of `text`, counted from 0: those of the two comments.
+    """(first line, last line, parsed request) of each block of `text`: the lines of its two comments, from 0.
 
-    `opening`: the pattern of the first comment, whose groups `read` makes something of; `closing`: the second, whole.
-    Raises UsageError that begins with the number of the line, from 1, if a block is not valid.
+    `opening`: the pattern of the first comment; `read` parses its groups. `closing`: the whole second comment.
+    Raises UsageError that begins with the line number, from 1, if a block is not valid.
     """
     found, opened = [], None
     for number, line in enumerate(text.splitlines()):

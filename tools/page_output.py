@@ -40,7 +40,7 @@ OPTION = re.compile(r"(columns|from|to)=(.*)")
 
 @dataclass(frozen=True)
 class Block:
-    """What a block shows: `words` are a command line, or pair, variant and target, or a target."""
+    """The content of a block: `words` are a command line, or pair, variant and target, or a target."""
 
     kind: str
     words: tuple[str, ...]

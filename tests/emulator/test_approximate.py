@@ -77,7 +77,7 @@ def decimal(value):
 
 
 def ideal(name, form, pattern):
-    """The nearest value of `form`; the corner cases stand in the manual's tables."""
+    """The nearest value of `form`; the corner cases are in the manual's tables."""
     x = exact.decode(pattern, form)
     zero = exact.zero(form, negative=x.negative)
     if x.nan:

@@ -1,4 +1,4 @@
-"""Barriers: parts of a CTA, several at once, reductions, and those that nobody can complete."""
+"""Barriers: parts of a CTA, several at once, reductions, and barriers that no thread can complete."""
 
 import numpy as np
 import pytest

@@ -151,11 +151,11 @@ READ = "@%first cp.async.bulk.wait_group.read 0;"
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [
-        # nobody waits for what comes
+        # no thread waits for the data
         ("pending-copy", [(WAITS, "")]),
         # they wait for the phase before, which is over
         ("pending-copy", [("and.b32 %parity, %parity, 1", "xor.b32 %parity, %parity, 1")]),
-        # a phase that expects nothing is over with its arrival
+        # a phase that expects no bytes completes with its arrival
         ("pending-copy", [("expect_tx.shared::cta.b64 %state, [full], 1024", "shared::cta.b64 %state, [full]")]),
         # of the later tiles only a half comes
         ("uninitialised", [("b64 _, [%full], 1024", "b64 _, [%full], 512"), ("[%x], 1024, [%f", "[%x], 512, [%f")]),
@@ -202,7 +202,7 @@ def test_a_copy_to_global_memory_happens_when_its_group_is_waited_for(right, wro
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [full], 1024;", ""),    # nobody arrives
+        ("@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [full], 1024;", ""),    # no thread arrives
         ("b64 %state, [full], 1024", "b64 %state, [full], 1040"),       # more bytes than come
         ("b64 %state, [full], 1024", "b64 %state, [full], 1008"),       # fewer: they are missing from below
         ("[tiles_in], [%x], 1024, [full]", "[tiles_in], [%x], 1024, [full+8]"),             # another's mbarrier
@@ -523,7 +523,7 @@ def test_reductions_of_several_ctas_are_ordered_like_atomics_and_a_concurrent_st
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("@%first cp.async.bulk.wait_group 0;", ""),                    # nobody waits: nothing is added
+        ("@%first cp.async.bulk.wait_group 0;", ""),                    # no thread waits: nothing is added
         ("@%first cp.async.bulk.commit_group;", ""),
         ("[%y], [tile], 496", "[%y], [tile], 480"),                     # an element of 16 bytes is missing
     ],

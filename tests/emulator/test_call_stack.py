@@ -118,7 +118,7 @@ def test_a_predicate_that_lives_across_a_recursive_call_is_kept():
 
 
 CHAIN = ".func c0() { ret; }" + "".join(f" .func c{k}() {{ call c{k - 1}; ret; }}" for k in range(1, 102)) + "\n"
-"""More calls within calls than are inlined: a kernel that calls c101 has every function of its own on the stack."""
+"""More calls within calls than are inlined: in a kernel that calls c101, every function is on the stack."""
 SOME = """
 .func (.param .b32 r) some(.param .b32 a, .reg .u32 b)
 { .reg .u32 %x; .reg .pred %p; ld.param.u32 %x, [a]; setp.gt.u32 %p, %x, 5; @%p bra BIG; call (%x), more, (%x);
@@ -258,7 +258,7 @@ def test_many_calls_spend_fuel():
 
 @pytest.mark.parametrize("sanitize", [False, True])
 def test_local_memory_of_a_function_is_new_in_each_call(sanitize):
-    """What the last call of another function left on the stack is neither seen nor counts as written."""
+    """Stack data of an earlier call of another function is not visible and does not count as written."""
     functions = """
     .func (.reg .u32 r) dirty(.reg .u32 a)
     { .local .u32 x[8]; .reg .pred %z; .reg .u32 %b; st.local.u32 [x + 4], a; mov.u32 r, a; setp.eq.u32 %z, a, 0;

@@ -184,7 +184,7 @@ def test_bytes_that_a_copy_skips_are_zeros():
         assert y[lane, :16].tolist() == [*x[lane, :count], *[0] * (16 - count)]
         assert y[lane, 16:24].tolist() == (x[lane, :8].tolist() if count == 5 else [0] * 8)
         assert y[lane, 24:28].tolist() == ([0] * 4 if count == 5 else x[lane, :4].tolist())
-        assert y[lane, 28:].tolist() == [255] * 4  # nobody wrote these
+        assert y[lane, 28:].tolist() == [255] * 4  # these were never written
     fives = int((counts == 5).sum())
     loaded = int(counts.sum()) + 8 * fives + 4 * (32 - fives)
     assert execution.counters["ptx_global_load_bytes"] == loaded + 4 * 32

@@ -418,7 +418,7 @@ def test_atomics_count_the_most_lanes_that_meet_on_one_address_and_sectors(offse
         found = [counters[f"ptx_atomic_{space}_{what}"] for what in ("requests", "lanes", "serial")]
         assert found == [int(lanes > 0), lanes, turns]
     assert counters["ptx_atomic_global_sectors"] == sectors
-    assert counters["ptx_global_load_requests"] == 1  # the offsets; atomics are no loads
+    assert counters["ptx_global_load_requests"] == 1  # the offsets; atomics do not count as loads
     assert counters["ptx_global_store_requests"] == counters["ptx_shared_store_requests"] == 0
 
 
@@ -485,7 +485,7 @@ AGAIN:
 def test_branches_of_a_loop_diverge_when_some_lanes_leave_and_others_stay(limits, rounds, lanes, divergent):
     execution = emulator.run(LOOP, grid=1, block=32, args=[np.array(limits, np.uint32)])
     counters = execution.counters
-    assert counters["ptx_branches"] == rounds + 1  # and the guarded ret, whose lanes all leave
+    assert counters["ptx_branches"] == rounds + 1  # plus the guarded ret, where all lanes leave
     assert counters["ptx_divergent_branches"] == divergent
     assert counters["ptx_warp_instructions"] == 5 + 3 * rounds + 1
     assert counters["ptx_thread_instructions"] == 6 * 32 + 3 * lanes

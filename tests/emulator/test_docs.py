@@ -1,4 +1,4 @@
-"""The example of docs/emulator.md prints what stands below it, and its tables name every counter and every error."""
+"""The example of docs/emulator.md prints the output below it, and its tables name every counter and every error."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""What goes wrong in a launch, and what is wrong with one: each error of the emulator with its whole message."""
+"""Errors in a launch and invalid launches: each error of the emulator with its whole message."""
 
 import os
 import signal

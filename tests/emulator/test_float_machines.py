@@ -57,7 +57,7 @@ def digests():
 
 
 def undefined_symbols():
-    """What the object code of all these opcodes asks the process for. (ELF: the symbol table.)"""
+    """The undefined symbols in the object code of all these opcodes. (ELF: the symbol table.)"""
     text = batch.module(list(cases()), 4096, "sm_90", "8.8")
     code = native.compile_kernel(text, None, "sm_90", level=native.first_level()).split(b"\n", 2)[2]
     start, size, count = (struct.unpack_from(kind, code, at)[0] for kind, at in (("<Q", 40), ("<H", 58), ("<H", 60)))

@@ -15,7 +15,7 @@ DIRECTED = ("rz", "rm", "rp")
 
 
 def reference(name, form, rounding, ftz=False, sat=False):
-    """What the instruction gives: operands flushed, one rounding, the result flushed and clamped."""
+    """The result of the instruction: operands flushed, one rounding, the result flushed and clamped."""
 
     def expected(*patterns):
         given = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns

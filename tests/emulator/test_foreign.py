@@ -22,7 +22,7 @@ SANITISED = ("sm_75", "sm_90")
 
 
 def failures(case):
-    """What is wrong with a case, as it is and sanitised, a line each."""
+    """The errors of a case, plain and sanitised, one line each."""
     wrong = []
     for sanitize in (False, True) if case.arch in SANITISED else (False,):
         try:

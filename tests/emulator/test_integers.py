@@ -500,7 +500,7 @@ extern "C" __global__ void divide(const u64* x, u64* quotient)
 
 
 def test_numbers_of_128_bits_divide():
-    """What NVRTC writes for it mixes sub.cc and addc in one chain."""
+    """The PTX of NVRTC for this mixes sub.cc and addc in one chain."""
     ptx, _ = toolchain.compiled(DIVISION.encode(), Path("divide.cu"), "sm_90", ("--device-int128",))
     rng = np.random.default_rng(SEED)
     rows = [(1 << 80, 1 << 29)]

@@ -1,4 +1,4 @@
-"""What a kernel and a launch may ask for: a sentence before anything is made of what is too large."""
+"""Limits of a kernel and a launch: a request that is too large is refused before anything is built or allocated."""
 
 import contextlib
 

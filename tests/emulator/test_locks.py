@@ -259,7 +259,7 @@ SHARED = """
 
 @pytest.mark.parametrize(("before", "kinds"), [("bar.sync 0;", set()), ("", {"race", "uninitialised"})])
 def test_each_of_several_living_ctas_has_shared_memory_that_is_watched(before, kinds):
-    """They all write before the first of them is done; the shared memory of one is no business of another's."""
+    """They all write before the first one finishes; none sees the shared memory of another."""
     text = GRID.replace("    mov.u32 %round, 0;", SHARED.replace("BEFORE", before) + "    mov.u32 %round, 0;")
     text = text.replace("add.u32 %round, %round, 1;", "ld.shared.u32 %kept, [%other];\n    add.u32 %round, %round, 1;")
     a, b = np.ones(256, np.uint32), np.zeros(256, np.uint32)

@@ -133,8 +133,8 @@ CASES = [
     (DO,           range(32),                     [{31: 1}]),             # a warp goes on as long as one lane does
     (DO,           [3] * 31 + [9] + [2] * 8,      [{2: 1, 9: 1}]),        # the second warp has 8 lanes
     (DO,           [63] * 32 + [64] * 32,         [{63: 1, 64: 1}]),
-    (DO,           [1000] * 32 + [2**18] * 32,    [{1000: 1, 2**18: 1}]), # of unlike remainders by 16
-    (DO,           [80] * 32 + [160] * 32,        [{112: 1, 128: 1}]),    # of one: 2 entries, 240 trips
+    (DO,           [1000] * 32 + [2**18] * 32,    [{1000: 1, 2**18: 1}]), # different remainders by 16
+    (DO,           [80] * 32 + [160] * 32,        [{112: 1, 128: 1}]),    # the same: 2 entries, 240 trips
     (NESTED,       [4] * 32,                      [{1: 1, 2: 1, 3: 1, 4: 1}, {4: 1}]),
     (NESTED,       [2] * 16 + [3] * 16,           [{1: 1, 2: 1, 3: 1}, {3: 1}]),
     (CONTINUES,    [7] * 32,                      [{7: 1}]),              # two branches back are one loop

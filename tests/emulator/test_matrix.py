@@ -290,7 +290,7 @@ EVERYWHERE = [
 
 @pytest.fixture
 def another_process(monkeypatch):
-    """Starts the emulator's process anew, for a CPU."""
+    """Restarts the emulator's process for a CPU."""
 
     def start(cpu):
         process.stop_process()
@@ -323,7 +323,7 @@ def test_code_for_lesser_cpus_gives_the_same_bits(another_process):
     [("sm_103", "halves"), ("sm_110", "halves"), ("sm_120", "one of 32"), ("sm_121", "one of 32")],
 )
 def test_fp8_is_one_block_of_32_products_where_the_machine_code_has_one_instruction(arch, block):
-    """2^14 and -2^14, k = 0 and 1, cancel; 2^-12, k = 2, is cut in a sum with them, and not in one of its own."""
+    """2^14 and -2^14, k = 0 and 1, cancel; 2^-12, k = 2, is cut in a sum with them, and not in a separate sum."""
     case = CASES["mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e5m2.f32"]
     a, b = np.zeros((1, 1, 16, 32), np.uint64), np.zeros((1, 1, 32, 8), np.uint64)
     row = np.zeros(32)

@@ -1,4 +1,4 @@
-"""Shared loads that ptxas merges: their wavefronts are those of the wider load that it makes of them."""
+"""Shared loads that ptxas merges: they take the wavefronts of the merged load."""
 
 import numpy as np
 import pytest

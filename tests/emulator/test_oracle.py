@@ -74,7 +74,7 @@ APART = {"tiles", "group_reductions", "partitions"}
 
 
 def disagreement(text, case):
-    """What differs between the two, of bytes and of counters; or what the interpreter lacks."""
+    """The differences between the two in bytes and counters; or the features that the interpreter lacks."""
     if missing := lacking(text, case.kernel):
         return "; ".join(missing)
     (mine, _), (its, _) = case.arguments(), case.arguments()

@@ -362,7 +362,7 @@ def pieces(text):
 
 
 def kind(piece):
-    """What a piece may be replaced by to stay nearly PTX: a register, a number, an opcode, ..."""
+    """The replacements of a token that keep the text close to PTX: a register, a number, an opcode, ..."""
     first = piece[0]
     if first in "%.":
         return first

@@ -23,7 +23,7 @@ DRAWN = settings(
 
 
 def differences(text, options, arguments, interpreted=None):
-    """What differs between the emulator and the interpreter, which may be given another text."""
+    """The differences between the emulator and the interpreter; the interpreter may get another text."""
     mine, its = ([argument.copy() for argument in arguments.values()] for _ in range(2))
     execution = emulator.run(text, args=its, **options)
     counters = Counters()
@@ -183,7 +183,7 @@ def interpreted(text, options, arguments):
 
 
 def test_a_failure_shrinks_to_one_line_that_matters():
-    """What stands before it is the simplest line there is; to remove all of it takes Hypothesis longer than we wait."""
+    """The lines before it are the simplest possible; removing all of them takes Hypothesis too long."""
 
     def differs(program):
         text, options, arguments = launched(program)

@@ -1,4 +1,4 @@
-"""ptxas accepts what the tests run: otherwise they would test the emulator on a language of its own."""
+"""ptxas accepts the PTX of the tests: otherwise they would test the emulator on another language."""
 
 import importlib
 import re
@@ -39,7 +39,7 @@ NUMBERS = {
     "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
     "align": "16",
 }  # fmt: skip
-"""What must be a number, by the operand's name."""
+"""The operands that must be numbers, by name."""
 
 
 def spelling(entry, number):

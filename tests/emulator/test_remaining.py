@@ -1,4 +1,4 @@
-"""Instructions that stand in no other table of tests: flushed `set`, a drop that may not complete, and hints."""
+"""Instructions outside all other tables of tests: flushed `set`, a drop that may not complete, and hints."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a name stands for: blocks, families, vector registers, elements of arrays; and what ptxas takes."""
+"""The meaning of a name: blocks, families, vector registers, elements of arrays; and the names that ptxas accepts."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tests.emulator.test_ptxas import assemble
 
 
 def stored(text, count=4):
-    """What the kernel stores to `out`, an array of u32."""
+    """The values that the kernel stores to `out`, an array of u32."""
     out = np.zeros(count, np.uint32)
     emulator.run(text, grid=1, block=1, args=[out])
     return out.tolist()

@@ -35,7 +35,7 @@ def compiled(stem, arch, flags):
 
 
 def misses(actual, expected, case, fast):
-    """What differs, in a line; empty if nothing."""
+    """The difference in one line; empty if there is none."""
     expected = np.asarray(expected).reshape(actual.shape)
     with np.errstate(invalid="ignore"):
         if actual.dtype.kind == "f":
@@ -82,15 +82,15 @@ class Run(NamedTuple):
     kernel: str
     fast: bool
     models: str
-    """The architecture, where the emulator tells it apart from others."""
+    """The architecture, if the emulator distinguishes it from others."""
 
 
 OUTCOMES = {}
-"""What was wrong with each run: NVRTC writes the same instructions for most architectures."""
+"""The error of each run: NVRTC writes the same instructions for most architectures."""
 
 
 def outcome(ptx, arch, case, fast):
-    """What is wrong with the kernel, "" if nothing."""
+    """The error of the kernel, "" if there is none."""
     text = alone(ptx, case.kernel)
     run = Run(NOT_EXECUTED.sub("", text), case.kernel, fast and case.fast is not None, arch if "mma" in text else "")
     if run not in OUTCOMES:

@@ -17,7 +17,7 @@ TARGET = "sm_100a"
 SHUFFLES = 4
 
 CALLING = ("call", "ld.param::func", "ld.weak.param::func", "st.param", "st.weak.param")
-"""What ptxas takes only around a call, and the emulator's own names for functions of the host."""
+"""Spellings that ptxas accepts only around a call, and the emulator's own names for functions of the host."""
 OLD = ("shfl", "vote")
 """ptxas takes these without .sync only for targets below sm_70."""
 
@@ -58,7 +58,7 @@ def test_a_shuffled_opcode_is_known_where_ptxas_knows_it():
 
 
 OTHERS = ("1", "1.0", "0f3f800000", "0d3ff0000000000000", "%tid.x", "%clock64", "WARP_SZ", "!%pred_39", "tile")
-"""What may stand for a register."""
+"""The alternatives to a register."""
 
 
 RANGED = re.compile(r"bar\.|barrier\.|mbarrier\.|cp\.async")
@@ -116,7 +116,7 @@ MORE = (
     "acquire", "release", "cta", "gpu", "sys", "cluster", "nc", "noftz", "sync", "aligned", "uni", "global",
     "shared", "local", "const", "param", "L1::evict_last", "L2::128B",
 )  # fmt: skip
-"""Modifiers to put where they do not belong, besides those of the same instruction."""
+"""Modifiers to insert at wrong positions, besides those of the same instruction."""
 
 LENIENT = {
     "a modifier twice": lambda words: len(set(words)) < len(words),
@@ -135,7 +135,7 @@ LENIENT = {
     ),
     "atom.exch with a third source": lambda words: words[0] == "atom" and "exch" in words,
 }
-"""What ptxas takes and the emulator does not: reason -> whether it covers an opcode, given as words."""
+"""Opcodes that ptxas accepts and the emulator does not: reason -> whether it covers an opcode, given as words."""
 STRICTER = ("[parameter]", "::func", "mbarrier", "alloca")
 """Parts of lines with addresses of another space, which are refused where they are translated, and with results that
 must be `_`, which the emulator takes."""

@@ -136,7 +136,7 @@ def text(body):
 
 
 def launch(body, threads, **options):
-    """All that a launch tells, with the error's words in place of a result."""
+    """Everything that a launch reports, with the error message in place of a result."""
     x = np.arange(WORDS, dtype=np.uint32)
     y = np.full(WORDS, 99, np.uint32)
     x[0] = 0

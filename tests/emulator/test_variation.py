@@ -1,4 +1,4 @@
-"""What may vary from launch to launch varies within what a GPU may show, and not at all where nobody asks."""
+"""Launch conditions vary within the range that a GPU allows, and only on request."""
 
 import re
 
@@ -140,7 +140,7 @@ KEEP = "st.global.u64 [%out], %x; add.u64 %out, %out, 8;"
 
 
 def finds(**options):
-    """What one thread finds."""
+    """The values that one thread reads."""
     text = re.sub(r"KEEP32\((\S+)\)", r"mov.u32 %a, \1; cvt.u64.u32 %x, %a; KEEP", FINDS).replace("KEEP", KEEP)
     out = np.zeros(len(FOUND), np.uint64)
     emulator.run(text, grid=1, block=1, args=[out], **options)

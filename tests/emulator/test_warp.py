@@ -1,4 +1,4 @@
-"""What lanes of a warp do together: shuffles, votes, reductions, and waiting for each other with partial masks."""
+"""Collective operations of a warp: shuffles, votes, reductions, and synchronisation with partial masks."""
 
 import functools
 import operator
@@ -35,7 +35,7 @@ def shuffled(mode, values, b, c, active):
 
 
 def shuffle_kernel(mode, b, c):
-    """`b` and `c`: numbers that stand in the instruction, or None for registers loaded from memory."""
+    """`b` and `c`: immediates, or None for registers loaded from memory."""
     name = f"shuffle_{mode}_" + "_".join("r" if each is None else f"{each:x}" for each in (b, c))
     return program(f"""
 .visible .entry {name}(.param .u64 to, .param .u64 from)

@@ -60,7 +60,7 @@ COMPARE = {"GE": lambda a, b: a >= b, "GT": lambda a, b: a > b, "LE": lambda a, 
 
 
 def step(lane, opcode, operands):
-    """What an instruction that is no branch does to a lane."""
+    """The effect of a non-branch instruction on a lane."""
     name, *words = (
         opcode.lstrip("U").split(".") if opcode.startswith("U") and opcode != "UNKNOWN" else opcode.split(".")
     )

@@ -1,4 +1,4 @@
-"""What is derived of how often machine instructions ran, by the real compilers and the emulator."""
+"""Derived execution counts of machine instructions, with the real compilers and the emulator."""
 
 import dataclasses
 import math

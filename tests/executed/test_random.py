@@ -73,7 +73,7 @@ def check(launched, body, n, m):
 
 
 def trials(launched, examples, **options):
-    """How wide the intervals of so many random kernels are, of those that the interpreter knows."""
+    """The widths of the intervals of `examples` random kernels, without those that the interpreter lacks."""
     widths = []
 
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck), **options)

@@ -34,7 +34,7 @@ def chosen(arch):
 
 
 def derived(arch):
-    """What each variant that builds executes at its first bench size."""
+    """The executions of each variant that builds, at its first bench size."""
     with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
         builds = [(*each, pool.submit(toolchain.build_source, each[1], arch)) for each in chosen(arch)]
     for found, source, future in builds:

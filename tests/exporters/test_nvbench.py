@@ -20,7 +20,7 @@ RATIOS = {1: 0.95, 2: 1.00, 3: 1.05}
 
 
 def run(clock_mhz=1755.0):
-    """Ratios of 0.95, 1 and 1.05, and a kernel that is wrong; and a pair with a variant of its own."""
+    """Ratios of 0.95, 1 and 1.05, a wrong kernel, and a pair with an extra variant."""
     rng = np.random.default_rng(1)
     sampling = Sampling(clock_mhz=clock_mhz)
     kernels = {n: {"cuda": Kernel(100), "ptx": Kernel(100 * ratio)} for n, ratio in RATIOS.items()}
@@ -38,7 +38,7 @@ def export(folder, run):
 
 
 def nvidia(tool, *arguments):
-    """What one of cuda-bench's scripts prints; it must succeed."""
+    """The output of one of cuda-bench's scripts; it must succeed."""
     module = f"cuda.bench.scripts.{tool}"
     ran = subprocess.run([sys.executable, "-m", module, *map(str, arguments)], capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""What trackers get of a run, compared whole: github-action-benchmark and Bencher."""
+"""The files for trackers, compared completely: github-action-benchmark and Bencher."""
 
 import json
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_github_action_benchmark_gets_counts_from_the_emulator():
     values = {each["name"].replace(" on emulator-sm_90", ""): (each["value"], each["unit"]) for each in found}
     assert values["triad n=65536 ptx: ptx_warp_instructions"] == (13824, "count")
     assert values["triad n=65536 cuda: registers"] == (22, "count")
-    assert not any("occupancy" in name for name in values)  # of which more is better
+    assert not any("occupancy" in name for name in values)  # higher is better
 
 
 def test_bencher_gets_ratios_with_intervals_nanoseconds_and_counters():

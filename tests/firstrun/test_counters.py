@@ -85,7 +85,7 @@ def test_one_launch_is_counted(ncu):
     assert profiler.profile(profiler.find(), TARGET) == {LOADS: 123_456, INSTRUCTIONS: 7}
 
 
-# what ncu does, whether it runs the launch, what is told
+# what ncu does, whether it runs the launch, the message
 FAILURES = [
     ("refused", False, "this user may not read the GPU's counters. Run as root, or load NVIDIA's kernel module with "
                        "NVreg_RestrictProfilingToAdminUsers=0"),

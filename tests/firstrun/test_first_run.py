@@ -30,7 +30,7 @@ def wrong(build, launch, arguments, outputs):
 
 
 class Scripted(CalibrationSuite):
-    """A checklist of one line over such a GPU."""
+    """A checklist of one line on this GPU."""
 
     def __init__(self, compute=right, status=PASS):
         backend = FakeBackend({"cuda": [100_000], "ptx": [90_000]}, compute)
@@ -58,7 +58,7 @@ def first_run(ptxbench, kernels, monkeypatch, tmp_path):
 
 @pytest.fixture
 def counts(kernels):
-    """What the hardware counts of `scale` if it counts as the emulator does, by its own names."""
+    """The hardware counters of `scale`, by Nsight Compute's names, if they equal the emulator's."""
     found = load(kernels, "scale")
     size = {"n": 129}
     built = toolchain.build_source(next(source for source in found.sources if source.variant == "ptx"), "sm_90")
@@ -101,7 +101,7 @@ def test_the_lines_and_the_counts_are_printed(first_run, ncu, counts):
     ncu("counts", counts | {"l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum": 34})
     ran, _ = first_run()
     lines = ran.out.splitlines()
-    assert ran.status == 0  # a warning is none
+    assert ran.status == 0  # a warning is not a failure
     assert any(line.startswith("WARN  counters: scale ptx") for line in lines)
     rows = [line.split() for line in lines]
     assert ["scale", "ptx", "ptx_global_load_sectors", "17", "34", "-50.0%"] in rows
@@ -124,7 +124,7 @@ def test_a_missing_profiler_permission_is_reported_once(first_run, ncu):
     assert line["found"].startswith("not available: this user may not read the GPU's counters. ")
 
 
-# what a launch leaves, the line of the run, that of the bits, the exit status
+# the outputs of a launch, the line of the run, the line of the bits, the exit status
 LAUNCHES = [
     ({"compute": wrong},      FAIL, FAIL, 5),
     ({"status": FAIL},        WARN, PASS, 5),

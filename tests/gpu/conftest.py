@@ -10,7 +10,7 @@ from tests import simulated
 
 @pytest.fixture(scope="session")
 def launches(tmp_path_factory):
-    """What launches did that tests before made."""
+    """The results of launches by earlier tests."""
     return tmp_path_factory.mktemp("launches")
 
 

@@ -1,4 +1,4 @@
-"""What the GPU backend promises of a launch and of its clock, with kernels that are made to break the rules."""
+"""The guarantees of the GPU backend for a launch and its clock, with kernels that break the rules on purpose."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def test_a_store_to_an_input_is_found(gpu, monkeypatch, most):
     clock.enqueue()()
     with pytest.raises(WrongResult, match=r"element 3 of the input 'x' was 3\.0 and is 7\.0"):
         clock.outputs()
-    other = {"x": np.full(5, 7, f32), "out": poison((1,), f32)}  # where 7 is what was there
+    other = {"x": np.full(5, 7, f32), "out": poison((1,), f32)}  # 7 is the old content
     clock.refill(other)
     clock.enqueue()()
     assert clock.outputs()["out"].tolist() == [7]
@@ -85,7 +85,7 @@ def test_a_part_of_l2_is_set_aside_for_the_launches_that_ask_for_it_and_lifted_w
 
 
 def test_a_large_input_stays_on_the_device_while_its_checksum_matches(gpu, triad, monkeypatch):
-    """Its bits come back neither after a launch nor after samples; those of the output do."""
+    """Its bits are not copied back after a launch or after samples; the bits of the output are."""
     builds, launch, arguments, outputs = triad
     runtime, fetched = gpu.cuda.runtime, []
     copy = runtime.memcpyAsync
@@ -129,7 +129,7 @@ def test_a_block_larger_than_maxntid_is_a_device_error_that_says_what_to_check(g
 
 
 def test_an_illegal_address_is_a_device_error_and_then_the_process_says_why_it_can_do_no_more(gpu):
-    # In a process of its own, because the error costs the process its GPU.
+    # In a separate process, because the error makes the GPU unusable for the process.
     code = f"""
 from pathlib import Path
 from ptxbench import toolchain

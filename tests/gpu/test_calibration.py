@@ -1,4 +1,4 @@
-"""What a calibration stands on, on a device: the flush flushes, the spin ends, and the whole checklist goes through."""
+"""The basis of a calibration, on a device: the flush flushes, the spin ends, and the whole checklist completes."""
 
 from statistics import median
 

@@ -1,4 +1,4 @@
-"""`ptxbench check` on a device: an accepted candidate is timed beside the pair's kernels."""
+"""`ptxbench check` on a device: an accepted candidate is timed together with the pair's kernels."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Commands as users start them, on a device: a program of its own, its workers, and what it saves."""
+"""Commands as users start them, on a device: a separate process, its workers, and the saved files."""
 
 import json
 import os

@@ -129,7 +129,7 @@ CLOCKED = [
     ("ratio", (50, 50), (1755.0, 1755.0), 1755.0, "REGRESSED"),
     ("ratio", (50, 50), (1755.0, 1580.0), 1755.0, "INCONCLUSIVE"),        # the same cycles, at a lower clock
     ("ratio", (50, 45), (1755.0, 1950.0), 1755.0, "INCONCLUSIVE"),        # the same time, by more cycles
-    ("ratio", (50, 40), (1755.0, 1755.0), 900.0,  "IMPROVED"),      # a clock that all share is none of its business
+    ("ratio", (50, 40), (1755.0, 1755.0), 900.0,  "IMPROVED"),      # a change of the common clock does not matter
     ("ratio", (50, 50), (None, None),     1755.0, "REGRESSED"),     # by time alone
     ("time",  (50, 60), (1755.0, 1755.0), 1755.0, "REGRESSED"),
     ("time",  (65, 60), (1755.0, 1755.0), 1350.0, "INCONCLUSIVE"),        # the whole run was slow
@@ -507,7 +507,7 @@ def test_the_timers_step_is_a_floor_too():
 
 @pytest.mark.parametrize(("ptx", "cuda", "moved"), [
     ("same", "toolchain", True), ("same", "source", True),
-    ("same", None, False),  # whose build nobody knows may be what it was
+    ("same", None, False),  # an unknown build may be unchanged
     ("source", "toolchain", False), (None, "source", False),
 ])  # fmt: skip
 def test_the_reference_moved_where_its_code_is_known_to_be_other_code_and_the_variants_is_not(ptx, cuda, moved):

@@ -1,4 +1,4 @@
-"""What `gate --confirm` does to the rates of the gate, by simulation: fewer rows unsure, fewer misses, no alarms."""
+"""The effect of `gate --confirm` on the gate, by simulation: fewer inconclusive rows, fewer misses, no alarms."""
 
 import numpy as np
 

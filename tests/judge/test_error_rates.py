@@ -13,7 +13,7 @@ MOVED = Moves((("ptx", "source"), ("cuda", "same")))
 
 
 def verdicts(rng, *, sd, rounds=5, slowdown=0.0, us=100.0):
-    """Of one comparison whose first kernel is slower by that; `sd` of a round's log ratio."""
+    """The verdicts of one comparison; its first kernel is slower by `slowdown`. `sd`: of a round's log ratio."""
     found = []
     for i in range(KERNELS):
         base, head = rng.normal(0, sd, (2, rounds))
@@ -34,7 +34,7 @@ ALARMS = [
     (0.005, 5, 0.0),
     (0.020, 5, 0.01),
     (0.020, 10, 0.01),
-    (0.050, 5, 0.05),     # twice the guard: alpha is what holds
+    (0.050, 5, 0.05),     # twice the guard: alpha is the bound
 ]  # fmt: skip
 
 

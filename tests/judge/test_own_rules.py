@@ -1,4 +1,4 @@
-"""What this repository gates itself by, and what its page says of the rules."""
+"""The gate rules of this repository, and their description in its page."""
 
 import json
 import re

@@ -8,7 +8,7 @@ from ptxbench.judge.steps import changes, segment_deviations, spread, steps
 CASES = [
     ([], []),
     ([1.0], []),
-    ([0.0, 0.0, 1.0], []),                                  # one value is no level yet
+    ([0.0, 0.0, 1.0], []),                                  # one value is not a level yet
     ([0.0, 0.0, 1.0, 1.0], [2]),
     ([0.0] * 5 + [1.0] + [0.0] * 5, []),                    # one outlier
     ([0.0] * 5 + [1.0] * 5 + [0.0] * 5, [5, 10]),

@@ -1,4 +1,4 @@
-"""The shipped pairs, and what is known of each: the constants of its own module here, test_NAME.py.
+"""The shipped pairs, and the facts known about each: constants in its own module here, test_NAME.py.
 
 REFERENCE   a function of the pair's arguments as plain Python lists, and the size to hold it against
 MUTANTS     (file, right, wrong): each breaks one instruction of a PTX file, and some check size must show it
@@ -28,7 +28,7 @@ CUDA = sorted(KERNELS.glob("cuda/*.cu"))
 
 
 def facts(name):
-    """The module that tells of a pair."""
+    """The module with the facts of a pair."""
     return importlib.import_module(f"tests.kernels.test_{name.replace('.', '_')}")
 
 
@@ -46,7 +46,7 @@ def owner(path):
 
 
 def source_of(path):
-    """What discovery makes of a kernel file; of CUDA C, the row without flags."""
+    """The source that discovery makes from a kernel file; for CUDA C, the row without flags."""
     return next(source for source in PAIRS[owner(path)].sources if source.path == path and not source.flags)
 
 
@@ -64,7 +64,7 @@ def build(source, arch, assembler="driver"):
 
 
 def reports(name, arch, *variants):
-    """What the tools say of these variants of a pair, or of each, for `arch`: {variant: BuildReport}."""
+    """The figures of the tools for these variants of a pair, or for all, for `arch`: {variant: BuildReport}."""
     sources = [source for source in PAIRS[name].sources if not variants or source.variant in variants]
     with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
         builds = list(pool.map(lambda source: build(source, arch, "toolkit"), sources))

@@ -80,7 +80,7 @@ def test_low_and_high_half_of_a_product_are_one_instruction_in_pairs_and_two_in_
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
 def test_ptxas_keeps_wide_multiplications_four_cycles_apart(arch):
-    """What the page says of their rate: the least stall between neighbours that do not wait for one another."""
+    """The rate on the page: the minimum stall between independent neighbours."""
     built = build(source_of(KERNELS / "ptx" / "bigint_mul256.ptx"), arch)
     rows = list(lines.section(shipped.printed(built.ptx, arch), "bigint_mul256"))
     stalls = [

@@ -36,7 +36,7 @@ VERSIONS = [f"{major}.{minor}" for major, last in MINORS.items() for minor in ra
 
 @pytest.fixture(scope="module")
 def assembler():
-    """ptxas, without which nothing here can be told."""
+    """ptxas; every test here needs it."""
     tool = locate.program("ptxas")
     assert tool, locate.INSTALL
     return tool
@@ -92,7 +92,7 @@ def test_ptx_has_the_lowest_version_for_its_target(path, assembler, archs):
 
 @pytest.mark.parametrize("path", PTX, ids=file_name)
 def test_ptx_has_the_lowest_target_that_ptxas_can_build_for(path, assembler, archs):
-    """Older targets than the lowest are accepted as text, but nothing can be built for them, nor tested."""
+    """Targets older than the lowest are accepted as text, but cannot be built or tested."""
     text = path.read_text()
     target = target_of(text)
     if target > archs[0]:

@@ -52,7 +52,7 @@ WHOLE_TILE = {"m": 128, "n": 128, "k": 128}  # four slabs, for a ring of three s
 
 
 def counts(source, size=WHOLE_TILE, pair=PAIR):
-    """What the emulator counts of a launch, whose results are right."""
+    """The counts of the emulator for a launch; its results must be correct."""
     arguments = pair.make_arguments(size, seed=1)
     ran = EmulatorBackend("sm_90").run(build(source, "sm_90"), pair.launch(**size), arguments, pair.outputs)
     assert verify.verify(ran.outputs, verify.expect(pair, arguments), source.path.name).worst is None
@@ -99,7 +99,7 @@ def test_a_slab_is_the_same_hmma_and_ldsm_on_both_sides(arch):
 
 
 def test_a_prefetch_size_is_a_modifier_of_the_same_copies(tmp_path):
-    """L2::128B, which C has no word for, changes no other instruction, nor the registers."""
+    """L2::128B, which C cannot express, changes no other instruction and no register count."""
     copy = "cp.async.cg.shared.global  ["
     text = SIDES["hgemm_mma.ptx"].path.read_text().replace(".version 7.0", ".version 7.4")
     path = tmp_path / "hgemm_mma.ptx"

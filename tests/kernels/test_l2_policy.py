@@ -47,7 +47,7 @@ def opcodes(file, arch):
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
 def test_a_policy_adds_no_access_and_no_opcode_of_one(arch):
-    """It travels in the descriptor, which every access has: the accesses of all three are those of C, by name."""
+    """It is part of the descriptor, which every access has: all three files have the same accesses as C, by name."""
 
     def accesses(file):
         return {opcode: count for opcode, count in opcodes(file, arch).items() if opcode.startswith(("LDG", "STG"))}
@@ -62,7 +62,7 @@ def test_a_policy_adds_no_access_and_no_opcode_of_one(arch):
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
 def test_policies_cost_a_few_instructions_of_the_uniform_datapath(arch):
-    """What PTX calls createpolicy is arithmetic on constants, once a warp."""
+    """PTX's createpolicy becomes arithmetic on constants, once per warp."""
     cuda, ptx = opcodes("cuda/l2_policy.cu", arch), opcodes("ptx/l2_policy.ptx", arch)
     assert not any("POLICY" in opcode for opcode in ptx)
     assert 0 < sum(ptx.values()) - sum(cuda.values()) <= 16
@@ -89,7 +89,7 @@ def test_two_vectors_a_thread_cost_less_instructions_and_touch_lines_twice():
 
 
 def test_the_hash_chooses_each_row_about_as_often():
-    """At the sizes of a benchmark; a table of which a part is never read would be smaller than it says."""
+    """At the benchmark sizes; if a part of the table were never read, the table would be smaller than stated."""
     namespace = PAIRS["l2_policy"].pair.reference.__globals__
     for size in PAIRS["l2_policy"].pair.bench_sizes:
         groups = size["n"] // 32

@@ -71,7 +71,7 @@ def test_the_check_sizes_find_a_broken_kernel(file, right, wrong, tmp_path):
     assert right in text
     broken = text.replace(right, wrong, 1)
     assert is_found(owner(file), file, broken, tmp_path)
-    # Here rather than beside the tests of the judge, because the emulator has the broken kernel at hand.
+    # Here and not with the tests of the judge, because here the emulator has the broken kernel.
     arch = emulated_arch(owner(file))
     judgement = judging.judged(file, owner(file), broken.encode(), arch=arch, fuel=judging.BROKEN_FUEL)
     assert (judgement.verdict, judgement.ended_at) == ("rejected", "results")

@@ -64,7 +64,7 @@ def alone(name, source, states, tile):
 
 @pytest.mark.parametrize(("name", "source"), SOURCES)
 def test_a_tile_looks_back_over_aggregates_to_the_nearest_prefix_and_no_further(name, source):
-    """CTAs of the emulator run by rank, so that in a launch of its own each tile finds a prefix at once."""
+    """CTAs of the emulator run by rank, so in a plain launch each tile finds a prefix at once."""
     dtype = PAIRS[name].pair.args[0].dtype
     tile = 71
     for nearest in (70, 69, 40, 39, 38, 7, 0):  # lanes 0, 1, 30 and 31; then windows 2 and 3

@@ -45,7 +45,7 @@ TYPES = ("scatter_add_bf16", "scatter_add_bf16.f16", "scatter_add_bf16.f32")
 
 
 def fallback(additions):
-    """What adds where an address may be one of shared memory: which it is, and a loop there, for each addition."""
+    """The extra instructions if an address may be in shared memory: per addition, a test and a loop."""
     return {"QSPC": additions, "ATOMS": additions}
 
 
@@ -54,7 +54,7 @@ def side(name, variant):
 
 
 def additions(source, arch):
-    """How many machine instructions add in memory, or ask of which space an address is, by class."""
+    """How many machine instructions add in memory or test the space of an address, by class."""
     classes = build(source, arch, "toolkit").report.sass
     return {name: count for name, count in classes.items() if re.match("ATOM|RED|QSPC", name)}
 

@@ -61,7 +61,7 @@ def test_both_sides_have_the_same_instructions_where_the_time_is_spent(arch):
 
 
 def test_another_order_of_the_lanes_is_the_same_instructions():
-    """Eight more to work it out, and others beside the loop; FFMA and loads are the same."""
+    """Eight more instructions compute the order, and some outside the loop differ; FFMA and loads are the same."""
     cuda, interleaved = (build(source, "sm_90", "toolkit").report for source in (SIDES["sgemm_tiled.cu"], INTERLEAVED))
     for kind in ("FFMA", "LDS.128", "STS", "STS.128", "LDG.128", "BAR"):
         assert cuda.sass[kind] == interleaved.sass[kind]
@@ -98,7 +98,7 @@ def test_whole_tiles_load_each_sector_once_a_cta(source):
 
 
 def test_interleaved_lanes_read_the_same_as_a_neighbour():
-    """What lane l and a neighbour read: of a l and l ^ 1, of b l and l ^ 2. In the plain order, of b none."""
+    """Lanes that read the same: of a, l and l ^ 1; of b, l and l ^ 2. In the plain order, no neighbours do for b."""
 
     def rows_and_columns(interleaved):
         lane = np.arange(32)

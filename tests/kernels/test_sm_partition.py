@@ -51,7 +51,7 @@ MUTANTS = [
     ("sm_partition.block.ptx", "add.u32 %i, %i, 1024",         "add.u32 %i, %i, 2048"),
     ("sm_partition.block.ptx", "mad.wide.u32 %result_at, %number, 1024", "mad.wide.u32 %result_at, %number, 512"),
     ("sm_partition.plain.ptx", "setp.eq.u32 %copies, %role, 1", "setp.eq.u32 %copies, %role, 2"),
-    ("sm_partition.plain.ptx", "sub.s32 %most, %most, %others", "sub.s32 %most, %most, %ctas"),    # nobody ever copies
+    ("sm_partition.plain.ptx", "sub.s32 %most, %most, %others", "sub.s32 %most, %most, %ctas"),    # no SM ever copies
     ("sm_partition.plain.ptx", "[%target_at + 12288], {%v3_x", "[%target_at + 12288], {%v2_x"),
     ("sm_partition.plain.ptx", "add.u64 %target_at, %target_at, 4096", "add.u64 %target_at, %target_at, 2048"),
     ("sm_partition.plain.ptx", "add.rn.f32 %high, %row_2, %row_3", "add.rn.f32 %high, %row_2, %row_2"),
@@ -112,8 +112,8 @@ def test_a_missing_copy_is_detected_without_copiers(variant):
 
 
 SEATS = [
-    ("mov.u32 %sm, 200",  [2, 2, 2, 1]),     # numbers that begin at 200: nobody copies
-    ("mov.u32 %sm, 0",    [1, 1, 1, 2]),     # all on one SM: nobody computes
+    ("mov.u32 %sm, 200",  [2, 2, 2, 1]),     # numbers that begin at 200: no SM copies
+    ("mov.u32 %sm, 0",    [1, 1, 1, 2]),     # all on one SM: no SM computes
     ("mov.u32 %sm, %smid;\nshl.b32 %sm, %sm, 1", [1, 1, 2, 2]),     # gaps: fewer copy than were asked for
 ]  # fmt: skip
 
@@ -220,7 +220,7 @@ def test_the_table_of_the_last_sizes_does_not_fit_in_l2():
 def test_the_bulk_copy_is_two_instructions_and_takes_no_byte_through_a_register():
     report = build(SOURCES["ptx.bulk"], "sm_90", "toolkit").report
     assert [report.opcodes[each] for each in ("UBLKCP.S.G", "UBLKCP.G.S")] == [1, 1]  # in, and out
-    assert count(report, "LDG", "LDG.128.CONSTANT") == [2, 2]  # those of the table
+    assert count(report, "LDG", "LDG.128.CONSTANT") == [2, 2]  # the lines of the table
     assert count(report, "STG", "STG.128") == [4, 0]  # role, clocks and result
 
 
@@ -243,7 +243,7 @@ def test_the_bulk_copy_waits_where_it_must_and_reads_nothing_too_soon():
 
 @pytest.mark.parametrize("variant", SOURCES)
 def test_every_variant_computes_in_a_loop_of_four_steps(variant):
-    """Else the rates would tell of loops. ptxas writes the four steps of the PTX out, NVRTC those of the CUDA C."""
+    """Otherwise the rates would include loop overhead. ptxas unrolls the PTX's four steps, NVRTC the CUDA C's."""
     code = [opcode.split()[0] for opcode in opcodes(variant, "sm_90") if not opcode.startswith("NOP")]
     loops = "".join("F" if each == "FFMA" else "B" if each == "BRA" else "." for each in code).split("B")
     (longest,) = [loop for loop in loops if loop.count("F") == 64]

@@ -51,7 +51,7 @@ POWER = "exp2f(fmaf(*from, log2_e, base))"
 
 
 def under(file, arch, *flags):
-    """What the tools say of a CUDA C file of the pair under these flags."""
+    """The figures of the tools for a CUDA C file of the pair with these flags."""
     return build(dataclasses.replace(source_of(KERNELS / "cuda" / file), flags=flags), arch, "toolkit").report
 
 

@@ -1,4 +1,4 @@
-"""What is told of two listings, or of two variants of a run, in words and as data. No tool runs here."""
+"""The findings on two listings, or on two variants of a run, in words and as data. No tool runs here."""
 
 import dataclasses
 import json
@@ -75,7 +75,7 @@ def test_the_same_mix_is_not_reported_as_a_difference():
     }
 
 
-# left, right: code and report; kind, what is told
+# left, right: code and report; kind, message
 TOLD = [
     ((("FADD R1, R2, R3",) * 3 + ("EXIT",), {}), (("FADD R1, R2, R3", "EXIT"), {}),
      "instructions", "ptx has 2 SASS instructions, cuda 4: 50 % fewer. Most of it is FADD 3 to 1."),
@@ -142,7 +142,7 @@ def test_occupancy_is_computed_for_the_launch():
     )
     assert both["occupancy"].line == "ptx has occupancy 25 % against 100 % of cuda."
     assert told(many, few, launch)["occupancy"] == "cuda needs 32 registers, ptx 128: occupancy 100 % against 25 %."
-    dynamic = Launch(grid=1, block=256, shared_bytes=57_344)  # takes as much of both, and little more fits beside it
+    dynamic = Launch(grid=1, block=256, shared_bytes=57_344)  # takes as much in both, and little more fits on the SM
     assert told(few, listing("ptx", *ADD, shared_bytes=57_344), dynamic)["occupancy"] == (
         "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 25 % against 50 %."
     )
@@ -254,7 +254,7 @@ def test_the_same_machine_instructions_ignore_the_ptx_instruction_count():
 
 
 def test_the_lines_of_an_unrolled_loop_are_one_of_the_file():
-    """NVRTC has unrolled line 20 into the lines 3 to 5 of its PTX; line 7 is of no line of the CUDA C."""
+    """NVRTC has unrolled line 20 into the lines 3 to 5 of its PTX; line 7 has no line of the CUDA C."""
     counts = {3: GATHER, 4: GATHER, 5: GATHER, 6: LOAD | {"global_load_sectors": 400}, 7: GATHER}
     whole = listing("cuda", "NOP", counted={line: counters(**each) for line, each in counts.items()})
     unrolled = dataclasses.replace(whole, language="cuda", path=Path("k.cu"), origin={3: 20, 4: 20, 5: 20, 6: 21})
@@ -397,11 +397,11 @@ def test_wide_or_overlapping_ranges_suppress_findings_on_executions():
         short, machine=Executed(reason="it spins"), counted={3: counters(warp_instructions=1)}
     )
     counted = dataclasses.replace(long, counted={3: counters(warp_instructions=100)})
-    assert not claims & kinds(counted, unknown)  # nor of PTX, which may point the other way
+    assert not claims & kinds(counted, unknown)  # and not from PTX counts, which may point the other way
 
 
 EXECUTIONS = [
-    # (least, most, likeliest) of cuda and of ptx: the sentence, None where nothing is said
+    # (least, most, likeliest) of cuda and of ptx: the sentence, or None
     ((100, 100, 100), (70, 70, 70), "30 % fewer"),
     ((100, 100, 100), (150, 150, 150), "50 % more"),
     ((100, 100, 100), (250, 250, 250), "150 % more"),

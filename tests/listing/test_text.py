@@ -110,9 +110,9 @@ CODE = (("MOV R1, R2", 2), ("EXIT", 3), ("IADD3 R1, R1, R2, RZ", 2), ("NOP", Non
 
 def test_each_line_is_shown_next_to_its_instructions():
     assert in_source_order(listing(*CODE)) == [
-        ListingRow(None, 1, None),  # of no line of the CUDA C
+        ListingRow(None, 1, None),  # without a line of the CUDA C
         ListingRow(None, 4, None),
-        ListingRow(None, None, 3),  # of no line of the PTX
+        ListingRow(None, None, 3),  # without a line of the PTX
         ListingRow(1, 3, 1),
         ListingRow(2, None, None),
         ListingRow(3, 2, 0),
@@ -159,7 +159,7 @@ NORMAL = [
     ("@!P0 BRA .L_x_12", "@!P BRA LABEL"),
     ("LDG.E.128 R12, desc[UR6][R2.64+0x10]", "LDG.E.128 R, desc[UR][R.64+0x10]"),  # an offset counts
     ("LDC.64 R2, c[0x0][0x218]", "LDC.64 R, c[0x0][0x218]"),  # and a parameter
-    ("LOP3.LUT R9, RZ, R9, RZ, 0xB0, !PT", "LOP3.LUT R, RZ, R, RZ, 0xB0, !PT"),  # 0xB0 is no barrier
+    ("LOP3.LUT R9, RZ, R9, RZ, 0xB0, !PT", "LOP3.LUT R, RZ, R, RZ, 0xB0, !PT"),  # 0xB0 is not a barrier
     ("BSSY B0, .L_x_0", "BSSY B, LABEL"),
     ("S2R R0, SR_TID.X", "S2R R, SR_TID.X"),
 ]  # fmt: skip

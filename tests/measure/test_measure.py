@@ -152,7 +152,7 @@ def test_the_warm_up_lasts_its_time_and_until_the_times_have_settled():
     settings = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=100, looks=(3,), solo=0)
     measured_ = measured(clocks, settings)
     assert measured_.labels == set()
-    assert measured_.rounds[0].ns == [[100_000] * 4] * 3  # none of the falling ones is left
+    assert measured_.rounds[0].ns == [[100_000] * 4] * 3  # without the falling ones
 
 
 def test_a_warm_up_that_never_settles_ends_and_is_labelled():
@@ -169,7 +169,7 @@ def test_a_warm_up_that_never_settles_ends_and_is_labelled():
 
 def test_blocks_at_a_low_clock_or_under_a_thermal_limit_do_not_count():
     states = [BlockState(1000), BlockState(940), BlockState(1010), BlockState(990, 0x20), BlockState(1000, 0x4)]
-    assert dropped(states, 0.95) == {1: "clock", 3: "thermal, by the driver"}  # a power cap, 0x4, is none
+    assert dropped(states, 0.95) == {1: "clock", 3: "thermal, by the driver"}  # a power cap, 0x4, does not count
     assert dropped([BlockState()] * 4, 0.95) == {}
     assert dropped([BlockState(700)] * 4, 0.95) == {}  # against the round's own median, not the nominal clock
 
@@ -238,7 +238,7 @@ def test_kernels_that_take_another_time_alone_are_labelled():
     assert "INTERFERENCE" in result.labels
     assert result.rounds[0].solo_ns == {"A": [100_000] * 10, "B": [100_000] * 10}
     calm, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
-    assert measured(calm, settings).labels == {"UNSTABLE"}  # after a warm-up of no time at all
+    assert measured(calm, settings).labels == {"UNSTABLE"}  # after a warm-up of zero seconds
 
 
 # ---- the end
@@ -303,7 +303,7 @@ def test_a_launch_is_a_sample_where_events_resolve_it_or_graphs_are_not_to_be_ha
 def test_a_time_under_twice_the_empty_kernels_is_launch_overhead(floor, label):
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
     result = measured(clocks, floor=ScriptedClock([floor]))
-    assert result.labels - {"UNSTABLE"} == label  # after a warm-up of no time at all
+    assert result.labels - {"UNSTABLE"} == label  # after a warm-up of zero seconds
     assert result.rounds[0].floor_ns == floor
 
 
@@ -365,7 +365,7 @@ def test_the_witness_sees_both_kernels_after_a_block_by_chance_and_after_the_las
             seen.append((seed, against, name, block))
 
         [one] = measured(clocks, settings, seed, observer=observer).rounds
-        assert len(one.ns) == 8  # its samples are none of the round's
+        assert len(one.ns) == 8  # its samples do not belong to the round
     assert {(against, name) for _, against, name, _ in seen} == {("ptx", "cuda"), ("ptx", "ptx")}
     for seed in range(40):
         blocks = sorted({block for at, _, _, block in seen if at == seed})

@@ -1,4 +1,4 @@
-"""What a launch executes, from executions of machine instructions; and what allows no claim."""
+"""The work of a launch, from executions of machine instructions; and the reasons for no claim."""
 
 from dataclasses import replace
 
@@ -53,7 +53,7 @@ def test_each_instruction_counts_for_its_pipe_and_padding_for_an_issue_slot_alon
     assert found["pipes"] == {"LSU": 30, "FMA": 10, "IMAD": 10, "ALU": 10, "TENSOR": 10}
     assert (found["shuffles"], found["mma_fmas"], found["ctas"]) == (10, 20480, 1000)
     assert found["l1_sectors"] == 160
-    assert found["shared_wavefronts"] == 20  # half of those of the load that is there
+    assert found["shared_wavefronts"] == 20  # half of the merged load's
     assert made().unknown == ()
 
 
@@ -61,7 +61,7 @@ def test_each_instruction_counts_for_its_pipe_and_padding_for_an_issue_slot_alon
 MERGED = [
     ((),                    {11: {16: 90}},        45),    # the merged one's own: half of them
     ((),                    {11: {8: 50}},         20),    # of another width
-    ((),                    {18: {16: 90}},        20),    # of a line whose access is gone
+    ((),                    {18: {16: 90}},        20),    # of a line without an access
     (("LDS R9, [R0]",),     {11: {16: 90}},        20),    # some copies are not merged: the least of both
     (("LDS.128 R9, [R0]",), {11: {16: 90}},        45),
 ]  # fmt: skip
@@ -144,7 +144,7 @@ def changed(**fields):
 
 FEW = {**made(counts=900_000).executed, "ctas": 131}
 
-# what the variant executes, why nothing is said of it
+# the executions of the variant, the reason for no claim
 REASONS = [
     (changed(unknown=("FROB",)),   "ptx executes FROB, an opcode without a pipe in the table"),
     (changed(atomics=("ATOMG",)),  "ptx executes global atomics (ATOMG)"),

@@ -9,12 +9,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
-"""Chromium as root, and without requests of its own."""
+"""Chromium as root, without its own network requests."""
 
 
 @pytest.fixture(scope="module")
 def chromium():
-    """An installed Chromium under Playwright; a test that needs it is skipped where there is none."""
+    """An installed Chromium under Playwright; without one, tests that need it are skipped."""
     path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
         reason = f"No browser: none of {', '.join(BROWSERS)} is on PATH (Debian, Ubuntu: apt install chromium)."

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: it renders, its lines light their partners, and it asks nobody for anything."""
+"""The page in headless Chromium: it renders, its lines highlight their partners, and it makes no requests."""
 
 import re
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def pages(recorded, tmp_path_factory):
     materials = [each for each in collect([recorded.run], recorded.kernels, ["sm_90"]) if isinstance(each, Material)]
     (folder / "counted.html").write_text(render([recorded.run], materials, {})[0], encoding="utf-8")
     (folder / "timed.html").write_text(page_of(timed_run()), encoding="utf-8")
-    # As after much inlining: many instructions of no line of the CUDA C, before its first line.
+    # As after much inlining: many instructions without a line of the CUDA C, before its first line.
     unlinked = replace(
         materials[0], listings=tuple(replace(listing, origin={}) for listing in materials[0].listings[:1])
     )
@@ -31,7 +31,7 @@ def pages(recorded, tmp_path_factory):
 
 @pytest.fixture
 def shown(chromium, pages):
-    """Opens a page; fails if anything but the file is asked for, or anything stands on the console."""
+    """Opens a page; fails if it requests anything but the file, or prints anything on the console."""
 
     @contextmanager
     def shown(name, **options):
@@ -224,7 +224,7 @@ def test_it_is_readable_without_javascript(shown):
         assert "y[i] = a * x[i];" in page.locator(".code").first.inner_text()
         assert page.locator(".code tbody td", has_text="ld.global").first.is_visible()
         row = page.locator(".code tbody tr", has_text="STG.E").first
-        assert "st.global" in row.inner_text()  # beside each other, without any script
+        assert "st.global" in row.inner_text()  # side by side, without any script
         page.locator(".reach summary").click()
         assert page.locator(".targets").is_visible()
 

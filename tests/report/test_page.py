@@ -29,7 +29,7 @@ HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"' &amp;"
 
 @pytest.fixture
 def material(emulated):
-    """What is made of the sources in the folder of the pair, which a test may edit."""
+    """The page data from the sources in the folder of the pair, which a test may edit."""
 
     def material(run=emulated.run):
         [found] = [each for each in collect([run], emulated.kernels, SM_90) if isinstance(each, Material)]

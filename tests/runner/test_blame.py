@@ -230,7 +230,7 @@ def test_an_error_that_is_not_ours_arrives_with_its_traceback():
 
 
 def heard(does, timeout):
-    """What a worker's events give, where the thread `does` stands in for the worker: it has the signs and the pipe."""
+    """The events of a worker; the thread `does` replaces the worker and has its signs and its pipe."""
     context = get_context("spawn")
     worker = Worker.__new__(Worker)
     worker.signs = WorkerSigns(context)

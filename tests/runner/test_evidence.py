@@ -1,4 +1,4 @@
-"""What a run does not take on trust: the oracle, the next launch, a timed launch, a time."""
+"""The things that a run checks itself: the oracle, the next launch, a timed launch, a time."""
 
 import json
 from dataclasses import replace
@@ -109,7 +109,7 @@ def last_bit(build, launch, arguments, outputs):
     ("repeats", "deterministic", "status"),
     [
         ([right],                       True,  "verified"),
-        ([right] * 18 + [last_bit],     False, "verified"),     # within the tolerance: told, not failed
+        ([right] * 18 + [last_bit],     False, "verified"),     # within the tolerance: reported, not failed
         ([right, off_by(1, "ptx")],     False, "wrong"),
     ],
 )  # fmt: skip
@@ -279,7 +279,7 @@ def test_a_cell_on_whole_numbers_is_exact_and_its_check_sizes_are_not_that_alone
     assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "wrong"}
     assert cell.variants["cuda"].check.tolerance == "5; exact at its own size"
     assert cell.variants["ptx"].reason.startswith("scale.ptx, n=1024 (whole numbers): y[")
-    assert {whole for size, whole in seen if size == 1024} == {True}  # timed blocks too, each with data of its own
+    assert {whole for size, whole in seen if size == 1024} == {True}  # timed blocks too, each with its own data
     assert {whole for size, whole in seen if size == 129} == {True, False}
     assert {each.partition(" at ")[2] for each in cell.oracle} == {"every check size"}
 
@@ -288,14 +288,14 @@ def test_a_cell_on_whole_numbers_is_exact_and_its_check_sizes_are_not_that_alone
 
 
 class Published(FakeBackend):
-    """A GPU of which there are published figures."""
+    """A GPU with published figures."""
 
     def device(self):
         return replace(DEVICE, name="Tesla T4", sms=40, l2_bytes=4096)
 
 
 def test_a_time_that_no_such_gpu_can_reach_breaks_its_variant(kernels):
-    """8 KiB, of which 4 may stay in L2: the other 4 take 12.8 ns at 320 GB/s."""
+    """8 KiB; 4 may stay in L2, the other 4 take 12.8 ns at 320 GB/s."""
     times = {"cuda": [13], "cuda@fast": [12], "ptx": [11]}
     (cell,) = cells(plan_of(kernels, Published(times, right)))
     assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "broken"}

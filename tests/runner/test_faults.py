@@ -20,7 +20,7 @@ BY_LAUNCH = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch
 
 KERNEL, MACHINE, LAUNCH = "kernel", "machine", "launch"
 
-# status; whose fault it is; whether the process can use the GPU no more
+# status; who is blamed; whether the GPU is lost for the process
 FAULTS = [
     (1, LAUNCH, False),
     (2, MACHINE, False),
@@ -39,7 +39,7 @@ SLICE = (2, 700, 214)
 
 @pytest.fixture(autouse=True)
 def hook(monkeypatch):
-    """What a lost device silences is heard again after the test."""
+    """Messages that a lost device suppresses are enabled again after the test."""
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
 
 
@@ -141,7 +141,7 @@ def test_a_driver_without_a_compiler_skips_variants_that_need_it(carried_out):
 @pytest.mark.long
 @pytest.mark.parametrize("at", [400, 800])
 def test_a_launch_that_is_refused_in_a_capture_costs_one_variant(carried_out, at):
-    """The stream would stay in the capture, and every call on it would fail. Most launches are those of graphs."""
+    """The stream would stay in the capture, and every call on it would fail. Most launches are graph launches."""
     graphs = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=0)
     [cell], losses = carried_out(settings=graphs, faults=[{"call": "cuLaunchKernel", "at": at, "status": 701}])
     assert losses == []

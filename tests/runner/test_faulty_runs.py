@@ -96,7 +96,7 @@ def calls():
 
 
 def judge(name, at, run_on):
-    """What is wrong with how a run dealt with a fault at its call number `at`; nothing, it is hoped.
+    """The errors in how a run handled a fault at its call number `at`; empty if it was right.
 
     The first call asks whether there is a device that works: without one there is no run, and the exit status is 2.
     """

@@ -177,7 +177,7 @@ def test_a_device_is_told_that_scratch_may_be_written_and_gets_its_start(ticket)
 # ---- Sample: a reference that gives some elements
 
 SAMPLED = [
-    # reference, what comes of a PTX kernel whose element 100 is wrong
+    # reference, the status of a PTX kernel with a wrong element 100
     ('{"y": Sample([0, n - 1], (a * x)[[0, n - 1]])}',        "verified"),                  # outside the sample
     ('{"y": Sample([0, min(n - 1, 100)], (a * x)[[0, min(n - 1, 100)]])}',
      "scale.ptx, n=127: y[100] is 2, expected "),                                           # inside

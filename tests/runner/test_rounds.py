@@ -98,7 +98,7 @@ def test_a_device_that_no_worker_can_open_ends_the_run(tmp_path):
 
 
 def test_a_worker_that_dies_in_the_control_ends_the_run(tmp_path):
-    """It was started again for ever: the control is no variant that can be taken out."""
+    """It was restarted for ever: the control is not a variant that can be excluded."""
     _, _, lost = carried_out(plan_of(kernels_folder(tmp_path), {"control": "measure exit"}))
     reason = "its process ended with exit status 3 (measure, n=16777216)."
     assert lost == [f"The A/A control, a kernel of ptxbench itself, failed: {reason}"]

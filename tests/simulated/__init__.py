@@ -46,7 +46,7 @@ VARIABLE = "SIMULATED_GPU"
 
 
 def environment(folder: Path, **script: Any) -> dict[str, str]:
-    """What a process needs in its environment to find the device; its children find it too."""
+    """The environment variables that make a process and its children find the device."""
     path = [str(PATH), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {VARIABLE: json.dumps({"folder": str(folder), **script}), "PYTHONPATH": os.pathsep.join(path)}
 

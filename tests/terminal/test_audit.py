@@ -116,7 +116,7 @@ STATUSES = [
     (Audit(1, 1, outcomes=[CAUGHT, PASSED, SKIPPED]), 0),
     (Audit(1, 1, outcomes=[CAUGHT, ALARM]), 3),
     (Audit(1, 1, outcomes=[MISS]), 3),
-    (Audit(1, 1, outcomes=[replace(CAUGHT, exit_status=0)]), 3),          # told, and not red
+    (Audit(1, 1, outcomes=[replace(CAUGHT, exit_status=0)]), 3),          # reported, and not red
     (Audit(1, 1, outcomes=[replace(PASSED, exit_status=5)]), 3),
     (Audit(1, 1, outcomes=[SKIPPED]), 5),                          # nothing was judged
     (Audit(1, 1, [QUIET], outcomes=[]), 5),

@@ -128,7 +128,7 @@ def test_counts_that_no_tool_made_are_named_with_where_to_look():
 
 
 def many(count):
-    """A gate with so many missing pairs, each of its own reason: no two are told together."""
+    """A gate with that many missing pairs, each with a different reason: no two are reported together."""
     reasons = {f"pair_{i:04}": after(status="unsupported", reason=f"no instruction {i}.") for i in range(count)}
     return gate(
         counted({**reasons, "z": BEFORE}), counted({**dict.fromkeys(reasons, BEFORE), "z": BEFORE}), GateConfig()
@@ -231,7 +231,7 @@ def test_a_waiver_is_ready_to_paste():
 
 
 def test_the_worst_row_comes_first():
-    """Of equal verdicts what was none before, then the greatest change; wrong kernels before all."""
+    """Wrong kernels come first. Among equal verdicts, counters that were zero come first, then the greatest change."""
     pairs = {"a": after(ptx_barriers=65), "b": after(ptx_barriers=128), "c": after(ptx_shared_load_conflicts=1),
              "d": after(status="wrong", reason="y[2] is 1.")}  # fmt: skip
     found = gate(counted(pairs), counted(dict.fromkeys(pairs, BEFORE)), GateConfig())

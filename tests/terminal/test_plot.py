@@ -1,4 +1,4 @@
-"""Pictures of curves in characters: where values stand, in which signs, and that they fit."""
+"""Plots of curves in characters: positions of values, their symbols, and that they fit."""
 
 import io
 

@@ -67,7 +67,7 @@ FAILED = dataclasses.replace(
 
 
 def printed(*renderables, width=100, encoding="utf-8", **options):
-    """What a console of that width shows, without trailing blanks."""
+    """The output of a console of that width, without trailing blanks."""
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding, write_through=True), width=width, highlight=False, **options)
     for renderable in renderables:

@@ -87,7 +87,7 @@ def toolkit(tmp_path_factory):
 
 @pytest.fixture
 def no_wheels(monkeypatch):
-    """As on a machine where none of NVIDIA's wheels, and no toolkit, is installed."""
+    """As on a machine without NVIDIA's wheels and without a toolkit."""
     for module in ("cuda", "cuda.pathfinder"):
         monkeypatch.setitem(sys.modules, module, None)
     for variable in ("CUDA_PATH", "CUDA_HOME"):

@@ -55,7 +55,7 @@ def joined(texts):
 
 
 def printed(ptx, arch):
-    """What `nvdisasm -c -hex` says of a module."""
+    """The output of `nvdisasm -c -hex` for a module."""
     cubin, _ = toolchain.assembled(locate.program("ptxas"), ptx, arch)
     return lines.printed(locate.program("nvdisasm"), cubin, ("-hex",))
 

@@ -1,4 +1,4 @@
-"""From a source file to machine code and what is told of it, with the real tools."""
+"""From a source file to machine code and its report, with the real tools."""
 
 import hashlib
 import subprocess
@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_an_installed_toolkit_does_where_no_wheel_is(toolkit, tmp_path):
-    """In a process of its own, so that no library is loaded yet."""
+    """In a separate process, so that no library is loaded yet."""
     (tmp_path / "scale.cu").write_text("#include <cuda_fp16.h>\n" + CUDA)
     script = (
         "import sys; sys.modules['cuda'] = sys.modules['cuda.pathfinder'] = None\n"

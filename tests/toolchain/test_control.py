@@ -47,7 +47,7 @@ def test_rows_without_bits_have_no_codes():
 # ---- what the machine code of the shipped kernels must hold to
 
 VARIABLE = re.compile(r"(LDG|LDS|LDSM|MUFU|SHFL|S2R|LDC|ATOMG|ATOMS|LDCU|S2UR)\S*\s+(?:P\w+,\s*)?(U?R\d+)\b")
-"""Instructions whose result takes a time that nobody knows beforehand."""
+"""Instructions with variable latency."""
 
 
 def straight_lines(rows):
@@ -76,7 +76,7 @@ def faults(rows):
             if wanted and control.reuse.bit_count() != wanted:
                 reuse.append(body)
             produced = VARIABLE.match(re.sub(r"^@\S+ ", "", body))
-            if not produced or control.write is None:  # nobody uses the result, or a uniform load at the end
+            if not produced or control.write is None:  # the result is unused, or a uniform load at the end
                 continue
             uses = re.compile(rf"(?<!\w){produced[2]}(?!\d)")
             for last in range(index + 1, len(run)):

@@ -1,4 +1,4 @@
-"""Whether ptxas takes a PTX text: an answer, or the reason why there is none."""
+"""Whether ptxas accepts a PTX text: an answer, or the reason for no answer."""
 
 import sys
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_ptxas_is_asked_once(body, monkeypatch):
     assert str(check(text(body))) == str(first)
 
 
-# the architecture and the PTX's target, how the reason starts that nothing is known; None: ptxas takes it
+# the architecture and the PTX's target, the start of the reason for no answer; None: ptxas takes it
 DROPPED = [
     ("sm_52", "sm_52", None),
     ("sm_52", "sm_50", None),

@@ -80,7 +80,7 @@ PRINTED = """\
 def test_nvdisasm_output_is_read_without_trap_padding_and_other_kernels():
     assert lines.instructions(PRINTED, "k") == [
         lines.MachineInstruction(0x00, "@!P0 BRA .L_x_1", (), 21, 3),
-        lines.MachineInstruction(0x10, "UMOV UR4, 0x1", (), 21, 0),  # a blank column is no register
+        lines.MachineInstruction(0x10, "UMOV UR4, 0x1", (), 21, 0),  # a blank column is not a register
         lines.MachineInstruction(0x20, "EXIT", (".L_x_1",), 7, 12),
     ]
     assert lines.instructions(PRINTED, "missing") == []

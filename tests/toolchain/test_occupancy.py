@@ -4,7 +4,7 @@ import pytest
 
 from ptxbench.toolchain import occupancy
 
-# What cudaOccMaxActiveBlocksPerMultiprocessor gives, by g++ from CUDA 13.5's cuda_occupancy.h: CTAs an SM.
+# Results of cudaOccMaxActiveBlocksPerMultiprocessor, by g++ from CUDA 13.5's cuda_occupancy.h: CTAs an SM.
 # Of 94,248 combinations of 12 architectures, 17 block sizes, 21 register counts and 22 shared sizes (all of which
 # agreed), 7 an architecture, and 5 at the edges. Its cudaOccDeviceProp had 65536 registers an SM and a CTA, 48 KiB of
 # shared memory a CTA, 1 KiB of it reserved from 8.0 on and the rest of an SM's to opt in to; FUNC_SHMEM_LIMIT_OPTIN;

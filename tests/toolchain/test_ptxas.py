@@ -1,4 +1,4 @@
-"""What ptxas reports, and what of it is kept."""
+"""The report of ptxas, and the parts that are kept."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_a_warning_of_ptxas_has_the_line_of_the_file(build):
 
 
 def test_a_message_about_the_ptx_of_cuda_c_has_the_line_of_the_cuda_c():
-    """.loc names the line; the PTX is no file of the user's."""
+    """.loc names the line; the PTX is not a file of the user."""
     ptx = '.entry k {\n\t.loc\t2 7 5\n\tmov.u32 %r1, 1;\n\t.loc\t1 900 1\n}\n\t.file\t1 "h.cuh"\n\t.file\t2 "k.cu"\n'
     said = "ptxas kernel.ptx, line 3; warning : something"
     assert ptxas.notable(said, ptx, Path("k.cu"), "cuda") == "ptxas k.cu:7; warning : something"

@@ -15,7 +15,7 @@ CLASSES = [
     ("LDG.E.64.STRONG.GPU",          "LDG.64"),
     ("LDG.E.U8",                     "LDG.U8"),
     ("LDG.E.ENL2.256",               "LDG.256"),
-    ("LDG.E.LTC128B.128",            "LDG.128"),   # a hint to L2 is no width
+    ("LDG.E.LTC128B.128",            "LDG.128"),   # a hint to L2 is not a width
     ("STG.E.EF.128",                 "STG.128"),
     ("LDS.128",                      "LDS.128"),
     ("LDC.64",                       "LDC.64"),

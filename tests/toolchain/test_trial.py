@@ -1,4 +1,4 @@
-"""One source for one target, with the tools at hand: what comes out, and why nothing does.
+"""One source for one target, with the available tools: the result, or the reason for no result.
 
 Availability is not monotone: what sm_90a has, neither sm_90 nor any later target has.
 """
@@ -92,7 +92,7 @@ def need(line, instruction, requires, message):
 
 
 NEEDS = [
-    # its .target is too high, and so is what it uses
+    # its .target is too high, and so are its instructions
     (COPIES, "sm_75", True, [need(25, "cp.async.wait_all", "sm_80 or higher",
                                   "Feature 'cp.async.wait_all' requires .target sm_80 or higher")]),
     # its .target alone
@@ -131,7 +131,7 @@ def test_a_refusal_names_the_instruction_its_line_and_what_it_needs(attempts, te
 
 
 def test_a_text_with_a_version_too_old_for_the_target_is_tried_with_the_newest(attempts):
-    """.version 8.0 does not know sm_120, where the question is what of the text sm_120 lacks."""
+    """.version 8.0 does not know sm_120, but the question is which features of the text sm_120 lacks."""
     tried = attempts(changed(FENCES, "wgmma.fence.sync.aligned", "setmaxnreg.inc.sync.aligned.u32 64"), "sm_120")
     assert [(each.line, each.instruction) for each in tried.needs] == [(26, "setmaxnreg.inc.sync.aligned.u32")]
     assert "version" not in tried.needs[0].message

@@ -1,4 +1,4 @@
-"""A GPU by script for sm_partition: the emulator computes, a formula tells times and clocks. A worker can have it."""
+"""A scripted GPU for sm_partition: the emulator computes, a formula gives times and clocks. Workers can use it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ COPY_NS, COMPUTE_NS = 1_600_000, 2_400_000
 """Of all the work by one SM."""
 
 BESIDE = 1.1
-"""How much longer computing takes beside a copy."""
+"""The slowdown of computing during a copy."""
 
 
 def role_ns(copiers: int, roles: int) -> tuple[int, int]:

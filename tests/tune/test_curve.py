@@ -1,4 +1,4 @@
-"""What points come to: the best, what is not to be told from it, the figures of sm_partition from scripted times."""
+"""The result of points: the best, the statistically tied ones, the figures of sm_partition from scripted times."""
 
 from dataclasses import replace
 
@@ -135,7 +135,7 @@ def test_the_limit_comes_from_the_memory_or_the_computing_sms(bytes_per_s, flops
 @pytest.mark.parametrize("name", ["copy_bandwidth", "compute_rate"])
 def test_there_is_no_figure_where_other_sms_copied_than_requested(name):
     assert figure(name, launched(3, 20, 1e-3, 500, 1000, seen=19)) is None
-    assert figure(name, launched(3, 20, 1e-3, 0, 0)) is None  # nobody took the time
+    assert figure(name, launched(3, 20, 1e-3, 0, 0)) is None  # no time was measured
 
 
 def test_counts_of_a_role_are_those_beyond_an_idle_launch_by_its_sms():
@@ -196,7 +196,7 @@ def test_every_figure_of_a_gpu_comes_out_of_rounds_and_clocks(sweep):
     assert value("copy_bandwidth", "ptx.block", 2) == pytest.approx(2 * 2**16 / (0.8 * COPY_NS / 2e9))
     for i in range(2, 6):
         assert value("interference", "cuda", i) == pytest.approx(0.1)
-    assert value("interference", "cuda", 0) is None  # nobody copies
+    assert value("interference", "cuda", 0) is None  # no SM copies
     assert value("compute_alone", "cuda", 0) == pytest.approx(16 * 256 * (32 * 2 + 15) / (COMPUTE_NS / 8e9))
     serial = (COPY_NS / 8 + COMPUTE_NS / 8) / 1e9 if SMS == 8 else None
     assert value("over_serial", "cuda", 4) == pytest.approx(1.1 * COMPUTE_NS / 4e9 / serial)

@@ -1,4 +1,4 @@
-"""What `--knob` says, and what is said of what it cannot say."""
+"""The values of `--knob`, and the messages for invalid ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is said of a cell, row by row: the facts in the results, and the words they must become."""
+"""The sentences on a cell, row by row: the facts in the results, and the expected words."""
 
 import dataclasses
 
@@ -131,7 +131,7 @@ def test_every_ptx_variant_gets_its_sentence():
 
 
 def timed(ns_cuda, ns_ptx, processes=1):
-    """Blocks A B B A with a little noise, in so many processes."""
+    """Blocks A B B A with a little noise, in that many processes."""
     blocks = [[ns_cuda + i, ns_ptx + i, ns_ptx - i, ns_cuda - i] for i in range(10)]
     rounds = [Round(i, i, ("cuda", "ptx"), "A", blocks) for i in range(processes)]
     return cell({"cuda": variant("cuda", "A", MIX), "ptx": variant("ptx", "B", OTHER)}, rounds)
@@ -150,7 +150,7 @@ VERDICTS = [
     (800,  1000, [],                 None,            "SLOWER"),
     (1000, 1001, [],                 None,            "SAME"),
     (1000, 800,  [],                 (-0.3, 0.1),     "INCONCLUSIVE: more --rounds may decide"),  # within the noise
-    (1000, 800,  ["UNSTABLE"],      (-0.001, 0.001), "FASTER"),                            # told, and no reason
+    (1000, 800,  ["UNSTABLE"],      (-0.001, 0.001), "FASTER"),                            # reported, without a reason
     (1000, 800,  ["THROTTLED"],      None,            "THROTTLED, so no verdict"),
     (1000, 800,  ["BIASED"],         None,            "BIASED, so no verdict"),
     (1000, 800,  ["LAUNCH-BOUND"],   None,            "LAUNCH-BOUND, so no verdict"),
@@ -166,7 +166,7 @@ def test_from_three_processes_on_there_is_a_verdict_unless_a_label_forbids_it(cu
 # ns of cuda, of ptx, MHz of cuda alone in three rounds, of ptx, verdict
 CLOCKS = [
     (1000, 800,  (1755, 1755, 1755), (1755, 1755, 1755), "FASTER"),
-    (1000, 800,  (1755, 1740, 1755), (1755, 1755, 1740), "FASTER"),                     # NVML tells steps of 15 MHz
+    (1000, 800,  (1755, 1740, 1755), (1755, 1755, 1740), "FASTER"),                     # NVML reports steps of 15 MHz
     (1000, 800,  (1400, 1400, 1400), (1750, 1750, 1750), "FASTER in time and SAME in cycles"),
     (1000, 1000, (1400, 1400, 1400), (1750, 1750, 1750), "SAME in time and SLOWER in cycles"),
     (800,  1000, (1755, 1755, 1755), (900,  900,  900),  "SLOWER in time and FASTER in cycles"),

@@ -1,4 +1,4 @@
-"""Runs as Python starts: in place of NVIDIA's libraries, those of the simulated device are found."""
+"""Runs as Python starts: replaces NVIDIA's libraries by those of the simulated device."""
 
 import os
 

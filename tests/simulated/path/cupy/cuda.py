@@ -42,7 +42,7 @@ class OutOfMemoryError(MemoryError):
 
 
 def malloc(size: int) -> int:
-    """cudaMalloc for the pool, which makes of its failure for lack of memory an error of its own."""
+    """cudaMalloc for the pool; the pool turns an out-of-memory failure into its own error."""
     gpu.call("cudaMalloc")
     return gpu.memory.malloc(size)
 

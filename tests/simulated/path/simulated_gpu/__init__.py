@@ -1,1 +1,1 @@
-"""The simulated device itself. What it models and what it does not: tests/simulated/__init__.py."""
+"""The simulated device itself. tests/simulated/__init__.py says what it models and what it does not."""

@@ -1,4 +1,4 @@
-"""Which device is simulated, and what shall go wrong: the JSON of one environment variable. See README in __init__."""
+"""The simulated device and its faults: the JSON of one environment variable. See README in __init__."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Device:
     clusters: bool = False
     ecc: bool = False
     kernel_ns: int = 1800
-    """What a kernel takes that does nothing, and every kernel besides its work."""
+    """The time of an empty kernel; every kernel takes it in addition to its work."""
     event_ns: int = 500
     """By which the times of events step."""
     timer_ns: int = 32
@@ -68,12 +68,12 @@ DEVICES = {"H100": H100, "RTX 4090": RTX_4090, "T4": T4, "small": SMALL}
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong, and when: at the n-th call of `call` ("*": of any) or the n-th run of the kernel `kernel`.
+    """A fault and its time: at the n-th call of `call` ("*": of any) or the n-th run of the kernel `kernel`.
 
     `at` counts from 1, in the process or, with `of_run`, in all processes since the script was written. `times`: at
-    how many calls or runs in a row; 0 is at all from then on. `status`: the CUDA status that it gives; `sticky`:
-    whether every later call gives it too, by default as cuda.h says of the status. `does`: "status", "hang" (for good:
-    somebody must end the process), "exit" (the process ends), or "gone": no process finds the device from then on.
+    how many calls or runs in a row; 0: at all later ones. `status`: the CUDA status that it returns; `sticky`:
+    whether every later call returns it too; the default follows cuda.h. `does`: "status", "hang" (until the process
+    is killed), "exit" (the process ends), or "gone" (no process finds the device from then on).
     """
 
     call: str = ""
@@ -123,7 +123,7 @@ HOST_NS = {
 
 
 def read() -> Script:
-    """The script of this process. Raises KeyError where there is none, TypeError for a field that does not exist."""
+    """The script of this process. Raises KeyError if there is no script, TypeError for an unknown field."""
     given = json.loads(os.environ[VARIABLE])
     device = given.pop("device", "H100")
     named = device if isinstance(device, str) else device.pop("like", "H100")

@@ -1,13 +1,13 @@
-"""CUDA's errors. Their names and words are those of NVIDIA's own Python bindings."""
+"""CUDA's errors, with the names and messages of NVIDIA's own Python bindings."""
 
 from __future__ import annotations
 
 STICKY = frozenset({214, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 810, 911})
-"""After these the context is of no use: every later call gives the same status. (cuda.h, CUresult; 214 by use.)"""
+"""After these the context is unusable: every later call returns the same status. (cuda.h, CUresult; 214 by use.)"""
 
 
 class Failure(Exception):
-    """A call fails with this status; the layer above makes it the error of its own kind."""
+    """A call fails with this status; the layer above turns it into its own type of error."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"status {status}")

@@ -25,7 +25,7 @@ ISSUED = 2.0
 """Warp instructions that an SM executes in a cycle, on average."""
 
 READING_NS, NODE_NS = 30, 100
-"""What one reading of %globaltimer takes the device, and a node of a graph the host."""
+"""The time of one reading of %globaltimer on the device, and of one graph node on the host."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class L2:
 
 @dataclass(eq=False)
 class Operation:
-    """`perform`: does it, begun at a time, and gives its nanoseconds. `enqueued`: when the host told the device."""
+    """`perform`: runs it from a start time and returns its nanoseconds. `enqueued`: when the host enqueued it."""
 
     perform: Callable[[float], float]
     enqueued: float = 0.0
@@ -58,7 +58,7 @@ class Operation:
 
 @dataclass(eq=False)
 class Stream:
-    """`capture`: what it captures, if it does; `spoilt`: whether that is of no use any more."""
+    """`capture`: the captured operations, if it captures; `spoilt`: whether the capture is invalid."""
 
     handle: int
     queue: deque[Operation] = field(default_factory=deque)
@@ -75,7 +75,7 @@ class Event:
 
 
 class Shared:
-    """What all processes know of the device, in a file."""
+    """The state of the device that all processes share, in a file."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "shared.json"
@@ -95,7 +95,7 @@ class Shared:
 
 
 class Gpu:
-    """The device in this process. Every method that stands for a call of CUDA takes its name through `call`."""
+    """The device in this process. Every method that replaces a CUDA call passes its name to `call`."""
 
     def __init__(self) -> None:
         self.script = description.read()
@@ -122,7 +122,7 @@ class Gpu:
     # ---- calls, contexts and faults
 
     def call(self, name: str, *, context: bool = True) -> None:
-        """What every call of CUDA does first. Raises Failure."""
+        """The first step of every CUDA call. Raises Failure."""
         self.host += self.script.host_ns.get(name, self.script.host_ns["*"])
         self.meet([fault for fault in self.script.faults if fault.call in (name, "*")])
         if self.lost is not None:
@@ -275,7 +275,7 @@ class Gpu:
         return found
 
     def moving(self, address: int, size: int, *, writes: bool) -> float:
-        """Nanoseconds that the device needs to move so many bytes of the block at an address."""
+        """Nanoseconds that the device needs to move that many bytes of the block at an address."""
         cold, warm, back = self.l2.touch(address, size, writes=writes)
         return 1e9 * ((cold + back) / self.device.memory_rate + warm / self.device.l2_rate)
 
@@ -353,7 +353,7 @@ class Gpu:
 
 
 def spin(gpu: Gpu, launch: Prepared, start: float) -> float:
-    """Until so many nanoseconds of the timer have passed, which steps."""
+    """The time until that many nanoseconds have passed on the timer, which advances in steps."""
     step = gpu.device.timer_ns
     (_, nanoseconds), = launch.values  # fmt: skip
     end = (start // step * step + int(nanoseconds) + step - 1) // step * step

@@ -72,7 +72,7 @@ def store(path: Path, content: bytes) -> None:
 
 
 def load(image: bytes, script: Script) -> Module:
-    """What cuModuleLoadData makes of an image, with the zero byte behind it. Raises Failure."""
+    """cuModuleLoadData of an image, with the zero byte after it. Raises Failure."""
     image = image.removesuffix(b"\0")
     device = script.device
     if not image.startswith(b"\x7fELF"):
@@ -91,7 +91,7 @@ def load(image: bytes, script: Script) -> Module:
 
 
 def translated(ptx: str, script: Script) -> tuple[str, str]:
-    """What the driver's assembler says of PTX: ptxas stands in for it."""
+    """The result of the driver's assembler for PTX; ptxas replaces it."""
     if not script.jit:
         raise Failure(221)
     version = re.search(r"^\s*\.version\s+(\d+)\.(\d+)", ptx, re.M)
@@ -162,14 +162,14 @@ class Kernel:
         return min(MAX_THREADS, SM_REGISTERS // max(warp, 1) * 32, math.prod(bounds) if bounds else MAX_THREADS)
 
     def resident(self, device: Device, threads: int, dynamic: int) -> int:
-        """Blocks of such a launch that an SM holds at once."""
+        """Blocks of this launch that an SM holds at once."""
         warps = -(-threads // 32)
         registers = SM_REGISTERS // (warps * max(-(-self.resources.registers * 32 // 256) * 256, 256))
         shared = device.sm_shared_bytes // (self.resources.shared_bytes + dynamic + 1024)
         return min(registers, shared, device.sm_threads // (32 * warps), device.sm_blocks)
 
     def allow(self, device: Device, attribute: int, value: int) -> None:
-        """What cuFuncSetAttribute does."""
+        """Implements cuFuncSetAttribute."""
         if attribute == MAX_DYNAMIC_SHARED and 0 <= value <= device.optin_shared_bytes - self.resources.shared_bytes:
             self.dynamic_bytes = value
         elif attribute == NON_PORTABLE_CLUSTER and device.clusters:
@@ -178,7 +178,7 @@ class Kernel:
             raise Failure(1)
 
     def check(self, device: Device, grid: Sequence[int], block: Sequence[int], shared: int) -> None:
-        """What cuLaunchKernel refuses at once. Raises Failure."""
+        """The immediate checks of cuLaunchKernel. Raises Failure."""
         threads = math.prod(block)
         extents = (*zip(grid, MOST_CTAS, strict=True), *zip(block, (1024, 1024, 64), strict=True))
         if any(not 1 <= each <= most for each, most in extents) or threads > MAX_THREADS:
@@ -200,7 +200,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a launch does: new bytes of its blocks (index, start, content), and what it costs."""
+    """The effect of a launch: new bytes of its blocks (index, start, content), and its cost."""
 
     status: int = 0
     hangs: bool = False
@@ -226,9 +226,9 @@ class Prepared:
 
 
 def prepare(memory: Memory, kernel: Kernel, grid: Any, block: Any, shared: int, params: Sequence[bytes]) -> Prepared:
-    """A launch with the parameters' bytes. A number of 8 bytes that is an address in memory stands for what is there.
+    """A launch with the parameters' bytes. An 8-byte number that is an address in memory refers to the block there.
 
-    Blocks are those of now: an address whose block is given back later still means that memory.
+    Blocks are looked up now: an address still means that memory if its block is freed later.
     """
     blocks: list[Block] = []
     values: list[tuple[int | None, Any]] = []
@@ -256,7 +256,7 @@ def value_of(param: Variable, content: bytes) -> Any:
 
 
 class Launches:
-    """What each launch that was seen before does, by all that it depends on; kept for other processes too."""
+    """The effects of earlier launches, by everything that they depend on; other processes use them too."""
 
     def __init__(self, script: Script) -> None:
         self.folder = Path(script.launches or Path(script.folder) / "launches")

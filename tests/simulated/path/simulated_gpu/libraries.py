@@ -83,7 +83,7 @@ class Library:
 
 
 class Driver(Library):
-    """libcuda, as far as CuPy does not stand before it."""
+    """libcuda, as far as calls do not go through CuPy."""
 
     def cuInit(self, flags: int) -> None:
         self.gpu.call("cuInit", context=False)

@@ -26,7 +26,7 @@ GAP = 2 << 20
 """Between regions, so that an access past one hits none."""
 
 GARBAGE = 0xCD
-"""What memory holds that nothing was written to."""
+"""The content of unwritten memory."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Piece:
     offset: int = 0
 
     def part(self, low: int, high: int) -> Piece:
-        """What of it lies from `low` to `high` of the region."""
+        """The part of it from `low` to `high` of the region."""
         start, end = max(self.start, low), min(self.start + self.size, high)
         return Piece(start, end - start, self.chunk, 0 if self.chunk.data is None else self.offset + start - self.start)
 
@@ -75,7 +75,7 @@ class Piece:
 
 @dataclass
 class Region:
-    """What one cudaMalloc gave."""
+    """The memory of one cudaMalloc."""
 
     address: int
     size: int
@@ -115,7 +115,7 @@ class Region:
         return found
 
     def key(self, start: int, size: int) -> tuple[Any, ...]:
-        """What the bytes are, without looking at them."""
+        """The identity of the bytes, without reading them."""
         if (start, size) not in self.keys:
             parts = self.parts(start, size)
             self.keys[start, size] = tuple(
@@ -139,7 +139,7 @@ class Memory:
         self.total, self.used, self.next = total, 0, FIRST
         self.regions: dict[int, Region] = {}
         self.blocks: dict[int, Block] = {}
-        """Those of the pool that are in use, by address."""
+        """The pool's blocks in use, by address."""
 
     def malloc(self, size: int) -> int:
         if self.used + size > self.total:
@@ -162,7 +162,7 @@ class Memory:
         raise Failure(1)
 
     def block(self, address: int) -> Block | None:
-        """What a kernel can reach from this address on: the block in use that holds it, else the region."""
+        """The memory that a kernel can access from this address: the block in use that holds it, else the region."""
         for each in (*self.blocks.values(), *(Block(start, region.size) for start, region in self.regions.items())):
             if each.address <= address < each.address + each.size:
                 return each
@@ -208,7 +208,7 @@ class Pool:
         self.regions: dict[int, int] = {}
 
     def take(self, size: int) -> Block:
-        """A block. Raises Failure(2) where there is no memory even after the pool gave back what it keeps."""
+        """A block. Raises Failure(2) if memory is short even after the pool has freed its unused blocks."""
         size = max(-(-size // UNIT), 1) * UNIT
         fitting = sorted((each.size, each.address) for each in self.free if each.size >= size)
         if fitting:
