@@ -18,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -26,7 +27,8 @@ from ptxbench import toolchain
 from ptxbench.errors import PtxbenchError, PtxSyntaxError, UnsupportedInstruction
 from tests.emulator import foreign
 
-HEADERS = ("algorithms", "cooperative", "cub_block", "functions", "language", "libcudacxx", "matrices", "numbers")
+HEADERS = sorted(path.stem for path in Path(foreign.__file__).parent.glob("*.cu"))
+"""The modules of tests/emulator/foreign whose kernels are in CUDA C."""
 COLUMNS = ("kernels", "parsed", "known", "right", "clean")
 
 

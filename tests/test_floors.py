@@ -65,8 +65,8 @@ def test_no_more_sms_work_than_there_are_ctas():
 
 
 def test_an_architecture_without_rates_is_refused():
-    with pytest.raises(UsageError, match=r"^No pipe rates for sm_103\. A model needs one of sm_75, sm_80"):
-        cycles("sm_103", warp_instructions=4)
+    with pytest.raises(UsageError, match=r"^No pipe rates for sm_70\. A model needs one of sm_75, sm_80"):
+        cycles("sm_70", warp_instructions=4)
 
 
 # ---- published times

@@ -51,36 +51,36 @@ SCHEMA = "ptxbench.show/1"
 
 SAME_CODE = "same code"
 
-ANALYSES: tuple[Analysis, ...] = (
+ANALYSES: tuple[tuple[str, Analysis], ...] = (
     # what a kernel should not do at all
-    sass_findings.spills,
-    sass_findings.remarks,
+    ("spills", sass_findings.spills),
+    ("ptxas", sass_findings.remarks),
     # how many warps there are to hide latency
-    sass_findings.occupancy,
+    ("occupancy", sass_findings.occupancy),
     # accesses to memory
-    sass_findings.generic,
-    memory.atomics,
-    memory.sectors,
-    memory.conflicts,
-    sass_findings.widths,
-    memory.requests,
+    ("generic addressing", sass_findings.generic),
+    ("atomics", memory.atomics),
+    ("sectors", memory.sectors),
+    ("bank conflicts", memory.conflicts),
+    ("access width", sass_findings.widths),
+    ("sectors per request", memory.requests),
     # what warps do
-    loops,
-    memory.executed,
-    memory.barriers,
+    ("loops", loops),
+    (EXECUTED, memory.executed),
+    ("barriers", memory.barriers),
     # what the code is made of
-    sass_findings.instructions,
-    sass_findings.carries,
-    sass_findings.fused,
-    sass_findings.guards,
-    sass_findings.constants,
-    sass_findings.conversions,
-    memory.divergence,
-    sass_findings.registers,
+    ("instructions", sass_findings.instructions),
+    ("carries", sass_findings.carries),
+    ("fused multiply-add", sass_findings.fused),
+    ("subnormal numbers", sass_findings.guards),
+    ("constants", sass_findings.constants),
+    ("conversions", sass_findings.conversions),
+    ("divergence", memory.divergence),
+    ("registers", sass_findings.registers),
     # no difference
-    memory.requests_of_both,
+    ("sectors per request", memory.requests_of_both),
 )
-"""In order of the usual cost; docs/show.md has the table."""
+"""Findings by name, in the order of what usually costs most; docs/show.md has them as a table."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def find(contrast: VariantContrast) -> tuple[Explanation, ...]:
     if left is not None and left == right:
         text = f"{b} is the same machine code as {a}, to the bit: a difference in time would be noise."
         return (Explanation(SAME_CODE, text, f"{b} is the same machine code as {a}, to the bit."),)
-    return tuple(finding for look in ANALYSES for finding in look(contrast))
+    return tuple(finding for _, analysis in ANALYSES for finding in analysis(contrast))
 
 
 def of_listing(listing: Listing, launch: Launch | None) -> VariantSide:
