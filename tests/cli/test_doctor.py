@@ -9,7 +9,6 @@ import pytest
 from ptxbench import cache
 from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
-from ptxbench.cli import main
 from ptxbench.cli.doctor import show
 from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, display_path
 from ptxbench.emulator import Execution
@@ -26,15 +25,14 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def doctor(capsys):
+def doctor(ptxbench):
     """Runs `ptxbench doctor --json`: the exit status, the findings by subject, stderr."""
 
     def doctor():
-        status = main(["doctor", "--json"])
-        out, err = capsys.readouterr()
-        document = json.loads(out)
-        assert document["works"] is (status == 0)
-        return status, {each["subject"]: PartStatus(**each) for each in document["findings"]}, err
+        ran = ptxbench("doctor", "--json")
+        document = json.loads(ran.out)
+        assert document["works"] is (ran.status == 0)
+        return ran.status, {each["subject"]: PartStatus(**each) for each in document["findings"]}, ran.err
 
     return doctor
 
