@@ -15,7 +15,7 @@ class Architecture(NamedTuple):
     number: int
     """90 of sm_90a."""
     suffix: str
-    """`a` of sm_90a: code for this architecture alone. `f` of sm_100f: code for its family. Empty for sm_90."""
+    """`a` of sm_90a: code for this architecture only. `f` of sm_100f: code for its family. Empty for sm_90."""
 
 
 def find(text: str) -> Architecture | None:
@@ -38,7 +38,7 @@ def require(name: str) -> Architecture:
 
 
 def number(name: str) -> int:
-    """90 of sm_90a. Raises ValueError if `name` names no architecture."""
+    """90 of sm_90a. Raises ValueError if `name` is not an architecture."""
     parsed = find(name)
     if parsed is None:
         raise ValueError(f"'{name}' is not an architecture such as sm_90")
@@ -46,6 +46,6 @@ def number(name: str) -> int:
 
 
 def suffix(name: str) -> str:
-    """`a` of sm_90a; empty for a plain architecture, and where `name` names none."""
+    """`a` of sm_90a; empty for a plain architecture, and if `name` is not one."""
     parsed = find(name)
     return parsed.suffix if parsed else ""

@@ -1,8 +1,8 @@
-"""A folder of what the tools made, each file named after the hash of everything that it was made from.
+"""A folder with the tools' output, in files named after the hash of all inputs.
 
-Safe to delete: an entry is written under another name and moved into place, and carries a hash of its content, so that
-one that was cut short or altered is made again. Some entries are machine code that is loaded, so the folder must be one
-that only its user can write (`refusal`). Without such a folder nothing is remembered.
+Safe to delete. An entry is written under another name and moved into place, and carries a hash of its content, so that
+a truncated or altered entry is made again. Some entries are machine code that is loaded, so only the folder's user may
+be able to write it (`refusal`). Without such a folder nothing is cached.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 FORMAT = "2"
-"""Part of every name; another one leaves the old entries behind."""
+"""Part of every name; a new value makes all old entries unused."""
 
 DIGEST_BYTES = 32
 
 LAYER = "PTXBENCH_CACHE_LAYER"
-"""Environment variable: the folder where new entries go. The cache itself is then only read."""
+"""Environment variable: the folder for new entries. The cache itself is then only read."""
 
 SILENT = "PTXBENCH_CACHE_REFUSED"
-"""Environment variable: the folder that this process, or the one that started it, has already warned of."""
+"""Environment variable: the folder about which this process, or its parent, has already warned."""
 
 logger = logging.getLogger(__name__)
 
 
 def folder() -> Path | None:
-    """Where entries go: PTXBENCH_CACHE, else `ptxbench` in the user's cache folder; None for a user without a home."""
+    """The folder for entries: PTXBENCH_CACHE, else `ptxbench` in the user's cache folder; None without a home
+    folder."""
     if named := os.environ.get("PTXBENCH_CACHE"):
         return Path(named)
-    if (shared := os.environ.get("XDG_CACHE_HOME", "")) and Path(shared).is_absolute():  # others are void, says XDG
+    if (shared := os.environ.get("XDG_CACHE_HOME", "")) and Path(shared).is_absolute():  # XDG ignores relative paths
         return Path(shared) / "ptxbench"
     try:
         home = Path.home()
@@ -45,7 +46,7 @@ def folder() -> Path | None:
 
 
 def remember(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
-    """What `make` gives, from the cache where it holds an intact entry for `key`."""
+    """The result of `make`, from the cache if it has an intact entry for `key`."""
     for root in roots():
         if (content := read(root / path_of(key))) is not None:
             return content
@@ -53,15 +54,15 @@ def remember(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
 
 
 def replace(key: tuple[str, ...], content: bytes) -> bytes:
-    """The content, which is remembered for `key` from now on."""
+    """Store `content` for `key`; returns it."""
     if folders_in_use := roots():
-        with contextlib.suppress(OSError):  # full, read-only or in the way: slower, no worse
+        with contextlib.suppress(OSError):  # full or read-only: slower, but still correct
             put(folders_in_use[-1], path_of(key), content)
     return content
 
 
 def path_of(key: tuple[str, ...]) -> Path:
-    """Where below a folder the entry for `key` is."""
+    """The path of the entry for `key`, relative to a folder."""
     # The length of each part first, so that ("ab", "c") and ("a", "bc") differ.
     text = "".join(f"{len(part)}:{part}" for part in (FORMAT, *key))
     name = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
@@ -69,7 +70,7 @@ def path_of(key: tuple[str, ...]) -> Path:
 
 
 def roots() -> list[Path]:
-    """The folders that may be used, in the order in which they are read; new entries go to the last."""
+    """The folders that may be used, in reading order; new entries go to the last."""
     return [each for each in folders() if usable(each)]
 
 
@@ -85,7 +86,7 @@ def folders() -> Iterator[Path]:
 
 
 def usable(root: Path) -> bool:
-    """Whether a folder may be used; if not, says so, once."""
+    """Whether a folder may be used; if not, warns once."""
     if (reason := refusal(root)) is None:
         return True
     if os.environ.get(SILENT) != str(root):
@@ -95,22 +96,22 @@ def usable(root: Path) -> bool:
 
 
 def advice(root: Path, reason: str) -> str:
-    """The sentence about a folder that is refused."""
+    """The sentence about a refused folder."""
     return f"The cache {root} is not used: {reason}. Set PTXBENCH_CACHE to a folder that only you can write."
 
 
 def refusal(root: Path) -> str | None:
-    """Why a folder must not be used as the cache; None where it may be, or does not exist.
+    """Why a folder must not be used as the cache; None if it may be used, or does not exist.
 
-    It must belong to this user, or to root, and no other user may be able to write it, or to replace it.
+    It must belong to this user or to root, and no other user may be able to write or replace it.
     """
-    if not hasattr(os, "geteuid"):  # Windows: a user's folders are the user's own
+    if not hasattr(os, "geteuid"):  # on Windows, a user's folders belong to the user
         return None
     root = root.absolute()
     for path in dict.fromkeys((root, root.resolve(), *root.parents, *root.resolve().parents)):
         try:
             state = path.lstat()
-        except OSError:  # not there, or not to be reached, and then nothing is read from it
+        except OSError:  # missing or inaccessible, so nothing is read from it
             continue
         own = path in (root, root.resolve())
         name = "it" if own else str(path)
@@ -130,7 +131,7 @@ def writable_by_others(state: os.stat_result, *, own: bool) -> bool:
 
 
 def is_private(group: int) -> bool:
-    """Whether a group is the user's own, as many systems make one for each user."""
+    """Whether a group is the user's own; many systems create one per user."""
     import grp
     import pwd
 
@@ -159,14 +160,14 @@ def read(path: Path) -> bytes | None:
 
 
 def put(root: Path, name: Path, content: bytes) -> None:
-    """Write an entry below `root`, which is made where it is missing. Raises OSError."""
+    """Write an entry below `root`, which is created if it is missing. Raises OSError."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if usable(root):  # somebody may have made it first
+    if usable(root):  # another user may have created it first
         write(root / name, content)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put an entry in place in one step, so that no other process sees a part of it. Raises OSError."""
+    """Put an entry in place in one step, so that other processes never see an incomplete one. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:

@@ -1,8 +1,7 @@
-"""Does the parameter list of a PTX entry agree with the arguments of its pair?
+"""Checks that the parameter list of a PTX entry agrees with the arguments of its pair.
 
-A launch copies raw bytes, so a parameter of another size or kind would be a wrong result, or a fault, that says
-nothing of its cause. Reads the headers of the entries alone: a body that the emulator cannot read may still run
-on a GPU.
+A launch copies raw bytes, so a parameter of another size or kind would give a wrong result or a fault without a clear
+cause. Reads only the headers of the entries: a body that the emulator cannot read may still run on a GPU.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap
 
 POINTER_BYTES = 8
 KINDS = {"f": "bf", "i": "bus", "u": "bus"}
-"""The kinds of PTX type (b bits, u, s, f) that take a NumPy dtype of each kind."""
+"""For each kind of NumPy dtype, the kinds of PTX type (b bits, u, s, f) that accept it."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """`.entry NAME(params)`, and the line it is on."""
+    """`.entry NAME(params)`, and its line."""
 
     name: str
     line: int
@@ -35,9 +34,9 @@ class Header:
 
 
 def check_signature(ptx: str, entry: str, args: Sequence[Argument], source: Path) -> None:
-    """Raise SignatureMismatch unless `ptx`, made of `source`, has `entry` with parameters that take `args`.
+    """Raise SignatureMismatch unless `ptx`, made from `source`, has `entry` with parameters that accept `args`.
 
-    PtxSyntaxError where the text cannot be read.
+    Raises PtxSyntaxError if the text cannot be read.
     """
     headers = read_headers(ptx)
     hand_written = source.suffix == ".ptx"
@@ -77,7 +76,7 @@ def read_headers(ptx: str) -> list[Header]:
 
 
 def takes(param: Variable, arg: Argument) -> bool:
-    """True if the parameter has the size of the argument, and a type that does not contradict its kind."""
+    """Whether the parameter has the size of the argument, and a type that does not contradict its kind."""
     if isinstance(arg, TensorMap):
         return param.size_bytes == MAP_BYTES and param.array and param.align >= MAP_ALIGN
     if isinstance(arg, Scalar):
@@ -98,19 +97,19 @@ def written(param: Variable) -> str:
 
 
 def wanted(arg: Argument) -> str:
-    """What the parameter of `arg` may be."""
+    """The allowed types of the parameter for `arg`."""
     if isinstance(arg, TensorMap):
         return f".align {MAP_ALIGN} .b8 [{MAP_BYTES}]"
     if not isinstance(arg, Scalar):
         return ".u64 or .b64, a pointer"
     bits = 8 * arg.dtype.itemsize
-    if arg.dtype == bf16:  # of which PTX has no parameters
+    if arg.dtype == bf16:  # PTX has no bf16 parameters
         return f".b{bits}"
     return f".f{bits} or .b{bits}" if is_float(arg.dtype) else f".u{bits}, .s{bits} or .b{bits}"
 
 
 def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: bool) -> str:
-    """There is no such entry: which there are, and how the right one comes about."""
+    """The message for a missing entry: which entries exist, and how to get the right one."""
     if not headers:
         return f"{source.name}: there is no kernel in this file. Its pair needs '{entry}'."
     names = [header.name for header in headers]
@@ -121,7 +120,7 @@ def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: 
 
 
 def line_of(source: Path, entry: str) -> int:
-    """The line of CUDA C in which the kernel is declared; 1 if it is not found, as when a macro makes it."""
+    """The line of CUDA C that declares the kernel; 1 if it is not found, for example because a macro makes it."""
     text = source.read_text(encoding="utf-8", errors="replace")
     match = re.search(rf"\b{entry}\s*\(", text)
     return text.count("\n", 0, match.start()) + 1 if match else 1

@@ -1,6 +1,6 @@
 """Arguments of a kernel as a command line writes them, and their values.
 
-`notation` reads, `binding` fits them to the parameters, `values` makes what a launch takes.
+`notation` parses, `binding` matches them to the parameters, `values` makes the data of a launch.
 """
 
 from ptxbench.arguments.binding import BoundArguments, bind

@@ -1,4 +1,4 @@
-"""Fits arguments to the parameters of a kernel: which is which, and whether each can be passed as it is."""
+"""Matches arguments to the parameters of a kernel, and checks that each can be passed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ptxbench.errors import UsageError, suggestion
 
 POINTER_BYTES = 8
 COMPILED = re.compile(r".*_param_(\d+)")
-"""A parameter's name as NVRTC writes it: the name that it has in CUDA C is lost."""
+"""A parameter's name as NVRTC writes it: its name in CUDA C is lost."""
 
 
 @dataclass(frozen=True)
 class BoundArguments:
-    """A parameter with its argument. `name` is the parameter's, or the argument's where NVRTC dropped it."""
+    """A parameter with its argument. `name`: of the parameter, or of the argument if NVRTC dropped the parameter's."""
 
     index: int
     name: str
@@ -41,11 +41,11 @@ class BoundArguments:
 
     @property
     def is_bytes(self) -> bool:
-        """Whether the argument is an array whose bytes are the struct."""
+        """Whether the argument is an array with the bytes of the struct."""
         return self.in_struct and not self.takes_address and isinstance(self.argument, Argument)
 
     def as_bytes(self, array: NDArray[Any]) -> Any:
-        """The struct whose bytes `array` has. Raises UsageError where it has another size."""
+        """The struct with the bytes of `array`. Raises UsageError if the size differs."""
         if array.nbytes != self.param.size_bytes:
             raise UsageError(
                 f"'{quoted(self.argument.text)}' has {array.nbytes} bytes; '{self.name}' is a struct of "
@@ -54,7 +54,7 @@ class BoundArguments:
         return np.void(array.tobytes())
 
     def require_address(self, array: NDArray[Any]) -> None:
-        """Raise UsageError for an array that may be meant as the 8 bytes of a struct, or by its address."""
+        """Raise UsageError for an array that may mean the 8 bytes of a struct, or an address."""
         if self.in_struct and array.nbytes == POINTER_BYTES:
             text = quoted(self.argument.text)
             raise UsageError(
@@ -66,8 +66,8 @@ class BoundArguments:
 def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArguments, ...]:
     """Each parameter of `function` with its argument.
 
-    An argument with a name or an index goes to that parameter; those without take the places left, in order. Where
-    the PTX is NVRTC's, which drops names, a name is only a label, and its argument is taken in order. Raises
+    An argument with a name or an index goes to that parameter; the others take the remaining parameters in order. PTX
+    from NVRTC has no parameter names: there a name is only a label, and its argument is taken in order. Raises
     UsageError.
     """
     params = function.params
@@ -115,7 +115,7 @@ def find(function: Function, argument: Parsed) -> int:
 
 
 def check(bound: BoundArguments) -> None:
-    """Raise UsageError if the argument cannot be passed as the parameter. Files are looked at later."""
+    """Raise UsageError if the argument cannot be passed as the parameter. Files are checked later."""
     param, argument = bound.param, bound.argument
     text = quoted(argument.text)
     what = f"parameter '{bound.name}' is {written(param)}"
@@ -135,7 +135,7 @@ def check(bound: BoundArguments) -> None:
 
 
 def check_struct(bound: BoundArguments, argument: Structure) -> None:
-    """Raise UsageError unless a structure by value fits the parameter."""
+    """Raise UsageError unless a structure passed by value fits the parameter."""
     text, param = quoted(argument.text), bound.param
     what = f"parameter '{bound.name}' is {written(param)}"
     if not bound.in_struct:
@@ -159,13 +159,13 @@ def check_number(bound: BoundArguments, argument: Argument) -> None:
 
 
 def example(param: Variable) -> str:
-    """A number that the parameter takes."""
+    """An example of a number for the parameter."""
     name = param.type.name
     return f"{name}=2.5" if param.type.floating else f"{name}=1024" if param.type.bits > 8 else f"{name}=1"
 
 
 def written(param: Variable) -> str:
-    """The parameter's type as PTX has it."""
+    """The parameter's type as written in PTX."""
     vector = f".v{param.vector} " if param.vector > 1 else ""
     return f"{vector}.{param.type}{f'[{param.count}]' if param.array else ''}"
 

@@ -1,4 +1,4 @@
-"""The types of elements, and numbers as text: which type a name means, and whether it can hold a number."""
+"""The types of elements, and numbers as text: the type for a name, and whether it can hold a number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMPY = {"u": "uint", "b": "uint", "s": "int", "f": "float"}
 
 @dataclass(frozen=True)
 class ElementType:
-    """A type by its name in PTX, and the dtype that holds it: a bf16 is held in uint16, for NumPy has none."""
+    """A type by its PTX name, and the dtype that holds it: bf16 is held in uint16, because NumPy has no bf16."""
 
     name: str
     dtype: np.dtype[Any]
@@ -28,7 +28,7 @@ class ElementType:
         return self.dtype.kind == "f" or self.name == "bf16"
 
     def hold(self, values: NDArray[Any]) -> NDArray[Any]:
-        """`values` as the dtype holds them. Floats round to nearest even; integers wrap."""
+        """`values` in the type's dtype. Floats round to nearest even; integers wrap."""
         if self.name != "bf16":
             with np.errstate(over="ignore"):
                 return values.astype(self.dtype)
@@ -38,7 +38,7 @@ class ElementType:
         return np.where(bits & 0x7FFFFFFF > 0x7F800000, 0x7FFF, rounded).astype(np.uint16)
 
     def show(self, held: NDArray[Any]) -> NDArray[Any]:
-        """The numbers that `held` stands for."""
+        """The numbers that `held` encodes."""
         return (held.astype(np.uint32) << 16).view(np.float32) if self.name == "bf16" else held
 
 
@@ -54,7 +54,7 @@ TYPES = {
 
 
 def quoted(text: str) -> str:
-    """`text` for a message: the start of what is long."""
+    """`text` for a message, shortened if it is long."""
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
@@ -79,7 +79,7 @@ def number(given: str, type: ElementType, text: str) -> int | float:
         kind = "number" if type.floating else "whole number"
         if not type.floating and re.match(r"\w+\[", given):
             kind = "whole number, and what has a shape is an array"
-        if re.fullmatch(r"[-+]?\d{4000,}", given):  # Python reads no decimal number of more digits than that
+        if re.fullmatch(r"[-+]?\d{4000,}", given):  # Python's limit for decimal numbers
             raise UsageError(out_of_range(type, text)) from None
         raise UsageError(f"'{text}': '{quoted(given)}' is not a {kind}.{array_hint(given, type)}") from None
     limits = np.iinfo(type.dtype)

@@ -1,4 +1,4 @@
-"""Arrays as text: shapes, what fills them, and files of NumPy."""
+"""Arrays as text: shapes, fills, and NumPy files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FILLS = "zeros, iota, random, random(LOW,HIGH), a number or FILE.npy"
 
 MOST_DIMENSIONS = 32
 LONGEST_EXTENT = 18
-"""Digits: no array of this machine's has an extent of more."""
+"""The most digits of an extent: no array on this machine needs more."""
 
 
 def read_shape(given: str, text: str) -> tuple[int, ...]:
-    """`1024`, `32,64`: whole numbers of at least 1."""
+    """`1024`, `32,64`: integers of at least 1."""
     parts = [part.strip().replace("_", "") for part in given.split(",")]
     if not all(re.fullmatch(r"0*[1-9][0-9]*", part) for part in parts):
         raise UsageError(
@@ -36,7 +36,7 @@ def read_shape(given: str, text: str) -> tuple[int, ...]:
 
 
 CHUNK = 1 << 20
-"""Elements that are made at once: they are wider while they are made."""
+"""Elements that are made at once: they need more memory while they are made."""
 
 RANDOM = re.compile(r"random(?:\((?P<low>[^,()]+),(?P<high>[^,()]+)\))?")
 
@@ -54,7 +54,7 @@ def check_fill(given: str, type: ElementType, text: str) -> None:
 
 
 def limits(match: re.Match[str], type: ElementType, text: str) -> tuple[int | float, int | float]:
-    """Between what the random numbers lie."""
+    """The limits of the random numbers."""
     if match["low"] is None:
         if type.floating:
             return -1.0, 1.0
@@ -74,7 +74,7 @@ def fill(given: str, type: ElementType, shape: tuple[int, ...], rng: np.random.G
         return np.full(shape, type.hold(np.array([number(given, type, text)]))[0])
     low, high = limits(match, type, text) if match else (0, 0)
     if match and not type.floating:
-        return rng.integers(low, high, shape, type.dtype, endpoint=True)  # type: ignore[arg-type]  # whole numbers
+        return rng.integers(low, high, shape, type.dtype, endpoint=True)  # type: ignore[arg-type]  # integers
     filled = np.empty(math.prod(shape), type.dtype)
     for start in range(0, filled.size, CHUNK):
         part = filled[start : start + CHUNK]
@@ -83,12 +83,12 @@ def fill(given: str, type: ElementType, shape: tuple[int, ...], rng: np.random.G
 
 
 def iota(start: int, count: int, type: ElementType) -> NDArray[Any]:
-    """start, start + 1, ...: exact, before they are held in a type that may be too narrow."""
+    """start, start + 1, ...: exact, before conversion to a type that may be too narrow."""
     return np.arange(start, start + count, dtype=np.float64 if type.floating else np.int64)
 
 
 def load(path: Path, text: str) -> NDArray[Any]:
-    """The array of a .npy file, C-contiguous, writable and of this machine's byte order."""
+    """The array of a .npy file, C-contiguous, writable and in this machine's byte order."""
     try:
         loaded = np.load(path, allow_pickle=False)
     except OSError as error:

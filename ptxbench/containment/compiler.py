@@ -1,4 +1,4 @@
-"""NVRTC: in this process, or in one of its own that sees CUDA's headers and nothing else."""
+"""NVRTC: in this process, or in a separate process that can read CUDA's headers and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from ptxbench.containment.nvrtc_library import READY, Library, LibraryError
 
 
 class Compilation(NamedTuple):
-    """What NVRTC made of one source; `ptx` is empty unless `status` is SUCCESS. `meaning`: the name of the status."""
+    """The result of NVRTC for one source; `ptx` is empty unless `status` is SUCCESS. `meaning`: the name of the
+    status."""
 
     status: int
     meaning: str
@@ -35,7 +36,7 @@ def library(path: Path) -> Library:
     return Library(path)
 
 
-# ---- in a process of its own
+# ---- in a separate process
 
 ROOT = Path(__file__).parents[2]
 START = "import sys; sys.path.insert(0, sys.argv[1]); from ptxbench.containment.nvrtc_library import serve; serve()"
@@ -44,10 +45,10 @@ START = "import sys; sys.path.insert(0, sys.argv[1]); from ptxbench.containment.
 def compile_contained(
     path: Path, source: bytes, name: str, options: Sequence[str], readable: Sequence[Path]
 ) -> Compilation:
-    """Compile foreign text in a process that can open files below `readable` and no others, nor the network.
+    """Compile untrusted text in a process that can open only files below `readable`, and has no network.
 
-    Where the kernel has no Landlock it can open others too: the caller has looked at the names in the text. The
-    process has no environment, and an empty folder as its own. Raises LibraryError, CompilerDied.
+    If the kernel has no Landlock, the process can open other files too; the caller has checked the file names in the
+    text. The process has no environment, and an empty current folder. Raises LibraryError, CompilerDied.
     """
     request = {
         "library": str(path),
@@ -56,7 +57,7 @@ def compile_contained(
         "readable": [*map(str, readable)],
         "mode": mode(),
     }
-    # Files without a name: what is open as a file, Landlock does not open again through /proc, and a pipe it does.
+    # Files without a name: Landlock does not let the process open them again through /proc; it would for a pipe.
     with (
         tempfile.TemporaryFile() as given,
         tempfile.TemporaryFile() as answer,
@@ -90,5 +91,5 @@ def compile_contained(
 
 
 def bare_environment() -> dict[str, str]:
-    """The environment of a tool that handles foreign text: empty, except for what Windows cannot do without."""
+    """The environment of a tool that handles untrusted text: empty, except for what Windows requires."""
     return {name: os.environ[name] for name in ("SYSTEMROOT",) if sys.platform == "win32"}

@@ -1,10 +1,10 @@
-"""NVRTC, called through ctypes, and the process in which it compiles foreign text.
+"""NVRTC, called through ctypes, and the process in which it compiles untrusted text.
 
-The library is called through ctypes, so that an installed toolkit's NVRTC works where no wheel and no binding is. The
-process imports nothing but this and what restricts it, so that it starts fast.
+With ctypes, an installed toolkit's NVRTC works without any wheel or binding. The process imports only this module and
+the one that restricts it, so that it starts fast.
 """
 
-# pathlib takes as long to import as all else here.
+# Importing pathlib takes as long as everything else here.
 # ruff: noqa: PTH118, PTH120, PTH208
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 SUCCESS, OUT_OF_MEMORY, INVALID_OPTION, COMPILATION = 0, 1, 5, 6  # nvrtcResult, nvrtc.h
 
 READY = b"\n"
-"""What the process writes before it looks at the source: from then on, whatever ends it is the source's doing."""
+"""What the process writes before it looks at the source: if it dies later, the source is the cause."""
 
 
 class LibraryError(Exception):
-    """NVRTC does not load, or a call fails that never should; the message is a sentence without its full stop."""
+    """NVRTC does not load, or a call failed that should always work; the message has no full stop."""
 
 
 class Library:
@@ -50,7 +50,7 @@ class Library:
         return text.decode()
 
     def text(self, program: ctypes.c_void_p, what: str) -> str:
-        """The program's log or PTX, by NVRTC's two calls: its size, then its bytes."""
+        """The program's log or PTX, through NVRTC's two calls: its size, then its bytes."""
         size = ctypes.c_size_t()
         self.check(getattr(self.functions, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
         buffer = ctypes.create_string_buffer(size.value)
@@ -72,9 +72,9 @@ class Library:
 
 
 def serve() -> None:
-    """Compile what standard input asks for: a line of JSON, then the source, which is read once restricted."""
+    """Compile the request on standard input: a line of JSON, then the source, which is read after the restriction."""
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever the library prints must not end up in the answer
+    os.dup2(2, 1)  # output printed by the library must not mix with the answer
     request = json.loads(sys.stdin.buffer.readline())
     try:
         nvrtc = load_whole(request["library"])
@@ -90,13 +90,13 @@ def serve() -> None:
 
 
 def load_whole(path: str) -> Library:
-    """NVRTC with the library of its built-in functions, which it would load itself once it compiles."""
+    """NVRTC with the library of its built-in functions, which NVRTC would otherwise load at its first compilation."""
     nvrtc = Library(path)
     folder = os.path.dirname(os.path.realpath(path))
     names = [name for name in os.listdir(folder) if name.startswith("libnvrtc-builtins") and ".alt." not in name]
     for name in names:
         if ".so" in name:
             ctypes.CDLL(os.path.join(folder, name))
-    if not names:  # of a library that the loader finds by its name: it finds that of the functions too
+    if not names:  # the loader finds the library by name, and that of the functions too
         nvrtc.compile(b"", "empty.cu", ())
     return nvrtc

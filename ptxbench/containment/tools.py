@@ -1,8 +1,8 @@
-"""ptxas and nvdisasm, each started so that it opens its own files and one folder, and nothing else.
+"""Runs ptxas and nvdisasm so that they can open only their own files and one folder.
 
-Their input can come from anybody. Their environment names the folder for temporary files and nothing else; where the
-kernel has Landlock they have no network either. A script in place of the program is not restricted: what it starts is
-not known.
+Their input can be untrusted. Their environment has only the folder for temporary files; if the kernel has Landlock,
+they have no network either. A script in place of the program is not restricted, because the programs that it starts
+are not known.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LOADER_FILES = (Path("/etc/ld.so.cache"),)
 SECONDS = 30
 
 LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.M)
-"""A line of what the loader lists: `libc.so.6 => /lib/libc.so.6 (0x7f..)`, or itself without an arrow."""
+"""A line of the loader's list: `libc.so.6 => /lib/libc.so.6 (0x7f..)`, or the loader itself without an arrow."""
 
 
 def start(tool: Path, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a tool in `folder`, its output in pipes. Raises OSError where it does not start."""
+    """Start a tool in `folder`, with its output in pipes. Raises OSError if it does not start."""
 
     def open_process() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -46,13 +46,13 @@ def start(tool: Path, arguments: Sequence[str], folder: Path) -> subprocess.Pope
         restrict(read=LOADER_FILES, execute=files, write=(folder, Path(os.devnull)))
         return open_process()
 
-    # A thread restricts itself alone, and what it starts. It ends here: this process is as free as before.
+    # A thread restricts itself and its children only. It ends here: this process is as unrestricted as before.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(open_restricted).result()
 
 
 def run(tool: Path, arguments: Sequence[str], folder: Path, seconds: float) -> subprocess.CompletedProcess[bytes]:
-    """Run a tool to its end. Raises OSError where it does not start, TimeoutExpired past `seconds`."""
+    """Run a tool to its end. Raises OSError if it does not start, TimeoutExpired after `seconds`."""
     with start(tool, arguments, folder) as process:
         try:
             out, err = process.communicate(timeout=seconds)
@@ -69,7 +69,7 @@ def is_script(tool: Path) -> bool:
 
 @functools.cache
 def libraries(tool: Path) -> tuple[Path, ...]:
-    """The loader and the libraries that a program is loaded with, as its loader lists them; none of a static one."""
+    """The loader and the libraries of a program, as its loader lists them; empty for a static program."""
     listed = subprocess.run(
         [tool],
         env={"LD_TRACE_LOADED_OBJECTS": "1"},

@@ -1,4 +1,4 @@
-"""Executes PTX on the CPU, checks it and counts what it does. Knows nothing of pairs, and measures no times.
+"""Executes PTX on the CPU, checks it and counts its operations. Knows nothing of pairs, and measures no times.
 
 execution = emulator.run(ptx, grid=64, block=256, args=[x, y, np.uint32(n)])
 """

@@ -1,7 +1,7 @@
-"""How far the approximate instructions of a GPU may be from the exact result: the bounds that the manual states.
+"""The error bounds of a GPU's approximate instructions, as the manual states them.
 
-The emulator gives the ideal value (the nearest to the exact one). A GPU may give any within these bounds, so that
-a comparison of what approximate instructions computed is wider by them.
+The emulator gives the ideal value (the nearest to the exact one). A GPU may give any value within these bounds, so a
+comparison of results of approximate instructions allows for them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ LEAST_NORMAL = {"f64": -1022, "f32": -126, "f16": -14, "bf16": -126}
 
 @dataclass(frozen=True)
 class ErrorBound:
-    """The greater of an absolute error, one relative to the result, and some units in its last place.
+    """The greatest of an absolute error, an error relative to the result, and some units in its last place.
 
-    `text`: as the manual puts it. `within`: the inputs for which it holds, "" for all. `type`: of the result.
+    `text`: the manual's wording. `within`: the inputs for which it holds, "" for all. `type`: of the result.
     """
 
     text: str
@@ -35,7 +35,7 @@ class ErrorBound:
     def at(self, result: NDArray[np.float64]) -> NDArray[np.float64]:
         """The greatest error at each exact (or ideal) result, in the shape of `result`.
 
-        At 0 and at infinities relative errors count nothing, and a unit in the last place is the least there is.
+        At 0 and at infinities, relative errors are 0, and a unit in the last place is the smallest one.
         """
         magnitude = np.where(np.isfinite(result), np.abs(result), 0.0)
         least = LEAST_NORMAL[self.type]
@@ -79,14 +79,14 @@ BOUNDS: tuple[tuple[str, ErrorBound], ...] = (
     (r"tanh\.approx\.bf16(x2)?", ErrorBound("absolute 2^-8", "bf16", absolute=2.0**-8,
                                        section="half-precision-" + section("tanh"))),
 )  # fmt: skip
-"""Opcode, as a pattern of the whole of it, and its bound."""
+"""A pattern for the whole opcode, and the opcode's bound."""
 
 
 @functools.cache
 def bound(opcode: str) -> ErrorBound | None:
-    """The documented error of an instruction; None where its result is exact or correctly rounded.
+    """The documented error of an instruction; None if its result is exact or correctly rounded.
 
-    The modifiers may stand in any order; the patterns have the manual's.
+    The modifiers may be in any order; the patterns use the manual's.
     """
     name, *modifiers = opcode.split(".")
     ordered = ".".join([name, *sorted(modifiers, key=lambda each: (each not in ("approx", "full"), each != "ftz"))])
@@ -94,6 +94,6 @@ def bound(opcode: str) -> ErrorBound | None:
 
 
 def opcodes(ptx: str) -> tuple[str, ...]:
-    """The opcodes in a text of PTX that have a bound, each once, whether they run or not."""
+    """The opcodes in a PTX text that have a bound, each once, executed or not."""
     words = re.findall(r"(?<![\w.%$])[a-z]\w*\.[\w.]+", re.sub(r"//[^\n]*|/\*.*?\*/", "", ptx, flags=re.DOTALL))
     return tuple(sorted({word for word in words if bound(word)}))

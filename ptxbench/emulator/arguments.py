@@ -1,4 +1,4 @@
-"""What is asked of a launch, held against the kernel; and the arguments as the bytes of its parameters."""
+"""Checks a launch against the kernel, and packs the arguments as the bytes of its parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_GRID = (2**31 - 1, 65535, 65535)
 
 
 def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
-    """x, or up to (x, y, z), as three whole numbers of at least 1."""
+    """x, or up to (x, y, z), as three integers of at least 1."""
     given = tuple(value) if isinstance(value, list | tuple | np.ndarray) else (value,)
     whole = all(isinstance(each, int | np.integer) and each >= 1 for each in given)
     if not whole or not 1 <= len(given) <= 3:
@@ -37,7 +37,7 @@ def check_launch(
     block: tuple[int, int, int],
     dynamic_shared_bytes: int,
 ) -> None:
-    """Limits of every GPU, and what the entry's directives ask for. (PTX ISA, "Performance-Tuning Directives".)"""
+    """Check the limits of every GPU, and the entry's directives. (PTX ISA, "Performance-Tuning Directives".)"""
     threads = block[0] * block[1] * block[2]
     if threads > MAX_THREADS:
         raise LaunchError(f"The block has {threads} threads; the maximum is {MAX_THREADS}.")
@@ -68,7 +68,7 @@ def check_launch(
 
 
 def check_arguments(function: Function, args: Sequence[Any]) -> list[tuple[str, Any]]:
-    """The arguments with their parameters' names, held against them. Raises LaunchError and TypeError."""
+    """The arguments with their parameters' names, after checks. Raises LaunchError and TypeError."""
     if len(args) != len(function.params):
         raise LaunchError(f"'{function.name}' has {len(function.params)} parameters; {len(args)} arguments were given.")
     for param, arg in zip(function.params, args, strict=True):
@@ -93,7 +93,7 @@ def check_pointer(param: Variable) -> None:
 
 
 def check_array(name: str, array: NDArray[Any]) -> None:
-    """Raise LaunchError unless a launch can take the array's bytes as they are."""
+    """Raise LaunchError unless a launch can use the array's bytes directly."""
     if not array.flags.c_contiguous:
         raise LaunchError(f"The array for '{name}' must be C-contiguous.")
     check_byte_order(name, array.dtype)
@@ -115,13 +115,13 @@ def check_scalar(param: Variable, arg: np.generic[Any]) -> None:
 
 
 def numpy_name(param: Variable) -> str:
-    """The NumPy scalar that a parameter takes."""
+    """The NumPy scalar type for a parameter."""
     kind = {"f": "float", "s": "int"}.get(param.type.kind, "uint")
     return f"{kind}{param.type.bits}"
 
 
 def pack(function: Function, args: Sequence[Any], address_of: AddressOf) -> bytes:
-    """The parameters' bytes, each aligned as its type asks. `address_of`: of an array or a Pointer."""
+    """The parameters' bytes, each aligned as its type requires. `address_of`: of an array or a Pointer."""
     packed = bytearray()
     for param, arg in zip(function.params, args, strict=True):
         packed.extend(bytes(-len(packed) % param.align))

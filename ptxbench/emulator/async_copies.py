@@ -1,5 +1,5 @@
-"""Asynchronous copies and mbarriers: what an instruction may ask of them. runtime/copies.py, bulk.py and mbarriers.py
-carry it out."""
+"""Asynchronous copies and mbarriers: what instructions may ask of them. runtime/copies.py, bulk.py and mbarriers.py
+implement it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AsyncCopies:
-    """Emits what the active lanes of the instruction at hand do; `ops` knows them, and takes the sites."""
+    """Emits operations of the current instruction's active lanes; `ops` knows the lanes and reserves the sites."""
 
     def __init__(self, ops: WarpOps) -> None:
         self.ops = ops
@@ -28,7 +28,7 @@ class AsyncCopies:
         return self.ops.e
 
     def issue(self, target: Value | ParamAddress, source: Value | ParamAddress, size: int, counts: Value) -> None:
-        """Issue an asynchronous copy of `size` bytes a lane, of which `counts` come from global memory."""
+        """Issue an asynchronous copy of `size` bytes per lane; `counts` of them come from global memory."""
         if isinstance(target, ParamAddress) or isinstance(source, ParamAddress):
             raise syntax_error(self.ops.line, "an asynchronous copy goes from global to shared memory.")
         function = self.ops.function(copies.copy(size, recorded=self.ops.parallel))
@@ -47,14 +47,14 @@ class AsyncCopies:
             key = ("load", "global", size, 1, layout.WEAK)
             self.ops.watches.add(key)
             far = watches.name_of(*key)
-            some = self.ops.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # others get zeros
+            some = self.ops.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # other lanes get zeros
             self.e.line(f"call void @{far}({loads[0]}, i32 {some}, {loads[2]}, {loads[3]})")
 
     def commit(self) -> None:
         self.e.line(f"call void @{self.ops.function(copies.COMMIT)}(ptr %env, i32 {self.ops.active})")
 
     def wait(self, keep: int) -> None:
-        """Do the copies of the active lanes, but for those of their last `keep` groups."""
+        """Complete the copies of the active lanes, except their last `keep` groups."""
         self.e.line(f"call void @{self.ops.function(copies.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
         self.ops.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
@@ -66,9 +66,10 @@ class AsyncCopies:
         barrier: Value | ParamAddress | None,
         reduction: tuple[str, Type] | None = None,
     ) -> None:
-        """Issue a bulk copy: into shared memory (`near`) with an mbarrier that it completes, out of it without.
+        """Issue a bulk copy: into shared memory (`near`), with an mbarrier that it completes, or out of it, without
+        one.
 
-        `reduction`: an operation and the type of its elements, which update global memory in place of replacing it.
+        `reduction`: an operation and its element type; it updates global memory instead of replacing it.
         """
         if isinstance(near, ParamAddress) or isinstance(far, ParamAddress) or isinstance(barrier, ParamAddress):
             raise syntax_error(self.ops.line, "a bulk copy goes between global and shared memory.")
@@ -97,12 +98,12 @@ class AsyncCopies:
         self.e.line(f"call void @{self.ops.function(bulk.COMMIT)}(ptr %env, i32 {self.ops.active})")
 
     def wait_bulk(self, keep: int) -> None:
-        """Do the bulk copies of the active lanes' groups, but for the last `keep` of each."""
+        """Complete the bulk copies of the active lanes, except the last `keep` groups of each."""
         self.e.line(f"call void @{self.ops.function(bulk.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
         self.ops.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
     def arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
-        """Have the copies that the active lanes have issued arrive at an mbarrier when they are done."""
+        """Make the copies that the active lanes have issued arrive at an mbarrier when they are done."""
         if increase:
             self.mbarrier(mbarriers.RAISE, space, address)
         reached = self.ops.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8).split(", ")
@@ -115,7 +116,8 @@ class AsyncCopies:
         )
 
     def mbarrier(self, function: RuntimeFunction, space: str, address: Value | ParamAddress, *more: str) -> Value:
-        """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. One u64 a lane."""
+        """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. Returns one u64 per
+        lane."""
         name = self.ops.function(function)
         reached = self.ops.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8)
         arguments = ", ".join([reached, *more])
@@ -125,7 +127,7 @@ class AsyncCopies:
         return Value(self.e.op(f"call <{LANES} x i64> @{name}({arguments})"), U64)
 
     def test_mbarrier(self, space: str, address: Value | ParamAddress, phases: Value) -> Value:
-        """Whether the phase with the parity in the top bit of `phases` is complete. If not, others are to run."""
+        """Whether the phase with the parity in the top bit of `phases` is complete. If not, yield to other warps."""
         if self.ops.queues:
             self.e.line(f"call void @{self.ops.function(copies.PROGRESS)}(ptr %env)")
         test = bulk.TEST if self.ops.bulk else mbarriers.TEST
@@ -140,7 +142,7 @@ class AsyncCopies:
         return complete
 
     def in_shared(self, space: str, address: Value | ParamAddress) -> Value:
-        """An address in shared memory, given as one or as a generic address."""
+        """An address in shared memory, from one or from a generic address."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.ops.line, "an mbarrier lies in shared memory.")
         if space != "generic":

@@ -1,8 +1,8 @@
-"""Calls that are not inlined: a routine's first and last instruction, the call, and what follows it.
+"""Calls that are not inlined: a routine's first and last instruction, the call, and the instruction after it.
 
-Each lane has a stack of frames (frames.py, stack.py). A call puts the parameters, the block to return to and, where
-the caller may run again meanwhile, its registers into the frame on top, and goes to the routine; its last
-instruction takes each lane back. Lanes may be in different functions, or in one at different depths.
+Each lane has a stack of frames (frames.py, stack.py). A call stores the parameters, the return block and, if the caller
+may be re-entered meanwhile, its registers in the frame on top, and goes to the routine; the routine's last instruction
+returns each lane. Lanes may be in different functions, or in one function at different depths.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Calls:
     def __init__(self, kernel: KernelState, control: ControlFlow) -> None:
         self.kernel, self.e, self.ops, self.control = kernel, kernel.e, kernel.ops, control
         self.target_functions: dict[tuple[str, ...], str] = {}
-        """What `function_of_targets` has made."""
+        """The names of the functions that `function_of_targets` has made."""
 
     @property
     def stack(self) -> CallStack:
@@ -38,14 +38,14 @@ class Calls:
         return self.ops.stack
 
     def between_functions(self, index: int, block: Block) -> None:
-        """Carry out the ENTER or RETURNED at `index`, the first of its block."""
+        """Emit the ENTER or RETURNED at `index`, the first instruction of its block."""
         if self.kernel.steps[index].entry.flow == "enter":
             self.enter(self.routine_of(index), self.kernel.steps[index], block)
         else:
             self.returned(self.kernel.program.sites[index], self.kernel.frames.saved.get(index, []))
 
     def end(self, block: Block, number: int) -> None:
-        """Leave a block whose last instruction is a call or a return."""
+        """End a block whose last instruction is a call or a return."""
         last = block.last - 1
         flow = self.kernel.steps[last].entry.flow
         if flow == "call":
@@ -54,7 +54,7 @@ class Calls:
             self.leave_routine(self.routine_of(last), self.kernel.steps[last])
 
     def routine_of(self, index: int) -> str:
-        """The routine that the ENTER or RETURN at `index` is of."""
+        """The routine of the ENTER or RETURN at `index`."""
         starts = self.starts
         return starts[max(start for start in starts if start <= index)]
 
@@ -70,7 +70,7 @@ class Calls:
         return self.kernel.number[self.kernel.function.labels[self.kernel.program.routines[name].label]]
 
     def enter(self, name: str, step: FlowStep, block: Block) -> None:
-        """The frame on top becomes the lanes' own: its variables are new, its registers as if never written."""
+        """Make the frame on top the lanes' own: its variables are cleared, its registers count as never written."""
         stack, mask, frame = self.stack, self.ops.mask, self.kernel.frames.of[name]
         top = stack.top()
         self.kernel.values[FRAME] = top
@@ -85,7 +85,7 @@ class Calls:
         self.take_formals(name, step, top)
 
     def take_formals(self, name: str, step: FlowStep, frame: Value) -> None:
-        """The parameters that are registers, from the frame."""
+        """Load the parameters that are registers from the frame."""
         places = self.formal_places(name)
         for operand in step.instruction.operands:
             assert isinstance(operand, Register)
@@ -97,7 +97,7 @@ class Calls:
         return {formal.name: at for formal, at in zip(formals, self.kernel.frames.of[name].formals, strict=True)}
 
     def leave_routine(self, name: str, step: FlowStep) -> None:
-        """Each lane goes to the block that its frame names, and its caller's frame is its own again."""
+        """Each lane returns to the block in its frame, and to its caller's frame."""
         e, stack, mask = self.e, self.stack, self.ops.mask
         frame = self.kernel.values[FRAME] = stack.frame()
         places = self.formal_places(name)
@@ -108,7 +108,7 @@ class Calls:
         e.line("br label %dispatch")
 
     def call(self, site: CallSite, saved: Sequence[tuple[int, str]], number: int) -> None:
-        """Fill the frame on top and go to the routine."""
+        """Fill the frame on top and jump to the routine."""
         e, stack, mask = self.e, self.stack, self.ops.mask
         top = stack.top()
         targets = self.targets_of(site, number)
@@ -137,7 +137,7 @@ class Calls:
         return self.kernel.get(register)
 
     def returned(self, site: CallSite, saved: Sequence[tuple[int, str]]) -> None:
-        """The results, from the frame that has just been left, and the registers that the call saved."""
+        """Load the results from the frame just left, and restore the registers that the call saved."""
         stack, mask = self.stack, self.ops.mask
         top = stack.top()
         offsets, _ = lay_out_formals(site)
@@ -159,7 +159,7 @@ class Calls:
                 self.write(register, stack.restore(frame, place, self.kernel.held(register), mask))
 
     def local_address(self, symbol: Symbol) -> Value:
-        """The address in local memory of a .param variable of the caller's, as u32."""
+        """The local memory address of a .param variable of the caller, as u32."""
         if symbol.name in self.kernel.frames.variables:
             return self.kernel.frame_address(symbol)
         if symbol.name not in self.kernel.local:
@@ -173,7 +173,7 @@ class Calls:
     # ---- calls through registers
 
     def targets_of(self, site: CallSite, number: int) -> Value | None:
-        """The block that each lane goes to, of a call through a register; an address of none of its targets ends the
+        """The block that each lane goes to in a call through a register. An address that is not a target's ends the
         launch."""
         if site.address is None:
             return None
@@ -194,7 +194,7 @@ class Calls:
         return value
 
     def function_of_targets(self, targets: tuple[str, ...]) -> str:
-        """`targets_N(addresses)`: the block of the routine at each address, -1 where it is none of `targets`."""
+        """`targets_N(addresses)`: the block of the routine at each address; -1 if it is not one of `targets`."""
         if targets in self.target_functions:
             return self.target_functions[targets]
         name = self.target_functions[targets] = f"targets_{len(self.target_functions)}"
@@ -208,7 +208,7 @@ class Calls:
         return name
 
     def stop_if(self, lanes: str, number: int) -> None:
-        """Where one of `lanes` (i32 name) is set, which has ended the launch, its warp goes no further."""
+        """Stop the warp if one of `lanes` (i32 name) is set; it has ended the launch."""
         e = self.e
         stop, on = e.label("stop"), e.label("on")
         e.line(f"br i1 {e.op(f'icmp eq i32 {lanes}, 0')}, label %{on}, label %{stop}")

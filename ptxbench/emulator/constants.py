@@ -1,8 +1,8 @@
 """Numbers and constant expressions. (PTX ISA, "Constants".)
 
-Integers have 64 bits, signed or unsigned; floats are doubles. Where the manual and ptxas differ, this does as ptxas:
-a shift counts modulo 64, `? :` gives the chosen operand with its own type, `%` is unsigned, and every operand is
-evaluated, so that a division by zero is an error even where its value is not used.
+Integers have 64 bits, signed or unsigned; floats are doubles. If the manual and ptxas differ, this follows ptxas:
+a shift counts modulo 64, `? :` returns the chosen operand with its own type, `%` is unsigned, and every operand is
+evaluated, so that a division by zero is an error even if its value is not used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MASK = (1 << BITS) - 1
 class Constant:
     """The value of a part of an expression.
 
-    `kind`: s64, u64, f64, or "f32 bits" for `0f...`, which is a bit pattern and takes part in no arithmetic.
+    `kind`: s64, u64, f64, or "f32 bits" for `0f...`, a bit pattern that cannot be used in arithmetic.
     `hexadecimal`: a double written as `0d...`, whose bits are kept (a NaN's payload).
     """
 
@@ -40,7 +40,7 @@ class Constant:
 
 
 def wrap(value: int, kind: str) -> int:
-    """`value` cut to 64 bits, signed or unsigned."""
+    """`value` truncated to 64 bits, signed or unsigned."""
     value &= MASK
     return value - (1 << BITS) if kind == "s64" and value >> BITS - 1 else value
 
@@ -50,7 +50,7 @@ def integer(value: int, kind: Literal["s64", "u64"]) -> Constant:
 
 
 def literal(word: str, line: int) -> Constant:
-    """The value of a number as it is written. Raises PtxSyntaxError if it has no such value."""
+    """The value of a number as written. Raises PtxSyntaxError if it is not a valid number."""
     lower = word.lower()
     if lower.startswith("0f"):
         return Constant(int(word[2:], 16), "f32 bits")
@@ -88,7 +88,7 @@ def calculate(operation: Callable[..., int | float]) -> Callable[[Constant, Cons
 
 
 def alike(a: Constant, b: Constant) -> tuple[Constant, Constant]:
-    """Both floats, or both integers of one type: unsigned if one of them is."""
+    """Convert both to floats, or to integers of one type: unsigned if one of them is."""
     if a.whole != b.whole:
         raise ValueError("mixes whole numbers and floats")
     if not a.whole:
@@ -102,7 +102,7 @@ def unsigned_if(a: Constant, b: Constant) -> Literal["s64", "u64"]:
 
 
 def divide(a: int | float, b: int | float) -> int | float:
-    """The quotient, of integers toward zero."""
+    """The quotient; for integers, rounded toward zero."""
     if b == 0:
         raise ValueError("divides by zero")
     if isinstance(a, float) or isinstance(b, float):
@@ -164,9 +164,9 @@ BINARY: dict[str, tuple[int, Callable[[Constant, Constant], Constant]]] = {
     "/":  (11, calculate(divide)),
     "%":  (11, remainder),
 }  # fmt: skip
-"""Of each operator how tightly it binds, and what it does."""
+"""The precedence and the function of each operator."""
 CONDITIONAL, UNARY = 1, 12
-"""How tightly `? :` and the unary operators bind."""
+"""The precedence of `? :` and of the unary operators."""
 CASTS = {".s64": "(.s64)", ".u64": "(.u64)"}
 
 
@@ -198,16 +198,16 @@ def choose_operand(condition: Constant, a: Constant, b: Constant) -> Constant:
 class Expression:
     """An expression while it is read: operands, and operators that wait for their right operand.
 
-    Both are stacks, so that no depth of nesting is too much. (Operator precedence parsing.)
+    Both are stacks, so that nesting can be arbitrarily deep. (Operator precedence parsing.)
     """
 
     line: int
     operands: list[Constant] = field(default_factory=list)
     operators: list[tuple[str, int]] = field(default_factory=list)
-    """Of each its name and how tightly it binds; 0 for `(` and for `?`, which nothing passes."""
+    """Name and precedence of each; 0 for `(` and `?`, which no other operator passes."""
 
     def reduce(self, binding: int) -> None:
-        """Apply the operators on top that bind as tightly as `binding`, or more."""
+        """Apply the operators on top with a precedence of at least `binding`."""
         while self.operators and self.operators[-1][1] >= binding:
             self.apply(*self.operators.pop())
 
@@ -229,14 +229,14 @@ class Expression:
 
 
 def starts_expression(cursor: Cursor) -> bool:
-    """Whether a constant expression begins here, rather than a name."""
+    """Whether a constant expression starts here, rather than a name."""
     word = cursor.next
     return is_number(word) or word in ("(", "+", "-", "~", "!", "WARP_SZ")
 
 
 def expression(cursor: Cursor) -> Immediate:
     """The value of a constant expression; `0f` and `0d` numbers keep their bits. Raises PtxSyntaxError."""
-    if is_number(cursor.next) and cursor.following in (",", ";", "]", "}", ")"):  # nearly always
+    if is_number(cursor.next) and cursor.following in (",", ";", "]", "}", ")"):  # the usual case
         return immediate(literal(cursor.take(), cursor.last_line))
     reading = Expression(cursor.line)
     nested: list[str] = []
@@ -283,7 +283,7 @@ def read_operand(cursor: Cursor, reading: Expression, nested: list[str]) -> None
 
 
 def read_operator(cursor: Cursor, reading: Expression, nested: list[str]) -> bool:
-    """Take an operator between operands; False where the expression ends."""
+    """Take an operator between operands; False at the end of the expression."""
     word = cursor.next
     if word in BINARY:
         binding = BINARY[word][0]
@@ -312,7 +312,7 @@ def immediate(constant: Constant) -> Immediate:
 
 
 def whole_expression(cursor: Cursor) -> int:
-    """The value of a constant expression that must be a whole number."""
+    """The value of a constant expression that must be an integer."""
     line = cursor.line
     value = expression(cursor)
     if not isinstance(value.value, int) or value.bits:
@@ -321,12 +321,12 @@ def whole_expression(cursor: Cursor) -> int:
 
 
 def signed(value: int) -> int:
-    """The 64 bits of `value` as a signed number: what an offset adds."""
+    """The 64 bits of `value` as a signed number, for use as an offset."""
     return wrap(value, "s64")
 
 
 def size(cursor: Cursor) -> int:
-    """A whole number where ptxas takes no expression: the length of an array, an alignment, a number of registers."""
+    """An integer where ptxas takes no expression: the length of an array, an alignment, a number of registers."""
     if cursor.accept("WARP_SZ"):
         return WARP_SIZE
     if not is_number(cursor.next):
@@ -338,7 +338,7 @@ def size(cursor: Cursor) -> int:
 
 
 def float_bits(literal: Immediate, bits: int) -> int:
-    """The bit pattern of `literal` as a float of 32 or 64 bits; a `0f` pattern stays as it is, as with ptxas."""
+    """The bit pattern of `literal` as a float of 32 or 64 bits; a `0f` pattern is not converted, as in ptxas."""
     value = literal.value
     if literal.bits == bits or literal.bits == 32:
         return int(value)

@@ -18,18 +18,18 @@ VECTORS = {".v2": 2, ".v4": 4}
 MOST_VECTOR_BITS = 128
 TEXTURES = (".texref", ".samplerref", ".surfref")
 INSTRUCTION_TYPES = ("bf16", "bf16x2", "tf32", "f32x2", "e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "e2m1x2", "ue8m0x2")
-"""Types of instructions only: nothing can be declared with them."""
+"""Types of instructions only: variables cannot have them."""
 MOST_INITIAL = 1 << 24
-"""Elements up to the last one with an initial value."""
+"""The most elements up to the last one with an initial value."""
 MOST_VARIABLES = 1 << 16
-"""In a family such as `tile<4>`."""
+"""The most variables in a family such as `tile<4>`."""
 BYTES_OF_AN_ADDRESS = {0xFF << 8 * byte: 8 * byte for byte in range(8)}
 """The masks of an initialiser, and the first bit of each."""
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """What comes before the names of a declaration. `align` is 0 where none is given."""
+    """The part before the names of a declaration. `align` is 0 if none is given."""
 
     align: int
     vector: int
@@ -41,7 +41,8 @@ class Attributes:
 
 
 def read_attributes(cursor: Cursor) -> Attributes:
-    """`.align 16 .v4 .f32`, with `.attribute(...)`; of a parameter also `.ptr .global .align 4`, which is a promise."""
+    """`.align 16 .v4 .f32`, with `.attribute(...)`; for a parameter also `.ptr .global .align 4`, which is a
+    promise."""
     align, vector, kind, pointer = 0, 1, None, False
     while cursor.next.startswith(".") and not is_number(cursor.next):
         name = cursor.take()
@@ -49,7 +50,7 @@ def read_attributes(cursor: Cursor) -> Attributes:
             number = size(cursor)
             if number < 1 or number & (number - 1):
                 raise syntax_error(cursor.last_line, f"expected an alignment that is a power of two, found {number}.")
-            align = align if pointer else number  # behind .ptr: of what it points to
+            align = align if pointer else number  # after .ptr: the alignment of the target
         elif name in VECTORS:
             vector = VECTORS[name]
         elif name in TEXTURES:
@@ -126,7 +127,7 @@ def read_variable(
 
 
 def read_dimensions(cursor: Cursor) -> list[int | None]:
-    """`[2][3]`; only the first may be left out, which is None."""
+    """`[2][3]`; only the first may be left out, which gives None."""
     dimensions: list[int | None] = []
     while cursor.accept("["):
         if not dimensions and cursor.accept("]"):
@@ -143,10 +144,10 @@ def read_dimensions(cursor: Cursor) -> list[int | None]:
 def read_initial(
     cursor: Cursor, kind: Type, lengths: tuple[int | None, ...], vector: bool
 ) -> tuple[tuple[int | Symbol | Masked, ...], int]:
-    """The initial values, one after the other, and the length of the outermost list.
+    """The initial values in order, and the length of the outermost list.
 
-    The braces nest as `lengths` do; a list may be shorter than its length, and zeros follow, but for the elements of
-    a vector, which is the last of the lengths.
+    The braces nest as `lengths` do. A list may be shorter than its length; it is filled with zeros, except for the
+    elements of a vector, the last of the lengths.
     """
     if not lengths:
         return (read_value(cursor, kind),), 1
@@ -154,7 +155,7 @@ def read_initial(
     for length in reversed(lengths[1:]):
         strides.insert(0, strides[0] * (length or 0))
     values: list[int | Symbol | Masked] = []
-    starts, counts = [0], [0]  # of the lists that are open: the first element, and how many were read
+    starts, counts = [0], [0]  # for the open lists: the first element, and how many were read
     cursor.expect("{")
     begun = True
     while True:

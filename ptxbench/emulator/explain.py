@@ -1,4 +1,4 @@
-"""The error that a fault is, in words: line, thread, CTA, and what it did."""
+"""The error for a fault, in words: line, thread, CTA, and what the thread did."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
 
 def explain(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: LaunchRequest) -> errors.KernelError:
-    """The error that a fault is, with its line, thread and CTA."""
+    """The error for a fault, with its line, thread and CTA."""
     translation, grid, block = answer.translation, job.grid, job.block
     if fault.kind == context.DEADLOCK:
         return Deadlock(
@@ -61,7 +61,7 @@ def stack_complaint(fault: Fault, translation: Translation, job: LaunchRequest) 
 
 
 def order_reason(answer: LaunchReply, layout: memory.Layout, grid: tuple[int, int, int]) -> str:
-    """Why the order of the CTAs may change the result; empty where it may not."""
+    """Why the order of the CTAs may change the result; empty if it cannot."""
     clash = answer.clash
     if clash is None:
         return answer.translation.order_reason or ""
@@ -77,7 +77,7 @@ PAST = {"load": "read", "store": "written", "atomic": "updated"}
 
 
 def describe_waiting(answer: LaunchReply, threads: int) -> str:
-    """Where each warp waits, and of a barrier how many threads have arrived."""
+    """Where each warp waits, and for a barrier how many threads have arrived."""
     steps = answer.translation.steps
     found = []
     for each in answer.waiting:

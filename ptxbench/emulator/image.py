@@ -1,4 +1,4 @@
-"""What global memory holds when a launch starts, and what is taken back from it when the launch is over."""
+"""The contents of global memory when a launch starts, and what is copied back when it is over."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ptxbench.errors import LaunchError
 
 @dataclass(frozen=True)
 class Held:
-    """An array of a launch: its name in messages, and its form with addresses for the pointers in it."""
+    """An array of a launch: its name in messages, and its form with pointers as addresses."""
 
     name: str
     array: Array
@@ -35,16 +35,16 @@ class Held:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Where its bytes lie on the host."""
+        """The range of its bytes on the host."""
         start = self.array.__array_interface__["data"][0]
         return start, start + self.array.nbytes
 
 
 @dataclass(frozen=True)
 class Image:
-    """`contents`: offset in the arena and bytes, in the order in which they are put there: the module's variables (as
-    `variables`), what their initialisers give, the parameters where the kernel takes their address, and the arrays (as
-    `arrays`). `params`: the parameters' bytes.
+    """`contents`: offset in the arena and bytes, in the order in which they are written: the module's variables
+    (`variables`), their initialisers, the parameters if the kernel takes their address, and the arrays (`arrays`).
+    `params`: the parameters' bytes.
     """
 
     layout: memory.Layout
@@ -54,9 +54,9 @@ class Image:
     arrays: tuple[Held, ...]
 
     def take_back(self, results: Sequence[Bytes], kept: dict[str, bytes] | None) -> None:
-        """Copy what a launch left (`results`, as `contents`) to the arrays, and its variables to `kept`.
+        """Copy the results of a launch (in the order of `contents`) to the arrays, and its variables to `kept`.
 
-        Raises LaunchError, and changes nothing, where the launch has changed an array that is read-only.
+        Raises LaunchError, and changes nothing, if the launch has changed a read-only array.
         """
         left = results[len(results) - len(self.arrays) :]
         for held, result in zip(self.arrays, left, strict=True):
@@ -69,7 +69,7 @@ class Image:
             kept.update((name, left.tobytes()) for name, left in zip(self.variables, results, strict=False))
 
     def changed(self, results: Sequence[Bytes]) -> tuple[str, ...]:
-        """The module's variables that a launch left otherwise than it found them."""
+        """The module's variables that a launch changed."""
         before = {}
         for offset, content in self.contents[: len(self.contents) - len(self.arrays)]:
             before[offset] = content  # an initialiser comes after the zeros
@@ -81,7 +81,7 @@ class Image:
         return tuple(found)
 
     def check_unchanged(self, held: Held, result: Bytes) -> None:
-        """Raise LaunchError if a read-only array differs from `result`, other than where a writable one overlaps it."""
+        """Raise LaunchError if a read-only array differs from `result`, except where a writable one overlaps it."""
         start, _ = held.span
         changed = as_bytes(held.encoded) != result
         for other in self.arrays:
@@ -98,7 +98,7 @@ class Image:
 def build(
     module: Module, function: Function, args: Sequence[Any], placement: int | None, kept: dict[str, bytes] | None
 ) -> Image:
-    """The image for a launch of `function` with `args`; `placement` and `kept` as launch.run has them.
+    """The image for a launch of `function` with `args`; `placement` and `kept` as in launch.run.
 
     Raises LaunchError and TypeError for arguments that do not fit the parameters.
     """

@@ -1,4 +1,4 @@
-"""How much memory a kernel's own variables may take. Checked before anything is made of them."""
+"""Limits on the memory of a kernel's own variables. They are checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ptxbench.emulator.variables import lay_out_local, lay_out_parameters, modul
 from ptxbench.errors import KernelTooLarge
 
 MAX_SHARED_BYTES = 227 * 1024
-"""The most that a CTA can have on any GPU so far (sm_90, sm_100)."""
+"""The largest shared memory of a CTA on any GPU so far (sm_90, sm_100), in bytes."""
 
 MAX_LOCAL_BYTES = 512 * 1024
-"""Of a thread. (CUDA C++ Programming Guide, "Compute Capabilities".)"""
+"""Per thread. (CUDA C++ Programming Guide, "Compute Capabilities".)"""
 
 MAX_PARAM_BYTES = 32764
-"""Of a kernel, from sm_70 and PTX 8.1 on; 4352 before. (PTX ISA, "Kernel Function Parameter Attributes".)"""
+"""Per kernel, from sm_70 and PTX 8.1 on; 4352 before. (PTX ISA, "Kernel Function Parameter Attributes".)"""
 
 MAX_MODULE_BYTES = 4 << 30
-"""Of all .global and .const variables: more than this is a slip of the pen, paid with this machine's memory."""
+"""For all .global and .const variables: more is probably a typing error, and would use up this machine's memory."""
 
 
 def check_variables(module: Module, function: Function) -> None:
-    """Raise KernelTooLarge where the variables of the module, or of a function in it, take more than there can be."""
+    """Raise KernelTooLarge if the variables of the module, or of a function in it, exceed a limit."""
     functions = (*module.entries.values(), *module.functions.values())
     for each in functions:
         require(lay_out_local(each)[1], MAX_LOCAL_BYTES, "bytes of local memory for each thread", in_local(each))
@@ -35,7 +35,7 @@ def check_variables(module: Module, function: Function) -> None:
 
 
 def check_local(total: int) -> None:
-    """Raise KernelTooLarge for more local memory of a thread, that of the functions called among it, than there is."""
+    """Raise KernelTooLarge if a thread's local memory, with that of called functions, exceeds the limit."""
     if total > MAX_LOCAL_BYTES:
         raise KernelTooLarge(
             f"The kernel and the functions that it calls take {total:,} bytes of local memory for each thread; the "

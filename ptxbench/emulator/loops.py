@@ -1,7 +1,7 @@
 """The natural loops of a kernel.
 
-A back edge goes to a block that every path to its start goes through: the loop's header. The loop is the header with
-all blocks that reach the back edge without passing it; back edges to one header make one loop.
+A back edge goes to a block that dominates its start: the loop's header. The loop is the header and all blocks that
+reach the back edge without passing the header; back edges to one header make one loop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ptxbench.emulator.flow import Block, FlowStep
 
 @dataclass(frozen=True)
 class Loop:
-    """`header` and `blocks` by number; `line` is that of its last branch back."""
+    """`header` and `blocks` by number; `line` of its last backward branch."""
 
     header: int
     blocks: frozenset[int]
@@ -23,7 +23,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Loops:
-    """`irreducible`: the lines of branches back to a block that is no header, because lanes can come into the cycle
+    """`irreducible`: the lines of backward branches to a block that is not a header, because lanes can enter the cycle
     elsewhere too. Such cycles are not counted."""
 
     natural: tuple[Loop, ...] = ()
@@ -31,7 +31,7 @@ class Loops:
 
 
 def find_loops(blocks: Sequence[Block], steps: Sequence[FlowStep]) -> Loops:
-    """The loops of a function, by the number of their headers. Routines, which calls reach, have loops of their own."""
+    """The loops of a function, by header number. Routines, which are reached by calls, have their own loops."""
     starts = [0, *(i for i, block in enumerate(blocks) if i and steps[block.first].entry.flow == "enter")]
     order = reverse_postorder(blocks, starts)
     place = {number: i for i, number in enumerate(order)}
@@ -63,10 +63,10 @@ def find_loops(blocks: Sequence[Block], steps: Sequence[FlowStep]) -> Loops:
 
 
 def reverse_postorder(blocks: Sequence[Block], starts: Sequence[int]) -> list[int]:
-    """The blocks that can be reached, each before those that follow it but for the ends of loops.
+    """The reachable blocks, each before its successors except at the ends of loops.
 
-    Of two that follow the one that is first in the text is visited first, so that what goes back in a cycle with
-    several entrances is mostly a branch back in the text.
+    Of two successors, the one that is first in the text is visited first, so that a cycle with several entries mostly
+    has its back edges at the text's backward branches.
     """
     seen: set[int] = set()
     found = []
@@ -88,7 +88,7 @@ def reverse_postorder(blocks: Sequence[Block], starts: Sequence[int]) -> list[in
 
 
 NOTHING = -1
-"""What dominates every start."""
+"""The virtual block that dominates every start."""
 
 
 def dominators(

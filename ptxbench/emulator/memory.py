@@ -1,4 +1,4 @@
-"""Where a launch's arrays lie: one arena shared with the emulator's process, at emulated addresses that never vary."""
+"""The placement of a launch's arrays: one arena shared with the emulator's process, at addresses that never vary."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from ptxbench.emulator.runtime.context import GLOBAL_BASE
 from ptxbench.emulator.variables import ALIGNMENT, GAP
 from ptxbench.errors import LaunchError
 
-with contextlib.suppress(ImportError):  # Windows has none
+with contextlib.suppress(ImportError):  # not available on Windows
     import resource
 
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
 SPARSE_BYTES = 1 << 20
-"""From this size on, zeros are pages that take no memory until they are written."""
+"""From this size in bytes on, zeros are pages that take no memory until they are written."""
 
 FURTHEST = 512
-"""Times ALIGNMENT, by which a drawn placement moves a buffer at the most."""
+"""The most by which a placement moves a buffer, in units of ALIGNMENT."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """One buffer: its name in messages, its place in the arena, and its length, in bytes."""
+    """One buffer: its name in messages, its offset in the arena, and its length in bytes."""
 
     name: str
     offset: int
@@ -65,10 +65,10 @@ def lay_out(
     start: int = 0,
     placement: int | None = None,
 ) -> Layout:
-    """A place for each array from offset `start` on, behind the buffers `first`.
+    """Place each array, from offset `start` on, after the buffers `first`.
 
-    Arrays that overlap in memory share one buffer and keep their distance. `placement`: a seed to draw the order of
-    the buffers and the distances between them from; without it they are the same every time.
+    Arrays that overlap in memory share one buffer and keep their distance. `placement`: a seed for the order of the
+    buffers and the distances between them; without it they are the same every time.
     """
     spans = [(array.__array_interface__["data"][0], array.nbytes, name, i) for i, (name, array) in enumerate(arrays)]
     groups: list[list[tuple[int, int, str, int]]] = []
@@ -103,17 +103,17 @@ def zeros(size: int) -> Bytes:
 
 
 def is_zeros(content: Bytes) -> bool:
-    """Whether `content` is what `zeros` gave."""
+    """Whether `content` was made by `zeros`."""
     return content.strides == (0,)
 
 
 class Arena:
-    """Memory that this process and the emulator's see at once; it grows as launches need it."""
+    """Memory shared with the emulator's process; it grows as launches need it."""
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
             self.handle = os.memfd_create("ptxbench")
-        else:  # macOS: a file that has no name any more
+        else:  # macOS: a file that was unlinked
             file, path = tempfile.mkstemp()
             os.unlink(path)  # noqa: PTH108
             self.handle = file
@@ -121,7 +121,7 @@ class Arena:
         self.size = 0
 
     def reserve(self, size: int) -> None:
-        """Have at least `size` bytes. Raises LaunchError if there is no such memory."""
+        """Grow to at least `size` bytes. Raises LaunchError if there is not enough memory."""
         if size <= self.size:
             return
         if size > available_memory():
@@ -136,7 +136,7 @@ class Arena:
         self.size = size
 
     def unmap(self) -> None:
-        """Give up the mapping; one that somebody still looks at (an error's traceback) closes with its last view."""
+        """Close the mapping; if a view still exists (in an error's traceback), it closes with the last view."""
         if self.map is not None:
             with contextlib.suppress(BufferError):
                 self.map.close()
@@ -148,13 +148,13 @@ class Arena:
         return np.frombuffer(self.map, np.uint8, size, offset)
 
     def put(self, offset: int, content: Bytes) -> Bytes:
-        """Copy `content` to `offset`, and give the view of it there."""
+        """Copy `content` to `offset`, and return a view of it there."""
         view = self.bytes(offset, content.size)
         if is_zeros(content) and content.size >= SPARSE_BYTES and hasattr(mmap, "MADV_REMOVE"):
             assert self.map is not None
             start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
             end = (offset + content.size) // mmap.PAGESIZE * mmap.PAGESIZE
-            self.map.madvise(mmap.MADV_REMOVE, start, end - start)  # gives the pages back: they read as 0 from now on
+            self.map.madvise(mmap.MADV_REMOVE, start, end - start)  # frees the pages: they read as 0 from now on
             view[: start - offset] = 0
             view[end - offset :] = 0
         else:
@@ -167,7 +167,7 @@ class Arena:
 
 
 def too_large(size: int) -> str:
-    """That a launch takes more memory than there is."""
+    """The message for a launch that takes more memory than there is."""
     return (
         f"The arrays and variables take {size / 1e9:.1f} GB; {available_memory() / 1e9:.1f} GB are free. Use a smaller "
         f"size."
@@ -189,7 +189,7 @@ def available_memory() -> int:
 
 
 def available_in_address_space() -> int:
-    """Bytes that this process may still map. Raises OSError or AttributeError where the system does not report it."""
+    """Bytes that this process may still map. Raises OSError or AttributeError if the system does not report it."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return sys.maxsize
@@ -198,9 +198,9 @@ def available_in_address_space() -> int:
 
 
 def available_in_container(group: Path) -> int:
-    """Bytes that a control group leaves free; files that are only cached are given up when memory is needed.
+    """Bytes that a control group leaves free; cached files count as free.
 
-    Raises OSError or ValueError where there is no limit.
+    Raises OSError or ValueError if there is no limit.
     """
     limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
     lines = (group / "memory.stat").read_text().splitlines()
@@ -209,13 +209,13 @@ def available_in_container(group: Path) -> int:
 
 
 def place(buffers: Sequence[Buffer], address: int) -> str:
-    """Where a global address within a buffer lies: "byte 128 of 'x'"."""
+    """Where a global address is inside a buffer: "byte 128 of 'x'"."""
     buffer = next(buffer for buffer in buffers if buffer.low <= address < buffer.high)
     return f"byte {address - buffer.low} of '{buffer.name}'"
 
 
 def of_heap(blocks: Sequence[tuple[int, int]]) -> list[Buffer]:
-    """The blocks of the heap (address and bytes) as buffers with names for messages."""
+    """The heap's blocks (address and bytes) as buffers with names for messages."""
     return [
         Buffer(f"malloc's block {number}", address - GLOBAL_BASE, size)
         for number, (address, size) in enumerate(blocks, 1)
@@ -223,12 +223,12 @@ def of_heap(blocks: Sequence[tuple[int, int]]) -> list[Buffer]:
 
 
 def inside(buffers: Sequence[Buffer], address: int, size: int) -> bool:
-    """Whether `size` bytes at a global address lie within one buffer."""
+    """Whether `size` bytes at a global address are inside one buffer."""
     return any(buffer.low <= address and address + size <= buffer.high for buffer in buffers)
 
 
 def nearest(buffers: Sequence[Buffer], address: int, size: int) -> str:
-    """Where `size` bytes at a global address lie: "byte 1028 of 'x', which has 1028"."""
+    """Where `size` bytes at a global address are: "byte 1028 of 'x', which has 1028"."""
     if not buffers:
         return f"address {address:#x}, but there are no buffers"
 

@@ -1,4 +1,4 @@
-"""Which shared accesses ptxas may merge with a neighbour into one of 8 or 16 bytes a lane."""
+"""Which shared accesses ptxas may merge with a neighbour into one of 8 or 16 bytes per lane."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDEST = 16
 
 
 def mergeable(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[int]:
-    """The steps, by index, with another of their kind on the same base in their block, less than WIDEST bytes away."""
+    """The indices of steps with a step of the same kind and base in their block, less than WIDEST bytes away."""
     found: set[int] = set()
     for block in blocks:
         groups: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)

@@ -1,8 +1,8 @@
-"""LLVM IR -> machine code of this CPU, remembered on disk. The only importer of llvmlite.
+"""LLVM IR -> machine code of this CPU, cached on disk. Only this module imports llvmlite.
 
-What is remembered runs as code when it is loaded: the cache refuses a folder that others can write. An entry is a line
-of JSON and the object. An object holds no addresses of this process, so that any process of the same CPU, emulator and
-LLVM can load it.
+A cached object is executed when it is loaded, so the cache refuses a folder that other users can write. An entry is a
+line of JSON and the object. An object contains no addresses of this process, so that any process with the same CPU,
+emulator and LLVM can load it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ptxbench.emulator.runtime.conditions import SYMBOL
 from ptxbench.emulator.translate import translate
 
 QUICK, OPTIMISED = 0, 1
-"""Levels of LLVM's code generation; there are no IR passes, which took time and won nothing. QUICK takes a third of the
-time. Its code is up to 1.7 times as slow, in kernels that mostly compute."""
+"""Levels of LLVM's code generation. There are no IR passes: they took time without a gain. QUICK takes a third of the
+time; its code is up to 1.7 times slower, in kernels that mostly compute."""
 
 
 class NativeKernel:
-    """Machine code of one kernel, loaded. `run(context address)` releases the GIL and gives 0, or 1 after a fault.
+    """Machine code of one kernel, loaded. `run(context address)` releases the GIL and returns 0, or 1 after a fault.
 
-    `made`: what `compile_kernel` gives; `again`: gives the same, optimised.
+    `made`: the result of `compile_kernel`; `again`: returns the same, optimised.
 
-    What its launches have shown: `marked`, the buffers (by index) whose loads and updates must be recorded, and
-    `shares`, whether CTAs of the last one touched the same bytes. They decide how the next one runs, not what it does.
+    Its launches set `marked`, the buffers (by index) whose loads and updates must be recorded, and `shares`, whether
+    CTAs of the last launch touched the same bytes. They affect how the next launch runs, not its results.
     """
 
     def __init__(self, made: bytes, again: Callable[[], bytes]) -> None:
@@ -56,12 +56,12 @@ class NativeKernel:
         self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
 
     def optimise(self) -> None:
-        """Have faster code for the next launches, of this process and of later ones."""
+        """Use faster code for the next launches, of this process and of later ones."""
         if self.level == QUICK:
             self.load(self.again())
 
     def find(self, conditions: bytes) -> None:
-        """Have the next launch find these: the bytes of runtime/conditions.py's variable."""
+        """Set the conditions of the next launch: the bytes of runtime/conditions.py's variable."""
         ctypes.memmove(self.conditions, conditions, len(conditions))
 
 
@@ -69,7 +69,7 @@ class NativeKernel:
 def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> NativeKernel:
     """The kernel `entry` of `ptx` for `arch`, translated or from the cache.
 
-    Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError for an entry that is not there.
+    Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError if the entry does not exist.
     """
     key = ("emulator", version(), cpu_name(), cpu_features(), str(first_level()), arch, mode, entry or "", ptx)
     made = remember(key, lambda: compile_kernel(ptx, entry, arch, mode, first_level()))
@@ -77,7 +77,7 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> Nativ
 
 
 def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", level: int = QUICK) -> bytes:
-    """The level, the layout of a kernel (its IR left out) as JSON, each a line, and its object code."""
+    """The level and the kernel's layout without IR (as JSON), a line each, and its object code."""
     module = parsed(ptx)
     function = choose(module, entry)
     translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode)
@@ -86,7 +86,7 @@ def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", 
 
 
 def loaded(code: bytes) -> Any:
-    """An engine that holds object code, ready to be called for as long as the engine is kept."""
+    """An engine with loaded object code, which can be called as long as the engine is kept."""
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
@@ -94,7 +94,7 @@ def loaded(code: bytes) -> Any:
 
 
 def target_machine(level: int = QUICK) -> Any:
-    """A new one each time: an engine owns its own and destroys it when the kernel is forgotten."""
+    """A new target machine each time: an engine owns its own and destroys it with the kernel."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
@@ -108,33 +108,33 @@ def first_level() -> int:
 
 @functools.cache
 def cpu_name() -> str:
-    """The CPU to make code for: this one, unless PTXBENCH_EMULATOR_CPU names another that this one can stand in for."""
+    """The target CPU: this one, unless PTXBENCH_EMULATOR_CPU names another whose code this one can run."""
     return os.environ.get("PTXBENCH_EMULATOR_CPU") or str(llvm.get_host_cpu_name())
 
 
 @functools.cache
 def cpu_features() -> str:
-    """What the CPU has beyond its name, for LLVM; nothing for one that is named."""
+    """The CPU's features for LLVM, beyond its name; empty if the CPU was chosen by name."""
     return "" if "PTXBENCH_EMULATOR_CPU" in os.environ else str(llvm.get_host_cpu_features().flatten())
 
 
 EVENT_LEVEL = 3
-"""How LLVM optimises the function of a sanitized launch, which is made once; as numba itself does."""
+"""LLVM's optimisation level for the function of a sanitized launch, which is compiled once; as in numba."""
 
 ENGINES: list[Any] = []
-"""What holds the function of a sanitized launch."""
+"""Keeps the code of a sanitized launch's function loaded."""
 
 
 @functools.cache
 def event_function() -> int:
-    """The address of races/events.py as machine code."""
+    """The address of the machine code of races/events.py."""
     llvm.initialize_native_target()
     host = str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten())
     numba = importlib.metadata.version("numba")
     key = ("events", version("races", "runtime"), numba, *host)
     described, _, code = remember(key, lambda: compile_events(*host)).partition(b"\n")
     entry, needed = json.loads(described)
-    # numba's helpers for exceptions and reference counts. The function has neither: one that was called is a bug here.
+    # numba's helpers for exceptions and reference counts. The function needs neither: a call of one is a bug here.
     abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
     for name in needed:
         if not llvm.address_of_symbol(name):
@@ -166,8 +166,8 @@ def has_fma() -> bool:
 
 @functools.cache
 def version(*folders: str) -> str:
-    """A hash of the emulator's own source, or of these folders of it, and the version of LLVM: with another one every
-    object is made again."""
+    """A hash of the emulator's own source, or of these folders of it, with LLVM's version: if it changes, every object
+    is compiled again."""
     digest = hashlib.sha256(".".join(map(str, llvm.llvm_version_info)).encode())
     for folder_name in folders or (".",):
         for path in sorted((Path(__file__).parent / folder_name).rglob("*.py")):

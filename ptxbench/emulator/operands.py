@@ -38,7 +38,7 @@ PREDEFINED = re.compile(
 )
 PREDEFINED_VECTOR = re.compile(f"%(?:{VECTOR_REGISTERS})")
 ONE_ELEMENT = re.compile(r"(?:ld|ldu|st)(?!.*\.v\d)(?:\.|\Z)|mov\.b")
-"""Instructions that take `{r}` where they take `r`."""
+"""Instructions that accept `{r}` in place of `r`."""
 
 
 class Operands:
@@ -51,13 +51,13 @@ class Operands:
         variables: Mapping[str, Variable],
         functions: Mapping[str, Function],
     ) -> None:
-        """`variables`: those of the module and of the function, by their unique names."""
+        """`variables`: of the module and of the function, by their unique names."""
         self.cursor = cursor
         self.scopes = scopes
         self.variables = variables
         self.functions = functions
         self.calls = False
-        """Whether the instruction at hand is a call, which may name a function that is not declared."""
+        """Whether the current instruction is a call, which may name a function that is not declared."""
 
     def of(self, opcode: str) -> tuple[Operand, ...]:
         """The operands up to the `;` that ends the instruction."""
@@ -74,7 +74,7 @@ class Operands:
         return tuple(operands)
 
     def shaped(self, operand: Operand, opcode: str) -> Operand:
-        """`{r}` as `r`, where that is the same; the elements of a predefined vector such as %tid."""
+        """`{r}` as `r` if they are equivalent; the elements of a predefined vector such as %tid."""
         if isinstance(operand, Vector) and len(operand.parts) == 1 and ONE_ELEMENT.match(opcode):
             return operand.parts[0]
         if opcode.startswith("mov.v4") and isinstance(operand, Special) and PREDEFINED_VECTOR.fullmatch(operand.name):
@@ -156,7 +156,7 @@ class Operands:
         return operand
 
     def address(self) -> Operand:
-        """`[base + offset]`, or `[texture, {place}]` and its like."""
+        """`[base + offset]`, or `[texture, {place}]` and similar."""
         cursor = self.cursor
         cursor.expect("[")
         base: Register | Symbol | Immediate
@@ -174,7 +174,7 @@ class Operands:
         address = Address(base, offset)
         rest = cursor.separated(self.operand) if cursor.accept(",") else []
         cursor.expect("]")
-        cursor.accept(".unified")  # a promise that all lanes have one address; the emulator needs none
+        cursor.accept(".unified")  # a promise that all lanes have the same address; not needed here
         return Group((address, *rest)) if rest else address
 
     def vector_part(self) -> Operand:
@@ -187,7 +187,7 @@ class Operands:
         return operand
 
     def named(self, name: str) -> Operand:
-        """What a bare name stands for: what a scope has, a predefined register, a part of a register, or a symbol."""
+        """The meaning of a bare name: a name of a scope, a predefined register, a part of a register, or a symbol."""
         if name == "_":
             return Sink()
         operand = self.scopes.find(name)
@@ -206,7 +206,7 @@ class Operands:
         return Symbol(name)
 
     def guard(self) -> tuple[Register, bool]:
-        """The predicate behind `@`, and whether it is negated."""
+        """The predicate after `@`, and whether it is negated."""
         negated = self.cursor.accept("!")
         name = self.cursor.name("a predicate")
         operand = self.scopes.find(name)

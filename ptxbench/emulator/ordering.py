@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from ptxbench.emulator.races import layout as at
 
 WITHIN_CTA = {"cta", "cluster"}
-"""Scopes that are one CTA here: clusters have one."""
+"""Scopes that mean one CTA here: a cluster has one CTA."""
 
 
 @dataclass(frozen=True)
 class MemoryOrder:
-    """A strong access: `flags` and `strength` are those of races/layout.py."""
+    """A strong access: `flags` and `strength` as in races/layout.py."""
 
     flags: int
     strength: int
 
 
 def order_of(opcode: str) -> MemoryOrder | None:
-    """What a load, store or atomic says of its order; None for a weak access and for any other instruction.
+    """The memory order of a load, store or atomic; None for a weak access and for other instructions.
 
-    A volatile access is a relaxed one of the system's scope. Atomics are relaxed and of the GPU's scope by default.
+    A volatile access is relaxed at system scope. Atomics are relaxed at GPU scope by default.
     """
     root, *parts = opcode.split(".")
     said = set(parts)
@@ -40,7 +40,8 @@ def order_of(opcode: str) -> MemoryOrder | None:
 
 
 def fence_of(opcode: str) -> int | None:
-    """What a fence orders, as races/events.py takes it: FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES; None: no fence.
+    """The order of a fence, as flags for races/events.py: FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES; None: not a
+    fence.
 
     Fences of proxies and of mbarrier.init order nothing else.
     """
@@ -59,9 +60,9 @@ def fence_of(opcode: str) -> int | None:
 
 
 def orders_partly(opcode: str, counted: bool) -> bool:
-    """Whether threads meet here otherwise than at a barrier of their whole CTA or warp.
+    """Whether threads synchronize here by other means than a barrier of their whole CTA or warp.
 
-    `counted`: a barrier that names how many threads it expects.
+    `counted`: a barrier with an operand for the number of expected threads.
     """
     root = opcode.split(".")[0]
     if root in ("bar", "barrier"):

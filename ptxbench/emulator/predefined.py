@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Gpu(NamedTuple):
-    """A GPU of an architecture: its multiprocessors (%nsmid), and the warps that one of them holds (%nwarpid)."""
+    """A GPU of an architecture: its multiprocessors (%nsmid), and the warps per multiprocessor (%nwarpid)."""
 
     name: str
     multiprocessors: int
@@ -38,23 +38,23 @@ GPUS = {
     120: Gpu("GeForce RTX 5090", 170, 48),
     121: Gpu("GB10", 48, 48),
 }
-"""By architecture. One that is not here is taken for the next lower one."""
+"""By architecture. An architecture that is not listed uses the next lower one."""
 
 RESERVED_FROM = 80
 RESERVED = {"begin": 0, "end": context.RESERVED_BYTES, "cap": context.RESERVED_BYTES, "0": 0, "1": 64}
-"""%reserved_smem_offset_NAME. Cooperative groups keep the barriers of tiles of several warps from offset 1 on."""
+"""%reserved_smem_offset_NAME. Cooperative groups keep the barriers of multi-warp tiles from offset 1 on."""
 
 FIXED = {
     "WARP_SZ": LANES, "cluster_nctaid": 1, "cluster_ctaid": 0, "cluster_ctarank": 0, "cluster_nctarank": 1,
 }  # fmt: skip
-"""Registers that never change here: clusters of one CTA."""
+"""Registers that are constant here: clusters have one CTA."""
 FOUND = {
     "gridid": conditions.GRID, "current_graph_exec": conditions.GRAPH, "nsmid": conditions.MULTIPROCESSORS,
     "nwarpid": conditions.WARPS,
 }  # fmt: skip
-"""Registers that the launch finds as they are."""
+"""Registers whose values come from the launch's conditions."""
 LONG = ("gridid", "current_graph_exec", *(f"pm{k}_64" for k in range(8)))
-"""Registers of 64 bits among those of one value."""
+"""The 64-bit registers among those with one value per launch."""
 LANE_MASKS = {
     "lanemask_eq": [1 << i for i in range(LANES)],
     "lanemask_lt": [(1 << i) - 1 for i in range(LANES)],
@@ -65,18 +65,18 @@ LANE_MASKS = {
 
 
 def gpu(arch: str) -> Gpu:
-    """The GPU that an architecture is taken for."""
+    """The GPU that is modelled for an architecture."""
     least = min(GPUS)
     return GPUS[max((each for each in GPUS if each <= architecture.number(arch)), default=least)]
 
 
 def reserved_bytes(arch: str) -> int:
-    """Bytes of a CTA's shared memory that are the driver's, below the kernel's own."""
+    """Bytes of a CTA's shared memory that belong to the driver, below the kernel's own."""
     return context.RESERVED_BYTES if architecture.number(arch) >= RESERVED_FROM else 0
 
 
 def shared_unit(arch: str) -> int:
-    """Bytes in which shared memory is allocated: %total_smem_size is a multiple."""
+    """The unit in bytes in which shared memory is allocated: %total_smem_size is a multiple."""
     return 128 if architecture.number(arch) >= RESERVED_FROM else 256
 
 
@@ -86,7 +86,7 @@ def is_reserved(name: str) -> bool:
 
 
 def read(ops: WarpOps, name: str) -> Value:
-    """The value of %tid.x and its like, as u32, u64 or a predicate."""
+    """The value of %tid.x and similar registers, as u32, u64 or a predicate."""
     e = ops.e
     base, _, axis = name.removeprefix("%").partition(".")
     step = "xyz".find(axis) if axis else 0
@@ -123,7 +123,7 @@ def read(ops: WarpOps, name: str) -> Value:
 
 
 def constant(ops: WarpOps, name: str, base: str) -> int | None:
-    """The value of a register that is the same in every launch."""
+    """The value of a register that is the same in every launch; else None."""
     if is_reserved(name):
         return reserved_offset(ops, name)
     return {**FIXED, "is_explicit_cluster": int(ops.explicit_cluster)}.get(base)
@@ -136,7 +136,7 @@ def reserved_offset(ops: WarpOps, name: str) -> int | None:
 
 
 def of_context(ops: WarpOps, slot: int) -> Value:
-    """A u32 that all lanes share, from the context."""
+    """A u32 from the context, the same in all lanes."""
     e = ops.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {slot}")
     return e.splat(e.op(f"load i32, ptr {at}, align 8"), U32)
@@ -158,7 +158,7 @@ def clock(ops: WarpOps, base: str) -> Value:
 
 
 def multiprocessor(ops: WarpOps) -> Value:
-    """%smid: CTAs are dealt out by rank, as if each multiprocessor had room for as many as come to it."""
+    """%smid: CTAs are assigned by rank, as if each multiprocessor had room for all its CTAs."""
     e = ops.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {context.CTA}")
     rank = e.op(f"load i64, ptr {at}, align 8")
@@ -166,7 +166,7 @@ def multiprocessor(ops: WarpOps) -> Value:
 
 
 def warp_number(ops: WarpOps) -> Value:
-    """%warpid: by rank from the first on, as if no other CTA were there."""
+    """%warpid: assigned by rank from the first on, as if there were no other CTA."""
     e = ops.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {context.WARP}")
     rank = e.op(f"load i64, ptr {at}, align 8")

@@ -1,4 +1,4 @@
-"""The emulator's process: started when it is first needed, kept, and replaced when it dies."""
+"""The emulator's process: started on first use, kept, and replaced if it dies."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ptxbench.errors import EmulatorCrash
 
 
 class Process:
-    """A running `ptxbench.emulator.worker` and the arena that is shared with it."""
+    """A running `ptxbench.emulator.worker` and the arena shared with it."""
 
     def __init__(self) -> None:
         self.arena = memory.Arena()
         self.sent = Sent()
         self.process = subprocess.Popen(
-            # -P: the current folder, which may be anyone's kernels, must not be where modules are looked for
+            # -P: the current folder may contain untrusted files, so modules must not be imported from it
             [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(self.arena.handle), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -35,7 +35,8 @@ class Process:
         )
 
     def perform(self, job: LaunchRequest, contents: Sequence[tuple[int, Bytes]]) -> tuple[LaunchReply, list[Bytes]]:
-        """Put `contents` at their offsets of the arena and run `job`; its answer, and views of what lies there now."""
+        """Put `contents` at their offsets in the arena and run `job`; returns its answer, and views of the new
+        contents."""
         self.arena.reserve(job.arena_bytes)
         answer: LaunchReply | Again | Failure = Again()
         while isinstance(answer, Again):
@@ -46,7 +47,7 @@ class Process:
         return answer, views
 
     def ask(self, job: LaunchRequest) -> LaunchReply | Again | Failure:
-        """The answer to `job`. Raises EmulatorCrash; if interrupted, the process is ended with the job undone."""
+        """The answer to `job`. Raises EmulatorCrash. An interrupt ends the process before the job is done."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
@@ -55,7 +56,7 @@ class Process:
             answer: LaunchReply | Again | Failure = self.sent.load(self.process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=5)  # its own end says more than the one that we would give it
+                self.process.wait(timeout=5)  # its own exit status says more than one that we cause
             stop_process()
             raise EmulatorCrash(describe_crash(job, self.process.returncode)) from None
         except BaseException:
@@ -77,7 +78,7 @@ RUNNING: list[Process] = []
 
 
 def emulator_process() -> Process:
-    """The process that is kept for this one's launches; a new one where none runs."""
+    """The process that is kept for launches; a new one if none is running."""
     if RUNNING and RUNNING[0].process.poll() is not None:
         stop_process()
     if not RUNNING:
@@ -93,7 +94,7 @@ def stop_process() -> None:
 
 
 def describe_crash(job: LaunchRequest, status: int) -> str:
-    """What is known of a process that died: the signal, and where its PTX was saved."""
+    """What is known about a process that died: the signal, and where its PTX was saved."""
     cause = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     with tempfile.NamedTemporaryFile("w", prefix=f"{job.entry}-", suffix=".ptx", delete=False) as file:
         file.write(job.ptx)

@@ -1,7 +1,7 @@
-"""Which pointers of a kernel are used both to store and to load: a guess, from the text, that saves a launch.
+"""Finds pointers that a kernel uses both to store and to load: a guess from the text, which can save a launch.
 
-Loads from a buffer are recorded (runtime/records.py) only if CTAs also store to it. That is known for certain after
-a launch, which is run again where it should have been recorded. So a pointer that is overlooked here costs time only.
+Loads from a buffer are recorded (runtime/records.py) only if CTAs also store to it. This is certain only after a
+launch; if a record was missing, the launch is run again. So a pointer that is overlooked here only costs time.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from ptxbench.emulator.runtime.records import CLASHES, LOAD, STORE, UPDATE
 from ptxbench.emulator.syntax import Address, Element, Register, Symbol, Vector
 
 Source = tuple[str, int]
-"""A parameter or variable and an offset: where a pointer comes from."""
+"""A parameter or variable and an offset: the origin of a pointer."""
 
 USES = {"ld": LOAD, "ldu": LOAD, "st": STORE, "atom": UPDATE, "red": UPDATE, "wmma.load": LOAD, "wmma.store": STORE}
-"""What the one address of an instruction is for."""
+"""How each instruction uses its only address."""
 ELSEWHERE = ("shared", "local", "param", "const")
 
 
 def mixed_pointers(steps: Sequence[FlowStep]) -> tuple[Source, ...]:
-    """The sources of the pointers that are used in two ways which clash, in the order of their names."""
+    """The sources of the pointers with two uses that clash, ordered by name."""
     numbers: dict[Source, int] = {}
     sources = pointer_sources(steps, numbers)
     uses = dict.fromkeys(CLASHES, 0)
@@ -37,9 +37,9 @@ def mixed_pointers(steps: Sequence[FlowStep]) -> tuple[Source, ...]:
 
 
 def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> dict[str, int]:
-    """Of each register, the parameters and variables that its value is computed from, other than through memory.
+    """For each register, the parameters and variables that its value is computed from, except through memory.
 
-    As bits, by the numbers that `numbers` gives and adds to.
+    The result is a bit mask of the numbers in `numbers`, which is extended as needed.
     """
     result: dict[str, int] = {}
     flows = []
@@ -71,11 +71,11 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
 
 
 PASSES = 4
-"""Over the text; enough for what loops carry from one turn to the next."""
+"""Passes over the text; enough for values that loops carry between iterations."""
 
 
 def named_source(operand: Symbol | Element | Address) -> Source | None:
-    """The parameter or variable that an operand names, or its address starts from."""
+    """The parameter or variable that an operand names, or that its address starts from."""
     if isinstance(operand, Element):
         operand = operand.symbol
     if isinstance(operand, Symbol):
@@ -86,7 +86,7 @@ def named_source(operand: Symbol | Element | Address) -> Source | None:
 
 
 def global_accesses(step: FlowStep) -> Iterator[tuple[str, Address]]:
-    """The addresses of an instruction that may lie in global memory, and what for."""
+    """The addresses of an instruction that may be in global memory, with their use."""
     opcode = step.entry.opcode
     parts = opcode.split(".")
     addresses = [operand for operand in step.instruction.operands if isinstance(operand, Address)]
@@ -95,7 +95,7 @@ def global_accesses(step: FlowStep) -> Iterator[tuple[str, Address]]:
         yield use, addresses[0]
     elif opcode.startswith("cp.reduce"):
         yield UPDATE, addresses[0]
-    elif opcode.startswith("cp.async") and len(addresses) > 1:  # [target], [source], and of a bulk copy the mbarrier
+    elif opcode.startswith("cp.async") and len(addresses) > 1:  # [target], [source], and for a bulk copy the mbarrier
         out = opcode.startswith("cp.async.bulk.global")
         yield (STORE, addresses[0]) if out else (LOAD, addresses[1])
 

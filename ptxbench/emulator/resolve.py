@@ -1,4 +1,4 @@
-"""Each instruction with its entry of the table, or all that have none in one error."""
+"""Finds each instruction's table entry; reports all unknown instructions in one error."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FLOWS: Mapping[str, FlowKind] = {
     START: "branch", ENTER: "enter", CALL: "call", CALL_THROUGH: "call", RETURNED: "returned", RETURN: "return",
 }  # fmt: skip
 TARGETS = (ENTER, RETURNED)
-"""Of these instructions the registers are written."""
+"""Instructions of this kind write their registers."""
 
 
 def own_entry(instruction: Instruction) -> Entry | None:
     """The entry of an instruction that inline.py has added; None for all others.
 
-    Only a call through a register counts: a direct one counts nothing where it is inlined either.
+    Only a call through a register is counted, because a direct call is not counted either when it is inlined.
     """
     opcode = instruction.opcode
     if opcode not in FLOWS:
@@ -38,7 +38,7 @@ def own_entry(instruction: Instruction) -> Entry | None:
 def resolve(function: Function) -> list[FlowStep]:
     """Each instruction with its entry.
 
-    Raises UnsupportedInstruction that lists all that have none; PtxSyntaxError for an operand of a wrong type.
+    Raises UnsupportedInstruction with all unknown instructions; PtxSyntaxError for an operand of a wrong type.
     """
     steps, unknown = [], []
     for instruction in function.instructions:
@@ -59,7 +59,7 @@ def resolve(function: Function) -> list[FlowStep]:
 
 
 def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
-    """One sentence for each opcode, at the first line that has it."""
+    """One sentence for each opcode, with the first line that has it."""
     first = {instruction.opcode: instruction.line for instruction in reversed(unknown)}
     sentences = []
     for opcode, line in sorted(first.items(), key=lambda item: item[1]):

@@ -1,4 +1,4 @@
-"""The second run of a sanitised launch, with another schedule of its lanes and warps; and the checks not made."""
+"""Runs a sanitised launch again, with another schedule of lanes and warps; lists the checks that were not made."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.runtime import context
 
 MOST_RESCHEDULED = 5_000_000
-"""Thread instructions up to which a sanitised launch is run again with the adversarial schedule."""
+"""A sanitised launch with more thread instructions is not run again with the adversarial schedule."""
 
 MOST_COMPARED_BYTES = 1 << 30
-"""Of arrays and variables, up to which the same: what both runs leave is compared."""
+"""Nor is one with more bytes of arrays and variables: the results of both runs are compared."""
 
 
 def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
-    """Which checks were not made."""
+    """The checks that were not made."""
     notes = list(answer.notes)
     if obstacle := answer.translation.schedule_obstacle:
         notes.append(f"second schedule inconclusive: {obstacle}, whose results may depend on the order")
@@ -39,9 +39,9 @@ def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Ima
 
 
 def reschedule(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tuple[SanitizerFinding, ...]:
-    """Run the launch again, one half of each warp before the other and the warps from the last to the first.
+    """Run the launch again: one half of each warp before the other half, and the warps from last to first.
 
-    A kernel that synchronises its lanes gives the same bytes. `results` hold the first run's again afterwards.
+    A kernel that synchronises its lanes gives the same bytes. Afterwards `results` holds the first run's bytes.
     """
     expected = [result.copy() for result in results]
     try:

@@ -1,4 +1,4 @@
-"""What PTX text says: the syntax tree that `parse` builds. Data only."""
+"""The syntax tree of PTX text, which `parse` builds. Data only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Special:
 
 @dataclass(frozen=True)
 class Immediate:
-    """A number; `bits` is 32 or 64 where the text gives the bit pattern of a float (0f..., 0d...)."""
+    """A number; `bits` is 32 or 64 if the text gives the bit pattern of a float (0f..., 0d...)."""
 
     value: int | float
     bits: int = 0
@@ -51,7 +51,7 @@ class Sum:
 class Element:
     """`name[r]`, `name[r + 1]`: the address of an element, `index` times `scale` bytes from the start.
 
-    The index has 32 bits, unsigned, whatever the register's type. (So ptxas computes it.)
+    The index has 32 bits, unsigned, whatever the register's type. (As in ptxas's code.)
     """
 
     symbol: Symbol
@@ -69,7 +69,7 @@ class Masked:
 
 @dataclass(frozen=True)
 class Sink:
-    """`_`: the result is not wanted."""
+    """`_`: the result is discarded."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Not:
 
 @dataclass(frozen=True)
 class Selected:
-    """`r.h1`, `r.b3210`: the halves or bytes of a register that a video instruction takes."""
+    """`r.h1`, `r.b3210`: the halves or bytes of a register that a video instruction uses."""
 
     register: Register
     selector: str
@@ -112,14 +112,14 @@ class Selected:
 
 @dataclass(frozen=True)
 class Negated:
-    """`-r`: a source of vmad, taken with the other sign."""
+    """`-r`: a source of vmad with a minus sign."""
 
     operand: Operand
 
 
 @dataclass(frozen=True)
 class Group:
-    """`(a, b)`: the parameters of a call; `[a, b]`: a texture or tensor with the place in it."""
+    """`(a, b)`: the parameters of a call; `[a, b]`: a texture or tensor with coordinates."""
 
     parts: tuple[Operand, ...]
 
@@ -166,7 +166,7 @@ class Variable:
     """1, 2 or 4: elements of a .v2 or .v4 type count once."""
     array: bool = False
     initial: tuple[int | Symbol | Masked, ...] = ()
-    """What the first elements hold at first, numbers as the bits of the element's type; the rest are zeros."""
+    """Initial values of the first elements, numbers as the bits of the element's type; the rest are zeros."""
 
     @property
     def size_bytes(self) -> int:
@@ -187,7 +187,7 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Prototype:
-    """`.callprototype (returns) _ (params)`: what a function called through a register takes and gives."""
+    """`.callprototype (returns) _ (params)`: the signature of a function called through a register."""
 
     params: tuple[Variable, ...] = ()
     returns: tuple[Variable, ...] = ()
@@ -196,7 +196,7 @@ class Prototype:
 
 @dataclass
 class Function:
-    """An .entry or .func. `labels` gives the index of the instruction that follows each label."""
+    """An .entry or .func. `labels`: for each label, the index of the instruction after it."""
 
     name: str
     entry: bool

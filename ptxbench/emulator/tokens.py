@@ -1,6 +1,6 @@
 """The words of a PTX text, and a cursor over them. (PTX ISA, "Source Format", "Comments", "Identifiers".)
 
-Blanks, comments and the preprocessor's line markers are passed over. Nothing here knows what a word means.
+Whitespace, comments and the preprocessor's line markers are skipped. Nothing here knows the meaning of a word.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 END = ""
-"""The word behind the last one."""
+"""The word after the last one."""
 QUOTED = 40
-"""Characters of a word that a message quotes."""
+"""The most characters of a word in a message."""
 Item = TypeVar("Item")
 
 
@@ -41,13 +41,13 @@ def is_number(word: str) -> bool:
 
 
 def is_name(word: str) -> bool:
-    """Whether a register, a variable, a label or an opcode may be called so."""
+    """Whether a register, a variable, a label or an opcode may have this name."""
     first = word[:1]
     return first.isalpha() or (first != "" and first in "_$") or (first == "%" and len(word) > 1)
 
 
 def quoted(word: str) -> str:
-    """`word` as a message shows it."""
+    """`word`, quoted for a message."""
     if word == END:
         return "the end of the text"
     return f"'{word if len(word) <= QUOTED else word[:QUOTED] + '...'}'"
@@ -87,12 +87,12 @@ class Cursor:
 
     @property
     def line(self) -> int:
-        """The line of the next word; behind the last word, that of the last one."""
+        """The line of the next word; at the end, the line of the last word."""
         return self.line_at(self.at)
 
     @property
     def last_line(self) -> int:
-        """The line of the word that was taken last."""
+        """The line of the last word that was taken."""
         return self.line_at(max(self.at - 1, 0))
 
     # ---- what
@@ -103,7 +103,7 @@ class Cursor:
 
     @property
     def following(self) -> str:
-        """The word behind the next one."""
+        """The word after the next one."""
         return self.words[min(self.at + 1, len(self.words) - 1)]
 
     def take(self) -> str:
@@ -124,7 +124,7 @@ class Cursor:
             raise self.error(f"'{word}'")
 
     def error(self, expected: str) -> PtxSyntaxError:
-        """The error that the next word is not what was expected; to be raised."""
+        """The error for an unexpected next word, for the caller to raise."""
         return syntax_error(self.line, f"expected {expected}, found {quoted(self.next)}.")
 
     def name(self, expected: str) -> str:
@@ -133,14 +133,14 @@ class Cursor:
         return self.take()
 
     def separated(self, item: Callable[[], Item]) -> list[Item]:
-        """One or more items with commas between them."""
+        """One or more items, separated by commas."""
         items = [item()]
         while self.accept(","):
             items.append(item())
         return items
 
     def skip_to(self, mark: str) -> None:
-        """Pass over everything up to `mark`, and over that."""
+        """Skip everything up to and including `mark`."""
         while not self.accept(mark):
             if self.next == END:
                 raise self.error(f"'{mark}'")
@@ -148,7 +148,7 @@ class Cursor:
 
 
 def unexpected(text: str, at: int) -> str:
-    """Why no word of PTX starts at this place of the text."""
+    """Why no PTX word can start at this place of the text."""
     if text.startswith("/*", at):
         return "unterminated comment."
     if text[at] == '"':

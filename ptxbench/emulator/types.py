@@ -35,7 +35,7 @@ class Type:
 
     @property
     def llvm_name(self) -> str:
-        """The element as an intrinsic's name has it: i32, f32."""
+        """The element in names of intrinsics: i32, f32."""
         return self.name if self.floating else f"i{self.bits}"
 
     @property
@@ -51,7 +51,7 @@ PRED = Type("pred", "p", 1)
 TYPES = {
     **{f"{kind}{bits}": Type(f"{kind}{bits}", kind, bits) for kind in "bus" for bits in (8, 16, 32, 64)},
     **{f"f{bits}": Type(f"f{bits}", "f", bits) for bits in (32, 64)},
-    # Narrower floats are bits to the emulator: LLVM's half would call a library where the CPU has no F16C.
+    # The emulator treats narrower floats as bits: LLVM's half would call a library on a CPU without F16C.
     **{
         name: Type(name, "b", bits)
         for name, bits in (

@@ -1,4 +1,4 @@
-"""Which way warps went at branches: what the lanes at a branch of the PTX say of the edges of the machine code."""
+"""Which way warps went at branches: constraints on edges of the machine code from the lanes at PTX branches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONDITIONS = ("BRA", "EXIT")
 
 
 def rows(flow: Flow, paths: Paths) -> Iterator[FlowRow]:
-    """The edges of each branch that the machine code has once, as the PTX does, and that parts no warp."""
+    """The edges of each branch that occurs once in the machine code and in the PTX, and at which no warp diverges."""
     found: dict[int, list[MachineBlock]] = defaultdict(list)
     for block in flow.graph.blocks:
         line = flow.lines.begin(block.last.line)
@@ -47,7 +47,7 @@ def rows(flow: Flow, paths: Paths) -> Iterator[FlowRow]:
 
 
 def votes(flow: Flow, one: int, lines: frozenset[int], other: int | None, others: frozenset[int]) -> int:
-    """How many instructions behind each side of a branch are of lines behind that side of the PTX's branch."""
+    """How many instructions on each side of a branch have lines from the same side of the PTX branch."""
     total = 0
     for start, wanted, opposite in ((one, lines, other), (other, others, one)):
         if start is None:

@@ -1,6 +1,6 @@
 """Which blocks of a graph always run before or after others: dominators, and the loops of a graph.
 
-Sets of blocks are bit masks: a kernel has some hundred blocks at most, and Python's integers are quick.
+Sets of blocks are bit masks: a kernel has at most some hundred blocks, and Python's integers are fast.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def dominators(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[int]:
-    """For each node, the mask of those through which every way from a root to it leads; 0 for one out of reach."""
+    """For each node, its dominators as a mask: they are on every path from a root to it; 0 if it is unreachable."""
     count = len(successors)
     predecessors = reversed_edges(successors)
     order = ordered(successors, roots)
@@ -42,7 +42,7 @@ def reversed_edges(successors: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def ordered(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[int]:
-    """The nodes that can be reached, each before its successors but for loops."""
+    """The reachable nodes, each before its successors except in loops."""
     seen: set[int] = set()
     order: list[int] = []
     for root in roots:
@@ -63,7 +63,7 @@ def ordered(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[i
 
 
 def loops(successors: Sequence[Sequence[int]], dominating: Sequence[int]) -> dict[int, int]:
-    """The natural loops: the mask of the blocks of each, by its first block."""
+    """The natural loops: the mask of each loop's blocks, by its first block."""
     predecessors = reversed_edges(successors)
     result: dict[int, int] = {}
     for source, targets in enumerate(successors):
@@ -82,12 +82,12 @@ def loops(successors: Sequence[Sequence[int]], dominating: Sequence[int]) -> dic
 
 
 def members(mask: int) -> list[int]:
-    """The numbers of the bits of a mask."""
+    """The indices of the set bits of a mask."""
     return [index for index, bit in enumerate(reversed(bin(mask))) if bit == "1"]
 
 
 def dominated(dominating: Sequence[int], node: int) -> int:
-    """The mask of the nodes that one dominates."""
+    """The mask of the nodes that `node` dominates."""
     result = 0
     for each, mask in enumerate(dominating):
         if mask >> node & 1:

@@ -1,4 +1,4 @@
-"""The basic blocks of a kernel's machine code, and where each one leads. Knows SASS as nvdisasm prints it."""
+"""The basic blocks of a kernel's machine code, and their successors. Knows SASS as nvdisasm prints it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ENDS: Mapping[str, How] = {
 """Opcodes that end a block, and what they do."""
 
 LABELLED = ("BSSY", "WARPSYNC", "LEPC")
-"""Opcodes that name a label and go on to the next instruction."""
+"""Opcodes that have a label and continue with the next instruction."""
 
 OF_PTXAS = "$__internal_"
-"""How the labels of functions begin that ptxas adds to a kernel, such as the slow path of a division."""
+"""The prefix of labels of functions that ptxas adds to a kernel, such as the slow path of a division."""
 
 LABEL = re.compile(r"(?:\.L_|\$)[\w$.]+")
 GUARD = re.compile(r"@(!?)(U?P(?:T|\d+))\s+")
@@ -31,7 +31,7 @@ OPERAND = re.compile(r"\bU?P\d+\b|!U?PT\b")
 
 @dataclass(frozen=True)
 class Operation:
-    """An instruction taken apart. `guard`: the predicate before it, such as P0 or !UP1; None for one always true."""
+    """A parsed instruction. `guard`: the predicate before it, such as P0 or !UP1; None if it is always true."""
 
     instruction: MachineInstruction
     guard: str | None
@@ -53,7 +53,7 @@ class Operation:
 class MachineBlock:
     """`successors`: indices of blocks. `uniform`: whether a branch at its end takes all lanes of a warp to one place.
 
-    `callees`: the blocks that a call at its end starts; it then goes on at its successor.
+    `callees`: the blocks that a call at its end starts; execution then continues at its successor.
     """
 
     index: int
@@ -71,7 +71,7 @@ class MachineBlock:
 
 @dataclass(frozen=True)
 class Graph:
-    """The blocks of a kernel in the order of the code. `unknown`: why some successor is not known; None where all are.
+    """The blocks of a kernel in code order. `unknown`: why some successor is not known; None if all are known.
 
     `lent`: the blocks of the functions that ptxas added, whose lines nvdisasm does not report.
     """
@@ -111,7 +111,7 @@ def graph(code: Sequence[MachineInstruction]) -> Graph:
 
 
 def jumped(block: MachineBlock, blocks: Sequence[MachineBlock]) -> MachineBlock:
-    """The block with a call that never returns as the jump that it is: ptxas jumps so over long distances."""
+    """Turn a call that never returns into a jump: ptxas uses such calls for jumps over long distances."""
     if block.how != "calls" or not block.callees:
         return block
     if any(blocks[index].how == "returns" for index in reachable(blocks, block.callees)):
@@ -124,7 +124,7 @@ def jumped(block: MachineBlock, blocks: Sequence[MachineBlock]) -> MachineBlock:
 
 
 def reachable(blocks: Sequence[MachineBlock], starts: Iterable[int]) -> frozenset[int]:
-    """The blocks that a warp can reach from these, calls not followed."""
+    """The blocks that a warp can reach from these, without following calls."""
     found: set[int] = set()
     pending = list(starts)
     while pending:
@@ -135,7 +135,7 @@ def reachable(blocks: Sequence[MachineBlock], starts: Iterable[int]) -> frozense
 
 
 def ending(block: MachineBlock, target: Mapping[str, int], count: int, problems: list[str]) -> MachineBlock:
-    """The block with how it ends; where a BSYNC leads is found later."""
+    """The block with its ending; the target of a BSYNC is found later."""
     last = block.last
     how = ENDS.get(last.name, "falls")
     following = (block.index + 1,) if block.index + 1 < count else ()
@@ -174,7 +174,7 @@ def unique(*groups: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def is_uniform(last: Operation) -> bool:
-    """Whether the condition of a branch is in uniform predicates alone."""
+    """Whether the condition of a branch uses only uniform predicates."""
     predicates = OPERAND.findall(last.operands) + ([last.guard] if last.guard else [])
     return ".U" in last.opcode or (
         bool(predicates) and all(predicate.lstrip("!").startswith("UP") for predicate in predicates)
@@ -182,7 +182,7 @@ def is_uniform(last: Operation) -> bool:
 
 
 def synchronized(blocks: list[MachineBlock], target: Mapping[str, int]) -> list[MachineBlock]:
-    """The blocks with the successors of each BSYNC: the labels of the BSSY of its barrier that reach it."""
+    """Add the successors of each BSYNC: the labels of the BSSY of its barrier that reach it."""
     pending: dict[int, dict[str, frozenset[int]]] = {0: {}}
     for block in blocks:
         for callee in block.callees:

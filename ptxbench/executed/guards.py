@@ -1,7 +1,7 @@
-"""Guards that are known to be false: a branch before has tested the same comparison of the same registers.
+"""Guards that are known to be false: an earlier branch has tested the same comparison of the same registers.
 
-ptxas takes the first trip of a loop out of it under such a guard, for where the loop's own test fails at once. Behind
-the branch around the loop it never does.
+ptxas peels the first trip of a loop under such a guard, for the case that the loop's own test fails immediately. After
+the branch around the loop, the guard is always false.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ At = tuple[int, int]
 
 @dataclass(frozen=True)
 class Guards:
-    """What is known of the guards of a kernel."""
+    """What is known about the guards of a kernel."""
 
     graph: Graph
 
     def never(self, index: int, place: int, guard: str) -> bool:
-        """Whether the guard of an operation is false whenever a warp comes there."""
+        """Whether the guard of an operation is false whenever a warp reaches it."""
         defined = self.definition((index, place), guard)
         if guard.startswith("!") or defined is None:
             return False
@@ -44,7 +44,7 @@ class Guards:
         )
 
     def passed(self, index: int) -> Iterator[tuple[int, str]]:
-        """The branches that lead elsewhere where their guard is true, and that every way to a block has passed by."""
+        """The branches, passed on every path to a block, that would leave the path if their guard were true."""
         for source in dominance.members(self.before[index] & ~(1 << index)):
             block = self.graph.blocks[source]
             if block.last.guard is None or block.last.guard.startswith("!") or block.how not in ("branches", "leaves"):
@@ -61,7 +61,7 @@ class Guards:
         return dominance.dominators([block.successors for block in self.graph.blocks], [0])
 
     def definition(self, at: At, predicate: str) -> At | None:
-        """The comparison that set a predicate, if no other instruction may have set it since."""
+        """The comparison that set a predicate, if no other instruction can have set it since."""
         index, end = at
         while True:
             operations = self.graph.blocks[index].operations
@@ -76,12 +76,12 @@ class Guards:
             index, end = nearest, len(self.graph.blocks[nearest].operations)
 
     def above(self, index: int) -> int | None:
-        """The nearest block that every way to this one goes through."""
+        """The immediate dominator of a block."""
         others = self.before[index] & ~(1 << index)
         return next((member for member in dominance.members(others) if self.before[member] == others), None)
 
     def between(self, first: int, last: int) -> list[int]:
-        """The blocks on the ways from one block to another, without both ends unless a way comes by them again."""
+        """The blocks on the paths between two blocks; the ends are included only if a path returns to them."""
         forth, back = self.reached(first), self.reaching(last)
         return dominance.members(forth & back)
 
@@ -113,7 +113,7 @@ class Guards:
         )  # fmt: skip
 
     def same(self, one: At, other: At | None) -> bool:
-        """Whether two comparisons, the second of which ran first, are of the same values."""
+        """Whether two comparisons compare the same values; the second one ran first."""
         if other is None:
             return False
         new, old = (self.graph.blocks[index].operations[place] for index, place in (one, other))
@@ -125,7 +125,7 @@ class Guards:
         return not any(used & written(each) for each in self.passing(other, one))
 
     def passing(self, first: At, last: At) -> Iterator[Operation]:
-        """The operations that may run between two, all of a block that a way may come by again."""
+        """The operations that may run between two; all of a block if a path may return to it."""
         (start, begin), (stop, end) = first, last
         blocks = self.graph.blocks
         if start == stop and begin < end and not self.reached(start) >> start & 1:
@@ -140,7 +140,7 @@ class Guards:
 
 
 def compared(operation: Operation) -> str:
-    """What a comparison compares: its operands without the two results."""
+    """The operands of a comparison, without the two results."""
     return ",".join(operation.operands.replace(".reuse", "").split(",")[2:])
 
 
@@ -159,7 +159,7 @@ def written(operation: Operation) -> set[tuple[str, int]]:
         return set()
     parts = operation.operands.split(",")
     first = next((part for part in parts if not PREDICATE.search(part) and "PT" not in part), "")
-    match = REGISTER.search(first)  # none of RZ, which keeps nothing
+    match = REGISTER.search(first)  # not RZ, which stores nothing
     if match is None:
         return set()
     count = 4 if FOURS.search(operation.opcode) else 2 if PAIRS.search(operation.opcode) else 1

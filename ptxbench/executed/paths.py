@@ -1,4 +1,4 @@
-"""The control flow of a kernel's PTX: its loops, and what lies behind each side of its branches."""
+"""The control flow of a kernel's PTX: its loops, and the code on each side of its branches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ ENDS = ("ret", "exit", "trap")
 
 @dataclass(frozen=True)
 class PathLoop:
-    """A loop of the PTX. `line`: of its last branch back; `once`: lines that run once a trip; `body`: all its lines.
+    """A loop of the PTX. `line`: of its last backward branch; `once`: lines that run once per trip; `body`: all its
+    lines.
 
     `exits`: lines of the branches that may leave it.
     """
@@ -28,7 +29,7 @@ class PathLoop:
 
 @dataclass(frozen=True)
 class Paths:
-    """The instructions of a kernel, by index, and how they follow each other."""
+    """The instructions of a kernel, by index, and their successors."""
 
     function: Function
 
@@ -42,12 +43,12 @@ class Paths:
         return dominance.dominators(self.successors, [0]) if self.successors else []
 
     def ruled(self, index: int) -> int:
-        """The instructions that one dominates, as a mask."""
+        """The instructions that this one dominates, as a mask."""
         return dominance.dominated(self.before, index)
 
     @cached_property
     def branches(self) -> dict[int, int]:
-        """The branches with a guard, by line, but for those back to the start of a loop."""
+        """The guarded branches, by line, except those back to the start of a loop."""
         result = {}
         for index, instruction in enumerate(self.function.instructions):
             back = any(self.before[index] >> target & 1 for target in self.successors[index])
@@ -56,7 +57,7 @@ class Paths:
         return result
 
     def sides(self, line: int) -> tuple[frozenset[int], frozenset[int]] | None:
-        """The lines that run only where the branch is taken, and only where it is not."""
+        """The lines that run only if the branch is taken, and those that run only if it is not."""
         index = self.branches[line]
         if len(self.successors[index]) != 2:
             return None
@@ -69,7 +70,7 @@ class Paths:
 
     @cached_property
     def loops(self) -> list[PathLoop]:
-        """The loops; `once` leaves out what lies in loops within them, and what has a guard."""
+        """The loops; `once` excludes inner loops and guarded instructions."""
         code = self.function.instructions
         bodies = dominance.loops(self.successors, self.before)
         count = Counter(each.line for each in code)
@@ -91,7 +92,7 @@ class Paths:
 
 
 def inner_of(head: int, bodies: Mapping[int, int]) -> int:
-    """The instructions of the loops within the loop of that head, as a mask."""
+    """The instructions of the loops inside the loop with that head, as a mask."""
     inner = 0
     for other, body in bodies.items():
         if other != head and bodies[head] >> other & 1:
@@ -104,7 +105,7 @@ def root(instruction: Instruction) -> str:
 
 
 def following(function: Function, index: int) -> tuple[int, ...]:
-    """The instructions that may come after one: first where it jumps."""
+    """The possible successors of an instruction; the jump target comes first."""
     each = function.instructions[index]
     on = (index + 1,) if index + 1 < len(function.instructions) else ()
     if root(each) == "bra":

@@ -15,7 +15,7 @@ ByLine = Mapping[int, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class PtxLines:
-    """`module`: the parsed PTX; `entry`: its kernel; `counted`: the emulator's counters by line, of one launch."""
+    """`module`: the parsed PTX; `entry`: its kernel; `counted`: one launch's counters by line, from the emulator."""
 
     module: Module
     entry: str
@@ -31,7 +31,7 @@ class PtxLines:
 
     @cached_property
     def numbers(self) -> Sequence[int]:
-        """Where statements and functions begin, in order."""
+        """The lines on which statements and functions begin, in order."""
         return sorted({*self.statements, *(function.line for function in self.module.functions.values())})
 
     @cached_property
@@ -39,7 +39,7 @@ class PtxLines:
         return self.module.entries[self.entry]
 
     def begin(self, line: int | None) -> int | None:
-        """The line where the statement begins that ends on `line`: ptxas names the last one, the emulator the first."""
+        """The first line of the statement that ends on `line`: ptxas reports the last line, the emulator the first."""
         if line is None:
             return None
         index = bisect_right(self.numbers, line)
@@ -49,19 +49,19 @@ class PtxLines:
         return self.statements.get(line, ())
 
     def only(self, line: int, roots: Sequence[str]) -> Instruction | None:
-        """The one statement of the line with such an opcode; None if there are none, or several."""
+        """The only statement of the line with one of these opcodes; None if there are none, or several."""
         found = [each for each in self.at(line) if each.opcode.split(".")[0] in roots]
         return found[0] if len(found) == 1 and len(self.at(line)) == 1 else None
 
     def executions(self, line: int) -> int:
-        """How often warps executed the line. Of several statements on it, the sum."""
+        """How often warps executed the line; the sum, if it has several statements."""
         return self.counter(line, "ptx_warp_instructions")
 
     def counter(self, line: int, name: str) -> int:
         return int(self.counted.get(line, {}).get(name, 0))
 
     def requests(self, line: int) -> int | None:
-        """How often warps executed the line's access of memory with a true guard in some lane; None of other lines."""
+        """How often warps executed the line's memory access with a true guard in some lane; None for other lines."""
         roots = {each.opcode.split(".")[0] for each in self.at(line)}
         if not roots <= {"ld", "ldu", "st", "atom", "red"}:
             return None
@@ -69,7 +69,7 @@ class PtxLines:
         return int(sum(count for name, count in counts.items() if name.endswith("_requests") and "async" not in name))
 
     def ways(self, line: int) -> tuple[int, int] | None:
-        """How often a branch that parts no warp was taken, and how often not; None where that is not known."""
+        """How often a branch without divergence was taken, and how often not; None if that is not known."""
         (executed, lanes, on, parted) = (
             self.counter(line, f"ptx_{name}")
             for name in ("warp_instructions", "thread_instructions", "thread_instructions_on", "divergent_branches")
@@ -84,5 +84,5 @@ class PtxLines:
 
     @cached_property
     def diverges(self) -> bool:
-        """Whether the lanes of some warp parted at a branch of the PTX."""
+        """Whether the lanes of some warp diverged at a branch of the PTX."""
         return any(counts.get("ptx_divergent_branches") for counts in self.counted.values())

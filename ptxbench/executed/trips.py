@@ -1,7 +1,7 @@
-"""How often the copies of an unrolled loop run, from how many trips warps made in the loop of the PTX.
+"""How often the copies of an unrolled loop run, from the trips that warps made in the PTX loop.
 
-ptxas makes of a loop one that does several trips at once, say 16, 4 and 2, and one for what remains. Which of them ran
-the sum of the trips does not say how often, but the trips of each entry do: the longest first, as often as it fits.
+ptxas turns a loop into copies that do several trips at once, say 16, 4 and 2, and one for the rest. The sum of the
+trips does not determine how often each ran, but the trips of each entry do: the largest first, as often as it fits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Histogram = Mapping[int, int]
 
 
 def greedy(histogram: Histogram, sizes: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """By how many trips a copy does at once: how often it ran in all, and in how many entries it ran."""
+    """For each copy's number of trips: how often the copy ran in all, and in how many entries it ran."""
     ran: dict[int, int] = dict.fromkeys(sizes, 0)
     entered: dict[int, int] = dict.fromkeys(sizes, 0)
     for trips, entries in histogram.items():
@@ -33,7 +33,7 @@ def greedy(histogram: Histogram, sizes: Sequence[int]) -> dict[int, tuple[int, i
 
 
 def rows(flow: Flow, paths: Paths, histograms: Mapping[int, Histogram]) -> Iterator[FlowRow]:
-    """What the trips say of the blocks that are copies of a loop's body."""
+    """Constraints from the trips on the blocks that are copies of a loop's body."""
     guards = Guards(flow.graph)
     for loop in paths.loops:
         histogram = histograms.get(loop.line)
@@ -43,11 +43,11 @@ def rows(flow: Flow, paths: Paths, histograms: Mapping[int, Histogram]) -> Itera
 
 
 Place = tuple[int, str | None]
-"""Where copies are: the first of the blocks that run together, and the guard of the copies."""
+"""The place of copies: the first of the blocks that run together, and the guard of the copies."""
 
 
 def copies(flow: Flow, loop: PathLoop, histogram: Histogram, guards: Guards) -> Iterator[FlowRow]:
-    """The same for one loop: by the lines whose copies are of different sizes, anchors if there are any."""
+    """The constraints for one loop, from lines whose copies have different sizes; anchors, if there are any."""
     votes: Counter[tuple[tuple[Place, int], ...]] = Counter()
     for (_, name, _), found in standing(flow, loop).items():
         places = {
@@ -61,7 +61,7 @@ def copies(flow: Flow, loop: PathLoop, histogram: Histogram, guards: Guards) -> 
     shape = dict(max(votes.items(), key=lambda each: (each[1], str(each[0])))[0])
     expected = greedy(histogram, sorted(set(shape.values())))
     if sum(size * ran for size, (ran, _) in expected.items()) != sum(trips * n for trips, n in histogram.items()):
-        return  # some trips are in none of these copies
+        return  # some trips are not in these copies
     for size, (ran, entered) in expected.items():
         same = [place for place, each in shape.items() if each == size]
         free = [block for block, guard in same if guard is None]
@@ -73,7 +73,7 @@ def copies(flow: Flow, loop: PathLoop, histogram: Histogram, guards: Guards) -> 
 
 
 def standing(flow: Flow, loop: PathLoop) -> Mapping[tuple[int, str, str], Mapping[Place, list[tuple[int, int]]]]:
-    """By line, name and opcode, the places of its copies in the machine code, each a block and an index in it."""
+    """For each line, name and opcode: the places of its copies in the machine code, as block and index."""
     result: dict[tuple[int, str, str], dict[Place, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for block in flow.graph.blocks:
         for index, each in enumerate(block.operations):
@@ -88,6 +88,6 @@ def standing(flow: Flow, loop: PathLoop) -> Mapping[tuple[int, str, str], Mappin
 
 
 def is_single(flow: Flow, line: int, operation: Operation) -> bool:
-    """Whether one execution of an anchor's line takes one such machine instruction."""
+    """Whether one execution of an anchor's line takes exactly one machine instruction like this."""
     statement = flow.lines.only(line, FAMILIES[operation.name][1])
     return statement is not None and multiple(statement, [(0, operation)]) == 1

@@ -41,15 +41,15 @@ __all__ = [
 ]
 
 FLAGS = {"nvrtc": nvrtc.FLAGS, "ptxas": ()}
-"""Options of every build that can change what comes out, for the run document; -arch is the cell's."""
+"""Options of every build that can change its output, for the run document; the cell adds -arch."""
 
 
 @dataclass(frozen=True)
 class Build:
     """One variant, built for one architecture and ready to be loaded.
 
-    `ptx` is the text that was assembled, or that the driver shall assemble. `cubin` is None without ptxas and with the
-    driver's assembler; the figures that come from it are then None in the report too.
+    `ptx` is the text that was assembled, or that the driver will assemble. `cubin` is None without ptxas and with the
+    driver's assembler; the figures from it are then None in the report too.
     """
 
     variant: str
@@ -61,7 +61,7 @@ class Build:
     cubin: bytes | None
     report: BuildReport
     library: Gemm | None = None
-    """The call of a vendor's library that this is; there is then no kernel, and `ptx` is empty."""
+    """The vendor library call, if this is one; then there is no kernel, and `ptx` is empty."""
 
 
 def build(
@@ -78,13 +78,13 @@ def build(
 ) -> Build:
     """Build the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `arch`, such as sm_90.
 
-    `flags` are further options of NVRTC; `defines` are knobs, which are macros of CUDA C and literals of PTX. With the
-    driver as `assembler`, PTX is all there is: which machine code the driver will make is not known. What the tools
-    made is kept in the cache (`cache.folder`). `contained`: whether the source is not trusted (`nvrtc.translate`).
+    `flags`: further options of NVRTC. `defines`: knobs, which are macros in CUDA C and literals in PTX. With the driver
+    as `assembler`, only the PTX is built: the driver's machine code is not known. Output of the tools is cached
+    (`cache.folder`). `contained`: whether the source is untrusted (`nvrtc.translate`).
 
     Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
-    the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is not there; UsageError if the tools do not
-    know `arch`; PairError if the file or a flag is no good. Without ptxas or nvdisasm, the report lacks their figures.
+    the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is missing; UsageError if the tools do not
+    know `arch`; PairError if the file or a flag is invalid. Without ptxas or nvdisasm, the report lacks their figures.
     """
     architecture.require(arch)
     try:
@@ -111,7 +111,7 @@ def build(
 
 
 def build_source(source: Source, arch: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
-    """`build` of a pair's variant, of the file that it has for `arch`. Raises what it raises."""
+    """`build` for a pair's variant, with its file for `arch`. Raises the same errors."""
     source = source.on(arch)
     if source.library:
         report = BuildReport("", "")
@@ -130,7 +130,7 @@ def build_source(source: Source, arch: str, assembler: Literal["toolkit", "drive
 
 
 def versions() -> dict[str, str | None]:
-    """The version of each tool, such as 13.0.88; None for one that is not there or does not run."""
+    """The version of each tool, such as 13.0.88; None for a tool that is missing or does not run."""
     result: dict[str, str | None] = dict.fromkeys(("nvrtc", "ptxas", "nvdisasm"))
     with contextlib.suppress(ToolMissing):
         result["nvrtc"] = nvrtc_version(nvrtc.find())
@@ -142,7 +142,7 @@ def versions() -> dict[str, str | None]:
 
 
 def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False) -> tuple[str, str]:
-    """(PTX, warnings) of CUDA C, from the cache where nothing that it depends on has changed."""
+    """(PTX, warnings) of CUDA C, from the cache if nothing that it depends on has changed."""
     library = nvrtc.find()
 
     def make() -> bytes:
@@ -157,20 +157,20 @@ def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str], *, cont
 def compilation(
     library: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
 ) -> tuple[str, ...] | None:
-    """All that the PTX of CUDA C depends on, as a key of the cache; None where that is not known."""
-    files = [] if contained else nvrtc.included(source, path.parent)  # contained, it sees CUDA's headers alone
-    # An option that brings in other files, which no hash here would see.
+    """The cache key of the PTX of CUDA C: all that it depends on; None if that is not known."""
+    files = [] if contained else nvrtc.included(source, path.parent)  # contained, it sees only CUDA's headers
+    # An option that includes other files, which no hash here covers.
     if files is None or any(re.match(r"-I|--?include|--?pre-include|-include", flag) for flag in flags):
         return None
     hashes = [sha256(each) for each in (source, *files)]
-    # The folders of CUDA's headers, which may be another version's than NVRTC.
+    # The folders of CUDA's headers, whose version may differ from NVRTC's.
     options = (*nvrtc.FLAGS, *map(str, locate.headers()), *flags)
     kind = f"ptx {mode()}" if contained else "ptx"
     return (kind, nvrtc_version(library), path.name, arch, *options, "files", *hashes)
 
 
 def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
-    """(cubin, ptxas's messages) of PTX, from the cache where ptxas has done it before."""
+    """(cubin, ptxas's messages) of PTX, from the cache if it was assembled before."""
 
     def make() -> bytes:
         cubin, messages = ptxas.assemble(tool, ptx, arch)
@@ -181,7 +181,7 @@ def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
 
 
 def assembled_text(ptx: str, arch: str) -> bytes | None:
-    """The cubin of PTX that ptxbench itself wrote; None where ptxas is missing, or does not know `arch`."""
+    """The cubin of PTX that ptxbench itself wrote; None if ptxas is missing or does not know `arch`."""
     tool = locate.program("ptxas")
     if tool is None:
         return None
@@ -192,7 +192,7 @@ def assembled_text(ptx: str, arch: str) -> bytes | None:
 
 
 def opcode_counts(tool: Path, code: bytes, arch: str) -> dict[str, int]:
-    """The opcodes of machine code by frequency, from the cache where nvdisasm has read it before."""
+    """The opcodes of machine code by frequency, from the cache if nvdisasm has read it before."""
 
     def make() -> bytes:
         return json.dumps(sass.counts(sass.disassembler(tool, arch).opcodes(code))).encode()
@@ -203,12 +203,12 @@ def opcode_counts(tool: Path, code: bytes, arch: str) -> dict[str, int]:
 
 def builders() -> ThreadPoolExecutor:
     """Threads that build. The tools run outside the interpreter's lock, and threads that wait for nvdisasm share its
-    next run, so there are more threads than cores."""
+    next run, so more threads than cores are useful."""
     return ThreadPoolExecutor((os.cpu_count() or 1) + 8)
 
 
 def nvrtc_version(library: Path) -> str:
-    """NVRTC's version, without loading the library where the cache knows it."""
+    """NVRTC's version, without loading the library if the cache has it."""
     try:
         state = library.stat()
     except OSError:  # a bare name, which the loader finds in its own folders
@@ -218,7 +218,7 @@ def nvrtc_version(library: Path) -> str:
 
 
 def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, source: Path, arch: str) -> BuildReport:
-    """`report` with what the cubin and ptxas's messages say of `entry`."""
+    """`report` with the figures from the cubin and from ptxas's messages on `entry`."""
     resources = ptxas.resources(messages, entry)
     if resources is None:
         raise SignatureMismatch(missing_entry(image, entry, source))
@@ -244,7 +244,7 @@ def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, so
 
 
 def missing_entry(cubin: elf.Cubin, entry: str, source: Path) -> str:
-    """The message for a file that lacks the kernel that its name promises."""
+    """The message for a file without the kernel of its name."""
     if not cubin.entries:
         return f"{source.name} has no kernel; it needs one called '{entry}'."
     if any(name.startswith(f"_Z{len(entry)}{entry}") for name in cubin.entries):

@@ -1,4 +1,4 @@
-"""The control codes of SASS: what the hardware waits for before an instruction, and how long after it.
+"""The control codes of SASS: what the hardware waits for before an instruction, and for how long after it.
 
 From sm_70 on, bits 105 to 125 of the 128 of an instruction: stall cycles (4 bits), yield (1), write barrier (3), read
 barrier (3), barriers to wait for (6), registers to reuse (4). The layout is that of Z. Jia et al., "Dissecting the
@@ -19,7 +19,7 @@ LOW = re.compile(r"\s+/\*(?P<address>[0-9a-f]{4,})\*/.*;\s*/\* 0x[0-9a-f]{16} \*
 HIGH = re.compile(r"\s+/\* 0x(?P<bits>[0-9a-f]{16}) \*/")
 
 FIRST_BIT = 105 - 64
-"""Of the upper half of the instruction."""
+"""The first bit, in the upper half of the instruction."""
 
 NO_BARRIER = 7
 BARRIERS = 6
@@ -29,9 +29,9 @@ BARRIERS = 6
 class ControlBits:
     """The control code of one instruction.
 
-    `stall`: cycles before the warp issues its next one. `yield_bit`: as it is set. `write`: the barrier that it frees
-    when its result is there, `read` when its operands are read; None without one. `waits`: the barriers that must be
-    free first. `reuse`: which of the four operand slots keep their register, lowest bit first.
+    `stall`: cycles before the warp issues its next instruction. `yield_bit`: the bit as it is. `write`: the barrier
+    that it frees when its result is ready; `read`: when its operands are read; None without one. `waits`: the barriers
+    that must be free first. `reuse`: which of the four operand slots keep their register, lowest bit first.
     """
 
     stall: int
@@ -58,9 +58,9 @@ def decode(high: int) -> ControlBits:
 
 
 def codes(rows: Iterable[str]) -> dict[int, ControlBits]:
-    """The control code of each instruction by its address, from the rows of one kernel as `nvdisasm -c -hex` has them.
+    """The control code of each instruction by its address, from the rows of one kernel printed by `nvdisasm -c -hex`.
 
-    Empty where the rows have no bits.
+    Empty if the rows have no bits.
     """
     result: dict[int, ControlBits] = {}
     address = None
@@ -81,4 +81,4 @@ def text(control: ControlBits) -> str:
 
 
 HEADING = "wait   r w y st"
-"""Above a column of such texts."""
+"""The heading of a column of these texts."""

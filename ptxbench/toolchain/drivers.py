@@ -1,8 +1,9 @@
-"""Which driver takes which PTX: a driver's JIT refuses a `.version` that is newer than the driver.
+"""Which driver accepts which PTX: a driver's JIT refuses a `.version` that is newer than the driver.
 
-Data only. CUDA's release and the driver's branch for each version are the PTX manual's, "Release Notes", table "PTX
-Release History" (of PTX 9.3, the newest that was read); CUDA's release is the same in cuda-python's
-`cuda.bindings.utils.get_minimal_required_cuda_ver_from_ptx_ver`. A version that the table lacks has no known driver.
+Data only. The CUDA release and the driver branch of each version are from the PTX manual, "Release Notes", table "PTX
+Release History" (of PTX 9.3, the newest that was read); cuda-python's
+`cuda.bindings.utils.get_minimal_required_cuda_ver_from_ptx_ver` has the same releases. A version that is not in the
+table has no known driver.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import NamedTuple
 
 
 class Driver(NamedTuple):
-    """The first driver that takes a version."""
+    """The first driver that accepts a version."""
 
     cuda: str
-    """The CUDA release that it came with, which is the least that `nvidia-smi` may show as "CUDA Version"."""
+    """The CUDA release that it came with: the least "CUDA Version" of `nvidia-smi`."""
     branch: int
-    """Its number up to the first dot."""
+    """The driver's number before the first dot."""
 
 
 FIRST = {

@@ -1,8 +1,8 @@
-"""Which of CUDA's headers foreign text may include where the kernel cannot keep NVRTC from other files.
+"""Which CUDA headers untrusted text may include, if the kernel cannot keep NVRTC from other files.
 
-A header is allowed if no header that it includes, directly or not, takes the name of a file from a macro: the text
-could define that macro. Nor may the text join tokens, by itself or by a macro of a header: of `__has_` and `include`
-it would make a question about any file.
+A header is allowed if no header that it includes, directly or not, takes a file name from a macro: the text could
+define that macro. The text must not join tokens either, directly or with a macro of a header: from `__has_` and
+`include` it could make a query about any file.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(?P<name>[^\n]*)", re.M)
 NAME = re.compile(r"<(?P<angle>[^>\n]+)>|\"(?P<quoted>[^\"\n]+)\"")
 QUESTION = re.compile(r"__has_(?:include|include_next|embed)[ \t]*\([ \t]*(?![<\"])")
-"""A question about a file whose name is not written there."""
+"""A query about a file whose name is not literally there."""
 
 DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)(?P<takes>\()?(?P<body>[^\n]*)", re.M)
 
 
 @functools.cache
 def text_of(path: Path) -> str:
-    """A header, without comments and with joined lines."""
+    """The text of a header, without comments and with continued lines joined."""
     return COMMENT.sub(" ", SPLICE.sub("", path.read_text(errors="replace")))
 
 
 @functools.cache
 def closure(name: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
-    """The header and all that it can include; None where the name of one of these comes from a macro.
+    """The header and all headers that it can include; None if the name of one of these comes from a macro.
 
-    Every branch of every condition counts, and a name that is not among CUDA's headers opens nothing of use.
+    Every branch of every condition counts. A name that is not one of CUDA's headers opens nothing useful.
     """
     found: dict[Path, None] = {}
     pending = [folder / name for folder in folders if (folder / name).is_file()][:1]
@@ -55,7 +55,7 @@ def closure(name: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
 
 @functools.cache
 def joining(names: frozenset[str], folders: tuple[Path, ...]) -> frozenset[str]:
-    """The macros of these headers with arguments that join tokens, or use one that does, and their other names."""
+    """These headers' macros with arguments that join tokens, directly or through another macro, and their aliases."""
     paths = {path for name in names for path in closure(name, folders) or ()}
     bodies: dict[str, str] = {}
     for path in paths:

@@ -1,6 +1,6 @@
-"""Whether ptxas takes a PTX text that is to run on the emulator, within a few seconds and little memory.
+"""Whether ptxas accepts a PTX text that will run on the emulator, within a few seconds and little memory.
 
-The answer is kept in the cache, refusals too. Where there is no answer, the text may run, and the reason is a note.
+The answer is cached, refusals too. Without an answer, the text may run, and the reason is a note.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from ptxbench.toolchain import locate, ptxas, trial
 
 SECONDS = 10
 MEMORY_BYTES = 2 << 30
-"""What ptxas may take: the largest shipped kernel takes it a quarter of a second and 40 MB."""
+"""The memory limit of ptxas: the largest shipped kernel takes a quarter of a second and 40 MB."""
 
 
 @dataclass(frozen=True)
 class Legality:
-    """`refusal`: why ptxas refuses the text. `unchecked`: why nothing is known. Both None: ptxas takes it."""
+    """`refusal`: why ptxas refuses the text. `unchecked`: why there is no answer. Both None: ptxas accepts it."""
 
     refusal: KernelError | None = None
     unchecked: str | None = None
 
 
 def check(ptx: str, source: Path, language: str, arch: str) -> Legality:
-    """Ask ptxas about the PTX that is, or was made of, `source`, for `arch` or the next target that it knows."""
+    """Ask ptxas about PTX that is `source` or was made from it, for `arch` or the next target that ptxas knows."""
     tool = locate.program("ptxas")
     if tool is None:
         return Legality(unchecked=f"ptxas is not installed ({locate.INSTALL})")
@@ -53,8 +53,8 @@ UNKNOWN_TARGET = "is not defined for option 'gpu-name'"
 
 
 def next_target(arch: str) -> str | None:
-    """The oldest target of ptxas's that runs what is for `arch`, which it does not know: old ones are dropped."""
-    if architecture.suffix(arch):  # such code runs on no other
+    """The oldest ptxas target that can run code for `arch`, which ptxas does not know: old targets are dropped."""
+    if architecture.suffix(arch):  # such code runs on no other architecture
         return None
     plain = (target for target in trial.targets() if not architecture.suffix(target))
     later = (target for target in plain if architecture.number(target) > architecture.number(arch))
@@ -62,12 +62,12 @@ def next_target(arch: str) -> str | None:
 
 
 def complaints(tool: Path, ptx: str, arch: str) -> str:
-    """What ptxas refuses the text with; empty where it takes it. Raises ptxas.StoppedError, ToolMissing."""
+    """The errors of ptxas for the text; empty if it accepts it. Raises ptxas.StoppedError, ToolMissing."""
 
     def make() -> bytes:
         try:
             ptxas.assemble(tool, ptx, arch, seconds=SECONDS, memory_bytes=MEMORY_BYTES)
-        except ptxas.StoppedError:  # a refusal of another kind, and not for the cache
+        except ptxas.StoppedError:  # not a refusal, and not cached
             raise
         except ptxas.RefusedError as refused:
             return str(refused).encode()

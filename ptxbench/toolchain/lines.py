@@ -1,7 +1,7 @@
-"""Which line of the PTX each SASS instruction is of, and how many registers are live there, as nvdisasm reports.
+"""The PTX line of each SASS instruction, and the number of live registers there, as nvdisasm reports them.
 
-The cubins made here are for reading; what is timed has no line information. `same_code` says whether both are the
-same machine code. Read are the notes of ptxas and nvdisasm 13.5.
+The cubins made here are only for reading; the timed cubin has no line information. `same_code` says whether both have
+the same machine code. The parser reads the notes of ptxas and nvdisasm 13.5.
 """
 
 from __future__ import annotations
@@ -27,32 +27,33 @@ from ptxbench.toolchain.sass import SECONDS
 LINE_INFO = ("-lineinfo",)
 PTX_LINES = ("-gp",)
 LIVE_REGISTERS = ("-plr", "-lrm", "count")
-"""nvdisasm ignores -gp together with these, so that both take two runs."""
+"""nvdisasm ignores -gp together with these, so two runs are needed for both."""
 
 INSTRUCTION = re.compile(r"\s+/\*(?P<address>[0-9a-f]{4,})\*/\s+(?P<text>[^;]*?)\s*;\s*(?:// \|(?P<live>.*))?$")
 LABEL = re.compile(r"(?P<name>\.L_\w+|\$[\w$.]+):")
-"""A label of the code, or of a function behind it."""
+"""A label of the code, or of a function after it."""
 
 LINE = re.compile(r"\s*//## File \"\.nv_debug_ptx_txt[^\"]*\", line (?P<line>\d+)")
 
 
 @dataclass(frozen=True)
 class MachineInstruction:
-    """One of SASS. `line`: of the PTX; `live`: general registers; each None where nvdisasm does not report it."""
+    """A SASS instruction. `line`: of the PTX; `live`: general registers; each is None if nvdisasm does not report
+    it."""
 
     address: int
     text: str
     labels: tuple[str, ...] = ()
-    """The labels that stand before it."""
+    """The labels before it."""
     line: int | None = None
     live: int | None = None
     control: ControlBits | None = None
-    """None where it was not asked for."""
+    """None if it was not requested."""
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """The SASS of one kernel with its lines. `same_code`: whether it is the machine code of the build it is of."""
+    """The SASS of one kernel with its lines. `same_code`: whether it is the machine code of its build."""
 
     instructions: tuple[MachineInstruction, ...]
     same_code: bool
@@ -83,14 +84,14 @@ def annotate(build: Build, *, live_registers: bool = False, controls: bool = Fal
 
 
 def require(name: str) -> Path:
-    """The tool of that name. Raises ToolMissing if it is not there."""
+    """The tool of that name. Raises ToolMissing if it is not installed."""
     if tool := locate.program(name):
         return tool
     raise ToolMissing(f"{name}, which listings of machine code need, is not installed: {locate.INSTALL}.")
 
 
 def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
-    """(cubin with line information, ptxas's messages), from the cache where ptxas has done it before."""
+    """(cubin with line information, ptxas's messages), from the cache if it was assembled before."""
 
     def make() -> bytes:
         cubin, messages = ptxas.assemble(tool, ptx, arch, LINE_INFO)
@@ -102,7 +103,7 @@ def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
 
 
 def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
-    """What nvdisasm prints of the code with these options, from the cache where it has done so before."""
+    """nvdisasm's output for the code with these options, from the cache if it was printed before."""
 
     def make() -> bytes:
         with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
@@ -121,7 +122,7 @@ def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
 
 
 def instructions(text: str, entry: str) -> list[MachineInstruction]:
-    """The instructions of `entry` in what nvdisasm printed, without the trap and the padding behind its code."""
+    """The instructions of `entry` in nvdisasm's output, without the trap and the padding after its code."""
     result: list[MachineInstruction] = []
     labels: list[str] = []
     line = None
@@ -153,11 +154,11 @@ def section(text: str, entry: str) -> Iterator[str]:
 
 
 def count(columns: str) -> int:
-    """The live general registers, which is the first column; blank for none."""
+    """The number of live general registers, in the first column; blank means 0."""
     first = columns.split("|")[0].strip()
     return int(first) if first.isdigit() else 0
 
 
 def is_padding(instruction: MachineInstruction) -> bool:
-    """True for a NOP, and for an unconditional branch to itself, which is a trap."""
+    """Whether it is a NOP, or an unconditional branch to itself, which is a trap."""
     return instruction.text == "NOP" or any(instruction.text == f"BRA {label}" for label in instruction.labels)

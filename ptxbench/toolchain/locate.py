@@ -1,6 +1,6 @@
-"""Where the CUDA tools are: in NVIDIA's wheels or, where those are absent, in an installed toolkit.
+"""Finds the CUDA tools: in NVIDIA's wheels or, if those are absent, in an installed toolkit.
 
-Finds files and says what to install; runs nothing but a tool's --version.
+It finds files and says what to install; it runs nothing except a tool's --version.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ptxbench.errors import ToolMissing
 INSTALL = "pip install 'ptxbench[cu13]' (cu12 where the driver speaks only CUDA 12), or install a CUDA toolkit"
 
 USUAL_FOLDERS = (Path("/usr/local/cuda"), Path("/opt/cuda"))
-"""Where the installers of the toolkit put it, unless CUDA_PATH or CUDA_HOME says otherwise."""
+"""The default folders of the toolkit's installers, unless CUDA_PATH or CUDA_HOME is set."""
 
 SECONDS_FOR_VERSION = 30
 
@@ -43,7 +43,7 @@ def program(name: str) -> Path | None:
     except ImportError:  # an installed toolkit without the extras
         pass
     else:
-        # Before 1.8 it raises on ptxas; another package may have brought such a one.
+        # Before 1.8 it raises on ptxas; another package may have installed an old version.
         if name in SUPPORTED_BINARY_UTILITIES and (found := find_nvidia_binary_utility(name)):
             return Path(found)
     suffix = ".exe" if sys.platform == "win32" else ""
@@ -54,9 +54,9 @@ def program(name: str) -> Path | None:
 
 
 def nvrtc() -> Path | None:
-    """NVRTC's library, or None. NVIDIA makes none for macOS, where its wheel is an empty placeholder.
+    """NVRTC's library, or None. NVIDIA makes none for macOS; the wheel there is an empty placeholder.
 
-    Raises ToolMissing for one that is there and does not load.
+    Raises ToolMissing for a library that does not load.
     """
     if sys.platform == "darwin":
         return None
@@ -77,7 +77,7 @@ def nvrtc() -> Path | None:
             for path in sorted(folder.glob(pattern)):
                 if ".alt." not in path.name:
                     return path
-    found = ctypes.util.find_library("nvrtc")  # a distribution's package, with its files among the system's
+    found = ctypes.util.find_library("nvrtc")  # a distribution's package, with its files in system folders
     return Path(found) if found else None
 
 
@@ -89,7 +89,7 @@ def headers() -> tuple[Path, ...]:
     except ImportError:
         pass
     else:
-        # `nvcc` for crt/, which CUDA 12 keeps apart from the runtime's headers; `cccl` for libcu++, its own wheel.
+        # `nvcc` for crt/, which CUDA 12 keeps in a separate folder; `cccl` for libcu++, which has its own wheel.
         names = ("cudart", "nvcc", "cccl")
         folders = [Path(found) for name in names if (found := find_nvidia_header_directory(name))]
     if not any((folder / "cuda_fp16.h").is_file() for folder in folders):
@@ -100,7 +100,7 @@ def headers() -> tuple[Path, ...]:
 
 @functools.cache
 def version(tool: Path) -> str:
-    """What a program calls its version, such as 13.0.88. Raises ToolMissing if it does not run or does not say."""
+    """A program's version, such as 13.0.88. Raises ToolMissing if it does not run or prints none."""
     try:
         ran = subprocess.run(
             [tool, "--version"],

@@ -1,6 +1,6 @@
-"""CUDA C to PTX, by NVRTC. Needs no driver and no GPU.
+"""Compiles CUDA C to PTX with NVRTC. Needs no driver and no GPU.
 
-A text that is not trusted is compiled in a process that sees CUDA's headers and nothing else (`containment.compiler`).
+Untrusted text is compiled in a process that can read only CUDA's headers (`containment.compiler`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_FLAGS = {
     r"--?(gpu-architecture|arch)\b": "The run sets the architecture; choose it with --arch",
     r"--?(dlto|dlink-time-opt|optix-ir)\b": "It makes NVRTC write no PTX",
 }
-"""Options that a variant may not have, and why: NVRTC takes them and they change nothing, or too much."""
+"""Options that a variant must not have, and why: NVRTC accepts them, and they change nothing, or too much."""
 
 STD = re.compile(r"--?std\b")
 DIAGNOSIS = re.compile(r"^(.+)\((\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (.*)$", re.M)
@@ -47,12 +47,12 @@ OF_FILES = re.compile(
 
 
 def names_file(flag: str) -> bool:
-    """Whether an option makes NVRTC read or write files beyond the source."""
+    """Whether an option makes NVRTC read or write files other than the source."""
     return bool(OF_FILES.match(flag))
 
 
 def find() -> Path:
-    """NVRTC's library. Raises ToolMissing where there is none."""
+    """The path of NVRTC's library. Raises ToolMissing if there is none."""
     if sys.platform == "darwin":
         raise ToolMissing(
             "NVIDIA makes no NVRTC for macOS, so CUDA C cannot be compiled here. PTX runs on the emulator; for CUDA C "
@@ -65,7 +65,7 @@ def find() -> Path:
 
 @functools.cache
 def version(path: Path) -> str:
-    """NVRTC's version with its patch level, such as 13.0.88, which only the PTX that it writes contains."""
+    """NVRTC's version with its patch level, such as 13.0.88. Only the PTX that NVRTC writes contains it."""
     made = compiled(path, b"", "version.cu", ())
     match = re.search(r"\bV(\d+(?:\.\d+)+)", made.ptx)
     if made.status != SUCCESS or not match:
@@ -78,9 +78,9 @@ def version(path: Path) -> str:
 def compiled(
     nvrtc: Path, source: bytes, name: str, options: Sequence[str], readable: Sequence[Path] | None = None
 ) -> Compilation:
-    """What NVRTC makes of a source, in a process of its own if `readable` says what that may read.
+    """Compile a source with NVRTC, in a separate process if `readable` lists what it may read.
 
-    Raises ToolMissing if NVRTC does not work, CompileError if its process dies of the source.
+    Raises ToolMissing if NVRTC does not work, CompileError if the source makes its process die.
     """
     try:
         if readable is None:
@@ -97,9 +97,9 @@ def translate(
 ) -> tuple[str, str]:
     """(PTX, log) of the CUDA C `source`, which was read from `path`. The log holds NVRTC's warnings.
 
-    `contained`: whether the source is not trusted. It then sees CUDA's headers, and not where it lies.
+    `contained`: whether the source is untrusted. NVRTC then sees CUDA's headers, but not the folder of the source.
 
-    Raises CompileError with NVRTC's first errors; ToolMissing if NVRTC does not work or its headers are not there;
+    Raises CompileError with NVRTC's first errors; ToolMissing if NVRTC does not work or its headers are missing;
     UsageError if it does not know `arch`; PairError if one of `flags` is unknown or one of NO_FLAGS.
     """
     for flag in flags:
@@ -109,14 +109,14 @@ def translate(
     folders = locate.headers()
     options = [
         f"-arch={arch.replace('sm_', 'compute_')}",
-        # NVRTC warns of a second --std.
+        # NVRTC warns about a second --std.
         *(each for each in FLAGS if not each.startswith("--std") or not any(STD.match(flag) for flag in flags)),
         *(f"-I{folder}" for folder in folders),
         *flags,
     ]
     if contained:
         status, meaning, log, ptx = compiled(nvrtc, source, path.name, options, folders)
-        if status == OUT_OF_MEMORY:  # of what its process may have
+        if status == OUT_OF_MEMORY:  # of the memory limit of its process
             raise CompileError(f"{path.name}: NVRTC exceeded its memory limit.")
         for folder in folders:
             log = log.replace(f"{folder}{os.sep}", "")
@@ -146,7 +146,7 @@ FILE = re.compile(r"(?P<start>^[ \t]*\.file[ \t]+\d+[ \t]+\")(?P<path>[^\"]*)", 
 
 def bare_name(directive: re.Match[str]) -> str:
     """A .file directive without the folder, so that the same source gives the same PTX in every folder."""
-    # A backslash before three octal digits is not Windows's: NVRTC writes so what is not ASCII.
+    # A backslash before three octal digits is not a Windows path: NVRTC writes non-ASCII characters so.
     return directive["start"] + re.split(r"/|\\(?![0-7]{3})", directive["path"])[-1]
 
 
@@ -163,9 +163,9 @@ def diagnosis(log: str, name: str, nvrtc_version: str, arch: str) -> str:
 
 
 def included(source: bytes, folder: Path) -> list[bytes] | None:
-    """The files of the user's that `source` includes, directly or not; None where that is not known.
+    """The user's files that `source` includes, directly or indirectly; None if that is not known.
 
-    CUDA's own headers, which are not next to the source, are as old as NVRTC and left out.
+    CUDA's own headers, which are not next to the source, have NVRTC's version and are left out.
     """
     found: dict[Path, bytes] = {}
     pending = [(source, folder)]

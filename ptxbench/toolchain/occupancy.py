@@ -1,8 +1,8 @@
-"""Theoretical occupancy: how many warps of a kernel an SM holds at once, of the most that it could.
+"""Theoretical occupancy: resident warps of a kernel per SM, divided by the most that an SM can hold.
 
-The formula, its granularities and the most CTAs an SM are those of NVIDIA's `cuda_occupancy.h` (CUDA 13.5); the other
-limits of an SM are the Programming Guide's "Technical Specifications per Compute Capability", and the same in libcu++'s
-`cuda/__device/arch_traits.h`. Named barriers are left out: an SM has one or two for each CTA that it can hold.
+The formula, the granularities and the most CTAs per SM are from NVIDIA's `cuda_occupancy.h` (CUDA 13.5). The other
+limits of an SM are from the Programming Guide, "Technical Specifications per Compute Capability"; libcu++'s
+`cuda/__device/arch_traits.h` has the same. Named barriers are left out: an SM has one or two per resident CTA.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from ptxbench.result import BuildReport
 
 WARP_THREADS = 32
 MOST_THREADS = 1024
-"""Of a CTA."""
+"""Threads per CTA."""
 
 MOST_REGISTERS = 255
-"""Of a thread."""
+"""Registers per thread."""
 
 SM_REGISTERS = 65536
 REGISTER_UNIT = 256
-"""Registers are given to a warp by this many."""
+"""The unit in which registers are allocated to a warp."""
 
 PARTITIONS = 4
-"""Of an SM: each holds a quarter of its registers, and a warp lives in one."""
+"""Partitions of an SM: each has a quarter of its registers, and a warp stays in one."""
 
 SHARED_UNIT = 128
-"""Shared memory is given to a CTA by this many bytes, on all of the table but sm_75 (256)."""
+"""The unit in bytes in which shared memory is allocated to a CTA, on every row of the table but sm_75 (256)."""
 
 
 class Sm(NamedTuple):
@@ -39,7 +39,7 @@ class Sm(NamedTuple):
     ctas: int
     shared_bytes: int
     reserved_bytes: int
-    """Shared memory that the driver takes of each CTA. The most that one can have is the SM's less this."""
+    """Shared memory that the driver takes from each CTA. The most that a CTA can have is the SM's minus this."""
 
 
 KIB = 1024
@@ -61,7 +61,7 @@ LIMITS = {
 
 
 def launch_occupancy(arch: str, launch: Launch, report: BuildReport) -> float | None:
-    """Occupancy of a launch of a build; None where it is not known."""
+    """Occupancy of a launch of a build; None if it is not known."""
     return occupancy(
         arch,
         threads=math.prod(launch.block_xyz),
@@ -71,10 +71,10 @@ def launch_occupancy(arch: str, launch: Launch, report: BuildReport) -> float | 
 
 
 def occupancy(arch: str, *, threads: int | None, registers: int | None, shared_bytes: int) -> float | None:
-    """Resident warps over the most that an SM of `arch` holds.
+    """Resident warps divided by the most that an SM of `arch` holds.
 
-    `threads` and `shared_bytes` (static and dynamic) are of a CTA, `registers` of a thread. 0.0: it does not fit. None:
-    the threads or the registers are not known, or the architecture is not in the table.
+    `threads` and `shared_bytes` (static and dynamic) are per CTA, `registers` per thread. 0.0: the CTA does not fit.
+    None: the threads or the registers are not known, or the architecture is not in the table.
     """
     limits = limits_of(arch)
     if threads is None or registers is None:
@@ -84,13 +84,13 @@ def occupancy(arch: str, *, threads: int | None, registers: int | None, shared_b
 
 
 def limits_of(arch: str) -> Sm | None:
-    """Of an SM of `arch`; None for an architecture not in the table."""
+    """The limits of an SM of `arch`; None for an architecture not in the table."""
     parsed = architecture.parse(arch)
     return LIMITS.get(divmod(parsed.number, 10)) if parsed else None
 
 
 def resident_ctas(arch: str, *, threads: int, registers: int, shared_bytes: int) -> int | None:
-    """How many such CTAs an SM holds at once; None for an architecture not in the table."""
+    """How many of these CTAs are resident on an SM at once; None for an architecture not in the table."""
     limits = limits_of(arch)
     if limits is None:
         return None

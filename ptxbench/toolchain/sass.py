@@ -1,4 +1,4 @@
-"""SASS, the machine code, as nvdisasm prints it: how many instructions of which opcode and class."""
+"""SASS, the machine code, as nvdisasm prints it: counts of instructions by opcode and by class."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEMORY = re.compile(r"U?(?:LD|ST|ATOM|RED)")
 """Opcodes that access memory, and REDUX, which has no width."""
 
 WIDTH = re.compile(r"U8|S8|U16|S16|64|128|256|B?F(?:16|32)x\d")
-"""Modifiers that say how much one thread moves; 4 bytes without any."""
+"""Modifiers that give the size of one thread's access; without any, 4 bytes."""
 
 
 def opcodes(tool: Path, arch: str, code: bytes) -> list[str]:
@@ -75,7 +75,7 @@ class Disassembler:
         """Answer all requests by one run."""
         try:
             names = iter(opcodes(self.tool, self.arch, b"".join(code for code, _ in requests)))
-        except BaseException as error:  # Ctrl-C too: the other threads must not wait for ever
+        except BaseException as error:  # Ctrl-C too: the other threads must not wait forever
             if len(requests) > 1 and isinstance(error, ToolMissing):
                 for request in requests:
                     self.run([request])
@@ -96,7 +96,7 @@ def counts(names: Iterable[str]) -> dict[str, int]:
 
 
 def classes(opcodes: Mapping[str, int]) -> dict[str, int]:
-    """Such counts of opcodes as `total`, then by class, the most frequent first."""
+    """Counts of opcodes as `total`, then by class, the most frequent first."""
     found: Counter[str] = Counter()
     for opcode, count in opcodes.items():
         found[class_of(opcode)] += count
@@ -108,7 +108,7 @@ def by_frequency(counts: Counter[str]) -> dict[str, int]:
 
 
 def class_of(opcode: str) -> str:
-    """The class of an opcode with its modifiers: the name alone, with what matters to what it costs.
+    """The class of an opcode with its modifiers: the name, with only the modifiers that affect its cost.
 
     A memory access keeps its width (`LDG.E.128.CONSTANT` is `LDG.128`), MUFU its function (`MUFU.EX2`).
     """

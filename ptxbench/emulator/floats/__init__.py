@@ -1,5 +1,5 @@
-"""Floating point beyond what LLVM gives: other roundings, other formats, approximate functions. No libm anywhere.
+"""Floating point that LLVM lacks: other roundings, other formats, approximate functions. Never uses libm.
 
-Every function here takes an Emitter first and emits IR; most are large, so that callers put them out of line
-(`Emitter.outline`). Multiplications and additions are never fused unless `fma` is called: one result on every machine.
+Every function here takes an Emitter first and emits IR; most are large, so callers put them out of line
+(`Emitter.outline`). Multiplications and additions are fused only by `fma`, so results are the same on every machine.
 """

@@ -1,8 +1,8 @@
-"""2^x, log2, sine, cosine, tanh and 1/sqrt in f64, to about 2^-51: rounded once more they give the ideal value.
+"""2^x, log2, sine, cosine, tanh and 1/sqrt in f64, to about 2^-51: rounded to f32, they give the ideal value.
 
-The ideal value is the one nearest to the exact result. At a relative error of 2^-51 a result in f32 is another one
-only where the exact result lies within 2^-26 of a step of the middle between two f32: about 1 in 2^25 of them.
-Series of Taylor, added from their smallest term, not fused: the same bits on every machine.
+The ideal value is the one nearest to the exact result. With a relative error of 2^-51, an f32 result differs from it
+only if the exact result is within 2^-26 of a step of the middle between two f32: about 1 in 2^25 of them.
+Taylor series, added from their smallest term, not fused: the same bits on every machine.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ def series(e: Emitter, coefficients: Sequence[float], x: Value) -> Value:
 
 
 def exp2(e: Emitter, a: Value) -> Value:
-    """2^a = 2^n 2^f with n whole and |f| <= 1/2. Beyond 2^300, 2^300; below 2^-300, 2^-300."""
+    """2^a = 2^n 2^f with n an integer and |f| <= 1/2. Above 2^300: 2^300; below 2^-300: 2^-300."""
     limit = e.constant(300.0, F64)
     x = e.select(e.compare("gt", a, limit), limit, a)
     limit = e.constant(-300.0, F64)
     x = e.select(e.compare("lt", x, limit), limit, x)
-    magic = e.constant(1.5 * 2.0**52, F64)  # adding it leaves a whole number in the low bits
+    magic = e.constant(1.5 * 2.0**52, F64)  # adding it leaves an integer in the low bits
     shifted = e.add(x, magic)
     fraction = e.sub(x, e.sub(shifted, magic))
     exponent = e.add(e.payload(shifted), e.constant(1023, U64))
@@ -85,7 +85,7 @@ def exp2(e: Emitter, a: Value) -> Value:
 
 
 def log2(e: Emitter, a: Value) -> Value:
-    """log2(2^k m) = k + log2(m), m from sqrt(1/2) to sqrt(2); of 0, -infinity; of less, NaN. Not of subnormals."""
+    """log2(2^k m) = k + log2(m), m from sqrt(1/2) to sqrt(2). -infinity for 0, NaN below 0. Not for subnormals."""
     bits = replace(e.payload(a), type=S64)
     k = e.shr(e.sub(bits, e.constant(ROOT_HALF, S64)), e.constant(52, S64))
     m = e.as_type(e.sub(bits, e.shl(k, e.constant(52, S64))), F64)
@@ -103,8 +103,8 @@ def reduce(e: Emitter, a: Value) -> tuple[Value, Value]:
     """An f32 |a| as n quarter turns (u64, modulo 4) and r in [-pi/4, pi/4], to 2^-52 for every finite f32.
 
     |a| = M 2^(s - 24) with M of 24 bits. M times 128 bits of 1 / (2 pi), from place s - 24 on, is the turn without
-    its whole part: the two highest bits are the quarters, and of the rest 102 bits are right. No f32 is closer than
-    2^-34 to a quarter turn, so 2^-66 of r is known. (Payne and Hanek, "Radian reduction for trigonometric
+    its integer part: the two highest bits are the quarters, and 102 bits of the rest are right. Every f32 is at least
+    2^-34 from a quarter turn, so r is known to 2^-66. (Payne and Hanek, "Radian reduction for trigonometric
     functions", 1983.)
     """
     bits = replace(e.payload(a), type=U32)
@@ -146,7 +146,7 @@ def reduce(e: Emitter, a: Value) -> tuple[Value, Value]:
 
 
 def turned(e: Emitter, a: Value, quarter: int) -> Value:
-    """sin(|a| + quarter pi/2) of an f32; NaN of an infinity."""
+    """sin(|a| + quarter pi/2) for an f32; NaN for an infinity."""
     quarters, r = reduce(e, a)
     quarters = e.add(quarters, e.constant(quarter, U64))
     square = e.mul(r, r)
@@ -172,9 +172,9 @@ def cosine(e: Emitter, a: Value) -> Value:
 
 
 def tanh(e: Emitter, a: Value) -> Value:
-    """(1 - t) / (1 + t) with t = e^-2|a|; near 0, where that cancels, a series. Of an f64 that is an f32."""
+    """(1 - t) / (1 + t) with t = e^-2|a|; near 0, where this cancels, a series. For an f64 that is an f32."""
     magnitude = e.absolute(a)
-    limit = e.constant(32.0, F64)  # from there on nearer to 1 than f64 can tell
+    limit = e.constant(32.0, F64)  # from there on nearer to 1 than f64 can represent
     clamped = e.select(e.compare("gt", magnitude, limit), limit, magnitude)
     power = exp2(e, e.mul(clamped, e.constant(-2.0 / math.log(2), F64)))
     one = e.constant(1.0, F64)
@@ -186,9 +186,9 @@ def tanh(e: Emitter, a: Value) -> Value:
 
 
 def reciprocal_root(e: Emitter, a: Value) -> Value:
-    """1 / sqrt(a) of an f64, correctly rounded but for near-ties of 2^-50 of a step.
+    """1 / sqrt(a) of an f64, correctly rounded except for near-ties within 2^-50 of a step.
 
-    a = m 4^k with 1 <= m < 4; the f64 quotient y is mended by the exact 1 - m y^2, as in Newton's iteration.
+    a = m 4^k with 1 <= m < 4; the f64 quotient y is corrected with the exact 1 - m y^2, as in Newton's iteration.
     """
     subnormal = e.compare("lt", a, e.constant(2.0**-1022, F64))
     scaled = e.select(subnormal, e.mul(a, e.constant(2.0**108, F64)), a)
@@ -209,7 +209,7 @@ def reciprocal_root(e: Emitter, a: Value) -> Value:
 
 
 def special_root(e: Emitter, a: Value, result: Value) -> Value:
-    """The corner cases of 1 / sqrt(a): infinity of the sign of a zero, 0 of infinity, NaN of negative numbers."""
+    """The special cases of 1 / sqrt(a): infinity with the sign of a zero, 0 for infinity, NaN for negative numbers."""
     zero, infinity = e.constant(0.0, a.type), e.constant(math.inf, a.type)
     result = e.select(e.compare("eq", a, infinity), zero, result)
     result = e.select(e.compare("ltu", a, zero), e.constant(math.nan, a.type), result)

@@ -26,7 +26,7 @@ class FloatFormat:
     greatest: int
     infinity: int | None
     nan: int
-    """What NaN becomes; the greatest number where there is no NaN."""
+    """The encoding of NaN; the greatest number if the format has no NaN."""
     has_nan: bool = True
 
     @property
@@ -56,7 +56,7 @@ E3M2 = FloatFormat("e3m2", 3, 2, 3, 0x1F, None, 0x1F, has_nan=False)
 FORMATS = {form.name: form for form in (F16, BF16, TF32, E4M3, E5M2, E2M1, E2M3, E3M2)}
 
 OOB_NAN = 0x7FF7
-"""The magnitude of the half-precision NaN that tensor copies put outside a tensor, and that fma.oob takes as 0."""
+"""The magnitude of the half-precision NaN that tensor copies put outside a tensor, and that fma.oob reads as 0."""
 
 
 def decode(e: Emitter, bits: Value, form: FloatFormat) -> Value:
@@ -81,8 +81,8 @@ def decode(e: Emitter, bits: Value, form: FloatFormat) -> Value:
 def encode(e: Emitter, a: Value, form: FloatFormat, rounding: str = "rn", *, satfinite: bool = False) -> Value:
     """An f32, exact or rounded to odd, as a pattern of `form` in u32 lanes: rn, rna (ties away), rz, rm or rp.
 
-    Beyond the greatest number: infinity, or the greatest where the rounding says so, with `satfinite`, or where the
-    format has no infinity. NaN becomes the format's own, without a sign.
+    Above the greatest number, the result is infinity; it is the greatest number if the rounding requires it, with
+    `satfinite`, or if the format has no infinity. NaN becomes the format's own, without a sign.
     """
     bits = replace(e.payload(a), type=U32)
     magnitude = e.and_(bits, e.constant(0x7FFFFFFF, U32))
@@ -129,7 +129,7 @@ def encode(e: Emitter, a: Value, form: FloatFormat, rounding: str = "rn", *, sat
 
 
 def relu(e: Emitter, a: Value) -> Value:
-    """Negative becomes +0, as does -0; NaN stays."""
+    """Negative numbers and -0 become +0; NaN is not changed."""
     zero = e.constant(0.0, a.type)
     return replace(e.select(e.compare("le", a, zero), zero, a), raw=True)
 
@@ -142,8 +142,8 @@ def flush(e: Emitter, bits: Value, form: FloatFormat) -> Value:
 
 
 def flush_value(e: Emitter, a: Value, form: FloatFormat) -> Value:
-    """An f32, exact or rounded to odd, with 0 of its sign where `form` has it as tiny: below the least normal number
-    after rounding to nearest even with an unbounded exponent. (rounding.flush says the same of f32.)
+    """An f32, exact or rounded to odd; values that are tiny in `form` become 0 of their sign. Tiny: below the least
+    normal number after rounding to nearest even with an unbounded exponent. (As in rounding.flush for f32.)
     """
     least = 2.0 ** (1 - form.bias)
     half_a_step = least * 2.0 ** -(form.fraction + 2)
@@ -168,5 +168,5 @@ def apply(e: Emitter, one: Callable[..., Value], type: Type, *operands: Value) -
 
 
 def pack(e: Emitter, high: Value, low: Value, bits: int) -> Value:
-    """Two patterns of that many bits in one u32; high bits of `low` are clear."""
+    """Two patterns of `bits` bits in one u32; the high bits of `low` are clear."""
     return e.or_(e.shl(high, e.constant(bits, U32)), low)

@@ -1,7 +1,7 @@
-"""Results of approximate instructions as a GPU may give them: off the exact value, within the documented bound.
+"""Results of approximate instructions as a GPU may give them: not the exact value, but within the documented bound.
 
-A launch has the ideal results unless it finds a seed. With one, a result is drawn from the seed, the instruction and
-the ideal result: the same input gives the same result, wherever and however often it is computed.
+A launch has the ideal results unless it has a seed. With a seed, a result is drawn from the seed, the instruction and
+the ideal result: the same input always gives the same result.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 MIX = (0x7FEB352D, 0x846CA68B)
 """Odd factors that spread each bit of a number over all of them. (Wellons, "Prospecting for Hash Functions".)"""
 WITHIN = 1 - 2.0**-20
-"""Of a bound, what is used: the exact value is known to some 50 bits."""
+"""The share of a bound that is used: the exact value is known to some 50 bits."""
 
 
 def ideal_unless_varied(e: Emitter, ideal: Value) -> None:
-    """Within an outlined function: return `ideal` unless this launch varies results. What follows does."""
+    """In an outlined function: return `ideal` unless this launch varies results; the code after this varies them."""
     seed = e.op(conditions.APPROXIMATE.load)
     varied = e.op(f"icmp ne i64 {seed}, 0")
     e.line(f"br i1 {varied}, label %varied, label %ideal")
@@ -36,7 +36,7 @@ def ideal_unless_varied(e: Emitter, ideal: Value) -> None:
 
 
 def drawn(e: Emitter, bits: Value, opcode: str) -> Value:
-    """A number for each u32 pattern, in f64: from 1/2 to 1, of either sign."""
+    """A random f64 for each u32 pattern: magnitude from 1/2 to 1, either sign."""
     seed = e.convert(e.condition(conditions.APPROXIMATE, U64), U32)
     x = e.xor(e.add(bits, e.constant(zlib.crc32(opcode.encode()), U32)), seed)
     for shift, factor in zip((16, 15), MIX, strict=True):
@@ -49,14 +49,14 @@ def drawn(e: Emitter, bits: Value, opcode: str) -> Value:
 
 
 def places(e: Emitter, exact: Value, fraction: int, least: int) -> Value:
-    """A unit in the last place of an f64 in a format of so many fraction bits, normal from 2^least on."""
+    """The unit in the last place of an f64 in a format of `fraction` bits, normal from 2^least on."""
     field = e.and_(e.shr(e.payload(exact), e.constant(52, U64)), e.constant(0x7FF, U64))
     field = e.max(field, e.constant(least + 1023, U64))
     return e.as_type(e.shl(e.sub(field, e.constant(fraction, U64)), e.constant(52, U64)), F64)
 
 
 def limit(e: Emitter, exact: Value, opcode: str) -> Value:
-    """The greatest error of an instruction at each exact value; `accuracy.Bound.at`, in a kernel."""
+    """The greatest error of an instruction at each exact value: `accuracy.Bound.at` as kernel code."""
     bound = documented(opcode)
     assert bound is not None, opcode
     most = e.constant(bound.absolute * WITHIN, F64)
@@ -73,14 +73,14 @@ def limit(e: Emitter, exact: Value, opcode: str) -> Value:
 def moved(
     e: Emitter, ideal: Value, exact: Value, most: Value, opcode: str, rounded: Callable[[Value], tuple[Value, Value]]
 ) -> Value:
-    """Another result than `ideal` (u32 patterns) that lies within `most` of `exact` (f64).
+    """A result other than `ideal` (u32 patterns), within `most` of `exact` (f64).
 
-    `rounded`: an f64 as a result: its pattern, and its value in f64. Zeros, infinities, NaN and powers of two stay as
-    they are: the manual or every GPU gives them exactly.
+    `rounded`: converts an f64 to a result: its pattern, and its value in f64. Zeros, infinities, NaN and powers of two
+    are not changed: the manual or every GPU gives them exactly.
     """
     target = e.add(exact, e.mul(most, drawn(e, ideal, opcode)))
     pattern, value = rounded(target)
-    near = e.compare("le", e.absolute(e.sub(value, exact)), most)  # false on NaN, and on infinities too
+    near = e.compare("le", e.absolute(e.sub(value, exact)), most)  # false on NaN and on infinities
     fraction = e.and_(e.payload(exact), e.constant((1 << 52) - 1, U64))
     return e.select(e.and_(near, e.compare("ne", fraction, e.constant(0, U64))), pattern, ideal)
 

@@ -1,7 +1,7 @@
-"""a * b + c of f64 in integers, one lane at a time: exact in every rounding, near underflow and overflow too.
+"""a * b + c of f64 in integers, one lane at a time: correct in every rounding, near underflow and overflow too.
 
-For the roundings that no CPU instruction has, and for fma on CPUs without one (LLVM would call libm). Scalar IR
-with 128-bit integers, which both x86-64 and AArch64 have in instructions.
+For roundings that no CPU instruction has, and for fma on CPUs without it (LLVM would call libm). Scalar IR
+with 128-bit integers, for which both x86-64 and AArch64 have instructions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ptxbench.emulator.emit import Emitter, Value
 
 MODES = ("rn", "rz", "rm", "rp", "odd")
-"""By number. odd: exact, or the neighbour whose last bit is set; never 0 and never infinite unless exact."""
+"""By number. odd: exact, or the neighbour whose last bit is set; 0 or infinite only if exact."""
 
 
 def fma(e: Emitter, a: Value, b: Value, c: Value, rounding: str) -> Value:

@@ -1,4 +1,4 @@
-"""What each PTX instruction does: one module a chapter of the manual, one decorated function an instruction."""
+"""The meaning of each PTX instruction: one module per chapter of the manual, one decorated function per instruction."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ __all__ = ["CHAPTERS", "TABLE", "Entry", "find", "nearest"]
 
 
 def find(instruction: Instruction) -> Entry | None:
-    """The entry whose opcode and operand shapes are the instruction's, or None."""
+    """The entry with the instruction's opcode and operand shapes, or None."""
     return next((entry for entry in TABLE.get(instruction.opcode, ()) if fits(entry, instruction)), None)
 
 
@@ -68,5 +68,5 @@ def fits(entry: Entry, instruction: Instruction) -> bool:
 
 
 def nearest(opcode: str) -> list[str]:
-    """Up to three known opcodes that look like `opcode`; those of the same instruction first."""
+    """Up to three known opcodes similar to `opcode`; those of the same instruction first."""
     return TABLE.nearest(opcode)

@@ -34,7 +34,7 @@ VECTORS = (
 
 
 def lines(name, forms, operands, *, hinted=True):
-    """Decorator: the lines of `forms` on shared, on global and by generic address, the last two also with a policy."""
+    """Decorator: the lines of `forms` for shared, global and generic addresses, the last two also with a policy."""
     section = ATOM if name == "atom" else RED
     sem = ("relaxed", "acquire", "release", "acq_rel") if name == "atom" else ("relaxed", "release")
 
@@ -56,7 +56,7 @@ def lines(name, forms, operands, *, hinted=True):
 
 
 def vectors(name, operands):
-    """Decorator: the lines of VECTORS, on global memory and by generic address."""
+    """Decorator: the lines of VECTORS, for global and generic addresses."""
     section = ATOM if name == "atom" else RED
     sem = ("relaxed", "acquire", "release", "acq_rel") if name == "atom" else ("relaxed", "release")
 

@@ -18,7 +18,7 @@ INTEGERS = (
     ((*EQUALITY, *ORDER), tuple(f"s{bits}" for bits in SIZES)),
     ((*EQUALITY, *ORDER, *UNSIGNED), tuple(f"u{bits}" for bits in SIZES)),
 )
-"""The comparisons that each kind of integer has."""
+"""The comparisons of each kind of integer."""
 ALL_KINDS = (*INTEGERS, (FLOATING, ("f32", "f64")))
 
 SELECTED = (*(f"{kind}{bits}" for kind in "bus" for bits in SIZES), "f32", "f64")
@@ -62,7 +62,7 @@ def setp_float_combined(e, cmp, bool, a, b, c, ftz=False):
 
 
 def as_number(e, condition, type):
-    """What set writes: 1.0 or all ones where the condition holds, else 0."""
+    """The result of set: 1.0 or all ones if the condition holds, else 0."""
     yes = e.constant(1.0 if type.floating else -1, type)
     return e.select(condition, yes, e.constant(0, type))
 

@@ -20,12 +20,12 @@ WHOLE = ("rni", "rzi", "rmi", "rpi")
 FINITE = {
     "": (False, False), "relu": (True, False), "satfinite": (False, True), "relu.satfinite": (True, True),
 }  # fmt: skip
-"""What is said of the range -> whether .relu and whether .satfinite is."""
+"""The range modifiers -> whether they include .relu, and .satfinite."""
 EXACT = "the result is exact, or has no subnormals"
 
 
 def clamping(source):
-    """The integer types that lack a value of `source`: PTX has .sat for no others."""
+    """The integer types that cannot hold every value of `source`: PTX has .sat only for these."""
 
     def lacks(type):
         low, high = whole_range(TYPES[type])

@@ -1,8 +1,8 @@
 """PTX ISA, Extended-Precision Integer Arithmetic Instructions: the carry bit CC.CF links words of a long number.
 
-The manual calls what sub.cc and subc leave in CC.CF a borrow. ptxas subtracts by adding the complement, so that the bit
-is the carry of a + ~b + 1: set where nothing was borrowed. A chain of additions only, or of subtractions only, cannot
-tell the difference. One that mixes them can: NVRTC's 128-bit division does.
+The manual says that sub.cc and subc leave a borrow in CC.CF. ptxas subtracts by adding the complement, so the bit is
+the carry of a + ~b + 1: set if there was no borrow. A chain of only additions or only subtractions gives the same
+result either way. A chain that mixes them does not: NVRTC's 128-bit division has one.
 """
 
 from ptxbench.emulator.isa.integer import upper_product

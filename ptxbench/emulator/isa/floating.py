@@ -38,13 +38,13 @@ def arithmetic_f64_directed(e, a, b, op, rnd):
 
 
 def arithmetic(e, op, a, b, rnd, ftz):
-    """a op b, flushed where `ftz`. A sum that is tiny is exact, so that no rounding can lift it."""
+    """a op b, flushed if `ftz`. A tiny sum is exact, so that rounding cannot raise it."""
     if op == "mul":
         product = rounding.mul(e, a, b, rnd)
         return rounding.flush(e, product, lambda x: rounding.mul(e, x, b, rnd), a) if ftz else product
     if op == "sub" and rnd == "rn":
         return e.flush_if(ftz, e.sub(a, b))
-    # a - b is a + (-b); of NaN no payload counts, so that its sign may turn.
+    # a - b is a + (-b); the payload of a NaN does not matter, so its sign may change.
     return e.flush_if(ftz, rounding.add(e, a, e.negate(b) if op == "sub" else b, rnd))
 
 
@@ -75,7 +75,7 @@ def fma_f64(e, a, b, c, rnd):
 
 
 def each(e, operation, ftz, *pairs):
-    """The operation on both elements, which it gets flushed where `ftz`."""
+    """Apply the operation to both elements, flushed if `ftz`."""
     results = []
     for part in (0, 1):
         values = []
@@ -126,7 +126,7 @@ def div_full(e, a, b, ftz):
 
 @instruction("div.approx{.ftz}.f32 d, a, b", section="floating-point-instructions-div", counted="special")
 def div_approx(e, a, b, ftz):
-    """The ideal value for |b| up to 2^126; beyond, 1/b is flushed: 0, or NaN where a is infinite."""
+    """The ideal value for |b| up to 2^126; beyond, 1/b is flushed: 0, or NaN if a is infinite."""
     a, b = e.flush_if(ftz, a), e.flush_if(ftz, b)
     magnitude = e.absolute(b)
     beyond = e.and_(
@@ -138,7 +138,7 @@ def div_approx(e, a, b, ftz):
 
 
 def near_quotient(e, a, b, op, ftz):
-    """a / b as an approximate division gives it. The manual's bound holds for |b| from 2^-126 to 2^126."""
+    """The result of an approximate a / b. The manual's bound holds for |b| from 2^-126 to 2^126."""
     ideal = quotient(e, a, b, "rn", ftz)
     inexact.ideal_unless_varied(e, ideal)
     magnitude = e.absolute(b)
@@ -177,7 +177,7 @@ def near_reciprocal(e, a, ftz):
 @instruction("op.approx.ftz.f64 d, a", op=("rcp", "rsqrt"), counted="special",
              section="floating-point-instructions-rcp-approx-ftz-f64")  # fmt: skip
 def gross_f64(e, a, op):
-    """The upper word of the result for the upper word of a, the ideal one of 20 bits; the lower word is 0."""
+    """The ideal upper word (20 fraction bits) for the upper word of a; the lower word is 0."""
     return e.outline(upper_word, a, op=op)
 
 
@@ -195,7 +195,7 @@ def upper_word(e, a, op):
     rounded = e.and_(rounded, e.constant(0xFFFFFFFF << 32, U64))
     small = e.compare("lt", e.absolute(result), e.constant(2.0**-1022, F64))
     rounded = e.select(small, e.and_(rounded, e.constant(1 << 63, U64)), rounded)
-    # An upper word of an infinity may belong to a NaN: only the upper word counts.
+    # The upper word of an infinity may belong to a NaN: only the upper word counts.
     nan = e.constant(0x7FFFFFFF00000000, U64)
     rounded = e.select(e.compare("nan", result, result), nan, rounded)
     inexact.ideal_unless_varied(e, e.as_type(rounded, F64))
@@ -203,7 +203,7 @@ def upper_word(e, a, op):
 
 
 def one_step(e, bits, key, step, op):
-    """An f64 pattern, one step up or down. Zeros, infinities, NaN and powers of two stay as they are."""
+    """An f64 pattern, one step up or down. Zeros, infinities, NaN and powers of two are not changed."""
     down = e.compare("lt", inexact.drawn(e, key, op), e.constant(0.0, F64))
     stepped = e.select(down, e.sub(bits, e.constant(step, U64)), e.add(bits, e.constant(step, U64)))
     field = e.and_(e.shr(bits, e.constant(52, U64)), e.constant(0x7FF, U64))
@@ -237,7 +237,7 @@ def near_root(e, a):
 
 @instruction("rsqrt.approx{.ftz}.f32 d, a", section="floating-point-instructions-rsqrt", counted="special")
 def rsqrt_approx(e, a, ftz):
-    """The ideal value, by way of f64: both operations there err by at most 2^-53."""
+    """The ideal value, computed in f64: both operations there have an error of at most 2^-53."""
     return e.finish(e.outline(near_reciprocal_root, e.flush_if(ftz, a)), ftz)
 
 
@@ -261,26 +261,26 @@ def near_reciprocal_root_f64(e, a):
     return replace(e.as_type(one_step(e, bits, e.convert(bits, U32), 1, "rsqrt.f64"), F64), raw=True)
 
 
-# ---- approximate functions; how far a GPU may be from the ideal value is in accuracy.py
+# ---- approximate functions; accuracy.py has the bounds on a GPU's error
 
 BY_F64 = {"ex2": approximate.exp2, "lg2": approximate.log2, "tanh": approximate.tanh}
 OF_F32 = {"sin": approximate.sine, "cos": approximate.cosine}
 
 
 def near(e, a, op):
-    """The function in f64, rounded once; or what else the manual allows."""
+    """The function in f64, rounded once; if results are varied, another value that the manual allows."""
     exact = OF_F32[op](e, a) if op in OF_F32 else BY_F64[op](e, e.convert(a, F64))
     ideal = e.convert(exact, F32)
     inexact.ideal_unless_varied(e, ideal)
     most = inexact.limit(e, exact, f"{op}.approx.f32")
-    if op in OF_F32:  # the bound of the text: 2^-20.5 up to 2 pi, 2^-14.7 up to 100 pi, and none beyond
+    if op in OF_F32:  # the manual's bound: 2^-20.5 up to 2 pi, 2^-14.7 up to 100 pi, none beyond
         magnitude = e.absolute(a)
         far = e.compare("gt", magnitude, e.constant(6.283185, F32))
         most = e.select(far, most, e.constant(2.0**-20.5 * inexact.WITHIN, F64))
         beyond = e.compare("gt", magnitude, e.constant(314.1592, F32))
         most = e.select(beyond, e.constant(0.0, F64), most)
     result = inexact.varied_f32(e, ideal, exact, most, op)
-    if op in ("sin", "cos", "tanh"):  # no GPU leaves [-1, 1]
+    if op in ("sin", "cos", "tanh"):  # results on a GPU are in [-1, 1]
         result = e.select(e.compare("gt", e.absolute(result), e.constant(1.0, F32)), ideal, result)
     return replace(result, raw=True)
 
@@ -377,14 +377,14 @@ def extremum(e, a, b, op, nan_wins):
     nan = e.from_bits(CANONICAL_NAN[a.type.bits], a.type)
     if nan_wins:
         return e.select(e.compare("nan", a, b), nan, result)
-    # Of two NaNs neither's payload is the result, but the canonical NaN.
+    # With two NaNs, the result is the canonical NaN, without a payload.
     without_b = e.select(e.compare("nan", b, b), a, result)
     without_a = e.select(e.compare("nan", a, a), b, without_b)
     return replace(e.select(e.compare("nan", without_a, without_a), nan, without_a), raw=False)
 
 
 def with_sign(e, magnitude, a, b):
-    """The xor of two signs on a magnitude; a NaN stays canonical."""
+    """Set the xor of two signs on a magnitude; a NaN stays canonical."""
     sign = e.as_type(e.xor(e.bits(a), e.bits(b)), a.type)
     nan = e.from_bits(CANONICAL_NAN[a.type.bits], a.type)
     return e.select(

@@ -1,9 +1,9 @@
-"""PTX ISA, Half Precision Floating Point and Comparison Instructions, and those of mixed precision: f16 and bf16.
+"""PTX ISA, Half Precision and Mixed Precision instructions, with comparisons: f16 and bf16.
 
-A register holds bits: f16 and bf16 are 16 of them, f16x2 and bf16x2 are 32. Arithmetic is done in f32, whose
-rounding is harmless before the second one: a sum of two numbers of at most 11 bits, and a product of two f16, are
-right from 24 bits on; a product of two bf16 that f32 must round is far below bf16. What fma adds may be far apart:
-there the sum is rounded to odd.
+A register holds bits: 16 for f16 and bf16, 32 for f16x2 and bf16x2. Arithmetic is done in f32; the second rounding then
+gives the right result: 24 bits are enough for a sum of two numbers of at most 11 bits, and for a product of two f16; a
+product of two bf16 that f32 must round is far below bf16's range. The terms of an fma may differ much in size: its sum
+is rounded to odd.
 """
 
 from dataclasses import replace
@@ -76,7 +76,7 @@ def fma_bf16(e, a, b, c, type, relu):
 
 @instruction("fma.rn.oob{.relu}.type d, a, b, c", type=(*HALVES, *BRAINS), section=section("fma"))
 def fma_oob(e, a, b, c, type, relu):
-    """+0 where a factor is the NaN that a tensor copy puts outside its tensor; which operands count is not stated."""
+    """+0 if a factor is the NaN that a tensor copy puts outside its tensor. PTX does not state which operands count."""
     return e.outline(fma, a, b, c, type=type, ftz=False, clamp="relu" if relu else None, oob=True)
 
 
@@ -87,7 +87,7 @@ def fma(e, a, b, c, type, ftz, clamp, oob):
         first, second, third = (lift(e, each, form, ftz) for each in (x, y, z))
         if form is F16:  # the product has 22 bits, exact in f32
             total = rounding.add_to_odd(e, e.mul(first, second), third)
-        else:  # f32 may not reach down to the product
+        else:  # f32 may be too narrow for the product
             product = e.mul(e.convert(first, F64), e.convert(second, F64))
             total = rounding.narrow(e, rounding.add_to_odd(e, product, e.convert(third, F64)), "odd")
         bits = lower(e, total, form, ftz, clamp == "sat", clamp == "relu")
@@ -194,7 +194,7 @@ def exactly(e, x, op, type, ftz):
 
 
 def varied(e, x, op, type, ftz):
-    """The function of a pattern, as a GPU may give it."""
+    """The function of a pattern, varied as on a GPU."""
     form = format_of(type)
     exact = exactly(e, x, op, type, ftz)
 
@@ -207,7 +207,7 @@ def varied(e, x, op, type, ftz):
     result = inexact.moved(e, ideal, exact, inexact.limit(e, exact, documented), op, rounded)
     if op != "tanh":
         return result
-    magnitude = e.and_(result, e.constant(form.sign - 1, U32))  # no GPU leaves [-1, 1]
+    magnitude = e.and_(result, e.constant(form.sign - 1, U32))  # results on a GPU are in [-1, 1]
     return e.select(e.compare("hi", magnitude, e.constant(form.one, U32)), ideal, result)
 
 
@@ -239,7 +239,7 @@ BOOLEANS = ("and", "or", "xor")
 
 
 def comparisons(e, cmp, a, b, type, ftz):
-    """The predicate of each element, the lower first."""
+    """The predicate of each element, the lower element first."""
     form = format_of(type)
     parts = (0,) if type.bits == 16 else (0, 16)
     result = []
@@ -280,7 +280,7 @@ def setp_pair(e, cmp, a, b, type, bool=None, c=None, ftz=False):
 
 
 def chosen(e, predicate, to):
-    """1.0 or all bits set where true, else 0."""
+    """1.0 or all bits set if true, else 0."""
     true = FORMATS[to.name].one if to.name in FORMATS else -1
     kind = TYPES[f"b{to.bits}"]
     return replace(e.select(predicate, e.constant(true, kind), e.constant(0, kind)), type=to)
@@ -294,7 +294,7 @@ def chosen_pair(e, found, to):
 
 
 def set_lines(flush, result, source, relations):
-    """Both lines of `set`: with a predicate to join, and without."""
+    """Both lines of `set`: with and without a predicate to combine with."""
 
     def register(body):
         plain = f"set.cmp{flush}.{result}.type d:{result}, a, b"

@@ -76,7 +76,7 @@ def mad_wide(e, a, b, c):
 
 
 def product24(e, half, a, b):
-    """Bits 0 to 31 (lo) or 16 to 47 (hi) of the product of the low 24 bits, by their sign."""
+    """Bits 0 to 31 (lo) or 16 to 47 (hi) of the product of the low 24 bits, signed as the type."""
     eight = e.constant(8, a.type)
     full = e.mul(*(e.widen(e.shr(e.shl(each, eight), eight)) for each in (a, b)))
     return e.convert(e.shr(full, e.constant(16, full.type)) if half == "hi" else full, a.type)
@@ -133,7 +133,7 @@ def maximum_relu(e, a, b):
 
 
 def halves(e, a, type):
-    """The lower and the upper half of a 32-bit value, as `type` ("u16x2" or "s16x2") says."""
+    """The lower and the upper half of a 32-bit value, signed as `type` ("u16x2" or "s16x2")."""
     half = TYPES[type.removesuffix("x2")]
     return e.convert(a, half), e.convert(e.shr(a, e.constant(16, B32)), half)
 
@@ -240,7 +240,7 @@ def fns(e, a, b, c):
     wanted = e.select(here, one, e.convert(e.absolute(c), U32))
     there = e.compare("le", wanted, e.population(word))
     place = zero
-    for width in (16, 8, 4, 2, 1):  # by halves: is the wanted bit above the next `width` bits?
+    for width in (16, 8, 4, 2, 1):  # binary search: is the wanted bit above the next `width` bits?
         lower = e.population(e.and_(e.shr(word, place), e.constant((1 << width) - 1, U32)))
         above = e.compare("gt", wanted, lower)
         wanted = e.sub(wanted, e.select(above, lower, zero))
@@ -258,8 +258,8 @@ def brev(e, a):
 def field_number(e, a, width):
     """A position or a length as bfe and bfi take it: its low 8 bits.
 
-    So says the manual for both widths. ptxas does it for 32 bits; its code for 64 bits looks at the whole number, of
-    which 255 or more is beyond every field.
+    The manual says so for both widths. ptxas does so for 32 bits; its code for 64 bits uses the whole number, of which
+    255 or more is beyond every field.
     """
     return e.and_(a, e.constant(0xFF, U32)) if width == 32 else e.clamp_below(a, 0xFF)
 
@@ -295,7 +295,7 @@ def bfi(e, a, b, c, length):
 
 
 def ones_below(e, count, type):
-    """The low `count` bits set; all of them from the width on."""
+    """A mask of the low `count` bits; all bits from the width on."""
     inside = e.compare("lo", count, e.constant(type.bits, count.type))
     shift = e.convert(e.select(inside, count, e.constant(0, count.type)), type)
     ones = e.constant(-1, type)
@@ -333,7 +333,7 @@ def bmsk(e, mode, a, b):
 
 
 def piece(e, a, place, bits, type):
-    """`bits` bits of the 32-bit `a` from bit `place` on, extended by the sign that `type` says."""
+    """`bits` bits of the 32-bit `a` from bit `place` on, extended by the sign of `type`."""
     up = e.shl(e.convert(a, type), e.constant(32 - bits - place, type))
     return e.shr(up, e.constant(32 - bits, type))
 

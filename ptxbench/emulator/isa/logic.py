@@ -40,7 +40,7 @@ def lop3_predicate(e, bool, a, b, c, immLut, q):  # noqa: N803  the manual's spe
 
 
 def by_table(e, a, b, c, table):
-    """Bit k of the table is the result where a, b, c have the bits of k: the sum of the minterms whose bit is set."""
+    """Bit k of the table is the result if a, b, c have the bits of k: the sum of the minterms with a set bit."""
     result = e.constant(0, a.type)
     for k in range(8):
         if table >> k & 1:

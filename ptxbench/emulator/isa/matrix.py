@@ -1,7 +1,7 @@
 """PTX ISA, Warp Level Matrix Instructions.
 
-All of them are for the whole warp at once (`flow="aligned"`). What a lane holds, and how an architecture adds up, is
-in tensor.py.
+All of them are executed by the whole warp at once (`flow="aligned"`). tensor.py knows what each lane holds, and how an
+architecture accumulates.
 """
 
 import functools
@@ -28,7 +28,7 @@ Names = tuple[str, ...]
 
 
 def need(ops, least):
-    """Refuse what the architecture of this run lacks."""
+    """Raise an error if the architecture of this run is below `least`."""
     if architecture.number(ops.arch) < least:
         raise UnsupportedInstruction(
             f"line {ops.line}: this matrix instruction needs sm_{least}; this run is for {ops.arch}"
@@ -73,7 +73,7 @@ def first_lanes(ops, count):
 
 
 def in_shared(e, ops, address):
-    """A generic address as one in shared memory; any other leads out of it."""
+    """Convert a generic address to one in shared memory; any other address becomes out of bounds."""
     if not isinstance(address, Value):
         raise syntax_error(ops.line, "needs an address in shared memory.")
     wide = e.convert(address, B64) if address.type.bits == 32 else address
@@ -81,7 +81,7 @@ def in_shared(e, ops, address):
 
 
 def call(ops, function, given, count, more=""):
-    """What a function on registers gives, as registers of 32 or 64 bits."""
+    """Call a function on registers; returns registers of 32 or 64 bits."""
     name = ops.function(function)
     kind = given[0].type
     arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in given)
@@ -96,7 +96,7 @@ ROUNDINGS = ("rn", "rz", "rm", "rp")
 
 
 def multiply(ops, what, a, b, c):
-    """D = A B + C: the registers of D. Only the first use of `what` makes its function."""
+    """D = A B + C: the registers of D. The first use of `what` creates its function."""
     registers = zip((a, b, c), what.registers[1:], strict=True)
     given = [each for values, count in registers for each in ops.all_of(values, count)]
     slot = ops.reserve_counters(context.SITE_SLOTS)
@@ -114,7 +114,8 @@ def multiply(ops, what, a, b, c):
 
 @functools.cache
 def described(arch, shape, types, rule="", repeated=False):
-    """The product of `shape` and `types` (d.a.b.c), with the fragments of mma.sync. `repeated`: f16 ones of wmma."""
+    """The product of `shape` and `types` (d.a.b.c), with the fragments of mma.sync. `repeated`: wmma's f16
+    fragments."""
     m, n, k = tensor.shape(shape)
     kinds = tuple(types.split("."))
     depth, bits = tensor.in_units(kinds[1], k)
@@ -144,7 +145,7 @@ MMAS: tuple[tuple[Names, Names, int], ...] = (
     (("m16n8k4", "m16n8k8"), ("f32.tf32.tf32.f32",), 80),
     (("m16n8k16", "m16n8k32"), FP8, 89),
 )
-"""Shapes, types and the least architecture of mma.sync."""
+"""Shapes, types and the lowest architecture of mma.sync."""
 
 for shapes, kinds, oldest in MMAS:
 
@@ -206,7 +207,7 @@ SIXTEEN = ("m16n16k16", "m8n32k16", "m32n8k16")
 LAYOUTS = ("row", "col")
 SPACES = ("global", *SHARED)
 WMMA_LEAST = {"f16": 70, "f32": 70, "s8": 72, "u8": 72, "s32": 72, "s4": 75, "u4": 75, "b1": 75}
-"""By type; 80 for the rest."""
+"""The lowest architecture by type; 80 for the rest."""
 OPERANDS: tuple[tuple[Names, Names, Names], ...] = (
     (LAYOUTS, SIXTEEN, ("f16", "bf16", "s8", "u8")),
     (LAYOUTS, ("m16n16k8",), ("tf32",)),
@@ -223,7 +224,7 @@ ADDENDS: tuple[tuple[Names, Names], ...] = (
 
 
 def tile(use, shape, kind, layout):
-    """Where the elements of A, B or C lie in memory and who holds them."""
+    """The layout of A, B or C in memory, and which lanes hold the elements."""
     m, n, k = tensor.shape(shape)
     stride_bits = bits = tensor.element_bits(kind)
     if bits < 8:
@@ -236,12 +237,12 @@ def tile(use, shape, kind, layout):
         fragment, rows, columns = tensor.c_fragment(m, n), m, n
     if use in "ab" and kind == "f16":
         fragment = tensor.repeated(fragment)
-    down = use in "ab" and bits == 16  # what ptxas makes of these is LDSM, which is ldmatrix
+    down = use in "ab" and bits == 16  # ptxas compiles these to LDSM, which is ldmatrix
     return tensor.Tile(f"{use}_{shape}_{kind}_{layout}", fragment, rows, columns, bits, stride_bits, layout, down)
 
 
 def pieces(e, ops, tile, address, stride):
-    """The addresses of the tile's pieces, one a lane, in requests of up to 32 lanes; sets the active ones."""
+    """The addresses of the tile's pieces, one per lane, in requests of up to 32 lanes; sets the active lanes."""
     if not isinstance(address, Value):
         raise syntax_error(ops.line, "needs an address in memory.")
     if stride is None:
@@ -258,7 +259,7 @@ def pieces(e, ops, tile, address, stride):
 
 
 def wmma_load(e, ops, use, shape, kind, layout, space, address, stride):
-    """The fragment's registers, from memory in pieces of up to 16 bytes, one a lane."""
+    """The fragment's registers, from memory in pieces of up to 16 bytes, one per lane."""
     need(ops, WMMA_LEAST.get(kind, 80))
     from_tile = tile(use, shape, kind, layout)
     word = B64 if kind == "f64" else B32

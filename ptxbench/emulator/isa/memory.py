@@ -21,7 +21,7 @@ SCALAR = (("", SCALARS),)
 LDU_WIDTHS = (*SCALAR, (".v2", PAIRS), (".v4", FOURS))
 WIDTHS = (*LDU_WIDTHS, (".v8", EIGHTS))
 LONGEST = ((".v8", ("b32", "u32", "s32", "f32")), (".v4", WIDE_FOURS))
-"""32 bytes a lane, in global memory only; these may say how long L2 keeps the bytes."""
+"""32 bytes per lane, in global memory only; these may say how long L2 keeps the bytes."""
 GLOBAL_WIDTHS = (*WIDTHS, *LONGEST)
 """(.vec, types)."""
 
@@ -64,7 +64,7 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
     return register
 
 
-# What a load or store may say of its order, its cache and its width, by space. `space` is absent in generic ones.
+# Modifiers of a load or store for order, cache and width, by space. Generic accesses have no `space`.
 
 
 @lines("ld{.weak}.space{.cache}", "", "d, [a]", LD, WIDTHS, space=OTHER_SPACES, cache=LOAD_CACHE)
@@ -133,7 +133,7 @@ def registers(vec):
     return int(vec[1:]) if vec else 1
 
 
-# ---- caches: nothing is counted, and only discard does something
+# ---- caches: nothing is counted, and only discard has an effect
 
 
 def cache_only(syntax, anchor, **sets):
@@ -148,7 +148,7 @@ def cache_only(syntax, anchor, **sets):
     "prefetch{.space}.level [a]", "prefetch-prefetchu", space=("global",), level=("L2::evict_last", "L2::evict_normal")
 )
 def prefetch(ops, a, space):
-    """A hint, also for an address that lies nowhere; the sanitizer remarks on that."""
+    """A hint, also for an address outside all memory; the sanitizer reports those as a remark."""
     if space != "local":
         ops.prefetch(a)
 

@@ -1,8 +1,8 @@
-"""Which operands an instruction takes: the rules by which ptxas refuses one of another type.
+"""The operand types that an instruction accepts: the rules by which ptxas rejects others.
 
-A register must have the size of what the instruction works on, and its kind: bits go with everything, signed and
-unsigned integers with each other. `ld`, `st`, `ldu` and `cvt` take wider registers too (PTX ISA, "Operand Size
-Exceeding Instruction-Type Size"). Where the manual leaves something open, ptxas was asked.
+A register must have the size and the kind of the instruction's type: bits match everything, signed and unsigned
+integers match each other. `ld`, `st`, `ldu` and `cvt` accept wider registers too (PTX ISA, "Operand Size
+Exceeding Instruction-Type Size"). Where the manual leaves something open, the rule is from experiments with ptxas.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from ptxbench.emulator.types import LANES, PRED, TYPES, U32, Type
 
 TAKES_WIDER = ("ld", "st", "ldu", "cvt")
 EXACT = re.compile(r"\.(bf16|tf32|u?e\dm\d)")
-"""A `cvt` from or to one of these is later than the rule of wider registers, and goes without it."""
+"""A `cvt` from or to one of these types is newer than the rule of wider registers, and does not follow it."""
 MAY_DISCARD = ("atom", "setp", "match", "elect", "lop3", "mbarrier")
-"""`_` may stand for the result of these; in a vector, and as the second result, it always may."""
+"""Instructions whose result may be `_`. In a vector, and as the second result, it is always allowed."""
 OF_INTEGERS = re.compile(r"cvt(\.sat)?\.[us]\d+\.[us]\d+$")
-"""Besides mov, these alone read predefined registers."""
+"""Besides mov, only these read predefined registers."""
 REGISTERS_ALONE = re.compile(r"v\w+[24]\.|movmatrix\.|stackrestore\.")
-"""These take no number as a source; the first are the video instructions on halves and bytes."""
+"""These accept no number as a source; the first are the video instructions on halves and bytes."""
 NAMES_VARIABLE = re.compile(r"mov\.|call\.|cvta\.(?!to\.)")
 WIDE_SPECIAL = re.compile(r"%(clock64|globaltimer|current_graph_exec|pm\d_64)")
-"""The predefined registers of 64 bits; %gridid is read as 32 or as 64."""
+"""The predefined registers of 64 bits; %gridid can be read as 32 or 64 bits."""
 PREDICATES = ("%is_explicit_cluster",)
 HELD_IN = {
     "f16": ("f16", "b16"), "f16x2": ("f16x2", "b32"), "s16x2": ("f16x2", "b32"), "u16x2": ("f16x2", "b32"),
     "bf16": ("bf16", "b16"), "bf16x2": ("bf16x2", "b32"), "tf32": ("b32",), "f32x2": ("b64",), "e2m1x2": ("b8",),
     **dict.fromkeys(("e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "ue8m0x2"), ("b16",)),
 }  # fmt: skip
-"""Types that are bits to the emulator -> the registers that hold them."""
+"""Types that the emulator treats as bits -> the registers that hold them."""
 
 
 def mismatch(entry: Entry, instruction: Instruction, registers: Mapping[str, Type]) -> str | None:
-    """What is wrong with an operand, as a sentence; None where ptxas would take them all."""
+    """What is wrong with an operand, as a sentence; None if ptxas accepts all of them."""
     for form, operand in zip(entry.operands, instruction.operands, strict=True):
         for complaint in complaints(entry, form, operand, registers):
             return complaint
@@ -75,12 +75,12 @@ def complaints(entry: Entry, form: OperandForm, operand: Operand, registers: Map
 
 @functools.cache
 def rule_of(opcode: str, form: OperandForm, matrix: bool = False) -> OperandRule:
-    """The rule of one operand; made once, since a kernel has few different ones."""
+    """The rule of one operand; cached, because a kernel has few different ones."""
     return OperandRule(opcode, form, matrix)
 
 
 class OperandRule:
-    """What may stand for one operand of an opcode; `matrix`: of a matrix instruction."""
+    """What one operand of an opcode may be; `matrix`: of a matrix instruction."""
 
     def __init__(self, opcode: str, form: OperandForm, matrix: bool) -> None:
         self.opcode = opcode
@@ -95,7 +95,7 @@ class OperandRule:
         stated = re.search(r"\.v([248])\b", opcode)
         self.count = int(stated[1]) if stated else 0
         self.taken: dict[Type, bool] = {}
-        """What `takes` has said of types of registers."""
+        """The results of `takes`, by register type."""
 
     def vector(self, vector: Vector, registers: Mapping[str, Type]) -> Iterator[str]:
         held = [registers[part.name] for part in vector.parts if isinstance(part, Register)]
@@ -120,7 +120,7 @@ class OperandRule:
                 yield from element.one(part, registers)
 
     def one(self, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
-        """Complaints about an operand that is not a vector."""
+        """Errors of an operand that is not a vector."""
         asked = self.form.type
         if isinstance(operand, Sink):
             if not self.target:
@@ -137,7 +137,7 @@ class OperandRule:
                 yield "'!' needs a predicate."
                 return
         operand, _, _ = plain(operand)
-        if asked is None:  # of two kinds: a predicate or a number
+        if asked is None:  # two kinds are allowed: a predicate or a number
             if isinstance(operand, Register) and registers[operand.name] is PRED:
                 return
             asked = U32
@@ -191,7 +191,7 @@ class OperandRule:
                 yield f"'{operand.name}' has {bits} bits, but '{self.opcode}' takes {self.wanted(asked)} here."
 
     def wanted(self, asked: Type) -> str:
-        """The registers that `takes` lets through, in words."""
+        """The register types that `takes` allows, in words."""
         if asked is PRED:
             return "a predicate"
         if self.fragment is not None:
@@ -206,12 +206,12 @@ FRAGMENTS = {
     "f16": ("b32", "f16x2"), "bf16": ("b32",), "tf32": ("b32",), "f32": ("b32", "f32"), "s32": ("b32", "u32", "s32"),
     "f64": ("b64", "f64", "u64", "s64"),
 }  # fmt: skip
-"""Types of a matrix -> the registers that hold a fragment of it; WORDS hold those of any other."""
+"""Types of a matrix -> the registers that hold its fragment; WORDS hold those of all others."""
 ELEMENT = re.compile(r"[subf]\d+|bf16|tf32|e\dm\d")
 
 
 def fragment(opcode: str, operand: str) -> tuple[str, ...]:
-    """The registers that may hold a fragment, one of the vectors of a matrix instruction."""
+    """The register types that may hold a fragment, one of the vectors of a matrix instruction."""
     name, *modifiers = opcode.split(".")
     kinds = [modifier for modifier in modifiers if ELEMENT.fullmatch(modifier)]
     if name.endswith("matrix"):
@@ -219,13 +219,13 @@ def fragment(opcode: str, operand: str) -> tuple[str, ...]:
     integers = FRAGMENTS["s32"] if name == "wmma" and kinds[0] in ("s8", "u8", "s32") else WORDS
     if len(kinds) == 1:  # wmma.load, wmma.store
         return FRAGMENTS.get(kinds[0], integers)
-    if len(kinds) == 2:  # wmma.mma of f16 names the results and the addends alone
+    if len(kinds) == 2:  # wmma.mma of f16 names only the results and the addends
         kinds[1:1] = ["f16", "f16"]
     return FRAGMENTS.get(kinds["dabc".index(operand)], integers)
 
 
 def is_bits(type: Type) -> bool:
-    """Whether a register is declared as bits; narrow floats are bits to the emulator alone."""
+    """Whether a register is declared as bits; only the emulator treats narrow floats as bits."""
     return type.kind == "b" and type.name.startswith("b") and not type.name.startswith("bf")
 
 

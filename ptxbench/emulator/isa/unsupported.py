@@ -1,6 +1,6 @@
-"""What PTX has and the emulator does not, and why: the one place that says so. Data only, and a look-up.
+"""PTX instructions that the emulator does not support, and why; the only list of them. Data only, and a look-up.
 
-Kept honest by a test: no opcode here may be in the table.
+A test checks it: no opcode here may be in the table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Missing:
     reason: str
 
     def covers(self, opcode: str) -> bool:
-        """Whether `opcode` has the name and all modifiers of one of them, in whatever order."""
+        """Whether `opcode` has the name and all modifiers of one of them, in any order."""
         name, *modifiers = opcode.split(".")
         return any(
             each.split(".")[0] == name and set(each.split(".")[1:]) <= set(modifiers) for each in self.opcodes
@@ -56,5 +56,5 @@ UNSUPPORTED = (
 
 
 def why(opcode: str) -> Missing | None:
-    """Why `opcode` is not supported; None if this file does not know it."""
+    """Why `opcode` is not supported; None if it is not listed here."""
     return next((missing for missing in UNSUPPORTED if missing.covers(opcode)), None)

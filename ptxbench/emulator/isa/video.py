@@ -1,7 +1,7 @@
 """PTX ISA, Video Instructions: operations on selected bytes and halves, one at a time or as SIMD.
 
-ptxas writes them out as ordinary instructions; what a GPU does is the manual's text, not a circuit's. Elements are
-computed in 64 bits (scalar) or 32 (SIMD), more than the manual's .s34, and cut where it cuts.
+ptxas compiles them to ordinary instructions; the reference is the manual's text, not hardware. Elements are computed in
+64 bits (scalar) or 32 (SIMD), more than the manual's .s34, and truncated where the manual truncates.
 """
 
 from ptxbench.emulator.isa.table import Chapter
@@ -14,7 +14,7 @@ WORDS = ("u32", "s32")
 SECONDARY = ("add", "min", "max")
 COMPARED = ("eq", "ne", "lt", "le", "gt", "ge")
 SHAPES = {"b0": (0, 8), "b1": (8, 8), "b2": (16, 8), "b3": (24, 8), "h0": (0, 16), "h1": (16, 16), "": (0, 32)}
-"""The first bit and the width of what a scalar instruction selects."""
+"""The first bit and the width of the part that a scalar instruction selects."""
 SCALAR = "video-instructions-"
 
 
@@ -22,20 +22,20 @@ SCALAR = "video-instructions-"
 
 
 def field(e, a, selector, type):
-    """The selected part of a 32-bit register, by the sign of `type`, in 64 bits."""
+    """The selected part of a 32-bit register, extended to 64 bits by the sign of `type`."""
     place, bits = SHAPES[selector]
     word = e.shl(e.convert(a, type), e.constant(32 - bits - place, type))
     return e.convert(e.shr(word, e.constant(32 - bits, type)), S64)
 
 
 def clamped(e, a, bits, signed):
-    """Clamped to the range of `bits` bits."""
+    """Clamped to the range of a `bits`-bit integer."""
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     return e.min(e.max(a, e.constant(low, a.type)), e.constant(high, a.type))
 
 
 def delivered(e, value, dtype, sat, second, selector, c):
-    """The 34-bit value of an operation, saturated, then combined with c or merged into the selected part of c."""
+    """The 34-bit result of an operation, saturated, then combined with c or merged into the selected part of c."""
     if sat:
         value = clamped(e, value, SHAPES[selector][1], dtype.signed)
     value = e.convert(value, dtype)
@@ -79,8 +79,8 @@ for operation in ("add", "sub", "absdiff", "min", "max"):
 def shifted(e, left, mode, a, b):
     """a shifted by b, clamped to 32 or modulo 32.
 
-    To the left, the low 34 bits by their sign: the manual's intermediate result has so many, and ptxas's code keeps
-    just these before it saturates.
+    A left shift keeps the low 34 bits, sign-extended: the width of the manual's intermediate result. ptxas's code keeps
+    the same bits before it saturates.
     """
     count = e.and_(b, e.constant(31, b.type)) if mode == "wrap" else e.min(b, e.constant(32, b.type))
     if not left:
@@ -125,8 +125,8 @@ def vmad_plus_one(e, atype, btype, sat, scale, a, b, c, a_sel, b_sel):
 def multiplied(e, a, b, c, sat, scale, *, signed, minus=False, less=False, one=0):
     """a b + c, or -(a b) + c (`minus`), or a b - c (`less`), plus `one`; scaled, saturated.
 
-    64 bits hold all but the products of two u32 in a signed result; those are cut at 2^62 before they saturate,
-    since they do so in any case.
+    64 bits hold every result except products of two u32 in a signed result; those are truncated at 2^62 before they
+    saturate, which they do in any case.
     """
     product = e.mul(a, b)
     final = signed or minus or less
@@ -170,12 +170,12 @@ def elements(e, a, b, selector, count, first, type):
 
 
 def mask_of(selector, count):
-    """Whether each element is written, from the lowest place on."""
+    """Whether each element is written, from the lowest one up."""
     return [not selector or str(k) in selector[1:] for k in range(count)]
 
 
 def simd(e, results, count, add, selector, c):
-    """The selected results added to c, or written over the elements of c."""
+    """The selected results, added to c or replacing the elements of c."""
     total = c = e.convert(c, S32)
     bits = 32 // count
     for k, (value, written) in enumerate(zip(results, mask_of(selector, count), strict=True)):

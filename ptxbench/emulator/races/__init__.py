@@ -1,4 +1,4 @@
-"""Races by happens-before, for sanitized launches: shadow memory, logical time and what threads know of each other.
+"""Race detection by happens-before, for sanitized launches: shadow memory, logical time and vector clocks.
 
 The generated code reports events (runtime/watch.py); functions that numba compiles handle them.
 """

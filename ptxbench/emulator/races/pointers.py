@@ -13,12 +13,12 @@ Some = TypeVar("Some", bound=Callable[..., Any])
 
 
 def compiled(function: Some) -> Some:
-    """Decorator: numba compiles the function where a compiled one calls it."""
+    """Decorator: numba compiles the function when it is called from a compiled one."""
     return cast("Some", njit(function))
 
 
 def pointer_to(element: Any, bits: int) -> Any:
-    """An intrinsic that turns an i64 address into a pointer to `element`, of so many bits."""
+    """An intrinsic that turns an i64 address into a pointer to `element`, which has `bits` bits."""
 
     @intrinsic
     def pointer(typing: Any, address: Any) -> Any:

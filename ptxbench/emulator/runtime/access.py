@@ -28,7 +28,7 @@ from ptxbench.emulator.types import LANES
 def load(
     space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False
 ) -> RuntimeFunction:
-    """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes give 0.
+    """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes return 0.
 
     `recorded`: with the records of global memory (records.py).
     """
@@ -90,7 +90,7 @@ def store(
     full = vector(8 * element_bytes)
     scatter = f"llvm.masked.scatter.v{LANES}{element}.v{LANES}p0"
     together, width, parts = [], LANES, [f"%v{k}" for k in range(count)]
-    while len(parts) > 1:  # concatenate by halves, then bring the elements of a lane together
+    while len(parts) > 1:  # concatenate pairwise, then interleave by lane
         paired = []
         for a, b in zip(parts[::2], parts[1::2], strict=True):
             name = f"{a}.j{width}"
@@ -128,7 +128,7 @@ def store(
 
 
 def record_load(size: int) -> str:
-    """Lines that record a load of `size` bytes a lane, where its buffer is marked."""
+    """Lines that record a load of `size` bytes per lane, if its buffer is marked."""
     return f"""%recorded.at = getelementptr i64, ptr %site, i64 {RECORDED}
   %recorded = load i64, ptr %recorded.at
   %unrecorded = icmp eq i64 %recorded, 0
@@ -148,9 +148,9 @@ def access(
     name: str, returns: str, space: Space, size: int, *, together: str, each: str, nothing: str, values: str = "",
     first_of_all: str = "",
 ) -> str:  # fmt: skip
-    """The frame of a load or store of `size` bytes a lane: checks, counters, then one of two ways to the bytes.
+    """The common code of a load or store of `size` bytes per lane: checks, counters, then one of two access paths.
 
-    `together`: all 32 lanes are active and consecutive, %first points to lane 0's bytes. `each`: %pointers, one a
+    `together`: all 32 lanes are active and consecutive; %first points to lane 0's bytes. `each`: %pointers, one per
     lane, under %active. `first_of_all`: lines before either.
     """
     smooth = "%smooth = icmp eq i32 0, 1"
@@ -203,11 +203,11 @@ each:
 
 
 GENERIC_SPACES = (GLOBAL, SHARED_SPACE, LOCAL_SPACE)
-"""What a generic address may lie in; a generic site is one site for each, in this order."""
+"""The memories of generic addresses; a generic access has one site for each, in this order."""
 
 
 def masks_by_window() -> str:
-    """Lines that split %asked by the window that each lane's generic address lies in; the rest is global's."""
+    """Lines that split %asked by the window of each lane's generic address; the rest is global memory."""
     lines = []
     rest = "%asked"
     for space in GENERIC_SPACES[1:]:
@@ -229,9 +229,9 @@ def masks_by_window() -> str:
 
 def generic(call: Callable[[Space, str], str], function: Callable[[Space], RuntimeFunction], name: str, returns: str,
             values: str, combine: Callable[[list[str]], str]) -> RuntimeFunction:  # fmt: skip
-    """A function on generic addresses: the function of each space on the lanes that lie in it.
+    """A function on generic addresses: calls each space's function for the lanes whose addresses are in it.
 
-    `call(space, arguments)` is the call's text; lanes outside a mask give 0, so that `combine` can or the results.
+    `call(space, arguments)` is the call's text; lanes outside a mask return 0, so that `combine` can OR the results.
     """
     parts = [function(space) for space in GENERIC_SPACES]
     lines = [masks_by_window()]

@@ -45,7 +45,7 @@ SCALAR_OPERATIONS = {
 COUNT_SECTORS = f"""%sectors.lines = call i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site)
   %sectors = and i64 %sectors.lines, 4294967295
   {bump(EXTRA, "%sectors")}"""
-"""Lines that count the distinct 32-byte sectors; an aligned vector of up to 32 bytes lies in one."""
+"""Lines that count the distinct 32-byte sectors; an aligned vector of up to 32 bytes is in one sector."""
 
 
 def float_add(kind: Type, ftz: bool) -> str:
@@ -74,7 +74,7 @@ def float_add(kind: Type, ftz: bool) -> str:
 
 
 def update(operation: str, kind: Type, *, ftz: bool) -> str:
-    """Lines that make %new from %old, %b and %c, all bits."""
+    """Lines that compute %new from %old, %b and %c, all as bits."""
     if kind.floating:
         return float_add(kind, ftz)
     if "f16" in kind.name:
@@ -90,7 +90,7 @@ def helpers(operation: str, kind: Type) -> tuple[RuntimeFunction, ...]:
 
 
 def float_declarations(kind: Type) -> tuple[str, ...]:
-    """What `update` of a float needs declared."""
+    """The declarations that `update` of a float needs."""
     if not kind.floating:
         return ()
     name, bits = kind.element, kind.bits
@@ -98,7 +98,7 @@ def float_declarations(kind: Type) -> tuple[str, ...]:
 
 
 def together(operation: str, kind: Type) -> str:
-    """`update` where CTAs run in parallel: one instruction of the processor. Nobody wants the old value."""
+    """`update` if CTAs run in parallel: one atomic processor instruction. The old value is not used."""
     name = ("" if operation not in ("min", "max") else "" if kind.signed else "u") + operation
     return f"%was = atomicrmw {name} ptr %place, i{kind.bits} %b monotonic\n  %new = add i{kind.bits} %b, 0"
 
@@ -111,7 +111,7 @@ def returns(kind: Type, count: int) -> str:
 def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> RuntimeFunction:
     """`atomic_SPACE_OPERATION_TYPE_COUNT(addresses, mask, env, site, b0, ..., c)`: the old values.
 
-    `parallel`: other host threads may update the same bytes at the same time; recorded (records.py).
+    `parallel`: other host threads may update the same bytes at the same time; updates are recorded (records.py).
     """
     size, t = kind.bytes, f"i{kind.bits}"
     full = vector(kind.bits)
@@ -219,7 +219,7 @@ def parameters(kind: Type, count: int) -> str:
 
 
 def atomic_generic(operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> RuntimeFunction:
-    """The same by generic address."""
+    """`atomic` for generic addresses."""
     full, whole = vector(kind.bits), returns(kind, count)
 
     def combine(results: list[str]) -> str:

@@ -1,8 +1,8 @@
-"""The sixteen barriers of a CTA: lanes arrive, and the last arrival lets those that wait go on.
+"""The sixteen barriers of a CTA: lanes arrive, and the last arrival releases the waiting lanes.
 
-A CTA's header (context.CTA_STATE) holds an entry for each barrier: real lanes that have arrived and a mask of their
-warps; the lanes expected, a multiple of the warp size, or EVERYONE; and for reductions how many predicates were true.
-Lanes of an arrived warp that do not exist or have exited count as arrived. (PTX ISA, "bar, barrier".)
+A CTA's header (context.CTA_STATE) has an entry per barrier: existing lanes that have arrived and a mask of their warps;
+the lanes expected, a multiple of the warp size, or EVERYONE; for reductions, the number of true predicates.
+If a warp has arrived, its lanes that do not exist or have exited count as arrived. (PTX ISA, "bar, barrier".)
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
 
 EVERYONE = -1
-"""Expected: every thread of the CTA that has not exited."""
+"""The barrier expects every thread of the CTA that has not exited."""
 GOES_ON, WAITS, REDUCES = 0, 16, 32
-"""What an arriving lane does; kept with the barrier's number for as long as it waits."""
+"""What an arriving lane does; stored with the barrier's number while it waits."""
 ALL_TRUE = 1 << 16
-"""Of a reduction's answer: every predicate was true. The lower bits count those that were."""
+"""A flag of a reduction's result: every predicate was true. The lower bits count the true predicates."""
 
 BYTES = f"<{LANES} x i8>"
 

@@ -1,8 +1,8 @@
-"""Bulk asynchronous copies: each warp has a list of those that it has issued and not yet waited for.
+"""Bulk asynchronous copies: each warp has a list of the copies that it has issued and not yet waited for.
 
-A copy is checked and counted when it is issued and done as late as PTX allows, so that a missing wait shows: one that
-completes transactions at an mbarrier when somebody tests that mbarrier in vain, one of a group when its thread waits
-for the group. A copy without a wait never completes. A full list does its oldest copy.
+A copy is checked and counted when it is issued, and done as late as PTX allows, so that a missing wait has an effect. A
+copy with an mbarrier is done when a thread tests that mbarrier unsuccessfully; a copy in a group, when its thread waits
+for the group. A copy without a wait never completes. A full list completes its oldest copy.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES, Type
 
 PIECE = 16
-"""Addresses and sizes are multiples of it."""
+"""Addresses and sizes are multiples of this many bytes."""
 GROUP = -1
-"""In place of an mbarrier's address: the copy belongs to a group of its thread, and goes to global memory."""
+"""Replaces an mbarrier's address: the copy belongs to a group of its thread, and goes to global memory."""
 MOVE = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
 
 
 def reduce(operation: str, kind: Type) -> RuntimeFunction:
-    """`bulk_OPERATION_TYPE(far, near, bytes)`: elements of global memory (far) are updated by those of shared memory.
+    """`bulk_OPERATION_TYPE(far, near, bytes)`: update elements of global memory (far) with those of shared memory.
 
-    Not as one instruction of the processor: CTAs of such a kernel run one after the other (flow.order_reason).
+    The update is not atomic on the host: CTAs of such a kernel run one after the other (flow.order_reason).
     """
     t = f"i{kind.bits}"
     text = f"""

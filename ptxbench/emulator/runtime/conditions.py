@@ -1,6 +1,6 @@
-"""What one launch may find otherwise than another: one variable of the generated code, which the host fills.
+"""Values that may differ between launches: one variable of the generated code, which the host fills.
 
-Numbers that the code wants in every lane are stored as vectors, so that reading one costs no more than a constant.
+Numbers that are needed in every lane are stored as vectors, so that reading one costs no more than a constant.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class Field:
-    """Where a number lies in the variable, its bits, and how often it is there."""
+    """A number in the variable: its offset, its bits, and how many copies there are."""
 
     offset: int
     bits: int
@@ -53,12 +53,12 @@ def fields(*shapes: tuple[int, int]) -> list[Field]:
     (32, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (64, LANES),
     *((64, 1),) * 14,
 )  # fmt: skip
-"""The NaN that arithmetic gives, in f32 and f64. The address that the kernel knows its own first byte of shared memory
-by, the generic one of that byte, and the generic one of address 0; the same of local memory. How far the module's
-variables and the parameters lie from where they lie else. A seed for results of approximate instructions, 0 for the
-ideal ones. %nsmid, %smid of the first CTA, %nwarpid, %warpid of the first warp, %gridid, %current_graph_exec, what
-%envreg and %pm hold; what the clocks start at, how far an instruction takes them, and the unit of %total_smem_size.
-The byte that shared and local memory start with, and that of registers which may be read before they are written."""
+"""The NaN that arithmetic returns, in f32 and f64. For shared memory: the kernel's address of its own first byte, the
+generic address of that byte, and the generic address of address 0; the same for local memory. The shift of the module's
+variables and the parameters from their usual addresses. A seed for results of approximate instructions, 0 for ideal
+ones. %nsmid, %smid of the first CTA, %nwarpid, %warpid of the first warp, %gridid, %current_graph_exec, the values of
+%envreg and %pm; the clocks' start, their steps per instruction, and the unit of %total_smem_size. The initial byte of
+shared and local memory, and of registers that may be read before they are written."""
 
 BYTES = -(-(FIELDS[-1].offset + 8) // ALIGNMENT) * ALIGNMENT
 DEFINITION = f"@{SYMBOL} = dso_local global [{BYTES} x i8] zeroinitializer, align {ALIGNMENT}"

@@ -1,4 +1,4 @@
-"""What the generated functions share: the layout of a thread's context and of a warp's state, and scraps of IR.
+"""Definitions shared by the generated functions: the layout of a thread's context and a warp's state, pieces of IR.
 
 Each host thread has a context, passed as %env: i64 slots. Each warp has a state, passed as %warp. A memory
 instruction has a site, passed as %site: its counters, and the buffer that it hit last.
@@ -17,11 +17,11 @@ SHARED_WINDOW = 0x0100_0000_0000
 LOCAL_WINDOW = 0x0200_0000_0000
 """Generic address of byte 0 of the thread's local memory."""
 FUNCTION_BASE, FUNCTION_BYTES = 0x0300_0000_0000, 16
-"""Address of the module's first function, and how far the next is: no memory lies there."""
+"""Address of the module's first function, and the distance to the next; there is no memory at these addresses."""
 RESERVED_BYTES = 1024
-"""From sm_80 on the driver has so many bytes of each CTA's shared memory; the kernel's own addresses start above."""
+"""From sm_80 on the driver reserves this many bytes of each CTA's shared memory; the kernel's addresses start above."""
 POISON = 0xFF
-"""What every byte of shared and local memory holds when a CTA starts."""
+"""The initial value of every byte of shared and local memory."""
 
 # Kinds of fault, as stored in FAULT_KIND.
 (
@@ -45,19 +45,19 @@ POISON = 0xFF
 # One warp's state: byte offsets.
 WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_PASSED, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
 WARP_CLOCK = 160
-"""i64: instructions that the warp has executed; kept only where a kernel reads a clock."""
+"""i64: instructions that the warp has executed; kept only if a kernel reads a clock."""
 WARP_SYNC = 168
 """i64: the time of the warp's last bar.warp.sync."""
 WARP_MEETING = 176
 """i32: lanes that wait at a bar.warp.sync."""
 WARP_SERVED = 180
-"""i32: lanes that have had their turn while others of the warp could run."""
+"""i32: lanes that have had their turn while other lanes of the warp could run."""
 WARP_TID = 192
 WARP_BARRIERS, WARP_ANSWERS = 576, 640
-"""Of each lane: the barrier that it waits at (runtime/barriers.py); what the last reduction there gave."""
+"""For each lane: the barrier that it waits at (runtime/barriers.py); the result of its last barrier reduction."""
 WARP_BYTES = 768
 
-# One CTA's header: byte offsets; then an entry for each barrier, and in it the offsets of the second line.
+# One CTA's header: byte offsets; then an entry for each barrier, with the offsets of the second line.
 CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_IDLE, CTA_START, CTA_BARRIER, CTA_GRID_KNOWN = (
     0,
     8,
@@ -72,13 +72,13 @@ CTA_BARRIERS = 64
 BARRIER_LANES, BARRIER_WARPS, BARRIER_EXPECTED, BARRIER_TRUES, BARRIER_ASKED, BARRIER_BYTES = 0, 4, 8, 12, 16, 32
 CTA_BYTES = CTA_BARRIERS + 16 * BARRIER_BYTES
 
-# One memory site: i64 slots, by index. CACHED_LOW and CACHED_SPAN remember the buffer last hit: its first address, and
-# at how many addresses in it an access may start (0: none was hit yet). USE and RECORDED: see records.py. LINES: of
-# global memory; WIDE_8, WIDE_16: of shared memory (counting.py).
+# One memory site: i64 slots, by index. CACHED_LOW and CACHED_SPAN describe the buffer hit last: its first address, and
+# the number of addresses in it at which an access may start (0: no hit yet). USE and RECORDED: see records.py. LINES:
+# for global memory; WIDE_8, WIDE_16: for shared memory (counting.py).
 REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, USE, RECORDED, LINES, WIDE_16, SITE_SLOTS = range(11)
 WIDE_8 = LINES
 PATTERN_SCALE = 4
-"""Bytes of remembered pattern for each byte of a site: a vector of 32 i32 and what came of it (counting.py)."""
+"""Bytes of a stored pattern for each byte of a site: a vector of 32 i32 and its result (counting.py)."""
 
 ALL = -1
 V32, V64, MASK = f"<{LANES} x i32>", f"<{LANES} x i64>", f"<{LANES} x i1>"
@@ -134,4 +134,4 @@ lane:
   %bit = shl i32 1, %number
   %rest.less = xor i32 %rest, %bit
   %number.wide = zext i32 %number to i64"""
-"""The head of a loop over the lanes of the mask %rest, lowest first: %number, %bit, and the mask without it."""
+"""The head of a loop over the lanes of the mask %rest, lowest first: %number, %bit, and the mask without that lane."""

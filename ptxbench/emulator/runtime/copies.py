@@ -1,8 +1,8 @@
-"""Asynchronous copies: each warp has a queue of those that it has issued and not yet waited for.
+"""Asynchronous copies: each warp has a queue of the copies that it has issued and not yet waited for.
 
-A copy is checked and counted when it is issued and done when it is waited for, so that a missing wait shows. An entry
-is one instruction: its lanes, what to copy from where to where, and for each lane the number of its group. Entries
-without bytes are arrivals at mbarriers, due when every copy before them is done. A full queue does its oldest entry.
+A copy is checked and counted when it is issued, and done when it is waited for, so that a missing wait has an effect.
+An entry is one instruction: its lanes, sources and targets, and for each lane the number of its group. Entries without
+bytes are arrivals at mbarriers, due when every copy before them is done. A full queue completes its oldest entry.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
 
 CAPACITY = 128
-# A queue: byte offsets. Of each lane the groups that it has committed; indices of the first entry and past the last,
-# both ever growing; how many entries are arrivals; groups and number of the bulk copies.
+# A queue: byte offsets. For each lane the number of groups that it has committed; indices of the first entry and past
+# the last, which only grow; how many entries are arrivals; groups and number of the bulk copies.
 COMMITTED, HEAD, TAIL, ARRIVALS, BULK_COMMITTED, BULK_COUNT, ENTRIES = 0, 128, 132, 136, 192, 320, 384
-# An entry: byte offsets. `SIZE` 0 is an arrival; COUNTS are the bytes that come from the source, the rest is zeros.
+# An entry: byte offsets. `SIZE` 0 is an arrival; COUNTS are the bytes from the source, the rest is zeros.
 LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4, 64, 192, 320, 576, 16, 704
-# Behind the entries, the bulk copies (bulk.py), and in each of them by byte offsets: where its faults are reported, the
-# global address, its lane and warp, bytes to move and to tell the mbarrier of, shared address, mbarrier, group.
+# After the entries, the bulk copies (bulk.py), each with these byte offsets: where its faults are reported, the global
+# address, its lane and warp, bytes to move and bytes to count at the mbarrier, shared address, mbarrier, group.
 MOST_BULK = 128
 BULK = ENTRIES + CAPACITY * ENTRY_BYTES
 BULK_SITE, BULK_FAR, BULK_WARP, BULK_LANE, BULK_MOVED, BULK_TRANSACTION, BULK_NEAR = 0, 8, 16, 24, 28, 32, 36
 BULK_BARRIER, BULK_GROUP, BULK_REDUCE, BULK_BYTES = 40, 44, 48, 64
 QUEUE_BYTES = BULK + MOST_BULK * BULK_BYTES
 EVERYTHING = -1
-"""Groups that may stay open: none, not even the one that is not committed yet."""
+"""How many groups may stay open: none, including the uncommitted one."""
 
 
 def touch_shared(size: int) -> RuntimeFunction:
-    """`touch_shared_SIZE(addresses, mask, env, site)`: check and count a store; the lanes that may go on."""
+    """`touch_shared_SIZE(addresses, mask, env, site)`: check and count a store; returns the lanes without a fault."""
     text = access(
         f"touch_shared_{size}",
         "i32",
@@ -52,7 +52,7 @@ def touch_shared(size: int) -> RuntimeFunction:
 def touch_global(size: int, *, recorded: bool = False) -> RuntimeFunction:
     """`touch_global_SIZE(addresses, counts, mask, env, site)`: the same for loads of up to SIZE bytes.
 
-    `recorded`: with the records of global memory (records.py), as if each lane loaded SIZE bytes.
+    `recorded`: also record the access (records.py), as if each lane loaded SIZE bytes.
     """
     record = f"""%recorded.at = getelementptr i64, ptr %site, i64 {at.RECORDED}
   %recorded = load i64, ptr %recorded.at
@@ -142,7 +142,7 @@ go:
 
 
 SETTLE = NOTHING["settle_copy"]
-"""Where a kernel is sanitized: the copied bytes have arrived."""
+"""If a kernel is sanitized: the copied bytes have arrived."""
 
 
 def entry_at(index: str, item: str) -> str:

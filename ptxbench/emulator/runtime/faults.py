@@ -1,4 +1,4 @@
-"""The slow way of an access: which lanes may go on, and what is reported of those that may not."""
+"""The slow path of an access: which lanes may continue, and the report for those that may not."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ keep:
   br label %done
 done:
   ret void"""
-"""Lines that end @fault. The first fault is kept; with the fuel gone, the warp stops at its next loop head or end."""
+"""Lines that end @fault. The first fault is kept; without fuel, the warp stops at its next loop head or end."""
 
 FAULT = RuntimeFunction("fault", f"""
 define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{

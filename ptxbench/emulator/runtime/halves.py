@@ -1,4 +1,4 @@
-"""Sums and choices of single f16 and bf16 numbers, in integers and f32: no library is asked to convert them."""
+"""Sum, minimum and maximum of f16 and bf16 numbers, in integers and f32, without a library for conversions."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ CONVERSIONS = {"f16": (WIDEN_F16, NARROW_F16), "bf16": (WIDEN_BF16, NARROW_BF16)
 
 
 def add_halves(kind: Type) -> RuntimeFunction:
-    """`add_TYPE(a, b)`, packed ones element by element.
+    """`add_TYPE(a, b)`; packed types element by element.
 
-    The f32 sum rounds once more than it should, to no effect: 24 bits are at least twice 11 and two more. (Figueroa,
-    "When is double rounding innocuous?", 1995.)
+    The f32 sum is rounded a second time without effect: 24 bits are at least twice 11 plus two. (Figueroa, "When is
+    double rounding innocuous?", 1995.)
     """
     name = kind.name.removesuffix("x2")
     widen, narrow = CONVERSIONS[name]
@@ -135,7 +135,7 @@ def choose_halves(operation: str, kind: Type) -> RuntimeFunction:
 def by_element(
     name: str, kind: Type, element: Callable[[int], str], needs: tuple[RuntimeFunction, ...]
 ) -> RuntimeFunction:
-    """A function on one number or on a pair; `element(n)` makes %rN from %aN and %bN."""
+    """A function on one number or on a pair; `element(n)` computes %rN from %aN and %bN."""
     if kind.bits == 16:
         text = f"""
 define internal i16 @{name}(i16 %a0, i16 %b0) noinline {{

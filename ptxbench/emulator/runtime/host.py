@@ -1,4 +1,4 @@
-"""`host(kind, mask, env, site, a, b, c, d)`: leaves the generated code for a Python function of the worker."""
+"""`host(kind, mask, env, site, a, b, c, d)`: calls a Python function of the worker from the generated code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Integer functions that are too long to stand at each use: the upper half of a 64-bit product."""
+"""Integer functions that are too long to inline: the upper half of a 64-bit product."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ptxbench.emulator.types import Type
 def multiply_high(kind: Type) -> RuntimeFunction:
     """`multiply_high_TYPE(a, b)`: the upper 64 bits of the 128-bit products, from four products of halves.
 
-    A signed product is the unsigned one less b where a < 0 and less a where b < 0. (Warren, "Hacker's Delight", 8-3.)
+    A signed product is the unsigned one minus b if a < 0, and minus a if b < 0. (Warren, "Hacker's Delight", 8-3.)
     """
     low = "splat (i64 4294967295)"
     correct = "%high = or {v} %unsigned, zeroinitializer"

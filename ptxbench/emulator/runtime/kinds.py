@@ -1,8 +1,8 @@
-"""Kinds of finding, as a sanitized kernel stores them, and the layout of one. Data only."""
+"""The kinds of findings, as a sanitized kernel stores them, and the layout of one. Data only."""
 
 from __future__ import annotations
 
-# Beyond the faults OUT_OF_BOUNDS and MISALIGNED of context.py.
+# In addition to the faults OUT_OF_BOUNDS and MISALIGNED of context.py.
 UNINITIALISED, READ_AFTER_WRITE, WRITE_AFTER_WRITE, WRITE_AFTER_READ, DISAGREEMENT = range(16, 21)
 DIVERGENT_BARRIER, BARRIER_AFTER_EXIT, UNINITIALISED_REGISTER, PENDING_COPY = range(21, 25)
 EXIT_BEFORE_BARRIER, NOT_A_MEMBER, SAME_VALUE, OVERWRITES_COPY, WRITE_UNDER_COPY = range(25, 30)
@@ -10,4 +10,4 @@ EXIT_BEFORE_BARRIER, NOT_A_MEMBER, SAME_VALUE, OVERWRITES_COPY, WRITE_UNDER_COPY
 MOST_FINDINGS = 1024
 FINDING_SLOTS = 8
 """i64 slots of one finding: kind, site offset, lane, address, CTA, warp, the lower half of the other access's stamp
-(races/layout.py), and the other's CTA times two, with one more where only the scopes keep both from being ordered."""
+(races/layout.py), and twice the other access's CTA, plus 1 if wider scopes would order the two."""

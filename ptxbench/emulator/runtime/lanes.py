@@ -21,7 +21,7 @@ define internal {V32} @permute({V32} %a, {V32} %from) noinline {{
 
 def divide(kind: Type) -> RuntimeFunction:
     """`divide_TYPE(a, b)`: quotients and remainders. x / 0 and x rem 0 are all ones; the least value over -1 is itself,
-    remainder 0. Divisors are made safe in every lane: a trap in an inactive one would be a trap."""
+    remainder 0. Divisors are made safe in every lane, because a division in an inactive lane would trap too."""
     full, sign = kind.vector, "s" if kind.signed else "u"
     overflow = f"%hard = icmp eq {full} %b, zeroinitializer"
     if kind.signed:

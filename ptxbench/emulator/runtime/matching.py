@@ -7,7 +7,7 @@ from ptxbench.emulator.types import LANES
 
 
 def match_any(bits: int) -> RuntimeFunction:
-    """`match_any_BITS(values, mask)`: for each lane of %mask the mask of those that have its value."""
+    """`match_any_BITS(values, mask)`: for each lane of %mask, the mask of the lanes with the same value."""
     full = vector(bits)
     text = f"""
 define internal {V32} @match_any_{bits}({full} %values, i32 %mask) noinline {{

@@ -1,8 +1,8 @@
-"""mbarrier objects: 64 bits of shared memory whose layout is the emulator's own.
+"""mbarrier objects: 64 bits of shared memory with a layout of the emulator's own.
 
-From the lowest bit: arrivals that the phase still waits for (20 bits), arrivals of a whole phase (20), bytes that
-asynchronous copies are still to bring (21, signed), a mark of two bits that poison and zeros do not have, and the
-parity of the phase. A token, as mbarrier.arrive returns it, is the word before the arrival.
+From the lowest bit: arrivals that the phase still waits for (20 bits), arrivals of a whole phase (20), bytes still
+expected from asynchronous copies (21, signed), a mark of two bits that poison and zeros do not have, and the parity of
+the phase. A token, as mbarrier.arrive returns it, is the word before the arrival.
 (PTX ISA, "Parallel Synchronization and Communication Instructions: mbarrier".)
 """
 
@@ -21,10 +21,10 @@ MOST = (1 << COUNT_BITS) - 1
 BYTES_AT, MARK_AT, PHASE_AT = 40, 61, 63
 MARK = 1
 DROPS, KEEPS_PHASE, NO_INCREASE = 1, 2, 4
-"""Flags of an arrival: it also leaves the later phases; it must not complete this one; of a copy's arrival, the
-phase already counts on it."""
+"""Flags of an arrival: it also leaves the later phases; it must not complete this phase; for a copy's arrival, the
+phase already expects it."""
 
-# What is wrong with an operation on an mbarrier, or with the size of a copy that goes there, as reported with MISUSED.
+# Reasons for MISUSED: errors of an operation on an mbarrier, or of the size of a copy to it.
 NOT_INITIALISED, BAD_COUNT, TOO_MANY, COMPLETES, BAD_BYTES, BAD_SIZE = range(6)
 COMPLAINTS = (
     "needs an initialised mbarrier there",
@@ -161,7 +161,7 @@ define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 
 def each_lane(
     name: str, returns: str, parameters: str, before: str, body: str, needs: tuple[RuntimeFunction, ...]
 ) -> RuntimeFunction:
-    """A function on one mbarrier a lane, in ascending order; `body` turns %word into %new, and %answer into a lane's
+    """A function on one mbarrier per lane, in ascending order; `body` computes %new from %word, and %answer, a lane's
     result in %results (<32 x i64>)."""
     result = "ret void" if returns == "void" else f"%all = load {V64}, ptr %results, align 64\n  ret {V64} %all"
     nothing = "ret void" if returns == "void" else f"ret {V64} zeroinitializer"
@@ -203,7 +203,7 @@ answered:
 
 
 def of_lane(name: str, source: str, kind: str) -> tuple[str, str]:
-    """Lines before the loop and in it that give the lane's element of a vector parameter."""
+    """Lines before the loop and in it that load the lane's element of a vector parameter."""
     full = f"<{LANES} x {kind}>"
     return (
         f"%{name}.list = alloca {full}, align 64\n  store {full} {source}, ptr %{name}.list",
@@ -273,7 +273,8 @@ BYTES_HERE = f"""{COUNT_HERE}
 
 
 def with_bytes(name: str, change: str, then: str) -> RuntimeFunction:
-    """A function of each lane that adds `change` to the bytes that the phase expects; `then` makes %new of %changed."""
+    """A per-lane function that adds `change` to the bytes that the phase expects; `then` computes %new from
+    %changed."""
     return each_lane(name, V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{BYTES_HERE}
   %change = {change}
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %number.wide, i64 %word, i64 %change)
@@ -282,11 +283,11 @@ def with_bytes(name: str, change: str, then: str) -> RuntimeFunction:
 
 UNARRIVED = ARRIVED.replace("i32 %flags", f"i32 {RELAXED}")
 SETTLED = "call i64 @mbarrier_settled(i64 %changed)\n  " + UNARRIVED
-"""Bytes alone are no arrival, but may complete the phase."""
+"""Bytes by themselves are not an arrival, but may complete the phase."""
 EXPECT = with_bytes("mbarrier_expect", "add i64 %bytes, 0", SETTLED)
 COMPLETE = with_bytes("mbarrier_complete", "sub i64 0, %bytes", SETTLED)
 ARRIVE_EXPECTING = with_bytes(
     "mbarrier_arrive_expecting", "add i64 %bytes, 0",
     "call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %changed, i32 1, i32 %flags)\n  " + ARRIVED,
 )  # fmt: skip
-"""More bytes first, then one arrival, which may complete the phase."""
+"""First more bytes are expected, then one arrival, which may complete the phase."""

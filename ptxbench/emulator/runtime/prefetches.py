@@ -1,4 +1,4 @@
-"""Where a kernel is sanitized: whether what is prefetched lies in a buffer."""
+"""If a kernel is sanitized: checks whether prefetched bytes are in a buffer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves the elements of a warp's registers to other lanes and registers, by patterns known when code is made."""
+"""Moves the elements of a warp's registers to other lanes and registers, by patterns known at translation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.types import B32, LANES, PRED, Type
 
 Source = tuple[int, int]
-"""Which vector, and which of its lanes."""
+"""The index of a vector, and of a lane in it."""
 
 
 def gathered(e: Emitter, vectors: Sequence[Value], sources: Sequence[Source]) -> Value:
-    """The vector whose lane i is what `sources[i]` says."""
+    """The vector whose lane i is the element at `sources[i]`."""
     result: Value | None = None
     for chosen in dict.fromkeys(vector for vector, _ in sources):
         mine = [vector == chosen for vector, _ in sources]
@@ -48,7 +48,7 @@ def rows_to_matrices(count: int, transpose: bool) -> RuntimeFunction:
 
 @functools.cache
 def matrices_to_rows(count: int, transpose: bool) -> RuntimeFunction:
-    """`NAME(m0, ...)`: the four words that each lane stores, lane 8 j + r row r of matrix j."""
+    """`NAME(m0, ...)`: the four words that each lane stores; lane 8 j + r stores row r of matrix j."""
     e = Emitter()
     matrices = [Value(f"%m{i}", B32) for i in range(count)]
     turned = [transposed(e, matrix) for matrix in matrices] if transpose else matrices
@@ -58,7 +58,7 @@ def matrices_to_rows(count: int, transpose: bool) -> RuntimeFunction:
 
 
 def function(name: str, e: Emitter, given: Sequence[Value], results: Sequence[Value]) -> RuntimeFunction:
-    """What `e` holds, as a function from `given` to a struct of `results`."""
+    """The code in `e` as a function from `given` to a struct of `results`."""
     returns = struct(results[0].type, len(results))
     whole = structure(e, results)
     arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in given)
@@ -77,7 +77,7 @@ def struct(kind: Type, count: int) -> str:
 
 
 def structure(e: Emitter, values: Sequence[Value]) -> str:
-    """The values as one struct; its name."""
+    """Pack the values in one struct; returns its name."""
     returns, whole = struct(values[0].type, len(values)), "poison"
     for i, value in enumerate(values):
         whole = e.op(f"insertvalue {returns} {whole}, {value.type.vector} {value.ir}, {i}")
@@ -86,7 +86,8 @@ def structure(e: Emitter, values: Sequence[Value]) -> str:
 
 @functools.cache
 def by_table(name: str, word: Type, given: int, results: int, bits: int, table: tuple[int, ...]) -> RuntimeFunction:
-    """`NAME(x0, ...)`: the results' element i of `bits`, in order of vectors, lanes and bits, is element `table[i]`."""
+    """`NAME(x0, ...)`: element i of the results is element `table[i]`; elements of `bits` are numbered by vector and
+    lane."""
     e = Emitter()
     values = [
         Value(e.op(f"load {word.vector}, ptr {offset(e, '%to', i, word)}, align 64"), word) for i in range(results)

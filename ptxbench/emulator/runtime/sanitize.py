@@ -1,7 +1,7 @@
-"""What a sanitized kernel has besides the events of watch.py: findings, and reads of local memory never written.
+"""What a sanitized kernel has besides the events of watch.py: findings, and reads of unwritten local memory.
 
-Findings are collected, the first at each site of each kind. Each granule of local memory has a shadow: the time at
-which it was last written (races/layout.py).
+The first finding of each kind at each site is kept. Each granule of local memory has a shadow: the time of its last
+write (races/layout.py).
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ GATHER_SCATTER = (
 
 
 class SiteLines:
-    """IR text with fresh names."""
+    """IR text with unique names."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -154,7 +154,7 @@ class SiteLines:
         return result
 
     def report(self, kind: int, lanes: str, other: str) -> None:
-        """A finding if any lane is set."""
+        """Report a finding if any lane is set."""
         with self.where(lanes):
             mask = self.op(f"bitcast {MASK} {lanes} to i32")
             self.line(f"call void @report(ptr %env, i64 {kind}, ptr %site, i32 {mask}, {V32} %a, {V32} {other})")
@@ -172,7 +172,7 @@ class SiteLines:
 
 
 def in_bounds(bytes_slot: int, size: int) -> str:
-    """Lines that set %active: the asked lanes whose `size` bytes lie below the limit in slot `bytes_slot`."""
+    """Lines that set %active: the lanes of the mask whose `size` bytes are below the limit in slot `bytes_slot`."""
     return f"""{slot("bytes", bytes_slot)}
   %bytes.short = trunc i64 %bytes to i32
   {splat("bytes.all", "i32", "%bytes.short")}
@@ -185,7 +185,7 @@ def in_bounds(bytes_slot: int, size: int) -> str:
 
 
 def times() -> str:
-    """Lines that put the present time and that of the CTA's start into every lane."""
+    """Lines that broadcast the current time and the CTA's start time to every lane."""
     return f"""{slot("time.wide", TIME)}
   %time = trunc i64 %time.wide to i32
   {splat("time.all", "i32", "%time")}
@@ -195,7 +195,7 @@ def times() -> str:
 
 
 def watch_local(kind: str, element_bytes: int, count: int, granule: int) -> RuntimeFunction:
-    """`watch_KIND_local_BYTES_COUNT`: reads of a thread's own memory before it was written."""
+    """`watch_KIND_local_BYTES_COUNT`: reports reads of a thread's local memory before it was written."""
     size = element_bytes * count
     full = vector(8 * element_bytes)
     lines = SiteLines()

@@ -36,11 +36,11 @@ from ptxbench.emulator.runtime.faults import RESOLVE_GLOBAL, RESOLVE_LOCAL, RESO
 
 @dataclass(frozen=True)
 class Space:
-    """A state space. The texts are IR lines within an access function, where %a are the addresses.
+    """A state space. The texts are IR lines inside an access function; %a are the addresses.
 
-    `check(size)` sets %doubtful unless every active lane is surely in bounds and aligned. `count(size)` adds to the
-    site's counters. `host` turns %a into 32 host addresses %host; `first` turns lane 0's %a.first into
-    %a.first.host, and is None where consecutive lanes do not lie together.
+    `check(size)` sets %doubtful unless every active lane is known to be in bounds and aligned. `count(size)` adds to
+    the site's counters. `host` turns %a into 32 host addresses %host; `first` turns lane 0's %a.first into
+    %a.first.host, and is None if consecutive lanes are not contiguous on the host.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Space:
     first: str | None
     needs: tuple[RuntimeFunction, ...]
     window: Field | None = None
-    """Its first generic address; None where generic addresses are the space's own."""
+    """Its first generic address; None if the space uses generic addresses."""
 
 
 def check_buffer(size: int) -> str:
-    """%doubtful unless every active lane lies aligned in the buffer that this site hit last."""
+    """Set %doubtful unless every active lane is aligned and in the buffer that this site hit last."""
     return f"""%low.at = getelementptr i64, ptr %site, i64 {CACHED_LOW}
   %low = load i64, ptr %low.at
   %span.at = getelementptr i64, ptr %site, i64 {CACHED_SPAN}
@@ -71,7 +71,7 @@ def check_buffer(size: int) -> str:
 
 
 def check_window(bytes_slot: int) -> Callable[[int], str]:
-    """%doubtful unless every active lane lies aligned below the limit in slot `bytes_slot`."""
+    """Set %doubtful unless every active lane is aligned and below the limit in slot `bytes_slot`."""
     return lambda size: (
         f"""{slot("bytes", bytes_slot)}
   %bytes.short = trunc i64 %bytes to i32

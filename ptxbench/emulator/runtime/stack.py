@@ -1,4 +1,4 @@
-"""Functions on the call stacks of a warp's lanes: memory that is new, copies of parameters, and what cannot go on.
+"""Functions on the call stacks of a warp's lanes: new memory, copies of parameters, and faults.
 
 The scheduler's text declares llvm.memset."""
 
@@ -42,8 +42,8 @@ done:
 def each_lane(
     name: str, vectors: tuple[str, ...], setup: str, body: str, declarations: tuple[str, ...]
 ) -> RuntimeFunction:
-    """`name(env, lanes, vectors...)`: `body` for each of the lanes, with %V.one of each vector, its %lane.wide, and
-    what `setup` makes."""
+    """`name(env, lanes, vectors...)`: `body` for each of the lanes, with %V.one of each vector, its %lane.wide, and the
+    results of `setup`."""
     spill = "\n".join(
         f"%{vector}.all = alloca [{LANES} x i32], align 128\n  store {V32} %{vector}, ptr %{vector}.all, align 128"
         for vector in vectors
@@ -123,7 +123,7 @@ def shadow_of_local(granule: int) -> tuple[str, str]:
 
 
 def forget_local(granule: int) -> RuntimeFunction:
-    """`forget_local(env, lanes, at, bytes)`: in a sanitised kernel, nothing has written these bytes."""
+    """`forget_local(env, lanes, at, bytes)`: in a sanitised kernel, mark these bytes as never written."""
     setup, own = shadow_of_local(granule)
     shift = granule.bit_length() - 1
     body = f"""{own}
@@ -140,7 +140,7 @@ def forget_local(granule: int) -> RuntimeFunction:
 
 
 def copy_shadow(granule: int) -> RuntimeFunction:
-    """`copy_shadow(env, lanes, to, from, bytes)`: in a sanitised kernel, as much was written there as here."""
+    """`copy_shadow(env, lanes, to, from, bytes)`: in a sanitised kernel, copy the shadow of these bytes."""
     setup, own = shadow_of_local(granule)
     shift = granule.bit_length() - 1
     body = f"""{own}

@@ -1,6 +1,6 @@
-"""Counting how often a warp goes around each loop; the bins are those of layout.py.
+"""Counts a warp's trips in each loop, in the bins of layout.py.
 
-Each warp has an i64 for each loop, among its registers: the trips of the entry under way, 0 where there is none.
+Each warp has an i64 for each loop, among its registers: the trips of the current entry, or 0.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ CLOSE_ALL = "close_all"
 
 
 def close_entry(offset: int) -> RuntimeFunction:
-    """`close_entry(registers, env, loop, lanes)`: where there are `lanes`, the warp's last entry of the loop is over.
+    """`close_entry(registers, env, loop, lanes)`: if there are `lanes`, the warp's last entry into the loop has ended.
 
-    `offset`: where the trips of the first loop are among the warp's registers.
+    `offset`: of the first loop's trips in the warp's registers.
     """
     return RuntimeFunction(CLOSE_ENTRY, f"""
 define internal void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 %loop, i32 %lanes) noinline {{
@@ -56,7 +56,7 @@ done:
 
 
 def close_all(loops: int, register_bytes: int) -> str:
-    """`close_all(env)`: the current CTA has ended, and with it the entries of its warps."""
+    """`close_all(env)`: the current CTA has ended, and so have the loop entries of its warps."""
     if not loops:
         return f"define internal void @{CLOSE_ALL}(ptr %env) {{ ret void }}"
     return f"""

@@ -1,4 +1,4 @@
-"""What ends a warp's turn, or the launch."""
+"""Functions that end a warp's turn, or the launch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ptxbench.emulator.runtime.context import BY_TURNS, CTA, CTTZ, FUEL, HURRY, 
 from ptxbench.emulator.runtime.faults import FAULT
 
 POLL_COST = 63
-"""With one for the iteration, a warp polls 1,024 times in a turn; not the warp's fuel to pay for."""
+"""Plus one for the iteration: a warp polls 1,024 times in a turn. It is not subtracted from the warp's fuel."""
 
 END_TURN = RuntimeFunction("end_turn", f"""
 define internal void @end_turn(ptr %env, i32 %mask) noinline {{

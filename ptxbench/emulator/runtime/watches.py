@@ -1,11 +1,12 @@
-"""Watches of shared and global memory: the usual case of races/shadow.py's `access` in vectors of all lanes.
+"""Watches of shared and global memory: the fast path of races/shadow.py's `access`, on vectors of all lanes.
 
-Where the lanes' accesses lie one after the other, as they mostly do, so do their stamps: they are loaded and stored as
+If the lanes' accesses are contiguous, which is the common case, so are their stamps: they are loaded and stored as
 rows of 32 granules. Otherwise they are gathered and scattered.
 
-An access is usual where each lane may know by a few comparisons that it is ordered after the last write (and a write
-after the last reads): the granule was not accessed, the CTA met at a barrier since, the whole warp met since, the same
-thread did it, or both accesses are strong. All else is for the compiled functions, which see the instruction whole.
+The fast path applies if a few comparisons show for each lane that it is ordered after the last write (and a write
+after the last reads): the granule was not accessed before, the CTA has met at a barrier since, the whole warp has met
+since, the same thread made the access, or both accesses are strong. The compiled functions handle all other cases,
+for the whole instruction.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ DECLARATIONS = (
     f"declare void @{SCATTER}({V64}, {POINTERS}, i32, {MASK})",
 )
 WHO = at.ASYNC | (1 << at.THREAD_BITS) - 1
-"""Of a stamp: the thread, and whether it was its asynchronous copy."""
+"""The bits of a stamp with the thread, and whether its asynchronous copy made the access."""
 IN_WARP = at.ASYNC | (1 << at.THREAD_BITS) - 1 & ~31
-"""The same of the warp."""
+"""The same for the warp."""
 
 
 def table(name: str, index: int, kind: str = "i64") -> str:
@@ -58,12 +59,12 @@ def table(name: str, index: int, kind: str = "i64") -> str:
 
 
 def everywhere(name: str) -> str:
-    """Lines that put the i64 %name into every lane of %name.all."""
+    """Lines that broadcast the i64 %name to every lane of %name.all."""
     return splat(f"{name}.all", "i64", f"%{name}")
 
 
 class Usual:
-    """IR text with fresh names, on the stamps of one access, gathered by lane."""
+    """IR text with unique names, for the stamps of one access, gathered by lane."""
 
     def __init__(self, in_shared: bool, strength: int, prefix: str = "n") -> None:
         self.lines: list[str] = []
@@ -82,7 +83,7 @@ class Usual:
         return f"{hint}.{self.prefix}{self.names}"
 
     def place(self, array: int, granule: int) -> str:
-        """Pointers to stamps of an array, so many granules after each lane's first."""
+        """Pointers to the stamps of an array, `granule` granules after each lane's first."""
         return self.op(f"getelementptr i64, {POINTERS} %stamps.{array}, i64 {granule}")
 
     def gather(self, pointers: str) -> str:
@@ -104,7 +105,7 @@ class Usual:
         return result
 
     def lacking(self, condition: str) -> str:
-        """The active lanes where a condition is false."""
+        """The active lanes whose condition is false."""
         return self.both("%active", self.op(f"xor {MASK} {condition}, splat (i1 true)"))
 
     @contextmanager
@@ -118,14 +119,14 @@ class Usual:
         self.lines.append(f"br label %{no}\n{no}:")
 
     def leave_if(self, lanes: str, label: str) -> None:
-        """Go to `label` if any lane is set."""
+        """Branch to `label` if any lane is set."""
         mask = self.op(f"bitcast {MASK} {lanes} to i32")
         some = self.op(f"icmp ne i32 {mask}, 0")
         on = self.label("on")
         self.lines.append(f"br i1 {some}, label %{label}, label %{on}\n{on}:")
 
     def settled(self, time: str) -> str:
-        """Where there is no time, or one that barriers order before now."""
+        """The lanes where there is no time, or where barriers order it before now."""
         before = self.op(f"icmp ule {V64} {time}, %barrier.all")
         if self.in_shared:
             return before
@@ -135,13 +136,13 @@ class Usual:
         return self.either(none, self.both(own, before), grid)
 
     def of_me(self, stamp: str, time: str, me: str = "%me") -> str:
-        """Where the same thread made a stamp."""
+        """The lanes where the same thread made the stamp."""
         who = self.op(f"and {V64} {stamp}, splat (i64 {WHO})")
         same = self.op(f"icmp eq {V64} {who}, {me}")
         return self.both(same, self.op(f"icmp uge {V64} {time}, %since.all"))
 
     def check(self, stamp: str, me: str = "%me") -> None:
-        """Leave for the compiled functions unless every lane is ordered after the access of its stamp."""
+        """Go to the compiled functions unless every lane is ordered after the access of its stamp."""
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
         open_lanes = self.lacking(self.settled(time))
         with self.where(open_lanes):
@@ -156,7 +157,7 @@ class Usual:
             self.leave_if(self.both(open_lanes, self.op(f"xor {MASK} {fine}, splat (i1 true)")), "unusual")
 
     def leave_unwritten(self, stamp: str) -> None:
-        """Leave for the compiled functions where a lane's granule was not written since the CTA started."""
+        """Go to the compiled functions if a lane's granule was not written since the CTA started."""
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
         self.leave_if(self.both("%active", self.op(f"icmp ult {V64} {time}, %since.all")), "unusual")
 
@@ -172,7 +173,7 @@ class Usual:
             self.lines.append(f"store {V64} {first}, ptr %first, align 64")
             time = self.op(f"lshr {V64} {first}, splat (i64 32)")
             free = self.both("%active", self.either(self.settled(time), self.of_me(first, time)))
-            with self.where(free):  # of several lanes at one granule one stays
+            with self.where(free):  # if several lanes have one granule, one of them stays
                 self.scatter("%mine", first_at, free)
                 self.lines.append(f"store {V64} {self.gather(first_at)}, ptr %first, align 64")
             stayed = self.op(f"load {V64}, ptr %first, align 64")
@@ -191,7 +192,7 @@ class Usual:
             self.scatter("%mine", place)
         if atomic:
             return
-        for place in places:  # lanes that store to one granule: compared by the compiled functions
+        for place in places:  # the compiled functions compare lanes that store to one granule
             now = self.gather(place)
             lost = self.both("%active", self.op(f"icmp ne {V64} {now}, %mine"))
             with self.where(lost):
@@ -201,7 +202,7 @@ class Usual:
 
 
 class InRows(Usual):
-    """The same where all lanes take part and their granules are consecutive: row k holds the k-th 32 of them."""
+    """The variant for 32 active lanes with consecutive granules: row k has the k-th 32 of them."""
 
     def __init__(self, in_shared: bool, strength: int, granules: int) -> None:
         super().__init__(in_shared, strength, "r")
@@ -251,7 +252,7 @@ class InRows(Usual):
 
 
 def rows_head(size: int, granule: int) -> str:
-    """Lines that set %in.rows, whether all lanes take part and lie one after the other, and the first row's stamps."""
+    """Lines that set %in.rows (whether all lanes take part and are contiguous), and the first row's stamps."""
     rows = "".join(f"  %row.{k} = getelementptr i64, ptr %from.{k}, i64 %row.index\n" for k in range(at.SHADOW_ARRAYS))
     return f"""%lane.first = extractelement {V64} %offset, i64 0
   {everywhere("lane.first")}
@@ -409,7 +410,7 @@ def name_of(kind: str, space: str, element_bytes: int, count: int, strength: int
 def watch_generic(
     kind: str, element_bytes: int, count: int, strength: int, parts: tuple[RuntimeFunction, ...]
 ) -> RuntimeFunction:
-    """The watches of global and of shared memory, each on the lanes whose generic address lies there."""
+    """The watches of global and shared memory, each for the lanes whose generic address is in that memory."""
     full = vector(8 * element_bytes)
     values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
     name = name_of(kind, "generic", element_bytes, count, strength)
@@ -439,7 +440,7 @@ define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) 
 def watches(
     kind: str, space: str, element_bytes: int, count: int, strength: int, granules: dict[str, int]
 ) -> RuntimeFunction:
-    """The watch of an access in a space; `granules`: bytes that share a shadow, by space."""
+    """The watch of an access in a space; `granules`: bytes per shadow granule, by space."""
     if space != "generic":
         return watch(kind, space, element_bytes, count, strength, granules.get(space, 4))
     parts = [watch(kind, part, element_bytes, count, strength, granules.get(part, 4)) for part in ("global", "shared")]
