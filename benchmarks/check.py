@@ -33,7 +33,7 @@ MOST_WARM = 10.0
 
 
 def seconds(path: Path, task: CheckTask) -> tuple[float, float]:
-    """Seconds of the processor, and by the clock."""
+    """CPU seconds and wall-clock seconds."""
     started, used = time.perf_counter(), processor_seconds()
     judgement = judge(path, task)
     assert judgement.verdict == ACCEPTED, judgement.decisive
@@ -41,7 +41,7 @@ def seconds(path: Path, task: CheckTask) -> tuple[float, float]:
 
 
 def processor_seconds() -> float:
-    """Of all processes that this one started and that have ended."""
+    """Of all finished child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

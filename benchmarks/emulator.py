@@ -47,7 +47,7 @@ SIZES = {
 TARGET = 0.5e9
 """PTX thread-instructions a second and core that triad must reach at 2^20."""
 CHUNKS = (1 << 14, 1 << 16, 1 << 18)
-"""Threads that the NumPy interpreter runs at once; the best counts."""
+"""Numbers of threads that the NumPy interpreter runs at once; the fastest counts."""
 NOTHING = ".version 6.3\n.target sm_75\n.address_size 64\n.visible .entry nothing()\n{ ret; }\n"
 
 
@@ -81,7 +81,7 @@ class Case:
 
 
 def least(repeats: int, action: Callable[[], object]) -> float:
-    """The least time of an action in seconds."""
+    """The minimum time of an action in seconds."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -125,7 +125,7 @@ def speed(cases: list[Case], repeats: int) -> tuple[Table, float]:
 
 
 def memory_scaling(repeats: int) -> float:
-    """How much faster two threads add up arrays than one, with NumPy: what the memory of this machine allows.
+    """The speed-up of two threads over one when adding arrays with NumPy: the limit of this machine's memory.
 
     12 MiB, as triad at 2^20. A kernel that waits for memory cannot gain more from a second thread.
     """
@@ -146,7 +146,7 @@ def memory_scaling(repeats: int) -> float:
 
 
 def plain_numpy(case: Case, launch: float) -> str:
-    """The time of a NumPy interpretation over that of the launch; "-" where it lacks an instruction."""
+    """The time of the NumPy interpreter divided by the time of the launch; "-" if it lacks an instruction."""
     try:
         times = [
             least(2, lambda chunk=chunk: interpret(

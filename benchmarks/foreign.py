@@ -1,4 +1,4 @@
-"""Which kernels that others generate the emulator runs as they were written: prints the table of docs/emulator.md.
+"""The kernels of other generators that the emulator runs unchanged: prints the table of docs/emulator.md.
 
     python -m benchmarks.foreign [PRODUCER ...] [--kernel NAME] [--markdown]
 
@@ -34,7 +34,7 @@ COLUMNS = ("kernels", "parsed", "known", "right", "clean")
 
 @dataclass(frozen=True)
 class Producer:
-    """Who makes PTX: `cases` compiles nothing yet, and raises ImportError where the producer is not installed."""
+    """A producer of PTX: `cases` compiles nothing yet, and raises ImportError if the producer is not installed."""
 
     name: str
     version: Callable[[], str | None]
@@ -43,7 +43,7 @@ class Producer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far a case came. `wrong`: what is not right, or why it was refused; empty if nothing."""
+    """The outcome of a case. `wrong`: the error, or the reason of the refusal; empty if there is none."""
 
     case: foreign.Case
     parsed: bool
@@ -109,7 +109,7 @@ def counts(outcomes: Sequence[Outcome]) -> tuple[int, ...]:
 
 
 def refusals(outcomes: Sequence[Outcome]) -> str:
-    """How many were refused, by what they lack."""
+    """How many were refused, by missing feature."""
     lacking = Counter(
         match[1] if (match := re.search(r"'(\w+)[\w.:]*'", each.wrong)) else "syntax"
         for each in outcomes

@@ -1,4 +1,4 @@
-"""A GPU by its looks that can be calibrated: a backend whose kernels do what theirs do, and a probe from a script."""
+"""A fake GPU that can be calibrated: a backend with working calibration kernels, and a scripted probe."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class ScriptedGpu:
-    """Can be sent to another process. `deeds`: what the PTX of a pair does there, "lose", "hang" or nothing.
+    """Can be sent to another process. `deeds`: the fault of the PTX of a pair, "lose" or "hang".
 
     `ns`: the time of a launch, by entry or by assembler. `refuses`: an assembler that it does not take.
     """

@@ -1,4 +1,4 @@
-"""Whether what ptxbench prints is as its JSON Schemas say."""
+"""Checks that ptxbench's output matches its JSON Schemas."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ def validator(name):
 
 
 def name_of(document):
-    """The name of a document, by its key "schema"; of a list by that of its first entry, None of an empty one."""
+    """The name of a document, from its key "schema"; for a list from its first entry, None for an empty list."""
     if isinstance(document, list):
         return name_of(document[0]) if document else None
     name, _, version = document["schema"].removeprefix("ptxbench.").partition("/")

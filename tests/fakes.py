@@ -19,7 +19,7 @@ DEVICE = Device("gpu", "Scripted GPU", "sm_90")
 
 
 class ScriptedClock:
-    """Reads the given nanoseconds one after the other, for ever. `log` collects what happened in order.
+    """Returns the given nanoseconds one after the other, in an endless cycle. `log` collects the events in order.
 
     With `graphs`, a graph of n launches takes n times the next, and `overhead_ns` once.
     """
@@ -84,7 +84,7 @@ class ScriptedWatch:
 
 
 class ScriptedHost:
-    """A clock that moves by `tick` seconds whenever it is read, and by what is slept."""
+    """A clock that advances by `tick` seconds at each reading, and by the time of each sleep."""
 
     def __init__(self, tick: float = 0.01) -> None:
         self.tick = tick

@@ -94,6 +94,6 @@ def kernels_folder(at: Path, *, pair: str = PAIR, cuda: str = CUDA, ptx: str = P
 
 
 def changed(text: str, old: str, new: str) -> str:
-    """`text` with its one `old` replaced: a test whose change does not apply must not pass."""
+    """`text` with its one `old` replaced: a test must not pass if its change does not apply."""
     assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times"
     return text.replace(old, new)

@@ -1,4 +1,4 @@
-"""Run documents that have every field: timed, counted and swept. What a reader or a printer does with a field shows."""
+"""Run documents that have every field: timed, counted and swept. They show how readers and printers handle each field."""
 
 import json
 from dataclasses import replace

@@ -20,7 +20,7 @@ EXTENTS = ("blockIdx.x", "blockIdx.y", "blockIdx.z"), ("threadIdx.x", "threadIdx
 
 
 def case(kernel, *archs):
-    """Decorator: the function takes a generator and gives the arrays and what must be `Expected`."""
+    """Decorator: the function takes a generator and returns the arrays and the `Expected` results."""
 
     def decorator(reference):
         def make(arch):
@@ -124,7 +124,7 @@ def product_kernel(
         T.copy(total, c[row * 64, column * 64])
 
 
-@case(product_kernel, "sm_75", "sm_80")  # for later ones TileLang writes what only sm_90a and its like have
+@case(product_kernel, "sm_75", "sm_80")  # for later ones TileLang needs sm_90a and the like
 def product(rng):
     a, b = rng.normal(size=(2, 128, 128)).astype(np.float16)
     c = outputs(128, 128)

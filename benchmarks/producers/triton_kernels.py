@@ -23,7 +23,7 @@ SCALARS = {np.float32: "fp32", np.int32: "i32"}
 
 
 def case(*archs, kernel, grid=1, warps=4, stages=3):
-    """Decorator: the function takes a generator and gives arguments, constants and what must be `Expected`."""
+    """Decorator: the function takes a generator and returns arguments, constants and the `Expected` results."""
 
     def decorator(reference):
         def make(arch):

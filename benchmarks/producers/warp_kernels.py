@@ -21,7 +21,7 @@ BLOCK = 256
 
 
 def case(kernel, size, *archs):
-    """Decorator: the function takes a generator and gives the arguments and what must be `Expected`.
+    """Decorator: the function takes a generator and returns the arguments and the `Expected` results.
 
     `size`: the shape of the launch, threads in each dimension.
     """

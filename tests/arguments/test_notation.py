@@ -1,4 +1,4 @@
-"""The notation of --arg: what each form means, and the sentence that each slip gets."""
+"""The notation of --arg: the meaning of each form, and the message for each mistake."""
 
 import math
 

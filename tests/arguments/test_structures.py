@@ -1,4 +1,4 @@
-"""Structs and addresses among the arguments: what each notation gives, and the sentence that each slip gets."""
+"""Structs and addresses as arguments: the value of each notation, and the message for each mistake."""
 
 import contextlib
 

@@ -99,7 +99,7 @@ def test_a_label_between_two_instructions_keeps_them_apart():
     assert reordered(kernel) == kernel.text
 
 
-# edit, what it makes of `scale`, in which text
+# edit, its result on `scale`, in which text
 NEUTRAL = [
     (renamed_registers,  "mov.u32     %thread, %tid.x;",  "mov.u32     %audit_0, %tid.x;"),
     (renamed_labels,     "@%past bra    DONE;",           "@%past bra    AUDIT_0;"),

@@ -1,4 +1,4 @@
-"""Shipped pairs, made worse in a known way or edited in a way that means nothing: what the counters gate says.
+"""The verdict of the counters gate on shipped pairs that were made worse in a known way or edited without effect.
 
 A mutant of each kind, and each pair; `ptxbench gate audit --mutants` makes every edit of every PTX file.
 """

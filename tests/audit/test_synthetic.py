@@ -76,7 +76,7 @@ def test_a_noisy_gpu_is_unsure_rather_than_wrong(lines):
     assert noisy.inconclusive.share > 0.1
     missed = noisy.missed[0.10].events
     assert missed > 0
-    assert noisy.missed_inconclusive[0.10] == missed  # none of them was called good
+    assert noisy.missed_inconclusive[0.10] == missed  # all of them are inconclusive
 
 
 def test_times_without_controls_alarm_where_a_run_shifts_by_the_budget_and_controls_prevent_it():
@@ -89,7 +89,7 @@ def test_times_without_controls_alarm_where_a_run_shifts_by_the_budget_and_contr
     assert Audit(60, 1, found).exit_status == 3
 
 
-# what is taken out of the rule, what replaces it, the condition, a budget at which that is seen
+# the removed part of the rule, its replacement, the condition, a budget that shows it
 BROKEN = [
     ("adjust", lambda effects: [0.0 for _ in effects], CONDITIONS[0], 0.005),  # no Holm: one of 24 is one too many
     ("control", lambda changes: None, CONDITIONS[2], 0.02),                    # nothing subtracts the shift of a run

@@ -1,4 +1,4 @@
-"""The kernel that sums what lies in device memory, on the emulator: it sees every bit, every place and every key."""
+"""The checksum kernel for device memory, on the emulator: every bit, position and key changes the sum."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -27,7 +27,7 @@ QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,),
 
 
 class Library:
-    """Notes what it is called with; `failing` names the call that fails."""
+    """Records its calls; `failing` names the call that fails."""
 
     def __init__(self, failing=""):
         self.calls = []

@@ -56,7 +56,7 @@ def test_changed_arrays_and_scratch_are_restored_separately(cuda):
     arrays = {"y": poison((4,), f32), "sum": np.ones(4, f32), "flags": np.zeros(4, u32)}
     buffers = DeviceBuffers(cuda, stream, arrays)
     buffers.remember(tuple(arrays), ("sum",), ("flags",))
-    buffers.refill(buffers.arguments)  # which keeps what they are, and the master copy in its place
+    buffers.refill(buffers.arguments)  # this keeps their kind, and the address of the master copy
     restored = {
         "y": ("fill", (1 << 20) + 4096, 0xFF, 16),
         "sum": ("copy", (2 << 20) + 4096, 4 << 20, 16),

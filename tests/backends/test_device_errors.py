@@ -1,4 +1,4 @@
-"""Whose fault an error of the driver is, held against what cuda.h says of it."""
+"""The classification of driver errors, checked with the text of cuda.h."""
 
 import re
 import sys
@@ -62,7 +62,7 @@ FATAL = re.compile("any further CUDA work will return the same error|context can
 
 
 def test_an_error_that_cuda_h_calls_fatal_loses_the_device():
-    """A newer header may name more than the list does: then this says what."""
+    """A newer header may name more errors than the list: then this names them."""
     text = next(Path(nvidia.__path__[0]).glob("*/include/cuda.h")).read_text(errors="replace")
     results = text[text.index("cudaError_enum") : text.index("} CUresult")]
     entries = re.findall(r"/\*\*(.*?)\*/\s*CUDA_\w+\s*=\s*(\d+)", results, re.DOTALL)
@@ -81,7 +81,7 @@ def importing(tmp_path, text):
     return tmp_path
 
 
-# what importing CuPy does; what `auto` says, which then takes the emulator
+# the effect of importing CuPy; the message of `auto`, which then uses the emulator
 BROKEN = [
     ("raise ImportError('libcudart.so.13: cannot open shared object file')",
      "No GPU: CuPy cannot be imported (ImportError: libcudart.so.13: cannot open shared object file)."),
@@ -152,7 +152,7 @@ class OutOfMemory(MemoryError):
 
 
 def backend_over(**calls):
-    """A backend over a CUDA whose context fails with the status `context`, where one is given."""
+    """A backend on a fake CUDA; its context fails with the status `context`, if given."""
     backend = gpu.GpuBackend()
 
     def context(*arguments):
@@ -207,7 +207,7 @@ def test_an_error_in_our_own_kernel_is_blamed_on_the_machine():
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_capture_that_fails_is_ended_and_its_own_error_raised(ends):
-    """Else the stream would stay in it, and every later call on it would fail."""
+    """Otherwise the stream would stay in the capture, and every later call on it would fail."""
     log = []
 
     def end():

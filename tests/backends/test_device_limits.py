@@ -1,4 +1,4 @@
-"""What devices offer and what launches need: tables, without a device."""
+"""Limits of devices and requirements of launches: tables, without a device."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_a_grid_that_must_be_co_resident_is_checked_against_the_device():
     )
 
 
-# launch, what is wrong with it on any device
+# launch, its error on any device
 MISTAKES = [
     (Launch(0, 32), "The grid is"),
     (Launch((1, 0), 32), "The grid is"),

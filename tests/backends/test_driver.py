@@ -57,7 +57,7 @@ def test_a_config_has_the_bytes_of_nvidias_own_bindings():
 
 
 class Library:
-    """A driver that notes what reaches it, as the C function would read it."""
+    """A driver that records its arguments as the C function would read them."""
 
     def __init__(self):
         self.log = []

@@ -17,7 +17,7 @@ from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import MemoryFault, ToolMissing, WrongResult
 from ptxbench.pair import Launch, f32, u8, u32
 
-# status, what the runtime says, CUDA of the driver, the sentence
+# status, the runtime's message, CUDA of the driver, the sentence
 NOT_THERE = [
     (100, "cudaErrorNoDevice: no CUDA-capable device is detected", "13.0",
      "No GPU: cudaErrorNoDevice. Run with --backend emulator to verify without timing."),

@@ -1,4 +1,4 @@
-"""The GPU backend's clock over a CUDA that only notes what it is asked to do: which module and which data it uses."""
+"""The GPU backend's clock on a fake CUDA that only records its calls: which module and which data it uses."""
 
 from types import SimpleNamespace
 
@@ -107,7 +107,7 @@ def test_a_graph_is_of_one_module_loaded_again_over_all_copies(backend):
     clock.reload(2)
     backend.cuda.taken()
     clock.enqueue_graph(3)()
-    clock.enqueue()()  # what is looked at is of the module that the graph has used
+    clock.enqueue()()  # the output belongs to the module that the graph has used
     assert backend.cuda.taken() == ["launch 3 n=2", "launch 3 n=1", "launch 3 n=1", "launch 3 n=2"]
 
 

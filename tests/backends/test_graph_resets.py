@@ -1,4 +1,4 @@
-"""Graphs of a kernel whose arrays are restored between its launches, on the simulated device, in virtual time."""
+"""Graphs that restore the arrays of a kernel between its launches, on the simulated device, in virtual time."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_restoring_between_launches_is_not_timed(clock, cache):
 
 
 def test_a_cold_launch_of_a_graph_finds_its_in_out_array_out_of_l2_too(clock):
-    """Over the time of a launch by itself come writes to memory: of its result, and at most of what was restored."""
+    """The time exceeds a single launch by memory writes: of its result, and at most of the restored arrays."""
     made = clock()
     once = made.enqueue()()
     moved = 1e9 * 4 * N / 0.3e12
@@ -73,7 +73,7 @@ def test_a_warm_launch_of_a_graph_finds_everything_in_l2(clock):
 
 @pytest.mark.parametrize("told", [{"scratch": ()}, {"updated": ()}])
 def test_a_kernel_whose_arrays_are_not_restored_shows_it(clock, told):
-    """So the tests above would fail if something were not."""
+    """So the tests above would fail without a restore."""
     made = clock(**FREE, **told)
     with pytest.raises(DeviceError):
         made.enqueue_graph(8)()

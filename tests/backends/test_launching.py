@@ -1,4 +1,4 @@
-"""Launches on simulated devices that are not the largest: what they lack is a sentence, and what they have is used."""
+"""Launches on smaller simulated devices: a missing feature is one sentence, and available features are used."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ def test_ptx_that_can_mark_lines_is_known(line, marks):
 
 
 def test_marked_lines_are_given_up_before_each_sweep_and_only_where_a_kernel_can_have_left_some(monkeypatch, log):
-    """The driver does it at once and not in the order of the stream, so nothing may be under way."""
+    """The driver does it at once and not in stream order, so the stream must be idle."""
     driver = Driver()
     backend = emptying(monkeypatch, driver, log)
     backend.empty_l2()

@@ -1,4 +1,4 @@
-"""The part of L2 that is set aside, over a driver that only notes what it is asked to do."""
+"""The part of L2 that is set aside, with a fake driver that only records its calls."""
 
 from types import SimpleNamespace
 

@@ -10,7 +10,7 @@ from tests import simulated
 
 
 def lines(monkeypatch, folder, launch_ns, *subjects):
-    """The lines of those subjects, on a T4 whose host takes so long for a launch, and what they add up to."""
+    """The lines of those subjects on a T4 with that host time per launch, and the total status."""
     host = {"cuLaunchKernel": launch_ns, "cuLaunchKernelEx": launch_ns, "cudaEventRecord": launch_ns // 3}
     simulated.install(monkeypatch, folder, device="T4", host_ns=host)
     backend = GpuBackend()

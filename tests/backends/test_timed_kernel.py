@@ -1,10 +1,10 @@
-"""Which module and which data a timed kernel is launched with, over functions that only note what they are asked."""
+"""The module and the data of each launch of a timed kernel, with functions that only record their calls."""
 
 from ptxbench.backends.timed_kernel import TimedKernel
 
 
 class Memory:
-    """Arrays that hold some arguments, and note what is restored."""
+    """Arrays that hold some arguments and record restores."""
 
     def __init__(self, arguments, name="", log=None):
         self.arguments = arguments
@@ -25,7 +25,7 @@ class Memory:
 
 
 def kernel_over(memory, copies=0):
-    """A kernel whose modules are numbered: 0 is the first. A launch gives its module's number and its data."""
+    """A kernel with numbered modules, from 0. A launch returns its module's number and its data."""
     loaded = iter(range(1, 100))
     return TimedKernel(
         memory,

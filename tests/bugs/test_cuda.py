@@ -1,4 +1,4 @@
-"""Bugs of CUDA C: each rule plants what it says; templates, declarations and comments are left alone."""
+"""Bugs of CUDA C: each rule plants its bug; templates, declarations and comments stay unchanged."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Bugs of PTX: each rule plants what it says, and what it plants is PTX that ptxas takes."""
+"""Bugs of PTX: each rule plants its bug, and ptxas accepts the result."""
 
 import re
 

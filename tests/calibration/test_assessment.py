@@ -110,7 +110,7 @@ def control(shift=0.0, noise=0.002, spread=0.0, rounds=5, blocks=30):
     return made
 
 
-# what the control is like, status, what the advice begins with
+# the control, status, the start of the advice
 CONTROLS = [
     ({},                                 PASS, ""),
     ({"shift": 0.002, "noise": 0.0005},  PASS, ""),                        # away from 0, but by less than the limit
@@ -181,7 +181,7 @@ def test_the_two_assemblers_are_compared(shift, status):
 # bytes, nanoseconds, published rate, whether the copy is right, status, recorded rate
 BANDWIDTHS = [
     (2_000_000, 1_000, 2.2e12, True,  PASS, 2e12),
-    (2_000_000, 1_000, 4e12,   True,  WARN, 2e12),      # half of what is published
+    (2_000_000, 1_000, 4e12,   True,  WARN, 2e12),      # half of the published rate
     (2_000_000, 1_000, 1.5e12, True,  FAIL, None),      # a third more than there is
     (2_000_000, 1_000, 1.9e12, True,  PASS, 2e12),      # some writes stay in L2
     (2_000_000, 1_000, None,   True,  PASS, 2e12),

@@ -70,7 +70,7 @@ def test_without_a_file_there_is_no_record(tmp_path):
     assert load(tmp_path / "gone") is None
 
 
-# what the file holds, what the error says of it
+# the content of the file, the error message
 DAMAGED = [
     ('{"schema": ',                                             "calibration.json:1: not JSON: "),
     ("[]",                                                      "is not a calibration that this version"),
@@ -95,7 +95,7 @@ def test_a_folder_in_the_files_place_is_an_error_too(tmp_path):
         load(tmp_path)
 
 
-# what is another than when it was calibrated, whether the record holds for it
+# the difference from the calibration, whether the record still applies
 DEVICES = [
     ({},                            True),
     ({"power_limit_w": 500},        True),

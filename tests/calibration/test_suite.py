@@ -1,4 +1,4 @@
-"""The checklist over a device from a script: what is asked, in which order, and what becomes of a line that fails."""
+"""The checklist on a scripted device: its probes in order, and the result of a line that fails."""
 
 from dataclasses import replace
 
@@ -134,7 +134,7 @@ def test_a_device_that_no_worker_can_open_forbids_timing(subject):
     assert "all devices are busy" in line.found
 
 
-# a cell after the hostile kernels ran, what is wrong with it
+# a cell after the hostile kernels ran, its error
 HARM = [
     (cell("endless", cuda=VERIFIED, ptx=BROKEN), []),
     (cell("endless", cuda="skipped", ptx=BROKEN), []),                                # no NVRTC here

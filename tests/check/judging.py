@@ -1,4 +1,4 @@
-"""Judges candidates in this process: what came of it, as "STAGE CODE", and one suite for all candidates of a pair."""
+"""Judges candidates in this process: the outcome as "STAGE CODE", and one suite for all candidates of a pair."""
 
 import functools
 import tempfile
@@ -18,7 +18,7 @@ BROKEN_FUEL = 1 << 16
 
 @functools.cache
 def suite(name, seed=SEED, arch=None):
-    """The suite of a pair on `arch`, by default sm_90 or what its own PTX needs."""
+    """The suite of a pair on `arch`, by default sm_90 or the target of its own PTX."""
     return CheckSuite(
         discovery.load(KERNELS, name), arch or f"sm_{max(90, lowest_target(KERNELS / f'{name}.ptx'))}", seed
     )

@@ -1,4 +1,4 @@
-"""A flag that one CTA sets twice: what the first store announces is seen, and judged, too."""
+"""A flag that one CTA sets twice: the data announced by the first store are visible and judged too."""
 
 from ptxbench.check.stages import Checker, announces
 from ptxbench.emulator.parse import parse

@@ -68,7 +68,7 @@ REJECTED = [
     ("transpose", [leaves_if("setp.ne.u32 %leaves, %known, 0;")], "sanitizer uninitialised"),
     # all but the first row of CTAs
     ("transpose", [leaves_if("setp.ge.u32 %leaves, %block_y, 1;")], "results output-unwritten"),
-    # an input that holds again what it held
+    # an input that gets its old content back
     ("transpose", [(TILE, f"{TILE}\n    .reg .f32 %was;\n    .reg .u64 %own;\n    mov.u64 %own, %x;\n"
                           "    ld.global.f32 %was, [%own];\n    st.global.f32 [%own], %was;")], "lint input-written"),
     # an input that is restored, by an address that went through shared memory
@@ -79,7 +79,7 @@ REJECTED = [
                    (TILE, f"{TILE}\n{LAUNDERED} mov.u64 %own, launches; st.shared.u64 [%slot], %own; "
                           "ld.shared.u64 %own, [%slot]; red.global.add.u32 [%own], 1;")],
      "results writable-module-state"),
-    # what is the same at every launch of one GPU
+    # values that are the same at every launch of one GPU
     ("transpose.padded", [leaves_if("mov.u32 %known, %total_smem_size; setp.gt.u32 %leaves, %known, 4224;")],
      "repeats depends-on-hardware"),
     ("transpose", [leaves_if(".reg .b64 %both; .reg .b32 %next; mov.b64 %both, {%smid, %lane}; "

@@ -14,7 +14,7 @@ WHOLE = "const unsigned thread = 32 * threadIdx.y"
 TURNED = "if (y_column < rows && y_row + k < columns)"
 FIRST = "const unsigned i = BLOCK"
 
-# pair, what is put in place of what, the stage that rejects it at the latest
+# pair, replacements, the last stage that may reject it
 CHEATS = [
     # sizes
     ("triad",        FIRST, f"if (n == 65536 && s == 0.7f) s = 0.5f; {FIRST}",                 "hidden"),  # as timed

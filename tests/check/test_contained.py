@@ -203,7 +203,7 @@ def test_without_a_private_cache_there_is_no_layer(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", sorted(HOSTILE.glob("reads_a_file*.cu")), ids=lambda path: path.name)
 def test_no_line_of_another_file_gets_into_a_message(path, tmp_path):
-    """Judged on a file of our own in place of /etc/passwd, so that there is something to tell of."""
+    """Judged on our own file in place of /etc/passwd, so that there is something to leak."""
     secret = tmp_path / "secret"
     secret.write_text("hunter2 hunter2 hunter2\n")
     text = path.read_text().replace("/etc/passwd", str(secret)).replace("../etc/passwd", str(secret))
@@ -280,7 +280,7 @@ def test_an_error_of_the_process_is_one_of_ptxbench_and_no_other():
 
 
 def living(group):
-    """The processes of a group that still run; one that has ended may wait for somebody to ask how."""
+    """The processes of a group that still run, without zombies."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -126,7 +126,7 @@ def test_no_attempt_gets_a_file_or_a_token_into_an_output(mode, planted, monkeyp
 
 @needs_landlock
 def test_the_compiler_is_contained_by_the_kernel_inside_a_judgement_too(planted, capfd):
-    """Without it the header would be refused at sight, and the file named nowhere."""
+    """Without it the header would be refused by its text, and no tool would name the file."""
     path = planted / "candidate.cu"
     path.write_text(attack("cu", "a header that takes it", planted / "planted.h"))
     assert main(["check", str(path), "--pair", "triad", "--backend", "emulator", "--seed", "1", "--json"]) == 4
@@ -169,7 +169,7 @@ def test_without_landlock_all_but_those_that_take_names_from_macros_are_allowed(
     assert refused == ["cub/cub.cuh"]
 
 
-# what a text does, what is said of it without Landlock
+# the action of a text, the verdict without Landlock
 NOT_WITHOUT_LANDLOCK = [
     ("#include <cub/cub.cuh>",                          "<cub/cub.cuh> includes files whose names come from macros"),
     ("#define JOIN(a, b) a##b",                         "## joins tokens"),

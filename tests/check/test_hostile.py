@@ -42,7 +42,7 @@ def test_whatever_the_seed(name, seed):
     assert outcome(judged(path, "triad", seed=seed)) == said(path, "judged")
 
 
-# what is put in place of what, and how that ends
+# replacements, and the outcome
 MADE = [
     (b"", b"//" + b" " * (2 << 20), "parses file-too-large"),          # never read whole
     (b"ELEMENT:", b"{" * 5000 + b"ELEMENT:", "parses nested-too-deep"),

@@ -1,4 +1,4 @@
-"""The rules that read a kernel's text: what each finds, and what it must leave alone."""
+"""The rules that read a kernel's text: the findings of each, and texts without a finding."""
 
 import pytest
 

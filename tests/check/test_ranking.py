@@ -1,4 +1,4 @@
-"""Which of several candidates comes first, and what is said of their counts; and which files have changed."""
+"""The ranking of candidates, the text on their counts, and the detection of changed files."""
 
 import dataclasses
 import io

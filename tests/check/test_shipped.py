@@ -32,12 +32,12 @@ def test_a_shipped_variant_is_accepted(name, source):
     judgement = judged(source.path, name, flags=source.flags, stages=BUT_COUNTS, arch=emulated_arch(name))
     assert outcome(judgement) == "accepted"
     same = [finding.message for finding in judgement.findings if finding.code == "same-code"]
-    assert source.variant in same[0]  # it is what it is
+    assert source.variant in same[0]  # it is reported as identical to itself
     verdicts = {stage.stage: stage.verdict for stage in judgement.stages}
     assert verdicts["hidden"] == "passed"
 
 
-@pytest.mark.long  # half a second a variant, to derive what its machine code executes
+@pytest.mark.long  # half a second per variant, to derive its machine instruction counts
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_shipped_variant_counts_as_much_as_itself(name):
     for source in PAIRS[name].default_sources:

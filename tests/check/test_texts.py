@@ -1,4 +1,4 @@
-"""Any text gets a verdict: what is legal is judged, what is broken in any way is refused at a line."""
+"""Any text gets a verdict: legal text is judged, broken text is refused with a line."""
 
 import codecs
 import random

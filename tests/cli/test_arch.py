@@ -1,4 +1,4 @@
-"""`ptxbench arch` with the tools at hand: what is printed and written, and how it ends."""
+"""`ptxbench arch` with the tools at hand: its output, its files and its exit status."""
 
 import json
 import re

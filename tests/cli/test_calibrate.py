@@ -26,7 +26,7 @@ SHIELD = CheckResult("shield", FAIL, "the host takes 40.00 µs, the flush 0.8 ti
 
 
 class Scripted(CalibrationSuite):
-    """Finds the lines that it is given."""
+    """Returns the given lines."""
 
     def __init__(self, *lines):
         super().__init__(ScriptedGpu(), Probe())

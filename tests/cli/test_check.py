@@ -1,4 +1,4 @@
-"""`ptxbench check`: what is printed, as text and JSON, and how it ends."""
+"""`ptxbench check`: its output as text and JSON, and its exit status."""
 
 import io
 import json
@@ -25,7 +25,7 @@ FAST = ("--pair", "scale", "--seed", "7", "--target", "sm_90")
 
 
 def without_tools(text):
-    """The text without what the tools' versions decide."""
+    """The text without the parts that depend on the tools' versions."""
     return re.sub(r"\d+\.\d+\.\d+", "V", text)
 
 

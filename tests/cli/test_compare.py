@@ -1,4 +1,4 @@
-"""`ptxbench compare`: how runs are named, what is printed and written, and how it ends."""
+"""`ptxbench compare`: how runs are named, its output, its files and its exit status."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""`ptxbench gate --confirm`: red and unsure rows once more, judged together with the first run, not in its place."""
+"""`ptxbench gate --confirm`: red and inconclusive rows are measured again and judged together with the first run."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_a_regression_is_counted_once_more_in_a_run_that_is_kept_and_named(ptxbe
 
 def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
     first = ptxbench("gate", "--kernels", worse, "--confirm", "--json")
-    again = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")  # latest: head, not what confirms it
+    again = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")  # latest: not the confirming run
     assert again == (3, first.out, "")
     assert len(saved()) == 2
     [confirmed] = json.loads(first.out)["confirmed_by"]
@@ -245,7 +245,7 @@ def test_a_good_round_does_not_take_the_place_of_bad_ones(ptxbench, kernels, gpu
     assert verdicts(ptxbench(*gate)) == ("REGRESSED", 6)
     confirmed = ptxbench(*gate, "--confirm")  # its one round is as fast as base's
     assert (confirmed.status, verdicts(confirmed)) == (3, ("REGRESSED", 7))
-    assert verdicts(ptxbench(*gate, "--confirm")) == ("REGRESSED", 7)  # and there is no other
+    assert verdicts(ptxbench(*gate, "--confirm")) == ("REGRESSED", 7)  # and makes no further run
 
 
 def test_without_a_gpu_times_are_not_confirmed(ptxbench, kernels, gpu, monkeypatch):

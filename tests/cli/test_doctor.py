@@ -1,4 +1,4 @@
-"""`ptxbench doctor`: every part that works, is absent or is broken, and what it says to do."""
+"""`ptxbench doctor`: every part that works, is absent or is broken, and the advice."""
 
 import json
 import sys

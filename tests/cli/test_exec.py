@@ -1,4 +1,4 @@
-"""`ptxbench exec` through the command line: what it prints, saves and ends with."""
+"""`ptxbench exec` through the command line: its output, saved files and exit status."""
 
 import json
 import re

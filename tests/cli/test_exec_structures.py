@@ -1,4 +1,4 @@
-"""`ptxbench exec` on structs and arrays of pointers: the example of docs/exec.md, and what it prints of members."""
+"""`ptxbench exec` on structs and arrays of pointers: the example of docs/exec.md, and the printed members."""
 
 import json
 import re

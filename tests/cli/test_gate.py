@@ -1,4 +1,4 @@
-"""`ptxbench gate` through the real command line: every exit status, its precedence, and what is printed and written."""
+"""`ptxbench gate` through the real command line: every exit status, its precedence, the output and the files."""
 
 import json
 import re
@@ -560,7 +560,7 @@ def test_a_summary_that_cannot_be_written_is_reported(ptxbench, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "nowhere/summary.md")
     ran = judged(ptxbench, BASE, BASE, "-o", "gate.json")
     assert ran.status == 2
-    assert json.loads(Path("gate.json").read_text())["exit_status"] == 0  # what was asked for is there all the same
+    assert json.loads(Path("gate.json").read_text())["exit_status"] == 0  # the requested file is written all the same
     assert "Cannot write nowhere/summary.md, which GITHUB_STEP_SUMMARY names" in ran.err
 
 

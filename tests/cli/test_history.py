@@ -1,4 +1,4 @@
-"""`ptxbench history`: series of saved runs, their steps dated by run and commit, and what cannot be shown."""
+"""`ptxbench history`: series of saved runs, their steps dated by run and commit, and unreadable runs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`ptxbench isa`: the table as text and as JSON, and what is said of one opcode."""
+"""`ptxbench isa`: the table as text and as JSON, and the text on one opcode."""
 
 import json
 

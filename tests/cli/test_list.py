@@ -1,4 +1,4 @@
-"""`ptxbench list`: pairs, variants, targets, sizes, the purpose of each and what it expects."""
+"""`ptxbench list`: pairs, variants, targets, sizes, the purpose and the expectation of each."""
 
 import json
 

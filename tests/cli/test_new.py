@@ -1,4 +1,4 @@
-"""`ptxbench new`: a pair that works, what it says to do next, and that it spoils nothing."""
+"""`ptxbench new`: a pair that works, the printed next steps, and that no file is overwritten."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""`ptxbench report`: what it writes, says and refuses."""
+"""`ptxbench report`: its page, messages and refusals."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`ptxbench run`: what is printed where, what is saved, and how it ends."""
+"""`ptxbench run`: its output streams, saved files and exit status."""
 
 import csv
 import dataclasses
@@ -245,7 +245,7 @@ def test_a_model_adds_floors_in_a_block_of_their_own_and_no_time(kernels, ptxben
     assert set(cell["model"]["floors"]) == {"cuda", "cuda@fast", "ptx"}
     assert cell["model"]["floors"]["cuda@fast"] == cell["model"]["floors"]["cuda"]  # one machine code
     assert set(cell["model"]["floors"]["ptx"]) >= {"issue", "LSU", "L1", "DRAM"}
-    assert cell["model"]["floors"]["ptx"]["DRAM"] == pytest.approx(4096 / 1008e9)  # what is written fits in L2
+    assert cell["model"]["floors"]["ptx"]["DRAM"] == pytest.approx(4096 / 1008e9)  # the written data fit in L2
     assert ptxbench("run", "--replay", path).out == ran.out
     told = ptxbench("compare", path, path, "--metric", "time")
     assert (told.status, told.out) == (2, "")
@@ -294,7 +294,7 @@ def test_without_ptxas_its_figures_are_absent_and_not_zero(kernels, ptxbench, mo
 
 @pytest.fixture
 def hostile(monkeypatch):
-    """A GPU in workers, whose CUDA C with fast maths crashes its process when it is measured."""
+    """A GPU in workers; CUDA C with fast maths crashes its process when it is measured."""
     backend = HostileBackend({"cuda@fast": "measure crash"}, {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 80_000})
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
     make = run_command.make_plan

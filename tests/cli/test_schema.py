@@ -23,7 +23,7 @@ OPEN = {
     ("calibration", "device"), ("calibration", "toolchain"), ("first-run", "tool"), ("first-run", "device"),
     ("first-run", "toolchain"),
 }  # fmt: skip
-"""Parts that may have any key: what a run says of its surroundings."""
+"""Parts that may have any key: the environment of a run."""
 
 
 def test_the_names_are_listed_and_each_prints_its_schema(ptxbench):

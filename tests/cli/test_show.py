@@ -302,7 +302,7 @@ def test_a_file_need_not_be_part_of_a_pair(ptxbench, tmp_path, monkeypatch):
     assert (cuda["entry"], cuda["arch"]) == ("_Z4minePKfPffj", "sm_90")
     assert any(each["source_line"] == 7 for each in cuda["sass"])
     [ptx] = document(ptxbench("show", "mine.ptx", "--json"))["variants"]
-    assert (ptx["entry"], ptx["arch"]) == ("scale", "sm_75")  # what its .target says
+    assert (ptx["entry"], ptx["arch"]) == ("scale", "sm_75")  # from its .target
     shown = ptxbench("show", "mine.ptx", "--arch", "sm_80").out
     assert shown.startswith("ptx  mine.ptx  sm_80, ")
     assert shown.endswith(
@@ -337,7 +337,7 @@ def test_a_variant_that_cannot_be_built_is_left_out_and_named(ptxbench, tmp_path
     assert ptxbench("show", "scale", "--kernels", kernels, "--arch", "sm_90a").err == ""
 
 
-# arguments after the pair, what is said
+# arguments after the pair, the message
 REFUSED = [
     (["--diff", "cuda", "pxt"], "Unknown variant 'pxt' of scale. Did you mean 'ptx'?"),
     (["--variant", "cuda@fats"], "Unknown variant 'cuda@fats'. Did you mean 'cuda@fast'?"),
@@ -363,7 +363,7 @@ def test_conflicting_options_are_refused(ptxbench, kernels, arguments, said):
     assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
 
 
-# file, arguments, what is said
+# file, arguments, the message
 FILES = [
     ("no.cu", [], "There is no file no.cu."),
     ("two.ptx", [], "two.ptx has 2 kernels: scale, other. Name one with --entry."),

@@ -218,7 +218,7 @@ def reference(x, a, n):
     first = json.loads(path.read_text())
     assert first["run"]["status"] == "interrupted"
     assert len(first["cells"]) == 6
-    assert "ptx_warp_instructions" in out  # what there is of the curves
+    assert "ptx_warp_instructions" in out  # the available parts of the curves
 
     ran = ptxbench(*TUNE, *SIXTY)
     assert ran.status == 0
@@ -275,7 +275,7 @@ def test_a_recorded_sweep_is_drawn_again(scale, ptxbench):
     assert from_json(path.read_text(), str(path)).run.sweep["pair"] == "scale"
 
 
-# arguments, what is said
+# arguments, the message
 BAD = [
     (("--knob", "BLOK=1"), "'scale' has no knob and no dimension 'BLOK'. Did you mean 'BLOCK'?"),
     (("--knob", "BLOCK"), "'BLOCK' is not a knob setting."),

@@ -32,7 +32,7 @@ def test_nothing_turned_is_the_pair_itself(tmp_path):
     assert with_knobs(found, {}) is found
 
 
-# pair, CUDA C, PTX, what is said
+# pair, CUDA C, PTX, the message
 BAD = [
     (KNOB_PAIR, KNOB_CUDA, changed(KNOB_PTX, ".maxntid 128 /*=", ".maxntid 64 /*="),
      "scale.ptx:13: the literal is 64, and 'BLOCK' comes to 128 with BLOCK = 128."),

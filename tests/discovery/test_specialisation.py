@@ -176,7 +176,7 @@ def test_the_list_says_which_targets_have_one(kernels, ptxbench):
     assert variants["cuda"]["specialisations"] == {}
 
 
-# file, its text, what is said of it
+# file, its text, the message
 BAD = [
     ("scale.sm_90a.ptx", PTX,
      "kernels/ptx/scale.sm_90a.ptx: its .target is sm_75, and its name says sm_90a. Write .target sm_90a, or rename"),

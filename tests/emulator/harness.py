@@ -177,7 +177,7 @@ def prepare(rows: Sequence[Row]) -> tuple[str, list[Any], list[str], list[str]]:
 
 
 def differences(rows: Sequence[Row]) -> list[str]:
-    """Run rows that share a kernel; a line for each whose bits differ from what it expects."""
+    """Run rows that share a kernel; one line for each row with unexpected bits."""
     opcode, columns, results, kinds = prepare(rows)
     actual = execute(opcode, columns, results, kinds)
     found = []

@@ -1,4 +1,4 @@
-"""What random programs compute with: opcodes with the classes of their operands, and pieces of several instructions.
+"""The operations of random programs: opcodes with the classes of their operands, and pieces of several instructions.
 
 A class is the letter of a register's name: r 32 bits, d 64, h 16, f and e floats of 32 and 64, p a predicate.
 """
@@ -170,7 +170,7 @@ CHAINS = (
     "mad.lo.cc.u32 {r0}, {r1}, {r2}, {r0}; madc.hi.cc.u32 {r1}, {r2}, {r0}, {r1}; addc.u32 {r2}, {r0}, 0;",
     "mad.hi.cc.s32 {r0}, {r1}, {r2}, {r0}; madc.lo.cc.u32 {r1}, {r2}, {r0}, {r1}; madc.hi.u32 {r2}, {r0}, {r1}, {r2};",
 )
-"""The carry is one for all; what may come between would leave it undefined."""
+"""There is one carry flag; an instruction in between could leave it undefined."""
 
 PRIVATE = (
     *(f"st.{{space}}.{kind} [{{at}}], {{{c}0}};" for kind, c in (

@@ -1,4 +1,4 @@
-"""The shipped pairs as PTX: what a person wrote and what NVRTC makes of the CUDA C."""
+"""The shipped pairs as PTX: handwritten, and compiled from CUDA C by NVRTC."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ HEADER = ".version 8.6\n.target sm_90\n.address_size 64\n"
 CLASSES = {"r": ("b32", 6), "d": ("b64", 4), "f": ("f32", 4), "e": ("f64", 3), "h": ("b16", 4), "p": ("pred", 3)}
 """Registers: the letter in their names, their type, and how many there are."""
 ROW = 96
-"""Bytes of a thread's inputs, and of its results: what `rows` says."""
+"""Bytes of a thread's inputs and of its results, as `rows` defines them."""
 ROWS = (("v4.b32", "r", 0, 4, 0), ("v2.b32", "r", 4, 2, 16), ("v4.b16", "h", 0, 4, 24), ("v2.b64", "d", 0, 2, 32),
         ("v2.b64", "d", 2, 2, 48), ("v4.f32", "f", 0, 4, 64), ("v2.f64", "e", 0, 2, 80))  # fmt: skip
 """A vector access: type, class, first register, registers, byte of the row."""
@@ -400,7 +400,7 @@ def anywhere(draw: Any, families: Sequence[str], looked_at: bool, block: int) ->
 
 @st.composite
 def programs(draw: Any, families: Sequence[str] = tuple(OPS)) -> Program:
-    """A program; `families` of OPS are what it computes with."""
+    """A program that computes with these `families` of OPS."""
     block = draw(st.sampled_from((64, 32, 40, 97)))
     looked_at = draw(st.integers(0, 3)) == 3
     found = draw(st.lists(anywhere(families, looked_at, block), min_size=1, max_size=16))

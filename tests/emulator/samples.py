@@ -55,7 +55,7 @@ def operands(form: Format, count: int, size: int = 1000) -> list[NDArray[np.uint
 
 @dataclass(frozen=True)
 class Check:
-    """An opcode with what it should give for one row of source patterns."""
+    """An opcode with its expected result for one row of source patterns."""
 
     opcode: str
     result: str

@@ -1,4 +1,4 @@
-"""Instructions of the table as text, with operands that ptxas takes, and what ptxas says of many of them at once."""
+"""Instructions of the table as text, with operands that ptxas accepts, and ptxas's messages for many at once."""
 
 from __future__ import annotations
 

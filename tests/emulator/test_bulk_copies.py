@@ -1,4 +1,4 @@
-"""cp.async.bulk: done at the wait and not before, what an mbarrier expects of it, and what misuses it."""
+"""cp.async.bulk: it completes at the wait and not before, the bytes that an mbarrier expects, and misuses."""
 
 from typing import Any
 

@@ -338,7 +338,7 @@ def test_barriers_and_shuffles_inside_a_recursive_function_meet():
 
 
 def test_the_stack_gives_memory_and_takes_it_back():
-    """alloca of a size of each lane's own; what a function took is gone when it has returned."""
+    """alloca with a different size for each lane; the memory of a function is freed when it returns."""
     functions = """
     .func (.reg .u64 r) taken() { .reg .u64 %x; alloca.u64 %x, 32; st.local.u32 [%x], 7; mov.u64 r, %x; ret; }
     """

@@ -1,4 +1,4 @@
-"""Constant expressions: their values, which ptxas folds to the same bits, and what is not one."""
+"""Constant expressions: their values, which ptxas folds to the same bits, and invalid ones."""
 
 import re
 

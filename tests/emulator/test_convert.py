@@ -247,7 +247,7 @@ NARROW = {
     "e3m2x2": (values(3, 2, 3, ()), 0x20, 0x1F),
     "e2m1x2": (values(2, 1, 1, ()), 0x08, 0x07),
 }
-"""Values, the sign's bit, and what NaN becomes."""
+"""Values, the sign bit, and the result for NaN."""
 
 
 def nearest(number, kind, flags):

@@ -103,7 +103,7 @@ def test_warp_1_executes_ret_once_and_warp_0_once_for_both_sides():
 
 
 def access(space, kind, vector, name):
-    """A kernel whose lanes load from and store to byte offsets that an array gives them; -1 keeps a lane out."""
+    """A kernel with loads and stores at byte offsets from an array, one per lane; -1 makes a lane inactive."""
     count = int(vector[1:] or 1) if vector else 1
     registers = [f"%x{i}" for i in range(count)]
     operand = registers[0] if count == 1 else "{" + ", ".join(registers) + "}"

@@ -1,4 +1,4 @@
-"""Launches whose CTAs run in another order than usual."""
+"""Launches with their CTAs in another order than usual."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How long dependences keep a warp: what makes it longer, and what must not."""
+"""The time that dependences delay a warp: what makes it longer, and what must not."""
 
 import numpy as np
 import pytest

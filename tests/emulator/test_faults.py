@@ -31,7 +31,7 @@ def line_of(text, part):
 
 
 def accessing(instruction, name, declarations=""):
-    """A kernel whose every thread runs `instruction` with %at = 4 * its number in the grid + `shift` bytes of x."""
+    """A kernel in which every thread runs `instruction` with %at = x + 4 * its number in the grid + `shift` bytes."""
     return program(f"""
 .visible .entry {name}(.param .u64 x, .param .u64 y, .param .s32 shift)
 {{
@@ -71,7 +71,7 @@ GENERIC = accessing("add.u64 %at, %at, 0x100000000000;\n    ld.f32 %v, [%at];", 
 DYNAMIC = accessing("st.shared.f32 [%in_tile], %v;", "fault_dynamic", ".shared .f32 tile[16];")
 
 FAULTS = [
-    # kernel, grid, block, shift in bytes, what the message says after "line N: ", with its line's text
+    # kernel, grid, block, shift in bytes, the message after "line N: ", with its line's text
     (LOAD, 5, 256, 0, "ld.global.f32", "by thread 1 of CTA 4 reads byte 4100 of 'x', which has 4100. Check its guard."),
     (LOAD, 1, 32, -4, "ld.global.f32", "by thread 0 of CTA 0 reads byte -4 of 'x', which has 4100. Check its guard."),
     (STORE, (2, 3), (8, 8, 2), 4096, "st.global.f32",

@@ -1,4 +1,4 @@
-"""Floats are the same bits on every CPU, and no code calls a library: neither libm, nor one for half precision."""
+"""Floats are the same bits on every CPU, and no code calls a library such as libm or one for half precision."""
 
 import hashlib
 import json

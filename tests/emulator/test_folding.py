@@ -1,7 +1,7 @@
 """The emulator against ptxas on constants: where ptxas computes a result itself, both give the same bits.
 
-Not held against it: approximate functions, whose ideal value ptxas's own library misses now and then, and which NaN
-an operation gives.
+Not compared: approximate functions, because ptxas's own library sometimes misses the ideal value, and the payload of
+NaN results.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Kernels that others generate run as they were written, give what NumPy gives, and no finding."""
+"""Kernels of other generators run unchanged, match NumPy, and cause no finding."""
 
 import importlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""discard and the prefetches: what they leave, and what the sanitizer says of them; what a launch keeps."""
+"""discard and the prefetches: the memory after them, the sanitizer's findings, and the data that a launch keeps."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_a_prefetch_outside_every_buffer_is_a_remark_and_no_finding():
     ("line", "changed"),
     [
         ("red.global.add.u32 [count], 1;", ("count",)),
-        ("st.global.u32 [table+4], 2;", ()),  # what it held
+        ("st.global.u32 [table+4], 2;", ()),  # its old content
         ("st.global.u32 [table+12], 2;", ("table",)),
         ("ld.global.u64 %other, [kept]; st.u32 [%other], 5;", ("count",)),  # by an address from memory
         ("st.global.u32 [count], 1; st.global.u32 [count], 0;", ()),

@@ -259,7 +259,7 @@ def product_and_sum(kind, half, carry=0):
 
 
 def carry_chains():
-    """The first instruction makes the carry that the second takes; a third shows what that left."""
+    """The first instruction sets the carry that the second uses; a third shows the carry after that."""
     for kind in ("u32", "s32", "u64", "s64"):
         width = bits_of(kind)
         a, b, c, d = (f"%{REGISTERS[width]}{k}" for k in range(4))

@@ -1,4 +1,4 @@
-"""A kernel's first code is made quickly; one whose launch takes long is compiled again, optimised."""
+"""A kernel's first code is compiled quickly; if a launch takes long, the kernel is compiled again with optimisation."""
 
 import numpy as np
 import pytest

@@ -117,7 +117,7 @@ def test_numbers_beyond_every_counter_are_taken_as_the_most():
     launch(SHARED, fuel=10**30, threads=10**9)
 
 
-# lines of memory.max, memory.current and of memory.stat, what is free
+# lines of memory.max, memory.current and memory.stat, the free bytes
 CONTAINERS = [
     ("1000", "400", "file 100\nshmem 0\n", 700),
     ("1000", "400", "anon 1\nfile 100\nshmem 100\n", 600),

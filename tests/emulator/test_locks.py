@@ -1,4 +1,4 @@
-"""Locks, flags and look-back: lanes, warps and CTAs that wait for what another one writes."""
+"""Locks, flags and look-back: lanes, warps and CTAs that wait for a write of another one."""
 
 import time
 

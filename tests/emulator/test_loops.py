@@ -1,4 +1,4 @@
-"""Trips of loops: kernels whose loops are counted by hand, and random ones whose trips are known by construction."""
+"""Trips of loops: kernels counted by hand, and random ones with trips known by construction."""
 
 import itertools
 from collections import Counter
@@ -297,7 +297,7 @@ def rendered(tree):
 
 
 def truth(tree, lanes):
-    """{number of the loop: {trips: entries}} of one warp, whose lanes have these columns."""
+    """{number of the loop: {trips: entries}} of one warp; its lanes have these columns."""
     found = {}
 
     def go(loop, names, active):

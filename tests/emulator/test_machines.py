@@ -1,4 +1,4 @@
-"""The same bytes and counters on every CPU: with AVX-512, AVX2, or neither AVX nor FMA; and from optimised code."""
+"""The same bytes and counters on every CPU: AVX-512, AVX2, no AVX or FMA; and from optimised code."""
 
 import functools
 import hashlib

@@ -183,7 +183,7 @@ def signed(values, bits):
 
 
 def integers(case, products):
-    """Bit patterns of A, B and C whose sums wrap now and then."""
+    """Bit patterns of A, B and C with sums that sometimes wrap."""
     rng = np.random.default_rng(len(case.opcode))
     a, b = (
         rng.integers(0, 1 << BITS[kind], (products, 1, *shape))

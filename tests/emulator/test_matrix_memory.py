@@ -1,4 +1,4 @@
-"""ldmatrix, stmatrix and movmatrix: what arrives where, and how it is counted."""
+"""ldmatrix, stmatrix and movmatrix: the data in each lane, and the counters."""
 
 import math
 from collections import Counter

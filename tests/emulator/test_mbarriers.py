@@ -1,4 +1,4 @@
-"""mbarriers: arrivals, phases, drops, copies that arrive, and what misuses them."""
+"""mbarriers: arrivals, phases, drops, copies that arrive, and misuses."""
 
 import re
 

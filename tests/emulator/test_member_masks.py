@@ -1,4 +1,4 @@
-"""Lanes that come to one instruction with member masks of their own: each group works, and waits, by itself."""
+"""Lanes that reach one instruction with different member masks: each group works and waits separately."""
 
 import numpy as np
 import pytest
@@ -112,7 +112,7 @@ VOTE:
     "bar.warp.sync 0xff;",
 ])  # fmt: skip
 def test_a_lane_that_is_not_in_the_mask_it_names_is_found(body):
-    """Such a sum may come out right on a GPU, and is undefined all the same."""
+    """On a GPU this sum may be correct, but it is undefined."""
 
     def findings(lanes):
         name = f"outside_{body.split('.')[0]}_{lanes}"

@@ -202,7 +202,7 @@ def test_hints_and_fences_do_nothing_and_count_as_no_access():
     y = np.zeros(64, np.uint32)
     execution = emulator.run(QUIET, grid=1, block=128, args=[y])
     assert y[:32].tolist() == [7, *[0] * 31]
-    assert (y[32:] == 0xF5F5F5F5).all()  # what was discarded holds anything but what it held
+    assert (y[32:] == 0xF5F5F5F5).all()  # discarded memory holds anything but its old content
     assert execution.counters["ptx_global_load_requests"] == 0
     assert execution.counters["ptx_global_store_requests"] == 4
 
@@ -225,7 +225,7 @@ def number(bits, kind):
 
 
 def combine(operation, a, b, kind):
-    """The bits that an atomic leaves, for bits a (there) and b (given)."""
+    """The bits after an atomic, for bits a (in memory) and b (operand)."""
     x, y = number(a, kind), number(b, kind)
     with np.errstate(all="ignore"):
         if operation == "add":

@@ -1,4 +1,4 @@
-"""Operands of other types than the instruction's: which are taken, what they hold, and what is said of the others."""
+"""Operands of other types than the instruction's: which are accepted, their values, and the messages for the others."""
 
 import numpy as np
 import pytest

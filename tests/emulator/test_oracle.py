@@ -1,4 +1,4 @@
-"""The NumPy interpreter by itself: the rows of the manual, what it says of what it lacks, and CUDA C beyond pairs."""
+"""The NumPy interpreter alone: the rows of the manual, messages for missing features, and CUDA C beyond pairs."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ GROUPS = list(by_opcode(ROWS).values())
 
 
 def differences(rows):
-    """Interpret rows that share a kernel; a line for each whose bits differ from what it expects."""
+    """Interpret rows that share a kernel; one line for each row with unexpected bits."""
     opcode, columns, results, kinds = prepare(rows)
     arrays = [column for column in columns if not isinstance(column, Imm)]
     out = np.zeros((len(rows), len(results)), np.uint64)
@@ -68,7 +68,7 @@ UNABLE = {
     "half_pairs": "packed comparisons", "wmma_s8": "wmma of bytes", "wmma_u8": "wmma of bytes",
     "wmma_tf32": "wmma of tf32", "wmma_f64": "wmma of f64", "packed_bytes": "video instructions",
 }  # fmt: skip
-"""Kernels of the snippets that have what the interpreter lacks."""
+"""Kernels of the snippets that use features which the interpreter lacks."""
 APART = {"tiles", "group_reductions", "partitions"}
 """The emulator's tiles of a warp, once their masks have parted them, stay so to the next branch. Only counters tell."""
 

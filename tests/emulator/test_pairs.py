@@ -25,14 +25,14 @@ MARKED = [
 """Each pair's two kernels, and further PTX that a run takes by default, which is marked long."""
 
 EXCUSED: dict[tuple[str, str], str] = {}
-"""Sides that the interpreter need not run: (pair, variant) -> why it lacks what they do."""
+"""Sides that the interpreter need not run: (pair, variant) -> the missing feature."""
 
 MOST_WARP_INSTRUCTIONS = 30_000
 """Check sizes beyond it are left to the emulator, but for a pair's first: the interpreter would take seconds."""
 
 
 def interpreted(name, variant):
-    """Run a side at its check sizes by both: for each that differs, what does."""
+    """Run a side at its check sizes by both; return the differences at each size."""
     text = ptx(name, variant)
     if missing := lacking(text):
         return [f"the interpreter lacks: {'; '.join(missing)}. Add a rule to tests/emulator/oracle/"]

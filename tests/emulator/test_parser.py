@@ -1,4 +1,4 @@
-"""Every form of PTX's syntax, what NVRTC writes, and texts with mistakes: a clear error or a result, never a crash."""
+"""Every form of PTX syntax, NVRTC's output, and texts with mistakes: a clear error or a result, never a crash."""
 
 import contextlib
 import random
@@ -142,7 +142,7 @@ def test_variables_with_their_alignment_size_and_initial_values():
 def test_parameters_and_directives_of_an_entry():
     function = forms()
     assert [(p.name, str(p.type), p.align, p.size_bytes, p.array) for p in function.params] == [
-        ("to", "u64", 8, 8, False),  # .align 4 is of what it points to,
+        ("to", "u64", 8, 8, False),  # .align 4 belongs to the pointed-to data,
         ("structure", "b8", 8, 16, True),
         ("wide", "f64", 8, 8, False),
     ]
@@ -409,7 +409,7 @@ def mutated(text, seed):
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(text=st.sampled_from(TEXTS), seed=st.integers(0, 2**32))
 def test_a_text_with_mistakes_gives_a_clear_error_or_runs(text, seed):
-    """Up to LLVM's own check of what was made of it; whatever else is raised would end the emulator's process."""
+    """Up to LLVM's own verification of the result; any other exception would end the emulator's process."""
     wrong = mutated(text, seed)
     with within(20):
         told = ""

@@ -1,4 +1,4 @@
-"""NaNs that are only moved keep their bits, whatever arithmetic is around: only what arithmetic makes is canonical."""
+"""NaNs that are only moved keep their bits, next to any arithmetic: only NaNs from arithmetic are canonical."""
 
 import numpy as np
 import pytest

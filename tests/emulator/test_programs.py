@@ -107,7 +107,7 @@ def test_ptxas_accepts_random_programs():
 
 
 MUTANTS = [
-    # Families; what to look for in the text that the interpreter is given, and what to put there.
+    # Families; the pattern in the interpreter's text, and its replacement.
     (("bits",),    r"\bshl\.b(..)",                   r"shr.u\1"),
     (("integer",), r"\baddc\.u",                      "add.u"),
     (("integer",), r"\bmul\.hi\.u",                   "mul.hi.s"),

@@ -1,4 +1,4 @@
-"""What a driver provides: reserved shared memory, the grid's workspace, a heap, and registers that describe the GPU."""
+"""Services of a driver: reserved shared memory, the grid's workspace, a heap, and registers that describe the GPU."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ RACE, COPY = {"race"}, {"race", "pending-copy"}
 
 
 class Case(NamedTuple):
-    """A kernel, its launch, what the finding may be, and the memory that its message names."""
+    """A kernel, its launch, the possible findings, and the memory that the message names."""
 
     name: str
     grid: int
@@ -86,7 +86,7 @@ ROWS = [pytest.param(module, case, id=case.name) for module, cases in CASES.item
 
 
 def launched(module, case, *, planted):
-    """The sanitised launch of a kernel, racy or ordered, and what it wrote."""
+    """The sanitised launch of a kernel, racy or ordered, and its output."""
     source = "\n".join([
         "#define PLANTED" if planted else "",
         (FOLDER / "order.cuh").read_text(),

@@ -1,6 +1,6 @@
 """CUDA C that covers the language, compiled for five architectures with and without fast math, agrees with NumPy.
 
-The kernels and what they must compute are in snippets/.
+The kernels and their references are in snippets/.
 """
 
 import importlib

@@ -65,7 +65,7 @@ LATER: ld.global.u32 %v, [%x]; setp.ge.u32 %p, %v, %cta; @!%p bra LATER;
 NOW: add.u32 %v, %v, 1; st.global.u32 [%x], %v;"""
 AT_BYTE = "cvt.u64.u32 %long, %cta; add.u64 %z, %x, %long; "
 
-SEPARATE = {  # what a CTA stores to is its own: any order gives the same
+SEPARATE = {  # each CTA stores only to its own part: any order gives the same result
     "own words":               "st.global.u32 [%xi], %i;",
     "in place":                "ld.global.u32 %v, [%xi]; add.u32 %v, %v, 5; st.global.u32 [%xi], %v;",
     "twice the same words":    "st.global.u32 [%xi], %i; st.global.u32 [%xi], %cta; ld.global.u32 %v, [%xi];",
@@ -83,7 +83,7 @@ SEPARATE = {  # what a CTA stores to is its own: any order gives the same
     "copied in place":         COPY.replace("AWAY", "0"),
 }  # fmt: skip
 
-SHARED = {  # the body; what its first access that clashes does to which byte, and what another CTA has done there
+SHARED = {  # the body; the first conflicting access with its byte, and the earlier access of another CTA
     "a counter":               (COUNT, "reads byte 0 of 'x'", "written"),
     "a variable's counter":    ("ld.global.u32 %v, [common]; add.u32 %v, %v, 1; st.global.u32 [common], %v; "
                                 "st.global.u32 [%xi], %v;", "reads byte 0 of 'common'", "written"),
@@ -240,7 +240,7 @@ def test_a_launch_is_repeated_only_where_its_records_fall_short(monkeypatch, bod
     monkeypatch.setattr(Process, "ask", lambda process, job: asked.append(job) or ask(process, job))
     kernel = text(body).replace(".shared .align 8", ".local .align 8 .b64 kept;\n    .shared .align 8")
     stop_process()
-    for expected in (launches, 1):  # what was seen at the first launch is remembered
+    for expected in (launches, 1):  # observations at the first launch are remembered
         asked.clear()
         x, y = np.zeros(WORDS, np.uint32), np.zeros(WORDS, np.uint32)
         emulator.run(kernel, grid=CTAS, block=BLOCK, args=[x, y], threads=2)

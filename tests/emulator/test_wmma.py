@@ -1,4 +1,4 @@
-"""wmma as mma.h uses it, against NumPy; whole kernels on matrix units; and what ptxas says of every spelling."""
+"""wmma as mma.h uses it, against NumPy; whole kernels on matrix units; and every spelling with ptxas."""
 
 import functools
 import importlib
@@ -41,7 +41,7 @@ CASES = [
     for j, layouts in enumerate(all_layouts)
     if (kind, result) == ("f16", "f32")
     or len(shapes) < 3
-    or (i + j) % 3 == 0  # what differs from f16 and f32 is not the layout
+    or (i + j) % 3 == 0  # the layout is the same as for f16 and f32
 ]
 STORED = {
     "f16": np.float16, "f32": np.float32, "tf32": np.float32, "f64": np.float64, "s8": np.int8, "u8": np.uint8,
@@ -307,7 +307,7 @@ def test_a_handwritten_gemm_matches_numpy(text, arch):
     bound = (n + 1) * 2.0**-23 * (abs(a) @ abs(b))
     assert (abs(c - a @ b) <= bound).all()
     assert execution.counters["ptx_mma_flops_bf16"] == 2 * n**3
-    assert execution.counters["ptx_shared_load_conflicts"] == 0  # what the padding is for
+    assert execution.counters["ptx_shared_load_conflicts"] == 0  # the purpose of the padding
 
 
 def test_a_sanitised_gemm_is_clean_and_one_without_its_barriers_races():

@@ -1,4 +1,4 @@
-"""Kernels that are compiled and run on the emulator, and what is derived of their machine code."""
+"""Kernels that are compiled and run on the emulator, and the executions derived for their machine code."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Ran:
 
 @pytest.fixture
 def launched(tmp_path):
-    """Compiles a file's text, whose kernel is called `k`, runs it, and derives what its machine code executed."""
+    """Compiles a text with kernel `k`, runs it, and derives the executions of its machine code."""
 
     def run(text, args, *, grid=1, block=32, arch="sm_90", language="cuda"):
         path = tmp_path / f"k{'.cu' if language == 'cuda' else '.ptx'}"

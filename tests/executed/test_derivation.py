@@ -47,7 +47,7 @@ DONE:
     ret;
 }
 """
-"""ptxas makes a loop of four trips at once of it, and what remains by two and one."""
+"""ptxas unrolls it by four, and handles the rest by two and one."""
 
 
 def test_the_copies_of_an_unrolled_loop_run_as_often_as_the_trips_of_each_entry_allow(launched):

@@ -101,6 +101,6 @@ def test_the_true_number_of_random_kernels_lies_in_the_interval(launched):
 
 
 def test_a_pair_of_registers_that_is_set_to_zero_counts_the_trips_of_a_loop(launched):
-    """`CS2R R8, SRZ` sets R9 too, which counts here; the interpreter left what was in R9 before."""
+    """`CS2R R8, SRZ` sets R9 too, which counts here; the interpreter kept the old value of R9."""
     loop = "\n#pragma unroll 1\nfor (int i = 0; i < b + n; i++) { sum += x[i * 64 + t]; y[t] = sum; sum += x[t]; }"
     assert check(launched, f"if ((t & 3) == 1) {{ {loop} sum += x[64 + t]; }} y[t] = sum;", 1, 0) == 0

@@ -12,7 +12,7 @@ from ptxbench.errors import PtxbenchError
 ARCHES = ("sm_80", "sm_120", "sm_90")
 
 STEERED = {"sm_partition"}
-"""Pairs whose loops the schedule steers: they take their work by atomics."""
+"""Pairs with loops that depend on the schedule: they take their work by atomics."""
 
 NARROW = 0.8
 """The share of variants on sm_90 whose interval is under 4 % wide, at least; the others have slow paths, or are

@@ -1,4 +1,4 @@
-"""NVBench's files: what they hold, and what NVIDIA's own tools make of them."""
+"""NVBench files: their content, and the results of NVIDIA's own tools on them."""
 
 import json
 import re

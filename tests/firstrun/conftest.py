@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def ncu(tmp_path, monkeypatch):
-    """Puts a script in the place of ncu, and gives the function that sets what it does."""
+    """Replaces ncu by a script, and returns the function that sets its behaviour."""
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "ncu"

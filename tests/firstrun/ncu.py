@@ -1,4 +1,4 @@
-"""Stands for Nsight Compute: runs the program behind its options, and writes a table as `ncu --csv` does.
+"""A fake Nsight Compute: runs the program after its options, and writes a table as `ncu --csv` does.
 
 NCU_MODE: `counts` (what NCU_COUNTS says, JSON by metric), `refused`, `busy`, `nothing`, `hangs`.
 """

@@ -1,4 +1,4 @@
-"""Nsight Compute's table as numbers, and its process: what it says when it counts, and when it does not."""
+"""Nsight Compute's table as numbers, and its process: the messages with and without counts."""
 
 import os
 import time

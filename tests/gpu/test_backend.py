@@ -59,7 +59,7 @@ def test_a_store_to_an_input_is_found(gpu, monkeypatch, most):
 
 
 def test_a_part_of_l2_is_set_aside_for_the_launches_that_ask_for_it_and_lifted_while_l2_is_emptied(gpu, monkeypatch):
-    """On a real device too: what is set aside keeps lines that no sweep pushes out."""
+    """On a real device too: the part that is set aside keeps lines that no sweep evicts."""
     limits, driver = [], find_driver()
     limit = driver.cuCtxSetLimit
 
@@ -75,7 +75,7 @@ def test_a_part_of_l2_is_set_aside_for_the_launches_that_ask_for_it_and_lifted_w
     assert most > 0
     built = build(gpu, "writes_input")
     clock = gpu.clock(built, Launch(1, 1, set_aside=50), arguments, ("out",))
-    assert limits[:2] == [0, most // 2]  # nothing first, then what was asked for
+    assert limits[:2] == [0, most // 2]  # nothing first, then the requested part
     before = len(limits)
     clock.enqueue()()
     assert limits[before:] == [0, most // 2]  # about the sweep

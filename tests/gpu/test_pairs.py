@@ -15,7 +15,7 @@ def test_every_variant_agrees_with_the_reference_at_every_check_size(gpu, name, 
     pair = found.pair
     sm = gpu.device().sm
     if lowest_target(KERNELS / f"{name}.ptx") > int(sm[3:].rstrip("af")):
-        return  # this device has not what the pair is for
+        return  # this device lacks the feature of the pair
     for source in found.sources:
         built = toolchain.build(
             source.path,

@@ -35,7 +35,7 @@ def timed(seed, id, **kernels):
     return timed_run(seed, cells, CALM, id=id)
 
 
-# name, base (cuda, ptx), head (cuda, ptx), verdict of the ratio, what moved
+# name, base (cuda, ptx), head (cuda, ptx), verdict of the ratio, the side that moved
 RATIOS = [
     ("equal_times", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(45, "B")), "NO-REGRESSION", "ptx: source"),
     ("slower_ptx", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(50, "B")), "REGRESSED", "ptx: source"),
@@ -200,7 +200,7 @@ def test_a_label_that_forbids_a_verdict_forbids_it_here(label):
     base = timed(1, "ba5e", a=RATIOS[1][1], b=RATIOS[1][1])
     head = timed(2, "4ead", a=RATIOS[1][2], b=RATIOS[1][2])
     labelled = replace(head, cells=[replace(head.cells[0], labels=[label]), head.cells[1]])
-    other = "INCONCLUSIVE" if label == BIASED else "REGRESSED"  # which is said of the whole run
+    other = "INCONCLUSIVE" if label == BIASED else "REGRESSED"  # which is reported for the whole run
     assert verdicts(compare(base, labelled)) == {("a", "ptx"): "INCONCLUSIVE", ("b", "ptx"): other}
 
 
@@ -223,7 +223,7 @@ def test_the_control_is_not_a_row():
 
 
 def with_control(run, off):
-    """With a control, one kernel measured against itself, whose second time is off by that share."""
+    """With a control, one kernel measured against itself; its second time is off by that share."""
     rng = np.random.default_rng(9)
     alike = {"cuda": Kernel(50), "ptx": Kernel(50 * (1 + off))}
     return replace(run, cells=[*run.cells, cell(rng, "A/A control", {"n": 64}, alike, control=True)])
@@ -362,7 +362,7 @@ def with_cell(run, **values):
     return replace(run, cells=[replace(run.cells[0], **values)])
 
 
-# the change of head, its name, what it does to: ratio, time, tools' counts, emulator's counts (cuda, ptx)
+# the change of head, its name, its effect on: ratio, time, tools' counts, emulator's counts (cuda, ptx)
 LIKE = [
     (lambda run: run, "", "", "", "", "", ""),
     (lambda run: changed(run, "device", uuid_hash="ffff"), "GPU", "", "note", "", "", ""),
@@ -406,7 +406,7 @@ def test_a_difference_affects_each_row_as_the_table_says(case):
     assert effect(rows_of(GPU_RUN, change(GPU_HEAD), "ratio")["ptx", "ratio"], name) == ratio
     assert effect(rows_of(GPU_RUN, change(GPU_HEAD), "time")["ptx", "time"], name) == time
     assert effect(rows_of(GPU_RUN, change(GPU_HEAD), "counters")["ptx", "registers"], name) == tools
-    # other PTX on the CUDA side too: what NVRTC made alike is comparable whatever its version
+    # other PTX on the CUDA side too: equal output of NVRTC is comparable at any version
     rows = rows_of(COUNTED_RUN, change(with_code(COUNTED_HEAD)), "counters")
     assert effect(rows["cuda", "ptx_warp_instructions"], name) == emulated_cuda
     assert effect(rows["ptx", "ptx_warp_instructions"], name) == emulated_ptx

@@ -1,4 +1,4 @@
-"""ptxbench.toml: what it may say, what is refused and how, and that what is printed reads the same."""
+"""ptxbench.toml: valid entries, the messages for invalid ones, and that printed rules parse to the same rules."""
 
 from datetime import date
 

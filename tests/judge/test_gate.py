@@ -1,4 +1,4 @@
-"""The gate's rules, one by one: counters, machine code, precedence; and what must not change a verdict."""
+"""The gate's rules, one by one: counters, machine code, precedence; and changes that must not affect a verdict."""
 
 from dataclasses import replace
 from datetime import date
@@ -80,7 +80,7 @@ def test_loads_that_leave_the_read_only_path_fail():
 
 
 def executing(code, executed):
-    """The run whose hand-written kernels executed these opcodes, as other machine code."""
+    """The run in which the handwritten kernels executed these opcodes, as other machine code."""
     run = with_sass(BASE, "ptx", code)
     return replace(run, cells=[replace(each, variants={
         **each.variants, "ptx": replace(each.variants["ptx"], opcodes=executed)
@@ -191,7 +191,7 @@ def test_every_rule_is_of_a_counter_and_each_is_judged():
     assert found - {"verified"} <= set(RULES)
 
 
-# one counter worse: what follows
+# one counter worse: the outcome
 WORSE = [
     ("ptx_warp_instructions", 1.02, 0), ("ptx_warp_instructions", 1.0201, 3), ("ptx_global_load_sectors", 1.0001, 3),
     ("ptx_global_store_sectors", 1.5, 3), ("ptx_barriers", 2, 3),
@@ -380,7 +380,7 @@ def test_limits_apply_only_to_handwritten_kernels():
     assert {each.row.variant for each in limited} == {"ptx"}
     assert {each.exit_status for each in limited} == {ExitStatus.REGRESSION}
     wrong = gate(counted({"triad": after(status="wrong")}), BASE, config)
-    assert not any(row.limit for row in wrong.rows)  # what it does wrong it may do in few registers
+    assert not any(row.limit for row in wrong.rows)  # a wrong kernel may need few registers
     assert wrong.exit_status == ExitStatus.WRONG_KERNEL
 
 

@@ -48,7 +48,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Program:
-    """Launches that share their arrays, and what these must hold at the end."""
+    """Launches that share their arrays, and the expected content of these at the end."""
 
     launches: Sequence[Launch]
     expected: Sequence[Expected]
@@ -80,7 +80,7 @@ def generator() -> np.random.Generator:
 def cuda(*archs: str, grid: Any = 1, block: Any = 32, shared: int = 0, printed: str = "") -> Callable[..., Any]:
     """Decorator: the function is the reference of the CUDA C kernel of the same name in its module's .cu file.
 
-    It takes a NumPy generator; it gives the arguments and, as a list, what must be `Expected` of them.
+    It takes a NumPy generator; it returns the arguments and a list of `Expected` results.
     """
 
     def decorator(reference: Callable[[np.random.Generator], tuple[list[Any], list[Expected]]]) -> Callable[..., Any]:

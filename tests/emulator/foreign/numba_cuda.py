@@ -1,4 +1,4 @@
-"""Kernels in Python that numba-cuda compiles, and what they compute. It needs no device where the target is named."""
+"""Python kernels that numba-cuda compiles, and their references. With a named target it needs no device."""
 
 import functools
 import math
@@ -20,7 +20,7 @@ U9, U14, U28, U36, U55 = map(np.uint64, (9, 14, 28, 36, 55))
 
 
 def kernel(*archs, grid=1, block=32, shared=0, printed=""):
-    """Decorator: the function takes a generator and gives the kernel, its arguments and what must be `Expected`."""
+    """Decorator: the function takes a generator and returns the kernel, its arguments and the `Expected` results."""
 
     def decorator(case):
         def make(arch):
@@ -43,7 +43,7 @@ def numba_type(value):
 
 
 def compiled(function, signature, arch):
-    """The PTX of a Python function, whose only entry it is."""
+    """The PTX of a Python function; the function is its only entry."""
     number = int(arch.removeprefix("sm_"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -93,7 +93,7 @@ def bar(step: Step) -> Action | None:
 
 @rule("bar", counted="warp")
 def bar_warp(step: Step) -> Action | None:
-    """Lanes of a warp that are not here are not waited for: they have no way to be behind in what these tests run."""
+    """Absent lanes of a warp are not waited for: in these tests they cannot be behind."""
     step.need("warp")
     step.need("sync")
     step.members = step.operands[0]

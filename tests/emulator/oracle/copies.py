@@ -144,7 +144,7 @@ def count_reduction(threads: Threads, line: int, sizes: np.ndarray, address: np.
 
 
 def count_bulk(threads: Threads, line: int, sizes: np.ndarray, address: np.ndarray, loads: bool) -> None:
-    """One request on either side; each thread's copy by itself, in sectors and lines there, in 128 bytes here."""
+    """One request on either side; each thread's copy counts alone, in sectors and lines there, in 128 bytes here."""
     assert threads.counters is not None
     warps, total = int(np.unique(threads.all_here() // 32).size), int(sizes.sum())
     far, near = ("ptx_global_load", "ptx_shared_store") if loads else ("ptx_global_store", "ptx_shared_load")

@@ -31,7 +31,7 @@ class Counters:
         """Trips and entries, by the line of the loop's branch back."""
 
     def by_line(self) -> dict[int, dict[str, int]]:
-        """Only what is not 0, as Execution.by_line has it."""
+        """Only nonzero counters, as in Execution.by_line."""
         found = {line: {name: int(n) for name, n in counts.items() if n} for line, counts in sorted(self.lines.items())}
         return {line: counts for line, counts in found.items() if counts}
 

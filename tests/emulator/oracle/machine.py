@@ -195,7 +195,7 @@ class Threads:
             self.pc[self.here] = pc
 
     def release(self) -> None:
-        """Threads go on whose barrier has all that it waits for."""
+        """Threads at a complete barrier go on."""
         freed = np.zeros(self.size, bool)
         if not (self.barrier.any() or self.expected.any()):  # as nearly always: every thread at the one barrier
             complete = (self.waiting | ~self.alive).reshape(-1, self.stride).all(axis=1)
@@ -270,7 +270,7 @@ class Threads:
         return self.size if self.here is None else self.here.size
 
     def spread(self, value: Any) -> Array:
-        """One value a thread here, also of what is the same for all."""
+        """One value for each active thread, also if it is the same for all."""
         return np.broadcast_to(np.asarray(value), (self.count_here(),))
 
     def read(self, operand: Operand, kind: str) -> Any:

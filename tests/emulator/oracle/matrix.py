@@ -25,7 +25,7 @@ BLOCK = 16
 
 
 def whole_warps(threads: Threads, step: Step) -> Any:
-    """The numbers of the warps here, all of whose lanes are."""
+    """The numbers of the warps with all lanes active."""
     warps, lanes = np.unique(threads.all_here() // LANES, return_counts=True)
     if (lanes != LANES).any():
         raise RuntimeError(f"line {step.line}: not whole warps")
@@ -276,7 +276,7 @@ def count_tile(threads: Threads, step: Step, place: Place, kind: str, at: Any, b
 
 
 def moved(step: Step, which: str, kind: str) -> tuple[Any, Any]:
-    """The element offsets of a tile for wmma.load and wmma.store, and what counts them."""
+    """The element offsets of a tile for wmma.load and wmma.store, and their counting function."""
     bits = 32 if kind in ("f32", "s32") else 16
     for word in ("sync", "aligned"):
         step.need(word)

@@ -24,7 +24,7 @@ WINDOW = 1 << 32
 SHARED, LOCAL = 1 << 40, 1 << 41
 """Where the windows start that shared and local memory have among the generic addresses."""
 RESERVED = 1024
-"""The address of a CTA's first own byte of shared memory: from sm_80 on the driver has what lies below."""
+"""The address of a CTA's first own byte of shared memory: from sm_80 on the driver reserves the bytes below."""
 
 
 def aligned(offset: int, to: int) -> int:

@@ -39,7 +39,7 @@ def width(kind: str) -> int:
 
 
 class Step:
-    """An instruction whose words a rule takes one by one; what it leaves is something that it does not know."""
+    """An instruction; a rule takes its words one by one, and the words left over are unknown to the rule."""
 
     def __init__(self, instruction: Instruction, function: Function) -> None:
         self.instruction, self.function = instruction, function

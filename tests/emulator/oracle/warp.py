@@ -34,13 +34,13 @@ def together(threads: Threads, step: Step, mask: Operand) -> None:
 
 
 def masks(flags: Any) -> Any:
-    """A mask for each thread, of the lanes of its warp whose flag is true."""
+    """A mask for each thread, of the lanes of its warp with a true flag."""
     sums = (flags.reshape(-1, LANES) * BIT).sum(axis=1, dtype=np.uint32)
     return np.repeat(sums, LANES)
 
 
 def synchronised(step: Step, function: Callable[[Threads], Any], mask: Operand | None) -> Action:
-    """Write what a function gives for all threads."""
+    """Write the result of a function for all threads."""
     step.members = mask
 
     def act(threads: Threads) -> None:

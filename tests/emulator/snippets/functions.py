@@ -18,7 +18,7 @@ def rows_of(count):
 
 
 def wide(*arrays):
-    """float64 of what the kernel gets."""
+    """The kernel's input as float64."""
     return [array.astype(np.float64) for array in arrays]
 
 

@@ -21,7 +21,7 @@ def clip(values):
 
 @case(relative=2.0**-10)
 def half_arithmetic(rng):
-    """Exact but for the quotient, whose one rounding NVRTC's code does not promise."""
+    """Exact except the quotient: NVRTC's code does not guarantee a single rounding."""
     x, y = pair_of(rng)
     a, b = wide(x, y)
     rows = [

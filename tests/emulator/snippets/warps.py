@@ -9,7 +9,7 @@ ALL = 0xFFFFFFFF
 
 
 def mask(flags):
-    """The bits of the lanes whose flag is set."""
+    """The bits of the lanes with a set flag."""
     return sum(1 << i for i, flag in enumerate(flags) if flag)
 
 
