@@ -18,8 +18,8 @@ runtime, driver = cupy.cuda.runtime, cupy.cuda.driver
 asked = json.loads({asked!r}) if {asked!r} else [
     [each for each in dir(part) if each.startswith(("cudaDevAttr", "CU_FUNC", "memcpy")) and "Async" not in each]
     for part in (runtime, driver)
-]
-numbers = [{{name: int(getattr(part, name)) for name in names}} for part, names in zip((runtime, driver), asked)]
+] + [[name for name in vars(type(part)) if name[0] != "_"] for part in (runtime, driver)]
+numbers = [{{name: int(getattr(part, name)) for name in names}} for part, names in zip((runtime, driver), asked[:2])]
 errors = {{}}
 for status in (1, 2, 46, 100, 209, 214, 221, 222, 226, 600, 700, 702, 716, 719, 720, 721, 810, 900, 901, 912, 999):
     try:
@@ -32,11 +32,7 @@ calls = {{
 }}
 there = [hasattr(getattr(cupy.cuda, kind), name) for kind, names in calls.items() for name in names]
 there += [hasattr(cupy.cuda.function.Module, name) for name in ("load", "get_function")]
-there += [hasattr(runtime, name) for name in (
-    "getDeviceCount", "deviceGetAttribute", "getDeviceProperties", "deviceGetPCIBusId", "memGetInfo", "memsetAsync",
-    "memcpyAsync")]
-there += [hasattr(driver, name) for name in (
-    "funcGetAttribute", "funcSetAttribute", "check_status", "occupancyMaxActiveBlocksPerMultiprocessor")]
+there += [hasattr(part, name) for part, names in zip((runtime, driver), asked[2:]) for name in names]
 there += [issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError), callable(cupy.get_default_memory_pool)]
 print(json.dumps([asked, numbers, errors, there]))
 """
