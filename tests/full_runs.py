@@ -1,4 +1,4 @@
-"""Run documents that have every field: timed, counted and swept. They show how readers and printers handle each field."""
+"""Run documents that have every field: timed, counted and swept. They show how readers and printers handle each."""
 
 import json
 from dataclasses import replace
