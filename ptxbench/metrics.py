@@ -311,9 +311,9 @@ METRICS = (
            per_second("bytes")),
     Metric("compute", "compute", "flop/s", "higher", "The pair's flops over the time.", per_second("flops")),
     Metric("share", "of limit", "%", "higher", "The least time that compulsory bytes and flops allow, over the time; "
-           "beside it what that is: memory, f32, tensor, launch. `-` where memory is the limit and the launch may find "
-           "or leave over 5 % of these bytes in L2.", limit_share, tag=roofline.tag),
-    Metric("intensity", "flop / byte", "", "neither", "The pair's flops over its compulsory bytes; beside it what "
+           "with the limit: memory, f32, tensor, launch. `-` if memory is the limit and the launch may find or leave "
+           "over 5 % of these bytes in L2.", limit_share, tag=roofline.tag),
+    Metric("intensity", "flop / byte", "", "neither", "The pair's flops over its compulsory bytes, with what "
            "bounds such work on the GPU (without one, on one of the architecture, by published figures: a model).",
            intensity, tag=roofline.tag),
     Metric("max_error", "max error", "error", "lower", "Greatest |error| against the float64 reference.",
@@ -322,12 +322,12 @@ METRICS = (
     built("spills", "spills", "B", "lower", "Bytes of spill stores and loads of a thread.", spills),
     built("stack", "stack", "B", "lower", "Stack frame of a thread.", lambda report: report.stack_bytes),
     built("shared", "shared", "B", "lower", "Static shared memory of a CTA.", lambda report: report.shared_bytes),
-    built("sass", "SASS", "", "lower", "SASS instructions of the kernel, as they stand in the file.",
+    built("sass", "SASS", "", "lower", "SASS instructions in the code of the kernel.",
           lambda report: report.sass.get("total")),
-    built("occupancy", "occup.", "%", "higher", "Theoretical occupancy: resident warps over the most there can be.",
+    built("occupancy", "occup.", "%", "higher", "Theoretical occupancy: resident warps over the possible maximum.",
           lambda report: report.occupancy),
     Metric("sass_executed", "SASS executed", "", "lower", "Machine instructions that warps executed, derived from the "
-           "emulator's counts; a range where these leave it open.", sass_executed, sass_bounds, counted_by="both",
+           "emulator's counts; a range if these do not determine it.", sass_executed, sass_bounds, counted_by="both",
            bounds=True),
     Metric("sass_executed_ratio", "exec. / cuda", "×", "lower", "The same over that of the cuda row.",
            of_reference(sass_executed), sass_ratio_bounds, bounds=True),
@@ -376,7 +376,7 @@ METRICS = (
     counter("ptx_atomic_global_sectors", "global at. sect.", "lower", "32-byte sectors that global atomics touch."),
     counter("ptx_barriers", "barriers", "lower", "Arrivals of warps at barriers."),
     counter("ptx_barrier_phases", "phases", "lower", "Completed barriers of CTAs."),
-    counted("ptx_direct_loads", "direct loads", "lower", "Requests of global loads that are no asynchronous copies.",
+    counted("ptx_direct_loads", "direct loads", "lower", "Requests of global loads that are not asynchronous copies.",
             difference("ptx_global_load_requests", "ptx_async_requests")),
     counter("ptx_async_requests", "async", "lower", "Asynchronous copies that warps asked for."),
     counter("ptx_async_bytes", "async bytes", "lower", "Bytes that asynchronous copies moved."),

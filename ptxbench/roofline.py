@@ -57,7 +57,7 @@ def limits(device: Device, calibration: Mapping[str, Any]) -> RooflineLimits | N
         return RooflineLimits(device.name, "measured by copying", copied, l2_bytes=l2_bytes) if copied else None
     published = f"published: {spec.source}"
     if device.is_emulator:
-        published = f"a model, {published}; it stands for {device.sm}"
+        published = f"a model, {published}; it represents {device.sm}"
     return RooflineLimits(
         spec.name,
         f"bandwidth measured by copying; the rest {published}" if copied else published,

@@ -85,7 +85,7 @@ def value(formula: str, knobs: Mapping[str, int]) -> int:
     try:
         tree = ast.parse(formula, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise FormulaError(f"'{formula}' is no expression. {ALLOWED}.") from None
+        raise FormulaError(f"'{formula}' is not an expression. {ALLOWED}.") from None
     try:
         return evaluate(tree.body, formula, knobs)
     except ZeroDivisionError:
@@ -99,7 +99,7 @@ def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
     elif isinstance(node, ast.Name):
         if node.id not in knobs:
             known = f"The pair's are {', '.join(knobs)}." if knobs else "The pair has none."
-            raise FormulaError(f"'{formula}' names {node.id}, which is no knob of the pair. {known}")
+            raise FormulaError(f"'{formula}' names {node.id}, which is not a knob of the pair. {known}")
         result = knobs[node.id]
     elif isinstance(node, ast.UnaryOp) and type(node.op) in UNARY:
         result = UNARY[type(node.op)](evaluate(node.operand, formula, knobs))

@@ -52,9 +52,9 @@ def test_an_expression_is_whole_arithmetic(formula, result):
 
 # expression, what is said of it
 REFUSED = [
-    ("A +", "is no expression"),
-    ("", "is no expression"),
-    ("C", "names C, which is no knob of the pair. The pair's are A, B."),
+    ("A +", "is not an expression"),
+    ("", "is not an expression"),
+    ("C", "names C, which is not a knob of the pair. The pair's are A, B."),
     ("A / B", "Write // for a division"),
     ("A ** B", "has something else in it"),
     ("__import__('os').system('true')", "has something else in it"),
@@ -69,7 +69,7 @@ REFUSED = [
     ("1 << 9999999999", "shifts by 9999999999"),
     ("1 << -1", "shifts by -1"),
     ("(1 << 40) * (1 << 40)", "more than 64 bits"),
-    ("(" * 5000 + "A" + ")" * 5000, "is no expression"),
+    ("(" * 5000 + "A" + ")" * 5000, "is not an expression"),
 ]
 
 
@@ -86,7 +86,7 @@ STALE = [
     ("add %a /*= BLOCK */;",              "a.ptx:1: /*= BLOCK */ follows no whole number."),
     ("add %a, %v8 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ follows no whole number."),
     ("add %a, 1.5 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ follows no whole number."),
-    ("add %a, 4 /*= TILE */;",            "a.ptx:1: 'TILE' names TILE, which is no knob of the pair."),
+    ("add %a, 4 /*= TILE */;",            "a.ptx:1: 'TILE' names TILE, which is not a knob of the pair."),
 ]  # fmt: skip
 
 

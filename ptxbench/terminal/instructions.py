@@ -190,7 +190,7 @@ class Lookup:
         if self.missing:
             return f"'{self.opcode}' is not supported, as are all {self.missing.what}: {self.missing.reason}."
         text = f" Nearest: {', '.join(self.nearest)}." if self.nearest else ""
-        return f"The emulator does not know '{self.opcode}'.{text}"
+        return f"Unknown instruction '{self.opcode}'.{text}"
 
 
 def look_up(opcode: str) -> Lookup:

@@ -78,9 +78,9 @@ def test_every_line_of_the_table_is_found_by_its_first_spelling():
 
 
 UNKNOWN = [
-    ("add.f31",        "The emulator does not know 'add.f31'. Nearest: add.f32,"),
-    ("frobnicate",     "The emulator does not know 'frobnicate'."),
-    ("",               "The emulator does not know ''."),
+    ("add.f31",        "Unknown instruction 'add.f31'. Nearest: add.f32,"),
+    ("frobnicate",     "Unknown instruction 'frobnicate'."),
+    ("",               "Unknown instruction ''."),
     ("tex.2d.v4.f32.f32", "'tex.2d.v4.f32.f32' is not supported, as are all textures and surfaces: "),
     ("wgmma.fence.sync.aligned", "'wgmma.fence.sync.aligned' is not supported, as are all warpgroup matrix operations"),
 ]  # fmt: skip

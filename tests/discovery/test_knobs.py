@@ -41,7 +41,7 @@ BAD = [
     (KNOB_PAIR, CUDA, KNOB_PTX, "scale.cu does not use the knob BLOCK"),
     (KNOB_PAIR, changed(KNOB_CUDA, "#ifndef BLOCK\n", "#if 1\n"), KNOB_PTX, "scale.cu does not use the knob BLOCK"),
     (KNOB_PAIR, KNOB_CUDA, PTX, "scale.ptx does not use the knob BLOCK"),
-    (PAIR, CUDA, KNOB_PTX, "scale.ptx:13: 'BLOCK' names BLOCK, which is no knob of the pair. The pair has none."),
+    (PAIR, CUDA, KNOB_PTX, "scale.ptx:13: 'BLOCK' names BLOCK, which is not a knob of the pair. The pair has none."),
     (changed(KNOB_PAIR, 'Knob("BLOCK"', 'Knob("n"'), CUDA, PTX, "the knob n has the name of a dimension of the size"),
     (changed(KNOB_PAIR, '[Knob("BLOCK", BLOCK, (32, 64, 128, 256, 2048), "threads of a CTA")]', '["BLOCK"]'), CUDA, PTX,
      "It must list Knob(...) of ptxbench.knobs."),
