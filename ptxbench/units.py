@@ -1,4 +1,4 @@
-"""Numbers for people: SI prefixes, digits, and columns that align. A value that does not exist is "-"."""
+"""Numbers for people: SI prefixes, digits, and columns that align. A missing value is "-"."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def column(values: Sequence[float | None], unit: str = "") -> tuple[str, list[st
 
 
 def ranges(values: Sequence[tuple[float | None, float | None] | None], unit: str = "") -> tuple[str, list[str]]:
-    """A `column` of ranges, `2.9 - 3.1`; one number where both ends look the same."""
+    """A `column` of ranges, `2.9 - 3.1`; one number if both ends look the same."""
     shared, numbers = column([end for value in values for end in value or (None, None)], unit)
     pairs = zip(numbers[::2], numbers[1::2], strict=True)
     return shared, [low if low == high else f"{low} - {high}" for low, high in pairs]
@@ -49,7 +49,7 @@ def ranges(values: Sequence[tuple[float | None, float | None] | None], unit: str
 def prefix_power(least: float, greatest: float, *, counted: bool) -> int:
     """The power of ten of the prefix that suits `greatest`, smaller if `least` would have no digit before the point.
 
-    What is `counted` has no fractions, and small counts no prefix.
+    If the value is `counted`, it has no fractions, and small counts have no prefix.
     """
     smallest = 0 if counted else min(PREFIXES)
     if not greatest or (counted and greatest < WHOLE):
@@ -66,7 +66,7 @@ def decimals_for(least: float, greatest: float) -> int:
 
 
 def digits_before(value: float) -> int:
-    """The digits before the decimal point; 1 for what is below 1."""
+    """The digits before the decimal point; 1 for values below 1."""
     return 1 if value < 1 else math.floor(math.log10(value)) + 1
 
 
@@ -83,7 +83,7 @@ def error(value: float | None) -> str:
 
 
 def size_words(size: Mapping[str, int], cache: str = "cold") -> str:
-    """A size as messages and `--size` have it: `rows=3 columns=257`, then a cache mode that is not the usual one."""
+    """A size as in messages and `--size`: `rows=3 columns=257`, then a cache mode other than the usual one."""
     words = " ".join(f"{name}={value}" for name, value in size.items())
     return words if cache == "cold" else f"{words} {cache} cache"
 

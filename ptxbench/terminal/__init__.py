@@ -1,4 +1,4 @@
-"""Results as Rich renderables. Nothing here prints: a command owns the console."""
+"""Results as Rich renderables. Nothing here prints: each command has its console."""
 
 from __future__ import annotations
 
@@ -35,19 +35,22 @@ __all__ = [
 
 
 def closing_lines(cells: Sequence[Cell], noise: Interval | None = None) -> RenderableType | None:
-    """What a pair's cells show, in words; None if nothing. `noise`: of the control, which a verdict must clear."""
+    """The finding of a pair's cells, in words; None if there is none.
+
+    `noise`: of the control, which a verdict must clear.
+    """
     lines = closing(cells, noise)
     return Constrain(Text("\n".join(lines), style="bold"), WIDEST) if lines else None
 
 
 def notice(cells: Sequence[Cell]) -> RenderableType | None:
-    """What the numbers are not: said once a run where they are counts."""
+    """What the numbers are not: printed once per run if they are counts."""
     counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
     return Constrain(Text(COUNTS_NOTICE, style="dim"), WIDEST) if counted else None
 
 
 def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
-    """What times are held against: said once a run where the limits of the device are known."""
+    """The limits that times are compared with: printed once per run if those of the device are known."""
     timed = [cell for cell in cells if cell.rounds and cell.limits and not cell.control]
     known = sorted({limits_words(cell.limits) for cell in timed if cell.limits})
     if reasons := sorted({why for cell in timed if (why := roofline.no_share(cell))}):
@@ -56,14 +59,14 @@ def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
 
 
 def clock_notice(cells: Sequence[Cell]) -> Text | None:
-    """That verdicts go by time alone: said once a run where a clock is unknown."""
+    """A note that verdicts use time alone: printed once per run if a clock is unknown."""
     timed = [one for cell in cells for one in cell.rounds]
     unknown = timed and not cycles.by_kernel(timed)
     return Text("The SM clock is unknown, so verdicts go by time alone.", style="dim") if unknown else None
 
 
 def noise_floor(noise: Interval | None) -> Text | None:
-    """What one kernel measured against itself seemed to differ by; None where that was not measured."""
+    """The measured difference of one kernel from itself; None if it was not measured."""
     if noise is None:
         return None
     low, high = (100 * (exp(end) - 1) for end in (noise.low, noise.high))

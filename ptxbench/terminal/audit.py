@@ -33,7 +33,7 @@ ASSUMED = "The noise is simulated, not measured: this tests the rule, not a GPU.
 
 @dataclass(frozen=True)
 class AuditTable:
-    """The parts of an audit one below the other, each with what it is held to."""
+    """The parts of an audit, one after the other, each with its targets."""
 
     audit: Audit
 
@@ -91,7 +91,7 @@ def rate_table(lines: Sequence[TallyLine]) -> RichTable:
             *(rate.share for rate in line.missed.values()),
         )
         rows.append([line.noise, str(line.rounds), *map(percent, shares), Entry(word, STYLES[word])])
-    return draw(Table(columns, rows), gap=0)  # the gap of the box alone: twelve columns in 80
+    return draw(Table(columns, rows), gap=0)  # only the gap of the box: twelve columns in 80
 
 
 def percent(share: float | None) -> str:
@@ -100,7 +100,7 @@ def percent(share: float | None) -> str:
 
 
 def target_table(lines: Sequence[TallyLine]) -> RichTable:
-    """One row a target of each condition, by the line that is worst in it; what has no target comes last."""
+    """One row per target of each condition, with its worst line; targets that do not apply come last."""
     columns = [*texts("target", "of", "is"), *numbers("at most", "worst"), *texts("there", width="fold")]
     rows = []
     for target, line in worst(lines):
@@ -119,7 +119,7 @@ def target_table(lines: Sequence[TallyLine]) -> RichTable:
 
 
 def worst(lines: Sequence[TallyLine]) -> Iterator[tuple[RateTarget, TallyLine]]:
-    """Of each condition and each name of a target, the one with the greatest share, and its line."""
+    """For each condition and each name of a target, the one with the greatest share, and its line."""
     found: dict[tuple[str, str], tuple[RateTarget, TallyLine]] = {}
     for line in lines:
         for target in line.targets:
@@ -133,7 +133,7 @@ def worst(lines: Sequence[TallyLine]) -> Iterator[tuple[RateTarget, TallyLine]]:
 
 
 def mutants(outcomes: Sequence[AuditOutcome], width: int) -> RenderResult:
-    """One row an edit, over all kernels; then what is not as it must be, and why some were not judged."""
+    """One row per edit, over all kernels; then wrong outcomes, and why some were not judged."""
     yield Text("counters: every kernel, edited once" if outcomes else "counters: no kernel has an edit", "bold")
     yield edit_table(outcomes)
     yield Text()
@@ -163,7 +163,7 @@ def edit_table(outcomes: Sequence[AuditOutcome]) -> RichTable:
 
 
 def wrong(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
-    """Mark, style and words of each outcome that is not as it must be."""
+    """Mark, style and words of each wrong outcome."""
     for outcome in outcomes:
         if outcome.skipped or outcome.holds:
             continue
@@ -179,7 +179,7 @@ def wrong(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
 
 
 def skipped(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
-    """The same of what was not judged: edits of one kernel and one reason together, else kernels of one edit."""
+    """The same for edits that were not judged: grouped by kernel and reason, else by edit."""
     kernels: dict[tuple[str, str], list[str]] = {}
     for outcome in outcomes:
         if outcome.skipped:

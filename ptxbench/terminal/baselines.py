@@ -12,7 +12,7 @@ from ptxbench.wording.table import Table, texts
 
 
 def baselines_table(baselines: Sequence[Mapping[str, object]]) -> RichTable:
-    """One baseline a row, with why it was set."""
+    """One baseline per row, with the reason for it."""
     columns = [*texts("baseline", width="fold"), *texts("since", "run", "commit"),
                *texts("tools", "variants", "reason", width="fold")]  # fmt: skip
     rows = []

@@ -28,7 +28,7 @@ LEGEND = (
 
 @dataclass(frozen=True)
 class BugTable:
-    """A row a pair, a row a kind of bug, the bugs that were not caught, and the total."""
+    """A row per pair, a row per kind of bug, the bugs that were not caught, and the total."""
 
     order: TrialOrder
     outcomes: Sequence[BugOutcome]

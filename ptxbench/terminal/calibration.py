@@ -14,6 +14,6 @@ STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", ABSENT: "dim"}
 
 
 def checklist_table(lines: Sequence[CheckResult]) -> RichTable:
-    """A row a line: its status, its subject and what was found."""
+    """One row per line: its status, its subject and the result."""
     rows = [[Entry(line.status, STYLES[line.status]), line.subject, line.found] for line in lines]
     return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

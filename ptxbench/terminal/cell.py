@@ -30,7 +30,7 @@ from ptxbench.wording.limits import limits_words
 from ptxbench.wording.table import Column, Entry, Mark, Table
 
 DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "share", "ptx_shared_conflicts")
-"""What a narrow terminal goes without, the first first; those that are 0 in every row before the others."""
+"""The columns that a narrow terminal omits, in this order; those with 0 in every row before the others."""
 
 MARKS = {
     VERIFIED: Mark("✔", "ok", "green"),
@@ -41,14 +41,14 @@ MARKS = {
 }
 
 ROWS = {WRONG: "red", BROKEN: "red", UNSUPPORTED: "dim", SKIPPED: "dim"}
-"""The style of a whole row: what has no result stands back."""
+"""The style of a whole row: rows without a result are dim."""
 
 
 @dataclass(frozen=True)
 class CellTable:
-    """One cell: a heading, a row a variant, the first finding, and why each variant that was not verified was not.
+    """One cell: a heading, one row per variant, the first finding, and why each variant that was not verified was not.
 
-    `columns`: the metrics to show; by default those that matter, as far as the width goes.
+    `columns`: the metrics to show; by default the important ones, as far as the width allows.
     """
 
     cell: Cell
@@ -87,7 +87,7 @@ Fits = Callable[[Sequence[Metric]], bool]
 
 
 def affordable(cell: Cell, fits: Fits) -> list[Metric]:
-    """The default columns of the cell that there is room for."""
+    """The default columns of the cell that fit."""
     columns = [metric for metric in default_columns(cell) if says_something(metric, cell)]
     idle = [name for name in DISPENSABLE if not any_value(BY_NAME[name], cell)]
     for name in dict.fromkeys((*idle, *DISPENSABLE)):
@@ -108,9 +108,9 @@ def pages(columns: Sequence[Metric], fits: Fits) -> list[list[Metric]]:
 
 
 def heading(cell: Cell) -> Text:
-    """The pair, its size, where it ran, and what was noticed of it."""
+    """The pair, its size, where it ran, and its labels."""
     size = "  ".join(f"{name}={value:,}" for name, value in cell.point.items())
-    labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # a finding has that
+    labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # a finding reports that
     return Text.assemble(
         (cell.pair, "bold cyan"), "  ", size, (f"  {conditions(cell)}", "dim"), (labels and f"  {labels}", "yellow")
     )

@@ -1,4 +1,4 @@
-"""What `ptxbench check` found, for a terminal: stages, findings, figures beside the pair's, the verdict, a ranking."""
+"""The results of `ptxbench check` for a terminal: stages, findings, figures, the verdict, a ranking."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ COLUMNS = {
 """By figure, its heading and its unit."""
 
 DISPENSABLE = ("divergent", "atomics", "wavefronts", "shared_bytes", "spill_bytes", "occupancy")
-"""What a narrow terminal goes without, the first first; those that are 0 in every row before the others."""
+"""The columns that a narrow terminal omits, in this order; those with 0 in every row before the others."""
 
 LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C", None: "not judged"}
 
 
 @dataclass(frozen=True)
 class JudgementReport:
-    """One candidate: a line a stage, the findings, the figures, the verdict."""
+    """One candidate: one line per stage, the findings, the figures, the verdict."""
 
     judgement: Judgement
 
@@ -118,9 +118,9 @@ def finding_table(judgement: Judgement, finding: Finding, plain: bool) -> RichTa
 
 
 def figures(console: Console, options: ConsoleOptions, judgement: Judgement) -> RenderableType:
-    """A row a variant, the candidate first; what is 0 everywhere, and what there is no room for, is left out.
+    """One row per variant, the candidate first; columns that are 0 everywhere, or do not fit, are left out.
 
-    Instructions of the PTX are shown where there is no machine code to count.
+    Instructions of the PTX are shown if there is no machine code to count.
     """
     executed = {name: (each["least"], each["most"]) for name, each in judgement.executed.items()}
     compared = {name: {**row, EXECUTED: executed.get(name, (None,))[0]} for name, row in judgement.compared.items()}
@@ -157,7 +157,7 @@ def closing(judgement: Judgement, plain: bool) -> RichTable:
 
 
 def verdict_words(judgement: Judgement) -> str:
-    """`rejected at stage results: wrong-result`, or `accepted`, with what it takes beside the pair's two kernels."""
+    """`rejected at stage results: wrong-result`, or `accepted`, with a comparison with the pair's two kernels."""
     decisive = judgement.decisive
     if judgement.verdict == REJECTED and decisive:
         return f"rejected at stage {judgement.ended_at}: {decisive.code}."
@@ -168,7 +168,7 @@ def verdict_words(judgement: Judgement) -> str:
 
 
 def ratio_words(judgement: Judgement, other: str) -> str:
-    """`Compared with cuda: 0.912 × the time.`, or the counts where there is no time, if their range is narrow."""
+    """`Compared with cuda: 0.912 × the time.`, or the counts if there is no time, if their range is narrow."""
     ratios = judgement.ratios.get(other, {})
     if TIME in ratios:
         return f"Compared with {other}: {units.si(ratios[TIME], '×')} the time."
@@ -219,7 +219,7 @@ class Ranking:
 
 
 def unranked(judgements: Sequence[Judgement], found: Sequence[int | None]) -> Iterator[str]:
-    """Which accepted candidates are not ranked against others, and why."""
+    """Accepted candidates that are not ranked against others, and why."""
     pairs = [(place, Path(each.file).name) for place, each in zip(found, judgements, strict=True)
              if each.verdict == ACCEPTED]  # fmt: skip
     for place in dict.fromkeys(place for place, _ in pairs if place and found.count(place) > 1):

@@ -41,12 +41,12 @@ STYLES = {
 
 WIDEST_PICTURE = 40
 GAP = 2
-"""Columns between those of a table."""
+"""Blanks between columns of a table."""
 
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """What two runs differ in, a row for each result that the comparison has something to say of, and the sums."""
+    """The differences of two runs, a row for each result that needs attention, and the totals."""
 
     comparison: Comparison
 
@@ -74,13 +74,13 @@ class ComparisonTable:
 
 
 def compared_rows(comparison: Comparison) -> list[Row]:
-    """The rows with numbers to compare; equal code, and counts that did not change, are only counted."""
+    """The rows with numbers to compare; rows with equal code, and unchanged counts, are only counted."""
     idle = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
     return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
 
 
 def counters(rows: Sequence[Row], plain: bool) -> RichTable:
-    """One line a row; a variant's rows of one verdict stand together."""
+    """One line per row; a variant's rows with the same verdict are together."""
     entries = []
     for _, group in groupby(rows, key=lambda row: (row.verdict, row.pair, row.variant, row.size)):
         first, *others = group
@@ -99,7 +99,7 @@ def counters(rows: Sequence[Row], plain: bool) -> RichTable:
 
 
 def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[RichTable], int], plain: bool) -> RichTable:
-    """Two lines a row: verdict, values, change and its interval as a picture; cause, size, rounds and interval.
+    """Two lines per row: verdict, values, change and its interval as a picture; cause, size, rounds and interval.
 
     `fits`: how many columns a table leaves.
     """

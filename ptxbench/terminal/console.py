@@ -1,4 +1,4 @@
-"""The console that every table is printed on: what comes from a file has no markup there, and no control character."""
+"""The console for all output: text from a file has no markup there, and no control characters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptxbench.safe_text import log_text, plain
 
 
 class LogStream:
-    """A stream in which a runner of CI finds no command."""
+    """A stream in which a CI runner finds no command."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
@@ -35,7 +35,7 @@ class SafeConsole(Console):
         super().__init__(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        # before it is wrapped: an escape takes more room than what it stands for
+        # before it is wrapped, because an escape is wider than its character
         return super().render(plain_text(renderable) if isinstance(renderable, Text) else renderable, options)
 
     def render_str(self, text: str, **options: Any) -> Text:
@@ -43,13 +43,13 @@ class SafeConsole(Console):
 
 
 def pieces(text: str) -> Iterator[str]:
-    """What becomes of each character."""
+    """The replacement of each character."""
     for i, each in enumerate(text):
         yield "" if text[i : i + 2] == "\r\n" else plain(each)
 
 
 def plain_text(text: Text) -> Text:
-    """The text with what is hidden as escapes, every style where it was."""
+    """The text with invisible characters as escapes, every style at its place."""
     safe = plain(text.plain)
     if safe == text.plain:
         return text

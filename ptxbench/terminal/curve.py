@@ -20,14 +20,14 @@ from ptxbench.tune.panels import PanelLine, panels, value_words
 from ptxbench.wording.table import Entry, Table, numbers
 
 PER_TABLE = 8
-"""Values of the second name that stand side by side."""
+"""The most values of the second name that are shown side by side."""
 
 COUNTS_NOTE = "Counts are not times: only a GPU can show which point is the fastest."
 
 
 @dataclass(frozen=True)
 class CurveReport:
-    """A sweep: its picture, the table of its main quantity, and what they show in words."""
+    """A sweep: its picture, the table of its main quantity, and the findings in words."""
 
     curves: Curves
 
@@ -61,7 +61,7 @@ class CurveReport:
 
 
 def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, RichTable]]:
-    """A heading and the main quantity at every point: a column a variant, or a table a variant and a column a value."""
+    """The main quantity at every point: one column per variant, or one table per variant and one column per value."""
     quantity = curves.main
     for panel in panels(curves, quantity):
         for first in range(0, len(panel.lines), PER_TABLE):
@@ -140,7 +140,7 @@ def best_words(curves: Curves, variant: str, best: Best) -> str:
 
 
 def mark_words(curves: Curves, variant: str, best: Best) -> Iterator[Sentence]:
-    """How the values that the pair itself has compare with the best."""
+    """How the values of the pair itself compare with the best."""
     index, quantity = curves.at_marks(curves.main, variant), curves.main
     readings = curves.of(quantity, variant)
     if index is None or index == best.index or index in best.tied:
@@ -182,7 +182,7 @@ MOST_LISTED = 6
 
 
 def listed(curves: Curves, indices: Sequence[int], known: int | None = None) -> str:
-    """The points in words, the first few; in one word all of them, or all that share a value, `known` or not."""
+    """The points in words, the first few; or a summary of all of them, or of all that share a value, `known` or not."""
     left = set(indices)
     if len(left | {known} - {None}) == len(curves.points):
         return "every point"

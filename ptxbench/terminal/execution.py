@@ -1,4 +1,4 @@
-"""What `ptxbench exec` found, for a terminal: arrays, counts, executed lines, findings. Prints nothing."""
+"""The results of `ptxbench exec` for a terminal: arrays, counts, executed lines, findings. Prints nothing."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ MARKS = {
 }
 
 AROUND = 2
-"""PTX lines shown on each side of one that is at fault."""
+"""PTX lines shown on each side of a line with an error."""
 
 QUOTED = 3
-"""Places quoted of one error."""
+"""The most places that are quoted for one error."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def heading(outcome: ExecOutcome) -> Text:
     )
 
 
-# ---- what was wrong
+# ---- errors
 
 
 def fault(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
@@ -96,14 +96,14 @@ def fault(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
     assert outcome.error is not None
     yield problem(outcome.status, f"{type(outcome.error).__name__}: {outcome.error}", plain)
     yield Text()
-    if outcome.program.language == "ptx" or not isinstance(outcome.error, AssembleError):  # that names lines of the .cu
+    if outcome.program.language == "ptx" or not isinstance(outcome.error, AssembleError):  # not lines of a .cu
         named = re.findall(r"(?::|\bline )(\d+)\b(?=[:,]|$)", str(outcome.error))
         yield from excerpts(outcome.program, list(dict.fromkeys(map(int, named)))[:QUOTED])
     yield from notes(outcome)
 
 
 def findings(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
-    """The sanitizer's findings, each with its line; that there are none, where every check was made."""
+    """The sanitizer's findings, each with its line; if there are none and every check was made, a note that says so."""
     if not outcome.launch.sanitize:
         return
     if not outcome.findings and not outcome.unchecked:
@@ -117,7 +117,7 @@ def findings(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
 
 
 def notes(outcome: ExecOutcome) -> Iterator[RenderableType]:
-    """What the reader must know to judge the result: first the checks that were not made."""
+    """What the reader must know to interpret the result: first the checks that were not made."""
     if outcome.unchecked:
         said = "No finding, but n" if outcome.launch.sanitize and outcome.status == CLEAN else "N"
         yield Text(f"{said}ot every check was made:", style="yellow")
@@ -145,7 +145,7 @@ def missing_checks(outcomes: Sequence[ExecOutcome]) -> Iterator[RenderableType]:
 
 
 def order_reason(outcome: ExecOutcome) -> Iterator[RenderableType]:
-    """That the result may be another where CTAs run in another order, as they do on a GPU."""
+    """A note that the result may differ if CTAs run in another order, as they do on a GPU."""
     if outcome.order_reason:
         reason = outcome.program.locate(outcome.order_reason)
         yield Text(f"The CTAs ran one after the other, by rank, because their order matters: {reason}.")
@@ -212,7 +212,7 @@ def outputs_table(outputs: Sequence[Output]) -> RichTable:
 
 
 def number(value: Any) -> str:
-    """`-0.5`, `1,024`, `nan`; "-" where there is none."""
+    """`-0.5`, `1,024`, `nan`; "-" if there is no value."""
     if value is None:
         return units.ABSENT
     if isinstance(value, int):
@@ -226,7 +226,7 @@ def number(value: Any) -> str:
 
 
 def counters(counts: Mapping[str, float]) -> RichTable:
-    """The counters that are not 0, and what each means."""
+    """The nonzero counters, and what each means."""
     rows = [[amount(name, count), name, Entry(meaning(name), "dim")] for name, count in counts.items() if count]
     return draw(Table([*numbers("count"), *texts("of"), *texts("means", width="fold")], rows))
 
@@ -247,7 +247,7 @@ def amount(name: str, value: float) -> str:
 
 
 def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> RichTable:
-    """The executed PTX lines, with how often warps executed each, the lanes that were on, and what it cost."""
+    """The executed PTX lines, with how often warps executed each, the active lanes, and what it cost."""
     hottest = sorted(outcome.by_line, key=lambda line: (-executed(outcome.by_line[line]), line))[:most]
     order = sorted(hottest) if in_file_order else hottest
     left = len(outcome.by_line) - len(order)
@@ -274,16 +274,16 @@ def executed(counts: Mapping[str, int]) -> int:
 
 
 def share(counts: Mapping[str, int]) -> float:
-    """Of the lanes of the warps at this line, those that were on: at the line, and with a true guard.
+    """The share of the warps' lanes at this line that were active: at the line, and with a true guard.
 
-    Of a branch all at the line: its guard says where they go.
+    For a branch all lanes at the line: its guard decides where they go.
     """
     on = "ptx_thread_instructions" if "ptx_branches" in counts else "ptx_thread_instructions_on"
     return counts.get(on, 0) / (LANES * executed(counts)) if executed(counts) else math.nan
 
 
 def cost(counts: Mapping[str, int]) -> str:
-    """What a line costs beyond its execution: `4 sectors`, `31 conflicts`, `12 divergent`, `32 serial`."""
+    """The extra cost of a line: `4 sectors`, `31 conflicts`, `12 divergent`, `32 serial`."""
     lines = []
     for kind in ("load", "store"):
         if requests := counts.get(f"ptx_global_{kind}_requests"):
@@ -304,7 +304,7 @@ def cost(counts: Mapping[str, int]) -> str:
 
 @dataclass(frozen=True)
 class FolderReport:
-    """The kernels of a folder, one a row; then what was wrong, and what was not launched."""
+    """The kernels of a folder, one per row; then the errors, and what was not launched."""
 
     outcomes: Sequence[ExecOutcome]
     left_out: Sequence[LeftOut]

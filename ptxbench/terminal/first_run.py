@@ -1,4 +1,4 @@
-"""A first run as tables: its lines, and the counts of the emulator beside those of the hardware. Prints nothing."""
+"""A first run as tables: its lines, and the counts of the emulator next to those of the hardware. Prints nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ptxbench.wording.table import Entry, Table, numbers, texts
 
 
 def agreement_table(agreements: Sequence[Agreement]) -> RichTable:
-    """A row a counter of a launch, with how far the emulator is off."""
+    """One row per counter of a launch, with the difference of the emulator."""
     rows = []
     for one in agreements:
         off = units.ABSENT if one.off is None else f"{one.off:+.1%}"

@@ -1,4 +1,4 @@
-"""What a model says of a cell, for a terminal: floors, in a block of their own. Prints nothing."""
+"""A model's floors of a cell for a terminal, in a separate block. Prints nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ptxbench.wording.table import Table, numbers, texts
 
 @dataclass(frozen=True)
 class ModelBlock:
-    """A row a variant: its highest floor, the next one, and what may be said of it. Nothing without a model."""
+    """One row per variant: its highest floor, the next one, and its claim. Nothing without a model."""
 
     cell: Cell
 

@@ -1,4 +1,4 @@
-"""A forest plot: intervals of ratios, one a line, on one axis around 1. Makes renderables and prints nothing."""
+"""A forest plot: intervals of ratios, one per line, on one axis around 1. Makes renderables and prints nothing."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from ptxbench.wording.cells import ratio_intervals
 from ptxbench.wording.sparkline import sparkline
 
 NARROWEST = 20
-"""Columns that a picture needs to say more than the numbers beside it."""
+"""The fewest columns with which a picture shows more than the numbers next to it."""
 
 MARGIN = 0.01
-"""What an axis shows around 1 at least: differences below it are called none."""
+"""The least range of an axis around 1: smaller differences are not reported."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Ratios from `low` to `high`, by their logarithm: half and double lie equally far from 1."""
+    """Ratios from `low` to `high`, by their logarithm: half and double are equally far from 1."""
 
     low: float
     high: float
 
     def column(self, value: float, width: int) -> int:
-        """Where `value` lies among `width` columns; what lies outside, at the end."""
+        """The position of `value` among `width` columns; values outside are at the end."""
         share = (log(value) - log(self.low)) / (log(self.high) - log(self.low))
         return min(max(round(share * (width - 1)), 0), width - 1)
 
 
 def axis_of(intervals: Iterable[Interval], margin: float = MARGIN) -> Axis:
-    """The axis that shows them all, and at least 1 / (1 + margin) to 1 + margin."""
+    """The axis for all of them, and at least 1 / (1 + margin) to 1 + margin."""
     ends = [log(end) for interval in intervals for end in (interval.low, interval.high)]
     return Axis(exp(min([-log(1 + margin), *ends])), exp(max([log(1 + margin), *ends])))
 
@@ -64,7 +64,7 @@ def plain_ratio(value: float) -> str:
 
 
 def ticks(axis: Axis, width: int, words: Callable[[float], str] = plain_ratio) -> str:
-    """The ends of the axis and 1, as far as there is room for them."""
+    """The ends of the axis and 1, if there is room for them."""
     left, right, one = words(axis.low), words(axis.high), words(1.0)
     columns = list(left.ljust(width - len(right)) + right)
     start = min(max(axis.column(1.0, width) - len(one) // 2, 0), width - len(one))
@@ -78,7 +78,7 @@ def ticks(axis: Axis, width: int, words: Callable[[float], str] = plain_ratio) -
 class Forest:
     """The ratios of a pair's cells to the reference: interval as a picture and in figures, and the rounds.
 
-    Nothing where there is a single ratio of a single round, which its table tells as well.
+    Nothing if there is a single ratio of a single round, which its table shows too.
     """
 
     cells: Sequence[Cell]
@@ -110,6 +110,6 @@ class Forest:
 
 
 def rounds_of(cell: Cell, variant: str, plain: bool) -> str:
-    """The ratio in each round; nothing of a single one."""
+    """The ratio in each round; nothing for a single one."""
     values = stats.round_log_ratios(cell.rounds, variant, REFERENCE)
     return sparkline(values, plain) if len(values) > 1 else ""

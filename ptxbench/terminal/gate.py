@@ -25,15 +25,15 @@ from ptxbench.wording.table import Entry, Table, numbers, texts
 OUTCOMES = {"FAIL": "bold red", "warn": "yellow", "pass": "green"}
 
 MOST_ROWS = 40
-"""Rows that a terminal shows; files have them all."""
+"""The most rows that a terminal shows; files have them all."""
 
 MOST_WAIVERS = 4
-"""The same of waivers."""
+"""The same for waivers."""
 
 
 @dataclass(frozen=True)
 class GateTable:
-    """What a gate judged: the rows that are not green, what to do about each, and the exit status."""
+    """The result of a gate: the rows that are not green, what to do about each, and the exit status."""
 
     gate: Gate
 
@@ -59,7 +59,7 @@ class GateTable:
         yield Constrain(Text("\n".join(footer(self.gate)), "dim"), width)
 
     def waivers(self) -> RenderResult:
-        """What may stand in ptxbench.toml for a while, ready to paste."""
+        """Temporary entries for ptxbench.toml, ready to paste."""
         blocks = list(waivers(self.gate.failing))
         if not blocks:
             return
@@ -77,12 +77,12 @@ def numbered(gate: Gate) -> list[Judged]:
 
 
 def shows(judged: Judged) -> bool:
-    """Whether the numbers say something: those that may not be compared do not."""
+    """Whether the numbers mean anything: not if they may not be compared."""
     return judged.row.verdict != "NOT-COMPARABLE"
 
 
 def table(rows: Sequence[Judged]) -> RichTable:
-    """One line a row; a variant's rows of one verdict stand together."""
+    """One line per row; a variant's rows with the same verdict are together."""
     wide = any(interval_words(judged.row) for judged in rows)
     columns = [*texts("gate", "verdict"), *texts("variant", "metric", width="fold"),
                *numbers("base", "head", "change", *["interval"] * wide)]  # fmt: skip
@@ -106,6 +106,6 @@ def table(rows: Sequence[Judged]) -> RichTable:
 
 
 def cause_of(judged: Judged) -> tuple[object, ...]:
-    """What the rows that share an entry of the table have in common."""
+    """The common properties of the rows that share an entry of the table."""
     row = judged.row
     return judged.outcome, row.verdict, row.pair, row.variant, row.size

@@ -53,12 +53,12 @@ class HistoryTable:
 
 
 def bars_width(width: int) -> int:
-    """What a table leaves: names, and three numbers with a unit."""
+    """The width of the bars: what names, and three numbers with a unit, leave."""
     return max(SHORTEST, min(LONGEST, width - 56))
 
 
 def table(series: Sequence[Series], room: int, plain: bool) -> RichTable:
-    """Two lines a series: variant, bars, numbers; size, which metric of how many runs. A variant is named once."""
+    """Two lines per series: variant, bars, numbers; size, metric, number of runs. A variant is named once."""
     entries, before = [], ""
     for one in series:
         place = one.place
@@ -77,7 +77,7 @@ def table(series: Sequence[Series], room: int, plain: bool) -> RichTable:
 
 
 def condensed(values: Sequence[float], room: int) -> list[float]:
-    """At most `room` values: the medians of as many stretches, of one length but for rounding."""
+    """At most `room` values: the medians of as many stretches of about equal length."""
     if len(values) <= room:
         return list(values)
     ends = [round(i * len(values) / room) for i in range(room + 1)]

@@ -1,4 +1,4 @@
-"""The emulator's instruction table for a terminal, and as JSON has it. Prints nothing."""
+"""The emulator's instruction table for a terminal, and as JSON. Prints nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MANUAL = "https://docs.nvidia.com/cuda/parallel-thread-execution/#"
 
 @dataclass(frozen=True)
 class InstructionLine:
-    """One line of the table: what the manual's syntax box says of it, and what the emulator does."""
+    """One line of the table: the manual's syntax, and what the emulator does."""
 
     syntax: str
     spellings: int
@@ -34,7 +34,7 @@ class InstructionLine:
     summary: str
     chapter: str
     choices: dict[str, tuple[str, ...]]
-    """What may stand at each place with a name: `type` -> u32, s32."""
+    """The choices for each named place: `type` -> u32, s32."""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ class InstructionLine:
 
 
 def lines() -> list[InstructionLine]:
-    """Every line, by chapter in the table's order; what differs in its sets alone is one line."""
+    """Every line, by chapter in the table's order; lines that differ only in their sets are merged."""
     modules = [chapter.__name__ for chapter in CHAPTERS]
     patterns = list(dict.fromkeys(pattern for group in TABLE.patterns.values() for pattern in group))
     patterns.sort(key=lambda pattern: modules.index(name) if (name := pattern.body.__module__) in modules else -1)
@@ -55,7 +55,7 @@ def lines() -> list[InstructionLine]:
 
 
 def merge(one: InstructionLine, other: InstructionLine) -> InstructionLine:
-    """Two lines of one syntax as one."""
+    """Two lines of one syntax, merged."""
     names = dict.fromkeys((*one.choices, *other.choices))
     return replace(
         one,
@@ -91,7 +91,7 @@ def first_sentence(text: str) -> str:
 
 
 def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
-    """The lines by title of their chapter, of those whose title holds `wanted`. Raises UsageError if there is none."""
+    """The lines by title of their chapter, if the title contains `wanted`. Raises UsageError if there are none."""
     result: dict[str, list[InstructionLine]] = {}
     for line in lines():
         result.setdefault(line.chapter, []).append(line)
@@ -107,7 +107,7 @@ def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
 
 @dataclass(frozen=True)
 class Chapters:
-    """Chapters of the table; `detailed` adds what may stand at each place of a line."""
+    """Chapters of the table; `detailed` adds the choices for each place of a line."""
 
     chapters: dict[str, list[InstructionLine]]
     detailed: bool
@@ -140,7 +140,7 @@ class Chapters:
 
 
 def class_of(line: InstructionLine) -> str:
-    """What it counts as: TYPE stands for the instruction's own type."""
+    """The class that counts it; TYPE means the instruction's own type."""
     return "by type" if line.counted == "TYPE" else line.counted
 
 
@@ -151,7 +151,7 @@ def counted(of: Sequence[InstructionLine]) -> str:
 
 @dataclass(frozen=True)
 class NotSupported:
-    """What PTX has and the emulator does not."""
+    """Instructions of PTX that the emulator does not support."""
 
     missing: Sequence[Missing] = UNSUPPORTED
 
@@ -165,7 +165,7 @@ class NotSupported:
 
 @dataclass(frozen=True)
 class Lookup:
-    """What the table says of one opcode: its lines, or what is nearest and why it is missing."""
+    """The table's entry for one opcode: its lines, or the nearest ones and why it is missing."""
 
     opcode: str
     lines: tuple[InstructionLine, ...]
@@ -194,7 +194,7 @@ class Lookup:
 
 
 def look_up(opcode: str) -> Lookup:
-    """What the table says of `opcode`."""
+    """The table's entry for `opcode`."""
     entries = TABLE.get(opcode, ())
     if not entries:
         missing = why(opcode)
@@ -208,7 +208,7 @@ SCHEMA, OPCODE_SCHEMA = "ptxbench.isa/1", "ptxbench.opcode/1"
 
 
 def to_document(chapters: dict[str, list[InstructionLine]]) -> dict[str, Any]:
-    """The table as JSON has it."""
+    """The table as JSON."""
     return {
         "schema": SCHEMA,
         "chapters": [{"title": title, "lines": [line_document(line) for line in of]} for title, of in chapters.items()],

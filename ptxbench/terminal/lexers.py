@@ -1,6 +1,6 @@
-"""PTX and SASS as Pygments sees them, and the colours of both and of CUDA C.
+"""Lexers of PTX and SASS for Pygments, and the colours of both and of CUDA C.
 
-Pygments has a lexer of PTX, which takes a guard such as @%p1 for a mistake, and none of SASS.
+Pygments has a lexer for PTX, which takes a guard such as @%p1 for an error, and none for SASS.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class PtxLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
 
 
 class SassLexer(RegexLexer):  # type: ignore[misc]
-    """SASS as nvdisasm prints it, without addresses; labels may stand before an instruction, each with its colon."""
+    """SASS as nvdisasm prints it, without addresses; labels may precede an instruction, each with its colon."""
 
     name = "SASS"
     aliases = ("nv-sass",)
@@ -101,13 +101,13 @@ COLOURS: dict[_TokenType, Style] = {
     Operator.Word: Style(color="magenta"),
     String: Style(color="yellow"),
 }
-"""Of the terminal's own palette, so that they suit a dark and a light one; without colours nothing is left of them."""
+"""Colours of the terminal's own palette, so that they suit a dark and a light one, and vanish without colours."""
 
 THEME = ANSISyntaxTheme(COLOURS)
 
 
 def colouring(lexer: Lexer) -> Syntax:
-    """What gives a text of that language its colours, by its `highlight`."""
+    """The highlighter of a text in that language."""
     return Syntax("", lexer, theme=THEME)
 
 

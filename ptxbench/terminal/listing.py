@@ -1,4 +1,4 @@
-"""CUDA C, PTX and SASS side by side, and one SASS against another, for a terminal. Prints nothing."""
+"""CUDA C, PTX and SASS side by side, and two SASS listings compared, for a terminal. Prints nothing."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from ptxbench.wording.machine import OTHER_MACHINE_CODE, execution, executions
 View = Literal["auto", "side by side", "ptx", "sass"]
 
 THREE_COLUMNS = 140
-"""From here on lines of CUDA C, of PTX and of SASS fit beside each other."""
+"""Columns from which lines of CUDA C, of PTX and of SASS fit side by side."""
 
 GAP = 2
 OPCODES = 6
-"""Opcodes named of those that two listings have unlike many of."""
+"""The most opcodes that are named if two listings differ in many."""
 
 MARKS = {EQUAL: ("=", "dim"), MOVED: ("~", "yellow"), DIFFERS: ("!", "bold red")}
 
 
 def in_colours(syntax: Syntax, lines: Sequence[str]) -> list[Text]:
-    """These lines of one text, each in its colours."""
+    """These lines of one text, with their colours."""
     whole = syntax.highlight("\n".join(lines))
     return list(whole.split("\n", allow_blank=True))[: len(lines)]
 
@@ -46,13 +46,13 @@ def cuda_lines(lines: Sequence[str]) -> list[Text]:
 
 
 def ptx_lines(lines: Sequence[str], *, squeezed: bool) -> list[Text]:
-    """Lines of PTX in colours; `squeezed`: without what aligns the operands, so that less of these is cut."""
+    """Lines of PTX in colours; `squeezed`: without the alignment of operands, so that less is cut off."""
     shown = [line.expandtabs(4).rstrip() for line in lines]
     return in_colours(PTX, [re.sub(r"(?<=\S) {2,}(?!//)", " ", line) if squeezed else line for line in shown])
 
 
 def sass_lines(code: Sequence[MachineInstruction | None]) -> list[Text]:
-    """Instructions in colours, each behind the labels that stand before it; an empty line for None."""
+    """Instructions in colours, each after its labels; an empty line for None."""
     return in_colours(
         SASS,
         ["" if each is None else " ".join([*(f"{label}:" for label in each.labels), each.text]) for each in code],
@@ -80,7 +80,7 @@ class Column(NamedTuple):
 
 
 def widths(columns: Sequence[Column], room: int) -> list[int]:
-    """How wide each column is: what it needs where that fits, else equal parts of what the narrower leave."""
+    """The width of each column: what it needs if that fits, else equal parts of what the narrower ones leave."""
     room -= GAP * (len(columns) - 1)
     result = [column.natural if column.fixed else 0 for column in columns]
     texts = sorted((i for i, column in enumerate(columns) if not column.fixed), key=lambda i: columns[i].natural)
@@ -92,7 +92,7 @@ def widths(columns: Sequence[Column], room: int) -> list[int]:
 
 
 def rows_of(columns: Sequence[Column], room: int) -> Iterator[Text]:
-    """The heading and the rows; what is too long ends in an ellipsis, and no row is longer than `room`."""
+    """The heading and the rows; text that is too long ends in an ellipsis, and no row is longer than `room`."""
     wide = widths(columns, room)
     heads = [Text(column.title, "bold") for column in columns]
     for cells in [heads, *zip(*(column.cells for column in columns), strict=True)]:
@@ -110,7 +110,7 @@ def rows_of(columns: Sequence[Column], room: int) -> Iterator[Text]:
 
 
 def fit(cell: Text, width: int) -> Text:
-    """`cell` in at most `width` columns; where it is cut, an ellipsis stands behind its last word or part of one."""
+    """`cell` in at most `width` columns; if it is cut, it ends in an ellipsis."""
     fitted = cell.copy()
     if cell.cell_len > width:
         fitted.truncate(max(width - 1, 0))
@@ -120,7 +120,7 @@ def fit(cell: Text, width: int) -> Text:
 
 
 def numbers(title: str, values: Sequence[int | None], style: str = "dim", form: str = "") -> Column:
-    """A column of whole numbers, blank where there is none."""
+    """A column of whole numbers, blank for None."""
     cells = [Text("" if value is None else format(value, form), style) for value in values]
     return Column(title, cells, right=True)
 
@@ -134,9 +134,9 @@ def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -
 
 @dataclass(frozen=True)
 class ListingView:
-    """One variant. `view`: auto shows as many of the three as the terminal is wide enough for.
+    """One variant. `view`: auto shows as many of the three texts as fit.
 
-    `counts`: with how often each line was executed, where that was counted.
+    `counts`: with how often each line was executed, if that was counted.
     """
 
     listing: Listing
@@ -191,13 +191,13 @@ class ListingView:
         return [*self.executed(self.listing.executed, wanted), numbers("", wanted), texts("PTX", lines, wanted)]
 
     def executed(self, counts: Mapping[int, int] | None, wanted: Sequence[int | None]) -> list[Column]:
-        """How often warps executed each line; nothing where it was not run, and beside each SASS instruction."""
+        """How often warps executed each line; nothing if it was not run, or if SASS instructions have it."""
         if counts is None or not self.counts or self.view == "sass":
             return []
         return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
 
     def executions(self, code: Sequence[MachineInstruction | None]) -> list[Column]:
-        """How often warps executed each SASS instruction; nothing where it is unknown."""
+        """How often warps executed each SASS instruction; nothing if unknown."""
         machine = self.listing.machine
         if not self.counts or machine is None or machine.fit is None:
             return []
@@ -225,12 +225,12 @@ def heading(listing: Listing) -> Text:
     )
 
 
-# ---- one against another
+# ---- two listings
 
 
 @dataclass(frozen=True)
 class DifferenceView:
-    """Two SASS listings beside each other, and what they come to."""
+    """Two SASS listings side by side, and their comparison in words."""
 
     difference: Difference
 
@@ -258,7 +258,7 @@ def side(listing: Listing, aligned_instructions: Sequence[AlignedInstruction | N
     texts = sass_lines(code)
     for each, text in zip(aligned_instructions, texts, strict=True):
         if each is not None and each.kind == EQUAL:
-            text.stylize("dim")  # what differs stands out
+            text.stylize("dim")  # differences stand out
     return [
         numbers("", [None if each is None else each.address for each in code], form="04x"),
         Column(listing.variant, texts),
@@ -270,7 +270,7 @@ def mark(aligned_instruction: AlignedInstruction | None) -> Text:
 
 
 def sentences(difference: Difference) -> Iterator[str]:
-    """What the comparison comes to, in words."""
+    """The comparison in words."""
     a, b = difference.left.variant, difference.right.variant
     if difference.same_code:
         yield "Same machine code, to the bit."
@@ -296,7 +296,7 @@ def legend() -> Text:
 
 @dataclass(frozen=True)
 class Findings:
-    """What each comparison found, in sentences, at most WIDEST columns wide."""
+    """The findings of each comparison, in sentences, at most WIDEST columns wide."""
 
     cases: Sequence[ExplainedPair]
 

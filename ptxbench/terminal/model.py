@@ -1,4 +1,4 @@
-"""How far floors lie below measured times, and how often their claims were right, for a terminal. Prints nothing."""
+"""How far floors are below measured times, and how often their claims were right, for a terminal. Prints nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TIMES = dict(zip(MEASURED, ("less", "within 2 %", "more"), strict=True))
 
 @dataclass(frozen=True)
 class ModelAudit:
-    """Every published point, what the points come to, and the claims of saved runs that a GPU measured."""
+    """Every published point, the summary of the points, and the claims of saved runs that a GPU measured."""
 
     points: Sequence[ModelPoint]
     measured: Sequence[Scored]
@@ -66,7 +66,7 @@ class ModelAudit:
 
 
 def counted(name: str, *headings: str) -> list[Column]:
-    """Columns of which all but the first hold numbers."""
+    """Columns; all except the first are numbers."""
     return [*texts(name), *numbers(*headings)]
 
 
@@ -98,7 +98,7 @@ def spread_table(points: Sequence[ModelPoint]) -> RichTable:
 
 
 def confusion_table(scored: Sequence[Scored]) -> RichTable:
-    """Rows: the three sentences; columns: the measured time against the other side's."""
+    """Rows: the three sentences; columns: the measured time compared with the other side's."""
     counts = confusion(scored)
     columns = counted("sentence", *(f"measured {TIMES[name]}" for name in MEASURED))
     return draw(Table(columns, [[SAYS[claim], *(str(counts[claim, name]) for name in MEASURED)] for claim in CLAIMS]))
@@ -112,7 +112,7 @@ def distance_table(scored: Sequence[Scored]) -> RichTable:
 
 
 def rate_table(points: Sequence[ModelPoint]) -> RichTable:
-    """By architecture and resource: how near a point comes, and whether that refutes a slower rate."""
+    """By architecture and resource: the smallest ratio of a point, and whether that refutes a slower rate."""
     order = list(WORDS)
     nearest = refutable(points)
     rows = []
@@ -126,7 +126,7 @@ def rate_table(points: Sequence[ModelPoint]) -> RichTable:
 
 
 def state(arch: str, resource: str) -> str:
-    """Where the rate of a resource is from."""
+    """The source of a resource's rate."""
     name = pipes.TENSOR if resource == "tensor" else resource
     found = (pipes.rates(arch) or {}).get(name)
     return found.state if found else pipes.PUBLISHED

@@ -1,6 +1,6 @@
-"""A picture of curves in characters: a marker a value, dots between, one scale for all panels. Makes renderables.
+"""A picture of curves in characters: a marker per value, dots between, one scale for all panels. Makes renderables.
 
-A broken upright line stands at the value that the pair itself has.
+A dashed vertical line marks the value of the pair itself.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ptxbench.tune.panels import Panel, PanelScale, scale_of, value_words
 MARKERS = ("●", "■", "▲", "◆", "○", "□", "△", "◇")
 PLAIN_MARKERS = ("o", "x", "a", "b", "c", "d", "e", "f")
 STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red", "white", "bright_black")
-"""Of the lines of a picture; where there are more, they begin again."""
+"""Markers of the lines in a picture; if there are more lines, they repeat."""
 
 BEST, PLAIN_BEST = "★", "*"
 
 ROWS = 9
-"""Of a picture."""
+"""Lines of a picture."""
 
 NARROWEST = 30
-"""Columns of a picture with its scale."""
+"""Least columns of a picture with its scale."""
 
 Canvas = list[list[tuple[str, str]]]
 """Characters with their styles."""
 
 
 def pictures(panels: Sequence[Panel], unit: str, plain: bool, width: int) -> Iterator[RenderableType]:
-    """The panels of a quantity side by side as far as there is room, all on one scale."""
+    """The panels of a quantity, as many side by side as fit, all with one scale."""
     scale = scale_of(panels)
     if scale is None:
         yield Text("  no value", "dim")
@@ -52,7 +52,7 @@ def pictures(panels: Sequence[Panel], unit: str, plain: bool, width: int) -> Ite
 
 
 def legend(names: Sequence[str], of: str, plain: bool, width: int) -> RenderableType:
-    """Which marker is whose."""
+    """The marker of each line."""
     known = PLAIN_MARKERS if plain else MARKERS
     items = [Text.assemble((known[i % len(known)], STYLES[i % len(STYLES)]), " ", name) for i, name in enumerate(names)]
     best = Text.assemble((PLAIN_BEST if plain else BEST, "bold"), " best")
@@ -60,7 +60,7 @@ def legend(names: Sequence[str], of: str, plain: bool, width: int) -> Renderable
 
 
 def picture(panel: Panel, scale: PanelScale, unit: str, plain: bool, width: int) -> Text:
-    """One panel as text, its scale to the left and the values of the axis below it."""
+    """One panel as text, with its scale to the left and the values of the axis below it."""
     unit, ticks = units.column([scale.low, scale.middle, scale.high], unit)
     margin = max(map(len, ticks))
     columns = width - margin - 2
@@ -112,7 +112,7 @@ def drawn(panel: Panel, scale: PanelScale, plain: bool, column: Callable[[int], 
 
 
 def axis(panel: Panel, columns: int, column: Callable[[int], int]) -> str:
-    """The values of the axis under their places: the first, the last, and those between that there is room for."""
+    """The values of the axis at their places: the first, the last, and those between that fit."""
     line, taken = [" "] * columns, list[tuple[int, int]]()
     last = len(panel.x) - 1
     for i in dict.fromkeys([0, last, *range(1, last)]):

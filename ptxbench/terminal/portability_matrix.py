@@ -1,4 +1,4 @@
-"""A portability matrix for a terminal: a row a target, a column a variant. Makes renderables and prints nothing."""
+"""A portability matrix for a terminal: a row per target, a column per variant. Makes renderables and prints nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ptxbench.wording import portability as matrix_words
 from ptxbench.wording.table import Entry, Mark, Table, numbers, texts
 
 FOLDED = 9
-"""Columns of a variant's name from which on it is written in two lines, if the table is too wide without."""
+"""Columns from which a variant's name is written in two lines, if the table would be too wide."""
 
 
 @dataclass(frozen=True)
 class MatrixTable:
-    """One pair: its name, a row a target, why cells are empty, what a driver's JIT asks for, and the sum."""
+    """One pair: its name, a row per target, why cells are empty, what a driver's JIT needs, and the total."""
 
     matrix: Matrix
     cell: str = "registers"
@@ -62,7 +62,7 @@ class MatrixTable:
 
 
 def folded(name: str) -> str:
-    """`ptx.` over `evict_first` for a long name with a dot or an @ in it."""
+    """`ptx.` above `evict_first` for a long name with a dot or an @ in it."""
     if len(name) < FOLDED:
         return name
     at = max(name.find("."), name.rfind("@") - 1) + 1

@@ -1,4 +1,4 @@
-"""Tables and paragraphs as Rich draws them."""
+"""Tables and paragraphs for Rich."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 from ptxbench.wording.table import Column, Entry, Mark, Table, entry
 
 WIDEST = 100
-"""Columns of text: a table that a mail or an issue can hold."""
+"""Columns of text: the width of a table that fits in a mail or an issue."""
 
 
 def draw(table: Table, *, plain: bool = False, ruled: bool = True, gap: int = 1) -> RichTable:
@@ -40,7 +40,7 @@ def draw(table: Table, *, plain: bool = False, ruled: bool = True, gap: int = 1)
 
 
 def heading(column: Column) -> Text:
-    """The heading of a column, with its unit or the like in a line below."""
+    """The heading of a column, with its unit or similar in a line below."""
     if column.unit is None:
         return Text(column.heading, column.style)
     return Text.assemble(f"{column.heading}\n", (column.unit, "dim"))
@@ -52,7 +52,7 @@ def text_of(one: Entry, column: Column, plain: bool) -> Text:
         text = Text.assemble((symbol(one.mark, plain), one.mark.style), " ", text)
     if one.below:
         text = Text.assemble(text, "\n", (one.below, "dim"))
-    if column.width == "cut":  # its column gives way, and no other
+    if column.width == "cut":  # only its column becomes narrower
         text.no_wrap, text.overflow = True, "ellipsis"
     return text
 
@@ -64,7 +64,7 @@ def symbol(mark: Mark, plain: bool) -> str:
 def paragraphs(lines: Iterable[tuple[str, str, str]]) -> RichTable:
     """Mark, its style and text: one paragraph each, its mark before it.
 
-    A long word continues in the next line: nothing of a command to copy may be cut off.
+    A long word continues in the next line, because a command to copy must be complete.
     """
     grid = RichTable.grid(padding=(0, 1))
     for mark, style, text in lines:

@@ -1,6 +1,6 @@
-"""A sweep over the knobs of a pair: which points there are, how they run, and what they come to.
+"""A sweep over the knobs of a pair: its points, how they run, and their results.
 
-Prints nothing and draws nothing; imports the runner, whose run a sweep is.
+Prints nothing and draws nothing; imports the runner, because a sweep is a run.
 """
 
 from ptxbench.tune.curve import Curves, Reading, curves

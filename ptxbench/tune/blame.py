@@ -1,4 +1,4 @@
-"""What a pair's own functions raise in a sweep, as an error with file and line."""
+"""Exceptions of a pair's own functions in a sweep, as errors with file and line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptxbench.errors import PairError
 
 
 def called(loaded: LoadedPair, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """What `function` of the pair gives. Raises PairError for whatever it raises; `what` it is, in a message."""
+    """The result of a `function` of the pair. Raises PairError for any exception; `what` names the function in it."""
     try:
         return function(*arguments, **named)
     except Exception as error:

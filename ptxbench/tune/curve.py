@@ -21,7 +21,7 @@ from ptxbench.tune.sweep import Place, place
 ALPHA = 1 - stats.LEVEL
 
 FEWEST_ROUNDS = 3
-"""From which the spread between rounds gives an interval."""
+"""From this number of rounds on, the spread between rounds gives an interval."""
 
 DEFAULT = {"times": "time", "counts": "ptx_warp_instructions"}
 """The metric of a pair that declares no figures."""
@@ -29,7 +29,7 @@ DEFAULT = {"times": "time", "counts": "ptx_warp_instructions"}
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a curve shows."""
+    """The quantity of a curve."""
 
     name: str
     unit: str
@@ -40,7 +40,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Reading:
-    """One quantity of one variant at one point. `rounds`: its value in each round that has one, by number."""
+    """One quantity of one variant at one point. `rounds`: its value in each round with one, by number."""
 
     interval: Interval
     rounds: Mapping[int, float] = field(default_factory=dict)
@@ -51,13 +51,13 @@ class Reading:
 
     @property
     def bare(self) -> bool:
-        """Whether there is no interval: of a count, or of too few rounds."""
+        """Whether there is no interval: for a count, or too few rounds."""
         return self.interval.low == self.interval.high
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best point of one variant, by its index, and the others that nothing separates from it."""
+    """The best point of one variant, by its index, and the points statistically tied with it."""
 
     index: int
     tied: Sequence[int]
@@ -65,27 +65,27 @@ class Best:
 
 @dataclass(frozen=True)
 class Curves:
-    """A sweep as it is shown. `readings`: by the quantity's name and the variant, one a point or None."""
+    """A sweep to be shown. `readings`: by the quantity's name and the variant, one per point or None."""
 
     swept: Swept
     variants: Sequence[str]
     quantities: Sequence[Quantity]
     readings: Mapping[tuple[str, str], Sequence[Reading | None]]
     statuses: Mapping[str, Sequence[VariantResult | None]]
-    """Of each variant, what became of the point; the worst of its launches, None where there was none."""
+    """By variant, the status of the point; the worst of its launches, None if there was none."""
     labels: Mapping[int, Sequence[str]]
     """Labels of a point that forbid a verdict."""
 
     @property
     def marks(self) -> Values:
-        """The values that the pair itself has of what is swept: its knobs' defaults, and the size of its own sweep."""
+        """The pair's own values of the swept names: its knobs' defaults, and the size of its own sweep."""
         pair, values = self.swept.found.pair, self.swept.values
         own = {**(self.swept.size if pair.sweep else {}), **{knob.name: knob.default for knob in pair.knobs}}
         return {name: own[name] for name in values if own.get(name) in values[name]}
 
     @property
     def main(self) -> Quantity:
-        """What the best is by."""
+        """The quantity that decides the best point."""
         return self.quantities[0]
 
     @property
@@ -96,7 +96,7 @@ class Curves:
         return self.readings[quantity.name, variant]
 
     def best(self, quantity: Quantity, variant: str) -> Best | None:
-        """The best point of a variant; None where none is better than another, or none may be judged."""
+        """The best point of a variant; None if no point is better than another, or none may be judged."""
         readings = self.of(quantity, variant)
         known = {i: each for i, each in enumerate(readings) if each and not self.labels.get(i)}
         if quantity.better == "neither" or not known:
@@ -108,7 +108,7 @@ class Curves:
         return Best(index, [i for i, apart in zip(others, parted, strict=True) if not apart])
 
     def enough(self, quantity: Quantity, variant: str) -> tuple[float, int] | None:
-        """The share of the best value that is enough, and the first point that gives it; None where none is asked."""
+        """The share of the best value that suffices, and the first point that reaches it; None without such a share."""
         share = quantity.source.enough if isinstance(quantity.source, Figure) else None
         best = self.best(quantity, variant)
         if share is None or best is None:
@@ -133,10 +133,10 @@ class Curves:
 
 
 def separated(best: Reading, others: Sequence[Reading], sign: int) -> list[bool]:
-    """Whether each is worse than the best beyond doubt: counts by any difference, times by their rounds.
+    """Whether each is proven worse than the best: counts by any difference, times by their rounds.
 
-    Each round visited every point, so a round's difference is free of what drifts between rounds. Student's one-sided
-    t on these differences, of logarithms where all are over 0; p values by Holm, as the best is held against all.
+    Each round visited every point, so a round's difference is free of drift between rounds. Student's one-sided t on
+    these differences, of logarithms if all are over 0; p values by Holm, because the best is compared with all.
     """
     if not best.rounds:
         return [sign * other.value > sign * best.value for other in others]
@@ -158,9 +158,9 @@ def separated(best: Reading, others: Sequence[Reading], sign: int) -> list[bool]
 
 
 def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None) -> Curves:
-    """What the cells of a sweep come to; `metric`: what the best is by, a figure of the pair or a metric.
+    """The results of a sweep from its cells; `metric`: what decides the best, a figure of the pair or a metric.
 
-    Raises UsageError for a metric that there is not.
+    Raises UsageError for an unknown metric.
     """
     known = {place(cell): cell for cell in cells if not cell.control}
     variants = [source.variant for source in swept.sources]
@@ -187,7 +187,7 @@ def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None) -> Cu
 
 
 def choose_quantities(swept: Swept, metric: str | None) -> list[Quantity]:
-    """The pair's figures, the chosen one first; of a pair without, one metric."""
+    """The pair's figures, the chosen one first; one metric if the pair has none."""
     figures = [
         Quantity(figure.name, figure.unit, figure.better, figure.description, figure) for figure in swept.figures
     ]
@@ -208,7 +208,7 @@ def quantity_of(metric: Metric) -> Quantity:
 
 
 def cells_of(point: Point, known: Mapping[Place, Cell]) -> dict[str, Cell]:
-    """The cell of each launch of a point that there is."""
+    """The existing cells of a point, by launch."""
     knobs = tuple(point.knobs.items())
     return {
         name: known[knobs, tuple(size.items())]
@@ -218,18 +218,18 @@ def cells_of(point: Point, known: Mapping[Place, Cell]) -> dict[str, Cell]:
 
 
 def status(parts: Mapping[str, Cell], variant: str) -> VariantResult | None:
-    """What became of a variant at a point: its first launch that is not verified, else any."""
+    """The status of a variant at a point: its first launch that is not verified, else any."""
     results = [cell.variants[variant] for cell in parts.values() if variant in cell.variants]
     return next((result for result in results if result.status != VERIFIED), results[0] if results else None)
 
 
 def unbuildable(result: VariantResult | None) -> bool:
-    """Whether the tools refuse the kernel with these knobs: a point that cannot be, and no kernel that is wrong."""
+    """Whether the tools refuse the kernel with these knobs: an impossible point, not a wrong kernel."""
     return result is not None and result.status == BROKEN and result.build is None
 
 
 def reading(quantity: Quantity, swept: Swept, parts: Mapping[str, Cell], variant: str) -> Reading | None:
-    """The quantity of one variant at one point; None where it does not exist."""
+    """The quantity of one variant at one point; None if it does not exist."""
     source = quantity.source
     if isinstance(source, Metric):
         cell = parts.get(swept.first_part)
@@ -265,7 +265,7 @@ def of_metric(metric: Metric, cell: Cell, variant: str) -> Reading | None:
 
 
 def of_rounds(values: Mapping[int, float | None]) -> Reading | None:
-    """A reading of its values in rounds: their mean, with Student's interval from FEWEST_ROUNDS on."""
+    """A reading from its values in rounds: their mean, with Student's interval from FEWEST_ROUNDS on."""
     rounds = {number: value for number, value in values.items() if value is not None}
     if not rounds:
         return None

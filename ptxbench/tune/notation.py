@@ -1,4 +1,4 @@
-"""What `--knob NAME=VALUES` says: `0,4,8..64`, `4096..65536*2`, `32..1024+32`."""
+"""The notation of `--knob NAME=VALUES`: `0,4,8..64`, `4096..65536*2`, `32..1024+32`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ptxbench.errors import UsageError
 
 MOST = 1000
-"""Values of one knob: a sweep of more was hardly meant."""
+"""Most values of one knob: more are probably a mistake."""
 
 NUMBER = r"0[xX][0-9a-fA-F]+|\d[\d_]*"
 RANGE = re.compile(rf"({NUMBER})(?:\.\.({NUMBER})(?:([+*])({NUMBER}))?)?")
@@ -31,7 +31,7 @@ def parse_knob(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def spread(part: str, text: str, before: Sequence[int]) -> Iterator[int]:
-    """The values of one part of a list. A range without a step goes on by the distance to the value `before` it."""
+    """The values of one part of a list. A range without a step uses the distance to the value `before` it."""
     match = RANGE.fullmatch(part)
     if not match:
         raise UsageError(f"'{part}' in '{text}' is not a value of a knob. {HELP}.")

@@ -1,4 +1,4 @@
-"""How curves are laid out, whoever draws them: a panel a variant, a line a value of the second knob, one scale."""
+"""The layout of curves for all outputs: a panel per variant, a line per value of the second knob, one scale."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from math import exp, log
 from ptxbench.tune.curve import Curves, Quantity, Reading
 
 LOGARITHMIC = 10
-"""From this ratio of the greatest value to the least on, a scale is by logarithms."""
+"""From this ratio of the greatest value to the least on, a scale is logarithmic."""
 
 
 @dataclass(frozen=True)
 class PanelLine:
-    """One line of a panel: a reading for each value of the axis, where the best is, and what ties with it."""
+    """One line of a panel: a reading for each value of the axis, the best point, and those tied with it."""
 
     name: str
     values: Sequence[Reading | None]
@@ -46,14 +46,14 @@ class PanelScale:
         return float(round(found)) if self.low.is_integer() and self.high.is_integer() else found
 
     def share(self, value: float) -> float:
-        """Where `value` lies, from 0 at the low end to 1."""
+        """The position of `value`, from 0 at the low end to 1."""
         if self.logarithmic:
             return (log(value) - log(self.low)) / (log(self.high) - log(self.low))
         return (value - self.low) / (self.high - self.low)
 
 
 def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
-    """The pictures of a quantity. Of one knob, all variants as lines of one; of two, one picture a variant."""
+    """The panels of a quantity. For one knob, all variants as lines of one; for two, one panel per variant."""
     (x_name, x), *second = curves.swept.values.items()
     mark = curves.marks.get(x_name)
     if not second:
@@ -69,7 +69,7 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
         best, readings = curves.best(quantity, variant), curves.of(quantity, variant)
         lines = []
         for k, value in enumerate(values):
-            own = range(k, len(readings), len(values))  # the second name runs fastest
+            own = range(k, len(readings), len(values))  # the second name varies fastest
             at = {index: i for i, index in enumerate(own)}
             lines.append(
                 PanelLine(
@@ -84,7 +84,7 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
 
 
 def scale_of(found: Sequence[Panel]) -> PanelScale | None:
-    """One scale for all panels; None where there is no value."""
+    """One scale for all panels; None if there is no value."""
     ends = [
         end
         for panel in found
@@ -103,7 +103,7 @@ def scale_of(found: Sequence[Panel]) -> PanelScale | None:
 
 
 def value_words(value: int) -> str:
-    """A value of a knob in short: 16384 as 16K, where that is the same."""
+    """A short form of a knob's value: 16384 as 16K, if that is exact."""
     for power, prefix in ((30, "G"), (20, "M"), (10, "K")):
         if value >= 1 << power and value % (1 << power) == 0 and value >= 4 << 10:
             return f"{value >> power}{prefix}"

@@ -22,22 +22,22 @@ from ptxbench.tune.blame import called
 Kind = Literal["times", "counts"]
 
 EMULATED_SMS = gpu("sm_90").multiprocessors
-"""SMs that the emulator deals CTAs out to: as many as an H100 has."""
+"""SMs over which the emulator distributes CTAs: as many as an H100 has."""
 
 MOST_KNOBS = 2
-"""What a picture has room for: an axis, and a line for each value of the other."""
+"""The most values that fit in a picture: of an axis, and of the lines."""
 
 MOST_POINTS = 1000
 
 ITSELF = "point"
-"""The only part of a point where the pair says nothing else."""
+"""The only part of a point if the pair declares no parts."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One place of a sweep. `at`: the swept names. `parts`: the size of each launch that there can be, by its name.
+    """One place of a sweep. `at`: the swept names. `parts`: the size of each possible launch, by its name.
 
-    `reason`: why a launch cannot be, the first where several cannot; None where all can.
+    `reason`: why a launch is impossible, the first if several are; None if all are possible.
     """
 
     at: Values
@@ -47,13 +47,13 @@ class Point:
 
     @property
     def possible(self) -> bool:
-        """Whether there is any launch of it."""
+        """Whether it has any possible launch."""
         return bool(self.parts)
 
 
 @dataclass(frozen=True)
 class Swept:
-    """A pair with what is swept of it: the names with their values, the size apart from these, the variants."""
+    """A pair with its sweep: the names with their values, the size apart from these, the variants."""
 
     found: LoadedPair
     values: Mapping[str, Sequence[int]]
@@ -64,7 +64,7 @@ class Swept:
 
     @property
     def figures(self) -> Sequence[Figure]:
-        """The pair's figures that can be made here."""
+        """The pair's figures that can be computed here."""
         sweep = self.found.pair.sweep
         return [figure for figure in sweep.figures if figure.of == self.kind] if sweep else []
 
@@ -73,7 +73,7 @@ class Swept:
         return next(iter(parts_of(self.found.pair)))
 
     def pair_plans(self) -> tuple[PairPlan, ...]:
-        """Every launch as jobs of a run, one for each setting of the knobs: what is built once is checked once."""
+        """Every launch as jobs of a run, one for each setting of the knobs, so that each build is checked once."""
         settings = without_repeats([point.knobs for point in self.points if point.parts])
         pair_plans = []
         for knobs in settings:
@@ -94,7 +94,7 @@ def sweep_of(
     size: Values,
     sms: int = EMULATED_SMS,
 ) -> Swept:
-    """The sweep of `values` by name, else of what the pair declares. `size`: fixed dimensions of every point.
+    """The sweep of `values` by name, else of the pair's declaration. `size`: fixed dimensions of every point.
 
     Raises UsageError for names that the pair does not have, too many of them, or a size that it cannot have.
     """
@@ -121,7 +121,7 @@ def sweep_of(
 
 
 def canonical(pair: Pair, name: str) -> str:
-    """The name of a dimension that `name` is another name of."""
+    """The name of a dimension that has the alias `name`."""
     return pair.sweep.aliases.get(name, name) if pair.sweep else name
 
 
@@ -144,8 +144,7 @@ def declared(loaded: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
 
 
 def base_size(loaded: LoadedPair, kind: Kind, sms: int) -> Size:
-    """The size of every point, but for what is swept: that of the pair's sweep, else the first bench size, and on a
-    GPU one in the middle."""
+    """The fixed part of every point's size: that of the pair's sweep, else a bench size (on a GPU a middle one)."""
     pair = loaded.pair
     if pair.sweep:
         size: Size = (
@@ -160,7 +159,7 @@ def parts_of(pair: Pair) -> Mapping[str, Callable[..., Values]]:
 
 
 def points_of(swept: Swept, knobs: set[str], dimensions: set[str]) -> Iterator[Point]:
-    """Each point with the launches that the figures need; the last name runs fastest."""
+    """Each point with the launches that the figures need; the last name varies fastest."""
     parts = parts_of(swept.found.pair)
     needed = {swept.first_part, *(name for figure in swept.figures for name in figure.needs)}
     for values in itertools.product(*swept.values.values()):
@@ -180,7 +179,7 @@ def points_of(swept: Swept, knobs: set[str], dimensions: set[str]) -> Iterator[P
 
 
 def why_not(loaded: LoadedPair, pair: Pair, size: Size) -> str | None:
-    """Why `pair`, which is that of `found` with its knobs turned, has no launch of that size; None where it has."""
+    """Why `pair`, which is that of `found` with changed knobs, has no launch of that size; None if it has one."""
     if min(size.values(), default=0) < 0:
         return "No dimension can be below 0."
     if pair.restriction is not None and (reason := called(loaded, "restriction", pair.restriction, **size)):

@@ -1,4 +1,4 @@
-"""A sweep as a run: its plan, what makes two sweeps the same, and how one goes on where it stopped."""
+"""A sweep as a run: its plan, what makes two sweeps the same, and how one resumes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ptxbench.tune.points import Swept
 SAVED = "*.sweep.json"
 
 SAME_DEVICE = ("kind", "name", "uuid_hash", "sm", "driver")
-"""What must be equal of the devices of two runs of one sweep."""
+"""What must be equal for the devices of two runs of one sweep."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """What an interrupted sweep has found: its file, and its cells."""
+    """The results of an interrupted sweep: its file, and its cells."""
 
     path: Path
     run: Run
@@ -36,7 +36,7 @@ class Before:
 
 
 def spec_of(swept: Swept) -> dict[str, Any]:
-    """What the run document says of the sweep; two of one spec, on one device with one set of tools, are the same."""
+    """The sweep in the run document; two with one spec, on one device with one set of tools, are the same."""
     files = sorted({swept.found.path, *(path for source in swept.sources for path in source.files)})
     digest = hashlib.sha256()
     for path in files:
@@ -51,9 +51,9 @@ def spec_of(swept: Swept) -> dict[str, Any]:
 
 
 def finished_before(frame: RunFrame, folder: Path, tools: Toolchain) -> Before | None:
-    """The newest run of the same sweep in `folder`, if it was interrupted; None where there is nothing to go on with.
+    """The newest run of the same sweep in `folder`, if it was interrupted; None if there is nothing to resume.
 
-    `tools`: the `toolchain` of a run document that would be written now.
+    `tools`: the `toolchain` that a run document would have now.
     """
     found = [
         before for path in sorted(folder.glob(SAVED)) if (before := read(path)) and is_same(before.run, frame, tools)
@@ -87,7 +87,7 @@ def is_same(run: Run, frame: RunFrame, tools: Toolchain) -> bool:
 
 
 def plan_of(plan: RunPlan, swept: Swept, before: Before | None) -> RunPlan:
-    """The plan without what is done: on a GPU the rounds that are whole, without one the cells."""
+    """The plan without finished work: on a GPU complete rounds, without one cells."""
     plan = replace(plan, pair_plans=swept.pair_plans())
     if before is None:
         return plan

@@ -1,4 +1,4 @@
-"""A cell as every output shows it: which columns, its numbers as text, its conditions and its first finding."""
+"""The common contents of a cell's output: its columns, its numbers as text, its conditions and its first finding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COUNTED = ("sass_executed", "sass_executed_ratio", "ptx_global_sectors", "ptx_sh
 
 
 UNDERIVED = ("ptx_warp_instructions", "ptx_instructions_ratio", *COUNTED[2:])
-"""The columns of a table unless others are chosen: what was measured, and the counts that explain it."""
+"""The default columns of a table: measurements, and the counts that explain them."""
 
 
 PTX = "ptx"
@@ -34,44 +34,44 @@ PTX = "ptx"
 
 
 REPORTED_ELSEWHERE = (SAME_CODE, SAME_MIX, EXECUTED)
-"""Kinds of findings that stand elsewhere: below the tables in words, and in a column."""
+"""Kinds of findings that appear elsewhere: below the tables in words, and in a column."""
 
 
 def default_columns(cell: Cell) -> tuple[Metric, ...]:
-    """What a table of this cell shows: times or counts, whichever there are, and what the tools say of the builds."""
+    """The columns for a table of this cell: times or counts, whichever exist, and the tools' reports on the builds."""
     if cell.rounds:
         return choose(TIMED)
     if all(result.counts is None for result in cell.variants.values()):
         return choose(BUILT)
-    # of PTX alone where no machine code was made, and in runs of before
+    # of PTX only if no machine code was made, and in older runs
     return choose(COUNTED if any(result.executed is not None for result in cell.variants.values()) else UNDERIVED)
 
 
 def first_finding(cell: Cell) -> Explanation | None:
-    """What the pair's PTX has unlike its CUDA C, the most important that neither the table nor its sentence says."""
+    """The most important difference of the pair's PTX from its CUDA C that neither the table nor its sentence shows."""
     if not (verified(cell, REFERENCE) and verified(cell, PTX)):
         return None
     return next((each for each in of_cell(cell, PTX) if each.kind not in REPORTED_ELSEWHERE), None)
 
 
 def says_something(metric: Metric, cell: Cell) -> bool:
-    """False for what is no column of every table, where it says nothing: no conflicts at all, no known limit."""
+    """False for a default column that would be empty: no conflicts at all, no known limit."""
     return metric.name not in ("ptx_shared_conflicts", "share") or any_value(metric, cell)
 
 
 def any_value(metric: Metric, cell: Cell) -> bool:
-    """True if the metric is there, and not 0, for any variant."""
+    """True if the metric exists, and is not 0, for any variant."""
     return any(metric.of(cell, name) for name in cell.variants)
 
 
 def conditions(cell: Cell, times: str = " x ") -> str:
-    """`sm_90, grid 4 x 2, block 256`, and `warm L2` of launches that find their data there."""
+    """`sm_90, grid 4 x 2, block 256`, and `warm L2` if launches find their data there."""
     warm = "" if cell.cache == COLD else f", {cell.cache} L2"
     return f"{cell.arch}, {launch_words(cell.launch, times)}{warm}"
 
 
 def launch_words(launch: LaunchReport, times: str = " x ") -> str:
-    """`grid 4 x 2, block 256`, and the cluster and "cooperative" of a launch that has them."""
+    """`grid 4 x 2, block 256`, and the cluster and "cooperative" if the launch has them."""
     extents = {"grid": launch.grid, "block": launch.block, "cluster": launch.cluster}
     words = [f"{name} {times.join(map(str, trimmed(each)))}" for name, each in extents.items() if each is not None]
     return ", ".join([*words, "cooperative"] if launch.cooperative else words)
@@ -88,7 +88,7 @@ def trimmed(extent: Iterable[int]) -> list[int]:
 def metric_columns(
     cell: Cell, metrics: Sequence[Metric], *, spread: bool = True
 ) -> tuple[list[Column], list[tuple[str, ...]]]:
-    """A column a metric, and the numbers of each variant: with their spread or tag, or as the range they lie in."""
+    """A column per metric, and the numbers of each variant: with their spread or tag, or as a range."""
     columns, numbers = [], []
     for metric in metrics:
         if metric.bounds:
@@ -102,7 +102,7 @@ def metric_columns(
 
 
 def range_column(metric: Metric, cell: Cell) -> tuple[str, list[str]]:
-    """The unit and the texts of a column of ranges; one number where both ends look the same."""
+    """The unit and the texts of a column of ranges; one number if both ends look the same."""
     values = [metric.of(cell, name) for name in cell.variants]
     ends = [metric.interval(cell, name, result) if metric.interval else None for name, result in cell.variants.items()]
     least = [each[0] if each else value for each, value in zip(ends, values, strict=True)]
@@ -111,7 +111,7 @@ def range_column(metric: Metric, cell: Cell) -> tuple[str, list[str]]:
 
 
 def with_spread(metric: Metric, cell: Cell, numbers: Sequence[str]) -> list[str]:
-    """Each number with half the width of its interval, where it has one, or its tag: no difference is bare."""
+    """Each number with half the width of its interval, if it has one, or its tag."""
     shown = []
     for (name, result), number in zip(cell.variants.items(), numbers, strict=True):
         ends = metric.interval(cell, name, result) if metric.interval else None

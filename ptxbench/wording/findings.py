@@ -1,7 +1,7 @@
-"""What a cell shows, in words. Pure functions from results to sentences, as careful as the data allows.
+"""The findings of a cell in words. Pure functions from results to sentences, as careful as the data allow.
 
-The words claim no more than was found: counts are of PTX, times come with their interval, and variants that are
-the same machine code are never ranked.
+The words claim only what the data show: counts are of PTX, times come with their interval, and variants with the same
+machine code are never ranked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ptxbench.result import (
 from ptxbench.units import size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
-"""What comes first."""
+"""Statuses of variants without a result, in the order of reporting."""
 
 WORDS = {WRONG: "wrong", BROKEN: "broken", UNSUPPORTED: "beyond the emulator", SKIPPED: "skipped"}
 
@@ -55,7 +55,7 @@ def listed(parts: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Amount:
-    """A count to compare: its metric, the words around it, and whether it is told even where it is the same."""
+    """A count to compare: its metric, the words around it, and whether it is reported even if it is equal."""
 
     metric: str
     verb: str
@@ -75,11 +75,11 @@ AMOUNTS = (
 )
 
 FEWEST_PROCESSES = 3
-"""Processes differ by up to 1 %, and fewer than three cannot show by how much."""
+"""Processes differ by up to 1 %, and fewer than three cannot show how much."""
 
 
 def problems(cell: Cell) -> list[KernelProblem]:
-    """The variants that were not verified, those of one reason together, the worst kinds first."""
+    """The variants that were not verified, grouped by reason, the worst kinds first."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name, result in cell.variants.items():
         if result.status != VERIFIED:
@@ -89,7 +89,7 @@ def problems(cell: Cell) -> list[KernelProblem]:
 
 
 def remarks(cell: Cell) -> list[str]:
-    """What NVRTC and ptxas remarked on the builds, each once with the variants that it is about."""
+    """Warnings of NVRTC and ptxas about the builds, each once with its variants."""
     groups: dict[str, list[str]] = {}
     for name, result in cell.variants.items():
         if result.build and result.build.log:
@@ -110,7 +110,7 @@ def open_counts(executed: Mapping[str, ExecutedReport | None]) -> list[str]:
 
 
 def finding(cell: Cell, noise: stats.Interval | None = None) -> str:
-    """What the verified PTX variants show against the reference, a sentence or two each; empty if nothing.
+    """The differences of the verified PTX variants from the reference, a sentence or two each; empty if there are none.
 
     `noise`: the log ratio of the control to itself, which a verdict must clear.
     """
@@ -140,11 +140,11 @@ def compare(cell: Cell, name: str, noise: stats.Interval | None) -> str:
 SAME_CODE, SAME_MIX = "same machine code", "same instruction mix"
 
 Fact = Callable[[Cell, str, str], str | None]
-"""What to tell of a variant against the reference; the third argument names the reference where it must be named."""
+"""The sentences on a variant against the reference; the third argument names the reference if it must be named."""
 
 
 def code_relation(one: VariantResult, other: VariantResult) -> str | None:
-    """Whether two variants are the same machine code, or at least as many of each SASS instruction."""
+    """Whether two variants are the same machine code, or at least have equal counts of each SASS instruction."""
     if one.build is None or other.build is None:
         return None
     if one.build.sass_sha256 is not None and one.build.sass_sha256 == other.build.sass_sha256:
@@ -166,7 +166,7 @@ def twins(name: str, verified: Mapping[str, VariantResult]) -> list[str]:
 
 
 def instructions_fact(cell: Cell, name: str, reference: str) -> str | None:
-    """How the executed machine instructions compare; those of PTX only in a run that knows nothing of the former."""
+    """How the executed machine instructions compare; those of PTX only in a run without the former."""
     own, base = (cell.variants[each].executed for each in (name, REFERENCE))
     if own is None or base is None:
         return amount_fact(ISSUED)(cell, name, reference)
@@ -202,11 +202,11 @@ def amount_fact(amount: Amount) -> Fact:
 
 
 NARROW = 1.04
-"""How many times the least the most of a range may be, for a sentence that rests on it."""
+"""The greatest ratio of a range's ends for a sentence that depends on it."""
 
 
 def settled(metric: Metric, cell: Cell, name: str) -> bool:
-    """Whether a variant differs from the reference, or not, wherever in their ranges both values lie."""
+    """Whether it is certain that a variant differs from the reference, or that it does not, given their ranges."""
     if not metric.bounds or metric.interval is None:
         return True
     ends = [metric.interval(cell, each, cell.variants[each]) for each in (name, REFERENCE)]
@@ -245,7 +245,7 @@ def time_fact(noise: stats.Interval | None) -> Fact:
 
 
 def verdict(cell: Cell, name: str, noise: stats.Interval | None) -> str:
-    """FASTER, SLOWER, SAME or INCONCLUSIVE, as the interval says; or why there is none."""
+    """FASTER, SLOWER, SAME or INCONCLUSIVE, by the interval; or why there is no verdict."""
     rounds = [one for one in cell.rounds if one.contrast == (REFERENCE, name)]
     processes = len({one.process for one in rounds})
     if processes < FEWEST_PROCESSES:
@@ -266,13 +266,13 @@ def judged(ratio: stats.Interval, noise: stats.Interval | None) -> str:
 
 
 def bit_differences(cell: Cell) -> list[str]:
-    """Of exact pairs: which variants agree in value and not in every bit."""
+    """For exact pairs: variants that agree in value but not in every bit."""
     names = [label.removeprefix(BITS_DIFFER) for label in cell.labels if label.startswith(BITS_DIFFER)]
     return [f"{name} wrote different bits than the first variant, with equal values." for name in names]
 
 
 def restless(verified: Mapping[str, VariantResult]) -> list[str]:
-    """Which variants write different bits on the same data, and are correct each time."""
+    """Variants that write different bits on the same data, and are correct each time."""
     names = [name for name, result in verified.items() if result.check and result.check.deterministic is False]
     if not names:
         return []
@@ -281,7 +281,7 @@ def restless(verified: Mapping[str, VariantResult]) -> list[str]:
 
 
 def weaknesses(cell: Cell) -> list[str]:
-    """Which wrong results the pair would not notice."""
+    """Wrong results that the pair would not detect."""
     if not cell.oracle:
         return []
     compared = " No time is compared." if cell.rounds else ""
@@ -289,7 +289,7 @@ def weaknesses(cell: Cell) -> list[str]:
 
 
 def closing(cells: Sequence[Cell], noise: stats.Interval | None = None) -> list[str]:
-    """The findings of a pair's cells: one line where all sizes show the same, else one a size."""
+    """The findings of a pair's cells: one line if all sizes have the same, else one per size."""
     found = [finding(cell, noise) for cell in cells]
     if len(set(found)) <= 1:
         return [line for line in found[:1] if line]

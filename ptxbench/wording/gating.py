@@ -1,4 +1,4 @@
-"""What a gate says, in words that every output shares: verdict, values, why, and what to do next."""
+"""The result of a gate in words that all outputs share: verdict, values, reason, and what to do next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class GateRow:
-    """Rows of one cause, or a problem of the whole: what is wrong with them, and what to do next."""
+    """Rows with one cause, or a problem of the whole run: what is wrong, and what to do next."""
 
     outcome: str
     verdict: str
@@ -51,7 +51,7 @@ def total(gate: Gate) -> str:
 
 
 def header(gate: Gate) -> Iterator[str]:
-    """Both runs, and what differs between them."""
+    """Both runs, and their differences."""
     if gate.base:
         yield f"base  {describe(gate.base)}"
     yield f"head  {describe(gate.head)}"
@@ -66,7 +66,7 @@ def header(gate: Gate) -> Iterator[str]:
 
 
 def footer(gate: Gate) -> Iterator[str]:
-    """How many rows have which verdict, by what they were judged, and waivers that are not needed."""
+    """How many rows have each verdict, by what they were judged, and unneeded waivers."""
     yield f"{', '.join(f'{count:,} {verdict}' for verdict, count in gate.counts.items()) or 'No rows'}."
     config = gate.config
     rules = {
@@ -86,7 +86,7 @@ def values(judged: Judged) -> tuple[str, str]:
         return judgement.values(row)
     if row.metric in (MAX_RATIO, MIN_SPEEDUP):
         return tuple(units.ABSENT if each is None else f"{each:.3f}" for each in (row.base, row.head))  # type: ignore[return-value]
-    if judged.limit:  # max_registers: as registers are written
+    if judged.limit:  # max_registers: in the notation of registers
         return judgement.values(dataclasses.replace(row, metric=row.metric.partition("_")[2]))
     base, head = (units.ABSENT if each is None else f"{each:,.12g}" for each in (row.base, row.head))
     return base, head
@@ -109,20 +109,20 @@ def steps(gate: Gate) -> list[GateRow]:
     waived = [judged for judged in gate.rows if judged.row.verdict == WAIVED]
     for each in (*gate.failing, *gate.warning, *waived):
         if each.warns and each.row.verdict in (REGRESSED, CHANGED) and row_key(each.row) in failed:
-            continue  # what its variant fails by says the same
+            continue  # the failure of its variant says the same
         groups.setdefault((each.outcome, each.row.verdict, why(each, gate), next_step(each, gate)), []).append(each)
     worst_first = sorted(groups.items(), key=lambda each: (ORDER.index(each[0][1]), -max(map(change_size, each[1]))))
     for (outcome, verdict, reason, remedy), rows in worst_first:
         counted = [judged.row.metric for judged in rows if verdict == REGRESSED and judged.row.metric in RULES]
         happened = "".join(f"{words}; " for words in dict.fromkeys(RULES[metric].words for metric in counted))
-        most_changed = sorted(rows, key=change_size, reverse=True)  # what was none before points at what is new
+        most_changed = sorted(rows, key=change_size, reverse=True)  # a change from 0 points at new code
         spot = next(filter(None, (location(each.row, gate.head) for each in most_changed)), None)
         found.append(GateRow(outcome, verdict, f"{describe_rows(rows)}: {happened}{reason}", remedy, spot))
     return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
 
 
 def change_size(judged: Judged) -> float:
-    """How far a row moved, as a logarithm; what was none before moved farthest, what has no numbers nowhere."""
+    """How far a row moved, as a logarithm; changes from 0 count most, rows without numbers least."""
     row = judged.row
     if row.change is None or row.change.value <= 0:
         return inf if row.verdict == REGRESSED else 0.0

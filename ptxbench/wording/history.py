@@ -1,4 +1,4 @@
-"""Series of runs in words: the steps of each series, their causes, and what a step is not."""
+"""Series of runs in words: the steps of each series, their causes, and what a step does not mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTICE = (
 
 
 def has_changed(series: Series) -> bool:
-    """Whether the series has something to show: most counts never change."""
+    """Whether the series should be shown: most counts never change."""
     return not series.place.exact or len(set(series.values)) > 1
 
 
@@ -33,7 +33,7 @@ def span(series: Sequence[Series]) -> str:
 
 
 def step_lines(series: Sequence[Series]) -> Iterator[tuple[str, str]]:
-    """The date of each step, and in words: what changed at which run, why as far as hashes show, and what to do next.
+    """The date of each step, and in words its change, its run, its cause as far as hashes show, and what to do.
 
     Metrics of a variant that change at the same run share a line. The lines are in the order of time.
     """

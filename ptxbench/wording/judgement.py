@@ -1,4 +1,4 @@
-"""What a comparison says, in words that every output shares: head line, values, reasons with what to do, sums."""
+"""A comparison in words that all outputs share: head line, values, reasons with what to do, totals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KINDS: dict[Kind, str] = {
 CONSEQUENCES = {comparable.ADVISORY: " (verdicts are advice)", comparable.TOOLCHAIN: " (may be why)"}
 
 MOST_NAMED = 4
-"""Rows of one reason that are named; the others are counted."""
+"""The most rows with one reason that are named; the others are counted."""
 
 REASONS = {
     "few_rounds": "too few rounds in a run",
@@ -52,7 +52,7 @@ REASONS = {
 
 
 def header(comparison: Comparison) -> Iterator[str]:
-    """Both runs, and what differs between them."""
+    """Both runs, and their differences."""
     for name, run in (("base", comparison.base), ("head", comparison.head)):
         yield f"{name}  {describe(run)}"
     if comparison.differences:
@@ -61,7 +61,7 @@ def header(comparison: Comparison) -> Iterator[str]:
 
 
 def consequence(difference: ConditionDifference, mode: Mode) -> str:
-    """What a difference does to the rows: ` (NOT-COMPARABLE: counts of the tools)`; nothing where that is nothing."""
+    """The effect of a difference on the rows: ` (NOT-COMPARABLE: counts of the tools)`; "" if there is none."""
     kinds: tuple[Kind, ...] = ("tools", "emulator") if mode == "counters" else (mode,)
     effects = {kind: getattr(difference.condition, kind) for kind in kinds}
     unlike = [KINDS[kind] for kind, effect in effects.items() if effect == comparable.DIFFERS]
@@ -80,7 +80,7 @@ def describe(run: Run) -> str:
 
 
 def values(row: Row) -> tuple[str, str]:
-    """Both values, in one unit, which the second one has."""
+    """Both values, in one unit, which only the second one shows."""
     metric = BY_NAME.get(row.metric)
     if metric and metric.counted_by and metric.unit in ("", "B"):
         base, head = (units.ABSENT if each is None else f"{each:,.12g}" for each in (row.base, row.head))
@@ -90,17 +90,17 @@ def values(row: Row) -> tuple[str, str]:
 
 
 def percent(change: float, decimals: int = 1) -> str:
-    """`+9.4 %` of a ratio of head to base."""
+    """`+9.4 %` for a ratio of head to base."""
     return f"{signed(change, decimals)} %"
 
 
 def signed(change: float, decimals: int = 1) -> str:
-    """`+9.4`; what rounds to nothing is +0.0."""
+    """`+9.4`; +0.0 if it rounds to 0."""
     return f"{round(100 * (change - 1), decimals) + 0.0:+.{decimals}f}"
 
 
 def change_words(row: Row) -> str:
-    """`+9.4 %`; of a count two digits, such as `+0.0065 %`, and without a base what was added."""
+    """`+9.4 %`; for a count two digits, such as `+0.0065 %`, and if the base is 0 the added number."""
     if row.change and row.base_rounds:
         return percent(row.change.value)
     if row.change:
@@ -112,14 +112,14 @@ def change_words(row: Row) -> str:
 
 
 def interval_words(row: Row) -> str:
-    """`+8.1 .. +10.7 %`; nothing of a change without a width."""
+    """`+8.1 .. +10.7 %`; "" for a change without a width."""
     if row.change is None or row.change.low == row.change.high:
         return ""
     return f"{signed(row.change.low)} .. {percent(row.change.high)}"
 
 
 def remarks(comparison: Comparison) -> list[tuple[str, str]]:
-    """Verdict and reason of every row that the numbers do not explain, rows of one reason together."""
+    """Verdict and reason of every row that the numbers do not explain, grouped by reason."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in comparison.rows:
         if (why := reason(row)) is not None:
@@ -128,7 +128,7 @@ def remarks(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def reason(row: Row) -> str | None:
-    """Why the verdict is what it is, and what to do; None where the numbers say it."""
+    """Why the verdict is what it is, and what to do; None if the numbers say it."""
     if row.verdict == INCONCLUSIVE and row.reason == CLOCK_DEPENDENT and row.change and row.change_in_cycles:
         in_time, in_cycles = percent(row.change.value), percent(row.change_in_cycles.value)
         return f": {REASONS[CLOCK_DEPENDENT]}. It is {in_time} in time and {in_cycles} in cycles."
@@ -148,7 +148,7 @@ def reason(row: Row) -> str | None:
 
 
 def next_step(row: Row) -> str:
-    """How many rounds would settle it."""
+    """How many rounds would decide it."""
     if row.reason == "few_rounds":
         return f" Run both again with --rounds {row.rounds_needed} or more."
     if row.reason == "wide_interval":
@@ -172,7 +172,7 @@ def describe_rows(rows: list[Row], comparison: Comparison) -> str:
 
 
 def row_name(row: Row, comparison: Comparison) -> str:
-    """`triad ptx n=64`, with the metric of a count that is there in one run only."""
+    """`triad ptx n=64`, with the metric for a count that only one run has."""
     name = f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}"
     counted = comparison.mode == "counters" and row.reason == "not_measured"
     return f"{name} {row.metric}" if counted else name
@@ -186,7 +186,7 @@ def total(comparison: Comparison) -> str:
 
 
 def clock_unknown(comparison: Comparison) -> str:
-    """`base`, `head`, `base and head`: the runs of which a clock is unknown."""
+    """`base`, `head`, `base and head`: the runs with an unknown clock."""
     in_cycles = cycles.by_block if comparison.mode == "time" else cycles.by_kernel
     found = []
     for name, run in (("base", comparison.base), ("head", comparison.head)):
@@ -196,7 +196,7 @@ def clock_unknown(comparison: Comparison) -> str:
 
 
 def footer(comparison: Comparison) -> Iterator[str]:
-    """What was judged by, and what unchanged code did."""
+    """The rule of the judgement, and the changes of unchanged code."""
     if comparison.mode == "counters":
         yield "Counts are compared exactly."
         other = sum(row.verdict == SAME_CODE and row.base != row.head for row in comparison.rows)

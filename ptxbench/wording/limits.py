@@ -1,4 +1,4 @@
-"""What a device can do at most, in words."""
+"""The limits of a device, in words."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from ptxbench.listing.explanation.loops import SassLoop, of_listing
 from ptxbench.listing.text import Listing
 
 NAMED = 4
-"""Loops that are shown."""
+"""The most loops that are shown."""
 
 OTHER_MACHINE_CODE = (
     "With line information ptxas generates different machine code from what `run` times; the lines are of that code."
@@ -18,7 +18,7 @@ OTHER_MACHINE_CODE = (
 
 
 def sentence(executed: Executed) -> str:
-    """`Warps execute 29,184 machine instructions.`, or the range that it can be, or why there is no number."""
+    """`Warps execute 29,184 machine instructions.`, or the possible range, or why there is no number."""
     if executed.least is None or executed.most is None:
         return f"It is not known how many machine instructions warps execute: {executed.reason}."
     if executed.least == executed.most:
@@ -28,7 +28,7 @@ def sentence(executed: Executed) -> str:
 
 
 def execution(count: float | None, settled: bool) -> str:
-    """`1,024`; `~1,024` where the counts leave open how often it was; nothing where it is not known."""
+    """`1,024`; `~1,024` if the counts do not determine it; "" if it is unknown."""
     if count is None:
         return ""
     whole = abs(count - round(count)) <= WHOLE
@@ -36,11 +36,11 @@ def execution(count: float | None, settled: bool) -> str:
 
 
 WHOLE = 1e-3
-"""How far a count may be from a whole number."""
+"""The greatest distance of a count from a whole number."""
 
 
 def executions(listing: Listing, executed: Executed) -> Iterator[str]:
-    """What warps executed in all, and in each innermost loop."""
+    """The executions of warps in total, and in each innermost loop."""
     yield sentence(executed)
     if executed.fit is None or executed.least is None or executed.most is None:
         return

@@ -1,4 +1,4 @@
-"""What a model says of a cell: its floors as texts, and the sentences on them."""
+"""A model's claims about a cell: its floors as texts, and the sentences on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ptxbench.units import ABSENT, fixed
 
 
 def floor_texts(model: Model, name: str) -> tuple[str, str, str, str]:
-    """The highest floor, by which resource, the next one as a share of it, and the highest over the reference's."""
+    """The highest floor, its resource, the next one as a share of it, and the highest divided by the reference's."""
     found = ordered(model.floors.get(name, {}))
     if not found:
         return (ABSENT,) * 4
@@ -24,7 +24,7 @@ def floor_texts(model: Model, name: str) -> tuple[str, str, str, str]:
 
 
 def share(model: Model, name: str) -> str:
-    """The highest floor over that of the reference, `0.90 - 0.97` where executions are an interval: of no times."""
+    """The highest floor divided by that of the reference, `0.90 - 0.97` if executions are an interval: not of times."""
     if name == REFERENCE or REFERENCE not in model.floors:
         return ABSENT
     (own, own_most), (base, base_most) = ends(model, name), ends(model, REFERENCE)
@@ -40,7 +40,7 @@ def ends(model: Model, name: str) -> tuple[float, float]:
 
 
 def claim_sentences(model: Model) -> list[str]:
-    """One a variant: `ptx: lower floor on every resource that matters; only a GPU can measure the times.`"""
+    """One per variant: `ptx: lower floor on every resource that matters; only a GPU can measure the times.`"""
     said = []
     for name, each in model.claims.items():
         one = Claim(str(each.get("verdict")), each.get("reason"))
@@ -49,7 +49,7 @@ def claim_sentences(model: Model) -> list[str]:
 
 
 def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:
-    """What a model says of a cell, or said of it before a GPU measured it."""
+    """A model's claim about a cell, now or before a GPU measured it."""
     if cell.model and cell.model.gpu in MODELS:
         name = MODELS[cell.model.gpu][1].name
         yield from (f"Model of {name}, floors, not times: {sentence}" for sentence in claim_sentences(cell.model))

@@ -1,6 +1,6 @@
-"""A portability matrix in words: cells, notes on refusals, what a driver's JIT asks for, and how far each side goes.
+"""A portability matrix in words: cells, notes on refusals, what a driver's JIT needs, and the targets of each side.
 
-Plain text for terminal and Markdown alike.
+Plain text, for terminal and Markdown.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C"}
 
 @dataclass(frozen=True)
 class Kind:
-    """What a cell of the matrix can hold."""
+    """The kinds of values in a cell of the matrix."""
 
     heading: str
     of: Callable[[TargetTrial, float | None], float | None]
-    """The value, of a trial and its occupancy."""
+    """The value, from a trial and its occupancy."""
     unit: str = ""
 
 
@@ -34,31 +34,31 @@ CELLS = {
     "sass": Kind("SASS instructions", lambda trial, _: trial.sass),
     "occupancy": Kind("theoretical occupancy in %", lambda _, occupancy: occupancy, "%"),
 }
-"""What `--columns` chooses from."""
+"""The choices of `--columns`."""
 
 
 @dataclass(frozen=True)
 class CellNote:
-    """Why some cells are empty, told once; `number` stands in those cells."""
+    """Why some cells are empty, reported once; these cells contain `number`."""
 
     number: int
     words: str
     refused: bool
-    """False for what could not be tried."""
+    """False if the trial was not possible."""
 
 
 @dataclass(frozen=True)
 class CellText:
-    """One cell: a value, or the number of the note that says why there is none."""
+    """One cell: a value, or the number of the note that says why it is empty."""
 
     value: str = ""
     note: CellNote | None = None
 
 
 def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[CellText]]], list[CellNote]]:
-    """Rows of (target, a cell a variant) and the notes that they refer to.
+    """Rows of (target, one cell per variant) and their notes.
 
-    Forms of one architecture that have the same cells share a row.
+    Forms of one architecture with the same cells share a row.
     """
     kind = CELLS[cell]
     reasons: dict[str, dict[str, list[str]]] = {}  # by words and variant: targets
@@ -93,7 +93,7 @@ def texts(reach: TargetResults, kind: Kind, notes: Mapping[str, CellNote]) -> li
 
 
 def by_places(whose: Mapping[str, Sequence[str]], targets: Sequence[str]) -> list[tuple[list[str], str]]:
-    """Variants with the same targets together."""
+    """Variants grouped by equal targets."""
     found: dict[str, list[str]] = {}
     for variant, places in whose.items():
         found.setdefault(spans(places, targets), []).append(variant)
@@ -122,7 +122,7 @@ def spans(chosen: Sequence[str], targets: Sequence[str]) -> str:
 
 
 def why(trial: TargetTrial, reach: TargetResults) -> str:
-    """Why a trial gave no machine code: the instruction that asks for most, where it stands and what it needs."""
+    """Why a trial gave no machine code: the instruction with the highest requirement, its line and what it needs."""
     if not trial.needs:
         if trial.mismatch:
             return f"no instruction needs more, only its .target, which is {trial.ptx_target}"
@@ -135,14 +135,14 @@ def why(trial: TargetTrial, reach: TargetResults) -> str:
 
 
 def asks(need: Requirement, reach: TargetResults) -> str:
-    """What one line needs; where ptxas does not say, the targets for which it has nothing against that line."""
+    """What one line needs; if ptxas does not say it, the targets for which ptxas accepts that line."""
     if need.requires:
         return f"{need.instruction or need.message} needs {need.requires}"
     if need.instruction and re.search(
         r" not supported on \.target | cannot be compiled for architecture ", need.message
     ):
         places = spans([target for target, trial in reach.trials.items() if has(trial, need)], list(reach.trials))
-        # A plain target takes such PTX of its family, and not by a .target of its own name.
+        # A plain target accepts such PTX of its family, but not because of the .target in the PTX.
         jit = reach.jit
         by = f" by .target {jit.target}" if places and jit and architecture.suffix(jit.target or "") == "f" else ""
         return f"{need.instruction} needs {places or 'another target'}{by}"
@@ -150,18 +150,18 @@ def asks(need: Requirement, reach: TargetResults) -> str:
 
 
 def has(trial: TargetTrial, need: Requirement) -> bool:
-    """True where the trial says that its target takes the line of `need`, whatever else it lacks."""
+    """True if ptxas accepts the line of `need` for the trial's target, whatever else it rejects."""
     return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {each.line for each in trial.needs})
 
 
 def demand(need: Requirement) -> int:
-    """How much a need asks for; what no later target promises to have asks for most."""
+    """The order of requirements; what no later target promises to have is the highest."""
     required = architecture.find(need.requires or "")
     return required.number if required else 0 if need.requires else 1_000
 
 
 def warnings(matrix: Matrix) -> Iterator[str]:
-    """What ptxas says of what it did assemble, each once."""
+    """The warnings of ptxas about what it assembled, each once."""
     found: dict[str, dict[str, list[str]]] = {}
     for variant, reach in matrix.reaches.items():
         for trial in reach.trials.values():
@@ -179,14 +179,14 @@ def message(line: str) -> str:
 
 
 def jit_lines(matrix: Matrix) -> Iterator[str]:
-    """What a driver must be to compile hand-written PTX itself, and for which GPUs it does; variants alike together."""
+    """What a driver must support to compile hand-written PTX itself, and for which GPUs; equal variants together."""
     alike: dict[Jit, list[str]] = {}
     for variant, reach in matrix.reaches.items():
         for path, targets in reach.files.items():
             jit = reach.jit_of(path)
             if jit and jit.target and set(targets) & set(reach.assembling):
                 name = variant if path == reach.source.path else path.name
-                # Where it goes follows from its target, unless the target is of a family.
+                # The target determines the GPUs, unless it is of a family.
                 alike.setdefault(jit if architecture.suffix(jit.target) == "f" else replace(jit, gpus=()), []).append(
                     name
                 )
@@ -195,7 +195,7 @@ def jit_lines(matrix: Matrix) -> Iterator[str]:
 
 
 def file_lines(matrix: Matrix) -> Iterator[str]:
-    """Which targets have a file of their own, by variant."""
+    """Targets with their own file, by variant."""
     for variant, reach in matrix.reaches.items():
         for path, targets in reach.files.items():
             if path != reach.source.path:
@@ -218,7 +218,7 @@ def gpu_words(jit: Jit) -> str:
 
 
 def compiled_line(matrices: Sequence[Matrix]) -> str | None:
-    """What a driver must be to compile the PTX that NVRTC writes; None where it wrote none."""
+    """What a driver must support to compile the PTX of NVRTC; None if NVRTC wrote none."""
     jits = [reach.jit for matrix in matrices for reach in matrix.reaches.values()]
     jit = next((jit for jit in jits if jit and jit.target is None), None)
     if jit is None:
@@ -227,7 +227,7 @@ def compiled_line(matrices: Sequence[Matrix]) -> str | None:
 
 
 def closing(matrix: Matrix) -> str:
-    """`PTX runs on 9 of 14 targets, CUDA C on 14.`; then the variants that go further or less far than their side."""
+    """`PTX runs on 9 of 14 targets, CUDA C on 14.`; then the variants with other targets than their side."""
     counts = {variant: len(reach.assembling) for variant, reach in matrix.reaches.items() if reach.tried}
     sides = {name: words for name, words in LANGUAGES.items() if name in matrix.reaches}
     lines = [(words, counts[name]) for name, words in sides.items() if name in counts]

@@ -1,4 +1,4 @@
-"""What to do about a row of a gate: the command that repeats it, the line to look at, how to accept what is meant."""
+"""What to do about a row of a gate: the command to repeat it, the line to look at, how to accept intended changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ptxbench.judge.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, 
 from ptxbench.result import WARM, Run, VariantResult
 
 WAIVED_DAYS = 30
-"""How long a waiver is proposed for."""
+"""The duration of a proposed waiver."""
 
 LIMIT = re.compile(r"(?:max|min)_(?=.)")
 
@@ -27,7 +27,7 @@ HASH = re.compile(r"[0-9a-f]{4,64}")
 
 
 def next_step(judged: Judged, gate: Gate) -> str:
-    """What to do about a row: a command where there is one."""
+    """What to do about a row, with a command if there is one."""
     row, verdict = judged.row, judged.row.verdict
     again = reproduce(row, gate)
     anew = accept(row, gate)
@@ -69,7 +69,7 @@ def next_step(judged: Judged, gate: Gate) -> str:
 
 
 def reproduce(row: Row, gate: Gate) -> str:
-    """The command that runs a row's variant alone."""
+    """The command that runs only a row's variant."""
     size = shlex.quote(",".join(f"{name}={value}" for name, value in row.size.items()))
     variants = f" --variant {shlex.quote(row.variant)}"
     if row.metric not in RULES and row.variant != "cuda":
@@ -80,7 +80,7 @@ def reproduce(row: Row, gate: Gate) -> str:
 
 
 def repeat(row: Row, gate: Gate) -> str:
-    """The command that comes to the same verdict on a checkout; of times, the one that measures again."""
+    """The command that repeats the verdict on a checkout; for times, the one that measures again."""
     words = option_words(gate.head)
     if not is_emulated(gate.head) or row.metric not in RULES or {"--size", "--variant"} & set(words):
         return reproduce(row, gate)
@@ -94,7 +94,7 @@ def repeat(row: Row, gate: Gate) -> str:
 
 
 def accept(row: Row, gate: Gate) -> str:
-    """What makes this run the baseline, and what must be committed before and after."""
+    """How to make this run the baseline, and what must be committed before and after."""
     head = gate.head
     path = f"baselines/{device_name(head)}.json"
     if not head.source.dirty:
@@ -119,7 +119,7 @@ def option_words(run: Run) -> list[str]:
 
 
 def kernels_words(run: Run) -> str:
-    """The folder that a run took its kernels from, as an option: another may have a pair of that name too."""
+    """The folder from which a run took its kernels, as an option: another may have a pair with that name too."""
     argv = run.run.argv
     given = [str(each) for each in argv] if isinstance(argv, list) else []
     for word, following in pairwise([*given, ""]):
@@ -141,9 +141,9 @@ def result_of(row: Row, run: Run) -> VariantResult | None:
 
 
 def location(row: Row, run: Run) -> tuple[str, int] | None:
-    """The kernel's file and the line with most of what is counted, of a broken kernel the line that failed.
+    """The kernel's file and the line with most of what is counted; for a broken kernel the line that failed.
 
-    None where the run does not say which file it is: that lay outside the folder that the run was started in.
+    None if the run does not know the file, because it was outside the folder in which the run was started.
     """
     result = result_of(row, run)
     if result is None or result.file is None:
@@ -160,7 +160,7 @@ def location(row: Row, run: Run) -> tuple[str, int] | None:
 
 
 def waivers(judged: Sequence[Judged], today: date | None = None) -> Iterator[str]:
-    """A [[waive]] for each row that fails and may be waived, ready for ptxbench.toml but for its reason."""
+    """A [[waive]] for each row that fails and may be waived, complete except for its reason."""
     today = today or date.today()
     for each in judged:
         row = each.row

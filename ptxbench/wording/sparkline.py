@@ -1,4 +1,4 @@
-"""A row of values as one line of bars, a character each."""
+"""A row of values as one line of bars, one character each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "_.-~=+*#"
-"""The same for a terminal that has ASCII alone."""
+"""The same for a terminal with ASCII only."""
 
 
 def sparkline(values: Sequence[float], plain: bool = False, *, of: Sequence[float] | None = None) -> str:

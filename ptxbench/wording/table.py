@@ -20,9 +20,9 @@ class Mark:
 
 
 class Entry(str):
-    """A text of a row and how it may look. A plain string is an entry that looks as usual.
+    """A text of a row and its format. A plain string has the usual format.
 
-    `style`: of a terminal. `below`: a second line, which is dim there. `code` and `strong`: of Markdown.
+    `style`: in a terminal. `below`: a second line, dim in a terminal. `code` and `strong`: in Markdown.
     """
 
     style: str
@@ -42,7 +42,7 @@ class Entry(str):
 
 @dataclass(frozen=True)
 class Column:
-    """`unit` stands below the heading in a terminal, where "" is an empty line, and behind it elsewhere."""
+    """`unit` is below the heading in a terminal, where "" is an empty line, and after it elsewhere."""
 
     heading: str
     unit: str | None = None
@@ -54,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Headings, rows of as many texts, and sentences below them."""
+    """Headings, rows with the same number of texts, and sentences below them."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
