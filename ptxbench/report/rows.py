@@ -15,12 +15,10 @@ from ptxbench.listing.difference import normal
 from ptxbench.listing.text import Listing, in_source_order
 
 FEWEST_ELIDED = 2
-"""Number of equal rows that a variant omits: a sentence replaces as many, or more."""
+"""The fewest rows that a sentence replaces because they equal those of another variant."""
 
 FEWEST_REPEATED, LONGEST_PERIOD = 6, 64
-"""Number of rows that repeat the rows before them, as in an unrolled loop: a sentence replaces as many, or more; and
-the greatest number of rows that are repeated.
-"""
+"""The fewest repeated rows that a sentence replaces, as in an unrolled loop; the longest period of a repetition."""
 
 REUSE = re.compile(r"\.reuse\b")
 """A hint about the register file, on most operands of a matrix product: it would be a hundredth of the page."""

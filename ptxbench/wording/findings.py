@@ -29,7 +29,7 @@ from ptxbench.result import (
 from ptxbench.units import size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
-"""Statuses of variants without a result, in the order of reporting."""
+"""Statuses of unverified variants, the most severe first."""
 
 WORDS = {WRONG: "wrong", BROKEN: "broken", UNSUPPORTED: "beyond the emulator", SKIPPED: "skipped"}
 
