@@ -296,29 +296,28 @@ class Pair:
     """A CUDA C kernel and a PTX kernel with one signature and one meaning.
 
     `bench_sizes` may be a function of the device (DeviceShape), for a grid that fills its SMs or an array that is a
-    share of its L2: `lambda device: [{"n": 1 << 20, "ctas": device.ctas(256)}]`. What depends on the device is then a
-    dimension of the size, so that a result says what was launched. A Pair always has the sizes themselves: those of
-    an H100, until `on` gives those of another device.
+    share of its L2: `lambda device: [{"n": 1 << 20, "ctas": device.ctas(256)}]`. A value that depends on the device is
+    then a dimension of the size, so that a result says what was launched. A Pair always has concrete sizes: those of an
+    H100, until `on` gives those of another device.
 
     `args` is in signature order. `launch`, `shape`s, `flops` and `bytes` take the size's dimensions by keyword;
     `reference` takes every In, InOut (its start) and Scalar by name, floats as float64 and integers as int64, and
-    returns the outputs by name, each whole or a Sample; it knows nothing of Scratch. `exact_on_integers`: on small
-    integers any order of operations gives the same result, so that each check size is also run on integers and
-    compared exactly. `timed_on_integers`: of such a pair, the sizes that are counted or timed get integers in place of
-    random data and are compared exactly, for sums of so many terms that a tolerance for their rounding would accept
-    anything. `by_rows`: arrays whose first axis is that of every output, where a row of the outputs needs the same row
-    of these, all of the others, and no scalar that counts rows. Reference and tolerance are then called for some rows
-    at a time, so that large sizes need little memory. `by_request`: variants that `ptxbench run` takes only where
-    `--variant` matches their name, such as controls that separate one cause, and forms that lost. `flags`: extra rows
-    that compile the CUDA C with NVRTC options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`:
-    compulsory traffic; by default each input read once and each output written once. `expectation`: what a GPU should
-    show, and why.
+    returns the outputs by name, each whole or a Sample; it does not get Scratch. `exact_on_integers`: any order of
+    operations on small integers gives the same result, so each check size is also run on integers and compared exactly.
+    `timed_on_integers`: sizes of such a pair that are counted or timed get integers instead of random data and are
+    compared exactly, because a tolerance for the rounding of very long sums would accept anything. `by_rows`: arrays
+    whose first axis is that of every output, if a row of the outputs needs the same row of these, all of the others,
+    and no scalar that counts rows. Reference and tolerance are then called for some rows at a time, so that large sizes
+    need little memory. `by_request`: variants that `ptxbench run` takes only if `--variant` matches their name, such as
+    controls for one cause, and slower forms. `flags`: extra rows that compile the CUDA C with NVRTC options, such as
+    {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory traffic; by default each input read once and each
+    output written once. `expectation`: what a GPU should show, and why.
 
-    `knobs`: constants that can have other values; every function here that has a parameter of a knob's name is given
-    its value. `restriction` takes the size's dimensions and all knobs by keyword and says in a sentence why there is no
-    such launch; None where there is. `observe(arrays, size)`: numbers by name that a launch left in the arrays that it
-    may write, Scratch included. `sweep`: what `ptxbench tune` does by default. `libraries`: calls of
-    vendors' libraries that do the same work, timed with the variants on a GPU; the key is `cublas`.
+    `knobs`: constants that can have other values; every function here with a parameter of a knob's name gets its value.
+    `restriction` takes the size's dimensions and all knobs by keyword and returns a sentence on why such a launch is
+    impossible; None if it is possible. `observe(arrays, size)`: numbers by name from the arrays that a launch may
+    write, Scratch included. `sweep`: what `ptxbench tune` does by default. `libraries`: calls of vendors' libraries
+    that do the same work, timed with the variants on a GPU; the key is `cublas`.
     """
 
     purpose: str

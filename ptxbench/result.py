@@ -228,7 +228,7 @@ class Model:
     floors: Mapping[str, Mapping[str, float]]
     """By variant and resource."""
     verdict: str
-    """Of the pair's own PTX against the reference: lower, higher, or no claim."""
+    """The claim on the pair's own PTX against the reference: lower, higher, or no claim."""
     reason: str | None
     """Why there is no claim."""
     claims: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from ptxbench.emulator.tokens import TOKEN
 from ptxbench.errors import PtxSyntaxError
 
 Span = tuple[int, int]
-"""From the first character to after the last, in the text."""
+"""The range of its characters in the text; the end is exclusive."""
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 LABEL = re.compile(r"[A-Za-z_$%][\w$]*\s*:(?!:)")

@@ -32,11 +32,11 @@ class Noise:
 
     name: str
     run: float
-    """Common to all kernels of a run: the clock, the temperature."""
+    """Noise common to all kernels of a run: the clock, the temperature."""
     process: float
-    """Common to both variants of a kernel in a round: the addresses of its arrays."""
+    """Noise common to both variants of a kernel in a round: the addresses of its arrays."""
     variant: float
-    """Of one variant of one kernel in a round; no ratio cancels it."""
+    """Noise of one variant of one kernel in a round; no ratio cancels it."""
     sample: float
     delayed: float
     """The share of delayed samples."""

@@ -25,7 +25,7 @@ class AlarmRate:
         """The exact upper bound of the true rate, with confidence CONFIDENCE.
 
         The rate at which so few events have the probability 1 - CONFIDENCE (Clopper and Pearson, Biometrika 26,
-        1934). Of 300 trials without an event it is 1 %. None without trials.
+        1934). For 300 trials without an event it is 1 %. None without trials.
         """
         from scipy.special import bdtri  # here, for scipy takes a fifth of a second to import
 

@@ -108,7 +108,7 @@ TURNED = (
 """transpose and its copy: threads numbered across the warps, so that neighbouring lanes are eight apart."""
 
 NEIGHBOURS = 32
-"""Neighbouring lanes are moved apart by the threads of a CTA over this number."""
+"""The distance between neighbouring lanes: the threads of a CTA divided by this number."""
 
 
 def scattered(kernel: EditedKernel) -> str | None:

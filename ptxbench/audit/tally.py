@@ -86,11 +86,11 @@ class TallyLine:
     controls: bool
     """True if one kernel counts as changed and the others are controls; else all count as changed."""
     alarms: AlarmRate
-    """Of suites."""
+    """Rates over suites."""
     apart: AlarmRate
-    """Over suites that share no run, which a bound needs."""
+    """Rates over suites that share no run, which a bound needs."""
     inconclusive: AlarmRate
-    """Over rows of unchanged speed. Rows of one suite share its run, so there is no bound."""
+    """Rates over rows of unchanged speed. Rows of one suite share its run, so there is no bound."""
     missed: Mapping[float, AlarmRate]
     """By slowdown: suites in which the slowed kernel was not REGRESSED."""
     missed_inconclusive: Mapping[float, int]

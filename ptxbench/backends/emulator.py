@@ -24,7 +24,7 @@ class EmulatorBackend:
     """Runs on every machine. `arch` is the architecture whose rules the PTX follows."""
 
     name = "emulator"
-    isolated = False  # it has a process of its own for its kernels
+    isolated = False  # it has its own process for kernels
     lost = None
 
     def __init__(self, arch: str) -> None:

@@ -42,7 +42,7 @@ class Cases:
         """Small whole numbers, on which the pair is exact."""
         with silence():
             arguments = self.pair.make_arguments(size, seed, integers=True, varied=varied)
-            # scalars need not be whole: another one than the pair's may give inexact results
+            # scalars need not be whole numbers: values other than the pair's may give inexact results
             own = {arg.name: arg.dtype.type(declared(arg, size)) for arg in self.pair.args if isinstance(arg, Scalar)}
             arguments = {**arguments, **own}
             expected = expect(self.pair, arguments, integers=True)

@@ -135,7 +135,7 @@ def run_differences(base: Run, head: Run) -> list[ConditionDifference]:
     names = {difference.name for difference in differences}
     if "backend" in names:  # no GPU differs from every GPU in everything, which says nothing more
         return [difference for difference in differences if difference.name not in OF_GPU]
-    # Another model is another GPU anyway; one whose UUID nobody read may be the same.
+    # Another model is another GPU anyway; a GPU without a known UUID may be the same.
     return [
         difference
         for difference in differences

@@ -43,7 +43,7 @@ class Controls:
     shift: float
     """The median of their changes, as a logarithm."""
     spread: float
-    """95 % of them lie at most this far from the shift."""
+    """95 % of them are at most this far from the shift."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ MODES: tuple[Mode, ...] = ("ratio", "time", "counters")
 
 @dataclass(frozen=True)
 class GateLimits:
-    """The limits of a pair; None where nothing is set."""
+    """The limits of a pair; None for each that is not set."""
 
     budget: float | None = None
     time_budget: float | None = None

@@ -94,7 +94,7 @@ class Gate:
 
     @property
     def exit_status(self) -> ExitStatus:
-        """Of all rows and problems, by PRECEDENCE."""
+        """The exit status over all rows and problems, by PRECEDENCE."""
         statuses = {row.exit_status for row in self.rows} | {problem.exit_status for problem in self.problems}
         return next(status for status in PRECEDENCE if status in statuses or status == ExitStatus.GOOD)
 

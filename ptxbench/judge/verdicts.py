@@ -45,7 +45,7 @@ LEAST_ROUNDS = 5
 """A round is one process. Fewer rounds cannot show how much processes differ."""
 
 MOST_ROUNDS = 200
-"""More rounds than this are never advised: such a change lies at the budget itself."""
+"""More rounds than this are never advised: such a change is close to the budget itself."""
 
 
 @dataclass(frozen=True)
