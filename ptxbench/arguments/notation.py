@@ -10,7 +10,7 @@
 
 TYPE is a width with b, u, s (8 to 64), f (16 to 64), or bf16. FILL is zeros, iota (0, 1, 2, ...), random (floats in
 [-1, 1), integers of any value), random(LOW,HIGH) (floats below HIGH, integers up to it), a number, or FILE.npy.
-The members of a structure lie as in C: each aligned to its size, an array as the 8 bytes of its address.
+The members of a structure are laid out as in C: each aligned to its size, an array as the 8 bytes of its address.
 """
 
 from __future__ import annotations

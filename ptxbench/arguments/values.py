@@ -101,7 +101,7 @@ def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:
 def find(name: str, known: Sequence[str], bound: Sequence[BoundArguments]) -> str | None:
     """The name in `known` that `name` means: the whole name, or its last part if only one name ends so.
 
-    A parameter's index may stand for its name, as `0` or `0.x`.
+    A parameter's index may replace its name, as in `0` or `0.x`.
     """
     first, dot, rest = name.partition(".")
     if first.isdecimal() and len(first) < MOST_DIGITS and int(first) < len(bound):

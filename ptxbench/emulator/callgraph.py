@@ -66,7 +66,7 @@ def is_call(instruction: Instruction) -> bool:
 
 
 def read_call(instruction: Instruction) -> Call:
-    """`call (returned), target, (given), label`, of which all but the target may be absent. Raises PtxSyntaxError."""
+    """`call (returned), target, (given), label`; only the target is required. Raises PtxSyntaxError."""
     rest = list(instruction.operands)
     returned = rest.pop(0).parts if rest and isinstance(rest[0], Group) else ()  # type: ignore[union-attr]
     if not rest or not isinstance(rest[0], Symbol | Register):

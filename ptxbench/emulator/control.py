@@ -24,7 +24,7 @@ from ptxbench.emulator.types import B32, LANES, PRED, U32
 NOWHERE = 0x7FFFFFFF
 """The program counter of a lane that has exited."""
 MOST_BRANCHES, BRANCHES = 512, 64
-"""Up to 512 blocks, each has its own branch; above that, 64 blocks share one."""
+"""The most blocks that one switch branches to; above it, the number of blocks of each second-level switch."""
 PATIENCE = 4096
 """How many blocks lanes may run while other lanes of their warp are ready."""
 

@@ -39,9 +39,9 @@ class State:
 
     ready: dict[str, int] = field(default_factory=dict)
     groups: list[int] = field(default_factory=list)
-    """Committed groups of asynchronous copies, the oldest first."""
+    """Cycles until each committed group of asynchronous copies is ready, the oldest first."""
     copies: int = 0
-    """Copies since the last commit, in cycles until they are ready."""
+    """Cycles until the copies since the last commit are ready."""
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ class Parser:
             raise syntax_error(line, f"expected a declared function and a defined one, found '{name}' and '{other}'.")
         self.functions[name] = self.functions[other]
 
-    # ---- what is passed over
+    # ---- skipped directives
 
     def skip_file(self) -> None:
         """`.file 1 "name.cu", 1700000000, 4096`"""

@@ -18,7 +18,7 @@ FLOWS: Mapping[str, FlowKind] = {
     START: "branch", ENTER: "enter", CALL: "call", CALL_THROUGH: "call", RETURNED: "returned", RETURN: "return",
 }  # fmt: skip
 TARGETS = (ENTER, RETURNED)
-"""Instructions of this kind write their registers."""
+"""Instructions whose register operands are written."""
 
 
 def own_entry(instruction: Instruction) -> Entry | None:

@@ -21,7 +21,7 @@ MOST_RESCHEDULED = 5_000_000
 """A sanitised launch with more thread instructions is not run again with the adversarial schedule."""
 
 MOST_COMPARED_BYTES = 1 << 30
-"""Nor is one with more bytes of arrays and variables: the results of both runs are compared."""
+"""A launch with more bytes of arrays and variables is not run again either: the results of both runs are compared."""
 
 
 def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Records:
     """One host thread's records, kept from launch to launch. Lines that no CTA touches cost no memory."""
 
     def __init__(self) -> None:
-        # Separate maps, so that a word for an owner was always written as an owner.
+        # Separate maps, so that a word in the owners' map never holds old uses.
         self.all_owners = zeroed(0)
         self.all_uses = zeroed(0)
 

@@ -1,6 +1,6 @@
 """What an instruction may do beyond its own lanes: memory, other lanes, the state of the warp.
 
-A table body that asks for `ops` gets one of these, set to the instruction at hand.
+A table body that asks for `ops` gets one of these, set to the current instruction.
 """
 
 from __future__ import annotations

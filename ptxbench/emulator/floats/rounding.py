@@ -96,7 +96,7 @@ def square_root_by_f64(e: Emitter, a: Value, rounding: str) -> Value:
 
 def square_root_f64(e: Emitter, a: Value, rounding: str) -> Value:
     root = e.square_root(a)
-    rest = soft.fma(e, e.negate(root), root, a, "odd")  # NaN, and so neither above nor below, for an infinite root
+    rest = soft.fma(e, e.negate(root), root, a, "odd")  # NaN for an infinite root: neither above nor below
     zero = e.constant(0.0, F64)
     low, high = e.compare("gt", rest, zero), e.compare("lt", rest, zero)
     return direct(e, root, low, high, e.compare("lt", root, zero), rounding)

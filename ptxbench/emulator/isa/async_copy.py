@@ -33,7 +33,7 @@ def copies(operands, hint=""):
 @copies(", extra")
 @copies(", extra, policy:u64", ".L2::cache_hint")
 def cp_async(e, ops, a, b, bytes, extra=None):
-    """`extra` is how many bytes to take from the source, or a predicate that says to take none; the rest is zeros."""
+    """`extra` is how many bytes to take from the source, or a predicate to take none; the rest is zeros."""
     size = bytes.constant
     if size not in (4, 8, 16):
         raise ops.operand_error("copies 4, 8 or 16 bytes")
@@ -45,14 +45,14 @@ def cp_async(e, ops, a, b, bytes, extra=None):
 
 @instruction("cp.async.commit_group ", section="data-movement-and-conversion-instructions-cp-async-commit-group")
 def commit_group(ops):
-    """The copies that a thread has issued since its last group are its next one."""
+    """The copies that a thread has issued since its last group form its next group."""
     ops.copies.commit()
 
 
 @instruction("cp.async.wait_group groups:u32",
              section="data-movement-and-conversion-instructions-cp-async-wait-group")  # fmt: skip
 def wait_group(ops, groups):
-    """Only here are the copies done, except those of the latest groups."""
+    """The copies are done here, not before; those of the latest groups stay pending."""
     ops.copies.wait(groups.constant)
 
 
@@ -81,14 +81,14 @@ ONE_CTA = "a cluster has one CTA"
 @bulk("cp.async.bulk.to.global.mbarrier::complete_tx::bytes.L2::cache_hint [a], [b], size:u32, [c], policy:u64",
       to=("shared::cluster", "shared::cta"), ignored={"to": ONE_CTA}, section=BULK)  # fmt: skip
 def bulk_load(ops, a, b, size, c):
-    """Done when somebody tests the mbarrier in vain; then `size` bytes less are missing there."""
+    """Done when a thread tests the mbarrier unsuccessfully; the mbarrier then expects `size` bytes less."""
     ops.copies.issue_bulk(a, b, size, c)
 
 
 @bulk("cp.async.bulk.global.shared::cta.bulk_group [a], [b], size:u32", section=BULK)
 @bulk("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [a], [b], size:u32, policy:u64", section=BULK)
 def bulk_store(ops, a, b, size):
-    """Done when its thread waits for the group that it is committed to."""
+    """Done when its thread waits for the copy's group."""
     ops.copies.issue_bulk(b, a, size, None)
 
 
@@ -175,7 +175,7 @@ def init(ops, space, a, n):
 
 @mbarrier("inval", "[a]")
 def inval(ops, space, a):
-    """The bytes are poison again."""
+    """The bytes become poison again."""
     ops.copies.mbarrier(mbarriers.INVALIDATE, place(space), a)
 
 
@@ -185,7 +185,7 @@ ARRIVING = ("release", "relaxed")
 @mbarrier("arrive", "d:u64, [a]", ARRIVING)
 @mbarrier("arrive", "d:u64, [a], n:u32", ARRIVING)
 def arrive(e, ops, space, a, n=None):
-    """The state before it, lanes one after the other."""
+    """Returns the state before the arrival; lanes arrive one after the other."""
     return arrival(e, ops, space, a, n, 0)
 
 
@@ -208,7 +208,7 @@ def arrive_drop_no_complete(e, ops, space, a, n):
 
 @mbarrier("arrive.expect_tx", "d:u64, [a], n:u32", ARRIVING)
 def arrive_expect(ops, space, a, n):
-    """First the phase waits for n bytes more, then this is one arrival."""
+    """The phase expects n bytes more; then one arrival is counted."""
     return ops.copies.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(ops, 0))
 
 
@@ -219,13 +219,13 @@ def arrive_drop_expect(ops, space, a, n):
 
 @mbarrier("expect_tx", "[a], n:u32", ("relaxed",))
 def expect(ops, space, a, n):
-    """The phase waits for n bytes more."""
+    """The phase expects n bytes more."""
     ops.copies.mbarrier(mbarriers.EXPECT, place(space), a, typed(n), "i32 0")
 
 
 @mbarrier("complete_tx", "[a], n:u32", ("relaxed",))
 def complete(ops, space, a, n):
-    """As if a copy had brought n bytes."""
+    """As if a copy of n bytes had completed."""
     ops.copies.mbarrier(mbarriers.COMPLETE, place(space), a, typed(n), "i32 0")
 
 
@@ -246,7 +246,7 @@ ACQUIRING = ("acquire", "relaxed")
 @mbarrier("try_wait", "d:pred, [a], state:u64", ACQUIRING)
 @mbarrier("try_wait", "d:pred, [a], state:u64, hint:u32", ACQUIRING)
 def test_wait(ops, space, a, state):
-    """Whether the phase of `state` is complete; the time that try_wait may take is none here."""
+    """Whether the phase of `state` is complete; try_wait never suspends here."""
     return ops.copies.test_mbarrier(place(space), a, state)
 
 

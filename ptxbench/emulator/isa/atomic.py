@@ -82,7 +82,7 @@ def atom(ops, space, op, a, b):
 
 @lines("atom", COMPARE, "d, [a], b, c", hinted=False)
 def atom_cas(ops, space, op, a, b, c):
-    """c is stored where the old value is b."""
+    """Stores c if the old value is b."""
     return ops.atomic(place(space), op, a, (b,), c)
 
 
@@ -93,7 +93,7 @@ def red(ops, space, op, a, b):
 
 @vectors("atom", "{d}, [a], {b}")
 def atom_vector(ops, space, op, vec, a, b):
-    """Each element by itself, in the order of the vector."""
+    """Each element separately, in vector order."""
     return ops.atomic(place(space), op.removesuffix(".noftz"), a, ops.all_of(b, registers(vec)))
 
 

@@ -96,7 +96,7 @@ def slct(e, a, b, c):
 @instruction("slct{.ftz}.type.f32 d, a, b, c:f32", type=SELECTED,
              section="comparison-and-selection-instructions-slct")  # fmt: skip
 def slct_float(e, ftz, a, b, c):
-    """a where c >= 0: -0 is, NaN is not, and with .ftz a negative subnormal is."""
+    """a if c >= 0, which includes -0 and, with .ftz, negative subnormals, but not NaN; else b."""
     return e.choose(e.compare("ge", e.flush_if(ftz, c), e.constant(0.0, c.type)), a, b)
 
 

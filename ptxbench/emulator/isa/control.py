@@ -27,7 +27,7 @@ def brx_idx():
              ignored={"uni": "a promise that the emulator does not need"})  # fmt: skip
 @instruction("exit ", flow="exit", section="control-flow-instructions-exit")
 def leave():
-    """Lanes whose guard is true have ended."""
+    """Lanes whose guard is true exit."""
 
 
 CTA = {"cta": "the only scope there is", "aligned": "a promise that the emulator does not need"}
@@ -53,19 +53,19 @@ def barrier(what, operands, **more):
 @barrier("sync", "a:u32", flow="barrier")
 @barrier("sync", "a:u32, b:u32", flow="barrier")
 def bar_sync():
-    """Wait for b threads, or every one that has not exited, to come to barrier a. (../control.py)"""
+    """Wait until b threads, or all that have not exited, have reached barrier a. (../control.py)"""
 
 
 @barrier("arrive", "a:u32, b:u32")
 def bar_arrive(ops, a, b):
-    """Count as arrived, and go on."""
+    """Arrive at the barrier without waiting."""
     ops.arrive(a, b, ops.active, GOES_ON)
 
 
 @barrier("red.popc .u32", "d:u32, a:u32, c:pred", flow="barrier_reduction")
 @barrier("red.popc .u32", "d:u32, a:u32, b:u32, c:pred", flow="barrier_reduction")
 def bar_red_popc(e, ops):
-    """Lanes come back to it when all have arrived: how many had a true predicate."""
+    """How many lanes had a true predicate; executed again when all lanes have arrived."""
     return e.and_(ops.barrier_answer(), e.constant(ALL_TRUE - 1, U32))
 
 
@@ -98,7 +98,7 @@ SCOPES = ("cta", "cluster", "gpu", "sys")
 @fence("fence.proxy.async::generic.acquire.sync_restrict::shared::cluster.cluster ")
 @fence("fence.proxy.async::generic.release.sync_restrict::shared::cta.cluster ")
 def membar():
-    """Nothing to wait for: warps run one after the other."""
+    """No effect: warps run one after the other."""
 
 
 # ---- no effect inside the emulated machine
@@ -118,24 +118,24 @@ def trap(ops):
 
 @instruction("brkpt ", section="miscellaneous-instructions-brkpt")
 def brkpt():
-    """There is no debugger to wait for."""
+    """No effect: the emulator has no debugger."""
 
 
 @instruction("pmevent event:u32", section="miscellaneous-instructions-pmevent")
 @instruction("pmevent.mask events:u32", section="miscellaneous-instructions-pmevent")
 def pmevent():
-    """No profiler listens for events."""
+    """No effect: the emulator has no profiler events."""
 
 
 @instruction("griddepcontrol.action ", action=("wait", "launch_dependents"),
              ignored={"action": "a launch starts when all before it have ended"},
              section="parallel-synchronization-and-communication-instructions-griddepcontrol")  # fmt: skip
 def griddepcontrol():
-    """The emulator runs one launch at a time."""
+    """No effect: the emulator runs one launch at a time."""
 
 
 @instruction("setmaxnreg.action.sync.aligned.u32 registers", action=("inc", "dec"),
              ignored={"action": "registers are not scarce here"},
              section="miscellaneous-instructions-setmaxnreg")  # fmt: skip
 def setmaxnreg():
-    """No register file is modelled."""
+    """No effect: the emulator has no limit on registers."""

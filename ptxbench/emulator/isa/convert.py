@@ -42,7 +42,7 @@ for source in INTS:
 
     @instruction(f"cvt.type.{source} d, a:{source}", type=INTS, section=SECTION)
     def cvt_int(e, a, type):
-        """Cut or extended by the source's sign."""
+        """Truncated, or extended by the source's sign."""
         return e.convert(a, type)
 
     @instruction(f"cvt.sat.type.{source} d, a:{source}", type=clamping(source), section=SECTION)
@@ -112,7 +112,7 @@ def cvt_bf16_to_int(e, a, type, rnd):
 
 
 def float_to_integer(e, a, to, rnd):
-    """NaN gives 0, or the highest bit alone where the source has 64 bits or the result has."""
+    """NaN gives 0, or only the highest bit set if the source or the result has 64 bits."""
     result = e.float_to_int(rounding.whole(e, a, rnd), to)
     if a.type is not F64 and to.bits < 64:
         return result
@@ -132,7 +132,7 @@ def decode_half(e, a, form):
 
 @instruction("cvt{.rnd}{.ftz}{.sat}.f32.f32 d:f32, a:f32", rnd=WHOLE, section=SECTION)
 def cvt_f32(e, a, rnd, ftz, sat):
-    """To a whole number where a rounding is given; .sat clamps to [0, 1]."""
+    """Rounded to an integer if a rounding is given; .sat clamps to [0, 1]."""
     a = e.flush_if(ftz, a)
     return e.finish(rounding.whole(e, a, rnd) if rnd else a, ftz, sat)
 
@@ -322,7 +322,7 @@ def place(form):
 
 @instruction("cvt.rnd{.satfinite}.ue8m0x2.f32 d:ue8m0x2, a:f32, b:f32", rnd=("rz", "rp"), section=SECTION)
 def cvt_f32_to_ue8m0(e, a, b, rnd, satfinite):
-    """Of the magnitude; a is the upper part."""
+    """Converts the magnitude; a is the upper part."""
     return e.outline(powers, a, b, rnd=rnd, satfinite=satfinite)
 
 
@@ -381,7 +381,7 @@ def cvt_pack(e, a, b, to):
 @instruction("cvt.pack.sat.to.s32.b32 d:u32, a:s32, b:s32, c:b32", to=("u2", "s2", "u4", "s4", "u8", "s8"),
              section="data-movement-and-conversion-instructions-cvt-pack")  # fmt: skip
 def cvt_pack_onto(e, a, b, c, to):
-    """c, moved up, above a above b."""
+    """From the top: c shifted left, a, b."""
     name = str(to)
     bits = int(name[1:])
     both = side_by_side(e, a, b, name[0] == "s", bits)

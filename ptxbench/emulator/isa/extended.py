@@ -26,7 +26,7 @@ def add_carrying(e, a, b, carry=None):
 
 
 def subtract_carrying(e, a, b, carry=None):
-    """a - b, less 1 where `carry` is clear; and whether nothing was borrowed."""
+    """a - b, minus 1 if `carry` is clear; and whether there was no borrow."""
     if carry is None:
         return e.sub(a, b), e.compare("hs", e.unsigned(a), e.unsigned(b))
     return add_carrying(e, a, e.not_(b), carry)

@@ -288,7 +288,7 @@ def near(e, a, op):
 @instruction("op.approx{.ftz}.f32 d, a", op=("sin", "cos", "lg2", "ex2"), counted="special",
              section="floating-point-instructions-sin")  # fmt: skip
 def function_f32(e, a, op, ftz):
-    """The ideal value; of sin and cos for every finite argument."""
+    """The ideal value; for sin and cos at every finite argument."""
     return e.finish(e.outline(near, e.flush_if(ftz, a), op=op), ftz)
 
 
@@ -332,7 +332,7 @@ def copysign(e, a, b):
 @instruction("testp.op.type d:pred, a", op=("finite", "infinite", "number", "notanumber", "normal", "subnormal"),
              type=("f32", "f64"), counted="compare", section="floating-point-instructions-testp")  # fmt: skip
 def testp(e, a, op, type):
-    """Of the number's bits; normal and subnormal are false on 0."""
+    """A test of the number's bits; normal and subnormal are false for 0."""
     magnitude = e.absolute(a)
     infinity = e.constant(float("inf"), type)
     least = e.constant(2.0**-126 if type is F32 else 2.0**-1022, type)

@@ -118,7 +118,7 @@ def sign_bf16(e, a, op, type):
 
 
 def change_sign(e, a, op, type, ftz):
-    """Of NaN unspecified; canonical here."""
+    """PTX leaves the result for NaN open; canonical here."""
     form = format_of(type)
 
     def one(x):

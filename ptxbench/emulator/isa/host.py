@@ -10,7 +10,7 @@ U64, U32 = TYPES["u64"], TYPES["u32"]
 
 @instruction("call.vprintf [d], [a], [b]", section="control-flow-instructions-call")
 def vprintf(e, ops, d, a, b):
-    """Prints to Execution.printed, lanes in ascending order; gives the number of arguments."""
+    """Prints to Execution.printed, lanes in ascending order; returns the number of arguments."""
     (template,) = ops.load("local", a, U64)
     (arguments,) = ops.load("local", b, U64)
     ops.store("local", d, (e.convert(ops.host("print", template, arguments), U32),))
@@ -28,13 +28,13 @@ def assertfail(ops, a, b, c, d):
 
 @instruction("call.malloc [d], [a]", section="control-flow-instructions-call")
 def malloc(ops, d, a):
-    """A block of the launch's heap, lanes in ascending order; null where there is no room."""
+    """A block of the launch's heap, lanes in ascending order; null if there is no room."""
     (size,) = ops.load("local", a, U64)
     ops.store("local", d, (ops.host("allocate", size),))
 
 
 @instruction("call.free [a]", section="control-flow-instructions-call")
 def free(ops, a):
-    """Null is let be; an address that malloc did not give stops the launch."""
+    """Null is ignored; an address that malloc did not return stops the launch."""
     (address,) = ops.load("local", a, U64)
     ops.host("release", address)

@@ -173,7 +173,7 @@ def max_packed_relu(e, a, b):
 
 @instruction("neg.type d, a", type=("s16", "s32", "s64"), section="integer-arithmetic-instructions-neg")
 def neg(e, a):
-    """The least value stays what it is: arithmetic is modulo 2^width."""
+    """The least value is not changed: arithmetic is modulo 2^width."""
     return e.negate(a)
 
 
@@ -204,14 +204,14 @@ def popc(e, a):
 
 @instruction("clz.type d:u32, a", type=("b32", "b64"), section="integer-arithmetic-instructions-clz")
 def clz(e, a):
-    """The width where a is 0."""
+    """The width if a is 0."""
     return e.convert(e.leading_zeros(a), U32)
 
 
 @instruction("bfind{.shiftamt}.type d:u32, a", type=("u32", "s32", "u64", "s64"),
              section="integer-arithmetic-instructions-bfind")  # fmt: skip
 def bfind(e, a, shiftamt):
-    """The highest bit that differs from the sign, or how far it is from the top; all ones where there is none."""
+    """The highest bit that differs from the sign, or its distance from the top; all ones if there is none."""
     if a.type.signed:
         a = e.xor(a, e.shr(a, e.constant(a.type.bits - 1, a.type)))
     zeros = e.convert(e.leading_zeros(a), U32)
@@ -223,9 +223,9 @@ def bfind(e, a, shiftamt):
 
 @instruction("fns.b32 d, a, b, c", section="integer-arithmetic-instructions-fns")
 def fns(e, a, b, c):
-    """The place of the c-th set bit of a from bit b on: upward, downward where c < 0; 0 asks for bit b itself.
+    """The position of the c-th set bit of a from bit b on: upward, or downward if c < 0; 0 means bit b itself.
 
-    All ones where there is none. Downward is upward in the reversed bits. b above 31 is undefined; its low bits count.
+    All ones if there is none. Downward is upward in the reversed bits. b above 31 is undefined; its low bits are used.
     """
     zero, one, ones = (e.constant(value, U32) for value in (0, 1, 0xFFFFFFFF))
     b, c = e.unsigned(b), e.signed(c)

@@ -21,7 +21,7 @@ def not_(e, a):
 
 @instruction("cnot.type d, a", type=BITS, section="logic-and-shift-instructions-cnot")
 def cnot(e, a):
-    """1 where a is 0, else 0: the ! of C."""
+    """1 if a is 0, else 0: the ! of C."""
     return e.one_if(e.compare("eq", a, e.constant(0, a.type)), a.type)
 
 
@@ -33,7 +33,7 @@ def lop3(e, a, b, c, immLut):  # noqa: N803  the manual's spelling
 @instruction("lop3.bool.b32 d|p, a, b, c, immLut, q:pred", bool=("or", "and"),
              section="logic-and-shift-instructions-lop3")  # fmt: skip
 def lop3_predicate(e, bool, a, b, c, immLut, q):  # noqa: N803  the manual's spelling
-    """The result, and whether it has any bit, combined with q."""
+    """The result, and whether it has any bit set, combined with q."""
     result = by_table(e, a, b, c, immLut.constant)
     some = e.compare("ne", result, e.constant(0, result.type))
     return result, {"or": e.or_, "and": e.and_}[bool](some, q)
@@ -51,7 +51,7 @@ def by_table(e, a, b, c, table):
 
 @instruction("shl.type d, a, b:u32", type=BITS, section="logic-and-shift-instructions-shl")
 def shl(e, a, b):
-    """0 once b reaches the width. LLVM's shl is poison there, so the count is cut first and the 0 chosen after."""
+    """0 if b is at least the width. LLVM's shl is poison there, so the count is clamped first, then 0 is selected."""
     width = e.constant(a.type.bits, U32)
     safe = e.convert(e.select(e.compare("lt", b, width), b, e.constant(0, U32)), a.type)
     return e.select(e.compare("lt", b, width), e.shl(a, safe), e.constant(0, a.type))
@@ -60,7 +60,7 @@ def shl(e, a, b):
 @instruction("shr.type d, a, b:u32", type=(*BITS, "u16", "u32", "u64", "s16", "s32", "s64"),
              section="logic-and-shift-instructions-shr")  # fmt: skip
 def shr(e, a, b):
-    """Counts stop at the width: then 0, or the sign in every bit."""
+    """Counts are clamped to the width, which gives 0, or the sign in every bit."""
     last = e.constant(a.type.bits - 1, U32)
     inside = e.compare("le", b, last)
     shifted = e.shr(a, e.convert(e.select(inside, b, last), a.type))
@@ -81,7 +81,7 @@ def shf(e, direction, mode, a, b, c):
 
 @instruction("prmt.b32 d, a, b, c", section="data-movement-and-conversion-instructions-prmt")
 def prmt(e, a, b, c):
-    """Four bytes picked from b:a by the low three bits of each nibble of c; its high bit spreads the byte's sign."""
+    """Four bytes of b:a, selected by the low three bits of c's nibbles; a nibble's high bit replicates the sign."""
     return permuted(e, a, b, c)
 
 
@@ -93,7 +93,7 @@ PERMUTATIONS = {
     "ecr": (0x0000, 0x1110, 0x2210, 0x3210),  # bytes above c are byte c
     "rc16": (0x1010, 0x3232, 0x1010, 0x3232),  # one half, replicated
 }
-"""The nibbles that prmt's modes stand for, by the low two bits of c. (PTX ISA, prmt, Description.)"""
+"""The nibbles of prmt's modes, by the low two bits of c. (PTX ISA, prmt, Description.)"""
 
 
 @instruction("prmt.b32.mode d:b32, a:b32, b:b32, c:b32", mode=PERMUTATIONS,

@@ -52,7 +52,7 @@ def ldmatrix(e, ops, num, trans, space, a):
 @instruction("stmatrix.sync.aligned.m8n8.num{.trans}{.space}.b16 [a], {b}:b32", num=("x1", "x2", "x4"), space=SHARED,
              flow="aligned", section=STMATRIX)  # fmt: skip
 def stmatrix(e, ops, num, trans, space, a, b):
-    """ldmatrix's other way."""
+    """The inverse of ldmatrix."""
     need(ops, 90)
     count = int(num[1:])
     rows = call(ops, rearrange.matrices_to_rows(count, trans), ops.all_of(b, count), 4)
@@ -152,7 +152,7 @@ for shapes, kinds, oldest in MMAS:
     @instruction("mma.sync.aligned.shape.row.col.types {d}, {a}:b32, {b}:b32, {c}:b32", shape=shapes, types=kinds,
                  flow="aligned", section=MMA)  # fmt: skip
     def mma(ops, shape, types, a, b, c, least=oldest):
-        """Rounded as tensor.Model says for the architecture."""
+        """Rounded as in the architecture's tensor.Model."""
         need(ops, least)
         return multiply(ops, described(ops.arch, shape, types), a, b, c)
 
@@ -161,7 +161,7 @@ for shapes, kinds, oldest in MMAS:
              blayout=("row", "col"), types=("f16.f16.f16.f16", "f32.f16.f16.f16", "f32.f16.f16.f32"), flow="aligned",
              section=MMA)  # fmt: skip
 def mma_quads(ops, alayout, blayout, types, a, b, c):
-    """The one shape with layouts to choose: made for sm_70, carried out by later ones too."""
+    """The only shape with a choice of layouts: made for sm_70, also supported later."""
     need(ops, 70)
     return multiply(ops, described_quad(ops.arch, types, alayout, blayout), a, b, c)
 
@@ -187,7 +187,7 @@ for shapes, kinds, oldest in INTEGERS:
     @instruction("mma.sync.aligned.shape.row.col{.satfinite}.types {d}, {a}:b32, {b}:b32, {c}:b32", shape=shapes,
                  types=kinds, flow="aligned", section=MMA)  # fmt: skip
     def mma_integer(ops, shape, satfinite, types, a, b, c, least=oldest):
-        """Exact; the sum wraps, or clamps where satfinite."""
+        """Exact; the sum wraps, or is clamped with satfinite."""
         need(ops, least)
         rule = "satfinite" if satfinite else ""
         return multiply(ops, described(ops.arch, shape, types, rule), a, b, c)
@@ -196,7 +196,7 @@ for shapes, kinds, oldest in INTEGERS:
 @instruction("mma.sync.aligned.shape.row.col.s32.b1.b1.s32.op.popc {d}, {a}:b32, {b}:b32, {c}:b32",
              shape=("m8n8k128", "m16n8k128", "m16n8k256"), op=("xor", "and"), flow="aligned", section=MMA)  # fmt: skip
 def mma_bits(ops, shape, op, a, b, c):
-    """The population of A's row op B's column, added to C."""
+    """The population count of (A's row op B's column), added to C."""
     need(ops, 75 if shape == "m8n8k128" and op == "xor" else 80)
     return multiply(ops, described(ops.arch, shape, "s32.b1.b1.s32", op), a, b, c)
 

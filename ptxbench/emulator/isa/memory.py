@@ -78,7 +78,7 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
        cache=("ca", "cg", "cs", *L1), l2=L2, prefetch=PREFETCH)  # fmt: skip
 @lines("ldu{.space}", "", "d, [a]", LDU, LDU_WIDTHS, space=("global",))
 def ld(ops, a, type, space="global", vec=None):
-    """Without a space, it is that of the window which the address lies in; a cluster is its one CTA."""
+    """Without a space, the address's window determines it; a cluster has one CTA."""
     return ops.load(place(space), a, type, registers(vec))
 
 
@@ -92,7 +92,7 @@ def ld(ops, a, type, space="global", vec=None):
        order=("relaxed", "acquire"), scope=SCOPES, space=("global",), l1=L1, l2=L2, prefetch=PREFETCH)  # fmt: skip
 @lines("ld.mmio.relaxed.sys{.space}", "", "d, [a]", LD, SCALAR, space=("global",))
 def ld_waiting(ops, a, type, space, vec=None):
-    """The same; repeated in a loop, it waits for another thread, which is to have its turn sooner."""
+    """Like ld; in a loop it may wait for another thread, so it shortens the warp's turn."""
     if place(space) != "local":
         ops.poll()
     return ops.load(place(space), a, type, registers(vec))
@@ -104,7 +104,7 @@ def ld_waiting(ops, a, type, space, vec=None):
 @lines("st{.weak}{.space}{.cache}.l2", "", "[a], b", ST, LONGEST, hinted=True, space=("global",),
        cache=(*STORE_CACHE, *L1), l2=L2)  # fmt: skip
 def st(ops, a, b, space, vec=None):
-    """Where lanes write one byte, the highest lane's stays."""
+    """If lanes write the same byte, the highest lane's value stays."""
     ops.store(place(space), a, ops.all_of(b, registers(vec)) if vec else (b,))
 
 
@@ -118,7 +118,7 @@ def st(ops, a, b, space, vec=None):
        scope=SCOPES, space=("global",), l1=L1, l2=L2)  # fmt: skip
 @lines("st.mmio.relaxed.sys{.space}", "", "[a], b", ST, SCALAR, space=("global",))
 def st_awaited(ops, a, b, space, vec=None):
-    """The same; another CTA may wait for it, which is to have its turn before more is stored."""
+    """Like st; another CTA may wait for it, so the warp gives way before more is stored."""
     st(ops, a, b, space, vec)
     if place(space) not in ("local", "shared"):
         ops.announced()
@@ -167,7 +167,7 @@ def hint():
 
 @cache_only("discard{.space}.L2 [a], size:u32", "discard", space=("global",))
 def discard(ops, a, space):
-    """The 128 bytes may hold anything afterwards, so here they hold something else."""
+    """The 128 bytes are unspecified afterwards, so the emulator overwrites them."""
     ops.discard(place(space), a)
 
 
@@ -183,5 +183,5 @@ SECONDARY = ("L2::evict_first", "L2::evict_unchanged")
             space=("global",), primary=PRIMARY, secondary=SECONDARY)  # fmt: skip
 @cache_only("createpolicy.cvt.L2.b64 d:u64, a:u64", "createpolicy")
 def createpolicy(e):
-    """A policy's bits are its own affair; here all are 0."""
+    """PTX does not specify a policy's bits; here all are 0."""
     return e.constant(0, B64)

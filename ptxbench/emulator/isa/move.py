@@ -12,7 +12,7 @@ PACKED = ("b16", "b32", "b64", "b128")
 
 @instruction("mov.type d, a", type=("pred", *NUMBERS, "b128"), section=MOV)
 def mov(a):
-    """Bits are copied; NaNs keep their payload. The name of a variable stands for its address."""
+    """Copies the bits; NaNs keep their payload. The name of a variable means its address."""
     return a
 
 
@@ -45,14 +45,14 @@ SPACES_OF_ADDRESSES = ("global", "const", "shared", "shared::cta", "shared::clus
 
 @instruction("cvta.param.u64 d, a", section="data-movement-and-conversion-instructions-cvta")
 def cvta_param(ops, a):
-    """Of a function's parameter, which lies in local memory, and of a kernel's."""
+    """For a function's parameter, which is in local memory, and for a kernel's."""
     return ops.generic_parameter(a)
 
 
 @instruction("cvta.space.u64 d, a", space=SPACES_OF_ADDRESSES,
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
 def cvta(e, ops, a, space):
-    """The generic address: of global memory and constants their own; shared and local memory have a window each."""
+    """The generic address: the same for global memory and constants; shared and local memory have a window each."""
     return e.add(a, ops.window(space, a.type))
 
 
@@ -79,13 +79,13 @@ def isspacep(e, ops, a, space):
 
 @instruction("isspacep.global d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")
 def isspacep_global(e, ops, a):
-    """Every address that is neither shared nor local, constants and parameters too."""
+    """True for every address outside shared and local memory, also for constants and parameters."""
     return e.not_(e.or_(in_window(e, ops, a, "shared"), in_window(e, ops, a, "local")))
 
 
 @instruction("isspacep.const d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")
 def isspacep_const(e, ops, a):
-    """Whether the address lies in one of the module's .const variables."""
+    """Whether the address is in one of the module's .const variables."""
     inside = e.constant(0, PRED)
     for first, size in ops.constant_variables:
         within = e.compare("lo", e.sub(a, ops.of_module(first, a.type)), e.constant(size, a.type))
@@ -97,7 +97,7 @@ def isspacep_const(e, ops, a):
              section="data-movement-and-conversion-instructions-isspacep",
              ignored={"space": "only the kernel's parameters have generic addresses"})  # fmt: skip
 def isspacep_param(e, ops, a):
-    """Whether the address lies in the kernel's parameters; where no address of one is taken, none does."""
+    """Whether the address is in the kernel's parameters; always false if the kernel takes no parameter's address."""
     first, size = ops.parameters or (0, 0)
     return e.compare("lo", e.sub(a, ops.of_module(first, a.type)), e.constant(size, a.type))
 

@@ -1,4 +1,4 @@
-"""PTX ISA, Stack Manipulation Instructions: memory of a function that its return gives back."""
+"""PTX ISA, Stack Manipulation Instructions: memory of a function that its return frees."""
 
 from ptxbench.emulator.isa.table import Chapter
 
@@ -22,5 +22,5 @@ def stacksave(e, ops, type):
 
 @instruction("stackrestore.type a", type=SIZES, section="stack-manipulation-instructions-stackrestore")
 def stackrestore(ops, a):
-    """Gives back what alloca gave since."""
+    """Frees the memory of every alloca since."""
     ops.release(a)

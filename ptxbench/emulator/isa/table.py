@@ -7,7 +7,7 @@ manual's Syntax box:
     def mul_wide(e, a, b):
         return e.mul(e.widen(a), e.widen(b))
 
-In the opcode, a name given by keyword (`type`, `space`) stands for each member of its set, and braces mark what
+In the opcode, a name given by keyword (`type`, `space`) means each member of its set, and braces mark what
 may be absent: `{.ftz}` is a flag, `{.rnd}` with a set `rnd` is a member or None. An opcode is matched token by token
 when it is first looked up, since the spellings of all lines together are hundreds of thousands; a modifier that no
 line lists is an error, never ignored.

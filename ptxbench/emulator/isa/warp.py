@@ -12,7 +12,7 @@ SHFL = "data-movement-and-conversion-instructions-shfl-sync"
 VOTE = "parallel-synchronization-and-communication-instructions-vote-sync"
 DEPRECATED_SHFL = "data-movement-and-conversion-instructions-shfl"
 DEPRECATED_VOTE = "parallel-synchronization-and-communication-instructions-vote"
-"""Without .sync, below sm_70: the lanes that take part are those that are here."""
+"""Without .sync, below sm_70: the active lanes take part."""
 MATCH = "parallel-synchronization-and-communication-instructions-match-sync"
 REDUX = "parallel-synchronization-and-communication-instructions-redux-sync"
 
@@ -21,7 +21,7 @@ REDUX = "parallel-synchronization-and-communication-instructions-redux-sync"
              section=SHFL)  # fmt: skip
 @instruction("shfl.mode.b32 d|p, a, b, c", mode=("up", "down", "bfly", "idx"), section=DEPRECATED_SHFL)
 def shfl(e, ops, mode, a, b, c):
-    """The lane to read from, and whether it lies in the segment; else, and from an inactive lane, the own value."""
+    """The source lane's value, and whether that lane is in the segment; else, or if it is inactive, the own value."""
     if b.constant is not None and c.constant is not None:
         sources = [shuffle_source(mode, lane, b.constant, c.constant) for lane in range(LANES)]
         moved = ops.permute_constant(a, [source for source, _ in sources])
@@ -113,7 +113,7 @@ def redux_logic(ops, op, a):
 
 @instruction("redux.sync.op{.abs}{.NaN}.f32 d, a, membermask:u32", op=("min", "max"), flow="warp_sync", section=REDUX)
 def redux_f32(e, ops, op, abs, NaN, a):  # noqa: N803  the manual's spelling
-    """As the min and max of two: a number wins over NaN, or NaN over all with .NaN; -0 is less than +0."""
+    """As min and max of two: a number wins over NaN, or with .NaN, NaN wins; -0 is less than +0."""
     bits = e.bits(a)
     sign = e.constant(1 << 31, B32)
     if abs:
@@ -131,13 +131,13 @@ def redux_f32(e, ops, op, abs, NaN, a):  # noqa: N803  the manual's spelling
 
 @instruction("match.any.sync.type d:u32, a, membermask:u32", type=("b32", "b64"), flow="warp_sync", section=MATCH)
 def match_any(ops, a):
-    """The lanes that have the same value as this one."""
+    """The mask of the lanes with the same value as this one."""
     return ops.match(a)
 
 
 @instruction("match.all.sync.type d|p:u32, a, membermask:u32", type=("b32", "b64"), flow="warp_sync", section=MATCH)
 def match_all(e, ops, a):
-    """The mask of all, and true, if all have one value; else 0 and false."""
+    """The mask of all lanes, and true, if all have the same value; else 0 and false."""
     everyone = ops.active_lanes()
     same = e.compare("eq", ops.match(a), everyone)
     return e.select(same, everyone, e.constant(0, B32)), same
@@ -146,7 +146,7 @@ def match_all(e, ops, a):
 @instruction("elect.sync d|p:u32, membermask:u32", flow="warp_sync",
              section="parallel-synchronization-and-communication-instructions-elect-sync")  # fmt: skip
 def elect(e, ops):
-    """The lowest lane leads; PTX leaves the choice open, but that it is always the same."""
+    """The lowest lane is elected; PTX only requires that it is always the same lane."""
     leader = ops.leader()
     return leader, e.compare("eq", e.lane_numbers(B32), leader)
 
@@ -159,4 +159,4 @@ def activemask(ops):
 @instruction("bar.warp.sync membermask:u32", flow="warp_barrier",
              section="parallel-synchronization-and-communication-instructions-bar-warp-sync")  # fmt: skip
 def bar_warp_sync():
-    """The waiting is all; memory is always in order here."""
+    """Only waits; memory is always in order here."""

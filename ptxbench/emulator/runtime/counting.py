@@ -299,7 +299,7 @@ def count_wavefronts(size: int, *, mergeable: bool = False) -> str:
     shift = max(2, size.bit_length() - 1)
     smooth, name, wide = 32 // slots, "wavefronts_of", ""
     if mergeable:
-        smooth |= 2 << 32 | 4 << 48  # two and four groups, each of which takes one pass
+        smooth |= 2 << 32 | 4 << 48  # two and four groups of one pass each
         name = "wide_wavefronts_of"
         wide = f"""%wide.8.up = lshr i64 %waves, 32
   %wide.8 = and i64 %wide.8.up, 65535
