@@ -1,4 +1,4 @@
-"""What a process that handles foreign text may open: Linux's Landlock, and a filter of system calls.
+"""Limits what a process with untrusted text may open: Linux's Landlock, and a filter of system calls.
 
 A thread restricts itself permanently; the processes that it starts inherit the limits. It needs no privileges and no
 helper program. Imports nothing of ptxbench, so that a process with only this task starts fast.

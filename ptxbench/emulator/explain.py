@@ -51,7 +51,7 @@ def explain(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: Launc
 
 
 def stack_complaint(fault: Fault, translation: Translation, job: LaunchRequest) -> str:
-    """What is wrong with a call, or with memory on the stack."""
+    """The error of a call, or of memory on the stack."""
     if fault.kind == context.STACK_OVERFLOW:
         return f"exceeds the thread's stack, which has {translation.stack_bytes:,} bytes."
     named = {address: name for name, address in function_addresses(parse(job.ptx)).items()}

@@ -109,7 +109,7 @@ def low_lane(lane: int) -> int:
 
 
 def quad_a_fragment(layout: str) -> Fragment:
-    """A of mma.m8n8k4, four elements a lane."""
+    """A of mma.m8n8k4, four elements per lane."""
     if layout == "row":
         return tuple(tuple((quad_pair(lane), low_lane(lane), i) for lane in range(LANES)) for i in range(4))
     return tuple(tuple((quad_pair(lane), i + 4 * (lane // 16), lane % 4) for lane in range(LANES)) for i in range(4))

@@ -76,7 +76,7 @@ class Cursor:
                 break
         self.starts[-1] = self.starts[-2] if len(self.starts) > 1 else 0
 
-    # ---- where
+    # ---- positions
 
     def line_of_offset(self, offset: int) -> int:
         return bisect_left(self.newlines, offset) + 1
@@ -95,7 +95,7 @@ class Cursor:
         """The line of the last word that was taken."""
         return self.line_at(max(self.at - 1, 0))
 
-    # ---- what
+    # ---- words
 
     @property
     def next(self) -> str:

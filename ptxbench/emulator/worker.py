@@ -42,7 +42,7 @@ ALIVE_BYTES = 1 << 30
 MOST_THREADS = 256
 """The most host threads of a launch."""
 OWN = -1
-"""The number of the part of a thread's memory with its context; other parts have the context slot that points there."""
+"""The number of the part with a thread's context; the other parts have the number of their context slot."""
 LINE = 128
 """Bytes of two cache lines: processors fetch the neighbour of a line too."""
 MUCH = 1 << 20

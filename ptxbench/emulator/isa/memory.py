@@ -1,4 +1,4 @@
-"""PTX ISA, Data Movement and Conversion Instructions: ld, st and what only concerns caches."""
+"""PTX ISA, Data Movement and Conversion Instructions: ld, st and cache operations."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The instruction table: what an entry is, and how a line of the manual becomes entries.
+"""The instruction table: the definition of an entry, and how a line of the manual becomes entries.
 
 One instruction is one decorated function, and the decorator's first argument has the shape of a line in the
 manual's Syntax box:
@@ -7,19 +7,19 @@ manual's Syntax box:
     def mul_wide(e, a, b):
         return e.mul(e.widen(a), e.widen(b))
 
-In the opcode, a name given by keyword (`type`, `space`) means each member of its set, and braces mark what
-may be absent: `{.ftz}` is a flag, `{.rnd}` with a set `rnd` is a member or None. An opcode is matched token by token
-when it is first looked up, since the spellings of all lines together are hundreds of thousands; a modifier that no
-line lists is an error, never ignored.
+In the opcode, a name given by keyword (`type`, `space`) means each member of its set, and braces mark optional parts:
+`{.ftz}` is a flag, `{.rnd}` with a set `rnd` is a member or None. An opcode is matched token by token on its first
+look-up, because all lines together have hundreds of thousands of spellings; a modifier that no line lists is an error,
+never ignored.
 
 In the operands, `d` is written, `[a]` is an address, `{d}` and `{a}` are vectors, `d|p` may be two results,
-`a.sel` may have a selector (`%r.h1`), `-a` a minus sign, `target` is a label, and the rest are read. Each is of the
-instruction's `type` unless `:u32`, `:wide` (twice the bits) or `:bits` (the bit type of that width) says otherwise.
+`a.sel` may have a selector (`%r.h1`), `-a` a minus sign, `target` is a label, and all others are read. Each has the
+instruction's `type` unless `:u32`, `:wide` (twice the bits) or `:bits` (the bit type of that width) gives another.
 One opcode may have several forms, which differ in the number and the shape of the operands.
 
-The function asks by parameter name for what it needs: `e` (the vocabulary of emit.py), the operands, the
-modifiers, and `ops` if it touches memory, control or other lanes. A modifier that can vary must be asked for,
-or type the operands, or be in `ignored` with its reason; else the import fails.
+The function's parameter names select its arguments: `e` (the vocabulary of emit.py), the operands, the
+modifiers, and `ops` if it touches memory, control or other lanes. A modifier that can vary must be a parameter, or
+be the type of an operand, or be in `ignored` with a reason; else the import fails.
 
 With `carry` "in" or "both" the body may ask for `carry`, a predicate; with "out" or "both" it returns its result and
 the new carry as a pair.
@@ -71,11 +71,11 @@ class OperandForm:
     type: Type | None
     vector: bool = False
     predicate: str = ""
-    """Of `d|p`: the name of the second result, a predicate that need not be taken."""
+    """For `d|p`: the name of the second result, an optional predicate."""
     selector: bool = False
-    """Of `a.sel`: whether parts of the register may be selected; the body asks for `a_sel`, "" without."""
+    """For `a.sel`: whether parts of the register may be selected; the body's parameter is `a_sel`, "" without."""
     sign: bool = False
-    """Of `-a`: whether the operand may be negated; the body asks for `a_negated`."""
+    """For `-a`: whether the operand may be negated; the body's parameter is `a_negated`."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ class Entry:
     """One instruction with its modifiers."""
 
     opcode: str
-    """As the line of the manual orders it, whatever the order in the program."""
+    """With its modifiers in the manual's order, whatever their order in the program."""
     operands: tuple[OperandForm, ...]
     body: Body
     arguments: Mapping[str, Any]
-    """The modifiers that the body asks for."""
+    """The modifiers that are parameters of the body."""
     asks: frozenset[str]
     section: str
     chapter: str
@@ -99,14 +99,14 @@ class Entry:
 
     @property
     def spaces(self) -> tuple[str, ...]:
-        """The state spaces that its modifiers name; none where its addresses are generic."""
+        """The state spaces that its modifiers name; empty if its addresses are generic."""
         words = self.opcode.split(".")[1:]
         return tuple(word.partition("::")[0] for word in words if kind(word) == "space")
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """One line of the manual with the function that carries it out."""
+    """One line of the manual with the function that implements it."""
 
     syntax: str
     parts: tuple[SpellingPart, ...]
@@ -124,7 +124,7 @@ class Pattern:
         return vocabulary(self.parts)
 
     def readings(self, tokens: Tokens) -> Iterator[Reading]:
-        """Each way to read an opcode as this line; there should be one at most."""
+        """Each way to match an opcode with this line; there should be at most one."""
         return readings(self.parts, tokens) if self.vocabulary.issuperset(tokens) else iter(())
 
     def entry(self, reading: Reading) -> Entry:
@@ -149,11 +149,11 @@ class Pattern:
         )
 
     def shape(self) -> tuple[tuple[str, bool], ...]:
-        """What distinguishes the forms of one opcode."""
+        """The difference between the forms of one opcode."""
         return tuple((form.kind, form.vector) for form in read_operands(self.operands, "", {}))
 
     def spellings(self) -> Iterator[str]:
-        """Every spelling; of a line with more than MOST_SPELLINGS, those that depart from the first in one place."""
+        """Every spelling; if there are more than MOST_SPELLINGS, those that differ from the first in one place."""
         places = [[choice for choice, _ in part.choices] for part in self.parts]
         if math.prod(map(len, places)) <= MOST_SPELLINGS:
             yield from (joined(choices) for choices in itertools.product(*places))
@@ -165,7 +165,7 @@ class Pattern:
                 yield joined((*first[:i], choice, *first[i + 1 :]))
 
     def nearest(self, tokens: Sequence[str]) -> str:
-        """The spelling of this line that looks most like `tokens`."""
+        """The spelling of this line that is most similar to `tokens`."""
         chosen: list[str] = []
         for part in self.parts:
             said = [choice for choice, _ in part.choices if choice and all(token in tokens for token in choice)]
@@ -176,7 +176,7 @@ class Pattern:
 
 
 def likeness(choice: tuple[str, ...], tokens: Sequence[str]) -> float:
-    """How much tokens look like any others, from 0 to 1."""
+    """The similarity of two lists of tokens, from 0 to 1."""
     if not choice:
         return 0.0
     return max((difflib.SequenceMatcher(None, choice[-1], token).ratio() for token in tokens), default=0.0)
@@ -186,9 +186,9 @@ MOST_SPELLINGS = 256
 
 
 class InstructionTable(Mapping[str, list[Entry]]):
-    """The entries by opcode, matched on first look-up and remembered.
+    """The entries by opcode, matched on first look-up and cached.
 
-    `in` and `[]` know every spelling; iteration gives those of `Pattern.spellings`.
+    `in` and `[]` know every spelling; iteration uses `Pattern.spellings`.
     """
 
     def __init__(self) -> None:
@@ -220,7 +220,7 @@ class InstructionTable(Mapping[str, list[Entry]]):
         return sum(1 for _ in self)
 
     def nearest(self, opcode: str) -> list[str]:
-        """Up to three spellings that look like `opcode`; those of the same instruction first."""
+        """Up to three spellings similar to `opcode`; those of the same instruction first."""
         tokens = opcode.split(".")
         if tokens[0] in self.patterns:
             close = dict.fromkeys(line.nearest(tokens) for line in self.patterns[tokens[0]])
@@ -228,7 +228,7 @@ class InstructionTable(Mapping[str, list[Entry]]):
         return difflib.get_close_matches(opcode, self, n=3, cutoff=0.6)
 
     def ambiguities(self) -> list[str]:
-        """Pairs of lines that one opcode with one shape of operands could be; for the tests: there must be none."""
+        """Pairs of lines that match one opcode with one shape of operands; a test requires that there are none."""
         result = []
         for lines in self.patterns.values():
             for one, other in itertools.combinations(lines, 2):
@@ -241,7 +241,7 @@ TABLE = InstructionTable()
 
 
 class Chapter:
-    """The entries of one chapter of the manual; calling it gives the decorator."""
+    """The entries of one chapter of the manual; a call returns the decorator."""
 
     def __init__(self, title: str, counted: str) -> None:
         """`counted`: the class of its instructions."""
@@ -288,7 +288,7 @@ class Chapter:
 def refuse_unheard(
     syntax: str, parts: Iterable[SpellingPart], asks: frozenset[str], ignored: Mapping[str, str]
 ) -> None:
-    """No modifier may be ignored silently: each is asked for, types the operands, or is ignored with a reason."""
+    """No modifier may be ignored silently: each is a parameter, types the operands, or is ignored with a reason."""
     for part in parts:
         if len(part.choices) > 1 and part.name not in asks and part.name != "type" and part.name not in ignored:
             raise ValueError(f"'{syntax}' neither asks for '{part.name}' nor gives a reason to ignore it")

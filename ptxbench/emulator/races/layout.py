@@ -1,4 +1,4 @@
-"""What the generated code, the compiled functions and the host share about races. Data only.
+"""Definitions about races shared by the generated code, the compiled functions and the host. Data only.
 
 Logical time counts the synchronization events of the whole launch, which runs on one host thread. A *stamp* (i64)
 describes the last access to a granule: the time in the upper half, then from bit 31 down whether an asynchronous copy

@@ -28,7 +28,7 @@ def gathered(e: Emitter, vectors: Sequence[Value], sources: Sequence[Source]) ->
 
 
 def transposed(e: Emitter, matrix: Value) -> Value:
-    """An 8 x 8 matrix of 16-bit elements, two in a lane and four lanes a row, with rows and columns exchanged."""
+    """An 8 x 8 matrix of 16-bit elements, two per lane and four lanes per row, transposed."""
     order = ", ".join(f"i32 {8 * (i % 8) + i // 8}" for i in range(64))
     halves = e.op(f"bitcast {V32} {matrix.ir} to <64 x i16>")
     turned = e.op(f"shufflevector <64 x i16> {halves}, <64 x i16> poison, <64 x i32> <{order}>")
