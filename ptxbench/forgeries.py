@@ -24,7 +24,7 @@ IN_SO_MANY = 1000
 """One element in this many is changed, and at least one."""
 
 TOLERANCES = 10
-"""By how many tolerances it is changed."""
+"""The change of an element, in tolerances."""
 
 NEAR = 1024
 """Tiles fail to pass on the greatest of this many elements, because a single one may be near zero."""

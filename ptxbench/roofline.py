@@ -43,7 +43,7 @@ If more of them may stay in L2, a share of the limit could exceed 100 % by as mu
 """
 
 FASTER = 2
-"""By this factor some exceed the published rate: packed halves, and matrices of f16 that GeForce adds up in f16."""
+"""Some rates are this factor above the published one: packed halves, and f16 matrices that GeForce sums in f16."""
 
 
 def limits(device: Device, calibration: Mapping[str, Any]) -> RooflineLimits | None:

@@ -22,10 +22,10 @@ OPPOSITE = {
     "lo": "ls", "ls": "lo", "hi": "hs", "hs": "hi",
     "ltu": "leu", "leu": "ltu", "gtu": "geu", "geu": "gtu", "equ": "neu", "neu": "equ",
 }  # fmt: skip
-"""For comparisons: strict to not strict, equal to not equal."""
+"""Replacements of comparisons: strict to not strict, equal to not equal."""
 
 ELEMENT_BYTES = {"8": 1, "16": 2, "32": 4, "64": 8, "128": 16, "x2": 4}
-"""By the end of the type's name."""
+"""Bytes of an element by the end of the type's name."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ STRAIGHT = 0.01
 SAME = 0.01
 
 LEAST_BANDWIDTH = 0.6
-"""A share of the published bandwidth: a copy kernel reaches 80 to 95 % on a device in order."""
+"""A share of the published bandwidth: a copy kernel reaches 80 to 95 % on a healthy device."""
 
 CLOCK_SETTLED = 0.01
 

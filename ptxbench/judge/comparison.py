@@ -57,7 +57,7 @@ class Comparison:
     differences: Sequence[ConditionDifference]
     rows: Sequence[Row]
     controls: Controls | None = None
-    """For times and ratios, if there are at least FEWEST_CONTROLS rows of unchanged code."""
+    """The controls of times and ratios, if there are at least FEWEST_CONTROLS rows of unchanged code."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -59,7 +59,7 @@ def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
 def ratio_limits(head: Run, config: GateConfig) -> list[Row]:
     """Rows of ptx_over_cuda_max and min_speedup. A verdict that the clock cycles contradict is INCONCLUSIVE."""
     rows = rows_of_ratio(head, config, log_rounds)
-    by_cycles = rows_of_ratio(head, config, cycles_rounds)  # without rounds where a clock is unknown
+    by_cycles = rows_of_ratio(head, config, cycles_rounds)  # without rounds if a clock is unknown
     return [agreed(row, other) if other.head_rounds else row for row, other in zip(rows, by_cycles, strict=True)]
 
 

@@ -89,7 +89,7 @@ class RoundLogs:
     """Seconds that correspond to 1 of the metric, in head."""
     labels: Sequence[str] = ()
     base_cycles: Sequence[float] = ()
-    """The same logarithms of clock cycles, at one and the same clock for both sides; empty where the clock of either
+    """The same logarithms of clock cycles, at one and the same clock for both sides; empty if the clock of either
     side is unknown."""
     head_cycles: Sequence[float] = ()
 

@@ -22,7 +22,7 @@ GPUS: Mapping[str, Specification] = {
     "RTX 3090": specifications.RTX_3090,
     "H100 SXM": specifications.H100_SXM,
 }
-"""By the name of the file."""
+"""The GPUs by their names in the file."""
 
 
 @dataclass(frozen=True)

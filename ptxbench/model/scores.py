@@ -85,7 +85,7 @@ class Spread:
 
 
 def spreads(points: Sequence[ModelPoint]) -> list[Spread]:
-    """By resource, and last for all points."""
+    """The spread by resource, and last for all points."""
     result = []
     for name in (*WORDS, None):
         over = [point.over_floor for point in points if name in (None, point.highest.resource)]

@@ -21,7 +21,7 @@ LABEL, LETTER = 13, 6.6
 
 @dataclass(frozen=True)
 class Roof:
-    """A ceiling as a line of two points, with its name and the end of that."""
+    """A ceiling as a line of two points, with its name and the place where the name ends."""
 
     name: str
     points: tuple[tuple[float, float], tuple[float, float]]
