@@ -145,7 +145,7 @@ def rounds(plan: RunPlan) -> Iterator[Event]:
 
 
 def made(**changes: Any) -> CalibrationSuite:
-    """A checklist that passes whole, but for the `changes`."""
+    """A checklist that passes completely, except for the `changes`."""
     usual = {
         "backend": ScriptedGpu(SMALL), "probe": Probe(), "host": ScriptedHost(), "rounds": rounds, "settings": QUICK,
     }  # fmt: skip

@@ -175,7 +175,7 @@ class FakeBackend:
 
 
 FAULTS: list[str] = []
-"""Of this process: an entry once a kernel did a "fault", and one more once it was reported."""
+"""For this process: one entry after a kernel did a "fault", and one more after it was reported."""
 
 
 def culprit(build: Build) -> str:

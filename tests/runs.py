@@ -31,13 +31,13 @@ TOOLS = Toolchain("13.2", "13.2.78", "13.2.78", flags={"nvrtc": ["-std=c++17"], 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One variant: its device time in microseconds or its counters, and what it was made of."""
+    """One variant: its device time in microseconds or its counters, and its source."""
 
     us: float | None = None
     code: str = "A"
     """Equal letters of one variant are the same machine code."""
     source: str | None = None
-    """Equal letters are the same source; the code unless it is said."""
+    """Equal letters mean the same source; by default the machine code too."""
     counts: Mapping[str, float] | None = None
     registers: int = 22
     status: str = VERIFIED
@@ -64,7 +64,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Noise:
-    """Of times, as standard deviations of their logarithms."""
+    """Noise of times, as standard deviations of their logarithms."""
 
     sample: float = 0.006
     process: float = 0.002

@@ -1,4 +1,4 @@
-"""The cache: what it remembers, and that nothing that happens to its folder can harm."""
+"""The cache: its entries, and that damage to its folder does no harm."""
 
 import logging
 import os
@@ -126,7 +126,7 @@ def change_mode(mode):
     return lambda path, _: path.chmod(mode)
 
 
-# what is done to which folder, the reason that is given
+# the action on a folder, the reason
 REFUSED = [
     ("cache",  change_mode(0o777),  "other users can write to it"),
     ("cache",  change_mode(0o1777), "other users can write to it"),  # they can put a file there

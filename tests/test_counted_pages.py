@@ -1,4 +1,4 @@
-"""docs/kernels: the tables of what was tried, as the emulator of today counts, and the tool that writes them.
+"""docs/kernels: the tables of experiments match today's counts of the emulator; and the tool that writes them.
 
 After a change of a kernel, `make pages` writes the figures again.
 """

@@ -1,4 +1,4 @@
-"""Reading JSON and TOML: whatever a file holds, the fault is one sentence with its name, line and what was found."""
+"""Reading JSON and TOML: every fault is one sentence with the file name, the line and the bad value."""
 
 import json
 from pathlib import Path

@@ -76,7 +76,7 @@ def test_every_page_names_the_command_that_prints_its_figures(path):
 
 
 def without_figures(text):
-    """`text` with every number of a table, and the versions of a block, as #: what no version of a tool changes."""
+    """`text` with # for every table number and the versions of a block, so that it does not depend on tool versions."""
     lines = [
         re.sub(r"(?<=\| )(?:[\d,.]+|-)(?= \|)", "#", line) if line.startswith("|") else line
         for line in text.splitlines()

@@ -27,7 +27,7 @@ LAYERS = [
 """Highest first: a part may import from its own layer and from those below."""
 
 APART = {"terminal", "report", "exporters"}
-"""Parts of one layer that do not import each other: what they share is in wording."""
+"""Parts of one layer that do not import each other: their common code is in wording."""
 
 ALONE = {
     "errors": {"exit_status"},

@@ -159,7 +159,7 @@ def asked(pair, size, integers):
 
 
 def bench_sizes():
-    """Each with its pair, and whether it takes little time: the first of a pair, and what is small."""
+    """Each with its pair, and whether it is fast: the first of a pair, and small ones."""
     for path in sorted((KERNELS / "pairs").glob("*.py")):
         pair = load(KERNELS, path.stem).pair
         for number, size in enumerate(pair.bench_sizes):

@@ -1,4 +1,4 @@
-"""The wheel holds what a user needs away from the repository. It is built here, offline, by the real backend."""
+"""The wheel holds all that a user needs outside the repository. It is built here, offline, by the real backend."""
 
 import subprocess
 import sys

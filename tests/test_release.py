@@ -1,4 +1,4 @@
-"""A release: what it must have, and the README as a package index shows it."""
+"""A release: its required parts, and the README as a package index shows it."""
 
 import pytest
 

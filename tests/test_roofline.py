@@ -1,4 +1,4 @@
-"""The limits of a device, and times that are below what it can have needed."""
+"""The limits of a device, and times below the minimum that it needs."""
 
 from dataclasses import replace
 

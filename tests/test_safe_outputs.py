@@ -32,7 +32,7 @@ KEPT = {"cuda", "ptx", "emulator", "gpu", "driver", "total", "complete", "scale"
 """Words that outputs rest on: without them there is little to print."""
 
 NAMED = {(name,) for name in ("size", "knobs", "variants", "observed", "dropped", "sass", "opcodes", "files", "counts")}
-"""Objects whose keys are names that a pair or a tool gave."""
+"""Objects with keys that are names from a pair or a tool."""
 
 HARMLESS = "zz"
 
@@ -200,7 +200,7 @@ def of_json(text):
 
 
 def of_tracker(text):
-    """JSON whose strings others put into tables and code spans."""
+    """JSON with strings that others put into tables and code spans."""
 
     def require_plain(at, key, text):
         require_text(text)

@@ -1,4 +1,4 @@
-"""The simulated device is as unkind as a real one: it runs late, forgets nothing that went wrong, and has limits."""
+"""The simulated device is as strict as a real one: it runs late, its errors are sticky, and it has limits."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Tensor maps as arguments of a pair: what they are at a size, what is wrong with one, and who refuses them."""
+"""Tensor maps as arguments of a pair: their values at a size, invalid maps, and the backends that refuse them."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ BYTES = 1 << 20
 GOOD = TiledMap("x", "f16", (512, 256), (1024,), (64, 128), (1, 1), swizzle=128)
 
 
-# change of the map, what is wrong
+# change of the map, the error
 PROBLEMS = [
     ({},                                            None),
     ({"shape": (512,), "strides": (), "box": (64,), "element_strides": (1,)}, None),

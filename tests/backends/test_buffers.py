@@ -1,4 +1,4 @@
-"""Guard zones, argument packing and flush size: all that the GPU backend decides without a device."""
+"""Guard zones, argument packing and flush size: everything that the GPU backend decides without a device."""
 
 import dataclasses
 

@@ -61,7 +61,7 @@ class Driver:
 
 
 class OldDriver:
-    """One that lacks both entry points, as ctypes shows it."""
+    """A driver without both entry points, as ctypes shows it."""
 
 
 def test_persisting_lines_are_given_up_with_their_share_of_the_cache():

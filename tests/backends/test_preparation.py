@@ -72,7 +72,7 @@ def test_where_no_lines_can_be_given_up_samples_wait_for_nothing(monkeypatch, lo
 
 
 def emptying(monkeypatch, driver, log):
-    """A backend that notes reads of the sweep and waits for its stream."""
+    """A backend that records reads of the sweep and waits for its stream."""
     monkeypatch.setattr(gpu, "find_driver", lambda: driver)
     backend = gpu.GpuBackend()
     backend.__dict__.update(

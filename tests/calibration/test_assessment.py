@@ -10,7 +10,7 @@ from ptxbench.result import Round
 
 
 def curve(*ns):
-    """The same reading thrice for each multiple of L2."""
+    """The same reading three times for each multiple of L2."""
     return {times: [each] * 3 for times, each in zip((0, 0.5, 1, 2, 3, 4), ns, strict=True)}
 
 
@@ -87,7 +87,7 @@ SHIELDS = [
     (10_000, 15_000, 0,      None,   PASS, 0),
     (10_000, 14_000, 20_032, 34_500, PASS, 20_032),
     (10_000, 14_000, 20_032, 14_900, FAIL, 0),          # the spin did not spin
-    (10_000, 14_999, 0,      None,   FAIL, 0),          # and there is no timer to spin by
+    (10_000, 14_999, 0,      None,   FAIL, 0),          # and no timer for the spin
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A calibration on disk: whole or not at all, refused where it is damaged, and used by the runs that it fits."""
+"""A calibration on disk: written completely or not at all, refused if damaged, and used by matching runs."""
 
 import dataclasses
 import json
@@ -118,7 +118,7 @@ def test_a_device_without_a_name_has_no_record(name):
 
 
 class Gpu(GpuBackend):
-    """One that is there."""
+    """A stored record."""
 
     def device(self):
         return GPU

@@ -29,7 +29,7 @@ def small_copy(monkeypatch):
 
 
 def taken(*subjects: str, **changes):
-    """The lines of those subjects, made in order; of all without any."""
+    """The lines of those subjects, made in order; by default of all subjects."""
     suite = made(**changes)
     lines = {check.subject: suite.take(check) for check in suite.checks if check.subject in subjects or not subjects}
     return suite, lines

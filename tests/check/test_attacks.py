@@ -29,7 +29,7 @@ LAUNDERED = """.shared .u64 kept[256];
 
 
 def broken(pair, *changes):
-    """The PTX of a pair with each (right, wrong) put in place of the other."""
+    """The PTX of a pair with the replacements (right, wrong)."""
     text = (KERNELS / "ptx" / f"{pair}.ptx").read_text()
     for right, wrong in changes:
         text = changed(text, right, wrong)

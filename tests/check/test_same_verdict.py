@@ -1,4 +1,4 @@
-"""The same seed gives the same document but for seconds: whatever the host's threads, hash seed and cache."""
+"""The same seed gives the same document except for seconds, for any host threads, hash seed and cache."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ HOSTILE = Path(__file__).with_name("hostile")
 
 
 def document(path):
-    """All that is known of a candidate, without how long it took."""
+    """The whole document of a candidate, without its time."""
     judgement = judge(path, CheckTask("triad", discovery.default_kernels(), "sm_90", SEED))
     stages = [dataclasses.replace(stage, seconds=0.0) for stage in judgement.stages]
     return to_document(dataclasses.replace(judgement, stages=stages))

@@ -158,7 +158,7 @@ PIECES = (
 
 
 def mutate(drawn, content):
-    """The text with some bytes, words or lines lost, doubled, swapped or put in place of others."""
+    """The text with some bytes, words or lines lost, doubled, swapped or replaced by others."""
     text = bytearray(content)
     for _ in range(drawn.choice((1, 1, 1, 2, 3, 8))):
         at, other = drawn.randrange(len(text)), drawn.randrange(len(text))
@@ -183,7 +183,7 @@ def mutate(drawn, content):
 
 @pytest.mark.parametrize(("suffix", "language", "count"), [(".ptx", "ptx", 80), (".cu", "cuda", 8)])
 def test_a_mutant_of_a_shipped_kernel_is_never_an_error_of_the_judge(suffix, language, count, tmp_path):
-    """Whatever is raised here would be a judgement that failed."""
+    """An exception here would make a judgement fail."""
     drawn = random.Random(f"mutants of {language}")
     paths = sorted((KERNELS / language).glob(f"*{suffix}"))
     ended = set()

@@ -58,7 +58,7 @@ def test_an_accepted_candidate_is_timed_together_with_the_pairs_two_kernels(acce
 
 
 def test_cuda_c_is_timed_as_the_ptx_that_was_judged(kernels, tmp_path):
-    """Compiled again by the run, a text could behave otherwise where it sees more files."""
+    """If the run compiled it again, a text could behave differently, because more files are visible."""
     (tmp_path / "planted.h").write_text("hunter2")
     asks = f"""#define JOIN(a, b) a##b
 #if JOIN(__has_, include)("{tmp_path}/planted.h")

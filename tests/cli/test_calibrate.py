@@ -121,7 +121,7 @@ def test_results_is_an_option_of_calibrating_alone(capsys):
 
 
 def test_a_whole_checklist_goes_through(monkeypatch, tmp_path, capsys):
-    """Every check over a scripted device, as a GPU would have it."""
+    """Every check on a scripted device, as for a GPU."""
     monkeypatch.setattr(module, "LEAST_COPY", 1 << 16)
     monkeypatch.setattr(_calibrate, "gpu_checklist", made)
     assert main(["doctor", "--calibrate", "--results", str(tmp_path)]) == 0

@@ -499,7 +499,7 @@ def command(kernels):
 
 
 def read_all():
-    """Every saved run and the baseline, each whole; nothing else lies about."""
+    """Every saved run and the baseline is complete, and there are no other files."""
     paths = [path for path in (*Path("results").rglob("*"), *Path("baselines").rglob("*")) if path.is_file()]
     assert all(path.suffix == ".json" for path in paths), paths
     return [from_json(path.read_text(), str(path)) for path in paths]

@@ -1,4 +1,4 @@
-"""Which saved run a name means: wherever a command takes one."""
+"""The saved run that a name means, in every command that takes one."""
 
 import os
 from dataclasses import replace

@@ -205,7 +205,7 @@ executed     CUDA C                               executed        SASS
 
 Warps execute 38 machine instructions.
 """
-"""As NVRTC and ptxas 13.5 make it."""
+"""The output of NVRTC and ptxas 13.5."""
 
 
 def test_a_small_listing_is_shown_whole(ptxbench, kernels):

@@ -43,7 +43,7 @@ def width(kind: str) -> int:
 
 
 def encode(value: object, kind: str) -> int:
-    """The bit pattern of `value` as a `kind`; a ValueError where it is not exactly that."""
+    """The bit pattern of `value` as a `kind`; ValueError if it is not exactly representable."""
     if isinstance(value, Bits):
         if value.width != max(16, width(kind)):  # 8-bit operands are in 16-bit registers
             raise ValueError(f"{value} as {kind}")

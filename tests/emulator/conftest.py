@@ -9,7 +9,7 @@ from tests.emulator.coverage import Coverage, is_complete, untested
 
 @pytest.fixture(scope="session", autouse=True)
 def every_function_of_the_table_is_run(request, tmp_path_factory):
-    """Fails after the last test where a function of the table was run by none."""
+    """Fails after the last test if no test ran some function of the table."""
     coverage = Coverage()
     with pytest.MonkeyPatch.context() as patch:
         coverage.listen(patch)

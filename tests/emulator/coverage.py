@@ -60,7 +60,7 @@ class Coverage:
 
 
 def is_complete(session: pytest.Session) -> bool:
-    """Whether every test of this folder was to run, and none failed."""
+    """Whether every test of this folder was selected and none failed."""
     collected = {item.path for item in session.items}
     option = session.config.option
     chosen = option.keyword or option.markexpr or option.deselect or getattr(option, "lf", False)

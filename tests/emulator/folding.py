@@ -93,7 +93,7 @@ def module(lines: Sequence[Constants]) -> tuple[str, list[tuple[Constants, tuple
 
 
 def folded(text: str) -> dict[int, int]:
-    """By the word's number, the constant that ptxas has computed for it."""
+    """{number of the word: the constant that ptxas has computed for it}."""
     assembler, disassembler = locate.program("ptxas"), locate.program("nvdisasm")
     assert assembler is not None, locate.INSTALL
     assert disassembler is not None, locate.INSTALL

@@ -81,7 +81,7 @@ BITS = {
 
 @dataclass(frozen=True)
 class Fragment:
-    """`places[lane][i]`: (matrix, row, column); but for m8n8k4 of f16 there is one matrix, 0."""
+    """`places[lane][i]`: (matrix, row, column); the matrix is 0, except for m8n8k4 of f16."""
 
     bits: int
     places: tuple[tuple[tuple[int, int, int], ...], ...]

@@ -35,7 +35,7 @@ ATOMICS = ("add", "and", "or", "xor", "min", "max", "inc", "dec", "exch", "cas")
 
 @dataclass(frozen=True)
 class Line:
-    """Instructions; `guard` is a predicate's number, from 8 on its opposite, None for none."""
+    """Instructions; `guard` is a predicate's number (from 8 on: negated) or None."""
 
     text: str
     guard: int | None = None

@@ -258,7 +258,7 @@ def test_a_bad_copy_is_a_finding_and_no_thread_waits_for_it():
 
 
 def test_an_interpreter_that_copies_at_once_gives_the_same_bytes_and_counters():
-    """The emulator copies as late as it may: a kernel that the difference does not show in waits where it must."""
+    """The emulator copies as late as allowed: a kernel without a difference waits where it must."""
     execution, actual, _ = echoed()
     x = np.random.default_rng(3).integers(0, 1 << 30, (TILES, 256)).astype(np.uint32)
     y, counters = np.zeros_like(x), Counters()

@@ -400,7 +400,7 @@ def test_ptxas_takes_these_functions():
 
 @pytest.fixture
 def compiled(tmp_path):
-    """PTX that NVRTC makes of CUDA C with an entry `k`."""
+    """The PTX by NVRTC of CUDA C with an entry `k`."""
 
     def compile_(source):
         return toolchain.compiled(source.encode(), tmp_path / "k.cu", "sm_90", ())[0]

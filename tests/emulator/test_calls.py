@@ -95,7 +95,7 @@ def test_a_function_without_a_body_is_refused_by_name():
 
 @pytest.fixture
 def compiled(tmp_path):
-    """PTX that NVRTC makes of CUDA C with an entry `k`."""
+    """The PTX by NVRTC of CUDA C with an entry `k`."""
 
     def compile_(source):
         return toolchain.compiled(source.encode(), tmp_path / "k.cu", "sm_90", ())[0]

@@ -1,4 +1,4 @@
-"""Clusters: of one CTA they run, of more they are refused before anything runs."""
+"""Clusters: with one CTA they run, with more they are refused before anything runs."""
 
 from pathlib import Path
 

@@ -106,7 +106,7 @@ def test_a_wait_for_too_few_groups_gives_wrong_bytes_and_is_found():
 
 
 def races(text):
-    """The lines of PTX that race: where it is found, and the earlier access that its message names."""
+    """The racing lines of PTX: the line of the finding, and the earlier access that its message names."""
     lines = ["", *text.splitlines()]
     execution, *_ = staged(text, sanitize=True)
     return {

@@ -145,7 +145,7 @@ GLOBAL = {size: access("global", *FORMS[size], f"global_{size}") for size in (1,
 
 
 def count(text, offsets):
-    """The counters of the load and of the store, by name without the prefix; both must agree but for their names."""
+    """The counters of the load and of the store, by name without the prefix; both must agree except for their names."""
     data = np.zeros(16384, np.uint8)
     execution = emulator.run(text, grid=1, block=32, args=[data, np.array(offsets, np.int32)])
     line = text[: text.index("@%in ld.")].count("\n") + 1

@@ -33,7 +33,7 @@ def names(*kinds):
 
 
 def line(opcode, result, kinds, function):
-    """`opcode` on sources of `kinds`; `function` takes numbers with their signs and gives one of any size."""
+    """`opcode` on sources of `kinds`; `function` takes signed numbers and returns one of any size."""
     return Line(
         f"{opcode} %d, {names(*kinds)}",
         (bits_of(result),),
@@ -208,7 +208,7 @@ def bit_fields():
 
 
 def dot(first, second, start=0):
-    """The sum of the products of the numbers in a, of type `first`, and of those in b from number `start` on."""
+    """The sum of the products of the numbers in a (type `first`) with the numbers in b from number `start` on."""
     count = 32 // bits_of(first)
 
     def function(a, b, c):

@@ -1,4 +1,4 @@
-"""An answer's translation goes through the pipe once, and both sides keep the last ones alike."""
+"""The translation of an answer goes through the pipe once, and both sides keep the same recent ones."""
 
 import io
 

@@ -28,7 +28,7 @@ EXCUSED: dict[tuple[str, str], str] = {}
 """Sides that the interpreter need not run: (pair, variant) -> the missing feature."""
 
 MOST_WARP_INSTRUCTIONS = 30_000
-"""Check sizes beyond it are left to the emulator, but for a pair's first: the interpreter would take seconds."""
+"""Larger check sizes run only on the emulator, except a pair's first: the interpreter would take seconds."""
 
 
 def interpreted(name, variant):

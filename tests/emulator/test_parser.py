@@ -373,7 +373,7 @@ VOCABULARY = sorted({piece for text in TEXTS for piece in pieces(text) if piece.
 
 
 def mutated(text, seed):
-    """`text` with one to three pieces changed: left out, doubled, swapped, nested, damaged, made long, or replaced,
+    """`text` with one to three pieces removed, doubled, swapped, nested, damaged, made long, or replaced,
     mostly by others of their kind."""
     rng = random.Random(seed)
     changed = pieces(text)

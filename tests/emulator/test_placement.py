@@ -1,4 +1,4 @@
-"""Launches that put their arrays elsewhere, and that find the module as an earlier one left it."""
+"""Launches with arrays at other addresses, and with the module state of an earlier launch."""
 
 import numpy as np
 import pytest

@@ -75,7 +75,7 @@ def spelling(entry, number):
 
 
 def test_ptxas_knows_the_spellings_of_the_table(monkeypatch):
-    """Of a line with more than 16, those that depart from the first in one place: there are over 20,000 in all."""
+    """For a line with more than 16, those that differ from the first at one position: there are over 20,000 in all."""
     monkeypatch.setattr(table, "MOST_SPELLINGS", 16)
     entries = [entry for forms in TABLE.values() for entry in forms]
     declared, lines = [], []

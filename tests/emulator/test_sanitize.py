@@ -205,7 +205,7 @@ def test_lanes_of_a_warp_at_different_barriers_are_found():
 
 
 def test_lanes_that_reach_one_barrier_one_after_the_other_cause_no_finding():
-    """As where one lane tests a flag in a loop: others go ahead, and ptxas has them come together again."""
+    """For example, one lane tests a flag in a loop: the others go ahead, and ptxas makes them reconverge."""
     body = "@!%first bra HERE;\nadd.u32 %v, %t, 1;\nst.global.u32 [%at], %v;\nHERE:\nbar.sync 0;"
     assert sanitized(body)[0].findings == ()
     turned = "@%first bra AWAY;\nHERE:\nbar.sync 0;\nbra OUT;\nAWAY:\nst.global.u32 [%at], %t;\nbra HERE;\nOUT:"

@@ -343,7 +343,7 @@ ENTRY = ".visible .entry k() { ret; }\n"
 
 
 def reads(text):
-    """Whether the emulator takes it."""
+    """Whether the emulator accepts it."""
     try:
         module = parse(text)
         translate(module, choose(module, "k"))

@@ -1,4 +1,4 @@
-"""The table takes the spellings that ptxas takes, and no others: seeded shuffles of the modifiers of every line."""
+"""The table accepts the same spellings as ptxas: seeded shuffles of the modifiers of every line."""
 
 import itertools
 import random
@@ -27,7 +27,7 @@ def of_old_targets(opcode):
 
 
 def entries(draw):
-    """Of each line of the table one entry."""
+    """One entry for each line of the table."""
     for line in dict.fromkeys(itertools.chain(*TABLE.patterns.values())):
         opcode = ".".join(itertools.chain(*(draw.choice(part.choices)[0] for part in line.parts)))
         if not (opcode.startswith((*CALLING, "ret", "exit")) or of_old_targets(opcode)):
@@ -35,7 +35,7 @@ def entries(draw):
 
 
 def shuffled(draw):
-    """Of each line of the table an instruction, and the same with its modifiers in other orders."""
+    """An instruction for each line of the table, and the same with its modifiers in other orders."""
     for entry in entries(draw):
         name, *modifiers = entry.opcode.split(".")
         others = {".".join([name, *draw.sample(modifiers, len(modifiers))]) for _ in range(SHUFFLES)}
@@ -44,7 +44,7 @@ def shuffled(draw):
 
 
 def differing(lines):
-    """The lines that ptxas takes and the emulator does not, or the other way round."""
+    """The lines that ptxas accepts and the emulator does not, or the other way round."""
     return [
         f"{line}  emulator: {complaint or 'takes it'}  ptxas: {refusal or 'takes it'}"
         for line, complaint, refusal in zip(lines, complaints(lines, TARGET), refusals(lines, TARGET), strict=True)
@@ -80,7 +80,7 @@ def stranger(entry, form, other):
 
 
 def other_operands(draw):
-    """Of each line of the table an instruction, once for each operand with another register or OTHERS in its place."""
+    """An instruction for each line of the table, once per operand with another register or OTHERS in its place."""
     for entry in entries(draw):
         given = operands(entry)
         for place, form in enumerate(entry.operands):
@@ -144,7 +144,7 @@ COUNTED = re.compile(r"mma|wmma|ldmatrix|stmatrix")
 
 
 def mutants(draw):
-    """Of each line of the table instructions with a modifier too many, too few, or another in its place."""
+    """Instructions for each line of the table with an extra, a missing or a replaced modifier."""
     every = entries(draw)
     words_of = {}
     for line in itertools.chain(*TABLE.patterns.values()):
@@ -169,7 +169,7 @@ def mutants(draw):
 
 
 def lenient(line):
-    """Whether ptxas takes a line for a reason that is known."""
+    """Whether ptxas accepts a line for a known reason."""
     words = line.split()[0].rstrip(";").split(".")
     return any(covers(words) for covers in LENIENT.values())
 

@@ -1,4 +1,4 @@
-"""The table's own rules: no opcode reads two ways, none is taken silently, and looking one up costs little."""
+"""The table's own rules: no opcode is ambiguous, none is accepted silently, and a lookup is fast."""
 
 import itertools
 import random

@@ -11,7 +11,7 @@ from ptxbench.errors import KernelError
 
 CTAS, BLOCK = 24, 32
 WORDS = 4 * CTAS * BLOCK
-"""Of each of the two arrays: more than the launch has threads, so that some kernels reach past their own."""
+"""Elements of each of the two arrays: more than the launch has threads, so that some kernels go too far."""
 THREADS = (1, 2, 7)
 
 HEAD = """.version 8.0
@@ -174,7 +174,7 @@ def test_each_launch_gives_the_same_on_any_number_of_threads(name):
 
 
 CHOSEN = ("in place", "fetched", "a counter", "the next CTA's words", "many CTAs reach too far")
-"""Of those that a few seconds are not enough for."""
+"""For kernels that need more than a few seconds."""
 
 
 def test_a_process_that_has_not_seen_a_kernel_gives_the_same(tmp_path, monkeypatch):

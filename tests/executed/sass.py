@@ -31,7 +31,7 @@ class Lane:
         self.place = 0
 
     def read(self, operand):
-        """The value of a source; None where it is not known."""
+        """The value of a source; None if unknown."""
         text = operand.strip().replace(".reuse", "")
         if match := CONSTANT.fullmatch(text.lstrip("-~")):
             value = self.words.get(int(match[1], 16))
@@ -44,7 +44,7 @@ class Lane:
         return -value & MASK if text.startswith("-") else ~value & MASK if text.startswith("~") else value
 
     def test(self, name):
-        """A predicate; None where it is not known."""
+        """A predicate; None if unknown."""
         value = self.predicates.get(name.strip().lstrip("!"))
         return None if value is None else value != name.strip().startswith("!")
 
@@ -124,7 +124,7 @@ def step(lane, opcode, operands):
 
 
 def executions(code, grid, block, words):
-    """By address, how often warps execute each instruction of this code. `words`: by offset in the constant bank."""
+    """{address: executions by warps} of this code. `words`: by offset in the constant bank."""
     at = {label: index for index, each in enumerate(code) for label in each.labels}
     counts = Counter()
     for cta in range(grid):

@@ -75,7 +75,7 @@ def test_the_anchors_of_every_shipped_build_fit(arch):
 
 
 def seconds(build, counted):
-    """The least processor time that a derivation takes, of five."""
+    """The minimum CPU time of five derivations."""
     code = toolchain.lines.annotate(build).instructions
     assert len(code) > 1000
     taken = []

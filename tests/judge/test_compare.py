@@ -1,4 +1,4 @@
-"""Two runs to rows with verdicts, whole: from seeded runs, each row with the cause that was put into it."""
+"""Two runs to rows with verdicts, end to end: seeded runs, and each row has the planted cause."""
 
 import json
 import re
@@ -24,7 +24,7 @@ COUNTS = {"ptx_warp_instructions": 15360, "ptx_global_load_sectors": 16384, "ptx
 
 
 def verdicts(comparison):
-    """Of each row, by pair and variant; of counters by metric."""
+    """For each row, by pair and variant; for counters by metric."""
     of_metric = comparison.mode == "counters"
     return {(row.pair, row.metric if of_metric else row.variant): row.verdict for row in comparison.rows}
 

@@ -51,7 +51,7 @@ def source_of(path):
 
 
 def is_by_request(path):
-    """Whether a run takes the variant of a kernel file only if it is asked for it."""
+    """Whether a run includes the variant of a kernel file only on request."""
     return source_of(path).variant in PAIRS[owner(path)].pair.by_request
 
 

@@ -158,7 +158,7 @@ def test_the_conflicts_of_c_came_from_a_thread_map_and_a_fast_path_saves_its_gua
 
 @pytest.mark.parametrize("stages", [2, 4])
 def test_a_ring_of_two_or_four_stages_is_right_too(stages):
-    """Whole tiles and ragged ones, of more slabs than stages."""
+    """Whole and partial tiles, with more slabs than stages."""
     found = with_knobs(PAIRS["hgemm_mma"], {"STAGES": stages})
     for source in found.sources:
         if source.variant == "ptx" or (source.variant, stages) == ("cuda", 2):  # NVRTC takes seconds

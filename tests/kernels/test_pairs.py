@@ -128,7 +128,7 @@ def zero(array, bounds):
 
 
 def move_one(array, bounds):
-    """Moves the last element, where a ragged edge would spoil it, by ten tolerances, or by the least that there is."""
+    """Moves the last element, which a wrong partial tile would spoil, by ten tolerances or by the smallest step."""
     last = np.unravel_index(array.size - 1, array.shape)
     if array.dtype.kind in "iu":
         array[last] ^= 1

@@ -26,6 +26,6 @@ def test_a_target_below_the_ptx_target_is_a_mismatch_not_a_fault():
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100", "sm_120"])
 def test_reduce_add_sync_and_redux_sync_are_one_instruction_each(arch):
-    """Two: of a warp, and of the eight warps' sums. No shuffle is left."""
+    """Two: one of a warp, one of the eight warps' sums. No shuffle remains."""
     for report in reports("reduce_sum.s32", arch).values():
         assert count(report, "REDUX.SUM", "SHFL", "LDG.128") == [2, 0, 4]

@@ -38,7 +38,7 @@ GUARDS = ("FSETP", "FMUL", "CALL", "MUFU.RCP", "FFMA", "FADD")
 
 
 def under(file, arch, *flags):
-    """How many of GUARDS NVRTC makes of a CUDA C file of the pair with these flags, and what the tools say."""
+    """How many of GUARDS NVRTC emits for a CUDA C file of the pair with these flags, and the figures of the tools."""
     source = dataclasses.replace(source_of(KERNELS / "cuda" / file), flags=flags)
     report = build(source, arch, "toolkit").report
     return dict(zip(GUARDS, count(report, *GUARDS), strict=True)), report
@@ -64,7 +64,7 @@ def test_correct_rounding_of_the_division_costs_a_call_and_forty_instructions(ar
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_fdividef_is_one_reciprocal_without_a_call_and_without_a_flag(arch):
-    """Not a flag, then, but an intrinsic: what is left to the flag is eight instructions of guards."""
+    """So the cause is an intrinsic and not a flag: the flag saves only eight instructions of guards."""
     named, some = under("rmsnorm.passes.cu", arch)
     _, least = under("rmsnorm.passes.cu", arch, "--use_fast_math")
     assert (named["CALL"], named["MUFU.RCP"]) == (0, 1)

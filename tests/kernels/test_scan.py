@@ -117,7 +117,7 @@ def variants(name, *names):
 
 @pytest.mark.parametrize("arch", ["sm_80", pytest.param("sm_120", marks=pytest.mark.long)])
 def test_a_warp_number_from_a_shuffle_is_known_to_be_uniform(arch):
-    """A vote would do as well. WARPSYNC and more shuffles are for lanes that might come later, and never do."""
+    """A vote would also work. WARPSYNC and more shuffles are for lanes that might come later, but never do."""
     cuda, split, ptx = (sass(source, arch) for source in variants("scan", "cuda", "cuda.split", "ptx"))
     assert "WARPSYNC" in split
     assert split["SHFL"] > cuda["SHFL"] == ptx["SHFL"]

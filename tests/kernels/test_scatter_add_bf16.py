@@ -64,7 +64,7 @@ def additions(source, arch):
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_row_gets_at_most_eight_tokens_and_some_row_gets_none(name):
-    """The bound depends on the first; of the second, out must be left as it was."""
+    """The bound depends on the first; for the second, out must not change."""
     pair = PAIRS[name].pair
     adds = [
         np.bincount(pair.make_arguments(size, seed=1, integers=integers)["idx"].ravel(), minlength=size["rows"])
@@ -121,7 +121,7 @@ def test_additions_of_consecutive_pairs_touch_a_quarter_of_the_sectors_of_stride
 
 
 def test_a_thread_of_cuda_c_waits_for_each_addition_before_it_makes_the_next():
-    """ATOM answers whether the address was global, and a branch takes that answer. REDG answers nothing."""
+    """ATOM returns whether the address was global, and a branch uses that. REDG returns nothing."""
     for variant, waits in (("cuda", True), ("ptx.narrow", False)):
         found = code(build(side("scatter_add_bf16", variant), "sm_90", "toolkit"))
         at = [i for i, text in enumerate(found) if text.startswith(("ATOM.", "REDG."))]
@@ -142,7 +142,7 @@ def changed(source, old, new, folder):
 
 
 def test_the_way_around_is_the_price_of_an_address_without_a_space(tmp_path):
-    """The same PTX, but for `.global`, is as long as the CUDA C."""
+    """The same PTX without `.global` is as long as the CUDA C."""
     narrow, cuda = side("scatter_add_bf16", "ptx.narrow"), side("scatter_add_bf16", "cuda")
     generic = changed(narrow, "red.global.", "red.", tmp_path)
     assert additions(generic, "sm_90") == additions(cuda, "sm_90")

@@ -292,14 +292,14 @@ def code_of(*body):
 
 
 def ran(counts, *, least=None, most=None):
-    """Executions of SASS: of each instruction so often."""
+    """Executions of SASS: the count of each instruction."""
     blocks = [BlockCount(16 * i, 16 * i + 16, float(count)) for i, count in enumerate(counts)]
     fit = sum(counts)
     return Executed(least or fit, fit, most or fit, blocks=blocks)
 
 
 def loop(*body, rounds=100, name="cuda", outside=1, **ends):
-    """A listing whose SASS is a loop of `body`, gone round so often, and executed `outside` before and behind it."""
+    """A listing with SASS that is a loop of `body`, with that many trips, and `outside` before and after it."""
     code = code_of(*body)
     counts = [outside, *[rounds] * (len(code) - 2), outside]
     return listing(name, *code, machine=ran(counts, **ends))

@@ -311,7 +311,7 @@ def test_a_time_under_twice_the_empty_kernels_is_launch_overhead(floor, label):
 
 
 class LoggedRenewal:
-    """Notes in the log of the clocks what it is asked for."""
+    """Records its calls in the log of the clocks."""
 
     def __init__(self, log):
         self.log = log

@@ -1,4 +1,4 @@
-"""Claims of a model against what a GPU measured of the same machine code."""
+"""Claims of a model against GPU measurements of the same machine code."""
 
 from dataclasses import replace
 
@@ -11,13 +11,13 @@ SAMPLING = Sampling(rounds=3, blocks=9)
 
 
 def measured(ptx_us, code="B", **frame):
-    """A run on an H100 in which ptx takes so long, and cuda 50 µs."""
+    """A run on an H100 in which ptx takes that long, and cuda 50 µs."""
     kernels = {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(ptx_us, code)}}
     return timed_run(1, kernels, SAMPLING, **frame)
 
 
 def modelled(verdict, reason=None, gpu="h100", code="B"):
-    """A run on the emulator whose model says so."""
+    """A run on the emulator with this claim of the model."""
     run = timed_run(1, {("triad", 64): {"cuda": Kernel(), "ptx": Kernel(None, code)}}, SAMPLING, id="e")
     claims = {"ptx": {"verdict": verdict, "reason": reason}}
     model = Model(gpu, {"cuda": {"issue": 2e-5}, "ptx": {"issue": 1e-5}}, verdict, reason, claims, {"ptx": 0.0})

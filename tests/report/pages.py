@@ -19,7 +19,7 @@ LIMITS = RooflineLimits("H100 SXM", "published: a datasheet", 3.35e12, 67e12, 98
 
 @dataclass
 class Reader(HTMLParser):
-    """A page as it is written: its elements with attributes, its text, and what is wrong with its nesting."""
+    """A page as written: its elements with attributes, its text, and its nesting errors."""
 
     elements: list = field(default_factory=list)
     text: str = ""
@@ -95,7 +95,7 @@ def with_flops(one):
 
 
 def page_of(*runs):
-    """The page of runs whose sources are not there."""
+    """The page of runs without their sources."""
     page, dropped = render(runs, [Material(name) for name in wanted(runs)], {})
     assert not dropped
     return page

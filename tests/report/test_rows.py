@@ -1,4 +1,4 @@
-"""A listing as rows: neighbours are the partners that the assemblers' line information names, and none is lost."""
+"""A listing as rows: neighbours are partners by the assemblers' line information, and no line is lost."""
 
 import dataclasses
 import re
@@ -81,7 +81,7 @@ def test_numbers_go_on_behind_rows_that_are_left_out(shipped, pair, variant, bas
 
 
 def blank(text):
-    """The text without what aligns it."""
+    """The text without alignment."""
     return re.sub(r"\s", "", text)
 
 

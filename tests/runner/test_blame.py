@@ -1,4 +1,4 @@
-"""Who is taken out of a run after a failure, and when the run ends instead; without processes."""
+"""Which variant is excluded from a run after a failure, and when the run ends instead; without processes."""
 
 import threading
 import time
@@ -155,7 +155,7 @@ def test_a_lost_device_in_the_control_ends_the_run(plan):
 
 
 def test_a_variant_excluded_from_the_control_is_not_run_in_it(plan):
-    """The worker would do it again, and die again."""
+    """The worker would run it again, and die again."""
     pair_plan = pair_plan_of(plan.kernels, WorkItem(CONTROL, ("ptx",), control_plan().sizes), DeviceShape())
     assert [source.variant for source in pair_plan.sources] == ["ptx"]
 
@@ -164,7 +164,7 @@ def test_a_variant_excluded_from_the_control_is_not_run_in_it(plan):
 
 
 def timed(names, pending, fails_at=None):
-    """A clock for each name; the call of that number, of all of them, reports an error."""
+    """A clock for each name; the call with that number, counted over all clocks, reports an error."""
     calls = 0
 
     class Failing(ScriptedClock):

@@ -23,7 +23,7 @@ def statuses(cell):
 
 
 def off_by(error, *variants):
-    """Right, but for these variants: every element is off by `error`."""
+    """Correct, except for these variants: every element is off by `error`."""
 
     def compute(build, launch, arguments, outputs):
         y = right(build, launch, arguments, outputs)["y"]
@@ -192,7 +192,7 @@ def test_a_write_past_the_end_that_a_timed_launch_makes_is_found_and_the_others_
 
 def test_it_is_enough_to_be_wrong_in_one_of_the_blocks(kernels):
     class Sometimes:
-        """Wrong in the third of all timed outputs that are looked at."""
+        """Wrong in the third checked output of timed launches."""
 
         looked = 0
 
@@ -218,7 +218,7 @@ def test_an_error_within_the_tolerance_counts_for_the_variant(tmp_path):
 
 
 class Memo:
-    """A kernel that gives for all data what it gave for those that it saw first, when it is timed."""
+    """A kernel that, when timed, returns the results of its first data for all data."""
 
     def __init__(self):
         self.known = None

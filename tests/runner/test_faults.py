@@ -16,7 +16,7 @@ from tests import simulated
 from tests.folders import kernels_folder
 
 BY_LAUNCH = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=1, tiny_ns=0)
-"""Timed by launches, which takes fewer calls of CUDA than by graphs."""
+"""Timed by launches, because graphs need more CUDA calls."""
 
 KERNEL, MACHINE, LAUNCH = "kernel", "machine", "launch"
 
@@ -66,7 +66,7 @@ def carried_out(kernels, tmp_path, monkeypatch):
 
 
 CALLS = 2750
-"""Of a run without a fault, about; the last places are past its end."""
+"""The approximate number of calls in a run without a fault; the last positions are past its end."""
 
 
 def places(count):
@@ -123,7 +123,7 @@ def test_a_device_in_exclusive_mode_ends_the_run_and_breaks_no_kernel(carried_ou
 
 
 def test_a_device_that_no_longer_works_is_not_the_next_kernels_fault(carried_out):
-    """As after a kernel that took it with it: this worker's first kernel has nothing to do with that."""
+    """As after a kernel that made the device unusable: this worker's first kernel is not the cause."""
     [cell], [lost] = carried_out(faults=[{"call": "cudaStreamCreateWithFlags", "times": 0, "status": 719}])
     assert {result.status for result in cell.variants.values()} == {SKIPPED}
     assert lost.suspects == ()

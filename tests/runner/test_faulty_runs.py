@@ -23,7 +23,7 @@ PLACES = 20
 ENDLESS_SECONDS = 4
 """After which a run's worker is ended that makes no progress."""
 
-# name: what goes wrong there, the exit statuses that docs/measuring.md has for it, and whether a kernel may be blamed
+# name: the fault, its exit statuses in docs/measuring.md, and whether a kernel may be blamed
 FAULTS = {
     "hang":          ({"does": "hang"},             {0, 4, 5}, True),
     "exit":          ({"does": "exit"},             {0, 4, 5}, True),
@@ -138,7 +138,7 @@ def places(run_on, calls):
 @pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
 def test_no_fault_at_any_place_costs_more_than_it_must(name, run_on, calls):
-    """Two of the places; all twenty with PTXBENCH_ALL_FAULTS=1, which takes half an hour."""
+    """Two of the positions; all twenty with PTXBENCH_ALL_FAULTS=1, which takes half an hour."""
     step = 1 if os.environ.get("PTXBENCH_ALL_FAULTS") == "1" else 10
     first = 1 if name in ("hang", "exit") else 0  # the first call is made by the run itself, in no worker
     assert [each for at in places(run_on, calls)[first::step] for each in judge(name, at, run_on)] == []

@@ -82,7 +82,7 @@ def test_a_worker_that_dies_while_measuring_is_blamed_on_the_sampled_kernel(tmp_
 
 
 def test_an_illegal_access_is_the_kernels_and_its_worker_goes_on(tmp_path):
-    """Here the device survives; where it does not, the backend says so by `lost`."""
+    """Here the device survives; otherwise the backend reports it by `lost`."""
     cells, _, lost = carried_out(plan_of(kernels_folder(tmp_path), {"ptx": "measure lose"}, rounds=1))
     assert lost == []
     for cell in cells:

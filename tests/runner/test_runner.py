@@ -105,7 +105,7 @@ def test_of_all_sizes_the_emulator_takes_those_that_are_not_too_large(
 
 
 def test_a_size_that_does_not_fit_into_memory_is_refused_before_anything_runs(kernels, monkeypatch):
-    # of n: 4 bytes of x, 4 of y, 8 of x as float64, 8 of a temporary, 8 of what is expected of y
+    # times n: 4 bytes of x, 4 of y, 8 of x as float64, 8 of a temporary, 8 of the expected y
     monkeypatch.setattr(environment, "memory_bytes", lambda: 32_000)
     assert plan_pairs(kernels, sizes=["n=1000"])[0]
     wanted = (

@@ -71,7 +71,7 @@ def install(monkeypatch: Any, folder: Path, **script: Any) -> None:
         module for module in sys.modules if module.partition(".")[0] in ("cupy", "cupy_backends", "simulated_gpu")
     ]
     for name in {*ours, *theirs}:
-        monkeypatch.setitem(sys.modules, name, None)  # so that afterwards each is what it was before
+        monkeypatch.setitem(sys.modules, name, None)  # so that each is restored afterwards
         del sys.modules[name]
     monkeypatch.setattr(time, "perf_counter_ns", time.perf_counter_ns)
     from simulated_gpu import libraries

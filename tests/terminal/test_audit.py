@@ -1,4 +1,4 @@
-"""The audit as it is printed: tables whole, in words and widths; and what it says of what is not as it must be."""
+"""The printed audit: whole tables, in words and widths; and the messages for failed targets."""
 
 from dataclasses import replace
 

@@ -188,7 +188,7 @@ def test_text_from_outside_is_not_taken_for_markup():
     assert "[bold]x[/] is [red]." in text
 
 
-# what differs, what is compared, what the head line says of it
+# the difference, the compared values, the text in the head line
 CONSEQUENCES = [
     ("device", {"driver": "590.1"}, "ratio", "driver 580.65 -> 590.1"),
     ("device", {"name": "NVIDIA H200"}, "ratio",

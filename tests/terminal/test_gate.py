@@ -1,4 +1,4 @@
-"""Printed gates, whole, and what of them GitHub gets."""
+"""Whole printed gates, and their parts for GitHub."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -187,7 +187,7 @@ def test_uncommitted_changes_are_named_before_a_baseline_is_set():
     head = located(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}))
     head = replace(head, source=replace(head.source, dirty=True))
     [step] = steps(gate(head, BASE, GateConfig()))
-    assert step.remedy.startswith("ptxbench gate --pair triad")  # there is no commit to check out
+    assert step.remedy.startswith("ptxbench gate --pair triad")  # no commit to check out
     assert (
         "If intended: commit kernels/ptx/triad.ptx, then ptxbench run --backend emulator, then ptxbench baseline set "
         "latest --reason TEXT, and commit baselines/emulator-sm_90.json." in step.remedy
@@ -217,7 +217,7 @@ def test_annotations_of_a_broken_kernel_point_at_the_line_that_failed():
 
 
 def test_a_waiver_is_ready_to_paste():
-    """It reads as a config, and covers what fails, by its numbers and, of a count that was 0, without."""
+    """It parses as a config, and covers the failures: with a number, or without one for a count that was 0."""
     worse = after(ptx_barriers=65, ptx_shared_load_conflicts=3)
     failing = gate(counted({"triad": worse, "scan": BEFORE}), BASE, GateConfig())
     assert failing.exit_status == 3

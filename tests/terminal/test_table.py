@@ -341,7 +341,7 @@ def test_where_written_bytes_may_stay_in_l2_no_share_is_shown_and_the_notice_say
 
 
 def explained(**ptx):
-    """A cell whose cuda and ptx are other machine code; `ptx`: what is said of the latter's build."""
+    """A cell with different machine code for cuda and ptx; `ptx`: changes of the ptx build."""
     sides = {"cuda": verified("cuda", code="A"), "ptx": verified("ptx", code="B")}
     report = dataclasses.replace(sides["ptx"].build, **ptx)
     return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Control codes: the bits of nvdisasm -hex against what its text says, and against what machine code must do."""
+"""Control codes: the bits of nvdisasm -hex match its text and the rules of machine code."""
 
 import re
 

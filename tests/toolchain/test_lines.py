@@ -1,4 +1,4 @@
-"""SASS with the lines that it is of, as the real ptxas and nvdisasm tell, and what is read out of their text."""
+"""SASS with its source lines, from the real ptxas and nvdisasm, and the parsing of their text."""
 
 import pytest
 

@@ -27,7 +27,7 @@ def test_values_ranges_steps_and_factors(text, values):
     assert parse_knob(text) == (text.partition("=")[0].strip(), values)
 
 
-# text, what is said
+# text, the message
 BAD = [
     ("n", "'n' is not a knob setting. Write it as NAME=VALUES."),
     ("=4", "'=4' is not a knob setting."),

@@ -1,4 +1,4 @@
-"""The points of a sweep: which launches each has, which cannot be and why; what is built once is checked once."""
+"""The points of a sweep: their launches, impossible points with reasons; a build is checked only once."""
 
 import pytest
 

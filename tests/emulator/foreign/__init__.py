@@ -100,7 +100,7 @@ def cuda(*archs: str, grid: Any = 1, block: Any = 32, shared: int = 0, printed: 
 
 @functools.cache
 def compiled(stem: str, arch: str) -> str:
-    """The PTX that NVRTC makes of STEM.cu."""
+    """The PTX of STEM.cu by NVRTC."""
     path = Path(__file__).with_name(f"{stem}.cu")
     return toolchain.compiled(path.read_bytes(), path, arch, ("--device-int128",))[0]
 

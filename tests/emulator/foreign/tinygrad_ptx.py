@@ -1,4 +1,4 @@
-"""Expressions of tensors that tinygrad's PTX renderer makes kernels of. It needs no device: none is ever opened."""
+"""Tensor expressions as kernels of tinygrad's PTX renderer. It needs no device and opens none."""
 
 import functools
 
@@ -16,7 +16,7 @@ SETTINGS = {"DEV": "NULL", "CACHELEVEL": 0, "NO_MEMORY_PLANNER": 1}
 
 
 def expression(*archs):
-    """Decorator: the function takes a generator and gives a function of tensors, its arrays and the expected result.
+    """Decorator: the function takes a generator and returns a function of tensors, its arrays and the expected result.
 
     The result is `values` or `(values, relative, absolute)`, as of `Expected`.
     """

@@ -98,7 +98,7 @@ def part(operand: Operand, place: int, count: int) -> Operand:
 
 
 def is_read(step: Step, target: Operand) -> bool:
-    """Whether any instruction may read a register that the old value goes to."""
+    """Whether any instruction may read a register that gets the old value."""
     names = {each.name for each in getattr(target, "parts", (target,)) if isinstance(each, Register)}
     others = [repr(instruction) for instruction in step.function.instructions if instruction is not step.instruction]
     return any(f"Register(name={name!r})" in other for name in names for other in others)

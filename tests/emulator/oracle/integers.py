@@ -199,7 +199,7 @@ def neg(step: Step) -> Action | None:
 
 @rule("div", "rem", counted="int")
 def div(step: Step) -> Action | None:
-    """Toward zero. By 0, which PTX leaves open: all bits set, of both (docs/emulator.md)."""
+    """Toward zero. Division and remainder by 0, which PTX leaves undefined: all bits set (docs/emulator.md)."""
     if step.last not in INTEGERS:
         return None
     kind = step.type()

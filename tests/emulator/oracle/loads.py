@@ -56,7 +56,7 @@ class Place:
         return self.threads.memory.views[bits], self.offsets // (bits // 8) + place
 
     def each_space(self) -> Any:
-        """(space, threads, addresses), of the spaces that the addresses lie in."""
+        """(space, threads, addresses) for each space with an address."""
         thread = self.threads.all_here()
         for space, mask in self.masks.items():
             if mask is None:
@@ -75,7 +75,7 @@ def taken_space(step: Step) -> str:
 
 
 def without_hints(step: Step) -> bool:
-    """Take the words that change nothing here; True where one brings a last operand, a cache policy."""
+    """Take the words without an effect here; True if one adds a last operand, a cache policy."""
     hinted = "L2::cache_hint" in step.words
     while step.take(*HINTS, *ORDERS):
         pass

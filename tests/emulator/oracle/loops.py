@@ -47,7 +47,7 @@ def reached(starts: Sequence[int], edges: Sequence[Sequence[int]], without: int)
 
 
 def loops(steps: Sequence[Step]) -> dict[int, tuple[set[int], int]]:
-    """By header: the loop's instructions, and the last of its branches back to the header."""
+    """{header: the loop's instructions, and the last of its branches back to the header}."""
     edges = ways(steps)
     back: list[list[int]] = [[] for _ in steps]
     for at in reached([0], edges, -1):

@@ -127,7 +127,7 @@ class Threads:
         return self.turn
 
     def moved(self, at: int) -> bool:
-        """Do one instruction; True where it has set the threads' program counters."""
+        """Execute one instruction; True if it has set the threads' program counters."""
         step = self.steps[at]
         everyone = self.here
         guard = step.instruction.guard
@@ -252,7 +252,7 @@ class Threads:
         return self.numbers if self.here is None else self.here
 
     def of(self, values: Array) -> Array:
-        """Of an array over all threads, those here."""
+        """The elements of the active threads in an array over all threads."""
         return values if self.here is None else values[self.here]
 
     def full(self, value: Any, dtype: Any = None) -> Array:
@@ -274,7 +274,7 @@ class Threads:
         return np.broadcast_to(np.asarray(value), (self.count_here(),))
 
     def read(self, operand: Operand, kind: str) -> Any:
-        """The operand of the threads here, as `kind`; a scalar where it is the same for all."""
+        """The operand of the active threads as `kind`; a scalar if it is the same for all."""
         dtype = np.dtype(KINDS[kind])
         if isinstance(operand, Register):
             raw = self.of(self.register(operand.name))
@@ -362,7 +362,7 @@ class Threads:
 
 
 def immediate(operand: Immediate, dtype: Any) -> Any:
-    """A number as the instruction's type; of a float the text may give the bits."""
+    """A number as the instruction's type; a float may be written as bits."""
     if operand.bits:
         raw = UNSIGNED[operand.bits](operand.value)
         if operand.bits == 32 and dtype == np.float64:  # ptxas takes the bits, not the number

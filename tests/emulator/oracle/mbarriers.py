@@ -22,7 +22,7 @@ SPACES = ("shared", "shared::cta", "shared::cluster")
 
 
 class Barrier:
-    """Of the phase: arrivals and bytes still to come; arrivals of the phases after it; how many phases are over."""
+    """Pending arrivals and bytes of the phase; arrivals of the phases after it; the number of complete phases."""
 
     def __init__(self, count: int) -> None:
         self.pending = self.expected = count

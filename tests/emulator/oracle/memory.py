@@ -32,7 +32,7 @@ def aligned(offset: int, to: int) -> int:
 
 
 def place(variables: Sequence[Variable]) -> tuple[dict[str, int], int]:
-    """Offsets in the order of declaration, each aligned as it asks, and the bytes of all."""
+    """Offsets in order of declaration, each with its alignment, and the total bytes."""
     placed, offset = {}, 0
     for variable in variables:
         offset = aligned(offset, variable.align)
@@ -109,7 +109,7 @@ class Memory:
                 arg.reshape(-1).view(np.uint8)[:] = self.bytes[where : where + arg.nbytes]
 
     def offsets(self, space: str, address: Array, cta: Array, thread: Array) -> Array:
-        """Where in the arena each address lies; one of global memory there, a shared or local one in its window."""
+        """The position of each address in the arena: a global address directly, a shared or local one in its window."""
         if space == "shared":
             return self.fixed + cta * self.shared_bytes + address - RESERVED
         if space == "local":

@@ -78,7 +78,7 @@ class Step:
         return self.words[-1] if self.words else ""
 
     def take(self, *names: str) -> str:
-        """The first of these words that the opcode has, which is then done with; "" where it has none."""
+        """The first of these words in the opcode, which is then taken; "" if there is none."""
         for name in names:
             if name in self.words:
                 self.words.remove(name)

@@ -78,7 +78,7 @@ def shfl(step: Step) -> Action | None:
         return value if threads.here is None else np.where(threads.active()[partner], value, held), valid
 
     def sources(lane: Any, b: Any, c: Any) -> Any:
-        """The lane to read from, and whether that lies in the segment."""
+        """The lane to read from, and whether it is in the segment."""
         b, clamp, segment = b & 31, c & 31, c >> 8 & 31
         most = (lane & segment) | (clamp & ~segment)
         least = lane & segment

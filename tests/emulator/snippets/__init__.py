@@ -67,7 +67,7 @@ def f16(values: Any) -> Any:
 
 
 def to_bf16(values: Any) -> Any:
-    """The bits of the nearest bf16, of two the even."""
+    """The bits of the nearest bf16; ties to even."""
     bits = np.asarray(values, np.float32).view(np.uint32)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 

@@ -81,7 +81,7 @@ def special_functions(rng):
 
 @case(fast=1e-5)
 def remainders(rng):
-    """All exact, but for fast math's division."""
+    """All exact, except for fast math's division."""
     x, y = (rng.normal(size=(2, 32)) * 10.0 ** rng.integers(-1, 3, 32)).astype(np.float32)
     a, b = wide(x, y)
     mantissa, exponent = np.frexp(x)

@@ -1,4 +1,4 @@
-"""In place of CuPy, as far as ptxbench uses it: its layer over CUDA, of the simulated device."""
+"""A replacement for CuPy, as far as ptxbench uses it: its layer over CUDA, for the simulated device."""
 
 from cupy import cuda
 

@@ -57,7 +57,7 @@ pool = Pool(gpu.memory, malloc, release)
 
 
 class MemoryPointer:
-    """A block of the pool; it goes back there with the object."""
+    """A block of the pool; it returns there when the object is destroyed."""
 
     def __init__(self, block: Block) -> None:
         self.mem, self.ptr = block, block.address

@@ -36,7 +36,7 @@ class Device:
     kernel_ns: int = 1800
     """The time of an empty kernel; every kernel takes it in addition to its work."""
     event_ns: int = 500
-    """By which the times of events step."""
+    """The resolution of event times."""
     timer_ns: int = 32
     """By which %globaltimer steps."""
     noise: float = 0.002
@@ -61,7 +61,7 @@ T4 = Device(
 )  # fmt: skip
 
 SMALL = replace(H100, name="Small GPU", memory_bytes=2 * GIB, l2_bytes=2 * MIB, sms=16, memory_rate=0.3e12, event_ns=32)
-"""Whose caches and memory are so small that what fills them takes little time to emulate."""
+"""A device with small caches and memory, so that emulating kernels that fill them is fast."""
 
 DEVICES = {"H100": H100, "RTX 4090": RTX_4090, "T4": T4, "small": SMALL}
 

@@ -105,7 +105,7 @@ class Gpu:
         self.launches = Launches(self.script)
         self.l2 = L2(self.device.l2_bytes)
         self.host, self.free, self.busy = 0.0, 0.0, 0.0
-        """The host's time; when the device is done with what it has performed; how long it worked in all."""
+        """The host's time; the end of the device's performed work; its total working time."""
         self.lost: int | None = None
         self.context = False
         self.numbers = itertools.count(1)
@@ -131,7 +131,7 @@ class Gpu:
             self.make_context()
 
     def meet(self, faults: Sequence[Fault]) -> None:
-        """Count a call or a run once for all these faults, and have the one strike whose turn it is."""
+        """Count a call or a run once for all these faults, and trigger the fault that is due."""
         counted = {}
         for what, of_run in {(fault.call or f"kernel {fault.kernel}", fault.of_run) for fault in faults}:
             if of_run:
@@ -196,7 +196,7 @@ class Gpu:
         return operation
 
     def drain(self, stream: Stream, last: Operation | None = None) -> None:
-        """Wait until the stream has performed all, or as far as `last`. Raises Failure for what went wrong there."""
+        """Wait until the stream has performed everything, or up to `last`. Raises Failure for an error there."""
         if stream.capture is not None:
             stream.spoilt = True
             raise Failure(900)
@@ -314,7 +314,7 @@ class Gpu:
         self.enqueue(self.stream(stream), self.launch(prepared))
 
     def launch(self, launch: Prepared) -> Callable[[float], float]:
-        """A kernel's run. Its work: the larger of what it moves and what it executes."""
+        """A kernel's run. Its work is the larger of the data time and the instruction time."""
 
         def perform(start: float) -> float:
             kernel = launch.kernel

@@ -1,4 +1,4 @@
-"""Modules and their kernels: what a cubin was made of, what fits a launch, and what the emulator makes of one."""
+"""Modules and their kernels: the source of a cubin, the checks of a launch, and its execution on the emulator."""
 
 from __future__ import annotations
 

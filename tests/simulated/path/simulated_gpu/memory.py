@@ -1,4 +1,4 @@
-"""Device memory: regions of cudaMalloc, the pool's blocks in them, and what they hold.
+"""Device memory: regions of cudaMalloc, the pool's blocks in them, and their content.
 
 What bytes are is kept as immutable chunks with an identity, so that a launch on data that were seen before is known by
 their identities alone. A fill is its byte; all else is named by its hash.
@@ -31,7 +31,7 @@ GARBAGE = 0xCD
 
 @dataclass(frozen=True)
 class Chunk:
-    """Bytes that never change; `data` is None of a fill, whose key is its byte."""
+    """Immutable bytes; `data` is None for a fill, and its key is the byte."""
 
     key: Any
     data: Bytes | None = None
@@ -200,7 +200,7 @@ class Memory:
 
 
 class Pool:
-    """CuPy's pool over `malloc` and `release`: blocks that are given back are kept, split and joined."""
+    """CuPy's pool over `malloc` and `release`: freed blocks are kept, split and joined."""
 
     def __init__(self, memory: Memory, malloc: Any, release: Any) -> None:
         self.memory, self.malloc, self.release = memory, malloc, release
