@@ -266,7 +266,7 @@ class Parts:
 
 
 class ProcessHost:
-    """What the process keeps from launch to launch: the arena, helping threads, and the records of each thread."""
+    """What the process keeps from launch to launch: the arena, helper threads, and the records of each thread."""
 
     def __init__(self, handle: int) -> None:
         self.handle = handle
