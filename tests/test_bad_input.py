@@ -82,7 +82,7 @@ def test_a_folder_without_kernels(kernels, ptxbench):
     ("named", "message"),
     [
         ("nowhere",  "Folder nowhere does not exist. Choose one that holds pairs/, cuda/ and ptx/."),
-        ("README",   "Folder README does not exist. Choose one that holds pairs/, cuda/ and ptx/."),
+        ("README",   "README is not a folder. Choose one that holds pairs/, cuda/ and ptx/."),
         ("empty",    "empty holds no pairs. A pair is pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx."),
     ],
 )  # fmt: skip

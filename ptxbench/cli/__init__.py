@@ -20,7 +20,7 @@ import click
 
 from ptxbench import __version__
 from ptxbench.cli._terminal import say
-from ptxbench.errors import PtxbenchError
+from ptxbench.errors import PtxbenchError, suggestion
 from ptxbench.exit_status import ExitStatus
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
@@ -43,6 +43,13 @@ class Commands(click.Group):
             return None
         command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0][:1] != "-" and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"No such command '{args[0]}'.{suggestion(args[0], self.names)}")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(

@@ -99,6 +99,8 @@ def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
         return result
     chosen = {title: of for title, of in result.items() if wanted.lower() in title.lower()}
     if not chosen:
+        if any(opcode.split(".")[0] == wanted.split(".")[0] for opcode in TABLE):
+            raise UsageError(f"'{wanted}' is an instruction, not a chapter. Use --opcode, with all its modifiers.")
         words = sorted({word for title in result for word in re.findall(r"[A-Za-z]{3,}", title)})
         text = suggestion(wanted, words) or f" Chapters are: {'; '.join(result)}."
         raise UsageError(f"There is no chapter '{wanted}'.{text}")

@@ -43,7 +43,7 @@ def test_the_version_matches_the_package(ptxbench):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["rnu"],                  "No such command 'rnu'."),
+        (["rnu"],                  "No such command 'rnu'. Did you mean 'run'?"),
         (["_saving"],              "No such command '_saving'."),
         (["run", "--bakcend"],     "No such option"),
         (["run", "--backend", "x"], "'x' is not one of"),

@@ -48,6 +48,13 @@ def test_an_unknown_chapter_gets_a_suggestion(ptxbench):
     assert ran.err == "Error: There is no chapter 'intger'. Did you mean 'Integer'?\n"
 
 
+@pytest.mark.parametrize("opcode", ["szext", "shl.b32"])
+def test_an_instruction_in_place_of_a_chapter_is_pointed_to_the_option(ptxbench, opcode):
+    ran = ptxbench("isa", opcode)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == f"Error: '{opcode}' is an instruction, not a chapter. Use --opcode, with all its modifiers.\n"
+
+
 def test_unsupported_instructions_are_listed_with_their_reason(ptxbench):
     out = " ".join(ptxbench("isa").out.split())
     for missing in UNSUPPORTED:
