@@ -60,7 +60,7 @@ class Case:
     options: dict[str, Any]
     arguments: list[Any]
     elements: int = 0
-    """Of the input."""
+    """Elements of the input."""
 
     @classmethod
     def load(cls, name: str) -> Case:

@@ -85,7 +85,7 @@ PRODUCERS = (
 
 
 def outcome(case: foreign.Case) -> Outcome:
-    """Run a case as it is and, if it is right, sanitised. Raises what its producer raises."""
+    """Run a case plainly and, if it is correct, sanitised. Raises the exceptions of its producer."""
     try:
         wrong = foreign.run(case, sanitize=False)
     except PtxSyntaxError as error:

@@ -1,4 +1,4 @@
-"""The one fake: a backend whose clock reads a script, so that measuring and reporting are tested exactly."""
+"""The one fake: a backend with a scripted clock, so that measuring and reporting are tested exactly."""
 
 import os
 import signal
@@ -104,7 +104,7 @@ Compute = Callable[[Build, Launch, Mapping[str, Any], tuple[str, ...]], Mapping[
 
 
 class FakeBackend:
-    """A GPU by its looks: `times` scripts each variant's clock, `compute` says what a launch writes.
+    """A fake GPU: `times` scripts each variant's clock, `compute` returns the outputs of a launch.
 
     `timed` says what a sample writes, and `repeats` what further launches on the same data do, where not the same.
     """

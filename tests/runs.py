@@ -88,7 +88,7 @@ def cell(
     sampling: Sampling = Sampling(),
     **options: Any,
 ) -> Cell:
-    """A cell whose verified kernels that have a time were measured against `cuda`, in rounds."""
+    """A cell in which verified kernels with a time were measured against `cuda`, in rounds."""
     return Cell(
         pair=pair,
         size=size,

@@ -264,7 +264,7 @@ def test_a_run_that_cannot_be_saved_in_the_end_is_saved_elsewhere(kernels, ptxbe
 
 
 def test_a_run_that_can_be_saved_nowhere_is_printed(kernels, ptxbench, monkeypatch):
-    ptxbench(*RUN, "--no-save")  # what is built now needs no temporary folder below
+    ptxbench(*RUN, "--no-save")  # this build makes the temporary folder unnecessary below
     monkeypatch.setattr("tempfile.tempdir", str(Path("results") / "nowhere"))
     monkeypatch.setattr("ptxbench.cli._saving.require_writable", lambda folder, remedy: None)
     Path("results").write_text("a file is in the way")

@@ -36,7 +36,7 @@ def test_every_page_has_a_table_of_experiments_with_existing_variants(path):
 @pytest.mark.long
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_the_counts_of_a_page_are_up_to_date(path):
-    """Of other versions of the tools variants and columns alone are compared."""
+    """For other tool versions only variants and columns are compared."""
     text = path.read_text()
     today = filled(text)
     tools = re.findall(r"(?m)^At .*?\. (Built for .*)$", text)

@@ -1,4 +1,4 @@
-"""Every command line of the documentation is one that ptxbench takes, and every workflow is YAML of the right shape."""
+"""Every command line in the documentation is valid, and every workflow is valid YAML."""
 
 import contextlib
 import re
@@ -25,7 +25,7 @@ def commands(shell):
     for line in shell.replace("\\\n", " ").splitlines():
         if "ptxbench" not in line:
             continue
-        # [--option a|b]: what may be left out is an option too, and the first of its values will do
+        # [--option a|b]: an optional part is an option too, and its first value is used
         line = re.sub(r"\[(--?[a-z][^]]*)\]", lambda found: re.sub(r"\|\S+", "", found[1]), line)
         words = [word for word in shlex.split(line.removeprefix("$ "), comments=True) if word != "..."]
         while words:

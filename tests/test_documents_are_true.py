@@ -144,7 +144,7 @@ def statuses_of_help(name):
 
 @pytest.mark.parametrize(
     ("page", "command"), [("measuring.md", "run"), ("check.md", "check"), ("exec.md", "exec")]
-)  # ci.md has also what every command may end with
+)  # ci.md also has the statuses of every command
 def test_the_exit_statuses_of_a_page_match_the_help(page, command):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     table = re.search(r"^\| exit status[^\n]*\n\|---.*?(?=^[^|])", text, re.M | re.S)[0]

@@ -30,7 +30,7 @@ def cycles(arch="sm_90", spec=ONE, **executed):
     return {name: round(seconds * 1e6, 6) for name, seconds in found.items()}
 
 
-# architecture, what is executed, cycles of an SM by resource
+# architecture, executions, cycles of an SM by resource
 EXECUTED = [
     ("sm_90",  {"warp_instructions": 400},                           {"issue": 100}),
     ("sm_90",  {"pipes": {"FMA": 400}},                              {"FMA": 100}),
@@ -141,7 +141,7 @@ def sides(**resources):
     return tuple({name: values[i] for name, values in resources.items() if values[i]} for i in (0, 1))
 
 
-# floors of both sides, what is said
+# floors of both sides, the sentence
 CLAIMS = [
     (sides(issue=(96, 100)),                       Claim(LOWER)),
     (sides(issue=(100, 96)),                       Claim(HIGHER)),

@@ -1,4 +1,4 @@
-"""The `gpu` fixture gives the simulated device for a missing one and for nothing else; never where one is required."""
+"""The `gpu` fixture uses the simulated device only if the real one is missing, and never if a real one is required."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ NO_GPU = "No GPU: no NVIDIA driver is installed. Run with --backend emulator to 
 
 
 ONCE = "lambda find=backend.find_driver, answers=[None]: answers.pop() if answers else find()"
-"""No driver the first time; then the one that is there."""
+"""No driver at the first call; then the real one."""
 
 
 @pytest.fixture

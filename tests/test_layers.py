@@ -60,7 +60,7 @@ OUTSIDE = {
     "llvmlite": ["emulator"],
     "numba": ["emulator"],
 }
-"""Who may import an outside library: a part, or one module of it."""
+"""The importers of an outside library: a part, or one module of it."""
 
 NAMES_FOR_SOMEWHERE = {"utils", "util", "core", "common", "helpers", "helper", "misc"}
 

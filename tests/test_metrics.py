@@ -1,4 +1,4 @@
-"""Every metric of a variant that was timed, of one that was counted, and of one that was neither."""
+"""Every metric of a timed variant, of a counted one, and of one without either."""
 
 import dataclasses
 import re
@@ -188,7 +188,7 @@ LIMITS = RooflineLimits("Fake 1000", "published: nobody", bytes_per_s=1e10, f32=
 
 
 def limited(limits=LIMITS, opcodes=(), work=(), **changes):
-    """TIMED, of 1000 flops and 8000 bytes in 1 us, with limits and machine code."""
+    """TIMED, with 1000 flops and 8000 bytes in 1 us, with limits and machine code."""
     build = dataclasses.replace(BUILD, opcodes=dict.fromkeys(opcodes, 1))
     variants = {name: dataclasses.replace(each, build=build) for name, each in TIMED.variants.items()}
     return dataclasses.replace(

@@ -185,7 +185,7 @@ def test_every_shipped_pair_rejects_every_forgery_at_large_bench_sizes():
 
 @pytest.mark.parametrize(("n", "some"), [(1 << 22, "'total' all zero"), (1 << 24, MIDDLE)])
 def test_a_sum_of_random_signs_accepts_errors_that_integer_data_reject(n, some):
-    """The tolerance for as many roundings is larger than the sum, or than a tenth of the terms."""
+    """The tolerance for that many roundings is larger than the sum, or than a tenth of the terms."""
     pair = load(KERNELS, "reduce_sum").pair
     size = {**pair.bench_sizes[0], "n": n}
     assert some in asked(pair, size, False)

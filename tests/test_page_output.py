@@ -62,7 +62,7 @@ def test_a_block_is_filled_with_a_part_of_the_output():
     assert re.fullmatch(r"# title\n\n<!--.*-->\n```\nptxbench, version \S+\n```\n<!-- /output -->\n\nend\n", whole)
 
 
-# page, what is said of it
+# page, the message
 BAD = [
     (page("output: rm -r x"),                             r"^3: 'output: rm -r x' is not a valid block"),
     (page("output: columns=wide ptxbench list"),          r"^3: .* is not a valid block"),

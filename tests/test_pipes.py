@@ -17,7 +17,7 @@ from tests.toolchain.test_control import straight_lines
 COPIES = 8
 """Independent values, so that no instruction waits for the one before it."""
 
-# name, what is done to `unsigned a`; f(a) is a as a float, u(x) the reverse
+# name, the operation on `unsigned a`; f(a) is a as a float, u(x) the reverse
 FLOAT = {
     "ffma": "a = u(fmaf(f(a), c, d))",
     "fadd": "a = u(__fadd_rn(f(a), c))",
@@ -63,7 +63,7 @@ def kernel(name, value, copies, operations):
 
 
 def source():
-    """One file of all kernels."""
+    """One file with all kernels."""
     text = "#define f(a) __uint_as_float(a)\n#define u(x) __float_as_uint(x)\n"
     for name, operation in FLOAT.items():
         text += kernel(name, "unsigned", 2 * COPIES, [operation])

@@ -15,7 +15,7 @@ NO_SOURCE = (
 )
 
 
-# version, changelog, table of the project, what is missing
+# version, changelog, table of the project, the missing parts
 RELEASES = [
     ("0.2.0",      CHANGELOG,                               URLS, []),
     ("0.3.0",      CHANGELOG,                               URLS, [NO_SECTION.format("0.3.0")]),

@@ -93,7 +93,7 @@ FREE = {kind: free(documents[1]) for kind, documents in DOCUMENTS.items()}
 
 
 def filled(kind, payload, rich):
-    """Base and head with the payload behind every free string and key; if `rich`, but for what outputs rest on."""
+    """Base and head with the payload behind every free string and key; if `rich`, except strings that outputs need."""
 
     def keeps(at, key, text):
         return rich and (text in KEPT or (key and at[-2:-1] not in NAMED))
@@ -234,7 +234,7 @@ def require_text(text):
 
 
 def require_no_command(text, own=r"(?!)"):
-    """Nothing that a runner of CI obeys, but for lines that begin as `own`."""
+    """No command of a CI runner, except lines that begin like `own`."""
     for line in text.splitlines():
         assert re.match(own, line) or not line.lstrip().startswith("::"), line
         assert not re.search(r"##\w*\[", line), line

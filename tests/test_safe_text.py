@@ -95,9 +95,9 @@ def test_a_console_shows_markup_and_hides_nothing(capsys):
 
 
 INNER = {"documents", "check", "containment", "emulator", "toolchain", "executed"}
-"""Who reads and writes what ptxbench and its own processes say to each other."""
+"""The modules that read and write messages between ptxbench's own processes."""
 
-# what may be called only there: whoever prints or parses takes the one function
+# functions that may be called only there; all other code uses the one function
 ONLY = {
     "click.echo": {"cli._terminal", "cli.gate", "cli.list", "cli.exec"},  # commands of a runner, styles, a cursor
     "rich.console.Console": {"terminal.console"},

@@ -23,7 +23,7 @@ BROKEN_SHIM = "#!/bin/sh\necho 'python: command not found' >&2\nexit 127\n"
 
 
 def fake(prelude):
-    """A Python that lies about itself and, asked for a module, prints what it was asked instead of running it."""
+    """A Python with a false version that, called with -m, prints its arguments instead of running the module."""
     asked_to_evaluate = f'exec {sys.executable} -c "{prelude}; exec(sys.argv[1])" "$2"'
     return f'#!/bin/sh\n[ "$1" = -c ] || {{ echo "ran: $*"; exit 0; }}\n{asked_to_evaluate}\n'
 
@@ -48,7 +48,7 @@ def make_venv(tmp_path):
     return run
 
 
-# Pythons on PATH, what is asked for, the sentence
+# Pythons on PATH, the request, the message
 NO_PYTHON = [
     ({}, [],
      "ptxbench needs Python 3.11 or newer, and python3 is not there: install one (Debian, Ubuntu: apt install "
@@ -73,7 +73,7 @@ def test_without_a_python_that_can_there_is_one_sentence(make_venv, pythons, arg
     assert make_venv(pythons, *arguments) == (1, "", sentence)
 
 
-# Pythons on PATH, what is asked for, the one that is taken
+# Pythons on PATH, the request, the chosen one
 TAKEN = [
     ({"python3": fake(GOOD)}, [], "python3"),
     ({"python3": fake(OLD), "python3.13": fake(GOOD)}, [], "python3.13"),

@@ -50,7 +50,7 @@ def test_an_expression_is_whole_arithmetic(formula, result):
     assert value(formula, {"A": 6, "B": 4}) == result
 
 
-# expression, what is said of it
+# expression, the message
 REFUSED = [
     ("A +", "is not an expression"),
     ("", "is not an expression"),
@@ -80,7 +80,7 @@ def test_anything_else_is_refused_in_words(formula, said):
     assert said in str(error.value)
 
 
-# text, what is said of it
+# text, the message
 STALE = [
     ("\nadd %a, 512 /*= 4 * BLOCK */;",   "a.ptx:2: the literal is 512, and '4 * BLOCK' comes to 1024 with"),
     ("add %a /*= BLOCK */;",              "a.ptx:1: /*= BLOCK */ follows no whole number."),

@@ -16,7 +16,7 @@ CALM = Sampling(rounds=10, blocks=8, noise=Noise(process=0.002))
 
 
 def run(number, *, day=None, factor=1.0, code="A", sampling=CALM, **frame):
-    """One of several runs of four kernels, whose times are all `factor` times as long."""
+    """One of several runs of four kernels; all times are multiplied by `factor`."""
     kernels = {"cuda": Kernel(50 * factor), "ptx": Kernel(45 * factor, code)}
     started = f"2026-01-{1 + (number % 2 if day is None else day):02}T{number:02}:00:00Z"
     return timed_run(number, {(pair, 64): kernels for pair in PAIRS}, sampling, id=f"{number:08}", started=started,

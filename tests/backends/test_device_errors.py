@@ -183,7 +183,7 @@ def hook(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
 
 
-def test_after_an_error_that_does_not_tell_the_context_is_tried_once():
+def test_after_an_unspecific_error_the_context_is_tried_once():
     for status in (999, 398, 701):  # the last says nothing of a kernel that is in flight
         working, gone = backend_over(), backend_over(context=700)
         assert reported(working, BUILD, CudaError(status)) is DeviceError

@@ -41,7 +41,7 @@ class Machine:
         return nullcontext()
 
     def enqueue(self, words, ns):
-        """The device begins once it is free, and no sooner than the host has enqueued the work."""
+        """The device starts when it is free and the host has enqueued the work."""
         self.calls += 1
         self.now += self.late.get(self.calls, self.host)
         self.log.append(words)

@@ -118,7 +118,7 @@ def test_a_device_without_a_name_has_no_record(name):
 
 
 class Gpu(GpuBackend):
-    """A stored record."""
+    """A GPU that is available."""
 
     def device(self):
         return GPU

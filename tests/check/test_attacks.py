@@ -147,7 +147,7 @@ def test_another_order_of_ctas_does_not_count_if_a_kernel_of_the_pair_depends_on
 
 
 @pytest.mark.parametrize("name", ["remembers.ptx", "right_five_times.ptx", "right_once.cu", "knows_its_data.cu"])
-def test_where_a_kernel_of_the_pair_keeps_state_too_later_launches_still_tell(name):
+def test_later_launches_find_errors_even_if_a_kernel_of_the_pair_keeps_state(name):
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     triad.__dict__.update(keeps_state=True, lint_codes=frozenset({"writable-module-state"}))
     judge = Checker(triad, Path(__file__).with_name("hostile") / name)

@@ -139,7 +139,7 @@ def test_the_compiler_is_contained_by_the_kernel_inside_a_judgement_too(planted,
 
 
 def test_the_whole_command_reveals_no_more(planted, capfd, monkeypatch):
-    """Text, JSON and the standard error of the command, for one that is refused by the compiler, not at sight."""
+    """Text, JSON and stderr of the command, for a text that the compiler refuses, not a rule."""
     path = planted / "candidate.cu"
     path.write_text(attack("cu", "a header that takes it", planted / "planted.h"))
     for form in ((), ("--json",)):

@@ -1,4 +1,4 @@
-"""`ptxbench gate audit` through the real command line: every part, every exit status, and `ptxbench gate` as it was."""
+"""`ptxbench gate audit` through the real command line: every part, every exit status, and `ptxbench gate` unchanged."""
 
 import json
 import shutil

@@ -198,7 +198,7 @@ def test_the_folder_of_the_user_is_examined(doctor, monkeypatch, tmp_path):
     assert (status, findings["kernels"].status) == (0, BROKEN)
 
 
-def test_a_path_in_the_users_home_does_not_tell_the_users_name(monkeypatch):
+def test_a_path_in_the_users_home_does_not_show_the_users_name(monkeypatch):
     monkeypatch.setenv("HOME", "/home/alice")
     assert display_path(Path("/home/alice/.venv/bin/python")) == "~/.venv/bin/python"
     assert display_path("/home/alice2/x") == "/home/alice2/x"

@@ -149,7 +149,7 @@ LATER: ret;
 
 
 def test_machine_instructions_are_those_that_the_code_has_for_each_warp(folder, ptxbench):
-    """Straight-line code: as many as it has, for every warp, up to the EXIT."""
+    """Straight-line code: every warp executes all its instructions up to the EXIT."""
     (folder / "all.ptx").write_text(HEADER + SPLIT)
     launch = ("--block", "64", "--arg", "x:u32[64]=zeros", "--arg", "parts:u32=64", "--json")
     [kernel] = json.loads(ptxbench("exec", "all.ptx", *launch).out)["kernels"]

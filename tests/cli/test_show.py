@@ -1,4 +1,4 @@
-"""`ptxbench show`: real kernels through the real tools, what is linked, what is refused."""
+"""`ptxbench show`: real kernels through the real tools, the linked lines, the refusals."""
 
 import json
 import re
@@ -141,7 +141,7 @@ def test_an_unsupported_instruction_costs_only_the_counts(ptxbench, tmp_path):
     assert hot.err.startswith("Skipped: ")
 
 
-def test_findings_stand_below_the_listings_where_cuda_is_among_them(ptxbench, kernels):
+def test_findings_are_below_the_listings_if_cuda_is_shown(ptxbench, kernels):
     def told(*more):
         return ptxbench("show", "scale", "--kernels", kernels, *more).out
 

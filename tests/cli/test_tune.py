@@ -1,4 +1,4 @@
-"""`ptxbench tune`: a sweep from the command line, interrupted and gone on with by real processes, and how it ends."""
+"""`ptxbench tune`: a sweep from the command line, interrupted and resumed by real processes, and its exit status."""
 
 import json
 import os

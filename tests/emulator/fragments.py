@@ -1,4 +1,4 @@
-"""Which lane holds what of mma's matrices, written out from the manual's figures, and kernels that try them.
+"""The elements of mma's matrices in each lane, written out from the manual's figures, and kernels that test them.
 
 (PTX ISA, "Matrix Fragments for mma.m8n8k4" and the sections that follow it.) `g` is a lane's group, lane / 4, and `t`
 its place there, lane % 4; `i` counts the elements that a lane holds, from the low bits of its first register up.
@@ -163,7 +163,7 @@ def named(opcode: str) -> str:
 
 
 def kernel(case: Case) -> str:
-    """An entry whose CTA b computes product b: registers from A, B and C, and D's to D, lane by lane."""
+    """An entry in which CTA b computes product b: registers from A, B and C, and D's to D, lane by lane."""
     declared, loads, groups = [], [], []
     for name, held in (("d", case.d), ("a", case.a), ("b", case.b), ("c", case.c)):
         width = (

@@ -149,7 +149,7 @@ Row = tuple[str, tuple[Any, ...], Any]
 
 
 def by_opcode(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
-    """Rows that share a kernel: one opcode, the same immediates, as many results."""
+    """Rows that share a kernel: one opcode, the same immediates, the same number of results."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         opcode, sources, expected = row

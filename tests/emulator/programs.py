@@ -316,7 +316,7 @@ def chained(draw: Any) -> Line:
 
 @st.composite
 def private(draw: Any) -> Line:
-    """An access to the thread's own memory, at a fixed place or one that a register says."""
+    """An access to the thread's own memory, at a fixed offset or one in a register."""
     template = draw(st.sampled_from(PRIVATE))
     space = draw(st.sampled_from(("global", "local")))
     base = {"global": "%own", "local": "%private"}[space]

@@ -83,7 +83,7 @@ def packed(column: NDArray[np.uint64], width: int = 16) -> NDArray[np.uint64]:
 
 
 def both(function: Callable[..., int], width: int = 16, result: int = 0) -> Callable[..., int]:
-    """The function on both halves of patterns of 2 `width` bits; a half of the result has `result`, or as many."""
+    """The function on both halves of patterns of 2 `width` bits; halves of the result have `result` or `width` bits."""
     mask = (1 << width) - 1
 
     def on_halves(*patterns: int) -> int:

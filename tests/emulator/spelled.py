@@ -72,7 +72,7 @@ def holder(type: Type | None) -> str:
 
 
 def parts(opcode: str, kind: str) -> tuple[str, int]:
-    """Type and number of a vector's registers: of `.v4` four; of a mov that packs, two halves."""
+    """Type and number of a vector's registers: four for `.v4`; two halves for a mov that packs."""
     if match := re.search(r"\.v([248])\b", opcode):
         return kind, int(match[1])
     return f"b{int(kind[1:]) // 2}", 2

@@ -313,7 +313,7 @@ def test_an_aligned_variable_of_a_function_is_aligned_at_every_depth():
     ],
 )
 def test_a_parameter_of_a_function_has_an_address(load):
-    """In the same function inlined (f) and called (g, through a register)."""
+    """The same function, inlined (f) and called (g, through a register)."""
     body = "(.param .b32 a) {{ .reg .b64 %x; .reg .b32 %v; mov.b64 %x, a; bra.uni NEXT; NEXT: {} {} }}\n"
     functions = "".join(
         f".func (.param .b32 r) {name}{body.format(load, 'st.param.b32 [r], %v; ret;')}" for name in "fg"

@@ -350,7 +350,7 @@ ROUNDS = {
 @pytest.mark.parametrize(("space", "size"), ROUNDS)
 @pytest.mark.parametrize("seed", range(4))
 def test_requests_of_one_line_add_up_whatever_came_before(space, size, seed):
-    """Patterns come back, moved or with other lanes: one that is remembered must not be taken for another."""
+    """Patterns repeat, moved or with other lanes: a remembered one must not be confused with another."""
     rng = np.random.default_rng(seed)
     rows = []
     for _ in range(40):

@@ -12,7 +12,7 @@ PARITIES = np.where(LANES % 2, 0xAAAAAAAA, 0x55555555)
 
 
 def kernel(name, body):
-    """`body` gives %out from %lane, %x and the lane's %mask."""
+    """`body` computes %out from %lane, %x and the lane's %mask."""
     return program(f"""
 .visible .entry {name}(.param .u64 masks, .param .u64 from, .param .u64 to)
 {{

@@ -23,7 +23,7 @@ REGISTERS = """
     .reg .pred %p<4>;"""
 
 MINUS, FLOAT, DOUBLE = 0xFFFFFFFF_FFFFFF85, 0x3FC00000, 0x400C0000_3FC00000
-"""-123 as an s64; 1.5f; 3.5, whose low 32 bits are 1.5f."""
+"""-123 as an s64; 1.5f; 3.5 with low 32 bits that are 1.5f."""
 WIDER = [  # from the 64 bits of the source into the 64 bits of the result
     ("ld.global.f32 %d0, [%from];",                             DOUBLE, FLOAT),
     ("ld.global.b32 %e0, [%from]; mov.b64 %d0, %e0;",           DOUBLE, FLOAT),

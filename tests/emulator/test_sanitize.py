@@ -171,7 +171,7 @@ def test_a_read_of_uninitialised_memory_is_a_finding(body, space):
 
 
 def test_data_of_an_earlier_cta_counts_as_uninitialised():
-    """Both CTAs read; the one that writes only afterwards must not make the other one clean."""
+    """Both CTAs read, then one writes; this must not make the other one clean."""
     finding = only(
         sanitized(
             "ld.shared.u32 %v, [%slot];\nst.shared.u32 [%slot], %v;",

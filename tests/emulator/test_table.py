@@ -28,7 +28,7 @@ def test_each_spelling_reads_one_way_as_its_line():
             assert len(list(line.readings(tuple(opcode.split("."))))) == 1, (line.syntax, opcode)
 
 
-def test_overlap_of_two_lines_is_what_listing_their_spellings_shows():
+def test_overlap_of_two_lines_matches_a_list_of_their_spellings():
     choices = [(), ("a",), ("b",), ("a", "b"), ("b", "a")]
     draw = random.Random(1)
 

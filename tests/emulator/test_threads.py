@@ -1,4 +1,4 @@
-"""Nothing that a launch gives depends on the number of host threads, also where CTAs touch each other's bytes."""
+"""No result of a launch depends on the number of host threads, even if CTAs access each other's bytes."""
 
 import os
 

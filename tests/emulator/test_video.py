@@ -86,7 +86,7 @@ def video_shifts():
 
 
 def multiplied(parts, kinds, *, minus, less, one, sat, scale):
-    """The sources' types and signs make the type of the result; `parts` are what is selected of a and b."""
+    """The sources' types and signs determine the type of the result; `parts` are the selected parts of a and b."""
     final = "s32" if "s32" in kinds or minus or less else "u32"
 
     def function(a, b, c):

@@ -1,4 +1,4 @@
-"""`ptxbench doctor --first-run` as a user meets it, over a GPU whose kernels run on the emulator."""
+"""`ptxbench doctor --first-run` as a user runs it, on a GPU with kernels that run on the emulator."""
 
 import json
 
@@ -44,7 +44,7 @@ class Scripted(CalibrationSuite):
 
 @pytest.fixture
 def first_run(ptxbench, kernels, monkeypatch, tmp_path):
-    """Runs the command on that GPU, with `scale` alone: what it printed, and the document."""
+    """Runs the command on that GPU with `scale` only; returns the output and the document."""
     monkeypatch.setattr(steps, "QUICK", SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=2))
 
     def first_run(*options, **scripted):

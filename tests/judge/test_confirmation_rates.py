@@ -21,7 +21,7 @@ def verdicts(base, head):
 
 
 def before_and_after(slowed):
-    """Verdicts of every suite, before and after the doubtful rows got as many rounds again; the first kernel slowed."""
+    """Verdicts of every suite, before and after the doubtful rows got twice the rounds; the first kernel is slower."""
     rng = np.random.default_rng(11)
     effect = np.log1p(slowed) * (np.arange(KERNELS) == 0)[:, None]
     for _ in range(SUITES):

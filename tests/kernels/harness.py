@@ -91,7 +91,7 @@ def executed(name, source, arch, size, *, integers=False):
 
 
 def emulated_arch(name, lowest=90):
-    """The architecture to run a pair on: sm_90, or what its PTX asks for where that is more."""
+    """The architecture to run a pair on: sm_90, or the target of its PTX if that is higher."""
     text = (KERNELS / "ptx" / f"{name}.ptx").read_text()
     return f"sm_{max(lowest, target_of(text))}"
 

@@ -24,7 +24,7 @@ def bigint_mul256(a, b, n, reps):
 
 
 REFERENCE = (bigint_mul256, {"n": 10, "reps": 3})
-REGISTERS = 50  # of columns.ptx, whose carries wait in registers; the other two have 38 to 40
+REGISTERS = 50  # of columns.ptx, which keeps carries in registers; the other two have 38 to 40
 
 MUTANTS = [
     ("bigint_mul256.ptx", "setp.ge.u32 %past_end, %i, %n",   "setp.gt.u32 %past_end, %i, %n"),

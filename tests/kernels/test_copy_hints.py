@@ -49,7 +49,7 @@ HINTS = [
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_access_in_the_machine_code_has_its_hint_and_c_has_none_of_the_ptx_hints(arch):
-    """Four accesses, and that of the loop of the last CTA."""
+    """Four accesses, and one in the loop of the last CTA."""
     found = reports("copy_hints", arch)
     assert found.keys() == {variant for variant, _, _ in HINTS}
     for variant, load, store in HINTS:

@@ -1,4 +1,4 @@
-"""Every kernel file with the real NVRTC and ptxas on every target, and what the two sides of a pair have in common."""
+"""Every kernel file with the real NVRTC and ptxas on every target, and the common parts of the two sides of a pair."""
 
 import math
 import re
@@ -24,7 +24,7 @@ from tests.kernels.harness import (
 )
 
 TARGETS = (75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121)
-"""Everything that CUDA 13 can build for. CUDA 12.9 lacks 88 and 110; `archs` leaves out what a tool does not know."""
+"""All targets of CUDA 13. CUDA 12.9 lacks 88 and 110; `archs` leaves out targets that a tool does not know."""
 
 LOCKED = ("90a", "121a")
 """Two of those that bind to one architecture; plain PTX has to go there too."""
@@ -143,5 +143,5 @@ def test_both_sides_bound_the_block_that_the_pair_launches(name):
     pair = PAIRS[name].pair
     (threads,) = {math.prod(pair.launch(**size).block_xyz) for size in (*pair.check_sizes, *pair.bench_sizes)}
     for source in PAIRS[name].sources:
-        text = build(source, emulated_arch(name)).ptx  # of CUDA C, what NVRTC makes of __launch_bounds__
+        text = build(source, emulated_arch(name)).ptx  # for CUDA C, NVRTC's form of __launch_bounds__
         assert re.search(rf"^\.maxntid {threads}( /\*= \w+ \*/)?(, 1, 1)?$", text, re.M), source.path

@@ -73,7 +73,7 @@ def executed(source, k):
 
 
 def changed(name, folder, *edits):
-    """A variant with other text, such as what was tried and not kept."""
+    """A variant with other text, such as a rejected experiment."""
     text = SIDES[name].path.read_text()
     for right, wrong in edits:
         assert text.count(right) == 1, right

@@ -13,7 +13,7 @@ def histogram256(x, bins, n):
 
 
 REFERENCE = (histogram256, {"n": 40, "percent": 40, "ctas": 1})
-REGISTERS = 54  # on sm_75, whose SMs hold 1024 threads; 32 up to sm_100, so that an SM holds 2048
+REGISTERS = 54  # on sm_75, with 1024 threads per SM; 32 up to sm_100, so that an SM holds 2048
 
 MUTANTS = [
     ("histogram256.ptx", "%v3_w, 0x40000, 0",               "%v3_w, 0x400, 0"),            # a byte twice, one never

@@ -71,7 +71,7 @@ def test_policies_cost_a_few_instructions_of_the_uniform_datapath(arch):
 
 
 def test_two_vectors_a_thread_cost_less_instructions_and_touch_lines_twice():
-    """Why the pair has one: the sectors are the same, and each line of 128 bytes is asked for twice."""
+    """The reason for it: the sectors are the same, and each line of 128 bytes is requested twice."""
     pair, size = PAIRS["l2_policy"].pair, {"n": 1 << 16, "rows": 64, "aside": 0}
     one, two = (
         EmulatorBackend("sm_90")

@@ -1,4 +1,4 @@
-"""The pair reduce_sum, and what it has in common with reduce_sum.v8."""
+"""The pair reduce_sum, and its common parts with reduce_sum.v8."""
 
 import math
 

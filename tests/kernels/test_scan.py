@@ -1,4 +1,4 @@
-"""The pair scan, and what both it and scan.s32 do where CTAs wait for each other."""
+"""The pair scan, and how scan and scan.s32 let CTAs wait for each other."""
 
 import re
 from itertools import accumulate

@@ -1,4 +1,4 @@
-"""The pair scatter_add_bf16; its other types share what is here."""
+"""The pair scatter_add_bf16; its other types share these tests."""
 
 import dataclasses
 import re
@@ -90,7 +90,7 @@ def test_a_tolerance_rejects_an_addition_that_was_lost(name):
 
 @pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])
 def test_one_instruction_adds_eight_values_where_cuda_c_needs_four_and_a_way_around_each(arch):
-    """Four additions of a whole stretch; the fifth is that of the loop at the end of a row."""
+    """Four additions in a full stretch; the fifth is in the loop at the end of a row."""
     pair = "scatter_add_bf16"
     assert additions(side(pair, "ptx"), arch) == {"REDG.BF16x8": 1}
     assert additions(side(pair, "ptx.narrow"), arch) == {"REDG.BF16x2": 5}

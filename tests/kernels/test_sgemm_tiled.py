@@ -91,7 +91,7 @@ def test_rows_of_128_floats_would_conflict(tmp_path):
 
 @pytest.mark.parametrize("source", SIDES.values(), ids=SIDES)
 def test_whole_tiles_load_each_sector_once_a_cta(source):
-    """16-byte accesses of all lanes: no sector is loaded in part, and so twice."""
+    """16-byte accesses of all lanes: no sector is loaded in parts, so none is loaded twice."""
     counters = execution(source, {"m": 256, "n": 128, "k": 16}).counts
     assert counters["ptx_global_load_sectors"] == 2 * (128 * 16 + 16 * 128) * 4 / 32
     assert counters["ptx_global_store_sectors"] == 256 * 128 * 4 / 32
@@ -130,7 +130,7 @@ def test_the_reference_of_a_large_product_is_some_of_it(monkeypatch):
 
 
 def product(size, steps):
-    """c of `size` in f32 after `steps` of its k steps, in order, each product rounded by itself: worse than fma."""
+    """c of `size` in f32 after `steps` of its k steps, in order, each product rounded separately: worse than fma."""
     arguments = PAIR.make_arguments(size, seed=1)
     a, b = arguments["a"], arguments["b"]
     c = np.zeros((size["m"], size["n"]), np.float32)

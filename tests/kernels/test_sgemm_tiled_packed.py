@@ -19,7 +19,7 @@ MUTANTS = [
 
 @pytest.mark.parametrize("arch", ["sm_100"])
 def test_two_multiply_adds_are_one_instruction_in_c_as_in_ptx(arch):
-    """256 FFMA2 of a slab are 512 FFMA of the plain pair, which NVRTC does not join by itself."""
+    """256 FFMA2 of a slab replace 512 FFMA of the plain pair; NVRTC does not combine them."""
     for report in reports("sgemm_tiled.packed", arch).values():
         assert count(report, "FFMA2", "FFMA", "LDS.128", "BAR") == [8 * 32, 0, 8 * 4, 1]
     for variant, report in reports("sgemm_tiled", arch, "cuda", "ptx").items():

@@ -66,7 +66,7 @@ MUTANTS = [
     ("sm_partition.bulk.ptx", "[arrivals + 24], 1",                "[arrivals + 24], 2"),
     ("sm_partition.bulk.ptx", "and.b32 %stage, %sent, 3",          "and.b32 %stage, %sent, 1"),
     ("sm_partition.bulk.ptx", "@!%here bra ARRIVING",              "@%here bra ARRIVING"),
-    ("sm_partition.bulk.ptx", "wait_group.read 1",                 "wait_group.read 4"),   # over what is not yet sent
+    ("sm_partition.bulk.ptx", "wait_group.read 1",                 "wait_group.read 4"),   # over unsent data
     ("sm_partition.bulk.ptx", "cp.async.bulk.wait_group 0",        "cp.async.bulk.wait_group 1"),
     ("sm_partition.bulk.ptx", "cp.async.bulk.commit_group;",       ""),
     ("sm_partition.bulk.ptx", "min.u32 %rest, %rest, %chunk",      "max.u32 %rest, %rest, %chunk"),

@@ -65,7 +65,7 @@ def test_a_division_that_is_a_call_keeps_the_last_pass_from_being_unrolled(arch)
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90"])
 def test_up_to_sm_90_the_passes_of_ptx_match_exp2f_under_fast_math(arch):
-    """16 of ex2 and of fma: two loops, whose bodies ptxas writes eight times."""
+    """16 of ex2 and of fma: two loops, each unrolled eight times by ptxas."""
     found = reports("softmax", arch, "ptx.passes", "cuda.passes@fast")
     assert count(found["ptx.passes"], *ARITHMETIC) == [16, 16, 16, 9, 0, 16, 16, 1, 0, 24, 8]
     assert count(found["cuda.passes@fast"], *ARITHMETIC) == count(found["ptx.passes"], *ARITHMETIC)

@@ -183,7 +183,7 @@ def counters(**values):
 
 
 def of(left, right):
-    """The findings about two variants whose lines 3 and 7 counted this."""
+    """The findings about two variants with these counts of lines 3 and 7."""
     both = [
         listing(name, code, counted={line: counters(**counts) for line, counts in zip((3, 7), lines, strict=False)})
         for name, code, lines in (("cuda", "NOP", left), ("ptx", "EXIT", right))

@@ -153,7 +153,7 @@ def test_executed_lines_of_ptx_add_up_on_their_cuda_line():
     assert listing(*CODE).executed_source is None
 
 
-# text, what of it a comparison sees
+# text, the part that a comparison sees
 NORMAL = [
     ("FFMA R15, R19.reuse, UR4, -R15", "FFMA R, R, UR, -R"),
     ("@!P0 BRA .L_x_12", "@!P BRA LABEL"),

@@ -1,4 +1,4 @@
-"""The experiment over scripted clocks: the order of samples, when it begins, what counts, when it ends, its labels."""
+"""The experiment with scripted clocks: the order of samples, its start, valid blocks, its end, its labels."""
 
 import dataclasses
 import gc

@@ -57,7 +57,7 @@ def test_each_instruction_counts_for_its_pipe_and_padding_for_an_issue_slot_alon
     assert made().unknown == ()
 
 
-# further instructions of line 11, what is counted of merged accesses, passes over the banks
+# further instructions of line 11, counts of merged accesses, passes over the banks
 MERGED = [
     ((),                    {11: {16: 90}},        45),    # the merged one's own: half of them
     ((),                    {11: {8: 50}},         20),    # of another width
@@ -86,7 +86,7 @@ def test_the_lower_bound_of_an_interval_counts_and_inexact_counts_go_to_no_pipe(
     assert found.width == pytest.approx(120 / 92 - 1)
 
 
-# an instruction, what it makes of the executions
+# an instruction, its change of the executions
 SIGNS = [
     ("FROB.E R1, R2",                  {"unknown": ("FROB.E",)}),
     ("HMMA.9999.F32 R4, R8, R10, R4",  {"unknown": ("HMMA.9999.F32",)}),
@@ -172,7 +172,7 @@ POLICIES = [
     ("ld.global.f32",         "ld.global.L2::128B.f32",        False),
     ("ld.global.f32",         "prefetch.global.L2",            False),
     ("st.global.f32",         "st.global.cs.f32",              False),
-    ("ld.global.f32",         "ld.global.ca.f32",              True),    # what it is without
+    ("ld.global.f32",         "ld.global.ca.f32",              True),    # the default
     ("ld.global.f32",         "ld.global.v4.f32",              True),    # counted elsewhere
     ("ld.global.f32",         "ld.shared.f32",                 True),
 ]  # fmt: skip

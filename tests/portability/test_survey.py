@@ -1,4 +1,4 @@
-"""Which subjects there are to try, and what a survey of them holds."""
+"""The subjects of a survey, and its results."""
 
 import pytest
 

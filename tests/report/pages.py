@@ -12,7 +12,7 @@ from tests.runs import Kernel, cell, run_of
 
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 IMPLIED = {"html", "body", "li", "dt", "dd", "tbody", "thead", "tr", "td", "th"}
-"""Elements whose end tag HTML lets one leave out."""
+"""Elements with an optional end tag."""
 
 LIMITS = RooflineLimits("H100 SXM", "published: a datasheet", 3.35e12, 67e12, 989e12, 1980)
 

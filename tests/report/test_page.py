@@ -1,4 +1,4 @@
-"""The page as it is written: well formed, whole, self-contained, and closed to markup from names and sources."""
+"""The written page: well formed, complete, self-contained, and safe from markup in names and sources."""
 
 import re
 from dataclasses import replace
@@ -100,7 +100,7 @@ def test_a_run_with_times_has_verdicts_intervals_a_measured_roofline_and_its_noi
 def test_a_chart_of_times_has_an_interval_and_a_dot_a_round_and_one_of_counts_has_none(emulated, material):
     page = page_of(timed_run())
     rows = len(re.findall(r"<td class=plot", page))
-    assert rows == 9  # a control and what is broken have none
+    assert rows == 9  # a control and broken variants have none
     assert len(read(page).all("ellipse")) == 5 * rows
     assert read(render([emulated.run], [material()], {})[0]).all("ellipse") == []
 

@@ -61,7 +61,7 @@ NUMBERED = [
     ("scatter_add_bf16", "ptx.narrow", "ptx"),
     ("scatter_add_bf16", "ptx", None),
 ]
-"""A pair, a variant, and the one that it is shown against."""
+"""A pair, a variant, and the variant that it is compared with."""
 
 
 @pytest.mark.parametrize(("pair", "variant", "base"), NUMBERED)
@@ -86,7 +86,7 @@ def blank(text):
 
 
 def small(ptx, sass, variant="ptx"):
-    """A listing of hand-written PTX whose instructions are of these lines."""
+    """A listing of handwritten PTX with instructions of these lines."""
     code = tuple(MachineInstruction(16 * i, text, (), line) for i, (text, line) in enumerate(sass))
     return Listing(variant, "ptx", None, "k", "sm_90", (), tuple(ptx), {}, code, BuildReport("s", "p"), True)
 
@@ -138,7 +138,7 @@ def unrolled(*lines):
         (["0 %c"] * 8, [1, (7, 1)]),                              # the first, and seven in other registers
         (["0 %c"] * 6, [6]),                                      # too few
         (["0 1.0", "1 2.0"] * 4, [2, (6, 2)]),                    # a period of two
-        ([*["0 1.0", "1 2.0"] * 4, "2 1.0"], [2, (6, 2), 1]),     # what is left of it is shown
+        ([*["0 1.0", "1 2.0"] * 4, "2 1.0"], [2, (6, 2), 1]),     # the rest of it is shown
         (["0 1.0", "1 2.0", "2 1.0", "3 2.0", "// c", *["0 1.0"] * 7], [6, (6, 1)]),    # a comment is never left out
         ([f"{i} {i}.0" for i in range(9)], [9]),                  # immediates differ
     ],
@@ -172,7 +172,7 @@ def test_an_instruction_without_a_line_is_not_paired_with_the_line_before_it():
     assert units(dataclasses.replace(listing, sass=listing.sass[:1])) == [Unit((), (1,), (0,))]
 
 
-# a line of PTX, and what is shown of it
+# a line of PTX, the shown part
 SQUEEZED = [
     ("    mov.u32     %thread, %tid.x;", "mov.u32 %thread,%tid.x;"),
     ("    st.u32  [%a], %b;   // a,  b, c", "st.u32 [%a],%b; // a,  b, c"),    # a comment stays as it is

@@ -217,7 +217,7 @@ def test_a_completed_wait_also_completes_all_earlier_samples():
     [PairError("x.py:3: no"), IncompletePair("scale", []), MachineError("out of memory"), MemoryError("no room")],
 )
 def test_an_error_of_a_worker_arrives_as_its_class_and_text(error):
-    """Not as an object, which may take more to make than a text, or hold what cannot be sent."""
+    """Not as an object, which may need more arguments than a text, or may not be picklable."""
     again = rebuilt(type(error).__name__, str(error))
     assert type(again) is type(error)
     assert str(again) == ("" if isinstance(error, MemoryError) else str(error))

@@ -80,11 +80,11 @@ def rows():
             yield pytest.param(status, fault, lost, at, marks=[] if often else [pytest.mark.long])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a destructor may be what fails
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a destructor may fail
 @pytest.mark.parametrize(("status", "fault", "lost", "at"), list(rows()))
 def test_one_call_that_fails_costs_no_more_than_it_must(carried_out, status, fault, lost, at):
     cells, losses = carried_out(faults=[{"call": "*", "at": at, "status": status, "sticky": lost}])
-    if not cells:  # the device did not even say what it is
+    if not cells:  # the device did not even give its name
         assert [loss.suspects for loss in losses] == [()]
         return
     [cell] = cells

@@ -1,4 +1,4 @@
-"""Whole runs with workers on a simulated device that fails: the run ends, saves what was finished, and blames no other.
+"""Whole runs with workers on a simulated device that fails: the run ends, saves results, and blames no other variant.
 
 In one process, with many more statuses: test_faults.py.
 """

@@ -157,7 +157,7 @@ def test_scratch_moves_no_bytes_that_any_implementation_must(ticket):
     assert load(ticket, "ticket").pair.compulsory_bytes({"n": 128}) == 2 * 4 * 128
 
 
-def test_a_device_is_told_that_scratch_may_be_written_and_gets_its_start(ticket):
+def test_a_device_knows_that_scratch_may_be_written_and_gets_its_start(ticket):
     seen = []
 
     def right(build, launch, arguments, outputs):
@@ -286,7 +286,7 @@ def test_a_parameter_of_another_type_than_bf16_is_refused_with_the_right_type(tm
     assert found["cuda"].endswith("is .f32, where its pair has Scalar('a', bfloat16). It must be .b16.")
 
 
-def test_the_data_of_bf16_are_those_of_every_float(tmp_path):
+def test_bf16_gets_the_same_data_as_other_floats(tmp_path):
     pair = load(kernels_folder(tmp_path, pair=BF16_PAIR), "scale").pair
     drawn = pair.make_arguments({"n": 1000}, seed=1)
     assert (drawn["x"].dtype.name, drawn["x"].nbytes, drawn["a"].dtype.name) == ("bfloat16", 2000, "bfloat16")

@@ -71,7 +71,7 @@ def test_a_variant_that_crashes_when_it_is_verified_is_broken_and_the_rest_is_me
     ],
 )
 def test_a_worker_that_dies_while_measuring_is_blamed_on_the_sampled_kernel(tmp_path, deed, reason):
-    """Not on the last one, which the step names; each cell finds it out by itself, and is measured without it."""
+    """Not on the last one, which the step names; each cell detects it separately, and is measured without it."""
     kernels = kernels_folder(tmp_path)
     cells, _, lost = carried_out(plan_of(kernels, {"cuda@fast": f"measure {deed}"}, timeout=4, rounds=1))
     assert lost == []

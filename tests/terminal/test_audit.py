@@ -108,7 +108,7 @@ def test_a_kernel_that_no_edit_could_be_judged_of_is_named_once():
     ]
 
 
-# what was found, exit status
+# the result, exit status
 STATUSES = [
     (Audit(1, 1, [QUIET]), 0),
     (Audit(1, 1, [QUIET, NOISY]), 3),

@@ -15,7 +15,7 @@ def tokens(lexer, text):
     return [(kind, word) for kind, word in lexer.get_tokens(text) if kind not in (Whitespace, Text)]
 
 
-# line, its words and what each is
+# line, its words and their types
 PTX = [
     ("@!%p1 bra $L__BB0_2;", [(Operator.Word, "@!%p1"), (Keyword, "bra"), (Name, "$L__BB0_2")]),
     ("LEVEL: ret;", [(Name.Label, "LEVEL:"), (Keyword, "ret")]),

@@ -18,7 +18,7 @@ def number(arch):
 
 
 def modules(wanted=None):
-    """PTX by the least target that takes it, each of as many kernels as do; `wanted`: of these files alone."""
+    """PTX by the lowest target that accepts it, with all kernels of that target; `wanted`: only these files."""
     texts = {arch: [] for arch in LEAST}
     for path in sorted((default_kernels() / "cuda").glob("*.cu")):
         entry = path.stem.split(".")[0]

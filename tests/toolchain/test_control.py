@@ -19,7 +19,7 @@ def high(stall=0, yield_bit=0, write=7, read=7, waits=0, reuse=0):
     return bits << 41 | 0x1_2345_6789
 
 
-# fields, what is decoded, how it is shown
+# fields, the decoded value, its text
 FIELDS = [
     ({},                      {},                      "------ - - 0  0"),
     ({"stall": 15},           {"stall": 15},           "------ - - 0 15"),
@@ -67,7 +67,7 @@ def straight_lines(rows):
 
 
 def faults(rows):
-    """(reuse flags whose bits are not set, consumers that do not wait for their producer), with how many were seen."""
+    """(reuse flags without their bits, consumers that do not wait for their producer), with the numbers checked."""
     reuse, waits, flags, consumers = [], [], 0, 0
     for run in straight_lines(rows):
         for index, (body, control) in enumerate(run):

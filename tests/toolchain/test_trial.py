@@ -68,7 +68,7 @@ RUNS = [
     #  text    target     runs
     (PTX,     "sm_75",    True),
     (PTX,     "sm_120a",  True),   # plain PTX goes to every later target, with a suffix or without
-    (FENCES,  "sm_90",    False),  # less than what it is locked to
+    (FENCES,  "sm_90",    False),  # lower than its locked target
     (FENCES,  "sm_90a",   True),
     (FENCES,  "sm_100",   False),  # later, and without it
     (FENCES,  "sm_100a",  False),
@@ -102,10 +102,10 @@ NEEDS = [
                                   "Instruction 'wgmma.fence' not supported on .target 'sm_90'")]),
     (REDUX, "sm_120", True, [need(26, "redux.sync.max.f32", None,
                                   "Instruction 'redux.f32' not supported on .target 'sm_120'")]),
-    # ptxas names a line of its own macro before that of the text
+    # ptxas names a line of its own macro before the line of the text
     (REDUX, "sm_80", True, [need(26, "redux.sync.max.f32", None,
                                  "Instruction 'redux.f32' not supported on .target 'sm_80'")]),
-    # its .target fits, what it uses is not there
+    # its .target fits, but it uses a missing feature
     (COPIES.replace("sm_90", "sm_75"), "sm_90", False, [
         need(25, "cp.async.wait_all", "sm_80 or higher",
              "Feature 'cp.async.wait_all' requires .target sm_80 or higher"),

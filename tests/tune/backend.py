@@ -15,14 +15,14 @@ from tests.fakes import DEVICE, ScriptedClock, ScriptedWatch
 
 SMS = 8
 COPY_NS, COMPUTE_NS = 1_600_000, 2_400_000
-"""Of all the work by one SM."""
+"""The time of all the work on one SM."""
 
 BESIDE = 1.1
 """The slowdown of computing during a copy."""
 
 
 def role_ns(copiers: int, roles: int) -> tuple[int, int]:
-    """Nanoseconds that each role takes, 0 of one that does not work."""
+    """Nanoseconds of each role, 0 for a role without SMs."""
     copy = COPY_NS // copiers if roles & 1 else 0
     compute = COMPUTE_NS // (SMS - copiers) if roles & 2 else 0
     return copy, round(BESIDE * compute) if roles == 3 else compute

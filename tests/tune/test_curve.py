@@ -68,7 +68,7 @@ def test_many_points_make_a_chance_difference_less_convincing():
     assert separated(best, [weak] + [timed(100, 101, 99)] * 30, sign=1)[0] is False  # by Holm
 
 
-def test_two_rounds_tell_nothing_apart():
+def test_two_rounds_are_too_few_for_a_difference():
     assert separated(timed(100, 100), [timed(200, 200)], sign=1) == [False]
     assert timed(100, 200).bare
     assert not timed(100, 200, 150).bare
@@ -212,7 +212,7 @@ def test_the_best_point_of_each_variant_is_named_and_equal_ones_with_it(sweep):
 
 
 def test_the_fewest_sufficient_copiers_are_reported(sweep):
-    """Twice as many copy twice as fast, so that 95 % takes all there are; half of it takes half."""
+    """Twice as many copiers copy twice as fast, so 95 % needs all of them; half of it needs half."""
     _, swept, run = sweep
     found = curves(swept, run.cells)
     [quantity] = [quantity for quantity in found.quantities if quantity.name == "copy_bandwidth"]

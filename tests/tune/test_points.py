@@ -78,7 +78,7 @@ def test_an_exception_in_a_pairs_functions_has_file_and_line(field, said, tmp_pa
     assert said in str(error.value)
 
 
-# values, size, what is said
+# values, size, the message
 BAD = [
     ({"BLOK": (1,)}, {}, "'scale' has no knob and no dimension 'BLOK'. Did you mean 'BLOCK'?"),
     ({"m": (1,)}, {}, "'scale' has no knob and no dimension 'm'. It has BLOCK, n."),

@@ -140,7 +140,7 @@ def add_f32(old: Any, addend: Any, flush: Any) -> Any:
 
 
 def halves(name: str, kind: str) -> Callable[..., Any]:
-    """Of f16, bf16 and pairs of them; subnormal numbers stay."""
+    """For f16, bf16 and pairs of them; subnormal numbers are kept."""
     element = kind.removesuffix("x2")
 
     def run(old: Any, operand: Any) -> Any:

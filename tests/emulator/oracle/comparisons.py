@@ -21,7 +21,7 @@ JOIN: dict[str, Any] = {"and": np.logical_and, "or": np.logical_or, "xor": np.lo
 
 
 def compare_numbers(name: str) -> Any:
-    """Of floats: eq .. ge are false on NaN, equ .. geu true; num, nan test for one."""
+    """For floats, eq .. ge are false on NaN, equ .. geu true; num, nan test for one."""
 
     def function(a: Any, b: Any) -> Any:
         unordered = np.isnan(a) | np.isnan(b)

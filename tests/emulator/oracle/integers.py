@@ -53,7 +53,7 @@ def clamped_to_s32(value: Any) -> Any:
 def carried(step: Step, kind: str, kinds: list[str], terms: Callable[..., tuple[Any, Any]], *, minus: bool) -> Action:
     """a + b + carry in, or a - b - 1 + carry in; `terms` gives a and b of the sources. .cc keeps the carry out.
 
-    The carry of a subtraction is set where nothing is borrowed, as ptxas has it.
+    The carry of a subtraction is set if there is no borrow, as in ptxas.
     """
     takes = step.root in ("addc", "subc", "madc")
     keeps = bool(step.take("cc"))

@@ -19,7 +19,7 @@ from simulated_gpu.memory import Block, Pool
 
 gpu: Gpu = simulated.gpu()
 
-time.perf_counter_ns = lambda: int(gpu.host)  # what the host takes is virtual too
+time.perf_counter_ns = lambda: int(gpu.host)  # the host's time is virtual too
 
 
 @contextmanager

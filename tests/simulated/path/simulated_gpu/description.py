@@ -38,9 +38,9 @@ class Device:
     event_ns: int = 500
     """The resolution of event times."""
     timer_ns: int = 32
-    """By which %globaltimer steps."""
+    """The resolution of %globaltimer."""
     noise: float = 0.002
-    """Of a kernel's time, at most, to either side."""
+    """The maximum deviation of a kernel's time, as a share, to either side."""
 
     @property
     def arch(self) -> str:
@@ -93,7 +93,7 @@ class Fault:
 class Script:
     """The device and its surroundings.
 
-    `folder`: where what must outlive a process is kept. `launches`: a folder of what launches did, which may be that of
+    `folder`: for the state that outlives a process. `launches`: a folder of what launches did, which may be that of
     other devices too; by default it is in `folder`. `host_ns`: virtual time that the host takes for a call, by its
     name in C; "*" for all others. `clocks`: (seconds that the device was busy, MHz, NVML's reasons) from then on.
     `watchdog_seconds`: after which the driver stops a kernel (702); 0 for never. `driver`: CUDA that it speaks.

@@ -32,7 +32,7 @@ DEFAULT_SHARED_BYTES = 48 << 10
 MAX_THREADS, SM_REGISTERS = 1024, 65536
 MOST_CTAS = (2**31 - 1, 65535, 65535)
 MAX_DYNAMIC_SHARED, NON_PORTABLE_CLUSTER = 8, 14
-"""Of CUfunction_attribute."""
+"""From CUfunction_attribute."""
 
 
 class Hang(Exception):
@@ -47,7 +47,7 @@ def sha256(content: bytes) -> str:
 
 
 def remember_cubins(folder: Path) -> None:
-    """From now on every cubin that ptxas makes here, or the cache gives, is known by its PTX to every process."""
+    """From now on every process knows the PTX of each cubin from ptxas or the cache."""
     original = toolchain.assembled
     if hasattr(original, "folders"):
         original.folders.add(folder)

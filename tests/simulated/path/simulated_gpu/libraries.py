@@ -11,7 +11,7 @@ CDLL = ctypes.CDLL
 
 NVML_UNINITIALIZED, NVML_NOT_SUPPORTED, NVML_LIBRARY_NOT_FOUND = 1, 3, 12
 COOPERATIVE, CLUSTER = 2, 4
-"""Of CUlaunchAttributeID."""
+"""From CUlaunchAttributeID."""
 
 
 class Value(ctypes.Union):
@@ -32,7 +32,7 @@ class Config(ctypes.Structure):
 
 
 def find(name: Any, *arguments: Any, **options: Any) -> Any:
-    """In place of ctypes.CDLL."""
+    """Replaces ctypes.CDLL."""
     from simulated_gpu import description
 
     missing = description.read().unloadable
@@ -55,7 +55,7 @@ def put(pointer: Any, value: Any, field: str = "value") -> None:
 
 
 def guarded(action: Callable[..., int | None]) -> Callable[..., int]:
-    """A function of C: it gives a status, and raises nothing."""
+    """A C function: it returns a status and raises nothing."""
 
     def call(*arguments: Any) -> int:
         from simulated_gpu.errors import Failure
@@ -153,11 +153,11 @@ class Driver(Library):
 
 
 TYPES = {0: "<f4", 2: "<f2"}
-"""Of cudaDataType."""
+"""From cudaDataType."""
 
 
 class Cublas(Library):
-    """cuBLAS, as far as it is used: one product, of columns that are contiguous, in f32."""
+    """cuBLAS, as far as it is used: one f32 product of matrices with contiguous columns."""
 
     def cublasCreate_v2(self, handle: Any) -> None:
         self.gpu.call("cublasCreate_v2")

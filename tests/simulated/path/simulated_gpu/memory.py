@@ -36,7 +36,7 @@ class Chunk:
     key: Any
     data: Bytes | None = None
     size: int = 0
-    """How many bytes there are; of a fill there may be more."""
+    """The number of bytes; a fill may be longer."""
 
 
 def fill(value: int) -> Chunk:
