@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# The Python to make .venv with; by default the newest of 3.11 to 3.14 that can.
+# The Python for .venv; by default the newest of 3.11 to 3.14 that works.
 PYTHON ?=
-# The CUDA extra to install (cu13 or cu12); by default what the driver speaks, cu13 without one.
+# The CUDA extra to install (cu13 or cu12); by default the one of the driver, or cu13 without a driver.
 EXTRA ?=
 # If set, make test also runs the tests that are marked long, as .ci/run does.
 LONG ?=
-# What the tests build is kept here for the next make test; empty, each starts without builds.
+# Folder that keeps the builds of the tests for the next make test. If empty, each make test starts without builds.
 BUILDS ?= $(CURDIR)/$(VENV)/builds
 # More arguments for ptxbench run, such as ARGS="triad --arch sm_80", or for pytest.
 ARGS ?=
