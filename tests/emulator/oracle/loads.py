@@ -24,7 +24,7 @@ ORDERS = ("weak", "relaxed", "acquire", "release", "acq_rel", "volatile", "mmio"
 
 
 class Place:
-    """The memory accesses of the active threads: offsets in the arena, and the count."""
+    """The memory accesses of the active threads: offsets in the arena, and their counters."""
 
     def __init__(self, threads: Threads, space: str, address: Operand, offset: int = 0) -> None:
         self.threads, self.space = threads, space

@@ -276,7 +276,7 @@ def count_tile(threads: Threads, step: Step, place: Place, kind: str, at: Any, b
 
 
 def moved(step: Step, which: str, kind: str) -> tuple[Any, Any]:
-    """The element offsets of a tile for wmma.load and wmma.store, and their counting function."""
+    """The element offsets of a tile for wmma.load and wmma.store, and a function that counts them."""
     bits = 32 if kind in ("f32", "s32") else 16
     for word in ("sync", "aligned"):
         step.need(word)
