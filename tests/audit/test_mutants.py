@@ -19,10 +19,10 @@ from tests.folders import PTX, changed, kernels_folder
 from tests.kernels.harness import emulated_arch
 
 
-def audited(pair, *edits, kernels=None):
+def audited(pair, *edits, kernels=None, variants=()):
     arch = None if kernels else emulated_arch(pair)
-    found = list(audit_mutants(kernels or default_kernels(), arch, [pair], edits))
-    assert len(found) == count_mutants(kernels or default_kernels(), [pair], edits)
+    found = list(audit_mutants(kernels or default_kernels(), arch, [pair], edits, variants))
+    assert len(found) == count_mutants(kernels or default_kernels(), [pair], edits, variants)
     return found
 
 
@@ -148,13 +148,13 @@ def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
 
 def test_a_mutant_that_does_not_change_the_machine_code_is_not_counted(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("nothing", ("spills",), once(commented))])
-    (found,) = audited("triad", "nothing")
+    (found,) = audited("triad", "nothing", variants=["ptx"])
     assert found.skipped == "ptxas makes the same machine code from it."
     assert (found.failing, found.exit_status) == ((), 0)
 
 
 def test_a_kernel_that_fits_the_fewest_registers_cannot_be_made_to_spill():
-    (found,) = audited("triad", "registers spilled")
+    (found,) = audited("triad", "registers spilled", variants=["ptx"])
     assert found.skipped == WORSE[5].undone
 
 
@@ -163,7 +163,7 @@ def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
         return changed(kernel.text, "fma.rn.f32           %a_w, %s, %c_w, %b_w", "fma.rn.f32 %a_w, %s, %c_w, %c_w")
 
     monkeypatch.setattr(mutants, "EDITS", [Edit("wrong", ("sass.width",), once(wrong))])
-    (found,) = audited("triad", "wrong")
+    (found,) = audited("triad", "wrong", variants=["ptx"])
     assert (found.failing, found.exit_status) == (["verified"], 4)
     assert "triad.ptx, n=65536: a[" in found.reason
     assert not found.holds
@@ -173,7 +173,7 @@ def test_a_mutant_that_ptxas_refuses_is_not_taken_for_one_that_is_worse(monkeypa
     monkeypatch.setattr(
         mutants, "EDITS", [Edit("typo", ("spills",), once(lambda each: each.text.replace("fma", "fmb")))]
     )
-    (found,) = audited("triad", "typo")
+    (found,) = audited("triad", "typo", variants=["ptx"])
     assert (found.failing, found.exit_status) == (["verified"], 4)
     assert not found.holds
 

@@ -23,7 +23,9 @@ BROKEN_FUEL = 1 << 16
 
 KERNELS = discovery.default_kernels()
 PAIRS = {name: discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS)}
-PTX = sorted(KERNELS.glob("ptx/*.ptx"))
+SPECIALISED = sorted(path for pair in PAIRS.values() for source in pair.sources for _, path in source.specialisations)
+"""PTX for some targets only: NAME.sm_90a.ptx."""
+PTX = sorted({*KERNELS.glob("ptx/*.ptx")} - {*SPECIALISED})
 CUDA = sorted(KERNELS.glob("cuda/*.cu"))
 
 

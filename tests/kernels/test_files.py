@@ -7,12 +7,14 @@ import subprocess
 import pytest
 
 from ptxbench import signature, toolchain
+from ptxbench.discovery import specialisation
 from ptxbench.toolchain import locate, ptxas
 from tests.kernels.harness import (
     CUDA,
     KERNELS,
     PAIRS,
     PTX,
+    SPECIALISED,
     build,
     emulated_arch,
     fact,
@@ -63,7 +65,7 @@ def lowest_target(path):
 # ---- every file, every target
 
 
-@pytest.mark.parametrize("path", PTX, ids=file_name)
+@pytest.mark.parametrize("path", [*PTX, *SPECIALISED], ids=file_name)
 def test_ptx_is_ascii(path):
     assert ptxas.check_ascii(path.read_bytes(), path.name)
 
@@ -79,6 +81,13 @@ def test_ptx_assembles_for_every_target_from_its_own_up_without_a_warning_or_a_s
         resources = ptxas.resources(messages, entry)
         assert resources.spill_store_bytes == resources.stack_bytes == 0, f"sm_{arch}"
         assert resources.registers <= fact(name, "REGISTERS", 32), f"sm_{arch}"
+
+
+def test_ptx_for_some_targets_only_assembles_there_without_a_warning(assembler):
+    for path in SPECIALISED:
+        text, target = path.read_text(), specialisation.split(path.stem)[1]
+        _, messages = toolchain.assembled(assembler, text, target)
+        assert ptxas.notable(messages, text, path, "ptx") == "", path.name
 
 
 @pytest.mark.parametrize("path", PTX, ids=file_name)

@@ -61,6 +61,6 @@ def test_both_sides_of_triad_load_two_vectors_and_store_one(arch):
 @pytest.mark.parametrize("arch", ["sm_100", "sm_120"])
 def test_above_sm_90_the_sides_of_triad_differ_by_an_instruction(arch):
     """The page says so: there a difference in time is not the measurement's alone."""
-    cuda, ptx = reports("triad", arch).values()
+    cuda, ptx = reports("triad", arch, "cuda", "ptx").values()
     assert cuda.sass_sha256 != ptx.sass_sha256
     assert abs(cuda.sass["total"] - ptx.sass["total"]) <= 1
