@@ -68,6 +68,10 @@ def counts(kernels):
     return {each.hardware: int(own[each.emulated]) for each in counters.COUNTERS}
 
 
+def step(document, name):
+    return next(step for step in document["steps"] if step["step"] == name)
+
+
 def statuses(document):
     return {line["subject"]: line["status"] for step in document["steps"] for line in step["lines"]}
 
@@ -86,7 +90,7 @@ def test_every_step_is_taken_and_kept(first_run, ncu, counts, tmp_path):
     assert found["bits: scale ptx"] == "n=129: the same bits as on the emulator"
     assert [step["step"] for step in document["steps"]] == list(steps.STEPS)
     assert all(step["seconds"] > 0 for step in document["steps"])
-    told = [each for each in document["steps"][-1]["counters"] if each["variant"] == "ptx"]
+    told = [each for each in step(document, "counters")["counters"] if each["variant"] == "ptx"]
     assert [each["counter"] for each in told] == [
         "sass_executed", "ptx_global_load_requests", "ptx_global_load_sectors", "ptx_global_store_requests",
         "ptx_global_store_sectors",
@@ -112,7 +116,7 @@ def test_without_nsight_compute_its_step_is_not_available_and_nothing_fails(firs
     monkeypatch.setattr("shutil.which", lambda name: None)
     ran, document = first_run("--json")
     assert (ran.status, document["status"], statuses(document)["counters"]) == (0, "complete", "N/A")
-    line = document["steps"][-1]["lines"][0]
+    line = step(document, "counters")["lines"][0]
     assert line["found"].startswith("not available: Nsight Compute (ncu) is not on PATH. ")
 
 
@@ -120,7 +124,7 @@ def test_a_missing_profiler_permission_is_reported_once(first_run, ncu):
     ncu("refused")
     ran, document = first_run("--json")
     assert (ran.status, document["status"]) == (0, "complete")
-    [line] = document["steps"][-1]["lines"]
+    [line] = step(document, "counters")["lines"]
     assert line["found"].startswith("not available: this user may not read the GPU's counters. ")
 
 
