@@ -93,8 +93,8 @@ def load(path: Path, text: str) -> NDArray[Any]:
         loaded = np.load(path, allow_pickle=False)
     except OSError as error:
         raise UsageError(f"'{text}': cannot read {path}: {error.strerror or error}.") from None
-    except (ValueError, EOFError) as error:
-        raise UsageError(f"'{text}': {path} is not an array that NumPy saved: {str(error).rstrip('.')}.") from None
+    except (ValueError, EOFError):  # NumPy's own words would advise to load the file unsafely
+        raise UsageError(f"'{text}': {path} is damaged, or not an array of numbers that numpy.save wrote.") from None
     except MemoryError:
         raise UsageError(f"'{text}': not enough memory for {path}.") from None
     if not isinstance(loaded, np.ndarray):

@@ -53,7 +53,8 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
         )
     series = collection.series(pairs, last)
     if not series:
-        return nothing(f"None of {len(collection.runs)} runs has {metric or 'a verified kernel'}{of(pairs)} to show.")
+        what = f"the metric '{metric}'" if metric else "a verified kernel"
+        return nothing(f"No saved run has {what}{of(pairs)}.")
     if as_json:
         say(to_json(series, collection.unjudged, unreadable), nl=False)
     else:

@@ -153,8 +153,8 @@ REFUSED = [
     (["trid"], 2, "Error: Unknown pair 'trid' in the saved runs. Did you mean 'triad'?\n"),
     (["--metric", "rato"], 2, "Error: Unknown metric 'rato'. Did you mean 'ratio'?\n"),
     (["--metric", "sass.ldg"], 2, "Error: Unknown column 'sass.ldg'."),
-    (["--metric", "time"], 5, "None of 3 runs has time to show.\n"),
-    (["scan", "--metric", "sass.LDG"], 5, "None of 3 runs has sass.LDG of scan to show.\n"),
+    (["--metric", "time"], 5, "No saved run has the metric 'time'.\n"),
+    (["scan", "--metric", "sass.LDG"], 5, "No saved run has the metric 'sass.LDG' of scan.\n"),
     (["--last", "0"], 2, "Usage:"),
 ]
 
