@@ -75,7 +75,7 @@ end
 WRONG = [
     (page(pair="triads"),                        r"^3: Unknown pair 'triads'\. Did you mean 'triad'\?"),
     (page(variants="cuda.fat"),                  r"^3: Unknown variant 'cuda\.fat'"),
-    (page(columns="sass.ldg"),                   r"^3: There is no column"),
+    (page(columns="sass.ldg"),                   r"^3: Unknown column"),
     (page().replace("pair=", "pairs="),          r"^3: 'counted: pairs=triad .*' needs each of pair, variants, "),
     (page().replace("=sm_90", "="),              r"^3: .* needs each"),
     (page(more="size=m=3 "),                     r"^3: No selected pair has the size m=3"),
