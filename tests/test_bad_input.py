@@ -52,6 +52,14 @@ def test_an_unknown_pair_gets_a_suggestion(kernels, ptxbench):
     refused(ptxbench("run", "traid"), "Unknown pair 'traid'. Did you mean 'triad'?")
 
 
+@pytest.mark.parametrize(("command", "file"), [("run", "mine.ptx"), ("show", "mine.txt")])
+def test_a_file_in_place_of_a_pair(ptxbench, monkeypatch, tmp_path, command, file):
+    monkeypatch.chdir(tmp_path)
+    Path(file).write_text(PTX)
+    hint = "This is a file: ptxbench exec, show, arch and check take .ptx and .cu files."
+    refused(ptxbench(command, file), f"Unknown pair '{file}'. {hint}")
+
+
 @pytest.mark.parametrize("lost", ["pairs/scale.py", "cuda/scale.cu", "ptx/scale.ptx"])
 def test_a_pair_that_lacks_a_file(kernels, ptxbench, lost):
     (kernels / lost).unlink()

@@ -154,6 +154,8 @@ def select(known: Sequence[str], patterns: Iterable[str], noun: str = "pair", *,
         matches = {name for name in known if fnmatchcase(name, pattern)}
         if not matches:
             hint = suggestion(pattern, known) or f" Known are {', '.join(known)}."
+            if noun == "pair" and Path(pattern).is_file():
+                hint = " This is a file: ptxbench exec, show, arch and check take .ptx and .cu files."
             raise UsageError(f"Unknown {noun} '{pattern}'{where}.{hint}")
         wanted |= matches
     return tuple(name for name in known if not wanted or name in wanted)
