@@ -64,6 +64,7 @@ CHOSEN = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("pair", "edits"), [(pair, edits) for pair, *edits in CHOSEN])
 def test_a_known_cause_is_named_and_an_edit_without_effect_is_not(pair, edits):
     found = audited(pair, *edits)
