@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._launches import LaunchOptions, launch_options
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError, suggestion
 
@@ -22,21 +23,7 @@ SOME_LINES = 10
 @click.command("exec", short_help="Launch a kernel of a file on the emulator.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--entry", metavar="NAME", help="The kernel to launch, if FILE has several.")
-@click.option("--grid", metavar="X[,Y[,Z]]", default="1", help="CTAs to launch.")
-@click.option(
-    "--block", metavar="X[,Y[,Z]]", help="Threads of a CTA.  [default: what the kernel's .reqntid says, else 32]"
-)
-@click.option("--shared", metavar="BYTES", type=click.IntRange(0), default=0, help="Dynamic shared memory of a CTA.")
-@click.option(
-    "--arg",
-    "args",
-    multiple=True,
-    metavar="ARG",
-    help="An argument, in order or by name; repeat. u32=1024 and f32=2.5 are passed by value. "
-    "'f32[1024]=random' is an array; instead of random: zeros, iota, a number or FILE.npy. x:f32=2.5 is "
-    "for the parameter x, 0:f32=2.5 for the first parameter. '{f32[32]=iota, u32=32}' is a struct by "
-    "value, '&{...}' the address of a struct, '&x[16]' the address of an element of x.",
-)
+@launch_options
 @click.option(
     "--save",
     "saves",
@@ -44,14 +31,10 @@ SOME_LINES = 10
     metavar="NAME=FILE.npy",
     help="Save this array, by name or index, after the launch; repeat.",
 )
-@click.option("--sanitize", is_flag=True, help="Report all faults, races and uninitialised reads; slower.")
 @click.option("--arch", metavar="SM", help="Run as this architecture.  [default: the .target of PTX, sm_90 for CUDA C]")
 @click.option(
     "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
 )
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Host threads.  [default: one per core]")
-@click.option("--max-loop-iterations", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
-@click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw random arrays from this seed.")
 @click.option(
     "--lines", metavar="N", default=str(SOME_LINES), help="Show this many PTX lines, the hottest first, or `all`."
 )
@@ -65,17 +48,10 @@ SOME_LINES = 10
 def command(
     file: Path,
     entry: str | None,
-    grid: str,
-    block: str | None,
-    shared: int,
-    args: tuple[str, ...],
+    launch: LaunchOptions,
     saves: tuple[str, ...],
-    sanitize: bool,
     arch: str | None,
     flags: tuple[str, ...],
-    threads: int | None,
-    max_loop_iterations: int | None,
-    seed: int,
     lines: str,
     sort: str,
     as_json: bool,
@@ -91,33 +67,25 @@ def command(
 
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
     """
-    from ptxbench.arguments import bind, parse
-    from ptxbench.execution import ExecLaunch, execute, execute_folder, exit_status, read_program, with_executed
+    from ptxbench.arguments import bind
+    from ptxbench.execution import execute, execute_folder, exit_status, read_program, with_executed
 
-    arguments = [parse(text) for text in args]
-    launch = ExecLaunch(
-        extent(grid, "--grid"),
-        extent(block, "--block") if block else None,
-        shared,
-        sanitize,
-        threads,
-        max_loop_iterations,
-        seed,
-    )
+    arguments = launch.arguments()
+    (once,) = launch.launches()
     shown = line_count(lines)
     to_save = [read_save(text) for text in saves]
     left_out: list[LeftOut] = []
     if file.is_dir():
         if to_save:
             raise UsageError("--save is for one kernel, and a folder may have many. Name a file.")
-        outcomes, left_out = execute_folder(file, entry, arch, flags, arguments, launch, announce)
+        outcomes, left_out = execute_folder(file, entry, arch, flags, arguments, once, announce)
     else:
         if not file.exists():
             raise UsageError(f"There is no file {file}.")
         program = read_program(file, arch, flags)
         function = program.choose(entry)
         wanted = which_arrays(bind(function, arguments), to_save)  # before the work: a typing error must not cost it
-        outcomes = [with_executed(execute(program, function, arguments, launch))]
+        outcomes = [with_executed(execute(program, function, arguments, once))]
         save(outcomes[0], wanted)
     if as_json:
         from ptxbench.documents import json_text
@@ -127,15 +95,6 @@ def command(
     else:
         show(outcomes, left_out, folder=file.is_dir(), shown=shown, in_file_order=sort == "file")
     return exit_status(outcomes, left_out)
-
-
-def extent(text: str, option: str) -> tuple[int, int, int]:
-    """`64`, `8,8` or `8,8,2` as three numbers."""
-    parts = re.split(r"[,x]", text)
-    if not 1 <= len(parts) <= 3 or not all(re.fullmatch(r"0*[1-9]\d{0,17}", part, re.A) for part in parts):
-        raise UsageError(f"{option} is '{text}'; write one to three whole numbers of at least 1, such as 64 or 16,16.")
-    x, y, z = (*map(int, parts), 1, 1)[:3]
-    return x, y, z
 
 
 def line_count(text: str) -> int | None:

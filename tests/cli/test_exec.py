@@ -435,6 +435,7 @@ SLIPS = [
     (("empty",),                         "empty has neither .ptx nor .cu files."),
     (("scale.ptx", "--grid", "0"),       "--grid is '0'; write one to three whole numbers of at least 1, such as 64 or "
                                          "16,16."),
+    (("scale.ptx", "--grid", "1", "--grid", "2"), "--grid is given 2 times. Give it once."),
     (("scale.ptx", "--block", "1,2,3,4"), "--block is '1,2,3,4'; write one to three whole numbers of at least 1, such "
                                          "as 64 or 16,16."),
     (("scale.ptx", "--arg", "5"),        "'5' is not an argument."),
