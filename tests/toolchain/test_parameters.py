@@ -1,0 +1,115 @@
+"""The names and types of kernel parameters, as the compiler's debugging information describes them."""
+
+import pytest
+
+from ptxbench.toolchain import dwarf, parameters
+from ptxbench.toolchain.dwarf import UnreadableError
+
+SOURCE = r"""
+#include <cuda_fp16.h>
+#include <cuda_bf16.h>
+#define COUNT(name) const unsigned name
+struct Node { Node* next; float v; };
+struct Base { int id; };
+template <class T> struct Grid : Base { T data[2][3]; T* p; static const int sides = 4; };
+enum Mode { FAST, EXACT };
+using real = double;
+
+extern "C" __global__ void plain(
+    const float* __restrict__ x, float* y, /* the factor, a */ float alpha, COUNT(n), bool on, Mode mode, real* r,
+    int) {}
+extern "C" __global__ void structs(Grid<float> grid, float4 q, Node* list, const Base& base, __half h, half2 hh)
+{
+    list->next->v = 1.0f;
+}
+extern "C" __global__ void pointers(
+    float** rows, const float* const* columns, float (*tile)[4], void* any, volatile int* flag, double a[3],
+    const __nv_bfloat16* b) {}
+
+namespace ns {
+template <class T, int N> __global__ void scale(const T* in, T* out) { out[threadIdx.x] = in[threadIdx.x] * N; }
+template __global__ void scale<float, 4>(const float*, float*);
+}
+"""
+
+# kernel, its parameters as CUDA C declares them
+DECLARED = [
+    ("plain", ["const float* x", "float* y", "float alpha", "const unsigned int n", "bool on", "Mode mode", "real* r",
+               "int"]),
+    ("structs", ["Grid<float> grid", "float4 q", "Node* list", "const Base& base", "__half h", "half2 hh"]),
+    ("pointers", ["float** rows", "const float* const* columns", "float (*tile)[4]", "void* any",
+                  "volatile int* flag", "double* a", "const __nv_bfloat16* b"]),
+    ("_ZN2ns5scaleIfLi4EEEvPKT_PS1_", ["const float* in", "float* out"]),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    path = tmp_path_factory.mktemp("parameters") / "kernels.cu"
+    path.write_text(SOURCE)
+    return parameters.of_source(path.read_bytes(), path, "sm_90")
+
+
+@pytest.mark.parametrize(("kernel", "declared"), DECLARED)
+def test_parameters_are_declared_as_in_the_source(read, kernel, declared):
+    assert [each.declaration for each in read[kernel]] == declared
+
+
+def test_a_parameter_without_a_name_has_none(read):
+    assert [each.name for each in read["plain"]] == ["x", "y", "alpha", "n", "on", "mode", "r", None]
+
+
+def test_numbers_have_the_names_of_ptx(read):
+    assert [each.type.number for each in read["plain"]] == [None, None, "f32", "u32", "u8", "s32", None, "s32"]
+    assert [each.type.pointee.number for each in read["pointers"][3:]] == [None, "s32", "f64", "bf16"]
+    assert [each.type.number for each in read["structs"]] == [None, None, None, None, "f16", None]
+
+
+def test_what_a_pointer_points_to_is_const_or_not(read):
+    assert [each.type.pointee.const for each in read["plain"][:2]] == [True, False]
+    assert [each.type.pointee.const for each in read["pointers"]] == [False, True, False, False, False, False, True]
+
+
+def test_the_members_of_a_struct_have_their_offsets_and_a_base_class_is_the_first(read):
+    grid = read["structs"][0].type
+    assert grid.bytes == 40
+    assert [(each.name, each.type.text, each.offset) for each in grid.members] == [
+        ("", "Base", 0),
+        ("data", "float[2][3]", 4),
+        ("p", "float*", 32),
+    ]
+    assert [each.name for each in read["structs"][1].type.members] == ["x", "y", "z", "w"]
+
+
+def test_a_struct_that_points_to_itself_is_described_once(read):
+    following = read["structs"][2].type.pointee.members[0]
+    assert (following.name, following.type.text, following.type.pointee.members) == ("next", "Node*", ())
+
+
+def test_ptx_without_debugging_information_has_no_parameters():
+    assert (
+        parameters.of_ptx(".version 8.0\n.target sm_90\n.visible .entry k(.param .u64 k_param_0)\n{\nret;\n}\n") == {}
+    )
+
+
+def test_a_source_that_cannot_be_compiled_for_debugging_has_no_parameters(tmp_path):
+    path = tmp_path / "k.cu"
+    path.write_text("#ifdef __CUDACC_DEBUG__\n#error release only\n#endif\n"
+                    'extern "C" __global__ void k(int n) {}\n')  # fmt: skip
+    assert parameters.of_source(path.read_bytes(), path, "sm_90") == {}
+
+
+DAMAGED = [
+    (".section .debug_info\n{\n.b32 7\n.b8 5\n.b8 0\n.b32 0\n.b8 8\n}", "DWARF version 5"),
+    (".section .debug_info\n{\n.b32 99\n.b8 2\n.b8 0\n.b32 0\n.b8 8\n}", "DWARF version 2"),
+    (".section .debug_info\n{\n.b32 8\n.b8 2\n.b8 0\n.b32 0\n.b8 8\n.b8 1\n}", "ends too early"),
+    (".section .debug_info\n{\n.b8 1\n}", "ends too early"),
+    (".section .debug_info\n{\n.b128 1\n}", "unknown directive .b128"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "reason"), DAMAGED)
+def test_damaged_debugging_information_is_refused_and_gives_no_parameters(text, reason):
+    with pytest.raises(UnreadableError, match=reason):
+        dwarf.entries(text)
+    assert parameters.of_ptx(text) == {}
