@@ -10,8 +10,9 @@ from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
 from ptxbench.exit_status import ExitStatus
 from ptxbench.firstrun import conduct
-from ptxbench.firstrun.record import COMPLETE, Agreement, FirstRun, to_json
+from ptxbench.firstrun.record import COMPLETE, FirstRun, to_json
 from ptxbench.firstrun.steps import STEPS, Bench
+from ptxbench.profiling.counters import Agreement
 
 
 def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
@@ -80,7 +81,7 @@ def show_counters(agreements: Sequence[Agreement]) -> None:
     import sys
 
     from ptxbench.terminal.console import SafeConsole
-    from ptxbench.terminal.first_run import agreement_table
+    from ptxbench.terminal.profile import agreement_table
 
     if agreements:
         wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST

@@ -11,6 +11,7 @@ from typing import Any
 from ptxbench.calibration.assessment import FAIL, CheckResult
 from ptxbench.documents import json_text, read_json
 from ptxbench.errors import ResultError
+from ptxbench.profiling.counters import Agreement
 from ptxbench.result import build, write
 from ptxbench.run_info import Device, ToolInfo, info_document
 
@@ -21,29 +22,6 @@ COMPLETE, UNFINISHED = "complete", "unfinished"
 
 SAME = ("name", "uuid_hash", "driver", "mig")
 """What must be equal for a device if an unfinished first run is to continue."""
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """One counter of one launch, by the emulator and by the hardware."""
-
-    pair: str
-    variant: str
-    size: Mapping[str, int]
-    counter: str
-    """A metric of `ptxbench run --columns`."""
-    hardware: str
-    """A metric of Nsight Compute."""
-    emulated: float
-    measured: float
-    least: float | None = None
-    """If the emulator's count is a range, its upper end."""
-    most: float | None = None
-
-    @property
-    def off(self) -> float | None:
-        """The relative difference of the emulator's count from the hardware's; None if the hardware counted 0."""
-        return self.emulated / self.measured - 1 if self.measured else None
 
 
 @dataclass(frozen=True)

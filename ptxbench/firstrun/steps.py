@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ptxbench import stats, toolchain
-from ptxbench.backends.base import Backend, LaunchOutcome
+from ptxbench.backends.base import Backend
 from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, CheckResult
 from ptxbench.calibration.record import calibrated
 from ptxbench.calibration.record import save as save_calibration
@@ -25,12 +24,12 @@ from ptxbench.errors import (
     ToolMissing,
     UnsupportedInstruction,
 )
-from ptxbench.executed import Counted, Executed, of_build
-from ptxbench.firstrun import counters, profiler
-from ptxbench.firstrun.record import Agreement, StepDone
+from ptxbench.firstrun.record import StepDone
 from ptxbench.measure import SamplingSettings
 from ptxbench.metrics import REFERENCE
-from ptxbench.pair import Launch, ceil_div
+from ptxbench.profiling import ncu
+from ptxbench.profiling.counters import Agreement, agreements
+from ptxbench.profiling.emulated import counts_of
 from ptxbench.result import BROKEN, COMPLETE, UNJUDGED, VERIFIED, WRONG, Cell, save
 from ptxbench.runner import (
     ALL,
@@ -45,8 +44,7 @@ from ptxbench.runner import (
     plan_pairs,
 )
 from ptxbench.runner import Step as RunStep
-from ptxbench.runner.case_data import errors_of, largest, prepare_case
-from ptxbench.toolchain import Build
+from ptxbench.runner.case_data import draw_arguments, errors_of, largest, prepare_case
 from ptxbench.units import size_words
 from ptxbench.verify import same_bits, verify
 
@@ -59,8 +57,8 @@ QUICK = SamplingSettings(warm_up_seconds=0.3, warm_up_limit_seconds=2.0, limit_s
 ROUNDS = 3
 """The fewest rounds for a verdict."""
 
-LANES = 32
-"""Threads of a warp."""
+MOST_NAMED = 3
+"""Counters that a line names if they differ."""
 
 NOT_AVAILABLE = "not available: "
 
@@ -222,42 +220,46 @@ def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> Che
 
 def compare_counters(bench: Bench) -> StepDone:
     """The counts of a launch by the emulator and by the hardware."""
-    agreements: list[Agreement] = []
+    counted: list[Agreement] = []
     lines: list[CheckResult] = []
     try:
-        ask = partial(count, profiler.find(), agreements)
+        ask = partial(count, ncu.find(), counted)
         for line in each_variant(bench, "counters", ask, bench.pair_plans(*TIMED)):
             lines.append(line)
-    except profiler.Unavailable as error:  # what prevents one prevents all
+    except ncu.Unavailable as error:  # what prevents one prevents all
         lines.append(CheckResult("counters", ABSENT, f"{NOT_AVAILABLE}{error}"))
-    return StepDone("counters", 0.0, lines, counters=agreements)
+    return StepDone("counters", 0.0, lines, counters=counted)
 
 
 def count(
-    program: str, agreements: list[Agreement], bench: Bench, pair_plan: PairPlan, source: Source, subject: str
+    program: str, counted: list[Agreement], bench: Bench, pair_plan: PairPlan, source: Source, subject: str
 ) -> CheckResult:
-    """Both counts of one launch of one variant, which are added to `found`."""
+    """Both counts of one launch of one variant, which are added to `counted`."""
     built, size = toolchain.build_source(source, bench.arch), largest(pair_plan)
     pair, name = pair_plan.loaded.pair, pair_plan.loaded.name
-    launch, arguments = pair.launch(**size), pair.make_arguments(size, SEED)
+    launch, arguments = pair.launch(**size), draw_arguments(pair_plan, size, SEED)
     bench.gpu.require(built, launch)
-    outcome = bench.emulator.run(built, launch, arguments, pair.outputs)
-    emulated, bounds = dict(outcome.counts or {}), {}
-    derived = executed_by(built, launch, outcome)
-    if derived.fit is not None and derived.least is not None and derived.most is not None:
-        emulated[counters.EXECUTED], bounds[counters.EXECUTED] = derived.fit, (derived.least, derived.most)
-    target = profiler.ProfileTarget(
-        bench.kernels, name, source.variant, source.entry, tuple(size.items()), bench.arch, SEED
+    emulated, bounds = counts_of(built, launch, bench.emulator.run(built, launch, arguments, pair.outputs))
+    target = ncu.ProfileTarget(bench.kernels, name, source.variant, source.entry, tuple(size.items()), bench.arch, SEED)
+    own = agreements(name, source.variant, size, emulated, ncu.profile(program, target).counts, bounds)
+    counted += own
+    return judge_counters(subject, own)
+
+
+def judge_counters(subject: str, counted: Sequence[Agreement]) -> CheckResult:
+    """Whether the emulator counted one launch as the hardware did."""
+    off = [one for one in counted if not one.agrees]
+    words = f"{len(counted) - len(off)} of {len(counted)} counters agree with the emulator"
+    if not off:
+        return CheckResult(subject, PASS, words)
+    differences = "; ".join(
+        f"{one.counter}: {one.measured:,.0f}, emulator {one.emulated:,.0f}" for one in off[:MOST_NAMED]
     )
-    own = counters.agreements(name, source.variant, size, emulated, profiler.profile(program, target), bounds)
-    agreements += own
-    return counters.judge(subject, own)
-
-
-def executed_by(build: Build, launch: Launch, outcome: LaunchOutcome) -> Executed:
-    """Machine instructions that the launch executed, by what the emulator counted."""
-    warps = math.prod(launch.grid_xyz) * ceil_div(math.prod(launch.block_xyz), LANES)
-    return of_build(build, Counted(outcome.by_line or {}, warps, outcome.loops or {}))
+    more = f"; and {len(off) - MOST_NAMED} more" if len(off) > MOST_NAMED else ""
+    advice = (
+        "The machine code may access memory differently than its PTX: see ptxbench show. If it does not, report this."
+    )
+    return CheckResult(subject, WARN, f"{words}. {differences}{more}", advice)
 
 
 def line_or_reason(subject: str, make: Callable[[], CheckResult]) -> CheckResult:
@@ -267,7 +269,7 @@ def line_or_reason(subject: str, make: Callable[[], CheckResult]) -> CheckResult
     """
     try:
         return make()
-    except profiler.Unavailable:
+    except ncu.Unavailable:
         raise
     except (MachineError, ToolMissing, TargetMismatch, UnsupportedInstruction) as error:
         return CheckResult(subject, ABSENT, f"{NOT_AVAILABLE}{error}")

@@ -12,8 +12,10 @@ from ptxbench.calibration.suite import CalibrationSuite, Check
 from ptxbench.cli import _first_run
 from ptxbench.discovery import load
 from ptxbench.errors import DeviceError
-from ptxbench.firstrun import conduct, counters, steps
+from ptxbench.firstrun import conduct, steps
 from ptxbench.measure import SamplingSettings
+from ptxbench.profiling.counters import COUNTERS
+from ptxbench.profiling.emulated import counts_of
 from ptxbench.result import from_json
 from tests.calibrated import Probe
 from tests.fakes import FakeBackend, ScriptedHost
@@ -64,8 +66,8 @@ def counts(kernels):
     built = toolchain.build_source(next(source for source in found.sources if source.variant == "ptx"), "sm_90")
     launch = found.pair.launch(**size)
     outcome = EMULATOR.run(built, launch, found.pair.make_arguments(size, 1), found.pair.outputs)
-    own = {**outcome.counts, counters.EXECUTED: steps.executed_by(built, launch, outcome).fit}
-    return {each.hardware: int(own[each.emulated]) for each in counters.COUNTERS}
+    own, _ = counts_of(built, launch, outcome)
+    return {each.hardware: int(own[each.emulated]) for each in COUNTERS}
 
 
 def step(document, name):

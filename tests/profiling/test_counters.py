@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from ptxbench.calibration.assessment import PASS, WARN
-from ptxbench.errors import MachineError
-from ptxbench.firstrun import counters, profiler
-from ptxbench.firstrun.record import Agreement
+from ptxbench.errors import MachineError, ResultError
+from ptxbench.firstrun.steps import judge_counters
 from ptxbench.metrics import BY_NAME
+from ptxbench.profiling import counters, table
+from ptxbench.profiling import ncu as profiler
+from ptxbench.profiling.counters import Agreement
+from ptxbench.profiling.table import ProfiledLaunch
 
 TABLE = """\
 ==PROF== Connected to process 21212 (/usr/bin/python3.13)
@@ -24,15 +27,36 @@ TABLE = """\
 """  # noqa: E501  as ncu writes it
 
 
+PLACE = ("transpose", (32, 32, 1), (32, 8, 1), "sm_90")
+
+
 def test_the_table_is_read_launch_by_launch():
-    assert counters.read(TABLE) == [
-        {
-            "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum": 0,
-            "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum": 131072,
-        },
-        {"smsp__inst_executed.sum": 860160},
+    assert table.read(TABLE) == [
+        ProfiledLaunch(
+            *PLACE,
+            {
+                "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum": 0,
+                "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum": 131072,
+            },
+        ),
+        ProfiledLaunch(*PLACE, {"smsp__inst_executed.sum": 860160}),
     ]
-    assert counters.read("==ERROR== Failed\n") == counters.read("") == []
+    assert table.read("==ERROR== Failed\n") == table.read("") == []
+
+
+RAW = """\
+"ID","Kernel Name","Block Size","Grid Size","CC","smsp__inst_executed.sum","dram__bytes.sum"
+"","","","","","inst","{unit}"
+"0","transpose","(32, 8, 1)","(32, 32, 1)","9.0","860,160","1.5"
+"""
+
+
+def test_the_page_raw_of_a_report_is_read_too_but_no_rounded_number():
+    assert table.read(RAW.format(unit="byte")) == [
+        ProfiledLaunch(*PLACE, {"smsp__inst_executed.sum": 860160, "dram__bytes.sum": 1.5})
+    ]
+    with pytest.raises(ResultError, match=r"dram__bytes\.sum is in Mbyte, which is rounded\. .*--print-units base"):
+        table.read(RAW.format(unit="Mbyte"))
 
 
 def test_every_counter_is_one_of_the_emulator():
@@ -57,7 +81,7 @@ COUNTS = [
 def test_counts_agree_within_a_hundredth(emulated, measured, status, words):
     both = {"ptx_global_load_sectors": emulated, "ptx_barriers": 10}, {LOADS: measured, INSTRUCTIONS: 20}
     found = counters.agreements("triad", "ptx", {"n": 4}, *both)
-    line = counters.judge("counters: triad ptx", found)
+    line = judge_counters("counters: triad ptx", found)
     assert (line.status, words in line.found) == (status, True), line
     assert bool(line.advice) == (status == WARN)
 
@@ -66,7 +90,7 @@ def test_counts_agree_within_a_hundredth(emulated, measured, status, words):
 def test_machine_instructions_lie_in_the_interval_that_the_emulator_leaves_open(measured, status):
     found = counters.agreements("triad", "ptx", {}, {"sass_executed": 102}, {INSTRUCTIONS: measured},
                                 {"sass_executed": (100, 104)})  # fmt: skip
-    assert counters.judge("counters: triad ptx", found).status == status
+    assert judge_counters("counters: triad ptx", found).status == status
 
 
 def test_how_far_a_count_is_off_has_no_number_where_the_gpu_counted_none():
@@ -82,7 +106,7 @@ TARGET = profiler.ProfileTarget(Path("no-such-folder"), "triad", "ptx", "triad",
 
 def test_one_launch_is_counted(ncu):
     ncu("counts", {LOADS: 123_456, INSTRUCTIONS: 7})
-    assert profiler.profile(profiler.find(), TARGET) == {LOADS: 123_456, INSTRUCTIONS: 7}
+    assert profiler.profile(profiler.find(), TARGET).counts == {LOADS: 123_456, INSTRUCTIONS: 7}
 
 
 # what ncu does, whether it runs the launch, the message
@@ -91,7 +115,7 @@ FAILURES = [
                        "NVreg_RestrictProfilingToAdminUsers=0"),
     ("busy", False, "another tool, such as DCGM, uses the GPU's counters. Stop it and run again"),
     ("nothing", False, "ncu counted no launch: it printed nothing"),
-    ("nothing", True, "ncu counted no launch: Pair 'triad' lacks no-such-folder/pairs/triad.py"),
+    ("nothing", True, "ncu counted no launch: Folder no-such-folder does not exist"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,49 @@
+"""The counts of the emulator next to those of the hardware, as tables. Prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table as RichTable
+
+from ptxbench import units
+from ptxbench.calibration.assessment import PASS, WARN
+from ptxbench.profiling.counters import Agreement
+from ptxbench.terminal.calibration import STYLES
+from ptxbench.terminal.tables import draw
+from ptxbench.units import size_words
+from ptxbench.wording.table import Entry, Table, numbers, texts
+
+EXPLAINED = "A difference means that the machine code accesses memory differently than its PTX: see `ptxbench show`."
+
+
+def agreement_table(agreements: Sequence[Agreement], *, launches: bool = True) -> RichTable:
+    """One row per counter of a launch, with the difference of the emulator. `launches`: name pair and variant."""
+    rows = []
+    for one in agreements:
+        off = units.ABSENT if one.off is None else f"{one.off:+.1%}"
+        emulated = f"{one.emulated:,.0f}"
+        if one.least is not None and one.most is not None and one.least < one.most:
+            emulated = f"{one.least:,.0f}-{one.most:,.0f}"
+        style = STYLES[PASS if one.agrees else WARN]
+        launch = [one.pair, one.variant] if launches else []
+        rows.append([*launch, one.counter, emulated, f"{one.measured:,.0f}", Entry(off, style)])
+    columns = [*texts(*(["pair", "variant"] if launches else []), "counter"), *numbers("emulator", "GPU", "off")]
+    return draw(Table(columns, rows), ruled=False)
+
+
+class ProfileReport:
+    """Both counts of one launch, and how many agree."""
+
+    def __init__(self, arch: str, agreements: Sequence[Agreement]) -> None:
+        self.arch = arch
+        self.agreements = agreements
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[RenderableType]:
+        first = self.agreements[0]
+        yield f"{first.pair} {first.variant}, {size_words(first.size)}, {self.arch}: counts of one launch"
+        yield agreement_table(self.agreements, launches=False)
+        agreeing = sum(one.agrees for one in self.agreements)
+        words = f"{agreeing} of {len(self.agreements)} counters agree: within 1 %, or inside the emulator's range."
+        yield words if agreeing == len(self.agreements) else f"{words} {EXPLAINED}"
