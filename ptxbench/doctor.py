@@ -123,7 +123,7 @@ def examine_nvrtc() -> tuple[PartStatus, str]:
         return PartStatus("NVRTC", ABSENT, "-", f"{missing} Until then the CUDA C sides are skipped."), PTX
     try:
         version = nvrtc.version(library)
-        ptx, _ = nvrtc.translate(library, CUDA.encode(), Path("answer.cu"), DEFAULT_ARCH, ())
+        ptx = nvrtc.translate(library, CUDA.encode(), Path("answer.cu"), DEFAULT_ARCH, ()).ptx
     except FAILURES as error:
         return PartStatus("NVRTC", BROKEN, display_path(library), str(error)), PTX
     return PartStatus("NVRTC", WORKS, f"{version}  {display_path(library)}"), ptx

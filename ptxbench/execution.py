@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench import architecture, emulator, toolchain
+from ptxbench import architecture, emulator, kernel_names, toolchain
 from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.counters import EXACT
@@ -25,8 +25,9 @@ from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError, suggestion
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.exit_status import ExitStatus
-from ptxbench.toolchain import legality, ptxas
+from ptxbench.toolchain import Build, legality, ptxas
 from ptxbench.toolchain.legality import Legality
+from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 
 SCHEMA = "ptxbench.exec/1"
 CLEAN, FINDING, FAULT, UNSUPPORTED = "clean", "finding", "fault", "unsupported"
@@ -53,13 +54,21 @@ class ExecProgram:
     arch: str
     ptx: str
     flags: tuple[str, ...] = ()
-    """Options of NVRTC for its compilation."""
+    """Options of its compilation, as `toolchain.compiled` takes them."""
+    instantiated: str | None = None
+    """The PTX's name of the kernel that these options instantiate."""
 
     @cached_property
     def module(self) -> Module:
         """The PTX, parsed. Raises PtxSyntaxError that names the file."""
         with located(self):
             return ptx_parser.parse(self.ptx)
+
+    def build(self, entry: str) -> Build:
+        """The kernel `entry`, built to machine code. Raises the errors of `toolchain.build`."""
+        return toolchain.build(
+            self.path, language=self.language, variant=self.language, entry=entry, arch=self.arch, flags=self.flags
+        )
 
     @cached_property
     def legality(self) -> Legality:
@@ -84,23 +93,23 @@ class ExecProgram:
         return cuda_lines
 
     def choose(self, name: str | None) -> Function:
-        """The entry of that name, plain or mangled by C++; without a name the only entry. Raises UsageError."""
+        """The entry that `name` means (`kernel_names.matching`); without a name the only entry. Raises UsageError."""
         entries = self.module.entries
-        names = ", ".join(entries)
+        words = kernel_names.displayed(entries)
         if not entries:
             raise UsageError(f"{self.path.name} has no kernel: no .visible .entry{self.unmade}.")
         if name is None:
             if len(entries) > 1:
+                names = ", ".join(words.values())
                 raise UsageError(f"{self.path.name} has {len(entries)} kernels: {names}. Name one with --entry.")
             return next(iter(entries.values()))
-        mangled = [entry for entry in entries if re.match(rf"_Z\d*N?\w*?{len(name)}{re.escape(name)}[^a-z]", entry)]
-        if name in entries:
-            return entries[name]
-        if len(mangled) == 1:
-            return entries[mangled[0]]
-        if mangled:
-            raise UsageError(f"{self.path.name} has several kernels '{name}': {', '.join(mangled)}. Name one of these.")
-        hint = suggestion(name, list(entries)) or f" It has {names}."
+        matches = [self.instantiated] if self.instantiated else kernel_names.matching(name, entries)
+        if len(matches) == 1:
+            return entries[matches[0]]
+        if matches:
+            names = ", ".join(words[each] for each in matches)
+            raise UsageError(f"{self.path.name} has several kernels '{name}': {names}. Name one of these.")
+        hint = suggestion(name, list(words.values())) or f" It has {', '.join(words.values())}."
         raise UsageError(f"{self.path.name} has no kernel '{name}'.{hint}")
 
     @property
@@ -132,8 +141,8 @@ class located:  # noqa: N801  a context manager reads as a word
             raise type(error)(self.program.locate(str(error))) from None
 
 
-def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> ExecProgram:
-    """The PTX of a file: the text of a .ptx file, or NVRTC's result for a .cu file with `flags`.
+def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS) -> ExecProgram:
+    """The PTX of a file: the text of a .ptx file, or the compiler's result for a .cu file with `options`.
 
     Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
     """
@@ -148,9 +157,11 @@ def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Exe
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
     if language == "cuda":
         arch = arch or DEFAULT_ARCH
-        return ExecProgram(path, language, arch, toolchain.compiled(content, path, arch, flags)[0], tuple(flags))
-    if flags:
-        raise UsageError(f"{path.name} is PTX, and --flag is for NVRTC. Leave it out.")
+        flags = options.compiler_flags
+        made = toolchain.compiled(content, path, arch, flags)
+        return ExecProgram(path, language, arch, made.ptx, flags, made.instantiated)
+    if option := options.of_cuda:
+        raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
     text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
     target = re.search(rf"^\s*\.target\s+({architecture.PATTERN})", text, re.M)
     return ExecProgram(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
@@ -316,14 +327,7 @@ def with_executed(outcome: ExecOutcome) -> ExecOutcome:
 def derived(program: ExecProgram, outcome: ExecOutcome) -> Executed:
     """What the counts of a launch imply for the machine code that ptxas makes of the program."""
     try:
-        build = toolchain.build(
-            program.path,
-            language=program.language,
-            variant=program.language,
-            entry=outcome.function.name,
-            arch=program.arch,
-            flags=program.flags,
-        )
+        build = program.build(outcome.function.name)
     except PtxbenchError as error:
         return Executed(reason=str(error).rstrip("."))
     if build.ptx != program.ptx:
@@ -374,9 +378,8 @@ class LeftOut:
 
 def execute_folder(
     folder: Path,
-    entry: str | None,
     arch: str | None,
-    flags: Sequence[str],
+    options: SourceOptions,
     arguments: Sequence[Parsed],
     launch: ExecLaunch,
     started: Callable[[Path], None] = lambda path: None,
@@ -394,8 +397,8 @@ def execute_folder(
     for path in files:
         started(path)
         try:
-            program = read_program(path, arch, flags if path.suffix == ".cu" else ())
-            functions = [program.choose(entry)] if entry else list(program.module.entries.values())
+            program = read_program(path, arch, options if path.suffix == ".cu" else AS_IT_IS)
+            functions = [program.choose(options.entry)] if options.entry else list(program.module.entries.values())
         except KernelError as error:
             left_out.append(LeftOut(path, None, str(error), FAULT))
             continue

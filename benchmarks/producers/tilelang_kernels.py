@@ -47,7 +47,7 @@ def compiled(kernel, arch):
     shared = int(function.attrs.get("dyn_shared_memory_buf", 0))
     # TileLang puts this before its source when it calls NVRTC itself: the names of std that NVRTC lacks.
     source = b"#include <tl_templates/cuda/nvrtc_std.h>\n" + made.kernel_source.encode()
-    ptx, _ = nvrtc.translate(nvrtc.find(), source, Path(f"{function.attrs['global_symbol']}.cu"), arch, FLAGS)
+    ptx = nvrtc.translate(nvrtc.find(), source, Path(f"{function.attrs['global_symbol']}.cu"), arch, FLAGS).ptx
     names = [kernel.buffer_map[parameter].name for parameter in kernel.params]
     order = [names.index(parameter.name) for parameter in function.params]
     return ptx, grid, block, shared, order

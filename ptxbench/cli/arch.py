@@ -10,12 +10,15 @@ import click
 
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
+from ptxbench.errors import UsageError
 from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.exporters.portability import Survey
     from ptxbench.portability.survey import Matrix, Subject
+    from ptxbench.toolchain.options import SourceOptions
 
 
 @click.command("arch", short_help="Show for which targets each kernel can be built.")
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     help="What to show for each variant: registers of a thread, spilled bytes, SASS instructions, or "
     "theoretical occupancy in % at the pair's first bench size.",
 )
+@source_options("Only this kernel of each FILE")
 @outputs_option("Write the matrices to FILE too, in the format of its suffix: .json (all figures) or .md; repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all figures, and nothing else, on stdout.")
 @kernels_option("Take the pairs of this folder only: it holds pairs/, cuda/ and ptx/.")
@@ -42,6 +46,7 @@ def command(
     pairs: tuple[str, ...],
     patterns: tuple[str, ...],
     cell: str,
+    source: SourceOptions,
     outputs: tuple[Path, ...],
     as_json: bool,
     kernels: Path,
@@ -62,7 +67,7 @@ def command(
 
     files = OutputFiles(outputs, EXPORTERS)
     chosen = select(targets(), patterns, "target")
-    subjects = find_subjects(kernels, pairs, chosen)
+    subjects = find_subjects(kernels, pairs, chosen, source)
     survey = Survey(toolchain.versions(), chosen, [], cell)
     survey = survey._replace(matrices=gather(survey, subjects, quiet=as_json))
     if as_json:
@@ -72,14 +77,16 @@ def command(
     return ExitStatus.WRONG_KERNEL if lost and not patterns else ExitStatus.GOOD
 
 
-def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str]) -> list[Subject]:
+def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str], options: SourceOptions) -> list[Subject]:
     """The given files, then the pairs; every pair if nothing is given."""
     from ptxbench.discovery import choose_pairs
     from ptxbench.portability.survey import file_subject, pair_subject
 
     files = [Path(each) for each in given if Path(each).suffix in (".ptx", ".cu")]
     names = [each for each in given if Path(each).suffix not in (".ptx", ".cu")]
-    subjects = [file_subject(path, targets) for path in files]
+    if not files and (option := options.given):
+        raise UsageError(f"{option} is for a .cu or .ptx file. Name one.")
+    subjects = [file_subject(path, targets, options) for path in files]
     if names or not files:
         subjects += [pair_subject(kernels, name) for name in choose_pairs(kernels, names)]
     return subjects

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._launches import LaunchOptions, launch_options
+from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from ptxbench.arguments import BoundArguments
     from ptxbench.execution import ExecOutcome, LeftOut
+    from ptxbench.toolchain.options import SourceOptions
 
 SOME_LINES = 10
 
 
 @click.command("exec", short_help="Launch a kernel of a file on the emulator.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--entry", metavar="NAME", help="The kernel to launch, if FILE has several.")
+@source_options("The kernel to launch, if FILE has several")
 @launch_options
 @click.option(
     "--save",
@@ -32,9 +34,6 @@ SOME_LINES = 10
     help="Save this array, by name or index, after the launch; repeat.",
 )
 @click.option("--arch", metavar="SM", help="Run as this architecture.  [default: the .target of PTX, sm_90 for CUDA C]")
-@click.option(
-    "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
-)
 @click.option(
     "--lines", metavar="N", default=str(SOME_LINES), help="Show this many PTX lines, the hottest first, or `all`."
 )
@@ -47,11 +46,10 @@ SOME_LINES = 10
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
 def command(
     file: Path,
-    entry: str | None,
+    source: SourceOptions,
     launch: LaunchOptions,
     saves: tuple[str, ...],
     arch: str | None,
-    flags: tuple[str, ...],
     lines: str,
     sort: str,
     as_json: bool,
@@ -78,12 +76,12 @@ def command(
     if file.is_dir():
         if to_save:
             raise UsageError("--save is for one kernel, and a folder may have many. Name a file.")
-        outcomes, left_out = execute_folder(file, entry, arch, flags, arguments, once, announce)
+        outcomes, left_out = execute_folder(file, arch, source, arguments, once, announce)
     else:
         if not file.exists():
             raise UsageError(f"There is no file {file}.")
-        program = read_program(file, arch, flags)
-        function = program.choose(entry)
+        program = read_program(file, arch, source)
+        function = program.choose(source.entry)
         wanted = which_arrays(bind(function, arguments), to_save)  # before the work: a typing error must not cost it
         outcomes = [with_executed(execute(program, function, arguments, once))]
         save(outcomes[0], wanted)

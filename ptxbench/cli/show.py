@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
 from ptxbench.errors import KernelError, UsageError, suggestion
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ptxbench.pair import Launch, Size
     from ptxbench.terminal.listing import View
     from ptxbench.toolchain import Build
+    from ptxbench.toolchain.options import SourceOptions
 
 SUFFIXES = (".cu", ".ptx")
 
@@ -73,14 +75,7 @@ class Extras(NamedTuple):
     "barrier, yield bit and stall cycles.",
 )
 @click.option("--arch", metavar="SM", help="Build for this architecture.  [default: sm_90; a PTX file's .target]")
-@click.option("--entry", metavar="NAME", help="The kernel to show, if FILE has several.")
-@click.option(
-    "--flag",
-    "flags",
-    multiple=True,
-    metavar="OPTION",
-    help="An option of NVRTC for FILE.cu, such as --use_fast_math; repeat.",
-)
+@source_options("The kernel to show, if FILE has several")
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the texts and their links as JSON, and nothing else.")
 def command(
@@ -93,8 +88,7 @@ def command(
     live_registers: bool,
     control: bool,
     arch: str | None,
-    entry: str | None,
-    flags: tuple[str, ...],
+    source: SourceOptions,
     kernels: Path,
     as_json: bool,
 ) -> int:
@@ -111,10 +105,10 @@ def command(
     cases: list[ExplainedPair] = []
     if Path(pair).suffix in SUFFIXES:
         refuse_for_files(variants, diff, counts, size)
-        listings = [of_file(Path(pair), arch, entry, flags, extras)]
+        listings = [of_file(Path(pair), arch, source, extras)]
     else:
-        if entry or flags:
-            raise UsageError(f"{'--entry' if entry else '--flag'} is for a .cu or .ptx file, and '{pair}' is a pair.")
+        if option := source.given:
+            raise UsageError(f"{option} is for a .cu or .ptx file, and '{pair}' is a pair.")
         found = one_pair(kernels, pair)
         at = at_size(found, size)
         listings, uncounted = of_pair(
@@ -199,9 +193,8 @@ def refuse_for_files(variants: Sequence[str], diff: object, counts: bool, size: 
         raise UsageError("--size needs a pair. To count a file, use `ptxbench exec` with --lines.")
 
 
-def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str], extras: Extras) -> Listing:
+def of_file(path: Path, arch: str | None, source: SourceOptions, extras: Extras) -> Listing:
     """The listing of one kernel of a file."""
-    from ptxbench import toolchain
     from ptxbench.cli._progress import Bar
     from ptxbench.execution import read_program
 
@@ -209,12 +202,8 @@ def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str
         raise UsageError(f"There is no file {path}.")
     with Bar() as bar:
         bar.tell(0, 1, f"build {path.name}")
-        program = read_program(path, arch, flags)
-        name = program.choose(entry).name
-        build = toolchain.build(
-            path, language=program.language, variant=program.language, entry=name, arch=program.arch, flags=flags
-        )
-        return listed(build, extras, None)
+        program = read_program(path, arch, source)
+        return listed(program.build(program.choose(source.entry).name), extras, None)
 
 
 def one_pair(kernels: Path, name: str) -> LoadedPair:

@@ -18,13 +18,14 @@ from ptxbench.containment.nvrtc_library import READY, Library, LibraryError
 
 
 class Compilation(NamedTuple):
-    """The result of NVRTC for one source; `ptx` is empty unless `status` is SUCCESS. `meaning`: the name of the
-    status."""
+    """The result of NVRTC for one source; `ptx` and `lowered` are empty unless `status` is SUCCESS. `meaning`: the name
+    of the status. `lowered`: the PTX's name of each kernel that was asked for as an expression."""
 
     status: int
     meaning: str
     log: str
     ptx: str
+    lowered: dict[str, str]
 
 
 class CompilerDied(Exception):
@@ -43,7 +44,12 @@ START = "import sys; sys.path.insert(0, sys.argv[1]); from ptxbench.containment.
 
 
 def compile_contained(
-    path: Path, source: bytes, name: str, options: Sequence[str], readable: Sequence[Path]
+    path: Path,
+    source: bytes,
+    name: str,
+    options: Sequence[str],
+    readable: Sequence[Path],
+    expressions: Sequence[str] = (),
 ) -> Compilation:
     """Compile untrusted text in a process that can open only files below `readable`, and has no network.
 
@@ -54,6 +60,7 @@ def compile_contained(
         "library": str(path),
         "name": name,
         "options": [*options],
+        "expressions": [*expressions],
         "readable": [*map(str, readable)],
         "mode": mode(),
     }

@@ -18,7 +18,7 @@ from ptxbench.containment import LANDLOCK, restrict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 SUCCESS, OUT_OF_MEMORY, INVALID_OPTION, COMPILATION = 0, 1, 5, 6  # nvrtcResult, nvrtc.h
@@ -57,16 +57,40 @@ class Library:
         self.check(getattr(self.functions, f"nvrtcGet{what}")(program, buffer))
         return buffer.value.decode("utf-8", "replace")
 
-    def compile(self, source: bytes, name: str, options: Sequence[str]) -> tuple[int, str, str, str]:
-        """The status, its name, the log, and the PTX, which is empty unless the status is SUCCESS."""
+    def lowered(self, program: ctypes.c_void_p, expression: str) -> str:
+        """The PTX's name of a kernel that was given as an expression."""
+        found = ctypes.c_char_p()
+        self.check(self.functions.nvrtcGetLoweredName(program, expression.encode(), ctypes.byref(found)))
+        return (found.value or b"").decode()
+
+    def compile(
+        self,
+        source: bytes,
+        name: str,
+        options: Sequence[str],
+        expressions: Sequence[str] = (),
+        headers: Mapping[str, bytes] | None = None,
+    ) -> tuple[int, str, str, str, dict[str, str]]:
+        """The status, its name, the log, the PTX, and the PTX's name of each kernel of `expressions`.
+
+        The last two are empty unless the status is SUCCESS. `expressions`: kernels to instantiate, such as
+        ns::k<float, 4>. `headers`: texts for files that the source includes, by path.
+        """
         program = ctypes.c_void_p()
-        self.check(self.functions.nvrtcCreateProgram(ctypes.byref(program), source, name.encode(), 0, None, None))
+        given = headers or {}
+        texts = (ctypes.c_char_p * len(given))(*given.values())
+        names = (ctypes.c_char_p * len(given))(*(each.encode() for each in given))
+        create = self.functions.nvrtcCreateProgram
+        self.check(create(ctypes.byref(program), source, name.encode(), len(given), texts, names))
         try:
+            for each in expressions:
+                self.check(self.functions.nvrtcAddNameExpression(program, each.encode()))
             array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
             status: int = self.functions.nvrtcCompileProgram(program, len(options), array)
             log = self.text(program, "ProgramLog")
             ptx = self.text(program, "PTX") if status == SUCCESS else ""
-            return status, self.name(status), log, ptx
+            lowered = {each: self.lowered(program, each) for each in expressions if status == SUCCESS}
+            return status, self.name(status), log, ptx, lowered
         finally:
             self.functions.nvrtcDestroyProgram(ctypes.byref(program))
 
@@ -82,7 +106,7 @@ def serve() -> None:
             restrict(read=request["readable"])
         output.write(READY)
         output.flush()
-        found = nvrtc.compile(sys.stdin.buffer.read(), request["name"], request["options"])
+        found = nvrtc.compile(sys.stdin.buffer.read(), request["name"], request["options"], request["expressions"])
         output.write(json.dumps(found).encode())
     except LibraryError as error:
         output.write(json.dumps({"failed": str(error)}).encode())

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ptxbench import architecture, toolchain
+from ptxbench import architecture, kernel_names, toolchain
 from ptxbench.discovery import SUFFIXES, Source, load
-from ptxbench.errors import CompileError, PairError, UsageError
+from ptxbench.errors import CompileError, PairError, UsageError, suggestion
 from ptxbench.runner.events import Step
-from ptxbench.toolchain import ptxas
+from ptxbench.toolchain import nvrtc, ptxas
 from ptxbench.toolchain.drivers import FIRST, Driver
+from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, TargetTrial, attempt
 
 
@@ -172,9 +173,9 @@ COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 THREADS = re.compile(r"\.(?:req|max)ntid\s+(\d+)(?:\s*,\s*(\d+))?(?:\s*,\s*(\d+))?")
 
 
-def file_subject(path: Path, targets: Sequence[str]) -> Subject:
-    """Every kernel of a .ptx or .cu file, which need not belong to a pair. CTAs have the threads that the kernel
-    allows.
+def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS_IT_IS) -> Subject:
+    """Every kernel of a .ptx or .cu file, which need not belong to a pair, or the one that `options` names. CTAs have
+    the threads that the kernel allows.
 
     Raises UsageError for another file, PairError for one that cannot be read or has no kernel, CompileError for CUDA C
     that NVRTC compiles for none of `targets`.
@@ -186,23 +187,36 @@ def file_subject(path: Path, targets: Sequence[str]) -> Subject:
         content = path.read_bytes()
     except OSError as error:
         raise PairError(f"Cannot read {path}: {error.strerror}.") from None
-    ptx = ptxas.check_ascii(content, path.name) if language == "ptx" else first_compiled(content, path, targets)
+    if language == "ptx":
+        if option := options.of_cuda:
+            raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
+        ptx, instantiated = ptxas.check_ascii(content, path.name), None
+    else:
+        ptx, _, instantiated = first_compiled(content, path, targets, options.compiler_flags)
     entries = {found["name"]: THREADS.search(found["directives"]) for found in ENTRY.finditer(COMMENT.sub("", ptx))}
     if not entries:
         wanted = "an .entry" if language == "ptx" else "a __global__ function"
         raise PairError(f"{path.name} has no kernel: no .entry in its PTX. Name a file with {wanted}.")
+    words = kernel_names.displayed(entries)
+    chosen = list(entries)
+    if options.entry:
+        chosen = [instantiated] if instantiated else kernel_names.matching(options.entry, entries)
+        if not chosen:
+            hint = suggestion(options.entry, list(words.values())) or f" It has {', '.join(words.values())}."
+            raise UsageError(f"{path.name} has no kernel '{options.entry}'.{hint}")
     threads = {
-        name: int(found[1]) * int(found[2] or 1) * int(found[3] or 1) for name, found in entries.items() if found
+        words[name]: int(found[1]) * int(found[2] or 1) * int(found[3] or 1) for name, found in entries.items() if found
     }
-    return Subject(path.name, tuple(Source(name, language, path, name) for name in entries), threads)
+    sources = (Source(words[name], language, path, name, options.compiler_flags) for name in chosen)
+    return Subject(path.name, tuple(sources), threads)
 
 
-def first_compiled(content: bytes, path: Path, targets: Sequence[str]) -> str:
+def first_compiled(content: bytes, path: Path, targets: Sequence[str], flags: Sequence[str]) -> nvrtc.Translation:
     """The PTX for the first of `targets` for which NVRTC compiles it. Raises CompileError if there is none."""
     first: CompileError | None = None
     for target in targets:
         try:
-            return toolchain.compiled(content, path, target, ())[0]
+            return toolchain.compiled(content, path, target, flags)
         except CompileError as error:
             first = first or error
         except UsageError:  # NVRTC does not know this target

@@ -23,6 +23,7 @@ from ptxbench.substitution import substituted
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, nvrtc, ptxas, sass
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
+from ptxbench.toolchain.options import include_folders
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Source
@@ -93,7 +94,7 @@ def build(
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
     if language == "cuda":
         options = (*flags, *(f"-D{name}={value}" for name, value in defines))
-        ptx, log = compiled(content, source, arch, options, contained=contained)
+        ptx, log, _ = compiled(content, source, arch, options, contained=contained)
     else:
         ptx, log = ptxas.check_ascii(content, source.name), ""
         ptx = substituted(ptx, dict(defines), source.name) if defines else ptx
@@ -141,8 +142,10 @@ def versions() -> dict[str, str | None]:
     return result
 
 
-def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False) -> tuple[str, str]:
-    """(PTX, warnings) of CUDA C, from the cache if nothing that it depends on has changed."""
+def compiled(
+    source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
+) -> nvrtc.Translation:
+    """The PTX of CUDA C and the compiler's warnings, from the cache if nothing that it depends on has changed."""
     library = nvrtc.find()
 
     def make() -> bytes:
@@ -150,22 +153,24 @@ def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str], *, cont
 
     key = compilation(library, source, path, arch, flags, contained=contained)
     made = make() if key is None else cache.remember(key, make)
-    ptx, log = json.loads(made)
-    return ptx, log
+    return nvrtc.Translation(*json.loads(made))
 
 
 def compilation(
     library: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
 ) -> tuple[str, ...] | None:
     """The cache key of the PTX of CUDA C: all that it depends on; None if that is not known."""
-    files = [] if contained else nvrtc.included(source, path.parent)  # contained, it sees only CUDA's headers
+    searched = include_folders(flags)
+    known = [flag for flag in flags if not flag.startswith("-I")] if searched else flags
+    # Contained, it sees only CUDA's headers.
+    files = [] if contained else nvrtc.included(source, path.parent, searched)
     # An option that includes other files, which no hash here covers.
-    if files is None or any(re.match(r"-I|--?include|--?pre-include|-include", flag) for flag in flags):
+    if files is None or any(re.match(r"-I|--?include|--?pre-include|-include", flag) for flag in known):
         return None
     hashes = [sha256(each) for each in (source, *files)]
     # The folders of CUDA's headers, whose version may differ from NVRTC's.
     options = (*nvrtc.FLAGS, *map(str, locate.headers()), *flags)
-    kind = f"ptx {mode()}" if contained else "ptx"
+    kind = f"cuda {mode()}" if contained else "cuda"
     return (kind, nvrtc_version(library), path.name, arch, *options, "files", *hashes)
 
 

@@ -11,12 +11,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ptxbench.containment import compiler
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, INVALID_OPTION, OUT_OF_MEMORY, SUCCESS, LibraryError
 from ptxbench.errors import CompileError, PairError, ToolMissing, UsageError
 from ptxbench.toolchain import locate
+from ptxbench.toolchain.options import EXPRESSION
 
 FLAGS = ("--std=c++17", "-lineinfo")
 """Options of every compilation. -lineinfo records the CUDA C line of each PTX line; the machine code stays the same."""
@@ -76,7 +78,12 @@ def version(path: Path) -> str:
 
 
 def compiled(
-    nvrtc: Path, source: bytes, name: str, options: Sequence[str], readable: Sequence[Path] | None = None
+    nvrtc: Path,
+    source: bytes,
+    name: str,
+    options: Sequence[str],
+    readable: Sequence[Path] | None = None,
+    expressions: Sequence[str] = (),
 ) -> Compilation:
     """Compile a source with NVRTC, in a separate process if `readable` lists what it may read.
 
@@ -84,18 +91,33 @@ def compiled(
     """
     try:
         if readable is None:
-            return Compilation(*compiler.library(nvrtc).compile(source, name, options))
-        return compiler.compile_contained(nvrtc, source, name, options, readable)
+            return Compilation(*compiler.library(nvrtc).compile(source, name, options, expressions))
+        return compiler.compile_contained(nvrtc, source, name, options, readable, expressions)
     except LibraryError as error:
         raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None
     except compiler.CompilerDied as died:
         raise CompileError(f"{name}: NVRTC {died} on it.") from None
 
 
+class Translation(NamedTuple):
+    """What a compiler made of CUDA C. `log`: its warnings. `instantiated`: the PTX's name of the kernel that the flags
+    instantiate."""
+
+    ptx: str
+    log: str
+    instantiated: str | None = None
+
+
+def split(flags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options of the compiler, and the kernels that it must instantiate."""
+    wanted = [flag.removeprefix(EXPRESSION) for flag in flags if flag.startswith(EXPRESSION)][:1]
+    return [flag for flag in flags if not flag.startswith(EXPRESSION)], wanted
+
+
 def translate(
     nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
-) -> tuple[str, str]:
-    """(PTX, log) of the CUDA C `source`, which was read from `path`. The log holds NVRTC's warnings.
+) -> Translation:
+    """The PTX of the CUDA C `source`, which was read from `path`.
 
     `contained`: whether the source is untrusted. NVRTC then sees CUDA's headers, but not the folder of the source.
 
@@ -107,6 +129,7 @@ def translate(
             if re.match(pattern, flag):
                 raise PairError(f"{path.name} cannot be compiled with {flag}. {why}.")
     folders = locate.headers()
+    flags, expressions = split(flags)
     options = [
         f"-arch={arch.replace('sm_', 'compute_')}",
         # NVRTC warns about a second --std.
@@ -115,7 +138,7 @@ def translate(
         *flags,
     ]
     if contained:
-        status, meaning, log, ptx = compiled(nvrtc, source, path.name, options, folders)
+        status, meaning, log, ptx, lowered = compiled(nvrtc, source, path.name, options, folders, expressions)
         if status == OUT_OF_MEMORY:  # of the memory limit of its process
             raise CompileError(f"{path.name}: NVRTC exceeded its memory limit.")
         for folder in folders:
@@ -124,10 +147,10 @@ def translate(
     else:
         # The whole path: NVRTC looks for #include "..." next to it, and in the current folder for a bare name.
         path = path.absolute()
-        status, meaning, log, ptx = compiled(nvrtc, source, str(path), options)
+        status, meaning, log, ptx, lowered = compiled(nvrtc, source, str(path), options, None, expressions)
         log = log.replace(f"{path.parent}{os.sep}", "").strip()
     if status == SUCCESS:
-        return FILE.sub(bare_name, ptx), log
+        return Translation(FILE.sub(bare_name, ptx), log, *lowered.values())
     if status == INVALID_OPTION:
         told = f"NVRTC {version(nvrtc)} refuses an option: {log.removeprefix('nvrtc: error: ')}."
         if "gpu-architecture" in log:
@@ -162,20 +185,25 @@ def diagnosis(log: str, name: str, nvrtc_version: str, arch: str) -> str:
     )
 
 
-def included(source: bytes, folder: Path) -> list[bytes] | None:
+def included(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> list[bytes] | None:
     """The user's files that `source` includes, directly or indirectly; None if that is not known.
 
-    CUDA's own headers, which are not next to the source, have NVRTC's version and are left out.
+    They are next to the file that includes them, or in one of the folders `searched`. CUDA's own headers have NVRTC's
+    version and are left out.
     """
     found: dict[Path, bytes] = {}
     pending = [(source, folder)]
     while pending:
-        text, beside = pending.pop()
+        text, own = pending.pop()
+        if searched and b"__has_include" in text:
+            return None
         for include in INCLUDE.finditer(text):
             if include["computed"]:
                 return None
-            path = beside / os.fsdecode(include["name"])
-            if path not in found and path.is_file():
-                found[path] = path.read_bytes()
-                pending.append((found[path], path.parent))
+            for path in (each / os.fsdecode(include["name"]) for each in (own, *searched)):
+                if path.is_file():
+                    if path not in found:
+                        found[path] = path.read_bytes()
+                        pending.append((found[path], path.parent))
+                    break
     return [found[path] for path in sorted(found)]

@@ -163,7 +163,7 @@ def compile_and_assemble(
     """The trial itself. Raises KernelError for a refusal without a line, and the errors of `toolchain.build`."""
     if language == "cuda":
         try:
-            ptx, _ = nvrtc.translate(nvrtc.find(), content, source, target, flags, contained=contained)
+            ptx = nvrtc.translate(nvrtc.find(), content, source, target, flags, contained=contained).ptx
         except CompileError as error:
             return TargetTrial(target, REFUSED, reason=str(error))
     else:

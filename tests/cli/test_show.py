@@ -374,7 +374,7 @@ FILES = [
      "say, and counts lines and machine instructions."),
     ("two.ptx", ["--size", "n=3"],
      "--size needs a pair. To count a file, use `ptxbench exec` with --lines."),
-    ("two.ptx", ["--flag", "-G"], "two.ptx is PTX, and --flag is for NVRTC. Leave it out."),
+    ("two.ptx", ["--flag", "-G"], "two.ptx is PTX, and --flag is for CUDA C. Leave it out."),
 ]  # fmt: skip
 
 

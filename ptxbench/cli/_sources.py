@@ -1,0 +1,64 @@
+"""The options for reading a .cu or .ptx file, shared by all commands that read one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+def source_options(entry: str = "The kernel, if FILE has several") -> Callable[[Command], Command]:
+    """--entry, -I, -D, --std and --flag. The command gets them as one argument, `source`: a SourceOptions.
+
+    `entry`: the first words of the help of --entry.
+    """
+    options = (
+        click.option(
+            "--entry",
+            metavar="NAME",
+            help=f"{entry}: a name, also with namespace, or an instantiation of a template, such as 'ns::k<float, 4>'.",
+        ),
+        click.option(
+            "-I",
+            "include",
+            multiple=True,
+            metavar="DIR",
+            type=click.Path(path_type=Path),
+            help="Search this folder for the files that FILE.cu includes; repeat.",
+        ),
+        click.option("-D", "defines", multiple=True, metavar="NAME[=VALUE]", help="Define a macro for FILE.cu."),
+        click.option("--std", "standard", metavar="STANDARD", help="The C++ standard of FILE.cu.  [default: c++17]"),
+        click.option(
+            "--flag",
+            "flags",
+            multiple=True,
+            metavar="OPTION",
+            help="A further option of NVRTC for FILE.cu, such as --use_fast_math; repeat.",
+        ),
+    )
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_source(
+            *positional: Any,
+            entry: str | None,
+            include: tuple[Path, ...],
+            defines: tuple[str, ...],
+            standard: str | None,
+            flags: tuple[str, ...],
+            **others: Any,
+        ) -> Any:
+            from ptxbench.toolchain.options import SourceOptions
+
+            return command(*positional, source=SourceOptions(entry, include, defines, standard, flags), **others)
+
+        for option in reversed(options):
+            with_source = option(with_source)
+        return with_source
+
+    return decorate

@@ -1,0 +1,130 @@
+"""Names of kernels: as PTX has them (mangled, if C++), as C++ writes them, and which kernels a name can mean.
+
+Demangles with the C++ runtime that numba's LLVM needs anyway. Where there is none, as on Windows, names stay mangled.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+LIBRARIES = {"linux": "libstdc++.so.6", "darwin": "libc++abi.dylib"}
+
+
+@functools.cache
+def demangler() -> Callable[[bytes], bytes | None] | None:
+    """A function that demangles one name, or None; None without a C++ runtime."""
+    try:
+        runtime = ctypes.CDLL(LIBRARIES[sys.platform])
+        demangle, free = runtime.__cxa_demangle, ctypes.CDLL(None).free
+    except (KeyError, OSError, AttributeError):
+        return None
+    demangle.restype, free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+
+    def one(name: bytes) -> bytes | None:
+        status = ctypes.c_int()
+        if not (address := demangle(name, None, None, ctypes.byref(status))):
+            return None
+        try:
+            return ctypes.string_at(address)
+        finally:
+            free(address)
+
+    return one
+
+
+@functools.cache
+def demangled(name: str) -> str:
+    """`name` as C++ writes it, such as `void ns::k<float, 4>(float*)`; a name without C++ mangling as it is."""
+    if not name.startswith("_Z") or (demangle := demangler()) is None:
+        return name
+    text = demangle(name.encode("ascii", "replace"))
+    return text.decode("utf-8", "replace").replace("> >", ">>") if text else name
+
+
+@functools.cache
+def short(name: str) -> str:
+    """`name` demangled, without its parameters and return type: `ns::k<float, 4>`."""
+    text = demangled(name)
+    if not text.endswith(")"):
+        return text
+    depth, at = 0, len(text)
+    while at:
+        at -= 1
+        depth += {")": 1, "(": -1}.get(text[at], 0)
+        if depth == 0:
+            break
+    return text[:at].removeprefix("void ")
+
+
+def displayed(names: Iterable[str]) -> dict[str, str]:
+    """What to print for each kernel of a file: its short name, with the parameters where kernels share that."""
+    known = list(names)
+    times = Counter(map(short, known))
+    return {name: short(name) if times[short(name)] == 1 else demangled(name).removeprefix("void ") for name in known}
+
+
+def matching(wanted: str, names: Iterable[str]) -> list[str]:
+    """The kernels that `wanted` can mean: PTX's name, C++'s with or without parameters, template arguments, namespace.
+
+    The closest kind of match decides, so `k` is not `ns::k` if there is a plain `k` too.
+    """
+    known = list(names)
+    text = squeezed(wanted)
+    kinds: tuple[Callable[[str], str], ...] = (
+        lambda name: name,
+        lambda name: squeezed(demangled(name)),
+        lambda name: squeezed(short(name)),
+        lambda name: without_arguments(squeezed(short(name))),
+        lambda name: unqualified(squeezed(short(name))),
+        lambda name: unqualified(without_arguments(squeezed(short(name)))),
+    )
+    for kind in kinds:
+        if found := [name for name in known if kind(name) in (wanted, text)]:
+            return found
+    return []
+
+
+def squeezed(text: str) -> str:
+    """Without spaces, except between two words, and without the return type of a kernel."""
+    return re.sub(r"\s*([^\w\s])\s*", r"\1", text.strip().removeprefix("void "))
+
+
+def without_arguments(text: str) -> str:
+    """`ns::k` of `ns::k<float,4>`."""
+    return text[: argument_start(text)]
+
+
+def unqualified(text: str) -> str:
+    """`k<float,4>` of `ns::k<float,4>`."""
+    name = text[: argument_start(text)]
+    return text[name.rfind("::") + 2 :] if "::" in name else text
+
+
+def argument_start(text: str) -> int:
+    """Where the template arguments at the end begin, or the end."""
+    if not text.endswith(">"):
+        return len(text)
+    depth = 0
+    for at in range(len(text) - 1, -1, -1):
+        depth += {">": 1, "<": -1}.get(text[at], 0)
+        if depth == 0:
+            return at
+    return len(text)
+
+
+def expression(wanted: str) -> str | None:
+    """`wanted` as a compiler takes it to instantiate a template, `ns::k<float, 4>`; None if it has no arguments."""
+    text = wanted.strip().removeprefix("void ")
+    if "<" not in text:
+        return None
+    depth = 0
+    for at, character in enumerate(text):
+        depth += {"<": 1, ">": -1}.get(character, 0)
+        if depth == 0 and character == ">":
+            return text[: at + 1]
+    return None

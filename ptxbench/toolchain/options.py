@@ -1,0 +1,79 @@
+"""How a CUDA C file is compiled: what -I, -D, --std, --flag and --entry of the command line say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxbench import kernel_names
+from ptxbench.errors import UsageError, suggestion
+
+STANDARDS = ("c++17", "c++20", "c++23")
+"""The values of --std: libcu++ needs at least C++17."""
+
+EXPRESSION = "--name-expression="
+"""Before a kernel that the compiler must instantiate, such as ns::k<float, 4>. An option of ptxbench, not of NVRTC."""
+
+DEFINE = re.compile(r"[A-Za-z_]\w*(\(\w*(,\s*\w+)*\))?(=.*)?", re.S)
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Options of one command for the .cu files that it reads. `entry`: the kernel, also for a .ptx file.
+
+    Raises UsageError for a value that no compiler can take.
+    """
+
+    entry: str | None = None
+    include: tuple[Path, ...] = ()
+    """Folders to search for #include, first to last."""
+    defines: tuple[str, ...] = ()
+    """Macros: NAME or NAME=VALUE."""
+    standard: str | None = None
+    flags: tuple[str, ...] = ()
+    """Further options of NVRTC."""
+
+    def __post_init__(self) -> None:
+        for folder in self.include:
+            if not folder.is_dir():
+                raise UsageError(f"-I {folder}: there is no such folder.")
+        for define in self.defines:
+            if not DEFINE.fullmatch(define):
+                raise UsageError(f"-D '{define}': expected NAME or NAME=VALUE, such as BLOCK=256.")
+        if self.standard and self.standard not in STANDARDS:
+            hint = suggestion(self.standard, STANDARDS) or f" Expected {', '.join(STANDARDS)}."
+            raise UsageError(f"--std: unknown standard '{self.standard}'.{hint}")
+
+    @property
+    def of_cuda(self) -> str | None:
+        """The first option that only CUDA C can have, as on the command line; None if there is none."""
+        given = {"-I": self.include, "-D": self.defines, "--std": self.standard, "--flag": self.flags}
+        return next((name for name, value in given.items() if value), None)
+
+    @property
+    def given(self) -> str | None:
+        """The first option that was given, as on the command line; None if there is none."""
+        return "--entry" if self.entry else self.of_cuda
+
+    @property
+    def compiler_flags(self) -> tuple[str, ...]:
+        """All of it as options of `toolchain.compiled` and `toolchain.build`."""
+        standard = (f"--std={self.standard}",) if self.standard else ()
+        return (
+            *standard,
+            *(f"-I{folder.absolute()}" for folder in self.include),
+            *(f"-D{define}" for define in self.defines),
+            *self.flags,
+            *([EXPRESSION + wanted] if self.entry and (wanted := kernel_names.expression(self.entry)) else []),
+        )
+
+
+AS_IT_IS = SourceOptions()
+"""No option at all."""
+
+
+def include_folders(flags: Iterable[str]) -> list[Path]:
+    """The folders of the options -IDIR among `flags`."""
+    return [Path(flag[2:]) for flag in flags if flag.startswith("-I") and len(flag) > 2]
