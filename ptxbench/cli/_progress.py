@@ -9,7 +9,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ptxbench.runner import Step
 from ptxbench.terminal.console import SafeConsole
-from ptxbench.units import size_words
 
 
 class Bar:
@@ -38,8 +37,7 @@ class Bar:
         self.progress.stop()
 
     def show(self, step: Step) -> None:
-        size = f" at {size_words(step.size)}" if step.size else ""
-        self.tell(step.done, step.total, f"{step.phase} {step.pair} {step.variant}{size}")
+        self.tell(step.done, step.total, step.words)
 
     def tell(self, done: int, total: int, words: str) -> None:
         """`done` of `total` pieces are complete, and `what` is next."""

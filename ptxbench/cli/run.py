@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,13 +24,11 @@ from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
-from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.cli._saving import OutputFiles
     from ptxbench.metrics import Metric
-    from ptxbench.result import Cell
-    from ptxbench.runner import PairPlan, RunFrame, RunPlan
+    from ptxbench.runner import PairPlan, RunFrame, RunOutcome, RunPlan
 
 
 @click.command("run", short_help="Build, verify and measure pairs.")
@@ -160,18 +156,18 @@ def command(
     # before the work, so that a run is not lost at its end
     if folder:
         require_writable(folder, "Name another folder with --results, or use --no-save.")
-    done = perform(frame, metrics, quiet=as_json)
-    run = document(frame, done.cells, done.status)
-    if as_json and (done.cells or not done.error):
+    outcome = perform(frame, metrics, quiet=as_json)
+    run = document(frame, outcome.cells, outcome.status)
+    if as_json and (outcome.cells or not outcome.error):
         say(to_json(run, findings=of_run(run)), nl=False)
     failures = [
-        save_somewhere(run, folder, printed=as_json) if folder and done.cells else None,
+        save_somewhere(run, folder, printed=as_json) if folder and outcome.cells else None,
         files.try_write(run),
-        done.error,
+        outcome.error,
     ]
     for failure in filter(None, failures):
         raise failure
-    return done.exit_status
+    return outcome.exit_status
 
 
 def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_json: bool, files: OutputFiles) -> int:
@@ -179,6 +175,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
     from ptxbench.cli._replay import replay
     from ptxbench.listing.explanation import of_run
     from ptxbench.result import to_json
+    from ptxbench.runner import RunOutcome
 
     if pairs:
         raise UsageError("--replay prints a whole recorded run. Leave out the names of pairs.")
@@ -186,7 +183,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
     if as_json:
         say(to_json(run, findings=of_run(run)), nl=False)
     files.write(run)
-    return RunDone(list(run.cells), run.run.status).exit_status
+    return RunOutcome(list(run.cells), run.run.status).exit_status
 
 
 def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | None, str | None]:
@@ -261,69 +258,36 @@ def tell_too_large(pair_plans: Sequence[PairPlan]) -> None:
             say(f"  {pair_plan.loaded.name}  {sizes}", err=True)
 
 
-@dataclass
-class RunDone:
-    """The outcome of a run: its finished cells, and why it ended."""
-
-    cells: list[Cell]
-    status: str
-    error: BaseException | None = None
-
-    @property
-    def exit_status(self) -> ExitStatus:
-        from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, LIBRARY, UNSUPPORTED, VERIFIED, WRONG
-
-        own = [cell for cell in self.cells if not cell.control]
-        found = Counter(
-            result.status for cell in own for result in cell.variants.values() if result.language != LIBRARY
-        )
-        control = {result.status for cell in self.cells if cell.control for result in cell.variants.values()}
-        if self.status == INTERRUPTED:
-            return ExitStatus.INTERRUPTED
-        if found[WRONG] or found[BROKEN]:
-            return ExitStatus.WRONG_KERNEL
-        if self.status == DEVICE_LOST or found[UNSUPPORTED] or not found[VERIFIED] or control & {WRONG, BROKEN}:
-            return ExitStatus.NO_VERDICT
-        return ExitStatus.GOOD
-
-
-def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunDone:
+def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunOutcome:
     """Run the plan and print each block as soon as its cell is finished; `quiet` prints nothing on stdout.
 
     After Ctrl-C or an error, the finished cells are kept.
     """
     from ptxbench.cli._blocks import Blocks
     from ptxbench.cli._progress import Bar
-    from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED
-    from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, Step, carry_out
+    from ptxbench.result import INTERRUPTED
+    from ptxbench.runner import CellDone, RunOutcome, Step, carry_out
 
-    done, ending = RunDone([], COMPLETE), None
-    kept: tuple[Cell, ...] = ()
+    outcome = RunOutcome()
     blocks = Blocks(metrics, quiet=quiet)
     with Bar() as bar:
         try:
             for event in carry_out(frame.plan):
+                outcome.add(event)
                 if isinstance(event, Step):
                     bar.show(event)
                 elif isinstance(event, CellDone):
-                    done.cells.append(event.cell)
                     with bar.paused():
                         blocks.add(event)
-                elif isinstance(event, CalibrationSaved):
-                    kept = event.cells
-                elif isinstance(event, DeviceLost):
-                    done.status = DEVICE_LOST
-                    ending = f"The device cannot be used any more: {event.reason}"
         except KeyboardInterrupt:
-            done.status = INTERRUPTED
-            ending = "Interrupted"
+            outcome.interrupt()
         except (Exception, SystemExit) as error:  # raised again once the finished cells are saved
-            done.status, done.error = INTERRUPTED, error
-    if not done.cells:  # interrupted between rounds: the complete ones are worth keeping
-        done.cells += kept
+            outcome.interrupt(error)
+    outcome.finish()
     blocks.finish()
-    if ending:
-        whole = sum(not cell.control for cell in done.cells)
+    if outcome.lost or (outcome.status == INTERRUPTED and not outcome.error):
+        ending = f"The device cannot be used any more: {outcome.lost}" if outcome.lost else "Interrupted"
+        whole = sum(not cell.control for cell in outcome.cells)
         planned = sum(len(pair_plan.sizes) for pair_plan in frame.plan.pair_plans)
         say(f"{ending.rstrip('.')}. {whole} of {planned} cells are finished.", err=True)
-    return done
+    return outcome

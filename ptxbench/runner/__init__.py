@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ptxbench.runner.control import noise
 from ptxbench.runner.document import RunFrame, document
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
+from ptxbench.runner.outcome import RunOutcome
 from ptxbench.runner.plan import ALL, PairPlan, RunPlan, plan_pairs
 from ptxbench.runner.rounds import run_rounds
 from ptxbench.runner.session import run
@@ -23,6 +24,7 @@ __all__ = [
     "Event",
     "PairPlan",
     "RunFrame",
+    "RunOutcome",
     "RunPlan",
     "Step",
     "carry_out",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ptxbench.pair import Size
 from ptxbench.result import Cell
+from ptxbench.units import size_words
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class Step:
     size: Size | None = None
     knobs: Mapping[str, int] = field(default_factory=dict)
     """The values of the pair's knobs, if any are set."""
+
+    @property
+    def words(self) -> str:
+        """`verify triad ptx at n=4096`."""
+        size = f" at {size_words(self.size)}" if self.size else ""
+        return f"{self.phase} {self.pair} {self.variant}{size}"
 
 
 @dataclass(frozen=True)

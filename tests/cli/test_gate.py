@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ptxbench.cli.run import RunDone
 from ptxbench.exit_status import ExitStatus
 from ptxbench.result import LaunchReport, from_json, save, to_json
+from ptxbench.runner import RunOutcome
 from tests.folders import PTX, changed
 from tests.runs import Kernel, Sampling, cell, run_of, timed_run
 
@@ -488,7 +488,7 @@ def test_a_head_that_is_not_there_is_a_usage_error(ptxbench):
 
 
 def test_an_interrupted_gate_gives_no_verdict(ptxbench, kernels, monkeypatch):
-    monkeypatch.setattr("ptxbench.cli.run.perform", lambda *_, **__: RunDone([], "interrupted"))
+    monkeypatch.setattr("ptxbench.cli.run.perform", lambda *_, **__: RunOutcome([], "interrupted"))
     assert ptxbench("gate", "--kernels", kernels)[:2] == (130, "")
 
 

@@ -14,7 +14,7 @@ from ptxbench.cli import run as run_command
 from ptxbench.errors import ToolMissing
 from ptxbench.measure import SamplingSettings, measure
 from ptxbench.result import Cell, LaunchReport, VariantResult, from_json
-from ptxbench.runner import CalibrationSaved, session
+from ptxbench.runner import CalibrationSaved, RunOutcome, session
 from ptxbench.toolchain import locate, nvrtc
 from tests.conftest import Ran
 from tests.fakes import FakeBackend, HostileBackend
@@ -361,7 +361,7 @@ ENDS = [
 
 @pytest.mark.parametrize(("status", "cells", "exit_status"), ENDS)
 def test_the_exit_status_reports_the_outcome_of_the_run(status, cells, exit_status):
-    assert run_command.RunDone(cells, status).exit_status == exit_status
+    assert RunOutcome(cells, status).exit_status == exit_status
 
 
 def test_a_run_that_cannot_be_replayed_is_reported(kernels, ptxbench):

@@ -1,0 +1,65 @@
+"""What a run leads to, event by event: its finished cells, how it ended, and the exit status that follows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ptxbench.exit_status import ExitStatus
+from ptxbench.result import (
+    BROKEN,
+    COMPLETE,
+    DEVICE_LOST,
+    INTERRUPTED,
+    LIBRARY,
+    UNSUPPORTED,
+    VERIFIED,
+    WRONG,
+    Cell,
+)
+from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event
+
+
+@dataclass
+class RunOutcome:
+    """The outcome of a run: its finished cells, and how it ended."""
+
+    cells: list[Cell] = field(default_factory=list)
+    status: str = COMPLETE
+    lost: str | None = None
+    """Why the device can no longer be used."""
+    kept: tuple[Cell, ...] = ()
+    """Cells of the complete rounds, if the run ends between rounds."""
+    error: BaseException | None = None
+    """The error that ended it, which the caller raises again once the finished cells are saved."""
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, CellDone):
+            self.cells.append(event.cell)
+        elif isinstance(event, CalibrationSaved):
+            self.kept = event.cells
+        elif isinstance(event, DeviceLost):
+            self.status, self.lost = DEVICE_LOST, event.reason
+
+    def interrupt(self, error: BaseException | None = None) -> None:
+        self.status, self.error = INTERRUPTED, error
+
+    def finish(self) -> None:
+        """Keep the complete rounds of a run that finished no cell."""
+        if not self.cells:
+            self.cells += self.kept
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        own = [cell for cell in self.cells if not cell.control]
+        found = Counter(
+            result.status for cell in own for result in cell.variants.values() if result.language != LIBRARY
+        )
+        control = {result.status for cell in self.cells if cell.control for result in cell.variants.values()}
+        if self.status == INTERRUPTED:
+            return ExitStatus.INTERRUPTED
+        if found[WRONG] or found[BROKEN]:
+            return ExitStatus.WRONG_KERNEL
+        if self.status == DEVICE_LOST or found[UNSUPPORTED] or not found[VERIFIED] or control & {WRONG, BROKEN}:
+            return ExitStatus.NO_VERDICT
+        return ExitStatus.GOOD
