@@ -113,7 +113,7 @@ def audit_noise(config: GateConfig, suites: int, seed: int, bar: Bar) -> list[Ta
 def audit_stored(folder: Path, config: GateConfig, bar: Bar) -> list[tuple[StoredDevice, list[TallyLine]]]:
     """The result for every GPU model with enough runs; the other models are named on stderr."""
     from ptxbench.audit.stored import audit_runs, devices
-    from ptxbench.cli._runs import read_run, saved_runs
+    from ptxbench.saved_runs import read_run, saved_runs
 
     found = devices([read_run(path) for path in saved_runs(folder)])
     for each in found:

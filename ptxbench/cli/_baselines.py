@@ -35,7 +35,7 @@ def baseline_path(run: Run, folder: Path) -> Path:
 
 def load_baseline(run: Run, folder: Path) -> Run | None:
     """The baseline for the device of `run`; None if there is none. Raises ResultError for a damaged one."""
-    from ptxbench.cli._runs import load_run
+    from ptxbench.saved_runs import load_run
 
     path = baseline_path(run, folder)
     if not path.exists():

@@ -54,7 +54,7 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
 
 def confirmations(head: Run, results: Path) -> list[Run]:
     """The runs that confirmed `head` before, the oldest first."""
-    from ptxbench.cli._runs import read_run
+    from ptxbench.saved_runs import read_run
 
     paths = results.rglob(f"*.confirms-{head.run.id}.json")
     return [read_run(path) for path in sorted(paths, key=lambda path: path.name)]

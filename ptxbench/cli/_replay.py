@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptxbench.cli._blocks import Blocks
-from ptxbench.cli._runs import read_run
 from ptxbench.result import Run
 from ptxbench.runner import CellDone
+from ptxbench.saved_runs import read_run
 
 if TYPE_CHECKING:
     from ptxbench.metrics import Metric

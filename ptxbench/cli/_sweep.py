@@ -9,7 +9,6 @@ from typing import Any
 from ptxbench.backends.base import Backend
 from ptxbench.cli._blocks import open_console
 from ptxbench.cli._progress import Bar
-from ptxbench.cli._runs import read_run
 from ptxbench.cli._saving import OutputFiles
 from ptxbench.cli._terminal import say
 from ptxbench.device_shape import DeviceShape
@@ -21,6 +20,7 @@ from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run, build
 from ptxbench.run_info import Device
 from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
+from ptxbench.saved_runs import read_run
 from ptxbench.terminal.curve import CurveReport
 from ptxbench.tune import Curves, Swept, curves, sweep_of
 from ptxbench.tune.notation import parse_knob

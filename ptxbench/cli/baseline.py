@@ -39,9 +39,9 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     kernels that are not committed, or that are wrong or broken; incomplete; BIASED; or timed in fewer than five
     rounds.
     """
-    from ptxbench.cli._runs import load_run
     from ptxbench.judge.baseline import make
     from ptxbench.result import write
+    from ptxbench.saved_runs import load_run
 
     if not reason.strip():
         raise UsageError("The reason is empty. Say why the baseline changes: its reviewers need the reason.")
@@ -59,8 +59,8 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
 @baselines_option()
 def check_command(run: str, results: Path, baselines: Path) -> None:
     """Report whether RUN could be the baseline of its device, and what would change; write nothing."""
-    from ptxbench.cli._runs import load_run
     from ptxbench.judge.baseline import make
+    from ptxbench.saved_runs import load_run
 
     found = load_run(run, results)
     make(found, "check", datetime.now(UTC).date())

@@ -61,10 +61,10 @@ def command(
 
     Exit status: 0 whatever changed, 2 a run that cannot be found, read or compared.
     """
-    from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import OutputFiles
     from ptxbench.exporters.comparison import EXPORTERS, to_json
     from ptxbench.judge import Rule, compare
+    from ptxbench.saved_runs import load_run
 
     files = OutputFiles(outputs, EXPORTERS)
     runs = load_run(base, results), load_run(head, results)

@@ -37,9 +37,9 @@ def command(run: str, form: str, output: Path | None, results: Path) -> None:
 
     Exit status: 0 good, 2 a run that cannot be found or has no times, or a file that cannot be written.
     """
-    from ptxbench.cli._runs import load_run
     from ptxbench.exporters import to_nvbench
     from ptxbench.result import write
+    from ptxbench.saved_runs import load_run
 
     if form == NVBENCH and output is None:
         raise UsageError("NVBench's files need a folder. Name one with --output.")

@@ -117,13 +117,13 @@ def command(
     from dataclasses import replace
 
     from ptxbench.cli._confirm import confirm
-    from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import OutputFiles
     from ptxbench.discovery import select
     from ptxbench.exporters.gate import EXPORTERS, to_json
     from ptxbench.judge.config import dump, load_config
     from ptxbench.judge.gate import gate
     from ptxbench.result import INTERRUPTED
+    from ptxbench.saved_runs import load_run
 
     config = load_config(config_path)
     if modes:

@@ -65,7 +65,7 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
 def saved(results: Path, unreadable: list[str]) -> Iterator[Run]:
     """Every saved run below the folder, by the time of its start; `unreadable` gets what cannot be read."""
     from ptxbench.cli._progress import Bar
-    from ptxbench.cli._runs import read_run, saved_runs
+    from ptxbench.saved_runs import read_run, saved_runs
 
     paths = saved_runs(results)
     with Bar() as bar:

@@ -60,7 +60,7 @@ def audit(as_json: bool, results: Path) -> int:
 
 def readable(results: Path) -> Iterator[Run]:
     """Every saved run below the folder that can be read; the others are named on stderr."""
-    from ptxbench.cli._runs import read_run, saved_runs
+    from ptxbench.saved_runs import read_run, saved_runs
 
     for path in saved_runs(results):
         try:

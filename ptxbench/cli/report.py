@@ -10,8 +10,8 @@ import click
 
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
-from ptxbench.cli._runs import NEWEST
 from ptxbench.cli._terminal import say
+from ptxbench.saved_runs import NEWEST
 
 if TYPE_CHECKING:
     from ptxbench.report import Material
@@ -55,10 +55,10 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     Exit status: 0 good, 2 usage, a run that cannot be read, or a file that cannot be written.
     """
     from ptxbench import toolchain
-    from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import require_writable
     from ptxbench.report import render
     from ptxbench.result import write
+    from ptxbench.saved_runs import load_run
     from ptxbench.units import plural
 
     recorded = list({run.run.id: run for run in (load_run(name, results) for name in runs or (NEWEST,))}.values())

@@ -132,13 +132,13 @@ def command(
     an instruction that the emulator lacks, 130 interrupted.
     """
     from ptxbench.calibration.record import calibrated
-    from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
     from ptxbench.exporters import run_exporters
     from ptxbench.listing.explanation import of_run
     from ptxbench.metrics import choose
     from ptxbench.result import to_json
     from ptxbench.runner import ALL, RunFrame, document
+    from ptxbench.saved_runs import find_run
 
     if all_sizes:
         sizes = (*sizes, ALL)

@@ -111,12 +111,12 @@ def command(
     130 interrupted.
     """
     from ptxbench.calibration.record import calibrated
-    from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
     from ptxbench.cli._sweep import again, asked, perform, show
     from ptxbench.exporters.curves import EXPORTERS
     from ptxbench.result import COMPLETE
     from ptxbench.runner import RunFrame, RunPlan, document
+    from ptxbench.saved_runs import find_run
     from ptxbench.tune import curves, finished_before, plan_of, spec_of
     from ptxbench.tune.curve import choose_quantities
 

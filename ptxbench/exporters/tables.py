@@ -1,4 +1,4 @@
-"""Tables as Markdown and as CSV."""
+"""Tables as Markdown, as HTML and as CSV."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from ptxbench.safe_text import csv_text, markdown_code, markdown_text
+from ptxbench.safe_text import csv_text, markdown_code, markdown_text, xml_text
 from ptxbench.units import ABSENT
 from ptxbench.wording.table import Column, Entry, Table, entry
 
@@ -34,6 +34,35 @@ def markdown_heading(column: Column) -> str:
 def markdown_entry(one: Entry) -> str:
     text = markdown_code(one) if one.code else one if one == ABSENT else markdown_text(one)
     return f"**{text}**" if one.strong else f"**{one.mark.ascii}** {text}" if one.mark else text
+
+
+def html_table(table: Table) -> Iterator[str]:
+    """The table as HTML without any style but the alignment of numbers, with its notes below it."""
+    yield "<table>"
+    yield f"<thead><tr>{''.join(map(html_heading, table.columns))}</tr></thead>"
+    yield "<tbody>"
+    for row in table.rows:
+        cells = zip(table.columns, map(entry, row), strict=True)
+        yield f"<tr>{''.join(html_entry(column, one) for column, one in cells)}</tr>"
+    yield "</tbody>"
+    yield "</table>"
+    yield from (f"<p>{xml_text(note)}</p>" for note in table.notes)
+
+
+def html_heading(column: Column) -> str:
+    unit = f"<br><small>{xml_text(column.unit)}</small>" if column.unit else ""
+    return f"<th{aligned(column)}>{xml_text(column.heading)}{unit}</th>"
+
+
+def html_entry(column: Column, one: Entry) -> str:
+    text = f"<code>{xml_text(one)}</code>" if one.code else xml_text(one)
+    text = f"<b>{text}</b>" if one.strong else f"{xml_text(one.mark.symbol)} {text}" if one.mark else text
+    below = f"<br><small>{xml_text(one.below)}</small>" if one.below else ""
+    return f"<td{aligned(column)}>{text}{below}</td>"
+
+
+def aligned(column: Column) -> str:
+    return f' style="text-align: {"right" if column.right else "left"}"'
 
 
 def csv_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

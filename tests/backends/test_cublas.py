@@ -10,13 +10,12 @@ from ptxbench import discovery, toolchain
 from ptxbench.backends import cublas, gpu
 from ptxbench.backends.cublas import OVERRIDE, Cublas, find_cublas
 from ptxbench.backends.gpu import GpuBackend
-from ptxbench.runner import RunOutcome
 from ptxbench.errors import LaunchUnavailable, MachineError, PairError
 from ptxbench.judge.config import GateConfig
 from ptxbench.judge.gate import gate
 from ptxbench.libraries import Gemm
 from ptxbench.measure import SamplingSettings
-from ptxbench.runner import CellDone, RunFrame, RunPlan, document
+from ptxbench.runner import CellDone, RunFrame, RunOutcome, RunPlan, document
 from ptxbench.runner.plan import plan_pairs
 from ptxbench.runner.session import run
 from tests import simulated
@@ -120,7 +119,9 @@ def test_it_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installe
     made = document(RunFrame(plan, backend.device()), [cell], "complete")
     assert {row.row.variant for row in gate(made, made, GateConfig()).rows} == {"cuda"}
     wrong = {**cell.variants, "library.cublas": dataclasses.replace(found, status="wrong", reason="y[0]")}
-    assert RunOutcome([dataclasses.replace(cell, variants=wrong)], "complete").exit_status == 0  # no kernel of the pair's
+    assert (
+        RunOutcome([dataclasses.replace(cell, variants=wrong)], "complete").exit_status == 0
+    )  # no kernel of the pair's
     assert pickle.loads(pickle.dumps(plan.pair_plans[0].sources)) == plan.pair_plans[0].sources
 
 

@@ -1,4 +1,4 @@
-"""Finds the run that a command line names: a file, `latest`, `latest~1`, or the start of an id or a file's name."""
+"""Finds a recorded run by its name: a file, `latest`, `latest~1`, or the start of an id or a file's name."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.cli._runs import find_run
 from ptxbench.errors import UsageError
 from ptxbench.result import save
+from ptxbench.saved_runs import find_run
 from tests.cli.test_gate import BASE
 
 RESULTS = Path("results")

@@ -1,0 +1,117 @@
+"""The Python API: what its page shows is executed, and a run is shown as the command prints it."""
+
+import dataclasses
+import doctest
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import ptxbench
+from ptxbench.cli import main
+from ptxbench.errors import ResultError, UsageError
+from tests.folders import PTX, changed, kernels_folder
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "notebook.md"
+
+
+def examples(text):
+    """The examples of a page, as one doctest."""
+    blocks = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
+    return doctest.DocTestParser().get_doctest(blocks, {}, PAGE.name, str(PAGE), 0)
+
+
+def failures(text):
+    """What doctest reports about a page whose examples are not true."""
+    said = []
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    doctest.DocTestRunner(optionflags=flags).run(examples(text), out=said.append)
+    return "".join(said)
+
+
+def test_every_example_of_the_page_is_true(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = PAGE.read_text(encoding="utf-8")
+    assert len(examples(text).examples) > 12
+    assert failures(text) == ""
+
+
+def test_an_example_that_is_not_true_is_reported():
+    assert "Expected:\n    3\nGot:\n    2\n" in failures("```python\n>>> 1 + 1\n3\n\n```\n")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A run of the small pair of the tests, with its folder."""
+    folder = tmp_path_factory.mktemp("notebook")
+    return ptxbench.run("scale", kernels=kernels_folder(folder), backend="emulator", results=folder / "results"), folder
+
+
+def test_a_run_is_saved_and_read_again(ran):
+    run, folder = ran
+    again = ptxbench.load_run(run.document.run.id[:5], folder / "results")
+    assert (again.path, again.rows(), again.to_json()) == (run.path, run.rows(), run.to_json())
+    assert again.verified
+    with pytest.raises(UsageError, match="There is no run 'zzz'"):
+        ptxbench.load_run("zzz", folder / "results")
+    (folder / "cut.json").write_text(run.to_json()[:-100])
+    with pytest.raises(ResultError, match="not JSON"):
+        ptxbench.load_run(folder / "cut.json")
+
+
+def test_the_document_is_the_one_of_the_command(ran, capsys):
+    run, folder = ran
+    options = ["--kernels", str(folder / "kernels"), "--backend", "emulator", "--no-save", "--json"]
+    assert main(["run", "scale", *options]) == 0
+    command = json.loads(capsys.readouterr().out)
+    own = json.loads(run.to_json())
+    assert command["cells"] == own["cells"]
+
+
+def test_a_notebook_shows_the_numbers_and_no_markup_of_a_stranger(ran):
+    run, _ = ran
+    page = run._repr_html_()
+    assert page.count("<table>") == len(run.document.cells) == 1
+    assert "<code>cuda@fast</code>" in page
+    assert "machine instructions" in page
+    assert re.search(r"<script|<style|style=\"(?!text-align)", page) is None
+    [cell] = run.document.cells
+    hostile = dataclasses.replace(cell, pair="<script>alert(1)</script>")
+    document = dataclasses.replace(run.document, cells=[hostile])
+    shown = dataclasses.replace(run, document=document)._repr_html_()
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_a_wrong_kernel_is_not_verified(ran, tmp_path):
+    folder = kernels_folder(tmp_path)
+    (folder / "ptx" / "scale.ptx").write_text(changed(PTX, "mul.rn.f32", "add.rn.f32"))
+    run = ptxbench.run("scale", kernels=folder, backend="emulator")
+    assert not run.verified
+    assert {row["variant"]: row["status"] for row in run.rows()}["ptx"] == "wrong"
+    assert repr(run).endswith("not verified>")
+    assert any("ptx is wrong" in sentence for sentence in re.findall(r"<p>(.*?)</p>", run._repr_html_()))
+
+
+def test_an_interrupted_run_is_saved_if_a_folder_is_named(ran, tmp_path):
+    _, folder = ran
+
+    def stop(done, total, words):
+        if words.startswith("verify scale ptx at n=4096"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ptxbench.run(
+            "scale", kernels=folder / "kernels", sizes=[{"n": 1024}, "n=4096"], backend="emulator",
+            results=tmp_path, progress=stop,
+        )  # fmt: skip
+    kept = ptxbench.load_run("latest", tmp_path)
+    assert (kept.status, [row["size.n"] for row in kept.rows()][:1], kept.verified) == ("interrupted", [1024], False)
+
+
+def test_ptxbench_offers_these_names_and_loads_them_when_they_are_used():
+    assert set(ptxbench.__all__) == {"Run", "__version__", "load_run", "run"}
+    with pytest.raises(AttributeError, match="module 'ptxbench' has no attribute 'runs'"):
+        _ = ptxbench.runs
