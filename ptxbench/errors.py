@@ -49,7 +49,11 @@ class UsageError(PtxbenchError):
 
 
 class PairError(PtxbenchError):
-    pass
+    """`field`: the function of the pair that returned something wrong, `reference` or `tolerance`, if that is it."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class IncompletePair(PairError):

@@ -55,6 +55,7 @@ __all__ = [
     "Tolerance",
     "bf16",
     "ceil_div",
+    "close",
     "f16",
     "f32",
     "f64",
@@ -254,8 +255,34 @@ EXACT = Tolerance("exact", lambda expected, inputs: 0.0)
 """No difference in value: copies, integers, a single correctly rounded operation on integers."""
 
 
+def close(rtol: float, atol: float = 0.0) -> Tolerance:
+    """Within `atol + rtol * |expected|`, as `numpy.allclose` and `numpy.testing.assert_allclose` have it.
+
+    Raises ValueError unless both are finite and 0 or more.
+    """
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        require_size_of_error(f"close has {name}", value)
+
+    def bound(expected: Array, inputs: Mapping[str, Any]) -> Array:
+        with np.errstate(invalid="ignore"):  # 0 * inf; an infinity agrees only with itself
+            result: Array = atol + rtol * np.abs(expected.astype(np.float64))
+        return result
+
+    return Tolerance(f"close: rtol {rtol:g}" + (f", atol {atol:g}" if atol else ""), bound)
+
+
+def require_size_of_error(noun: str, value: float) -> None:
+    """Raise ValueError unless `value` is finite and 0 or more: no result would be within NaN or a negative number."""
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{noun} {value:g}, expected 0 or a positive number")
+
+
 def ulps(count: float, dtype: np.dtype[Any] = f32) -> Tolerance:
-    """Within `count` units in the last place of the reference, at `dtype`'s precision."""
+    """Within `count` units in the last place of the reference, at `dtype`'s precision.
+
+    Raises ValueError unless `count` is finite and 0 or more.
+    """
+    require_size_of_error("ulps has the count", count)
     return Tolerance(
         f"{count:g} ulp",
         lambda expected, inputs: count * np.spacing(np.abs(expected.astype(dtype))).astype(np.float64),
@@ -266,7 +293,10 @@ def relative(error: float | Callable[..., Any], *, of: Callable[..., Any], descr
     """Within `error` times a magnitude, such as the sum of the terms' absolute values.
 
     `error` (a number or a function) and `of` take every argument of the kernel by name; arrays arrive as float64.
+    Raises ValueError for a number that is not finite, or below 0.
     """
+    if not callable(error):
+        require_size_of_error("relative has the error", error)
 
     def bound(expected: Array, inputs: Mapping[str, Any], **knobs: int) -> Any:
         share = with_values(error, knobs)(**inputs) if callable(error) else error

@@ -91,7 +91,8 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
         one = expect_whole(pair, rows_of(pair, arguments, rows), tolerance)
         if one.samples:
             raise PairError(
-                "reference returns a Sample. A reference that is computed by_rows must return all elements."
+                "reference returns a Sample. A reference that is computed by_rows must return all elements.",
+                "reference",
             )
         for name in names:
             if name not in outputs:
@@ -185,14 +186,15 @@ def reference_output(given: Any, name: str, shape: tuple[int, ...]) -> tuple[Arr
             if isinstance(given, Mapping)
             else f"returns {type(given)}"
         )
-        raise PairError(f"reference {message}, but not '{name}'. It must return a dict with every output by name.")
+        sentence = f"reference {message}, but not '{name}'. It must return a dict with every output by name."
+        raise PairError(sentence, "reference")
     at = sample_places(given[name], name, math.prod(shape)) if isinstance(given[name], Sample) else None
     value = np.asarray(given[name] if at is None else given[name].values)
     if value.shape != (shape if at is None else at.shape):
         wanted = str(shape) if at is None else f"{at.shape}, as its Sample"
-        raise PairError(f"reference returns '{name}' with the shape {value.shape}; expected {wanted}.")
+        raise PairError(f"reference returns '{name}' with the shape {value.shape}; expected {wanted}.", "reference")
     if value.dtype != np.float64 and value.dtype.kind not in "iu":
-        raise PairError(f"reference returns '{name}' as {value.dtype}; expected float64 or integers.")
+        raise PairError(f"reference returns '{name}' as {value.dtype}; expected float64 or integers.", "reference")
     return value, at
 
 
@@ -202,24 +204,35 @@ def sample_places(sample: Sample, name: str, size: int) -> Array:
     at = np.asarray(sample.at)
     if at.ndim != 1 or not at.size or at.dtype.kind not in "iu":
         raise PairError(
-            f"the Sample of '{name}' has indices of shape {at.shape}, {at.dtype}; expected a list of integers."
+            f"the Sample of '{name}' has indices of shape {at.shape}, {at.dtype}; expected a list of integers.",
+            "reference",
         )
     if (outside := at[(at < 0) | (at >= size)]).size:
-        raise PairError(f"the Sample of '{name}' has the index {outside[0]}; expected 0 to {size - 1}.")
+        raise PairError(f"the Sample of '{name}' has the index {outside[0]}; expected 0 to {size - 1}.", "reference")
     return at
 
 
 def bound(
     function: Callable[[Array, Mapping[str, Any]], Any], name: str, expected: Array, inputs: Mapping[str, Any]
 ) -> Array:
-    """The tolerance's bound for each element of `expected`. Raises PairError if its shape does not fit."""
+    """The tolerance's bound for each element of `expected`.
+
+    Raises PairError if its shape does not fit, or if it is NaN or negative where a finite number is expected.
+    """
     value = np.asarray(function(expected, inputs), np.float64)
     if value.shape not in ((), expected.shape):
         raise PairError(
             f"the tolerance of '{name}' has the shape {value.shape}; expected {expected.shape}, as its "
-            "reference has, or one number."
+            "reference has, or one number.",
+            "tolerance",
         )
-    return np.broadcast_to(value, expected.shape)
+    bounds = np.broadcast_to(value, expected.shape)
+    if not (value >= 0).all() and (unfit := ~(bounds >= 0) & np.isfinite(expected)).any():
+        at = np.unravel_index(int(np.argmax(unfit)), expected.shape)
+        raise PairError(
+            f"the tolerance of {name}[{', '.join(map(str, at))}] is {bounds[at]:g}; expected 0 or more.", "tolerance"
+        )
+    return bounds
 
 
 def agrees(actual: Array, expected: Array, bound: Array) -> Array:

@@ -25,6 +25,7 @@ from ptxbench.pair import (
     Scratch,
     Tolerance,
     bf16,
+    close,
     f32,
     f64,
     relative,
@@ -34,7 +35,7 @@ from ptxbench.pair import (
     u64,
     ulps,
 )
-from ptxbench.verify import agrees, expect, verify, widen
+from ptxbench.verify import agrees, bound, expect, verify, widen
 
 NAN, INF = np.nan, np.inf
 ULP = 2.0**-23
@@ -463,3 +464,49 @@ def test_a_large_reference_takes_little_memory_apart_from_its_result():
         expect(large, arguments, integers=large.timed_on_integers)
         assert tracemalloc.get_traced_memory()[1] < most, name
         tracemalloc.stop()
+
+
+# ---- tolerances
+
+
+CLOSE = [
+    # rtol, atol, expected
+    (1e-3,  0.0,   [1.0, -1.0, 0.0, 1e30, NAN, INF, -INF]),
+    (0.0,   1e-3,  [1.0, -1.0, 0.0, 1e30, NAN, INF, -INF]),
+    (1e-2,  1e-3,  [1.0, -1.0, 0.0, 1e30, NAN, INF, -INF]),
+    (0.0,   0.0,   [1.0, 0.0, NAN, INF]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rtol", "atol", "expected"), CLOSE)
+def test_close_accepts_what_numpy_calls_close(rtol, atol, expected):
+    expected = np.array(expected)
+    bounds = bound(close(rtol, atol).bound, "y", expected, {})
+    tried = np.array([0.0, 0.999, 1.001, -1.0, 1.0125, 1e30, 1.02e30, NAN, INF, -INF])
+    for actual in tried:
+        given = np.full(expected.shape, actual)
+        wanted = np.isclose(given, expected, rtol=rtol, atol=atol, equal_nan=True)
+        assert agrees(given, expected, bounds).tolist() == wanted.tolist(), actual
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: close(NAN),                         "close has rtol nan, expected 0 or a positive number"),
+        (lambda: close(1e-5, -1e-8),                 "close has atol -1e-08, expected"),
+        (lambda: close(INF),                         "close has rtol inf, expected"),
+        (lambda: ulps(-1),                           "ulps has the count -1, expected"),
+        (lambda: relative(NAN, of=lambda x: x),      "relative has the error nan, expected"),
+    ],
+)  # fmt: skip
+def test_a_tolerance_that_nothing_can_meet_is_refused_where_it_is_made(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_bound_is_a_number_from_0_where_the_reference_is_finite():
+    expected = np.array([1.0, NAN, INF])
+    assert np.isnan(bound(lambda expected, inputs: np.array([0, NAN, NAN]), "y", expected, {})[1:]).all()  # NaN agrees only with NaN
+    for unfit in (NAN, -1.0):
+        with pytest.raises(PairError, match=rf"the tolerance of y\[0\] is {unfit:g}; expected 0 or more\."):
+            bound(lambda expected, inputs, unfit=unfit: np.array([unfit, 0, 0]), "y", expected, {})
