@@ -7,7 +7,7 @@ cause. Reads only the headers of the entries: a body that the emulator cannot re
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,12 @@ class Header:
     params: tuple[Variable, ...]
 
 
-def check_signature(ptx: str, entry: str, args: Sequence[Argument], source: Path) -> None:
+def check_signature(
+    ptx: str, entry: str, args: Sequence[Argument], source: Path, pair_place: Callable[[int], str] | None = None
+) -> None:
     """Raise SignatureMismatch unless `ptx`, made from `source`, has `entry` with parameters that accept `args`.
+
+    `pair_place`: gives the file and line of an argument of the pair by its number, for the message.
 
     Raises PtxSyntaxError if the text cannot be read.
     """
@@ -58,7 +62,8 @@ def check_signature(ptx: str, entry: str, args: Sequence[Argument], source: Path
             named = f" '{param.name}'" if hand_written else ""
             raise SignatureMismatch(
                 f"{at(param.line)}: parameter {position}{named} of '{entry}' is {written(param)}, where its pair has "
-                f"{named_argument(arg)}. It must be {wanted(arg)}."
+                f"{named_argument(arg)}{f' ({pair_place(position - 1)})' if pair_place else ''}. "
+                f"It must be {wanted(arg)}."
             )
 
 

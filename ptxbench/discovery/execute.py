@@ -36,7 +36,7 @@ def execute(text: PairText, device: DeviceShape) -> Pair:
     except (Exception, SystemExit) as error:
         raise explain(error, text) from error
     found = "has no PAIR" if pair is None else f"makes PAIR {pair!r}"
-    raise PairError(f"{text.at_field('')}: the file {found}. It must end in PAIR = Pair(...).")
+    raise PairError(f"{text.at_pair_call()}: the file {found}. It must end in PAIR = Pair(...).")
 
 
 def explain(error: BaseException, text: PairText) -> PairError:

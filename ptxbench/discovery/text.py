@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ptxbench.discovery import display_path
 from ptxbench.errors import PairError
+
+Step = str | int
+"""A step to a part of a pair: a field of it, an element of a list, a field of an argument, or a key of a dict."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +24,15 @@ class PairText:
 
     path: Path
     tree: ast.Module
+    lines: tuple[str, ...]
 
     @classmethod
     def read(cls, path: Path) -> PairText:
         """Parse the file. Raises PairError naming file and line if it is unreadable or not Python."""
         try:
-            return cls(path, ast.parse(path.read_bytes(), str(path)))
+            content = path.read_bytes()
+            lines = content.decode("utf-8", "replace").splitlines()
+            return cls(path, ast.parse(content, str(path)), tuple(lines))
         except OSError as error:
             raise PairError(f"Cannot read {display_path(path)}: {error.strerror}.") from None
         except SyntaxError as error:
@@ -61,6 +71,49 @@ class PairText:
         node = self.field(name) or self.call
         return self.at(node.lineno if node else None)
 
+    def at_pair_call(self) -> str:
+        """`file:line` of PAIR; without one, of a Pair that has another name, else of the last statement."""
+        calls = (node for node in self.tree.body if isinstance(node, ast.Assign) and is_pair(node.value))
+        found = self.call or next(calls, None) or (self.tree.body[-1] if self.tree.body else None)
+        return self.at(found.lineno if found else None)
+
+    def at_part(self, steps: Sequence[Step]) -> str:
+        """`file:line` of a part of PAIR."""
+        return self.at(self.line_of_part(steps))
+
+    def line_of_part(self, steps: Sequence[Step]) -> int:
+        """The line of a part of PAIR, such as ("args", 2, "shape"): of the innermost expression that is found.
+
+        A name on the way, such as that of a list above PAIR, is followed. An element of a list that is computed has the
+        line of the list.
+        """
+        node: ast.expr | None = self.call
+        for step in steps:
+            inner = part_of(self.followed(node), step)
+            if inner is None:
+                break
+            node = inner
+        return node.lineno if node else 1
+
+    def at_function(self, function: Callable[..., Any] | None, steps: Sequence[Step]) -> str:
+        """`file:line` of a function of PAIR: where it is written, if that is in this file, else of the part itself."""
+        while isinstance(function, functools.partial):
+            function = function.func
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_filename == str(self.path):
+            return self.at(code.co_firstlineno)
+        return self.at_part(steps)
+
+    def followed(self, node: ast.expr | None) -> ast.expr | None:
+        """The expression that the file assigns to `node`, if that is a name; else `node` itself."""
+        if isinstance(node, ast.Name):
+            for statement in self.tree.body:
+                if isinstance(statement, ast.Assign) and any(
+                    isinstance(target, ast.Name) and target.id == node.id for target in statement.targets
+                ):
+                    return statement.value
+        return node
+
     def keyword_line(self, name: str, near: int) -> int:
         """The line of the keyword argument `name` in the call that starts at or spans line `near`."""
         lines = [
@@ -71,3 +124,39 @@ class PairText:
             if keyword.arg == name
         ]
         return lines[-1] if lines else near
+
+
+def is_pair(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Pair"
+
+
+def part_of(node: ast.expr | None, step: Step) -> ast.expr | None:
+    """The expression of one part of a list, a dict or a call; None if the text does not show it."""
+    match node:
+        case ast.List(elts=elements) | ast.Tuple(elts=elements) if isinstance(step, int):
+            before = elements[: step + 1]
+            if len(before) > step and not any(isinstance(each, ast.Starred) for each in before):
+                return before[step]
+        case ast.Dict(keys=keys, values=values):
+            return next(
+                (
+                    value
+                    for key, value in zip(keys, values, strict=True)
+                    if isinstance(key, ast.Constant) and key.value == step
+                ),
+                None,
+            )
+        case ast.Call(args=given, keywords=keywords):
+            named = {keyword.arg: keyword.value for keyword in keywords}
+            by_position = dict(zip(field_names(node), given, strict=False))
+            return named.get(str(step)) or by_position.get(str(step))
+    return None
+
+
+def field_names(call: ast.Call) -> list[str]:
+    """The fields of the class of a pair file that is called, in order; empty for any other function."""
+    import ptxbench.pair  # not at the top: it imports NumPy
+
+    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+    found = getattr(ptxbench.pair, name, None)
+    return [field.name for field in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []

@@ -7,6 +7,7 @@ import keyword
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ptxbench import tensor_map
 from ptxbench.arrays import is_float
 from ptxbench.discovery.execute import describe, line_of
-from ptxbench.discovery.text import PairText
+from ptxbench.discovery.text import PairText, Step
 from ptxbench.errors import PairError
 from ptxbench.knobs import Knob, Sweep
 from ptxbench.libraries import Gemm
@@ -27,41 +28,55 @@ MOST_THREADS = 1024
 MOST_CLUSTER = 16
 """CTAs of a cluster, if a device has clusters and the kernel requests more than the portable 8."""
 
-Problem = tuple[str, str]
-"""The field of Pair at fault, and a sentence."""
+Problem = tuple[tuple[Step, ...], str]
+"""The part of Pair at fault, and a sentence."""
 
 
 def check(pair: Pair, text: PairText) -> None:
     """Raise PairError for the first thing that is wrong with `pair`."""
-    for field, sentence in problems(pair):
-        raise PairError(f"{text.at_field(field)}: {sentence}")
+    for part, sentence in problems(pair):
+        raise PairError(f"{text.at_part(part)}: {sentence}")
     for field in ("check_sizes", "bench_sizes"):
-        for size in getattr(pair, field):
-            check_size(pair, size, text, field)
+        for number, size in enumerate(getattr(pair, field)):
+            check_size(pair, size, text, (field, number))
 
 
-def check_size(pair: Pair, size: Mapping[str, int], text: PairText, field: str = "launch") -> None:
-    """Raise PairError if the pair's functions fail for `size` or return an impossible value."""
-    for problem_field, sentence, error in size_problems(pair, size):
-        line = line_of(error, text.path) if error else None
-        where = text.at(line) if line else text.at_field(field if problem_field == "launch" else problem_field)
-        raise PairError(f"{where}: {sentence}")
+def check_for_builds(pair: Pair, text: PairText) -> None:
+    """Raise PairError for the first thing that is wrong with the fields that decide what is built."""
+    for part, sentence in (*flag_problems(pair.flags), *request_problems(pair.by_request)):
+        raise PairError(f"{text.at_part(part)}: {sentence}")
+
+
+def check_size(pair: Pair, size: Mapping[str, int], text: PairText, given: Sequence[Step]) -> None:
+    """Raise PairError if the pair's functions fail for `size`, the part `given` of the pair, or return an impossible
+    value."""
+    for problem in size_problems(pair, size):
+        if problem.line_of_size:
+            where = text.at_part(given)
+        elif problem.error and (line := line_of(problem.error, text.path)):
+            where = text.at(line)
+        else:
+            where = text.at_function(problem.function, problem.part)
+        raise PairError(f"{where}: {problem.sentence}")
 
 
 def problems(pair: Pair) -> Iterator[Problem]:
     """What is wrong with the fields themselves."""
     if not isinstance(pair.purpose, str):
-        yield "purpose", f"purpose is {pair.purpose!r}. It must be a sentence."
+        yield ("purpose",), f"purpose is {pair.purpose!r}. It must be a sentence."
     if not isinstance(pair.expectation, str):
-        yield "expectation", f"expectation is {pair.expectation!r}. It must be a sentence, or be left out."
+        yield ("expectation",), f"expectation is {pair.expectation!r}. It must be a sentence, or be left out."
     yield from argument_problems(pair.args)
     for field in ("launch", "reference", "flops"):
         if not callable(getattr(pair, field)):
-            yield field, f"{field} is {getattr(pair, field)!r}. It must be a function."
+            yield (field,), f"{field} is {getattr(pair, field)!r}. It must be a function."
     if pair.bytes is not None and not callable(pair.bytes):
-        yield "bytes", f"bytes is {pair.bytes!r}. It must be a function of the size, or be left out."
+        yield ("bytes",), f"bytes is {pair.bytes!r}. It must be a function of the size, or be left out."
     if not isinstance(pair.tolerance, Tolerance):
-        yield "tolerance", f"tolerance is {pair.tolerance!r}. It must be EXACT, ulps(...) or relative(...)."
+        yield (
+            ("tolerance",),
+            f"tolerance is {pair.tolerance!r}. It must be EXACT, close(...), ulps(...) or relative(...).",
+        )
     for field in ("check_sizes", "bench_sizes"):
         yield from sizes_problems(field, getattr(pair, field))
     yield from flag_problems(pair.flags)
@@ -74,56 +89,73 @@ def problems(pair: Pair) -> Iterator[Problem]:
 def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
     """Kinds, names, dtypes and functions of the arguments."""
     if not isinstance(args, Sequence) or not args:
-        yield "args", f"args is {args!r}. It must list the kernel's parameters in signature order."
+        yield ("args",), f"args is {args!r}. It must list the kernel's parameters in signature order."
         return
-    for arg in args:
+    for number, arg in enumerate(args):
+        here = ("args", number)
         if not isinstance(arg, Argument):
-            yield "args", f"args holds {arg!r}. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."
+            yield here, f"args holds {arg!r}. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."
             return
         if not isinstance(arg.name, str) or not arg.name.isidentifier() or keyword.iskeyword(arg.name):
             yield (
-                "args",
+                (*here, "name"),
                 f"{kind(arg)} is named {arg.name!r}, which is not a valid Python name. The reference takes it by name.",
             )
         if isinstance(arg, TensorMap):
-            yield from (("args", map_problem) for map_problem in map_problems(arg, args))
+            yield from (((*here, field), sentence) for field, sentence in map_problems(arg, args))
             continue
         if not isinstance(arg.dtype, np.dtype) or not (is_float(arg.dtype) or arg.dtype.kind in "iu"):
-            yield "args", f"{kind(arg)} '{arg.name}' has dtype {arg.dtype!r}. Use f32, u32, ... of ptxbench.pair."
+            yield (
+                (*here, "dtype"),
+                f"{kind(arg)} '{arg.name}' has dtype {arg.dtype!r}. Use f32, u32, ... of ptxbench.pair.",
+            )
         if isinstance(arg, ArrayArgument) and not callable(arg.shape):
-            yield "args", f"{kind(arg)} '{arg.name}' has shape {arg.shape!r}. It must be a function of the size."
+            yield (
+                (*here, "shape"),
+                f"{kind(arg)} '{arg.name}' has shape {arg.shape!r}. It must be a function of the size.",
+            )
         if isinstance(arg, Scalar) and not callable(arg.value) and not isinstance(arg.value, int | float | np.number):
-            yield "args", f"Scalar '{arg.name}' is {arg.value!r}. It must be a number or a function of the size."
+            yield (
+                (*here, "value"),
+                f"Scalar '{arg.name}' is {arg.value!r}. It must be a number or a function of the size.",
+            )
         if isinstance(arg, InOut | Scratch) and not isinstance(arg.start, int | float | np.number):
-            yield "args", f"{kind(arg)} '{arg.name}' has start {arg.start!r}. It must be a number."
+            yield (*here, "start"), f"{kind(arg)} '{arg.name}' has start {arg.start!r}. It must be a number."
         if isinstance(arg, In | InOut) and arg.values is not None and not callable(arg.values):
             yield (
-                "args",
+                (*here, "values"),
                 f"{kind(arg)} '{arg.name}' has values {arg.values!r}. It must be a function (rng, shape, **size).",
             )
         if isinstance(arg, Scalar) and (problem := scalar_problem(arg)):
             wanted = "It must be (low, high) or a function (rng, **size)"
-            yield "args", f"Scalar '{arg.name}' has values {arg.values!r}, {problem}. {wanted}."
+            yield (*here, "values"), f"Scalar '{arg.name}' has values {arg.values!r}, {problem}. {wanted}."
         if isinstance(arg, In) and (problem := legal_problem(arg)):
             wanted = "It must be a range (low, high) of whole numbers"
-            yield "args", f"In '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
-    for name, times in Counter(arg.name for arg in args).items():
+            yield (*here, "legal"), f"In '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
+    names = [arg.name for arg in args]
+    for name, times in Counter(names).items():
         if times > 1:
-            yield "args", f"{times} arguments are named '{name}'. Give each its own name."
+            yield (
+                ("args", names.index(name, names.index(name) + 1)),
+                f"{times} arguments are named '{name}'. Give each its own name.",
+            )
     if not any(isinstance(arg, Out | InOut) for arg in args):
-        yield "args", "no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."
+        yield ("args",), "no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."
 
 
-def map_problems(arg: TensorMap, args: Sequence[Argument]) -> Iterator[str]:
-    """What is wrong with a tensor map, whatever the size."""
+def map_problems(arg: TensorMap, args: Sequence[Argument]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a tensor map, whatever the size: the field, and a sentence."""
     arrays = [each.name for each in args if isinstance(each, ArrayArgument)]
     if arg.of not in arrays:
-        yield f"TensorMap '{arg.name}' is of {arg.of!r}. It must be of an array: {', '.join(arrays)}."
+        yield "of", f"TensorMap '{arg.name}' is of {arg.of!r}. It must be of an array: {', '.join(arrays)}."
     if not callable(arg.box) and not isinstance(arg.box, tuple):
-        yield f"TensorMap '{arg.name}' has box {arg.box!r}. It must be a tuple or a function of the size."
+        yield "box", f"TensorMap '{arg.name}' has box {arg.box!r}. It must be a tuple or a function of the size."
     for name in ("shape", "strides"):
         if (function := getattr(arg, name)) is not None and not callable(function):
-            yield f"TensorMap '{arg.name}' has {name} {function!r}. It must be a function of the size, or be left out."
+            yield (
+                name,
+                f"TensorMap '{arg.name}' has {name} {function!r}. It must be a function of the size, or be left out.",
+            )
 
 
 def scalar_problem(arg: Scalar) -> str | None:
@@ -160,14 +192,14 @@ def kind(arg: Argument) -> str:
 def sizes_problems(field: str, sizes: Any) -> Iterator[Problem]:
     """Check or bench sizes that are missing, or not mappings of names to whole numbers."""
     if not isinstance(sizes, Sequence) or not sizes:
-        yield field, f"{field} is {sizes!r}. It must list at least one size, such as dict(n=1024)."
+        yield (field,), f"{field} is {sizes!r}. It must list at least one size, such as dict(n=1024)."
         return
-    for size in sizes:
+    for number, size in enumerate(sizes):
         if not isinstance(size, Mapping) or not all(
             isinstance(name, str) and isinstance(value, int) and not isinstance(value, bool)
             for name, value in size.items()
         ):
-            yield field, f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024)."
+            yield (field, number), f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024)."
 
 
 def request_problems(variants: Any) -> Iterator[Problem]:
@@ -177,70 +209,77 @@ def request_problems(variants: Any) -> Iterator[Problem]:
         or not isinstance(variants, Sequence)
         or any(type(variant) is not str for variant in variants)
     ):
-        yield "by_request", f"by_request is {variants!r}. It must list names of variants, such as 'cuda.strided'."
+        yield ("by_request",), f"by_request is {variants!r}. It must list names of variants, such as 'cuda.strided'."
         return
     for name in sorted({"cuda", "ptx"} & set(variants)):
-        yield "by_request", f"by_request names '{name}'. Every run needs 'cuda' and 'ptx'; name other variants."
+        yield (
+            ("by_request", list(variants).index(name)),
+            f"by_request names '{name}'. Every run needs 'cuda' and 'ptx'; name other variants.",
+        )
 
 
 def flag_problems(flags: Any) -> Iterator[Problem]:
     """`flags` that are not a mapping of a short name to NVRTC options."""
     if not isinstance(flags, Mapping):
-        yield "flags", f'flags is {flags!r}. It must be a dict such as {{"fast": ["--use_fast_math"]}}.'
+        yield ("flags",), f'flags is {flags!r}. It must be a dict such as {{"fast": ["--use_fast_math"]}}.'
         return
     for name, options in flags.items():
         if not isinstance(name, str) or not name.replace("_", "").isalnum():
-            yield "flags", f"flags names a row {name!r}. Use letters, digits and _."
+            yield ("flags", name), f"flags names a row {name!r}. Use letters, digits and _."
         if isinstance(options, str) or not all(isinstance(option, str) for option in options):
-            yield "flags", f"flags gives '{name}' {options!r}. It must be a list of NVRTC options."
+            yield ("flags", name), f"flags gives '{name}' {options!r}. It must be a list of NVRTC options."
 
 
 def knob_problems(pair: Pair) -> Iterator[Problem]:
     """Knobs that are not Knobs, or share a name with a dimension; and the other fields that only a sweep uses."""
     if not isinstance(pair.knobs, Sequence) or not all(isinstance(knob, Knob) for knob in pair.knobs):
-        yield "knobs", f"knobs is {pair.knobs!r}. It must list Knob(...) of ptxbench.knobs."
+        yield ("knobs",), f"knobs is {pair.knobs!r}. It must list Knob(...) of ptxbench.knobs."
         return
     dimensions = {name for size in (*pair.check_sizes, *pair.bench_sizes) for name in size}
-    for knob in pair.knobs:
+    for number, knob in enumerate(pair.knobs):
+        here = ("knobs", number)
         if not isinstance(knob.name, str) or not knob.name.isidentifier() or keyword.iskeyword(knob.name):
-            yield "knobs", f"a Knob is named {knob.name!r}, which is not a valid Python name."
+            yield (*here, "name"), f"a Knob is named {knob.name!r}, which is not a valid Python name."
         elif knob.name in dimensions:
-            yield "knobs", f"the knob {knob.name} has the name of a dimension of the size. Give it another."
+            yield (*here, "name"), f"the knob {knob.name} has the name of a dimension of the size. Give it another."
         values = knob.values if isinstance(knob.values, Sequence) else [None]
         if not whole(knob.default) or not values or not all(whole(value) for value in values):
-            yield "knobs", f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers."
+            yield here, f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers."
     for name, times in Counter(knob.name for knob in pair.knobs).items():
         if times > 1:
-            yield "knobs", f"{times} knobs are named '{name}'. Give each its own name."
+            yield ("knobs",), f"{times} knobs are named '{name}'. Give each its own name."
     for field in ("restriction", "observe"):
         if getattr(pair, field) is not None and not callable(getattr(pair, field)):
-            yield field, f"{field} is {getattr(pair, field)!r}. It must be a function, or be left out."
+            yield (field,), f"{field} is {getattr(pair, field)!r}. It must be a function, or be left out."
     if pair.sweep is not None and not isinstance(pair.sweep, Sweep):
-        yield "sweep", f"sweep is {pair.sweep!r}. It must be a Sweep(...) of ptxbench.knobs, or be left out."
+        yield ("sweep",), f"sweep is {pair.sweep!r}. It must be a Sweep(...) of ptxbench.knobs, or be left out."
     yield from library_problems(pair)
 
 
 def library_problems(pair: Pair) -> Iterator[Problem]:
     """Libraries that are unknown, and calls of arguments that the pair lacks."""
     if not isinstance(pair.libraries, Mapping):
-        yield "libraries", f"libraries is {pair.libraries!r}. It must be a dict, such as {{'cublas': Gemm()}}."
+        yield ("libraries",), f"libraries is {pair.libraries!r}. It must be a dict, such as {{'cublas': Gemm()}}."
         return
     arguments = {arg.name for arg in pair.args}
     for name, call in pair.libraries.items():
         if name != "cublas" or not isinstance(call, Gemm):
-            yield "libraries", f"libraries has {name!r}: {call!r}. Expected 'cublas': Gemm(...)."
+            yield ("libraries", name), f"libraries has {name!r}: {call!r}. Expected 'cublas': Gemm(...)."
         elif unknown := sorted({*call.arrays, *call.dimensions} - arguments):
-            yield "libraries", f"the library '{name}' takes {', '.join(unknown)}. Expected arguments of the pair."
+            yield (
+                ("libraries", name),
+                f"the library '{name}' takes {', '.join(unknown)}. Expected arguments of the pair.",
+            )
 
 
 def data_problems(pair: Pair) -> Iterator[Problem]:
     """Fields that decide which data a reference gets, and which data are drawn."""
     if pair.timed_on_integers and not pair.exact_on_integers:
-        yield "timed_on_integers", "timed_on_integers is True without exact_on_integers. Set both, or neither."
+        yield ("timed_on_integers",), "timed_on_integers is True without exact_on_integers. Set both, or neither."
     inputs = {arg.name for arg in pair.args if isinstance(arg, In)}
     names = [pair.by_rows] if isinstance(pair.by_rows, str) else pair.by_rows
     if unknown := [name for name in names if name not in inputs]:
-        yield "by_rows", f"by_rows names {unknown[0]!r}, expected inputs of the pair: {', '.join(sorted(inputs))}."
+        yield ("by_rows",), f"by_rows names {unknown[0]!r}, expected inputs of the pair: {', '.join(sorted(inputs))}."
 
 
 def reference_problems(pair: Pair) -> Iterator[Problem]:
@@ -249,7 +288,7 @@ def reference_problems(pair: Pair) -> Iterator[Problem]:
         return
     names = [arg.name for arg in pair.args if not isinstance(arg, Out | Scratch | TensorMap)]
     if misfit := does_not_take(pair.reference, names):
-        yield "reference", f"reference must take {', '.join(names)}: {misfit}."
+        yield ("reference",), f"reference must take {', '.join(names)}: {misfit}."
 
 
 def does_not_take(function: Callable[..., Any], names: Sequence[str]) -> str | None:
@@ -263,42 +302,56 @@ def does_not_take(function: Callable[..., Any], names: Sequence[str]) -> str | N
     return None
 
 
-def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[tuple[str, str, BaseException | None]]:
-    """The error when the pair's functions are called with `size`: field, sentence, and the exception if any."""
-    calls: list[tuple[str, str, Callable[..., Any], Callable[[Any], str | None]]] = [
-        ("launch", "launch", pair.launch, launch_problem),
-        ("flops", "flops", pair.flops, count_problem),
+@dataclass(frozen=True)
+class SizeProblem:
+    """What is wrong with a function of the pair at a size. `error`: what it raised; `line_of_size`: whether the size
+    may be at fault as well, because the function does not take its dimensions."""
+
+    part: tuple[Step, ...]
+    sentence: str
+    function: Callable[..., Any] | None = None
+    error: BaseException | None = None
+    line_of_size: bool = False
+
+
+def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
+    """The first error when the pair's functions are called with `size`, and those of the tensor maps."""
+    calls: list[tuple[tuple[Step, ...], str, Callable[..., Any], Callable[[Any], str | None]]] = [
+        (("launch",), "launch", pair.launch, launch_problem),
+        (("flops",), "flops", pair.flops, count_problem),
     ]
     if pair.bytes is not None:
-        calls.append(("bytes", "bytes", pair.bytes, count_problem))
-    for arg in pair.args:
+        calls.append((("bytes",), "bytes", pair.bytes, count_problem))
+    for number, arg in enumerate(pair.args):
+        here = ("args", number)
         if isinstance(arg, ArrayArgument):
-            calls.append(("args", f"the shape of '{arg.name}'", arg.shape, shape_problem))
+            calls.append(((*here, "shape"), f"the shape of '{arg.name}'", arg.shape, shape_problem))
         elif isinstance(arg, TensorMap):
             for name in ("box", "shape", "strides"):
                 if callable(function := getattr(arg, name)):
-                    calls.append(("args", f"the {name} of '{arg.name}'", function, shape_problem))
+                    calls.append(((*here, name), f"the {name} of '{arg.name}'", function, shape_problem))
         elif callable(arg.value):
-            calls.append(("args", f"the value of '{arg.name}'", arg.value, number_problem))
-    for field, noun, function, wrong in calls:
+            calls.append(((*here, "value"), f"the value of '{arg.name}'", arg.value, number_problem))
+    for part, noun, function, wrong in calls:
         if misfit := does_not_take(function, list(size)):
-            yield field, f"{noun} does not take {words(size)}: {misfit}.", None
+            sentence = f"{noun} does not take {words(size)}: {misfit}."
+            yield SizeProblem(part, sentence, function, line_of_size=part == ("launch",))
             return
         try:
             value = function(**size)
         except Exception as error:
-            yield field, f"{noun} fails at {words(size)}: {describe(error)}", error
+            yield SizeProblem(part, f"{noun} fails at {words(size)}: {describe(error)}", function, error)
             return
         if problem := wrong(value):
-            yield field, f"{noun} at {words(size)} is {value!r}. {problem}", None
+            yield SizeProblem(part, f"{noun} at {words(size)} is {value!r}. {problem}", function)
             return
-    for arg in pair.args:
+    for number, arg in enumerate(pair.args):
         if isinstance(arg, TensorMap):
             tiled = pair.tiled_map(arg, size)
             array = next(each for each in pair.args if isinstance(each, ArrayArgument) and each.name == arg.of)
             array_bytes = math.prod(array.shape(**size)) * array.dtype.itemsize
             if (problem := tensor_map.problem(tiled, array_bytes)) is not None:
-                yield "args", f"the tensor map '{arg.name}' at {words(size)}: {problem}", None
+                yield SizeProblem(("args", number), f"the tensor map '{arg.name}' at {words(size)}: {problem}")
 
 
 def words(size: Mapping[str, int]) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ptxbench.discovery import display_path
 from ptxbench.discovery.execute import describe, line_of
+from ptxbench.discovery.text import PairText
 from ptxbench.emulator import accuracy
 from ptxbench.errors import PairError, UsageError
 from ptxbench.pair import Pair, Size
 from ptxbench.runner.plan import PairPlan
 from ptxbench.units import size_words
-from ptxbench.verify import ErrorOf, Expected, expect
+from ptxbench.verify import ErrorOf, Expected, bound, expect, reference_outputs
 
 
 @dataclass(frozen=True)
@@ -92,15 +95,31 @@ def too_large(pair_plan: PairPlan, size: Size) -> UsageError:
 @contextmanager
 def pair_errors(pair_plan: PairPlan, size: Size) -> Iterator[None]:
     """Turn exceptions of the pair's own functions at `size` into a PairError that names file and line."""
-    path = pair_plan.loaded.path
+    path, pair = pair_plan.loaded.path, pair_plan.loaded.pair
     try:
         with redirect_stdout(sys.stderr):  # what a reference prints is not part of the result
             yield
     except MemoryError:
         raise too_large(pair_plan, size) from None
     except PairError as error:
-        raise PairError(f"{display_path(path)}: at {size_words(size)}, {error}") from None
+        raise PairError(f"{place_of(error.field, path, pair)}: at {size_words(size)}, {error}") from None
     except (Exception, SystemExit) as error:
-        raise PairError(
-            f"{display_path(path)}:{line_of(error, path) or 1}: at {size_words(size)}: {describe(error)}"
-        ) from error
+        line = line_of(error, path)
+        where = f"{display_path(path)}:{line}" if line else place_of(running(error), path, pair)
+        raise PairError(f"{where}: at {size_words(size)}: {describe(error)}") from error
+
+
+def place_of(field: str, path: Path, pair: Pair) -> str:
+    """`file:line` of a function of the pair."""
+    function = pair.tolerance.bound if field == "tolerance" else getattr(pair, field, None)
+    return PairText.read(path).at_function(function, (field,))
+
+
+CALLERS = {bound.__code__: "tolerance", reference_outputs.__code__: "reference", Pair.make_arguments.__code__: "args"}
+"""The functions that call those of a pair, and the field that they call."""
+
+
+def running(error: BaseException) -> str:
+    """The field of the pair that was called when `error` was raised in a library; empty if that is not known."""
+    frames = (frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__))
+    return next((CALLERS[code] for code in frames if code in CALLERS), "")

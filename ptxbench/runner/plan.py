@@ -168,8 +168,8 @@ def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
     if not size.keys() <= first.keys():
         return None
     whole = {name: size.get(name, value) for name, value in first.items()}
-    for _, sentence, _ in size_problems(loaded_pair.pair, whole):
-        raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(whole)}: {sentence}")
+    for problem in size_problems(loaded_pair.pair, whole):
+        raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(whole)}: {problem.sentence}")
     if why := memory.host_lacks(loaded_pair.pair, whole):
         raise UsageError(f"'{loaded_pair.name}' cannot have the size {size_words(whole)}: {why}")
     return whole

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ptxbench import oracle, roofline, toolchain
 from ptxbench.backends.base import Clock
 from ptxbench.discovery import Source, display_path
+from ptxbench.discovery.text import PairText
 from ptxbench.errors import KernelError, LaunchUnavailable, MachineError, ToolMissing
 from ptxbench.measure import Measured, measure
 from ptxbench.metrics import REFERENCE
@@ -417,9 +418,13 @@ def take_build(pair_plan: PairPlan, candidate: VariantRun, future: Future[Build]
     """Wait for the candidate's build, and compare its entry with the pair."""
     try:
         candidate.build = future.result()
-        source = candidate.source
+        source, loaded = candidate.source, pair_plan.loaded
         if source.library:
             return
-        check_signature(candidate.build.ptx, source.entry, pair_plan.loaded.pair.args, source.path)
+
+        def place(number: int) -> str:
+            return f"{loaded.path.name}:{PairText.read(loaded.path).line_of_part(('args', number))}"
+
+        check_signature(candidate.build.ptx, source.entry, loaded.pair.args, source.path, place)
     except (KernelError, MachineError, ToolMissing) as error:
         candidate.fail(error)

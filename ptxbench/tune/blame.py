@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ptxbench.discovery import LoadedPair, display_path
+from ptxbench.discovery import LoadedPair
 from ptxbench.discovery.execute import describe, line_of
+from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError
 
 
@@ -15,5 +16,7 @@ def called(loaded: LoadedPair, what: str, function: Callable[..., Any], *argumen
     try:
         return function(*arguments, **named)
     except Exception as error:
-        line = line_of(error, loaded.path) or 1
-        raise PairError(f"{display_path(loaded.path)}:{line}: {what} fails: {describe(error)}") from error
+        text = PairText.read(loaded.path)
+        line = line_of(error, loaded.path)
+        where = text.at(line) if line else text.at_function(function, ())
+        raise PairError(f"{where}: {what} fails: {describe(error)}") from error

@@ -184,6 +184,6 @@ def why_not(loaded: LoadedPair, pair: Pair, size: Size) -> str | None:
         return "No dimension can be below 0."
     if pair.restriction is not None and (reason := called(loaded, "restriction", pair.restriction, **size)):
         return str(reason)
-    for _, sentence, _ in size_problems(pair, size):
-        return sentence
+    for problem in size_problems(pair, size):
+        return problem.sentence
     return memory.host_lacks(pair, size)

@@ -219,7 +219,7 @@ def test_a_sample_that_cannot_be_is_the_pairs_fault(tmp_path, kernels, sample, m
     kernels_folder(tmp_path, pair=pair)
     with pytest.raises(PairError) as caught:
         statuses(kernels)
-    assert str(caught.value) == f"kernels/pairs/scale.py: at n=1, {message}"
+    assert str(caught.value) == f"kernels/pairs/scale.py:16: at n=1, {message}"
 
 
 def test_a_tolerance_must_give_a_bound_for_the_sample(tmp_path, kernels):
@@ -282,8 +282,8 @@ def test_unwritten_bf16_is_poison(tmp_path, kernels):
 def test_a_parameter_of_another_type_than_bf16_is_refused_with_the_right_type(tmp_path, kernels):
     kernels_folder(tmp_path, pair=BF16_PAIR, cuda=CUDA, ptx=changed(BF16_PTX, ".param .b16 a", ".param .u16 a"))
     found = statuses(kernels)
-    assert found["ptx"].endswith("is .u16, where its pair has Scalar('a', bfloat16). It must be .b16.")
-    assert found["cuda"].endswith("is .f32, where its pair has Scalar('a', bfloat16). It must be .b16.")
+    assert found["ptx"].endswith("is .u16, where its pair has Scalar('a', bfloat16) (scale.py:12). It must be .b16.")
+    assert found["cuda"].endswith("is .f32, where its pair has Scalar('a', bfloat16) (scale.py:12). It must be .b16.")
 
 
 def test_bf16_gets_the_same_data_as_other_floats(tmp_path):

@@ -348,7 +348,7 @@ def test_cuda_c_that_cannot_compile_where_the_ptx_needs_another_target_is_skippe
     ("right", "wrong", "message"),
     [
         ('{"y": a * x}',   '{"y": a * x / len(x[1:])}',     r"scale\.py:16: at n=1: .*(divide by zero|ZeroDivision)"),
-        ('{"y": a * x}',   '{"z": a * x}',                  r"scale\.py: at n=1, reference returns 'z', but not 'y'\."),
+        ('{"y": a * x}',   '{"z": a * x}',                  r"scale\.py:16: at n=1, reference returns 'z', but not"),
     ],
 )  # fmt: skip
 def test_an_exception_in_a_function_of_the_pair_has_file_and_line(kernels, right, wrong, message):

@@ -1,0 +1,62 @@
+"""A mistake in a function of a pair, which shows only when the pair's data are made: its file and line."""
+
+import pytest
+
+from ptxbench.discovery import load
+from ptxbench.errors import PairError
+from ptxbench.runner.case_data import prepare_case
+from ptxbench.runner.plan import PairPlan
+from tests.folders import PAIR, changed, kernels_folder
+
+REFERENCE = 'reference=lambda x, a, n: {"y": a * x}'
+X = 'In("x", f32, lambda n: (n,))'
+TOLERANCE = "tolerance=EXACT"
+
+ABOVE = '''\
+import numpy as np
+from ptxbench.pair import Tolerance, close, relative, ulps
+
+
+def doubled(x, a, n):
+    """Two rows of y."""
+    return {"y": np.tile(a * x, 2)}
+
+
+def draw(rng, shape, n):
+    size = shape[0]
+    return rng.uniform(1, 0, size - "1")
+
+
+PAIR = Pair('''
+"""Fourteen lines more: args are at line 23, the reference at 30, the tolerance at 31."""
+
+MISTAKES = [
+    # the line is that of the function, or of the line in it that raised
+    (REFERENCE, "reference=doubled",
+     "11: at n=1, reference returns 'y' with the shape (2,); expected (1,)."),
+    (REFERENCE, "reference=lambda x, a, n: {\n        'y': a * x[5],\n    }",
+     "31: at n=1: IndexError: index 5 is out of bounds"),
+    (X, 'In("x", f32, lambda n: (n,), draw)',
+     "18: at n=1: TypeError: unsupported operand"),
+    (X, 'In(\n            "x",\n            f32,\n            lambda n: (n,),\n            values=np.sort)',
+     "23: at n=1: TypeError: sort() got an unexpected keyword argument 'n'."),
+    # of a tolerance from ptxbench, the line of the field
+    (TOLERANCE, "tolerance=relative(1e-6, of=lambda x, a, n: x[:0])",
+     "31: at n=1, the tolerance of 'y' has the shape (0,); expected (1,), as its reference has, or one number."),
+    (TOLERANCE, "tolerance=relative(lambda **inputs: np.nan, of=lambda x, a, n: abs(x))",
+     "31: at n=1, the tolerance of y[0] is nan; expected 0 or more."),
+    (TOLERANCE, "tolerance=relative(1e-6, of=lambda x, a, n: -abs(x))",
+     "31: at n=1, the tolerance of y[0] is -"),
+    (TOLERANCE, "tolerance=Tolerance('as NumPy', np.multiply)",
+     "31: at n=1: TypeError: unsupported operand"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES)
+def test_a_mistake_that_data_show_has_the_line_of_its_function(tmp_path, monkeypatch, right, wrong, message):
+    monkeypatch.chdir(tmp_path)
+    kernels = kernels_folder(tmp_path, pair=changed(changed(PAIR, right, wrong), "PAIR = Pair(", ABOVE))
+    plan = PairPlan(load(kernels, "scale"), (), ({"n": 1},))
+    with pytest.raises(PairError) as caught:
+        prepare_case(plan, {"n": 1}, seed=1)
+    assert str(caught.value).startswith(f"kernels/pairs/scale.py:{message}")
