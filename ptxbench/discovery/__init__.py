@@ -72,6 +72,8 @@ class LoadedPair:
     pair: Pair
     sources: tuple[Source, ...]
     path: Path
+    open_question: str | None = None
+    """The first open question of the pair file. Such a pair has kernels that can be built, but it cannot be run."""
 
     @property
     def libraries(self) -> tuple[Source, ...]:
@@ -161,20 +163,33 @@ def select(known: Sequence[str], patterns: Iterable[str], noun: str = "pair", *,
     return tuple(name for name in known if not wanted or name in wanted)
 
 
-def load(kernels: Path, name: str, device: DeviceShape = DeviceShape()) -> LoadedPair:  # noqa: B008  it is frozen
+def load(
+    kernels: Path,
+    name: str,
+    device: DeviceShape = DeviceShape(),  # noqa: B008  it is frozen
+    *,
+    unfinished: bool = False,
+) -> LoadedPair:
     """Execute `pairs/NAME.py`, check its PAIR with its sizes on `device`, and list the variants of the pair.
+
+    `unfinished`: accept a pair with open questions, whose other fields are then not checked.
 
     Raises IncompletePair if one of the three files is missing, PairError for everything else that is wrong with
     the pair file, naming file, line and what to do.
     """
     from ptxbench.discovery.execute import execute
     from ptxbench.discovery.knobs import check_knobs
+    from ptxbench.discovery.questions import open_question, require_answers
     from ptxbench.discovery.text import PairText
-    from ptxbench.discovery.validate import check
+    from ptxbench.discovery.validate import check, check_for_builds
 
     path = require_files(kernels, name)
     text = PairText.read(path)
     pair = execute(text, device)
+    if unfinished and (question := open_question(pair, text)):
+        check_for_builds(pair, text)
+        return LoadedPair(name, text.summary, pair, sources(kernels, name, pair.flags), path, question)
+    require_answers(pair, text)
     check(pair, text)
     found = sources(kernels, name, pair.flags)
     require_known(pair.by_request, found, text)

@@ -161,10 +161,12 @@ def tried(source: Source, target: str) -> TargetTrial:
 
 def pair_subject(kernels: Path, name: str) -> Subject:
     """The pair with all its variants, launched as at its first bench size. Raises PairError as `load` does."""
-    found = load(kernels, name)
+    found = load(kernels, name, unfinished=True)
+    sources = sorted(found.sources, key=lambda source: source.variant not in SUFFIXES)  # the pair first
+    if found.open_question:  # no launch is known
+        return Subject(name, tuple(sources), {})
     launch = found.pair.launch(**found.pair.bench_sizes[0])
     x, y, z = launch.block_xyz
-    sources = sorted(found.sources, key=lambda source: source.variant not in SUFFIXES)  # the pair first
     return Subject(name, tuple(sources), {source.variant: x * y * z for source in sources}, launch.shared_bytes)
 
 
