@@ -506,7 +506,8 @@ def test_a_tolerance_that_nothing_can_meet_is_refused_where_it_is_made(make, mes
 
 def test_a_bound_is_a_number_from_0_where_the_reference_is_finite():
     expected = np.array([1.0, NAN, INF])
-    assert np.isnan(bound(lambda expected, inputs: np.array([0, NAN, NAN]), "y", expected, {})[1:]).all()  # NaN agrees only with NaN
+    # NaN agrees only with NaN, whatever the bound
+    assert np.isnan(bound(lambda expected, inputs: np.array([0, NAN, NAN]), "y", expected, {})[1:]).all()
     for unfit in (NAN, -1.0):
         with pytest.raises(PairError, match=rf"the tolerance of y\[0\] is {unfit:g}; expected 0 or more\."):
             bound(lambda expected, inputs, unfit=unfit: np.array([unfit, 0, 0]), "y", expected, {})
