@@ -95,7 +95,7 @@ def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: CheckTask) -> C
 
 def print_line(judgement: Judgement) -> None:
     """Print one verdict of `--json-lines` immediately."""
-    from ptxbench.check.document import verdict
+    from ptxbench.exporters.check import verdict
 
     say(json_text(verdict(judgement), indent=None), nl=False)
 
@@ -103,8 +103,8 @@ def print_line(judgement: Judgement) -> None:
 def show(found: Sequence[Judgement], task: CheckTask, form: str, *, complete: bool = True) -> None:
     """Print each judgement, and the ranking if there are several; or the JSON document."""
     if form == JSON:
-        from ptxbench.check.document import document
         from ptxbench.documents import json_text
+        from ptxbench.exporters.check import document
 
         whole = document(found, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete)
         say(json_text(whole, indent=None), nl=False)

@@ -74,44 +74,16 @@ def check_command(run: str, results: Path, baselines: Path) -> None:
 def show_command(as_json: bool, baselines: Path) -> None:
     """List the baselines: of which device, run, commit and tools, since when and why."""
     from ptxbench.cli._blocks import open_console
-    from ptxbench.documents import json_text
+    from ptxbench.exporters.baselines import about, to_json
     from ptxbench.terminal.baselines import baselines_table
 
     found = [about(path) for path in sorted(baselines.glob("*.json"))]
     if as_json:
-        say(json_text(found), nl=False)
+        say(to_json(found), nl=False)
     elif found:
         open_console().print(baselines_table(found))
     else:
         raise UsageError(f"There is no baseline in {baselines}. Make one: ptxbench baseline set RUN --reason TEXT.")
-
-
-SCHEMA = "ptxbench.baselines/1"
-
-
-def about(path: Path) -> dict[str, object]:
-    """The facts of one baseline."""
-    from ptxbench.documents import read_json
-    from ptxbench.judge.baseline import read_note
-    from ptxbench.result import from_document
-
-    document = read_json(path)
-    run = from_document(document, str(path))
-    note = read_note(document)
-    return {
-        "schema": SCHEMA,
-        "file": str(path),
-        "run": run.run.id,
-        "since": note and note.since,
-        "reason": note and note.reason,
-        "commit": run.source.commit,
-        "ptxas": run.toolchain.ptxas,
-        "nvrtc": run.toolchain.nvrtc,
-        "emulator": run.toolchain.emulator,
-        "cells": len(run.cells),
-        "variants": sum(len(cell.variants) for cell in run.cells),
-        "run_sha256": note and note.run_sha256,
-    }
 
 
 def changes(run: Run, baselines: Path) -> str:

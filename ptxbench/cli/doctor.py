@@ -23,9 +23,6 @@ WIDEST = 100
 STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
 
 
-SCHEMA = "ptxbench.doctor/1"
-
-
 @click.command("doctor", short_help="Report what is installed and what works.")
 @kernels_option("Examine this folder of pairs.", callback=None)
 @click.option(
@@ -77,14 +74,9 @@ def command(
     findings = list(examine(kernels))
     emulator = next(finding for finding in findings if finding.subject == EMULATOR)
     if as_json:
-        import dataclasses
+        from ptxbench.exporters.doctor import to_json
 
-        from ptxbench.documents import json_text
-
-        works = emulator.status == WORKS
-        lines = [dataclasses.asdict(finding) for finding in findings]
-        document = {"schema": SCHEMA, "works": works, "findings": lines}
-        say(json_text(document), nl=False)
+        say(to_json(findings, works=emulator.status == WORKS), nl=False)
     else:
         show(findings)
     if emulator.status != WORKS:

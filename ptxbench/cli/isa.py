@@ -23,25 +23,26 @@ def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
 
     Exit status: 0 good, 2 usage, 5 the opcode is not known.
     """
-    from ptxbench.documents import json_text
-    from ptxbench.terminal import instructions
+    from ptxbench.exporters.instructions import answer_to_json, to_json
+    from ptxbench.terminal.instructions import Answer, Chapters, NotSupported
+    from ptxbench.wording.instructions import by_chapter, look_up
 
     if chapter is not None and opcode is not None:
         raise UsageError("Name a CHAPTER or an --opcode, not both.")
     if opcode is not None:
-        answer = instructions.look_up(opcode.strip().lstrip("."))
+        answer = look_up(opcode.strip().lstrip("."))
         if as_json:
-            say(json_text(instructions.answer_document(answer)), nl=False)
+            say(answer_to_json(answer), nl=False)
         else:
-            show(answer)
+            show(Answer(answer))
         return ExitStatus.GOOD if answer.known else ExitStatus.NO_VERDICT
-    chapters = instructions.by_chapter(chapter)
+    chapters = by_chapter(chapter)
     if as_json:
-        say(json_text(instructions.to_document(chapters)), nl=False)
+        say(to_json(chapters), nl=False)
         return 0
-    show(instructions.Chapters(chapters, detailed=chapter is not None))
+    show(Chapters(chapters, detailed=chapter is not None))
     if chapter is None:
-        show(instructions.NotSupported())
+        show(NotSupported())
     return 0
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -35,6 +35,7 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
     Exit status: 0 good, 2 usage or a pair that cannot be read.
     """  # fmt: skip
     from ptxbench.discovery import choose_pairs, load
+    from ptxbench.exporters.pair import describe, to_json
 
     columns, texts, described, first_error = width(), [], [], None
     for name in choose_pairs(kernels, pairs):
@@ -47,60 +48,16 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
         except PairError as error:  # the other pairs are still worth listing
             first_error = first_error or error
     if as_json:
-        from ptxbench.documents import json_text
-
-        say(json_text(described), nl=False)
+        say(to_json(described), nl=False)
     else:
         click.echo(log_text("\n\n".join(texts)))
     if first_error:
         raise first_error
 
 
-SCHEMA = "ptxbench.list/2"
-
-
-def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
-    """The pair's JSON; `whole`: with everything that a writer of kernels needs."""
-    from ptxbench.exporters.pair import details, text_of
-
-    pair, targets = loaded.pair, targets_of(loaded)
-    return {
-        "schema": SCHEMA,
-        "name": loaded.name,
-        "summary": loaded.summary,
-        "purpose": pair.purpose,
-        "expectation": pair.expectation,
-        "target": targets["ptx"],
-        "bench_sizes": list(pair.bench_sizes),
-        "variants": [
-            {
-                "name": source.variant,
-                "language": source.language,
-                "file": str(source.path),
-                "flags": list(source.flags),
-                "target": targets.get(source.variant),
-                "by_request": source.variant in pair.by_request,
-                "specialisations": {target: str(path) for target, path in source.specialisations},
-                **({"text": text_of(source)} if whole else {}),
-            }
-            for source in loaded.sources
-        ],
-        "libraries": [source.variant for source in loaded.libraries],
-        **(details(loaded) if whole else {}),
-    }
-
-
-def targets_of(loaded: LoadedPair) -> Mapping[str, str | None]:
-    """The lowest architecture of each PTX variant; None if it names none. The pair's architecture is that of `ptx`."""
-    from ptxbench.discovery import display_path
-    from ptxbench.discovery.specialisation import target
-
-    return {source.variant: target(display_path(source.path)) for source in loaded.sources if source.language == "ptx"}
-
-
 def lines(loaded: LoadedPair, columns: int) -> Iterator[str]:
     """The pair as text: its name and summary, then one aligned line per fact."""
-    pair, targets = loaded.pair, targets_of(loaded)
+    pair, targets = loaded.pair, loaded.targets
     yield click.style(plain(loaded.name), bold=True, fg="cyan")
     yield from fact("does", loaded.summary, columns)
     yield from fact("purpose", pair.purpose, columns)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import ptxbench
 from ptxbench.device_shape import DeviceShape
-from ptxbench.discovery.specialisation import best, order, require_right, split
+from ptxbench.discovery.specialisation import best, order, require_right, split, target
 from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
 from ptxbench.result import LIBRARY
 
@@ -87,6 +87,15 @@ class LoadedPair:
     def default_sources(self) -> tuple[Source, ...]:
         """The variants of a run by default."""
         return tuple(source for source in self.sources if source.variant not in self.pair.by_request)
+
+    @property
+    def targets(self) -> dict[str, str | None]:
+        """The lowest architecture of each PTX variant, by name; None if the file names none.
+
+        Raises PairError if a file cannot be read.
+        """
+        written = [source for source in self.sources if source.language == "ptx"]
+        return {source.variant: target(display_path(source.path)) for source in written}
 
 
 KERNELS_VARIABLE = "PTXBENCH_KERNELS"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.text import PairText
+from ptxbench.documents import json_text
 from ptxbench.execution import plain
 from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16
 from ptxbench.signature import wanted
@@ -25,6 +26,42 @@ KINDS: dict[type[Argument], str] = {
     Scratch: "scratch",
     TensorMap: "tensor map",
 }
+
+
+SCHEMA = "ptxbench.list/2"
+
+
+def to_json(described: Sequence[Mapping[str, Any]]) -> str:
+    return json_text([*described])
+
+
+def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
+    """The pair's JSON; `whole`: with everything that a writer of kernels needs."""
+    pair, targets = loaded.pair, loaded.targets
+    return {
+        "schema": SCHEMA,
+        "name": loaded.name,
+        "summary": loaded.summary,
+        "purpose": pair.purpose,
+        "expectation": pair.expectation,
+        "target": targets["ptx"],
+        "bench_sizes": list(pair.bench_sizes),
+        "variants": [
+            {
+                "name": source.variant,
+                "language": source.language,
+                "file": str(source.path),
+                "flags": list(source.flags),
+                "target": targets.get(source.variant),
+                "by_request": source.variant in pair.by_request,
+                "specialisations": {target: str(path) for target, path in source.specialisations},
+                **({"text": text_of(source)} if whole else {}),
+            }
+            for source in loaded.sources
+        ],
+        "libraries": [source.variant for source in loaded.libraries],
+        **(details(loaded) if whole else {}),
+    }
 
 
 def details(loaded: LoadedPair) -> dict[str, Any]:

@@ -1,12 +1,9 @@
-"""The emulator's instruction table for a terminal, and as JSON. Prints nothing."""
+"""The emulator's instruction table for a terminal. Prints nothing."""
 
 from __future__ import annotations
 
-import inspect
-import math
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -14,97 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ptxbench.emulator.isa import CHAPTERS, TABLE, nearest
-from ptxbench.emulator.isa.table import Pattern
-from ptxbench.emulator.isa.unsupported import UNSUPPORTED, Missing, why
-from ptxbench.errors import UsageError, suggestion
+from ptxbench.emulator.isa.unsupported import UNSUPPORTED, Missing
 from ptxbench.terminal.tables import WIDEST
-
-MANUAL = "https://docs.nvidia.com/cuda/parallel-thread-execution/#"
-
-
-@dataclass(frozen=True)
-class InstructionLine:
-    """One line of the table: the manual's syntax, and what the emulator does."""
-
-    syntax: str
-    spellings: int
-    counted: str
-    section: str
-    summary: str
-    chapter: str
-    choices: dict[str, tuple[str, ...]]
-    """The choices for each named place: `type` -> u32, s32."""
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What two lines must share to be shown as one."""
-        return self.syntax, self.section, self.counted, self.chapter
-
-
-def lines() -> list[InstructionLine]:
-    """Every line, by chapter in the table's order; lines that differ only in their sets are merged."""
-    modules = [chapter.__name__ for chapter in CHAPTERS]
-    patterns = list(dict.fromkeys(pattern for group in TABLE.patterns.values() for pattern in group))
-    patterns.sort(key=lambda pattern: modules.index(name) if (name := pattern.body.__module__) in modules else -1)
-    merged: dict[tuple[str, ...], InstructionLine] = {}
-    for line in map(describe, patterns):
-        same = merged.get(line.key)
-        merged[line.key] = merge(same, line) if same else line
-    return list(merged.values())
-
-
-def merge(one: InstructionLine, other: InstructionLine) -> InstructionLine:
-    """Two lines of one syntax, merged."""
-    names = dict.fromkeys((*one.choices, *other.choices))
-    return replace(
-        one,
-        spellings=one.spellings + other.spellings,
-        summary=one.summary or other.summary,
-        choices={
-            name: tuple(dict.fromkeys((*one.choices.get(name, ()), *other.choices.get(name, ())))) for name in names
-        },
-    )
-
-
-def describe(pattern: Pattern) -> InstructionLine:
-    choices = {
-        part.name: tuple(".".join(choice) for choice, _ in part.choices if choice)
-        for part in pattern.parts
-        if part.name and any(value not in (None, True, False) for _, value in part.choices)
-    }
-    return InstructionLine(
-        pattern.syntax,
-        math.prod(len(part.choices) for part in pattern.parts),
-        pattern.counted,
-        pattern.section,
-        first_sentence(inspect.getdoc(pattern.body) or ""),
-        pattern.chapter,
-        choices,
-    )
-
-
-def first_sentence(text: str) -> str:
-    paragraph = " ".join(text.split("\n\n")[0].split())
-    match = re.match(r".*?[.:](?=\s+[A-Z]|$)", paragraph)
-    return match[0] if match else paragraph
-
-
-def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
-    """The lines by title of their chapter, if the title contains `wanted`. Raises UsageError if there are none."""
-    result: dict[str, list[InstructionLine]] = {}
-    for line in lines():
-        result.setdefault(line.chapter, []).append(line)
-    if wanted is None:
-        return result
-    chosen = {title: of for title, of in result.items() if wanted.lower() in title.lower()}
-    if not chosen:
-        if any(opcode.split(".")[0] == wanted.split(".")[0] for opcode in TABLE):
-            raise UsageError(f"'{wanted}' is an instruction, not a chapter. Use --opcode, with all its modifiers.")
-        words = sorted({word for title in result for word in re.findall(r"[A-Za-z]{3,}", title)})
-        text = suggestion(wanted, words) or f" Chapters are: {'; '.join(result)}."
-        raise UsageError(f"There is no chapter '{wanted}'.{text}")
-    return chosen
+from ptxbench.wording.instructions import MANUAL, InstructionLine, Lookup
 
 
 @dataclass(frozen=True)
@@ -166,79 +75,17 @@ class NotSupported:
 
 
 @dataclass(frozen=True)
-class Lookup:
-    """The table's entry for one opcode: its lines, or the nearest ones and why it is missing."""
+class Answer:
+    """What the table has for one opcode."""
 
-    opcode: str
-    lines: tuple[InstructionLine, ...]
-    nearest: tuple[str, ...]
-    missing: Missing | None
-
-    @property
-    def known(self) -> bool:
-        return bool(self.lines)
+    found: Lookup
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not self.known:
-            yield Text(self.sentence())
+        if not self.found.known:
+            yield Text(self.found.sentence)
             return
-        yield Text.assemble((self.opcode, "bold cyan"), " is known.")
-        for line in self.lines:
+        yield Text.assemble((self.found.opcode, "bold cyan"), " is known.")
+        for line in self.found.lines:
             yield from Chapters({}, True).line(line, min(options.max_width, WIDEST))
             yield Padding(Text(line.chapter, "dim"), (0, 2, 0, 6))
             yield Text(f"{MANUAL}{line.section}", "dim", overflow="fold")
-
-    def sentence(self) -> str:
-        if self.missing:
-            return f"'{self.opcode}' is not supported, as are all {self.missing.what}: {self.missing.reason}."
-        text = f" Nearest: {', '.join(self.nearest)}." if self.nearest else ""
-        return f"Unknown instruction '{self.opcode}'.{text}"
-
-
-def look_up(opcode: str) -> Lookup:
-    """The table's entry for `opcode`."""
-    entries = TABLE.get(opcode, ())
-    if not entries:
-        missing = why(opcode)
-        return Lookup(opcode, (), () if missing else tuple(nearest(opcode)), missing)
-    tokens = tuple(opcode.split("."))
-    patterns = [each for each in TABLE.patterns[tokens[0]] if any(True for _ in each.readings(tokens))]
-    return Lookup(opcode, tuple({line.key: line for line in map(describe, patterns)}.values()), (), None)
-
-
-SCHEMA, OPCODE_SCHEMA = "ptxbench.isa/1", "ptxbench.opcode/1"
-
-
-def to_document(chapters: dict[str, list[InstructionLine]]) -> dict[str, Any]:
-    """The table as JSON."""
-    return {
-        "schema": SCHEMA,
-        "chapters": [{"title": title, "lines": [line_document(line) for line in of]} for title, of in chapters.items()],
-        "unsupported": [missing_document(each) for each in UNSUPPORTED],
-    }
-
-
-def answer_document(answer: Lookup) -> dict[str, Any]:
-    return {
-        "schema": OPCODE_SCHEMA,
-        "opcode": answer.opcode,
-        "known": answer.known,
-        "lines": [line_document(line) for line in answer.lines],
-        "nearest": list(answer.nearest),
-        "unsupported": missing_document(answer.missing) if answer.missing else None,
-    }
-
-
-def line_document(line: InstructionLine) -> dict[str, Any]:
-    return {
-        "syntax": line.syntax,
-        "spellings": line.spellings,
-        "counted": line.counted,
-        "section": MANUAL + line.section,
-        "summary": line.summary,
-        "choices": {name: list(members) for name, members in line.choices.items()},
-    }
-
-
-def missing_document(missing: Missing) -> dict[str, Any]:
-    return {"what": missing.what, "opcodes": list(missing.opcodes), "reason": missing.reason}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from ptxbench.check import comparison, findings
 from ptxbench.check.comparison import FIGURES
-from ptxbench.check.document import document
 from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import STAGES
+from ptxbench.exporters.check import document
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "check.md").read_text()

@@ -6,7 +6,7 @@ import pytest
 
 from ptxbench.emulator.isa import CHAPTERS, TABLE
 from ptxbench.emulator.isa.unsupported import UNSUPPORTED
-from ptxbench.terminal.instructions import look_up
+from ptxbench.wording.instructions import look_up
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ptxbench.check import findings
-from ptxbench.check.document import document, verdict
 from ptxbench.check.finding_codes import ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import Judgement, StageResult, finding
+from ptxbench.exporters.check import document, verdict
 from tests.documents import FOLDER, problems
 
 ROOT = Path(__file__).parents[2]
