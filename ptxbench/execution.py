@@ -374,6 +374,8 @@ class LeftOut:
     reason: str
     status: str | None = None
     """FAULT if its file is broken, None if the arguments do not fit."""
+    error: KernelError | None = None
+    """What is wrong with a broken file."""
 
 
 def execute_folder(
@@ -400,7 +402,7 @@ def execute_folder(
             program = read_program(path, arch, options if path.suffix == ".cu" else AS_IT_IS)
             functions = [program.choose(options.entry)] if options.entry else list(program.module.entries.values())
         except KernelError as error:
-            left_out.append(LeftOut(path, None, str(error), FAULT))
+            left_out.append(LeftOut(path, None, str(error), FAULT, error))
             continue
         except UsageError as error:
             left_out.append(LeftOut(path, None, str(error)))

@@ -109,6 +109,11 @@ def file_name(text: str) -> str:
     return f"{name}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
 
 
+def sarif_text(text: str) -> str:
+    """For a message of SARIF, where `{0}` is a placeholder and `[text](1)` a link."""
+    return plain(text).replace("{", "{{").replace("}", "}}").replace("](", "] (")
+
+
 def workflow_text(text: str) -> str:
     """For the message of a workflow command of GitHub, so that it cannot begin another."""
     return log_text(plain(text)).replace("%", "%25").replace("\n", "%0A")

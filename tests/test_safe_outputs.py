@@ -124,7 +124,8 @@ COMMANDS = [
     ("run", "--replay", "head.json", "--json"),
     ("compare", "base.json", "head.json", "-o", "compare.md", "-o", "compare.csv", "-o", "compare.json"),
     ("compare", "base.json", "head.json", "--json", "--metric", "counters"),
-    ("gate", "head.json", "--base", "base.json", "-o", "gate.md", "-o", "gate.xml", "-o", "gate.json"),
+    ("gate", "head.json", "--base", "base.json", "-o", "gate.md", "-o", "gate.xml", "-o", "gate.json",
+     "-o", "gate.sarif"),
     ("gate", "head.json", "--json"),
     ("report", "head.json", "-o", "report.html", "--kernels", "nowhere"),
     *(("export", "head.json", "--to", form, "-o", f"run.{form}")
@@ -224,7 +225,8 @@ def require_quoted(text):
 
 
 SHAPES = {"html": of_html, "xml": of_xml, "svg": of_xml, "csv": of_csv, "md": of_markdown, "markdown": of_markdown,
-          "json": of_json, "gha": of_tracker, "bmf": of_tracker, "benchstat": of_benchstat}  # fmt: skip
+          "json": of_json, "sarif": of_json, "gha": of_tracker, "bmf": of_tracker,
+          "benchstat": of_benchstat}  # fmt: skip
 
 
 def require_text(text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,6 +132,12 @@ class Judgement:
         """The first finding that decided the verdict."""
         wanted = {REJECTED: ERROR, NO_VERDICT: UNJUDGED}.get(self.verdict)
         return next((one for one in self.findings if one.severity == wanted), None)
+
+
+def exit_status(judgements: Iterable[Judgement]) -> ExitStatus:
+    """The status of a command with these judgements: the most severe verdict decides."""
+    verdicts = {judgement.verdict for judgement in judgements}
+    return next((EXIT_STATUSES[each] for each in (REJECTED, NO_VERDICT) if each in verdicts), ExitStatus.GOOD)
 
 
 def to_document(judgement: Judgement) -> dict[str, Any]:

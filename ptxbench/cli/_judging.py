@@ -18,15 +18,24 @@ if TYPE_CHECKING:
     from ptxbench.check.inputs import Candidate
     from ptxbench.check.timed import Timing
     from ptxbench.cli._progress import Bar
+    from ptxbench.cli._saving import OutputFiles
 
 TEXT, JSON, JSON_LINES = "text", "json", "json-lines"
 """Forms of output."""
 
 
 def judge_and_print(
-    inputs: Sequence[Path | Candidate], task: CheckTask, timing: Timing | None, jobs: int, form: str
+    inputs: Sequence[Path | Candidate],
+    task: CheckTask,
+    timing: Timing | None,
+    jobs: int,
+    form: str,
+    files: OutputFiles,
 ) -> list[Judgement]:
-    """Judge all and print the judgements; after Ctrl-C, print those that are complete. Returns them, the best first."""
+    """Judge all, print the judgements and write them to `files`; after Ctrl-C those that are complete.
+
+    Returns them, the best first.
+    """
     done: dict[int, Judgement] = {}
     try:
         with closing(judgements(inputs, task, timing, jobs)) as found:
@@ -37,11 +46,13 @@ def judge_and_print(
     except KeyboardInterrupt:
         if form != JSON_LINES:
             show(in_order(done), task, form, complete=False)
+        files.write(in_order(done), task, False)
         say(f"Interrupted: {len(done)} of {len(inputs)} judged.", err=True)
         raise
     best_first = in_order(done)
     if form != JSON_LINES:
         show(best_first, task, form)
+    files.write(best_first, task, True)
     return best_first
 
 

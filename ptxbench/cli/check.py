@@ -11,9 +11,9 @@ import click
 from ptxbench import architecture
 from ptxbench.cli._bugs import Audited
 from ptxbench.cli._device import backend_option, open_backend
+from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import UsageError
-from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.check.contained import CheckTask
@@ -85,6 +85,7 @@ SEED_BITS = 32
 @click.option(
     "--json-lines", "as_lines", is_flag=True, help="Print each verdict as a line of JSON as soon as it is known."
 )
+@outputs_option("Write the verdicts to FILE too, in the format of its suffix: .json or .sarif; repeat.")
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/.")
 def command(
     files: tuple[Path, ...],
@@ -105,6 +106,7 @@ def command(
     watch: bool,
     as_json: bool,
     as_lines: bool,
+    outputs: tuple[Path, ...],
     kernels: Path,
 ) -> int:
     """Judge each FILE, .ptx or .cu, as a variant of a pair, without trusting it. No GPU is needed.
@@ -122,11 +124,14 @@ def command(
 
     Exit status: 0 accepted, 2 usage, 4 rejected, 5 could not be judged, 130 interrupted.
     """
-    from ptxbench.check.findings import EXIT_STATUSES, NO_VERDICT, REJECTED
+    from ptxbench.check.findings import exit_status
     from ptxbench.check.inputs import named, require_text
     from ptxbench.cli._judging import JSON, JSON_LINES, TEXT, judge_and_print, keep_judging
+    from ptxbench.cli._saving import OutputFiles
+    from ptxbench.exporters.check import EXPORTERS
 
-    require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines)
+    require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines, writes=bool(outputs))
+    saved = OutputFiles(outputs, EXPORTERS)
     task, timing = prepare(
         pair,
         kernels,
@@ -147,12 +152,11 @@ def command(
     form = JSON_LINES if as_lines else JSON if as_json else TEXT
     if watch:
         keep_judging(files, task, timing, jobs, form, new_seed if seed is None else None)
-    verdicts = {each.verdict for each in judge_and_print(inputs, task, timing, jobs, form)}
-    return next((EXIT_STATUSES[each] for each in (REJECTED, NO_VERDICT) if each in verdicts), ExitStatus.GOOD)
+    return exit_status(judge_and_print(inputs, task, timing, jobs, form, saved))
 
 
 def require_agreement(
-    files: Sequence[Path], language: str | None, *, watch: bool, as_json: bool, as_lines: bool
+    files: Sequence[Path], language: str | None, *, watch: bool, as_json: bool, as_lines: bool, writes: bool
 ) -> None:
     """Raises UsageError for options that do not go together."""
     standard_input = [str(file) for file in files].count("-")
@@ -164,6 +168,8 @@ def require_agreement(
         raise UsageError("--watch needs files; standard input does not change.")
     if language and not standard_input:
         raise UsageError("--language is for FILE -; the suffix of a file, .ptx or .cu, says its language.")
+    if writes and watch:
+        raise UsageError("--output is written at the end, and --watch has none. Leave out one of them.")
     if as_json and as_lines:
         raise UsageError("--json and --json-lines exclude each other.")
 

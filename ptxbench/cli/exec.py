@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._files import outputs_option
 from ptxbench.cli._launches import LaunchOptions, launch_options
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
-from ptxbench.errors import UsageError, suggestion
+from ptxbench.errors import KernelError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from ptxbench.arguments import BoundArguments
+    from ptxbench.cli._saving import OutputFiles
     from ptxbench.execution import ExecOutcome, LeftOut
     from ptxbench.toolchain.options import SourceOptions
 
@@ -43,6 +45,7 @@ SOME_LINES = 10
     default="count",
     help="The order of these lines: the hottest first, or as in the file.",
 )
+@outputs_option("Write the result to FILE too, in the format of its suffix: .json or .sarif; repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
 def command(
     file: Path,
@@ -52,6 +55,7 @@ def command(
     arch: str | None,
     lines: str,
     sort: str,
+    outputs: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Launch a kernel of FILE once on the emulator and print what it did.
@@ -66,8 +70,9 @@ def command(
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
     """
     from ptxbench.arguments import bind
-    from ptxbench.execution import execute, execute_folder, exit_status, read_program, with_executed
+    from ptxbench.execution import FAULT, LeftOut, execute, execute_folder, exit_status, read_program, with_executed
 
+    files = output_files(outputs)
     arguments = launch.arguments()
     (once,) = launch.launches()
     shown = line_count(lines)
@@ -80,8 +85,12 @@ def command(
     else:
         if not file.exists():
             raise UsageError(f"There is no file {file}.")
-        program = read_program(file, arch, source)
-        function = program.choose(source.entry)
+        try:
+            program = read_program(file, arch, source)
+            function = program.choose(source.entry)
+        except KernelError as error:  # the files have it too
+            files.write([], [LeftOut(file, None, str(error), FAULT, error)])
+            raise
         wanted = which_arrays(bind(function, arguments), to_save)  # before the work: a typing error must not cost it
         outcomes = [with_executed(execute(program, function, arguments, once))]
         save(outcomes[0], wanted)
@@ -92,7 +101,19 @@ def command(
         say(json_text(to_document(outcomes, left_out)), nl=False)
     else:
         show(outcomes, left_out, folder=file.is_dir(), shown=shown, in_file_order=sort == "file")
+    files.write(outcomes, left_out)
     return exit_status(outcomes, left_out)
+
+
+def output_files(outputs: Sequence[Path]) -> OutputFiles:
+    """The files of --output. Their exporters take 0.2 s to load, so a command without such files does not load them."""
+    from ptxbench.cli._saving import OutputFiles
+
+    if not outputs:
+        return OutputFiles((), {})
+    from ptxbench.exporters.execution import EXPORTERS
+
+    return OutputFiles(outputs, EXPORTERS)
 
 
 def line_count(text: str) -> int | None:

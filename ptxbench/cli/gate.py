@@ -75,7 +75,7 @@ class GateCommand(click.Command):
     "HEAD. Rows that are already confirmed are not run again. The kernels must be those of HEAD.",
 )
 @click.option("--dump-config", is_flag=True, help="Print the rules in effect as a config, and judge nothing.")
-@outputs_option("Write the verdicts to FILE too, in the format of its suffix: .json, .md or .xml (JUnit); repeat.")
+@outputs_option("Write the verdicts to FILE too: .json, .md, .xml (JUnit) or .sarif; repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, and nothing else, on stdout.")
 @click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Judge only this pair, by name or glob; repeat.")
 @click.option("--arch", metavar="SM", help="Without HEAD: build for this architecture.  [default: sm_90]")

@@ -1,13 +1,17 @@
-"""What `--json` and `--json-lines` print."""
+"""Judgements of `ptxbench check` as text: what `--json` and `--json-lines` print, and SARIF."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ptxbench import containment
-from ptxbench.check.findings import Judgement, to_document
+from ptxbench.check.contained import CheckTask
+from ptxbench.check.finding_codes import CODES, WARNING
+from ptxbench.check.findings import Judgement, exit_status, to_document
 from ptxbench.check.ranking import places
+from ptxbench.documents import json_text
+from ptxbench.exporters.sarif import Alert, Rule, to_log
 
 SCHEMA = "ptxbench.check/2"
 """A newer major has other keys; keys may be added within one."""
@@ -36,3 +40,29 @@ def document(
 def verdict(judgement: Judgement) -> dict[str, Any]:
     """One candidate: a line of `--json-lines`."""
     return {"schema": VERDICT_SCHEMA, "containment": containment.mode(), **to_document(judgement)}
+
+
+def to_json(judgements: Sequence[Judgement], task: CheckTask, complete: bool) -> str:
+    """The document of `--json`, with one key per line."""
+    return json_text(document(judgements, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete))
+
+
+def to_sarif(judgements: Sequence[Judgement], task: CheckTask, complete: bool) -> str:
+    """Every finding, under its code. A finding that is not a warning makes the command fail."""
+    alerts = [alert for judgement in judgements for alert in alerts_of(judgement)]
+    notes = [f"{judgement.file}: {note}" for judgement in judgements for note in judgement.notes]
+    return to_log("check", alerts, exit_status(judgements), notes, complete=complete)
+
+
+def alerts_of(judgement: Judgement) -> Iterator[Alert]:
+    for each in judgement.findings:
+        words = f"{each.stage}: {each.message} {each.hint}"
+        yield Alert(rule_of(each.code), each.severity != WARNING, words, judgement.file, each.line, each.column)
+
+
+def rule_of(code: str) -> Rule:
+    """The rule of a code. `ptxbench exec` reports some of them too."""
+    return Rule(code, CODES[code].meaning, CODES[code].hint)
+
+
+EXPORTERS: Mapping[str, Callable[[Sequence[Judgement], CheckTask, bool], str]] = {".json": to_json, ".sarif": to_sarif}

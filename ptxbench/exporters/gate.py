@@ -8,14 +8,15 @@ from xml.etree import ElementTree
 
 from ptxbench.documents import json_text
 from ptxbench.exporters.comparison import identity, kernel, row_object
+from ptxbench.exporters.sarif import Alert, Rule, to_log
 from ptxbench.exporters.tables import markdown_lines
-from ptxbench.judge import BROKEN, REGRESSED
+from ptxbench.judge import BROKEN, BROKEN_BOTH, INCONCLUSIVE, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED
 from ptxbench.judge.config import NAME
 from ptxbench.judge.gate import Gate, Judged
-from ptxbench.judge.verdicts import WAIVED
+from ptxbench.judge.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.safe_text import markdown_text, plain
 from ptxbench.units import size_words
-from ptxbench.wording.gating import change_words, footer, header, steps, total, values, why
+from ptxbench.wording.gating import GateRow, change_words, describe_rows, footer, header, steps, total, values, why
 from ptxbench.wording.judgement import interval_words
 from ptxbench.wording.remedies import location, next_step, waivers
 from ptxbench.wording.table import Table, numbers, texts
@@ -23,6 +24,20 @@ from ptxbench.wording.table import Table, numbers, texts
 SCHEMA = "ptxbench.gate/2"
 
 FENCE = "```"
+
+MEANINGS = {
+    BROKEN: "The kernel is wrong or broken, and was not so in the baseline.",
+    BROKEN_BOTH: "The kernel is wrong or broken, as it was in the baseline.",
+    REGRESSED: "A ratio, a time or a count is worse than its budget or its limit allows.",
+    MISSING: "A kernel of the baseline is not in the run.",
+    INCONCLUSIVE: "The data do not allow a verdict.",
+    NOT_MEASURABLE: "The kernel cannot be measured on this device.",
+    NOT_COMPARABLE: "The run and the baseline cannot be compared.",
+    CHANGED: "Accesses have other modifiers. No count shows what that costs.",
+    REFERENCE_CHANGED: "The code of the CUDA side changed, and that of the PTX side did not.",
+    "": "The gate cannot judge a part of the run.",
+}
+"""What each verdict that fails or warns means; "": a problem of the whole run."""
 
 MARKER = "<!-- ptxbench gate -->"
 """By this a workflow finds its comment again."""
@@ -139,9 +154,37 @@ def to_junit(gate: Gate) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def to_sarif(gate: Gate) -> str:
+    """Everything that fails or warns, one result per cause, as in the annotations of a job on GitHub."""
+    alerts = [alert_of(step, gate) for step in steps(gate) if step.outcome in ("FAIL", "warn")]
+    return to_log("gate", alerts, gate.exit_status)
+
+
+def alert_of(step: GateRow, gate: Gate) -> Alert:
+    """A step at its kernel. If no run knows the kernel's file, at the config, which decides what is judged."""
+    known = [location(judged.row, run) for judged in step.rows for run in (gate.head, gate.base) if run]
+    file, line = step.location or next(filter(None, known), (NAME, 1))
+    rows = [f"{describe_rows([judged])} {judged.row.arch} {judged.row.metric}" for judged in step.rows]
+    return Alert(
+        rule_of(step.verdict),
+        step.outcome == "FAIL",
+        f"{step.words} Next: {step.remedy}",
+        file,
+        line,
+        identity=" ".join(rows) or step.words,
+    )
+
+
+def rule_of(verdict: str) -> Rule:
+    """The rule of a verdict; of a problem of the whole run, which has none."""
+    return Rule(f"gate-{verdict.lower() or 'problem'}", MEANINGS[verdict], "docs/ci.md of ptxbench has the rules.")
+
+
 def skipped(judged: Judged) -> bool:
     """Whether a row neither passes nor fails."""
     return not judged.exit_status and tells(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
 
 
-EXPORTERS: dict[str, Callable[[Gate], str]] = {".json": to_json, ".md": to_markdown, ".xml": to_junit}
+EXPORTERS: dict[str, Callable[[Gate], str]] = {
+    ".json": to_json, ".md": to_markdown, ".xml": to_junit, ".sarif": to_sarif,
+}  # fmt: skip

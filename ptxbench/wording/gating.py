@@ -38,6 +38,7 @@ class GateRow:
     remedy: str
     location: tuple[str, int] | None = None
     """The file of the kernel and the line to look at."""
+    rows: Sequence[Judged] = ()
 
 
 def total(gate: Gate) -> str:
@@ -117,7 +118,7 @@ def steps(gate: Gate) -> list[GateRow]:
         happened = "".join(f"{words}; " for words in dict.fromkeys(RULES[metric].words for metric in counted))
         most_changed = sorted(rows, key=change_size, reverse=True)  # a change from 0 points at new code
         spot = next(filter(None, (location(each.row, gate.head) for each in most_changed)), None)
-        found.append(GateRow(outcome, verdict, f"{describe_rows(rows)}: {happened}{reason}", remedy, spot))
+        found.append(GateRow(outcome, verdict, f"{describe_rows(rows)}: {happened}{reason}", remedy, spot, rows))
     return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
 
 

@@ -540,7 +540,7 @@ def test_files_are_written_by_their_suffix(ptxbench):
 
 def test_an_unknown_suffix_is_reported_before_anything_is_judged(ptxbench):
     ran = judged(ptxbench, BASE, BASE, "-o", "g.pdf")
-    assert ran == (2, "", "Error: Unknown suffix of 'g.pdf'. Name a file that ends in .json, .md or .xml.\n")
+    assert ran == (2, "", "Error: Unknown suffix of 'g.pdf'. Name a file that ends in .json, .md, .xml or .sarif.\n")
 
 
 def test_github_gets_output_only_if_its_variables_are_set(ptxbench, monkeypatch):

@@ -1,0 +1,77 @@
+"""Launches of `ptxbench exec` as text, chosen by file suffix: the JSON document, or SARIF."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from ptxbench.check.candidate_launcher import FAULTS
+from ptxbench.check.locations import Locations
+from ptxbench.check.stages import BETWEEN_CTAS
+from ptxbench.documents import json_text
+from ptxbench.errors import (
+    AssembleError,
+    CompileError,
+    KernelError,
+    KernelTooLarge,
+    PtxSyntaxError,
+    TargetMismatch,
+)
+from ptxbench.execution import ExecOutcome, LeftOut, exit_status, to_document
+from ptxbench.exporters.check import rule_of
+from ptxbench.exporters.sarif import Alert, Rule, to_log
+
+CODES: tuple[tuple[type[KernelError], str], ...] = (
+    (CompileError, "does-not-compile"),
+    (AssembleError, "refused"),
+    (TargetMismatch, "wrong-target"),
+    (PtxSyntaxError, "syntax"),
+    (KernelTooLarge, "too-much-memory"),
+    *FAULTS,
+)
+"""The code of each error; `ptxbench check` has the same."""
+
+OTHER = Rule("kernel-error", "The kernel cannot be built or run.")
+
+
+def to_json(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> str:
+    """What `--json` prints."""
+    return json_text(to_document(outcomes, left_out))
+
+
+def to_sarif(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> str:
+    """Every fault and every finding of the sanitizer, and every file that the tools refuse."""
+    alerts = [alert for outcome in outcomes for alert in alerts_of(outcome)]
+    alerts += [error_alert(kernel.path, kernel.error) for kernel in left_out if kernel.error]
+    notes = [f"{outcome.program.path}: {note}" for outcome in outcomes for note in outcome.unchecked]
+    return to_log("exec", alerts, exit_status(outcomes, left_out), notes)
+
+
+def alerts_of(outcome: ExecOutcome) -> Iterator[Alert]:
+    program = outcome.program
+    if outcome.error:
+        yield error_alert(program.path, outcome.error, program.cuda_lines)
+    locations = Locations(b"", program)
+    for each in outcome.findings:
+        code = BETWEEN_CTAS if each.between_ctas else each.kind
+        message = re.sub(r"^line \d+: ", "", each.message)
+        found = locations.at("sanitizer", code, message, each.line)
+        yield Alert(rule_of(code), True, f"{found.message} {found.hint}", str(program.path), found.line)
+
+
+def error_alert(path: Path, error: KernelError, cuda_lines: Mapping[int, int] = MappingProxyType({})) -> Alert:
+    """An error, at the line that its message names. `cuda_lines`: the line of CUDA C of each line of its PTX."""
+    code = next((code for kind, code in CODES if isinstance(error, kind)), None)
+    named = re.search(rf"(the PTX of )?(?<![\w.]){re.escape(path.name)}:(\d{{1,7}})\b", str(error))
+    line = int(named[2]) if named else None
+    if named and named[1]:
+        line = cuda_lines.get(int(named[2]))
+    return Alert(rule_of(code) if code else OTHER, True, str(error), str(path), line)
+
+
+EXPORTERS: Mapping[str, Callable[[Sequence[ExecOutcome], Sequence[LeftOut]], str]] = {
+    ".json": to_json,
+    ".sarif": to_sarif,
+}
