@@ -146,9 +146,27 @@ class EmulatorCrash(KernelError):
     pass
 
 
+NEAR, NEAR_SHORT = 0.72, 0.65
+"""The least similarity of a suggestion. One wrong letter of three gives 0.67, one of four 0.75, two of seven 0.71."""
+
+
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """ " Did you mean 'triad'?", or nothing if no known name is close."""
+    """ " Did you mean 'triad'?", or nothing if no known name is near."""
+    close = near(name, known)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
+def near(name: str, known: Sequence[str]) -> list[str]:
+    """The known name that a user may have meant: the only one that starts so, or a similar one; empty if none is near.
+
+    Upper and lower case are the same.
+    """
     from difflib import get_close_matches  # not at the top: a command that succeeds needs no suggestion
 
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    wanted = name.casefold()
+    folded = {each.casefold(): each for each in reversed(known)}
+    starts = [each for each in folded if each.startswith(wanted)]
+    if len(wanted) >= 3 and len(starts) == 1:
+        return [folded[starts[0]]]
+    cutoff = NEAR if len(wanted) > 3 else NEAR_SHORT
+    return [folded[each] for each in get_close_matches(wanted, folded, n=1, cutoff=cutoff)]

@@ -8,7 +8,7 @@ class ExitStatus(IntEnum):
 
     GOOD = 0
     CRASHED = 1
-    """A bug in ptxbench, or the reader of its output has gone."""
+    """A bug in ptxbench."""
     USAGE = 2
     """Wrong usage, or an input that cannot be read."""
     REGRESSION = 3
@@ -17,6 +17,8 @@ class ExitStatus(IntEnum):
     NO_VERDICT = 5
     INTERRUPTED = 130
     """128 + SIGINT, as a shell reports it."""
+    READER_GONE = 141
+    """128 + SIGPIPE: the reader of the output has gone, as `head` does once it has its lines."""
 
 
 PRECEDENCE = (ExitStatus.WRONG_KERNEL, ExitStatus.REGRESSION, ExitStatus.NO_VERDICT, ExitStatus.GOOD)

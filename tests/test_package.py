@@ -55,7 +55,7 @@ def test_the_wheel_names_its_version_its_license_and_its_command(wheel, metadata
     assert metadata["Requires-Python"] == ">=3.11"
     info = f"ptxbench-{ptxbench.__version__}.dist-info"
     assert b"Apache License" in wheel.read(f"{info}/licenses/LICENSE")
-    assert "ptxbench = ptxbench.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "ptxbench = ptxbench.__main__:program" in wheel.read(f"{info}/entry_points.txt").decode()
 
 
 def test_each_extra_brings_cupy_nvrtc_ptxas_and_nvdisasm_of_its_major_version(metadata):

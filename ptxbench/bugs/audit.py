@@ -22,6 +22,7 @@ from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import Source, choose_pairs, load, select
 from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
+from ptxbench.interrupts import without_interrupts
 from ptxbench.toolchain.locate import INSTALL, program
 
 VARIANTS = ("ptx", "cuda")
@@ -59,8 +60,16 @@ def audit(order: TrialOrder, patterns: Sequence[str] = (), jobs: int = 1) -> Ite
         return
     fresh = multiprocessing.get_context("spawn")  # a fork would inherit this process's threads and emulator
     with ProcessPoolExecutor(min(jobs, len(names)), fresh) as pool:
-        for outcomes in pool.map(listed, [order] * len(names), names):
-            yield from outcomes
+        try:
+            with without_interrupts():
+                started = [pool.submit(listed, order, name) for name in names]
+            for future in started:
+                yield from future.result()
+        except BaseException:  # Ctrl-C, or a consumer that stops: a pair takes minutes
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
 def listed(order: TrialOrder, name: str) -> list[BugOutcome]:

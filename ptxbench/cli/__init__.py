@@ -10,17 +10,19 @@ import contextlib
 import errno
 import io
 import os
+import select
 import sys
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from ptxbench import __version__
 from ptxbench.cli._terminal import say
-from ptxbench.errors import PtxbenchError, suggestion
+from ptxbench.errors import PtxbenchError, near, suggestion
 from ptxbench.exit_status import ExitStatus
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
@@ -70,50 +72,98 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without × shows ?
     try:
         # not list(arguments): after the import of the command `list`, that name is its module here
-        given = None if arguments is None else [*arguments]
-        status = group.main(args=given, prog_name="ptxbench", standalone_mode=False)
+        status = invoke([*(sys.argv[1:] if arguments is None else arguments)])
         sys.stdout.flush()
-    except click.ClickException as error:
-        shown = io.StringIO()
-        error.show(shown)
-        say(shown.getvalue(), err=True, nl=False)
-        return ExitStatus.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        return ExitStatus.INTERRUPTED
-    except PtxbenchError as error:
-        say(f"Error: {error}", err=True)
-        return error.exit_status
-    except BrokenPipeError:
-        discard_output()  # the reader of our output has gone
-        return ExitStatus.CRASHED
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:  # no command could have foreseen this
-            say(f"Error: Cannot use '{str(error.filename)[:60]}...': {os.strerror(error.errno)}.", err=True)
-            return ExitStatus.USAGE
-        if error.errno not in FULL:
-            return crashed()
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-        discard_output()
-        say(f"Error: Cannot write the whole output:  {os.strerror(error.errno)}.", err=True)
-        return ExitStatus.USAGE
-    except MemoryError:
-        say("Error: Not enough free memory.", err=True)
-        return ExitStatus.USAGE
-    except Exception:
-        return crashed()
+        return status
+    except BaseException as error:
+        return ended(error)
+
+
+def invoke(arguments: list[str]) -> int:
+    """The exit status of the command. Not click's `main`, which turns a closed pipe into status 1."""
+    try:
+        with group.make_context("ptxbench", arguments) as context:
+            status = group.invoke(context)
+    except click.exceptions.Exit as end:  # --help and --version
+        return end.exit_code
     return status if isinstance(status, int) else ExitStatus.GOOD
 
 
-def discard_output() -> None:
-    """Discard what stdout still holds, so that the interpreter's own flush at exit does not report an error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def ended(error: BaseException) -> int:
+    """Print the error and return the exit status."""
+    if isinstance(error, click.NoSuchOption):
+        error = click.NoSuchOption(error.option_name, possibilities=near_options(error), ctx=error.ctx)
+    if isinstance(error, click.ClickException):
+        shown = io.StringIO()
+        error.show(shown)
+        return tell(shown.getvalue(), ExitStatus.USAGE, nl=False)
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return tell("", ExitStatus.INTERRUPTED)  # a new line after the terminal's ^C
+    if isinstance(error, PtxbenchError):
+        return tell(f"Error: {error}", error.exit_status)
+    if isinstance(error, BrokenPipeError) and discard_unread():
+        return ExitStatus.READER_GONE
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # no command could have foreseen this
+        name = str(error.filename)[:60]
+        return tell(f"Error: Cannot use '{name}...': {os.strerror(error.errno)}.", ExitStatus.USAGE)
+    if isinstance(error, OSError) and error.errno in FULL:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        discard(sys.stdout)
+        return tell(f"Error: Cannot write the whole output:  {os.strerror(error.errno)}.", ExitStatus.USAGE)
+    if isinstance(error, MemoryError):
+        return tell("Error: Not enough free memory.", ExitStatus.USAGE)
+    if isinstance(error, Exception):
+        return crashed(error)
+    raise error
 
 
-def crashed() -> int:
-    """The exit status of a bug, which is printed with all details that help to find it."""
+def near_options(error: click.NoSuchOption) -> list[str]:
+    """Options of the command with a name near the unknown one, instead of click's own choice."""
+    known = error.ctx.command.get_params(error.ctx) if error.ctx else []
+    options = [option for option in known if isinstance(option, click.Option) and not option.hidden]
+    names = [name.removeprefix("--") for option in options for name in option.opts if name.startswith("--")]
+    return [f"--{name}" for name in near(error.option_name.removeprefix("--"), names)]
+
+
+def tell(text: str, status: int, *, nl: bool = True) -> int:
+    """Print the text on stderr and return `status`, which also holds if stderr has no reader."""
+    try:
+        sys.stdout.flush()  # what is still to be printed comes before it, if somebody reads it
+    except OSError:
+        discard_unread()
+    try:
+        say(text, err=True, nl=nl)
+    except OSError:
+        discard_unread()
+    return status
+
+
+def discard_unread() -> bool:
+    """Discard what stdout and stderr still hold if their reader has gone. Returns whether one of them has.
+
+    Otherwise the interpreter's own flush at its end would report an error.
+    """
+    if not hasattr(select, "poll"):
+        discard(sys.stdout)
+        return True
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if any(state & select.POLLERR for _, state in poll.poll(0)):
+            discard(stream)
+            gone = True
+    return gone
+
+
+def discard(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def crashed(error: Exception) -> int:
+    """Print a bug with all details that help to find it; its exit status."""
     import traceback
 
-    say(traceback.format_exc(), err=True, nl=False)
-    say("This is a bug in ptxbench: please report it with the lines above.", err=True)
-    return ExitStatus.CRASHED
+    details = "".join(traceback.format_exception(error))
+    return tell(f"{details}This is a bug in ptxbench: please report it with the lines above.", ExitStatus.CRASHED)

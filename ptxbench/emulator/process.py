@@ -18,6 +18,7 @@ from ptxbench.emulator import memory
 from ptxbench.emulator.memory import Bytes
 from ptxbench.emulator.messages import Again, Failure, LaunchReply, LaunchRequest, Sent
 from ptxbench.errors import EmulatorCrash
+from ptxbench.interrupts import without_interrupts
 
 
 class Process:
@@ -26,13 +27,14 @@ class Process:
     def __init__(self) -> None:
         self.arena = memory.Arena()
         self.sent = Sent()
-        self.process = subprocess.Popen(
-            # -P: the current folder may contain untrusted files, so modules must not be imported from it
-            [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(self.arena.handle), str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=[self.arena.handle],
-        )
+        with without_interrupts():  # also while it imports, when it cannot handle Ctrl-C yet
+            self.process = subprocess.Popen(
+                # -P: the current folder may contain untrusted files, so modules must not be imported from it
+                [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(self.arena.handle), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[self.arena.handle],
+            )
 
     def perform(self, job: LaunchRequest, contents: Sequence[tuple[int, Bytes]]) -> tuple[LaunchReply, list[Bytes]]:
         """Put `contents` at their offsets in the arena and run `job`; returns its answer, and views of the new

@@ -20,6 +20,7 @@ from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import load
 from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PtxbenchError
+from ptxbench.interrupts import without_interrupts
 from ptxbench.pair import Size
 from ptxbench.runner.control import CONTROL, control_plan
 from ptxbench.runner.events import DeviceLost, Event, Step
@@ -171,19 +172,6 @@ class Worker:
             return self.signs.death(how)
         memory = ", perhaps because the host ran out of memory" if name == "SIGKILL" else ""
         return self.signs.death(f"{how}, sent by another process{memory}", from_outside=True)
-
-
-@contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back: a process that starts meanwhile never gets it, if the system has signal masks."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def rebuilt(name: str, text: str) -> BaseException:

@@ -34,6 +34,11 @@ class SafeConsole(Console):
         stream = cast(IO[str], LogStream(sys.stderr if stderr else sys.stdout))
         super().__init__(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError at hand, once; Rich itself would end with status 1."""
+        self.quiet = True
+        raise
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         # before it is wrapped, because an escape is wider than its character
         return super().render(plain_text(renderable) if isinstance(renderable, Text) else renderable, options)

@@ -44,8 +44,14 @@ def test_the_version_matches_the_package(ptxbench):
     ("arguments", "told"),
     [
         (["rnu"],                  "No such command 'rnu'. Did you mean 'run'?"),
+        (["RUN"],                  "No such command 'RUN'. Did you mean 'run'?"),
+        (["import"],               "No such command 'import'.\n"),  # not near 'report'
+        (["compile"],              "No such command 'compile'.\n"),
         (["_saving"],              "No such command '_saving'."),
-        (["run", "--bakcend"],     "No such option"),
+        (["run", "--bakcend"],     "No such option '--bakcend'. Did you mean '--backend'?"),
+        (["run", "--var", "ptx"],  "No such option '--var'. Did you mean '--variant'?"),
+        (["run", "--sanitize"],    "No such option '--sanitize'.\n"),  # not near '--size', which click suggests
+        (["run", "--jobs", "2"],   "No such option '--jobs'.\n"),
         (["run", "--backend", "x"], "'x' is not one of"),
         (["run", "--seed", "x"],   "'x' is not a valid integer"),
     ],

@@ -1,0 +1,86 @@
+"""Ctrl-C in real processes, at the moments at which a traceback could appear: it ends every command quietly."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.folders import CUDA, PAIR, PTX, kernels_folder
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+
+HOOK = '''
+"""Python runs this in each process before the program: it presses Ctrl-C when a module is about to be imported."""
+import os, signal, sys
+from pathlib import Path
+
+module, child, _ = os.environ["PTXBENCH_MOMENT"].partition(" in a child")
+first = os.environ.setdefault("PTXBENCH_FIRST", str(os.getpid())) == str(os.getpid())
+mark = Path(os.environ["PTXBENCH_MARK"])
+
+class PressCtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == module and not (child and first) and not mark.exists():
+            mark.touch()
+            os.killpg(int(os.environ["PTXBENCH_FIRST"]), signal.SIGINT)  # as a terminal does
+
+sys.meta_path.insert(0, PressCtrlC())
+'''
+
+RUN = ("run", "--backend", "emulator")
+MOMENTS = [
+    # the module about to be imported   the command                      the last line of stderr
+    ("ptxbench.cli",                     RUN,                              ""),
+    ("click",                            RUN,                              ""),
+    ("ptxbench.cli.run",                 RUN,                              ""),
+    ("numpy",                            RUN,                              ""),
+    ("ptxbench.emulator.worker",         RUN,                              "Interrupted. 0 of 2 cells are finished."),
+    ("llvmlite.binding",                 RUN,                              "Interrupted. 0 of 2 cells are finished."),
+    ("ptxbench.emulator.worker",         ("exec", "a.ptx", "--grid", "1", "--block", "32"), ""),
+    ("ptxbench.portability.survey",      ("arch", "scale"),                ""),
+    ("ptxbench.toolchain.trial",         ("arch", "a.ptx"),                ""),
+    ("ptxbench.check.worker in a child", ("check", "a.ptx", "--pair", "scale"), "Interrupted: 0 of 1 judged."),
+    ("ptxbench.bugs.audit in a child",   ("check", "--audit", "--jobs", "2"), ""),
+    ("ptxbench.audit.edits",             ("gate", "audit", "--mutants"),   ""),
+]  # fmt: skip
+
+
+def processes_with(mark):
+    """The processes that inherited this environment, also those of another session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"PTXBENCH_MARK={mark}".encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+@pytest.mark.parametrize(("moment", "command", "told"), MOMENTS)
+def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels, moment, command, told):
+    kernels_folder(tmp_path, name="again", cuda=CUDA.replace("scale", "again"), ptx=PTX.replace("scale", "again"),
+                   pair=PAIR)  # fmt: skip
+    Path("a.ptx").write_text(".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry k() { ret; }\n")
+    Path("hook").mkdir()
+    Path("hook/sitecustomize.py").write_text(HOOK)
+    mark = tmp_path / "mark"
+    own = {"PTXBENCH_MOMENT": moment, "PTXBENCH_MARK": str(mark), "PYTHONPATH": str(tmp_path / "hook"),
+           "PTXBENCH_KERNELS": str(kernels)}  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ptxbench", *command],
+        env={**os.environ, **own}, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    _, err = process.communicate(timeout=60)
+    assert mark.exists(), "the moment never came"
+    assert process.returncode in (130, -2), err  # -2: by the signal itself, which a shell reports as 130
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    assert err.strip() == told
+    deadline = time.monotonic() + 5
+    while (left := processes_with(mark)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
