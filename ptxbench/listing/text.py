@@ -18,6 +18,7 @@ from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.lines import Annotated, MachineInstruction
+from ptxbench.toolchain.origins import deeper, origins
 
 
 @dataclass(frozen=True)
@@ -124,42 +125,7 @@ def lines_of(text: bytes) -> tuple[str, ...]:
     return tuple(lines if lines[-1] else lines[:-1])
 
 
-# ---- from PTX to CUDA C
-
-FILE = re.compile(r"\s*\.file\s+(?P<number>\d+)\s+\"(?P<name>[^\"]*)\"")
-LOC = re.compile(
-    r"\s*\.loc\s+(?P<at>\d+\s+\d+\s+\d+)(?:\s*,\s*function_name[^,]*,\s*inlined_at\s+(?P<caller>\d+\s+\d+\s+\d+))?"
-)
-
-
-def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
-    """The line of the file `name` for each line of the PTX, by its .loc directives.
-
-    For a line of another file, such as a header, the line at which it was inlined. NVRTC writes line 0 for code without
-    a line.
-    """
-    files = [match for row in ptx if (match := FILE.match(row))]
-    own = next((match["number"] for match in files if re.split(r"[/\\]", match["name"])[-1] == name), None)
-    callers: dict[tuple[str, ...], tuple[str, ...]] = {}
-    result: dict[int, int] = {}
-    current: int | None = None
-    depth = 0
-    for number, row in enumerate(ptx, 1):
-        if match := LOC.match(row):
-            at = tuple(match["at"].split())
-            if match["caller"]:
-                callers[at] = tuple(match["caller"].split())
-            seen = set()
-            while at[0] != own and at in callers and at not in seen:
-                seen.add(at)
-                at = callers[at]
-            current = int(at[1]) or None if at[0] == own else None
-        elif current is not None:
-            result[number] = current
-        depth += deeper(row)
-        if depth == 0:  # not at the first brace: inline assembly has its own blocks
-            current = None
-    return result
+# ---- the lines of a kernel
 
 
 def kernel_lines(ptx: Sequence[str], entry: str) -> Iterator[int]:
@@ -173,12 +139,6 @@ def kernel_lines(ptx: Sequence[str], entry: str) -> Iterator[int]:
             yield number
         if inside and depth == 0 and "}" in row:
             return
-
-
-def deeper(row: str) -> int:
-    """How many blocks a line of PTX opens, minus those that it closes."""
-    code = row.split("//")[0]
-    return code.count("{") - code.count("}")
 
 
 # ---- side by side

@@ -34,6 +34,7 @@ from ptxbench.result import (
 )
 from ptxbench.runner import hotspots
 from ptxbench.toolchain import Build, launch_occupancy
+from ptxbench.toolchain.origins import origins
 from ptxbench.verify import Verdict, wider
 
 STATUSES: tuple[tuple[type[Exception], str], ...] = (
@@ -152,7 +153,7 @@ class VariantRun:
         if self.opcodes is None or self.by_line is None or self.build is None:
             return None
         lines = text.lines_of(self.build.ptx.encode())
-        origin = text.origins(lines, self.build.source.name) if self.build.language == "cuda" else None
+        origin = origins(lines, self.build.source.name) if self.build.language == "cuda" else None
         return hotspots.hot_lines(self.by_line, self.opcodes, origin)
 
 

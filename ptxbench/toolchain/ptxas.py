@@ -14,6 +14,7 @@ from pathlib import Path
 from ptxbench.containment import tools
 from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import locate
+from ptxbench.toolchain.origins import origins
 
 if sys.platform == "linux":
     import resource
@@ -147,14 +148,13 @@ MISMATCHES = (
 
 
 def place(ptx: str, line: int, source: Path, language: str) -> str:
-    """The origin of line `line` of the PTX: the PTX file itself, or the CUDA C line in its .loc."""
+    """Line `line` of the PTX file itself, or the CUDA C line that it was made from."""
     if not line:
         return source.name
     if language == "ptx":
         return f"{source.name}:{line}"
-    file = re.search(rf'^\s*\.file\s+(\d+)\s+"{re.escape(source.name)}"', ptx, re.M)
-    before = file and re.findall(rf"^\s*\.loc\s+{file[1]}\s+(\d+)", "\n".join(ptx.splitlines()[:line]), re.M)
-    return f"{source.name}:{before[-1]}" if before else source.name
+    made_from = origins(ptx.split("\n"), source.name).get(line)
+    return f"{source.name}:{made_from}" if made_from else source.name
 
 
 def notable(messages: str, ptx: str, source: Path, language: str) -> str:

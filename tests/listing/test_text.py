@@ -15,10 +15,10 @@ from ptxbench.listing.text import (
     kernel_lines,
     lines_of,
     opcode,
-    origins,
 )
 from ptxbench.result import BuildReport
 from ptxbench.toolchain.lines import MachineInstruction
+from ptxbench.toolchain.origins import origins
 
 PTX = """\
 .version 9.0

@@ -1,0 +1,47 @@
+"""The line of CUDA C that each line of its PTX was made from, by the .file and .loc directives of -lineinfo."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+FILE = re.compile(r"\s*\.file\s+(?P<number>\d+)\s+\"(?P<name>[^\"]*)\"")
+LOC = re.compile(
+    r"\s*\.loc\s+(?P<at>\d+\s+\d+\s+\d+)(?:\s*,\s*function_name[^,]*,\s*inlined_at\s+(?P<caller>\d+\s+\d+\s+\d+))?"
+)
+
+
+def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
+    """The line of the file `name` for each line of the PTX, by its .loc directives.
+
+    For a line of another file, such as a header, the line at which it was inlined. NVRTC writes line 0 for code without
+    a line.
+    """
+    files = [match for row in ptx if (match := FILE.match(row))]
+    own = next((match["number"] for match in files if re.split(r"[/\\]", match["name"])[-1] == name), None)
+    callers: dict[tuple[str, ...], tuple[str, ...]] = {}
+    result: dict[int, int] = {}
+    current: int | None = None
+    depth = 0
+    for number, row in enumerate(ptx, 1):
+        if match := LOC.match(row):
+            at = tuple(match["at"].split())
+            if match["caller"]:
+                callers[at] = tuple(match["caller"].split())
+            seen = set()
+            while at[0] != own and at in callers and at not in seen:
+                seen.add(at)
+                at = callers[at]
+            current = int(at[1]) or None if at[0] == own else None
+        elif current is not None:
+            result[number] = current
+        depth += deeper(row)
+        if depth == 0:  # not at the first brace: inline assembly has its own blocks
+            current = None
+    return result
+
+
+def deeper(row: str) -> int:
+    """How many blocks a line of PTX opens, minus those that it closes."""
+    code = row.split("//")[0]
+    return code.count("{") - code.count("}")
