@@ -25,11 +25,13 @@ from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError, suggestion
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.exit_status import ExitStatus
-from ptxbench.toolchain import Build, legality, ptxas
+from ptxbench.toolchain import Build, legality, parameters, ptxas
 from ptxbench.toolchain.legality import Legality
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
+from ptxbench.toolchain.origins import origins
+from ptxbench.toolchain.parameters import CudaParameter
 
-SCHEMA = "ptxbench.exec/1"
+SCHEMA = "ptxbench.exec/2"
 CLEAN, FINDING, FAULT, UNSUPPORTED = "clean", "finding", "fault", "unsupported"
 EXIT_STATUSES = {
     CLEAN: ExitStatus.GOOD,
@@ -81,16 +83,23 @@ class ExecProgram:
         return ["", *self.ptx.splitlines()]
 
     @cached_property
+    def source(self) -> list[str]:
+        """The lines of the file, counted from 1."""
+        if self.language == "ptx":
+            return self.text
+        return ["", *self.path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n")]
+
+    @cached_property
     def cuda_lines(self) -> dict[int, int]:
-        """The line of the CUDA C for each line of the PTX, by NVRTC's .loc directives."""
-        cuda_lines, current = {}, None
-        own = re.search(rf'^\s*\.file\s+(\d+)\s+"(?:[^"]*/)?{re.escape(self.path.name)}"', self.ptx, re.M)
-        for number, line in enumerate(self.text):
-            if match := re.match(r"\s*\.loc\s+(\d+)\s+(\d+)", line):
-                current = int(match[2]) if own and match[1] == own[1] else None
-            elif current is not None:
-                cuda_lines[number] = current
-        return cuda_lines
+        """The line of the CUDA C for each line of the PTX that NVRTC made from it."""
+        return origins(self.text[1:], self.path.name) if self.language == "cuda" else {}
+
+    @cached_property
+    def parameters(self) -> Mapping[str, tuple[CudaParameter, ...]]:
+        """The parameters of each kernel as CUDA C declares them, if its compiler's debugging information says so."""
+        if self.language == "ptx":
+            return parameters.of_ptx(self.ptx)
+        return parameters.of_source(self.path.read_bytes(), self.path, self.arch, self.flags)
 
     def choose(self, name: str | None) -> Function:
         """The entry that `name` means (`kernel_names.matching`); without a name the only entry. Raises UsageError."""
@@ -117,11 +126,30 @@ class ExecProgram:
         """The reason why CUDA C may contain no kernel."""
         return "; a template needs an instantiation" if self.language == "cuda" else ""
 
+    def bind(self, function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArguments, ...]:
+        """Each parameter of its kernel with its argument. Raises UsageError."""
+        return bind(function, arguments, self.declared(function))
+
+    def declared(self, function: Function) -> tuple[CudaParameter, ...] | None:
+        """The parameters of a kernel as CUDA C declares them; None if that is not known."""
+        known = self.parameters.get(function.name)
+        return known if known is not None and len(known) == len(function.params) else None
+
     def locate(self, message: str) -> str:
-        """`message` with each "line 9:" as "FILE:9:"; for CUDA C, the line is one of the PTX that NVRTC made."""
-        name = self.path.name if self.language == "ptx" else f"the PTX of {self.path.name}"
-        located = re.sub(r"\bline (\d+): ", rf"{name}:\1: ", message)
-        return located if located != message else f"{name}: {message}"
+        """`message` with `in_file` lines; with the file's name in front if it names no line."""
+        located = self.in_file(message)
+        return located if located != message else f"{self.path.name}: {message}"
+
+    def in_file(self, message: str) -> str:
+        """`message` with "FILE:9: " for "line 9: "; for CUDA C, each line of the PTX with its line of the CUDA C."""
+        if self.language == "ptx":
+            return re.sub(r"\bline (\d+): ", rf"{self.path.name}:\1: ", message)
+        return re.sub(r"\bline (\d+)\b", lambda match: self.cuda_place(int(match[1])), message)
+
+    def cuda_place(self, line: int) -> str:
+        """`saxpy.cu:7 (PTX line 31)` for a line of the PTX; `saxpy.cu (PTX line 31)` where NVRTC names no line."""
+        made_from = f":{self.cuda_lines[line]}" if line in self.cuda_lines else ""
+        return f"{self.path.name}{made_from} (PTX line {line})"
 
 
 class located:  # noqa: N801  a context manager reads as a word
@@ -232,6 +260,8 @@ class ExecOutcome:
     bound: tuple[BoundArguments, ...]
     status: str
     error: KernelError | None = None
+    error_line: int | None = None
+    """The line of the PTX at which a fault occurred."""
     arrays: tuple[Output, ...] = ()
     counters: Mapping[str, float] = field(default_factory=dict)
     by_line: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
@@ -261,32 +291,46 @@ class ExecOutcome:
 
 def execute(program: ExecProgram, function: Function, arguments: Sequence[Parsed], launch: ExecLaunch) -> ExecOutcome:
     """Launch once, unless ptxas refuses the PTX. Raises UsageError for arguments or a launch that do not fit."""
-    bound = bind(function, arguments)
+    bound = program.bind(function, arguments)
     if program.legality.refusal:
         return ExecOutcome(program, function, launch, bound, FAULT, program.legality.refusal)
     values = make(bound, launch.seed)
     before = [argument.array.copy() for argument in values.arrays]
     try:
-        with located(program):
-            execution = emulator.run(
-                program.ptx,
-                function.name,
-                grid=launch.grid,
-                block=launch.block_of(function),
-                args=values.args,
-                dynamic_shared_bytes=launch.shared_bytes,
-                arch=program.arch,
-                sanitize=launch.sanitize,
-                threads=launch.threads,
-                fuel=launch.fuel,
-            )
+        execution = emulator.run(
+            program.ptx,
+            function.name,
+            grid=launch.grid,
+            block=launch.block_of(function),
+            args=values.args,
+            dynamic_shared_bytes=launch.shared_bytes,
+            arch=program.arch,
+            sanitize=launch.sanitize,
+            threads=launch.threads,
+            fuel=launch.fuel,
+        )
     except LaunchError as error:
         raise UsageError(str(error)) from None
     except KernelError as error:
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
-        fault = type(error)(as_labelled(str(error), bound))
+        line = re.match(r"line (\d+): ", str(error))
+        fault = type(error)(program.locate(as_labelled(str(error), bound)))
         unchecked = tuple(legality_notes(program))
-        return ExecOutcome(program, function, launch, bound, status, fault, notes=unchecked, unchecked=unchecked)
+        return ExecOutcome(
+            program,
+            function,
+            launch,
+            bound,
+            status,
+            fault,
+            error_line=int(line[1]) if line else None,
+            notes=(*unchecked, *type_notes(bound)),
+            unchecked=unchecked,
+        )
+
+    def described(message: str) -> str:
+        return program.in_file(as_labelled(message, bound))
+
     arrays = tuple(
         Output(
             bound_array.index,
@@ -304,15 +348,21 @@ def execute(program: ExecProgram, function: Function, arguments: Sequence[Parsed
         bound,
         FINDING if execution.findings else CLEAN,
         None,
+        None,
         arrays,
         execution.counters,
         execution.by_line,
-        tuple(replace(finding, message=as_labelled(finding.message, bound)) for finding in execution.findings),
+        tuple(replace(finding, message=described(with_line(finding))) for finding in execution.findings),
         execution.printed,
         execution.order,
-        (*legality_notes(program), *execution.notes, *model_notes(execution.models, program.arch)),
-        (*legality_notes(program), *execution.unchecked),
-        as_labelled(execution.order_reason, bound),
+        (
+            *legality_notes(program),
+            *(described(note) for note in execution.notes),
+            *model_notes(execution.models, program.arch),
+            *type_notes(bound),
+        ),
+        (*legality_notes(program), *(described(note) for note in execution.unchecked)),
+        described(execution.order_reason),
         execution.loops,
     )
 
@@ -357,8 +407,21 @@ def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
             yield f"{opcodes}: adds up by a model of {arch}, which {origin}"
 
 
+def with_line(finding: SanitizerFinding) -> str:
+    """The message of a finding, which begins with its line if it has one."""
+    known = re.match(r"line \d", finding.message) or not finding.line
+    return finding.message if known else f"line {finding.line}: {finding.message}"
+
+
+def type_notes(bound: Sequence[BoundArguments]) -> Iterator[str]:
+    """A sentence for each array whose elements have another size or kind than the kernel's source declares."""
+    for each in bound:
+        if found := each.other_elements:
+            yield f"'{each.name}' is {each.type}, and its argument has elements {found}"
+
+
 def as_labelled(message: str, bound: Sequence[BoundArguments]) -> str:
-    """`message` with the arguments' labels instead of NVRTC's names of the parameters."""
+    """`message` with the parameters' names in the source instead of those of NVRTC."""
     for argument in bound:
         if not argument.name.startswith("#"):
             message = re.sub(rf"'{re.escape(argument.param.name)}(?=['.\[])", f"'{argument.name}", message)
@@ -451,13 +514,20 @@ def describe(outcome: ExecOutcome) -> dict[str, Any]:
         "shared_bytes": outcome.launch.shared_bytes,
         "sanitize": outcome.launch.sanitize,
         "arguments": [
-            {"index": argument.index, "name": argument.name, "argument": argument.argument.text}
+            {
+                "index": argument.index,
+                "name": argument.name,
+                "type": argument.type.strip("'"),
+                "argument": argument.argument.text,
+            }
             for argument in outcome.bound
         ],
         "status": outcome.status,
-        "error": {"kind": type(error).__name__, "message": str(error)} if error else None,
+        "error": {"kind": type(error).__name__, "message": str(error), **both_lines(program, outcome.error_line)}
+        if error
+        else None,
         "findings": [
-            {"line": finding.line, "kind": str(finding.kind), "message": finding.message}
+            {**both_lines(program, finding.line), "kind": str(finding.kind), "message": finding.message}
             for finding in outcome.findings
         ],
         "arrays": [
@@ -479,10 +549,15 @@ def describe(outcome: ExecOutcome) -> dict[str, Any]:
         "counters": plain(outcome.counters),
         "executed": None if outcome.executed is None else outcome.executed.document(),
         "lines": [
-            {"line": line, "text": program.text[line].strip(), "counters": counters}
+            {**both_lines(program, line), "text": program.text[line].strip(), "counters": counters}
             for line, counters in outcome.by_line.items()
         ],
     }
+
+
+def both_lines(program: ExecProgram, line: int | None) -> dict[str, int | None]:
+    """A line of the PTX, and the line of the CUDA C that it was made from."""
+    return {"line": line or None, "cuda_line": program.cuda_lines.get(line or 0)}
 
 
 def plain(value: Any) -> Any:

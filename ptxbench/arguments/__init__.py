@@ -1,14 +1,17 @@
 """Arguments of a kernel as a command line writes them, and their values.
 
-`notation` parses, `binding` matches them to the parameters, `values` makes the data of a launch.
+`notation` parses, `binding` matches them to the parameters, `values` makes the data of a launch, `templates` proposes
+arguments.
 """
 
-from ptxbench.arguments.binding import BoundArguments, bind
+from ptxbench.arguments.binding import BoundArguments, bind, signature
 from ptxbench.arguments.elements import ElementType
 from ptxbench.arguments.notation import NOTATION, Parsed, parse
+from ptxbench.arguments.templates import ELEMENTS, option, templates
 from ptxbench.arguments.values import Named, Values, find, make, names
 
 __all__ = [
+    "ELEMENTS",
     "NOTATION",
     "BoundArguments",
     "ElementType",
@@ -19,5 +22,8 @@ __all__ = [
     "find",
     "make",
     "names",
+    "option",
     "parse",
+    "signature",
+    "templates",
 ]

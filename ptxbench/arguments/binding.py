@@ -10,29 +10,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.arguments.elements import quoted
+from ptxbench.arguments.elements import TYPES, quoted
 from ptxbench.arguments.notation import Argument, Parsed, Structure
+from ptxbench.arguments.templates import example, option, templates
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError, suggestion
+from ptxbench.toolchain.parameters import CudaParameter
 
 POINTER_BYTES = 8
 COMPILED = re.compile(r".*_param_(\d+)")
-"""A parameter's name as NVRTC writes it: its name in CUDA C is lost."""
+"""A parameter's name as NVRTC and Triton write it in PTX: its name in the source is lost."""
+
+Declared = Sequence[CudaParameter]
+"""The parameters of a kernel as CUDA C declares them."""
 
 
 @dataclass(frozen=True)
 class BoundArguments:
-    """A parameter with its argument. `name`: of the parameter, or of the argument if NVRTC dropped the parameter's."""
+    """A parameter with its argument. `name`: of the parameter in the source, or "#0" if it has none or that is lost."""
 
     index: int
     name: str
     param: Variable
     argument: Parsed
+    declared: CudaParameter | None = None
+    """The parameter as CUDA C declares it, if that is known."""
+
+    @property
+    def type(self) -> str:
+        """Its type in CUDA C, else in PTX."""
+        return f"'{self.declared.type.text}'" if self.declared else written(self.param)
 
     @property
     def in_struct(self) -> bool:
         """Whether the parameter is a struct (or a vector), which is passed by value."""
         return self.param.array or self.param.vector > 1
+
+    @property
+    def other_elements(self) -> str | None:
+        """The type of its array's elements, if it has another size or kind than what the parameter points to."""
+        pointee = self.declared.type.pointee if self.declared else None
+        given = self.argument.type if isinstance(self.argument, Argument) else None
+        if pointee is None or pointee.number is None or given is None or re.fullmatch(r"b\d+", given.name):
+            return None
+        expected = TYPES[pointee.number]
+        same = expected.dtype.itemsize == given.dtype.itemsize and expected.floating == given.floating
+        return None if same and (expected.name == "bf16") == (given.name == "bf16") else given.name
 
     @property
     def takes_address(self) -> bool:
@@ -63,22 +86,24 @@ class BoundArguments:
             )
 
 
-def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArguments, ...]:
+def bind(
+    function: Function, arguments: Sequence[Parsed], declared: Declared | None = None
+) -> tuple[BoundArguments, ...]:
     """Each parameter of `function` with its argument.
 
-    An argument with a name or an index goes to that parameter; the others take the remaining parameters in order. PTX
-    from NVRTC has no parameter names: there a name is only a label, and its argument is taken in order. Raises
-    UsageError.
+    An argument with a name or an index goes to that parameter; the others take the remaining parameters in order.
+    `declared`: the parameters in CUDA C, whose names PTX from NVRTC lacks. Raises UsageError; also for a name where the
+    names are not known, since it could be that of another parameter.
     """
     params = function.params
     if len(arguments) != len(params):
-        raise UsageError(wrong_number(function, len(arguments)))
-    nameless = all(COMPILED.fullmatch(param.name) for param in params)
+        raise UsageError(wrong_number(function, arguments, declared))
+    names = names_of(function, declared)
     places: dict[int, Parsed] = {}
     for argument in arguments:
-        if argument.name is None or (nameless and not argument.name.isdigit()):
+        if argument.name is None:
             continue
-        index = find(function, argument)
+        index = find(function, declared, argument)
         if index in places:
             raise UsageError(
                 f"'{places[index].text}' and '{argument.text}' both set one parameter of '{function.name}'."
@@ -86,39 +111,55 @@ def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArgument
         places[index] = argument
     placed = set(map(id, places.values()))
     rest = iter([argument for argument in arguments if id(argument) not in placed])
-    bound = []
-    for index, param in enumerate(params):
-        argument = places.get(index) or next(rest)
-        label = argument.name if argument.name and not argument.name.isdigit() else None
-        name = (label or f"#{index}") if nameless else param.name
-        bound.append(BoundArguments(index, name, param, argument))
-    labels = [each.name for each in bound]
-    if twice := next((name for name in labels if labels.count(name) > 1), None):
-        raise UsageError(f"duplicate argument name '{twice}'.")
+    bound = tuple(
+        BoundArguments(
+            index,
+            names[index] or f"#{index}",
+            param,
+            places.get(index) or next(rest),
+            declared[index] if declared else None,
+        )
+        for index, param in enumerate(params)
+    )
     for each in bound:
         check(each)
-    return tuple(bound)
+    return bound
 
 
-def find(function: Function, argument: Parsed) -> int:
-    """The index of the parameter that the argument names."""
-    names = [param.name for param in function.params]
-    name = argument.name or ""
-    if name in names:
-        return names.index(name)
+def names_of(function: Function, declared: Declared | None) -> list[str | None]:
+    """The name of each parameter in the source; None for one without a name, and where a compiler dropped it."""
+    if declared is not None:
+        return [each.name for each in declared]
+    return [None if COMPILED.fullmatch(param.name) else param.name for param in function.params]
+
+
+def find(function: Function, declared: Declared | None, argument: Parsed) -> int:
+    """The index of the parameter that the argument names: by its name in the source or in PTX, or by its index."""
+    name, names = argument.name or "", names_of(function, declared)
+    in_ptx = [param.name for param in function.params]
+    for known in (names, in_ptx):
+        if name in known:
+            return known.index(name)
+    text = quoted(argument.text)
     if name.isdigit():
         if int(name) < len(names):
             return int(name)
-        raise UsageError(f"'{argument.text}': '{function.name}' has {len(names)} parameters; the first is 0.")
-    told = suggestion(name, names) or f" It has {signature(function)}."
-    raise UsageError(f"'{argument.text}': '{function.name}' has no parameter '{name}'.{told}")
+        raise UsageError(f"'{text}': '{function.name}' has {len(names)} parameters; the first is 0.")
+    if all(each is None for each in names):
+        unnamed = text.removeprefix(f"{name}:")
+        raise UsageError(
+            f"'{text}': the PTX does not have the names of the parameters, only {in_ptx[0]} and so on, so "
+            f"'{name}' cannot be checked. Write the index, such as '0:{unnamed}', or '{unnamed}' and all in order."
+        )
+    hint = suggestion(name, [each for each in names if each]) or f" It has {signature(function, declared)}."
+    raise UsageError(f"'{text}': '{function.name}' has no parameter '{name}'.{hint}")
 
 
 def check(bound: BoundArguments) -> None:
     """Raise UsageError if the argument cannot be passed as the parameter. Files are checked later."""
     param, argument = bound.param, bound.argument
     text = quoted(argument.text)
-    what = f"parameter '{bound.name}' is {written(param)}"
+    what = f"parameter '{bound.name}' is {bound.type}"
     if isinstance(argument, Structure) and not argument.by_address:
         check_struct(bound, argument)
     elif isinstance(argument, Argument) and argument.by_value and not bound.in_struct:
@@ -137,7 +178,7 @@ def check(bound: BoundArguments) -> None:
 def check_struct(bound: BoundArguments, argument: Structure) -> None:
     """Raise UsageError unless a structure passed by value fits the parameter."""
     text, param = quoted(argument.text), bound.param
-    what = f"parameter '{bound.name}' is {written(param)}"
+    what = f"parameter '{bound.name}' is {bound.type}"
     if not bound.in_struct:
         address = f" Write '&{text}' to pass the address of one." if bound.takes_address else ""
         raise UsageError(f"'{text}': {what}, not a struct.{address}")
@@ -149,7 +190,7 @@ def check_struct(bound: BoundArguments, argument: Structure) -> None:
 
 def check_number(bound: BoundArguments, argument: Argument) -> None:
     """Raise UsageError unless a number has the parameter's size and kind."""
-    param, what = bound.param, f"parameter '{bound.name}' is {written(bound.param)}"
+    param, what = bound.param, f"parameter '{bound.name}' is {bound.type}"
     assert argument.type is not None
     bits = argument.type.dtype.itemsize * 8
     kinds_differ = param.type.kind != "b" and param.type.floating != argument.type.floating
@@ -158,40 +199,32 @@ def check_number(bound: BoundArguments, argument: Argument) -> None:
         raise UsageError(f"'{quoted(argument.text)}': {what}. Write {example(param)}{array}.")
 
 
-def example(param: Variable) -> str:
-    """An example of a number for the parameter."""
-    name = param.type.name
-    return f"{name}=2.5" if param.type.floating else f"{name}=1024" if param.type.bits > 8 else f"{name}=1"
-
-
 def written(param: Variable) -> str:
     """The parameter's type as written in PTX."""
     vector = f".v{param.vector} " if param.vector > 1 else ""
     return f"{vector}.{param.type}{f'[{param.count}]' if param.array else ''}"
 
 
-def signature(function: Function) -> str:
-    """`x .u64, n .u32`; NVRTC's names are left out."""
+def signature(function: Function, declared: Declared | None) -> str:
+    """`const float* x, unsigned int n`; for PTX `x .u64, n .u32`, without the names that NVRTC makes."""
+    if declared is not None:
+        return ", ".join(each.declaration for each in declared)
     return ", ".join(
         f"{index if COMPILED.fullmatch(param.name) else param.name} {written(param)}"
         for index, param in enumerate(function.params)
     )
 
 
-def wrong_number(function: Function, given: int) -> str:
-    count = len(function.params)
+def wrong_number(function: Function, arguments: Sequence[Parsed], declared: Declared | None) -> str:
+    count, given = len(function.params), len(arguments)
     if not count:
         return f"'{function.name}' has no parameters; leave out --arg."
-    example_args = " ".join(
-        "--arg 'f32[1024]=random'"
-        if param.type.bytes == POINTER_BYTES and not param.array
-        else f"--arg 'b8[{param.size_bytes}]=zeros'"
-        if param.array
-        else f"--arg {example(param)}"
-        for param in function.params[given:][:2]
-    )
-    told = f" Give the rest too, such as {example_args}." if given < count else ""
+    named = [find(function, declared, each) for each in arguments if each.name is not None]
+    in_order = [index for index in range(count) if index not in named]
+    rest = in_order[given - len(named) :]
+    missing = [option(templates(function, declared)[index]) for index in rest]
+    hint = f" Give the rest too, such as {' '.join(missing)}." if missing and given < count else ""
     return (
         f"'{function.name}' has {count} parameter{'s' if count > 1 else ''}, and {given} --arg "
-        f"{'was' if given == 1 else 'were'} given: {signature(function)}.{told}"
+        f"{'was' if given == 1 else 'were'} given: {signature(function, declared)}.{hint}"
     )

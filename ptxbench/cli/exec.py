@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._files import outputs_option
+from ptxbench.cli._fill_in import no_arguments
 from ptxbench.cli._launches import LaunchOptions, launch_options
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
@@ -37,7 +38,7 @@ SOME_LINES = 10
 )
 @click.option("--arch", metavar="SM", help="Run as this architecture.  [default: the .target of PTX, sm_90 for CUDA C]")
 @click.option(
-    "--lines", metavar="N", default=str(SOME_LINES), help="Show this many PTX lines, the hottest first, or `all`."
+    "--lines", metavar="N", default=str(SOME_LINES), help="Show this many lines, the hottest first, or `all`."
 )
 @click.option(
     "--sort",
@@ -69,7 +70,6 @@ def command(
 
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
     """
-    from ptxbench.arguments import bind
     from ptxbench.execution import FAULT, LeftOut, execute, execute_folder, exit_status, read_program, with_executed
 
     files = output_files(outputs)
@@ -91,7 +91,10 @@ def command(
         except KernelError as error:  # the files have it too
             files.write([], [LeftOut(file, None, str(error), FAULT, error)])
             raise
-        wanted = which_arrays(bind(function, arguments), to_save)  # before the work: a typing error must not cost it
+        if function.params and not arguments:
+            raise UsageError(no_arguments(program, function))
+        # Before the work, which a typing error must not cost.
+        wanted = which_arrays(program.bind(function, arguments), to_save)
         outcomes = [with_executed(execute(program, function, arguments, once))]
         save(outcomes[0], wanted)
     if as_json:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from ptxbench.check.candidate_launcher import FAULTS
-from ptxbench.check.locations import Locations
+from ptxbench.check.findings import finding
 from ptxbench.check.stages import BETWEEN_CTAS
 from ptxbench.documents import json_text
 from ptxbench.errors import (
@@ -52,23 +51,20 @@ def to_sarif(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> st
 def alerts_of(outcome: ExecOutcome) -> Iterator[Alert]:
     program = outcome.program
     if outcome.error:
-        yield error_alert(program.path, outcome.error, program.cuda_lines)
-    locations = Locations(b"", program)
+        yield error_alert(program.path, outcome.error)
     for each in outcome.findings:
         code = BETWEEN_CTAS if each.between_ctas else each.kind
-        message = re.sub(r"^line \d+: ", "", each.message)
-        found = locations.at("sanitizer", code, message, each.line)
+        message = re.sub(rf"^{re.escape(program.path.name)}(:\d+)?( \(PTX line \d+\))?: ", "", each.message)
+        line = each.line if program.language == "ptx" else program.cuda_lines.get(each.line)
+        found = finding("sanitizer", code, message, line)
         yield Alert(rule_of(code), True, f"{found.message} {found.hint}", str(program.path), found.line)
 
 
-def error_alert(path: Path, error: KernelError, cuda_lines: Mapping[int, int] = MappingProxyType({})) -> Alert:
-    """An error, at the line that its message names. `cuda_lines`: the line of CUDA C of each line of its PTX."""
+def error_alert(path: Path, error: KernelError) -> Alert:
+    """An error, at the line of the file that its message names."""
     code = next((code for kind, code in CODES if isinstance(error, kind)), None)
-    named = re.search(rf"(the PTX of )?(?<![\w.]){re.escape(path.name)}:(\d{{1,7}})\b", str(error))
-    line = int(named[2]) if named else None
-    if named and named[1]:
-        line = cuda_lines.get(int(named[2]))
-    return Alert(rule_of(code) if code else OTHER, True, str(error), str(path), line)
+    named = re.search(rf"(?<![\w.]){re.escape(path.name)}:(\d{{1,7}})\b", str(error))
+    return Alert(rule_of(code) if code else OTHER, True, str(error), str(path), int(named[1]) if named else None)
 
 
 EXPORTERS: Mapping[str, Callable[[Sequence[ExecOutcome], Sequence[LeftOut]], str]] = {

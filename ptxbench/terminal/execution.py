@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,6 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.errors import AssembleError
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, LeftOut, Output
 from ptxbench.metrics import BY_NAME
 from ptxbench.terminal.tables import WIDEST, draw, symbol
@@ -96,9 +96,7 @@ def fault(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
     assert outcome.error is not None
     yield problem(outcome.status, f"{type(outcome.error).__name__}: {outcome.error}", plain)
     yield Text()
-    if outcome.program.language == "ptx" or not isinstance(outcome.error, AssembleError):  # not lines of a .cu
-        named = re.findall(r"(?::|\bline )(\d+)\b(?=[:,]|$)", str(outcome.error))
-        yield from excerpts(outcome.program, list(dict.fromkeys(map(int, named)))[:QUOTED])
+    yield from excerpts(outcome.program, str(outcome.error))
     yield from notes(outcome)
 
 
@@ -110,10 +108,8 @@ def findings(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
         yield Text.assemble((symbol(MARKS[CLEAN], plain), "green"), " The sanitizer found nothing for this input.")
         yield Text()
     for finding in outcome.findings:
-        message = str(finding.message)
-        where = "" if re.match(r"line \d", message) or not finding.line else f"line {finding.line}: "
-        yield problem(FINDING, f"{finding.kind}: {outcome.program.locate(where + message)}", plain)
-        yield from excerpts(outcome.program, [finding.line] if finding.line else [])
+        yield problem(FINDING, f"{finding.kind}: {finding.message}", plain)
+        yield from excerpts(outcome.program, finding.message, most=1)
 
 
 def notes(outcome: ExecOutcome) -> Iterator[RenderableType]:
@@ -147,7 +143,7 @@ def missing_checks(outcomes: Sequence[ExecOutcome]) -> Iterator[RenderableType]:
 def order_reason(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """A note that the result may differ if CTAs run in another order, as they do on a GPU."""
     if outcome.order_reason:
-        reason = outcome.program.locate(outcome.order_reason)
+        reason = outcome.order_reason
         yield Text(f"The CTAs ran one after the other, by rank, because their order matters: {reason}.")
         yield Text()
 
@@ -160,22 +156,33 @@ def problem(status: str, text: str, plain: bool) -> RichTable:
     return grid
 
 
-def excerpts(program: ExecProgram, numbers: Sequence[int]) -> Iterator[RenderableType]:
-    """The PTX around each of these lines."""
-    for number in numbers:
-        if not 0 < number < len(program.text):
-            continue
-        last = min(number + AROUND, len(program.text) - 1)
-        digits = len(str(last))
-        for each in range(max(number - AROUND, 1), last + 1):
-            here = each == number
-            text = Text(no_wrap=True, overflow="ellipsis", style="" if here else "dim")
-            text.append(f"{'>' if here else ' '} {each:{digits}} | ", "bold red" if here else "dim")
-            text.append(program.text[each].expandtabs(4))
-            if here and (of := program.cuda_lines.get(number)):
-                text.append(f"   // {program.path.name}:{of}", "dim")
-            yield text
+def excerpts(program: ExecProgram, message: str, most: int = QUOTED) -> Iterator[RenderableType]:
+    """The text around the first lines that the message names: the file's, and of CUDA C also its line of the PTX."""
+    if program.language == "ptx":
+        named = re.finditer(r"(?::|\bline )(?P<line>\d+)\b(?=[:,]|$)", message)
+        places: list[tuple[int, int | None]] = [(int(each["line"]), None) for each in named]
+    else:
+        file = re.escape(program.path.name)
+        named = re.finditer(rf"{file}(?:\:(?P<line>\d+))?(?: \(PTX line (?P<ptx>\d+)\)|:)", message)
+        places = [(int(each["line"] or 0), int(each["ptx"] or 0) or None) for each in named]
+    for line, in_ptx in list(dict.fromkeys(places))[:most]:
+        if 0 < line < len(program.source):
+            yield from excerpt(program.source, line)
+        if in_ptx is not None and in_ptx < len(program.text):
+            yield Text(f"PTX {in_ptx} | {' '.join(program.text[in_ptx].split())}", "dim", no_wrap=True)
         yield Text()
+
+
+def excerpt(rows: Sequence[str], number: int) -> Iterator[Text]:
+    """A line with a mark, and the lines around it."""
+    last = min(number + AROUND, len(rows) - 1)
+    digits = len(str(last))
+    for each in range(max(number - AROUND, 1), last + 1):
+        here = each == number
+        text = Text(no_wrap=True, overflow="ellipsis", style="" if here else "dim")
+        text.append(f"{'>' if here else ' '} {each:{digits}} | ", "bold red" if here else "dim")
+        text.append(rows[each].expandtabs(4))
+        yield text
 
 
 # ---- arrays
@@ -247,26 +254,43 @@ def amount(name: str, value: float) -> str:
 
 
 def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> RichTable:
-    """The executed PTX lines, with how often warps executed each, the active lanes, and what it cost."""
-    hottest = sorted(outcome.by_line, key=lambda line: (-executed(outcome.by_line[line]), line))[:most]
+    """The executed lines of the file, with how often warps executed each, the active lanes, and what it cost.
+
+    A line of CUDA C has the counts of all PTX lines that were made from it.
+    """
+    program = outcome.program
+    cuda = program.language == "cuda"
+    by_line = by_cuda_line(outcome) if cuda else outcome.by_line
+    hottest = sorted(by_line, key=lambda line: (-executed(by_line[line]), line))[:most]
     order = sorted(hottest) if in_file_order else hottest
-    left = len(outcome.by_line) - len(order)
-    cuda = outcome.program.cuda_lines
+    left = len(by_line) - len(order)
     rows = []
     for line in order:
-        counts = outcome.by_line[line]
+        counts = by_line[line]
+        known = 0 < line < len(program.source)
         rows.append(
             [
-                str(line),
-                *([Entry(str(cuda.get(line, "")), "dim")] if cuda else []),
+                str(line) if line else units.ABSENT,
                 f"{executed(counts):,}",
                 f"{100 * share(counts):.0f} %",
-                " ".join(outcome.program.text[line].split("//")[0].split()),
+                " ".join(program.source[line].split("//")[0].split()) if known else "code of headers",
                 Entry(cost(counts), "yellow"),
             ]
         )
-    columns = [*numbers("line", *[".cu"] * bool(cuda), "executed", "lanes"), *texts("PTX", width="cut"), *texts("cost")]
+    columns = [
+        *numbers("line", "PTX executed" if cuda else "executed", "lanes"),
+        *texts("CUDA C" if cuda else "PTX", width="cut"),
+        *texts("cost"),
+    ]
     return draw(Table(columns, rows, [f"{left:,} more executed lines; --lines all shows them."] if left else []))
+
+
+def by_cuda_line(outcome: ExecOutcome) -> Mapping[int, Mapping[str, int]]:
+    """The counts of each line of the CUDA C; of code without a line of this file, under 0."""
+    result: dict[int, Counter[str]] = {}
+    for line, counts in outcome.by_line.items():
+        result.setdefault(outcome.program.cuda_lines.get(line, 0), Counter()).update(counts)
+    return result
 
 
 def executed(counts: Mapping[str, int]) -> int:

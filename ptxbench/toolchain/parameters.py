@@ -77,7 +77,7 @@ def of_source(source: bytes, path: Path, arch: str, flags: Sequence[str] = ()) -
     Empty if the compiler gives no debugging information that can be read.
     """
     try:
-        return of_ptx(toolchain.compiled(source, path, arch, (*flags, *DEBUG))[0])
+        return of_ptx(toolchain.compiled(source, path, arch, (*flags, *DEBUG)).ptx)
     except (CompileError, PairError):  # -G may not suit the code or another flag
         return {}
 

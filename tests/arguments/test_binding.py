@@ -7,6 +7,7 @@ from ptxbench.arguments import bind, make, parse
 from ptxbench.emulator import Pointer
 from ptxbench.emulator.parse import parse as parse_ptx
 from ptxbench.errors import UsageError
+from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
 
 def function(name, *params):
@@ -19,8 +20,17 @@ COMPILED = function("saxpy", ".param .u64 saxpy_param_0", ".param .f32 saxpy_par
 STRUCT = function("look", ".param .align 8 .b8 point[16]", ".param .u64 out")
 
 
+FLOAT = CudaType("float", 4, "f32")
+DECLARED = (
+    COMPILED,
+    (CudaParameter("x", CudaType("float*", 8, pointee=FLOAT)), CudaParameter("a", FLOAT)),
+)
+
+
 def bound(kernel, *texts):
-    return bind(kernel, [parse(text) for text in texts])
+    """The bound arguments of a function of PTX, or of one with its parameters in CUDA C."""
+    kernel, declared = kernel if isinstance(kernel, tuple) else (kernel, None)
+    return bind(kernel, [parse(text) for text in texts], declared)
 
 
 def placed(kernel, *texts):
@@ -42,9 +52,14 @@ def test_a_name_or_an_index_finds_its_parameter_and_the_others_take_the_places_l
     }
 
 
-def test_a_name_is_a_label_where_nvrtc_dropped_the_names_of_the_source():
-    assert placed(COMPILED, "x:f32[4]=random", "f32=2") == {"x": "x:f32[4]=random", "#1": "f32=2"}
-    assert placed(COMPILED, "1:f32=2", "x:f32[4]=random") == {"x": "x:f32[4]=random", "#1": "1:f32=2"}
+def test_a_name_of_cuda_c_finds_its_parameter():
+    assert placed(DECLARED, "a:f32=2", "x:f32[4]=random") == {"x": "x:f32[4]=random", "a": "a:f32=2"}
+    assert placed(DECLARED, "1:f32=2", "saxpy_param_0:f32[4]=random").keys() == {"x", "a"}
+
+
+def test_arguments_go_by_index_or_in_order_where_nvrtc_dropped_the_names():
+    assert placed(COMPILED, "1:f32=2", "f32[4]=random") == {"#0": "f32[4]=random", "#1": "1:f32=2"}
+    assert placed(COMPILED, "saxpy_param_1:f32=2", X) == {"#0": X, "#1": "saxpy_param_1:f32=2"}
 
 
 def test_a_struct_takes_the_bytes_of_an_array():
@@ -65,19 +80,28 @@ X, Y, A, N = "f32[4]=random", "f32[4]=zeros", "f32=2", "u32=4"
 # kernel, arguments, the sentence
 MISFITS = [
     (SCALE, (X, Y), "'scale' has 4 parameters, and 2 --arg were given: x .u64, y .u64, a .f32, n .u32. Give the rest "
-                    "too, such as --arg f32=2.5 --arg u32=1024."),
+                    "too, such as --arg a:f32=2.5 --arg n:u32=1024."),
+    (SCALE, (f"n:{N}", X, A), "'scale' has 4 parameters, and 3 --arg were given: x .u64, y .u64, a .f32, n .u32. Give "
+                              "the rest too, such as --arg a:f32=2.5."),
+    (DECLARED, (f"a:{A}",), "'saxpy' has 2 parameters, and 1 --arg was given: float* x, float a. Give the rest too, "
+                            "such as --arg 'x:f32[1024]=zeros'."),
     (SCALE, (), "'scale' has 4 parameters, and 0 --arg were given: x .u64, y .u64, a .f32, n .u32. Give the rest too, "
-                "such as --arg 'f32[1024]=random' --arg 'f32[1024]=random'."),
-    (SCALE, (X, Y, A, N, N), "'scale' has 4 parameters, and 5 --arg were given: x .u64, y .u64, a .f32, n .u32."),
+                "such as --arg 'x:f32[1024]=random' --arg 'y:f32[1024]=random' --arg a:f32=2.5 --arg n:u32=1024."),
     (function("none"), (X,), "'none' has no parameters; leave out --arg."),
     (STRUCT, (), "'look' has 2 parameters, and 0 --arg were given: point .b8[16], out .u64. Give the rest too, such as "
-                 "--arg 'b8[16]=zeros' --arg 'f32[1024]=random'."),
+                 "--arg 'point:b8[16]=zeros' --arg 'out:f32[1024]=random'."),
     (COMPILED, (X,), "'saxpy' has 2 parameters, and 1 --arg was given: 0 .u64, 1 .f32. Give the rest too, such as "
                      "--arg f32=2.5."),
     (SCALE, (X, Y, A, f"m:{N}"), "'m:u32=4': 'scale' has no parameter 'm'. It has x .u64, y .u64, a .f32, n .u32."),
     (SCALE, (X, Y, A, f"4:{N}"), "'4:u32=4': 'scale' has 4 parameters; the first is 0."),
     (SCALE, (X, Y, f"n:{N}", f"3:{N}"), "'n:u32=4' and '3:u32=4' both set one parameter of 'scale'."),
-    (COMPILED, (f"x:{X}", f"x:{A}"), "duplicate argument name 'x'."),
+    (COMPILED, (f"x:{X}", A), f"'x:{X}': the PTX does not have the names of the parameters, only saxpy_param_0 and so "
+                              f"on, so 'x' cannot be checked. Write the index, such as '0:{X}', or '{X}' and all in "
+                              "order."),
+    (DECLARED, (f"x:{X}", f"b:{A}"), "'b:f32=2': 'saxpy' has no parameter 'b'. It has float* x, float a."),
+    (DECLARED, (f"xs:{X}", A), f"'xs:{X}': 'saxpy' has no parameter 'xs'. Did you mean 'x'?"),
+    (DECLARED, (f"x:{X}", f"x:{A}"), f"'x:{X}' and 'x:{A}' both set one parameter of 'saxpy'."),
+    (DECLARED, (X, X), f"'{X}': parameter 'a' is 'float', passed by value. Write f32=2.5."),
     (SCALE, (X, Y, N, A), "'u32=4': parameter 'a' is .f32. Write f32=2.5."),
     (SCALE, (X, Y, "f64=2", N), "'f64=2': parameter 'a' is .f32. Write f32=2.5."),
     (SCALE, (X, Y, A, A), "'f32=2': parameter 'n' is .u32. Write u32=1024."),
@@ -101,3 +125,21 @@ def test_bits_fit_whatever_has_their_width():
     kernel = function("bits", ".param .b32 a", ".param .f32 b", ".param .u64 p")
     assert placed(kernel, "f32=2", "b32=0x40000000", "u64=0").keys() == {"a", "b", "p"}
     assert placed(kernel, "s32=-1", "f32=2", "null").keys() == {"a", "b", "p"}
+
+
+# argument, the type of its elements if it is not what 'float* x' declares
+ELEMENTS = [
+    ("f32[4]=zeros", None),
+    ("b32[4]=zeros", None),      # bits
+    ("b8[16]=zeros", None),
+    ("f64[4]=zeros", "f64"),
+    ("u32[4]=zeros", "u32"),
+    ("f16[4]=zeros", "f16"),
+    ("null", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "other"), ELEMENTS)
+def test_elements_of_another_type_than_the_source_declares_are_noticed(text, other):
+    assert bound(DECLARED, text, "f32=2")[0].other_elements == other
+    assert bound(COMPILED, text, "f32=2")[0].other_elements is None

@@ -1,0 +1,137 @@
+"""Arguments to start from: one `--arg` for each parameter of a kernel, made from its type and name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from ptxbench.arguments.notation import Structure, parse
+from ptxbench.emulator.syntax import Function, Variable
+from ptxbench.toolchain.parameters import CudaParameter, CudaType
+
+ELEMENTS = 1024
+MOST_MEMBERS = 16
+"""The most elements of an array in a struct that are written as members; a larger struct is given by its bytes."""
+
+MOST_BYTES = 1024
+"""The largest struct whose numbers are looked at to find out whether they are of one type."""
+
+POINTER_BYTES = 8
+
+
+def templates(function: Function, declared: Sequence[CudaParameter] | None) -> list[str]:
+    """An argument for each parameter, with its name if it has one: `x:f32[1024]=random`.
+
+    Arrays that the kernel only reads are random, or 0, 1, 2, ... for integers; the others are zeros.
+    """
+    if declared is not None:
+        return [named(each.name, of_type(each.type)) for each in declared]
+    compiled = re.compile(r".*_param_\d+")
+    return [named(None if compiled.fullmatch(each.name) else each.name, of_ptx(each)) for each in function.params]
+
+
+def option(template: str) -> str:
+    """`--arg 'x:f32[1024]=random'`, quoted for a shell."""
+    return f"--arg {shlex.quote(template)}"
+
+
+def named(name: str | None, template: str) -> str:
+    return f"{name}:{template}" if name else template
+
+
+def example(param: Variable) -> str:
+    """A number for a parameter of PTX."""
+    return number(param.type.name)
+
+
+def number(type: str) -> str:
+    """A number of that type."""
+    if type[0] == "f" or type == "bf16":
+        return f"{type}=2.5"
+    return f"{type}=1" if type.endswith("8") else f"{type}={ELEMENTS}"
+
+
+def of_ptx(param: Variable) -> str:
+    """PTX does not say what an address points to."""
+    if param.array or param.vector > 1:
+        return f"b8[{param.size_bytes}]=zeros"
+    return (
+        f"f32[{ELEMENTS}]=random" if param.type.bytes == POINTER_BYTES and not param.type.floating else example(param)
+    )
+
+
+def of_type(type: CudaType) -> str:
+    if type.pointee is not None:
+        return array(type.pointee)
+    if type.number and not type.members:
+        return number(type.number)
+    if type.number:  # __half and __nv_bfloat16 are structs
+        return f"{{{number(type.number)}}}"
+    return structure(type)
+
+
+def array(pointee: CudaType) -> str:
+    """An array for a pointer."""
+    if pointee.pointee is not None:
+        rows = array(pointee.pointee)
+        return f"&{{{rows}, {rows}}}"
+    if any(member.type.pointee for member in pointee.members) and (one := structure(pointee)).startswith("{"):
+        return f"&{one}"
+    flat = list(numbers(pointee)) if pointee.bytes <= MOST_BYTES else []
+    extents = str(ELEMENTS * max(len(flat), 1))
+    if len(set(flat)) != 1 or not flat[0]:
+        return f"b8[{ELEMENTS * max(pointee.bytes, 1)}]=zeros"
+    if not pointee.const:
+        return f"{flat[0]}[{extents}]=zeros"
+    return f"{flat[0]}[{extents}]={'random' if 'f' in flat[0] else 'iota'}"
+
+
+def numbers(type: CudaType) -> Iterator[str]:
+    """The types of the numbers that a type consists of; "" for what is not a number."""
+    if type.number:
+        yield type.number
+    elif type.element is not None:
+        yield from list(numbers(type.element)) * (type.count or 0)
+    elif type.members:
+        for member in type.members:
+            yield from numbers(member.type)
+    else:
+        yield ""
+
+
+def structure(type: CudaType) -> str:
+    """A struct by its members, or by its bytes if the notation would lay the members out in another way."""
+    members = list(texts(type))
+    bytes_alone = f"b8[{type.bytes}]=zeros"
+    if not members or None in members:
+        return bytes_alone
+    text = f"{{{', '.join(each for each in members if each)}}}"
+    return text if fits(text, type) else bytes_alone
+
+
+def texts(type: CudaType) -> Iterator[str | None]:
+    """The members of a struct as arguments; None for one that cannot be written."""
+    if type.element is not None:
+        if type.count and type.count <= MOST_MEMBERS:
+            yield from [member(type.element)] * type.count
+        else:
+            yield None
+    for each in type.members:
+        text = member(each.type)
+        yield text and named(each.name or None, text)
+
+
+def member(type: CudaType) -> str | None:
+    if type.pointee is not None or type.number:
+        return number(type.number) if type.number else of_type(type)
+    inner = list(texts(type))
+    return f"{{{', '.join(each for each in inner if each)}}}" if inner and None not in inner else None
+
+
+def fits(text: str, type: CudaType) -> bool:
+    """Whether the structure has the size of the type and the same offsets."""
+    parsed = parse(text)
+    assert isinstance(parsed, Structure)
+    offsets = [field[1] for field in (parsed.dtype.fields or {}).values()]
+    return parsed.dtype.itemsize == type.bytes and offsets == [member.offset for member in type.members]

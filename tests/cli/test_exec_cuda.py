@@ -1,0 +1,216 @@
+"""`ptxbench exec` of CUDA C: arguments by the names of the source, and lines of the source in messages and tables."""
+
+import json
+import re
+import shlex
+
+import pytest
+
+from ptxbench.execution import read_program
+from ptxbench.toolchain.options import SourceOptions
+from tests.folders import CUDA, PTX
+
+KERNELS = r"""#define PARAMETER(type, name) type name
+
+struct View { float* data; int n; };
+
+__device__ float element(const float* p, int i)
+{
+    return p[i];
+}
+
+template <class T> __global__ void scaled(const T* __restrict__ in, PARAMETER(T*, out), T factor, int)
+{
+    out[threadIdx.x] = factor * element(in, threadIdx.x);
+}
+template __global__ void scaled<float>(const float*, float*, float, int);
+
+__global__ void shuffled(View view, float* out)
+{
+    __shared__ float tile[64];
+    tile[threadIdx.x] = view.data[threadIdx.x];
+    float sum = tile[threadIdx.x ^ 32];
+    out[threadIdx.x] = sum + __shfl_down_sync(0xffffffffu, sum, 1);
+}
+
+__global__ void __launch_bounds__(64) checked(unsigned* at)
+{
+    if (threadIdx.x == 7)
+        __trap();
+}
+"""
+SCALED = ("kernels.cu", "--entry", "scaled", "--arg", "in:f32[32]=iota")
+SHUFFLED = ("kernels.cu", "--entry", "shuffled", "--block", "64", "--arg", "view:{data:f32[64]=iota, n:s32=64}")
+
+
+def line_of(text):
+    """The line of the source that contains `text`."""
+    return next(number for number, line in enumerate(KERNELS.splitlines(), 1) if text in line)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kernels.cu").write_text(KERNELS)
+    (tmp_path / "scale.cu").write_text(CUDA)
+    return tmp_path
+
+
+@pytest.fixture
+def document(ptxbench):
+    """Runs `ptxbench exec ... --json`: the one kernel of its document."""
+
+    def document(*arguments):
+        ran = ptxbench("exec", *arguments, "--json")
+        assert ran.err == ""
+        [kernel] = json.loads(ran.out)["kernels"]
+        return kernel
+
+    return document
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_arguments_go_to_the_parameters_of_their_names_in_any_order(document, order):
+    texts = ("in:f32[32]=iota", "out:f32[32]=zeros", "factor:f32=3", "3:s32=0")
+    given = [word for index in order for word in ("--arg", texts[index])]
+    kernel = document("kernels.cu", "--entry", "scaled", *given)
+    assert [(each["name"], each["type"]) for each in kernel["arguments"]] == [
+        ("in", "const float*"),
+        ("out", "float*"),
+        ("factor", "float"),
+        ("#3", "int"),
+    ]
+    assert [(each["name"], each["changed"]) for each in kernel["arrays"]] == [("in", False), ("out", True)]
+    assert kernel["arrays"][1]["max"] == 93
+
+
+@pytest.mark.parametrize("name", ["output", "x", "in_", "kernels", "_Z6scaledIfEvPKT_PS0_S0_i_param_9"])
+def test_a_name_that_no_parameter_has_is_refused_and_not_taken_in_order(ptxbench, name):
+    ran = ptxbench("exec", *SCALED, "--arg", f"{name}:f32[32]=zeros", "--arg", "f32=2", "--arg", "s32=1")
+    assert (ran.status, ran.out) == (2, "")
+    assert re.match(
+        rf"Error: '{name}:f32\[32\]=zeros': '.+' has no parameter '{name}'\. (Did you mean|It has) ", ran.err
+    )
+
+
+def test_ptx_of_nvrtc_takes_no_names_because_it_has_none(ptxbench, folder):
+    (folder / "made.ptx").write_text(read_program(folder / "scale.cu", None).ptx)
+    arguments = ("--arg", "f32[32]=iota", "--arg", "f32[32]=zeros", "--arg", "f32=2", "--arg")
+    ran = ptxbench("exec", "made.ptx", *arguments, "n:u32=32")
+    assert (ran.status, ran.out) == (2, "")
+    assert "'n' cannot be checked. Write the index, such as '0:u32=32', or 'u32=32' and all in order." in ran.err
+    assert ptxbench("exec", "made.ptx", *arguments, "3:u32=32").status == 0
+
+
+def test_ptx_with_debugging_information_has_the_names(ptxbench, folder, document):
+    (folder / "debug.ptx").write_text(read_program(folder / "scale.cu", None, SourceOptions(flags=("-G",))).ptx)
+    arguments = ("--arg", "n:u32=32", "--arg", "x:f32[32]=iota", "--arg", "y:f32[32]=zeros", "--arg", "a:f32=2")
+    assert document("debug.ptx", *arguments)["arrays"][1]["max"] == 62
+
+
+def test_a_fault_names_the_line_of_cuda_c_and_the_parameter(ptxbench, document):
+    arguments = (*SCALED, "--block", "64", "--arg", "out:f32[64]=zeros", "--arg", "f32=2", "--arg", "s32=1")
+    line = line_of("return p[i]")  # in the function that is inlined, not where it is called
+    kernel = document(*arguments)
+    assert kernel["status"] == "fault"
+    message = rf"kernels\.cu:{line} \(PTX line (\d+)\): ld\.global\S* by thread 32 of CTA 0 reads byte 128 of 'in'"
+    found = re.match(message, kernel["error"]["message"])
+    assert (kernel["error"]["line"], kernel["error"]["cuda_line"]) == (int(found[1]), line)
+    out = ptxbench("exec", *arguments).out
+    assert re.search(message, " ".join(out.split()))
+    assert re.search(rf"^> +{line} \|     return p\[i\];$", out, re.M), "the source is shown, with a mark"
+    assert re.search(rf"^PTX {found[1]} \| ld\.global\.\S+ %\w+, \[%\w+\];$", out, re.M)
+
+
+def test_a_finding_names_lines_of_cuda_c_alone_and_both_of_a_race(ptxbench, document):
+    arguments = (*SHUFFLED, "--arg", "out:f32[64]=zeros", "--sanitize")
+    stored, loaded = line_of("tile[threadIdx.x] ="), line_of("tile[threadIdx.x ^ 32]")
+    kernel = document(*arguments)
+    races = [each for each in kernel["findings"] if each["kind"] == "race"]
+    assert {each["cuda_line"] for each in races} == {stored, loaded}
+    assert all(
+        each["message"].startswith(f"kernels.cu:{each['cuda_line']} (PTX line {each['line']}): ") for each in races
+    )
+    assert any(re.search(rf" at kernels\.cu:{loaded} \(PTX line \d+\) read, ", each["message"]) for each in races)
+    out = ptxbench("exec", *arguments).out
+    assert f"> {stored} |     tile[threadIdx.x] = view.data[threadIdx.x];" in out
+
+
+def test_an_array_in_a_struct_has_the_names_of_both(document):
+    kernel = document(*SHUFFLED, "--arg", "out:f32[63]=zeros")
+    assert kernel["error"]["message"].endswith("of 'out', which has 252. Check its guard.")
+    kernel = document(*SHUFFLED[:-1], "view:{data:f32[63]=iota, n:s32=64}", "--arg", "out:f32[64]=zeros")
+    assert "'view" in kernel["error"]["message"]
+
+
+def test_a_trap_names_its_line(document):
+    kernel = document("kernels.cu", "--entry", "checked", "--arg", "null")
+    assert re.match(rf"kernels\.cu:{line_of('__trap')} \(PTX line \d+\): ", kernel["error"]["message"])
+
+
+def test_the_hottest_lines_are_those_of_cuda_c(ptxbench, document):
+    arguments = (*SHUFFLED, "--arg", "out:f32[64]=zeros")
+    rows = document(*arguments)["lines"]
+    by_line = {}
+    for row in rows:
+        count = row["counters"]["ptx_warp_instructions"]
+        by_line[row["cuda_line"]] = by_line.get(row["cuda_line"], 0) + count
+    out = ptxbench("exec", *arguments, "--lines", "all").out
+    table = out[out.index("line  PTX executed") :]
+    shown = {int(row[1]): int(row[2]) for row in re.finditer(r"^ *(\d+) +(\d+)  100 %", table, re.M)}
+    assert shown == by_line, "each line has the sum of its PTX lines"
+    assert "out[threadIdx.x] = sum + __shfl_down_sync(0xffff" in table
+    assert list(shown) == sorted(shown, key=lambda line: (-shown[line], line))
+
+
+def test_elements_of_another_type_than_declared_are_noted(document):
+    arguments = (*SCALED[:-1], "in:f64[32]=iota", "--arg", "out:f32[32]=zeros", "--arg", "f32=2", "--arg", "s32=1")
+    assert "'in' is 'const float*', and its argument has elements f64" in document(*arguments)["notes"]
+
+
+# ---- without arguments
+
+LAUNCHES = [
+    ((), "--grid 4 --block 256"),
+    (("--grid", "2"), "--grid 2"),
+    (("--block", "64", "--sanitize"), "--block 64 --sanitize"),
+    (("--flag", "--use_fast_math", "--arch", "sm_80"), "--flag --use_fast_math --arch sm_80 --grid 4 --block 256"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "launch"), LAUNCHES)
+def test_without_arguments_the_message_is_the_whole_command_and_it_works(ptxbench, given, launch):
+    ran = ptxbench("exec", "scale.cu", *given)
+    assert (ran.status, ran.out) == (2, "")
+    sentence, _, command = ran.err.partition("\n\n")
+    assert sentence == (
+        "Error: 'scale' has 4 parameters, and no --arg was given: const float* x, float* y, float a, unsigned int n. "
+        "Change the sizes and values, and run:"
+    )
+    assert command.strip() == (
+        f"ptxbench exec scale.cu {launch} \\\n"
+        "    --arg 'x:f32[1024]=random' \\\n"
+        "    --arg 'y:f32[1024]=zeros' \\\n"
+        "    --arg a:f32=2.5 \\\n"
+        "    --arg n:u32=1024"
+    )
+    copied = shlex.split(command.replace("\\\n", " "))
+    assert copied[0] == "ptxbench"
+    assert ptxbench(*copied[1:]).status == 0
+
+
+def test_the_command_for_ptx_has_the_names_of_the_ptx(ptxbench, folder):
+    (folder / "scale.ptx").write_text(PTX)
+    command = ptxbench("exec", "scale.ptx").err.partition("\n\n")[2]
+    assert shlex.split(command.replace("\\\n", " "))[1:] == [
+        *("exec", "scale.ptx", "--grid", "8", "--block", "128", "--arg", "x:f32[1024]=random"),
+        *("--arg", "y:f32[1024]=random", "--arg", "a:f32=2.5", "--arg", "n:u32=1024"),
+    ]
+
+
+def test_the_block_of_the_command_fits_the_launch_bounds(ptxbench):
+    assert (
+        "exec kernels.cu --entry checked --grid 16 --block 64 "
+        in ptxbench("exec", "kernels.cu", "--entry", "checked").err
+    )
