@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, floor, fsum, log, log1p, sqrt
+from functools import lru_cache
+from math import exp, floor, fsum, hypot, log, log1p, sqrt
 from statistics import NormalDist, fmean, mean, median, stdev
 from typing import Any
 
@@ -45,6 +46,14 @@ class Interval:
         """The ratio of a log ratio."""
         return Interval(exp(self.low), exp(self.value), exp(self.high))
 
+    def log(self) -> Interval:
+        """The log ratio of a ratio."""
+        return Interval(log(self.low), log(self.value), log(self.high))
+
+    def inverse(self) -> Interval:
+        """The ratio of B to A of a ratio of A to B."""
+        return Interval(1 / self.high, 1 / self.value, 1 / self.low)
+
 
 def letters(start: str) -> str:
     """The order of a block's four samples: A B B A, or B A A B if B starts."""
@@ -67,7 +76,13 @@ def hodges_lehmann(values: ArrayLike, level: float = LEVEL) -> Interval:
     Nonparametric Statistical Methods, 3.2 and 3.3). With few values the rank stops at the extremes, whose
     level is lower than requested: see FEWEST_BLOCKS.
     """
-    d = np.asarray(values, np.float64)
+    return walsh_interval(tuple(np.asarray(values, np.float64).tolist()), level)
+
+
+@lru_cache(maxsize=512)
+def walsh_interval(values: tuple[float, ...], level: float) -> Interval:
+    """`hodges_lehmann`, kept because a comparison with the best of several rows needs each row's several times."""
+    d = np.array(values)
     n = len(d)
     i, j = np.triu_indices(n)
     walsh = np.sort((d[i] + d[j]) / 2)
@@ -147,6 +162,27 @@ def run_interval(rounds: Sequence[ArrayLike], level: float = LEVEL) -> Interval:
     if len(estimates) >= 3:
         half = student_quantile(level, len(estimates) - 1) * stdev(estimates) / sqrt(len(estimates))
     return Interval(min(pooled.low, value - half), value, max(pooled.high, value + half))
+
+
+def difference_interval(ones: Sequence[ArrayLike], others: Sequence[ArrayLike], level: float = LEVEL) -> Interval:
+    """The log ratio of two kernels that were each measured against a third one, in the same rounds.
+
+    As `run_interval`: from three rounds on the t interval of the rounds' differences, and in any case the interval of
+    the pooled blocks. That one combines the two signed-rank intervals, whose blocks are independent, by their
+    distances from the estimates (Zou and Donner, Statistics in Medicine 27, 2008).
+    """
+    one, other = (hodges_lehmann(np.concatenate([np.asarray(logs) for logs in each]), level) for each in (ones, others))
+    middle = one.value - other.value
+    low = middle - hypot(one.value - one.low, other.high - other.value)
+    high = middle + hypot(one.high - one.value, other.value - other.low)
+    differences = [
+        hodges_lehmann(a, level).value - hodges_lehmann(b, level).value for a, b in zip(ones, others, strict=True)
+    ]
+    value = mean(differences)
+    half = 0.0
+    if len(differences) >= 3:
+        half = student_quantile(level, len(differences) - 1) * stdev(differences) / sqrt(len(differences))
+    return Interval(min(low, value - half), value, max(high, value + half))
 
 
 @dataclass(frozen=True)
@@ -268,6 +304,32 @@ def ratio(rounds: Sequence[Round], variant: str, reference: str = "cuda", level:
     if sum(map(len, series_of_blocks)) < FEWEST_BLOCKS:
         return None
     return run_interval([blocks for blocks in series_of_blocks if blocks], level).exp()
+
+
+def ratio_between(
+    rounds: Sequence[Round], variant: str, other: str, reference: str = "cuda", level: float = LEVEL
+) -> Interval | None:
+    """t(variant) / t(other), from the blocks that each has with the reference; None if the rounds do not allow one."""
+    if other == reference:
+        return ratio(rounds, variant, reference, level)
+    if variant == reference:
+        found = ratio(rounds, other, reference, level)
+        return found and found.inverse()
+    ones, others = (blocks_by_round(rounds, name, reference) for name in (variant, other))
+    common = sorted(ones.keys() & others.keys())
+    own, base = ([each[number] for number in common] for each in (ones, others))
+    if min(sum(map(len, own)), sum(map(len, base))) < FEWEST_BLOCKS:
+        return None
+    return difference_interval(own, base, level).exp()
+
+
+def blocks_by_round(rounds: Sequence[Round], variant: str, reference: str) -> dict[int, list[float]]:
+    """The log ratios of the blocks of each round that has both, by its number."""
+    found: dict[int, list[float]] = {}
+    for one in rounds:
+        if one.contrast == (reference, variant) and (logs := block_log_ratios(one)):
+            found.setdefault(one.round, []).extend(logs)
+    return found
 
 
 def round_log_ratios(rounds: Sequence[Round], variant: str, reference: str = "cuda") -> list[float]:

@@ -19,7 +19,7 @@ LAYERS = [
      "check", "bugs", "firstrun", "profiling", "model", "executed"},
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "forgeries", "stats", "cycles",
-     "environment", "discovery", "template"},
+     "environment", "discovery", "template", "rival"},
     {"pair", "arrays", "device_shape", "tensor_map", "libraries", "opcodes", "knobs", "substitution", "result",
      "run_info", "specifications", "pipes", "units", "errors", "exit_status", "saved_runs", "cache", "containment",
      "documents", "architecture", "safe_text", "kernel_names", "interrupts", "__init__"},

@@ -5,10 +5,13 @@ over the samples of a round. It compares methods with each other and does not pr
 counterexample that breaks it.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 
-from ptxbench import stats
+from ptxbench import rival, stats
+from ptxbench.result import Cell, LaunchReport, Round, VariantResult
 
 BLOCKS = 40
 SAMPLE_SD = 0.006
@@ -151,3 +154,72 @@ def test_stopping_at_the_first_significance_would_call_equal_kernels_different()
         kept += significant(stats.hodges_lehmann(d[:ended], 0.99))
     assert false / trials > 0.1
     assert kept / trials < 0.03
+
+
+# ---- the best of several rows
+
+
+def contest(rng, cuda, ptx, between=0.003, rounds=5, blocks=20):
+    """A cell: each row is timed against `cuda` in blocks A B B A. `cuda`, `ptx`: true logarithms, cuda's own first."""
+    times = {f"cuda.{i}" if i else "cuda": time for i, time in enumerate(cuda)}
+    times |= {f"ptx.{i}" if i else "ptx": time for i, time in enumerate(ptx)}
+    taken = []
+    for number in range(rounds):
+        shifted = {name: time + rng.normal(0, between) for name, time in times.items()}
+        for name in list(times)[1:]:
+            letters = np.array([shifted["cuda"], shifted[name], shifted[name], shifted["cuda"]])
+            ns = np.round(1e6 * np.exp(letters + noise(rng, 4 * blocks).reshape(blocks, 4))).astype(int)
+            taken.append(Round(number, number, ("cuda", name), "A", ns.tolist()))
+    variants = {name: VariantResult(name.split(".")[0], "verified") for name in times}
+    return Cell("k", {"n": 1}, "sm_90", LaunchReport((1, 1, 1), (1, 1, 1)), {"flops": 1, "bytes": 1}, variants,
+                rounds=taken)  # fmt: skip
+
+
+MARGIN = np.log1p(0.01)
+FALSE = [
+    ("SLOWER", [0.0] * 4, [MARGIN]),       # four equal rows: the least estimate lies below the truth
+    ("FASTER", [0.0], [-MARGIN] * 4),      # four equal PTX: a reader picks the one that is called FASTER
+    ("FASTER", [0.0, 0.0], [-MARGIN] * 2),
+]  # fmt: skip
+
+
+@cache
+def false_claims(claim, cuda, ptx, trials=160, seed=8):
+    """The share of cells in which a row just at the margin gets the claim: with the intervals of a choice, without."""
+    rng, claimed, naive = np.random.default_rng(seed), 0, 0
+    for _ in range(trials):
+        cell = contest(rng, cuda, ptx)
+        best = rival.rival_of(cell)
+        rows = rival.verified_rows(cell, "ptx")
+        claimed += any(rival.verdict(cell, name, best, None) == claim for name in rows)
+        ratios = [stats.ratio_between(cell.rounds, name, best.name) for name in rows]
+        naive += any(stats.verdict(ratio.log()) == claim for ratio in ratios)
+    return claimed / trials, naive / trials
+
+
+@pytest.mark.parametrize(("claim", "cuda", "ptx"), FALSE)
+def test_a_claim_against_the_best_of_several_rows_is_false_at_most_once_in_a_hundred(claim, cuda, ptx):
+    claimed, _ = false_claims(claim, tuple(cuda), tuple(ptx))
+    assert claimed <= 0.02  # 3 of 160 where the level allows 1.6
+
+
+def test_the_interval_of_one_comparison_would_make_more_false_claims():
+    claim, cuda, ptx = FALSE[0]
+    assert false_claims(claim, tuple(cuda), tuple(ptx))[1] > 0.02
+
+
+def test_a_ptx_that_is_faster_than_every_cuda_c_is_found():
+    rng = np.random.default_rng(9)
+    cells = [contest(rng, [0.0, -0.02, 0.01], [-0.06, -0.01]) for _ in range(20)]
+    found = [rival.verdict(cell, "ptx", rival.rival_of(cell), None) for cell in cells]
+    assert found.count("FASTER") >= 19
+    assert all(rival.rival_of(cell).name == "cuda.1" for cell in cells)
+    assert "FASTER" not in [rival.verdict(cell, "ptx.1", rival.rival_of(cell), None) for cell in cells]
+
+
+def test_a_ratio_of_two_rows_that_were_timed_against_a_third_covers_the_truth():
+    rng = np.random.default_rng(10)
+    trials = 200
+    ratios = [stats.ratio_between(contest(rng, [0.0, 0.01], [0.03]).rounds, "ptx", "cuda.1") for _ in range(trials)]
+    assert sum(covers(ratio.log(), 0.02) for ratio in ratios) / trials >= 0.97
+    assert max(ratio.high - ratio.low for ratio in ratios) < 0.06
