@@ -9,9 +9,10 @@ from math import exp, log
 from ptxbench import stats
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric
 from ptxbench.result import VERIFIED, Cell
+from ptxbench.rival import Leader, Rival, verdict
 from ptxbench.units import size_words
 from ptxbench.wording.cells import ratio_intervals
-from ptxbench.wording.findings import NARROW, SAME_CODE, code_relation, verdict
+from ptxbench.wording.findings import NARROW, SAME_CODE, code_relation
 
 TICKS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64)
 HALF_TICKS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8)
@@ -21,6 +22,9 @@ MARGIN = 0.05
 """The least range of an axis around 1."""
 ROOM = 0.04
 """The share of the axis that is free at either end."""
+
+AXIS_RIVAL = Rival(Leader(REFERENCE))
+"""The row whose time is 1 on the axis, whether or not it is the best CUDA C."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def chart(cells: Sequence[Cell], noise: stats.Interval | None) -> Chart | None:
 
 def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator[ChartLine]:
     for cell, variant, ratio in ratio_intervals(cells):
-        word = verdict(cell, variant, noise).split(":")[0]
+        word = verdict(cell, variant, AXIS_RIVAL, noise).split(":")[0]
         style = SAME_CODE if same_code(cell, variant) else word
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
         rounds = [exp(round_log_ratio) for round_log_ratio in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]

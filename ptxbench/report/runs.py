@@ -13,39 +13,16 @@ from ptxbench import units
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.model.scores import Scored
 from ptxbench.report import charts, roofs
+from ptxbench.report.chips import Chip, chip, tally
 from ptxbench.report.provenance import provenance
 from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
 from ptxbench.wording.cells import conditions, default_columns, metric_columns, says_something, with_spread
-from ptxbench.wording.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
+from ptxbench.wording.findings import closing, problems, remarks
 from ptxbench.wording.limits import limits_words
 from ptxbench.wording.model import model_lines
 from ptxbench.wording.table import Column
-
-SIGNS = {
-    "faster": "▼",
-    "slower": "▲",
-    "same": "=",
-    "unsure": "?",
-    "fewer": "▼",
-    "more": "▲",
-    "as-many": "=",
-    "same-code": "≡",
-}
-"""By class, in addition to the words, for readers who do not see the colour."""
-
-
-@dataclass(frozen=True)
-class Chip:
-    """A verdict, or how two variants' machine code relates: its class, sign and word."""
-
-    style: str
-    word: str
-
-    @property
-    def sign(self) -> str:
-        return SIGNS.get(self.style, "")
 
 
 @dataclass(frozen=True)
@@ -152,12 +129,8 @@ class RunView:
 
     @cached_property
     def tally(self) -> list[tuple[Chip, int]]:
-        """How many variants have each verdict; without times, how many execute less and more."""
-        chips = [row.chip for row in self.summary if row.chip and row.chip.sign]
-        if not self.timed and self.chart:
-            chips += [chip for line in self.chart.lines if (chip := amount_chip(line, self.instructions))]
-        counts = Counter(chips)
-        return sorted(counts.items(), key=lambda item: list(SIGNS).index(item[0].style))
+        """How many hand-written PTX rows have each verdict against the best CUDA C; other rows are not counted."""
+        return tally(self.cells, self.noise)
 
     @property
     def noise_words(self) -> str | None:
@@ -193,15 +166,6 @@ class RunView:
         if argv and seed is not None and not any(each.split("=")[0] == "--seed" for each in argv):
             argv += ["--seed", str(seed)]
         return f"ptxbench {shlex.join(argv)}" if argv else None
-
-
-def amount_chip(line: charts.ChartLine, instructions: str) -> Chip | None:
-    """A variant's executed instructions divided by the reference's, to three decimals as all figures."""
-    ratio = next((round(mark.value, 3) for mark in line.marks if mark.kind == "instructions"), None)
-    if ratio is None or line.style == "same-code":
-        return None
-    style = "fewer" if ratio < 1 else "more" if ratio > 1 else "as-many"
-    return Chip(style, f"{style.replace('-', ' ')} {instructions}")
 
 
 TIMED_SUMMARY = (
@@ -256,23 +220,6 @@ def check(result: VariantResult) -> str:
     if result.status == VERIFIED and result.check:
         return "exact" if result.check.max_error == 0 else units.error(result.check.max_error)
     return result.status
-
-
-def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
-    """The verdict of a timed variant; for others how their machine code relates to that of the reference."""
-    result, reference = cell.variants[variant], cell.variants.get(REFERENCE)
-    if reference is None or result.status != VERIFIED or reference.status != VERIFIED:
-        return None
-    relation = code_relation(result, reference)
-    if relation == SAME_CODE:
-        return Chip("same-code", "same code")
-    if BY_NAME["ratio"].of(cell, variant) is not None:
-        word = verdict(cell, variant, noise).split(":")[0]
-        style = charts.style_of(word)
-        return Chip(style, word if style != "unsure" or word == "INCONCLUSIVE" else "no verdict")
-    if result.build is None or result.build.sass_sha256 is None:
-        return None
-    return Chip("same-mix", "same mix") if relation == SAME_MIX else Chip("other", "other code")
 
 
 def table(cell: Cell, scored: Sequence[Scored] = ()) -> CellView:
