@@ -34,8 +34,9 @@ def open_console() -> SafeConsole:
 class Blocks:
     """Prints one table per cell and the finding of each pair; nothing if `quiet`."""
 
-    def __init__(self, metrics: Sequence[Metric], *, quiet: bool) -> None:
+    def __init__(self, metrics: Sequence[Metric], reference: str | None = None, *, quiet: bool) -> None:
         self.metrics = metrics
+        self.reference = reference
         self.quiet = quiet
         self.console = open_console()
         self.noise: Interval | None = None
@@ -49,12 +50,12 @@ class Blocks:
             return
         self.cells.append(event.cell)
         self.of_pair.append(event.cell)
-        self.print(CellTable(event.cell, self.metrics))
+        self.print(CellTable(event.cell, self.metrics, self.reference))
         if event.cell.model:
             self.print(ModelBlock(event.cell))
         if event.last:
             self.print(Forest(self.of_pair))
-            if closing := closing_lines(self.of_pair, self.noise):
+            if closing := closing_lines(self.of_pair, self.noise, self.reference):
                 self.print(closing)
                 self.print("")
             self.of_pair = []

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptxbench.cli._blocks import Blocks
 from ptxbench.result import Run
 from ptxbench.runner import CellDone
-from ptxbench.saved_runs import read_run
 
 if TYPE_CHECKING:
     from ptxbench.metrics import Metric
 
 
-def replay(path: Path, metrics: Sequence[Metric], *, quiet: bool) -> Run:
-    """Print a recorded run as it was printed; all figures are computed again. Raises ResultError."""
-    run = read_run(path)
-    blocks = Blocks(metrics, quiet=quiet)
+def replay(run: Run, metrics: Sequence[Metric], reference: str | None = None, *, quiet: bool) -> None:
+    """Print a recorded run as it was printed; all figures are computed again."""
+    blocks = Blocks(metrics, reference, quiet=quiet)
     for cell, following in zip(run.cells, [*run.cells[1:], None], strict=True):
         blocks.add(CellDone(cell, last=following is None or following.pair != cell.pair))
     blocks.finish()
-    return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +23,7 @@ from ptxbench.cli._device import (
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
-from ptxbench.errors import UsageError
+from ptxbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from ptxbench.cli._saving import OutputFiles
@@ -65,6 +65,13 @@ if TYPE_CHECKING:
     metavar="NAME,..",
     help="Show these metrics, such as time,sass. sass.OPCODE, such as sass.LDG or sass.LDG.128, counts the "
     "machine instructions of one opcode. An unknown name prints all choices.",
+)
+@click.option(
+    "--reference",
+    metavar="VARIANT",
+    help="Compare the hand-written PTX with this row in the sentences below the tables. By default the best CUDA C of "
+    "each size: the fastest, or without times the one that executes the fewest machine instructions. The columns "
+    "`... / cuda` do not change.",
 )
 @click.option(
     "--rounds",
@@ -114,6 +121,7 @@ def command(
     model: str | None,
     kernels: Path,
     columns: str | None,
+    reference: str | None,
     as_json: bool,
     output: Path | None,
     results: Path,
@@ -145,9 +153,10 @@ def command(
     metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
     files = OutputFiles([output] if output else [], run_exporters())
     if replay:
-        return again(find_run(str(replay), results), pairs, metrics, as_json=as_json, files=files)
+        return again(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
     model, arch = modelled(model, backend, arch)
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
+    require_row(reference, {source.variant for each in plan.pair_plans for source in each.sources})
     cache = cache_of(cache, emulated=plan.backend.name == "emulator")
     plan = dataclasses.replace(plan, rounds=rounds, timeout=timeout, model=model, cache=cache)
     frame = RunFrame(plan, plan.backend.device())
@@ -156,7 +165,7 @@ def command(
     # before the work, so that a run is not lost at its end
     if folder:
         require_writable(folder, "Name another folder with --results, or use --no-save.")
-    outcome = perform(frame, metrics, quiet=as_json)
+    outcome = perform(frame, metrics, reference, quiet=as_json)
     run = document(frame, outcome.cells, outcome.status)
     if as_json and (outcome.cells or not outcome.error):
         say(to_json(run, findings=of_run(run)), nl=False)
@@ -170,16 +179,35 @@ def command(
     return outcome.exit_status
 
 
-def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_json: bool, files: OutputFiles) -> int:
+def require_row(reference: str | None, rows: Collection[str]) -> None:
+    """Raise UsageError if no cell has the row that --reference names."""
+    if reference is not None and reference not in rows:
+        names = sorted(rows)
+        close = suggestion(reference, names)
+        raise UsageError(f"--reference: this run has no row '{reference}'.{close} Its rows are {', '.join(names)}.")
+
+
+def again(
+    path: Path,
+    pairs: Sequence[str],
+    metrics: Sequence[Metric],
+    reference: str | None,
+    *,
+    as_json: bool,
+    files: OutputFiles,
+) -> int:
     """Print a recorded run and write it to `files`; its exit status."""
     from ptxbench.cli._replay import replay
+    from ptxbench.cli._runs import read_run
     from ptxbench.listing.explanation import of_run
     from ptxbench.result import to_json
     from ptxbench.runner import RunOutcome
 
     if pairs:
         raise UsageError("--replay prints a whole recorded run. Leave out the names of pairs.")
-    run = replay(path, metrics, quiet=as_json)
+    run = read_run(path)
+    require_row(reference, {name for cell in run.cells for name in cell.variants})
+    replay(run, metrics, reference, quiet=as_json)
     if as_json:
         say(to_json(run, findings=of_run(run)), nl=False)
     files.write(run)
@@ -258,7 +286,7 @@ def tell_too_large(pair_plans: Sequence[PairPlan]) -> None:
             say(f"  {pair_plan.loaded.name}  {sizes}", err=True)
 
 
-def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunOutcome:
+def perform(frame: RunFrame, metrics: Sequence[Metric], reference: str | None = None, *, quiet: bool) -> RunOutcome:
     """Run the plan and print each block as soon as its cell is finished; `quiet` prints nothing on stdout.
 
     After Ctrl-C or an error, the finished cells are kept.
@@ -269,7 +297,7 @@ def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunOu
     from ptxbench.runner import CellDone, RunOutcome, Step, carry_out
 
     outcome = RunOutcome()
-    blocks = Blocks(metrics, quiet=quiet)
+    blocks = Blocks(metrics, reference, quiet=quiet)
     with Bar() as bar:
         try:
             for event in carry_out(frame.plan):

@@ -7,7 +7,7 @@ from ptxbench.exporters.tables import markdown_lines
 from ptxbench.metrics import choose
 from ptxbench.result import VERIFIED, Cell, Run
 from ptxbench.safe_text import markdown_text
-from ptxbench.wording.cells import default_columns, first_finding, metric_columns
+from ptxbench.wording.cells import default_columns, finding_label, first_finding, metric_columns
 from ptxbench.wording.findings import finding, problems
 from ptxbench.wording.table import Column, Entry, Table
 
@@ -20,7 +20,7 @@ def export(run: Run) -> str:
         title = markdown_text(f"{cell.pair}, {units.size_words(cell.point, cell.cache)}, {cell.arch}")
         lines += [f"### {title}", "", *markdown_lines(table(cell)), ""]
         if first := first_finding(cell):
-            lines += [f"why: {markdown_text(first.text)}", ""]
+            lines += [f"{finding_label(cell)}: {markdown_text(first.text)}", ""]
         lines += [f"- {markdown_text(str(problem))}" for problem in problems(cell)]
         if sentence := finding(cell):
             lines += [markdown_text(sentence), ""]

@@ -8,13 +8,13 @@ from math import exp
 
 from rich.console import RenderableType
 from rich.constrain import Constrain
-from rich.text import Text
 
 from ptxbench import cycles, roofline
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.stats import Interval
 from ptxbench.terminal.cell import CellTable
 from ptxbench.terminal.forest import Forest
+from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST
 from ptxbench.units import plural
 from ptxbench.wording.cells import COUNTS_NOTICE
@@ -34,19 +34,21 @@ __all__ = [
 ]
 
 
-def closing_lines(cells: Sequence[Cell], noise: Interval | None = None) -> RenderableType | None:
+def closing_lines(
+    cells: Sequence[Cell], noise: Interval | None = None, reference: str | None = None
+) -> RenderableType | None:
     """The finding of a pair's cells, in words; None if there is none.
 
-    `noise`: of the control, which a verdict must clear.
+    `noise`: of the control, which a verdict must clear. `reference`: what to compare with, instead of the best CUDA C.
     """
-    lines = closing(cells, noise)
-    return Constrain(Text("\n".join(lines), style="bold"), WIDEST) if lines else None
+    lines = closing(cells, noise, reference)
+    return Constrain(Prose("\n".join(lines), "bold"), WIDEST) if lines else None
 
 
 def notice(cells: Sequence[Cell]) -> RenderableType | None:
     """What the numbers are not: printed once per run if they are counts."""
     counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
-    return Constrain(Text(COUNTS_NOTICE, style="dim"), WIDEST) if counted else None
+    return Constrain(Prose(COUNTS_NOTICE, "dim"), WIDEST) if counted else None
 
 
 def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
@@ -55,28 +57,28 @@ def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
     known = sorted({limits_words(cell.limits) for cell in timed if cell.limits})
     if reasons := sorted({why for cell in timed if (why := roofline.no_share(cell))}):
         known.append(f"No share of the memory bandwidth is shown where {' or '.join(reasons)}.")
-    return Constrain(Text("\n".join(known), style="dim"), WIDEST) if known else None
+    return Constrain(Prose("\n".join(known), "dim"), WIDEST) if known else None
 
 
-def clock_notice(cells: Sequence[Cell]) -> Text | None:
+def clock_notice(cells: Sequence[Cell]) -> Prose | None:
     """A note that verdicts use time alone: printed once per run if a clock is unknown."""
     timed = [one for cell in cells for one in cell.rounds]
     unknown = timed and not cycles.by_kernel(timed)
-    return Text("The SM clock is unknown, so verdicts go by time alone.", style="dim") if unknown else None
+    return Prose("The SM clock is unknown, so verdicts go by time alone.", "dim") if unknown else None
 
 
-def noise_floor(noise: Interval | None) -> Text | None:
+def noise_floor(noise: Interval | None) -> Prose | None:
     """The measured difference of one kernel from itself; None if it was not measured."""
     if noise is None:
         return None
     low, high = (100 * (exp(end) - 1) for end in (noise.low, noise.high))
-    return Text(f"Noise floor: one kernel against itself differs by {low:+.2f} to {high:+.2f} %.", style="dim")
+    return Prose(f"Noise floor: one kernel against itself differs by {low:+.2f} to {high:+.2f} %.", "dim")
 
 
-def summary(cells: Sequence[Cell]) -> Text:
+def summary(cells: Sequence[Cell]) -> Prose:
     """`6 cells, 17 variants: 15 verified, 1 wrong, 1 skipped.`"""
     statuses = Counter(result.status for cell in cells for result in cell.variants.values())
     words = ", ".join(f"{statuses[each]} {each}" for each in (VERIFIED, *SEVERITY) if statuses[each])
     bad = any(statuses[each] for each in SEVERITY)
     text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {words or 'nothing done'}."
-    return Text(text, style="yellow" if bad else "green")
+    return Prose(text, "yellow" if bad else "green")

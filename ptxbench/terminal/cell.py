@@ -23,8 +23,17 @@ from ptxbench.result import (
     Cell,
     VariantResult,
 )
+from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, draw, paragraphs, symbol
-from ptxbench.wording.cells import any_value, conditions, default_columns, first_finding, metric_columns, says_something
+from ptxbench.wording.cells import (
+    any_value,
+    conditions,
+    default_columns,
+    finding_label,
+    first_finding,
+    metric_columns,
+    says_something,
+)
 from ptxbench.wording.findings import open_counts, problems, remarks
 from ptxbench.wording.limits import limits_words
 from ptxbench.wording.table import Column, Entry, Mark, Table
@@ -48,11 +57,13 @@ ROWS = {WRONG: "red", BROKEN: "red", UNSUPPORTED: "dim", SKIPPED: "dim"}
 class CellTable:
     """One cell: a heading, one row per variant, the first finding, and why each variant that was not verified was not.
 
-    `columns`: the metrics to show; by default the important ones, as far as the width allows.
+    `columns`: the metrics to show; by default the important ones, as far as the width allows. `reference`: the row
+    that the finding compares with, instead of the best CUDA C.
     """
 
     cell: Cell
     columns: Sequence[Metric] = ()
+    reference: str | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
@@ -66,8 +77,8 @@ class CellTable:
             yield Text()
             yield build(self.cell, page, options.ascii_only)
         yield Text()
-        if finding := first_finding(self.cell):
-            yield Constrain(Text(f"why  {finding.line}", style="dim", no_wrap=True, overflow="ellipsis"), width)
+        if finding := first_finding(self.cell, self.reference):
+            yield Constrain(Prose(f"{finding_label(self.cell)}  {finding.line}", "dim"), width)
             yield Text()
         lines = []
         for problem in problems(self.cell):

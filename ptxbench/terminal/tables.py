@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ptxbench.terminal.prose import Prose
 from ptxbench.wording.table import Column, Entry, Mark, Table, entry
 
 WIDEST = 100
@@ -62,11 +63,8 @@ def symbol(mark: Mark, plain: bool) -> str:
 
 
 def paragraphs(lines: Iterable[tuple[str, str, str]]) -> RichTable:
-    """Mark, its style and text: one paragraph each, its mark before it.
-
-    A long word continues in the next line, because a command to copy must be complete.
-    """
+    """Mark, its style and text: one paragraph each, its mark before it."""
     grid = RichTable.grid(padding=(0, 1))
     for mark, style, text in lines:
-        grid.add_row(Text(mark, style), Text(text, overflow="fold"))
+        grid.add_row(Text(mark, style), Prose(text))
     return grid

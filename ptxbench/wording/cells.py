@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ptxbench import stats, units
-from ptxbench.listing.explanation import EXECUTED, SAME_CODE, SAME_MIX, Explanation, of_cell, verified
+from ptxbench.listing.explanation import EXECUTED, SAME_CODE, SAME_MIX, Explanation, of_cell
 from ptxbench.metrics import REFERENCE, Metric, choose
 from ptxbench.result import COLD, ORACLE_WEAK, VERIFIED, Cell, LaunchReport
+from ptxbench.rival import rival_of, verified_rows
 from ptxbench.stats import Interval
 from ptxbench.wording.table import Column
 
@@ -47,11 +48,22 @@ def default_columns(cell: Cell) -> tuple[Metric, ...]:
     return choose(COUNTED if any(result.executed is not None for result in cell.variants.values()) else UNDERIVED)
 
 
-def first_finding(cell: Cell) -> Explanation | None:
-    """The most important difference of the pair's PTX from its CUDA C that neither the table nor its sentence shows."""
-    if not (verified(cell, REFERENCE) and verified(cell, PTX)):
+def first_finding(cell: Cell, reference: str | None = None) -> Explanation | None:
+    """The most important difference of the pair's PTX from the best CUDA C, or from `reference`, as `show` finds it.
+
+    Without those that the table and its sentence show.
+    """
+    rival = rival_of(cell, reference)
+    rows = [name for name in verified_rows(cell, "ptx") if rival and name != rival.name]
+    if rival is None or not rows:
         return None
-    return next((each for each in of_cell(cell, PTX) if each.kind not in REPORTED_ELSEWHERE), None)
+    own = PTX if PTX in rows else rows[0]
+    return next((each for each in of_cell(cell, own, rival.name) if each.kind not in REPORTED_ELSEWHERE), None)
+
+
+def finding_label(cell: Cell) -> str:
+    """The word before the first finding: without times, it can be the reason of nothing."""
+    return "why" if cell.rounds else "differs"
 
 
 def says_something(metric: Metric, cell: Cell) -> bool:

@@ -6,19 +6,17 @@ machine code are never ranked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import log
 
-from ptxbench import cycles, stats
+from ptxbench import stats
 from ptxbench.listing.explanation.finding import percent
-from ptxbench.metrics import BY_NAME, REFERENCE, Metric
+from ptxbench.metrics import BY_NAME, Metric
 from ptxbench.result import (
     BITS_DIFFER,
     BROKEN,
     ORACLE_WEAK,
     SKIPPED,
-    UNJUDGED,
     UNSUPPORTED,
     VERIFIED,
     WRONG,
@@ -26,6 +24,7 @@ from ptxbench.result import (
     ExecutedReport,
     VariantResult,
 )
+from ptxbench.rival import EXECUTED, ISSUED, TIME, Leader, Rival, code_of, leader_of, rival_of, verdict, verified_rows
 from ptxbench.units import size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
@@ -63,8 +62,8 @@ class Amount:
     always: bool = False
 
 
-EXECUTED = Amount("sass_executed", "executes", "machine instructions", always=True)
-ISSUED = Amount("ptx_warp_instructions", "issues", "PTX instructions", always=True)
+EXECUTES = Amount("sass_executed", "executes", "machine instructions", always=True)
+ISSUES = Amount("ptx_warp_instructions", "issues", "PTX instructions", always=True)
 AMOUNTS = (
     Amount("ptx_global_sectors", "moves", "sectors", always=True),
     Amount("ptx_shared_wavefronts", "needs", "shared wavefronts"),
@@ -73,9 +72,6 @@ AMOUNTS = (
     Amount("ptx_barriers", "waits at", "barriers"),
     Amount("sass", "has", "SASS instructions"),
 )
-
-FEWEST_PROCESSES = 3
-"""Processes differ by up to 1 %, and fewer than three cannot show how much."""
 
 
 def problems(cell: Cell) -> list[KernelProblem]:
@@ -109,38 +105,129 @@ def open_counts(executed: Mapping[str, ExecutedReport | None]) -> list[str]:
     ]
 
 
-def finding(cell: Cell, noise: stats.Interval | None = None) -> str:
-    """The differences of the verified PTX variants from the reference, a sentence or two each; empty if there are none.
+def finding(cell: Cell, noise: stats.Interval | None = None, reference: str | None = None) -> str:
+    """How the verified PTX variants differ from the best CUDA C, or from `reference`; empty if there are none.
 
     `noise`: the log ratio of the control to itself, which a verdict must clear.
     """
     verified = {name: result for name, result in cell.variants.items() if result.status == VERIFIED}
-    sentences: list[str] = []
-    for name, result in verified.items() if REFERENCE in verified else ():
-        if result.language == "ptx":
-            sentences.append(compare(cell, name, noise))
-            sentences += twins(name, verified)
+    sentences = [*comparisons(cell, noise, reference)] if verified_rows(cell, "ptx") else []
     return " ".join([*sentences, *bit_differences(cell), *restless(verified), *weaknesses(cell)])
 
 
-def compare(cell: Cell, name: str, noise: stats.Interval | None) -> str:
-    """`ptx issues 12 % fewer PTX instructions than cuda and moves the same sectors.`"""
-    relation = code_relation(cell.variants[name], cell.variants[REFERENCE])
+def comparisons(cell: Cell, noise: stats.Interval | None, reference: str | None) -> Iterator[str]:
+    """A sentence for each hand-written PTX, those that say the same together; then the best of each language."""
+    rival = rival_of(cell, reference)
+    if rival is None:
+        if reference is not None:
+            lacks = "not verified" if reference in cell.variants else "not a row of this pair"
+            yield f"{reference} is {lacks}, so nothing is compared with it."
+        return
+    rows = [name for name in verified_rows(cell, "ptx") if name != rival.name]
+    for i, names in enumerate(same_facts(cell, rows, rival, noise)):
+        yield f"{names[0]} {compare(cell, names[0], rival, noise, explain=i == 0)}."
+        if names[1:]:
+            yield f"{', '.join(names[1:])}: as {names[0]}."
+        yield from twins(cell, names[0], rival.name)
+    yield from ties(rival.leader)
+    yield from fastest(leader_of(cell, rows), cell) if len(rows) > 1 else ()
+
+
+def same_facts(cell: Cell, rows: Sequence[str], rival: Rival, noise: stats.Interval | None) -> Iterable[Sequence[str]]:
+    """The rows in groups of which the same facts are true.
+
+    A row with the machine code of another one has the facts of that one: its own times would only differ by noise.
+    """
+    groups: dict[str, list[str]] = {}
+    by_code: dict[str, str] = {}
+    for name in rows:
+        code = code_of(cell, name)
+        facts = (code and by_code.get(code)) or compare(cell, name, rival, noise)
+        if code:
+            by_code[code] = facts
+        groups.setdefault(facts, []).append(name)
+    return groups.values()
+
+
+BEST = {TIME: "the fastest CUDA C", EXECUTED: "the CUDA C that executes the fewest",
+        ISSUED: "the CUDA C that issues the fewest"}  # fmt: skip
+
+
+def compare(cell: Cell, name: str, rival: Rival, noise: stats.Interval | None, *, explain: bool = False) -> str:
+    """`issues 12 % fewer PTX instructions than cuda@fast, the CUDA C that issues the fewest, and moves ...`.
+
+    `explain`: say what the rival is.
+    """
+    leader = rival.leader
+    called = leader.name
+    if explain and leader.selected and leader.metric:
+        called += f", {BEST[leader.metric]}"
+    relation = code_relation(cell.variants[name], cell.variants[rival.name])
     if relation == SAME_CODE:
-        return f"{name} is the {SAME_CODE} as {REFERENCE}."
-    facts = [f"has the {relation} as {REFERENCE}"] if relation else []
-    for tell in (time_fact(noise), instructions_fact, *(amount_fact(amount) for amount in AMOUNTS)):
-        if fact := tell(cell, name, "" if facts else REFERENCE):
+        return f"is the {SAME_CODE} as {called}"
+    facts = [f"has the {relation} as {called}"] if relation else []
+    for tell in (time_fact(rival, noise), instructions_fact, *(amount_fact(amount) for amount in AMOUNTS)):
+        if fact := tell(cell, name, rival.name, "" if facts else called):
             facts.append(fact)
     if not facts:
-        facts = [f"is other machine code than {REFERENCE}"]
-    return f"{name} {listed(facts)}."
+        return f"is other machine code than {called}"
+    if len(facts) == 2 and called != rival.name:  # the comma that ends what the rival is called
+        return f"{facts[0]}, and {facts[1]}"
+    return listed(facts)
+
+
+def ties(leader: Leader) -> Iterator[str]:
+    """What is not certain about the best CUDA C: each reason with its rows."""
+    if not leader.certain:
+        yield "There is no verdict on which CUDA C is the fastest."
+    elif leader.tied and leader.metric == TIME:
+        yield f"{listed(leader.tied)} {are(leader.tied)} statistically tied with {leader.name}."
+    elif leader.tied:
+        ranges = "their ranges meet" if len(leader.tied) == 1 else "the ranges meet"
+        yield f"{listed(leader.tied)} may execute fewer than {leader.name}: {ranges}."
+    if leader.equal:
+        yield f"{listed(leader.equal)} {verb(leader.equal, leader.metric)} as few as {leader.name}."
+    if leader.twins:
+        yield f"{listed(leader.twins)} {are(leader.twins)} the {SAME_CODE} as {leader.name}."
+    if leader.unknown and leader.metric == TIME:
+        yield f"{listed(leader.unknown)} {are(leader.unknown)} not timed and cannot be compared."
+    elif leader.unknown and leader.metric:
+        has = "has" if len(leader.unknown) == 1 else "have"
+        yield f"{listed(leader.unknown)} {has} no number of executed instructions and cannot be compared."
+
+
+def fastest(leader: Leader, cell: Cell) -> Iterator[str]:
+    """Which hand-written PTX is the best, if they differ."""
+    if not leader.selected or not leader.certain or len(leader.equal) == len(leader.rows) - 1:
+        return
+    best = (leader.name, *leader.equal)
+    what = "hand-written PTX"
+    if leader.metric == TIME:
+        if leader.tied:
+            yield f"{listed((leader.name, *leader.tied))} are statistically tied as the fastest {what}."
+        else:
+            yield f"{leader.name} is the fastest {what}."
+        return
+    if leader.tied:
+        yield f"{' or '.join((*best, *leader.tied))} executes the fewest of the {what}: their ranges meet."
+    else:
+        yield f"{listed(best)} {verb(best, leader.metric)} the fewest of the {what}."
+
+
+def are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def verb(names: Sequence[str], metric: str | None) -> str:
+    """`executes`, `issue`: what rows do with instructions."""
+    word = "execute" if metric == EXECUTED else "issue"
+    return word + ("s" if len(names) == 1 else "")
 
 
 SAME_CODE, SAME_MIX = "same machine code", "same instruction mix"
 
-Fact = Callable[[Cell, str, str], str | None]
-"""The sentences on a variant against the reference; the third argument names the reference if it must be named."""
+Fact = Callable[[Cell, str, str, str], str | None]
+"""The words on a variant against another one; the last argument is what to call that one, "" to leave it out."""
 
 
 def code_relation(one: VariantResult, other: VariantResult) -> str | None:
@@ -152,51 +239,51 @@ def code_relation(one: VariantResult, other: VariantResult) -> str | None:
     return SAME_MIX if one.build.sass and dict(one.build.sass) == dict(other.build.sass) else None
 
 
-def twins(name: str, verified: Mapping[str, VariantResult]) -> list[str]:
-    """The CUDA C variant that is closer to `name` than the reference is: the flag or spelling that explains it."""
+def twins(cell: Cell, name: str, rival: str) -> Iterator[str]:
+    """The CUDA C variant that is closer to `name` than the rival is: the flag or spelling that explains it."""
     closeness = (None, SAME_MIX, SAME_CODE)
-    best = closeness.index(code_relation(verified[name], verified[REFERENCE]))
-    lines: list[str] = []
-    for other, result in verified.items():
-        relation = code_relation(result, verified[name])
-        if result.language == "cuda" and closeness.index(relation) > best:
+    best = closeness.index(code_relation(cell.variants[name], cell.variants[rival]))
+    found = None
+    for other in verified_rows(cell, "cuda"):
+        relation = code_relation(cell.variants[other], cell.variants[name])
+        if closeness.index(relation) > best:
             best = closeness.index(relation)
-            lines = [f"{other} {'is' if relation == SAME_CODE else 'has'} the {relation} as {name}."]
-    return lines
+            found = f"{other} {'is' if relation == SAME_CODE else 'has'} the {relation} as {name}."
+    yield from [found] if found else []
 
 
-def instructions_fact(cell: Cell, name: str, reference: str) -> str | None:
+def instructions_fact(cell: Cell, name: str, other: str, called: str) -> str | None:
     """How the executed machine instructions compare; those of PTX only in a run without the former."""
-    own, base = (cell.variants[each].executed for each in (name, REFERENCE))
+    own, base = (cell.variants[each].executed for each in (name, other))
     if own is None or base is None:
-        return amount_fact(ISSUED)(cell, name, reference)
-    if fact := amount_fact(EXECUTED)(cell, name, reference):
+        return amount_fact(ISSUES)(cell, name, other, called)
+    if fact := amount_fact(EXECUTES)(cell, name, other, called):
         return fact
     if own.least is None or own.most is None or base.least is None or base.most is None:
         return None
     if own.most < base.least or base.most < own.least:
         return None
-    return f"may execute more or fewer {EXECUTED.noun}{reference and f' than {reference}'}"
+    return f"may execute more or fewer {EXECUTES.noun}{called and f' than {called}'}"
 
 
 def amount_fact(amount: Amount) -> Fact:
     """How `amount` compares, as a fact."""
     metric = BY_NAME[amount.metric]
 
-    def tell(cell: Cell, name: str, reference: str) -> str | None:
-        own, base = metric.of(cell, name), metric.of(cell, REFERENCE)
-        if own is None or base is None or own == base == 0 or not settled(metric, cell, name):
+    def tell(cell: Cell, name: str, other: str, called: str) -> str | None:
+        own, base = metric.of(cell, name), metric.of(cell, other)
+        if own is None or base is None or own == base == 0 or not settled(metric, cell, name, other):
             return None
         if own == base:
-            same = f"as many {amount.noun} as {reference}" if reference else f"the same {amount.noun}"
+            same = f"as many {amount.noun} as {called}" if called else f"the same {amount.noun}"
             return f"{amount.verb} {same}" if amount.always else None
         if not base:
             return f"{amount.verb} {own:,.0f} {amount.noun} where there were none"
         if not own:
             return f"{amount.verb} no {amount.noun} where there were {base:,.0f}"
         if own >= 2 * base:
-            return f"{amount.verb} {own / base:.3g} times the {amount.noun}{reference and f' of {reference}'}"
-        return f"{amount.verb} {difference(own, base)} {amount.noun}{reference and f' than {reference}'}"
+            return f"{amount.verb} {own / base:.3g} times the {amount.noun}{called and f' of {called}'}"
+        return f"{amount.verb} {difference(own, base)} {amount.noun}{called and f' than {called}'}"
 
     return tell
 
@@ -205,11 +292,11 @@ NARROW = 1.04
 """The greatest ratio of a range's ends for a sentence that depends on it."""
 
 
-def settled(metric: Metric, cell: Cell, name: str) -> bool:
-    """Whether it is certain that a variant differs from the reference, or that it does not, given their ranges."""
+def settled(metric: Metric, cell: Cell, name: str, other: str) -> bool:
+    """Whether it is certain that a variant differs from another one, or that it does not, given their ranges."""
     if not metric.bounds or metric.interval is None:
         return True
-    ends = [metric.interval(cell, each, cell.variants[each]) for each in (name, REFERENCE)]
+    ends = [metric.interval(cell, each, cell.variants[each]) for each in (name, other)]
     own, base = ends
     if own is None or base is None or max(own[1] / own[0], base[1] / base[0]) > NARROW:
         return False
@@ -221,17 +308,17 @@ def difference(own: float, base: float) -> str:
     return f"{percent(abs(own / base - 1))} {'fewer' if own < base else 'more'}"
 
 
-def time_fact(noise: stats.Interval | None) -> Fact:
-    """The time against the reference's, with its interval and verdict; None without one."""
+def time_fact(rival: Rival, noise: stats.Interval | None) -> Fact:
+    """The time against the rival's, with its interval and verdict; None without one."""
 
-    def tell(cell: Cell, name: str, reference: str) -> str | None:
-        interval = stats.ratio(cell.rounds, name, REFERENCE)
+    def tell(cell: Cell, name: str, other: str, called: str) -> str | None:
+        interval = rival.ratio(cell.rounds, name)
         if interval is None or ORACLE_WEAK in cell.labels:
             return None
-        than = f" than {reference}" if reference else ""
+        than = f" than {called}" if called else ""
         level = f"{100 * stats.LEVEL:.0f} %"
         low, high = 100 * (interval.low - 1), 100 * (interval.high - 1)
-        judged = verdict(cell, name, noise)
+        judged = verdict(cell, name, rival, noise)
         if low <= 0 <= high:
             return f"shows no other time{than} ({level} interval {low:+.2f} to {high:+.2f} %; {judged})"
         ends = sorted((abs(low), abs(high)))
@@ -244,31 +331,10 @@ def time_fact(noise: stats.Interval | None) -> Fact:
     return tell
 
 
-def verdict(cell: Cell, name: str, noise: stats.Interval | None) -> str:
-    """FASTER, SLOWER, SAME or INCONCLUSIVE, by the interval; or why there is no verdict."""
-    rounds = [one for one in cell.rounds if one.contrast == (REFERENCE, name)]
-    processes = len({one.process for one in rounds})
-    if processes < FEWEST_PROCESSES:
-        return f"{processes} process{'es' if processes > 1 else ''}, so no verdict"
-    if labels := sorted(UNJUDGED & set(cell.labels)):
-        return f"{', '.join(labels)}, so no verdict"
-    ratio = stats.ratio(cell.rounds, name, REFERENCE)
-    assert ratio
-    found = judged(ratio, noise)
-    in_cycles = stats.ratio(cycles.by_kernel(cell.rounds), name, REFERENCE)
-    if in_cycles and cycles.contradict(found, by_cycles := judged(in_cycles, noise)):
-        return f"INCONCLUSIVE: {cycles.CLOCK_DEPENDENT}, {found} in time and {by_cycles} in cycles; {cycles.LOCK}"
-    return f"{found}: more --rounds may decide" if found == "INCONCLUSIVE" else found
-
-
-def judged(ratio: stats.Interval, noise: stats.Interval | None) -> str:
-    return stats.verdict(stats.Interval(log(ratio.low), log(ratio.value), log(ratio.high)), noise)
-
-
 def bit_differences(cell: Cell) -> list[str]:
     """For exact pairs: variants that agree in value but not in every bit."""
     names = [label.removeprefix(BITS_DIFFER) for label in cell.labels if label.startswith(BITS_DIFFER)]
-    return [f"{name} wrote different bits than the first variant, with equal values." for name in names]
+    return [f"{listed(names)} wrote different bits than the first variant, with equal values."] if names else []
 
 
 def restless(verified: Mapping[str, VariantResult]) -> list[str]:
@@ -288,9 +354,10 @@ def weaknesses(cell: Cell) -> list[str]:
     return [f"The pair's reference and tolerance would accept {listed(cell.oracle)}.{compared}"]
 
 
-def closing(cells: Sequence[Cell], noise: stats.Interval | None = None) -> list[str]:
-    """The findings of a pair's cells: one line if all sizes have the same, else one per size."""
-    found = [finding(cell, noise) for cell in cells]
-    if len(set(found)) <= 1:
-        return [line for line in found[:1] if line]
-    return [f"{size_words(cell.point)}: {line}" for cell, line in zip(cells, found, strict=True) if line]
+def closing(cells: Sequence[Cell], noise: stats.Interval | None = None, reference: str | None = None) -> list[str]:
+    """The findings of a pair's cells, with the sizes that they are of: sizes with the same finding in one line."""
+    sizes: dict[str, list[str]] = {}
+    for cell in cells:
+        if line := finding(cell, noise, reference):
+            sizes.setdefault(line, []).append(size_words(cell.point))
+    return [f"{'; '.join(of)}: {line}" for line, of in sizes.items()]

@@ -39,12 +39,25 @@ n=65536  ptx     ├─●─┤                                      ┊       
 n=65536  ptx.v4                                             ┊              ├●┤  1.042 ±0.002  ▄█▇▅▁
 n=1048576  ptx                                        ├●┤   ┊                   0.988 ±0.003  ▁▇█▅▂
 
-n=65536: ptx has the same instruction mix as cuda and takes 9.9 % less time (99 % interval 9.46 to
+n=65536: ptx has the same instruction mix as cuda and takes 9.9 % less time (99 % interval 9.35 to
 10.38 %; FASTER). ptx.v4 has the same instruction mix as cuda and takes 4.2 % more time (99 %
-interval 3.95 to 4.41 %; SLOWER).
+interval 3.95 to 4.46 %; SLOWER). ptx is the fastest hand-written PTX.
 n=1048576: ptx has the same instruction mix as cuda and takes 1.2 % less time (99 % interval 0.93 to
 1.55 %; INCONCLUSIVE: more --rounds may decide).
 
 2 cells, 6 variants: 5 verified, 1 wrong.
 """
+    )
+
+
+def test_a_chosen_row_is_compared_with_where_it_is_verified(tmp_path, monkeypatch, ptxbench):
+    monkeypatch.chdir(tmp_path)
+    path = save(run_of(CELLS), Path("results"))
+    lines = ptxbench("run", "--replay", path, "--reference", "ptx.v4").out.splitlines()
+    assert any(line.startswith("n=65536: ptx has the same instruction mix as ptx.v4 and takes 14 %") for line in lines)
+    assert "n=1048576: ptx.v4 is not verified, so nothing is compared with it." in lines
+    refused = ptxbench("run", "--replay", path, "--reference", "ptx.v8")
+    assert refused.status == 2
+    assert refused.err.splitlines()[-1] == (
+        "Error: --reference: this run has no row 'ptx.v8'. Did you mean 'ptx.v4'? Its rows are cuda, ptx, ptx.v4."
     )

@@ -87,8 +87,8 @@ variant  max error                          ×                      B           
 cuda     ✔ 6.0e-08      15,360          1.000   24,576    22       0    42     100
 ptx      ✔ exact        13,824          0.900   24,576    22       0    40     100
 
-ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has 4.8 % fewer SASS
-instructions.
+n=65536: ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has 4.8 %
+fewer SASS instructions.
 1 cell, 2 variants: 2 verified.
 Counts of PTX on a CPU emulator, not times. Executed SASS is derived from them and from the machine
 code. All other counts are of PTX, which ptxas may change.
@@ -123,8 +123,8 @@ variant  max error                               ×                      B      
 cuda     ✔ 6.0e-08           15,000          1.000   24,576    22       0    42     100
 ptx      ✔ exact    12,000 - 12,120  0.800 - 0.808   24,576    22       0    40     100
 
-ptx executes 20 % fewer machine instructions than cuda, moves the same sectors and has 4.8 % fewer
-SASS instructions.
+n=65536: ptx executes 20 % fewer machine instructions than cuda, moves the same sectors and has
+4.8 % fewer SASS instructions.
 """
     )
     assert "12,000 - 16,000  0.800 - 1.067" in printed(CellTable(wide))
@@ -152,8 +152,8 @@ variant  max error     µs             ×       GB/s             B             %
 cuda     ✔ 6.0e-08  4.000         1.000      196.6    22       0    42     100
 ptx      ✔ 6.0e-08  3.000  0.750 ±0.000      262.1    22       0    42     100
 
-ptx has the same instruction mix as cuda and takes 25 % less time (99 % interval 25.00 to 25.00 %; 1
-process, so no verdict).
+n=65536: ptx has the same instruction mix as cuda and takes 25 % less time (99 % interval 25.00 to
+25.00 %; 1 process, so no verdict).
 """
     )
     assert notice([TIMED]) is None
@@ -353,22 +353,40 @@ def explained(**ptx):
 def test_the_first_finding_of_the_pair_is_one_line_below_its_table(width):
     found = explained(spill_store_bytes=8, spill_load_bytes=8)
     lines = printed(CellTable(found), width=width).splitlines()
-    (why,) = [line for line in lines if line.startswith("why ")]
-    assert why == "why  Registers spill to memory: ptx 16 bytes a thread."
-    assert lines[lines.index(why) - 2].startswith("ptx ")
+    (found_line,) = [line for line in lines if line.startswith("differs ")]
+    assert found_line == "differs  Registers spill to memory: ptx 16 bytes a thread."
+    assert lines[lines.index(found_line) - 2].startswith("ptx ")
     long = explained(log="ptxas info : (C7508) Potential Performance Loss: " + "a very long remark " * 9)
-    (why,) = [line for line in printed(CellTable(long), width=width).splitlines() if line.startswith("why ")]
-    assert len(why) <= min(width, 100)
-    assert why.endswith("…")
+    text = printed(CellTable(long), width=width)
+    assert max(map(len, text.splitlines())) <= min(width, 100)
+    assert " ".join(text.split()).count("a very long remark") == 2 * 9  # here whole, and among the remarks
+    assert "…" not in text
+
+
+def test_the_first_finding_is_the_reason_of_a_time_and_without_times_only_a_difference():
+    timed = dataclasses.replace(TIMED, variants=explained(spill_store_bytes=8, spill_load_bytes=8).variants)
+    assert "why  Registers spill" in printed(CellTable(timed))
+    assert "differs" not in printed(CellTable(timed))
+
+
+def test_the_first_finding_compares_with_the_best_cuda_c_or_with_the_chosen_row():
+    found = explained(spill_store_bytes=8, spill_load_bytes=8)
+    fast = dataclasses.replace(derived("cuda", 9, 9, 9), build=build("C", spilled=16))
+    cell = dataclasses.replace(found, variants={**found.variants, "cuda@fast": fast})
+    cell = dataclasses.replace(cell, variants={**cell.variants, "cuda": derived("cuda", 12, 12, 12)})
+    assert "differs  Registers spill to memory: cuda@fast 32 bytes and ptx 16 bytes a thread." in printed(
+        CellTable(cell)
+    )
+    assert "differs  Registers spill to memory: ptx 16 bytes a thread." in printed(CellTable(cell, reference="cuda"))
 
 
 def test_facts_in_the_table_or_its_sentence_are_not_repeated_as_a_finding():
-    assert "why" not in printed(CellTable(explained(sass_sha256="A")))  # the same machine code
-    assert "why" not in printed(CellTable(explained()))  # the same mix
+    assert "differs" not in printed(CellTable(explained(sass_sha256="A")))  # the same machine code
+    assert "differs" not in printed(CellTable(explained()))  # the same mix
 
 
 def test_a_pair_that_was_not_verified_has_no_explanation():
     found = explained(spill_store_bytes=8)
     wrong = dataclasses.replace(found.variants["ptx"], status="wrong", reason="k.ptx: no.")
-    assert "why" not in printed(CellTable(dataclasses.replace(found, variants={**found.variants, "ptx": wrong})))
-    assert "why" not in printed(CellTable(dataclasses.replace(found, variants={"ptx": found.variants["ptx"]})))
+    assert "differs" not in printed(CellTable(dataclasses.replace(found, variants={**found.variants, "ptx": wrong})))
+    assert "differs" not in printed(CellTable(dataclasses.replace(found, variants={"ptx": found.variants["ptx"]})))

@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
+from ptxbench.result import BuildReport, Cell, CheckReport, ExecutedReport, LaunchReport, Round, VariantResult
 from ptxbench.stats import Interval
 from ptxbench.wording.findings import closing, difference, finding, problems
+from tests.runs import Kernel, Noise, Sampling
+from tests.runs import cell as timed_cell
 
 CHECK = CheckReport("float64", "exact", [{"n": 1}], max_error=0.0)
 COUNTS = {
@@ -103,22 +106,22 @@ def test_without_a_verified_reference_there_is_no_claim():
 def test_the_flag_that_explains_the_difference_is_named():
     fast = {"cuda@fast": counted("C", OTHER, "cuda"), "cuda.exp2@fast": counted("B", OTHER, "cuda")}
     told = finding(against(counted("B", OTHER, warp_instructions=880), **fast))
-    assert told.endswith("moves the same sectors. cuda.exp2@fast is the same machine code as ptx.")
+    assert "moves the same sectors. cuda.exp2@fast is the same machine code as ptx." in told
     del fast["cuda.exp2@fast"]
     told = finding(against(counted("B", OTHER, warp_instructions=880), **fast))
-    assert told.endswith("moves the same sectors. cuda@fast has the same instruction mix as ptx.")
+    assert "moves the same sectors. cuda@fast has the same instruction mix as ptx." in told
 
 
 def test_a_flag_with_the_same_mix_explains_nothing_where_the_reference_has_it_too():
     told = finding(against(counted("B", MIX), **{"cuda@fast": counted("C", MIX, "cuda")}))
-    assert told.endswith("moves the same sectors.")
+    assert "has the same instruction mix as ptx" not in told
     told = finding(against(counted("B", MIX), **{"cuda@fast": counted("B", MIX, "cuda")}))
-    assert told.endswith("cuda@fast is the same machine code as ptx.")
+    assert "cuda@fast is the same machine code as ptx." in told
 
 
 def test_a_flag_explains_nothing_where_the_default_is_the_same_code():
     assert finding(against(counted("A", MIX), **{"cuda@fast": counted("A", MIX, "cuda")})) == (
-        "ptx is the same machine code as cuda."
+        "ptx is the same machine code as cuda. cuda@fast is the same machine code as cuda."
     )
 
 
@@ -126,7 +129,8 @@ def test_every_ptx_variant_gets_its_sentence():
     told = finding(against(counted("A", MIX), **{"ptx.unrolled": counted("B", OTHER, warp_instructions=500)}))
     assert told == (
         "ptx is the same machine code as cuda. "
-        "ptx.unrolled issues 50 % fewer PTX instructions than cuda and moves the same sectors."
+        "ptx.unrolled issues 50 % fewer PTX instructions than cuda and moves the same sectors. "
+        "ptx.unrolled issues the fewest of the hand-written PTX."
     )
 
 
@@ -260,14 +264,132 @@ def test_variants_with_the_same_reason_are_reported_together():
     assert [str(problem) for problem in problems(one)] == ["cuda, cuda@fast and cuda.b are skipped: no NVRTC."]
 
 
-def test_sizes_with_one_finding_close_with_one_line_and_others_with_one_each():
+def test_sizes_with_one_finding_close_with_one_line_that_names_them_and_others_with_one_each():
     same, less = against(counted("A", MIX)), against(counted("B", OTHER, warp_instructions=500))
-    assert closing([same, same]) == ["ptx is the same machine code as cuda."]
+    assert closing([same]) == ["n=1: ptx is the same machine code as cuda."]
+    assert closing([same, dataclasses.replace(same, size={"n": 2})]) == [
+        "n=1; n=2: ptx is the same machine code as cuda."
+    ]
     assert closing([dataclasses.replace(same, size={"n": 1}), dataclasses.replace(less, size={"n": 2})]) == [
         "n=1: ptx is the same machine code as cuda.",
         "n=2: ptx issues 50 % fewer PTX instructions than cuda and moves the same sectors.",
     ]
     assert closing([against(variant(status="wrong", reason=""))]) == []
+
+
+# ---- the best CUDA C, and the best hand-written PTX
+
+
+def ran(least, most=None, language="ptx", code=None, **changes):
+    """A result with so many executed machine instructions; `most`: the end of a range."""
+    most = least if most is None else most
+    result = counted(code or f"{language} {least} {most}", None, language, **changes)
+    return dataclasses.replace(result, executed=ExecutedReport(least, most, least, whole=True))
+
+
+def unknown(language="ptx"):
+    return dataclasses.replace(ran(1, language=language, code=f"{language}?"), executed=ExecutedReport(reason="why"))
+
+
+SAME = "moves the same sectors"
+RIVALS = [
+    ("one CUDA C needs no introduction",
+     {"cuda": ran(100, language="cuda"), "ptx": ran(90)},
+     f"ptx executes 10 % fewer machine instructions than cuda and {SAME}."),
+    ("the best one is named, not the first",
+     {"cuda": ran(100, language="cuda"), "cuda@fast": ran(80, language="cuda"), "ptx": ran(90)},
+     "ptx executes 12 % more machine instructions than cuda@fast, the CUDA C that executes the fewest, and "
+     f"{SAME}."),
+    ("a row with as few is named too",
+     {"cuda": ran(80, language="cuda"), "cuda.b": ran(80, language="cuda", code="B"), "ptx": ran(90)},
+     f"ptx executes 12 % more machine instructions than cuda, the CUDA C that executes the fewest, and {SAME}. "
+     "cuda.b executes as few as cuda."),
+    ("the same machine code is one rival",
+     {"cuda": ran(80, language="cuda", code="A"), "cuda@x": ran(80, language="cuda", code="A"), "ptx": ran(90)},
+     f"ptx executes 12 % more machine instructions than cuda and {SAME}. cuda@x is the same machine code as cuda."),
+    ("ranges that meet are said",
+     {"cuda": ran(1000, 1010, "cuda"), "cuda.b": ran(1005, 1020, "cuda"), "ptx": ran(900)},
+     f"ptx executes 10 % fewer machine instructions than cuda, the CUDA C that executes the fewest, and {SAME}. "
+     "cuda.b may execute fewer than cuda: their ranges meet."),
+    ("so is the range of the PTX itself",
+     {"cuda": ran(1000, language="cuda"), "cuda.b": ran(1100, language="cuda"), "ptx": ran(990, 1010)},
+     "ptx may execute more or fewer machine instructions than cuda, the CUDA C that executes the fewest, and "
+     f"{SAME}."),
+    ("a row without a number is not compared, and this is said",
+     {"cuda": unknown("cuda"), "cuda.b": ran(100, language="cuda"), "ptx": ran(90)},
+     f"ptx executes 10 % fewer machine instructions than cuda.b and {SAME}. cuda has no number of executed "
+     "instructions and cannot be compared."),
+    ("rows that say the same are said once",
+     {"cuda": ran(100, language="cuda"), "ptx": ran(90), "ptx.a": ran(90, code="a"), "ptx.b": ran(90, code="b")},
+     f"ptx executes 10 % fewer machine instructions than cuda and {SAME}. ptx.a, ptx.b: as ptx."),
+    ("the best PTX is named",
+     {"cuda": ran(100, language="cuda"), "ptx": ran(90), "ptx.a": ran(80), "ptx.b": ran(80, code="b")},
+     f"ptx executes 10 % fewer machine instructions than cuda and {SAME}. "
+     f"ptx.a executes 20 % fewer machine instructions than cuda and {SAME}. ptx.b: as ptx.a. "
+     "ptx.a and ptx.b execute the fewest of the hand-written PTX."),
+    ("unless ranges leave it open",
+     {"cuda": ran(2000, language="cuda"), "ptx": ran(1000, 1010), "ptx.a": ran(1005, 1030)},
+     f"ptx executes 50 % fewer machine instructions than cuda and {SAME}. "
+     "ptx.a: as ptx. ptx or ptx.a executes the fewest of the hand-written PTX: their ranges meet."),
+    ("a library is not CUDA C",
+     {"library.x": ran(10, language="library"), "cuda": ran(100, language="cuda"), "ptx": ran(90)},
+     f"ptx executes 10 % fewer machine instructions than cuda and {SAME}."),
+    ("a wrong row is no rival",
+     {"cuda": ran(100, language="cuda"), "cuda@fast": variant("cuda", status="wrong", reason="x"), "ptx": ran(90)},
+     f"ptx executes 10 % fewer machine instructions than cuda and {SAME}."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variants", "words"), [row[1:] for row in RIVALS], ids=[row[0] for row in RIVALS])
+def test_hand_written_ptx_is_compared_with_the_best_cuda_c(variants, words):
+    assert finding(cell(variants)) == words
+
+
+def test_a_chosen_row_is_compared_with_instead():
+    rows = cell({"cuda": ran(100, language="cuda"), "cuda@fast": ran(80, language="cuda"), "ptx": ran(90)})
+    assert finding(rows, reference="cuda") == f"ptx executes 10 % fewer machine instructions than cuda and {SAME}."
+    assert finding(rows, reference="cuda.x") == "cuda.x is not a row of this pair, so nothing is compared with it."
+    assert finding(rows, reference="ptx") == ""
+
+
+def race(times, rounds=5, labels=()):
+    """A cell whose rows take these microseconds."""
+    kernels = {name: Kernel(us, code=name) for name, us in times.items()}
+    return timed_cell(
+        np.random.default_rng(1), "scale", {"n": 1}, kernels, Sampling(rounds, noise=QUIET), labels=labels
+    )
+
+
+QUIET = Noise(sample=0.002, process=0.0005)
+
+# times in microseconds, what must be said, what must not
+RACES = [
+    ({"cuda": 50, "cuda@fast": 45, "ptx": 43},
+     ["as cuda@fast, the fastest CUDA C, and takes 4.5 % less time", "; FASTER)"], ["tied", "fastest hand"]),
+    ({"cuda": 50, "cuda@fast": 45, "ptx": 47},  # faster than cuda alone is not faster than CUDA C
+     ["4.4 % more time", "; SLOWER)"], ["FASTER"]),
+    ({"cuda": 45, "cuda@fast": 45, "cuda.b": 60, "ptx": 43},
+     ["statistically tied with", "; FASTER)"], ["cuda.b"]),
+    ({"cuda": 45, "ptx": 43, "ptx.a": 40},
+     ["ptx.a is the fastest hand-written PTX."], ["tied"]),
+    ({"cuda": 45, "ptx": 40, "ptx.a": 40},
+     ["are statistically tied as the fastest hand-written PTX."], ["is the fastest"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("times", "said", "unsaid"), RACES)
+def test_times_name_the_fastest_row_or_say_that_it_is_tied(times, said, unsaid):
+    words = finding(race(times))
+    assert [each for each in said if each not in words] == [], words
+    assert [each for each in unsaid if each in words] == [], words
+
+
+@pytest.mark.parametrize(("rounds", "labels"), [(2, ()), (5, ["THROTTLED"])])
+def test_where_times_allow_no_verdict_no_row_is_called_the_fastest_for_certain(rounds, labels):
+    words = finding(race({"cuda": 50, "cuda@fast": 45, "ptx": 43, "ptx.a": 40}, rounds, labels))
+    assert "so no verdict)" in words
+    assert "There is no verdict on which CUDA C is the fastest." in words
+    assert "the fastest hand-written PTX" not in words
 
 
 @pytest.mark.parametrize(
