@@ -40,8 +40,13 @@ class Leader:
 
     @property
     def selected(self) -> bool:
-        """Whether it was chosen among several rows."""
-        return self.metric is not None and len(self.rows) > 1
+        """Whether it was chosen among rows that differ."""
+        return self.metric is not None and len(self.rows) > 1 + len(self.equal)
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is certain that no row is better."""
+        return self.certain and not self.tied
 
 
 @dataclass(frozen=True)

@@ -198,10 +198,10 @@ def again(
 ) -> int:
     """Print a recorded run and write it to `files`; its exit status."""
     from ptxbench.cli._replay import replay
-    from ptxbench.cli._runs import read_run
     from ptxbench.listing.explanation import of_run
     from ptxbench.result import to_json
     from ptxbench.runner import RunOutcome
+    from ptxbench.saved_runs import read_run
 
     if pairs:
         raise UsageError("--replay prints a whole recorded run. Leave out the names of pairs.")

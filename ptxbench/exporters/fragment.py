@@ -9,7 +9,7 @@ from ptxbench.exporters.tables import html_table
 from ptxbench.exporters.to_markdown import table
 from ptxbench.result import Run
 from ptxbench.safe_text import xml_text
-from ptxbench.wording.cells import COUNTS_NOTICE, first_finding
+from ptxbench.wording.cells import COUNTS_NOTICE, finding_label, first_finding
 from ptxbench.wording.findings import finding, problems
 
 
@@ -26,7 +26,7 @@ def lines(run: Run) -> Iterator[str]:
         yield f"<h4>{xml_text(title)}</h4>"
         yield from html_table(table(cell))
         if first := first_finding(cell):
-            yield f"<p>why: {xml_text(first.text)}</p>"
+            yield f"<p>{finding_label(cell)}: {xml_text(first.text)}</p>"
         yield from (f"<p>{xml_text(str(problem))}</p>" for problem in problems(cell))
         if sentence := finding(cell):
             yield f"<p><b>{xml_text(sentence)}</b></p>"

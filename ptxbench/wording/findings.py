@@ -149,8 +149,12 @@ def same_facts(cell: Cell, rows: Sequence[str], rival: Rival, noise: stats.Inter
     return groups.values()
 
 
-BEST = {TIME: "the fastest CUDA C", EXECUTED: "the CUDA C that executes the fewest",
-        ISSUED: "the CUDA C that issues the fewest"}  # fmt: skip
+BEST = {
+    TIME: ("the fastest CUDA C", "the CUDA C with the least time"),
+    EXECUTED: ("the CUDA C that executes the fewest", "the CUDA C that likely executes the fewest"),
+    ISSUED: ("the CUDA C that issues the fewest",) * 2,
+}
+"""What the leader of the CUDA C is called: if that is certain, and if not."""
 
 
 def compare(cell: Cell, name: str, rival: Rival, noise: stats.Interval | None, *, explain: bool = False) -> str:
@@ -161,7 +165,7 @@ def compare(cell: Cell, name: str, rival: Rival, noise: stats.Interval | None, *
     leader = rival.leader
     called = leader.name
     if explain and leader.selected and leader.metric:
-        called += f", {BEST[leader.metric]}"
+        called += f", {BEST[leader.metric][not leader.proven]}"
     relation = code_relation(cell.variants[name], cell.variants[rival.name])
     if relation == SAME_CODE:
         return f"is the {SAME_CODE} as {called}"
@@ -198,7 +202,7 @@ def ties(leader: Leader) -> Iterator[str]:
 
 def fastest(leader: Leader, cell: Cell) -> Iterator[str]:
     """Which hand-written PTX is the best, if they differ."""
-    if not leader.selected or not leader.certain or len(leader.equal) == len(leader.rows) - 1:
+    if not leader.selected or not leader.certain:
         return
     best = (leader.name, *leader.equal)
     what = "hand-written PTX"

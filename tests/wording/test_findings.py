@@ -302,14 +302,18 @@ RIVALS = [
      f"{SAME}."),
     ("a row with as few is named too",
      {"cuda": ran(80, language="cuda"), "cuda.b": ran(80, language="cuda", code="B"), "ptx": ran(90)},
-     f"ptx executes 12 % more machine instructions than cuda, the CUDA C that executes the fewest, and {SAME}. "
-     "cuda.b executes as few as cuda."),
+     f"ptx executes 12 % more machine instructions than cuda and {SAME}. cuda.b executes as few as cuda."),
+    ("also if others have more",
+     {**{f"cuda{each}": ran(80, language="cuda", code=each) for each in ("", ".b")}, "cuda.c": ran(99, language="cuda"),
+      "ptx": ran(80)},
+     "ptx executes as many machine instructions as cuda, the CUDA C that executes the fewest, and "
+     f"{SAME}. cuda.b executes as few as cuda."),
     ("the same machine code is one rival",
      {"cuda": ran(80, language="cuda", code="A"), "cuda@x": ran(80, language="cuda", code="A"), "ptx": ran(90)},
      f"ptx executes 12 % more machine instructions than cuda and {SAME}. cuda@x is the same machine code as cuda."),
     ("ranges that meet are said",
      {"cuda": ran(1000, 1010, "cuda"), "cuda.b": ran(1005, 1020, "cuda"), "ptx": ran(900)},
-     f"ptx executes 10 % fewer machine instructions than cuda, the CUDA C that executes the fewest, and {SAME}. "
+     f"ptx executes 10 % fewer machine instructions than cuda, the CUDA C that likely executes the fewest, and {SAME}. "
      "cuda.b may execute fewer than cuda: their ranges meet."),
     ("so is the range of the PTX itself",
      {"cuda": ran(1000, language="cuda"), "cuda.b": ran(1100, language="cuda"), "ptx": ran(990, 1010)},
@@ -369,7 +373,7 @@ RACES = [
     ({"cuda": 50, "cuda@fast": 45, "ptx": 47},  # faster than cuda alone is not faster than CUDA C
      ["4.4 % more time", "; SLOWER)"], ["FASTER"]),
     ({"cuda": 45, "cuda@fast": 45, "cuda.b": 60, "ptx": 43},
-     ["statistically tied with", "; FASTER)"], ["cuda.b"]),
+     ["the CUDA C with the least time", "statistically tied with", "; FASTER)"], ["cuda.b", "fastest"]),
     ({"cuda": 45, "ptx": 43, "ptx.a": 40},
      ["ptx.a is the fastest hand-written PTX."], ["tied"]),
     ({"cuda": 45, "ptx": 40, "ptx.a": 40},
@@ -389,6 +393,7 @@ def test_where_times_allow_no_verdict_no_row_is_called_the_fastest_for_certain(r
     words = finding(race({"cuda": 50, "cuda@fast": 45, "ptx": 43, "ptx.a": 40}, rounds, labels))
     assert "so no verdict)" in words
     assert "There is no verdict on which CUDA C is the fastest." in words
+    assert "the CUDA C with the least time" in words
     assert "the fastest hand-written PTX" not in words
 
 
