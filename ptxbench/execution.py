@@ -289,12 +289,22 @@ class ExecOutcome:
         return tuple(output for output in self.arrays if output.changed)
 
 
-def execute(program: ExecProgram, function: Function, arguments: Sequence[Parsed], launch: ExecLaunch) -> ExecOutcome:
-    """Launch once, unless ptxas refuses the PTX. Raises UsageError for arguments or a launch that do not fit."""
+def execute(
+    program: ExecProgram,
+    function: Function,
+    arguments: Sequence[Parsed],
+    launch: ExecLaunch,
+    *,
+    like: Sequence[BoundArguments] = (),
+) -> ExecOutcome:
+    """Launch once, unless ptxas refuses the PTX. `like`: where another kernel has the arguments, for the same data.
+
+    Raises UsageError for arguments or a launch that do not fit.
+    """
     bound = program.bind(function, arguments)
     if program.legality.refusal:
         return ExecOutcome(program, function, launch, bound, FAULT, program.legality.refusal)
-    values = make(bound, launch.seed)
+    values = make(bound, launch.seed, like)
     before = [argument.array.copy() for argument in values.arrays]
     try:
         execution = emulator.run(
@@ -384,8 +394,13 @@ def derived(program: ExecProgram, outcome: ExecOutcome) -> Executed:
         return Executed(reason="the PTX is not the one that was launched")
     if build.cubin is None:
         return Executed(reason="ptxas is not installed")
+    return of_build(build, counted_of(outcome))
+
+
+def counted_of(outcome: ExecOutcome) -> Counted:
+    """The counts of a launch that ran to its end."""
     warps = math.prod(outcome.launch.grid) * -(-math.prod(outcome.block) // 32)
-    return of_build(build, Counted(outcome.by_line, warps, outcome.loops))
+    return Counted(outcome.by_line, warps, outcome.loops)
 
 
 def bytes_of(array: NDArray[Any]) -> memoryview:

@@ -508,14 +508,14 @@ def save(run: Run, folder: Path) -> Path:
     return path
 
 
-def write(text: str, path: Path, *, replace: bool = False) -> None:
-    """Write `text` to a temporary file next to `path`, then move it there in one step."""
+def write(content: str | bytes, path: Path, *, replace: bool = False) -> None:
+    """Write `content` to a temporary file next to `path`, then move it there in one step."""
     # not by the process's number: two containers that share a folder may both have number 7
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if replace:

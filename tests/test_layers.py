@@ -16,7 +16,7 @@ LAYERS = [
     {"terminal", "report", "exporters"},
     {"wording", "doctor"},
     {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "calibration", "audit",
-     "check", "bugs", "firstrun", "profiling", "model", "executed"},
+     "check", "bugs", "firstrun", "profiling", "model", "executed", "kernel_comparison"},
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "forgeries", "stats", "cycles",
      "environment", "discovery", "template", "rival"},

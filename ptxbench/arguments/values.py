@@ -47,20 +47,21 @@ class Values:
 @dataclass(frozen=True)
 class ValuePlace:
     """Where a value goes: its name, the indices of the parameter and members on the path to it, and whether it is in
-    global memory. Random data depends on `path`.
+    global memory. Random data depends on `path`, with the index `drawn` for the parameter's.
     """
 
     name: str
     path: tuple[int, ...]
     in_memory: bool = False
+    drawn: int = 0
 
     def of(self, label: str, number: int) -> ValuePlace:
         """The place of a member."""
-        return ValuePlace(f"{self.name}.{label}", (*self.path, number), self.in_memory)
+        return replace(self, name=f"{self.name}.{label}", path=(*self.path, number))
 
 
-def make(bound: Sequence[BoundArguments], seed: int) -> Values:
-    """New values.
+def make(bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArguments] = ()) -> Values:
+    """New values. `like`: the same arguments for another kernel, whose random data these get too.
 
     Raises UsageError for a file that cannot be used, for the address of a missing argument, and if the arrays do not
     fit in this machine's memory.
@@ -68,7 +69,7 @@ def make(bound: Sequence[BoundArguments], seed: int) -> Values:
     needed, free = COPIES * sum(array_bytes(each.argument) for each in bound), available_memory()
     if needed > free:
         raise UsageError(f"The arrays take {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Use smaller ones.")
-    return Maker(bound, seed).make()
+    return Maker(bound, seed, like).make()
 
 
 def array_bytes(argument: Parsed) -> int:
@@ -115,9 +116,10 @@ def find(name: str, known: Sequence[str], bound: Sequence[BoundArguments]) -> st
 class Maker:
     """Makes the values in order, then the addresses of other arguments."""
 
-    def __init__(self, bound: Sequence[BoundArguments], seed: int) -> None:
+    def __init__(self, bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArguments]) -> None:
         self.bound = bound
         self.seed = seed
+        self.drawn_as = {id(each.argument): each.index for each in like}
         self.args: list[Any] = [None] * len(bound)
         self.arrays: list[Named] = []
         self.targets: dict[str, NDArray[Any]] = {}
@@ -138,14 +140,18 @@ class Maker:
         argument, index = bound.argument, bound.index
         if bound.is_bytes:
             assert isinstance(argument, Argument)
-            self.args[index] = bound.as_bytes(argument.value((self.seed, index)))
+            self.args[index] = bound.as_bytes(argument.value((self.seed, self.drawn(bound))))
             return
         if isinstance(argument, Structure) and not argument.by_address:
             self.args[index] = np.zeros((), argument.dtype)
-        self.put(self.args, index, argument, ValuePlace(bound.name, (index,)))
+        self.put(self.args, index, argument, ValuePlace(bound.name, (index,), drawn=self.drawn(bound)))
         value = self.args[index]
         if isinstance(value, Pointer) and isinstance(argument, Argument):
             bound.require_address(value.array)
+
+    def drawn(self, bound: BoundArguments) -> int:
+        """The index of the parameter on which random data depends."""
+        return self.drawn_as.get(id(bound.argument), bound.index)
 
     def put(self, holder: Any, key: Any, argument: Parsed, place: ValuePlace) -> None:
         """Set holder[key] to the value of `argument`, a parameter or a member."""
@@ -159,7 +165,7 @@ class Maker:
             if argument.by_address:
                 self.targets[place.name] = structure
                 holder[key] = Pointer(structure)
-        elif isinstance(value := argument.value((self.seed, *place.path)), np.ndarray):
+        elif isinstance(value := argument.value((self.seed, place.drawn, *place.path[1:])), np.ndarray):
             self.arrays.append(Named(place.path[0], place.name, argument.type_of(value), value))
             self.targets[place.name] = value
             holder[key] = Pointer(value)

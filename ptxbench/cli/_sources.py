@@ -9,17 +9,24 @@ from typing import Any
 
 import click
 
+from ptxbench.errors import UsageError
+
 Command = Callable[..., Any]
 
 
-def source_options(entry: str = "The kernel, if FILE has several") -> Callable[[Command], Command]:
+def source_options(
+    entry: str = "The kernel, if FILE has several", *, several: bool = False
+) -> Callable[[Command], Command]:
     """--entry, -I, -D, --std and --flag. The command gets them as one argument, `source`: a SourceOptions.
 
-    `entry`: the first words of the help of --entry.
+    `entry`: the first words of the help of --entry. `several`: --entry may be repeated, and the command gets `sources`:
+    a SourceOptions for each, at least one.
     """
     options = (
         click.option(
             "--entry",
+            "entries",
+            multiple=True,
             metavar="NAME",
             help=f"{entry}: a name, also with namespace, or an instantiation of a template, such as 'ns::k<float, 4>'.",
         ),
@@ -46,7 +53,7 @@ def source_options(entry: str = "The kernel, if FILE has several") -> Callable[[
         @functools.wraps(command)
         def with_source(
             *positional: Any,
-            entry: str | None,
+            entries: tuple[str, ...],
             include: tuple[Path, ...],
             defines: tuple[str, ...],
             standard: str | None,
@@ -55,7 +62,13 @@ def source_options(entry: str = "The kernel, if FILE has several") -> Callable[[
         ) -> Any:
             from ptxbench.toolchain.options import SourceOptions
 
-            return command(*positional, source=SourceOptions(entry, include, defines, standard, flags), **others)
+            named: tuple[str | None, ...] = entries or (None,)
+            sources = tuple(SourceOptions(entry, include, defines, standard, flags) for entry in named)
+            if several:
+                return command(*positional, sources=sources, **others)
+            if len(sources) > 1:
+                raise UsageError(f"--entry is given {len(sources)} times. Give it once.")
+            return command(*positional, source=sources[0], **others)
 
         for option in reversed(options):
             with_source = option(with_source)

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.backends import DEFAULT_ARCH
+from ptxbench.cli._emit import FORMS
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._launches import LaunchOptions, launch_options
+from ptxbench.cli._show_files import SUFFIXES, Extras, Launches, TwoKernels, listed, of_file, of_two, one_build
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
 from ptxbench.errors import KernelError, UsageError, suggestion
+from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.discovery import LoadedPair, Source
-    from ptxbench.executed import Counted
     from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.listing.text import Listing
     from ptxbench.pair import Launch, Size
     from ptxbench.terminal.listing import View
-    from ptxbench.toolchain import Build
     from ptxbench.toolchain.options import SourceOptions
 
-SUFFIXES = (".cu", ".ptx")
+
+class DiffOfNames(click.Command):
+    """A command whose `--diff A B` may be before the name of the pair: names after --diff are moved to the end."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--diff" in args:
+            at = args.index("--diff")
+            names = [*itertools.takewhile(lambda word: not word.startswith("-"), args[at + 1 : at + 3])]
+            if not any(Path(name).suffix in SUFFIXES for name in names):
+                args = [*args[:at], *args[at + 1 + len(names) :], "--diff", *names]
+        return super().parse_args(ctx, args)
 
 
-class Extras(NamedTuple):
-    """What is shown of each SASS instruction in addition to its text: live registers, control codes."""
-
-    live_registers: bool
-    control: bool
-
-
-@click.command("show", short_help="Show CUDA C, PTX and SASS, aligned by line.")
-@click.argument("pair", metavar="PAIR|FILE")
+@click.command("show", cls=DiffOfNames, short_help="Show CUDA C, PTX and SASS, aligned by line.")
+@click.argument("names", metavar="PAIR|FILE [FILE]", nargs=-1, required=True)
 @click.option(
     "--variant",
     "variants",
@@ -52,9 +60,9 @@ class Extras(NamedTuple):
 @click.option("--sass", "view", flag_value="sass", help="The SASS in its own order, with the lines that it comes from.")
 @click.option(
     "--diff",
-    nargs=2,
-    metavar="A B",
-    help="Compare the SASS of variant A with that of B, such as --diff cuda ptx, whatever registers they use.",
+    is_flag=True,
+    help="Compare the SASS of two FILEs, or of two variants of PAIR, such as --diff cuda ptx, whatever registers they "
+    "use.",
 )
 @click.option(
     "--counts",
@@ -75,20 +83,42 @@ class Extras(NamedTuple):
     "barrier, yield bit and stall cycles.",
 )
 @click.option("--arch", metavar="SM", help="Build for this architecture.  [default: sm_90; a PTX file's .target]")
-@source_options("The kernel to show, if FILE has several")
+@source_options("The kernel to show, if FILE has several, for two FILEs also twice", several=True)
+@launch_options
+@click.option(
+    "--tolerance",
+    metavar="RTOL[,ATOL]",
+    help="Two FILEs: let floats of B differ from those of A by ATOL + RTOL * |A|.  [default: not at all]",
+)
+@click.option(
+    "--emit",
+    type=click.Choice(FORMS),
+    help="Print nothing but this form of the one kernel, or save it as -o says.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The file for --emit; an existing file is replaced.",
+)
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the texts and their links as JSON, and nothing else.")
 def command(
-    pair: str,
+    names: tuple[str, ...],
     variants: tuple[str, ...],
     view: View | None,
-    diff: tuple[str, str] | None,
+    diff: bool,
     counts: bool,
     size: str | None,
     live_registers: bool,
     control: bool,
     arch: str | None,
-    source: SourceOptions,
+    sources: tuple[SourceOptions, ...],
+    launch: LaunchOptions,
+    tolerance: str | None,
+    emit: str | None,
+    output: Path | None,
     kernels: Path,
     as_json: bool,
 ) -> int:
@@ -98,34 +128,155 @@ def command(
     --side-by-side and --diff exclude each other. Below the listing: how the variants differ, most important first,
     in machine code and in the emulator's counts. A .cu or .ptx FILE need not belong to a pair. No GPU is needed.
 
-    Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, or fails on the emulator.
+    Two FILEs are compared. With --arg, --grid or another option of a launch, both are launched on the emulator with
+    the same data, and their outputs and counts are compared. An option of a launch is for both, or is given twice:
+    first for the first FILE.
+
+    ptxbench show saxpy.cu saxpy.ptx --grid 64 --block 256 --arg 'f32[16384]=random' --arg 'f32[16384]=random'
+    --arg f32=2 --arg u32=16384
+
+    Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, fails on the emulator, or has other outputs than
+    the other FILE, 5 nothing could be compared, or an instruction that the emulator lacks.
     """
-    refuse(view, diff, variants, counts, live_registers, control)
+    subject = Subject.of(names, diff=diff)
+    refuse(view, diff, variants, live_registers, control)
+    if counts and diff:
+        raise UsageError("--counts needs a listing of one variant. Leave it out, or use --sass.")
     extras = Extras(live_registers, control)
-    cases: list[ExplainedPair] = []
-    if Path(pair).suffix in SUFFIXES:
-        refuse_for_files(variants, diff, counts, size)
-        listings = [of_file(Path(pair), arch, source, extras)]
+    if subject.files:
+        refuse_for_files(subject.files, variants, diff, counts, size, launch, tolerance)
     else:
-        if option := source.given:
-            raise UsageError(f"{option} is for a .cu or .ptx file, and '{pair}' is a pair.")
-        found = one_pair(kernels, pair)
+        refuse_for_pairs(subject.pair, sources[0], launch, tolerance)
+    if emit or output:
+        save_form(subject, variants, arch, sources, kernels, emit, output, as_json=as_json)
+        return ExitStatus.GOOD
+    if len(subject.files) == 2:
+        return show_two(
+            of_two(subject.files, arch, sources, extras, launches(launch, tolerance)),
+            view or "auto",
+            diff=diff,
+            counts=counts,
+            as_json=as_json,
+        )
+    cases: list[ExplainedPair] = []
+    if subject.files:
+        listings = [of_file(subject.files[0], arch, sources, extras)]
+    else:
+        found = one_pair(kernels, subject.pair)
         at = at_size(found, size)
         listings, uncounted = of_pair(
-            found, diff or variants, arch or "sm_90", at, extras, strict=bool(diff), required=counts
+            found, subject.diff or variants, arch or DEFAULT_ARCH, at, extras, strict=diff, required=counts
         )
-        cases = compared(listings, diff, found.pair.launch(**found.pair.bench_sizes[0]), at, uncounted)
+        cases = compared(listings, subject.diff, found.pair.launch(**found.pair.bench_sizes[0]), at, uncounted)
     if as_json:
         from ptxbench.documents import json_text
         from ptxbench.listing.explanation import to_document
 
-        say(json_text(to_document(listings, cases, diff=bool(diff))), nl=False)
+        say(json_text(to_document(listings, cases, diff=diff)), nl=False)
     else:
-        show(listings, cases, view or "auto", diff=bool(diff), counts=counts)
-        if Path(pair).suffix in SUFFIXES:
-            name = Path(pair).name
-            say(f"\nNothing was executed: `ptxbench exec {name}` launches it and counts machine instructions.")
-    return 0
+        show(listings, cases, view or "auto", diff=diff, counts=counts)
+        for path in subject.files:
+            say(f"\nNothing was executed: `ptxbench exec {path.name}` launches it and counts machine instructions.")
+    return ExitStatus.GOOD
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is shown: `files`, one or two, or `pair`; `diff`: the two variants of the pair to compare."""
+
+    files: tuple[Path, ...] = ()
+    pair: str = ""
+    diff: tuple[str, str] | None = None
+
+    @classmethod
+    def of(cls, names: Sequence[str], *, diff: bool) -> Subject:
+        """Raises UsageError for names that are neither one pair, nor one or two files."""
+        from ptxbench.metrics import REFERENCE
+
+        files = tuple(Path(name) for name in names if Path(name).suffix in SUFFIXES)
+        pairs = [name for name in names if Path(name).suffix not in SUFFIXES]
+        if not pairs and len(files) <= 2:
+            return cls(files)
+        if not files and len(pairs) == 1:
+            return cls(pair=pairs[0], diff=(REFERENCE, "ptx") if diff else None)
+        if not files and diff and len(pairs) == 3:
+            return cls(pair=pairs[0], diff=(pairs[1], pairs[2]))
+        listed = ", ".join(f"'{name}'" for name in names)
+        if not files and diff:
+            raise UsageError(f"--diff compares two variants of one pair, such as --diff cuda ptx; found {listed}.")
+        hint = f" `ptxbench check {files[0]} --pair {pairs[0]}` compares a file with a pair." if files and pairs else ""
+        raise UsageError(f"Expected one PAIR, or one or two FILEs (.cu, .ptx); found {listed}.{hint}")
+
+
+def launches(options: LaunchOptions, tolerance: str | None) -> Launches | None:
+    """What the command line says about the launches of two files; None if it asks for none."""
+    from ptxbench.kernel_comparison import close_to
+    from ptxbench.pair import EXACT
+
+    if not options.given:
+        return None
+    return Launches(options.launches(2), options.arguments(), close_to(tolerance) if tolerance else EXACT)
+
+
+def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json: bool) -> int:
+    """Print two kernels and how they differ; the exit status."""
+    from ptxbench.kernel_comparison import EXIT_STATUSES, to_document, unlike_signatures
+
+    launched = both.launched
+    if as_json:
+        from ptxbench.documents import json_text
+        from ptxbench.listing import explanation
+
+        document = explanation.to_document(
+            both.listings,
+            [both.case],
+            diff=diff,
+            parameters_differ=unlike_signatures(*both.kernels),
+            launch=to_document(launched) if launched else None,
+        )
+        say(json_text(document), nl=False)
+    else:
+        from ptxbench.cli._blocks import open_console
+        from ptxbench.terminal.kernel_comparison import ComparisonReport
+
+        show(both.listings, [both.case], view, diff=diff, counts=counts)
+        say()
+        open_console().print(ComparisonReport(both.kernels, both.listings, launched))
+    return EXIT_STATUSES[launched.status] if launched else ExitStatus.GOOD
+
+
+def save_form(
+    subject: Subject,
+    variants: Sequence[str],
+    arch: str | None,
+    sources: Sequence[SourceOptions],
+    kernels: Path,
+    form: str | None,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Save one form of one kernel. Raises UsageError if it is not clear which."""
+    from ptxbench import toolchain
+    from ptxbench.cli._emit import emit, require_output
+
+    if form is None:
+        raise UsageError("-o is the file for --emit. Say what to save: --emit ptx, --emit cubin or --emit sass.")
+    if as_json:
+        raise UsageError("--emit and --json are two outputs. Choose one.")
+    if len(subject.files) > 1 or subject.diff:
+        raise UsageError("--emit saves one kernel. Name one FILE, or one PAIR with --variant.")
+    require_output(form, output)
+    if subject.files:
+        build = one_build(subject.files[0], arch, sources, whole=form != "sass")
+    else:
+        found = one_pair(kernels, subject.pair)
+        chosen_sources = chosen(found, variants or ["*"], strict=False)
+        if len(chosen_sources) != 1:
+            names = ", ".join(source.variant for source in chosen_sources)
+            raise UsageError(f"--emit saves one variant, and '{found.name}' has {names}. Name one with --variant.")
+        build = toolchain.build_source(chosen_sources[0], arch or DEFAULT_ARCH)
+    emit(build, form, output)
 
 
 def compared(
@@ -141,7 +292,10 @@ def compared(
     pairs = [diff] if diff else [(REFERENCE, name) for name in others]
     return [
         ExplainedPair(
-            compare(by_name[a], by_name[b]), launch, at, {name: uncounted[name] for name in (a, b) if name in uncounted}
+            compare(by_name[a], by_name[b]),
+            launch,
+            size=at,
+            uncounted={name: uncounted[name] for name in (a, b) if name in uncounted},
         )
         for a, b in pairs
     ]
@@ -164,46 +318,54 @@ def show(listings: Sequence[Listing], cases: Sequence[ExplainedPair], view: View
         console.print(Findings(cases))
 
 
-def refuse(
-    view: str | None, diff: object, variants: Sequence[str], counts: bool, live_registers: bool, control: bool
-) -> None:
+def refuse(view: str | None, diff: bool, variants: Sequence[str], live_registers: bool, control: bool) -> None:
     """Raises UsageError for options that do not go together."""
     if diff and variants:
         raise UsageError("--diff names its variants itself. Leave out --variant.")
     if diff and view:
         raise UsageError(f"--diff and --{view.replace(' ', '-')} are two views. Choose one.")
-    if counts and diff:
-        raise UsageError("--counts needs a listing of one variant. Leave it out, or use --sass.")
     if live_registers and (diff or view == "ptx"):
         raise UsageError("--live-registers needs a SASS listing. Leave it out, or use --sass.")
     if control and (diff or view == "ptx"):
         raise UsageError("--control needs a listing with SASS. Leave it out, or use --sass.")
 
 
-def refuse_for_files(variants: Sequence[str], diff: object, counts: bool, size: str | None) -> None:
-    """Raises UsageError for options that need a pair."""
-    if variants or diff:
-        raise UsageError(f"{'--diff' if diff else '--variant'} is for the variants of a pair, and a file has none.")
-    if counts:
-        raise UsageError(
-            "--counts needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block "
-            "and --arg say, and counts lines and machine instructions."
-        )
+def refuse_for_pairs(pair: str, source: SourceOptions, launch: LaunchOptions, tolerance: str | None) -> None:
+    """Raises UsageError for options that need a file."""
+    for option in (source.given, *launch.given, "--tolerance" if tolerance else None):
+        if option:
+            raise UsageError(f"{option} is for .cu and .ptx files, and '{pair}' is a pair.")
+
+
+def refuse_for_files(
+    files: Sequence[Path],
+    variants: Sequence[str],
+    diff: bool,
+    counts: bool,
+    size: str | None,
+    launch: LaunchOptions,
+    tolerance: str | None,
+) -> None:
+    """Raises UsageError for options that need a pair, a second file or a launch."""
+    if variants:
+        raise UsageError("--variant is for the variants of a pair, and a file has none.")
     if size:
-        raise UsageError("--size needs a pair. To count a file, use `ptxbench exec` with --lines.")
-
-
-def of_file(path: Path, arch: str | None, source: SourceOptions, extras: Extras) -> Listing:
-    """The listing of one kernel of a file."""
-    from ptxbench.cli._progress import Bar
-    from ptxbench.execution import read_program
-
-    if not path.exists():
-        raise UsageError(f"There is no file {path}.")
-    with Bar() as bar:
-        bar.tell(0, 1, f"build {path.name}")
-        program = read_program(path, arch, source)
-        return listed(program.build(program.choose(source.entry).name), extras, None)
+        raise UsageError("--size needs a pair. To count files, describe the launch with --grid, --block and --arg.")
+    if len(files) == 1:
+        if diff:
+            raise UsageError("--diff compares two kernels. Name a second FILE.")
+        if given := [*launch.given, *["--tolerance"] * bool(tolerance)]:
+            raise UsageError(f"{given[0]} needs two FILEs to compare. `ptxbench exec {files[0]}` launches one kernel.")
+        if counts:
+            raise UsageError(
+                f"--counts needs a launch, and a file has none. `ptxbench exec {files[0]}` launches it, as its --grid, "
+                "--block and --arg say, and counts lines and machine instructions."
+            )
+    elif not launch.given and (counts or tolerance):
+        raise UsageError(
+            f"{'--counts' if counts else '--tolerance'} needs a launch. Describe it with --grid, --block and --arg, as "
+            "for `ptxbench exec`."
+        )
 
 
 def one_pair(kernels: Path, name: str) -> LoadedPair:
@@ -267,18 +429,6 @@ def chosen(loaded: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[S
                 raise UsageError(f"Unknown variant '{name}' of {loaded.name}.{text}")
         return [by_name[name] for name in dict.fromkeys(wanted)]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]
-
-
-def listed(build: Build, extras: Extras, counted: Counted | None) -> Listing:
-    from ptxbench.listing import text
-    from ptxbench.toolchain.lines import annotate
-
-    return text.counted_listing(
-        build,
-        build.source.read_bytes(),
-        annotate(build, live_registers=extras.live_registers, controls=extras.control),
-        counted,
-    )
 
 
 def at_size(loaded: LoadedPair, text: str | None) -> Size:

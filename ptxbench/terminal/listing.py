@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.syntax import Syntax
 from rich.text import Text
 
+from ptxbench import kernel_names
 from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, Difference
 from ptxbench.listing.explanation import ExplainedPair, explain
 from ptxbench.listing.text import Listing, ListingRow, in_machine_order, in_source_order
@@ -218,11 +219,10 @@ class ListingView:
 
 
 def heading(listing: Listing) -> Text:
-    """`cuda  triad.cu  sm_90, 42 SASS instructions, 22 registers`."""
+    """`cuda  triad.cu  sm_90, 42 SASS instructions, 22 registers`; for a name that has the file, the kernel."""
+    what = kernel_names.short(listing.entry) if listing.path.name in listing.variant else listing.path.name
     text = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.report.registers} registers"
-    return Text.assemble(
-        (listing.variant, "bold cyan"), "  ", listing.path.name, (text, "dim"), no_wrap=True, overflow="ellipsis"
-    )
+    return Text.assemble((listing.variant, "bold cyan"), "  ", what, (text, "dim"), no_wrap=True, overflow="ellipsis")
 
 
 # ---- two listings

@@ -350,8 +350,12 @@ REFUSED = [
     (["--control", "--ptx"], "--control needs a listing with SASS. Leave it out, or use --sass."),
     (["--size", "m=3"], "No selected pair has the size m=3: 'scale' has n."),
     (["--size", "3"], "'3' is not a size. Write it as n=65536, or rows=3,columns=257, or all."),
-    (["--entry", "scale"], "--entry is for a .cu or .ptx file, and 'scale' is a pair."),
-    (["--flag", "-G"], "--flag is for a .cu or .ptx file, and 'scale' is a pair."),
+    (["--entry", "scale"], "--entry is for .cu and .ptx files, and 'scale' is a pair."),
+    (["--flag", "-G"], "--flag is for .cu and .ptx files, and 'scale' is a pair."),
+    (["--seed", "1"], "--seed is for .cu and .ptx files, and 'scale' is a pair."),
+    (["--tolerance", "1"], "--tolerance is for .cu and .ptx files, and 'scale' is a pair."),
+    (["triad"], "Expected one PAIR, or one or two FILEs (.cu, .ptx); found 'scale', 'triad'."),
+    (["--diff", "cuda"], "--diff compares two variants of one pair, such as --diff cuda ptx; found 'scale', 'cuda'."),
     (["--arch", "90"], "Unknown architecture '90'. Write it as sm_90 or sm_90a."),
     (["--arch", "banana"], "Unknown architecture 'banana'. Write it as sm_90 or sm_90a."),
 ]  # fmt: skip
@@ -368,12 +372,19 @@ FILES = [
     ("no.cu", [], "There is no file no.cu."),
     ("two.ptx", [], "two.ptx has 2 kernels: scale, other. Name one with --entry."),
     ("two.ptx", ["--variant", "ptx"], "--variant is for the variants of a pair, and a file has none."),
-    ("two.ptx", ["--diff", "a", "b"], "--diff is for the variants of a pair, and a file has none."),
+    ("two.ptx", ["--diff"], "--diff compares two kernels. Name a second FILE."),
+    ("two.ptx", ["--diff", "cuda", "ptx"],
+     "Expected one PAIR, or one or two FILEs (.cu, .ptx); found 'two.ptx', 'cuda', 'ptx'. `ptxbench check two.ptx "
+     "--pair cuda` compares a file with a pair."),
     ("two.ptx", ["--counts"],
-     "--counts needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block and --arg "
-     "say, and counts lines and machine instructions."),
+     "--counts needs a launch, and a file has none. `ptxbench exec two.ptx` launches it, as its --grid, --block and "
+     "--arg say, and counts lines and machine instructions."),
     ("two.ptx", ["--size", "n=3"],
-     "--size needs a pair. To count a file, use `ptxbench exec` with --lines."),
+     "--size needs a pair. To count files, describe the launch with --grid, --block and --arg."),
+    ("two.ptx", ["--grid", "2"], "--grid needs two FILEs to compare. `ptxbench exec two.ptx` launches one kernel."),
+    ("two.ptx", ["--tolerance", "1"],
+     "--tolerance needs two FILEs to compare. `ptxbench exec two.ptx` launches one kernel."),
+    ("two.ptx", ["--entry", "scale", "--entry", "other"], "--entry is given 2 times. Give it once."),
     ("two.ptx", ["--flag", "-G"], "two.ptx is PTX, and --flag is for CUDA C. Leave it out."),
 ]  # fmt: skip
 
@@ -384,6 +395,20 @@ def test_options_that_conflict_with_a_file_are_refused(ptxbench, tmp_path, monke
     (tmp_path / "two.ptx").write_text(PTX + "\n.visible .entry other()\n{\n    ret;\n}\n")
     ran = ptxbench("show", file, *arguments)
     assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
+
+
+def test_the_variants_to_compare_may_be_anywhere_and_are_cuda_and_ptx_by_default(ptxbench, kernels):
+    shown = {
+        ptxbench("show", *words, "--kernels", kernels).out
+        for words in (
+            ("scale", "--diff"),
+            ("--diff", "scale"),
+            ("scale", "--diff", "cuda", "ptx"),
+            ("--diff", "cuda", "ptx", "scale"),
+        )
+    }
+    assert len(shown) == 1
+    assert "\n\nptx against cuda\n" in shown.pop()
 
 
 def test_several_pairs_are_one_too_many(ptxbench):

@@ -87,13 +87,15 @@ ANALYSES: tuple[tuple[str, Analysis], ...] = (
 class ExplainedPair:
     """The input of an explanation: two listings, and the launch for occupancy, if known.
 
-    `size`: at which their lines were counted. `uncounted`: by variant, why its lines were not.
+    `size`: at which their lines were counted. `uncounted`: by variant, why its lines were not. `right_launch`: the
+    launch of the right listing, if it is another one.
     """
 
     difference: Difference
     launch: Launch | None = None
     size: Size | None = None
     uncounted: Mapping[str, str] = field(default_factory=dict)
+    right_launch: Launch | None = None
 
     @property
     def sides(self) -> tuple[Listing, Listing]:
@@ -111,8 +113,9 @@ class ExplainedPair:
 
 def explain(case: ExplainedPair) -> tuple[Explanation, ...]:
     """The differences, the most important first; for the same machine code only that it is the same."""
-    left, right = (of_listing(side, case.launch) for side in case.sides)
-    return find(VariantContrast(left, right))
+    launches = case.launch, case.right_launch or case.launch
+    left, right = (of_listing(side, launch) for side, launch in zip(case.sides, launches, strict=True))
+    return find(VariantContrast(left, right), same_launch=launches[0] == launches[1])
 
 
 def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Explanation, ...]:
@@ -152,10 +155,10 @@ def verified(cell: Cell, name: str) -> bool:
     return name in cell.variants and cell.variants[name].status == VERIFIED
 
 
-def find(contrast: VariantContrast) -> tuple[Explanation, ...]:
+def find(contrast: VariantContrast, *, same_launch: bool = True) -> tuple[Explanation, ...]:
     a, b = contrast.names
     left, right = contrast.left.report.sass_sha256, contrast.right.report.sass_sha256
-    if left is not None and left == right:
+    if left is not None and left == right and same_launch:
         text = f"{b} is the same machine code as {a}, to the bit: a difference in time would be noise."
         return (Explanation(SAME_CODE, text, f"{b} is the same machine code as {a}, to the bit."),)
     return tuple(finding for _, analysis in ANALYSES for finding in analysis(contrast))
@@ -184,15 +187,25 @@ def executions(listing: Listing) -> ExecutedRange | None:
 
 
 def to_document(
-    listings: Sequence[Listing], cases: Sequence[ExplainedPair] = (), *, diff: bool = False
+    listings: Sequence[Listing],
+    cases: Sequence[ExplainedPair] = (),
+    *,
+    diff: bool = False,
+    parameters_differ: str | None = None,
+    launch: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The document of `ptxbench show --json`; `diff`: with the alignment of the one case."""
+    """The document of `ptxbench show --json`.
+
+    `diff`: with the alignment of the one case. `parameters_differ`, `launch`: what is said of two files.
+    """
     return {
         "schema": SCHEMA,
         "variants": [describe(listing) for listing in listings],
         "diff": describe_difference(cases[0].difference) if diff else None,
         "counted_at": next((dict(case.size) for case in cases if case.size is not None), None),
         "not_counted": {name: reason for case in cases for name, reason in case.uncounted.items()},
+        "parameters_differ": parameters_differ,
+        "launch": launch,
         "findings": [
             {"variants": list(case.names), **describe_finding(each)} for case in cases for each in explain(case)
         ],

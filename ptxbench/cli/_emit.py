@@ -1,0 +1,56 @@
+"""`ptxbench show --emit`: saves what the tools make of a kernel: its PTX, its cubin, or its SASS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptxbench.cli._terminal import say
+from ptxbench.errors import ToolMissing, UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.toolchain import Build
+
+FORMS = ("ptx", "cubin", "sass")
+CUBIN = "cubin"
+
+
+def require_output(form: str, output: Path | None) -> None:
+    """Raises UsageError for a cubin without a file, and ResultError for a folder that cannot be written to."""
+    from ptxbench.cli._saving import require_writable
+
+    if output is None and form == CUBIN:
+        raise UsageError("--emit cubin needs -o FILE, because a cubin is not text.")
+    if output is not None:
+        require_writable(output.parent, "Name another file with -o.")
+
+
+def emit(build: Build, form: str, output: Path | None) -> None:
+    """Write that form of a build to `output`, or print it."""
+    from ptxbench.result import write
+
+    content = made(build, form)
+    if output is not None:
+        write(content, output, replace=True)
+        say(f"Wrote {output}", err=True)
+    else:
+        assert isinstance(content, str)
+        say(content, nl=False)
+
+
+def made(build: Build, form: str) -> str | bytes:
+    """The content of the file. Raises ToolMissing if a tool for it is not installed."""
+    from ptxbench.toolchain.lines import annotate, require
+
+    if form == "ptx":
+        return build.ptx
+    if form == CUBIN:
+        require("ptxas")
+        if build.cubin is None:
+            raise ToolMissing("There is no cubin: ptxas did not assemble this kernel.")
+        return build.cubin
+    rows = [f"// {build.source.name}, kernel {build.entry}, {build.arch}"]
+    for each in annotate(build).instructions:
+        rows += [f"{label}:" for label in each.labels]
+        rows.append(f"        /*{each.address:04x}*/  {each.text};")
+    return "\n".join(rows) + "\n"

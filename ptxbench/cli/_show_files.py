@@ -1,0 +1,170 @@
+"""`ptxbench show` of files that need not belong to a pair: one kernel, or two next to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ptxbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.arguments import Parsed
+    from ptxbench.emulator.syntax import Function
+    from ptxbench.executed import Counted
+    from ptxbench.execution import ExecLaunch, ExecProgram
+    from ptxbench.kernel_comparison import Kernel, LaunchComparison
+    from ptxbench.listing.explanation import ExplainedPair
+    from ptxbench.listing.text import Listing
+    from ptxbench.pair import Tolerance
+    from ptxbench.toolchain import Build
+    from ptxbench.toolchain.options import SourceOptions
+
+SUFFIXES = (".cu", ".ptx")
+
+
+class Extras(NamedTuple):
+    """What is shown of each SASS instruction in addition to its text: live registers, control codes."""
+
+    live_registers: bool
+    control: bool
+
+
+class Launches(NamedTuple):
+    """The launch of each of two kernels, their arguments, and how much the outputs may differ."""
+
+    each: Sequence[ExecLaunch]
+    arguments: Sequence[Parsed]
+    tolerance: Tolerance
+
+
+class TwoKernels(NamedTuple):
+    """Two kernels with their listings, how these differ, and the launches if there were any."""
+
+    kernels: tuple[Kernel, Kernel]
+    listings: tuple[Listing, Listing]
+    case: ExplainedPair
+    launched: LaunchComparison | None
+
+
+# ---- reading
+
+
+def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOptions]) -> list[ExecProgram]:
+    """The programs of the files, of two for one architecture. Options of CUDA C are for the .cu files."""
+    from ptxbench.execution import read_program
+    from ptxbench.toolchain.options import SourceOptions
+
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"There is no file {path}.")
+    if len(sources) > len(paths):
+        most = "once" if len(paths) == 1 else "once, or twice, a name for each file"
+        raise UsageError(f"--entry is given {len(sources)} times. Give it {most}.")
+    if arch is None and len(paths) > 1:
+        arch = common_arch([read_program(path, None).arch for path in paths if path.suffix == ".ptx"])
+    mixed = len({path.suffix for path in paths}) > 1
+    return [
+        read_program(path, arch, SourceOptions(source.entry) if mixed and path.suffix == ".ptx" else source)
+        for path, source in zip(paths, for_each_file(sources, paths), strict=True)
+    ]
+
+
+def for_each_file(sources: Sequence[SourceOptions], paths: Sequence[Path]) -> Sequence[SourceOptions]:
+    """The options of each file: those of one --entry are for all."""
+    return sources if len(sources) == len(paths) else [sources[0]] * len(paths)
+
+
+def common_arch(targets: Sequence[str]) -> str:
+    """The architecture for files with these .targets: the usual one, unless a file needs a later or a special one."""
+    from ptxbench import architecture
+    from ptxbench.execution import DEFAULT_ARCH
+
+    usual = architecture.number(DEFAULT_ARCH)
+    special = [each for each in targets if architecture.suffix(each) or architecture.number(each) > usual]
+    return max(special, key=lambda each: (architecture.number(each), architecture.suffix(each)), default=DEFAULT_ARCH)
+
+
+def choose(programs: Sequence[ExecProgram], sources: Sequence[SourceOptions]) -> list[Function]:
+    """The kernel of each file: the named one, else the only one, else of several the one named as the other file's."""
+    from ptxbench import kernel_names
+
+    wanted = [source.entry for source in sources]
+    if not any(wanted):
+        alone = [next(iter(each.module.entries)) if len(each.module.entries) == 1 else None for each in programs]
+        for at, (program, other) in enumerate(zip(programs, reversed(alone), strict=True)):
+            if other and len(program.module.entries) > 1:
+                name = kernel_names.short(other)
+                wanted[at] = name if kernel_names.matching(name, program.module.entries) else None
+    return [program.choose(name) for program, name in zip(programs, wanted, strict=True)]
+
+
+# ---- one kernel
+
+
+def one_build(path: Path, arch: str | None, sources: Sequence[SourceOptions], *, whole: bool = False) -> Build:
+    """The build of one kernel of a file; of any of them if the `whole` file is wanted and none is named."""
+    (program,) = read([path], arch, sources)
+    if whole and not sources[0].entry and program.module.entries:
+        return program.build(next(iter(program.module.entries)))
+    return program.build(choose([program], sources)[0].name)
+
+
+def of_file(path: Path, arch: str | None, sources: Sequence[SourceOptions], extras: Extras) -> Listing:
+    """The listing of one kernel of a file."""
+    from ptxbench.cli._progress import Bar
+
+    with Bar() as bar:
+        bar.tell(0, 1, f"build {path.name}")
+        return listed(one_build(path, arch, sources), extras)
+
+
+def listed(build: Build, extras: Extras, counted: Counted | None = None) -> Listing:
+    """The listing of a build, with the counts of a launch."""
+    from ptxbench.listing.text import counted_listing
+    from ptxbench.toolchain.lines import annotate
+
+    annotated = annotate(build, live_registers=extras.live_registers, controls=extras.control)
+    return counted_listing(build, build.source.read_bytes(), annotated, counted)
+
+
+# ---- two kernels
+
+
+def of_two(
+    paths: Sequence[Path],
+    arch: str | None,
+    sources: Sequence[SourceOptions],
+    extras: Extras,
+    launches: Launches | None,
+) -> TwoKernels:
+    """Two kernels, built, launched if `launches` says how, listed and compared."""
+    from ptxbench import kernel_names
+    from ptxbench.cli._progress import Bar
+    from ptxbench.execution import counted_of
+    from ptxbench.kernel_comparison import Kernel, launch_both, names_of
+    from ptxbench.listing.difference import compare
+    from ptxbench.listing.explanation import ExplainedPair
+    from ptxbench.pair import Launch
+
+    with Bar() as bar:
+        bar.tell(0, 3, "build " + " and ".join(path.name for path in paths))
+        programs = read(paths, arch, sources)
+        functions = choose(programs, for_each_file(sources, paths))
+        names = names_of(paths, [kernel_names.short(function.name) for function in functions])
+        a, b = (Kernel(*each) for each in zip(names, programs, functions, strict=True))
+        builds = [replace(each.program.build(each.function.name), variant=each.name) for each in (a, b)]
+        launched = None
+        if launches:
+            bar.tell(1, 3, f"launch {a.name} and {b.name}")
+            launched = launch_both((a, b), launches.arguments, launches.each, launches.tolerance)
+        bar.tell(2, 3, f"list {a.name} and {b.name}")
+        counts = [None if each.error else counted_of(each) for each in launched.outcomes] if launched else [None, None]
+        first, second = (listed(build, extras, counted) for build, counted in zip(builds, counts, strict=True))
+    case = ExplainedPair(compare(first, second))
+    if launched:
+        launched = launched.with_executed([first.machine, second.machine])
+        one, other = (Launch(each.launch.grid, each.block, each.launch.shared_bytes) for each in launched.outcomes)
+        case = replace(case, launch=one, right_launch=other)
+    return TwoKernels((a, b), (first, second), case, launched)

@@ -1,0 +1,343 @@
+"""Two kernels of files: launched once each on the emulator with the same arguments, and their outputs compared.
+
+Nothing is known of a reference: that both agree does not show that either is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.arguments import ElementType, Parsed, bind
+from ptxbench.arguments.binding import signature
+from ptxbench.arrays import bf16, is_float
+from ptxbench.emulator.syntax import Function, Variable
+from ptxbench.errors import UsageError
+from ptxbench.executed import Executed
+from ptxbench.execution import (
+    FAULT,
+    FINDING,
+    UNSUPPORTED,
+    ExecLaunch,
+    ExecOutcome,
+    ExecProgram,
+    Output,
+    describe,
+    execute,
+)
+from ptxbench.exit_status import ExitStatus
+from ptxbench.pair import EXACT, Tolerance, close
+from ptxbench.verify import errors, finite, flat_parts, judge, number
+
+SAME, DIFFERENT, NOTHING = "same", "different", "nothing compared"
+EXIT_STATUSES = {
+    SAME: ExitStatus.GOOD,
+    DIFFERENT: ExitStatus.WRONG_KERNEL,
+    FINDING: ExitStatus.WRONG_KERNEL,
+    FAULT: ExitStatus.WRONG_KERNEL,
+    UNSUPPORTED: ExitStatus.NO_VERDICT,
+    NOTHING: ExitStatus.NO_VERDICT,
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel of a file. `name`: what it is called in a comparison, unlike the name of the other one."""
+
+    name: str
+    program: ExecProgram
+    function: Function
+
+
+def names_of(paths: Sequence[Path], entries: Sequence[str]) -> tuple[str, str]:
+    """Names that tell two kernels apart: of the file, with as many folders as that takes, or with the kernel.
+
+    The same kernel of the same file gets a number.
+    """
+    a, b = paths
+    if a.resolve() == b.resolve():
+        first, second = (f"{a.name}:{entry}" for entry in entries)
+        return (first, second) if first != second else (a.name, f"{a.name} (2)")
+    parts = [path.resolve().parts for path in paths]
+    count = next(count for count in range(1, max(map(len, parts)) + 1) if parts[0][-count:] != parts[1][-count:])
+    first, second = ("/".join(each[-count:]) for each in parts)
+    return first, second
+
+
+# ---- signatures
+
+
+def unlike_signatures(a: Kernel, b: Kernel) -> str | None:
+    """A sentence on how the parameters differ: in number, size or kind; None if the same arguments fit both."""
+    if len(a.function.params) == len(b.function.params) and all(
+        kind_of(x) == kind_of(y) or (is_bits(x, y) and kind_of(x)[:2] == kind_of(y)[:2])
+        for x, y in zip(a.function.params, b.function.params, strict=True)
+    ):
+        return None
+    return f"The parameters differ: {a.name} has {listed(a.function)}, {b.name} has {listed(b.function)}."
+
+
+def kind_of(param: Variable) -> tuple[int, bool, bool]:
+    """Size, whether it is a struct, whether it is a float."""
+    return param.size_bytes, param.array or param.vector > 1, param.type.floating
+
+
+def is_bits(*params: Variable) -> bool:
+    """Whether one of them is declared as bits, such as .b32, which may be a float."""
+    return any(param.type.kind == "b" for param in params)
+
+
+def listed(function: Function) -> str:
+    count = len(function.params)
+    return f"{count} ({signature(function)})" if count else "none"
+
+
+# ---- outputs
+
+
+@dataclass(frozen=True)
+class ArrayComparison:
+    """One array as the kernels A and B left it.
+
+    `unlike`: elements whose bits differ. `outside`: elements of B that are not within the tolerance of A's; the worst
+    of them is at `worst`, with the values `values` in words. `greatest`: the greatest |B - A|; `relative`: the greatest
+    |B - A| / |A|; each None if it is not finite, or if the elements are not numbers. `scale`: the greatest |A| that is
+    finite. `nan`: the NaNs of either.
+    """
+
+    name: str
+    type: ElementType
+    shape: tuple[int, ...]
+    changed: tuple[bool, bool]
+    unlike: int
+    outside: int
+    greatest: float | None
+    relative: float | None
+    scale: float
+    nan: tuple[int, int]
+    worst: tuple[int, ...] | None = None
+    values: tuple[str, str] | None = None
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+def compare_arrays(a: Output, b: Output, tolerance: Tolerance) -> ArrayComparison:
+    """B's array relative to A's. The tolerance is for floats; everything else must be equal."""
+    left, right = numbers_of(a), numbers_of(b)
+    bits = sum(
+        int((x != y).sum())
+        for _, (x, y) in flat_parts(*(each.view(f"u{each.itemsize}") for each in (as_bits(left), as_bits(right))))
+    )
+    changed = a.changed, b.changed
+    name = b.name if a.name.startswith("#") else a.name
+    if not is_number(left.dtype):
+        return ArrayComparison(name, a.type, left.shape, changed, bits, bits, None, None, 0.0, (0, 0))
+    floating = is_float(left.dtype)
+    expected = left.astype(np.float64) if floating else left
+    allowed = tolerance if floating else EXACT
+    with np.errstate(invalid="ignore", over="ignore"):
+        bounds = np.broadcast_to(np.asarray(allowed.bound(expected, {}), np.float64), expected.shape)
+    judged = judge(right, expected, bounds)
+    worst = tuple(int(each) for each in np.unravel_index(judged.worst, left.shape)) if judged.outside else None
+    return ArrayComparison(
+        name,
+        a.type,
+        left.shape,
+        changed,
+        bits,
+        judged.outside,
+        finite(judged.greatest),
+        *relative_error(expected, right),
+        (nans(left), nans(right)),
+        worst,
+        None if worst is None else (number(left[worst], left.dtype), number(right[worst], right.dtype)),
+    )
+
+
+def numbers_of(output: Output) -> NDArray[Any]:
+    """The array with elements that NumPy compares as numbers."""
+    return output.array.view(bf16) if output.type.name == "bf16" else output.array
+
+
+def is_number(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "iu" or is_float(dtype)
+
+
+def as_bits(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as whole numbers of its elements' bits; of their bytes if an element has more than 8."""
+    return array if array.itemsize in (1, 2, 4, 8) else array.reshape(-1).view(np.uint8)
+
+
+def relative_error(expected: NDArray[Any], actual: NDArray[Any]) -> tuple[float | None, float]:
+    """The greatest |actual - expected| / |expected|, None if it is not finite; and the greatest finite |expected|."""
+    greatest, scale = 0.0, 0.0
+    for _, (x, y) in flat_parts(expected, actual):
+        size = np.abs(x.astype(np.float64))
+        scale = max(scale, float(np.max(size[np.isfinite(size)], initial=0.0)))
+        error = errors(y, x)
+        unlike = error > 0
+        with np.errstate(all="ignore"):
+            greatest = max(greatest, float(np.max(error[unlike] / size[unlike], initial=0.0)))
+    return finite(greatest), scale
+
+
+def nans(array: NDArray[Any]) -> int:
+    return int(np.isnan(array).sum()) if is_float(array.dtype) else 0
+
+
+# ---- both launches
+
+
+@dataclass(frozen=True)
+class LaunchComparison:
+    """Two launches with the same arguments. `arrays` is empty if one kernel did not run to its end."""
+
+    kernels: tuple[Kernel, Kernel]
+    outcomes: tuple[ExecOutcome, ExecOutcome]
+    arrays: tuple[ArrayComparison, ...]
+    tolerance: Tolerance
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.kernels[0].name, self.kernels[1].name
+
+    @property
+    def outputs(self) -> tuple[ArrayComparison, ...]:
+        """The arrays that a kernel changed."""
+        return tuple(array for array in self.arrays if any(array.changed))
+
+    @property
+    def status(self) -> str:
+        """The most severe of what was found."""
+        found = {outcome.status for outcome in self.outcomes}
+        if any(array.outside for array in self.arrays):
+            found.add(DIFFERENT)
+        for status in (FAULT, DIFFERENT, FINDING, UNSUPPORTED):
+            if status in found:
+                return status
+        return SAME if self.outputs else NOTHING
+
+    def with_executed(self, executed: Sequence[Executed | None]) -> LaunchComparison:
+        """The same with the machine instructions that warps executed."""
+        a, b = (replace(outcome, executed=each) for outcome, each in zip(self.outcomes, executed, strict=True))
+        return replace(self, outcomes=(a, b))
+
+
+def launch_both(
+    kernels: tuple[Kernel, Kernel],
+    arguments: Sequence[Parsed],
+    launches: Sequence[ExecLaunch],
+    tolerance: Tolerance = EXACT,
+) -> LaunchComparison:
+    """Launch each kernel once on the same data, even where a name binds an argument to parameters at different places.
+
+    Raises UsageError that names the kernel for arguments or a launch that do not fit it.
+    """
+    for kernel in kernels:
+        with of_kernel(kernel):
+            bind(kernel.function, arguments)  # before any work: a typing error must not cost it
+    a, b = kernels
+    with of_kernel(a):
+        first = execute(a.program, a.function, arguments, launches[0])
+    with of_kernel(b):
+        second = execute(b.program, b.function, arguments, launches[1], like=first.bound)
+    return LaunchComparison(kernels, (first, second), tuple(compared(first, second, tolerance)), tolerance)
+
+
+def compared(first: ExecOutcome, second: ExecOutcome, tolerance: Tolerance) -> list[ArrayComparison]:
+    """Each array of A with B's array of the same argument."""
+    if first.error or second.error:
+        return []
+    theirs = arrays_by_argument(second)
+    return [
+        compare_arrays(a, b, tolerance)
+        for argument, arrays in arrays_by_argument(first).items()
+        for a, b in zip(arrays, theirs[argument], strict=True)
+    ]
+
+
+def arrays_by_argument(outcome: ExecOutcome) -> Mapping[int, list[Output]]:
+    """The arrays of each argument, by the identity of the argument."""
+    result: dict[int, list[Output]] = defaultdict(list)
+    argument_of = {bound.index: id(bound.argument) for bound in outcome.bound}
+    for output in outcome.arrays:
+        result[argument_of[output.index]].append(output)
+    return result
+
+
+class of_kernel:  # noqa: N801  a context manager reads as a word
+    """Names the kernel in a UsageError."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UsageError):
+            raise UsageError(f"{self.kernel.name}: {error}") from None
+
+
+def close_to(text: str) -> Tolerance:
+    """`1e-5` or `1e-5,1e-8`, as a tolerance relative to A and an absolute one. Raises UsageError for anything else."""
+    parts = text.split(",")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not 1 <= len(values) <= 2 or not all(0 <= value < math.inf for value in values):
+        raise UsageError(
+            f"--tolerance is '{text}'; write the relative tolerance, or both: RTOL,ATOL, such as 1e-5 or 1e-5,1e-8."
+        )
+    if not any(values):
+        return EXACT
+    tolerance = close(*values)
+    return replace(tolerance, describe=tolerance.describe.removeprefix("close: "))
+
+
+# ---- as JSON
+
+OUTCOME_KEYS = (
+    "file", "language", "entry", "arch", "grid", "block", "shared_bytes", "sanitize", "arguments", "status", "error",
+    "findings", "notes", "unchecked", "printed", "order", "order_reason", "counters", "executed",
+)  # fmt: skip
+"""What is kept of an outcome of `ptxbench exec`: not its arrays, which are compared, and not its lines."""
+
+
+def to_document(comparison: LaunchComparison) -> dict[str, Any]:
+    documents = [describe(outcome) for outcome in comparison.outcomes]
+    return {
+        "status": comparison.status,
+        "tolerance": comparison.tolerance.describe,
+        "kernels": [
+            {"name": name, **{key: document[key] for key in OUTCOME_KEYS}}
+            for name, document in zip(comparison.names, documents, strict=True)
+        ],
+        "arrays": [
+            {
+                "name": array.name,
+                "type": array.type.name,
+                "shape": list(array.shape),
+                "changed": list(array.changed),
+                "elements_with_other_bits": array.unlike,
+                "elements_outside_tolerance": array.outside,
+                "greatest_difference": array.greatest,
+                "greatest_relative_difference": array.relative,
+                "nan": list(array.nan),
+                "worst": None
+                if array.worst is None
+                else {"index": list(array.worst), "values": list(array.values or ())},
+            }
+            for array in comparison.arrays
+        ],
+    }

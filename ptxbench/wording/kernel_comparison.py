@@ -1,0 +1,157 @@
+"""The comparison of two launched kernels in words: their outputs, and the machine instructions that they execute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ptxbench.executed import Executed
+from ptxbench.execution import FAULT, FINDING, UNSUPPORTED
+from ptxbench.kernel_comparison import NOTHING, SAME, ArrayComparison, LaunchComparison
+from ptxbench.listing.explanation.finding import percent
+from ptxbench.pair import EXACT
+from ptxbench.units import ABSENT
+
+ROUNDING = 1e-2
+"""A relative difference above this is not explained by rounding, so no tolerance is proposed."""
+
+
+def closing(comparison: LaunchComparison) -> Iterator[str]:
+    """Whether the outputs are the same, and which kernel executes fewer machine instructions."""
+    yield from outputs(comparison)
+    executed = [outcome.executed for outcome in comparison.outcomes]
+    if comparison.status == SAME and executed[0] is not None and executed[1] is not None:
+        yield instructions(comparison.names, (executed[0], executed[1]))
+
+
+# ---- outputs
+
+
+def outputs(comparison: LaunchComparison) -> Iterator[str]:
+    if any(outcome.error for outcome in comparison.outcomes):
+        yield f"No outputs were compared: {' '.join(reasons(comparison))}"
+        return
+    if comparison.status == NOTHING:
+        yield (
+            "Nothing was compared: no array was changed by either kernel. Give another --grid, --block or --arg, such "
+            "as an output that does not start with the result."
+        )
+        return
+    wrong = [array for array in comparison.outputs if array.outside]
+    for array in wrong:
+        yield from difference(array, comparison)
+    if not wrong:
+        yield agreement(comparison)
+    for array in comparison.outputs:
+        if any(array.nan):
+            a, b = (f"{count:,} from {name}" for count, name in zip(array.nan, comparison.names, strict=True))
+            yield f"'{array.name}' has NaNs: {a}, {b}."
+    for name, outcome in zip(comparison.names, comparison.outcomes, strict=True):
+        if outcome.status == FINDING:
+            count = len(outcome.findings)
+            yield f"The sanitizer reports {count} error{'' if count == 1 else 's'} of {name}."
+
+
+def reasons(comparison: LaunchComparison) -> Iterator[str]:
+    """Why a kernel did not run to its end."""
+    for name, outcome in zip(comparison.names, comparison.outcomes, strict=True):
+        if outcome.status == FAULT:
+            yield f"{name} failed."
+        elif outcome.status == UNSUPPORTED:
+            yield f"{name} has an instruction that the emulator does not support."
+
+
+def difference(array: ArrayComparison, comparison: LaunchComparison) -> Iterator[str]:
+    """`The outputs differ: y[5] is 1.5 in A and 2 in B; 12 of 64 elements are not equal.`"""
+    a, b = comparison.names
+    beyond = "not equal" if comparison.tolerance is EXACT else f"not within {comparison.tolerance.describe}"
+    verb = "is" if array.outside == 1 else "are"
+    where = f"'{array.name}'"
+    if array.worst is not None and array.values is not None:
+        index = f"[{', '.join(map(str, array.worst))}]" if array.worst else ""
+        where = f"{array.name}{index} is {array.values[0]} in {a} and {array.values[1]} in {b}"
+    yield f"The outputs differ: {where}; {array.outside:,} of {array.size:,} elements {verb} {beyond}."
+    if only := next((name for name, changed in zip((a, b), array.changed, strict=True) if not changed), None):
+        yield f"{only} does not change '{array.name}'."
+        return
+    if proposals := list(tolerances(array)):
+        yield (
+            f"The greatest difference is {array.greatest:.2g}, relative {shown(array.relative)}. If rounding explains "
+            f"that, allow it with --tolerance {' or '.join(proposals)}."
+        )
+
+
+def tolerances(array: ArrayComparison) -> Iterator[str]:
+    """The values of --tolerance that would accept the array, if its differences are small enough to be of rounding."""
+    if array.greatest is None or not array.type.floating:
+        return
+    if array.relative is not None and array.relative < ROUNDING:
+        yield f"{rounded_up(array.relative)} (relative)"
+    if array.greatest < ROUNDING * array.scale:
+        yield f"0,{rounded_up(array.greatest)} (absolute)"
+
+
+def shown(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:.2g}"
+
+
+def rounded_up(value: float) -> str:
+    """A number of two digits above `value`: 1.3e-07 of 1.2345e-07."""
+    return f"{value * 1.05:.2g}"
+
+
+def agreement(comparison: LaunchComparison) -> str:
+    """That the outputs are the same, and how closely."""
+    arrays = comparison.outputs
+    listed = ", ".join(f"{array.name} ({array.size:,} element{'' if array.size == 1 else 's'})" for array in arrays)
+    unlike = sum(array.unlike for array in arrays)
+    if not unlike:
+        return f"Same outputs, bit by bit: {listed}."
+    if comparison.tolerance is EXACT or not any(array.greatest for array in arrays):
+        return f"Equal outputs: {listed}. {unlike:,} elements differ in the sign of a zero or in the bits of a NaN."
+    greatest = max(array.greatest or 0.0 for array in arrays)
+    return (
+        f"The outputs agree within {comparison.tolerance.describe}: {listed}. The bits of {unlike:,} elements differ; "
+        f"the greatest difference is {greatest:.3g}."
+    )
+
+
+# ---- machine instructions
+
+
+def instructions(names: tuple[str, str], executed: tuple[Executed, Executed]) -> str:
+    """Which kernel executes fewer machine instructions, if their ranges do not meet."""
+    left, right = map(range_of, executed)
+    if left is None or right is None:
+        name, lacking = (names[0], executed[0]) if left is None else (names[1], executed[1])
+        return f"Which kernel executes fewer machine instructions is not known: {name}: {lacking.reason}."
+    if left == right and left.least == left.most:
+        return f"Both execute {left} machine instructions."
+    sides = ((names[0], left), (names[1], right))
+    for (few, fewer), (many, more) in (sides, sides[::-1]):
+        if fewer.most < more.least:
+            least, most = percent(1 - fewer.most / more.least), percent(1 - fewer.least / more.most)
+            share = least if least == most else f"{least} to {most}"
+            return f"{few} executes {share} fewer machine instructions than {many}: {fewer} against {more}."
+    return (
+        f"Which kernel executes fewer machine instructions is not known: the ranges meet, {left} of {names[0]} and "
+        f"{right} of {names[1]}."
+    )
+
+
+class Range(NamedTuple):
+    """The least and the most machine instructions that warps may have executed."""
+
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        """`1,024`, or `1,024 to 2,048`."""
+        return f"{self.least:,}" if self.least == self.most else f"{self.least:,} to {self.most:,}"
+
+
+def range_of(executed: Executed) -> Range | None:
+    """None if there is no number."""
+    if executed.least is None or executed.most is None:
+        return None
+    return Range(executed.least, executed.most)
