@@ -36,10 +36,11 @@ from ptxbench.exit_status import ExitStatus
 from ptxbench.pair import EXACT, Tolerance, close
 from ptxbench.verify import errors, finite, flat_parts, judge, number
 
-SAME, DIFFERENT, NOTHING = "same", "different", "nothing compared"
+SAME, DIFFERENT, NAN, NOTHING = "same", "different", "nan", "nothing compared"
 EXIT_STATUSES = {
     SAME: ExitStatus.GOOD,
     DIFFERENT: ExitStatus.WRONG_KERNEL,
+    NAN: ExitStatus.WRONG_KERNEL,
     FINDING: ExitStatus.WRONG_KERNEL,
     FAULT: ExitStatus.WRONG_KERNEL,
     UNSUPPORTED: ExitStatus.NO_VERDICT,
@@ -109,7 +110,8 @@ class ArrayComparison:
     `unlike`: elements whose bits differ. `outside`: elements of B that are not within the tolerance of A's; the worst
     of them is at `worst`, with the values `values` in words. `greatest`: the greatest |B - A|; `relative`: the greatest
     |B - A| / |A|; each None if it is not finite, or if the elements are not numbers. `scale`: the greatest |A| that is
-    finite. `nan`: the NaNs of either.
+    finite. `nan`: the NaNs of either; `both_nan`: elements that are NaN in both. These are within every tolerance, but
+    agree only in that no number was computed.
     """
 
     name: str
@@ -122,6 +124,7 @@ class ArrayComparison:
     relative: float | None
     scale: float
     nan: tuple[int, int]
+    both_nan: int = 0
     worst: tuple[int, ...] | None = None
     values: tuple[str, str] | None = None
 
@@ -158,6 +161,7 @@ def compare_arrays(a: Output, b: Output, tolerance: Tolerance) -> ArrayCompariso
         finite(judged.greatest),
         *relative_error(expected, right),
         (nans(left), nans(right)),
+        int((np.isnan(left) & np.isnan(right)).sum()) if floating else 0,
         worst,
         None if worst is None else (number(left[worst], left.dtype), number(right[worst], right.dtype)),
     )
@@ -221,7 +225,9 @@ class LaunchComparison:
         found = {outcome.status for outcome in self.outcomes}
         if any(array.outside for array in self.arrays):
             found.add(DIFFERENT)
-        for status in (FAULT, DIFFERENT, FINDING, UNSUPPORTED):
+        if any(array.both_nan for array in self.outputs):
+            found.add(NAN)
+        for status in (FAULT, DIFFERENT, NAN, FINDING, UNSUPPORTED):
             if status in found:
                 return status
         return SAME if self.outputs else NOTHING
@@ -334,6 +340,7 @@ def to_document(comparison: LaunchComparison) -> dict[str, Any]:
                 "greatest_difference": array.greatest,
                 "greatest_relative_difference": array.relative,
                 "nan": list(array.nan),
+                "nan_in_both": array.both_nan,
                 "worst": None
                 if array.worst is None
                 else {"index": list(array.worst), "values": list(array.values or ())},

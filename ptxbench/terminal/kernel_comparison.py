@@ -12,7 +12,15 @@ from rich.text import Text
 
 from ptxbench import kernel_names
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome
-from ptxbench.kernel_comparison import DIFFERENT, SAME, ArrayComparison, Kernel, LaunchComparison, unlike_signatures
+from ptxbench.kernel_comparison import (
+    DIFFERENT,
+    NAN,
+    SAME,
+    ArrayComparison,
+    Kernel,
+    LaunchComparison,
+    unlike_signatures,
+)
 from ptxbench.listing.text import Listing
 from ptxbench.terminal.execution import MARKS, amount, fault, findings, notes, order_reason
 from ptxbench.terminal.tables import WIDEST, draw, paragraphs, symbol
@@ -56,7 +64,9 @@ class ComparisonReport:
             yield from self.equal_counts()
             first, *more = closing(self.launched)
             status = self.launched.status
-            mark = MARKS[CLEAN if status == SAME else FAULT if status in (DIFFERENT, FAULT, FINDING) else UNSUPPORTED]
+            mark = MARKS[
+                CLEAN if status == SAME else FAULT if status in (DIFFERENT, NAN, FAULT, FINDING) else UNSUPPORTED
+            ]
             yield paragraphs([(symbol(mark, plain), mark.style, " ".join([first, *more]))])
             yield Text("Only this launch was compared, and without a reference: both may be wrong.", "dim")
         else:

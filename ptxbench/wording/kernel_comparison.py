@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ptxbench.executed import Executed
 from ptxbench.execution import FAULT, FINDING, UNSUPPORTED
-from ptxbench.kernel_comparison import NOTHING, SAME, ArrayComparison, LaunchComparison
+from ptxbench.kernel_comparison import NAN, NOTHING, SAME, ArrayComparison, LaunchComparison
 from ptxbench.listing.explanation.finding import percent
 from ptxbench.pair import EXACT
 from ptxbench.units import ABSENT
@@ -40,10 +40,15 @@ def outputs(comparison: LaunchComparison) -> Iterator[str]:
     wrong = [array for array in comparison.outputs if array.outside]
     for array in wrong:
         yield from difference(array, comparison)
-    if not wrong:
+    if not wrong and comparison.status != NAN:
         yield agreement(comparison)
     for array in comparison.outputs:
-        if any(array.nan):
+        if array.both_nan:
+            yield (
+                f"'{array.name}' is NaN in both at {array.both_nan:,} of {array.size:,} elements, and that shows "
+                "nothing. Check the launch and its data."
+            )
+        elif any(array.nan):
             a, b = (f"{count:,} from {name}" for count, name in zip(array.nan, comparison.names, strict=True))
             yield f"'{array.name}' has NaNs: {a}, {b}."
     for name, outcome in zip(comparison.names, comparison.outcomes, strict=True):

@@ -236,6 +236,15 @@ def test_both_are_launched_on_the_same_data_and_their_outputs_compared(ptxbench,
     )
 
 
+def test_nan_in_both_is_no_agreement(ptxbench, folder):
+    launch = [word.replace("f32=2.1", "f32=nan") for word in LAUNCH]
+    ran = ptxbench("show", "saxpy.cu", "saxpy.ptx", *launch)
+    assert ran.status == 4
+    assert "'y' is NaN in both at 1,000 of 1,000 elements, and that shows nothing." in words(ran.out)
+    assert "Same outputs" not in ran.out
+    assert document(ptxbench("show", "saxpy.cu", "saxpy.ptx", *launch, "--json"), 4)["launch"]["status"] == "nan"
+
+
 def test_nothing_is_the_same_if_neither_kernel_changed_an_array(ptxbench, folder):
     ran = ptxbench("show", "saxpy.cu", "saxpy.ptx", *LAUNCH[:-1], "n:u32=0")
     assert ran.status == 5
