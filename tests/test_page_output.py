@@ -55,7 +55,7 @@ def page(words, inside=""):
 def test_a_block_is_filled_with_a_part_of_the_output():
     once = filled(page('output: columns=80 from="usage: " to=--ptx ptxbench show --help'.replace("usage: ", "Usage: ")))
     lines = once.splitlines()
-    assert lines[3:5] == ["```", "Usage: ptxbench show [OPTIONS] PAIR|FILE"]
+    assert lines[3:5] == ["```", "Usage: ptxbench show [OPTIONS] PAIR|FILE [FILE]"]
     assert "--ptx" in lines[lines.index("```", 4) - 1]
     assert filled(once) == once
     whole = filled(page("output: ptxbench --version", "of yesterday\n"))
