@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.arguments import ElementType, Parsed, bind
+from ptxbench.arguments import ElementType, Parsed
 from ptxbench.arguments.binding import signature
 from ptxbench.arrays import bf16, is_float
 from ptxbench.emulator.syntax import Function, Variable
@@ -82,7 +82,7 @@ def unlike_signatures(a: Kernel, b: Kernel) -> str | None:
         for x, y in zip(a.function.params, b.function.params, strict=True)
     ):
         return None
-    return f"The parameters differ: {a.name} has {listed(a.function)}, {b.name} has {listed(b.function)}."
+    return f"The parameters differ: {a.name} has {listed(a)}, {b.name} has {listed(b)}."
 
 
 def kind_of(param: Variable) -> tuple[int, bool, bool]:
@@ -95,9 +95,11 @@ def is_bits(*params: Variable) -> bool:
     return any(param.type.kind == "b" for param in params)
 
 
-def listed(function: Function) -> str:
+def listed(kernel: Kernel) -> str:
+    """`2 (x .u64, n .u32)`."""
+    function = kernel.function
     count = len(function.params)
-    return f"{count} ({signature(function)})" if count else "none"
+    return f"{count} ({signature(function, kernel.program.declared(function))})" if count else "none"
 
 
 # ---- outputs
@@ -250,7 +252,7 @@ def launch_both(
     """
     for kernel in kernels:
         with of_kernel(kernel):
-            bind(kernel.function, arguments)  # before any work: a typing error must not cost it
+            kernel.program.bind(kernel.function, arguments)  # before any work: a typing error must not cost it
     a, b = kernels
     with of_kernel(a):
         first = execute(a.program, a.function, arguments, launches[0])
