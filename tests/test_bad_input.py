@@ -52,12 +52,46 @@ def test_an_unknown_pair_gets_a_suggestion(kernels, ptxbench):
     refused(ptxbench("run", "traid"), "Unknown pair 'traid'. Did you mean 'triad'?")
 
 
-@pytest.mark.parametrize(("command", "file"), [("run", "mine.ptx"), ("show", "mine.txt")])
-def test_a_file_in_place_of_a_pair(ptxbench, monkeypatch, tmp_path, command, file):
-    monkeypatch.chdir(tmp_path)
-    Path(file).write_text(PTX)
-    hint = "This is a file: ptxbench exec, show, arch and check take .ptx and .cu files."
-    refused(ptxbench(command, file), f"Unknown pair '{file}'. {hint}")
+PLACES = [
+    # the pair, the folder, what the message says after "Unknown pair '...'"
+    ("scale",                  None,      ". The folder 'kernels' has it: use --kernels kernels for it."),
+    ("scale",                  "empty",   " in 'empty'. The folder 'kernels' has it: use --kernels kernels for it."),
+    ("triad",                  "kernels", " in 'kernels'. ptxbench's own kernels have it: leave out --kernels, and "
+                                          "unset PTXBENCH_KERNELS."),
+    ("kernels",                None,      ". This is a folder of kernels: use --kernels kernels instead."),
+    ("empty/pairs",            None,      ". This is a folder."),
+    ("kernels/pairs/scale.py", None,      ". This is a file of the pair 'scale': use scale --kernels kernels instead."),
+    ("kernels/ptx/scale.ptx",  "kernels", " in 'kernels'. This is a file of the pair 'scale': use scale instead."),
+    ("mine.ptx",               None,      ". This is a file: ptxbench exec, show, arch and check take .ptx and .cu "
+                                          "files."),
+    ("mine.txt",               None,      ". This is a file. Kernels are .cu and .ptx files: mine.txt is not one."),
+    ("TRIAD",                  None,      ". Did you mean 'triad'?"),
+    ("",                       None,      ". Known are "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "folder", "told"), PLACES)
+def test_a_pair_that_its_folder_lacks_is_found_elsewhere(kernels, ptxbench, pair, folder, told):
+    Path("empty/pairs").mkdir(parents=True)
+    Path("empty/pairs/other.py").touch()
+    for name in ("mine.ptx", "mine.txt"):
+        Path(name).write_text(PTX)
+    ran = ptxbench("run", pair, *(("--kernels", folder) if folder else ()))
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"Error: Unknown pair '{pair}'{told}")
+
+
+@pytest.mark.parametrize("command", [["show"], ["tune"], ["list"], ["profile"], ["check", "a.ptx", "--pair"]])
+def test_every_command_that_takes_a_pair_finds_it_elsewhere(kernels, ptxbench, command):
+    Path("a.ptx").write_text(PTX)
+    refused(
+        ptxbench(*command, "scale"), "Unknown pair 'scale'. The folder 'kernels' has it: use --kernels kernels for it."
+    )
+
+
+def test_in_the_folder_of_kernels_itself(kernels, ptxbench, monkeypatch):
+    monkeypatch.chdir(kernels)
+    refused(ptxbench("run", "scale"), "Unknown pair 'scale'. The folder '.' has it: use --kernels . for it.")
 
 
 @pytest.mark.parametrize("lost", ["pairs/scale.py", "cuda/scale.cu", "ptx/scale.ptx"])

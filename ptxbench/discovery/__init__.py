@@ -7,7 +7,7 @@ pair. Imports no NumPy until a pair is loaded, so that finding pairs stays quick
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -149,25 +149,33 @@ def owner(stem: str, names: Collection[str]) -> str | None:
 def choose_pairs(kernels: Path, patterns: Iterable[str]) -> tuple[str, ...]:
     """The pairs under `kernels` that match a name or glob of `patterns`; every pair without patterns.
 
-    Raises UsageError as `find_pairs` and `select` do; it names the folder unless it is that of ptxbench.
+    Raises UsageError as `find_pairs` and `select` do; it names the folder unless it is that of ptxbench, and another
+    folder that has the pair.
     """
+    from ptxbench.discovery import elsewhere
+
     where = "" if kernels == default_kernels() else f" in '{display_path(kernels)}'"
-    return select(find_pairs(kernels), patterns, where=where)
+    return select(find_pairs(kernels), patterns, where=where, hint=lambda pattern: elsewhere.hint(pattern, kernels))
 
 
-def select(known: Sequence[str], patterns: Iterable[str], noun: str = "pair", *, where: str = "") -> tuple[str, ...]:
+def select(
+    known: Sequence[str],
+    patterns: Iterable[str],
+    noun: str = "pair",
+    *,
+    where: str = "",
+    hint: Callable[[str], str] = lambda pattern: "",
+) -> tuple[str, ...]:
     """The names of `known` that match a name or glob of `patterns`, in the order of `known`; all without patterns.
 
-    Raises UsageError with a suggestion if a pattern matches nothing; it says `where`.
+    Raises UsageError if a pattern matches nothing; it says `where`, and the `hint`, a near name, or all names.
     """
     wanted: set[str] = set()
     for pattern in patterns:
         matches = {name for name in known if fnmatchcase(name, pattern)}
         if not matches:
-            hint = suggestion(pattern, known) or f" Known are {', '.join(known)}."
-            if noun == "pair" and Path(pattern).is_file():
-                hint = " This is a file: ptxbench exec, show, arch and check take .ptx and .cu files."
-            raise UsageError(f"Unknown {noun} '{pattern}'{where}.{hint}")
+            advice = hint(pattern) or suggestion(pattern, known) or f" Known are {', '.join(known)}."
+            raise UsageError(f"Unknown {noun} '{pattern}'{where}.{advice}")
         wanted |= matches
     return tuple(name for name in known if not wanted or name in wanted)
 
