@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     metavar="GLOB",
     help="Only these targets, such as sm_90a or 'sm_12*'; repeat.  [default: all that ptxas knows from sm_75 on]",
 )
+@click.option("--require-all", is_flag=True, help="Fail unless every kernel works on every one of the targets, for CI.")
 @click.option(
     "--columns",
     "cell",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 def command(
     pairs: tuple[str, ...],
     patterns: tuple[str, ...],
+    require_all: bool,
     cell: str,
     source: SourceOptions,
     outputs: tuple[Path, ...],
@@ -57,7 +59,8 @@ def command(
     need not belong to a pair; all of its kernels are tried. Nothing is executed: "runs on" means that ptxas
     assembles the kernel for that target. No GPU is needed.
 
-    Exit status: 0 good, 2 usage or an unreadable pair, 4 a kernel that works on no target.
+    Exit status: 0 good, 2 usage or an unreadable pair, 4 a kernel that works on none of the targets, or with
+    --require-all not on all of them, 5 with --require-all: a target could not be tried.
     """
     from ptxbench import toolchain
     from ptxbench.cli._saving import OutputFiles
@@ -73,8 +76,18 @@ def command(
     if as_json:
         say(to_json(survey), nl=False)
     files.write(survey)
-    lost = any(reach.tried and not reach.assembling for matrix in survey.matrices for reach in matrix.reaches.values())
-    return ExitStatus.WRONG_KERNEL if lost and not patterns else ExitStatus.GOOD
+    return exit_status(survey, require_all=require_all)
+
+
+def exit_status(survey: Survey, *, require_all: bool) -> ExitStatus:
+    """WRONG_KERNEL for a kernel that works on none of the targets that were tried, or not on all of them."""
+    from ptxbench.toolchain.trial import REFUSED, UNTRIED
+
+    results = [result for matrix in survey.matrices for result in matrix.reaches.values()]
+    found = {trial.status for result in results for trial in result.trials.values()}
+    if any(result.tried and not result.assembling for result in results) or (require_all and REFUSED in found):
+        return ExitStatus.WRONG_KERNEL
+    return ExitStatus.NO_VERDICT if require_all and UNTRIED in found else ExitStatus.GOOD
 
 
 def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str], options: SourceOptions) -> list[Subject]:

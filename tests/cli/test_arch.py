@@ -166,8 +166,36 @@ def test_a_kernel_that_could_not_be_tried_does_not_count_as_refused_everywhere(p
     assert "CUDA C was not tried" in ran.out
 
 
-def test_a_target_that_was_chosen_may_refuse_all(ptxbench, file):
-    assert ptxbench("arch", file("fence.ptx", LOCKED), "--target=sm_75").status == 0
+STATUSES = [
+    # the kernel works on sm_90a alone
+    (["--target=sm_75"],                                       4),
+    (["--target=sm_90"],                                       4),
+    (["--target=sm_90a"],                                      0),
+    (["--target=sm_75", "--target=sm_90a"],                    0),
+    (["--target=sm_75", "--target=sm_90a", "--require-all"],   4),
+    (["--target=sm_90a", "--require-all"],                     0),
+    (["--target=sm_75", "--target=sm_80", "--json"],           4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "status"), STATUSES)
+def test_a_kernel_must_work_on_one_target_of_those_chosen_or_on_all(ptxbench, file, options, status):
+    assert ptxbench("arch", file("fence.ptx", LOCKED), *options).status == status
+
+
+def test_a_variant_must_work_on_one_target_too(ptxbench, kernels):
+    (kernels / "ptx" / "scale.fence.ptx").write_text(LOCKED)
+    command = ("arch", "scale", "--kernels", kernels)
+    assert ptxbench(*command, "--target=sm_75").status == 4
+    assert ptxbench(*command, "--target=sm_75", "--target=sm_90a").status == 0
+
+
+def test_what_could_not_be_tried_is_not_all(ptxbench, kernels, monkeypatch):
+    def find():
+        raise ToolMissing("No NVRTC.")
+
+    monkeypatch.setattr(nvrtc, "find", find)
+    assert ptxbench("arch", "scale", "--kernels", kernels, "--target=sm_75", "--require-all").status == 5
 
 
 def test_without_ptxas_there_is_nothing_to_ask(ptxbench, kernels, monkeypatch):
