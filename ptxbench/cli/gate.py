@@ -65,7 +65,8 @@ class GateCommand(click.Command):
     "config_path",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Take the rules from this file.  [default: ptxbench.toml if it is there]",
+    help="Take the rules from this file, or from [tool.ptxbench] of a pyproject.toml.  [default: "
+    "ptxbench.toml or pyproject.toml, if it has rules]",
 )
 @click.option(
     "--confirm",
@@ -97,7 +98,7 @@ def command(
     results: Path,
     baselines: Path,
 ) -> int:
-    """Judge the run HEAD by a baseline and the rules of ptxbench.toml.
+    """Judge the run HEAD by a baseline and the rules of ptxbench.toml, or of [tool.ptxbench] in pyproject.toml.
 
     HEAD is a file, the start of a file's name or of an id, `latest` or `latest~1`. Without HEAD every pair is run
     first, on the emulator: no GPU is needed to gate counters. In GitHub Actions a job summary and annotations are
@@ -113,6 +114,7 @@ def command(
       5  no verdict: a row is missing, not comparable, wrong in both or not measurable; nothing was
          judged; a row is INCONCLUSIVE or has no baseline, and the config says fail
       130  interrupted
+      141  the reader of the output has gone: never a verdict
     """
     from dataclasses import replace
 

@@ -11,7 +11,6 @@ from ptxbench.exporters.comparison import identity, kernel, row_object
 from ptxbench.exporters.sarif import Alert, Rule, to_log
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.judge import BROKEN, BROKEN_BOTH, INCONCLUSIVE, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED
-from ptxbench.judge.config import NAME
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.safe_text import markdown_text, plain
@@ -82,7 +81,7 @@ def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:
         "explanation": list(judged.explanation),
         "next": next_step(judged, gate) if tells(judged) else None,
         **dict(zip(("file", "line"), location(judged.row, gate.head) or (None, None), strict=True)),
-        "waive": next(waivers([judged]), None),
+        "waive": next(waivers([judged], gate.config), None),
     }
 
 
@@ -101,8 +100,12 @@ def to_markdown(gate: Gate) -> str:
     if rows := [judged for judged in gate.rows if tells(judged)]:
         lines += ["<details><summary>Rows that did not pass</summary>", "", *markdown_lines(table(rows))]
         lines += ["", "</details>", ""]
-    if blocks := [plain(block).replace(FENCE, "") for block in waivers(gate.failing)]:
-        lines += [f"<details><summary>For a while, in {NAME}, with the reason</summary>", "", f"{FENCE}toml"]
+    if blocks := [plain(block).replace(FENCE, "") for block in waivers(gate.failing, gate.config)]:
+        lines += [
+            f"<details><summary>For a while, in {markdown_text(gate.config.file)}, with the reason</summary>",
+            "",
+            f"{FENCE}toml",
+        ]
         lines += ["\n\n".join(blocks), FENCE, "", "</details>", ""]
     return "\n".join([*lines, *map(markdown_text, footer(gate))]) + "\n"
 
@@ -163,7 +166,7 @@ def to_sarif(gate: Gate) -> str:
 def alert_of(step: GateRow, gate: Gate) -> Alert:
     """A step at its kernel. If no run knows the kernel's file, at the config, which decides what is judged."""
     known = [location(judged.row, run) for judged in step.rows for run in (gate.head, gate.base) if run]
-    file, line = step.location or next(filter(None, known), (NAME, 1))
+    file, line = step.location or next(filter(None, known), (gate.config.file, 1))
     rows = [f"{describe_rows([judged])} {judged.row.arch} {judged.row.metric}" for judged in step.rows]
     return Alert(
         rule_of(step.verdict),

@@ -1,4 +1,4 @@
-"""ptxbench.toml: the rules of the gate, read and checked. Knows the valid keys and values, and no run.
+"""ptxbench.toml, or [tool.ptxbench] of pyproject.toml: the rules of the gate, read and checked. Knows no run.
 
 An unknown key is an error, because a misspelt rule would gate nothing without notice.
 """
@@ -23,6 +23,8 @@ from ptxbench.judge.verdicts import LEAST_ROUNDS
 from ptxbench.metrics import BY_NAME
 
 NAME = "ptxbench.toml"
+PROJECT = "pyproject.toml"
+"""The file that may have the rules instead, in the tables below [tool.ptxbench]."""
 VERSION = 1
 
 Policy = Literal["warn", "fail"]
@@ -103,6 +105,12 @@ class GateConfig:
     """Versions of `ptxas` and `nvrtc` that the counters gate requires."""
     pairs: Sequence[PairRules] = ()
     waivers: Sequence[Waiver] = ()
+    file: str = field(default=NAME, compare=False)
+    """Where the rules are, or where they would be written."""
+
+    def heading(self, key: str) -> str:
+        """The line above an entry of an array of the file: [[waive]], or [[tool.ptxbench.waive]]."""
+        return f"[[{section(self.file)}{key}]]"
 
     def limits(self, pair: str, variant: str, arch: str) -> GateLimits:
         """The limits of a variant: later tables override earlier ones; in a table, those of the architecture override
@@ -126,8 +134,8 @@ class GateConfig:
         for entry in self.waivers:
             if entry.until < today:
                 raise UsageError(
-                    f"{NAME}: the waiver of '{entry.pair}' ({entry.metric}: {entry.reason}) ended on {entry.until}. "
-                    "Fix the kernel, remove the waiver, or give it a new date."
+                    f"{self.file}: the waiver of '{entry.pair}' ({entry.metric}: {entry.reason}) ended on "
+                    f"{entry.until}. Fix the kernel, remove the waiver, or give it a new date."
                 )
 
 
@@ -242,24 +250,53 @@ WAIVE: Mapping[str, Check] = {
 
 
 def load_config(path: Path | None = None) -> GateConfig:
-    """The rules of the file, by default of ptxbench.toml if it is there, else the defaults. Raises UsageError."""
-    if path is None and not Path(NAME).exists():
-        return GateConfig()
-    path = path or Path(NAME)
-    return parse(read_text(path, UsageError), str(path))
+    """The rules of the file, else of the one that `found` finds, else the defaults. Raises UsageError."""
+    path = path or found()
+    return parse(read_text(path, UsageError), str(path)) if path else GateConfig()
+
+
+def found() -> Path | None:
+    """The file of the current folder that has rules. Raises UsageError if two have, since one would be ignored."""
+    own, project = Path(NAME), Path(PROJECT)
+    in_project = project.exists() and "ptxbench" in tool_tables(read_text(project, UsageError), PROJECT)
+    if own.exists() and in_project:
+        raise UsageError(
+            f"{NAME} and {PROJECT} (its [tool.ptxbench]) both have rules. Keep one of them, or name one with --config."
+        )
+    return own if own.exists() else project if in_project else None
+
+
+def tool_tables(document: str, name: str) -> dict[str, Any]:
+    """The [tool] tables of a pyproject.toml, which other programs check."""
+    tools = parse_toml(document, name).get("tool", {})
+    return tools if isinstance(tools, dict) else {}
+
+
+def section(file: str) -> str:
+    """What stands before the name of a table in this file."""
+    return "tool.ptxbench." if Path(file).name == PROJECT else ""
 
 
 def parse(document: str, name: str = NAME) -> GateConfig:
-    """The rules in a ptxbench.toml. Raises UsageError with `name`, the key and the expected value."""
-    top = read_table(parse_toml(document, name), name, {"version": keep, "gate": keep, "pair": keep, "waive": keep})
+    """The rules in a ptxbench.toml, or below [tool.ptxbench] in a pyproject.toml.
+
+    Raises UsageError with `name`, the key and the expected value.
+    """
+    before = section(name)
+    where = f"{name}: [tool.ptxbench]" if before else name
+    if before and "ptxbench" not in tool_tables(document, name):
+        raise UsageError(f"{name} has no [tool.ptxbench]. Write the rules there, or name another file with --config.")
+    raw = tool_tables(document, name)["ptxbench"] if before else parse_toml(document, name)
+    top = read_table(raw, where, {"version": keep, "gate": keep, "pair": keep, "waive": keep})
     if top.get("version") != VERSION or isinstance(top["version"], bool):
-        raise UsageError(f"{name}: expected 'version = {VERSION}', found {top.get('version')!r}.")
-    gate = read_table(top.get("gate", {}), f"{name}: [gate]", GATE)
+        raise UsageError(f"{where}: expected 'version = {VERSION}', found {top.get('version')!r}.")
+    gate = read_table(top.get("gate", {}), f"{name}: [{before}gate]", GATE)
     settings = {"modes" if key == "mode" else key: value for key, value in gate.items()}
     return GateConfig(
         **settings,
         pairs=[pair_rules(each, where) for each, where in tables(top.get("pair", []), name, "pair")],
         waivers=[waiver(each, where) for each, where in tables(top.get("waive", []), name, "waive")],
+        file=name,
     )
 
 
@@ -269,9 +306,10 @@ def keep(value: Any, where: str) -> Any:
 
 def tables(value: Any, name: str, key: str) -> list[tuple[Any, str]]:
     """The tables of an array, each with its location."""
+    heading = f"[[{section(name)}{key}]]"
     if not isinstance(value, list):
-        raise UsageError(f"{name}: '{key}' must be an array of tables. Write it as [[{key}]].")
-    return [(table, f"{name}: [[{key}]] {i}") for i, table in enumerate(value, 1)]
+        raise UsageError(f"{name}: '{key}' must be an array of tables. Write it as {heading}.")
+    return [(table, f"{name}: {heading} {i}") for i, table in enumerate(value, 1)]
 
 
 def pair_rules(raw: Any, where: str) -> PairRules:

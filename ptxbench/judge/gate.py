@@ -141,7 +141,7 @@ def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
     rows = [settle(measurable(one), config) for one in judged_rows]
     rows = [dataclasses.replace(one, explanation=explain(one.row, matches)) for one in rows]
     if not any(counts_as_judged(one, base, modes) for one in rows):
-        problems.append(Problem("No row was judged.", nothing_judged(head, base)))
+        problems.append(Problem("No row was judged.", nothing_judged(head, base, config)))
     else:
         given = {mode_of(one) for one in rows if counts_as_judged(one, base, modes)}
         problems += not_measured(given, head, base, config)

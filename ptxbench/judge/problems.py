@@ -66,8 +66,8 @@ def unmatched_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Pr
         if places and not any(rules.covers(*place) for place in places):
             rule = f"'{rules.match}'" if rules.variant == "*" else f"'{rules.match}', variant '{rules.variant}',"
             yield Problem(
-                f"The [[pair]] {rule} matches no kernel of either run.",
-                f"Correct its name in ptxbench.toml, or remove it.{suggestion(rules.match, pairs)}",
+                f"The {config.heading('pair')} {rule} matches no kernel of either run.",
+                f"Correct its name in {config.file}, or remove it.{suggestion(rules.match, pairs)}",
                 ExitStatus.GOOD,
             )
 
@@ -82,9 +82,9 @@ def not_measured(given: Set[Mode], head: Run, base: Run | None, config: GateConf
             yield Problem(f"The {mode} gate was requested, but it judged no row.", "See the other findings.")
 
 
-def nothing_judged(head: Run, base: Run | None) -> str:
+def nothing_judged(head: Run, base: Run | None, config: GateConfig) -> str:
     if not head.cells:
         return "The run is empty. Check which pairs it was to run."
     if base is None:
-        return "Set a baseline, or set limits in ptxbench.toml."
+        return f"Set a baseline, or set limits in {config.file}."
     return "See the other findings."

@@ -11,7 +11,6 @@ from rich.constrain import Constrain
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ptxbench.judge.config import NAME
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import WAIVED
 from ptxbench.terminal.comparison import STYLES
@@ -59,11 +58,11 @@ class GateTable:
         yield Constrain(Text("\n".join(footer(self.gate)), "dim"), width)
 
     def waivers(self) -> RenderResult:
-        """Temporary entries for ptxbench.toml, ready to paste."""
-        blocks = list(waivers(self.gate.failing))
+        """Temporary entries for the file of the rules, ready to paste."""
+        blocks = list(waivers(self.gate.failing, self.gate.config))
         if not blocks:
             return
-        yield Text(f"For a while, in {NAME}, with the reason:\n", "dim")
+        yield Text(f"For a while, in {self.gate.config.file}, with the reason:\n", "dim")
         yield Text("\n\n".join(blocks[:MOST_WAIVERS]))
         if len(blocks) > MOST_WAIVERS:
             yield Text(f"\nand {len(blocks) - MOST_WAIVERS:,} more; -o FILE.md has them all", "dim")

@@ -12,7 +12,7 @@ from itertools import pairwise
 from ptxbench.cycles import CLOCK_DEPENDENT
 from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
 from ptxbench.judge.baseline import device_name
-from ptxbench.judge.config import NAME, toml
+from ptxbench.judge.config import GateConfig, toml
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.rules import RULES
 from ptxbench.judge.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
@@ -34,15 +34,15 @@ def next_step(judged: Judged, gate: Gate) -> str:
     if verdict in (BROKEN, BROKEN_BOTH):
         return f"{again}"
     if verdict == REGRESSED and judged.limit:
-        return f"{again}. If intended: change the limit in {NAME}, or waive it."
+        return f"{again}. If intended: change the limit in {gate.config.file}, or waive it."
     if verdict == REGRESSED:
-        return f"{repeat(row, gate)}. If intended: {anew}. For a while: a [[waive]]."
+        return f"{repeat(row, gate)}. If intended: {anew}. For a while: a {gate.config.heading('waive')}."
     if verdict == MISSING and row.reason == "not_measured" and judged.limit:
         return "Run where it can be measured, or remove the limit."
     if verdict == MISSING and row.reason == "not_measured":
         return f"ptxbench doctor shows which tool is missing. If intended: {anew}."
     if verdict == MISSING:
-        return f"Restore it. If intended: {anew}. For a while: a [[waive]]."
+        return f"Restore it. If intended: {anew}. For a while: a {gate.config.heading('waive')}."
     if verdict == CHANGED:
         return f"Time both on a GPU if you can. If intended: {anew}."
     if verdict == NOT_COMPARABLE:
@@ -159,8 +159,8 @@ def location(row: Row, run: Run) -> tuple[str, int] | None:
 # ---- waivers
 
 
-def waivers(judged: Sequence[Judged], today: date | None = None) -> Iterator[str]:
-    """A [[waive]] for each row that fails and may be waived, complete except for its reason."""
+def waivers(judged: Sequence[Judged], config: GateConfig, today: date | None = None) -> Iterator[str]:
+    """An entry of the config's file for each row that fails and may be waived, complete except for its reason."""
     today = today or date.today()
     for each in judged:
         row = each.row
@@ -170,4 +170,4 @@ def waivers(judged: Sequence[Judged], today: date | None = None) -> Iterator[str
                 known["max"] = math.ceil(abs(row.change.value - 1) * 100 + 1e-9) / 100
             lines = [f"{key} = {toml(value)}" for key, value in known.items()]
             until = today + timedelta(days=WAIVED_DAYS)
-            yield "\n".join(["[[waive]]", *lines, f"until = {until.isoformat()}", 'reason = "TEXT"'])
+            yield "\n".join([config.heading("waive"), *lines, f"until = {until.isoformat()}", 'reason = "TEXT"'])

@@ -313,6 +313,23 @@ def test_an_expired_waiver_is_an_error_before_anything_is_judged(ptxbench):
                           "Fix the kernel, remove the waiver, or give it a new date.\n")  # fmt: skip
 
 
+def test_rules_in_a_pyproject_judge_and_what_is_proposed_can_be_pasted_there(ptxbench):
+    project = Path("pyproject.toml")
+    project.write_text('[tool.ptxbench]\nversion = 1\n[[tool.ptxbench.pair]]\nmatch = "traid"\nbudget = 0.1\n')
+    ran = judged(ptxbench, WORSE)
+    assert ran.status == 3
+    assert "The [[tool.ptxbench.pair]] 'traid' matches no kernel of either run." in ran.out
+    assert "Correct its name in pyproject.toml, or remove it." in " ".join(ran.out.split())
+    assert "For a while, in pyproject.toml, with the reason:" in ran.out
+    waiver = ran.out[ran.out.index("\n[[tool.ptxbench.waive]]") :].split("\n\n")[0]
+    project.write_text(project.read_text() + waiver)
+    assert judged(ptxbench, WORSE).status == 0
+    Path("ptxbench.toml").write_text("version = 1\n")
+    ran = judged(ptxbench, WORSE)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Error: ptxbench.toml and pyproject.toml (its [tool.ptxbench]) both have rules.")
+
+
 # ---- limits of counters
 
 COUNTER_LIMITS = [

@@ -1,11 +1,12 @@
 """ptxbench.toml: valid entries, the messages for invalid ones, and that printed rules parse to the same rules."""
 
+import re
 from datetime import date
 
 import pytest
 
 from ptxbench.errors import UsageError
-from ptxbench.judge.config import GateConfig, GateLimits, dump, parse
+from ptxbench.judge.config import GateConfig, GateLimits, dump, load_config, parse
 
 FULL = """\
 version = 1
@@ -155,3 +156,76 @@ def test_a_waiver_ends_after_its_day():
     config.require_live(date(2027, 1, 31))
     with pytest.raises(UsageError, match=r"the waiver of 'a' \(spills: r\) ended on 2027-01-31"):
         config.require_live(date(2027, 2, 1))
+
+
+# ---- pyproject.toml
+
+
+def in_project(document):
+    """The rules of a ptxbench.toml as tables of a pyproject.toml, among those of other programs."""
+    tables = re.sub(r"^(\[+)", r"\1tool.ptxbench.", document, flags=re.M)
+    return f'[project]\nname = "x"\n[tool.ruff]\nline-length = 99\n[tool.ptxbench]\n{tables}\n'
+
+
+def test_a_pyproject_has_the_same_rules_in_its_own_tables():
+    read = parse(in_project(FULL), "pyproject.toml")
+    assert read == parse(FULL)
+    assert (read.file, read.heading("waive")) == ("pyproject.toml", "[[tool.ptxbench.waive]]")
+    assert (parse(FULL).file, parse(FULL).heading("waive")) == ("ptxbench.toml", "[[waive]]")
+
+
+PROJECTS = [
+    ("[tool.ptxbench]",                               "[tool.ptxbench]: expected 'version = 1', found None."),
+    ("[tool.ptxbench]\nversion = 1\n[tool.ptxbench.gates]",
+                                                      "[tool.ptxbench]: unknown key 'gates'. Did you mean 'gate'?"),
+    ("[tool.ptxbench]\nversion = 1\n[tool.ptxbench.gate]\nbugdet = 1",
+                                              "[tool.ptxbench.gate]: unknown key 'bugdet'. Did you mean 'budget'?"),
+    ("[tool.ptxbench]\nversion = 1\n[[tool.ptxbench.pair]]", "[[tool.ptxbench.pair]] 1: 'match' is missing."),
+    ("[tool.ptxbench]\nversion = 1\n[tool.ptxbench.pair]", "'pair' must be an array of tables. Write it as "
+                                                                 "[[tool.ptxbench.pair]]."),
+    ("[tool]\nptxbench = 3",                         "[tool.ptxbench]: expected a table, found 3."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "message"), PROJECTS)
+def test_a_mistake_in_a_pyproject_names_its_table(document, message):
+    with pytest.raises(UsageError) as caught:
+        parse(document, "pyproject.toml")
+    assert str(caught.value) == f"pyproject.toml: {message}"
+
+
+def test_the_file_of_the_current_folder_that_has_rules(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config() == GateConfig()
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 99\n")
+    assert load_config().file == "ptxbench.toml"  # where rules would be written
+    (tmp_path / "ptxbench.toml").write_text("version = 1\n[gate]\nbudget = 0.02\n")
+    assert load_config().budget == 0.02
+    (tmp_path / "pyproject.toml").write_text(in_project("version = 1\n[gate]\nbudget = 0.03\n"))
+    with pytest.raises(UsageError, match=r"^ptxbench\.toml and pyproject\.toml .* both have rules\. Keep one of them"):
+        load_config()
+    assert load_config(tmp_path / "pyproject.toml").budget == 0.03
+    assert load_config(tmp_path / "ptxbench.toml").budget == 0.02
+    (tmp_path / "ptxbench.toml").unlink()
+    assert load_config().budget == 0.03
+
+
+@pytest.mark.parametrize(("document", "message"), [
+    ("[tool.ptxbench\n", r"^pyproject\.toml is not TOML: "),        # it may have rules
+    ("tool = 3\n", r"^$"),
+])  # fmt: skip
+def test_a_pyproject_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch, document, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text(document)
+    if message == "^$":
+        assert load_config() == GateConfig()
+        return
+    with pytest.raises(UsageError, match=message):
+        load_config()
+
+
+def test_a_pyproject_that_is_named_must_have_rules(tmp_path):
+    path = tmp_path / "pyproject.toml"
+    path.write_text("[tool.ruff]\n")
+    with pytest.raises(UsageError, match=r"pyproject\.toml has no \[tool\.ptxbench\]\. Write the rules there, or name"):
+        load_config(path)

@@ -221,7 +221,7 @@ def test_a_waiver_is_ready_to_paste():
     worse = after(ptx_barriers=65, ptx_shared_load_conflicts=3)
     failing = gate(counted({"triad": worse, "scan": BEFORE}), BASE, GateConfig())
     assert failing.exit_status == 3
-    blocks = list(waivers(failing.failing))
+    blocks = list(waivers(failing.failing, failing.config))
     assert len(blocks) == len(failing.failing) == 2
     document = "version = 1\n" + "\n".join(blocks)
     assert gate(counted({"triad": worse, "scan": BEFORE}), BASE, parse(document)).exit_status == 0
