@@ -58,7 +58,8 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100},
     epilog="Exit status: 0 good, 1 ptxbench crashed, 2 usage or unreadable input, 3 regression, "
-    "4 a wrong or broken kernel, 5 no verdict.",
+    "4 a wrong or broken kernel, 5 no verdict.\n\n"
+    'TAB completes names after: eval "$(_PTXBENCH_COMPLETE=bash_source ptxbench)", or zsh_source.',
 )
 @click.version_option(__version__, prog_name="ptxbench")
 def group() -> None:
@@ -81,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def invoke(arguments: list[str]) -> int:
     """The exit status of the command. Not click's `main`, which turns a closed pipe into status 1."""
+    if asked := os.environ.get("_PTXBENCH_COMPLETE"):
+        from ptxbench.cli._completion import complete
+
+        return complete(group, asked)
     try:
         with group.make_context("ptxbench", arguments) as context:
             status = group.invoke(context)
