@@ -59,7 +59,8 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100},
     epilog="Exit status: 0 good, 1 ptxbench crashed, 2 usage or unreadable input, 3 regression, "
     "4 a wrong or broken kernel, 5 no verdict.\n\n"
-    'TAB completes names after: eval "$(_PTXBENCH_COMPLETE=bash_source ptxbench)", or zsh_source.',
+    "\b\nFor TAB to complete names, in bash or with zsh_source in zsh:\n"
+    '  eval "$(_PTXBENCH_COMPLETE=bash_source ptxbench)"',
 )
 @click.version_option(__version__, prog_name="ptxbench")
 def group() -> None:

@@ -42,7 +42,10 @@ class GateCommand(click.Command):
 
 
 @click.command(
-    "gate", cls=GateCommand, epilog="`ptxbench gate audit` measures how often the gate is wrong; see its --help."
+    "gate",
+    short_help="Judge a run by a baseline and the rules.",
+    cls=GateCommand,
+    epilog="`ptxbench gate audit` measures how often the gate is wrong; see its --help.",
 )
 @click.argument("head", required=False)
 @click.option(
