@@ -22,6 +22,7 @@ PtxbenchError                     exit status 2 unless said otherwise
     ├── KernelTrap                the kernel stopped itself: trap, or an assert that failed
     ├── Deadlock                  every warp waits
     ├── FuelExhausted             a warp ran for too long: an endless loop
+    ├── UnsafeLaunch              the sanitizer found races, uninitialised reads or other errors
     ├── WrongResult               an output outside its tolerance, or a write outside the outputs
     ├── DeviceError               the driver reports that the kernel failed on the GPU
     └── EmulatorCrash             the emulator's process died
@@ -131,6 +132,10 @@ class Deadlock(KernelError):
 
 
 class FuelExhausted(KernelError):
+    pass
+
+
+class UnsafeLaunch(KernelError):
     pass
 
 

@@ -214,6 +214,10 @@ class ExecLaunch:
         x, y, z = self.block or (*function.directives.get(".reqntid", (DEFAULT_BLOCK,)), 1, 1)[:3]
         return x, y, z
 
+    def warps(self, function: Function) -> int:
+        """The warps of the launch."""
+        return math.prod(self.grid) * -(-math.prod(self.block_of(function)) // 32)
+
 
 @dataclass(frozen=True)
 class Output:
@@ -381,26 +385,25 @@ def with_executed(outcome: ExecOutcome) -> ExecOutcome:
     """The same with the machine instructions that warps executed, if the kernel ran to its end."""
     if outcome.error is not None:
         return outcome
-    return replace(outcome, executed=derived(outcome.program, outcome))
+    return replace(outcome, executed=derived(outcome.program, outcome.function.name, counted_of(outcome)))
 
 
-def derived(program: ExecProgram, outcome: ExecOutcome) -> Executed:
+def derived(program: ExecProgram, entry: str, counted: Counted) -> Executed:
     """What the counts of a launch imply for the machine code that ptxas makes of the program."""
     try:
-        build = program.build(outcome.function.name)
+        build = program.build(entry)
     except PtxbenchError as error:
         return Executed(reason=str(error).rstrip("."))
     if build.ptx != program.ptx:
         return Executed(reason="the PTX is not the one that was launched")
     if build.cubin is None:
         return Executed(reason="ptxas is not installed")
-    return of_build(build, counted_of(outcome))
+    return of_build(build, counted)
 
 
 def counted_of(outcome: ExecOutcome) -> Counted:
     """The counts of a launch that ran to its end."""
-    warps = math.prod(outcome.launch.grid) * -(-math.prod(outcome.block) // 32)
-    return Counted(outcome.by_line, warps, outcome.loops)
+    return Counted(outcome.by_line, outcome.launch.warps(outcome.function), outcome.loops)
 
 
 def bytes_of(array: NDArray[Any]) -> memoryview:
@@ -437,9 +440,13 @@ def type_notes(bound: Sequence[BoundArguments]) -> Iterator[str]:
 
 def as_labelled(message: str, bound: Sequence[BoundArguments]) -> str:
     """`message` with the parameters' names in the source instead of those of NVRTC."""
-    for argument in bound:
-        if not argument.name.startswith("#"):
-            message = re.sub(rf"'{re.escape(argument.param.name)}(?=['.\[])", f"'{argument.name}", message)
+    return labelled(message, {each.param.name: each.name for each in bound if not each.name.startswith("#")})
+
+
+def labelled(message: str, names: Mapping[str, str]) -> str:
+    """`message` with other names of the parameters. `names`: these, by the parameters' names in the PTX."""
+    for param, name in names.items():
+        message = re.sub(rf"'{re.escape(param)}(?=['.\[])", f"'{name}", message)
     return message
 
 

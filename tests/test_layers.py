@@ -12,11 +12,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
-    {"cli", "__main__", "notebook"},
+    {"cli", "__main__", "notebook", "pytest_plugin"},
     {"terminal", "report", "exporters"},
     {"wording", "doctor"},
     {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "calibration", "audit",
-     "check", "bugs", "firstrun", "profiling", "model", "executed", "kernel_comparison"},
+     "check", "bugs", "firstrun", "profiling", "model", "executed", "kernel_comparison", "callable_kernel"},
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "forgeries", "stats", "cycles",
      "environment", "discovery", "template", "rival"},
@@ -64,6 +64,7 @@ OUTSIDE = {
     "cupy": ["backends.gpu"],
     "llvmlite": ["emulator"],
     "numba": ["emulator"],
+    "pytest": ["pytest_plugin"],
 }
 """The importers of an outside library: a part, or one module of it."""
 

@@ -49,7 +49,7 @@ def test_the_wheel_holds_nothing_else(wheel):
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
 
 
-def test_the_wheel_names_its_version_its_license_and_its_command(wheel, metadata):
+def test_the_wheel_names_its_version_its_license_its_command_and_its_plugin(wheel, metadata):
     assert metadata["Version"] == ptxbench.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"

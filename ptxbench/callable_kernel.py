@@ -1,0 +1,349 @@
+"""One kernel of a file, launched on NumPy arrays: what the pytest fixture `ptxbench_kernel` gives. Knows no pairs."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench import emulator
+from ptxbench.arguments.elements import TYPES
+from ptxbench.arrays import bf16, is_float
+from ptxbench.backends import open_backend
+from ptxbench.backends.base import Backend
+from ptxbench.backends.device_errors import WITHOUT_TIMING
+from ptxbench.emulator import Pointer
+from ptxbench.emulator.arguments import extent
+from ptxbench.emulator.launch import Execution
+from ptxbench.emulator.syntax import Function, Variable
+from ptxbench.errors import PtxbenchError, ToolMissing, UnsafeLaunch, UsageError, suggestion
+from ptxbench.executed import Counted, Executed
+from ptxbench.execution import (
+    ExecLaunch,
+    ExecProgram,
+    derived,
+    labelled,
+    legality_notes,
+    located,
+    model_notes,
+    read_program,
+    with_line,
+)
+from ptxbench.metrics import METRICS
+from ptxbench.pair import Launch
+from ptxbench.result import VERIFIED, VariantResult
+from ptxbench.toolchain.options import SourceOptions
+from ptxbench.toolchain.parameters import CudaParameter
+
+Extent = int | tuple[int, ...]
+
+MOST_FINDINGS = 10
+"""Findings of the sanitizer that a message lists."""
+
+
+class UncheckedWarning(UserWarning):
+    """Something about a launch was not checked, so that its success does not say that all is well."""
+
+
+def load_kernel(
+    file: Path, options: SourceOptions, arch: str | None = None, backend: str = "emulator"
+) -> CallableKernel:
+    """The kernel of a .cu or .ptx file, compiled and ready to be launched.
+
+    `backend`: emulator, gpu, or auto for the GPU if there is one. Raises PtxbenchError: a missing file or tool, a
+    kernel that does not compile, or that ptxas refuses.
+    """
+    try:
+        opened = open_backend(backend, arch)
+    except ToolMissing as missing:
+        raise ToolMissing(f"{str(missing).removesuffix(WITHOUT_TIMING).rstrip()} Use the backend 'emulator'.") from None
+    gpu = opened if opened.name == "gpu" else None
+    if gpu is not None:
+        device = gpu.device().sm
+        if arch and arch.rstrip("af") != device:
+            raise UsageError(f"The GPU is {device}, not {arch}. Leave out the architecture, or use the emulator.")
+        arch = arch or device
+    if not file.exists():
+        raise UsageError(f"There is no file {file}.")
+    program = read_program(file, arch, options)
+    function = program.choose(options.entry)
+    if program.legality.refusal:
+        raise program.legality.refusal
+    return CallableKernel(program, function, gpu)
+
+
+@dataclass(frozen=True)
+class CallableKernel:
+    """A kernel that can be called. `gpu`: None on the emulator."""
+
+    program: ExecProgram
+    function: Function
+    gpu: Backend | None = None
+
+    def __repr__(self) -> str:
+        where = "the emulator" if self.gpu is None else "the GPU"
+        return f"<kernel {self.function.name} of {self.program.path.name}, {self.program.arch}, on {where}>"
+
+    def __call__(
+        self,
+        *,
+        args: Sequence[Any] | Mapping[str, Any],
+        grid: Extent = 1,
+        block: Extent | None = None,
+        shared_bytes: int = 0,
+        sanitize: bool = False,
+        max_loop_iterations: int | None = None,
+    ) -> KernelResult:
+        """Launch once. The arrays among `args` are changed in place, as the kernel leaves them.
+
+        `args`: in the order of the parameters, or by their names. An array is passed by its address; a number is given
+        the type of its parameter. `grid` in CTAs and `block` in threads: x, or up to (x, y, z); without `block`, what
+        `.reqntid` says, else 32 threads. `shared_bytes`: dynamic shared memory of a CTA. On the emulator alone:
+        `sanitize` finds races, uninitialised reads and more, slower; `max_loop_iterations` of a warp.
+
+        Raises KernelError for a fault, UnsafeLaunch for findings of the sanitizer, and UsageError or LaunchError for
+        arguments or a launch that do not fit. Warns with UncheckedWarning about checks that could not be made.
+        """
+        __tracebackhide__ = True  # pytest then shows the line of the test
+        try:
+            values = self.values(args)
+            launch = ExecLaunch(
+                extent(grid, "grid"),
+                None if block is None else extent(block, "block"),
+                shared_bytes,
+                sanitize,
+                fuel=max_loop_iterations,
+            )
+            result = self.on_emulator(values, launch) if self.gpu is None else self.on_gpu(self.gpu, values, launch)
+        except PtxbenchError as error:
+            raise error.with_traceback(None) from None
+        for note in result.unchecked:
+            warnings.warn(f"{self.program.path.name}: {note}", UncheckedWarning, stacklevel=2)
+        return result
+
+    @cached_property
+    def declared(self) -> Sequence[CudaParameter | None]:
+        """The parameters as CUDA C declares them; None for each that is not known."""
+        return self.program.declared(self.function) or [None] * len(self.function.params)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters: those of CUDA C if they are known, else those of the PTX."""
+        both = zip(self.declared, self.function.params, strict=True)
+        return tuple((known.name if known else None) or param.name for known, param in both)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The names of the parameters by their names in the PTX."""
+        return {param.name: name for param, name in zip(self.function.params, self.names, strict=True)}
+
+    # ---- arguments
+
+    def values(self, args: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
+        """Each parameter with its value, as the emulator takes it. Raises UsageError."""
+        if isinstance(args, Mapping):
+            given = self.by_name(args)
+        elif len(args) == len(self.names):
+            given = list(args)
+        else:
+            raise UsageError(f"{self.described}; {len(args)} arguments were given.")
+        return {
+            name: as_value(name, param, known, value)
+            for name, param, known, value in zip(self.names, self.function.params, self.declared, given, strict=True)
+        }
+
+    def by_name(self, args: Mapping[str, Any]) -> list[Any]:
+        if unknown := next((name for name in args if name not in self.names), None):
+            hint = suggestion(unknown, self.names)
+            raise UsageError(f"unknown argument '{unknown}'.{hint} {self.described}.")
+        if missing := [name for name in self.names if name not in args]:
+            raise UsageError(f"no argument for {', '.join(map(repr, missing))}. {self.described}.")
+        return [args[name] for name in self.names]
+
+    @property
+    def described(self) -> str:
+        """`'saxpy' has 2 parameters: x, n`."""
+        count = len(self.names)
+        names = f": {', '.join(self.names)}" if self.names else ""
+        return f"'{self.function.name}' has {count or 'no'} parameter{'' if count == 1 else 's'}{names}"
+
+    # ---- launches
+
+    def on_emulator(self, values: dict[str, Any], launch: ExecLaunch) -> KernelResult:
+        try:
+            with located(self.program):
+                execution = emulator.run(
+                    self.program.ptx,
+                    self.function.name,
+                    grid=launch.grid,
+                    block=launch.block_of(self.function),
+                    args=list(values.values()),
+                    dynamic_shared_bytes=launch.shared_bytes,
+                    arch=self.program.arch,
+                    sanitize=launch.sanitize,
+                    fuel=launch.fuel,
+                )
+        except PtxbenchError as error:
+            raise type(error)(labelled(str(error), self.labels)) from None
+
+        def words(message: str) -> str:
+            return self.program.in_file(labelled(message, self.labels))
+
+        if execution.findings:
+            raise UnsafeLaunch(listed([f"{each.kind}: {words(with_line(each))}" for each in execution.findings]))
+        unchecked = (*legality_notes(self.program), *map(words, execution.unchecked))
+        notes = (*map(words, execution.notes), *model_notes(execution.models, self.program.arch))
+        return KernelResult(self, launch, arrays_of(values), execution.printed, notes, unchecked, execution)
+
+    def on_gpu(self, gpu: Backend, values: dict[str, Any], launch: ExecLaunch) -> KernelResult:
+        if launch.sanitize:
+            raise UsageError("sanitize=True needs the emulator. Build the kernel with backend='emulator'.")
+        if launch.fuel is not None:
+            raise UsageError("max_loop_iterations is of the emulator. Build the kernel with backend='emulator'.")
+        if name := next((name for name, value in values.items() if isinstance(value, Pointer)), None):
+            raise UsageError(f"'{name}' is a Pointer, which only the emulator takes.")
+        arrays = arrays_of(values)
+        if len({id(array) for array in arrays.values()}) < len(arrays):
+            raise UsageError("Two parameters get one array, which only the emulator takes.")
+        passed = {name: np.uint64(0) if value is None else value for name, value in values.items()}
+        outputs = tuple(name for name, array in arrays.items() if array.flags.writeable)
+        how = Launch(launch.grid, launch.block_of(self.function), launch.shared_bytes)
+        outcome = gpu.run(self.program.build(self.function.name), how, passed, outputs)
+        for name in outputs:
+            arrays[name][...] = outcome.outputs[name]
+        return KernelResult(self, launch, arrays)
+
+
+@dataclass(frozen=True)
+class KernelResult:
+    """One launch. `arrays`: the arrays that were passed, by the parameter's name, as the kernel left them.
+
+    `printed`: what the kernel printed with printf, on the emulator. `notes`: what to know about the result.
+    `unchecked`: the checks that were not made, of which a warning was given.
+    """
+
+    kernel: CallableKernel
+    launch: ExecLaunch = field(repr=False)
+    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
+    printed: str = ""
+    notes: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    execution: Execution | None = field(default=None, repr=False)
+
+    @cached_property
+    def counts(self) -> Mapping[str, float]:
+        """What warps executed and requested, by the names of docs/emulator.md and of `ptxbench run --columns`.
+
+        An unknown name raises UsageError, and so does a launch on a GPU, which counts nothing.
+        """
+        return counts_of(self.counted)
+
+    @cached_property
+    def executed(self) -> Executed:
+        """The machine instructions that warps executed: `least`, `most` and the likeliest number, `fit`.
+
+        Raises PtxbenchError if the counts do not determine a range, or without ptxas and nvdisasm.
+        """
+        __tracebackhide__ = True
+        counted, kernel = self.counted, self.kernel
+        warps = self.launch.warps(kernel.function)
+        found = derived(kernel.program, kernel.function.name, Counted(counted.by_line, warps, counted.loops))
+        if found.least is None:
+            raise PtxbenchError(f"The number of executed machine instructions is not known: {found.reason}.")
+        return found
+
+    @property
+    def counted(self) -> Execution:
+        __tracebackhide__ = True
+        if self.execution is None:
+            raise UsageError("A GPU does not count. Build the kernel with backend='emulator' to compare counts.")
+        return self.execution
+
+
+class Counts(dict[str, float]):
+    """Counts by name."""
+
+    def __missing__(self, name: str) -> float:
+        __tracebackhide__ = True
+        alike = ", ".join(each for each in self if name in each)
+        hint = f" Did you mean {alike}?" if alike else suggestion(name, list(self))
+        raise UsageError(f"unknown count '{name}'.{hint or ' docs/emulator.md has the names.'}")
+
+
+def counts_of(execution: Execution) -> Counts:
+    """The emulator's counters, and the metrics that follow from them."""
+    opcodes: Counter[str] = Counter()
+    for line in execution.opcodes.values():
+        opcodes.update(line)
+    result = VariantResult("ptx", VERIFIED, counts=execution.counters, opcodes=opcodes)
+    no_cell: Any = None  # a metric that the emulator counts does not depend on the cell
+    derived_counts = {
+        metric.name: value
+        for metric in METRICS
+        if metric.counted_by == "emulator" and metric.name.startswith("ptx_")
+        if (value := metric.formula(no_cell, "ptx", result)) is not None
+    }
+    return Counts({**derived_counts, **execution.counters})
+
+
+def arrays_of(values: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def listed(findings: Iterable[str]) -> str:
+    """The findings of the sanitizer, one per line; of many, the first."""
+    lines = list(findings)
+    more = [f"and {len(lines) - MOST_FINDINGS} more"] if len(lines) > MOST_FINDINGS else []
+    count = f"{len(lines)} error{'' if len(lines) == 1 else 's'}"
+    return "\n  ".join([f"The sanitizer found {count}:", *lines[:MOST_FINDINGS], *more])
+
+
+def as_value(name: str, param: Variable, known: CudaParameter | None, value: Any) -> Any:
+    """An argument as the emulator takes it. Raises UsageError if it cannot be passed."""
+    if isinstance(value, np.ndarray):
+        require_elements(name, known, value)
+        return value
+    if value is None or isinstance(value, np.generic | Pointer):
+        return value
+    if isinstance(value, int | float):
+        return as_number(name, param, known, value)
+    raise UsageError(f"'{name}' is a {type(value).__name__}; expected a NumPy array, or a number.")
+
+
+def require_elements(name: str, known: CudaParameter | None, array: NDArray[Any]) -> None:
+    """Raise UsageError if the elements have another size or kind than those of the parameter in CUDA C."""
+    pointee = known.type.pointee if known else None
+    if known is None or pointee is None or pointee.number is None:
+        return
+    wanted = TYPES[pointee.number]
+    if wanted.name == "bf16":
+        same = array.dtype in (bf16, np.uint16)
+    else:
+        same = array.dtype.itemsize == wanted.dtype.itemsize and is_float(array.dtype) == wanted.floating
+        same &= array.dtype != bf16
+    if not same:
+        expected = "ml_dtypes.bfloat16" if wanted.name == "bf16" else f"numpy.{wanted.dtype.name}"
+        raise UsageError(f"'{name}' is declared as {known.declaration}; expected {expected}, found {array.dtype}.")
+
+
+def as_number(name: str, param: Variable, known: CudaParameter | None, value: float) -> Any:
+    """A number of Python in the type of its parameter. Raises UsageError if it does not fit."""
+    if param.array or param.vector > 1:
+        raise UsageError(f"'{name}' is a structure of {param.size_bytes} bytes; expected an np.void of that size.")
+    if known is not None and known.type.pointee is not None:
+        raise UsageError(f"'{name}' is declared as {known.declaration}; expected an array, found {value!r}.")
+    bits = param.type.bits
+    if param.type.floating:
+        return np.dtype(f"f{bits // 8}").type(value)
+    if isinstance(value, float):
+        raise UsageError(f"'{name}' is .{param.type}; expected a whole number, found {value!r}.")
+    if not -(1 << bits - 1) <= value < 1 << bits:
+        raise UsageError(f"'{name}' has {bits} bits, which cannot hold {value}.")
+    return np.dtype(f"u{bits // 8}").type(value % (1 << bits))
