@@ -56,8 +56,10 @@ def to_sarif(judgements: Sequence[Judgement], task: CheckTask, complete: bool) -
 
 def alerts_of(judgement: Judgement) -> Iterator[Alert]:
     for each in judgement.findings:
-        words = f"{each.stage}: {each.message} {each.hint}"
-        yield Alert(rule_of(each.code), each.severity != WARNING, words, judgement.file, each.line, each.column)
+        rule = rule_of(each.code)
+        advice = "" if each.hint == rule.advice else f" {each.hint}"  # the rule has its own
+        words = f"{each.stage}: {each.message}{advice}"
+        yield Alert(rule, each.severity != WARNING, words, judgement.file, each.line, each.column)
 
 
 def rule_of(code: str) -> Rule:

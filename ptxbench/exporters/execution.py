@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ptxbench.check.candidate_launcher import FAULTS
-from ptxbench.check.findings import finding
 from ptxbench.check.stages import BETWEEN_CTAS
 from ptxbench.documents import json_text
 from ptxbench.errors import (
@@ -54,10 +53,9 @@ def alerts_of(outcome: ExecOutcome) -> Iterator[Alert]:
         yield error_alert(program.path, outcome.error)
     for each in outcome.findings:
         code = BETWEEN_CTAS if each.between_ctas else each.kind
-        message = re.sub(rf"^{re.escape(program.path.name)}(:\d+)?( \(PTX line \d+\))?: ", "", each.message)
+        message = re.sub(rf"^{re.escape(program.path.name)}:\d+( \(PTX line \d+\))?: ", "", each.message)
         line = each.line if program.language == "ptx" else program.cuda_lines.get(each.line)
-        found = finding("sanitizer", code, message, line)
-        yield Alert(rule_of(code), True, f"{found.message} {found.hint}", str(program.path), found.line)
+        yield Alert(rule_of(code), True, message, str(program.path), line)
 
 
 def error_alert(path: Path, error: KernelError) -> Alert:
