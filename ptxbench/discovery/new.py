@@ -1,11 +1,11 @@
-"""Write the files of a new pair: the template, which is a folder of kernels like any other, under another name."""
+"""Write the files of a new pair: given texts, or the template, which is a folder of kernels, under another name."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import ptxbench
@@ -22,23 +22,24 @@ LONGEST = 60
 """Characters of a name: a header has two more words in a line, and file systems have a limit of 255 bytes."""
 
 
-def write_pair(kernels: Path, name: str) -> tuple[Path, ...]:
+def write_pair(
+    kernels: Path, name: str, texts: Mapping[str, str] | None = None, check: Callable[[], object] | None = None
+) -> tuple[Path, ...]:
     """Write pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx under `kernels`, all of them or none, and return their paths.
+
+    `texts`: by folder, in place of the template's. `check` is called when all are written; if it raises, none stays.
 
     Raises UsageError for a name that a kernel cannot have and for a folder that is not for pairs, PairError if a file
     exists or cannot be written.
     """
-    require_name(name)
-    if Path(os.path.realpath(kernels)).is_relative_to(os.path.realpath(PACKAGE)):
-        raise UsageError(
-            f"{kernels} is inside ptxbench itself, which an update replaces. Choose another --kernels DIR."
-        )
-    texts = dict(texts_of(kernels, name))
-    for path in texts:
-        if os.path.lexists(path):  # also a broken link
-            raise PairError(f"{path} already exists. Choose another name, or another folder.")
+    require_possible(kernels, name)
+    contents = (
+        dict(template_texts(kernels, name))
+        if texts is None
+        else {path: texts[path.parent.name] for path in paths(kernels, name)}
+    )
     with contextlib.ExitStack() as undo:
-        for path, text in texts.items():
+        for path, text in contents.items():
             try:
                 make_folder(path.parent, undo)
                 with path.open("x", encoding="utf-8") as file:  # x: never overwrites a file
@@ -46,8 +47,27 @@ def write_pair(kernels: Path, name: str) -> tuple[Path, ...]:
                     file.write(text)
             except OSError as error:
                 raise PairError(f"Cannot write {path}: {error.strerror}.") from None
+        if check is not None:
+            check()
         undo.pop_all()
-    return tuple(texts)
+    return tuple(contents)
+
+
+def paths(kernels: Path, name: str) -> list[Path]:
+    """The three files of a pair."""
+    return [kernels / folder / f"{name}{suffix}" for folder, suffix in {"pairs": ".py", **SUFFIXES}.items()]
+
+
+def require_possible(kernels: Path, name: str) -> None:
+    """Raise UsageError or PairError, with what to do, unless the files of this pair can be written there."""
+    require_name(name)
+    if Path(os.path.realpath(kernels)).is_relative_to(os.path.realpath(PACKAGE)):
+        raise UsageError(
+            f"{kernels} is inside ptxbench itself, which an update replaces. Choose another --kernels DIR."
+        )
+    for path in paths(kernels, name):
+        if os.path.lexists(path):  # also a broken link
+            raise PairError(f"{path} already exists. Choose another name, or another folder.")
 
 
 def require_name(name: str) -> None:
@@ -71,13 +91,13 @@ def entry_of(name: str) -> str:
     return name.replace(".", "_")
 
 
-def texts_of(kernels: Path, name: str) -> Iterator[tuple[Path, str]]:
+def template_texts(kernels: Path, name: str) -> Iterator[tuple[Path, str]]:
     """Each file of the new pair with its text: the template's, with its name replaced."""
-    for folder, suffix in {"pairs": ".py", **SUFFIXES}.items():
-        text = (TEMPLATE / folder / f"{TEMPLATE_NAME}{suffix}").read_text(encoding="utf-8")
+    for path in paths(kernels, name):
+        text = (TEMPLATE / path.parent.name / f"{TEMPLATE_NAME}{path.suffix}").read_text(encoding="utf-8")
         # before a parenthesis it is the kernel's name, elsewhere the pair's
         named = re.sub(rf"{TEMPLATE_NAME}(\(?)", lambda found: f"{entry_of(name)}(" if found[1] else name, text)
-        yield kernels / folder / f"{name}{suffix}", named
+        yield path, named
 
 
 def make_folder(folder: Path, undo: contextlib.ExitStack) -> None:
