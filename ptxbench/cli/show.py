@@ -159,15 +159,20 @@ def command(
             as_json=as_json,
         )
     cases: list[ExplainedPair] = []
+    open_question: str | None = None
     if subject.files:
         listings = [of_file(subject.files[0], arch, sources, extras)]
     else:
         found = one_pair(kernels, subject.pair)
-        at = at_size(found, size)
+        open_question = found.open_question
+        if open_question and (counts or size):
+            raise UsageError(open_question)
+        at = None if open_question else at_size(found, size)
         listings, uncounted = of_pair(
             found, subject.diff or variants, arch or DEFAULT_ARCH, at, extras, strict=diff, required=counts
         )
-        cases = compared(listings, subject.diff, found.pair.launch(**found.pair.bench_sizes[0]), at, uncounted)
+        launched = None if open_question else found.pair.launch(**found.pair.bench_sizes[0])
+        cases = compared(listings, subject.diff, launched, at, uncounted)
     if as_json:
         from ptxbench.documents import json_text
         from ptxbench.listing.explanation import to_document
@@ -175,6 +180,8 @@ def command(
         say(json_text(to_document(listings, cases, diff=diff)), nl=False)
     else:
         show(listings, cases, view or "auto", diff=diff, counts=counts)
+        if open_question:
+            say(f"\nNothing was counted: {open_question}")
         for path in subject.files:
             say(f"\nNothing was executed: `ptxbench exec {path.name}` launches it and counts machine instructions.")
     return ExitStatus.GOOD
@@ -280,7 +287,11 @@ def save_form(
 
 
 def compared(
-    listings: Sequence[Listing], diff: tuple[str, str] | None, launch: Launch, at: Size, uncounted: Mapping[str, str]
+    listings: Sequence[Listing],
+    diff: tuple[str, str] | None,
+    launch: Launch | None,
+    at: Size | None,
+    uncounted: Mapping[str, str],
 ) -> list[ExplainedPair]:
     """The two variants of --diff; without it, every other variant with `cuda`, if that is shown."""
     from ptxbench.listing.difference import compare
@@ -369,19 +380,26 @@ def refuse_for_files(
 
 
 def one_pair(kernels: Path, name: str) -> LoadedPair:
-    """The pair of that name or glob. Raises UsageError if several match."""
+    """The pair of that name or glob, which may have open questions. Raises UsageError if several match."""
     from ptxbench.discovery import choose_pairs, load
 
     names = choose_pairs(kernels, [name])
     if len(names) > 1:
         raise UsageError(f"'{name}' matches {len(names)} pairs: {', '.join(names)}. Name one.")
-    return load(kernels, names[0])
+    return load(kernels, names[0], unfinished=True)
 
 
 def of_pair(
-    loaded: LoadedPair, wanted: Sequence[str], arch: str, at: Size, extras: Extras, *, strict: bool, required: bool
+    loaded: LoadedPair,
+    wanted: Sequence[str],
+    arch: str,
+    at: Size | None,
+    extras: Extras,
+    *,
+    strict: bool,
+    required: bool,
 ) -> tuple[list[Listing], dict[str, str]]:
-    """The listings of a pair's variants, counted at the size `at`; and by variant, why one could not be counted.
+    """The listings of a pair's variants, counted at the size `at`, if any; and by variant, why one was not counted.
 
     A variant that cannot be built, or not counted if that is `required`, is left out and named, unless `strict`. Raises
     the first error if none is left.
@@ -398,13 +416,16 @@ def of_pair(
             try:
                 bar.tell(2 * done, 2 * len(sources), f"build {loaded.name} {source.variant}")
                 build = toolchain.build_source(source, arch)
-                bar.tell(2 * done + 1, 2 * len(sources), f"count {loaded.name} {source.variant} at {size_words(at)}")
-                try:
-                    counted = count(loaded, build, at)
-                except KernelError as error:
-                    if required:
-                        raise
-                    counted, uncounted[source.variant] = None, str(error)
+                counted = None
+                if at is not None:
+                    words = f"count {loaded.name} {source.variant} at {size_words(at)}"
+                    bar.tell(2 * done + 1, 2 * len(sources), words)
+                    try:
+                        counted = count(loaded, build, at)
+                    except KernelError as error:
+                        if required:
+                            raise
+                        uncounted[source.variant] = str(error)
                 listings.append(listed(build, extras, counted))
             except KernelError as error:
                 if strict:
