@@ -1,50 +1,107 @@
-"""`ptxbench new`: the three files of a new pair, ready to run."""
+"""`ptxbench new`: the three files of a new pair, from a template or from a kernel of a file."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ptxbench.cli._kernels import VARIABLE, from_variable, kernels_option
+from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say, width
-from ptxbench.errors import PtxbenchError
+from ptxbench.errors import PtxbenchError, UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.draft import Draft
+    from ptxbench.toolchain.options import SourceOptions
 
 HERE = Path("kernels")
 HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C", "the kernel in PTX")
 
 
-@click.command("new", short_help="Write a new pair that works, as a start.")
+@click.command("new", short_help="Write a new pair, as a start or from a kernel.")
 @click.argument("name", metavar="NAME")
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.cu",
+    help="Start from a kernel of this file: its arguments, the compiler's PTX, and questions that you answer.",
+)
+@source_options("The kernel of --from, if FILE has several")
+@click.option("--arch", metavar="SM", help="Compile --from for this architecture.  [default: sm_90]")
 @kernels_option("Write into this folder; it is created if needed.", default=HERE, show_default=True, callback=None)
 @click.pass_context
-def command(context: click.Context, name: str, kernels: Path) -> None:
-    """Write a new pair that works, as a start.
+def command(
+    context: click.Context, name: str, file: Path | None, source: SourceOptions, arch: str | None, kernels: Path
+) -> None:
+    """Write a new pair: a small one that works, or with --from one of your own kernel.
 
     pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx multiply an array by a number. `ptxbench run` verifies both sides;
     then change them step by step. NAME is also the name of the kernel: lower-case letters, digits and _. Existing
     files are never overwritten, and either all three files are written or none.
 
-    Exit status: 0 written, 2 an invalid name, an existing file, or a folder that cannot be written.
+    With --from, the .cu file has the kernel of FILE.cu, the .ptx file is what the compiler makes of it, and the pair
+    file has its arguments. What the kernel does not say, such as shapes and the expected result, is an open question
+    in the pair file: `...` under a line with TODO. `ptxbench run` refuses the pair until all are answered.
+
+    Exit status: 0 written, 2 an invalid name, an existing file, a folder that cannot be written or a kernel that no
+    pair can have, 4 CUDA C that does not compile.
     """
     from ptxbench.discovery import default_kernels
-    from ptxbench.discovery.new import require_name, write_pair
+    from ptxbench.discovery.new import require_name
 
     named = from_variable(context)
     require_name(name)
+    if file is None and (given := source.given or (arch and "--arch")):
+        raise UsageError(f"{given} is for the file of --from. Add --from FILE.cu, or leave it out.")
     try:
-        files = [str(path) for path in write_pair(kernels, name)]
+        files, draft = write(kernels, name, file, source, arch)
     except PtxbenchError as error:
-        if not named:
+        if not named or file is not None:
             raise
         # about the folder, because the name is valid
         raise type(error)(f"{error} {VARIABLE} names {kernels}.") from None
     found = named or kernels.resolve() == default_kernels().resolve()
     option = "" if found else f" --kernels {shlex.quote(str(kernels))}"
+    if draft is None:
+        say_files(files, HOLDS)
+        say_steps_of_template(name, files, option)
+    else:
+        say_files(files, draft.holds)
+        say_steps_of_draft(name, files, option, draft)
+    if option:
+        say()
+        say_wrapped("To use this folder without --kernels, set:", 0)
+        say(f"       export {VARIABLE}={shlex.quote(str(kernels.absolute()))}")
+
+
+def write(
+    kernels: Path, name: str, file: Path | None, source: SourceOptions, arch: str | None
+) -> tuple[list[str], Draft | None]:
+    """Write the files. Their paths, and the draft if they are from a kernel."""
+    from ptxbench.discovery.new import entry_of, require_possible, write_pair
+
+    if file is None:
+        return [str(path) for path in write_pair(kernels, name)], None
+    from ptxbench.draft import check, draft
+
+    require_possible(kernels, name)
+    made = draft(file, name, entry_of(name), arch, source, kernels / "cuda")
+    texts = {"pairs": made.pair, "cuda": made.cuda, "ptx": made.ptx}
+    return [str(path) for path in write_pair(kernels, name, texts, lambda: check(kernels, name, made.arch))], made
+
+
+def say_files(files: Sequence[str], holds: Sequence[str]) -> None:
     longest = max(map(len, files))
-    for file, holds in zip(files, HOLDS, strict=True):
-        say_wrapped(f"{file:{longest}}  {holds}", longest + 2)
+    for path, words in zip(files, holds, strict=True):
+        say_wrapped(f"{path:{longest}}  {words}", longest + 2)
+
+
+def say_steps_of_template(name: str, files: Sequence[str], option: str) -> None:
     say()
     say_wrapped("1. Run it. Both sides are verified:", 3)
     say(f"       ptxbench run {name}{option}")
@@ -52,10 +109,18 @@ def command(context: click.Context, name: str, kernels: Path) -> None:
         "2. Change it step by step, and run it after each step: reference, arguments, sizes, the CUDA C, the PTX.", 3
     )
     say_wrapped(f"3. To add a variant, add one file, such as {files[-1].removesuffix('.ptx')}.unrolled.ptx.", 3)
-    if option:
-        say()
-        say_wrapped("To use this folder without --kernels, set:", 0)
-        say(f"       export {VARIABLE}={shlex.quote(str(kernels.absolute()))}")
+    say_wrapped("To start from a kernel of your own, use --from FILE.cu.", 0)
+
+
+def say_steps_of_draft(name: str, files: Sequence[str], option: str, draft: Draft) -> None:
+    for note in draft.notes:
+        say_wrapped(note, 0)
+    say()
+    say_wrapped(f"1. Answer the questions in {files[0]}: each `...`, as the TODO above it says.", 3)
+    say_wrapped("2. Run it. Both sides are verified; a question that is still open is named:", 3)
+    say(f"       ptxbench run {name}{option}")
+    say_wrapped("3. Change the PTX step by step, and run it after each step. What differs by then:", 3)
+    say(f"       ptxbench show {name} --diff cuda ptx{option}")
 
 
 def say_wrapped(text: str, indent: int) -> None:

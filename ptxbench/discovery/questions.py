@@ -35,7 +35,7 @@ def open_parts(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[Step,
 
 def open_question(pair: Pair, text: PairText) -> str | None:
     """The first open question of the pair with its file and line, and where the others are; None without any."""
-    lines = [text.line_of_part(part) for part in open_parts(pair)]
+    lines = {text.line_of_part(part) for part in open_parts(pair)}
     if not lines:
         return None
     first, *others = sorted(lines)

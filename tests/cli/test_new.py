@@ -41,6 +41,7 @@ kernels/ptx/foo.ptx   the kernel in PTX
 2. Change it step by step, and run it after each step: reference, arguments, sizes, the CUDA C, the
    PTX.
 3. To add a variant, add one file, such as kernels/ptx/foo.unrolled.ptx.
+To start from a kernel of your own, use --from FILE.cu.
 
 To use this folder without --kernels, set:
        export PTXBENCH_KERNELS={tmp_path}/kernels

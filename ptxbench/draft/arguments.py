@@ -1,0 +1,146 @@
+"""The arguments of a pair from the parameters of a kernel and what it does with them, and the questions that remain."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ptxbench.draft.access import Access
+from ptxbench.errors import UsageError
+from ptxbench.toolchain.parameters import CudaParameter, CudaType
+
+OPEN = "..."
+
+
+@dataclass(frozen=True)
+class DraftArgument:
+    """An argument as text. `call`: `In("x", f32, ...)`; `question`: what its `...` asks for, without one empty.
+
+    `note`: how the kernel declares it, and what the kind of the argument is concluded from.
+    """
+
+    name: str
+    kind: str
+    call: str
+    question: str
+    note: str
+    dtype: str | None
+    dimension: bool = False
+    """Whether it is a whole number, which is proposed as a dimension of the size."""
+
+
+def names_of(parameters: Sequence[CudaParameter]) -> list[str]:
+    """A name for each argument that Python accepts, all different."""
+    names: list[str] = []
+    for number, parameter in enumerate(parameters):
+        name = parameter.name or f"argument_{number}"
+        while keyword.iskeyword(name) or name in names or name.startswith("__"):
+            name = f"{name.lstrip('_')}_"
+        names.append(name)
+    return names
+
+
+def arguments_of(parameters: Sequence[CudaParameter], accesses: Sequence[Access | None]) -> list[DraftArgument]:
+    """The arguments, in order. `accesses`: what the kernel does with the array of each parameter, None for a number.
+
+    Raises UsageError for a parameter that no pair can pass.
+    """
+    names = names_of(parameters)
+    dimensions = [name for name, parameter in zip(names, parameters, strict=True) if is_whole(parameter.type)] or ["n"]
+    return [
+        one(name, parameter, access, number, dimensions)
+        for number, (name, parameter, access) in enumerate(zip(names, parameters, accesses, strict=True), 1)
+    ]
+
+
+def one(
+    name: str, parameter: CudaParameter, access: Access | None, number: int, dimensions: Sequence[str]
+) -> DraftArgument:
+    given, declared = parameter.type, parameter.declaration
+    if given.pointee is not None:
+        if given.pointee.pointee is not None:
+            raise refused(number, declared, "a pointer to pointers. A pair passes arrays of numbers. Pass each array")
+        return array(name, declared, given.pointee, access or Access(escapes=True), dimensions)
+    if given.text.endswith(("cudaTextureObject_t", "cudaSurfaceObject_t")):
+        raise refused(number, declared, "a texture or a surface, which a pair cannot pass. Pass its array")
+    if "CUtensorMap" in given.text:
+        question = f"the array that {name} describes, by its name, and the box of a copy, such as (64, 128)"
+        return DraftArgument(name, "TensorMap", f'TensorMap("{name}", of={OPEN}, box={OPEN})', question, declared, None)
+    if given.number is None:
+        what = f"a structure of {given.bytes} bytes. A pair passes numbers and arrays. Pass its members as parameters"
+        raise refused(number, declared, what)
+    if is_whole(given):
+        call = f'Scalar("{name}", {given.number}, lambda {", ".join(dimensions)}: {name})'
+        note = f"{declared}. A proposal: a dimension of the size"
+        return DraftArgument(name, "Scalar", call, "", note, given.number, dimension=True)
+    example = "0 or 1" if given.text == "bool" else "0.7"
+    question = f"the value of {name}, such as {example}, or a function of the size"
+    return DraftArgument(name, "Scalar", f'Scalar("{name}", {given.number}, {OPEN})', question, declared, given.number)
+
+
+def is_whole(given: CudaType) -> bool:
+    """Whether the parameter is a whole number, other than a bool or a handle."""
+    number = given.number or "f32"
+    return given.pointee is None and number[0] in "us" and given.text.split()[-1] not in ("bool", "char")
+
+
+def refused(number: int, declared: str, what: str) -> UsageError:
+    return UsageError(f"Parameter {number}, '{declared}', is {what}.")
+
+
+def array(name: str, declared: str, element: CudaType, access: Access, dimensions: Sequence[str]) -> DraftArgument:
+    kind, reason = kind_of(element, access)
+    dtype, each = words_of(element)
+    parameters = ", ".join(dimensions)
+    example = ", ".join(dimensions) + ("," if len(dimensions) == 1 else "")
+    if dtype is None:
+        what = f"the dtype and the shape of {name}, whose elements are {element.text or 'void'}"
+        size = f" of {element.bytes} bytes" if element.bytes else ""
+        question = f"{what}{size}: one type of number, such as u32, and lambda {parameters}: ({example})"
+    elif each > 1:
+        example = f"{', '.join(dimensions)}, {each}"
+        question = (
+            f"the shape of {name} in {dtype}, {each} for each {element.text}, such as lambda {parameters}: ({example})"
+        )
+    else:
+        question = f"the shape of {name}, such as lambda {parameters}: ({example})"
+    if reason:
+        question += f". {reason}"
+    return DraftArgument(name, kind, f'{kind}("{name}", {dtype or OPEN}, {OPEN})', question, declared, dtype)
+
+
+def kind_of(element: CudaType, access: Access) -> tuple[str, str]:
+    """The kind of argument of an array, and what it is concluded from if `const` does not say it."""
+    if element.const:
+        return "In", ""
+    if access.escapes:
+        return "InOut", "What the kernel does with it could not be read: is it an In, an Out, an InOut or a Scratch?"
+    if access.updates or (access.loads and access.stores):
+        how = "The kernel loads and stores it" if access.loads else "The kernel updates it with atomics"
+        return "InOut", (
+            f"{how}. An InOut starts with the same values in each launch; write Out if each element is stored before "
+            "it is loaded, Scratch if its content does not matter after a launch"
+        )
+    if access.stores:
+        return "Out", ""
+    if access.loads:
+        return "In", "The kernel only loads it, although it is not const"
+    return "In", "The kernel does not use it"
+
+
+def words_of(element: CudaType) -> tuple[str | None, int]:
+    """The type of number that an element consists of, and how many: ("f32", 4) for a float4; (None, 0) if unlike."""
+    if element.number:
+        return element.number, 1
+    if element.element is not None and element.count:
+        dtype, each = words_of(element.element)
+        return dtype, each * element.count
+    parts = [words_of(member.type) for member in element.members]
+    kinds = {dtype for dtype, _ in parts}
+    if len(kinds) != 1 or None in kinds:
+        return None, 0
+    dtype = kinds.pop()
+    count = sum(each for _, each in parts)
+    width = int(str(dtype).lstrip("bfsu")) // 8
+    return (dtype, count) if width * count == element.bytes else (None, 0)

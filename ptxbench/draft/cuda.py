@@ -1,0 +1,319 @@
+"""CUDA C as text: its definitions at file scope, and the text with one kernel renamed and without its host functions.
+
+Reads enough of C++ to find where definitions begin and end: comments, literals, directives and brackets. It does not
+know macros, so whoever uses a changed text compiles it and compares.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TOKEN = re.compile(
+    r"""(?P<space>\s+|//(?:\\\n|[^\n])*|/\*.*?\*/)
+      | (?P<directive>\#(?:\\\n|//[^\n]*|/\*.*?\*/|[^\n])*)
+      | (?P<literal>(?:u8|[uUL])?R"(?P<fence>[^(\s]*)\(.*?\)(?P=fence)"|(?:u8|[uUL])?"(?:\\.|[^"\\\n])*"
+                   |'(?:\\.|[^'\\\n])+')
+      | (?P<word>[A-Za-z_]\w*)
+      | (?P<number>\.?\d(?:'?[\w.]|[eEpP][+-])*)
+      | (?P<mark><<<|>>>|::|.)""",
+    re.X | re.S,
+)
+KINDS = ("space", "directive", "literal", "word", "number", "mark")
+OPENING, CLOSING = {"(": ")", "[": "]", "{": "}"}, ")]}"
+TYPES = ("struct", "class", "union", "enum")
+SPECIFIERS = ("static", "inline")
+"""What a kernel with the linkage of C cannot be, or need not be."""
+
+
+@dataclass(frozen=True)
+class Token:
+    kind: str
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A definition or declaration at the scope of the file or of a namespace.
+
+    `head`: its tokens before the body; `body`: the text positions of its braces, if it is a function with a body.
+    """
+
+    start: int
+    end: int
+    head: tuple[Token, ...]
+    body: tuple[int, int] | None
+    extern_c: bool
+    """Whether it is inside extern "C" { }."""
+
+    @property
+    def words(self) -> frozenset[str]:
+        return frozenset(token.text for token in self.head if token.kind == "word")
+
+    @property
+    def is_template(self) -> bool:
+        return bool(self.head) and self.head[0].text == "template"
+
+    @property
+    def name(self) -> str | None:
+        """The name of a function: the word before its parameters."""
+        before = None
+        for token in outer(self.head[template_end(self.head) :]):
+            if token.text == "(" and before is not None and before.text not in NOT_NAMES:
+                return before.text
+            before = token if token.kind == "word" else None
+        return None
+
+    @property
+    def is_kernel(self) -> bool:
+        return "__global__" in self.words
+
+    @property
+    def is_host_function(self) -> bool:
+        """A function that only the host can call, as far as the text says."""
+        device = {"__global__", "__device__", "constexpr", "consteval"}
+        return self.body is not None and self.name is not None and not device & self.words
+
+
+NOT_NAMES = ("__launch_bounds__", "__cluster_dims__", "__block_size__", "__maxnreg__", "__align__", "alignas",
+             "__attribute__", "decltype", "noexcept", "__declspec", "explicit")  # fmt: skip
+"""Words before parentheses that are not those of parameters."""
+
+
+def tokens(text: str) -> list[Token]:
+    """Everything but white space and comments."""
+    found = []
+    for match in TOKEN.finditer(text):
+        kind = next(kind for kind in KINDS if match[kind] is not None)
+        if kind != "space":
+            found.append(Token(kind, match[0], match.start()))
+    return found
+
+
+def outer(given: Sequence[Token]) -> Iterator[Token]:
+    """The tokens outside brackets; of each bracket only the opening one."""
+    depth = 0
+    for token in given:
+        if token.kind == "mark" and token.text in CLOSING:
+            depth -= 1
+        elif depth == 0:
+            yield token
+        if token.kind == "mark" and token.text in OPENING:
+            depth += 1
+
+
+def template_end(head: Sequence[Token]) -> int:
+    """The index after `template <...>`, also of several; 0 without one."""
+    at = 0
+    while at + 1 < len(head) and head[at].text == "template" and head[at + 1].text == "<":
+        depth = round_depth = 0
+        for index in range(at + 1, len(head)):
+            text = head[index].text
+            round_depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
+            if round_depth == 0:
+                depth += {"<": 1, ">": -1, ">>>": -3}.get(text, 0)
+            if depth <= 0:
+                at = index + 1
+                break
+        else:
+            return len(head)
+    return at
+
+
+def definitions(text: str) -> list[Definition]:
+    """The definitions and declarations of a file, in order; namespaces and extern "C" { } are looked into."""
+    return list(read_scope(tokens(text), extern_c=False))
+
+
+def read_scope(given: list[Token], *, extern_c: bool) -> Iterator[Definition]:
+    at = 0
+    while at < len(given):
+        if given[at].kind == "directive" or given[at].text == ";":
+            at += 1
+            continue
+        start = at
+        at, body, inner = read_one(given, at)
+        head = tuple(token for token in given[start : body[0] if body else at] if token.kind != "directive")
+        if inner:
+            linkage = extern_c or (head[0].text == "extern" and any(token.text == '"C"' for token in head))
+            yield from read_scope(given[inner[0] + 1 : inner[1]], extern_c=linkage)
+        elif head:
+            places = (given[body[0]].start, given[body[1]].end) if body else None
+            yield Definition(given[start].start, given[at - 1].end, head, places, extern_c)
+
+
+def read_one(given: list[Token], at: int) -> tuple[int, tuple[int, int] | None, tuple[int, int] | None]:
+    """The index after one definition; the indices of the braces of its body, or of those of a namespace."""
+    start = at
+    after_template = start + template_end(given[start:])
+    assigned = False
+    while at < len(given):
+        token = given[at]
+        if token.text == ";" and token.kind == "mark":
+            return at + 1, None, None
+        if token.text == "=" and at >= after_template:
+            assigned = True
+        if token.kind == "mark" and token.text in OPENING:
+            closing = matching(given, at)
+            if token.text == "{":
+                words = {each.text for each in given[start:at]}
+                opened = given[start:at]
+                if "namespace" in words and not any(each.text == "(" for each in opened):
+                    return closing + 1, None, (at, closing)
+                if opened and opened[0].text == "extern" and len(opened) == 2 and opened[1].kind == "literal":
+                    return closing + 1, None, (at, closing)
+                parameters = any(each.text == "(" for each in outer(given[after_template:at]))
+                if parameters and not assigned and not is_type(given[after_template:at]):
+                    return closing + 1, (at, closing), None
+            at = closing
+        at += 1
+    return at, None, None
+
+
+def is_type(head: Sequence[Token]) -> bool:
+    """Whether a brace after this opens a type: the words before it have no parameters after the type's name."""
+    words = [token.text for token in outer(head) if token.text not in ("__align__", "alignas", "(")]
+    return bool(words) and words[0] in TYPES and not (head and head[-1].text == ")")
+
+
+def matching(given: Sequence[Token], at: int) -> int:
+    """The index of the bracket that closes the one at `at`; the last index if none does."""
+    depth = 0
+    for index in range(at, len(given)):
+        token = given[index]
+        if token.kind == "mark":
+            depth += (token.text in OPENING) - (token.text in CLOSING)
+            if depth == 0:
+                return index
+    return len(given) - 1
+
+
+# ---- changed texts
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Text to put in place of text[start:end]."""
+
+    start: int
+    end: int
+    text: str
+
+
+def applied(text: str, edits: Sequence[Edit]) -> str:
+    """The text with the edits, of which no two overlap."""
+    for edit in sorted(edits, key=lambda each: each.start, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def without_bodies(text: str) -> str:
+    """The text with empty kernels, without the other functions that a device runs: for the parameters alone."""
+    edits = []
+    for each in definitions(text):
+        if each.body and each.is_kernel:
+            edits.append(Edit(*each.body, "{}"))
+        elif each.body and "__device__" in each.words and "constexpr" not in each.words:
+            edits.append(removal(text, each))
+    return applied(text, edits)
+
+
+def removal(text: str, definition: Definition) -> Edit:
+    """The edit that removes a definition with the comment right above it, and the empty lines after it."""
+    start = text.rfind("\n", 0, definition.start) + 1
+    if text[start : definition.start].strip():
+        start = definition.start
+    while (above := text.rfind("\n", 0, max(start - 1, 0)) + 1) < start and text[above:start].lstrip().startswith("//"):
+        start = above
+    end = definition.end
+    while (match := re.compile(r"[ \t]*(?:;|\n)").match(text, end)) and match.end() > end:
+        end = match.end()
+    return Edit(start, end, "")
+
+
+def kernel_named(text: str, name: str) -> list[Definition]:
+    """The definitions of kernels of that name, without namespace and template arguments."""
+    return [each for each in definitions(text) if each.is_kernel and each.body and each.name == name]
+
+
+def renamed(text: str, kernel: Definition, name: str, *, drop: Sequence[Definition]) -> str:
+    """The text with the kernel as extern "C" and under another name, also in its launches; `drop` is removed."""
+    old = kernel.name
+    all_tokens = tokens(text)
+    removals = [removal(text, each) for each in drop]
+    edits = []
+    first = next(token for token in kernel.head if token.text not in SPECIFIERS)
+    if not kernel.extern_c and not (first.text == "extern" and any(token.text == '"C"' for token in kernel.head)):
+        edits.append(Edit(first.start, first.start, 'extern "C" '))
+    edits += [Edit(token.start, token.end + 1, "") for token in kernel.head if token.text in SPECIFIERS]
+    for token, after in zip(all_tokens, [*all_tokens[1:], None], strict=True):
+        if token.kind == "word" and token.text == old and after is not None and after.text in ("(", "<<<"):
+            edits.append(Edit(token.start, token.end, name))
+    return applied(text, [*outside(edits, removals), *removals])
+
+
+def wrapped(
+    text: str, kernel: Definition, call: str, signature: str, names: Sequence[str], *, drop: Sequence[Definition]
+) -> str:
+    """The text with the template `kernel` as a device function, and a kernel at the end that calls it.
+
+    `call`: the instantiation, `ns::k<float, 4>`; `signature`: `name(parameters)` of the new kernel; `names`: its
+    arguments.
+    """
+    edits, removals = [], [removal(text, each) for each in drop]
+    bounds = ""
+    for number, token in enumerate(kernel.head):
+        if token.text == "__global__":
+            edits.append(Edit(token.start, token.end, "__device__ __forceinline__"))
+        elif token.text in SPECIFIERS:
+            edits.append(Edit(token.start, token.end + 1, ""))
+        elif token.text == "__launch_bounds__":
+            end = kernel.head[matching(kernel.head, number + 1)].end
+            bounds = f" {text[token.start : end]}"
+            edits.append(Edit(token.start, end, ""))
+    kept = applied(text, [*outside(edits, removals), *removals]).rstrip("\n")
+    return f'{kept}\n\nextern "C" __global__ void{bounds}\n{signature}\n{{\n    {call}({", ".join(names)});\n}}\n'
+
+
+def outside(edits: Sequence[Edit], removals: Sequence[Edit]) -> list[Edit]:
+    """The edits of what is not removed."""
+    return [each for each in edits if not any(other.start <= each.start < other.end for other in removals)]
+
+
+INCLUDE = re.compile(r"#\s*include\s*(?P<quoted>[<\"])(?P<name>[^>\"]+)[>\"]")
+
+
+def without_system_includes(text: str) -> str:
+    """The text without `#include <...>`."""
+    edits = []
+    for token in tokens(text):
+        if token.kind == "directive" and (found := INCLUDE.match(token.text)) and found["quoted"] == "<":
+            end = token.end + 1 if text[token.end : token.end + 1] == "\n" else token.end
+            edits.append(Edit(token.start, end, ""))
+    return applied(text, edits)
+
+
+def moved_includes(text: str, folder: Path, include: Sequence[Path], destination: Path) -> tuple[str, list[Path]]:
+    """The text with the user's own headers included from where they are, seen from `destination`; and these headers.
+
+    `folder`: of the source; `include`: further folders to search.
+    """
+    edits, found = [], []
+    for token in tokens(text):
+        if token.kind == "directive" and (named := INCLUDE.match(token.text)):
+            places = [folder, *include] if named["quoted"] == '"' else [*include]
+            header = next((place / named["name"] for place in places if (place / named["name"]).is_file()), None)
+            if header is not None:
+                found.append(header)
+                path = Path(os.path.relpath(header.resolve(), destination.resolve())).as_posix()
+                rest = token.text[named.end() :]
+                edits.append(Edit(token.start, token.end, f'#include "{path}"{rest}'))
+    return applied(text, edits), found

@@ -1,0 +1,231 @@
+"""The launch of a kernel as host code in its file writes it, `k<<<grid, block>>>(...)`, in the words of a pair file.
+
+Follows names to the one value that the file gives them. What it cannot follow stays open.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ptxbench.draft.cuda import OPENING, Token, matching, tokens
+
+DEFINE = re.compile(r"#\s*define\s+(?P<name>\w+)[ \t]+(?P<value>.+)", re.S)
+SIZES = {"char": 1, "short": 2, "half": 2, "__half": 2, "int": 4, "unsigned": 4, "float": 4, "double": 8, "float4": 16}
+OPERATORS = ("+", "-", "*", "/", "%", "(", ")")
+DEEPEST = 20
+
+
+class UnknownError(Exception):
+    """An expression that is not followed."""
+
+
+@dataclass(frozen=True)
+class HostLaunch:
+    """A launch in the file: its line, its text, and grid, block and shared bytes in Python; None if not known."""
+
+    line: int
+    text: str
+    grid: str | None
+    block: str | None
+    shared_bytes: str | None
+
+
+def find(text: str, kernel: str, dimensions: Mapping[int, str]) -> HostLaunch | None:
+    """The only launch of `kernel` in the file; None without one, and if there are several that differ.
+
+    `dimensions`: the names of the parameters, by their position, that are dimensions of the size.
+    """
+    given = tokens(text)
+    launches = [read(text, given, start, at, dimensions) for start, at in launches_of(given, kernel)]
+    return launches[0] if launches and len({(each.grid, each.block, each.text) for each in launches}) == 1 else None
+
+
+def launches_of(given: Sequence[Token], kernel: str) -> Iterator[tuple[int, int]]:
+    """The indices of the kernel's name and of `<<<`, of each of its launches."""
+    for at, token in enumerate(given):
+        if token.text == "<<<" and token.kind == "mark":
+            before = at - 1
+            if before >= 0 and given[before].text == ">":  # template arguments
+                depth = 0
+                while before >= 0:
+                    depth += {">": 1, "<": -1}.get(given[before].text, 0)
+                    before -= 1
+                    if depth == 0:
+                        break
+            if before >= 0 and given[before].text == kernel:
+                yield before, at
+
+
+def read(text: str, given: Sequence[Token], start: int, at: int, dimensions: Mapping[int, str]) -> HostLaunch:
+    """The launch that starts at one index, and whose `<<<` is at another."""
+    end = next((index for index in range(at, len(given)) if given[index].text == ">>>"), len(given) - 1)
+    configuration = split(given[at + 1 : end])
+    arguments: list[Sequence[Token]] = []
+    close = end
+    if end + 1 < len(given) and given[end + 1].text == "(":
+        close = matching(given, end + 1)
+        arguments = split(given[end + 2 : close])
+    known = {
+        argument[0].text: dimensions[position]
+        for position, argument in enumerate(arguments)
+        if position in dimensions and len(argument) == 1 and argument[0].kind == "word"
+    }
+    reader = Reader(values(given), known)
+    parts = [reader.extent(part) for part in configuration[:3]]
+    grid, block, shared = (*parts, None, None, None)[:3]
+    return HostLaunch(
+        text.count("\n", 0, given[at].start) + 1,
+        " ".join(text[given[start].start : given[close].end].split()),
+        grid,
+        block,
+        shared if len(configuration) > 2 else "0",
+    )
+
+
+def split(given: Sequence[Token]) -> list[Sequence[Token]]:
+    """The parts between commas, outside brackets."""
+    parts: list[Sequence[Token]] = []
+    start = at = 0
+    while at < len(given):
+        if given[at].text in OPENING and given[at].kind == "mark":
+            at = matching(given, at)
+        elif given[at].text == ",":
+            parts.append(given[start:at])
+            start = at + 1
+        at += 1
+    return [*parts, given[start:]] if given[start:] else parts
+
+
+def values(given: Sequence[Token]) -> dict[str, Sequence[Token] | None]:
+    """The value of each macro and of each variable that the file gives one value; None for several values."""
+    found: dict[str, Sequence[Token] | None] = {}
+
+    def add(name: str, value: Sequence[Token]) -> None:
+        same = name not in found or [each.text for each in found[name] or ()] == [each.text for each in value]
+        found[name] = value if same else None
+
+    for at, token in enumerate(given):
+        if token.kind == "directive":
+            if macro := DEFINE.match(token.text):
+                add(macro["name"], tokens(macro["value"]))
+        elif token.kind == "word" and at + 1 < len(given):
+            after = given[at + 1].text
+            end = next((index for index in range(at + 1, len(given)) if given[index].text == ";"), len(given))
+            if after == "=" and given[at + 2].text != "=" and at and given[at - 1].text not in (".", ">"):
+                add(token.text, split(given[at + 2 : end])[0] if given[at + 2 : end] else ())
+            elif at and given[at - 1].text == "dim3" and after in ("(", "{"):
+                add(token.text, given[at + 1 : matching(given, at + 1) + 1])
+            elif after in ("+", "-", "*", "/") and given[at + 2].text == "=":
+                found[token.text] = None
+    return found
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns C into Python. `values`: of names in the file; `known`: the dimensions that names stand for."""
+
+    values: Mapping[str, Sequence[Token] | None]
+    known: Mapping[str, str]
+
+    def extent(self, given: Sequence[Token], depth: int = 0) -> str | None:
+        """A number, or a tuple for a dim3; None if it is not followed."""
+        try:
+            if len(given) == 1 and given[0].kind == "word" and given[0].text not in self.known:
+                value = self.values.get(given[0].text)
+                return self.extent(value, depth + 1) if value and depth < DEEPEST else None
+            if given and given[0].text == "dim3":
+                given = given[1:]
+            if given and given[0].text in ("(", "{") and matching(given, 0) == len(given) - 1:
+                parts = [tidied(self.expression(part)) for part in split(given[1:-1])]
+                return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+            return tidied(self.expression(given))
+        except (UnknownError, SyntaxError):
+            return None
+
+    def expression(self, given: Sequence[Token], depth: int = 0) -> str:
+        """The Python text of an arithmetic expression of whole numbers. Raises UnknownError."""
+        if depth > DEEPEST or not given:
+            raise UnknownError
+        words: list[str] = []
+        at = 0
+        while at < len(given):
+            token = given[at]
+            if token.kind == "number":
+                words.append(number(token.text))
+            elif token.text == "sizeof" and at + 3 < len(given) and given[at + 2].text in SIZES:
+                words.append(str(SIZES[given[at + 2].text]))
+                at += 3
+            elif token.text in ("<", ">") and at + 1 < len(given) and given[at + 1].text == token.text:
+                words.append(token.text * 2)
+                at += 1
+            elif token.kind == "word":
+                words.append(self.word(token.text, depth))
+            elif token.text in OPERATORS:
+                words.append({"/": "//"}.get(token.text, token.text))
+            else:
+                raise UnknownError
+            at += 1
+        return " ".join(words)
+
+    def word(self, name: str, depth: int) -> str:
+        if name in self.known:
+            return self.known[name]
+        value = self.values.get(name)
+        if value is None:
+            raise UnknownError
+        return f"({self.expression(value, depth + 1)})"
+
+
+def number(text: str) -> str:
+    """A whole number of C as Python has it. Raises UnknownError for any other."""
+    plain = text.replace("'", "").rstrip("uUlL")
+    if not re.fullmatch(r"0[xX][0-9a-fA-F]+|[1-9]\d*|0", plain):
+        raise UnknownError
+    return plain
+
+
+FOLDED: Mapping[type[ast.operator], Callable[[Any, Any], int]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.LShift: lambda value, bits: value << min(bits, 63), ast.RShift: operator.rshift,
+}  # fmt: skip
+
+
+class Rounding(ast.NodeTransformer):
+    """Replaces (a + b - 1) // b by ceil_div(a, b), and folds numbers."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        node = ast.BinOp(self.visit(node.left), node.op, self.visit(node.right))
+        if isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant):
+            fold = FOLDED.get(type(node.op))
+            return (
+                node if fold is None or not node.right.value else ast.Constant(fold(node.left.value, node.right.value))
+            )
+        if isinstance(node.op, ast.FloorDiv) and (rounded := rounded_up(node.left, node.right)) is not None:
+            return ast.Call(ast.Name("ceil_div", ast.Load()), [rounded, node.right], [])
+        return node
+
+
+def rounded_up(left: ast.expr, by: ast.expr) -> ast.expr | None:
+    """a of `a + by - 1`; None for another expression."""
+    match left:
+        case ast.BinOp(ast.BinOp(a, ast.Add(), b), ast.Sub(), ast.Constant(1)) if ast.dump(b) == ast.dump(by):
+            return a
+        case ast.BinOp(a, ast.Add(), ast.BinOp(b, ast.Sub(), ast.Constant(1))) if ast.dump(b) == ast.dump(by):
+            return a
+        case ast.BinOp(a, ast.Add(), ast.Constant(int(rest))) if isinstance(by, ast.Constant) and by.value == rest + 1:
+            return a
+        case ast.BinOp(ast.BinOp(a, ast.Sub(), ast.Constant(1)), ast.Add(), b) if ast.dump(b) == ast.dump(by):
+            return a
+    return None
+
+
+def tidied(expression: str) -> str:
+    """Without superfluous parentheses, numbers folded. Raises SyntaxError."""
+    tree = ast.parse(expression.strip(), mode="eval")
+    return ast.unparse(ast.fix_missing_locations(Rounding().visit(tree)))

@@ -1,0 +1,305 @@
+"""A pair from a kernel: with its questions answered, both sides are verified on the emulator."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ptxbench.draft import draft, names, same_kernel
+from ptxbench.execution import read_program
+from ptxbench.toolchain.options import AS_IT_IS
+from tests.draft.kernels import CASES
+
+SHIPPED = Path(__file__).parents[2] / "kernels" / "cuda"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def started(ptxbench, text, *options):
+    """The pair `mine` from a kernel; its three texts."""
+    Path("source.cu").write_text(text)
+    ran = ptxbench("new", "mine", "--from", "source.cu", *options)
+    assert (ran.status, ran.err) == (0, "")
+    return [
+        Path("kernels", *path).read_text() for path in (("pairs", "mine.py"), ("cuda", "mine.cu"), ("ptx", "mine.ptx"))
+    ]
+
+
+def is_open(line):
+    return "..." in line.partition("#")[0]
+
+
+def answered(answers):
+    path = Path("kernels/pairs/mine.py")
+    lines = path.read_text().splitlines()
+    for answer in answers:
+        at = next(at for at, line in enumerate(lines) if is_open(line))
+        lines[at] = lines[at].replace("...", answer, 1)
+    assert not any(map(is_open, lines))
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_sides_are_verified_once_the_questions_are_answered(ptxbench, name):
+    case = CASES[name]
+    started(ptxbench, case.cuda, *(["--entry", case.entry] if case.entry else []))
+    run = ["run", "mine", "--kernels", "kernels", "--backend", "emulator", "--no-save"]
+    ran = ptxbench(*run)
+    assert ran.status == 2
+    assert re.match(r"Error: kernels/pairs/mine\.py:\d+: open question: ", ran.err)
+    answered(case.answers)
+    ran = ptxbench(*run)
+    assert (ran.status, ran.err) == (0, ""), ran.out
+    assert "2 variants: 2 verified." in ran.out
+
+
+SAXPY = """\
+// y = a x + y
+const int THREADS = 256;
+
+__global__ void saxpy(int n, float a, const float* x, float* y)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n)
+        y[i] = a * x[i] + y[i];
+}
+"""
+
+
+def test_what_is_written_is_told_with_the_next_steps(ptxbench, tmp_path):
+    Path("source.cu").write_text(SAXPY)
+    assert (
+        ptxbench("new", "mine", "--from", "source.cu").out
+        == f"""\
+kernels/pairs/mine.py  7 open questions: ... under each TODO
+kernels/cuda/mine.cu   the kernel saxpy of source.cu
+kernels/ptx/mine.ptx   the compiler's PTX of it, as a start, with names
+
+1. Answer the questions in kernels/pairs/mine.py: each `...`, as the TODO above it says.
+2. Run it. Both sides are verified; a question that is still open is named:
+       ptxbench run mine --kernels kernels
+3. Change the PTX step by step, and run it after each step. What differs by then:
+       ptxbench show mine --diff cuda ptx --kernels kernels
+
+To use this folder without --kernels, set:
+       export PTXBENCH_KERNELS={tmp_path}/kernels
+"""
+    )
+
+
+def test_the_pair_file_has_the_arguments_and_asks_for_the_rest(ptxbench):
+    pair, _, _ = started(ptxbench, SAXPY)
+    assert (
+        pair.partition("    args=[")[2]
+        == """  # in the order of both signatures
+        Scalar("n", s32, lambda n: n),  # int n. A proposal: a dimension of the size
+        # TODO: the value of a, such as 0.7, or a function of the size.
+        Scalar("a", f32, ...),  # float a
+        # TODO: the shape of x, such as lambda n: (n,).
+        In("x", f32, ...),  # const float* x
+        # TODO: the shape of y, such as lambda n: (n,). The kernel loads and stores it. An InOut starts with
+        # the same values in each launch; write Out if each element is stored before it is loaded, Scratch if
+        # its content does not matter after a launch.
+        InOut("y", f32, ...),  # float* y
+    ],
+    # TODO: the grid and the block, such as lambda n: Launch(grid=ceil_div(n, 256), block=256).
+    launch=...,
+    # TODO: the expected outputs from the inputs, in NumPy, such as lambda n, a, x, y: {"y": ...}. Floats
+    # arrive as float64, integers as int64, and an output has the shape of its argument.
+    reference=...,
+    # TODO: the allowed error: EXACT for copies and integers, close(rtol=1e-5, atol=1e-6) as numpy.allclose
+    # has it, or ulps(...) or relative(...), which say why.
+    tolerance=...,
+    # A proposal: around the size of a block, where an index that is off by one shows.
+    check_sizes=[{"n": n} for n in (1, 255, 256, 257, 1000)],
+    # A proposal. The emulator runs the first one.
+    bench_sizes=[{"n": 1 << k} for k in (16, 22, 25)],
+    # TODO: the floating-point operations of a launch, such as lambda n: 2 * n; 0 if it has none.
+    flops=...,
+)
+"""
+    )
+
+
+def test_the_kernel_is_renamed_and_otherwise_unchanged(ptxbench):
+    _, cuda, _ = started(ptxbench, SAXPY)
+    assert (
+        cuda
+        == """\
+// mine: replace this by one sentence on what the kernel computes.
+// Paired with ../ptx/mine.ptx; arguments, shapes and launch are in ../pairs/mine.py.
+// The kernel saxpy of source.cu.
+
+"""
+        + SAXPY.replace("__global__ void saxpy(", 'extern "C" __global__ void mine(')
+    )
+
+
+def test_the_ptx_names_registers_by_purpose_and_quotes_the_cuda_c(ptxbench):
+    _, _, ptx = started(ptxbench, SAXPY)
+    assert ptx.startswith("// mine: a start, not hand-written: the PTX that NVRTC ")
+    assert max(map(len, ptx.splitlines())) <= 120
+    assert ptx.isascii()
+    assert not re.search(r"\.loc|\.file|_param_|\$L|\t", ptx)
+    assert "\n.version 6.3\n.target sm_75\n" in ptx
+    for line in (
+        "    // ---- const int i = blockIdx.x * blockDim.x + threadIdx.x;",
+        "    mov.u32             %thread, %tid.x;",
+        "    mad.lo.s32          %i, %block, %block_size, %thread;",
+        "    @%p1 bra            DONE;",
+        "    // ---- y[i] = a * x[i] + y[i];",
+        "    add.s64        %x_at, %x, %offset;",
+        "DONE:",
+    ):
+        assert line in ptx.splitlines(), line
+
+
+def test_show_lists_the_kernels_of_a_pair_with_open_questions(ptxbench):
+    started(ptxbench, SAXPY)
+    ran = ptxbench("show", "mine", "--kernels", "kernels", "--sass")
+    assert ran.status == 0
+    assert "FFMA" in ran.out
+    assert "\nNothing was counted: kernels/pairs/mine.py:19: open question: the value of a" in ran.out
+    assert ptxbench("show", "mine", "--kernels", "kernels", "--counts").status == 2
+
+
+# ---- the names change nothing
+
+FAST = ("histogram256", "reduce_sum", "sgemm_tiled", "transpose", "w4a16_dequant")
+SLOW = sorted({path.stem for path in SHIPPED.glob("*.cu")} - set(FAST))
+
+
+@pytest.mark.parametrize("stem", [*FAST, *(pytest.param(each, marks=pytest.mark.long) for each in SLOW)])
+def test_names_and_layout_keep_the_machine_code_of_the_shipped_kernels(stem):
+    """`draft` compares too: here that it never has to leave the names out, and that it compares what it returns."""
+    path = SHIPPED / f"{stem}.cu"
+    made = draft(path, "mine", "mine", "sm_90", AS_IT_IS, Path("kernels/cuda"))
+    program = read_program(path, "sm_90")
+    (entry,) = program.module.entries
+    assert same_kernel(program.ptx, entry, made.ptx, "mine", "sm_90")
+    assert made.holds[2].endswith("with names")
+
+
+def test_names_that_change_the_machine_code_are_left_out(ptxbench, monkeypatch):
+    whole = names.Naming.all
+
+    def wrong(self):
+        found = whole(self)
+        registers = {old: "%n" if new == "%i" else new for old, new in found.registers.items()}
+        return names.Names(registers, found.labels)
+
+    monkeypatch.setattr(names.Naming, "all", wrong)
+    Path("source.cu").write_text(SAXPY)
+    ran = ptxbench("new", "mine", "--from", "source.cu")
+    assert ran.status == 0
+    assert "The registers keep the compiler's names" in ran.out
+    text = Path("kernels/ptx/mine.ptx").read_text()
+    assert "%rd1" in text
+    assert "%thread" not in text
+
+
+# ---- arguments
+
+PARAMETERS = [
+    # parameter, what the body does with it, the line of the pair file
+    ("const double* p",         "out[0] = p[1]",                  'In("p", f64, ...),  # const double* p'),
+    ("float* p",                "out[0] = p[1]",                  'In("p", f32, ...),  # float* p'),
+    ("float* p",                "p[1] = 2",                       'Out("p", f32, ...),  # float* p'),
+    ("float* p",                "p[1] += 2",                      'InOut("p", f32, ...),  # float* p'),
+    ("unsigned* p",             "atomicAdd(p, 1u)",               'InOut("p", u32, ...),  # unsigned int* p'),
+    ("float4* p",               "p[1] = make_float4(1, 2, 3, 4)", 'Out("p", f32, ...),  # float4* p'),
+    ("const signed char* p",    "out[0] = p[1]",                  'In("p", s8, ...),  # const signed char* p'),
+    ("const long long* p",      "out[0] = p[1]",                  'In("p", s64, ...),  # const long long* p'),
+    ("const Point* p",          "out[0] = p[1].weight",           'In("p", ..., ...),  # const Point* p'),
+    ("void* p",                 "*(float*)p = 1",                 'Out("p", ..., ...),  # void* p'),
+    ("const half* p",           "out[0] = __half2float(p[0])",    'In("p", f16, ...),  # const half* p'),
+    ("unsigned short p",        "out[0] = p",
+     'Scalar("p", u16, lambda p: p),  # unsigned short p. A proposal: a dimension of the size'),
+    ("double p",                "out[0] = p",                     'Scalar("p", f64, ...),  # double p'),
+    ("bool p",                  "out[0] = p",                     'Scalar("p", u8, ...),  # bool p'),
+    ("float lambda",            "out[0] = lambda",                'Scalar("lambda_", f32, ...),  # float lambda'),
+    ("INPUT(float) x",          "out[0] = *x",                    'In("x", f32, ...),  # const float* x'),
+    ("const Vector<float> p",   "out[0] = p[0]",                  'In("p", f32, ...),  # Vector<float> const p'),
+    ("int (*p)[4]",             "p[1][2] = 3",                    'Out("p", s32, ...),  # int (*p)[4]'),
+    ("float",                   "out[0] = 1",                     'Scalar("argument_1", f32, ...),  # float'),
+]  # fmt: skip
+
+
+def kernel_of(parameter, body):
+    return f"""\
+#include <cuda_fp16.h>
+#define INPUT(T) const T* __restrict__
+struct Point {{ float weight; int count; }};
+template <typename T> using Vector = const T*;
+__global__ void kernel(float* out, {parameter} /* a, comment) */)
+{{
+    {body};
+    out[2] = 1;
+}}
+"""
+
+
+@pytest.mark.parametrize(("parameter", "body", "line"), PARAMETERS)
+def test_an_argument_is_what_its_parameter_and_the_kernel_say(ptxbench, parameter, body, line):
+    pair, _, _ = started(ptxbench, kernel_of(parameter, body))
+    found = pair.partition("args=[")[2].partition("\n    ],")[0]
+    assert f"        {line}" in found.splitlines(), found
+
+
+# ---- refusals
+
+REFUSED = [
+    (kernel_of("Point p", "out[0] = p.weight"), [], 2,
+     "Parameter 2, 'Point p', is a structure of 8 bytes. A pair passes numbers and arrays."),
+    (kernel_of("float** p", "p[0][0] = 1"), [], 2,
+     "Parameter 2, 'float** p', is a pointer to pointers."),
+    ("__global__ void k(const float* x) { if (x[0] > 1) __trap(); }", [], 2,
+     "'k' of source.cu stores to none of its arrays, so a pair has nothing to verify."),
+    (SAXPY + SAXPY.replace("saxpy", "other").replace("const int THREADS = 256;", ""), [], 2,
+     "source.cu has 2 kernels: saxpy, other. Name one with --entry."),
+    (SAXPY, ["--entry", "sakspy"], 2,
+     "source.cu has no kernel 'sakspy'. Did you mean 'saxpy'?"),
+    ("#define K(name) __global__ void name(float* x) { x[0] = 1; }\nK(k)", [], 2,
+     "source.cu has no definition of 'k' in its text; a macro or a header may make it."),
+    (SAXPY, ["--flag", "--use_fast_math"], 2,
+     "--flag --use_fast_math cannot be kept"),
+    (SAXPY.replace("y[i];", "z[i];"), [], 4,
+     'source.cu:8: identifier "z" is undefined.'),
+    ("__device__ int nothing;", [], 2,
+     "source.cu has no kernel"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "options", "status", "message"), REFUSED)
+def test_a_kernel_that_no_pair_can_have_is_refused_and_nothing_is_written(ptxbench, text, options, status, message):
+    Path("source.cu").write_text(text)
+    ran = ptxbench("new", "mine", "--from", "source.cu", *options)
+    assert (ran.status, ran.out) == (status, "")
+    assert message in ran.err
+    assert not Path("kernels").exists()
+
+
+def test_other_files_and_options_without_a_file_are_refused(ptxbench):
+    Path("k.ptx").write_text(".version 7.0\n.target sm_75\n.visible .entry k() { ret; }\n")
+    for arguments, message in [
+        (["--from", "k.ptx"], "k.ptx is PTX. `ptxbench new --from` takes a .cu file."),
+        (["--from", "absent.cu"], "Cannot read absent.cu: No such file or directory."),
+        (["--entry", "k"], "--entry is for the file of --from. Add --from FILE.cu, or leave it out."),
+        (["--arch", "sm_80"], "--arch is for the file of --from."),
+    ]:
+        ran = ptxbench("new", "mine", *arguments)
+        assert (ran.status, ran.out) == (2, "")
+        assert message in ran.err
+
+
+def test_headers_and_macros_of_the_command_line_are_kept(ptxbench):
+    Path("own").mkdir()
+    Path("own/scale.cuh").write_text("__device__ inline float scaled(float x) { return FACTOR * x; }\n")
+    Path("next.h").write_text("#define FIRST 0\n")
+    text = '#include "next.h"\n#include <scale.cuh>\n__global__ void k(float* x) { x[FIRST] = scaled(x[FIRST]); }\n'
+    _, cuda, _ = started(ptxbench, text, "-I", "own", "-D", "FACTOR=3")
+    assert '#define FACTOR 3\n#include "../../next.h"\n#include "../../own/scale.cuh"\n' in cuda
+    assert ptxbench("arch", "mine", "--kernels", "kernels", "--target", "sm_90").status == 0

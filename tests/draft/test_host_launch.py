@@ -1,0 +1,38 @@
+"""The launch that host code of a file shows, in the words of a pair file."""
+
+import pytest
+
+from ptxbench.draft.host_launch import find
+
+LAUNCHES = [
+    # host code, the names of the parameters by position; grid, block, shared bytes
+    ("k<<<(n + 255) / 256, 256>>>(x, n);",                           {1: "n"}, "ceil_div(n, 256)", "256", "0"),
+    ("int t = 128, b = (m + t - 1) / t; k<<<b, t>>>(x, m);",         {1: "n"}, "ceil_div(n, 128)", "128", "0"),
+    ("#define N (1 << 20)\nk<<<N / 256, 256>>>(x, N);",              {1: "n"}, "n // 256", "256", "0"),
+    ("constexpr int B = 16; dim3 t(B, B); dim3 g((m - 1 + B) / B, 4);\nk<<<g, t, B * sizeof(float), s>>>(x, m);",
+     {1: "n"}, "(ceil_div(n, 16), 4)", "(16, 16)", "64"),
+    ("k<float, 4><<<dim3{2, 3}, 0x40>>>(x);",                        {},       "(2, 3)", "64", "0"),
+    ("k<<<blocks(n), 256>>>(x, n);",                                 {1: "n"}, None, "256", "0"),         # a call
+    ("int b = 3; b += 1; k<<<b, 32>>>(x);",                          {},       None, "32", "0"),          # changed
+    ("int b = 3; if (n) b = 4; k<<<b, 32>>>(x);",                    {},       None, "32", "0"),          # two values
+    ("k<<<n / 2, 32, bytes>>>(x, n);",                               {1: "n"}, "n // 2", "32", None),
+    ("k<<<n > 4 ? 1 : 2, 32>>>(x, n);",                              {1: "n"}, None, "32", "0"),
+    ("int a = b; int b = a; k<<<a, 32>>>(x);",                       {},       None, "32", "0"),          # endless
+    ("k<<<2.5, 32>>>(x);",                                           {},       None, "32", "0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "dimensions", "grid", "block", "shared"), LAUNCHES)
+def test_a_launch_is_followed_as_far_as_it_is_certain(host, dimensions, grid, block, shared):
+    found = find(f"void run() {{\n{host}\n}}", "k", dimensions)
+    assert (found.grid, found.block, found.shared_bytes) == (grid, block, shared)
+
+
+def test_the_text_of_the_launch_is_quoted_with_its_line():
+    found = find("int main()\n{\n    // k<<<9, 9>>>()\n    k<<<1,\n        32>>>(x);\n}", "k", {})
+    assert (found.line, found.text) == (4, "k<<<1, 32>>>(x)")
+
+
+@pytest.mark.parametrize("host", ["", "other<<<1, 2>>>(x);", "k<<<1, 32>>>(x); k<<<2, 32>>>(x);"])
+def test_without_one_launch_of_the_kernel_there_is_none(host):
+    assert find(host, "k", {}) is None
