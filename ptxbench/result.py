@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import secrets
 import types
@@ -509,13 +510,19 @@ def save(run: Run, folder: Path) -> Path:
 
 
 def write(content: str | bytes, path: Path, *, replace: bool = False) -> None:
-    """Write `content` to a temporary file next to `path`, then move it there in one step."""
-    # not by the process's number: two containers that share a folder may both have number 7
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """Write `content` to a temporary file next to `path`, then move it there in one step.
+
+    With `replace`, what is no regular file, such as /dev/stdout or a pipe, is not replaced but written to.
+    """
+    encoded = content.encode() if isinstance(content, str) else content
+    temporary = temporary_of(path)
     try:
+        if replace and is_special(path):
+            path.write_bytes(encoded)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(encoded)
             file.flush()
             os.fsync(file.fileno())
         if replace:
@@ -527,3 +534,40 @@ def write(content: str | bytes, path: Path, *, replace: bool = False) -> None:
     finally:
         with contextlib.suppress(OSError):  # the cause of the failed write may prevent this too
             temporary.unlink(missing_ok=True)
+
+
+def try_output(path: Path, remedy: str) -> None:
+    """Raise ResultError, ending in `remedy`, unless `write(..., path, replace=True)` can work; makes its folder.
+
+    For the time before work that a failed write would lose.
+    """
+    temporary = temporary_of(path)
+    reason = None
+    try:
+        if path.is_dir():
+            reason = os.strerror(errno.EISDIR)
+        elif is_special(path):
+            reason = None if os.access(path, os.W_OK) else os.strerror(errno.EACCES)
+        elif path.parent.exists() and not path.parent.is_dir():
+            reason = f"{path.parent} is a file"
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)
+    except OSError as error:
+        reason = error.strerror
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    if reason:
+        raise ResultError(f"Cannot write to {path}: {reason}. {remedy}")
+
+
+def temporary_of(path: Path) -> Path:
+    """The file that is written before it is moved to `path`."""
+    # not by the process's number: two containers that share a folder may both have number 7
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def is_special(path: Path) -> bool:
+    """Whether `path` is a device, a pipe or a socket, also through a symbolic link."""
+    return path.exists() and not path.is_file() and not path.is_dir()

@@ -289,7 +289,7 @@ def test_an_unwritable_output_is_reported_before_the_work(kernels, ptxbench):
     Path("out").write_text("a file is in the way")
     ran = ptxbench(*RUN, "--output", "out/run.csv")
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith("Error: Cannot write to out: ")
+    assert ran.err.startswith("Error: Cannot write to out/run.csv: out is a file. ")
     assert ran.err.endswith("Name another file with --output.\n")
 
 

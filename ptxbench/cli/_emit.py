@@ -16,13 +16,13 @@ CUBIN = "cubin"
 
 
 def require_output(form: str, output: Path | None) -> None:
-    """Raises UsageError for a cubin without a file, and ResultError for a folder that cannot be written to."""
-    from ptxbench.cli._saving import require_writable
+    """Raises UsageError for a cubin without a file, and ResultError for a file that cannot be written."""
+    from ptxbench.result import try_output
 
     if output is None and form == CUBIN:
         raise UsageError("--emit cubin needs -o FILE, because a cubin is not text.")
     if output is not None:
-        require_writable(output.parent, "Name another file with -o.")
+        try_output(output, "Name another file with -o.")
 
 
 def emit(build: Build, form: str, output: Path | None) -> None:

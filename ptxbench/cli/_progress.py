@@ -43,6 +43,10 @@ class Bar:
         """`done` of `total` pieces are complete, and `what` is next."""
         self.progress.update(self.task, completed=done, total=max(total, done + 1), description=words)
 
+    def last(self, words: str) -> None:
+        """The last step begins."""
+        self.progress.update(self.task, description=words)
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Remove the bar from the terminal while something is printed."""

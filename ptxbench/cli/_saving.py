@@ -9,7 +9,7 @@ from pathlib import Path
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
 from ptxbench.exporters import exporter_for
-from ptxbench.result import Run, save, to_json, write
+from ptxbench.result import Run, save, to_json, try_output, write
 
 
 def require_writable(folder: Path, remedy: str) -> None:
@@ -49,7 +49,7 @@ class OutputFiles:
     def __init__(self, paths: Sequence[Path], exporters: Mapping[str, Callable[..., str]]) -> None:
         self.exporters = [(path, exporter_for(path, exporters)) for path in paths]
         for path in paths:
-            require_writable(path.parent, "Name another file with --output.")
+            try_output(path, "Name another file with --output.")
 
     def write(self, *result: object, report: bool = False) -> None:
         """Write the result to each file; with `report`, print its name on stderr. Raises ResultError."""

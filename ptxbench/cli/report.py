@@ -14,6 +14,7 @@ from ptxbench.cli._terminal import say
 from ptxbench.saved_runs import NEWEST
 
 if TYPE_CHECKING:
+    from ptxbench.cli._progress import Bar
     from ptxbench.report import Material
     from ptxbench.result import Run
 
@@ -55,16 +56,18 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     Exit status: 0 good, 2 usage, a run that cannot be read, or a file that cannot be written.
     """
     from ptxbench import toolchain
-    from ptxbench.cli._saving import require_writable
+    from ptxbench.cli._progress import Bar
     from ptxbench.report import render
-    from ptxbench.result import write
+    from ptxbench.result import try_output, write
     from ptxbench.saved_runs import load_run
     from ptxbench.units import plural
 
     recorded = list({run.run.id: run for run in (load_run(name, results) for name in runs or (NEWEST,))}.values())
-    require_writable(output.parent, "Name another file with --output.")
-    materials = gather(recorded, kernels, patterns)
-    page, dropped = render(recorded, materials, toolchain.versions())
+    try_output(output, "Name another file with --output.")
+    with Bar() as bar:
+        materials = gather(recorded, kernels, patterns, bar)
+        bar.last(f"write {output.name}")
+        page, dropped = render(recorded, materials, toolchain.versions())
     write(page, output, replace=True)
     missing = [f"{material.name}: {sentence}" for material in materials for sentence in material.omitted]
     for sentence in (*dropped, *missing[:MOST_TOLD]):
@@ -74,16 +77,14 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     say(f"Wrote {output}: {plural(len(materials), 'pair')}, {len(page.encode()):,} bytes.")
 
 
-def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str]) -> list[Material]:
-    """What the page shows in addition to the figures of the runs, with progress on a terminal."""
-    from ptxbench.cli._progress import Bar
+def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str], bar: Bar) -> list[Material]:
+    """What the page shows in addition to the figures of the runs."""
     from ptxbench.report import Material, collect
 
     materials = []
-    with Bar() as bar:
-        for event in collect(runs, kernels, patterns):
-            if isinstance(event, Material):
-                materials.append(event)
-            else:
-                bar.show(event)
+    for event in collect(runs, kernels, patterns):
+        if isinstance(event, Material):
+            materials.append(event)
+        else:
+            bar.show(event)
     return materials

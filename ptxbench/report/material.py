@@ -91,19 +91,22 @@ def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None =
         for name in found:
             omitted[name].append(f"No portability: {missing}")
     whole = [name for name in found if found[name].sources and not omitted[name]]
+    subjects = [survey.pair_subject(kernels, name) for name in whole] if targets else []
     builds = sum(len(each.sources) for each in found.values())
-    total = builds + len(targets) * sum(len(found[name].sources) for name in whole)
+    trials = len(targets) * sum(len(subject.sources) for subject in subjects)
+    total = builds + trials + len(pairs)
     listings: dict[str, list[Listing]] = {name: [] for name in pairs}
     for step in built(found, {name: pairs[name].cell.arch for name in found}, listings, omitted):
         yield replace(step, total=total)
     matrices = {}
-    for event in matrices_of(whole, kernels, targets):
+    for event in survey.survey(subjects, targets):
         if isinstance(event, Matrix):
             matrices[event.name] = event
         else:
             yield replace(event, done=event.done + builds, total=total)
-    for name, pair in pairs.items():
+    for done, (name, pair) in enumerate(pairs.items(), builds + trials):
         there = name in found
+        yield Step(done, total, name, "", "compare")
         yield Material(
             name,
             found[name].summary if there else "",
@@ -164,11 +167,6 @@ def special_targets(pairs: Iterable[Wanted], loadeds: Iterable[LoadedPair]) -> s
     """The targets for which a pair was built, or has its own file."""
     files = {target for each in loadeds for source in each.sources for target, _ in source.specialisations}
     return {pair.cell.arch for pair in pairs} | files
-
-
-def matrices_of(names: Sequence[str], kernels: Path, targets: Sequence[str]) -> Iterator[Step | Matrix]:
-    if names and targets:
-        yield from survey.survey([survey.pair_subject(kernels, name) for name in names], targets)
 
 
 NOTHING = "No listings, findings or portability:"

@@ -1,11 +1,15 @@
 """`ptxbench report`: its page, messages and refusals."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from ptxbench.report import collect
 from ptxbench.result import save
+from ptxbench.runner.events import Step
 from tests.report.pages import read, timed_run
 from tests.runs import run_of
 
@@ -72,7 +76,7 @@ REFUSED = [
     (["beef"], "Error: There is no run 'beef' below results."),
     (["no.json"], "Error: Cannot read no.json: No such file or directory."),
     (["latest", "--target", "sm_1"], "Error: Unknown target 'sm_1'."),
-    (["latest", "-o", "file/x.html"], "Error: Cannot write to file: "),
+    (["latest", "-o", "file/x.html"], "Error: Cannot write to file/x.html: file is a file. "),
     (["latest", "--results", "empty"], "Error: There is no run 'latest': no run is saved below empty."),
 ]
 
@@ -84,6 +88,42 @@ def test_a_report_that_cannot_be_made_gives_one_sentence_and_status_2(results, p
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith(told)
     assert not Path("report.html").exists()
+
+
+def test_what_was_made_once_is_not_made_again(results, emulated, ptxbench, monkeypatch):
+    options = ("--kernels", emulated.kernels, "--target", "sm_90", "--target", "sm_100")
+    assert ptxbench("report", "-o", "first.html", *options).status == 0
+    for tool in ("ptxas.assemble", "nvrtc.compiled", "sass.disassembler"):
+        monkeypatch.setattr(f"ptxbench.toolchain.{tool}", started := lambda *_, **__: pytest.fail("a tool is started"))
+    monkeypatch.setattr("ptxbench.containment.tools.run", started)
+    assert ptxbench("report", "-o", "second.html", *options).status == 0
+    assert Path("first.html").read_text() == Path("second.html").read_text()
+
+
+def test_the_total_of_the_progress_is_right_from_the_start(emulated):
+    steps = [each for each in collect([emulated.run], emulated.kernels, ["sm_90", "sm_100"]) if isinstance(each, Step)]
+    assert {step.total for step in steps} == {len(steps)}
+    assert [step.done for step in steps] == list(range(len(steps)))
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(results, emulated, ptxbench, monkeypatch):
+    monkeypatch.setattr("ptxbench.report.collect", lambda *_: pytest.fail("the work has begun"))
+    long = f"{'x' * 250}.html"
+    assert ptxbench("report", "-o", long, "--kernels", emulated.kernels).err == (
+        f"Error: Cannot write to {long}: File name too long. Name another file with --output.\n"
+    )
+
+
+def test_a_pipe_is_written_to_and_not_replaced(results, emulated, ptxbench):
+    os.mkfifo("pipe")
+    pages = []
+    reader = Thread(target=lambda: pages.append(Path("pipe").read_text(encoding="utf-8")), daemon=True)
+    reader.start()
+    ran = ptxbench("report", "-o", "pipe", "--kernels", emulated.kernels, "--target", "sm_90")
+    assert Path("pipe").is_fifo()
+    reader.join(timeout=60)
+    assert ran.status == 0
+    assert pages[0].startswith("<!doctype html>")
 
 
 def test_ctrl_c_leaves_no_page_and_no_other_file(results, emulated, ptxbench, monkeypatch):

@@ -407,7 +407,7 @@ EMIT_REFUSED = [
     (("saxpy.cu", "saxpy.ptx", "--emit", "ptx"), "--emit saves one kernel. Name one FILE, or one PAIR with --variant."),
     (("saxpy.cu", "--emit", "ptx", "--json"), "--emit and --json are two outputs. Choose one."),
     (("saxpy.cu", "--emit", "ptx", "-o", "saxpy.ptx/x"),
-     "Cannot write to saxpy.ptx: File exists. Name another file with -o."),
+     "Cannot write to saxpy.ptx/x: saxpy.ptx is a file. Name another file with -o."),
 ]  # fmt: skip
 
 
