@@ -63,9 +63,10 @@ def model_option() -> Option:
     return click.option(
         "--model",
         type=click.Choice(list(MODELS), case_sensitive=False),
-        help="On the emulator, build for this GPU and add its floors: the least time that its issue slots, pipes, "
-        "shared memory, L1 and DRAM need for what the kernel executes. The floors are a model, not times "
-        "(docs/model.md).",
+        metavar="GPU",
+        help=f"On the emulator, build for this GPU ({', '.join(MODELS)}) and add its floors: the least time that its "
+        "issue slots, pipes, shared memory, L1 and DRAM need for what the kernel executes. The floors are a model, not "
+        "times (docs/model.md).",
     )
 
 

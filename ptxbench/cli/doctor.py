@@ -15,9 +15,8 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing, UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
     from ptxbench.doctor import PartStatus
+    from ptxbench.terminal.tables import DrawnTable
 
 WIDEST = 100
 STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
@@ -90,6 +89,7 @@ def show(findings: Sequence[PartStatus]) -> None:
     import sys
 
     from ptxbench.terminal.console import SafeConsole
+    from ptxbench.terminal.prose import Prose
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
     console = SafeConsole(width=wide)
@@ -98,10 +98,10 @@ def show(findings: Sequence[PartStatus]) -> None:
     if advised := [finding for finding in findings if finding.advice]:
         console.print("\nWhat to do:")
         for each in advised:
-            console.print(f"  {each.subject}: {each.advice}", width=width)
+            console.print(Prose(f"  {each.subject}: {each.advice}"), width=width)
 
 
-def table(findings: Sequence[PartStatus]) -> RichTable:
+def table(findings: Sequence[PartStatus]) -> DrawnTable:
     """The findings, one per row."""
     from ptxbench.terminal.tables import draw
     from ptxbench.wording.table import Entry, Table, texts

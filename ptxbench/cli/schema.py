@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ptxbench.cli._terminal import say
+from ptxbench.cli._terminal import say, width
 from ptxbench.errors import UsageError, suggestion
 
 
@@ -25,11 +25,14 @@ def command(name: str | None) -> None:
     """
     found = schemas()
     if name is None:
+        from textwrap import fill
+
         from ptxbench.documents import read_json
 
         titles = {each: read_json(path)["title"] for each, path in found.items()}
-        widest = max(map(len, titles))
-        say("\n".join(f"{each:{widest}}  {title}" for each, title in titles.items()))
+        widest = max(map(len, titles)) + 2
+        for each, title in titles.items():
+            say(fill(title, width(), initial_indent=f"{each:{widest}}", subsequent_indent=" " * widest))
         return
     if name not in found:
         hint = suggestion(name, list(found)) or f" Known: {', '.join(found)}."

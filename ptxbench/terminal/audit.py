@@ -8,13 +8,12 @@ from itertools import groupby
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.audit.audit import Audit
 from ptxbench.audit.outcome import AuditOutcome
 from ptxbench.audit.tally import RateTarget, TallyLine
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import ABSENT
 from ptxbench.wording.judgement import MOST_NAMED
 from ptxbench.wording.table import Entry, Table, numbers, texts
@@ -76,7 +75,7 @@ def condition(line: TallyLine) -> str:
     return f"{line.mode}: {line.kernels} kernels, {changed}, budget {100 * line.budget:g} %"
 
 
-def rate_table(lines: Sequence[TallyLine]) -> RichTable:
+def rate_table(lines: Sequence[TallyLine]) -> DrawnTable:
     misses = [f"{'' if i else 'miss'}\n{100 * slowdown:g} %" for i, slowdown in enumerate(lines[0].missed)]
     columns = [*texts("\nnoise", width="fold"), *numbers("\nrounds", "\nalarms", "at\nmost", "\nunsure", *misses),
                *texts("\ntargets")]  # fmt: skip
@@ -99,7 +98,7 @@ def percent(share: float | None) -> str:
     return ABSENT if share is None else "100" if share == 1 else f"{100 * share:.1f}"
 
 
-def target_table(lines: Sequence[TallyLine]) -> RichTable:
+def target_table(lines: Sequence[TallyLine]) -> DrawnTable:
     """One row per target of each condition, with its worst line; targets that do not apply come last."""
     columns = [*texts("target", "of", "is"), *numbers("at most", "worst"), *texts("there", width="fold")]
     rows = []
@@ -143,7 +142,7 @@ def mutants(outcomes: Sequence[AuditOutcome], width: int) -> RenderResult:
         yield Text()
 
 
-def edit_table(outcomes: Sequence[AuditOutcome]) -> RichTable:
+def edit_table(outcomes: Sequence[AuditOutcome]) -> DrawnTable:
     columns = [*texts("edit", width="fold"), *numbers("kernels"), *texts("outcome"),
                *texts("by these counters", width="fold")]  # fmt: skip
     rows = []

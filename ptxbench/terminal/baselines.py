@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.table import Table as RichTable
-
-from ptxbench.terminal.tables import draw
+from ptxbench.terminal.tables import DrawnTable, draw
 from ptxbench.units import ABSENT
 from ptxbench.wording.table import Table, texts
 
 
-def baselines_table(baselines: Sequence[Mapping[str, object]]) -> RichTable:
+def baselines_table(baselines: Sequence[Mapping[str, object]]) -> DrawnTable:
     """One baseline per row, with the reason for it."""
     columns = [*texts("baseline", width="fold"), *texts("since", "run", "commit"),
                *texts("tools", "variants", "reason", width="fold")]  # fmt: skip

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.bugs.audit import TrialOrder
 from ptxbench.bugs.bug import KINDS
 from ptxbench.bugs.outcome import EXPLAINED, MISSED, UNJUDGED, BugOutcome, BugTally, exit_status, tally
 from ptxbench.terminal.check import LANGUAGES
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import ABSENT
 from ptxbench.wording.table import Entry, Table, numbers, texts
 
@@ -83,7 +82,7 @@ class BugTable:
                     yield mark, style, f"{outcome.file}:{bug.line}: {bug.kind}, {bug.edit}: `{bug.code}`.{why}"
 
 
-def table(heading: str, tallies: Iterator[tuple[str, BugTally]]) -> RichTable:
+def table(heading: str, tallies: Iterator[tuple[str, BugTally]]) -> DrawnTable:
     columns = [*texts(heading, width="fold"), *numbers("bugs", "caught", "%", "allclose", "%", "same", "in words")]
     rows = [
         [

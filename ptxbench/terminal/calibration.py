@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table as RichTable
-
 from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, CheckResult
-from ptxbench.terminal.tables import draw
+from ptxbench.terminal.tables import DrawnTable, draw
 from ptxbench.wording.table import Entry, Table, texts
 
 STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", ABSENT: "dim"}
 
 
-def checklist_table(lines: Sequence[CheckResult]) -> RichTable:
+def checklist_table(lines: Sequence[CheckResult]) -> DrawnTable:
     """One row per line: its status, its subject and the result."""
     rows = [[Entry(line.status, STYLES[line.status]), line.subject, line.found] for line in lines]
     return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.measure import Measurement
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
@@ -24,7 +23,7 @@ from ptxbench.result import (
     VariantResult,
 )
 from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs, symbol
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
 from ptxbench.wording.cells import (
     any_value,
     conditions,
@@ -34,7 +33,7 @@ from ptxbench.wording.cells import (
     metric_columns,
     says_something,
 )
-from ptxbench.wording.findings import open_counts, problems, remarks
+from ptxbench.wording.findings import listed, open_counts, problems, remarks
 from ptxbench.wording.limits import limits_words
 from ptxbench.wording.table import Column, Entry, Mark, Table
 
@@ -68,14 +67,18 @@ class CellTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
 
-        def fits(columns: Sequence[Metric]) -> bool:
-            unbounded = options.update(width=100 * WIDEST)
-            return Measurement.get(console, unbounded, build(self.cell, columns, options.ascii_only)).maximum <= width
+        unbounded = options.update(width=100 * WIDEST)
 
+        def fits(columns: Sequence[Metric]) -> bool:
+            table = build(self.cell, columns, options.ascii_only)
+            return Measurement.get(console, unbounded, table).maximum <= options.max_width
+
+        columns, left_out = (self.columns, ()) if self.columns else affordable(self.cell, fits)
         yield heading(self.cell)
-        for page in pages(self.columns or affordable(self.cell, fits), fits):
-            yield Text()
-            yield build(self.cell, page, options.ascii_only)
+        yield Text()
+        yield build(self.cell, columns, options.ascii_only)
+        if left_out:
+            yield Constrain(Prose(left_out_words(left_out, options.max_width), "dim"), width)
         yield Text()
         if finding := first_finding(self.cell, self.reference):
             yield Constrain(Prose(f"{finding_label(self.cell)}  {finding.line}", "dim"), width)
@@ -97,25 +100,24 @@ class CellTable:
 Fits = Callable[[Sequence[Metric]], bool]
 
 
-def affordable(cell: Cell, fits: Fits) -> list[Metric]:
-    """The default columns of the cell that fit."""
-    columns = [metric for metric in default_columns(cell) if says_something(metric, cell)]
+def affordable(cell: Cell, fits: Fits) -> tuple[Sequence[Metric], Sequence[Metric]]:
+    """The default columns of the cell that fit into one table, and those that are left out for that."""
+    wanted = columns = [metric for metric in default_columns(cell) if says_something(metric, cell)]
     idle = [name for name in DISPENSABLE if not any_value(BY_NAME[name], cell)]
     for name in dict.fromkeys((*idle, *DISPENSABLE)):
         if fits(columns):
             break
         columns = [metric for metric in columns if metric.name != name]
-    return columns
+    if not fits(columns):  # the table continues below in any case, so nothing is left out
+        return wanted, ()
+    return columns, [metric for metric in wanted if metric not in columns]
 
 
-def pages(columns: Sequence[Metric], fits: Fits) -> list[list[Metric]]:
-    """The columns in as many tables as they need: a number that is cut off would be another number."""
-    tables: list[list[Metric]] = [[]]
-    for metric in columns:
-        if tables[-1] and not fits([*tables[-1], metric]):
-            tables.append([])
-        tables[-1].append(metric)
-    return tables
+def left_out_words(metrics: Sequence[Metric], width: int) -> str:
+    """Which columns a narrow terminal lacks, and what shows them."""
+    headings = listed([metric.heading for metric in metrics])
+    names = ",".join(metric.name for metric in metrics)
+    return f"{width} columns have no room for {headings}: use a wider terminal, or --columns {names}."
 
 
 def heading(cell: Cell) -> Text:
@@ -127,14 +129,14 @@ def heading(cell: Cell) -> Text:
     )
 
 
-def build(cell: Cell, metrics: Sequence[Metric], plain: bool) -> RichTable:
+def build(cell: Cell, metrics: Sequence[Metric], plain: bool) -> DrawnTable:
     """The table itself: numbers right-aligned under their unit."""
     columns, numbers = metric_columns(cell, metrics)
     rows = []
     for (name, result), row in zip(cell.variants.items(), numbers, strict=True):
         style = ROWS.get(result.status, "")
         rows.append([Entry(name, style), verdict(result), *(Entry(number, style) for number in row)])
-    return draw(Table([Column("variant"), Column("verified", "max error"), *columns], rows), plain=plain)
+    return draw(Table([Column("variant"), Column("verified", "max error"), *columns], rows, keys=2), plain=plain)
 
 
 def verdict(result: VariantResult) -> Entry:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -21,7 +20,8 @@ from ptxbench.check.ranking import TIME, places, time_ratio
 from ptxbench.check.stages import CANDIDATE
 from ptxbench.discovery import display_path
 from ptxbench.result import ExecutedReport
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs, symbol
+from ptxbench.terminal.prose import Prose
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
 from ptxbench.wording.findings import open_counts
 from ptxbench.wording.table import Column, Entry, Mark, Table, numbers, texts
 
@@ -51,9 +51,6 @@ COLUMNS = {
 }
 """By figure, its heading and its unit."""
 
-DISPENSABLE = ("divergent", "atomics", "wavefronts", "shared_bytes", "spill_bytes", "occupancy")
-"""The columns that a narrow terminal omits, in this order; those with 0 in every row before the others."""
-
 LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C", None: "not judged"}
 
 
@@ -79,14 +76,14 @@ class JudgementReport:
             yield Constrain(finding_table(judgement, each, plain), width)
             yield Text()
         if len(judgement.compared) > 1:
-            yield Constrain(figures(console, options.update(width=width), judgement), width)
+            yield Constrain(figures(judgement), width)
             yield Text()
         reasons = open_counts({name: ExecutedReport(**each) for name, each in judgement.executed.items()})
-        yield from (Constrain(Text(reason, "dim"), width) for reason in reasons)
+        yield from (Constrain(Prose(reason, "dim"), width) for reason in reasons)
         if reasons:
             yield Text()
         for note in judgement.notes:
-            yield Constrain(Text(f"Note: {note}.".replace("..", "."), "yellow"), width)
+            yield Constrain(Prose(f"Note: {note}.".replace("..", "."), "yellow"), width)
         if judgement.notes:
             yield Text()
         yield Constrain(closing(judgement, plain), width)
@@ -98,7 +95,7 @@ def stages(judgement: Judgement, plain: bool) -> RichTable:
         mark = MARKS[stage.verdict]
         style = "dim" if stage.verdict == SKIPPED else ""
         grid.add_row(
-            Text(symbol(mark, plain), mark.style), Text(stage.stage, style), Text(stage.detail, style or "dim")
+            Text(symbol(mark, plain), mark.style), Text(stage.stage, style), Prose(stage.detail, style or "dim")
         )
     return grid
 
@@ -112,13 +109,13 @@ def finding_table(judgement: Judgement, finding: Finding, plain: bool) -> RichTa
         Text(symbol(mark, plain), mark.style),
         Text.assemble((finding.code, mark.style), (f"  {place}" if finding.line else "", "cyan")),
     )
-    grid.add_row("", Text(finding.message))
-    grid.add_row("", Text(finding.hint, "dim"))
+    grid.add_row("", Prose(finding.message))
+    grid.add_row("", Prose(finding.hint, "dim"))
     return grid
 
 
-def figures(console: Console, options: ConsoleOptions, judgement: Judgement) -> RenderableType:
-    """One row per variant, the candidate first; columns that are 0 everywhere, or do not fit, are left out.
+def figures(judgement: Judgement) -> DrawnTable:
+    """One row per variant, the candidate first; columns that are 0 everywhere are left out.
 
     Instructions of the PTX are shown if there is no machine code to count.
     """
@@ -129,7 +126,7 @@ def figures(console: Console, options: ConsoleOptions, judgement: Judgement) -> 
     less = "instructions" if EXECUTED not in empty else EXECUTED
     chosen = [name for name in names if name not in (*empty, less)]
 
-    def build(chosen: Sequence[str]) -> RichTable:
+    def build(chosen: Sequence[str]) -> DrawnTable:
         columns, cells = [Column("variant")], []
         for name in chosen:
             heading, unit = COLUMNS[name]
@@ -142,12 +139,7 @@ def figures(console: Console, options: ConsoleOptions, judgement: Judgement) -> 
         names = [Entry(variant, "bold" if variant == CANDIDATE else "") for variant in compared]
         return draw(Table(columns, [*zip(names, *cells, strict=True)]))
 
-    for name in ("", *DISPENSABLE):
-        chosen = [each for each in chosen if each != name]
-        table = build(chosen)
-        if Measurement.get(console, options.update(width=100 * WIDEST), table).maximum <= options.max_width:
-            return table
-    return table
+    return build(chosen)
 
 
 def closing(judgement: Judgement, plain: bool) -> RichTable:
@@ -199,7 +191,7 @@ class Ranking:
         if sentences:
             yield Text()
         for sentence in sentences:
-            yield Constrain(Text(sentence, "dim"), min(options.max_width, WIDEST))
+            yield Constrain(Prose(sentence, "dim"), min(options.max_width, WIDEST))
 
     @staticmethod
     def row(judgement: Judgement, rank: int | None, ranks: Sequence[int | None], timed: bool) -> list[str]:

@@ -9,7 +9,6 @@ from itertools import groupby
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.measure import Measurement
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.judge import (
@@ -28,7 +27,8 @@ from ptxbench.judge import (
     Row,
 )
 from ptxbench.terminal.forest import NARROWEST, axis_of, bar, ticks
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs
+from ptxbench.terminal.prose import Prose
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import size_words
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, percent, remarks, total, values
 from ptxbench.wording.sparkline import sparkline
@@ -53,24 +53,24 @@ class ComparisonTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, plain = min(options.max_width, WIDEST), options.ascii_only
 
-        def fits(table: RichTable) -> int:
-            return width - Measurement.get(console, options.update(width=100 * WIDEST), table).maximum
+        def taken(table: DrawnTable) -> int:
+            return Measurement.get(console, options.update(width=100 * WIDEST), table).maximum
 
-        yield Constrain(Text("\n".join(header(self.comparison))), width)
+        yield Constrain(Prose("\n".join(header(self.comparison))), width)
         yield Text()
         rows = compared_rows(self.comparison)
         if rows and self.comparison.mode == "counters":
             yield counters(rows, plain)
             yield Text()
         elif rows:
-            yield times(self.comparison, rows, fits, plain)
+            yield times(self.comparison, rows, taken, plain, width)
             yield Text()
         lines = [(verdict, STYLES.get(verdict, ""), words) for verdict, words in remarks(self.comparison)]
         if lines:
             yield Constrain(paragraphs(lines), width)
             yield Text()
-        yield Text(total(self.comparison), style="bold")
-        yield Constrain(Text("\n".join(footer(self.comparison)), "dim"), width)
+        yield Constrain(Prose(total(self.comparison), "bold"), width)
+        yield Constrain(Prose("\n".join(footer(self.comparison)), "dim"), width)
 
 
 def compared_rows(comparison: Comparison) -> list[Row]:
@@ -79,7 +79,7 @@ def compared_rows(comparison: Comparison) -> list[Row]:
     return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
 
 
-def counters(rows: Sequence[Row], plain: bool) -> RichTable:
+def counters(rows: Sequence[Row], plain: bool) -> DrawnTable:
     """One line per row; a variant's rows with the same verdict are together."""
     entries = []
     for _, group in groupby(rows, key=lambda row: (row.verdict, row.pair, row.variant, row.size)):
@@ -98,18 +98,23 @@ def counters(rows: Sequence[Row], plain: bool) -> RichTable:
     return draw(Table(columns, entries))
 
 
-def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[RichTable], int], plain: bool) -> RichTable:
+def times(
+    comparison: Comparison, rows: Sequence[Row], taken: Callable[[DrawnTable], int], plain: bool, width: int
+) -> DrawnTable:
     """Two lines per row: verdict, values, change and its interval as a picture; cause, size, rounds and interval.
 
-    `fits`: how many columns a table leaves.
+    `taken`: how many of the `width` columns a table takes.
     """
     budget = comparison.rule.budget
     marks = 1 / (1 + budget), 1 + budget
     changes = [row.change for row in rows if row.change]
     axis = axis_of(changes, budget)
-    room = min(fits(build(comparison, rows, plain)) - GAP, WIDEST_PICTURE)
-    if room < NARROWEST or not changes:
+    room = min(width - taken(build(comparison, rows, plain)) - GAP, WIDEST_PICTURE)
+    if not changes:
         return build(comparison, rows, plain)
+    if room < NARROWEST:
+        needed = width - room + NARROWEST
+        return build(comparison, rows, plain, note=f"Not drawn in {width} columns: the intervals. They need {needed}.")
     pictures = [
         Entry(bar(row.change, axis, room, plain, marks) if row.change else "", STYLES.get(row.verdict, ""))
         for row in rows
@@ -118,13 +123,19 @@ def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[RichTable
 
 
 def build(
-    comparison: Comparison, rows: Sequence[Row], plain: bool, heading: str = "", pictures: Sequence[Entry] = ()
-) -> RichTable:
+    comparison: Comparison,
+    rows: Sequence[Row],
+    plain: bool,
+    heading: str = "",
+    pictures: Sequence[Entry] = (),
+    note: str = "",
+) -> DrawnTable:
     columns = [*texts("verdict", "variant", width="fold"), *texts(f"{comparison.mode}, base {arrow(plain)} head"),
                *numbers("change")]  # fmt: skip
     if pictures:
         columns.append(Column(heading, style="dim not bold"))
-    return draw(Table(columns, [[*two_lines(row, plain), *pictures[i : i + 1]] for i, row in enumerate(rows)]))
+    entries = [[*two_lines(row, plain), *pictures[i : i + 1]] for i, row in enumerate(rows)]
+    return draw(Table(columns, entries, [note] if note else []))
 
 
 def two_lines(row: Row, plain: bool) -> Iterator[Entry]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
 from ptxbench.result import BROKEN, SKIPPED, UNSUPPORTED, WRONG
 from ptxbench.terminal.plot import BEST, PLAIN_BEST, pictures
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.tune import Curves
 from ptxbench.tune.curve import FEWEST_ROUNDS, Best, unbuildable
 from ptxbench.tune.panels import PanelLine, panels, value_words
@@ -60,7 +59,7 @@ class CurveReport:
 # ---- the table
 
 
-def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, RichTable]]:
+def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, DrawnTable]]:
     """The main quantity at every point: one column per variant, or one table per variant and one column per value."""
     quantity = curves.main
     for panel in panels(curves, quantity):

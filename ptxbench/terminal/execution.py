@@ -17,7 +17,8 @@ from rich.text import Text
 from ptxbench import units
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, LeftOut, Output
 from ptxbench.metrics import BY_NAME
-from ptxbench.terminal.tables import WIDEST, draw, symbol
+from ptxbench.terminal.prose import Prose
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, symbol
 from ptxbench.wording.cells import trimmed
 from ptxbench.wording.machine import sentence
 from ptxbench.wording.table import Entry, Mark, Table, numbers, texts
@@ -116,12 +117,12 @@ def notes(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """What the reader must know to interpret the result: first the checks that were not made."""
     if outcome.unchecked:
         said = "No finding, but n" if outcome.launch.sanitize and outcome.status == CLEAN else "N"
-        yield Text(f"{said}ot every check was made:", style="yellow")
+        yield Prose(f"{said}ot every check was made:", "yellow")
     for note in outcome.unchecked:
-        yield Text(f"- {note}.", style="yellow")
+        yield Prose(f"- {note}.", "yellow")
     for note in outcome.notes:
         if note not in outcome.unchecked:
-            yield Text(f"Note: {note}.", style="yellow")
+            yield Prose(f"Note: {note}.", "yellow")
     if outcome.notes:
         yield Text()
 
@@ -135,7 +136,7 @@ def missing_checks(outcomes: Sequence[ExecOutcome]) -> Iterator[RenderableType]:
     if kernels:
         yield Text("Not every check was made:", style="yellow")
     for note, names in kernels.items():
-        yield Text(f"- {', '.join(names)}: {note}.", style="yellow")
+        yield Prose(f"- {', '.join(names)}: {note}.", "yellow")
     if kernels:
         yield Text()
 
@@ -144,7 +145,7 @@ def order_reason(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """A note that the result may differ if CTAs run in another order, as they do on a GPU."""
     if outcome.order_reason:
         reason = outcome.order_reason
-        yield Text(f"The CTAs ran one after the other, by rank, because their order matters: {reason}.")
+        yield Prose(f"The CTAs ran one after the other, by rank, because their order matters: {reason}.")
         yield Text()
 
 
@@ -152,7 +153,7 @@ def problem(status: str, text: str, plain: bool) -> RichTable:
     """A mark and a paragraph."""
     mark = MARKS[status]
     grid = RichTable.grid(padding=(0, 1))
-    grid.add_row(Text(symbol(mark, plain), mark.style), Text(text))
+    grid.add_row(Text(symbol(mark, plain), mark.style), Prose(text))
     return grid
 
 
@@ -169,20 +170,20 @@ def excerpts(program: ExecProgram, message: str, most: int = QUOTED) -> Iterator
         if 0 < line < len(program.source):
             yield from excerpt(program.source, line)
         if in_ptx is not None and in_ptx < len(program.text):
-            yield Text(f"PTX {in_ptx} | {' '.join(program.text[in_ptx].split())}", "dim", no_wrap=True)
+            yield Prose(f"PTX {in_ptx} | {' '.join(program.text[in_ptx].split())}", "dim")
         yield Text()
 
 
-def excerpt(rows: Sequence[str], number: int) -> Iterator[Text]:
+def excerpt(rows: Sequence[str], number: int) -> Iterator[RichTable]:
     """A line with a mark, and the lines around it."""
     last = min(number + AROUND, len(rows) - 1)
     digits = len(str(last))
     for each in range(max(number - AROUND, 1), last + 1):
         here = each == number
-        text = Text(no_wrap=True, overflow="ellipsis", style="" if here else "dim")
-        text.append(f"{'>' if here else ' '} {each:{digits}} | ", "bold red" if here else "dim")
-        text.append(rows[each].expandtabs(4))
-        yield text
+        grid = RichTable.grid()
+        margin = Text(f"{'>' if here else ' '} {each:{digits}} | ", "bold red" if here else "dim")
+        grid.add_row(margin, Prose(rows[each].expandtabs(4), "" if here else "dim"))
+        yield grid
 
 
 # ---- arrays
@@ -195,12 +196,12 @@ def arrays(outcome: ExecOutcome) -> Iterator[RenderableType]:
     kept = [array.name for array in outcome.arrays if not array.changed]
     if kept:
         word = "unchanged" if outcome.outputs else "No array was changed"
-        yield Text(f"{word}: {', '.join(kept)}", style="" if not outcome.outputs else "dim")
+        yield Prose(f"{word}: {', '.join(kept)}", "" if not outcome.outputs else "dim")
     if outcome.arrays:
         yield Text()
 
 
-def outputs_table(outputs: Sequence[Output]) -> RichTable:
+def outputs_table(outputs: Sequence[Output]) -> DrawnTable:
     rows = []
     for output in outputs:
         summary = output.summary()
@@ -214,7 +215,7 @@ def outputs_table(outputs: Sequence[Output]) -> RichTable:
                 " ".join(map(number, summary["first"])),
             ]
         )
-    columns = [*texts("changed", "holds"), *numbers("min", "max", "mean", "NaN"), *texts("first values", width="cut")]
+    columns = [*texts("changed", "holds"), *numbers("min", "max", "mean", "NaN"), *texts("first values", width="fold")]
     return draw(Table(columns, rows))
 
 
@@ -232,10 +233,10 @@ def number(value: Any) -> str:
 # ---- counts
 
 
-def counters(counts: Mapping[str, float]) -> RichTable:
+def counters(counts: Mapping[str, float]) -> DrawnTable:
     """The nonzero counters, and what each means."""
     rows = [[amount(name, count), name, Entry(meaning(name), "dim")] for name, count in counts.items() if count]
-    return draw(Table([*numbers("count"), *texts("of"), *texts("means", width="fold")], rows))
+    return draw(Table([*numbers("count"), *texts("of", "means", width="fold")], rows))
 
 
 def meaning(name: str) -> str:
@@ -253,7 +254,7 @@ def amount(name: str, value: float) -> str:
 # ---- lines
 
 
-def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> RichTable:
+def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> DrawnTable:
     """The executed lines of the file, with how often warps executed each, the active lanes, and what it cost.
 
     A line of CUDA C has the counts of all PTX lines that were made from it.
@@ -279,7 +280,7 @@ def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> 
         )
     columns = [
         *numbers("line", "PTX executed" if cuda else "executed", "lanes"),
-        *texts("CUDA C" if cuda else "PTX", width="cut"),
+        *texts("CUDA C" if cuda else "PTX", width="fold"),
         *texts("cost"),
     ]
     return draw(Table(columns, rows, [f"{left:,} more executed lines; --lines all shows them."] if left else []))
@@ -354,10 +355,10 @@ class FolderReport:
             yield Text("Not launched:")
             grid = RichTable.grid(padding=(0, 1))
             for each in passed:
-                grid.add_row(Text("-", "dim"), Text(f"{each.path.name}: {each.reason}"))
+                grid.add_row(Text("-", "dim"), Prose(f"{each.path.name}: {each.reason}"))
             yield Constrain(grid, width)
 
-    def table(self, plain: bool) -> RichTable:
+    def table(self, plain: bool) -> DrawnTable:
         columns = [*texts("file", "kernel", "status"), *numbers("PTX instr.", "sectors", "conflicts"),
                    *texts("changed", width="fold")]  # fmt: skip
         rows = [

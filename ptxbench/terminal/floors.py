@@ -11,6 +11,7 @@ from rich.text import Text
 from ptxbench.metrics import REFERENCE
 from ptxbench.result import Cell
 from ptxbench.specifications import MODELS
+from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, draw
 from ptxbench.wording.model import claim_sentences, floor_texts
 from ptxbench.wording.table import Table, numbers, texts
@@ -29,12 +30,12 @@ class ModelBlock:
         width = min(options.max_width, WIDEST)
         arch, specification = MODELS[model.gpu]
         title = f"Model of {specification.name}, {arch}, {specification.boost_mhz} MHz: floors, not times"
-        yield Constrain(Text(title, "bold"), width)
+        yield Constrain(Prose(title, "bold"), width)
         yield Text()
         columns = [*texts("variant", "highest floor", "", "next"), *numbers(f"floor / {REFERENCE}")]
         table = draw(Table(columns, [[name, *floor_texts(model, name)] for name in self.cell.variants]))
         yield Constrain(table, width)
         yield Text()
         for sentence in claim_sentences(model):
-            yield Constrain(Text(sentence), width)
+            yield Constrain(Prose(sentence), width)
         yield Text()

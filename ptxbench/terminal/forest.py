@@ -15,6 +15,7 @@ from ptxbench import stats
 from ptxbench.metrics import REFERENCE
 from ptxbench.result import Cell
 from ptxbench.stats import Interval
+from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST
 from ptxbench.units import size_words
 from ptxbench.wording.cells import ratio_intervals
@@ -97,6 +98,9 @@ class Forest:
         ]
         room = width - sum(columns)
         if room < NARROWEST:
+            needed = sum(columns) + NARROWEST
+            yield Prose(f"Not drawn in {width} columns: the intervals and the rounds. They need {needed}.", "dim")
+            yield Text()
             return
         axis = axis_of(interval for _, _, interval in rows)
         table = Table.grid(padding=(0, 2, 0, 0))

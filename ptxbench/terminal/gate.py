@@ -8,13 +8,12 @@ from itertools import groupby
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import WAIVED
 from ptxbench.terminal.comparison import STYLES
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import size_words
 from ptxbench.wording.gating import change_words, footer, header, steps, total, values
 from ptxbench.wording.judgement import interval_words
@@ -80,7 +79,7 @@ def shows(judged: Judged) -> bool:
     return judged.row.verdict != "NOT-COMPARABLE"
 
 
-def table(rows: Sequence[Judged]) -> RichTable:
+def table(rows: Sequence[Judged]) -> DrawnTable:
     """One line per row; a variant's rows with the same verdict are together."""
     wide = any(interval_words(judged.row) for judged in rows)
     columns = [*texts("gate", "verdict"), *texts("variant", "metric", width="fold"),

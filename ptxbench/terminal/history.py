@@ -9,12 +9,12 @@ from statistics import median
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
 from ptxbench.judge.history import Series
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs
+from ptxbench.terminal.prose import Prose
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.wording.history import footer, has_changed, series_size, span, step_lines
 from ptxbench.wording.sparkline import sparkline
 from ptxbench.wording.table import Entry, Table, numbers, texts
@@ -44,12 +44,12 @@ class HistoryTable:
             if unchanged := len(of_device) - len(visible):
                 counts = "count is" if unchanged == 1 else "counts are"
                 sentence = f"{unchanged:,} {counts} the same in every run; name a PAIR to see them."
-                yield Constrain(Text(sentence, "dim"), width)
+                yield Constrain(Prose(sentence, "dim"), width)
                 yield Text()
             if lines := [(date, "", words) for date, words in step_lines(visible)]:
                 yield Constrain(paragraphs(lines), width)
                 yield Text()
-        yield Constrain(Text("\n".join(footer(self.unjudged)), "dim"), width)
+        yield Constrain(Prose("\n".join(footer(self.unjudged)), "dim"), width)
 
 
 def bars_width(width: int) -> int:
@@ -57,21 +57,24 @@ def bars_width(width: int) -> int:
     return max(SHORTEST, min(LONGEST, width - 56))
 
 
-def table(series: Sequence[Series], room: int, plain: bool) -> RichTable:
-    """Two lines per series: variant, bars, numbers; size, metric, number of runs. A variant is named once."""
+def table(series: Sequence[Series], room: int, plain: bool) -> DrawnTable:
+    """Two lines per series: variant, bars, numbers; size, metric with its unit, number of runs.
+
+    A variant is named once.
+    """
     entries, before = [], ""
     for one in series:
         place = one.place
         variant, size = f"{place.pair} {place.variant}", series_size(one)
         unit, figures = units.column([one.values[0], one.median, one.values[-1]], place.metric.unit)
-        runs = f"{place.metric.name}, {units.plural(len(one.points), 'run')}"
+        name = f"{place.metric.name} ({unit})" if unit else place.metric.name
+        runs = f"{name}, {units.plural(len(one.points), 'run')}"
         bars = Entry(sparkline(condensed(one.values, room), plain), below=runs)
-        entries.append(["" if before == variant + size else Entry(variant, below=size), bars, *figures, unit])
+        entries.append(["" if before == variant + size else Entry(variant, below=size), bars, *figures])
         before = variant + size
     columns = [
         *texts("variant", "history", width="fold"),
         *numbers("first", "median", "last"),
-        *texts("", width="fold"),
     ]
     return draw(Table(columns, entries))
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench.emulator.isa.unsupported import UNSUPPORTED, Missing
+from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST
 from ptxbench.wording.instructions import MANUAL, InstructionLine, Lookup
 
@@ -32,7 +33,7 @@ class Chapters:
             for line in of:
                 if line.section != section:
                     section = line.section
-                    yield Text(f"  #{section}", "dim", no_wrap=True, overflow="ellipsis")
+                    yield Prose(f"  #{section}", "dim")
                 yield from self.line(line, width)
             yield Text()
 
@@ -42,12 +43,12 @@ class Chapters:
         grid.add_column(ratio=1)
         grid.add_column(justify="right", no_wrap=True)
         spellings = f"{line.spellings:,} spelling{'s' if line.spellings > 1 else ''}, {class_of(line)}"
-        grid.add_row(Text(f"  {line.syntax}", "bold"), Text(spellings, "dim"))
+        grid.add_row(Prose(f"  {line.syntax}", "bold"), Text(spellings, "dim"))
         yield grid
         if line.summary:
-            yield Padding(Text(line.summary), (0, 2, 0, 6))
+            yield Padding(Prose(line.summary), (0, 2, 0, 6))
         for name, members in line.choices.items() if self.detailed else ():
-            yield Padding(Text(f"{name}: {' '.join(members)}", "dim"), (0, 2, 0, 6))
+            yield Padding(Prose(f"{name}: {' '.join(members)}", "dim"), (0, 2, 0, 6))
 
 
 def class_of(line: InstructionLine) -> str:
@@ -71,7 +72,7 @@ class NotSupported:
         yield Text()
         for each in self.missing:
             yield Padding(Text.assemble((", ".join(each.opcodes), "bold"), f"  {each.what}"), (0, 2, 0, 2))
-            yield Padding(Text(f"{each.reason[0].upper()}{each.reason[1:]}."), (0, 2, 0, 6))
+            yield Padding(Prose(f"{each.reason[0].upper()}{each.reason[1:]}."), (0, 2, 0, 6))
 
 
 @dataclass(frozen=True)

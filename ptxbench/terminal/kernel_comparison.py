@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import kernel_names
@@ -23,7 +22,7 @@ from ptxbench.kernel_comparison import (
 )
 from ptxbench.listing.text import Listing
 from ptxbench.terminal.execution import MARKS, amount, fault, findings, notes, order_reason
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs, symbol
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
 from ptxbench.units import ABSENT
 from ptxbench.wording.cells import trimmed
 from ptxbench.wording.kernel_comparison import closing, range_of
@@ -74,7 +73,7 @@ class ComparisonReport:
         files = " ".join(dict.fromkeys(str(kernel.program.path) for kernel in self.kernels))
         yield Text(f"For which GPUs each can be built: ptxbench arch {files}", overflow="fold")
 
-    def figures(self) -> RichTable:
+    def figures(self) -> DrawnTable:
         """Resources, and what warps executed and requested: metric, A, B, B / A."""
         a, b = self.listings
         rows = [row(name, values) for name, values in resources(a, b)]
@@ -114,7 +113,7 @@ def remarks(side: str, outcome: ExecOutcome, plain: bool) -> Iterator[Renderable
         yield from parts
 
 
-def outputs_table(arrays: Sequence[ArrayComparison]) -> RichTable:
+def outputs_table(arrays: Sequence[ArrayComparison]) -> DrawnTable:
     rows = [
         [
             array.name,

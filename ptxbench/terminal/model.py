@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import pipes
@@ -27,7 +26,7 @@ from ptxbench.model.scores import (
     refutable,
     spreads,
 )
-from ptxbench.terminal.tables import WIDEST, draw
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw
 from ptxbench.units import fixed, plural
 from ptxbench.wording.table import Column, Table, numbers, texts
 
@@ -70,7 +69,7 @@ def counted(name: str, *headings: str) -> list[Column]:
     return [*texts(name), *numbers(*headings)]
 
 
-def point_table(points: Sequence[ModelPoint]) -> RichTable:
+def point_table(points: Sequence[ModelPoint]) -> DrawnTable:
     columns = [*texts("kernel", "repository", "GPU"), *numbers("measured ms", "floor ms", "over"),
                *texts("highest floor")]  # fmt: skip
     rows = [
@@ -88,7 +87,7 @@ def point_table(points: Sequence[ModelPoint]) -> RichTable:
     return draw(Table(columns, rows))
 
 
-def spread_table(points: Sequence[ModelPoint]) -> RichTable:
+def spread_table(points: Sequence[ModelPoint]) -> DrawnTable:
     columns = counted("highest floor", "points", "least", "median", "most")
     rows = [
         [spread.resource, str(spread.points), *(fixed(x, 2) for x in (spread.least, spread.median, spread.most))]
@@ -97,21 +96,21 @@ def spread_table(points: Sequence[ModelPoint]) -> RichTable:
     return draw(Table(columns, rows))
 
 
-def confusion_table(scored: Sequence[Scored]) -> RichTable:
+def confusion_table(scored: Sequence[Scored]) -> DrawnTable:
     """Rows: the three sentences; columns: the measured time compared with the other side's."""
     counts = confusion(scored)
     columns = counted("sentence", *(f"measured {TIMES[name]}" for name in MEASURED))
     return draw(Table(columns, [[SAYS[claim], *(str(counts[claim, name]) for name in MEASURED)] for claim in CLAIMS]))
 
 
-def distance_table(scored: Sequence[Scored]) -> RichTable:
+def distance_table(scored: Sequence[Scored]) -> DrawnTable:
     counts = by_distance(scored)
     columns = counted("times apart", *("no claim" if name == SILENT else name for name in OUTCOMES))
     return draw(Table(columns, [[distance, *(str(counts[distance, name]) for name in OUTCOMES)]
                                 for distance, _ in DISTANCES]))  # fmt: skip
 
 
-def rate_table(points: Sequence[ModelPoint]) -> RichTable:
+def rate_table(points: Sequence[ModelPoint]) -> DrawnTable:
     """By architecture and resource: the smallest ratio of a point, and whether that refutes a slower rate."""
     order = list(WORDS)
     nearest = refutable(points)
@@ -132,7 +131,7 @@ def state(arch: str, resource: str) -> str:
     return found.state if found else pipes.PUBLISHED
 
 
-def claim_table(scored: Sequence[Scored]) -> RichTable:
+def claim_table(scored: Sequence[Scored]) -> DrawnTable:
     rows = [
         [one.name, str(one.claim), TIMES[one.measured], "no claim" if one.outcome == SILENT else one.outcome]
         for one in scored

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.measure import Measurement
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.portability.survey import Matrix
-from ptxbench.terminal.tables import WIDEST, draw, paragraphs
+from ptxbench.terminal.prose import Prose
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.wording import portability as matrix_words
 from ptxbench.wording.table import Entry, Mark, Table, numbers, texts
 
@@ -32,12 +32,12 @@ class MatrixTable:
         rows, notes = matrix_words.table(self.matrix, self.cell)
         names = list(self.matrix.reaches)
 
-        def build(chosen: Sequence[int], *, fold: bool) -> RichTable:
+        def build(chosen: Sequence[int], *, fold: bool) -> DrawnTable:
             headings = [folded(names[index]) if fold else names[index] for index in chosen]
             entries = [[targets, *(drawn(cells[index]) for index in chosen)] for targets, cells in rows]
             return draw(Table([*texts("target"), *numbers(*headings)], entries), plain=plain)
 
-        def fits(table: RichTable) -> bool:
+        def fits(table: DrawnTable) -> bool:
             return Measurement.get(console, options.update(width=100 * WIDEST), table).maximum <= width
 
         yield Text(self.matrix.name, "bold cyan")
@@ -57,7 +57,7 @@ class MatrixTable:
             for words in (*matrix_words.file_lines(self.matrix), *matrix_words.jit_lines(self.matrix))
         ]
         yield Constrain(paragraphs(lines), width)
-        yield Constrain(Text(matrix_words.closing(self.matrix), style="bold"), width)
+        yield Constrain(Prose(matrix_words.closing(self.matrix), "bold"), width)
         yield Text()
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.table import Table as RichTable
 
 from ptxbench import units
 from ptxbench.calibration.assessment import PASS, WARN
 from ptxbench.profiling.counters import Agreement
 from ptxbench.terminal.calibration import STYLES
-from ptxbench.terminal.tables import draw
+from ptxbench.terminal.tables import DrawnTable, draw
 from ptxbench.units import size_words
 from ptxbench.wording.table import Entry, Table, numbers, texts
 
 EXPLAINED = "A difference means that the machine code accesses memory differently than its PTX: see `ptxbench show`."
 
 
-def agreement_table(agreements: Sequence[Agreement], *, launches: bool = True) -> RichTable:
+def agreement_table(agreements: Sequence[Agreement], *, launches: bool = True) -> DrawnTable:
     """One row per counter of a launch, with the difference of the emulator. `launches`: name pair and variant."""
     rows = []
     for one in agreements:

@@ -1,43 +1,99 @@
-"""Tables and paragraphs for Rich."""
+"""Tables and paragraphs for Rich. No text of a table is cut: it wraps, or the table is split into several."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ptxbench.terminal.prose import Prose
+from ptxbench.terminal.fitting import ColumnNeed, Page, pages
+from ptxbench.terminal.prose import Prose, least_width, wrapped
 from ptxbench.wording.table import Column, Entry, Mark, Table, entry
 
 WIDEST = 100
 """Columns of text: the width of a table that fits in a mail or an issue."""
 
 
-def draw(table: Table, *, plain: bool = False, ruled: bool = True, gap: int = 1) -> RichTable:
-    """The table. `plain`: marks in ASCII. `ruled`: a line below the headings. `gap`: columns between texts."""
-    drawn = RichTable(
-        box=box.SIMPLE_HEAD if ruled else None,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, gap, 0, 0 if ruled else gap),
-        header_style="bold",
-        show_header=any(column.heading for column in table.columns),
-        caption="\n".join(table.notes) or None,
-        caption_justify="left",
-        caption_style="dim",
-    )
-    for column in table.columns:
-        drawn.add_column(
-            heading(column),
-            justify="right" if column.right else "left",
-            no_wrap=column.width == "whole",
-            overflow="fold" if column.width == "fold" else "ellipsis",
+@dataclass(frozen=True)
+class DrawnTable:
+    """A table at the width of the terminal. If its columns do not fit, it continues below with its first columns.
+
+    `plain`: marks in ASCII. `ruled`: a line below the headings. `gap`: columns between texts.
+    """
+
+    table: Table
+    plain: bool = False
+    ruled: bool = True
+    gap: int = 1
+
+    @property
+    def between(self) -> int:
+        """Columns between two texts: a blank of the box and the padding."""
+        return self.gap + 1 if self.ruled else 2 * self.gap
+
+    def needs(self) -> list[ColumnNeed]:
+        found = []
+        for i, column in enumerate(self.table.columns):
+            texts = [heading(column).plain, *(self.text(entry(row[i]), column).plain for row in self.table.rows)]
+            most = max(cell_len(line) for text in texts for line in text.split("\n"))
+            found.append(ColumnNeed(most if column.width == "whole" else max(map(least_width, texts)), most))
+        return found
+
+    def text(self, one: Entry, column: Column, width: int | None = None) -> Text:
+        """A text of a row, in lines of that width if it may wrap."""
+        words = str(one)
+        if width is not None and column.width == "fold":
+            words = "\n".join(wrapped(words, max(width - 2 * bool(one.mark), 1)))
+        text = Text(words, one.style)
+        if one.mark:
+            text = Text.assemble((symbol(one.mark, self.plain), one.mark.style), " ", text)
+        if one.below:
+            text = Text.assemble(text, "\n", (one.below, "dim"))
+        return text
+
+    def part(self, page: Page) -> RichTable:
+        """The columns of a page as a table of Rich."""
+        drawn = RichTable(
+            box=box.SIMPLE_HEAD if self.ruled else None,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, self.gap, 0, 0 if self.ruled else self.gap),
+            header_style="bold",
+            show_header=any(column.heading for column in self.table.columns),
         )
-    for row in table.rows:
-        drawn.add_row(*(text_of(entry(text), column, plain) for text, column in zip(row, table.columns, strict=True)))
-    return drawn
+        columns = [self.table.columns[i] for i in page.columns]
+        for column, width in zip(columns, page.widths, strict=True):
+            justify = "right" if column.right else "left"
+            drawn.add_column(heading(column), justify=justify, width=width, overflow="fold")  # type: ignore[arg-type]
+        for row in self.table.rows:
+            texts = [entry(row[i]) for i in page.columns]
+            drawn.add_row(*map(self.text, texts, columns, page.widths))
+        return drawn
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for i, page in enumerate(pages(self.needs(), options.max_width, self.between, self.table.keys)):
+            if i:
+                yield Text()
+            yield self.part(page)
+        for note in self.table.notes:
+            yield Constrain(Prose(note, "dim"), WIDEST)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """As wide as all texts are."""
+        needs = self.needs()
+        most = sum(need.most for need in needs) + self.between * (len(needs) - 1)
+        return Measurement(most, most)
+
+
+def draw(table: Table, *, plain: bool = False, ruled: bool = True, gap: int = 1) -> DrawnTable:
+    return DrawnTable(table, plain, ruled, gap)
 
 
 def heading(column: Column) -> Text:
@@ -45,17 +101,6 @@ def heading(column: Column) -> Text:
     if column.unit is None:
         return Text(column.heading, column.style)
     return Text.assemble(f"{column.heading}\n", (column.unit, "dim"))
-
-
-def text_of(one: Entry, column: Column, plain: bool) -> Text:
-    text = Text(str(one), one.style)
-    if one.mark:
-        text = Text.assemble((symbol(one.mark, plain), one.mark.style), " ", text)
-    if one.below:
-        text = Text.assemble(text, "\n", (one.below, "dim"))
-    if column.width == "cut":  # only its column becomes narrower
-        text.no_wrap, text.overflow = True, "ellipsis"
-    return text
 
 
 def symbol(mark: Mark, plain: bool) -> str:

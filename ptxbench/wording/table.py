@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Width = Literal["whole", "fold", "cut"]
-"""What a narrow terminal may do with the texts of a column: nothing, break them into lines, or cut their ends."""
+Width = Literal["whole", "fold"]
+"""What a narrow terminal may do with the texts of a column: nothing, or break them into lines."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Headings, rows with the same number of texts, and sentences below them."""
+    """Headings, rows with the same number of texts, and sentences below them.
+
+    `keys`: how many of the first columns say what a row is of. If a terminal is too narrow for one table, each part
+    begins with them.
+    """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    keys: int = 1
 
 
 def texts(*headings: str, width: Width = "whole") -> list[Column]:

@@ -207,8 +207,8 @@ def test_a_path_in_the_users_home_does_not_show_the_users_name(monkeypatch):
 PRINTED = """\
 works   NVRTC  13.0.88  ~/venv/lib/libnvrtc.so.13
 absent  GPU    -
-broken  cache  /a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path
-               /a/very/long/path
+broken  cache  /a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/
+               path/a/very/long/path
 
 What to do:
   GPU: pip install 'ptxbench[cu13]'.

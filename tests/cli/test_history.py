@@ -52,7 +52,7 @@ def test_a_step_of_counts_names_its_runs_commits_and_other_changes(ptxbench):
 emulator-sm_90  3 runs, 2026-01-01 to 2026-01-03
 
 variant    history               first  median  last
-───────────────────────────────────────────────────────
+────────────────────────────────────────────────────
 triad ptx  ▁▁█                      22      22    40
 n=64       registers, 3 runs
            ▁▁█                      64      64    96

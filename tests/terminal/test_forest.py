@@ -82,12 +82,16 @@ n=1048576  ptx                                        ├●┤   ┊           
     )
 
 
-def test_a_forest_fits_narrower_terminals_until_it_says_nothing():
+def test_a_forest_fits_narrower_terminals_until_it_says_that_it_does_not_fit():
     for width in (90, 80, 70, 60):
         lines = printed(Forest(CELLS), width=width).splitlines()
         assert len(lines) == 5
         assert max(map(len, lines)) <= width
-    assert printed(Forest(CELLS), width=50) == ""
+    assert printed(Forest(CELLS), width=50).splitlines() == [
+        "Not drawn in 50 columns: the intervals and the",
+        "rounds. They need 59.",
+        "",
+    ]
 
 
 def test_a_forest_needs_intervals_and_more_than_one_round():

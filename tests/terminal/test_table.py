@@ -191,6 +191,7 @@ def test_where_nothing_ran_only_the_builds_are_shown():
 def test_a_narrow_terminal_goes_without_columns_that_matter_less():
     lines = printed(CellTable(COUNTED), width=72).splitlines()
     assert lines[2].split() == ["verified", "PTX", "instr.", "instr.", "/", "cuda", "sectors", "regs", "SASS"]
+    assert "72 columns have no room for spills and occup.: use a wider terminal, or --columns" in " ".join(lines)
     assert max(map(len, lines)) <= 72
 
 

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from ptxbench.exporters.tables import csv_table, markdown_lines
+from ptxbench.terminal.prose import wrapped
 from ptxbench.terminal.tables import draw
 from ptxbench.wording.table import Column, Entry, Mark, Table, numbers, texts
 
@@ -52,13 +53,52 @@ def test_markdown_has_units_behind_headings_and_no_markup_of_a_text():
     assert "\n".join(markdown_lines(TABLE)) + "\n" == MARKDOWN
 
 
-@pytest.mark.parametrize(
-    ("width", "line"), [("fold", "a long"), ("cut", "a long te…"), ("whole", "a long text of a row")]
+LONG = Table(
+    [*texts("kernel"), *numbers("time", "change"), *texts("why", width="fold")],
+    [["triad_v8", "45.20", "+9.4 %", "It moves 48 % more sectors, see kernels/ptx/triad.v8.ptx, line 12."]],
+    ["One note that is longer than thirty columns of a terminal."],
 )
-def test_a_narrow_terminal_folds_cuts_or_keeps_a_column(width, line):
-    table = Table([*texts("text", width=width), *texts("other")], [["a long text of a row", "keeps its text"]])
-    room = 100 if width == "whole" else 26
-    assert line in [text.split("  ")[0].rstrip() for text in drawn(table, room).splitlines()]
+
+WIDE = """\
+kernel     time  change  why
+──────────────────────────────────────────────
+triad_v8  45.20  +9.4 %  It moves 48 % more
+                         sectors, see
+                         kernels/ptx/
+                         triad.v8.ptx, line
+                         12.
+One note that is longer than thirty columns of
+a terminal.
+"""
+NARROW = """\
+kernel     time  change
+───────────────────────
+triad_v8  45.20  +9.4 %
+
+kernel    why
+──────────────────────────────
+triad_v8  It moves 48 % more
+          sectors, see
+          kernels/ptx/
+          triad.v8.ptx, line
+          12.
+One note that is longer than
+thirty columns of a terminal.
+"""
+
+
+@pytest.mark.parametrize(("room", "printed"), [(46, WIDE), (30, NARROW)])
+def test_a_narrow_terminal_wraps_texts_or_continues_the_table_below_and_cuts_nothing(room, printed):
+    assert drawn(LONG, room) == printed
+
+
+def test_a_number_and_its_unit_stay_on_one_line_and_a_word_is_whole():
+    assert list(wrapped("It takes 4.8 % of 12 µs and 3.35 TB/s in no-regression.", 15)) == [
+        "It takes 4.8 %", "of 12 µs and", "3.35 TB/s in", "no-regression."
+    ]  # fmt: skip
+    assert list(wrapped("    indented text is kept", 16)) == ["    indented", "    text is kept"]
+    assert list(wrapped("a/path/that/is/longer", 10)) == ["a/path/", "that/is/", "longer"]
+    assert list(wrapped("", 10)) == [""]
 
 
 def test_csv_has_empty_fields_and_no_formula():
