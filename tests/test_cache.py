@@ -210,16 +210,19 @@ def test_with_a_layer_the_cache_is_only_read(folder, tmp_path, monkeypatch):
     assert len(entries(tmp_path / "layer")) == 1
 
 
-def test_entries_of_the_emulator_are_json_and_an_object(folder):
+def test_entries_of_the_emulator_are_json_and_objects(folder):
     from ptxbench.emulator import layout, native
 
     ptx = (Path(__file__).parent / "check" / "hostile" / "honest.ptx").read_text()
     made = native.compile_kernel(ptx, "triad", "sm_90")
-    level, described, code = made.split(b"\n", 2)
+    level, described, sizes, code = made.split(b"\n", 3)
     assert int(level) == native.QUICK
     translation = layout.from_json(described.decode())
     assert layout.to_json(translation).encode() == described
     assert translation.steps[0].opcode
     assert translation.sites
     assert translation.name == "triad"
-    assert code[:4] in (b"\x7fELF", b"\xcf\xfa\xed\xfe") or sys.platform == "win32"
+    objects = native.split_objects(sizes, code)
+    assert b"".join(objects) == code
+    for each in objects:
+        assert each[:4] in (b"\x7fELF", b"\xcf\xfa\xed\xfe") or sys.platform == "win32"

@@ -79,6 +79,9 @@ class Translation:
     """
 
     ir: str
+    """The kernel's own module."""
+    functions: tuple[str, ...]
+    """The modules of the functions that it shares with other kernels (modules.py)."""
     name: str
     steps: tuple[StepReport, ...]
     sites: tuple[Site, ...]
@@ -132,7 +135,7 @@ class Translation:
 def to_json(translation: Translation) -> str:
     """The layout without its IR: fields by name; steps and sites as lists in field order."""
     document = {field.name: getattr(translation, field.name) for field in fields(Translation)}
-    document |= {"ir": "", "steps": [astuple(step) for step in translation.steps]}
+    document |= {"ir": "", "functions": (), "steps": [astuple(step) for step in translation.steps]}
     return json.dumps(document | {"sites": [astuple(site) for site in translation.sites]})
 
 

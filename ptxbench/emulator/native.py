@@ -1,7 +1,7 @@
 """LLVM IR -> machine code of this CPU, cached on disk. Only this module imports llvmlite.
 
 A cached object is executed when it is loaded, so the cache refuses a folder that other users can write. An entry is a
-line of JSON and the object. An object contains no addresses of this process, so that any process with the same CPU,
+line of JSON and its objects. An object contains no addresses of this process, so that any process with the same CPU,
 emulator and LLVM can load it.
 """
 
@@ -11,6 +11,7 @@ import ctypes
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import re
@@ -47,10 +48,10 @@ class NativeKernel:
         self.load(made)
 
     def load(self, made: bytes) -> None:
-        level, described, code = made.split(b"\n", 2)
+        level, described, sizes, code = made.split(b"\n", 3)
         self.level = int(level)
         self.translation = layout.from_json(described.decode())
-        self.engine = loaded(code)
+        self.engine = loaded(*split_objects(sizes, code))
         address = self.engine.get_function_address("run_ctas")
         self.conditions = self.engine.get_global_value_address(SYMBOL)
         self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
@@ -77,18 +78,40 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> Nativ
 
 
 def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", level: int = QUICK) -> bytes:
-    """The level and the kernel's layout without IR (as JSON), a line each, and its object code."""
+    """The level, the kernel's layout without IR (as JSON), the bytes of each object (as JSON), a line each; then the
+    objects."""
     module = parsed(ptx)
     function = choose(module, entry)
     translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode)
-    code: bytes = target_machine(level).emit_object(llvm.parse_assembly(translation.ir))
-    return b"%d\n%s\n%s" % (level, layout.to_json(translation).encode(), code)
+    objects = [compile_module(translation.ir, level), *(shared_object(text, level) for text in translation.functions)]
+    sizes = json.dumps([len(code) for code in objects])
+    return b"%d\n%s\n%s\n%s" % (level, layout.to_json(translation).encode(), sizes.encode(), b"".join(objects))
 
 
-def loaded(code: bytes) -> Any:
-    """An engine with loaded object code, which can be called as long as the engine is kept."""
+def compile_module(ir: str, level: int) -> bytes:
+    """The object code of an LLVM module."""
+    code: bytes = target_machine(level).emit_object(llvm.parse_assembly(ir))
+    return code
+
+
+@functools.lru_cache(maxsize=1024)
+def shared_object(ir: str, level: int) -> bytes:
+    """The same for a function that kernels share, from the cache if a kernel has needed it before."""
+    key = ("function", llvm_version(), cpu_name(), cpu_features(), str(level), ir)
+    return remember(key, lambda: compile_module(ir, level))
+
+
+def split_objects(sizes: bytes, code: bytes) -> list[bytes]:
+    """The objects that are joined in `code`."""
+    ends = list(itertools.accumulate(json.loads(sizes)))
+    return [code[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def loaded(*objects: bytes) -> Any:
+    """An engine with loaded objects, which can be called as long as the engine is kept."""
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for code in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
 
@@ -168,8 +191,13 @@ def has_fma() -> bool:
 def version(*folders: str) -> str:
     """A hash of the emulator's own source, or of these folders of it, with LLVM's version: if it changes, every object
     is compiled again."""
-    digest = hashlib.sha256(".".join(map(str, llvm.llvm_version_info)).encode())
+    digest = hashlib.sha256(llvm_version().encode())
     for folder_name in folders or (".",):
         for path in sorted((Path(__file__).parent / folder_name).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+@functools.cache
+def llvm_version() -> str:
+    return ".".join(map(str, llvm.llvm_version_info))

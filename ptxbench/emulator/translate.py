@@ -1,4 +1,4 @@
-"""A kernel as one LLVM module: `run_ctas` schedules warps, and one function runs a warp.
+"""A kernel as LLVM IR: `run_ctas` schedules warps, and one function runs a warp.
 
 A warp is vectors of 32 lanes, each with a program counter (a block number); control.py moves them.
 A block ends by writing back the live-out registers, under its mask, so that a warp can stop and resume.
@@ -23,14 +23,15 @@ from ptxbench.emulator.flow import (
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import ADVERSARIAL, NUMBERED, PLAIN, SANITIZE, StepReport, Translation
+from ptxbench.emulator.modules import split
 from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState
-from ptxbench.emulator.runtime import conditions, kinds, records, sanitize, watch, watches
+from ptxbench.emulator.runtime import kinds, records, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32
-from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
+from ptxbench.emulator.runtime.scheduler import DECLARATIONS, NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
 from ptxbench.emulator.runtime.trips import close_entry
 from ptxbench.emulator.syntax import (
@@ -290,14 +291,14 @@ class Translator:
         e.line(f"b{len(self.kernel.blocks)}:")  # after the last instruction
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
-        for function in (*NEEDS, close_entry(self.kernel.trips_at)):
+        for function in NEEDS:
             self.ops.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
+        e.declarations.update(DECLARATIONS)
         warp = warp_function(body, len(self.kernel.blocks) + 1, halves=self.kernel.mode == ADVERSARIAL)
         granule_shift = self.add_records()
         if self.kernel.mode == SANITIZE:
             self.add_watches()
-        functions = "\n".join(function.text for function in self.ops.functions.values())
         unwritten = tuple(
             self.extent(name) for name in sorted(self.kernel.blocks[0].live_in & self.kernel.slots.keys())
         )
@@ -315,10 +316,14 @@ class Translator:
             reserved_bytes=self.ops.reserved_inside,
             loops=len(self.kernel.loops.natural),
         )
+        ir, functions = split(
+            "\n".join([close_entry(self.kernel.trips_at), warp, schedule]),
+            [*e.functions.values(), *(function.text for function in self.ops.functions.values())],
+            e.declarations,
+        )
         return Translation(
-            "\n".join(
-                [conditions.DEFINITION, *sorted(e.declarations), *e.functions.values(), functions, warp, schedule]
-            ),
+            ir,
+            functions,
             self.kernel.function.name,
             tuple(self.kernel.reports),
             tuple(self.ops.sites),

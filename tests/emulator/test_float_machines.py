@@ -57,20 +57,27 @@ def digests():
 
 
 def undefined_symbols():
-    """The undefined symbols in the object code of all these opcodes. (ELF: the symbol table.)"""
+    """The symbols that the objects of all these opcodes use and that none of them defines."""
     text = batch.module(list(cases()), 4096, "sm_90", "8.8")
-    code = native.compile_kernel(text, None, "sm_90", level=native.first_level()).split(b"\n", 2)[2]
+    made = native.compile_kernel(text, None, "sm_90", level=native.first_level())
+    defined, undefined = zip(*map(symbols, native.split_objects(*made.split(b"\n", 3)[2:])), strict=True)
+    return sorted(set().union(*undefined) - set().union(*defined))
+
+
+def symbols(code):
+    """The names that an object defines, and those that it uses without defining them. (ELF: the symbol table.)"""
     start, size, count = (struct.unpack_from(kind, code, at)[0] for kind, at in (("<Q", 40), ("<H", 58), ("<H", 60)))
     headers = [struct.unpack_from("<IIQQQQIIQQ", code, start + size * index) for index in range(count)]
-    names = set()
+    defined, undefined = set(), set()
     for _, kind, _, _, offset, length, link, *_ in headers:
         if kind == 2:
             strings = headers[link][4]
             for at in range(offset, offset + length, 24):
                 name, _, _, section = struct.unpack_from("<IBBH", code, at)
-                if name and section == 0:
-                    names.add(code[strings + name : code.index(b"\0", strings + name)].decode())
-    return sorted(names)
+                if name:
+                    found = code[strings + name : code.index(b"\0", strings + name)].decode()
+                    (defined if section else undefined).add(found)
+    return defined, undefined
 
 
 def on(cpu, level, question):

@@ -7,7 +7,7 @@ from ptxbench.emulator.messages import MOST_SENT, Sent
 
 
 def translation(name):
-    return Translation("ir " * 1000, name, (), (), 1, 2, 0, 0, 0, None)
+    return Translation("ir " * 1000, (), name, (), (), 1, 2, 0, 0, 0, None)
 
 
 def test_a_translation_goes_through_the_pipe_once_and_is_the_same_object_afterwards():

@@ -61,4 +61,5 @@ ones. %nsmid, %smid of the first CTA, %nwarpid, %warpid of the first warp, %grid
 shared and local memory, and of registers that may be read before they are written."""
 
 BYTES = -(-(FIELDS[-1].offset + 8) // ALIGNMENT) * ALIGNMENT
+DECLARATION = f"@{SYMBOL} = external global [{BYTES} x i8], align {ALIGNMENT}"
 DEFINITION = f"@{SYMBOL} = dso_local global [{BYTES} x i8] zeroinitializer, align {ALIGNMENT}"

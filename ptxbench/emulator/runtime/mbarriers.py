@@ -55,6 +55,23 @@ define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %t
 }}
 """)  # fmt: skip
 
+SETTLED_WORD = RuntimeFunction("mbarrier_settled", f"""
+define internal i64 @mbarrier_settled(i64 %word) noinline {{
+  ; The word, in its next phase if this one is complete: no arrivals and no bytes are missing.
+  %pending = and i64 %word, {MOST}
+  %bytes.far = lshr i64 %word, {BYTES_AT}
+  %bytes = and i64 %bytes.far, {(1 << MARK_AT - BYTES_AT) - 1}
+  %missing = or i64 %pending, %bytes
+  %complete = icmp eq i64 %missing, 0
+  %expected.far = lshr i64 %word, {COUNT_BITS}
+  %expected = and i64 %expected.far, {MOST}
+  %reloaded = or i64 %word, %expected
+  %turned = xor i64 %reloaded, {-(1 << 63)}
+  %result = select i1 %complete, i64 %turned, i64 %word
+  ret i64 %result
+}}
+""")  # fmt: skip
+
 ARRIVAL = RuntimeFunction("mbarrier_arrival", f"""
 define internal i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %lane, i64 %word, i32 %count, i32 %flags) noinline {{
   ; The word after %count arrivals.
@@ -93,22 +110,7 @@ wrong:
   call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)
   ret i64 %word
 }}
-
-define internal i64 @mbarrier_settled(i64 %word) noinline {{
-  ; The word, in its next phase if this one is complete: no arrivals and no bytes are missing.
-  %pending = and i64 %word, {MOST}
-  %bytes.far = lshr i64 %word, {BYTES_AT}
-  %bytes = and i64 %bytes.far, {(1 << MARK_AT - BYTES_AT) - 1}
-  %missing = or i64 %pending, %bytes
-  %complete = icmp eq i64 %missing, 0
-  %expected.far = lshr i64 %word, {COUNT_BITS}
-  %expected = and i64 %expected.far, {MOST}
-  %reloaded = or i64 %word, %expected
-  %turned = xor i64 %reloaded, {-(1 << 63)}
-  %result = select i1 %complete, i64 %turned, i64 %word
-  ret i64 %result
-}}
-""", (FAULT,))  # fmt: skip
+""", (FAULT, SETTLED_WORD))  # fmt: skip
 
 ARRIVE_ONE = RuntimeFunction(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL, NOTHING["mbarrier_counted"]))
 
@@ -139,7 +141,7 @@ wrong:
   call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)
   ret i64 %word
 }}
-""", (FAULT, ARRIVAL))  # fmt: skip
+""", (FAULT, SETTLED_WORD))  # fmt: skip
 
 TRANSACT_ONE = RuntimeFunction("mbarrier_transact_one", f"""
 define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 %target, i64 %change) noinline {{
@@ -278,7 +280,7 @@ def with_bytes(name: str, change: str, then: str) -> RuntimeFunction:
     return each_lane(name, V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{BYTES_HERE}
   %change = {change}
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %number.wide, i64 %word, i64 %change)
-  %new = {then}""", (TRANSACT, NOTHING["mbarrier_arrived"]))  # fmt: skip
+  %new = {then}""", (TRANSACT, ARRIVAL, NOTHING["mbarrier_arrived"]))  # fmt: skip
 
 
 UNARRIVED = ARRIVED.replace("i32 %flags", f"i32 {RELAXED}")

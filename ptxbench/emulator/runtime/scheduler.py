@@ -22,6 +22,11 @@ TURN = 65_536
 MOST_IDLE = 4096
 """Rounds in which all warps only test mbarriers, after which the launch counts as deadlocked."""
 NEEDS: tuple[RuntimeFunction, ...] = (CHECK_ALL, FAULT, NOTHING["cta_opened"], NOTHING["cta_entered"])
+DECLARATIONS = (
+    "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+    "declare i64 @llvm.smin.i64(i64, i64)",
+    "declare i64 @llvm.smax.i64(i64, i64)",
+)
 DONE, YIELDED, FAULTED = range(3)
 
 
@@ -49,9 +54,6 @@ def scheduler(
     """
     return "\n".join(
         [
-            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
-            "declare i64 @llvm.smin.i64(i64, i64)",
-            "declare i64 @llvm.smax.i64(i64, i64)",
             enter_cta(register_bytes, local_bytes),
             open_cta(register_bytes, local_bytes, cleared_bytes, unwritten, zeroed, queues, reserved_bytes),
             close_all(loops, register_bytes),

@@ -1,6 +1,6 @@
 """Functions on the call stacks of a warp's lanes: new memory, copies of parameters, and faults.
 
-The scheduler's text declares llvm.memset."""
+The scheduler declares llvm.memset."""
 
 from __future__ import annotations
 

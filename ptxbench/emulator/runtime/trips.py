@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from ptxbench.emulator.layout import BINS, EXACT_TRIPS, RESIDUES
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import slot
 
 CLOSE_ENTRY = "close_entry"
 CLOSE_ALL = "close_all"
 
 
-def close_entry(offset: int) -> RuntimeFunction:
+def close_entry(offset: int) -> str:
     """`close_entry(registers, env, loop, lanes)`: if there are `lanes`, the warp's last entry into the loop has ended.
 
     `offset`: of the first loop's trips in the warp's registers.
     """
-    return RuntimeFunction(CLOSE_ENTRY, f"""
+    return f"""
 define internal void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 %loop, i32 %lanes) noinline {{
 entry:
   %all = getelementptr i8, ptr %registers, i64 {offset}
@@ -52,7 +52,7 @@ many:
 done:
   ret void
 }}
-""")  # fmt: skip
+"""
 
 
 def close_all(loops: int, register_bytes: int) -> str:
