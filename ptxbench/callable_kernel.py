@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench import emulator
+from ptxbench import emulator, kernel_names
 from ptxbench.arguments.elements import TYPES
 from ptxbench.arrays import bf16, is_float
 from ptxbench.backends import open_backend
@@ -89,7 +89,7 @@ class CallableKernel:
 
     def __repr__(self) -> str:
         where = "the emulator" if self.gpu is None else "the GPU"
-        return f"<kernel {self.function.name} of {self.program.path.name}, {self.program.arch}, on {where}>"
+        return f"<kernel {self.name} of {self.program.path.name}, {self.program.arch}, on {where}>"
 
     def __call__(
         self,
@@ -128,6 +128,11 @@ class CallableKernel:
             warnings.warn(f"{self.program.path.name}: {note}", UncheckedWarning, stacklevel=2)
         return result
 
+    @property
+    def name(self) -> str:
+        """Its name as C++ has it, without parameters."""
+        return kernel_names.short(self.function.name)
+
     @cached_property
     def declared(self) -> Sequence[CudaParameter | None]:
         """The parameters as CUDA C declares them; None for each that is not known."""
@@ -141,8 +146,9 @@ class CallableKernel:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The names of the parameters by their names in the PTX."""
-        return {param.name: name for param, name in zip(self.function.params, self.names, strict=True)}
+        """The names of the parameters and the kernel by their names in the PTX."""
+        names = {param.name: name for param, name in zip(self.function.params, self.names, strict=True)}
+        return {**names, self.function.name: self.name}
 
     # ---- arguments
 
@@ -172,7 +178,7 @@ class CallableKernel:
         """`'saxpy' has 2 parameters: x, n`."""
         count = len(self.names)
         names = f": {', '.join(self.names)}" if self.names else ""
-        return f"'{self.function.name}' has {count or 'no'} parameter{'' if count == 1 else 's'}{names}"
+        return f"'{self.name}' has {count or 'no'} parameter{'' if count == 1 else 's'}{names}"
 
     # ---- launches
 

@@ -55,7 +55,9 @@ def test_the_wheel_names_its_version_its_license_its_command_and_its_plugin(whee
     assert metadata["Requires-Python"] == ">=3.11"
     info = f"ptxbench-{ptxbench.__version__}.dist-info"
     assert b"Apache License" in wheel.read(f"{info}/licenses/LICENSE")
-    assert "ptxbench = ptxbench.__main__:program" in wheel.read(f"{info}/entry_points.txt").decode()
+    entry_points = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "[console_scripts]\nptxbench = ptxbench.__main__:program\n" in entry_points
+    assert "[pytest11]\nptxbench = ptxbench.pytest_plugin\n" in entry_points
 
 
 def test_each_extra_brings_cupy_nvrtc_ptxas_and_nvdisasm_of_its_major_version(metadata):

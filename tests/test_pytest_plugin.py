@@ -117,6 +117,7 @@ RIGHT = [
     f'    result = ptxbench_kernel("scale.ptx")({SCALE})\n'
     'with pytest.raises(PtxbenchError, match="executed machine instructions is not known: ptxas is not installed."):\n'
     '    result.executed',
+    'assert repr(ptxbench_kernel("two.cu", "ns::add<float>")).startswith("<kernel ns::add<float> of two.cu, sm_90")',
     'assert repr(ptxbench_kernel("scale.cu", arch="sm_80")) == "<kernel scale of scale.cu, sm_80, on the emulator>"',
 ]  # fmt: skip
 
@@ -149,6 +150,8 @@ WRONG = [
     ('ptxbench_kernel("bytes.cu")(args=[1, y, y])', ["*UsageError: 'two' is a structure of 8 bytes; expected an np*"]),
     ('ptxbench_kernel("scale.cu")(args=[x, y])',
      ["*UsageError: 'scale' has 4 parameters: x, y, a, n; 2 arguments were given."]),
+    ('ptxbench_kernel("two.cu", "ns::add<float>")(args=[x])', ["*'ns::add<float>' has 2 parameters: x, y; 1*"]),
+    ('ptxbench_kernel("say.cu")(args=[], block=2048)', ["*LaunchError: The block has 2048 threads; the maximum is*"]),
     ('ptxbench_kernel("scale.cu")(args={"x": x, "y": y, "a": 2, "m": 9})',
      ["*UsageError: unknown argument 'm'. 'scale' has 4 parameters: x, y, a, n."]),
     ('ptxbench_kernel("scale.cu")(args={"x": x, "y": y})', ["*UsageError: no argument for 'a', 'n'. 'scale' has 4*"]),
