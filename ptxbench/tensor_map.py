@@ -40,7 +40,6 @@ FILLS = ("zeros", "nan")
 class TensorMap:
     """A tensor map of the array `of`, an argument of 128 bytes by value: `.param .align 64 .b8 NAME[128]` in PTX.
 
-    In CUDA C it is a `const __grid_constant__` struct of 128 bytes, aligned to 64. `box`: elements of one copy in each
     In CUDA C it is a `const __grid_constant__` struct of 128 bytes, aligned to 64. `box`: elements per copy in each
     dimension; a tuple, or a function of the size. `shape` and `strides`: functions of the size that give the elements
     of each dimension, and the byte strides of each but dimension 0; by default those of the whole array. `element`: u8,
