@@ -37,19 +37,27 @@ def read_run(path: Path) -> Run:
     return from_json(read_text(path), str(path))
 
 
-def find_run(name: str, results: Path) -> Path:
-    """The file of the run with this name."""
+SWEEP = ".sweep"
+"""The kind of a sweep of `ptxbench tune`, in the name of its file."""
+
+
+def find_run(name: str, results: Path, kind: str | None = None) -> Path:
+    """The file of the run with this name. `kind`: what `latest` counts; None for runs of pairs."""
     latest = LATEST.fullmatch(name)
     if not latest and (Path(name).exists() or "/" in name or name.endswith(".json")):
         return Path(name)
-    saved, whole = saved_files(results), saved_runs(results)
+    saved = saved_files(results)
+    whole = [path for path, match in saved if match[3] == kind]
+    noun = "sweep" if kind == SWEEP else "run"
     if not (whole if latest else saved):
-        raise UsageError(f"There is no run '{name}': no run is saved below {results}. Name a file, or its --results.")
+        raise UsageError(
+            f"There is no {noun} '{name}': no {noun} is saved below {results}. Name a file, or its --results."
+        )
     if latest:
         back = int(latest["back"] or 0)
         if back >= len(whole):
-            runs = "1 run is" if len(whole) == 1 else f"{len(whole):,} runs are"
-            raise UsageError(f"There is no run '{name}': {runs} saved below {results}.")
+            runs = f"1 {noun} is" if len(whole) == 1 else f"{len(whole):,} {noun}s are"
+            raise UsageError(f"There is no {noun} '{name}': {runs} saved below {results}.")
         return whole[-1 - back]
     found = [path for path, match in saved if match[2].startswith(name) or path.name.startswith(name)]
     if not found:

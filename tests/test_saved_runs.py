@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench.errors import UsageError
 from ptxbench.result import save
-from ptxbench.saved_runs import find_run
+from ptxbench.saved_runs import SWEEP, find_run
 from tests.cli.test_gate import BASE
 
 RESULTS = Path("results")
@@ -53,6 +53,16 @@ def test_runs_of_one_second_come_in_the_order_in_which_they_were_written(tmp_pat
     for nanoseconds, path in enumerate(paths):
         os.utime(path, ns=(nanoseconds, nanoseconds))
     assert [find_run(f"latest~{back}", RESULTS) for back in (2, 1, 0)] == paths
+
+
+def test_latest_of_a_command_for_sweeps_counts_sweeps(kept, ptxbench):
+    for path in kept[:2]:
+        path.rename(path.with_suffix(".sweep.json"))
+    assert find_run("latest", RESULTS, SWEEP).name.endswith("-bbbb0001.sweep.json")
+    assert find_run("latest~1", RESULTS, SWEEP).name.endswith("-aaaa0001.sweep.json")
+    assert find_run("latest", RESULTS) == kept[2]
+    ran = ptxbench("tune", "triad", "--replay", "latest~2")
+    assert ran == (2, "", "Error: There is no sweep 'latest~2': 2 sweeps are saved below results.\n")
 
 
 def test_commands_take_them(kept, ptxbench):

@@ -66,7 +66,8 @@ if TYPE_CHECKING:
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="RUN",
-    help="Run nothing: draw a recorded sweep of PAIR again. RUN is a file, or the start of its name or id.",
+    help="Run nothing: draw a recorded sweep of PAIR again. RUN is a file, the start of its name or "
+    "id, `latest` or `latest~1`.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print points, values and the best point as JSON, and nothing else."
@@ -116,7 +117,7 @@ def command(
     from ptxbench.exporters.curves import EXPORTERS
     from ptxbench.result import COMPLETE
     from ptxbench.runner import RunFrame, RunPlan, document
-    from ptxbench.saved_runs import find_run
+    from ptxbench.saved_runs import SWEEP, find_run
     from ptxbench.tune import curves, finished_before, plan_of, spec_of
     from ptxbench.tune.curve import choose_quantities
 
@@ -124,7 +125,7 @@ def command(
     if replay:
         if knobs or variants or size:
             raise UsageError("--replay draws a whole recorded sweep. Leave out --knob, --variant and --size.")
-        found, run = again(find_run(str(replay), results), pair, kernels, metric)
+        found, run = again(find_run(str(replay), results, SWEEP), pair, kernels, metric)
         show(found, run, as_json=as_json, files=files)
         return exit_status(found, run.run.status)
     opened = open_backend(backend, arch)
