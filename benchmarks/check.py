@@ -26,7 +26,7 @@ from ptxbench import discovery
 from ptxbench.check.contained import CheckTask, judge
 from ptxbench.check.findings import ACCEPTED
 from ptxbench.check.stages import CheckOptions
-from ptxbench.cli.check import chosen_targets
+from ptxbench.cli.check import targets_of
 
 MOST_WARM = 10.0
 """Seconds that a warm judgement may take on two cores."""
@@ -65,7 +65,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["PTXBENCH_CACHE"] = f"{folder}/cache"
             path = Path(folder) / "candidate.ptx"
-            task = CheckTask(name, kernels, "sm_90", 1, CheckOptions(targets=chosen_targets(())))
+            task = CheckTask(name, kernels, "sm_90", 1, CheckOptions(targets=targets_of(())))
             path.write_text(f"// one\n{text}")
             first = seconds(path, task)
             path.write_text(f"// two\n{text}")

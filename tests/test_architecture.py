@@ -16,11 +16,33 @@ def test_an_architecture_is_a_number_and_a_suffix(name, number, suffix):
     assert (architecture.number(name), architecture.suffix(name)) == (number, suffix)
 
 
-@pytest.mark.parametrize("name", ["", "90", "sm_9", "sm_90b", "sm_1000", "SM_90", "compute_90", "sm_90 "])
-def test_other_names_are_not_architectures(name):
+OTHERS = [
+    # what is written instead, what may be meant
+    ("",            None),
+    ("sm_9",        None),
+    ("sm_90b",      None),
+    ("sm_1000",     None),
+    ("hopper",      None),
+    ("90",          "sm_90"),
+    ("9.0",         "sm_90"),
+    ("12.0",        "sm_120"),
+    ("sm90",        "sm_90"),
+    ("SM_90",       "sm_90"),
+    ("sm_90A",      "sm_90a"),
+    ("sm_90 ",      "sm_90"),
+    ("sm-90",       "sm_90"),
+    ("compute_100f", "sm_100f"),
+    ("cc75",        "sm_75"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "meant"), OTHERS)
+def test_other_names_are_not_architectures(name, meant):
     assert architecture.parse(name) is None
-    with pytest.raises(UsageError, match=rf"^Unknown architecture '{name}'\. Write it as sm_90 or sm_90a\.$"):
+    with pytest.raises(UsageError) as caught:
         architecture.require(name)
+    advice = f"Did you mean '{meant}'?" if meant else "Write it as sm_90 or sm_90a."
+    assert str(caught.value) == f"Unknown architecture '{name}'. {advice}"
 
 
 def test_the_first_architecture_of_a_text_is_found():

@@ -66,7 +66,10 @@ PLACES = [
                                           "files."),
     ("mine.txt",               None,      ". This is a file. Kernels are .cu and .ptx files: mine.txt is not one."),
     ("TRIAD",                  None,      ". Did you mean 'triad'?"),
-    ("",                       None,      ". Known are "),
+    ("triad,softmax",          None,      ". Write triad softmax."),
+    ("triad softmax",          None,      ". Write triad softmax."),
+    ("out.json",               None,      ". It looks like a file for results: name it with --output, or -o."),
+    ("mine",                   None,      ". Known are "),
 ]  # fmt: skip
 
 
@@ -255,6 +258,10 @@ def test_nothing_that_could_be_verified(tmp_path, kernels, ptxbench):
 BAD_OPTIONS = [
     (["--columns", "registrs"], "Unknown column 'registrs'. Did you mean 'registers'?"),
     (["--variant", "cude"], "Unknown variant 'cude'. Did you mean 'cuda'?"),
+    (["--variant", "PTX"], "Unknown variant 'PTX'. Did you mean 'ptx'?"),
+    (["--variant", "ptx,cuda"], "Unknown variant 'ptx,cuda'. Repeat the option for each name."),
+    (["--variant", ""], "Argument 7 is empty. Is a variable of the shell not set?"),
+    (["--results="], "'--results=' has no value. Is a variable of the shell not set?"),
     (["--size", "n=many"], "'n=many' is not a size. Write it as n=65536, or rows=3,columns=257, or all."),
     (["--size", "rows=3"], "No selected pair has the size rows=3: 'scale' has n."),
     (["--size", "rows=3", "--all-sizes"], "No selected pair has the size rows=3: 'scale' has n."),
@@ -262,6 +269,7 @@ BAD_OPTIONS = [
     (["--assembler", "driver"],
      "The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu."),
     (["--arch", "hopper"], "Unknown architecture 'hopper'. Write it as sm_90 or sm_90a."),
+    (["--arch", "sm90"], "Unknown architecture 'sm90'. Did you mean 'sm_90'?"),
 ]  # fmt: skip
 
 
@@ -330,6 +338,39 @@ def test_a_corrupted_build_cache_is_made_again(kernels, ptxbench, tmp_path, monk
     assert ran.status == 0
     first, second = saved()
     assert first["cells"] == second["cells"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="gives a folder to another user")
+@pytest.mark.parametrize("command", [
+    ["exec", "locked/x.ptx", "--grid", "1", "--block", "1"], ["list", "--kernels", "locked/x"],
+    ["compare", "locked/x.json", "latest"], ["run", "locked/x"],
+])  # fmt: skip
+def test_a_path_that_the_user_may_not_look_at(tmp_path, command):
+    (tmp_path / "locked").mkdir(mode=0o700)
+    tmp_path.chmod(0o755)
+    program = "import os, sys; from ptxbench.cli import main; os.setuid(65534); sys.exit(main())"
+    ran = subprocess.run([sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True,
+                         check=False)  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (2, "")
+    named = next(each for each in command if each.startswith("locked"))
+    assert ran.stderr == f"Error: Cannot use '{named}': Permission denied.\n"
+
+
+def test_a_current_folder_that_is_gone(tmp_path, ptxbench, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    refused(ptxbench("new", "mine"), "The current folder does not exist any more. Change to another one.")
+    assert ptxbench("list", "triad").status == 0
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "-5", "x"])
+def test_a_terminal_of_no_useful_width_gets_a_whole_table(kernels, ptxbench, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    ran = ptxbench(*RUN, "--no-save")
+    assert ran.status == 0
+    assert re.search(r"SASS executed.*\nvariant.*\n─+\ncuda +✔", ran.out)
+    assert "  does      a[i] = b[i]" in ptxbench("list", "triad").out
 
 
 # ---- interruption and pipes

@@ -6,7 +6,6 @@ read another file quotes its lines in error messages.
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from ptxbench.check.findings import Finding, finding
 from ptxbench.containment import HEADERS, mode
 from ptxbench.toolchain import headers, locate
+from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 
 STAGE = "parses"
 
@@ -42,31 +42,10 @@ def problems(content: bytes, language: str) -> Iterator[Finding]:
     if len(content) > MOST_BYTES:
         yield finding(STAGE, "file-too-large", f"the file has more than {MOST_BYTES >> 20} MiB.")
         return
-    if message := encoding(content):
-        yield finding(STAGE, "not-ascii", message, 1, 1, "Save the file as UTF-8 without a byte-order mark.")
+    if message := encoding_problem(content):
+        yield finding(STAGE, "not-ascii", message, 1, 1, REMEDY)
         return
     yield from ptx_problems(content) if language == "ptx" else cuda_problems(content)
-
-
-MARKS = {
-    codecs.BOM_UTF8: "UTF-8",
-    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark is a prefix of it
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
-"""The encoding of each byte-order mark. Neither ptxas nor NVRTC accepts any of them."""
-
-
-def encoding(content: bytes) -> str | None:
-    """What is wrong with the encoding of a text, if the tools cannot read it."""
-    for mark, name in MARKS.items():
-        if content.startswith(mark):
-            return f"the text begins with a {name} byte-order mark."
-    even, odd = content[:4096:2], content[1:4096:2]
-    if odd and (even.count(0) == len(even) or odd.count(0) == len(odd)):
-        return "every other byte is 0x00, as in UTF-16."
-    return None
 
 
 NOT_TEXT = re.compile(rb"[^\t\n\f\r -~]")

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import select
 import sys
 from collections.abc import Sequence
@@ -22,8 +23,11 @@ import click
 
 from ptxbench import __version__
 from ptxbench.cli._terminal import say
-from ptxbench.errors import PtxbenchError, near, suggestion
+from ptxbench.errors import PtxbenchError, UsageError, near, suggestion
 from ptxbench.exit_status import ExitStatus
+
+UNUSABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
+"""Errors of a path that a user names: not a bug, and any use of the path may meet them."""
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
 """Errors of a file system that refuses a write: not a bug, and no command can foresee them."""
@@ -50,7 +54,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0][:1] != "-" and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"No such command '{args[0]}'.{suggestion(args[0], self.names)}")
+            own = f" Did you mean '--{args[0]}'?" if args[0] in ("help", "version") else ""
+            ctx.fail(f"No such command '{args[0]}'.{own or suggestion(args[0], self.names)}")
         return super().resolve_command(ctx, args)
 
 
@@ -87,6 +92,7 @@ def invoke(arguments: list[str]) -> int:
         from ptxbench.cli._completion import complete
 
         return complete(group, asked)
+    require_words(arguments)
     try:
         with group.make_context("ptxbench", arguments) as context:
             status = group.invoke(context)
@@ -95,10 +101,18 @@ def invoke(arguments: list[str]) -> int:
     return status if isinstance(status, int) else ExitStatus.GOOD
 
 
+def require_words(arguments: Sequence[str]) -> None:
+    """Raise UsageError for an empty word. No command needs one, and as a path it would mean the current folder."""
+    for number, word in enumerate(arguments, 1):
+        if word == "" or re.fullmatch(r"--[\w-]+=", word):
+            what = f"'{word}' has no value" if word else f"Argument {number} is empty"
+            raise UsageError(f"{what}. Is a variable of the shell not set?")
+
+
 def ended(error: BaseException) -> int:
     """Print the error and return the exit status."""
     if isinstance(error, click.NoSuchOption):
-        error = click.NoSuchOption(error.option_name, possibilities=near_options(error), ctx=error.ctx)
+        error = with_near_options(error)
     if isinstance(error, click.ClickException):
         shown = io.StringIO()
         error.show(shown)
@@ -109,9 +123,12 @@ def ended(error: BaseException) -> int:
         return tell(f"Error: {error}", error.exit_status)
     if isinstance(error, BrokenPipeError) and discard_unread():
         return ExitStatus.READER_GONE
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # no command could have foreseen this
-        name = str(error.filename)[:60]
-        return tell(f"Error: Cannot use '{name}...': {os.strerror(error.errno)}.", ExitStatus.USAGE)
+    if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
+        name = str(error.filename)
+        short = f"{name[:60]}..." if error.errno == errno.ENAMETOOLONG else name
+        return tell(f"Error: Cannot use '{short}': {os.strerror(error.errno)}.", ExitStatus.USAGE)
+    if isinstance(error, FileNotFoundError) and error.filename is None and is_lost():
+        return tell("Error: The current folder does not exist any more. Change to another one.", ExitStatus.USAGE)
     if isinstance(error, OSError) and error.errno in FULL:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
@@ -124,12 +141,26 @@ def ended(error: BaseException) -> int:
     raise error
 
 
-def near_options(error: click.NoSuchOption) -> list[str]:
-    """Options of the command with a name near the unknown one, instead of click's own choice."""
+def is_lost() -> bool:
+    """Whether the current folder has been removed."""
+    try:
+        return not os.getcwd()  # noqa: PTH109  Path.cwd is the same
+    except FileNotFoundError:
+        return True
+
+
+def with_near_options(error: click.NoSuchOption) -> click.NoSuchOption:
+    """The error with the option of the command that has a near name, instead of click's own choice."""
     known = error.ctx.command.get_params(error.ctx) if error.ctx else []
     options = [option for option in known if isinstance(option, click.Option) and not option.hidden]
     names = [name.removeprefix("--") for option in options for name in option.opts if name.startswith("--")]
-    return [f"--{name}" for name in near(error.option_name.removeprefix("--"), names)]
+    if close := near(error.option_name.removeprefix("--"), names):
+        hint = f" Did you mean '--{close[0]}'?"
+    elif error.ctx and error.ctx.command is group:
+        hint = " Write the options of a command after its name."
+    else:
+        hint = ""
+    return click.NoSuchOption(error.option_name, f"No such option '{error.option_name}'.{hint}", ctx=error.ctx)
 
 
 def tell(text: str, status: int, *, nl: bool = True) -> int:

@@ -8,16 +8,16 @@ import click
 
 from ptxbench.safe_text import log_text, plain
 
-WIDEST = 100
+NARROWEST, WIDEST = 40, 100
 
 
 def width() -> int:
-    """Columns of the terminal, at most WIDEST; WIDEST without a terminal."""
+    """Columns of the terminal, from NARROWEST to WIDEST; WIDEST without a terminal."""
     try:
         columns = int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size().columns or WIDEST
     except (ValueError, OSError):
         columns = WIDEST
-    return min(columns, WIDEST)
+    return min(max(columns, NARROWEST), WIDEST)
 
 
 def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:

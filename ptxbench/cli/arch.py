@@ -64,12 +64,11 @@ def command(
     """
     from ptxbench import toolchain
     from ptxbench.cli._saving import OutputFiles
-    from ptxbench.discovery import select
     from ptxbench.exporters.portability import EXPORTERS, Survey, to_json
-    from ptxbench.toolchain.trial import targets
+    from ptxbench.toolchain.trial import chosen_targets
 
     files = OutputFiles(outputs, EXPORTERS)
-    chosen = select(targets(), patterns, "target")
+    chosen = chosen_targets(patterns)
     subjects = find_subjects(kernels, pairs, chosen, source)
     survey = Survey(toolchain.versions(), chosen, [], cell)
     survey = survey._replace(matrices=gather(survey, subjects, quiet=as_json))

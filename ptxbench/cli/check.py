@@ -243,17 +243,16 @@ def prepare(
     if named := next((flag for flag in flags if names_file(flag)), None):
         raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
     drawn = new_seed() if seed is None else seed
-    targets = chosen_targets(patterns) if versions()["ptxas"] else ()
+    targets = targets_of(patterns) if versions()["ptxas"] else ()
     settings = CheckOptions(max_loop_iterations or FUEL, tuple(flags), targets, thorough)
     limits = ProcessLimits(timeout, int(memory * GIB))
     task = CheckTask(names[0], kernels, arch or device, drawn, settings, limits)
     return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None
 
 
-def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
+def targets_of(patterns: Sequence[str]) -> tuple[str, ...]:
     """The targets of ptxas that match these patterns."""
-    from ptxbench.discovery import select
-    from ptxbench.toolchain.trial import targets
+    from ptxbench.toolchain.trial import chosen_targets
 
-    known = targets()
-    return select(known, patterns, "target") if patterns else tuple(each for each in USUAL_TARGETS if each in known)
+    known = chosen_targets(patterns)
+    return known if patterns else tuple(each for each in USUAL_TARGETS if each in known)

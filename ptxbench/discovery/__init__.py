@@ -7,6 +7,7 @@ pair. Imports no NumPy until a pair is loaded, so that finding pairs stays quick
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -174,10 +175,19 @@ def select(
     for pattern in patterns:
         matches = {name for name in known if fnmatchcase(name, pattern)}
         if not matches:
-            advice = hint(pattern) or suggestion(pattern, known) or f" Known are {', '.join(known)}."
+            advice = hint(pattern) or several(pattern, known, noun) or suggestion(pattern, known)
+            advice = advice or f" Known are {', '.join(known)}."
             raise UsageError(f"Unknown {noun} '{pattern}'{where}.{advice}")
         wanted |= matches
     return tuple(name for name in known if not wanted or name in wanted)
+
+
+def several(pattern: str, known: Sequence[str], noun: str) -> str:
+    """A sentence if the pattern is more than one known name in one word."""
+    names = re.split(r"[,;\s]+", pattern.strip())
+    if len(names) < 2 or not set(names) <= set(known):
+        return ""
+    return f" Write {' '.join(names)}." if noun == "pair" else " Repeat the option for each name."
 
 
 def load(

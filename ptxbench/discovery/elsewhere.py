@@ -14,6 +14,9 @@ from ptxbench.errors import UsageError
 USUAL = (Path("kernels"), Path())
 """Folders of kernels that a user may work in, from the current one."""
 
+RESULTS = (".json", ".csv", ".md", ".html", ".svg")
+"""Suffixes of files that commands write: --json takes none."""
+
 
 def hint(pattern: str, kernels: Path) -> str:
     """A sentence about the pattern, which matches no pair of `kernels`; empty if nothing is known about it."""
@@ -22,6 +25,8 @@ def hint(pattern: str, kernels: Path) -> str:
         return of_folder(path)
     if path.is_file():
         return of_file(path, kernels)
+    if path.suffix in RESULTS:
+        return " It looks like a file for results: name it with --output, or -o."
     for folder in USUAL:
         if any(fnmatchcase(name, pattern) for name in names_of(folder)):
             return f" The folder '{folder}' has it: use --kernels {folder} for it."

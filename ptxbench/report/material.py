@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptxbench import architecture, toolchain
-from ptxbench.discovery import SUFFIXES, LoadedPair, Source, display_path, find_pairs, load, select
+from ptxbench.discovery import SUFFIXES, LoadedPair, Source, display_path, find_pairs, load
 from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PtxbenchError, ToolMissing
 from ptxbench.listing.difference import compare
@@ -25,9 +25,8 @@ from ptxbench.portability import survey
 from ptxbench.portability.survey import Matrix
 from ptxbench.result import BuildReport, Cell, Run
 from ptxbench.runner.events import Step
-from ptxbench.toolchain import Build
+from ptxbench.toolchain import Build, trial
 from ptxbench.toolchain.lines import Annotated, annotate
-from ptxbench.toolchain.trial import targets as known_targets
 
 
 @dataclass(frozen=True)
@@ -157,10 +156,9 @@ def build_and_annotate(source: Source, arch: str) -> tuple[Build, Annotated]:
 
 def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> tuple[str, ...]:
     """The targets of these patterns; without patterns each architecture, with the special forms in `special`."""
-    known = known_targets()
     if patterns:
-        return select(known, patterns, "target")
-    return tuple(each for each in known if not architecture.suffix(each) or each in special)
+        return trial.chosen_targets(patterns)
+    return tuple(each for each in trial.targets() if not architecture.suffix(each) or each in special)
 
 
 def special_targets(pairs: Iterable[Wanted], loadeds: Iterable[LoadedPair]) -> set[str]:

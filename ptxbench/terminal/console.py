@@ -13,6 +13,9 @@ from rich.text import Span, Text
 
 from ptxbench.safe_text import log_text, plain
 
+NARROWEST = 40
+"""Columns of the narrowest table. In a narrower terminal the terminal itself breaks its lines."""
+
 
 class LogStream:
     """A stream in which a CI runner finds no command."""
@@ -33,6 +36,8 @@ class SafeConsole(Console):
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         stream = cast(IO[str], LogStream(sys.stderr if stderr else sys.stdout))
         super().__init__(file=stream, width=width, highlight=False, markup=False, emoji=False)
+        if self.width < NARROWEST:
+            self.width = NARROWEST
 
     def on_broken_pipe(self) -> None:
         """Raise the BrokenPipeError at hand, once; Rich itself would end with status 1."""

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Literal
 
 from ptxbench import architecture, cache
 from ptxbench.containment import mode
-from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
+from ptxbench.errors import CompileError, PairError, SignatureMismatch, ToolMissing
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, nvrtc, ptxas, sass
+from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
 from ptxbench.toolchain.options import include_folders
 
@@ -146,6 +147,8 @@ def compiled(
     source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
 ) -> nvrtc.Translation:
     """The PTX of CUDA C and the compiler's warnings, from the cache if nothing that it depends on has changed."""
+    if problem := encoding_problem(source):
+        raise CompileError(f"{path.name}:1: {problem} {REMEDY}")
     library = nvrtc.find()
 
     def make() -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from ptxbench.containment import tools
 from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import locate
+from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.origins import origins
 
 if sys.platform == "linux":
@@ -45,6 +46,8 @@ class Resources:
 
 def check_ascii(source: bytes, name: str) -> str:
     """`source` as text. Raises AssembleError at the first byte that is not ASCII: ptxas rejects such files."""
+    if problem := encoding_problem(source):
+        raise AssembleError(f"{name}:1: {problem} {REMEDY}")
     try:
         return source.decode("ascii")
     except UnicodeDecodeError as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptxbench import architecture, cache, toolchain
+from ptxbench.discovery import select
 from ptxbench.errors import CompileError, KernelError, PairError, SignatureMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, nvrtc, ptxas
@@ -88,6 +89,17 @@ def targets() -> tuple[str, ...]:
     if not known:
         raise ToolMissing(f"{tool} --help lists no target. Reinstall it: {locate.INSTALL}.")
     return tuple(sorted(known, key=lambda name: (architecture.number(name), SUFFIXES.index(architecture.suffix(name)))))
+
+
+def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The targets that match these names or globs; all without. Raises UsageError, ToolMissing as `targets` does."""
+    known = targets()
+
+    def hint(pattern: str) -> str:
+        close = architecture.meant(pattern)
+        return f" Did you mean '{close}'?" if close in known else ""
+
+    return select(known, patterns, "target", hint=hint)
 
 
 def help_text(tool: Path) -> str:

@@ -134,6 +134,8 @@ ENDS = [
     # arguments                          status  words of stderr
     (["nothing"],                             2, "Unknown pair 'nothing' in 'kernels'."),
     (["scale", "--target=sm_91"],             2, "Unknown target 'sm_91'. Did you mean 'sm_90'?"),
+    (["scale", "--target=compute_90"],        2, "Unknown target 'compute_90'. Did you mean 'sm_90'?"),
+    (["scale", "--target=9.0"],               2, "Unknown target '9.0'. Did you mean 'sm_90'?"),
     (["gone.ptx"],                            2, "Cannot read gone.ptx: No such file or directory."),
     (["scale", "-o", "arch.csv"],             2, "Unknown suffix of 'arch.csv'. Name a file"),
     (["scale", "-o", "no/arch.md"],           0, ""),
@@ -147,6 +149,28 @@ def test_each_mistake_is_reported_with_advice(ptxbench, kernels, arguments, stat
     assert ran.status == status
     assert words in ran.err
     assert "Traceback" not in ran.err
+
+
+ENCODINGS = [
+    # what an editor on Windows writes
+    ("bom.ptx",   PTX,   "utf-8-sig",  4, "bom.ptx:1: the text begins with a UTF-8 byte-order mark."),
+    ("bom.cu",    CUDA,  "utf-8-sig",  4, "bom.cu:1: the text begins with a UTF-8 byte-order mark."),
+    ("wide.ptx",  PTX,   "utf-16",     4, "wide.ptx:1: the text begins with a UTF-16 byte-order mark."),
+    ("wide.cu",   CUDA,  "utf-16-le",  4, "wide.cu:1: every other byte is 0x00, as in UTF-16."),
+    ("lines.ptx", PTX.replace("\n", "\r\n"), "ascii", 0, ""),
+    ("lines.cu",  CUDA.replace("\n", "\r\n"), "ascii", 0, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "encoding", "status", "words"), ENCODINGS)
+@pytest.mark.parametrize("command", [("arch", "--target=sm_90"), ("show", "--arch=sm_90"),
+                                     ("exec", "--grid=1", "--block=1", "--arg=y:f32[1]=0", "--arg=x:f32[1]=0",
+                                      "--arg=a:f32=0", "--arg=n:u32=0")])  # fmt: skip
+def test_the_encoding_of_a_file(ptxbench, tmp_path, monkeypatch, name, text, encoding, status, words, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    ran = ptxbench(command[0], name, *command[1:])
+    assert (ran.status, words in ran.err) == (status, True), ran
 
 
 def test_a_kernel_that_no_target_takes_ends_with_4(ptxbench, file):

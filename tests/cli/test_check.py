@@ -313,5 +313,5 @@ def test_ctrl_c_ends_with_130_and_no_traceback(kernels, files):
 
 
 def test_the_usual_targets_are_some_that_ptxas_knows():
-    assert check.chosen_targets(()) == check.USUAL_TARGETS
-    assert "sm_121a" in check.chosen_targets(("sm_121*",))
+    assert check.targets_of(()) == check.USUAL_TARGETS
+    assert "sm_121a" in check.targets_of(("sm_121*",))

@@ -47,6 +47,10 @@ def test_the_version_matches_the_package(ptxbench):
         (["RUN"],                  "No such command 'RUN'. Did you mean 'run'?"),
         (["import"],               "No such command 'import'.\n"),  # not near 'report'
         (["compile"],              "No such command 'compile'.\n"),
+        (["help"],                 "No such command 'help'. Did you mean '--help'?\n"),
+        (["--backend", "gpu", "run"], "No such option '--backend'. Write the options of a command after its name.\n"),
+        (["run", "--BACKEND"],     "No such option '--BACKEND'. Did you mean '--backend'?"),
+        (["exec", "", "--grid", "1"], "Argument 2 is empty. Is a variable of the shell not set?\n"),
         (["_saving"],              "No such command '_saving'."),
         (["run", "--bakcend"],     "No such option '--bakcend'. Did you mean '--backend'?"),
         (["run", "--var", "ptx"],  "No such option '--var'. Did you mean '--variant'?"),
