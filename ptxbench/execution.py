@@ -28,7 +28,7 @@ from ptxbench.exit_status import ExitStatus
 from ptxbench.toolchain import Build, legality, parameters, ptxas
 from ptxbench.toolchain.legality import Legality
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
-from ptxbench.toolchain.origins import origins
+from ptxbench.toolchain.origins import in_file, origins
 from ptxbench.toolchain.parameters import CudaParameter
 
 SCHEMA = "ptxbench.exec/2"
@@ -141,15 +141,8 @@ class ExecProgram:
         return located if located != message else f"{self.path.name}: {message}"
 
     def in_file(self, message: str) -> str:
-        """`message` with "FILE:9: " for "line 9: "; for CUDA C, each line of the PTX with its line of the CUDA C."""
-        if self.language == "ptx":
-            return re.sub(r"\bline (\d+): ", rf"{self.path.name}:\1: ", message)
-        return re.sub(r"\bline (\d+)\b", lambda match: self.cuda_place(int(match[1])), message)
-
-    def cuda_place(self, line: int) -> str:
-        """`saxpy.cu:7 (PTX line 31)` for a line of the PTX; `saxpy.cu (PTX line 31)` where NVRTC names no line."""
-        made_from = f":{self.cuda_lines[line]}" if line in self.cuda_lines else ""
-        return f"{self.path.name}{made_from} (PTX line {line})"
+        """`message` with lines of the file for those of the PTX (`origins.in_file`)."""
+        return in_file(message, self.path.name, self.cuda_lines if self.language == "cuda" else None)
 
 
 class located:  # noqa: N801  a context manager reads as a word
@@ -317,6 +310,7 @@ def execute(
             grid=launch.grid,
             block=launch.block_of(function),
             args=values.args,
+            names=[each.param.name if each.name.startswith("#") else each.name for each in bound],
             dynamic_shared_bytes=launch.shared_bytes,
             arch=program.arch,
             sanitize=launch.sanitize,
@@ -328,7 +322,7 @@ def execute(
     except KernelError as error:
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
         line = re.match(r"line (\d+): ", str(error))
-        fault = type(error)(program.locate(as_labelled(str(error), bound)))
+        fault = type(error)(program.locate(str(error)))
         unchecked = tuple(legality_notes(program))
         return ExecOutcome(
             program,
@@ -341,10 +335,6 @@ def execute(
             notes=(*unchecked, *type_notes(bound)),
             unchecked=unchecked,
         )
-
-    def described(message: str) -> str:
-        return program.in_file(as_labelled(message, bound))
-
     arrays = tuple(
         Output(
             bound_array.index,
@@ -366,17 +356,17 @@ def execute(
         arrays,
         execution.counters,
         execution.by_line,
-        tuple(replace(finding, message=described(with_line(finding))) for finding in execution.findings),
+        tuple(replace(finding, message=program.in_file(with_line(finding))) for finding in execution.findings),
         execution.printed,
         execution.order,
         (
             *legality_notes(program),
-            *(described(note) for note in execution.notes),
+            *(program.in_file(note) for note in execution.notes),
             *model_notes(execution.models, program.arch),
             *type_notes(bound),
         ),
-        (*legality_notes(program), *(described(note) for note in execution.unchecked)),
-        described(execution.order_reason),
+        (*legality_notes(program), *(program.in_file(note) for note in execution.unchecked)),
+        program.in_file(execution.order_reason),
         execution.loops,
     )
 
@@ -436,11 +426,6 @@ def type_notes(bound: Sequence[BoundArguments]) -> Iterator[str]:
     for each in bound:
         if found := each.other_elements:
             yield f"'{each.name}' is {each.type}, and its argument has elements {found}"
-
-
-def as_labelled(message: str, bound: Sequence[BoundArguments]) -> str:
-    """`message` with the parameters' names in the source instead of those of NVRTC."""
-    return labelled(message, {each.param.name: each.name for each in bound if not each.name.startswith("#")})
 
 
 def labelled(message: str, names: Mapping[str, str]) -> str:

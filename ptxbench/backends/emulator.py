@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from ptxbench.result import COLD
 from ptxbench.run_info import EMULATOR, Device
 from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build
+from ptxbench.toolchain.origins import in_file, origins
 
 
 class EmulatorBackend:
@@ -65,6 +65,7 @@ class EmulatorBackend:
                 grid=launch.grid_xyz,
                 block=launch.block_xyz,
                 args=list(copies.values()),
+                names=list(copies),
                 dynamic_shared_bytes=launch.shared_bytes,
                 arch=self.arch,
                 threads=threads,
@@ -130,7 +131,7 @@ def no_tensor_maps(name: str) -> str:
 
 
 def locate(build: Build, message: str) -> str:
-    """`message` with each "line 9:" as "FILE:9:"; for CUDA C, the line is one of the PTX that NVRTC made."""
-    name = build.source.name if build.language == "ptx" else f"the PTX of {build.source.name}"
-    located = re.sub(r"\bline (\d+): ", rf"{name}:\1: ", message)
-    return located if located != message else f"{name}: {message}"
+    """`message` with the lines of the build's source (`origins.in_file`), or with its name in front."""
+    made_from = origins(build.ptx.split("\n"), build.source.name) if build.language == "cuda" else None
+    located = in_file(message, build.source.name, made_from)
+    return located if located != message else f"{build.source.name}: {message}"

@@ -110,6 +110,7 @@ def launch(
         grid=case.launch.grid_xyz,
         block=case.launch.block_xyz,
         args=list(copies.values()),
+        names=list(copies),
         dynamic_shared_bytes=case.launch.shared_bytes,
         arch=kernel.arch,
         sanitize=options.sanitize,

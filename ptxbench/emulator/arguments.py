@@ -67,8 +67,10 @@ def check_launch(
         )
 
 
-def check_arguments(function: Function, args: Sequence[Any]) -> list[tuple[str, Any]]:
-    """The arguments with their parameters' names, after checks. Raises LaunchError and TypeError."""
+def check_arguments(
+    function: Function, args: Sequence[Any], names: Sequence[str] | None = None
+) -> list[tuple[str, Any]]:
+    """The arguments with their names, by default those of the parameters. Raises LaunchError and TypeError."""
     if len(args) != len(function.params):
         raise LaunchError(f"'{function.name}' has {len(function.params)} parameters; {len(args)} arguments were given.")
     for param, arg in zip(function.params, args, strict=True):
@@ -78,7 +80,7 @@ def check_arguments(function: Function, args: Sequence[Any]) -> list[tuple[str, 
             check_scalar(param, arg)
         elif arg is not None:
             raise TypeError(f"{arg!r} for '{param.name}' has no width; use np.{numpy_name(param)}({arg!r}).")
-    return [(param.name, arg) for param, arg in zip(function.params, args, strict=True)]
+    return list(zip(names or [param.name for param in function.params], args, strict=True))
 
 
 def check_pointer(param: Variable) -> None:

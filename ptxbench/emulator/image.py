@@ -96,13 +96,18 @@ class Image:
 
 
 def build(
-    module: Module, function: Function, args: Sequence[Any], placement: int | None, kept: dict[str, bytes] | None
+    module: Module,
+    function: Function,
+    args: Sequence[Any],
+    placement: int | None,
+    kept: dict[str, bytes] | None,
+    names: Sequence[str] | None = None,
 ) -> Image:
-    """The image for a launch of `function` with `args`; `placement` and `kept` as in launch.run.
+    """The image for a launch of `function` with `args`; `placement`, `kept` and `names` as in launch.run.
 
     Raises LaunchError and TypeError for arguments that do not fit the parameters.
     """
-    arrays = reachable(check_arguments(function, args))
+    arrays = reachable(check_arguments(function, args, names))
     for name, array in arrays:
         check_array(name, array)
     shift = module_shift(placement)

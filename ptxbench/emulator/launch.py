@@ -73,6 +73,7 @@ def run(
     grid: int | Sequence[int],
     block: int | Sequence[int],
     args: Sequence[Any],
+    names: Sequence[str] | None = None,
     dynamic_shared_bytes: int = 0,
     arch: str = "sm_90",
     sanitize: bool = False,
@@ -89,7 +90,8 @@ def run(
     C-contiguous NumPy array is a pointer and is modified in place, or may be read-only if the kernel only reads it; a
     Pointer is the address of a byte in an array; a NumPy scalar is passed by value and must fit the parameter's type;
     np.void is a structure; None is a null pointer. In arrays and structures, a field or element of dtype object holds
-    an array or a Pointer, and is passed as its address. `arch` chooses the model of matrix instructions. `sanitize`:
+    an array or a Pointer, and is passed as its address. `names`: of the arguments in messages, by default those of the
+    parameters, which a compiler may have chosen. `arch` chooses the model of matrix instructions. `sanitize`:
     bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch continues without
     the bad access. `threads`: host threads, by default one per core; results and counters do not depend on it. `fuel`:
     loop iterations and non-inlined calls that a warp may run, by default FUEL. `placement`: a seed that changes the
@@ -106,7 +108,7 @@ def run(
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")
     check_variables(module, function)
     check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
-    image = build(module, function, args, placement, kept)
+    image = build(module, function, args, placement, kept, names)
     job = LaunchRequest(
         ptx,
         function.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 FILE = re.compile(r"\s*\.file\s+(?P<number>\d+)\s+\"(?P<name>[^\"]*)\"")
 LOC = re.compile(
@@ -45,3 +45,19 @@ def deeper(row: str) -> int:
     """How many blocks a line of PTX opens, minus those that it closes."""
     code = row.split("//")[0]
     return code.count("{") - code.count("}")
+
+
+def in_file(message: str, file: str, made_from: Mapping[int, int] | None) -> str:
+    """`message` with "FILE:9: " for "line 9: " of the PTX.
+
+    `made_from`: the `origins`, if the PTX was made from CUDA C. Each line then becomes `saxpy.cu:7 (PTX line 31)`, or
+    `saxpy.cu (PTX line 31)` if it has no line of the CUDA C.
+    """
+    if made_from is None:
+        return re.sub(r"\bline (\d+): ", rf"{file}:\1: ", message)
+
+    def both(match: re.Match[str]) -> str:
+        line = made_from.get(int(match[1]))
+        return f"{file}{f':{line}' if line else ''} (PTX line {match[1]})"
+
+    return re.sub(r"\bline (\d+)\b", both, message)

@@ -1,6 +1,7 @@
 """The emulator as a backend: another launch on the same data is one with another number of host threads."""
 
 import os
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from ptxbench import emulator, toolchain
 from ptxbench.arrays import poison
 from ptxbench.backends.emulator import EmulatorBackend
-from ptxbench.errors import LaunchUnavailable
+from ptxbench.errors import LaunchUnavailable, MemoryFault
 from ptxbench.pair import Launch, f32, u32
+from tests.folders import CUDA, PTX, changed
 
 
 @pytest.mark.parametrize("options", [{"cluster": 1}, {"cooperative": True}])
@@ -42,3 +44,26 @@ def test_another_launch_runs_in_another_number_of_threads(kernels, monkeypatch, 
     assert asked == [None, threads]
     assert again.outputs["y"].tobytes() == first.outputs["y"].tobytes()
     assert again.counts == first.counts
+
+
+# language, the guard and one that lets a thread too many pass, the message
+FAULTS = [
+    ("ptx", "setp.ge.u32   %past", "setp.gt.u32   %past",
+     r"scale\.ptx:{line}: ld\.global\.f32 by thread 44 of CTA 2 reads byte 1200 of 'x', which has 1200\. .*"),
+    ("cuda", "if (i < n)", "if (i <= n)",
+     r"scale\.cu:{line} \(PTX line \d+\): ld\.global\.f32 by thread 44 of CTA 2 reads byte 1200 of 'x', which has .*"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "guard", "wrong", "message"), FAULTS)
+def test_a_fault_names_the_line_of_the_source_and_the_argument(tmp_path, language, guard, wrong, message):
+    text, suffix, at = {"ptx": (PTX, "ptx", "ld.global"), "cuda": (CUDA, "cu", "y[i] =")}[language]
+    text = changed(text, guard, wrong)
+    path = tmp_path / f"scale.{suffix}"
+    path.write_text(text)
+    built = toolchain.build(path, language=language, variant=language, entry="scale", arch="sm_90", flags=())
+    arguments = {"x": np.ones(300, f32), "y": poison((300,), f32), "a": f32.type(2), "n": u32.type(300)}
+    line = next(number for number, row in enumerate(text.splitlines(), 1) if at in row)
+    with pytest.raises(MemoryFault) as raised:
+        EmulatorBackend("sm_90").run(built, Launch(3, 128), arguments, ("y",))
+    assert re.fullmatch(message.replace("{line}", str(line)), str(raised.value))

@@ -1,6 +1,7 @@
 """What the stages report besides rejections: warnings, cases without a verdict, stages skipped without a tool."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,13 @@ def test_inline_ptx_in_cuda_c_is_reported():
     assert judgement.verdict == "accepted"
     told = next(finding for finding in judgement.findings if finding.code == "inline-asm")
     assert told.line == 10
+
+
+def test_a_fault_in_cuda_c_has_its_line_and_the_name_of_the_pairs_argument():
+    judgement = judged(HOSTILE / "honest.cu", "triad", changed(HONEST_CU, "if (i < n)", "if (i <= n)").encode())
+    assert outcome(judgement) == "results memory-fault"
+    assert "fmaf(s, c[i], b[i])" in HONEST_CU.splitlines()[judgement.decisive.line - 1]
+    assert re.search(r" reads byte \d+ of '[bc]', which has ", judgement.decisive.message)
 
 
 def test_a_kernel_that_executes_more_than_any_variant_is_reported():
