@@ -2,12 +2,18 @@
 
 import functools
 import json
+import re
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from ptxbench.execution import ExecProgram
+from ptxbench.exporters.gate import MEANINGS
 from ptxbench.exporters.sarif import Alert, Rule, repository, to_log
+from ptxbench.judge.config import GateConfig
+from ptxbench.judge.gate import ORDER, Judged, gate, settle
 from ptxbench.toolchain import locate
 from tests.cli.test_exec import RACY, UNKNOWN
 from tests.cli.test_gate import BASE, BEFORE, after, counted, judged
@@ -177,6 +183,21 @@ def test_gate_names_the_line_of_the_kernel(ptxbench, emulated, folder):
     [found] = summary(read(Path("gate.sarif").read_text()))
     line = 1 + ptx.read_text()[: ptx.read_text().index("bar.sync")].count("\n")
     assert (ran.status, found) == (3, ("gate-regressed", "error", "kernels/ptx/scale.ptx", line))
+
+
+def test_each_verdict_that_fails_or_warns_is_a_rule_with_a_meaning():
+    row = gate(BASE, BASE, GateConfig()).rows[0].row
+    outcomes = {verdict: settle(Judged(replace(row, verdict=verdict)), GateConfig()).outcome for verdict in ORDER}
+    assert {verdict for verdict, outcome in outcomes.items() if outcome != "pass"} | {""} == set(MEANINGS)
+
+
+def test_a_line_of_ptx_that_no_line_of_cuda_made_stays_in_the_message(ptxbench, monkeypatch):
+    monkeypatch.setattr(ExecProgram, "cuda_lines", {})
+    Path("scale.cu").write_text(UNGUARDED_CUDA)
+    ptxbench("exec", "scale.cu", *SCALE, "--arg", "u32=1000", "--sanitize", "-o", "a.sarif")
+    for result in read(Path("a.sarif").read_text())["results"]:
+        assert place(result) == ("scale.cu", 1)
+        assert re.match(r"scale\.cu \(PTX line \d+\): (ld|st)\.global\.f32 by thread", result["message"]["text"])
 
 
 # ---- the format
