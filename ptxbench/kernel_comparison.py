@@ -33,7 +33,7 @@ from ptxbench.execution import (
     execute,
 )
 from ptxbench.exit_status import ExitStatus
-from ptxbench.pair import EXACT, Tolerance, close
+from ptxbench.pair import EXACT, close
 from ptxbench.verify import errors, finite, flat_parts, judge, number
 
 SAME, DIFFERENT, NAN, NOTHING = "same", "different", "nan", "nothing compared"
@@ -106,6 +106,43 @@ def listed(kernel: Kernel) -> str:
 
 
 @dataclass(frozen=True)
+class Closeness:
+    """How far a float of B may be from that of A: |B - A| <= atol + rtol * |A|."""
+
+    rtol: float = 0.0
+    atol: float = 0.0
+
+    @classmethod
+    def read(cls, text: str) -> Closeness:
+        """The value of --tolerance, `1e-5` or `1e-5,1e-8`. Raises UsageError for anything else."""
+        try:
+            values = [float(part) for part in text.split(",")]
+        except ValueError:
+            values = []
+        if not 1 <= len(values) <= 2 or not all(0 <= value < math.inf for value in values):
+            raise UsageError(
+                f"--tolerance is '{text}'; write the relative tolerance, or both: RTOL,ATOL, such as 1e-5 or 1e-5,1e-8."
+            )
+        return cls(*values)
+
+    @property
+    def exact(self) -> bool:
+        return not (self.rtol or self.atol)
+
+    @property
+    def describe(self) -> str:
+        """`rtol 1e-05, atol 1e-08`, or `exact`."""
+        return EXACT.describe if self.exact else close(self.rtol, self.atol).describe.removeprefix("close: ")
+
+    def bound(self, expected: NDArray[Any]) -> NDArray[Any]:
+        """The greatest difference from each of these elements: 0 for whole numbers."""
+        if expected.dtype.kind != "f" or self.exact:
+            return np.broadcast_to(0.0, expected.shape)
+        result: NDArray[Any] = close(self.rtol, self.atol).bound(expected, {})
+        return result
+
+
+@dataclass(frozen=True)
 class ArrayComparison:
     """One array as the kernels A and B left it.
 
@@ -135,8 +172,8 @@ class ArrayComparison:
         return math.prod(self.shape)
 
 
-def compare_arrays(a: Output, b: Output, tolerance: Tolerance) -> ArrayComparison:
-    """B's array relative to A's. The tolerance is for floats; everything else must be equal."""
+def compare_arrays(a: Output, b: Output, closeness: Closeness) -> ArrayComparison:
+    """B's array relative to A's."""
     left, right = numbers_of(a), numbers_of(b)
     bits = sum(
         int((x != y).sum())
@@ -148,10 +185,7 @@ def compare_arrays(a: Output, b: Output, tolerance: Tolerance) -> ArrayCompariso
         return ArrayComparison(name, a.type, left.shape, changed, bits, bits, None, None, 0.0, (0, 0))
     floating = is_float(left.dtype)
     expected = left.astype(np.float64) if floating else left
-    allowed = tolerance if floating else EXACT
-    with np.errstate(invalid="ignore", over="ignore"):
-        bounds = np.broadcast_to(np.asarray(allowed.bound(expected, {}), np.float64), expected.shape)
-    judged = judge(right, expected, bounds)
+    judged = judge(right, expected, closeness.bound(expected))
     worst = tuple(int(each) for each in np.unravel_index(judged.worst, left.shape)) if judged.outside else None
     return ArrayComparison(
         name,
@@ -210,7 +244,7 @@ class LaunchComparison:
     kernels: tuple[Kernel, Kernel]
     outcomes: tuple[ExecOutcome, ExecOutcome]
     arrays: tuple[ArrayComparison, ...]
-    tolerance: Tolerance
+    closeness: Closeness
 
     @property
     def names(self) -> tuple[str, str]:
@@ -244,7 +278,7 @@ def launch_both(
     kernels: tuple[Kernel, Kernel],
     arguments: Sequence[Parsed],
     launches: Sequence[ExecLaunch],
-    tolerance: Tolerance = EXACT,
+    closeness: Closeness,
 ) -> LaunchComparison:
     """Launch each kernel once on the same data, even where a name binds an argument to parameters at different places.
 
@@ -258,16 +292,16 @@ def launch_both(
         first = execute(a.program, a.function, arguments, launches[0])
     with of_kernel(b):
         second = execute(b.program, b.function, arguments, launches[1], like=first.bound)
-    return LaunchComparison(kernels, (first, second), tuple(compared(first, second, tolerance)), tolerance)
+    return LaunchComparison(kernels, (first, second), tuple(compared(first, second, closeness)), closeness)
 
 
-def compared(first: ExecOutcome, second: ExecOutcome, tolerance: Tolerance) -> list[ArrayComparison]:
+def compared(first: ExecOutcome, second: ExecOutcome, closeness: Closeness) -> list[ArrayComparison]:
     """Each array of A with B's array of the same argument."""
     if first.error or second.error:
         return []
     theirs = arrays_by_argument(second)
     return [
-        compare_arrays(a, b, tolerance)
+        compare_arrays(a, b, closeness)
         for argument, arrays in arrays_by_argument(first).items()
         for a, b in zip(arrays, theirs[argument], strict=True)
     ]
@@ -296,23 +330,6 @@ class of_kernel:  # noqa: N801  a context manager reads as a word
             raise UsageError(f"{self.kernel.name}: {error}") from None
 
 
-def close_to(text: str) -> Tolerance:
-    """`1e-5` or `1e-5,1e-8`, as a tolerance relative to A and an absolute one. Raises UsageError for anything else."""
-    parts = text.split(",")
-    try:
-        values = [float(part) for part in parts]
-    except ValueError:
-        values = []
-    if not 1 <= len(values) <= 2 or not all(0 <= value < math.inf for value in values):
-        raise UsageError(
-            f"--tolerance is '{text}'; write the relative tolerance, or both: RTOL,ATOL, such as 1e-5 or 1e-5,1e-8."
-        )
-    if not any(values):
-        return EXACT
-    tolerance = close(*values)
-    return replace(tolerance, describe=tolerance.describe.removeprefix("close: "))
-
-
 # ---- as JSON
 
 OUTCOME_KEYS = (
@@ -326,7 +343,7 @@ def to_document(comparison: LaunchComparison) -> dict[str, Any]:
     documents = [describe(outcome) for outcome in comparison.outcomes]
     return {
         "status": comparison.status,
-        "tolerance": comparison.tolerance.describe,
+        "tolerance": comparison.closeness.describe,
         "kernels": [
             {"name": name, **{key: document[key] for key in OUTCOME_KEYS}}
             for name, document in zip(comparison.names, documents, strict=True)

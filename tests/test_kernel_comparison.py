@@ -10,7 +10,7 @@ from ptxbench.arguments.elements import TYPES, ElementType
 from ptxbench.cli._show_files import common_arch
 from ptxbench.executed import Executed
 from ptxbench.execution import Output
-from ptxbench.kernel_comparison import close_to, compare_arrays, names_of
+from ptxbench.kernel_comparison import Closeness, compare_arrays, names_of
 from ptxbench.wording.kernel_comparison import instructions, rounded_up
 
 NAN, INF = float("nan"), float("inf")
@@ -57,39 +57,39 @@ ARRAYS = [
 
 @pytest.mark.parametrize(("type", "a", "b", "tolerance", "unlike", "outside"), ARRAYS)
 def test_arrays_are_compared_in_bits_and_within_the_tolerance(type, a, b, tolerance, unlike, outside):
-    found = compare_arrays(output(type, a), output(type, b), close_to(tolerance))
+    found = compare_arrays(output(type, a), output(type, b), Closeness.read(tolerance))
     assert (found.unlike, found.outside) == (unlike, outside)
     assert (found.worst is None) == (outside == 0)
 
 
 def test_bits_of_nans_may_differ_and_are_counted():
     a, b = (Output(0, "y", TYPES["f32"], np.array([bits]).view(np.float32), True) for bits in (QUIET, PAYLOAD))
-    found = compare_arrays(a, b, close_to("0"))
+    found = compare_arrays(a, b, Closeness.read("0"))
     assert (found.unlike, found.outside, found.nan) == (1, 0, (1, 1))
 
 
 def test_the_worst_element_has_its_index_and_both_values():
-    found = compare_arrays(output("f32", [[1, 2], [3, 4]]), output("f32", [[1, 2.5], [13, 4]]), close_to("0"))
+    found = compare_arrays(output("f32", [[1, 2], [3, 4]]), output("f32", [[1, 2.5], [13, 4]]), Closeness.read("0"))
     assert (found.worst, found.values) == ((1, 0), ("3", "13"))
     assert (found.greatest, found.relative, found.scale) == (10, 10 / 3, 4)
 
 
 def test_differences_from_zero_or_nan_have_no_greatest_relative_value():
-    zero = compare_arrays(output("f32", [0, 4]), output("f32", [1, 4]), close_to("0"))
+    zero = compare_arrays(output("f32", [0, 4]), output("f32", [1, 4]), Closeness.read("0"))
     assert (zero.greatest, zero.relative) == (1, None)
-    nan = compare_arrays(output("f32", [1]), output("f32", [NAN]), close_to("0"))
+    nan = compare_arrays(output("f32", [1]), output("f32", [NAN]), Closeness.read("0"))
     assert (nan.greatest, nan.relative) == (None, None)
 
 
 def test_elements_that_are_not_numbers_are_compared_by_their_bytes():
     kind = ElementType("complex64", np.dtype(np.complex64))
     a, b = (Output(0, "z", kind, np.array([1 + 2j, value], np.complex64), True) for value in (3, 4))
-    assert compare_arrays(a, a, close_to("1")).outside == 0
-    assert compare_arrays(a, b, close_to("1")).outside > 0
+    assert compare_arrays(a, a, Closeness.read("1")).outside == 0
+    assert compare_arrays(a, b, Closeness.read("1")).outside > 0
 
 
 def test_an_array_without_elements_is_equal():
-    assert compare_arrays(output("f32", []), output("f32", []), close_to("0")).outside == 0
+    assert compare_arrays(output("f32", []), output("f32", []), Closeness.read("0")).outside == 0
 
 
 NAMES = [

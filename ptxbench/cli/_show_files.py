@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ptxbench.errors import UsageError
+from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.arguments import Parsed
+    from ptxbench.backends.base import Backend
     from ptxbench.emulator.syntax import Function
     from ptxbench.executed import Counted
     from ptxbench.execution import ExecLaunch, ExecProgram
-    from ptxbench.kernel_comparison import Kernel, LaunchComparison
+    from ptxbench.kernel_comparison import Closeness, Kernel, LaunchComparison
+    from ptxbench.kernel_timing import Timed
     from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.listing.text import Listing
-    from ptxbench.pair import Tolerance
+    from ptxbench.runner import RunPlan
     from ptxbench.toolchain import Build
     from ptxbench.toolchain.options import SourceOptions
 
 SUFFIXES = (".cu", ".ptx")
+RESULTS = Path("results")
+"""Where the calibration of a GPU is, as for `ptxbench run`."""
 
 
 class Extras(NamedTuple):
@@ -32,20 +37,29 @@ class Extras(NamedTuple):
 
 
 class Launches(NamedTuple):
-    """The launch of each of two kernels, their arguments, and how much the outputs may differ."""
+    """The launch of each of two kernels, their arguments, and how much the outputs may differ.
+
+    `gpu`: the device that times them in `rounds` processes; None without one.
+    """
 
     each: Sequence[ExecLaunch]
     arguments: Sequence[Parsed]
-    tolerance: Tolerance
+    closeness: Closeness
+    arch: str | None
+    gpu: Backend | None = None
+    rounds: int = 0
+    gpu_required: bool = False
+    """Whether the command line asks for times: without them there is no verdict."""
 
 
 class TwoKernels(NamedTuple):
-    """Two kernels with their listings, how these differ, and the launches if there were any."""
+    """Two kernels with their listings, how these differ, and the launches and times if there were any."""
 
     kernels: tuple[Kernel, Kernel]
     listings: tuple[Listing, Listing]
     case: ExplainedPair
     launched: LaunchComparison | None
+    timed: Timed | None = None
 
 
 # ---- reading
@@ -158,7 +172,7 @@ def of_two(
         launched = None
         if launches:
             bar.tell(1, 3, f"launch {a.name} and {b.name}")
-            launched = launch_both((a, b), launches.arguments, launches.each, launches.tolerance)
+            launched = launch_both((a, b), launches.arguments, launches.each, launches.closeness)
         bar.tell(2, 3, f"list {a.name} and {b.name}")
         counts = [None if each.error else counted_of(each) for each in launched.outcomes] if launched else [None, None]
         first, second = (listed(build, extras, counted) for build, counted in zip(builds, counts, strict=True))
@@ -167,4 +181,24 @@ def of_two(
         launched = launched.with_executed([first.machine, second.machine])
         one, other = (Launch(each.launch.grid, each.block, each.launch.shared_bytes) for each in launched.outcomes)
         case = replace(case, launch=one, right_launch=other)
-    return TwoKernels((a, b), (first, second), case, launched)
+    timed = time_both(launched, launches) if launched and launches and launches.gpu else None
+    return TwoKernels((a, b), (first, second), case, launched, timed)
+
+
+def time_both(launched: LaunchComparison, launches: Launches) -> Timed:
+    """Both kernels on the GPU."""
+    from ptxbench.calibration.record import calibrated
+    from ptxbench.cli._progress import Bar
+    from ptxbench.kernel_timing import time_kernels
+    from ptxbench.runner import RunFrame
+
+    assert launches.gpu is not None
+
+    def as_calibrated(plan: RunPlan) -> RunPlan:
+        return calibrated(plan, RESULTS / RunFrame(plan, plan.backend.device()).folder)
+
+    with Bar() as bar:
+        timed = time_kernels(launched, launches.gpu, launches.rounds, bar.show, as_calibrated)
+    if timed.cell is None and timed.status == ExitStatus.NO_VERDICT and not launches.gpu_required:
+        return replace(timed, status=ExitStatus.GOOD)
+    return timed

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptxbench.backends import DEFAULT_ARCH
+from ptxbench.backends import BACKENDS, DEFAULT_ARCH
+from ptxbench.cli._device import open_backend
 from ptxbench.cli._emit import FORMS
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._launches import LaunchOptions, launch_options
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from ptxbench.pair import Launch, Size
     from ptxbench.terminal.listing import View
     from ptxbench.toolchain.options import SourceOptions
+
+
+ROUNDS = 5
+"""The usual number of processes to time in, as for `ptxbench run`."""
 
 
 class DiffOfNames(click.Command):
@@ -91,6 +96,18 @@ class DiffOfNames(click.Command):
     help="Two FILEs: let floats of B differ from those of A by ATOL + RTOL * abs(A).  [default: not at all]",
 )
 @click.option(
+    "--backend",
+    type=click.Choice(["auto", *BACKENDS]),
+    help="Two FILEs: after the emulator, time both on a GPU too. auto: if there is one; emulator: never.  "
+    "[default: auto]",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Two FILEs: new processes to time in. GPU only.  [default: 5]",
+)
+@click.option(
     "--emit",
     type=click.Choice(FORMS),
     help="Print nothing but this form of the one kernel, or save it as -o says.",
@@ -117,6 +134,8 @@ def command(
     sources: tuple[SourceOptions, ...],
     launch: LaunchOptions,
     tolerance: str | None,
+    backend: str | None,
+    rounds: int | None,
     emit: str | None,
     output: Path | None,
     kernels: Path,
@@ -129,8 +148,8 @@ def command(
     in machine code and in the emulator's counts. A .cu or .ptx FILE need not belong to a pair. No GPU is needed.
 
     Two FILEs are compared. With --arg, --grid or another option of a launch, both are launched on the emulator with
-    the same data, and their outputs and counts are compared. An option of a launch is for both, or is given twice:
-    first for the first FILE.
+    the same data, and their outputs and counts are compared; on a GPU they are also timed. --grid, --block and --shared
+    are for both, or are given twice: first for the first FILE.
 
     ptxbench show saxpy.cu saxpy.ptx --grid 64 --block 256 --arg 'f32[16384]=random' --arg 'f32[16384]=random'
     --arg f32=2 --arg u32=16384
@@ -143,21 +162,19 @@ def command(
     if counts and diff:
         raise UsageError("--counts needs a listing of one variant. Leave it out, or use --sass.")
     extras = Extras(live_registers, control)
+    others = {"--tolerance": tolerance, "--backend": backend, "--rounds": rounds}
+    of_launches = (*launch.given, *(name for name, value in others.items() if value))
     if subject.files:
-        refuse_for_files(subject.files, variants, diff, counts, size, launch, tolerance)
+        refuse_for_files(subject.files, variants, diff, counts, size, of_launches, launched=bool(launch.given))
     else:
-        refuse_for_pairs(subject.pair, sources[0], launch, tolerance)
+        refuse_for_pairs(subject.pair, [*filter(None, [sources[0].given]), *of_launches])
     if emit or output:
         save_form(subject, variants, arch, sources, kernels, emit, output, as_json=as_json)
         return ExitStatus.GOOD
     if len(subject.files) == 2:
-        return show_two(
-            of_two(subject.files, arch, sources, extras, launches(launch, tolerance)),
-            view or "auto",
-            diff=diff,
-            counts=counts,
-            as_json=as_json,
-        )
+        asked = launches(launch, tolerance, backend or "auto", rounds or ROUNDS, arch)
+        both = of_two(subject.files, asked.arch if asked else arch, sources, extras, asked)
+        return show_two(both, view or "auto", diff=diff, counts=counts, as_json=as_json)
     cases: list[ExplainedPair] = []
     open_question: str | None = None
     if subject.files:
@@ -215,23 +232,36 @@ class Subject:
         raise UsageError(f"Expected one PAIR, or one or two FILEs (.cu, .ptx); found {listed}.{hint}")
 
 
-def launches(options: LaunchOptions, tolerance: str | None) -> Launches | None:
-    """What the command line says about the launches of two files; None if it asks for none."""
-    from ptxbench.kernel_comparison import close_to
-    from ptxbench.pair import EXACT
+def launches(
+    options: LaunchOptions, tolerance: str | None, backend: str, rounds: int, arch: str | None
+) -> Launches | None:
+    """What the command line says about the launches of two files; None if it asks for none.
+
+    Raises UsageError if --arch is not that of the GPU that is to time them.
+    """
+    from ptxbench.kernel_comparison import Closeness
 
     if not options.given:
         return None
-    return Launches(options.launches(2), options.arguments(), close_to(tolerance) if tolerance else EXACT)
+    each, arguments = options.launches(2), options.arguments()
+    closeness = Closeness.read(tolerance) if tolerance else Closeness()
+    opened = open_backend(backend, arch)
+    if opened.name != "gpu":
+        return Launches(each, arguments, closeness, arch)
+    own = opened.device().sm
+    if arch and arch.rstrip("af") != own.rstrip("af"):
+        raise UsageError(f"The GPU is {own}, not {arch}. Leave out --arch, or use --backend emulator.")
+    return Launches(each, arguments, closeness, arch or own, opened, rounds, backend == "gpu")
 
 
 def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json: bool) -> int:
     """Print two kernels and how they differ; the exit status."""
     from ptxbench.kernel_comparison import EXIT_STATUSES, to_document, unlike_signatures
 
-    launched = both.launched
+    launched, timed = both.launched, both.timed
     if as_json:
         from ptxbench.documents import json_text
+        from ptxbench.kernel_timing import to_document as timing_document
         from ptxbench.listing import explanation
 
         document = explanation.to_document(
@@ -239,7 +269,7 @@ def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json:
             [both.case],
             diff=diff,
             parameters_differ=unlike_signatures(*both.kernels),
-            launch=to_document(launched) if launched else None,
+            launch=to_document(launched) | {"timing": timing_document(timed) if timed else None} if launched else None,
         )
         say(json_text(document), nl=False)
     else:
@@ -248,8 +278,10 @@ def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json:
 
         show(both.listings, [both.case], view, diff=diff, counts=counts)
         say()
-        open_console().print(ComparisonReport(both.kernels, both.listings, launched))
-    return EXIT_STATUSES[launched.status] if launched else ExitStatus.GOOD
+        open_console().print(ComparisonReport(both.kernels, both.listings, launched, timed))
+    if launched is None:
+        return ExitStatus.GOOD
+    return EXIT_STATUSES[launched.status] or (timed.status if timed else ExitStatus.GOOD)
 
 
 def save_form(
@@ -341,11 +373,10 @@ def refuse(view: str | None, diff: bool, variants: Sequence[str], live_registers
         raise UsageError("--control needs a listing with SASS. Leave it out, or use --sass.")
 
 
-def refuse_for_pairs(pair: str, source: SourceOptions, launch: LaunchOptions, tolerance: str | None) -> None:
+def refuse_for_pairs(pair: str, given: Sequence[str]) -> None:
     """Raises UsageError for options that need a file."""
-    for option in (source.given, *launch.given, "--tolerance" if tolerance else None):
-        if option:
-            raise UsageError(f"{option} is for .cu and .ptx files, and '{pair}' is a pair.")
+    if given:
+        raise UsageError(f"{given[0]} is for .cu and .ptx files, and '{pair}' is a pair.")
 
 
 def refuse_for_files(
@@ -354,8 +385,9 @@ def refuse_for_files(
     diff: bool,
     counts: bool,
     size: str | None,
-    launch: LaunchOptions,
-    tolerance: str | None,
+    of_launches: Sequence[str],
+    *,
+    launched: bool,
 ) -> None:
     """Raises UsageError for options that need a pair, a second file or a launch."""
     if variants:
@@ -365,17 +397,18 @@ def refuse_for_files(
     if len(files) == 1:
         if diff:
             raise UsageError("--diff compares two kernels. Name a second FILE.")
-        if given := [*launch.given, *["--tolerance"] * bool(tolerance)]:
-            raise UsageError(f"{given[0]} needs two FILEs to compare. `ptxbench exec {files[0]}` launches one kernel.")
+        if of_launches:
+            raise UsageError(
+                f"{of_launches[0]} needs two FILEs to compare. `ptxbench exec {files[0]}` launches one kernel."
+            )
         if counts:
             raise UsageError(
                 f"--counts needs a launch, and a file has none. `ptxbench exec {files[0]}` launches it, as its --grid, "
                 "--block and --arg say, and counts lines and machine instructions."
             )
-    elif not launch.given and (counts or tolerance):
+    elif not launched and (needing := [*["--counts"] * counts, *of_launches]):
         raise UsageError(
-            f"{'--counts' if counts else '--tolerance'} needs a launch. Describe it with --grid, --block and --arg, as "
-            "for `ptxbench exec`."
+            f"{needing[0]} needs a launch. Describe it with --grid, --block and --arg, as for `ptxbench exec`."
         )
 
 

@@ -23,7 +23,7 @@ from ptxbench.result import LIBRARY
 if TYPE_CHECKING:
     from ptxbench.discovery.text import PairText
     from ptxbench.libraries import Gemm
-    from ptxbench.pair import Pair
+    from ptxbench.pair import Launch, Pair
 
 SUFFIXES = {"cuda": ".cu", "ptx": ".ptx"}
 """The file suffix of each language; its folder has the language's name."""
@@ -47,6 +47,8 @@ class Source:
     """Whether the text is not trusted, so that NVRTC may read only CUDA's headers."""
     library: Gemm | None = None
     """For a call of a vendor's library instead of a kernel: that call; `path` is then the pair's file."""
+    launch: Launch | None = None
+    """Its own launch, if it is not that of the pair."""
 
     def on(self, arch: str) -> Source:
         """The variant with its file for `arch`."""

@@ -21,7 +21,7 @@ from ptxbench.errors import (
     WrongResult,
 )
 from ptxbench.listing import text
-from ptxbench.pair import Launch, Size
+from ptxbench.pair import Launch, Pair, Size
 from ptxbench.result import (
     BROKEN,
     SKIPPED,
@@ -78,6 +78,10 @@ class VariantRun:
         """The variant in a message: its file, with its name if several variants share the file."""
         name = self.source.path.name
         return f"{name} ({self.source.variant})" if "@" in self.source.variant or self.source.library else name
+
+    def launch(self, pair: Pair, size: Size) -> Launch:
+        """How it is launched at that size."""
+        return self.source.launch or pair.launch(**size)
 
     def fail(self, error: KernelError | MachineError | ToolMissing) -> None:
         """End this variant with an error.

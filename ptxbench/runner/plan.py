@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ptxbench.backends.base import Backend
 from ptxbench.device_shape import DeviceShape
@@ -50,6 +50,14 @@ class PairPlan:
         return replace(self, sources=tuple(source.on(arch) for source in self.sources))
 
 
+class PairMaker(Protocol):
+    """Makes a pair that no folder of kernels has. It can be sent to another process."""
+
+    def loaded(self) -> LoadedPair:
+        """The pair, made in the process that launches it, because its functions cannot be sent."""
+        ...
+
+
 def no_mark(variant: str) -> None:
     """Do nothing: the `mark` of a plan without a watcher."""
 
@@ -91,6 +99,8 @@ class RunPlan:
     """The GPU whose floors each cell gets, a name of specifications.MODELS; only for the emulator."""
     sweep: Mapping[str, Any] = field(default_factory=dict)
     """What `ptxbench tune` sweeps; empty for any other run."""
+    maker: PairMaker | None = None
+    """Makes the only pair of the plan, if `kernels` does not have it."""
 
 
 def plan_pairs(

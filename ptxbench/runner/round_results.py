@@ -121,7 +121,8 @@ class RoundResults:
         for cell in todo:
             (pair, knobs), size = cell
             known = any(one.oracle is not None for one in self.cells_by_round.get(cell, ()))
-            item = WorkItem(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected, not known)
+            asked = self.pair_plans[cell[0]].oracle_asked and not known
+            item = WorkItem(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected, asked)
             if items and dataclasses.replace(items[-1], sizes=item.sizes) == item:
                 items[-1] = dataclasses.replace(items[-1], sizes=(*items[-1].sizes, dict(size)))
             else:

@@ -18,7 +18,7 @@ from ptxbench.discovery.text import PairText
 from ptxbench.errors import KernelError, LaunchUnavailable, MachineError, ToolMissing
 from ptxbench.measure import Measured, measure
 from ptxbench.metrics import REFERENCE
-from ptxbench.pair import EXACT, Launch, Size
+from ptxbench.pair import EXACT, Launch, Pair, Size
 from ptxbench.result import BITS_DIFFER, MODELLED, ORACLE_WEAK, Cell, LaunchReport, Round
 from ptxbench.runner import memory
 from ptxbench.runner.candidate import VariantRun
@@ -129,7 +129,7 @@ class Session:
         labels: set[str] = set()
         self.release()
         for size, integers in checks(pair_plan):
-            if not self.lost and self.any_can_launch(candidates, pair_plan.loaded.pair.launch(**size)):
+            if not self.lost and self.any_can_launch(candidates, pair_plan.loaded.pair, size):
                 repeated = size == largest(pair_plan) and not integers
                 with self.plan.host_work():
                     data = prepare_case(pair_plan, size, self.plan.seed, integers=integers, repeated=repeated)
@@ -149,12 +149,15 @@ class Session:
         if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and not (build.cubin or build.library):
             candidate.fail(ToolMissing(f"ptxas is not installed: {INSTALL}; or use --assembler driver."))
 
-    def any_can_launch(self, candidates: Sequence[VariantRun], launch: Launch) -> bool:
-        """Whether a candidate is left for such a launch. One that the backend cannot launch ends with the reason."""
+    def any_can_launch(self, candidates: Sequence[VariantRun], pair: Pair, size: Size) -> bool:
+        """Whether a candidate is left for its launch at that size.
+
+        One that the backend cannot launch ends with the reason.
+        """
         for candidate in candidates:
             if candidate.alive and candidate.build and not self.lost:
                 try:
-                    self.backend.require(candidate.build, launch)
+                    self.backend.require(candidate.build, candidate.launch(pair, size))
                 except (KernelError, MachineError) as error:
                     self.fail(candidate, error)
         return any(candidate.alive and candidate.build for candidate in candidates)
@@ -199,7 +202,8 @@ class Session:
             if candidate.alive and candidate.build and not self.lost:
                 yield self.step(pair_plan, candidate, "verify", size)
                 try:
-                    outcome = self.backend.run(candidate.build, pair.launch(**size), case.arguments, pair.outputs)
+                    launch = candidate.launch(pair, size)
+                    outcome = self.backend.run(candidate.build, launch, case.arguments, pair.outputs)
                 except (KernelError, MachineError) as error:
                     self.fail(candidate, error)
                     continue
@@ -229,7 +233,8 @@ class Session:
         pair = pair_plan.loaded.pair
         assert candidate.build is not None
         try:
-            for outcome in self.backend.again(candidate.build, pair.launch(**case.size), case.arguments, pair.outputs):
+            launch = candidate.launch(pair, case.size)
+            for outcome in self.backend.again(candidate.build, launch, case.arguments, pair.outputs):
                 with self.plan.host_work():
                     candidate.deterministic = same_bits(allowed.outputs, first, outcome.outputs)
                 if not candidate.deterministic:
@@ -256,7 +261,7 @@ class Session:
         measured = Measured()
         self.release()
         self.require_memory(pair_plan, own, size)
-        if not self.lost and self.any_can_launch(own, launch):
+        if not self.lost and self.any_can_launch(own, pair, size):
             with plan.host_work():
                 data = prepare_cell_case(pair_plan, size, plan.seed)
             labels = labels | (yield from self.verify(pair_plan, own, data))
@@ -276,12 +281,14 @@ class Session:
             variants=with_executed(
                 {
                     candidate.source.variant: candidate.result(
-                        launch, f"float64, {display_path(pair_plan.loaded.path)}", tolerance_words(pair)
+                        candidate.launch(pair, size),
+                        f"float64, {display_path(pair_plan.loaded.path)}",
+                        tolerance_words(pair),
                     )
                     for candidate in own
                 },
                 # a sweep compares its points by their PTX: each further derivation runs ptxas once more
-                {run.source.variant: run.executed(launch) for run in own if not pair_plan.knobs},
+                {run.source.variant: run.executed(run.launch(pair, size)) for run in own if not pair_plan.knobs},
             ),
             cache=plan.cache,
             labels=sorted(labels | measured.labels | ({ORACLE_WEAK} if weak else set())),
@@ -310,7 +317,7 @@ class Session:
             try:
                 clock = self.backend.clock(
                     candidate.build,
-                    launch,
+                    candidate.launch(pair, case.size),
                     case.arguments,
                     pair.outputs,
                     updated=pair.updated,

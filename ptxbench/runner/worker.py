@@ -13,7 +13,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
-from pathlib import Path
 
 from ptxbench import errors
 from ptxbench.device_shape import DeviceShape
@@ -228,14 +227,19 @@ def follow(parent: int) -> None:
 
 def plan_of(request: WorkerRequest, signs: WorkerSigns, device: DeviceShape) -> RunPlan:
     """The request as a plan of this process, with the pairs loaded for the device."""
-    pair_plans = tuple(pair_plan_of(request.plan.kernels, item, device) for item in request.items)
+    pair_plans = tuple(pair_plan_of(request.plan, item, device) for item in request.items)
     return replace(request.plan, pair_plans=pair_plans, mark=signs.mark, host_work=signs.working)
 
 
-def pair_plan_of(kernels: Path, item: WorkItem, device: DeviceShape) -> PairPlan:
-    """The item with its pair loaded, and with the sources of its variants."""
+def pair_plan_of(plan: RunPlan, item: WorkItem, device: DeviceShape) -> PairPlan:
+    """The item with its pair loaded or made, and with the sources of its variants."""
     knobs = dict(item.knobs)
-    loaded = control_plan().loaded if item.pair == CONTROL else with_knobs(load(kernels, item.pair, device), knobs)
+    if item.pair == CONTROL:
+        loaded = control_plan().loaded
+    elif plan.maker:
+        loaded = plan.maker.loaded()
+    else:
+        loaded = with_knobs(load(plan.kernels, item.pair, device), knobs)
     sources = tuple(source for source in (*loaded.sources, *loaded.libraries) if source.variant in item.variants)
     return PairPlan(
         loaded,

@@ -10,20 +10,23 @@ from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench import kernel_names
-from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome
+from ptxbench.execution import CLEAN, FAULT, UNSUPPORTED, ExecOutcome
+from ptxbench.exit_status import ExitStatus
 from ptxbench.kernel_comparison import (
-    DIFFERENT,
-    NAN,
+    EXIT_STATUSES,
     SAME,
     ArrayComparison,
     Kernel,
     LaunchComparison,
     unlike_signatures,
 )
+from ptxbench.kernel_timing import OTHER, Timed
 from ptxbench.listing.text import Listing
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.result import Cell
 from ptxbench.terminal.execution import MARKS, amount, fault, findings, notes, order_reason
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
-from ptxbench.units import ABSENT
+from ptxbench.units import ABSENT, si
 from ptxbench.wording.cells import trimmed
 from ptxbench.wording.kernel_comparison import closing, range_of
 from ptxbench.wording.table import Entry, Table, numbers, texts
@@ -33,11 +36,12 @@ SIDES = ("A", "B")
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """Two kernels with their listings, and their launches if they were launched."""
+    """Two kernels with their listings, their launches if they were launched, and their times on a GPU."""
 
     kernels: tuple[Kernel, Kernel]
     listings: tuple[Listing, Listing]
     launched: LaunchComparison | None = None
+    timed: Timed | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         options = options.update(width=min(options.max_width, WIDEST))
@@ -61,11 +65,8 @@ class ComparisonReport:
         yield Text()
         if self.launched:
             yield from self.equal_counts()
-            first, *more = closing(self.launched)
-            status = self.launched.status
-            mark = MARKS[
-                CLEAN if status == SAME else FAULT if status in (DIFFERENT, NAN, FAULT, FINDING) else UNSUPPORTED
-            ]
+            first, *more = closing(self.launched, self.timed)
+            mark = MARKS[self.verdict]
             yield paragraphs([(symbol(mark, plain), mark.style, " ".join([first, *more]))])
             yield Text("Only this launch was compared, and without a reference: both may be wrong.", "dim")
         else:
@@ -73,10 +74,21 @@ class ComparisonReport:
         files = " ".join(dict.fromkeys(str(kernel.program.path) for kernel in self.kernels))
         yield Text(f"For which GPUs each can be built: ptxbench arch {files}", overflow="fold")
 
+    @property
+    def verdict(self) -> str:
+        """CLEAN, FAULT or UNSUPPORTED: what the emulator, and the GPU if there was one, made of the comparison."""
+        assert self.launched is not None
+        wrong = self.timed is not None and self.timed.status == ExitStatus.WRONG_KERNEL
+        if wrong or EXIT_STATUSES[self.launched.status] == ExitStatus.WRONG_KERNEL:
+            return FAULT
+        return CLEAN if self.launched.status == SAME else UNSUPPORTED
+
     def figures(self) -> DrawnTable:
         """Resources, and what warps executed and requested: metric, A, B, B / A."""
         a, b = self.listings
         rows = [row(name, values) for name, values in resources(a, b)]
+        if self.timed and self.timed.cell and self.timed.cell.rounds:
+            rows.append(time_row(self.timed.cell))
         if self.launched:
             unlike = {name: (a, b) for name, (a, b) in counts(self.launched).items() if a != b}
             rows += [*executed_rows(self.launched), *(row(name, values) for name, values in unlike.items())]
@@ -152,6 +164,13 @@ def resources(a: Listing, b: Listing) -> Iterator[tuple[str, tuple[float | None,
         if any(values):
             yield name, values
     yield "SASS instructions", (len(a.sass), len(b.sass))
+
+
+def time_row(cell: Cell) -> list[str]:
+    """The median time of either, and their ratio."""
+    a, b = (BY_NAME["time"].of(cell, name) for name in (REFERENCE, OTHER))
+    ratio = BY_NAME["ratio"].of(cell, OTHER)
+    return ["median time", *(si(value, "s") for value in (a, b)), ABSENT if ratio is None else f"{ratio:.3f}"]
 
 
 def executed_rows(launched: LaunchComparison) -> list[list[str]]:

@@ -156,7 +156,7 @@ def test_a_lost_device_in_the_control_ends_the_run(plan):
 
 def test_a_variant_excluded_from_the_control_is_not_run_in_it(plan):
     """The worker would run it again, and die again."""
-    pair_plan = pair_plan_of(plan.kernels, WorkItem(CONTROL, ("ptx",), control_plan().sizes), DeviceShape())
+    pair_plan = pair_plan_of(plan, WorkItem(CONTROL, ("ptx",), control_plan().sizes), DeviceShape())
     assert [source.variant for source in pair_plan.sources] == ["ptx"]
 
 
