@@ -356,7 +356,7 @@ REFUSED = [
     (["--tolerance", "1"], "--tolerance is for .cu and .ptx files, and 'scale' is a pair."),
     (["triad"], "Expected one PAIR, or one or two FILEs (.cu, .ptx); found 'scale', 'triad'."),
     (["--diff", "cuda"], "--diff compares two variants of one pair, such as --diff cuda ptx; found 'scale', 'cuda'."),
-    (["--arch", "90"], "Unknown architecture '90'. Write it as sm_90 or sm_90a."),
+    (["--arch", "90"], "Unknown architecture '90'. Did you mean 'sm_90'?"),
     (["--arch", "banana"], "Unknown architecture 'banana'. Write it as sm_90 or sm_90a."),
 ]  # fmt: skip
 
