@@ -318,7 +318,7 @@ def execute(
             fuel=launch.fuel,
         )
     except LaunchError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(labelled(str(error), {function.name: kernel_names.short(function.name)})) from None
     except KernelError as error:
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
         line = re.match(r"line (\d+): ", str(error))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench import kernel_names
 from ptxbench.arguments.elements import TYPES, quoted
 from ptxbench.arguments.notation import Argument, Parsed, Structure
 from ptxbench.arguments.templates import example, option, templates
@@ -105,9 +106,8 @@ def bind(
             continue
         index = find(function, declared, argument)
         if index in places:
-            raise UsageError(
-                f"'{places[index].text}' and '{argument.text}' both set one parameter of '{function.name}'."
-            )
+            both = f"'{places[index].text}' and '{argument.text}'"
+            raise UsageError(f"{both} both set one parameter of '{kernel_names.short(function.name)}'.")
         places[index] = argument
     placed = set(map(id, places.values()))
     rest = iter([argument for argument in arguments if id(argument) not in placed])
@@ -144,7 +144,9 @@ def find(function: Function, declared: Declared | None, argument: Parsed) -> int
     if name.isdigit():
         if int(name) < len(names):
             return int(name)
-        raise UsageError(f"'{text}': '{function.name}' has {len(names)} parameters; the first is 0.")
+        raise UsageError(
+            f"'{text}': '{kernel_names.short(function.name)}' has {len(names)} parameters; the first is 0."
+        )
     if all(each is None for each in names):
         unnamed = text.removeprefix(f"{name}:")
         raise UsageError(
@@ -152,7 +154,7 @@ def find(function: Function, declared: Declared | None, argument: Parsed) -> int
             f"'{name}' cannot be checked. Write the index, such as '0:{unnamed}', or '{unnamed}' and all in order."
         )
     hint = suggestion(name, [each for each in names if each]) or f" It has {signature(function, declared)}."
-    raise UsageError(f"'{text}': '{function.name}' has no parameter '{name}'.{hint}")
+    raise UsageError(f"'{text}': '{kernel_names.short(function.name)}' has no parameter '{name}'.{hint}")
 
 
 def check(bound: BoundArguments) -> None:
@@ -218,13 +220,13 @@ def signature(function: Function, declared: Declared | None) -> str:
 def wrong_number(function: Function, arguments: Sequence[Parsed], declared: Declared | None) -> str:
     count, given = len(function.params), len(arguments)
     if not count:
-        return f"'{function.name}' has no parameters; leave out --arg."
+        return f"'{kernel_names.short(function.name)}' has no parameters; leave out --arg."
     named = [find(function, declared, each) for each in arguments if each.name is not None]
     in_order = [index for index in range(count) if index not in named]
     rest = in_order[given - len(named) :]
     missing = [option(templates(function, declared)[index]) for index in rest]
     hint = f" Give the rest too, such as {' '.join(missing)}." if missing and given < count else ""
     return (
-        f"'{function.name}' has {count} parameter{'s' if count > 1 else ''}, and {given} --arg "
+        f"'{kernel_names.short(function.name)}' has {count} parameter{'s' if count > 1 else ''}, and {given} --arg "
         f"{'was' if given == 1 else 'were'} given: {signature(function, declared)}.{hint}"
     )

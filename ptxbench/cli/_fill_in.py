@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from ptxbench import kernel_names
+
 if TYPE_CHECKING:
     from ptxbench.emulator.syntax import Function
     from ptxbench.execution import ExecProgram
@@ -21,12 +23,12 @@ def no_arguments(program: ExecProgram, function: Function) -> str:
     """The message for a kernel with parameters and no --arg: its signature, and the whole command to copy."""
     from ptxbench.arguments import option, signature, templates
 
-    count = len(function.params)
+    name, count = kernel_names.short(function.name), len(function.params)
     declared = program.declared(function)
     words = [*given(click.get_current_context()), *launch_words(function)]
     command = " \\\n    ".join([shlex.join(words), *map(option, templates(function, declared))])
     return (
-        f"'{function.name}' has {count} parameter{'s' if count > 1 else ''}, and no --arg was given: "
+        f"'{name}' has {count} parameter{'s' if count > 1 else ''}, and no --arg was given: "
         f"{signature(function, declared)}. Change the sizes and values, and run:\n\n  {command}"
     )
 

@@ -6,6 +6,7 @@ used. So templates, macros, typedefs and included files are read as the compiler
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +58,7 @@ class CudaType:
 
 @dataclass(frozen=True)
 class CudaParameter:
-    """A parameter of a kernel; `name` is None if the source gives it none."""
+    """A parameter of a kernel; `name` is None if the source gives it none of its own, as in a parameter pack."""
 
     name: str | None
     type: CudaType
@@ -90,7 +91,7 @@ def of_ptx(ptx: str) -> dict[str, tuple[CudaParameter, ...]]:
         return {}
     types = Types(entries)
     return {
-        name: tuple(types.parameter(each) for each in entry.of(dwarf.FORMAL_PARAMETER))
+        name: types.parameters(entry)
         for entry in entries.values()
         if entry.tag == dwarf.SUBPROGRAM
         if (name := entry.text(dwarf.MIPS_LINKAGE_NAME) or entry.text(dwarf.LINKAGE_NAME) or entry.text(dwarf.NAME))
@@ -103,8 +104,11 @@ class Types:
     def __init__(self, entries: dict[int, DebugEntry]) -> None:
         self.entries = entries
 
-    def parameter(self, entry: DebugEntry) -> CudaParameter:
-        return CudaParameter(entry.text(dwarf.NAME), self.type_of(entry))
+    def parameters(self, function: DebugEntry) -> tuple[CudaParameter, ...]:
+        entries = function.of(dwarf.FORMAL_PARAMETER)
+        uses = Counter(entry.text(dwarf.NAME) for entry in entries)
+        own = (name if uses[name := entry.text(dwarf.NAME)] == 1 else None for entry in entries)
+        return tuple(CudaParameter(name, self.type_of(entry)) for name, entry in zip(own, entries, strict=True))
 
     def type_of(self, entry: DebugEntry, inside: tuple[DebugEntry, ...] = ()) -> CudaType:
         """The type that `entry` has. `inside`: the structs around it."""

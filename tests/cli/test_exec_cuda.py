@@ -90,7 +90,7 @@ def test_a_name_that_no_parameter_has_is_refused_and_not_taken_in_order(ptxbench
     ran = ptxbench("exec", *SCALED, "--arg", f"{name}:f32[32]=zeros", "--arg", "f32=2", "--arg", "s32=1")
     assert (ran.status, ran.out) == (2, "")
     assert re.match(
-        rf"Error: '{name}:f32\[32\]=zeros': '.+' has no parameter '{name}'\. (Did you mean|It has) ", ran.err
+        rf"Error: '{name}:f32\[32\]=zeros': 'scaled<float>' has no parameter '{name}'\. (Did you mean|It has) ", ran.err
     )
 
 
@@ -214,3 +214,10 @@ def test_the_block_of_the_command_fits_the_launch_bounds(ptxbench):
         "exec kernels.cu --entry checked --grid 16 --block 64 "
         in ptxbench("exec", "kernels.cu", "--entry", "checked").err
     )
+
+
+def test_a_kernel_of_cpp_has_its_cpp_name_in_messages(ptxbench):
+    assert ptxbench("exec", *SCALED[:3]).err.startswith("Error: 'scaled<float>' has 4 parameters, and no --arg was ")
+    assert ptxbench("exec", *SCALED).err.startswith("Error: 'scaled<float>' has 4 parameters, and 1 --arg was given: ")
+    ran = ptxbench("exec", "kernels.cu", "--entry", "checked", "--block", "65", "--arg", "null")
+    assert ran.err == "Error: 'checked' allows at most 64 threads in a block (.maxntid); this one has 65.\n"

@@ -29,6 +29,8 @@ extern "C" __global__ void pointers(
 namespace ns {
 template <class T, int N> __global__ void scale(const T* in, T* out) { out[threadIdx.x] = in[threadIdx.x] * N; }
 template __global__ void scale<float, 4>(const float*, float*);
+template <class... T> __global__ void pack(float* out, T... terms) { out[0] = (0.0f + ... + terms); }
+template __global__ void pack<int, float>(float*, int, float);
 }
 """
 
@@ -40,6 +42,7 @@ DECLARED = [
     ("pointers", ["float** rows", "const float* const* columns", "float (*tile)[4]", "void* any",
                   "volatile int* flag", "double* a", "const __nv_bfloat16* b"]),
     ("_ZN2ns5scaleIfLi4EEEvPKT_PS1_", ["const float* in", "float* out"]),
+    ("_ZN2ns4packIJifEEEvPfDpT_", ["float* out", "int", "float"]),  # no parameter of a pack has a name of its own
 ]  # fmt: skip
 
 
