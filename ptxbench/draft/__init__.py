@@ -24,6 +24,7 @@ from ptxbench.errors import CompileError, UsageError
 from ptxbench.execution import ExecProgram, read_program
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, parameters, ptxas
+from ptxbench.toolchain.nvrtc import Translation
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.origins import origins
 from ptxbench.toolchain.parameters import CudaParameter
@@ -119,7 +120,7 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
         mark="//",
     )
     whole = "\n".join([*header, "", start.strip("\n"), ""])
-    made = compiled(whole, kernel)
+    made = compiled(whole, kernel).ptx
     ptx, same_names = ptx_text(made, whole, name, entry, arch, names, arrays, source)
     final, headers = cuda.moved_includes(whole, source.parent, options.include, destination)
 
@@ -183,8 +184,8 @@ def cuda_text(
 ) -> tuple[str, list[str]]:
     """The file with the kernel as extern "C" `entry`, and the functions that are left out.
 
-    It is the least text whose kernel is the same: without host functions, other kernels and system headers; with the
-    headers; whole. Raises UsageError if there is none.
+    It is the least text whose kernel is the same, and which the compiler takes as it is, if there is one: without host
+    functions, other kernels and system headers; with the headers; whole. Raises UsageError if there is none.
     """
     definitions = cuda.kernel_named(kernel.text, kernel.plain_name)
     if len(definitions) != 1:
@@ -211,18 +212,28 @@ def cuda_text(
         return defines + cuda.wrapped(kernel.text, own, call, f"{entry}({declared})", names, drop=drop)
 
     least = changed([*host, *others])
-    candidates = [(cuda.without_system_includes(least), names_left_out), (least, names_left_out)]
+    of_host = [each for each in every if each.is_of_host_library]
+    candidates = [
+        (cuda.without_system_includes(changed([*host, *others, *of_host])), names_left_out),
+        (cuda.without_system_includes(least), names_left_out),
+        (least, names_left_out),
+    ]
     if not own.is_template:
         candidates.append((changed(declarations), []))
     failure: CompileError | None = None
+    fitting: list[tuple[str, list[str]]] = []
     for text, left_out in candidates:
         try:
-            if same_kernel(
-                kernel.program.ptx, kernel.function.name, compiled(text, kernel), entry, kernel.program.arch
-            ):
-                return text, left_out
+            made = compiled(text, kernel)
         except CompileError as error:
             failure = error
+            continue
+        if same_kernel(kernel.program.ptx, kernel.function.name, made.ptx, entry, kernel.program.arch):
+            if not made.how:
+                return text, left_out
+            fitting.append((text, left_out))
+    if fitting:
+        return fitting[0]
     why = f" {failure}" if failure else ""
     raise UsageError(
         f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, the compiler makes "
@@ -230,10 +241,10 @@ def cuda_text(
     )
 
 
-def compiled(text: str, kernel: KernelSource) -> str:
-    """The PTX of a changed text, with the headers of the original. Raises CompileError."""
+def compiled(text: str, kernel: KernelSource) -> Translation:
+    """What the compiler makes of a changed text, with the headers of the original. Raises CompileError."""
     include = replace(AS_IT_IS, include=kernel.options.include).compiler_flags
-    return toolchain.compiled(text.encode(), kernel.path, kernel.program.arch, include).ptx
+    return toolchain.compiled(text.encode(), kernel.path, kernel.program.arch, include)
 
 
 def same_kernel(a: str, a_entry: str, b: str, b_entry: str, arch: str) -> bool:
