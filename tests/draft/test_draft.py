@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.draft import draft, names, same_kernel
+from ptxbench.draft import draft, names
+from ptxbench.draft.identity import same_kernel
 from ptxbench.execution import read_program
 from ptxbench.toolchain.options import AS_IT_IS
 from tests.draft.kernels import CASES
@@ -305,11 +306,10 @@ def test_a_kernel_that_no_pair_can_have_is_refused_and_nothing_is_written(ptxben
 
 
 def test_other_files_and_options_without_a_file_are_refused(ptxbench):
-    Path("k.ptx").write_text(".version 7.0\n.target sm_75\n.visible .entry k() { ret; }\n")
     for arguments, message in [
-        (["--from", "k.ptx"], "k.ptx is PTX. `ptxbench new --from` takes a .cu file."),
+        (["--from", "absent"], "absent is neither a .ptx nor a .cu file."),
         (["--from", "absent.cu"], "Cannot read absent.cu: No such file or directory."),
-        (["--entry", "k"], "--entry is for the file of --from. Add --from FILE.cu, or leave it out."),
+        (["--entry", "k"], "--entry is for the file of --from. Add --from FILE, or leave it out."),
         (["--arch", "sm_80"], "--arch is for the file of --from."),
     ]:
         ran = ptxbench("new", "mine", *arguments)
