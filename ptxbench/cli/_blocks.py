@@ -14,6 +14,7 @@ from ptxbench.terminal import (
     WIDEST,
     CellTable,
     Forest,
+    LeftOut,
     clock_notice,
     closing_lines,
     limits_notice,
@@ -64,6 +65,8 @@ class Blocks:
         """Print the summary of the cells, and what their numbers do not mean."""
         if self.cells:
             self.print(summary(self.cells))
+            if not self.metrics:
+                self.print(LeftOut(self.cells))
             self.print(notice(self.cells))
             self.print(limits_notice(self.cells))
             self.print(clock_notice(self.cells))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.measure import Measurement
 from rich.text import Text
 
 from ptxbench import units
@@ -66,19 +65,10 @@ class CellTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
-
-        unbounded = options.update(width=100 * WIDEST)
-
-        def fits(columns: Sequence[Metric]) -> bool:
-            table = build(self.cell, columns, options.ascii_only)
-            return Measurement.get(console, unbounded, table).maximum <= options.max_width
-
-        columns, left_out = (self.columns, ()) if self.columns else affordable(self.cell, fits)
+        columns = self.columns or affordable(self.cell, options.max_width)
         yield heading(self.cell)
         yield Text()
         yield build(self.cell, columns, options.ascii_only)
-        if left_out:
-            yield Constrain(Prose(left_out_words(left_out, options.max_width), "dim"), width)
         yield Text()
         if finding := first_finding(self.cell, self.reference):
             yield Constrain(Prose(f"{finding_label(self.cell)}  {finding.line}", "dim"), width)
@@ -97,27 +87,36 @@ class CellTable:
             yield Text()
 
 
-Fits = Callable[[Sequence[Metric]], bool]
+def wanted(cell: Cell) -> list[Metric]:
+    """The default columns of the cell."""
+    return [metric for metric in default_columns(cell) if says_something(metric, cell)]
 
 
-def affordable(cell: Cell, fits: Fits) -> tuple[Sequence[Metric], Sequence[Metric]]:
-    """The default columns of the cell that fit into one table, and those that are left out for that."""
-    wanted = columns = [metric for metric in default_columns(cell) if says_something(metric, cell)]
+def affordable(cell: Cell, width: int) -> list[Metric]:
+    """The default columns of the cell that fit into one table; all of them if it must be split in any case."""
+    columns = wanted(cell)
     idle = [name for name in DISPENSABLE if not any_value(BY_NAME[name], cell)]
-    for name in dict.fromkeys((*idle, *DISPENSABLE)):
-        if fits(columns):
-            break
+    for name in ("", *dict.fromkeys((*idle, *DISPENSABLE))):
         columns = [metric for metric in columns if metric.name != name]
-    if not fits(columns):  # the table continues below in any case, so nothing is left out
-        return wanted, ()
-    return columns, [metric for metric in wanted if metric not in columns]
+        if build(cell, columns).natural_width <= width:
+            return columns
+    return wanted(cell)
 
 
-def left_out_words(metrics: Sequence[Metric], width: int) -> str:
-    """Which columns a narrow terminal lacks, and what shows them."""
-    headings = listed([metric.heading for metric in metrics])
-    names = ",".join(metric.name for metric in metrics)
-    return f"{width} columns have no room for {headings}: use a wider terminal, or --columns {names}."
+@dataclass(frozen=True)
+class LeftOut:
+    """Which default columns the tables of a narrow terminal lack, and what shows them."""
+
+    cells: Sequence[Cell]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        missing = {metric for cell in self.cells for metric in {*wanted(cell)} - {*affordable(cell, width)}}
+        if missing:
+            metrics = [metric for metric in BY_NAME.values() if metric in missing]
+            headings, names = listed([each.heading for each in metrics]), ",".join(each.name for each in metrics)
+            text = f"{width} columns have no room for {headings}: use a wider terminal, or --columns {names}."
+            yield Constrain(Prose(text, "dim"), min(width, WIDEST))
 
 
 def heading(cell: Cell) -> Text:
@@ -129,7 +128,7 @@ def heading(cell: Cell) -> Text:
     )
 
 
-def build(cell: Cell, metrics: Sequence[Metric], plain: bool) -> DrawnTable:
+def build(cell: Cell, metrics: Sequence[Metric], plain: bool = False) -> DrawnTable:
     """The table itself: numbers right-aligned under their unit."""
     columns, numbers = metric_columns(cell, metrics)
     rows = []

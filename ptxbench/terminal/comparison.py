@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.measure import Measurement
 from rich.text import Text
 
 from ptxbench.judge import (
@@ -53,9 +52,6 @@ class ComparisonTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, plain = min(options.max_width, WIDEST), options.ascii_only
 
-        def taken(table: DrawnTable) -> int:
-            return Measurement.get(console, options.update(width=100 * WIDEST), table).maximum
-
         yield Constrain(Prose("\n".join(header(self.comparison))), width)
         yield Text()
         rows = compared_rows(self.comparison)
@@ -63,7 +59,7 @@ class ComparisonTable:
             yield counters(rows, plain)
             yield Text()
         elif rows:
-            yield times(self.comparison, rows, taken, plain, width)
+            yield times(self.comparison, rows, plain, width)
             yield Text()
         lines = [(verdict, STYLES.get(verdict, ""), words) for verdict, words in remarks(self.comparison)]
         if lines:
@@ -98,18 +94,13 @@ def counters(rows: Sequence[Row], plain: bool) -> DrawnTable:
     return draw(Table(columns, entries))
 
 
-def times(
-    comparison: Comparison, rows: Sequence[Row], taken: Callable[[DrawnTable], int], plain: bool, width: int
-) -> DrawnTable:
-    """Two lines per row: verdict, values, change and its interval as a picture; cause, size, rounds and interval.
-
-    `taken`: how many of the `width` columns a table takes.
-    """
+def times(comparison: Comparison, rows: Sequence[Row], plain: bool, width: int) -> DrawnTable:
+    """Two lines per row: verdict, values, change and its interval as a picture; cause, size, rounds and interval."""
     budget = comparison.rule.budget
     marks = 1 / (1 + budget), 1 + budget
     changes = [row.change for row in rows if row.change]
     axis = axis_of(changes, budget)
-    room = min(width - taken(build(comparison, rows, plain)) - GAP, WIDEST_PICTURE)
+    room = min(width - build(comparison, rows, plain).natural_width - GAP, WIDEST_PICTURE)
     if not changes:
         return build(comparison, rows, plain)
     if room < NARROWEST:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.measure import Measurement
 from rich.text import Text
 
 from ptxbench.portability.survey import Matrix
@@ -38,7 +37,7 @@ class MatrixTable:
             return draw(Table([*texts("target"), *numbers(*headings)], entries), plain=plain)
 
         def fits(table: DrawnTable) -> bool:
-            return Measurement.get(console, options.update(width=100 * WIDEST), table).maximum <= width
+            return table.natural_width <= width
 
         yield Text(self.matrix.name, "bold cyan")
         yield Text()

@@ -85,11 +85,14 @@ class DrawnTable:
         for note in self.table.notes:
             yield Constrain(Prose(note, "dim"), WIDEST)
 
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """As wide as all texts are."""
+    @property
+    def natural_width(self) -> int:
+        """The width at which no text wraps."""
         needs = self.needs()
-        most = sum(need.most for need in needs) + self.between * (len(needs) - 1)
-        return Measurement(most, most)
+        return sum(need.most for need in needs) + self.between * (len(needs) - 1)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self.natural_width, self.natural_width)
 
 
 def draw(table: Table, *, plain: bool = False, ruled: bool = True, gap: int = 1) -> DrawnTable:

@@ -36,6 +36,6 @@ def test_times_are_tallied_in_the_same_way():
     cells = [race({"cuda": 50, "cuda@fast": 45, "ptx": 43, "ptx.b": 48}), race({"cuda": 50, "ptx": 45})]
     assert [(chip.word, count) for chip, count in tally(cells, None)] == [("FASTER", 2), ("SLOWER", 1)]
     page = page_of(run_of(cells[:1]))
-    assert "each hand-written PTX row against the best CUDA C of its pair and size" in page
+    assert "Each verdict is of hand-written PTX, against the best CUDA C of its pair and size" in page
     tiles = page.split("<ul class=tiles>")[1].split("</ul>")[0]
     assert tiles.count("<li") == 3  # verified, FASTER, SLOWER
