@@ -128,7 +128,7 @@ NAMES = [
     ("1foo",          "such as reduce_sum.s32.\n"),
     ("foo..s32",      "such as reduce_sum.s32.\n"),
     ("fü",            "Did you mean 'f'?"),
-    ("",              "such as reduce_sum.s32.\n"),
+    ("",              "Argument 3 is empty."),
     ("foo\n",         "Did you mean 'foo'?"),
     ("n" * 61,        "has 61 characters. The name of a pair has at most 60."),
     ("add",           "'add' is a reserved word of PTX. Choose another name."),
