@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -145,21 +146,18 @@ class ExecProgram:
         return in_file(message, self.path.name, self.cuda_lines if self.language == "cuda" else None)
 
 
-class located:  # noqa: N801  a context manager reads as a word
+@contextmanager
+def located(program: ExecProgram) -> Iterator[None]:
     """Replaces the PTX's line in errors of a kernel by the program's file and line.
 
     Not in a LaunchError: that is an error of the command line, which names no line.
     """
-
-    def __init__(self, program: ExecProgram) -> None:
-        self.program = program
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, KernelError) and not isinstance(error, LaunchError):
-            raise type(error)(self.program.locate(str(error))) from None
+    try:
+        yield
+    except LaunchError:
+        raise
+    except KernelError as error:
+        raise type(error)(program.locate(str(error))) from None
 
 
 def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS) -> ExecProgram:
