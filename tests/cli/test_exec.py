@@ -429,7 +429,7 @@ SLIPS = [
     (("scale.ptx", *ARGS, "--block", "2048"), "The block has 2048 threads; the maximum is 1024."),
     (("scale.ptx", *ARGS, "--block", "256"), "'scale' allows at most 128 threads in a block"),
     (("scale.ptx", *ARGS, "--shared", "1000000"), "'scale' asks for 1000000 bytes of shared memory"),
-    (("scale.ptx", *ARGS, "--arch", "90"), "Unknown architecture '90'. Write it as sm_90 or sm_90a."),
+    (("scale.ptx", *ARGS, "--arch", "90"), "Unknown architecture '90'. Did you mean 'sm_90'?"),
     (("scale.ptx", *ARGS, "--flag=-G"),  "scale.ptx is PTX, and --flag is for CUDA C. Leave it out."),
     (("scale.ptx", *ARGS, "--lines", "x"), "--lines is 'x'; write a number, or all."),
     (("scale.ptx", *ARGS, "--save", "y"), "--save is 'y'; write NAME=FILE.npy, with a parameter's name or index."),
