@@ -27,6 +27,7 @@ from ptxbench.errors import KernelError, LaunchError, PtxbenchError, Unsupported
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.exit_status import ExitStatus
 from ptxbench.toolchain import Build, legality, parameters, ptxas
+from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates
 from ptxbench.toolchain.legality import Legality
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.origins import in_file, origins
@@ -60,6 +61,8 @@ class ExecProgram:
     """Options of its compilation, as `toolchain.compiled` takes them."""
     instantiated: str | None = None
     """The PTX's name of the kernel that these options instantiate."""
+    compiler: str = ""
+    """How CUDA C was compiled if not by NVRTC as it is (`Translation.how`)."""
 
     @cached_property
     def module(self) -> Module:
@@ -119,13 +122,29 @@ class ExecProgram:
         if matches:
             names = ", ".join(words[each] for each in matches)
             raise UsageError(f"{self.path.name} has several kernels '{name}': {names}. Name one of these.")
+        template = next((each for each in self.templates if name in (each.name, each.name.split("::")[-1])), None)
+        if template:
+            raise UsageError(
+                f"{self.path.name}: '{name}' is a template without an instantiation. Name one, such as --entry "
+                f"'{template.example}'."
+            )
         hint = suggestion(name, list(words.values())) or f" It has {', '.join(words.values())}."
         raise UsageError(f"{self.path.name} has no kernel '{name}'.{hint}")
 
     @property
     def unmade(self) -> str:
-        """The reason why CUDA C may contain no kernel."""
-        return "; a template needs an instantiation" if self.language == "cuda" else ""
+        """Why CUDA C may contain no kernel: templates without an instantiation, with an example of --entry."""
+        found = self.templates
+        if not found:
+            return "; no function is __global__" if self.language == "cuda" else ""
+        names = ", ".join(each.name for each in found)
+        which = "the template " if len(found) == 1 else "the templates "
+        return f"; it has {which}{names}. Name an instantiation, such as --entry '{found[0].example}'"
+
+    @cached_property
+    def templates(self) -> list[KernelTemplate]:
+        """The templates of kernels in CUDA C."""
+        return kernel_templates(self.path.read_text(errors="replace")) if self.language == "cuda" else []
 
     def bind(self, function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArguments, ...]:
         """Each parameter of its kernel with its argument. Raises UsageError."""
@@ -176,9 +195,9 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
     if language == "cuda":
         arch = arch or DEFAULT_ARCH
-        flags = options.compiler_flags
+        flags = options.flags_for(content.decode("utf-8", "replace"))
         made = toolchain.compiled(content, path, arch, flags)
-        return ExecProgram(path, language, arch, made.ptx, flags, made.instantiated)
+        return ExecProgram(path, language, arch, made.ptx, flags, made.instantiated, made.how)
     if option := options.of_cuda:
         raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
     text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
@@ -513,6 +532,8 @@ def describe(outcome: ExecOutcome) -> dict[str, Any]:
         "file": str(program.path),
         "language": program.language,
         "entry": outcome.function.name,
+        "name": kernel_names.short(outcome.function.name),
+        "compiler": program.compiler or None,
         "arch": program.arch,
         "grid": outcome.launch.grid,
         "block": outcome.block,

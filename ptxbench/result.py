@@ -100,6 +100,8 @@ class BuildReport:
     """The same by opcode with all its modifiers, such as {"LDG.E.128.CONSTANT": 2}."""
     log: str = ""
     """ptxas's and NVRTC's warnings, as they wrote them."""
+    compiler: str = ""
+    """What compiled the CUDA C if it was not NVRTC, or not all of it: with versions, and why."""
 
 
 @dataclass(frozen=True)

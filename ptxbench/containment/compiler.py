@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +50,7 @@ def compile_contained(
     options: Sequence[str],
     readable: Sequence[Path],
     expressions: Sequence[str] = (),
+    headers: Mapping[str, bytes] | None = None,
 ) -> Compilation:
     """Compile untrusted text in a process that can open only files below `readable`, and has no network.
 
@@ -61,6 +62,7 @@ def compile_contained(
         "name": name,
         "options": [*options],
         "expressions": [*expressions],
+        "headers": {name: text.decode() for name, text in (headers or {}).items()},
         "readable": [*map(str, readable)],
         "mode": mode(),
     }

@@ -106,7 +106,9 @@ def serve() -> None:
             restrict(read=request["readable"])
         output.write(READY)
         output.flush()
-        found = nvrtc.compile(sys.stdin.buffer.read(), request["name"], request["options"], request["expressions"])
+        headers = {name: text.encode() for name, text in request["headers"].items()}
+        source = sys.stdin.buffer.read()
+        found = nvrtc.compile(source, request["name"], request["options"], request["expressions"], headers)
         output.write(json.dumps(found).encode())
     except LibraryError as error:
         output.write(json.dumps({"failed": str(error)}).encode())

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ptxbench import kernel_names
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
@@ -194,6 +195,8 @@ def describe(listing: Listing) -> dict[str, Any]:
         "language": listing.language,
         "file": listing.path.name,
         "entry": listing.entry,
+        "name": kernel_names.short(listing.entry),
+        "compiler": listing.report.compiler or None,
         "arch": listing.arch,
         "registers": listing.report.registers,
         "sass_sha256": listing.report.sass_sha256,

@@ -189,12 +189,15 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
         content = path.read_bytes()
     except OSError as error:
         raise PairError(f"Cannot read {path}: {error.strerror}.") from None
+    flags: tuple[str, ...] = ()
     if language == "ptx":
         if option := options.of_cuda:
             raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
         ptx, instantiated = ptxas.check_ascii(content, path.name), None
     else:
-        ptx, _, instantiated = first_compiled(content, path, targets, options.compiler_flags)
+        flags = options.flags_for(content.decode("utf-8", "replace"))
+        made = first_compiled(content, path, targets, flags)
+        ptx, instantiated = made.ptx, made.instantiated
     entries = {found["name"]: THREADS.search(found["directives"]) for found in ENTRY.finditer(COMMENT.sub("", ptx))}
     if not entries:
         wanted = "an .entry" if language == "ptx" else "a __global__ function"
@@ -209,7 +212,7 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
     threads = {
         words[name]: int(found[1]) * int(found[2] or 1) * int(found[3] or 1) for name, found in entries.items() if found
     }
-    sources = (Source(words[name], language, path, name, options.compiler_flags) for name in chosen)
+    sources = (Source(words[name], language, path, name, flags) for name in chosen)
     return Subject(path.name, tuple(sources), threads)
 
 

@@ -14,7 +14,7 @@ from rich.constrain import Constrain
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ptxbench import units
+from ptxbench import kernel_names, units
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, LeftOut, Output
 from ptxbench.metrics import BY_NAME
 from ptxbench.terminal.prose import Prose
@@ -84,8 +84,14 @@ def heading(outcome: ExecOutcome) -> Text:
     how = f"{outcome.program.arch}, grid {grid}, block {block}"
     if outcome.launch.shared_bytes:
         how += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
+    made = outcome.program.compiler
     return Text.assemble(
-        (outcome.function.name, "bold cyan"), "  ", outcome.program.path.name, (f"  {how}", "dim"), overflow="fold"
+        (kernel_names.short(outcome.function.name), "bold cyan"),
+        "  ",
+        outcome.program.path.name,
+        (f"  {how}", "dim"),
+        (f"\ncompiled by {made}" if made else "", "dim"),
+        overflow="fold",
     )
 
 

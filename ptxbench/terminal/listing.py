@@ -146,6 +146,8 @@ class ListingView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield heading(self.listing)
+        if self.listing.report.compiler:
+            yield Text(f"compiled by {self.listing.report.compiler}", "dim")
         if not self.listing.same_code:
             yield Text(OTHER_MACHINE_CODE, style="yellow")
         yield Text()

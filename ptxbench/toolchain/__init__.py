@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,15 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ptxbench import architecture, cache
-from ptxbench.containment import mode
-from ptxbench.errors import CompileError, PairError, SignatureMismatch, ToolMissing
+from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain import locate, nvrtc, ptxas, sass
-from ptxbench.toolchain.encoding import REMEDY, encoding_problem
+from ptxbench.toolchain import cuda_c, locate, nvrtc, ptxas, sass
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
-from ptxbench.toolchain.options import include_folders
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Source
@@ -95,11 +91,11 @@ def build(
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
     if language == "cuda":
         options = (*flags, *(f"-D{name}={value}" for name, value in defines))
-        ptx, log, _ = compiled(content, source, arch, options, contained=contained)
+        ptx, log, _, how = compiled(content, source, arch, options, contained=contained)
     else:
-        ptx, log = ptxas.check_ascii(content, source.name), ""
+        ptx, log, how = ptxas.check_ascii(content, source.name), "", ""
         ptx = substituted(ptx, dict(defines), source.name) if defines else ptx
-    report = BuildReport(source_sha256=sha256(content), ptx_sha256=sha256(ptx.encode()), log=log)
+    report = BuildReport(source_sha256=sha256(content), ptx_sha256=sha256(ptx.encode()), log=log, compiler=how)
     cubin = None
     tool = locate.program("ptxas") if assembler == "toolkit" else None
     if tool:
@@ -135,7 +131,7 @@ def versions() -> dict[str, str | None]:
     """The version of each tool, such as 13.0.88; None for a tool that is missing or does not run."""
     result: dict[str, str | None] = dict.fromkeys(("nvrtc", "ptxas", "nvdisasm"))
     with contextlib.suppress(ToolMissing):
-        result["nvrtc"] = nvrtc_version(nvrtc.find())
+        result["nvrtc"] = cuda_c.nvrtc_version(nvrtc.find())
     for name in ("ptxas", "nvdisasm"):
         if tool := locate.program(name):
             with contextlib.suppress(ToolMissing):
@@ -143,38 +139,7 @@ def versions() -> dict[str, str | None]:
     return result
 
 
-def compiled(
-    source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
-) -> nvrtc.Translation:
-    """The PTX of CUDA C and the compiler's warnings, from the cache if nothing that it depends on has changed."""
-    if problem := encoding_problem(source):
-        raise CompileError(f"{path.name}:1: {problem} {REMEDY}")
-    library = nvrtc.find()
-
-    def make() -> bytes:
-        return json.dumps(nvrtc.translate(library, source, path, arch, flags, contained=contained)).encode()
-
-    key = compilation(library, source, path, arch, flags, contained=contained)
-    made = make() if key is None else cache.remember(key, make)
-    return nvrtc.Translation(*json.loads(made))
-
-
-def compilation(
-    library: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
-) -> tuple[str, ...] | None:
-    """The cache key of the PTX of CUDA C: all that it depends on; None if that is not known."""
-    searched = include_folders(flags)
-    known = [flag for flag in flags if not flag.startswith("-I")] if searched else flags
-    # Contained, it sees only CUDA's headers.
-    files = [] if contained else nvrtc.included(source, path.parent, searched)
-    # An option that includes other files, which no hash here covers.
-    if files is None or any(re.match(r"-I|--?include|--?pre-include|-include", flag) for flag in known):
-        return None
-    hashes = [sha256(each) for each in (source, *files)]
-    # The folders of CUDA's headers, whose version may differ from NVRTC's.
-    options = (*nvrtc.FLAGS, *map(str, locate.headers()), *flags)
-    kind = f"cuda {mode()}" if contained else "cuda"
-    return (kind, nvrtc_version(library), path.name, arch, *options, "files", *hashes)
+compiled = cuda_c.translate
 
 
 def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
@@ -213,16 +178,6 @@ def builders() -> ThreadPoolExecutor:
     """Threads that build. The tools run outside the interpreter's lock, and threads that wait for nvdisasm share its
     next run, so more threads than cores are useful."""
     return ThreadPoolExecutor((os.cpu_count() or 1) + 8)
-
-
-def nvrtc_version(library: Path) -> str:
-    """NVRTC's version, without loading the library if the cache has it."""
-    try:
-        state = library.stat()
-    except OSError:  # a bare name, which the loader finds in its own folders
-        return nvrtc.version(library)
-    key = ("nvrtc", str(library), str(state.st_size), str(state.st_mtime_ns))
-    return cache.remember(key, lambda: nvrtc.version(library).encode()).decode()
 
 
 def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, source: Path, arch: str) -> BuildReport:

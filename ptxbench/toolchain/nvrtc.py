@@ -9,14 +9,14 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ptxbench.containment import compiler
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, INVALID_OPTION, OUT_OF_MEMORY, SUCCESS, LibraryError
-from ptxbench.errors import CompileError, PairError, ToolMissing, UsageError
+from ptxbench.errors import CompileError, PairError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.toolchain import locate
 from ptxbench.toolchain.options import EXPRESSION
 
@@ -36,6 +36,9 @@ NO_FLAGS = {
 STD = re.compile(r"--?std\b")
 DIAGNOSIS = re.compile(r"^(.+)\((\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (.*)$", re.M)
 """File, line and text of an error in NVRTC's log."""
+
+BAD_EXPRESSION = "__nv_name_map"
+"""The file that NVRTC names in errors about a kernel that it must instantiate."""
 
 NO_HEADER = re.compile(r"(?:cannot|could not) open source file \"(.*?)\"")
 INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<computed>\w+))", re.M)
@@ -84,15 +87,17 @@ def compiled(
     options: Sequence[str],
     readable: Sequence[Path] | None = None,
     expressions: Sequence[str] = (),
+    headers: Mapping[str, bytes] | None = None,
 ) -> Compilation:
     """Compile a source with NVRTC, in a separate process if `readable` lists what it may read.
 
+    `headers`: texts of files that the source includes, by the name in the #include.
     Raises ToolMissing if NVRTC does not work, CompileError if the source makes its process die.
     """
     try:
         if readable is None:
-            return Compilation(*compiler.library(nvrtc).compile(source, name, options, expressions))
-        return compiler.compile_contained(nvrtc, source, name, options, readable, expressions)
+            return Compilation(*compiler.library(nvrtc).compile(source, name, options, expressions, headers))
+        return compiler.compile_contained(nvrtc, source, name, options, readable, expressions, headers)
     except LibraryError as error:
         raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None
     except compiler.CompilerDied as died:
@@ -101,11 +106,12 @@ def compiled(
 
 class Translation(NamedTuple):
     """What a compiler made of CUDA C. `log`: its warnings. `instantiated`: the PTX's name of the kernel that the flags
-    instantiate."""
+    instantiate. `how`: by which compiler, and what was left out; empty for NVRTC and the text as it is."""
 
     ptx: str
     log: str
     instantiated: str | None = None
+    how: str = ""
 
 
 def split(flags: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -114,54 +120,87 @@ def split(flags: Sequence[str]) -> tuple[list[str], list[str]]:
     return [flag for flag in flags if not flag.startswith(EXPRESSION)], wanted
 
 
-def translate(
-    nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
-) -> Translation:
-    """The PTX of the CUDA C `source`, which was read from `path`.
+def options_for(arch: str, flags: Sequence[str]) -> list[str]:
+    """The options of a compilation by NVRTC or nvcc. The user's folders are searched before CUDA's."""
+    return [
+        f"-arch={arch.replace('sm_', 'compute_')}",
+        # NVRTC warns about a second --std.
+        *(each for each in FLAGS if not each.startswith("--std") or not any(STD.match(flag) for flag in flags)),
+        *(flag for flag in flags if flag.startswith("-I")),
+        *(f"-I{folder}" for folder in locate.headers()),
+        *(flag for flag in flags if not flag.startswith("-I")),
+    ]
+
+
+def attempt(
+    nvrtc: Path,
+    source: bytes,
+    path: Path,
+    arch: str,
+    flags: Sequence[str],
+    *,
+    contained: bool = False,
+    headers: Mapping[str, bytes] | None = None,
+) -> Compilation:
+    """NVRTC's answer to the CUDA C `source`, which was read from `path`, whether it compiles or not.
 
     `contained`: whether the source is untrusted. NVRTC then sees CUDA's headers, but not the folder of the source.
 
-    Raises CompileError with NVRTC's first errors; ToolMissing if NVRTC does not work or its headers are missing;
-    UsageError if it does not know `arch`; PairError if one of `flags` is unknown or one of NO_FLAGS.
+    Raises ToolMissing if NVRTC does not work; CompileError if its process dies; PairError for a flag of NO_FLAGS.
     """
     for flag in flags:
         for pattern, why in NO_FLAGS.items():
             if re.match(pattern, flag):
                 raise PairError(f"{path.name} cannot be compiled with {flag}. {why}.")
-    folders = locate.headers()
     flags, expressions = split(flags)
-    options = [
-        f"-arch={arch.replace('sm_', 'compute_')}",
-        # NVRTC warns about a second --std.
-        *(each for each in FLAGS if not each.startswith("--std") or not any(STD.match(flag) for flag in flags)),
-        *(f"-I{folder}" for folder in folders),
-        *flags,
-    ]
+    options = options_for(arch, flags)
     if contained:
-        status, meaning, log, ptx, lowered = compiled(nvrtc, source, path.name, options, folders, expressions)
-        if status == OUT_OF_MEMORY:  # of the memory limit of its process
-            raise CompileError(f"{path.name}: NVRTC exceeded its memory limit.")
+        folders = locate.headers()
+        made = compiled(nvrtc, source, path.name, options, folders, expressions, headers)
+        log = made.log
         for folder in folders:
             log = log.replace(f"{folder}{os.sep}", "")
-        log = log.strip()
     else:
         # The whole path: NVRTC looks for #include "..." next to it, and in the current folder for a bare name.
         path = path.absolute()
-        status, meaning, log, ptx, lowered = compiled(nvrtc, source, str(path), options, None, expressions)
-        log = log.replace(f"{path.parent}{os.sep}", "").strip()
-    if status == SUCCESS:
-        return Translation(FILE.sub(bare_name, ptx), log, *lowered.values())
-    if status == INVALID_OPTION:
-        told = f"NVRTC {version(nvrtc)} refuses an option: {log.removeprefix('nvrtc: error: ')}."
-        if "gpu-architecture" in log:
-            raise UsageError(f"{told} It cannot compile for '{arch}'; name another with --arch.")
-        raise PairError(f"{told} {path.name} is compiled with {' '.join(flags)}.")
-    if status != COMPILATION:
-        raise ToolMissing(f"NVRTC fails on {path.name}: {meaning}. {log}")
-    lacks = NO_HEADER.search(log)
-    if lacks and not folders:
-        raise ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not installed: {locate.INSTALL}.")
-    raise CompileError(diagnosis(log, path.name, version(nvrtc), arch))
+        made = compiled(nvrtc, source, str(path), options, None, expressions, headers)
+        log = made.log.replace(f"{path.parent}{os.sep}", "")
+    return made._replace(log=log.strip(), ptx=FILE.sub(bare_name, made.ptx))
+
+
+def translate(
+    nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
+) -> Translation:
+    """The PTX of the text as it is, by NVRTC. Raises the errors of `attempt` and `refusal`."""
+    made = attempt(nvrtc, source, path, arch, flags, contained=contained)
+    if made.status != SUCCESS:
+        raise refusal(made, nvrtc, path, arch, flags)
+    return Translation(made.ptx, made.log, *made.lowered.values())
+
+
+def refusal(made: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequence[str]) -> PtxbenchError:
+    """The error for a compilation that failed.
+
+    CompileError with NVRTC's first errors; ToolMissing if NVRTC does not work or its headers are missing; UsageError
+    if it does not know `arch`; PairError if one of `flags` is unknown.
+    """
+    if made.status == OUT_OF_MEMORY:  # of the memory limit of its process
+        return CompileError(f"{path.name}: NVRTC exceeded its memory limit.")
+    if made.status == INVALID_OPTION:
+        told = f"NVRTC {version(nvrtc)} refuses an option: {made.log.removeprefix('nvrtc: error: ')}."
+        if "gpu-architecture" in made.log:
+            return UsageError(f"{told} It cannot compile for '{arch}'; name another with --arch.")
+        return PairError(f"{told} {path.name} is compiled with {' '.join(flags)}.")
+    if made.status != COMPILATION:
+        return ToolMissing(f"NVRTC fails on {path.name}: {made.meaning}. {made.log}")
+    if BAD_EXPRESSION in made.log:
+        wanted = split(flags)[1][0]
+        what = "; ".join(text for where, _, text in DIAGNOSIS.findall(made.log)[:-1] if where == BAD_EXPRESSION)
+        return UsageError(f"{path.name}: cannot instantiate '{wanted}': {what}.")
+    lacks = NO_HEADER.search(made.log)
+    if lacks and not locate.headers():
+        return ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not installed: {locate.INSTALL}.")
+    return CompileError(diagnosis(made.log, path.name, f"NVRTC {version(nvrtc)}", arch))
 
 
 FILE = re.compile(r"(?P<start>^[ \t]*\.file[ \t]+\d+[ \t]+\")(?P<path>[^\"]*)", re.M)
@@ -173,25 +212,39 @@ def bare_name(directive: re.Match[str]) -> str:
     return directive["start"] + re.split(r"/|\\(?![0-7]{3})", directive["path"])[-1]
 
 
-def diagnosis(log: str, name: str, nvrtc_version: str, arch: str) -> str:
-    """The message of a failed compilation: its first errors, each with file and line."""
+def diagnosis(log: str, name: str, compiler: str, arch: str) -> str:
+    """The message of a failed compilation: its first errors, each with file and line. `compiler`: with its version."""
     errors = [f"{where}:{line}: {what}" for where, line, what in DIAGNOSIS.findall(log)]
     if not errors:
-        return f"{name}: NVRTC {nvrtc_version} refuses it: {log}"
+        return f"{name}: {compiler} refuses it: {log}"
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
-    return (
-        f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. "
-        f"NVRTC {nvrtc_version} cannot compile this for {arch}; correct the CUDA C there."
-    )
+    return f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. {compiler} cannot compile this for {arch}; {advice(log)}."
 
 
-def included(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> list[bytes] | None:
+def advice(log: str) -> str:
+    """What to do about a failed compilation."""
+    if not (lacks := NO_HEADER.search(log)):
+        return "correct the CUDA C there"
+    if any((folder / "cuda" / "std" / lacks[1]).is_file() for folder in locate.headers()):
+        return f"in kernels, #include <cuda/std/{lacks[1]}> instead"
+    return f"name the folder of {lacks[1]} with -I, or move the kernels to a file that does not include it"
+
+
+class UserFile(NamedTuple):
+    """A file of the user that a source includes. `name`: as the #include writes it."""
+
+    name: str
+    path: Path
+    content: bytes
+
+
+def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> list[UserFile] | None:
     """The user's files that `source` includes, directly or indirectly; None if that is not known.
 
     They are next to the file that includes them, or in one of the folders `searched`. CUDA's own headers have NVRTC's
     version and are left out.
     """
-    found: dict[Path, bytes] = {}
+    found: dict[tuple[str, Path], UserFile] = {}
     pending = [(source, folder)]
     while pending:
         text, own = pending.pop()
@@ -200,10 +253,9 @@ def included(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> list
         for include in INCLUDE.finditer(text):
             if include["computed"]:
                 return None
-            for path in (each / os.fsdecode(include["name"]) for each in (own, *searched)):
-                if path.is_file():
-                    if path not in found:
-                        found[path] = path.read_bytes()
-                        pending.append((found[path], path.parent))
-                    break
-    return [found[path] for path in sorted(found)]
+            name = os.fsdecode(include["name"])
+            path = next((each / name for each in (own, *searched) if (each / name).is_file()), None)
+            if path is not None and (name, path) not in found:
+                found[name, path] = UserFile(name, path, path.read_bytes())
+                pending.append((found[name, path].content, path.parent))
+    return [found[key] for key in sorted(found)]

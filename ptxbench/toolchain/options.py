@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptxbench import kernel_names
 from ptxbench.errors import UsageError, suggestion
+from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates
 
 STANDARDS = ("c++17", "c++20", "c++23")
 """The values of --std: libcu++ needs at least C++17."""
@@ -57,17 +58,24 @@ class SourceOptions:
         """The first option that was given, as on the command line; None if there is none."""
         return "--entry" if self.entry else self.of_cuda
 
-    @property
-    def compiler_flags(self) -> tuple[str, ...]:
-        """All of it as options of `toolchain.compiled` and `toolchain.build`."""
+    def flags_for(self, source: str) -> tuple[str, ...]:
+        """All of it as options of `toolchain.compiled` and `toolchain.build`, for the CUDA C `source`."""
         standard = (f"--std={self.standard}",) if self.standard else ()
+        wanted = kernel_names.expression(self.entry) if self.entry else None
         return (
             *standard,
             *(f"-I{folder.absolute()}" for folder in self.include),
             *(f"-D{define}" for define in self.defines),
             *self.flags,
-            *([EXPRESSION + wanted] if self.entry and (wanted := kernel_names.expression(self.entry)) else []),
+            *([EXPRESSION + qualified(wanted, kernel_templates(source))] if wanted else []),
         )
+
+
+def qualified(expression: str, templates: Sequence[KernelTemplate]) -> str:
+    """An instantiation with the namespace of its template, if it is written without one and one template fits."""
+    name = expression.partition("<")[0].strip()
+    found = [each.name for each in templates if each.name.split("::")[-1] == name]
+    return expression.replace(name, found[0], 1) if len(found) == 1 and name not in found else expression
 
 
 AS_IT_IS = SourceOptions()

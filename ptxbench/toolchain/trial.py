@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ptxbench import architecture, cache, toolchain
 from ptxbench.discovery import select
-from ptxbench.errors import CompileError, KernelError, PairError, SignatureMismatch, ToolMissing, UsageError
+from ptxbench.errors import KernelError, PairError, SignatureMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain import locate, nvrtc, ptxas
+from ptxbench.toolchain import locate, ptxas
 
 ASSEMBLES, REFUSED, UNTRIED = "assembles", "refused", "untried"
 
@@ -136,50 +136,30 @@ def attempt(
         content = source.read_bytes()
     except OSError as error:
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
-    key: tuple[str, ...] | None = ("source", toolchain.sha256(content))
-    if language == "cuda":
-        try:
-            key = toolchain.compilation(nvrtc.find(), content, source, target, flags, contained=contained)
-        except ToolMissing as error:
-            return TargetTrial(target, UNTRIED, reason=str(error))
-
-    def make() -> bytes:
-        found = compile_and_assemble(tool, content, source, language, entry, target, flags, contained=contained)
-        return json.dumps(dataclasses.asdict(found)).encode()
-
     try:
-        if key is None:
-            made = make()
+        if language == "cuda":
+            translation = toolchain.compiled(content, source, target, flags, contained=contained)
+            ptx, how = translation.ptx, translation.how
         else:
-            whole = ("trial", FORM, locate.version(tool), source.name, language, entry, target, *key)
-            made = cache.remember(whole, make)
+            ptx, how = ptxas.check_ascii(content, source.name), ""
+
+        def make() -> bytes:
+            return json.dumps(dataclasses.asdict(assemble(tool, ptx, source, language, entry, target))).encode()
+
+        key = ("trial", FORM, locate.version(tool), source.name, language, entry, target)
+        made = cache.remember((*key, toolchain.sha256(ptx.encode())), make)
     except (ToolMissing, UsageError) as error:  # not caused by the source, so not cached
         return TargetTrial(target, UNTRIED, reason=str(error))
     except KernelError as error:
         return TargetTrial(target, REFUSED, reason=str(error))
     fields = json.loads(made)
+    if how:
+        fields["log"] = "\n".join(filter(None, [f"compiled by {how}", fields["log"]]))
     return TargetTrial(**{**fields, "needs": tuple(Requirement(**need) for need in fields["needs"])})
 
 
-def compile_and_assemble(
-    tool: Path,
-    content: bytes,
-    source: Path,
-    language: str,
-    entry: str,
-    target: str,
-    flags: Sequence[str],
-    *,
-    contained: bool,
-) -> TargetTrial:
+def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, target: str) -> TargetTrial:
     """The trial itself. Raises KernelError for a refusal without a line, and the errors of `toolchain.build`."""
-    if language == "cuda":
-        try:
-            ptx = nvrtc.translate(nvrtc.find(), content, source, target, flags, contained=contained).ptx
-        except CompileError as error:
-            return TargetTrial(target, REFUSED, reason=str(error))
-    else:
-        ptx = ptxas.check_ascii(content, source.name)
     trial = TargetTrial(target, REFUSED, directive(ptx, "version"), directive(ptx, "target"))
     try:
         cubin, messages = ptxas.assemble(tool, ptx, target)

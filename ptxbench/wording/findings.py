@@ -85,9 +85,12 @@ def problems(cell: Cell) -> list[KernelProblem]:
 
 
 def remarks(cell: Cell) -> list[str]:
-    """Warnings of NVRTC and ptxas about the builds, each once with its variants."""
+    """Warnings of NVRTC and ptxas about the builds, and how they were compiled if it was not by NVRTC as they are; each
+    once with its variants."""
     groups: dict[str, list[str]] = {}
     for name, result in cell.variants.items():
+        if result.build and result.build.compiler:
+            groups.setdefault(f"compiled by {result.build.compiler}", []).append(name)
         if result.build and result.build.log:
             groups.setdefault(result.build.log, []).append(name)
     return [f"{listed(names)}: {log}" for log, names in groups.items()]

@@ -1,0 +1,285 @@
+"""A CUDA C file to PTX: by NVRTC as it is, else by NVRTC without its host code, else by nvcc.
+
+The first way that works decides, so a file that NVRTC compiles gives the same PTX on every machine. Each answer of a
+compiler is cached by everything that it depends on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ptxbench import cache
+from ptxbench.containment import mode
+from ptxbench.containment.compiler import Compilation
+from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
+from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
+from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, stand_ins
+from ptxbench.toolchain.encoding import REMEDY, encoding_problem
+from ptxbench.toolchain.host_code import SourceText
+from ptxbench.toolchain.kernel_templates import kernel_templates
+from ptxbench.toolchain.nvrtc import Translation, UserFile
+from ptxbench.toolchain.options import include_folders
+
+ROUNDS = 12
+"""Compilations without host code: leaving out a type makes errors in what uses it, which are found by the next one."""
+
+DEBUG = {"-G", "--device-debug"}
+UNUSED = "--diag-suppress=177"
+"""Constants that only host code used are not worth a warning."""
+
+RANGES_SHOWN = 4
+INCLUDES = re.compile(r"-I|--?include|--?pre-include|-include")
+HAS_KERNEL = re.compile(r"^\s*\.(?:visible|weak)\s+\.entry\b", re.M)
+NO_NAME = re.compile(r"identifier \"(\w+)\" is undefined")
+
+
+def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False) -> Translation:
+    """The PTX of CUDA C, which was read from `path`.
+
+    `contained`: whether the source is untrusted. Then NVRTC sees CUDA's headers alone, and nvcc is not started.
+
+    Raises CompileError with the first errors; ToolMissing if NVRTC does not work or its headers are missing; UsageError
+    if it does not know `arch`; PairError if one of `flags` is unknown or is not allowed.
+    """
+    if problem := encoding_problem(source):
+        raise CompileError(f"{path.name}:1: {problem} {REMEDY}")
+    job = Job(source, path, arch, tuple(flags), contained)
+    if not includes_host_header(job):
+        made = job.by_nvrtc(source)
+        if made.status == SUCCESS:
+            return Translation(made.ptx, made.log, *made.lowered.values())
+        if made.status != COMPILATION:
+            raise refusal(job, made)
+    texts, made = without_host_code(job)
+    if made.status not in (SUCCESS, COMPILATION):
+        raise refusal(job, made)
+    if made.status != SUCCESS:
+        return by_nvcc_or_refused(job, explained(made, texts))
+    how = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
+    found = Translation(made.ptx, made.log, next(iter(made.lowered.values()), None), how)
+    if not HAS_KERNEL.search(found.ptx) and b"<<<" in source and not contained:
+        # Templates of kernels, perhaps, which the launches in the host code instantiate.
+        with contextlib.suppress(ToolMissing):
+            whole = by_nvcc(job, "only launches in the host code instantiate its kernels")
+            return found if isinstance(whole, str) else whole
+    return found
+
+
+def includes_host_header(job: Job) -> bool:
+    """Whether NVRTC cannot compile the text as it is, because it includes a header that NVRTC does not have."""
+    own = {file.name for file in job.files or []}
+    named = SourceText(job.source.decode("utf-8", "replace")).sure_includes
+    absent = [
+        name for name in named if name not in own and not any((each / name).is_file() for each in locate.headers())
+    ]
+    return job.files is not None and any(name in stand_ins.NAMES for name in absent)
+
+
+def refusal(job: Job, made: Compilation) -> PtxbenchError:
+    """The error for NVRTC's answer; with the templates of the file, if it cannot instantiate the one that is wanted."""
+    error = nvrtc.refusal(made, job.library, job.path, job.arch, job.flags)
+    if nvrtc.BAD_EXPRESSION in made.log and (found := kernel_templates(job.source.decode("utf-8", "replace"))):
+        known = ", ".join(f"{each.name}<{each.parameters}>" for each in found)
+        return UsageError(f"{error} The file has {known}; an example is '{found[0].example}'.")
+    return error
+
+
+class Job:
+    """One file to compile, for one architecture, with its cached compilations."""
+
+    def __init__(self, source: bytes, path: Path, arch: str, flags: tuple[str, ...], contained: bool) -> None:
+        self.library = nvrtc.find()
+        self.source, self.path, self.arch, self.flags, self.contained = source, path, arch, flags, contained
+        # Contained, it sees only CUDA's headers.
+        self.files = [] if contained else nvrtc.user_files(source, path.parent, include_folders(flags))
+
+    def with_flags(self, flags: Sequence[str]) -> Job:
+        """The same with other flags."""
+        return Job(self.source, self.path, self.arch, tuple(flags), self.contained)
+
+    def by_nvrtc(
+        self, text: bytes, headers: Mapping[str, bytes] | None = None, extra: Sequence[str] = ()
+    ) -> Compilation:
+        """NVRTC's answer to the text, from the cache if nothing that it depends on has changed."""
+        flags = (*self.flags, *extra)
+
+        def make() -> Compilation:
+            return nvrtc.attempt(
+                self.library, text, self.path, self.arch, flags, contained=self.contained, headers=headers
+            )
+
+        kind = f"nvrtc {mode()}" if self.contained else "nvrtc"
+        given = [f"{name} {sha256(content)}" for name, content in (headers or {}).items()]
+        # The folders of CUDA's headers, whose version may differ from NVRTC's.
+        tool = (kind, nvrtc_version(self.library), *nvrtc.FLAGS, *map(str, locate.headers()), "headers", *given)
+        return self.remembered(tool, text, make)
+
+    def remembered(self, tool: tuple[str, ...], text: bytes, make: Callable[[], Compilation]) -> Compilation:
+        """`make`'s answer, from the cache, unless it depends on files that are not known."""
+        own = [flag for flag in self.flags if not flag.startswith("-I") or len(flag) == 2]
+        if self.files is None or any(INCLUDES.match(flag) for flag in own):
+            return make()
+        hashes = [sha256(each) for each in (text, *(file.content for file in self.files))]
+
+        def whole() -> bytes:
+            made = make()
+            # A header that is missing today may be installed tomorrow, and another status is the tool's trouble.
+            if made.status not in (SUCCESS, COMPILATION) or nvrtc.NO_HEADER.search(made.log):
+                raise Unkept(made)
+            return json.dumps(made).encode()
+
+        try:
+            key = (*tool, self.path.name, self.arch, *self.flags, "files", *hashes)
+            return Compilation(*json.loads(cache.remember(key, whole)))
+        except Unkept as unkept:
+            return unkept.made
+
+
+class Unkept(Exception):
+    """An answer of a compiler that must not be cached."""
+
+    def __init__(self, made: Compilation) -> None:
+        super().__init__()
+        self.made = made
+
+
+def nvrtc_version(library: Path) -> str:
+    """NVRTC's version, without loading the library if the cache has it."""
+    try:
+        state = library.stat()
+    except OSError:  # a bare name, which the loader finds in its own folders
+        return nvrtc.version(library)
+    key = ("nvrtc", str(library), str(state.st_size), str(state.st_mtime_ns))
+    return cache.remember(key, lambda: nvrtc.version(library).encode()).decode()
+
+
+# ---- without host code
+
+
+def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
+    """NVRTC's last answer, and the texts that it read: of the source ("") and of the user's files, by name."""
+    files = unambiguous(job.files or [])
+    whole = {"": job.source, **{file.name: file.content for file in files}}
+    decoded = {name: content.decode("utf-8", "surrogateescape") for name, content in whole.items()}
+    macros = host_code.device_macros([*decoded.values()])
+    texts = {name: SourceText(text, macros).without_main() for name, text in decoded.items()}
+    own = {file.name for file in job.files or []}
+    table = {name: text for name, text in stand_ins.table([*decoded.values()]).items() if name not in own}
+    extra = (f"--pre-include={stand_ins.PRELUDE}", UNUSED)
+    # With and without debugging information, the same is left out; so it is found once.
+    plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])
+    for _ in range(ROUNDS):
+        made = plain.by_nvrtc(*encoded(texts, table), extra)
+        errors = host_code.errors(made.log) if made.status == COMPILATION else []
+        gone = set().union(*(text.names_left_out for text in texts.values()))
+        edits = {
+            name: text.edits([error for error in errors if error.file == (name or job.path.name)], gone)
+            for name, text in texts.items()
+        }
+        if not any(edits.values()):
+            break
+        texts = {name: text.edited(edits[name]) if edits[name] else text for name, text in texts.items()}
+    return texts, made if plain is job else job.by_nvrtc(*encoded(texts, table), extra)
+
+
+def encoded(texts: Mapping[str, SourceText], table: Mapping[str, bytes]) -> tuple[bytes, dict[str, bytes]]:
+    """The source and the headers, as NVRTC reads them."""
+    content = {name: text.text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
+    return content.pop(""), {**table, **content}
+
+
+def unambiguous(files: Sequence[UserFile]) -> list[UserFile]:
+    """The files whose name means one file."""
+    names = [file.name for file in files]
+    return [file for file in files if names.count(file.name) == 1]
+
+
+def left_out(texts: Mapping[str, SourceText]) -> str:
+    """The lines that were left out, such as ` (lines 3, 7-12)`."""
+    words = []
+    for name, text in texts.items():
+        ranges: list[tuple[int, int]] = []
+        for first, last in sorted(text.left_out):
+            if ranges and first <= ranges[-1][1] + 1:
+                ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
+            else:
+                ranges.append((first, last))
+        shown = [str(first) if first == last else f"{first}-{last}" for first, last in ranges]
+        if len(shown) > RANGES_SHOWN:
+            shown[RANGES_SHOWN:] = [f"{len(shown) - RANGES_SHOWN} more"]
+        if shown:
+            words.append(f"{f'{name}: ' if name else ''}lines {', '.join(shown)}")
+    return f" ({'; '.join(words)})" if words else ""
+
+
+def explained(made: Compilation, texts: Mapping[str, SourceText]) -> Compilation:
+    """The same with a short sentence for host code, and for each host function that a kernel calls."""
+
+    def sentence(found: re.Match[str]) -> str:
+        name = found[1]
+        if any(name in text.names_left_out for text in texts.values()):
+            return f'"{name}" is for the host, and a kernel uses it: mark it __device__'
+        return found[0]
+
+    return made._replace(log=host_code.shortened(NO_NAME.sub(sentence, made.log)))
+
+
+# ---- nvcc
+
+
+def by_nvcc_or_refused(job: Job, refused: Compilation) -> Translation:
+    """The PTX by nvcc, if NVRTC's errors may be due to host code. Raises NVRTC's errors, or nvcc's."""
+    error = refusal(job, refused)
+    if not isinstance(error, CompileError) or not host_code.concerns_host(refused.log):
+        raise error
+    if job.contained:
+        raise CompileError(f"{error} nvcc is not used for untrusted text.")
+    try:
+        made = by_nvcc(job, f"NVRTC refuses {first_error(refused.log)}")
+    except ToolMissing as missing:
+        raise CompileError(f"{error} nvcc might compile it: {missing}.") from None
+    if isinstance(made, str):
+        # The host compiler's words for the same would be harder to read.
+        raise (
+            error
+            if nvrtc.NO_HEADER.search(refused.log) or not host_code.errors(made)
+            else CompileError(nvrtc.diagnosis(made, job.path.name, nvcc.description(*nvcc.find()), job.arch))
+        )
+    return made
+
+
+def by_nvcc(job: Job, why: str) -> Translation | str:
+    """The PTX by nvcc, or its log if it refuses the source. Raises ToolMissing if nvcc or its host compiler is missing.
+
+    `why`: the reason for which it is not NVRTC's.
+    """
+    tool, compiler = nvcc.find()
+    words = nvcc.description(tool, compiler)
+    flags, expressions = nvrtc.split(job.flags)
+
+    def make() -> Compilation:
+        ptx, log, names = nvcc.compiled(tool, job.source, job.path, nvrtc.options_for(job.arch, flags), expressions)
+        lowered = dict(zip(expressions, names, strict=False))
+        if ptx is None:
+            return Compilation(COMPILATION, "", log, "", {})
+        return Compilation(SUCCESS, "", log, nvrtc.FILE.sub(nvrtc.bare_name, ptx), lowered)
+
+    made = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS), job.source, make)
+    if made.status != SUCCESS:
+        return made.log
+    return Translation(made.ptx, made.log, next(iter(made.lowered.values()), None), f"{words}; {why}")
+
+
+def first_error(log: str) -> str:
+    """File, line and text of the first error."""
+    found = host_code.errors(log)
+    return f"{found[0].file}:{found[0].line}: {found[0].text}" if found else "it"
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,422 @@
+"""Leaves the host code out of a CUDA C file, as NVRTC's errors name it. Knows no files and runs no compiler.
+
+NVRTC's front end decides what host code is: it reports each function and variable that only a host can have. Here its
+text is replaced by spaces, so that every line keeps its number. Host code cannot change what a kernel computes, because
+a kernel can call none of it. So only what NVRTC calls host code is left out, and what contains an error and is neither
+a part of a kernel nor a declaration that could change the meaning of another one (a specialisation, an assertion).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+TOKEN = re.compile(
+    r"""(?P<comment>//[^\n]*|/\*.*?\*/)
+      | (?P<directive>^[ \t]*\#(?:[^\n\\]|\\.|\\\n)*)
+      | (?P<string>(?:u8|[uUL])?R"(?P<end>[^()\\\s]{0,16})\(.*?\)(?P=end)"|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+      | (?P<number>\.?\d(?:[eEpP][+-]|[\w.]|'(?=\w))*)
+      | (?P<name>[A-Za-z_]\w*)
+      | (?P<mark>::|->|[^\s\w])""",
+    re.VERBOSE | re.MULTILINE | re.DOTALL,
+)
+DIRECTIVE = re.compile(r"\s*#\s*(?P<name>\w+)(?P<rest>.*)", re.S)
+INCLUDED = re.compile(r"\s*[<\"]([^>\"\n]+)[>\"]")
+DEFINE = re.compile(r"[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)(?P<body>.*)", re.S)
+
+OPENING, CLOSING = {"(": ")", "[": "]", "{": "}"}, {")", "]", "}"}
+OF_DEVICE = {"__global__", "__device__", "__constant__", "__shared__", "__managed__"}
+CLASSES = {"class", "struct", "union"}
+AFTER_PARAMETERS = {"const", "noexcept", "override", "final", "volatile", "try", "requires", "throw", "mutable"}
+BEFORE_BRACKETS = {
+    "alignas", "__align__", "__attribute__", "__declspec", "__launch_bounds__", "__cluster_dims__", "decltype",
+    "explicit", "noexcept", "requires", "static_assert", "operator", "if", "for", "while", "typeof", "asm", "sizeof",
+    "__block_size__", "__maxnreg__",
+}  # fmt: skip
+"""Words whose brackets are not the end of a macro's call."""
+
+HOST = re.compile(r"is considered a host (?:function|variable)|explicitly marked as a __host__|inferred to be __host__")
+HOST_CODE = "host code, which NVRTC cannot compile"
+ERROR = re.compile(r"(?P<file>.*)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (?P<text>.*)")
+NAMES_NOTHING = re.compile(r"identifier \"(\w+)\" is undefined|(\w+) is not a template")
+HOST_WORDS = re.compile(
+    r"(?:cannot|could not) open source file|namespace \"(?:std|thrust|cub)(?:::\w+)*\" has no member"
+    r"|incomplete type \"(?:const )?(?:std|thrust)::|device-side kernel launch|#error directive"
+    r"|is for the host|host code, which"
+    r"|identifier \"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_)\w+\" is undefined"
+)
+"""Errors in a file without its host code that nvcc may not have: of the host's libraries."""
+
+FOLLOWING = re.compile(r"class \".*\" has no member|defining an implicitly declared|name followed by \"::\" must be")
+"""Errors in what is left of a class after a member was left out."""
+
+CARET = re.compile(r"  (?P<indent>\s*)\^\s*")
+"""NVRTC quotes a line, indented by two spaces, and writes this below."""
+
+
+@dataclass(frozen=True)
+class CompilerError:
+    """An error in NVRTC's log. `column`: from 0, where NVRTC shows it; 0 if it does not."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+    @property
+    def of_host(self) -> bool:
+        return bool(HOST.search(self.text))
+
+
+def concerns_host(log: str) -> bool:
+    """Whether the errors may be due to host code or host headers, which nvcc can compile."""
+    return any(error.of_host or HOST_WORDS.search(error.text) for error in errors(log))
+
+
+def shortened(log: str) -> str:
+    """The log with one sentence in place of NVRTC's on host code, which also advise options."""
+    return re.sub(rf"(\): error: )[^\n]*(?:{HOST.pattern})[^\n]*", rf"\1{HOST_CODE}", log)
+
+
+def due_to_host(error: CompilerError, gone: Collection[str]) -> bool:
+    """Whether an error is due to the lack of the host's libraries, or of the names `gone`, which were left out."""
+    unknown = NAMES_NOTHING.match(error.text)
+    return bool(
+        (unknown and (unknown[1] or unknown[2]) in gone) or HOST_WORDS.search(error.text) or FOLLOWING.match(error.text)
+    )
+
+
+def errors(log: str) -> list[CompilerError]:
+    """The errors in NVRTC's log, in its order."""
+    found: list[CompilerError] = []
+    for line in log.splitlines():
+        if error := ERROR.fullmatch(line):
+            found.append(CompilerError(error["file"], int(error["line"]), 0, error["text"]))
+        elif (caret := CARET.fullmatch(line)) and found and not found[-1].column:
+            found[-1] = replace(found[-1], column=len(caret["indent"]))
+    return found
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A declaration of a namespace or a class: the tokens from `first` to `last`; `members`, if it is a class."""
+
+    first: int
+    last: int
+    kind: str
+    """`function`, `class`, `other`."""
+    members: tuple[Declaration, ...] = ()
+    of_class: bool = False
+    namespace: str = ""
+    """Before the name of what it declares, such as `outer::inner::`."""
+
+
+@dataclass
+class SourceText:
+    """The text of one file and its declarations. `left_out`: the lines of what was left out, first and last; and its
+    names."""
+
+    text: str
+    macros: frozenset[str] = frozenset()
+    """Macros that stand for the mark of a device function."""
+    left_out: list[tuple[int, int]] = field(default_factory=list)
+    names_left_out: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.spans: list[tuple[int, int]] = []
+        self.words: list[str] = []
+        self.directives: list[tuple[int, int]] = []
+        for token in TOKEN.finditer(self.text):
+            if token.lastgroup == "directive":
+                self.directives.append(token.span())
+            elif token.lastgroup != "comment":
+                self.spans.append(token.span())
+                self.words.append(token[0])
+        self.starts = [0, *(found.end() for found in re.finditer("\n", self.text))]
+        self.closing = self.pairs()
+        self.declarations = tuple(self.scope(0, len(self.words), in_class=False))
+
+    def pairs(self) -> dict[int, int]:
+        """The token that closes each bracket."""
+        stack, found = [], {}
+        for at, word in enumerate(self.words):
+            if word in OPENING:
+                stack.append(at)
+            elif word in CLOSING and stack and OPENING[self.words[stack[-1]]] == word:
+                found[stack.pop()] = at
+        return found
+
+    # ---- declarations
+
+    def scope(self, at: int, end: int, *, in_class: bool, namespace: str = "") -> Iterator[Declaration]:
+        """The declarations of a namespace or class, whose tokens are from `at` to before `end`."""
+        while at < end:
+            if self.words[at] in (";", "}"):
+                at += 1
+            elif in_class and self.words[at] in ("public", "private", "protected") and self.word(at + 1) == ":":
+                at += 2
+            elif inner := self.opened(at, end):
+                named = [word for word in self.words[at:inner] if word not in ("inline", "namespace", "extern")]
+                prefix = namespace + ("".join(named) + "::" if named and not named[0].startswith('"') else "")
+                yield from self.scope(inner + 1, self.closing.get(inner, end), in_class=False, namespace=prefix)
+                at = self.closing.get(inner, end) + 1
+            else:
+                found = self.declaration(at, end, in_class=in_class)
+                yield replace(found, namespace=namespace)
+                at = found.last + 1
+
+    def word(self, at: int) -> str:
+        return self.words[at] if 0 <= at < len(self.words) else ""
+
+    def opened(self, at: int, end: int) -> int | None:
+        """The brace of `namespace X {` or `extern "C" {` that begins here."""
+        start = at
+        if self.words[at] == "inline":
+            at += 1
+        if self.word(at) == "namespace":
+            while at < end and self.words[at] not in ("{", ";", "="):
+                at = self.closing.get(at, at) + 1
+            return at if self.word(at) == "{" else None
+        if self.words[start] == "extern" and self.word(start + 1).startswith('"') and self.word(start + 2) == "{":
+            return start + 2
+        return None
+
+    def declaration(self, first: int, end: int, *, in_class: bool) -> Declaration:
+        at, kind = first, "other"
+        members: tuple[Declaration, ...] = ()
+        assigned = False
+        while at < end:
+            word = self.words[at]
+            if word == "template" and self.word(at + 1) == "<":
+                at = self.angle(at + 1, end) + 1
+                continue
+            if word == ";":
+                break
+            if word == "=" and kind == "other":
+                assigned = True
+            if word in CLASSES and kind == "other" and not assigned and self.words[at - 1] != "enum":
+                kind = "class"
+            if word == "(" and not assigned and self.word(at - 1) not in BEFORE_BRACKETS:
+                if self.call_of_macro(first, at):
+                    return Declaration(first, self.closing.get(at, end - 1), "other", of_class=in_class)
+                kind = "function"
+            if word == "{":
+                close = self.closing.get(at, end - 1)
+                if kind == "function" and not assigned:
+                    following = self.word(close + 1)
+                    if not (following in (",", "{") and ":" in self.words[first:at]):  # an initialised member
+                        at = close
+                        break
+                elif kind == "class" and not members:
+                    members = tuple(self.scope(at + 1, close, in_class=True))
+            at = self.closing.get(at, at) + 1
+        return Declaration(first, min(at, end - 1), kind, members, in_class)
+
+    def call_of_macro(self, first: int, bracket: int) -> bool:
+        """Whether NAME(...) at the start of a declaration is a call of a macro, after which another one begins."""
+        following = self.word(self.closing.get(bracket, bracket) + 1)
+        return (
+            bracket == first + 1
+            and bool(re.match(r"[A-Za-z_]", following))
+            and following not in AFTER_PARAMETERS
+            and not following.startswith("__attribute__")
+        )
+
+    def angle(self, at: int, end: int) -> int:
+        """The `>` that closes the `<` of a template."""
+        depth = 0
+        while at < end:
+            depth += {"<": 1, ">": -1}.get(self.words[at], 0)
+            if depth == 0:
+                return at
+            at = self.closing.get(at, at) + 1
+        return end - 1
+
+    def between(self, first: int, last: int) -> str:
+        """The text of the tokens from `first` to `last`, in one line."""
+        return " ".join(self.text[self.spans[first][0] : self.spans[last][1]].split())
+
+    @property
+    def sure_includes(self) -> list[str]:
+        """The files that it includes whatever the macros are."""
+        found, depth = [], 0
+        for first, last in self.directives:
+            directive = DIRECTIVE.match(self.text[first:last])
+            depth += {"if": 1, "ifdef": 1, "ifndef": 1, "endif": -1}.get(directive["name"], 0) if directive else 0
+            if (
+                directive
+                and directive["name"] == "include"
+                and not depth
+                and (name := INCLUDED.match(directive["rest"]))
+            ):
+                found.append(name[1])
+        return found
+
+    # ---- what can be left out
+
+    def without_main(self) -> SourceText:
+        """The text without the function main, which is always for the host."""
+        return self.edited(
+            [
+                self.blank(each)
+                for each in self.declarations
+                if each.kind == "function" and not each.namespace and self.name(each) == "main" and not self.fixed(each)
+            ]
+        )
+
+    def of_device(self, declaration: Declaration) -> bool:
+        """Whether any part of it is marked for the device; of a function, its head, as its body may have lambdas."""
+        words = self.words[declaration.first : declaration.last + 1]
+        if declaration.kind == "function" and "{" in words:
+            words = words[: words.index("{")] + [word for word in words if word == "__global__"]
+        return any(word in OF_DEVICE or word in self.macros for word in words)
+
+    def fixed(self, declaration: Declaration) -> bool:
+        """Whether it may change what others mean, so that it must stay: a specialisation, an assertion; or whether its
+        end is not known, because the number of its brackets depends on the preprocessor."""
+        words = self.words[declaration.first : declaration.last + 1]
+        if any(word in OPENING and declaration.first + at not in self.closing for at, word in enumerate(words)):
+            return True
+        if words[0] == "static_assert" or words[:3] == ["template", "<", ">"]:
+            return True
+        if declaration.kind != "class":
+            return False
+        head = words[: words.index("{")] if "{" in words else words
+        at = next(index for index, word in enumerate(head) if word in CLASSES and head[index - 1] not in ("<", ","))
+        return "<" in head[at : head.index(":", at) if ":" in head[at:] else None]
+
+    def path_to(self, error: CompilerError) -> list[Declaration]:
+        """The declarations that contain the place of an error, the outermost first."""
+        if not 1 <= error.line <= len(self.starts):
+            return []
+        place = self.starts[error.line - 1] + error.column
+        found: list[Declaration] = []
+        inside = self.declarations
+        while True:
+            last = next((each for each in inside if self.contains(each, place)), None)
+            if last is None:
+                return found
+            found.append(last)
+            inside = last.members
+
+    def contains(self, declaration: Declaration, place: int) -> bool:
+        return self.spans[declaration.first][0] <= place < self.spans[declaration.last][1]
+
+    def edits(self, errors: Sequence[CompilerError], gone: Collection[str] = ()) -> list[Edit]:
+        """What to do about the errors of this text that are about host code. `gone`: names that were left out."""
+        by_place: dict[tuple[int, int], list[CompilerError]] = {}
+        paths = {}
+        for error in errors:
+            if path := self.path_to(error):
+                place = (path[-1].first, path[-1].last)
+                by_place.setdefault(place, []).append(error)
+                paths[place] = path
+        found = (self.edit(paths[place][0], paths[place][-1], own, gone) for place, own in by_place.items())
+        return [edit for edit in found if edit]
+
+    def edit(
+        self, outer: Declaration, inner: Declaration, errors: Sequence[CompilerError], gone: Collection[str]
+    ) -> Edit | None:
+        """What to do about the errors in `inner`, which is `outer` or a member of it; None if nothing."""
+        words = self.words[inner.first : inner.last + 1]
+        of_host = any(error.of_host for error in errors)
+        if (
+            of_host
+            and inner.kind == "function"
+            and "{" in words
+            and not self.of_device(inner)
+            and not self.fixed(inner)
+        ):
+            if "constexpr" in words:
+                return Edit(self.spans[inner.first + words.index("constexpr")][0], None)
+            if not (inner.of_class and self.special(inner)):
+                return self.blank(inner)
+        # The first error that is not about the host decides: those after it may follow from it.
+        first = next((error for error in errors if not error.of_host), None)
+        if first and not due_to_host(first, gone):
+            return None
+        for declaration in (inner, outer):
+            if declaration.of_class and (declaration.kind != "function" or self.special(declaration)):
+                continue
+            if not self.of_device(declaration) and not self.fixed(declaration):
+                return self.blank(declaration)
+        return None
+
+    def special(self, member: Declaration) -> bool:
+        """Whether a class without this member function would have another layout, or could still be copied."""
+        words = self.words[member.first : member.last + 1]
+        copies = words[1:4] == ["(", "const", words[0]] or words[1:3] == ["(", words[0]]
+        return copies or bool({"virtual", "override", "operator", "~"} & set(words))
+
+    def blank(self, declaration: Declaration) -> Edit:
+        return Edit(self.spans[declaration.first][0], self.spans[declaration.last][1], self.name(declaration))
+
+    def name(self, declaration: Declaration) -> str:
+        """The name that it declares; empty if that is not plain."""
+        words = self.words[declaration.first : declaration.last + 1]
+        if declaration.kind == "class":
+            at = next(index for index, word in enumerate(words) if word in CLASSES and words[index - 1] not in "<,")
+            return next((word for word in words[at + 1 :] if re.match(r"[A-Za-z_]", word)), "")
+        if words[0] == "using":
+            return words[1] if len(words) > 1 else ""
+        if declaration.kind == "function":
+            return self.name_of_function(words)
+        at = next((index for index, word in enumerate(words) if word in "=;[{"), 0)
+        return words[at - 1] if at else ""
+
+    def name_of_function(self, words: Sequence[str]) -> str:
+        """The name in the words of a function's declaration; empty if that is not plain."""
+        for at, word in enumerate(words):
+            if word == "(" and at and words[at - 1] not in BEFORE_BRACKETS:
+                return words[at - 1]
+        return ""
+
+    def edited(self, edits: Sequence[Edit]) -> SourceText:
+        """The text after the edits."""
+        text = self.text
+        left_out, names = list(self.left_out), set(self.names_left_out)
+        blanks = [edit for edit in edits if edit.end is not None]
+        for edit in sorted(set(edits), key=lambda each: each.start, reverse=True):
+            if edit.end is None:
+                if not any(blank.start <= edit.start < (blank.end or 0) for blank in blanks):
+                    text = f"{text[: edit.start]}__host__ __device__ {text[edit.start :]}"
+                continue
+            text = text[: edit.start] + self.spaces(edit.start, edit.end) + text[edit.end :]
+            left_out.append((bisect_right(self.starts, edit.start), bisect_right(self.starts, edit.end - 1)))
+            names.add(edit.name)
+        return SourceText(text, self.macros, left_out, names - {""})
+
+    def spaces(self, start: int, end: int) -> str:
+        """Spaces for this part of the text; its lines and what the preprocessor needs stay."""
+        parts, at = [], start
+        for first, last in (span for span in self.directives if start <= span[0] < end):
+            parts.append(re.sub(r"[^\n]", " ", self.text[at:first]))
+            directive = self.text[first:last]
+            parts.append(re.sub(r"[^\n]", " ", directive) if re.match(r"\s*#\s*pragma", directive) else directive)
+            at = last
+        return "".join([*parts, re.sub(r"[^\n]", " ", self.text[at:end])])
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Spaces in place of a part of a text; without `end`, the marks of a function for host and device."""
+
+    start: int
+    end: int | None
+    name: str = ""
+    """What the part declares."""
+
+
+def device_macros(texts: Sequence[str]) -> frozenset[str]:
+    """The macros of these texts that stand for the mark of a device function, directly or through another macro."""
+    bodies: dict[str, set[str]] = {}
+    for text in texts:
+        for token in TOKEN.finditer(text):
+            if token.lastgroup == "directive" and (define := DEFINE.match(token[0])):
+                bodies.setdefault(define["name"], set()).update(re.findall(r"[A-Za-z_]\w*", define["body"]))
+    found = set(OF_DEVICE)
+    while more := {name for name, body in bodies.items() if name not in found and body & found}:
+        found |= more
+    return frozenset(found - OF_DEVICE)

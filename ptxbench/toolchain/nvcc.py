@@ -1,0 +1,99 @@
+"""Compiles trusted CUDA C to PTX with nvcc and a host compiler, for files that NVRTC cannot compile."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptxbench.errors import ToolMissing
+from ptxbench.toolchain import locate
+
+SECONDS = 600
+
+LENIENT = ("--extended-lambda", "--expt-relaxed-constexpr")
+"""Options that many projects need, and that change nothing in a file that compiles without them."""
+
+MARKER = "ptxbench_name"
+"""A kernel that we add: its argument is the kernel to instantiate, so its mangled name contains that one's."""
+
+MARKED = re.compile(
+    rf"^[ \t]*// \.globl\s+\w*{MARKER}\w*\n|^\.(?:visible|weak) \.entry _Z13{MARKER}IXadL(?P<name>_Z\w+)EEEvv\(\s*\)"
+    r"[^{]*\{[^}]*\}\n*",
+    re.M,
+)
+
+
+def host_compiler() -> str | None:
+    """The host compiler that nvcc will use, or None."""
+    usual = "cl" if sys.platform == "win32" else "g++"
+    return shutil.which(os.environ.get("NVCC_CCBIN") or usual)
+
+
+def find() -> tuple[Path, str]:
+    """nvcc and its host compiler. Raises ToolMissing, with what to install, if one is missing."""
+    tool, compiler = locate.program("nvcc"), host_compiler()
+    if tool is None:
+        raise ToolMissing(f"nvcc is not installed: {locate.INSTALL}")
+    if compiler is None:
+        raise ToolMissing("nvcc needs a host compiler, and none is installed: install g++")
+    return tool, compiler
+
+
+@functools.cache
+def description(tool: Path, compiler: str) -> str:
+    """The versions, such as `nvcc 13.5.37 with g++ 12.4.0`."""
+    try:
+        ran = subprocess.run(
+            [compiler, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=locate.SECONDS_FOR_VERSION,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolMissing(f"{compiler} does not run: {error}") from None
+    version = re.search(r"\d+\.\d+(?:\.\d+)*", ran.stdout)
+    return f"nvcc {locate.version(tool)} with {Path(compiler).name} {version[0] if version else 'of unknown version'}"
+
+
+def compiled(
+    tool: Path, source: bytes, path: Path, options: Sequence[str], expressions: Sequence[str]
+) -> tuple[str | None, str, list[str]]:
+    """(PTX, log, the PTX's name of each kernel of `expressions`); the PTX is None if nvcc refuses the source.
+
+    `path`: the file that the source was read from; files next to it can be included.
+    """
+    for expression in expressions:
+        source += f"\ntemplate <auto> __global__ void {MARKER}() {{}}".encode()
+        source += f"\ntemplate __global__ void {MARKER}<&{expression}>();\n".encode()
+    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
+        (Path(folder) / path.name).write_bytes(source)
+        try:
+            ran = subprocess.run(
+                # The name alone, so that __FILE__ and the PTX are the same in every folder.
+                [tool, "-ptx", *LENIENT, *options, f"-I{path.absolute().parent}", path.name, "-o", "made.ptx"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ToolMissing(f"nvcc does not run: {error}") from None
+        log = ran.stdout.replace(f"{path.absolute().parent}{os.sep}", "").strip()
+        made = Path(folder) / "made.ptx"
+        if ran.returncode or not made.is_file():
+            return None, log, []
+        ptx = made.read_text(errors="replace")
+    names = [found["name"] for found in MARKED.finditer(ptx) if found["name"]]
+    return MARKED.sub("", ptx), log, names

@@ -1,0 +1,230 @@
+"""Headers that NVRTC does not have, for files that are written for nvcc: names in kernels work, host code is left out.
+
+A header of C++ whose content kernels can use is libcu++'s, under the name std. A header that only host code can use
+declares types and nothing else, so that a use in a kernel is an error of the compiler, never another value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+STD = "namespace std { using namespace cuda::std; }"
+
+LIGHT = ("cfloat", "climits", "concepts", "cstddef", "cstdint", "initializer_list", "optional", "ratio")
+HEAVY = (
+    "algorithm", "array", "bit", "cmath", "complex", "functional", "iterator", "limits", "numeric", "span", "tuple",
+    "type_traits", "utility", "variant",
+)  # fmt: skip
+"""C++'s headers that are libcu++'s under another name: <cuda/std/NAME>. NVRTC needs about a second for a heavy one."""
+
+C_OF_CPP = {
+    "float.h": "cfloat", "inttypes.h": "cstdint", "cinttypes": "cstdint", "limits.h": "climits", "stddef.h": "cstddef",
+    "stdint.h": "cstdint",
+}  # fmt: skip
+"""C's headers, and C++'s header with the same content and more."""
+
+NUMBERS = {
+    "E": "2.7182818284590452354", "LOG2E": "1.4426950408889634074", "LOG10E": "0.43429448190325182765",
+    "LN2": "0.69314718055994530942", "LN10": "2.30258509299404568402", "PI": "3.14159265358979323846",
+    "PI_2": "1.57079632679489661923", "PI_4": "0.78539816339744830962", "1_PI": "0.31830988618379067154",
+    "2_PI": "0.63661977236758134308", "2_SQRTPI": "1.12837916709551257390", "SQRT2": "1.41421356237309504880",
+    "SQRT1_2": "0.70710678118654752440",
+}  # fmt: skip
+"""The constants M_NAME of <math.h>, as POSIX requires them and glibc writes them."""
+
+SPECIAL = (
+    ("INFINITY", "float", "0x7f800000"),
+    ("NAN", "float", "0x7fc00000"),
+    ("HUGE_VALF", "float", "0x7f800000"),
+    ("HUGE_VAL", "double", "0x7ff0000000000000ll"),
+)
+"""Macros of <math.h> without a decimal number: name, type, bits."""
+
+MATH = "\n".join(
+    [
+        *(f"#ifndef M_{name}\n#define M_{name} {value}\n#endif" for name, value in NUMBERS.items()),
+        *(f"#undef {name}\n#define {name} (__builtin_bit_cast({kind}, {bits}))" for name, kind, bits in SPECIAL),
+    ]
+)
+
+ASSERT = "#ifdef NDEBUG\n#undef assert\n#define assert(e) ((void)0)\n#endif"
+
+DEVICE_C = {
+    "stdio": ("printf",),
+    "string": ("memcpy", "memset"),
+    "stdlib": ("malloc", "free"),
+    "time": ("clock",),
+}
+"""C's headers, and the functions in them that kernels can call: NVRTC knows these without a header."""
+
+TYPES = """
+template <class T> class allocator;
+template <class T> struct char_traits;
+template <class T> struct hash;
+template <class T> struct default_delete;
+template <class T, class A = allocator<T>> class vector;
+template <class T, class A = allocator<T>> class list;
+template <class T, class A = allocator<T>> class deque;
+template <class T, class C = deque<T>> class queue;
+template <class T, class C = deque<T>> class stack;
+template <class K, class C = void, class A = allocator<K>> class set;
+template <class K, class T, class C = void, class A = void> class map;
+template <class K, class H = hash<K>, class E = void, class A = void> class unordered_set;
+template <class K, class T, class H = hash<K>, class E = void, class A = void> class unordered_map;
+template <class T, class D = default_delete<T>> class unique_ptr;
+template <class T> class shared_ptr;
+template <class T> class weak_ptr;
+template <class C, class R = char_traits<C>, class A = allocator<C>> class basic_string;
+template <class C, class R = char_traits<C>> class basic_string_view;
+template <class C, class R = char_traits<C>> class basic_ostream;
+template <class C, class R = char_traits<C>> class basic_istream;
+using string = basic_string<char>;
+using string_view = basic_string_view<char>;
+using ostream = basic_ostream<char>;
+using istream = basic_istream<char>;
+class ifstream;
+class ofstream;
+class stringstream;
+class exception;
+class runtime_error;
+class thread;
+class mutex;
+class random_device;
+"""
+"""Types of the headers HOST_CPP: enough to read the declarations of host functions."""
+
+STD_NAME = re.compile(r"\bstd\s*::\s*(\w+)|\busing\s+(?:namespace\s+)?std\b")
+OF_LIGHT = {"size_t", "ptrdiff_t", "nullptr_t", "byte", "move", "forward", "initializer_list", "printf", "memcpy"} | {
+    f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+OF_HOST = {*re.findall(r"(?:class|struct|using) (\w+)", TYPES)} | {
+    "abort", "atof", "atoi", "cerr", "chrono", "cin", "clog", "cout", "default_random_engine", "domain_error", "endl",
+    "exit", "fclose", "filesystem", "fixed", "flush", "fopen", "fprintf", "free", "function", "getenv", "getline",
+    "ifstream", "invalid_argument", "ios", "istreambuf_iterator", "istringstream", "left", "length_error", "lock_guard",
+    "logic_error", "make_shared", "make_unique", "malloc", "mt19937", "mt19937_64", "normal_distribution",
+    "ostringstream", "out_of_range", "puts", "rand", "right", "runtime_error", "scientific", "setfill", "setprecision",
+    "setw", "snprintf", "srand", "stod", "stof", "stoi", "stol", "strcmp", "strerror", "strlen", "strtol", "strtoul",
+    "this_thread", "time", "to_string", "uniform_int_distribution", "uniform_real_distribution", "unique_lock",
+}  # fmt: skip
+"""Names of std that light headers have, and that only host code can use. All others need the heavy headers."""
+
+HOST_CPP = (
+    "any", "atomic", "charconv", "chrono", "condition_variable", "deque", "exception", "execution", "filesystem",
+    "format", "forward_list", "fstream", "future", "iomanip", "ios", "iosfwd", "iostream", "istream", "list", "locale",
+    "map", "memory", "mutex", "new", "ostream", "queue", "random", "ranges", "regex", "set", "shared_mutex", "sstream",
+    "stack", "stdexcept", "string", "string_view", "system_error", "thread", "typeindex", "typeinfo", "unordered_map",
+    "unordered_set", "valarray", "vector",
+)  # fmt: skip
+"""C++'s headers for host code."""
+
+HOST_C = (
+    "cctype", "cerrno", "clocale", "csignal", "cstdarg", "ctype.h", "errno.h", "fcntl.h", "getopt.h", "libgen.h",
+    "locale.h", "pthread.h", "signal.h", "stdarg.h", "strings.h", "sys/stat.h", "sys/time.h", "sys/types.h",
+    "unistd.h",
+)  # fmt: skip
+
+HOST_CUDA = (
+    "cublas.h", "cublasLt.h", "cublas_v2.h", "cudaProfiler.h", "cudaTypedefs.h", "cuda_profiler_api.h", "cudnn.h",
+    "cufft.h", "curand.h", "cusolverDn.h", "cusparse.h", "helper_cuda.h", "helper_functions.h", "helper_image.h",
+    "helper_string.h", "helper_timer.h", "mpi.h", "nccl.h", "nvToolsExt.h", "nvml.h", "nvtx3/nvToolsExt.h",
+    "nvtx3/nvtx3.hpp", "omp.h",
+)  # fmt: skip
+"""Libraries that host code calls, and headers of NVIDIA's samples."""
+
+HOST_THRUST = (
+    "adjacent_difference", "binary_search", "copy", "count", "device_free", "device_malloc", "device_ptr",
+    "device_vector", "equal", "execution_policy", "extrema", "fill", "find", "for_each", "gather", "generate",
+    "host_vector", "inner_product", "logical", "merge", "reduce", "remove", "replace", "reverse", "scan", "scatter",
+    "sequence", "sort", "system/cuda/execution_policy", "tabulate", "transform", "transform_reduce", "transform_scan",
+    "unique", "universal_vector",
+)  # fmt: skip
+"""Thrust's algorithms and containers, which host code calls."""
+
+THRUST_TYPES = """
+namespace thrust {
+template <class T, class A = void> class device_vector;
+template <class T, class A = void> class host_vector;
+template <class T, class A = void> class universal_vector;
+template <class T> class device_ptr;
+}
+"""
+
+CUDA_H = """
+#define CUDA_VERSION (__CUDACC_VER_MAJOR__ * 1000 + __CUDACC_VER_MINOR__ * 10)
+typedef unsigned int cuuint32_t;
+typedef unsigned long long cuuint64_t;
+typedef unsigned long long CUdeviceptr;
+typedef int CUdevice;
+typedef struct CUctx_st* CUcontext;
+typedef struct CUmod_st* CUmodule;
+typedef struct CUfunc_st* CUfunction;
+typedef struct CUstream_st* CUstream;
+typedef struct CUevent_st* CUevent;
+typedef struct alignas(64) CUtensorMap_st { cuuint64_t opaque[16]; } CUtensorMap;
+enum CUresult : int;
+"""
+"""The types of the driver's <cuda.h> that a kernel can have as parameters; its functions are for host code."""
+
+CUB = (
+    "block/block_adjacent_difference", "block/block_discontinuity", "block/block_exchange", "block/block_histogram",
+    "block/block_load", "block/block_merge_sort", "block/block_radix_sort", "block/block_reduce", "block/block_scan",
+    "block/block_shuffle", "block/block_store", "warp/warp_exchange", "warp/warp_load", "warp/warp_merge_sort",
+    "warp/warp_reduce", "warp/warp_scan", "warp/warp_store",
+)  # fmt: skip
+"""What kernels use of <cub/cub.cuh>, which NVRTC refuses as a whole."""
+
+PRELUDE = "ptxbench_prelude.h"
+"""What nvcc includes at the start of every file, under a name of ours."""
+
+
+MATH_NAMES = re.compile(
+    r"\bstd::(?:f?abs|sqrt|cbrt|hypot|pow|exp\w{0,2}|log\w{0,3}|a?(?:sin|cos|tan)h?|atan2|floor|ceil|trunc|l?l?r(?:ound|int)|"
+    r"nearbyint|fma|f?(?:min|max)|fmod|fdim|erfc?|[tl]gamma|copysign|isnan|isinf|isfinite|signbit|ldexp|frexp|remainder)"
+    r"\s*\("
+)
+"""Functions of <cmath> under the name std, which nvcc knows without an #include."""
+
+
+def once(text: str) -> str:
+    return f"#pragma once\n{text}\n"
+
+
+def needs_heavy(texts: Iterable[str]) -> bool:
+    """Whether texts may use a heavy header: anything of std that neither host code alone nor a light header has."""
+    used = {name for text in texts for name in STD_NAME.findall(text)}
+    return bool(used - OF_HOST - OF_LIGHT)
+
+
+def table(sources: Sequence[str]) -> dict[str, bytes]:
+    """The text of each header, by the name that an #include has, for a source and the user's files of these texts."""
+    types = once(f"namespace std {{{TYPES}}}")
+    texts = {name: f"#include <cuda/std/{name}>\n{STD}" for name in LIGHT}
+    heavy = needs_heavy(sources)
+    texts |= {name: f"#include <cuda/std/{name}>\n{STD}" if heavy else "" for name in HEAVY}
+    texts |= {c: f"#include <{cpp}>" for c, cpp in C_OF_CPP.items()}
+    texts["cmath"] = f"#undef INFINITY\n#undef NAN\n{texts['cmath']}\n{MATH}"
+    texts["math.h"] = MATH
+    for c, functions in DEVICE_C.items():
+        texts[f"{c}.h"] = "#include <stddef.h>"
+        using = " ".join(f"using ::{function};" for function in functions)
+        texts[f"c{c}"] = f"#include <{c}.h>\nnamespace std {{ {using} }}"
+    texts |= dict.fromkeys(("assert.h", "cassert"), ASSERT)
+    texts |= dict.fromkeys(HOST_CPP, "#include <ptxbench_types.h>")
+    texts |= dict.fromkeys((*HOST_C, *HOST_CUDA, "thrust/detail/complex/stream.h"), "")
+    texts |= {f"thrust/{name}.h": "#include <ptxbench_thrust.h>" for name in HOST_THRUST}
+    texts["cuda.h"] = CUDA_H
+    texts["cub/cub.cuh"] = "\n".join(f"#include <cub/{name}.cuh>" for name in CUB)
+    always = ["cuda_runtime.h", "math.h", "stdlib.h"]
+    if any(MATH_NAMES.search(text) for text in sources):
+        always.append("cmath")
+    texts[PRELUDE] = "\n".join(f"#include <{name}>" for name in always)
+    headers = {name: once(text) for name, text in texts.items()}
+    # <assert.h> may be included again with another NDEBUG.
+    headers |= {name: texts[name] for name in ("assert.h", "cassert")}
+    headers |= {"ptxbench_types.h": types, "ptxbench_thrust.h": once(THRUST_TYPES)}
+    return {name: text.encode() for name, text in headers.items()}
+
+
+NAMES = frozenset(table(()))
+"""The headers that NVRTC does not have, by the name that an #include has."""
