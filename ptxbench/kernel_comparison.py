@@ -76,11 +76,12 @@ def names_of(paths: Sequence[Path], entries: Sequence[str]) -> tuple[str, str]:
 
 
 def unlike_signatures(a: Kernel, b: Kernel) -> str | None:
-    """A sentence on how the parameters differ: in number, size or kind; None if the same arguments fit both."""
-    if len(a.function.params) == len(b.function.params) and all(
+    """A sentence on how the parameters differ, in number, size, kind or what they point to; None if they do not."""
+    same = len(a.function.params) == len(b.function.params) and all(
         kind_of(x) == kind_of(y) or (is_bits(x, y) and kind_of(x)[:2] == kind_of(y)[:2])
         for x, y in zip(a.function.params, b.function.params, strict=True)
-    ):
+    )
+    if same and not any(None not in (x, y) and x != y for x, y in zip(pointees(a), pointees(b), strict=True)):
         return None
     return f"The parameters differ: {a.name} has {listed(a)}, {b.name} has {listed(b)}."
 
@@ -88,6 +89,14 @@ def unlike_signatures(a: Kernel, b: Kernel) -> str | None:
 def kind_of(param: Variable) -> tuple[int, bool, bool]:
     """Size, whether it is a struct, whether it is a float."""
     return param.size_bytes, param.array or param.vector > 1, param.type.floating
+
+
+def pointees(kernel: Kernel) -> list[str | None]:
+    """The type of the numbers that each parameter points to, if CUDA C declares it."""
+    declared = kernel.program.declared(kernel.function)
+    if declared is None:
+        return [None] * len(kernel.function.params)
+    return [each.type.pointee.number if each.type.pointee else None for each in declared]
 
 
 def is_bits(*params: Variable) -> bool:

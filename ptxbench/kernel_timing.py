@@ -22,7 +22,7 @@ from ptxbench.backends.base import Backend
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator import Pointer
 from ptxbench.errors import PtxbenchError, PtxSyntaxError, SignatureMismatch
-from ptxbench.execution import ExecOutcome
+from ptxbench.execution import UNSUPPORTED, ExecOutcome
 from ptxbench.exit_status import ExitStatus
 from ptxbench.kernel_comparison import SAME, Closeness, LaunchComparison, is_number, numbers_of
 from ptxbench.metrics import BY_NAME, REFERENCE
@@ -112,6 +112,8 @@ def launch_of(source: Source) -> Launch:
 def pair_of(comparison: LaunchComparison) -> ComparedKernels | str:
     """Both kernels as a pair; or the words on why they cannot be timed."""
     first, second = comparison.outcomes
+    if comparison.status == UNSUPPORTED:
+        return "the emulator must execute both first, since its result is the reference"
     if comparison.status != SAME:
         return "the outputs on the emulator must agree first"
     positions = [[id(bound.argument) for bound in outcome.bound] for outcome in comparison.outcomes]

@@ -98,6 +98,18 @@ FILES = {
 template <typename T> __device__ T twice(T x) { return x + x; }
 namespace mine { __global__ void plus(float* x) { x[threadIdx.x] = twice(x[threadIdx.x]); } }
 """,
+    "axpy.cu": """\
+namespace ns {
+template <typename T, int N> __global__ void axpy(const T* x, T* y, T a, unsigned n)
+{
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+    for (int k = 0; k < N; k++, i += gridDim.x * blockDim.x)
+        if (i < n)
+            y[i] = a * x[i] + y[i];
+}
+}
+""",
+    "whole.cu": "__global__ void whole(int* x) { x[threadIdx.x] *= 2; }\n",
     "times.cu": """\
 namespace mine { __global__ void times(float* x) { x[threadIdx.x] = 2 * x[threadIdx.x]; } }
 """,
@@ -188,6 +200,8 @@ def test_unlike_parameters_are_said(ptxbench, folder):
     )
     assert said in words(ptxbench("show", "saxpy.ptx", "three.ptx").out)
     assert document(ptxbench("show", "saxpy.ptx", "three.ptx", "--json"))["parameters_differ"] == said
+    pointees = words(ptxbench("show", "times.cu", "whole.cu").out)
+    assert "The parameters differ: times.cu has 1 (float* x), whole.cu has 1 (int* x)." in pointees
     ran = ptxbench("show", "saxpy.ptx", "three.ptx", *LAUNCH)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == "Error: three.ptx: 'n:u32=1000': 'saxpy' has no parameter 'n'. It has x .u64, y .u64, a .f32.\n"
@@ -237,6 +251,12 @@ def test_both_are_launched_on_the_same_data_and_their_outputs_compared(ptxbench,
     )
 
 
+def test_a_fault_counts_more_than_an_instruction_that_the_emulator_lacks(ptxbench, folder):
+    ran = ptxbench("show", "cluster.ptx", "fault.ptx", "--diff", *LAUNCH)
+    assert ran.status == 4
+    assert "fault.ptx failed." in words(ran.out)
+
+
 def test_nan_in_both_is_no_agreement(ptxbench, folder):
     launch = [word.replace("f32=2.1", "f32=nan") for word in LAUNCH]
     ran = ptxbench("show", "saxpy.cu", "saxpy.ptx", *launch)
@@ -276,7 +296,7 @@ def test_launches_that_differ_are_given_by_an_option_twice(ptxbench, folder):
     assert same.status == 0
     assert re.search(r"^A  saxpy\.ptx      kernel saxpy, sm_90, grid 8, block 128$", same.out, re.M)
     assert re.search(r"^B  saxpy\.ptx \(2\)  kernel saxpy, sm_90, grid 16, block 64$", same.out, re.M)
-    assert "would be noise" not in same.out  # the same code in another launch
+    assert "would be noise" not in words(same.out)  # the same code in another launch
     fewer = ptxbench("show", *two, "--grid", "8", "--grid", "4", "--block", "128")
     assert fewer.status == 4
     assert "488 of 1,000 elements are not equal." in words(fewer.out)
@@ -287,6 +307,18 @@ def test_counts_are_shown_at_the_lines_of_two_launched_files(ptxbench, folder):
     assert len(re.findall("^Warps execute 608 machine instructions.$", shown, re.M)) == 2
     listed = document(ptxbench("show", "saxpy.cu", "saxpy.ptx", *LAUNCH, "--json"))["variants"]
     assert [max(each["executed"].values()) for each in listed] == [32, 32]
+
+
+def test_a_template_is_compared_by_its_instantiation(ptxbench, folder):
+    chosen = ("--entry", "ns::axpy<float, 2>", "--entry", "saxpy")
+    in_order = [word.rpartition(":")[2] for word in LAUNCH]
+    ran = ptxbench("show", "axpy.cu", "saxpy.ptx", *chosen, "--diff", *in_order)
+    assert (ran.status, ran.err) == (0, "")
+    assert re.search(r"^A  axpy\.cu    kernel ns::axpy<float, 2>, sm_90, grid 8, block 128$", ran.out, re.M)
+    both = ("axpy.cu", "axpy.cu", "--entry", "ns::axpy<float, 2>", "--entry", "ns::axpy<float, 4>")
+    assert "\naxpy.cu:ns::axpy<float, 4> against axpy.cu:ns::axpy<float, 2>\n" in ptxbench("show", *both).out
+    other = words(ptxbench("show", "saxpy.cu", "axpy.cu", "--entry", "saxpy", "--entry", "ns::axpy<int, 1>").out)
+    assert "axpy.cu has 4 (const int* x, int* y, int a, unsigned int n)." in other
 
 
 def test_a_fault_is_shown_with_its_line(ptxbench, folder):
