@@ -54,9 +54,22 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0][:1] != "-" and self.get_command(ctx, args[0]) is None:
-            own = f" Did you mean '--{args[0]}'?" if args[0] in ("help", "version") else ""
-            ctx.fail(f"No such command '{args[0]}'.{own or suggestion(args[0], self.names)}")
+            ctx.fail(f"No such command '{args[0]}'.{meant(args[0]) or suggestion(args[0], self.names)}")
         return super().resolve_command(ctx, args)
+
+
+def meant(word: str) -> str:
+    """A sentence about a word in place of a command that is something else: an option, a file or a pair."""
+    from ptxbench.discovery import SUFFIXES, default_kernels
+    from ptxbench.discovery.elsewhere import names_of
+
+    if word in ("help", "version"):
+        return f" Did you mean '--{word}'?"
+    if Path(word).suffix in SUFFIXES.values():
+        return f" For a file, write a command before it: ptxbench exec {word}, or show, arch or check."
+    if word in names_of(default_kernels()):
+        return f" It is a pair: ptxbench run {word}."
+    return ""
 
 
 @click.group(

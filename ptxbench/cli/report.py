@@ -57,11 +57,14 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     """
     from ptxbench import toolchain
     from ptxbench.cli._progress import Bar
+    from ptxbench.exporters import exporter_for
     from ptxbench.report import render
     from ptxbench.result import try_output, write
     from ptxbench.saved_runs import load_run
     from ptxbench.units import plural
 
+    if output.suffix:  # a pipe has none
+        exporter_for(output, {".html": render, ".htm": render})
     recorded = list({run.run.id: run for run in (load_run(name, results) for name in runs or (NEWEST,))}.values())
     try_output(output, "Name another file with --output.")
     with Bar() as bar:

@@ -47,6 +47,9 @@ def test_the_version_matches_the_package(ptxbench):
         (["RUN"],                  "No such command 'RUN'. Did you mean 'run'?"),
         (["import"],               "No such command 'import'.\n"),  # not near 'report'
         (["compile"],              "No such command 'compile'.\n"),
+        (["triad"],                "No such command 'triad'. It is a pair: ptxbench run triad.\n"),
+        (["mine.cu", "--grid", "1"], "No such command 'mine.cu'. For a file, write a command before it: ptxbench exec "
+                                   "mine.cu, or show, arch or check.\n"),
         (["help"],                 "No such command 'help'. Did you mean '--help'?\n"),
         (["--backend", "gpu", "run"], "No such option '--backend'. Write the options of a command after its name.\n"),
         (["run", "--BACKEND"],     "No such option '--BACKEND'. Did you mean '--backend'?"),

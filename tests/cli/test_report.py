@@ -76,6 +76,7 @@ REFUSED = [
     (["beef"], "Error: There is no run 'beef' below results."),
     (["no.json"], "Error: Cannot read no.json: No such file or directory."),
     (["latest", "--target", "sm_1"], "Error: Unknown target 'sm_1'."),
+    (["latest", "-o", "x.pdf"], "Error: Unknown suffix of 'x.pdf'. Name a file that ends in .html or .htm.\n"),
     (["latest", "-o", "file/x.html"], "Error: Cannot write to file/x.html: file is a file. "),
     (["latest", "--results", "empty"], "Error: There is no run 'latest': no run is saved below empty."),
 ]
