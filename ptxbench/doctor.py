@@ -170,7 +170,7 @@ def examine_nvdisasm(cubin: bytes | None) -> PartStatus:
     try:
         version = locate.version(tool)
         if cubin:
-            sass.opcodes(tool, DEFAULT_ARCH, elf.code(elf.read(cubin), "answer") or b"")
+            sass.texts(tool, DEFAULT_ARCH, elf.code(elf.read(cubin), "answer") or b"")
     except FAILURES as error:
         return PartStatus("nvdisasm", BROKEN, display_path(tool), f"{error} {locate.INSTALL}.")
     return PartStatus("nvdisasm", WORKS, f"{version}  {display_path(tool)}")

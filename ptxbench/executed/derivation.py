@@ -22,7 +22,7 @@ from ptxbench.executed.ptx import PtxLines
 from ptxbench.toolchain import Build, lines, locate
 from ptxbench.toolchain.lines import MachineInstruction
 
-VERSION = "3"
+VERSION = "4"
 """Part of the cache key; incremented when the derivation changes."""
 
 WHOLE = 1e-3
@@ -113,7 +113,7 @@ def of_build(build: Build, counted: Counted) -> Executed:
         )  # fmt: skip
 
         def make() -> bytes:
-            annotated = lines.annotate(build)
+            annotated = lines.with_lines(build)
             if not annotated.same_code:
                 return encoded(Executed(reason="ptxas makes other code of it with line information"))
             return encoded(derive(annotated.instructions, build.ptx, build.entry, counted))

@@ -11,7 +11,7 @@ from ptxbench.pair import Launch
 from ptxbench.result import Cell, Model
 from ptxbench.runner.candidate import VariantRun
 from ptxbench.runner.machine_code import identity
-from ptxbench.toolchain.lines import annotate
+from ptxbench.toolchain.lines import with_lines
 
 
 def model_of(cell: Cell, candidates: Sequence[VariantRun], launch: Launch, gpu: str) -> Model | None:
@@ -41,7 +41,7 @@ def executed_by(candidate: VariantRun, cell: Cell, launch: Launch) -> Executions
     if found.least is None or found.most is None:
         return found.reason or "not known"
     return executions(
-        annotate(build).instructions,
+        with_lines(build).instructions,
         found.by_instruction,
         (found.least, found.most),
         candidate.by_line or {},

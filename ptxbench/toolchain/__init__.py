@@ -168,9 +168,20 @@ def opcode_counts(tool: Path, code: bytes, arch: str) -> dict[str, int]:
     """The opcodes of machine code by frequency, from the cache if nvdisasm has read it before."""
 
     def make() -> bytes:
-        return json.dumps(sass.counts(sass.disassembler(tool, arch).opcodes(code))).encode()
+        return json.dumps(sass.counts(map(sass.opcode, instruction_texts(tool, code, arch)))).encode()
 
     result: dict[str, int] = json.loads(cache.remember(("opcodes", locate.version(tool), arch, sha256(code)), make))
+    return result
+
+
+def instruction_texts(tool: Path, code: bytes, arch: str) -> list[str]:
+    """The text of each instruction of machine code, from the cache if nvdisasm has read it before."""
+
+    def make() -> bytes:
+        return json.dumps(sass.disassembler(tool, arch).texts(code)).encode()
+
+    key = ("instructions", locate.version(tool), arch, sha256(code))
+    result: list[str] = json.loads(cache.remember(key, make))
     return result
 
 

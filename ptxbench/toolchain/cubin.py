@@ -122,6 +122,16 @@ def instructions(cubin: Cubin, entry: str) -> int | None:
     return None if found is None else len(found) // INSTRUCTION_BYTES
 
 
+def relocated(cubin: Cubin, entry: str) -> set[int]:
+    """The addresses of the instructions of `entry` that the driver changes when it loads them."""
+    return {
+        fields[0] // INSTRUCTION_BYTES * INSTRUCTION_BYTES
+        for section in cubin.sections
+        if section.type in (RELA, REL) and cubin.sections[section.info].name == f".text.{entry}"
+        for fields in struct.iter_unpack("<QQq" if section.type == RELA else "<QQ", section.content)
+    }
+
+
 def kind_of(name: str, entry: str) -> str:
     """A section's name without this kernel's name, such as `.text` for `.text.triad`; other kernels' names stay."""
     return name.removesuffix(f".{entry}")

@@ -12,17 +12,17 @@ import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptxbench import cache
 from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
-from ptxbench.toolchain import Build, locate, ptxas, sha256
+from ptxbench.toolchain import Build, instruction_texts, line_table, locate, ptxas, sha256
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain.control import HEX, ControlBits, codes
-from ptxbench.toolchain.sass import SECONDS
+from ptxbench.toolchain.sass import SECONDS, TARGET, opcode
 
 LINE_INFO = ("-lineinfo",)
 PTX_LINES = ("-gp",)
@@ -34,6 +34,16 @@ LABEL = re.compile(r"(?P<name>\.L_\w+|\$[\w$.]+):")
 """A label of the code, or of a function after it."""
 
 LINE = re.compile(r"\s*//## File \"\.nv_debug_ptx_txt[^\"]*\", line (?P<line>\d+)")
+
+
+FAR = frozenset(("BRX", "BRXU", "CALL", "JMP", "JMX", "JMXU", "LEPC", "RET"))
+"""Instructions whose targets nvdisasm prints only for a whole cubin: in tables, in other functions."""
+
+KNOWN_FLOW = frozenset(
+    ("sm_75", "sm_80", "sm_86", "sm_87", "sm_88", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121")
+)
+"""Architectures without control instructions other than those of TARGET and FAR and those without a target. (CUDA
+Binary Utilities 13, instruction set reference.)"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,53 @@ def annotate(build: Build, *, live_registers: bool = False, controls: bool = Fal
         found = codes(section(printed(disassembler, cubin, HEX), build.entry))
         code = tuple(dataclasses.replace(each, control=found.get(each.address)) for each in code)
     return Annotated(code, identity == build.report.sass_sha256)
+
+
+def with_lines(build: Build) -> Annotated:
+    """The same without live registers and control codes, from the texts that the build's own opcodes come from.
+
+    That saves a start of nvdisasm, which takes ten times as long as ptxas takes for a small kernel. Labels are named
+    after their addresses, and only what an instruction names has one. An operand that the driver fills in is printed
+    as it is in the code. Code with targets that nvdisasm prints only for a whole cubin is annotated.
+    """
+    assembler, disassembler = require("ptxas"), require("nvdisasm")
+    cubin, messages = assembled(assembler, build.ptx, build.arch)
+    image = elf.read(cubin)
+    resources = ptxas.resources(messages, build.entry)
+    assert resources is not None  # toolchain.build found the entry
+    if build.arch.rstrip("af") not in KNOWN_FLOW:
+        return annotate(build)
+    texts = instruction_texts(disassembler, elf.code(image, build.entry) or b"", build.arch)
+    try:
+        code = labelled(texts, line_table.rows(image, build.entry), elf.relocated(image, build.entry))
+    except ValueError:
+        return annotate(build)
+    identity = elf.identity(image, build.entry, resources.registers, resources.shared_bytes)
+    return Annotated(code, identity == build.report.sass_sha256)
+
+
+def labelled(texts: Sequence[str], rows: Mapping[int, int], relocated: Set[int]) -> tuple[MachineInstruction, ...]:
+    """Instructions with the labels that their targets need; `rows`: the line that begins at an address.
+
+    Raises ValueError if the texts do not say where an instruction leads.
+    """
+    matches = [TARGET.fullmatch(text) for text in texts]
+    targets = {int(match["address"], 16) for match in matches if match}
+    result = []
+    line = None
+    for number, (text, match) in enumerate(zip(texts, matches, strict=True)):
+        address = elf.INSTRUCTION_BYTES * number
+        if opcode(text).split(".")[0] in FAR or (match and address in relocated):
+            raise ValueError(f"{text} leads to another function, or by a table")
+        line = rows.get(address, line)
+        labels = (label(address),) if address in targets else ()
+        shown = f"{match['before']}{label(int(match['address'], 16))}" if match else text
+        result.append(MachineInstruction(address, shown, labels, line))
+    return tuple(result)
+
+
+def label(address: int) -> str:
+    return f".L_{address:x}"
 
 
 def require(name: str) -> Path:

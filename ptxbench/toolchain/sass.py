@@ -20,8 +20,14 @@ from ptxbench.toolchain.cubin import INSTRUCTION_BYTES
 
 SECONDS = 300
 
-ROW = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+\s+)?(?P<opcode>[\w.]+)", re.M)
-"""An instruction as nvdisasm prints it; its predicate is not part of the opcode."""
+ROW = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?P<text>[^;]*?)\s*;", re.M)
+"""An instruction as nvdisasm prints it."""
+
+OPCODE = re.compile(r"(?:@!?\w+ )?(?P<opcode>[\w.]+)")
+"""The start of its text; its predicate is not part of the opcode."""
+
+TARGET = re.compile(r"(?P<before>(?:@!?\w+ )?(?:BRA|BSSY|WARPSYNC\.COLLECTIVE)\b.*)\b0x(?P<address>[0-9a-f]+)")
+"""An instruction with the address of another: nvdisasm adds its own address to the distance in the code."""
 
 MEMORY = re.compile(r"U?(?:LD|ST|ATOM|RED)")
 """Opcodes that access memory, and REDUX, which has no width."""
@@ -30,8 +36,8 @@ WIDTH = re.compile(r"U8|S8|U16|S16|64|128|256|B?F(?:16|32)x\d")
 """Modifiers that give the size of one thread's access; without any, 4 bytes."""
 
 
-def opcodes(tool: Path, arch: str, code: bytes) -> list[str]:
-    """The opcode of each instruction of machine code for `arch`, with all modifiers, as nvdisasm writes it.
+def texts(tool: Path, arch: str, code: bytes) -> list[str]:
+    """The text of each instruction of machine code for `arch`, as nvdisasm writes it.
 
     Raises ToolMissing if nvdisasm does not know the architecture.
     """
@@ -44,10 +50,22 @@ def opcodes(tool: Path, arch: str, code: bytes) -> list[str]:
     if ran.returncode != 0:
         said = ran.stderr.decode(errors="replace").strip()
         raise ToolMissing(f"nvdisasm cannot read the machine code: {said or ran.returncode}.")
-    names = [row["opcode"] for row in ROW.finditer(ran.stdout.decode(errors="replace"))]
-    if len(names) != len(code) // INSTRUCTION_BYTES:
-        raise ToolMissing(f"nvdisasm prints {len(names)} of {len(code) // INSTRUCTION_BYTES} instructions.")
-    return names
+    rows = [" ".join(row["text"].split()) for row in ROW.finditer(ran.stdout.decode(errors="replace"))]
+    if len(rows) != len(code) // INSTRUCTION_BYTES:
+        raise ToolMissing(f"nvdisasm prints {len(rows)} of {len(code) // INSTRUCTION_BYTES} instructions.")
+    return rows
+
+
+def opcode(text: str) -> str:
+    """The opcode of an instruction, with all modifiers."""
+    match = OPCODE.match(text)
+    return match["opcode"] if match else ""
+
+
+def moved(text: str, distance: int) -> str:
+    """The text of an instruction of code that starts `distance` bytes further on than it was printed."""
+    match = TARGET.fullmatch(text)
+    return f"{match['before']}{int(match['address'], 16) + distance:#x}" if match else text
 
 
 class Disassembler:
@@ -62,8 +80,8 @@ class Disassembler:
         self.requests: SimpleQueue[tuple[bytes, Future[list[str]]]] = SimpleQueue()
         self.running = threading.Lock()
 
-    def opcodes(self, code: bytes) -> list[str]:
-        """See `opcodes`."""
+    def texts(self, code: bytes) -> list[str]:
+        """See `texts`."""
         answer: Future[list[str]] = Future()
         self.requests.put((code, answer))
         with self.running:
@@ -74,7 +92,7 @@ class Disassembler:
     def run(self, requests: Sequence[tuple[bytes, Future[list[str]]]]) -> None:
         """Answer all requests by one run."""
         try:
-            names = iter(opcodes(self.tool, self.arch, b"".join(code for code, _ in requests)))
+            rows = iter(texts(self.tool, self.arch, b"".join(code for code, _ in requests)))
         except BaseException as error:  # Ctrl-C too: the other threads must not wait forever
             if len(requests) > 1 and isinstance(error, ToolMissing):
                 for request in requests:
@@ -83,8 +101,11 @@ class Disassembler:
             for _, answer in requests:
                 answer.set_exception(error)
             return
+        start = 0
         for code, answer in requests:
-            answer.set_result(list(islice(names, len(code) // INSTRUCTION_BYTES)))
+            own = islice(rows, len(code) // INSTRUCTION_BYTES)
+            answer.set_result([moved(text, -start) for text in own])
+            start += len(code)
 
 
 disassembler = functools.cache(Disassembler)

@@ -22,13 +22,17 @@ def entries(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+ENTRIES = 5
+"""Of a build of CUDA C: NVRTC's version, PTX, cubin, the text of its instructions, their opcodes."""
+
+
 def test_a_build_calls_no_tool_the_second_time(build, folder, monkeypatch):
     first = build(CUDA)
 
     def never(*_):
         raise AssertionError("made again")
 
-    for module, name in ((nvrtc, "translate"), (ptxas, "assemble"), (sass, "opcodes"), (nvrtc, "compiled")):
+    for module, name in ((nvrtc, "translate"), (ptxas, "assemble"), (sass, "texts"), (nvrtc, "compiled")):
         monkeypatch.setattr(module, name, never)
     assert build(CUDA) == first
 
@@ -53,7 +57,7 @@ def test_a_damaged_cache_gives_the_same_build(build, folder, caplog):
         path.write_bytes(path.read_bytes()[:-1])
     with caplog.at_level(logging.WARNING):
         assert build(CUDA) == first
-    assert len(caplog.messages) == len(entries(folder)) == 4  # NVRTC's version, PTX, cubin, SASS
+    assert len(caplog.messages) == len(entries(folder)) == ENTRIES
 
 
 def build_in_a_process(path, barrier, results):
@@ -74,5 +78,5 @@ def test_processes_that_build_at_once_get_the_same_and_leave_whole_entries(folde
     for process in processes:
         process.join()
     assert made[0] == made[1] == made[2]
-    assert len(entries(folder)) == 4  # no temporary file is left
+    assert len(entries(folder)) == ENTRIES  # no temporary file is left
     assert all(cache.read(entry) is not None for entry in entries(folder))

@@ -100,34 +100,43 @@ def test_nvdisasm_output_is_read_without_predicates():
         /*0010*/                   @UP1 UMOV UR4, 0x1 ;
         /*10020*/                  EXIT ;
 """
-    assert [row["opcode"] for row in sass.ROW.finditer(printed)] == ["LDG.E.128", "UMOV", "EXIT"]
+    assert [sass.opcode(row["text"]) for row in sass.ROW.finditer(printed)] == ["LDG.E.128", "UMOV", "EXIT"]
 
 
 def test_threads_that_ask_while_nvdisasm_runs_share_its_next_run(monkeypatch):
     disassembler = sass.Disassembler(Path("nvdisasm"), "sm_90")
     runs = []
 
-    def opcodes(tool, arch, code):
+    def texts(tool, arch, code):
         runs.append(code)
         while len(runs) == 1 and len(set(code)) + disassembler.requests.qsize() < 4:
             time.sleep(0.001)  # until all have asked
         return [f"OP{byte}" for byte in code[::16]]
 
-    monkeypatch.setattr(sass, "opcodes", opcodes)
+    monkeypatch.setattr(sass, "texts", texts)
     codes = [bytes([number]) * 16 * number for number in range(1, 5)]
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(disassembler.opcodes, codes))
+        answers = list(pool.map(disassembler.texts, codes))
     assert answers == [[f"OP{number}"] * number for number in range(1, 5)]
     assert len(runs) <= 2
 
 
+def test_targets_of_code_that_is_read_with_other_code_are_counted_from_its_own_start(monkeypatch):
+    printed = ["@P0 BRA 0x10", "EXIT", "BSSY B0, 0x30", "WARPSYNC 0x20", "MOV R0, 0x20"]
+    monkeypatch.setattr(sass, "texts", lambda tool, arch, code: printed)
+    one, other = (bytes(32), Future()), (bytes(48), Future())
+    sass.Disassembler(Path("nvdisasm"), "sm_90").run([one, other])
+    assert one[1].result() == ["@P0 BRA 0x10", "EXIT"]
+    assert other[1].result() == ["BSSY B0, 0x10", "WARPSYNC 0x20", "MOV R0, 0x20"]
+
+
 def test_code_that_nvdisasm_cannot_read_costs_no_other_thread_its_answer(monkeypatch):
-    def opcodes(tool, arch, code):
+    def texts(tool, arch, code):
         if b"bad" in code:
             raise ToolMissing("unreadable")
         return ["NOP"] * (len(code) // 16)
 
-    monkeypatch.setattr(sass, "opcodes", opcodes)
+    monkeypatch.setattr(sass, "texts", texts)
     good, bad = (b"good" * 4, Future()), (b"bad!" * 4, Future())
     sass.Disassembler(Path("nvdisasm"), "sm_90").run([good, bad])
     assert good[1].result() == ["NOP"]
@@ -136,7 +145,7 @@ def test_code_that_nvdisasm_cannot_read_costs_no_other_thread_its_answer(monkeyp
 
 def test_an_nvdisasm_that_does_not_know_the_architecture_says_so():
     with pytest.raises(ToolMissing, match=r"^nvdisasm cannot read the machine code: "):
-        sass.opcodes(locate.program("nvdisasm"), "sm_10", bytes(16))
+        sass.texts(locate.program("nvdisasm"), "sm_10", bytes(16))
 
 
 def test_an_nvdisasm_that_leaves_instructions_out_is_noticed(tmp_path):
@@ -144,4 +153,4 @@ def test_an_nvdisasm_that_leaves_instructions_out_is_noticed(tmp_path):
     tool.write_text("#!/bin/sh\necho '        /*0000*/                   EXIT ;'\n")
     tool.chmod(0o755)
     with pytest.raises(ToolMissing, match=r"^nvdisasm prints 1 of 3 instructions"):
-        sass.opcodes(tool, "sm_90", bytes(48))
+        sass.texts(tool, "sm_90", bytes(48))

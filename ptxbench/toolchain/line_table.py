@@ -1,0 +1,111 @@
+"""The PTX line of each machine instruction, from the line program that ptxas writes into a cubin with -lineinfo.
+
+The section has the format of .debug_line (DWARF 3, section 6.2). Only what ptxas 12.9 to 13.5 write is read.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from ptxbench.toolchain.cubin import REL, RELA, Cubin
+
+SECTION = ".nv_debug_line_sass"
+VERSIONS = (2, 3)
+END_SEQUENCE, SET_ADDRESS = 1, 2  # extended opcodes
+COPY, ADVANCE_PC, ADVANCE_LINE, CONST_ADD_PC, FIXED_ADVANCE_PC = 1, 2, 3, 8, 9
+
+
+def rows(cubin: Cubin, entry: str) -> dict[int, int]:
+    """The line that begins at each address of the code of `entry`; it lasts until the next address.
+
+    Raises ValueError if the cubin has no line program, or one of another format.
+    """
+    number = next((i for i, section in enumerate(cubin.sections) if section.name == SECTION), None)
+    if number is None:
+        raise ValueError(f"no section {SECTION}")
+    try:
+        content = cubin.sections[number].content
+        if result := dict(program(content, starts(cubin, number, entry))):
+            return result
+        raise ValueError(f"{SECTION} has no lines of {entry}")
+    except (struct.error, IndexError) as error:
+        raise ValueError(f"{SECTION} is cut short: {error}") from None
+
+
+def starts(cubin: Cubin, number: int, entry: str) -> dict[int, int]:
+    """The addresses in the code of `entry` that belong into section `number`, by their offset there."""
+    content = cubin.sections[number].content
+    result = {}
+    for section in cubin.sections:
+        if section.type in (RELA, REL) and section.info == number:
+            for fields in struct.iter_unpack("<QQq" if section.type == RELA else "<QQ", section.content):
+                offset, symbol = fields[0], cubin.symbols[fields[1] >> 32]
+                # without its own addend, a relocation adds to what is there
+                addend = fields[2] if section.type == RELA else struct.unpack_from("<Q", content, offset)[0]
+                if cubin.sections[symbol.section].name == f".text.{entry}":
+                    result[offset] = symbol.value + addend
+    return result
+
+
+def program(content: bytes, addresses: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """(address, line) of each row of the sequences that start at one of `addresses`, by the offset of the operand."""
+    at = 0
+    while at < len(content):
+        length, version, header_length = struct.unpack_from("<IHI", content, at)
+        if version not in VERSIONS or length >= 0xFFFFFFF0:
+            raise ValueError(f"{SECTION} has version {version}")
+        step, _, base, span, first_special = struct.unpack_from("<BBbBB", content, at + 10)
+        operands = content[at + 15 : at + 14 + first_special]
+        end, at = at + 4 + length, at + 10 + header_length
+        address, line, wanted = 0, 1, False
+        while at < end:
+            opcode, at = content[at], at + 1
+            if opcode >= first_special:
+                advance, delta = divmod(opcode - first_special, span)
+                address, line = address + step * advance, line + base + delta
+                if wanted:
+                    yield address, line
+            elif opcode == 0:
+                size, at = unsigned(content, at)
+                if content[at] == SET_ADDRESS:
+                    wanted = at + 1 in addresses
+                    address = addresses.get(at + 1, 0)
+                elif content[at] == END_SEQUENCE:
+                    address, line, wanted = 0, 1, False
+                at += size
+            elif opcode == COPY:
+                if wanted:
+                    yield address, line
+            elif opcode == ADVANCE_PC:
+                advance, at = unsigned(content, at)
+                address += step * advance
+            elif opcode == ADVANCE_LINE:
+                delta, at = signed(content, at)
+                line += delta
+            elif opcode == CONST_ADD_PC:
+                address += step * ((255 - first_special) // span)
+            elif opcode == FIXED_ADVANCE_PC:
+                address, at = address + struct.unpack_from("<H", content, at)[0], at + 2
+            else:
+                for _ in range(operands[opcode - 1]):
+                    _, at = unsigned(content, at)
+
+
+def unsigned(content: bytes, at: int) -> tuple[int, int]:
+    """(an unsigned LEB128 number, the offset after it)."""
+    result = shift = 0
+    while True:
+        byte, at = content[at], at + 1
+        result |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            return result, at
+
+
+def signed(content: bytes, at: int) -> tuple[int, int]:
+    """(a signed LEB128 number, the offset after it)."""
+    start = at
+    result, at = unsigned(content, at)
+    bits = 7 * (at - start)
+    return result - (1 << bits if result >> bits - 1 & 1 else 0), at

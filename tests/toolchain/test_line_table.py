@@ -1,0 +1,153 @@
+"""The lines of machine code read from a cubin, compared with nvdisasm, which reads the same cubin."""
+
+import dataclasses
+
+import pytest
+
+from ptxbench import discovery, toolchain
+from ptxbench.executed.graph import LABEL
+from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain import line_table, lines, locate
+from tests.toolchain.conftest import PTX
+
+KERNELS = discovery.default_kernels()
+SHIPPED = [
+    # relocations with an addend from sm_90 on, and without one before
+    ("triad",          "cuda",    "sm_80"),
+    ("triad",          "cuda",    "sm_90"),
+    ("bigint_mul256",  "ptx",     "sm_120"),
+    ("hgemm_mma",      "cuda",    "sm_90"),   # 1,700 instructions, and shared memory, whose address the driver fills in
+    ("softmax",        "ptx",     "sm_90"),   # collective warp synchronization
+    ("transpose",      "cuda",    "sm_80"),
+]  # fmt: skip
+FAR = [
+    ("rmsnorm",        "cuda",    "sm_90"),   # calls the slow path of a root
+    ("bigint_mul256.rows", "ptx", "sm_80"),   # a jump over a long distance
+]  # fmt: skip
+
+
+def built(name, language, arch):
+    path = KERNELS / language / f"{name}{'.cu' if language == 'cuda' else '.ptx'}"
+    entry = name.split(".")[0]
+    return toolchain.build(path, language=language, variant=language, entry=entry, arch=arch)
+
+
+def resolved(code):
+    """The instructions with addresses in place of labels, whatever their names."""
+    at = {label: f"{instruction.address:#x}" for instruction in code for label in instruction.labels}
+    return [
+        dataclasses.replace(each, labels=(), text=LABEL.sub(lambda match: at.get(match[0], match[0]), each.text))
+        for each in code
+    ]
+
+
+@pytest.mark.parametrize(("name", "language", "arch"), SHIPPED)
+def test_lines_and_targets_are_those_of_nvdisasm(monkeypatch, name, language, arch):
+    build = built(name, language, arch)
+    expected = lines.annotate(build)
+    monkeypatch.setattr(lines, "annotate", None)
+    found = lines.with_lines(build)
+    assert resolved(found.instructions) == resolved(expected.instructions)
+    assert found.same_code
+    assert all(each.line for each in found.instructions)
+
+
+@pytest.mark.parametrize(("name", "language", "arch"), FAR)
+def test_code_with_targets_elsewhere_is_read_by_nvdisasm(name, language, arch):
+    build = built(name, language, arch)
+    assert lines.with_lines(build) == lines.annotate(build)
+
+
+def test_no_start_of_nvdisasm_is_needed_for_a_build_whose_opcodes_are_known(build, monkeypatch):
+    made = build(PTX, "twice")
+    monkeypatch.setattr(lines, "printed", None)
+    assert lines.with_lines(made).instructions
+
+
+@pytest.fixture
+def image(build):
+    made = build(PTX, "twice")
+    cubin, _ = lines.assembled(locate.program("ptxas"), made.ptx, made.arch)
+    return elf.read(cubin)
+
+
+def with_program(image, content):
+    """The same cubin with another line program."""
+    sections = [each._replace(content=content) if each.name == line_table.SECTION else each for each in image.sections]
+    return dataclasses.replace(image, sections=tuple(sections))
+
+
+def program_of(image):
+    return next(each.content for each in image.sections if each.name == line_table.SECTION)
+
+
+def test_a_line_program_of_another_format_is_refused(image):
+    content = program_of(image)
+    assert line_table.rows(image, "twice")
+    with pytest.raises(ValueError, match="version 5"):
+        line_table.rows(with_program(image, content[:4] + b"\x05\0" + content[6:]), "twice")
+    with pytest.raises(ValueError, match="no lines of other"):
+        line_table.rows(image, "other")
+    with pytest.raises(ValueError, match="no section"):
+        line_table.rows(dataclasses.replace(image, sections=image.sections[:1]), "twice")
+    for length in range(1, len(content), 7):
+        with pytest.raises(ValueError, match=line_table.SECTION):
+            line_table.rows(with_program(image, content[:length]), "twice")
+
+
+PROGRAM = (
+    # unit length, version, header length; step, is_stmt, line base -5, range 14, first special opcode 13
+    b"\x00\x00\x00\x00\x03\x00\x13\x00\x00\x00\x01\x01\xfb\x0e\x0d"
+    b"\x00\x01\x01\x01\x01\x00\x00\x00\x01\x00\x00\x01"  # operands of opcodes 1 to 12
+    b"\x00\x00"  # no folders, no files
+    b"\x00\x09\x02ADDRESS."  # start at an address
+    b"\x03\x0a\x01"  # 10 lines on, a row: 0, line 11
+    b"\x02\x10\x14"  # 16 bytes on, then 2 lines on, a row: 16, line 13
+    b"\x05\x07\x04\x01\x06"  # a column, a file, a change of is_stmt: no row
+    b"\x03\x7e\x02\x80\x01\x01"  # 2 lines back, 128 bytes on: 144, line 11
+    b"\x08\x01"  # as far as special opcode 255, which is 17 bytes: 161, line 11
+    b"\x09\x0f\x00\x01"  # 15 bytes: 176, line 11
+    b"\x00\x02\x90\x00"  # an opcode of NVIDIA's
+    b"\x00\x01\x01"  # the end
+)
+
+
+def test_each_opcode_of_a_line_program_does_what_dwarf_says():
+    content = len(PROGRAM[4:]).to_bytes(4, "little") + PROGRAM[4:]
+    start = content.index(b"ADDRESS.")
+    rows = list(line_table.program(content, {start: 0x1000}))
+    assert rows == [(0x1000, 11), (0x1010, 13), (0x1090, 11), (0x10A1, 11), (0x10B0, 11)]
+    assert list(line_table.program(content, {})) == []  # of another kernel
+    assert list(line_table.program(content * 2, {start + len(content): 0})) == [
+        (at - 0x1000, line) for at, line in rows
+    ]
+
+
+def test_unknown_architectures_are_read_by_nvdisasm(build, monkeypatch):
+    made = build(PTX, "twice")
+    monkeypatch.setattr(lines, "KNOWN_FLOW", frozenset())
+    assert lines.with_lines(made) == lines.annotate(made)
+
+
+LABELLED = [
+    ("@!P0 BRA 0x20",                  "@!P0 BRA .L_20"),
+    ("BSSY.RECONVERGENT B0, 0x20",     "BSSY.RECONVERGENT B0, .L_20"),
+    ("WARPSYNC.COLLECTIVE R5, 0x20",   "WARPSYNC.COLLECTIVE R5, .L_20"),
+    ("WARPSYNC 0x20",                  "WARPSYNC 0x20"),   # a mask
+    ("BRA.DIV UR5, 0x20",              "BRA.DIV UR5, .L_20"),
+    ("IMAD R0, R0, 0x20, R3",          "IMAD R0, R0, 0x20, R3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "shown"), LABELLED)
+def test_a_target_gets_a_label_and_no_other_number_does(text, shown):
+    first, second, third = lines.labelled([text, "NOP", "EXIT"], {0: 7, 32: 9}, frozenset())
+    assert (first.text, first.line) == (shown, 7)
+    assert (second.labels, second.line) == ((), 7)
+    assert (third.labels, third.line) == ((".L_20",) if ".L_20" in shown else (), 9)
+
+
+@pytest.mark.parametrize("text", ["BRX R6 -0x170", "CALL.REL.NOINC 0xd80", "RET.REL.NODEC R6 0x0", "@P0 BRA 0x0"])
+def test_a_target_that_the_texts_do_not_say_is_refused(text):
+    with pytest.raises(ValueError, match="leads to another function, or by a table"):
+        lines.labelled([text], {}, frozenset({0}))
