@@ -71,8 +71,8 @@ if TYPE_CHECKING:
     "--reference",
     metavar="VARIANT",
     help="Compare the hand-written PTX with this row in the sentences below the tables. By default the best CUDA C of "
-    "each size: the fastest, or without times the one that executes the fewest machine instructions. The columns "
-    "`... / cuda` do not change.",
+    "each size: the fastest, or without times the one that executes the fewest machine instructions. The findings of "
+    "--json compare with this row too, by default with cuda. The columns `... / cuda` do not change.",
 )
 @click.option(
     "--rounds",
@@ -144,7 +144,7 @@ def command(
     from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
     from ptxbench.exporters import run_exporters
     from ptxbench.listing.explanation import of_run
-    from ptxbench.metrics import choose
+    from ptxbench.metrics import REFERENCE, choose
     from ptxbench.result import to_json
     from ptxbench.runner import ALL, RunFrame, document
     from ptxbench.saved_runs import find_run
@@ -169,7 +169,7 @@ def command(
     outcome = perform(frame, metrics, reference, quiet=as_json)
     run = document(frame, outcome.cells, outcome.status)
     if as_json and (outcome.cells or not outcome.error):
-        say(to_json(run, findings=of_run(run)), nl=False)
+        say(to_json(run, findings=of_run(run, reference or REFERENCE)), nl=False)
     failures = [
         save_somewhere(run, folder, printed=as_json) if folder and outcome.cells else None,
         files.try_write(run),
@@ -200,6 +200,7 @@ def again(
     """Print a recorded run and write it to `files`; its exit status."""
     from ptxbench.cli._replay import replay
     from ptxbench.listing.explanation import of_run
+    from ptxbench.metrics import REFERENCE
     from ptxbench.result import to_json
     from ptxbench.runner import RunOutcome
     from ptxbench.saved_runs import read_run
@@ -210,7 +211,7 @@ def again(
     require_row(reference, {name for cell in run.cells for name in cell.variants})
     replay(run, metrics, reference, quiet=as_json)
     if as_json:
-        say(to_json(run, findings=of_run(run)), nl=False)
+        say(to_json(run, findings=of_run(run, reference or REFERENCE)), nl=False)
     files.write(run)
     return RunOutcome(list(run.cells), run.run.status).exit_status
 

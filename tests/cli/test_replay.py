@@ -1,10 +1,13 @@
 """A recorded run of a GPU printed again, whole: tables, pictures, findings."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 from ptxbench.result import save
 from tests.runs import run_of
 from tests.terminal.test_forest import CELLS
+from tests.terminal.test_table import explained
 
 
 def test_a_timed_run_is_printed_with_its_pictures(tmp_path, monkeypatch, ptxbench):
@@ -61,3 +64,13 @@ def test_a_chosen_row_is_compared_with_where_it_is_verified(tmp_path, monkeypatc
     assert refused.err.splitlines()[-1] == (
         "Error: --reference: this run has no row 'ptx.v8'. Did you mean 'ptx.v4'? Its rows are cuda, ptx, ptx.v4."
     )
+
+
+def test_the_findings_of_json_compare_with_the_chosen_row(tmp_path, monkeypatch, ptxbench):
+    monkeypatch.chdir(tmp_path)
+    cell = explained(spill_store_bytes=8, spill_load_bytes=8)
+    cell = replace(cell, variants={**cell.variants, "cuda@fast": cell.variants["cuda"]})
+    path = save(run_of([cell]), Path("results"))
+    for options, reference in (((), "cuda"), (("--reference", "cuda@fast"), "cuda@fast")):
+        findings = json.loads(ptxbench("run", "--replay", path, "--json", *options).out)["findings"]
+        assert {tuple(each["variants"]) for each in findings} == {(reference, "ptx")}

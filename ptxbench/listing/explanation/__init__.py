@@ -140,14 +140,14 @@ def executions_of(result: VariantResult) -> ExecutedRange | None:
     return None if found is None else ExecutedRange(found.least, found.most, found.fit)
 
 
-def of_run(run: Run) -> list[dict[str, Any]]:
+def of_run(run: Run, reference: str = REFERENCE) -> list[dict[str, Any]]:
     """How each verified PTX variant of a run differs from the reference, as JSON."""
     return [
-        {"pair": cell.pair, "size": dict(cell.point), "variants": [REFERENCE, name], **describe_finding(each)}
+        {"pair": cell.pair, "size": dict(cell.point), "variants": [reference, name], **describe_finding(each)}
         for cell in run.cells
         for name, result in cell.variants.items()
-        if result.language == "ptx" and verified(cell, name) and verified(cell, REFERENCE)
-        for each in of_cell(cell, name)
+        if result.language == "ptx" and name != reference and verified(cell, name) and verified(cell, reference)
+        for each in of_cell(cell, name, reference)
     ]
 
 
