@@ -264,3 +264,31 @@ def test_a_round_gives_one_ratio_and_one_median_in_however_many_parts_it_comes()
     assert stats.round_medians_ns(rounds, "ptx") == [200, 400]
     assert stats.round_medians_ns(rounds, "cuda") == [100, 100]
     assert stats.round_log_ratios(rounds, "ptx.v4") == stats.round_medians_ns(rounds, "ptx.v4") == []
+
+
+def rounds_of(**ns):
+    """Three rounds in which each row takes so many nanoseconds, and `cuda` 1000, without noise."""
+    return [
+        Round(number, number, ("cuda", name), "A", [[1000, t, t, 1000]] * 10)
+        for number in range(3)
+        for name, t in ns.items()
+    ]
+
+
+def test_two_rows_are_compared_by_the_blocks_that_each_has_with_a_third():
+    rounds = rounds_of(fast=900, ptx=810)
+    assert stats.ratio_between(rounds, "ptx", "cuda") == stats.ratio(rounds, "ptx")
+    assert stats.ratio_between(rounds, "cuda", "fast").value == pytest.approx(1 / 0.9)
+    assert stats.ratio_between(rounds, "ptx", "fast").value == pytest.approx(0.9)
+    assert stats.ratio_between(rounds, "ptx", "gone") is None
+    halves = [one for one in rounds if (one.round == 0) == ("fast" in one.contrast)]
+    assert stats.ratio_between(halves, "ptx", "fast") is None  # no round has both
+
+
+def test_the_interval_of_two_such_rows_is_as_wide_as_both_together():
+    rng = np.random.default_rng(3)
+    one, other = (rng.normal(0, spread, (3, 40)) for spread in (0.003, 0.004))
+    widths = [stats.run_interval(list(each)) for each in (one, other)]
+    both = stats.difference_interval(list(one), list(other))
+    assert both.low < both.value < both.high
+    assert both.high - both.low >= max(each.high - each.low for each in widths)
