@@ -30,7 +30,7 @@ from ptxbench.toolchain import Build, legality, parameters, ptxas
 from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates
 from ptxbench.toolchain.legality import Legality
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
-from ptxbench.toolchain.origins import in_file, origins
+from ptxbench.toolchain.origins import in_file, places
 from ptxbench.toolchain.parameters import CudaParameter
 
 SCHEMA = "ptxbench.exec/2"
@@ -87,16 +87,14 @@ class ExecProgram:
         return ["", *self.ptx.splitlines()]
 
     @cached_property
-    def source(self) -> list[str]:
-        """The lines of the file, counted from 1."""
-        if self.language == "ptx":
-            return self.text
-        return ["", *self.path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n")]
+    def places(self) -> dict[int, tuple[str, int]] | None:
+        """The file of CUDA C, and its line, for each line of the PTX that was made from it; None for a .ptx file."""
+        return places(self.text[1:], self.path.name) if self.language == "cuda" else None
 
     @cached_property
     def cuda_lines(self) -> dict[int, int]:
-        """The line of the CUDA C for each line of the PTX that NVRTC made from it."""
-        return origins(self.text[1:], self.path.name) if self.language == "cuda" else {}
+        """The line of this file for each line of the PTX that was made from it."""
+        return {line: place[1] for line, place in (self.places or {}).items() if place[0] == self.path.name}
 
     @cached_property
     def parameters(self) -> Mapping[str, tuple[CudaParameter, ...]]:
@@ -162,7 +160,7 @@ class ExecProgram:
 
     def in_file(self, message: str) -> str:
         """`message` with lines of the file for those of the PTX (`origins.in_file`)."""
-        return in_file(message, self.path.name, self.cuda_lines if self.language == "cuda" else None)
+        return in_file(message, self.path.name, self.places)
 
 
 @contextmanager

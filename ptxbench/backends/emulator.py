@@ -17,7 +17,7 @@ from ptxbench.result import COLD
 from ptxbench.run_info import EMULATOR, Device
 from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build
-from ptxbench.toolchain.origins import in_file, origins
+from ptxbench.toolchain.origins import in_file, places
 
 
 class EmulatorBackend:
@@ -132,6 +132,6 @@ def no_tensor_maps(name: str) -> str:
 
 def locate(build: Build, message: str) -> str:
     """`message` with the lines of the build's source (`origins.in_file`), or with its name in front."""
-    made_from = origins(build.ptx.split("\n"), build.source.name) if build.language == "cuda" else None
+    made_from = places(build.ptx.split("\n"), build.source.name) if build.language == "cuda" else None
     located = in_file(message, build.source.name, made_from)
     return located if located != message else f"{build.source.name}: {message}"

@@ -167,17 +167,29 @@ def excerpts(program: ExecProgram, message: str, most: int = QUOTED) -> Iterator
     """The text around the first lines that the message names: the file's, and of CUDA C also its line of the PTX."""
     if program.language == "ptx":
         named = re.finditer(r"(?::|\bline )(?P<line>\d+)\b(?=[:,]|$)", message)
-        places: list[tuple[int, int | None]] = [(int(each["line"]), None) for each in named]
+        places: list[tuple[str, int, int | None]] = [(program.path.name, int(each["line"]), None) for each in named]
     else:
-        file = re.escape(program.path.name)
-        named = re.finditer(rf"{file}(?:\:(?P<line>\d+))?(?: \(PTX line (?P<ptx>\d+)\)|:)", message)
-        places = [(int(each["line"] or 0), int(each["ptx"] or 0) or None) for each in named]
-    for line, in_ptx in list(dict.fromkeys(places))[:most]:
-        if 0 < line < len(program.source):
-            yield from excerpt(program.source, line)
+        named = re.finditer(r"(?P<file>[^\s:]+)(?::(?P<line>\d+))?(?: \(PTX line (?P<ptx>\d+)\)|:)", message)
+        places = [(each["file"], int(each["line"] or 0), int(each["ptx"] or 0) or None) for each in named]
+        places = [each for each in places if any(each[1:])]
+    for file, line, in_ptx in list(dict.fromkeys(places))[:most]:
+        rows = rows_of(program, file)
+        if 0 < line < len(rows):
+            yield from excerpt(rows, line)
         if in_ptx is not None and in_ptx < len(program.text):
             yield Prose(f"PTX {in_ptx} | {' '.join(program.text[in_ptx].split())}", "dim")
         yield Text()
+
+
+def rows_of(program: ExecProgram, file: str) -> list[str]:
+    """The lines of the program's file, or of a header next to it, counted from 1; empty if it is not there."""
+    if program.language == "ptx":
+        return program.text
+    try:
+        text = program.path.with_name(file).read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):  # ValueError: no file can have this name
+        return []
+    return ["", *text.removesuffix("\n").split("\n")]
 
 
 def excerpt(rows: Sequence[str], number: int) -> Iterator[RichTable]:
@@ -267,20 +279,20 @@ def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> 
     """
     program = outcome.program
     cuda = program.language == "cuda"
-    by_line = by_cuda_line(outcome) if cuda else outcome.by_line
-    hottest = sorted(by_line, key=lambda line: (-executed(by_line[line]), line))[:most]
+    by_place = by_source_line(outcome)
+    hottest = sorted(by_place, key=lambda place: (-executed(by_place[place]), place))[:most]
     order = sorted(hottest) if in_file_order else hottest
-    left = len(by_line) - len(order)
+    left = len(by_place) - len(order)
+    sources = {file: rows_of(program, file or program.path.name) for file in {file for file, _ in order}}
     rows = []
-    for line in order:
-        counts = by_line[line]
-        known = 0 < line < len(program.source)
+    for file, line in order:
+        counts, source = by_place[file, line], sources[file]
         rows.append(
             [
-                str(line) if line else units.ABSENT,
+                f"{file}:{line}" if file else str(line) if line else units.ABSENT,
                 f"{executed(counts):,}",
                 f"{100 * share(counts):.0f} %",
-                " ".join(program.source[line].split("//")[0].split()) if known else "code of headers",
+                " ".join(source[line].split("//")[0].split()) if line < len(source) else "",
                 Entry(cost(counts), "yellow"),
             ]
         )
@@ -292,11 +304,15 @@ def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> 
     return draw(Table(columns, rows, [f"{left:,} more executed lines; --lines all shows them."] if left else []))
 
 
-def by_cuda_line(outcome: ExecOutcome) -> Mapping[int, Mapping[str, int]]:
-    """The counts of each line of the CUDA C; of code without a line of this file, under 0."""
-    result: dict[int, Counter[str]] = {}
-    for line, counts in outcome.by_line.items():
-        result.setdefault(outcome.program.cuda_lines.get(line, 0), Counter()).update(counts)
+def by_source_line(outcome: ExecOutcome) -> Mapping[tuple[str, int], Mapping[str, int]]:
+    """The counts by header ("" for the program's own file) and line, 0 for code without a line."""
+    program = outcome.program
+    if program.places is None:
+        return {("", line): counts for line, counts in outcome.by_line.items()}
+    result: dict[tuple[str, int], Counter[str]] = {}
+    for ptx_line, counts in outcome.by_line.items():
+        file, line = program.places.get(ptx_line, ("", 0))
+        result.setdefault(("" if file == program.path.name else file, line), Counter()).update(counts)
     return result
 
 

@@ -12,16 +12,21 @@ LOC = re.compile(
 
 
 def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
-    """The line of the file `name` for each line of the PTX, by its .loc directives.
+    """The line of the file `name` for each line of the PTX that was made from it, or inlined in it."""
+    return {number: line for number, (file, line) in places(ptx, name).items() if file == name}
 
-    For a line of another file, such as a header, the line at which it was inlined. NVRTC writes line 0 for code without
-    a line.
+
+def places(ptx: Sequence[str], name: str) -> dict[int, tuple[str, int]]:
+    """The file and the line for each line of the PTX, by its .loc directives.
+
+    For a line of a header, the line of the file `name` at which it was inlined; else that of the file with the kernel.
+    NVRTC writes line 0 for code without a line.
     """
-    files = [match for row in ptx if (match := FILE.match(row))]
-    own = next((match["number"] for match in files if re.split(r"[/\\]", match["name"])[-1] == name), None)
+    files = {match["number"]: re.split(r"[/\\]", match["name"])[-1] for row in ptx if (match := FILE.match(row))}
+    own = next((number for number, file in files.items() if file == name), None)
     callers: dict[tuple[str, ...], tuple[str, ...]] = {}
-    result: dict[int, int] = {}
-    current: int | None = None
+    result: dict[int, tuple[str, int]] = {}
+    current: tuple[str, int] | None = None
     depth = 0
     for number, row in enumerate(ptx, 1):
         if match := LOC.match(row):
@@ -32,7 +37,7 @@ def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
             while at[0] != own and at in callers and at not in seen:
                 seen.add(at)
                 at = callers[at]
-            current = int(at[1]) or None if at[0] == own else None
+            current = (files[at[0]], int(at[1])) if at[0] in files and int(at[1]) else None
         elif current is not None:
             result[number] = current
         depth += deeper(row)
@@ -47,17 +52,17 @@ def deeper(row: str) -> int:
     return code.count("{") - code.count("}")
 
 
-def in_file(message: str, file: str, made_from: Mapping[int, int] | None) -> str:
+def in_file(message: str, file: str, made_from: Mapping[int, tuple[str, int]] | None) -> str:
     """`message` with "FILE:9: " for "line 9: " of the PTX.
 
-    `made_from`: the `origins`, if the PTX was made from CUDA C. Each line then becomes `saxpy.cu:7 (PTX line 31)`, or
+    `made_from`: the `places`, if the PTX was made from CUDA C. Each line then becomes `saxpy.cu:7 (PTX line 31)`, or
     `saxpy.cu (PTX line 31)` if it has no line of the CUDA C.
     """
     if made_from is None:
         return re.sub(r"\bline (\d+): ", rf"{file}:\1: ", message)
 
     def both(match: re.Match[str]) -> str:
-        line = made_from.get(int(match[1]))
-        return f"{file}{f':{line}' if line else ''} (PTX line {match[1]})"
+        place = made_from.get(int(match[1]))
+        return f"{f'{place[0]}:{place[1]}' if place else file} (PTX line {match[1]})"
 
     return re.sub(r"\bline (\d+)\b", both, message)

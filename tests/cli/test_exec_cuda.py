@@ -137,6 +137,20 @@ def test_a_finding_names_lines_of_cuda_c_alone_and_both_of_a_race(ptxbench, docu
     assert f"> {stored} |     tile[threadIdx.x] = view.data[threadIdx.x];" in out
 
 
+def test_a_kernel_in_a_header_has_the_lines_of_the_header(ptxbench, folder):
+    (folder / "kernel.cuh").write_text("// the kernel\n" + CUDA)
+    (folder / "main.cu").write_text('#include "kernel.cuh"\n\n\n\n\n\n\n\n\n\n\n')
+    ran = ptxbench("exec", "main.cu", "--grid", "8", "--block", "128", "--arg", "x:f32[1000]=iota", "--arg",
+                   "y:f32[999]=zeros", "--arg", "a:f32=2", "--arg", "n:u32=1000")  # fmt: skip
+    line = next(number for number, row in enumerate(CUDA.splitlines(), 2) if "y[i] =" in row)
+    assert re.search(rf"MemoryFault: kernel\.cuh:{line} \(PTX line \d+\): st\.global", ran.out)
+    assert f"> {line} |         y[i] = a * x[i];" in ran.out
+    right = ("--arg", "x:f32[32]=iota", "--arg", "y:f32[32]=zeros", "--arg", "a:f32=2", "--arg", "n:u32=32")
+    assert re.search(
+        rf"^kernel\.cuh:{line} +\d+ +100 %  y\[i\] = a \* x\[i\];", ptxbench("exec", "main.cu", *right).out, re.M
+    )
+
+
 def test_an_array_in_a_struct_has_the_names_of_both(document):
     kernel = document(*SHUFFLED, "--arg", "out:f32[63]=zeros")
     assert kernel["error"]["message"].endswith("of 'out', which has 252. Check its guard.")

@@ -192,7 +192,7 @@ def test_each_verdict_that_fails_or_warns_is_a_rule_with_a_meaning():
 
 
 def test_a_line_of_ptx_that_no_line_of_cuda_made_stays_in_the_message(ptxbench, monkeypatch):
-    monkeypatch.setattr(ExecProgram, "cuda_lines", {})
+    monkeypatch.setattr(ExecProgram, "places", {})
     Path("scale.cu").write_text(UNGUARDED_CUDA)
     ptxbench("exec", "scale.cu", *SCALE, "--arg", "u32=1000", "--sanitize", "-o", "a.sarif")
     for result in read(Path("a.sarif").read_text())["results"]:
