@@ -148,10 +148,10 @@ def find(function: Function, declared: Declared | None, argument: Parsed) -> int
             f"'{text}': '{kernel_names.short(function.name)}' has {len(names)} parameters; the first is 0."
         )
     if all(each is None for each in names):
-        unnamed = text.removeprefix(f"{name}:")
         raise UsageError(
             f"'{text}': the PTX does not have the names of the parameters, only {in_ptx[0]} and so on, so "
-            f"'{name}' cannot be checked. Write the index, such as '0:{unnamed}', or '{unnamed}' and all in order."
+            f"'{name}' cannot be checked. Write the parameter's index, from 0, in place of the name, or no name "
+            f"and all in order."
         )
     hint = suggestion(name, [each for each in names if each]) or f" It has {signature(function, declared)}."
     raise UsageError(f"'{text}': '{kernel_names.short(function.name)}' has no parameter '{name}'.{hint}")

@@ -28,8 +28,8 @@ HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C
     "--from",
     "file",
     type=click.Path(path_type=Path),
-    metavar="FILE.cu",
-    help="Start from a kernel of this file: its arguments, the compiler's PTX, and questions that you answer.",
+    metavar="FILE",
+    help="Start from a kernel of this .cu or .ptx file: its arguments, the other text, and questions for you.",
 )
 @source_options("The kernel of --from, if FILE has several")
 @click.option("--arch", metavar="SM", help="Compile --from for this architecture.  [default: sm_90]")
@@ -44,9 +44,10 @@ def command(
     then change them step by step. NAME is also the name of the kernel: lower-case letters, digits and _. Existing
     files are never overwritten, and either all three files are written or none.
 
-    With --from, the .cu file has the kernel of FILE.cu, the .ptx file is what the compiler makes of it, and the pair
-    file has its arguments. What the kernel does not say, such as shapes and the expected result, is an open question
-    in the pair file: `...` under a line with TODO. `ptxbench run` refuses the pair until all are answered.
+    With --from FILE.cu, the .cu file has the kernel of FILE.cu, the .ptx file is what the compiler makes of it, and
+    the pair file has its arguments. With --from FILE.ptx, the .cu file has the signature, and you write the kernel.
+    What the kernel does not say, such as shapes and the expected result, is an open question in the pair file: `...`
+    under a line with TODO. `ptxbench run` refuses the pair until all are answered.
 
     Exit status: 0 written, 2 an invalid name, an existing file, a folder that cannot be written or a kernel that no
     pair can have, 4 CUDA C that does not compile.
@@ -57,7 +58,7 @@ def command(
     named = from_variable(context)
     require_name(name)
     if file is None and (given := source.given or (arch and "--arch")):
-        raise UsageError(f"{given} is for the file of --from. Add --from FILE.cu, or leave it out.")
+        raise UsageError(f"{given} is for the file of --from. Add --from FILE, or leave it out.")
     try:
         files, draft = write(kernels, name, file, source, arch)
     except PtxbenchError as error:
@@ -92,7 +93,7 @@ def write(
     require_possible(kernels, name)
     made = draft(file, name, entry_of(name), arch, source, kernels / "cuda")
     texts = {"pairs": made.pair, "cuda": made.cuda, "ptx": made.ptx}
-    return [str(path) for path in write_pair(kernels, name, texts, lambda: check(kernels, name, made.arch))], made
+    return [str(path) for path in write_pair(kernels, name, texts, lambda: check(kernels, name, made))], made
 
 
 def say_files(files: Sequence[str], holds: Sequence[str]) -> None:
@@ -116,7 +117,8 @@ def say_steps_of_draft(name: str, files: Sequence[str], option: str, draft: Draf
     for note in draft.notes:
         say_wrapped(note, 0)
     say()
-    say_wrapped(f"1. Answer the questions in {files[0]}: each `...`, as the TODO above it says.", 3)
+    first = "Answer" if draft.complete else f"Write the kernel in {files[1]}, and answer"
+    say_wrapped(f"1. {first} the questions in {files[0]}: each `...`, as the TODO above it says.", 3)
     say_wrapped("2. Run it. Both sides are verified; a question that is still open is named:", 3)
     say(f"       ptxbench run {name}{option}")
     say_wrapped("3. Change the PTX step by step, and run it after each step. What differs by then:", 3)

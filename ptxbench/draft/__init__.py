@@ -6,40 +6,32 @@ Everything that is changed is compared: the machine code of the kernel must stay
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ptxbench import architecture, kernel_names, toolchain
+from ptxbench import kernel_names, toolchain
 from ptxbench.discovery import load
-from ptxbench.draft import cuda, host_launch
-from ptxbench.draft import ptx as text_of_ptx
+from ptxbench.draft import cuda, host_launch, of_ptx
 from ptxbench.draft.access import accesses, provenance
 from ptxbench.draft.arguments import OPEN, DraftArgument, arguments_of, names_of
-from ptxbench.draft.names import Names, Naming
+from ptxbench.draft.identity import same_kernel
 from ptxbench.draft.pair_file import comment, pair_text
-from ptxbench.emulator.parse import parse
+from ptxbench.draft.ptx_file import ptx_text
 from ptxbench.emulator.syntax import Function
 from ptxbench.errors import CompileError, UsageError
 from ptxbench.execution import ExecProgram, read_program
-from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain import locate, parameters, ptxas
+from ptxbench.toolchain import parameters
+from ptxbench.toolchain.nvrtc import Translation
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
-from ptxbench.toolchain.origins import origins
 from ptxbench.toolchain.parameters import CudaParameter
-
-VERSIONS = ("6.3", "6.4", "6.5", *(f"7.{k}" for k in range(9)), *(f"8.{k}" for k in range(10)), "9.0", "9.1", "9.2")
-"""The .version that are tried, lowest first."""
-
-TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
-"""The .target that are tried, lowest first."""
 
 
 @dataclass(frozen=True)
 class Draft:
     """The three texts. `holds`: what is in each, in words; `notes`: what to know about them, in sentences.
 
-    `arch`: the architecture that it was compiled for.
+    `arch`: the architecture that it was compiled for. `complete`: whether both kernels can be built.
     """
 
     pair: str
@@ -48,11 +40,12 @@ class Draft:
     holds: tuple[str, str, str]
     notes: tuple[str, ...]
     arch: str
+    complete: bool = True
 
 
 @dataclass(frozen=True)
 class KernelSource:
-    """A kernel of a CUDA C file, as it is. `definition`: None if the text shows none."""
+    """A kernel of a file, as it is."""
 
     path: Path
     text: str
@@ -68,6 +61,12 @@ class KernelSource:
     def plain_name(self) -> str:
         """The name without namespace and template arguments."""
         return kernel_names.unqualified(kernel_names.without_arguments(self.displayed))
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the file has shared memory whose size the launch says."""
+        variables = self.program.module.variables.values()
+        return any(variable.count is None and variable.space == "shared" for variable in variables)
 
     def parameters(self) -> tuple[CudaParameter, ...]:
         """The parameters as the compiler reads them. Raises UsageError if it gives no debugging information."""
@@ -95,11 +94,43 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
             'write flags={"fast": [...]} in the pair file for a second row.'
         )
     program = read_program(source, arch, options)
-    if program.language == "ptx":
-        raise UsageError(f"{source.name} is PTX. `ptxbench new --from` takes a .cu file.")
-    function, arch = program.choose(options.entry), program.arch
     text = source.read_text(encoding="utf-8", errors="replace")
-    kernel = KernelSource(source, text, program, function, options)
+    kernel = KernelSource(source, text, program, program.choose(options.entry), options)
+    if program.language == "ptx":
+        return draft_of_ptx(kernel, name, entry)
+    return draft_of_cuda(kernel, name, entry, destination)
+
+
+def draft_of_ptx(kernel: KernelSource, name: str, entry: str) -> Draft:
+    """The draft from a kernel in PTX, whose CUDA C is still to be written."""
+    function, source, arch = kernel.function, kernel.path, kernel.program.arch
+    given, known = of_ptx.read_parameters(function)
+    arguments = arguments_of(given, known)
+    require_something_to_verify(kernel, arguments)
+    origin = f"the kernel {kernel.displayed} of {source.name}"
+    threads = threads_of(function)
+    pair = pair_text(name, origin, arguments, None, threads, dynamic=kernel.dynamic)
+    header = "\n".join(comment(f"{name}: {origin}. Shapes and launch are in ../pairs/{name}.py.", "", mark="//"))
+    renamed = of_ptx.renamed(kernel.program.ptx, function.name, entry)
+    if not same_kernel(kernel.program.ptx, function.name, renamed, entry, arch):
+        raise UsageError(f"{source.name}: ptxas does not make the same kernel of it under the name '{entry}'.")
+    holds = (
+        f"{questions_in(pair)} open questions: {OPEN} under each TODO",
+        "the signature in CUDA C; you write the kernel",
+        origin,
+    )
+    cuda_c = of_ptx.skeleton(name, entry, given, threads)
+    return Draft(pair, cuda_c, f"{header}\n\n{renamed}", holds, (), arch, complete=False)
+
+
+def questions_in(pair: str) -> int:
+    """How many lines of a pair file have an open question."""
+    return sum(OPEN in line and not line.lstrip().startswith("#") for line in pair.splitlines())
+
+
+def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path) -> Draft:
+    """The draft from a kernel in CUDA C."""
+    function, source, arch = kernel.function, kernel.path, kernel.program.arch
     given = kernel.parameters()
     names = names_of(given)
     arrays = [p.name for p, declared in zip(function.params, given, strict=True) if declared.type.pointee]
@@ -119,23 +150,18 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
         mark="//",
     )
     whole = "\n".join([*header, "", start.strip("\n"), ""])
-    made = compiled(whole, kernel)
+    made = compiled(whole, kernel).ptx
     ptx, same_names = ptx_text(made, whole, name, entry, arch, names, arrays, source)
-    final, headers = cuda.moved_includes(whole, source.parent, options.include, destination)
+    final, headers = cuda.moved_includes(whole, source.parent, kernel.options.include, destination)
 
     whole_numbers = {number: each.name for number, each in enumerate(arguments) if each.dimension}
-    launch = host_launch.find(text, kernel.plain_name, whole_numbers)
+    launch = host_launch.find(kernel.text, kernel.plain_name, whole_numbers)
     threads = threads_of(function)
-    dynamic = any(
-        variable.count is None and variable.space == "shared" for variable in program.module.variables.values()
-    )
-    pair = pair_text(
-        name, f"the kernel {kernel.displayed} of {source.name}", arguments, launch, threads, dynamic=dynamic
-    )
-    questions = sum(line.count("...") > 0 and not line.lstrip().startswith("#") for line in pair.splitlines())
+    origin = f"the kernel {kernel.displayed} of {source.name}"
+    pair = pair_text(name, origin, arguments, launch, threads, dynamic=kernel.dynamic)
     holds = (
-        f"{questions} open questions: {OPEN} under each TODO",
-        f"the kernel {kernel.displayed} of {source.name}" + (f", without {listed(left_out)}" if left_out else ""),
+        f"{questions_in(pair)} open questions: {OPEN} under each TODO",
+        origin + (f", without {listed(left_out)}" if left_out else ""),
         "the compiler's PTX of it, as a start" + (", with names" if same_names else ""),
     )
     notes = []
@@ -146,10 +172,11 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
     return Draft(pair, final, ptx, holds, tuple(notes), arch)
 
 
-def check(kernels: Path, name: str, arch: str) -> None:
-    """Build both kernels of a pair that was just written. Raises the errors of `toolchain.build`."""
+def check(kernels: Path, name: str, made: Draft) -> None:
+    """Build the kernels of a pair that was just written. Raises the errors of `toolchain.build`."""
     for source in load(kernels, name, unfinished=True).sources:
-        toolchain.build_source(source, arch)
+        if made.complete or source.language == "ptx":
+            toolchain.build_source(source, made.arch)
 
 
 def require_something_to_verify(kernel: KernelSource, arguments: Sequence[DraftArgument]) -> None:
@@ -183,8 +210,8 @@ def cuda_text(
 ) -> tuple[str, list[str]]:
     """The file with the kernel as extern "C" `entry`, and the functions that are left out.
 
-    It is the least text whose kernel is the same: without host functions, other kernels and system headers; with the
-    headers; whole. Raises UsageError if there is none.
+    It is the least text whose kernel is the same, and which the compiler takes as it is, if there is one: without host
+    functions, other kernels and system headers; with the headers; whole. Raises UsageError if there is none.
     """
     definitions = cuda.kernel_named(kernel.text, kernel.plain_name)
     if len(definitions) != 1:
@@ -211,18 +238,28 @@ def cuda_text(
         return defines + cuda.wrapped(kernel.text, own, call, f"{entry}({declared})", names, drop=drop)
 
     least = changed([*host, *others])
-    candidates = [(cuda.without_system_includes(least), names_left_out), (least, names_left_out)]
+    of_host = [each for each in every if each.is_of_host_library]
+    candidates = [
+        (cuda.without_system_includes(changed([*host, *others, *of_host])), names_left_out),
+        (cuda.without_system_includes(least), names_left_out),
+        (least, names_left_out),
+    ]
     if not own.is_template:
         candidates.append((changed(declarations), []))
     failure: CompileError | None = None
+    fitting: list[tuple[str, list[str]]] = []
     for text, left_out in candidates:
         try:
-            if same_kernel(
-                kernel.program.ptx, kernel.function.name, compiled(text, kernel), entry, kernel.program.arch
-            ):
-                return text, left_out
+            made = compiled(text, kernel)
         except CompileError as error:
             failure = error
+            continue
+        if same_kernel(kernel.program.ptx, kernel.function.name, made.ptx, entry, kernel.program.arch):
+            if not made.how:
+                return text, left_out
+            fitting.append((text, left_out))
+    if fitting:
+        return fitting[0]
     why = f" {failure}" if failure else ""
     raise UsageError(
         f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, the compiler makes "
@@ -230,138 +267,7 @@ def cuda_text(
     )
 
 
-def compiled(text: str, kernel: KernelSource) -> str:
-    """The PTX of a changed text, with the headers of the original. Raises CompileError."""
+def compiled(text: str, kernel: KernelSource) -> Translation:
+    """What the compiler makes of a changed text, with the headers of the original. Raises CompileError."""
     include = replace(AS_IT_IS, include=kernel.options.include).flags_for(text)
-    return toolchain.compiled(text.encode(), kernel.path, kernel.program.arch, include).ptx
-
-
-def same_kernel(a: str, a_entry: str, b: str, b_entry: str, arch: str) -> bool:
-    """Whether two modules have the same kernel: the same machine code, or without ptxas the same instructions."""
-    a, b = (bare(text_of_ptx.trimmed(text, entry)) for text, entry in ((a, a_entry), (b, b_entry)))
-    if locate.program("ptxas"):
-        return identity(a, a_entry, arch) == identity(b, b_entry, arch) is not None
-    functions = parse(a).entries[a_entry], parse(b).entries[b_entry]
-    first, second = ([each.opcode for each in function.instructions] for function in functions)
-    return first == second
-
-
-def bare(ptx: str) -> str:
-    """PTX without line information."""
-    return re.sub(r"^\s*\.loc\b[^\n]*\n", "", ptx, flags=re.M)
-
-
-def identity(ptx: str, entry: str, arch: str) -> str | None:
-    """The identity of the machine code of a kernel; None if ptxas refuses the text."""
-    tool = locate.program("ptxas")
-    assert tool is not None
-    try:
-        cubin, messages = toolchain.assembled(tool, ptx, arch)
-    except ptxas.RefusedError:
-        return None
-    resources = ptxas.resources(messages, entry)
-    if resources is None:
-        return None
-    return elf.identity(elf.read(cubin), entry, resources.registers, resources.shared_bytes)
-
-
-# ---- PTX
-
-
-def ptx_text(
-    made: str,
-    cuda_source: str,
-    name: str,
-    entry: str,
-    arch: str,
-    names: Sequence[str],
-    arrays: Sequence[str],
-    source: Path,
-) -> tuple[str, bool]:
-    """The .ptx file, and whether its registers could be renamed."""
-    trimmed = text_of_ptx.trimmed(made, entry)
-    module = parse(trimmed)
-    function = module.entries[entry]
-    params = {param.name: name for param, name in zip(function.params, names, strict=True)}
-    variables = variable_names(function, [*module.variables], [*params.values(), entry])
-    rows = [*trimmed.splitlines(), *(row for row in made.splitlines() if row.strip().startswith(".file"))]
-    cuda_lines = origins(rows, source.name)
-    lines = cuda_source.splitlines()
-    own_arrays = [param.name for number, param in enumerate(function.params) if is_array(number, arrays)]
-    naming = Naming(function, params, variables, own_arrays, provenance(function, own_arrays), cuda_lines, lines)
-    whole = naming.all()
-    labels = {old: new if new not in params.values() else f"{new}_" for old, new in whole.labels.items()}
-    symbols = {**params, **variables}
-    named = text_of_ptx.laid_out(trimmed, replace(whole, labels=labels), symbols, cuda_lines, lines)
-    candidates = [named, text_of_ptx.laid_out(trimmed, Names({}, {}), symbols, cuda_lines, lines), bare(trimmed)]
-    if locate.program("ptxas"):
-        text = next((each for each in candidates if same_kernel(trimmed, entry, each, entry, arch)), candidates[-1])
-    else:
-        text = named
-    return header_of(made, name, arch) + "\n" + lowered(text, entry, arch), text is named
-
-
-def is_array(number: int, arrays: Sequence[str]) -> bool:
-    """Whether parameter `number` is among `arrays`, names of PTX that end in their number."""
-    return any(each.rpartition("_param_")[2] == str(number) for each in arrays)
-
-
-def variable_names(function: Function, others: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
-    """New names of variables with C++ names: the last part, unless another name is the same."""
-    result: dict[str, str] = {}
-    for variable in (*function.variables, *others):
-        last = kernel_names.demangled(variable).rpartition("::")[2]
-        free = re.fullmatch(r"[A-Za-z_]\w*", last) and last not in (*taken, *result.values(), *others)
-        result[variable] = last if free else variable
-    return result
-
-
-def header_of(made: str, name: str, arch: str) -> str:
-    found = re.search(r"release [\d.]+, V([\d.]+)", made)
-    rows = comment(
-        f"{name}: a start, not hand-written: the PTX that NVRTC {found[1] if found else ''} makes of ../cuda/{name}.cu "
-        f"for {arch}. Shapes and launch are in ../pairs/{name}.py.",
-        "",
-        mark="//",
-    )
-    rows += ["//"]
-    rows += comment(
-        "ptxbench gave the registers their names and put the lines of CUDA C above their instructions. When you "
-        "change it, say here how it differs from what the compiler makes.",
-        "",
-        mark="//",
-    )
-    return "\n".join(rows) + "\n"
-
-
-def lowered(ptx: str, entry: str, arch: str) -> str:
-    """The text with the lowest .target and .version that ptxas accepts and that give the same machine code."""
-    if locate.program("ptxas") is None or architecture.suffix(arch):
-        return ptx
-    own = [target for target in TARGETS if architecture.number(target) <= architecture.number(arch)]
-    target = next((each for each in own if accepted(directed(ptx, "target", each), each)), arch)
-    changed = directed(ptx, "target", target)
-    at = first_true(lambda number: accepted(directed(changed, "version", VERSIONS[number]), target), len(VERSIONS))
-    if at < len(VERSIONS):
-        changed = directed(changed, "version", VERSIONS[at])
-    return changed if identity(changed, entry, arch) == identity(ptx, entry, arch) else ptx
-
-
-def directed(ptx: str, directive: str, value: str) -> str:
-    return re.sub(rf"^\.{directive}\s+\S+", f".{directive} {value}", ptx, count=1, flags=re.M)
-
-
-def accepted(ptx: str, target: str) -> bool:
-    return toolchain.assembled_text(ptx, target) is not None
-
-
-def first_true(test: Callable[[int], bool], end: int) -> int:
-    """The first number below `end` for which the test holds, if it holds for all later ones; else `end`."""
-    low, high = 0, end
-    while low < high:
-        middle = (low + high) // 2
-        if test(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return toolchain.compiled(text.encode(), kernel.path, kernel.program.arch, include)

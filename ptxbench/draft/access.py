@@ -1,6 +1,6 @@
 """What a kernel does with the arrays behind its parameters, read from its PTX: which it loads, which it stores.
 
-A register that may hold an address of an array counts as one, whatever is computed with it, so nothing is missed: an
+A register that may hold an address of an array counts as one, whatever is computed with it, so nothing is missed. An
 array that is passed on in a way that is not followed is reported as such.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from ptxbench.emulator.syntax import (
@@ -61,14 +61,26 @@ class Access:
     types: frozenset[str] = frozenset()
 
 
+Origins = dict[str, frozenset[str]]
+"""For each register, the parameters and shared variables whose address it may hold."""
+
+NOWHERE: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Provenance:
-    """`origins`: for each register, the parameters and shared variables whose address it may hold."""
+    """Where addresses come from: `before` each instruction, and `anywhere` in the kernel."""
 
-    origins: Mapping[str, frozenset[str]]
+    before: tuple[Origins, ...]
+    anywhere: Origins
 
     def of(self, operand: Operand) -> frozenset[str]:
-        return frozenset().union(*(self.origins.get(name, frozenset()) for name in registers_in(operand)))
+        """The origins of what the operand may hold at some place."""
+        return of_operand(operand, self.anywhere)
+
+
+def of_operand(operand: Operand, origins: Origins) -> frozenset[str]:
+    return NOWHERE.union(*(origins.get(name, NOWHERE) for name in registers_in(operand)))
 
 
 def result_of(instruction: Instruction) -> Operand | None:
@@ -102,44 +114,102 @@ def sources_of(instruction: Instruction) -> tuple[Operand, ...]:
     return instruction.operands if result_of(instruction) is None else instruction.operands[1:]
 
 
-def provenance(function: Function, arrays: Collection[str]) -> Provenance:
+def provenance(function: Function, arrays: Collection[str], through: re.Pattern[str] | None = None) -> Provenance:
     """Where the addresses in each register come from: from `arrays`, which are parameters, and from variables.
 
-    Found by repetition until nothing changes.
+    `through`: the instructions that make addresses from addresses; by default all. A register may hold another address
+    later; where paths meet, it may hold that of each.
     """
-    origins: dict[str, frozenset[str]] = {}
-    changed = True
-    while changed:
-        changed = False
-        for instruction in function.instructions:
-            opcode = instruction.opcode
-            found: frozenset[str] = frozenset()
-            if (LOADS.match(opcode) or UPDATES.match(opcode)) and not opcode.startswith("ld.param"):
-                continue  # what is in memory is not an address of these arrays, unless one was stored, which escapes
-            for operand in sources_of(instruction):
-                found |= Provenance(origins).of(operand)
-                if opcode.startswith("ld.param") and isinstance(operand, Address) and isinstance(operand.base, Symbol):
-                    found |= {operand.base.name} & set(arrays)
-                elif opcode.startswith("mov.") and isinstance(operand, Symbol):
-                    found |= {operand.name}
-            for name in registers_in(result_of(instruction)):
-                if not found <= origins.get(name, frozenset()):
-                    origins[name] = origins.get(name, frozenset()) | found
-                    changed = True
-    return Provenance(origins)
+    count = len(function.instructions)
+    starts: dict[int, Origins] = {0: {}}
+    before: list[Origins] = [{}] * count
+    anywhere: Origins = {}
+    pending = [0] if count else []
+    joins = {0, *function.labels.values()}
+    while pending:
+        at = pending.pop()
+        origins = dict(starts[at])
+        while at < count:
+            instruction = function.instructions[at]
+            before[at] = dict(origins) if needs_origins(instruction) else {}
+            for name, found in made_by(instruction, origins, arrays, through):
+                origins[name] = found | (origins.get(name, NOWHERE) if instruction.guard else NOWHERE)
+                anywhere[name] = anywhere.get(name, NOWHERE) | origins[name]
+            following = successors(function, at)
+            at += 1
+            for place in following:
+                if (place != at or place in joins) and spread(origins, starts, place):
+                    pending.append(place)
+            if at not in following or at in joins:
+                break
+    return Provenance(tuple(before), anywhere)
+
+
+def needs_origins(instruction: Instruction) -> bool:
+    """Whether the instruction may access memory or pass an address on."""
+    return any(isinstance(operand, Address) for operand in instruction.operands) or result_of(instruction) is None
+
+
+def made_by(
+    instruction: Instruction, origins: Origins, arrays: Collection[str], through: re.Pattern[str] | None
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """The registers that the instruction writes, with the origins of their values."""
+    opcode = instruction.opcode
+    found = NOWHERE
+    read = sources_of(instruction)
+    if (LOADS.match(opcode) or UPDATES.match(opcode)) and not opcode.startswith("ld.param"):
+        read = ()  # what is in memory is not an address of these arrays, unless one was stored, which escapes
+    elif through is not None and not through.match(opcode):
+        read = ()
+    elif through is not None and opcode.startswith("mad"):
+        read = read[-1:]
+    for operand in read:
+        found |= of_operand(operand, origins)
+        if opcode.startswith("ld.param") and isinstance(operand, Address) and isinstance(operand.base, Symbol):
+            found |= {operand.base.name} & set(arrays)
+        elif opcode.startswith("mov.") and isinstance(operand, Symbol):
+            found |= {operand.name}
+    for name in registers_in(result_of(instruction)):
+        yield name, found
+
+
+def successors(function: Function, at: int) -> list[int]:
+    """The instructions that may follow; the number of all of them stands for the end."""
+    instruction = function.instructions[at]
+    targets: list[int] = []
+    if instruction.opcode.startswith("brx"):
+        targets = list(function.labels.values())
+    elif instruction.opcode.startswith("bra"):
+        names = (operand.name for operand in instruction.operands if isinstance(operand, Symbol))
+        targets = [function.labels[name] for name in names if name in function.labels]
+    ends = instruction.opcode.partition(".")[0] in ("bra", "brx", "ret", "exit", "trap") and instruction.guard is None
+    return targets if ends else [*targets, at + 1]
+
+
+def spread(origins: Origins, starts: dict[int, Origins], place: int) -> bool:
+    """Add the origins to those at the start of a block; whether that changes anything there."""
+    known = starts.get(place)
+    if known is None:
+        starts[place] = dict(origins)
+        return True
+    more = {name: known.get(name, NOWHERE) | found for name, found in origins.items()}
+    if all(known.get(name, NOWHERE) == found for name, found in more.items()):
+        return False
+    known.update(more)
+    return True
 
 
 def accesses(function: Function, arrays: Collection[str], found: Provenance) -> dict[str, Access]:
     """What the kernel does with each of `arrays`, which are parameters."""
     result = {name: Access() for name in arrays}
-    for instruction in function.instructions:
-        for name, change in changes(instruction, found):
+    for instruction, origins in zip(function.instructions, found.before, strict=True):
+        for name, change in changes(instruction, origins):
             if name in result:
                 result[name] = merged(result[name], change)
     return result
 
 
-def changes(instruction: Instruction, found: Provenance) -> Iterator[tuple[str, Access]]:
+def changes(instruction: Instruction, origins: Origins) -> Iterator[tuple[str, Access]]:
     """For each array that the instruction accesses, what it does with it."""
     opcode = instruction.opcode
     copies = bool(COPIES.match(opcode))
@@ -152,10 +222,10 @@ def changes(instruction: Instruction, found: Provenance) -> Iterator[tuple[str, 
     )
     for number, operand in enumerate(instruction.operands):
         if isinstance(operand, Address):
-            for name in found.of(operand):
+            for name in of_operand(operand, origins):
                 yield name, Access(stores=number == 0, loads=number == 1) if copies else kind
         elif not kind.loads and (result_of(instruction) is None or kind.updates):
-            for name in found.of(operand):  # the address itself is stored, or given to a function
+            for name in of_operand(operand, origins):  # the address itself is stored, or given to a function
                 yield name, Access(escapes=True)
 
 

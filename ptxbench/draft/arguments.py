@@ -95,7 +95,7 @@ def array(name: str, declared: str, element: CudaType, access: Access, dimension
     parameters = ", ".join(dimensions)
     example = ", ".join(dimensions) + ("," if len(dimensions) == 1 else "")
     if dtype is None:
-        what = f"the dtype and the shape of {name}, whose elements are {element.text or 'void'}"
+        what = f"the dtype and the shape of {name}, whose elements are {element.text.removeprefix('const ') or 'void'}"
         size = f" of {element.bytes} bytes" if element.bytes else ""
         question = f"{what}{size}: one type of number, such as u32, and lambda {parameters}: ({example})"
     elif each > 1:

@@ -77,6 +77,11 @@ class Definition:
         return "__global__" in self.words
 
     @property
+    def is_of_host_library(self) -> bool:
+        """A declaration with names of the host's C++ library, such as `using namespace std;`."""
+        return self.body is None and "std" in self.words and not {"cuda", "__device__", "__constant__"} & self.words
+
+    @property
     def is_host_function(self) -> bool:
         """A function that only the host can call, as far as the text says."""
         device = {"__global__", "__device__", "constexpr", "consteval"}

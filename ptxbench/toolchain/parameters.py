@@ -6,6 +6,7 @@ used. So templates, macros, typedefs and included files are read as the compiler
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from ptxbench.toolchain import dwarf
 from ptxbench.toolchain.dwarf import DebugEntry, UnreadableError
 
 DEBUG = ("-G",)
+OPTIMISED = re.compile(r"--?dopt\b")
+"""An option that makes -G write no debugging information."""
+
 FLOATING = 4
 SIGNED = (5, 6)
 """Encodings of a base type."""
@@ -77,8 +81,9 @@ def of_source(source: bytes, path: Path, arch: str, flags: Sequence[str] = ()) -
 
     Empty if the compiler gives no debugging information that can be read.
     """
+    kept = [flag for flag in flags if not OPTIMISED.match(flag)]
     try:
-        return of_ptx(toolchain.compiled(source, path, arch, (*flags, *DEBUG)).ptx)
+        return of_ptx(toolchain.compiled(source, path, arch, (*kept, *DEBUG)).ptx)
     except (CompileError, PairError):  # -G may not suit the code or another flag
         return {}
 

@@ -96,8 +96,8 @@ MISFITS = [
     (SCALE, (X, Y, A, f"4:{N}"), "'4:u32=4': 'scale' has 4 parameters; the first is 0."),
     (SCALE, (X, Y, f"n:{N}", f"3:{N}"), "'n:u32=4' and '3:u32=4' both set one parameter of 'scale'."),
     (COMPILED, (f"x:{X}", A), f"'x:{X}': the PTX does not have the names of the parameters, only saxpy_param_0 and so "
-                              f"on, so 'x' cannot be checked. Write the index, such as '0:{X}', or '{X}' and all in "
-                              "order."),
+                              f"on, so 'x' cannot be checked. Write the parameter's index, from 0, in place of the "
+                              "name, or no name and all in order."),
     (DECLARED, (f"x:{X}", f"b:{A}"), "'b:f32=2': 'saxpy' has no parameter 'b'. It has float* x, float a."),
     (DECLARED, (f"xs:{X}", A), f"'xs:{X}': 'saxpy' has no parameter 'xs'. Did you mean 'x'?"),
     (DECLARED, (f"x:{X}", f"x:{A}"), f"'x:{X}' and 'x:{A}' both set one parameter of 'saxpy'."),

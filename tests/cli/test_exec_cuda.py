@@ -99,7 +99,7 @@ def test_ptx_of_nvrtc_takes_no_names_because_it_has_none(ptxbench, folder):
     arguments = ("--arg", "f32[32]=iota", "--arg", "f32[32]=zeros", "--arg", "f32=2", "--arg")
     ran = ptxbench("exec", "made.ptx", *arguments, "n:u32=32")
     assert (ran.status, ran.out) == (2, "")
-    assert "'n' cannot be checked. Write the index, such as '0:u32=32', or 'u32=32' and all in order." in ran.err
+    assert "'n' cannot be checked. Write the parameter's index, from 0, in place of the name, or no name" in ran.err
     assert ptxbench("exec", "made.ptx", *arguments, "3:u32=32").status == 0
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.draft import draft, names, same_kernel
+from ptxbench.draft import draft, names
+from ptxbench.draft.identity import same_kernel
 from ptxbench.execution import read_program
 from ptxbench.toolchain.options import AS_IT_IS
 from tests.draft.kernels import CASES
@@ -204,57 +205,79 @@ def test_names_that_change_the_machine_code_are_left_out(ptxbench, monkeypatch):
 # ---- arguments
 
 PARAMETERS = [
-    # parameter, what the body does with it, the line of the pair file
-    ("const double* p",         "out[0] = p[1]",                  'In("p", f64, ...),  # const double* p'),
-    ("float* p",                "out[0] = p[1]",                  'In("p", f32, ...),  # float* p'),
-    ("float* p",                "p[1] = 2",                       'Out("p", f32, ...),  # float* p'),
-    ("float* p",                "p[1] += 2",                      'InOut("p", f32, ...),  # float* p'),
-    ("unsigned* p",             "atomicAdd(p, 1u)",               'InOut("p", u32, ...),  # unsigned int* p'),
-    ("float4* p",               "p[1] = make_float4(1, 2, 3, 4)", 'Out("p", f32, ...),  # float4* p'),
-    ("const signed char* p",    "out[0] = p[1]",                  'In("p", s8, ...),  # const signed char* p'),
-    ("const long long* p",      "out[0] = p[1]",                  'In("p", s64, ...),  # const long long* p'),
-    ("const Point* p",          "out[0] = p[1].weight",           'In("p", ..., ...),  # const Point* p'),
-    ("void* p",                 "*(float*)p = 1",                 'Out("p", ..., ...),  # void* p'),
-    ("const half* p",           "out[0] = __half2float(p[0])",    'In("p", f16, ...),  # const half* p'),
-    ("unsigned short p",        "out[0] = p",
-     'Scalar("p", u16, lambda p: p),  # unsigned short p. A proposal: a dimension of the size'),
-    ("double p",                "out[0] = p",                     'Scalar("p", f64, ...),  # double p'),
-    ("bool p",                  "out[0] = p",                     'Scalar("p", u8, ...),  # bool p'),
-    ("float lambda",            "out[0] = lambda",                'Scalar("lambda_", f32, ...),  # float lambda'),
-    ("INPUT(float) x",          "out[0] = *x",                    'In("x", f32, ...),  # const float* x'),
-    ("const Vector<float> p",   "out[0] = p[0]",                  'In("p", f32, ...),  # Vector<float> const p'),
-    ("int (*p)[4]",             "p[1][2] = 3",                    'Out("p", s32, ...),  # int (*p)[4]'),
-    ("float",                   "out[0] = 1",                     'Scalar("argument_1", f32, ...),  # float'),
+    # parameter P, what the kernel does with it, the line of the pair file
+    ("const double* P",         "out[0] += P[1]",                 'In("P", f64, ...),  # const double* P'),
+    ("float* P",                "out[0] += P[1]",                 'In("P", f32, ...),  # float* P'),
+    ("float* P",                "P[1] = 2",                       'Out("P", f32, ...),  # float* P'),
+    ("float* P",                "P[1] += 2",                      'InOut("P", f32, ...),  # float* P'),
+    ("unsigned* P",             "atomicAdd(P, 1u)",               'InOut("P", u32, ...),  # unsigned int* P'),
+    ("float4* P",               "P[1] = make_float4(1, 2, 3, 4)", 'Out("P", f32, ...),  # float4* P'),
+    ("const signed char* P",    "out[0] += P[1]",                 'In("P", s8, ...),  # const signed char* P'),
+    ("const long long* P",      "out[0] += P[1]",                 'In("P", s64, ...),  # const long long* P'),
+    ("const Point* P",          "out[0] += P[1].weight",          'In("P", ..., ...),  # const Point* P'),
+    ("void* P",                 "*(float*)P = 1",                 'Out("P", ..., ...),  # void* P'),
+    ("const half* P",           "out[0] += __half2float(P[0])",   'In("P", f16, ...),  # const half* P'),
+    ("double P",                "out[0] += P",                    'Scalar("P", f64, ...),  # double P'),
+    ("bool P",                  "out[0] += P",                    'Scalar("P", u8, ...),  # bool P'),
+    ("INPUT(float) P",          "out[0] += *P",                   'In("P", f32, ...),  # const float* P'),
+    ("const Vector<float> P",   "out[0] += P[0]",                 'In("P", f32, ...),  # Vector<float> const P'),
+    ("int (*P)[4]",             "P[1][2] = 3",                    'Out("P", s32, ...),  # int (*P)[4]'),
 ]  # fmt: skip
 
 
-def kernel_of(parameter, body):
+def kernel_of(parameters, bodies):
+    lines = ";\n    ".join(bodies)
     return f"""\
 #include <cuda_fp16.h>
 #define INPUT(T) const T* __restrict__
 struct Point {{ float weight; int count; }};
 template <typename T> using Vector = const T*;
-__global__ void kernel(float* out, {parameter} /* a, comment) */)
+__global__ void kernel(float* out, {", ".join(parameters)} /* a, comment) */)
 {{
-    {body};
+    {lines};
     out[2] = 1;
 }}
 """
 
 
-@pytest.mark.parametrize(("parameter", "body", "line"), PARAMETERS)
-def test_an_argument_is_what_its_parameter_and_the_kernel_say(ptxbench, parameter, body, line):
-    pair, _, _ = started(ptxbench, kernel_of(parameter, body))
-    found = pair.partition("args=[")[2].partition("\n    ],")[0]
-    assert f"        {line}" in found.splitlines(), found
+NUMBERED = [tuple(re.sub(r"\bP\b", f"p{number}", text) for text in row) for number, row in enumerate(PARAMETERS)]
+
+
+@pytest.fixture(scope="module")
+def drafted(tmp_path_factory):
+    """The arguments of a kernel with all of PARAMETERS, and a few more."""
+    path = tmp_path_factory.mktemp("parameters") / "source.cu"
+    more = ["unsigned short width", "float lambda", "float"]
+    path.write_text(
+        kernel_of([row[0] for row in NUMBERED] + more, [row[1] for row in NUMBERED] + ["out[0] += lambda + width"])
+    )
+    pair = draft(path, "mine", "mine", "sm_90", AS_IT_IS, path.parent).pair
+    return pair.partition("args=[")[2].partition("\n    ],")[0].splitlines()
+
+
+@pytest.mark.parametrize(("parameter", "body", "line"), NUMBERED)
+def test_an_argument_is_what_its_parameter_and_the_kernel_say(drafted, parameter, body, line):
+    assert f"        {line}" in drafted
+
+
+def test_a_number_is_a_dimension_or_a_question_and_every_argument_has_a_name_for_python(drafted):
+    number = len(NUMBERED)
+    assert drafted[-5:] == [
+        '        Scalar("width", u16, lambda width: width),  '
+        "# unsigned short width. A proposal: a dimension of the size",
+        "        # TODO: the value of lambda_, such as 0.7, or a function of the size.",
+        '        Scalar("lambda_", f32, ...),  # float lambda',
+        f"        # TODO: the value of argument_{number + 2 + 1}, such as 0.7, or a function of the size.",
+        f'        Scalar("argument_{number + 2 + 1}", f32, ...),  # float',
+    ]
 
 
 # ---- refusals
 
 REFUSED = [
-    (kernel_of("Point p", "out[0] = p.weight"), [], 2,
+    (kernel_of(["Point p"], ["out[0] = p.weight"]), [], 2,
      "Parameter 2, 'Point p', is a structure of 8 bytes. A pair passes numbers and arrays."),
-    (kernel_of("float** p", "p[0][0] = 1"), [], 2,
+    (kernel_of(["float** p"], ["p[0][0] = 1"]), [], 2,
      "Parameter 2, 'float** p', is a pointer to pointers."),
     ("__global__ void k(const float* x) { if (x[0] > 1) __trap(); }", [], 2,
      "'k' of source.cu stores to none of its arrays, so a pair has nothing to verify."),
@@ -283,11 +306,10 @@ def test_a_kernel_that_no_pair_can_have_is_refused_and_nothing_is_written(ptxben
 
 
 def test_other_files_and_options_without_a_file_are_refused(ptxbench):
-    Path("k.ptx").write_text(".version 7.0\n.target sm_75\n.visible .entry k() { ret; }\n")
     for arguments, message in [
-        (["--from", "k.ptx"], "k.ptx is PTX. `ptxbench new --from` takes a .cu file."),
+        (["--from", "absent"], "absent is neither a .ptx nor a .cu file."),
         (["--from", "absent.cu"], "Cannot read absent.cu: No such file or directory."),
-        (["--entry", "k"], "--entry is for the file of --from. Add --from FILE.cu, or leave it out."),
+        (["--entry", "k"], "--entry is for the file of --from. Add --from FILE, or leave it out."),
         (["--arch", "sm_80"], "--arch is for the file of --from."),
     ]:
         ran = ptxbench("new", "mine", *arguments)

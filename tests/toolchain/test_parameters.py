@@ -89,6 +89,14 @@ def test_a_struct_that_points_to_itself_is_described_once(read):
     assert (following.name, following.type.text, following.type.pointee.members) == ("next", "Node*", ())
 
 
+@pytest.mark.parametrize("flag", ["-G", "--device-debug", "-dopt=on", "--dopt=on", "--use_fast_math", "-DCOUNT=4"])
+def test_other_options_of_the_compiler_make_no_difference(tmp_path, flag):
+    path = tmp_path / "k.cu"
+    path.write_text('extern "C" __global__ void k(float* x, int n) { x[n] = 1; }\n')
+    read = parameters.of_source(path.read_bytes(), path, "sm_90", [flag])
+    assert [each.declaration for each in read["k"]] == ["float* x", "int n"]
+
+
 def test_ptx_without_debugging_information_has_no_parameters():
     assert (
         parameters.of_ptx(".version 8.0\n.target sm_90\n.visible .entry k(.param .u64 k_param_0)\n{\nret;\n}\n") == {}

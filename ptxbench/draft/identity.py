@@ -1,0 +1,40 @@
+"""Whether two texts of PTX have the same kernel: the same machine code, whatever the names are."""
+
+from __future__ import annotations
+
+import re
+
+from ptxbench import toolchain
+from ptxbench.draft.ptx import trimmed
+from ptxbench.emulator.parse import parse
+from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain import locate, ptxas
+
+
+def same_kernel(a: str, a_entry: str, b: str, b_entry: str, arch: str) -> bool:
+    """Whether two modules have the same kernel: the same machine code, or without ptxas the same instructions."""
+    a, b = (bare(trimmed(text, entry)) for text, entry in ((a, a_entry), (b, b_entry)))
+    if locate.program("ptxas"):
+        return identity(a, a_entry, arch) == identity(b, b_entry, arch) is not None
+    functions = parse(a).entries[a_entry], parse(b).entries[b_entry]
+    first, second = ([each.opcode for each in function.instructions] for function in functions)
+    return first == second
+
+
+def bare(ptx: str) -> str:
+    """PTX without line information."""
+    return re.sub(r"^\s*\.loc\b[^\n]*\n", "", ptx, flags=re.M)
+
+
+def identity(ptx: str, entry: str, arch: str) -> str | None:
+    """The identity of the machine code of a kernel; None if ptxas refuses the text."""
+    tool = locate.program("ptxas")
+    assert tool is not None
+    try:
+        cubin, messages = toolchain.assembled(tool, ptx, arch)
+    except ptxas.RefusedError:
+        return None
+    resources = ptxas.resources(messages, entry)
+    if resources is None:
+        return None
+    return elf.identity(elf.read(cubin), entry, resources.registers, resources.shared_bytes)

@@ -1,0 +1,124 @@
+"""The .ptx file of a draft: the compiler's PTX of one kernel, named and laid out, for the lowest target that works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ptxbench import architecture, kernel_names, toolchain
+from ptxbench.draft import ptx as text_of_ptx
+from ptxbench.draft.access import provenance
+from ptxbench.draft.identity import bare, identity, same_kernel
+from ptxbench.draft.names import Names, Naming
+from ptxbench.draft.pair_file import comment
+from ptxbench.emulator.parse import parse
+from ptxbench.emulator.syntax import Function
+from ptxbench.toolchain import locate
+from ptxbench.toolchain.origins import origins
+
+VERSIONS = ("6.3", "6.4", "6.5", *(f"7.{k}" for k in range(9)), *(f"8.{k}" for k in range(10)), "9.0", "9.1", "9.2")
+"""The .version that are tried, lowest first."""
+
+TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
+"""The .target that are tried, lowest first."""
+
+
+def ptx_text(
+    made: str,
+    cuda_source: str,
+    name: str,
+    entry: str,
+    arch: str,
+    names: Sequence[str],
+    arrays: Sequence[str],
+    source: Path,
+) -> tuple[str, bool]:
+    """The .ptx file, and whether its registers could be renamed."""
+    trimmed = text_of_ptx.trimmed(made, entry)
+    module = parse(trimmed)
+    function = module.entries[entry]
+    params = {param.name: name for param, name in zip(function.params, names, strict=True)}
+    variables = variable_names(function, [*module.variables], [*params.values(), entry])
+    rows = [*trimmed.splitlines(), *(row for row in made.splitlines() if row.strip().startswith(".file"))]
+    cuda_lines = origins(rows, source.name)
+    lines = cuda_source.splitlines()
+    own_arrays = [param.name for number, param in enumerate(function.params) if is_array(number, arrays)]
+    naming = Naming(function, params, variables, own_arrays, provenance(function, own_arrays), cuda_lines, lines)
+    whole = naming.all()
+    labels = {old: new if new not in params.values() else f"{new}_" for old, new in whole.labels.items()}
+    symbols = {**params, **variables}
+    named = text_of_ptx.laid_out(trimmed, replace(whole, labels=labels), symbols, cuda_lines, lines)
+    candidates = [named, text_of_ptx.laid_out(trimmed, Names({}, {}), symbols, cuda_lines, lines), bare(trimmed)]
+    if locate.program("ptxas"):
+        text = next((each for each in candidates if same_kernel(trimmed, entry, each, entry, arch)), candidates[-1])
+    else:
+        text = named
+    return header_of(made, name, arch) + "\n" + lowered(text, entry, arch), text is named
+
+
+def is_array(number: int, arrays: Sequence[str]) -> bool:
+    """Whether parameter `number` is among `arrays`, names of PTX that end in their number."""
+    return any(each.rpartition("_param_")[2] == str(number) for each in arrays)
+
+
+def variable_names(function: Function, others: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
+    """New names of variables with C++ names: the last part, unless another name is the same."""
+    result: dict[str, str] = {}
+    for variable in (*function.variables, *others):
+        last = kernel_names.demangled(variable).rpartition("::")[2]
+        free = re.fullmatch(r"[A-Za-z_]\w*", last) and last not in (*taken, *result.values(), *others)
+        result[variable] = last if free else variable
+    return result
+
+
+def header_of(made: str, name: str, arch: str) -> str:
+    found = re.search(r"release [\d.]+, V([\d.]+)", made)
+    rows = comment(
+        f"{name}: a start, not hand-written: the PTX that NVRTC {found[1] if found else ''} makes of ../cuda/{name}.cu "
+        f"for {arch}. Shapes and launch are in ../pairs/{name}.py.",
+        "",
+        mark="//",
+    )
+    rows += ["//"]
+    rows += comment(
+        "ptxbench gave the registers their names and put the lines of CUDA C above their instructions. When you "
+        "change it, say here how it differs from what the compiler makes.",
+        "",
+        mark="//",
+    )
+    return "\n".join(rows) + "\n"
+
+
+def lowered(ptx: str, entry: str, arch: str) -> str:
+    """The text with the lowest .target and .version that ptxas accepts and that give the same machine code."""
+    if locate.program("ptxas") is None or architecture.suffix(arch):
+        return ptx
+    own = [target for target in TARGETS if architecture.number(target) <= architecture.number(arch)]
+    target = next((each for each in own if accepted(directed(ptx, "target", each), each)), arch)
+    changed = directed(ptx, "target", target)
+    at = first_true(lambda number: accepted(directed(changed, "version", VERSIONS[number]), target), len(VERSIONS))
+    if at < len(VERSIONS):
+        changed = directed(changed, "version", VERSIONS[at])
+    return changed if identity(changed, entry, arch) == identity(ptx, entry, arch) else ptx
+
+
+def directed(ptx: str, directive: str, value: str) -> str:
+    return re.sub(rf"^\.{directive}\s+\S+", f".{directive} {value}", ptx, count=1, flags=re.M)
+
+
+def accepted(ptx: str, target: str) -> bool:
+    return toolchain.assembled_text(ptx, target) is not None
+
+
+def first_true(test: Callable[[int], bool], end: int) -> int:
+    """The first number below `end` for which the test holds, if it holds for all later ones; else `end`."""
+    low, high = 0, end
+    while low < high:
+        middle = (low + high) // 2
+        if test(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
