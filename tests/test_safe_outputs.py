@@ -346,10 +346,16 @@ def test_names_and_words_of_files_are_text_too(kernels, ptxbench):
     (kernels / "pairs" / "scale.py").write_text(pair)
     (kernels / "ptx" / f"scale.{HOSTILE_FILE}").write_text(PTX)
     Path(HOSTILE_FILE).write_text(changed(PTX, "ret;", "rat\x1b[2J;"))
+    Path(f"good {HOSTILE_FILE}").write_text(PTX)
+    launch = ("--arg", "f32[1]=1", "--arg", "f32[1]=0", "--arg", "f32=2", "--arg", "u32=1")
     for command in (
         ("list", "--kernels", "kernels"),
         ("list", "--kernels", "kernels", "--json"),
         ("show", HOSTILE_FILE),
+        ("show", HOSTILE_FILE, HOSTILE_FILE),
+        ("show", f"good {HOSTILE_FILE}", f"good {HOSTILE_FILE}", *launch),
+        ("show", f"good {HOSTILE_FILE}", f"good {HOSTILE_FILE}", *launch, "--json"),
+        ("show", f"good {HOSTILE_FILE}", "--emit", "sass"),
         ("arch", HOSTILE_FILE, "--target", "sm_90", "-o", "arch.md", "-o", "arch.json"),
         ("arch", "scale", "--kernels", "kernels", "--target", "sm_90"),
         ("exec", HOSTILE_FILE),

@@ -26,9 +26,11 @@ def require_output(form: str, output: Path | None) -> None:
 
 
 def emit(build: Build, form: str, output: Path | None) -> None:
-    """Write that form of a build to `output`, or print it."""
+    """Write that form of a build to `output`, or print it. Raises UsageError if `output` is the source."""
     from ptxbench.result import write
 
+    if output is not None and output.resolve() == build.source.resolve():
+        raise UsageError(f"-o {output} is the source itself, which would be lost. Name another file.")
     content = made(build, form)
     if output is not None:
         write(content, output, replace=True)

@@ -111,7 +111,12 @@ def choose(programs: Sequence[ExecProgram], sources: Sequence[SourceOptions]) ->
             if other and len(program.module.entries) > 1:
                 name = kernel_names.short(other)
                 wanted[at] = name if kernel_names.matching(name, program.module.entries) else None
-    return [program.choose(name) for program, name in zip(programs, wanted, strict=True)]
+    try:
+        return [program.choose(name) for program, name in zip(programs, wanted, strict=True)]
+    except UsageError as error:
+        if len(programs) > 1 and sources[0] is sources[1] and any(wanted):  # --entry was given once
+            raise UsageError(f"{error} Give --entry twice if the names differ: first for the first file.") from None
+        raise
 
 
 # ---- one kernel

@@ -216,6 +216,12 @@ def test_of_several_kernels_that_of_the_same_name_is_taken_or_the_named_one(ptxb
     assert entries("saxpy.cu", "several.ptx", "--entry", "saxpy", "--entry", "other") == ["saxpy", "other"]
     assert entries("several.ptx", "several.ptx", "--entry", "other", "--entry", "saxpy") == ["other", "saxpy"]
     assert entries("several.ptx", "several.ptx", "--entry", "other") == ["other", "other"]
+    once = ptxbench("show", "several.ptx", "mine.ptx", "--entry", "other")
+    assert (once.status, once.out) == (2, "")
+    assert once.err == (
+        "Error: mine.ptx has no kernel 'other'. It has mine. Give --entry twice if the names differ: first for the "
+        "first file.\n"
+    )
     one = ptxbench("show", "several.ptx", "mine.ptx")
     assert (one.status, one.err) == (2, "Error: several.ptx has 2 kernels: saxpy, other. Name one with --entry.\n")
 
@@ -437,6 +443,8 @@ EMIT_REFUSED = [
     (("saxpy.cu", "-o", "x.ptx"),
      "-o is the file for --emit. Say what to save: --emit ptx, --emit cubin or --emit sass."),
     (("saxpy.cu", "saxpy.ptx", "--emit", "ptx"), "--emit saves one kernel. Name one FILE, or one PAIR with --variant."),
+    (("saxpy.ptx", "--emit", "ptx", "-o", "old/../saxpy.ptx"),
+     "-o old/../saxpy.ptx is the source itself, which would be lost. Name another file."),
     (("saxpy.cu", "--emit", "ptx", "--json"), "--emit and --json are two outputs. Choose one."),
     (("saxpy.cu", "--emit", "ptx", "-o", "saxpy.ptx/x"),
      "Cannot write to saxpy.ptx/x: saxpy.ptx is a file. Name another file with -o."),

@@ -97,7 +97,7 @@ TOLD = [
     ((("LDG.E.S16 R1, [R2]",), {}), (("LDG.E.U8 R1, [R2]", "LDG.E.S8 R1, [R2]"), {}),
      "access width", "Global loads in the code, by bytes a thread: cuda 1 of 2 bytes; ptx 2 of 1 bytes."),
     ((("FMUL R1, R2, R3", "FADD R1, R1, R4"), {}), (("FFMA R1, R2, R3, R4",), {}),
-     "fused multiply-add", "cuda has 1 more multiplications and additions apart, ptx 1 more of them fused."),
+     "fused multiply-add", "cuda has 1 more separate multiplication and addition, ptx 1 more fused multiply-add."),
     ((("FSETP.GEU.AND P1, PT, |R2|, 1.175494350822287508e-38, PT",), {}), (("NOP",), {}),
      "subnormal numbers",
      "Guards for subnormal numbers: cuda 1, ptx 0. In CUDA C --use_fast_math removes them."),

@@ -219,11 +219,12 @@ def fused(contrast: VariantContrast) -> Iterator[Explanation]:
         together, *apart_each = (rich.names[name] - poor.names[name] for name in ARITHMETIC)
         apart = -max(apart_each)
         if apart > 0 and together > 0:
+            pairs = "multiplication and addition" if apart == 1 else "multiplications and additions"
+            fused = f"{together} more fused multiply-add{'' if together == 1 else 's'}"
             yield Explanation(
                 "fused multiply-add",
-                f"{poor.name} has {apart} more multiplications and additions apart, "
-                f"{rich.name} {together} more of them fused.",
-                f"{rich.name} has {together} more fused multiply-adds, {poor.name} {apart} more apart.",
+                f"{poor.name} has {apart} more separate {pairs}, {rich.name} {fused}.",
+                f"{rich.name} has {fused}, {poor.name} {apart} more separate {pairs}.",
                 {
                     name: contrast.figures((contrast.left.names[name], contrast.right.names[name]))
                     for name in ARITHMETIC
