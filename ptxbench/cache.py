@@ -47,10 +47,39 @@ def folder() -> Path | None:
 
 def remember(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
     """The result of `make`, from the cache if it has an intact entry for `key`."""
-    for root in roots():
-        if (content := read(root / path_of(key))) is not None:
-            return content
-    return replace(key, make())
+    content = known(key)
+    return replace(key, make()) if content is None else content
+
+
+def remember_once(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
+    """The same for what takes seconds to make: while one process or thread makes it, the others wait for it."""
+    if (content := known(key)) is not None:
+        return content
+    with locked(key):
+        return remember(key, make)
+
+
+def known(key: tuple[str, ...]) -> bytes | None:
+    """The intact entry for `key`; None if there is none."""
+    return next((content for root in roots() if (content := read(root / path_of(key))) is not None), None)
+
+
+@contextlib.contextmanager
+def locked(key: tuple[str, ...]) -> Iterator[None]:
+    """Only one process and thread at a time runs the body, if there is a folder and the system has such locks."""
+    with contextlib.ExitStack() as held:
+        if (folders_in_use := roots()) and sys.platform != "win32":
+            import fcntl
+
+            root = folders_in_use[-1]
+            path = (root / path_of(key)).with_suffix(".lock")
+            with contextlib.suppress(OSError):  # full or read-only: made more than once, but still correct
+                root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file = held.enter_context(path.open("wb"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+                held.callback(path.unlink, missing_ok=True)  # who waits for this file finds the entry
+        yield
 
 
 def replace(key: tuple[str, ...], content: bytes) -> bytes:

@@ -4,6 +4,9 @@ import logging
 import os
 import shutil
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,32 @@ def test_a_cached_value_is_not_made_again(folder):
 def test_keys_differ_if_their_parts_differ(folder):
     assert cache.remember(("ab", "c"), lambda: b"1") == b"1"
     assert cache.remember(("a", "bc"), lambda: b"2") == b"2"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_what_takes_long_is_made_by_one_while_the_others_wait(folder):
+    made, at_once = [], threading.Barrier(4)
+
+    def make():
+        made.append(threading.get_ident())
+        time.sleep(0.1)  # the others ask meanwhile
+        return b"made"
+
+    def ask(_):
+        at_once.wait()
+        return cache.remember_once(("a",), make)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [b"made"] * 4
+    assert len(made) == 1
+    assert len(entries(folder)) == 1  # no lock is left
+    assert cache.remember_once(("a",), never) == b"made"
+
+
+def test_an_error_of_one_lets_the_next_make_it(folder):
+    with pytest.raises(AssertionError, match="made again"):
+        cache.remember_once(("a",), never)
+    assert cache.remember_once(("a",), lambda: b"made") == b"made"
 
 
 DAMAGES = [
@@ -66,7 +95,8 @@ def test_a_folder_that_cannot_be_written_costs_only_the_speed(tmp_path, monkeypa
     in_the_way = tmp_path / "file"
     in_the_way.write_text("no folder")  # chmod would not stop root
     monkeypatch.setenv("PTXBENCH_CACHE", str(in_the_way))
-    assert [cache.remember(("a",), lambda: b"made") for _ in range(2)] == [b"made", b"made"]
+    for remember in (cache.remember, cache.remember_once):
+        assert [remember(("a",), lambda: b"made") for _ in range(2)] == [b"made", b"made"]
     assert in_the_way.read_text() == "no folder"
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from ptxbench.cache import remember, replace
+from ptxbench.cache import remember, remember_once, replace
 from ptxbench.emulator import layout
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.runtime.conditions import SYMBOL
@@ -155,7 +155,7 @@ def event_function() -> int:
     host = str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten())
     numba = importlib.metadata.version("numba")
     key = ("events", version("races", "runtime"), numba, *host)
-    described, _, code = remember(key, lambda: compile_events(*host)).partition(b"\n")
+    described, _, code = remember_once(key, lambda: compile_events(*host)).partition(b"\n")
     entry, needed = json.loads(described)
     # numba's helpers for exceptions and reference counts. The function needs neither: a call of one is a bug here.
     abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
