@@ -7,6 +7,7 @@ import pytest
 
 from ptxbench.arguments import parse
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.errors import PairError
 from ptxbench.execution import ExecLaunch, read_program
 from ptxbench.exit_status import ExitStatus
 from ptxbench.kernel_comparison import Closeness, Kernel, launch_both
@@ -156,6 +157,23 @@ def test_what_cannot_be_a_pair_is_said(folder, files, args, said):
     timed = on_emulator(comparison)
     assert (timed.cell, timed.status) == (None, ExitStatus.NO_VERDICT)
     assert timed.problem.endswith(f": {said}.")
+
+
+ENDINGS = [
+    (KeyboardInterrupt(), ExitStatus.INTERRUPTED, "Not timed on emulator-sm_90: interrupted."),
+    (PairError("The pair is gone."), ExitStatus.USAGE, "Not timed on emulator-sm_90: The pair is gone."),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "said"), ENDINGS)
+def test_what_ends_the_timing_is_said_and_raises_nothing(folder, error, status, said):
+    def carry(plan):
+        raise error
+        yield
+
+    comparison = compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS)
+    timed = time_kernels(comparison, EmulatorBackend("sm_90"), rounds=1, carry=carry)
+    assert (timed.cell, timed.status, timed.problem) == (None, status, said)
 
 
 # ---- on the simulated device
