@@ -11,6 +11,7 @@ from ptxbench.model.scores import ALIKE, LESS, MORE, Scored
 from ptxbench.result import Cell, Model
 from ptxbench.specifications import MODELS
 from ptxbench.units import ABSENT, fixed
+from ptxbench.wording.findings import listed
 
 
 def floor_texts(model: Model, name: str) -> tuple[str, str, str, str]:
@@ -40,12 +41,12 @@ def ends(model: Model, name: str) -> tuple[float, float]:
 
 
 def claim_sentences(model: Model) -> list[str]:
-    """One per variant: `ptx: lower floor on every resource that matters; only a GPU can measure the times.`"""
-    said = []
+    """`ptx: lower floor on every resource that matters; only a GPU can measure the times.`, equal ones together."""
+    variants: dict[str, list[str]] = {}
     for name, each in model.claims.items():
         one = Claim(str(each.get("verdict")), each.get("reason"))
-        said.append(f"{name}: {one}{'' if one.reason else '; only a GPU can measure the times'}.")
-    return said
+        variants.setdefault(f"{one}{'' if one.reason else '; only a GPU can measure the times'}.", []).append(name)
+    return [f"{listed(names)}: {claim}" for claim, names in variants.items()]
 
 
 def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:

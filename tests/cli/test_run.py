@@ -236,7 +236,7 @@ def test_a_model_adds_floors_in_a_block_of_their_own_and_no_time(kernels, ptxben
     block = ran.out[ran.out.index("Model of GeForce RTX 4090, sm_89, 2520 MHz: floors, not times") :]
     assert "n=1,024  sm_89" in ran.out  # built for that GPU
     assert re.search(r"\ncuda +issue slots +>= 5\.\d ns  DRAM 7\d % ", block)
-    assert "\nptx: no claim: fewer CTAs than the 128 SMs of the GPU.\n" in block
+    assert "\ncuda@fast and ptx: no claim: fewer CTAs than the 128 SMs of the GPU.\n" in block
     assert not re.search(r"\b(?:faster|slower|ties?|bound by|predict\w*)\b", ran.out)
     (path,) = Path("results").rglob("*.json")
     (cell,) = json.loads(path.read_text())["cells"]
