@@ -152,7 +152,7 @@ def command(
     if all_sizes:
         sizes = (*sizes, ALL)
     metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
-    files = OutputFiles([output] if output else [], run_exporters())
+    files = OutputFiles([output] if output else [], run_exporters(reference))
     if replay:
         return again(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
     model, arch = modelled(model, backend, arch)

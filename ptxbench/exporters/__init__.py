@@ -7,6 +7,7 @@ the suffix of a file chooses the format.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -44,8 +45,14 @@ def exporter(name: str) -> Exporter:
     return export
 
 
-def run_exporters() -> dict[str, Exporter]:
-    return {suffix: exporter(name) for suffix, name in SUFFIXES.items()}
+def run_exporters(reference: str | None = None) -> dict[str, Exporter]:
+    """By suffix. `reference`: the row that sentences compare with, instead of the best CUDA C."""
+    found = {suffix: exporter(name) for suffix, name in SUFFIXES.items()}
+    if reference is not None:
+        from ptxbench.exporters import to_markdown  # the only one with sentences
+
+        found[".md"] = partial(to_markdown.export, reference=reference)
+    return found
 
 
 def exporter_for(path: Path, exporters: Mapping[str, AnyExporter]) -> AnyExporter:

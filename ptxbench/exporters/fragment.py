@@ -8,6 +8,7 @@ from ptxbench import units
 from ptxbench.exporters.tables import html_table
 from ptxbench.exporters.to_markdown import table
 from ptxbench.result import Run
+from ptxbench.runner import noise
 from ptxbench.safe_text import xml_text
 from ptxbench.wording.cells import COUNTS_NOTICE, finding_label, first_finding
 from ptxbench.wording.findings import finding, problems
@@ -19,7 +20,7 @@ def export(run: Run) -> str:
 
 
 def lines(run: Run) -> Iterator[str]:
-    own = [cell for cell in run.cells if not cell.control]
+    own, floor = [cell for cell in run.cells if not cell.control], noise(run.cells)
     yield f"<p>ptxbench on {xml_text(run.device.name)}, run {xml_text(run.run.id)}, {xml_text(run.run.status)}</p>"
     for cell in own:
         title = f"{cell.pair}, {units.size_words(cell.point, cell.cache)}, {cell.arch}"
@@ -28,7 +29,7 @@ def lines(run: Run) -> Iterator[str]:
         if first := first_finding(cell):
             yield f"<p>{finding_label(cell)}: {xml_text(first.text)}</p>"
         yield from (f"<p>{xml_text(str(problem))}</p>" for problem in problems(cell))
-        if sentence := finding(cell):
+        if sentence := finding(cell, floor):
             yield f"<p><b>{xml_text(sentence)}</b></p>"
     if any(result.counts is not None for cell in own for result in cell.variants.values()):
         yield f"<p><small>{xml_text(COUNTS_NOTICE)}</small></p>"

@@ -6,23 +6,25 @@ from ptxbench import units
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.metrics import choose
 from ptxbench.result import VERIFIED, Cell, Run
+from ptxbench.runner import noise
 from ptxbench.safe_text import markdown_text
 from ptxbench.wording.cells import default_columns, finding_label, first_finding, metric_columns
 from ptxbench.wording.findings import finding, problems
 from ptxbench.wording.table import Column, Entry, Table
 
 
-def export(run: Run) -> str:
-    """The run as Markdown."""
+def export(run: Run, reference: str | None = None) -> str:
+    """The run as Markdown. `reference`: the row to compare with, instead of the best CUDA C."""
     device = run.device.name
+    floor = noise(run.cells)
     lines = [markdown_text(f"ptxbench on {device}, run {run.run.id}, {run.run.started}"), ""]
-    for cell in run.cells:
+    for cell in (each for each in run.cells if not each.control):
         title = markdown_text(f"{cell.pair}, {units.size_words(cell.point, cell.cache)}, {cell.arch}")
         lines += [f"### {title}", "", *markdown_lines(table(cell)), ""]
-        if first := first_finding(cell):
+        if first := first_finding(cell, reference):
             lines += [f"{finding_label(cell)}: {markdown_text(first.text)}", ""]
         lines += [f"- {markdown_text(str(problem))}" for problem in problems(cell)]
-        if sentence := finding(cell):
+        if sentence := finding(cell, floor, reference):
             lines += [markdown_text(sentence), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from ptxbench.errors import UsageError
-from ptxbench.exporters import exporter, exporter_for, run_exporters
+from ptxbench.exporters import exporter, exporter_for, fragment, run_exporters
 from ptxbench.metrics import METRICS
 from ptxbench.result import Run, from_json, to_json
 from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
 from tests.terminal.test_table import COUNTED, FAILED, TIMED
+from tests.wording.test_findings import race
 
 HEADING = (
     "| variant | status | max error | PTX instr. | instr. / cuda (×) | sectors | conflicts | regs | spills (B) | SASS "
@@ -98,3 +99,18 @@ BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
     assert exporter("benchstat")(nowhere).startswith("goos: unknown\n")
     with pytest.raises(UsageError, match=r"^Run 12ab has no times"):
         exporter("benchstat")(run_of(COUNTED))
+
+
+def test_sentences_clear_the_noise_of_the_control_and_compare_with_the_chosen_row():
+    timed = race({"cuda": 50, "cuda@fast": 45, "ptx": 43})
+    control = race({"cuda": 50, "ptx": 54})  # it differs from itself by 8 %
+    control = dataclasses.replace(control, pair="control", control=True)
+    for name in ("markdown", "notebook"):
+        export = fragment.export if name == "notebook" else exporter(name)
+        assert "FASTER" in export(run_of(timed))
+        noisy = export(run_of(control, timed))
+        assert "FASTER" not in noisy
+        assert "control" not in noisy
+    chosen = run_exporters("cuda")[".md"](run_of(timed))
+    assert "less time" in chosen
+    assert "fast, the fastest" not in chosen
