@@ -5,9 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ptxbench.__main__ import repeat_interrupt
 from tests.folders import CUDA, PAIR, PTX, kernels_folder
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
@@ -16,6 +18,7 @@ HOOK = '''
 """Python runs this in each process before the program: it presses Ctrl-C when a module is about to be imported."""
 import os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 
 module, child, _ = os.environ["PTXBENCH_MOMENT"].partition(" in a child")
 first = os.environ.setdefault("PTXBENCH_FIRST", str(os.getpid())) == str(os.getpid())
@@ -84,3 +87,12 @@ def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels
     while (left := processes_with(mark)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []
+
+
+def test_ctrl_c_in_a_destructor_interrupts_once_more(capsys):
+    """Python would only print such an exception, and go on."""
+    failure = SimpleNamespace(exc_type=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        repeat_interrupt(failure)
+        time.sleep(5)
+    assert capsys.readouterr().err == ""

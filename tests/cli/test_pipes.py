@@ -29,7 +29,6 @@ READER_GONE = [
     ("list | head -1",                     {0, GONE}),
     ("list --json | head -c 10",           {0, GONE}),
     ("isa | true",                         {GONE}),     # by Rich
-    ("isa --json | head -c 10",            {0, GONE}),
     ("schema run | true",                  {GONE}),
     ("run scale --backend emulator | true", {GONE}),
     ("nothing 2>&1 >/dev/null | true",     {2}),        # the message is lost, not the status
