@@ -50,9 +50,15 @@ def open_closed_streams() -> None:
 def repeat_interrupt(failure: Any) -> None:
     """Interrupt again if Ctrl-C came where Python only prints an exception: in a destructor or a callback."""
     if issubclass(failure.exc_type, KeyboardInterrupt):
-        threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()  # not here, where it would be lost again
+        threading.Timer(0.01, interrupt).start()  # not here, where it would be lost again
     else:
         sys.__unraisablehook__(failure)
+
+
+def interrupt() -> None:
+    """Press Ctrl-C: the main thread gets the signal, also while it waits."""
+    if main := threading.main_thread().ident:
+        signal.pthread_kill(main, signal.SIGINT)
 
 
 if __name__ == "__main__":
