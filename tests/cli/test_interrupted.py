@@ -91,9 +91,12 @@ def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels
 
 def test_ctrl_c_in_a_destructor_interrupts_once_more(capsys):
     """Python would only print such an exception, and go on."""
-    repeat_interrupt(SimpleNamespace(exc_type=KeyboardInterrupt))
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+    try:  # around both, so that it can come at any time
+        repeat_interrupt(SimpleNamespace(exc_type=KeyboardInterrupt))
         time.sleep(5)
-    assert time.monotonic() - started < 4  # the wait itself ended
+    except KeyboardInterrupt:
+        assert time.monotonic() - started < 4  # the wait itself ended
+    else:
+        pytest.fail("no interrupt came")
     assert capsys.readouterr().err == ""
