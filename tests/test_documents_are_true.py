@@ -86,7 +86,7 @@ def options():
 
 OF_OTHERS = {
     "--csv", "--device-int128", "--fmad", "--ftz", "--gpu-name", "--metrics", "--prec-div", "--use_fast_math",
-    "--audit",
+    "--audit", "--expt-relaxed-constexpr", "--extended-lambda",
 }  # fmt: skip
 """Options of other programs that the pages mention; and `check --audit`, which is a command."""
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptxbench.check.findings import Finding, finding
-from ptxbench.containment import HEADERS, mode
-from ptxbench.toolchain import headers, locate
+from ptxbench.containment import HEADERS, LANDLOCK, mode
+from ptxbench.toolchain import headers, locate, stand_ins
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 
 STAGE = "parses"
@@ -96,7 +96,8 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     folders = locate.headers()
     for match in INCLUDE.finditer(joined):
         wanted = named(match["rest"])
-        if match["directive"] != "include" or wanted is None or not is_cuda_header(wanted, folders):
+        allowed = wanted is not None and (is_cuda_header(wanted, folders) or is_stand_in(wanted))
+        if match["directive"] != "include" or not allowed:
             message = f"#{match['directive']} of a file that is not one of CUDA's headers."
             yield finding(STAGE, "bad-include", message, line_of(text, joined, match.start()))
             return
@@ -136,6 +137,11 @@ def is_cuda_header(name: str, folders: Sequence[Path]) -> bool:
     parts = name.split("/")
     plain = all(re.fullmatch(r"[\w.+-]+", part) and part not in (".", "..") for part in parts)
     return plain and any((folder / name).is_file() for folder in folders)
+
+
+def is_stand_in(name: str) -> bool:
+    """Whether a text of ours takes the place of the header `name` (`toolchain.stand_ins`)."""
+    return mode() == LANDLOCK and name in stand_ins.NAMES
 
 
 def place(content: bytes, at: int) -> tuple[int, int]:

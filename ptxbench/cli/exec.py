@@ -61,7 +61,7 @@ def command(
 ) -> int:
     """Launch a kernel of FILE once on the emulator and print what it did.
 
-    FILE is PTX (.ptx), CUDA C (.cu, compiled by NVRTC), or a folder: then every kernel in it that takes the
+    FILE is PTX (.ptx), CUDA C (.cu, host code included), or a folder: then every kernel in it that takes the
     arguments is launched. The output: the arrays that changed, the counts, the number of executed machine
     instructions, the hottest lines, and any errors.
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ptxbench import cache
-from ptxbench.containment import mode
+from ptxbench.containment import HEADERS, mode
 from ptxbench.containment.compiler import Compilation
 from ptxbench.containment.nvrtc_library import COMPILATION, SUCCESS
 from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
@@ -32,6 +32,7 @@ DEBUG = {"-G", "--device-debug"}
 UNUSED = "--diag-suppress=177"
 """Constants that only host code used are not worth a warning."""
 
+MARK_IT = "mark a function __device__, and keep the C++ library out of a class"
 RANGES_SHOWN = 4
 INCLUDES = re.compile(r"-I|--?include|--?pre-include|-include")
 HAS_KERNEL = re.compile(r"^\s*\.(?:visible|weak)\s+\.entry\b", re.M)
@@ -49,17 +50,20 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     if problem := encoding_problem(source):
         raise CompileError(f"{path.name}:1: {problem} {REMEDY}")
     job = Job(source, path, arch, tuple(flags), contained)
-    if not includes_host_header(job):
+    # Without Landlock only the text is checked, and not what the stand-ins would add to it.
+    whole_only = contained and mode() == HEADERS
+    if whole_only or not includes_host_header(job):
         made = job.by_nvrtc(source)
         if made.status == SUCCESS:
             return Translation(made.ptx, made.log, *made.lowered.values())
-        if made.status != COMPILATION:
-            raise refusal(job, made)
+        if made.status != COMPILATION or whole_only:
+            raise refusal(job, made._replace(log=host_code.shortened(made.log)))
     texts, made = without_host_code(job)
     if made.status not in (SUCCESS, COMPILATION):
         raise refusal(job, made)
     if made.status != SUCCESS:
-        return by_nvcc_or_refused(job, explained(made, texts))
+        has_host_code = any(text.left_out for text in texts.values())
+        return by_nvcc_or_refused(job, explained(made, texts), has_host_code=has_host_code)
     how = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
     found = Translation(made.ptx, made.log, next(iter(made.lowered.values()), None), how)
     if not HAS_KERNEL.search(found.ptx) and b"<<<" in source and not contained:
@@ -83,7 +87,7 @@ def includes_host_header(job: Job) -> bool:
 def refusal(job: Job, made: Compilation) -> PtxbenchError:
     """The error for NVRTC's answer; with the templates of the file, if it cannot instantiate the one that is wanted."""
     error = nvrtc.refusal(made, job.library, job.path, job.arch, job.flags)
-    if nvrtc.BAD_EXPRESSION in made.log and (found := kernel_templates(job.source.decode("utf-8", "replace"))):
+    if nvrtc.only_instantiation_fails(made.log) and (found := kernel_templates(job.source.decode("utf-8", "replace"))):
         known = ", ".join(f"{each.name}<{each.parameters}>" for each in found)
         return UsageError(f"{error} The file has {known}; an example is '{found[0].example}'.")
     return error
@@ -223,7 +227,7 @@ def explained(made: Compilation, texts: Mapping[str, SourceText]) -> Compilation
     def sentence(found: re.Match[str]) -> str:
         name = found[1]
         if any(name in text.names_left_out for text in texts.values()):
-            return f'"{name}" is for the host, and a kernel uses it: mark it __device__'
+            return f'"{name}" is host code, and a kernel uses it: {MARK_IT}'
         return found[0]
 
     return made._replace(log=host_code.shortened(NO_NAME.sub(sentence, made.log)))
@@ -232,17 +236,18 @@ def explained(made: Compilation, texts: Mapping[str, SourceText]) -> Compilation
 # ---- nvcc
 
 
-def by_nvcc_or_refused(job: Job, refused: Compilation) -> Translation:
-    """The PTX by nvcc, if NVRTC's errors may be due to host code. Raises NVRTC's errors, or nvcc's."""
+def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -> Translation:
+    """The PTX by nvcc, if there is host code or NVRTC's errors may be due to it. Raises NVRTC's errors, or nvcc's."""
     error = refusal(job, refused)
-    if not isinstance(error, CompileError) or not host_code.concerns_host(refused.log):
+    of_host = host_code.concerns_host(refused.log)
+    if not isinstance(error, CompileError) or not (of_host or has_host_code):
         raise error
     if job.contained:
-        raise CompileError(f"{error} nvcc is not used for untrusted text.")
+        raise CompileError(f"{error} nvcc is not used for untrusted text.") if of_host else error
     try:
         made = by_nvcc(job, f"NVRTC refuses {first_error(refused.log)}")
     except ToolMissing as missing:
-        raise CompileError(f"{error} nvcc might compile it: {missing}.") from None
+        raise CompileError(f"{error} nvcc might compile it: {missing}.") if of_host else error from None
     if isinstance(made, str):
         # The host compiler's words for the same would be harder to read.
         raise (

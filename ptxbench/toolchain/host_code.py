@@ -43,8 +43,7 @@ ERROR = re.compile(r"(?P<file>.*)\((?P<line>\d+)\): (?:catastrophic )?error(?: #
 NAMES_NOTHING = re.compile(r"identifier \"(\w+)\" is undefined|(\w+) is not a template")
 HOST_WORDS = re.compile(
     r"(?:cannot|could not) open source file|namespace \"(?:std|thrust|cub)(?:::\w+)*\" has no member"
-    r"|incomplete type \"(?:const )?(?:std|thrust)::|device-side kernel launch|#error directive"
-    r"|is for the host|host code, which"
+    r"|incomplete type \".*\b(?:std|thrust)::|#error directive|host code, (?:which|and)"
     r"|identifier \"(?:cu(?:da|blas|sparse|fft|rand|solver|dnn|[A-Z])|nccl|nvml|nvtx|MPI_)\w+\" is undefined"
 )
 """Errors in a file without its host code that nvcc may not have: of the host's libraries."""

@@ -193,9 +193,9 @@ def refusal(made: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequen
         return PairError(f"{told} {path.name} is compiled with {' '.join(flags)}.")
     if made.status != COMPILATION:
         return ToolMissing(f"NVRTC fails on {path.name}: {made.meaning}. {made.log}")
-    if BAD_EXPRESSION in made.log:
+    if only_instantiation_fails(made.log):
         wanted = split(flags)[1][0]
-        what = "; ".join(text for where, _, text in DIAGNOSIS.findall(made.log)[:-1] if where == BAD_EXPRESSION)
+        what = "; ".join(text for where, _, text in DIAGNOSIS.findall(made.log)[:-1])
         return UsageError(f"{path.name}: cannot instantiate '{wanted}': {what}.")
     lacks = NO_HEADER.search(made.log)
     if lacks and not locate.headers():
@@ -212,9 +212,15 @@ def bare_name(directive: re.Match[str]) -> str:
     return directive["start"] + re.split(r"/|\\(?![0-7]{3})", directive["path"])[-1]
 
 
+def only_instantiation_fails(log: str) -> bool:
+    """Whether all errors are about the kernel that NVRTC must instantiate, not about the source."""
+    files = [where for where, _, _ in DIAGNOSIS.findall(log)]
+    return bool(files) and set(files) == {BAD_EXPRESSION}
+
+
 def diagnosis(log: str, name: str, compiler: str, arch: str) -> str:
     """The message of a failed compilation: its first errors, each with file and line. `compiler`: with its version."""
-    errors = [f"{where}:{line}: {what}" for where, line, what in DIAGNOSIS.findall(log)]
+    errors = [f"{where}:{line}: {what}" for where, line, what in DIAGNOSIS.findall(log) if where != BAD_EXPRESSION]
     if not errors:
         return f"{name}: {compiler} refuses it: {log}"
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""

@@ -163,6 +163,26 @@ def test_cudas_own_headers_compile(planted):
     assert '"severity": "error"' not in read_text(planted, "cu", text)
 
 
+WITH_HOST_CODE = f"""\
+#include <cstdint>
+#include <iostream>
+#include <vector>
+{HONEST_CU}
+int main() {{ std::vector<float> v(10); std::cout << v.size(); }}
+"""
+
+
+@needs_landlock
+def test_host_code_and_host_headers_are_left_out_in_the_contained_process(planted):
+    assert '"severity": "error"' not in read_text(planted, "cu", WITH_HOST_CODE)
+
+
+def test_without_landlock_host_headers_are_refused(monkeypatch, planted):
+    monkeypatch.setenv(containment.VARIABLE, HEADERS)
+    assert '"bad-include"' in read_text(planted, "cu", WITH_HOST_CODE)
+    assert "host code, which NVRTC cannot compile" in read_text(planted, "cu", f"{HONEST_CU}\nint main() {{}}\n")
+
+
 def test_without_landlock_all_but_those_that_take_names_from_macros_are_allowed(monkeypatch):
     monkeypatch.setenv(containment.VARIABLE, HEADERS)
     refused = [each for each in LEGAL if list(problems(f"#include <{each}>\n{HONEST_CU}".encode(), "cuda"))]

@@ -1,0 +1,157 @@
+"""Host code in a CUDA C file is left out, and nothing else; what cannot be left out goes to nvcc or is refused."""
+
+import re
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.discovery import default_kernels
+from ptxbench.errors import CompileError, ToolMissing, UsageError
+from ptxbench.toolchain import cuda_c, nvcc
+
+KERNEL = '\nextern "C" __global__ void k(float* x) { x[0] = 1; }\n'
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    def compiled(text, *flags):
+        path = tmp_path / "k.cu"
+        path.write_text(text)
+        return cuda_c.translate(text.encode(), path, "sm_90", flags)
+
+    return compiled
+
+
+@pytest.fixture
+def without_nvcc(monkeypatch):
+    def find():
+        raise ToolMissing("nvcc is not installed")
+
+    monkeypatch.setattr(nvcc, "find", find)
+
+
+# a text before the kernel, the lines that are left out
+LEFT_OUT = [
+    ("int main() { return 0; }",                                                      "1"),
+    ("int f(int a)\n{\n    return a;\n}\n__device__ int g();",                        "1-4"),
+    ("#include <vector>\nstruct S {\n    std::vector<int> v;\n};\nvoid f(S s) {}",    "2-5"),
+    ("#include <string>\nusing T = std::string;\nT name;\nstatic T other() { return name; }", "3-4"),
+    ("struct S {\n    S() : a(0) {}\n    int a;\n};\n__device__ S s;",                "2"),
+    ("template <class T> void f(T a) {}\ntemplate void f<int>(int);",                 "1-2"),
+    ('extern "C" {\nvoid f() {}\n__device__ int g;\n}\nnamespace a { namespace b {\nvoid f() {}\n} }', "2, 6"),
+    ("#ifdef X\nvoid f() {\n#pragma unroll\n}\n#endif\n#ifndef X\nvoid f() { puts(R\"(})\"); /* } */ }\n#endif", "7"),
+    ("void f() { auto g = [] __device__ (int a) { return a; }; }",                    "1"),
+    ("constexpr int f(int a) { return a; }\n__device__ int g[f(3)];\nint n = 0;",     "3"),
+    ("#define CALL(name) __device__ int name() { return 1; }\nCALL(a)\nint main() { return a(); }\nCALL(b)", "3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "lines"), LEFT_OUT)
+def test_host_code_is_left_out_and_its_lines_are_named(compiled, text, lines):
+    made = compiled(text + KERNEL)
+    assert re.fullmatch(rf"NVRTC \d+\.\d+\.\d+, without host code \(lines {lines}\)", made.how)
+    assert ".entry k(" in made.ptx
+
+
+# what must stay, because a kernel could mean something else without it; the text is valid for nvcc alone, or not at all
+STAYS = [
+    ("static_assert(sizeof(long) == 3);\nint main() {}",                              "static assertion failed"),
+    ("no kernel",                                                                     'identifier "no" is undefined'),
+    ("int main() {}\n/* nothing else",                                                "comment"),
+    ("#include <vector>\ntemplate <class T> struct S { int a; };\n"
+     "template <> struct S<int> { std::vector<int> a; };",                            r"incomplete type"),
+    ("#include <vector>\ntemplate <class T> __host__ __device__ int f(T) { return 1; }\n"
+     "template <> int f<int>(int) { return std::vector<int>().size(); }",             r"incomplete type|host code"),
+    ("float twice(float a) { return 2 * a; }\n__global__ void g(float* x) { x[0] = twice(1); }",
+     '"twice" is host code, and a kernel uses it'),
+    ("#include <string>\nstruct S { std::string name; };\n__global__ void g(S s) {}", '"S" is host code'),
+    ("#define F __device__\nF int f(float) { undefined(); }\nF int f(double) { return 1; }\nint main() {}",
+     '"undefined" is undefined'),
+    ("void f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n",                               r"expected a|host code"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), STAYS)
+def test_what_could_change_a_kernel_stays_and_is_an_error(compiled, without_nvcc, text, message):
+    with pytest.raises(CompileError, match=message):
+        compiled(text + KERNEL)
+
+
+@pytest.mark.parametrize("path", sorted((default_kernels() / "cuda").glob("s*.cu")), ids=lambda path: path.name)
+def test_a_shipped_kernel_is_compiled_as_it_is(path):
+    assert toolchain.compiled(path.read_bytes(), path, "sm_90", ()).how == ""
+
+
+# an #include that no header answers, the advice
+NO_HEADER = [
+    ("<mdspan>",          r"in kernels, #include <cuda/std/mdspan> instead\."),
+    ('"mine/config.h"',   r"name the folder of mine/config\.h with -I, or move the kernels"),
+    ("<curand_kernel.h>", r"name the folder of curand_kernel\.h with -I"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "advice"), NO_HEADER)
+def test_a_header_that_is_not_found_is_named_with_what_to_do(compiled, without_nvcc, name, advice):
+    with pytest.raises(CompileError, match=rf"k\.cu:1: cannot open source file.*{advice}"):
+        compiled(f"#include {name}{KERNEL}")
+
+
+def test_a_host_compiler_that_is_missing_is_named(compiled, monkeypatch):
+    monkeypatch.setattr(nvcc, "host_compiler", lambda: None)
+    with pytest.raises(CompileError, match=r"nvcc might compile it: nvcc needs a host compiler, .*install g\+\+\.$"):
+        compiled(f"#include <cstdio>\n#include <not_installed.h>{KERNEL}")
+
+
+def test_a_header_of_the_user_has_priority_and_its_change_is_seen(compiled, tmp_path):
+    (tmp_path / "include").mkdir()
+    header = tmp_path / "include" / "helper_cuda.h"
+    text = '#include <helper_cuda.h>\nextern "C" __global__ void k(int* x) { x[0] = VALUE; }\nint main() {}\n'
+    for value in (4711, 4712):
+        header.write_text(f"#define VALUE {value}\ninline void host() {{}}\n")
+        made = compiled(text, f"-I{tmp_path / 'include'}")
+        assert str(value) in made.ptx
+        assert "helper_cuda.h: lines 2" in made.how
+
+
+def test_the_stand_ins_have_the_values_of_the_host_compiler(compiled):
+    """The same machine independent code from NVRTC with stand-ins and from nvcc with the host's headers."""
+    values = ("M_PI", "M_E", "M_LN2", "M_SQRT1_2", "INFINITY", "HUGE_VAL", "-NAN * 0", "FLT_MAX", "DBL_MIN", "INT_MIN",
+              "double(ULLONG_MAX)", "CHAR_BIT", "UINT16_MAX", "sizeof(size_t)", "FLT_EPSILON", "LONG_MAX")  # fmt: skip
+    body = " ".join(f"x[{at}] = {value};" for at, value in enumerate(values))
+    includes = "".join(f"#include <{name}>\n" for name in ("cmath", "cfloat", "climits", "cstdint"))
+    text = f'{includes}extern "C" __global__ void k(double* x) {{ {body} }}\n'
+    stored = []
+    for more in ("int main() {}\n", "void f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n#endif\n"):
+        made = compiled(more + text)
+        stored.append(
+            (made.how.split()[0], re.findall(r"0[dD][0-9A-Fa-f]{16}|-?\b\d{6,}\b", made.ptx.partition(".entry")[2]))
+        )
+    assert [compiler for compiler, _ in stored] == ["NVRTC", "nvcc"]
+    assert stored[0][1] == stored[1][1]
+    assert len(stored[0][1]) >= 13
+
+
+def test_an_instantiation_by_nvcc_is_found_by_its_expression(compiled):
+    text = (
+        "#include <cstdio>\nvoid f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n#endif\n"
+        "namespace a { template <class T, int N> __global__ void k(T* x) { x[0] = N; } }\n"
+    )
+    made = compiled(text, "--name-expression=a::k<float, 4 - 1>")
+    assert made.how.startswith("nvcc ")
+    assert made.instantiated == "_ZN1a1kIfLi3EEEvPT_"
+    assert "ptxbench" not in made.ptx
+
+
+def test_an_instantiation_that_is_impossible_is_a_usage_error_with_the_templates(compiled):
+    text = "namespace a { template <class T, int N = 2> __global__ void k(T* x) { x[0] = N; } }\n"
+    with pytest.raises(
+        UsageError, match=r"cannot instantiate 'a::k<flot>': .*\"flot\" is undefined.*a::k<class T, int"
+    ):
+        compiled(text, "--name-expression=a::k<flot>")
+
+
+def test_untrusted_text_is_never_given_to_nvcc(tmp_path, monkeypatch):
+    monkeypatch.setattr(nvcc, "find", lambda: pytest.fail("started"))
+    text = b"#include <vector>\nstruct S { std::vector<int> v; };\n__global__ void k(S s) {}\nint main() {}\n"
+    with pytest.raises(CompileError, match="nvcc is not used for untrusted text"):
+        cuda_c.translate(text, tmp_path / "k.cu", "sm_90", (), contained=True)
