@@ -1,10 +1,10 @@
 """The program `ptxbench`, also as `python -m ptxbench`: its signals and streams, before anything else is imported."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
-import threading
-from typing import Any
 
 STREAMS = ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY))
 
@@ -47,8 +47,10 @@ def open_closed_streams() -> None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
-def repeat_interrupt(failure: Any) -> None:
+def repeat_interrupt(failure: sys.UnraisableHookArgs) -> None:
     """Interrupt again if Ctrl-C came where Python only prints an exception: in a destructor or a callback."""
+    import threading
+
     if issubclass(failure.exc_type, KeyboardInterrupt):
         threading.Timer(0.01, interrupt).start()  # not here, where it would be lost again
     else:
@@ -57,6 +59,8 @@ def repeat_interrupt(failure: Any) -> None:
 
 def interrupt() -> None:
     """Press Ctrl-C: the main thread gets the signal, also while it waits."""
+    import threading
+
     if main := threading.main_thread().ident:
         signal.pthread_kill(main, signal.SIGINT)
 
