@@ -111,6 +111,8 @@ def heading(side: str, kernel: Kernel, outcome: ExecOutcome | None, width: int) 
         how += f", grid {grid}, block {block}"
         if outcome.launch.shared_bytes:
             how += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
+    if kernel.program.compiler:
+        how += f"\n   compiled by {kernel.program.compiler}"
     return Text.assemble((side, "bold"), "  ", (kernel.name.ljust(width), "bold cyan"), (how, "dim"), overflow="fold")
 
 

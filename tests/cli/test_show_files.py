@@ -109,6 +109,7 @@ template <typename T, int N> __global__ void axpy(const T* x, T* y, T a, unsigne
 }
 }
 """,
+    "host.cu": "#include <cstdio>\n" + CUDA + 'int main() { saxpy<<<1, 1>>>(0, 0, 0, 0); printf("done\\n"); }\n',
     "whole.cu": "__global__ void whole(int* x) { x[threadIdx.x] *= 2; }\n",
     "times.cu": """\
 namespace mine { __global__ void times(float* x) { x[threadIdx.x] = 2 * x[threadIdx.x]; } }
@@ -325,6 +326,12 @@ def test_a_template_is_compared_by_its_instantiation(ptxbench, folder):
     assert "\naxpy.cu:ns::axpy<float, 4> against axpy.cu:ns::axpy<float, 2>\n" in ptxbench("show", *both).out
     other = words(ptxbench("show", "saxpy.cu", "axpy.cu", "--entry", "saxpy", "--entry", "ns::axpy<int, 1>").out)
     assert "axpy.cu has 4 (const int* x, int* y, int a, unsigned int n)." in other
+
+
+def test_a_file_with_host_code_is_compared_and_its_compiler_said(ptxbench, folder):
+    ran = ptxbench("show", "host.cu", "saxpy.ptx", "--diff", *LAUNCH)
+    assert (ran.status, ran.err) == (0, "")
+    assert re.search(r"^A  host\.cu  .*\n   compiled by (NVRTC|nvcc) ", ran.out, re.M)
 
 
 def test_a_fault_is_shown_with_its_line(ptxbench, folder):
