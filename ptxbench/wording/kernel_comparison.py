@@ -68,6 +68,8 @@ def outputs(comparison: LaunchComparison) -> Iterator[str]:
         elif any(array.nan):
             a, b = (f"{count:,} from {name}" for count, name in zip(array.nan, comparison.names, strict=True))
             yield f"'{array.name}' has NaNs: {a}, {b}."
+    if comparison.outcomes[0].printed != comparison.outcomes[1].printed:
+        yield "The kernels print different texts."
     for name, outcome in zip(comparison.names, comparison.outcomes, strict=True):
         if outcome.status == FINDING:
             count = len(outcome.findings)

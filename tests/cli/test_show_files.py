@@ -110,6 +110,8 @@ template <typename T, int N> __global__ void axpy(const T* x, T* y, T a, unsigne
 }
 """,
     "host.cu": "#include <cstdio>\n" + CUDA + 'int main() { saxpy<<<1, 1>>>(0, 0, 0, 0); printf("done\\n"); }\n',
+    "one.cu": '__global__ void one(int* x) { *x = 7; printf("one\\n"); }\n',
+    "two.cu": '__global__ void two(int* x) { *x = 7; printf("two\\n"); }\n',
     "whole.cu": "__global__ void whole(int* x) { x[threadIdx.x] *= 2; }\n",
     "times.cu": """\
 namespace mine { __global__ void times(float* x) { x[threadIdx.x] = 2 * x[threadIdx.x]; } }
@@ -262,6 +264,15 @@ def test_a_fault_counts_more_than_an_instruction_that_the_emulator_lacks(ptxbenc
     ran = ptxbench("show", "cluster.ptx", "fault.ptx", "--diff", *LAUNCH)
     assert ran.status == 4
     assert "fault.ptx failed." in words(ran.out)
+
+
+def test_texts_that_differ_are_reported(ptxbench, folder):
+    launch = ("--block", "1", "--arg", "s32[1]=0")
+    ran = ptxbench("show", "one.cu", "two.cu", "--diff", *launch)
+    assert (ran.status, ran.err) == (0, "")
+    assert "Same outputs, bit by bit: x (1 element). The kernels print different texts." in words(ran.out)
+    assert re.search(r"^printed\ntwo$", ran.out, re.M)
+    assert "print different" not in words(ptxbench("show", "one.cu", "one.cu", "--diff", *launch).out)
 
 
 def test_nan_in_both_is_no_agreement(ptxbench, folder):
