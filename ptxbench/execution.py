@@ -485,7 +485,8 @@ def execute_folder(
         started(path)
         try:
             program = read_program(path, arch, options if path.suffix == ".cu" else AS_IT_IS)
-            functions = [program.choose(options.entry)] if options.entry else list(program.module.entries.values())
+            every = [] if options.entry else list(program.module.entries.values())
+            functions = every or [program.choose(options.entry)]
         except KernelError as error:
             left_out.append(LeftOut(path, None, str(error), FAULT, error))
             continue

@@ -38,7 +38,9 @@ def source_options(
             type=click.Path(path_type=Path),
             help="Search this folder for the files that FILE.cu includes; repeat.",
         ),
-        click.option("-D", "defines", multiple=True, metavar="NAME[=VALUE]", help="Define a macro for FILE.cu."),
+        click.option(
+            "-D", "defines", multiple=True, metavar="NAME[=VALUE]", help="Define a macro for FILE.cu; repeat."
+        ),
         click.option("--std", "standard", metavar="STANDARD", help="The C++ standard of FILE.cu.  [default: c++17]"),
         click.option(
             "--flag",

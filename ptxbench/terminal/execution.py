@@ -138,7 +138,7 @@ def missing_checks(outcomes: Sequence[ExecOutcome]) -> Iterator[RenderableType]:
     kernels: dict[str, list[str]] = {}
     for outcome in outcomes:
         for note in outcome.unchecked:
-            kernels.setdefault(note, []).append(outcome.function.name)
+            kernels.setdefault(note, []).append(kernel_names.short(outcome.function.name))
     if kernels:
         yield Text("Not every check was made:", style="yellow")
     for note, names in kernels.items():
@@ -386,7 +386,7 @@ class FolderReport:
         rows = [
             [
                 outcome.program.path.name,
-                outcome.function.name,
+                kernel_names.short(outcome.function.name),
                 Entry(outcome.status, MARKS[outcome.status].style, mark=MARKS[outcome.status]),
                 *(totalled(outcome, names) for names in COLUMNS),
                 ", ".join(output.name for output in outcome.outputs),

@@ -217,7 +217,8 @@ def left_out(texts: Mapping[str, SourceText]) -> str:
         if len(shown) > RANGES_SHOWN:
             shown[RANGES_SHOWN:] = [f"{len(shown) - RANGES_SHOWN} more"]
         if shown:
-            words.append(f"{f'{name}: ' if name else ''}lines {', '.join(shown)}")
+            what = "line" if shown == [str(ranges[0][0])] else "lines"
+            words.append(f"{f'{name}: ' if name else ''}{what} {', '.join(shown)}")
     return f" ({'; '.join(words)})" if words else ""
 
 

@@ -369,5 +369,23 @@ def test_a_kernel_runs_without_an_edit_and_gives_the_right_arrays(name, ptxbench
         np.testing.assert_allclose(np.load(f"out_{array}.npy"), expected, rtol=case.rtol, atol=0, strict=False)
 
 
+def test_the_kernels_of_a_folder_have_their_cpp_names_and_a_file_without_one_is_named(ptxbench, tmp_path):
+    (tmp_path / "plain.cu").write_text("namespace a { __global__ void one(int* x) { x[0] = 1; } }\nint main() {}\n")
+    (tmp_path / "template.cu").write_text("template <class T> __global__ void two(T* x) { x[0] = 2; }\nint main() {}\n")
+    ran = ptxbench("exec", tmp_path, "--block", "1", "--arg", "s32[1]=zeros")
+    assert ran.status == 0
+    assert re.search(r"plain\.cu +a::one +", ran.out)
+    assert "it has the template two. Name an instantiation, such as --entry 'two<float>'" in " ".join(ran.out.split())
+
+
+def test_a_pair_may_have_host_code_and_the_run_says_how_it_was_compiled(ptxbench, tmp_path):
+    assert ptxbench("new", "scale", "--kernels", tmp_path).status == 0
+    path = tmp_path / "cuda" / "scale.cu"
+    path.write_text(f"#include <cstdint>\n#include <vector>\n{path.read_text()}\nint main() {{ return 0; }}\n")
+    ran = ptxbench("run", "scale", "--kernels", tmp_path, "--backend", "emulator", "--results", tmp_path / "results")
+    assert ran.status == 0
+    assert re.search(r"cuda: compiled by NVRTC [\d.]+, without host code \(lines? \d+\)", " ".join(ran.out.split()))
+
+
 def test_every_file_has_a_case():
     assert {CASES[name]().file for name in CASES} == {path.name for path in FOLDER.glob("*.cu")}

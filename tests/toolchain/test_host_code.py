@@ -49,7 +49,7 @@ LEFT_OUT = [
 @pytest.mark.parametrize(("text", "lines"), LEFT_OUT)
 def test_host_code_is_left_out_and_its_lines_are_named(compiled, text, lines):
     made = compiled(text + KERNEL)
-    assert re.fullmatch(rf"NVRTC \d+\.\d+\.\d+, without host code \(lines {lines}\)", made.how)
+    assert re.fullmatch(rf"NVRTC \d+\.\d+\.\d+, without host code \(lines? {lines}\)", made.how)
     assert ".entry k(" in made.ptx
 
 
@@ -110,7 +110,7 @@ def test_a_header_of_the_user_has_priority_and_its_change_is_seen(compiled, tmp_
         header.write_text(f"#define VALUE {value}\ninline void host() {{}}\n")
         made = compiled(text, f"-I{tmp_path / 'include'}")
         assert str(value) in made.ptx
-        assert "helper_cuda.h: lines 2" in made.how
+        assert "helper_cuda.h: line 2" in made.how
 
 
 def test_the_stand_ins_have_the_values_of_the_host_compiler(compiled):
