@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench import architecture
 from ptxbench.emulator.limits import MAX_SHARED_BYTES
 from ptxbench.emulator.pointers import AddressOf, Pointer, encode, without_objects
 from ptxbench.emulator.syntax import Function, Module, Variable
 from ptxbench.emulator.variables import lay_out_shared
-from ptxbench.errors import LaunchError, UnsupportedInstruction
+from ptxbench.errors import LaunchError
 
 POINTER_BYTES = 8
 MAX_THREADS = 1024
 MAX_GRID = (2**31 - 1, 65535, 65535)
+MAX_CLUSTER = 16
+"""CTAs of a cluster on GPUs that allow more than the portable 8."""
+FIRST_WITH_CLUSTERS = 90
 
 
 def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
@@ -52,12 +56,6 @@ def check_launch(
         raise LaunchError(
             f"'{function.name}' allows at most {limit} threads in a block (.maxntid); this one has {threads}."
         )
-    ctas = math.prod(function.directives.get(".reqnctapercluster", ()))
-    if ctas != 1:
-        raise UnsupportedInstruction(
-            f"'{function.name}' needs clusters of {ctas} CTAs (.reqnctapercluster, __cluster_dims__); the emulator has "
-            f"no clusters of more than one."
-        )
     if dynamic_shared_bytes < 0:
         raise LaunchError(f"{dynamic_shared_bytes} bytes of dynamic shared memory; expected 0 or more.")
     shared = lay_out_shared(module, function)[1] + dynamic_shared_bytes
@@ -65,6 +63,35 @@ def check_launch(
         raise LaunchError(
             f"'{function.name}' asks for {shared} bytes of shared memory; the maximum is {MAX_SHARED_BYTES}."
         )
+
+
+def cluster_of(
+    function: Function, grid: tuple[int, int, int], asked: tuple[int, int, int] | None, arch: str
+) -> tuple[int, int, int] | None:
+    """The CTAs of a cluster: as `asked`, else as the entry requires; None for a launch without clusters.
+
+    Raises LaunchError for a cluster that no GPU launches. (PTX ISA, "Cluster Dimension Directives".)
+    """
+    name = f"'{function.name}'"
+    required = function.directives.get(".reqnctapercluster")
+    if required and asked and asked != (*required, 1, 1)[:3]:
+        raise LaunchError(f"{name} needs clusters of {required} CTAs (.reqnctapercluster); this launch has {asked}.")
+    if required:
+        asked = extent(required, ".reqnctapercluster")
+    if asked is None:
+        explicit = ".explicitcluster" in function.directives
+        return (1, 1, 1) if explicit else None
+    ctas = math.prod(asked)
+    if ctas > MAX_CLUSTER:
+        raise LaunchError(f"A cluster of {ctas} CTAs; the maximum is {MAX_CLUSTER}.")
+    most = function.directives.get(".maxclusterrank")
+    if most and ctas > most[0]:
+        raise LaunchError(f"{name} allows at most {most[0]} CTAs in a cluster (.maxclusterrank); this one has {ctas}.")
+    if any(all_of % part for all_of, part in zip(grid, asked, strict=True)):
+        raise LaunchError(f"The cluster {asked} does not divide the grid {grid}.")
+    if ctas > 1 and architecture.number(arch) < FIRST_WITH_CLUSTERS:
+        raise LaunchError(f"Clusters need sm_{FIRST_WITH_CLUSTERS}; this run is for {arch}.")
+    return asked
 
 
 def check_arguments(

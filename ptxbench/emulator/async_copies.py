@@ -41,7 +41,7 @@ class AsyncCopies:
             f"call void @{function}({stores[0]}, {loads[0]}, {V32} {counts.ir}, i32 {self.ops.active}, ptr %env, "
             f"{loads[3]}, {stores[3]}, ptr {site})"
         )
-        if self.ops.sanitize:
+        if self.ops.watches_order:
             near = self.ops.function(watch.watch_copy(size))
             self.e.line(f"call void @{near}({', '.join(stores)})")
             key = ("load", "global", size, 1, layout.WEAK)
@@ -118,8 +118,12 @@ class AsyncCopies:
     def mbarrier(self, function: RuntimeFunction, space: str, address: Value | ParamAddress, *more: str) -> Value:
         """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. Returns one u64 per
         lane."""
+        space = self.ops.stored_in(space)
+        where = "shared"
+        if space == "cluster":
+            function, where = mbarriers.in_cluster(function), space
         name = self.ops.function(function)
-        reached = self.ops.memory_arguments("shared", self.in_shared(space, address), "mbarrier", 8)
+        reached = self.ops.memory_arguments(where, self.in_shared(space, address), "mbarrier", 8)
         arguments = ", ".join([reached, *more])
         if f"define internal void @{name}" in function.text:
             self.e.line(f"call void @{name}({arguments})")
@@ -133,11 +137,13 @@ class AsyncCopies:
         test = bulk.TEST if self.ops.bulk else mbarriers.TEST
         answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}")
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
-        if self.ops.sanitize and not self.ops.relaxed:
+        if self.ops.watches_order and not self.ops.relaxed:
             self.ops.function(watch.WAITED)
             where = self.ops.last_arguments.split(", ")[0]
             self.e.line(f"call void @mbarrier_waited_shared({where}, i32 {self.ops.ballot(complete)}, ptr %env, i64 0)")
         failed = self.ops.ballot(self.e.not_(complete))
+        if self.ops.sends:
+            self.ops.messages.arrived(self.ops.last_arguments.split(", ")[0], failed)
         self.e.line(f"call void @{self.ops.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")
         return complete
 

@@ -13,7 +13,7 @@ from ptxbench.emulator.flow import (
 )
 from ptxbench.emulator.layout import SANITIZE
 from ptxbench.emulator.registers import KernelState
-from ptxbench.emulator.runtime import barriers, context, kinds
+from ptxbench.emulator.runtime import barriers, clusters, context, kinds
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.trips import CLOSE_ENTRY
 from ptxbench.emulator.syntax import (
@@ -130,6 +130,9 @@ class ControlFlow:
             deserted = self.e.op(f"icmp ne i32 {waiting}, 0")
             who = self.e.op(f"select i1 {deserted}, i32 {lanes}, i32 0")
             self.ops.finding(kinds.EXIT_BEFORE_BARRIER, self.ops.site("barrier"), who)
+        if self.ops.clustered:
+            left = self.ops.function(clusters.LEAVE)
+            self.e.line(f"call void @{left}(ptr %env, ptr %warp, i32 {lanes}, i64 {self.ops.line})")
         self.ops.function(barriers.LEAVE)
         woken = self.e.op(f"call i32 @leave(ptr %env, ptr %warp, i32 {lanes})")
         self.exclude_runnable(lanes)
@@ -247,6 +250,28 @@ class ControlFlow:
         predicate = self.kernel.read_value(instruction.operands[-1], PRED, instruction.line)
         self.arrive(step, fresh, barriers.REDUCES, e.op(f"bitcast {MASK} {predicate.ir} to i32"))
         e.line(f"store i32 {rest}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
+        e.line(f"{on}:")
+        self.kernel.values.clear()
+        return rest
+
+    def wait_for_cluster(self, step: FlowStep, number: int, mask: str) -> str:
+        """A barrier.cluster.wait: lanes wait, and then execute it again. Returns the lanes that go on."""
+        e, ops = self.e, self.ops
+        ops.step, ops.line = self.kernel.blocks[number].first, step.instruction.line
+        active = self.guarded(step.instruction, mask)
+        held = e.op(
+            f"call i32 @{ops.function(clusters.HELD)}(ptr %env, ptr %warp, ptr {ops.site('barrier')}, i32 {active})"
+        )
+        park, on = e.label("park"), e.label("on")
+        rest = e.op(f"xor i32 {mask}, {held}")
+        e.line(f"store i32 {rest}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {held}, 0')}, label %{on}, label %{park}")
+        e.line(f"{park}:")
+        self.set_pc(mask, number)
+        self.include(context.WARP_PARKED, held)
+        self.include(context.WARP_CLUSTER_WAITING, held)
+        self.exclude_runnable(held)
         e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
         e.line(f"{on}:")
         self.kernel.values.clear()

@@ -45,10 +45,15 @@ ADDITIVE = (
             ("global", ("requests", "sectors", "lines", "bytes")),
             ("shared", ("requests", "wavefronts", "conflicts", "bytes")),
             ("local", ("requests", "bytes")),
+            ("cluster", ("requests", "bytes")),
         )
         for what in whats
     ),
-    *(f"ptx_atomic_{space}_{what}" for space in ("global", "shared") for what in ("requests", "lanes", "serial")),
+    *(
+        f"ptx_atomic_{space}_{what}"
+        for space in ("global", "shared", "cluster")
+        for what in ("requests", "lanes", "serial")
+    ),
     "ptx_atomic_global_sectors",
     "ptx_barriers",
     "ptx_async_requests",

@@ -8,12 +8,14 @@ from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.findings import VERBS, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
-from ptxbench.emulator.messages import Fault, LaunchReply, LaunchRequest
+from ptxbench.emulator.messages import OF_CLUSTER, Fault, LaunchReply, LaunchRequest
 from ptxbench.emulator.parse import parse
-from ptxbench.emulator.runtime import context
-from ptxbench.emulator.runtime.mbarriers import COMPLAINTS
+from ptxbench.emulator.runtime import clusters, context, mbarriers, messages
 from ptxbench.emulator.variables import function_addresses
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
+
+COMPLAINTS = {**dict(enumerate(mbarriers.COMPLAINTS)), **clusters.COMPLAINTS, **messages.COMPLAINTS}
+"""By the reason of a MISUSED fault."""
 
 
 def explain(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: LaunchRequest) -> errors.KernelError:
@@ -84,6 +86,7 @@ def describe_waiting(answer: LaunchReply, threads: int) -> str:
         step = [step for step in steps if step.block == each.block][-1 if each.last else 0]
         lanes = "" if each.lanes == 0xFFFFFFFF else f" (lanes {each.lanes:#010x})"
         expected = threads if each.expected < 0 else each.expected
-        count = f", barrier {each.barrier}, {each.arrived} of {expected} threads" if each.barrier >= 0 else ""
+        barrier = "the cluster's barrier" if each.barrier == OF_CLUSTER else f"barrier {each.barrier}"
+        count = f", {barrier}, {each.arrived} of {expected} threads" if each.barrier >= 0 else ""
         found.append(f"warp {each.warp}{lanes} waits at line {step.line}, {step.opcode}{count}")
     return "; ".join(found)

@@ -15,8 +15,8 @@ from ptxbench.emulator.runtime import context, kinds
 class SanitizerFinding:
     """One error in a kernel, found at the first thread that made it, by line and kind.
 
-    `kind`: out-of-bounds, misaligned, uninitialised, race, divergent-barrier, barrier-after-exit, pending-copy,
-    member-mask or schedule. `line` is the PTX's.
+    `kind`: out-of-bounds, misaligned, cluster-exited, uninitialised, race, divergent-barrier, barrier-after-exit,
+    pending-copy, member-mask or schedule. `line` is the PTX's.
     """
 
     kind: str
@@ -45,6 +45,7 @@ class RawFinding:
 KINDS = {
     context.OUT_OF_BOUNDS: "out-of-bounds",
     context.MISALIGNED: "misaligned",
+    context.LEFT: "cluster-exited",
     kinds.UNINITIALISED: "uninitialised",
     kinds.UNINITIALISED_REGISTER: "uninitialised",
     kinds.READ_AFTER_WRITE: "race",
@@ -129,7 +130,7 @@ class Describer:
 
     def what(self, raw: RawFinding, site: Site) -> str:
         place = self.place(raw.address, site)
-        if raw.kind in (context.OUT_OF_BOUNDS, context.MISALIGNED):
+        if raw.kind in (context.OUT_OF_BOUNDS, context.MISALIGNED, context.LEFT):
             return bad_access(raw.kind, site, raw.address, self.buffers, self.sizes, self.reserved_bytes)
         if raw.kind == kinds.UNINITIALISED:
             return f"reads {place}, which was never written."
@@ -201,6 +202,19 @@ def bad_access(
         where = memory.nearest(buffers, address, site.bytes)
         if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # a freed heap block
             return f"{verb} {where}, after free. Free it later."
+    elif site.space == "cluster":
+        inner = address & (1 << context.RANK_BITS) - 1
+        rank = (address & 0xFFFFFFFF) >> context.RANK_BITS
+        where = f"byte {inner} of the shared memory of the CTA of rank {rank} in the cluster"
+        if kind == context.LEFT:
+            return (
+                f"{verb} {where}, which has exited at line {address >> 32}. Let it wait for the cluster "
+                f"(barrier.cluster) before it exits."
+            )
+        where += f", which has {sizes['shared']}"
+    elif site.space == "shared" and 1 << context.RANK_BITS <= address < (1 << 32) - context.RESERVED_BYTES:
+        where = f"an address outside the own CTA ({site.space}::cta); use {site.space}::cluster for that of another"
+        return f"{verb} {where}."
     else:
         byte = own_byte(site.space, address, reserved_bytes)
         where = f"byte {byte} of {site.space} memory, which has {sizes[site.space]}"

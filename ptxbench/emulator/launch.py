@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptxbench.emulator import counters, memory
-from ptxbench.emulator.arguments import check_launch, extent
+from ptxbench.emulator.arguments import check_launch, cluster_of, extent
 from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, SanitizerFinding
 from ptxbench.emulator.image import build
@@ -83,6 +83,7 @@ def run(
     kept: dict[str, bytes] | None = None,
     ctas: CtaOrder = "usual",
     variation: Variation = NO_VARIATION,
+    cluster: int | Sequence[int] | None = None,
 ) -> Execution:
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
@@ -98,7 +99,8 @@ def run(
     addresses, order and distances of the arrays, and the addresses of other memory. `variation`: what else differs on
     another GPU or at another time. `kept`: the module's variables by name as an earlier launch left them, which replace
     their initialisers; it is updated with what this launch leaves. `ctas`: another order of the CTAs; it can affect
-    only a kernel whose CTAs wait for each other.
+    only a kernel whose CTAs wait for each other. `cluster`: CTAs of a cluster, like `grid`, which it must divide; None:
+    what the kernel's .reqnctapercluster says, else a launch without clusters.
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitised),
     KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
@@ -108,6 +110,7 @@ def run(
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")
     check_variables(module, function)
     check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
+    in_clusters = cluster_of(function, extent_grid, None if cluster is None else extent(cluster, "cluster"), arch)
     image = build(module, function, args, placement, kept, names)
     job = LaunchRequest(
         ptx,
@@ -125,6 +128,7 @@ def run(
         ctas=ctas,
         placement=placement,
         variation=variation,
+        cluster=in_clusters,
     )
     answer, results = emulator_process().perform(job, image.contents)
     if answer.fault is not None:

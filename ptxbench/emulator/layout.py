@@ -122,6 +122,10 @@ class Translation:
     """The line of each loop (loops.py)."""
     irreducible: tuple[int, ...] = ()
     """Lines of backward branches whose loops cannot be counted."""
+    clustered: bool = False
+    """Whether CTAs run in clusters."""
+    sends: bool = False
+    """Whether the kernel has asynchronous stores to the cluster."""
 
     @property
     def own_shared_bytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
@@ -40,6 +41,12 @@ class LaunchRequest:
     placement: int | None = None
     """A seed for the addresses of the module's variables, the parameters, and shared and local memory."""
     variation: Variation = NO_VARIATION
+    cluster: tuple[int, int, int] | None = None
+    """CTAs of a cluster; None: a launch without clusters."""
+
+    @property
+    def cluster_size(self) -> int:
+        return math.prod(self.cluster or (1,))
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,15 @@ class Clash:
     earlier: str
 
 
+OF_CLUSTER = 16
+
+
 @dataclass(frozen=True)
 class Waiting:
     """Lanes of a warp that wait at one place: the first or the last instruction of `block`.
 
     `barrier`: its number, with the lanes that have arrived and the lanes expected (-1: every thread). It is -1 if the
-    lanes wait for other lanes of their warp.
+    lanes wait for other lanes of their warp, and OF_CLUSTER if they wait at the barrier of their cluster.
     """
 
     warp: int

@@ -67,22 +67,28 @@ class NativeKernel:
 
 
 @functools.lru_cache(maxsize=64)
-def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> NativeKernel:
-    """The kernel `entry` of `ptx` for `arch`, translated or from the cache.
+def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", clustered: bool = False) -> NativeKernel:
+    """The kernel `entry` of `ptx` for `arch`, translated or from the cache. `clustered`: for clusters of several CTAs.
 
     Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError if the entry does not exist.
     """
-    key = ("emulator", version(), cpu_name(), cpu_features(), str(first_level()), arch, mode, entry or "", ptx)
-    made = remember(key, lambda: compile_kernel(ptx, entry, arch, mode, first_level()))
-    return NativeKernel(made, lambda: replace(key, compile_kernel(ptx, entry, arch, mode, OPTIMISED)))
+    flavour = f"{mode} clustered" if clustered else mode
+    key = ("emulator", version(), cpu_name(), cpu_features(), str(first_level()), arch, flavour, entry or "", ptx)
+
+    def made(level: int) -> bytes:
+        return compile_kernel(ptx, entry, arch, mode, level, clustered)
+
+    return NativeKernel(remember(key, lambda: made(first_level())), lambda: replace(key, made(OPTIMISED)))
 
 
-def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", level: int = QUICK) -> bytes:
+def compile_kernel(
+    ptx: str, entry: str | None, arch: str, mode: str = "plain", level: int = QUICK, clustered: bool = False
+) -> bytes:
     """The level, the kernel's layout without IR (as JSON), the bytes of each object (as JSON), a line each; then the
     objects."""
     module = parsed(ptx)
     function = choose(module, entry)
-    translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode)
+    translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered)
     objects = [compile_module(translation.ir, level), *(shared_object(text, level) for text in translation.functions)]
     sizes = json.dumps([len(code) for code in objects])
     return b"%d\n%s\n%s\n%s" % (level, layout.to_json(translation).encode(), sizes.encode(), b"".join(objects))

@@ -8,7 +8,7 @@ from ptxbench import architecture
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runtime import conditions, context
-from ptxbench.emulator.types import LANES, PRED, U32, U64
+from ptxbench.emulator.types import LANES, U32, U64
 from ptxbench.emulator.variables import WORKSPACE_REGISTERS
 from ptxbench.errors import UnsupportedInstruction
 
@@ -44,10 +44,8 @@ RESERVED_FROM = 80
 RESERVED = {"begin": 0, "end": context.RESERVED_BYTES, "cap": context.RESERVED_BYTES, "0": 0, "1": 64}
 """%reserved_smem_offset_NAME. Cooperative groups keep the barriers of multi-warp tiles from offset 1 on."""
 
-FIXED = {
-    "WARP_SZ": LANES, "cluster_nctaid": 1, "cluster_ctaid": 0, "cluster_ctarank": 0, "cluster_nctarank": 1,
-}  # fmt: skip
-"""Registers that are constant here: clusters have one CTA."""
+FIXED = {"WARP_SZ": LANES}
+"""Registers that are constant."""
 FOUND = {
     "gridid": conditions.GRID, "current_graph_exec": conditions.GRAPH, "nsmid": conditions.MULTIPROCESSORS,
     "nwarpid": conditions.WARPS,
@@ -94,11 +92,16 @@ def read(ops: WarpOps, name: str) -> Value:
         at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_TID + 128 * step}")
         return Value(e.op(f"load {U32.vector}, ptr {at}, align 64"), U32)
     slots = {
-        "ntid": context.BLOCK_X, "ctaid": context.CTA_X, "nctaid": context.GRID_X,
-        "clusterid": context.CTA_X, "nclusterid": context.GRID_X,  # each CTA is a cluster
+        "ntid": context.BLOCK_X, "ctaid": context.CTA_X, "nctaid": context.GRID_X, "cluster_nctaid": context.CLUSTER_X,
+        "cluster_nctarank": context.CLUSTER_SIZE, "cluster_ctarank": context.CLUSTER_RANK,
     }  # fmt: skip
     if base in slots:
         return of_context(ops, slots[base] + step)
+    if base in IN_CLUSTERS:
+        return in_clusters(ops, base, step)
+    if base == "is_explicit_cluster":
+        explicit = of_context(ops, context.CLUSTER_EXPLICIT)
+        return e.compare("ne", explicit, e.constant(0, U32))
     if base == "laneid":
         return e.lane_numbers(U32)
     if base in LANE_MASKS:
@@ -117,8 +120,7 @@ def read(ops: WarpOps, name: str) -> Value:
         found = e.condition(FOUND.get(base, conditions.DRIVER), U64)
         return found if base in LONG else e.convert(found, U32)
     if (value := constant(ops, name, base)) is not None:
-        kind = PRED if base == "is_explicit_cluster" else U64 if base in LONG else U32
-        return e.constant(value, kind)
+        return e.constant(value, U64 if base in LONG else U32)
     raise syntax_error(ops.line, f"unknown predefined register '{name}'.")
 
 
@@ -126,7 +128,7 @@ def constant(ops: WarpOps, name: str, base: str) -> int | None:
     """The value of a register that is the same in every launch; else None."""
     if is_reserved(name):
         return reserved_offset(ops, name)
-    return {**FIXED, "is_explicit_cluster": int(ops.explicit_cluster)}.get(base)
+    return FIXED.get(base)
 
 
 def reserved_offset(ops: WarpOps, name: str) -> int | None:
@@ -140,6 +142,23 @@ def of_context(ops: WarpOps, slot: int) -> Value:
     e = ops.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {slot}")
     return e.splat(e.op(f"load i32, ptr {at}, align 8"), U32)
+
+
+IN_CLUSTERS = {
+    "clusterid": (context.CTA_X, "udiv"), "nclusterid": (context.GRID_X, "udiv"),
+    "cluster_ctaid": (context.CTA_X, "urem"),
+}  # fmt: skip
+"""Registers that are a coordinate divided by the extent of a cluster, or the remainder."""
+
+
+def in_clusters(ops: WarpOps, base: str, step: int) -> Value:
+    e = ops.e
+    whole, operation = IN_CLUSTERS[base]
+    parts = []
+    for slot in (whole, context.CLUSTER_X):
+        at = e.op(f"getelementptr i64, ptr %env, i64 {slot + step}")
+        parts.append(e.op(f"load i32, ptr {at}, align 8"))
+    return e.splat(e.op(f"{operation} i32 {', '.join(parts)}"), U32)
 
 
 def clock(ops: WarpOps, base: str) -> Value:

@@ -21,7 +21,7 @@ from ptxbench.emulator.loops import find_loops
 from ptxbench.emulator.merging import mergeable
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.resolve import resolve
-from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN, SHARED_ORIGIN
+from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
 from ptxbench.emulator.runtime.context import MASK
 from ptxbench.emulator.stack import CallStack, StackLayout
 from ptxbench.emulator.syntax import (
@@ -60,12 +60,15 @@ DEFINED = "defined "
 ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
 """Instructions whose addresses are generic, or in the single space that they name."""
 GENERIC_SPACES = ("global", "shared", "local", "const")
+OF_CLUSTERS = ("barrier.cluster", "st.async", "red.async")
+"""Instructions that need the state of a cluster, even if it has one CTA."""
 
 
 class KernelState:
     """One kernel's registers, parameters and variables, with the emitter of its code."""
 
-    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN) -> None:
+    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN,
+                 clustered: bool = False) -> None:  # fmt: skip
         self.mode = mode
         provided = lay_out_provided(module, function)
         self.program = link(module, function)
@@ -81,10 +84,12 @@ class KernelState:
         self.e = Emitter(hardware_fma=hardware_fma)
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.ops.mergeable = mergeable(self.steps, self.blocks)
+        self.ops.clustered = clustered or any(step.entry.opcode.startswith(OF_CLUSTERS) for step in self.steps)
         self.order_reason = order_reason(self.steps)
         self.ops.parallel = self.order_reason is None
         self.ops.queues = any(step.entry.opcode.startswith(("cp.async", "cp.reduce")) for step in self.steps)
         self.ops.bulk = any(step.entry.opcode.startswith(("cp.async.bulk", "cp.reduce")) for step in self.steps)
+        self.ops.sends = any(step.entry.opcode.startswith(("st.async", "red.async")) for step in self.steps)
         variables = (*module.variables.values(), *function.params, *function.variables.values())
         self.spaces = {variable.name: variable.space for variable in variables}
         self.constants = self.find_constants()
@@ -108,7 +113,6 @@ class KernelState:
             if variable.space == "const"
         ]
         self.ops.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
-        self.ops.explicit_cluster = bool({".explicitcluster", ".reqnctapercluster"} & function.directives.keys())
         self.clocked = any(name.startswith(("%clock", "%globaltimer")) for name in specials(self.steps))
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
@@ -293,8 +297,7 @@ class KernelState:
         if name in self.params and self.ops.parameters is not None:
             return self.ops.of_module(self.ops.parameters[0] + self.params[name][0] + more, B64)
         if name in self.shared:
-            offset = e.constant(self.shared[name] + more, B32)
-            return offset if self.ops.reserved_inside else e.add(offset, e.condition(SHARED_ORIGIN, B32))
+            return e.add(e.constant(self.shared[name] + more, B32), self.ops.shared_origin(B32))
         if name in self.local:
             place = self.local[name] + more
             moves = self.ops.local_moves

@@ -29,7 +29,7 @@ from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState
-from ptxbench.emulator.runtime import kinds, records, sanitize, watch, watches
+from ptxbench.emulator.runtime import clusters, kinds, records, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import DECLARATIONS, NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
@@ -50,10 +50,14 @@ from ptxbench.emulator.types import B32, LANES, PRED
 
 
 def translate(
-    module: Module, function: Function, *, arch: str = "sm_90", hardware_fma: bool = True, mode: str = PLAIN
-) -> Translation:
-    """`function` as LLVM IR, for the architecture `arch`. Raises PtxSyntaxError and UnsupportedInstruction."""
-    return Translator(module, function, arch, hardware_fma, mode).translate()
+    module: Module, function: Function, *, arch: str = "sm_90", hardware_fma: bool = True, mode: str = PLAIN,
+    clustered: bool = False,
+) -> Translation:  # fmt: skip
+    """`function` as LLVM IR, for the architecture `arch`. `clustered`: for clusters of several CTAs.
+
+    Raises PtxSyntaxError and UnsupportedInstruction.
+    """
+    return Translator(module, function, arch, hardware_fma, mode, clustered).translate()
 
 
 def member_mask(step: FlowStep) -> Operand:
@@ -64,8 +68,10 @@ def member_mask(step: FlowStep) -> Operand:
 class Translator:
     """The instructions of a kernel, block by block, and the module around them."""
 
-    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str) -> None:
-        kernel = self.kernel = KernelState(module, function, arch, hardware_fma, mode)
+    def __init__(
+        self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str, clustered: bool
+    ) -> None:
+        kernel = self.kernel = KernelState(module, function, arch, hardware_fma, mode, clustered)
         self.e, self.ops = kernel.e, kernel.ops
         self.control = ControlFlow(kernel)
         self.calls = Calls(kernel, self.control)
@@ -84,6 +90,8 @@ class Translator:
             mask = self.control.meet(first, number, mask)
         if first.entry.flow == "barrier_reduction":
             mask = self.control.reduce_at_barrier(first, number, mask)
+        if first.entry.flow == "cluster_wait":
+            mask = self.control.wait_for_cluster(first, number, mask)
         ops.mask = mask
         self.control.count_trip(number)
         self.control.bump(2 * number, "1")
@@ -291,7 +299,7 @@ class Translator:
         e.line(f"b{len(self.kernel.blocks)}:")  # after the last instruction
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
-        for function in NEEDS:
+        for function in (*NEEDS, clusters.WAKE) if self.ops.clustered else NEEDS:
             self.ops.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
         e.declarations.update(DECLARATIONS)
@@ -315,6 +323,7 @@ class Translator:
             queues=self.ops.queues,
             reserved_bytes=self.ops.reserved_inside,
             loops=len(self.kernel.loops.natural),
+            clustered=self.ops.clustered,
         )
         ir, functions = split(
             "\n".join([close_entry(self.kernel.trips_at), warp, schedule]),
@@ -346,6 +355,8 @@ class Translator:
             sends_messages([step.entry.opcode for step in self.kernel.steps]),
             tuple(loop.line for loop in self.kernel.loops.natural),
             self.kernel.loops.irreducible,
+            self.ops.clustered,
+            self.ops.sends,
         )
 
     def add_watches(self) -> None:
@@ -359,7 +370,7 @@ class Translator:
             self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1]))
         for key in sorted(self.ops.watches):
             self.ops.function(watches.watches(*key, granules=sizes))
-        for function in watch.LOOKING:
+        for function in watch.LOOKING if self.ops.watches_order else ():
             self.ops.function(function)
         if self.ops.stack is not None:
             self.ops.function(forget_local(sizes.get("local", 4)))

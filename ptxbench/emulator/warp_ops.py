@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator import predefined
 from ptxbench.emulator.async_copies import AsyncCopies
+from ptxbench.emulator.async_stores import AsyncStores
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.ordering import MemoryOrder
@@ -19,6 +20,7 @@ from ptxbench.emulator.runtime import (
     access,
     atomics,
     barriers,
+    clusters,
     conditions,
     context,
     host,
@@ -67,8 +69,8 @@ class WarpOps:
     """The driver's bytes at the start of the CTA's shared memory; 0 if the kernel cannot observe them."""
     workspace: int = 0
     """Address of the grid's workspace in the arena, if the kernel uses it."""
-    explicit_cluster: bool = False
-    """Whether the kernel declares that it is launched in clusters."""
+    clustered: bool = False
+    """Whether CTAs run in clusters and may reach each other's shared memory (runtime/clusters.py)."""
     parameters: tuple[int, int] | None = None
     """Address and bytes of the kernel's parameters in the arena, if the kernel takes their addresses."""
     constant_variables: list[tuple[int, int]] = field(default_factory=list)
@@ -100,12 +102,23 @@ class WarpOps:
     watches_local: set[tuple[str, int, int]] = field(default_factory=set)
     """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the kernel."""
     last_arguments: str = ""
+    sends: bool = False
+    """Whether the kernel has asynchronous stores to the cluster (runtime/messages.py)."""
     mergeable: frozenset[int] = frozenset()
     """The steps whose shared accesses ptxas may merge (merging.py)."""
 
     @functools.cached_property
     def copies(self) -> AsyncCopies:
         return AsyncCopies(self)
+
+    @functools.cached_property
+    def messages(self) -> AsyncStores:
+        return AsyncStores(self)
+
+    @property
+    def watches_order(self) -> bool:
+        """Whether accesses of global and shared memory are watched: not in clusters, whose order is not modelled."""
+        return self.sanitize and not self.clustered
 
     # ---- memory
 
@@ -124,9 +137,9 @@ class WarpOps:
         if space == "param" and not known:  # the address of a kernel's parameter, or of a call's own variable
             space = "generic" if self.calls else "global"
             address = self.generic_parameter(address) if self.calls else address
-        named, space = space, STORED_IN.get(space, space)
+        named, space = space, self.stored_in(space)
         chosen = (
-            access.load_generic(type.bytes, count, recorded=self.parallel)
+            access.load_generic(type.bytes, count, recorded=self.parallel, clustered=self.clustered)
             if space == "generic"
             else access.load(
                 SPACES[space], type.bytes, count, recorded=self.parallel, mergeable=self.is_mergeable(space)
@@ -174,11 +187,11 @@ class WarpOps:
         """Store `values`, all of one type, at consecutive addresses in `space`. `kind`: of the sites."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "a kernel's parameters cannot be written.")
-        space = STORED_IN.get(space, space)
+        space = self.stored_in(space)
         size = values[0].type.bytes
         count = len(values)
         chosen = (
-            access.store_generic(size, count, recorded=self.parallel)
+            access.store_generic(size, count, recorded=self.parallel, clustered=self.clustered)
             if space == "generic"
             else access.store(SPACES[space], size, count, recorded=self.parallel, mergeable=self.is_mergeable(space))
         )
@@ -220,9 +233,12 @@ class WarpOps:
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "an atomic needs an address in global or shared memory.")
         kind, count = b[0].type, len(b)
-        parallel = self.parallel and space != "shared"
+        space = self.stored_in(space)
+        parallel = self.parallel and space not in ("shared", "cluster")
         if space == "generic":
-            function = self.function(atomics.atomic_generic(operation, kind, count, parallel=parallel))
+            function = self.function(
+                atomics.atomic_generic(operation, kind, count, parallel=parallel, clustered=self.clustered)
+            )
         else:
             function = self.function(atomics.atomic(SPACES[space], operation, kind, count, parallel=parallel))
         bits = bits_of(kind)
@@ -252,15 +268,17 @@ class WarpOps:
     def memory_arguments(self, space: str, address: Value, kind: str, size: int) -> str:
         """The first arguments of every memory function; reserves a site for each space that the access may touch."""
         slot = self.next_slot
-        for each in access.GENERIC_SPACES if space == "generic" else (SPACES[space],):
+        for each in access.generic_spaces(self.clustered) if space == "generic" else (SPACES[space],):
             self.sites.append(
                 Site(self.step, self.reserve_counters(context.SITE_SLOTS), each.name, kind, size, self.strength)
             )
-        if space in ("shared", "local"):
+        if space in ("shared", "local", "cluster"):
             if address.type.bits == 64:  # an address over 32 bits is out of bounds, and must stay so when truncated
                 limit = self.e.constant(0xFFFFFFFF, U64)
                 address = self.e.convert(self.e.min(self.e.as_type(address, U64), limit), B32)
-            if space == "shared" and not self.reserved_inside:  # the bytes below are not the kernel's: out of bounds
+            if space == "shared":  # the bytes below are not the kernel's: out of bounds
+                address = self.e.sub(address, self.shared_origin(address.type))
+            if space == "cluster" and not self.reserved_inside:
                 address = self.e.sub(address, self.e.condition(conditions.SHARED_ORIGIN, address.type))
             if space == "local" and self.local_moves:
                 address = self.e.sub(address, self.e.condition(conditions.LOCAL_ORIGIN, address.type))
@@ -275,12 +293,12 @@ class WarpOps:
 
         A store is watched before it happens, other accesses after.
         """
-        if not self.sanitize:
+        if not self.sanitize or space == "cluster":
             return
         if space in ("local", "generic") and kind != "atomic":
             self.watches_local.add((kind, element_bytes, count))
             self.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
-        if space != "local":
+        if space != "local" and self.watches_order:
             key = (kind, space, element_bytes, count, self.strength)
             self.watches.add(key)
             self.e.line(f"call void @{watches.name_of(*key)}({self.last_arguments}{values})")
@@ -298,7 +316,7 @@ class WarpOps:
         inside = self.e.op(f"icmp ult {V64} {offset}, splat (i64 4294967296)")
         mask = self.e.op(f"and {lanes}, {self.e.op(f'bitcast {MASK} {inside} to i32')}")
         short = self.e.op(f"trunc {V64} {offset} to {V32}")
-        index = [generic_space.name for generic_space in access.GENERIC_SPACES].index("local")
+        index = [each.name for each in access.generic_spaces(self.clustered)].index("local")
         own = self.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
         return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
 
@@ -371,9 +389,17 @@ class WarpOps:
             f"{V32} {ids.ir}, {V32} {counts.ir}, i32 {predicates}, i32 {kind})"
         )
 
+    def arrive_at_cluster(self) -> None:
+        """The active lanes arrive at the barrier of their cluster."""
+        slot = self.reserve_counters(context.SITE_SLOTS)
+        self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        function = self.function(clusters.ARRIVE)
+        self.e.line(f"call void @{function}(ptr %env, ptr %warp, ptr {site}, i32 {self.active})")
+
     def tell(self, name: str, arguments: str) -> None:
         """When sanitizing: report an event of the active lanes, which are %lanes.wide in `arguments`."""
-        if self.sanitize:
+        if self.watches_order:
             function = self.function(watch.told(name, ", i32 %lanes", arguments, watch.wide("lanes")))
             self.e.line(f"call void @{function}(ptr %env, i32 {self.active})")
 
@@ -383,7 +409,7 @@ class WarpOps:
 
     def meet_in_warp(self, members: str) -> None:
         """When sanitizing: the lanes of the mask `members` (i32 name) have synchronized."""
-        if self.sanitize:
+        if self.watches_order:
             arguments = f"i64 {layout.WARP_SYNC}, i64 %lanes.wide, i64 0, i64 0, i64 0"
             function = self.function(watch.told("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
             self.e.line(f"call void @{function}(ptr %env, i32 {members})")
@@ -394,6 +420,26 @@ class WarpOps:
         fields = {"shared": conditions.SHARED_APERTURE, "local": local}
         field = fields.get(space.partition("::")[0])
         return self.e.constant(0, type) if field is None else self.e.condition(field, type)
+
+    def stored_in(self, space: str) -> str:
+        """The space that an instruction accesses. If the CTA is a cluster of its own, its memory is the cluster's."""
+        if space == "cluster" and not self.clustered:
+            return "shared"
+        return STORED_IN.get(space, space)
+
+    def shared_origin(self, type: Type) -> Value:
+        """The address of the first byte of the CTA's shared memory, in its own space."""
+        origin = self.e.constant(0, type)
+        if not self.reserved_inside:
+            origin = self.e.condition(conditions.SHARED_ORIGIN, type)
+        return self.e.add(origin, self.own_rank(type)) if self.clustered else origin
+
+    def own_rank(self, type: Type) -> Value:
+        """The CTA's rank in its cluster, where a shared::cluster address has it; 0 outside clusters."""
+        if not self.clustered:
+            return self.e.constant(0, type)
+        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.CLUSTER_OWN}")
+        return self.e.splat(self.e.op(f"load {type.element}, ptr {at}, align 8"), type)
 
     def of_module(self, address: int, type: Type) -> Value:
         """The address, in this launch, of a module variable or parameter (they precede the arrays in the arena)."""

@@ -27,12 +27,23 @@ from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.heap import MOST_CHECKED
 from ptxbench.emulator.layout import ADVERSARIAL, BINS, PLAIN, SANITIZE, Translation
-from ptxbench.emulator.messages import Again, Clash, Failure, Fault, LaunchReply, LaunchRequest, Sent, Waiting
+from ptxbench.emulator.messages import (
+    OF_CLUSTER,
+    Again,
+    Clash,
+    Failure,
+    Fault,
+    LaunchReply,
+    LaunchRequest,
+    Sent,
+    Waiting,
+)
 from ptxbench.emulator.races.layout import SHADOW_ARRAYS
 from ptxbench.emulator.races.tables import Tables, make
 from ptxbench.emulator.runtime import context, kinds, records
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
+from ptxbench.emulator.runtime.messages import LIST_BYTES
 from ptxbench.emulator.variation import addresses, conditions, memory, module_shift
 from ptxbench.errors import LaunchError, PtxbenchError
 
@@ -55,7 +66,7 @@ which mostly touch neighbouring bytes, so few cache lines move between cores."""
 
 
 class Shares:
-    """How host threads share `count` CTAs: a thread takes runs of `chunk` neighbouring CTAs, one after the other.
+    """How host threads share `count` CTAs or clusters: a thread takes runs of `chunk` neighbours, one after the other.
 
     `next`: the counter with the first CTA of the next run. `chunk` is 0 if one thread runs all CTAs.
     """
@@ -94,14 +105,16 @@ class Thread:
             + local_shadow_bytes
         )
         at_once = job.ctas == "by turns" or (layout.order_reason is not None and job.ctas == "usual")
-        slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if at_once else 1
+        size = job.cluster_size if layout.clustered else 1
+        slots = max(size, min(count, MOST_ALIVE, ALIVE_BYTES // each) // size * size) if at_once else size
+        units = count // size
         if layout.cooperates and at_once and slots < count:
             raise LaunchError(
                 f"'{layout.name}' may wait for the whole grid (this_grid().sync()): all its {count:,} CTAs must be "
                 f"resident at once; the emulator can hold {slots:,} of this size. Use a smaller grid."
             )
         ranges = len(job.buffers) + (MOST_CHECKED if layout.heap else 0)
-        self.kernel, self.shares, self.count = kernel, shares, count
+        self.kernel, self.shares, self.units = kernel, shares, units
         sanitized = job.mode == SANITIZE
         parts = self.parts = Parts({  # memory of CTAs that never start is not touched, and so costs nothing
             context.FIRST_REGISTERS: slots * warps * layout.register_bytes,
@@ -112,6 +125,8 @@ class Thread:
             context.FIRST_SHADOW: slots * shadow_bytes,
             context.FIRST_LOCAL_SHADOW: slots * local_shadow_bytes,
             context.FIRST_QUEUES: slots * warps * QUEUE_BYTES if layout.queues else 0,
+            context.CLUSTER_HEADERS: slots // size * context.CLUSTER_BYTES if layout.clustered else 0,
+            context.MESSAGE_LISTS: slots // size * LIST_BYTES if layout.sends else 0,
             context.PARAMS: len(job.params) + 64,
             context.COUNTERS: 8 * layout.slots,
             context.PATTERNS: 8 * context.PATTERN_SCALE * layout.slots,
@@ -145,11 +160,11 @@ class Thread:
             context.LOCAL_BYTES: layout.local_bytes,
             context.FUEL_PER_WARP: job.fuel,
             # From the last CTA on, the rank wraps below 0 and exceeds any count, which ends the loop.
-            context.FIRST_CTA: count - 1 if job.ctas.startswith("last") else 0,
-            context.CTA_COUNT: count,
+            context.FIRST_CTA: units - 1 if job.ctas.startswith("last") else 0,
+            context.CTA_COUNT: units,
             context.CHUNK: shares.chunk,
             context.NEXT_CHUNK: shares.next.ctypes.data,
-            context.CTA_STEP: {"last first": -1, "first alone": count, "last alone": count}.get(job.ctas, 1),
+            context.CTA_STEP: {"last first": -1, "first alone": units, "last alone": units}.get(job.ctas, 1),
             context.BY_TURNS: job.ctas == "by turns",
             context.WARP_COUNT: warps,
             context.THREADS: job.block[0] * job.block[1] * job.block[2],
@@ -160,7 +175,10 @@ class Thread:
             context.STOP_AT_CLASH: shares.chunk > 0,
             context.HOST: self.console.address,
             context.RESERVED_INSIDE: layout.reserved_bytes,
+            context.CLUSTER_SIZE: job.cluster_size,
+            context.CLUSTER_EXPLICIT: job.cluster is not None,
         }
+        settings |= {context.CLUSTER_X + axis: extent for axis, extent in enumerate(job.cluster or (1, 1, 1))}
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
         self.races: Tables | None = None
@@ -178,7 +196,7 @@ class Thread:
         Runs are handed out in rank order, so that every CTA below the first failing one is run.
         """
         if self.kernel.run(self.address):
-            self.shares.next[0] = self.count
+            self.shares.next[0] = self.units
 
     def clash(self) -> Clash | None:
         """The first access, by a CTA of this thread, to bytes that an earlier CTA used, if one of the two stored."""
@@ -225,19 +243,31 @@ class Thread:
             state = all_warps[first + rank * context.WARP_BYTES :][: context.WARP_BYTES]
             pcs = state[:128].view(np.uint32)
             numbers = state[context.WARP_BARRIERS :][:32]
-            masks = (context.WARP_EXITED, context.WARP_VALID, context.WARP_WAITING)
-            exited, valid, waiting = (int(state[at : at + 4].view(np.uint32)[0]) for at in masks)
+            masks = (context.WARP_EXITED, context.WARP_VALID, context.WARP_WAITING, context.WARP_CLUSTER_WAITING)
+            exited, valid, waiting, held = (int(state[at : at + 4].view(np.uint32)[0]) for at in masks)
             places: dict[tuple[int, bool, int], int] = {}
             for lane in range(32):
                 if valid & ~exited & 1 << lane:
                     barrier = int(numbers[lane]) & 15 if waiting & 1 << lane else -1
-                    last = barrier >= 0 and int(numbers[lane]) < REDUCES  # it continues at the next block
+                    barrier = OF_CLUSTER if held & 1 << lane else barrier
+                    last = 0 <= barrier < OF_CLUSTER and int(numbers[lane]) < REDUCES  # it continues at the next block
                     place = (int(pcs[lane]) - last, last, barrier)
                     places[place] = places.get(place, 0) | 1 << lane
             for (block, last, barrier), lanes in sorted(places.items()):
-                arrived, _, expected = (int(entry) for entry in entries[barrier][:3]) if barrier >= 0 else (0, 0, 0)
+                arrived, _, expected = (
+                    (int(entry) for entry in entries[barrier][:3]) if 0 <= barrier < 16 else (0, 0, 0)
+                )
+                if barrier == OF_CLUSTER:
+                    arrived, expected = self.of_cluster()
                 found.append(Waiting(rank, lanes, block, last, barrier, arrived, expected))
         return tuple(found)
+
+    def of_cluster(self) -> tuple[int, int]:
+        """How many threads have arrived at the barrier of the blocked cluster, and how many it expects."""
+        start = int(self.context[context.CLUSTER_STATE]) - self.parts.addresses[context.CLUSTER_HEADERS]
+        header = self.parts.view(context.CLUSTER_HEADERS)[start:][: context.CLUSTER_BYTES].view(np.int32)
+        arrived, exited = (int(header[at // 4]) for at in (context.CLUSTER_ARRIVED, context.CLUSTER_EXITED))
+        return arrived, int(self.context[context.CLUSTER_SIZE] * self.context[context.THREADS]) - exited
 
 
 class Parts:
@@ -299,17 +329,18 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
     Returns `Again` if CTAs that ran in parallel have touched each other's bytes, or if that cannot be known. Then the
     same job must be sent again, with the arena as before, and will be run in another way.
     """
-    kernel = native.kernel(job.ptx, job.entry, job.arch, job.mode)
+    kernel = native.kernel(job.ptx, job.entry, job.arch, job.mode, job.cluster_size > 1)
     layout = kernel.translation
     count = job.grid[0] * job.grid[1] * job.grid[2]
     recorded = layout.order_reason is None and job.ctas == "usual" and job.mode != ADVERSARIAL
     several = recorded and job.mode == PLAIN and not kernel.shares
-    threads = max(1, min(job.threads, count, MOST_THREADS)) if several else 1
+    units = count // job.cluster_size if layout.clustered else count
+    threads = max(1, min(job.threads, units, MOST_THREADS)) if several else 1
     base = host.prepare(job, threads, layout.granule_shift)
     tag, host.tag = host.tag, host.tag + count
     everywhere = range(len(job.buffers))
     marked = set(everywhere) if job.mode == SANITIZE else kernel.marked.intersection(everywhere) | guessed(job, layout)
-    shares = Shares(count, threads)
+    shares = Shares(units, threads)
     threads_of_block = job.block[0] * job.block[1] * job.block[2]
     kernel.find(conditions(job.variation, job.placement, job.arch, layout.reserved_bytes, threads_of_block))
     workers: list[Thread] = []

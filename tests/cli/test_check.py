@@ -125,8 +125,8 @@ def test_a_line_of_cuda_c_is_one_of_the_file(ptxbench, kernels, tmp_path):
 
 
 def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, kernels, tmp_path):
-    text = changed(PTX.replace("6.3", "7.8").replace("sm_75", "sm_90"), "DONE:\n",
-                   "    mapa.shared::cluster.u32  %n, %n, 0;\nDONE:\n")  # fmt: skip
+    text = changed(PTX.replace("6.3", "8.1").replace("sm_75", "sm_90"), "DONE:\n",
+                   "    multimem.red.relaxed.gpu.global.add.u32  [%y], %n;\nDONE:\n")  # fmt: skip
     (tmp_path / "mine.ptx").write_text(text)
     ran = ptxbench("check", "mine.ptx", *FAST, "--kernels", kernels)
     assert ran.status == 5

@@ -128,6 +128,7 @@ LENIENT = {
     "fences of further combinations, which would not order more": lambda words: words[0] == "fence",
     ".v8 of 16 bits, on which ptxas crashes": lambda words: "v8" in words and words[0] in ("ld", "st"),
     "parts of a bulk copy's name as modifiers": lambda words: words[:3] == ["cp", "async", "bulk"],
+    "st.async without its completion, or with an unnamed vector": lambda words: words[:2] == ["st", "async"],
     "addc.sat, subc.sat": lambda words: words[0] in ("addc", "subc"),
     "rcp.ftz.f64 with a rounding": lambda words: words[0] == "rcp" and "f64" in words,
     "fma with .relu or .oob and other modifiers": lambda words: (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ptxbench.emulator.isa import (
     async_copy,
     atomic,
+    cluster,
     compare,
     control,
     convert,
@@ -37,6 +38,7 @@ CHAPTERS = (
     memory,
     atomic,
     async_copy,
+    cluster,
     warp,
     matrix,
     control,

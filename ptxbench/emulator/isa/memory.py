@@ -78,7 +78,7 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
        cache=("ca", "cg", "cs", *L1), l2=L2, prefetch=PREFETCH)  # fmt: skip
 @lines("ldu{.space}", "", "d, [a]", LDU, LDU_WIDTHS, space=("global",))
 def ld(ops, a, type, space="global", vec=None):
-    """Without a space, the address's window determines it; a cluster has one CTA."""
+    """Without a space, the address's window determines it."""
     return ops.load(place(space), a, type, registers(vec))
 
 
@@ -125,8 +125,8 @@ def st_awaited(ops, a, b, space, vec=None):
 
 
 def place(space):
-    """Where the bytes are: clusters have one CTA, and parameters are distinguished by their names."""
-    return space.split("::")[0] if space else "generic"
+    """Where the bytes are. Parameters are distinguished by their names."""
+    return "cluster" if space == "shared::cluster" else space.split("::")[0] if space else "generic"
 
 
 def registers(vec):

@@ -1,6 +1,7 @@
 """PTX ISA, Data Movement and Conversion Instructions: registers and addresses."""
 
 from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.runtime.context import RANK_BITS
 from ptxbench.emulator.types import PRED, TYPES
 
 instruction = Chapter("Data Movement and Conversion Instructions", counted="move")
@@ -71,10 +72,20 @@ WINDOW_BITS = 32
 """Shared and local memory have 2^32 generic addresses each."""
 
 
-@instruction("isspacep.space d:pred, a:u64", space=("shared", "shared::cta", "shared::cluster", "local"),
+@instruction("isspacep.space d:pred, a:u64", space=("shared::cluster", "local"),
              section="data-movement-and-conversion-instructions-isspacep")  # fmt: skip
 def isspacep(e, ops, a, space):
     return in_window(e, ops, a, space)
+
+
+@instruction("isspacep.space d:pred, a:u64", space=("shared", "shared::cta"),
+             section="data-movement-and-conversion-instructions-isspacep")  # fmt: skip
+def isspacep_shared(e, ops, a, space):
+    """Whether the address is in the shared memory of the own CTA."""
+    if not ops.clustered:
+        return in_window(e, ops, a, space)
+    offset = e.sub(e.sub(a, ops.window("shared", a.type)), ops.own_rank(a.type))
+    return e.compare("lo", offset, e.constant(1 << RANK_BITS, a.type))
 
 
 @instruction("isspacep.global d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")

@@ -38,7 +38,7 @@ OF_INTEGERS = re.compile(r"cvt(\.sat)?\.[us]\d+\.[us]\d+$")
 """Besides mov, only these read predefined registers."""
 REGISTERS_ALONE = re.compile(r"v\w+[24]\.|movmatrix\.|stackrestore\.")
 """These accept no number as a source; the first are the video instructions on halves and bytes."""
-NAMES_VARIABLE = re.compile(r"mov\.|call\.|cvta\.(?!to\.)")
+NAMES_VARIABLE = re.compile(r"mov\.|call\.|cvta\.(?!to\.)|mapa\.|getctarank\.")
 WIDE_SPECIAL = re.compile(r"%(clock64|globaltimer|current_graph_exec|pm\d_64)")
 """The predefined registers of 64 bits; %gridid can be read as 32 or 64 bits."""
 PREDICATES = ("%is_explicit_cluster",)
@@ -88,9 +88,10 @@ class OperandRule:
         self.root = opcode.split(".")[0]
         self.target = form.kind == "target"
         self.in_vector = form.vector
-        self.wider = self.root in TAKES_WIDER and form.name != "policy"
+        self.wider = self.root in TAKES_WIDER and form.name != "policy" and not opcode.startswith("st.async")
         if self.root == "cvt" and EXACT.search(opcode):
             self.wider = False
+        self.names_variable = bool(NAMES_VARIABLE.match(opcode)) and (self.root, form.name) != ("mapa", "b")
         self.fragment = fragment(opcode, form.name) if matrix and form.vector else None
         stated = re.search(r"\.v([248])\b", opcode)
         self.count = int(stated[1]) if stated else 0
@@ -157,7 +158,7 @@ class OperandRule:
             yield from self.special(asked, operand)
         elif isinstance(operand, Symbol) and (asked.floating or asked.name in HELD_IN or asked is PRED):
             yield f"'{self.opcode}' takes {self.wanted(asked)} here, not the address of '{operand.name}'."
-        elif isinstance(operand, Symbol) and not operand.offset and not NAMES_VARIABLE.match(self.opcode):
+        elif isinstance(operand, Symbol) and not operand.offset and not self.names_variable:
             yield f"'{self.opcode}' takes a register here; move the address of '{operand.name}' into one."
 
     def takes(self, asked: Type, held: Type) -> bool:

@@ -53,6 +53,7 @@ FlowKind = Literal[
     "barrier_reduction",  # starts a block: bar.red runs when all threads have arrived
     "warp_sync",  # starts a block: shfl.sync and others run when the lanes of the member mask have arrived
     "warp_barrier",  # starts a block: bar.warp.sync, the same without a result
+    "cluster_wait",  # starts a block: barrier.cluster.wait goes on when the cluster has arrived
     "aligned",  # starts a block: matrix instructions run when the whole warp has arrived
     "enter",  # starts a block: the entry of a function that is called, not inlined
     "call",  # ends a block: a call of such a function

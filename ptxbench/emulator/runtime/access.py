@@ -7,8 +7,10 @@ from collections.abc import Callable
 from ptxbench.emulator.runtime.context import (
     ACTIVE,
     ALL,
+    CLUSTER_OWN,
     CTPOP,
     MASK,
+    RANK_BITS,
     RECORDED,
     REQUESTS,
     SITE_SLOTS,
@@ -17,11 +19,12 @@ from ptxbench.emulator.runtime.context import (
     RuntimeFunction,
     bump,
     multiples,
+    slot,
     splat,
     vector,
 )
 from ptxbench.emulator.runtime.records import LOAD, STORE, planned
-from ptxbench.emulator.runtime.spaces import GLOBAL, LOCAL_SPACE, MERGING_SPACE, SHARED_SPACE, Space
+from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE, GLOBAL, LOCAL_SPACE, MERGING_SPACE, SHARED_SPACE, Space
 from ptxbench.emulator.types import LANES
 
 
@@ -202,25 +205,36 @@ each:
 """
 
 
-GENERIC_SPACES = (GLOBAL, SHARED_SPACE, LOCAL_SPACE)
-"""The memories of generic addresses; a generic access has one site for each, in this order."""
+def generic_spaces(clustered: bool) -> tuple[Space, ...]:
+    """The memories of generic addresses; a generic access has one site for each, in this order."""
+    return (GLOBAL, SHARED_SPACE, LOCAL_SPACE, *((CLUSTER_SPACE,) if clustered else ()))
 
 
-def masks_by_window() -> str:
-    """Lines that split %asked by the window of each lane's generic address; the rest is global memory."""
+def masks_by_window(clustered: bool) -> str:
+    """Lines that split %asked by the window of each lane's generic address; the rest is global memory.
+
+    In a cluster, the CTA's own memory is a part of the window of shared memory, and the rest is that of other CTAs.
+    """
     lines = []
     rest = "%asked"
-    for space in GENERIC_SPACES[1:]:
+    spaces = generic_spaces(clustered)
+    for space in spaces[1:]:
         name = space.name
         assert space.window is not None
+        start, limit = f"sub {V64} %a, %{name}.base", 1 << 32
+        if space is SHARED_SPACE and clustered:
+            lines.append(f"""{slot("own", CLUSTER_OWN)}
+  {splat("own.all", "i64", "%own")}
+  %own.start = sub {V64} %a, %own.all""")
+            start, limit = f"sub {V64} %own.start, %{name}.base", 1 << RANK_BITS
         lines.append(f"""%{name}.base = {space.window.load}
-  %{name}.offset = sub {V64} %a, %{name}.base
-  %{name}.inside = icmp ult {V64} %{name}.offset, splat (i64 4294967296)
+  %{name}.offset = {start}
+  %{name}.inside = icmp ult {V64} %{name}.offset, splat (i64 {limit})
   %{name}.bits = bitcast {MASK} %{name}.inside to i32
   %{name}.mask = and i32 %{name}.bits, {rest}
   %{name}.rest = xor i32 {rest}, %{name}.mask
   %{name}.a = trunc {V64} %{name}.offset to {V32}
-  %{name}.site = getelementptr i64, ptr %site, i64 {SITE_SLOTS * GENERIC_SPACES.index(space)}""")
+  %{name}.site = getelementptr i64, ptr %site, i64 {SITE_SLOTS * spaces.index(space)}""")
         rest = f"%{name}.rest"
     lines.append(f"%global.mask = or i32 {rest}, 0\n  %global.a = or {V64} %a, zeroinitializer")
     lines.append("%global.site = getelementptr i64, ptr %site, i64 0")
@@ -228,15 +242,17 @@ def masks_by_window() -> str:
 
 
 def generic(call: Callable[[Space, str], str], function: Callable[[Space], RuntimeFunction], name: str, returns: str,
-            values: str, combine: Callable[[list[str]], str]) -> RuntimeFunction:  # fmt: skip
+            values: str, combine: Callable[[list[str]], str], clustered: bool = False) -> RuntimeFunction:  # fmt: skip
     """A function on generic addresses: calls each space's function for the lanes whose addresses are in it.
 
     `call(space, arguments)` is the call's text; lanes outside a mask return 0, so that `combine` can OR the results.
     """
-    parts = [function(space) for space in GENERIC_SPACES]
-    lines = [masks_by_window()]
+    spaces = generic_spaces(clustered)
+    parts = [function(space) for space in spaces]
+    lines = [masks_by_window(clustered)]
     results = []
-    for space, part in zip(GENERIC_SPACES, parts, strict=True):
+    name += "_clustered" * clustered
+    for space, part in zip(spaces, parts, strict=True):
         arguments = f"{space.vector} %{space.name}.a, i32 %{space.name}.mask, ptr %env, ptr %{space.name}.site"
         text = call(space, f"@{part.name}({arguments}")
         lines.append(text if returns == "void" else f"%{space.name}.result = {text}")
@@ -250,7 +266,7 @@ define internal {returns} @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{valu
     return RuntimeFunction(name, text, tuple(parts))
 
 
-def load_generic(element_bytes: int, count: int, *, recorded: bool = False) -> RuntimeFunction:
+def load_generic(element_bytes: int, count: int, *, recorded: bool = False, clustered: bool = False) -> RuntimeFunction:
     full = vector(8 * element_bytes)
     returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
 
@@ -264,8 +280,7 @@ def load_generic(element_bytes: int, count: int, *, recorded: bool = False) -> R
                 for result in results:
                     lines.append(f"{result}.p{k} = extractvalue {returns} {result}, {k}")
                     parts.append(f"{result}.p{k}")
-            lines.append(f"%either{k} = or {full} {parts[0]}, {parts[1]}")
-            lines.append(f"%all{k} = or {full} %either{k}, {parts[2]}")
+            lines += any_of(full, parts, f"all{k}")
             if count > 1:
                 lines.append(f"%whole{k} = insertvalue {returns} {whole}, {full} %all{k}, {k}")
                 whole = f"%whole{k}"
@@ -278,10 +293,23 @@ def load_generic(element_bytes: int, count: int, *, recorded: bool = False) -> R
         returns,
         "",
         combine,
+        clustered,
     )
 
 
-def store_generic(element_bytes: int, count: int, *, recorded: bool = False) -> RuntimeFunction:
+def any_of(kind: str, parts: list[str], name: str) -> list[str]:
+    """Lines that combine values of type `kind`, all but one of them 0 in each lane, as %NAME."""
+    lines, whole = [], parts[0]
+    for number, part in enumerate(parts[1:], 1):
+        result = f"%{name}" if number == len(parts) - 1 else f"%{name}.{number}"
+        lines.append(f"{result} = or {kind} {whole}, {part}")
+        whole = result
+    return lines
+
+
+def store_generic(
+    element_bytes: int, count: int, *, recorded: bool = False, clustered: bool = False
+) -> RuntimeFunction:
     full = vector(8 * element_bytes)
     values = "".join(f", {full} %v{k}" for k in range(count))
     return generic(
@@ -291,4 +319,5 @@ def store_generic(element_bytes: int, count: int, *, recorded: bool = False) -> 
         "void",
         values,
         lambda results: "ret void",
+        clustered,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ptxbench.emulator.runtime.access import generic
+from ptxbench.emulator.runtime.access import any_of, generic
 from ptxbench.emulator.runtime.context import (
     ACTIVE,
     CTPOP,
@@ -218,20 +218,20 @@ def parameters(kind: Type, count: int) -> str:
     return "".join(f", {full} %b{k}" for k in range(count)) + f", {full} %c.all"
 
 
-def atomic_generic(operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> RuntimeFunction:
+def atomic_generic(
+    operation: str, kind: Type, count: int = 1, *, parallel: bool = False, clustered: bool = False
+) -> RuntimeFunction:
     """`atomic` for generic addresses."""
     full, whole = vector(kind.bits), returns(kind, count)
 
     def combine(results: list[str]) -> str:
         if count == 1:
-            return f"""%either = or {full} {results[0]}, {results[1]}
-  %all = or {full} %either, {results[2]}
-  ret {full} %all"""
+            return "\n  ".join([*any_of(full, results, "all"), f"ret {full} %all"])
         lines, built = [], "poison"
         for k in range(count):
             for i, result in enumerate(results):
                 lines.append(f"%p{k}.{i} = extractvalue {whole} {result}, {k}")
-            lines.append(f"%either{k} = or {full} %p{k}.0, %p{k}.1\n  %all{k} = or {full} %either{k}, %p{k}.2")
+            lines += any_of(full, [f"%p{k}.{i}" for i in range(len(results))], f"all{k}")
             lines.append(f"%built{k} = insertvalue {whole} {built}, {full} %all{k}, {k}")
             built = f"%built{k}"
         return "\n  ".join([*lines, f"ret {whole} {built}"])
@@ -243,4 +243,5 @@ def atomic_generic(operation: str, kind: Type, count: int = 1, *, parallel: bool
         whole,
         parameters(kind, count),
         combine,
+        clustered,
     )

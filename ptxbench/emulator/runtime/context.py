@@ -26,8 +26,8 @@ POISON = 0xFF
 # Kinds of fault, as stored in FAULT_KIND.
 (
     OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED, NO_BARRIER, MISUSED, STACK_OVERFLOW, NO_FUNCTION,
-    CLASHED,
-) = range(1, 11)  # fmt: skip
+    CLASHED, LEFT,
+) = range(1, 12)  # fmt: skip
 
 # One thread's context: i64 slots, by index.
 (
@@ -39,11 +39,15 @@ POISON = 0xFF
     CTA_STATE, CTA_HEADERS, CTA_SLOTS, FIRST_WARPS, FIRST_REGISTERS, FIRST_LOCAL, FIRST_SHARED, SHARED_STRIDE, HURRY,
     YIELDED_AT, TESTED, FIRST_QUEUES, QUEUES, QUEUE, PATTERNS, FIRST_SHADOW, SHADOW_STRIDE, FIRST_LOCAL_SHADOW,
     LOCAL_SHADOW_STRIDE, BY_TURNS, LAUNCH, RECORD_OWNERS, RECORD_USES, RECORD_PAGES, BUFFER_USES, CLASH_SITE, CLASH_AT,
-    CLASH_CTA, CLASH_USE, STOP_AT_CLASH, EVENT, RACES, RESERVED_INSIDE, TRIPS, ENV_SLOTS,
-) = range(84)  # fmt: skip
+    CLASH_CTA, CLASH_USE, STOP_AT_CLASH, EVENT, RACES, RESERVED_INSIDE, TRIPS,
+    CLUSTER_X, CLUSTER_Y, CLUSTER_Z, CLUSTER_SIZE, CLUSTER_EXPLICIT, CLUSTER_HEADERS, CLUSTER_STATE, CLUSTER_RANK,
+    CLUSTER_OWN, CLUSTER_SHARED, CLUSTER_SLOT, MESSAGE_LISTS, ENV_SLOTS,
+) = range(96)  # fmt: skip
 
 # One warp's state: byte offsets.
 WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_PASSED, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
+WARP_CLUSTER_WAITING = 148
+"""i32: lanes that wait at barrier.cluster.wait; they are parked too."""
 WARP_CLOCK = 160
 """i64: instructions that the warp has executed; kept only if a kernel reads a clock."""
 WARP_SYNC = 168
@@ -52,6 +56,9 @@ WARP_MEETING = 176
 """i32: lanes that wait at a bar.warp.sync."""
 WARP_SERVED = 180
 """i32: lanes that have had their turn while other lanes of the warp could run."""
+WARP_CLUSTER_ARRIVED, WARP_CLUSTER_PHASE = 184, 188
+"""i32: lanes that have arrived at the cluster's barrier and not waited since; the parities of the phases in which they
+arrived."""
 WARP_TID = 192
 WARP_BARRIERS, WARP_ANSWERS = 576, 640
 """For each lane: the barrier that it waits at (runtime/barriers.py); the result of its last barrier reduction."""
@@ -68,9 +75,16 @@ CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_IDLE, CTA_START, CTA_BARRIER, CTA_
     40,
     48,
 )
+CTA_EXIT_LINE = 56
+"""i64: the PTX line at which the CTA's last thread exited; only in clusters."""
 CTA_BARRIERS = 64
 BARRIER_LANES, BARRIER_WARPS, BARRIER_EXPECTED, BARRIER_TRUES, BARRIER_ASKED, BARRIER_BYTES = 0, 4, 8, 12, 16, 32
 CTA_BYTES = CTA_BARRIERS + 16 * BARRIER_BYTES
+
+# One cluster's header (runtime/clusters.py): byte offsets.
+CLUSTER_ARRIVED, CLUSTER_EXITED, CLUSTER_PHASE, CLUSTER_GONE, CLUSTER_LIVE, CLUSTER_BYTES = 0, 4, 8, 12, 16, 128
+RANK_BITS = 24
+"""A shared::cluster address: the CTA's rank in its cluster, shifted by this, plus the address in its shared memory."""
 
 # One memory site: i64 slots, by index. CACHED_LOW and CACHED_SPAN describe the buffer hit last: its first address, and
 # the number of addresses in it at which an access may start (0: no hit yet). USE and RECORDED: see records.py. LINES:

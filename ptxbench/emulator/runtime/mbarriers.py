@@ -8,11 +8,14 @@ the phase. A token, as mbarrier.arrive returns it, is the word before the arriva
 
 from __future__ import annotations
 
+import re
+
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
+from ptxbench.emulator.runtime.clusters import host_of
 from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.runtime.spaces import SHARED_SPACE
+from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE, SHARED_SPACE, Space
 from ptxbench.emulator.runtime.watch import NOTHING, RELAXED
 from ptxbench.emulator.types import LANES
 
@@ -35,9 +38,15 @@ COMPLAINTS = (
     "copies a number of bytes that is not a multiple of 16",
 )
 
-TOUCH = RuntimeFunction("touch_mbarrier", access(
-    "touch_mbarrier", "i32", SHARED_SPACE, 8, together="ret i32 %mask", each="ret i32 %mask", nothing="ret i32 0"
-), SHARED_SPACE.needs, ("declare i32 @llvm.ctpop.i32(i32)",))  # fmt: skip
+
+def touch(name: str, space: Space) -> RuntimeFunction:
+    """`NAME(addresses, mask, env, site)`: check accesses to mbarriers; returns the lanes without a fault."""
+    lanes = "ret i32 %mask"
+    text = access(name, "i32", space, 8, together=lanes, each=lanes, nothing="ret i32 0")
+    return RuntimeFunction(name, text, space.needs, ("declare i32 @llvm.ctpop.i32(i32)",))
+
+
+TOUCH, TOUCH_CLUSTER = touch("touch_mbarrier", SHARED_SPACE), touch("touch_cluster_mbarrier", CLUSTER_SPACE)
 
 ARRIVE_ONE = RuntimeFunction("mbarrier_arrive_one", f"""
 define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %target, i32 %flags) noinline {{
@@ -160,6 +169,10 @@ define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 
 """, (TRANSACT, NOTHING["mbarrier_counted"]))  # fmt: skip
 
 
+OWN_HOST = """%address.wide = zext i32 %address to i64
+  %host = add i64 %shared, %address.wide"""
+
+
 def each_lane(
     name: str, returns: str, parameters: str, before: str, body: str, needs: tuple[RuntimeFunction, ...]
 ) -> RuntimeFunction:
@@ -183,8 +196,7 @@ next:
 {NEXT_LANE}
   %address.at = getelementptr i32, ptr %addresses, i64 %number.wide
   %address = load i32, ptr %address.at
-  %address.wide = zext i32 %address to i64
-  %host = add i64 %shared, %address.wide
+  {OWN_HOST}
   %object = inttoptr i64 %host to ptr
   %word = load i64, ptr %object
   {body}
@@ -293,3 +305,12 @@ ARRIVE_EXPECTING = with_bytes(
     "call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %changed, i32 1, i32 %flags)\n  " + ARRIVED,
 )  # fmt: skip
 """First more bytes are expected, then one arrival, which may complete the phase."""
+
+
+def in_cluster(function: RuntimeFunction) -> RuntimeFunction:
+    """The same function for mbarriers at shared::cluster addresses. What other CTAs do is not watched."""
+    watched = re.compile(r"^ *call void @mbarrier_(started|arrived)\(.*$", re.M)
+    text = watched.sub("", function.text).replace(f"@{function.name}(", f"@{function.name}_in_cluster(")
+    text = text.replace("@touch_mbarrier(", f"@{TOUCH_CLUSTER.name}(").replace(OWN_HOST, host_of("%address", "host"))
+    needs = tuple(TOUCH_CLUSTER if needed is TOUCH else needed for needed in function.needs)
+    return RuntimeFunction(f"{function.name}_in_cluster", text, needs, function.declarations)

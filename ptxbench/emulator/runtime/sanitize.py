@@ -17,6 +17,7 @@ from ptxbench.emulator.runtime.context import (
     FINDING_COUNT,
     FINDINGS,
     FLAGS,
+    LEFT,
     LOCAL_BYTES,
     LOCAL_SHADOW,
     MASK,
@@ -86,7 +87,9 @@ define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %addr
   ; A bad access is a finding and the launch goes on without it; anything else ends the launch, as it always does.
   %outside = icmp eq i64 %kind, {OUT_OF_BOUNDS}
   %odd = icmp eq i64 %kind, {MISALIGNED}
-  %access = or i1 %outside, %odd
+  %left = icmp eq i64 %kind, {LEFT}
+  %bad = or i1 %outside, %odd
+  %access = or i1 %bad, %left
   br i1 %access, label %collect, label %end
 collect:
   call void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address, i64 0)

@@ -7,7 +7,7 @@ above 1), a CTA in which every warp only loops yields to the next, until all tha
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime import conditions
+from ptxbench.emulator.runtime import cluster_schedule, conditions
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.barriers import CHECK_ALL
 from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction, multiples, slot, splat
@@ -27,7 +27,7 @@ DECLARATIONS = (
     "declare i64 @llvm.smin.i64(i64, i64)",
     "declare i64 @llvm.smax.i64(i64, i64)",
 )
-DONE, YIELDED, FAULTED = range(3)
+DONE, YIELDED, FAULTED, BLOCKED = cluster_schedule.RESULTS
 
 
 def scheduler(
@@ -41,6 +41,7 @@ def scheduler(
     queues: bool = False,
     reserved_bytes: int = 0,
     loops: int = 0,
+    clustered: bool = False,
 ) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
@@ -50,20 +51,21 @@ def scheduler(
     `reverse`: the highest warp of a CTA goes first. `unwritten`: (offset, bytes) of the registers that may be read
     before they are written; `zeroed`: of registers that start as zeros. `queues`: warps have queues of asynchronous
     copies. `reserved_bytes`: zeros from the driver at the start of a CTA's shared memory.
-    `loops`: how many loops the kernel has.
+    `loops`: how many loops the kernel has. `clustered`: CTAs run in clusters (clusters.py); the numbers at FIRST_CTA,
+    CTA_STEP, CTA_COUNT and CHUNK are then those of clusters, and CTA_SLOTS has room for whole ones.
     """
     return "\n".join(
         [
-            enter_cta(register_bytes, local_bytes),
+            enter_cta(register_bytes, local_bytes, clustered),
             open_cta(register_bytes, local_bytes, cleared_bytes, unwritten, zeroed, queues, reserved_bytes),
             close_all(loops, register_bytes),
-            run_cta(register_bytes, local_bytes, reverse),
-            RUN_CTAS,
+            run_cta(register_bytes, local_bytes, reverse, clustered),
+            cluster_schedule.RUN if clustered else RUN_CTAS,
         ]
     )
 
 
-def enter_cta(register_bytes: int, local_bytes: int) -> str:
+def enter_cta(register_bytes: int, local_bytes: int, clustered: bool) -> str:
     """`enter_cta(env, slot)`: make the CTA in `slot` the current one."""
     return f"""
 define internal void @enter_cta(ptr %env, i64 %slot) {{
@@ -96,6 +98,7 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   store i64 %cta.y, ptr %p.cta.y
   %p.cta.z = getelementptr i64, ptr %env, i64 {at.CTA_Z}
   store i64 %cta.z, ptr %p.cta.z
+  {cluster_schedule.ENTER if clustered else ""}
   call void @cta_entered(ptr %env)
   ret void
 }}
@@ -250,9 +253,11 @@ done:
 """
 
 
-def run_cta(register_bytes: int, local_bytes: int, reverse: bool) -> str:
+def run_cta(register_bytes: int, local_bytes: int, reverse: bool, clustered: bool) -> str:
     """`run_cta(env)`: rounds of turns of the current CTA, until it has ended or faulted, or after a round in which
-    every running warp only looped; if CTAs take turns, after any round."""
+    every running warp only looped; if CTAs take turns, after any round. In a cluster also if all wait for it."""
+    stuck = cluster_schedule.stuck(BLOCKED, YIELDED) if clustered else "stuck:\n  br label %deadlock"
+    wake = "call void @wake_cluster(ptr %env)" if clustered else ""
     rank = "%rank = add i64 %t, 0"
     if reverse:
         rank = "%rank.up = add i64 %t, 1\n  %rank = sub i64 %warp.count, %rank.up"
@@ -277,7 +282,9 @@ entry:
   %p.sync = getelementptr i64, ptr %env, i64 {at.TIME_OF_WARP}
   br label %round
 round:
+  %fresh = phi i1 [ true, %entry ], [ false, %onward ]
   call void @check_barriers(ptr %env)
+  {wake}
   br label %turn
 turn:
   ; %living: some lane has not exited. %ran: a warp had a turn. %moved: one ended it by waiting or exiting.
@@ -370,7 +377,7 @@ over:
 judge:
   br i1 %living, label %alive, label %ended
 alive:
-  br i1 %ran, label %progress, label %deadlock
+  br i1 %ran, label %progress, label %stuck
 progress:
   %idle = load i32, ptr %idle.at
   %idle.more = add i32 %idle, 1
@@ -384,6 +391,7 @@ onward:
   %stays = icmp eq i64 %by.turns, 0
   %again = and i1 %moved, %stays
   br i1 %again, label %round, label %yield
+{stuck}
 deadlock:
   {slot("counters.ptr", at.COUNTERS, "ptr")}
   call void @fault(ptr %env, i64 {at.DEADLOCK}, ptr %counters.ptr, i64 0, i64 0)

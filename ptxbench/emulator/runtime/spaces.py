@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ptxbench.emulator.runtime import conditions
+from ptxbench.emulator.runtime import clusters, conditions
 from ptxbench.emulator.runtime.conditions import Field
 from ptxbench.emulator.runtime.context import (
     CACHED_LOW,
@@ -146,4 +146,16 @@ LOCAL_SPACE = Space(
     (RESOLVE_LOCAL,),
     conditions.LOCAL_BASE,
 )
-SPACES = {space.name: space for space in (GLOBAL, SHARED_SPACE, LOCAL_SPACE)}
+CLUSTER_SPACE = Space(
+    "cluster",
+    V32,
+    "i32",
+    clusters.check_cluster,
+    lambda size: "br label %counted\ncounted:",
+    clusters.HOST,
+    clusters.host_of("%a.first", "a.first.host"),
+    (clusters.RESOLVE_CLUSTER,),
+    conditions.SHARED_BASE,
+)
+"""The shared memory of all CTAs of a cluster."""
+SPACES = {space.name: space for space in (GLOBAL, SHARED_SPACE, LOCAL_SPACE, CLUSTER_SPACE)}

@@ -1,0 +1,300 @@
+"""`run_ctas` of a launch in clusters: the CTAs of a cluster are resident together and run in turns, by rank.
+
+A cluster ends with its last CTA, and its slots become free together.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.context import slot
+
+RESULTS = DONE, YIELDED, FAULTED, BLOCKED = range(4)
+"""What a CTA's turn ends with. BLOCKED: no warp of it ran, because lanes wait for the cluster."""
+
+
+def keep(name: str, index: int, kind: str = "i64") -> str:
+    """Lines that store %NAME in slot `index` of the context."""
+    return f"%p.{name} = getelementptr i64, ptr %env, i64 {index}\n  store {kind} %{name}, ptr %p.{name}"
+
+
+ENTER = f"""{slot("cluster.x", at.CLUSTER_X)}
+  {slot("cluster.y", at.CLUSTER_Y)}
+  {slot("cluster.z", at.CLUSTER_Z)}
+  {slot("cluster.size", at.CLUSTER_SIZE)}
+  %in.x = urem i64 %cta.x, %cluster.x
+  %in.y = urem i64 %cta.y, %cluster.y
+  %in.z = urem i64 %cta.z, %cluster.z
+  %in.plane = mul i64 %in.z, %cluster.y
+  %in.row = add i64 %in.plane, %in.y
+  %in.line = mul i64 %in.row, %cluster.x
+  %own.rank = add i64 %in.line, %in.x
+  {keep("own.rank", at.CLUSTER_RANK)}
+  %own.high = shl i64 %own.rank, {at.RANK_BITS}
+  {keep("own.high", at.CLUSTER_OWN)}
+  %first.slot = sub i64 %slot, %own.rank
+  {keep("first.slot", at.CLUSTER_SLOT)}
+  {slot("all.shared", at.FIRST_SHARED)}
+  %first.offset = mul i64 %first.slot, %shared.stride
+  %first.shared = add i64 %all.shared, %first.offset
+  {keep("first.shared", at.CLUSTER_SHARED)}
+  {slot("clusters", at.CLUSTER_HEADERS, "ptr")}
+  %cluster.index = udiv i64 %first.slot, %cluster.size
+  %cluster.offset = mul i64 %cluster.index, {at.CLUSTER_BYTES}
+  %cluster = getelementptr i8, ptr %clusters, i64 %cluster.offset
+  {keep("cluster", at.CLUSTER_STATE, "ptr")}"""
+"""Lines of @enter_cta: the rank of the CTA in its cluster, and where the cluster's state is."""
+
+
+def stuck(blocked: int, yielded: int) -> str:
+    """Lines of @run_cta: no warp could run. If lanes wait for the cluster, other CTAs of it are to run."""
+    return f"""stuck:
+  {slot("stuck.warps", at.WARPS, "ptr")}
+  br label %stuck.next
+stuck.next:
+  %k = phi i64 [ 0, %stuck ], [ %k.next, %stuck.look ]
+  %k.over = icmp eq i64 %k, %warp.count
+  br i1 %k.over, label %deadlock, label %stuck.look
+stuck.look:
+  %k.offset = mul i64 %k, {at.WARP_BYTES}
+  %k.from = add i64 %k.offset, {at.WARP_CLUSTER_WAITING}
+  %k.at = getelementptr i8, ptr %stuck.warps, i64 %k.from
+  %k.waiting = load i32, ptr %k.at
+  %k.next = add i64 %k, 1
+  %k.none = icmp eq i32 %k.waiting, 0
+  br i1 %k.none, label %stuck.next, label %held
+held:
+  %result = select i1 %fresh, i64 {blocked}, i64 {yielded}
+  ret i64 %result"""
+
+
+RUN = f"""
+define internal void @open_cluster(ptr %env, i64 %place, i64 %number) {{
+  ; Start the CTAs of cluster %number in the slots of place %place.
+entry:
+  {slot("size", at.CLUSTER_SIZE)}
+  {slot("grid.x", at.GRID_X)}
+  {slot("grid.y", at.GRID_Y)}
+  {slot("cluster.x", at.CLUSTER_X)}
+  {slot("cluster.y", at.CLUSTER_Y)}
+  {slot("cluster.z", at.CLUSTER_Z)}
+  {slot("clusters", at.CLUSTER_HEADERS, "ptr")}
+  %offset = mul i64 %place, {at.CLUSTER_BYTES}
+  %header = getelementptr i8, ptr %clusters, i64 %offset
+  call void @llvm.memset.p0.i64(ptr %header, i8 0, i64 {at.CLUSTER_BYTES}, i1 false)
+  %live.at = getelementptr i8, ptr %header, i64 {at.CLUSTER_LIVE}
+  store i64 %size, ptr %live.at
+  %across = udiv i64 %grid.x, %cluster.x
+  %down = udiv i64 %grid.y, %cluster.y
+  %number.x = urem i64 %number, %across
+  %number.row = udiv i64 %number, %across
+  %number.y = urem i64 %number.row, %down
+  %number.z = udiv i64 %number.row, %down
+  %first.x = mul i64 %number.x, %cluster.x
+  %first.y = mul i64 %number.y, %cluster.y
+  %first.z = mul i64 %number.z, %cluster.z
+  %first.slot = mul i64 %place, %size
+  br label %next
+next:
+  %r = phi i64 [ 0, %entry ], [ %r.next, %open ]
+  %over = icmp eq i64 %r, %size
+  br i1 %over, label %done, label %open
+open:
+  %r.x = urem i64 %r, %cluster.x
+  %r.row = udiv i64 %r, %cluster.x
+  %r.y = urem i64 %r.row, %cluster.y
+  %r.z = udiv i64 %r.row, %cluster.y
+  %cta.x = add i64 %first.x, %r.x
+  %cta.y = add i64 %first.y, %r.y
+  %cta.z = add i64 %first.z, %r.z
+  %plane = mul i64 %cta.z, %grid.y
+  %row = add i64 %plane, %cta.y
+  %line = mul i64 %row, %grid.x
+  %rank = add i64 %line, %cta.x
+  %slot = add i64 %first.slot, %r
+  call void @open_cta(ptr %env, i64 %slot, i64 %rank)
+  %r.next = add i64 %r, 1
+  br label %next
+done:
+  ret void
+}}
+
+define internal i64 @run_cluster(ptr %env, i64 %place) {{
+  ; One turn of each CTA of the cluster: DONE, YIELDED or FAULTED.
+entry:
+  {slot("size", at.CLUSTER_SIZE)}
+  {slot("headers", at.CTA_HEADERS, "ptr")}
+  {slot("clusters", at.CLUSTER_HEADERS, "ptr")}
+  {slot("by.turns", at.BY_TURNS)}
+  {slot("step", at.CTA_STEP)}
+  %turned = icmp ne i64 %by.turns, 0
+  %falling = icmp slt i64 %step, 0
+  %backwards = or i1 %turned, %falling
+  %c.offset = mul i64 %place, {at.CLUSTER_BYTES}
+  %cluster = getelementptr i8, ptr %clusters, i64 %c.offset
+  %live.at = getelementptr i8, ptr %cluster, i64 {at.CLUSTER_LIVE}
+  %gone.at = getelementptr i8, ptr %cluster, i64 {at.CLUSTER_GONE}
+  %first.slot = mul i64 %place, %size
+  br label %next
+next:
+  ; %moved: a CTA did something.
+  %r = phi i64 [ 0, %entry ], [ %r.next, %after ]
+  %moved = phi i1 [ false, %entry ], [ %moved.new, %after ]
+  %over = icmp eq i64 %r, %size
+  br i1 %over, label %judge, label %look
+look:
+  %r.up = add i64 %r, 1
+  %r.down = sub i64 %size, %r.up
+  %rank = select i1 %backwards, i64 %r.down, i64 %r
+  %slot = add i64 %first.slot, %rank
+  %h.offset = mul i64 %slot, {at.CTA_BYTES}
+  %header = getelementptr i8, ptr %headers, i64 %h.offset
+  %cta.live.at = getelementptr i8, ptr %header, i64 {at.CTA_LIVE}
+  %cta.live = load i64, ptr %cta.live.at
+  %ended = icmp eq i64 %cta.live, 0
+  br i1 %ended, label %after, label %run
+run:
+  call void @enter_cta(ptr %env, i64 %slot)
+  %result = call i64 @run_cta(ptr %env)
+  %fault = icmp eq i64 %result, {FAULTED}
+  br i1 %fault, label %stop, label %ran
+ran:
+  %worked = icmp ne i64 %result, {BLOCKED}
+  %is.done = icmp eq i64 %result, {DONE}
+  br i1 %is.done, label %close, label %after
+close:
+  store i64 0, ptr %cta.live.at
+  store i32 1, ptr %gone.at
+  %live = load i64, ptr %live.at
+  %live.less = sub i64 %live, 1
+  store i64 %live.less, ptr %live.at
+  br label %after
+after:
+  %did = phi i1 [ false, %look ], [ %worked, %ran ], [ true, %close ]
+  %moved.new = or i1 %moved, %did
+  %r.next = add i64 %r, 1
+  br label %next
+judge:
+  %left = load i64, ptr %live.at
+  %empty = icmp eq i64 %left, 0
+  br i1 %empty, label %finished, label %alive
+alive:
+  br i1 %moved, label %yield, label %deadlock
+deadlock:
+  {slot("counters.ptr", at.COUNTERS, "ptr")}
+  call void @fault(ptr %env, i64 {at.DEADLOCK}, ptr %counters.ptr, i64 0, i64 0)
+  br label %stop
+yield:
+  ret i64 {YIELDED}
+finished:
+  ret i64 {DONE}
+stop:
+  ret i64 {FAULTED}
+}}
+
+define i64 @run_ctas(ptr %env) {{
+entry:
+  {slot("first", at.FIRST_CTA)}
+  {slot("step", at.CTA_STEP)}
+  {slot("count", at.CTA_COUNT)}
+  {slot("chunk", at.CHUNK)}
+  {slot("claims", at.NEXT_CHUNK, "ptr")}
+  {slot("slots", at.CTA_SLOTS)}
+  {slot("size", at.CLUSTER_SIZE)}
+  {slot("clusters", at.CLUSTER_HEADERS, "ptr")}
+  {slot("by.turns", at.BY_TURNS)}
+  %places = udiv i64 %slots, %size
+  %backwards = icmp ne i64 %by.turns, 0
+  %alone = icmp eq i64 %chunk, 0
+  %first.end = select i1 %alone, i64 %count, i64 0
+  br label %start
+start:
+  ; The next cluster, in the lowest free place. %high: the places from there on are free.
+  %next.old = phi i64 [ %first, %entry ], [ %next.after, %started ], [ %next, %pass.over ]
+  %end.old = phi i64 [ %first.end, %entry ], [ %end, %started ], [ %end, %pass.over ]
+  %high = phi i64 [ 0, %entry ], [ %high.after, %started ], [ %high, %pass.over ]
+  %live = phi i64 [ 0, %entry ], [ %live.after, %started ], [ %live.pass, %pass.over ]
+  %spent = icmp uge i64 %next.old, %end.old
+  %others = xor i1 %alone, true
+  %claims.one = and i1 %spent, %others
+  br i1 %claims.one, label %claim, label %claimed
+claim:
+  %taken = atomicrmw add ptr %claims, i64 %chunk monotonic
+  %claim.end = add i64 %taken, %chunk
+  %claim.past = icmp ugt i64 %claim.end, %count
+  %claim.last = select i1 %claim.past, i64 %count, i64 %claim.end
+  br label %claimed
+claimed:
+  %next = phi i64 [ %next.old, %start ], [ %taken, %claim ]
+  %end = phi i64 [ %end.old, %start ], [ %claim.last, %claim ]
+  %none.left = icmp uge i64 %next, %end
+  %full = icmp uge i64 %live, %places
+  %wait = or i1 %none.left, %full
+  br i1 %wait, label %pass, label %search
+search:
+  %s = phi i64 [ 0, %claimed ], [ %s.next, %search.next ]
+  %beyond = icmp uge i64 %s, %high
+  br i1 %beyond, label %open, label %search.look
+search.look:
+  %s.offset = mul i64 %s, {at.CLUSTER_BYTES}
+  %s.from = add i64 %s.offset, {at.CLUSTER_LIVE}
+  %s.live.at = getelementptr i8, ptr %clusters, i64 %s.from
+  %s.live = load i64, ptr %s.live.at
+  %s.free = icmp eq i64 %s.live, 0
+  br i1 %s.free, label %open, label %search.next
+search.next:
+  %s.next = add i64 %s, 1
+  br label %search
+open:
+  call void @open_cluster(ptr %env, i64 %s, i64 %next)
+  %first.run = call i64 @run_cluster(ptr %env, i64 %s)
+  %first.fault = icmp eq i64 %first.run, {FAULTED}
+  br i1 %first.fault, label %stop, label %started
+started:
+  %stays = icmp eq i64 %first.run, {YIELDED}
+  %stays.wide = zext i1 %stays to i64
+  %live.after = add i64 %live, %stays.wide
+  %s.end = add i64 %s, %stays.wide
+  %higher = icmp ugt i64 %s.end, %high
+  %high.after = select i1 %higher, i64 %s.end, i64 %high
+  %next.after = add i64 %next, %step
+  br label %start
+pass:
+  %idle = icmp eq i64 %live, 0
+  br i1 %idle, label %finished, label %pass.next
+pass.next:
+  %p = phi i64 [ 0, %pass ], [ %p.next, %pass.skip ]
+  %live.pass = phi i64 [ %live, %pass ], [ %live.less, %pass.skip ]
+  %p.over = icmp uge i64 %p, %high
+  br i1 %p.over, label %pass.over, label %pass.look
+pass.look:
+  %p.down.1 = add i64 %p, 1
+  %p.down = sub i64 %high, %p.down.1
+  %p.place = select i1 %backwards, i64 %p.down, i64 %p
+  %p.offset = mul i64 %p.place, {at.CLUSTER_BYTES}
+  %p.from = add i64 %p.offset, {at.CLUSTER_LIVE}
+  %p.live.at = getelementptr i8, ptr %clusters, i64 %p.from
+  %p.live = load i64, ptr %p.live.at
+  %p.free = icmp eq i64 %p.live, 0
+  br i1 %p.free, label %pass.skip, label %pass.run
+pass.run:
+  %again = call i64 @run_cluster(ptr %env, i64 %p.place)
+  %again.fault = icmp eq i64 %again, {FAULTED}
+  br i1 %again.fault, label %stop, label %pass.ran
+pass.ran:
+  %remains = icmp eq i64 %again, {YIELDED}
+  %remains.wide = zext i1 %remains to i64
+  br label %pass.skip
+pass.skip:
+  %kept = phi i64 [ 1, %pass.look ], [ %remains.wide, %pass.ran ]
+  %ended = sub i64 1, %kept
+  %live.less = sub i64 %live.pass, %ended
+  %p.next = add i64 %p, 1
+  br label %pass.next
+pass.over:
+  br label %start
+finished:
+  ret i64 0
+stop:
+  ret i64 1
+}}
+"""

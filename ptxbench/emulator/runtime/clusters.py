@@ -1,0 +1,337 @@
+"""Clusters: the shared memory of the other CTAs, and the barrier of the cluster.
+
+The CTAs of a cluster are resident together, in neighbouring slots, and one host thread runs them in turns. An address
+of shared::cluster is the CTA's rank, shifted by RANK_BITS, plus the address in its shared memory, as on GPUs.
+
+A cluster's header counts the arrivals at its barrier. A lane that has arrived remembers the parity of the phase; the
+phase is over if the header has the other parity. (PTX ISA, "barrier.cluster".)
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, NEXT_LANE, V32, V64, RuntimeFunction, slot, splat
+from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.types import LANES
+
+OFFSET_MASK = (1 << at.RANK_BITS) - 1
+
+
+def check_cluster(size: int) -> str:
+    """Lines that set %doubtful unless every active lane is aligned and in a CTA of the cluster, and none has exited."""
+    return f"""{slot("bytes", at.SHARED_BYTES)}
+  {slot("cluster.size", at.CLUSTER_SIZE)}
+  {slot("cluster", at.CLUSTER_STATE, "ptr")}
+  %bytes.short = trunc i64 %bytes to i32
+  %short = icmp ult i32 %bytes.short, {size}
+  %room = sub i32 %bytes.short, {size - 1}
+  %limit = select i1 %short, i32 0, i32 %room
+  {splat("limit.all", "i32", "%limit")}
+  %ctas.short = trunc i64 %cluster.size to i32
+  {splat("ctas.all", "i32", "%ctas.short")}
+  %inner = and {V32} %a, splat (i32 {OFFSET_MASK})
+  %ranks = lshr {V32} %a, splat (i32 {at.RANK_BITS})
+  %past = icmp uge {V32} %inner, %limit.all
+  %strange = icmp uge {V32} %ranks, %ctas.all
+  %outside = or {MASK} %past, %strange
+  %ragged = and {V32} %a, splat (i32 {size - 1})
+  %misaligned = icmp ne {V32} %ragged, zeroinitializer
+  %bad = or {MASK} %outside, %misaligned
+  %bad.mask = bitcast {MASK} %bad to i32
+  %bad.active = and i32 %bad.mask, %asked
+  %wrong = icmp ne i32 %bad.active, 0
+  %gone.at = getelementptr i8, ptr %cluster, i64 {at.CLUSTER_GONE}
+  %gone = load i32, ptr %gone.at
+  %some.gone = icmp ne i32 %gone, 0
+  %doubtful = or i1 %wrong, %some.gone"""
+
+
+HOST = f"""{slot("base", at.CLUSTER_SHARED)}
+  {slot("stride", at.SHARED_STRIDE)}
+  {splat("base.all", "i64", "%base")}
+  {splat("stride.all", "i64", "%stride")}
+  %h.rank = lshr {V32} %a, splat (i32 {at.RANK_BITS})
+  %h.inner = and {V32} %a, splat (i32 {OFFSET_MASK})
+  %h.rank.wide = zext {V32} %h.rank to {V64}
+  %h.inner.wide = zext {V32} %h.inner to {V64}
+  %h.cta = mul {V64} %h.rank.wide, %stride.all
+  %h.start = add {V64} %h.cta, %base.all
+  %host = add {V64} %h.start, %h.inner.wide"""
+"""Lines that turn the shared::cluster addresses %a into host addresses %host."""
+
+
+def host_of(address: str, name: str) -> str:
+    """Lines that turn one checked shared::cluster address (i32) into the host address %NAME (i64)."""
+    return f"""{slot(f"{name}.base", at.CLUSTER_SHARED)}
+  {slot(f"{name}.stride", at.SHARED_STRIDE)}
+  %{name}.rank = lshr i32 {address}, {at.RANK_BITS}
+  %{name}.inner = and i32 {address}, {OFFSET_MASK}
+  %{name}.rank.wide = zext i32 %{name}.rank to i64
+  %{name}.inner.wide = zext i32 %{name}.inner to i64
+  %{name}.cta = mul i64 %{name}.rank.wide, %{name}.stride
+  %{name}.start = add i64 %{name}.cta, %{name}.base
+  %{name} = add i64 %{name}.start, %{name}.inner.wide"""
+
+
+RESOLVE_CLUSTER = RuntimeFunction("resolve_cluster", f"""
+define internal i32 @resolve_cluster({V32} %a, i32 %mask, i32 %size, ptr %env, ptr %site) noinline cold {{
+  ; The lanes of %mask whose %size bytes lie aligned in the memory of a CTA of the cluster that runs; the others fault.
+entry:
+  %lanes = alloca [{LANES} x i32], align 64
+  store {V32} %a, ptr %lanes
+  {slot("bytes", at.SHARED_BYTES)}
+  {slot("ctas", at.CLUSTER_SIZE)}
+  {slot("first", at.CLUSTER_SLOT)}
+  {slot("headers", at.CTA_HEADERS, "ptr")}
+  %size.wide = zext i32 %size to i64
+  %low = sub i32 %size, 1
+  br label %next
+next:
+  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
+  %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
+{NEXT_LANE}
+  %address.at = getelementptr i32, ptr %lanes, i64 %number.wide
+  %address = load i32, ptr %address.at
+  %address.wide = zext i32 %address to i64
+  %rank = lshr i64 %address.wide, {at.RANK_BITS}
+  %inner = and i64 %address.wide, {OFFSET_MASK}
+  %end = add i64 %inner, %size.wide
+  %past = icmp ugt i64 %end, %bytes
+  %strange = icmp uge i64 %rank, %ctas
+  %outside = or i1 %past, %strange
+  br i1 %outside, label %bad, label %inside
+inside:
+  %ragged = and i32 %address, %low
+  %odd = icmp ne i32 %ragged, 0
+  br i1 %odd, label %bad, label %look
+look:
+  %slot = add i64 %first, %rank
+  %h.offset = mul i64 %slot, {at.CTA_BYTES}
+  %header = getelementptr i8, ptr %headers, i64 %h.offset
+  %live.at = getelementptr i8, ptr %header, i64 {at.CTA_LIVE}
+  %live = load i64, ptr %live.at
+  %left = icmp eq i64 %live, 0
+  %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
+  %line = load i64, ptr %line.at
+  %line.high = shl i64 %line, 32
+  %with.line = or i64 %line.high, %address.wide
+  br i1 %left, label %bad, label %found
+bad:
+  %kind = phi i64 [ {at.OUT_OF_BOUNDS}, %lane ], [ {at.MISALIGNED}, %inside ], [ {at.LEFT}, %look ]
+  %what = phi i64 [ %address.wide, %lane ], [ %address.wide, %inside ], [ %with.line, %look ]
+  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %number.wide, i64 %what)
+  br label %next
+found:
+  %good.more = or i32 %good, %bit
+  br label %next
+done:
+  ret i32 %good
+}}
+""", (FAULT,), (CTTZ,))  # fmt: skip
+
+
+# ---- the barrier
+
+TWICE, UNARRIVED = 64, 65
+"""Reasons for MISUSED: a thread that arrives again before it has waited, and one that waits without an arrival."""
+COMPLAINTS = {
+    TWICE: "arrives at the barrier of the cluster again before it has waited there (barrier.cluster.wait)",
+    UNARRIVED: "waits at the barrier of the cluster without an arrival (barrier.cluster.arrive)",
+}
+
+
+def mask_of_warp(name: str, offset: int) -> str:
+    """Lines that load a mask of the warp's state into %NAME."""
+    return f"%{name}.at = getelementptr i8, ptr %warp, i64 {offset}\n  %{name} = load i32, ptr %{name}.at"
+
+
+def of_cluster(name: str, offset: int, kind: str = "i32") -> str:
+    """Lines that load a field of the cluster's header %cluster into %NAME."""
+    return f"%{name}.at = getelementptr i8, ptr %cluster, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
+
+
+CHECK = RuntimeFunction("check_cluster", f"""
+define internal void @check_cluster(ptr %env) noinline {{
+  ; The phase is over if all threads of the cluster that have not exited have arrived.
+entry:
+  {slot("cluster", at.CLUSTER_STATE, "ptr")}
+  {slot("threads", at.THREADS, "i32")}
+  {slot("size", at.CLUSTER_SIZE, "i32")}
+  {of_cluster("arrived", at.CLUSTER_ARRIVED)}
+  {of_cluster("exited", at.CLUSTER_EXITED)}
+  {of_cluster("phase", at.CLUSTER_PHASE)}
+  %all = mul i32 %threads, %size
+  %living = sub i32 %all, %exited
+  %enough = icmp uge i32 %arrived, %living
+  %some = icmp ne i32 %arrived, 0
+  %complete = and i1 %enough, %some
+  br i1 %complete, label %turn, label %done
+turn:
+  %other = xor i32 %phase, 1
+  store i32 %other, ptr %phase.at
+  store i32 0, ptr %arrived.at
+  {slot("phases", at.PHASES)}
+  %phases.more = add i64 %phases, 1
+  store i64 %phases.more, ptr %phases.at
+  br label %done
+done:
+  ret void
+}}
+""")  # fmt: skip
+
+ARRIVE = RuntimeFunction("arrive_cluster", f"""
+define internal void @arrive_cluster(ptr %env, ptr %warp, ptr %site, i32 %lanes) noinline {{
+  ; %lanes arrive at the cluster's barrier.
+entry:
+  %none = icmp eq i32 %lanes, 0
+  br i1 %none, label %done, label %come
+come:
+  {slot("cluster", at.CLUSTER_STATE, "ptr")}
+  %requests = load i64, ptr %site
+  %requests.more = add i64 %requests, 1
+  store i64 %requests.more, ptr %site
+  {mask_of_warp("pending", at.WARP_CLUSTER_ARRIVED)}
+  %again = and i32 %pending, %lanes
+  %twice = icmp ne i32 %again, 0
+  br i1 %twice, label %wrong, label %right
+wrong:
+  %lane = call i32 @llvm.cttz.i32(i32 %again, i1 true)
+  %lane.wide = zext i32 %lane to i64
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane.wide, i64 {TWICE})
+  br label %right
+right:
+  %pending.not = xor i32 %pending, -1
+  %fresh = and i32 %lanes, %pending.not
+  %pending.new = or i32 %pending, %fresh
+  store i32 %pending.new, ptr %pending.at
+  {of_cluster("phase", at.CLUSTER_PHASE)}
+  {mask_of_warp("parity", at.WARP_CLUSTER_PHASE)}
+  %odd = icmp ne i32 %phase, 0
+  %set = or i32 %parity, %fresh
+  %fresh.not = xor i32 %fresh, -1
+  %cleared = and i32 %parity, %fresh.not
+  %parity.new = select i1 %odd, i32 %set, i32 %cleared
+  store i32 %parity.new, ptr %parity.at
+  {of_cluster("arrived", at.CLUSTER_ARRIVED)}
+  %count = call i32 @llvm.ctpop.i32(i32 %fresh)
+  %arrived.new = add i32 %arrived, %count
+  store i32 %arrived.new, ptr %arrived.at
+  call void @check_cluster(ptr %env)
+  br label %done
+done:
+  ret void
+}}
+""", (CHECK, FAULT), (CTPOP, CTTZ))  # fmt: skip
+
+HELD = RuntimeFunction("held_by_cluster", f"""
+define internal i32 @held_by_cluster(ptr %env, ptr %warp, ptr %site, i32 %lanes) noinline {{
+  ; The lanes of %lanes that must still wait. The others have waited.
+entry:
+  %none = icmp eq i32 %lanes, 0
+  br i1 %none, label %nothing, label %look
+nothing:
+  ret i32 0
+look:
+  {slot("cluster", at.CLUSTER_STATE, "ptr")}
+  {mask_of_warp("pending", at.WARP_CLUSTER_ARRIVED)}
+  %pending.not = xor i32 %pending, -1
+  %never = and i32 %lanes, %pending.not
+  %some = icmp ne i32 %never, 0
+  br i1 %some, label %wrong, label %right
+wrong:
+  %lane = call i32 @llvm.cttz.i32(i32 %never, i1 true)
+  %lane.wide = zext i32 %lane to i64
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane.wide, i64 {UNARRIVED})
+  br label %right
+right:
+  {of_cluster("phase", at.CLUSTER_PHASE)}
+  {mask_of_warp("parity", at.WARP_CLUSTER_PHASE)}
+  %odd = sub i32 0, %phase
+  %differs = xor i32 %parity, %odd
+  %same = xor i32 %differs, -1
+  %asked = and i32 %lanes, %pending
+  %held = and i32 %asked, %same
+  %held.not = xor i32 %held, -1
+  %free = and i32 %asked, %held.not
+  %pending.new = xor i32 %pending, %free
+  store i32 %pending.new, ptr %pending.at
+  ret i32 %held
+}}
+""", (FAULT,), (CTTZ,))  # fmt: skip
+
+WAKE = RuntimeFunction("wake_cluster", f"""
+define internal void @wake_cluster(ptr %env) noinline {{
+  ; The lanes of the current CTA whose phase is over look again.
+entry:
+  {slot("cluster", at.CLUSTER_STATE, "ptr")}
+  {of_cluster("phase", at.CLUSTER_PHASE)}
+  %odd = sub i32 0, %phase
+  {slot("warps", at.WARPS, "ptr")}
+  {slot("count", at.WARP_COUNT)}
+  br label %next
+next:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %skip ]
+  %over = icmp eq i64 %k, %count
+  br i1 %over, label %done, label %look
+look:
+  %offset = mul i64 %k, {at.WARP_BYTES}
+  %warp = getelementptr i8, ptr %warps, i64 %offset
+  {mask_of_warp("waiting", at.WARP_CLUSTER_WAITING)}
+  %none = icmp eq i32 %waiting, 0
+  br i1 %none, label %skip, label %wake
+wake:
+  {mask_of_warp("parity", at.WARP_CLUSTER_PHASE)}
+  %differs = xor i32 %parity, %odd
+  %freed = and i32 %waiting, %differs
+  %waiting.new = xor i32 %waiting, %freed
+  store i32 %waiting.new, ptr %waiting.at
+  {mask_of_warp("parked", at.WARP_PARKED)}
+  %freed.not = xor i32 %freed, -1
+  %parked.new = and i32 %parked, %freed.not
+  store i32 %parked.new, ptr %parked.at
+  br label %skip
+skip:
+  %k.next = add i64 %k, 1
+  br label %next
+done:
+  ret void
+}}
+""")  # fmt: skip
+
+LEAVE = RuntimeFunction("leave_cluster", f"""
+define internal void @leave_cluster(ptr %env, ptr %warp, i32 %lanes, i64 %line) noinline {{
+  ; %lanes exit at %line: the barrier no longer expects them. An arrival in this phase does not count twice.
+entry:
+  %none = icmp eq i32 %lanes, 0
+  br i1 %none, label %done, label %go
+go:
+  {slot("header", at.CTA_STATE, "ptr")}
+  %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
+  store i64 %line, ptr %line.at
+  {slot("cluster", at.CLUSTER_STATE, "ptr")}
+  {of_cluster("phase", at.CLUSTER_PHASE)}
+  {mask_of_warp("pending", at.WARP_CLUSTER_ARRIVED)}
+  {mask_of_warp("parity", at.WARP_CLUSTER_PHASE)}
+  {mask_of_warp("waiting", at.WARP_CLUSTER_WAITING)}
+  store i32 0, ptr %waiting.at                      ; parked lanes look again when others exit
+  %odd = sub i32 0, %phase
+  %differs = xor i32 %parity, %odd
+  %same = xor i32 %differs, -1
+  %mine = and i32 %pending, %lanes
+  %now = and i32 %mine, %same
+  %pending.new = xor i32 %pending, %mine
+  store i32 %pending.new, ptr %pending.at
+  {of_cluster("arrived", at.CLUSTER_ARRIVED)}
+  %less = call i32 @llvm.ctpop.i32(i32 %now)
+  %arrived.new = sub i32 %arrived, %less
+  store i32 %arrived.new, ptr %arrived.at
+  {of_cluster("exited", at.CLUSTER_EXITED)}
+  %more = call i32 @llvm.ctpop.i32(i32 %lanes)
+  %exited.new = add i32 %exited, %more
+  store i32 %exited.new, ptr %exited.at
+  call void @check_cluster(ptr %env)
+  br label %done
+done:
+  ret void
+}}
+""", (CHECK,), (CTPOP,))  # fmt: skip

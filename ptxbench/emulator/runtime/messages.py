@@ -1,0 +1,248 @@
+"""st.async and red.async: stores to the shared memory of a CTA of the cluster that complete bytes at an mbarrier there.
+
+A message is checked and counted when it is sent, and done when a thread tests its mbarrier unsuccessfully, so that a
+missing wait has an effect. A cluster has one list of messages; a full list does them all.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.access import access
+from ptxbench.emulator.runtime.atomics import update
+from ptxbench.emulator.runtime.clusters import host_of
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, NEXT_LANE, V32, RuntimeFunction, slot
+from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.mbarriers import TRANSACT
+from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE
+from ptxbench.emulator.types import LANES, Type
+
+CAPACITY = 1024
+COUNT, MESSAGES = 0, 64
+# A message: byte offsets.
+SITE, TARGET, BARRIER, SIZE, LANE, WARP, CTA, COMBINE, VALUES, MESSAGE_BYTES = 0, 8, 12, 16, 20, 24, 32, 40, 48, 64
+LIST_BYTES = MESSAGES + CAPACITY * MESSAGE_BYTES
+
+ELSEWHERE = 66
+"""The reason for MISUSED: the mbarrier is not in the CTA of the target."""
+COMPLAINTS = {ELSEWHERE: "names an mbarrier that is not in the CTA whose memory it writes"}
+
+
+def touch(size: int) -> RuntimeFunction:
+    """`touch_cluster_SIZE(addresses, mask, env, site)`: check and count a store; returns the lanes without a fault."""
+    name = f"touch_cluster_{size}"
+    lanes = "ret i32 %mask"
+    text = access(name, "i32", CLUSTER_SPACE, size, together=lanes, each=lanes, nothing="ret i32 0")
+    return RuntimeFunction(name, text, CLUSTER_SPACE.needs, (CTPOP,))
+
+
+def combine(operation: str, kind: Type) -> RuntimeFunction:
+    """`combine_OPERATION_TYPE(place, value)`: update what is at `place` with what is at `value`."""
+    t = f"i{kind.bits}"
+    text = f"""
+define internal void @combine_{operation}_{kind}(ptr %place, ptr %value) noinline {{
+  %old = load {t}, ptr %place
+  %b = load {t}, ptr %value
+  {update(operation, kind, ftz=False)}
+  store {t} %new, ptr %place
+  ret void
+}}
+"""
+    return RuntimeFunction(f"combine_{operation}_{kind}", text)
+
+
+LIST = f"""{slot("lists", at.MESSAGE_LISTS, "ptr")}
+  {slot("first", at.CLUSTER_SLOT)}
+  {slot("ctas", at.CLUSTER_SIZE)}
+  %list.index = udiv i64 %first, %ctas
+  %list.offset = mul i64 %list.index, {LIST_BYTES}
+  %list = getelementptr i8, ptr %lists, i64 %list.offset
+  %count.at = getelementptr i8, ptr %list, i64 {COUNT}
+  %count = load i64, ptr %count.at
+  %messages = getelementptr i8, ptr %list, i64 {MESSAGES}"""
+"""Lines that point %messages to the messages of the current cluster, of which there are %count."""
+
+
+def field(name: str, offset: int, kind: str = "i32") -> str:
+    """Lines that load %NAME from the message at %item."""
+    return f"%{name}.at = getelementptr i8, ptr %item, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
+
+
+DO = RuntimeFunction("do_message", f"""
+define internal void @do_message(ptr %env, ptr %item) noinline {{
+entry:
+  {field("site", SITE, "ptr")}
+  {field("target", TARGET)}
+  {field("barrier", BARRIER)}
+  {field("size", SIZE)}
+  {field("lane", LANE)}
+  {field("issuer", WARP, "i64")}
+  {field("sender", CTA, "i64")}
+  {field("combine", COMBINE, "ptr")}
+  %values = getelementptr i8, ptr %item, i64 {VALUES}
+  {slot("warp", at.WARP)}
+  {slot("cta", at.CTA)}
+  store i64 %issuer, ptr %warp.at                 ; whom a fault is to name
+  store i64 %sender, ptr %cta.at
+  {host_of("%target", "target.host")}
+  %place = inttoptr i64 %target.host to ptr
+  %replaces = icmp eq ptr %combine, null
+  br i1 %replaces, label %replace, label %update
+replace:
+  %size.wide = zext i32 %size to i64
+  call void @llvm.memcpy.p0.p0.i64(ptr %place, ptr %values, i64 %size.wide, i1 false)
+  br label %complete
+update:
+  call void %combine(ptr %place, ptr %values)
+  br label %complete
+complete:
+  {host_of("%barrier", "barrier.host")}
+  %object = inttoptr i64 %barrier.host to ptr
+  %word = load i64, ptr %object
+  %size.bytes = zext i32 %size to i64
+  %change = sub i64 0, %size.bytes
+  %lane.wide = zext i32 %lane to i64
+  %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane.wide, i64 %word, i64 %change)
+  %settled = call i64 @mbarrier_settled(i64 %changed)
+  store i64 %settled, ptr %object
+  store i64 %warp, ptr %warp.at
+  store i64 %cta, ptr %cta.at
+  ret void
+}}
+""", (TRANSACT,), ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
+
+DELIVER = RuntimeFunction("deliver_messages", f"""
+define internal void @deliver_messages(ptr %env, i32 %barrier, i1 %all) noinline {{
+  ; Do the messages that complete bytes at the mbarrier of a shared::cluster address, or all. The others move up.
+entry:
+  {LIST}
+  br label %next
+next:
+  %index = phi i64 [ 0, %entry ], [ %index.next, %after ]
+  %kept = phi i64 [ 0, %entry ], [ %kept.new, %after ]
+  %over = icmp eq i64 %index, %count
+  br i1 %over, label %done, label %look
+look:
+  %item.offset = mul i64 %index, {MESSAGE_BYTES}
+  %item = getelementptr i8, ptr %messages, i64 %item.offset
+  {field("its", BARRIER)}
+  %same = icmp eq i32 %its, %barrier
+  %due = or i1 %same, %all
+  br i1 %due, label %act, label %hold
+act:
+  call void @do_message(ptr %env, ptr %item)
+  br label %after
+hold:
+  %place.offset = mul i64 %kept, {MESSAGE_BYTES}
+  %place = getelementptr i8, ptr %messages, i64 %place.offset
+  %words = load <8 x i64>, ptr %item, align 8
+  store <8 x i64> %words, ptr %place, align 8
+  %kept.more = add i64 %kept, 1
+  br label %after
+after:
+  %kept.new = phi i64 [ %kept, %act ], [ %kept.more, %hold ]
+  %index.next = add i64 %index, 1
+  br label %next
+done:
+  store i64 %kept, ptr %count.at
+  ret void
+}}
+""", (DO,))  # fmt: skip
+
+ARRIVED = RuntimeFunction("messages_arrived", f"""
+define internal void @messages_arrived(ptr %env, {V32} %addresses, i32 %lanes) noinline {{
+  ; %lanes have tested mbarriers of their CTA in vain.
+entry:
+  %list.of = alloca {V32}, align 64
+  store {V32} %addresses, ptr %list.of
+  {slot("own", at.CLUSTER_OWN, "i32")}
+  br label %next
+next:
+  %rest = phi i32 [ %lanes, %entry ], [ %rest.less, %lane ]
+{NEXT_LANE}
+  %address.at = getelementptr i32, ptr %list.of, i64 %number.wide
+  %address = load i32, ptr %address.at
+  %barrier = or i32 %address, %own
+  call void @deliver_messages(ptr %env, i32 %barrier, i1 false)
+  br label %next
+done:
+  ret void
+}}
+""", (DELIVER,), (CTTZ,))  # fmt: skip
+
+
+def send(size: int, parts: int, bits: int) -> RuntimeFunction:
+    """`send_SIZE_PARTS(targets, barriers, mask, env, site, combine, v0, ...)`: each lane sends `parts` values."""
+    full = f"<{LANES} x i{bits}>"
+    name = f"send_{size}_{parts}"
+    lists = "\n  ".join(
+        f"%v{k}.list = alloca {full}, align 64\n  store {full} %v{k}, ptr %v{k}.list" for k in range(parts)
+    )
+    values = "\n  ".join(
+        f"%v{k}.at = getelementptr i{bits}, ptr %v{k}.list, i64 %number.wide\n"
+        f"  %v{k}.one = load i{bits}, ptr %v{k}.at\n"
+        f"  %v{k}.to = getelementptr i8, ptr %item, i64 {VALUES + k * bits // 8}\n"
+        f"  store i{bits} %v{k}.one, ptr %v{k}.to"
+        for k in range(parts)
+    )
+    text = f"""
+define internal void @{name}({V32} %targets, {V32} %barriers, i32 %asked, ptr %env, ptr %site, ptr %combine
+                             {"".join(f", {full} %v{k}" for k in range(parts))}) noinline {{
+entry:
+  %targets.list = alloca {V32}, align 64
+  store {V32} %targets, ptr %targets.list
+  %barriers.list = alloca {V32}, align 64
+  store {V32} %barriers, ptr %barriers.list
+  {lists}
+  {slot("warp", at.WARP)}
+  {slot("cta", at.CTA)}
+  br label %next
+next:
+  %rest = phi i32 [ %asked, %entry ], [ %rest.less, %apart ], [ %rest.less, %put ]
+{NEXT_LANE}
+  %target.at = getelementptr i32, ptr %targets.list, i64 %number.wide
+  %target = load i32, ptr %target.at
+  %barrier.at = getelementptr i32, ptr %barriers.list, i64 %number.wide
+  %barrier = load i32, ptr %barrier.at
+  %between = xor i32 %target, %barrier
+  %distance = lshr i32 %between, {at.RANK_BITS}
+  %together = icmp eq i32 %distance, 0
+  br i1 %together, label %room, label %apart
+apart:
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 {ELSEWHERE})
+  br label %next
+room:
+  {LIST}
+  %full = icmp uge i64 %count, {CAPACITY}
+  br i1 %full, label %make.room, label %put
+make.room:
+  call void @deliver_messages(ptr %env, i32 0, i1 true)
+  br label %put
+put:
+  %index = load i64, ptr %count.at
+  %item.offset = mul i64 %index, {MESSAGE_BYTES}
+  %item = getelementptr i8, ptr %messages, i64 %item.offset
+  %index.more = add i64 %index, 1
+  store i64 %index.more, ptr %count.at
+  %p.site = getelementptr i8, ptr %item, i64 {SITE}
+  store ptr %site, ptr %p.site
+  %p.target = getelementptr i8, ptr %item, i64 {TARGET}
+  store i32 %target, ptr %p.target
+  %p.barrier = getelementptr i8, ptr %item, i64 {BARRIER}
+  store i32 %barrier, ptr %p.barrier
+  %p.size = getelementptr i8, ptr %item, i64 {SIZE}
+  store i32 {size}, ptr %p.size
+  %p.lane = getelementptr i8, ptr %item, i64 {LANE}
+  store i32 %number, ptr %p.lane
+  %p.warp = getelementptr i8, ptr %item, i64 {WARP}
+  store i64 %warp, ptr %p.warp
+  %p.cta = getelementptr i8, ptr %item, i64 {CTA}
+  store i64 %cta, ptr %p.cta
+  %p.combine = getelementptr i8, ptr %item, i64 {COMBINE}
+  store ptr %combine, ptr %p.combine
+  {values}
+  br label %next
+done:
+  ret void
+}}
+"""
+    return RuntimeFunction(name, text, (DELIVER, FAULT), (CTTZ,))
