@@ -75,7 +75,7 @@ def reports(name, arch, *variants):
 
 def code(build):
     """The machine instructions of a build, with all modifiers and operands, without predicates."""
-    return [re.sub(r"^@!?\w+ ", "", instruction.text) for instruction in lines.annotate(build).instructions]
+    return [re.sub(r"^@!?\w+ ", "", instruction.text) for instruction in lines.with_lines(build).instructions]
 
 
 def count(report, *opcodes):
