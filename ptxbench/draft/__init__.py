@@ -151,7 +151,8 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
     )
     whole = "\n".join([*header, "", start.strip("\n"), ""])
     made = compiled(whole, kernel).ptx
-    ptx, same_names = ptx_text(made, whole, name, entry, arch, names, arrays, source)
+    positions = [number for number, declared in enumerate(given) if declared.type.pointee]
+    ptx, same_names = ptx_text(made, whole, name, entry, arch, names, positions, source)
     final, headers = cuda.moved_includes(whole, source.parent, kernel.options.include, destination)
 
     whole_numbers = {number: each.name for number, each in enumerate(arguments) if each.dimension}

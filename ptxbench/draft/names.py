@@ -107,8 +107,9 @@ class Naming:
 
     # ---- one kind of name after the other; the first that a register gets is kept
 
-    def all(self) -> Names:
-        merged = dict(self.merged_parameters())
+    def all(self, *, merge: bool) -> Names:
+        """Every name. `merge`: whether a parameter and its global address are one register where they can be."""
+        merged = dict(self.merged_parameters()) if merge else {}
         self.name_parameters(merged)
         self.name_specials()
         self.name_declared()

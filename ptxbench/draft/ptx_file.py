@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,10 +32,11 @@ def ptx_text(
     entry: str,
     arch: str,
     names: Sequence[str],
-    arrays: Sequence[str],
+    arrays: Sequence[int],
     source: Path,
 ) -> tuple[str, bool]:
-    """The .ptx file, and whether its registers could be renamed."""
+    """The .ptx file, and whether its registers could be renamed. `arrays`: the positions of parameters that are
+    arrays."""
     trimmed = text_of_ptx.trimmed(made, entry)
     module = parse(trimmed)
     function = module.entries[entry]
@@ -44,23 +45,25 @@ def ptx_text(
     rows = [*trimmed.splitlines(), *(row for row in made.splitlines() if row.strip().startswith(".file"))]
     cuda_lines = origins(rows, source.name)
     lines = cuda_source.splitlines()
-    own_arrays = [param.name for number, param in enumerate(function.params) if is_array(number, arrays)]
-    naming = Naming(function, params, variables, own_arrays, provenance(function, own_arrays), cuda_lines, lines)
-    whole = naming.all()
-    labels = {old: new if new not in params.values() else f"{new}_" for old, new in whole.labels.items()}
+    own_arrays = [function.params[position].name for position in arrays]
+    found = provenance(function, own_arrays)
+
+    def chosen(*, merge: bool) -> Names:
+        whole = Naming(function, params, variables, own_arrays, found, cuda_lines, lines).all(merge=merge)
+        return replace(whole, labels={old: free(new, params.values()) for old, new in whole.labels.items()})
+
+    known = (chosen(merge=True), chosen(merge=False), Names({}, {}))
     symbols = {**params, **variables}
-    named = text_of_ptx.laid_out(trimmed, replace(whole, labels=labels), symbols, cuda_lines, lines)
-    candidates = [named, text_of_ptx.laid_out(trimmed, Names({}, {}), symbols, cuda_lines, lines), bare(trimmed)]
-    if locate.program("ptxas"):
-        text = next((each for each in candidates if same_kernel(trimmed, entry, each, entry, arch)), candidates[-1])
-    else:
-        text = named
-    return header_of(made, name, arch) + "\n" + lowered(text, entry, arch), text is named
+    texts = [text_of_ptx.laid_out(trimmed, each, symbols, cuda_lines, lines) for each in known]
+    checked = locate.program("ptxas") is not None
+    fitting = (each for each in texts if not checked or same_kernel(trimmed, entry, each, entry, arch))
+    text = next(fitting, bare(trimmed))
+    return header_of(made, name, arch) + "\n" + lowered(text, entry, arch), text in texts[:2]
 
 
-def is_array(number: int, arrays: Sequence[str]) -> bool:
-    """Whether parameter `number` is among `arrays`, names of PTX that end in their number."""
-    return any(each.rpartition("_param_")[2] == str(number) for each in arrays)
+def free(name: str, taken: Collection[str]) -> str:
+    """The name, or with an underscore if it is taken."""
+    return f"{name}_" if name in taken else name
 
 
 def variable_names(function: Function, others: Sequence[str], taken: Sequence[str]) -> dict[str, str]:

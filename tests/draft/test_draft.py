@@ -187,8 +187,8 @@ def test_names_and_layout_keep_the_machine_code_of_the_shipped_kernels(stem):
 def test_names_that_change_the_machine_code_are_left_out(ptxbench, monkeypatch):
     whole = names.Naming.all
 
-    def wrong(self):
-        found = whole(self)
+    def wrong(self, *, merge):
+        found = whole(self, merge=merge)
         registers = {old: "%n" if new == "%i" else new for old, new in found.registers.items()}
         return names.Names(registers, found.labels)
 
