@@ -5,6 +5,7 @@ Everything that is changed is compared: the machine code of the kernel must stay
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -191,10 +192,7 @@ def threads_of(function: Function) -> int | None:
     """The threads of a block that the kernel requires, or the most that it allows."""
     for directive in (".reqntid", ".maxntid"):
         if extents := function.directives.get(directive):
-            threads = 1
-            for extent in extents:
-                threads *= extent
-            return threads
+            return math.prod(extents)
     return None
 
 
@@ -225,6 +223,7 @@ def cuda_text(
     every = cuda.definitions(kernel.text)
     host = [each for each in every if each.is_host_function]
     others = [each for each in every if each.is_kernel and each != own]
+    others += [each for each in every if each.is_instantiation and not each.is_kernel]
     declarations = [each for each in others if not each.body]
     names_left_out = [each.name for each in (*host, *others) if each.body and each.name]
     defines = "".join(f"#define {' '.join((*each.split('=', 1), '1')[:2])}\n" for each in kernel.options.defines)
@@ -236,7 +235,8 @@ def cuda_text(
         declared = ", ".join(
             replace(parameter, name=name).declaration for parameter, name in zip(given, names, strict=True)
         )
-        return defines + cuda.wrapped(kernel.text, own, call, f"{entry}({declared})", names, drop=drop)
+        signature = f"{launch_bounds(kernel.function)}\n{entry}({declared})"
+        return defines + cuda.wrapped(kernel.text, own, f"{call}({', '.join(names)})", signature, drop=drop)
 
     least = changed([*host, *others])
     of_host = [each for each in every if each.is_of_host_library]
@@ -266,6 +266,13 @@ def cuda_text(
         f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, the compiler makes "
         f"another kernel of it.{why} Move the kernel to a file of its own."
     )
+
+
+def launch_bounds(function: Function) -> str:
+    """` __launch_bounds__(256, 2)`, as the PTX of a kernel has it; empty without."""
+    most = function.directives.get(".maxntid")
+    numbers = [str(math.prod(most)), *map(str, function.directives.get(".minnctapersm", ()))] if most else []
+    return f" __launch_bounds__({', '.join(numbers)})" if numbers else ""
 
 
 def compiled(text: str, kernel: KernelSource) -> Translation:

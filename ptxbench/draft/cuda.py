@@ -77,6 +77,11 @@ class Definition:
         return "__global__" in self.words
 
     @property
+    def is_instantiation(self) -> bool:
+        """`template void f<int>(int);`, which only says what is compiled."""
+        return self.is_template and len(self.head) > 1 and self.head[1].text != "<"
+
+    @property
     def is_of_host_library(self) -> bool:
         """A declaration with names of the host's C++ library, such as `using namespace std;`."""
         return self.body is None and "std" in self.words and not {"cuda", "__device__", "__constant__"} & self.words
@@ -265,16 +270,12 @@ def renamed(text: str, kernel: Definition, name: str, *, drop: Sequence[Definiti
     return applied(text, [*outside(edits, removals), *removals])
 
 
-def wrapped(
-    text: str, kernel: Definition, call: str, signature: str, names: Sequence[str], *, drop: Sequence[Definition]
-) -> str:
-    """The text with the template `kernel` as a device function, and a kernel at the end that calls it.
+def wrapped(text: str, kernel: Definition, body: str, signature: str, *, drop: Sequence[Definition]) -> str:
+    """The text with the template `kernel` as a device function, and at the end a kernel that calls it.
 
-    `call`: the instantiation, `ns::k<float, 4>`; `signature`: `name(parameters)` of the new kernel; `names`: its
-    arguments.
+    `body`: the call, `ns::k<float, 4>(x, y)`; `signature`: that of the new kernel, after `void`.
     """
     edits, removals = [], [removal(text, each) for each in drop]
-    bounds = ""
     for number, token in enumerate(kernel.head):
         if token.text == "__global__":
             edits.append(Edit(token.start, token.end, "__device__ __forceinline__"))
@@ -282,10 +283,9 @@ def wrapped(
             edits.append(Edit(token.start, token.end + 1, ""))
         elif token.text == "__launch_bounds__":
             end = kernel.head[matching(kernel.head, number + 1)].end
-            bounds = f" {text[token.start : end]}"
-            edits.append(Edit(token.start, end, ""))
+            edits.append(Edit(token.start, end + len(text[end:]) - len(text[end:].lstrip(" ")), ""))
     kept = applied(text, [*outside(edits, removals), *removals]).rstrip("\n")
-    return f'{kept}\n\nextern "C" __global__ void{bounds}\n{signature}\n{{\n    {call}({", ".join(names)});\n}}\n'
+    return f'{kept}\n\nextern "C" __global__ void{signature}\n{{\n    {body};\n}}\n'
 
 
 def outside(edits: Sequence[Edit], removals: Sequence[Edit]) -> list[Edit]:

@@ -118,11 +118,22 @@ def values(given: Sequence[Token]) -> dict[str, Sequence[Token] | None]:
             end = next((index for index in range(at + 1, len(given)) if given[index].text == ";"), len(given))
             if after == "=" and given[at + 2].text != "=" and at and given[at - 1].text not in (".", ">"):
                 add(token.text, split(given[at + 2 : end])[0] if given[at + 2 : end] else ())
-            elif at and given[at - 1].text == "dim3" and after in ("(", "{"):
+            elif after in ("(", "{") and is_dim3(given, at):
                 add(token.text, given[at + 1 : matching(given, at + 1) + 1])
             elif after in ("+", "-", "*", "/") and given[at + 2].text == "=":
                 found[token.text] = None
     return found
+
+
+def is_dim3(given: Sequence[Token], at: int) -> bool:
+    """Whether the name is that of a dim3, the first of its declaration or a later one: `dim3 grid(4), block(32)`."""
+    while at and given[at - 1].text == "," and given[at - 2].text in (")", "}"):
+        depth = 0
+        at -= 2
+        while at and (depth := depth + (given[at].text in (")", "}")) - (given[at].text in ("(", "{"))):
+            at -= 1
+        at -= 1
+    return bool(at) and given[at - 1].text == "dim3"
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,17 @@ from ptxbench.emulator.parse import parse
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, ptxas
 
+ASSERT = "__assertfail"
+"""The function that an assert calls, with the name of the kernel and the number of the line."""
+
 
 def same_kernel(a: str, a_entry: str, b: str, b_entry: str, arch: str) -> bool:
-    """Whether two modules have the same kernel: the same machine code, or without ptxas the same instructions."""
+    """Whether two modules have the same kernel: the same machine code.
+
+    Without ptxas, and with an assert, whose code has the kernel's name and line: the same instructions of PTX.
+    """
     a, b = (bare(trimmed(text, entry)) for text, entry in ((a, a_entry), (b, b_entry)))
-    if locate.program("ptxas"):
+    if locate.program("ptxas") and ASSERT not in a:
         return identity(a, a_entry, arch) == identity(b, b_entry, arch) is not None
     functions = parse(a).entries[a_entry], parse(b).entries[b_entry]
     first, second = ([each.opcode for each in function.instructions] for function in functions)

@@ -107,4 +107,48 @@ __global__ void count(const unsigned char* __restrict__ text, unsigned* counts, 
         ("lambda n: (n,)", "lambda n: (256,)", "1", "lambda n: Launch(grid=1, block=256)",
          'lambda text, n, weigh: {"counts": 2 * np.bincount(text, minlength=256)}', "EXACT", "lambda n: 0"),
     ),
+    "host": Case(
+        """\
+#include <cassert>
+#include <cstdio>
+#include <vector>
+#include <cuda_runtime.h>
+
+#define CHECK(x) do { cudaError_t e = (x); if (e) { puts(cudaGetErrorString(e)); exit(1); } } while (0)
+
+using namespace std;
+constexpr int THREADS = 128;
+
+// y += a x
+__global__ void saxpy(int n, float a, const float* __restrict__ x, float* y)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    assert(blockDim.x == THREADS);
+    if (i < n)
+        y[i] += a * x[i];
+}
+
+template <typename T>
+__global__ void fill(T* x, T value, size_t n)
+{
+    for (size_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x) x[i] = value;
+}
+
+static void run(const vector<float>& v)
+{
+    float *x, *y;
+    int count = (int)v.size(), blocks = (count + THREADS - 1) / THREADS;
+    CHECK(cudaMalloc(&x, count * sizeof(float)));
+    CHECK(cudaMalloc(&y, count * sizeof(float)));
+    fill<float><<<32, 128>>>(y, 1.0f, (size_t)count);
+    saxpy<<<blocks, THREADS>>>(count, 2.0f, x, y);
+    CHECK(cudaDeviceSynchronize());
+}
+
+int main() { run(vector<float>(1 << 20, 1.0f)); }
+""",
+        ("2", "lambda n: (n,)", "lambda n: (n,)", 'lambda n, a, x, y: {"y": a * x + y}', "close(1e-6, 1e-6)",
+         "lambda n: 2 * n"),
+        "saxpy",
+    ),
 }  # fmt: skip

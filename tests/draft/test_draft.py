@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ptxbench import kernel_names
 from ptxbench.draft import draft, names
 from ptxbench.draft.identity import same_kernel
+from ptxbench.errors import UsageError
 from ptxbench.execution import read_program
-from ptxbench.toolchain.options import AS_IT_IS
+from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from tests.draft.kernels import CASES
 
 SHIPPED = Path(__file__).parents[2] / "kernels" / "cuda"
@@ -55,6 +57,21 @@ def test_both_sides_are_verified_once_the_questions_are_answered(ptxbench, name)
     ran = ptxbench(*run)
     assert (ran.status, ran.err) == (0, ""), ran.out
     assert "2 variants: 2 verified." in ran.out
+
+
+def test_host_code_is_left_out_and_its_launch_is_a_proposal(ptxbench):
+    case = CASES["host"]
+    pair, cuda, _ = started(ptxbench, case.cuda, "--entry", "saxpy")
+    assert "// The kernel saxpy of source.cu, without run, main and fill." in cuda
+    assert not re.search("vector|include|main\\(|fill\\(|namespace", cuda)
+    assert "\nconstexpr int THREADS = 128;\n" in cuda
+    assert (
+        """
+    # A proposal, from line 33 of the host code: saxpy<<<blocks, THREADS>>>(count, 2.0f, x, y)
+    launch=lambda n: Launch(grid=ceil_div(n, 128), block=128),
+"""
+        in pair
+    )
 
 
 SAXPY = """\
@@ -200,6 +217,31 @@ def test_names_that_change_the_machine_code_are_left_out(ptxbench, monkeypatch):
     text = Path("kernels/ptx/mine.ptx").read_text()
     assert "%rd1" in text
     assert "%thread" not in text
+
+
+FOREIGN = Path(__file__).parents[1] / "foreign_cuda"
+IMPOSSIBLE = {
+    "functor_apply.cu apply": "is a structure of 4 bytes",
+    "scan_two_kernels.cu scan_block": "is a structure of 24 bytes",
+    "spmv_csr.cu spmv": "is a structure of 32 bytes",
+    "struct_by_value.cu integrate": "is a structure of 20 bytes",
+    "unbalanced_host.cu increment": "has no definition of 'increment' in its text",
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", sorted(FOREIGN.glob("*.cu")), ids=lambda path: path.name)
+def test_every_kernel_of_files_as_people_have_them_is_drafted_or_refused_with_a_reason(path):
+    folders = (FOREIGN / "include",)
+    for entry in read_program(path, None, SourceOptions(None, folders)).module.entries:
+        name = kernel_names.unqualified(kernel_names.without_arguments(kernel_names.short(entry)))
+        options = SourceOptions(entry, folders)
+        if why := IMPOSSIBLE.get(f"{path.name} {name}"):
+            with pytest.raises(UsageError, match=why):
+                draft(path, "mine", "mine", None, options, Path("kernels/cuda"))
+        else:
+            made = draft(path, "mine", "mine", None, options, Path("kernels/cuda"))
+            assert made.holds[2].endswith("with names")
 
 
 # ---- arguments

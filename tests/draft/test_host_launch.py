@@ -11,6 +11,7 @@ LAUNCHES = [
     ("#define N (1 << 20)\nk<<<N / 256, 256>>>(x, N);",              {1: "n"}, "n // 256", "256", "0"),
     ("constexpr int B = 16; dim3 t(B, B); dim3 g((m - 1 + B) / B, 4);\nk<<<g, t, B * sizeof(float), s>>>(x, m);",
      {1: "n"}, "(ceil_div(n, 16), 4)", "(16, 16)", "64"),
+    ("const dim3 t(32, 4), g((n + 31) / 32, 1);\nk<<<g, t>>>(x, n);", {1: "n"}, "(ceil_div(n, 32), 1)", "(32, 4)", "0"),
     ("k<float, 4><<<dim3{2, 3}, 0x40>>>(x);",                        {},       "(2, 3)", "64", "0"),
     ("k<<<blocks(n), 256>>>(x, n);",                                 {1: "n"}, None, "256", "0"),         # a call
     ("int b = 3; b += 1; k<<<b, 32>>>(x);",                          {},       None, "32", "0"),          # changed
