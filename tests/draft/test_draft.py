@@ -10,6 +10,7 @@ from ptxbench.draft import draft, names
 from ptxbench.draft.identity import same_kernel
 from ptxbench.errors import UsageError
 from ptxbench.execution import read_program
+from ptxbench.toolchain import locate
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from tests.draft.kernels import CASES
 
@@ -367,3 +368,15 @@ def test_headers_and_macros_of_the_command_line_are_kept(ptxbench):
     _, cuda, _ = started(ptxbench, text, "-I", "own", "-D", "FACTOR=3")
     assert '#define FACTOR 3\n#include "../../next.h"\n#include "../../own/scale.cuh"\n' in cuda
     assert ptxbench("arch", "mine", "--kernels", "kernels", "--target", "sm_90").status == 0
+
+
+def test_without_ptxas_the_instructions_are_compared(ptxbench, monkeypatch):
+    found = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else found(name))
+    _, _, ptx = started(ptxbench, SAXPY)
+    assert "%thread" in ptx
+    assert "\n.target sm_90\n" in ptx  # which lower one works is not known
+    other = ptx.replace("fma.rn.f32", "add.rn.f32").replace(", %a, %y_i", ", %y_i")
+    assert other != ptx
+    assert not same_kernel(ptx, "mine", other, "mine", "sm_90")
+    assert same_kernel(ptx, "mine", ptx, "mine", "sm_90")
