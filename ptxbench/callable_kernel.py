@@ -100,12 +100,14 @@ class CallableKernel:
         shared_bytes: int = 0,
         sanitize: bool = False,
         max_loop_iterations: int | None = None,
+        cluster: Extent | None = None,
     ) -> KernelResult:
         """Launch once. The arrays among `args` are changed in place, as the kernel leaves them.
 
         `args`: in the order of the parameters, or by their names. An array is passed by its address; a number is given
         the type of its parameter. `grid` in CTAs and `block` in threads: x, or up to (x, y, z); without `block`, what
-        `.reqntid` says, else 32 threads. `shared_bytes`: dynamic shared memory of a CTA. On the emulator alone:
+        `.reqntid` says, else 32 threads. `shared_bytes`: dynamic shared memory of a CTA. `cluster`: CTAs
+        of a cluster, by default what `.reqnctapercluster` says, else none. On the emulator alone:
         `sanitize` finds races, uninitialised reads and more, slower; `max_loop_iterations` of a warp.
 
         Raises KernelError for a fault, UnsafeLaunch for findings of the sanitizer, and UsageError or LaunchError for
@@ -120,6 +122,7 @@ class CallableKernel:
                 shared_bytes,
                 sanitize,
                 fuel=max_loop_iterations,
+                cluster=None if cluster is None else extent(cluster, "cluster"),
             )
             result = self.on_emulator(values, launch) if self.gpu is None else self.on_gpu(self.gpu, values, launch)
         except PtxbenchError as error:
@@ -192,6 +195,7 @@ class CallableKernel:
                     block=launch.block_of(self.function),
                     args=list(values.values()),
                     dynamic_shared_bytes=launch.shared_bytes,
+                    cluster=launch.cluster,
                     arch=self.program.arch,
                     sanitize=launch.sanitize,
                     fuel=launch.fuel,
@@ -220,7 +224,7 @@ class CallableKernel:
             raise UsageError("Two parameters get one array, which only the emulator takes.")
         passed = {name: np.uint64(0) if value is None else value for name, value in values.items()}
         outputs = tuple(name for name, array in arrays.items() if array.flags.writeable)
-        how = Launch(launch.grid, launch.block_of(self.function), launch.shared_bytes)
+        how = Launch(launch.grid, launch.block_of(self.function), launch.shared_bytes, launch.cluster)
         outcome = gpu.run(self.program.build(self.function.name), how, passed, outputs)
         for name in outputs:
             arrays[name][...] = outcome.outputs[name]

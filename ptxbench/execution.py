@@ -217,6 +217,8 @@ class ExecLaunch:
     threads: int | None = None
     fuel: int | None = None
     seed: int = 1
+    cluster: tuple[int, int, int] | None = None
+    """None: the clusters that the kernel requires (.reqnctapercluster), else none."""
 
     def block_of(self, function: Function) -> tuple[int, int, int]:
         x, y, z = self.block or (*function.directives.get(".reqntid", (DEFAULT_BLOCK,)), 1, 1)[:3]
@@ -327,6 +329,7 @@ def execute(
             args=values.args,
             names=[each.param.name if each.name.startswith("#") else each.name for each in bound],
             dynamic_shared_bytes=launch.shared_bytes,
+            cluster=launch.cluster,
             arch=program.arch,
             sanitize=launch.sanitize,
             threads=launch.threads,
@@ -536,6 +539,7 @@ def describe(outcome: ExecOutcome) -> dict[str, Any]:
         "arch": program.arch,
         "grid": outcome.launch.grid,
         "block": outcome.block,
+        **({} if outcome.launch.cluster is None else {"cluster": outcome.launch.cluster}),
         "shared_bytes": outcome.launch.shared_bytes,
         "sanitize": outcome.launch.sanitize,
         "arguments": [

@@ -342,8 +342,8 @@ class of_kernel:  # noqa: N801  a context manager reads as a word
 # ---- as JSON
 
 OUTCOME_KEYS = (
-    "file", "language", "entry", "arch", "grid", "block", "shared_bytes", "sanitize", "arguments", "status", "error",
-    "findings", "notes", "unchecked", "printed", "order", "order_reason", "counters", "executed",
+    "file", "language", "entry", "arch", "grid", "block", "cluster", "shared_bytes", "sanitize", "arguments", "status",
+    "error", "findings", "notes", "unchecked", "printed", "order", "order_reason", "counters", "executed",
 )  # fmt: skip
 """What is kept of an outcome of `ptxbench exec`: not its arrays, which are compared, and not its lines."""
 
@@ -354,7 +354,7 @@ def to_document(comparison: LaunchComparison) -> dict[str, Any]:
         "status": comparison.status,
         "tolerance": comparison.closeness.describe,
         "kernels": [
-            {"name": name, **{key: document[key] for key in OUTCOME_KEYS}}
+            {"name": name, **{key: document[key] for key in OUTCOME_KEYS if key in document}}
             for name, document in zip(comparison.names, documents, strict=True)
         ],
         "arrays": [

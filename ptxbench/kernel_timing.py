@@ -146,7 +146,7 @@ def as_numbers(argument: Argument, value: Any) -> Any:
 def source_of(outcome: ExecOutcome, variant: str) -> Source:
     """The kernel as a variant, with its own launch."""
     program = outcome.program
-    launch = Launch(outcome.launch.grid, outcome.block, outcome.launch.shared_bytes)
+    launch = Launch(outcome.launch.grid, outcome.block, outcome.launch.shared_bytes, outcome.launch.cluster)
     return Source(variant, program.language, program.path, outcome.function.name, tuple(program.flags), launch=launch)
 
 

@@ -67,6 +67,7 @@ class EmulatorBackend:
                 args=list(copies.values()),
                 names=list(copies),
                 dynamic_shared_bytes=launch.shared_bytes,
+                cluster=launch.cluster_xyz,
                 arch=self.arch,
                 threads=threads,
             )
@@ -119,8 +120,6 @@ class EmulatorBackend:
 
 def unsupported(launch: Launch) -> str | None:
     """What the launch needs and the emulator does not support yet; None if it supports all."""
-    if launch.cluster is not None:
-        return "its launch has clusters, which the emulator does not support yet. Use a GPU."
     if launch.cooperative:
         return "its launch is cooperative, which the emulator does not support yet. Use a GPU."
     return None

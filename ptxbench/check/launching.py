@@ -112,6 +112,7 @@ def launch(
         args=list(copies.values()),
         names=list(copies),
         dynamic_shared_bytes=case.launch.shared_bytes,
+        cluster=case.launch.cluster_xyz,
         arch=kernel.arch,
         sanitize=options.sanitize,
         threads=THREADS,

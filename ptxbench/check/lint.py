@@ -55,6 +55,8 @@ class LintSubject:
     function: Function
     arrays: Mapping[str, Argument]
     used: Sequence[Used]
+    cluster: tuple[int, int, int] | None = None
+    """CTAs of a cluster of the pair's launch."""
 
     @cached_property
     def rooted(self) -> list[tuple[Instruction, Used]]:
@@ -100,8 +102,10 @@ def address_roots(instruction: Instruction, used: Used) -> Roots:
     return next((roots for operand, roots in operands if isinstance(operand, Address)), NOTHING)
 
 
-def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint]:
-    """The complaints of all rules, without duplicates, in the order of the lines."""
+def lint(
+    module: Module, entry: str, args: Sequence[Argument], cluster: tuple[int, int, int] | None = None
+) -> list[Complaint]:
+    """The complaints of all rules, without duplicates, in the order of the lines. `cluster`: of the pair's launch."""
     if entry not in module.functions:
         return []
     kernel = module.functions[entry]
@@ -111,7 +115,9 @@ def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint
     }  # fmt: skip
     used = roots_of(module, functions, entry)
     subjects = [
-        LintSubject(module, function, arrays, used[name]) for name, function in functions.items() if name in used
+        LintSubject(module, function, arrays, used[name], cluster)
+        for name, function in functions.items()
+        if name in used
     ]
     complaints = {complaint for subject in subjects for rule in RULES for complaint in rule(subject)}
     return sorted(complaints, key=lambda each: (each.line, each.code, each.message))
@@ -340,10 +346,11 @@ def dropped_setmaxnreg(subject: LintSubject) -> Iterator[Complaint]:
 
 
 def clusters(subject: LintSubject) -> Iterator[Complaint]:
-    """The emulator ignores clusters, so no launch would show this."""
+    """Without clusters in the pair's launch, those of the entry are launched."""
     wanted = subject.function.directives.get(".reqnctapercluster", ())
-    if any(size > 1 for size in wanted):
-        message = f".reqnctapercluster {', '.join(map(str, wanted))}: the pair's launch has no clusters."
+    if wanted and subject.cluster and (*wanted, 1, 1)[:3] != subject.cluster:
+        asked = ", ".join(map(str, subject.cluster))
+        message = f".reqnctapercluster {', '.join(map(str, wanted))}: the pair's launch has clusters of {asked}."
         yield Complaint("needs-clusters", subject.function.line, message)
 
 

@@ -173,7 +173,7 @@ class Checker:
     def lint(self) -> StageOutcome:
         findings = [
             self.text.locations.at("lint", complaint.code, complaint.message, complaint.line)
-            for complaint in lint(self.text.module, self.suite.entry, self.suite.pair.args)
+            for complaint in lint(self.text.module, self.suite.entry, self.suite.pair.args, self.suite.cluster)
             if complaint.code not in OF_THE_PAIR or complaint.code not in self.suite.lint_codes
         ]
         if self.text.language == "cuda" and "// begin inline asm" in self.text.ptx:

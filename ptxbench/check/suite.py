@@ -242,13 +242,18 @@ class CheckSuite:
                 self._own_results[key] = launch(self.kernels[variant], self.pair, case, USUAL)
         return self._own_results[key]
 
+    @property
+    def cluster(self) -> tuple[int, int, int] | None:
+        """CTAs of a cluster of the pair's launches, at the cheapest check size."""
+        return self.check[0].launch.cluster_xyz
+
     @cached_property
     def lint_codes(self) -> frozenset[str]:
         """The finding codes of the stage `lint` for the pair's own kernels."""
         return frozenset(
             complaint.code
             for kernel in self.kernels.values()
-            for complaint in lint(parsed(kernel.ptx), kernel.entry, self.pair.args)
+            for complaint in lint(parsed(kernel.ptx), kernel.entry, self.pair.args, self.cluster)
         )
 
     @cached_property

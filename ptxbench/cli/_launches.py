@@ -25,6 +25,7 @@ class LaunchOptions:
 
     grid: tuple[str, ...]
     block: tuple[str, ...]
+    cluster: tuple[str, ...]
     shared: tuple[int, ...]
     args: tuple[str, ...]
     sanitize: bool
@@ -38,6 +39,7 @@ class LaunchOptions:
         values = {
             "--grid": self.grid,
             "--block": self.block,
+            "--cluster": self.cluster,
             "--shared": self.shared,
             "--arg": self.args,
             "--sanitize": self.sanitize,
@@ -69,10 +71,12 @@ class LaunchOptions:
                 self.threads,
                 self.max_loop_iterations,
                 1 if self.seed is None else self.seed,
+                extent(cluster, "--cluster") if cluster else None,
             )
-            for grid, block, shared in zip(
+            for grid, block, cluster, shared in zip(
                 for_each("--grid", self.grid, kernels),
                 for_each("--block", self.block, kernels),
+                for_each("--cluster", self.cluster, kernels),
                 for_each("--shared", self.shared, kernels),
                 strict=True,
             )
@@ -99,7 +103,7 @@ def extent(text: str, option: str) -> tuple[int, int, int]:
 
 
 def launch_options(command: Command) -> Command:
-    """--grid, --block, --shared, --arg, --sanitize, --threads, --max-loop-iterations and --seed, as `launch`."""
+    """Adds the options OPTIONS; the command gets them as `launch`."""
 
     @functools.wraps(command)
     def with_launch(**given: Any) -> Any:
@@ -118,6 +122,12 @@ OPTIONS = (
         multiple=True,
         metavar="X[,Y[,Z]]",
         help="Threads of a CTA.  [default: what the kernel's .reqntid says, else 32]",
+    ),
+    click.option(
+        "--cluster",
+        multiple=True,
+        metavar="X[,Y[,Z]]",
+        help="CTAs of a cluster.  [default: what the kernel's .reqnctapercluster says, else none]",
     ),
     click.option(
         "--shared",

@@ -184,7 +184,10 @@ def of_two(
     case = ExplainedPair(compare(first, second))
     if launched:
         launched = launched.with_executed([first.machine, second.machine])
-        one, other = (Launch(each.launch.grid, each.block, each.launch.shared_bytes) for each in launched.outcomes)
+        one, other = (
+            Launch(each.launch.grid, each.block, each.launch.shared_bytes, each.launch.cluster)
+            for each in launched.outcomes
+        )
         case = replace(case, launch=one, right_launch=other)
     timed = time_both(launched, launches) if launched and launches and launches.gpu else None
     return TwoKernels((a, b), (first, second), case, launched, timed)

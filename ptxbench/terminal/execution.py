@@ -82,6 +82,8 @@ def heading(outcome: ExecOutcome) -> Text:
     """The kernel, its file, and how it was launched."""
     grid, block = (" x ".join(map(str, trimmed(each))) for each in (outcome.launch.grid, outcome.block))
     how = f"{outcome.program.arch}, grid {grid}, block {block}"
+    if outcome.launch.cluster:
+        how += f", cluster {' x '.join(map(str, trimmed(outcome.launch.cluster)))}"
     if outcome.launch.shared_bytes:
         how += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
     made = outcome.program.compiler

@@ -109,6 +109,8 @@ def heading(side: str, kernel: Kernel, outcome: ExecOutcome | None, width: int) 
     if outcome is not None:
         grid, block = (" x ".join(map(str, trimmed(each))) for each in (outcome.launch.grid, outcome.block))
         how += f", grid {grid}, block {block}"
+        if outcome.launch.cluster:
+            how += f", cluster {' x '.join(map(str, trimmed(outcome.launch.cluster)))}"
         if outcome.launch.shared_bytes:
             how += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
     if kernel.program.compiler:

@@ -167,9 +167,19 @@ def test_setmaxnreg_needs_a_bound_of_the_ctas(directives, expected):
     assert codes("setmaxnreg.inc.sync.aligned.u32 240;", directives) == expected
 
 
-@pytest.mark.parametrize(("sizes", "expected"), [("2", ["needs-clusters"]), ("1, 4, 1", ["needs-clusters"]), ("1", [])])
-def test_a_pairs_launch_has_no_clusters(sizes, expected):
-    assert codes("ret;", f" .reqnctapercluster {sizes}") == expected
+@pytest.mark.parametrize(
+    ("sizes", "cluster", "expected"),
+    [
+        ("2",       (4, 1, 1), ["needs-clusters"]),
+        ("1, 4, 1", (4, 1, 1), ["needs-clusters"]),
+        ("1",       (2, 1, 1), ["needs-clusters"]),
+        ("1, 4, 1", (1, 4, 1), []),
+        ("2",       None,      []),
+    ],
+)  # fmt: skip
+def test_an_entrys_clusters_are_those_of_the_pairs_launch(sizes, cluster, expected):
+    module = parse(TEXT.format(line="ret;", directives=f" .reqnctapercluster {sizes}"))
+    assert [each.code for each in lint(module, "copy", ARGS, cluster)] == expected
 
 
 def test_a_kernel_next_to_the_pairs_own_is_not_read():

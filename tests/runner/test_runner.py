@@ -175,15 +175,23 @@ def test_a_pair_is_verified_at_every_check_size_and_counted_at_its_own(kernels):
 
 
 def test_a_launch_that_the_emulator_lacks_is_skipped_with_the_reason(kernels):
-    for option, words in (("cluster=1", "its launch has clusters"), ("cooperative=True", "its launch is cooperative")):
-        (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "block=BLOCK)", f"block=BLOCK, {option})"))
-        (cell,) = cells(plan_of(kernels))
-        assert {result.status for result in cell.variants.values()} == {"skipped"}
-        reason = f"scale.ptx: {words}, which the emulator does not support yet. Use a GPU."
-        assert cell.variants["ptx"].reason == reason
-        with pytest.raises(UsageError, match=f"'scale' cannot be checked: {words}, which the emulator does not"):
-            CheckSuite(load(kernels, "scale"), "sm_90", 1)
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "block=BLOCK)", "block=BLOCK, cooperative=True)"))
+    (cell,) = cells(plan_of(kernels))
+    assert {result.status for result in cell.variants.values()} == {"skipped"}
+    words = "its launch is cooperative, which the emulator does not"
+    assert cell.variants["ptx"].reason == f"scale.ptx: {words} support yet. Use a GPU."
+    with pytest.raises(UsageError, match=f"'scale' cannot be checked: {words}"):
+        CheckSuite(load(kernels, "scale"), "sm_90", 1)
     assert cell.launch.cooperative
+
+
+@pytest.mark.parametrize("cluster", ["1", "8"])
+def test_a_pair_is_launched_in_its_clusters(kernels, cluster):
+    text = changed(PAIR, "block=BLOCK)", f"block=BLOCK, cluster={cluster})")
+    (kernels / "pairs" / "scale.py").write_text(text.replace("grid=ceil_div(n, BLOCK)", "grid=8"))
+    (cell,) = cells(plan_of(kernels))
+    assert cell.launch.cluster == (int(cluster), 1, 1)
+    assert {result.status for result in cell.variants.values()} == {"verified"}
 
 
 class SmallDevice(FakeBackend):
