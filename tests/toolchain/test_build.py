@@ -129,10 +129,15 @@ def test_a_file_without_the_kernel_of_its_name_is_refused_with_its_kernels(build
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("arch", ["90", "compute_90", "sm_90 -o x", "sm_9", ""])
-def test_an_unknown_architecture_is_refused(build, arch):
-    with pytest.raises(UsageError, match=r"^Unknown architecture '.*'\. Write it as sm_90 or sm_90a\.$"):
+MEANT, FORM = "Did you mean 'sm_90'?", "Write it as sm_90 or sm_90a."
+UNKNOWN = [("90", MEANT), ("compute_90", MEANT), ("sm_90 -o x", FORM), ("sm_9", FORM), ("", FORM)]
+
+
+@pytest.mark.parametrize(("arch", "advice"), UNKNOWN)
+def test_an_unknown_architecture_is_refused(build, arch, advice):
+    with pytest.raises(UsageError) as caught:
         build(PTX, "twice", arch=arch)
+    assert str(caught.value) == f"Unknown architecture '{arch}'. {advice}"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
