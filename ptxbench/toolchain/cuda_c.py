@@ -63,7 +63,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
         raise refusal(job, made)
     if made.status != SUCCESS:
         has_host_code = any(text.left_out for text in texts.values())
-        return by_nvcc_or_refused(job, explained(made, texts), has_host_code=has_host_code)
+        return by_nvcc_or_refused(job, explained(job, made, texts), has_host_code=has_host_code)
     how = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
     found = Translation(made.ptx, made.log, next(iter(made.lowered.values()), None), how)
     if not HAS_KERNEL.search(found.ptx) and b"<<<" in source and not contained:
@@ -222,16 +222,19 @@ def left_out(texts: Mapping[str, SourceText]) -> str:
     return f" ({'; '.join(words)})" if words else ""
 
 
-def explained(made: Compilation, texts: Mapping[str, SourceText]) -> Compilation:
-    """The same with a short sentence for host code, and for each host function that a kernel calls."""
-
-    def sentence(found: re.Match[str]) -> str:
-        name = found[1]
-        if any(name in text.names_left_out for text in texts.values()):
-            return f'"{name}" is host code, and a kernel uses it: {MARK_IT}'
-        return found[0]
-
-    return made._replace(log=host_code.shortened(NO_NAME.sub(sentence, made.log)))
+def explained(job: Job, made: Compilation, texts: Mapping[str, SourceText]) -> Compilation:
+    """The same with a short sentence for host code; if kernels use what was left out, with these errors alone."""
+    gone = set().union(*(text.names_left_out for text in texts.values()))
+    causes = []
+    for error in host_code.errors(made.log):
+        text = texts.get("" if error.file == job.path.name else error.file)
+        unknown = NO_NAME.match(error.text)
+        if not (text and unknown and unknown[1] in gone):
+            continue
+        if any(text.of_device(each) and not text.fixed(each) for each in text.path_to(error)):
+            told = f'"{unknown[1]}" is host code, and a kernel uses it: {MARK_IT}'
+            causes.append(f"{error.file}({error.line}): error: {told}")
+    return made._replace(log="\n".join(dict.fromkeys(causes)) or host_code.shortened(made.log))
 
 
 # ---- nvcc
@@ -275,7 +278,7 @@ def by_nvcc(job: Job, why: str) -> Translation | str:
             return Compilation(COMPILATION, "", log, "", {})
         return Compilation(SUCCESS, "", log, nvrtc.FILE.sub(nvrtc.bare_name, ptx), lowered)
 
-    made = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS), job.source, make)
+    made = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS, *nvcc.LENIENT), job.source, make)
     if made.status != SUCCESS:
         return made.log
     return Translation(made.ptx, made.log, next(iter(made.lowered.values()), None), f"{words}; {why}")

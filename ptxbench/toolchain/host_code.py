@@ -191,6 +191,10 @@ class SourceText:
             if word == "template" and self.word(at + 1) == "<":
                 at = self.angle(at + 1, end) + 1
                 continue
+            if word == "operator":
+                at = self.parameters_of_operator(at, end)
+                kind = "function"
+                continue
             if word == ";":
                 break
             if word == "=" and kind == "other":
@@ -212,6 +216,13 @@ class SourceText:
                     members = tuple(self.scope(at + 1, close, in_class=True))
             at = self.closing.get(at, at) + 1
         return Declaration(first, min(at, end - 1), kind, members, in_class)
+
+    def parameters_of_operator(self, at: int, end: int) -> int:
+        """The bracket before the parameters of the operator whose word `operator` is at `at`."""
+        at += 3 if self.word(at + 1) == "(" else 1  # operator()
+        while at < end and self.words[at] not in ("(", ";", "{"):
+            at += 1
+        return at
 
     def call_of_macro(self, first: int, bracket: int) -> bool:
         """Whether NAME(...) at the start of a declaration is a call of a macro, after which another one begins."""

@@ -15,6 +15,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from ptxbench import toolchain
+from ptxbench.toolchain import cubin, cuda_c, locate
+from ptxbench.toolchain.options import SourceOptions
+
 FOLDER = Path(__file__).parent
 INCLUDE = ("-I", FOLDER / "include")
 RANDOM = np.random.default_rng(5)
@@ -367,6 +371,33 @@ def test_a_kernel_runs_without_an_edit_and_gives_the_right_arrays(name, ptxbench
     assert kernel["printed"] == case.printed
     for array, expected in case.expected.items():
         np.testing.assert_allclose(np.load(f"out_{array}.npy"), expected, rtol=case.rtol, atol=0, strict=False)
+
+
+WITHOUT_TWIN = {
+    "transpose_dynamic.cu": "nvcc lacks helper_cuda.h",
+    "spmv_csr.cu": "nvcc lacks cusparse.h",
+    "bitonic_sort.cu": "std::int64_t is another type for nvcc, so its kernel has another name",
+    "unbalanced_host.cu": "made by nvcc itself",
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("file", sorted({path.name for path in FOLDER.glob("*.cu")} - set(WITHOUT_TWIN)))
+def test_what_is_left_of_a_file_has_the_machine_code_that_nvcc_makes_of_the_whole(file):
+    case = next(made for made in (CASES[name]() for name in CASES) if made.file == file)
+    given = dict(zip(case.options[::2], case.options[1::2], strict=True))
+    options = SourceOptions(given.get("--entry"), include=(FOLDER / "include",), standard=given.get("--std"))
+    path = FOLDER / file
+    source = path.read_bytes()
+    flags = options.flags_for(source.decode())
+    ours = cuda_c.translate(source, path, "sm_90", flags)
+    theirs = cuda_c.by_nvcc(cuda_c.Job(source, path, "sm_90", flags, False), "compared")
+    tool = locate.program("ptxas")
+    first, second = (cubin.read(toolchain.assembled(tool, made.ptx, "sm_90")[0]) for made in (ours, theirs))
+    assert ours.how.startswith("NVRTC ")
+    assert first.entries
+    for entry in first.entries:
+        assert cubin.code(first, entry) == cubin.code(second, entry) is not None
 
 
 def test_the_kernels_of_a_folder_have_their_cpp_names_and_a_file_without_one_is_named(ptxbench, tmp_path):

@@ -8,6 +8,7 @@ from ptxbench import toolchain
 from ptxbench.discovery import default_kernels
 from ptxbench.errors import CompileError, ToolMissing, UsageError
 from ptxbench.toolchain import cuda_c, nvcc
+from ptxbench.toolchain.host_code import SourceText
 
 KERNEL = '\nextern "C" __global__ void k(float* x) { x[0] = 1; }\n'
 
@@ -56,6 +57,12 @@ def test_host_code_is_left_out_and_its_lines_are_named(compiled, text, lines):
 # what must stay, because a kernel could mean something else without it; the text is valid for nvcc alone, or not at all
 STAYS = [
     ("static_assert(sizeof(long) == 3);\nint main() {}",                              "static assertion failed"),
+    ("#include <vector>\nstatic_assert(sizeof(std::vector<int>) == 3);",              "incomplete type"),
+    ("#include <vector>\ntemplate <class T> struct S { int a; };\n"
+     "template <class T> struct S<T*> { std::vector<int> a; };",                      "incomplete type"),
+    ("#define F __device__\n#define G F inline\nG int f(float) { return std::nothing(); }\n"
+     "F int f(double) { return 1; }",
+     "std"),
     ("no kernel",                                                                     'identifier "no" is undefined'),
     ("int main() {}\n/* nothing else",                                                "comment"),
     ("#include <vector>\ntemplate <class T> struct S { int a; };\n"
@@ -65,6 +72,8 @@ STAYS = [
     ("float twice(float a) { return 2 * a; }\n__global__ void g(float* x) { x[0] = twice(1); }",
      '"twice" is host code, and a kernel uses it'),
     ("#include <string>\nstruct S { std::string name; };\n__global__ void g(S s) {}", '"S" is host code'),
+    ("struct V {\n    float a;\n    V& operator=(const V& o) { a = o.a + 1; return *this; }\n};\n"
+     "__global__ void g(V* v) { v[0] = v[1]; }",                                     '"V" is host code'),
     ("#define F __device__\nF int f(float) { undefined(); }\nF int f(double) { return 1; }\nint main() {}",
      '"undefined" is undefined'),
     ("void f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n",                               r"expected a|host code"),
@@ -75,6 +84,12 @@ STAYS = [
 def test_what_could_change_a_kernel_stays_and_is_an_error(compiled, without_nvcc, text, message):
     with pytest.raises(CompileError, match=message):
         compiled(text + KERNEL)
+
+
+def test_a_part_whose_brackets_depend_on_macros_has_no_known_end_and_stays():
+    text = SourceText("#ifdef X\nvoid f(int a) {\n#else\nvoid f() {\n#endif\n}\nint a;\n")
+    assert [text.fixed(each) for each in text.declarations] == [True]
+    assert not any(SourceText("void f() {\n}\nint a;\n").fixed(each) for each in text.declarations[:0])
 
 
 @pytest.mark.parametrize("path", sorted((default_kernels() / "cuda").glob("s*.cu")), ids=lambda path: path.name)
