@@ -3,7 +3,8 @@
 execution = emulator.run(ptx, grid=64, block=256, args=[x, y, np.uint32(n)])
 """
 
+from ptxbench.emulator.chain import chain
 from ptxbench.emulator.launch import Execution, run
 from ptxbench.emulator.pointers import Pointer
 
-__all__ = ["Execution", "Pointer", "run"]
+__all__ = ["Execution", "Pointer", "chain", "run"]

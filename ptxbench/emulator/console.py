@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator.heap import Heap
 from ptxbench.emulator.runtime import conditions, context
-from ptxbench.emulator.runtime.host import ALLOCATE, ASSERT, RELEASE
+from ptxbench.emulator.runtime.host import ALLOCATE, ASSERT, FINISH, RELEASE
 
 CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 CONVERSION = re.compile(r"%([-+ #0]*)(\*|\d*)(?:\.(\*|\d+))?(hh|h|ll|l|j|z|t|L)?([diouxXcsaAeEfFgGp%])")
@@ -46,6 +46,8 @@ class Console:
         self.rebound()
         self.printed: list[str] = []
         self.failed = ""
+        self.finish: Callable[[], None] | None = None
+        """Brings what an unfinished launch before this one has stored."""
         self.callback: Any = CALLBACK(self.called)  # kept alive: the generated code holds its address
 
     @property
@@ -55,9 +57,13 @@ class Console:
     def close(self) -> None:
         """Take no more calls. The callback refers to this object: without this cut, the cycle would keep the launch's
         memory (hundreds of MiB of address space) until Python next collects cycles."""
-        self.callback = self.forget = None
+        self.callback = self.forget = self.finish = None
 
     def called(self, kind: int, mask: int, site: int, values: int, result: int) -> None:
+        if kind == FINISH:
+            if self.finish is not None:
+                self.finish()
+            return
         lanes = np.ctypeslib.as_array(ctypes.cast(values, ctypes.POINTER(ctypes.c_uint64)), (4, 32))
         results = np.ctypeslib.as_array(ctypes.cast(result, ctypes.POINTER(ctypes.c_uint64)), (32,))
         for lane in range(32):

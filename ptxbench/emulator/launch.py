@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from numpy.typing import NDArray
+
 from ptxbench.emulator import counters, memory
 from ptxbench.emulator.arguments import check_launch, cluster_of, extent
 from ptxbench.emulator.explain import explain, order_reason
@@ -17,6 +19,7 @@ from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.schedules import reschedule, sanitizer_notes
+from ptxbench.emulator.unfinished import unfinished
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 FUEL = 1 << 27
@@ -84,6 +87,7 @@ def run(
     ctas: CtaOrder = "usual",
     variation: Variation = NO_VARIATION,
     cluster: int | Sequence[int] | None = None,
+    earlier: Mapping[int, NDArray[Any]] | None = None,
 ) -> Execution:
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
@@ -101,6 +105,8 @@ def run(
     their initialisers; it is updated with what this launch leaves. `ctas`: another order of the CTAs; it can affect
     only a kernel whose CTAs wait for each other. `cluster`: CTAs of a cluster, like `grid`, which it must divide; None:
     what the kernel's .reqnctapercluster says, else a launch without clusters.
+    `earlier`: what arrays (by id) held before a launch that may not have ended yet; this one sees the rest after
+    griddepcontrol.wait (chain.py).
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitised),
     KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
@@ -111,7 +117,7 @@ def run(
     check_variables(module, function)
     check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
     in_clusters = cluster_of(function, extent_grid, None if cluster is None else extent(cluster, "cluster"), arch)
-    image = build(module, function, args, placement, kept, names)
+    image, stored = unfinished(build(module, function, args, placement, kept, names), earlier or {})
     job = LaunchRequest(
         ptx,
         function.name,
@@ -121,7 +127,7 @@ def run(
         tuple((buffer.low, buffer.high) for buffer in image.layout.buffers),
         image.layout.size,
         dynamic_shared_bytes,
-        threads or usable_cores(),
+        1 if stored else threads or usable_cores(),
         min(FUEL if fuel is None else fuel, MOST_FUEL),
         arch,
         "sanitize" if sanitize else "plain",
@@ -129,6 +135,7 @@ def run(
         placement=placement,
         variation=variation,
         cluster=in_clusters,
+        stored=stored,
     )
     answer, results = emulator_process().perform(job, image.contents)
     if answer.fault is not None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.layout import BINS, Translation
+from ptxbench.emulator.unfinished import Stored
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 CtaOrder = Literal["usual", "last first", "by turns", "first alone", "last alone"]
@@ -43,6 +44,8 @@ class LaunchRequest:
     variation: Variation = NO_VARIATION
     cluster: tuple[int, int, int] | None = None
     """CTAs of a cluster; None: a launch without clusters."""
+    stored: tuple[Stored, ...] = ()
+    """What an unfinished launch before this one stores."""
 
     @property
     def cluster_size(self) -> int:

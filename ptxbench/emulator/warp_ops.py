@@ -458,6 +458,10 @@ class WarpOps:
         self.function(turns.END_TURN)
         self.e.line(f"call void @end_turn(ptr %env, i32 {self.active})")
 
+    def wait_for_grid(self) -> None:
+        """The active lanes wait for the launch before this one, if it may not have ended."""
+        self.e.line(f"call void @{self.function(host.WAIT_FOR_GRID)}(ptr %env, i32 {self.active})")
+
     def trap(self) -> None:
         """Stop the launch in the first active lane."""
         slot = self.reserve_counters(context.SITE_SLOTS)

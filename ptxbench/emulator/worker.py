@@ -7,6 +7,7 @@ descriptor, PARENT the process that starts this one (it may end before this proc
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import mmap
 import os
@@ -44,6 +45,7 @@ from ptxbench.emulator.runtime import context, kinds, records
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.emulator.runtime.messages import LIST_BYTES
+from ptxbench.emulator.unfinished import finish
 from ptxbench.emulator.variation import addresses, conditions, memory, module_shift
 from ptxbench.errors import LaunchError, PtxbenchError
 
@@ -176,6 +178,7 @@ class Thread:
             context.HOST: self.console.address,
             context.RESERVED_INSIDE: layout.reserved_bytes,
             context.CLUSTER_SIZE: job.cluster_size,
+            context.UNFINISHED: len(job.stored),
             context.CLUSTER_EXPLICIT: job.cluster is not None,
         }
         settings |= {context.CLUSTER_X + axis: extent for axis, extent in enumerate(job.cluster or (1, 1, 1))}
@@ -348,7 +351,12 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
         for record in host.records[:threads]:
             workers.append(Thread(job, kernel, base, record, tag, marked, shares))
         began = time.process_time()
+        if job.stored:  # then there is one worker
+            memory_ = np.frombuffer(host.arena, np.uint8)
+            workers[0].console.finish = functools.partial(finish, job.stored, memory_, over=False)
         host.run_together(workers)
+        if job.stored and workers[0].context[context.UNFINISHED]:
+            finish(job.stored, np.frombuffer(host.arena, np.uint8), over=True)
         if time.process_time() - began > SLOW_SECONDS:
             kernel.optimise()
         if recorded and not answered(workers, kernel, host, tag):

@@ -127,11 +127,18 @@ def pmevent():
     """No effect: the emulator has no profiler events."""
 
 
-@instruction("griddepcontrol.action ", action=("wait", "launch_dependents"),
-             ignored={"action": "a launch starts when all before it have ended"},
-             section="parallel-synchronization-and-communication-instructions-griddepcontrol")  # fmt: skip
-def griddepcontrol():
-    """No effect: the emulator runs one launch at a time."""
+GRIDS = "parallel-synchronization-and-communication-instructions-griddepcontrol"
+
+
+@instruction("griddepcontrol.wait ", section=GRIDS)
+def griddepcontrol_wait(ops):
+    """In a chain of launches, the stores of the launch before are visible from here on; else no effect."""
+    ops.wait_for_grid()
+
+
+@instruction("griddepcontrol.launch_dependents ", section=GRIDS)
+def griddepcontrol_launch_dependents():
+    """No effect: in a chain, the next launch sees memory as it was before this one in any case."""
 
 
 @instruction("setmaxnreg.action.sync.aligned.u32 registers", action=("inc", "dec"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import HOST, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import HOST, UNFINISHED, V64, RuntimeFunction, slot
 from ptxbench.emulator.types import LANES
 
-PRINT, ASSERT, ALLOCATE, RELEASE = range(4)
+PRINT, ASSERT, ALLOCATE, RELEASE, FINISH = range(5)
 
 HOST_CALL = RuntimeFunction("host", f"""
 define internal {V64} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
@@ -25,5 +25,24 @@ define internal {V64} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
   call void %function(i64 %kind, i32 %mask, ptr %site, ptr %values, ptr %result)
   %out = load {V64}, ptr %result
   ret {V64} %out
+}}
+""")  # fmt: skip
+
+WAIT_FOR_GRID = RuntimeFunction("wait_for_grid", f"""
+define internal void @wait_for_grid(ptr %env, i32 %mask) noinline {{
+  ; %mask wait for the launch before: the host brings what it has stored (unfinished.py).
+entry:
+  {slot("unfinished", UNFINISHED)}
+  %none = icmp eq i64 %unfinished, 0
+  %idle = icmp eq i32 %mask, 0
+  %nothing = or i1 %none, %idle
+  br i1 %nothing, label %done, label %wait
+wait:
+  store i64 0, ptr %unfinished.at
+  {slot("function", HOST, "ptr")}
+  call void %function(i64 {FINISH}, i32 %mask, ptr null, ptr null, ptr null)
+  br label %done
+done:
+  ret void
 }}
 """)  # fmt: skip

@@ -1,0 +1,91 @@
+"""Programmatic dependent launches: what a kernel sees before and after griddepcontrol.wait."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+
+HEADER = ".version 8.1\n.target sm_90\n.address_size 64\n"
+
+
+def kernel(name, body):
+    """Each thread has %i, its number in the grid, and the address of its element of both arrays."""
+    return f"""{HEADER}
+.visible .entry {name}(.param .u64 from, .param .u64 to)
+{{
+    .reg .b32 %i, %cta, %value, %more;
+    .reg .b64 %from, %to;
+    mov.u32 %i, %tid.x;
+    mov.u32 %cta, %ctaid.x;
+    mad.lo.u32 %i, %cta, 32, %i;
+    ld.param.u64 %from, [from];
+    ld.param.u64 %to, [to];
+    mad.wide.u32 %from, %i, 4, %from;
+    mad.wide.u32 %to, %i, 4, %to;
+    {body}
+    ret;
+}}
+"""
+
+
+DOUBLE = kernel("double", "griddepcontrol.launch_dependents;\n ld.global.u32 %value, [%from];\n"
+                " shl.b32 %value, %value, 1;\n st.global.u32 [%to], %value;")  # fmt: skip
+WAIT, LOAD, STORE = "griddepcontrol.wait;\n", "ld.global.u32 %value, [%from];\n", "st.global.u32 [%to], %value;\n"
+
+
+def chained(body, **more):
+    """The outputs of DOUBLE, and of a kernel with `body` that reads them."""
+    start, middle, end = np.arange(96, dtype=np.uint32), np.full(96, 5, np.uint32), np.full(96, 7, np.uint32)
+    how = {"grid": 3, "block": 32, **more}
+    results = emulator.chain([
+        {"ptx": DOUBLE, "args": [start, middle], **how},
+        {"ptx": kernel("next", body), "args": [middle, end], **how},
+    ])  # fmt: skip
+    assert len(results) == 2
+    return middle.tolist(), end.tolist()
+
+
+TWICE = list(range(0, 192, 2))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (WAIT + LOAD + STORE,                           TWICE),
+        (LOAD + STORE,                                  [5] * 96),            # no wait: old data
+        (LOAD + WAIT + STORE,                           [5] * 32 + TWICE[32:]),  # too late, in the first warp
+        (LOAD + WAIT + "ld.global.u32 %value, [%from];\n" + STORE, TWICE),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("more", [{}, {"sanitize": True}, {"placement": 3}])
+def test_a_kernel_sees_the_launch_before_after_its_wait(body, expected, more):
+    assert chained(body, **more) == (TWICE, expected)
+
+
+@pytest.mark.parametrize("wait", ["", WAIT])
+def test_what_both_launches_store_is_of_the_second_if_it_waits(wait):
+    """Every second element of the first launch's output is stored again."""
+    body = (
+        f"{wait} and.b32 %more, %i, 1;\n .reg .pred %p;\n setp.eq.u32 %p, %more, 1;\n @%p st.global.u32 [%from], 1;\n"
+    )
+    middle, end = chained(body)
+    assert middle == [1 if i % 2 else 2 * i for i in range(96)]
+    assert end == [7] * 96
+
+
+def test_a_store_before_the_wait_is_overtaken_by_the_launch_before():
+    middle, _ = chained("st.global.u32 [%from], 1;\n" + WAIT)
+    assert middle == TWICE[:32] + [1] * 64
+
+
+def test_in_a_launch_by_itself_the_wait_does_nothing():
+    start, end = np.arange(96, dtype=np.uint32), np.zeros(96, np.uint32)
+    emulator.run(kernel("next", LOAD + WAIT + STORE), grid=3, block=32, args=[start, end])
+    assert end.tolist() == start.tolist()
+
+
+def test_a_chain_of_three():
+    arrays = [np.full(96, 10 * k, np.uint32) for k in range(4)]
+    step = kernel("more", WAIT + LOAD + "add.u32 %value, %value, 1;\n" + STORE + "griddepcontrol.launch_dependents;")
+    emulator.chain([{"ptx": step, "grid": 3, "block": 32, "args": arrays[k : k + 2]} for k in range(3)])
+    assert [set(each.tolist()) for each in arrays] == [{0}, {1}, {2}, {3}]
