@@ -60,7 +60,9 @@ DEFINED = "defined "
 ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
 """Instructions whose addresses are generic, or in the single space that they name."""
 GENERIC_SPACES = ("global", "shared", "local", "const")
-OF_CLUSTERS = ("barrier.cluster", "st.async", "red.async")
+SENDERS = ("st.async", "red.async", "clusterlaunchcontrol.try_cancel")
+"""Instructions that send messages to mbarriers of the cluster (runtime/messages.py)."""
+OF_CLUSTERS = ("barrier.cluster", *SENDERS)
 """Instructions that need the state of a cluster, even if it has one CTA."""
 
 
@@ -89,7 +91,7 @@ class KernelState:
         self.ops.parallel = self.order_reason is None
         self.ops.queues = any(step.entry.opcode.startswith(("cp.async", "cp.reduce")) for step in self.steps)
         self.ops.bulk = any(step.entry.opcode.startswith(("cp.async.bulk", "cp.reduce")) for step in self.steps)
-        self.ops.sends = any(step.entry.opcode.startswith(("st.async", "red.async")) for step in self.steps)
+        self.ops.sends = any(step.entry.opcode.startswith(SENDERS) for step in self.steps)
         variables = (*module.variables.values(), *function.params, *function.variables.values())
         self.spaces = {variable.name: variable.space for variable in variables}
         self.constants = self.find_constants()

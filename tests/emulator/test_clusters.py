@@ -553,3 +553,45 @@ def test_cooperative_groups_of_clusters(sanitize):
     assert (out == expected.astype(np.uint32)).all()
     assert launched.findings == ()
     assert bool(launched.unchecked) == sanitize
+
+
+CANCEL = """.version 8.6
+.target sm_100
+.address_size 64
+.shared .align 16 .b8 answer[16];
+.shared .align 8 .b64 bar;
+.visible .entry cancel(.param .u64 out)
+{
+    .reg .b32 %tid, %cta, %x, %y, %z, %u, %v;
+    .reg .b64 %out;
+    .reg .b128 %answer;
+    .reg .pred %first, %done, %cancelled;
+    mov.u32 %tid, %tid.x;
+    mov.u32 %cta, %ctaid.x;
+    setp.eq.u32 %first, %tid, 0;
+    @%first mbarrier.init.shared::cta.b64 [bar], 1;
+    bar.sync 0;
+    @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [bar], 16;
+    @%first clusterlaunchcontrol.try_cancel.async.shared::cta.mbarrier::complete_tx::bytes.b128 [answer], [bar];
+WAIT:
+    mbarrier.try_wait.parity.shared::cta.b64 %done, [bar], 0;
+    @!%done bra WAIT;
+    ld.shared.b128 %answer, [answer];
+    clusterlaunchcontrol.query_cancel.is_canceled.pred.b128 %cancelled, %answer;
+    selp.u32 %x, 1, 0, %cancelled;
+    clusterlaunchcontrol.query_cancel.get_first_ctaid::y.b32.b128 %y, %answer;
+    clusterlaunchcontrol.query_cancel.get_first_ctaid.v4.b32.b128 {%z, %u, %v, _}, %answer;
+    ld.param.u64 %out, [out];
+    mad.wide.u32 %out, %cta, 16, %out;
+    @%first st.global.v4.u32 [%out], {%x, %y, %z, %u};
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize("cluster", [None, 2])
+def test_no_cta_can_be_cancelled_any_more(cluster):
+    """The answer is that of a GPU on which all CTAs have started; the coordinates of none are no CTA's."""
+    out = np.full((4, 4), 7, np.uint32)
+    emulator.run(CANCEL, grid=4, block=64, args=[out], arch="sm_100", cluster=cluster)
+    assert (out == [0, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF]).all()

@@ -70,6 +70,7 @@ def stranger(entry, form, other):
         (form.vector and not other.startswith("%") and other != "1")  # numbers and ! in vectors
         or (form.vector and other in ("%tid.x", "%clock64"))
         or (entry.counted == "matrix" and ("pred" in other or not other.startswith("%")))
+        or entry.opcode.endswith("e2m1x2.bf16x2")  # ptxas takes a source of any type
         or "f16x2" in other  # a register of this type counts as .b32
         or (entry.opcode.startswith("cvta") and other == "tile")  # of another state space
         or (entry.opcode.startswith("isspacep") and "32" in other)  # addresses of 32 bits

@@ -5,7 +5,7 @@ from typing import Any
 from ptxbench.emulator.isa.memory import IN_ORDER, place, registers
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime.context import RANK_BITS
-from ptxbench.emulator.types import U32
+from ptxbench.emulator.types import B32, U32, U64
 
 instruction = Chapter("Data Movement and Conversion Instructions: mapa, getctarank", counted="move")
 barrier = Chapter("Parallel Synchronization Instructions: barrier.cluster", counted="barrier")
@@ -100,3 +100,37 @@ def reductions(body):
 def red_async(ops, space, op, a, b, c):
     """The same, with an update of the target."""
     ops.messages.send(place(space), a, (b,), c, op)
+
+
+# ---- launches that cancel others: here none can be cancelled any more
+
+cancel = Chapter("Parallel Synchronization Instructions: clusterlaunchcontrol", counted="async")
+CANCEL = "parallel-synchronization-and-communication-instructions-clusterlaunchcontrol"
+NO_CTA = 0xFFFFFFFF
+"""What the coordinates of no CTA read as; the manual leaves them undefined."""
+
+
+@cancel("clusterlaunchcontrol.try_cancel.async{.space}.mbarrier::complete_tx::bytes.b128 [a], [c]",
+        space=("shared::cta",), section=f"{CANCEL}-try-cancel")  # fmt: skip
+def try_cancel(e, ops, space, a, c):
+    """The answer is that all CTAs have started. It comes like an asynchronous store of 16 bytes."""
+    ops.messages.send(place(space), a, (e.constant(0, U64),) * 2, c)
+
+
+@cancel("clusterlaunchcontrol.query_cancel.is_canceled.pred.b128 d:pred, a:b128", section=f"{CANCEL}-query-cancel")
+def is_canceled(e, a):
+    """Never, if the answer was read after its mbarrier."""
+    return e.compare("ne", e.convert(a, U64), e.constant(0, U64))
+
+
+@cancel("clusterlaunchcontrol.query_cancel.get_first_ctaid.v4.type.b128 {d}, a:b128", type=("b32",),
+        section=f"{CANCEL}-query-cancel")  # fmt: skip
+def first_ctaid(e):
+    """Undefined for what was not cancelled; here numbers that no CTA has."""
+    return (e.constant(NO_CTA, B32),) * 4
+
+
+@cancel("clusterlaunchcontrol.query_cancel.axis.b32.b128 d:b32, a:b128", section=f"{CANCEL}-query-cancel",
+        axis=tuple(f"get_first_ctaid::{axis}" for axis in "xyz"), ignored={"axis": "each is undefined"})  # fmt: skip
+def first_ctaid_axis(e):
+    return e.constant(NO_CTA, B32)
