@@ -120,7 +120,8 @@ def read(ops: WarpOps, name: str) -> Value:
         found = e.condition(FOUND.get(base, conditions.DRIVER), U64)
         return found if base in LONG else e.convert(found, U32)
     if (value := constant(ops, name, base)) is not None:
-        return e.constant(value, U64 if base in LONG else U32)
+        found = e.constant(value, U64 if base in LONG else U32)
+        return e.add(found, ops.own_rank(U32)) if is_reserved(name) and ops.clustered else found
     raise syntax_error(ops.line, f"unknown predefined register '{name}'.")
 
 

@@ -29,8 +29,8 @@ from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState
-from ptxbench.emulator.runtime import clusters, kinds, records, sanitize, watch, watches
-from ptxbench.emulator.runtime.context import MASK, V32
+from ptxbench.emulator.runtime import clusters, kinds, messages, records, sanitize, watch, watches
+from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
 from ptxbench.emulator.runtime.scheduler import DECLARATIONS, NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
 from ptxbench.emulator.runtime.trips import close_entry
@@ -299,7 +299,7 @@ class Translator:
         e.line(f"b{len(self.kernel.blocks)}:")  # after the last instruction
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
-        for function in (*NEEDS, clusters.WAKE) if self.ops.clustered else NEEDS:
+        for function in (*NEEDS, *self.of_clusters()) if self.ops.clustered else NEEDS:
             self.ops.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
         e.declarations.update(DECLARATIONS)
@@ -358,6 +358,10 @@ class Translator:
             self.ops.clustered,
             self.ops.sends,
         )
+
+    def of_clusters(self) -> tuple[RuntimeFunction, ...]:
+        """What the scheduler of clusters needs."""
+        return clusters.WAKE, messages.CLOSED if self.ops.sends else clusters.CLOSED
 
     def add_watches(self) -> None:
         """Add the real functions of a sanitized kernel in place of the empty ones, and the watches of local memory."""

@@ -1,5 +1,6 @@
 """Clusters: ranks, each other's shared memory, the barrier of the cluster, and what is refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -450,10 +451,53 @@ def test_an_asynchronous_store_brings_its_bytes_and_its_arrival(what):
 
 
 def test_an_asynchronous_store_is_not_done_before_its_mbarrier_is_waited_for():
-    """Without the wait, the cluster's barrier does not bring it."""
+    """The cluster's barrier does not bring it."""
+    send = "@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [bar], 128;\n" + STORES["u32"][1]
+    early = f"{send}\n{SYNC}\nld.shared.u32 %m, [%mine];"
+    assert (run(with_mbarrier(1, early) + "\nmov.u32 %value, %m;")[0] == 0xFFFFFFFF).all()
+
+
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_an_asynchronous_store_to_a_cta_that_exits_without_waiting_is_a_fault(sanitize):
     send = "@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [bar], 128;\n" + STORES["u32"][1]
     body = with_mbarrier(1, send).replace(WAIT, "")
-    assert (run(body + "\nld.shared.u32 %value, [%mine];")[0] == 0xFFFFFFFF).all()
+    message = (
+        r"st\.async.* by thread 0 of CTA \d writes byte 0 of the shared memory of the CTA of rank \d in the cluster, "
+    )
+    message += r"which has exited at line \d+"
+    if not sanitize:
+        with pytest.raises(MemoryFault, match=message):
+            run(body)
+        return
+    _, launched = run(body, sanitize=True)
+    assert [each.kind for each in launched.findings] == ["cluster-exited"]
+    assert re.search(message, launched.findings[0].message)
+
+
+TILES = """
+#include <cooperative_groups.h>
+namespace cg = cooperative_groups;
+extern "C" __global__ void __cluster_dims__(2) k(unsigned* out) {
+    __shared__ unsigned cell[128];
+    auto tile = cg::tiled_partition<64>(cg::this_thread_block());
+    cell[threadIdx.x] = threadIdx.x + 1000 * blockIdx.x;
+    tile.sync();
+    unsigned value = cell[threadIdx.x ^ 63];
+    cg::this_cluster().sync();
+    value += *cg::this_cluster().map_shared_rank(&cell[threadIdx.x], cg::this_cluster().block_rank() ^ 1);
+    cg::this_cluster().sync();
+    out[blockIdx.x * 128 + threadIdx.x] = value;
+}
+"""
+
+
+def test_tiles_of_several_warps_use_the_drivers_bytes_of_their_own_cta():
+    ptx = toolchain.compiled(TILES.encode(), Path("k.cu"), "sm_90", ())[0]
+    assert "%reserved_smem_offset" in ptx
+    out = np.zeros((4, 128), np.uint32)
+    emulator.run(ptx, grid=4, block=128, args=[out])
+    cta, thread = np.arange(4)[:, None], np.arange(128)
+    assert (out == (thread ^ 63) + 1000 * cta + thread + 1000 * (cta ^ 1)).all()
 
 
 OPERATIONS = {

@@ -162,6 +162,7 @@ ran:
   %is.done = icmp eq i64 %result, {DONE}
   br i1 %is.done, label %close, label %after
 close:
+  call void @cta_closed(ptr %env, ptr %header, i64 %rank)
   store i64 0, ptr %cta.live.at
   store i32 1, ptr %gone.at
   %live = load i64, ptr %live.at

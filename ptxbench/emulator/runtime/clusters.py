@@ -335,3 +335,8 @@ done:
   ret void
 }}
 """, (CHECK,), (CTPOP,))  # fmt: skip
+
+CLOSED = RuntimeFunction(
+    "cta_closed", "\ndefine internal void @cta_closed(ptr %env, ptr %header, i64 %rank) noinline {\n  ret void\n}\n"
+)
+"""A CTA of a cluster has exited. messages.py replaces it in kernels with asynchronous stores."""

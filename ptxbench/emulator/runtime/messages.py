@@ -6,6 +6,7 @@ missing wait has an effect. A cluster has one list of messages; a full list does
 
 from __future__ import annotations
 
+from ptxbench.emulator.runtime import clusters
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
 from ptxbench.emulator.runtime.atomics import update
@@ -168,6 +169,51 @@ done:
   ret void
 }}
 """, (DELIVER,), (CTTZ,))  # fmt: skip
+
+
+CLOSED = RuntimeFunction(clusters.CLOSED.name, f"""
+define internal void @cta_closed(ptr %env, ptr %header, i64 %rank) noinline {{
+  ; The CTA of %rank has exited: messages that it has not waited for are faults of their senders.
+entry:
+  {LIST}
+  %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
+  %line = load i64, ptr %line.at
+  %line.high = shl i64 %line, 32
+  {slot("warp", at.WARP)}
+  {slot("cta", at.CTA)}
+  br label %next
+next:
+  %index = phi i64 [ 0, %entry ], [ %index.next, %after ]
+  %over = icmp eq i64 %index, %count
+  br i1 %over, label %done, label %look
+look:
+  %item.offset = mul i64 %index, {MESSAGE_BYTES}
+  %item = getelementptr i8, ptr %messages, i64 %item.offset
+  {field("target", TARGET)}
+  %target.wide = zext i32 %target to i64
+  %its.rank = lshr i64 %target.wide, {at.RANK_BITS}
+  %same = icmp eq i64 %its.rank, %rank
+  br i1 %same, label %lost, label %after
+lost:
+  {field("site", SITE, "ptr")}
+  {field("lane", LANE)}
+  {field("issuer", WARP, "i64")}
+  {field("sender", CTA, "i64")}
+  store i64 %issuer, ptr %warp.at                 ; whom the fault is to name
+  store i64 %sender, ptr %cta.at
+  %lane.wide = zext i32 %lane to i64
+  %where = or i64 %target.wide, %line.high
+  call void @fault(ptr %env, i64 {at.LEFT}, ptr %site, i64 %lane.wide, i64 %where)
+  store i64 %warp, ptr %warp.at
+  store i64 %cta, ptr %cta.at
+  br label %after
+after:
+  %index.next = add i64 %index, 1
+  br label %next
+done:
+  ret void
+}}
+""", (FAULT,))  # fmt: skip
 
 
 def send(size: int, parts: int, bits: int) -> RuntimeFunction:
