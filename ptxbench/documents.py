@@ -152,3 +152,16 @@ def toml_text(text: str) -> str:
     """A string as TOML writes it: as JSON, with invisible characters escaped, and without commands of CI."""
     quoted = json.dumps(text, ensure_ascii=False)
     return HIDDEN.sub(lambda match: f"\\U{ord(match[0]):08x}", quoted).replace("##", "#\\u0023")
+
+
+def plain_data(value: Any) -> Any:
+    """The value in the types of JSON."""
+    if isinstance(value, Mapping):
+        return {key: plain_data(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_data(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, complex | bytes):
+        return str(value)
+    return value

@@ -33,7 +33,6 @@ from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.origins import in_file, places
 from ptxbench.toolchain.parameters import CudaParameter
 
-SCHEMA = "ptxbench.exec/2"
 CLEAN, FINDING, FAULT, UNSUPPORTED = "clean", "finding", "fault", "unsupported"
 EXIT_STATUSES = {
     CLEAN: ExitStatus.GOOD,
@@ -511,92 +510,3 @@ def exit_status(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) ->
         if status in statuses:
             return EXIT_STATUSES[status]
     return ExitStatus.GOOD if outcomes else ExitStatus.USAGE
-
-
-# ---- as JSON
-
-
-def to_document(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:
-    """The document of `--json`. A number that JSON does not have is text: "nan", "inf", "-inf"."""
-    return {
-        "schema": SCHEMA,
-        "kernels": [describe(outcome) for outcome in outcomes],
-        "left_out": [
-            {"file": str(kernel.path), "entry": kernel.entry, "reason": kernel.reason, "status": kernel.status}
-            for kernel in left_out
-        ],
-    }
-
-
-def describe(outcome: ExecOutcome) -> dict[str, Any]:
-    program, error = outcome.program, outcome.error
-    return {
-        "file": str(program.path),
-        "language": program.language,
-        "entry": outcome.function.name,
-        "name": kernel_names.short(outcome.function.name),
-        "compiler": program.compiler or None,
-        "arch": program.arch,
-        "grid": outcome.launch.grid,
-        "block": outcome.block,
-        **({} if outcome.launch.cluster is None else {"cluster": outcome.launch.cluster}),
-        "shared_bytes": outcome.launch.shared_bytes,
-        "sanitize": outcome.launch.sanitize,
-        "arguments": [
-            {
-                "index": argument.index,
-                "name": argument.name,
-                "type": argument.type.strip("'"),
-                "argument": argument.argument.text,
-            }
-            for argument in outcome.bound
-        ],
-        "status": outcome.status,
-        "error": {"kind": type(error).__name__, "message": str(error), **both_lines(program, outcome.error_line)}
-        if error
-        else None,
-        "findings": [
-            {**both_lines(program, finding.line), "kind": str(finding.kind), "message": finding.message}
-            for finding in outcome.findings
-        ],
-        "arrays": [
-            {
-                "index": output.index,
-                "name": output.name,
-                "type": output.type.name,
-                "shape": output.array.shape,
-                "changed": output.changed,
-                **plain(output.summary()),
-            }
-            for output in outcome.arrays
-        ],
-        "notes": outcome.notes,
-        "unchecked": outcome.unchecked,
-        "printed": outcome.printed,
-        "order": outcome.order or None,
-        "order_reason": outcome.order_reason or None,
-        "counters": plain(outcome.counters),
-        "executed": None if outcome.executed is None else outcome.executed.document(),
-        "lines": [
-            {**both_lines(program, line), "text": program.text[line].strip(), "counters": counters}
-            for line, counters in outcome.by_line.items()
-        ],
-    }
-
-
-def both_lines(program: ExecProgram, line: int | None) -> dict[str, int | None]:
-    """A line of the PTX, and the line of the CUDA C that it was made from."""
-    return {"line": line or None, "cuda_line": program.cuda_lines.get(line or 0)}
-
-
-def plain(value: Any) -> Any:
-    """The value in the types of JSON."""
-    if isinstance(value, Mapping):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, complex | bytes):
-        return str(value)
-    return value

@@ -29,7 +29,6 @@ from ptxbench.execution import (
     ExecOutcome,
     ExecProgram,
     Output,
-    describe,
     execute,
 )
 from ptxbench.exit_status import ExitStatus
@@ -337,42 +336,3 @@ class of_kernel:  # noqa: N801  a context manager reads as a word
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, UsageError):
             raise UsageError(f"{self.kernel.name}: {error}") from None
-
-
-# ---- as JSON
-
-OUTCOME_KEYS = (
-    "file", "language", "entry", "arch", "grid", "block", "cluster", "shared_bytes", "sanitize", "arguments", "status",
-    "error", "findings", "notes", "unchecked", "printed", "order", "order_reason", "counters", "executed",
-)  # fmt: skip
-"""What is kept of an outcome of `ptxbench exec`: not its arrays, which are compared, and not its lines."""
-
-
-def to_document(comparison: LaunchComparison) -> dict[str, Any]:
-    documents = [describe(outcome) for outcome in comparison.outcomes]
-    return {
-        "status": comparison.status,
-        "tolerance": comparison.closeness.describe,
-        "kernels": [
-            {"name": name, **{key: document[key] for key in OUTCOME_KEYS if key in document}}
-            for name, document in zip(comparison.names, documents, strict=True)
-        ],
-        "arrays": [
-            {
-                "name": array.name,
-                "type": array.type.name,
-                "shape": list(array.shape),
-                "changed": list(array.changed),
-                "elements_with_other_bits": array.unlike,
-                "elements_outside_tolerance": array.outside,
-                "greatest_difference": array.greatest,
-                "greatest_relative_difference": array.relative,
-                "nan": list(array.nan),
-                "nan_in_both": array.both_nan,
-                "worst": None
-                if array.worst is None
-                else {"index": list(array.worst), "values": list(array.values or ())},
-            }
-            for array in comparison.arrays
-        ],
-    }

@@ -25,10 +25,9 @@ from ptxbench.errors import PtxbenchError, PtxSyntaxError, SignatureMismatch
 from ptxbench.execution import UNSUPPORTED, ExecOutcome
 from ptxbench.exit_status import ExitStatus
 from ptxbench.kernel_comparison import SAME, Closeness, LaunchComparison, is_number, numbers_of
-from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.metrics import REFERENCE
 from ptxbench.pair import In, InOut, Launch, Pair, Scalar, Size, Tolerance
 from ptxbench.result import INTERRUPTED, VERIFIED, Cell
-from ptxbench.rival import rival_of, verdict
 from ptxbench.runner import Event, PairPlan, RunOutcome, RunPlan, Step, carry_out, noise
 from ptxbench.signature import check_signature
 from ptxbench.stats import Interval
@@ -202,21 +201,3 @@ def problem_of(cell: Cell | None, outcome: RunOutcome, device: str) -> str | Non
     if outcome.lost:
         return f"Not timed: {device} cannot be used any more: {outcome.lost.rstrip('.')}."
     return None if cell is not None and cell.rounds else f"Not timed on {device}: no sample was taken."
-
-
-# ---- as JSON
-
-
-def to_document(timed: Timed) -> dict[str, Any]:
-    cell = timed.cell
-    seconds = [cell and BY_NAME["time"].of(cell, variant) for variant in (REFERENCE, OTHER)]
-    rival = rival_of(cell, REFERENCE) if cell else None
-    ratio = rival.ratio(cell.rounds, OTHER) if rival and cell else None
-    return {
-        "device": timed.device,
-        "seconds": seconds,
-        "ratio": None if ratio is None else {"low": ratio.low, "value": ratio.value, "high": ratio.high},
-        "verdict": verdict(cell, OTHER, rival, timed.noise) if cell and rival and ratio else None,
-        "labels": list(cell.labels) if cell else [],
-        "problem": timed.problem,
-    }

@@ -98,10 +98,9 @@ def command(
         outcomes = [with_executed(execute(program, function, arguments, once))]
         save(outcomes[0], wanted)
     if as_json:
-        from ptxbench.documents import json_text
-        from ptxbench.execution import to_document
+        from ptxbench.exporters.outcome import to_json
 
-        say(json_text(to_document(outcomes, left_out)), nl=False)
+        say(to_json(outcomes, left_out), nl=False)
     else:
         show(outcomes, left_out, folder=file.is_dir(), shown=shown, in_file_order=sort == "file")
     files.write(outcomes, left_out)

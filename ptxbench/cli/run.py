@@ -143,7 +143,7 @@ def command(
     from ptxbench.calibration.record import calibrated
     from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
     from ptxbench.exporters import run_exporters
-    from ptxbench.listing.explanation import of_run
+    from ptxbench.exporters.listing import findings_of_run
     from ptxbench.metrics import REFERENCE, choose
     from ptxbench.result import to_json
     from ptxbench.runner import ALL, RunFrame, document
@@ -169,7 +169,7 @@ def command(
     outcome = perform(frame, metrics, reference, quiet=as_json)
     run = document(frame, outcome.cells, outcome.status)
     if as_json and (outcome.cells or not outcome.error):
-        say(to_json(run, findings=of_run(run, reference or REFERENCE)), nl=False)
+        say(to_json(run, findings=findings_of_run(run, reference or REFERENCE)), nl=False)
     failures = [
         save_somewhere(run, folder, printed=as_json) if folder and outcome.cells else None,
         files.try_write(run),
@@ -199,7 +199,7 @@ def again(
 ) -> int:
     """Print a recorded run and write it to `files`; its exit status."""
     from ptxbench.cli._replay import replay
-    from ptxbench.listing.explanation import of_run
+    from ptxbench.exporters.listing import findings_of_run
     from ptxbench.metrics import REFERENCE
     from ptxbench.result import to_json
     from ptxbench.runner import RunOutcome
@@ -211,7 +211,7 @@ def again(
     require_row(reference, {name for cell in run.cells for name in cell.variants})
     replay(run, metrics, reference, quiet=as_json)
     if as_json:
-        say(to_json(run, findings=of_run(run, reference or REFERENCE)), nl=False)
+        say(to_json(run, findings=findings_of_run(run, reference or REFERENCE)), nl=False)
     files.write(run)
     return RunOutcome(list(run.cells), run.run.status).exit_status
 

@@ -191,10 +191,9 @@ def command(
         launched = None if open_question else found.pair.launch(**found.pair.bench_sizes[0])
         cases = compared(listings, subject.diff, launched, at, uncounted)
     if as_json:
-        from ptxbench.documents import json_text
-        from ptxbench.listing.explanation import to_document
+        from ptxbench.exporters.listing import to_json
 
-        say(json_text(to_document(listings, cases, diff=diff)), nl=False)
+        say(to_json(listings, cases, diff=diff), nl=False)
     else:
         show(listings, cases, view or "auto", diff=diff, counts=counts)
         if open_question:
@@ -256,22 +255,20 @@ def launches(
 
 def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json: bool) -> int:
     """Print two kernels and how they differ; the exit status."""
-    from ptxbench.kernel_comparison import EXIT_STATUSES, to_document, unlike_signatures
+    from ptxbench.kernel_comparison import EXIT_STATUSES, unlike_signatures
 
     launched, timed = both.launched, both.timed
     if as_json:
-        from ptxbench.documents import json_text
-        from ptxbench.kernel_timing import to_document as timing_document
-        from ptxbench.listing import explanation
+        from ptxbench.exporters import kernel_comparison, listing
 
-        document = explanation.to_document(
+        text = listing.to_json(
             both.listings,
             [both.case],
             diff=diff,
             parameters_differ=unlike_signatures(*both.kernels),
-            launch=to_document(launched) | {"timing": timing_document(timed) if timed else None} if launched else None,
+            launch=kernel_comparison.describe(launched, timed) if launched else None,
         )
-        say(json_text(document), nl=False)
+        say(text, nl=False)
     else:
         from ptxbench.cli._blocks import open_console
         from ptxbench.terminal.kernel_comparison import ComparisonReport

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ptxbench.check.candidate_launcher import FAULTS
 from ptxbench.check.stages import BETWEEN_CTAS
-from ptxbench.documents import json_text
 from ptxbench.errors import (
     AssembleError,
     CompileError,
@@ -17,8 +16,9 @@ from ptxbench.errors import (
     PtxSyntaxError,
     TargetMismatch,
 )
-from ptxbench.execution import ExecOutcome, LeftOut, exit_status, to_document
+from ptxbench.execution import ExecOutcome, LeftOut, exit_status
 from ptxbench.exporters.check import rule_of
+from ptxbench.exporters.outcome import to_json
 from ptxbench.exporters.sarif import Alert, Rule, to_log
 
 CODES: tuple[tuple[type[KernelError], str], ...] = (
@@ -32,11 +32,6 @@ CODES: tuple[tuple[type[KernelError], str], ...] = (
 """The code of each error; `ptxbench check` has the same."""
 
 OTHER = Rule("kernel-error", "The kernel cannot be built or run.")
-
-
-def to_json(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> str:
-    """What `--json` prints."""
-    return json_text(to_document(outcomes, left_out))
 
 
 def to_sarif(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> str:

@@ -12,8 +12,7 @@ import numpy as np
 
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.text import PairText
-from ptxbench.documents import json_text
-from ptxbench.execution import plain
+from ptxbench.documents import json_text, plain_data
 from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16
 from ptxbench.signature import wanted
 from ptxbench.tensor_map import TensorMap
@@ -89,7 +88,7 @@ def details(loaded: LoadedPair) -> dict[str, Any]:
         "file": str(loaded.path),
         "text": text,
     }
-    return {name: plain(each) for name, each in described.items()}
+    return {name: plain_data(each) for name, each in described.items()}
 
 
 def text_of(source: Source) -> str:

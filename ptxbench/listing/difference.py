@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ptxbench.listing.text import Listing
 
@@ -115,15 +115,3 @@ def compare(left: Listing, right: Listing) -> Difference:
             waiting[b[j]].append(j)
     moved = [(i, waiting[text].pop()) for i, text in enumerate(a) if i not in paired_a and waiting[text]]
     return Difference(left, right, tuple(equal), tuple(moved))
-
-
-def describe_difference(difference: Difference) -> dict[str, Any]:
-    return {
-        "variants": [difference.left.variant, difference.right.variant],
-        "same_code": difference.same_code,
-        "same_mix": difference.same_mix,
-        "similarity": difference.similarity,
-        "equal": [list(each) for each in difference.equal],
-        "moved": [list(each) for each in difference.moved],
-        "opcodes": {name: list(counts) for name, counts in difference.opcodes.items()},
-    }

@@ -5,16 +5,14 @@ Data and alignment only: other modules compile, execute and print.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ptxbench import kernel_names
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
@@ -187,38 +185,3 @@ def opcode(text: str) -> str:
 
 
 # ---- as JSON
-
-
-def describe(listing: Listing) -> dict[str, Any]:
-    return {
-        "variant": listing.variant,
-        "language": listing.language,
-        "file": listing.path.name,
-        "entry": listing.entry,
-        "name": kernel_names.short(listing.entry),
-        "compiler": listing.report.compiler or None,
-        "arch": listing.arch,
-        "registers": listing.report.registers,
-        "sass_sha256": listing.report.sass_sha256,
-        "same_code_as_run": listing.same_code,
-        "source": list(listing.source),
-        "ptx": list(listing.ptx),
-        "source_line_of_ptx_line": {str(line): of for line, of in sorted(listing.origin.items())},
-        "sass": [
-            {
-                "address": each.address,
-                "text": each.text,
-                "labels": list(each.labels),
-                "ptx_line": each.line,
-                "source_line": listing.line_of(each),
-                "live_registers": each.live,
-                "control": None if each.control is None else dataclasses.asdict(each.control),
-                "executed": listing.executions(each),
-            }
-            for each in listing.sass
-        ],
-        "executed": None
-        if listing.executed is None
-        else {str(line): count for line, count in sorted(listing.executed.items())},
-        "machine": None if listing.machine is None else listing.machine.document(),
-    }

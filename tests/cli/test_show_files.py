@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from ptxbench import toolchain
-from ptxbench.kernel_comparison import OUTCOME_KEYS
+from ptxbench.exporters.kernel_comparison import OUTCOME_KEYS
 from ptxbench.toolchain import cubin
 from tests.documents import FOLDER
 from tests.folders import changed

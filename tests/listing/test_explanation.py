@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.executed import BlockCount, Executed
+from ptxbench.exporters import listing as exporter
 from ptxbench.listing.difference import compare
 from ptxbench.listing.explanation import (
     ANALYSES,
@@ -17,8 +18,6 @@ from ptxbench.listing.explanation import (
     explain,
     memory,
     of_cell,
-    of_run,
-    to_document,
 )
 from ptxbench.listing.explanation.finding import ExecutedRange, VariantContrast, VariantSide, percent, relation
 from ptxbench.listing.explanation.loops import of_listing
@@ -482,12 +481,11 @@ def test_the_document_has_kinds_figures_and_places():
     sides = [listing(name, "NOP", counted={3: counters(barriers=n)}) for name, n in (("a", 1), ("b", 2))]
     case = ExplainedPair(compare(*sides),
                 None, {"n": 3}, {"b": "why"})  # fmt: skip
-    document = to_document(case.sides, [case])
+    document = json.loads(exporter.to_json(case.sides, [case]))
     assert (document["counted_at"], document["not_counted"]) == ({"n": 3}, {"b": "why"})
     first = document["findings"][0]
     assert first["variants"] == ["a", "b"]
     assert first["figures"] == {"barriers": {"a": 1, "b": 2}}
-    json.dumps(document)
 
 
 @pytest.mark.parametrize(("before", "after", "words"), [
@@ -508,14 +506,21 @@ def test_the_findings_of_a_run_come_from_its_verified_ptx():
     spilling = variant("ptx", report={"spill_store_bytes": 8})
     other = variant("ptx.other", report={"registers": 40})
     wrong = dataclasses.replace(variant("ptx.wrong"), status="wrong")
-    found = of_run(run_of([cell(**{"cuda": variant("cuda"), "ptx": spilling, "ptx.other": other, "ptx.wrong": wrong})]))
+    found = exporter.findings_of_run(
+        run_of([cell(**{"cuda": variant("cuda"), "ptx": spilling, "ptx.other": other, "ptx.wrong": wrong})])
+    )
     assert [(each["pair"], each["size"], each["variants"], each["kind"]) for each in found] == [
         ("k", {"n": 1}, ["cuda", "ptx"], "spills"),
         ("k", {"n": 1}, ["cuda", "ptx"], "same mix"),
         ("k", {"n": 1}, ["cuda", "ptx.other"], "same mix"),
         ("k", {"n": 1}, ["cuda", "ptx.other"], "registers"),
     ]
-    assert of_run(run_of([cell(ptx=spilling)])) == []
-    assert of_run(run_of([cell(cuda=dataclasses.replace(variant("cuda"), status="wrong"), ptx=spilling)])) == []
+    assert exporter.findings_of_run(run_of([cell(ptx=spilling)])) == []
+    assert (
+        exporter.findings_of_run(
+            run_of([cell(cuda=dataclasses.replace(variant("cuda"), status="wrong"), ptx=spilling)])
+        )
+        == []
+    )
     document = json.loads(to_json(run_of([cell(cuda=variant("cuda"), ptx=spilling)]), findings=found))
     assert document["findings"][0]["figures"] == {"spill_bytes": {"cuda": 0, "ptx": 8}}

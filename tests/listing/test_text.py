@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, compare, describe_difference, normal
+from ptxbench.exporters.listing import describe_difference, describe_listing
+from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, compare, normal
 from ptxbench.listing.text import (
     Listing,
     ListingRow,
-    describe,
     in_machine_order,
     in_source_order,
     kernel_lines,
@@ -229,7 +229,7 @@ def test_an_empty_listing_equals_only_an_empty_one():
 
 def test_the_document_has_the_links_both_ways():
     one = listing(*CODE, counted=executed({2: 10}))
-    variant = describe(one)
+    variant = describe_listing(one)
     assert variant["source_line_of_ptx_line"] == {"2": 3, "3": 1}
     links = [(each["ptx_line"], each["source_line"]) for each in variant["sass"]]
     assert links == [(2, 3), (3, 1), (2, 3), (None, None)]

@@ -6,11 +6,10 @@ saves time, only a GPU can tell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from ptxbench.listing.difference import Difference, describe_difference
+from ptxbench.listing.difference import Difference
 from ptxbench.listing.explanation import memory, sass_findings
 from ptxbench.listing.explanation.finding import (
     BRIEF,
@@ -24,10 +23,10 @@ from ptxbench.listing.explanation.finding import (
 from ptxbench.listing.explanation.loops import loops
 from ptxbench.listing.explanation.memory import EXECUTED
 from ptxbench.listing.explanation.sass_findings import SAME_MIX
-from ptxbench.listing.text import Listing, describe, opcode
+from ptxbench.listing.text import Listing, opcode
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
-from ptxbench.result import VERIFIED, Cell, Run, VariantResult
+from ptxbench.result import VERIFIED, Cell, VariantResult
 from ptxbench.toolchain import launch_occupancy
 
 __all__ = [
@@ -36,18 +35,13 @@ __all__ = [
     "EXECUTED",
     "SAME_CODE",
     "SAME_MIX",
-    "SCHEMA",
     "CodePlace",
     "ExplainedPair",
     "Explanation",
     "explain",
     "of_cell",
-    "of_run",
-    "to_document",
     "verified",
 ]  # fmt: skip
-
-SCHEMA = "ptxbench.show/1"
 
 SAME_CODE = "same code"
 
@@ -140,17 +134,6 @@ def executions_of(result: VariantResult) -> ExecutedRange | None:
     return None if found is None else ExecutedRange(found.least, found.most, found.fit)
 
 
-def of_run(run: Run, reference: str = REFERENCE) -> list[dict[str, Any]]:
-    """How each verified PTX variant of a run differs from the reference, as JSON."""
-    return [
-        {"pair": cell.pair, "size": dict(cell.point), "variants": [reference, name], **describe_finding(each)}
-        for cell in run.cells
-        for name, result in cell.variants.items()
-        if result.language == "ptx" and name != reference and verified(cell, name) and verified(cell, reference)
-        for each in of_cell(cell, name, reference)
-    ]
-
-
 def verified(cell: Cell, name: str) -> bool:
     return name in cell.variants and cell.variants[name].status == VERIFIED
 
@@ -184,40 +167,3 @@ def executions(listing: Listing) -> ExecutedRange | None:
         name = opcode(each.text).partition(".")[0]
         by_opcode[name] = by_opcode.get(name, 0) + (listing.executions(each) or 0)
     return ExecutedRange(listing.machine.least, listing.machine.most, listing.machine.fit, by_opcode)
-
-
-def to_document(
-    listings: Sequence[Listing],
-    cases: Sequence[ExplainedPair] = (),
-    *,
-    diff: bool = False,
-    parameters_differ: str | None = None,
-    launch: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The document of `ptxbench show --json`.
-
-    `diff`: with the alignment of the one case. `parameters_differ`, `launch`: what is said of two files.
-    """
-    return {
-        "schema": SCHEMA,
-        "variants": [describe(listing) for listing in listings],
-        "diff": describe_difference(cases[0].difference) if diff else None,
-        "counted_at": next((dict(case.size) for case in cases if case.size is not None), None),
-        "not_counted": {name: reason for case in cases for name, reason in case.uncounted.items()},
-        "parameters_differ": parameters_differ,
-        "launch": launch,
-        "findings": [
-            {"variants": list(case.names), **describe_finding(each)} for case in cases for each in explain(case)
-        ],
-    }
-
-
-def describe_finding(finding: Explanation) -> dict[str, Any]:
-    """A finding as JSON."""
-    return {
-        "kind": finding.kind,
-        "text": finding.text,
-        "brief": finding.line,
-        "figures": {name: dict(values) for name, values in finding.figures.items()},
-        "places": [place._asdict() for place in finding.places],
-    }
