@@ -46,7 +46,6 @@ class StepReport:
     line: int
     opcode: str
     counted: str
-    flow: str
     block: int
     guard_slot: int | None
     """Counts the lanes whose guard was true; None without a guard."""
@@ -85,7 +84,6 @@ class Translation:
     name: str
     steps: tuple[StepReport, ...]
     sites: tuple[Site, ...]
-    block_count: int
     slots: int
     register_bytes: int
     shared_bytes: int

@@ -17,9 +17,6 @@ from ptxbench.tune.points import Swept
 
 SAVED = "*.sweep.json"
 
-SAME_DEVICE = ("kind", "name", "uuid_hash", "sm", "driver")
-"""What must be equal for the devices of two runs of one sweep."""
-
 
 @dataclass(frozen=True)
 class Before:
