@@ -61,7 +61,7 @@ def command(
 
     A bug is one change in the PTX or the CUDA C: another comparison, a bound off by one, another lane mask, a dropped
     barrier, a weaker scope, a lost atomic, a narrowed value, swapped operands and others. One that leaves the machine
-    code as it was is not counted. Beside it stands how many numpy.allclose finds after one launch at the pair's
+    code as it was is not counted. Next to it is how many numpy.allclose finds after one launch at the pair's
     largest check size. The bugs that were not caught are listed with file, line and edit. The same seed plants the
     same bugs.
 

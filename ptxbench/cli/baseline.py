@@ -53,7 +53,7 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     say(f"Wrote {path}. {compared}")
 
 
-@command.command("check")
+@command.command("check", short_help="Report whether a run could be the baseline.")
 @click.argument("run", default="latest")
 @results_option("Look for runs below this folder, and save there.")
 @baselines_option()
@@ -68,7 +68,7 @@ def check_command(run: str, results: Path, baselines: Path) -> None:
     say(f"Run {found.run.id} can be {path}. {changes(found, baselines)}")
 
 
-@command.command("show")
+@command.command("show", short_help="List the baselines.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON, and nothing else, on stdout.")
 @baselines_option()
 def show_command(as_json: bool, baselines: Path) -> None:

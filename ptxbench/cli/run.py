@@ -20,7 +20,7 @@ from ptxbench.cli._device import (
     open_backend,
     timeout_option,
 )
-from ptxbench.cli._files import results_option
+from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError, suggestion
@@ -95,12 +95,7 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the run document with its findings, and nothing else, on stdout."
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write the results to FILE too, in the format of its suffix: .json, .csv or .md.",
-)
+@outputs_option("Write the results to FILE too, in the format of its suffix: .json, .csv or .md; repeat.")
 @results_option("Save the run below this folder.")
 @click.option("--no-save", is_flag=True, help="Do not save the run.")
 @click.option(
@@ -124,7 +119,7 @@ def command(
     columns: str | None,
     reference: str | None,
     as_json: bool,
-    output: Path | None,
+    outputs: tuple[Path, ...],
     results: Path,
     no_save: bool,
     seed: int,
@@ -152,7 +147,7 @@ def command(
     if all_sizes:
         sizes = (*sizes, ALL)
     metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
-    files = OutputFiles([output] if output else [], run_exporters(reference))
+    files = OutputFiles(outputs, run_exporters(reference))
     if replay:
         return again(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
     model, arch = modelled(model, backend, arch)
