@@ -58,6 +58,14 @@ DEVICE_C = {
 }
 """C's headers, and the functions in them that kernels can call: NVRTC knows these without a header."""
 
+SYSTEM_TYPES = """
+typedef unsigned char u_char;
+typedef unsigned short ushort, u_short;
+typedef unsigned int uint, u_int;
+typedef unsigned long ulong, u_long;
+"""
+"""Types of glibc's <sys/types.h>, which nvcc includes at the start of every file by way of <stdlib.h>."""
+
 TYPES = """
 template <class T> class allocator;
 template <class T> struct char_traits;
@@ -120,8 +128,7 @@ HOST_CPP = (
 
 HOST_C = (
     "cctype", "cerrno", "clocale", "csignal", "cstdarg", "ctype.h", "errno.h", "fcntl.h", "getopt.h", "libgen.h",
-    "locale.h", "pthread.h", "signal.h", "stdarg.h", "strings.h", "sys/stat.h", "sys/time.h", "sys/types.h",
-    "unistd.h",
+    "locale.h", "pthread.h", "signal.h", "stdarg.h", "strings.h", "sys/stat.h", "sys/time.h", "unistd.h",
 )  # fmt: skip
 
 HOST_CUDA = (
@@ -203,12 +210,14 @@ def table(sources: Sequence[str]) -> dict[str, bytes]:
     heavy = needs_heavy(sources)
     texts |= {name: f"#include <cuda/std/{name}>\n{STD}" if heavy else "" for name in HEAVY}
     texts |= {c: f"#include <{cpp}>" for c, cpp in C_OF_CPP.items()}
+    texts["sys/types.h"] = "#include <stdlib.h>"
     texts["cmath"] = f"#undef INFINITY\n#undef NAN\n{texts['cmath']}\n{MATH}"
     texts["math.h"] = MATH
     for c, functions in DEVICE_C.items():
         texts[f"{c}.h"] = "#include <stddef.h>"
         using = " ".join(f"using ::{function};" for function in functions)
         texts[f"c{c}"] = f"#include <{c}.h>\nnamespace std {{ {using} }}"
+    texts["stdlib.h"] += f"\n{SYSTEM_TYPES}"
     texts |= dict.fromkeys(("assert.h", "cassert"), ASSERT)
     texts |= dict.fromkeys(HOST_CPP, "#include <ptxbench_types.h>")
     texts |= dict.fromkeys((*HOST_C, *HOST_CUDA, "thrust/detail/complex/stream.h"), "")

@@ -146,6 +146,11 @@ def test_the_stand_ins_have_the_values_of_the_host_compiler(compiled):
     assert len(stored[0][1]) >= 13
 
 
+def test_types_of_the_host_that_nvcc_always_has_are_known(compiled):
+    text = "typedef unsigned int uint;\n__global__ void k(uint* x, ushort* y, ulong z, u_char c) {}\n"
+    assert re.findall(r"\.param \.(\w+)", compiled(text).ptx) == ["u64", "u64", "u64", "u8"]
+
+
 def test_an_instantiation_by_nvcc_is_found_by_its_expression(compiled):
     text = (
         "#include <cstdio>\nvoid f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n#endif\n"
