@@ -277,5 +277,5 @@ def launch_bounds(function: Function) -> str:
 
 def compiled(text: str, kernel: KernelSource) -> Translation:
     """What the compiler makes of a changed text, with the headers of the original. Raises CompileError."""
-    include = replace(AS_IT_IS, include=kernel.options.include).flags_for(text)
+    include = replace(AS_IT_IS, include=kernel.options.include).flags_for(text.encode(), kernel.path.parent)
     return toolchain.compiled(text.encode(), kernel.path, kernel.program.arch, include)

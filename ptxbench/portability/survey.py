@@ -19,6 +19,7 @@ from ptxbench.errors import CompileError, PairError, UsageError, suggestion
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import nvrtc, ptxas
 from ptxbench.toolchain.drivers import FIRST, Driver
+from ptxbench.toolchain.kernel_templates import kernel_templates, missing_instantiation
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, TargetTrial, attempt
 
@@ -195,13 +196,15 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
             raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
         ptx, instantiated = ptxas.check_ascii(content, path.name), None
     else:
-        flags = options.flags_for(content.decode("utf-8", "replace"))
+        flags = options.flags_for(content, path.parent)
         made = first_compiled(content, path, targets, flags)
         ptx, instantiated = made.ptx, made.instantiated
     entries = {found["name"]: THREADS.search(found["directives"]) for found in ENTRY.finditer(COMMENT.sub("", ptx))}
     if not entries:
+        templates = kernel_templates(content, path.parent, options.include) if language == "cuda" else []
         wanted = "an .entry" if language == "ptx" else "a __global__ function"
-        raise PairError(f"{path.name} has no kernel: no .entry in its PTX. Name a file with {wanted}.")
+        why = missing_instantiation(templates) if templates else f"no .entry in its PTX. Name a file with {wanted}"
+        raise PairError(f"{path.name} has no kernel: {why}.")
     words = kernel_names.displayed(entries)
     chosen = list(entries)
     if options.entry:

@@ -21,9 +21,10 @@ from ptxbench.errors import CompileError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, stand_ins
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.host_code import SourceText
-from ptxbench.toolchain.kernel_templates import kernel_templates
-from ptxbench.toolchain.nvrtc import Translation, UserFile
+from ptxbench.toolchain.kernel_templates import templates_in
+from ptxbench.toolchain.nvrtc import Translation
 from ptxbench.toolchain.options import include_folders
+from ptxbench.toolchain.user_files import UserFile, user_files
 
 ROUNDS = 12
 """Compilations without host code: leaving out a type makes errors in what uses it, which are found by the next one."""
@@ -87,7 +88,9 @@ def includes_host_header(job: Job) -> bool:
 def refusal(job: Job, made: Compilation) -> PtxbenchError:
     """The error for NVRTC's answer; with the templates of the file, if it cannot instantiate the one that is wanted."""
     error = nvrtc.refusal(made, job.library, job.path, job.arch, job.flags)
-    if nvrtc.only_instantiation_fails(made.log) and (found := kernel_templates(job.source.decode("utf-8", "replace"))):
+    if nvrtc.only_instantiation_fails(made.log) and (
+        found := templates_in([job.source, *(file.content for file in job.files or [])])
+    ):
         known = ", ".join(f"{each.name}<{each.parameters}>" for each in found)
         return UsageError(f"{error} The file has {known}; an example is '{found[0].example}'.")
     return error
@@ -100,7 +103,7 @@ class Job:
         self.library = nvrtc.find()
         self.source, self.path, self.arch, self.flags, self.contained = source, path, arch, flags, contained
         # Contained, it sees only CUDA's headers.
-        self.files = [] if contained else nvrtc.user_files(source, path.parent, include_folders(flags))
+        self.files = [] if contained else user_files(source, path.parent, include_folders(flags))
 
     def with_flags(self, flags: Sequence[str]) -> Job:
         """The same with other flags."""

@@ -378,9 +378,15 @@ class SourceText:
 
     def name_of_function(self, words: Sequence[str]) -> str:
         """The name in the words of a function's declaration; empty if that is not plain."""
+        depth = 0
         for at, word in enumerate(words):
-            if word == "(" and at and words[at - 1] not in BEFORE_BRACKETS:
-                return words[at - 1]
+            if word == "(":
+                # Inside brackets are arguments, such as those of __launch_bounds__.
+                if not depth and at and words[at - 1] not in BEFORE_BRACKETS:
+                    return words[at - 1]
+                depth += 1
+            elif word == ")":
+                depth -= 1
         return ""
 
     def edited(self, edits: Sequence[Edit]) -> SourceText:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ptxbench.toolchain.host_code import SourceText, device_macros
+from ptxbench.toolchain.user_files import user_files
 
 SAMPLES = {"bool": "true", "float": "1.0f", "double": "1.0"}
 """An argument for a parameter of that type; 4 for a whole number."""
@@ -28,8 +31,28 @@ class KernelTemplate:
         return f"{self.name}<{self.launched or ', '.join(self.arguments)}>"
 
 
-def kernel_templates(source: str) -> list[KernelTemplate]:
-    """The templates of __global__ functions, each once, in the order of the text; explicit instantiations are none."""
+def kernel_templates(content: bytes, folder: Path, searched: Sequence[Path] = ()) -> list[KernelTemplate]:
+    """The templates of kernels in a file of `folder`, and in the user's files that it includes."""
+    return templates_in([content, *(file.content for file in user_files(content, folder, searched) or [])])
+
+
+def missing_instantiation(templates: Sequence[KernelTemplate]) -> str:
+    """The templates of a file without another kernel, and what to do."""
+    names = ", ".join(each.name for each in templates)
+    which = "the template " if len(templates) == 1 else "the templates "
+    return f"it has {which}{names}. Name an instantiation, such as --entry '{templates[0].example}'"
+
+
+def templates_in(contents: Sequence[bytes]) -> list[KernelTemplate]:
+    """The templates of __global__ functions in texts that are compiled as one, each once, in the order of the texts;
+    explicit instantiations are none."""
+    texts = [content.decode("utf-8", "replace") for content in contents]
+    found = (each for text in texts for each in templates_of(text, "\n".join(texts)))
+    return list({each.name: each for each in reversed([*found])}.values())[::-1]
+
+
+def templates_of(source: str, launches: str) -> list[KernelTemplate]:
+    """The templates of one text. `launches`: the text that may launch them."""
     text = SourceText(source, device_macros([source]))
     found: dict[str, KernelTemplate] = {}
     for declaration in text.declarations:
@@ -41,11 +64,19 @@ def kernel_templates(source: str) -> list[KernelTemplate]:
         if "__global__" not in head:
             continue
         name = declaration.namespace + text.name_of_function(head)
-        launch = re.search(rf"\b{re.escape(name.split('::')[-1])}\s*<((?:[^<>;()]|<[^<>;]*>)*)>\s*<<<", source)
-        launched = " ".join(launch[1].split()) if launch else None
+        launch = re.search(rf"\b{re.escape(name.split('::')[-1])}\s*<((?:[^<>;()]|<[^<>;]*>)*)>\s*<<<", launches)
+        launched = " ".join(launch[1].split()) if launch and not has_local_name(launch[1], launches) else None
         parameters = text.between(declaration.first + 2, declaration.first + end - 1)
         found.setdefault(name, KernelTemplate(name, parameters, tuple(arguments(words[2:end])), launched))
     return list(found.values())
+
+
+def has_local_name(expression: str, text: str) -> bool:
+    """Whether template arguments have a variable of `text`, or a parameter of a template, which --entry cannot name."""
+    return any(
+        re.search(rf"\b(?:typename|class|{'|'.join(sorted({*WHOLE, *SAMPLES}))}|uint)\s+{name}\s*[,>=;)]", text)
+        for name in re.findall(r"[A-Za-z_]\w*", expression)
+    )
 
 
 def arguments(words: list[str]) -> list[str]:

@@ -41,7 +41,6 @@ BAD_EXPRESSION = "__nv_name_map"
 """The file that NVRTC names in errors about a kernel that it must instantiate."""
 
 NO_HEADER = re.compile(r"(?:cannot|could not) open source file \"(.*?)\"")
-INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<computed>\w+))", re.M)
 
 
 OF_FILES = re.compile(
@@ -234,34 +233,3 @@ def advice(log: str) -> str:
     if any((folder / "cuda" / "std" / lacks[1]).is_file() for folder in locate.headers()):
         return f"in kernels, #include <cuda/std/{lacks[1]}> instead"
     return f"name the folder of {lacks[1]} with -I, or move the kernels to a file that does not include it"
-
-
-class UserFile(NamedTuple):
-    """A file of the user that a source includes. `name`: as the #include writes it."""
-
-    name: str
-    path: Path
-    content: bytes
-
-
-def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> list[UserFile] | None:
-    """The user's files that `source` includes, directly or indirectly; None if that is not known.
-
-    They are next to the file that includes them, or in one of the folders `searched`. CUDA's own headers have NVRTC's
-    version and are left out.
-    """
-    found: dict[tuple[str, Path], UserFile] = {}
-    pending = [(source, folder)]
-    while pending:
-        text, own = pending.pop()
-        if searched and b"__has_include" in text:
-            return None
-        for include in INCLUDE.finditer(text):
-            if include["computed"]:
-                return None
-            name = os.fsdecode(include["name"])
-            path = next((each / name for each in (own, *searched) if (each / name).is_file()), None)
-            if path is not None and (name, path) not in found:
-                found[name, path] = UserFile(name, path, path.read_bytes())
-                pending.append((found[name, path].content, path.parent))
-    return [found[key] for key in sorted(found)]

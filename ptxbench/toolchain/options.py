@@ -58,8 +58,8 @@ class SourceOptions:
         """The first option that was given, as on the command line; None if there is none."""
         return "--entry" if self.entry else self.of_cuda
 
-    def flags_for(self, source: str) -> tuple[str, ...]:
-        """All of it as options of `toolchain.compiled` and `toolchain.build`, for the CUDA C `source`."""
+    def flags_for(self, content: bytes, folder: Path) -> tuple[str, ...]:
+        """All of it as options of `toolchain.compiled` and `toolchain.build`, for CUDA C that was read in `folder`."""
         standard = (f"--std={self.standard}",) if self.standard else ()
         wanted = kernel_names.expression(self.entry) if self.entry else None
         return (
@@ -67,7 +67,7 @@ class SourceOptions:
             *(f"-I{folder.absolute()}" for folder in self.include),
             *(f"-D{define}" for define in self.defines),
             *self.flags,
-            *([EXPRESSION + qualified(wanted, kernel_templates(source))] if wanted else []),
+            *([EXPRESSION + qualified(wanted, kernel_templates(content, folder, self.include))] if wanted else []),
         )
 
 

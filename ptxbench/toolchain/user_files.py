@@ -1,0 +1,42 @@
+"""The user's own files that a CUDA C file includes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<computed>\w+))", re.M)
+
+
+class UserFile(NamedTuple):
+    """A file of the user that a source includes. `name`: as the #include writes it."""
+
+    name: str
+    path: Path
+    content: bytes
+
+
+def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> list[UserFile] | None:
+    """The user's files that `source` includes, directly or indirectly; None if that is not known.
+
+    They are next to the file that includes them, or in one of the folders `searched`. CUDA's own headers have NVRTC's
+    version and are left out.
+    """
+    found: dict[tuple[str, Path], UserFile] = {}
+    pending = [(source, folder)]
+    while pending:
+        text, own = pending.pop()
+        if searched and b"__has_include" in text:
+            return None
+        for include in INCLUDE.finditer(text):
+            if include["computed"]:
+                return None
+            name = os.fsdecode(include["name"])
+            path = next((each / name for each in (own, *searched) if (each / name).is_file()), None)
+            if path is not None and (name, path) not in found:
+                found[name, path] = UserFile(name, path, path.read_bytes())
+                pending.append((found[name, path].content, path.parent))
+    return [found[key] for key in sorted(found)]
