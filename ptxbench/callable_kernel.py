@@ -30,12 +30,11 @@ from ptxbench.execution import (
     ExecProgram,
     derived,
     labelled,
-    legality_notes,
     located,
-    model_notes,
     read_program,
     with_line,
 )
+from ptxbench.launch_notes import legality_notes, model_notes
 from ptxbench.metrics import METRICS
 from ptxbench.pair import Launch
 from ptxbench.result import VERIFIED, VariantResult
@@ -208,7 +207,7 @@ class CallableKernel:
 
         if execution.findings:
             raise UnsafeLaunch(listed([f"{each.kind}: {words(with_line(each))}" for each in execution.findings]))
-        unchecked = (*legality_notes(self.program), *map(words, execution.unchecked))
+        unchecked = (*legality_notes(self.program.legality), *map(words, execution.unchecked))
         notes = (*map(words, execution.notes), *model_notes(execution.models, self.program.arch))
         return KernelResult(self, launch, arrays_of(values), execution.printed, notes, unchecked, execution)
 

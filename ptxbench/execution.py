@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from ptxbench import architecture, emulator, kernel_names, toolchain
 from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
 from ptxbench.emulator import parse as ptx_parser
-from ptxbench.emulator.counters import EXACT
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError, suggestion
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.exit_status import ExitStatus
+from ptxbench.launch_notes import constant_notes, legality_notes, model_notes, type_notes
 from ptxbench.toolchain import Build, legality, parameters, ptxas
-from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates
+from ptxbench.toolchain.kernel_templates import KernelTemplate, kernel_templates, missing_instantiation
 from ptxbench.toolchain.legality import Legality
-from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
+from ptxbench.toolchain.options import AS_IT_IS, SourceOptions, include_folders
 from ptxbench.toolchain.origins import in_file, places
 from ptxbench.toolchain.parameters import CudaParameter
 
@@ -131,17 +131,16 @@ class ExecProgram:
     @property
     def unmade(self) -> str:
         """Why CUDA C may contain no kernel: templates without an instantiation, with an example of --entry."""
-        found = self.templates
-        if not found:
-            return "; no function is __global__" if self.language == "cuda" else ""
-        names = ", ".join(each.name for each in found)
-        which = "the template " if len(found) == 1 else "the templates "
-        return f"; it has {which}{names}. Name an instantiation, such as --entry '{found[0].example}'"
+        if self.templates:
+            return f"; {missing_instantiation(self.templates)}"
+        return "; no function is __global__" if self.language == "cuda" else ""
 
     @cached_property
     def templates(self) -> list[KernelTemplate]:
         """The templates of kernels in CUDA C."""
-        return kernel_templates(self.path.read_text(errors="replace")) if self.language == "cuda" else []
+        if self.language == "ptx":
+            return []
+        return kernel_templates(self.path.read_bytes(), self.path.parent, include_folders(self.flags))
 
     def bind(self, function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArguments, ...]:
         """Each parameter of its kernel with its argument. Raises UsageError."""
@@ -192,7 +191,7 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
     if language == "cuda":
         arch = arch or DEFAULT_ARCH
-        flags = options.flags_for(content.decode("utf-8", "replace"))
+        flags = options.flags_for(content, path.parent)
         made = toolchain.compiled(content, path, arch, flags)
         return ExecProgram(path, language, arch, made.ptx, flags, made.instantiated, made.how)
     if option := options.of_cuda:
@@ -340,7 +339,7 @@ def execute(
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
         line = re.match(r"line (\d+): ", str(error))
         fault = type(error)(program.locate(str(error)))
-        unchecked = tuple(legality_notes(program))
+        unchecked = tuple(legality_notes(program.legality))
         return ExecOutcome(
             program,
             function,
@@ -349,7 +348,7 @@ def execute(
             status,
             fault,
             error_line=int(line[1]) if line else None,
-            notes=(*unchecked, *type_notes(bound)),
+            notes=(*unchecked, *constant_notes(program.module, function, program.text), *type_notes(bound)),
             unchecked=unchecked,
         )
     arrays = tuple(
@@ -377,12 +376,13 @@ def execute(
         execution.printed,
         execution.order,
         (
-            *legality_notes(program),
+            *legality_notes(program.legality),
             *(program.in_file(note) for note in execution.notes),
             *model_notes(execution.models, program.arch),
+            *constant_notes(program.module, function, program.text),
             *type_notes(bound),
         ),
-        (*legality_notes(program), *(program.in_file(note) for note in execution.unchecked)),
+        (*legality_notes(program.legality), *(program.in_file(note) for note in execution.unchecked)),
         program.in_file(execution.order_reason),
         execution.loops,
     )
@@ -418,31 +418,10 @@ def bytes_of(array: NDArray[Any]) -> memoryview:
     return memoryview(array.reshape(-1).view(np.uint8))
 
 
-def legality_notes(program: ExecProgram) -> Iterator[str]:
-    """A sentence if it is not known whether ptxas accepts the PTX."""
-    if reason := program.legality.unchecked:
-        yield f"not checked whether ptxas takes this PTX: {reason}"
-
-
-def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
-    """A sentence for each kind of matrix instruction on how its arithmetic is known."""
-    for origin in dict.fromkeys(models.values()):
-        opcodes = ", ".join(opcode for opcode, known in models.items() if known == origin)
-        if origin != EXACT:
-            yield f"{opcodes}: adds up by a model of {arch}, which {origin}"
-
-
 def with_line(finding: SanitizerFinding) -> str:
     """The message of a finding, which begins with its line if it has one."""
     known = re.match(r"line \d", finding.message) or not finding.line
     return finding.message if known else f"line {finding.line}: {finding.message}"
-
-
-def type_notes(bound: Sequence[BoundArguments]) -> Iterator[str]:
-    """A sentence for each array whose elements have another size or kind than the kernel's source declares."""
-    for each in bound:
-        if found := each.other_elements:
-            yield f"'{each.name}' is {each.type}, and its argument has elements {found}"
 
 
 def labelled(message: str, names: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ LAYERS = [
     {"wording", "doctor"},
     {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "calibration", "audit",
      "check", "bugs", "firstrun", "profiling", "model", "executed", "kernel_comparison", "callable_kernel",
-     "draft", "kernel_timing"},
+     "draft", "kernel_timing", "launch_notes"},
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "forgeries", "stats", "cycles",
      "environment", "discovery", "template", "rival"},

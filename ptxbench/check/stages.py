@@ -47,7 +47,7 @@ from ptxbench.errors import (
     KernelError,
     SignatureMismatch,
 )
-from ptxbench.execution import model_notes
+from ptxbench.launch_notes import model_notes
 from ptxbench.portability.survey import Subject, survey
 from ptxbench.signature import check_signature, read_headers
 from ptxbench.toolchain import Build, locate

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ptxbench.execution import ExecProgram
 
 BLOCK = 256
+SHARED_BYTES = 4096
 
 
 def no_arguments(program: ExecProgram, function: Function) -> str:
@@ -25,7 +26,7 @@ def no_arguments(program: ExecProgram, function: Function) -> str:
 
     name, count = kernel_names.short(function.name), len(function.params)
     declared = program.declared(function)
-    words = [*given(click.get_current_context()), *launch_words(function)]
+    words = [*given(click.get_current_context()), *launch_words(function), *shared_words(program, function)]
     command = " \\\n    ".join([shlex.join(words), *map(option, templates(function, declared))])
     return (
         f"'{name}' has {count} parameter{'s' if count > 1 else ''}, and no --arg was given: "
@@ -60,3 +61,14 @@ def launch_words(function: Function) -> Iterator[str]:
     yield from ("--grid", str(-(-ELEMENTS // (math.prod(required) if required else threads))))
     if not required:
         yield from ("--block", str(threads))
+
+
+def shared_words(program: ExecProgram, function: Function) -> Iterator[str]:
+    """--shared, if it was not given and the kernel uses dynamic shared memory."""
+    from ptxbench.launch_notes import used_variables
+
+    if click.get_current_context().get_parameter_source("shared") is ParameterSource.COMMANDLINE:
+        return
+    used = used_variables(program.module, function, program.text)
+    if any(each.space == "shared" and each.count is None for each in used):
+        yield from ("--shared", str(SHARED_BYTES))

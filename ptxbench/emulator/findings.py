@@ -220,6 +220,8 @@ def bad_access(
         where = f"byte {byte} of {site.space} memory, which has {sizes[site.space]}"
     if kind == context.MISALIGNED:
         return f"{verb} {site.bytes} bytes at {where}; they must start at a multiple of {site.bytes}."
+    if site.space == "shared" and sizes["shared"] == 0:
+        return f"{verb} {where}: the launch gives no dynamic shared memory."
     return f"{verb} {where}. Check its guard."
 
 

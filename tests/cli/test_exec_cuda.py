@@ -6,7 +6,9 @@ import shlex
 
 import pytest
 
+from ptxbench.errors import ToolMissing
 from ptxbench.execution import read_program
+from ptxbench.toolchain import nvcc
 from ptxbench.toolchain.options import SourceOptions
 from tests.folders import CUDA, PTX
 
@@ -235,3 +237,73 @@ def test_a_kernel_of_cpp_has_its_cpp_name_in_messages(ptxbench):
     assert ptxbench("exec", *SCALED).err.startswith("Error: 'scaled<float>' has 4 parameters, and 1 --arg was given: ")
     ran = ptxbench("exec", "kernels.cu", "--entry", "checked", "--block", "65", "--arg", "null")
     assert ran.err == "Error: 'checked' allows at most 64 threads in a block (.maxntid); this one has 65.\n"
+
+
+TEMPLATE = """#define BLOCK 64
+namespace tiles {
+template <const int BM, const int BN>
+__global__ void __launch_bounds__((BM * BN) * (32), 1) fill(float* x) { x[threadIdx.x] = BM; }
+template <int N> __global__ void other(float* x) { x[0] = N; }
+}
+"""
+LAUNCHES_OF_IT = [
+    ("",                                                                              "fill<4, 4>"),
+    ("void f() { const int BM = 8; tiles::fill<BM, 2><<<1, 8>>>(nullptr); }",         "fill<4, 4>"),
+    ("void f() { tiles::fill<8, 2><<<1, 8>>>(nullptr); }",                            "fill<8, 2>"),
+    ("void f() { tiles::fill<BLOCK, 2><<<1, 8>>>(nullptr); }",                        "fill<BLOCK, 2>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "example"), LAUNCHES_OF_IT)
+@pytest.mark.parametrize("command", ["exec", "arch"])
+def test_templates_in_a_header_are_named_with_an_example_that_works(
+    ptxbench, folder, monkeypatch, command, host, example
+):
+    monkeypatch.setattr(nvcc, "find", lambda: (_ for _ in ()).throw(ToolMissing("nvcc is not installed")))
+    (folder / "tiles.cuh").write_text(TEMPLATE)
+    (folder / "use.cu").write_text(f'#include "tiles.cuh"\n{host}\n')
+    message = ptxbench(command, "use.cu").err
+    assert (
+        f"it has the templates tiles::fill, tiles::other. Name an instantiation, such as --entry 'tiles::{example}'"
+        in (message)
+    )
+    assert ptxbench("exec", "use.cu", "--entry", f"tiles::{example}", "--arg", "f32[32]=zeros").status == 0
+    assert ptxbench("exec", "use.cu", "--entry", example, "--arg", "f32[32]=zeros").status == 0
+
+
+MEMORIES = """__constant__ float weights[4];
+__constant__ float known[2] = {1, 2};
+__constant__ int unused;
+extern __shared__ float tile[];
+__device__ float weight(int i) { return weights[i]; }
+__global__ void filter(const float* x, float* y)
+{
+    tile[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x] = weight(threadIdx.x % 4) * tile[threadIdx.x ^ 1] + known[threadIdx.x % 2];
+}
+__global__ void plain(float* y) { y[0] = known[blockIdx.x]; }
+"""
+
+
+def test_constants_that_only_host_code_would_set_are_noted(ptxbench, folder, document):
+    (folder / "filter.cu").write_text(MEMORIES)
+    arguments = ("--arg", "x:f32[32]=iota", "--arg", "y:f32[32]=zeros", "--shared", "128")
+    kernel = document("filter.cu", "--entry", "filter", *arguments)
+    assert kernel["notes"] == [
+        "'weights' in constant memory holds zeros: the file gives no value, and host code that would set it is not "
+        "executed"
+    ]
+    assert document("filter.cu", "--entry", "plain", "--arg", "f32[1]=zeros")["notes"] == []
+
+
+def test_a_kernel_with_dynamic_shared_memory_needs_the_option_and_the_command_has_it(ptxbench, folder):
+    (folder / "filter.cu").write_text(MEMORIES)
+    command = ptxbench("exec", "filter.cu", "--entry", "filter").err.partition("\n\n")[2]
+    words = shlex.split(command.replace("\\\n", " "))[1:]
+    assert words[:10] == ["exec", "filter.cu", "--entry", "filter", "--grid", "4", "--block", "256", "--shared", "4096"]
+    assert ptxbench(*words).status == 0
+    without = ptxbench(*(word for word in words if word not in ("--shared", "4096")))
+    assert without.status == 4
+    assert "of shared memory, which has 0: the launch gives no dynamic shared memory." in " ".join(without.out.split())
+    assert "--shared" not in ptxbench("exec", "filter.cu", "--entry", "plain").err
