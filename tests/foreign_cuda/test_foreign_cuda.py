@@ -389,7 +389,7 @@ def test_what_is_left_of_a_file_has_the_machine_code_that_nvcc_makes_of_the_whol
     options = SourceOptions(given.get("--entry"), include=(FOLDER / "include",), standard=given.get("--std"))
     path = FOLDER / file
     source = path.read_bytes()
-    flags = options.flags_for(source.decode())
+    flags = options.flags_for(source, FOLDER)
     ours = cuda_c.translate(source, path, "sm_90", flags)
     theirs = cuda_c.by_nvcc(cuda_c.Job(source, path, "sm_90", flags, False), "compared")
     tool = locate.program("ptxas")
