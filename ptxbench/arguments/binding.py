@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ptxbench import kernel_names
 from ptxbench.arguments.elements import TYPES, quoted
 from ptxbench.arguments.notation import Argument, Parsed, Structure
-from ptxbench.arguments.templates import example, option, templates
+from ptxbench.arguments.templates import example, number, option, templates
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.toolchain.parameters import CudaParameter
+from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
 POINTER_BYTES = 8
 COMPILED = re.compile(r".*_param_(\d+)")
@@ -41,6 +41,12 @@ class BoundArguments:
     def type(self) -> str:
         """Its type in CUDA C, else in PTX."""
         return f"'{self.declared.type.text}'" if self.declared else written(self.param)
+
+    @property
+    def example(self) -> str:
+        """A number for it."""
+        known = self.declared.type.number if self.declared else None
+        return number(known) if known else example(self.param)
 
     @property
     def in_struct(self) -> bool:
@@ -174,7 +180,7 @@ def check(bound: BoundArguments) -> None:
     elif bound.in_struct and isinstance(argument, Argument) and argument.by_value:
         raise UsageError(f"'{text}': {what}, a struct passed by value. Write '{{{text}}}'.")
     elif not bound.in_struct and not bound.takes_address:
-        raise UsageError(f"'{text}': {what}, passed by value. Write {example(param)}.")
+        raise UsageError(f"'{text}': {what}, passed by value. Write {bound.example}.")
 
 
 def check_struct(bound: BoundArguments, argument: Structure) -> None:
@@ -188,6 +194,24 @@ def check_struct(bound: BoundArguments, argument: Structure) -> None:
         raise UsageError(
             f"'{text}': expected {param.size_bytes} bytes for '{bound.name}', found {size}: {argument.described()}."
         )
+    if bound.declared:
+        check_members(bound.name, argument, bound.declared.type)
+
+
+def check_members(path: str, argument: Structure, type: CudaType) -> None:
+    """Raise UsageError for a member whose name is not that of the struct's member at its place, for all depths."""
+    fields = argument.dtype.fields
+    assert fields is not None
+    for field, member in argument.fields():
+        here = [each for each in type.members if each.offset == fields[field][1] and each.name]
+        if here and member.name and not member.name.isdigit() and member.name not in [each.name for each in here]:
+            order = ", ".join(each.name for each in type.members)
+            raise UsageError(
+                f"'{quoted(member.text)}': expected member '{here[0].name}' of '{path}' there, found '{member.name}'. "
+                f"Members are given in the order of the struct: {order}."
+            )
+        if here and isinstance(member, Structure) and not member.by_address:
+            check_members(f"{path}.{here[0].name}", member, here[0].type)
 
 
 def check_number(bound: BoundArguments, argument: Argument) -> None:
@@ -198,7 +222,7 @@ def check_number(bound: BoundArguments, argument: Argument) -> None:
     kinds_differ = param.type.kind != "b" and param.type.floating != argument.type.floating
     if bits != param.type.bits or (kinds_differ and argument.type.name[0] != "b"):
         array = f", or for an address '{argument.type.name}[1024]=random'" if bound.takes_address else ""
-        raise UsageError(f"'{quoted(argument.text)}': {what}. Write {example(param)}{array}.")
+        raise UsageError(f"'{quoted(argument.text)}': {what}. Write {bound.example}{array}.")
 
 
 def written(param: Variable) -> str:

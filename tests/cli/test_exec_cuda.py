@@ -307,3 +307,35 @@ def test_a_kernel_with_dynamic_shared_memory_needs_the_option_and_the_command_ha
     assert without.status == 4
     assert "of shared memory, which has 0: the launch gives no dynamic shared memory." in " ".join(without.out.split())
     assert "--shared" not in ptxbench("exec", "filter.cu", "--entry", "plain").err
+
+
+STRUCTS = """struct Point { float x, y; };
+struct Line { Point from, to; int n; };
+__global__ void length(Line line, float* out) { out[0] = line.to.x - line.from.y + line.n; }
+"""
+# the argument `line`, the message; None if it is accepted
+MEMBERS = [
+    ("{from:{x:f32=1, y:f32=2}, to:{x:f32=3, y:f32=4}, n:s32=5}", None),
+    ("{{f32=1, y:f32=2}, to:{f32=3, f32=4}, s32=5}",              None),
+    ("{to:{x:f32=1, y:f32=2}, from:{x:f32=3, y:f32=4}, n:s32=5}",
+     "expected member 'from' of 'line' there, found 'to'. Members are given in the order of the struct: from, to, n."),
+    ("{from:{x:f32=1, y:f32=2}, to:{y:f32=3, x:f32=4}, n:s32=5}",
+     "'y:f32=3': expected member 'x' of 'line.to' there, found 'y'."),
+    ("{from:{x:f32=1, y:f32=2}, to:{x:f32=3, y:f32=4}, m:s32=5}",
+     "'m:s32=5': expected member 'n' of 'line' there, found 'm'."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "message"), MEMBERS)
+def test_a_member_has_the_name_that_the_struct_gives_it(ptxbench, folder, line, message):
+    (folder / "line.cu").write_text(STRUCTS)
+    ran = ptxbench("exec", "line.cu", "--arg", f"line:{line}", "--arg", "out:f32[1]=zeros")
+    assert (ran.status, ran.err) == (0, "") if message is None else (ran.status == 2 and message in ran.err)
+
+
+def test_the_type_that_a_message_proposes_is_that_of_the_source(ptxbench, folder):
+    (folder / "typed.cu").write_text("typedef double real;\n__global__ void k(real c, int n) {}\n")
+    ran = ptxbench("exec", "typed.cu", "--arg", "c:f32=1", "--arg", "n:s32=1")
+    assert ran.err == "Error: 'c:f32=1': parameter 'c' is 'real'. Write f64=2.5.\n"
+    ran = ptxbench("exec", "typed.cu", "--arg", "c:f64=1", "--arg", "n:f32=1")
+    assert ran.err == "Error: 'n:f32=1': parameter 'n' is 'int'. Write s32=1024.\n"
