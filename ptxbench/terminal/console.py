@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -17,14 +18,23 @@ NARROWEST = 40
 """Columns of the narrowest table. In a narrower terminal the terminal itself breaks its lines."""
 
 
+BLANK_ENDS = re.compile(r"(?<! )(?: |\x1b\[[\d;]*m)* (?:\x1b\[[\d;]*m)*(?=\n)")
+"""Blanks at the end of a line, with the styles between and after them. Rich pads every row of a table."""
+
+
+def without_blank_ends(text: str) -> str:
+    """The lines without blanks at their ends; their styles stay."""
+    return BLANK_ENDS.sub(lambda match: match[0].replace(" ", ""), text)
+
+
 class LogStream:
-    """A stream in which a CI runner finds no command."""
+    """A stream in which a CI runner finds no command, and no line ends in blanks."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        return self.stream.write(log_text(text))
+        return self.stream.write(log_text(without_blank_ends(text)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

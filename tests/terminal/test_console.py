@@ -1,0 +1,37 @@
+"""What the console writes: no line ends in blanks, whatever the table pads, and styles stay."""
+
+import re
+
+import pytest
+
+from ptxbench.terminal.console import SafeConsole, without_blank_ends
+from ptxbench.terminal.tables import draw
+from ptxbench.wording import table as data
+
+BOLD, RESET = "\x1b[1m", "\x1b[0m"
+
+ENDS = [
+    ("a  \nb   c \n",                   "a\nb   c\n"),
+    ("   \n",                           "\n"),
+    (f"{BOLD}a  {RESET}   \n",          f"{BOLD}a{RESET}\n"),
+    (f"{BOLD}  {RESET}\n",              f"{BOLD}{RESET}\n"),
+    (f"{BOLD}a{RESET} {BOLD} b{RESET}\n", f"{BOLD}a{RESET} {BOLD} b{RESET}\n"),
+    ("Go on? ",                         "Go on? "),  # the line is not at its end
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "written"), ENDS)
+def test_blanks_before_a_line_feed_go_and_styles_stay(text, written):
+    assert without_blank_ends(text) == written
+
+
+@pytest.mark.parametrize("forced", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}], ids=["piped", "in colour"])
+def test_a_row_ends_with_its_last_text(forced, monkeypatch, capsys):
+    for name, value in forced.items():
+        monkeypatch.setenv(name, value)
+    console = SafeConsole(width=60)
+    console.print(draw(data.Table(data.texts("name", "a longer heading"), [["x", "y"], ["z", ""]])))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    texts = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines]
+    assert texts == [text.rstrip() for text in texts]
