@@ -92,6 +92,21 @@ def widths(columns: Sequence[Column], room: int) -> list[int]:
     return result
 
 
+def whole_width(columns: Sequence[Column]) -> int:
+    """The width at which no text of these columns is cut."""
+    return sum(column.natural for column in columns) + GAP * (len(columns) - 1)
+
+
+def cut_notice(columns: Sequence[Column], room: int, needed: int) -> Iterator[Text]:
+    """How many rows are cut, and the width at which none is; nothing if none is cut."""
+    fitting = list(zip(columns, widths(columns, room), strict=True))
+    rows = len(columns[0].cells)
+    if cut := sum(any(column.cells[i].cell_len > width for column, width in fitting) for i in range(rows)):
+        lines = "1 row ends" if cut == 1 else f"{cut:,} rows end"
+        text = f"{lines} in …, cut to {room} columns: COLUMNS={needed} shows all of it."
+        yield Text(fill(text, max(min(room, WIDEST), 20)), "dim")
+
+
 def rows_of(columns: Sequence[Column], room: int) -> Iterator[Text]:
     """The heading and the rows; text that is too long ends in an ellipsis, and no row is longer than `room`."""
     wide = widths(columns, room)
@@ -151,7 +166,10 @@ class ListingView:
         if not self.listing.same_code:
             yield Text(OTHER_MACHINE_CODE, style="yellow")
         yield Text()
-        yield from rows_of(self.columns(options.max_width), options.max_width)
+        room = options.max_width
+        columns = self.columns(room)
+        yield from rows_of(columns, room)
+        yield from cut_notice(columns, room, self.whole_width(room))
         if self.counts and self.listing.machine is not None:
             yield Text()
             width = max(min(options.max_width, WIDEST), 20)
@@ -171,6 +189,11 @@ class ListingView:
             *(self.ptx(rows, squeezed=room < THREE_COLUMNS) if with_ptx else []),
             *(self.sass(rows) if self.view != "ptx" else []),
         ]
+
+    def whole_width(self, room: int) -> int:
+        """The width at which nothing is cut. There can be one column more than at the width `room`."""
+        needed = whole_width(self.columns(room))
+        return needed if needed < THREE_COLUMNS else max(THREE_COLUMNS, whole_width(self.columns(THREE_COLUMNS)))
 
     @property
     def cuda(self) -> bool:
@@ -224,7 +247,7 @@ def heading(listing: Listing) -> Text:
     """`cuda  triad.cu  sm_90, 42 SASS instructions, 22 registers`; for a name that has the file, the kernel."""
     what = kernel_names.short(listing.entry) if listing.path.name in listing.variant else listing.path.name
     text = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.report.registers} registers"
-    return Text.assemble((listing.variant, "bold cyan"), "  ", what, (text, "dim"), no_wrap=True, overflow="ellipsis")
+    return Text.assemble((listing.variant, "bold cyan"), "  ", what, (text, "dim"), overflow="fold")
 
 
 # ---- two listings
@@ -241,7 +264,9 @@ class DifferenceView:
         yield heading(difference.left)
         yield heading(difference.right)
         yield Text()
-        yield from rows_of(columns(difference), options.max_width)
+        aligned = columns(difference)
+        yield from rows_of(aligned, options.max_width)
+        yield from cut_notice(aligned, options.max_width, whole_width(aligned))
         yield Text()
         for sentence in sentences(difference):
             yield Text(fill(sentence, max(width, 20), break_on_hyphens=False), style="bold")

@@ -1,6 +1,7 @@
 """Listings as a terminal shows them: whole, at three widths, with and without colours."""
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +204,25 @@ def test_a_long_line_ends_in_an_ellipsis_and_leaves_the_next_column_in_its_place
     assert load == "       8  2  __global__…          8  5  ld.param.u64…"
     assert store == "                                                          1  0020  .L_x_0: STG.…"
     assert "…" not in printed(ListingView(CUDA, "side by side"), 160)
+
+
+CUT = [
+    ListingView(CUDA),
+    ListingView(CUDA, "side by side"),
+    ListingView(CUDA, "sass"),
+    DifferenceView(compare(CUDA, PTX)),
+]
+
+
+@pytest.mark.parametrize("view", CUT, ids=["auto", "side by side", "sass", "difference"])
+def test_rows_that_are_cut_are_counted_with_the_width_that_shows_them(view):
+    """At that width nothing is cut, and at one column less something is."""
+    said = re.compile(r"(\d+) rows? ends? in …, cut to 60 columns: COLUMNS=(\d+) shows all of it\.")
+    told = printed(view, 60)
+    [(rows, needed)] = said.findall(" ".join(told.split()))
+    assert int(rows) == sum("…" in line for line in told.splitlines() if "…," not in line)
+    assert "…" not in printed(view, int(needed))
+    assert "…" in printed(view, int(needed) - 1)
 
 
 def test_colours_follow_the_languages_and_are_off_on_request():
