@@ -37,7 +37,7 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
     from ptxbench.discovery import choose_pairs, load
     from ptxbench.exporters.pair import describe, to_json
 
-    columns, texts, described, first_error = width(), [], [], None
+    columns, texts, described, starred, first_error = width(), [], [], False, None
     for name in choose_pairs(kernels, pairs):
         try:
             found = load(kernels, name)
@@ -45,12 +45,14 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
                 described.append(describe(found, whole=bool(pairs)))
             else:
                 texts.append("\n".join(lines(found, columns)))
+                starred = starred or bool(found.pair.by_request)
         except PairError as error:  # the other pairs are still worth listing
             first_error = first_error or error
     if as_json:
         say(to_json(described), nl=False)
     else:
-        click.echo(log_text("\n\n".join(texts)))
+        legend = [click.style("* runs only if --variant names it", dim=True)] if starred else []
+        click.echo(log_text("\n\n".join([*texts, *legend])))
     if first_error:
         raise first_error
 

@@ -18,6 +18,15 @@ scale
 """, "")  # fmt: skip
 
 
+def test_the_star_of_a_variant_is_explained(kernels, ptxbench):
+    assert "*" not in ptxbench("list", "--kernels", "kernels").out.replace("a * x", "")
+    text = changed(PAIR, "    args=[", "    by_request=['cuda@fast'],\n    args=[")
+    (kernels / "pairs" / "scale.py").write_text(text)
+    out = ptxbench("list", "--kernels", "kernels").out
+    assert "cuda  cuda@fast*\n" in out
+    assert out.endswith("\n\n* runs only if --variant names it\n")
+
+
 def test_the_expectation_of_a_pair_is_listed_if_it_has_one(kernels, ptxbench):
     assert "expectation" not in ptxbench("list", "--kernels", "kernels").out
     text = changed(
@@ -50,7 +59,7 @@ def test_a_folder_comes_from_the_option_or_the_environment_and_replaces_the_ship
     monkeypatch.setenv("PTXBENCH_KERNELS", "kernels")
     assert ptxbench("list") == by_option
     assert by_option.out.count("does") == 1
-    assert ptxbench("list", "triad").err == "Error: Unknown pair 'triad' in 'kernels'. Known are scale.\n"
+    assert ptxbench("list", "absent").err == "Error: Unknown pair 'absent' in 'kernels'. Known are scale.\n"
 
 
 def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
