@@ -65,8 +65,10 @@ def command(
     arguments is launched. The output: the arrays that changed, the counts, the number of executed machine
     instructions, the hottest lines, and any errors.
 
-    ptxbench exec saxpy.ptx --grid 64 --block 256 --arg 'f32[16384]=random' --arg 'f32[16384]=zeros' --arg f32=2
-    --arg u32=16384
+    \b
+    ptxbench exec saxpy.ptx --grid 64 --block 256 \\
+        --arg 'f32[16384]=random' --arg 'f32[16384]=zeros' \\
+        --arg f32=2 --arg u32=16384
 
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
     """

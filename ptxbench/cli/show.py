@@ -151,8 +151,10 @@ def command(
     the same data, and their outputs and counts are compared; on a GPU they are also timed. --grid, --block and --shared
     are for both, or are given twice: first for the first FILE.
 
-    ptxbench show saxpy.cu saxpy.ptx --grid 64 --block 256 --arg 'f32[16384]=random' --arg 'f32[16384]=random'
-    --arg f32=2 --arg u32=16384
+    \b
+    ptxbench show saxpy.cu saxpy.ptx --grid 64 --block 256 \\
+        --arg 'f32[16384]=random' --arg 'f32[16384]=random' \\
+        --arg f32=2 --arg u32=16384
 
     Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, fails on the emulator, or has other outputs than
     the other FILE, 5 nothing could be compared, or an instruction that the emulator lacks.

@@ -36,6 +36,17 @@ def test_the_help_of_every_command_explains_its_exit_status(ptxbench, name):
     assert "Exit status: 0 " in ran.out
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_example_of_the_help_can_be_copied(ptxbench, name):
+    """A command that goes on in a next line says so to the shell."""
+    lines = ptxbench(name, "-h").out.splitlines()
+    for i, line in enumerate(lines):
+        if line.lstrip().startswith("ptxbench ") and line.startswith("  "):
+            while lines[i].endswith("\\"):
+                i += 1
+            assert lines[i + 1].strip() == "", line
+
+
 def test_the_version_matches_the_package(ptxbench):
     assert ptxbench("--version") == (0, f"ptxbench, version {__version__}\n", "")
 
