@@ -151,9 +151,9 @@ def without(pairs: Sequence[PairView], excess: int) -> list[PairView]:
 
 
 def dropped_words(pairs: Sequence[PairView]) -> Iterator[str]:
-    names = [f"{pair.name} {variant}" for pair in pairs for variant in pair.dropped]
-    if names:
+    """A sentence if listings were left out. Each pair names its own on the page."""
+    if count := sum(len(pair.dropped) for pair in pairs):
         yield (
-            f"{plural(len(names), 'listing')} left out, to keep the page below {LIMIT / 1e6:g} MB: {', '.join(names)}. "
-            "`ptxbench show PAIR --variant NAME` has them."
+            f"{plural(count, 'listing')} left out, to keep the page below {LIMIT / 1e6:g} MB. Each pair on the page "
+            "names its own. To see one: ptxbench show PAIR --variant NAME"
         )

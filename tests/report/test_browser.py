@@ -11,7 +11,9 @@ from ptxbench.report.material import Material
 from ptxbench.report.rows import TALL, indented, squeezed, tight
 from tests.report.pages import page_of, timed_run
 
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
+WIDE = {"width": 1280, "height": 900}
+WIDTHS = (390, 768, 1280)
+"""Of a telephone, a tablet and a laptop."""
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +23,25 @@ def pages(recorded, tmp_path_factory):
     materials = [each for each in collect([recorded.run], recorded.kernels, ["sm_90"]) if isinstance(each, Material)]
     (folder / "counted.html").write_text(render([recorded.run], materials, {})[0], encoding="utf-8")
     (folder / "timed.html").write_text(page_of(timed_run()), encoding="utf-8")
+    (folder / "same.html").write_text(render([with_same_code(recorded.run)], materials, {})[0], encoding="utf-8")
     # As after much inlining: many instructions without a line of the CUDA C, before its first line.
     unlinked = replace(
         materials[0], listings=tuple(replace(listing, origin={}) for listing in materials[0].listings[:1])
     )
     (folder / "unlinked.html").write_text(render([recorded.run], [unlinked], {})[0], encoding="utf-8")
     return folder, materials[0]
+
+
+def with_same_code(run):
+    """The run, as if all variants of a cell had the machine code of `cuda`."""
+
+    def same(one):
+        code = one.variants["cuda"].build.sass_sha256
+        return replace(one, variants={
+            name: replace(each, build=replace(each.build, sass_sha256=code)) for name, each in one.variants.items()
+        })  # fmt: skip
+
+    return replace(run, cells=[same(one) for one in run.cells])
 
 
 @pytest.fixture
@@ -229,12 +244,14 @@ def test_it_is_readable_without_javascript(shown):
         assert page.locator(".targets").is_visible()
 
 
-@pytest.mark.parametrize("name", ["counted.html", "timed.html"])
-def test_a_narrow_window_scrolls_tables_and_not_the_page(shown, name):
-    with shown(name, viewport=NARROW) as page:
+@pytest.mark.parametrize("name", ["counted.html", "timed.html", "same.html"])
+def test_tables_scroll_and_not_the_page_at_any_width(shown, name):
+    with shown(name) as page:
         open_all(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
-        assert page.locator(".chart .plot svg").first.bounding_box()["width"] > 100
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.locator(".chart .plot svg").first.bounding_box()["width"] > 100
 
 
 def test_on_paper_nothing_is_cut_off(shown):
