@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -111,6 +112,20 @@ def test_everything_that_a_page_names_exists(page):
     assert missing_names(text) == []
     assert broken_links(page, text) == []
     assert unknown_options(text) == []
+
+
+def without_a_link(index, pages):
+    """The pages, relative to docs without their suffix, that no table of contents of the index names."""
+    listed = {entry for tree in re.findall(r"^```{toctree}\n(.*?)^```", index, re.M | re.S) for entry in tree.split()}
+    return [page for page in pages if not any(fnmatchcase(page, entry) for entry in listed)]
+
+
+def test_the_table_of_contents_has_every_page():
+    docs = ROOT / "docs"
+    pages = [str(page.relative_to(docs).with_suffix("")) for page in sorted(docs.glob("**/*.md"))]
+    index = (docs / "index.md").read_text(encoding="utf-8")
+    assert without_a_link(index, pages) == ["index"]
+    assert without_a_link("```{toctree}\n:glob:\n\nkernels/*\n```\n", ["kernels/scan", "run"]) == ["run"]
 
 
 def test_a_name_that_does_not_exist_is_reported():
