@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ptxbench.emulator.races import layout as at
 
 WITHIN_CTA = {"cta", "cluster"}
-"""Scopes that mean one CTA here: a cluster has one CTA."""
+"""Scopes that mean one CTA here: races are not looked for in clusters of more."""
 
 
 @dataclass(frozen=True)

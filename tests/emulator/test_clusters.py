@@ -563,6 +563,53 @@ def test_first_alone_runs_one_cluster():
     assert (alone[4:] == out[4:]).all()
 
 
+GRID = (
+    HEADER
+    + """
+.shared .align 4 .b32 cell[1];
+.visible .entry spins(.param .u64 out, .param .u64 count)
+{
+    .reg .b32 %tid, %cta, %n, %total, %far, %value, %rank;
+    .reg .b64 %out, %count;
+    .reg .pred %more, %others;
+    mov.u32 %tid, %tid.x;
+    mov.u32 %cta, %ctaid.x;
+    mov.u32 %total, %nctaid.x;
+    mov.u32 %rank, %cluster_ctarank;
+    ld.param.u64 %out, [out];
+    ld.param.u64 %count, [count];
+    setp.ne.u32 %others, %tid, 0;
+    @%others bra MEET;
+    st.shared.u32 [cell], %cta;
+    atom.add.release.gpu.global.u32 %n, [%count], 1;
+SPIN:
+    ld.acquire.gpu.global.u32 %n, [%count];
+    setp.lt.u32 %more, %n, %total;
+    @%more bra SPIN;
+MEET:
+    barrier.cluster.arrive;
+    barrier.cluster.wait;
+    xor.b32 %rank, %rank, 1;
+    mapa.shared::cluster.u32 %far, cell, %rank;
+    ld.shared::cluster.u32 %value, [%far];
+    barrier.cluster.arrive;
+    barrier.cluster.wait;
+    mad.wide.u32 %out, %cta, 4, %out;
+    @!%others st.global.u32 [%out], %value;
+    ret;
+}
+"""
+)
+
+
+@pytest.mark.parametrize("ctas", ["usual", "by turns"])
+def test_clusters_that_wait_for_each_other_are_resident_together(ctas):
+    out, count = np.zeros(40, np.uint32), np.zeros(1, np.uint32)
+    emulator.run(GRID, grid=40, block=64, cluster=2, args=[out, count], ctas=ctas)
+    assert (out == np.arange(40) ^ 1).all()
+    assert count[0] == 40
+
+
 COOPERATIVE = """
 #include <cooperative_groups.h>
 namespace cg = cooperative_groups;
