@@ -79,10 +79,10 @@ FILES = {
     "three.ptx": changed(changed(PTX, ",\n    .param .u32 n", ""), "ld.param.u32  %n, [n]", "mov.u32 %n, 1000"),
     "several.ptx": PTX + OTHER_ENTRY,
     "mine.ptx": PTX.replace("saxpy", "mine"),
-    "cluster.ptx": changed(
-        changed(PTX, ".version 6.3\n.target sm_75", ".version 7.8\n.target sm_90"),
+    "lacking.ptx": changed(
+        changed(PTX, ".version 6.3\n.target sm_75", ".version 8.1\n.target sm_90"),
         "DONE:",
-        "DONE:\n    barrier.cluster.arrive.aligned;\n    barrier.cluster.wait.aligned;",
+        "DONE:\n    multimem.red.relaxed.sys.global.add.u32 [%at], %n;",  # of many GPUs: one is modelled
     ),
     "late.ptx": changed(PTX, ".version 6.3\n.target sm_75", ".version 8.6\n.target sm_100"),
     "unset.ptx": changed(
@@ -243,7 +243,7 @@ LAUNCHED = [
     ("nan.ptx", (), 4, "'y' has NaNs: 0 from saxpy.cu, 1 from nan.ptx."),
     ("into_x.ptx", (), 4, "into_x.ptx does not change 'y'."),
     ("fault.ptx", (), 4, "No outputs were compared: fault.ptx failed."),
-    ("cluster.ptx", (), 5, "cluster.ptx has an instruction that the emulator does not support."),
+    ("lacking.ptx", (), 5, "lacking.ptx has an instruction that the emulator does not support."),
     ("unset.ptx", ("--sanitize",), 4, "The sanitizer reports 1 error of unset.ptx."),
     ("unset.ptx", (), 0, "Same outputs, bit by bit: y (1,000 elements). "),
 ]
@@ -261,7 +261,7 @@ def test_both_are_launched_on_the_same_data_and_their_outputs_compared(ptxbench,
 
 
 def test_a_fault_counts_more_than_an_instruction_that_the_emulator_lacks(ptxbench, folder):
-    ran = ptxbench("show", "cluster.ptx", "fault.ptx", "--diff", *LAUNCH)
+    ran = ptxbench("show", "lacking.ptx", "fault.ptx", "--diff", *LAUNCH)
     assert ran.status == 4
     assert "fault.ptx failed." in words(ran.out)
 
