@@ -15,7 +15,7 @@ from ptxbench.pair import Launch, f32, u32
 from tests.folders import CUDA, PTX, changed
 
 
-@pytest.mark.parametrize("options", [{"cluster": 1}, {"cooperative": True}])
+@pytest.mark.parametrize("options", [{"cooperative": True}])
 def test_an_unsupported_launch_is_refused_and_not_run_with_features_missing(options):
     build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"))
     with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch .* which the emulator does not support yet"):

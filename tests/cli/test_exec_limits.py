@@ -71,7 +71,7 @@ def test_arrays_beyond_this_machines_memory_are_refused_before_they_are_made(fol
 
 
 def test_memory_that_runs_out_all_the_same_ends_in_a_sentence(folder, ptxbench, monkeypatch):
-    monkeypatch.setattr("ptxbench.execution.make", lambda bound, seed: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("ptxbench.execution.make", lambda *_: (_ for _ in ()).throw(MemoryError))
     ran = ptxbench("exec", "k.ptx", *GOOD)
     assert (ran.status, ran.err) == (
         2, "Error: Not enough free memory.\n"

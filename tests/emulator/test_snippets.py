@@ -29,9 +29,9 @@ for stem in MODULES:
 
 def compiled(stem, arch, flags):
     path = FOLDER / f"{stem}.cu"
-    ptx, log = toolchain.compiled(path.read_bytes(), path, arch, FLAGS[flags])
-    assert "warning" not in log, log
-    return ptx
+    made = toolchain.compiled(path.read_bytes(), path, arch, FLAGS[flags])
+    assert "warning" not in made.log, made.log
+    return made.ptx
 
 
 def misses(actual, expected, case, fast):

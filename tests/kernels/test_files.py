@@ -122,10 +122,10 @@ def test_cuda_c_compiles_and_assembles_for_every_target_of_its_ptx(path, flags, 
     targets = fact(owner(path), "TARGETS", TARGETS)
     chosen = [arch for arch in archs if arch >= lowest_target(path) and arch in targets]
     for arch in {chosen[0], chosen[-1]} if flags or is_by_request(path) else chosen:
-        text, log = toolchain.compiled(source, path, f"sm_{arch}", flags)
-        assert log == ""
-        _, messages = toolchain.assembled(assembler, text, f"sm_{arch}")
-        assert ptxas.notable(messages, text, path, "cuda") == "", f"sm_{arch}"
+        made = toolchain.compiled(source, path, f"sm_{arch}", flags)
+        assert made.log == ""
+        _, messages = toolchain.assembled(assembler, made.ptx, f"sm_{arch}")
+        assert ptxas.notable(messages, made.ptx, path, "cuda") == "", f"sm_{arch}"
         resources = ptxas.resources(messages, entry)
         assert resources.spill_store_bytes == resources.stack_bytes == 0, f"sm_{arch}"
 
