@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from ptxbench import architecture, emulator, kernel_names, toolchain
 from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
+from ptxbench.backends import DEFAULT_ARCH
+from ptxbench.discovery import LANGUAGES
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.syntax import Function, Module
@@ -40,10 +42,6 @@ EXIT_STATUSES = {
     FAULT: ExitStatus.WRONG_KERNEL,
     UNSUPPORTED: ExitStatus.NO_VERDICT,
 }
-SUFFIXES = {".ptx": "ptx", ".cu": "cuda"}
-DEFAULT_ARCH = "sm_90"
-"""The architecture for CUDA C by default; PTX names its own target."""
-
 DEFAULT_BLOCK = 32
 FIRST_VALUES = 8
 
@@ -182,7 +180,7 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
     """
     if arch:
         architecture.require(arch)
-    language = SUFFIXES.get(path.suffix)
+    language = LANGUAGES.get(path.suffix)
     if language is None:
         raise UsageError(f"{path} is neither a .ptx nor a .cu file.")
     try:
@@ -190,7 +188,7 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
     if language == "cuda":
-        arch = arch or DEFAULT_ARCH
+        arch = arch or DEFAULT_ARCH  # PTX names its own target
         flags = options.flags_for(content, path.parent)
         made = toolchain.compiled(content, path, arch, flags)
         return ExecProgram(path, language, arch, made.ptx, flags, made.instantiated, made.how)
@@ -458,7 +456,7 @@ def execute_folder(
 
     Raises UsageError if there is no such file, ToolMissing for a .cu without NVRTC.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.suffix in LANGUAGES)
     if not files:
         raise UsageError(f"{folder} has neither .ptx nor .cu files.")
     outcomes, left_out = [], []

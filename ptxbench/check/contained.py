@@ -34,9 +34,10 @@ from ptxbench.check.findings import (
     from_document,
     verdict_of,
 )
-from ptxbench.check.inputs import SUFFIX_OF, Candidate, read
+from ptxbench.check.inputs import Candidate, read
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.warming import warm
+from ptxbench.discovery import SUFFIXES
 from ptxbench.errors import PtxbenchError
 from ptxbench.toolchain import sha256
 
@@ -93,7 +94,7 @@ def judge_candidate(
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         alone = Path(folder) / "candidate"  # no other files here, which a compiler could be made to read
         alone.mkdir()
-        path = alone / f"candidate{SUFFIX_OF[candidate.language]}"
+        path = alone / f"candidate{SUFFIXES[candidate.language]}"
         path.write_bytes(candidate.content)
         try:
             judgement = from_process(path, candidate, task, Path(folder), own, begin, started)

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptxbench.check.findings import Judgement, StageResult, finding, verdict_of
-from ptxbench.check.source import MOST_BYTES, STAGE, SUFFIXES
+from ptxbench.check.source import MOST_BYTES, STAGE
+from ptxbench.discovery import LANGUAGES
 from ptxbench.errors import UsageError
 
 STANDARD_INPUT = "-"
-
-SUFFIX_OF = {language: suffix for suffix, language in SUFFIXES.items()}
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def files_of(argument: Path) -> list[Path]:
     try:
         if not argument.is_dir():
             return [argument]
-        files = sorted(path for path in argument.iterdir() if path.suffix in SUFFIXES and not path.is_dir())
+        files = sorted(path for path in argument.iterdir() if path.suffix in LANGUAGES and not path.is_dir())
     except (OSError, ValueError):
         return [argument]
     return files or [argument]
@@ -70,11 +69,11 @@ def open_candidate(path: Path) -> Candidate | Unread:
                 return Unread(file, "not-found", f"the folder '{file}' has no .ptx or .cu file.")
             if not stat.S_ISREG(kind):
                 return Unread(file, "unreadable", f"'{file}' is not a regular file.")
-            if path.suffix not in SUFFIXES:
+            if path.suffix not in LANGUAGES:
                 return Unread(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file.")
             with open(descriptor, "rb", closefd=False) as stream:
                 return Candidate(
-                    file, SUFFIXES[path.suffix], stream.read(MOST_BYTES + 1)
+                    file, LANGUAGES[path.suffix], stream.read(MOST_BYTES + 1)
                 )  # one byte more than is accepted
         finally:
             os.close(descriptor)
@@ -114,7 +113,7 @@ def unjudged(unread: Unread, pair: str, arch: str, seed: int) -> Judgement:
     return Judgement(
         file=unread.file,
         sha256=None,
-        language=SUFFIXES.get(Path(unread.file).suffix),
+        language=LANGUAGES.get(Path(unread.file).suffix),
         pair=pair,
         arch=arch,
         seed=seed,

@@ -17,7 +17,6 @@ from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 
 STAGE = "parses"
 
-SUFFIXES = {".ptx": "ptx", ".cu": "cuda"}
 
 MOST_BYTES = 2 << 20
 """Bytes of a file: thirty times the longest PTX that NVRTC writes for a shipped kernel."""

@@ -26,11 +26,11 @@ from ptxbench.check.findings import (
     StageResult,
     finding,
 )
-from ptxbench.check.inputs import SUFFIX_OF, Candidate
+from ptxbench.check.inputs import Candidate
 from ptxbench.check.ranking import TIME
-from ptxbench.check.source import SUFFIXES
 from ptxbench.check.stages import CANDIDATE
 from ptxbench.device_shape import DeviceShape
+from ptxbench.discovery import SUFFIXES
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import BROKEN, WRONG, Cell
 from ptxbench.runner import CellDone, DeviceLost, Event, RunPlan, Step, carry_out, plan_pairs
@@ -91,11 +91,11 @@ def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch:
 
     CUDA C is replaced by the PTX that was judged, because the run's own NVRTC could read the user's files.
     """
-    for name in ("pairs", *SUFFIXES.values()):
+    for name in ("pairs", *SUFFIXES):
         shutil.copytree(own / name, copy / name)
     content = candidate.content
     if candidate.language == "cuda":
-        path = Path(f"candidate{SUFFIX_OF[candidate.language]}")
+        path = Path(f"candidate{SUFFIXES[candidate.language]}")
         content = toolchain.compiled(content, path, arch, (), contained=True)[0].encode("ascii", "replace")
     (copy / "ptx" / f"{pair}.{CANDIDATE}.ptx").write_bytes(content)
     return f"ptx.{CANDIDATE}"

@@ -93,7 +93,7 @@ def for_each_file(sources: Sequence[SourceOptions], paths: Sequence[Path]) -> Se
 def common_arch(targets: Sequence[str]) -> str:
     """The architecture for files with these .targets: the usual one, unless a file needs a later or a special one."""
     from ptxbench import architecture
-    from ptxbench.execution import DEFAULT_ARCH
+    from ptxbench.backends import DEFAULT_ARCH
 
     usual = architecture.number(DEFAULT_ARCH)
     special = [each for each in targets if architecture.suffix(each) or architecture.number(each) > usual]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ptxbench.pair import Launch, Pair
 
 SUFFIXES = {"cuda": ".cu", "ptx": ".ptx"}
+LANGUAGES = {suffix: language for language, suffix in SUFFIXES.items()}
 """The file suffix of each language; its folder has the language's name."""
 
 
