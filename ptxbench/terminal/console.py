@@ -22,19 +22,35 @@ BLANK_ENDS = re.compile(r"(?<! )(?: |\x1b\[[\d;]*m)* (?:\x1b\[[\d;]*m)*(?=\n)")
 """Blanks at the end of a line, with the styles between and after them. Rich pads every row of a table."""
 
 
+STAND_INS = {"×": "x", "µ": "u", "…": ">"}
+"""For units and ends of rows in an encoding that lacks their characters; each is as wide."""
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """The text with stand-ins for characters that the encoding lacks; without an encoding, the text."""
+    for character, stand_in in STAND_INS.items():
+        if character in text and encoding:
+            try:
+                character.encode(encoding)
+            except UnicodeEncodeError:
+                text = text.replace(character, stand_in)
+    return text
+
+
 def without_blank_ends(text: str) -> str:
     """The lines without blanks at their ends; their styles stay."""
     return BLANK_ENDS.sub(lambda match: match[0].replace(" ", ""), text)
 
 
 class LogStream:
-    """A stream in which a CI runner finds no command, and no line ends in blanks."""
+    """A stream in which a CI runner finds no command, no line ends in blanks, and units stay readable."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        return self.stream.write(log_text(without_blank_ends(text)))
+        safe = log_text(without_blank_ends(text))
+        return self.stream.write(encodable(safe, getattr(self.stream, "encoding", None)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

@@ -1,6 +1,8 @@
-"""What the console writes: no line ends in blanks, whatever the table pads, and styles stay."""
+"""What the console writes: no line ends in blanks, whatever the table pads, and units stay readable."""
 
+import io
 import re
+import sys
 
 import pytest
 
@@ -35,3 +37,15 @@ def test_a_row_ends_with_its_last_text(forced, monkeypatch, capsys):
     assert len(lines) == 4
     texts = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines]
     assert texts == [text.rstrip() for text in texts]
+
+
+@pytest.mark.parametrize(("encoding", "written"), [
+    ("utf-8",      "1.5 × in 3 µs, ld.globa…\n"),
+    ("iso-8859-1", "1.5 × in 3 µs, ld.globa>\n"),
+    ("ascii",      "1.5 x in 3 us, ld.globa>\n"),
+])  # fmt: skip
+def test_units_are_readable_in_every_encoding(encoding, written, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding, errors="replace", write_through=True))
+    SafeConsole(width=60).print("1.5 × in 3 µs, ld.globa…")
+    assert raw.getvalue().decode(encoding) == written
