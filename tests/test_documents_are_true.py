@@ -128,6 +128,13 @@ def test_the_table_of_contents_has_every_page():
     assert without_a_link("```{toctree}\n:glob:\n\nkernels/*\n```\n", ["kernels/scan", "run"]) == ["run"]
 
 
+def test_the_line_that_the_picture_of_the_report_points_at_is_in_its_kernel():
+    tool = (ROOT / "tools" / "draw_report.py").read_text(encoding="utf-8")
+    (pair,) = re.findall(r'^LISTING = "#pair-(\w+) ', tool, re.M)
+    (line,) = re.findall(r'^LINE = "(.+)"$', tool, re.M)
+    assert line in (ROOT / "kernels" / "cuda" / f"{pair}.cu").read_text(encoding="utf-8")
+
+
 def test_a_name_that_does_not_exist_is_reported():
     text = (
         "`ptxbench/none.py`, `RULES` in `ptxbench/cache.py`, [x](none.md), [y](#none), `--none`, `tests/test_NAME.py`"

@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTH = 1120
 LISTING = "#pair-reduce_sum .listing:has(.cuda)"
-LINE = "sum += (v.x"
+LINE = "sum += (((a.x"
 """The line of that listing to point at."""
 
 
