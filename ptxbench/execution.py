@@ -199,6 +199,16 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
     return ExecProgram(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
 
 
+def read_to_build(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS) -> ExecProgram:
+    """`read_program`, by default for the next target that ptxas knows if it has dropped the .target of PTX."""
+    program = read_program(path, arch, options)
+    return (
+        program
+        if arch or program.language == "cuda"
+        else replace(program, arch=legality.known_target(program.ptx, program.arch))
+    )
+
+
 # ---- a launch and its outcome
 
 

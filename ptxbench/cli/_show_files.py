@@ -67,7 +67,7 @@ class TwoKernels(NamedTuple):
 
 def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOptions]) -> list[ExecProgram]:
     """The programs of the files, of two for one architecture. Options of CUDA C are for the .cu files."""
-    from ptxbench.execution import read_program
+    from ptxbench.execution import read_program, read_to_build
     from ptxbench.toolchain.options import SourceOptions
 
     for path in paths:
@@ -80,7 +80,7 @@ def read(paths: Sequence[Path], arch: str | None, sources: Sequence[SourceOption
         arch = common_arch([read_program(path, None).arch for path in paths if path.suffix == ".ptx"])
     mixed = len({path.suffix for path in paths}) > 1
     return [
-        read_program(path, arch, SourceOptions(source.entry) if mixed and path.suffix == ".ptx" else source)
+        read_to_build(path, arch, SourceOptions(source.entry) if mixed and path.suffix == ".ptx" else source)
         for path, source in zip(paths, for_each_file(sources, paths), strict=True)
     ]
 

@@ -21,7 +21,7 @@ from ptxbench.draft.pair_file import comment, pair_text
 from ptxbench.draft.ptx_file import ptx_text
 from ptxbench.emulator.syntax import Function
 from ptxbench.errors import CompileError, UsageError
-from ptxbench.execution import ExecProgram, read_program
+from ptxbench.execution import ExecProgram, read_to_build
 from ptxbench.toolchain import parameters
 from ptxbench.toolchain.nvrtc import Translation
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
@@ -87,14 +87,14 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
 
     `destination`: the folder of the new .cu file, from which it includes headers of the user.
 
-    Raises UsageError for a file or a kernel that no pair can have, and the errors of `read_program`.
+    Raises UsageError for a file or a kernel that no pair can have, and the errors of `read_to_build`.
     """
     if options.flags:
         raise UsageError(
             f"--flag {options.flags[0]} cannot be kept: a pair compiles its .cu file without it. Leave it out, and "
             'write flags={"fast": [...]} in the pair file for a second row.'
         )
-    program = read_program(source, arch, options)
+    program = read_to_build(source, arch, options)
     text = source.read_text(encoding="utf-8", errors="replace")
     kernel = KernelSource(source, text, program, program.choose(options.entry), options)
     if program.language == "ptx":

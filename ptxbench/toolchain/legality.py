@@ -61,6 +61,18 @@ def next_target(arch: str) -> str | None:
     return next(later, None)
 
 
+def known_target(ptx: str, arch: str) -> str:
+    """`arch`, or the next target that ptxas knows if it does not know this one. Raises ToolMissing."""
+    tool = locate.program("ptxas")
+    if tool is None or arch in trial.targets():
+        return arch
+    try:
+        unknown = UNKNOWN_TARGET in complaints(tool, ptx, arch)
+    except ptxas.StoppedError:
+        return arch
+    return (next_target(arch) if unknown else None) or arch
+
+
 def complaints(tool: Path, ptx: str, arch: str) -> str:
     """The errors of ptxas for the text; empty if it accepts it. Raises ptxas.StoppedError, ToolMissing."""
 

@@ -72,3 +72,16 @@ def test_a_wide_number_that_is_multiplied_into_an_address_is_no_pointer():
     given, known = read_parameters(parse(text).entries["scale"])
     assert [parameter.declaration for parameter in given][-1] == "unsigned long long stride"
     assert known[-1] is None
+
+
+@pytest.mark.parametrize("target", ["sm_35", "sm_70"])
+def test_ptx_for_a_target_that_ptxas_has_dropped_is_built_for_the_next_one(ptxbench, tmp_path, monkeypatch, target):
+    monkeypatch.chdir(tmp_path)
+    Path("old.ptx").write_text(changed(PTX, "sm_75", target))
+    assert ptxbench("new", "mine", "--from", "old.ptx").status == 0
+    assert f".target {target}" in Path("kernels/ptx/mine.ptx").read_text()
+    shown = ptxbench("show", "old.ptx")
+    assert (shown.status, shown.err) == (0, "")
+    assert "ptx  old.ptx  sm_75, " in shown.out
+    refused = ptxbench("show", "old.ptx", "--arch", target)
+    assert (refused.status, f"does not know the architecture '{target}'" in refused.err) == (2, True)
