@@ -384,6 +384,8 @@ METRICS = (
     counter("ptx_async_requests", "async", "lower", "Asynchronous copies that warps asked for."),
     counter("ptx_async_bytes", "async bytes", "lower", "Bytes that asynchronous copies moved."),
     counter("ptx_mma_operations", "mma", "lower", "Matrix instructions (mma, wmma)."),
+    counter("ptx_wgmma_operations", "wgmma", "lower", "Matrix products of warpgroups (wgmma)."),
+    counter("ptx_wgmma_shared_bytes", "wgmma shared", "lower", "Bytes of their operands in shared memory."),
     *(counter(f"ptx_mma_flops_{name}", f"mma {name}", "higher", f"Multiplications and additions of {name} matrices.")
       for name in ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")),
     *(counted(name, heading, "lower", description, executed(read)) for name, heading, description, read in EXECUTED),

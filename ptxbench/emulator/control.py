@@ -384,7 +384,7 @@ class ControlFlow:
         """
         e = self.e
         line = step.instruction.line
-        aligned = step.entry.flow == "aligned"
+        aligned = step.entry.flow in ("aligned", "warpgroup")
         active = mask if aligned else self.guarded(step.instruction, mask)
         if aligned:
             members = e.constant(0xFFFFFFFF, B32)

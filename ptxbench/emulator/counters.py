@@ -59,6 +59,8 @@ ADDITIVE = (
     "ptx_async_requests",
     "ptx_async_bytes",
     "ptx_mma_operations",
+    "ptx_wgmma_operations",
+    "ptx_wgmma_shared_bytes",
     *(f"ptx_mma_flops_{name}" for name in MULTIPLICANDS),
 )  # fmt: skip
 """Counters that are summed over lines; they are 0 if the kernel has nothing to count."""
@@ -88,6 +90,10 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         count = lines[translation.steps[site.step].line]
         if site.kind == "mma":
             count.update({"ptx_mma_operations": requests, f"ptx_mma_flops_{site.space}": requests * site.bytes})
+            continue
+        if site.kind == "wgmma":
+            count.update({"ptx_wgmma_operations": requests, f"ptx_mma_flops_{site.space}": requests * site.bytes,
+                          "ptx_wgmma_shared_bytes": active})  # fmt: skip
             continue
         if site.kind == "atomic":
             name = f"ptx_atomic_{site.space}"
@@ -147,9 +153,14 @@ def approximate(raw: NDArray[np.int64], translation: Translation) -> dict[str, i
 
 def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[str, str]:
     """How well the arithmetic of each executed matrix instruction is known for `arch`, by opcode."""
-    ran = {translation.steps[site.step].opcode: site.space for site in translation.sites
-           if site.kind == "mma" and raw[site.slot + REQUESTS]}  # fmt: skip
-    found = {opcode: tensor.model(arch, kind) for opcode, kind in sorted(ran.items())}
+    ran = {translation.steps[site.step].opcode: site for site in translation.sites
+           if site.kind in ("mma", "wgmma") and raw[site.slot + REQUESTS]}  # fmt: skip
+    found = {
+        opcode: tensor.warpgroup_model(site.space, opcode.split(".")[5])
+        if site.kind == "wgmma"
+        else tensor.model(arch, site.space)
+        for opcode, site in sorted(ran.items())
+    }
     return {opcode: model.origin if model else EXACT for opcode, model in found.items()}
 
 

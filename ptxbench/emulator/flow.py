@@ -74,8 +74,10 @@ def registers(operand: Operand) -> Iterator[str]:
 
 
 def reads(step: FlowStep) -> set[str]:
-    """Registers read. A guarded write also reads its register: the old value stays if the guard is false."""
-    found = operand_reads(step) | (set() if step.instruction.guard is None else writes(step))
+    """Registers read. A guarded write also reads its register: the old value stays if the guard is false. So do the
+    products of a warpgroup, which may add to it."""
+    adds = step.instruction.guard is not None or step.entry.flow == "warpgroup"
+    found = operand_reads(step) | (writes(step) if adds else set())
     return found | {CARRY} if step.entry.carry in ("in", "both") else found
 
 
@@ -110,6 +112,16 @@ def switch_targets(instruction: Instruction, function: Function) -> list[int]:
     return [function.labels[label] for label in function.branch_targets[table.name]]
 
 
+WARPGROUP_FENCE = "wgmma.fence.sync.aligned"
+"""It looks at the registers of all products of warpgroups."""
+
+
+def fragments(step: FlowStep) -> set[str]:
+    """The registers in an instruction's vectors: of a product of a warpgroup, D, and A if it is in registers."""
+    vectors = [operand for operand in step.instruction.operands if isinstance(operand, Vector)]
+    return {name for vector in vectors for name in registers(vector)}
+
+
 LONGEST_BLOCK = 2000
 """Most instructions per block: LLVM's time grows faster than the block. Every shipped kernel stays below."""
 
@@ -137,6 +149,8 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     together = False  # after an instruction that gathers the warp, the warp stays together to the block's end
     for index, step in enumerate(steps):
         together = together and index not in leaders
+        if step.entry.flow == "warpgroup":
+            leaders.update((index, index + 1))
         if step.entry.flow == "aligned" and not together:
             leaders.add(index)
             together = True
@@ -168,13 +182,14 @@ def successors(steps: Sequence[FlowStep], block: Block, function: Function) -> l
 
 def analyse_liveness(found: Sequence[Block], steps: Sequence[FlowStep]) -> None:
     """Backward data flow: live_in = read before written, or live_out and not written."""
+    held = set().union(*(fragments(step) for step in steps if step.entry.flow == "warpgroup"))
     used: list[set[str]] = []
     killed: list[set[str]] = []
     for block in found:
         use: set[str] = set()
         kill: set[str] = set()
         for step in steps[block.first : block.last]:
-            use |= reads(step) - kill
+            use |= (reads(step) | (held if step.entry.opcode == WARPGROUP_FENCE else set())) - kill
             kill |= writes(step)
         used.append(use)
         killed.append(kill)

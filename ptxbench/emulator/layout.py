@@ -24,9 +24,9 @@ class Site:
     slot: int
     space: str
     kind: str
-    """load, store, atomic, or mma (then `space` is the type of A)."""
+    """load, store, atomic, or mma, wgmma (then `space` is the type of A)."""
     bytes: int
-    """Bytes per lane; for mma, floating-point operations of the warp."""
+    """Bytes per lane; for mma and wgmma, floating-point operations of the warp or warpgroup."""
     strength: int = 0
     """The strength of an access (races/layout.py)."""
 
@@ -65,7 +65,13 @@ class StepReport:
 
 
 NUMBERED = frozenset(
-    ("nanosleep.u32", "cp.async.wait_group", "cp.async.bulk.wait_group", "cp.async.bulk.wait_group.read")
+    (
+        "nanosleep.u32",
+        "cp.async.wait_group",
+        "cp.async.bulk.wait_group",
+        "cp.async.bulk.wait_group.read",
+        "wgmma.wait_group.sync.aligned",
+    )
 )
 """Opcodes whose cost depends on a number in their operands, besides divisions and remainders."""
 

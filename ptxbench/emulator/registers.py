@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ptxbench.emulator import predefined
+from ptxbench.emulator import predefined, warpgroups
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.dependences import dependent_cycles, functions_in_loops
 from ptxbench.emulator.emit import Emitter, Value
@@ -123,6 +123,10 @@ class KernelState:
         self.trips_at = self.register_bytes
         """Where a warp's registers hold the trips of each loop so far (runtime/trips.py)."""
         self.register_bytes += -(-8 * len(self.loops.natural) // 64) * 64
+        self.ops.fragments = warpgroups.lay_out(self.steps, self.slots, self.register_bytes)
+        if self.ops.fragments is not None:
+            self.register_bytes += self.ops.fragments.area.bytes
+        self.ops.register_bytes = self.register_bytes
         self.ops.local_moves = not self.ops.calls and self.ops.stack is None
         check_local(self.local_bytes)
         self.values: dict[str, Value] = {}
@@ -187,6 +191,7 @@ class KernelState:
         NVRTC keeps shuffle distances and masks in such registers.
         """
         writers: dict[str, list[FlowStep]] = {}
+        in_file = warpgroups.used(self.steps)
         for step in self.steps:
             for name in writes(step):
                 writers.setdefault(name, []).append(step)
@@ -195,7 +200,7 @@ class KernelState:
             instruction = step.instruction
             kind = self.function.registers[name]
             moved = instruction.opcode.startswith("mov.") and isinstance(instruction.operands[0], Register)
-            if moved and not others and instruction.guard is None and kind is not PRED:
+            if moved and not others and instruction.guard is None and kind is not PRED and name not in in_file:
                 source = instruction.operands[1]
                 if isinstance(source, Immediate):
                     result[name] = literal_bits(source, kind, floating=instruction.opcode.endswith(("f32", "f64")))

@@ -288,3 +288,18 @@ def model(arch: str, kind: str) -> TensorModel | None:
     rows = MODELS.get("fp8" if kind in ("e4m3", "e5m2") else kind, ())
     found = [each for least, each in rows if least <= architecture.number(arch)]
     return found[-1] if found else None
+
+
+CHECKED_WITHOUT_C = f"{CHECKED} without an addend; with one, it follows published chains of an H100"
+WARPGROUP_MODELS: dict[tuple[str, str], TensorModel] = {
+    **{(kind, d): TensorModel(16, 25, PUBLISHED) for kind, d in (("f16", "f32"), ("f16", "f16"), ("bf16", "f32"))},
+    ("tf32", "f32"): TensorModel(8, 25, PUBLISHED),
+    **{(kind, "f32"): TensorModel(32, 13, CHECKED_WITHOUT_C, kept=13) for kind in ("e4m3", "e5m2")},
+    **{(kind, "f16"): TensorModel(32, 13, PUBLISHED, kept=13) for kind in ("e4m3", "e5m2")},
+}  # fmt: skip
+"""The models of wgmma, by the types of A and D."""
+
+
+def warpgroup_model(kind: str, d: str) -> TensorModel | None:
+    """How wgmma accumulates products of `kind` in `d`; None for integers and bits, which are exact."""
+    return WARPGROUP_MODELS.get((kind, d))

@@ -84,7 +84,7 @@ class Translator:
         if block.loop_head:
             self.control.spend_fuel(number, mask)
         first = self.kernel.steps[block.first]
-        if first.entry.flow in ("warp_sync", "aligned"):
+        if first.entry.flow in ("warp_sync", "aligned", "warpgroup"):
             mask = self.control.rendezvous(first, number, mask)
         if first.entry.flow == "warp_barrier":
             mask = self.control.meet(first, number, mask)
@@ -139,6 +139,7 @@ class Translator:
         order = order_of(entry.opcode)
         ops.order = order if self.kernel.rows else None
         ops.strength = self.strength(step, order)
+        ops.instruction, ops.operand_names = instruction, tuple(form.name for form in entry.operands)
         ops.relaxed = "relaxed" in entry.opcode.split(".")
         if entry.flow in ("enter", "returned"):
             self.calls.between_functions(index, self.kernel.blocks[number])
@@ -267,6 +268,8 @@ class Translator:
         if "count" in entry.asks:  # how many registers a vector operand is split into
             arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
         result = entry.body(**{name: value for name, value in arguments.items() if name in entry.asks})
+        if entry.flow == "warpgroup":  # its result is in the register file, later
+            return
         if entry.carry in ("out", "both"):
             result, carry = result
             self.kernel.put(Register(CARRY), carry, guard, instruction.line)
@@ -312,6 +315,10 @@ class Translator:
         zeroed = tuple((offset, 4) for offset in self.kernel.defined.values())
         if self.ops.stack is not None:
             zeroed += self.ops.stack.registers
+        tables: tuple[str, ...] = ()
+        if self.ops.fragments is not None:
+            zeroed += self.ops.fragments.zeroed
+            tables = (self.ops.fragments.table, *self.ops.warpgroups.tables.values())
         schedule = scheduler(
             self.kernel.register_bytes,
             self.kernel.local_bytes,
@@ -325,7 +332,7 @@ class Translator:
             clustered=self.ops.clustered,
         )
         ir, functions = split(
-            "\n".join([close_entry(self.kernel.trips_at), warp, schedule]),
+            "\n".join([*tables, close_entry(self.kernel.trips_at), warp, schedule]),
             [*e.functions.values(), *(function.text for function in self.ops.functions.values())],
             e.declarations,
         )

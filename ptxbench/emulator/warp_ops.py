@@ -37,7 +37,9 @@ from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
 from ptxbench.emulator.runtime.records import DISCARD, MOST_GRANULE
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.stack import CallStack
+from ptxbench.emulator.syntax import Instruction
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
+from ptxbench.emulator.warpgroups import FragmentRegisters, Warpgroups
 
 STORED_IN = {"const": "global", "param": "local"}
 """Constants are in the arena like global memory; the .param variables of calls are in the thread's local memory."""
@@ -104,6 +106,13 @@ class WarpOps:
     last_arguments: str = ""
     sends: bool = False
     """Whether the kernel has asynchronous stores to the cluster (runtime/messages.py)."""
+    instruction: Instruction | None = None
+    """The current instruction, and the names of its operands in the table."""
+    operand_names: tuple[str, ...] = ()
+    fragments: FragmentRegisters | None = None
+    """The registers of wgmma, if the kernel has any."""
+    register_bytes: int = 0
+    """Bytes of the registers of a warp, with what lies behind them."""
     mergeable: frozenset[int] = frozenset()
     """The steps whose shared accesses ptxas may merge (merging.py)."""
 
@@ -114,6 +123,10 @@ class WarpOps:
     @functools.cached_property
     def messages(self) -> AsyncStores:
         return AsyncStores(self)
+
+    @functools.cached_property
+    def warpgroups(self) -> Warpgroups:
+        return Warpgroups(self)
 
     @property
     def watches_order(self) -> bool:

@@ -89,7 +89,7 @@ UNKNOWN = [
     ("frobnicate",     "Unknown instruction 'frobnicate'."),
     ("",               "Unknown instruction ''."),
     ("tex.2d.v4.f32.f32", "'tex.2d.v4.f32.f32' is not supported, as are all textures and surfaces: "),
-    ("wgmma.fence.sync.aligned", "'wgmma.fence.sync.aligned' is not supported, as are all warpgroup matrix operations"),
+    ("wgmma.mma_async.sp", "'wgmma.mma_async.sp' is not supported, as are all sparse warpgroup matrix operations"),
 ]  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from tests.emulator.fragments import case
 
 REGISTERS = ("b8", "b16", "b32", "b64", "b128", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "f16", "f16x2",
              "f32", "f64", "pred")  # fmt: skip
-"""The types of registers; a module declares %TYPE_0 to %TYPE_39 of each."""
-DECLARED = "\n".join(f".reg .{kind} %{kind}_<40>;" for kind in REGISTERS)
+"""The types of registers; a module declares %TYPE_0 to %TYPE_159 of each."""
+DECLARED = "\n".join(f".reg .{kind} %{kind}_<160>;" for kind in REGISTERS)
 HEADER = ".version 9.1\n.target {arch}\n.address_size 64\n"
 START = f""".visible .entry spelled(.param .align 32 .b8 parameter[32])
 {{
@@ -31,7 +31,7 @@ TARGETS: .branchtargets END;
 END = "END: ret;\n}\n"
 NUMBERS = {
     "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
-    "align": "8",
+    "align": "8", "scale_a": "1", "scale_b": "-1", "transposed_a": "0", "transposed_b": "1",
 }  # fmt: skip
 """The operands that must be numbers, by name."""
 
@@ -87,6 +87,10 @@ def vector_registers(entry: Entry) -> list[tuple[str, int]]:
         each = case(entry.opcode)
         fragments = zip(each.kinds, (each.d, each.a, each.b, each.c), strict=True)
         return [(element(kind, at in (0, 3)), held.registers) for at, (kind, held) in enumerate(fragments)]
+    if words[0] == "wgmma" and words[1] == "mma_async":
+        columns = int(re.search(r"n(\d+)k", entry.opcode)[1])
+        kind = next(word for word in words[5:] if word in ("f32", "f16", "s32"))
+        return [(kind if kind == "f32" else "b32", columns // (4 if kind == "f16" else 2)), ("b32", 4)]
     if words[0] != "wmma":
         return []
     m, n, k = map(int, re.search(r"m(\d+)n(\d+)k(\d+)", entry.opcode).groups())

@@ -30,7 +30,7 @@ def test_ptxas_accepts_every_kernel_of_the_tests(kernels):
     assemble(harness.HEADER + "\n".join(kernels), "sm_80")
 
 
-UNTRIED = re.compile(r"st\.(weak\.)?param|call\.|.*\.param::func|shfl\.(?!sync)|vote\.(?!sync)|w?mma\.|\w+matrix\.")
+UNTRIED = re.compile(r"st\.(weak\.)?param|call\.|.*\.param::func|shfl\.(?!sync)|vote\.(?!sync)|w?g?mma\.|\w+matrix\.")
 """Forms only for calls or in old PTX, the emulator's own names for functions of the host, and the matrix
 instructions, which have as many registers as their shapes ask for: test_wmma.py assembles those."""
 

@@ -21,6 +21,7 @@ from ptxbench.emulator.isa import (
     stack,
     video,
     warp,
+    warpgroup,
 )
 from ptxbench.emulator.isa.table import TABLE, Entry
 from ptxbench.emulator.syntax import Address, Dual, Group, Instruction, Negated, Selected, Symbol, Vector
@@ -41,6 +42,7 @@ CHAPTERS = (
     cluster,
     warp,
     matrix,
+    warpgroup,
     control,
     stack,
     host,

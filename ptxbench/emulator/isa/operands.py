@@ -218,6 +218,8 @@ def fragment(opcode: str, operand: str) -> tuple[str, ...]:
     if name.endswith("matrix"):
         return WORDS
     integers = FRAGMENTS["s32"] if name == "wmma" and kinds[0] in ("s8", "u8", "s32") else WORDS
+    if name == "wgmma" and operand == "a" and len(kinds) == 3 and kinds[1].startswith("e"):
+        return ("b32",)
     if len(kinds) == 1:  # wmma.load, wmma.store
         return FRAGMENTS.get(kinds[0], integers)
     if len(kinds) == 2:  # wmma.mma of f16 names only the results and the addends

@@ -29,6 +29,7 @@ NAMES = frozenset((
     "mbarrier.arrive_drop.expect_tx", "mbarrier.expect_tx", "mbarrier.complete_tx", "mbarrier.test_wait",
     "mbarrier.test_wait.parity", "mbarrier.try_wait", "mbarrier.try_wait.parity", "mbarrier.pending_count",
     "wmma.load.a", "wmma.load.b", "wmma.load.c", "wmma.store.d", "wmma.mma",
+    "wgmma.mma_async", "wgmma.fence", "wgmma.commit_group", "wgmma.wait_group",
 ))  # fmt: skip
 """The names of more than one word; if several fit an opcode, the longest is its name."""
 MOST_WORDS = max(name.count(".") + 1 for name in NAMES)

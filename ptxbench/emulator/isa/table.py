@@ -55,6 +55,7 @@ FlowKind = Literal[
     "warp_barrier",  # starts a block: bar.warp.sync, the same without a result
     "cluster_wait",  # starts a block: barrier.cluster.wait goes on when the cluster has arrived
     "aligned",  # starts a block: matrix instructions run when the whole warp has arrived
+    "warpgroup",  # a block of its own: wgmma, which uses registers in the register file, not as values of a block
     "enter",  # starts a block: the entry of a function that is called, not inlined
     "call",  # ends a block: a call of such a function
     "returned",  # where such a call returns to

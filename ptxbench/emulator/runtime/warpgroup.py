@@ -1,0 +1,349 @@
+"""Asynchronous products of warpgroups (wgmma): each warp has a queue of those that it has issued.
+
+Each of the four warps computes its own 16 rows of D, when it waits for the product's group and not before: from shared
+memory as it is then. In between, the registers of D hold POISON. So a missing wait, and a stage of shared memory that
+is filled again too early, give wrong numbers. The inputs in registers are those of the warp's last wgmma.fence.
+
+The area of a warp lies behind its registers: a header, a count of pending products for each register that the kernel's
+products use, the last products of the warpgroup (in the area of its first warp), the queue, and a copy of each register
+at the last fence, which is also the accumulator of pending products. A table describes an instruction, see `Table`.
+(PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions".)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction, slot
+from ptxbench.emulator.runtime.faults import FAULT
+
+WARPS = 4
+"""Warps of a warpgroup."""
+CAPACITY, ENTRY_BYTES = 64, 64
+"""Pending products of a warp; the oldest is done if there are more."""
+RING, RING_BYTES = 64, 32
+"""How many products the warps of a group may be apart for their operands to be compared."""
+VECTOR_BYTES = 128
+# The header: byte offsets. Groups committed, the first product of the queue and the end, whether there was a fence, the
+# products issued.
+COMMITTED, HEAD, TAIL, FENCED, ISSUED, HEADER_BYTES = 0, 4, 8, 12, 16, 64
+# An entry: byte offsets.
+SITE, TABLE, PRODUCT, DESCRIPTOR_A, DESCRIPTOR_B, SCALE, GROUP = 0, 8, 16, 24, 32, 40, 44
+# A table: i32 slots. Registers of D and A, columns, FLAGS, bytes of the operands in shared memory; then the numbers of
+# the registers of D and of A.
+COUNT_D, COUNT_A, COLUMNS, FLAGS, OPERAND_BYTES, NUMBERS = 0, 1, 2, 3, 4, 8
+TRANSPOSED_A, TRANSPOSED_B, NEGATIVE_A, NEGATIVE_B = 1, 2, 4, 8
+BASE_OFFSET_AT, START_MASK = 49, 0x3FFF
+
+# Reasons for MISUSED.
+PARTIAL, NO_GROUP, NOT_UNIFORM, BASED, OUTSIDE, UNFENCED, UNORDERED, APART, OVERWRITTEN = range(128, 137)
+COMPLAINTS = {
+    PARTIAL: "needs all 32 threads of the warp",
+    NO_GROUP: "needs four whole warps, of which the first has a rank that is a multiple of 4",
+    NOT_UNIFORM: "has operands that are not the same in all threads of the warp",
+    BASED: "has a matrix descriptor with a base offset (bits 49 to 51), which is not modelled",
+    OUTSIDE: "has a matrix descriptor that reaches outside the shared memory of the CTA",
+    UNFENCED: "comes before the first wgmma.fence of its warp",
+    UNORDERED: (
+        "uses registers that were written after the last wgmma.fence, or while an earlier product still uses them"
+    ),
+    APART: "is not the same product, with the same operands, as in another warp of its warpgroup",
+    OVERWRITTEN: "has registers of A that were overwritten before wgmma.wait_group",
+}
+
+
+@dataclass(frozen=True)
+class Area:
+    """Where a warp's area lies in its registers, and for how many registers (`numbers`)."""
+
+    base: int
+    numbers: int
+
+    @property
+    def counts(self) -> int:
+        return HEADER_BYTES
+
+    @property
+    def ring(self) -> int:
+        return HEADER_BYTES + -(-4 * self.numbers // 64) * 64
+
+    @property
+    def entries(self) -> int:
+        return self.ring + RING * RING_BYTES
+
+    @property
+    def copies(self) -> int:
+        return self.entries + CAPACITY * ENTRY_BYTES
+
+    @property
+    def bytes(self) -> int:
+        return self.copies + VECTOR_BYTES * self.numbers
+
+
+def fault(reason: int) -> str:
+    return f"call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 0, i64 {reason})"
+
+
+def registers_at(name: str, index: str) -> str:
+    """Lines that point to what belongs to the register with the number in the table at %INDEX: %NAME.count, its pending
+    products; %NAME.copy; %NAME.held, the register itself."""
+    return f"""%{name}.number.at = getelementptr i32, ptr %table, i64 %{index}
+  %{name}.number = load i32, ptr %{name}.number.at
+  {of_register(name)}"""
+
+
+def of_register(name: str) -> str:
+    return f"""%{name}.wide = zext i32 %{name}.number to i64
+  %{name}.count = getelementptr i32, ptr %counts, i64 %{name}.wide
+  %{name}.copy = getelementptr {V32}, ptr %copies, i64 %{name}.wide
+  %{name}.place.at = getelementptr i32, ptr %places, i64 %{name}.wide
+  %{name}.place = load i32, ptr %{name}.place.at
+  %{name}.place.wide = zext i32 %{name}.place to i64
+  %{name}.held = getelementptr i8, ptr %registers, i64 %{name}.place.wide"""
+
+
+def field(name: str, base: str, offset: int, kind: str = "i32") -> str:
+    return f"%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
+
+
+def pointers(area: Area) -> str:
+    return f"""%area = getelementptr i8, ptr %registers, i64 {area.base}
+  %counts = getelementptr i8, ptr %area, i64 {area.counts}
+  %copies = getelementptr i8, ptr %area, i64 {area.copies}
+  %entries = getelementptr i8, ptr %area, i64 {area.entries}"""
+
+
+def entry_at(index: str) -> str:
+    return f"""%place.index = and i32 %{index}, {CAPACITY - 1}
+  %place.wide = zext i32 %place.index to i64
+  %entry.offset = mul i64 %place.wide, {ENTRY_BYTES}
+  %item = getelementptr i8, ptr %entries, i64 %entry.offset"""
+
+
+def name(what: str, area: Area) -> str:
+    return f"wgmma_{what}_{area.base}_{area.numbers}"
+
+
+def fence(area: Area) -> RuntimeFunction:
+    """`NAME(env, site, registers, places, active)`: copy the registers that no pending product uses."""
+    text = f"""
+define internal void @{name("fence", area)}(ptr %env, ptr %site, ptr %registers, ptr %places, i32 %active) noinline {{
+entry:
+  {whole_warp()}
+go:
+  {pointers(area)}
+  %fenced = getelementptr i8, ptr %area, i64 {FENCED}
+  store i32 1, ptr %fenced
+  br label %next
+next:
+  %r.number = phi i32 [ 0, %go ], [ %i.next, %on ]
+  %over = icmp eq i32 %r.number, {area.numbers}
+  br i1 %over, label %done, label %look
+look:
+  {of_register("r")}
+  %pending = load i32, ptr %r.count
+  %free = icmp eq i32 %pending, 0
+  br i1 %free, label %copy, label %on
+copy:
+  %value = load {V32}, ptr %r.held, align 64
+  store {V32} %value, ptr %r.copy, align 64
+  br label %on
+on:
+  %i.next = add i32 %r.number, 1
+  br label %next
+done:
+  ret void
+}}
+"""
+    return RuntimeFunction(name("fence", area), text, (FAULT,))
+
+
+def whole_warp() -> str:
+    """The head of a function: nothing without active lanes, a fault unless all are active; goes on at %go."""
+    return f"""%idle = icmp eq i32 %active, 0
+  br i1 %idle, label %nothing, label %some
+nothing:
+  ret void
+some:
+  %whole = icmp eq i32 %active, -1
+  br i1 %whole, label %go, label %part
+part:
+  {fault(PARTIAL)}
+  ret void"""
+
+
+def commit(area: Area) -> RuntimeFunction:
+    """`NAME(env, site, registers, active)`: the products since the last group form a group."""
+    text = f"""
+define internal void @{name("commit", area)}(ptr %env, ptr %site, ptr %registers, i32 %active) noinline {{
+entry:
+  {whole_warp()}
+go:
+  {pointers(area)}
+  {field("committed", "area", COMMITTED)}
+  %more = add i32 %committed, 1
+  store i32 %more, ptr %committed.at
+  ret void
+}}
+"""
+    return RuntimeFunction(name("commit", area), text, (FAULT,))
+
+
+def finish(area: Area) -> RuntimeFunction:
+    """`NAME(env, registers, places)`: do the first product of the queue."""
+    text = f"""
+define internal void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places) noinline {{
+entry:
+  %d = alloca [128 x {V32}], align 64
+  %a = alloca [512 x i8], align 64
+  {pointers(area)}
+  {field("head", "area", HEAD)}
+  {entry_at("head")}
+  {field("site", "item", SITE, "ptr")}
+  {field("table", "item", TABLE, "ptr")}
+  {field("product", "item", PRODUCT, "ptr")}
+  {field("descriptor.a", "item", DESCRIPTOR_A, "i64")}
+  {field("descriptor.b", "item", DESCRIPTOR_B, "i64")}
+  {field("scale", "item", SCALE)}
+  %adds = icmp ne i32 %scale, 0
+  {field("count.d", "table", 4 * COUNT_D)}
+  {field("count.a", "table", 4 * COUNT_A)}
+  %count.d.wide = zext i32 %count.d to i64
+  %first.a = add i64 %count.d.wide, {NUMBERS}
+  br label %in.next
+in.next:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %in ]
+  %in.over = icmp eq i64 %i, %count.d.wide
+  br i1 %in.over, label %inputs, label %in
+in:
+  %i.at = add i64 %i, {NUMBERS}
+  {registers_at("in", "i.at")}
+  %old = load {V32}, ptr %in.copy, align 64
+  %start = select i1 %adds, {V32} %old, {V32} zeroinitializer
+  %d.at = getelementptr {V32}, ptr %d, i64 %i
+  store {V32} %start, ptr %d.at, align 64
+  %i.next = add i64 %i, 1
+  br label %in.next
+inputs:
+  %in.memory = icmp eq i32 %count.a, 0
+  br i1 %in.memory, label %go, label %a.next
+a.next:
+  %j = phi i64 [ 0, %inputs ], [ %j.next, %a.same ]
+  %a.over = icmp eq i64 %j, 4
+  br i1 %a.over, label %go, label %a.in
+a.in:
+  %j.at = add i64 %j, %first.a
+  {registers_at("a.in", "j.at")}
+  %a.value = load {V32}, ptr %a.in.copy, align 64
+  %a.now = load {V32}, ptr %a.in.held, align 64
+  %a.differs = icmp ne {V32} %a.value, %a.now
+  %a.changed = call i1 @llvm.vector.reduce.or.v32i1(<32 x i1> %a.differs)
+  br i1 %a.changed, label %overwritten, label %a.same
+overwritten:
+  {fault(OVERWRITTEN)}
+  ret void
+a.same:
+  ; Register 2 f + h has row 8 h + lane / 4 and word 4 f + lane % 4; the rows are 32 bytes each.
+  %h = and i64 %j, 1
+  %f = lshr i64 %j, 1
+  %h.offset = mul i64 %h, 256
+  %f.offset = mul i64 %f, 16
+  %a.offset = add i64 %h.offset, %f.offset
+  %a.block = getelementptr i8, ptr %a, i64 %a.offset
+  {scattered()}
+  %j.next = add i64 %j, 1
+  br label %a.next
+go:
+  %linear = select i1 %in.memory, ptr null, ptr %a
+  call void %product(ptr %env, ptr %site, ptr %table, ptr %d, i64 %descriptor.a, i64 %descriptor.b, ptr %linear)
+  br label %out.next
+out.next:
+  %k = phi i64 [ 0, %go ], [ %k.next, %out.on ]
+  %out.over = icmp eq i64 %k, %count.d.wide
+  br i1 %out.over, label %released.a, label %out
+out:
+  %k.at = add i64 %k, {NUMBERS}
+  {registers_at("out", "k.at")}
+  %result.at = getelementptr {V32}, ptr %d, i64 %k
+  %result = load {V32}, ptr %result.at, align 64
+  store {V32} %result, ptr %out.copy, align 64
+  %pending = load i32, ptr %out.count
+  %pending.less = sub i32 %pending, 1
+  store i32 %pending.less, ptr %out.count
+  %last = icmp eq i32 %pending.less, 0
+  br i1 %last, label %deliver, label %out.on
+deliver:
+  store {V32} %result, ptr %out.held, align 64
+  br label %out.on
+out.on:
+  %k.next = add i64 %k, 1
+  br label %out.next
+released.a:
+  %count.a.wide = zext i32 %count.a to i64
+  br label %free.next
+free.next:
+  %m = phi i64 [ 0, %released.a ], [ %m.next, %free ]
+  %free.over = icmp eq i64 %m, %count.a.wide
+  br i1 %free.over, label %done, label %free
+free:
+  %m.at = add i64 %m, %first.a
+  {registers_at("free", "m.at")}
+  %uses = load i32, ptr %free.count
+  %uses.less = sub i32 %uses, 1
+  store i32 %uses.less, ptr %free.count
+  %m.next = add i64 %m, 1
+  br label %free.next
+done:
+  %head.next = add i32 %head, 1
+  store i32 %head.next, ptr %head.at
+  ret void
+}}
+"""
+    any_lane = "declare i1 @llvm.vector.reduce.or.v32i1(<32 x i1>)"
+    return RuntimeFunction(name("finish", area), text, (FAULT,), (any_lane,))
+
+
+def scattered() -> str:
+    """Lines that store %a.value: four lanes' words at each row of %a.block."""
+    lines = []
+    for row in range(8):
+        lanes = ", ".join(f"i32 {4 * row + i}" for i in range(4))
+        lines.append(f"%a.row{row} = shufflevector {V32} %a.value, {V32} poison, <4 x i32> <{lanes}>")
+        lines.append(f"%a.row{row}.at = getelementptr i8, ptr %a.block, i64 {32 * row}")
+        lines.append(f"store <4 x i32> %a.row{row}, ptr %a.row{row}.at, align 16")
+    return "\n  ".join(lines)
+
+
+def wait(area: Area) -> RuntimeFunction:
+    """`NAME(env, site, registers, places, active, keep)`: do the products of all but the last `keep` groups."""
+    text = f"""
+define internal void @{name("wait", area)}(ptr %env, ptr %site, ptr %registers, ptr %places, i32 %active,
+                                           i32 %keep) noinline {{
+entry:
+  {whole_warp()}
+go:
+  {pointers(area)}
+  {field("committed", "area", COMMITTED)}
+  br label %next
+next:
+  {field("head", "area", HEAD)}
+  {field("tail", "area", TAIL)}
+  %empty = icmp eq i32 %head, %tail
+  br i1 %empty, label %done, label %look
+look:
+  {entry_at("head")}
+  {field("group", "item", GROUP)}
+  %reach = add i32 %group, %keep
+  %due = icmp slt i32 %reach, %committed
+  br i1 %due, label %do, label %done
+do:
+  call void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places)
+  {slot("wrong", at.FAULT_KIND)}
+  %fine = icmp eq i64 %wrong, 0
+  br i1 %fine, label %next, label %done
+done:
+  ret void
+}}
+"""
+    return RuntimeFunction(name("wait", area), text, (finish(area), FAULT))

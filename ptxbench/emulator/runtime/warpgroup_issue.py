@@ -1,0 +1,250 @@
+"""How a warp issues an asynchronous product of its warpgroup: it is checked and counted here, and done by a wait."""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, bump, slot, splat
+from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.warpgroup import (
+    APART,
+    BASE_OFFSET_AT,
+    BASED,
+    CAPACITY,
+    COMMITTED,
+    COUNT_A,
+    COUNT_D,
+    DESCRIPTOR_A,
+    DESCRIPTOR_B,
+    FENCED,
+    GROUP,
+    HEAD,
+    ISSUED,
+    NO_GROUP,
+    NOT_UNIFORM,
+    NUMBERS,
+    OPERAND_BYTES,
+    OUTSIDE,
+    PRODUCT,
+    RING,
+    RING_BYTES,
+    SCALE,
+    START_MASK,
+    TABLE,
+    TAIL,
+    UNFENCED,
+    UNORDERED,
+    WARPS,
+    Area,
+    entry_at,
+    fault,
+    field,
+    finish,
+    name,
+    pointers,
+    registers_at,
+    whole_warp,
+)
+
+
+def descriptor(which: str, origin: str) -> str:
+    """Lines that check a descriptor: the same in all lanes, no base offset, a start in shared memory."""
+    return f"""%{which}.first = extractelement {V64} %{which}.all, i64 0
+  {splat(f"{which}.splat", "i64", f"%{which}.first")}
+  %{which}.differs = icmp ne {V64} %{which}.all, %{which}.splat
+  %{which}.mask = bitcast <32 x i1> %{which}.differs to i32
+  %{which}.based.bits = lshr i64 %{which}.first, {BASE_OFFSET_AT}
+  %{which}.based.field = and i64 %{which}.based.bits, 7
+  %{which}.based = icmp ne i64 %{which}.based.field, 0
+  %{which}.unit = and i64 %{which}.first, {START_MASK}
+  %{which}.start = shl i64 %{which}.unit, 4
+  %{which}.place = sub i64 %{which}.start, {origin}
+  %{which}.outside = icmp uge i64 %{which}.place, %bytes"""
+
+
+def issue(area: Area, register_bytes: int) -> RuntimeFunction:
+    """`NAME(env, site, registers, places, active, a, b, scale, table, product, origin)`: check and queue a product."""
+    text = f"""
+define internal void @{name("issue", area)}(ptr %env, ptr %site, ptr %registers, ptr %places, i32 %active,
+    {V64} %a.all, {V64} %b.all, i32 %scale, ptr %table, ptr %product, i64 %origin) noinline {{
+entry:
+  {whole_warp()}
+go:
+  {pointers(area)}
+  {slot("warp", at.WARP)}
+  {slot("warps", at.WARP_COUNT)}
+  %last.warp = or i64 %warp, {WARPS - 1}
+  %grouped = icmp ult i64 %last.warp, %warps
+  br i1 %grouped, label %operands, label %alone
+alone:
+  {fault(NO_GROUP)}
+  ret void
+operands:
+  {slot("bytes", at.SHARED_BYTES)}
+  {descriptor("b", "%origin")}
+  {field("count.a", "table", 4 * COUNT_A)}
+  %in.memory = icmp eq i32 %count.a, 0
+  %a.origin = select i1 %in.memory, i64 %origin, i64 0
+  {descriptor("a", "%a.origin")}
+  %scale.none = icmp eq i32 %scale, 0
+  %scale.all = icmp eq i32 %scale, -1
+  %scale.uniform = or i1 %scale.none, %scale.all
+  %differing = or i32 %a.mask, %b.mask
+  %same = icmp eq i32 %differing, 0
+  %uniform = and i1 %same, %scale.uniform
+  br i1 %uniform, label %based, label %various
+various:
+  {fault(NOT_UNIFORM)}
+  ret void
+based:
+  %any.based = or i1 %a.based, %b.based
+  br i1 %any.based, label %is.based, label %inside
+is.based:
+  {fault(BASED)}
+  ret void
+inside:
+  %a.out = and i1 %a.outside, %in.memory
+  %any.out = or i1 %a.out, %b.outside
+  br i1 %any.out, label %is.outside, label %fenced
+is.outside:
+  {fault(OUTSIDE)}
+  ret void
+fenced:
+  {field("fence.seen", "area", FENCED)}
+  %unfenced = icmp eq i32 %fence.seen, 0
+  br i1 %unfenced, label %is.unfenced, label %compare
+is.unfenced:
+  {fault(UNFENCED)}
+  ret void
+compare:
+  ; The same product, as far as it is known, in the other warps of the group.
+  {field("issued", "area", ISSUED, "i64")}
+  %number = add i64 %issued, 1
+  store i64 %number, ptr %issued.at
+  %in.group = and i64 %warp, {WARPS - 1}
+  %back = mul i64 %in.group, {-register_bytes}
+  %ring.index = and i64 %number, {RING - 1}
+  %ring.offset = mul i64 %ring.index, {RING_BYTES}
+  %ring.first = getelementptr i8, ptr %area, i64 %back
+  %ring.all = getelementptr i8, ptr %ring.first, i64 {area.ring}
+  %ring = getelementptr i8, ptr %ring.all, i64 %ring.offset
+  {field("known", "ring", 0, "i64")}
+  {field("known.a", "ring", 8, "i64")}
+  {field("known.b", "ring", 16, "i64")}
+  {field("known.site", "ring", 24, "i64")}
+  %site.int = ptrtoint ptr %site to i64
+  %adds = and i32 %scale, 1
+  %adds.wide = zext i32 %adds to i64
+  %identity = or i64 %site.int, %adds.wide
+  %newer = icmp ult i64 %known, %number
+  br i1 %newer, label %note, label %check
+note:
+  store i64 %number, ptr %known.at
+  store i64 %a.first, ptr %known.a.at
+  store i64 %b.first, ptr %known.b.at
+  store i64 %identity, ptr %known.site.at
+  br label %registers.in
+check:
+  %comparable = icmp eq i64 %known, %number
+  %a.same = icmp eq i64 %known.a, %a.first
+  %b.same = icmp eq i64 %known.b, %b.first
+  %site.same = icmp eq i64 %known.site, %identity
+  %ab.same = and i1 %a.same, %b.same
+  %all.same = and i1 %ab.same, %site.same
+  %unknown = xor i1 %comparable, true
+  %agreed = or i1 %all.same, %unknown
+  br i1 %agreed, label %registers.in, label %apart
+apart:
+  {fault(APART)}
+  ret void
+registers.in:
+  ; The registers as of the fence; D only if it is added, and if no earlier product gives it.
+  {field("count.d", "table", 4 * COUNT_D)}
+  %count = add i32 %count.d, %count.a
+  %count.wide = zext i32 %count to i64
+  %count.d.wide = zext i32 %count.d to i64
+  br label %next
+next:
+  %i = phi i64 [ 0, %registers.in ], [ %i.next, %ordered ]
+  %over = icmp eq i64 %i, %count.wide
+  br i1 %over, label %room, label %look
+look:
+  %i.at = add i64 %i, {NUMBERS}
+  {registers_at("r", "i.at")}
+  %is.d = icmp ult i64 %i, %count.d.wide
+  %pending = load i32, ptr %r.count
+  %busy = icmp ne i32 %pending, 0
+  %unread = or i1 %busy, %scale.none
+  %skip = and i1 %is.d, %unread
+  %now = load {V32}, ptr %r.held, align 64
+  %then = load {V32}, ptr %r.copy, align 64
+  %moved = icmp ne {V32} %now, %then
+  %moved.mask = bitcast <32 x i1> %moved to i32
+  %still = icmp eq i32 %moved.mask, 0
+  %fine = or i1 %skip, %still
+  br i1 %fine, label %ordered, label %unordered
+unordered:
+  {fault(UNORDERED)}
+  ret void
+ordered:
+  %i.next = add i64 %i, 1
+  br label %next
+room:
+  {field("head", "area", HEAD)}
+  {field("tail", "area", TAIL)}
+  %held = sub i32 %tail, %head
+  %full = icmp eq i32 %held, {CAPACITY}
+  br i1 %full, label %make.room, label %put
+make.room:
+  call void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places)
+  br label %put
+put:
+  {entry_at("tail")}
+  store ptr %site, ptr %item
+  %p.table = getelementptr i8, ptr %item, i64 {TABLE}
+  store ptr %table, ptr %p.table
+  %p.product = getelementptr i8, ptr %item, i64 {PRODUCT}
+  store ptr %product, ptr %p.product
+  %p.a = getelementptr i8, ptr %item, i64 {DESCRIPTOR_A}
+  store i64 %a.first, ptr %p.a
+  %p.b = getelementptr i8, ptr %item, i64 {DESCRIPTOR_B}
+  store i64 %b.first, ptr %p.b
+  %p.scale = getelementptr i8, ptr %item, i64 {SCALE}
+  store i32 %scale, ptr %p.scale
+  {field("committed", "area", COMMITTED)}
+  %p.group = getelementptr i8, ptr %item, i64 {GROUP}
+  store i32 %committed, ptr %p.group
+  %tail.next = add i32 %tail, 1
+  store i32 %tail.next, ptr %tail.at
+  br label %mark.next
+mark.next:
+  %k = phi i64 [ 0, %put ], [ %k.next, %mark.on ]
+  %marked = icmp eq i64 %k, %count.wide
+  br i1 %marked, label %count.up, label %mark
+mark:
+  %k.at = add i64 %k, {NUMBERS}
+  {registers_at("m", "k.at")}
+  %uses = load i32, ptr %m.count
+  %uses.more = add i32 %uses, 1
+  store i32 %uses.more, ptr %m.count
+  %written = icmp ult i64 %k, %count.d.wide
+  br i1 %written, label %poison, label %mark.on
+poison:
+  store {V32} splat (i32 -1), ptr %m.held, align 64
+  br label %mark.on
+mark.on:
+  %k.next = add i64 %k, 1
+  br label %mark.next
+count.up:
+  %leads = icmp eq i64 %in.group, 0
+  br i1 %leads, label %once, label %done
+once:
+  {bump(at.REQUESTS, "1")}
+  {field("operand.bytes", "table", 4 * OPERAND_BYTES)}
+  %operand.bytes.wide = zext i32 %operand.bytes to i64
+  {bump(at.ACTIVE, "%operand.bytes.wide")}
+  br label %done
+done:
+  ret void
+}}
+"""
+    return RuntimeFunction(name("issue", area), text, (finish(area), FAULT))

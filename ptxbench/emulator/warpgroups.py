@@ -1,0 +1,145 @@
+"""wgmma: what its instructions may ask of runtime/warpgroup.py, and the registers that they use."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ptxbench.emulator.emit import Value
+from ptxbench.emulator.flow import FlowStep, fragments
+from ptxbench.emulator.layout import Site
+from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.runtime import conditions, context, descriptors, warpgroup, warpgroup_issue
+from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
+from ptxbench.emulator.runtime.matrix import Multiply
+from ptxbench.emulator.runtime.warpgroup import Area
+from ptxbench.emulator.syntax import Immediate, Instruction, Operand, Register, Vector
+from ptxbench.emulator.types import B64
+
+if TYPE_CHECKING:
+    from ptxbench.emulator.warp_ops import WarpOps
+
+PLACES = "@wgmma_places"
+
+
+def used(steps: Sequence[FlowStep]) -> set[str]:
+    """The registers of all products: of D, and of A if it is in registers."""
+    return set().union(*(fragments(step) for step in steps if step.entry.flow == "warpgroup"))
+
+
+@dataclass(frozen=True)
+class FragmentRegisters:
+    """The registers of all products of a kernel: their names, and where each is in the register file."""
+
+    names: tuple[str, ...]
+    places: tuple[int, ...]
+    area: Area
+    zeroed: tuple[tuple[int, int], ...]
+    """What starts as zeros: offset and bytes."""
+
+    def numbers(self, operands: Sequence[Operand]) -> list[int]:
+        return [self.names.index(part.name) for part in operands if isinstance(part, Register)]
+
+    @property
+    def table(self) -> str:
+        """The LLVM constant with the places."""
+        return table(PLACES, self.places)
+
+
+def lay_out(steps: Sequence[FlowStep], slots: dict[str, int], base: int) -> FragmentRegisters | None:
+    """The registers of the products of `steps`, with their area at `base`; None if there are no wgmma instructions."""
+    if not any(step.entry.flow == "warpgroup" for step in steps):
+        return None
+    names = tuple(sorted(used(steps)))
+    area = Area(base, len(names))
+    return FragmentRegisters(names, tuple(slots[name] for name in names), area, ((base, area.entries),))
+
+
+def table(name: str, numbers: Sequence[int]) -> str:
+    values = ", ".join(f"i32 {number}" for number in numbers)
+    return f"{name} = private constant [{len(numbers)} x i32] [{values}]"
+
+
+class Warpgroups:
+    """Emits the current instruction; `ops` knows its lanes and operands."""
+
+    def __init__(self, ops: WarpOps) -> None:
+        self.ops = ops
+        self.tables: dict[str, str] = {}
+        """The LLVM constants of the instructions."""
+
+    @property
+    def fragments(self) -> FragmentRegisters:
+        assert self.ops.fragments is not None
+        return self.ops.fragments
+
+    @property
+    def instruction(self) -> Instruction:
+        assert self.ops.instruction is not None
+        return self.ops.instruction
+
+    def call(self, function: RuntimeFunction, arguments: str, site: str = "") -> None:
+        site = site or self.ops.site("wgmma wait")
+        name = self.ops.function(function)
+        self.ops.e.line(f"call void @{name}(ptr %env, ptr {site}, ptr %registers, {arguments})")
+
+    def fence(self) -> None:
+        self.call(warpgroup.fence(self.fragments.area), f"ptr {PLACES}, i32 {self.ops.active}")
+
+    def commit(self) -> None:
+        self.call(warpgroup.commit(self.fragments.area), f"i32 {self.ops.active}")
+
+    def wait(self, keep: int) -> None:
+        self.call(warpgroup.wait(self.fragments.area), f"ptr {PLACES}, i32 {self.ops.active}, i32 {keep}")
+
+    def issue(
+        self, what: Multiply, columns: int, a: Value | None, b: Value, scale: Value, flags: int, count_d: int
+    ) -> None:
+        """Issue the product `what` of a warp, with `columns` of D. `a`: None if A is in registers."""
+        ops, e = self.ops, self.ops.e
+        if isinstance(self.operand("scale"), Immediate):
+            self.number("scale", (0, 1), "a predicate, 0 or 1 for the scale of D")
+        d, *others = [operand for operand in self.instruction.operands if isinstance(operand, Vector)]
+        self.check(d, count_d, "D")
+        for vector in others:
+            self.check(vector, 4, "A")
+        numbers = self.fragments.numbers([*d.parts, *(part for vector in others for part in vector.parts)])
+        rows = warpgroup.WARPS * descriptors.ROWS
+        operand_bytes = descriptors.K_BYTES * (columns + (rows if a is not None else 0))
+        name = f"@wgmma_table_{len(self.tables)}"
+        head = [count_d, 4 * len(others), columns, flags, operand_bytes, 0, 0, 0]
+        self.tables[name] = table(name, [*head, *numbers])
+        slot = ops.reserve_counters(context.SITE_SLOTS)
+        ops.sites.append(Site(ops.step, slot, what.types[1], "wgmma", 2 * rows * columns * what.k))
+        site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        first = e.constant(0, B64) if a is None else a
+        wanted = e.op(f"bitcast {MASK} {scale.ir} to i32")
+        product = ops.function(descriptors.product(what, bool(ops.reserved_inside)))
+        origin = "0"
+        if not ops.reserved_inside:
+            lane = e.op(f"extractelement {V32} {e.op(conditions.SHARED_ORIGIN.load)}, i64 0")
+            origin = e.op(f"zext i32 {lane} to i64")
+        self.call(
+            warpgroup_issue.issue(self.fragments.area, ops.register_bytes),
+            f"ptr {PLACES}, i32 {ops.active}, {V64} {first.ir}, {V64} {b.ir}, i32 {wanted}, ptr {name}, "
+            f"ptr @{product}, i64 {origin}",
+            site,
+        )
+
+    def check(self, vector: Vector, count: int, which: str) -> None:
+        if len(vector.parts) != count:
+            raise syntax_error(self.ops.line, f"expected {count} registers of {which}, found {len(vector.parts)}.")
+        if not all(isinstance(part, Register) for part in vector.parts):
+            raise syntax_error(self.ops.line, f"expected registers in the vector of {which}.")
+
+    def operand(self, name: str) -> Operand:
+        return self.instruction.operands[self.ops.operand_names.index(name)]
+
+    def number(self, name: str, allowed: Container[int], wanted: str) -> int:
+        """The value of an operand of the current instruction that must be a number in `allowed`."""
+        given = self.operand(name)
+        if not isinstance(given, Immediate) or given.value not in allowed:
+            shown = str(given.value) if isinstance(given, Immediate) else "a register"
+            raise syntax_error(self.ops.line, f"expected {wanted}, found {shown}.")
+        return int(given.value)
