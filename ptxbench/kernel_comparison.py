@@ -49,7 +49,7 @@ EXIT_STATUSES = {
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel of a file. `name`: what it is called in a comparison, unlike the name of the other one."""
+    """A kernel of a file. `name`: what it is called in a comparison, other than the second kernel."""
 
     name: str
     program: ExecProgram

@@ -93,7 +93,8 @@ class DiffOfNames(click.Command):
 @click.option(
     "--tolerance",
     metavar="RTOL[,ATOL]",
-    help="Two FILEs: let floats of B differ from those of A by ATOL + RTOL * abs(A).  [default: not at all]",
+    help="Two FILEs: let floats of the second differ from those of the first, A, by ATOL + RTOL * abs(A).  "
+    "[default: not at all]",
 )
 @click.option(
     "--backend",

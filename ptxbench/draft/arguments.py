@@ -130,7 +130,7 @@ def kind_of(element: CudaType, access: Access) -> tuple[str, str]:
 
 
 def words_of(element: CudaType) -> tuple[str | None, int]:
-    """The type of number that an element consists of, and how many: ("f32", 4) for a float4; (None, 0) if unlike."""
+    """The type of number that an element consists of, and how many: ("f32", 4) for a float4; (None, 0) if several."""
     if element.number:
         return element.number, 1
     if element.element is not None and element.count:

@@ -273,7 +273,7 @@ def tool_tables(document: str, name: str) -> dict[str, Any]:
 
 
 def section(file: str) -> str:
-    """What stands before the name of a table in this file."""
+    """What precedes the name of a table in this file."""
     return "tool.ptxbench." if Path(file).name == PROJECT else ""
 
 
