@@ -69,8 +69,6 @@ def load_kernel(
         if arch and arch.rstrip("af") != device:
             raise UsageError(f"The GPU is {device}, not {arch}. Leave out the architecture, or use the emulator.")
         arch = arch or device
-    if not file.exists():
-        raise UsageError(f"There is no file {file}.")
     program = read_program(file, arch, options)
     function = program.choose(options.entry)
     if program.legality.refusal:

@@ -178,6 +178,8 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
 
     Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
     """
+    if not path.exists():
+        raise UsageError(f"There is no file {path}.")
     if arch:
         architecture.require(arch)
     language = LANGUAGES.get(path.suffix)

@@ -85,8 +85,6 @@ def command(
             raise UsageError("--save is for one kernel, and a folder may have many. Name a file.")
         outcomes, left_out = execute_folder(file, arch, source, arguments, once, announce)
     else:
-        if not file.exists():
-            raise UsageError(f"There is no file {file}.")
         try:
             program = read_program(file, arch, source)
             function = program.choose(source.entry)
