@@ -34,7 +34,7 @@ from rich.table import Table
 from ptxbench import emulator
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import stop_process
-from tests.emulator import pairs
+from tests.emulator import pairs, warpgroup_gemm
 from tests.emulator.oracle import interpret
 
 SIZES = {
@@ -46,6 +46,8 @@ SIZES = {
 }
 TARGET = 0.5e9
 """PTX thread-instructions a second and core that triad must reach at 2^20."""
+WGMMA_TARGET = 1.0
+"""Seconds that a product of warpgroups (tests/emulator/warpgroup_gemm.py) may take on one thread."""
 CHUNKS = (1 << 14, 1 << 16, 1 << 18)
 """Numbers of threads that the NumPy interpreter runs at once; the fastest counts."""
 NOTHING = ".version 6.3\n.target sm_75\n.address_size 64\n.visible .entry nothing()\n{ ret; }\n"
@@ -203,6 +205,13 @@ def main() -> None:
     console.print(compilation(cases))
     started = least(repeats, lambda: emulator.run(NOTHING, grid=1, block=1, args=[]))
     console.print(f"A launch of an empty kernel takes {1e3 * started:.2f} ms.")
+    arguments = warpgroup_gemm.operands()
+    product = least(repeats, lambda: warpgroup_gemm.multiply(arguments, threads=1))
+    extent = f"{warpgroup_gemm.M} x {warpgroup_gemm.N} x {warpgroup_gemm.K}"
+    console.print(
+        f"wgmma: a launch of a product of {extent} in f16 takes {1e3 * product:.0f} ms on one thread, "
+        f"{'below' if product < WGMMA_TARGET else 'ABOVE'} the target of {1e3 * WGMMA_TARGET:,.0f} ms."
+    )
     verdict = "above" if triad >= TARGET else "BELOW"
     console.print(
         f"triad at 2^20: {triad / 1e6:,.0f} M a second on one thread, {verdict} the target of {TARGET / 1e6:,.0f} M."

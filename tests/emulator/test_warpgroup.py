@@ -8,11 +8,11 @@ import pytest
 from ptxbench import emulator
 from ptxbench.errors import MemoryFault, PtxSyntaxError, UnsupportedInstruction
 from ptxbench.toolchain import locate, ptxas
-from tests.emulator import block_sums
+from tests.emulator import block_sums, warpgroup_gemm
 from tests.emulator.test_matrix import encoded, ordinary, patterns, spread
 
 HEADER = ".version 8.4\n.target sm_90a\n.address_size 64\n"
-KERNELS = {}
+KERNELS = {"gemm": warpgroup_gemm.PTX}
 """Every kernel of these tests, by name."""
 TILE, B_AT = 45056, 16384
 """Bytes of shared memory; B's place there. A is at the start."""
@@ -451,6 +451,13 @@ def test_the_second_warpgroup_has_rows_of_its_own_descriptor():
     execution = emulator.run(text, grid=3, block=256, args=arguments, arch="sm_90")
     assert np.all(arguments[2] == 1)
     assert execution.counters["ptx_wgmma_operations"] == 3
+
+
+def test_a_matrix_product_is_that_of_numpy():
+    a, b, c = warpgroup_gemm.operands()
+    execution = warpgroup_gemm.multiply([a, b, c])
+    assert np.array_equal(c, a.astype(np.float32) @ b.astype(np.float32).T)
+    assert execution.counters["ptx_mma_flops_f16"] == 2 * a.size * len(b)
 
 
 @pytest.mark.parametrize(
