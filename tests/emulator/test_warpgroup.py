@@ -127,6 +127,7 @@ COPY:
     {fragment}
     {loads}
     mov.u32 %to, tile;
+    and.b32 %to, %to, 0x3ffff;  // a descriptor has no place for the rank in a cluster
     shr.u32 %to, %to, 4;
     cvt.u64.u32 %tile, %to;
     ld.param.u64 %da, [da];
@@ -333,7 +334,7 @@ CLEAR = "mov.u32 %to, tile; mad.lo.u32 %to, %t, 64, %to; mov.b32 %w0, 0; st.shar
 REGISTERS = CALL.replace("%da", "{%a0, %a1, %a2, %a3}").replace("0, 0;", "0;")
 
 
-def misuse(name, body, declared="", block=128, **options):
+def misuse(name, body, declared="", block=128, grid=1, **options):
     """D of a kernel with that body, as f32, and what it would be: small whole numbers, so that sums are exact."""
     text = kernel(F16, body=body, name=name, declared=declared)
     rng = np.random.default_rng(1)
@@ -348,7 +349,7 @@ def misuse(name, body, declared="", block=128, **options):
     d = np.ascontiguousarray(z[rows, columns])
     descriptors = [np.uint64(options.pop(name, at.descriptor)) for name, at in (("da", a_at), ("db", b_at))]
     arguments = [image, fragment_of(words_of(x, "f16")), d, *descriptors]
-    emulator.run(text, grid=1, block=block, args=arguments, arch="sm_90", **options)
+    emulator.run(text, grid=grid, block=block, args=arguments, arch="sm_90", **options)
     found = np.zeros((64, 8), np.float32)
     found[rows, columns] = d.view(np.float32)
     return found, (a @ b.T).astype(np.float32), c.astype(np.float32)
@@ -477,6 +478,14 @@ def test_what_ptxas_refuses_is_refused(product, complaint):
         emulator.run(text, grid=1, block=128, args=[*[np.zeros(TILE, np.uint8)] * 3, np.uint64(0), np.uint64(0)])
     with pytest.raises(ptxas.RefusedError):
         ptxas.assemble(locate.program("ptxas"), text, "sm_90a")
+
+
+IN_CLUSTER = f"{PLAIN} mov.u32 %i, %cluster_ctarank; setp.eq.u32 %q, %i, 0; @%q exit;"
+
+
+def test_a_cta_of_a_cluster_multiplies_from_its_own_shared_memory():
+    found, product, c = misuse("wg_in_cluster", IN_CLUSTER, DECLARED, grid=2, cluster=2)
+    assert np.array_equal(found, product + c)
 
 
 @pytest.mark.parametrize("options", [{"sanitize": True}, {"placement": 3}, {"threads": 2}])
