@@ -132,13 +132,17 @@ def test_a_mistake_in_a_map_is_reported_when_the_pair_is_loaded(mapped, right, w
     assert message in str(caught.value)
 
 
-def test_the_emulator_and_check_refuse_maps_with_one_sentence(mapped):
+def test_the_emulator_and_check_refuse_unknown_maps_with_one_sentence(mapped):
     build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"))
-    words = "its argument 'map_x' is a tensor map, which the emulator does not support yet. Use a GPU."
-    arguments = {"x": np.zeros(16, f32), "map_x": GOOD}
+    words = (
+        "its tensor map 'map_x' runs on a GPU only: element is tf32; how a GPU changes the values is not documented. "
+        "Use f32."
+    )
+    arguments = {"x": np.zeros(16, f32), "map_x": replace(GOOD, element="tf32")}
     with pytest.raises(LaunchUnavailable) as caught:
         EmulatorBackend("sm_90").run(build, Launch(1, 32), arguments, ())
     assert str(caught.value) == f"scale.ptx: {words}"
+    (mapped / "pairs" / "scale.py").write_text(changed(WITH_MAP, "box=(16,)", 'box=(16,), element="tf32"'))
     with pytest.raises(UsageError) as caught:
         CheckSuite(load(mapped, "scale"), "sm_90", 1)
     assert str(caught.value) == f"'scale' cannot be checked: {words}"

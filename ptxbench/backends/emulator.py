@@ -10,6 +10,7 @@ import numpy as np
 
 from ptxbench import emulator
 from ptxbench.backends.base import LaunchOutcome
+from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
 from ptxbench.pair import Launch
@@ -55,8 +56,9 @@ class EmulatorBackend:
         `threads`: of the host, by default one per core.
         """
         self.require(build, launch)
-        if mapped := next((name for name, value in arguments.items() if isinstance(value, TiledMap)), None):
-            raise LaunchUnavailable(f"{build.source.name}: {no_tensor_maps(mapped)}")
+        for name, value in arguments.items():
+            if isinstance(value, TiledMap) and (lacks := unknown_map(name, value)):
+                raise LaunchUnavailable(f"{build.source.name}: {lacks}")
         copies = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
         try:
             execution = emulator.run(
@@ -125,8 +127,10 @@ def unsupported(launch: Launch) -> str | None:
     return None
 
 
-def no_tensor_maps(name: str) -> str:
-    return f"its argument '{name}' is a tensor map, which the emulator does not support yet. Use a GPU."
+def unknown_map(name: str, tiled: TiledMap) -> str | None:
+    """What the emulator does not know about a tensor map; None if it can use it."""
+    lacks = tensor_maps.unsupported(tiled)
+    return None if lacks is None else f"its tensor map '{name}' runs on a GPU only: {lacks}"
 
 
 def locate(build: Build, message: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ptxbench import toolchain
 from ptxbench.arrays import is_float
-from ptxbench.backends.emulator import no_tensor_maps, unsupported
+from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.cases import Cases
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import lint
@@ -72,8 +72,9 @@ class CheckSuite:
         for size in loaded.pair.check_sizes:
             if lacks := unsupported(loaded.pair.launch(**size)):
                 raise UsageError(f"'{loaded.name}' cannot be checked: {lacks}")
-        if mapped := next((arg.name for arg in loaded.pair.args if isinstance(arg, TensorMap)), None):
-            raise UsageError(f"'{loaded.name}' cannot be checked: {no_tensor_maps(mapped)}")
+            for arg in loaded.pair.args:
+                if isinstance(arg, TensorMap) and (lacks := unknown_map(arg.name, loaded.pair.tiled_map(arg, size))):
+                    raise UsageError(f"'{loaded.name}' cannot be checked: {lacks}")
         self.loaded = loaded
         self.pair: Pair = loaded.pair
         self.entry = loaded.name.replace(".", "_")

@@ -6,5 +6,6 @@ execution = emulator.run(ptx, grid=64, block=256, args=[x, y, np.uint32(n)])
 from ptxbench.emulator.chain import chain
 from ptxbench.emulator.launch import Execution, run
 from ptxbench.emulator.pointers import Pointer
+from ptxbench.emulator.tensor_maps import MapOf
 
-__all__ = ["Execution", "Pointer", "chain", "run"]
+__all__ = ["Execution", "MapOf", "Pointer", "chain", "run"]

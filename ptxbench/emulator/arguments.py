@@ -13,6 +13,7 @@ from ptxbench import architecture
 from ptxbench.emulator.limits import MAX_SHARED_BYTES
 from ptxbench.emulator.pointers import AddressOf, Pointer, encode, without_objects
 from ptxbench.emulator.syntax import Function, Module, Variable
+from ptxbench.emulator.tensor_maps import MapOf
 from ptxbench.emulator.variables import lay_out_shared
 from ptxbench.errors import LaunchError
 
@@ -101,7 +102,9 @@ def check_arguments(
     if len(args) != len(function.params):
         raise LaunchError(f"'{function.name}' has {len(function.params)} parameters; {len(args)} arguments were given.")
     for param, arg in zip(function.params, args, strict=True):
-        if isinstance(arg, np.ndarray | Pointer):
+        if isinstance(arg, MapOf):
+            arg.check(param.name, param.size_bytes, param.align)
+        elif isinstance(arg, np.ndarray | Pointer):
             check_pointer(param)
         elif isinstance(arg, np.generic):
             check_scalar(param, arg)
@@ -156,6 +159,8 @@ def pack(function: Function, args: Sequence[Any], address_of: AddressOf) -> byte
         packed.extend(bytes(-len(packed) % param.align))
         if isinstance(arg, np.ndarray | Pointer):
             packed.extend(address_of(arg).to_bytes(POINTER_BYTES, "little"))
+        elif isinstance(arg, MapOf):
+            packed.extend(arg.encoded(address_of(arg.array)))
         elif arg is None:
             packed.extend(bytes(param.size_bytes))
         else:

@@ -9,7 +9,7 @@ from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.runtime import bulk, context, copies, mbarriers, turns, watch, watches
+from ptxbench.emulator.runtime import bulk, bulk_queue, context, copies, mbarriers, turns, watch, watches
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.types import LANES, U32, U64, Type
 
@@ -75,7 +75,7 @@ class AsyncCopies:
             raise syntax_error(self.ops.line, "a bulk copy goes between global and shared memory.")
         function = self.ops.function(bulk.ISSUE)
         into = barrier is not None
-        lanes, object_at = self.ops.active, f"{V32} splat (i32 {bulk.GROUP})"
+        lanes, object_at = self.ops.active, f"{V32} splat (i32 {bulk_queue.GROUP})"
         if barrier is not None:
             touched = self.ops.memory_arguments("shared", barrier, "mbarrier", 8)
             self.ops.function(mbarriers.TOUCH)
@@ -95,11 +95,11 @@ class AsyncCopies:
         )
 
     def commit_bulk(self) -> None:
-        self.e.line(f"call void @{self.ops.function(bulk.COMMIT)}(ptr %env, i32 {self.ops.active})")
+        self.e.line(f"call void @{self.ops.function(bulk_queue.COMMIT)}(ptr %env, i32 {self.ops.active})")
 
     def wait_bulk(self, keep: int) -> None:
         """Complete the bulk copies of the active lanes, except the last `keep` groups of each."""
-        self.e.line(f"call void @{self.ops.function(bulk.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
+        self.e.line(f"call void @{self.ops.function(bulk_queue.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
         self.ops.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
     def arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
@@ -134,7 +134,7 @@ class AsyncCopies:
         """Whether the phase with the parity in the top bit of `phases` is complete. If not, yield to other warps."""
         if self.ops.queues:
             self.e.line(f"call void @{self.ops.function(copies.PROGRESS)}(ptr %env)")
-        test = bulk.TEST if self.ops.bulk else mbarriers.TEST
+        test = bulk_queue.TEST if self.ops.bulk else mbarriers.TEST
         answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}")
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
         if self.ops.watches_order and not self.ops.relaxed:

@@ -58,6 +58,8 @@ ADDITIVE = (
     "ptx_barriers",
     "ptx_async_requests",
     "ptx_async_bytes",
+    "ptx_tma_boxes",
+    "ptx_tma_filled_bytes",
     "ptx_mma_operations",
     "ptx_wgmma_operations",
     "ptx_wgmma_shared_bytes",
@@ -103,6 +105,9 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
             continue
         if site.kind == "copy":
             count.update({"ptx_async_requests": requests, "ptx_async_bytes": active * site.bytes})
+            continue
+        if site.kind == "box":
+            count.update({"ptx_tma_boxes": requests, "ptx_tma_filled_bytes": active})
             continue
         if site.kind == "arrive":
             count["ptx_barriers"] += requests

@@ -10,12 +10,12 @@ from ptxbench.emulator.findings import VERBS, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.messages import OF_CLUSTER, Fault, LaunchReply, LaunchRequest
 from ptxbench.emulator.parse import parse
-from ptxbench.emulator.runtime import clusters, context, mbarriers, messages, warpgroup
+from ptxbench.emulator.runtime import boxes, clusters, context, mbarriers, messages, warpgroup
 from ptxbench.emulator.variables import function_addresses
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
 COMPLAINTS = {**dict(enumerate(mbarriers.COMPLAINTS)), **clusters.COMPLAINTS, **messages.COMPLAINTS,
-              **warpgroup.COMPLAINTS}  # fmt: skip
+              **warpgroup.COMPLAINTS, **boxes.COMPLAINTS}  # fmt: skip
 """By the reason of a MISUSED fault."""
 
 

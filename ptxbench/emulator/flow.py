@@ -265,7 +265,9 @@ def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
         parts = step.entry.opcode.split(".")
         atomic = parts[0] in ("atom", "red")
         looked_at = atomic and bool(writes(step) & used)
-        float_sum = (atomic or step.entry.opcode.startswith("cp.reduce")) and parts[-1].startswith(("f", "bf"))
+        float_sum = (atomic or step.entry.opcode.startswith("cp.reduce")) and (
+            parts[-1].startswith(("f", "bf")) or ("tensor" in parts and "add" in parts)  # of the tensor map's type
+        )
         arrivals = parts[0] == "activemask" or (parts[0] in ("vote", "shfl") and "sync" not in parts)
         if looked_at or float_sum or arrivals or step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} uses {step.entry.opcode}"

@@ -19,6 +19,7 @@ from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.schedules import reschedule, sanitizer_notes
+from ptxbench.emulator.tensor_maps import bind
 from ptxbench.emulator.unfinished import unfinished
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
@@ -94,7 +95,8 @@ def run(
     `grid` in CTAs and `block` in threads: x, or up to (x, y, z). `args` in the order of the `.param` list: a
     C-contiguous NumPy array is a pointer and is modified in place, or may be read-only if the kernel only reads it; a
     Pointer is the address of a byte in an array; a NumPy scalar is passed by value and must fit the parameter's type;
-    np.void is a structure; None is a null pointer. In arrays and structures, a field or element of dtype object holds
+    np.void is a structure; None is a null pointer; a MapOf is a tensor map, and so is a TensorMap of
+    another argument, by its name. In arrays and structures, a field or element of dtype object holds
     an array or a Pointer, and is passed as its address. `names`: of the arguments in messages, by default those of the
     parameters, which a compiler may have chosen. `arch` chooses the model of matrix instructions. `sanitize`:
     bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch continues without
@@ -117,6 +119,7 @@ def run(
     check_variables(module, function)
     check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
     in_clusters = cluster_of(function, extent_grid, None if cluster is None else extent(cluster, "cluster"), arch)
+    args = bind(names or [param.name for param in function.params], args)
     image, stored = unfinished(build(module, function, args, placement, kept, names), earlier or {})
     job = LaunchRequest(
         ptx,

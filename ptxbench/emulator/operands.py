@@ -69,9 +69,20 @@ class Operands:
         operands = cursor.separated(read)
         if not cursor.accept(";"):
             raise cursor.error("';'")
+        if "tensor" in opcode.split("."):
+            operands = self.with_coordinates(operands)
         if any(isinstance(operand, Vector) for operand in operands) or opcode.startswith("mov.v4"):
             operands = [self.shaped(operand, opcode) for operand in operands]
         return tuple(operands)
+
+    def with_coordinates(self, operands: list[Operand]) -> list[Operand]:
+        """The operands of a tensor copy: `[map, {coordinates}]` as an address and a vector."""
+        if any(isinstance(operand, Vector) for operand in operands):
+            raise syntax_error(self.cursor.last_line, "coordinates go into the brackets of the map: [map, {c0, c1}].")
+        flat: list[Operand] = []
+        for operand in operands:
+            flat += operand.parts if isinstance(operand, Group) else (operand,)
+        return flat
 
     def shaped(self, operand: Operand, opcode: str) -> Operand:
         """`{r}` as `r` if they are equivalent; the elements of a predefined vector such as %tid."""

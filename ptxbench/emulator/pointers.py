@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator.memory import Bytes
+from ptxbench.emulator.tensor_maps import MapOf
 
 Array = NDArray[Any]
 
@@ -47,7 +48,7 @@ def reachable(roots: Iterable[tuple[str, Any]]) -> list[tuple[str, Array]]:
     seen: set[int] = set()
     waiting = list(roots)
     for name, value in waiting:
-        target = value.array if isinstance(value, Pointer) else value
+        target = value.array if isinstance(value, Pointer | MapOf) else value
         if isinstance(target, np.ndarray):
             if id(target) in seen:
                 continue

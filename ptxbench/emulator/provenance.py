@@ -93,6 +93,8 @@ def global_accesses(step: FlowStep) -> Iterator[tuple[str, Address]]:
     use = USES.get(parts[0]) or USES.get(".".join(parts[:2]))
     if use and addresses and not any(part.startswith(ELSEWHERE) for part in parts):
         yield use, addresses[0]
+    elif ".tensor." in opcode:  # it names a tensor map
+        return
     elif opcode.startswith("cp.reduce"):
         yield UPDATE, addresses[0]
     elif opcode.startswith("cp.async") and len(addresses) > 1:  # [target], [source], and for a bulk copy the mbarrier

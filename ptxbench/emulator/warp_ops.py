@@ -38,6 +38,7 @@ from ptxbench.emulator.runtime.records import DISCARD, MOST_GRANULE
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.syntax import Instruction
+from ptxbench.emulator.tensor_ops import TensorCopies
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 from ptxbench.emulator.warpgroups import FragmentRegisters, Warpgroups
 
@@ -119,6 +120,10 @@ class WarpOps:
     @functools.cached_property
     def copies(self) -> AsyncCopies:
         return AsyncCopies(self)
+
+    @functools.cached_property
+    def tensors(self) -> TensorCopies:
+        return TensorCopies(self)
 
     @functools.cached_property
     def messages(self) -> AsyncStores:

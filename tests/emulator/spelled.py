@@ -64,6 +64,17 @@ def operands(entry: Entry) -> list[str]:
     return [text(form) for form in entry.operands]
 
 
+def instruction(opcode: str, texts: Sequence[str]) -> str:
+    """The line with these operands; a tensor copy's coordinates stand with its map, as `[map, {coordinates}]`."""
+    return f"{opcode} {together(opcode, texts)};".replace(" ;", ";")
+
+
+def together(opcode: str, texts: Sequence[str]) -> str:
+    """The operands of `instruction`."""
+    joined = ", ".join(texts)
+    return re.sub(r"\[([^],]+)\], (\{[^}]*\})", r"[\1, \2]", joined) if "tensor" in opcode.split(".") else joined
+
+
 def holder(type: Type | None) -> str:
     """The type of a register for an operand of `type`."""
     if type is None:
@@ -74,6 +85,8 @@ def holder(type: Type | None) -> str:
 def parts(opcode: str, kind: str) -> tuple[str, int]:
     """Type and number of a vector's registers: four for `.v4`; two halves for a mov that packs."""
     if match := re.search(r"\.v([248])\b", opcode):
+        return kind, int(match[1])
+    if match := re.search(r"\.tensor\.(?:.*\.)?([1-5])d\b", opcode):
         return kind, int(match[1])
     return f"b{int(kind[1:]) // 2}", 2
 
@@ -162,6 +175,6 @@ def complaints(lines: Sequence[str], arch: str) -> Iterator[str]:
     for start in range(0, len(lines), AT_ONCE):
         some = lines[start : start + AT_ONCE]
         function = parse(module(some, arch)).functions["spelled"]
-        for instruction in function.instructions[: len(some)]:
-            entry = find(instruction)
-            yield "unknown" if entry is None else mismatch(entry, instruction, function.registers) or ""
+        for line in function.instructions[: len(some)]:
+            entry = find(line)
+            yield "unknown" if entry is None else mismatch(entry, line, function.registers) or ""

@@ -9,6 +9,7 @@ import pytest
 from ptxbench.emulator.isa import TABLE, table
 from ptxbench.toolchain import locate, ptxas
 from tests.emulator import harness
+from tests.emulator.spelled import instruction
 
 
 def assemble(text, arch):
@@ -60,8 +61,9 @@ def spelling(entry, number):
         elif form.kind == "address":
             operands.append("[parameter]" if ".param" in entry.opcode else f"[{register('b64', name)}]")
         elif form.vector:
-            parts = int(re.search(r"\.v([248])\b|$", entry.opcode)[1] or 2)
-            width = kind if ".v" in entry.opcode else f"b{int(kind[1:]) // parts}"
+            tensor = re.search(r"\.tensor\.([1-5])d\b", entry.opcode)
+            parts = int((tensor or re.search(r"\.v([248])\b|$", entry.opcode))[1] or 2)
+            width = kind if tensor or ".v" in entry.opcode else f"b{int(kind[1:]) // parts}"
             operands.append("{" + ", ".join(register(width, f"{name}_{i}") for i in range(parts)) + "}")
         elif entry.opcode.startswith("mbarrier.") and form.kind == "target" and "shared::cluster" in entry.opcode:
             operands.append("_")  # the state of another CTA's barrier cannot be had
@@ -71,7 +73,7 @@ def spelling(entry, number):
             operands.append(f"{register(kind, name)}|{register('pred', name + 'q')}")
         else:
             operands.append(register(kind, name))
-    return declared, f"{entry.opcode} {', '.join(operands)};".replace(" ;", ";")
+    return declared, instruction(entry.opcode, operands)
 
 
 def test_ptxas_knows_the_spellings_of_the_table(monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from ptxbench import emulator
 from ptxbench.emulator.isa import TABLE
 from ptxbench.emulator.types import PRED
-from tests.emulator.spelled import REGISTERS, complaints, operands, refusals
+from tests.emulator.spelled import REGISTERS, complaints, instruction, operands, refusals, together
 
 SEED = 20261126
 TARGET, OF_WARPGROUPS = "sm_100a", "sm_90a"
@@ -40,7 +40,7 @@ def shuffled(draw):
         name, *modifiers = entry.opcode.split(".")
         others = {".".join([name, *draw.sample(modifiers, len(modifiers))]) for _ in range(SHUFFLES)}
         for spelled in sorted({entry.opcode} | others):
-            yield f"{spelled} {', '.join(operands(entry))};".replace(" ;", ";")
+            yield instruction(spelled, operands(entry))
 
 
 def differing(lines):
@@ -108,7 +108,7 @@ def other_operands(draw):
                     text = draw.choice((f"{other}|%pred_38", f"{given[place].split('|')[0]}|{other}"))
                 else:
                     text = other
-                yield f"{entry.opcode} {', '.join([*given[:place], text, *given[place + 1 :]])};"
+                yield instruction(entry.opcode, [*given[:place], text, *given[place + 1 :]])
 
 
 def test_an_operand_is_taken_where_ptxas_takes_it():
@@ -162,8 +162,9 @@ def mutants(draw):
     for line in itertools.chain(*TABLE.patterns.values()):
         words_of.setdefault(line.parts[0].choices[0][0][0], set()).update(*(part.vocabulary for part in line.parts))
     for entry in every:
-        text = ", ".join(
-            re.sub(r"%[usf](\d+)_", r"%b\1_", operand).replace("%b16x2", "%b32") for operand in operands(entry)
+        text = together(
+            entry.opcode,
+            [re.sub(r"%[usf](\d+)_", r"%b\1_", operand).replace("%b16x2", "%b32") for operand in operands(entry)],
         )
         name, *modifiers = entry.opcode.split(".")
         own = sorted(words_of.get(name, {*modifiers}))

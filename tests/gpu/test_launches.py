@@ -7,6 +7,7 @@ import pytest
 
 from ptxbench import toolchain
 from ptxbench.arrays import poison
+from ptxbench.emulator import tensor_maps
 from ptxbench.errors import LaunchError, LaunchUnavailable
 from ptxbench.pair import Launch, f32, u32, u64
 from ptxbench.tensor_map import TiledMap
@@ -87,3 +88,6 @@ def test_a_tensor_map_arrives_with_its_fields(gpu):
     assert [bits(256 + 32 * i, 32) for i in range(3)] == [47, 6, 4]
     assert [bits(416 + 3 * i, 3) for i in range(3)] == [0, 1, 0]
     assert [bits(440, 8), bits(448, 8), bits(456, 8)] == [15, 2, 1]
+    ours = int.from_bytes(tensor_maps.encode(tiled, address), "little")
+    unknown = 0b1111 << 64 | 0b11 << 81 | 1 << 85
+    assert (value ^ ours) & (1 << 480) - 1 & ~(unknown | 0x1FF << 431) == 0  # the emulator's own encoder

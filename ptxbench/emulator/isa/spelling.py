@@ -22,7 +22,7 @@ NAMES = frozenset((
     "barrier.arrive", "barrier.red", "membar.proxy", "fence.proxy", "setmaxnreg.inc", "setmaxnreg.dec", "cp.async",
     "cp.async.commit_group", "cp.async.wait_group", "cp.async.wait_all", "cp.async.mbarrier.arrive",
     "cp.async.bulk", "cp.async.bulk.commit_group", "cp.async.bulk.wait_group", "cp.async.bulk.prefetch",
-    "cp.reduce.async.bulk",
+    "cp.reduce.async.bulk", "cp.async.bulk.tensor", "cp.async.bulk.prefetch.tensor", "cp.reduce.async.bulk.tensor",
     "barrier.cluster.arrive", "barrier.cluster.wait", "st.async", "red.async", "clusterlaunchcontrol.try_cancel.async",
     "clusterlaunchcontrol.query_cancel",
     "mbarrier.init", "mbarrier.inval", "mbarrier.arrive", "mbarrier.arrive.expect_tx", "mbarrier.arrive_drop",

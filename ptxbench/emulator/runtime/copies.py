@@ -29,7 +29,8 @@ LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4,
 MOST_BULK = 128
 BULK = ENTRIES + CAPACITY * ENTRY_BYTES
 BULK_SITE, BULK_FAR, BULK_WARP, BULK_LANE, BULK_MOVED, BULK_TRANSACTION, BULK_NEAR = 0, 8, 16, 24, 28, 32, 36
-BULK_BARRIER, BULK_GROUP, BULK_REDUCE, BULK_BYTES = 40, 44, 48, 64
+# What updates global memory, the function that does the copy; for a box the used part of its map, and its coordinates.
+BULK_BARRIER, BULK_GROUP, BULK_REDUCE, BULK_DO, BULK_MAP, BULK_PLACE, BULK_BYTES = 40, 44, 48, 56, 64, 128, 160
 QUEUE_BYTES = BULK + MOST_BULK * BULK_BYTES
 EVERYTHING = -1
 """How many groups may stay open: none, including the uncommitted one."""

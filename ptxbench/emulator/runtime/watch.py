@@ -51,6 +51,10 @@ PARAMETERS = {
     "mbarrier_counted": ", i64 %lane, i32 %address, i64 %old, i64 %new",
     "settle_copy": ", i32 %address, i32 %size",
     "bulk_issued": ", ptr %site.near, ptr %site.far, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %fills",
+    "box_issued": ", ptr %site, i64 %lane, i32 %address, i32 %size, i1 %fills",
+    "box_taken": ", ptr %site, i64 %lane, i32 %address, i32 %size",
+    "row_loaded": ", ptr %site, i64 %lane, i64 %far, i64 %size",
+    "row_stored": ", ptr %site, i64 %lane, i64 %far, i64 %size, i1 %updates",
     "bulk_done": ", ptr %site, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %updates",
 }
 RELAXED = 8
@@ -59,6 +63,9 @@ COMPLETES = """%turned = xor i64 %old, %new
   %complete = lshr i64 %turned, 63"""
 SIZED = f"""{wide("address", "size")}
   %size.twice = shl i64 %size.wide, 1"""
+FAR_SIZED = f"""%far.offset = sub i64 %far, {0x7F00_0000_0000}
+  %size.far = shl i64 %size, {at.FAR_SIZE_AT}
+  %site.int = ptrtoint ptr %site to i64"""
 LOOKING = [
     told("cta_opened", "", f"i64 {at.OPEN_CTA}, i64 0, i64 0, i64 0, i64 0"),
     told("cta_entered", "", f"i64 {at.ENTER_CTA}, i64 0, i64 0, i64 0, i64 0"),
@@ -96,6 +103,25 @@ LOOKING = [
   %size.far = shl i64 %size.wide, {at.FAR_SIZE_AT}
   %read.size = select i1 %fills, i64 %size.far, i64 0          ; a store to global memory is done later
   %how.far = or i64 %read.size, {at.FAR_LOADS}"""),
+    told("box_issued", PARAMETERS["box_issued"],
+         f"i64 {at.BULK_NEAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+         f"""{SIZED}
+  %fill = zext i1 %fills to i64
+  %how = or i64 %size.twice, %fill
+  %site.int = ptrtoint ptr %site to i64"""),
+    told("box_taken", PARAMETERS["box_taken"],
+         f"i64 {at.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice",
+         f"""{SIZED}
+  %site.int = ptrtoint ptr %site to i64"""),
+    told("row_loaded", PARAMETERS["row_loaded"],
+         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
+         f"""{FAR_SIZED}
+  %how = or i64 %size.far, {at.FAR_LOADS}"""),
+    told("row_stored", PARAMETERS["row_stored"],
+         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
+         f"""{FAR_SIZED}
+  %what = select i1 %updates, i64 {at.FAR_UPDATES}, i64 {at.FAR_STORES}
+  %how = or i64 %size.far, %what"""),
     told("bulk_done", PARAMETERS["bulk_done"],
          f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how.far",
          f"""{SIZED}

@@ -1,0 +1,61 @@
+"""PTX ISA, tensor copies: cp.async.bulk.tensor, its prefetch, and cp.reduce.async.bulk.tensor, in tile mode."""
+
+from typing import Any
+
+from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.runtime.tensor_copies import REDUCTIONS
+
+tensor = Chapter("Data Movement and Conversion Instructions: Tensor Copy", counted="async")
+
+COPY = "data-movement-and-conversion-instructions-cp-async-bulk-tensor"
+REDUCE = "data-movement-and-conversion-instructions-cp-reduce-async-bulk-tensor"
+PREFETCH = "data-movement-and-conversion-instructions-cp-async-bulk-prefetch-tensor"
+DIMS = ("1d", "2d", "3d", "4d", "5d")
+TILE = "the default; other modes are not in the table"
+
+
+def hinted(name, modifiers, operands, section, **sets):
+    """Decorator: a line with and without a cache policy."""
+
+    def register(body):
+        more: dict[str, Any] = {
+            "dim": DIMS, "section": section, "ignored": {"tile": TILE, "to": "the CTA's own memory"}, **sets,
+        }  # fmt: skip
+        tensor(f"{name}.dim.{modifiers} {operands}", **more)(body)
+        tensor(f"{name}.dim.{modifiers}.L2::cache_hint {operands}, policy:u64", **more)(body)
+        return body
+
+    return register
+
+
+def place(ops, dim, c):
+    """The coordinates, after a check that there is one for each dimension."""
+    if len(c) != int(dim[0]):
+        raise ops.operand_error(f"takes {dim[0]} coordinates, not {len(c)}")
+    return c
+
+
+@hinted("cp.async.bulk.tensor", "to.global{.tile}.mbarrier::complete_tx::bytes", "[a], [b], {c}:s32, [m]", COPY,
+        to=("shared::cluster", "shared::cta"))  # fmt: skip
+def tensor_load(ops, dim, a, b, c, m):
+    """Done when a thread tests the mbarrier unsuccessfully, which then expects the bytes of the whole box less."""
+    ops.tensors.load(a, b, place(ops, dim, c), m)
+
+
+@hinted("cp.async.bulk.tensor", "global.shared::cta{.tile}.bulk_group", "[a], {c}:s32, [b]", COPY)
+def tensor_store(ops, dim, a, c, b):
+    """Done when its thread waits for the copy's group; elements outside the tensor are not written."""
+    ops.tensors.store(a, place(ops, dim, c), b)
+
+
+@hinted("cp.reduce.async.bulk.tensor", "global.shared::cta.op{.tile}.bulk_group", "[a], {c}:s32, [b]", REDUCE,
+        op=tuple(REDUCTIONS))  # fmt: skip
+def tensor_reduce(ops, dim, op, a, c, b):
+    """The same, with an atomic update of each element, of the tensor map's type."""
+    ops.tensors.store(a, place(ops, dim, c), b, op)
+
+
+@hinted("cp.async.bulk.prefetch.tensor", "L2.global{.tile}", "[a], {c}:s32", PREFETCH)
+def tensor_prefetch(ops, dim, a, c):
+    """A hint; the tensor map is checked all the same."""
+    ops.tensors.prefetch(a, place(ops, dim, c))
