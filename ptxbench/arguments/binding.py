@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ptxbench import kernel_names
 from ptxbench.arguments.elements import TYPES, quoted
-from ptxbench.arguments.notation import Argument, Parsed, Structure
+from ptxbench.arguments.notation import Argument, Mapped, Parsed, Structure
 from ptxbench.arguments.templates import example, number, option, templates
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError, suggestion
+from ptxbench.tensor_map import MAP_BYTES
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
 POINTER_BYTES = 8
@@ -168,7 +169,10 @@ def check(bound: BoundArguments) -> None:
     param, argument = bound.param, bound.argument
     text = quoted(argument.text)
     what = f"parameter '{bound.name}' is {bound.type}"
-    if isinstance(argument, Structure) and not argument.by_address:
+    if isinstance(argument, Mapped):
+        if not (param.array and param.size_bytes == MAP_BYTES):
+            raise UsageError(f"'{text}': {what}, not a tensor map of {MAP_BYTES} bytes, passed by value.")
+    elif isinstance(argument, Structure) and not argument.by_address:
         check_struct(bound, argument)
     elif isinstance(argument, Argument) and argument.by_value and not bound.in_struct:
         check_number(bound, argument)

@@ -7,6 +7,7 @@
     [NAME:]{ARG, ARG, ...}       a structure, by value        '{x:f32[32]=iota, u32=32}'
     [NAME:]&{ARG, ARG, ...}      a structure, by its address  '&{f32[32]=iota, f32[32]=zeros}': an array of pointers
     [NAME:]&NAME[INDEX]          the address of an element    '&x[16]'   '&x'   '&view.x'
+    [NAME:]map(ARRAY, box=...)   a tensor map, by value       'map(&x, box=64x8, swizzle=128)' (maps.py)
 
 TYPE is a width with b, u, s (8 to 64), f (16 to 64), or bf16. FILL is zeros, iota (0, 1, 2, ...), random (floats in
 [-1, 1), integers of any value), random(LOW,HIGH) (floats below HIGH, integers up to it), a number, or FILE.npy.
@@ -27,7 +28,9 @@ from numpy.typing import NDArray
 
 from ptxbench.arguments.elements import TYPES, ElementType, element_type, number, quoted
 from ptxbench.arguments.fills import check_fill, described, fill, load, read_shape
+from ptxbench.arguments.maps import EXAMPLE, parse_options
 from ptxbench.errors import UsageError
+from ptxbench.tensor_map import TensorMap
 
 NOTATION = "[NAME:]TYPE=NUMBER, '[NAME:]TYPE[SHAPE]=FILL', [NAME:]FILE.npy or [NAME:]null"
 MOST_BYTES = 1 << 32
@@ -106,7 +109,7 @@ class Structure:
 
     text: str
     name: str | None
-    members: tuple[Parsed, ...]
+    members: tuple[Member, ...]
     by_address: bool
 
     @property
@@ -118,7 +121,7 @@ class Structure:
     def member_dtype(self) -> np.dtype[Any]:
         return POINTER if self.by_address else self.dtype
 
-    def fields(self) -> Iterator[tuple[str, Parsed]]:
+    def fields(self) -> Iterator[tuple[str, Member]]:
         for index, member in enumerate(self.members):
             yield member.name or str(index), member
 
@@ -143,7 +146,18 @@ class Reference:
         return POINTER
 
 
-Parsed = Argument | Structure | Reference
+@dataclass(frozen=True)
+class Mapped:
+    """`map(ARRAY, ...)`: a tensor map of a new array, or of that of another argument."""
+
+    text: str
+    name: str | None
+    array: Argument | Reference
+    map: TensorMap
+
+
+Parsed = Argument | Structure | Reference | Mapped
+Member = Argument | Structure | Reference
 
 
 def parse(text: str, depth: int = 0) -> Parsed:
@@ -152,6 +166,8 @@ def parse(text: str, depth: int = 0) -> Parsed:
     name, rest = split_name(text)
     if rest.startswith(("{", "&{")):
         return parse_structure(text, name, rest, depth)
+    if rest.startswith("map("):
+        return parse_map(text, name, rest)
     if rest.startswith("&"):
         return parse_reference(text, name, rest)
     if rest == "null" or (rest.endswith(".npy") and "=" not in rest):
@@ -198,34 +214,48 @@ def parse_structure(text: str, name: str | None, rest: str, depth: int) -> Struc
     if depth == MOST_NESTED:
         raise UsageError(f"'{label}': structures may be nested at most {MOST_NESTED} deep.")
     by_address = rest.startswith("&")
-    members = tuple(
-        parse(member, depth + 1) for member in split_members(rest.removeprefix("&").removeprefix("{"), label)
-    )
+    members: list[Member] = []
+    for each in split_members(rest.removeprefix("&").removeprefix("{"), label):
+        member = parse(each, depth + 1)
+        if isinstance(member, Mapped):
+            raise UsageError(f"'{label}': a tensor map is a parameter of its own, not a member of a structure.")
+        members.append(member)
     names = [member.name for member in members if member.name]
     if number := next((each for each in names if each.isdigit()), None):
         raise UsageError(f"'{label}': members are given in order; '{number}:' is not a name. Leave it out.")
     if twice := next((each for each in names if names.count(each) > 1), None):
         raise UsageError(f"'{label}': duplicate member name '{twice}'.")
-    return Structure(text, name, members, by_address)
+    return Structure(text, name, tuple(members), by_address)
 
 
-def split_members(text: str, label: str) -> list[str]:
-    """The members before the closing brace, split at the commas outside all brackets."""
+def parse_map(text: str, name: str | None, rest: str) -> Mapped:
+    label = quoted(text)
+    first, *options = split_members(rest.removeprefix("map("), label, ")", "tensor map")
+    array = parse(first)
+    if not isinstance(array, Reference) and not (isinstance(array, Argument) and array.is_array):
+        raise UsageError(f"'{label}': '{quoted(first)}' is not an array. Write the map as {EXAMPLE}.")
+    return Mapped(
+        text, name, array, parse_options(options, array.target if isinstance(array, Reference) else "it", label)
+    )
+
+
+def split_members(text: str, label: str, end: str = "}", what: str = "structure") -> list[str]:
+    """The members before the closing bracket `end`, split at the commas outside all brackets."""
     depth, start, members = 0, 0, []
     for at, character in enumerate(text):
         if character in "([{":
             depth += 1
         elif depth and character in ")]}":
             depth -= 1
-        elif not depth and character in ",}":
+        elif not depth and character in (",", end):
             members.append(text[start:at].strip())
             start = at + 1
-        if character == "}" and start == at + 1:
+        if character == end and start == at + 1:
             if text[start:].strip():
-                raise UsageError(f"'{label}': expected the end after '}}', found '{quoted(text[start:].strip())}'.")
+                raise UsageError(f"'{label}': expected the end after '{end}', found '{quoted(text[start:].strip())}'.")
             break
     else:
-        raise UsageError(f"'{label}': expected '}}' at the end of the structure.")
+        raise UsageError(f"'{label}': expected '{end}' at the end of the {what}.")
     if "" in members:
         raise UsageError(f"'{label}': expected a member, such as u32=1024, found nothing.")
     return members

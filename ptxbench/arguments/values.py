@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ptxbench.arguments.binding import BoundArguments
 from ptxbench.arguments.elements import ElementType, quoted
-from ptxbench.arguments.notation import Argument, Parsed, Reference, Structure
-from ptxbench.emulator import Pointer
+from ptxbench.arguments.notation import Argument, Mapped, Member, Parsed, Reference, Structure
+from ptxbench.emulator import MapOf, Pointer
 from ptxbench.emulator.memory import available_memory
 from ptxbench.errors import UsageError, suggestion
 
@@ -76,6 +76,8 @@ def array_bytes(argument: Parsed) -> int:
     """The bytes of an argument's arrays, without those of files."""
     if isinstance(argument, Structure):
         return sum(map(array_bytes, argument.members))
+    if isinstance(argument, Mapped):
+        return array_bytes(argument.array)
     if not isinstance(argument, Argument) or argument.type is None or argument.shape is None:
         return 0
     return math.prod(argument.shape) * argument.type.dtype.itemsize
@@ -95,6 +97,8 @@ def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:
     if isinstance(argument, Structure):
         for label, member in argument.fields():
             yield from names_of(f"{name}.{label}", member, argument.by_address or in_memory)
+    elif isinstance(argument, Mapped):
+        yield from names_of(name, argument.array, in_memory)
     elif isinstance(argument, Argument) and (argument.is_array or (in_memory and argument.by_value)):
         yield name
 
@@ -124,12 +128,16 @@ class Maker:
         self.arrays: list[Named] = []
         self.targets: dict[str, NDArray[Any]] = {}
         self.references: list[tuple[Any, Any, Reference]] = []
+        self.maps: dict[int, tuple[Mapped, list[Pointer]]] = {}
+        """The tensor maps by parameter, each with the address of its array in a list."""
 
     def make(self) -> Values:
         for each in self.bound:
             self.add(each)
         for holder, key, reference in self.references:
             holder[key] = self.pointer(reference)
+        for index, (mapped, pointer) in self.maps.items():
+            self.args[index] = MapOf(pointer[0].array, mapped.map, pointer[0].offset)
         for each in self.bound:
             if isinstance(each.argument, Structure) and not each.argument.by_address:
                 self.args[each.index] = self.args[each.index][()]  # np.void: passed by value
@@ -144,7 +152,13 @@ class Maker:
             return
         if isinstance(argument, Structure) and not argument.by_address:
             self.args[index] = np.zeros((), argument.dtype)
-        self.put(self.args, index, argument, ValuePlace(bound.name, (index,), drawn=self.drawn(bound)))
+        place = ValuePlace(bound.name, (index,), drawn=self.drawn(bound))
+        if isinstance(argument, Mapped):
+            pointer: list[Any] = [None]
+            self.put(pointer, 0, argument.array, place)
+            self.maps[index] = argument, pointer
+            return
+        self.put(self.args, index, argument, place)
         value = self.args[index]
         if isinstance(value, Pointer) and isinstance(argument, Argument):
             bound.require_address(value.array)
@@ -153,7 +167,7 @@ class Maker:
         """The index of the parameter on which random data depends."""
         return self.drawn_as.get(id(bound.argument), bound.index)
 
-    def put(self, holder: Any, key: Any, argument: Parsed, place: ValuePlace) -> None:
+    def put(self, holder: Any, key: Any, argument: Member, place: ValuePlace) -> None:
         """Set holder[key] to the value of `argument`, a parameter or a member."""
         if isinstance(argument, Reference):
             self.references.append((holder, key, argument))

@@ -65,3 +65,54 @@ def test_a_pointer_that_is_declared_as_bytes_takes_an_array(folder, ptxbench):
     )
     ran = ptxbench("exec", "bytes.ptx", "--block", "1", "--arg", "u32[1]=zeros", "--json")
     assert (ran.status, json.loads(ran.out)["kernels"][0]["arrays"][0]["first"]) == (0, [3])
+
+
+WITH_MAP = """
+.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry copy(.param .align 64 .b8 from[128], .param .align 64 .b8 to[128], .param .u64 x)
+{
+    .reg .u64 %from, %to;
+    .reg .pred %done;
+    .shared .align 128 .b8 tile[512];
+    .shared .align 8 .b64 full;
+    mov.b64 %from, from;
+    cvta.param.u64 %from, %from;
+    mov.b64 %to, to;
+    cvta.param.u64 %to, %to;
+    mbarrier.init.shared::cta.b64 [full], 1;
+    mbarrier.arrive.expect_tx.shared::cta.b64 _, [full], 512;
+    cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [tile], [%from, {4, 1}], [full];
+WAIT:
+    mbarrier.try_wait.parity.shared::cta.b64 %done, [full], 0;
+    @!%done bra WAIT;
+    cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%to, {0, 0}], [tile];
+    cp.async.bulk.commit_group;
+    cp.async.bulk.wait_group 0;
+    ret;
+}
+"""
+
+
+def test_tensor_maps_are_arguments(folder, ptxbench):
+    (folder / "copy.ptx").write_text(WITH_MAP)
+    maps = ["map(&x, box=32x4)", "map(f32[4,32]=zeros, box=32x4)", "x:f32[4,64]=iota"]
+    options = [word for each in maps for word in ("--arg", each)]
+    ran = ptxbench("exec", "copy.ptx", "--grid", "1", "--block", "1", *options, "--save", "to=to.npy")
+    assert ran.status == 0
+    expected = np.zeros((4, 32), np.float32)
+    expected[:3] = np.arange(256).reshape(4, 64)[1:, 4:36]
+    np.testing.assert_array_equal(np.load("to.npy"), expected)
+
+
+def test_a_map_that_no_gpu_takes_is_one_sentence(folder, ptxbench):
+    (folder / "copy.ptx").write_text(WITH_MAP)
+    options = [
+        word for each in ("map(&x, box=3x4)", "map(&x, box=32x4)", "x:f32[4,64]=iota") for word in ("--arg", each)
+    ]
+    ran = ptxbench("exec", "copy.ptx", "--grid", "1", "--block", "1", *options)
+    assert ran.status == 2
+    assert "The tensor map 'from': a row of the box has 12 bytes; expected a multiple of 16." in " ".join(
+        ran.err.split()
+    )

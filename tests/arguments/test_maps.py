@@ -1,0 +1,58 @@
+"""Tensor maps as arguments: the value of the notation, and the message for each mistake."""
+
+import numpy as np
+import pytest
+
+from ptxbench.arguments import bind, make, names, parse
+from ptxbench.emulator import MapOf
+from ptxbench.emulator.parse import parse as parse_ptx
+from ptxbench.errors import UsageError
+
+
+def function(*params):
+    text = f".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k({', '.join(params)})\n{{\nret;\n}}\n"
+    return parse_ptx(text).entries["k"]
+
+
+KERNEL = function(".param .align 64 .b8 map_x[128]", ".param .u64 x")
+
+
+def test_a_map_may_be_of_the_array_of_another_argument():
+    bound = bind(KERNEL, [parse("map(&x[16], box=16x2, swizzle=32, shape=32x3, strides=64, steps=1x2, fill=nan)"),
+                          parse("x:f16[4,64]=iota")])  # fmt: skip
+    made = make(bound, 1)
+    mapped, x = made.args
+    assert isinstance(mapped, MapOf)
+    assert (mapped.array is x.array, mapped.offset) == (True, 32)
+    tiled = mapped.tiled
+    assert (tiled.element, tiled.shape, tiled.strides, tiled.box) == ("f16", (32, 3), (64,), (16, 2))
+    assert (tiled.element_strides, tiled.swizzle, tiled.fill) == ((1, 2), 32, "nan")
+    assert names(bound) == ["x"]
+
+
+def test_a_map_may_have_an_array_of_its_own():
+    bound = bind(KERNEL, [parse("map(f32[8,32]=random(0,9), box=32x8, element=f32)"), parse("null")])
+    made = make(bound, 1)
+    assert made.args[0].array is made.arrays[0].array
+    assert names(bound) == [array.name for array in made.arrays] == ["map_x"]
+    assert made.args[0].tiled.shape == (32, 8)
+    assert np.array_equal(make(bound, 1).arrays[0].array, made.arrays[0].array)
+
+
+# the argument, the message
+MISTAKES = [
+    ("map(&x)", "a tensor map needs a box. Write it as 'map(f16[20,64]=iota, box=64x8, swizzle=128)'"),
+    ("map(u32=4, box=4)", "'u32=4' is not an array."),
+    ("map(&x, box=4by8)", "box is '4by8'; expected whole numbers with x between them, as 64x8."),
+    ("map(&x, box=4, tile=8)", "unknown option 'tile=8' of a map; it has box, shape, strides, steps, swizzle"),
+    ("map(&x, box=4", "expected ')' at the end of the tensor map."),
+    ("{map(&x, box=4), u32=1}", "a tensor map is a parameter of its own, not a member of a structure."),
+    ("x:map(&map_x, box=4)", "parameter 'x' is .u64, not a tensor map of 128 bytes, passed by value."),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES)
+def test_a_mistake_is_one_sentence(text, message):
+    with pytest.raises(UsageError) as caught:
+        bind(KERNEL, [parse(text), parse("b8[128]=zeros")])
+    assert message in str(caught.value)
