@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.arguments import ElementType, Parsed
+from ptxbench.arguments.binding import names_of as parameter_names
 from ptxbench.arguments.binding import signature
 from ptxbench.arrays import bf16, is_float
 from ptxbench.emulator.syntax import Function, Variable
@@ -292,6 +293,7 @@ def launch_both(
 
     Raises UsageError that names the kernel for arguments or a launch that do not fit it.
     """
+    arguments = in_order(kernels, arguments)
     for kernel in kernels:
         with of_kernel(kernel):
             kernel.program.bind(kernel.function, arguments)  # before any work: a typing error must not cost it
@@ -301,6 +303,23 @@ def launch_both(
     with of_kernel(b):
         second = execute(b.program, b.function, arguments, launches[1], like=first.bound)
     return LaunchComparison(kernels, (first, second), tuple(compared(first, second, closeness)), closeness)
+
+
+def in_order(kernels: tuple[Kernel, Kernel], arguments: Sequence[Parsed]) -> Sequence[Parsed]:
+    """The arguments without names, if one kernel has lost those of its parameters: in the order of the other one.
+
+    PTX from a compiler has lost them, such as what `show --emit ptx` writes.
+    """
+    nameless = [not any(names_of_parameters(kernel)) for kernel in kernels]
+    if nameless[0] == nameless[1] or not any(argument.name for argument in arguments):
+        return arguments
+    named = kernels[nameless.index(False)]
+    with of_kernel(named):
+        return [replace(bound.argument, name=None) for bound in named.program.bind(named.function, arguments)]
+
+
+def names_of_parameters(kernel: Kernel) -> list[str | None]:
+    return parameter_names(kernel.function, kernel.program.declared(kernel.function))
 
 
 def compared(first: ExecOutcome, second: ExecOutcome, closeness: Closeness) -> list[ArrayComparison]:

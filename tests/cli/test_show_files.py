@@ -473,3 +473,14 @@ EMIT_REFUSED = [
 def test_what_cannot_be_saved_is_refused_in_one_sentence(ptxbench, folder, arguments, said):
     ran = ptxbench("show", *arguments)
     assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
+
+
+def test_ptx_that_lost_its_names_takes_the_arguments_as_the_other_kernel_names_them(ptxbench, folder):
+    """What --emit writes has no names; the order of the labels is not that of the parameters."""
+    assert ptxbench("show", "saxpy.cu", "--emit", "ptx", "-o", "emitted.ptx").status == 0
+    labelled = [word for one in reversed(ARGS[1::2]) for word in ("--arg", one)]
+    for files in (["saxpy.cu", "emitted.ptx"], ["emitted.ptx", "saxpy.cu"]):
+        ran = ptxbench("show", *files, "--grid", "8", "--block", "128", *labelled)
+        assert (ran.status, "Same outputs, bit by bit: " in words(ran.out)) == (0, True), ran.err
+    ran = ptxbench("show", "emitted.ptx", "emitted.ptx", "--grid", "8", "--block", "128", *labelled)
+    assert (ran.status, "emitted.ptx" in ran.err) == (2, True), ran.out  # no kernel has names
