@@ -51,7 +51,7 @@ def launched(monkeypatch, tmp_path):
     def launched():
         x = np.arange(64, dtype=np.uint32)
         execution = emulator.run(COUNT, grid=1, block=64, args=[x])
-        return native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain").level, x.tolist(), execution.counters
+        return native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain", False).level, x.tolist(), execution.counters
 
     native.kernel.cache_clear()
     yield launched
@@ -65,7 +65,7 @@ def test_a_slow_launch_has_faster_code_made_for_later_launches_and_processes(lau
     assert launched() == (native.OPTIMISED, values, counters)  # this launch was of the quick code
     assert launched() == (native.OPTIMISED, values, counters)
     native.kernel.cache_clear()  # as in another process
-    assert native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain").level == native.OPTIMISED
+    assert native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain", False).level == native.OPTIMISED
 
 
 def test_no_kernel_is_optimised_twice(launched, monkeypatch):

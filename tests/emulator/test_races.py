@@ -93,7 +93,7 @@ def launched(module, case, *, planted):
         (FOLDER / f"{module}.cu").read_text(),
     ])  # fmt: skip
     path = FOLDER / f"{module}.cu"
-    ptx, log = toolchain.compiled(source.encode(), path, "sm_90", ())
+    ptx, log, *_ = toolchain.compiled(source.encode(), path, "sm_90", ())
     assert "warning" not in log, log
     data = np.arange(1, 257, dtype=np.uint32)
     out, flags = np.zeros(256, np.uint32), np.zeros(16, np.uint32)
