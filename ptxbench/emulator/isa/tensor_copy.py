@@ -5,7 +5,7 @@ from typing import Any
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime.tensor_copies import REDUCTIONS
 
-tensor = Chapter("Data Movement and Conversion Instructions: Tensor Copy", counted="async")
+instruction = Chapter("Data Movement and Conversion Instructions: Tensor Copy", counted="async")
 
 COPY = "data-movement-and-conversion-instructions-cp-async-bulk-tensor"
 REDUCE = "data-movement-and-conversion-instructions-cp-reduce-async-bulk-tensor"
@@ -21,8 +21,8 @@ def hinted(name, modifiers, operands, section, **sets):
         more: dict[str, Any] = {
             "dim": DIMS, "section": section, "ignored": {"tile": TILE, "to": "the CTA's own memory"}, **sets,
         }  # fmt: skip
-        tensor(f"{name}.dim.{modifiers} {operands}", **more)(body)
-        tensor(f"{name}.dim.{modifiers}.L2::cache_hint {operands}, policy:u64", **more)(body)
+        instruction(f"{name}.dim.{modifiers} {operands}", **more)(body)
+        instruction(f"{name}.dim.{modifiers}.L2::cache_hint {operands}, policy:u64", **more)(body)
         return body
 
     return register
