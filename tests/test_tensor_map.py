@@ -1,4 +1,4 @@
-"""Tensor maps as arguments of a pair: their values at a size, invalid maps, and the backends that refuse them."""
+"""Tensor maps as arguments of a pair: their values at a size, invalid maps, and the launches of backends."""
 
 import json
 from dataclasses import replace
@@ -155,3 +155,39 @@ def test_the_list_shows_maps_to_writers_of_kernels(mapped, ptxbench):
     assert shown["ptx"] == ".align 64 .b8 [128]"
     found = pair["launches"][-1]["tensor_maps"]["map_x"]
     assert (found["of"], found["shape"], found["box"], found["l2_promotion"]) == ("x", [4096], [16], 128)
+
+
+ROW = """
+.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry row(.param .u64 x, .param .align 64 .b8 map_x[128], .param .u64 y)
+{
+    .reg .u64 %map, %y;
+    .reg .u32 %v;
+    .reg .pred %done;
+    .shared .align 128 .b8 tile[64];
+    .shared .align 8 .b64 full;
+    mov.b64 %map, map_x;
+    cvta.param.u64 %map, %map;
+    ld.param.u64 %y, [y];
+    mbarrier.init.shared::cta.b64 [full], 1;
+    mbarrier.arrive.expect_tx.shared::cta.b64 _, [full], 64;
+    cp.async.bulk.tensor.1d.shared::cluster.global.mbarrier::complete_tx::bytes [tile], [%map, {2}], [full];
+WAIT:
+    mbarrier.try_wait.parity.shared::cta.b64 %done, [full], 0;
+    @!%done bra WAIT;
+    ld.shared.u32 %v, [tile+4];
+    st.global.u32 [%y], %v;
+    ret;
+}
+"""
+
+
+def test_the_emulator_launches_a_pair_with_a_map():
+    build = SimpleNamespace(source=SimpleNamespace(name="row.ptx"), ptx=ROW, entry="row", language="ptx")
+    x = np.arange(16, dtype=f32)
+    arguments = {"x": x, "map_x": TiledMap("x", "f32", (16,), (), (16,), (1,)), "y": np.zeros(1, f32)}
+    outcome = EmulatorBackend("sm_90").run(build, Launch(1, 1), arguments, ("y",))
+    assert outcome.outputs["y"].tolist() == [3.0]
+    assert outcome.counts["ptx_tma_filled_bytes"] == 8
