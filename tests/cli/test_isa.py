@@ -87,7 +87,6 @@ def test_every_line_of_the_table_is_found_by_its_first_spelling():
 UNKNOWN = [
     ("add.f31",        "Unknown instruction 'add.f31'. Nearest: add.f32,"),
     ("frobnicate",     "Unknown instruction 'frobnicate'."),
-    ("",               "Unknown instruction ''."),
     ("tex.2d.v4.f32.f32", "'tex.2d.v4.f32.f32' is not supported, as are all textures and surfaces: "),
     ("wgmma.mma_async.sp", "'wgmma.mma_async.sp' is not supported, as are all sparse warpgroup matrix operations"),
 ]  # fmt: skip
