@@ -24,7 +24,6 @@ class Missing:
         )  # fmt: skip
 
 
-HOPPER = "not yet: it comes with clusters and asynchronous copies of sm_90"
 TEXTURES = "no textures and surfaces are modelled: their filtering and addressing are the hardware's own"
 
 UNSUPPORTED = (
