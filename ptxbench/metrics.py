@@ -367,7 +367,7 @@ METRICS = (
     *(counter(f"ptx_local_{kind}_{part}", f"local {kind} {SHORT[part]}", "lower",
               f"{WORDS[part]} local {kind}s: arrays of a thread, not spills.")
       for kind in ("load", "store") for part in ("requests", "bytes")),
-    *(counter(f"ptx_cluster_{kind}_{part}", f"cluster {kind} {SHORT[part]}", "lower",
+    *(counter(f"ptx_cluster_{kind}_{part}", f"clus. {kind} {SHORT[part]}", "lower",
               f"{WORDS[part]} {kind}s at shared::cluster addresses.")
       for kind in ("load", "store") for part in ("requests", "bytes")),
     counted("ptx_atomics", "atomics", "lower", "Requests of atomics: global, shared, and of other CTAs of the cluster.",

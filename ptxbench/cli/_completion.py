@@ -38,9 +38,12 @@ def complete(group: click.Group, asked: str) -> int:
     words = split_arg_string(os.environ.get("COMP_WORDS", ""))
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
-            if words[1:] and (command := group.get_command(click.Context(group), words[1])):
+            parent = click.Context(
+                group, **group.context_settings
+            )  # whose -h a command keeps from its first context on
+            if words[1:] and (command := group.get_command(parent, words[1])):
                 # `gate audit` and `check --audit` are commands that the context of another command finds
-                attach(command.make_context(words[1], words[2:], resilient_parsing=True).command, words)
+                attach(command.make_context(words[1], words[2:], parent, resilient_parsing=True).command, words)
             return shell_complete(group, {}, "ptxbench", VARIABLE, asked)
     except Exception:  # nobody could read a message in the middle of a command line
         return 1
