@@ -372,8 +372,8 @@ METRICS = (
       for kind in ("load", "store") for part in ("requests", "bytes")),
     counted("ptx_atomics", "atomics", "lower", "Requests of atomics: global, shared, and of other CTAs of the cluster.",
             count("ptx_atomic_global_requests", "ptx_atomic_shared_requests", "ptx_atomic_cluster_requests")),
-    *(counter(f"ptx_atomic_{space}_{part}", f"{space} at. {SHORT[part]}", "lower", f"{words} {space} atomics.")
-      for space in ("global", "shared", "cluster")
+    *(counter(f"ptx_atomic_{space}_{part}", f"{short} at. {SHORT[part]}", "lower", f"{words} {space} atomics.")
+      for space, short in (("global", "global"), ("shared", "shared"), ("cluster", "clus."))
       for part, words in (("requests", "Requests of"), ("lanes", "Active lanes of"),
                           ("serial", "Most lanes on one address, summed over"))),
     counter("ptx_atomic_global_sectors", "global at. sect.", "lower", "32-byte sectors that global atomics touch."),
