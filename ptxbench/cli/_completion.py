@@ -45,7 +45,7 @@ def complete(group: click.Group, asked: str) -> int:
                 # `gate audit` and `check --audit` are commands that the context of another command finds
                 attach(command.make_context(words[1], words[2:], parent, resilient_parsing=True).command, words)
             return shell_complete(group, {}, "ptxbench", VARIABLE, asked)
-    except Exception:  # nobody could read a message in the middle of a command line
+    except Exception:  # a message would appear in the middle of a command line
         return 1
 
 
