@@ -350,8 +350,8 @@ def test_a_kernel_that_no_pair_can_have_is_refused_and_nothing_is_written(ptxben
 
 def test_other_files_and_options_without_a_file_are_refused(ptxbench):
     for arguments, message in [
-        (["--from", "absent"], "absent is neither a .ptx nor a .cu file."),
-        (["--from", "absent.cu"], "Cannot read absent.cu: No such file or directory."),
+        (["--from", "absent"], "There is no file absent."),
+        (["--from", "absent.cu"], "There is no file absent.cu."),
         (["--entry", "k"], "--entry is for the file of --from. Add --from FILE, or leave it out."),
         (["--arch", "sm_80"], "--arch is for the file of --from."),
     ]:
