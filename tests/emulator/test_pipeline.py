@@ -1,6 +1,6 @@
 """A pipeline of sm_90a as a whole: a thread copies slabs by TMA into a ring, a warpgroup multiplies them by wgmma.
 
-Each of ten mistakes in it is found: by a wrong result, a fault or a deadlock.
+Each mistake that is planted in it is found: by a wrong result, a fault or a deadlock.
 """
 
 import numpy as np
