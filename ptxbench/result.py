@@ -514,7 +514,7 @@ def save(run: Run, folder: Path) -> Path:
 def write(content: str | bytes, path: Path, *, replace: bool = False) -> None:
     """Write `content` to a temporary file next to `path`, then move it there in one step.
 
-    With `replace`, what is no regular file, such as /dev/stdout or a pipe, is not replaced but written to.
+    With `replace`, a path that is not a regular file, such as /dev/stdout or a pipe, is written to, not replaced.
     """
     encoded = content.encode() if isinstance(content, str) else content
     temporary = temporary_of(path)
