@@ -9,7 +9,7 @@ arrays is an IndexError or wrong, so run only correct PTX. Unsupported features 
     memory       one arena for all state spaces, and where an address lies in it
     counters     what docs/emulator.md says that instructions count
     integers, bits, floats, conversions, comparisons, moves, loads, atomics, warp, copies, mbarriers, matrix,
-    control      the rules, from the PTX manual
+    warpgroup, control   the rules, from the PTX manual
 """
 
 from tests.emulator.oracle.counters import Counters

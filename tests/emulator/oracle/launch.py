@@ -23,6 +23,7 @@ from tests.emulator.oracle import (  # noqa: F401  their rules
     mbarriers,
     moves,
     warp,
+    warpgroup,
 )
 from tests.emulator.oracle.counters import LANES, Counters
 from tests.emulator.oracle.machine import Threads

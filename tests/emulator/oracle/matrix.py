@@ -127,30 +127,47 @@ def exponent(values: Any, least: int) -> Any:
     return np.maximum(np.frexp(values)[1] - 1, least)
 
 
-def block(a: Any, b: Any, c: Any, kind: str) -> Any:
-    """c + the sum of a * b over the last axis: terms cut toward zero, added exactly; unrounded, as f64."""
-    least = numbers.FORMATS[kind][1]
+def block(a: Any, b: Any, c: Any, kinds: tuple[str, str, str], fraction: int) -> Any:
+    """c + the sum of a * b over the last axis: terms cut toward zero, added exactly; unrounded, as f64.
+
+    `kinds`: of a, b and c. `fraction`: bits below the greatest power of two of the terms that each keeps.
+    """
+    least_a, least_b, least_c = (numbers.FORMATS[kind][1] for kind in kinds)
     products = a * b
-    powers = exponent(a, least) + exponent(b, least)
+    powers = exponent(a, least_a) + exponent(b, least_b)
     top = np.where(products != 0, powers, -(10**6)).max(axis=-1)
-    top = np.maximum(top, np.where(c != 0, exponent(c, -126), -(10**6)))
-    unit = np.where(top == -(10**6), 0, top - FRACTION)
+    top = np.maximum(top, np.where(c != 0, exponent(c, least_c), -(10**6)))
+    unit = np.where(top == -(10**6), 0, top - fraction)
     finite = np.isfinite(products).all(axis=-1) & np.isfinite(c)
     terms = np.trunc(np.ldexp(np.where(np.isfinite(products), products, 0), -unit[..., None]))
     total = terms.sum(axis=-1) + np.trunc(np.ldexp(np.where(np.isfinite(c), c, 0), -unit))
     return np.where(finite, np.ldexp(total, unit), products.sum(axis=-1) + c) + 0.0
 
 
-def product(a: Any, b: Any, c: Any, kind: str, to: str) -> Any:
-    """a (w, m, k) times b (w, k, n) plus c (w, m, n), all f64, in blocks of k."""
+def product(
+    a: Any, b: Any, c: Any, kinds: tuple[str, str], to: str, size: int = BLOCK, fraction: int = FRACTION, of_c: str = ""
+) -> Any:
+    """a (w, m, k) times b (w, k, n) plus c (w, m, n), all f64, in blocks of `size` along k.
+
+    `of_c`: the type of c, by default that of the result. An f32 keeps no more than `fraction` bits.
+    """
     depth = a.shape[2]
-    for first in range(0, depth, BLOCK):
-        k = slice(first, min(first + BLOCK, depth))
-        sums = block(a[:, :, None, k], b[:, k, :].swapaxes(1, 2)[:, None, :, :], c, kind)
-        c = numbers.rounded(sums, to, "rz" if to == "f32" else "rn")
-        if to == "f32":  # a sum of 2^128 or more is infinite, whatever the rounding
+    for first in range(0, depth, size):
+        k = slice(first, min(first + size, depth))
+        sums = block(a[:, :, None, k], b[:, k, :].swapaxes(1, 2)[:, None, :, :], c, (*kinds, of_c or to), fraction)
+        c, of_c = numbers.rounded(sums, to, "rz" if to == "f32" else "rn"), to
+        if to == "f32":
+            c = cut(c, fraction)
+            # A sum of 2^128 or more is infinite, whatever the rounding.
             c = np.where(np.isfinite(sums) & (np.abs(sums) >= 2.0**128), np.copysign(np.inf, sums), c)
     return c
+
+
+def cut(values: Any, fraction: int) -> Any:
+    """f32 values, as f64, with the fraction bits beyond the first ones cleared."""
+    dropped = max(23 - fraction, 0)
+    raw = np.asarray(values, np.float32).view(np.uint32)
+    return np.where(np.isfinite(values), (raw >> dropped << dropped).view(np.float32), values)
 
 
 def count_product(threads: Threads, step: Step, kind: str, m: int, n: int, k: int) -> None:
@@ -229,7 +246,7 @@ def mma(step: Step) -> Action | None:
             sums = np.clip(exact, -(2.0**31), 2.0**31 - 1) if saturates else exact
             held = sums.astype(np.int64).astype(np.uint32)[:, places_c()[0], places_c()[1]]
         else:
-            sums = product(left, right, addend, a_kind, d_kind)
+            sums = product(left, right, addend, (a_kind, b_kind), d_kind, of_c=c_kind)
             held = numbers.pack(sums, d_kind)[:, places_c()[0], places_c()[1]]
         give(threads, target, np.ascontiguousarray(held).view(np.uint32))
 
@@ -353,7 +370,7 @@ def multiply(step: Step) -> Action:
         b = tile(threads, sources[1], a_kind, k, n)
         c = tile(threads, sources[2], c_kind, m, n)
         count_product(threads, step, a_kind, m, n, k)
-        sums = numbers.pack(product(a, b, c, a_kind, d_kind), d_kind).reshape(len(a), LANES, -1)
+        sums = numbers.pack(product(a, b, c, (a_kind, a_kind), d_kind, of_c=c_kind), d_kind).reshape(len(a), LANES, -1)
         count = len(target.parts) * (2 if d_kind == "f16" else 1)
         give(threads, target, np.ascontiguousarray(fragment(sums.reshape(len(a), -1), count)).view(np.uint32))
 

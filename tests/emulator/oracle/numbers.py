@@ -12,11 +12,17 @@ from tests.emulator import exact
 FORMATS = {
     "f16": (11, -14, 0x7FFF), "bf16": (8, -126, 0x7FFF), "tf32": (11, -126, 0x7FFFFFFF),
     "f32": (24, -126, 0x7FFFFFFF), "f64": (53, -1022, 0x7FFFFFFFFFFFFFFF),
+    "e4m3": (4, -6, 0x7F), "e5m2": (3, -14, 0x7F),
 }  # fmt: skip
 EXACT = {
     "f16": exact.Format(16, 10, -14, 0x7FFF), "bf16": exact.Format(16, 7, -126, 0x7FFF), "f32": exact.F32,
     "f64": exact.F64,
 }  # fmt: skip
+E4M3 = np.array([
+    sign * (np.nan if low == 0x7F else np.ldexp((low & 7) + (8 if low > 7 else 0), max(low >> 3, 1) - 10))
+    for sign in (1.0, -1.0) for low in range(128)
+])  # fmt: skip
+"""The values of its 256 patterns: no infinity, and the greatest exponent is one of numbers."""
 ROUND: dict[str, Any] = {"rn": np.rint, "rz": np.trunc, "rm": np.floor, "rp": np.ceil}
 
 
@@ -42,6 +48,10 @@ def value(raw: Any, kind: str, *, flush: bool = False) -> Any:
         found = np.asarray(raw).view(np.float16).astype(np.float64)
     elif kind == "bf16":
         found = (np.asarray(raw).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    elif kind == "e5m2":  # the upper byte of an f16
+        found = (np.asarray(raw).astype(np.uint16) << 8).view(np.float16).astype(np.float64)
+    elif kind == "e4m3":
+        found = E4M3[np.asarray(raw)]
     else:
         found = np.asarray(raw, np.float64)
     return flushed(found, 2.0 ** FORMATS[kind][1]) if flush else found
