@@ -45,7 +45,7 @@ class AsyncCopies:
             near = self.ops.function(watch.watch_copy(size))
             self.e.line(f"call void @{near}({', '.join(stores)})")
             key = ("load", "global", size, 1, layout.WEAK)
-            self.ops.watches.add(key)
+            self.ops.watching.spaces.add(key)
             far = watches.name_of(*key)
             some = self.ops.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # other lanes get zeros
             self.e.line(f"call void @{far}({loads[0]}, i32 {some}, {loads[2]}, {loads[3]})")
@@ -56,7 +56,7 @@ class AsyncCopies:
     def wait(self, keep: int) -> None:
         """Complete the copies of the active lanes, except their last `keep` groups."""
         self.e.line(f"call void @{self.ops.function(copies.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
-        self.ops.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
+        self.ops.watching.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
     def issue_bulk(
         self,
@@ -100,7 +100,7 @@ class AsyncCopies:
     def wait_bulk(self, keep: int) -> None:
         """Complete the bulk copies of the active lanes, except the last `keep` groups of each."""
         self.e.line(f"call void @{self.ops.function(bulk_queue.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
-        self.ops.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
+        self.ops.watching.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
     def arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
         """Make the copies that the active lanes have issued arrive at an mbarrier when they are done."""

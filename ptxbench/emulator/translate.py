@@ -215,9 +215,9 @@ class Translator:
             some = self.e.op(f"icmp ne i32 {self.ops.active}, 0")
             first = self.e.op(f"select i1 {some}, i32 {lane}, i32 0")
             asked = self.e.op(f"extractelement {V32} {members.ir}, i32 {first}")
-            self.ops.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
+            self.ops.watching.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
         if (what := fence_of(step.entry.opcode)) is not None:
-            self.ops.fence(what)
+            self.ops.watching.fence(what)
 
     @functools.cached_property
     def branched_to(self) -> set[int]:
@@ -375,9 +375,9 @@ class Translator:
             if site.space in ("global", "shared", "local") and site.bytes:
                 sizes[site.space] = min(site.bytes, sizes.get(site.space, 4))
         self.kernel.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
-        for kind, element_bytes, count in sorted(self.ops.watches_local):
+        for kind, element_bytes, count in sorted(self.ops.watching.locals):
             self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1]))
-        for key in sorted(self.ops.watches):
+        for key in sorted(self.ops.watching.spaces):
             self.ops.function(watches.watches(*key, granules=sizes))
         for function in watch.LOOKING if self.ops.watches_order else ():
             self.ops.function(function)

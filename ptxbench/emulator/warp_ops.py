@@ -27,20 +27,18 @@ from ptxbench.emulator.runtime import (
     integer,
     lanes,
     matching,
-    prefetches,
     sanitize,
     turns,
-    watch,
-    watches,
 )
-from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
-from ptxbench.emulator.runtime.records import DISCARD, MOST_GRANULE
+from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
+from ptxbench.emulator.runtime.records import DISCARD
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.syntax import Instruction
 from ptxbench.emulator.tensor_ops import TensorCopies
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 from ptxbench.emulator.warpgroups import FragmentRegisters, Warpgroups
+from ptxbench.emulator.watching import Watching
 
 STORED_IN = {"const": "global", "param": "local"}
 """Constants are in the arena like global memory; the .param variables of calls are in the thread's local memory."""
@@ -100,10 +98,6 @@ class WarpOps:
     """The strength of the current instruction's access (races/layout.py)."""
     relaxed: bool = False
     """Whether the current instruction is `.relaxed`: it does not order other accesses."""
-    watches: set[tuple[str, str, int, int, int]] = field(default_factory=set)
-    """Watches of shared, global and generic memory (watches.py): the parts of their names."""
-    watches_local: set[tuple[str, int, int]] = field(default_factory=set)
-    """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the kernel."""
     last_arguments: str = ""
     sends: bool = False
     """Whether the kernel has asynchronous stores to the cluster (runtime/messages.py)."""
@@ -132,6 +126,10 @@ class WarpOps:
     @functools.cached_property
     def warpgroups(self) -> Warpgroups:
         return Warpgroups(self)
+
+    @functools.cached_property
+    def watching(self) -> Watching:
+        return Watching(self)
 
     @property
     def watches_order(self) -> bool:
@@ -171,7 +169,7 @@ class WarpOps:
         if named == "const":  # in the arena, but not a load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named)
         elif (named, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
-            self.watch("load", space, type.bytes, count)
+            self.watching.access("load", space, type.bytes, count)
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
         parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
@@ -216,7 +214,7 @@ class WarpOps:
         function = self.function(chosen)
         bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
         arguments = self.memory_arguments(space, address, kind, size * count)
-        self.watch("store", space, size, count, bits)
+        self.watching.access("store", space, size, count, bits)
         self.e.line(f"call void @{function}({arguments}{bits})")
 
     def discard(self, space: str, address: Value | ParamAddress) -> None:
@@ -226,22 +224,6 @@ class WarpOps:
         wide, some = self.e.as_type(address, U64), self.e.constant(DISCARDED, B64)
         for offset in range(0, 128, 32):
             self.store(space, self.e.add(wide, self.e.constant(offset, U64)), (some,) * 4, DISCARD)
-
-    def prefetch(self, address: Value | ParamAddress, size: Value | None = None) -> None:
-        """When sanitizing: add a remark if the first or the last byte is outside every buffer."""
-        if not self.sanitize or isinstance(address, ParamAddress):
-            return
-        e, wide = self.e, self.e.as_type(address, U64)
-        ends = [wide]
-        if size is not None:
-            length = e.convert(size, U64)
-            ends.append(e.sub(e.add(wide, e.max(length, e.constant(1, U64))), e.constant(1, U64)))
-        for end in ends:
-            slot = self.reserve_counters(context.SITE_SLOTS)
-            self.sites.append(Site(self.step, slot, "global", "prefetch", MOST_GRANULE))  # not to make granules small
-            site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-            resolve = self.function(prefetches.CHECK)
-            e.line(f"call void @{resolve}({V64} {e.convert(end, B64).ir}, i32 {self.active}, ptr %env, ptr {site})")
 
     def atomic(
         self, space: str, operation: str, address: Value | ParamAddress, b: tuple[Value, ...], c: Value | None = None
@@ -265,7 +247,7 @@ class WarpOps:
         old = self.e.op(
             f"call {returns} @{function}({self.memory_arguments(space, address, 'atomic', kind.bytes * count)}{values})"
         )
-        self.watch("atomic", space, kind.bytes, count)
+        self.watching.access("atomic", space, kind.bytes, count)
         parts = [old] if count == 1 else [self.e.op(f"extractvalue {returns} {old}, {k}") for k in range(count)]
         return tuple(self.e.as_type(Value(part, bits), kind) for part in parts)
 
@@ -305,38 +287,6 @@ class WarpOps:
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         self.last_arguments = f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
         return self.last_arguments
-
-    def watch(self, kind: str, space: str, element_bytes: int, count: int, values: str = "") -> None:
-        """When sanitizing: watch an access, with the arguments of the last `memory_arguments`.
-
-        A store is watched before it happens, other accesses after.
-        """
-        if not self.sanitize or space == "cluster":
-            return
-        if space in ("local", "generic") and kind != "atomic":
-            self.watches_local.add((kind, element_bytes, count))
-            self.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
-        if space != "local" and self.watches_order:
-            key = (kind, space, element_bytes, count, self.strength)
-            self.watches.add(key)
-            self.e.line(f"call void @{watches.name_of(*key)}({self.last_arguments}{values})")
-            if self.order is not None:
-                name = self.function(watch.strong(space))
-                arguments = self.last_arguments.rsplit(", ", 1)[0]
-                self.e.line(f"call void @{name}({arguments}, i64 {self.order.flags << layout.FLAGS_AT})")
-
-    def in_local(self, space: str) -> str:
-        """The arguments of the last `memory_arguments`, for local memory only."""
-        if space == "local":
-            return self.last_arguments
-        address, lanes, _, site = self.last_arguments.split(", ")
-        offset = self.e.op(f"sub {address}, {self.e.op(conditions.LOCAL_BASE.load)}")
-        inside = self.e.op(f"icmp ult {V64} {offset}, splat (i64 4294967296)")
-        mask = self.e.op(f"and {lanes}, {self.e.op(f'bitcast {MASK} {inside} to i32')}")
-        short = self.e.op(f"trunc {V64} {offset} to {V32}")
-        index = [each.name for each in access.generic_spaces(self.clustered)].index("local")
-        own = self.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
-        return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
 
     def finding(self, kind: int, site: str, lanes: str) -> None:
         """When sanitizing: report a finding at `site` (ptr name) if any of `lanes` (i32 name) is set."""
@@ -414,23 +364,6 @@ class WarpOps:
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         function = self.function(clusters.ARRIVE)
         self.e.line(f"call void @{function}(ptr %env, ptr %warp, ptr {site}, i32 {self.active})")
-
-    def tell(self, name: str, arguments: str) -> None:
-        """When sanitizing: report an event of the active lanes, which are %lanes.wide in `arguments`."""
-        if self.watches_order:
-            function = self.function(watch.told(name, ", i32 %lanes", arguments, watch.wide("lanes")))
-            self.e.line(f"call void @{function}(ptr %env, i32 {self.active})")
-
-    def fence(self, what: int) -> None:
-        """When sanitizing: the active lanes execute a fence; races/layout.py has the values of `what`."""
-        self.tell(f"fence_{what}", f"i64 {layout.FENCE}, i64 %lanes.wide, i64 0, i64 {what}, i64 0")
-
-    def meet_in_warp(self, members: str) -> None:
-        """When sanitizing: the lanes of the mask `members` (i32 name) have synchronized."""
-        if self.watches_order:
-            arguments = f"i64 {layout.WARP_SYNC}, i64 %lanes.wide, i64 0, i64 0, i64 0"
-            function = self.function(watch.told("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
-            self.e.line(f"call void @{function}(ptr %env, i32 {members})")
 
     def window(self, space: str, type: Type) -> Value:
         """The generic address of address 0 of a space; 0 if the space uses generic addresses."""

@@ -137,7 +137,7 @@ def bulk_wait_group(ops, groups):
 @bulk("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:u64", section=f"{BULK}-prefetch")
 def bulk_prefetch(ops, a, size):
     """A hint, also for an address outside all memory; the sanitizer reports those as a remark."""
-    ops.prefetch(a, size)
+    ops.watching.prefetch(a, size)
 
 
 # ---- mbarriers

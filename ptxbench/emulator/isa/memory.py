@@ -150,13 +150,13 @@ def cache_only(syntax, anchor, **sets):
 def prefetch(ops, a, space):
     """A hint, also for an address outside all memory; the sanitizer reports those as a remark."""
     if space != "local":
-        ops.prefetch(a)
+        ops.watching.prefetch(a)
 
 
 @cache_only("prefetchu.L1 [a]", "prefetch-prefetchu")
 def prefetchu(ops, a):
     """The same."""
-    ops.prefetch(a)
+    ops.watching.prefetch(a)
 
 
 @cache_only("prefetch{.space}.tensormap [a]", "prefetch-prefetchu", space=("const", "param"))

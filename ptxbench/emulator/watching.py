@@ -1,0 +1,95 @@
+"""What a sanitized kernel reports of its accesses and their order: calls of runtime/watch.py and watches.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ptxbench.emulator.emit import Value
+from ptxbench.emulator.layout import ParamAddress, Site
+from ptxbench.emulator.races import layout
+from ptxbench.emulator.runtime import access, conditions, context, prefetches, watch, watches
+from ptxbench.emulator.runtime.context import MASK, V32, V64
+from ptxbench.emulator.runtime.records import MOST_GRANULE
+from ptxbench.emulator.types import B64, U64
+
+if TYPE_CHECKING:
+    from ptxbench.emulator.warp_ops import WarpOps
+
+
+class Watching:
+    """Emits the reports of the current instruction; nothing unless the kernel is sanitized. `ops` knows its lanes."""
+
+    def __init__(self, ops: WarpOps) -> None:
+        self.ops = ops
+        self.spaces: set[tuple[str, str, int, int, int]] = set()
+        """Watches of shared, global and generic memory (watches.py): the parts of their names."""
+        self.locals: set[tuple[str, int, int]] = set()
+        """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the
+        kernel."""
+
+    def prefetch(self, address: Value | ParamAddress, size: Value | None = None) -> None:
+        """When sanitizing: add a remark if the first or the last byte is outside every buffer."""
+        if not self.ops.sanitize or isinstance(address, ParamAddress):
+            return
+        e, wide = self.ops.e, self.ops.e.as_type(address, U64)
+        ends = [wide]
+        if size is not None:
+            length = e.convert(size, U64)
+            ends.append(e.sub(e.add(wide, e.max(length, e.constant(1, U64))), e.constant(1, U64)))
+        for end in ends:
+            slot = self.ops.reserve_counters(context.SITE_SLOTS)
+            self.ops.sites.append(
+                Site(self.ops.step, slot, "global", "prefetch", MOST_GRANULE)
+            )  # not to make granules small
+            site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+            resolve = self.ops.function(prefetches.CHECK)
+            e.line(f"call void @{resolve}({V64} {e.convert(end, B64).ir}, i32 {self.ops.active}, ptr %env, ptr {site})")
+
+    def access(self, kind: str, space: str, element_bytes: int, count: int, values: str = "") -> None:
+        """When sanitizing: watch an access, with the arguments of the last `memory_arguments`.
+
+        A store is watched before it happens, other accesses after.
+        """
+        if not self.ops.sanitize or space == "cluster":
+            return
+        if space in ("local", "generic") and kind != "atomic":
+            self.locals.add((kind, element_bytes, count))
+            self.ops.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
+        if space != "local" and self.ops.watches_order:
+            key = (kind, space, element_bytes, count, self.ops.strength)
+            self.spaces.add(key)
+            self.ops.e.line(f"call void @{watches.name_of(*key)}({self.ops.last_arguments}{values})")
+            if self.ops.order is not None:
+                name = self.ops.function(watch.strong(space))
+                arguments = self.ops.last_arguments.rsplit(", ", 1)[0]
+                self.ops.e.line(f"call void @{name}({arguments}, i64 {self.ops.order.flags << layout.FLAGS_AT})")
+
+    def in_local(self, space: str) -> str:
+        """The arguments of the last `memory_arguments`, for local memory only."""
+        if space == "local":
+            return self.ops.last_arguments
+        address, lanes, _, site = self.ops.last_arguments.split(", ")
+        offset = self.ops.e.op(f"sub {address}, {self.ops.e.op(conditions.LOCAL_BASE.load)}")
+        inside = self.ops.e.op(f"icmp ult {V64} {offset}, splat (i64 4294967296)")
+        mask = self.ops.e.op(f"and {lanes}, {self.ops.e.op(f'bitcast {MASK} {inside} to i32')}")
+        short = self.ops.e.op(f"trunc {V64} {offset} to {V32}")
+        index = [each.name for each in access.generic_spaces(self.ops.clustered)].index("local")
+        own = self.ops.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
+        return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
+
+    def tell(self, name: str, arguments: str) -> None:
+        """When sanitizing: report an event of the active lanes, which are %lanes.wide in `arguments`."""
+        if self.ops.watches_order:
+            function = self.ops.function(watch.told(name, ", i32 %lanes", arguments, watch.wide("lanes")))
+            self.ops.e.line(f"call void @{function}(ptr %env, i32 {self.ops.active})")
+
+    def fence(self, what: int) -> None:
+        """When sanitizing: the active lanes execute a fence; races/layout.py has the values of `what`."""
+        self.tell(f"fence_{what}", f"i64 {layout.FENCE}, i64 %lanes.wide, i64 0, i64 {what}, i64 0")
+
+    def meet_in_warp(self, members: str) -> None:
+        """When sanitizing: the lanes of the mask `members` (i32 name) have synchronized."""
+        if self.ops.watches_order:
+            arguments = f"i64 {layout.WARP_SYNC}, i64 %lanes.wide, i64 0, i64 0, i64 0"
+            function = self.ops.function(watch.told("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
+            self.ops.e.line(f"call void @{function}(ptr %env, i32 {members})")
