@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from ptxbench.emulator.races import layout as at
 
-WITHIN_CTA = {"cta", "cluster"}
-"""Scopes that mean one CTA here: races are not looked for in clusters of more."""
-
 
 @dataclass(frozen=True)
 class MemoryOrder:
@@ -35,20 +32,22 @@ def order_of(opcode: str) -> MemoryOrder | None:
     flags = {"ld": at.READS, "st": at.WRITES}.get(root, at.READS | at.WRITES)
     flags |= at.ACQUIRES if said & {"acquire", "acq_rel"} else 0
     flags |= at.RELEASES if said & {"release", "acq_rel"} else 0
-    within = "volatile" not in said and bool(said & WITHIN_CTA)
-    return MemoryOrder(flags | (at.OF_CTA if within else 0), at.STRONG_CTA if within else at.STRONG_GPU)
+    if "volatile" in said or not said & {"cta", "cluster"}:
+        return MemoryOrder(flags, at.STRONG_GPU)
+    if "cta" in said:
+        return MemoryOrder(flags | at.OF_CTA, at.STRONG_CTA)
+    return MemoryOrder(flags | at.OF_CLUSTER, at.STRONG_CLUSTER)
 
 
 def fence_of(opcode: str) -> int | None:
-    """The order of a fence, as flags for races/events.py: FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES; None: not a
-    fence.
+    """The order of a fence, as flags of races/layout.py; None: not a fence.
 
     Fences of proxies and of mbarrier.init order nothing else.
     """
     root, *parts = opcode.split(".")
     said = set(parts)
     if root == "membar" and said & {"cta", "gl", "sys"}:
-        return at.FENCE_RELEASES | at.FENCE_ACQUIRES | (0 if "cta" in said else at.FENCES_GPU)
+        return at.FENCE_RELEASES | at.FENCE_ACQUIRES | (0 if "cta" in said else at.FENCES_GPU | at.FENCES_CLUSTER)
     if root != "fence" or "proxy" in said or any("restrict" in part or "mbarrier" in part for part in parts):
         return None
     kinds = at.FENCE_RELEASES | at.FENCE_ACQUIRES
@@ -56,7 +55,9 @@ def fence_of(opcode: str) -> int | None:
         kinds = at.FENCE_ACQUIRES
     if "release" in said:
         kinds = at.FENCE_RELEASES
-    return kinds | (0 if said & WITHIN_CTA else at.FENCES_GPU)
+    if "cta" in said:
+        return kinds
+    return kinds | at.FENCES_CLUSTER | (0 if "cluster" in said else at.FENCES_GPU)
 
 
 def orders_partly(opcode: str, counted: bool) -> bool:

@@ -17,6 +17,25 @@ LANES = 32
 
 
 @compiled
+def cluster_of(r: Any, cta: Any) -> Any:
+    """The number of a CTA's cluster; without clusters, that of the CTA."""
+    return words_at(r[at.PLACES])[2 * cta] if r[at.PLACES] else cta
+
+
+@compiled
+def far_first(env: Any, r: Any, cta: Any) -> Any:
+    """Index in a row of the first far entry of `cta`; -1 if rows have none."""
+    if r[at.FAR] == 0:
+        return -1
+    where = cta
+    if r[at.FAR_IN_CLUSTER]:
+        if cluster_of(r, cta) != cluster_of(r, env[context.CTA]):
+            return -1
+        where = words_at(r[at.PLACES])[2 * cta + 1]
+    return r[at.NEAR] + where * r[at.FAR_STRIDE]
+
+
+@compiled
 def tick(env: Any, r: Any) -> None:
     """Advance the time; the new time belongs to the current CTA."""
     now = env[context.TIME] + 1
@@ -141,8 +160,9 @@ def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time
             near = other
     elif time <= r[at.GRID_KNOWN]:
         return True
-    if r[at.FAR]:
-        far = r[at.NEAR] + cta * env[context.WARP_COUNT] + (other >> 5)
+    first = far_first(env, r, cta)
+    if first >= 0:
+        far = first + (other >> r[at.FAR_SHIFT])
     if near < 0 and far < 0:
         return False
     return (
@@ -158,8 +178,8 @@ def may_see(env: Any, r: Any, thread: Any, other: Any, cta: Any, time: Any) -> A
 
     Enough for a strong access: the CUDA C++ Programming Guide has its last CTA read with `volatile` and no fence.
     """
-    far = r[at.NEAR] + cta * env[context.WARP_COUNT] + (other >> 5)
-    if r[at.FAR] == 0 or cta == env[context.CTA]:
+    far = far_first(env, r, cta) + (other >> r[at.FAR_SHIFT])
+    if cta == env[context.CTA] or far_first(env, r, cta) < 0:
         return False
     own = words_at(thread_words(env, r, thread))[at.PENDING_ROW]
     return knows_row(r, own, -1, far, time) or knows_row(r, words_at(cta_pending(env, r))[0], -1, far, time)
@@ -179,26 +199,82 @@ def learn(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
 
 
 @compiled
-def publish(env: Any, r: Any, lanes: Any, holder: Any, fenced: Any) -> None:
+def publish(env: Any, r: Any, lanes: Any, holder: Any, fenced: Any, within: Any) -> None:
     """Merge into the row of `holder` what `lanes` of the current warp know, and their own accesses up to now.
 
-    `fenced`: -1, or the fence (FENCE_CTA, FENCE_GPU) that is needed between an access and its publication. The
-    publishing thread executes the fence, or, if a barrier follows, the thread that made the access.
+    `fenced`: -1, or the fence (FENCE_CTA, FENCE_CLUSTER, FENCE_GPU) that is needed between an access and its
+    publication. The publishing thread executes the fence, or, if a barrier follows, the thread that made the access.
+    `within`: whether only threads of the current CTA read the row; if not, it gets far entries alone.
     """
     target = filled(r, holder)
+    if fenced < 0:
+        publish_all(env, r, lanes, target, within)
+    else:
+        publish_fenced(env, r, lanes, target, fenced, within)
+
+
+@compiled
+def publish_all(env: Any, r: Any, lanes: Any, target: Any, within: Any) -> None:
+    """`publish` into a row, by its number, without a fence."""
+    warp, near = env[context.WARP], r[at.NEAR]
+    own, shift = far_first(env, r, env[context.CTA]), r[at.FAR_SHIFT]
+    base = 0 if near > LANES else warp * LANES
+    pour(env, r, target, words_at(cta_row(env, r))[0], base, own, within)
+    pour(env, r, target, words_at(warp_row(env, r, warp))[0], base, own, within)
+    to, barrier, warp_time = row(r, target), env[context.TIME_OF_BARRIER], env[context.TIME_OF_WARP]
+    if within:
+        for i in range(near):
+            to[i] = max(to[i], barrier)
+    if own >= 0:
+        for i in range(own, own + r[at.FAR_STRIDE]):
+            to[i] = max(to[i], barrier)
+    for lane in range(LANES):
+        thread = warp * LANES + lane
+        time = warp_time
+        if lanes >> lane & 1:
+            pour(env, r, target, words_at(thread_words(env, r, thread))[at.OWN_ROW], base, own, within)
+            time = env[context.TIME]
+        if within:
+            to[thread - base] = max(to[thread - base], time)
+        if own >= 0:
+            to[own + (thread >> shift)] = max(to[own + (thread >> shift)], time)
+
+
+@compiled
+def pour(env: Any, r: Any, target: Any, source: Any, base: Any, own: Any, within: Any) -> None:
+    """Merge row `source` of the current CTA into row `target`, near entries also into the CTA's own far entries.
+
+    `base`: the thread of the first near entry. `own`: the first of the CTA's far entries, or -1.
+    """
+    if source == 0:
+        return
+    to, come = row(r, target), row(r, source)
+    for i in range(r[at.NEAR]):
+        if within:
+            to[i] = max(to[i], come[i])
+        if own >= 0:
+            far = own + (base + i >> r[at.FAR_SHIFT])
+            to[far] = max(to[far], come[i])
+    for i in range(r[at.NEAR], r[at.WIDTH]):
+        to[i] = max(to[i], come[i])
+
+
+@compiled
+def publish_fenced(env: Any, r: Any, lanes: Any, target: Any, fenced: Any, within: Any) -> None:
+    """`publish` into a row, by its number: what fences have published."""
     to = row(r, target)
-    now, warp, near, far = env[context.TIME], env[context.WARP], r[at.NEAR], r[at.FAR]
+    now, warp, near = env[context.TIME], env[context.WARP], r[at.NEAR]
     barrier, warp_time = env[context.TIME_OF_BARRIER], env[context.TIME_OF_WARP]
     of_cta = row(r, words_at(cta_row(env, r))[0])
     of_warp = row(r, words_at(warp_row(env, r, warp))[0])
-    own_far = near + env[context.CTA] * env[context.WARP_COUNT]
+    own_far = far_first(env, r, env[context.CTA])
     for lane in range(LANES):
         if not lanes >> lane & 1:
             continue
         thread = warp * LANES + lane
         words = words_at(thread_words(env, r, thread))
         own = row(r, words[at.OWN_ROW])
-        fence = words[fenced] if fenced >= 0 else 0
+        fence = words[fenced]
         for i in range(near):
             time = max(of_cta[i], of_warp[i], own[i], barrier)
             other = i if near > LANES else warp * LANES + i
@@ -206,23 +282,25 @@ def publish(env: Any, r: Any, lanes: Any, holder: Any, fenced: Any) -> None:
                 time = max(time, warp_time)
             if other == thread:
                 time = now
-            if fenced >= 0:
-                time = min(time, max(fence, words_at(thread_words(env, r, other))[fenced]))
-            to[i] = max(to[i], time)
-            if far:
-                to[own_far + (other >> 5)] = max(to[own_far + (other >> 5)], time)
-        for i in range(near, near + far):
-            time = max(of_cta[i], of_warp[i], own[i])
-            if fenced >= 0:
-                time = min(time, fence)
-            to[i] = max(to[i], time)
+            time = min(time, max(fence, words_at(thread_words(env, r, other))[fenced]))
+            if within:
+                to[i] = max(to[i], time)
+            if own_far >= 0:
+                far = own_far + (other >> r[at.FAR_SHIFT])
+                to[far] = max(to[far], time)
+        for i in range(near, r[at.WIDTH]):
+            to[i] = max(to[i], min(max(of_cta[i], of_warp[i], own[i]), fence))
 
 
 @compiled
 def fence(env: Any, r: Any, lanes: Any, how: Any) -> None:
     """`lanes` execute a fence: they acquire what they have read from other threads."""
     now = env[context.TIME]
-    releases, of_gpu = how & at.FENCE_RELEASES, how & at.FENCES_GPU
+    releases, scope = how & at.FENCE_RELEASES, at.OF_CTA
+    if how & at.FENCES_CLUSTER:
+        scope = at.OF_CLUSTER
+    if how & at.FENCES_GPU:
+        scope = 0
     r[at.FENCED] = 1
     for lane in range(LANES):
         if lanes >> lane & 1:
@@ -230,33 +308,45 @@ def fence(env: Any, r: Any, lanes: Any, how: Any) -> None:
             words = words_at(address)
             if releases:
                 words[at.FENCE_CTA] = now
-            if releases and of_gpu:
+            if releases and scope != at.OF_CTA:
+                words[at.FENCE_CLUSTER] = now
+            if releases and scope == 0:
                 words[at.FENCE_GPU] = now
             if how & at.FENCE_ACQUIRES and words[at.PENDING_ROW]:
-                take_pending(env, r, address, of_gpu)
+                take_pending(env, r, address, scope)
     tick(env, r)
 
 
 @compiled
-def take_pending(env: Any, r: Any, thread: Any, of_gpu: Any) -> None:
-    """A thread (the address of its words) acquires what it has read; a fence of CTA scope, only what its CTA did."""
+def take_pending(env: Any, r: Any, thread: Any, scope: Any) -> None:
+    """A thread (the address of its words) acquires what it has read, as far as the scope of its fence reaches."""
     words = words_at(thread)
-    target, source = filled(r, thread + 4 * at.OWN_ROW), words[at.PENDING_ROW]
-    if of_gpu:
-        join(r, target, source, 0, r[at.WIDTH])
+    join_scope(env, r, thread + 4 * at.OWN_ROW, words[at.PENDING_ROW], scope)
+    if scope == 0:
         release_row(r, thread + 4 * at.PENDING_ROW)
         words[at.SEEN] = 0
-    else:
-        join_of_cta(env, r, target, source)
 
 
 @compiled
-def join_of_cta(env: Any, r: Any, target: Any, source: Any) -> None:
-    """`join`, limited to the entries of the current CTA."""
+def join_scope(env: Any, r: Any, holder: Any, source: Any, scope: Any) -> None:
+    """Merge row `source` into the row of `holder`, limited to the entries of a scope: OF_CTA, OF_CLUSTER or 0."""
+    if source == 0:
+        return
+    if not scope & (at.OF_CTA | at.OF_CLUSTER):
+        join_all(r, holder, source)
+        return
+    target = filled(r, holder)
     join(r, target, source, 0, r[at.NEAR])
-    if r[at.FAR]:
-        first = r[at.NEAR] + env[context.CTA] * env[context.WARP_COUNT]
-        join(r, target, source, first, first + env[context.WARP_COUNT])
+    if r[at.FAR] == 0:
+        return
+    if scope & at.OF_CTA or env[context.CLUSTER_SIZE] == 1:
+        first = far_first(env, r, env[context.CTA])
+        join(r, target, source, first, first + r[at.FAR_STRIDE])
+        return
+    for k in range(env[context.CLUSTER_SIZE]):
+        header = env[context.CTA_HEADERS] + (env[context.CLUSTER_SLOT] + k) * context.CTA_BYTES
+        first = far_first(env, r, longs_at(header + context.CTA_RANK)[0])
+        join(r, target, source, first, first + r[at.FAR_STRIDE])
 
 
 @compiled
@@ -308,12 +398,12 @@ def meet_at_barrier(env: Any, r: Any) -> None:
         join_all(r, cta_pending(env, r), words_at(address)[at.PENDING_ROW])
     for warp in range(env[context.WARP_COUNT]):
         hand_over(env, r, warp_row(env, r, warp), far)
-    if far and words_at(cta_row(env, r))[0]:
+    if far and words_at(cta_row(env, r))[0] and not r[at.FAR_IN_CLUSTER]:
         times = row(r, words_at(cta_row(env, r))[0])
-        own = r[at.NEAR] + env[context.CTA] * env[context.WARP_COUNT]
+        own = far_first(env, r, env[context.CTA])
         least = env[context.TIME]
         for i in range(r[at.NEAR], r[at.NEAR] + far):
-            if i < own or i >= own + env[context.WARP_COUNT]:
+            if i < own or i >= own + r[at.FAR_STRIDE]:
                 least = min(least, times[i])
         longs_at(env[context.CTA_STATE] + context.CTA_GRID_KNOWN)[0] = least
         r[at.GRID_KNOWN] = least

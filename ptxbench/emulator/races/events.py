@@ -131,7 +131,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         wake(env, r, addresses, site, mask)
     elif what == at.BARRIER_ARRIVE:
         if site != barriers.EVERYONE:
-            publish(env, r, mask, barrier_row(env, r, addresses), -1)
+            publish(env, r, mask, barrier_row(env, r, addresses), -1, True)
             tick(env, r)
     elif what == at.FENCE:
         fence(env, r, mask, site)

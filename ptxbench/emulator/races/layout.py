@@ -5,9 +5,10 @@ describes the last access to a granule: the time in the upper half, then from bi
 made it (1 bit), whether it was strong for all threads that can access the memory (1 bit), the site's counter slot (20
 bits) and the thread in its CTA (10 bits). A log has the CTA of each time.
 
-A *row* (i32 words) is a vector clock: for each thread of the CTA ("near") and for each warp of the grid ("far"), the
-time up to which its accesses happened before. Row 0 is all zeros: its holder knows no more than the barriers of the
-CTA say. (FastTrack: Flanagan and Freund, PLDI 2009, on epochs and vector clocks.)
+A *row* (i32 words) is a vector clock: for each thread of the CTA ("near"), and for each thread of the cluster or each
+warp of the grid ("far"), the time up to which its accesses happened before. Row 0 is all zeros: its holder knows no
+more than the barriers of the CTA say. The near part has a meaning only within one CTA: rows that CTAs share have far
+entries alone. (FastTrack: Flanagan and Freund, PLDI 2009, on epochs and vector clocks.)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 # The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
-ACQUIRES, RELEASES, READS, WRITES, OF_CTA = 1, 2, 4, 8, 16
+ACQUIRES, RELEASES, READS, WRITES, OF_CTA, OF_CLUSTER = 1, 2, 4, 8, 16, 32
 """Flags of a strong access: its order, what it does, its scope."""
 
 THREAD_BITS, SITE_BITS = 10, 20
@@ -30,10 +31,11 @@ FAR_STORES, FAR_LOADS, FAR_UPDATES, FAR_SIZE_AT = 0, 1, 2, 2
 PENDING = 0x7FFFFFFF
 """The time of an asynchronous copy's write or read that is not complete yet."""
 
-FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES = 1, 2, 4
-"""Flags of a fence: scope wider than the CTA; what it orders."""
+FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES, FENCES_CLUSTER, FENCES_INITS = 1, 2, 4, 8, 16
+"""Flags of a fence: scope wider than the cluster; what it orders; scope of the cluster or wider; it orders only the
+initialisation of mbarriers."""
 
-WEAK, STRONG_CTA, STRONG_GPU = range(3)
+WEAK, STRONG_CTA, STRONG_CLUSTER, STRONG_GPU = range(4)
 """Strength of a site: two strong accesses do not race if the scope of each includes the other thread."""
 
 # The table of a launch: i64 words, by index. The addresses are those of the arrays in tables.py.
@@ -42,16 +44,17 @@ WEAK, STRONG_CTA, STRONG_GPU = range(3)
     WARP_ROWS, THREADS_AT, BARRIER_ROWS, OBJECTS, OBJECT_COUNT, OBJECTS_USED, FREE_OBJECTS, FREE_OBJECT_COUNT,
     SHARED_OBJECTS, SHARED_OBJECT_STRIDE, GLOBAL_OBJECTS, GLOBAL_SHADOW, GLOBAL_GRANULES, GLOBAL_BITS, SHARED_GRANULES,
     SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
-    SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, TABLE_SLOTS,
-) = range(41)  # fmt: skip
+    SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
+    TABLE_SLOTS,
+) = range(45)  # fmt: skip
 
 # One thread's words (i32), by index: the rows of what it knows and of what it read but did not acquire, the times of
-# its last fences, the object it read last with its version, and the time up to which it waited for its copies.
-OWN_ROW, PENDING_ROW, FENCE_CTA, FENCE_GPU, SEEN, SEEN_VERSION, WAITED, THREAD_WORDS = range(8)
+# its last fences by scope, the object it read last with its version, and the time up to which it waited for its copies.
+OWN_ROW, PENDING_ROW, FENCE_CTA, FENCE_CLUSTER, FENCE_GPU, SEEN, SEEN_VERSION, WAITED, THREAD_WORDS = range(9)
 
-# One synchronization object's words (i32), by index. For a memory location: the row released to the whole GPU, the row
-# released to one CTA, and that CTA. For an mbarrier: the rows of its complete phases and of all arrivals.
-WIDE_ROW, CTA_ROW, HOME, VERSION, OBJECT_WORDS = range(5)
+# One synchronization object's words (i32), by index. For a memory location: the rows released to the whole GPU, to one
+# cluster and to one CTA, and that CTA. For an mbarrier: the rows of its complete phases and of all arrivals.
+WIDE_ROW, CLUSTER_ROW, CTA_ROW, HOME, VERSION, OBJECT_WORDS = range(6)
 COMPLETE_ROW, ARRIVED_ROW = WIDE_ROW, CTA_ROW
 OBJECT_GRANULE = 4
 """Bytes of memory per synchronization object."""
@@ -65,3 +68,5 @@ SHADOW_ARRAYS = 3
 """Stamps of each granule, in three arrays in a row: the last write, and two reads since."""
 MOST_WARPS = 4096
 """Messages between CTAs are tracked in grids of up to this many warps."""
+MOST_THREADS = 4096
+"""In clusters of up to this many threads, far entries are those of threads; else of warps."""

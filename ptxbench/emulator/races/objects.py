@@ -11,9 +11,10 @@ from typing import Any
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
+    cluster_of,
     filled,
     join_all,
-    join_of_cta,
+    join_scope,
     learn,
     living,
     place,
@@ -81,36 +82,42 @@ def forget(r: Any, slot: Any) -> None:
 def empty(r: Any, thing: Any) -> None:
     """Clear what was released to an object (the address of its words)."""
     release_row(r, thing + 4 * at.WIDE_ROW)
+    release_row(r, thing + 4 * at.CLUSTER_ROW)
     release_row(r, thing + 4 * at.CTA_ROW)
     words_at(thing)[at.VERSION] += 1
 
 
 @compiled
-def take(env: Any, r: Any, holder: Any, thing: Any, of_cta: Any) -> None:
+def take(env: Any, r: Any, holder: Any, thing: Any, flags: Any) -> None:
     """Acquire into the row of `holder` what was released to an object, as far as the scopes reach."""
     words = words_at(thing)
-    if words[at.WIDE_ROW]:
-        if of_cta:
-            join_of_cta(env, r, filled(r, holder), words[at.WIDE_ROW])
-        else:
-            join_all(r, holder, words[at.WIDE_ROW])
-    if words[at.CTA_ROW] and words[at.HOME] == env[context.CTA]:
+    join_scope(env, r, holder, words[at.WIDE_ROW], flags)
+    if cluster_of(r, words[at.HOME]) == cluster_of(r, env[context.CTA]):
+        join_scope(env, r, holder, words[at.CLUSTER_ROW], flags & at.OF_CTA)
+    if words[at.HOME] == env[context.CTA]:
         join_all(r, holder, words[at.CTA_ROW])
 
 
 @compiled
 def give(env: Any, r: Any, lanes: Any, thing: Any, flags: Any) -> None:
     """`lanes` release to an object what they know: all of it, or the part that fences have published."""
-    words = words_at(thing)
+    words, alone = words_at(thing), r[at.FAR] == 0
     if words[at.HOME] != env[context.CTA]:
         release_row(r, thing + 4 * at.CTA_ROW)
+        if cluster_of(r, words[at.HOME]) != cluster_of(r, env[context.CTA]):
+            release_row(r, thing + 4 * at.CLUSTER_ROW)
     words[at.HOME] = env[context.CTA]
     if flags & at.RELEASES:
-        publish(env, r, lanes, thing + 4 * (at.CTA_ROW if flags & at.OF_CTA else at.WIDE_ROW), -1)
+        if flags & at.OF_CTA:
+            publish(env, r, lanes, thing + 4 * at.CTA_ROW, -1, True)
+        else:
+            publish(env, r, lanes, thing + 4 * (at.CLUSTER_ROW if flags & at.OF_CLUSTER else at.WIDE_ROW), -1, alone)
     elif r[at.FENCED]:
-        publish(env, r, lanes, thing + 4 * at.CTA_ROW, at.FENCE_CTA)
+        publish(env, r, lanes, thing + 4 * at.CTA_ROW, at.FENCE_CTA, True)
         if not flags & at.OF_CTA:
-            publish(env, r, lanes, thing + 4 * at.WIDE_ROW, at.FENCE_GPU)
+            publish(env, r, lanes, thing + 4 * at.CLUSTER_ROW, at.FENCE_CLUSTER, alone)
+        if not flags & (at.OF_CTA | at.OF_CLUSTER):
+            publish(env, r, lanes, thing + 4 * at.WIDE_ROW, at.FENCE_GPU, alone)
     words[at.VERSION] += 1
 
 
@@ -120,11 +127,11 @@ def acquire(env: Any, r: Any, lane: Any, thing: Any, flags: Any) -> None:
     address = thread_words(env, r, env[context.WARP] * LANES + lane)
     words = words_at(address)
     if flags & at.ACQUIRES:
-        take(env, r, address + 4 * at.OWN_ROW, thing, flags & at.OF_CTA)
+        take(env, r, address + 4 * at.OWN_ROW, thing, flags)
     version, which = words_at(thing)[at.VERSION], thing - r[at.OBJECTS]
     if words[at.SEEN] != which or words[at.SEEN_VERSION] != version:  # else it is known already, or pending
         words[at.SEEN], words[at.SEEN_VERSION] = which, version
-        take(env, r, address + 4 * at.PENDING_ROW, thing, flags & at.OF_CTA)
+        take(env, r, address + 4 * at.PENDING_ROW, thing, flags)
 
 
 @compiled
@@ -144,13 +151,15 @@ def same_address(addresses: Any, mask: Any) -> Any:
 def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
     """Strong accesses of the lanes of a mask, in lane order."""
     addresses, changed = longs_at(address_list), False
+    if flags & at.OF_CLUSTER and env[context.CLUSTER_SIZE] == 1:
+        flags = flags ^ at.OF_CLUSTER | at.OF_CTA
     acquires_only = flags & at.WRITES == 0 and flags & at.ACQUIRES != 0
     if acquires_only and mask == living(env, env[context.WARP]) and same_address(addresses, mask):
         for lane in range(LANES):
             if mask >> lane & 1:
                 thing = known_object(r, object_slot(env, r, addresses[lane]))
                 if thing:
-                    take(env, r, warp_row(env, r, env[context.WARP]), thing, flags & at.OF_CTA)
+                    take(env, r, warp_row(env, r, env[context.WARP]), thing, flags)
                 return
     for lane in range(LANES):
         if not mask >> lane & 1:
@@ -190,7 +199,7 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, releases: Any, completes: 
     thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address))
     if thing:
         if releases:
-            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1)
+            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, True)
             tick(env, r)
         if completes:
             complete_phase(r, thing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, knows, may_see
+from ptxbench.emulator.races.clocks import LANES, cluster_of, knows, may_see
 from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at, words_at
 from ptxbench.emulator.runtime import context, kinds
 
@@ -43,14 +43,28 @@ def strength(r: Any, slot: Any) -> Any:
 
 
 @compiled
-def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any, in_shared: Any) -> Any:
+def maker(env: Any, r: Any, time: Any) -> Any:
+    """The CTA that made an access at `time`."""
+    if time >= r[at.OWN_SINCE] or time >= r[at.LOG_SIZE]:
+        return env[context.CTA]
+    return words_at(r[at.LOG])[time]
+
+
+@compiled
+def reaches(env: Any, r: Any, strength: Any, cta: Any) -> Any:
+    """Whether the scope of both of two strong accesses includes the other's CTA; one of them is the current."""
+    if strength == at.STRONG_GPU or cta == env[context.CTA]:
+        return True
+    return strength == at.STRONG_CLUSTER and cluster_of(r, cta) == cluster_of(r, env[context.CTA])
+
+
+@compiled
+def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any) -> Any:
     """0 if an access is ordered after that of `stamp`, or both are strong; 1 for a race; 2 if a scope is too narrow."""
     time, other = stamp >> 32, stamp & (1 << at.THREAD_BITS) - 1
     if time == 0 or time == at.PENDING or r[at.OVERFLOW]:
         return 0
-    cta = env[context.CTA]
-    if not in_shared and time < r[at.OWN_SINCE]:
-        cta = words_at(r[at.LOG])[time]
+    cta = maker(env, r, time)
     copied = stamp & at.ASYNC != 0
     if cta == env[context.CTA]:
         if other == thread and not copied:
@@ -59,7 +73,7 @@ def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any, in_shared: Any) 
         return 0
     mine, its = strength(r, slot), strength(r, stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)
     both = mine != at.WEAK and its != at.WEAK
-    if both and (cta == env[context.CTA] or (mine == at.STRONG_GPU and its == at.STRONG_GPU)):
+    if both and reaches(env, r, min(mine, its), cta):
         return 0
     if knows(env, r, thread, other, cta, copied, time):
         return 0
@@ -71,10 +85,7 @@ def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any, in_shared: Any) 
 @compiled
 def tell(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp: Any, how: Any) -> None:
     """Report a race with the access of `stamp`."""
-    time, cta = stamp >> 32, env[context.CTA]
-    if address >= context.GLOBAL_BASE and time < r[at.OWN_SINCE]:
-        cta = words_at(r[at.LOG])[time]
-    where = cta << 1 | (how == 2)
+    where = maker(env, r, stamp >> 32) << 1 | (how == 2)
     report(env, kind, site, lane, address, stamp & 0xFFFFFFFF, where)
 
 
@@ -133,7 +144,7 @@ def touch(
             if alike == 2:
                 tell(env, r, kinds.DISAGREEMENT, site, lane, byte, written, 1)
         else:
-            how = clash(env, r, written, thread, slot, in_shared)
+            how = clash(env, r, written, thread, slot)
             if how:
                 if silent:
                     tell(env, r, kinds.SAME_VALUE, site, lane, byte, written, how)
@@ -150,7 +161,7 @@ def touch(
         if read >> 32 == at.PENDING:
             report(env, kinds.WRITE_UNDER_COPY, site, lane, byte, read & 0xFFFFFFFF, env[context.CTA] << 1)
             continue
-        how = clash(env, r, read, thread, slot, in_shared)
+        how = clash(env, r, read, thread, slot)
         if how:
             if silent:
                 tell(env, r, kinds.SAME_VALUE, site, lane, byte, read, how)
@@ -175,20 +186,17 @@ def note_read(
     if first >> 32 == at.PENDING:
         stamps[index + 2 * stride] = mine
         return
-    if first >> 32 < start or replaced(env, r, first, thread, in_shared):
+    if first >> 32 < start or replaced(env, r, first, thread):
         stamps[index + stride] = mine
     else:
         stamps[index + 2 * stride] = mine
 
 
 @compiled
-def replaced(env: Any, r: Any, read: Any, thread: Any, in_shared: Any) -> Any:
+def replaced(env: Any, r: Any, read: Any, thread: Any) -> Any:
     """Whether a read is ordered before one of `thread`, so that checks against the later read cover the earlier."""
     time = read >> 32
-    cta = env[context.CTA]
-    if not in_shared and time < r[at.OWN_SINCE]:
-        cta = words_at(r[at.LOG])[time]
-    return knows(env, r, thread, read & (1 << at.THREAD_BITS) - 1, cta, False, time)
+    return knows(env, r, thread, read & (1 << at.THREAD_BITS) - 1, maker(env, r, time), False, time)
 
 
 @compiled
@@ -198,6 +206,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
     size = what >> at.BYTES_AT & 255
     addresses = longs_at(address_list)
     counters, now, warp = env[context.COUNTERS], env[context.TIME], env[context.WARP]
+    alone = env[context.CLUSTER_SIZE] == 1
     for lane in range(LANES):
         if not mask >> lane & 1:
             continue
@@ -211,7 +220,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         thread = warp * LANES + lane
         strong = strength(r, slot)
         mine = now << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread
-        if strong == at.STRONG_GPU or (in_shared and strong):
+        if strong == at.STRONG_GPU or (in_shared and (strong == at.STRONG_CLUSTER or (strong and alone))):
             mine |= at.STRONG_BIT
         if in_shared:
             stamps, bits, stride = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES]

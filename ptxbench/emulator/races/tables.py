@@ -99,6 +99,7 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
         )
         table[at.BETWEEN_CTAS], far = 0, 0
     table[at.NEAR], table[at.FAR] = 32 * warps if translation.rows else 32, far
+    table[at.FAR_STRIDE], table[at.FAR_SHIFT] = warps, 5
     table[at.WIDTH] = width = int(table[at.NEAR] + far)
     holders = slots * (65 * warps + 18) + 2  # two per thread, one per warp, the CTA's and its barriers'
     rows = min(ROW_BYTES // (4 * width), holders + (2 * MOST_OBJECTS if translation.rows else 0))
