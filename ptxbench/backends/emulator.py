@@ -22,7 +22,7 @@ from ptxbench.toolchain.origins import in_file, places
 
 
 class EmulatorBackend:
-    """Runs on every machine. `arch` is the architecture whose rules the PTX follows."""
+    """Runs on every machine. PTX follows the rules of the architecture that it was built for, by default `arch`."""
 
     name = "emulator"
     isolated = False  # it has its own process for kernels
@@ -70,7 +70,7 @@ class EmulatorBackend:
                 names=list(copies),
                 dynamic_shared_bytes=launch.shared_bytes,
                 cluster=launch.cluster_xyz,
-                arch=self.arch,
+                arch=build.arch,
                 threads=threads,
             )
         except KernelError as error:

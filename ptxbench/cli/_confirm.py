@@ -142,10 +142,11 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
             continue  # not judged, so not confirmed
         if variant not in sources:
             raise UsageError(f"{cell.pair} has no variant '{variant}' any more. {BRING_BACK}")
-        path = sources[variant].path
+        path = sources[variant].on(cell.arch).path
         if result.build and result.build.source_sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
             raise UsageError(f"{display_path(path)} has changed since the build. {BRING_BACK}")
-    return PairPlan(found, tuple(each for name, each in sources.items() if name in cell.variants), (cell.size,))
+    chosen = tuple(each for name, each in sources.items() if name in cell.variants)
+    return PairPlan(found, chosen, (cell.size,), arch=cell.arch)
 
 
 def merged(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:

@@ -26,7 +26,10 @@ def backend_option(
 def arch_option() -> Option:
     """--arch SM; a GPU has its own architecture."""
     return click.option(
-        "--arch", metavar="SM", help="Build for this architecture, such as sm_80.  [default: the GPU's, else sm_90]"
+        "--arch",
+        metavar="SM",
+        help="Build for this architecture, such as sm_80.  [default: the GPU's, else sm_90; for a pair whose PTX "
+        "exists for some targets only, one of them]",
     )
 
 

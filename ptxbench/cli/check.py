@@ -226,7 +226,7 @@ def prepare(
     names = choose_pairs(kernels, [pair])
     if len(names) != 1:
         raise UsageError(f"'{pair}' matches {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
-    load(kernels, names[0])  # its mistakes are not the candidate's
+    loaded = load(kernels, names[0])  # its mistakes are not the candidate's
     opened = open_backend(backend, arch)
     device = opened.device().sm
     timed = opened.name == "gpu"
@@ -246,7 +246,8 @@ def prepare(
     targets = targets_of(patterns) if versions()["ptxas"] else ()
     settings = CheckOptions(max_loop_iterations or FUEL, tuple(flags), targets, thorough)
     limits = ProcessLimits(timeout, int(memory * GIB))
-    task = CheckTask(names[0], kernels, arch or device, drawn, settings, limits)
+    wanted = arch or loaded.arch(device, any_gpu=not timed)
+    task = CheckTask(names[0], kernels, wanted, drawn, settings, limits)
     return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None
 
 

@@ -145,6 +145,8 @@ def show(profiled: ProfiledVariant, measured: ProfiledLaunch, arch: str | None, 
     from ptxbench.terminal.profile import ProfileReport
 
     known = arch or measured.arch
+    if arch is None and known is not None:
+        known = profiled.pair_plan.loaded.arch(known, any_gpu=False)
     if known is None:
         raise UsageError("The file does not name the GPU's architecture. Add --arch, such as --arch sm_90.")
     name, variant = profiled.pair_plan.loaded.name, profiled.source.variant

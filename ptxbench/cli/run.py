@@ -150,8 +150,8 @@ def command(
     files = OutputFiles(outputs, run_exporters(reference))
     if replay:
         return again(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
-    model, arch = modelled(model, backend, arch)
-    plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
+    model, of_model = modelled(model, backend, arch)
+    plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed, of_model)
     require_row(reference, {source.variant for each in plan.pair_plans for source in each.sources})
     cache = cache_of(cache, emulated=plan.backend.name == "emulator")
     plan = dataclasses.replace(plan, rounds=rounds, timeout=timeout, model=model, cache=cache)
@@ -212,7 +212,7 @@ def again(
 
 
 def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | None, str | None]:
-    """The GPU to model and the architecture to build for; no model if a GPU measures.
+    """The GPU to model and its architecture, or that of --arch; no model if a GPU measures.
 
     Raises UsageError if --arch names another architecture than the model's.
     """
@@ -239,24 +239,33 @@ def make_plan(
     assembler: Literal["toolkit", "driver"],
     kernels: Path,
     seed: int,
+    of_model: str | None = None,
 ) -> RunPlan:
-    """The plan that the command line requests. Raises UsageError, PairError and ToolMissing before anything runs."""
+    """The plan that the command line requests. `of_model`: the architecture of --model.
+
+    Without `arch` a pair whose PTX exists for some targets only is built for one of them.
+    Raises UsageError, PairError and ToolMissing before anything runs.
+    """
     from ptxbench.device_shape import DeviceShape
     from ptxbench.runner import RunPlan, plan_pairs
 
-    backend = open_backend(backend_name, arch)
+    backend = open_backend(backend_name, arch or of_model)
     emulated = backend.name == "emulator"
     if assembler == "driver" and emulated:
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
     device = backend.device()
     pair_plans, left_out = plan_pairs(kernels, pairs, variants, sizes, emulated=emulated, device=DeviceShape.of(device))
+    usual = arch or of_model or device.sm
+    if arch is None:
+        any_gpu = emulated and of_model is None
+        pair_plans = tuple(pair_plan.in_place_of(usual, any_gpu=any_gpu) for pair_plan in pair_plans)
     if left_out:
         say(f"Skipped, no such variant or size: {', '.join(left_out)}.", err=True)
     tell_too_large(pair_plans)
     return RunPlan(
         pair_plans=pair_plans,
         backend=backend,
-        arch=arch or device.sm,
+        arch=usual,
         kernels=kernels,
         assembler=assembler,
         seed=seed,

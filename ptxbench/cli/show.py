@@ -189,7 +189,7 @@ def command(
             raise UsageError(open_question)
         at = None if open_question else at_size(found, size)
         listings, uncounted = of_pair(
-            found, subject.diff or variants, arch or DEFAULT_ARCH, at, extras, strict=diff, required=counts
+            found, subject.diff or variants, arch or usual_arch(found), at, extras, strict=diff, required=counts
         )
         launched = None if open_question else found.pair.launch(**found.pair.bench_sizes[0])
         cases = compared(listings, subject.diff, launched, at, uncounted)
@@ -314,8 +314,13 @@ def save_form(
         if len(chosen_sources) != 1:
             names = ", ".join(source.variant for source in chosen_sources)
             raise UsageError(f"--emit saves one variant, and '{found.name}' has {names}. Name one with --variant.")
-        build = toolchain.build_source(chosen_sources[0], arch or DEFAULT_ARCH)
+        build = toolchain.build_source(chosen_sources[0], arch or usual_arch(found))
     emit(build, form, output)
+
+
+def usual_arch(found: LoadedPair) -> str:
+    """The architecture of a pair without --arch: that of its PTX if it exists for some targets only."""
+    return found.arch(DEFAULT_ARCH, any_gpu=True)
 
 
 def compared(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import ptxbench
 from ptxbench.device_shape import DeviceShape
-from ptxbench.discovery.specialisation import best, order, require_right, split, target
+from ptxbench.discovery.specialisation import best, instead, order, require_right, split, target
 from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
 from ptxbench.result import LIBRARY
 
@@ -91,6 +91,15 @@ class LoadedPair:
     def default_sources(self) -> tuple[Source, ...]:
         """The variants of a run by default."""
         return tuple(source for source in self.sources if source.variant not in self.pair.by_request)
+
+    def arch(self, usual: str, *, any_gpu: bool) -> str:
+        """The architecture to build for if the user named none: `usual`, or what the pair's PTX exists for.
+
+        `any_gpu`: whether that may be another GPU than `usual` says, as on the emulator.
+        """
+        own = next((source for source in self.sources if source.variant == "ptx"), None)
+        targets = dict(own.specialisations) if own else {}
+        return instead(targets, usual, any_gpu=any_gpu) if own and own.path in targets.values() else usual
 
     @property
     def targets(self) -> dict[str, str | None]:
@@ -237,9 +246,15 @@ def require_known(names: Sequence[str], found: Sequence[Source], text: PairText)
 
 
 def require_files(kernels: Path, name: str) -> Path:
-    """The pair file of `name`. Raises IncompletePair if it or one of the two kernels is missing."""
+    """The pair file of `name`. Raises IncompletePair if it or one of the two kernels is missing.
+
+    The PTX may exist for some targets only: NAME.sm_90a.ptx without NAME.ptx.
+    """
     path = kernels / "pairs" / f"{name}.py"
     needed = [path, *(kernels / language / f"{name}{suffix}" for language, suffix in SUFFIXES.items())]
+    special = (split(stem) for stem in stems(kernels / "ptx", ".ptx"))
+    if any(base == name and target for base, target in special):
+        needed.remove(kernels / "ptx" / f"{name}.ptx")
     if missing := [display_path(each) for each in needed if not each.is_file()]:
         raise IncompletePair(name, missing)
     return path

@@ -79,3 +79,15 @@ def best(targets: Collection[str], arch: str) -> str | None:
     families = {architecture.number(target): target for target in targets if target.endswith("f")}
     fitting = [number for number in families if number // 10 == asked.number // 10 and number <= asked.number]
     return families[max(fitting)] if fitting else None
+
+
+def instead(targets: Collection[str], usual: str, *, any_gpu: bool) -> str:
+    """The architecture for a variant that has only these specialised files: `usual` if one of them is for it.
+
+    Otherwise the form of `usual` that has a file, such as sm_90a for sm_90, and if `any_gpu` the first of `targets`.
+    """
+    if best(targets, usual):
+        return usual
+    plain = usual.rstrip("af")
+    forms = (form for form in (f"{plain}a", f"{plain}f") if best(targets, form))
+    return next(forms, min(targets, key=order) if any_gpu else usual)

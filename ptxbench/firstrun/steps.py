@@ -91,7 +91,10 @@ class Bench:
         there = list(find_pairs(self.kernels))
         chosen = [name for name in names if name in there] or there
         pair_plans, _ = plan_pairs(self.kernels, chosen, variants=("cuda", "ptx"), sizes=(ALL,), device=self.shape)
-        return tuple(dataclasses.replace(pair_plan, sizes=pair_plan.sizes[-1:]) for pair_plan in pair_plans)
+        return tuple(
+            dataclasses.replace(pair_plan.in_place_of(self.arch, any_gpu=False), sizes=pair_plan.sizes[-1:])
+            for pair_plan in pair_plans
+        )
 
 
 Take = Callable[[Bench], StepDone]
@@ -190,7 +193,7 @@ def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
     try:
         for source in pair_plan.sources:
             if source.variant == "ptx":
-                toolchain.build_source(source, bench.arch)
+                toolchain.build_source(source, pair_plan.arch)
     except TargetMismatch as error:
         return str(error)
     except PtxbenchError:
@@ -199,7 +202,7 @@ def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
 
 
 def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
-    built = toolchain.build_source(source, bench.arch)
+    built = toolchain.build_source(source, pair_plan.arch)
     given = prepare_case(pair_plan, largest(pair_plan), SEED)
     pair, launch = pair_plan.loaded.pair, pair_plan.loaded.pair.launch(**given.size)
     bench.gpu.require(built, launch)
@@ -235,12 +238,14 @@ def count(
     program: str, counted: list[Agreement], bench: Bench, pair_plan: PairPlan, source: Source, subject: str
 ) -> CheckResult:
     """Both counts of one launch of one variant, which are added to `counted`."""
-    built, size = toolchain.build_source(source, bench.arch), largest(pair_plan)
+    built, size = toolchain.build_source(source, pair_plan.arch), largest(pair_plan)
     pair, name = pair_plan.loaded.pair, pair_plan.loaded.name
     launch, arguments = pair.launch(**size), draw_arguments(pair_plan, size, SEED)
     bench.gpu.require(built, launch)
     emulated, bounds = counts_of(built, launch, bench.emulator.run(built, launch, arguments, pair.outputs))
-    target = ncu.ProfileTarget(bench.kernels, name, source.variant, source.entry, tuple(size.items()), bench.arch, SEED)
+    target = ncu.ProfileTarget(
+        bench.kernels, name, source.variant, source.entry, tuple(size.items()), pair_plan.arch, SEED
+    )
     own = agreements(name, source.variant, size, emulated, ncu.profile(program, target).counts, bounds)
     counted += own
     return judge_counters(subject, own)

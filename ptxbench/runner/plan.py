@@ -44,10 +44,16 @@ class PairPlan:
     """Whether each timed sample ends before the next one starts: the driver then reports which kernel is at fault."""
     oracle_asked: bool = True
     """Whether to test which wrong results the pair's oracle would accept. Each round has the same answer."""
+    arch: str = ""
+    """The architecture to build for, if it is not that of the run."""
 
     def on(self, arch: str) -> PairPlan:
-        """The plan with the variants' files for `arch`."""
-        return replace(self, sources=tuple(source.on(arch) for source in self.sources))
+        """The plan for `arch`, with the variants' files for it."""
+        return replace(self, sources=tuple(source.on(arch) for source in self.sources), arch=arch)
+
+    def in_place_of(self, usual: str, *, any_gpu: bool) -> PairPlan:
+        """The plan for the architecture that the pair's PTX exists for (LoadedPair.arch)."""
+        return replace(self, arch=self.loaded.arch(usual, any_gpu=any_gpu))
 
 
 class PairMaker(Protocol):

@@ -121,8 +121,10 @@ class RoundResults:
         for cell in todo:
             (pair, knobs), size = cell
             known = any(one.oracle is not None for one in self.cells_by_round.get(cell, ()))
-            asked = self.pair_plans[cell[0]].oracle_asked and not known
-            item = WorkItem(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected, asked)
+            pair_plan = self.pair_plans[cell[0]]
+            asked = pair_plan.oracle_asked and not known
+            variants, alone = self.variants(cell), cell in self.suspected
+            item = WorkItem(pair, variants, (dict(size),), knobs, alone, asked, pair_plan.arch)
             if items and dataclasses.replace(items[-1], sizes=item.sizes) == item:
                 items[-1] = dataclasses.replace(items[-1], sizes=(*items[-1].sizes, dict(size)))
             else:
@@ -237,12 +239,13 @@ class RoundResults:
 
     def empty_cell(self, cell: CellKey) -> Cell:
         """A cell that no worker finished."""
-        pair, size = self.pair_plans[cell[0]].loaded.pair, dict(cell[1])
+        pair_plan, size = self.pair_plans[cell[0]], dict(cell[1])
+        pair = pair_plan.loaded.pair
         launch = pair.launch(**size)
         return Cell(
             cell[0][0],
             size,
-            self.plan.arch,
+            pair_plan.arch or self.plan.arch,
             LaunchReport(**launch.recorded),
             pair.work(size),
             {},

@@ -44,13 +44,14 @@ from ptxbench.toolchain import Build
 from ptxbench.toolchain.locate import INSTALL
 from ptxbench.verify import Expected, same_bits, verify
 
-Builds = Mapping[Source, "Future[Build]"]
+Builds = Mapping[tuple[str, Source], "Future[Build]"]
+"""By architecture and variant."""
 Result = TypeVar("Result")
 
 
 def run(plan: RunPlan) -> Iterator[Event]:
     """Do the cells of `plan`, one after the other."""
-    plan = replace(plan, pair_plans=tuple(pair_plan.on(plan.arch) for pair_plan in plan.pair_plans))
+    plan = replace(plan, pair_plans=tuple(pair_plan.on(pair_plan.arch or plan.arch) for pair_plan in plan.pair_plans))
     try:
         session = Session(plan)
     except MachineError as error:  # the device does not even report its name
@@ -59,7 +60,9 @@ def run(plan: RunPlan) -> Iterator[Event]:
     pool = toolchain.builders()
     try:
         builds = {
-            source: pool.submit(build, source, plan) for pair_plan in plan.pair_plans for source in pair_plan.sources
+            (pair_plan.arch, source): pool.submit(toolchain.build_source, source, pair_plan.arch, plan.assembler)
+            for pair_plan in plan.pair_plans
+            for source in pair_plan.sources
         }
         for pair_plan in plan.pair_plans:
             yield from session.pair(pair_plan, builds)
@@ -68,10 +71,6 @@ def run(plan: RunPlan) -> Iterator[Event]:
                 return
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def build(source: Source, plan: RunPlan) -> Build:
-    return toolchain.build_source(source, plan.arch, plan.assembler)
 
 
 class Session:
@@ -121,7 +120,7 @@ class Session:
         candidates = [VariantRun(source) for source in pair_plan.sources]
         for candidate in candidates:
             yield self.step(pair_plan, candidate, "build")
-            take_build(pair_plan, candidate, builds[candidate.source])
+            take_build(pair_plan, candidate, builds[pair_plan.arch, candidate.source])
             self.require_cubin(candidate)
         for own in (candidate for candidate in candidates if candidate.source.variant == "ptx"):
             for candidate in candidates:
@@ -275,7 +274,7 @@ class Session:
         cell = Cell(
             pair=pair_plan.loaded.name,
             size=dict(size),
-            arch=plan.arch,
+            arch=pair_plan.arch,
             launch=LaunchReport(**launch.recorded),
             work=pair.work(size),
             variants=with_executed(

@@ -45,6 +45,8 @@ class WorkItem:
     """See PairPlan."""
     oracle_asked: bool = True
     """See PairPlan."""
+    arch: str = ""
+    """See PairPlan."""
 
 
 @dataclass(frozen=True)
@@ -248,4 +250,5 @@ def pair_plan_of(plan: RunPlan, item: WorkItem, device: DeviceShape) -> PairPlan
         knobs=knobs,
         one_at_a_time=item.one_at_a_time,
         oracle_asked=item.oracle_asked,
+        arch=item.arch,
     )
