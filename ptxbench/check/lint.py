@@ -15,6 +15,7 @@ from ptxbench.check.polls import polls
 from ptxbench.check.roots import FETCHED, NOTHING, BlockStates, Roots, Used, constants, registers
 from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.isa import find
+from ptxbench.emulator.register_pool import limit_of
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
@@ -336,7 +337,7 @@ def masks(subject: LintSubject) -> Iterator[Complaint]:
 
 
 def dropped_setmaxnreg(subject: LintSubject) -> Iterator[Complaint]:
-    if subject.function.directives.keys() & {".minnctapersm", ".maxnreg"} or not subject.function.entry:
+    if not subject.function.entry or limit_of(subject.function.directives, subject.module.target[0]):
         return
     for instruction in subject.function.instructions:
         if instruction.opcode.startswith("setmaxnreg"):

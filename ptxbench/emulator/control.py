@@ -135,6 +135,8 @@ class ControlFlow:
             self.e.line(f"call void @{left}(ptr %env, ptr %warp, i32 {lanes}, i64 {self.ops.line})")
         self.ops.function(barriers.LEAVE)
         woken = self.e.op(f"call i32 @leave(ptr %env, ptr %warp, i32 {lanes})")
+        if self.kernel.pool is not None:
+            self.kernel.pool.leave(self.kernel, lanes)
         self.exclude_runnable(lanes)
         runnable = self.e.op("load i32, ptr %runnable, align 4")
         self.e.line(f"store i32 {self.e.op(f'or i32 {runnable}, {woken}')}, ptr %runnable, align 4")
@@ -277,6 +279,23 @@ class ControlFlow:
         self.kernel.values.clear()
         return rest
 
+    def wait_for_registers(self, step: FlowStep, number: int, mask: str) -> None:
+        """A setmaxnreg of the whole warp: while the pool lacks registers, the warp's turn ends here."""
+        if self.kernel.pool is None:
+            return
+        e = self.e
+        self.ops.step, self.ops.line = self.kernel.blocks[number].first, step.instruction.line
+        enough = self.kernel.pool.change(self.kernel, step, self.guarded(step.instruction, mask))
+        lacking, on = e.label("lacking"), e.label("on")
+        e.line(f"br i1 {enough}, label %{on}, label %{lacking}")
+        e.line(f"{lacking}:")
+        self.set_pc(mask, number)
+        for place, value in ((context.YIELDED_AT, number), (context.TESTED, 1)):
+            at = e.op(f"getelementptr i64, ptr %env, i64 {place}")
+            e.line(f"store i64 {value}, ptr {at}")
+        e.line("ret void")
+        e.line(f"{on}:")
+
     def check_barrier(self, number: int) -> None:
         """Report lanes of the warp that wait at another barrier, or have exited and can never arrive.
 
@@ -384,7 +403,7 @@ class ControlFlow:
         """
         e = self.e
         line = step.instruction.line
-        aligned = step.entry.flow in ("aligned", "warpgroup")
+        aligned = step.entry.flow in ("aligned", "warpgroup", "register_pool")
         active = mask if aligned else self.guarded(step.instruction, mask)
         if aligned:
             members = e.constant(0xFFFFFFFF, B32)

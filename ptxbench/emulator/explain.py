@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.findings import VERBS, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
-from ptxbench.emulator.messages import OF_CLUSTER, Fault, LaunchReply, LaunchRequest
+from ptxbench.emulator.messages import OF_CLUSTER, OF_POOL, Fault, LaunchReply, LaunchRequest
 from ptxbench.emulator.parse import parse
-from ptxbench.emulator.runtime import boxes, clusters, context, mbarriers, messages, warpgroup
+from ptxbench.emulator.runtime import boxes, clusters, context, mbarriers, messages, register_pool, warpgroup
+from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variables import function_addresses
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
 COMPLAINTS = {**dict(enumerate(mbarriers.COMPLAINTS)), **clusters.COMPLAINTS, **messages.COMPLAINTS,
-              **warpgroup.COMPLAINTS, **boxes.COMPLAINTS}  # fmt: skip
+              **warpgroup.COMPLAINTS, **boxes.COMPLAINTS, **register_pool.COMPLAINTS}  # fmt: skip
 """By the reason of a MISUSED fault."""
 
 
@@ -89,5 +92,20 @@ def describe_waiting(answer: LaunchReply, threads: int) -> str:
         expected = threads if each.expected < 0 else each.expected
         barrier = "the cluster's barrier" if each.barrier == OF_CLUSTER else f"barrier {each.barrier}"
         count = f", {barrier}, {each.arrived} of {expected} threads" if each.barrier >= 0 else ""
+        if each.barrier == OF_POOL:
+            count = f", for {each.expected} more registers per thread"
         found.append(f"warp {each.warp}{lanes} waits at line {step.line}, {step.opcode}{count}")
-    return "; ".join(found)
+    return "; ".join([*found, *describe_pool(answer.registers)])
+
+
+def describe_pool(registers: Sequence[int]) -> list[str]:
+    """The registers of the CTA's pool, and of its warps."""
+    if not registers:
+        return []
+    *warps, pool = registers
+    parts = []
+    for held, group in itertools.groupby(enumerate(warps), key=lambda item: item[1]):
+        ranks = [rank for rank, _ in group]
+        who = f"warps {ranks[0]} to {ranks[-1]} have" if len(ranks) > 1 else f"warp {ranks[0]} has"
+        parts.append(f"{who} {held} per thread")
+    return [f"the pool has {LANES * pool:,} registers, {', '.join(parts)}"]

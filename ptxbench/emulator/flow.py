@@ -138,7 +138,7 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
             leaders.add(index + 1)
         if step.entry.flow == "enter":
             leaders.add(index)
-        if step.entry.flow in ("warp_sync", "warp_barrier", "barrier_reduction", "cluster_wait"):
+        if step.entry.flow in ("warp_sync", "warp_barrier", "barrier_reduction", "cluster_wait", "register_pool"):
             leaders.add(index)
             if step.instruction.guard is not None:  # lanes with a false guard continue at the next block
                 leaders.add(index + 1)

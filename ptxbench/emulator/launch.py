@@ -18,6 +18,7 @@ from ptxbench.emulator.limits import check_variables
 from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.process import emulator_process
+from ptxbench.emulator.register_pool import dropped_note
 from ptxbench.emulator.schedules import reschedule, sanitizer_notes
 from ptxbench.emulator.tensor_maps import bind
 from ptxbench.emulator.unfinished import unfinished
@@ -159,6 +160,7 @@ def run(
         notes = (*unchecked, *describer.notes(answer.findings), *(remark.message for remark in remarks))
         if not findings and not any(each.startswith("second schedule") for each in unchecked):
             findings = reschedule(job, image, results)
+    notes += dropped_note(answer.translation)
     image.take_back(results, kept)
     changed = image.changed(results)
     reason = order_reason(answer, image.layout, extent_grid) if ctas == "usual" else ""

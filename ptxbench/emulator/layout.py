@@ -130,6 +130,8 @@ class Translation:
     """Whether CTAs run in clusters."""
     sends: bool = False
     """Whether the kernel has asynchronous stores to the cluster."""
+    pool: tuple[int, ...] = ()
+    """If setmaxnreg has an effect: where a warp's registers hold its state, and its registers per thread at entry."""
 
     @property
     def own_shared_bytes(self) -> int:

@@ -77,7 +77,7 @@ class Clash:
     earlier: str
 
 
-OF_CLUSTER = 16
+OF_CLUSTER, OF_POOL = 16, 17
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ class Waiting:
     """Lanes of a warp that wait at one place: the first or the last instruction of `block`.
 
     `barrier`: its number, with the lanes that have arrived and the lanes expected (-1: every thread). It is -1 if the
-    lanes wait for other lanes of their warp, and OF_CLUSTER if they wait at the barrier of their cluster.
+    lanes wait for other lanes of their warp, and OF_CLUSTER if they wait at the barrier of their cluster. It is OF_POOL
+    if the warp waits for registers; then `expected` is how many more per thread it needs.
     """
 
     warp: int
@@ -105,6 +106,8 @@ class LaunchReply:
     translation: Translation
     waiting: tuple[Waiting, ...] = ()
     """Only for a deadlock."""
+    registers: tuple[int, ...] = ()
+    """Only for a deadlock of a kernel with setmaxnreg: the registers per thread of each warp, then the pool's."""
     printed: str = ""
     assertion: str = ""
     """Text of a failed assert or free: where and which."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ptxbench.emulator import predefined, warpgroups
+from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.dependences import dependent_cycles, functions_in_loops
 from ptxbench.emulator.emit import Emitter, Value
@@ -126,6 +126,9 @@ class KernelState:
         self.ops.fragments = warpgroups.lay_out(self.steps, self.slots, self.register_bytes)
         if self.ops.fragments is not None:
             self.register_bytes += self.ops.fragments.area.bytes
+        self.pool = register_pool.lay_out(self, arch)
+        if self.pool is not None:
+            self.register_bytes += self.pool.zeroed[1]
         self.ops.register_bytes = self.register_bytes
         self.ops.local_moves = not self.ops.calls and self.ops.stack is None
         check_local(self.local_bytes)

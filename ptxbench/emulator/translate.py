@@ -84,8 +84,10 @@ class Translator:
         if block.loop_head:
             self.control.spend_fuel(number, mask)
         first = self.kernel.steps[block.first]
-        if first.entry.flow in ("warp_sync", "aligned", "warpgroup"):
+        if first.entry.flow in ("warp_sync", "aligned", "warpgroup", "register_pool"):
             mask = self.control.rendezvous(first, number, mask)
+        if first.entry.flow == "register_pool":
+            self.control.wait_for_registers(first, number, mask)
         if first.entry.flow == "warp_barrier":
             mask = self.control.meet(first, number, mask)
         if first.entry.flow == "barrier_reduction":
@@ -319,6 +321,8 @@ class Translator:
         if self.ops.fragments is not None:
             zeroed += self.ops.fragments.zeroed
             tables = (self.ops.fragments.table, *self.ops.warpgroups.tables.values())
+        if self.kernel.pool is not None:
+            zeroed += (self.kernel.pool.zeroed,)
         schedule = scheduler(
             self.kernel.register_bytes,
             self.kernel.local_bytes,
@@ -362,6 +366,7 @@ class Translator:
             self.kernel.loops.irreducible,
             self.ops.clustered,
             self.ops.sends,
+            () if self.kernel.pool is None else (self.kernel.pool.place, self.kernel.pool.initial),
         )
 
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:

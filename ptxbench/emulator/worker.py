@@ -30,6 +30,7 @@ from ptxbench.emulator.heap import MOST_CHECKED
 from ptxbench.emulator.layout import ADVERSARIAL, BINS, PLAIN, SANITIZE, Translation
 from ptxbench.emulator.messages import (
     OF_CLUSTER,
+    OF_POOL,
     Again,
     Clash,
     Failure,
@@ -41,7 +42,7 @@ from ptxbench.emulator.messages import (
 )
 from ptxbench.emulator.races.layout import SHADOW_ARRAYS
 from ptxbench.emulator.races.tables import Tables, make
-from ptxbench.emulator.runtime import context, kinds, records
+from ptxbench.emulator.runtime import context, kinds, records, register_pool
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.emulator.runtime.messages import LIST_BYTES
@@ -262,8 +263,33 @@ class Thread:
                 )
                 if barrier == OF_CLUSTER:
                     arrived, expected = self.of_cluster()
+                if wanted := self.lacking(rank):
+                    barrier, expected = OF_POOL, wanted
                 found.append(Waiting(rank, lanes, block, last, barrier, arrived, expected))
         return tuple(found)
+
+    def lacking(self, rank: int) -> int:
+        """How many more registers per thread a warp of the blocked CTA waits for; 0 if it does not wait for them."""
+        if not self.kernel.translation.pool:
+            return 0
+        held, wanted = self.of_pool(rank)
+        return wanted and wanted - held
+
+    def of_pool(self, rank: int) -> tuple[int, int]:
+        """The registers per thread of a warp of the blocked CTA, and the number that it waits for."""
+        place, initial = self.kernel.translation.pool
+        start = int(self.context[context.REGISTERS]) - self.parts.addresses[context.FIRST_REGISTERS]
+        start += rank * self.kernel.translation.register_bytes + place
+        state = self.parts.view(context.FIRST_REGISTERS)[start:][: register_pool.BYTES].view(np.int32)
+        return int(state[register_pool.HELD // 4]) or initial, int(state[register_pool.WANTED // 4])
+
+    def registers(self) -> tuple[int, ...]:
+        """The registers per thread of each warp of the blocked CTA, then those in its pool."""
+        if not self.kernel.translation.pool:
+            return ()
+        start = int(self.context[context.CTA_STATE]) - self.parts.addresses[context.CTA_HEADERS] + context.CTA_POOL
+        pool = int(self.parts.view(context.CTA_HEADERS)[start:][:4].view(np.int32)[0])
+        return (*(self.of_pool(rank)[0] for rank in range(int(self.context[context.WARP_COUNT]))), pool)
 
     def of_cluster(self) -> tuple[int, int]:
         """How many threads have arrived at the barrier of the blocked cluster, and how many it expects."""
@@ -372,12 +398,14 @@ def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: 
     clash = workers[0].clash() if recorded and len(workers) == 1 else None
     faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
     first = min(faults, default=None, key=lambda item: item[:2])
+    blocked = workers[first[1]] if first and first[2].kind == context.DEADLOCK else None
     return LaunchReply(
         np.sum([worker.counters for worker in workers], axis=0),
         sum(int(worker.context[context.PHASES]) for worker in workers),
         first[2] if first else None,
         kernel.translation,
-        workers[first[1]].waiting() if first and first[2].kind == context.DEADLOCK else (),
+        blocked.waiting() if blocked else (),
+        blocked.registers() if blocked else (),
         "".join(text for worker in workers for text in worker.console.printed),
         workers[first[1]].console.failed if first else "",
         tuple(found for worker in workers for found in worker.found()),

@@ -93,7 +93,6 @@ def test_a_drop_that_must_not_complete_a_phase_is_a_fault_if_it_does():
     [
         ("brkpt;", "sm_90"),
         ("setmaxnreg.dec.sync.aligned.u32 40;", "sm_90a"),
-        ("setmaxnreg.inc.sync.aligned.u32 232;", "sm_90a"),
     ],
 )
 def test_hints_for_debuggers_and_register_files_have_no_effect(hint, arch):

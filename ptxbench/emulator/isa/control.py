@@ -141,8 +141,8 @@ def griddepcontrol_launch_dependents():
     """No effect: in a chain, the next launch sees memory as it was before this one in any case."""
 
 
-@instruction("setmaxnreg.action.sync.aligned.u32 registers", action=("inc", "dec"),
-             ignored={"action": "registers are not scarce here"},
+@instruction("setmaxnreg.action.sync.aligned.u32 registers", action=("inc", "dec"), flow="register_pool",
+             ignored={"action": "the wait before it has done this (../register_pool.py)"},
              section="miscellaneous-instructions-setmaxnreg")  # fmt: skip
 def setmaxnreg():
-    """No effect: the emulator has no limit on registers."""
+    """.dec gives registers to the pool of the CTA; .inc waits until the pool has enough."""

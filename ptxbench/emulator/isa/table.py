@@ -54,6 +54,7 @@ FlowKind = Literal[
     "warp_sync",  # starts a block: shfl.sync and others run when the lanes of the member mask have arrived
     "warp_barrier",  # starts a block: bar.warp.sync, the same without a result
     "cluster_wait",  # starts a block: barrier.cluster.wait goes on when the cluster has arrived
+    "register_pool",  # starts a block: setmaxnreg runs when the whole warp has arrived and its CTA has the registers
     "aligned",  # starts a block: matrix instructions run when the whole warp has arrived
     "warpgroup",  # a block of its own: wgmma, which uses registers in the register file, not as values of a block
     "enter",  # starts a block: the entry of a function that is called, not inlined

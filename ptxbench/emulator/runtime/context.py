@@ -75,6 +75,8 @@ CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_IDLE, CTA_START, CTA_BARRIER, CTA_
     40,
     48,
 )
+CTA_POOL = 28
+"""i32: registers that setmaxnreg.dec has given back (runtime/register_pool.py)."""
 CTA_EXIT_LINE = 56
 """i64: the PTX line at which the CTA's last thread exited; only in clusters."""
 CTA_BARRIERS = 64
