@@ -55,6 +55,8 @@ def loops(steps: Sequence[Step]) -> dict[int, tuple[set[int], int]]:
             back[to].append(at)
     found = {}
     for header in range(len(steps)):
+        if len(back[header]) + (header == 0) < 2:  # one way in, and one back
+            continue
         around = reached([0], edges, header)
         ends = [at for at in back[header] if at not in around]
         if ends:
