@@ -144,8 +144,10 @@ class WarpOps:
             raise syntax_error(self.line, f"expected {count} registers for .v{count}, found {len(values)}.")
         return values
 
-    def load(self, space: str, address: Value | ParamAddress, type: Type, count: int = 1) -> tuple[Value, ...]:
-        """`count` values of `type` from consecutive addresses in `space`."""
+    def load(
+        self, space: str, address: Value | ParamAddress, type: Type, count: int = 1, *, padding: int = 0
+    ) -> tuple[Value, ...]:
+        """`count` values of `type` from consecutive addresses in `space`. The last `padding` of them are not used."""
         kind = bits_of(type)
         if isinstance(address, ParamAddress):
             return self.load_param(space, address, type, count)
@@ -169,7 +171,7 @@ class WarpOps:
         if named == "const":  # in the arena, but not a load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named)
         elif (named, type.bytes) != ("param", 1):  # may be padding: structures are returned byte by byte
-            self.watching.access("load", space, type.bytes, count)
+            self.watching.access("load", space, type.bytes, count - padding)
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
         parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]

@@ -95,7 +95,8 @@ def vector_registers(entry: Entry) -> list[tuple[str, int]]:
     """Type and number of the registers of a matrix instruction's vectors, in order, by the manual's tables."""
     words = entry.opcode.split(".")
     if words[0] in ("ldmatrix", "stmatrix"):
-        return [("b32", int(next(word for word in words if word in ("x1", "x2", "x4"))[1:]))]
+        count = int(next(word for word in words if word in ("x1", "x2", "x4"))[1:])
+        return [("b32", 2 * count if "m16n16" in words else count)]
     if words[0] == "mma":
         each = case(entry.opcode)
         fragments = zip(each.kinds, (each.d, each.a, each.b, each.c), strict=True)

@@ -19,9 +19,8 @@ from ptxbench.errors import UnsupportedInstruction
 
 instruction = Chapter("Warp Level Matrix Instructions", counted="matrix")
 
-LDMATRIX, STMATRIX, MOVMATRIX, MMA, LOAD, STORE, WMMA = (
-    f"warp-level-matrix-instructions-{name}"
-    for name in ("ldmatrix", "stmatrix", "movmatrix", "mma", "wmma-load", "wmma-store", "wmma-mma")
+MMA, LOAD, STORE, WMMA = (
+    f"warp-level-matrix-instructions-{name}" for name in ("mma", "wmma-load", "wmma-store", "wmma-mma")
 )
 SHARED = ("shared", "shared::cta")
 Names = tuple[str, ...]
@@ -35,49 +34,10 @@ def need(ops, least):
         )
 
 
-# ---- 8 x 8 matrices of b16
-
-
-@instruction("ldmatrix.sync.aligned.m8n8.num{.trans}{.space}.b16 {d}:b32, [a]", num=("x1", "x2", "x4"), space=SHARED,
-             flow="aligned", section=LDMATRIX)  # fmt: skip
-def ldmatrix(e, ops, num, trans, space, a):
-    """Lanes 8 j to 8 j + 7 have the addresses of matrix j's rows, 16 bytes each; each lane gets two elements."""
-    need(ops, 75)
-    count = int(num[1:])
-    first_lanes(ops, 8 * count)
-    rows = ops.load("shared", a if space else in_shared(e, ops, a), B32, 4)
-    return call(ops, rearrange.rows_to_matrices(count, trans), rows, count)
-
-
-@instruction("stmatrix.sync.aligned.m8n8.num{.trans}{.space}.b16 [a], {b}:b32", num=("x1", "x2", "x4"), space=SHARED,
-             flow="aligned", section=STMATRIX)  # fmt: skip
-def stmatrix(e, ops, num, trans, space, a, b):
-    """The inverse of ldmatrix."""
-    need(ops, 90)
-    count = int(num[1:])
-    rows = call(ops, rearrange.matrices_to_rows(count, trans), ops.all_of(b, count), 4)
-    first_lanes(ops, 8 * count)
-    ops.store("shared", a if space else in_shared(e, ops, a), rows)
-
-
-@instruction("movmatrix.sync.aligned.m8n8.trans.b16 d:b32, a:b32", flow="aligned", section=MOVMATRIX)
-def movmatrix(e, ops, a):
-    need(ops, 75)
-    return rearrange.transposed(e, a)
-
-
 def first_lanes(ops, count):
     """Only the first `count` lanes access memory."""
     if count < LANES:
         ops.active = ops.e.op(f"and i32 {ops.active}, {(1 << count) - 1}")
-
-
-def in_shared(e, ops, address):
-    """Convert a generic address to one in shared memory; any other address becomes out of bounds."""
-    if not isinstance(address, Value):
-        raise syntax_error(ops.line, "needs an address in shared memory.")
-    wide = e.convert(address, B64) if address.type.bits == 32 else address
-    return e.sub(wide, ops.window("shared", B64))
 
 
 def call(ops, function, given, count, more=""):

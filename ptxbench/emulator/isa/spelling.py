@@ -35,7 +35,7 @@ NAMES = frozenset((
 MOST_WORDS = max(name.count(".") + 1 for name in NAMES)
 
 KINDS = {
-    "type": re.compile(r"(?:[busf]\d+|bf16|tf32|u?e\dm\d|s2f6)(?:x\d+)?|pred"),
+    "type": re.compile(r"(?:[busf]\d+|bf16|tf32|u?e\dm\d|s2f6)(?:x\d+)?(?:_p\d+)?|pred"),
     "space": re.compile(r"(?:global|shared|local|const|param)(?:::\w+)?"),
     "layout": re.compile(r"row|col"),
     "priority": re.compile(r"L2::evict_\w+"),

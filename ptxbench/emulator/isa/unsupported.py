@@ -31,9 +31,6 @@ UNSUPPORTED = (
     Missing("sparse warpgroup matrix operations", ("wgmma.mma_async.sp",), "not yet: the dense ones are first"),
     Missing("sparse matrix operations", ("mma.sp", "mma.sp::ordered_metadata"), "not yet: the dense ones are first"),
     Missing("stochastic roundings", ("cvt.rs",), "not yet: only a device shows which bits count"),
-    Missing("matrices of 4, 6 and 8-bit elements in memory",
-            ("ldmatrix.sync.aligned.m8n16", "ldmatrix.sync.aligned.m16n16", "stmatrix.sync.aligned.m16n8"),
-            "not yet: sm_100a and sm_120a have them, for formats of 4 and 6 bits"),
     Missing("matrix operations on 4 and 6-bit floats and with scales",
             tuple(f"mma.sync.aligned.{shape}.row.col.kind::{kind}" for shape in ("m16n8k32", "m16n8k64")
                   for kind in ("f8f6f4", "mxf8f6f4", "mxf4", "mxf4nvf4")),

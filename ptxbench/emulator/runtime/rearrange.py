@@ -129,3 +129,38 @@ done:
 
 def offset(e: Emitter, base: str, index: int, word: Type) -> str:
     return e.op(f"getelementptr {word.vector}, ptr {base}, i64 {index}")
+
+
+@functools.cache
+def rows_to_columns(count: int) -> RuntimeFunction:
+    """`NAME(w0, w1, w2, w3)`: lane 16 m + r has row r of matrix m, 16 x 16 bytes. Register 2 m + h has column
+    `lane / 4` + 8 h of matrix m, of rows 4 (lane mod 4) to 4 (lane mod 4) + 3.
+    """
+    table = [
+        byte_of(16 * (register // 2) + 4 * (lane % 4) + part, lane // 4 + 8 * (register % 2))
+        for register in range(2 * count)
+        for lane in range(LANES)
+        for part in range(4)
+    ]
+    return by_table(f"rows_to_columns_{count}", B32, 4, 2 * count, 8, tuple(table))
+
+
+def byte_of(lane: int, column: int) -> int:
+    """The number of a byte of the row of 16 that a lane has in four words."""
+    return 4 * (LANES * (column // 4) + lane) + column % 4
+
+
+@functools.cache
+def columns_to_rows(count: int) -> RuntimeFunction:
+    """`NAME(m0, ...)`: the four words that each lane stores; lane 8 j + r stores column r of matrix j, 16 x 8 bytes.
+
+    A lane has columns 2 (lane mod 4) and the next of row `lane / 4`, and then of row `lane / 4` + 8.
+    """
+    table = []
+    for word in range(4):
+        for lane in range(LANES):
+            matrix, column = lane // 8 % count, lane % 8
+            for row in range(4 * word, 4 * word + 4):
+                holder, part = 4 * (row % 8) + column // 2, column % 2 + 2 * (row // 8)
+                table.append(4 * (LANES * matrix + holder) + part)
+    return by_table(f"columns_to_rows_{count}", B32, count, 4, 8, tuple(table))
