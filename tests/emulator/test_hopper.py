@@ -1,5 +1,7 @@
 """Whole kernels of Hopper: right, in any schedule; and each mistake that is planted in them shows."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,12 @@ from ptxbench.toolchain import locate, ptxas
 from tests.emulator.hopper import cluster_rmsnorm, fp8_gemm_promoted, hgemm_wgmma
 from tests.emulator.oracle import matrix
 
-KERNELS = {"hgemm_wgmma": hgemm_wgmma, "cluster_rmsnorm": cluster_rmsnorm, "fp8_gemm_promoted": fp8_gemm_promoted}
-SIZES = {
+KERNELS: dict[str, ModuleType] = {
+    "hgemm_wgmma": hgemm_wgmma,
+    "cluster_rmsnorm": cluster_rmsnorm,
+    "fp8_gemm_promoted": fp8_gemm_promoted,
+}
+SIZES: dict[str, list[tuple[int, ...]]] = {
     "hgemm_wgmma": [(128, 128, 64), (136, 136, 72), (8, 8, 8), (72, 136, 328)],
     "cluster_rmsnorm": [(1, 32), (3, 1024), (2, 9216)],
     "fp8_gemm_promoted": [(128, 128, 128), (136, 136, 384), (64, 256, 1024)],
