@@ -383,6 +383,8 @@ METRICS = (
             difference("ptx_global_load_requests", "ptx_async_requests")),
     counter("ptx_async_requests", "async", "lower", "Asynchronous copies that warps asked for."),
     counter("ptx_async_bytes", "async bytes", "lower", "Bytes that asynchronous copies moved."),
+    counter("ptx_multicast_sectors", "multicast sect.", "higher",
+            "32-byte sectors that multicast copies brought to CTAs, once for each CTA."),
     counter("ptx_tma_boxes", "boxes", "lower", "Boxes of tensors that tensor copies moved."),
     counter("ptx_tma_filled_bytes", "filled bytes", "lower", "Bytes that loads filled outside tensors."),
     counter("ptx_mma_operations", "mma", "lower", "Matrix instructions (mma, wmma)."),

@@ -1,5 +1,4 @@
-"""Asynchronous copies and mbarriers: what instructions may ask of them. runtime/copies.py, bulk.py and mbarriers.py
-implement it."""
+"""Asynchronous copies of a thread, and mbarriers: what instructions may ask of runtime/copies.py and mbarriers.py."""
 
 from __future__ import annotations
 
@@ -9,9 +8,9 @@ from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.runtime import bulk, bulk_queue, context, copies, mbarriers, turns, watch, watches
+from ptxbench.emulator.runtime import bulk_queue, context, copies, mbarriers, turns, watch, watches
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction
-from ptxbench.emulator.types import LANES, U32, U64, Type
+from ptxbench.emulator.types import LANES, U32, U64
 
 if TYPE_CHECKING:
     from ptxbench.emulator.warp_ops import WarpOps
@@ -56,50 +55,6 @@ class AsyncCopies:
     def wait(self, keep: int) -> None:
         """Complete the copies of the active lanes, except their last `keep` groups."""
         self.e.line(f"call void @{self.ops.function(copies.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
-        self.ops.watching.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
-
-    def issue_bulk(
-        self,
-        near: Value | ParamAddress,
-        far: Value | ParamAddress,
-        size: Value,
-        barrier: Value | ParamAddress | None,
-        reduction: tuple[str, Type] | None = None,
-    ) -> None:
-        """Issue a bulk copy: into shared memory (`near`), with an mbarrier that it completes, or out of it, without
-        one.
-
-        `reduction`: an operation and its element type; it updates global memory instead of replacing it.
-        """
-        if isinstance(near, ParamAddress) or isinstance(far, ParamAddress) or isinstance(barrier, ParamAddress):
-            raise syntax_error(self.ops.line, "a bulk copy goes between global and shared memory.")
-        function = self.ops.function(bulk.ISSUE)
-        into = barrier is not None
-        lanes, object_at = self.ops.active, f"{V32} splat (i32 {bulk_queue.GROUP})"
-        if barrier is not None:
-            touched = self.ops.memory_arguments("shared", barrier, "mbarrier", 8)
-            self.ops.function(mbarriers.TOUCH)
-            lanes, object_at = self.e.op(f"call i32 @touch_mbarrier({touched})"), touched.split(", ")[0]
-        reduce, elements, use = "null", 0, "load" if into else "store"
-        if reduction is not None:
-            reduce = f"@{self.ops.function(bulk.reduce(*reduction))}"
-            elements, use = bulk.PIECE // reduction[1].bytes, "atomic"
-        loads = self.ops.memory_arguments("global", far, use, bulk.PIECE).split(", ")
-        stores = self.ops.memory_arguments("shared", near, "store" if into else "load", bulk.PIECE).split(", ")
-        slot = self.ops.reserve_counters(context.SITE_SLOTS)
-        self.ops.sites.append(Site(self.ops.step, slot, "async", "copy", bulk.PIECE, self.ops.strength))
-        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-        self.e.line(
-            f"call void @{function}({stores[0]}, {loads[0]}, {V32} {size.ir}, {object_at}, i32 {lanes}, ptr %env, "
-            f"{stores[3]}, {loads[3]}, ptr {site}, ptr {reduce}, i64 {elements})"
-        )
-
-    def commit_bulk(self) -> None:
-        self.e.line(f"call void @{self.ops.function(bulk_queue.COMMIT)}(ptr %env, i32 {self.ops.active})")
-
-    def wait_bulk(self, keep: int) -> None:
-        """Complete the bulk copies of the active lanes, except the last `keep` groups of each."""
-        self.e.line(f"call void @{self.ops.function(bulk_queue.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
         self.ops.watching.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
     def arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:

@@ -58,6 +58,7 @@ ADDITIVE = (
     "ptx_barriers",
     "ptx_async_requests",
     "ptx_async_bytes",
+    "ptx_multicast_sectors",
     "ptx_tma_boxes",
     "ptx_tma_filled_bytes",
     "ptx_mma_operations",
@@ -104,7 +105,8 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
                 count[f"{name}_sectors"] += extra
             continue
         if site.kind == "copy":
-            count.update({"ptx_async_requests": requests, "ptx_async_bytes": active * site.bytes})
+            count.update({"ptx_async_requests": requests, "ptx_async_bytes": active * site.bytes,
+                          "ptx_multicast_sectors": work})  # fmt: skip
             continue
         if site.kind == "box":
             count.update({"ptx_tma_boxes": requests, "ptx_tma_filled_bytes": active})

@@ -12,13 +12,31 @@ from ptxbench.emulator.findings import VERBS, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.messages import OF_CLUSTER, OF_POOL, Fault, LaunchReply, LaunchRequest
 from ptxbench.emulator.parse import parse
-from ptxbench.emulator.runtime import boxes, clusters, context, mbarriers, messages, register_pool, warpgroup
+from ptxbench.emulator.runtime import (
+    boxes,
+    bulk_checks,
+    changed_maps,
+    clusters,
+    context,
+    mbarriers,
+    messages,
+    register_pool,
+    warpgroup,
+)
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variables import function_addresses
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
-COMPLAINTS = {**dict(enumerate(mbarriers.COMPLAINTS)), **clusters.COMPLAINTS, **messages.COMPLAINTS,
-              **warpgroup.COMPLAINTS, **boxes.COMPLAINTS, **register_pool.COMPLAINTS}  # fmt: skip
+COMPLAINTS = {
+    **dict(enumerate(mbarriers.COMPLAINTS)),
+    **clusters.COMPLAINTS,
+    **messages.COMPLAINTS,
+    **warpgroup.COMPLAINTS,
+    **boxes.COMPLAINTS,
+    **bulk_checks.COMPLAINTS,
+    **changed_maps.COMPLAINTS,
+    **register_pool.COMPLAINTS,
+}
 """By the reason of a MISUSED fault."""
 
 

@@ -214,7 +214,7 @@ def bad_access(
         where += f", which has {sizes['shared']}"
     elif site.space == "shared" and 1 << context.RANK_BITS <= address < (1 << 32) - context.RESERVED_BYTES:
         where = f"an address outside the own CTA ({site.space}::cta); use {site.space}::cluster for that of another"
-        return f"{verb} {where}."
+        return f"{verb} {where}, if the instruction has it."
     else:
         byte = own_byte(site.space, address, reserved_bytes)
         where = f"byte {byte} of {site.space} memory, which has {sizes[site.space]}"

@@ -60,10 +60,11 @@ DEFINED = "defined "
 ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
 """Instructions whose addresses are generic, or in the single space that they name."""
 GENERIC_SPACES = ("global", "shared", "local", "const")
+INTO_CLUSTER, MULTICAST = "cp.async.bulk.shared::cluster", "multicast::cluster"
 SENDERS = ("st.async", "red.async", "clusterlaunchcontrol.try_cancel")
 """Instructions that send messages to mbarriers of the cluster (runtime/messages.py)."""
-OF_CLUSTERS = ("barrier.cluster", *SENDERS)
-"""Instructions that need the state of a cluster, even if it has one CTA."""
+OF_CLUSTERS = ("barrier.cluster", *SENDERS, "cp.reduce.async.bulk.shared::cluster", f"{INTO_CLUSTER}.shared::cta")
+"""Instructions that need the state of a cluster, even if it has one CTA; those with MULTICAST do too."""
 
 
 class KernelState:
@@ -86,12 +87,15 @@ class KernelState:
         self.e = Emitter(hardware_fma=hardware_fma)
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.ops.mergeable = mergeable(self.steps, self.blocks)
-        self.ops.clustered = clustered or any(step.entry.opcode.startswith(OF_CLUSTERS) for step in self.steps)
+        opcodes = [step.entry.opcode for step in self.steps]
+        self.ops.clustered = clustered or any(
+            opcode.startswith(OF_CLUSTERS) or MULTICAST in opcode.split(".") for opcode in opcodes
+        )
         self.order_reason = order_reason(self.steps)
         self.ops.parallel = self.order_reason is None
-        self.ops.queues = any(step.entry.opcode.startswith(("cp.async", "cp.reduce")) for step in self.steps)
-        self.ops.bulk = any(step.entry.opcode.startswith(("cp.async.bulk", "cp.reduce")) for step in self.steps)
-        self.ops.sends = any(step.entry.opcode.startswith(SENDERS) for step in self.steps)
+        self.ops.queues = any(opcode.startswith(("cp.async", "cp.reduce")) for opcode in opcodes)
+        self.ops.bulk = any(opcode.startswith(("cp.async.bulk", "cp.reduce")) for opcode in opcodes)
+        self.ops.sends = any(opcode.startswith(SENDERS) for opcode in opcodes)
         variables = (*module.variables.values(), *function.params, *function.variables.values())
         self.spaces = {variable.name: variable.space for variable in variables}
         self.constants = self.find_constants()

@@ -1,16 +1,17 @@
-"""Tensor copies: what their instructions may ask of runtime/tensor_copies.py."""
+"""Tensor copies: what their instructions may ask of runtime/tensor_copies.py and changed_maps.py."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ptxbench.emulator.bulk_ops import Address, Near
 from ptxbench.emulator.emit import Value
-from ptxbench.emulator.layout import ParamAddress, Site
+from ptxbench.emulator.layout import ParamAddress
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import boxes, bulk_queue, context, mbarriers, tensor_copies
-from ptxbench.emulator.runtime.context import V32
+from ptxbench.emulator.runtime import boxes, bulk_checks, changed_maps, tensor_copies
+from ptxbench.emulator.runtime.context import V32, V64
 from ptxbench.emulator.runtime.tensor_copies import LOADS, PREFETCHES, STORES
-from ptxbench.emulator.types import S32, U32
+from ptxbench.emulator.types import S32, U32, U64
 
 if TYPE_CHECKING:
     from ptxbench.emulator.warp_ops import WarpOps
@@ -22,67 +23,60 @@ class TensorCopies:
     def __init__(self, ops: WarpOps) -> None:
         self.ops = ops
 
-    def load(
-        self,
-        target: Value | ParamAddress,
-        map: Value | ParamAddress,
-        place: tuple[Value, ...],
-        barrier: Value | ParamAddress,
-    ) -> None:
+    def load(self, near: Near, map: Address, place: tuple[Value, ...]) -> None:
         """Copy a box into shared memory, and complete its bytes at an mbarrier."""
-        if isinstance(barrier, ParamAddress):
-            raise syntax_error(self.ops.line, "an mbarrier lies in shared memory.")
-        touched = self.ops.memory_arguments("shared", barrier, "mbarrier", 8)
-        self.ops.function(mbarriers.TOUCH)
-        lanes = self.ops.e.op(f"call i32 @touch_mbarrier({touched})")
-        self.issue(target, map, place, LOADS, touched.split(", ")[0], lanes)
+        self.issue(near, map, place, LOADS)
 
-    def store(
-        self,
-        map: Value | ParamAddress,
-        place: tuple[Value, ...],
-        source: Value | ParamAddress,
-        operation: str | None = None,
-    ) -> None:
+    def store(self, map: Address, place: tuple[Value, ...], near: Near, operation: str | None = None) -> None:
         """Copy a box from shared memory, in a group; `operation`: update the elements of the tensor by those."""
-        self.issue(source, map, place, STORES, f"{V32} splat (i32 {bulk_queue.GROUP})", self.ops.active, operation)
+        self.issue(near, map, place, STORES, operation)
 
-    def prefetch(self, map: Value | ParamAddress, place: tuple[Value, ...]) -> None:
+    def prefetch(self, map: Address, place: tuple[Value, ...]) -> None:
         """Check the tensor map; nothing is moved or counted."""
-        nowhere = self.ops.e.constant(0, U32)
-        unused = f"{V32} splat (i32 {bulk_queue.GROUP})"
-        self.issue(nowhere, map, place, PREFETCHES, unused, self.ops.active)
+        self.issue(self.ops.bulk_copies.source(self.ops.e.constant(0, U32)), map, place, PREFETCHES)
 
     def issue(
-        self,
-        near: Value | ParamAddress,
-        map: Value | ParamAddress,
-        place: tuple[Value, ...],
-        mode: int,
-        barriers: str,
-        lanes: str,
-        operation: str | None = None,
-    ) -> None:
+        self, near: Near, map: Address, place: tuple[Value, ...], mode: int, operation: str | None = None
+    ) -> None:  # fmt: skip
         ops, e = self.ops, self.ops.e
-        if isinstance(near, ParamAddress):
-            raise syntax_error(ops.line, "a tensor copy goes between global and shared memory.")
-        if isinstance(map, ParamAddress):
-            raise syntax_error(ops.line, "move the address of the tensor map into a register, and convert it by cvta.")
         function = ops.function(tensor_copies.ISSUE)
-        near_use = "store" if mode == LOADS else "load"
-        nears = ops.memory_arguments("shared", near, near_use, boxes.PIECE).split(", ")
         use = "atomic" if operation else "load" if mode == LOADS else "store"
-        maps = ops.memory_arguments("global", map, use, boxes.PIECE).split(", ")
-        sites = []
-        for kind in ("copy", "box"):
-            slot = ops.reserve_counters(context.SITE_SLOTS)
-            ops.sites.append(Site(ops.step, slot, "async", kind, boxes.PIECE, ops.strength))
-            sites.append(e.op(f"getelementptr i64, ptr %counters, i64 {slot}"))
+        maps = ops.memory_arguments("global", self.in_memory(map), use, bulk_checks.PIECE).split(", ")
+        site, box = (ops.bulk_copies.new_site("async", kind, bulk_checks.PIECE) for kind in ("copy", "box"))
         reduce = f"@{ops.function(tensor_copies.reduce(operation))}" if operation else "null"
         zero = e.constant(0, S32)
         coordinates = [*place, *[zero] * (boxes.DIMENSIONS - len(place))]
         e.line(
-            f"call void @{function}({nears[0]}, {maps[0]}, {barriers}, i32 {lanes}, ptr %env, {nears[3]}, {maps[3]}, "
-            f"ptr {sites[0]}, ptr {sites[1]}, ptr {reduce}, i64 {tensor_copies.reducible(operation)}, "
-            f"i64 {len(place)}, i32 {mode}, {', '.join(f'{V32} {each.ir}' for each in coordinates)})"
+            f"call void @{function}({near.addresses}, {maps[0]}, {near.barriers}, {near.ctas}, i32 {near.lanes}, "
+            f"ptr %env, {near.site}, {maps[3]}, {near.reach}, {site}, {box}, ptr {reduce}, "
+            f"i64 {tensor_copies.reducible(operation)}, i64 {len(place)}, i32 {mode}, {near.flags}, "
+            f"{', '.join(f'{V32} {each.ir}' for each in coordinates)})"
         )
+
+    def in_memory(self, map: Address) -> Value:
+        if isinstance(map, ParamAddress):
+            raise syntax_error(
+                self.ops.line, "move the address of the tensor map into a register, and convert it by cvta."
+            )
+        return map
+
+    # ---- changes of maps
+
+    def changed(self, map: Address, state: int = changed_maps.CHANGED) -> None:
+        """The active lanes have changed maps."""
+        if self.ops.bulk:
+            function = self.ops.function(changed_maps.CHANGE)
+            self.ops.e.line(f"call void @{function}(ptr %env, {self.generic(map)}, i32 {self.ops.active}, i64 {state})")
+
+    def release(self) -> None:
+        if self.ops.bulk:
+            self.ops.e.line(f"call void @{self.ops.function(changed_maps.RELEASE)}(ptr %env, i32 {self.ops.active})")
+
+    def acquire(self, map: Address) -> None:
+        if self.ops.bulk:
+            function = self.ops.function(changed_maps.ACQUIRE)
+            self.ops.e.line(f"call void @{function}(ptr %env, {self.generic(map)}, i32 {self.ops.active})")
+
+    def generic(self, map: Address) -> str:
+        """The addresses of maps, with their type."""
+        return f"{V64} {self.ops.e.convert(self.ops.e.as_type(self.in_memory(map), U64), U64).ir}"

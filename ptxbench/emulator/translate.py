@@ -29,7 +29,7 @@ from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState
-from ptxbench.emulator.runtime import clusters, kinds, messages, records, sanitize, watch, watches
+from ptxbench.emulator.runtime import bulk_clusters, clusters, kinds, messages, records, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
 from ptxbench.emulator.runtime.scheduler import DECLARATIONS, NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
@@ -371,7 +371,11 @@ class Translator:
 
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:
         """What the scheduler of clusters needs."""
-        return clusters.WAKE, messages.CLOSED if self.ops.sends else clusters.CLOSED
+        parts = (messages.CLOSED,) if self.ops.sends else ()
+        if not self.ops.bulk:
+            return clusters.WAKE, clusters.closed(*parts)
+        closed = clusters.closed(*parts, bulk_clusters.CLOSED)
+        return clusters.WAKE, closed, *bulk_clusters.replacing(self.ops.functions)
 
     def add_watches(self) -> None:
         """Add the real functions of a sanitized kernel in place of the empty ones, and the watches of local memory."""

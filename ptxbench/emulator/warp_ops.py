@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ptxbench.emulator import predefined
 from ptxbench.emulator.async_copies import AsyncCopies
 from ptxbench.emulator.async_stores import AsyncStores
+from ptxbench.emulator.bulk_ops import BulkCopies
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.ordering import MemoryOrder
@@ -114,6 +115,10 @@ class WarpOps:
     @functools.cached_property
     def copies(self) -> AsyncCopies:
         return AsyncCopies(self)
+
+    @functools.cached_property
+    def bulk_copies(self) -> BulkCopies:
+        return BulkCopies(self)
 
     @functools.cached_property
     def tensors(self) -> TensorCopies:

@@ -553,14 +553,11 @@ def test_counters_of_bulk_copies_do_not_vary():
 
 
 @pytest.mark.parametrize("opcode", [
-    "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster",
     "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes",
     "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes",
-    "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster",
-    "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes",
-    "cp.reduce.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes.add.u32",
-    "tensormap.replace.tile.global_address.global.b1024.b64",
+    "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.cta_group::2",
+    "multimem.cp.async.bulk.global.shared::cta.bulk_group",
 ])  # fmt: skip
-def test_what_needs_tensors_or_clusters_is_refused_with_a_reason(opcode):
+def test_what_is_not_modelled_is_refused_with_a_reason(opcode):
     assert opcode not in TABLE
     assert why(opcode) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ptxbench.emulator.isa import (
     async_copy,
     atomic,
+    bulk_copy,
     cluster,
     compare,
     control,
@@ -41,6 +42,7 @@ CHAPTERS = (
     memory,
     atomic,
     async_copy,
+    bulk_copy,
     tensor_copy,
     cluster,
     warp,

@@ -47,7 +47,8 @@ NANS = {
 """The fill NaN in eight bytes, by the logarithm of the element's bytes."""
 
 # Reasons for MISUSED.
-NOT_A_MAP, BAD_RANK, BAD_MAP, NARROW, NEAR_ALIGNMENT, BAD_TYPE = range(72, 78)
+NOT_A_MAP, BAD_RANK, BAD_MAP, NARROW = range(72, 76)
+BAD_TYPE = 77
 COMPLAINTS = {
     NOT_A_MAP: "needs a tensor map there: 128 bytes of a parameter, or of constant or global memory, at a multiple of "
     "64",
@@ -56,7 +57,6 @@ COMPLAINTS = {
     "f32.ftz, a swizzle of 96 bytes, atoms of 32 bytes with a flip)",
     NARROW: "uses a tensor map whose swizzle is wider than a row of its box; where a GPU puts such rows is not "
     "documented",
-    NEAR_ALIGNMENT: "needs shared memory at a multiple of 128 bytes",
     BAD_TYPE: "is an operation that elements of the tensor map's type do not have",
 }
 

@@ -1,4 +1,4 @@
-"""Bulk asynchronous copies of consecutive bytes between global memory and the CTA's shared memory.
+"""Bulk asynchronous copies of consecutive bytes between global memory and shared memory.
 
 A copy is checked and counted when it is issued; bulk_queue.py says when it is done.
 """
@@ -7,21 +7,32 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.atomics import float_declarations, helpers, update
-from ptxbench.emulator.runtime.bulk_queue import APPEND, COMPLETE, GROUP, field
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.bulk_checks import (
+    BAD_IGNORED,
+    FAR,
+    NEAR,
+    OWN,
+    PIECE,
+    REACH,
+    TARGETS,
+    TOLD,
+    count,
+    lane_of,
+    lists,
+    spanned,
+    targets,
+)
+from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, field, keep
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, POISON, V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
-    BULK_COMMITTED,
-    BULK_DO,
     BULK_FAR,
-    BULK_GROUP,
     BULK_LANE,
+    BULK_MASK,
     BULK_MOVED,
     BULK_NEAR,
     BULK_REDUCE,
     BULK_SITE,
-    BULK_TRANSACTION,
-    BULK_WARP,
     SETTLE,
 )
 from ptxbench.emulator.runtime.faults import FAULT
@@ -30,13 +41,16 @@ from ptxbench.emulator.runtime.records import NO_RECORD
 from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import Type
 
-PIECE = 16
-"""Addresses and sizes are multiples of this many bytes."""
+ALL_BYTES = 0xFFFF
+"""The mask of a copy to global memory that writes every byte."""
+RIGHT_AT = 8
+"""What a copy from global memory ignores: bytes at its start, and from this bit on, at its end."""
+FILL = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
 MOVE = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
 
 
 def reduce(operation: str, kind: Type) -> RuntimeFunction:
-    """`bulk_OPERATION_TYPE(far, near, bytes)`: update elements of global memory (far) with those of shared memory.
+    """`bulk_OPERATION_TYPE(far, near, bytes)`: update the elements at the target (far) with those of shared memory.
 
     The update is not atomic on the host: CTAs of such a kernel run one after the other (flow.order_reason).
     """
@@ -67,6 +81,50 @@ done:
     return RuntimeFunction(f"bulk_{operation}_{kind}", text, helpers(operation, kind), float_declarations(kind))
 
 
+MASKED = RuntimeFunction("copy_masked", """
+define internal void @copy_masked(ptr %env, ptr %site, i64 %lane, ptr %to, ptr %from, i64 %far, i32 %bytes,
+                                  i32 %mask) noinline {
+  ; Copy the bytes whose bit, by their place in 16 bytes, is set in %mask.
+entry:
+  %words = lshr i32 %bytes, 2
+  br label %next
+next:
+  %i = phi i32 [ 0, %entry ], [ %i.next, %done ]
+  %over = icmp eq i32 %i, %words
+  br i1 %over, label %end, label %word
+word:
+  %place = and i32 %i, 3
+  %shift = shl i32 %place, 2
+  %down = lshr i32 %mask, %shift
+  %four = trunc i32 %down to i4
+  %bits = bitcast i4 %four to <4 x i1>
+  %i.wide = zext i32 %i to i64
+  %to.word = getelementptr <4 x i8>, ptr %to, i64 %i.wide
+  %from.word = getelementptr <4 x i8>, ptr %from, i64 %i.wide
+  %new = load <4 x i8>, ptr %from.word
+  call void @llvm.masked.store.v4i8.p0(<4 x i8> %new, ptr %to.word, i32 4, <4 x i1> %bits)
+  %whole = icmp eq i4 %four, -1
+  br i1 %whole, label %tell, label %done
+tell:
+  %offset = shl i64 %i.wide, 2
+  %address = add i64 %far, %offset
+  call void @row_stored(ptr %env, ptr %site, i64 %lane, i64 %address, i64 4, i1 false)
+  br label %done
+done:
+  %i.next = add i32 %i, 1
+  br label %next
+end:
+  ret void
+}
+""", (NOTHING["row_stored"],), ("declare void @llvm.masked.store.v4i8.p0(<4 x i8>, ptr, i32, <4 x i1>)",))  # fmt: skip
+"""The sanitizer sees whole words only: it does not know bytes."""
+
+IGNORED = f"""%left = and i32 %extra, {(1 << RIGHT_AT) - 1}
+  %right = lshr i32 %extra, {RIGHT_AT}
+  %left.wide = zext i32 %left to i64
+  %right.wide = zext i32 %right to i64"""
+"""Lines that split what a load ignores."""
+
 DO = RuntimeFunction("do_plain", f"""
 define internal void @do_plain(ptr %env, ptr %item) noinline {{
 entry:
@@ -76,6 +134,10 @@ entry:
   {field("item", "near", BULK_NEAR)}
   {field("item", "far", BULK_FAR, "i64")}
   {field("item", "barrier", BULK_BARRIER)}
+  {field("item", "extra", BULK_MASK)}
+  {field("item", "site", BULK_SITE, "ptr")}
+  {field("item", "lane", BULK_LANE)}
+  %lane.wide = zext i32 %lane to i64
   %moved.wide = zext i32 %moved to i64
   %near.wide = zext i32 %near to i64
   %near.host = add i64 %shared, %near.wide
@@ -86,79 +148,70 @@ entry:
   br i1 %leaves, label %out, label %in
 out:
   {field("item", "reduce", BULK_REDUCE, "ptr")}
+  call void @box_taken(ptr %env, ptr %site, i64 %lane.wide, i32 %near, i32 %moved)
   %reduces = icmp ne ptr %reduce, null
-  br i1 %reduces, label %combine, label %replace
+  br i1 %reduces, label %combine, label %plain
 combine:
   call void %reduce(ptr %far.ptr, ptr %near.ptr, i32 %moved)
-  br label %out.done
+  br label %whole
+plain:
+  %all = icmp eq i32 %extra, {ALL_BYTES}
+  br i1 %all, label %replace, label %masked
 replace:
   call void @llvm.memcpy.p0.p0.i64(ptr %far.ptr, ptr %near.ptr, i64 %moved.wide, i1 false)
-  br label %out.done
-out.done:
-  {field("item", "out.site", BULK_SITE, "ptr")}
-  {field("item", "out.lane", BULK_LANE)}
-  %out.lane.wide = zext i32 %out.lane to i64
-  call void @bulk_done(ptr %env, ptr %out.site, i64 %out.lane.wide, i32 %near, i64 %far, i32 %moved,
-                       i1 %reduces)
+  br label %whole
+whole:
+  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %far, i64 %moved.wide, i1 %reduces)
+  ret void
+masked:
+  call void @copy_masked(ptr %env, ptr %site, i64 %lane.wide, ptr %far.ptr, ptr %near.ptr, i64 %far, i32 %moved,
+                         i32 %extra)
   ret void
 in:
   call void @settle_copy(ptr %env, i32 %near, i32 %moved)
+  %ignores = icmp ne i32 %extra, 0
+  br i1 %ignores, label %part, label %fill
+fill:
   call void @llvm.memcpy.p0.p0.i64(ptr %near.ptr, ptr %far.ptr, i64 %moved.wide, i1 false)
+  br label %complete
+part:
+  {IGNORED}
+  call void @llvm.memset.p0.i64(ptr %near.ptr, i8 {POISON - 256}, i64 %moved.wide, i1 false)
+  %near.from = getelementptr i8, ptr %near.ptr, i64 %left.wide
+  %far.from = getelementptr i8, ptr %far.ptr, i64 %left.wide
+  %both = add i64 %left.wide, %right.wide
+  %taken = call i64 @llvm.usub.sat.i64(i64 %moved.wide, i64 %both)
+  call void @llvm.memcpy.p0.p0.i64(ptr %near.from, ptr %far.from, i64 %taken, i1 false)
+  br label %complete
+complete:
   call void @complete_bulk(ptr %env, ptr %item)
   ret void
 }}
-""", (SETTLE, COMPLETE, NOTHING["bulk_done"]), (MOVE,))  # fmt: skip
-
-
-def count(site: str, index: int, amount: str) -> str:
-    """Lines that add the i64 `amount` to slot `index` of the site %SITE."""
-    name = f"{site}.{index}"
-    return f"""%{name}.at = getelementptr i64, ptr %{site}, i64 {index}
-  %{name}.old = load i64, ptr %{name}.at
-  %{name}.new = add i64 %{name}.old, {amount}
-  store i64 %{name}.new, ptr %{name}.at"""
-
-
-def keep(name: str, kind: str, offset: int) -> str:
-    """Lines that store %name in the copy at %item."""
-    label = name.replace(".", "_")
-    return f"""%put.{label} = getelementptr i8, ptr %item, i64 {offset}
-  store {kind} %{name}, ptr %put.{label}"""
-
-
-def lane_of(name: str, kind: str) -> str:
-    """Lines that load the lane's element of the list %name.all into %name."""
-    return f"""%{name}.at = getelementptr {kind}, ptr %{name}.all, i64 %number.wide
-  %{name} = load {kind}, ptr %{name}.at"""
-
+""", (SETTLE, COMPLETE, MASKED, NOTHING["box_taken"], NOTHING["row_stored"]),
+    (MOVE, FILL, "declare i64 @llvm.usub.sat.i64(i64, i64)"))  # fmt: skip
 
 ISSUE = RuntimeFunction("issue_bulk", f"""
-define internal void @issue_bulk({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,
-                                 ptr %site.near, ptr %site.far, ptr %site, ptr %reduce, i64 %elements) noinline {{
-  ; A copy a lane between shared memory (near) and global memory (far), each checked by itself. One that may not be
-  ; moves nothing, but completes its transactions, so that where faults are only collected nobody waits for them.
-  ; %reduce: what updates global memory, {PIECE} bytes of it as %elements elements; null where bytes are replaced.
+define internal void @issue_bulk({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, {V32} %masks, {V32} %extras,
+                                 i32 %asked, ptr %env, ptr %site.near, ptr %site.far, ptr %site.reach, ptr %site,
+                                 ptr %reduce, i64 %elements, i1 %own, i1 %several) noinline {{
+  ; A copy a lane between shared memory (near) and global memory (far), each checked by itself.
+  ; %own: the addresses are offsets in the CTA's own memory; else they are of shared::cluster, and faults are at
+  ; %site.reach. %several: %masks are the CTAs that get the bytes. %extras: of a load, what it ignores; of a store, the
+  ; bytes of each 16 that it writes. %reduce: what updates global memory, {PIECE} bytes of it as %elements elements;
+  ; null where bytes are replaced.
 entry:
-  %near.all = alloca {V32}, align 64
-  %far.all = alloca {V64}, align 64
-  %size.all = alloca {V32}, align 64
-  %barrier.all = alloca {V32}, align 64
-  store {V32} %nears, ptr %near.all
-  store {V64} %fars, ptr %far.all
-  store {V32} %sizes, ptr %size.all
-  store {V32} %barriers, ptr %barrier.all
-  {slot("limit", at.SHARED_BYTES)}
-  {slot("buffers", at.BUFFERS, "ptr")}
-  {slot("buffer.count", at.BUFFER_COUNT)}
-  {slot("queue", at.QUEUE, "ptr")}
-  {slot("warp", at.WARP)}
-  %committed.all = getelementptr i8, ptr %queue, i64 {BULK_COMMITTED}
+  {lists(("near", "i32", "%nears"), ("far", "i64", "%fars"), ("size", "i32", "%sizes"),
+         ("barrier", "i32", "%barriers"), ("ctas", "i32", "%masks"), ("extra", "i32", "%extras"))}
+  %near.alignment = add i64 0, {PIECE}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %return, label %next
 next:
   %rest = phi i32 [ %asked, %entry ], [ %rest.less, %lane.done ]
   %pieces = phi i64 [ 0, %entry ], [ %pieces.new, %lane.done ]
+  %arrived = phi i64 [ 0, %entry ], [ %arrived.new, %lane.done ]
+  %unused = phi i64 [ 0, %entry ], [ %unused.new, %lane.done ]
   %sectors = phi i64 [ 0, %entry ], [ %sectors.new, %lane.done ]
+  %spread = phi i64 [ 0, %entry ], [ %spread.new, %lane.done ]
   %lines = phi i64 [ 0, %entry ], [ %lines.new, %lane.done ]
   %passes = phi i64 [ 0, %entry ], [ %passes.new, %lane.done ]
 {NEXT_LANE}
@@ -166,140 +219,124 @@ next:
   {lane_of("far", "i64")}
   {lane_of("size", "i32")}
   {lane_of("barrier", "i32")}
-  %size.wide = zext i32 %size to i64
+  {lane_of("ctas", "i32")}
+  {lane_of("extra", "i32")}
+  %enters = icmp ne i32 %barrier, {GROUP}
+  {IGNORED}
+  %both = add i64 %left.wide, %right.wide
+  %ignored = select i1 %enters, i64 %both, i64 0
+  %skipped = select i1 %enters, i64 %left.wide, i64 0
+  %near.bytes = zext i32 %size to i64
   %near.wide = zext i32 %near to i64
+  %far.bytes = sub i64 %near.bytes, %ignored
+  %far.from = add i64 %far, %skipped
+  %far.past = add i64 %far.from, %far.bytes
   %size.ragged = and i32 %size, {PIECE - 1}
   %size.odd = icmp ne i32 %size.ragged, 0
   br i1 %size.odd, label %size.bad, label %size.good
-size.bad:
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 {BAD_SIZE})
-  br label %put
 size.good:
   %nothing = icmp eq i32 %size, 0
-  br i1 %nothing, label %put, label %near.check
-near.check:
-  %near.end = add i64 %near.wide, %size.wide
-  %near.past = icmp ugt i64 %near.end, %limit
-  br i1 %near.past, label %near.out, label %near.in
-near.out:
-  %limit.whole = and i64 %limit, {-PIECE}          ; the first piece that lies outside
-  %near.starts = icmp ult i64 %near.wide, %limit.whole
-  %near.first = select i1 %near.starts, i64 %limit.whole, i64 %near.wide
-  br label %near.bad
-near.in:
-  %near.ragged = and i64 %near.wide, {PIECE - 1}
-  %near.odd = icmp ne i64 %near.ragged, 0
-  br i1 %near.odd, label %near.bad, label %search
-near.bad:
-  %near.kind = phi i64 [ {at.OUT_OF_BOUNDS}, %near.out ], [ {at.MISALIGNED}, %near.in ]
-  %near.address = phi i64 [ %near.first, %near.out ], [ %near.wide, %near.in ]
-  call void @fault(ptr %env, i64 %near.kind, ptr %site.near, i64 %number.wide, i64 %near.address)
+  br i1 %nothing, label %put, label %ends.check
+ends.check:
+  %left.much = icmp ugt i32 %left, {PIECE - 1}
+  %right.much = icmp ugt i32 %right, {PIECE - 1}
+  %much = or i1 %left.much, %right.much
+  %none.left = icmp uge i64 %both, %near.bytes
+  %wrong.ends = or i1 %much, %none.left
+  %ends.bad = and i1 %wrong.ends, %enters
+  br i1 %ends.bad, label %size.bad, label %near.check
+size.bad:
+  %why = phi i64 [ {BAD_SIZE}, %lane ], [ {BAD_IGNORED}, %ends.check ]
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 %why)
   br label %put
-search:
-  %i = phi i64 [ 0, %near.in ], [ %i.next, %miss ]
-  %ends = phi i64 [ 0, %near.in ], [ %ends.new, %miss ]
-  %none = icmp eq i64 %i, %buffer.count
-  br i1 %none, label %far.out, label %compare
-compare:
-  %entry.index = shl i64 %i, 1
-  %lo.at = getelementptr i64, ptr %buffers, i64 %entry.index
-  %lo = load i64, ptr %lo.at
-  %hi.at = getelementptr i64, ptr %lo.at, i64 1
-  %hi = load i64, ptr %hi.at
-  %after = icmp uge i64 %far, %lo
-  %before = icmp ult i64 %far, %hi
-  %starts = and i1 %after, %before
-  %room = sub i64 %hi, %far
-  %enough = icmp ule i64 %size.wide, %room
-  %fits = and i1 %starts, %enough
-  br i1 %fits, label %far.in, label %miss
-miss:
-  %ends.new = select i1 %starts, i64 %hi, i64 %ends
-  %i.next = add i64 %i, 1
-  br label %search
-far.out:
-  %ends.whole = and i64 %ends, {-PIECE}
-  %far.starts = icmp ult i64 %far, %ends.whole
-  %far.first = select i1 %far.starts, i64 %ends.whole, i64 %far
-  br label %far.bad
+near.check:
+  br i1 %own, label %near.of.cta, label %near.of.cluster
+near.of.cta:
+  {REACH}
+  br i1 %near.fine, label %far.check, label %put
+far.check:
+  %i = call i64 @bulk_far(ptr %env, ptr %site.far, i64 %number.wide, i64 %far.from, i64 %far.past, i64 {PIECE})
+  %outside = icmp slt i64 %i, 0
+  br i1 %outside, label %put, label %far.in
 far.in:
   %far.ragged = and i64 %far, {PIECE - 1}
   %far.odd = icmp ne i64 %far.ragged, 0
   br i1 %far.odd, label %far.bad, label %far.good
-far.good:
-  %enters = icmp ne i32 %barrier, {GROUP}
-  call void @record_bulk(ptr %env, ptr %site.far, i64 %far, i64 %size.wide, i64 %i, i1 %enters)
-  br label %put
 far.bad:
-  %far.kind = phi i64 [ {at.OUT_OF_BOUNDS}, %far.out ], [ {at.MISALIGNED}, %far.in ]
-  %far.address = phi i64 [ %far.first, %far.out ], [ %far, %far.in ]
-  call void @fault(ptr %env, i64 %far.kind, ptr %site.far, i64 %number.wide, i64 %far.address)
+  call void @fault(ptr %env, i64 {at.MISALIGNED}, ptr %site.far, i64 %number.wide, i64 %far)
+  br label %put
+far.good:
+  call void @record_bulk(ptr %env, ptr %site.far, i64 %far.from, i64 %far.bytes, i64 %i, i1 %enters)
   br label %put
 put:
-  %moved = phi i32 [ 0, %size.bad ], [ 0, %size.good ], [ 0, %near.bad ], [ 0, %far.bad ], [ %size, %far.good ]
-  %item = call ptr @append_bulk(ptr %env, ptr %queue)
-  %committed.at = getelementptr i32, ptr %committed.all, i64 %number.wide
-  %group = load i32, ptr %committed.at
-  {keep("site", "ptr", BULK_SITE)}
-  {keep("far", "i64", BULK_FAR)}
-  {keep("number", "i32", BULK_LANE)}
-  {keep("moved", "i32", BULK_MOVED)}
-  {keep("size", "i32", BULK_TRANSACTION)}
-  {keep("near", "i32", BULK_NEAR)}
-  {keep("barrier", "i32", BULK_BARRIER)}
-  {keep("group", "i32", BULK_GROUP)}
-  {keep("warp", "i64", BULK_WARP)}
-  {keep("reduce", "ptr", BULK_REDUCE)}
+  %moved = phi i32 [ 0, %size.bad ], [ 0, %size.good ], [ 0, %near.checked ], [ 0, %far.check ], [ 0, %far.bad ],
+                   [ %size, %far.good ]
   %do = getelementptr i8, ptr @do_plain, i64 0
-  {keep("do", "ptr", BULK_DO)}
+  %site.kept = select i1 %own, ptr %site, ptr %site.reach
+  %item = call ptr @put_bulk(ptr %env, ptr %site.kept, i64 %number.wide, i32 %near, i64 %far, i32 %moved, i32 %size,
+                             i32 %barrier, i32 %ctas, ptr %reduce, ptr %do)
+  {keep("extra", "i32", BULK_MASK)}
   %some = icmp ne i32 %moved, 0
   br i1 %some, label %measure, label %lane.done
 measure:
-  %fills = icmp ne i32 %barrier, {GROUP}
-  call void @bulk_issued(ptr %env, ptr %site.near, ptr %site.far, i64 %number.wide, i32 %near, i64 %far, i32 %moved,
-                         i1 %fills)
-  %its.pieces = lshr i64 %size.wide, 4
+  call void @bulk_told(ptr %env, ptr %site.near, i64 %number.wide, i32 %near, i32 %ctas, i1 %own, i32 %moved,
+                       i1 %enters)
+  br i1 %enters, label %loaded, label %measured
+loaded:
+  call void @row_loaded(ptr %env, ptr %site.far, i64 %number.wide, i64 %far.from, i64 %far.bytes)
+  br label %measured
+measured:
+  {targets("places")}
+  %its.pieces = lshr i64 %near.bytes, 4
   %pieces.more = add i64 %pieces, %its.pieces
-  %far.end = add i64 %far, %size.wide
-  %far.last = sub i64 %far.end, 1
-  %sector.last = lshr i64 %far.last, 5
-  %sector.first = lshr i64 %far, 5
-  %sectors.between = sub i64 %sector.last, %sector.first
-  %its.sectors = add i64 %sectors.between, 1
+  %its.arrived = mul i64 %its.pieces, %places
+  %arrived.more = add i64 %arrived, %its.arrived
+  {spanned("its.sectors", "%far.from", "%far.past", 5)}
+  {spanned("its.lines", "%far.from", "%far.past", 7)}
   %sectors.more = add i64 %sectors, %its.sectors
-  %line.last = lshr i64 %far.last, 7
-  %line.first = lshr i64 %far, 7
-  %lines.between = sub i64 %line.last, %line.first
-  %its.lines = add i64 %lines.between, 1
+  %its.spread = mul i64 %its.sectors, %places
+  %spread.more = add i64 %spread, %its.spread
   %lines.more = add i64 %lines, %its.lines
-  %size.up = add i64 %size.wide, 127
-  %its.passes = lshr i64 %size.up, 7
+  %size.up = add i64 %near.bytes, 127
+  %one.passes = lshr i64 %size.up, 7
+  %its.passes = mul i64 %one.passes, %places
   %passes.more = add i64 %passes, %its.passes
+  %written = call i32 @llvm.ctpop.i32(i32 %extra)
+  %written.wide = zext i32 %written to i64
+  %unwritten = sub i64 {PIECE}, %written.wide
+  %masked.out = mul i64 %unwritten, %its.pieces
+  %its.unused = select i1 %enters, i64 %ignored, i64 %masked.out
+  %unused.more = add i64 %unused, %its.unused
   br label %lane.done
 lane.done:
-  %pieces.new = phi i64 [ %pieces, %put ], [ %pieces.more, %measure ]
-  %sectors.new = phi i64 [ %sectors, %put ], [ %sectors.more, %measure ]
-  %lines.new = phi i64 [ %lines, %put ], [ %lines.more, %measure ]
-  %passes.new = phi i64 [ %passes, %put ], [ %passes.more, %measure ]
+  %pieces.new = phi i64 [ %pieces, %put ], [ %pieces.more, %measured ]
+  %arrived.new = phi i64 [ %arrived, %put ], [ %arrived.more, %measured ]
+  %unused.new = phi i64 [ %unused, %put ], [ %unused.more, %measured ]
+  %sectors.new = phi i64 [ %sectors, %put ], [ %sectors.more, %measured ]
+  %spread.new = phi i64 [ %spread, %put ], [ %spread.more, %measured ]
+  %lines.new = phi i64 [ %lines, %put ], [ %lines.more, %measured ]
+  %passes.new = phi i64 [ %passes, %put ], [ %passes.more, %measured ]
   br label %next
 done:
   %updates = icmp ne ptr %reduce, null
   %updated = mul i64 %pieces, %elements
   %far.active = select i1 %updates, i64 %updated, i64 %pieces
   %far.work = select i1 %updates, i64 1, i64 %sectors             ; of one copy no two elements meet
-  %far.extra = select i1 %updates, i64 %sectors, i64 0
+  %far.extra = select i1 %updates, i64 %sectors, i64 %unused
+  %multicast = select i1 %several, i64 %spread, i64 0
   {count("site", at.REQUESTS, "1")}
   {count("site", at.ACTIVE, "%pieces")}
+  {count("site", at.WORK, "%multicast")}
   {count("site.far", at.REQUESTS, "1")}
   {count("site.far", at.ACTIVE, "%far.active")}
   {count("site.far", at.WORK, "%far.work")}
   {count("site.far", at.EXTRA, "%far.extra")}
   {count("site.far", at.LINES, "%lines")}
   {count("site.near", at.REQUESTS, "1")}
-  {count("site.near", at.ACTIVE, "%pieces")}
+  {count("site.near", at.ACTIVE, "%arrived")}
   {count("site.near", at.WORK, "%passes")}
   br label %return
 return:
   ret void
 }}
-""", (APPEND, DO, NOTHING["bulk_issued"], NO_RECORD, FAULT), (CTTZ,))  # fmt: skip
+""", (PUT, NEAR, OWN, FAR, DO, TOLD, NOTHING["row_loaded"], NO_RECORD, FAULT), (CTTZ, *TARGETS))  # fmt: skip

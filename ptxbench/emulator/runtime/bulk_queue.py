@@ -1,13 +1,17 @@
-"""The bulk copies that each warp has issued and not yet waited for, in a list.
+"""The bulk copies that each warp has issued and that are not done yet, in a list.
 
 A copy is done as late as PTX allows, so that a missing wait has an effect. A copy with an mbarrier is done when a
 thread tests that mbarrier unsuccessfully; a copy in a group, when its thread waits for the group. A copy without a wait
 never completes. A full list completes its oldest copy. Each copy names the function that does it (bulk.py, boxes.py).
+
+In a cluster (bulk_clusters.py), the bytes of a copy may go to several CTAs: to each when a thread of it tests its
+mbarrier.
 """
 
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.clusters import OFFSET_MASK
 from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.copies import (
     BULK,
@@ -15,9 +19,15 @@ from ptxbench.emulator.runtime.copies import (
     BULK_BYTES,
     BULK_COMMITTED,
     BULK_COUNT,
+    BULK_CTA,
+    BULK_CTAS,
     BULK_DO,
+    BULK_FAR,
     BULK_GROUP,
     BULK_LANE,
+    BULK_MOVED,
+    BULK_NEAR,
+    BULK_REDUCE,
     BULK_SITE,
     BULK_TRANSACTION,
     BULK_WARP,
@@ -45,32 +55,11 @@ def field(item: str, name: str, offset: int, kind: str = "i32") -> str:
   %{name} = load {kind}, ptr %{name}.at"""
 
 
-COMPLETE = RuntimeFunction("complete_bulk", f"""
-define internal void @complete_bulk(ptr %env, ptr %item) noinline {{
-  ; The bytes of a copy into shared memory have arrived: its mbarrier expects that many less.
-  {field("item", "barrier", BULK_BARRIER)}
-  {field("item", "site", BULK_SITE, "ptr")}
-  {field("item", "lane", BULK_LANE)}
-  {field("item", "bytes", BULK_TRANSACTION)}
-  {field("item", "issuer", BULK_WARP, "i64")}
-  %lane.wide = zext i32 %lane to i64
-  %bytes.wide = zext i32 %bytes to i64
-  %change = sub i64 0, %bytes.wide
-  {slot("warp", at.WARP)}
-  store i64 %issuer, ptr %warp.at                 ; whom a fault is to name
-  call void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane.wide, i32 %barrier, i64 %change)
-  store i64 %warp, ptr %warp.at
-  ret void
-}}
-""", (TRANSACT_ONE,))  # fmt: skip
-
-DO = RuntimeFunction("do_bulk", f"""
-define internal void @do_bulk(ptr %env, ptr %item) noinline {{
-  {field("item", "function", BULK_DO, "ptr")}
-  call void %function(ptr %env, ptr %item)
-  ret void
-}}
-""")  # fmt: skip
+def keep(name: str, kind: str, offset: int) -> str:
+    """Lines that store %name in the copy at %item."""
+    label = name.replace(".", "_")
+    return f"""%put.{label} = getelementptr i8, ptr %item, i64 {offset}
+  store {kind} %{name}, ptr %put.{label}"""
 
 
 def copy_at(index: str, item: str) -> str:
@@ -83,7 +72,74 @@ def copy_at(index: str, item: str) -> str:
 
 WORDS = f"<{BULK_BYTES // 8} x i64>"
 
-FINISH = RuntimeFunction("finish_bulk", f"""
+SAME_CTA, OTHER_CTA, ISSUER_BACK = (
+    "",
+    f"""{field("item", "sender", BULK_CTA, "i64")}
+  {slot("cta", at.CTA)}
+  store i64 %sender, ptr %cta.at""",
+    "store i64 %cta, ptr %cta.at",
+)
+"""Lines of COMPLETE: nothing in a CTA of its own; in a cluster the issuer may be in another CTA."""
+
+
+def complete(clustered: bool) -> RuntimeFunction:
+    """`complete_bulk(env, item)`."""
+    return RuntimeFunction("complete_bulk", f"""
+define internal void @complete_bulk(ptr %env, ptr %item) noinline {{
+  ; The bytes of a copy into shared memory have arrived: its mbarrier expects that many less.
+  {field("item", "barrier", BULK_BARRIER)}
+  {field("item", "site", BULK_SITE, "ptr")}
+  {field("item", "lane", BULK_LANE)}
+  {field("item", "bytes", BULK_TRANSACTION)}
+  {field("item", "issuer", BULK_WARP, "i64")}
+  %lane.wide = zext i32 %lane to i64
+  %bytes.wide = zext i32 %bytes to i64
+  %change = sub i64 0, %bytes.wide
+  {slot("warp", at.WARP)}
+  store i64 %issuer, ptr %warp.at                 ; whom a fault is to name
+  {OTHER_CTA if clustered else SAME_CTA}
+  call void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane.wide, i32 %barrier, i64 %change)
+  store i64 %warp, ptr %warp.at
+  {ISSUER_BACK if clustered else SAME_CTA}
+  ret void
+}}
+""", (TRANSACT_ONE,))  # fmt: skip
+
+
+COMPLETE = complete(clustered=False)
+
+DO = RuntimeFunction("do_bulk", f"""
+define internal void @do_bulk(ptr %env, ptr %item) noinline {{
+  {field("item", "function", BULK_DO, "ptr")}
+  call void %function(ptr %env, ptr %item)
+  ret void
+}}
+""")  # fmt: skip
+
+ITS_BARRIER = "%same = icmp eq i32 %its, %barrier"
+FOR_THIS_CTA = f"""{slot("own.rank", at.CLUSTER_RANK, "i32")}
+  {field("item", "ctas", BULK_CTAS)}
+  %own.bit = shl i32 1, %own.rank
+  %its.bit = and i32 %ctas, %own.bit
+  %comes = icmp ne i32 %its.bit, 0
+  %meant = or i1 %comes, %grouped
+  %equal = icmp eq i32 %its, %barrier
+  %same = and i1 %equal, %meant"""
+"""Lines that set %same: the copy is one that %barrier stands for. In a cluster it must also go to this CTA."""
+AND_GO = "br label %after"
+AND_LOOK = """br i1 %grouped, label %after, label %others
+others:
+  %ctas.left = xor i32 %ctas, %own.bit
+  store i32 %ctas.left, ptr %ctas.at
+  %for.none = icmp eq i32 %ctas.left, 0
+  br i1 %for.none, label %after, label %hold"""
+"""After a copy was done: it leaves the list. In a cluster, not before all its CTAs have got the bytes."""
+
+
+def finish(clustered: bool) -> RuntimeFunction:
+    """`finish_bulk(env, queue, barrier, lanes, keep)`."""
+    kept = "[ %kept, %act ], [ %kept, %others ]" if clustered else "[ %kept, %act ]"
+    return RuntimeFunction("finish_bulk", f"""
 define internal void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i32 %lanes, i32 %keep) noinline {{
   ; Do the copies that complete transactions at %barrier; or if it is {GROUP}, those that the lanes of %lanes have
   ; committed, but for their last %keep groups. The others move up.
@@ -100,7 +156,7 @@ next:
 look:
   {copy_at("index", "item")}
   {field("item", "its", BULK_BARRIER)}
-  %same = icmp eq i32 %its, %barrier
+  {FOR_THIS_CTA if clustered else ITS_BARRIER}
   br i1 %same, label %found, label %hold
 found:
   br i1 %grouped, label %group, label %act
@@ -120,7 +176,7 @@ group:
   br i1 %due, label %act, label %hold
 act:
   call void @do_bulk(ptr %env, ptr %item)
-  br label %after
+  {AND_LOOK if clustered else AND_GO}
 hold:
   {copy_at("kept", "place")}
   %words = load {WORDS}, ptr %item, align 8
@@ -128,7 +184,7 @@ hold:
   %kept.more = add i32 %kept, 1
   br label %after
 after:
-  %kept.new = phi i32 [ %kept, %act ], [ %kept.more, %hold ]
+  %kept.new = phi i32 {kept}, [ %kept.more, %hold ]
   %index.next = add i32 %index, 1
   br label %next
 done:
@@ -137,7 +193,14 @@ done:
 }}
 """, (DO,))  # fmt: skip
 
-APPEND = RuntimeFunction("append_bulk", f"""
+
+FINISH = finish(clustered=False)
+
+
+def append(clustered: bool) -> RuntimeFunction:
+    """`append_bulk(env, queue)`."""
+    do = "do_for_all" if clustered else "do_bulk"
+    return RuntimeFunction("append_bulk", f"""
 define internal ptr @append_bulk(ptr %env, ptr %queue) noinline {{
   ; The place of one more copy, for which the oldest is done if there is none.
 entry:
@@ -147,7 +210,7 @@ entry:
   br i1 %full, label %make.room, label %put
 make.room:
   %first = getelementptr i8, ptr %queue, i64 {BULK}
-  call void @do_bulk(ptr %env, ptr %first)
+  call void @{do}(ptr %env, ptr %first)
   br label %move
 move:
   %index = phi i32 [ 1, %make.room ], [ %index.next, %moving ]
@@ -170,6 +233,47 @@ put:
 }}
 """, (DO,))  # fmt: skip
 
+
+APPEND = append(clustered=False)
+
+PUT = RuntimeFunction("put_bulk", f"""
+define internal ptr @put_bulk(ptr %env, ptr %site, i64 %number, i32 %near, i64 %far, i32 %moved, i32 %transaction,
+                              i32 %barrier, i32 %ctas, ptr %reduce, ptr %do) noinline {{
+  ; Append a copy of the lane %number; returns its place. %ctas: those that get the bytes; 0: the one of the address.
+  %inner = and i32 %near, {OFFSET_MASK}
+  %place = and i32 %barrier, {OFFSET_MASK}
+  %grouped = icmp eq i32 %barrier, {GROUP}
+  %object = select i1 %grouped, i32 {GROUP}, i32 %place
+  %high = lshr i32 %barrier, {at.RANK_BITS}
+  %rank = and i32 %high, 31
+  %of.address = shl i32 1, %rank
+  %unnamed = icmp eq i32 %ctas, 0
+  %targets = select i1 %unnamed, i32 %of.address, i32 %ctas
+  {slot("queue", at.QUEUE, "ptr")}
+  {slot("warp", at.WARP)}
+  {slot("cta", at.CTA)}
+  %item = call ptr @append_bulk(ptr %env, ptr %queue)
+  %committed.all = getelementptr i8, ptr %queue, i64 {BULK_COMMITTED}
+  %committed.at = getelementptr i32, ptr %committed.all, i64 %number
+  %group = load i32, ptr %committed.at
+  %lane = trunc i64 %number to i32
+  {keep("site", "ptr", BULK_SITE)}
+  {keep("far", "i64", BULK_FAR)}
+  {keep("lane", "i32", BULK_LANE)}
+  {keep("moved", "i32", BULK_MOVED)}
+  {keep("transaction", "i32", BULK_TRANSACTION)}
+  {keep("inner", "i32", BULK_NEAR)}
+  {keep("object", "i32", BULK_BARRIER)}
+  {keep("group", "i32", BULK_GROUP)}
+  {keep("warp", "i64", BULK_WARP)}
+  {keep("reduce", "ptr", BULK_REDUCE)}
+  {keep("do", "ptr", BULK_DO)}
+  {keep("targets", "i32", BULK_CTAS)}
+  {keep("cta", "i64", BULK_CTA)}
+  ret ptr %item
+}}
+""", (APPEND,))  # fmt: skip
+
 COMMIT = RuntimeFunction("commit_bulk", f"""
 define internal void @commit_bulk(ptr %env, i32 %mask) noinline {{
   {slot("queue", at.QUEUE, "ptr")}
@@ -191,10 +295,25 @@ define internal void @wait_bulk(ptr %env, i32 %mask, i32 %keep) noinline {{
 }}
 """, (FINISH,))  # fmt: skip
 
-BEFORE_TEST = RuntimeFunction("bulk_before_test", f"""
+OF_CTA = f"""{slot("queues", at.QUEUES, "ptr")}
+  {slot("count", at.WARP_COUNT)}"""
+OF_ITS_CLUSTER = f"""{slot("all.queues", at.FIRST_QUEUES, "ptr")}
+  {slot("warps", at.WARP_COUNT)}
+  {slot("first.cta", at.CLUSTER_SLOT)}
+  {slot("ranks", at.CLUSTER_SIZE)}
+  %first.warp = mul i64 %first.cta, %warps
+  %first.offset = mul i64 %first.warp, {QUEUE_BYTES}
+  %queues = getelementptr i8, ptr %all.queues, i64 %first.offset
+  %count = mul i64 %ranks, %warps"""
+"""Lines that set %queues and %count: the queues of the CTA, or of all CTAs of its cluster."""
+
+
+def before_test(clustered: bool) -> RuntimeFunction:
+    """`bulk_before_test(env, word, state, address)`."""
+    return RuntimeFunction("bulk_before_test", f"""
 define internal i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %address) noinline {{
-  ; The word of the mbarrier at %address. If the phase that is asked for is not complete, the CTA's copies that
-  ; complete transactions there are done first.
+  ; The word of the mbarrier at %address. If the phase that is asked for is not complete, the copies that complete
+  ; transactions there are done first.
 entry:
   %differs = xor i64 %word, %state
   %complete = icmp slt i64 %differs, 0
@@ -202,8 +321,7 @@ entry:
 as.is:
   ret i64 %word
 do:
-  {slot("queues", at.QUEUES, "ptr")}
-  {slot("count", at.WARP_COUNT)}
+  {OF_ITS_CLUSTER if clustered else OF_CTA}
   br label %next
 next:
   %k = phi i64 [ 0, %do ], [ %k.next, %finish ]
@@ -224,6 +342,9 @@ done:
   ret i64 %now
 }}
 """, (FINISH,))  # fmt: skip
+
+
+BEFORE_TEST = before_test(clustered=False)
 
 TEST = each_lane("mbarrier_test_bulk", V64, f", {V64} %states", STATE_BEFORE, f"""{STATE_HERE}
   {KNOWN}

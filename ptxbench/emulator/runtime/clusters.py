@@ -336,7 +336,9 @@ done:
 }}
 """, (CHECK,), (CTPOP,))  # fmt: skip
 
-CLOSED = RuntimeFunction(
-    "cta_closed", "\ndefine internal void @cta_closed(ptr %env, ptr %header, i64 %rank) noinline {\n  ret void\n}\n"
-)
-"""A CTA of a cluster has exited. messages.py replaces it in kernels with asynchronous stores."""
+
+def closed(*parts: RuntimeFunction) -> RuntimeFunction:
+    """`cta_closed(env, header, rank)`: a CTA of a cluster has exited; `parts` look for what was still to come to it."""
+    calls = "".join(f"  call void @{part.name}(ptr %env, ptr %header, i64 %rank)\n" for part in parts)
+    text = f"\ndefine internal void @cta_closed(ptr %env, ptr %header, i64 %rank) {{\n{calls}  ret void\n}}\n"
+    return RuntimeFunction("cta_closed", text, parts)

@@ -20,8 +20,9 @@ from ptxbench.emulator.types import LANES
 
 CAPACITY = 128
 # A queue: byte offsets. For each lane the number of groups that it has committed; indices of the first entry and past
-# the last, which only grow; how many entries are arrivals; groups and number of the bulk copies.
-COMMITTED, HEAD, TAIL, ARRIVALS, BULK_COMMITTED, BULK_COUNT, ENTRIES = 0, 128, 132, 136, 192, 320, 384
+# the last, which only grow; how many entries are arrivals; groups and number of the bulk copies; how many changed maps
+# there are, in the queue of a CTA's first warp.
+COMMITTED, HEAD, TAIL, ARRIVALS, BULK_COMMITTED, BULK_COUNT, MAP_COUNT, ENTRIES = 0, 128, 132, 136, 192, 320, 324, 384
 # An entry: byte offsets. `SIZE` 0 is an arrival; COUNTS are the bytes from the source, the rest is zeros.
 LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4, 64, 192, 320, 576, 16, 704
 # After the entries, the bulk copies (bulk.py), each with these byte offsets: where its faults are reported, the global
@@ -29,9 +30,14 @@ LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4,
 MOST_BULK = 128
 BULK = ENTRIES + CAPACITY * ENTRY_BYTES
 BULK_SITE, BULK_FAR, BULK_WARP, BULK_LANE, BULK_MOVED, BULK_TRANSACTION, BULK_NEAR = 0, 8, 16, 24, 28, 32, 36
-# What updates global memory, the function that does the copy; for a box the used part of its map, and its coordinates.
-BULK_BARRIER, BULK_GROUP, BULK_REDUCE, BULK_DO, BULK_MAP, BULK_PLACE, BULK_BYTES = 40, 44, 48, 56, 64, 128, 160
-QUEUE_BYTES = BULK + MOST_BULK * BULK_BYTES
+# What updates the target, the function that does the copy; for a box the used part of its map, and its coordinates.
+# Of a plain copy: its mask of bytes. In clusters: the CTAs that have yet to get the bytes, and the CTA that issued it.
+BULK_BARRIER, BULK_GROUP, BULK_REDUCE, BULK_DO, BULK_MAP, BULK_PLACE = 40, 44, 48, 56, 64, 128
+BULK_MASK, BULK_CTAS, BULK_CTA, BULK_BYTES = 64, 148, 152, 160
+# After the bulk copies, the tensor maps that the CTA has changed or used (changed_maps.py).
+MOST_MAPS, MAP_ENTRY_BYTES = 32, 80
+MAPS = BULK + MOST_BULK * BULK_BYTES
+QUEUE_BYTES = MAPS + MOST_MAPS * MAP_ENTRY_BYTES
 EVERYTHING = -1
 """How many groups may stay open: none, including the uncommitted one."""
 

@@ -6,7 +6,6 @@ missing wait has an effect. A cluster has one list of messages; a full list does
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime import clusters
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
 from ptxbench.emulator.runtime.atomics import update
@@ -171,8 +170,8 @@ done:
 """, (DELIVER,), (CTTZ,))  # fmt: skip
 
 
-CLOSED = RuntimeFunction(clusters.CLOSED.name, f"""
-define internal void @cta_closed(ptr %env, ptr %header, i64 %rank) noinline {{
+CLOSED = RuntimeFunction("messages_closed", f"""
+define internal void @messages_closed(ptr %env, ptr %header, i64 %rank) noinline {{
   ; The CTA of %rank has exited: messages that it has not waited for are faults of their senders.
 entry:
   {LIST}

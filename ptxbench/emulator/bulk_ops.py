@@ -1,0 +1,169 @@
+"""Bulk copies of consecutive bytes: what their instructions may ask of runtime/bulk.py and bulk_clusters.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.layout import ParamAddress, Site
+from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.races import layout
+from ptxbench.emulator.runtime import bulk, bulk_clusters, bulk_queue, context, mbarriers
+from ptxbench.emulator.runtime.bulk_checks import PIECE
+from ptxbench.emulator.runtime.context import V32
+from ptxbench.emulator.types import U32, Type
+
+if TYPE_CHECKING:
+    from ptxbench.emulator.warp_ops import WarpOps
+
+Address = Value | ParamAddress
+OWN, CLUSTER = "shared", "cluster"
+"""The space of a copy's target: the CTA's own memory, or that of its cluster."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """One side of a copy in shared memory: the operands that the issue functions take, with their types."""
+
+    addresses: str
+    site: str
+    """Where it is counted."""
+    reach: str
+    """Where it is reported if it is bad."""
+    own: bool
+    """Whether the addresses are offsets in the CTA's own memory, not addresses of shared::cluster."""
+    barriers: str = f"{V32} splat (i32 {bulk_queue.GROUP})"
+    lanes: str = ""
+    ctas: str = f"{V32} zeroinitializer"
+    several: bool = False
+
+    @property
+    def flags(self) -> str:
+        return f"i1 {str(self.own).lower()}, i1 {str(self.several).lower()}"
+
+
+class BulkCopies:
+    """Emits bulk copies of the current instruction's active lanes."""
+
+    def __init__(self, ops: WarpOps) -> None:
+        self.ops = ops
+
+    @property
+    def e(self) -> Emitter:
+        return self.ops.e
+
+    def target(self, space: str, address: Address, barrier: Address, ctas: Value | None = None) -> Near:
+        """Where a load goes: an address in the CTA (OWN) or the cluster (CLUSTER), and the mbarrier that it completes.
+
+        `ctas`: a mask of CTAs that each get the bytes.
+        """
+        ops, space = self.ops, self.ops.stored_in(space)
+        lanes, barriers = self.mbarrier(space, barrier)
+        addresses, _, _, reach = ops.memory_arguments(space, self.shared(address), "store", PIECE).split(", ")
+        if space == OWN:
+            named = f"{V32} zeroinitializer"
+            if ops.clustered:
+                named = f"{V32} {self.own_bit()}"
+            return Near(addresses, reach, reach, own=True, barriers=barriers, lanes=lanes, ctas=named)
+        named = f"{V32} zeroinitializer" if ctas is None else f"{V32} {self.e.convert(ctas, U32).ir}"
+        return Near(addresses, self.new_site(OWN, "store", PIECE), reach, own=False, barriers=barriers, lanes=lanes,
+                    ctas=named, several=ctas is not None)  # fmt: skip
+
+    def source(self, address: Address) -> Near:
+        """Where a store comes from: an address in the CTA's own memory."""
+        addresses, lanes, _, site = self.ops.memory_arguments(OWN, self.shared(address), "load", PIECE).split(", ")
+        return Near(addresses, site, site, own=True, lanes=lanes.removeprefix("i32 "))
+
+    def mbarrier(self, space: str, address: Address) -> tuple[str, str]:
+        """The lanes whose mbarrier may be used, and its addresses."""
+        if isinstance(address, ParamAddress):
+            raise syntax_error(self.ops.line, "an mbarrier lies in shared memory.")
+        touch = self.ops.function(mbarriers.TOUCH if space == OWN else mbarriers.TOUCH_CLUSTER)
+        touched = self.ops.memory_arguments(space, address, "mbarrier", 8)
+        return self.e.op(f"call i32 @{touch}({touched})"), touched.split(", ")[0]
+
+    def own_bit(self) -> str:
+        """The bit of the CTA in a mask of its cluster's, in every lane."""
+        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.CLUSTER_RANK}")
+        rank = self.e.op(f"load i32, ptr {at}, align 8")
+        return self.e.splat(self.e.op(f"shl i32 1, {rank}"), U32).ir
+
+    def shared(self, address: Address) -> Value:
+        if isinstance(address, ParamAddress):
+            raise syntax_error(self.ops.line, "a bulk copy goes between global and shared memory.")
+        return address
+
+    def new_site(self, space: str, kind: str, size: int) -> str:
+        """A site that counts (a typed pointer)."""
+        slot = self.ops.reserve_counters(context.SITE_SLOTS)
+        self.ops.sites.append(Site(self.ops.step, slot, space, kind, size, self.ops.strength))
+        return f"ptr {self.e.op(f'getelementptr i64, ptr %counters, i64 {slot}')}"
+
+    # ---- what the instructions do
+
+    def load(self, near: Near, far: Address, size: Value, ignored: tuple[Value, Value] | None = None) -> None:
+        """Copy from global memory. `ignored`: bytes at both ends that may lie outside, and become indeterminate."""
+        extras = f"{V32} zeroinitializer"
+        if ignored is not None:
+            left, right = (self.e.min(each, self.e.constant((1 << bulk.RIGHT_AT) - 1, U32)) for each in ignored)
+            both = self.e.or_(left, self.e.shl(right, self.e.constant(bulk.RIGHT_AT, U32)))
+            extras = f"{V32} {both.ir}"
+        self.issue(near, far, size, "load", extras)
+
+    def store(
+        self, far: Address, near: Near, size: Value, bytes: Value | None = None,
+        reduction: tuple[str, Type] | None = None,
+    ) -> None:  # fmt: skip
+        """Copy to global memory, in a group. `bytes`: a mask of the bytes of each 16 to write. `reduction`: an
+        operation and its element type; it updates global memory instead of replacing it."""
+        mask = f"{V32} splat (i32 {bulk.ALL_BYTES})"
+        if bytes is not None:
+            mask = f"{V32} {self.e.convert(bytes, U32).ir}"
+        self.issue(near, far, size, "store", mask, reduction)
+
+    def issue(
+        self, near: Near, far: Address, size: Value, use: str, extras: str,
+        reduction: tuple[str, Type] | None = None,
+    ) -> None:  # fmt: skip
+        function = self.ops.function(bulk.ISSUE)
+        reduce, elements = self.reduction(reduction)
+        kind = "atomic" if reduction else use
+        fars = self.ops.memory_arguments("global", self.shared(far), kind, PIECE).split(", ")
+        site = self.new_site("async", "copy", PIECE)
+        self.e.line(
+            f"call void @{function}({near.addresses}, {fars[0]}, {V32} {size.ir}, {near.barriers}, {near.ctas}, "
+            f"{extras}, i32 {near.lanes}, ptr %env, {near.site}, {fars[3]}, {near.reach}, {site}, ptr {reduce}, "
+            f"i64 {elements}, {near.flags})"
+        )
+
+    def reduction(self, reduction: tuple[str, Type] | None) -> tuple[str, int]:
+        """The function that updates a target, and how many elements 16 bytes have."""
+        if reduction is None:
+            return "null", 0
+        return f"@{self.ops.function(bulk.reduce(*reduction))}", PIECE // reduction[1].bytes
+
+    def between(
+        self, target: Address, source: Address, size: Value, barrier: Address,
+        reduction: tuple[str, Type] | None = None,
+    ) -> None:  # fmt: skip
+        """Copy from the CTA's own memory to that of another CTA of the cluster, or update what is there."""
+        function = self.ops.function(bulk_clusters.ISSUE)
+        reduce, elements = self.reduction(reduction)
+        lanes, barriers = self.mbarrier(CLUSTER, barrier)
+        near = self.ops.memory_arguments(CLUSTER, self.shared(target), "atomic" if reduction else "store", PIECE)
+        nears, _, _, near_site = near.split(", ")
+        own = self.source(source)
+        site = self.new_site("async", "copy", PIECE)
+        self.e.line(
+            f"call void @{function}({nears}, {own.addresses}, {V32} {size.ir}, {barriers}, i32 {lanes}, ptr %env, "
+            f"{near_site}, {own.site}, {site}, ptr {reduce}, i64 {elements})"
+        )
+
+    def commit(self) -> None:
+        self.e.line(f"call void @{self.ops.function(bulk_queue.COMMIT)}(ptr %env, i32 {self.ops.active})")
+
+    def wait(self, keep: int) -> None:
+        """Complete the bulk copies of the active lanes, except the last `keep` groups of each."""
+        self.e.line(f"call void @{self.ops.function(bulk_queue.WAIT)}(ptr %env, i32 {self.ops.active}, i32 {keep})")
+        self.ops.watching.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
