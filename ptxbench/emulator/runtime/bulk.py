@@ -255,7 +255,9 @@ near.of.cta:
   {REACH}
   br i1 %near.fine, label %far.check, label %put
 far.check:
-  %i = call i64 @bulk_far(ptr %env, ptr %site.far, i64 %number.wide, i64 %far.from, i64 %far.past, i64 {PIECE})
+  %by.piece = icmp eq i64 %ignored, 0
+  %unit = select i1 %by.piece, i64 {PIECE}, i64 1
+  %i = call i64 @bulk_far(ptr %env, ptr %site.far, i64 %number.wide, i64 %far.from, i64 %far.past, i64 %unit)
   %outside = icmp slt i64 %i, 0
   br i1 %outside, label %put, label %far.in
 far.in:
