@@ -5,7 +5,7 @@ from typing import Any
 from ptxbench.emulator.bulk_ops import CLUSTER, OWN
 from ptxbench.emulator.isa.table import Chapter
 
-bulk = Chapter("Data Movement and Conversion Instructions: cp.async.bulk", counted="async")
+instruction = Chapter("Data Movement and Conversion Instructions: cp.async.bulk", counted="async")
 
 BULK = "data-movement-and-conversion-instructions-cp-async-bulk"
 LOAD = "global.mbarrier::complete_tx::bytes"
@@ -17,15 +17,15 @@ def target(space):
     return CLUSTER if space == "shared::cluster" else OWN
 
 
-@bulk(f"cp.async.bulk.to.{LOAD} [a], [b], size:u32, [c]", to=TARGETS, section=BULK)
-@bulk(f"cp.async.bulk.to.{LOAD}.L2::cache_hint [a], [b], size:u32, [c], policy:u64", to=TARGETS, section=BULK)
+@instruction(f"cp.async.bulk.to.{LOAD} [a], [b], size:u32, [c]", to=TARGETS, section=BULK)
+@instruction(f"cp.async.bulk.to.{LOAD}.L2::cache_hint [a], [b], size:u32, [c], policy:u64", to=TARGETS, section=BULK)
 def bulk_load(ops, to, a, b, size, c):
     """Done when a thread tests the mbarrier unsuccessfully; the mbarrier then expects `size` bytes less."""
     ops.bulk_copies.load(ops.bulk_copies.target(target(to), a, c), b, size)
 
 
-@bulk(f"cp.async.bulk.shared::cta.{LOAD}.ignore_oob [a], [b], size:u32, left:u32, right:u32, [c]", section=BULK)
-@bulk(f"cp.async.bulk.shared::cta.{LOAD}.L2::cache_hint.ignore_oob "
+@instruction(f"cp.async.bulk.shared::cta.{LOAD}.ignore_oob [a], [b], size:u32, left:u32, right:u32, [c]", section=BULK)
+@instruction(f"cp.async.bulk.shared::cta.{LOAD}.L2::cache_hint.ignore_oob "
       "[a], [b], size:u32, left:u32, right:u32, [c], policy:u64", section=BULK)  # fmt: skip
 def bulk_load_ignoring(ops, a, b, size, left, right, c):
     """The first and last bytes may lie outside every array; in shared memory they are indeterminate."""
@@ -35,8 +35,8 @@ def bulk_load_ignoring(ops, a, b, size, left, right, c):
 MULTICAST = f"cp.async.bulk.shared::cluster.{LOAD}.multicast::cluster"
 
 
-@bulk(f"{MULTICAST} [a], [b], size:u32, [c], ctas:u16", section=BULK)
-@bulk(f"{MULTICAST}.L2::cache_hint [a], [b], size:u32, [c], ctas:u16, policy:u64", section=BULK)
+@instruction(f"{MULTICAST} [a], [b], size:u32, [c], ctas:u16", section=BULK)
+@instruction(f"{MULTICAST}.L2::cache_hint [a], [b], size:u32, [c], ctas:u16, policy:u64", section=BULK)
 def bulk_load_multicast(ops, a, b, size, c, ctas):
     """To each CTA of the mask, at the same offsets of the data and of the mbarrier."""
     ops.bulk_copies.load(ops.bulk_copies.target(CLUSTER, a, c, ctas), b, size)
@@ -45,15 +45,15 @@ def bulk_load_multicast(ops, a, b, size, c, ctas):
 STORE = "cp.async.bulk.global.shared::cta.bulk_group"
 
 
-@bulk(f"{STORE} [a], [b], size:u32", section=BULK)
-@bulk(f"{STORE}.L2::cache_hint [a], [b], size:u32, policy:u64", section=BULK)
+@instruction(f"{STORE} [a], [b], size:u32", section=BULK)
+@instruction(f"{STORE}.L2::cache_hint [a], [b], size:u32, policy:u64", section=BULK)
 def bulk_store(ops, a, b, size):
     """Done when its thread waits for the copy's group."""
     ops.bulk_copies.store(a, ops.bulk_copies.source(b), size)
 
 
-@bulk(f"{STORE}.cp_mask [a], [b], size:u32, bytes:u16", section=BULK)
-@bulk(f"{STORE}.L2::cache_hint.cp_mask [a], [b], size:u32, policy:u64, bytes:u16", section=BULK)
+@instruction(f"{STORE}.cp_mask [a], [b], size:u32, bytes:u16", section=BULK)
+@instruction(f"{STORE}.L2::cache_hint.cp_mask [a], [b], size:u32, policy:u64, bytes:u16", section=BULK)
 def bulk_store_masked(ops, a, b, size, bytes):
     """Of each 16 bytes, those with a bit in the mask."""
     ops.bulk_copies.store(a, ops.bulk_copies.source(b), size, bytes)
@@ -62,7 +62,7 @@ def bulk_store_masked(ops, a, b, size, bytes):
 BETWEEN = "shared::cluster.shared::cta.mbarrier::complete_tx::bytes"
 
 
-@bulk(f"cp.async.bulk.{BETWEEN} [a], [b], size:u32, [c]", section=BULK)
+@instruction(f"cp.async.bulk.{BETWEEN} [a], [b], size:u32, [c]", section=BULK)
 def bulk_between(ops, a, b, size, c):
     """To another CTA; done when a thread of that CTA tests its mbarrier unsuccessfully."""
     ops.bulk_copies.between(a, b, size, c)
@@ -87,8 +87,8 @@ def reductions(body):
     start = "cp.reduce.async.bulk.global.shared::cta.bulk_group"
     for op, elements in REDUCTIONS:
         sets: dict[str, Any] = {"op": (op,), "element": elements, "section": REDUCE}
-        bulk(f"{start}.op.element [a], [b], size:u32", **sets)(body)
-        bulk(f"{start}.L2::cache_hint.op.element [a], [b], size:u32, policy:u64", **sets)(body)
+        instruction(f"{start}.op.element [a], [b], size:u32", **sets)(body)
+        instruction(f"{start}.L2::cache_hint.op.element [a], [b], size:u32, policy:u64", **sets)(body)
     return body
 
 
@@ -114,7 +114,7 @@ def reductions_between(body):
     """Decorator: the lines of REDUCTIONS_BETWEEN."""
     for op, elements in REDUCTIONS_BETWEEN:
         sets: dict[str, Any] = {"op": (op,), "element": elements, "section": REDUCE}
-        bulk(f"cp.reduce.async.bulk.{BETWEEN}.op.element [a], [b], size:u32, [c]", **sets)(body)
+        instruction(f"cp.reduce.async.bulk.{BETWEEN}.op.element [a], [b], size:u32, [c]", **sets)(body)
     return body
 
 
@@ -124,19 +124,19 @@ def bulk_reduce_between(ops, op, element, a, b, size, c):
     ops.bulk_copies.between(a, b, size, c, (op, element))
 
 
-@bulk("cp.async.bulk.commit_group ", section=f"{BULK}-commit-group")
+@instruction("cp.async.bulk.commit_group ", section=f"{BULK}-commit-group")
 def bulk_commit_group(ops):
     ops.bulk_copies.commit()
 
 
-@bulk("cp.async.bulk.wait_group{.read} groups:u32", section=f"{BULK}-wait-group",
+@instruction("cp.async.bulk.wait_group{.read} groups:u32", section=f"{BULK}-wait-group",
       ignored={"read": "when the source has been read, the target is written too"})  # fmt: skip
 def bulk_wait_group(ops, groups):
     ops.bulk_copies.wait(groups.constant)
 
 
-@bulk("cp.async.bulk.prefetch.L2.global [a], size:u32", section=f"{BULK}-prefetch")
-@bulk("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:u64", section=f"{BULK}-prefetch")
+@instruction("cp.async.bulk.prefetch.L2.global [a], size:u32", section=f"{BULK}-prefetch")
+@instruction("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:u64", section=f"{BULK}-prefetch")
 def bulk_prefetch(ops, a, size):
     """A hint, also for an address outside all memory; the sanitizer reports those as a remark."""
     ops.watching.prefetch(a, size)
