@@ -391,7 +391,8 @@ METRICS = (
     counter("ptx_wgmma_operations", "wgmma", "lower", "Matrix products of warpgroups (wgmma)."),
     counter("ptx_wgmma_shared_bytes", "wgmma shared", "lower", "Bytes of their operands in shared memory."),
     *(counter(f"ptx_mma_flops_{name}", f"mma {name}", "higher", f"Multiplications and additions of {name} matrices.")
-      for name in ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")),
+      for name in ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "e3m2", "e2m3", "e2m1", "s8", "u8", "s4", "u4",
+                   "b1")),
     *(counted(name, heading, "lower", description, executed(read)) for name, heading, description, read in EXECUTED),
 )  # fmt: skip
 """In the order of columns in a wide table."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.emulator import tensor
+from ptxbench.emulator import tensor_models
 from ptxbench.emulator.accuracy import bound
 from ptxbench.emulator.layout import EXACT_TRIPS, RESIDUES, Translation
 from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, LINES, REQUESTS, WIDE_8, WIDE_16, WORK
@@ -26,7 +26,8 @@ UNCOUNTED = ("mbarrier", "discard", "prefetch")
 EXACT = "exact"
 """How well the arithmetic of matrix instructions on integers or in f64 is known."""
 
-MULTIPLICANDS = ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")
+MULTIPLICANDS = ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "e3m2", "e2m3", "e2m1", "s8", "u8",
+                 "s4", "u4", "b1")  # fmt: skip
 """Types of A in matrix products; ptx_mma_flops_TYPE counts a multiplication and an addition for each product."""
 
 ADDITIVE = (
@@ -162,12 +163,7 @@ def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[
     """How well the arithmetic of each executed matrix instruction is known for `arch`, by opcode."""
     ran = {translation.steps[site.step].opcode: site for site in translation.sites
            if site.kind in ("mma", "wgmma") and raw[site.slot + REQUESTS]}  # fmt: skip
-    found = {
-        opcode: tensor.warpgroup_model(site.space, opcode.split(".")[5])
-        if site.kind == "wgmma"
-        else tensor.model(arch, site.space)
-        for opcode, site in sorted(ran.items())
-    }
+    found = {opcode: tensor_models.of_opcode(opcode, site.space, arch) for opcode, site in sorted(ran.items())}
     return {opcode: model.origin if model else EXACT for opcode, model in found.items()}
 
 

@@ -21,6 +21,8 @@ from ptxbench.emulator.runtime import (
     mbarriers,
     messages,
     register_pool,
+    scales,
+    sparse,
     warpgroup,
 )
 from ptxbench.emulator.types import LANES
@@ -36,6 +38,8 @@ COMPLAINTS = {
     **bulk_checks.COMPLAINTS,
     **changed_maps.COMPLAINTS,
     **register_pool.COMPLAINTS,
+    **scales.COMPLAINTS,
+    **sparse.COMPLAINTS,
 }
 """By the reason of a MISUSED fault."""
 

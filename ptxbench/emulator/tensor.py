@@ -1,9 +1,8 @@
-"""Matrix instructions as data: element formats, which lane holds what, how each architecture accumulates.
+"""Matrix instructions as data: element formats, and which lane holds what.
 
 Fragments follow the figures of the manual (PTX ISA, "Matrix Fragments for mma.m16n8k16" and its neighbours). The
 manual leaves the lanes of a wmma fragment open; here they are those of mma.sync, with repetition in f16 operands that
-have more registers than elements. The arithmetic is not documented by the vendor: others inferred it from hardware.
-Model.origin says how well each row is known.
+have more registers than elements. tensor_models.py has the arithmetic.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import functools
 import re
 from dataclasses import dataclass
 
-from ptxbench import architecture
 from ptxbench.emulator.types import LANES
 
 Place = tuple[int, int, int]
@@ -31,6 +29,10 @@ class ElementFormat:
     least: int
     infinity: bool = True
     """False: the greatest exponent is also used by numbers, and only all ones is NaN (e4m3)."""
+    nan: bool = True
+    """False: even all ones is a number."""
+    padding: int = 0
+    """The bits below an element in a byte."""
 
 
 FORMATS = {
@@ -42,6 +44,9 @@ FORMATS = {
         ElementFormat("f32", 32, 23, -126),
         ElementFormat("e4m3", 8, 3, -6, infinity=False),
         ElementFormat("e5m2", 8, 2, -14),
+        ElementFormat("e3m2", 6, 2, -2, infinity=False, nan=False),
+        ElementFormat("e2m3", 6, 3, 0, infinity=False, nan=False),
+        ElementFormat("e2m1", 4, 1, 0, infinity=False, nan=False, padding=2),
     )
 }
 """tf32 has no use for the low 13 bits of its register; they are dropped."""
@@ -50,12 +55,12 @@ WORD = 32
 
 
 def element_bits(name: str) -> int:
-    """Bits that an element takes in a register or in memory."""
+    """Bits that an element takes in a register or in memory; formats of 4 and 6 bits take a byte."""
     if name == "f64":
         return 64
     if name in ("f32", "tf32", "s32"):
         return 32
-    return INTEGER_BITS.get(name) or FORMATS[name].bits
+    return INTEGER_BITS.get(name) or max(8, FORMATS[name].bits)
 
 
 def in_units(name: str, depth: int) -> tuple[int, int]:
@@ -225,81 +230,3 @@ class Tile:
         for register_number, place in enumerate(self.held()):
             numbers[place] = register_number
         return tuple(numbers)
-
-
-# ---- arithmetic
-
-
-@dataclass(frozen=True)
-class TensorModel:
-    """How a dot product is accumulated: in blocks of `block` products; a block's result is the next block's addend.
-
-    Within a block each product and the addend are truncated to multiples of 2^-frac of the greatest one's power of two,
-    and added exactly. An f16 result is rounded to nearest even; an f32 result is truncated to `kept` fraction bits.
-    `halves`: as if converted to f16 and multiplied in two steps, k mod 4 in {0, 1} first, from 0; then the addend is
-    added and rounded to nearest even.
-    """
-
-    block: int
-    frac: int
-    origin: str
-    kept: int = 23
-    halves: bool = False
-
-
-CHECKED = "reproduces recorded hardware results"
-PUBLISHED = "follows a published model that was checked against hardware (MMA-Sim)"
-MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
-    "f16": (
-        (70, TensorModel(4, 23, CHECKED)),
-        (75, TensorModel(8, 24, "assumed to be that of sm_80")),
-        (80, TensorModel(8, 24, CHECKED)),
-        (90, TensorModel(16, 25, CHECKED)),
-        (101, TensorModel(16, 25, "assumed to be that of sm_100")),
-    ),
-    "bf16": (
-        (80, TensorModel(8, 24, CHECKED)),
-        (90, TensorModel(16, 25, CHECKED)),
-        (101, TensorModel(16, 25, "assumed to be that of sm_100")),
-    ),
-    "tf32": (
-        (80, TensorModel(4, 24, CHECKED)),
-        (90, TensorModel(8, 25, "four products reproduce recorded hardware results; eight are inferred")),
-    ),
-    "fp8": (
-        (89, TensorModel(16, 13, CHECKED, kept=13)),
-        (
-            90,
-            TensorModel(
-                16, 25, "f16 results, and f32 ones of sm_100, reproduce recorded hardware results", halves=True
-            ),
-        ),
-        (101, TensorModel(16, 25, "assumed to be that of sm_100", halves=True)),
-        (120, TensorModel(32, 25, PUBLISHED)),
-        (121, TensorModel(32, 25, "assumed to be that of sm_120")),
-    ),
-}
-"""By the type of A, the lowest architecture of each model. (An architecture without its own uses the nearest.)"""
-
-
-def model(arch: str, kind: str) -> TensorModel | None:
-    """How `arch` accumulates products of `kind` (f16, bf16, tf32, e4m3, e5m2); None for integers and f64, which are
-    exact, and if it has no such instruction."""
-    rows = MODELS.get("fp8" if kind in ("e4m3", "e5m2") else kind, ())
-    found = [each for least, each in rows if least <= architecture.number(arch)]
-    return found[-1] if found else None
-
-
-CHECKED_WITHOUT_C = f"{CHECKED} without an addend; with one, it follows published chains of an H100"
-WARPGROUP_MODELS: dict[tuple[str, str], TensorModel] = {
-    **{(kind, d): TensorModel(16, 25, PUBLISHED) for kind, d in (("f16", "f32"), ("f16", "f16"), ("bf16", "f32"))},
-    ("tf32", "f32"): TensorModel(8, 25, PUBLISHED),
-    **{(kind, "f32"): TensorModel(32, 13, CHECKED_WITHOUT_C, kept=13) for kind in ("e4m3", "e5m2")},
-    **{(kind, "f16"): TensorModel(32, 13, PUBLISHED, kept=13) for kind in ("e4m3", "e5m2")},
-}  # fmt: skip
-"""The models of wgmma, by the types of A and D."""
-
-
-def warpgroup_model(kind: str, d: str) -> TensorModel | None:
-    """How wgmma accumulates products of `kind` in `d`; None for integers and bits, which are exact."""
-    return WARPGROUP_MODELS.get((kind, d))

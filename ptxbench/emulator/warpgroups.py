@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ptxbench.emulator import immediates
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import FlowStep, fragments
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runtime import conditions, context, descriptors, warpgroup, warpgroup_issue
 from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
-from ptxbench.emulator.runtime.matrix import Multiply
+from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.runtime.warpgroup import Area
 from ptxbench.emulator.syntax import Immediate, Instruction, Operand, Register, Vector
 from ptxbench.emulator.types import B64
@@ -98,8 +99,8 @@ class Warpgroups:
     ) -> None:
         """Issue the product `what` of a warp, with `columns` of D. `a`: None if A is in registers."""
         ops, e = self.ops, self.ops.e
-        if isinstance(self.operand("scale"), Immediate):
-            self.number("scale", (0, 1), "a predicate, 0 or 1 for the scale of D")
+        if isinstance(immediates.operand(ops, "scale"), Immediate):
+            immediates.number(ops, "scale", (0, 1), "a predicate, 0 or 1 for the scale of D")
         d, *others = [operand for operand in self.instruction.operands if isinstance(operand, Vector)]
         self.check(d, count_d, "D")
         for vector in others:
@@ -132,14 +133,3 @@ class Warpgroups:
             raise syntax_error(self.ops.line, f"expected {count} registers of {which}, found {len(vector.parts)}.")
         if not all(isinstance(part, Register) for part in vector.parts):
             raise syntax_error(self.ops.line, f"expected registers in the vector of {which}.")
-
-    def operand(self, name: str) -> Operand:
-        return self.instruction.operands[self.ops.operand_names.index(name)]
-
-    def number(self, name: str, allowed: Container[int], wanted: str) -> int:
-        """The value of an operand of the current instruction that must be a number in `allowed`."""
-        given = self.operand(name)
-        if not isinstance(given, Immediate) or given.value not in allowed:
-            shown = str(given.value) if isinstance(given, Immediate) else "a register"
-            raise syntax_error(self.ops.line, f"expected {wanted}, found {shown}.")
-        return int(given.value)

@@ -129,3 +129,79 @@ def expected(a: Sequence[int], b: Sequence[int], c: int, kinds: tuple[str, str, 
         return halves(a, b, c, kinds, 25)
     block, frac = rule
     return chain(a, b, c, kinds, block, frac, 13 if frac == 13 and kinds[0] == "f32" else 23)
+
+
+# ---- narrow floats and scales
+
+SHORT = {"e3m2": (2, -2), "e2m3": (3, 0), "e2m1": (1, 0)}
+"""Fraction bits, and the exponent of the least normal number, of floats whose codes are all numbers."""
+
+
+def read_short(code: int, kind: str) -> Fraction:
+    fraction, least = SHORT[kind]
+    width = {"e3m2": 6, "e2m3": 6, "e2m1": 4}[kind]
+    field, low = divmod(code & (1 << width - 1) - 1, 1 << fraction)
+    value = Fraction(low + (bool(field) << fraction)) * Fraction(2) ** (max(field, 1) - 1 + least - fraction)
+    return -value if code >> width - 1 & 1 else value
+
+
+def number(code: int, kind: str) -> Number:
+    return read_short(code, kind) if kind in SHORT else read(code, kind)
+
+
+def power(value: Fraction, kind: str) -> int:
+    """floor(log2|value|), not below the format's smallest."""
+    least = SHORT[kind][1] if kind in SHORT else FORMATS[kind].least
+    size = abs(value)
+    found = size.numerator.bit_length() - size.denominator.bit_length()
+    return max(found - (Fraction(2) ** found > size), least)
+
+
+def scaled(
+    a: Sequence[int], b: Sequence[int], c: int, kinds: Sequence[str], scales: tuple[int, int] = (127, 127)
+) -> int:
+    """One block on sm_120: 25 fraction bits, with a ue8m0 of A and of B. `kinds` of d, a, b, c."""
+    kind_d, kind_a, kind_b, kind_c = kinds[:4]
+    if 255 in scales:
+        return FORMATS[kind_d].nan
+    up = sum(scales) - 254
+    xs, ys, z = [number(each, kind_a) for each in a], [number(each, kind_b) for each in b], read(c, kind_c)
+    if any(isinstance(each, float) for each in (*xs, *ys, z)):
+        total = sum(like(x) * like(y) for x, y in zip(xs, ys, strict=True)) + like(z)
+        if not math.isfinite(total):
+            return rounded(total, kind_d)
+    powers = [power(x, kind_a) + power(y, kind_b) + up for x, y in zip(xs, ys, strict=True) if x * y]
+    powers += [power(z, kind_c)] if z else []
+    quantum = Fraction(2) ** (max(powers, default=0) - 25)
+    terms = [x * y * Fraction(2) ** up for x, y in zip(xs, ys, strict=True)]
+    return rounded(sum(math.trunc(term / quantum) for term in (*terms, z)) * quantum, kind_d)
+
+
+def grouped(
+    a: Sequence[int], b: Sequence[int], c: int, kind: str, scale_a: Sequence[int], scale_b: Sequence[int]
+) -> int:
+    """e2m1 with scales of a kind: 16 products are exact, and a group is aligned by its scales, to 35 fraction bits."""
+
+    def scale(code: int) -> tuple[Number, int]:
+        if kind == "ue8m0":
+            return (UNKNOWN, 0) if code == 255 else (Fraction(2) ** (code - 127), code - 127)
+        value = read(code & 0x7F, "e4m3")
+        return (value, 0) if isinstance(value, float) or not value else (value, power(value, "e4m3"))
+
+    of_a, of_b = [scale(code) for code in scale_a], [scale(code) for code in scale_b]
+    z = read(c, "f32")
+    if any(isinstance(value, float) for value, _ in (*of_a, *of_b)) or isinstance(z, float):
+        unknown = any(value != value for value in (*(value for value, _ in (*of_a, *of_b)), z))
+        return F32_NAN if unknown else c
+    each = len(a) // len(of_a)
+    terms, powers = [z], [power(z, "f32")] if z else []
+    for first in range(0, len(a), 16):
+        (x, p), (y, q) = of_a[first // each], of_b[first // each]
+        products = zip(a[first : first + 16], b[first : first + 16], strict=True)
+        terms.append(sum(read_short(i, "e2m1") * read_short(j, "e2m1") for i, j in products) * x * y)
+        powers += [p + q] if x * y else []
+    quantum = Fraction(2) ** (max(powers, default=0) - 35)
+    return rounded(sum(math.trunc(term / quantum) for term in terms) * quantum, "f32")
+
+
+F32_NAN = 0x7FFFFFFF

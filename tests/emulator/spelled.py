@@ -16,6 +16,7 @@ from ptxbench.emulator.parse import parse
 from ptxbench.emulator.types import Type
 from ptxbench.toolchain import locate
 from tests.emulator.fragments import case
+from tests.emulator.narrow_products import Product
 
 REGISTERS = ("b8", "b16", "b32", "b64", "b128", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "f16", "f16x2",
              "f32", "f64", "pred")  # fmt: skip
@@ -31,7 +32,7 @@ TARGETS: .branchtargets END;
 END = "END: ret;\n}\n"
 NUMBERS = {
     "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
-    "align": "8", "scale_a": "1", "scale_b": "-1", "transposed_a": "0", "transposed_b": "1",
+    "align": "8", "selector": "0", "scale_a": "1", "scale_b": "-1", "transposed_a": "0", "transposed_b": "1",
 }  # fmt: skip
 """The operands that must be numbers, by name."""
 
@@ -97,6 +98,11 @@ def vector_registers(entry: Entry) -> list[tuple[str, int]]:
     if words[0] in ("ldmatrix", "stmatrix"):
         count = int(next(word for word in words if word in ("x1", "x2", "x4"))[1:])
         return [("b32", 2 * count if "m16n16" in words else count)]
+    if words[0] == "mma" and narrow(entry.opcode):
+        product = Product(entry.opcode)
+        of_d = "f32" if product.kinds[0] == "f32" else "b32"
+        kinds = (of_d, "b32", "b32", of_d)
+        return [*zip(kinds, product.registers, strict=True), ("u16", 2), ("u16", 2)]
     if words[0] == "mma":
         each = case(entry.opcode)
         fragments = zip(each.kinds, (each.d, each.a, each.b, each.c), strict=True)
@@ -122,6 +128,16 @@ TILE_BITS = {"f64": 64, "f32": 32, "tf32": 32, "s32": 32, "f16": 16, "bf16": 16,
 
 def element(kind: str, result: bool) -> str:
     return kind if kind == "f64" or (result and kind == "f32") else "b32"
+
+
+def narrow(opcode: str) -> bool:
+    """Whether an mma has sparse A, a .kind or scales."""
+    return opcode.startswith("mma.") and (".sp" in opcode or "kind::" in opcode)
+
+
+def of_narrow_floats(opcode: str) -> bool:
+    """Whether only sm_120a and its family have an mma."""
+    return opcode.startswith("mma.") and bool(re.search(r"kind::|\.sp.*\.f16\.e\dm\d", opcode))
 
 
 def tile(use: str, kind: str, m: int, n: int, k: int) -> tuple[str, int]:

@@ -10,10 +10,18 @@ import pytest
 from ptxbench import emulator
 from ptxbench.emulator.isa import TABLE
 from ptxbench.emulator.types import PRED
-from tests.emulator.spelled import REGISTERS, complaints, instruction, operands, refusals, together
+from tests.emulator.spelled import (
+    REGISTERS,
+    complaints,
+    instruction,
+    of_narrow_floats,
+    operands,
+    refusals,
+    together,
+)
 
 SEED = 20261126
-TARGET, OF_WARPGROUPS = "sm_100a", "sm_90a"
+TARGET, OF_WARPGROUPS, OF_NARROW_FLOATS = "sm_100a", "sm_90a", "sm_120a"
 SHUFFLES = 4
 
 CALLING = ("call", "ld.param::func", "ld.weak.param::func", "st.param", "st.weak.param")
@@ -46,10 +54,12 @@ def shuffled(draw):
 def differing(lines):
     """The lines that ptxas accepts and the emulator does not, or the other way round."""
     found = []
-    for target, asked in (
-        (TARGET, [line for line in lines if not line.startswith("wgmma")]),
-        (OF_WARPGROUPS, [line for line in lines if line.startswith("wgmma")]),
-    ):
+
+    def target_of(line):
+        return OF_WARPGROUPS if line.startswith("wgmma") else OF_NARROW_FLOATS if of_narrow_floats(line) else TARGET
+
+    for target in (TARGET, OF_WARPGROUPS, OF_NARROW_FLOATS):
+        asked = [line for line in lines if target_of(line) == target]
         both = zip(asked, complaints(asked, target), refusals(asked, target), strict=True)
         found += [
             f"{line}  emulator: {complaint or 'takes it'}  ptxas: {refusal or 'takes it'}"

@@ -1,19 +1,19 @@
 """PTX ISA, Warp Level Matrix Instructions.
 
-All of them are executed by the whole warp at once (`flow="aligned"`). tensor.py knows what each lane holds, and how an
-architecture accumulates.
+All of them are executed by the whole warp at once (`flow="aligned"`). tensor.py knows what each lane holds,
+tensor_models.py how an architecture accumulates.
 """
 
 import functools
 
 from ptxbench import architecture
-from ptxbench.emulator import tensor
+from ptxbench.emulator import tensor, tensor_models
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import context, matrix, rearrange
-from ptxbench.emulator.runtime.matrix import Multiply
+from ptxbench.emulator.runtime import context, dot_products, elements, matrix, rearrange
+from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.types import B32, B64, LANES, U32, U64
 from ptxbench.errors import UnsupportedInstruction
 
@@ -55,8 +55,8 @@ def call(ops, function, given, count, more=""):
 ROUNDINGS = ("rn", "rz", "rm", "rp")
 
 
-def multiply(ops, what, a, b, c):
-    """D = A B + C: the registers of D. The first use of `what` creates its function."""
+def multiply(ops, what, a, b, c, more=()):
+    """D = A B + C: the registers of D. The first use of `what` creates its function. `more`: its other operands."""
     registers = zip((a, b, c), what.registers[1:], strict=True)
     given = [each for values, count in registers for each in ops.all_of(values, count)]
     slot = ops.reserve_counters(context.SITE_SLOTS)
@@ -64,9 +64,9 @@ def multiply(ops, what, a, b, c):
     site = ops.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
     name = ops.function(matrix.multiply(what, ops.e.hardware_fma))
     if what.types[1] == "f64":
-        ops.e.functions.update(matrix.fma_functions(what.rule, ops.e.hardware_fma))
-    count, kind = what.registers[0], matrix.word(what.types[0])
-    arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in given)
+        ops.e.functions.update(dot_products.fma_functions(what.rule, ops.e.hardware_fma))
+    count, kind = what.registers[0], elements.word(what.types[0])
+    arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in (*given, *more))
     returns = rearrange.struct(kind, count)
     result = ops.e.op(f"call {returns} @{name}({arguments}, i32 {ops.active}, ptr {site})")
     return tuple(Value(ops.e.op(f"extractvalue {returns} {result}, {i}"), kind) for i in range(count))
@@ -82,7 +82,7 @@ def described(arch, shape, types, rule="", repeated=False):
     a, b = tensor.a_fragment(m, depth, bits), tensor.b_fragment(depth, n, bits)
     if repeated:
         a, b = tensor.repeated(a), tensor.repeated(b)
-    return Multiply(shape, m, n, k, kinds, a, b, tensor.c_fragment(m, n), tensor.model(arch, kinds[1]), rule)
+    return Multiply(shape, m, n, k, kinds, a, b, tensor.c_fragment(m, n), tensor_models.model(arch, kinds[1]), rule)
 
 
 @functools.cache
@@ -91,7 +91,7 @@ def described_quad(arch, types, alayout, blayout):
     kinds = tuple(types.split("."))
     a, b = tensor.quad_a_fragment(alayout), tensor.quad_b_fragment(blayout)
     c, d = tensor.quad_c_fragment(kinds[3]), tensor.quad_c_fragment(kinds[0])
-    return Multiply(f"m8n8k4_{alayout}_{blayout}", 8, 8, 4, kinds, a, b, c, tensor.model(arch, "f16"), d=d)
+    return Multiply(f"m8n8k4_{alayout}_{blayout}", 8, 8, 4, kinds, a, b, c, tensor_models.model(arch, "f16"), d=d)
 
 
 EIGHT_BITS, FOUR_BITS = (

@@ -36,8 +36,10 @@ MAY_DISCARD = ("atom", "setp", "match", "elect", "lop3", "mbarrier")
 """Instructions whose result may be `_`. In a vector, and as the second result, it is always allowed."""
 OF_INTEGERS = re.compile(r"cvt(\.sat)?\.[us]\d+\.[us]\d+$")
 """Besides mov, only these read predefined registers."""
-REGISTERS_ALONE = re.compile(r"v\w+[24]\.|movmatrix\.|stackrestore\.")
-"""These accept no number as a source; the first are the video instructions on halves and bytes."""
+REGISTERS_ALONE = re.compile(r"v\w+[24]\.|movmatrix\.|stackrestore\.|mma\.")
+"""These accept no number as a source outside vectors; the first are the video instructions on halves and bytes."""
+NUMBERS = ("selector",)
+"""Operands of these that must be numbers."""
 NAMES_VARIABLE = re.compile(r"mov\.|call\.|cvta\.(?!to\.)|mapa\.|getctarank\.")
 WIDE_SPECIAL = re.compile(r"%(clock64|globaltimer|current_graph_exec|pm\d_64)")
 """The predefined registers of 64 bits; %gridid can be read as 32 or 64 bits."""
@@ -92,7 +94,7 @@ class OperandRule:
         if self.root == "cvt" and EXACT.search(opcode):
             self.wider = False
         self.names_variable = bool(NAMES_VARIABLE.match(opcode)) and (self.root, form.name) != ("mapa", "b")
-        self.fragment = fragment(opcode, form.name) if matrix and form.vector else None
+        self.fragment = fragment(opcode, form.name) if matrix and form.vector and form.name in "dabc" else None
         stated = re.search(r"\.v([248])\b", opcode)
         self.count = int(stated[1]) if stated else 0
         self.taken: dict[Type, bool] = {}
@@ -149,7 +151,7 @@ class OperandRule:
             if not self.taken[held]:
                 yield f"'{operand.name}' is .{held}, but '{self.opcode}' takes {self.wanted(asked)} here."
         elif isinstance(operand, Immediate):
-            if REGISTERS_ALONE.match(self.opcode):
+            if REGISTERS_ALONE.match(self.opcode) and not (self.in_vector or self.form.name in NUMBERS):
                 yield f"'{self.opcode}' takes a register here, not a number."
             elif not takes_number(asked, operand):
                 shown = "a whole number" if is_whole(operand) else "a floating-point number"
@@ -208,6 +210,9 @@ FRAGMENTS = {
     "f64": ("b64", "f64", "u64", "s64"),
 }  # fmt: skip
 """Types of a matrix -> the registers that hold its fragment; WORDS hold those of all others."""
+SPARSE = {"sp", "sp::ordered_metadata"}
+SPARSE_WORDS = {"f16": ("f32",), "bf16": ("bf16", "f32"), "tf32": ("tf32", "f32")}
+"""Types of a sparse A -> the types of matrices whose fragments any WORDS hold."""
 ELEMENT = re.compile(r"[subf]\d+|bf16|tf32|e\dm\d")
 
 
@@ -216,6 +221,10 @@ def fragment(opcode: str, operand: str) -> tuple[str, ...]:
     name, *modifiers = opcode.split(".")
     kinds = [modifier for modifier in modifiers if ELEMENT.fullmatch(modifier)]
     if name.endswith("matrix"):
+        return WORDS
+    if operand in "ab" and "block_scale" in modifiers:
+        return ("b32",)
+    if SPARSE.intersection(modifiers) and kinds["dabc".index(operand)] in SPARSE_WORDS.get(kinds[1], ()):
         return WORDS
     integers = FRAGMENTS["s32"] if name == "wmma" and kinds[0] in ("s8", "u8", "s32") else WORDS
     if name == "wgmma" and operand == "a" and len(kinds) == 3 and kinds[1].startswith("e"):

@@ -29,12 +29,7 @@ TEXTURES = "no textures and surfaces are modelled: their filtering and addressin
 UNSUPPORTED = (
     Missing("textures and surfaces", ("tex", "tld4", "txq", "istypep", "suld", "sust", "sured", "suq"), TEXTURES),
     Missing("sparse warpgroup matrix operations", ("wgmma.mma_async.sp",), "not yet: the dense ones are first"),
-    Missing("sparse matrix operations", ("mma.sp", "mma.sp::ordered_metadata"), "not yet: the dense ones are first"),
     Missing("stochastic roundings", ("cvt.rs",), "not yet: only a device shows which bits count"),
-    Missing("matrix operations on 4 and 6-bit floats and with scales",
-            tuple(f"mma.sync.aligned.{shape}.row.col.kind::{kind}" for shape in ("m16n8k32", "m16n8k64")
-                  for kind in ("f8f6f4", "mxf8f6f4", "mxf4", "mxf4nvf4")),
-            "not yet: sm_120a has them"),
     Missing("tensor memory and its matrix operations", ("tcgen05",), "not yet: sm_100 follows sm_90"),
     Missing("tensor copies in other modes than tile",
             tuple(f"{name}.{mode}" for name in ("cp.async.bulk.tensor", "cp.async.bulk.prefetch.tensor",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 
 from ptxbench import architecture
-from ptxbench.emulator import tensor
+from ptxbench.emulator import tensor, tensor_models
+from ptxbench.emulator.immediates import number
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.runtime.matrix import Multiply
+from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.runtime.warpgroup import NEGATIVE_A, NEGATIVE_B, TRANSPOSED_A, TRANSPOSED_B
 from ptxbench.errors import UnsupportedInstruction
 
@@ -38,7 +39,7 @@ def described(shape: str, types: str, rule: str = "") -> Multiply:
     d, a, b = types.split(".")
     depth, bits = tensor.in_units(a, k)
     fragments = tensor.a_fragment(16, depth, bits), tensor.b_fragment(depth, 8, bits), tensor.c_fragment(16, 8)
-    return Multiply(f"k{k}", 16, 8, k, (d, a, b, d), *fragments, tensor.warpgroup_model(a, d), rule)
+    return Multiply(f"k{k}", 16, 8, k, (d, a, b, d), *fragments, tensor_models.warpgroup_model(a, d), rule)
 
 
 def issue(ops, shape, types, a, b, scale, flags=0, rule=""):
@@ -51,7 +52,7 @@ def issue(ops, shape, types, a, b, scale, flags=0, rule=""):
 
 def signs(ops):
     """The flags of the operands scale_a and scale_b, each 1 or -1."""
-    a, b = (ops.warpgroups.number(name, (-1, 1), "1 or -1 for a sign") for name in ("scale_a", "scale_b"))
+    a, b = (number(ops, name, (-1, 1), "1 or -1 for a sign") for name in ("scale_a", "scale_b"))
     return NEGATIVE_A * (a < 0) | NEGATIVE_B * (b < 0)
 
 
@@ -64,7 +65,7 @@ SIGNS = "scale_a:s32, scale_b:s32"
              shape=shapes(16, EVERY), types=SIXTEEN, flow="warpgroup", section=MMA)  # fmt: skip
 def mma_sixteen(ops, shape, types, a, b, scale):
     """D = A B, plus D if `scale`; A and B from shared memory."""
-    rows, columns = (ops.warpgroups.number(name, (0, 1), LAYOUT) for name in ("transposed_a", "transposed_b"))
+    rows, columns = (number(ops, name, (0, 1), LAYOUT) for name in ("transposed_a", "transposed_b"))
     issue(ops, shape, types, a, b, scale, signs(ops) | TRANSPOSED_A * rows | TRANSPOSED_B * columns)
 
 
@@ -72,7 +73,7 @@ def mma_sixteen(ops, shape, types, a, b, scale):
              shape=shapes(16, EVERY), types=SIXTEEN, flow="warpgroup", section=MMA)  # fmt: skip
 def mma_sixteen_registers(ops, shape, types, b, scale):
     """The same with A from registers."""
-    columns = ops.warpgroups.number("transposed_b", (0, 1), LAYOUT)
+    columns = number(ops, "transposed_b", (0, 1), LAYOUT)
     issue(ops, shape, types, None, b, scale, signs(ops) | TRANSPOSED_B * columns)
 
 
@@ -130,4 +131,4 @@ def commit_group(ops):
 @instruction("wgmma.wait_group.sync.aligned groups:u32", flow="warpgroup", section=WAIT)
 def wait_group(ops):
     """The products are done here, not before; those of the latest groups stay pending."""
-    ops.warpgroups.wait(ops.warpgroups.number("groups", range(1 << 31), "a number of groups"))
+    ops.warpgroups.wait(number(ops, "groups", range(1 << 31), "a number of groups"))

@@ -16,8 +16,10 @@ from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.conditions import SHARED_ORIGIN
 from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, slot, splat
+from ptxbench.emulator.runtime.dot_products import STEP, dot_product
+from ptxbench.emulator.runtime.elements import SPECIAL, decoded
 from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.runtime.matrix import SPECIAL, STEP, Multiply, decoded, dot_product
+from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.runtime.warpgroup import (
     COLUMNS,
     FLAGS,

@@ -1,0 +1,30 @@
+"""Operands of the current instruction that must be numbers in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import TYPE_CHECKING
+
+from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.syntax import Immediate, Operand
+
+if TYPE_CHECKING:
+    from ptxbench.emulator.warp_ops import WarpOps
+
+
+def operand(ops: WarpOps, name: str) -> Operand:
+    """The operand with that name in the table."""
+    assert ops.instruction is not None
+    return ops.instruction.operands[ops.operand_names.index(name)]
+
+
+def number(ops: WarpOps, name: str, allowed: Container[int], wanted: str) -> int:
+    """The value of an operand that must be a number in `allowed`."""
+    return one_of(ops, operand(ops, name), allowed, wanted)
+
+
+def one_of(ops: WarpOps, given: Operand, allowed: Container[int], wanted: str) -> int:
+    if not isinstance(given, Immediate) or given.value not in allowed:
+        shown = str(given.value) if isinstance(given, Immediate) else "a register"
+        raise syntax_error(ops.line, f"expected {wanted}, found {shown}.")
+    return int(given.value)
