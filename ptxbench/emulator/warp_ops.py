@@ -188,8 +188,11 @@ class WarpOps:
 
     def generic_parameter(self, address: Value) -> Value:
         """The generic address of a parameter. Parameters of calls are in local memory, those of the kernel in the
-        arena."""
+        arena, whose addresses a compiler may keep in 32 bits."""
         e, wide = self.e, self.e.as_type(address, U64)
+        if self.parameters is not None and not self.calls:
+            start = self.of_module(self.parameters[0], U64)
+            return e.add(start, e.and_(e.sub(wide, start), e.constant(0xFFFFFFFF, U64)))
         local = e.compare("lt", wide, e.constant(1 << 32, U64))
         return e.select(local, e.add(wide, self.window("local", U64)), wide)
 

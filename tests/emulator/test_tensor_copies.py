@@ -443,6 +443,15 @@ def test_a_map_may_be_passed_as_bytes():
     assert tile[:2048].tolist() == loaded(X, emulator.MapOf(X, MAP).tiled, (0, 0)).tolist()
 
 
+@pytest.mark.parametrize("options", [{}, {"placement": 3}])
+def test_the_address_of_a_map_may_be_in_a_register_of_32_bits(options):
+    right = "mov.b64 %m, map_x;"
+    assert right in LOAD
+    tile = np.zeros(TILE_BYTES, np.uint8)
+    launch(LOAD.replace(right, "mov.b32 %v, map_x;\n    cvt.u64.u32 %m, %v;"), X, MAP, (0, 0), tile, 2, **options)
+    assert tile[:2048].tolist() == loaded(X, emulator.MapOf(X, MAP).tiled, (0, 0)).tolist()
+
+
 @pytest.mark.parametrize("name", BAD_WORD)
 def test_a_bad_map_is_a_fault(name):
     word, value, complaint = BAD_WORD[name]
