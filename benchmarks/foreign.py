@@ -2,11 +2,12 @@
 
     python -m benchmarks.foreign [PRODUCER ...] [--kernel NAME] [--markdown]
 
-The producers of the tests (NVRTC with CUDA's headers, numba-cuda, tinygrad) and, where they are installed, Triton,
-Warp and TileLang: pip install triton warp-lang tilelang. None of them needs a GPU. A kernel counts once for each of
-its architectures: sm_75, sm_80, sm_90 and sm_120 where the producer and the kernel have them. It is `parsed` if its
-text is read, `known` if the emulator has its instructions, `right` if its results are those of NumPy, within a bound
-that the kernel's arithmetic gives, and `clean` if `sanitize` finds nothing. Below the table: what each other one says.
+The producers of the tests (NVRTC with CUDA's headers, numba-cuda, tinygrad, pyptx) and, where they are installed,
+Triton, Warp and TileLang: pip install triton warp-lang tilelang. None of them needs a GPU. A kernel counts once for
+each of its architectures: sm_75, sm_80, sm_90 and sm_120 where the producer and the kernel have them. It is `parsed` if
+its text is read, `known` if the emulator has its instructions, `right` if its results are those of NumPy, within a
+bound that the kernel's arithmetic gives, and `clean` if `sanitize` finds nothing. Below the table: what each other one
+says. Only the kernel of pyptx is changed: its CTAs may exit too early (tests/emulator/foreign/pyptx_hopper.py).
 """
 
 from __future__ import annotations
@@ -62,10 +63,10 @@ def of_tests(*modules: str) -> Callable[[], list[foreign.Case]]:
     return cases
 
 
-def of_benchmarks(module: str) -> Callable[[], list[foreign.Case]]:
+def of_benchmarks(*modules: str) -> Callable[[], list[foreign.Case]]:
     def cases() -> list[foreign.Case]:
-        found: list[foreign.Case] = importlib.import_module(f"benchmarks.producers.{module}").CASES
-        return found
+        found = [importlib.import_module(f"benchmarks.producers.{module}").CASES for module in modules]
+        return [case for each in found for case in each]
 
     return cases
 
@@ -78,7 +79,8 @@ PRODUCERS = (
     Producer("nvrtc", lambda: toolchain.versions()["nvrtc"], of_tests(*HEADERS)),
     Producer("numba-cuda", installed("numba-cuda"), of_tests("numba_cuda")),
     Producer("tinygrad", installed("tinygrad"), of_tests("tinygrad_ptx")),
-    Producer("triton", installed("triton"), of_benchmarks("triton_kernels")),
+    Producer("pyptx", installed("pyptx"), of_tests("pyptx_hopper")),
+    Producer("triton", installed("triton"), of_benchmarks("triton_kernels", "triton_hopper")),
     Producer("warp", installed("warp-lang"), of_benchmarks("warp_kernels")),
     Producer("tilelang", installed("tilelang"), of_benchmarks("tilelang_kernels")),
 )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.errors import PtxbenchError
-from tests.emulator.foreign import ARCHITECTURES, CASES, run
+from ptxbench import emulator
+from ptxbench.errors import MemoryFault, PtxbenchError
+from tests.emulator.foreign import ARCHITECTURES, CASES, pyptx_hopper, run
 
 pytestmark = pytest.mark.long
 
@@ -43,3 +44,14 @@ def test_there_are_enough_of_them():
     assert len({(stem, case.name) for stem, cases in CASES.items() for case in cases}) >= 60
     for arch in ARCHITECTURES:
         assert sum(case.arch == arch for cases in CASES.values() for case in cases) >= 20, arch
+
+
+def test_a_cta_of_the_product_of_pyptx_may_exit_before_the_other_arrives_at_its_mbarriers():
+    [launch] = pyptx_hopper.gemm(as_written=True).launches
+    with pytest.raises(
+        MemoryFault, match=r"mbarrier\.arrive\.shared::cluster.* rank 0 in the cluster, which has exited"
+    ):
+        emulator.run(
+            launch.ptx, grid=launch.grid, block=launch.block, args=launch.args, dynamic_shared_bytes=launch.shared,
+            arch="sm_90a",
+        )  # fmt: skip
