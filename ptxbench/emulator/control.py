@@ -276,6 +276,7 @@ class ControlFlow:
         self.exclude_runnable(held)
         e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
         e.line(f"{on}:")
+        ops.watching.waited_for_cluster(e.op(f"and i32 {active}, {rest}"))
         self.kernel.values.clear()
         return rest
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ptxbench import errors
 from ptxbench.emulator import memory
-from ptxbench.emulator.findings import VERBS, bad_access, coordinates
+from ptxbench.emulator.findings import VERBS, SanitizerFinding, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.messages import OF_CLUSTER, OF_POOL, Fault, LaunchReply, LaunchRequest
 from ptxbench.emulator.parse import parse
@@ -44,8 +44,24 @@ COMPLAINTS = {
 """By the reason of a MISUSED fault."""
 
 
-def explain(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: LaunchRequest) -> errors.KernelError:
-    """The error for a fault, with its line, thread and CTA."""
+MOST_TOLD = 3
+
+
+def explain(
+    answer: LaunchReply,
+    fault: Fault,
+    layout: memory.Layout,
+    job: LaunchRequest,
+    findings: Sequence[SanitizerFinding] = (),
+) -> errors.KernelError:
+    """The error for a fault, with its line, thread and CTA, and the first `findings`, which may be its cause."""
+    error = explained(answer, fault, layout, job)
+    if not findings:
+        return error
+    return type(error)(f"{error} Found before: {' '.join(each.message for each in findings[:MOST_TOLD])}")
+
+
+def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: LaunchRequest) -> errors.KernelError:
     translation, grid, block = answer.translation, job.grid, job.block
     if fault.kind == context.DEADLOCK:
         return Deadlock(

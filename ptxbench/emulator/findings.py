@@ -59,6 +59,9 @@ KINDS = {
     kinds.PENDING_COPY: "pending-copy",
     kinds.OVERWRITES_COPY: "pending-copy",
     kinds.WRITE_UNDER_COPY: "race",
+    kinds.UNORDERED_EXIT: "cluster-exited",
+    kinds.TWO_COPIES: "race",
+    kinds.NOT_STARTED: "cluster-not-started",
 }
 RACES = (kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY)
 """Kinds with a second access, which another CTA may have made."""
@@ -132,6 +135,17 @@ class Describer:
         place = self.place(raw.address, site)
         if raw.kind in (context.OUT_OF_BOUNDS, context.MISALIGNED, context.LEFT):
             return bad_access(raw.kind, site, raw.address, self.buffers, self.sizes, self.reserved_bytes)
+        if raw.kind == kinds.UNORDERED_EXIT:
+            rank = (raw.address & 0xFFFFFFFF) >> context.RANK_BITS
+            return (
+                f"{VERBS[site.kind]} the shared memory of the CTA of rank {rank} in the cluster, which exits at line "
+                f"{raw.address >> 32}, and nothing orders the exit after it. Let that CTA wait for the cluster "
+                f"(barrier.cluster) before it exits."
+            )
+        if raw.kind == kinds.NOT_STARTED:
+            return (
+                f"{VERBS[site.kind]} {place}, which may not have started. Wait for the cluster (barrier.cluster) first."
+            )
         if raw.kind == kinds.UNINITIALISED:
             return f"reads {place}, which was never written."
         if raw.kind == kinds.UNINITIALISED_REGISTER:
@@ -148,6 +162,12 @@ class Describer:
             return "is not in the member mask of this instruction. Branch around it, or add the lane to the mask."
         if raw.kind == kinds.OVERWRITES_COPY:
             return f"writes {place}, which an asynchronous copy is still filling. Wait for it first."
+        if raw.kind == kinds.TWO_COPIES:
+            step = self.step(self.sites[self.other_slot(raw.other)])
+            return (
+                f"writes {place}, which another {step.opcode} at line {step.line} is still writing, and nothing orders "
+                f"the two."
+            )
         other = self.other(raw.other, raw.where >> 1)
         if raw.kind == kinds.WRITE_UNDER_COPY:
             return f"writes {place}, which {other} is still copying. Wait for the copy first."
@@ -166,6 +186,8 @@ class Describer:
         """The name of a byte of shared or local memory, or of a buffer."""
         if address >= context.GLOBAL_BASE:
             return memory.nearest(self.buffers, address, 1).split(", which has ")[0]
+        if site.space == "cluster":
+            return in_cluster(address, self.reserved_bytes)
         return f"byte {own_byte(site.space, address, self.reserved_bytes)} of {site.space} memory"
 
     def other_slot(self, identity: int) -> int:
@@ -179,6 +201,12 @@ class Describer:
             return name
         step = self.step(self.sites[slot])
         return f"{step.opcode} by {name} at line {step.line}"
+
+
+def in_cluster(address: int, reserved_bytes: int) -> str:
+    """The name of a byte of shared::cluster."""
+    byte = own_byte("shared", address & (1 << context.RANK_BITS) - 1, reserved_bytes)
+    return f"byte {byte} of the shared memory of the CTA of rank {address >> context.RANK_BITS} in the cluster"
 
 
 def own_byte(space: str, address: int, reserved_bytes: int) -> int:
@@ -203,9 +231,7 @@ def bad_access(
         if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # a freed heap block
             return f"{verb} {where}, after free. Free it later."
     elif site.space == "cluster":
-        inner = address & (1 << context.RANK_BITS) - 1
-        rank = (address & 0xFFFFFFFF) >> context.RANK_BITS
-        where = f"byte {inner} of the shared memory of the CTA of rank {rank} in the cluster"
+        where = in_cluster(address & 0xFFFFFFFF, reserved_bytes)
         if kind == context.LEFT:
             return (
                 f"{verb} {where}, which has exited at line {address >> 32}. Let it wait for the cluster "

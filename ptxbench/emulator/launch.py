@@ -142,8 +142,11 @@ def run(
         stored=stored,
     )
     answer, results = emulator_process().perform(job, image.contents)
+    shared_bytes = answer.translation.own_shared_bytes + dynamic_shared_bytes
+    buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))
+    describer = Describer(answer.translation, buffers, extent_grid, extent_block, shared_bytes)
     if answer.fault is not None:
-        raise explain(answer, answer.fault, image.layout, job)
+        raise explain(answer, answer.fault, image.layout, job, describer.findings(answer.findings))
     lines = counters.by_line(answer.counters, answer.translation)
     totals = counters.total(lines, answer.phases)
     findings: tuple[SanitizerFinding, ...] = ()
@@ -151,9 +154,6 @@ def run(
     notes: tuple[str, ...] = ()
     remarks: tuple[SanitizerFinding, ...] = ()
     if sanitize:
-        shared_bytes = answer.translation.own_shared_bytes + dynamic_shared_bytes
-        buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))
-        describer = Describer(answer.translation, buffers, extent_grid, extent_block, shared_bytes)
         findings = describer.findings(answer.findings)
         unchecked = sanitizer_notes(answer, totals, image)
         remarks = describer.remarks(answer.findings)

@@ -140,7 +140,7 @@ class KernelState:
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []
         self.granules = (4, 4, 4)
-        self.rows = orders_partly(self.steps)
+        self.rows = orders_partly(self.steps) or self.ops.clustered
 
     def lay_out_params(self) -> dict[str, tuple[int, int]]:
         """Offset and bytes of each parameter."""

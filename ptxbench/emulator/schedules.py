@@ -27,8 +27,8 @@ MOST_COMPARED_BYTES = 1 << 30
 def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
     """The checks that were not made."""
     notes = list(answer.notes)
-    if answer.translation.clustered:
-        notes.append("races and reads of unwritten shared memory not checked: the CTAs run in clusters")
+    if answer.translation.clustered and answer.translation.queues:
+        notes.append("races and reads of unwritten shared memory not checked: bulk copies in clusters")
     if any(site.kind == "wgmma" for site in answer.translation.sites):
         notes.append("races and missing proxy fences of wgmma not checked")
     if obstacle := answer.translation.schedule_obstacle:

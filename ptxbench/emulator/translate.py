@@ -372,22 +372,24 @@ class Translator:
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:
         """What the scheduler of clusters needs."""
         parts = (messages.CLOSED,) if self.ops.sends else ()
+        left = watch.NOTHING["cta_left"]
         if not self.ops.bulk:
-            return clusters.WAKE, clusters.closed(*parts)
+            return clusters.WAKE, clusters.closed(*parts), left
         closed = clusters.closed(*parts, bulk_clusters.CLOSED)
-        return clusters.WAKE, closed, *bulk_clusters.replacing(self.ops.functions)
+        return clusters.WAKE, closed, left, *bulk_clusters.replacing(self.ops.functions)
 
     def add_watches(self) -> None:
         """Add the real functions of a sanitized kernel in place of the empty ones, and the watches of local memory."""
         sizes: dict[str, int] = {}
         for site in self.ops.sites:
-            if site.space in ("global", "shared", "local") and site.bytes:
-                sizes[site.space] = min(site.bytes, sizes.get(site.space, 4))
+            space = "shared" if site.space == "cluster" else site.space
+            if space in ("global", "shared", "local") and site.bytes:
+                sizes[space] = min(site.bytes, sizes.get(space, 4))
         self.kernel.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
         for kind, element_bytes, count in sorted(self.ops.watching.locals):
             self.ops.function(sanitize.watch_local(kind, element_bytes, count, self.kernel.granules[1]))
         for key in sorted(self.ops.watching.spaces):
-            self.ops.function(watches.watches(*key, granules=sizes))
+            self.ops.function(watches.watches(*key, granules=sizes, clustered=self.ops.clustered))
         for function in watch.LOOKING if self.ops.watches_order else ():
             self.ops.function(function)
         if self.ops.stack is not None:

@@ -138,8 +138,8 @@ class WarpOps:
 
     @property
     def watches_order(self) -> bool:
-        """Whether accesses of global and shared memory are watched: not in clusters, whose order is not modelled."""
-        return self.sanitize and not self.clustered
+        """Whether accesses of global and shared memory are watched: not yet if bulk copies go to other CTAs."""
+        return self.sanitize and not (self.clustered and self.bulk)
 
     # ---- memory
 
@@ -372,6 +372,7 @@ class WarpOps:
         slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        self.watching.arrive_at_cluster()
         function = self.function(clusters.ARRIVE)
         self.e.line(f"call void @{function}(ptr %env, ptr %warp, ptr {site}, i32 {self.active})")
 

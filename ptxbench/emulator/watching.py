@@ -50,7 +50,7 @@ class Watching:
 
         A store is watched before it happens, other accesses after.
         """
-        if not self.ops.sanitize or space == "cluster":
+        if not self.ops.sanitize:
             return
         if space in ("local", "generic") and kind != "atomic":
             self.locals.add((kind, element_bytes, count))
@@ -62,7 +62,8 @@ class Watching:
             if self.ops.order is not None:
                 name = self.ops.function(watch.strong(space))
                 arguments = self.ops.last_arguments.rsplit(", ", 1)[0]
-                self.ops.e.line(f"call void @{name}({arguments}, i64 {self.ops.order.flags << layout.FLAGS_AT})")
+                flags = self.ops.order.flags | watch.ranked(space, self.ops.clustered)
+                self.ops.e.line(f"call void @{name}({arguments}, i64 {flags << layout.FLAGS_AT})")
 
     def in_local(self, space: str) -> str:
         """The arguments of the last `memory_arguments`, for local memory only."""
@@ -77,11 +78,22 @@ class Watching:
         own = self.ops.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
         return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
 
-    def tell(self, name: str, arguments: str) -> None:
-        """When sanitizing: report an event of the active lanes, which are %lanes.wide in `arguments`."""
+    def tell(self, name: str, arguments: str, lanes: str = "") -> None:
+        """When sanitizing: report an event of `lanes` (i32 name), by default the active ones, which are %lanes.wide in
+        `arguments`."""
         if self.ops.watches_order:
             function = self.ops.function(watch.told(name, ", i32 %lanes", arguments, watch.wide("lanes")))
-            self.ops.e.line(f"call void @{function}(ptr %env, i32 {self.ops.active})")
+            self.ops.e.line(f"call void @{function}(ptr %env, i32 {lanes or self.ops.active})")
+
+    def arrive_at_cluster(self) -> None:
+        """When sanitizing: the active lanes are about to arrive at the barrier of their cluster."""
+        released = int(not self.ops.relaxed)
+        arguments = f"i64 {layout.CLUSTER_ARRIVE}, i64 %lanes.wide, i64 0, i64 0, i64 {released}"
+        self.tell(f"cluster_arrived_{released}", arguments)
+
+    def waited_for_cluster(self, lanes: str) -> None:
+        """When sanitizing: `lanes` have waited at the barrier of their cluster."""
+        self.tell("cluster_waited", f"i64 {layout.CLUSTER_WAIT}, i64 %lanes.wide, i64 0, i64 0, i64 0", lanes)
 
     def fence(self, what: int) -> None:
         """When sanitizing: the active lanes execute a fence; races/layout.py has the values of `what`."""

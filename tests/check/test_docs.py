@@ -37,6 +37,7 @@ def test_every_code_is_of_a_stage_that_there_is_and_is_used_in_the_program():
     by_emulator = {
         *kinds.split(),
         "cluster-exited",
+        "cluster-not-started",
         "member-mask",
         "schedule",
         "stray-prefetch",

@@ -173,6 +173,27 @@ def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time
 
 
 @compiled
+def any_known(r: Any, number: Any, first: Any, count: Any) -> Any:
+    """Whether a row has a time in some of these entries."""
+    times, known = row(r, number), False
+    for i in range(first, first + count):
+        known |= times[i] != 0
+    return known
+
+
+@compiled
+def knows_start(env: Any, r: Any, thread: Any, cta: Any) -> Any:
+    """Whether a thread of the current warp knows of something that another CTA has done, so that it has started."""
+    first, count = far_first(env, r, cta), r[at.FAR_STRIDE]
+    return (
+        first < 0
+        or any_known(r, words_at(cta_row(env, r))[0], first, count)
+        or any_known(r, words_at(warp_row(env, r, thread >> 5))[0], first, count)
+        or any_known(r, words_at(thread_words(env, r, thread))[at.OWN_ROW], first, count)
+    )
+
+
+@compiled
 def may_see(env: Any, r: Any, thread: Any, other: Any, cta: Any, time: Any) -> Any:
     """Whether the thread, or one it met at a barrier, has read a value that shows the access, with no fence since.
 

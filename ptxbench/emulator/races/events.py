@@ -6,9 +6,11 @@ from typing import Any
 
 from numba import carray, cfunc, types  # type: ignore[attr-defined]
 
+from ptxbench.emulator.races import clusters, messages
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
+    cluster_of,
     cta_pending,
     cta_row,
     fence,
@@ -50,15 +52,17 @@ def open_cta(env: Any, r: Any) -> None:
         for address in range(first, first + r[at.SHARED_OBJECT_STRIDE], 4):
             if words_at(address)[0]:
                 forget(r, address)
+    if env[context.CLUSTER_STATE]:
+        clusters.open_cta(env, r)
 
 
 @compiled
 def choose_shared(env: Any, r: Any) -> None:
-    """Decide whether the current CTA's shared memory is tracked: in a long launch, only some CTAs' is."""
-    cta = env[context.CTA]
+    """Decide whether the current CTA's shared memory is tracked: in a long launch, only some CTAs' or clusters' is."""
+    unit = cluster_of(r, env[context.CTA])
     if r[at.SHARED_UP_TO] == 0 and r[at.SHARED_SEEN] > r[at.SHARED_BUDGET]:
-        r[at.SHARED_UP_TO] = cta
-    r[at.SHARED_SKIPPED] = r[at.SHARED_UP_TO] != 0 and cta > r[at.SHARED_UP_TO] and cta % at.CTA_STEP != 0
+        r[at.SHARED_UP_TO] = unit
+    r[at.SHARED_SKIPPED] = r[at.SHARED_UP_TO] != 0 and unit > r[at.SHARED_UP_TO] and unit % at.CTA_STEP != 0
 
 
 @compiled
@@ -142,7 +146,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif what == at.MBARRIER_BYTES:
         bring_bytes(env, r, mask, addresses, values)
     elif what == at.MBARRIER_INIT:
-        slot = object_slot(env, r, context.SHARED_WINDOW + addresses)
+        slot = object_slot(env, r, context.SHARED_WINDOW + addresses, False)
         if slot:
             forget(r, slot)
     elif what == at.COPY_DONE:
@@ -163,6 +167,18 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         choose_shared(env, r)
     elif what == at.OPEN_CTA:
         open_cta(env, r)
+    elif what == at.CLUSTER_ARRIVE:
+        clusters.arrive(env, r, mask, values)
+    elif what == at.CLUSTER_WAIT:
+        clusters.wait(env, r, mask)
+    elif what == at.CLOSE_CTA:
+        clusters.close_cta(env, r)
+    elif what == at.MBARRIER_ARRIVE_FAR:
+        clusters.arrive_at_mbarrier(env, r, mask, addresses, site, values)
+    elif what == at.MESSAGE_SENT:
+        messages.send(env, r, mask, addresses, site, values)
+    elif what == at.MESSAGE_DONE:
+        messages.complete(env, r, mask, addresses, site, values)
 
 
 SIGNATURE = types.void(types.CPointer(types.int64), *[types.int64] * 5)  # type: ignore[no-untyped-call]

@@ -17,13 +17,16 @@ from __future__ import annotations
 (
     OPEN_CTA, ENTER_CTA, LOAD, STORE, ATOMIC, COPY, STRONG, FENCE, WARP_SYNC, BARRIER_ARRIVE, BARRIER_WAKE,
     BARRIER_MET, MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_BYTES, MBARRIER_WAIT, COPY_DONE, COPIES_WAITED, BULK_NEAR,
-    BULK_FAR, BULK_TAKEN, FAR_LOAD,
-) = range(22)  # fmt: skip
+    BULK_FAR, BULK_TAKEN, FAR_LOAD, CLUSTER_ARRIVE, CLUSTER_WAIT, CLOSE_CTA, MBARRIER_ARRIVE_FAR,
+    MESSAGE_SENT, MESSAGE_DONE,
+) = range(28)  # fmt: skip
 
 # The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
 ACQUIRES, RELEASES, READS, WRITES, OF_CTA, OF_CLUSTER = 1, 2, 4, 8, 16, 32
 """Flags of a strong access: its order, what it does, its scope."""
+IN_CLUSTER = 64
+"""A flag of any access: its addresses in shared memory have the rank of a CTA; without it, they are of the own CTA."""
 
 THREAD_BITS, SITE_BITS = 10, 20
 ASYNC, STRONG_BIT = 1 << 31, 1 << 30
@@ -38,6 +41,12 @@ initialisation of mbarriers."""
 WEAK, STRONG_CTA, STRONG_CLUSTER, STRONG_GPU = range(4)
 """Strength of a site: two strong accesses do not race if the scope of each includes the other thread."""
 
+COMPLETES = 4
+"""A flag of an arrival at an mbarrier, in addition to RELEASES."""
+MESSAGE_UPDATES, MESSAGE_COMPLETES, MESSAGE_SIZE_AT, MESSAGE_BARRIER_AT = 1, 2, 2, 32
+"""An asynchronous store, in one i64: whether it updates, whether it completes the phase of its mbarrier, its bytes,
+and the address of the mbarrier."""
+
 # The table of a launch: i64 words, by index. The addresses are those of the arrays in tables.py.
 (
     LOG, LOG_SIZE, OWN_SINCE, OVERFLOW, NEAR, FAR, WIDTH, ROWS, ROW_COUNT, FREE, FREE_COUNT, CTA_ROWS, CTA_PENDING,
@@ -45,8 +54,12 @@ WEAK, STRONG_CTA, STRONG_CLUSTER, STRONG_GPU = range(4)
     SHARED_OBJECTS, SHARED_OBJECT_STRIDE, GLOBAL_OBJECTS, GLOBAL_SHADOW, GLOBAL_GRANULES, GLOBAL_BITS, SHARED_GRANULES,
     SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
-    TABLE_SLOTS,
-) = range(45)  # fmt: skip
+    CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, TABLE_SLOTS,
+) = range(48)  # fmt: skip
+
+# One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases, and
+# the parity of the phase.
+CLUSTER_ARRIVED, CLUSTER_MET, CLUSTER_PARITY, CLUSTER_WORDS = range(4)
 
 # One thread's words (i32), by index: the rows of what it knows and of what it read but did not acquire, the times of
 # its last fences by scope, the object it read last with its version, and the time up to which it waited for its copies.

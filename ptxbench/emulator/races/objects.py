@@ -26,19 +26,28 @@ from ptxbench.emulator.races.clocks import (
     warp_row,
 )
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.shadow import ELSEWHERE, IN_SHARED, space_of
+from ptxbench.emulator.races.shadow import ELSEWHERE, IN_SHARED, named, space_of
 from ptxbench.emulator.runtime import context
 
 
 @compiled
-def object_slot(env: Any, r: Any, address: Any) -> Any:
-    """Address of the word with the number of the object at a generic address; 0 outside all memory."""
+def object_slot(env: Any, r: Any, address: Any, in_cluster: Any) -> Any:
+    """Address of the word with the number of the object at a generic address; 0 outside all memory.
+
+    `in_cluster`: an address in shared memory has the rank of its CTA.
+    """
+    owner, offset = place(env), address - context.SHARED_WINDOW
+    if in_cluster and 0 <= offset < 1 << 32:
+        owner = named(env, offset)
+        if owner < 0:
+            return 0
+        address -= offset >> context.RANK_BITS << context.RANK_BITS
     where = space_of(env, r, address, at.OBJECT_GRANULE)
     if where == ELSEWHERE:
         return 0
     if where == IN_SHARED:
         index = address - context.SHARED_WINDOW >> 2
-        return r[at.SHARED_OBJECTS] + place(env) * r[at.SHARED_OBJECT_STRIDE] + 4 * index if r[at.SHARED_OBJECTS] else 0
+        return r[at.SHARED_OBJECTS] + owner * r[at.SHARED_OBJECT_STRIDE] + 4 * index if r[at.SHARED_OBJECTS] else 0
     return r[at.GLOBAL_OBJECTS] + 4 * (address - context.GLOBAL_BASE >> 2) if r[at.GLOBAL_OBJECTS] else 0
 
 
@@ -157,14 +166,14 @@ def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
     if acquires_only and mask == living(env, env[context.WARP]) and same_address(addresses, mask):
         for lane in range(LANES):
             if mask >> lane & 1:
-                thing = known_object(r, object_slot(env, r, addresses[lane]))
+                thing = known_object(r, object_slot(env, r, addresses[lane], flags & at.IN_CLUSTER))
                 if thing:
                     take(env, r, warp_row(env, r, env[context.WARP]), thing, flags)
                 return
     for lane in range(LANES):
         if not mask >> lane & 1:
             continue
-        slot = object_slot(env, r, addresses[lane])
+        slot = object_slot(env, r, addresses[lane], flags & at.IN_CLUSTER)
         if slot == 0:
             continue
         thing = known_object(r, slot)
@@ -196,7 +205,7 @@ def complete_phase(r: Any, thing: Any) -> None:
 @compiled
 def arrive(env: Any, r: Any, lane: Any, address: Any, releases: Any, completes: Any) -> None:
     """A lane arrives at an mbarrier."""
-    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address))
+    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, False))
     if thing:
         if releases:
             publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, True)
@@ -208,7 +217,7 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, releases: Any, completes: 
 @compiled
 def bring_bytes(env: Any, r: Any, lane: Any, address: Any, completes: Any) -> None:
     """A lane's copy has completed, and its mbarrier counts it."""
-    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address))
+    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, False))
     if thing:
         times, thread = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
         times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
@@ -230,6 +239,6 @@ def wait(env: Any, r: Any, mask: Any, address_list: Any) -> None:
             if rest >> lane & 1 and addresses[lane] == addresses[first]:
                 same |= 1 << lane
         rest &= ~same
-        thing = known_object(r, object_slot(env, r, addresses[first]))
+        thing = known_object(r, object_slot(env, r, addresses[first], False))
         if thing:
             learn(env, r, env[context.WARP], same, words_at(thing)[at.COMPLETE_ROW])

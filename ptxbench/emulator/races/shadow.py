@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, cluster_of, knows, may_see
+from ptxbench.emulator.races.clocks import LANES, cluster_of, knows, knows_start, may_see, place
 from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at, words_at
 from ptxbench.emulator.runtime import context, kinds
 
@@ -23,6 +23,33 @@ def space_of(env: Any, r: Any, address: Any, size: Any) -> Any:
 
 
 @compiled
+def named(env: Any, offset: Any) -> Any:
+    """The place of the CTA that an address of shared::cluster names; -1 if it has exited or does not exist."""
+    rank = offset >> context.RANK_BITS
+    if rank >= env[context.CLUSTER_SIZE]:
+        return -1
+    target = env[context.CLUSTER_SLOT] + rank
+    return target if longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_LIVE)[0] else -1
+
+
+@compiled
+def stamp_of(env: Any, site: Any, thread: Any) -> Any:
+    """The lower half of the stamp of a thread's access at a site."""
+    return (site - env[context.COUNTERS] >> 3 & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread
+
+
+@compiled
+def note_touch(env: Any, r: Any, target: Any, thread: Any, low: Any) -> None:
+    """Remember a thread's last access to the shared memory of another CTA of its cluster, at a place. `low`: the lower
+    half of the stamp."""
+    if r[at.TOUCHED]:
+        rank = words_at(r[at.PLACES])[2 * env[context.CTA] + 1]
+        if target != env[context.CLUSTER_SLOT] + rank:
+            index = (target * env[context.CLUSTER_SIZE] + rank) * r[at.FAR_STRIDE]
+            longs_at(r[at.TOUCHED])[index + (thread >> r[at.FAR_SHIFT])] = env[context.TIME] << 32 | low
+
+
+@compiled
 def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, where: Any) -> None:
     """Report a finding, if it is the first of its kind at its site. `where`: the other access's CTA, and SCOPE."""
     offset = site - env[context.COUNTERS]
@@ -35,6 +62,16 @@ def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, 
     found[0], found[1], found[2], found[3] = kind, offset, lane, address
     found[4], found[5], found[6], found[7] = env[context.CTA], env[context.WARP], other, where
     env[context.FINDING_COUNT] = count + 1
+
+
+@compiled
+def check_start(env: Any, r: Any, target: Any, thread: Any, site: Any, address: Any) -> None:
+    """A thread accesses an address of the cluster, in the CTA at the place `target`, which must have started."""
+    if target == place(env) or r[at.OVERFLOW]:
+        return
+    owner = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
+    if not knows_start(env, r, thread, owner):
+        report(env, kinds.NOT_STARTED, site, thread & LANES - 1, address, 0, 0)
 
 
 @compiled
@@ -69,7 +106,7 @@ def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any) -> Any:
     if cta == env[context.CTA]:
         if other == thread and not copied:
             return 0
-    elif not r[at.BETWEEN_CTAS]:
+    elif not r[at.BETWEEN_CTAS] and cluster_of(r, cta) != cluster_of(r, env[context.CTA]):
         return 0
     mine, its = strength(r, slot), strength(r, stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)
     both = mine != at.WEAK and its != at.WEAK
@@ -203,7 +240,7 @@ def replaced(env: Any, r: Any, read: Any, thread: Any) -> Any:
 def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site: Any, values: Any) -> None:
     """Check an instruction's accesses, lane by lane. `values`: address of the stored values, or 0."""
     kind, element = what & 255, what >> at.ELEMENT_AT & 255
-    size = what >> at.BYTES_AT & 255
+    size, in_cluster = what >> at.BYTES_AT & 255, what >> at.FLAGS_AT & at.IN_CLUSTER
     addresses = longs_at(address_list)
     counters, now, warp = env[context.COUNTERS], env[context.TIME], env[context.WARP]
     alone = env[context.CLUSTER_SIZE] == 1
@@ -211,6 +248,14 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         if not mask >> lane & 1:
             continue
         address = addresses[lane]
+        target, named_offset = place(env), 0
+        if in_cluster:
+            named_offset = address - context.SHARED_WINDOW
+            target = named(env, named_offset)
+            if target < 0:
+                continue
+            named_offset = named_offset >> context.RANK_BITS << context.RANK_BITS
+            address -= named_offset
         where = space_of(env, r, address, size)
         if where == ELSEWHERE:
             continue
@@ -223,11 +268,15 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         if strong == at.STRONG_GPU or (in_shared and (strong == at.STRONG_CLUSTER or (strong and alone))):
             mine |= at.STRONG_BIT
         if in_shared:
-            stamps, bits, stride = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES]
+            if in_cluster:
+                check_start(env, r, target, thread, site, address - context.SHARED_WINDOW + named_offset)
+                note_touch(env, r, target, thread, stamp_of(env, site, thread))
+            stamps = longs_at(env[context.FIRST_SHADOW] + target * env[context.SHADOW_STRIDE])
+            bits, stride = r[at.SHARED_BITS], r[at.SHARED_GRANULES]
             offset = address - context.SHARED_WINDOW
             if offset < env[context.RESERVED_INSIDE] or r[at.SHARED_SKIPPED]:  # barriers of cooperative groups
                 continue
-            host = env[context.SHARED] + offset
+            host = env[context.FIRST_SHARED] + target * env[context.SHARED_STRIDE] + offset
         else:
             if r[at.GLOBAL_SHADOW] == 0:
                 continue
@@ -240,7 +289,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         for j in range(max(1, size >> bits)):
             first = j << bits
             index = (offset >> bits) + j
-            byte = (offset if in_shared else address) + first
+            byte = (offset + named_offset if in_shared else address) + first
             written = stamps[index]
             silent, alike = False, 0
             if values and written >> 32 >= 1:

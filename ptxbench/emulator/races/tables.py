@@ -69,12 +69,41 @@ class Tables:
         more = []
         if self.table[at.SHARED_UP_TO]:
             more.append(
-                f"races in shared memory checked in CTAs 0 to {self.table[at.SHARED_UP_TO]} and in one of "
-                f"{at.CTA_STEP} of the others; use a smaller size to check all"
+                f"races in shared memory checked in {'clusters' if self.table[at.PLACES] else 'CTAs'} 0 to "
+                f"{self.table[at.SHARED_UP_TO]} and in one of {at.CTA_STEP} of the others; use a smaller size to check "
+                f"all"
             )
         if self.table[at.OVERFLOW]:
             more.append("race check incomplete: too many synchronization events; use a smaller size")
         return (*self.notes, *more)
+
+
+def places(job: LaunchRequest) -> NDArray[np.int64]:
+    """The number of each CTA's cluster and its rank there, shape (CTAs, 2)."""
+    z, y, x = np.unravel_index(np.arange(math.prod(job.grid)), job.grid[::-1])
+    width, height, depth = job.cluster or (1, 1, 1)
+    across, down = job.grid[0] // width, job.grid[1] // height
+    number = (z // depth * down + y // height) * across + x // width
+    rank = (z % depth * height + y % height) * width + x % width
+    return np.stack([number, rank], axis=1)
+
+
+def lay_out_far(table: NDArray[np.int64], job: LaunchRequest, messages: bool, warps: int, ctas: int) -> tuple[str, ...]:
+    """Decide which far entries rows have: of the grid if CTAs send each other messages, of a cluster if there are
+    clusters, or none. `warps`: of a CTA. Returns notes about what cannot be checked."""
+    size, notes = job.cluster_size, []
+    whole = messages and warps * ctas <= at.MOST_WARPS
+    if messages and not whole:
+        notes.append(
+            f"races between {'CTAs' if size == 1 else 'clusters'} not checked: they send messages to each other, and "
+            f"the grid has {warps * ctas:,} warps; the maximum is {at.MOST_WARPS:,}; use a smaller grid"
+        )
+    known = ctas if whole else size if size > 1 else 0
+    by_thread = size > 1 and 32 * warps * known <= at.MOST_THREADS
+    stride = 32 * warps if by_thread else warps
+    table[at.BETWEEN_CTAS], table[at.FAR_IN_CLUSTER] = whole or not messages, not whole
+    table[at.FAR_STRIDE], table[at.FAR_SHIFT], table[at.FAR] = stride, 0 if by_thread else 5, known * stride
+    return tuple(notes)
 
 
 def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes: int) -> Tables:
@@ -90,19 +119,17 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
         table[slot] = arrays[-1].ctypes.data + -arrays[-1].ctypes.data % 64
         return arrays[-1][-arrays[-1].ctypes.data % 64 :]
 
-    far = warps * ctas if translation.messages else 0
-    table[at.BETWEEN_CTAS] = 1
-    if far > at.MOST_WARPS:
-        notes.append(
-            f"races between CTAs not checked: they send messages to each other, and the grid has {far:,} warps; "
-            f"the maximum is {at.MOST_WARPS:,}; use a smaller grid"
-        )
-        table[at.BETWEEN_CTAS], far = 0, 0
-    table[at.NEAR], table[at.FAR] = 32 * warps if translation.rows else 32, far
-    table[at.FAR_STRIDE], table[at.FAR_SHIFT] = warps, 5
-    table[at.WIDTH] = width = int(table[at.NEAR] + far)
-    holders = slots * (65 * warps + 18) + 2  # two per thread, one per warp, the CTA's and its barriers'
-    rows = min(ROW_BYTES // (4 * width), holders + (2 * MOST_OBJECTS if translation.rows else 0))
+    table[at.NEAR] = 32 * warps if translation.rows else 32
+    notes += lay_out_far(table, job, translation.messages, warps, ctas)
+    cluster, stride = job.cluster_size, int(table[at.FAR_STRIDE])
+    table[at.WIDTH] = width = int(table[at.NEAR] + table[at.FAR])
+    if translation.clustered:
+        array(at.CLUSTER_ROWS, 4 * at.CLUSTER_WORDS * (slots // cluster))
+    if cluster > 1:
+        array(at.TOUCHED, 8 * slots * cluster * stride)
+        array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = places(job).ravel()
+    holders = slots * (65 * warps + 20) + 2  # two per thread, one per warp, the CTA's, its barriers', its cluster's
+    rows = min(ROW_BYTES // (4 * width), holders + (3 * MOST_OBJECTS if translation.rows else 0))
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
     array(at.ROWS, 4 * width * rows)
     array(at.FREE, 4 * rows).view(np.int32)[: rows - 2] = np.arange(rows - 1, 1, -1)

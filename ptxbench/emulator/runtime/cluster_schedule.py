@@ -67,7 +67,12 @@ held:
   ret i64 %result"""
 
 
-RUN = f"""
+def run(reverse: bool) -> str:
+    """`run_ctas(env)` of a kernel in clusters. `reverse`: the last CTA of a cluster goes first."""
+    backwards = "%backwards = or i1 true, %either" if reverse else "%backwards = or i1 %turned, %falling"
+    if reverse:
+        backwards = "%either = or i1 %turned, %falling\n  " + backwards
+    return f"""
 define internal void @open_cluster(ptr %env, i64 %place, i64 %number) {{
   ; Start the CTAs of cluster %number in the slots of place %place.
 entry:
@@ -128,7 +133,7 @@ entry:
   {slot("step", at.CTA_STEP)}
   %turned = icmp ne i64 %by.turns, 0
   %falling = icmp slt i64 %step, 0
-  %backwards = or i1 %turned, %falling
+  {backwards}
   %c.offset = mul i64 %place, {at.CLUSTER_BYTES}
   %cluster = getelementptr i8, ptr %clusters, i64 %c.offset
   %live.at = getelementptr i8, ptr %cluster, i64 {at.CLUSTER_LIVE}
@@ -163,6 +168,7 @@ ran:
   br i1 %is.done, label %close, label %after
 close:
   call void @cta_closed(ptr %env, ptr %header, i64 %rank)
+  call void @cta_left(ptr %env)
   store i64 0, ptr %cta.live.at
   store i32 1, ptr %gone.at
   %live = load i64, ptr %live.at

@@ -308,9 +308,11 @@ ARRIVE_EXPECTING = with_bytes(
 
 
 def in_cluster(function: RuntimeFunction) -> RuntimeFunction:
-    """The same function for mbarriers at shared::cluster addresses. What other CTAs do is not watched."""
-    watched = re.compile(r"^ *call void @mbarrier_(started|arrived)\(.*$", re.M)
-    text = watched.sub("", function.text).replace(f"@{function.name}(", f"@{function.name}_in_cluster(")
+    """The same function for mbarriers at shared::cluster addresses."""
+    text = function.text.replace(f"@{function.name}(", f"@{function.name}_in_cluster(")
+    text = re.sub(r"^ *call void @mbarrier_started\(.*$", "", text, flags=re.M)
+    text = text.replace("@mbarrier_arrived(ptr %env,", "@mbarrier_arrived_far(ptr %env, ptr %site,")
     text = text.replace("@touch_mbarrier(", f"@{TOUCH_CLUSTER.name}(").replace(OWN_HOST, host_of("%address", "host"))
-    needs = tuple(TOUCH_CLUSTER if needed is TOUCH else needed for needed in function.needs)
+    instead = {TOUCH.name: TOUCH_CLUSTER, "mbarrier_arrived": NOTHING["mbarrier_arrived_far"]}
+    needs = tuple(instead.get(needed.name, needed) for needed in function.needs)
     return RuntimeFunction(f"{function.name}_in_cluster", text, needs, function.declarations)

@@ -14,6 +14,7 @@ from ptxbench.emulator.runtime.context import CTPOP, CTTZ, NEXT_LANE, V32, Runti
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.mbarriers import TRANSACT
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE
+from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES, Type
 
 CAPACITY = 1024
@@ -104,11 +105,20 @@ complete:
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane.wide, i64 %word, i64 %change)
   %settled = call i64 @mbarrier_settled(i64 %changed)
   store i64 %settled, ptr %object
+  call void @message_done(ptr %env, ptr %site, i64 %lane.wide, i32 %target, i32 %barrier, i32 %size, i64 %word,
+                          i64 %settled)
   store i64 %warp, ptr %warp.at
   store i64 %cta, ptr %cta.at
   ret void
 }}
-""", (TRANSACT,), ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
+""", (TRANSACT, NOTHING["message_done"]), ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
+
+KEEP = f"""  %place.offset = mul i64 %kept, {MESSAGE_BYTES}
+  %place = getelementptr i8, ptr %messages, i64 %place.offset
+  %words = load <8 x i64>, ptr %item, align 8
+  store <8 x i64> %words, ptr %place, align 8
+  %kept.more = add i64 %kept, 1"""
+"""Lines that move the message at %item up, behind %kept others."""
 
 DELIVER = RuntimeFunction("deliver_messages", f"""
 define internal void @deliver_messages(ptr %env, i32 %barrier, i1 %all) noinline {{
@@ -132,11 +142,7 @@ act:
   call void @do_message(ptr %env, ptr %item)
   br label %after
 hold:
-  %place.offset = mul i64 %kept, {MESSAGE_BYTES}
-  %place = getelementptr i8, ptr %messages, i64 %place.offset
-  %words = load <8 x i64>, ptr %item, align 8
-  store <8 x i64> %words, ptr %place, align 8
-  %kept.more = add i64 %kept, 1
+{KEEP}
   br label %after
 after:
   %kept.new = phi i64 [ %kept, %act ], [ %kept.more, %hold ]
@@ -172,7 +178,7 @@ done:
 
 CLOSED = RuntimeFunction("messages_closed", f"""
 define internal void @messages_closed(ptr %env, ptr %header, i64 %rank) noinline {{
-  ; The CTA of %rank has exited: messages that it has not waited for are faults of their senders.
+  ; The CTA of %rank has exited: messages that it has not waited for are faults of their senders, and are dropped.
 entry:
   {LIST}
   %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
@@ -183,6 +189,7 @@ entry:
   br label %next
 next:
   %index = phi i64 [ 0, %entry ], [ %index.next, %after ]
+  %kept = phi i64 [ 0, %entry ], [ %kept.new, %after ]
   %over = icmp eq i64 %index, %count
   br i1 %over, label %done, label %look
 look:
@@ -192,7 +199,10 @@ look:
   %target.wide = zext i32 %target to i64
   %its.rank = lshr i64 %target.wide, {at.RANK_BITS}
   %same = icmp eq i64 %its.rank, %rank
-  br i1 %same, label %lost, label %after
+  br i1 %same, label %lost, label %hold
+hold:
+{KEEP}
+  br label %after
 lost:
   {field("site", SITE, "ptr")}
   {field("lane", LANE)}
@@ -207,9 +217,11 @@ lost:
   store i64 %cta, ptr %cta.at
   br label %after
 after:
+  %kept.new = phi i64 [ %kept, %lost ], [ %kept.more, %hold ]
   %index.next = add i64 %index, 1
   br label %next
 done:
+  store i64 %kept, ptr %count.at
   ret void
 }}
 """, (FAULT,))  # fmt: skip
@@ -285,9 +297,11 @@ put:
   %p.combine = getelementptr i8, ptr %item, i64 {COMBINE}
   store ptr %combine, ptr %p.combine
   {values}
+  %updates = icmp ne ptr %combine, null
+  call void @message_sent(ptr %env, ptr %site, i64 %number.wide, i32 %target, i32 %barrier, i32 {size}, i1 %updates)
   br label %next
 done:
   ret void
 }}
 """
-    return RuntimeFunction(name, text, (DELIVER, FAULT), (CTTZ,))
+    return RuntimeFunction(name, text, (DELIVER, FAULT, NOTHING["message_sent"]), (CTTZ,))

@@ -60,7 +60,7 @@ def scheduler(
             open_cta(register_bytes, local_bytes, cleared_bytes, unwritten, zeroed, queues, reserved_bytes),
             close_all(loops, register_bytes),
             run_cta(register_bytes, local_bytes, reverse, clustered),
-            cluster_schedule.RUN if clustered else RUN_CTAS,
+            cluster_schedule.run(reverse) if clustered else RUN_CTAS,
         ]
     )
 

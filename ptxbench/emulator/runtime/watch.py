@@ -43,11 +43,15 @@ def wide(*names: str) -> str:
 PARAMETERS = {
     "cta_opened": "",
     "cta_entered": "",
+    "cta_left": "",
     "barrier_arrived": ", i32 %id, i32 %lanes, i32 %count",
     "barrier_left": ", i32 %id, i64 %warp, i32 %lanes",
     "barrier_met": ", i32 %id, i1 %everyone",
     "mbarrier_started": ", i32 %address",
     "mbarrier_arrived": ", i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
+    "mbarrier_arrived_far": ", ptr %site, i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
+    "message_sent": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i1 %updates",
+    "message_done": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i64 %old, i64 %new",
     "mbarrier_counted": ", i64 %lane, i32 %address, i64 %old, i64 %new",
     "settle_copy": ", i32 %address, i32 %size",
     "bulk_issued": ", ptr %site.near, ptr %site.far, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %fills",
@@ -66,9 +70,15 @@ SIZED = f"""{wide("address", "size")}
 FAR_SIZED = f"""%far.offset = sub i64 %far, {0x7F00_0000_0000}
   %size.far = shl i64 %size, {at.FAR_SIZE_AT}
   %site.int = ptrtoint ptr %site to i64"""
+MESSAGE = f"""{wide("target", "barrier", "size")}
+  %site.int = ptrtoint ptr %site to i64
+  %barrier.high = shl i64 %barrier.wide, {at.MESSAGE_BARRIER_AT}
+  %size.high = shl i64 %size.wide, {at.MESSAGE_SIZE_AT}
+  %sized = or i64 %barrier.high, %size.high"""
 LOOKING = [
     told("cta_opened", "", f"i64 {at.OPEN_CTA}, i64 0, i64 0, i64 0, i64 0"),
     told("cta_entered", "", f"i64 {at.ENTER_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    told("cta_left", "", f"i64 {at.CLOSE_CTA}, i64 0, i64 0, i64 0, i64 0"),
     told("barrier_arrived", PARAMETERS["barrier_arrived"],
          f"i64 {at.BARRIER_ARRIVE}, i64 %lanes.wide, i64 %id.wide, i64 %count.wide, i64 0",
          wide("lanes", "id") + "\n  %count.wide = sext i32 %count to i64"),
@@ -86,6 +96,27 @@ LOOKING = [
   %relaxed = and i32 %flags, {RELAXED}
   %ordered = icmp eq i32 %relaxed, 0
   %releases = zext i1 %ordered to i64"""),
+    told("mbarrier_arrived_far", PARAMETERS["mbarrier_arrived_far"],
+         f"i64 {at.MBARRIER_ARRIVE_FAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+         f"""{wide("address")}
+  {COMPLETES}
+  %site.int = ptrtoint ptr %site to i64
+  %relaxed = and i32 %flags, {RELAXED}
+  %ordered = icmp eq i32 %relaxed, 0
+  %releases = select i1 %ordered, i64 {at.RELEASES}, i64 0
+  %completes = mul i64 %complete, {at.COMPLETES}
+  %how = or i64 %releases, %completes"""),
+    told("message_sent", PARAMETERS["message_sent"],
+         f"i64 {at.MESSAGE_SENT}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
+         f"""{MESSAGE}
+  %update = zext i1 %updates to i64
+  %how = or i64 %sized, %update"""),
+    told("message_done", PARAMETERS["message_done"],
+         f"i64 {at.MESSAGE_DONE}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
+         f"""{MESSAGE}
+  {COMPLETES}
+  %completes = mul i64 %complete, {at.MESSAGE_COMPLETES}
+  %how = or i64 %sized, %completes"""),
     told("mbarrier_counted", PARAMETERS["mbarrier_counted"],
          f"i64 {at.MBARRIER_BYTES}, i64 %lane, i64 %address.wide, i64 0, i64 %complete",
          f"{wide('address')}\n  {COMPLETES}"),
@@ -137,7 +168,7 @@ NOTHING = {name: silent(name, parameters) for name, parameters in PARAMETERS.ite
 
 def generic_addresses(space: str) -> tuple[str, str]:
     """The type of the addresses %a in a space, and lines that convert them to generic addresses %all."""
-    if space != "shared":
+    if space not in ("shared", "cluster"):
         return V64, f"%all = or {V64} %a, zeroinitializer"
     return V32, f"%a.wide = zext {V32} %a to {V64}\n  %all = or {V64} %a.wide, splat (i64 {SHARED_WINDOW})"
 
@@ -195,6 +226,11 @@ done:
 def strong(space: str) -> RuntimeFunction:
     """`strong_access_SPACE`: `flags` are those of races/layout.py, shifted to their place in the event's kind."""
     return of_lanes("strong_access", space, at.STRONG)
+
+
+def ranked(space: str, clustered: bool) -> int:
+    """IN_CLUSTER if addresses in a space have the rank of a CTA; else 0."""
+    return at.IN_CLUSTER if space == "cluster" or (space == "generic" and clustered) else 0
 
 
 WAITED = of_lanes("mbarrier_waited", "shared", at.MBARRIER_WAIT)

@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime.context import (
+    CLUSTER_OWN,
     COUNTERS,
     GLOBAL_BASE,
     MASK,
     RACES,
+    RANK_BITS,
     SHADOW,
     SHARED_BYTES,
     SITE_SLOTS,
@@ -37,7 +39,7 @@ from ptxbench.emulator.runtime.context import (
     splat,
     vector,
 )
-from ptxbench.emulator.runtime.watch import EVENT_CALL, EVENT_OF, generic_addresses
+from ptxbench.emulator.runtime.watch import EVENT_CALL, EVENT_OF, generic_addresses, ranked
 from ptxbench.emulator.types import LANES
 
 POINTERS = f"<{LANES} x ptr>"
@@ -64,14 +66,17 @@ def everywhere(name: str) -> str:
 
 
 class Usual:
-    """IR text with unique names, for the stamps of one access, gathered by lane."""
+    """IR text with unique names, for the stamps of one access, gathered by lane. `clustered`: other CTAs may access
+    the shared memory."""
 
-    def __init__(self, in_shared: bool, strength: int, prefix: str = "n") -> None:
+    def __init__(self, in_shared: bool, strength: int, clustered: bool, prefix: str = "n") -> None:
         self.lines: list[str] = []
         self.names = 0
         self.prefix = prefix
         self.in_shared = in_shared
-        self.strong = strength == at.STRONG_GPU or (in_shared and strength != at.WEAK)
+        self.clustered = clustered
+        enough = at.STRONG_GPU if not in_shared else at.STRONG_CLUSTER if clustered else at.STRONG_CTA
+        self.strong = strength >= enough
 
     def op(self, text: str) -> str:
         self.names += 1
@@ -128,8 +133,11 @@ class Usual:
     def settled(self, time: str) -> str:
         """The lanes where there is no time, or where barriers order it before now."""
         before = self.op(f"icmp ule {V64} {time}, %barrier.all")
-        if self.in_shared:
+        if self.in_shared and not self.clustered:
             return before
+        if self.in_shared:
+            unused = self.op(f"icmp ult {V64} {time}, %start.all")
+            return self.either(unused, self.both(self.op(f"icmp uge {V64} {time}, %since.all"), before))
         none = self.op(f"icmp eq {V64} {time}, zeroinitializer")
         own = self.op(f"icmp uge {V64} {time}, %since.all")
         grid = self.op(f"icmp ule {V64} {time}, %grid.all")
@@ -159,7 +167,7 @@ class Usual:
     def leave_unwritten(self, stamp: str) -> None:
         """Go to the compiled functions if a lane's granule was not written since the CTA started."""
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
-        self.leave_if(self.both("%active", self.op(f"icmp ult {V64} {time}, %since.all")), "unusual")
+        self.leave_if(self.both("%active", self.op(f"icmp ult {V64} {time}, %start.all")), "unusual")
 
     def load(self, granules: int) -> None:
         written = [self.gather(self.place(0, j)) for j in range(granules)]
@@ -204,8 +212,8 @@ class Usual:
 class InRows(Usual):
     """The variant for 32 active lanes with consecutive granules: row k has the k-th 32 of them."""
 
-    def __init__(self, in_shared: bool, strength: int, granules: int) -> None:
-        super().__init__(in_shared, strength, "r")
+    def __init__(self, in_shared: bool, strength: int, clustered: bool, granules: int) -> None:
+        super().__init__(in_shared, strength, clustered, "r")
         self.granules = granules
 
     def place(self, array: int, row: int) -> str:
@@ -268,8 +276,11 @@ def rows_head(size: int, granule: int) -> str:
 {rows}"""
 
 
-def head(in_shared: bool, size: int, granule: int, strong: bool) -> str:
-    """Lines that set %active, the stamps' pointers, times and %mine."""
+def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool) -> str:
+    """Lines that set %active, the stamps' pointers, times and %mine.
+
+    %since: from then on the current CTA made each access. %start: earlier accesses are of an earlier CTA.
+    """
     shift = granule.bit_length() - 1
     if in_shared:
         drawn = f"""{table("seen", at.SHARED_SEEN)}
@@ -280,7 +291,9 @@ def head(in_shared: bool, size: int, granule: int, strong: bool) -> str:
   %drawn = icmp eq {V64} %skipped.all, zeroinitializer"""
         where = f"""{slot("bytes", SHARED_BYTES)}
   {slot("base", SHADOW, "ptr")}
-  {slot("since", TIME_OF_START)}
+  {slot("start", TIME_OF_START)}
+  {everywhere("start")}
+  {table("since", at.OWN_SINCE) if clustered else slot("since", TIME_OF_START)}
   {table("stride", at.SHARED_GRANULES)}
   %offset = zext {V32} %a to {V64}"""
     else:
@@ -338,29 +351,37 @@ def head(in_shared: bool, size: int, granule: int, strong: bool) -> str:
   %mine = or {V64} %common.all, %me"""
 
 
-def watch(kind: str, space: str, element_bytes: int, count: int, strength: int, granule: int) -> RuntimeFunction:
+def spilled(kind: str, element_bytes: int, count: int) -> tuple[str, str, str, str]:
+    """For the values of a store: parameters, their memory, lines that put them there, and its address."""
+    if kind != "store":
+        return "", "", "", "0"
+    full = vector(8 * element_bytes)
+    spill = "".join(
+        f"  %v{k}.at = getelementptr {full}, ptr %stored, i64 {k}\n  store {full} %v{k}, ptr %v{k}.at\n"
+        for k in range(count)
+    )
+    values = "".join(f", {full} %v{k}" for k in range(count))
+    stored = f"%stored = alloca [{count} x {full}], align 64"
+    return values, stored, f"{spill}\n  %values = ptrtoint ptr %stored to i64", "%values"
+
+
+def watch(
+    kind: str, space: str, element_bytes: int, count: int, strength: int, granule: int, clustered: bool
+) -> RuntimeFunction:
     """`watch_KIND_SPACE_BYTES_COUNT_STRENGTH(addresses, mask, env, site, values...)`; kind: load, store, atomic.
 
     Space: shared or global. A store is watched before it happens.
     """
     in_shared, size = space == "shared", element_bytes * count
     granules = max(1, size // granule)
-    usual, in_rows = Usual(in_shared, strength), InRows(in_shared, strength, granules)
+    usual = Usual(in_shared, strength, clustered)
+    in_rows = InRows(in_shared, strength, clustered, granules)
     for each in (usual, in_rows):
         if kind == "load":
             each.load(granules)
         else:
             each.write(granules, atomic=kind == "atomic")
-    full = vector(8 * element_bytes)
-    values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
-    stored, given = "", "0"
-    if values:
-        stored = f"%stored = alloca [{count} x {full}], align 64"
-        given = "%values"
-    spill = "".join(
-        f"  %v{k}.at = getelementptr {full}, ptr %stored, i64 {k}\n  store {full} %v{k}, ptr %v{k}.at\n"
-        for k in range(count if values else 0)
-    )
+    values, stored, spill, given = spilled(kind, element_bytes, count)
     what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | size << at.BYTES_AT
     addresses, lines = generic_addresses(space)
     nowhere = "%nowhere = icmp eq ptr null, %base" if space == "global" else "%nowhere = icmp eq i32 0, 1"
@@ -373,7 +394,7 @@ define internal void @{name_of(kind, space, element_bytes, count, strength)}({ad
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %done, label %look
 look:
-  {head(in_shared, size, granule, usual.strong)}
+  {head(in_shared, size, granule, usual.strong, clustered)}
   {nowhere}
   %outside = icmp eq i32 %inside, 0
   %unseen = or i1 %nowhere, %outside
@@ -391,7 +412,6 @@ unusual:
   {lines}
   store {V64} %all, ptr %list
 {spill}
-  {"%values = ptrtoint ptr %stored to i64" if values else ""}
   %mask.all = zext i32 %inside to i64
   %addresses = ptrtoint ptr %list to i64
   call void @event(ptr %env, i64 {what}, i64 %mask.all, i64 %addresses, i64 %site.number, i64 {given})
@@ -403,34 +423,83 @@ done:
     return RuntimeFunction(name_of(kind, space, element_bytes, count, strength), text, (EVENT_CALL,), DECLARATIONS)
 
 
+def watch_cluster(kind: str, element_bytes: int, count: int, strength: int) -> RuntimeFunction:
+    """The same for the shared memory of the CTAs of a cluster: the compiled functions handle each access."""
+    values, stored, spill, given = spilled(kind, element_bytes, count)
+    what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | element_bytes * count << at.BYTES_AT
+    addresses, lines = generic_addresses("cluster")
+    name = name_of(kind, "cluster", element_bytes, count, strength)
+    text = f"""
+define internal void @{name}({addresses} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
+  %list = alloca {V64}, align 64
+  {stored}
+  %idle = icmp eq i32 %asked, 0
+  br i1 %idle, label %done, label %look
+look:
+  {lines}
+  store {V64} %all, ptr %list
+{spill}
+  %mask = zext i32 %asked to i64
+  %addresses = ptrtoint ptr %list to i64
+  %site.number = ptrtoint ptr %site to i64
+  call void @event(ptr %env, i64 {what | ranked("cluster", True) << at.FLAGS_AT}, i64 %mask, i64 %addresses,
+                   i64 %site.number, i64 {given})
+  br label %done
+done:
+  ret void
+}}
+"""
+    return RuntimeFunction(name, text, (EVENT_CALL,))
+
+
 def name_of(kind: str, space: str, element_bytes: int, count: int, strength: int) -> str:
     return f"watch_{kind}_{space}_{element_bytes}_{count}_{strength}"
+
+
+def masks_by_window(clustered: bool) -> str:
+    """Lines that split %asked by the window of each lane's generic address; the rest is global memory."""
+    windows = [("shared", conditions.SHARED_BASE, 1 << 32), ("local", conditions.LOCAL_BASE, 1 << 32)]
+    own = ""
+    if clustered:  # the CTA's own memory is a part of the cluster's
+        windows = [("cluster", conditions.SHARED_BASE, 1 << 32), ("shared", conditions.SHARED_BASE, 1 << RANK_BITS),
+                   ("local", conditions.LOCAL_BASE, 1 << 32)]  # fmt: skip
+        own = f"{slot('own', CLUSTER_OWN)}{splat('own.all', 'i64', '%own')}"
+    return own + "".join(
+        f"""
+  %{space}.base = {window.load}
+  %{space}.far = sub {V64} %a, %{space}.base
+  %{space}.offset = sub {V64} %{space}.far, {"%own.all" if clustered and space == "shared" else "zeroinitializer"}
+  %{space}.inside = icmp ult {V64} %{space}.offset, splat (i64 {limit})
+  %{space}.bits = bitcast {MASK} %{space}.inside to i32
+  %{space}.mask = and i32 %{space}.bits, %asked
+  %{space}.a = trunc {V64} %{space}.offset to {V32}"""
+        for space, window, limit in windows
+    )
 
 
 def watch_generic(
     kind: str, element_bytes: int, count: int, strength: int, parts: tuple[RuntimeFunction, ...]
 ) -> RuntimeFunction:
-    """The watches of global and shared memory, each for the lanes whose generic address is in that memory."""
+    """The watches of global memory, of shared memory and, in clusters, of that of other CTAs, each for the lanes whose
+    generic address is in that memory."""
     full = vector(8 * element_bytes)
     values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
     name = name_of(kind, "generic", element_bytes, count, strength)
-    windows = "".join(
-        f"""
-  %{space}.base = {window.load}
-  %{space}.offset = sub {V64} %a, %{space}.base
-  %{space}.inside = icmp ult {V64} %{space}.offset, splat (i64 4294967296)
-  %{space}.bits = bitcast {MASK} %{space}.inside to i32
-  %{space}.mask = and i32 %{space}.bits, %asked"""
-        for space, window in (("shared", conditions.SHARED_BASE), ("local", conditions.LOCAL_BASE))
-    )
+    clustered = len(parts) > 2
+    others = ""
+    if clustered:
+        others = f"""
+  %others.mask = xor i32 %cluster.mask, %shared.mask
+  %cluster.site = getelementptr i64, ptr %site, i64 {3 * SITE_SLOTS}
+  call void @{parts[2].name}({V32} %cluster.a, i32 %others.mask, ptr %env, ptr %cluster.site{values})"""
     text = f"""
-define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{{windows}
-  %near.mask = or i32 %shared.mask, %local.mask
+define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
+  {masks_by_window(clustered)}
+  %near.mask = or i32 {"%cluster" if clustered else "%shared"}.mask, %local.mask
   %global.mask = xor i32 %asked, %near.mask
-  %shared.a = trunc {V64} %shared.offset to {V32}
   %shared.site = getelementptr i64, ptr %site, i64 {SITE_SLOTS}
   call void @{parts[0].name}({V64} %a, i32 %global.mask, ptr %env, ptr %site{values})
-  call void @{parts[1].name}({V32} %shared.a, i32 %shared.mask, ptr %env, ptr %shared.site{values})
+  call void @{parts[1].name}({V32} %shared.a, i32 %shared.mask, ptr %env, ptr %shared.site{values}){others}
   ret void
 }}
 """
@@ -438,10 +507,17 @@ define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) 
 
 
 def watches(
-    kind: str, space: str, element_bytes: int, count: int, strength: int, granules: dict[str, int]
+    kind: str, space: str, element_bytes: int, count: int, strength: int, granules: dict[str, int], clustered: bool
 ) -> RuntimeFunction:
     """The watch of an access in a space; `granules`: bytes per shadow granule, by space."""
+    if space == "cluster":
+        return watch_cluster(kind, element_bytes, count, strength)
     if space != "generic":
-        return watch(kind, space, element_bytes, count, strength, granules.get(space, 4))
-    parts = [watch(kind, part, element_bytes, count, strength, granules.get(part, 4)) for part in ("global", "shared")]
+        return watch(kind, space, element_bytes, count, strength, granules.get(space, 4), clustered)
+    parts = [
+        watch(kind, part, element_bytes, count, strength, granules.get(part, 4), clustered)
+        for part in ("global", "shared")
+    ]
+    if clustered:
+        parts.append(watch_cluster(kind, element_bytes, count, strength))
     return watch_generic(kind, element_bytes, count, strength, tuple(parts))

@@ -211,10 +211,9 @@ MISTAKES = [
     Mistake("a CTA that leaves too early",     "setp.ge.u32     %others, %thread, 8;\n    @%others bra    SENT;",
             "setp.eq.u32     %others, %rank, 3;\n    @%others bra    DONE;\n"
             "    setp.ge.u32     %others, %thread, 8;\n    @%others bra    SENT;", at="st.async"),
-    Mistake("no barrier after partial sums",   "bar.sync        0;", "", at="ld.shared.f32   %sum", finding="race",
-            missing=CLUSTERS),
+    Mistake("no barrier after partial sums",   "bar.sync        0;", "", at="ld.shared.f32   %sum", finding="race"),
     Mistake("no wait at the cluster's barrier", "barrier.cluster.wait.acquire.aligned;", "",
-            at="st.async", finding="race", missing=CLUSTERS),
+            at="st.async", finding="cluster-not-started"),
     Mistake("no fence.mbarrier_init",          "fence.mbarrier_init.release.cluster;", "",
             at="st.async", finding="race", missing=CLUSTERS),
 ]  # fmt: skip

@@ -1,0 +1,146 @@
+"""Order and lifetime in clusters: their barriers, and accesses to the shared memory of a CTA that exits. Compiled by
+numba.
+
+The phase of a cluster's barrier turns inside runtime/clusters.py; the next event of the cluster notices it here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races.clocks import (
+    LANES,
+    cta_row,
+    far_first,
+    filled,
+    join_all,
+    learn,
+    place,
+    publish,
+    release_row,
+    row,
+    thread_words,
+    tick,
+    warp_row,
+)
+from ptxbench.emulator.races.objects import complete_phase, made, object_slot
+from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
+from ptxbench.emulator.races.shadow import check_start, named, note_touch, report, stamp_of
+from ptxbench.emulator.runtime import context, kinds
+
+
+@compiled
+def cluster_words(env: Any, r: Any) -> Any:
+    """Address of the words of the current cluster."""
+    return r[at.CLUSTER_ROWS] + 4 * at.CLUSTER_WORDS * (env[context.CLUSTER_SLOT] // env[context.CLUSTER_SIZE])
+
+
+@compiled
+def open_cta(env: Any, r: Any) -> None:
+    """The current CTA starts: no other has accessed its memory yet. The first one starts the cluster."""
+    if r[at.TOUCHED]:
+        count = env[context.CLUSTER_SIZE] * r[at.FAR_STRIDE]
+        touched = longs_at(r[at.TOUCHED] + 8 * place(env) * count)
+        for i in range(count):
+            touched[i] = 0
+    if env[context.CLUSTER_RANK] == 0:
+        words = cluster_words(env, r)
+        release_row(r, words + 4 * at.CLUSTER_ARRIVED)
+        release_row(r, words + 4 * at.CLUSTER_MET)
+        words_at(words)[at.CLUSTER_PARITY] = 0
+        r[at.MESSAGES_OPEN] = 0
+
+
+@compiled
+def catch_up(env: Any, r: Any, words: Any) -> None:
+    """If the barrier's phase has turned, what arrived in it is known to those who wait from now on."""
+    parity = words_at(env[context.CLUSTER_STATE])[context.CLUSTER_PHASE >> 2]
+    if words_at(words)[at.CLUSTER_PARITY] != parity:
+        words_at(words)[at.CLUSTER_PARITY] = parity
+        join_all(r, words + 4 * at.CLUSTER_MET, words_at(words)[at.CLUSTER_ARRIVED])
+        release_row(r, words + 4 * at.CLUSTER_ARRIVED)
+
+
+@compiled
+def arrive(env: Any, r: Any, lanes: Any, releases: Any) -> None:
+    """Lanes arrive at the barrier of their cluster. A relaxed arrival releases what fences have published."""
+    words, alone = cluster_words(env, r), r[at.FAR] == 0
+    catch_up(env, r, words)
+    if releases:
+        publish(env, r, lanes, words + 4 * at.CLUSTER_ARRIVED, -1, alone)
+    elif r[at.FENCED]:
+        publish(env, r, lanes, words + 4 * at.CLUSTER_ARRIVED, at.FENCE_CLUSTER, alone)
+    if not alone:  # that they have started
+        times, first = row(r, filled(r, words + 4 * at.CLUSTER_ARRIVED)), far_first(env, r, env[context.CTA])
+        for lane in range(LANES):
+            if lanes >> lane & 1:
+                entry = first + (env[context.WARP] * LANES + lane >> r[at.FAR_SHIFT])
+                times[entry] = max(times[entry], env[context.TIME_OF_START])
+    tick(env, r)
+
+
+@compiled
+def wait(env: Any, r: Any, lanes: Any) -> None:
+    """Lanes have waited for the phase in which they arrived."""
+    words = cluster_words(env, r)
+    catch_up(env, r, words)
+    learn(env, r, env[context.WARP], lanes, words_at(words)[at.CLUSTER_MET])
+
+
+@compiled
+def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> None:
+    """A lane arrives at an mbarrier of a CTA of the cluster. `flags`: whether it releases, and completes the phase."""
+    target, thread = named(env, address), env[context.WARP] * LANES + lane
+    if target < 0:
+        return
+    check_start(env, r, target, thread, site, address)
+    note_touch(env, r, target, thread, stamp_of(env, site, thread))
+    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
+    if thing:
+        if flags & at.RELEASES:
+            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, target == place(env))
+            tick(env, r)
+        if flags & at.COMPLETES:
+            complete_phase(r, thing)
+
+
+@compiled
+def close_cta(env: Any, r: Any) -> None:
+    """The current CTA has exited. Each access of other CTAs to its memory must have happened before, as far as some
+    thread of it knew."""
+    if r[at.MESSAGES_OPEN]:  # none of them counts for the next CTA in this place
+        stamps = longs_at(env[context.SHADOW])
+        for index in range(r[at.SHARED_GRANULES]):
+            if stamps[index] >> 32 == at.PENDING:
+                stamps[index] = 0
+    if r[at.TOUCHED] == 0 or r[at.OVERFLOW]:
+        return
+    stride, size = r[at.FAR_STRIDE], env[context.CLUSTER_SIZE]
+    touched = longs_at(r[at.TOUCHED] + 8 * place(env) * size * stride)
+    known, gathered = cta_row(env, r), False
+    for index in range(size * stride):
+        stamp = touched[index]
+        if stamp == 0:
+            continue
+        if not gathered:
+            gathered = True
+            for warp in range(env[context.WARP_COUNT]):
+                join_all(r, known, words_at(warp_row(env, r, warp))[0])
+                for lane in range(LANES):
+                    join_all(r, known, words_at(thread_words(env, r, warp * LANES + lane))[at.OWN_ROW])
+        header = env[context.CTA_HEADERS] + (env[context.CLUSTER_SLOT] + index // stride) * context.CTA_BYTES
+        other = longs_at(header + context.CTA_RANK)[0]
+        if row(r, words_at(known)[0])[far_first(env, r, other) + index % stride] < stamp >> 32:
+            tell_exit(env, r, stamp, other)
+
+
+@compiled
+def tell_exit(env: Any, r: Any, stamp: Any, other: Any) -> None:
+    """Report the access of CTA `other` that nothing orders before the current CTA's exit."""
+    cta, warp, thread = env[context.CTA], env[context.WARP], stamp & (1 << at.THREAD_BITS) - 1
+    line = longs_at(env[context.CTA_STATE] + context.CTA_EXIT_LINE)[0]
+    site = env[context.COUNTERS] + 8 * (stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)
+    env[context.CTA], env[context.WARP] = other, thread >> 5
+    report(env, kinds.UNORDERED_EXIT, site, thread & LANES - 1, line << 32 | env[context.CLUSTER_OWN], 0, 0)
+    env[context.CTA], env[context.WARP] = cta, warp

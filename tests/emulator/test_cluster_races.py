@@ -1,0 +1,350 @@
+"""The sanitizer in clusters: each planted mistake is found at its line, and the right version of the kernel is clean.
+
+A line that starts with `-` belongs to the mistaken kernel only, a line that starts with `+` to the right one.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.errors import Deadlock
+from tests.emulator.clusters import HEADER, SYNC
+
+STORE = "st.async.shared::cluster.mbarrier::complete_tx::bytes.u32"
+WAIT = """
+WAIT_NUMBER:
+    mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %done, [%bar], 0;
+    @!%done bra WAIT_NUMBER;"""
+
+
+class Section(NamedTuple):
+    """The kinds of findings that a mistake may have, an instruction that one of them must be about, and the lines.
+
+    A thread has %own, its word of the section in its CTA; %theirs, the same word in the next CTA; %bar, the section's
+    mbarrier in its CTA, with ARRIVALS expected; %their_bar, the one in the next.
+    """
+
+    kinds: set[str]
+    at: str
+    text: str
+    arrivals: int = 1
+
+
+SECTIONS = {
+    "a read before the wait": Section({"race", "uninitialised"}, "ld.shared::cluster", """
+        st.shared.u32 [%own], %value;
+        barrier.cluster.arrive;
+      + barrier.cluster.wait;
+        ld.shared::cluster.u32 %other, [%theirs];
+      - barrier.cluster.wait;
+    """),
+    "a relaxed arrival": Section({"race"}, "ld.shared::cluster", """
+        st.shared.u32 [%own], %value;
+      - barrier.cluster.arrive.relaxed;
+      + barrier.cluster.arrive.release;
+        barrier.cluster.wait.acquire;
+        ld.shared::cluster.u32 %other, [%theirs];
+    """),
+    "a fence of the CTA before a relaxed arrival": Section({"race"}, "ld.shared::cluster", """
+        st.shared.u32 [%own], %value;
+      - fence.acq_rel.cta;
+      + fence.acq_rel.cluster;
+        barrier.cluster.arrive.relaxed;
+        barrier.cluster.wait;
+        ld.shared::cluster.u32 %other, [%theirs];
+    """),
+    "a word that its CTA still reads": Section({"race"}, "st.shared::cluster", """
+        st.shared.u32 [%own], %value;
+        ld.shared.u32 %other, [%own];
+      + barrier.cluster.arrive;
+      + barrier.cluster.wait;
+        st.shared::cluster.u32 [%theirs], %value;
+    """),
+    "a word that nobody wrote": Section({"uninitialised"}, "ld.shared::cluster", """
+      + st.shared.u32 [%own], %value;
+      + barrier.cluster.arrive;
+      + barrier.cluster.wait;
+        ld.shared::cluster.u32 %other, [%theirs];
+    """),
+    "an update next to a plain store": Section({"race", "uninitialised"}, "red.relaxed.cluster", """
+        st.shared.u32 [%own], %value;
+      + barrier.cluster.arrive;
+      + barrier.cluster.wait;
+        red.relaxed.cluster.shared::cluster.add.u32 [%theirs], 1;
+    """),
+    "updates of the scope of a CTA": Section({"race"}, "red.relaxed", """
+        st.shared.u32 [%own], %value;
+        barrier.cluster.arrive;
+        barrier.cluster.wait;
+      - red.relaxed.cta.shared::cluster.add.u32 [%theirs], 1;
+      - red.relaxed.cta.shared::cluster.add.u32 [%own], 1;
+      + red.relaxed.cluster.shared::cluster.add.u32 [%theirs], 1;
+      + red.relaxed.cluster.shared::cluster.add.u32 [%own], 1;
+    """),
+    "a flag without a release": Section({"race"}, "ld.shared.u32", """
+        @%first st.shared.u32 [%own + 124], 0;
+        barrier.cluster.arrive;
+        barrier.cluster.wait;
+        @!%first bra MET_NUMBER;
+        st.shared::cluster.u32 [%theirs], %value;
+      - st.relaxed.cluster.shared::cluster.u32 [%theirs + 124], 1;
+      + st.release.cluster.shared::cluster.u32 [%theirs + 124], 1;
+    SPIN_NUMBER:
+        ld.acquire.cluster.shared.u32 %flag, [%own + 124];
+        setp.eq.u32 %done, %flag, 0;
+        @%done bra SPIN_NUMBER;
+        ld.shared.u32 %other, [%own];
+    MET_NUMBER:
+    """),
+    "a relaxed arrival at another CTA's mbarrier": Section({"race"}, "ld.shared.u32", f"""
+        st.shared::cluster.u32 [%theirs], %value;
+      - mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [%their_bar];
+      + mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%their_bar];
+        {WAIT}
+        ld.shared.u32 %other, [%own];
+    """, 32),
+    "a lane that arrives for its warp": Section({"race"}, "ld.shared.u32", f"""
+        st.shared::cluster.u32 [%theirs], %value;
+      + bar.warp.sync -1;
+        @%first mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%their_bar];
+        {WAIT}
+        ld.shared.u32 %other, [%own];
+    """),
+    "an asynchronous store that is not waited for": Section({"pending-copy", "uninitialised"}, "ld.shared.u32", f"""
+        @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 128;
+        {STORE} [%theirs], %value, [%their_bar];
+        barrier.cluster.arrive;
+        barrier.cluster.wait;
+      - ld.shared.u32 %other, [%own];
+        {WAIT}
+      + ld.shared.u32 %other, [%own];
+    """),
+    "too few bytes expected": Section({"race"}, "ld.shared.u32", f"""
+      - @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 4;
+      + @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 128;
+        {STORE} [%theirs], %value, [%their_bar];
+        {WAIT}
+        ld.shared.u32 %other, [%own];
+    """),
+    "an asynchronous store over what is read": Section({"race", "pending-copy"}, "st.async", f"""
+        @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 128;
+        st.shared.u32 [%own], %value;
+        ld.shared.u32 %other, [%own];
+      + barrier.cluster.arrive;
+      + barrier.cluster.wait;
+        {STORE} [%theirs], %value, [%their_bar];
+        {WAIT}
+    """),
+    "two asynchronous stores to one word": Section({"race"}, "st.async", f"""
+        @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 256;
+        {STORE} [%theirs], %value, [%their_bar];
+        mapa.shared::cluster.u32 %there, %own, %rank;
+        mapa.shared::cluster.u32 %bar_there, %bar, %rank;
+      - {STORE} [%there], %value, [%bar_there];
+      + {STORE} [%there + 128], %value, [%bar_there];
+        {WAIT}
+    """),
+    "an asynchronous update next to a plain store": Section({"race", "pending-copy", "uninitialised"}, "red.async", f"""
+        @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 128;
+        st.shared.u32 [%own], %value;
+      + barrier.cluster.arrive;
+      + barrier.cluster.wait;
+        red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32 [%theirs], %value, [%their_bar];
+        {WAIT}
+        ld.shared.u32 %other, [%own];
+    """),
+}  # fmt: skip
+WORDS = 64
+"""Words of a section: a thread has one, and one 32 further."""
+
+
+def version(text, *, mistaken):
+    """The lines of one of the two kernels."""
+    sign, other = ("-", "+") if mistaken else ("+", "-")
+    lines = (line.strip() for line in text.splitlines())
+    return [line.removeprefix(sign).strip() for line in lines if line and not line.startswith(other)]
+
+
+@functools.cache
+def kernel(mistaken):
+    """All sections one after the other, each between barriers of the cluster; and the lines of each, from to."""
+    head = f"""{HEADER}
+.shared .align 16 .b32 words[{WORDS * len(SECTIONS)}];
+.shared .align 8 .b64 bars[{len(SECTIONS)}];
+.visible .entry k(.param .u64 out)
+{{
+    .reg .b32 %tid, %rank, %value, %own, %theirs, %bar, %their_bar, %next, %other, %flag, %there, %bar_there;
+    .reg .b64 %out;
+    .reg .pred %first, %done;
+    mov.u32 %tid, %tid.x;
+    mov.u32 %rank, %cluster_ctarank;
+    setp.eq.u32 %first, %tid, 0;
+    xor.b32 %next, %rank, 1;
+    mad.lo.u32 %value, %rank, 100, %tid;"""
+    lines = head.splitlines()
+    for number, section in enumerate(SECTIONS.values()):
+        lines.append(f"@%first mbarrier.init.shared::cta.b64 [bars + {8 * number}], {section.arrivals};")
+    lines.append("fence.mbarrier_init.release.cluster;")
+    places = {}
+    for number, (name, section) in enumerate(SECTIONS.items()):
+        first = len(lines) + 1
+        lines += [
+            *SYNC.splitlines(),
+            f"mad.lo.u32 %own, %tid, 4, {4 * WORDS * number};",
+            "mov.u32 %other, words;",
+            "add.u32 %own, %own, %other;",
+            "mapa.shared::cluster.u32 %theirs, %own, %next;",
+            f"mov.u32 %bar, bars + {8 * number};",
+            "mapa.shared::cluster.u32 %their_bar, %bar, %next;",
+            *version(section.text.replace("NUMBER", str(number)), mistaken=mistaken),
+        ]
+        places[name] = range(first, len(lines) + 1)
+    lines += [*SYNC.splitlines(), "ret;", "}", ""]
+    return "\n".join(lines), places
+
+
+@functools.cache
+def launched(mistaken):
+    out = np.zeros(1, np.uint32)
+    return emulator.run(kernel(mistaken)[0], grid=4, block=32, cluster=2, args=[out], sanitize=True, fuel=1 << 16)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_mistake_is_found_at_its_line(name):
+    text, places = kernel(True)
+    section, lines = SECTIONS[name], text.splitlines()
+    found = [each for each in launched(True).findings if each.line in places[name]]
+    assert found
+    assert {each.kind for each in found} <= section.kinds
+    assert any(section.at in lines[each.line - 1] for each in found), found
+
+
+def test_every_finding_is_of_a_mistake():
+    inside = {line for lines in kernel(True)[1].values() for line in lines}
+    assert {each.line for each in launched(True).findings} <= inside
+
+
+def test_the_right_kernel_is_clean_and_checked():
+    assert launched(False).findings == ()
+    assert launched(False).unchecked == ()
+
+
+LIVES = {
+    "a CTA that may not have started": ("cluster-not-started", "st.shared::cluster", """
+      + barrier.cluster.arrive.relaxed;
+      + barrier.cluster.wait;
+        st.shared::cluster.u32 [%theirs], %value;
+        barrier.cluster.arrive;
+        barrier.cluster.wait;
+    """),
+    "a lane that waits for its warp": ("cluster-not-started", "st.shared::cluster", """
+        barrier.cluster.arrive;
+      - @%first barrier.cluster.wait;
+      + barrier.cluster.wait;
+        st.shared::cluster.u32 [%theirs], %value;
+      - @!%first barrier.cluster.wait;
+        barrier.cluster.arrive;
+        barrier.cluster.wait;
+    """),
+    "a CTA that may exit before it is read": ("cluster-exited", "ld.shared::cluster", """
+        st.shared.u32 [%own], %value;
+        barrier.cluster.arrive;
+        barrier.cluster.wait;
+        ld.shared::cluster.u32 %other, [%theirs];
+      + barrier.cluster.arrive;
+      + barrier.cluster.wait;
+    """),
+    "a relaxed arrival before the exit": ("cluster-exited", "ld.shared::cluster", """
+        st.shared.u32 [%own], %value;
+        barrier.cluster.arrive;
+        barrier.cluster.wait;
+        ld.shared::cluster.u32 %other, [%theirs];
+      - barrier.cluster.arrive.relaxed;
+      + barrier.cluster.arrive;
+        barrier.cluster.wait;
+    """),
+    "an arrival at the mbarrier of a CTA that does not wait for it": ("cluster-exited", "mbarrier.arrive.release", """
+        @%first mbarrier.init.shared::cta.b64 [bar], 1;
+        barrier.cluster.arrive;
+        barrier.cluster.wait;
+        @%first mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%their_bar];
+      + WAIT:
+      + mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %done, [bar], 0;
+      + @!%done bra WAIT;
+    """),
+}  # fmt: skip
+
+
+def alone(text):
+    """A kernel with these lines alone, sanitized."""
+    ptx = f"""{HEADER}
+.shared .align 16 .b32 words[64];
+.shared .align 8 .b64 bar;
+.visible .entry k(.param .u64 out)
+{{
+    .reg .b32 %tid, %rank, %value, %own, %theirs, %their_bar, %next, %other;
+    .reg .pred %first, %done;
+    mov.u32 %tid, %tid.x;
+    mov.u32 %rank, %cluster_ctarank;
+    setp.eq.u32 %first, %tid, 0;
+    xor.b32 %next, %rank, 1;
+    mad.lo.u32 %value, %rank, 100, %tid;
+    mov.u32 %own, words;
+    mad.lo.u32 %own, %tid, 4, %own;
+    mapa.shared::cluster.u32 %theirs, %own, %next;
+    mapa.shared::cluster.u32 %their_bar, bar, %next;
+    {text}
+    ret;
+}}
+"""
+    out = np.zeros(1, np.uint32)
+    return ptx, emulator.run(ptx, grid=4, block=64, cluster=2, args=[out], sanitize=True)
+
+
+@pytest.mark.parametrize("what", LIVES)
+def test_a_cta_lives_from_its_start_to_its_exit(what):
+    kind, at, text = LIVES[what]
+    ptx, launch = alone("\n".join(version(text, mistaken=True)))
+    named = [ptx.splitlines()[each.line - 1] for each in launch.findings if each.kind == kind]
+    assert named
+    assert all(at in line for line in named), named
+    assert all("rank" in each.message for each in launch.findings if each.kind == kind)
+    assert alone("\n".join(version(text, mistaken=False)))[1].findings == ()
+
+
+def test_a_finding_before_a_deadlock_is_told_with_it():
+    """The bytes that would complete the phase went to a CTA that the cluster does not have."""
+    text = f"""
+    @%first mbarrier.init.shared::cta.b64 [bar], 1;
+    {SYNC}
+    @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [bar], 4;
+    mapa.shared::cluster.u32 %theirs, %own, 2;
+    mapa.shared::cluster.u32 %their_bar, bar, 2;
+    @%first {STORE} [%theirs], %value, [%their_bar];
+WAIT:
+    mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %done, [bar], 0;
+    @!%done bra WAIT;"""
+    with pytest.raises(Deadlock, match=r"deadlocked: .* Found before: line \d+: st\.async.* of rank 2 in the cluster"):
+        alone(text)
+
+
+def test_a_result_that_depends_on_the_order_of_the_ctas_in_their_cluster_is_a_finding():
+    """Relaxed stores do not race; the last one remains."""
+    text = f"""
+    mapa.shared::cluster.u32 %theirs, %own, 0;
+    {SYNC}
+    st.relaxed.cluster.shared::cluster.u32 [%theirs], %rank;
+    {SYNC}
+    .reg .b64 %out;
+    ld.param.u64 %out, [out];
+    mov.u32 %other, %ctaid.x;
+    setp.eq.and.u32 %done, %other, 0, %first;
+    @%done ld.shared.u32 %other, [words];
+    @%done st.global.u32 [%out], %other;
+    """
+    _, launch = alone(text)
+    assert [each.kind for each in launch.findings] == ["schedule"]
+    assert alone(text.replace("[%theirs], %rank", "[%theirs], 7"))[1].findings == ()
