@@ -17,7 +17,8 @@ STATE_SPACES = (".global", ".const", ".shared", ".local", ".param")
 VECTORS = {".v2": 2, ".v4": 4}
 MOST_VECTOR_BITS = 128
 TEXTURES = (".texref", ".samplerref", ".surfref")
-INSTRUCTION_TYPES = ("bf16", "bf16x2", "tf32", "f32x2", "e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "e2m1x2", "ue8m0x2")
+INSTRUCTION_TYPES = ("bf16", "bf16x2", "tf32", "f32x2", "e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "e2m1x2", "ue8m0x2",
+                     "s2f6x2")  # fmt: skip
 """Types of instructions only: variables cannot have them."""
 MOST_INITIAL = 1 << 24
 """The most elements up to the last one with an initial value."""

@@ -22,7 +22,7 @@ REGISTERS = ("b8", "b16", "b32", "b64", "b128", "u8", "u16", "u32", "u64", "s8",
              "f32", "f64", "pred")  # fmt: skip
 """The types of registers; a module declares %TYPE_0 to %TYPE_159 of each."""
 DECLARED = "\n".join(f".reg .{kind} %{kind}_<160>;" for kind in REGISTERS)
-HEADER = ".version 9.2\n.target {arch}\n.address_size 64\n"
+HEADER = ".version 9.3\n.target {arch}\n.address_size 64\n"
 START = f""".visible .entry spelled(.param .align 32 .b8 parameter[32])
 {{
 {DECLARED}

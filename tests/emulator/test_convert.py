@@ -250,17 +250,18 @@ NARROW = {
 """Values, the sign bit, and the result for NaN."""
 
 
+@functools.cache
+def nearest_magnitude(magnitude, kind):
+    table = NARROW[kind][0]
+    return min(table, key=lambda each: (abs(table[each] - magnitude), each & 1))
+
+
 def nearest(number, kind, flags):
     """The nearest pattern, ties to the even one; beyond the greatest, the greatest (.satfinite is not optional)."""
     table, sign, nan = NARROW[kind]
     if number.nan:
         return nan
-    greatest = max(table)
-    if number.infinite:
-        pattern = greatest
-    else:
-        magnitude = abs(number.value)
-        pattern = min(table, key=lambda each: (abs(table[each] - magnitude), each & 1))
+    pattern = max(table) if number.infinite else nearest_magnitude(abs(number.value), kind)
     if "relu" in flags and number.negative:
         return 0
     return pattern | sign * number.negative
@@ -293,15 +294,17 @@ def test_narrow_pairs_hold_the_nearest_values():
         result = "b8" if kind == "e2m1x2" else "b16"
         opcode = f"cvt.rn{flags}.{kind}.f32"
         checks.append(Check(opcode, result, ["f32", "f32"], [column, np.roll(column, 3)], expected))
-        if kind in ("e4m3x2", "e5m2x2"):
+        if flags == ".relu.satfinite":
+            continue  # only another order
+        for source, form in (("f16x2", F16), ("bf16x2", BF16)):
 
-            def of_pair(pair, single=single):
-                return single(pair >> 16, F16) << 8 | single(pair & 0xFFFF, F16)
+            def of_pair(pair, single=single, form=form, place=place):
+                return single(pair >> 16, form) << place | single(pair & 0xFFFF, form)
 
-            column = near_narrow(F16, kind)
+            column = near_narrow(form, kind)
             column = column | np.roll(column, 3) << np.uint64(16)
-            checks.append(Check(f"cvt.rn{flags}.{kind}.f16x2", "b16", ["b32"], [column], of_pair))
-    assert disagreements(checks, *NEWEST) == []
+            checks.append(Check(f"cvt.rn{flags}.{kind}.{source}", result, ["b32"], [column], of_pair))
+    assert disagreements(checks, "sm_100a", "9.2") == []
 
 
 def test_narrow_pairs_become_f16_exactly():
@@ -329,6 +332,102 @@ def test_narrow_pairs_become_f16_exactly():
         register = "b8" if place == 4 else "b16"
         checks.append(Check(f"cvt.rn{flags}.f16x2.{kind}", "b32", [register], [column], expected))
     assert disagreements(checks, *NEWEST) == []
+
+
+def narrow_value(pattern, kind):
+    """A narrow pattern as a decoded number."""
+    table, sign, _ = NARROW[kind]
+    pattern &= 2 * sign - 1
+    magnitude, negative = pattern & sign - 1, bool(pattern & sign)
+    infinite = kind == "e5m2x2" and magnitude == 0x7C
+    value = table.get(magnitude)
+    signed = -value if negative and value is not None else value
+    return exact.Number(negative, signed, nan=value is None and not infinite)
+
+
+def fixed_value(pattern):
+    """An s2f6 as a decoded number: sixty-fourths in two's complement."""
+    steps = (pattern & 0xFF) - (pattern << 1 & 0x100)
+    return exact.Number(steps < 0, Fraction(steps, 64))
+
+
+def scaled(number, scale):
+    """A decoded number times a ue8m0."""
+    if number.nan or scale == 0xFF:
+        return exact.Number(False, None, nan=True)
+    value = number.value
+    return number if value is None else exact.Number(number.negative, value * Fraction(2) ** (scale - 127))
+
+
+SCALES = np.array([127, 126, 128, 133, 0, 1, 2, 113, 120, 200, 240, 248, 253, 254, 255], np.uint64)
+
+
+def scale_column(size):
+    column = np.resize(SCALES, size)
+    return column | np.roll(column, 4) << np.uint64(8)
+
+
+RANGES = ("", ".relu", ".satfinite", ".satfinite.relu")
+
+
+def test_narrow_pairs_become_bf16_times_a_power_of_two():
+    checks = []
+    for kind, flags in itertools.product((*NARROW, "s2f6x2"), RANGES):
+        place = 4 if kind == "e2m1x2" else 8
+        value = fixed_value if kind == "s2f6x2" else functools.partial(narrow_value, kind=kind)
+
+        @functools.cache
+        def single(pattern, scale, value=value, flags=flags):
+            result = rounded(scaled(value(pattern), scale), BF16, "rn", satfinite="satfinite" in flags)
+            return relu(result, BF16) if "relu" in flags else result
+
+        def expected(pair, scales=0x7F7F, single=single, place=place):
+            mask = (1 << place) - 1
+            return single(pair >> place & mask, scales >> 8) << 16 | single(pair & mask, scales & 0xFF)
+
+        low = np.arange(256, dtype=np.uint64)
+        column = low if place == 4 else low | np.roll(low, 9) << np.uint64(8)
+        register = "b8" if place == 4 else "b16"
+        checks.append(Check(f"cvt.rn{flags}.bf16x2.{kind}", "b32", [register], [column], expected))
+        column = np.tile(column, 3)
+        columns = [column, scale_column(column.size)]
+        opcode = f"cvt.rn{flags}.scaled::n2::ue8m0.bf16x2.{kind}"
+        checks.append(Check(opcode, "b32", [register, "b16"], columns, expected))
+    assert disagreements(checks, "sm_100a", "9.2") == []
+
+
+def test_numbers_become_sixty_fourths_divided_by_a_power_of_two():
+    def fixed(number, scale, flags):
+        number = scaled(number, 0xFF if scale == 0xFF else 254 - scale)
+        if number.nan:
+            return 127
+        end = -128 if number.negative else 127
+        steps = end if number.infinite else round(number.value * 64)  # ties to even
+        return min(max(steps, 0 if "relu" in flags else -128), 127) & 0xFF
+
+    checks = []
+    for source, form in (("f32", F32), ("bf16x2", BF16)):
+        near = [exact.rounded(Fraction(k, 128), form, "rz") + d for k in range(1, 280, 3) for d in (-1, 0, 1)]
+        column = np.array(edges(form) + near, np.uint64)
+        column = np.concatenate([column, column ^ np.uint64(form.sign)])
+        other = np.roll(column, 5)
+        for flags in (".satfinite", ".satfinite.relu"):
+
+            def expected(a, b, scales=0x7F7F, form=form, flags=flags):
+                high = fixed(exact.decode(a, form), scales >> 8, flags)
+                return high << 8 | fixed(exact.decode(b, form), scales & 0xFF, flags)
+
+            def of_pair(pair, scales=0x7F7F, expected=expected):
+                return expected(pair >> 16, pair & 0xFFFF, scales)
+
+            alone = source == "f32"
+            columns = [column, other] if alone else [column << np.uint64(16) | other]
+            kinds, function = (["f32", "f32"], expected) if alone else (["b32"], of_pair)
+            checks.append(Check(f"cvt.rn{flags}.s2f6x2.{source}", "b16", kinds, columns, function))
+            opcode = f"cvt.rn{flags}.scaled::n2::ue8m0.s2f6x2.{source}"
+            scales = scale_column(column.size)
+            checks.append(Check(opcode, "b16", [*kinds, "b16"], [*columns, scales], function))
+    assert disagreements(checks, "sm_100a", "9.2") == []
 
 
 def test_ue8m0_holds_powers_of_two_without_a_sign():

@@ -21,13 +21,19 @@ from tests.emulator.spelled import (
 )
 
 SEED = 20261126
-TARGET, OF_WARPGROUPS, OF_NARROW_FLOATS = "sm_100a", "sm_90a", "sm_120a"
+TARGET, OF_WARPGROUPS, OF_SM_120 = "sm_100a", "sm_90a", "sm_120a"
 SHUFFLES = 4
 
 CALLING = ("call", "ld.param::func", "ld.weak.param::func", "st.param", "st.weak.param")
 """Spellings that ptxas accepts only around a call, and the emulator's own names for functions of the host."""
 OLD = ("shfl", "vote")
 """ptxas takes these without .sync only for targets below sm_70."""
+
+
+def of_bytes(line):
+    """Whether it needs sm_120a: integers of 8 bits in a register, and sums of others that are clamped."""
+    words = set(line.split()[0].split("."))
+    return bool({"u8x4", "s8x4"} & words or ({"add", "sat"} <= words and {"u32", "u16x2", "s16x2"} & words))
 
 
 def of_old_targets(opcode):
@@ -56,9 +62,10 @@ def differing(lines):
     found = []
 
     def target_of(line):
-        return OF_WARPGROUPS if line.startswith("wgmma") else OF_NARROW_FLOATS if of_narrow_floats(line) else TARGET
+        newest = of_narrow_floats(line) or of_bytes(line)
+        return OF_WARPGROUPS if line.startswith("wgmma") else OF_SM_120 if newest else TARGET
 
-    for target in (TARGET, OF_WARPGROUPS, OF_NARROW_FLOATS):
+    for target in (TARGET, OF_WARPGROUPS, OF_SM_120):
         asked = [line for line in lines if target_of(line) == target]
         both = zip(asked, complaints(asked, target), refusals(asked, target), strict=True)
         found += [

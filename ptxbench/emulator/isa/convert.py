@@ -1,13 +1,13 @@
-"""PTX ISA, Data Movement and Conversion Instructions: cvt and cvt.pack.
+"""PTX ISA, Data Movement and Conversion Instructions: cvt and cvt.pack. narrow.py has the types of 8, 6 and 4 bits.
 
-Stochastic rounding (.rs) and s2f6x2 are left out: the manual does not say which bits are added below the normal range.
+Stochastic rounding (.rs) is left out: the manual does not say which bits are added below the normal range.
 """
 
 from dataclasses import replace
 
 from ptxbench.emulator.emit import whole_range
 from ptxbench.emulator.floats import formats, rounding
-from ptxbench.emulator.floats.formats import BF16, E2M1, E2M3, E3M2, E4M3, E5M2, F16, FORMATS, TF32
+from ptxbench.emulator.floats.formats import BF16, F16, FORMATS, TF32
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import F32, F64, TYPES, U16, U32
 
@@ -248,6 +248,16 @@ def cvt_f32_to_pair(e, a, b, rnd, finite, type):
     return e.outline(packed, a, b, form=FORMATS[type.name[:-2]], rnd=rnd, finite=finite)
 
 
+def packed(e, a, b, form, rnd, finite):
+    """Two patterns side by side; those of 6 bits take 8."""
+    upper, lower = (encoded(e, each, form, rnd, finite) for each in (a, b))
+    return formats.pack(e, upper, lower, place(form))
+
+
+def place(form):
+    return 8 if form.width == 6 else form.width
+
+
 @instruction("cvt.rnd{.finite}.tf32.f32 d:tf32, a:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:], section=SECTION)
 def cvt_f32_to_tf32(e, a, rnd, finite):
     """An f32 whose low 13 bits are 0; NaN is f32's own."""
@@ -263,109 +273,6 @@ def cvt_f32_to_tf32_away(e, a, satfinite):
 def to_tf32(e, a, rnd, finite):
     pattern = e.shl(encoded(e, a, TF32, rnd, finite), e.constant(32 - TF32.width, U32))
     return e.select(e.compare("nan", a, a), e.constant(0x7FFFFFFF, U32), pattern)
-
-
-# ---- 8, 6 and 4 bits, in pairs
-
-NARROW = {"e4m3x2": E4M3, "e5m2x2": E5M2, "e2m3x2": E2M3, "e3m2x2": E3M2, "e2m1x2": E2M1}
-
-for pair in NARROW:
-
-    @instruction("cvt.rn.finite.type.f32 d, a:f32, b:f32", type=(pair,), section=SECTION,
-                 finite=("satfinite", "relu.satfinite"))  # fmt: skip
-    def cvt_f32_to_narrow(e, a, b, type, finite):
-        """a is the upper part. NaN is the greatest number in 6 and 4 bits, which have no NaN."""
-        pattern = e.outline(packed, a, b, form=NARROW[type.name], rnd="rn", finite=finite)
-        return e.convert(pattern, TYPES["b8" if type.name == "e2m1x2" else "b16"])
-
-    @instruction("cvt.rn{.relu}.f16x2.type d:f16x2, a", type=(pair,), section=SECTION)
-    def cvt_narrow_to_f16x2(e, a, type, relu):
-        """Exact."""
-        return e.outline(unpacked, a, form=NARROW[type.name], relu=relu)
-
-
-for source, form in (("f16x2", F16), ("bf16x2", BF16)):
-
-    @instruction(f"cvt.rn.finite.type.{source} d, a:{source}", type=NARROW, section=SECTION,
-                 finite=("satfinite", "relu.satfinite"))  # fmt: skip
-    def cvt_halves_to_narrow(e, a, type, finite, form=form):
-        halves = (e.convert(e.shr(e.unsigned(a), e.constant(shift, U32)), U16) for shift in (16, 0))
-        upper, lower = (half_to_f32(e, half, form) for half in halves)
-        pattern = e.outline(packed, upper, lower, form=NARROW[type.name], rnd="rn", finite=finite)
-        return e.convert(pattern, TYPES["b8" if type.name == "e2m1x2" else "b16"])
-
-
-def packed(e, a, b, form, rnd, finite):
-    """Two patterns side by side; those of 6 bits take 8."""
-    upper, lower = (encoded(e, each, form, rnd, finite) for each in (a, b))
-    return formats.pack(e, upper, lower, place(form))
-
-
-def unpacked(e, a, form, relu):
-    """Two narrow patterns as f16x2."""
-    bits = e.convert(e.unsigned(a), U32)
-    halves = []
-    for shift in (place(form), 0):
-        part = e.and_(e.shr(bits, e.constant(shift, U32)), e.constant((1 << form.width) - 1, U32))
-        value = formats.decode(e, part, form)
-        halves.append(formats.encode(e, formats.relu(e, value) if relu else value, F16))
-    upper, lower = halves
-    return formats.pack(e, upper, lower, 16)
-
-
-def place(form):
-    return 8 if form.width == 6 else form.width
-
-
-# ---- ue8m0: powers of two, 2^-127 to 2^127, and NaN (0xff)
-
-
-@instruction("cvt.rnd{.satfinite}.ue8m0x2.f32 d:ue8m0x2, a:f32, b:f32", rnd=("rz", "rp"), section=SECTION)
-def cvt_f32_to_ue8m0(e, a, b, rnd, satfinite):
-    """Converts the magnitude; a is the upper part."""
-    return e.outline(powers, a, b, rnd=rnd, satfinite=satfinite)
-
-
-@instruction("cvt.rnd{.satfinite}.ue8m0x2.bf16x2 d:ue8m0x2, a:bf16x2", rnd=("rz", "rp"), section=SECTION)
-def cvt_bf16x2_to_ue8m0(e, a, rnd, satfinite):
-    halves = (e.convert(e.shr(e.unsigned(a), e.constant(shift, U32)), U16) for shift in (16, 0))
-    upper, lower = (half_to_f32(e, half, BF16) for half in halves)
-    return e.outline(powers, upper, lower, rnd=rnd, satfinite=satfinite)
-
-
-@instruction("cvt.rn.bf16x2.ue8m0x2 d:bf16x2, a:ue8m0x2", section=SECTION)
-def cvt_ue8m0_to_bf16x2(e, a):
-    return e.outline(from_powers, a)
-
-
-def powers(e, a, b, rnd, satfinite):
-    upper, lower = (power(e, each, rnd, satfinite) for each in (a, b))
-    return e.convert(formats.pack(e, upper, lower, 8), U16)
-
-
-def power(e, a, rnd, satfinite):
-    magnitude = e.and_(replace(e.payload(a), type=U32), e.constant(0x7FFFFFFF, U32))
-    field = e.shr(magnitude, e.constant(23, U32))
-    if rnd == "rp":  # up, unless it is a power already; 2^-127 is the fraction's highest bit alone
-        fraction = e.and_(magnitude, e.constant(0x7FFFFF, U32))
-        inexact = e.and_(
-            e.compare("ne", fraction, e.constant(0, U32)), e.compare("hi", magnitude, e.constant(0x400000, U32))
-        )
-        field = e.add(field, e.one_if(inexact, U32))
-    field = e.clamp_below(field, 0xFE if satfinite else 0xFF)
-    return e.select(e.compare("nan", a, a), e.constant(0xFF, U32), field)
-
-
-def from_powers(e, a):
-    bits = e.convert(e.unsigned(a), U32)
-    halves = []
-    for shift in (8, 0):
-        part = e.and_(e.shr(bits, e.constant(shift, U32)), e.constant(0xFF, U32))
-        value = e.shl(part, e.constant(7, U32))
-        value = e.select(e.compare("eq", part, e.constant(0, U32)), e.constant(0x40, U32), value)
-        halves.append(e.select(e.compare("eq", part, e.constant(0xFF, U32)), e.constant(BF16.nan, U32), value))
-    upper, lower = halves
-    return formats.pack(e, upper, lower, 16)
 
 
 # ---- cvt.pack

@@ -1,14 +1,13 @@
 """PTX ISA, Integer Arithmetic Instructions."""
 
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.types import B32, S32, TYPES, U32
+from ptxbench.emulator.types import S32, U32
 
 instruction = Chapter("Integer Arithmetic Instructions", counted="int")
 
 INTS = ("u16", "u32", "u64", "s16", "s32", "s64")
 NARROW = ("u16", "u32", "s16", "s32")
 WIDE = ("u64", "s64")
-PACKED = ("u16x2", "s16x2")
 WORDS = ("u32", "s32")
 
 
@@ -25,6 +24,12 @@ def sub(e, a, b):
 @instruction("add.sat.s32 d, a, b", section="integer-arithmetic-instructions-add")
 def add_sat(e, a, b):
     """Clamped to the least and the greatest s32."""
+    return e.saturating("add", a, b)
+
+
+@instruction("add.sat.u32 d, a, b", section="integer-arithmetic-instructions-add")
+def add_sat_unsigned(e, a, b):
+    """Clamped to the greatest u32."""
     return e.saturating("add", a, b)
 
 
@@ -82,6 +87,24 @@ def product24(e, half, a, b):
     return e.convert(e.shr(full, e.constant(16, full.type)) if half == "hi" else full, a.type)
 
 
+@instruction("clmad.half.type d, a, b, c", half=("lo", "hi"), type=WIDE,
+             section="integer-arithmetic-instructions-clmad")  # fmt: skip
+def clmad(e, half, a, b, c):
+    """The lower or the upper half of the product of polynomials over two elements, plus c: no carries."""
+    return e.xor(e.outline(polynomial, a, b, half=half), c)
+
+
+def polynomial(e, a, b, half):
+    zero = e.constant(0, a.type)
+    a = e.unsigned(a)
+    total = zero
+    for bit in range(half == "hi", 64):
+        moved = e.shr(a, e.constant(64 - bit, a.type)) if half == "hi" else e.shl(a, e.constant(bit, a.type))
+        wanted = e.and_(e.unsigned(b), e.constant(1 << bit, a.type))
+        total = e.xor(total, e.select(e.compare("eq", wanted, zero), zero, moved))
+    return total
+
+
 @instruction("mul24.half.type d, a, b", half=("lo", "hi"), type=WORDS, section="integer-arithmetic-instructions-mul24")
 def mul24(e, half, a, b):
     return product24(e, half, a, b)
@@ -127,45 +150,6 @@ def minimum_relu(e, a, b):
 @instruction("max.relu.s32 d, a, b", section="integer-arithmetic-instructions-max")
 def maximum_relu(e, a, b):
     return positive(e, e.max(a, b))
-
-
-# ---- two halves at once
-
-
-def halves(e, a, type):
-    """The lower and the upper half of a 32-bit value, signed as `type` ("u16x2" or "s16x2")."""
-    half = TYPES[type.removesuffix("x2")]
-    return e.convert(a, half), e.convert(e.shr(a, e.constant(16, B32)), half)
-
-
-def by_halves(e, operation, a, b, type):
-    low, high = (operation(x, y) for x, y in zip(halves(e, a, type), halves(e, b, type), strict=True))
-    return e.pair(low, high)
-
-
-@instruction("add.type d:f16x2, a:f16x2, b:f16x2", type=PACKED, section="integer-arithmetic-instructions-add")
-def add_packed(e, a, b, type):
-    return by_halves(e, e.add, a, b, type)
-
-
-@instruction("min.type d:f16x2, a:f16x2, b:f16x2", type=PACKED, section="integer-arithmetic-instructions-min")
-def min_packed(e, a, b, type):
-    return by_halves(e, e.min, a, b, type)
-
-
-@instruction("max.type d:f16x2, a:f16x2, b:f16x2", type=PACKED, section="integer-arithmetic-instructions-max")
-def max_packed(e, a, b, type):
-    return by_halves(e, e.max, a, b, type)
-
-
-@instruction("min.relu.s16x2 d:f16x2, a:f16x2, b:f16x2", section="integer-arithmetic-instructions-min")
-def min_packed_relu(e, a, b):
-    return by_halves(e, lambda x, y: positive(e, e.min(x, y)), a, b, "s16x2")
-
-
-@instruction("max.relu.s16x2 d:f16x2, a:f16x2, b:f16x2", section="integer-arithmetic-instructions-max")
-def max_packed_relu(e, a, b):
-    return by_halves(e, lambda x, y: positive(e, e.max(x, y)), a, b, "s16x2")
 
 
 # ---- sign, quotient

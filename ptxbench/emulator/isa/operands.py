@@ -30,7 +30,7 @@ from ptxbench.emulator.syntax import (
 from ptxbench.emulator.types import LANES, PRED, TYPES, U32, Type
 
 TAKES_WIDER = ("ld", "st", "ldu", "cvt")
-EXACT = re.compile(r"\.(bf16|tf32|u?e\dm\d)")
+EXACT = re.compile(r"\.(bf16|tf32|u?e\dm\d|s2f6)")
 """A `cvt` from or to one of these types is newer than the rule of wider registers, and does not follow it."""
 MAY_DISCARD = ("atom", "setp", "match", "elect", "lop3", "mbarrier")
 """Instructions whose result may be `_`. In a vector, and as the second result, it is always allowed."""
@@ -47,7 +47,7 @@ PREDICATES = ("%is_explicit_cluster",)
 HELD_IN = {
     "f16": ("f16", "b16"), "f16x2": ("f16x2", "b32"), "s16x2": ("f16x2", "b32"), "u16x2": ("f16x2", "b32"),
     "bf16": ("bf16", "b16"), "bf16x2": ("bf16x2", "b32"), "tf32": ("b32",), "f32x2": ("b64",), "e2m1x2": ("b8",),
-    **dict.fromkeys(("e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "ue8m0x2"), ("b16",)),
+    **dict.fromkeys(("e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "ue8m0x2", "s2f6x2"), ("b16",)),
 }  # fmt: skip
 """Types that the emulator treats as bits -> the registers that hold them."""
 

@@ -16,7 +16,8 @@ from typing import Any
 
 NAMES = frozenset((
     "mul.lo", "mul.hi", "mul.wide", "mad.lo", "mad.hi", "mad.wide", "madc.lo", "madc.hi", "mul24.lo", "mul24.hi",
-    "mad24.lo", "mad24.hi", "dp2a.lo", "dp2a.hi", "div.full", "shf.l", "shf.r", "cvt.pack", "cvta.to",
+    "mad24.lo", "mad24.hi", "clmad.lo", "clmad.hi", "dp2a.lo", "dp2a.hi", "div.full", "shf.l", "shf.r", "cvt.pack",
+    "cvta.to",
     "createpolicy.cvt", "createpolicy.fractional", "createpolicy.range", "brx.idx", "bar.cta", "bar.cta.arrive",
     "bar.cta.red", "bar.arrive", "bar.red", "bar.warp", "barrier.cta", "barrier.cta.arrive", "barrier.cta.red",
     "barrier.arrive", "barrier.red", "membar.proxy", "fence.proxy", "setmaxnreg.inc", "setmaxnreg.dec", "cp.async",
