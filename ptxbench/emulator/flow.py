@@ -218,8 +218,10 @@ def order_reason(steps: Sequence[FlowStep]) -> str | None:
         use = f"line {step.instruction.line} uses {step.instruction.opcode}"
         if step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} {ORDERED_CALLS[step.entry.opcode]}"
-        if step.entry.opcode.startswith("cp.reduce"):
+        if step.entry.opcode.startswith("cp.reduce") and "shared::cluster" not in parts:
             return f"{use}, whose result depends on the order"
+        if root == "tensormap" and step.entry.spaces[:1] != ("shared",):
+            return f"{use} on a tensor map that other CTAs may use"
         if root not in ("atom", "red", "ld") or any(part.startswith(("shared", "local")) for part in parts):
             continue
         if root == "ld":

@@ -26,7 +26,7 @@ SWIZZLES, ATOMS, PROMOTIONS, INTERLEAVES = (0, 32, 64, 128), {16: 0, 32: 1, 64: 
 
 # Bits of a map: first bit and width.
 ADDRESS, RANK, ELEMENT, INTERLEAVE, SWIZZLE, FILL = (0, 64), (68, 3), (71, 4), (75, 2), (77, 2), (79, 1)
-ROUNDS, PROMOTION, ATOM = (80, 1), (81, 2), (83, 2)
+ROUNDS, PROMOTION, ATOM, SMALL, WIDE_SWIZZLE = (80, 1), (81, 2), (83, 2), (85, 1), (86, 1)
 
 
 def stride_bits(dimension: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -44,6 +44,16 @@ def step_bits(dimension: int) -> tuple[int, int]:
 
 def box_bits(dimension: int) -> tuple[int, int]:
     return 440 + 8 * dimension, 8
+
+
+def chosen(field: str, value: int) -> list[tuple[tuple[int, int], int]]:
+    """The bits of a field by its number in the manual's table of tensormap.replace."""
+    if field == "elemtype":  # 11 and 12 are f32 and f32.ftz with a mark; the narrow types follow the others
+        rounds = value in (11, 12)
+        return [(ELEMENT, value - 4 if rounds else value - 2 if value > 12 else value), (ROUNDS, int(rounds))]
+    if field == "swizzle_mode":  # 4, of 96 bytes, is a bit of its own
+        return [(SWIZZLE, value % 4), (WIDE_SWIZZLE, value // 4)]
+    return [({"interleave_layout": INTERLEAVE, "swizzle_atomicity": ATOM, "fill_mode": FILL}[field], value)]
 
 
 def encode(tiled: TiledMap, address: int) -> bytes:

@@ -33,6 +33,7 @@ END = "END: ret;\n}\n"
 NUMBERS = {
     "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
     "align": "8", "selector": "0", "scale_a": "1", "scale_b": "-1", "transposed_a": "0", "transposed_b": "1",
+    "ord": "2", "choice": "1", "zero": "0",
 }  # fmt: skip
 """The operands that must be numbers, by name."""
 

@@ -93,8 +93,6 @@ SCOPES = ("cta", "cluster", "gpu", "sys")
 @fence("fence.release.sync_restrict::shared::cta.cluster ")
 @fence("fence.mbarrier_init.release.cluster ")
 @fence("fence.proxy.kind ", kind=("alias", "async", "async.global", "async.shared::cta", "async.shared::cluster"))
-@fence("fence.proxy.tensormap::generic.release.scope ", scope=SCOPES)
-@fence("fence.proxy.tensormap::generic.acquire.scope [a], size:u32", scope=SCOPES)
 @fence("fence.proxy.async::generic.acquire.sync_restrict::shared::cluster.cluster ")
 @fence("fence.proxy.async::generic.release.sync_restrict::shared::cta.cluster ")
 def membar():

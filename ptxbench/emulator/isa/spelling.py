@@ -31,12 +31,13 @@ NAMES = frozenset((
     "mbarrier.test_wait.parity", "mbarrier.try_wait", "mbarrier.try_wait.parity", "mbarrier.pending_count",
     "wmma.load.a", "wmma.load.b", "wmma.load.c", "wmma.store.d", "wmma.mma",
     "wgmma.mma_async", "wgmma.fence", "wgmma.commit_group", "wgmma.wait_group",
+    "tensormap.replace", "tensormap.cp_fenceproxy",
 ))  # fmt: skip
 """The names of more than one word; if several fit an opcode, the longest is its name."""
 MOST_WORDS = max(name.count(".") + 1 for name in NAMES)
 
 KINDS = {
-    "type": re.compile(r"(?:[busf]\d+|bf16|tf32|u?e\dm\d|s2f6)(?:x\d+)?(?:_p\d+)?|pred"),
+    "type": re.compile(r"(?:[busf](?!1024)\d+|bf16|tf32|u?e\dm\d|s2f6)(?:x\d+)?(?:_p\d+)?|pred"),
     "space": re.compile(r"(?:global|shared|local|const|param)(?:::\w+)?"),
     "layout": re.compile(r"row|col"),
     "priority": re.compile(r"L2::evict_\w+"),

@@ -39,8 +39,6 @@ UNSUPPORTED = (
             "no document says how im2col, gather and scatter treat every edge: only a device shows it"),
     Missing("tensor copies that signal a pair of CTAs", ("cp.async.bulk.tensor.cta_group::2",),
             "not yet: pairs of CTAs come with tensor memory"),
-    Missing("changes of a tensor map by the kernel", ("tensormap.replace",),
-            "not yet: maps that the launch passes are first"),
     Missing("fills of shared memory", ("st.bulk",), "not yet: sm_100 follows sm_90"),
     Missing("cancelled launches of a whole cluster",
             ("clusterlaunchcontrol.try_cancel.async.multicast::cluster::all",), "not yet: sm_100 follows sm_90"),
