@@ -9,7 +9,7 @@ from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.runtime import bulk, bulk_clusters, bulk_queue, context, mbarriers
+from ptxbench.emulator.runtime import bulk, bulk_clusters, bulk_queue, context, fill, mbarriers, watches
 from ptxbench.emulator.runtime.bulk_checks import PIECE
 from ptxbench.emulator.runtime.context import V32
 from ptxbench.emulator.types import U32, Type
@@ -159,6 +159,20 @@ class BulkCopies:
             f"call void @{function}({nears}, {own.addresses}, {V32} {size.ir}, {barriers}, i32 {lanes}, ptr %env, "
             f"{near_site}, {own.site}, {site}, ptr {reduce}, i64 {elements})"
         )
+
+    def fill(self, space: str, address: Address, size: Value) -> None:
+        """Store zeros at an address of shared memory, or a generic one."""
+        if isinstance(address, ParamAddress):
+            raise syntax_error(self.ops.line, "st.bulk fills shared memory.")
+        where = self.ops.memory_arguments(OWN, self.ops.copies.in_shared(space, address), "store", fill.UNIT)
+        addresses, lanes, env, site = where.split(", ")
+        watch = ""
+        if self.ops.watches_order:
+            key = ("store", OWN, fill.UNIT, 1, layout.WEAK)
+            self.ops.watching.spaces.add(key)
+            watch = watches.name_of(*key)
+        function = self.ops.function(fill.fill(watch))
+        self.e.line(f"call void @{function}({addresses}, {V32} {size.ir}, {lanes}, {env}, {site})")
 
     def commit(self) -> None:
         self.e.line(f"call void @{self.ops.function(bulk_queue.COMMIT)}(ptr %env, i32 {self.ops.active})")

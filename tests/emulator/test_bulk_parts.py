@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.errors import MemoryFault
+from ptxbench.errors import MemoryFault, PtxSyntaxError
 from tests.emulator.modules import Modules
 
 module = Modules()
@@ -101,3 +101,105 @@ def test_bytes_that_are_not_ignored_must_lie_inside(options, message):
 
 def test_a_copy_of_parts_has_no_findings():
     assert parts(0, 15, 0xF0F0, bytes=BYTES - 15, sanitize=True)[0].findings == ()
+
+
+FILL = module("""
+.visible .entry fill(.param .u64 y, .param .u32 first, .param .u32 size)
+{
+    // Each of two threads fills `size` bytes, from byte `first` of its half on; those of the second half generically.
+    .reg .u64 %y, %at, %here;
+    .reg .u32 %t, %v, %size, %place, %i, %start;
+    .reg .pred %one, %more;
+    .shared .align 16 .b8 tile[512];
+    ld.param.u64 %y, [y];
+    ld.param.u32 %start, [first];
+    ld.param.u32 %size, [size];
+    mov.u32 %t, %tid.x;
+    setp.eq.u32 %one, %t, 0;
+    mov.u32 %place, tile;
+    mad.lo.u32 %place, %t, 16, %place;
+    mov.u32 %i, 0;
+MARK:
+    st.shared.v4.u32 [%place], {%t, 0x01010101, %i, -1};
+    add.u32 %place, %place, 32;
+    add.u32 %i, %i, 1;
+    setp.lt.u32 %more, %i, 16;
+    @%more bra MARK;
+    bar.warp.sync 3;
+    mov.u32 %place, tile;
+    add.u32 %place, %place, %start;
+    @%one st.bulk.weak.shared::cta [%place], %size, 0;
+    cvt.u64.u32 %here, %place;
+    cvta.shared.u64 %here, %here;
+    @!%one st.bulk [%here+256], %size, 0;
+    st.bulk.shared::cta [%place], 0, 0;
+    bar.warp.sync 3;
+    mov.u32 %i, 0;
+SHOW:
+    mad.lo.u32 %v, %i, 2, %t;
+    shl.b32 %v, %v, 2;
+    mov.u32 %place, tile;
+    add.u32 %place, %place, %v;
+    cvt.u64.u32 %at, %v;
+    add.u64 %at, %at, %y;
+    ld.shared.u32 %v, [%place];
+    st.global.u32 [%at], %v;
+    add.u32 %i, %i, 1;
+    setp.lt.u32 %more, %i, 64;
+    @%more bra SHOW;
+    ret;
+}
+""", ("9.0", "sm_100"))  # fmt: skip
+
+
+def filled(first, size, **options):
+    """The execution, and the 512 bytes of shared memory in the end."""
+    y = np.zeros(512, np.uint8)
+    return emulator.run(FILL, grid=1, block=2, args=[y, np.uint32(first), np.uint32(size)], **options), y
+
+
+@pytest.mark.parametrize(("first", "size"), [(0, 256), (8, 200), (0, 8), (16, 0)])
+def test_st_bulk_fills_with_zeros(first, size):
+    _, before = filled(0, 0)
+    execution, y = filled(first, size, sanitize=True)
+    before[first : first + size] = before[256 + first : 256 + first + size] = 0
+    assert y.tolist() == before.tolist()
+    assert execution.findings == ()
+    line = 1 + FILL[: FILL.index("st.bulk.weak")].count("\n")
+    assert execution.by_line[line].get("ptx_shared_store_bytes", 0) == size
+    assert execution.by_line[line].get("ptx_shared_store_wavefronts", 0) == -(-size // 128)
+
+
+FILLS = "st.bulk.weak.shared::cta by thread 0 of CTA 0 "
+
+
+@pytest.mark.parametrize(
+    ("first", "size", "message"),
+    [
+        (0, 12, FILLS + "fills a number of bytes that is not a multiple of 8, or more than 16,777,216"),
+        (0, 1 << 25, FILLS + "fills a number of bytes that is not a multiple of 8, or more than 16,777,216"),
+        (4, 8, FILLS + "writes 8 bytes at byte 4 of shared memory, which has 512; they must start at a multiple of 8"),
+        (0, 520, FILLS + "writes byte 512 of shared memory, which has 512"),
+    ],
+)
+def test_a_bad_fill_is_a_fault(first, size, message):
+    with pytest.raises(MemoryFault) as caught:
+        filled(first, size)
+    assert message in str(caught.value)
+
+
+def test_a_fill_races_with_a_load_that_nothing_orders():
+    bare = FILL.replace("    bar.warp.sync 3;\n    mov.u32 %i, 0;\nSHOW", "    mov.u32 %i, 0;\nSHOW")
+    y = np.zeros(512, np.uint8)
+    execution = emulator.run(bare, grid=1, block=2, args=[y, np.uint32(0), np.uint32(64)], sanitize=True)
+    assert "race" in {finding.kind for finding in execution.findings}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [("[%place], %size, 1", "stores 0 and no other number"), ("[%place], 12, 0", "fills a multiple of 8 bytes")],
+)
+def test_a_fill_that_ptxas_refuses_is_an_error_of_the_text(wrong, message):
+    with pytest.raises(PtxSyntaxError, match=message):
+        emulator.run(FILL.replace("[%place], %size, 0", wrong), grid=1, block=2,
+                     args=[np.zeros(512, np.uint8), np.uint32(0), np.uint32(8)])  # fmt: skip

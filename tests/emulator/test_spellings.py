@@ -153,6 +153,7 @@ LENIENT = {
     "fences of further combinations, which would not order more": lambda words: words[0] == "fence",
     ".v8 of 16 bits, on which ptxas crashes": lambda words: "v8" in words and words[0] in ("ld", "st"),
     "parts of a bulk copy's name as modifiers": lambda words: words[:3] == ["cp", "async", "bulk"],
+    "tensormap.cp_fenceproxy with the name of a field": lambda words: words[1] == "cp_fenceproxy",
     "st.async without its completion, or with an unnamed vector": lambda words: words[:2] == ["st", "async"],
     "the fence and the groups of wgmma without .aligned": lambda words: (
         words[0] == "wgmma" and words[1] != "mma_async" and "aligned" not in words

@@ -3,7 +3,9 @@
 from typing import Any
 
 from ptxbench.emulator.bulk_ops import CLUSTER, OWN
+from ptxbench.emulator.isa.memory import place
 from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.runtime.fill import MOST_BYTES, UNIT
 
 instruction = Chapter("Data Movement and Conversion Instructions: cp.async.bulk", counted="async")
 
@@ -140,3 +142,14 @@ def bulk_wait_group(ops, groups):
 def bulk_prefetch(ops, a, size):
     """A hint, also for an address outside all memory; the sanitizer reports those as a remark."""
     ops.watching.prefetch(a, size)
+
+
+@instruction("st.bulk{.weak}{.space} [a], size:u32, zero:u32", space=("shared::cta",), counted="memory",
+             section="data-movement-and-conversion-instructions-st-bulk", ignored={"weak": "the default"})  # fmt: skip
+def store_bulk(ops, space, a, size, zero):
+    """Fill `size` bytes with zeros, at once."""
+    if zero.constant != 0:
+        raise ops.operand_error("stores 0 and no other number")
+    if size.constant is not None and (size.constant % UNIT or size.constant > MOST_BYTES):
+        raise ops.operand_error(f"fills a multiple of {UNIT} bytes, up to {MOST_BYTES:,}")
+    ops.bulk_copies.fill(place(space), a, size)

@@ -31,7 +31,7 @@ NAMES = frozenset((
     "mbarrier.test_wait.parity", "mbarrier.try_wait", "mbarrier.try_wait.parity", "mbarrier.pending_count",
     "wmma.load.a", "wmma.load.b", "wmma.load.c", "wmma.store.d", "wmma.mma",
     "wgmma.mma_async", "wgmma.fence", "wgmma.commit_group", "wgmma.wait_group",
-    "tensormap.replace", "tensormap.cp_fenceproxy",
+    "tensormap.replace", "tensormap.cp_fenceproxy", "st.bulk",
 ))  # fmt: skip
 """The names of more than one word; if several fit an opcode, the longest is its name."""
 MOST_WORDS = max(name.count(".") + 1 for name in NAMES)

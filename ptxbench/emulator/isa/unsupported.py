@@ -39,7 +39,6 @@ UNSUPPORTED = (
             "no document says how im2col, gather and scatter treat every edge: only a device shows it"),
     Missing("tensor copies that signal a pair of CTAs", ("cp.async.bulk.tensor.cta_group::2",),
             "not yet: pairs of CTAs come with tensor memory"),
-    Missing("fills of shared memory", ("st.bulk",), "not yet: sm_100 follows sm_90"),
     Missing("cancelled launches of a whole cluster",
             ("clusterlaunchcontrol.try_cancel.async.multicast::cluster::all",), "not yet: sm_100 follows sm_90"),
     Missing("addresses of many GPUs", ("multimem",), "one GPU is modelled"),
