@@ -135,14 +135,21 @@ others:
   br i1 %for.none, label %after, label %hold"""
 """After a copy was done: it leaves the list. In a cluster, not before all its CTAs have got the bytes."""
 
+WORD_AT_BARRIER = f"""{slot("shared", at.SHARED)}
+  %barrier.wide = zext i32 %barrier to i64
+  %object.host = add i64 %shared, %barrier.wide
+  %object = inttoptr i64 %object.host to ptr
+  %now = load i64, ptr %object"""
+"""Lines that load %now from the mbarrier at %barrier in the CTA's shared memory."""
+
 
 def finish(clustered: bool) -> RuntimeFunction:
-    """`finish_bulk(env, queue, barrier, lanes, keep)`."""
+    """`finish_bulk(env, queue, barrier, word, lanes, keep)`."""
     kept = "[ %kept, %act ], [ %kept, %others ]" if clustered else "[ %kept, %act ]"
     return RuntimeFunction("finish_bulk", f"""
-define internal void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i32 %lanes, i32 %keep) noinline {{
-  ; Do the copies that complete transactions at %barrier; or if it is {GROUP}, those that the lanes of %lanes have
-  ; committed, but for their last %keep groups. The others move up.
+define internal void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i64 %word, i32 %lanes, i32 %keep) noinline {{
+  ; Do the copies that complete transactions at %barrier, which held %word, until its phase is complete; or if it is
+  ; {GROUP}, those that the lanes of %lanes have committed, but for their last %keep groups. The others move up.
 entry:
   %count.at = getelementptr i8, ptr %queue, i64 {BULK_COUNT}
   %count = load i32, ptr %count.at
@@ -159,7 +166,12 @@ look:
   {FOR_THIS_CTA if clustered else ITS_BARRIER}
   br i1 %same, label %found, label %hold
 found:
-  br i1 %grouped, label %group, label %act
+  br i1 %grouped, label %group, label %phase
+phase:
+  {WORD_AT_BARRIER}
+  %moved = xor i64 %now, %word
+  %complete = icmp slt i64 %moved, 0
+  br i1 %complete, label %hold, label %act
 group:
   {field("item", "lane", BULK_LANE)}
   {field("item", "its.group", BULK_GROUP)}
@@ -290,7 +302,7 @@ define internal void @commit_bulk(ptr %env, i32 %mask) noinline {{
 WAIT = RuntimeFunction("wait_bulk", f"""
 define internal void @wait_bulk(ptr %env, i32 %mask, i32 %keep) noinline {{
   {slot("queue", at.QUEUE, "ptr")}
-  call void @finish_bulk(ptr %env, ptr %queue, i32 {GROUP}, i32 %mask, i32 %keep)
+  call void @finish_bulk(ptr %env, ptr %queue, i32 {GROUP}, i64 0, i32 %mask, i32 %keep)
   ret void
 }}
 """, (FINISH,))  # fmt: skip
@@ -311,8 +323,8 @@ OF_ITS_CLUSTER = f"""{slot("all.queues", at.FIRST_QUEUES, "ptr")}
 def before_test(clustered: bool) -> RuntimeFunction:
     """`bulk_before_test(env, word, state, address)`."""
     return RuntimeFunction("bulk_before_test", f"""
-define internal i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %address) noinline {{
-  ; The word of the mbarrier at %address. If the phase that is asked for is not complete, the copies that complete
+define internal i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %barrier) noinline {{
+  ; The word of the mbarrier at %barrier. If the phase that is asked for is not complete, the copies that complete
   ; transactions there are done first.
 entry:
   %differs = xor i64 %word, %state
@@ -330,15 +342,11 @@ next:
 finish:
   %offset = mul i64 %k, {QUEUE_BYTES}
   %queue = getelementptr i8, ptr %queues, i64 %offset
-  call void @finish_bulk(ptr %env, ptr %queue, i32 %address, i32 0, i32 0)
+  call void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i64 %word, i32 0, i32 0)
   %k.next = add i64 %k, 1
   br label %next
 done:
-  {slot("shared", at.SHARED)}
-  %address.wide = zext i32 %address to i64
-  %host = add i64 %shared, %address.wide
-  %object = inttoptr i64 %host to ptr
-  %now = load i64, ptr %object
+  {WORD_AT_BARRIER}
   ret i64 %now
 }}
 """, (FINISH,))  # fmt: skip
