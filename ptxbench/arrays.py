@@ -1,6 +1,6 @@
 """Arrays of numbers: the types that kernels take, and reading of large arrays in pieces.
 
-Data only. This module imports NumPy, with ml_dtypes for bf16, and nothing of ptxbench.
+Data only. This module imports NumPy, with ml_dtypes for small floats, and nothing of ptxbench.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ Array = NDArray[Any]
 
 f16, bf16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
 f32, f64 = np.dtype(np.float32), np.dtype(np.float64)
+e4m3, e5m2 = np.dtype(ml_dtypes.float8_e4m3fn), np.dtype(ml_dtypes.float8_e5m2)
+ue8m0 = np.dtype(ml_dtypes.float8_e8m0fnu)
+"""Powers of two without a sign, from 2**-127 to 2**127, and NaN: the scales of blocks of small floats."""
 s8, s16, s32, s64 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
 u8, u16, u32, u64 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)
 
@@ -30,8 +33,8 @@ GOLDEN = 0x9E3779B1
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:
-    """True for f16, bf16, f32 and f64. NumPy gives bf16 the kind 'V'."""
-    return dtype.kind == "f" or dtype == bf16
+    """True for floats of all sizes. NumPy gives some that it lacks itself the kind 'V'."""
+    return dtype.kind == "f" or dtype in (bf16, e4m3, ue8m0)
 
 
 def wide(array: Array) -> Array:
@@ -74,6 +77,43 @@ def some_of_product(a: Array, b: Array) -> tuple[Array, Array]:
         values.append((wide(a[rows]) @ wide(b[:, columns])).reshape(-1))
         at.append((np.arange(len(a))[rows, np.newaxis] * n + np.arange(n)[columns]).reshape(-1))
     return np.concatenate(at), np.concatenate(values)
+
+
+def spacing(values: Array) -> Array:
+    """The distance from each magnitude to the next greater one of its type, as float64; NaN for infinities and NaN.
+
+    For the greatest number of a type without infinities, where there is none, it is that of its binade.
+    """
+    with np.errstate(invalid="ignore"):
+        magnitudes = np.abs(values)
+        steps: Array = np.spacing(magnitudes).astype(np.float64)
+        half = (magnitudes.astype(np.float64) / 2).astype(values.dtype)
+        return np.where(np.isnan(steps), 2 * np.spacing(half).astype(np.float64), steps)
+
+
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+"""The value of each four bits of e2m1."""
+
+
+def pack_e2m1(values: Array) -> Array:
+    """Numbers as e2m1, two in a byte, the first in the low half: u8, the last axis half as long.
+
+    Each is rounded to the nearest of 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives, a tie to the even one; greater
+    ones become 6. Raises ValueError for a NaN, and for an odd last axis.
+    """
+    if np.isnan(values.astype(np.float64)).any():
+        raise ValueError("e2m1 has no NaN.")
+    if not values.ndim or values.shape[-1] % 2:
+        raise ValueError(f"the shape {values.shape} has an odd last axis. Two e2m1 share a byte.")
+    bits = values.astype(np.float64).astype(ml_dtypes.float4_e2m1fn).view(np.uint8) & 15
+    packed: Array = bits[..., ::2] | bits[..., 1::2] << 4
+    return packed
+
+
+def unpack_e2m1(packed: Array) -> Array:
+    """The numbers in bytes of two e2m1 each, as float64: the last axis is twice as long."""
+    halves = np.stack((packed & 15, packed >> 4 & 15), axis=-1)
+    return E2M1[halves.reshape(*packed.shape[:-1], -1)]
 
 
 def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench.arrays import WARP, Array, is_float
+from ptxbench.arrays import WARP, Array, is_float, spacing
 from ptxbench.pair import In, Pair, Size
 from ptxbench.verify import Expected, agrees, reference_of, row_parts, rows_of
 
@@ -292,6 +292,6 @@ def apart(values: Array, by: Array) -> Array:
         return other
     with np.errstate(over="ignore", invalid="ignore"):
         exact = values.astype(np.float64)
-        steps = np.maximum(by, np.abs(np.spacing(values)).astype(np.float64))
+        steps = np.maximum(by, spacing(values))
         moved: Array = (exact + np.where(exact > 0, -steps, steps)).astype(values.dtype)
     return moved

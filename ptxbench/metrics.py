@@ -241,7 +241,8 @@ def launched_warps(cell: Cell, variant: str, result: VariantResult) -> float | N
     if result.counts is None:
         return None
     spec = specifications.of_architecture(cell.arch)
-    warps = math.prod(cell.launch.grid) * -(-math.prod(cell.launch.block) // 32)
+    launch = cell.launch_of(variant)
+    warps = math.prod(launch.grid) * -(-math.prod(launch.block) // 32)
     return min(warps, spec.sms * SM_WARPS) if spec else None
 
 

@@ -18,11 +18,14 @@ from ptxbench.arrays import (
     CHUNK,
     Array,
     bf16,
+    e4m3,
+    e5m2,
     f16,
     f32,
     f64,
     is_float,
     one_of_each,
+    pack_e2m1,
     pieces,
     poison,
     s8,
@@ -30,10 +33,13 @@ from ptxbench.arrays import (
     s32,
     s64,
     some_of_product,
+    spacing,
     u8,
     u16,
     u32,
     u64,
+    ue8m0,
+    unpack_e2m1,
     wide,
 )
 from ptxbench.device_shape import DeviceShape
@@ -56,10 +62,13 @@ __all__ = [
     "bf16",
     "ceil_div",
     "close",
+    "e4m3",
+    "e5m2",
     "f16",
     "f32",
     "f64",
     "one_of_each",
+    "pack_e2m1",
     "pieces",
     "relative",
     "s8",
@@ -71,7 +80,9 @@ __all__ = [
     "u16",
     "u32",
     "u64",
+    "ue8m0",
     "ulps",
+    "unpack_e2m1",
     "wide",
 ]
 
@@ -285,7 +296,7 @@ def ulps(count: float, dtype: np.dtype[Any] = f32) -> Tolerance:
     require_size_of_error("ulps has the count", count)
     return Tolerance(
         f"{count:g} ulp",
-        lambda expected, inputs: count * np.spacing(np.abs(expected.astype(dtype))).astype(np.float64),
+        lambda expected, inputs: count * spacing(expected.astype(dtype)),
     )
 
 
@@ -339,9 +350,12 @@ class Pair:
     whose first axis is that of every output, if a row of the outputs needs the same row of these, all of the others,
     and no scalar that counts rows. Reference and tolerance are then called for some rows at a time, so that large sizes
     need little memory. `by_request`: variants that `ptxbench run` takes only if `--variant` matches their name, such as
-    controls for one cause, and slower forms. `flags`: extra rows that compile the CUDA C with NVRTC options, such as
-    {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory traffic; by default each input read once and each
-    output written once. `expectation`: what a GPU should show, and why.
+    controls for one cause, and slower forms. `must_fail`: variants that must be wrong, such as a kernel without the
+    step that the pair is about: a run shows at which size and element, and fails if they are right at all check sizes.
+    `launches`: the launch of a variant that has another one than the pair, by its name. `flags`: extra rows that
+    compile the CUDA C with NVRTC options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory
+    traffic; by default each input read once and each output written once. `expectation`: what a GPU should show, and
+    why.
 
     `knobs`: constants that can have other values; every function here with a parameter of a knob's name gets its value.
     `restriction` takes the size's dimensions and all knobs by keyword and returns a sentence on why such a launch is
@@ -365,6 +379,8 @@ class Pair:
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     expectation: str = ""
     by_request: Sequence[str] = ()
+    must_fail: Sequence[str] = ()
+    launches: Mapping[str, Callable[..., Launch]] = field(default_factory=dict)
     knobs: Sequence[Knob] = ()
     restriction: Callable[..., str | None] | None = None
     observe: Callable[[Mapping[str, Array], Size], Mapping[str, float]] | None = None
@@ -401,7 +417,13 @@ class Pair:
         }
         bound = with_values(self.tolerance.bound, values)
         tolerance = dataclasses.replace(self.tolerance, bound=bound)
-        return dataclasses.replace(self, args=args, tolerance=tolerance, **functions)
+        launches = {name: with_values(launch, values) for name, launch in self.launches.items()}
+        return dataclasses.replace(self, args=args, tolerance=tolerance, launches=launches, **functions)
+
+    def launch_of(self, variant: str) -> Callable[..., Launch]:
+        """The function that returns the launch of a variant: its own, that of its file (`cuda` for `cuda@fast`), or the
+        pair's."""
+        return self.launches.get(variant) or self.launches.get(variant.partition("@")[0], self.launch)
 
     def compulsory_bytes(self, size: Size) -> int:
         """Bytes that any implementation must move: each input read once, each output written once."""
@@ -478,6 +500,8 @@ class Pair:
 def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:
     """The data of one input, of its shape and dtype."""
     shape = arg.shape(**size)
+    if arg.dtype == ue8m0 and arg.values is None:
+        return draw_scales(arg, rng, shape, integers=integers)
     if integers and arg.integers is not None:
         low, high = arg.integers
         return in_pieces(lambda count: rng.integers(low, high, count, endpoint=True), shape, arg.dtype)
@@ -486,6 +510,13 @@ def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Ar
     if is_float(arg.dtype):
         return in_pieces(lambda count: rng.uniform(-1, 1, count), shape, arg.dtype)
     return rng.integers(np.iinfo(arg.dtype).min, np.iinfo(arg.dtype).max, shape, arg.dtype, endpoint=True)
+
+
+def draw_scales(arg: In, rng: np.random.Generator, shape: tuple[int, ...], *, integers: bool) -> Array:
+    """Powers of two: from 1/8 to 8, or for whole numbers those from 1 up to the end of the input's range."""
+    highest = arg.integers[1] if integers and arg.integers is not None else 8
+    exponents = (0 if integers else -3, max(highest, 1).bit_length() - 1)
+    return in_pieces(lambda count: 2.0 ** rng.integers(*exponents, count, endpoint=True), shape, arg.dtype)
 
 
 def in_pieces(draw: Callable[[int], Array], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

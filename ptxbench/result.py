@@ -43,6 +43,9 @@ version 2 the labels UNSTABLE and INTERFERENCE were UNSETTLED and INTERACTION.""
 
 VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "unsupported", "skipped"
 
+MUST_FAIL = "wrong as expected"
+"""The status of a variant that the pair lists in `must_fail`, and whose result is wrong."""
+
 COLD, WARM = "cold", "warm"
 """What a timed launch finds in L2: none of its data, or what a launch of the same kernel left there."""
 
@@ -141,7 +144,7 @@ class VariantResult:
 
     language: str
     status: str
-    """verified, wrong, broken, unsupported or skipped."""
+    """verified, wrong, broken, unsupported, skipped or wrong as expected."""
     reason: str | None = None
     build: BuildReport | None = None
     check: CheckReport | None = None
@@ -157,6 +160,8 @@ class VariantResult:
     """The line of `file` that has most of each count."""
     file: str | None = None
     """The variant's file, as a path below the folder in which the run was started; None for a file elsewhere."""
+    launch: LaunchReport | None = None
+    """Its own launch, if it is not that of the cell. A file has this key only then."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,11 @@ class LaunchReport:
     """CTAs of a cluster; None without clusters. A file has this key only if there are clusters."""
     cooperative: bool = False
     """A file has this key only if it is true."""
+
+    @property
+    def geometry(self) -> tuple[tuple[int, ...], ...]:
+        """What divides the work: grid, block and cluster."""
+        return tuple(self.grid), tuple(self.block), tuple(self.cluster or (1, 1, 1))
 
 
 @dataclass(frozen=True)
@@ -262,6 +272,11 @@ class Cell:
     model: Model | None = None
     """None without `--model`; the document then lacks the key."""
 
+    def launch_of(self, variant: str) -> LaunchReport:
+        """The launch of a variant: its own, or that of the cell."""
+        result = self.variants.get(variant)
+        return (result and result.launch) or self.launch
+
     @property
     def point(self) -> Mapping[str, int]:
         """What distinguishes the cells of a pair: its dimensions, and the knobs that were set."""
@@ -301,6 +316,9 @@ def to_json(run: Run, **derived: Any) -> str:
     document = {"schema": SCHEMA, **dataclasses.asdict(run), **info_documents(run), **derived}
     for cell in document["cells"]:
         cell["launch"] = launch_document(cell["launch"])
+        for variant in cell["variants"].values():
+            own = variant.pop("launch")
+            variant |= {"launch": launch_document(own)} if own else {}
         if cell["model"] is None:
             del cell["model"]
     return json_text(document)
@@ -383,7 +401,7 @@ LONGEST_NS = 2**63
 LONGEST_S = 1e9
 """Every floor of a model is below: thirty years."""
 
-STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED)
+STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL)
 
 
 def require_sound(run: Run, name: str) -> None:
@@ -403,11 +421,10 @@ def require_sound(run: Run, name: str) -> None:
         for variant, seconds in cell.model.floors.items() if cell.model else ():
             for resource, least in seconds.items():
                 require(0 <= least <= LONGEST_S, f"{where}: model: floors: {variant}: {resource}", "seconds", least)
-        extents = {"grid": cell.launch.grid, "block": cell.launch.block, "cluster": cell.launch.cluster or (1, 1, 1)}
-        for extent, threads in extents.items():
-            whole = len(threads) == 3 and all(type(count) is int for count in threads)
-            require(whole, f"{where}: launch: {extent}", "three whole numbers", list(threads))
+        require_sound_launch(cell.launch, f"{where}: launch")
         for variant, result in cell.variants.items():
+            if result.launch:
+                require_sound_launch(result.launch, f"{where}: variants: {variant}: launch")
             require(
                 result.status in STATUSES, f"{where}: variants: {variant}: status", " or ".join(STATUSES), result.status
             )
@@ -416,6 +433,13 @@ def require_sound(run: Run, name: str) -> None:
         for j, one in enumerate(cell.rounds):
             require_sound_round(one, f"{where}: rounds[{j}]")
     require_distinct(run.cells, name)
+
+
+def require_sound_launch(launch: LaunchReport, where: str) -> None:
+    extents = {"grid": launch.grid, "block": launch.block, "cluster": launch.cluster or (1, 1, 1)}
+    for extent, threads in extents.items():
+        whole = len(threads) == 3 and all(type(count) is int for count in threads)
+        require(whole, f"{where}: {extent}", "three whole numbers", list(threads))
 
 
 def require_distinct(cells: Sequence[Cell], name: str) -> None:

@@ -106,7 +106,17 @@ def rival_of(cell: Cell, chosen: str | None = None) -> Rival | None:
         known = chosen in cell.variants and cell.variants[chosen].status == VERIFIED
         return Rival(Leader(chosen), entrants) if known else None
     rows = verified_rows(cell, "cuda")
-    return Rival(leader_of(cell, rows), entrants) if rows else None
+    twins = [name for name in rows if cell.launch_of(name).geometry == cell.launch.geometry]
+    return Rival(leader_of(cell, twins or rows), entrants) if rows else None
+
+
+OTHER_GEOMETRY = "other geometry"
+"""What a row is, compared with one that has another grid, block or cluster: the same problem, but no twin."""
+
+
+def other_geometry(cell: Cell, one: str, other: str) -> bool:
+    """Whether two rows divide the work in different ways. Such rows get no verdict about each other."""
+    return cell.launch_of(one).geometry != cell.launch_of(other).geometry
 
 
 def verified_rows(cell: Cell, language: str) -> list[str]:
@@ -208,6 +218,8 @@ def no_verdict(cell: Cell, names: Iterable[str]) -> str | None:
 
 def verdict(cell: Cell, name: str, rival: Rival, noise: Interval | None) -> str:
     """FASTER, SLOWER, SAME or INCONCLUSIVE by the interval against the rival; or why there is no verdict."""
+    if other_geometry(cell, name, rival.name):
+        return f"{OTHER_GEOMETRY}, so no verdict"
     if reason := no_verdict(cell, [name, *rival.rows]):
         return f"{reason}, so no verdict"
     if noise and rival.indirect(name):  # both sides of the ratio may be off by it

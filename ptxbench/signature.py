@@ -108,7 +108,7 @@ def wanted(arg: Argument) -> str:
     if not isinstance(arg, Scalar):
         return ".u64 or .b64, a pointer"
     bits = 8 * arg.dtype.itemsize
-    if arg.dtype == bf16:  # PTX has no bf16 parameters
+    if arg.dtype == bf16 or (bits == 8 and is_float(arg.dtype)):  # PTX has no parameters of these types
         return f".b{bits}"
     return f".f{bits} or .b{bits}" if is_float(arg.dtype) else f".u{bits}, .s{bits} or .b{bits}"
 

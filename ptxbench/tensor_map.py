@@ -27,6 +27,7 @@ ELEMENT_BYTES = {
 
 ELEMENT_OF = {
     "float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64",
+    "float8_e4m3fn": "u8", "float8_e5m2": "u8", "float8_e8m0fnu": "u8",
     "uint8": "u8", "int8": "u8", "uint16": "u16", "int16": "u16",
     "uint32": "u32", "int32": "s32", "uint64": "u64", "int64": "s64",
 }  # fmt: skip

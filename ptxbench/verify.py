@@ -17,7 +17,7 @@ from ptxbench.errors import PairError
 from ptxbench.pair import EXACT, In, InOut, Out, Pair, Sample, Scalar, Scratch, Tolerance
 from ptxbench.tensor_map import TensorMap
 
-DIGITS = {2: 5, 4: 9, 8: 17}
+DIGITS = {1: 3, 2: 5, 4: 9, 8: 17}
 """Significant digits that distinguish two floats, by their size in bytes."""
 
 

@@ -111,7 +111,10 @@ def built(name, arch):
         arch=arch,
         launch=LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
         work={},
-        variants={each.source.variant: each.result(launch, "none", "none") for each in candidates},
+        variants={
+            each.source.variant: each.result(each.launch(found.pair, size), "none", "none", launch)
+            for each in candidates
+        },
     )
 
 

@@ -100,7 +100,12 @@ def jobs_of(kernels: Path, names: Sequence[str], variants: Sequence[str]) -> tup
 
 def edited(pair_plan: PairPlan) -> list[Source]:
     """Every PTX file of a pair, and its CUDA C compiled without further options."""
-    return [source for source in pair_plan.sources if source.language == "ptx" or source.variant == REFERENCE]
+    return [
+        source
+        for source in pair_plan.sources
+        if source.language == "ptx" or source.variant == REFERENCE
+        if source.variant not in pair_plan.loaded.pair.must_fail
+    ]
 
 
 def applicable(source: Source, edits: Sequence[Edit]) -> tuple[EditedKernel | CudaText, list[Edit]]:
@@ -220,7 +225,7 @@ class EditSubject:
 
     @property
     def launch(self) -> Launch:
-        return self.pair_plan.loaded.pair.launch(**self.given.size)
+        return self.pair_plan.loaded.pair.launch_of(self.source.variant)(**self.given.size)
 
     def built(self, source: Source, build: Future[Build]) -> VariantRun:
         candidate = VariantRun(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,16 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class CheckKernel:
-    """What is launched: an entry of a PTX text, for an architecture."""
+    """What is launched: an entry of a PTX text, for an architecture. `launch`: its own launch, by size."""
 
     ptx: str
     entry: str
     arch: str
+    launch: Callable[..., Launch] | None = None
+
+    def launch_in(self, case: CheckCase) -> Launch:
+        """Its own launch at the size of a case, or that of the case."""
+        return self.launch(**case.size) if self.launch else case.launch
 
 
 @dataclass(frozen=True)
@@ -104,15 +109,16 @@ def launch(
             copies[arg.name] = given(value, options.variation.nans)
         if isinstance(arg, Out):
             copies[arg.name].reshape(-1).view(np.uint8)[:] = options.poison
+    own = kernel.launch_in(case)
     execution = emulator.run(
         kernel.ptx,
         kernel.entry,
-        grid=case.launch.grid_xyz,
-        block=case.launch.block_xyz,
+        grid=own.grid_xyz,
+        block=own.block_xyz,
         args=list(copies.values()),
         names=list(copies),
-        dynamic_shared_bytes=case.launch.shared_bytes,
-        cluster=case.launch.cluster_xyz,
+        dynamic_shared_bytes=own.shared_bytes,
+        cluster=own.cluster_xyz,
         arch=kernel.arch,
         sanitize=options.sanitize,
         threads=THREADS,
@@ -150,13 +156,18 @@ def launch(
     )
 
 
+FRACTIONS = {"float8_e5m2": 2, "float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
+"""Bits of the fraction, of types whose NaNs have a payload."""
+
+
 def given(value: Any, nans: int | None) -> Any:
     """A copy of an argument. `nans`: a seed for the sign and the payload of each quiet NaN in it; None keeps them."""
     if not isinstance(value, np.ndarray):
         return value
     copy = value.copy()
     if nans is not None and is_float(value.dtype) and (which := np.isnan(value)).any():
-        fraction = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}[value.dtype.name]
+        if (fraction := FRACTIONS.get(value.dtype.name)) is None:
+            return copy
         bits = copy.reshape(-1).view(f"u{value.itemsize}")
         rng = np.random.default_rng(nans)
         payloads = rng.integers(0, 1 << fraction - 1, which.sum(), np.uint64)

@@ -215,11 +215,12 @@ class CheckSuite:
     def kernels(self) -> Mapping[str, CheckKernel]:
         """The pair's variants that can be executed here, by variant."""
         kernels = {}
-        for source in self.loaded.default_sources:
+        for source in self.loaded.right_sources:
             with contextlib.suppress(KernelError, ToolMissing):
                 ptx = toolchain.build_source(source, self.arch, "driver").ptx
                 choose(parsed(ptx), source.entry)
-                kernels[source.variant] = CheckKernel(ptx, source.entry, self.arch)
+                own = self.pair.launch_of(source.variant)
+                kernels[source.variant] = CheckKernel(ptx, source.entry, self.arch, own)
         return kernels
 
     @cached_property
@@ -279,14 +280,14 @@ class CheckSuite:
     def builds(self) -> Mapping[str, Build]:
         """The pair's variants that can be assembled here, by variant."""
         builds = {}
-        for source in self.loaded.default_sources:
+        for source in self.loaded.right_sources:
             with contextlib.suppress(KernelError, ToolMissing):
                 builds[source.variant] = toolchain.build_source(source, self.arch)
         return builds
 
     def report(self, build: Build) -> BuildReport:
         """The report of a build, with the occupancy at the pair's first bench size."""
-        return with_occupancy(build, self.pair.launch(**self.pair.bench_sizes[0]))
+        return with_occupancy(build, self.pair.launch_of(build.variant)(**self.pair.bench_sizes[0]))
 
     @cached_property
     def counts(self) -> Mapping[str, Mapping[str, float]]:
@@ -299,7 +300,7 @@ class CheckSuite:
         """The machine instructions that each of the pair's variants executes at that size."""
         every = {variant: self.own_result(variant, self.largest) for variant in self.kernels if variant in self.builds}
         return {
-            variant: derived(self.builds[variant], result, self.largest.launch)
+            variant: derived(self.builds[variant], result, self.kernels[variant].launch_in(self.largest))
             for variant, result in every.items()
             if result is not None
         }

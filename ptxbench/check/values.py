@@ -13,7 +13,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ptxbench.arrays import Array, is_float
+from ptxbench.arrays import Array, is_float, ue8m0
 from ptxbench.pair import Argument, In, Pair, Scalar, Size
 
 ONE_IN = 16
@@ -48,7 +48,7 @@ class ElementRange:
 
 def range_of_element(arg: Argument) -> ElementRange | None:
     """The legal elements of an argument; None if only the pair knows, as for indices."""
-    if not isinstance(arg, In):
+    if not isinstance(arg, In) or arg.dtype == ue8m0:  # a scale, which has no sign and no zero
         return None
     if is_float(arg.dtype):
         return ElementRange(arg.dtype, None)

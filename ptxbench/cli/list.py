@@ -37,7 +37,8 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
     from ptxbench.discovery import choose_pairs, load
     from ptxbench.exporters.pair import describe, to_json
 
-    columns, texts, described, starred, first_error = width(), [], [], False, None
+    columns, texts, described, first_error = width(), [], [], None
+    starred = failing = False
     for name in choose_pairs(kernels, pairs):
         try:
             found = load(kernels, name)
@@ -46,12 +47,14 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
             else:
                 texts.append("\n".join(lines(found, columns)))
                 starred = starred or bool(found.pair.by_request)
+                failing = failing or bool(found.pair.must_fail)
         except PairError as error:  # the other pairs are still worth listing
             first_error = first_error or error
     if as_json:
         say(to_json(described), nl=False)
     else:
-        legend = [click.style("* runs only if --variant names it", dim=True)] if starred else []
+        signs = {"* runs only if --variant names it": starred, "! must be wrong: a run fails if it is right": failing}
+        legend = [click.style(text, dim=True) for text, used in signs.items() if used]
         click.echo(log_text("\n\n".join([*texts, *legend])))
     if first_error:
         raise first_error
@@ -82,8 +85,9 @@ def lines(loaded: LoadedPair, columns: int) -> Iterator[str]:
 
 
 def marked(loaded: LoadedPair, source: Source) -> str:
-    """The variant's name, with a star if `ptxbench run` takes it only by `--variant`."""
-    return f"{source.variant}*" if source.variant in loaded.pair.by_request else source.variant
+    """The variant's name, with a star if `ptxbench run` takes it only by `--variant`, and `!` if it must be wrong."""
+    signs = (("*", loaded.pair.by_request), ("!", loaded.pair.must_fail))
+    return source.variant + "".join(sign for sign, names in signs if source.variant in names)
 
 
 def needs(source: Source, target: str | None) -> str:

@@ -125,7 +125,7 @@ def launch_in(path: Path, profiled: ProfiledVariant) -> ProfiledLaunch:
     if not own:
         kernels = ", ".join(sorted({one.kernel for one in launches if one.kernel}))
         raise ResultError(f"{path} has no launch of '{profiled.source.entry}'; it has {kernels}.")
-    expected = profiled.pair_plan.loaded.pair.launch(**profiled.size)
+    expected = profiled.launch
     for name, found, wanted in (
         ("grid", own[0].grid, expected.grid_xyz),
         ("block", own[0].block, expected.block_xyz),

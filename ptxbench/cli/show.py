@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ptxbench.discovery import LoadedPair, Source
     from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.listing.text import Listing
-    from ptxbench.pair import Launch, Size
+    from ptxbench.pair import Pair, Size
     from ptxbench.terminal.listing import View
     from ptxbench.toolchain.options import SourceOptions
 
@@ -191,8 +191,7 @@ def command(
         listings, uncounted = of_pair(
             found, subject.diff or variants, arch or usual_arch(found), at, extras, strict=diff, required=counts
         )
-        launched = None if open_question else found.pair.launch(**found.pair.bench_sizes[0])
-        cases = compared(listings, subject.diff, launched, at, uncounted)
+        cases = compared(listings, subject.diff, None if open_question else found.pair, at, uncounted)
     if as_json:
         from ptxbench.exporters.listing import to_json
 
@@ -326,11 +325,14 @@ def usual_arch(found: LoadedPair) -> str:
 def compared(
     listings: Sequence[Listing],
     diff: tuple[str, str] | None,
-    launch: Launch | None,
+    pair: Pair | None,
     at: Size | None,
     uncounted: Mapping[str, str],
 ) -> list[ExplainedPair]:
-    """The two variants of --diff; without it, every other variant with `cuda`, if that is shown."""
+    """The two variants of --diff; without it, every other variant with `cuda`, if that is shown.
+
+    `pair`: its launches at the first bench size decide the occupancy; None if they are not known.
+    """
     from ptxbench.listing.difference import compare
     from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.metrics import REFERENCE
@@ -341,9 +343,10 @@ def compared(
     return [
         ExplainedPair(
             compare(by_name[a], by_name[b]),
-            launch,
+            pair.launch_of(a)(**pair.bench_sizes[0]) if pair else None,
             size=at,
             uncounted={name: uncounted[name] for name in (a, b) if name in uncounted},
+            right_launch=pair.launch_of(b)(**pair.bench_sizes[0]) if pair else None,
         )
         for a, b in pairs
     ]

@@ -92,6 +92,11 @@ class LoadedPair:
         """The variants of a run by default."""
         return tuple(source for source in self.sources if source.variant not in self.pair.by_request)
 
+    @property
+    def right_sources(self) -> tuple[Source, ...]:
+        """The variants of a run by default whose results are right."""
+        return tuple(source for source in self.default_sources if source.variant not in self.pair.must_fail)
+
     def arch(self, usual: str, *, any_gpu: bool) -> str:
         """The architecture to build for if the user named none: `usual`, or what the pair's PTX exists for.
 
@@ -231,18 +236,19 @@ def load(
     require_answers(pair, text)
     check(pair, text)
     found = sources(kernels, name, pair.flags)
-    require_known(pair.by_request, found, text)
+    for field in ("by_request", "must_fail", "launches"):
+        require_known(field, getattr(pair, field), found, text)
     check_knobs(pair, tuple(form for source in found for form in source.forms))
     return LoadedPair(name, text.summary, pair, found, path)
 
 
-def require_known(names: Sequence[str], found: Sequence[Source], text: PairText) -> None:
-    """Raise PairError for a variant of `by_request` that has no file."""
+def require_known(field: str, names: Iterable[str], found: Sequence[Source], text: PairText) -> None:
+    """Raise PairError for a variant that a field of the pair names, and that has no file."""
     known = [source.variant for source in found]
     for name in names:
         if name not in known:
             hint = suggestion(name, known) or f" Known are {', '.join(known)}."
-            raise PairError(f"{text.at_field('by_request')}: by_request names '{name}', which no file makes.{hint}")
+            raise PairError(f"{text.at_field(field)}: {field} names '{name}', which no file makes.{hint}")
 
 
 def require_files(kernels: Path, name: str) -> Path:

@@ -43,7 +43,7 @@ def check(pair: Pair, text: PairText) -> None:
 
 def check_for_builds(pair: Pair, text: PairText) -> None:
     """Raise PairError for the first thing that is wrong with the fields that decide what is built."""
-    for part, sentence in (*flag_problems(pair.flags), *request_problems(pair.by_request)):
+    for part, sentence in (*flag_problems(pair.flags), *variant_problems(pair)):
         raise PairError(f"{text.at_part(part)}: {sentence}")
 
 
@@ -80,7 +80,7 @@ def problems(pair: Pair) -> Iterator[Problem]:
     for field in ("check_sizes", "bench_sizes"):
         yield from sizes_problems(field, getattr(pair, field))
     yield from flag_problems(pair.flags)
-    yield from request_problems(pair.by_request)
+    yield from variant_problems(pair)
     yield from knob_problems(pair)
     yield from reference_problems(pair)
     yield from data_problems(pair)
@@ -202,19 +202,28 @@ def sizes_problems(field: str, sizes: Any) -> Iterator[Problem]:
             yield (field, number), f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024)."
 
 
-def request_problems(variants: Any) -> Iterator[Problem]:
-    """Variants by request that are not names, or that every run needs."""
-    if (
-        isinstance(variants, str)
-        or not isinstance(variants, Sequence)
-        or any(type(variant) is not str for variant in variants)
-    ):
-        yield ("by_request",), f"by_request is {variants!r}. It must list names of variants, such as 'cuda.strided'."
-        return
-    for name in sorted({"cuda", "ptx"} & set(variants)):
+def variant_problems(pair: Pair) -> Iterator[Problem]:
+    """Fields about variants that do not name them, or name those that every run needs."""
+    needs = {
+        "by_request": "Every run needs 'cuda' and 'ptx'; name other variants.",
+        "must_fail": "The variants 'cuda' and 'ptx' must be right; name others.",
+    }
+    for field, why in needs.items():
+        variants = getattr(pair, field)
+        if (
+            isinstance(variants, str)
+            or not isinstance(variants, Sequence)
+            or any(type(variant) is not str for variant in variants)
+        ):
+            yield (field,), f"{field} is {variants!r}. It must list names of variants, such as 'cuda.strided'."
+            continue
+        for name in sorted({"cuda", "ptx"} & set(variants)):
+            yield (field, list(variants).index(name)), f"{field} names '{name}'. {why}"
+    if not isinstance(pair.launches, Mapping) or not all(callable(launch) for launch in pair.launches.values()):
         yield (
-            ("by_request", list(variants).index(name)),
-            f"by_request names '{name}'. Every run needs 'cuda' and 'ptx'; name other variants.",
+            ("launches",),
+            f"launches is {pair.launches!r}. It must be a dict of functions by variant, such as "
+            "{'cuda.strided': lambda n: Launch(...)}.",
         )
 
 
@@ -320,6 +329,8 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
         (("launch",), "launch", pair.launch, launch_problem),
         (("flops",), "flops", pair.flops, count_problem),
     ]
+    for variant, launch in pair.launches.items():
+        calls.append((("launches", variant), f"the launch of '{variant}'", launch, launch_problem))
     if pair.bytes is not None:
         calls.append((("bytes",), "bytes", pair.bytes, count_problem))
     for number, arg in enumerate(pair.args):

@@ -13,7 +13,7 @@ import numpy as np
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.text import PairText
 from ptxbench.documents import json_text, plain_data
-from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16
+from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16, e4m3, e5m2, ue8m0
 from ptxbench.signature import wanted
 from ptxbench.tensor_map import TensorMap
 
@@ -26,6 +26,8 @@ KINDS: dict[type[Argument], str] = {
     TensorMap: "tensor map",
 }
 
+
+SMALL_FLOATS = {bf16: "bf16", e4m3: "e4m3", e5m2: "e5m2", ue8m0: "ue8m0"}
 
 SCHEMA = "ptxbench.list/2"
 
@@ -53,6 +55,7 @@ def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
                 "flags": list(source.flags),
                 "target": targets.get(source.variant),
                 "by_request": source.variant in pair.by_request,
+                "must_fail": source.variant in pair.must_fail,
                 "specialisations": {target: str(path) for target, path in source.specialisations},
                 **({"text": text_of(source)} if whole else {}),
             }
@@ -72,6 +75,7 @@ def details(loaded: LoadedPair) -> dict[str, Any]:
         "entry": loaded.name.replace(".", "_"),
         "arguments": [argument(arg, sources) for arg in pair.args],
         "launch": sources.of(pair.launch),
+        "own_launches": {variant: sources.of(launch) for variant, launch in pair.launches.items()},
         "check_sizes": [dict(check_size) for check_size in pair.check_sizes],
         "launches": [at_size(pair, each) for each in (*pair.check_sizes, *pair.bench_sizes)],
         "tolerance": {
@@ -144,8 +148,9 @@ def value_of(scalar: Scalar, size: Size) -> Any:
 
 def type_name(dtype: np.dtype[Any]) -> str:
     """`f32`, `s64`, `bf16`: the name in a pair file."""
-    kind = "bf" if dtype == bf16 else {"f": "f", "i": "s", "u": "u"}[dtype.kind]
-    return f"{kind}{8 * dtype.itemsize}"
+    if dtype in SMALL_FLOATS:
+        return SMALL_FLOATS[dtype]
+    return f"{ {'f': 'f', 'i': 's', 'u': 'u'}[dtype.kind] }{8 * dtype.itemsize}"
 
 
 class SourceTexts:

@@ -126,6 +126,7 @@ def variant_object(result: VariantResult) -> Mapping[str, Any]:
         "counts": result.counts and {key: value for key, value in result.counts.items() if key not in PARTS},
         **({} if result.opcodes is None else {"opcodes": result.opcodes}),
         **({} if result.executed is None else {"executed": dataclasses.asdict(result.executed)}),
+        **({} if result.launch is None else {"launch": launch_document(dataclasses.asdict(result.launch))}),
     }
 
 

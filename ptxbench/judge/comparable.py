@@ -6,6 +6,7 @@ the emulator are counts of executed PTX.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -147,7 +148,8 @@ def cell_differences(base: Cell, head: Cell, variant: str) -> list[ConditionDiff
     """The differences in how a cell and its variant were run."""
     results = base.variants[variant], head.variants[variant]
     checked = all(result.check for result in results)
-    return differ(CELL_CONDITIONS, base, head) + (differ([TOLERANCE], *results) if checked else [])
+    sides = (dataclasses.replace(cell, launch=cell.launch_of(variant)) for cell in (base, head))
+    return differ(CELL_CONDITIONS, *sides) + (differ([TOLERANCE], *results) if checked else [])
 
 
 def differ(conditions: Iterable[Condition], base: Any, head: Any) -> list[ConditionDifference]:

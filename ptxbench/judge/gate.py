@@ -46,7 +46,7 @@ from ptxbench.judge.verdicts import (
     SAME_CODE,
     WAIVED,
 )
-from ptxbench.result import BIASED, VERIFIED, Run
+from ptxbench.result import BIASED, MUST_FAIL, VERIFIED, Run
 
 ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, INCONCLUSIVE, NOT_COMPARABLE, CHANGED,
          REFERENCE_CHANGED, WAIVED, FIXED, IMPROVED, NEW, NO_REGRESSION, SAME_CODE)  # fmt: skip
@@ -177,7 +177,13 @@ def verification(match: Match) -> Iterator[Row]:
         cell = match.either
         row = Row(cell.pair, cell.point, cell.arch, cell.cache, variant, VERIFICATION, NO_REGRESSION)
         rows = without_numbers(row, match, [variant])
-        yield from [row] if rows is None else rows
+        yield from rows or ([row] if rows is None or must_fail(match, variant) else [])
+
+
+def must_fail(match: Match, variant: str) -> bool:
+    """Whether the variant is wrong as expected on both sides."""
+    results = [cell.variants.get(variant) if cell else None for cell in (match.base, match.head)]
+    return all(result is not None and result.status == MUST_FAIL for result in results)
 
 
 def compared(comparison: Comparison) -> Iterator[Row]:

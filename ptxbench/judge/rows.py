@@ -30,7 +30,7 @@ from ptxbench.judge.verdicts import (
 from ptxbench.judge.verdicts import NOT_COMPARABLE as NOT_ALIKE
 from ptxbench.metrics import METRICS, REFERENCE, Metric
 from ptxbench.result import BROKEN as BROKE
-from ptxbench.result import LIBRARY, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
+from ptxbench.result import LIBRARY, MUST_FAIL, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
 from ptxbench.stats import Interval
 
 Mode = Literal["ratio", "time", "counters"]
@@ -180,19 +180,32 @@ def without_numbers(row: Row, match: Match, needed: Sequence[str]) -> list[Row] 
         ("failed", "absent"): MISSING,
         ("good", "absent"): MISSING,
         ("absent", "good"): NEW,
+        # a variant that must be wrong: its row is judged like any other, and has no numbers
+        ("must fail", "must fail"): None,
+        ("absent", "must fail"): NEW,
+        ("must fail", "absent"): MISSING,
+        ("good", "must fail"): MISSING,
+        ("must fail", "good"): NEW,
+        ("must fail", "failed"): BROKEN,
+        ("failed", "must fail"): FIXED,
     }[base_state, head_state]
     if verdict:
         return [dataclasses.replace(row, verdict=verdict, detail=head_why or base_why)]
     return None if base_state == "good" else []
 
 
-def state(cell: Cell | None, needed: Sequence[str]) -> tuple[Literal["good", "failed", "absent"], str | None]:
+State = Literal["good", "failed", "absent", "must fail"]
+
+
+def state(cell: Cell | None, needed: Sequence[str]) -> tuple[State, str | None]:
     """Whether all these variants of the cell are verified, and if not, why."""
     results = [(name, cell.variants.get(name) if cell else None) for name in needed]
     for name, result in results:
         if result and result.status in (WRONG, BROKE):
             return "failed", f"{name} is {result.status}: {result.reason or 'no reason was recorded.'}"
     for name, result in results:
+        if result and result.status == MUST_FAIL:
+            return "must fail", f"{name} is {result.status}: {result.reason or 'no reason was recorded.'}"
         if result is None:
             return "absent", None
         if result.status != VERIFIED:
@@ -261,7 +274,9 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
         verdict = NEW if before is None else MISSING
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN)
     builds = base.variants[row.variant].build, head.variants[row.variant].build
-    same = (row.moves.nothing or (metric.counted_by == "emulator" and same_ptx(*builds))) and base.launch == head.launch
+    same = (row.moves.nothing or (metric.counted_by == "emulator" and same_ptx(*builds))) and (
+        base.launch_of(row.variant) == head.launch_of(row.variant)
+    )
     assert metric.better != "neither"
     verdict = SAME_CODE if same else judge_exact(before, after, metric.better).verdict
     if not same and before != after and overlapping(metric, base, head, row.variant):

@@ -10,6 +10,7 @@ from ptxbench.floors import NO_CLAIM, Claim, claim, floors
 from ptxbench.metrics import REFERENCE
 from ptxbench.model.executions import Executions
 from ptxbench.result import Cell, Model, VariantResult
+from ptxbench.rival import OTHER_GEOMETRY, other_geometry
 from ptxbench.specifications import MODELS
 
 LARGEST_L2 = 128 << 20
@@ -63,6 +64,8 @@ def judge(
     own, base = cell.variants[name], cell.variants.get(REFERENCE)
     if base is None:
         return Claim(NO_CLAIM, f"there is no {REFERENCE} to compare with")
+    if other_geometry(cell, name, REFERENCE):
+        return Claim(NO_CLAIM, f"{OTHER_GEOMETRY}: the launches differ")
     if same_code(own, base):
         return Claim(NO_CLAIM, "same machine code")
     for variant in (REFERENCE, name):

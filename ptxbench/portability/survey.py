@@ -5,6 +5,7 @@ Nothing is run. A later target may lack an instruction of an earlier one, so eve
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,8 +33,8 @@ class Subject:
     sources: tuple[Source, ...]
     threads: Mapping[str, int]
     """Threads of a CTA, by variant; a variant without them has no occupancy."""
-    shared_bytes: int = 0
-    """Dynamic shared bytes of a CTA."""
+    shared_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Dynamic shared bytes of a CTA, by variant; 0 for a variant without them."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step
                         target,
                         threads=threads,
                         registers=trial.registers,
-                        shared_bytes=(trial.shared_bytes or 0) + subject.shared_bytes,
+                        shared_bytes=(trial.shared_bytes or 0) + subject.shared_bytes.get(source.variant, 0),
                     )
                     for target, trial in trials.items()
                 }
@@ -166,9 +167,10 @@ def pair_subject(kernels: Path, name: str) -> Subject:
     sources = sorted(found.sources, key=lambda source: source.variant not in SUFFIXES)  # the pair first
     if found.open_question:  # no launch is known
         return Subject(name, tuple(sources), {})
-    launch = found.pair.launch(**found.pair.bench_sizes[0])
-    x, y, z = launch.block_xyz
-    return Subject(name, tuple(sources), {source.variant: x * y * z for source in sources}, launch.shared_bytes)
+    size = found.pair.bench_sizes[0]
+    launches = {source.variant: found.pair.launch_of(source.variant)(**size) for source in sources}
+    threads = {variant: math.prod(launch.block_xyz) for variant, launch in launches.items()}
+    return Subject(name, tuple(sources), threads, {name: launch.shared_bytes for name, launch in launches.items()})
 
 
 ENTRY = re.compile(r"\.entry\s+(?P<name>[\w$]+)\s*(?:\([^)]*\))?(?P<directives>[^{};]*)\{")

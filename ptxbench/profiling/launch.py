@@ -10,7 +10,7 @@ from ptxbench.backends import open_backend
 from ptxbench.backends.device_errors import WITHOUT_TIMING
 from ptxbench.discovery import Source
 from ptxbench.errors import ToolMissing
-from ptxbench.pair import Size
+from ptxbench.pair import Launch, Size
 from ptxbench.profiling.counters import Bounds
 from ptxbench.profiling.emulated import counts_of
 from ptxbench.runner.case_data import draw_arguments
@@ -35,16 +35,19 @@ class ProfiledVariant:
             raise ToolMissing(f"{reason} Run this on a machine with a GPU.") from None
         built = toolchain.build_source(self.source, arch or backend.device().sm)
         pair = self.pair_plan.loaded.pair
-        backend.require(built, pair.launch(**self.size))
-        backend.run(built, pair.launch(**self.size), self.arguments, pair.outputs)
+        backend.require(built, self.launch)
+        backend.run(built, self.launch, self.arguments, pair.outputs)
 
     def counts(self, arch: str) -> tuple[Mapping[str, float], Mapping[str, Bounds]]:
         """The emulator's counts of the launch, and the bounds of those that are ranges. Raises PtxbenchError."""
         backend = open_backend("emulator", arch)
         built = toolchain.build_source(self.source, arch)
         pair = self.pair_plan.loaded.pair
-        launch = pair.launch(**self.size)
-        return counts_of(built, launch, backend.run(built, launch, self.arguments, pair.outputs))
+        return counts_of(built, self.launch, backend.run(built, self.launch, self.arguments, pair.outputs))
+
+    @property
+    def launch(self) -> Launch:
+        return self.pair_plan.loaded.pair.launch_of(self.source.variant)(**self.size)
 
     @property
     def arguments(self) -> Mapping[str, object]:

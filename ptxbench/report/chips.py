@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from ptxbench.metrics import BY_NAME
 from ptxbench.report import charts
 from ptxbench.result import VERIFIED, Cell
-from ptxbench.rival import EXECUTED, TIME, Rival, bounds, code_of, metric_of, rival_of, verdict, verified_rows
+from ptxbench.rival import (
+    EXECUTED,
+    OTHER_GEOMETRY,
+    TIME,
+    Rival,
+    bounds,
+    code_of,
+    metric_of,
+    other_geometry,
+    rival_of,
+    verdict,
+    verified_rows,
+)
 from ptxbench.stats import Interval
 from ptxbench.wording.findings import SAME_CODE, SAME_MIX, code_relation
 
@@ -44,6 +56,8 @@ def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
     result, reference = cell.variants[variant], cell.variants.get(rival.name)
     if reference is None or result.status != VERIFIED or reference.status != VERIFIED:
         return None
+    if other_geometry(cell, variant, rival.name):
+        return Chip("other", OTHER_GEOMETRY)
     relation = code_relation(result, reference)
     if relation == SAME_CODE:
         return Chip("same-code", "same code")
@@ -71,7 +85,9 @@ def rival_chips(cell: Cell, noise: Interval | None) -> Iterator[Chip]:
     rival, metric = rival_of(cell), metric_of(cell)
     for name in verified_rows(cell, "ptx") if rival else ():
         assert rival
-        if code_of(cell, name) == code_of(cell, rival.name) is not None:
+        if other_geometry(cell, name, rival.name):
+            yield Chip("unsure", OTHER_GEOMETRY)
+        elif code_of(cell, name) == code_of(cell, rival.name) is not None:
             yield Chip("same-code", "same code")
         elif metric == TIME:
             yield timed_chip(cell, name, rival, noise)

@@ -23,7 +23,7 @@ from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
 from ptxbench.portability import survey
 from ptxbench.portability.survey import Matrix
-from ptxbench.result import BuildReport, Cell, Run
+from ptxbench.result import BuildReport, Cell, LaunchReport, Run
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import Build, trial
 from ptxbench.toolchain.lines import Annotated, annotate
@@ -228,12 +228,17 @@ def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]
     """
     by_name = {listing.variant: listing for listing in listings}
     reference = by_name.get(REFERENCE)
-    launch = Launch(tuple(cell.launch.grid), tuple(cell.launch.block), cell.launch.shared_bytes)
+    launches = {name: as_launch(cell.launch_of(name)) for name in cell.variants}
     for name in cell.variants:
         if name == REFERENCE:
             continue
         if reference and name in by_name:
-            case = ExplainedPair(compare(reference, by_name[name]), launch)
+            both = compare(reference, by_name[name])
+            case = ExplainedPair(both, launches[REFERENCE], right_launch=launches[name])
             yield Explained(name, case.difference.similarity, explain(case))
         elif findings := of_cell(cell, name):
             yield Explained(name, None, findings)
+
+
+def as_launch(report: LaunchReport) -> Launch:
+    return Launch(tuple(report.grid), tuple(report.block), report.shared_bytes)

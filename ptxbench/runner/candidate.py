@@ -24,12 +24,14 @@ from ptxbench.listing import text
 from ptxbench.pair import Launch, Pair, Size
 from ptxbench.result import (
     BROKEN,
+    MUST_FAIL,
     SKIPPED,
     UNSUPPORTED,
     VERIFIED,
     WRONG,
     BuildReport,
     CheckReport,
+    LaunchReport,
     VariantResult,
 )
 from ptxbench.runner import hotspots
@@ -53,6 +55,8 @@ class VariantRun:
     """A variant, active until something fails. `sizes`, `max_error` and `worst` are of its verification."""
 
     source: Source
+    must_fail: bool = False
+    """Whether the pair says that its result is wrong."""
     build: Build | None = None
     status: str = VERIFIED
     reason: str | None = None
@@ -81,7 +85,7 @@ class VariantRun:
 
     def launch(self, pair: Pair, size: Size) -> Launch:
         """How it is launched at that size."""
-        return self.source.launch or pair.launch(**size)
+        return self.source.launch or pair.launch_of(self.source.variant)(**size)
 
     def fail(self, error: KernelError | MachineError | ToolMissing) -> None:
         """End this variant with an error.
@@ -111,7 +115,16 @@ class VariantRun:
         self.approximate |= set(outcome.approximate)
         if verdict.worst:
             self.counts = self.opcodes = None
-            self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
+            self.status, self.reason, self.worst = MUST_FAIL if self.must_fail else WRONG, verdict.worst, verdict.worst
+
+    def require_failure(self) -> None:
+        """After all check sizes: a variant that must be wrong, and was right at each of them, is broken."""
+        if self.must_fail and self.alive and self.sizes:
+            self.status, self.counts, self.opcodes = BROKEN, None, None
+            self.reason = (
+                f"{self.label}: its results are right at all check sizes, but the pair lists it in must_fail. "
+                "Take it off that list, or add a check size that shows the error."
+            )
 
     def add_timed_verdict(self, verdict: Verdict) -> None:
         """Add the verdict on the outputs of a timed sample."""
@@ -124,8 +137,8 @@ class VariantRun:
         """A copy for one cell: what happens there does not affect the next cell."""
         return dataclasses.replace(self, sizes=list(self.sizes), observed=None)
 
-    def result(self, launch: Launch, reference: str, tolerance: str) -> VariantResult:
-        """The entry of this variant in the run document, for a cell with that launch."""
+    def result(self, launch: Launch, reference: str, tolerance: str, of_cell: Launch | None = None) -> VariantResult:
+        """The entry of this variant in the run document, for its launch in a cell with the launch `of_cell`."""
         check = None
         if self.sizes:
             allowed = wider(tolerance, sorted(self.approximate))
@@ -143,6 +156,7 @@ class VariantRun:
             opcodes=None if self.opcodes is None else hotspots.summed(self.opcodes),
             hot_lines=self.hot_lines(),
             file=None if path.is_absolute() or self.source.library else path.as_posix(),
+            launch=None if of_cell in (None, launch) else LaunchReport(**launch.recorded),
         )
 
     def executed(self, launch: Launch) -> executed.Executed | None:

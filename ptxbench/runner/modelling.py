@@ -7,19 +7,19 @@ from collections.abc import Sequence
 
 from ptxbench.model.cell import dram_bytes, of_cell
 from ptxbench.model.executions import Executions, executions
-from ptxbench.pair import Launch
+from ptxbench.pair import Launch, Pair
 from ptxbench.result import Cell, Model
 from ptxbench.runner.candidate import VariantRun
 from ptxbench.runner.machine_code import identity
 from ptxbench.toolchain.lines import with_lines
 
 
-def model_of(cell: Cell, candidates: Sequence[VariantRun], launch: Launch, gpu: str) -> Model | None:
+def model_of(cell: Cell, candidates: Sequence[VariantRun], pair: Pair, gpu: str) -> Model | None:
     """The claims of the model of `gpu`, a name of specifications.MODELS, for a cell and its candidates at its size.
 
     Variants with the same machine code have one set of floors: those of the narrowest interval.
     """
-    executions_of = {run.source.variant: executed_by(run, cell, launch) for run in candidates}
+    executions_of = {run.source.variant: executed_by(run, cell, run.launch(pair, cell.size)) for run in candidates}
     narrow: dict[str, Executions] = {}
     for name, own in executions_of.items():
         code = identity(name, cell.variants[name])
@@ -33,7 +33,7 @@ def model_of(cell: Cell, candidates: Sequence[VariantRun], launch: Launch, gpu: 
 
 
 def executed_by(candidate: VariantRun, cell: Cell, launch: Launch) -> Executions | str:
-    """The executions of a candidate in the cell's launch, or why they are unknown."""
+    """The executions of a candidate in its launch, or why they are unknown."""
     build = candidate.build
     found = candidate.executed(launch) if candidate.alive else None
     if found is None or build is None:

@@ -11,6 +11,7 @@ from ptxbench.pair import Size
 from ptxbench.result import (
     BIASED,
     BROKEN,
+    MUST_FAIL,
     SKIPPED,
     UNSUPPORTED,
     VERIFIED,
@@ -27,7 +28,7 @@ from ptxbench.runner.session import steps
 from ptxbench.runner.worker import WorkerDied, WorkItem
 from ptxbench.units import size_words
 
-SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, VERIFIED)
+SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL, VERIFIED)
 """The status of a variant over several rounds is the first of these that it had."""
 
 NamedValues = tuple[tuple[str, int], ...]

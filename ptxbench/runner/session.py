@@ -117,7 +117,8 @@ class Session:
     def pair(self, pair_plan: PairPlan, builds: Builds) -> Iterator[Event]:
         """Everything of one pair."""
         end = self.done + steps(pair_plan)
-        candidates = [VariantRun(source) for source in pair_plan.sources]
+        must_fail = pair_plan.loaded.pair.must_fail
+        candidates = [VariantRun(source, source.variant in must_fail) for source in pair_plan.sources]
         for candidate in candidates:
             yield self.step(pair_plan, candidate, "build")
             take_build(pair_plan, candidate, builds[pair_plan.arch, candidate.source])
@@ -133,6 +134,8 @@ class Session:
                 with self.plan.host_work():
                     data = prepare_case(pair_plan, size, self.plan.seed, integers=integers, repeated=repeated)
                 labels |= yield from self.verify(pair_plan, candidates, data)
+        for candidate in candidates:
+            candidate.require_failure()
         weak = self.oracle_weaknesses(pair_plan, candidates) if pair_plan.oracle_asked else None
         for number, size in enumerate(pair_plan.sizes, 1):
             yield CellDone(
@@ -283,6 +286,7 @@ class Session:
                         candidate.launch(pair, size),
                         f"float64, {display_path(pair_plan.loaded.path)}",
                         tolerance_words(pair),
+                        launch if candidate.source.launch is None else None,
                     )
                     for candidate in own
                 },
@@ -297,7 +301,7 @@ class Session:
             knobs=dict(pair_plan.knobs),
         )
         if plan.model:
-            cell = replace(cell, model=model_of(cell, own, launch, plan.model))
+            cell = replace(cell, model=model_of(cell, own, pair, plan.model))
         return roofline.disproved(cell, self.device)
 
     def measure(

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.constrain import Constrain
 
 from ptxbench import cycles, roofline
-from ptxbench.result import VERIFIED, Cell
+from ptxbench.result import MUST_FAIL, VERIFIED, Cell
 from ptxbench.stats import Interval
 from ptxbench.terminal.cell import CellTable, LeftOut
 from ptxbench.terminal.forest import Forest
@@ -80,6 +80,6 @@ def summary(cells: Sequence[Cell]) -> Prose:
     """`6 cells, 17 variants: 15 verified, 1 wrong, 1 skipped.`"""
     statuses = Counter(result.status for cell in cells for result in cell.variants.values())
     words = ", ".join(f"{statuses[each]} {each}" for each in (VERIFIED, *SEVERITY) if statuses[each])
-    bad = any(statuses[each] for each in SEVERITY)
+    bad = any(statuses[each] for each in SEVERITY if each != MUST_FAIL)
     text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {words or 'nothing done'}."
     return Prose(text, "yellow" if bad else "green")

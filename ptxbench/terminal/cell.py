@@ -14,6 +14,7 @@ from ptxbench.metrics import BY_NAME, Metric
 from ptxbench.result import (
     BITS_DIFFER,
     BROKEN,
+    MUST_FAIL,
     SKIPPED,
     UNSUPPORTED,
     VERIFIED,
@@ -30,6 +31,7 @@ from ptxbench.wording.cells import (
     finding_label,
     first_finding,
     metric_columns,
+    own_launches,
     says_something,
 )
 from ptxbench.wording.findings import listed, open_counts, problems, remarks
@@ -45,9 +47,10 @@ MARKS = {
     BROKEN: Mark("✘", "x", "bold red"),
     UNSUPPORTED: Mark("?", "?", "yellow"),
     SKIPPED: Mark("-", "-", "dim"),
+    MUST_FAIL: Mark("✔", "ok", "green"),
 }
 
-ROWS = {WRONG: "red", BROKEN: "red", UNSUPPORTED: "dim", SKIPPED: "dim"}
+ROWS = {WRONG: "red", BROKEN: "red", UNSUPPORTED: "dim", SKIPPED: "dim", MUST_FAIL: "dim"}
 """The style of a whole row: rows without a result are dim."""
 
 
@@ -79,7 +82,7 @@ class CellTable:
             lines.append((symbol(mark, options.ascii_only), mark.style, str(problem)))
         lines += [("!", "yellow", remark) for remark in remarks(self.cell)]
         executed = {name: result.executed for name, result in self.cell.variants.items()}
-        lines += [("i", "dim", sentence) for sentence in open_counts(executed)]
+        lines += [("i", "dim", sentence) for sentence in (*own_launches(self.cell), *open_counts(executed))]
         if self.cell.limits and any(metric.tag for metric in self.columns):
             lines.append(("i", "dim", limits_words(self.cell.limits)))
         if lines:
@@ -144,4 +147,6 @@ def verdict(result: VariantResult) -> Entry:
     if result.status == VERIFIED and result.check:
         error = result.check.max_error
         word = "exact" if error == 0 else units.error(error)
+    if result.status == MUST_FAIL:
+        word = "must fail"  # short, because it is a column
     return Entry(word, ROWS.get(result.status, ""), mark=MARKS[result.status])

@@ -8,7 +8,7 @@ from ptxbench import stats, units
 from ptxbench.listing.explanation import EXECUTED, SAME_CODE, SAME_MIX, Explanation, of_cell
 from ptxbench.metrics import REFERENCE, Metric, choose
 from ptxbench.result import COLD, ORACLE_WEAK, VERIFIED, Cell, LaunchReport
-from ptxbench.rival import rival_of, verified_rows
+from ptxbench.rival import OTHER_GEOMETRY, rival_of, verified_rows
 from ptxbench.stats import Interval
 from ptxbench.wording.table import Column
 
@@ -87,6 +87,17 @@ def launch_words(launch: LaunchReport, times: str = " x ") -> str:
     extents = {"grid": launch.grid, "block": launch.block, "cluster": launch.cluster}
     words = [f"{name} {times.join(map(str, trimmed(each)))}" for name, each in extents.items() if each is not None]
     return ", ".join([*words, "cooperative"] if launch.cooperative else words)
+
+
+def own_launches(cell: Cell) -> list[str]:
+    """`cuda: other geometry, grid 4 x 2, block 128.`, for each variant that the pair launches in another way."""
+    groups: dict[str, list[str]] = {}
+    for name, result in cell.variants.items():
+        if result.launch:
+            label = OTHER_GEOMETRY if result.launch.geometry != cell.launch.geometry else "own launch"
+            shared = f", {result.launch.shared_bytes:,} bytes of dynamic shared memory" if label == "own launch" else ""
+            groups.setdefault(f"{label}, {launch_words(result.launch)}{shared}.", []).append(name)
+    return [f"{', '.join(names)}: {words}" for words, names in groups.items()]
 
 
 def trimmed(extent: Iterable[int]) -> list[int]:

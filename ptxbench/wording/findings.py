@@ -15,6 +15,7 @@ from ptxbench.metrics import BY_NAME, Metric
 from ptxbench.result import (
     BITS_DIFFER,
     BROKEN,
+    MUST_FAIL,
     ORACLE_WEAK,
     SKIPPED,
     UNSUPPORTED,
@@ -24,13 +25,32 @@ from ptxbench.result import (
     ExecutedReport,
     VariantResult,
 )
-from ptxbench.rival import EXECUTED, ISSUED, TIME, Leader, Rival, code_of, leader_of, rival_of, verdict, verified_rows
+from ptxbench.rival import (
+    EXECUTED,
+    ISSUED,
+    OTHER_GEOMETRY,
+    TIME,
+    Leader,
+    Rival,
+    code_of,
+    leader_of,
+    other_geometry,
+    rival_of,
+    verdict,
+    verified_rows,
+)
 from ptxbench.units import size_words
 
-SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
+SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL)
 """Statuses of unverified variants, the most severe first."""
 
-WORDS = {WRONG: "wrong", BROKEN: "broken", UNSUPPORTED: "beyond the emulator", SKIPPED: "skipped"}
+WORDS = {
+    WRONG: "wrong",
+    BROKEN: "broken",
+    UNSUPPORTED: "beyond the emulator",
+    SKIPPED: "skipped",
+    MUST_FAIL: MUST_FAIL,
+}
 
 
 @dataclass(frozen=True)
@@ -127,13 +147,14 @@ def comparisons(cell: Cell, noise: stats.Interval | None, reference: str | None)
             yield f"{reference} is {lacks}, so nothing is compared with it."
         return
     rows = [name for name in verified_rows(cell, "ptx") if name != rival.name]
+    twins_of_cell = [name for name in rows if cell.launch_of(name).geometry == cell.launch.geometry]
     for i, names in enumerate(same_facts(cell, rows, rival, noise)):
         yield f"{names[0]} {compare(cell, names[0], rival, noise, explain=i == 0)}."
         if names[1:]:
             yield f"{', '.join(names[1:])}: as {names[0]}."
         yield from twins(cell, names[0], rival.name)
     yield from ties(rival.leader)
-    yield from fastest(leader_of(cell, rows), cell) if len(rows) > 1 else ()
+    yield from fastest(leader_of(cell, twins_of_cell), cell) if len(twins_of_cell) > 1 else ()
 
 
 def same_facts(cell: Cell, rows: Sequence[str], rival: Rival, noise: stats.Interval | None) -> Iterable[Sequence[str]]:
@@ -169,6 +190,8 @@ def compare(cell: Cell, name: str, rival: Rival, noise: stats.Interval | None, *
     called = leader.name
     if explain and leader.selected and leader.metric:
         called += f", {BEST[leader.metric][not leader.proven]}"
+    if other_geometry(cell, name, rival.name):
+        called += f" ({OTHER_GEOMETRY})"
     relation = code_relation(cell.variants[name], cell.variants[rival.name])
     if relation == SAME_CODE:
         return f"is the {SAME_CODE} as {called}"

@@ -14,6 +14,7 @@ from unittest import mock
 
 from ptxbench import discovery, toolchain, verify
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.discovery import specialisation
 from ptxbench.errors import KernelError
 from ptxbench.metrics import has
 from ptxbench.toolchain import lines
@@ -23,9 +24,9 @@ BROKEN_FUEL = 1 << 16
 
 KERNELS = discovery.default_kernels()
 PAIRS = {name: discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS)}
-SPECIALISED = sorted(path for pair in PAIRS.values() for source in pair.sources for _, path in source.specialisations)
-"""PTX for some targets only: NAME.sm_90a.ptx."""
-PTX = sorted({*KERNELS.glob("ptx/*.ptx")} - {*SPECIALISED})
+PTX = sorted(source.path for pair in PAIRS.values() for source in pair.sources if source.language == "ptx")
+SPECIALISED = sorted({*KERNELS.glob("ptx/*.ptx")} - {*PTX})
+"""PTX for some targets that replaces a plain file there: NAME.sm_90a.ptx next to NAME.ptx."""
 CUDA = sorted(KERNELS.glob("cuda/*.cu"))
 
 
@@ -55,6 +56,11 @@ def source_of(path):
 def is_by_request(path):
     """Whether a run includes the variant of a kernel file only on request."""
     return source_of(path).variant in PAIRS[owner(path)].pair.by_request
+
+
+def own_target(path):
+    """The one target that a PTX file is for, such as sm_90a; None for a plain file."""
+    return specialisation.split(path.stem)[1] or None
 
 
 def target_of(text):
@@ -88,21 +94,27 @@ def executed(name, source, arch, size, *, integers=False):
     pair = PAIRS[name].pair
     arguments = pair.make_arguments(size, seed=1, integers=integers)
     expected = verify.expect(pair, arguments, integers=integers)
-    outputs = EmulatorBackend(arch).run(build(source, arch), pair.launch(**size), arguments, pair.outputs).outputs
+    launch = pair.launch_of(source.variant)(**size)
+    outputs = EmulatorBackend(arch).run(build(source, arch), launch, arguments, pair.outputs).outputs
     return outputs, verify.verify(outputs, expected, f"{source.path.name}, {size}").worst
 
 
 def emulated_arch(name, lowest=90):
-    """The architecture to run a pair on: sm_90, or the target of its PTX if that is higher."""
-    text = (KERNELS / "ptx" / f"{name}.ptx").read_text()
-    return f"sm_{max(lowest, target_of(text))}"
+    """The architecture to run a pair on: sm_90, or the target of its PTX if that is higher, or the only one."""
+    path = ptx_of(name).path
+    return own_target(path) or f"sm_{max(lowest, target_of(path.read_text()))}"
+
+
+def ptx_of(name):
+    """The hand-written PTX of a pair itself."""
+    return next(source for source in PAIRS[name].sources if source.variant == "ptx")
 
 
 def is_found(name, file, text, folder):
     """Whether some check size of the pair shows that the PTX `text`, in place of `file`'s, is broken."""
     path = folder / file.name
     path.write_text(text)
-    broken = dataclasses.replace(source_of(file), path=path)
+    broken = dataclasses.replace(source_of(file), path=path, specialisations=())
 
     def found(size, integers):
         try:

@@ -11,7 +11,6 @@ from ptxbench.discovery import specialisation
 from ptxbench.toolchain import locate, ptxas
 from tests.kernels.harness import (
     CUDA,
-    KERNELS,
     PAIRS,
     PTX,
     SPECIALISED,
@@ -20,7 +19,9 @@ from tests.kernels.harness import (
     fact,
     file_name,
     is_by_request,
+    own_target,
     owner,
+    ptx_of,
     source_of,
     target_of,
 )
@@ -59,7 +60,7 @@ def version_of(text):
 
 def lowest_target(path):
     """The lowest target of the pair that CUDA C `path` belongs to: that of its PTX."""
-    return target_of((KERNELS / "ptx" / f"{owner(path)}.ptx").read_text())
+    return target_of(ptx_of(owner(path)).path.read_text())
 
 
 # ---- every file, every target
@@ -75,12 +76,13 @@ def test_ptx_assembles_for_every_target_from_its_own_up_without_a_warning_or_a_s
     text = path.read_text()
     name, entry = owner(path), source_of(path).entry
     plain = [arch for arch in archs if arch >= target_of(text) and arch in fact(name, "TARGETS", TARGETS)]
-    for arch in [*plain, *(each for each in LOCKED if int(each[:-1]) in plain)]:
-        _, messages = toolchain.assembled(assembler, text, f"sm_{arch}")
-        assert ptxas.notable(messages, text, path, "ptx") == "", f"sm_{arch}"
+    later = [f"sm_{arch}" for arch in (*plain, *(each for each in LOCKED if int(each[:-1]) in plain))]
+    for arch in [own_target(path)] if own_target(path) else later:
+        _, messages = toolchain.assembled(assembler, text, arch)
+        assert ptxas.notable(messages, text, path, "ptx") == "", arch
         resources = ptxas.resources(messages, entry)
-        assert resources.spill_store_bytes == resources.stack_bytes == 0, f"sm_{arch}"
-        assert resources.registers <= fact(name, "REGISTERS", 32), f"sm_{arch}"
+        assert resources.spill_store_bytes == resources.stack_bytes == 0, arch
+        assert resources.registers <= fact(name, "REGISTERS", 32), arch
 
 
 def test_ptx_for_some_targets_only_assembles_there_without_a_warning(assembler):
@@ -96,10 +98,10 @@ def test_ptx_has_the_lowest_version_for_its_target(path, assembler, archs):
     version = version_of(text)
     lower = text.replace(f".version {version}", f".version {VERSIONS[VERSIONS.index(version) - 1]}")
     with pytest.raises(ptxas.RefusedError, match=r"does not support \.target|requires PTX ISA \.version"):
-        ptxas.assemble(assembler, lower, f"sm_{archs[-1]}")
+        ptxas.assemble(assembler, lower, own_target(path) or f"sm_{archs[-1]}")
 
 
-@pytest.mark.parametrize("path", PTX, ids=file_name)
+@pytest.mark.parametrize("path", [path for path in PTX if not own_target(path)], ids=file_name)
 def test_ptx_has_the_lowest_target_that_ptxas_can_build_for(path, assembler, archs):
     """Targets older than the lowest are accepted as text, but cannot be built or tested."""
     text = path.read_text()
@@ -121,13 +123,15 @@ def test_cuda_c_compiles_and_assembles_for_every_target_of_its_ptx(path, flags, 
     entry = source_of(path).entry
     targets = fact(owner(path), "TARGETS", TARGETS)
     chosen = [arch for arch in archs if arch >= lowest_target(path) and arch in targets]
-    for arch in {chosen[0], chosen[-1]} if flags or is_by_request(path) else chosen:
-        made = toolchain.compiled(source, path, f"sm_{arch}", flags)
+    few = [f"sm_{arch}" for arch in ({chosen[0], chosen[-1]} if flags or is_by_request(path) else chosen)]
+    own = own_target(ptx_of(owner(path)).path)  # elsewhere the pair is not run
+    for arch in [own] if own else few:
+        made = toolchain.compiled(source, path, arch, flags)
         assert made.log == ""
-        _, messages = toolchain.assembled(assembler, made.ptx, f"sm_{arch}")
-        assert ptxas.notable(messages, made.ptx, path, "cuda") == "", f"sm_{arch}"
+        _, messages = toolchain.assembled(assembler, made.ptx, arch)
+        assert ptxas.notable(messages, made.ptx, path, "cuda") == "", arch
         resources = ptxas.resources(messages, entry)
-        assert resources.spill_store_bytes == resources.stack_bytes == 0, f"sm_{arch}"
+        assert resources.spill_store_bytes == resources.stack_bytes == 0, arch
 
 
 # ---- what the two sides have in common
@@ -143,14 +147,15 @@ def test_every_variant_takes_the_arguments_of_its_pair(name):
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_ptx_names_its_parameters_as_the_pair_does(name):
-    text = (KERNELS / "ptx" / f"{name}.ptx").read_text()
-    assert re.findall(r"\.param \.\w+ (\w+)", text) == [arg.name for arg in PAIRS[name].pair.args]
+    text = ptx_of(name).path.read_text()
+    assert re.findall(r"\.param (?:\.align \d+ )?\.\w+ (\w+)", text) == [arg.name for arg in PAIRS[name].pair.args]
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_both_sides_bound_the_block_that_the_pair_launches(name):
     pair = PAIRS[name].pair
-    (threads,) = {math.prod(pair.launch(**size).block_xyz) for size in (*pair.check_sizes, *pair.bench_sizes)}
+    sizes = (*pair.check_sizes, *pair.bench_sizes)
     for source in PAIRS[name].sources:
+        (threads,) = {math.prod(pair.launch_of(source.variant)(**size).block_xyz) for size in sizes}
         text = build(source, emulated_arch(name)).ptx  # for CUDA C, NVRTC's form of __launch_bounds__
         assert re.search(rf"^\.maxntid {threads}( /\*= \w+ \*/)?(, 1, 1)?$", text, re.M), source.path

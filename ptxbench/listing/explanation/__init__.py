@@ -125,7 +125,8 @@ def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Expla
         report = result.build
         executed = executions_of(result)
         sides.append(VariantSide(name, report, report.opcodes, report.occupancy, result.counts, executed=executed))
-    return find(VariantContrast(*sides))
+    same_launch = cell.launch_of(reference) == cell.launch_of(variant)
+    return find(VariantContrast(*sides), same_launch=same_launch)
 
 
 def executions_of(result: VariantResult) -> ExecutedRange | None:

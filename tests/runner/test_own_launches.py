@@ -1,0 +1,151 @@
+"""Variants with their own launch: they are launched so, labelled, and never judged as twins."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptxbench.discovery import load
+from ptxbench.errors import PairError
+from ptxbench.floors import NO_CLAIM
+from ptxbench.judge.comparable import cell_differences
+from ptxbench.model.cell import judge
+from ptxbench.report.chips import chip, rival_chips
+from ptxbench.result import LaunchReport, from_json
+from ptxbench.rival import rival_of, verdict
+from ptxbench.wording.findings import finding
+from tests.folders import PAIR, PTX, changed, kernels_folder
+from tests.runs import Kernel, cell
+
+WIDE = 'launches={"ptx.wide": lambda n: Launch(grid=ceil_div(n, 256), block=256)},\n'
+
+
+def folder(at, launches=WIDE):
+    pair = changed(PAIR, '    flags={"fast": ["--use_fast_math"]},\n', f"    {launches}")
+    kernels = kernels_folder(at, pair=pair)
+    text = changed(changed(PTX, ".maxntid 128", ".maxntid 256"), "%block, 128", "%block, 256")
+    (kernels / "ptx" / "scale.wide.ptx").write_text(text)
+    return kernels
+
+
+@pytest.fixture
+def kernels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return folder(tmp_path)
+
+
+@pytest.fixture
+def run(kernels, ptxbench):
+    def run(*more):
+        return ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", *more)
+
+    return run
+
+
+def test_a_variant_is_launched_as_its_function_says_and_labelled(run, ptxbench):
+    ran = run()
+    assert ran.status == 0
+    assert "i ptx.wide: other geometry, grid 4, block 256." in ran.out
+    assert ran.out.startswith("scale  n=1,024  sm_90, grid 8, block 128")
+    assert "i ptx.wide: other geometry, grid 4, block 256." in ptxbench("run", "--replay", "latest").out
+
+
+def test_its_own_launch_is_in_the_document_and_read_again(run):
+    text = run("--no-save", "--json").out
+    variants = json.loads(text)["cells"][0]["variants"]
+    assert "launch" not in variants["ptx"]
+    assert variants["ptx.wide"]["launch"] == {"grid": [4, 1, 1], "block": [256, 1, 1], "shared_bytes": 0}
+    (cell,) = from_json(text, "run").cells
+    assert [cell.launch_of(name).block[0] for name in ("cuda", "ptx", "ptx.wide")] == [128, 128, 256]
+
+
+def test_a_launch_that_does_not_fit_the_kernel_breaks_the_variant_alone(tmp_path, ptxbench, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kernels = folder(tmp_path, WIDE.replace("block=256)", "block=512)"))
+    ran = ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--no-save", "--json")
+    assert {name: each["status"] for name, each in json.loads(ran.out)["cells"][0]["variants"].items()} == {
+        "cuda": "verified", "ptx": "verified", "ptx.wide": "broken",
+    }  # fmt: skip
+
+
+def test_the_other_commands_launch_it_so_too(kernels, ptxbench):
+    shown = ptxbench("show", "scale", "--kernels", kernels, "--diff", "ptx", "ptx.wide", "--size", "n=1024", "--json")
+    assert shown.status == 0
+    found = json.loads(ptxbench("list", "scale", "--kernels", kernels, "--json").out)[0]
+    assert found["own_launches"] == {"ptx.wide": "lambda n: Launch(grid=ceil_div(n, 256), block=256)"}
+    audited = ptxbench(
+        "gate", "audit", "--mutants", "--kernels", kernels, "--variant", "ptx.wide", "--edit", "an extra*"
+    )
+    assert audited.status == 0, audited.err
+
+
+# the field as written, the message
+MISTAKES = [
+    ('launches={"ptx.wid": lambda n: Launch(1, 1)},\n',
+     "launches names 'ptx.wid', which no file makes. Did you mean 'ptx.wide'?"),
+    ('launches={"ptx.wide": Launch(1, 1)},\n', "launches is "),
+    ('launches={"ptx.wide": lambda m: Launch(1, 1)},\n',
+     r"the launch of 'ptx.wide' does not take n=1: missing a required argument: 'm'."),
+    ('launches={"ptx.wide": lambda n: Launch(0, 1)},\n',
+     r"the launch of 'ptx.wide' at n=1 is Launch\(grid=0, block=1, shared_bytes=0\). The grid must be a positive"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("launches", "said"), MISTAKES)
+def test_a_mistake_in_the_field_is_reported_with_its_line(tmp_path, launches, said, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PairError, match=rf"^kernels/pairs/scale.py:\d+: {said}"):
+        load(folder(tmp_path, launches), "scale")
+
+
+OTHER = LaunchReport((4, 1, 1), (256, 1, 1))
+MORE_SHARED = LaunchReport((1, 1, 1), (256, 1, 1), 4096)
+
+
+def timed(**launches):
+    """A cell in which ptx takes half the time of cuda, and cuda.wide a third of it; with these own launches."""
+    kernels = {"cuda": Kernel(us=30.0), "cuda_wide": Kernel(us=10.0, code="B"), "ptx": Kernel(us=15.0, code="C")}
+    made = cell(np.random.default_rng(1), "scale", {"n": 1}, kernels)
+    made = replace(made, launch=LaunchReport((1, 1, 1), (256, 1, 1)))
+    variants = {name: replace(result, launch=launches.get(name)) for name, result in made.variants.items()}
+    return replace(made, variants=variants)
+
+
+# own launches, the rival of the PTX, and the verdict on it
+VERDICTS = [
+    ({},                                         "cuda_wide", "SLOWER"),
+    ({"cuda_wide": MORE_SHARED},                 "cuda_wide", "SLOWER"),  # the same grid, block and cluster
+    ({"cuda_wide": OTHER},                       "cuda",      "FASTER"),  # the twin, although another row is faster
+    ({"cuda_wide": OTHER, "cuda": OTHER},        "cuda_wide", "other geometry, so no verdict"),
+    ({"ptx": OTHER},                             "cuda_wide", "other geometry, so no verdict"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("launches", "rival", "judged"), VERDICTS)
+def test_only_rows_of_one_geometry_get_the_verdict_of_twins(launches, rival, judged):
+    made = timed(**launches)
+    found = rival_of(made)
+    assert found is not None
+    assert (found.name, verdict(made, "ptx", found, None)) == (rival, judged)
+    sentence = finding(made)
+    for word in ("FASTER", "SLOWER"):
+        assert (word in sentence) == (word == judged), sentence
+    words = {each.word for each in rival_chips(made, None)}
+    assert words == {judged if judged in ("FASTER", "SLOWER") else "other geometry"}
+    against_cuda = chip(made, "ptx", None)
+    assert against_cuda is not None
+    same = made.launch_of("ptx").geometry == made.launch_of("cuda").geometry
+    assert against_cuda.word == ("FASTER" if same else "other geometry")
+
+
+def test_the_model_claims_nothing_about_another_geometry():
+    made = timed(cuda=OTHER)
+    claim = judge(made, "ptx", {}, {}, ctas_wanted=1)
+    assert (claim.verdict, claim.reason) == (NO_CLAIM, "other geometry: the launches differ")
+
+
+def test_a_change_of_an_own_launch_makes_times_not_comparable():
+    before, after = timed(ptx=MORE_SHARED), timed(ptx=OTHER)
+    assert [each.name for each in cell_differences(before, after, "ptx")] == ["grid", "dynamic shared"]
+    assert cell_differences(before, after, "cuda") == []
