@@ -76,7 +76,7 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
         "variants",
         "libraries",
     ]
-    keys = ["name", "language", "file", "flags", "target", "by_request", "specialisations"]
+    keys = ["name", "language", "file", "flags", "target", "by_request", "must_fail", "specialisations"]
     assert all(list(each) == keys for each in pair["variants"])
     assert (pair["name"], pair["expectation"], pair["target"]) == ("scale", "", "sm_75")
     assert pair["bench_sizes"] == [{"n": 1024}, {"n": 4096}]
