@@ -57,7 +57,8 @@ FAULTS = [
     (of_cell(lambda cell: cell["launch"].update(cluster=[1])),
      "x.json: cells[0]: launch: cluster: expected three whole numbers, found [1]."),
     (of_cell(lambda cell: cell["variants"]["ptx"].update(status="good")),
-     "x.json: cells[0]: variants: ptx: status: expected verified or wrong or broken or unsupported or skipped or wrong as expected, found "
+     "x.json: cells[0]: variants: ptx: status: expected verified or wrong or broken or unsupported or skipped or "
+     "wrong as expected, found "
      "'good'."),
     (of_round(lambda one: one.update(start="C")), "x.json: cells[0]: rounds[0]: start: expected A or B, found 'C'."),
     (of_round(lambda one: one.update(contrast=["cuda"])),
