@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ptxbench import kernel_names
 from ptxbench.arguments.elements import TYPES, quoted
+from ptxbench.arguments.maps import EXAMPLE
 from ptxbench.arguments.notation import Argument, Mapped, Parsed, Structure
-from ptxbench.arguments.templates import example, number, option, templates
+from ptxbench.arguments.templates import example, may_be_map, number, option, templates
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.tensor_map import MAP_BYTES
@@ -81,6 +82,7 @@ class BoundArguments:
             raise UsageError(
                 f"'{quoted(self.argument.text)}' has {array.nbytes} bytes; '{self.name}' is a struct of "
                 f"{self.param.size_bytes}, passed by value."
+                + (f" If it is a tensor map, write it as {EXAMPLE}." if may_be_map(self.param) else "")
             )
         return np.void(array.tobytes())
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ptxbench.arguments.notation import Structure, parse
 from ptxbench.emulator.syntax import Function, Variable
+from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
 ELEMENTS = 1024
@@ -25,10 +26,35 @@ def templates(function: Function, declared: Sequence[CudaParameter] | None) -> l
 
     Arrays that the kernel only reads are random, or 0, 1, 2, ... for integers; the others are zeros.
     """
+    maps = tensor_map(function)
     if declared is not None:
-        return [named(each.name, of_type(each.type)) for each in declared]
+        return [
+            named(each.name, maps if TENSOR_MAP.search(each.type.text) else of_type(each.type)) for each in declared
+        ]
     compiled = re.compile(r".*_param_\d+")
-    return [named(None if compiled.fullmatch(each.name) else each.name, of_ptx(each)) for each in function.params]
+    return [
+        named(None if compiled.fullmatch(each.name) else each.name, maps if may_be_map(each) else of_ptx(each))
+        for each in function.params
+    ]
+
+
+TENSOR_MAP = re.compile(r"\bCUtensorMap(_st)?$")
+SHAPES = {"1": ("1024", "256"), "2": ("64,64", "64x8"), "3": ("8,64,64", "64x8x2"), "4": ("2,8,64,64", "64x8x2x1"),
+          "5": ("2,2,8,64,64", "64x8x2x1x1")}  # fmt: skip
+"""By the dimensions of a tensor: its shape, and a box."""
+
+
+def may_be_map(param: Variable) -> bool:
+    """Whether a parameter of PTX has the form of a tensor map."""
+    return param.array and param.size_bytes == MAP_BYTES and param.align >= MAP_ALIGN
+
+
+def tensor_map(function: Function) -> str:
+    """A tensor map with the dimensions that the kernel's tensor copies have."""
+    copies = (re.search(r"\.tensor\..*?\b([1-5])d\b", each.opcode) for each in function.instructions)
+    dimensions = {copy[1] for copy in copies if copy}
+    shape, box = SHAPES[dimensions.pop() if len(dimensions) == 1 else "2"]
+    return f"map(f32[{shape}]=random, box={box})"
 
 
 def option(template: str) -> str:

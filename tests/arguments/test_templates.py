@@ -84,3 +84,47 @@ def test_of_ptx_the_names_and_sizes_are_known():
     proposed = templates(function, None)
     assert proposed == ["x:f32[1024]=random", "u32=1024", "s:b8[16]=zeros", "d:f64=2.5"]
     assert len(make(bind(function, [parse(each) for each in proposed]), 1).args) == 4
+
+
+MAPPED = """.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry k(.param .align 64 .b8 map_x[128], .param .u64 x, .param .align 8 .b8 other[128])
+{{
+    .reg .b64 %m;
+    .reg .b32 %c;
+    {copies}
+    ret;
+}}
+"""
+COPY = "cp.async.bulk.prefetch.tensor.{0}d.L2.global [%m, {{{1}}}];\n    "
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "proposed"),
+    [
+        ([1], "map_x:map(f32[1024]=random, box=256)"),
+        ([2], "map_x:map(f32[64,64]=random, box=64x8)"),
+        ([3, 3], "map_x:map(f32[8,64,64]=random, box=64x8x2)"),
+        ([5], "map_x:map(f32[2,2,8,64,64]=random, box=64x8x2x1x1)"),
+        ([2, 3], "map_x:map(f32[64,64]=random, box=64x8)"),     # which of the two it is for is not known
+        ([], "map_x:map(f32[64,64]=random, box=64x8)"),
+    ],
+)  # fmt: skip
+def test_a_tensor_map_is_proposed_with_the_dimensions_of_the_copies(dimensions, proposed):
+    copies = "".join(COPY.format(count, ", ".join(["%c"] * count)) for count in dimensions)
+    function = parse_ptx(MAPPED.format(copies=copies)).entries["k"]
+    templates_of = templates(function, None)
+    assert templates_of == [proposed, "x:f32[1024]=random", "other:b8[128]=zeros"]
+    assert len(make(bind(function, [parse(each) for each in templates_of]), 1).args) == 3
+
+
+def test_a_tensor_map_of_cuda_c_is_proposed(tmp_path):
+    path = tmp_path / "k.cu"
+    path.write_text("""#include <cuda.h>
+extern "C" __global__ void k(const __grid_constant__ CUtensorMap map, float* y) { y[0] = *(const float*)&map; }
+""")
+    program = read_program(path, None)
+    kernel = program.choose(None)
+    proposed = templates(kernel, program.declared(kernel))
+    assert proposed == ["map:map(f32[64,64]=random, box=64x8)", "y:f32[1024]=zeros"]
