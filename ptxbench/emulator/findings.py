@@ -168,6 +168,11 @@ class Describer:
                 f"writes {place}, which another {step.opcode} at line {step.line} is still writing, and nothing orders "
                 f"the two."
             )
+        if raw.kind in RACES and raw.where >> 1 == layout.EARLIER:
+            return (
+                f"{VERBS[site.kind]} {place}, which the launch before stores, and nothing orders the two. Wait for "
+                f"that launch (griddepcontrol.wait) first."
+            )
         other = self.other(raw.other, raw.where >> 1)
         if raw.kind == kinds.WRITE_UNDER_COPY:
             return f"writes {place}, which {other} is still copying. Wait for the copy first."
@@ -195,6 +200,8 @@ class Describer:
 
     def other(self, identity: int, cta: int) -> str:
         """The other access of a race: its opcode, thread, CTA and line."""
+        if cta == layout.EARLIER:
+            return "the launch before"
         thread = identity & (1 << layout.THREAD_BITS) - 1
         name = f"thread {coordinates(thread, self.block)} of CTA {coordinates(cta, self.grid)}"
         if (slot := self.other_slot(identity)) not in self.sites:

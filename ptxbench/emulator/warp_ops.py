@@ -423,6 +423,7 @@ class WarpOps:
     def wait_for_grid(self) -> None:
         """The active lanes wait for the launch before this one, if it may not have ended."""
         self.e.line(f"call void @{self.function(host.WAIT_FOR_GRID)}(ptr %env, i32 {self.active})")
+        self.watching.waited_for_grid()
 
     def trap(self) -> None:
         """Stop the launch in the first active lane."""

@@ -85,6 +85,10 @@ class Watching:
             function = self.ops.function(watch.told(name, ", i32 %lanes", arguments, watch.wide("lanes")))
             self.ops.e.line(f"call void @{function}(ptr %env, i32 {lanes or self.ops.active})")
 
+    def waited_for_grid(self) -> None:
+        """When sanitizing: the active lanes have waited for the launch before this one."""
+        self.tell("grid_waited", f"i64 {layout.GRID_WAIT}, i64 %lanes.wide, i64 0, i64 0, i64 0")
+
     def arrive_at_cluster(self) -> None:
         """When sanitizing: the active lanes are about to arrive at the barrier of their cluster."""
         released = int(not self.ops.relaxed)

@@ -89,3 +89,44 @@ def test_a_chain_of_three():
     step = kernel("more", WAIT + LOAD + "add.u32 %value, %value, 1;\n" + STORE + "griddepcontrol.launch_dependents;")
     emulator.chain([{"ptx": step, "grid": 3, "block": 32, "args": arrays[k : k + 2]} for k in range(3)])
     assert [set(each.tolist()) for each in arrays] == [{0}, {1}, {2}, {3}]
+
+
+SUM = kernel("sum", """
+    .shared .b32 cell;
+    .reg .pred %first;
+    .reg .b32 %tid;
+    mov.u32 %tid, %tid.x;
+    setp.eq.u32 %first, %tid, 0;
+    BODY
+    ld.global.u32 %value, [%from];
+    st.global.u32 [%to], %value;
+""")  # fmt: skip
+FINDINGS = [
+    ("griddepcontrol.wait;",                                         False),
+    ("",                                                             True),
+    ("ld.global.u32 %value, [%from];\n griddepcontrol.wait;",        True),
+    ("st.global.u32 [%from], 9;\n griddepcontrol.wait;",             True),
+    ("griddepcontrol.wait;\n st.global.u32 [%from], 9;",             False),
+    ("atom.global.add.u32 %value, [%from], 9;\n griddepcontrol.wait;", True),
+    ("@%first griddepcontrol.wait;",                                 True),    # the other lanes do not
+    ("@%first griddepcontrol.wait;\n bar.warp.sync -1;",             False),
+    ("@%first griddepcontrol.wait;\n bar.sync 0;",                   False),
+    ("bar.sync 0;\n @%first griddepcontrol.wait;",                   True),
+    ("ld.global.u32 %value, [%to];\n griddepcontrol.wait;",          False),   # not of the launch before
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "found"), FINDINGS)
+def test_an_access_that_the_wait_does_not_order_after_the_launch_before_is_a_race(body, found):
+    start, middle, end = np.arange(96, dtype=np.uint32), np.full(96, 5, np.uint32), np.full(96, 7, np.uint32)
+    ptx = SUM.replace("BODY", body)
+    _, result = emulator.chain([
+        {"ptx": DOUBLE, "args": [start, middle], "grid": 3, "block": 32},
+        {"ptx": ptx, "args": [middle, end], "grid": 3, "block": 32, "sanitize": True},
+    ])  # fmt: skip
+    kinds = {each.kind for each in result.findings}
+    assert kinds == ({"race"} if found else set())
+    if found:
+        first = result.findings[0]
+        assert "which the launch before stores" in first.message
+        assert "[%from]" in ptx.splitlines()[first.line - 1]

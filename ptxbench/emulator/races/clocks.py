@@ -145,7 +145,9 @@ def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time
     `thread` is in the current warp. `copied`: an asynchronous copy of the other thread made the access.
     """
     warp, near, far = thread >> 5, -1, -1
-    if cta == env[context.CTA]:
+    if cta == at.EARLIER:
+        far = r[at.WIDTH] - 1
+    elif cta == env[context.CTA]:
         if thread == other and not copied:
             return True
         if time <= env[context.TIME_OF_BARRIER]:
@@ -160,9 +162,10 @@ def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time
             near = other
     elif time <= r[at.GRID_KNOWN]:
         return True
-    first = far_first(env, r, cta)
-    if first >= 0:
-        far = first + (other >> r[at.FAR_SHIFT])
+    if cta != at.EARLIER:
+        first = far_first(env, r, cta)
+        if first >= 0:
+            far = first + (other >> r[at.FAR_SHIFT])
     if near < 0 and far < 0:
         return False
     return (
@@ -358,6 +361,8 @@ def join_scope(env: Any, r: Any, holder: Any, source: Any, scope: Any) -> None:
         return
     target = filled(r, holder)
     join(r, target, source, 0, r[at.NEAR])
+    if r[at.UNFINISHED]:
+        join(r, target, source, r[at.WIDTH] - 1, r[at.WIDTH])
     if r[at.FAR] == 0:
         return
     if scope & at.OF_CTA or env[context.CLUSTER_SIZE] == 1:
@@ -410,9 +415,24 @@ def sync_warp(env: Any, r: Any, members: Any) -> None:
 
 
 @compiled
+def wait_for_grid(env: Any, r: Any, lanes: Any) -> None:
+    """`lanes` have waited for the launch before this one."""
+    warp, last = env[context.WARP], r[at.WIDTH] - 1
+    if r[at.UNFINISHED] == 0 or lanes == 0:
+        return
+    if lanes == living(env, warp):
+        row(r, filled(r, warp_row(env, r, warp)))[last] = at.EARLIER_TIME
+        return
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            holder = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
+            row(r, filled(r, holder))[last] = at.EARLIER_TIME
+
+
+@compiled
 def meet_at_barrier(env: Any, r: Any) -> None:
     """All threads of the CTA have met at a barrier: its time replaces all that they know of their own CTA."""
-    far = r[at.FAR]
+    far = r[at.FAR] or r[at.UNFINISHED]
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
         hand_over(env, r, address + 4 * at.OWN_ROW, far)
@@ -423,7 +443,7 @@ def meet_at_barrier(env: Any, r: Any) -> None:
         times = row(r, words_at(cta_row(env, r))[0])
         own = far_first(env, r, env[context.CTA])
         least = env[context.TIME]
-        for i in range(r[at.NEAR], r[at.NEAR] + far):
+        for i in range(r[at.NEAR], r[at.WIDTH]):
             if i < own or i >= own + r[at.FAR_STRIDE]:
                 least = min(least, times[i])
         longs_at(env[context.CTA_STATE] + context.CTA_GRID_KNOWN)[0] = least

@@ -23,6 +23,7 @@ from ptxbench.emulator.races.clocks import (
     sync_warp,
     thread_words,
     tick,
+    wait_for_grid,
     warp_row,
 )
 from ptxbench.emulator.races.objects import arrive, bring_bytes, forget, object_slot, strong, wait
@@ -167,6 +168,8 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         choose_shared(env, r)
     elif what == at.OPEN_CTA:
         open_cta(env, r)
+    elif what == at.GRID_WAIT:
+        wait_for_grid(env, r, mask)
     elif what == at.CLUSTER_ARRIVE:
         clusters.arrive(env, r, mask, values)
     elif what == at.CLUSTER_WAIT:

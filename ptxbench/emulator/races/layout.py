@@ -6,7 +6,8 @@ made it (1 bit), whether it was strong for all threads that can access the memor
 bits) and the thread in its CTA (10 bits). A log has the CTA of each time.
 
 A *row* (i32 words) is a vector clock: for each thread of the CTA ("near"), and for each thread of the cluster or each
-warp of the grid ("far"), the time up to which its accesses happened before. Row 0 is all zeros: its holder knows no
+warp of the grid ("far"), the time up to which its accesses happened before. If a launch before this one may not have
+ended, the last entry is its. Row 0 is all zeros: its holder knows no
 more than the barriers of the CTA say. The near part has a meaning only within one CTA: rows that CTAs share have far
 entries alone. (FastTrack: Flanagan and Freund, PLDI 2009, on epochs and vector clocks.)
 """
@@ -18,8 +19,8 @@ from __future__ import annotations
     OPEN_CTA, ENTER_CTA, LOAD, STORE, ATOMIC, COPY, STRONG, FENCE, WARP_SYNC, BARRIER_ARRIVE, BARRIER_WAKE,
     BARRIER_MET, MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_BYTES, MBARRIER_WAIT, COPY_DONE, COPIES_WAITED, BULK_NEAR,
     BULK_FAR, BULK_TAKEN, FAR_LOAD, CLUSTER_ARRIVE, CLUSTER_WAIT, CLOSE_CTA, MBARRIER_ARRIVE_FAR,
-    MESSAGE_SENT, MESSAGE_DONE,
-) = range(28)  # fmt: skip
+    MESSAGE_SENT, MESSAGE_DONE, GRID_WAIT,
+) = range(29)  # fmt: skip
 
 # The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
@@ -54,8 +55,8 @@ and the address of the mbarrier."""
     SHARED_OBJECTS, SHARED_OBJECT_STRIDE, GLOBAL_OBJECTS, GLOBAL_SHADOW, GLOBAL_GRANULES, GLOBAL_BITS, SHARED_GRANULES,
     SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
-    CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, TABLE_SLOTS,
-) = range(48)  # fmt: skip
+    CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, UNFINISHED, TABLE_SLOTS,
+) = range(49)  # fmt: skip
 
 # One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases, and
 # the parity of the phase.
@@ -81,5 +82,9 @@ SHADOW_ARRAYS = 3
 """Stamps of each granule, in three arrays in a row: the last write, and two reads since."""
 MOST_WARPS = 4096
 """Messages between CTAs are tracked in grids of up to this many warps."""
+EARLIER, EARLIER_TIME = -1, 1
+"""The CTA, in the log, of what a launch before this one stores, and the time; no other access has that time."""
+NO_SITE = (1 << SITE_BITS) - 1 << THREAD_BITS
+"""The site of a stamp whose access has none."""
 MOST_THREADS = 4096
 """In clusters of up to this many threads, far entries are those of threads; else of warps."""

@@ -106,6 +106,8 @@ def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any) -> Any:
     if cta == env[context.CTA]:
         if other == thread and not copied:
             return 0
+    elif cta == at.EARLIER:
+        return 0 if knows(env, r, thread, other, cta, copied, time) else 1
     elif not r[at.BETWEEN_CTAS] and cluster_of(r, cta) != cluster_of(r, env[context.CTA]):
         return 0
     mine, its = strength(r, slot), strength(r, stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)

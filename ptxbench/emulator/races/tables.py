@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.memory import available_memory
 from ptxbench.emulator.messages import LaunchRequest
 from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.unfinished import Stored
 
 MOST_SHADOW = 4 << 30
 """The most bytes of global shadow memory: six per byte of the arrays (24 if a kernel accesses single bytes)."""
@@ -78,6 +80,14 @@ class Tables:
         return (*self.notes, *more)
 
 
+def mark_unfinished(stamps: NDArray[np.int64], stored: Sequence[Stored], bits: int, step: int) -> None:
+    """Stamp what a launch before this one stores. `bits`: of a granule; every `step`-th page is tracked."""
+    for each in stored:
+        places = each.offset + each.positions
+        tracked = places[places >> at.PAGE_BITS & step - 1 == 0]
+        stamps[tracked >> bits] = at.EARLIER_TIME << 32 | at.NO_SITE
+
+
 def places(job: LaunchRequest) -> NDArray[np.int64]:
     """The number of each CTA's cluster and its rank there, shape (CTAs, 2)."""
     z, y, x = np.unravel_index(np.arange(math.prod(job.grid)), job.grid[::-1])
@@ -122,7 +132,8 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     table[at.NEAR] = 32 * warps if translation.rows else 32
     notes += lay_out_far(table, job, translation.messages, warps, ctas)
     cluster, stride = job.cluster_size, int(table[at.FAR_STRIDE])
-    table[at.WIDTH] = width = int(table[at.NEAR] + table[at.FAR])
+    table[at.UNFINISHED] = bool(job.stored)
+    table[at.WIDTH] = width = int(table[at.NEAR] + table[at.FAR] + table[at.UNFINISHED])
     if translation.clustered:
         array(at.CLUSTER_ROWS, 4 * at.CLUSTER_WORDS * (slots // cluster))
     if cluster > 1:
@@ -135,7 +146,7 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     array(at.FREE, 4 * rows).view(np.int32)[: rows - 2] = np.arange(rows - 1, 1, -1)
     table[at.LOG_SIZE] = MOST_TIMES
     table[at.SHARED_BUDGET] = SHARED_BUDGET
-    array(at.LOG, 4 * MOST_TIMES)
+    array(at.LOG, 4 * MOST_TIMES).view(np.int32)[at.EARLIER_TIME] = at.EARLIER
     array(at.CTA_ROWS, 4 * slots)
     array(at.CTA_PENDING, 4 * slots)
     array(at.WARP_ROWS, 4 * slots * warps)
@@ -165,6 +176,7 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
         table[at.SKIPPED_PAGES] = step - 1
         arrays.append(zeroed_shadow(pages, page_granules, step))
         table[at.GLOBAL_SHADOW] = arrays[-1].ctypes.data
+        mark_unfinished(arrays[-1][:size].view(np.int64), job.stored, bits, step)
         if step > 1:
             notes.append(
                 f"races in global memory checked on one page of 4 KiB in {step}: the arrays have "
