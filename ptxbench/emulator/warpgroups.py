@@ -53,7 +53,8 @@ def lay_out(steps: Sequence[FlowStep], slots: dict[str, int], base: int) -> Frag
     if not any(step.entry.flow == "warpgroup" for step in steps):
         return None
     names = tuple(sorted(used(steps)))
-    area = Area(base, len(names))
+    sparse = any(step.entry.flow == "warpgroup" and "sp" in step.entry.opcode.split(".") for step in steps)
+    area = Area(base, len(names), sparse)
     return FragmentRegisters(names, tuple(slots[name] for name in names), area, ((base, area.entries),))
 
 
@@ -95,9 +96,18 @@ class Warpgroups:
         self.call(warpgroup.wait(self.fragments.area), f"ptr {PLACES}, i32 {self.ops.active}, i32 {keep}")
 
     def issue(
-        self, what: Multiply, columns: int, a: Value | None, b: Value, scale: Value, flags: int, count_d: int
+        self,
+        what: Multiply,
+        columns: int,
+        a: Value | None,
+        b: Value,
+        scale: Value,
+        flags: int,
+        count_d: int,
+        metadata: Sequence[Value] = (),
     ) -> None:
-        """Issue the product `what` of a warp, with `columns` of D. `a`: None if A is in registers."""
+        """Issue the product `what` of a warp, with `columns` of D. `a`: None if A is in registers; `metadata`: of a
+        sparse A, as sparse.word_names lists it."""
         ops, e = self.ops, self.ops.e
         if isinstance(immediates.operand(ops, "scale"), Immediate):
             immediates.number(ops, "scale", (0, 1), "a predicate, 0 or 1 for the scale of D")
@@ -107,16 +117,16 @@ class Warpgroups:
             self.check(vector, 4, "A")
         numbers = self.fragments.numbers([*d.parts, *(part for vector in others for part in vector.parts)])
         rows = warpgroup.WARPS * descriptors.ROWS
-        operand_bytes = descriptors.K_BYTES * (columns + (rows if a is not None else 0))
+        operand_bytes = descriptors.K_BYTES * (columns * (2 if what.sparse else 1) + (rows if a is not None else 0))
         name = f"@wgmma_table_{len(self.tables)}"
         head = [count_d, 4 * len(others), columns, flags, operand_bytes, 0, 0, 0]
         self.tables[name] = table(name, [*head, *numbers])
         slot = ops.reserve_counters(context.SITE_SLOTS)
-        ops.sites.append(Site(ops.step, slot, what.types[1], "wgmma", 2 * rows * columns * what.k))
+        ops.sites.append(Site(ops.step, slot, what.types[1], "wgmma", 2 * rows * columns * what.kept))
         site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         first = e.constant(0, B64) if a is None else a
         wanted = e.op(f"bitcast {MASK} {scale.ir} to i32")
-        product = ops.function(descriptors.product(what, bool(ops.reserved_inside)))
+        product = ops.function(descriptors.product(what, bool(ops.reserved_inside), self.fragments.area.sparse))
         origin = "0"
         if not ops.reserved_inside:
             lane = e.op(f"extractelement {V32} {e.op(conditions.SHARED_ORIGIN.load)}, i64 0")
@@ -124,9 +134,15 @@ class Warpgroups:
         self.call(
             warpgroup_issue.issue(self.fragments.area, ops.register_bytes),
             f"ptr {PLACES}, i32 {ops.active}, {V64} {first.ir}, {V64} {b.ir}, i32 {wanted}, ptr {name}, "
-            f"ptr @{product}, i64 {origin}",
+            f"ptr @{product}, i64 {origin}{self.kept(metadata) if self.fragments.area.sparse else ''}",
             site,
         )
+
+    def kept(self, metadata: Sequence[Value]) -> str:
+        """The last arguments of `issue` in a kernel with sparse products."""
+        words = [each.ir for each in metadata]
+        words += ["zeroinitializer"] * (warpgroup.METADATA_WORDS - len(words))
+        return "".join(f", {V32} {word}" for word in words)
 
     def check(self, vector: Vector, count: int, which: str) -> None:
         if len(vector.parts) != count:

@@ -88,7 +88,7 @@ UNKNOWN = [
     ("add.f31",        "Unknown instruction 'add.f31'. Nearest: add.f32,"),
     ("frobnicate",     "Unknown instruction 'frobnicate'."),
     ("tex.2d.v4.f32.f32", "'tex.2d.v4.f32.f32' is not supported, as are all textures and surfaces: "),
-    ("wgmma.mma_async.sp", "'wgmma.mma_async.sp' is not supported, as are all sparse warpgroup matrix operations"),
+    ("tcgen05.mma", "'tcgen05.mma' is not supported, as are all tensor memory and its matrix operations"),
 ]  # fmt: skip
 
 

@@ -151,7 +151,8 @@ class OperandRule:
             if not self.taken[held]:
                 yield f"'{operand.name}' is .{held}, but '{self.opcode}' takes {self.wanted(asked)} here."
         elif isinstance(operand, Immediate):
-            if REGISTERS_ALONE.match(self.opcode) and not (self.in_vector or self.form.name in NUMBERS):
+            alone = bool(REGISTERS_ALONE.match(self.opcode)) or self.form.name == "metadata"
+            if alone and not (self.in_vector or self.form.name in NUMBERS):
                 yield f"'{self.opcode}' takes a register here, not a number."
             elif not takes_number(asked, operand):
                 shown = "a whole number" if is_whole(operand) else "a floating-point number"
@@ -224,7 +225,11 @@ def fragment(opcode: str, operand: str) -> tuple[str, ...]:
         return WORDS
     if operand in "ab" and "block_scale" in modifiers:
         return ("b32",)
-    if SPARSE.intersection(modifiers) and kinds["dabc".index(operand)] in SPARSE_WORDS.get(kinds[1], ()):
+    if (
+        name == "mma"
+        and SPARSE.intersection(modifiers)
+        and kinds["dabc".index(operand)] in SPARSE_WORDS.get(kinds[1], ())
+    ):
         return WORDS
     integers = FRAGMENTS["s32"] if name == "wmma" and kinds[0] in ("s8", "u8", "s32") else WORDS
     if name == "wgmma" and operand == "a" and len(kinds) == 3 and kinds[1].startswith("e"):

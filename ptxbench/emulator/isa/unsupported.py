@@ -28,7 +28,6 @@ TEXTURES = "no textures and surfaces are modelled: their filtering and addressin
 
 UNSUPPORTED = (
     Missing("textures and surfaces", ("tex", "tld4", "txq", "istypep", "suld", "sust", "sured", "suq"), TEXTURES),
-    Missing("sparse warpgroup matrix operations", ("wgmma.mma_async.sp",), "not yet: the dense ones are first"),
     Missing("stochastic roundings", ("cvt.rs",), "not yet: only a device shows which bits count"),
     Missing("tensor memory and its matrix operations", ("tcgen05",), "not yet: sm_100 follows sm_90"),
     Missing("tensor copies in other modes than tile",

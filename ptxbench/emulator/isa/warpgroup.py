@@ -42,12 +42,17 @@ def described(shape: str, types: str, rule: str = "") -> Multiply:
     return Multiply(f"k{k}", 16, 8, k, (d, a, b, d), *fragments, tensor_models.warpgroup_model(a, d), rule)
 
 
-def issue(ops, shape, types, a, b, scale, flags=0, rule=""):
+def issue(ops, what, shape, a, b, scale, flags=0, metadata=()):
+    """Issue a product, of `shape` for the warpgroup. `a`: None if A is in registers."""
     if architecture.number(ops.arch) != 90:
         raise UnsupportedInstruction(f"line {ops.line}: wgmma needs sm_90a; this run is for {ops.arch}")
     _, columns, _ = tensor.shape(shape)
-    count = columns // 4 if types.startswith("f16.") else columns // 2
-    ops.warpgroups.issue(described(shape, types, rule), columns, a, b, scale, flags, count)
+    count = columns // 4 if what.types[0] == "f16" else columns // 2
+    ops.warpgroups.issue(what, columns, a, b, scale, flags, count, metadata)
+
+
+def issue_dense(ops, shape, types, a, b, scale, flags=0, rule=""):
+    issue(ops, described(shape, types, rule), shape, a, b, scale, flags)
 
 
 def signs(ops):
@@ -66,7 +71,7 @@ SIGNS = "scale_a:s32, scale_b:s32"
 def mma_sixteen(ops, shape, types, a, b, scale):
     """D = A B, plus D if `scale`; A and B from shared memory."""
     rows, columns = (number(ops, name, (0, 1), LAYOUT) for name in ("transposed_a", "transposed_b"))
-    issue(ops, shape, types, a, b, scale, signs(ops) | TRANSPOSED_A * rows | TRANSPOSED_B * columns)
+    issue_dense(ops, shape, types, a, b, scale, signs(ops) | TRANSPOSED_A * rows | TRANSPOSED_B * columns)
 
 
 @instruction(f"{PRODUCT}.types {{d}}, {{a}}:b32, b:u64, scale:pred, {SIGNS}, transposed_b:s32",
@@ -74,7 +79,7 @@ def mma_sixteen(ops, shape, types, a, b, scale):
 def mma_sixteen_registers(ops, shape, types, b, scale):
     """The same with A from registers."""
     columns = number(ops, "transposed_b", (0, 1), LAYOUT)
-    issue(ops, shape, types, None, b, scale, signs(ops) | TRANSPOSED_B * columns)
+    issue_dense(ops, shape, types, None, b, scale, signs(ops) | TRANSPOSED_B * columns)
 
 
 for k, kinds in ((8, ("f32.tf32.tf32",)), (32, FP8)):
@@ -82,38 +87,38 @@ for k, kinds in ((8, ("f32.tf32.tf32",)), (32, FP8)):
     @instruction(f"{PRODUCT}.types {{d}}, a:u64, b:u64, scale:pred, {SIGNS}", shape=shapes(k, EVERY), types=kinds,
                  flow="warpgroup", section=MMA)  # fmt: skip
     def mma(ops, shape, types, a, b, scale):
-        issue(ops, shape, types, a, b, scale, signs(ops))
+        issue_dense(ops, shape, types, a, b, scale, signs(ops))
 
     @instruction(f"{PRODUCT}.types {{d}}, {{a}}:b32, b:u64, scale:pred, {SIGNS}", shape=shapes(k, EVERY), types=kinds,
                  flow="warpgroup", section=MMA)  # fmt: skip
     def mma_registers(ops, shape, types, b, scale):
-        issue(ops, shape, types, None, b, scale, signs(ops))
+        issue_dense(ops, shape, types, None, b, scale, signs(ops))
 
 
 @instruction(f"{PRODUCT}{{.satfinite}}.types {{d}}, a:u64, b:u64, scale:pred", shape=shapes(32, INTEGER),
              types=INTEGERS, flow="warpgroup", section=MMA)  # fmt: skip
 def mma_integer(ops, shape, satfinite, types, a, b, scale):
     """Exact; the sum wraps, or is clamped with satfinite."""
-    issue(ops, shape, types, a, b, scale, rule="satfinite" if satfinite else "")
+    issue_dense(ops, shape, types, a, b, scale, rule="satfinite" if satfinite else "")
 
 
 @instruction(f"{PRODUCT}{{.satfinite}}.types {{d}}, {{a}}:b32, b:u64, scale:pred", shape=shapes(32, INTEGER),
              types=INTEGERS, flow="warpgroup", section=MMA)  # fmt: skip
 def mma_integer_registers(ops, shape, satfinite, types, b, scale):
-    issue(ops, shape, types, None, b, scale, rule="satfinite" if satfinite else "")
+    issue_dense(ops, shape, types, None, b, scale, rule="satfinite" if satfinite else "")
 
 
 @instruction(f"{PRODUCT}.s32.b1.b1.and.popc {{d}}, a:u64, b:u64, scale:pred", shape=shapes(256, INTEGER),
              flow="warpgroup", section=MMA)  # fmt: skip
 def mma_bits(ops, shape, a, b, scale):
     """The population count of (A's row and B's column)."""
-    issue(ops, shape, "s32.b1.b1", a, b, scale, rule="and")
+    issue_dense(ops, shape, "s32.b1.b1", a, b, scale, rule="and")
 
 
 @instruction(f"{PRODUCT}.s32.b1.b1.and.popc {{d}}, {{a}}:b32, b:u64, scale:pred", shape=shapes(256, INTEGER),
              flow="warpgroup", section=MMA)  # fmt: skip
 def mma_bits_registers(ops, shape, b, scale):
-    issue(ops, shape, "s32.b1.b1", None, b, scale, rule="and")
+    issue_dense(ops, shape, "s32.b1.b1", None, b, scale, rule="and")
 
 
 @instruction("wgmma.fence.sync.aligned ", flow="warpgroup", section=FENCE)

@@ -20,9 +20,11 @@ from ptxbench.emulator.runtime.dot_products import STEP, dot_product
 from ptxbench.emulator.runtime.elements import SPECIAL, decoded
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.product import Multiply
+from ptxbench.emulator.runtime.sparse import choose
 from ptxbench.emulator.runtime.warpgroup import (
     COLUMNS,
     FLAGS,
+    NARROW,
     NEGATIVE_A,
     NEGATIVE_B,
     OUTSIDE,
@@ -34,6 +36,8 @@ from ptxbench.emulator.runtime.warpgroup import (
 from ptxbench.emulator.types import LANES, S32
 
 K_BYTES = 32
+NARROW_MODE = 3
+"""The mode of a swizzle of 32 bytes."""
 ROWS = 16
 """Rows of A, and of D, that a warp has."""
 
@@ -44,14 +48,16 @@ def element_bytes(kind: str) -> int:
 
 
 @functools.cache
-def operand(kind: str, lift: int, origin_inside: bool) -> RuntimeFunction:
+def operand(kind: str, lift: int, origin_inside: bool, k_bytes: int = K_BYTES) -> RuntimeFunction:
     """`NAME(env, site, out, rows, descriptor, transposed, negative, linear)`: the elements of each lane's row, decoded.
 
     They go to `out` as runtime/matrix.py wants them. `linear`: rows of 32 bytes in memory, instead of a descriptor, or
-    null. `origin_inside`: addresses count from the start of the CTA's memory. Returns whether any is infinite or NaN.
+    null. `origin_inside`: addresses count from the start of the CTA's memory. `k_bytes`: of a row; twice as many belong
+    to a sparse A. Returns whether any is infinite or NaN.
     """
     size = element_bytes(kind)
-    name = f"wgmma_operand_{kind}_{lift}" + "_reserved" * origin_inside
+    double = k_bytes > K_BYTES
+    name = f"wgmma_operand_{kind}_{lift}" + "_reserved" * origin_inside + "_double" * double
     e = Emitter()
     word = f"<{LANES} x i{8 * size}>"
     raw = Value("%raw", S32)
@@ -67,6 +73,14 @@ def operand(kind: str, lift: int, origin_inside: bool) -> RuntimeFunction:
     if len(planes) > 1:
         most = f"%most.next = call {V32} @llvm.smax.v{LANES}i32({V32} %most, {V32} {planes[1].ir})"
         e.declarations.add(f"declare {V32} @llvm.smax.v{LANES}i32({V32}, {V32})")
+    narrow = f"""%thin = icmp eq i32 %mode, {NARROW_MODE}
+  %together = xor i1 %transposed, true
+  %unknown = and i1 %thin, %together
+  br i1 %unknown, label %refuse, label %inside
+refuse:
+  {fault(NARROW)}
+  br label %done
+inside:"""
     gather = f"llvm.masked.gather.v{LANES}i{8 * size}.v{LANES}p0"
     origin = f"{V32} zeroinitializer" if origin_inside else f"{V32} %origin"
     text = f"""
@@ -186,9 +200,10 @@ taken.in:
   {chr(10).join(stores)}
   {most}
   %k.next = add i32 %k, 1
-  %more = icmp ult i32 %k.next, {K_BYTES // size}
+  %more = icmp ult i32 %k.next, {k_bytes // size}
   br i1 %more, label %next, label %end
 end:
+  {narrow if double else ""}
   br i1 %bad.next, label %report, label %done
 report:
   {fault(OUTSIDE)}
@@ -209,17 +224,36 @@ def constants(numbers: list[int]) -> str:
     return "<" + ", ".join(f"i32 {number}" for number in numbers) + ">"
 
 
-def product(what: Multiply, origin_inside: bool) -> RuntimeFunction:
-    """`NAME(env, site, table, d, a, b, linear)`: add A B to the registers at `d`; `a` and `b` are descriptors."""
+def product(what: Multiply, origin_inside: bool, with_metadata: bool) -> RuntimeFunction:
+    """`NAME(env, site, table, d, a, b, linear)`: add A B to the registers at `d`; `a` and `b` are descriptors.
+
+    `with_metadata`: a pointer to that of a sparse A follows, as sparse.word_names lists it.
+    """
     kind_d, kind_a, kind_b, _ = what.types
     dot, lift = dot_product(what, hardware_fma=True)
-    rows, columns = operand(kind_a, lift, origin_inside), operand(kind_b, 0, origin_inside)
     depth = K_BYTES // element_bytes(kind_a)
-    name = f"wg{what.name}" + "_reserved" * origin_inside
+    every = 2 * depth if what.sparse else depth
+    rows = operand(kind_a, lift, origin_inside)
+    columns = operand(kind_b, 0, origin_inside, K_BYTES * every // depth)
+    name = f"wg{what.name}" + "_reserved" * origin_inside + "_metadata" * with_metadata
+    needs = [rows, columns, dot.first, dot.rest]
     e = Emitter()
     packed = kind_d == "f16"
     given = Value("%given", S32)
-    total = dot.apply(e, "%rows.at", "%columns", given, "%special" if what.model else "")
+    source = "%columns"
+    if what.sparse:
+        chosen = choose(what, 2 if what.model else 1)
+        needs.append(chosen)
+        words = what.sparse.words(what.terms)
+        first = e.op(f"mul i64 %half.wide, {words}")
+        given_words = []
+        for i in range(words):
+            index = e.op(f"add i64 {first}, {i}")
+            place = e.op(f"getelementptr {V32}, ptr %metadata, i64 {index}")
+            given_words.append(f"{V32} {e.op(f'load {V32}, ptr {place}, align 64')}")
+        e.line(f"call void @{chosen.name}(ptr %columns, ptr %chosen, {', '.join(given_words)})")
+        source = "%chosen"
+    total = dot.apply(e, "%rows.at", source, given, "%special" if what.model else "")
     unpack = f"%given = or {V32} %held, zeroinitializer"
     pack = f"%result = or {V32} {total.ir}, zeroinitializer"
     if packed:
@@ -234,10 +268,13 @@ def product(what: Multiply, origin_inside: bool) -> RuntimeFunction:
   %kept = and {V32} %held, %others
   %result = or {V32} %kept, %placed"""
     text = f"""
-define internal void @{name}(ptr %env, ptr %site, ptr %table, ptr %d, i64 %a, i64 %b, ptr %linear) noinline {{
+define internal void @{name}(ptr %env, ptr %site, ptr %table, ptr %d, i64 %a, i64 %b, ptr %linear{
+        ", ptr %metadata" * with_metadata
+    }) noinline {{
 entry:
   %rows = alloca [{2 * depth * STEP} x i8], align 64
-  %columns = alloca [{depth * STEP} x i8], align 64
+  %columns = alloca [{every * STEP} x i8], align 64
+  {f"%chosen = alloca [{depth * STEP} x i8], align 64" if what.sparse else ""}
   %specials = alloca [2 x i1]
   {slot("warp", at.WARP)}
   %in.group.wide = and i64 %warp, 3
@@ -312,7 +349,7 @@ done:
   ret void
 }}
 """
-    return RuntimeFunction(name, text, (rows, columns, dot.first, dot.rest), tuple(sorted(e.declarations)))
+    return RuntimeFunction(name, text, tuple(needs), tuple(sorted(e.declarations)))
 
 
 def flag(name: str, bit: int) -> str:

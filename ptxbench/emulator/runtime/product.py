@@ -89,7 +89,12 @@ class Multiply:
     def flops(self) -> int:
         """A multiplication and an addition for each element of A in registers."""
         products = len({place[0] for place in self.c[0]})
-        return 2 * self.m * self.n * self.k * products // (2 if self.sparse else 1)
+        return 2 * self.m * self.n * self.kept * products
+
+    @property
+    def kept(self) -> int:
+        """Elements in a row of A that are in registers, or in memory."""
+        return self.k // 2 if self.sparse else self.k
 
     @property
     def depth(self) -> int:

@@ -22,6 +22,8 @@ WARPS = 4
 """Warps of a warpgroup."""
 CAPACITY, ENTRY_BYTES = 64, 64
 """Pending products of a warp; the oldest is done if there are more."""
+METADATA, METADATA_WORDS = 64, 4
+"""In a kernel with sparse products, an entry also has the metadata of each lane's rows (sparse.py), up to 4 vectors."""
 RING, RING_BYTES = 64, 32
 """How many products the warps of a group may be apart for their operands to be compared."""
 VECTOR_BYTES = 128
@@ -37,7 +39,7 @@ TRANSPOSED_A, TRANSPOSED_B, NEGATIVE_A, NEGATIVE_B = 1, 2, 4, 8
 BASE_OFFSET_AT, START_MASK = 49, 0x3FFF
 
 # Reasons for MISUSED.
-PARTIAL, NO_GROUP, NOT_UNIFORM, BASED, OUTSIDE, UNFENCED, UNORDERED, APART, OVERWRITTEN = range(128, 137)
+PARTIAL, NO_GROUP, NOT_UNIFORM, BASED, OUTSIDE, UNFENCED, UNORDERED, APART, OVERWRITTEN, NARROW = range(128, 138)
 COMPLAINTS = {
     PARTIAL: "needs all 32 threads of the warp",
     NO_GROUP: "needs four whole warps, of which the first has a rank that is a multiple of 4",
@@ -50,6 +52,10 @@ COMPLAINTS = {
     ),
     APART: "is not the same product, with the same operands, as in another warp of its warpgroup",
     OVERWRITTEN: "has registers of A that were overwritten before wgmma.wait_group",
+    NARROW: (
+        "has a descriptor of B with a swizzle of 32 bytes, but B has 64 bytes of k: no document says where the second "
+        "half is"
+    ),
 }
 
 
@@ -59,6 +65,12 @@ class Area:
 
     base: int
     numbers: int
+    sparse: bool = False
+    """Whether the kernel has sparse products."""
+
+    @property
+    def entry_bytes(self) -> int:
+        return ENTRY_BYTES + METADATA_WORDS * VECTOR_BYTES * self.sparse
 
     @property
     def counts(self) -> int:
@@ -74,7 +86,7 @@ class Area:
 
     @property
     def copies(self) -> int:
-        return self.entries + CAPACITY * ENTRY_BYTES
+        return self.entries + CAPACITY * self.entry_bytes
 
     @property
     def bytes(self) -> int:
@@ -114,15 +126,15 @@ def pointers(area: Area) -> str:
   %entries = getelementptr i8, ptr %area, i64 {area.entries}"""
 
 
-def entry_at(index: str) -> str:
+def entry_at(index: str, area: Area) -> str:
     return f"""%place.index = and i32 %{index}, {CAPACITY - 1}
   %place.wide = zext i32 %place.index to i64
-  %entry.offset = mul i64 %place.wide, {ENTRY_BYTES}
+  %entry.offset = mul i64 %place.wide, {area.entry_bytes}
   %item = getelementptr i8, ptr %entries, i64 %entry.offset"""
 
 
 def name(what: str, area: Area) -> str:
-    return f"wgmma_{what}_{area.base}_{area.numbers}"
+    return f"wgmma_{what}_{area.base}_{area.numbers}" + "_sparse" * area.sparse
 
 
 def fence(area: Area) -> RuntimeFunction:
@@ -199,7 +211,7 @@ entry:
   %a = alloca [512 x i8], align 64
   {pointers(area)}
   {field("head", "area", HEAD)}
-  {entry_at("head")}
+  {entry_at("head", area)}
   {field("site", "item", SITE, "ptr")}
   {field("table", "item", TABLE, "ptr")}
   {field("product", "item", PRODUCT, "ptr")}
@@ -256,7 +268,9 @@ a.same:
   br label %a.next
 go:
   %linear = select i1 %in.memory, ptr null, ptr %a
-  call void %product(ptr %env, ptr %site, ptr %table, ptr %d, i64 %descriptor.a, i64 %descriptor.b, ptr %linear)
+  {"%metadata = getelementptr i8, ptr %item, i64 " + str(METADATA) if area.sparse else ""}
+  call void %product(ptr %env, ptr %site, ptr %table, ptr %d, i64 %descriptor.a, i64 %descriptor.b,
+                     ptr %linear{", ptr %metadata" * area.sparse})
   br label %out.next
 out.next:
   %k = phi i64 [ 0, %go ], [ %k.next, %out.on ]
@@ -332,7 +346,7 @@ next:
   %empty = icmp eq i32 %head, %tail
   br i1 %empty, label %done, label %look
 look:
-  {entry_at("head")}
+  {entry_at("head", area)}
   {field("group", "item", GROUP)}
   %reach = add i32 %group, %keep
   %due = icmp slt i32 %reach, %committed

@@ -19,6 +19,8 @@ from ptxbench.emulator.runtime.warpgroup import (
     GROUP,
     HEAD,
     ISSUED,
+    METADATA,
+    METADATA_WORDS,
     NO_GROUP,
     NOT_UNIFORM,
     NUMBERS,
@@ -33,6 +35,7 @@ from ptxbench.emulator.runtime.warpgroup import (
     TAIL,
     UNFENCED,
     UNORDERED,
+    VECTOR_BYTES,
     WARPS,
     Area,
     entry_at,
@@ -62,10 +65,21 @@ def descriptor(which: str, origin: str) -> str:
 
 
 def issue(area: Area, register_bytes: int) -> RuntimeFunction:
-    """`NAME(env, site, registers, places, active, a, b, scale, table, product, origin)`: check and queue a product."""
+    """`NAME(env, site, registers, places, active, a, b, scale, table, product, origin)`: check and queue a product.
+
+    In a kernel with sparse products, four words of metadata of each lane's rows follow.
+    """
+    words = [f"%m{i}" for i in range(METADATA_WORDS)] if area.sparse else []
+    more = "".join(f", {V32} {word}" for word in words)
+    kept = "".join(
+        f"""
+  %p.{word[1:]} = getelementptr i8, ptr %item, i64 {METADATA + VECTOR_BYTES * i}
+  store {V32} {word}, ptr %p.{word[1:]}, align 64"""
+        for i, word in enumerate(words)
+    )
     text = f"""
 define internal void @{name("issue", area)}(ptr %env, ptr %site, ptr %registers, ptr %places, i32 %active,
-    {V64} %a.all, {V64} %b.all, i32 %scale, ptr %table, ptr %product, i64 %origin) noinline {{
+    {V64} %a.all, {V64} %b.all, i32 %scale, ptr %table, ptr %product, i64 %origin{more}) noinline {{
 entry:
   {whole_warp()}
 go:
@@ -198,7 +212,7 @@ make.room:
   call void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places)
   br label %put
 put:
-  {entry_at("tail")}
+  {entry_at("tail", area)}
   store ptr %site, ptr %item
   %p.table = getelementptr i8, ptr %item, i64 {TABLE}
   store ptr %table, ptr %p.table
@@ -214,7 +228,7 @@ put:
   %p.group = getelementptr i8, ptr %item, i64 {GROUP}
   store i32 %committed, ptr %p.group
   %tail.next = add i32 %tail, 1
-  store i32 %tail.next, ptr %tail.at
+  store i32 %tail.next, ptr %tail.at{kept}
   br label %mark.next
 mark.next:
   %k = phi i64 [ 0, %put ], [ %k.next, %mark.on ]
