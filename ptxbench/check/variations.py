@@ -51,7 +51,10 @@ def aspects(
             "depends-on-address", "with the arrays and other memory at other addresses", LaunchOptions(placement=seed)
         ),
         Aspect("depends-on-output", f"with outputs filled with 0x{poison:02x} before", LaunchOptions(poison=poison)),
-        hardware("with other values of %nsmid, %smid, %gridid, clocks and similar registers", registers=seed),
+        hardware(
+            "with other values of %nsmid, %smid, clocks and similar registers, and another lane from elect.sync",
+            registers=seed,
+        ),
         hardware("with other initial bytes in shared memory, local memory and registers", memory=seed),
         hardware("with other signs and payloads of NaN", nans=seed),
     ]

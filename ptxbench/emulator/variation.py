@@ -39,7 +39,8 @@ class Variation:
 
     `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: sign and payload of the
     NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that depend on the GPU, the driver or the
-    time. `memory`: the initial contents of shared and local memory, the heap and unwritten registers.
+    time, and the lane that elect.sync elects. `memory`: the initial contents of shared and local memory, the heap and
+    unwritten registers.
     """
 
     approximate: int | None = None
@@ -125,6 +126,7 @@ def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]
         at.CLOCK: drawn.getrandbits(50),
         at.CLOCK_STEP: {0: 997, 1: 3}.get(seed % EXTREMES, drawn.randrange(5, 500)),
         at.SHARED_UNIT: drawn.choice([unit for unit in UNITS if unit != shared_unit(arch)]),
+        at.HIGHEST_ELECTED: 1,
         at.TIMER: 1_700_000_000_000_000_000 + drawn.getrandbits(56),
     }
 

@@ -499,6 +499,14 @@ class WarpOps:
         """The number of the lowest active lane, in every lane."""
         return self.e.splat(self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.active), ("i1", "false")), B32)
 
+    def elected(self) -> Value:
+        """The number of the active lane that elect.sync elects, in every lane."""
+        first = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.active), ("i1", "false"))
+        above = self.e.intrinsic("llvm.ctlz.i32", "i32", ("i32", self.active), ("i1", "false"))
+        last = self.e.op(f"sub i32 {LANES - 1}, {above}")
+        highest = self.e.op(f"icmp ne i64 {self.e.op(conditions.HIGHEST_ELECTED.load)}, 0")
+        return self.e.splat(self.e.op(f"select i1 {highest}, i32 {last}, i32 {first}"), B32)
+
     def reduce(self, operation: str, a: Value, neutral: int) -> Value:
         """llvm.vector.reduce.OPERATION over the active lanes of an integer, in every lane."""
         chosen = self.e.select(self.is_active(), a, self.e.constant(neutral, a.type))

@@ -110,6 +110,7 @@ VOTE:
     "vote.sync.ballot.b32 %out, %odd, 0xff;",
     "shfl.sync.bfly.b32 %out, %x, 1, 31, 0xff;",
     "bar.warp.sync 0xff;",
+    "elect.sync %out|%p, 0xff;",
 ])  # fmt: skip
 def test_a_lane_that_is_not_in_the_mask_it_names_is_found(body):
     """On a GPU this sum may be correct, but it is undefined."""

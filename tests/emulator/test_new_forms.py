@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.errors import MemoryFault
 from tests.emulator.modules import Modules
 
 module = Modules()
@@ -118,6 +119,58 @@ def test_hints_orders_and_widths_move_the_same_bytes():
     moved = 32 * sum(width(load)[0] * width(load)[1] // 8 for load, _ in PAIRS)
     assert execution.counters["ptx_global_load_bytes"] == execution.counters["ptx_global_store_bytes"] == moved
     assert execution.order == "ascending"  # some loads may wait for another CTA
+
+
+WIDE = module("""
+.visible .entry wide(.param .u64 x, .param .u64 y, .param .u32 stride, .param .u32 first)
+{
+    .reg .u64 %x, %y;
+    .reg .u32 %thread, %stride, %first;
+    .reg .f32 %f<8>;
+    .reg .b64 %d<4>;
+    mov.u32 %thread, %tid.x;
+    ld.param.u32 %stride, [stride];
+    ld.param.u32 %first, [first];
+    mad.lo.u32 %first, %thread, %stride, %first;
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    mad.wide.u32 %x, %first, 1, %x;
+    mad.wide.u32 %y, %thread, 32, %y;
+    ld.global.v8.f32 {%f0, %f1, %f2, %f3, %f4, %f5, %f6, %f7}, [%x];
+    ld.global.L1::evict_last.L2::evict_first.v4.b64 {%d0, %d1, %d2, %d3}, [%x];
+    st.global.L1::no_allocate.L2::evict_last.v4.b64 [%y], {%d0, %d1, %d2, %d3};
+    st.global.v8.f32 [%y], {%f0, %f1, %f2, %f3, %f4, %f5, %f6, %f7};
+    ret;
+}
+""")
+
+
+@pytest.mark.parametrize(
+    ("stride", "sectors", "lines"),
+    [
+        (32,  32, 8),   # in a row: a sector for each lane
+        (64,  32, 16),  # every second sector
+        (128, 32, 32),
+        (0,   1,  1),
+    ],
+)  # fmt: skip
+def test_32_bytes_of_a_lane_are_one_sector(stride, sectors, lines):
+    x, y = np.arange(1024, dtype=np.float32), np.zeros((32, 8), np.float32)
+    execution = emulator.run(WIDE, grid=1, block=32, args=[x, y, np.uint32(stride), np.uint32(0)])
+    assert y.tolist() == [x[lane * stride // 4 :][:8].tolist() for lane in range(32)]
+    for number, line in enumerate(WIDE.splitlines(), 1):
+        if "[%x]" in line:
+            counts = execution.by_line[number]
+            assert (counts["ptx_global_load_sectors"], counts["ptx_global_load_lines"]) == (sectors, lines)
+            assert counts["ptx_global_load_bytes"] == 1024
+        if "[%y]," in line:
+            assert execution.by_line[number]["ptx_global_store_sectors"] == 32
+
+
+def test_32_bytes_start_at_a_multiple_of_32():
+    x, y = np.arange(1024, dtype=np.float32), np.zeros((32, 8), np.float32)
+    with pytest.raises(MemoryFault, match=r"ld\.global\.v8\.f32 by thread 0 of CTA 0 reads 32 bytes at byte 16 of 'x'"):
+        emulator.run(WIDE, grid=1, block=32, args=[x, y, np.uint32(32), np.uint32(16)])
 
 
 SPACES = module("""

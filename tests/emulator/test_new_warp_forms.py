@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.variation import Variation
 from tests.emulator.modules import OLD, Modules
 
 module = Modules()
@@ -67,6 +68,19 @@ def test_lanes_find_those_that_hold_their_value(mask, values):
         expected = [any32, any64, mask * all32, mask * all64, all32, members[0], lane == members[0], all64]
         assert z[lane].tolist() == list(map(int, expected))
     assert all((z[lane] == 77).all() for lane in range(32) if lane not in members)
+
+
+@pytest.mark.parametrize(("seed", "elected"), [(None, 4), (0, 28), (1, 28)])
+def test_a_variation_elects_another_lane_and_always_the_same(seed, elected):
+    """PTX does not say which lane it is: a kernel that relies on the lowest is wrong."""
+    mask = np.uint32(0x12345670)
+    for _ in range(2):
+        z = np.full((32, 8), 77, np.uint32)
+        variation = Variation(registers=seed)
+        emulator.run(MATCH, grid=1, block=32, args=[np.zeros(32, np.uint64), z, mask], variation=variation)
+        members = [lane for lane in range(32) if int(mask) >> lane & 1]
+        assert {int(z[lane, 5]) for lane in members} == {elected}
+        assert [lane for lane in members if z[lane, 6]] == [elected]
 
 
 REDUX = module("""

@@ -146,8 +146,8 @@ def match_all(e, ops, a):
 @instruction("elect.sync d|p:u32, membermask:u32", flow="warp_sync",
              section="parallel-synchronization-and-communication-instructions-elect-sync")  # fmt: skip
 def elect(e, ops):
-    """The lowest lane is elected; PTX only requires that it is always the same lane."""
-    leader = ops.leader()
+    """The lowest lane is elected; PTX only requires that it is always the same lane. A variation elects the highest."""
+    leader = ops.elected()
     return leader, e.compare("eq", e.lane_numbers(B32), leader)
 
 
