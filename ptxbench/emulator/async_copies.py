@@ -93,9 +93,9 @@ class AsyncCopies:
         answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}")
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
         if self.ops.watches_order and not self.ops.relaxed:
-            self.ops.function(watch.WAITED)
-            where = self.ops.last_arguments.split(", ")[0]
-            self.e.line(f"call void @mbarrier_waited_shared({where}, i32 {self.ops.ballot(complete)}, ptr %env, i64 0)")
+            where, _, _, site = self.ops.last_arguments.split(", ")
+            waited = self.ops.function(watch.WAITED)
+            self.e.line(f"call void @{waited}({where}, i32 {self.ops.ballot(complete)}, ptr %env, {site})")
         failed = self.ops.ballot(self.e.not_(complete))
         if self.ops.sends:
             self.ops.messages.arrived(self.ops.last_arguments.split(", ")[0], failed)

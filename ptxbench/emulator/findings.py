@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ptxbench.emulator import memory
 from ptxbench.emulator.layout import Site, StepReport, Translation
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.runtime import context, kinds
+from ptxbench.emulator.runtime import context, kinds, warpgroup
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class SanitizerFinding:
     """One error in a kernel, found at the first thread that made it, by line and kind.
 
     `kind`: out-of-bounds, misaligned, cluster-exited, uninitialised, race, divergent-barrier, barrier-after-exit,
-    pending-copy, member-mask or schedule. `line` is the PTX's.
+    pending-copy, pending-mma, missing-proxy-fence, mbarrier, member-mask or schedule. `line` is the PTX's.
     """
 
     kind: str
@@ -58,18 +58,31 @@ KINDS = {
     kinds.NOT_A_MEMBER: "member-mask",
     kinds.PENDING_COPY: "pending-copy",
     kinds.OVERWRITES_COPY: "pending-copy",
-    kinds.WRITE_UNDER_COPY: "race",
+    kinds.WRITE_UNDER_COPY: "pending-copy",
+    kinds.UNDER_PRODUCT: "pending-mma",
+    kinds.PRODUCT_REGISTER: "pending-mma",
+    kinds.PRODUCT_MISUSED: "pending-mma",
+    kinds.MISSING_PROXY_FENCE: "missing-proxy-fence",
+    kinds.START_UNFENCED: "missing-proxy-fence",
+    kinds.START_UNORDERED: "race",
+    kinds.STARTED_AGAIN: "mbarrier",
+    kinds.ENDED_IN_USE: "mbarrier",
+    kinds.EARLY_PHASE: "mbarrier",
     kinds.UNORDERED_EXIT: "cluster-exited",
     kinds.TWO_COPIES: "race",
     kinds.NOT_STARTED: "cluster-not-started",
 }
+OF_MBARRIERS = (
+    kinds.START_UNFENCED, kinds.START_UNORDERED, kinds.STARTED_AGAIN, kinds.ENDED_IN_USE, kinds.EARLY_PHASE,
+)  # fmt: skip
 RACES = (kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY)
 """Kinds with a second access, which another CTA may have made."""
 VERBS = {
     "load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses", "copy": "copies to",
-    "discard": "discards", "prefetch": "prefetches",
+    "discard": "discards", "prefetch": "prefetches", "wgmma": "reads",
 }  # fmt: skip
-PAST = {"load": "read", "store": "wrote", "atomic": "updated", "copy": "copied", "discard": "discarded"}
+PAST = {"load": "read", "store": "wrote", "atomic": "updated", "copy": "copied", "discard": "discarded",
+        "mbarrier": "initialised", "wgmma": "read"}  # fmt: skip
 STRAY = "stray-prefetch"
 """The kind of a remark. A prefetch is a hint, so a stray one is not an error."""
 
@@ -112,12 +125,20 @@ class Describer:
         return in_order(each for each in self.described(raw) if each.kind == STRAY)
 
     def described(self, raw: Sequence[RawFinding]) -> list[SanitizerFinding]:
-        return [self.describe(each) for each in first_of_each(raw) if each.kind != kinds.SAME_VALUE]
+        return [self.describe(each) for each in first_of_each(raw) if self.is_error(each)]
 
     def notes(self, raw: Sequence[RawFinding]) -> tuple[str, ...]:
         """Facts that are not errors: unordered stores of a value that is already in memory."""
         found = [each for each in first_of_each(raw) if each.kind == kinds.SAME_VALUE]
         return tuple(sorted({f"same value: {self.describe(each).message.rstrip('.')}" for each in found}))
+
+    def is_error(self, raw: RawFinding) -> bool:
+        """A copy to shared::cta may use an mbarrier that no fence has released to the cluster, as libcu++ has it do."""
+        unfenced = raw.kind == kinds.START_UNFENCED
+        return raw.kind != kinds.SAME_VALUE and not (unfenced and "shared::cluster" not in self.opcode(raw))
+
+    def opcode(self, raw: RawFinding) -> str:
+        return self.step(self.sites[raw.slot]).opcode
 
     def step(self, site: Site) -> StepReport:
         return self.translation.steps[site.step]
@@ -173,7 +194,20 @@ class Describer:
                 f"{VERBS[site.kind]} {place}, which the launch before stores, and nothing orders the two. Wait for "
                 f"that launch (griddepcontrol.wait) first."
             )
-        other = self.other(raw.other, raw.where >> 1)
+        if raw.kind == kinds.PRODUCT_MISUSED:
+            return f"{warpgroup.COMPLAINTS[raw.address]}."
+        if raw.kind == kinds.PRODUCT_REGISTER:
+            return f"uses {site.kind} before the product that needs it is complete. Wait for the product first."
+        other = self.other(raw.other, raw.cta if raw.kind == kinds.EARLY_PHASE else raw.where >> 1)
+        if raw.kind in OF_MBARRIERS:
+            return self.of_mbarrier(raw, place, other)
+        if raw.kind == kinds.UNDER_PRODUCT:
+            return f"writes {place}, which {other} is still reading. Wait for the product first."
+        if raw.kind == kinds.MISSING_PROXY_FENCE:
+            return (
+                f"{VERBS[site.kind]} {place} in the async proxy, which {other} wrote, without a proxy fence between. "
+                f"Add fence.proxy.async after the write."
+            )
         if raw.kind == kinds.WRITE_UNDER_COPY:
             return f"writes {place}, which {other} is still copying. Wait for the copy first."
         if raw.kind == kinds.DISAGREEMENT:
@@ -187,13 +221,33 @@ class Describer:
         why = "and the scope of one does not include the other" if raw.where & 1 else "and nothing orders the two"
         return f"{VERBS[site.kind]} {place}, which {other} {verb}, {why}."
 
+    def of_mbarrier(self, raw: RawFinding, place: str, other: str) -> str:
+        """A finding about an mbarrier at `place`; `other` has initialised it, used it, or expected bytes."""
+        if raw.kind == kinds.STARTED_AGAIN:
+            return f"initialises the mbarrier at {place} again, which {other} initialised. Invalidate it first."
+        if raw.kind == kinds.ENDED_IN_USE:
+            return f"invalidates the mbarrier at {place}, which {other} has used, and nothing orders the two."
+        if raw.kind == kinds.START_UNORDERED:
+            return f"uses the mbarrier at {place}, which {other} initialised, and nothing orders the two."
+        if raw.kind == kinds.EARLY_PHASE:
+            expecting = f"; {other} was the last to expect bytes" if raw.other else ", and none were expected"
+            return (
+                f"completes the phase of the mbarrier at {place} while {raw.where:,} bytes of copies to it are "
+                f"missing{expecting}. Expect the bytes of all copies."
+            )
+        return (
+            f"gives the mbarrier at {place} to the async proxy, which {other} initialised, without a fence between. "
+            f"Add fence.mbarrier_init after the initialisation."
+        )
+
     def place(self, address: int, site: Site) -> str:
         """The name of a byte of shared or local memory, or of a buffer."""
         if address >= context.GLOBAL_BASE:
             return memory.nearest(self.buffers, address, 1).split(", which has ")[0]
         if site.space == "cluster":
             return in_cluster(address, self.reserved_bytes)
-        return f"byte {own_byte(site.space, address, self.reserved_bytes)} of {site.space} memory"
+        space = site.space if site.space in ("shared", "local") else "shared"  # of copies and products
+        return f"byte {own_byte(space, address, self.reserved_bytes)} of {space} memory"
 
     def other_slot(self, identity: int) -> int:
         return identity >> layout.THREAD_BITS & (1 << layout.SITE_BITS) - 1

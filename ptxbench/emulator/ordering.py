@@ -60,6 +60,23 @@ def fence_of(opcode: str) -> int | None:
     return kinds | at.FENCES_CLUSTER | (0 if "cluster" in said else at.FENCES_GPU)
 
 
+def proxy_fence_of(opcode: str) -> int | None:
+    """What a proxy fence orders, or a fence of initialised mbarriers, as flags of races/layout.py; None: neither.
+
+    Of the two halves of a fence from the generic to the async proxy (`sync_restrict`), each counts as a whole one.
+    """
+    root, *parts = opcode.split(".")
+    if root not in ("fence", "membar"):
+        return None
+    if "mbarrier_init" in parts:
+        return at.OF_START
+    if "proxy" not in parts or not any(part.startswith("async") for part in parts):
+        return None
+    if "global" in parts:
+        return at.PROXY_GLOBAL
+    return at.PROXY_SHARED | (0 if any("shared" in part for part in parts) else at.PROXY_GLOBAL)
+
+
 def orders_partly(opcode: str, counted: bool) -> bool:
     """Whether threads synchronize here by other means than a barrier of their whole CTA or warp.
 

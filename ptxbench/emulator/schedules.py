@@ -29,8 +29,6 @@ def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Ima
     notes = list(answer.notes)
     if answer.translation.clustered and answer.translation.queues:
         notes.append("races and reads of unwritten shared memory not checked: bulk copies in clusters")
-    if any(site.kind == "wgmma" for site in answer.translation.sites):
-        notes.append("races and missing proxy fences of wgmma not checked")
     if obstacle := answer.translation.schedule_obstacle:
         notes.append(f"second schedule inconclusive: {obstacle}, whose results may depend on the order")
     elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:

@@ -24,7 +24,7 @@ from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import ADVERSARIAL, NUMBERED, PLAIN, SANITIZE, StepReport, Translation
 from ptxbench.emulator.modules import split
-from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, sends_messages
+from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
@@ -138,6 +138,7 @@ class Translator:
             )
         )
         self.check_defined(step)
+        self.check_products(step)
         order = order_of(entry.opcode)
         ops.order = order if self.kernel.rows else None
         ops.strength = self.strength(step, order)
@@ -182,6 +183,29 @@ class Translator:
             lanes = self.e.op(f"and i32 {missing}, {self.ops.active}")
             self.ops.finding(kinds.UNINITIALISED_REGISTER, self.ops.site(name), lanes)
 
+    def check_products(self, step: FlowStep) -> None:
+        """When sanitizing: report a register that a pending product of a warpgroup fills, or writes to one it reads."""
+        held = self.ops.fragments
+        if held is None or self.kernel.mode != SANITIZE or step.entry.flow == "warpgroup":
+            return
+        names = sorted((operand_reads(step) & self.filled) | (writes(step) & set(held.names)))
+        if not names:
+            return
+        uses = "0"
+        for name in names:
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {held.count_of(name)}")
+            uses = self.e.op(f"or i32 {uses}, {self.e.op(f'load i32, ptr {at}, align 4')}")
+        pending = self.e.op(f"icmp ne i32 {uses}, 0")
+        lanes = self.e.op(f"select i1 {pending}, i32 {self.ops.active}, i32 0")
+        named = ", ".join(f"'{name}'" for name in names)
+        self.ops.finding(kinds.PRODUCT_REGISTER, self.ops.site(named), lanes)
+
+    @functools.cached_property
+    def filled(self) -> set[str]:
+        """The registers of D of all products."""
+        products = [step for step in self.kernel.steps if step.entry.flow == "warpgroup" and step.instruction.operands]
+        return set().union(*(registers(step.instruction.operands[0]) for step in products))
+
     def strength(self, step: FlowStep, order: MemoryOrder | None) -> int:
         """The strength of an access. A plain load of the value that an atom.cas compares with counts as relaxed: it is
         only a guess that the atom.cas confirms, as in the loops of the CUDA C++ Programming Guide."""
@@ -220,6 +244,8 @@ class Translator:
             self.ops.watching.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
         if (what := fence_of(step.entry.opcode)) is not None:
             self.ops.watching.fence(what)
+        if (orders := proxy_fence_of(step.entry.opcode)) is not None:
+            self.ops.watching.proxy_fence(orders)
 
     @functools.cached_property
     def branched_to(self) -> set[int]:

@@ -39,6 +39,10 @@ class FragmentRegisters:
     zeroed: tuple[tuple[int, int], ...]
     """What starts as zeros: offset and bytes."""
 
+    def count_of(self, name: str) -> int:
+        """The offset, in the register file, of the number of pending products that use a register."""
+        return self.area.base + self.area.counts + 4 * self.names.index(name)
+
     def numbers(self, operands: Sequence[Operand]) -> list[int]:
         return [self.names.index(part.name) for part in operands if isinstance(part, Register)]
 
@@ -119,6 +123,7 @@ class Warpgroups:
         rows = warpgroup.WARPS * descriptors.ROWS
         operand_bytes = descriptors.K_BYTES * (columns * (2 if what.sparse else 1) + (rows if a is not None else 0))
         name = f"@wgmma_table_{len(self.tables)}"
+        flags |= warpgroup.DOUBLE_B if what.sparse else 0
         head = [count_d, 4 * len(others), columns, flags, operand_bytes, 0, 0, 0]
         self.tables[name] = table(name, [*head, *numbers])
         slot = ops.reserve_counters(context.SITE_SLOTS)

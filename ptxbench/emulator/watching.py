@@ -103,6 +103,10 @@ class Watching:
         """When sanitizing: the active lanes execute a fence; races/layout.py has the values of `what`."""
         self.tell(f"fence_{what}", f"i64 {layout.FENCE}, i64 %lanes.wide, i64 0, i64 {what}, i64 0")
 
+    def proxy_fence(self, what: int) -> None:
+        """When sanitizing: the active lanes execute a proxy fence; `what`: see ordering.proxy_fence_of."""
+        self.tell(f"proxy_fence_{what}", f"i64 {layout.PROXY_FENCE}, i64 %lanes.wide, i64 0, i64 {what}, i64 0")
+
     def meet_in_warp(self, members: str) -> None:
         """When sanitizing: the lanes of the mask `members` (i32 name) have synchronized."""
         if self.ops.watches_order:

@@ -39,6 +39,9 @@ def test_every_code_is_of_a_stage_that_there_is_and_is_used_in_the_program():
         "cluster-exited",
         "cluster-not-started",
         "member-mask",
+        "pending-mma",
+        "missing-proxy-fence",
+        "mbarrier",
         "schedule",
         "stray-prefetch",
     }  # a finding's kind is its code

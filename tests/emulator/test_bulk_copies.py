@@ -282,6 +282,7 @@ LANES = bulk("""
     ld.param.u64 %to, [to];
     setp.eq.u32 %first, %lane, 0;
     @%first mbarrier.init.shared.b64 [full], 32;
+    fence.mbarrier_init.release.cluster;
     bar.sync 0;
     mov.u32 %here, tile;
     mad.lo.u32 %here, %lane, 528, %here;

@@ -13,7 +13,7 @@ from ptxbench import emulator, toolchain
 from tests.emulator.test_snippets import alone
 
 FOLDER = Path(__file__).with_name("races")
-RACE, COPY = {"race"}, {"race", "pending-copy"}
+RACE, COPY, FENCE, GATE = {"race"}, {"race", "pending-copy"}, {"missing-proxy-fence"}, {"mbarrier"}
 
 
 class Case(NamedTuple):
@@ -79,7 +79,28 @@ CASES = {
         Case("source_overwritten",      1, 64, RACE, "param_1"),
         Case("bulk_copy_without_wait",  1, 64, COPY, "shared memory"),
         Case("bulk_copy_into_what_is_read", 1, 64, RACE, "shared memory"),
-        Case("bulk_source_overwritten", 1, 64, RACE, "shared memory"),
+        Case("bulk_source_overwritten", 1, 64, {"pending-copy"}, "shared memory"),
+        Case("copies_to_one_place",     1, 64, {"pending-copy"}, "shared memory"),
+    ],
+    "proxies": [
+        Case("store_without_fence",     1, 64, FENCE, "shared memory"),
+        Case("fence_of_the_other_memory", 1, 64, FENCE, "shared memory"),
+        Case("fence_before_the_meeting", 1, 64, FENCE, "shared memory"),
+        Case("fence_before_the_wait",   1, 64, FENCE, "shared memory"),
+        Case("fence_of_a_third_thread", 1, 96, FENCE, "shared memory"),
+        Case("fences_of_earlier_rounds", 1, 64, FENCE, "shared memory"),
+        Case("copy_over_a_write",       1, 64, FENCE, "shared memory"),
+        Case("store_of_a_copy",         1, 64, FENCE, "shared memory"),
+        Case("copy_of_a_write",         1, 64, FENCE, "param_1"),
+        Case("copy_through_shared_memory", 1, 64, FENCE, "shared memory"),
+        Case("start_without_fence",     1, 64, FENCE, "shared memory"),
+    ],
+    "mbarriers": [
+        Case("start_without_meeting",   1, 64, RACE, "shared memory"),
+        Case("started_again",           1, 64, GATE, "shared memory"),
+        Case("ended_in_use",            1, 64, GATE, "shared memory"),
+        Case("too_few_bytes",           1, 64, GATE, "shared memory"),
+        Case("no_bytes",                1, 64, GATE, "shared memory"),
     ],
 }  # fmt: skip
 ROWS = [pytest.param(module, case, id=case.name) for module, cases in CASES.items() for case in cases]

@@ -1,11 +1,13 @@
 """wgmma.mma_async.sp: metadata and descriptors, sums bit for bit, and what its misuse shows."""
 
 import re
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.races import products
 from ptxbench.errors import MemoryFault, PtxSyntaxError
 from ptxbench.toolchain import locate, ptxas
 from tests.emulator import block_sums
@@ -234,3 +236,12 @@ def test_ptxas_accepts_every_kernel():
     ptxas.assemble(
         locate.program("ptxas"), HEADER + "\n".join(text.removeprefix(HEADER) for text in PROGRAMS), "sm_90a"
     )
+
+
+@pytest.mark.parametrize(("width", "transposed"), [(16, False), (64, False), (128, False), (16, True), (128, True)])
+def test_the_sanitizer_knows_which_bytes_b_is_read_from(width, transposed):
+    operand, address = Wide(2048, 64, width, transposed), cast(Any, products.piece_address)
+    read = {
+        address.py_func(operand.descriptor, transposed, 0, 4, i) + byte for i in range(4 * 64) for byte in range(16)
+    }
+    assert read == {operand.place(row, byte) for row in range(64) for byte in range(64)}

@@ -31,6 +31,7 @@ START = """
     mov.u32 %t, %tid.x;
     setp.eq.u32 %first, %t, 0;
     @%first mbarrier.init.shared::cta.b64 [full], 1;
+    fence.mbarrier_init.release.cluster;
     bar.sync 0;
     ld.global.u32 %c0, [%c];
     ld.global.u32 %c1, [%c+4];

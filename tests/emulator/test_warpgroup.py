@@ -1,11 +1,13 @@
 """wgmma: operands by descriptor, sums bit for bit, when a product is done, and what its misuse shows."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.races import products
 from ptxbench.errors import MemoryFault, PtxSyntaxError, UnsupportedInstruction
 from ptxbench.toolchain import locate, ptxas
 from tests.emulator import block_sums, warpgroup_gemm
@@ -496,12 +498,19 @@ def test_a_product_is_the_same_when_watched_or_placed_elsewhere(options):
     assert np.array_equal(found, 2 * product + c)
 
 
-def test_a_sanitised_launch_says_what_it_does_not_check():
-    text = kernel(F16, body=PLAIN, name="wg_plain", declared=DECLARED)
-    arguments = [np.zeros(TILE, np.uint8), np.zeros((128, 4), np.uint32), np.zeros((128, 4), np.uint32),
-                 np.uint64(Operand(0, 64).descriptor), np.uint64(Operand(B_AT, 8).descriptor)]  # fmt: skip
-    execution = emulator.run(text, grid=1, block=128, args=arguments, arch="sm_90", sanitize=True)
-    assert "races and missing proxy fences of wgmma not checked" in execution.notes
+@pytest.mark.parametrize("width", MODES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_sanitizer_knows_which_bytes_an_operand_is_read_from(width, transposed):
+    first, rows = 16, 64
+    address: Any = products.piece_address
+    for step in range(2 if width > 32 else 1):
+        operand = Operand(2048, 128, width, transposed, step)
+        read = {
+            address.py_func(operand.descriptor, transposed, first, 2, i) + byte
+            for i in range(2 * rows)
+            for byte in range(16)
+        }
+        assert read == {operand.place(first + row, byte) for row in range(rows) for byte in range(32)}
 
 
 def test_other_architectures_have_no_wgmma():

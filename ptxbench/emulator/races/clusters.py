@@ -24,9 +24,10 @@ from ptxbench.emulator.races.clocks import (
     tick,
     warp_row,
 )
-from ptxbench.emulator.races.objects import complete_phase, made, object_slot
+from ptxbench.emulator.races.mbarriers import complete_phase
+from ptxbench.emulator.races.objects import made, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.shadow import check_start, named, note_touch, report, stamp_of
+from ptxbench.emulator.races.reports import check_start, named, note_touch, report, stamp_of
 from ptxbench.emulator.runtime import context, kinds
 
 
@@ -98,11 +99,11 @@ def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, fla
     note_touch(env, r, target, thread, stamp_of(env, site, thread))
     thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
     if thing:
-        if flags & at.RELEASES:
+        if flags & at.ARRIVAL_RELEASES:
             publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, target == place(env))
             tick(env, r)
         if flags & at.COMPLETES:
-            complete_phase(r, thing)
+            complete_phase(env, r, thing, lane, address, site)
 
 
 @compiled

@@ -26,8 +26,11 @@ from ptxbench.emulator.races.clocks import (
     wait_for_grid,
     warp_row,
 )
-from ptxbench.emulator.races.objects import arrive, bring_bytes, forget, object_slot, strong, wait
+from ptxbench.emulator.races.mbarriers import announce, arrive, bring_bytes, end, start, wait
+from ptxbench.emulator.races.objects import forget, strong
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
+from ptxbench.emulator.races.products import forget_products, product
+from ptxbench.emulator.races.proxies import fence_proxy, forget_fences
 from ptxbench.emulator.races.shadow import access, access_range, arrive_bytes, hold_for_copy
 from ptxbench.emulator.runtime import barriers, context
 
@@ -35,6 +38,8 @@ from ptxbench.emulator.runtime import barriers, context
 @compiled
 def open_cta(env: Any, r: Any) -> None:
     """The current CTA starts: its threads know nothing of other threads."""
+    forget_fences(env, r)
+    forget_products(env, r)
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
         release_row(r, address + 4 * at.OWN_ROW)
@@ -106,8 +111,10 @@ def waited(env: Any, r: Any, lanes: Any) -> None:
 def start_copy(env: Any, r: Any, lane: Any, near: Any, size: Any, site: Any, fills: Any) -> None:
     """A bulk copy is issued that will write or read shared memory."""
     thread = env[context.WARP] * LANES + lane
-    access_range(env, r, at.COPY if fills else at.LOAD, True, near, size, thread, site, at.ASYNC)
-    if not fills:
+    if fills:
+        access_range(env, r, at.COPY, True, near, size, thread, site, at.PROXY)
+    else:
+        access_range(env, r, at.LOAD, True, near, size, thread, site, at.ASYNC)
         hold_for_copy(env, r, near, size, thread, site, False)
 
 
@@ -115,7 +122,7 @@ def start_copy(env: Any, r: Any, lane: Any, near: Any, size: Any, site: Any, fil
 def far_access(env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, what: Any) -> None:
     """A bulk copy's access to global memory. An update is strong and of GPU scope, as with `red`."""
     kind = at.FAR_LOAD if what == at.FAR_LOADS else at.ATOMIC if what == at.FAR_UPDATES else at.STORE
-    marks = at.STRONG_BIT if what == at.FAR_UPDATES else 0
+    marks = 0 if what == at.FAR_LOADS else at.PROXY
     access_range(env, r, kind, False, offset, size, env[context.WARP] * LANES + lane, site, marks)
 
 
@@ -141,15 +148,21 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif what == at.FENCE:
         fence(env, r, mask, site)
     elif what == at.MBARRIER_WAIT:
-        wait(env, r, mask, addresses)
+        wait(env, r, mask, addresses, site)
     elif what == at.MBARRIER_ARRIVE:
         arrive(env, r, mask, addresses, site, values)
     elif what == at.MBARRIER_BYTES:
-        bring_bytes(env, r, mask, addresses, values)
+        bring_bytes(env, r, mask, addresses, site, values >> 1, values & 1)
     elif what == at.MBARRIER_INIT:
-        slot = object_slot(env, r, context.SHARED_WINDOW + addresses, False)
-        if slot:
-            forget(r, slot)
+        start(env, r, mask, addresses, site)
+    elif what == at.MBARRIER_END:
+        end(env, r, mask, addresses, site)
+    elif what == at.COPY_ANNOUNCED:
+        announce(env, r, mask, addresses, site, values)
+    elif what == at.PROXY_FENCE:
+        fence_proxy(env, r, mask, site)
+    elif what in (at.PRODUCT_ISSUED, at.PRODUCT_DONE):
+        product(env, r, mask, addresses, site, values, what == at.PRODUCT_DONE)
     elif what == at.COPY_DONE:
         arrive_bytes(env, r, addresses, site)
     elif what == at.COPIES_WAITED:

@@ -3,7 +3,7 @@
 Logical time counts the synchronization events of the whole launch, which runs on one host thread. A *stamp* (i64)
 describes the last access to a granule: the time in the upper half, then from bit 31 down whether an asynchronous copy
 made it (1 bit), whether it was strong for all threads that can access the memory (1 bit), the site's counter slot (20
-bits) and the thread in its CTA (10 bits). A log has the CTA of each time.
+bits) and the thread in its CTA (10 bits). A log has the CTA of each time. The first two bits together are PROXY.
 
 A *row* (i32 words) is a vector clock: for each thread of the CTA ("near"), and for each thread of the cluster or each
 warp of the grid ("far"), the time up to which its accesses happened before. If a launch before this one may not have
@@ -19,8 +19,9 @@ from __future__ import annotations
     OPEN_CTA, ENTER_CTA, LOAD, STORE, ATOMIC, COPY, STRONG, FENCE, WARP_SYNC, BARRIER_ARRIVE, BARRIER_WAKE,
     BARRIER_MET, MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_BYTES, MBARRIER_WAIT, COPY_DONE, COPIES_WAITED, BULK_NEAR,
     BULK_FAR, BULK_TAKEN, FAR_LOAD, CLUSTER_ARRIVE, CLUSTER_WAIT, CLOSE_CTA, MBARRIER_ARRIVE_FAR,
-    MESSAGE_SENT, MESSAGE_DONE, GRID_WAIT,
-) = range(29)  # fmt: skip
+    MESSAGE_SENT, MESSAGE_DONE, PROXY_FENCE, PRODUCT_ISSUED, PRODUCT_DONE, MBARRIER_END, COPY_ANNOUNCED,
+    GRID_WAIT,
+) = range(34)  # fmt: skip
 
 # The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
@@ -31,6 +32,8 @@ IN_CLUSTER = 64
 
 THREAD_BITS, SITE_BITS = 10, 20
 ASYNC, STRONG_BIT = 1 << 31, 1 << 30
+PROXY = ASYNC | STRONG_BIT
+"""Both bits: the access was made in the async proxy, by a bulk copy or a product of a warpgroup."""
 FAR_STORES, FAR_LOADS, FAR_UPDATES, FAR_SIZE_AT = 0, 1, 2, 2
 PENDING = 0x7FFFFFFF
 """The time of an asynchronous copy's write or read that is not complete yet."""
@@ -39,11 +42,14 @@ FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES, FENCES_CLUSTER, FENCES_INITS = 1, 2,
 """Flags of a fence: scope wider than the cluster; what it orders; scope of the cluster or wider; it orders only the
 initialisation of mbarriers."""
 
+PROXY_SHARED, PROXY_GLOBAL, OF_START = 1, 2, 4
+"""What a proxy fence orders: accesses to shared and to global memory, and the initialisation of mbarriers."""
+
 WEAK, STRONG_CTA, STRONG_CLUSTER, STRONG_GPU = range(4)
 """Strength of a site: two strong accesses do not race if the scope of each includes the other thread."""
 
-COMPLETES = 4
-"""A flag of an arrival at an mbarrier, in addition to RELEASES."""
+ARRIVAL_RELEASES, COMPLETES, EXPECTS = 1, 2, 4
+"""Flags of an event of an mbarrier: it releases, completes the phase, expects more bytes."""
 MESSAGE_UPDATES, MESSAGE_COMPLETES, MESSAGE_SIZE_AT, MESSAGE_BARRIER_AT = 1, 2, 2, 32
 """An asynchronous store, in one i64: whether it updates, whether it completes the phase of its mbarrier, its bytes,
 and the address of the mbarrier."""
@@ -55,8 +61,9 @@ and the address of the mbarrier."""
     SHARED_OBJECTS, SHARED_OBJECT_STRIDE, GLOBAL_OBJECTS, GLOBAL_SHADOW, GLOBAL_GRANULES, GLOBAL_BITS, SHARED_GRANULES,
     SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
-    CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, UNFINISHED, TABLE_SLOTS,
-) = range(49)  # fmt: skip
+    CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, FENCE_LOG, FENCE_LOG_SIZE, FENCES_LOGGED, WARP_FENCES, FENCER,
+    PRODUCT_READS, PRODUCT_PIECES, TARGET, UNFINISHED, TABLE_SLOTS,
+) = range(57)  # fmt: skip
 
 # One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases, and
 # the parity of the phase.
@@ -64,11 +71,22 @@ CLUSTER_ARRIVED, CLUSTER_MET, CLUSTER_PARITY, CLUSTER_WORDS = range(4)
 
 # One thread's words (i32), by index: the rows of what it knows and of what it read but did not acquire, the times of
 # its last fences by scope, the object it read last with its version, and the time up to which it waited for its copies.
-OWN_ROW, PENDING_ROW, FENCE_CTA, FENCE_CLUSTER, FENCE_GPU, SEEN, SEEN_VERSION, WAITED, THREAD_WORDS = range(9)
+# Then KNOWN_WORDS for each of its last proxy fences, of shared and of global memory: what it knew there (proxies.py).
+OWN_ROW, PENDING_ROW, FENCE_CTA, FENCE_CLUSTER, FENCE_GPU, SEEN, SEEN_VERSION, WAITED, KNOWN_SHARED = range(9)
+KNOWN_TIME, KNOWN_BARRIER, KNOWN_WARP, KNOWN_ROW, KNOWN_WORDS = range(5)
+KNOWN_GLOBAL, THREAD_WORDS = KNOWN_SHARED + KNOWN_WORDS, KNOWN_SHARED + 2 * KNOWN_WORDS
+
+# One proxy fence's words (i32), by index: its time, the number of the warp's fence before (0: none), its lanes, what it
+# orders.
+FENCE_TIME, FENCE_BEFORE, FENCE_LANES, FENCE_ORDERS, FENCE_WORDS = range(5)
 
 # One synchronization object's words (i32), by index. For a memory location: the rows released to the whole GPU, to one
-# cluster and to one CTA, and that CTA. For an mbarrier: the rows of its complete phases and of all arrivals.
-WIDE_ROW, CLUSTER_ROW, CTA_ROW, HOME, VERSION, OBJECT_WORDS = range(6)
+# cluster and to one CTA, and that CTA. For an mbarrier: the rows of its complete phases and of all arrivals; a row with
+# the time of each thread's last use; the time of its initialisation and who made it (the lower half of a stamp); the
+# bytes of copies that are not complete, and who expected bytes last.
+(
+    WIDE_ROW, CLUSTER_ROW, CTA_ROW, HOME, VERSION, USES_ROW, STARTED, STARTER, UNDONE_BYTES, EXPECTER, OBJECT_WORDS,
+) = range(11)  # fmt: skip
 COMPLETE_ROW, ARRIVED_ROW = WIDE_ROW, CTA_ROW
 OBJECT_GRANULE = 4
 """Bytes of memory per synchronization object."""
@@ -78,6 +96,9 @@ PAGE_BITS = 12
 CTA_STEP = 8
 """Shared memory is tracked in all CTAs until SHARED_SEEN accesses of warps exceed SHARED_BUDGET; then in CTAs up to
 rank SHARED_UP_TO, and in one of CTA_STEP of the others."""
+PIECE_BITS = 4
+"""Log2 of a piece of shared memory, 16 bytes. Of each piece and warp there is the time when the warp's last product
+that read it was done; or, below 0, how many such products are pending."""
 SHADOW_ARRAYS = 3
 """Stamps of each granule, in three arrays in a row: the last write, and two reads since."""
 MOST_WARPS = 4096

@@ -7,9 +7,11 @@ from typing import Any
 
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import LANES, far_first, filled, row, tick
-from ptxbench.emulator.races.objects import complete_phase, made, object_slot
+from ptxbench.emulator.races.mbarriers import complete_phase
+from ptxbench.emulator.races.objects import made, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at
-from ptxbench.emulator.races.shadow import check_start, named, note_touch, report, stamp_of, strength, touch
+from ptxbench.emulator.races.reports import check_start, named, note_touch, report, stamp_of, strength
+from ptxbench.emulator.races.shadow import touch
 from ptxbench.emulator.runtime import context, kinds
 
 
@@ -23,6 +25,7 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) -> Non
         return
     check_start(env, r, target, thread, site, address)
     r[at.MESSAGES_OPEN] += 1
+    r[at.TARGET] = target
     if r[at.SHARED_SKIPPED] or offset < env[context.RESERVED_INSIDE]:
         return
     low = stamp_of(env, site, thread) | at.ASYNC
@@ -36,7 +39,7 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) -> Non
                 report(env, kinds.TWO_COPIES, site, lane, byte, before & 0xFFFFFFFF, 0)
             continue
         mine = env[context.TIME] << 32 | low
-        touch(env, r, kind, stamps, r[at.SHARED_GRANULES], index, True, thread, slot, site, byte, mine, False, 0)
+        touch(env, r, kind, stamps, r[at.SHARED_GRANULES], index, True, thread, slot, site, byte, mine, False, 0, 0)
         stamps[index] = at.PENDING << 32 | low
 
 
@@ -67,7 +70,7 @@ def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) ->
         if sender == owner:
             times[thread if r[at.NEAR] > LANES else lane] = now
         if what & at.MESSAGE_COMPLETES:
-            complete_phase(r, thing)
+            complete_phase(env, r, thing, lane, barrier, site)
     env[context.CTA] = longs_at(env[context.CTA_STATE] + context.CTA_RANK)[0]
     tick(env, r)
     r[at.OWN_SINCE] = env[context.TIME]

@@ -1,4 +1,4 @@
-"""Synchronization through memory: release to and acquire from locations, and mbarriers. Compiled by numba.
+"""Synchronization through memory: release to and acquire from locations. Compiled by numba.
 
 A release replaces what was released to a location before; an atomic adds to it. (PTX ISA, "Memory Consistency
 Model": release and acquire patterns, by one instruction, or by a fence and a strong access.)
@@ -12,21 +12,18 @@ from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
     cluster_of,
-    filled,
     join_all,
     join_scope,
-    learn,
     living,
     place,
     publish,
     release_row,
-    row,
     thread_words,
     tick,
     warp_row,
 )
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.shadow import ELSEWHERE, IN_SHARED, named, space_of
+from ptxbench.emulator.races.reports import ELSEWHERE, IN_SHARED, named, space_of
 from ptxbench.emulator.runtime import context
 
 
@@ -93,6 +90,9 @@ def empty(r: Any, thing: Any) -> None:
     release_row(r, thing + 4 * at.WIDE_ROW)
     release_row(r, thing + 4 * at.CLUSTER_ROW)
     release_row(r, thing + 4 * at.CTA_ROW)
+    release_row(r, thing + 4 * at.USES_ROW)
+    words_at(thing)[at.STARTED] = 0
+    words_at(thing)[at.UNDONE_BYTES] = 0
     words_at(thing)[at.VERSION] += 1
 
 
@@ -190,55 +190,3 @@ def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
                     changed = True
     if changed:
         tick(env, r)
-
-
-# ---- mbarriers
-
-
-@compiled
-def complete_phase(r: Any, thing: Any) -> None:
-    """Threads that wait from now on acquire what all arrivals so far have released."""
-    if words_at(thing)[at.ARRIVED_ROW]:
-        join_all(r, thing + 4 * at.COMPLETE_ROW, words_at(thing)[at.ARRIVED_ROW])
-
-
-@compiled
-def arrive(env: Any, r: Any, lane: Any, address: Any, releases: Any, completes: Any) -> None:
-    """A lane arrives at an mbarrier."""
-    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, False))
-    if thing:
-        if releases:
-            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, True)
-            tick(env, r)
-        if completes:
-            complete_phase(r, thing)
-
-
-@compiled
-def bring_bytes(env: Any, r: Any, lane: Any, address: Any, completes: Any) -> None:
-    """A lane's copy has completed, and its mbarrier counts it."""
-    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, False))
-    if thing:
-        times, thread = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
-        times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
-        if completes:
-            complete_phase(r, thing)
-        tick(env, r)
-
-
-@compiled
-def wait(env: Any, r: Any, mask: Any, address_list: Any) -> None:
-    """Lanes have seen the phases of their mbarriers complete."""
-    addresses, rest = longs_at(address_list), mask
-    while rest:
-        first = 0
-        while not rest >> first & 1:
-            first += 1
-        same = 0
-        for lane in range(first, LANES):
-            if rest >> lane & 1 and addresses[lane] == addresses[first]:
-                same |= 1 << lane
-        rest &= ~same
-        thing = known_object(r, object_slot(env, r, addresses[first], False))
-        if thing:
-            learn(env, r, env[context.WARP], same, words_at(thing)[at.COMPLETE_ROW])

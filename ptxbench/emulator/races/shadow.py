@@ -5,127 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, cluster_of, knows, knows_start, may_see, place
-from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at, words_at
+from ptxbench.emulator.races.clocks import LANES, knows, place
+from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at
+from ptxbench.emulator.races.products import marked, write_over
+from ptxbench.emulator.races.proxies import fenced
+from ptxbench.emulator.races.reports import (
+    ELSEWHERE,
+    IN_SHARED,
+    check_start,
+    clash,
+    maker,
+    named,
+    note_touch,
+    report,
+    space_of,
+    stamp_of,
+    strength,
+    tell,
+)
 from ptxbench.emulator.runtime import context, kinds
-
-ELSEWHERE, IN_GLOBAL, IN_SHARED = -1, 0, 1
-
-
-@compiled
-def space_of(env: Any, r: Any, address: Any, size: Any) -> Any:
-    """Where an access by generic address is: in shared memory, in the arena, or elsewhere."""
-    offset = address - context.SHARED_WINDOW
-    if 0 <= offset < 1 << 32:
-        return IN_SHARED if offset + size <= env[context.SHARED_BYTES] else ELSEWHERE
-    offset = address - context.GLOBAL_BASE
-    return IN_GLOBAL if offset >= 0 and offset + size <= r[at.ARENA_BYTES] else ELSEWHERE
-
-
-@compiled
-def named(env: Any, offset: Any) -> Any:
-    """The place of the CTA that an address of shared::cluster names; -1 if it has exited or does not exist."""
-    rank = offset >> context.RANK_BITS
-    if rank >= env[context.CLUSTER_SIZE]:
-        return -1
-    target = env[context.CLUSTER_SLOT] + rank
-    return target if longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_LIVE)[0] else -1
-
-
-@compiled
-def stamp_of(env: Any, site: Any, thread: Any) -> Any:
-    """The lower half of the stamp of a thread's access at a site."""
-    return (site - env[context.COUNTERS] >> 3 & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread
-
-
-@compiled
-def note_touch(env: Any, r: Any, target: Any, thread: Any, low: Any) -> None:
-    """Remember a thread's last access to the shared memory of another CTA of its cluster, at a place. `low`: the lower
-    half of the stamp."""
-    if r[at.TOUCHED]:
-        rank = words_at(r[at.PLACES])[2 * env[context.CTA] + 1]
-        if target != env[context.CLUSTER_SLOT] + rank:
-            index = (target * env[context.CLUSTER_SIZE] + rank) * r[at.FAR_STRIDE]
-            longs_at(r[at.TOUCHED])[index + (thread >> r[at.FAR_SHIFT])] = env[context.TIME] << 32 | low
-
-
-@compiled
-def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, where: Any) -> None:
-    """Report a finding, if it is the first of its kind at its site. `where`: the other access's CTA, and SCOPE."""
-    offset = site - env[context.COUNTERS]
-    flag = longs_at(env[context.FLAGS] + offset)
-    count = env[context.FINDING_COUNT]
-    if flag[0] >> kind & 1 or count >= kinds.MOST_FINDINGS:
-        return
-    flag[0] |= 1 << kind
-    found = longs_at(env[context.FINDINGS] + 8 * kinds.FINDING_SLOTS * count)
-    found[0], found[1], found[2], found[3] = kind, offset, lane, address
-    found[4], found[5], found[6], found[7] = env[context.CTA], env[context.WARP], other, where
-    env[context.FINDING_COUNT] = count + 1
-
-
-@compiled
-def check_start(env: Any, r: Any, target: Any, thread: Any, site: Any, address: Any) -> None:
-    """A thread accesses an address of the cluster, in the CTA at the place `target`, which must have started."""
-    if target == place(env) or r[at.OVERFLOW]:
-        return
-    owner = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
-    if not knows_start(env, r, thread, owner):
-        report(env, kinds.NOT_STARTED, site, thread & LANES - 1, address, 0, 0)
-
-
-@compiled
-def strength(r: Any, slot: Any) -> Any:
-    return bytes_at(r[at.STRENGTH])[slot] if slot < r[at.STRENGTH_SIZE] else 0
-
-
-@compiled
-def maker(env: Any, r: Any, time: Any) -> Any:
-    """The CTA that made an access at `time`."""
-    if time >= r[at.OWN_SINCE] or time >= r[at.LOG_SIZE]:
-        return env[context.CTA]
-    return words_at(r[at.LOG])[time]
-
-
-@compiled
-def reaches(env: Any, r: Any, strength: Any, cta: Any) -> Any:
-    """Whether the scope of both of two strong accesses includes the other's CTA; one of them is the current."""
-    if strength == at.STRONG_GPU or cta == env[context.CTA]:
-        return True
-    return strength == at.STRONG_CLUSTER and cluster_of(r, cta) == cluster_of(r, env[context.CTA])
-
-
-@compiled
-def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any) -> Any:
-    """0 if an access is ordered after that of `stamp`, or both are strong; 1 for a race; 2 if a scope is too narrow."""
-    time, other = stamp >> 32, stamp & (1 << at.THREAD_BITS) - 1
-    if time == 0 or time == at.PENDING or r[at.OVERFLOW]:
-        return 0
-    cta = maker(env, r, time)
-    copied = stamp & at.ASYNC != 0
-    if cta == env[context.CTA]:
-        if other == thread and not copied:
-            return 0
-    elif cta == at.EARLIER:
-        return 0 if knows(env, r, thread, other, cta, copied, time) else 1
-    elif not r[at.BETWEEN_CTAS] and cluster_of(r, cta) != cluster_of(r, env[context.CTA]):
-        return 0
-    mine, its = strength(r, slot), strength(r, stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)
-    both = mine != at.WEAK and its != at.WEAK
-    if both and reaches(env, r, min(mine, its), cta):
-        return 0
-    if knows(env, r, thread, other, cta, copied, time):
-        return 0
-    if mine != at.WEAK and may_see(env, r, thread, other, cta, time):
-        return 0
-    return 2 if both else 1
-
-
-@compiled
-def tell(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp: Any, how: Any) -> None:
-    """Report a race with the access of `stamp`."""
-    where = maker(env, r, stamp >> 32) << 1 | (how == 2)
-    report(env, kind, site, lane, address, stamp & 0xFFFFFFFF, where)
 
 
 @compiled
@@ -158,12 +56,13 @@ def earlier_lane(addresses: Any, mask: Any, lane: Any, byte: Any, size: Any) -> 
 @compiled
 def touch(
     env: Any, r: Any, kind: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any,
-    site: Any, byte: Any, mine: Any, silent: Any, alike: Any,
+    site: Any, byte: Any, mine: Any, silent: Any, alike: Any, proxy: Any,
 ) -> Any:  # fmt: skip
     """Check one granule of an access: report findings and update the shadow.
 
     `silent`: memory already has the stored value. `alike`: whether an earlier lane of the same instruction stored here:
-    1 the same value, 2 another value, 0 no such lane. The returned value is unused.
+    1 the same value, 2 another value, 0 no such lane. `proxy`: if the access is made in the async proxy, what a fence
+    must order between the last write and it; else 0. The returned value is unused.
     """
     lane = thread & 31
     start = env[context.TIME_OF_START] if in_shared else 1
@@ -175,7 +74,7 @@ def touch(
             report(env, kinds.UNINITIALISED, site, lane, byte, 0, 0)
         elif time == at.PENDING:
             report(env, kinds.PENDING_COPY, site, lane, byte, 0, 0)
-    if in_shared and kind == at.STORE and time == at.PENDING:
+    if in_shared and (kind == at.STORE or kind == at.COPY) and time == at.PENDING:
         report(env, kinds.OVERWRITES_COPY, site, lane, byte, 0, 0)
     reads = kind == at.LOAD or kind == at.FAR_LOAD
     if not never:
@@ -190,12 +89,17 @@ def touch(
                     return 0
                 tell(env, r, kinds.READ_AFTER_WRITE if reads else kinds.WRITE_AFTER_WRITE, site, lane, byte, written,
                      how)  # fmt: skip
+            elif proxy and time != at.PENDING and unfenced(env, r, written, thread, proxy):
+                tell(env, r, kinds.MISSING_PROXY_FENCE, site, lane, byte, written, 1)
     if reads:
         note_read(env, r, stamps, stride, index, in_shared, thread, slot, mine, start)
         return 0
     for k in range(1, at.SHADOW_ARRAYS):
         read = stamps[index + k * stride]
         if read >> 32 < start:
+            continue
+        if marked(read):
+            write_over(env, r, read, thread, site, byte)
             continue
         if read >> 32 == at.PENDING:
             report(env, kinds.WRITE_UNDER_COPY, site, lane, byte, read & 0xFFFFFFFF, env[context.CTA] << 1)
@@ -212,6 +116,15 @@ def touch(
     stamps[index + stride] = 0
     stamps[index + 2 * stride] = 0
     return 0
+
+
+@compiled
+def unfenced(env: Any, r: Any, written: Any, thread: Any, proxy: Any) -> Any:
+    """Whether the stamp `written` is of the generic proxy, in the current CTA, and no proxy fence follows the write."""
+    time = written >> 32
+    if written & at.PROXY == at.PROXY or time < env[context.TIME_OF_START] or maker(env, r, time) != env[context.CTA]:
+        return False
+    return not fenced(env, r, thread, written & (1 << at.THREAD_BITS) - 1, time, proxy)
 
 
 @compiled
@@ -251,11 +164,13 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
             continue
         address = addresses[lane]
         target, named_offset = place(env), 0
+        r[at.TARGET] = target
         if in_cluster:
             named_offset = address - context.SHARED_WINDOW
             target = named(env, named_offset)
             if target < 0:
                 continue
+            r[at.TARGET] = target
             named_offset = named_offset >> context.RANK_BITS << context.RANK_BITS
             address -= named_offset
         where = space_of(env, r, address, size)
@@ -306,16 +221,21 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
                                 alike = 2
                 if not alike:
                     silent = same_as_memory(env, values, lane, element, first, min(granule, size), host + first)
-            touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, byte, mine, silent, alike)
+            touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, byte, mine, silent, alike, 0)
 
 
 @compiled
 def access_range(
-    env: Any, r: Any, kind: Any, in_shared: Any, offset: Any, size: Any, thread: Any, site: Any, copied: Any
+    env: Any, r: Any, kind: Any, in_shared: Any, offset: Any, size: Any, thread: Any, site: Any, marks: Any
 ) -> None:
-    """Check one thread's access to consecutive bytes, at an offset in shared memory or in the arena."""
+    """Check a bulk copy's access to consecutive bytes, at an offset in shared memory or in the arena.
+
+    `marks`: bits of the stamp. The access is made in the async proxy.
+    """
     slot = site - env[context.COUNTERS] >> 3
-    mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | copied
+    mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | marks
+    proxy = at.PROXY_SHARED if in_shared else at.PROXY_GLOBAL
+    r[at.TARGET] = place(env)
     if in_shared and r[at.SHARED_SKIPPED]:
         return
     if in_shared:
@@ -329,7 +249,7 @@ def access_range(
         if not in_shared and index << bits >> at.PAGE_BITS & r[at.SKIPPED_PAGES]:
             continue
         touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, base + (index << bits), mine, False,
-              0)  # fmt: skip
+              0, proxy)  # fmt: skip
 
 
 @compiled
@@ -348,7 +268,8 @@ def hold_for_copy(env: Any, r: Any, offset: Any, size: Any, thread: Any, site: A
     low = (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | at.ASYNC
     stamps, stride = longs_at(env[context.SHADOW]), r[at.SHARED_GRANULES]
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
+        held = index + stride * (2 if marked(stamps[index + stride]) else 1)
         if not done:
-            stamps[index + stride] = at.PENDING << 32 | low
-        elif stamps[index + stride] >> 32 == at.PENDING:
-            stamps[index + stride] = env[context.TIME] << 32 | stamps[index + stride] & 0xFFFFFFFF
+            stamps[held] = at.PENDING << 32 | low
+        elif stamps[held] >> 32 == at.PENDING:
+            stamps[held] = env[context.TIME] << 32 | stamps[held] & 0xFFFFFFFF

@@ -23,6 +23,8 @@ ROW_BYTES = 512 << 20
 MOST_TIMES = 1 << 26
 """The most synchronization events of a launch that get separate times."""
 MOST_OBJECTS = 1 << 18
+MOST_PROXY_FENCES = 1 << 20
+"""The most proxy fences of a launch, each of some lanes of a warp, that are remembered."""
 
 
 MOST_GRANULES = 3 << 18
@@ -77,6 +79,8 @@ class Tables:
             )
         if self.table[at.OVERFLOW]:
             more.append("race check incomplete: too many synchronization events; use a smaller size")
+        if self.table[at.FENCES_LOGGED] == self.table[at.FENCE_LOG_SIZE]:
+            more.append("missing proxy fences not checked to the end: there are too many fences; use a smaller size")
         return (*self.notes, *more)
 
 
@@ -139,7 +143,7 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     if cluster > 1:
         array(at.TOUCHED, 8 * slots * cluster * stride)
         array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = places(job).ravel()
-    holders = slots * (65 * warps + 20) + 2  # two per thread, one per warp, the CTA's, its barriers', its cluster's
+    holders = slots * (129 * warps + 20) + 2  # four per thread, one per warp, the CTA's, its barriers', its cluster's
     rows = min(ROW_BYTES // (4 * width), holders + (3 * MOST_OBJECTS if translation.rows else 0))
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
     array(at.ROWS, 4 * width * rows)
@@ -152,6 +156,12 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     array(at.WARP_ROWS, 4 * slots * warps)
     array(at.THREADS_AT, 4 * at.THREAD_WORDS * slots * 32 * warps)
     array(at.BARRIER_ROWS, 4 * 16 * slots)
+    table[at.FENCE_LOG_SIZE], table[at.FENCES_LOGGED] = MOST_PROXY_FENCES, 1
+    array(at.FENCE_LOG, 4 * at.FENCE_WORDS * MOST_PROXY_FENCES)
+    array(at.WARP_FENCES, 4 * slots * warps)
+    if any(site.kind == "wgmma" for site in translation.sites):
+        table[at.PRODUCT_PIECES] = (shared_bytes >> at.PIECE_BITS) + 1
+        array(at.PRODUCT_READS, 4 * slots * warps * int(table[at.PRODUCT_PIECES]))
     table[at.OBJECT_COUNT], table[at.OBJECTS_USED] = MOST_OBJECTS, 1
     array(at.OBJECTS, 4 * at.OBJECT_WORDS * MOST_OBJECTS)
     array(at.FREE_OBJECTS, 4 * MOST_OBJECTS)

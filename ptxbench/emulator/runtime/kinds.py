@@ -7,8 +7,11 @@ UNINITIALISED, READ_AFTER_WRITE, WRITE_AFTER_WRITE, WRITE_AFTER_READ, DISAGREEME
 DIVERGENT_BARRIER, BARRIER_AFTER_EXIT, UNINITIALISED_REGISTER, PENDING_COPY = range(21, 25)
 EXIT_BEFORE_BARRIER, NOT_A_MEMBER, SAME_VALUE, OVERWRITES_COPY, WRITE_UNDER_COPY = range(25, 30)
 UNORDERED_EXIT, TWO_COPIES, NOT_STARTED = range(30, 33)
+UNDER_PRODUCT, PRODUCT_REGISTER, PRODUCT_MISUSED, MISSING_PROXY_FENCE, START_UNFENCED = range(33, 38)
+START_UNORDERED, STARTED_AGAIN, ENDED_IN_USE, EARLY_PHASE = range(38, 42)
 
 MOST_FINDINGS = 1024
 FINDING_SLOTS = 8
 """i64 slots of one finding: kind, site offset, lane, address, CTA, warp, the lower half of the other access's stamp
-(races/layout.py), and twice the other access's CTA, plus 1 if wider scopes would order the two."""
+(races/layout.py), and twice the other access's CTA, plus 1 if wider scopes would order the two. For EARLY_PHASE the
+last is the bytes that are missing."""

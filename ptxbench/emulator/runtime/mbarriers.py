@@ -16,12 +16,12 @@ from ptxbench.emulator.runtime.clusters import host_of
 from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE, SHARED_SPACE, Space
-from ptxbench.emulator.runtime.watch import NOTHING, RELAXED
+from ptxbench.emulator.runtime.watch import BYTES_AT, MARK_AT, NOTHING, RELAXED
 from ptxbench.emulator.types import LANES
 
 COUNT_BITS = 20
 MOST = (1 << COUNT_BITS) - 1
-BYTES_AT, MARK_AT, PHASE_AT = 40, 61, 63
+PHASE_AT = 63
 MARK = 1
 DROPS, KEEPS_PHASE, NO_INCREASE = 1, 2, 4
 """Flags of an arrival: it also leaves the later phases; it must not complete this phase; for a copy's arrival, the
@@ -59,7 +59,7 @@ define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %t
   %word = load i64, ptr %object
   %new = call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %lane, i64 %word, i32 1, i32 0)
   store i64 %new, ptr %object
-  call void @mbarrier_counted(ptr %env, i64 %lane, i32 %target, i64 %word, i64 %new)
+  call void @mbarrier_counted(ptr %env, ptr %site, i64 %lane, i32 %target, i64 %word, i64 %new)
   ret void
 }}
 """)  # fmt: skip
@@ -163,7 +163,7 @@ define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change)
   %new = call i64 @mbarrier_settled(i64 %changed)
   store i64 %new, ptr %object
-  call void @mbarrier_counted(ptr %env, i64 %lane, i32 %target, i64 %word, i64 %new)
+  call void @mbarrier_counted(ptr %env, ptr %site, i64 %lane, i32 %target, i64 %word, i64 %new)
   ret void
 }}
 """, (TRANSACT, NOTHING["mbarrier_counted"]))  # fmt: skip
@@ -239,7 +239,9 @@ INIT = each_lane("mbarrier_init", "void", f", {V32} %counts", COUNT_BEFORE, f"""
   %answer = or i64 %both, {MARK << MARK_AT}
   %new = select i1 %fine, i64 %answer, i64 0
   call void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %number.wide, i64 %why)
-  call void @mbarrier_started(ptr %env, i32 %address)""", (NOTHING["mbarrier_started"],))  # fmt: skip
+  call void @mbarrier_started(ptr %env, ptr %site, i64 %number.wide, i32 %address)""", (
+    NOTHING["mbarrier_started"],
+))  # fmt: skip
 
 COMPLAIN = RuntimeFunction("mbarrier_complain", f"""
 define internal void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %lane, i64 %why) noinline {{
@@ -261,9 +263,14 @@ KNOWN = f"""%mark.far = lshr i64 %word, {MARK_AT}
 
 INVALIDATE = each_lane("mbarrier_inval", "void", "", "", f"""{KNOWN}
   %answer = add i64 0, 0
-  %new = add i64 0, -1""", (COMPLAIN,))  # fmt: skip
+  %new = add i64 0, -1
+  call void @mbarrier_ended(ptr %env, ptr %site, i64 %number.wide, i32 %address)""", (
+    COMPLAIN, NOTHING["mbarrier_ended"]
+))  # fmt: skip
 
-ARRIVED = "call void @mbarrier_arrived(ptr %env, i64 %number.wide, i32 %address, i64 %word, i64 %new, i32 %flags)"
+ARRIVED = (
+    "call void @mbarrier_arrived(ptr %env, ptr %site, i64 %number.wide, i32 %address, i64 %word, i64 %new, i32 %flags)"
+)
 
 ARRIVE = each_lane("mbarrier_arrive", V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{COUNT_HERE}
   %answer = add i64 %word, 0
@@ -310,8 +317,8 @@ ARRIVE_EXPECTING = with_bytes(
 def in_cluster(function: RuntimeFunction) -> RuntimeFunction:
     """The same function for mbarriers at shared::cluster addresses."""
     text = function.text.replace(f"@{function.name}(", f"@{function.name}_in_cluster(")
-    text = re.sub(r"^ *call void @mbarrier_started\(.*$", "", text, flags=re.M)
-    text = text.replace("@mbarrier_arrived(ptr %env,", "@mbarrier_arrived_far(ptr %env, ptr %site,")
+    text = re.sub(r"^ *call void @mbarrier_(started|ended)\(.*$", "", text, flags=re.M)
+    text = text.replace("@mbarrier_arrived(", "@mbarrier_arrived_far(")
     text = text.replace("@touch_mbarrier(", f"@{TOUCH_CLUSTER.name}(").replace(OWN_HOST, host_of("%address", "host"))
     instead = {TOUCH.name: TOUCH_CLUSTER, "mbarrier_arrived": NOTHING["mbarrier_arrived_far"]}
     needs = tuple(instead.get(needed.name, needed) for needed in function.needs)

@@ -22,6 +22,7 @@ from ptxbench.emulator.runtime.context import (
     LOCAL_SHADOW,
     MASK,
     MISALIGNED,
+    MISUSED,
     OUT_OF_BOUNDS,
     TIME,
     TIME_OF_START,
@@ -35,6 +36,7 @@ from ptxbench.emulator.runtime.context import (
     vector,
 )
 from ptxbench.emulator.runtime.faults import END_LAUNCH
+from ptxbench.emulator.runtime.warpgroup import REGISTERS_MISUSED
 from ptxbench.emulator.types import LANES
 
 FINDING = RuntimeFunction("finding", f"""
@@ -82,15 +84,34 @@ done:
 }}
 """)  # fmt: skip
 
+
+def registers_misused() -> str:
+    """Lines that set %reason: whether %address is a reason of warpgroup.REGISTERS_MISUSED."""
+    lines, last = [], "false"
+    for reason in REGISTERS_MISUSED:
+        lines += [f"%is.{reason} = icmp eq i64 %address, {reason}", f"%upto.{reason} = or i1 %is.{reason}, {last}"]
+        last = f"%upto.{reason}"
+    return "\n  ".join([*lines, f"%reason = or i1 {last}, false"])
+
+
 FAULT = RuntimeFunction("fault", f"""
 define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{
-  ; A bad access is a finding and the launch goes on without it; anything else ends the launch, as it always does.
+  ; A bad access is a finding and the launch goes on without it, and so is a product whose registers or fence are
+  ; wrong; anything else ends the launch, as it always does.
   %outside = icmp eq i64 %kind, {OUT_OF_BOUNDS}
   %odd = icmp eq i64 %kind, {MISALIGNED}
   %left = icmp eq i64 %kind, {LEFT}
   %bad = or i1 %outside, %odd
   %access = or i1 %bad, %left
-  br i1 %access, label %collect, label %end
+  br i1 %access, label %collect, label %other
+other:
+  %misused = icmp eq i64 %kind, {MISUSED}
+  {registers_misused()}
+  %registers = and i1 %misused, %reason
+  br i1 %registers, label %product, label %end
+product:
+  call void @finding(ptr %env, i64 {kinds.PRODUCT_MISUSED}, ptr %site, i64 %lane, i64 %address, i64 0)
+  ret void
 collect:
   call void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address, i64 0)
   ret void

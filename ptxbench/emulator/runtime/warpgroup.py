@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import V32, RuntimeFunction, slot
 from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.watch import NOTHING
 
 WARPS = 4
 """Warps of a warpgroup."""
@@ -31,15 +32,18 @@ VECTOR_BYTES = 128
 # products issued.
 COMMITTED, HEAD, TAIL, FENCED, ISSUED, HEADER_BYTES = 0, 4, 8, 12, 16, 64
 # An entry: byte offsets.
-SITE, TABLE, PRODUCT, DESCRIPTOR_A, DESCRIPTOR_B, SCALE, GROUP = 0, 8, 16, 24, 32, 40, 44
+SITE, TABLE, PRODUCT, DESCRIPTOR_A, DESCRIPTOR_B, SCALE, GROUP, ORIGIN = 0, 8, 16, 24, 32, 40, 44, 48
 # A table: i32 slots. Registers of D and A, columns, FLAGS, bytes of the operands in shared memory; then the numbers of
 # the registers of D and of A.
 COUNT_D, COUNT_A, COLUMNS, FLAGS, OPERAND_BYTES, NUMBERS = 0, 1, 2, 3, 4, 8
-TRANSPOSED_A, TRANSPOSED_B, NEGATIVE_A, NEGATIVE_B = 1, 2, 4, 8
+TRANSPOSED_A, TRANSPOSED_B, NEGATIVE_A, NEGATIVE_B, DOUBLE_B = 1, 2, 4, 8, 16
+"""Flags of a table; the last: B has twice as many bytes of k as A."""
 BASE_OFFSET_AT, START_MASK = 49, 0x3FFF
 
 # Reasons for MISUSED.
 PARTIAL, NO_GROUP, NOT_UNIFORM, BASED, OUTSIDE, UNFENCED, UNORDERED, APART, OVERWRITTEN, NARROW = range(128, 138)
+REGISTERS_MISUSED = (UNFENCED, UNORDERED, OVERWRITTEN)
+"""Those that a sanitized launch survives: findings."""
 COMPLAINTS = {
     PARTIAL: "needs all 32 threads of the warp",
     NO_GROUP: "needs four whole warps, of which the first has a rank that is a multiple of 4",
@@ -254,7 +258,7 @@ a.in:
   br i1 %a.changed, label %overwritten, label %a.same
 overwritten:
   {fault(OVERWRITTEN)}
-  ret void
+  br label %a.same
 a.same:
   ; Register 2 f + h has row 8 h + lane / 4 and word 4 f + lane % 4; the rows are 32 bytes each.
   %h = and i64 %j, 1
@@ -271,6 +275,11 @@ go:
   {"%metadata = getelementptr i8, ptr %item, i64 " + str(METADATA) if area.sparse else ""}
   call void %product(ptr %env, ptr %site, ptr %table, ptr %d, i64 %descriptor.a, i64 %descriptor.b,
                      ptr %linear{", ptr %metadata" * area.sparse})
+  {field("columns", "table", 4 * COLUMNS)}
+  {field("flags", "table", 4 * FLAGS)}
+  {field("origin", "item", ORIGIN, "i64")}
+  call void @product_done(ptr %env, ptr %site, i64 %descriptor.a, i64 %descriptor.b, i32 %columns, i32 %flags,
+                          i1 %in.memory, i64 %origin)
   br label %out.next
 out.next:
   %k = phi i64 [ 0, %go ], [ %k.next, %out.on ]
@@ -315,7 +324,7 @@ done:
 }}
 """
     any_lane = "declare i1 @llvm.vector.reduce.or.v32i1(<32 x i1>)"
-    return RuntimeFunction(name("finish", area), text, (FAULT,), (any_lane,))
+    return RuntimeFunction(name("finish", area), text, (FAULT, NOTHING["product_done"]), (any_lane,))
 
 
 def scattered() -> str:

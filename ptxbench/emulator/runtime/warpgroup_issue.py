@@ -10,12 +10,14 @@ from ptxbench.emulator.runtime.warpgroup import (
     BASE_OFFSET_AT,
     BASED,
     CAPACITY,
+    COLUMNS,
     COMMITTED,
     COUNT_A,
     COUNT_D,
     DESCRIPTOR_A,
     DESCRIPTOR_B,
     FENCED,
+    FLAGS,
     GROUP,
     HEAD,
     ISSUED,
@@ -25,6 +27,7 @@ from ptxbench.emulator.runtime.warpgroup import (
     NOT_UNIFORM,
     NUMBERS,
     OPERAND_BYTES,
+    ORIGIN,
     OUTSIDE,
     PRODUCT,
     RING,
@@ -47,6 +50,7 @@ from ptxbench.emulator.runtime.warpgroup import (
     registers_at,
     whole_warp,
 )
+from ptxbench.emulator.runtime.watch import NOTHING
 
 
 def descriptor(which: str, origin: str) -> str:
@@ -227,8 +231,14 @@ put:
   {field("committed", "area", COMMITTED)}
   %p.group = getelementptr i8, ptr %item, i64 {GROUP}
   store i32 %committed, ptr %p.group
+  %p.origin = getelementptr i8, ptr %item, i64 {ORIGIN}
+  store i64 %origin, ptr %p.origin
   %tail.next = add i32 %tail, 1
   store i32 %tail.next, ptr %tail.at{kept}
+  {field("columns", "table", 4 * COLUMNS)}
+  {field("flags", "table", 4 * FLAGS)}
+  call void @product_issued(ptr %env, ptr %site, i64 %a.first, i64 %b.first, i32 %columns, i32 %flags, i1 %in.memory,
+                            i64 %origin)
   br label %mark.next
 mark.next:
   %k = phi i64 [ 0, %put ], [ %k.next, %mark.on ]
@@ -261,4 +271,4 @@ done:
   ret void
 }}
 """
-    return RuntimeFunction(name("issue", area), text, (finish(area), FAULT))
+    return RuntimeFunction(name("issue", area), text, (finish(area), FAULT, NOTHING["product_issued"]))

@@ -47,31 +47,52 @@ PARAMETERS = {
     "barrier_arrived": ", i32 %id, i32 %lanes, i32 %count",
     "barrier_left": ", i32 %id, i64 %warp, i32 %lanes",
     "barrier_met": ", i32 %id, i1 %everyone",
-    "mbarrier_started": ", i32 %address",
-    "mbarrier_arrived": ", i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
+    "mbarrier_started": ", ptr %site, i64 %lane, i32 %address",
+    "mbarrier_ended": ", ptr %site, i64 %lane, i32 %address",
+    "mbarrier_arrived": ", ptr %site, i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
+    "mbarrier_counted": ", ptr %site, i64 %lane, i32 %address, i64 %old, i64 %new",
+    "bytes_announced": ", ptr %site, i64 %lane, i32 %address, i32 %size",
+    "product_issued": ", ptr %site, i64 %a, i64 %b, i32 %columns, i32 %flags, i1 %in.memory, i64 %origin",
+    "product_done": ", ptr %site, i64 %a, i64 %b, i32 %columns, i32 %flags, i1 %in.memory, i64 %origin",
     "mbarrier_arrived_far": ", ptr %site, i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
     "message_sent": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i1 %updates",
     "message_done": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i64 %old, i64 %new",
-    "mbarrier_counted": ", i64 %lane, i32 %address, i64 %old, i64 %new",
     "settle_copy": ", i32 %address, i32 %size",
-    "bulk_issued": ", ptr %site.near, ptr %site.far, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %fills",
     "box_issued": ", ptr %site, i64 %lane, i32 %address, i32 %size, i1 %fills",
     "box_taken": ", ptr %site, i64 %lane, i32 %address, i32 %size",
     "row_loaded": ", ptr %site, i64 %lane, i64 %far, i64 %size",
     "row_stored": ", ptr %site, i64 %lane, i64 %far, i64 %size, i1 %updates",
-    "bulk_done": ", ptr %site, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %updates",
 }
+BYTES_AT, MARK_AT = 40, 61
+"""The bits of an mbarrier with the bytes that it expects: from the first up to the second (mbarriers.py)."""
 RELAXED = 8
 """A flag of an arrival: it does not release."""
 COMPLETES = """%turned = xor i64 %old, %new
-  %complete = lshr i64 %turned, 63"""
+  %complete = lshr i64 %turned, 63
+  %site.int = ptrtoint ptr %site to i64"""
+
+
+def bytes_of(word: str) -> str:
+    """Lines that set %WORD.bytes: how many bytes the mbarrier with that word expects."""
+    return f"""%{word}.high = shl i64 %{word}, {64 - MARK_AT}
+  %{word}.bytes = ashr i64 %{word}.high, {64 - MARK_AT + BYTES_AT}"""
+
+
+PRODUCT = f"""%memory = zext i1 %in.memory to i32
+  {wide("columns", "flags", "memory")}
+  %flags.high = shl i64 %flags.wide, 16
+  %memory.high = shl i64 %memory.wide, 24
+  %origin.high = shl i64 %origin, 32
+  %what.1 = or i64 %columns.wide, %flags.high
+  %what.2 = or i64 %memory.high, %origin.high
+  %what = or i64 %what.1, %what.2
+  %site.int = ptrtoint ptr %site to i64"""
 SIZED = f"""{wide("address", "size")}
   %size.twice = shl i64 %size.wide, 1"""
 FAR_SIZED = f"""%far.offset = sub i64 %far, {0x7F00_0000_0000}
   %size.far = shl i64 %size, {at.FAR_SIZE_AT}
   %site.int = ptrtoint ptr %site to i64"""
 MESSAGE = f"""{wide("target", "barrier", "size")}
-  %site.int = ptrtoint ptr %site to i64
   %barrier.high = shl i64 %barrier.wide, {at.MESSAGE_BARRIER_AT}
   %size.high = shl i64 %size.wide, {at.MESSAGE_SIZE_AT}
   %sized = or i64 %barrier.high, %size.high"""
@@ -88,27 +109,38 @@ LOOKING = [
          f"i64 {at.BARRIER_MET}, i64 %id.wide, i64 0, i64 %all, i64 0",
          wide("id") + "\n  %all = zext i1 %everyone to i64"),
     told("mbarrier_started", PARAMETERS["mbarrier_started"],
-         f"i64 {at.MBARRIER_INIT}, i64 0, i64 %address.wide, i64 0, i64 0", wide("address")),
+         f"i64 {at.MBARRIER_INIT}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
+         f"{wide('address')}\n  %site.int = ptrtoint ptr %site to i64"),
+    told("mbarrier_ended", PARAMETERS["mbarrier_ended"],
+         f"i64 {at.MBARRIER_END}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
+         f"{wide('address')}\n  %site.int = ptrtoint ptr %site to i64"),
     told("mbarrier_arrived", PARAMETERS["mbarrier_arrived"],
-         f"i64 {at.MBARRIER_ARRIVE}, i64 %lane, i64 %address.wide, i64 %releases, i64 %complete",
+         f"i64 {at.MBARRIER_ARRIVE}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
          f"""{wide("address")}
   {COMPLETES}
+  {bytes_of("old")}
+  {bytes_of("new")}
   %relaxed = and i32 %flags, {RELAXED}
   %ordered = icmp eq i32 %relaxed, 0
-  %releases = zext i1 %ordered to i64"""),
+  %releases = select i1 %ordered, i64 {at.ARRIVAL_RELEASES}, i64 0
+  %more = icmp sgt i64 %new.bytes, %old.bytes
+  %expects = select i1 %more, i64 {at.EXPECTS}, i64 0
+  %completes = mul i64 %complete, {at.COMPLETES}
+  %both = or i64 %releases, %expects
+  %how = or i64 %both, %completes"""),
     told("mbarrier_arrived_far", PARAMETERS["mbarrier_arrived_far"],
          f"i64 {at.MBARRIER_ARRIVE_FAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
          f"""{wide("address")}
   {COMPLETES}
-  %site.int = ptrtoint ptr %site to i64
   %relaxed = and i32 %flags, {RELAXED}
   %ordered = icmp eq i32 %relaxed, 0
-  %releases = select i1 %ordered, i64 {at.RELEASES}, i64 0
+  %releases = select i1 %ordered, i64 {at.ARRIVAL_RELEASES}, i64 0
   %completes = mul i64 %complete, {at.COMPLETES}
   %how = or i64 %releases, %completes"""),
     told("message_sent", PARAMETERS["message_sent"],
          f"i64 {at.MESSAGE_SENT}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
          f"""{MESSAGE}
+  %site.int = ptrtoint ptr %site to i64
   %update = zext i1 %updates to i64
   %how = or i64 %sized, %update"""),
     told("message_done", PARAMETERS["message_done"],
@@ -118,22 +150,23 @@ LOOKING = [
   %completes = mul i64 %complete, {at.MESSAGE_COMPLETES}
   %how = or i64 %sized, %completes"""),
     told("mbarrier_counted", PARAMETERS["mbarrier_counted"],
-         f"i64 {at.MBARRIER_BYTES}, i64 %lane, i64 %address.wide, i64 0, i64 %complete",
-         f"{wide('address')}\n  {COMPLETES}"),
+         f"i64 {at.MBARRIER_BYTES}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+         f"""{wide('address')}
+  {COMPLETES}
+  {bytes_of("old")}
+  {bytes_of("new")}
+  %bytes = sub i64 %old.bytes, %new.bytes
+  %bytes.twice = shl i64 %bytes, 1
+  %how = or i64 %bytes.twice, %complete"""),
+    told("bytes_announced", PARAMETERS["bytes_announced"],
+         f"i64 {at.COPY_ANNOUNCED}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.wide",
+         f"{wide('address', 'size')}\n  %site.int = ptrtoint ptr %site to i64"),
+    told("product_issued", PARAMETERS["product_issued"],
+         f"i64 {at.PRODUCT_ISSUED}, i64 %a, i64 %b, i64 %site.int, i64 %what", PRODUCT),
+    told("product_done", PARAMETERS["product_done"],
+         f"i64 {at.PRODUCT_DONE}, i64 %a, i64 %b, i64 %site.int, i64 %what", PRODUCT),
     told("settle_copy", PARAMETERS["settle_copy"],
          f"i64 {at.COPY_DONE}, i64 0, i64 %address.wide, i64 %size.wide, i64 0", wide("address", "size")),
-    told("bulk_issued", PARAMETERS["bulk_issued"],
-         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %far.site, i64 %how.far",
-         f"""{SIZED}
-  %fill = zext i1 %fills to i64
-  %how = or i64 %size.twice, %fill
-  %near.site = ptrtoint ptr %site.near to i64
-  call void @event(ptr %env, i64 {at.BULK_NEAR}, i64 %lane, i64 %address.wide, i64 %near.site, i64 %how)
-  %far.site = ptrtoint ptr %site.far to i64
-  %far.offset = sub i64 %far, {0x7F00_0000_0000}
-  %size.far = shl i64 %size.wide, {at.FAR_SIZE_AT}
-  %read.size = select i1 %fills, i64 %size.far, i64 0          ; a store to global memory is done later
-  %how.far = or i64 %read.size, {at.FAR_LOADS}"""),
     told("box_issued", PARAMETERS["box_issued"],
          f"i64 {at.BULK_NEAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
          f"""{SIZED}
@@ -153,15 +186,6 @@ LOOKING = [
          f"""{FAR_SIZED}
   %what = select i1 %updates, i64 {at.FAR_UPDATES}, i64 {at.FAR_STORES}
   %how = or i64 %size.far, %what"""),
-    told("bulk_done", PARAMETERS["bulk_done"],
-         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how.far",
-         f"""{SIZED}
-  %size.far = shl i64 %size.wide, {at.FAR_SIZE_AT}
-  %what = select i1 %updates, i64 {at.FAR_UPDATES}, i64 {at.FAR_STORES}
-  %how.far = or i64 %size.far, %what
-  %site.int = ptrtoint ptr %site to i64
-  call void @event(ptr %env, i64 {at.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice)
-  %far.offset = sub i64 %far, {0x7F00_0000_0000}"""),
 ]  # fmt: skip
 NOTHING = {name: silent(name, parameters) for name, parameters in PARAMETERS.items()}
 
@@ -176,12 +200,11 @@ def generic_addresses(space: str) -> tuple[str, str]:
 EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.COPY}
 
 
-def watch_copy(size: int) -> RuntimeFunction:
-    """`watch_copy_SIZE(addresses, mask, env, site)`: a cp.async is issued, which will write shared memory."""
-    what = at.COPY | size << at.ELEMENT_AT | size << at.BYTES_AT
+def at_addresses(name: str, what: int) -> RuntimeFunction:
+    """`NAME(addresses, mask, env, site)`: lanes do `what` at addresses in shared memory."""
     addresses, lines = generic_addresses("shared")
     text = f"""
-define internal void @watch_copy_{size}({addresses} %a, i32 %asked, ptr %env, ptr %site) noinline {{
+define internal void @{name}({addresses} %a, i32 %asked, ptr %env, ptr %site) noinline {{
   %list = alloca {V64}, align 64
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %done, label %look
@@ -197,14 +220,24 @@ done:
   ret void
 }}
 """
-    return RuntimeFunction(f"watch_copy_{size}", text, (EVENT_CALL,))
+    return RuntimeFunction(name, text, (EVENT_CALL,))
 
 
-def of_lanes(name: str, space: str, kind: int) -> RuntimeFunction:
-    """`NAME_SPACE(addresses, mask, env, flags)`: lanes make a strong access or a wait at addresses."""
+def watch_copy(size: int) -> RuntimeFunction:
+    """`watch_copy_SIZE(addresses, mask, env, site)`: a cp.async is issued, which will write shared memory."""
+    return at_addresses(f"watch_copy_{size}", at.COPY | size << at.ELEMENT_AT | size << at.BYTES_AT)
+
+
+WAITED = at_addresses("mbarrier_waited", at.MBARRIER_WAIT)
+"""Lanes have tested mbarriers whose phases are complete."""
+
+
+def strong(space: str) -> RuntimeFunction:
+    """`strong_access_SPACE(addresses, mask, env, flags)`: `flags` are those of races/layout.py, shifted to their place
+    in the event's kind."""
     addresses, lines = generic_addresses(space)
     text = f"""
-define internal void @{name}_{space}({addresses} %a, i32 %asked, ptr %env, i64 %flags) noinline {{
+define internal void @strong_access_{space}({addresses} %a, i32 %asked, ptr %env, i64 %flags) noinline {{
   %list = alloca {V64}, align 64
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %done, label %look
@@ -213,24 +246,16 @@ look:
   store {V64} %all, ptr %list
   %mask = zext i32 %asked to i64
   %addresses = ptrtoint ptr %list to i64
-  %kind = or i64 %flags, {kind}
+  %kind = or i64 %flags, {at.STRONG}
   call void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 0, i64 0)
   br label %done
 done:
   ret void
 }}
 """
-    return RuntimeFunction(f"{name}_{space}", text, (EVENT_CALL,))
-
-
-def strong(space: str) -> RuntimeFunction:
-    """`strong_access_SPACE`: `flags` are those of races/layout.py, shifted to their place in the event's kind."""
-    return of_lanes("strong_access", space, at.STRONG)
+    return RuntimeFunction(f"strong_access_{space}", text, (EVENT_CALL,))
 
 
 def ranked(space: str, clustered: bool) -> int:
     """IN_CLUSTER if addresses in a space have the rank of a CTA; else 0."""
     return at.IN_CLUSTER if space == "cluster" or (space == "generic" and clustered) else 0
-
-
-WAITED = of_lanes("mbarrier_waited", "shared", at.MBARRIER_WAIT)

@@ -160,8 +160,8 @@ class Usual:
             own = self.op(f"icmp uge {V64} {time}, %since.all")
             fine = self.either(self.both(same_warp, met, own), self.of_me(stamp, time, me))
             if self.strong:
-                bit = self.op(f"and {V64} {stamp}, splat (i64 {at.STRONG_BIT})")
-                fine = self.either(fine, self.op(f"icmp ne {V64} {bit}, zeroinitializer"))
+                bits = self.op(f"and {V64} {stamp}, splat (i64 {at.PROXY})")
+                fine = self.either(fine, self.op(f"icmp eq {V64} {bits}, splat (i64 {at.STRONG_BIT})"))
             self.leave_if(self.both(open_lanes, self.op(f"xor {MASK} {fine}, splat (i1 true)")), "unusual")
 
     def leave_unwritten(self, stamp: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from ptxbench import emulator
 from ptxbench.pair import ceil_div
 from ptxbench.tensor_map import TensorMap
-from tests.emulator.hopper.mistakes import PROXY, Mistake, registers
+from tests.emulator.hopper.mistakes import Mistake, registers
 
 TILE, SLAB, STAGES = 128, 128, 4
 """Rows and columns of a CTA's part of d; k of a stage, which has one scale; stages in the ring."""
@@ -314,7 +314,7 @@ MISTAKES = [
             at="mbarrier.try_wait"),
     Mistake("too many bytes expected",        "[%filled_at], 33280;", "[%filled_at], 33792;", at="mbarrier.try_wait"),
     Mistake("the bytes of the scales not expected", "[%filled_at], 33280;", "[%filled_at], 32768;",
-            at="mbarrier.try_wait"),
+            at="cp.async.bulk", finding="mbarrier"),
     Mistake("a stage that is filled too early", "@!%done bra     FREE;", "", at="mbarrier.arrive.expect_tx"),
     Mistake("no wait for the products",       "wgmma.wait_group.sync.aligned  0;", ""),
     Mistake("half of the consumers counted",  "[%used_at], 8;", "[%used_at], 4;", at="mbarrier.try_wait"),
@@ -329,7 +329,7 @@ MISTAKES = [
     Mistake("an arrival before the reads of other lanes", "bar.warp.sync   0xffffffff;", "",
             at="cp.async.bulk.tensor.2d.shared", finding="race"),
     Mistake("no proxy fence before the store", "fence.proxy.async.shared::cta;", "",
-            at="cp.async.bulk.tensor.2d.global", finding="missing-proxy-fence", missing=PROXY),
+            at="cp.async.bulk.tensor.2d.global", finding="missing-proxy-fence"),
     Mistake("no fence.mbarrier_init",         "fence.mbarrier_init.release.cluster;", "",
-            at="cp.async.bulk.tensor", finding="missing-proxy-fence", missing=PROXY),
+            at="cp.async.bulk.tensor", finding="missing-proxy-fence"),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from ptxbench import emulator
 from ptxbench.pair import ceil_div
 from ptxbench.tensor_map import TensorMap
-from tests.emulator.hopper.mistakes import PROXY, Mistake, registers
+from tests.emulator.hopper.mistakes import Mistake, registers
 
 TILE, SLAB, STAGES = 128, 64, 4
 """Rows and columns of a CTA's part of c; columns of a, and rows of b, in a stage; stages in the ring."""
@@ -248,11 +248,12 @@ MISTAKES = [
     Mistake("a wrong parity of the producer",   "mov.u32         %parity, 1; ", "mov.u32         %parity, 0; ",
             at="mbarrier.try_wait"),
     Mistake("too many bytes expected",          "[%filled_at], 32768;", "[%filled_at], 32784;", at="mbarrier.try_wait"),
-    Mistake("too few bytes expected",           "[%filled_at], 32768;", "[%filled_at], 24576;"),
+    Mistake("too few bytes expected",           "[%filled_at], 32768;", "[%filled_at], 24576;",
+            at="cp.async.bulk.tensor", finding="mbarrier"),
     Mistake("a stage that is filled too early", "@!%done bra     FREE;", "", at="mbarrier.arrive.expect_tx"),
     Mistake("stages released before their products", "wgmma.wait_group.sync.aligned  1;", ""),
     Mistake("a stage released a product early", "wgmma.wait_group.sync.aligned  1;",
-            "wgmma.wait_group.sync.aligned  2;", at="cp.async.bulk.tensor", finding="race", missing=PROXY),
+            "wgmma.wait_group.sync.aligned  2;", at="cp.async.bulk.tensor", finding="race"),
     Mistake("half of the consumers counted",    "[%used_at], 8;", "[%used_at], 4;", at="mbarrier.try_wait"),
     Mistake("no wait for the last product",     "wgmma.wait_group.sync.aligned  0;", ""),
     Mistake("products outside a group",         "wgmma.commit_group.sync.aligned;", ""),
@@ -264,5 +265,5 @@ MISTAKES = [
     Mistake("a store past the last row",        "setp.lt.u32     %far, %below, %m;", "setp.lt.u32     %far, %row, %m;",
             at="st.global"),
     Mistake("no fence.mbarrier_init",           "fence.mbarrier_init.release.cluster;", "",
-            at="cp.async.bulk.tensor", finding="missing-proxy-fence", missing=PROXY),
+            at="cp.async.bulk.tensor", finding="missing-proxy-fence"),
 ]  # fmt: skip

@@ -12,7 +12,6 @@ import numpy as np
 from ptxbench.errors import Deadlock, MemoryFault
 from tests.folders import changed
 
-PROXY = "the sanitizer does not know the asynchronous proxy"
 CLUSTERS = "the sanitizer does not look for races in clusters"
 """What `Mistake.missing` may be."""
 

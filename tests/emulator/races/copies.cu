@@ -9,18 +9,6 @@ template <int KEEP> __device__ __forceinline__ void wait_group()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(KEEP) : "memory");
 }
-__device__ __forceinline__ void copy_bulk(u32* to, const u32* from, u32 bytes, u64* gate)
-{
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                     shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(gate)) : "memory");
-}
-__device__ __forceinline__ void store_bulk(u32* to, const u32* from, u32 bytes)
-{
-    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(shared_address(from)),
-                 "r"(bytes) : "memory");
-    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
-}
-__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 extern "C" __global__ void copy_without_wait(u32* out, u32* data, u32* flags)
 {
@@ -90,6 +78,7 @@ extern "C" __global__ void bulk_copy_without_wait(u32* out, u32* data, u32* flag
     __shared__ alignas(16) u32 tile[64];
     if (threadIdx.x == 0)
         gate_init(&gate, 1);
+    gate_fence();
     __syncthreads();
     if (threadIdx.x == 0) {
         gate_expect(&gate, 256);
@@ -108,6 +97,7 @@ extern "C" __global__ void bulk_copy_into_what_is_read(u32* out, u32* data, u32*
     if (threadIdx.x == 0)
         for (u32 step = 0; step < 3; step++)
             gate_init(gates + step, 1);
+    gate_fence();
     __syncthreads();
     u32 sum = 0;
     for (u32 step = 0; step < 3; step++) {
@@ -137,4 +127,27 @@ extern "C" __global__ void bulk_source_overwritten(u32* out, u32* data, u32* fla
     tile[threadIdx.x] = 7;
     if (threadIdx.x == 0)
         asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+}
+
+// Two copies into the same bytes, of which the second does not wait for the first.
+extern "C" __global__ void copies_to_one_place(u32* out, u32* data, u32* flags)
+{
+    __shared__ u64 gates[2];
+    __shared__ alignas(16) u32 tile[64];
+    if (threadIdx.x == 0) {
+        gate_init(gates, 1);
+        gate_init(gates + 1, 1);
+    }
+    gate_fence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        gate_expect(gates, 256);
+        copy_bulk(tile, data, 256, gates);
+        ORDERED(gate_wait(gates, 0);)
+        gate_expect(gates + 1, 256);
+        copy_bulk(tile, data + 64, 256, gates + 1);
+    }
+    gate_wait(gates, 0);
+    gate_wait(gates + 1, 0);
+    out[threadIdx.x] = tile[threadIdx.x];
 }

@@ -35,6 +35,7 @@ __device__ __forceinline__ void gate_init(u64* gate, u32 count)
 {
     asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(gate)), "r"(count) : "memory");
 }
+__device__ __forceinline__ void gate_fence() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 __device__ __forceinline__ void gate_arrive(u64* gate)
 {
     asm volatile("{ .reg .b64 s; mbarrier.arrive.shared.b64 s, [%0]; }" ::"r"(shared_address(gate)) : "memory");
@@ -63,3 +64,15 @@ template <int ID> __device__ __forceinline__ void named_arrive(u32 threads)
 {
     asm volatile("bar.arrive %0, %1;" ::"n"(ID), "r"(threads) : "memory");
 }
+__device__ __forceinline__ void copy_bulk(u32* to, const u32* from, u32 bytes, u64* gate)
+{
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                     shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(gate)) : "memory");
+}
+__device__ __forceinline__ void store_bulk(u32* to, const u32* from, u32 bytes)
+{
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(shared_address(from)),
+                 "r"(bytes) : "memory");
+    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }

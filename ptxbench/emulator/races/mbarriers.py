@@ -1,0 +1,158 @@
+"""mbarriers: what arrivals release and waits acquire, and misuse. Compiled by numba.
+
+The use of an mbarrier must be ordered after its initialisation, and its invalidation after every use. A phase must not
+complete before the copies to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races.clocks import LANES, filled, join_all, knows, learn, publish, row, tick
+from ptxbench.emulator.races.objects import forget, known_object, made, object_slot
+from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
+from ptxbench.emulator.races.proxies import fenced, fenced_by
+from ptxbench.emulator.races.reports import report
+from ptxbench.emulator.runtime import context, kinds
+
+NO_MBARRIER = 0xFFFFFFFF
+"""The address of the mbarrier of a copy that has none."""
+
+
+@compiled
+def slot_of(env: Any, r: Any, address: Any) -> Any:
+    return object_slot(env, r, context.SHARED_WINDOW + address, False)
+
+
+@compiled
+def who(env: Any, lane: Any, site: Any) -> Any:
+    """A lane of the current warp and a site, as in the lower half of a stamp."""
+    slot = site - env[context.COUNTERS] >> 3
+    return (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | env[context.WARP] * LANES + lane
+
+
+@compiled
+def start(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
+    """A lane initialises an mbarrier."""
+    slot = slot_of(env, r, address)
+    if slot == 0:
+        return
+    thing = known_object(r, slot)
+    if thing and words_at(thing)[at.STARTED]:
+        report(env, kinds.STARTED_AGAIN, site, lane, address, words_at(thing)[at.STARTER], env[context.CTA] << 1)
+    forget(r, slot)
+    thing = made(r, slot)
+    if thing:
+        words_at(thing)[at.STARTED], words_at(thing)[at.STARTER] = env[context.TIME], who(env, lane, site)
+
+
+@compiled
+def end(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
+    """A lane invalidates an mbarrier: every thread's last use must be ordered before."""
+    slot = slot_of(env, r, address)
+    thing = known_object(r, slot)
+    if thing == 0:
+        return
+    use(env, r, thing, lane, address, site)
+    uses = row(r, words_at(thing)[at.USES_ROW])
+    if r[at.NEAR] > LANES:
+        for other in range(env[context.WARP_COUNT] * LANES):
+            time = uses[other]
+            if time and not knows(env, r, env[context.WARP] * LANES + lane, other, env[context.CTA], False, time):
+                no_site = (1 << at.SITE_BITS) - 1 << at.THREAD_BITS
+                report(env, kinds.ENDED_IN_USE, site, lane, address, no_site | other, env[context.CTA] << 1)
+    forget(r, slot)
+
+
+@compiled
+def use(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
+    """A lane uses an mbarrier (the address of its words), whose initialisation must be ordered before.
+
+    In clusters a fence of it counts, whatever follows: a relaxed arrival at the barrier of the cluster is enough then.
+    """
+    words = words_at(thing)
+    if words[at.STARTED] == 0 or r[at.OVERFLOW]:
+        return
+    thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
+    released = env[context.CLUSTER_STATE] and fenced_by(env, r, starter, starter, words[at.STARTED], at.OF_START)
+    if not released and not knows(env, r, thread, starter, env[context.CTA], False, words[at.STARTED]):
+        report(env, kinds.START_UNORDERED, site, lane, address, words[at.STARTER], env[context.CTA] << 1)
+    if r[at.NEAR] > LANES:
+        row(r, filled(r, thing + 4 * at.USES_ROW))[thread] = env[context.TIME]
+
+
+@compiled
+def complete_phase(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
+    """Threads that wait from now on acquire what all arrivals so far have released. No copy may be left."""
+    words = words_at(thing)
+    if words[at.ARRIVED_ROW]:
+        join_all(r, thing + 4 * at.COMPLETE_ROW, words[at.ARRIVED_ROW])
+    if words[at.UNDONE_BYTES] > 0:
+        report(env, kinds.EARLY_PHASE, site, lane, address, words[at.EXPECTER], words[at.UNDONE_BYTES])
+
+
+@compiled
+def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> None:
+    """A lane arrives at an mbarrier, or changes the bytes that it expects."""
+    thing = made(r, slot_of(env, r, address))
+    if thing == 0:
+        return
+    use(env, r, thing, lane, address, site)
+    if flags & at.EXPECTS:
+        words_at(thing)[at.EXPECTER] = who(env, lane, site)
+    if flags & at.ARRIVAL_RELEASES:
+        publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, True)
+        tick(env, r)
+    if flags & at.COMPLETES:
+        complete_phase(env, r, thing, lane, address, site)
+
+
+@compiled
+def announce(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any) -> None:
+    """A lane issues a copy that will complete `size` bytes at an mbarrier, in the async proxy."""
+    if address == NO_MBARRIER:
+        return
+    thing = made(r, slot_of(env, r, address))
+    if thing == 0:
+        return
+    use(env, r, thing, lane, address, site)
+    words = words_at(thing)
+    words[at.UNDONE_BYTES] += size
+    thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
+    if words[at.STARTED] and not fenced(env, r, thread, starter, words[at.STARTED], at.PROXY_SHARED | at.OF_START):
+        report(env, kinds.START_UNFENCED, site, lane, address, words[at.STARTER], env[context.CTA] << 1)
+
+
+@compiled
+def bring_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any, completes: Any) -> None:
+    """A lane's copy has completed, and its mbarrier counts it."""
+    thing = made(r, slot_of(env, r, address))
+    if thing:
+        words_at(thing)[at.UNDONE_BYTES] = max(0, words_at(thing)[at.UNDONE_BYTES] - size)
+        times, thread = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
+        times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
+        if completes:
+            complete_phase(env, r, thing, lane, address, site)
+        tick(env, r)
+
+
+@compiled
+def wait(env: Any, r: Any, mask: Any, address_list: Any, site: Any) -> None:
+    """Lanes have seen the phases of their mbarriers complete."""
+    addresses, rest = longs_at(address_list), mask
+    while rest:
+        first = 0
+        while not rest >> first & 1:
+            first += 1
+        same = 0
+        for lane in range(first, LANES):
+            if rest >> lane & 1 and addresses[lane] == addresses[first]:
+                same |= 1 << lane
+        rest &= ~same
+        thing = known_object(r, object_slot(env, r, addresses[first], False))
+        if thing:
+            for lane in range(first, LANES):
+                if same >> lane & 1:
+                    use(env, r, thing, lane, addresses[first] - context.SHARED_WINDOW, site)
+            learn(env, r, env[context.WARP], same, words_at(thing)[at.COMPLETE_ROW])

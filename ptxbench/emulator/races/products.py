@@ -1,0 +1,170 @@
+"""Products of warpgroups as readers of shared memory, from their issue to the wait. Compiled by numba.
+
+A table has what each warp read of each piece of 16 bytes (layout.py). A mark in the shadow of the first read, of the
+time PENDING, says that a granule has been read by products since its last write; so writes look into the table.
+The matrix descriptors are explained in runtime/descriptors.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races.clocks import LANES, knows, place
+from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
+from ptxbench.emulator.races.proxies import fenced
+from ptxbench.emulator.races.reports import clash, maker, report, reported, tell
+from ptxbench.emulator.runtime import context, kinds
+from ptxbench.emulator.runtime.warpgroup import DOUBLE_B, START_MASK, TRANSPOSED_A, TRANSPOSED_B
+
+PIECE = 1 << at.PIECE_BITS
+ROWS = 16
+"""The rows of A that a warp reads."""
+
+
+@compiled
+def piece_row(env: Any, r: Any, target: Any, piece: Any) -> Any:
+    """Address of the words of a piece of shared memory of the CTA at the place `target`, one for each warp."""
+    first = target * r[at.PRODUCT_PIECES] + piece
+    return r[at.PRODUCT_READS] + 4 * first * env[context.WARP_COUNT]
+
+
+@compiled
+def forget_products(env: Any, r: Any) -> None:
+    """The current CTA starts: its shared memory has not been read."""
+    if r[at.PRODUCT_READS]:
+        words = words_at(piece_row(env, r, place(env), 0))
+        for i in range(r[at.PRODUCT_PIECES] * env[context.WARP_COUNT]):
+            words[i] = 0
+
+
+@compiled
+def piece_address(descriptor: Any, transposed: Any, first_row: Any, pieces: Any, index: Any) -> Any:
+    """The address of piece `index` of an operand's rows from `first_row` on: `pieces`, 2 or 4, for each row."""
+    mode = descriptor >> 62 & 3
+    width = 256 >> mode if mode else PIECE
+    start = (descriptor & START_MASK) << 4
+    leading, stride = (descriptor >> 16 & START_MASK) << 4, (descriptor >> 32 & START_MASK) << 4
+    if transposed:
+        k, rows = index % (8 * pieces), first_row + 8 * (index // (8 * pieces))
+        if mode:
+            inside = (rows & (width // 2 - 1)) * 2
+            address = start + rows // (width // 2) * leading + inside + (k & 7) * width + (k >> 3) * stride
+        else:
+            address = start + (rows >> 3) * stride + (k & 7) * PIECE + (k >> 3) * leading
+    else:
+        row, part = first_row + index // pieces, index % pieces
+        address = start + (row & 7) * width + (row >> 3) * stride + part * (PIECE if mode else leading)
+    return address ^ (address >> 3 & (width - PIECE))
+
+
+@compiled
+def product(env: Any, r: Any, a: Any, b: Any, site: Any, what: Any, done: Any) -> None:
+    """The current warp issues a product, or has waited for it.
+
+    `what`: the columns, from bit 16 on the flags, from bit 24 on whether A is in memory, from bit 32 on the address of
+    the first byte of shared memory.
+    """
+    if r[at.SHARED_SKIPPED]:
+        return
+    columns, flags, origin = what & 0xFFFF, what >> 16 & 255, what >> 32
+    if what >> 24 & 1:
+        first = ROWS * (env[context.WARP] & 3)
+        operand(env, r, a, flags & TRANSPOSED_A, first, ROWS, 2, origin, site, done)
+    pieces = 4 if flags & DOUBLE_B else 2
+    operand(env, r, b, flags & TRANSPOSED_B, 0, columns, pieces, origin, site, done)
+
+
+@compiled
+def operand(
+    env: Any, r: Any, descriptor: Any, transposed: Any, first_row: Any, rows: Any, pieces: Any, origin: Any, site: Any,
+    done: Any,
+) -> None:  # fmt: skip
+    """The reads of one operand in shared memory."""
+    slot = site - env[context.COUNTERS] >> 3
+    low = (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | env[context.WARP] * LANES | at.PROXY
+    stamps, stride, bits = longs_at(env[context.SHADOW]), r[at.SHARED_GRANULES], r[at.SHARED_BITS]
+    for i in range(pieces * rows):
+        offset = piece_address(descriptor, transposed, first_row, pieces, i) - origin
+        if offset < 0 or offset + PIECE > env[context.SHARED_BYTES]:
+            continue
+        words = words_at(piece_row(env, r, place(env), offset >> at.PIECE_BITS))
+        pending = words[env[context.WARP]]
+        if done:
+            if pending < 0:
+                words[env[context.WARP]] = pending + 1 if pending < -1 else env[context.TIME]
+            continue
+        words[env[context.WARP]] = pending - 1 if pending < 0 else -1
+        for index in range(offset >> bits, offset + PIECE >> bits):
+            look(env, r, stamps[index], index << bits, site, slot)
+            mark(env, stamps, index, stride, low)
+
+
+@compiled
+def look(env: Any, r: Any, written: Any, byte: Any, site: Any, slot: Any) -> None:
+    """Check that the granule's last write was ordered before the product, in at least one lane of its warp."""
+    time, warp = written >> 32, env[context.WARP]
+    if time < env[context.TIME_OF_START]:
+        report(env, kinds.UNINITIALISED, site, 0, byte, 0, 0)
+        return
+    if time == at.PENDING:
+        report(env, kinds.PENDING_COPY, site, 0, byte, 0, 0)
+        return
+    how = 1
+    for lane in range(LANES):
+        how = clash(env, r, written, warp * LANES + lane, slot)
+        if how == 0:
+            break
+    if how:
+        tell(env, r, kinds.READ_AFTER_WRITE, site, 0, byte, written, how)
+        return
+    if written & at.PROXY == at.PROXY or maker(env, r, time) != env[context.CTA]:
+        return
+    if reported(env, kinds.MISSING_PROXY_FENCE, site):
+        return
+    other = written & (1 << at.THREAD_BITS) - 1
+    for lane in range(LANES):
+        if fenced(env, r, warp * LANES + lane, other, time, at.PROXY_SHARED):
+            return
+    tell(env, r, kinds.MISSING_PROXY_FENCE, site, 0, byte, written, 1)
+
+
+@compiled
+def mark(env: Any, stamps: Any, index: Any, stride: Any, low: Any) -> None:
+    """Mark a granule as read by products; the first read in its place becomes the second."""
+    first = stamps[index + stride]
+    if first & at.PROXY != at.PROXY and first >> 32 >= env[context.TIME_OF_START]:
+        stamps[index + 2 * stride] = first
+    stamps[index + stride] = at.PENDING << 32 | low
+
+
+@compiled
+def marked(stamp: Any) -> Any:
+    return stamp >> 32 == at.PENDING and stamp & at.PROXY == at.PROXY
+
+
+@compiled
+def write_over(env: Any, r: Any, mark_: Any, thread: Any, site: Any, byte: Any) -> None:
+    """A write to a granule that products have read: they must be complete, and ordered before."""
+    lane, target = thread & 31, r[at.TARGET]
+    cta = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
+    inner = byte & (1 << context.RANK_BITS) - 1
+    words = words_at(piece_row(env, r, target, inner >> at.PIECE_BITS))
+    for warp in range(env[context.WARP_COUNT]):
+        time = words[warp]
+        if time == 0:
+            continue
+        stamp = mark_ & ~((1 << at.THREAD_BITS) - 1) | warp * LANES
+        if time < 0:
+            report(env, kinds.UNDER_PRODUCT, site, lane, byte, stamp & 0xFFFFFFFF, cta << 1)
+        elif not known_of_warp(env, r, thread, warp, cta, time):
+            report(env, kinds.WRITE_AFTER_READ, site, lane, byte, stamp & 0xFFFFFFFF, cta << 1)
+
+
+@compiled
+def known_of_warp(env: Any, r: Any, thread: Any, warp: Any, cta: Any, time: Any) -> Any:
+    """Whether `thread` knows of a lane of `warp`, all of which have waited for a product, that it has done so."""
+    for lane in range(LANES):  # noqa: SIM110  for numba
+        if knows(env, r, thread, warp * LANES + lane, cta, False, time):
+            return True
+    return False
