@@ -298,6 +298,9 @@ def bad_access(
                 f"{verb} {where}, which has exited at line {address >> 32}. Let it wait for the cluster "
                 f"(barrier.cluster) before it exits."
             )
+        byte = own_byte("shared", address & (1 << context.RANK_BITS) - 1, reserved_bytes)
+        if kind == context.OUT_OF_BOUNDS and byte + site.bytes <= sizes["shared"]:
+            return f"{verb} {where}, which has no CTA of that rank."
         where += f", which has {sizes['shared']}"
     elif site.space == "shared" and 1 << context.RANK_BITS <= address < (1 << 32) - context.RESERVED_BYTES:
         where = f"an address outside the own CTA ({site.space}::cta); use {site.space}::cluster for that of another"

@@ -6,6 +6,8 @@ import pytest
 from ptxbench import emulator
 from ptxbench.errors import Deadlock, MemoryFault
 from ptxbench.tensor_map import TensorMap
+from tests.emulator import test_bulk_copies as plain_copies
+from tests.emulator import test_tensor_copies as plain_boxes
 from tests.emulator.modules import Modules
 
 module = Modules()
@@ -260,6 +262,8 @@ LEAVES = (SENDS, f"    setp.eq.u32 %other, %rank, %to;\n    @%other exit;\n{SEND
          "names an mbarrier that is not in the CTA whose memory it writes"),
         ("load elsewhere", {}, (("[%far], [%x], 256, [%far_bar];", "[%far], [%x], 256, [full];"),),
          "names an mbarrier that is not in the CTA whose memory it writes"),
+        ("load elsewhere", {"to": 7}, (),
+         "uses byte 512 of the shared memory of the CTA of rank 7 in the cluster, which has no CTA of that rank."),
         ("between", {}, (("[own], 256", "[own], 250"),), "a number of bytes that is not a multiple of 16"),
         ("between", {}, (("[%far], [own], 256", "[%far+8], [own], 256"),),
          "writes 16 bytes at byte 264 of the shared memory of the CTA of rank 1 in the cluster, which has 520; they "
@@ -302,3 +306,25 @@ def test_more_multicast_copies_than_a_warps_list_holds_are_all_done():
     text = changed((line, many), ("b64 _, [full], 256", f"b64 _, [full], {300 * BYTES}"))
     _, y = copied("multicast", mask=0b1111, text=text)
     assert y.tolist() == [X.tolist()] * 4
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_copies_of_the_own_cta_are_the_same_in_a_cluster(number):
+    """Bytes and counters of kernels that know nothing of clusters."""
+    x = np.random.default_rng(number).integers(1, 1 << 20, (32, 132)).astype(np.uint32)
+    tile = np.random.default_rng(9).integers(0, 256, plain_boxes.TILE_BYTES, np.uint8)
+    boxes = [emulator.MapOf(plain_boxes.X.copy(), plain_boxes.MAP), tile, np.zeros(5, np.int32)]
+    text, block, arguments = (
+        (plain_copies.LANES, 32, [x, np.zeros_like(x), np.ones(32, np.uint32)]),
+        (plain_copies.KERNELS["add.u32"], 128, [np.arange(512, dtype=np.uint32), np.zeros(128, np.uint32)]),
+        (plain_boxes.LOAD, 32, [*boxes, np.uint32(2), np.uint32(2048)]),
+        (plain_boxes.STORE, 32, [*boxes, np.uint32(2), np.uint32(2048)]),
+    )[number]
+    found = []
+    for cluster in (None, 2, 4):
+        given = [emulator.MapOf(each.array.copy(), each.map) if isinstance(each, emulator.MapOf) else each.copy()
+                 for each in arguments]  # fmt: skip
+        execution = emulator.run(text, grid=4, block=block, cluster=cluster, args=given, threads=1)
+        contents = [(each.array if isinstance(each, emulator.MapOf) else each).tobytes() for each in given]
+        found.append((contents, execution.counters))
+    assert found[1:] == found[:1] * 2

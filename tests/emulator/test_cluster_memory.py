@@ -93,10 +93,10 @@ MISTAKES = {
     "a rank that the cluster does not have": (
         "mapa.shared::cluster.u32 %far, %mine, 4;\n ld.shared::cluster.u32 %value, [%far];",
         r"line 24: ld.shared::cluster.u32 by thread 0 of CTA 0 reads byte 0 of the shared memory of the CTA of rank 4 "
-        r"in the cluster",
+        r"in the cluster, which has no CTA of that rank\.",
     ),
     "a rank beyond all addresses": (
-        "mapa.shared::cluster.u32 %far, %mine, 256;\n ld.shared::cluster.u32 %value, [%far];", "CTA of rank 255",
+        "mapa.shared::cluster.u32 %far, %mine, 256;\n ld.shared::cluster.u32 %value, [%far];", "rank 255",
     ),
     "a byte behind the variables": (
         "mapa.shared::cluster.u32 %far, %mine, 1;\n ld.shared::cluster.u32 %value, [%far + 8192];",
