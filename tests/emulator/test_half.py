@@ -200,9 +200,9 @@ def test_comparisons_of_one_and_of_pairs(kind):
         def set_joined(a, b, c, single=single):
             return form.one * (single(a, b) ^ c)
 
-        if kind == "f16":
-            opcode = f"set.{cmp}.xor{'.ftz' * ftz}.f16.f16"
-            found.append(Check(opcode, "b16", ["b16", "b16", "pred"], [*columns, truths], set_joined))
+        found.append(Check(f"set.{cmp}{'.ftz' * ftz}.{kind}.{kind}", "b16", ["b16"] * 2, columns, floats))
+        opcode = f"set.{cmp}.xor{'.ftz' * ftz}.{kind}.{kind}"
+        found.append(Check(opcode, "b16", ["b16", "b16", "pred"], [*columns, truths], set_joined))
     assert disagreements(found, NEWEST) == []
 
 

@@ -155,9 +155,7 @@ LENIENT = {
     "parts of a bulk copy's name as modifiers": lambda words: words[:3] == ["cp", "async", "bulk"],
     "tensormap.cp_fenceproxy with the name of a field": lambda words: words[1] == "cp_fenceproxy",
     "st.async without its completion, or with an unnamed vector": lambda words: words[:2] == ["st", "async"],
-    "the fence and the groups of wgmma without .aligned": lambda words: (
-        words[0] == "wgmma" and words[1] != "mma_async" and "aligned" not in words
-    ),
+    "wgmma without .aligned": lambda words: words[0] == "wgmma" and "aligned" not in words,
     "addc.sat, subc.sat": lambda words: words[0] in ("addc", "subc"),
     "rcp.ftz.f64 with a rounding": lambda words: words[0] == "rcp" and "f64" in words,
     "fma with .relu or .oob and other modifiers": lambda words: (

@@ -338,3 +338,9 @@ for result, flush in (("f16", "{.ftz}"), ("bf16", "")):
         else:
             found = [e.compare(cmp, e.flush_if(ftz, a), e.flush_if(ftz, b))]
         return chosen(e, joined(e, found, bool, c)[0], to)
+
+
+@set_lines("", "bf16", ("bf16",), FLOATING)
+def set_bf16(e, cmp, a, b, type, bool=None, c=None):
+    """Not in the manual's list of types, but ptxas takes it."""
+    return chosen(e, joined(e, comparisons(e, cmp, a, b, type, False), bool, c)[0], type)
