@@ -1,15 +1,13 @@
-"""`run_ctas` of a launch in clusters: the CTAs of a cluster are resident together and run in turns, by rank.
+"""The CTAs of a cluster are resident together, in neighbouring places, and run in turns, by rank.
 
-A cluster ends with its last CTA, and its slots become free together.
+A cluster ends with its last CTA, and its places become free together.
 """
 
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import slot
-
-RESULTS = DONE, YIELDED, FAULTED, BLOCKED = range(4)
-"""What a CTA's turn ends with. BLOCKED: no warp of it ran, because lanes wait for the cluster."""
+from ptxbench.emulator.runtime.residents import BLOCKED, DONE, FAULTED, YIELDED
 
 
 def keep(name: str, index: int, kind: str = "i64") -> str:
@@ -45,9 +43,7 @@ ENTER = f"""{slot("cluster.x", at.CLUSTER_X)}
 """Lines of @enter_cta: the rank of the CTA in its cluster, and where the cluster's state is."""
 
 
-def stuck(blocked: int, yielded: int) -> str:
-    """Lines of @run_cta: no warp could run. If lanes wait for the cluster, other CTAs of it are to run."""
-    return f"""stuck:
+STUCK = f"""stuck:
   {slot("stuck.warps", at.WARPS, "ptr")}
   br label %stuck.next
 stuck.next:
@@ -63,12 +59,13 @@ stuck.look:
   %k.none = icmp eq i32 %k.waiting, 0
   br i1 %k.none, label %stuck.next, label %held
 held:
-  %result = select i1 %fresh, i64 {blocked}, i64 {yielded}
+  %result = select i1 %fresh, i64 {BLOCKED}, i64 {YIELDED}
   ret i64 %result"""
+"""Lines of @run_cta: no warp could run. If lanes wait for the cluster, other CTAs of it are to run."""
 
 
-def run(reverse: bool) -> str:
-    """`run_ctas(env)` of a kernel in clusters. `reverse`: the last CTA of a cluster goes first."""
+def functions(reverse: bool) -> str:
+    """`open_cluster(env, place, number)` and `run_cluster(env, place)`. `reverse`: the last CTA goes first."""
     backwards = "%backwards = or i1 true, %either" if reverse else "%backwards = or i1 %turned, %falling"
     if reverse:
         backwards = "%either = or i1 %turned, %falling\n  " + backwards
@@ -196,112 +193,5 @@ finished:
   ret i64 {DONE}
 stop:
   ret i64 {FAULTED}
-}}
-
-define i64 @run_ctas(ptr %env) {{
-entry:
-  {slot("first", at.FIRST_CTA)}
-  {slot("step", at.CTA_STEP)}
-  {slot("count", at.CTA_COUNT)}
-  {slot("chunk", at.CHUNK)}
-  {slot("claims", at.NEXT_CHUNK, "ptr")}
-  {slot("slots", at.CTA_SLOTS)}
-  {slot("size", at.CLUSTER_SIZE)}
-  {slot("clusters", at.CLUSTER_HEADERS, "ptr")}
-  {slot("by.turns", at.BY_TURNS)}
-  %places = udiv i64 %slots, %size
-  %backwards = icmp ne i64 %by.turns, 0
-  %alone = icmp eq i64 %chunk, 0
-  %first.end = select i1 %alone, i64 %count, i64 0
-  br label %start
-start:
-  ; The next cluster, in the lowest free place. %high: the places from there on are free.
-  %next.old = phi i64 [ %first, %entry ], [ %next.after, %started ], [ %next, %pass.over ]
-  %end.old = phi i64 [ %first.end, %entry ], [ %end, %started ], [ %end, %pass.over ]
-  %high = phi i64 [ 0, %entry ], [ %high.after, %started ], [ %high, %pass.over ]
-  %live = phi i64 [ 0, %entry ], [ %live.after, %started ], [ %live.pass, %pass.over ]
-  %spent = icmp uge i64 %next.old, %end.old
-  %others = xor i1 %alone, true
-  %claims.one = and i1 %spent, %others
-  br i1 %claims.one, label %claim, label %claimed
-claim:
-  %taken = atomicrmw add ptr %claims, i64 %chunk monotonic
-  %claim.end = add i64 %taken, %chunk
-  %claim.past = icmp ugt i64 %claim.end, %count
-  %claim.last = select i1 %claim.past, i64 %count, i64 %claim.end
-  br label %claimed
-claimed:
-  %next = phi i64 [ %next.old, %start ], [ %taken, %claim ]
-  %end = phi i64 [ %end.old, %start ], [ %claim.last, %claim ]
-  %none.left = icmp uge i64 %next, %end
-  %full = icmp uge i64 %live, %places
-  %wait = or i1 %none.left, %full
-  br i1 %wait, label %pass, label %search
-search:
-  %s = phi i64 [ 0, %claimed ], [ %s.next, %search.next ]
-  %beyond = icmp uge i64 %s, %high
-  br i1 %beyond, label %open, label %search.look
-search.look:
-  %s.offset = mul i64 %s, {at.CLUSTER_BYTES}
-  %s.from = add i64 %s.offset, {at.CLUSTER_LIVE}
-  %s.live.at = getelementptr i8, ptr %clusters, i64 %s.from
-  %s.live = load i64, ptr %s.live.at
-  %s.free = icmp eq i64 %s.live, 0
-  br i1 %s.free, label %open, label %search.next
-search.next:
-  %s.next = add i64 %s, 1
-  br label %search
-open:
-  call void @open_cluster(ptr %env, i64 %s, i64 %next)
-  %first.run = call i64 @run_cluster(ptr %env, i64 %s)
-  %first.fault = icmp eq i64 %first.run, {FAULTED}
-  br i1 %first.fault, label %stop, label %started
-started:
-  %stays = icmp eq i64 %first.run, {YIELDED}
-  %stays.wide = zext i1 %stays to i64
-  %live.after = add i64 %live, %stays.wide
-  %s.end = add i64 %s, %stays.wide
-  %higher = icmp ugt i64 %s.end, %high
-  %high.after = select i1 %higher, i64 %s.end, i64 %high
-  %next.after = add i64 %next, %step
-  br label %start
-pass:
-  %idle = icmp eq i64 %live, 0
-  br i1 %idle, label %finished, label %pass.next
-pass.next:
-  %p = phi i64 [ 0, %pass ], [ %p.next, %pass.skip ]
-  %live.pass = phi i64 [ %live, %pass ], [ %live.less, %pass.skip ]
-  %p.over = icmp uge i64 %p, %high
-  br i1 %p.over, label %pass.over, label %pass.look
-pass.look:
-  %p.down.1 = add i64 %p, 1
-  %p.down = sub i64 %high, %p.down.1
-  %p.place = select i1 %backwards, i64 %p.down, i64 %p
-  %p.offset = mul i64 %p.place, {at.CLUSTER_BYTES}
-  %p.from = add i64 %p.offset, {at.CLUSTER_LIVE}
-  %p.live.at = getelementptr i8, ptr %clusters, i64 %p.from
-  %p.live = load i64, ptr %p.live.at
-  %p.free = icmp eq i64 %p.live, 0
-  br i1 %p.free, label %pass.skip, label %pass.run
-pass.run:
-  %again = call i64 @run_cluster(ptr %env, i64 %p.place)
-  %again.fault = icmp eq i64 %again, {FAULTED}
-  br i1 %again.fault, label %stop, label %pass.ran
-pass.ran:
-  %remains = icmp eq i64 %again, {YIELDED}
-  %remains.wide = zext i1 %remains to i64
-  br label %pass.skip
-pass.skip:
-  %kept = phi i64 [ 1, %pass.look ], [ %remains.wide, %pass.ran ]
-  %ended = sub i64 1, %kept
-  %live.less = sub i64 %live.pass, %ended
-  %p.next = add i64 %p, 1
-  br label %pass.next
-pass.over:
-  br label %start
-finished:
-  ret i64 0
-stop:
-  ret i64 1
 }}
 """

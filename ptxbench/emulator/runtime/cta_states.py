@@ -1,0 +1,201 @@
+"""The state of a resident CTA: `open_cta` starts one in a slot, `enter_cta` makes it the context's current one."""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import cluster_schedule, conditions
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.context import MASK, V32, multiples, slot, splat
+from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
+from ptxbench.emulator.types import LANES
+
+
+def enter_cta(register_bytes: int, local_bytes: int, clustered: bool) -> str:
+    """`enter_cta(env, slot)`: make the CTA in `slot` the current one."""
+    return f"""
+define internal void @enter_cta(ptr %env, i64 %slot) {{
+  {slot("warp.count", at.WARP_COUNT)}
+  %first.warp = mul i64 %slot, %warp.count
+  {slot("shared.stride", at.SHARED_STRIDE)}
+  {slot("shadow.stride", at.SHADOW_STRIDE)}
+  {slot("own.stride", at.LOCAL_SHADOW_STRIDE)}
+  {part("header", at.CTA_HEADERS, at.CTA_STATE, "%slot", at.CTA_BYTES)}
+  {part("warps", at.FIRST_WARPS, at.WARPS, "%first.warp", at.WARP_BYTES)}
+  {part("registers", at.FIRST_REGISTERS, at.REGISTERS, "%first.warp", register_bytes)}
+  {part("local", at.FIRST_LOCAL, at.ALL_LOCAL, "%first.warp", 32 * local_bytes)}
+  {part("queues", at.FIRST_QUEUES, at.QUEUES, "%first.warp", QUEUE_BYTES)}
+  {part("shared", at.FIRST_SHARED, at.SHARED, "%slot", "%shared.stride")}
+  ; Of a sanitised kernel: the shadows of this CTA's memory, and its times.
+  {part("shadow", at.FIRST_SHADOW, at.SHADOW, "%slot", "%shadow.stride")}
+  {part("own", at.FIRST_LOCAL_SHADOW, at.LOCAL_SHADOW, "%slot", "%own.stride")}
+  {recall("started", at.CTA_START, at.TIME_OF_START)}
+  {recall("met", at.CTA_BARRIER, at.TIME_OF_BARRIER)}
+  {recall("rank", at.CTA_RANK, at.CTA)}
+  {slot("grid.x", at.GRID_X)}
+  {slot("grid.y", at.GRID_Y)}
+  %row = udiv i64 %rank, %grid.x
+  %cta.x = urem i64 %rank, %grid.x
+  %cta.y = urem i64 %row, %grid.y
+  %cta.z = udiv i64 %row, %grid.y
+  %p.cta.x = getelementptr i64, ptr %env, i64 {at.CTA_X}
+  store i64 %cta.x, ptr %p.cta.x
+  %p.cta.y = getelementptr i64, ptr %env, i64 {at.CTA_Y}
+  store i64 %cta.y, ptr %p.cta.y
+  %p.cta.z = getelementptr i64, ptr %env, i64 {at.CTA_Z}
+  store i64 %cta.z, ptr %p.cta.z
+  {cluster_schedule.ENTER if clustered else ""}
+  call void @cta_entered(ptr %env)
+  ret void
+}}
+"""
+
+
+def part(name: str, first: int, current: int, index: str, size: int | str) -> str:
+    """Lines that point %name, and the context's slot `current`, to part `index` of the array at slot `first`."""
+    return f"""{slot(f"{name}.0", first, "ptr")}
+  %{name}.offset = mul i64 {index}, {size}
+  %{name} = getelementptr i8, ptr %{name}.0, i64 %{name}.offset
+  %p.{name} = getelementptr i64, ptr %env, i64 {current}
+  store ptr %{name}, ptr %p.{name}"""
+
+
+def recall(name: str, offset: int, current: int) -> str:
+    """Lines that set %name, and the context's slot `current`, to the value at `offset` in the CTA's header."""
+    return f"""%{name}.at = getelementptr i8, ptr %header, i64 {offset}
+  %{name} = load i64, ptr %{name}.at
+  %p.{name} = getelementptr i64, ptr %env, i64 {current}
+  store i64 %{name}, ptr %p.{name}"""
+
+
+def clear_local(local_bytes: int, cleared_bytes: int) -> str:
+    """Lines that fill the first bytes of the local memory of a warp's threads with %memory."""
+    if cleared_bytes == local_bytes:
+        return f"  call void @llvm.memset.p0.i64(ptr %local, i8 %memory, i64 {32 * local_bytes}, i1 false)"
+    return "\n".join(
+        f"  %own.{lane} = getelementptr i8, ptr %local, i64 {lane * local_bytes}\n"
+        f"  call void @llvm.memset.p0.i64(ptr %own.{lane}, i8 %memory, i64 {cleared_bytes}, i1 false)"
+        for lane in range(LANES)
+    )
+
+
+def open_cta(
+    register_bytes: int,
+    local_bytes: int,
+    cleared_bytes: int,
+    unwritten: tuple[tuple[int, int], ...],
+    zeroed: tuple[tuple[int, int], ...],
+    queues: bool,
+    reserved_bytes: int,
+) -> str:
+    """`open_cta(env, slot, rank)`: start CTA `rank` in `slot`."""
+    zeroes = "\n".join(
+        f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
+        + (
+            f"  store <{size} x i8> zeroinitializer, ptr %z{i}, align 4"
+            if size <= 64
+            else f"  call void @llvm.memset.p0.i64(ptr %z{i}, i8 0, i64 {size}, i1 false)"
+        )
+        for i, (offset, size) in enumerate(zeroed)
+    )
+    zeroes += "".join(
+        f"\n  %u{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
+        f"  call void @llvm.memset.p0.i64(ptr %u{i}, i8 %unwritten, i64 {size}, i1 false)"
+        for i, (offset, size) in enumerate(unwritten)
+    )
+    if queues:
+        zeroes += f"""
+  %q.offset = mul i64 %w, {QUEUE_BYTES}
+  {slot("queues", at.QUEUES, "ptr")}
+  %queue = getelementptr i8, ptr %queues, i64 %q.offset
+  call void @llvm.memset.p0.i64(ptr %queue, i8 0, i64 {ENTRIES}, i1 false)"""
+    coordinates = ""
+    for axis, value in (("x", "%tid.x"), ("y", "%tid.y"), ("z", "%tid.z")):
+        coordinates += (
+            f"  %at.{axis} = getelementptr i8, ptr %warp, i64 {at.WARP_TID + 128 * 'xyz'.index(axis)}\n"
+            f"  store {V32} {value}, ptr %at.{axis}, align 64\n"
+        )
+    return f"""
+define internal void @open_cta(ptr %env, i64 %slot, i64 %rank) {{
+entry:
+  {slot("headers", at.CTA_HEADERS, "ptr")}
+  %h.offset = mul i64 %slot, {at.CTA_BYTES}
+  %header = getelementptr i8, ptr %headers, i64 %h.offset
+  call void @llvm.memset.p0.i64(ptr %header, i8 0, i64 {at.CTA_BYTES}, i1 false)
+  %p.rank = getelementptr i8, ptr %header, i64 {at.CTA_RANK}
+  store i64 %rank, ptr %p.rank
+  %p.live = getelementptr i8, ptr %header, i64 {at.CTA_LIVE}
+  store i64 1, ptr %p.live
+  {slot("time", at.TIME)}
+  %time.start = add i64 %time, 1
+  store i64 %time.start, ptr %time.at
+  %p.start = getelementptr i8, ptr %header, i64 {at.CTA_START}
+  store i64 %time.start, ptr %p.start
+  %p.barrier.time = getelementptr i8, ptr %header, i64 {at.CTA_BARRIER}
+  store i64 %time.start, ptr %p.barrier.time
+  call void @enter_cta(ptr %env, i64 %slot)
+  call void @cta_opened(ptr %env)
+  {slot("block.x", at.BLOCK_X)}
+  {slot("block.y", at.BLOCK_Y)}
+  {slot("threads", at.THREADS)}
+  {slot("warp.count", at.WARP_COUNT)}
+  {slot("warps", at.WARPS, "ptr")}
+  {slot("all.registers", at.REGISTERS, "ptr")}
+  {slot("fuel.per.warp", at.FUEL_PER_WARP)}
+  {slot("shared", at.SHARED, "ptr")}
+  {slot("shared.bytes", at.SHARED_BYTES)}
+  {slot("all.local", at.ALL_LOCAL, "ptr")}
+  %threads.short = trunc i64 %threads to i32
+  {splat("threads.all", "i32", "%threads.short")}
+  %block.x.short = trunc i64 %block.x to i32
+  {splat("block.x.all", "i32", "%block.x.short")}
+  %block.y.short = trunc i64 %block.y to i32
+  {splat("block.y.all", "i32", "%block.y.short")}
+  %memory.wide = {conditions.MEMORY.load}
+  %memory = trunc i64 %memory.wide to i8
+  %unwritten.wide = {conditions.REGISTERS.load}
+  %unwritten = trunc i64 %unwritten.wide to i8
+  call void @llvm.memset.p0.i64(ptr %shared, i8 %memory, i64 %shared.bytes, i1 false)
+  call void @llvm.memset.p0.i64(ptr %shared, i8 0, i64 {reserved_bytes}, i1 false)
+  br label %prepare
+prepare:
+  %w = phi i64 [ 0, %entry ], [ %w.next, %reset ]
+  %prepared = icmp eq i64 %w, %warp.count
+  br i1 %prepared, label %done, label %prepare.warp
+prepare.warp:
+  %w.offset = mul i64 %w, {at.WARP_BYTES}
+  %warp = getelementptr i8, ptr %warps, i64 %w.offset
+  %r.offset = mul i64 %w, {register_bytes}
+  %registers = getelementptr i8, ptr %all.registers, i64 %r.offset
+{zeroes}
+  %l.offset = mul i64 %w, {32 * local_bytes}
+  %local = getelementptr i8, ptr %all.local, i64 %l.offset
+{clear_local(local_bytes, cleared_bytes)}
+  %at.valid = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
+  %valid.known = load i32, ptr %at.valid
+  %known = icmp ne i32 %valid.known, 0
+  br i1 %known, label %reset, label %place
+place:
+  ; The first CTA in this slot: its threads' coordinates are those of all that follow.
+  %base.wide = shl i64 %w, 5
+  %base = trunc i64 %base.wide to i32
+  {splat("base.all", "i32", "%base")}
+  %thread = add {V32} %base.all, {multiples("i32", 1)}
+  %valid = icmp ult {V32} %thread, %threads.all
+  %valid.mask = bitcast {MASK} %valid to i32
+  %tid.x = urem {V32} %thread, %block.x.all
+  %thread.row = udiv {V32} %thread, %block.x.all
+  %tid.y = urem {V32} %thread.row, %block.y.all
+  %tid.z = udiv {V32} %thread.row, %block.y.all
+{coordinates}
+  br label %reset
+reset:
+  %valid.lanes = phi i32 [ %valid.known, %prepare.warp ], [ %valid.mask, %place ]
+  store <48 x i32> zeroinitializer, ptr %warp, align 64
+  store i32 %valid.lanes, ptr %at.valid
+  %at.fuel = getelementptr i8, ptr %warp, i64 {at.WARP_FUEL}
+  store i64 %fuel.per.warp, ptr %at.fuel
+  %w.next = add i64 %w, 1
+  br label %prepare
+done:
+  ret void
+}}
+"""
