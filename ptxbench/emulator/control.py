@@ -1,7 +1,6 @@
 """Where lanes go: branches, exits, barriers and warp synchronisation, on the program counters of a warp's lanes.
 
-`dispatch` takes the lowest counter among the lanes that can run, and jumps to its block with the mask of the lanes
-there. This order reconverges diverged lanes.
+dispatch.py then chooses which lanes go on.
 """
 
 from __future__ import annotations
@@ -19,18 +18,7 @@ from ptxbench.emulator.runtime.trips import CLOSE_ENTRY
 from ptxbench.emulator.syntax import (
     Instruction,
 )
-from ptxbench.emulator.types import B32, LANES, PRED, U32
-
-NOWHERE = 0x7FFFFFFF
-"""The program counter of a lane that has exited."""
-MOST_BRANCHES, BRANCHES = 512, 64
-"""The most blocks that one switch branches to; above it, the number of blocks of each second-level switch."""
-PATIENCE = 4096
-"""How many blocks lanes may run while other lanes of their warp are ready."""
-
-
-ODD_LANES = sum(1 << lane for lane in range(LANES) if lane.bit_count() % 2)
-"""Lanes whose number has an odd number of ones: lanes at a distance of a power of two are in different halves."""
+from ptxbench.emulator.types import B32, PRED, U32
 
 
 class ControlFlow:
@@ -479,105 +467,3 @@ class ControlFlow:
             return None
         value = self.kernel.get(instruction.guard.name)
         return self.e.not_(value) if instruction.negated else value
-
-
-def choose_block(count: int) -> str:
-    """LLVM lines that branch to block %lowest of `count`.
-
-    In two steps if there are many blocks: LLVM's time grows with the square of the branches at one place.
-    """
-
-    def cases(numbers: range) -> str:
-        return " ".join(f"i32 {number}, label %b{number}" for number in numbers)
-
-    if count <= MOST_BRANCHES:
-        return f"switch i32 %lowest, label %done [ {cases(range(count))} ]"
-    firsts = range(0, count, BRANCHES)
-    groups = " ".join(f"i32 {k}, label %group{k}" for k in range(len(firsts)))
-    lines = [f"%group = udiv i32 %lowest, {BRANCHES}", f"switch i32 %group, label %done [ {groups} ]"]
-    for k, first in enumerate(firsts):
-        some = cases(range(first, min(first + BRANCHES, count)))
-        lines += [f"group{k}:", f"switch i32 %lowest, label %done [ {some} ]"]
-    return "\n  ".join(lines)
-
-
-def warp_function(body: str, blocks: int, *, halves: bool = False) -> str:
-    """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
-
-    `halves`: one half of the lanes runs as far as it can before the other half starts; the highest counter first.
-    """
-    pool = (
-        f"""%odd = and i32 %eligible, {ODD_LANES}
-  %any.odd = icmp ne i32 %odd, 0
-  %first = select i1 %any.odd, i32 %odd, i32 %eligible
-  %half = select i1 %any.odd, i32 {ODD_LANES}, i32 -1
-  %pool = and i32 %candidates, %half"""
-        if halves
-        else "%pool = or i32 %candidates, 0\n  %first = or i32 %eligible, 0"
-    )
-    return f"""
-define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
-entry:
-  %mask = alloca i32, align 4
-  %runnable = alloca i32, align 4
-  %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}
-  %patience = alloca i32, align 4
-  store i32 {PATIENCE}, ptr %patience
-  {context.slot("counters", context.COUNTERS, "ptr")}
-  {context.slot("params", context.PARAMS, "ptr")}
-  %waiting.at = getelementptr i8, ptr %warp, i64 {context.WARP_WAITING}
-  %waiting = load i32, ptr %waiting.at
-  %exited.at = getelementptr i8, ptr %warp, i64 {context.WARP_EXITED}
-  %exited = load i32, ptr %exited.at
-  %parked.at = getelementptr i8, ptr %warp, i64 {context.WARP_PARKED}
-  %parked = load i32, ptr %parked.at
-  %valid.at = getelementptr i8, ptr %warp, i64 {context.WARP_VALID}
-  %valid = load i32, ptr %valid.at
-  %gone = or i32 %waiting, %exited
-  %away = or i32 %gone, %parked
-  %present = xor i32 %away, -1
-  %ready = and i32 %valid, %present
-  store i32 %ready, ptr %runnable
-  br label %dispatch
-dispatch:
-  %candidates = load i32, ptr %runnable
-  %none = icmp eq i32 %candidates, 0
-  br i1 %none, label %done, label %choose
-choose:
-  %served.now = load i32, ptr %served
-  %unserved.mask = xor i32 %served.now, -1
-  %unserved = and i32 %candidates, %unserved.mask
-  %all.served = icmp eq i32 %unserved, 0
-  %eligible = select i1 %all.served, i32 %candidates, i32 %unserved
-  {pool}
-  %pcs = load {V32}, ptr %warp, align 64
-  %eligible.vector = bitcast i32 %first to {MASK}
-  %masked = select {MASK} %eligible.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
-  %lowest = call i32 @llvm.vector.reduce.umin.v{LANES}i32({V32} %masked)
-  {context.splat("lowest.all", "i32", "%lowest")}
-  %there = icmp eq {V32} %pcs, %lowest.all
-  %there.mask = bitcast {MASK} %there to i32
-  %chosen = and i32 %there.mask, %pool
-  store i32 %chosen, ptr %mask
-  %alone = icmp eq i32 %chosen, %candidates
-  br i1 %alone, label %go, label %others
-others:
-  ; Those at the lowest program counter may be waiting for the others, which then get as long a turn.
-  %patience.now = load i32, ptr %patience
-  %patience.less = sub i32 %patience.now, 1
-  store i32 %patience.less, ptr %patience
-  %worn = icmp eq i32 %patience.less, 0
-  br i1 %worn, label %pass, label %go
-pass:
-  store i32 {PATIENCE}, ptr %patience
-  %served.kept = select i1 %all.served, i32 0, i32 %served.now
-  %served.more = or i32 %served.kept, %chosen
-  store i32 %served.more, ptr %served
-  br label %dispatch
-go:
-  {choose_block(blocks)}
-done:
-  ret void
-  {body}
-}}
-"""

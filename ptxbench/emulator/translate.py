@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 
 from ptxbench.emulator.calls import Calls
-from ptxbench.emulator.control import ControlFlow, warp_function
+from ptxbench.emulator.control import ControlFlow
+from ptxbench.emulator.dispatch import warp_function
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     CARRY,
