@@ -8,7 +8,7 @@ If a warp has arrived, its lanes that do not exist or have exited count as arriv
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, RuntimeFunction, slot, splat
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, RuntimeFunction, field, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
@@ -23,11 +23,6 @@ ALL_TRUE = 1 << 16
 BYTES = f"<{LANES} x i8>"
 
 
-def field(name: str, offset: int) -> str:
-    """Lines that load a field of the barrier's entry %barrier into %name."""
-    return f"%{name}.at = getelementptr i8, ptr %barrier, i64 {offset}\n  %{name} = load i32, ptr %{name}.at"
-
-
 ENTRY = f"""{slot("header", at.CTA_STATE, "ptr")}
   %id.wide = zext i32 %id to i64
   %entry.offset = mul i64 %id.wide, {at.BARRIER_BYTES}
@@ -39,9 +34,9 @@ define internal void @release_barrier(ptr %env, i32 %id) noinline {{
   ; The lanes that wait at barrier %id go on; those of a reduction get its answer.
 entry:
   {ENTRY}
-  {field("trues", at.BARRIER_TRUES)}
-  {field("asked", at.BARRIER_ASKED)}
-  {field("expected", at.BARRIER_EXPECTED)}
+  {field("barrier", "trues", at.BARRIER_TRUES)}
+  {field("barrier", "asked", at.BARRIER_ASKED)}
+  {field("barrier", "expected", at.BARRIER_EXPECTED)}
   %everyone = icmp eq i32 %expected, {EVERYONE}
   %all = icmp eq i32 %trues, %asked
   %flag = select i1 %all, i32 {ALL_TRUE}, i32 0
@@ -116,9 +111,9 @@ define internal void @check_barrier(ptr %env, i32 %id) noinline {{
   ; Releases barrier %id if all that it expects have arrived.
 entry:
   {ENTRY}
-  {field("lanes", at.BARRIER_LANES)}
-  {field("arrived.warps", at.BARRIER_WARPS)}
-  {field("expected", at.BARRIER_EXPECTED)}
+  {field("barrier", "lanes", at.BARRIER_LANES)}
+  {field("barrier", "arrived.warps", at.BARRIER_WARPS)}
+  {field("barrier", "expected", at.BARRIER_EXPECTED)}
   %everyone = icmp eq i32 %expected, {EVERYONE}
   br i1 %everyone, label %all, label %some
 all:
@@ -182,23 +177,23 @@ come:
   %entry.from = add i32 %entry.index, {at.CTA_BARRIERS}
   %entry.wide = zext i32 %entry.from to i64
   %barrier = getelementptr i8, ptr %header, i64 %entry.wide
-  {field("lanes", at.BARRIER_LANES)}
+  {field("barrier", "lanes", at.BARRIER_LANES)}
   %more = call i32 @llvm.ctpop.i32(i32 %lanes.in)
   %lanes.new = add i32 %lanes, %more
   store i32 %lanes.new, ptr %lanes.at
-  {field("warps", at.BARRIER_WARPS)}
+  {field("barrier", "warps", at.BARRIER_WARPS)}
   %warp.bit = shl i32 1, %rank
   %warps.new = or i32 %warps, %warp.bit
   store i32 %warps.new, ptr %warps.at
   %expected.at = getelementptr i8, ptr %barrier, i64 {at.BARRIER_EXPECTED}
   store i32 %count, ptr %expected.at
   call void @barrier_arrived(ptr %env, i32 %id, i32 %lanes.in, i32 %count)
-  {field("trues", at.BARRIER_TRUES)}
+  {field("barrier", "trues", at.BARRIER_TRUES)}
   %true.lanes = and i32 %predicates, %lanes.in
   %true.count = call i32 @llvm.ctpop.i32(i32 %true.lanes)
   %trues.new = add i32 %trues, %true.count
   store i32 %trues.new, ptr %trues.at
-  {field("asked", at.BARRIER_ASKED)}
+  {field("barrier", "asked", at.BARRIER_ASKED)}
   %reduces = icmp eq i32 %kind, {REDUCES}
   %asking = select i1 %reduces, i32 %more, i32 0
   %asked.new = add i32 %asked, %asking

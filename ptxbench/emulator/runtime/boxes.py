@@ -7,8 +7,8 @@ elements with an index from LO up to HI lie inside the tensor. (PTX ISA, "Tensor
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, field
-from ptxbench.emulator.runtime.context import RuntimeFunction, slot
+from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP
+from ptxbench.emulator.runtime.context import RuntimeFunction, field, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
     BULK_LANE,

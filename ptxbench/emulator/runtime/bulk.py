@@ -22,8 +22,8 @@ from ptxbench.emulator.runtime.bulk_checks import (
     spanned,
     targets,
 )
-from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, field, keep
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, POISON, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, keep
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, POISON, V32, V64, RuntimeFunction, field, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
     BULK_FAR,

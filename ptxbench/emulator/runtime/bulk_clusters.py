@@ -23,9 +23,9 @@ from ptxbench.emulator.runtime.bulk_checks import (
     lane_of,
     lists,
 )
-from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, OF_ITS_CLUSTER, PUT, copy_at, field
+from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, OF_ITS_CLUSTER, PUT, copy_at
 from ptxbench.emulator.runtime.clusters import OFFSET_MASK, host_of
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, RuntimeFunction, field, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
     BULK_COUNT,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.clusters import OFFSET_MASK
-from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, field, slot
 from ptxbench.emulator.runtime.copies import (
     BULK,
     BULK_BARRIER,
@@ -47,12 +47,6 @@ from ptxbench.emulator.types import LANES
 
 GROUP = -1
 """Replaces an mbarrier's address: the copy belongs to a group of its thread, and goes to global memory."""
-
-
-def field(item: str, name: str, offset: int, kind: str = "i32") -> str:
-    """Lines that load %name from the copy at %item."""
-    return f"""%{name}.at = getelementptr i8, ptr %{item}, i64 {offset}
-  %{name} = load {kind}, ptr %{name}.at"""
 
 
 def keep(name: str, kind: str, offset: int) -> str:

@@ -10,9 +10,8 @@ phase is over if the header has the other parity. (PTX ISA, "barrier.cluster".)
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, NEXT_LANE, V32, V64, RuntimeFunction, slot, splat
-from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.types import LANES
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, RuntimeFunction, field, slot, splat
+from ptxbench.emulator.runtime.faults import FAULT, resolve_window
 
 OFFSET_MASK = (1 << at.RANK_BITS) - 1
 
@@ -73,61 +72,30 @@ def host_of(address: str, name: str) -> str:
   %{name} = add i64 %{name}.start, %{name}.inner.wide"""
 
 
-RESOLVE_CLUSTER = RuntimeFunction("resolve_cluster", f"""
-define internal i32 @resolve_cluster({V32} %a, i32 %mask, i32 %size, ptr %env, ptr %site) noinline cold {{
-  ; The lanes of %mask whose %size bytes lie aligned in the memory of a CTA of the cluster that runs; the others fault.
-entry:
-  %lanes = alloca [{LANES} x i32], align 64
-  store {V32} %a, ptr %lanes
-  {slot("bytes", at.SHARED_BYTES)}
-  {slot("ctas", at.CLUSTER_SIZE)}
+RESOLVE_CLUSTER = resolve_window(
+    "cluster",
+    at.SHARED_BYTES,
+    entry=f"""{slot("ctas", at.CLUSTER_SIZE)}
   {slot("first", at.CLUSTER_SLOT)}
-  {slot("headers", at.CTA_HEADERS, "ptr")}
-  %size.wide = zext i32 %size to i64
-  %low = sub i32 %size, 1
-  br label %next
-next:
-  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
-  %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
-{NEXT_LANE}
-  %address.at = getelementptr i32, ptr %lanes, i64 %number.wide
-  %address = load i32, ptr %address.at
-  %address.wide = zext i32 %address to i64
-  %rank = lshr i64 %address.wide, {at.RANK_BITS}
+  {slot("headers", at.CTA_HEADERS, "ptr")}""",
+    ending=f"""%rank = lshr i64 %address.wide, {at.RANK_BITS}
   %inner = and i64 %address.wide, {OFFSET_MASK}
   %end = add i64 %inner, %size.wide
   %past = icmp ugt i64 %end, %bytes
   %strange = icmp uge i64 %rank, %ctas
-  %outside = or i1 %past, %strange
-  br i1 %outside, label %bad, label %inside
-inside:
-  %ragged = and i32 %address, %low
-  %odd = icmp ne i32 %ragged, 0
-  br i1 %odd, label %bad, label %look
-look:
-  %slot = add i64 %first, %rank
+  %outside = or i1 %past, %strange""",
+    last=f"""%slot = add i64 %first, %rank
   %h.offset = mul i64 %slot, {at.CTA_BYTES}
   %header = getelementptr i8, ptr %headers, i64 %h.offset
   %live.at = getelementptr i8, ptr %header, i64 {at.CTA_LIVE}
   %live = load i64, ptr %live.at
-  %left = icmp eq i64 %live, 0
+  %gone = icmp eq i64 %live, 0
   %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
   %line = load i64, ptr %line.at
   %line.high = shl i64 %line, 32
-  %with.line = or i64 %line.high, %address.wide
-  br i1 %left, label %bad, label %found
-bad:
-  %kind = phi i64 [ {at.OUT_OF_BOUNDS}, %lane ], [ {at.MISALIGNED}, %inside ], [ {at.LEFT}, %look ]
-  %what = phi i64 [ %address.wide, %lane ], [ %address.wide, %inside ], [ %with.line, %look ]
-  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %number.wide, i64 %what)
-  br label %next
-found:
-  %good.more = or i32 %good, %bit
-  br label %next
-done:
-  ret i32 %good
-}}
-""", (FAULT,), (CTTZ,))  # fmt: skip
+  %about = or i64 %line.high, %address.wide""",
+)
+"""The lanes whose bytes lie aligned in the memory of a CTA of the cluster that runs; the others fault."""
 
 
 # ---- the barrier
@@ -140,16 +108,6 @@ COMPLAINTS = {
 }
 
 
-def mask_of_warp(name: str, offset: int) -> str:
-    """Lines that load a mask of the warp's state into %NAME."""
-    return f"%{name}.at = getelementptr i8, ptr %warp, i64 {offset}\n  %{name} = load i32, ptr %{name}.at"
-
-
-def of_cluster(name: str, offset: int, kind: str = "i32") -> str:
-    """Lines that load a field of the cluster's header %cluster into %NAME."""
-    return f"%{name}.at = getelementptr i8, ptr %cluster, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
-
-
 CHECK = RuntimeFunction("check_cluster", f"""
 define internal void @check_cluster(ptr %env) noinline {{
   ; The phase is over if all threads of the cluster that have not exited have arrived.
@@ -157,9 +115,9 @@ entry:
   {slot("cluster", at.CLUSTER_STATE, "ptr")}
   {slot("threads", at.THREADS, "i32")}
   {slot("size", at.CLUSTER_SIZE, "i32")}
-  {of_cluster("arrived", at.CLUSTER_ARRIVED)}
-  {of_cluster("exited", at.CLUSTER_EXITED)}
-  {of_cluster("phase", at.CLUSTER_PHASE)}
+  {field("cluster", "arrived", at.CLUSTER_ARRIVED)}
+  {field("cluster", "exited", at.CLUSTER_EXITED)}
+  {field("cluster", "phase", at.CLUSTER_PHASE)}
   %all = mul i32 %threads, %size
   %living = sub i32 %all, %exited
   %enough = icmp uge i32 %arrived, %living
@@ -190,7 +148,7 @@ come:
   %requests = load i64, ptr %site
   %requests.more = add i64 %requests, 1
   store i64 %requests.more, ptr %site
-  {mask_of_warp("pending", at.WARP_CLUSTER_ARRIVED)}
+  {field("warp", "pending", at.WARP_CLUSTER_ARRIVED)}
   %again = and i32 %pending, %lanes
   %twice = icmp ne i32 %again, 0
   br i1 %twice, label %wrong, label %right
@@ -204,15 +162,15 @@ right:
   %fresh = and i32 %lanes, %pending.not
   %pending.new = or i32 %pending, %fresh
   store i32 %pending.new, ptr %pending.at
-  {of_cluster("phase", at.CLUSTER_PHASE)}
-  {mask_of_warp("parity", at.WARP_CLUSTER_PHASE)}
+  {field("cluster", "phase", at.CLUSTER_PHASE)}
+  {field("warp", "parity", at.WARP_CLUSTER_PHASE)}
   %odd = icmp ne i32 %phase, 0
   %set = or i32 %parity, %fresh
   %fresh.not = xor i32 %fresh, -1
   %cleared = and i32 %parity, %fresh.not
   %parity.new = select i1 %odd, i32 %set, i32 %cleared
   store i32 %parity.new, ptr %parity.at
-  {of_cluster("arrived", at.CLUSTER_ARRIVED)}
+  {field("cluster", "arrived", at.CLUSTER_ARRIVED)}
   %count = call i32 @llvm.ctpop.i32(i32 %fresh)
   %arrived.new = add i32 %arrived, %count
   store i32 %arrived.new, ptr %arrived.at
@@ -233,7 +191,7 @@ nothing:
   ret i32 0
 look:
   {slot("cluster", at.CLUSTER_STATE, "ptr")}
-  {mask_of_warp("pending", at.WARP_CLUSTER_ARRIVED)}
+  {field("warp", "pending", at.WARP_CLUSTER_ARRIVED)}
   %pending.not = xor i32 %pending, -1
   %never = and i32 %lanes, %pending.not
   %some = icmp ne i32 %never, 0
@@ -244,8 +202,8 @@ wrong:
   call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane.wide, i64 {UNARRIVED})
   br label %right
 right:
-  {of_cluster("phase", at.CLUSTER_PHASE)}
-  {mask_of_warp("parity", at.WARP_CLUSTER_PHASE)}
+  {field("cluster", "phase", at.CLUSTER_PHASE)}
+  {field("warp", "parity", at.WARP_CLUSTER_PHASE)}
   %odd = sub i32 0, %phase
   %differs = xor i32 %parity, %odd
   %same = xor i32 %differs, -1
@@ -264,7 +222,7 @@ define internal void @wake_cluster(ptr %env) noinline {{
   ; The lanes of the current CTA whose phase is over look again.
 entry:
   {slot("cluster", at.CLUSTER_STATE, "ptr")}
-  {of_cluster("phase", at.CLUSTER_PHASE)}
+  {field("cluster", "phase", at.CLUSTER_PHASE)}
   %odd = sub i32 0, %phase
   {slot("warps", at.WARPS, "ptr")}
   {slot("count", at.WARP_COUNT)}
@@ -276,16 +234,16 @@ next:
 look:
   %offset = mul i64 %k, {at.WARP_BYTES}
   %warp = getelementptr i8, ptr %warps, i64 %offset
-  {mask_of_warp("waiting", at.WARP_CLUSTER_WAITING)}
+  {field("warp", "waiting", at.WARP_CLUSTER_WAITING)}
   %none = icmp eq i32 %waiting, 0
   br i1 %none, label %skip, label %wake
 wake:
-  {mask_of_warp("parity", at.WARP_CLUSTER_PHASE)}
+  {field("warp", "parity", at.WARP_CLUSTER_PHASE)}
   %differs = xor i32 %parity, %odd
   %freed = and i32 %waiting, %differs
   %waiting.new = xor i32 %waiting, %freed
   store i32 %waiting.new, ptr %waiting.at
-  {mask_of_warp("parked", at.WARP_PARKED)}
+  {field("warp", "parked", at.WARP_PARKED)}
   %freed.not = xor i32 %freed, -1
   %parked.new = and i32 %parked, %freed.not
   store i32 %parked.new, ptr %parked.at
@@ -309,10 +267,10 @@ go:
   %line.at = getelementptr i8, ptr %header, i64 {at.CTA_EXIT_LINE}
   store i64 %line, ptr %line.at
   {slot("cluster", at.CLUSTER_STATE, "ptr")}
-  {of_cluster("phase", at.CLUSTER_PHASE)}
-  {mask_of_warp("pending", at.WARP_CLUSTER_ARRIVED)}
-  {mask_of_warp("parity", at.WARP_CLUSTER_PHASE)}
-  {mask_of_warp("waiting", at.WARP_CLUSTER_WAITING)}
+  {field("cluster", "phase", at.CLUSTER_PHASE)}
+  {field("warp", "pending", at.WARP_CLUSTER_ARRIVED)}
+  {field("warp", "parity", at.WARP_CLUSTER_PHASE)}
+  {field("warp", "waiting", at.WARP_CLUSTER_WAITING)}
   store i32 0, ptr %waiting.at                      ; parked lanes look again when others exit
   %odd = sub i32 0, %phase
   %differs = xor i32 %parity, %odd
@@ -321,11 +279,11 @@ go:
   %now = and i32 %mine, %same
   %pending.new = xor i32 %pending, %mine
   store i32 %pending.new, ptr %pending.at
-  {of_cluster("arrived", at.CLUSTER_ARRIVED)}
+  {field("cluster", "arrived", at.CLUSTER_ARRIVED)}
   %less = call i32 @llvm.ctpop.i32(i32 %now)
   %arrived.new = sub i32 %arrived, %less
   store i32 %arrived.new, ptr %arrived.at
-  {of_cluster("exited", at.CLUSTER_EXITED)}
+  {field("cluster", "exited", at.CLUSTER_EXITED)}
   %more = call i32 @llvm.ctpop.i32(i32 %lanes)
   %exited.new = add i32 %exited, %more
   store i32 %exited.new, ptr %exited.at

@@ -123,6 +123,11 @@ def slot(name: str, index: int, kind: str = "i64") -> str:
     return f"%{name}.at = getelementptr i64, ptr %env, i64 {index}\n%{name} = load {kind}, ptr %{name}.at\n"
 
 
+def field(base: str, name: str, offset: int, kind: str = "i32") -> str:
+    """Lines that load %NAME from `offset` bytes behind the pointer %BASE."""
+    return f"%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
+
+
 def bump(index: int, amount: str) -> str:
     """Lines that add the i64 `amount` to slot `index` of the site."""
     return (

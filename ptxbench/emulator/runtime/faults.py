@@ -18,6 +18,7 @@ from ptxbench.emulator.runtime.context import (
     FAULT_SITE,
     FAULT_WARP,
     FUEL,
+    LEFT,
     LOCAL_BYTES,
     MISALIGNED,
     NEXT_LANE,
@@ -141,14 +142,34 @@ done:
 """, (FAULT,), (CTTZ,))  # fmt: skip
 
 
-def resolve_window(space: str, bytes_slot: int) -> RuntimeFunction:
-    """`resolve_SPACE(addresses, mask, size, env, site)` for a space whose addresses are offsets below a limit."""
+def resolve_window(
+    space: str, bytes_slot: int, *, entry: str = "", ending: str = "", last: str = ""
+) -> RuntimeFunction:
+    """`resolve_SPACE(addresses, mask, size, env, site)` for a space whose addresses are offsets below a limit.
+
+    `entry`: more lines before the loop. `ending`: lines that set %outside, by default for an offset. `last`: more lines
+    about an aligned address inside; they set %gone and what a fault LEFT is to say, %about.
+    """
+    ending = (
+        ending
+        or """%end = add i64 %address.wide, %size.wide
+  %outside = icmp ugt i64 %end, %bytes"""
+    )
+    good, also, what, about = "found", "", "%address.wide", ""
+    if last:
+        good, also, what = "look", f", [ {LEFT}, %look ]", "%what"
+        about = "\n  %what = phi i64 [ %address.wide, %lane ], [ %address.wide, %inside ], [ %about, %look ]"
+        last = f"""look:
+  {last}
+  br i1 %gone, label %bad, label %found
+"""
     text = f"""
 define internal i32 @resolve_{space}({V32} %a, i32 %mask, i32 %size, ptr %env, ptr %site) noinline cold {{
 entry:
   %lanes = alloca [{LANES} x i32], align 64
   store {V32} %a, ptr %lanes
   {slot("bytes", bytes_slot)}
+  {entry}
   %size.wide = zext i32 %size to i64
   %low = sub i32 %size, 1
   br label %next
@@ -159,16 +180,15 @@ next:
   %address.at = getelementptr i32, ptr %lanes, i64 %number.wide
   %address = load i32, ptr %address.at
   %address.wide = zext i32 %address to i64
-  %end = add i64 %address.wide, %size.wide
-  %outside = icmp ugt i64 %end, %bytes
+  {ending}
   br i1 %outside, label %bad, label %inside
 inside:
   %ragged = and i32 %address, %low
   %odd = icmp ne i32 %ragged, 0
-  br i1 %odd, label %bad, label %found
-bad:
-  %kind = phi i64 [ {OUT_OF_BOUNDS}, %lane ], [ {MISALIGNED}, %inside ]
-  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %number.wide, i64 %address.wide)
+  br i1 %odd, label %bad, label %{good}
+{last}bad:
+  %kind = phi i64 [ {OUT_OF_BOUNDS}, %lane ], [ {MISALIGNED}, %inside ]{also}{about}
+  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %number.wide, i64 {what})
   br label %next
 found:
   %good.more = or i32 %good, %bit

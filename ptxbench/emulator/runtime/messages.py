@@ -10,7 +10,7 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
 from ptxbench.emulator.runtime.atomics import update
 from ptxbench.emulator.runtime.clusters import host_of
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, NEXT_LANE, V32, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, NEXT_LANE, V32, RuntimeFunction, field, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.mbarriers import TRANSACT
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE
@@ -63,22 +63,17 @@ LIST = f"""{slot("lists", at.MESSAGE_LISTS, "ptr")}
 """Lines that point %messages to the messages of the current cluster, of which there are %count."""
 
 
-def field(name: str, offset: int, kind: str = "i32") -> str:
-    """Lines that load %NAME from the message at %item."""
-    return f"%{name}.at = getelementptr i8, ptr %item, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
-
-
 DO = RuntimeFunction("do_message", f"""
 define internal void @do_message(ptr %env, ptr %item) noinline {{
 entry:
-  {field("site", SITE, "ptr")}
-  {field("target", TARGET)}
-  {field("barrier", BARRIER)}
-  {field("size", SIZE)}
-  {field("lane", LANE)}
-  {field("issuer", WARP, "i64")}
-  {field("sender", CTA, "i64")}
-  {field("combine", COMBINE, "ptr")}
+  {field("item", "site", SITE, "ptr")}
+  {field("item", "target", TARGET)}
+  {field("item", "barrier", BARRIER)}
+  {field("item", "size", SIZE)}
+  {field("item", "lane", LANE)}
+  {field("item", "issuer", WARP, "i64")}
+  {field("item", "sender", CTA, "i64")}
+  {field("item", "combine", COMBINE, "ptr")}
   %values = getelementptr i8, ptr %item, i64 {VALUES}
   {slot("warp", at.WARP)}
   {slot("cta", at.CTA)}
@@ -134,7 +129,7 @@ next:
 look:
   %item.offset = mul i64 %index, {MESSAGE_BYTES}
   %item = getelementptr i8, ptr %messages, i64 %item.offset
-  {field("its", BARRIER)}
+  {field("item", "its", BARRIER)}
   %same = icmp eq i32 %its, %barrier
   %due = or i1 %same, %all
   br i1 %due, label %act, label %hold
@@ -195,7 +190,7 @@ next:
 look:
   %item.offset = mul i64 %index, {MESSAGE_BYTES}
   %item = getelementptr i8, ptr %messages, i64 %item.offset
-  {field("target", TARGET)}
+  {field("item", "target", TARGET)}
   %target.wide = zext i32 %target to i64
   %its.rank = lshr i64 %target.wide, {at.RANK_BITS}
   %same = icmp eq i64 %its.rank, %rank
@@ -204,10 +199,10 @@ hold:
 {KEEP}
   br label %after
 lost:
-  {field("site", SITE, "ptr")}
-  {field("lane", LANE)}
-  {field("issuer", WARP, "i64")}
-  {field("sender", CTA, "i64")}
+  {field("item", "site", SITE, "ptr")}
+  {field("item", "lane", LANE)}
+  {field("item", "issuer", WARP, "i64")}
+  {field("item", "sender", CTA, "i64")}
   store i64 %issuer, ptr %warp.at                 ; whom the fault is to name
   store i64 %sender, ptr %cta.at
   %lane.wide = zext i32 %lane to i64
