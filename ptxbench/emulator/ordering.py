@@ -17,15 +17,14 @@ class MemoryOrder:
 
 
 def order_of(opcode: str) -> MemoryOrder | None:
-    """The memory order of a load, store or atomic; None for a weak access and for other instructions.
+    """The memory order of a load, store, atomic or bulk copy; None for a weak access and for other instructions.
 
     A volatile access is relaxed at system scope. Atomics are relaxed at GPU scope by default.
     """
     root, *parts = opcode.split(".")
     said = set(parts)
-    if opcode.startswith("cp.reduce"):
-        return MemoryOrder(at.READS | at.WRITES, at.STRONG_GPU)
-    if root not in ("ld", "st", "atom", "red"):
+    copies = opcode.startswith("cp.reduce") or (opcode.startswith("cp.async.bulk") and "relaxed" in said)
+    if not copies and root not in ("ld", "st", "atom", "red"):
         return None
     if root in ("ld", "st") and not said & {"volatile", "relaxed", "acquire", "release", "mmio"}:
         return None

@@ -98,7 +98,7 @@ def global_accesses(step: FlowStep) -> Iterator[tuple[str, Address]]:
     elif opcode.startswith("cp.reduce"):
         yield UPDATE, addresses[0]
     elif opcode.startswith("cp.async") and len(addresses) > 1:  # [target], [source], and for a bulk copy the mbarrier
-        out = opcode.startswith("cp.async.bulk.global")
+        out = "bulk_group" in parts
         yield (STORE, addresses[0]) if out else (LOAD, addresses[1])
 
 

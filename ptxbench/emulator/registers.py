@@ -60,11 +60,17 @@ DEFINED = "defined "
 ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
 """Instructions whose addresses are generic, or in the single space that they name."""
 GENERIC_SPACES = ("global", "shared", "local", "const")
-INTO_CLUSTER, MULTICAST = "cp.async.bulk.shared::cluster", "multicast::cluster"
 SENDERS = ("st.async", "red.async", "clusterlaunchcontrol.try_cancel")
 """Instructions that send messages to mbarriers of the cluster (runtime/messages.py)."""
-OF_CLUSTERS = ("barrier.cluster", *SENDERS, "cp.reduce.async.bulk.shared::cluster", f"{INTO_CLUSTER}.shared::cta")
-"""Instructions that need the state of a cluster, even if it has one CTA; those with MULTICAST do too."""
+OF_CLUSTERS = ("barrier.cluster", *SENDERS)
+"""Instructions that need the state of a cluster, even if it has one CTA; so do those of `bulk_to_ctas`."""
+
+
+def bulk_to_ctas(opcode: str) -> bool:
+    """Whether it is a bulk copy to several CTAs, or between CTAs."""
+    words = set(opcode.split("."))
+    between = {"bulk", "shared::cluster", "shared::cta"} <= words
+    return between or "multicast::cluster" in words
 
 
 class KernelState:
@@ -89,7 +95,7 @@ class KernelState:
         self.ops.mergeable = mergeable(self.steps, self.blocks)
         opcodes = [step.entry.opcode for step in self.steps]
         self.ops.clustered = clustered or any(
-            opcode.startswith(OF_CLUSTERS) or MULTICAST in opcode.split(".") for opcode in opcodes
+            opcode.startswith(OF_CLUSTERS) or bulk_to_ctas(opcode) for opcode in opcodes
         )
         self.order_reason = order_reason(self.steps)
         self.ops.parallel = self.order_reason is None

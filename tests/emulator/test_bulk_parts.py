@@ -203,3 +203,51 @@ def test_a_fill_that_ptxas_refuses_is_an_error_of_the_text(wrong, message):
     with pytest.raises(PtxSyntaxError, match=message):
         emulator.run(FILL.replace("[%place], %size, 0", wrong), grid=1, block=2,
                      args=[np.zeros(512, np.uint8), np.uint32(0), np.uint32(8)])  # fmt: skip
+
+
+STRONG = module("""
+.visible .entry strong(.param .u64 x, .param .u64 y, .param .u64 sums)
+{
+    // Each CTA brings 512 bytes of x. It sends the first half to y, as all others do, and adds the second to the sums.
+    .reg .u64 %x, %y, %sums;
+    .reg .u32 %cta;
+    .reg .pred %done;
+    .shared .align 16 .b8 tile[512];
+    .shared .align 8 .b64 full;
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    ld.param.u64 %sums, [sums];
+    mbarrier.init.shared::cta.b64 [full], 1;
+    fence.proxy.async;
+    mbarrier.arrive.expect_tx.shared::cta.b64 _, [full], 512;
+    cp.async.bulk.relaxed.gpu.shared::cta.global.mbarrier::complete_tx::bytes.b128 [tile], [%x], 256, [full];
+    cp.async.bulk.weak.shared::cluster.global.mbarrier::complete_tx::bytes [tile+256], [%x+256], 256, [full];
+WAIT:
+    mbarrier.try_wait.parity.shared::cta.b64 %done, [full], 0;
+    @!%done bra WAIT;
+    cp.async.bulk.STORE.global.shared::cta.bulk_group.b128 [%y], [tile], 256;
+    cp.reduce.async.bulk.relaxed.sys.global.shared::cta.bulk_group.add.u32 [%sums], [tile+256], 256;
+    cp.async.bulk.commit_group;
+    cp.async.bulk.wait_group 0;
+    ret;
+}
+""".replace("STORE", "relaxed.gpu"), ("9.3", "sm_100a"))  # fmt: skip
+
+
+def strong(text=STRONG):
+    x, y, sums = np.arange(128, dtype=np.uint32), np.zeros(64, np.uint32), np.zeros(64, np.uint32)
+    execution = emulator.run(text, grid=3, block=1, args=[x, y, sums], sanitize=True)
+    return execution, x, y, sums
+
+
+def test_strong_copies_move_the_same_bytes_and_do_not_race_within_their_scope():
+    execution, x, y, sums = strong()
+    assert (y.tolist(), sums.tolist()) == (x[:64].tolist(), (3 * x[64:]).tolist())
+    assert execution.findings == ()
+
+
+def test_copies_of_several_ctas_race_if_they_are_weak_or_their_scope_is_too_narrow():
+    for order in ("weak", "relaxed.cta"):
+        text = STRONG.replace("bulk.relaxed.gpu.global", f"bulk.{order}.global")
+        found = strong(text.replace("bulk_group.b128", "bulk_group") if order == "weak" else text)[0].findings
+        assert [finding.kind for finding in found] == ["race"], order

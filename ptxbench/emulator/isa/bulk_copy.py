@@ -3,7 +3,7 @@
 from typing import Any
 
 from ptxbench.emulator.bulk_ops import CLUSTER, OWN
-from ptxbench.emulator.isa.memory import place
+from ptxbench.emulator.isa.memory import IN_ORDER, SCOPES, place
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime.fill import MOST_BYTES, UNIT
 
@@ -19,43 +19,59 @@ def target(space):
     return CLUSTER if space == "shared::cluster" else OWN
 
 
-@instruction(f"cp.async.bulk.to.{LOAD} [a], [b], size:u32, [c]", to=TARGETS, section=BULK)
-@instruction(f"cp.async.bulk.to.{LOAD}.L2::cache_hint [a], [b], size:u32, [c], policy:u64", to=TARGETS, section=BULK)
+SCOPES_BETWEEN = ("cta", "cluster")
+"""The scopes of relaxed copies between CTAs."""
+
+
+def copies(rest, operands, scopes=SCOPES, **sets):
+    """Decorator: the line of a copy, and the one with strong accesses of 16 bytes."""
+    more: dict[str, Any] = {"section": BULK, **sets}
+
+    def register(body):
+        instruction(f"cp.async.bulk{{.weak}}.{rest} {operands}", ignored={"weak": "the default"}, **more)(body)
+        instruction(f"cp.async.bulk.relaxed.scope.{rest}.b128 {operands}", scope=scopes, ignored={"scope": IN_ORDER},
+                    **more)(body)  # fmt: skip
+        return body
+
+    return register
+
+
+@copies(f"to.{LOAD}", "[a], [b], size:u32, [c]", to=TARGETS)
+@copies(f"to.{LOAD}.L2::cache_hint", "[a], [b], size:u32, [c], policy:u64", to=TARGETS)
 def bulk_load(ops, to, a, b, size, c):
     """Done when a thread tests the mbarrier unsuccessfully; the mbarrier then expects `size` bytes less."""
     ops.bulk_copies.load(ops.bulk_copies.target(target(to), a, c), b, size)
 
 
-@instruction(f"cp.async.bulk.shared::cta.{LOAD}.ignore_oob [a], [b], size:u32, left:u32, right:u32, [c]", section=BULK)
-@instruction(f"cp.async.bulk.shared::cta.{LOAD}.L2::cache_hint.ignore_oob "
-      "[a], [b], size:u32, left:u32, right:u32, [c], policy:u64", section=BULK)  # fmt: skip
+@copies(f"shared::cta.{LOAD}.ignore_oob", "[a], [b], size:u32, left:u32, right:u32, [c]")
+@copies(f"shared::cta.{LOAD}.L2::cache_hint.ignore_oob", "[a], [b], size:u32, left:u32, right:u32, [c], policy:u64")
 def bulk_load_ignoring(ops, a, b, size, left, right, c):
     """The first and last bytes may lie outside every array; in shared memory they are indeterminate."""
     ops.bulk_copies.load(ops.bulk_copies.target(OWN, a, c), b, size, (left, right))
 
 
-MULTICAST = f"cp.async.bulk.shared::cluster.{LOAD}.multicast::cluster"
+MULTICAST = f"shared::cluster.{LOAD}.multicast::cluster"
 
 
-@instruction(f"{MULTICAST} [a], [b], size:u32, [c], ctas:u16", section=BULK)
-@instruction(f"{MULTICAST}.L2::cache_hint [a], [b], size:u32, [c], ctas:u16, policy:u64", section=BULK)
+@copies(MULTICAST, "[a], [b], size:u32, [c], ctas:u16")
+@copies(f"{MULTICAST}.L2::cache_hint", "[a], [b], size:u32, [c], ctas:u16, policy:u64")
 def bulk_load_multicast(ops, a, b, size, c, ctas):
     """To each CTA of the mask, at the same offsets of the data and of the mbarrier."""
     ops.bulk_copies.load(ops.bulk_copies.target(CLUSTER, a, c, ctas), b, size)
 
 
-STORE = "cp.async.bulk.global.shared::cta.bulk_group"
+STORE = "global.shared::cta.bulk_group"
 
 
-@instruction(f"{STORE} [a], [b], size:u32", section=BULK)
-@instruction(f"{STORE}.L2::cache_hint [a], [b], size:u32, policy:u64", section=BULK)
+@copies(STORE, "[a], [b], size:u32")
+@copies(f"{STORE}.L2::cache_hint", "[a], [b], size:u32, policy:u64")
 def bulk_store(ops, a, b, size):
     """Done when its thread waits for the copy's group."""
     ops.bulk_copies.store(a, ops.bulk_copies.source(b), size)
 
 
-@instruction(f"{STORE}.cp_mask [a], [b], size:u32, bytes:u16", section=BULK)
-@instruction(f"{STORE}.L2::cache_hint.cp_mask [a], [b], size:u32, policy:u64, bytes:u16", section=BULK)
+@copies(f"{STORE}.cp_mask", "[a], [b], size:u32, bytes:u16")
+@copies(f"{STORE}.L2::cache_hint.cp_mask", "[a], [b], size:u32, policy:u64, bytes:u16")
 def bulk_store_masked(ops, a, b, size, bytes):
     """Of each 16 bytes, those with a bit in the mask."""
     ops.bulk_copies.store(a, ops.bulk_copies.source(b), size, bytes)
@@ -64,7 +80,7 @@ def bulk_store_masked(ops, a, b, size, bytes):
 BETWEEN = "shared::cluster.shared::cta.mbarrier::complete_tx::bytes"
 
 
-@instruction(f"cp.async.bulk.{BETWEEN} [a], [b], size:u32, [c]", section=BULK)
+@copies(BETWEEN, "[a], [b], size:u32, [c]", SCOPES_BETWEEN)
 def bulk_between(ops, a, b, size, c):
     """To another CTA; done when a thread of that CTA tests its mbarrier unsuccessfully."""
     ops.bulk_copies.between(a, b, size, c)
@@ -84,11 +100,16 @@ REDUCTIONS = (
 )
 
 
+def relaxed(scopes):
+    """A set for a line: the scope of a reduction, which is always relaxed."""
+    return {"order": tuple(f"relaxed.{scope}" for scope in scopes), "ignored": {"order": IN_ORDER}}
+
+
 def reductions(body):
     """Decorator: the lines of REDUCTIONS, from shared memory, also with a policy."""
-    start = "cp.reduce.async.bulk.global.shared::cta.bulk_group"
+    start = "cp.reduce.async.bulk{.order}.global.shared::cta.bulk_group"
     for op, elements in REDUCTIONS:
-        sets: dict[str, Any] = {"op": (op,), "element": elements, "section": REDUCE}
+        sets: dict[str, Any] = {"op": (op,), "element": elements, "section": REDUCE, **relaxed(SCOPES)}
         instruction(f"{start}.op.element [a], [b], size:u32", **sets)(body)
         instruction(f"{start}.L2::cache_hint.op.element [a], [b], size:u32, policy:u64", **sets)(body)
     return body
@@ -115,8 +136,8 @@ REDUCTIONS_BETWEEN = (
 def reductions_between(body):
     """Decorator: the lines of REDUCTIONS_BETWEEN."""
     for op, elements in REDUCTIONS_BETWEEN:
-        sets: dict[str, Any] = {"op": (op,), "element": elements, "section": REDUCE}
-        instruction(f"cp.reduce.async.bulk.{BETWEEN}.op.element [a], [b], size:u32, [c]", **sets)(body)
+        sets: dict[str, Any] = {"op": (op,), "element": elements, "section": REDUCE, **relaxed(SCOPES_BETWEEN)}
+        instruction(f"cp.reduce.async.bulk{{.order}}.{BETWEEN}.op.element [a], [b], size:u32, [c]", **sets)(body)
     return body
 
 
