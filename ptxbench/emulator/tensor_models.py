@@ -20,7 +20,8 @@ class TensorModel:
     and added exactly. An f16 result is rounded to nearest even; an f32 result is truncated to `kept` fraction bits.
     `halves`: as if converted to f16 and multiplied in two steps, k mod 4 in {0, 1} first, from 0; then the addend is
     added and rounded to nearest even. `group`: so many products are summed exactly, multiplied by the significands of
-    their scales, and truncated as one term, whose power of two is that of the scales alone.
+    their scales, and truncated as one term, whose power of two is that of the scales alone. `lowest`: the exponent of
+    the greatest one's power of two is at least this; None where the types have none so small.
     """
 
     block: int
@@ -29,10 +30,12 @@ class TensorModel:
     kept: int = 23
     halves: bool = False
     group: int = 0
+    lowest: int | None = None
 
 
 CHECKED = "reproduces recorded hardware results"
 PUBLISHED = "follows a published model that was checked against hardware (MMA-Sim)"
+INFERRED = "four products reproduce recorded hardware results; eight are inferred"
 SPARSE = "assumed to be that of a dense product of the elements that A keeps"
 MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
     "f16": (
@@ -43,13 +46,13 @@ MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
         (101, TensorModel(16, 25, "assumed to be that of sm_100")),
     ),
     "bf16": (
-        (80, TensorModel(8, 24, CHECKED)),
-        (90, TensorModel(16, 25, CHECKED)),
-        (101, TensorModel(16, 25, "assumed to be that of sm_100")),
+        (80, TensorModel(8, 24, CHECKED, lowest=-132)),
+        (90, TensorModel(16, 25, CHECKED, lowest=-133)),
+        (101, TensorModel(16, 25, "assumed to be that of sm_100", lowest=-133)),
     ),
     "tf32": (
-        (80, TensorModel(4, 24, CHECKED)),
-        (90, TensorModel(8, 25, "four products reproduce recorded hardware results; eight are inferred")),
+        (80, TensorModel(4, 24, CHECKED, lowest=-132)),
+        (90, TensorModel(8, 25, INFERRED, lowest=-133)),
     ),
     "fp8": (
         (89, TensorModel(16, 13, CHECKED, kept=13)),
@@ -86,8 +89,9 @@ def model(arch: str, kind: str) -> TensorModel | None:
 
 CHECKED_WITHOUT_C = f"{CHECKED} without an addend; with one, it follows published chains of an H100"
 WARPGROUP_MODELS: dict[tuple[str, str], TensorModel] = {
-    **{(kind, d): TensorModel(16, 25, PUBLISHED) for kind, d in (("f16", "f32"), ("f16", "f16"), ("bf16", "f32"))},
-    ("tf32", "f32"): TensorModel(8, 25, PUBLISHED),
+    **{("f16", d): TensorModel(16, 25, PUBLISHED) for d in ("f32", "f16")},
+    ("bf16", "f32"): TensorModel(16, 25, PUBLISHED, lowest=-133),
+    ("tf32", "f32"): TensorModel(8, 25, PUBLISHED, lowest=-133),
     **{(kind, "f32"): TensorModel(32, 13, CHECKED_WITHOUT_C, kept=13) for kind in ("e4m3", "e5m2")},
     **{(kind, "f16"): TensorModel(32, 13, PUBLISHED, kept=13) for kind in ("e4m3", "e5m2")},
 }  # fmt: skip

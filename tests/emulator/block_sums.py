@@ -54,6 +54,10 @@ def exponent(value: Fraction, kind: str) -> int:
     return max(found, FORMATS[kind].least)
 
 
+LOWEST = {24: -132, 25: -133}
+"""By fraction bits, the least exponent that terms are aligned to; only bf16 and tf32 have products so small."""
+
+
 def fused_block(a: Sequence[Number], b: Sequence[Number], c: Number, kinds: tuple[str, str, str], frac: int) -> Number:
     """The sum of one block, not yet rounded."""
     terms = [*zip(a, b, strict=True), (c, Fraction(1))]
@@ -65,7 +69,8 @@ def fused_block(a: Sequence[Number], b: Sequence[Number], c: Number, kinds: tupl
     exponents = [exponent(x, kinds[0]) + exponent(y, kinds[1]) for x, y in zip(a, b, strict=True) if x * y]
     if c:
         exponents.append(exponent(c, kinds[2]))
-    quantum = Fraction(2) ** (max(exponents, default=0) - frac)
+    lowest = [LOWEST[frac]] if kinds[0] in ("bf16", "tf32") else []
+    quantum = Fraction(2) ** (max(exponents + lowest, default=0) - frac)
     return sum(math.trunc(x * y / quantum) for x, y in terms) * quantum
 
 

@@ -178,6 +178,28 @@ def test_a_float_product_has_the_bits_of_the_exact_model(opcode, arch):
     assert execution.counters[f"ptx_mma_flops_{case.kinds[1]}"] == flops
 
 
+@pytest.mark.parametrize(
+    ("shape", "kind", "arch", "block", "unit"),
+    [("m16n8k8", "bf16", "sm_80", 8, -156), ("m16n8k4", "tf32", "sm_80", 4, -156),
+     ("m16n8k16", "bf16", "sm_90", 16, -158), ("m16n8k8", "tf32", "sm_90", 8, -158)],
+)  # fmt: skip
+def test_products_are_not_cut_to_less_than_a_lowest_unit(shape, kind, arch, block, unit):
+    """Of a row, half of the products are x, and half are y, which is half a unit; all of them are 2^-149.
+
+    With a lowest unit the halves of units are cut, and the result is 0. In the second row all are 2^8 as large: exact.
+    """
+    case = CASES[f"mma.sync.aligned.{shape}.row.col.f32.{kind}.{kind}.f32"]
+    half = block // 2
+    y = 2.0 ** (unit - 1)
+    terms = np.array([2.0**-149 / half - y, y] * half)
+    a, b = np.zeros((1, 1, 16, block)), np.full((1, 1, block, 8), 2.0**-80)
+    a[0, 0, 0], a[0, 0, 1] = terms * 2.0**80, terms * 2.0**88
+    found, _ = run(case, encoded(a, kind), encoded(b, kind), np.zeros((1, 1, 16, 8), np.uint64), arch)
+    values = found.astype(np.uint32).view(np.float32)[0, 0]
+    assert values[0].tolist() == [0.0] * 8
+    assert values[1].tolist() == [2.0**-141] * 8
+
+
 def signed(values, bits):
     return np.where(values >> bits - 1 & 1, values - (1 << bits), values) if bits > 1 else values
 

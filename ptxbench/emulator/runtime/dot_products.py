@@ -57,8 +57,8 @@ def dot_product(what: Multiply, hardware_fma: bool) -> tuple[Dot, int]:
     depth = what.terms // 2 if model.halves else what.terms
     steps = min(model.block, depth)
     start = FORMATS[kind_d if model.halves else kind_c]
-    first = dot_float(steps, model.frac, start, kind_d, model.kept)
-    rest = dot_float(steps, model.frac, FORMATS[kind_d], kind_d, model.kept)
+    first = dot_float(steps, model.frac, start, kind_d, model.kept, model.lowest)
+    rest = dot_float(steps, model.frac, FORMATS[kind_d], kind_d, model.kept, model.lowest)
     lift = model.frac - FORMATS[kind_a].fraction - FORMATS[kind_b].fraction
     return Dot(first, rest, steps, what.terms // steps), lift
 
@@ -146,7 +146,9 @@ def load(e: Emitter, pointer: str, k: str, plane: int, kind: Type) -> Value:
     return Value(e.op(f"load {kind.vector}, ptr {at}, align 64"), kind)
 
 
-def dot_float(steps: int, frac: int, start: ElementFormat, kind_d: str, kept: int) -> RuntimeFunction:
+def dot_float(
+    steps: int, frac: int, start: ElementFormat, kind_d: str, kept: int, lowest: int | None = None
+) -> RuntimeFunction:
     """`NAME(a, b, c, special)` -> the bits of D: one block of tensor.Model, c of the format `start`.
 
     Products are in units of 2^(top - frac), with significands already shifted to `frac` fraction bits. Each is below
@@ -159,6 +161,7 @@ def dot_float(steps: int, frac: int, start: ElementFormat, kind_d: str, kept: in
     c_significand, c_exponent = decoded_float(begin, Value("%c", U32), start, max(0, frac - start.fraction))
     c_special = some(begin, begin.compare("ge", c_exponent, begin.constant(SPECIAL, S32)))
     begin.line(f"%odd = or i1 %special, {c_special}")
+    top_start = c_exponent if lowest is None else begin.max(c_exponent, begin.constant(lowest, S32))
 
     exponents = [load(highest, pointer, "%k", 1, S32) for pointer in ("%a", "%b")]
     top_next = highest.max(Value("%top", S32), highest.add(*exponents))
@@ -187,6 +190,7 @@ def dot_float(steps: int, frac: int, start: ElementFormat, kind_d: str, kept: in
     result = to_f16(finish, value) if kind_d == "f16" else to_f32_toward_zero(finish, value, kept)
     special = special_sum(steps, kind_d)
     name = f"dot_{start.name}_{kind_d}_{steps}_{frac}" + (f"_{kept}" if kept != 23 else "")
+    name += "" if lowest is None else f"_from_{-lowest}"
     addend_of_c = f"{V32} {c_significand.ir}, {V32} {c_exponent.ir}"
     text = f"""
 define internal {V32} @{name}(ptr %a, ptr %b, {V32} %c, i1 %special) noinline {{
@@ -195,7 +199,7 @@ entry:
   br label %highest
 highest:
   %k = phi i64 [ 0, %entry ], [ %k.next, %highest ]
-  %top = phi {V32} [ {c_exponent.ir}, %entry ], [ {top_next.ir}, %highest ]
+  %top = phi {V32} [ {top_start.ir}, %entry ], [ {top_next.ir}, %highest ]
   {chr(10).join(highest.lines)}
   %k.next = add i64 %k, 1
   %k.more = icmp ult i64 %k.next, {steps}

@@ -123,6 +123,10 @@ def movmatrix(step: Step) -> Action | None:
 # ---- sums
 
 
+LOWEST = -133
+"""The least exponent that terms are aligned to on sm_90; only bf16 and tf32 have products so small."""
+
+
 def exponent(values: Any, least: int) -> Any:
     return np.maximum(np.frexp(values)[1] - 1, least)
 
@@ -137,6 +141,8 @@ def block(a: Any, b: Any, c: Any, kinds: tuple[str, str, str], fraction: int) ->
     powers = exponent(a, least_a) + exponent(b, least_b)
     top = np.where(products != 0, powers, -(10**6)).max(axis=-1)
     top = np.maximum(top, np.where(c != 0, exponent(c, least_c), -(10**6)))
+    if kinds[0] in ("bf16", "tf32"):
+        top = np.maximum(top, LOWEST)
     unit = np.where(top == -(10**6), 0, top - fraction)
     finite = np.isfinite(products).all(axis=-1) & np.isfinite(c)
     terms = np.trunc(np.ldexp(np.where(np.isfinite(products), products, 0), -unit[..., None]))
