@@ -24,9 +24,9 @@ What it models
 
 What it does not model
 - Parallel streams: there is one queue of work. No peer access, no managed memory, no textures, no MPS, no MIG.
-- Pointers in memory or in structures: a kernel can access only what its own parameters point to. An access outside a
-  block of the pool is an illegal address, even if a real device would access a neighbouring block.
-- Clusters: a kernel whose CTAs cooperate in a cluster does not run. Tensor maps are created but not used.
+- Pointers in memory or in structures other than tensor maps: a kernel can access only what its own parameters point
+  to, and the arrays of its tensor maps. An access outside a block of the pool is an illegal address, even if a real
+  device would access a neighbouring block.
 - Real times: no time here says anything about a GPU.
 - What NVIDIA does not document, and what CuPy does beyond its CUDA calls.
 """

@@ -306,11 +306,13 @@ class Gpu:
                 self.memory.find(address, size)
         return perform if size else lambda start: 0.0
 
-    def start(self, function: int, grid: Any, block: Any, shared: int, stream: int, content: list[bytes]) -> None:
+    def start(
+        self, function: int, grid: Any, block: Any, shared: int, stream: int, content: list[bytes], cluster: Any = None
+    ) -> None:
         """Check a launch and put it on its stream. Raises Failure."""
         kernel = self.functions[function]
         kernel.check(self.device, grid, block, shared)
-        prepared = kernels.prepare(self.memory, kernel, grid, block, shared, content)
+        prepared = kernels.prepare(self.memory, kernel, grid, block, shared, content, cluster)
         self.enqueue(self.stream(stream), self.launch(prepared))
 
     def launch(self, launch: Prepared) -> Callable[[float], float]:

@@ -20,6 +20,7 @@ import numpy as np
 from ptxbench import emulator, errors, toolchain
 from ptxbench.emulator.parse import parsed
 from ptxbench.emulator.syntax import Function, Variable
+from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES
 from ptxbench.toolchain import cubin, locate, ptxas
 from simulated_gpu.description import Device, Script
 from simulated_gpu.errors import Failure
@@ -213,11 +214,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A launch with its parameters: each a value, or the index of a block and the offset in it."""
+    """A launch with its parameters: each a value, or the index of a block and the offset in it; or that, and the bytes
+    of a tensor map that has the address."""
 
     kernel: Kernel
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
+    cluster: tuple[int, int, int] | None
     shared: int
     values: tuple[tuple[int | None, Any], ...]
     blocks: tuple[Block, ...]
@@ -225,25 +228,30 @@ class Prepared:
     """The region of each block, and where in it."""
 
 
-def prepare(memory: Memory, kernel: Kernel, grid: Any, block: Any, shared: int, params: Sequence[bytes]) -> Prepared:
-    """A launch with the parameters' bytes. An 8-byte number that is an address in memory refers to the block there.
+def prepare(
+    memory: Memory, kernel: Kernel, grid: Any, block: Any, shared: int, params: Sequence[bytes], cluster: Any = None
+) -> Prepared:
+    """A launch with the parameters' bytes. An 8-byte number that is an address in memory refers to the block there, and
+    so does the address in a tensor map.
 
     Blocks are looked up now: an address still means that memory if its block is freed later.
     """
     blocks: list[Block] = []
     values: list[tuple[int | None, Any]] = []
     for param, content in zip(kernel.params, params, strict=True):
-        found = None
-        if param.size_bytes == 8 and not param.array and not param.type.floating:
-            found = memory.block(int.from_bytes(content, "little"))
+        found, address = None, int.from_bytes(content[:8], "little")
+        is_map = param.array and (param.size_bytes, param.align) == (MAP_BYTES, MAP_ALIGN)
+        if is_map or (param.size_bytes == 8 and not param.array and not param.type.floating):
+            found = memory.block(address)
         if found is None:
             values.append((None, value_of(param, content)))
         else:
             if found not in blocks:
                 blocks.append(found)
-            values.append((blocks.index(found), int.from_bytes(content, "little") - found.address))
+            place = address - found.address
+            values.append((blocks.index(found), (place, content[8:]) if is_map else place))
     places = tuple(memory.find(each.address, each.size) for each in blocks)
-    return Prepared(kernel, tuple(grid), tuple(block), shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
+    return Prepared(kernel, tuple(grid), tuple(block), cluster, shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
 
 
 def value_of(param: Variable, content: bytes) -> Any:
@@ -253,6 +261,15 @@ def value_of(param: Variable, content: bytes) -> Any:
     if param.array or param.vector > 1:
         return np.frombuffer(content, np.dtype((np.void, len(content))))[0]
     return np.frombuffer(content, f"{'f' if param.type.floating else 'u'}{param.size_bytes}")[0]
+
+
+def referring(content: Any, value: Any) -> Any:
+    """The argument that refers to these bytes: a pointer, or a tensor map."""
+    if not isinstance(value, tuple):
+        return emulator.Pointer(content, value)
+    made = np.zeros((), [("address", object), ("rest", np.uint8, MAP_BYTES - 8)])
+    made["address"], made["rest"] = emulator.Pointer(content, value[0]), np.frombuffer(value[1], np.uint8)
+    return made[()]
 
 
 class Launches:
@@ -269,7 +286,7 @@ class Launches:
             return Outcome(status=700)  # given back to the device meanwhile
         held = [region.key(start, each.size) for (region, start), each in zip(places, launch.blocks, strict=True)]
         key = (
-            kernel.module.ptx, kernel.name, launch.grid, launch.block, launch.shared,
+            kernel.module.ptx, kernel.name, launch.grid, launch.block, launch.cluster, launch.shared,
             tuple((index, value.tobytes() if index is None else value) for index, value in launch.values),
             tuple(held), tuple(sorted(kernel.module.kept.items())),
         )  # fmt: skip
@@ -286,10 +303,10 @@ class Launches:
         kernel = launch.kernel
         before = [content.copy() for content in contents]
         kept = dict(kernel.module.kept)
-        args = [value if index is None else emulator.Pointer(contents[index], value) for index, value in launch.values]
+        args = [value if index is None else referring(contents[index], value) for index, value in launch.values]
         try:
             ran = emulator.run(
-                kernel.module.ptx, kernel.name, grid=launch.grid, block=launch.block, args=args,
+                kernel.module.ptx, kernel.name, grid=launch.grid, block=launch.block, cluster=launch.cluster, args=args,
                 dynamic_shared_bytes=launch.shared, arch=self.device.arch, fuel=FUEL, kept=kept,
             )  # fmt: skip
         except errors.MemoryFault as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,7 @@ class Driver(Library):
         gpu, given = self.gpu, self.config(config)
         gpu.call("cuLaunchKernelEx")
         kernel = gpu.functions[function.value]
-        grid, cluster = tuple(given.grid), (1, 1, 1)
+        grid, cluster = tuple(given.grid), None
         for each in given.attributes[: given.attribute_count]:
             if each.id == CLUSTER:
                 cluster = tuple(each.value.cluster)
@@ -109,12 +110,12 @@ class Driver(Library):
                 held = gpu.device.sms * kernel.resident(gpu.device, math.prod(given.block), given.shared_bytes)
                 if math.prod(grid) > held:
                     return 720
-        if cluster != (1, 1, 1) and not gpu.device.clusters:
+        if cluster not in (None, (1, 1, 1)) and not gpu.device.clusters:
             return 1
-        if math.prod(cluster) > kernel.most_cluster or any(a % b for a, b in zip(grid, cluster, strict=True)):
+        if cluster and (math.prod(cluster) > kernel.most_cluster or any(map(operator.mod, grid, cluster))):
             return 912
         content = [ctypes.string_at(at, each.size_bytes) for at, each in zip(params, kernel.params, strict=True)]
-        gpu.start(function.value, grid, tuple(given.block), given.shared_bytes, given.stream or 0, content)
+        gpu.start(function.value, grid, tuple(given.block), given.shared_bytes, given.stream or 0, content, cluster)
         return 0
 
     def cuOccupancyMaxActiveClusters(self, count: Any, function: Any, config: Any) -> int:
@@ -137,8 +138,20 @@ class Driver(Library):
         if not least <= rank.value <= 5 or address.value % 16 or any(strides[i] % 16 for i in many[1:] and many[:-1]):
             return 1
         kind = {8: 9, 9: 10, 10: 8}.get(element.value, element.value)  # tensormap.replace has f64, bf16, f32.ftz so
-        pieces = [(0, address.value), (68, rank.value - 1), (71, kind), (75, interleave), (77, swizzle), (79, fill)]
-        pieces += [(81, promotion), (440, box[0] - 1), *((440 + 8 * i, box[i] - 1) for i in many[1:])]
+        pieces = [
+            (0, address.value),
+            (68, rank.value - 1),
+            (71, kind),
+            (75, interleave),
+            (77, swizzle),
+            (79, fill),
+        ]
+        pieces += [
+            (81, promotion),
+            (83, max(swizzle - 3, 0)),
+            (440, box[0] - 1),
+            *((440 + 8 * i, box[i] - 1) for i in many[1:]),
+        ]
         for i in many:
             pieces += [(256 + 32 * i, shape[i] - 1), (416 + 3 * i, steps[i] - 1)]
         for i in many[:-1]:
