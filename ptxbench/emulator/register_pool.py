@@ -81,8 +81,8 @@ def dropped_note(translation: Translation) -> tuple[str, ...]:
     if first is None or translation.pool:
         return ()
     return (
-        f"line {first.line}: {NAME} has no effect: ptxas drops it, because the kernel has neither .maxnreg nor a valid "
-        ".minnctapersm with .maxntid or .reqntid",
+        f"line {first.line}: {NAME} has no effect: the kernel has neither .maxnreg nor a valid .minnctapersm with "
+        ".maxntid or .reqntid, so that ptxas drops it unless it gets -maxrregcount",
     )
 
 

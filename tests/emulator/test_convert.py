@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.emulator import exact
+from tests.emulator import batch, exact
 from tests.emulator.exact import F32
 from tests.emulator.samples import (
     BF16,
@@ -224,6 +224,41 @@ def test_pairs_put_the_first_operand_into_the_upper_half():
         opcode = f"cvt.{rounding}{flags}.{target}x2.f32"
         checks.append(Check(opcode, "b32", ["f32", "f32"], [column, np.roll(column, 5)], expected))
     assert disagreements(checks, *NEWEST) == []
+
+
+def test_random_bits_round_to_bf16_as_often_as_the_rest_is_large():
+    rng = np.random.default_rng(SEED)
+    numbers = np.concatenate([between(F32, BF16), np.full(64, 0x7F7F8000, np.uint64)])
+    bits = rng.integers(0, 2**32, numbers.size, np.uint64)
+    checks = []
+    for flags in ("", ".relu", ".satfinite", ".relu.satfinite"):
+
+        def single(pattern, random, flags=flags):
+            number = exact.decode(pattern, F32)
+            if number.nan:
+                return BF16.nan
+            down = rounded(number, BF16, "rz")
+            away = not number.infinite and (pattern & 0xFFFF) + random >= 1 << 16
+            result = down + away
+            if "satfinite" in flags and result & BF16.sign - 1 == BF16.infinity:
+                result -= 1
+            return relu(result, BF16) if "relu" in flags else result
+
+        def expected(a, b, random, single=single):
+            return single(a, random >> 16) << 16 | single(b, random & 0xFFFF)
+
+        columns = [numbers, np.roll(numbers, 3), bits]
+        checks.append(Check(f"cvt.rs{flags}.bf16x2.f32", "b32", ["f32", "f32", "b32"], columns, expected))
+    assert disagreements(checks, *NEWEST) == []
+
+
+@pytest.mark.parametrize("rest", [0, 1, 0x4000, 0xFFFF])
+def test_every_random_number_rounds_up_as_often_as_the_exact_one_lies_above(rest):
+    every = np.arange(1 << 16, dtype=np.uint64)
+    given = [np.full_like(every, 0xC0490000), np.full_like(every, 0x3F800000 | rest), every]
+    (got,) = batch.execute([batch.Case("cvt.rs.bf16x2.f32", "b32", ["f32", "f32", "b32"], given)], *NEWEST)
+    assert {int(each) >> 16 for each in got} == {0xC049}
+    assert np.bincount((got & np.uint64(0xFFFF)).astype(int) - 0x3F80, minlength=2).tolist() == [(1 << 16) - rest, rest]
 
 
 # ---- 8, 6 and 4 bits: every value that there is

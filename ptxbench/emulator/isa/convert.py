@@ -1,6 +1,7 @@
 """PTX ISA, Data Movement and Conversion Instructions: cvt and cvt.pack. narrow.py has the types of 8, 6 and 4 bits.
 
-Stochastic rounding (.rs) is left out: the manual does not say which bits are added below the normal range.
+Stochastic rounding (.rs) to other types than bf16x2 is left out: the manual does not say which random bits count below
+their normal range, which is not that of f32.
 """
 
 from dataclasses import replace
@@ -256,6 +257,33 @@ def packed(e, a, b, form, rnd, finite):
 
 def place(form):
     return 8 if form.width == 6 else form.width
+
+
+@instruction(
+    "cvt.rs{.finite}.bf16x2.f32 d:bf16x2, a:f32, b:f32, random:bf16x2", finite=tuple(FINITE)[1:], section=SECTION
+)
+def cvt_f32_to_pair_stochastic(e, a, b, random, finite):
+    """a is the upper half, and so are its 16 random bits. They are added to the 16 bits that bf16 lacks.
+
+    ptxas takes the random bits in a .b32 only, like a pair of bf16.
+    """
+    upper, lower = (
+        e.outline(stochastic, value, e.shr(random, e.constant(shift, random.type)), finite=finite)
+        for value, shift in ((a, 16), (b, 0))
+    )
+    return formats.pack(e, upper, lower, 16)
+
+
+def stochastic(e, a, random, finite):
+    relu, satfinite = FINITE[finite or ""]
+    bits = replace(e.payload(formats.relu(e, a) if relu else a), type=U32)
+    magnitude = e.and_(bits, e.constant(0x7FFFFFFF, U32))
+    added = e.and_(e.unsigned(random), e.constant(0xFFFF, U32))
+    pattern = e.shr(e.add(magnitude, added), e.constant(16, U32))
+    if satfinite:
+        pattern = e.min(pattern, e.constant(BF16.greatest, U32))
+    sign = e.and_(e.shr(bits, e.constant(16, U32)), e.constant(BF16.sign, U32))
+    return e.select(e.compare("nan", a, a), e.constant(BF16.nan, U32), e.or_(pattern, sign))
 
 
 @instruction("cvt.rnd{.finite}.tf32.f32 d:tf32, a:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:], section=SECTION)
