@@ -15,6 +15,9 @@ BUILDS ?= $(CURDIR)/$(VENV)/builds
 # More arguments for ptxbench run, such as ARGS="triad --arch sm_80", or for pytest.
 ARGS ?=
 
+# Tests start Python hundreds of times: keep bytecode, even where the environment says not to.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help run test coverage picture report-picture pages site clean
 
 help:

@@ -157,11 +157,7 @@ ENGINES: list[Any] = []
 @functools.cache
 def event_function() -> int:
     """The address of the machine code of races/events.py."""
-    llvm.initialize_native_target()
-    host = str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten())
-    numba = importlib.metadata.version("numba")
-    key = ("events", version("races", "runtime"), numba, *host)
-    described, _, code = remember_once(key, lambda: compile_events(*host)).partition(b"\n")
+    described, _, code = remember_once(event_key(), compile_events).partition(b"\n")
     entry, needed = json.loads(described)
     # numba's helpers for exceptions and reference counts. The function needs neither: a call of one is a bug here.
     abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
@@ -172,13 +168,25 @@ def event_function() -> int:
     return int(ENGINES[-1].get_function_address(entry))
 
 
-def compile_events(cpu: str, features: str) -> bytes:
+def event_key() -> tuple[str, ...]:
+    """The name of that code in the cache."""
+    return "events", version("races", "runtime"), importlib.metadata.version("numba"), *host()
+
+
+def host() -> tuple[str, str]:
+    """This CPU's name and features, whatever the emulator's target is."""
+    llvm.initialize_native_target()
+    return str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten())
+
+
+def compile_events() -> bytes:
     """The name of the function and of numba's helpers that it refers to, as a line of JSON, and the object code."""
     from ptxbench.emulator.races import events  # imports numba, which takes half a second
 
     entry, text = events.compiled_event()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
+    cpu, features = host()
     ops = target.create_target_machine(cpu=cpu, features=features, opt=EVENT_LEVEL, jit=True)
     needed = sorted(set(re.findall(r"^declare [^@]*@((?:numba|NRT)_\w+)", text, re.M)))
     code: bytes = ops.emit_object(llvm.parse_assembly(text))
