@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from textwrap import fill
 from typing import Literal, NamedTuple
 
@@ -37,8 +38,13 @@ MARKS = {EQUAL: ("=", "dim"), MOVED: ("~", "yellow"), DIFFERS: ("!", "bold red")
 
 def in_colours(syntax: Syntax, lines: Sequence[str]) -> list[Text]:
     """These lines of one text, with their colours."""
-    whole = syntax.highlight("\n".join(lines))
-    return list(whole.split("\n", allow_blank=True))[: len(lines)]
+    return [line.copy() for line in highlighted(syntax, "\n".join(lines))[: len(lines)]]
+
+
+@lru_cache(maxsize=16)
+def highlighted(syntax: Syntax, text: str) -> tuple[Text, ...]:
+    """The lines of a text in colours. Kept, because the same lines are wanted at two widths, and by several views."""
+    return tuple(syntax.highlight(text).split("\n", allow_blank=True))
 
 
 def cuda_lines(lines: Sequence[str]) -> list[Text]:
@@ -169,7 +175,7 @@ class ListingView:
         room = options.max_width
         columns = self.columns(room)
         yield from rows_of(columns, room)
-        yield from cut_notice(columns, room, self.whole_width(room))
+        yield from cut_notice(columns, room, self.whole_width(columns, room))
         if self.counts and self.listing.machine is not None:
             yield Text()
             width = max(min(options.max_width, WIDEST), 20)
@@ -190,10 +196,12 @@ class ListingView:
             *(self.sass(rows) if self.view != "ptx" else []),
         ]
 
-    def whole_width(self, room: int) -> int:
-        """The width at which nothing is cut. There can be one column more than at the width `room`."""
-        needed = whole_width(self.columns(room))
-        return needed if needed < THREE_COLUMNS else max(THREE_COLUMNS, whole_width(self.columns(THREE_COLUMNS)))
+    def whole_width(self, columns: Sequence[Column], room: int) -> int:
+        """The width at which nothing is cut. There can be one column more than in `columns`, those of width `room`."""
+        needed = whole_width(columns)
+        if needed < THREE_COLUMNS or room >= THREE_COLUMNS:
+            return needed
+        return max(THREE_COLUMNS, whole_width(self.columns(THREE_COLUMNS)))
 
     @property
     def cuda(self) -> bool:
