@@ -386,7 +386,8 @@ WITHOUT_TWIN = {
 def test_what_is_left_of_a_file_has_the_machine_code_that_nvcc_makes_of_the_whole(file):
     case = next(made for made in (CASES[name]() for name in CASES) if made.file == file)
     given = dict(zip(case.options[::2], case.options[1::2], strict=True))
-    options = SourceOptions(given.get("--entry"), include=(FOLDER / "include",), standard=given.get("--std"))
+    folders = (Path(given["-I"]),) if "-I" in given else ()  # as above: what NVRTC answered is in the cache
+    options = SourceOptions(given.get("--entry"), include=folders, standard=given.get("--std"))
     path = FOLDER / file
     source = path.read_bytes()
     flags = options.flags_for(source, FOLDER)
