@@ -99,7 +99,8 @@ class AsyncCopies:
         failed = self.ops.ballot(self.e.not_(complete))
         if self.ops.sends:
             self.ops.messages.arrived(self.ops.last_arguments.split(", ")[0], failed)
-        self.e.line(f"call void @{self.ops.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")
+        where = self.ops.last_arguments.split(", ")[0]
+        self.e.line(f"call void @{self.ops.function(turns.TEST_FAILED)}(ptr %env, ptr %warp, {where}, i32 {failed})")
         return complete
 
     def in_shared(self, space: str, address: Value | ParamAddress) -> Value:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ptxbench import errors
 from ptxbench.emulator import memory
-from ptxbench.emulator.findings import VERBS, SanitizerFinding, bad_access, coordinates
+from ptxbench.emulator.findings import VERBS, SanitizerFinding, bad_access, coordinates, own_byte
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.messages import OF_CLUSTER, OF_POOL, Fault, LaunchReply, LaunchRequest
 from ptxbench.emulator.parse import parse
@@ -25,6 +25,7 @@ from ptxbench.emulator.runtime import (
     scales,
     sparse,
     warpgroup,
+    watch,
 )
 from ptxbench.emulator.types import LANES
 from ptxbench.emulator.variables import function_addresses
@@ -134,8 +135,35 @@ def describe_waiting(answer: LaunchReply, threads: int) -> str:
         count = f", {barrier}, {each.arrived} of {expected} threads" if each.barrier >= 0 else ""
         if each.barrier == OF_POOL:
             count = f", for {each.expected} more registers per thread"
-        found.append(f"warp {each.warp}{lanes} waits at line {step.line}, {step.opcode}{count}")
-    return "; ".join([*found, *describe_pool(answer.registers)])
+        if each.mbarrier is not None:
+            count = f", {describe_mbarrier(*each.mbarrier, answer.translation.reserved_bytes)}"
+        found.append((each.warp, f"{lanes} waits at line {step.line}, {step.opcode}{count}", each.mbarrier))
+    return "; ".join([*together(found), *describe_pool(answer.registers)])
+
+
+def together(found: Sequence[tuple[int, str, object]]) -> list[str]:
+    """A sentence for each warp and place; one for warps in a row that test the same mbarrier at the same line."""
+    sentences = []
+    for (where, mbarrier), group in itertools.groupby(found, key=lambda item: item[1:]):
+        warps = [warp for warp, *_ in group]
+        if mbarrier is None or len(warps) == 1:
+            sentences += [f"warp {warp}{where}" for warp in warps]
+        else:
+            sentences.append(f"warps {warps[0]} to {warps[-1]}{where.replace(' waits ', ' wait ')}")
+    return sentences
+
+
+def describe_mbarrier(address: int, word: int, reserved_bytes: int) -> str:
+    """What an mbarrier waits for: how many of its arrivals there are, and the bytes that are missing."""
+    pending, expected = word & mbarriers.MOST, word >> mbarriers.COUNT_BITS & mbarriers.MOST
+    shift = watch.MARK_AT - watch.BYTES_AT
+    missing = word >> watch.BYTES_AT & (1 << shift) - 1
+    missing -= (missing >> shift - 1) << shift
+    place = f"the mbarrier at byte {own_byte('shared', address, reserved_bytes)} of shared memory"
+    arrived = f"{place}: {expected - pending} of {expected} arrivals"
+    if missing < 0:
+        return f"{arrived}, {-missing:,} bytes more than expected"
+    return f"{arrived}, {missing:,} bytes missing" if missing else arrived
 
 
 def describe_pool(registers: Sequence[int]) -> list[str]:

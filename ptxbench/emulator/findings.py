@@ -197,7 +197,7 @@ class Describer:
         if raw.kind == kinds.PRODUCT_MISUSED:
             return f"{warpgroup.COMPLAINTS[raw.address]}."
         if raw.kind == kinds.PRODUCT_REGISTER:
-            return f"uses {site.kind} before the product that needs it is complete. Wait for the product first."
+            return f"uses {site.kind} of a product that is not complete. Wait for it first."
         other = self.other(raw.other, raw.cta if raw.kind == kinds.EARLY_PHASE else raw.where >> 1)
         if raw.kind in OF_MBARRIERS:
             return self.of_mbarrier(raw, place, other)

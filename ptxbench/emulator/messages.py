@@ -96,6 +96,8 @@ class Waiting:
     barrier: int
     arrived: int
     expected: int
+    mbarrier: tuple[int, int] | None = None
+    """If the lanes test an mbarrier in vain: its address in shared memory, and its word (runtime/mbarriers.py)."""
 
 
 @dataclass(frozen=True)

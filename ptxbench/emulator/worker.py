@@ -248,16 +248,19 @@ class Thread:
             pcs = state[:128].view(np.uint32)
             numbers = state[context.WARP_BARRIERS :][:32]
             masks = (context.WARP_EXITED, context.WARP_VALID, context.WARP_WAITING, context.WARP_CLUSTER_WAITING)
+            tested = state[context.WARP_TESTED :][:128].view(np.uint32)
             exited, valid, waiting, held = (int(state[at : at + 4].view(np.uint32)[0]) for at in masks)
-            places: dict[tuple[int, bool, int], int] = {}
+            (parked,) = state[context.WARP_PARKED :][:4].view(np.uint32)
+            places: dict[tuple[int, bool, int, int], int] = {}
             for lane in range(32):
                 if valid & ~exited & 1 << lane:
                     barrier = int(numbers[lane]) & 15 if waiting & 1 << lane else -1
                     barrier = OF_CLUSTER if held & 1 << lane else barrier
                     last = 0 <= barrier < OF_CLUSTER and int(numbers[lane]) < REDUCES  # it continues at the next block
-                    place = (int(pcs[lane]) - last, last, barrier)
+                    polls = int(tested[lane]) if barrier < 0 and not parked >> lane & 1 else 0
+                    place = (int(pcs[lane]) - last, last, barrier, polls)
                     places[place] = places.get(place, 0) | 1 << lane
-            for (block, last, barrier), lanes in sorted(places.items()):
+            for (block, last, barrier, polls), lanes in sorted(places.items()):
                 arrived, _, expected = (
                     (int(entry) for entry in entries[barrier][:3]) if 0 <= barrier < 16 else (0, 0, 0)
                 )
@@ -265,8 +268,16 @@ class Thread:
                     arrived, expected = self.of_cluster()
                 if wanted := self.lacking(rank):
                     barrier, expected = OF_POOL, wanted
-                found.append(Waiting(rank, lanes, block, last, barrier, arrived, expected))
+                gate = None if barrier == OF_POOL else self.polled(polls)
+                found.append(Waiting(rank, lanes, block, last, barrier, arrived, expected, gate))
         return tuple(found)
+
+    def polled(self, number: int) -> tuple[int, int] | None:
+        """The address and the word of the mbarrier that lanes of the blocked CTA test in vain (WARP_TESTED)."""
+        if number == 0:
+            return None
+        start = int(self.context[context.SHARED]) - self.parts.addresses[context.FIRST_SHARED] + number - 1
+        return number - 1, int(self.parts.view(context.FIRST_SHARED)[start:][:8].view(np.uint64)[0])
 
     def lacking(self, rank: int) -> int:
         """How many more registers per thread a warp of the blocked CTA waits for; 0 if it does not wait for them."""

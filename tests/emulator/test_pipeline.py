@@ -224,3 +224,15 @@ def test_a_mistake_in_the_pipeline_shows(right, wrong):
 def test_a_map_with_another_swizzle_than_the_descriptor_shows():
     actual, expected = product(PIPELINE, {**MAPS, "b": TensorMap("map_b", "b", box=(64, 64))})
     assert not np.array_equal(actual, expected)
+
+
+def test_a_deadlock_names_what_the_mbarrier_lacks():
+    with pytest.raises(Deadlock) as caught:
+        product(changed(PIPELINE, "_, [%filled_at], 16384;", "_, [%filled_at], 16400;"))
+    assert (
+        "warps 0 to 3 wait at line 98, mbarrier.try_wait.parity.shared::cta.b64, the mbarrier at byte 32768 of shared "
+        "memory: 1 of 1 arrivals, 16 bytes missing; warp 4 (lanes 0x00000001) waits at line 68, "
+        "mbarrier.try_wait.parity.shared::cta.b64, the mbarrier at byte 32784 of shared memory: 0 of 4 arrivals."
+    ) in str(caught.value)
+    with pytest.raises(Deadlock, match=r"byte 32768 .*: 1 of 1 arrivals, [\d,]+ bytes more than expected"):
+        product(changed(PIPELINE, "_, [%filled_at], 16384;", "_, [%filled_at], 8192;"))

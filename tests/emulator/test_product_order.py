@@ -158,7 +158,7 @@ def test_registers_of_a_may_be_read_and_not_written_before_the_wait():
     execution, _ = launched(changed(A_IN_REGISTERS, ISSUED, "mov.b32 %a1, %t;\n"))
     (finding,) = execution.findings
     assert finding.kind == "pending-mma"
-    assert "mov.b32 by thread 0 of CTA 0 uses '%a1' before the product that needs it is complete." in finding.message
+    assert "mov.b32 by thread 0 of CTA 0 uses '%a1' of a product that is not complete." in finding.message
 
 
 def test_a_finding_names_both_sides():

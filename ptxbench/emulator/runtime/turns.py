@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import BY_TURNS, CTA, CTTZ, FUEL, HURRY, TESTED, TRAPPED, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import (
+    BY_TURNS,
+    CTA,
+    CTTZ,
+    FUEL,
+    HURRY,
+    MASK,
+    TESTED,
+    TRAPPED,
+    V32,
+    WARP_TESTED,
+    RuntimeFunction,
+    slot,
+)
 from ptxbench.emulator.runtime.faults import FAULT
 
 POLL_COST = 63
@@ -49,14 +62,20 @@ done:
 """, (END_TURN,))  # fmt: skip
 
 TEST_FAILED = RuntimeFunction("test_failed", f"""
-define internal void @test_failed(ptr %env, i32 %mask) noinline {{
-  ; %mask found an mbarrier's phase incomplete: others are to run, so that it can complete.
+define internal void @test_failed(ptr %env, ptr %warp, {V32} %addresses, i32 %mask) noinline {{
+  ; %mask found the phases of its mbarriers incomplete: others are to run, so that they can complete.
 entry:
   %idle = icmp eq i32 %mask, 0
   br i1 %idle, label %done, label %end
 end:
   %tested = getelementptr i64, ptr %env, i64 {TESTED}
   store i64 1, ptr %tested
+  %all.at = getelementptr i8, ptr %warp, i64 {WARP_TESTED}
+  %before = load {V32}, ptr %all.at, align 64
+  %marked = add {V32} %addresses, splat (i32 1)
+  %failed = bitcast i32 %mask to {MASK}
+  %now = select {MASK} %failed, {V32} %marked, {V32} %before
+  store {V32} %now, ptr %all.at, align 64
   call void @end_turn(ptr %env, i32 %mask)
   br label %done
 done:
