@@ -107,6 +107,9 @@ CODES = {
              "A vector access to a variable at an address that may not be a multiple of the vector's size: it faults, "
              "or works only by luck.",
              "Align the variable with .align, and align the offset."),
+        Code("wait-unchecked", "lint", ERROR,
+             "The result of mbarrier.try_wait or test_wait is not used: the wait may end before the phase does.",
+             "Branch back to the wait until its result is true."),
         Code("needs-clusters", "lint", ERROR,
              "The entry requires clusters of another size than those of the pair's launch, which fails.",
              "Remove .reqnctapercluster (in CUDA C: __cluster_dims__), or use the pair's size."),

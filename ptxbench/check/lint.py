@@ -12,7 +12,7 @@ from functools import cached_property
 
 from ptxbench.check.calls import reachable, roots_of
 from ptxbench.check.polls import polls
-from ptxbench.check.roots import FETCHED, NOTHING, BlockStates, Roots, Used, constants, registers
+from ptxbench.check.roots import FETCHED, NOTHING, BlockStates, Roots, Used, constants, read_registers, registers
 from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.isa import find
 from ptxbench.emulator.register_pool import limit_of
@@ -346,6 +346,45 @@ def dropped_setmaxnreg(subject: LintSubject) -> Iterator[Complaint]:
             )
 
 
+PHASE_WAIT = re.compile(r"mbarrier\.(try|test)_wait\b")
+
+
+def unchecked_waits(subject: LintSubject) -> Iterator[Complaint]:
+    """Waits for a phase of an mbarrier that may end before it, and whose result no instruction reads."""
+    instructions = subject.function.instructions
+    for number, wait in enumerate(instructions):
+        if PHASE_WAIT.match(wait.opcode) and wait.operands and not is_read(subject, number):
+            yield Complaint("wait-unchecked", wait.line, f"{wait.opcode}: no instruction reads its result.")
+
+
+def is_read(subject: LintSubject, number: int) -> bool:
+    """Whether an instruction may read the predicate that instruction `number` writes, before it is written again."""
+    instructions, blocks = subject.function.instructions, subject.blocks
+    names = set(registers(instructions[number].operands[0]))
+    todo, seen = [number + 1], set()
+    while todo:
+        at = todo.pop()
+        if at in seen or at >= len(instructions):
+            continue
+        seen.add(at)
+        each = instructions[at]
+        if reads(each, names):
+            return True
+        if each.operands and not each.guard and names <= set(registers(each.operands[0])):
+            continue
+        block = max(start for start in blocks.following if start <= at)
+        todo += blocks.successors(block) if blocks.following[block] == at + 1 else [at + 1]
+    return False
+
+
+def reads(instruction: Instruction, names: Collection[str]) -> bool:
+    """Whether an instruction reads one of these predicates: as its guard, or as an operand after the first."""
+    read = {instruction.guard.name} if instruction.guard else set()
+    for operand in instruction.operands[1:]:
+        read.update(read_registers(operand))
+    return not read.isdisjoint(names)
+
+
 def clusters(subject: LintSubject) -> Iterator[Complaint]:
     """Without clusters in the pair's launch, those of the entry are launched."""
     wanted = subject.function.directives.get(".reqnctapercluster", ())
@@ -417,6 +456,7 @@ RULES = (
     special("reads-hardware", HARDWARE, "depends on where the kernel runs"),
     masks,
     dropped_setmaxnreg,
+    unchecked_waits,
     clusters,
     contraction,
     vectors,

@@ -86,6 +86,13 @@ RULES = {
           for space in ("global", "shared")
           for part, what in (("requests", "more {} atomics executed"), ("lanes", "more lanes take part in {} atomics"),
                              ("serial", "more lanes of {} atomics access the same address"))),
+        # Hopper. Requests fail by the rules above; these say which of the new units has more to do.
+        CounterRule("ptx_tma_boxes", "tensor copies move more boxes", fails=False),
+        CounterRule("ptx_tma_filled_bytes", "tensor copies fill more bytes outside tensors", fails=False),
+        CounterRule("ptx_wgmma_operations", "more products of warpgroups executed", fails=False),
+        CounterRule("ptx_wgmma_shared_bytes", "products of warpgroups read more of shared memory", fails=False),
+        *(CounterRule(f"ptx_cluster_{kind}_requests", f"more {kind}s at addresses of the cluster", fails=False)
+          for kind in ("load", "store")),
         # order among threads
         CounterRule("ptx_barriers", "warps wait at more barriers"),
         CounterRule("ptx_strong_accesses", "more accesses are volatile or ordered"),

@@ -167,6 +167,31 @@ def test_setmaxnreg_needs_a_bound_of_the_ctas(directives, expected):
     assert codes("setmaxnreg.inc.sync.aligned.u32 240;", directives) == expected
 
 
+WAIT = "mbarrier.try_wait.parity.shared::cta.b64 %p, [tile], 0;"
+
+# instructions after the wait, whether its result is used
+ANSWERS = [
+    ("",                                                              False),
+    ("A: @%p bra A;",                                                 True),
+    ("setp.eq.and.u32 %q, %a, 0, !%p;",                               True),
+    ("not.pred %q, %p;",                                              True),
+    ("setp.eq.u32 %p, %a, 0; @%p ret;",                               False),  # overwritten before it is read
+    ("@%q setp.eq.u32 %p, %a, 0; @%p ret;",                           True),   # perhaps not overwritten
+    ("bra B; A: @%p ret; B: setp.eq.u32 %p, %a, 0; bra A;",           False),  # overwritten around a corner
+    ("bra B; A: @%p ret; B: @%q bra A; setp.eq.u32 %p, %a, 0; bra A;", True),
+    ("selp.u32 %a, 1, 0, %p;",                                        True),
+    ("mbarrier.test_wait.parity.shared::cta.b64 %p, [tile], 0;",      False),  # asked twice
+    ("mbarrier.test_wait.parity.shared::cta.b64 %q, [tile], 0; @%q ret;", False),  # %p is still not used
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "used"), ANSWERS)
+def test_the_answer_of_an_mbarrier_must_be_used(more, used):
+    text = TEXT.replace("    setp.eq.u32 %p, %a, 0;\n", "").format(line=f"{WAIT} {more}", directives="")
+    found = [each.code for each in lint(parse(text), "copy", ARGS)]
+    assert ("wait-unchecked" not in found) == used
+
+
 @pytest.mark.parametrize(
     ("sizes", "cluster", "expected"),
     [
