@@ -27,6 +27,7 @@ class TensorModel:
     block: int
     frac: int
     origin: str
+    """How well it is known: what follows "a model which" in a sentence."""
     kept: int = 23
     halves: bool = False
     group: int = 0
@@ -35,20 +36,20 @@ class TensorModel:
 
 CHECKED = "reproduces recorded hardware results"
 PUBLISHED = "follows a published model that was checked against hardware (MMA-Sim)"
-INFERRED = "four products reproduce recorded hardware results; eight are inferred"
-SPARSE = "assumed to be that of a dense product of the elements that A keeps"
+INFERRED = "reproduces recorded hardware results of four products; for eight it is inferred"
+SPARSE = "is assumed to be that of a dense product of the elements that A keeps"
 MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
     "f16": (
         (70, TensorModel(4, 23, CHECKED)),
-        (75, TensorModel(8, 24, "assumed to be that of sm_80")),
+        (75, TensorModel(8, 24, "is assumed to be that of sm_80")),
         (80, TensorModel(8, 24, CHECKED)),
         (90, TensorModel(16, 25, CHECKED)),
-        (101, TensorModel(16, 25, "assumed to be that of sm_100")),
+        (101, TensorModel(16, 25, "is assumed to be that of sm_100")),
     ),
     "bf16": (
         (80, TensorModel(8, 24, CHECKED, lowest=-132)),
         (90, TensorModel(16, 25, CHECKED, lowest=-133)),
-        (101, TensorModel(16, 25, "assumed to be that of sm_100", lowest=-133)),
+        (101, TensorModel(16, 25, "is assumed to be that of sm_100", lowest=-133)),
     ),
     "tf32": (
         (80, TensorModel(4, 24, CHECKED, lowest=-132)),
@@ -59,21 +60,21 @@ MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
         (
             90,
             TensorModel(
-                16, 25, "f16 results, and f32 ones of sm_100, reproduce recorded hardware results", halves=True
+                16, 25, "reproduces recorded hardware results in f16, and in f32 of sm_100", halves=True
             ),
         ),
-        (101, TensorModel(16, 25, "assumed to be that of sm_100", halves=True)),
+        (101, TensorModel(16, 25, "is assumed to be that of sm_100", halves=True)),
         (120, TensorModel(32, 25, PUBLISHED)),
-        (121, TensorModel(32, 25, "assumed to be that of sm_120")),
+        (121, TensorModel(32, 25, "is assumed to be that of sm_120")),
     ),
     **dict.fromkeys(("f8f6f4", "mxf8f6f4"), (
         (120, TensorModel(32, 25, PUBLISHED)),
-        (121, TensorModel(32, 25, "assumed to be that of sm_120")),
+        (121, TensorModel(32, 25, "is assumed to be that of sm_120")),
     )),
-    "six bits": ((120, TensorModel(32, 25, "assumed to be that of e4m3 on sm_120")),),
+    "six bits": ((120, TensorModel(32, 25, "is assumed to be that of e4m3 on sm_120")),),
     **dict.fromkeys(("mxf4", "mxf4nvf4"), (
         (120, TensorModel(64, 35, PUBLISHED, group=16)),
-        (121, TensorModel(64, 35, "assumed to be that of sm_120", group=16)),
+        (121, TensorModel(64, 35, "is assumed to be that of sm_120", group=16)),
     )),
 }  # fmt: skip
 """By the type of A or by .kind, the lowest architecture of each model. (One without its own uses the nearest.)"""

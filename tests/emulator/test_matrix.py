@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import process
+from ptxbench.emulator import process, tensor_models
 from ptxbench.errors import UnsupportedInstruction
 from tests.emulator import block_sums, exact
 from tests.emulator.fragments import BITS, case, kernel
@@ -361,10 +361,10 @@ def test_fp8_is_one_block_of_32_products_where_the_machine_code_has_one_instruct
     ("opcode", "arch", "origin"),
     [
         ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_80",  "reproduces recorded hardware results"),
-        ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_75",  "assumed to be that of sm_80"),
-        ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",      "sm_120", "assumed to be that of sm_100"),
-        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_110", "assumed to be that of sm_100"),
-        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_121", "assumed to be that of sm_120"),
+        ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_75",  "is assumed to be that of sm_80"),
+        ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",      "sm_120", "is assumed to be that of sm_100"),
+        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_110", "is assumed to be that of sm_100"),
+        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_121", "is assumed to be that of sm_120"),
         ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32",           "sm_80",  "exact"),
     ],
 )  # fmt: skip
@@ -373,6 +373,15 @@ def test_an_execution_says_how_well_its_matrix_arithmetic_is_known(opcode, arch,
     given = [np.zeros((32, held.registers), np.uint64) for held in (each.d, each.a, each.b, each.c)]
     execution = emulator.run(kernel(each), grid=1, block=32, args=given, arch=arch)
     assert execution.models == {opcode: origin}
+
+
+def test_how_well_a_model_is_known_completes_a_sentence():
+    models = [model for rows in tensor_models.MODELS.values() for _, model in rows]
+    for origin in (
+        *(each.origin for each in (*models, *tensor_models.WARPGROUP_MODELS.values())),
+        tensor_models.SPARSE,
+    ):
+        assert origin.startswith(("reproduces ", "follows ", "is assumed to be that of ")), origin
 
 
 def test_an_instruction_that_did_not_run_reports_no_model():

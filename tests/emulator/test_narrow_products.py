@@ -210,12 +210,12 @@ def test_products_of_whole_numbers_are_those_of_numpy():
 @pytest.mark.parametrize(
     ("product", "arch", "origin"),
     [
-        (UNSCALED[2], "sm_120", "assumed to be that of e4m3 on sm_120"),
+        (UNSCALED[2], "sm_120", "is assumed to be that of e4m3 on sm_120"),
         (UNSCALED[6], "sm_120", "follows a published model"),
-        (UNSCALED[6], "sm_121", "assumed to be that of sm_120"),
+        (UNSCALED[6], "sm_121", "is assumed to be that of sm_120"),
         (SCALED[5],   "sm_120", "follows a published model"),
-        (SCALED[7],   "sm_120", "assumed to be that of a dense product of the elements that A keeps"),
-        (FLOATS[0],   "sm_90",  "assumed to be that of a dense product of the elements that A keeps"),
+        (SCALED[7],   "sm_120", "is assumed to be that of a dense product of the elements that A keeps"),
+        (FLOATS[0],   "sm_90",  "is assumed to be that of a dense product of the elements that A keeps"),
     ],
 )  # fmt: skip
 def test_an_execution_says_how_well_its_matrix_arithmetic_is_known(product, arch, origin):

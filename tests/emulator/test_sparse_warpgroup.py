@@ -155,7 +155,7 @@ def test_a_sparse_product_has_the_bits_of_the_exact_model(types, n, limit, selec
     assert execution.counters["ptx_wgmma_operations"] == 1
     assert execution.counters[f"ptx_mma_flops_{kinds[1]}"] == 64 * n * given.k
     assert execution.counters["ptx_wgmma_shared_bytes"] == 64 * n + 32 * 64 * (not in_registers)
-    origin = "exact" if kinds[0] == "s32" else "assumed to be that of a dense product of the elements that A keeps"
+    origin = "exact" if kinds[0] == "s32" else "is assumed to be that of a dense product of the elements that A keeps"
     assert execution.models == {opcode_of(types, n, limit): origin}
 
 

@@ -26,7 +26,7 @@ from ptxbench.emulator.isa.warpgroup import (
 from ptxbench.emulator.runtime.product import Multiply, Sparsity
 from ptxbench.emulator.runtime.warpgroup import TRANSPOSED_A, TRANSPOSED_B
 
-SPARSE = "asynchronous-warpgroup-level-matrix-instructions-wgmma-mma-async-sp"
+SPARSE = "asynchronous-warpgroup-level-matrix-instructions-wgmma-mma-sp"
 PRODUCT = "wgmma.mma_async.sp.sync.aligned.shape"
 MEMORY, REGISTERS = (f"{{d}}, {a}, b:u64, metadata:b32, selector:u32, scale:pred" for a in ("a:u64", "{a}:b32"))
 
