@@ -171,6 +171,7 @@ PERSIST = module(f"""
     mov.u32 %here, map;
     setp.eq.u32 %first, %t, 0;
     @%first mbarrier.init.shared::cta.b64 [full], 1;
+    @%first fence.mbarrier_init.release.cluster;
     // the map of the parameter, word by word
     mad.wide.u32 %at, %t, 4, %m;
     ld.param.u32 %v, [%at];

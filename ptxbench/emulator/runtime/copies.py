@@ -408,7 +408,7 @@ define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
 
 PROGRESS = RuntimeFunction("progress_copies", f"""
 define internal void @progress_copies(ptr %env) noinline {{
-  ; Somebody waits for an mbarrier: the copies of the CTA that are to arrive at one are done.
+  ; A thread waits for an mbarrier: the copies of the CTA that are to arrive at one are done.
 entry:
   {slot("queues", at.QUEUES, "ptr")}
   {slot("count", at.WARP_COUNT)}
