@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 
+from tests.emulator import batch
+from tests.emulator.oracle import interpret
 from tests.emulator.samples import SEED, Check, disagreements
 
 NOTABLE = (0, 1, 2, 0x7E, 0x7F, 0x80, 0x81, 0xFE, 0xFF)
@@ -57,14 +59,32 @@ def by_parts(kind, operation):
     return expected
 
 
-def test_packed_integers_do_not_carry_into_each_other():
+def packed():
     a, b = columns()
-    checks = []
     for kind, names in KINDS.items():
         for name in names:
             given = [a] if name == "neg" else [a, b]
-            checks.append(Check(f"{name}.{kind}", "b32", ["b32"] * len(given), given, by_parts(kind, OPERATIONS[name])))
-    assert disagreements(checks, "sm_120a", "9.2") == []
+            yield Check(f"{name}.{kind}", "b32", ["b32"] * len(given), given, by_parts(kind, OPERATIONS[name]))
+
+
+def test_packed_integers_do_not_carry_into_each_other():
+    assert disagreements(list(packed()), "sm_120a", "9.2") == []
+
+
+def test_the_interpreter_gives_the_same():
+    checks = [check for check in packed() if not check.opcode.startswith("neg")]
+    rows = -(-len(checks[0].columns[0]) // batch.BLOCK) * batch.BLOCK
+    cases = [batch.Case(check.opcode, check.result, check.kinds, check.columns) for check in checks]
+    sources = np.zeros((2 * len(checks), rows), np.uint64)
+    for number, column in enumerate(column for check in checks for column in check.columns):
+        sources[number, : len(column)] = column
+    results = np.zeros((len(checks), rows), np.uint64)
+    text = batch.module(cases, rows, "sm_120a", "9.2")
+    grid, block = (rows // batch.BLOCK, 1, 1), (batch.BLOCK, 1, 1)
+    interpret(text, None, grid=grid, block=block, args=[sources, results])
+    for check, got in zip(checks, results, strict=True):
+        wanted = [check.expected(*map(int, row)) for row in zip(*check.columns, strict=True)]
+        assert got[: len(wanted)].tolist() == wanted, check.opcode
 
 
 def product(a, b):

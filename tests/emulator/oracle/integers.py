@@ -12,7 +12,7 @@ from tests.emulator.oracle.step import INTEGERS, KINDS, SIGNED, UNSIGNED, Action
 if TYPE_CHECKING:
     from tests.emulator.oracle.machine import Threads
 
-HALVES = ("s16x2", "u16x2")
+PACKED = ("s16x2", "u16x2", "s8x4", "u8x4")
 
 
 def doubled(kind: str) -> str:
@@ -43,8 +43,9 @@ def wide_product(a: Any, b: Any, kind: str) -> Any:
     return np.multiply(a, b, dtype=KINDS[doubled(kind)])
 
 
-def clamped_to_s32(value: Any) -> Any:
-    return np.clip(value, -(2**31), 2**31 - 1).astype(np.int32)
+def clamped(value: Any, kind: Any) -> Any:
+    limits = np.iinfo(kind)
+    return np.clip(value, limits.min, limits.max).astype(kind)
 
 
 # ---- with carries
@@ -100,28 +101,33 @@ def multiply_with_carry(step: Step) -> Action | None:
 
 @rule("add", "sub", counted="int")
 def add(step: Step) -> Action | None:
-    if step.last in HALVES:
-        return in_halves(step, np.add if step.root == "add" else np.subtract)
+    operation = np.add if step.root == "add" else np.subtract
+    if step.last in PACKED:
+        return in_parts(step, operation, saturates=bool(step.take("sat")))
     if step.last not in INTEGERS:
         return None
     kind = step.type()
-    operation = np.add if step.root == "add" else np.subtract
     if step.take("sat"):
-        return elementwise(step, kind, lambda a, b: clamped_to_s32(operation(a, b, dtype=np.int64)))
+        return elementwise(step, kind, lambda a, b: clamped(operation(a, b, dtype=np.int64), KINDS[kind]))
     return elementwise(step, kind, operation)
 
 
-def in_halves(step: Step, operation: Any, *, relu: bool = False) -> Action:
-    """On the two 16-bit halves of 32 bits."""
-    kind = KINDS[step.type()[:3]]
+def in_parts(step: Step, operation: Any, *, relu: bool = False, saturates: bool = False) -> Action:
+    """On the two or four integers in 32 bits."""
+    kind = KINDS[step.type().partition("x")[0]]
+    bits = 8 * np.dtype(kind).itemsize
+    unsigned = UNSIGNED[bits]
 
     def function(a: Any, b: Any) -> Any:
         a, b = np.broadcast_arrays(a, b)
-        low = operation(a.astype(np.uint16).view(kind), b.astype(np.uint16).view(kind))
-        top = operation((a >> 16).astype(np.uint16).view(kind), (b >> 16).astype(np.uint16).view(kind))
-        if relu:
-            low, top = np.maximum(low, 0), np.maximum(top, 0)
-        return low.view(np.uint16).astype(np.uint32) | top.view(np.uint16).astype(np.uint32) << 16
+        result = np.zeros(a.shape, np.uint32)
+        for at in range(0, 32, bits):
+            parts = ((word >> at).astype(unsigned).view(kind).astype(np.int64) for word in (a, b))
+            part = operation(*parts)
+            part = np.maximum(part, 0) if relu else part
+            part = clamped(part, kind) if saturates else part.astype(kind)
+            result |= part.view(unsigned).astype(np.uint32) << at
+        return result
 
     return elementwise(step, "u32", function)
 
@@ -130,10 +136,10 @@ def in_halves(step: Step, operation: Any, *, relu: bool = False) -> Action:
 def smallest(step: Step) -> Action | None:
     operation = np.minimum if step.root == "min" else np.maximum
     relu = "relu" in step.words
-    if relu and (step.last in HALVES or step.last == "s32" or step.words[0] in ("s32", "s16x2")):
+    if relu and (step.last in PACKED or step.last == "s32" or step.words[0] in ("s32", "s16x2", "s8x4")):
         step.take("relu")
-    if step.last in HALVES:
-        return in_halves(step, operation, relu=relu)
+    if step.last in PACKED:
+        return in_parts(step, operation, relu=relu)
     if step.last not in INTEGERS:
         return None
     return elementwise(step, step.type(), lambda a, b: np.maximum(operation(a, b), 0) if relu else operation(a, b))
@@ -160,7 +166,7 @@ def mad(step: Step) -> Action | None:
     if half == "lo":
         return elementwise(step, kind, lambda a, b, c: a * b + c)
     if step.take("sat"):
-        return elementwise(step, kind, lambda a, b, c: clamped_to_s32(high(a, b, kind).astype(np.int64) + c))
+        return elementwise(step, kind, lambda a, b, c: clamped(high(a, b, kind).astype(np.int64) + c, np.int32))
     return elementwise(step, kind, lambda a, b, c: high(a, b, kind) + c)
 
 
@@ -179,7 +185,7 @@ def mul24(step: Step) -> Action | None:
         product = (product if half == "lo" else product >> product.dtype.type(16)).astype(KINDS[kind])
         if c is None:
             return product
-        return clamped_to_s32(product.astype(np.int64) + c) if saturates else product + c
+        return clamped(product.astype(np.int64) + c, np.int32) if saturates else product + c
 
     return elementwise(step, kind, function)
 

@@ -23,7 +23,8 @@ KINDS: dict[str, Any] = {
     **INTEGERS, **BITS, "f32": np.float32, "f64": np.float64, "pred": np.bool_,
     # Narrower floats are bits here; floats.py gives their values.
     "f16": np.uint16, "bf16": np.uint16, "f16x2": np.uint32, "bf16x2": np.uint32, "tf32": np.uint32,
-    "f32x2": np.uint64, "u16x2": np.uint32, "s16x2": np.uint32,
+    "f32x2": np.uint64, "u16x2": np.uint32, "s16x2": np.uint32, "u8x4": np.uint32,
+    "s8x4": np.uint32,
 }  # fmt: skip
 """How the bits of a type are held."""
 
