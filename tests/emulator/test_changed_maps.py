@@ -1,9 +1,11 @@
 """tensormap.replace and the tensormap proxy: every field, and changed maps with and without their fences."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from ptxbench import emulator
+from ptxbench import emulator, toolchain
 from ptxbench.emulator.isa import TABLE
 from ptxbench.errors import MemoryFault, PtxSyntaxError
 from ptxbench.tensor_map import TensorMap
@@ -291,3 +293,54 @@ def test_the_size_of_a_map_is_its_only_size(right, wrong):
 def test_the_table_has_what_ptxas_knows():
     assert "tensormap.replace.tile.rank.b32.shared::cta.b1024" in TABLE
     assert "tensormap.replace.tile.rank.shared.b1024.b32" not in TABLE
+
+
+CUDA = """
+#include <cuda/ptx>
+#include <cuda.h>
+namespace ptx = cuda::ptx;
+
+extern "C" __global__ void __cluster_dims__(2, 1, 1)
+rows(const __grid_constant__ CUtensorMap like, const float* x, CUtensorMap* maps, float* y) {
+    // The programming guide's way to change a map; then both CTAs of the cluster get the box.
+    __shared__ alignas(128) CUtensorMap map;
+    __shared__ alignas(128) float tile[32];
+    __shared__ uint64_t full;
+    const unsigned rank = ptx::get_sreg_cluster_ctarank(), cluster = blockIdx.x / 2;
+    if (threadIdx.x == 0) {
+        ptx::mbarrier_init(&full, 1);
+        ptx::fence_mbarrier_init(ptx::sem_release, ptx::scope_cluster);
+        ptx::mbarrier_arrive_expect_tx(ptx::sem_release, ptx::scope_cta, ptx::space_shared, &full, sizeof(tile));
+        map = like;
+        ptx::tensormap_replace_global_address(ptx::space_shared, &map, x + 32 * cluster);
+        ptx::tensormap_replace_box_dim(ptx::space_shared, &map, ptx::n32_t<0>{}, 32);
+        ptx::tensormap_replace_global_dim(ptx::space_shared, &map, ptx::n32_t<0>{}, 20);
+    }
+    __syncwarp();
+    CUtensorMap* mine = maps + cluster;
+    ptx::barrier_cluster_arrive();
+    ptx::barrier_cluster_wait();
+    if (rank == 0) {
+        ptx::tensormap_cp_fenceproxy(ptx::sem_release, ptx::scope_gpu, mine, &map, ptx::n32_t<128>{});
+        if (threadIdx.x == 0) {
+            ptx::fence_proxy_tensormap_generic(ptx::sem_acquire, ptx::scope_gpu, mine, ptx::n32_t<128>{});
+            const int32_t place[1] = {0};
+            ptx::cp_async_bulk_tensor(ptx::space_cluster, ptx::space_global, tile, mine, place, &full, (uint16_t)3);
+        }
+    }
+    while (!ptx::mbarrier_try_wait_parity(&full, 0)) {}
+    y[32 * blockIdx.x + threadIdx.x] = tile[threadIdx.x];
+    ptx::barrier_cluster_arrive();
+    ptx::barrier_cluster_wait();
+}
+"""
+
+
+@pytest.mark.long
+def test_a_kernel_of_cuda_c_changes_a_map_and_both_ctas_of_its_cluster_get_the_box():
+    built = toolchain.compiled(CUDA.encode(), Path("rows.cu"), "sm_90a", ("-std=c++17",))
+    x, y = np.arange(96, dtype=np.float32), np.zeros((6, 32), np.float32)
+    like = emulator.MapOf(np.zeros(64, np.float32), TensorMap("like", "x", box=(16,)))
+    emulator.run(built.ptx, grid=6, block=32, args=[like, x, np.zeros(3 * 128, np.uint8), y])
+    expected = np.where(np.arange(32) < 20, x.reshape(3, 32), 0)
+    assert y.tolist() == np.repeat(expected, 2, axis=0).tolist()
