@@ -209,6 +209,13 @@ def test_bytes_come_when_the_mbarrier_is_tested_and_not_before(way):
     assert y[1, :32].tolist() == [POISON] * 32  # the second warp reads after the first has waited
 
 
+@pytest.mark.parametrize("way", LATE[:-1])
+def test_the_issuer_of_a_load_may_exit_before_the_others_wait(way):
+    _, y = copied(way, mask=0b0010, text=changed(("@!%gets bra GOT;", "@!%gets exit;")))
+    assert y[1].tolist() == X.tolist()
+    assert not y[[0, 2, 3]].any()
+
+
 def test_the_source_of_a_copy_between_ctas_is_read_when_its_target_waits():
     _, y = copied("between", text=changed(("SENT:\n", "    st.shared.u32 [own], 77;\nSENT:\n")))
     assert y[1].tolist() == [77, *range(1, 64)]
