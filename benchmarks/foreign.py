@@ -3,11 +3,12 @@
     python -m benchmarks.foreign [PRODUCER ...] [--kernel NAME] [--markdown]
 
 The producers of the tests (NVRTC with CUDA's headers, numba-cuda, tinygrad, pyptx) and, where they are installed,
-Triton, Warp and TileLang: pip install triton warp-lang tilelang. None of them needs a GPU. A kernel counts once for
-each of its architectures: sm_75, sm_80, sm_90 and sm_120 where the producer and the kernel have them. It is `parsed` if
-its text is read, `known` if the emulator has its instructions, `right` if its results are those of NumPy, within a
-bound that the kernel's arithmetic gives, and `clean` if `sanitize` finds nothing. Below the table: what each other one
-says. Only the kernel of pyptx is changed: its CTAs may exit too early (tests/emulator/foreign/pyptx_hopper.py).
+Triton, Warp, TileLang and CUTLASS: pip install triton warp-lang tilelang nvidia-cutlass. None of them needs a GPU. A
+kernel counts once for each of its architectures: sm_75, sm_80, sm_90 and sm_120 where the producer and the kernel have
+them. It is `parsed` if its text is read, `known` if the emulator has its instructions, `right` if its results are those
+of NumPy, within a bound that the kernel's arithmetic gives, and `clean` if `sanitize` finds nothing. Below the table:
+what each other one says. Only the kernel of pyptx is changed: its CTAs may exit too early
+(tests/emulator/foreign/pyptx_hopper.py).
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ PRODUCERS = (
     Producer("triton", installed("triton"), of_benchmarks("triton_kernels", "triton_hopper")),
     Producer("warp", installed("warp-lang"), of_benchmarks("warp_kernels")),
     Producer("tilelang", installed("tilelang"), of_benchmarks("tilelang_kernels")),
+    Producer("cutlass", installed("nvidia-cutlass"), of_benchmarks("cutlass_kernels")),
 )
 
 
