@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench import emulator
-from tests.emulator.hopper.mistakes import CLUSTERS, Mistake
+from tests.emulator.hopper.mistakes import REMOTE, Mistake
 
 CLUSTER, EPSILON = 8, np.float32(1e-5)
 
@@ -68,7 +68,7 @@ PTX = f"""\
     fence.mbarrier_init.release.cluster;
     mbarrier.arrive.expect_tx.shared::cta.b64  _, [%arrived], 32;
 STARTED:
-    barrier.cluster.arrive.release.aligned; // the wait for it is below: no CTA may send before all have their mbarrier
+    barrier.cluster.arrive.relaxed.aligned; // the wait for it is below: no CTA may send before all have their mbarrier
 
     // ---- sum = the thread's part of x^2; x is kept
     mul.wide.u32    %start, %row, %n;
@@ -195,10 +195,10 @@ MISTAKES = [
     Mistake("too few bytes expected",          "_, [%arrived], 32;", "_, [%arrived], 28;", at="st.async"),
     Mistake("no mbarrier",                     "mbarrier.init.shared::cta.b64  [%arrived], 1;", "",
             at="mbarrier.arrive.expect_tx"),
-    Mistake("a wait without an arrival",       "barrier.cluster.arrive.release.aligned;", "",
+    Mistake("a wait without an arrival",       "barrier.cluster.arrive.relaxed.aligned;", "",
             at="barrier.cluster.wait"),
-    Mistake("two arrivals before the wait",    "barrier.cluster.arrive.release.aligned;",
-            "barrier.cluster.arrive.release.aligned;\n    barrier.cluster.arrive.release.aligned;",
+    Mistake("two arrivals before the wait",    "barrier.cluster.arrive.relaxed.aligned;",
+            "barrier.cluster.arrive.relaxed.aligned;\n    barrier.cluster.arrive.relaxed.aligned;",
             at="barrier.cluster.arrive"),
     Mistake("a rank that the cluster lacks",   "%slot_there, %slot, %thread;", "%slot_there, %slot, %n;",
             at="st.async"),
@@ -215,5 +215,5 @@ MISTAKES = [
     Mistake("no wait at the cluster's barrier", "barrier.cluster.wait.acquire.aligned;", "",
             at="st.async", finding="cluster-not-started"),
     Mistake("no fence.mbarrier_init",          "fence.mbarrier_init.release.cluster;", "",
-            at="st.async", finding="race", missing=CLUSTERS),
+            at="st.async", finding="race", missing=REMOTE),
 ]  # fmt: skip

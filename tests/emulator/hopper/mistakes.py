@@ -12,7 +12,7 @@ import numpy as np
 from ptxbench.errors import Deadlock, MemoryFault
 from tests.folders import changed
 
-CLUSTERS = "the sanitizer does not look for races in clusters"
+REMOTE = "the sanitizer does not ask how another CTA's mbarrier was initialised"
 """What `Mistake.missing` may be."""
 
 
