@@ -166,7 +166,7 @@ def arithmetic(result: VariantResult) -> str | None:
             return TENSOR
         return F32 if any(SINGLE.match(opcode) for opcode in opcodes) else None
     counts = result.counts or {}
-    if counts.get("ptx_mma_operations"):
+    if counts.get("ptx_mma_operations") or counts.get("ptx_wgmma_operations"):
         return TENSOR if any(counts.get(f"ptx_mma_flops_{name}") for name in ("f16", "bf16")) else None
     return F32 if counts.get("ptx_warp_instructions_f32") and not counts.get("ptx_warp_instructions_f64") else None
 

@@ -187,10 +187,11 @@ def culprit(build: Build) -> str:
 class HostileBackend:
     """A GPU whose kernels do harm, in whatever process they run: `deeds` by variant, "PHASE DEED".
 
-    Phases are verify and measure. Deeds are crash, exit, hang, lose (the driver reports an illegal access), memory (the
-    driver is out of memory), kill (the system is out of memory), bug, and for measure "fault": an illegal access that
-    the next call reports and that loses the device. The variant "device" may be "gone"; "control" is both variants of
-    the control. Can be sent to another process.
+    Phases are verify and measure. Deeds are crash, exit, hang, lose (the driver reports an illegal access), memory
+    (the driver is out of memory), kill (the system is out of memory), bug, and for measure "fault": an illegal access
+    that the next call reports and that loses the device. A variant whose whole deed is "wrong" is harmless, but its
+    result is wrong. The variant "device" may be "gone"; "control" is both variants of the control. Can be sent to
+    another process.
     """
 
     deeds: Mapping[str, str]
@@ -221,7 +222,9 @@ class HostileBackend:
         yield self.run(build, launch, arguments, outputs)
 
     def left(self, build: Build, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The output of a harmless kernel."""
+        """The output of a harmless kernel, or of one whose deed is "wrong"."""
+        if self.deeds.get(culprit(build)) == "wrong":
+            return {"y": arguments["x"] + arguments["a"]}
         return {"y": arguments["x"].copy() if build.entry == "control" else arguments["x"] * arguments["a"]}
 
     def clock(

@@ -6,7 +6,7 @@ import pytest
 
 from ptxbench.metrics import BY_NAME
 from ptxbench.result import BuildReport, Cell, LaunchReport, Round, VariantResult
-from ptxbench.roofline import arithmetic, disproved, limits, no_share, tag
+from ptxbench.roofline import F32, TENSOR, arithmetic, disproved, limits, no_share, tag
 from ptxbench.run_info import Device
 from ptxbench.specifications import H100_SXM, T4
 from tests.fakes import DEVICE
@@ -155,3 +155,17 @@ def test_the_reason_gives_both_times():
 
 def test_the_table_of_units_is_used_for_the_figures_of_each_gpu():
     assert limits(replace(DEVICE, name="Tesla T4", sms=40), {}).tensor == T4.tensor != H100_SXM.tensor
+
+
+# counts of a variant that was not assembled, the unit that does its flops
+COUNTED = [
+    ({"ptx_wgmma_operations": 4, "ptx_mma_flops_f16": 8, "ptx_warp_instructions_f32": 1}, TENSOR),
+    ({"ptx_wgmma_operations": 4, "ptx_mma_flops_e4m3": 8, "ptx_warp_instructions_f32": 1}, None),  # another rate
+    ({"ptx_mma_operations": 4, "ptx_mma_flops_bf16": 8}, TENSOR),
+    ({"ptx_warp_instructions_f32": 1}, F32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("counts", "unit"), COUNTED)
+def test_products_of_warpgroups_are_work_of_the_tensor_cores(counts, unit):
+    assert arithmetic(VariantResult("ptx", "verified", counts=counts)) == unit

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ptxbench.draft.access import Access, accesses, provenance
 from ptxbench.draft.arguments import names_of
 from ptxbench.emulator.syntax import Function, Variable
+from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES
 from ptxbench.toolchain.parameters import CudaParameter, CudaType
 
 C_TYPES = {
@@ -15,7 +16,10 @@ C_TYPES = {
     "u8": "unsigned char", "s8": "signed char", "u16": "unsigned short", "s16": "short",
     "u32": "unsigned", "s32": "int", "u64": "unsigned long long", "s64": "long long",
 }  # fmt: skip
-HALF_HEADERS = {"__half": "#include <cuda_fp16.h>", "__nv_bfloat16": "#include <cuda_bf16.h>"}
+TENSOR_MAP = "const __grid_constant__ CUtensorMap"
+HEADERS = {
+    "__half": "#include <cuda_fp16.h>", "__nv_bfloat16": "#include <cuda_bf16.h>", "CUtensorMap": "#include <cuda.h>",
+}  # fmt: skip
 
 ADDRESSES = re.compile(r"(?:mov|add|sub|cvta|selp|mad|ld\.param)\b")
 """Instructions that make an address from an address; products and comparisons make numbers."""
@@ -35,6 +39,8 @@ def read_parameters(function: Function) -> tuple[tuple[CudaParameter, ...], list
 
 def type_of(param: Variable, access: Access | None) -> CudaType:
     """The type that the parameter may have in CUDA C. Bits are taken as an unsigned number, and a float as it is."""
+    if param.array and (param.size_bytes, param.align) == (MAP_BYTES, MAP_ALIGN):
+        return CudaType(TENSOR_MAP, param.size_bytes)
     if param.array:
         return CudaType(f"{param.name}, .align {param.align} .b8 [{param.count}]", param.size_bytes)
     if access is None:
@@ -57,7 +63,7 @@ def skeleton(name: str, entry: str, given: Sequence[CudaParameter], threads: int
     text = ", ".join(
         CudaParameter(own, parameter.type).declaration for own, parameter in zip(names_of(given), given, strict=True)
     )
-    headers = [header for word, header in HALF_HEADERS.items() if word in text]
+    headers = [header for word, header in HEADERS.items() if word in text]
     bounds = f" __launch_bounds__({threads})" if threads else ""
     rows = [
         f"// {name}: replace this by one sentence on what the kernel computes.",

@@ -6,6 +6,7 @@ import pytest
 
 from ptxbench.draft.of_ptx import read_parameters
 from ptxbench.emulator.parse import parse
+from tests.check.hopper import TILE_PTX
 from tests.draft.test_draft import answered
 from tests.folders import CUDA, PTX, changed
 
@@ -85,3 +86,17 @@ def test_ptx_for_a_target_that_ptxas_has_dropped_is_built_for_the_next_one(ptxbe
     assert "ptx  old.ptx  sm_75, " in shown.out
     refused = ptxbench("show", "old.ptx", "--arch", target)
     assert (refused.status, f"does not know the architecture '{target}'" in refused.err) == (2, True)
+
+
+def test_a_tensor_map_is_a_question_of_the_pair_and_a_parameter_of_the_signature(ptxbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("own.ptx").write_text(TILE_PTX)
+    assert ptxbench("new", "mine", "--from", "own.ptx").status == 0
+    pair, cuda = Path("kernels/pairs/mine.py").read_text(), Path("kernels/cuda/mine.cu").read_text()
+    assert 'TensorMap("map_x", of=..., box=...),  # const __grid_constant__ CUtensorMap map_x' in pair
+    assert "# TODO: the array that map_x describes, by its name, and the box of a copy" in pair
+    assert "#include <cuda.h>\n" in cuda
+    assert "const __grid_constant__ CUtensorMap map_x" in cuda
+    ran = ptxbench(*RUN)
+    assert ran.status == 2
+    assert "open question" in ran.err or "TODO" in ran.err

@@ -6,8 +6,12 @@ import pytest
 
 from ptxbench.discovery import load
 from ptxbench.errors import PairError
-from ptxbench.result import MUST_FAIL, from_json
+from ptxbench.result import MUST_FAIL, VariantResult, from_json
+from ptxbench.runner import CellDone, RunPlan, carry_out, plan_pairs
+from ptxbench.runner.round_results import merge_results
+from tests.fakes import HostileBackend
 from tests.folders import PAIR, PTX, changed, kernels_folder
+from tests.runner.test_rounds import QUICK
 
 SUM = changed(PTX, "mul.rn.f32          %value, %value, %a", "add.rn.f32          %value, %value, %a")
 SUM_FROM_129 = changed(  # right but for the last check size
@@ -109,6 +113,31 @@ def test_a_gate_judges_it(folder, run, ptxbench, tmp_path):
     assert judged("right", "expected") == (0, "FIXED")
     kept = from_json(files["expected"].read_text(), "expected").cells[0].variants["ptx.slip"]
     assert kept.status == MUST_FAIL
+
+
+NS = {"cuda": 100_000, "ptx": 90_000, "ptx.slip": 50_000}
+
+
+@pytest.mark.parametrize(("deed", "status"), [("wrong", MUST_FAIL), ("", "broken"), ("verify crash", "broken")])
+def test_on_a_gpu_it_has_no_time_and_the_others_have(folder, deed, status):
+    kernels = folder(PTX)
+    pair_plans, _ = plan_pairs(kernels, sizes=["n=1024"], emulated=False)
+    plan = RunPlan(pair_plans, HostileBackend({"ptx.slip": deed}, NS), "sm_90", kernels, settings=QUICK, rounds=2)
+    (cell,) = [event.cell for event in carry_out(plan) if isinstance(event, CellDone) and not event.cell.control]
+    assert {name: each.status for name, each in cell.variants.items()} == {
+        "cuda": "verified", "ptx": "verified", "ptx.slip": status,
+    }  # fmt: skip
+    assert {one.contrast for one in cell.rounds} == {("cuda", "ptx")}
+    assert [one.round for one in cell.rounds] == [0, 1]
+
+
+def test_one_round_in_which_it_is_right_is_enough_to_fail():
+    wrong, right = (
+        VariantResult("ptx", MUST_FAIL, "y[0] is"),
+        VariantResult("ptx", "broken", "right at all check sizes"),
+    )
+    assert merge_results([wrong, wrong]).status == MUST_FAIL
+    assert merge_results([wrong, right]).reason == merge_results([right, wrong]).reason == "right at all check sizes"
 
 
 def test_a_candidate_is_not_compared_with_it(folder):
