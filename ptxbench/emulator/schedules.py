@@ -27,8 +27,6 @@ MOST_COMPARED_BYTES = 1 << 30
 def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
     """The checks that were not made."""
     notes = list(answer.notes)
-    if answer.translation.clustered and answer.translation.queues:
-        notes.append("races and reads of unwritten shared memory not checked: bulk copies in clusters")
     if obstacle := answer.translation.schedule_obstacle:
         notes.append(f"second schedule inconclusive: {obstacle}, whose results may depend on the order")
     elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:

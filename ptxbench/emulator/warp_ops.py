@@ -138,8 +138,8 @@ class WarpOps:
 
     @property
     def watches_order(self) -> bool:
-        """Whether accesses of global and shared memory are watched: not yet if bulk copies go to other CTAs."""
-        return self.sanitize and not (self.clustered and self.bulk)
+        """Whether accesses of global and shared memory are watched."""
+        return self.sanitize
 
     # ---- memory
 

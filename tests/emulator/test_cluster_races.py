@@ -4,13 +4,15 @@ A line that starts with `-` belongs to the mistaken kernel only, a line that sta
 """
 
 import functools
+import re
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.errors import Deadlock
+from ptxbench.errors import Deadlock, MemoryFault
+from tests.emulator import test_bulk_clusters as bulk
 from tests.emulator.clusters import HEADER, SYNC
 
 STORE = "st.async.shared::cluster.mbarrier::complete_tx::bytes.u32"
@@ -122,7 +124,7 @@ SECTIONS = {
         {WAIT}
       + ld.shared.u32 %other, [%own];
     """),
-    "too few bytes expected": Section({"race"}, "ld.shared.u32", f"""
+    "too few bytes expected": Section({"race", "mbarrier"}, "ld.shared.u32", f"""
       - @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 4;
       + @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [%bar], 128;
         {STORE} [%theirs], %value, [%their_bar];
@@ -348,3 +350,48 @@ def test_a_result_that_depends_on_the_order_of_the_ctas_in_their_cluster_is_a_fi
     _, launch = alone(text)
     assert [each.kind for each in launch.findings] == ["schedule"]
     assert alone(text.replace("[%theirs], %rank", "[%theirs], 7"))[1].findings == ()
+
+
+# ---- bulk copies: the kernel of test_bulk_clusters.py, whose CTA 0 sends to CTA 1
+
+START, INIT = "release.cluster;\n    barrier.cluster.arrive;", "    @%leads fence.mbarrier_init.release.cluster;\n"
+READ = bulk.COPY[bulk.COPY.index("GOT:") : bulk.COPY.rindex(bulk.TOGETHER)]
+COPIES = {
+    "no wait": (((bulk.WAIT, ""),), "pending-copy", "ld.shared.u32"),
+    "a read before the wait": (
+        ((READ, "GOT:\n"), (bulk.WAIT, READ.replace("GOT:", "") + bulk.WAIT)), "pending-copy", "ld.shared.u32",
+    ),
+    "no barrier before": ((("cluster;\n" + bulk.TOGETHER, "cluster;\n"),), "cluster-not-started", "WAY"),
+    "a relaxed arrival before": (((START, START.replace("arrive;", "arrive.relaxed;")),), "race", "WAY"),
+    "a relaxed arrival without fence.mbarrier_init": (
+        ((INIT + "    barrier.cluster.arrive;", "    barrier.cluster.arrive.relaxed;"),), "race", "WAY",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", bulk.LATE)
+@pytest.mark.parametrize("mistake", COPIES)
+def test_a_mistake_with_a_bulk_copy_to_another_cta(mistake, way):
+    changes, kind, at = COPIES[mistake]
+    text = bulk.changed(*changes)
+    message = ""
+    try:
+        execution, _ = bulk.copied(way, text=text, first=1, sanitize=True)
+        message = "\n".join(each.message for each in execution.findings if each.kind == kind)
+    except MemoryFault as fault:  # the source of a copy between CTAs is gone
+        message = str(fault).partition("Found before: ")[2]
+    lines = {text.splitlines()[int(number) - 1] for number in re.findall(r"line (\d+): ", message)}
+    assert any((bulk.WAYS[way] if at == "WAY" else at) in line for line in lines), message
+
+
+def test_the_source_of_a_copy_between_ctas_is_held_until_it_is_done():
+    text = bulk.changed(("SENT:\n", "    st.shared.u32 [own], 77;\nSENT:\n"))
+    execution, _ = bulk.copied("between", text=text, first=1, sanitize=True)
+    assert [each.kind for each in execution.findings] == ["pending-copy"]
+    assert "is still copying" in execution.findings[0].message
+
+
+@pytest.mark.parametrize("way", bulk.WAYS)
+def test_a_bulk_copy_to_other_ctas_is_clean(way):
+    execution, _ = bulk.copied(way, mask=0b1110 if "multicast" in way else 0b0010, first=1, clusters=2, sanitize=True)
+    assert execution.findings == execution.unchecked == ()

@@ -21,10 +21,7 @@ SIZES: dict[str, list[tuple[int, ...]]] = {
 }
 SCHEDULES = ({"threads": 1}, {"placement": 5}, {"ctas": "last first"})
 MISTAKES = [
-    pytest.param(
-        name, mistake, id=f"{name}: {mistake.name}",
-        marks=[pytest.mark.xfail(reason=mistake.missing, strict=True)] if mistake.missing else [],
-    )
+    pytest.param(name, mistake, id=f"{name}: {mistake.name}")
     for name, kernel in KERNELS.items() for mistake in kernel.MISTAKES
 ]  # fmt: skip
 

@@ -15,6 +15,7 @@ from ptxbench.emulator.races.clocks import (
     far_first,
     filled,
     join_all,
+    knows,
     learn,
     place,
     publish,
@@ -45,10 +46,13 @@ def open_cta(env: Any, r: Any) -> None:
         touched = longs_at(r[at.TOUCHED] + 8 * place(env) * count)
         for i in range(count):
             touched[i] = 0
+        release_row(r, init_row(env, r))
     if env[context.CLUSTER_RANK] == 0:
         words = cluster_words(env, r)
         release_row(r, words + 4 * at.CLUSTER_ARRIVED)
         release_row(r, words + 4 * at.CLUSTER_MET)
+        release_row(r, words + 4 * at.CLUSTER_INITS)
+        release_row(r, words + 4 * at.CLUSTER_INITS_MET)
         words_at(words)[at.CLUSTER_PARITY] = 0
         r[at.MESSAGES_OPEN] = 0
 
@@ -61,6 +65,8 @@ def catch_up(env: Any, r: Any, words: Any) -> None:
         words_at(words)[at.CLUSTER_PARITY] = parity
         join_all(r, words + 4 * at.CLUSTER_MET, words_at(words)[at.CLUSTER_ARRIVED])
         release_row(r, words + 4 * at.CLUSTER_ARRIVED)
+        join_all(r, words + 4 * at.CLUSTER_INITS_MET, words_at(words)[at.CLUSTER_INITS])
+        release_row(r, words + 4 * at.CLUSTER_INITS)
 
 
 @compiled
@@ -78,6 +84,10 @@ def arrive(env: Any, r: Any, lanes: Any, releases: Any) -> None:
             if lanes >> lane & 1:
                 entry = first + (env[context.WARP] * LANES + lane >> r[at.FAR_SHIFT])
                 times[entry] = max(times[entry], env[context.TIME_OF_START])
+                fence = words_at(thread_words(env, r, env[context.WARP] * LANES + lane))[at.FENCE_INIT]
+                if fence:
+                    inits = row(r, filled(r, words + 4 * at.CLUSTER_INITS))
+                    inits[entry] = max(inits[entry], fence)
     tick(env, r)
 
 
@@ -87,6 +97,31 @@ def wait(env: Any, r: Any, lanes: Any) -> None:
     words = cluster_words(env, r)
     catch_up(env, r, words)
     learn(env, r, env[context.WARP], lanes, words_at(words)[at.CLUSTER_MET])
+    if lanes and r[at.INIT_ROWS]:
+        join_all(r, init_row(env, r), words_at(words)[at.CLUSTER_INITS_MET])
+
+
+@compiled
+def init_row(env: Any, r: Any) -> Any:
+    """Address of the number of the row with the fences of initialised mbarriers that a relaxed arrival has shown to the
+    current CTA: for all its threads, as soon as one has waited."""
+    return r[at.INIT_ROWS] + 4 * place(env)
+
+
+@compiled
+def use_far(env: Any, r: Any, thing: Any, target: Any, lane: Any, address: Any, site: Any) -> None:
+    """A lane uses an mbarrier (the address of its words) of the CTA at the place `target`, whose initialisation must be
+    ordered before: by what orders all accesses, or by a fence of it and any arrival at the cluster's barrier."""
+    words = words_at(thing)
+    if words[at.STARTED] == 0 or r[at.OVERFLOW] or r[at.FAR] == 0:
+        return
+    owner = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
+    thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
+    if knows(env, r, thread, starter, owner, False, words[at.STARTED]):
+        return
+    entry = far_first(env, r, owner) + (starter >> r[at.FAR_SHIFT])
+    if row(r, words_at(init_row(env, r))[0])[entry] < words[at.STARTED]:
+        report(env, kinds.START_UNORDERED, site, lane, address, words[at.STARTER], owner << 1)
 
 
 @compiled
@@ -99,6 +134,7 @@ def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, fla
     note_touch(env, r, target, thread, stamp_of(env, site, thread))
     thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
     if thing:
+        use_far(env, r, thing, target, lane, address, site)
         if flags & at.ARRIVAL_RELEASES:
             publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, target == place(env))
             tick(env, r)

@@ -192,7 +192,15 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif what == at.MBARRIER_ARRIVE_FAR:
         clusters.arrive_at_mbarrier(env, r, mask, addresses, site, values)
     elif what == at.MESSAGE_SENT:
-        messages.send(env, r, mask, addresses, site, values)
+        messages.send(env, r, mask, addresses, site, values, False)
+    elif what == at.COPY_SENT:
+        messages.send(env, r, mask, addresses, site, values, True)
+    elif what == at.COPY_BEGINS:
+        messages.begin_copy(env, r)
+    elif what == at.COPY_ENDS:
+        messages.end_copy(env, r)
+    elif what == at.COPY_TAKEN_FAR:
+        messages.take_source(env, r, addresses, values)
     elif what == at.MESSAGE_DONE:
         messages.complete(env, r, mask, addresses, site, values)
 

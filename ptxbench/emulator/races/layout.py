@@ -7,9 +7,9 @@ bits) and the thread in its CTA (10 bits). A log has the CTA of each time. The f
 
 A *row* (i32 words) is a vector clock: for each thread of the CTA ("near"), and for each thread of the cluster or each
 warp of the grid ("far"), the time up to which its accesses happened before. If a launch before this one may not have
-ended, the last entry is its. Row 0 is all zeros: its holder knows no
-more than the barriers of the CTA say. The near part has a meaning only within one CTA: rows that CTAs share have far
-entries alone. (FastTrack: Flanagan and Freund, PLDI 2009, on epochs and vector clocks.)
+ended, the last entry is its. Row 0 is all zeros: its holder knows no more than the barriers of the CTA say. The near
+part has a meaning only within one CTA: rows that CTAs share have far entries alone. (FastTrack: Flanagan and Freund,
+PLDI 2009, on epochs and vector clocks.)
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from __future__ import annotations
     BARRIER_MET, MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_BYTES, MBARRIER_WAIT, COPY_DONE, COPIES_WAITED, BULK_NEAR,
     BULK_FAR, BULK_TAKEN, FAR_LOAD, CLUSTER_ARRIVE, CLUSTER_WAIT, CLOSE_CTA, MBARRIER_ARRIVE_FAR,
     MESSAGE_SENT, MESSAGE_DONE, PROXY_FENCE, PRODUCT_ISSUED, PRODUCT_DONE, MBARRIER_END, COPY_ANNOUNCED,
-    GRID_WAIT,
-) = range(34)  # fmt: skip
+    GRID_WAIT, COPY_SENT, COPY_BEGINS, COPY_ENDS, COPY_TAKEN_FAR,
+) = range(38)  # fmt: skip
 
 # The description of a memory event, in one i64: kind, bytes of an element, bytes per lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
@@ -51,8 +51,9 @@ WEAK, STRONG_CTA, STRONG_CLUSTER, STRONG_GPU = range(4)
 ARRIVAL_RELEASES, COMPLETES, EXPECTS = 1, 2, 4
 """Flags of an event of an mbarrier: it releases, completes the phase, expects more bytes."""
 MESSAGE_UPDATES, MESSAGE_COMPLETES, MESSAGE_SIZE_AT, MESSAGE_BARRIER_AT = 1, 2, 2, 32
-"""An asynchronous store, in one i64: whether it updates, whether it completes the phase of its mbarrier, its bytes,
-and the address of the mbarrier."""
+"""An asynchronous store or a bulk copy to a CTA of the cluster, in one i64: whether it updates, whether it completes
+the phase of its mbarrier, its bytes, and the address of the mbarrier."""
+MESSAGE_SIZES = (1 << 30) - 1
 
 # The table of a launch: i64 words, by index. The addresses are those of the arrays in tables.py.
 (
@@ -62,17 +63,20 @@ and the address of the mbarrier."""
     SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
     CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, FENCE_LOG, FENCE_LOG_SIZE, FENCES_LOGGED, WARP_FENCES, FENCER,
-    PRODUCT_READS, PRODUCT_PIECES, TARGET, UNFINISHED, TABLE_SLOTS,
-) = range(57)  # fmt: skip
+    PRODUCT_READS, PRODUCT_PIECES, TARGET, UNFINISHED, INIT_ROWS, TABLE_SLOTS,
+) = range(58)  # fmt: skip
 
-# One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases, and
-# the parity of the phase.
-CLUSTER_ARRIVED, CLUSTER_MET, CLUSTER_PARITY, CLUSTER_WORDS = range(4)
+# One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases; rows
+# with the time of each arriving thread's last fence.mbarrier_init, in the same way; the parity of the phase.
+CLUSTER_ARRIVED, CLUSTER_MET, CLUSTER_INITS, CLUSTER_INITS_MET, CLUSTER_PARITY, CLUSTER_WORDS = range(6)
 
 # One thread's words (i32), by index: the rows of what it knows and of what it read but did not acquire, the times of
-# its last fences by scope, the object it read last with its version, and the time up to which it waited for its copies.
-# Then KNOWN_WORDS for each of its last proxy fences, of shared and of global memory: what it knew there (proxies.py).
-OWN_ROW, PENDING_ROW, FENCE_CTA, FENCE_CLUSTER, FENCE_GPU, SEEN, SEEN_VERSION, WAITED, KNOWN_SHARED = range(9)
+# its last fences by scope, the object it read last with its version, the time up to which it waited for its copies, and
+# the time of its last fence.mbarrier_init. Then KNOWN_WORDS for each of its last proxy fences, of shared and of global
+# memory: what it knew there (proxies.py).
+(
+    OWN_ROW, PENDING_ROW, FENCE_CTA, FENCE_CLUSTER, FENCE_GPU, SEEN, SEEN_VERSION, WAITED, FENCE_INIT, KNOWN_SHARED,
+) = range(10)  # fmt: skip
 KNOWN_TIME, KNOWN_BARRIER, KNOWN_WARP, KNOWN_ROW, KNOWN_WORDS = range(5)
 KNOWN_GLOBAL, THREAD_WORDS = KNOWN_SHARED + KNOWN_WORDS, KNOWN_SHARED + 2 * KNOWN_WORDS
 

@@ -9,11 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, filled, join_all, knows, learn, publish, row, tick
+from ptxbench.emulator.races.clocks import (
+    LANES,
+    far_first,
+    filled,
+    join_all,
+    knows,
+    learn,
+    place,
+    publish,
+    row,
+    tick,
+)
 from ptxbench.emulator.races.objects import forget, known_object, made, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.proxies import fenced, fenced_by
-from ptxbench.emulator.races.reports import report
+from ptxbench.emulator.races.reports import note_touch, report, stamp_of
 from ptxbench.emulator.runtime import context, kinds
 
 NO_MBARRIER = 0xFFFFFFFF
@@ -131,7 +142,11 @@ def bring_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any,
     if thing:
         words_at(thing)[at.UNDONE_BYTES] = max(0, words_at(thing)[at.UNDONE_BYTES] - size)
         times, thread = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
-        times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
+        if env[context.CTA] == longs_at(env[context.CTA_STATE] + context.CTA_RANK)[0]:
+            times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
+        else:  # another CTA of the cluster has issued it
+            times[far_first(env, r, env[context.CTA]) + (thread >> r[at.FAR_SHIFT])] = env[context.TIME]
+            note_touch(env, r, place(env), thread, stamp_of(env, site, thread))
         if completes:
             complete_phase(env, r, thing, lane, address, site)
         tick(env, r)

@@ -1,5 +1,5 @@
-"""Asynchronous stores to CTAs of a cluster: pending from when they are sent until their mbarrier counts them. Compiled
-by numba."""
+"""Asynchronous stores and bulk copies to CTAs of a cluster: pending from when they are sent until their mbarrier counts
+them. Compiled by numba."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Any
 
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import LANES, far_first, filled, row, tick
+from ptxbench.emulator.races.clusters import use_far
 from ptxbench.emulator.races.mbarriers import complete_phase
 from ptxbench.emulator.races.objects import made, object_slot
-from ptxbench.emulator.races.pointers import compiled, longs_at
+from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
+from ptxbench.emulator.races.products import marked
 from ptxbench.emulator.races.reports import check_start, named, note_touch, report, stamp_of, strength
 from ptxbench.emulator.races.shadow import touch
 from ptxbench.emulator.runtime import context, kinds
 
 
 @compiled
-def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) -> None:
-    """A lane sends a store or an update to an address of the cluster: it must be ordered after what was done there."""
-    size, updates = what >> at.MESSAGE_SIZE_AT & 255, what & at.MESSAGE_UPDATES
+def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_proxy: Any) -> None:
+    """A lane sends a store, a copy or an update to an address of the cluster: it must be ordered after what was done
+    there. `in_proxy`: a bulk copy, in the async proxy."""
+    size, updates = what >> at.MESSAGE_SIZE_AT & at.MESSAGE_SIZES, what & at.MESSAGE_UPDATES
     target, offset = named(env, address), address & (1 << context.RANK_BITS) - 1
     thread, slot = env[context.WARP] * LANES + lane, site - env[context.COUNTERS] >> 3
     if target < 0:
@@ -26,9 +29,15 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) -> Non
     check_start(env, r, target, thread, site, address)
     r[at.MESSAGES_OPEN] += 1
     r[at.TARGET] = target
+    barrier = what >> at.MESSAGE_BARRIER_AT
+    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
+    if thing:
+        use_far(env, r, thing, target, lane, barrier, site)
+        words_at(thing)[at.UNDONE_BYTES] += size
     if r[at.SHARED_SKIPPED] or offset < env[context.RESERVED_INSIDE]:
         return
-    low = stamp_of(env, site, thread) | at.ASYNC
+    marks, proxy = (at.PROXY, at.PROXY_SHARED) if in_proxy else (at.ASYNC, 0)
+    low = stamp_of(env, site, thread) | marks
     stamps = longs_at(env[context.FIRST_SHADOW] + target * env[context.SHADOW_STRIDE])
     kind = at.ATOMIC if updates else at.COPY
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
@@ -39,15 +48,59 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) -> Non
                 report(env, kinds.TWO_COPIES, site, lane, byte, before & 0xFFFFFFFF, 0)
             continue
         mine = env[context.TIME] << 32 | low
-        touch(env, r, kind, stamps, r[at.SHARED_GRANULES], index, True, thread, slot, site, byte, mine, False, 0, 0)
+        touch(env, r, kind, stamps, r[at.SHARED_GRANULES], index, True, thread, slot, site, byte, mine, False, 0, proxy)
         stamps[index] = at.PENDING << 32 | low
+
+
+@compiled
+def running(env: Any) -> Any:
+    """The CTA that runs. While what another has sent is done, the context has the sender's CTA and warp."""
+    return longs_at(env[context.CTA_STATE] + context.CTA_RANK)[0]
+
+
+@compiled
+def begin_copy(env: Any, r: Any) -> None:
+    """A bulk copy is done, perhaps of another CTA: then the log has that one for this time."""
+    if env[context.CTA] != running(env):
+        tick(env, r)
+
+
+@compiled
+def end_copy(env: Any, r: Any) -> None:
+    """It has been done: from now on the accesses are again of the CTA that runs."""
+    sender = env[context.CTA]
+    if sender != running(env):
+        r[at.MESSAGES_OPEN] -= 1
+        resume(env, r)
+        env[context.CTA] = sender
+
+
+@compiled
+def resume(env: Any, r: Any) -> None:
+    env[context.CTA] = running(env)
+    tick(env, r)
+    r[at.OWN_SINCE] = env[context.TIME]
+
+
+@compiled
+def take_source(env: Any, r: Any, address: Any, size: Any) -> None:
+    """A copy between CTAs has read its source, at an address of the cluster."""
+    target, offset = named(env, address), address & (1 << context.RANK_BITS) - 1
+    if target < 0 or r[at.SHARED_SKIPPED]:
+        return
+    stamps = longs_at(env[context.FIRST_SHADOW] + target * env[context.SHADOW_STRIDE])
+    for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
+        for array in range(1, at.SHADOW_ARRAYS):
+            held = index + array * r[at.SHARED_GRANULES]
+            if stamps[held] >> 32 == at.PENDING and not marked(stamps[held]):
+                stamps[held] = env[context.TIME] << 32 | stamps[held] & 0xFFFFFFFF
 
 
 @compiled
 def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) -> None:
     """The store is done, and its mbarrier counts it. The context has the sender's CTA and warp, and for the rest those
     of the CTA that runs."""
-    size, barrier = what >> at.MESSAGE_SIZE_AT & 255, what >> at.MESSAGE_BARRIER_AT
+    size, barrier = what >> at.MESSAGE_SIZE_AT & at.MESSAGE_SIZES, what >> at.MESSAGE_BARRIER_AT
     thread, sender = env[context.WARP] * LANES + lane, env[context.CTA]
     target, offset = named(env, address), address & (1 << context.RANK_BITS) - 1
     if target < 0:
@@ -69,9 +122,8 @@ def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) ->
             times[first + (thread >> r[at.FAR_SHIFT])] = now
         if sender == owner:
             times[thread if r[at.NEAR] > LANES else lane] = now
+        words_at(thing)[at.UNDONE_BYTES] = max(0, words_at(thing)[at.UNDONE_BYTES] - size)
         if what & at.MESSAGE_COMPLETES:
             complete_phase(env, r, thing, lane, barrier, site)
-    env[context.CTA] = longs_at(env[context.CTA_STATE] + context.CTA_RANK)[0]
-    tick(env, r)
-    r[at.OWN_SINCE] = env[context.TIME]
+    resume(env, r)
     env[context.CTA] = sender

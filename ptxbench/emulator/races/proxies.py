@@ -63,6 +63,8 @@ def fence_proxy(env: Any, r: Any, lanes: Any, orders: Any) -> None:
         r[at.FENCES_LOGGED] = number + 1
     for lane in range(LANES):
         if lanes >> lane & 1:
+            if orders & at.OF_START:
+                words_at(thread_words(env, r, env[context.WARP] * LANES + lane))[at.FENCE_INIT] = env[context.TIME]
             if orders & at.PROXY_SHARED:
                 keep_known(env, r, lane, at.KNOWN_SHARED)
             if orders & at.PROXY_GLOBAL:

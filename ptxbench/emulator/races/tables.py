@@ -141,9 +141,10 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     if translation.clustered:
         array(at.CLUSTER_ROWS, 4 * at.CLUSTER_WORDS * (slots // cluster))
     if cluster > 1:
+        array(at.INIT_ROWS, 4 * slots)
         array(at.TOUCHED, 8 * slots * cluster * stride)
         array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = places(job).ravel()
-    holders = slots * (129 * warps + 20) + 2  # four per thread, one per warp, the CTA's, its barriers', its cluster's
+    holders = slots * (129 * warps + 23) + 2  # four per thread, one per warp, the CTA's, its barriers', its cluster's
     rows = min(ROW_BYTES // (4 * width), holders + (3 * MOST_OBJECTS if translation.rows else 0))
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
     array(at.ROWS, 4 * width * rows)

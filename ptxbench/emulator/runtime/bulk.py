@@ -281,9 +281,8 @@ put:
   %some = icmp ne i32 %moved, 0
   br i1 %some, label %measure, label %lane.done
 measure:
-  call void @bytes_announced(ptr %env, ptr %site, i64 %number.wide, i32 %barrier, i32 %moved)
-  call void @bulk_told(ptr %env, ptr %site.near, i64 %number.wide, i32 %near, i32 %ctas, i1 %own, i32 %moved,
-                       i1 %enters)
+  call void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %number.wide, i32 %near,
+                       i32 %barrier, i32 %ctas, i1 %own, i32 %moved, i1 %enters)
   br i1 %enters, label %loaded, label %measured
 loaded:
   call void @row_loaded(ptr %env, ptr %site.far, i64 %number.wide, i64 %far.from, i64 %far.bytes)
@@ -342,5 +341,4 @@ done:
 return:
   ret void
 }}
-""", (PUT, NEAR, OWN, FAR, DO, TOLD, NOTHING["bytes_announced"],
-      NOTHING["row_loaded"], NO_RECORD, FAULT), (CTTZ, *TARGETS))  # fmt: skip
+""", (PUT, NEAR, OWN, FAR, DO, TOLD, NOTHING["row_loaded"], NO_RECORD, FAULT), (CTTZ, *TARGETS))  # fmt: skip

@@ -7,7 +7,6 @@ are only collected.
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.clusters import OFFSET_MASK
 from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.watch import NOTHING
@@ -120,30 +119,15 @@ found:
 """, (FAULT,))  # fmt: skip
 
 
-TOLD = RuntimeFunction("bulk_told", f"""
-define internal void @bulk_told(ptr %env, ptr %site, i64 %lane, i32 %near, i32 %ctas, i1 %own, i32 %size,
-                                i1 %fills) noinline {{
-  ; A copy is issued that will write or read shared memory, which the sanitizer sees if it is the CTA's own.
-entry:
-  {slot("rank", at.CLUSTER_RANK, "i32")}
-  %inner = and i32 %near, {OFFSET_MASK}
-  %high = lshr i32 %near, {at.RANK_BITS}
-  %addressed = icmp eq i32 %high, %rank
-  %unnamed = icmp eq i32 %ctas, 0
-  %alone = and i1 %addressed, %unnamed
-  %bit.down = lshr i32 %ctas, %rank
-  %bit = and i32 %bit.down, 1
-  %named = icmp ne i32 %bit, 0
-  %reached = or i1 %alone, %named
-  %here = or i1 %own, %reached
-  br i1 %here, label %tell, label %done
-tell:
-  call void @box_issued(ptr %env, ptr %site, i64 %lane, i32 %inner, i32 %size, i1 %fills)
-  br label %done
-done:
+TOLD = RuntimeFunction("bulk_told", """
+define internal void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %lane, i32 %near,
+                                i32 %barrier, i32 %ctas, i1 %own, i32 %size, i1 %fills) noinline {
+  ; A copy is issued that will write or read shared memory of the CTA. In clusters bulk_clusters.py replaces this.
+  call void @bytes_announced(ptr %env, ptr %site, i64 %lane, i32 %barrier, i32 %size)
+  call void @box_issued(ptr %env, ptr %site.near, i64 %lane, i32 %near, i32 %size, i1 %fills)
   ret void
-}}
-""", (NOTHING["box_issued"],))  # fmt: skip
+}
+""", (NOTHING["box_issued"], NOTHING["bytes_announced"]))  # fmt: skip
 
 
 def spanned(name: str, first: str, past: str, shift: int) -> str:

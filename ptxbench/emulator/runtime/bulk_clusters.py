@@ -19,6 +19,7 @@ from ptxbench.emulator.runtime.bulk_checks import (
     OWN_CTA,
     PIECE,
     SOURCE_GONE,
+    TOLD,
     count,
     lane_of,
     lists,
@@ -31,6 +32,7 @@ from ptxbench.emulator.runtime.copies import (
     BULK_COUNT,
     BULK_CTA,
     BULK_CTAS,
+    BULK_DO,
     BULK_FAR,
     BULK_LANE,
     BULK_MOVED,
@@ -44,6 +46,7 @@ from ptxbench.emulator.runtime.copies import (
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.mbarriers import BAD_SIZE
 from ptxbench.emulator.runtime.messages import ELSEWHERE
+from ptxbench.emulator.runtime.watch import NOTHING
 
 REACH = RuntimeFunction(NEAR.name, f"""
 define internal i1 @{NEAR.name}(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, i32 %address, i32 %barrier, i32 %ctas,
@@ -112,6 +115,62 @@ own:
   ret i1 %fine
 }}
 """, (OWN, FAULT), (CTTZ,))  # fmt: skip
+
+TOLD_IN_CLUSTER = RuntimeFunction(TOLD.name, f"""
+define internal void @{TOLD.name}(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %issuer, i32 %near,
+                                i32 %barrier, i32 %ctas, i1 %own, i32 %size, i1 %fills) noinline {{
+  ; A copy is issued that will write or read shared memory of the CTA, or write that of CTAs of the cluster.
+entry:
+  {slot("rank", at.CLUSTER_RANK, "i32")}
+  %inner = and i32 %near, {OFFSET_MASK}
+  %place = and i32 %barrier, {OFFSET_MASK}
+  %high = lshr i32 %near, {at.RANK_BITS}
+  %of.address = shl i32 1, %high
+  %own.bit = shl i32 1, %rank
+  %unnamed = icmp eq i32 %ctas, 0
+  %targets = select i1 %unnamed, i32 %of.address, i32 %ctas
+  %all = select i1 %own, i32 %own.bit, i32 %targets
+  %grouped = icmp eq i32 %barrier, {GROUP}
+  %here = select i1 %grouped, i32 {GROUP}, i32 %place
+  br label %next
+next:
+  %rest = phi i32 [ %all, %entry ], [ %rest.less, %tell ], [ %rest.less, %send ]
+{NEXT_LANE}
+  %at.home = icmp eq i32 %number, %rank
+  br i1 %at.home, label %tell, label %send
+tell:
+  call void @bytes_announced(ptr %env, ptr %site, i64 %issuer, i32 %here, i32 %size)
+  call void @box_issued(ptr %env, ptr %site.near, i64 %issuer, i32 %inner, i32 %size, i1 %fills)
+  br label %next
+send:
+  %its.high = shl i32 %number, {at.RANK_BITS}
+  %its.near = or i32 %its.high, %inner
+  %its.barrier = or i32 %its.high, %place
+  call void @copy_sent(ptr %env, ptr %site.reach, i64 %issuer, i32 %its.near, i32 %its.barrier, i32 %size, i1 false)
+  br label %next
+done:
+  ret void
+}}
+""", (NOTHING["copy_sent"],), (CTTZ,))  # fmt: skip
+
+DO_AS_ISSUER = RuntimeFunction(bulk_queue.DO.name, f"""
+define internal void @{bulk_queue.DO.name}(ptr %env, ptr %item) noinline {{
+  ; Do a copy, perhaps of another CTA, in whose name it happens.
+  {field("item", "function", BULK_DO, "ptr")}
+  {field("item", "issuer", BULK_WARP, "i64")}
+  {field("item", "sender", BULK_CTA, "i64")}
+  {slot("warp", at.WARP)}
+  {slot("cta", at.CTA)}
+  store i64 %issuer, ptr %warp.at
+  store i64 %sender, ptr %cta.at
+  call void @copy_begins(ptr %env)
+  call void %function(ptr %env, ptr %item)
+  call void @copy_ends(ptr %env)
+  store i64 %warp, ptr %warp.at
+  store i64 %cta, ptr %cta.at
+  ret void
+}}
+""", (NOTHING["copy_begins"], NOTHING["copy_ends"]))  # fmt: skip
 
 DO_FOR_ALL = RuntimeFunction("do_for_all", f"""
 define internal void @do_for_all(ptr %env, ptr %item) noinline {{
@@ -219,10 +278,12 @@ done:
 
 REPLACING = (
     REACH,
+    TOLD_IN_CLUSTER,
     bulk_queue.complete(clustered=True),
     bulk_queue.finish(clustered=True),
     replace(bulk_queue.append(clustered=True), needs=(DO_FOR_ALL,)),
     bulk_queue.before_test(clustered=True),
+    DO_AS_ISSUER,  # after those that need the other one
 )
 
 
@@ -230,7 +291,7 @@ def replacing(present: Collection[str]) -> Iterator[RuntimeFunction]:
     """In clusters these replace those of the functions `present` that have the same names and needs."""
     for function in REPLACING:
         if function.name in present:
-            yield from (needed for needed in function.needs if needed is DO_FOR_ALL)
+            yield from (needed for needed in function.needs if needed.name not in present)
             yield replace(function, needs=())
 
 
@@ -252,6 +313,7 @@ entry:
   %source = trunc i64 %far to i32
   {host_of("%source", "source.host")}
   %from = inttoptr i64 %source.host to ptr
+  call void @copy_taken_far(ptr %env, i32 %source, i32 %moved)
   call void @settle_copy(ptr %env, i32 %near, i32 %moved)
   %reduces = icmp ne ptr %reduce, null
   br i1 %reduces, label %combine, label %replace
@@ -265,7 +327,8 @@ complete:
   call void @complete_bulk(ptr %env, ptr %item)
   ret void
 }}
-""", (SETTLE, COMPLETE), ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
+""", (SETTLE, COMPLETE, NOTHING["copy_taken_far"]),
+    ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
 
 ISSUE = RuntimeFunction("issue_between", f"""
 define internal void @issue_between({V32} %nears, {V32} %sources, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,
@@ -279,9 +342,9 @@ entry:
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %return, label %next
 next:
-  %rest = phi i32 [ %asked, %entry ], [ %rest.less, %put ]
-  %pieces = phi i64 [ 0, %entry ], [ %pieces.new, %put ]
-  %passes = phi i64 [ 0, %entry ], [ %passes.new, %put ]
+  %rest = phi i32 [ %asked, %entry ], [ %rest.less, %told ]
+  %pieces = phi i64 [ 0, %entry ], [ %pieces.new, %told ]
+  %passes = phi i64 [ 0, %entry ], [ %passes.new, %told ]
 {NEXT_LANE}
   {lane_of("near", "i32")}
   {lane_of("source", "i32")}
@@ -318,6 +381,14 @@ put:
   %do = getelementptr i8, ptr @do_between, i64 0
   call ptr @put_bulk(ptr %env, ptr %site.near, i64 %number.wide, i32 %near, i64 %far, i32 %moved, i32 %size,
                      i32 %barrier, i32 0, ptr %reduce, ptr %do)
+  %some = icmp ne i32 %moved, 0
+  br i1 %some, label %tell, label %told
+tell:
+  %updating = icmp ne ptr %reduce, null
+  call void @box_issued(ptr %env, ptr %site.source, i64 %number.wide, i32 %source, i32 %moved, i1 false)
+  call void @copy_sent(ptr %env, ptr %site.near, i64 %number.wide, i32 %near, i32 %barrier, i32 %moved, i1 %updating)
+  br label %told
+told:
   %moved.wide = zext i32 %moved to i64
   %its.pieces = lshr i64 %moved.wide, 4
   %pieces.new = add i64 %pieces, %its.pieces
@@ -342,5 +413,5 @@ done:
 return:
   ret void
 }}
-""", (NEAR, OWN, PUT, DO, FAULT), (CTTZ,))  # fmt: skip
+""", (NEAR, OWN, PUT, DO, NOTHING["box_issued"], NOTHING["copy_sent"], FAULT), (CTTZ,))  # fmt: skip
 """A copy of no bytes to move still completes what the mbarrier expects of it."""

@@ -231,8 +231,8 @@ measure:
   call void @llvm.memcpy.p0.p0.i64(ptr %map.kept, ptr %map.from, i64 {boxes.USED_BYTES}, i1 false)
   %place.kept = getelementptr i8, ptr %item, i64 {BULK_PLACE}
   call void @llvm.memcpy.p0.p0.i64(ptr %place.kept, ptr %place, i64 {4 * boxes.DIMENSIONS}, i1 false)
-  call void @bytes_announced(ptr %env, ptr %site, i64 %number.wide, i32 %barrier, i32 %moved)
-  call void @bulk_told(ptr %env, ptr %site.near, i64 %number.wide, i32 %near, i32 %ctas, i1 %own, i32 %moved, i1 %loads)
+  call void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %number.wide, i32 %near,
+                       i32 %barrier, i32 %ctas, i1 %own, i32 %moved, i1 %loads)
   {get("its.bytes", BYTES)}
   {get("its.inside", INSIDE)}
   {get("its.size", SIZE)}
@@ -278,6 +278,6 @@ requests:
 return:
   ret void
 }}
-""", (PUT, NEAR, OWN, FAR, TOLD, changed_maps.IS_STALE, boxes.DECODE, boxes.ROW, boxes.DO, NOTHING["bytes_announced"],
+""", (PUT, NEAR, OWN, FAR, TOLD, changed_maps.IS_STALE, boxes.DECODE, boxes.ROW, boxes.DO,
       NOTHING["row_loaded"], NO_RECORD, FAULT),
     (CTTZ, *TARGETS, "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"))  # fmt: skip

@@ -57,6 +57,10 @@ PARAMETERS = {
     "mbarrier_arrived_far": ", ptr %site, i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
     "message_sent": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i1 %updates",
     "message_done": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i64 %old, i64 %new",
+    "copy_sent": ", ptr %site, i64 %lane, i32 %target, i32 %barrier, i32 %size, i1 %updates",
+    "copy_begins": "",
+    "copy_ends": "",
+    "copy_taken_far": ", i32 %address, i32 %size",
     "settle_copy": ", i32 %address, i32 %size",
     "box_issued": ", ptr %site, i64 %lane, i32 %address, i32 %size, i1 %fills",
     "box_taken": ", ptr %site, i64 %lane, i32 %address, i32 %size",
@@ -137,12 +141,15 @@ LOOKING = [
   %releases = select i1 %ordered, i64 {at.ARRIVAL_RELEASES}, i64 0
   %completes = mul i64 %complete, {at.COMPLETES}
   %how = or i64 %releases, %completes"""),
-    told("message_sent", PARAMETERS["message_sent"],
-         f"i64 {at.MESSAGE_SENT}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
-         f"""{MESSAGE}
+    *(told(name, PARAMETERS[name], f"i64 {kind}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
+           f"""{MESSAGE}
   %site.int = ptrtoint ptr %site to i64
   %update = zext i1 %updates to i64
-  %how = or i64 %sized, %update"""),
+  %how = or i64 %sized, %update""") for name, kind in (("message_sent", at.MESSAGE_SENT), ("copy_sent", at.COPY_SENT))),
+    told("copy_begins", "", f"i64 {at.COPY_BEGINS}, i64 0, i64 0, i64 0, i64 0"),
+    told("copy_ends", "", f"i64 {at.COPY_ENDS}, i64 0, i64 0, i64 0, i64 0"),
+    told("copy_taken_far", PARAMETERS["copy_taken_far"],
+         f"i64 {at.COPY_TAKEN_FAR}, i64 0, i64 %address.wide, i64 0, i64 %size.wide", wide("address", "size")),
     told("message_done", PARAMETERS["message_done"],
          f"i64 {at.MESSAGE_DONE}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
          f"""{MESSAGE}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench import emulator
-from tests.emulator.hopper.mistakes import REMOTE, Mistake
+from tests.emulator.hopper.mistakes import Mistake
 
 CLUSTER, EPSILON = 8, np.float32(1e-5)
 
@@ -215,5 +215,5 @@ MISTAKES = [
     Mistake("no wait at the cluster's barrier", "barrier.cluster.wait.acquire.aligned;", "",
             at="st.async", finding="cluster-not-started"),
     Mistake("no fence.mbarrier_init",          "fence.mbarrier_init.release.cluster;", "",
-            at="st.async", finding="race", missing=REMOTE),
+            at="st.async", finding="race"),
 ]  # fmt: skip

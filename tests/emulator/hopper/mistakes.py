@@ -12,9 +12,6 @@ import numpy as np
 from ptxbench.errors import Deadlock, MemoryFault
 from tests.folders import changed
 
-REMOTE = "the sanitizer does not ask how another CTA's mbarrier was initialised"
-"""What `Mistake.missing` may be."""
-
 
 def registers(prefix: str, count: int) -> str:
     return ", ".join(f"{prefix}{i}" for i in range(count))
@@ -25,7 +22,7 @@ class Mistake:
     """`right` in the text of the kernel becomes `wrong`.
 
     `at`: the instruction that a fault, a deadlock or a finding must name by its line; without it the result is wrong.
-    `finding`: the kind that a sanitized launch reports there, where no other shows it. `missing`: why none does yet.
+    `finding`: the kind that a sanitized launch reports there, where no other shows it.
     """
 
     name: str
@@ -33,7 +30,6 @@ class Mistake:
     wrong: str
     at: str = ""
     finding: str = ""
-    missing: str = ""
 
     def unseen(self, text: str, run: Callable[..., tuple[Any, Any, Any]]) -> str:
         """Why the mistake counts as missed; empty if it shows as it must. `run` gives result, expected, execution."""
