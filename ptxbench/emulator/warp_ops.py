@@ -13,6 +13,7 @@ from ptxbench.emulator.async_copies import AsyncCopies
 from ptxbench.emulator.async_stores import AsyncStores
 from ptxbench.emulator.bulk_ops import BulkCopies
 from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.lane_ops import LaneOps
 from ptxbench.emulator.layout import ParamAddress, Site
 from ptxbench.emulator.ordering import MemoryOrder
 from ptxbench.emulator.parse import syntax_error
@@ -27,17 +28,16 @@ from ptxbench.emulator.runtime import (
     host,
     integer,
     lanes,
-    matching,
     sanitize,
     turns,
 )
-from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.runtime.records import DISCARD
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.syntax import Instruction
 from ptxbench.emulator.tensor_ops import TensorCopies
-from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
+from ptxbench.emulator.types import B32, B64, U32, U64, Type, bits_of
 from ptxbench.emulator.warpgroups import FragmentRegisters, Warpgroups
 from ptxbench.emulator.watching import Watching
 
@@ -53,7 +53,7 @@ MOST_ALIGNMENT = 1 << 23
 
 
 @dataclass
-class WarpOps:
+class WarpOps(LaneOps):
     """`mask`: lanes at this program counter; `active`: the lanes of `mask` with a true guard (i32 names)."""
 
     e: Emitter
@@ -455,63 +455,6 @@ class WarpOps:
         """The result of the last bar.red of each lane: how many predicates were true, and ALL_TRUE."""
         at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_ANSWERS}")
         return Value(self.e.op(f"load {V32}, ptr {at}, align 64"), U32)
-
-    # ---- other lanes
-
-    def active_lanes(self) -> Value:
-        """The active mask, in every lane."""
-        return self.e.splat(self.active, B32)
-
-    def is_active(self) -> Value:
-        return Value(self.e.op(f"bitcast i32 {self.active} to {MASK}"), PRED)
-
-    def ballot(self, predicate: Value) -> str:
-        """The active lanes where `predicate` is true (i32 name)."""
-        bits = self.e.op(f"bitcast {MASK} {predicate.ir} to i32")
-        return self.e.op(f"and i32 {bits}, {self.active}")
-
-    def everywhere(self, condition: str) -> Value:
-        """Broadcast an i1 to a predicate of all lanes."""
-        return self.e.splat(condition, PRED)
-
-    def permute(self, a: Value, sources: Value) -> Value:
-        """Lane i of the result is lane `sources[i]` of the 32-bit `a`."""
-        function = self.function(lanes.PERMUTE)
-        bits = self.e.bits(a)
-        call = f"call {V32} @{function}({V32} {bits.ir}, {V32} {sources.ir})"
-        return self.e.as_type(Value(self.e.op(call), B32), a.type)
-
-    def permute_constant(self, a: Value, lanes: list[int]) -> Value:
-        """`permute` with lanes that are known at translation."""
-        bits = self.e.bits(a)
-        order = ", ".join(f"i32 {lane}" for lane in lanes)
-        shuffled = self.e.op(f"shufflevector {bits.type.vector} {bits.ir}, {bits.type.vector} poison, {V32} <{order}>")
-        return self.e.as_type(Value(shuffled, bits.type), a.type)
-
-    def match(self, a: Value) -> Value:
-        """For each active lane, the mask of the active lanes with the same value."""
-        function = self.function(matching.match_any(a.type.bits))
-        bits = self.e.bits(a)
-        call = f"call {V32} @{function}({bits.type.vector} {bits.ir}, i32 {self.active})"
-        return Value(self.e.op(call), B32)
-
-    def leader(self) -> Value:
-        """The number of the lowest active lane, in every lane."""
-        return self.e.splat(self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.active), ("i1", "false")), B32)
-
-    def elected(self) -> Value:
-        """The number of the active lane that elect.sync elects, in every lane."""
-        first = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.active), ("i1", "false"))
-        above = self.e.intrinsic("llvm.ctlz.i32", "i32", ("i32", self.active), ("i1", "false"))
-        last = self.e.op(f"sub i32 {LANES - 1}, {above}")
-        highest = self.e.op(f"icmp ne i64 {self.e.op(conditions.HIGHEST_ELECTED.load)}, 0")
-        return self.e.splat(self.e.op(f"select i1 {highest}, i32 {last}, i32 {first}"), B32)
-
-    def reduce(self, operation: str, a: Value, neutral: int) -> Value:
-        """llvm.vector.reduce.OPERATION over the active lanes of an integer, in every lane."""
-        chosen = self.e.select(self.is_active(), a, self.e.constant(neutral, a.type))
-        name = f"llvm.vector.reduce.{operation}.v{LANES}i{a.type.bits}"
-        return self.e.splat(self.e.intrinsic(name, a.type.element, (a.type.vector, chosen.ir)), a.type)
 
     def special(self, name: str) -> Value:
         """The value of a predefined register."""
