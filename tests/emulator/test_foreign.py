@@ -1,6 +1,7 @@
 """Kernels of other generators run unchanged, match NumPy, and cause no finding."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,19 @@ def test_there_are_enough_of_them():
         assert sum(case.arch == arch for cases in CASES.values() for case in cases) >= 20, arch
 
 
-def test_a_cta_of_the_product_of_pyptx_may_exit_before_the_other_arrives_at_its_mbarriers():
-    [launch] = pyptx_hopper.gemm(as_written=True).launches
+def test_the_product_of_pyptx_as_written_exits_too_early_and_lacks_fences():
+    def launched(**options):
+        [launch] = pyptx_hopper.gemm(as_written=True).launches
+        shape = {"grid": launch.grid, "block": launch.block, "dynamic_shared_bytes": launch.shared}
+        return emulator.run(launch.ptx, args=launch.args, arch="sm_90a", **shape, **options)
+
     with pytest.raises(
         MemoryFault, match=r"mbarrier\.arrive\.shared::cluster.* rank 0 in the cluster, which has exited"
     ):
-        emulator.run(
-            launch.ptx, grid=launch.grid, block=launch.block, args=launch.args, dynamic_shared_bytes=launch.shared,
-            arch="sm_90a",
-        )  # fmt: skip
+        launched()
+    found = [str(finding) for finding in launched(sanitize=True).findings]
+    for what in (
+        r"global\.shared::cta.* which stmatrix.* wrote, without a proxy fence",
+        r"exits at line .*, and nothing orders",
+    ):
+        assert any(re.search(what, each) for each in found), what
