@@ -75,8 +75,8 @@ class AsyncCopies:
         lane."""
         space = self.ops.stored_in(space)
         where = "shared"
-        if space == "cluster":
-            function, where = mbarriers.in_cluster(function), space
+        if space == "cluster" or (space == "generic" and self.ops.clustered and function in mbarriers.REMOTE):
+            function, where = mbarriers.in_cluster(function), "cluster"
         name = self.ops.function(function)
         reached = self.ops.memory_arguments(where, self.in_shared(space, address), "mbarrier", 8)
         arguments = ", ".join([reached, *more])

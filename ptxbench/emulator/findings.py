@@ -15,8 +15,9 @@ from ptxbench.emulator.runtime import context, kinds, warpgroup
 class SanitizerFinding:
     """One error in a kernel, found at the first thread that made it, by line and kind.
 
-    `kind`: out-of-bounds, misaligned, cluster-exited, uninitialised, race, divergent-barrier, barrier-after-exit,
-    pending-copy, pending-mma, missing-proxy-fence, mbarrier, member-mask or schedule. `line` is the PTX's.
+    `kind`: out-of-bounds, misaligned, cluster-exited, cluster-not-started, uninitialised, race, divergent-barrier,
+    barrier-after-exit, pending-copy, pending-mma, missing-proxy-fence, mbarrier, member-mask or schedule. `line` is the
+    PTX's.
     """
 
     kind: str

@@ -33,6 +33,21 @@ def test_arrivals_at_the_mbarrier_of_another_cta_complete_its_phase(what):
         assert (out == (rank // 4 * 4 + (rank % 4 + 3) % 4)[:, None] * 100 + np.arange(32)).all()
 
 
+GENERIC = "cvt.u64.u32 %there, %far_bar;\n cvta.shared::cluster.u64 %there, %there;\n"
+
+
+def test_a_generic_address_may_be_that_of_an_mbarrier_of_another_cta():
+    """All operations in one phase: an arrival of each thread for each, and 32 that remain."""
+    rest = "".join(body + "\n" for _, body in REMOTE.values())
+    generic = re.sub(r"\.shared::cluster\.b64( _,)? \[%far_bar\]", r".b64\1 [%there]", rest)
+    assert "%far_bar" not in generic
+    body = f"{GENERIC}st.shared::cluster.u32 [%far], %value;\n{generic}"
+    out, launched = run(with_mbarrier(6 * 32, body) + "\nld.shared.u32 %value, [%mine];", sanitize=True)
+    rank = np.arange(8)
+    assert (out == (rank // 4 * 4 + (rank % 4 + 3) % 4)[:, None] * 100 + np.arange(32)).all()
+    assert launched.findings == ()
+
+
 def test_one_arrival_too_few_from_another_cta_is_a_deadlock():
     with pytest.raises(Deadlock, match=r"mbarrier\.try_wait"):
         run(with_mbarrier(33, REMOTE["arrive"][1]))

@@ -108,6 +108,14 @@ SECTIONS = {
         {WAIT}
         ld.shared.u32 %other, [%own];
     """, 32),
+    "a relaxed arrival after a fence of the CTA": Section({"race"}, "ld.shared.u32", f"""
+        st.shared::cluster.u32 [%theirs], %value;
+      - fence.acq_rel.cta;
+      + fence.acq_rel.cluster;
+        mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [%their_bar];
+        {WAIT}
+        ld.shared.u32 %other, [%own];
+    """, 32),
     "a lane that arrives for its warp": Section({"race"}, "ld.shared.u32", f"""
         st.shared::cluster.u32 [%theirs], %value;
       + bar.warp.sync -1;

@@ -135,8 +135,9 @@ def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, fla
     thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
     if thing:
         use_far(env, r, thing, target, lane, address, site)
-        if flags & at.ARRIVAL_RELEASES:
-            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, target == place(env))
+        if flags & at.ARRIVAL_RELEASES or r[at.FENCED]:
+            fence = -1 if flags & at.ARRIVAL_RELEASES else at.FENCE_CLUSTER
+            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, fence, target == place(env))
             tick(env, r)
         if flags & at.COMPLETES:
             complete_phase(env, r, thing, lane, address, site)

@@ -105,15 +105,19 @@ def complete_phase(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: 
 
 @compiled
 def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> None:
-    """A lane arrives at an mbarrier, or changes the bytes that it expects."""
+    """A lane arrives at an mbarrier, or changes the bytes that it expects.
+
+    What does not release by itself releases what fences have published.
+    """
     thing = made(r, slot_of(env, r, address))
     if thing == 0:
         return
     use(env, r, thing, lane, address, site)
     if flags & at.EXPECTS:
         words_at(thing)[at.EXPECTER] = who(env, lane, site)
-    if flags & at.ARRIVAL_RELEASES:
-        publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1, True)
+    if flags & at.ARRIVAL_RELEASES or r[at.FENCED]:
+        fence = -1 if flags & at.ARRIVAL_RELEASES else at.FENCE_CTA
+        publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, fence, True)
         tick(env, r)
     if flags & at.COMPLETES:
         complete_phase(env, r, thing, lane, address, site)

@@ -314,6 +314,10 @@ ARRIVE_EXPECTING = with_bytes(
 """First more bytes are expected, then one arrival, which may complete the phase."""
 
 
+REMOTE = (ARRIVE, ARRIVE_EXPECTING, EXPECT, COMPLETE)
+"""What a thread may do to an mbarrier of another CTA of its cluster."""
+
+
 def in_cluster(function: RuntimeFunction) -> RuntimeFunction:
     """The same function for mbarriers at shared::cluster addresses."""
     text = function.text.replace(f"@{function.name}(", f"@{function.name}_in_cluster(")
