@@ -91,5 +91,5 @@ class CandidateLauncher:
         words = re.sub(r"; [\d.]+ GB are free", "", words)  # a seed gives the same message on every machine
         line = re.match(r"line (\d+): ", words)
         message = words[line.end() :] if line else words
-        line_match = line or re.search(r"\bwaits at line (\d+)", words)  # in a deadlock: where the first warp waits
+        line_match = line or re.search(r"\bwaits? at line (\d+)", words)  # in a deadlock: where the first warp waits
         return self.text.locations.at(stage, code, f"{case.label}: {message}", int(line_match[1]) if line_match else 0)

@@ -51,7 +51,7 @@ CANDIDATES = [
     ("tile", TO_AN_INPUT, "results input-changed", None, "the kernel writes to 'x', which is an input."),
     ("tile", changed(TILE_PTX, "{%column, %row}", "{%row, %column}"), "results wrong-result", None, "y["),
     ("tile", changed(TILE_PTX, "[%filled_at], 1024;", "[%filled_at], 2048;"), "results deadlock",
-     line_of(TILE_PTX, "try_wait"), "waits at line"),
+     line_of(TILE_PTX, "try_wait"), "1,024 bytes missing"),
     ("tile", changed(TILE_PTX, "    @!%waits bra  WAIT;\n", ""), "lint wait-unchecked",
      line_of(TILE_PTX, "try_wait"), "no instruction reads its result"),
     ("ring", RING_PTX, "accepted", None, ""),

@@ -118,17 +118,16 @@ def test_a_gate_judges_it(folder, run, ptxbench, tmp_path):
 NS = {"cuda": 100_000, "ptx": 90_000, "ptx.slip": 50_000}
 
 
-@pytest.mark.parametrize(("deed", "status"), [("wrong", MUST_FAIL), ("", "broken"), ("verify crash", "broken")])
+@pytest.mark.parametrize(("deed", "status"), [("wrong", MUST_FAIL), ("", "broken")])
 def test_on_a_gpu_it_has_no_time_and_the_others_have(folder, deed, status):
     kernels = folder(PTX)
     pair_plans, _ = plan_pairs(kernels, sizes=["n=1024"], emulated=False)
-    plan = RunPlan(pair_plans, HostileBackend({"ptx.slip": deed}, NS), "sm_90", kernels, settings=QUICK, rounds=2)
+    plan = RunPlan(pair_plans, HostileBackend({"ptx.slip": deed}, NS), "sm_90", kernels, settings=QUICK, rounds=1)
     (cell,) = [event.cell for event in carry_out(plan) if isinstance(event, CellDone) and not event.cell.control]
     assert {name: each.status for name, each in cell.variants.items()} == {
         "cuda": "verified", "ptx": "verified", "ptx.slip": status,
     }  # fmt: skip
-    assert {one.contrast for one in cell.rounds} == {("cuda", "ptx")}
-    assert [one.round for one in cell.rounds] == [0, 1]
+    assert [one.contrast for one in cell.rounds] == [("cuda", "ptx")]
 
 
 def test_one_round_in_which_it_is_right_is_enough_to_fail():
