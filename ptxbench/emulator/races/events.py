@@ -44,6 +44,8 @@ def open_cta(env: Any, r: Any) -> None:
         address = thread_words(env, r, thread)
         release_row(r, address + 4 * at.OWN_ROW)
         release_row(r, address + 4 * at.PENDING_ROW)
+        release_row(r, address + 4 * (at.KNOWN_SHARED + at.KNOWN_ROW))
+        release_row(r, address + 4 * (at.KNOWN_GLOBAL + at.KNOWN_ROW))
         words = words_at(address)
         for i in range(at.THREAD_WORDS):
             words[i] = 0

@@ -63,8 +63,8 @@ MESSAGE_SIZES = (1 << 30) - 1
     SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
     CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, FENCE_LOG, FENCE_LOG_SIZE, FENCES_LOGGED, WARP_FENCES, FENCER,
-    PRODUCT_READS, PRODUCT_PIECES, TARGET, UNFINISHED, INIT_ROWS, TABLE_SLOTS,
-) = range(58)  # fmt: skip
+    PRODUCT_READS, PRODUCT_PIECES, TARGET, FENCED_STAMP, UNFINISHED, INIT_ROWS, TABLE_SLOTS,
+) = range(59)  # fmt: skip
 
 # One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases; rows
 # with the time of each arriving thread's last fence.mbarrier_init, in the same way; the parity of the phase.

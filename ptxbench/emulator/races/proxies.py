@@ -42,13 +42,10 @@ def fence_at(r: Any, number: Any) -> Any:
 
 @compiled
 def forget_fences(env: Any, r: Any) -> None:
-    """The current CTA starts: there have been no fences. (What its threads knew is cleared with their words.)"""
+    """The current CTA starts: there have been no fences. What its threads knew there is cleared with their words."""
+    last = words_at(last_fence(env, r, 0))
     for warp in range(env[context.WARP_COUNT]):
-        words_at(last_fence(env, r, warp))[0] = 0
-    for thread in range(env[context.WARP_COUNT] * LANES):
-        address = thread_words(env, r, thread)
-        release_row(r, address + 4 * (at.KNOWN_SHARED + at.KNOWN_ROW))
-        release_row(r, address + 4 * (at.KNOWN_GLOBAL + at.KNOWN_ROW))
+        last[warp] = 0
 
 
 @compiled

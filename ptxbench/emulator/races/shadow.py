@@ -89,7 +89,7 @@ def touch(
                     return 0
                 tell(env, r, kinds.READ_AFTER_WRITE if reads else kinds.WRITE_AFTER_WRITE, site, lane, byte, written,
                      how)  # fmt: skip
-            elif proxy and time != at.PENDING and unfenced(env, r, written, thread, proxy):
+            elif proxy and written != r[at.FENCED_STAMP] and unfenced(env, r, written, thread, proxy):
                 tell(env, r, kinds.MISSING_PROXY_FENCE, site, lane, byte, written, 1)
     if reads:
         note_read(env, r, stamps, stride, index, in_shared, thread, slot, mine, start)
@@ -122,9 +122,14 @@ def touch(
 def unfenced(env: Any, r: Any, written: Any, thread: Any, proxy: Any) -> Any:
     """Whether the stamp `written` is of the generic proxy, in the current CTA, and no proxy fence follows the write."""
     time = written >> 32
-    if written & at.PROXY == at.PROXY or time < env[context.TIME_OF_START] or maker(env, r, time) != env[context.CTA]:
+    if written & at.PROXY == at.PROXY or time == at.PENDING:
         return False
-    return not fenced(env, r, thread, written & (1 << at.THREAD_BITS) - 1, time, proxy)
+    if time < env[context.TIME_OF_START] or maker(env, r, time) != env[context.CTA]:
+        return False
+    if fenced(env, r, thread, written & (1 << at.THREAD_BITS) - 1, time, proxy):
+        r[at.FENCED_STAMP] = written  # as that of the next granule, mostly
+        return False
+    return True
 
 
 @compiled
@@ -235,7 +240,7 @@ def access_range(
     slot = site - env[context.COUNTERS] >> 3
     mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | marks
     proxy = at.PROXY_SHARED if in_shared else at.PROXY_GLOBAL
-    r[at.TARGET] = place(env)
+    r[at.TARGET], r[at.FENCED_STAMP] = place(env), 0
     if in_shared and r[at.SHARED_SKIPPED]:
         return
     if in_shared:

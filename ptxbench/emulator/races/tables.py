@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.emulator import sharing
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.memory import available_memory
 from ptxbench.emulator.messages import LaunchRequest
@@ -23,6 +24,8 @@ ROW_BYTES = 512 << 20
 MOST_TIMES = 1 << 26
 """The most synchronization events of a launch that get separate times."""
 MOST_OBJECTS = 1 << 18
+MUCH = 1 << 20
+"""From this size in bytes on an array is mapped: otherwise all of it is cleared at every launch."""
 MOST_PROXY_FENCES = 1 << 20
 """The most proxy fences of a launch, each of some lanes of a warp, that are remembered."""
 
@@ -129,7 +132,7 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     notes: list[str] = []
 
     def array(slot: int, size: int) -> NDArray[np.uint8]:
-        arrays.append(np.zeros(max(size, 8) + 64, np.uint8))
+        arrays.append(np.zeros(max(size, 8) + 64, np.uint8) if size < MUCH else sharing.zeroed(size + 64))
         table[slot] = arrays[-1].ctypes.data + -arrays[-1].ctypes.data % 64
         return arrays[-1][-arrays[-1].ctypes.data % 64 :]
 
