@@ -5,6 +5,7 @@ a command then prints and writes must have the shape that it has with a harmless
 """
 
 import csv
+import functools
 import io
 import json
 import os
@@ -80,16 +81,15 @@ def is_read(document):
     return True
 
 
-def free(document):
+@functools.cache  # a second and a half, which only a worker with one of these tests needs
+def free(kind):
     """The places of strings and keys that may say anything: a run is read all the same."""
+    document = DOCUMENTS[kind][1]
 
     def takes(place):
         return is_read(mapped(document, lambda at, key, text: text + "b" * ((at, key) == place)))
 
     return {place for place in set(walk(document)) if takes(place)}
-
-
-FREE = {kind: free(documents[1]) for kind, documents in DOCUMENTS.items()}
 
 
 def filled(kind, payload, rich):
@@ -99,7 +99,7 @@ def filled(kind, payload, rich):
         return rich and (text in KEPT or (key and at[-2:-1] not in NAMED))
 
     def change(at, key, text):
-        return text + payload if (at, key) in FREE[kind] and not keeps(at, key, text) else text
+        return text + payload if (at, key) in free(kind) and not keeps(at, key, text) else text
 
     return [mapped(document, change) for document in DOCUMENTS[kind]]
 

@@ -5,7 +5,7 @@ from math import exp, log
 
 import numpy as np
 import pytest
-import scipy.stats
+import scipy  # it loads scipy.stats, which takes most of a second, when a test uses it
 from hypothesis import given
 from hypothesis import strategies as st
 

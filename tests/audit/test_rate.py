@@ -1,7 +1,7 @@
 """The exact bound of a share."""
 
 import pytest
-import scipy.stats
+import scipy  # it loads scipy.stats, which takes most of a second, when a test uses it
 
 from ptxbench.audit.rate import AlarmRate
 

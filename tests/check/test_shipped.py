@@ -2,12 +2,10 @@
 
 import pytest
 
-from ptxbench import discovery
 from ptxbench.check.findings import STAGES
-from tests.check.judging import KERNELS, judged, outcome
-from tests.kernels.harness import emulated_arch
+from tests.check.judging import judged, outcome
+from tests.kernels.harness import PAIRS, emulated_arch
 
-PAIRS = {name: discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS)}
 VARIANTS = [  # further variants go through the same stages as the pair's two kernels; those by request cost too much
     pytest.param(
         name,

@@ -18,12 +18,12 @@ from ptxbench.discovery import specialisation
 from ptxbench.errors import KernelError
 from ptxbench.metrics import has
 from ptxbench.toolchain import lines
+from tests.emulator.pairs import KERNELS, NAMES, load
 
 BROKEN_FUEL = 1 << 16
 """Loop iterations of a warp of a broken kernel, which may wait forever; no check size asks for a tenth of it."""
 
-KERNELS = discovery.default_kernels()
-PAIRS = {name: discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS)}
+PAIRS = {name: load(name) for name in NAMES}
 PTX = sorted(source.path for pair in PAIRS.values() for source in pair.sources if source.language == "ptx")
 SPECIALISED = sorted({*KERNELS.glob("ptx/*.ptx")} - {*PTX})
 """PTX for some targets that replaces a plain file there: NAME.sm_90a.ptx next to NAME.ptx."""
