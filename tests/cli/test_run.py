@@ -14,7 +14,7 @@ from ptxbench.cli import run as run_command
 from ptxbench.errors import ToolMissing
 from ptxbench.measure import SamplingSettings, measure
 from ptxbench.result import Cell, LaunchReport, VariantResult, from_json
-from ptxbench.runner import CalibrationSaved, RunOutcome, session
+from ptxbench.runner import CalibrationSaved, RunOutcome, control, session
 from ptxbench.toolchain import locate, nvrtc
 from tests.conftest import Ran
 from tests.fakes import FakeBackend, HostileBackend
@@ -299,6 +299,7 @@ def hostile(monkeypatch):
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
     make = run_command.make_plan
     monkeypatch.setattr(run_command, "make_plan", lambda *given: dataclasses.replace(make(*given), settings=QUICK))
+    monkeypatch.setattr(control, "PAIR", dataclasses.replace(control.PAIR, bench_sizes=[{"n": 4096}]))
 
 
 def test_a_kernel_that_crashes_costs_its_row_and_a_recorded_run_prints_the_same_again(kernels, ptxbench, hostile):

@@ -14,6 +14,8 @@ from tests.fakes import HostileBackend
 from tests.runner.test_rounds import NS, QUICK
 from tests.tune.folders import knobs_folder
 
+pytestmark = pytest.mark.usefixtures("small_control")
+
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):

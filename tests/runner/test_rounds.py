@@ -15,6 +15,8 @@ from ptxbench.runner.worker import WorkerCrashed
 from tests.fakes import HostileBackend
 from tests.folders import CUDA, PAIR, PTX, kernels_folder
 
+pytestmark = pytest.mark.usefixtures("small_control")
+
 QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
 NS = {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 90_000, "ptx.harm": 90_000}
 
@@ -100,7 +102,7 @@ def test_a_device_that_no_worker_can_open_ends_the_run(tmp_path):
 def test_a_worker_that_dies_in_the_control_ends_the_run(tmp_path):
     """It was restarted for ever: the control is not a variant that can be excluded."""
     _, _, lost = carried_out(plan_of(kernels_folder(tmp_path), {"control": "measure exit"}))
-    reason = "its process ended with exit status 3 (measure, n=16777216)."
+    reason = "its process ended with exit status 3 (measure, n=4096)."
     assert lost == [f"The A/A control, a kernel of ptxbench itself, failed: {reason}"]
 
 
