@@ -8,29 +8,29 @@ HEADER = ".version 8.1\n.target sm_90\n.address_size 64\n"
 
 
 def kernel(body):
-    """Each thread has %tid, %rank, %size, %mine (the address of its word in `cell`), and stores %value to `out`."""
+    """Each thread has %t, %rank, %size, %mine (the address of its word in `cell`), and stores %value to `out`."""
     return f"""{HEADER}
 .shared .align 16 .b32 cell[32];
 .shared .align 16 .b32 wide[128];
 .shared .align 8 .b64 bar;
 .visible .entry k(.param .u64 out)
 {{
-    .reg .b32 %tid, %rank, %size, %mine, %far, %value, %next, %cta, %n, %m, %far_bar, %at;
+    .reg .b32 %t, %rank, %size, %mine, %far, %value, %next, %cta, %n, %m, %far_bar, %at;
     .reg .b64 %out, %generic, %there, %state;
     .reg .pred %first, %done, %p, %q;
-    mov.u32 %tid, %tid.x;
+    mov.u32 %t, %tid.x;
     mov.u32 %rank, %cluster_ctarank;
     mov.u32 %size, %cluster_nctarank;
     mov.u32 %cta, %ctaid.x;
-    setp.eq.u32 %first, %tid, 0;
+    setp.eq.u32 %first, %t, 0;
     mov.u32 %mine, cell;
-    mad.lo.u32 %mine, %tid, 4, %mine;
+    mad.lo.u32 %mine, %t, 4, %mine;
     add.u32 %next, %rank, 1;
     rem.u32 %next, %next, %size;
-    mad.lo.u32 %value, %cta, 100, %tid;
+    mad.lo.u32 %value, %cta, 100, %t;
     {body}
     ld.param.u64 %out, [out];
-    mad.lo.u32 %at, %cta, 32, %tid;
+    mad.lo.u32 %at, %cta, 32, %t;
     mad.wide.u32 %out, %at, 4, %out;
     st.global.u32 [%out], %value;
     ret;
@@ -61,7 +61,7 @@ def of_next(ctas=8, cluster=4):
 READS = {
     "ld.shared::cluster": "mapa.shared::cluster.u32 %far, %mine, %next;\n    ld.shared::cluster.u32 %value, [%far];",
     "a variable":
-        "mapa.shared::cluster.u32 %far, cell, %next;\n    mad.lo.u32 %far, %tid, 4, %far;\n"
+        "mapa.shared::cluster.u32 %far, cell, %next;\n    mad.lo.u32 %far, %t, 4, %far;\n"
         "    ld.relaxed.cluster.shared::cluster.u32 %value, [%far];",
     "generic":
         "cvt.u64.u32 %generic, %mine;\n    cvta.shared.u64 %generic, %generic;\n    mapa.u64 %there, %generic, %next;\n"

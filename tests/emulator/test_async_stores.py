@@ -56,7 +56,7 @@ def test_one_arrival_too_few_from_another_cta_is_a_deadlock():
 @pytest.mark.parametrize("what", STORES)
 def test_an_asynchronous_store_brings_its_bytes_and_its_arrival(what):
     size, body = STORES[what]
-    place = f"mov.u32 %mine, wide;\n mad.lo.u32 %mine, %tid, {size}, %mine;\n"
+    place = f"mov.u32 %mine, wide;\n mad.lo.u32 %mine, %t, {size}, %mine;\n"
     expect = f"@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [bar], {32 * size};\n"
     last = {4: 0, 8: 4, 16: 8 if "64" in what else 12}[size]
     body = f"mov.u32 %n, 9;\n{place}{with_mbarrier(1, expect + body)}\n"
@@ -113,7 +113,7 @@ def test_an_asynchronous_update_of_another_cta(operation):
 
 def test_an_asynchronous_update_of_64_bits():
     opcode = "red.async.relaxed.cluster.mbarrier::complete_tx::bytes.add.u64"
-    place = "mov.u32 %mine, wide;\n mad.lo.u32 %mine, %tid, 8, %mine;\n mov.b64 %state, {%cta, %value};\n"
+    place = "mov.u32 %mine, wide;\n mad.lo.u32 %mine, %t, 8, %mine;\n mov.b64 %state, {%cta, %value};\n"
     generic = "cvt.u64.u32 %there, %far;\n cvta.shared::cluster.u64 %there, %there;\n cvt.u64.u32 %generic, %far_bar;\n"
     send = f"""@%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [bar], 256;
     {generic}cvta.shared::cluster.u64 %generic, %generic;\n {opcode} [%there], %state, [%generic];"""
@@ -153,13 +153,13 @@ CANCEL = """.version 8.6
 .shared .align 8 .b64 bar;
 .visible .entry cancel(.param .u64 out)
 {
-    .reg .b32 %tid, %cta, %x, %y, %z, %u, %v;
+    .reg .b32 %t, %cta, %x, %y, %z, %u, %v;
     .reg .b64 %out;
     .reg .b128 %answer;
     .reg .pred %first, %done, %cancelled;
-    mov.u32 %tid, %tid.x;
+    mov.u32 %t, %tid.x;
     mov.u32 %cta, %ctaid.x;
-    setp.eq.u32 %first, %tid, 0;
+    setp.eq.u32 %first, %t, 0;
     @%first mbarrier.init.shared::cta.b64 [bar], 1;
     bar.sync 0;
     @%first mbarrier.arrive.expect_tx.shared::cta.b64 _, [bar], 16;

@@ -167,16 +167,16 @@ GRID = (
 .shared .align 4 .b32 cell[1];
 .visible .entry spins(.param .u64 out, .param .u64 count)
 {
-    .reg .b32 %tid, %cta, %n, %total, %far, %value, %rank;
+    .reg .b32 %t, %cta, %n, %total, %far, %value, %rank;
     .reg .b64 %out, %count;
     .reg .pred %more, %others;
-    mov.u32 %tid, %tid.x;
+    mov.u32 %t, %tid.x;
     mov.u32 %cta, %ctaid.x;
     mov.u32 %total, %nctaid.x;
     mov.u32 %rank, %cluster_ctarank;
     ld.param.u64 %out, [out];
     ld.param.u64 %count, [count];
-    setp.ne.u32 %others, %tid, 0;
+    setp.ne.u32 %others, %t, 0;
     @%others bra MEET;
     st.shared.u32 [cell], %cta;
     atom.add.release.gpu.global.u32 %n, [%count], 1;
