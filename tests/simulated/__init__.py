@@ -17,6 +17,7 @@ What it models
 - Memory: a size, CuPy's pool with blocks that are split, joined and freed, and garbage in new memory.
 - Kernels execute on the emulator, from the PTX from which ptxas made the loaded cubin. The result of a launch is
   remembered for the identity of its data, so a thousand timed launches on the same data cost one emulation.
+- It has its clock at once, unless the script changes the clock: a warm-up ends as soon as the times have settled.
 - Launches are refused for: extents, registers, .maxntid, shared memory beyond 48 KiB and the opt-in, clusters and
   cooperative grids that do not fit, cubins of other devices, PTX without a JIT compiler or for a newer driver.
 - Graphs, and captures that end or are invalidated by a wait.
@@ -58,9 +59,12 @@ def install(monkeypatch: Any, folder: Path, **script: Any) -> None:
     import pynvml
 
     from ptxbench import toolchain
+    from ptxbench.measure import experiment
     from ptxbench.runner import control
 
+    # What the device replaces in this process is restored afterwards.
     monkeypatch.setattr(toolchain, "assembled", toolchain.assembled)
+    monkeypatch.setattr(experiment, "warm_up", experiment.warm_up)
     monkeypatch.setattr(control, "PAIR", replace(control.PAIR, bench_sizes=list(control.PAIR.bench_sizes)))
     for name, value in environment(folder, **script).items():
         monkeypatch.setenv(name, value)

@@ -11,7 +11,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class L2:
 
     size: int
     held: OrderedDict[int, tuple[int, int]] = field(default_factory=OrderedDict)
+    used: int = 0
+    """The bytes of all that is held."""
 
     def touch(self, address: int, size: int, *, writes: bool) -> tuple[int, int, int]:
         """Bytes that come from memory, that were here, and that are written back to make room."""
@@ -41,9 +43,11 @@ class L2:
         warm = min(known, size) if size <= self.size else 0
         stays = min(max(size, known), self.size)
         self.held[address] = stays, stays if writes else min(dirty, stays)
+        self.used += stays - known
         back = 0
-        while sum(each for each, _ in self.held.values()) > self.size:
-            _, (_, lost) = self.held.popitem(last=False)
+        while self.used > self.size:
+            _, (gone, lost) = self.held.popitem(last=False)
+            self.used -= gone
             back += lost
         return size - warm, warm, back
 
@@ -118,6 +122,8 @@ class Gpu:
             from ptxbench.runner import control
 
             control.PAIR.bench_sizes[:] = [{"n": self.script.control_n}]
+        if not self.script.clocks:
+            start_warm()
 
     # ---- calls, contexts and faults
 
@@ -340,11 +346,9 @@ class Gpu:
         return perform
 
     def kernel_ns(self, launch: Prepared, outcome: kernels.Outcome) -> float:
-        reach = sum(block.size for block in launch.blocks)
-        share = min(1.0, 32 * outcome.sectors / reach) if reach else 0.0
-        written = {index for index, _, _ in outcome.changes}
+        share = min(1.0, 32 * outcome.sectors / launch.reach) if launch.reach else 0.0
         moving = sum(
-            self.moving(each.address, round(share * each.size), writes=index in written)
+            self.moving(each.address, round(share * each.size), writes=index in outcome.written)
             for index, each in enumerate(launch.blocks)
         )
         mhz, _ = self.clock if self.busy else (self.device.clock_mhz, 0)
@@ -352,6 +356,19 @@ class Gpu:
         slower = self.device.clock_mhz / mhz
         took = self.device.kernel_ns * slower + max(moving, executing)
         return took * (1 + self.random.uniform(-self.device.noise, self.device.noise))
+
+
+def start_warm() -> None:
+    """A warm-up ends when the times have settled: the device has its clock at once, and half a second of real time in
+    each worker would only be spent on simulated launches."""
+    from ptxbench.measure import experiment
+
+    whole = experiment.warm_up
+
+    def warm_up(contrasts: Any, settings: Any, host: Any) -> bool:
+        return whole(contrasts, replace(settings, warm_up_seconds=0), host)
+
+    experiment.warm_up = warm_up
 
 
 def spin(gpu: Gpu, launch: Prepared, start: float) -> float:

@@ -211,6 +211,11 @@ class Outcome:
     instructions: int = 0
     printed: str = ""
 
+    @cached_property
+    def written(self) -> set[int]:
+        """The blocks with new bytes."""
+        return {index for index, _, _ in self.changes}
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -226,6 +231,19 @@ class Prepared:
     blocks: tuple[Block, ...]
     places: tuple[tuple[Region, int], ...]
     """The region of each block, and where in it."""
+
+    @cached_property
+    def identity(self) -> tuple[Any, ...]:
+        """All that the effect depends on, but for memory."""
+        return (
+            self.kernel.module.ptx, self.kernel.name, self.grid, self.block, self.cluster, self.shared,
+            tuple((index, value.tobytes() if index is None else value) for index, value in self.values),
+        )  # fmt: skip
+
+    @cached_property
+    def reach(self) -> int:
+        """The bytes of all blocks."""
+        return sum(block.size for block in self.blocks)
 
 
 def prepare(
@@ -278,25 +296,26 @@ class Launches:
     def __init__(self, script: Script) -> None:
         self.folder = Path(script.launches or Path(script.folder) / "launches")
         self.device = script.device
-        self.known: dict[Any, Outcome] = {}
+        self.known: dict[tuple[Any, ...], dict[Any, Outcome]] = {}
+        """By the launch, then by what its memory holds."""
 
     def outcome(self, memory: Memory, launch: Prepared) -> Outcome:
         kernel, places = launch.kernel, launch.places
         if any(region.address not in memory.regions for region, _ in places):
             return Outcome(status=700)  # given back to the device meanwhile
-        held = [region.key(start, each.size) for (region, start), each in zip(places, launch.blocks, strict=True)]
-        key = (
-            kernel.module.ptx, kernel.name, launch.grid, launch.block, launch.cluster, launch.shared,
-            tuple((index, value.tobytes() if index is None else value) for index, value in launch.values),
-            tuple(held), tuple(sorted(kernel.module.kept.items())),
-        )  # fmt: skip
-        if key not in self.known:
-            path = self.folder / hashlib.sha256(repr((self.device.arch, key)).encode()).hexdigest()
+        held = tuple(region.key(start, each.size) for (region, start), each in zip(places, launch.blocks, strict=True))
+        kept = tuple(sorted(kernel.module.kept.items()))
+        known = self.known.get(launch.identity)
+        if known is None:
+            known = self.known[launch.identity] = {}
+        if (held, kept) not in known:
+            key = (self.device.arch, launch.identity, held, kept)
+            path = self.folder / hashlib.sha256(repr(key).encode()).hexdigest()
             if not path.exists():
                 contents = [r.read(s, each.size) for (r, s), each in zip(places, launch.blocks, strict=True)]
                 store(path, pickle.dumps(self.emulate(launch, contents)))
-            self.known[key] = pickle.loads(path.read_bytes())
-        return self.known[key]
+            known[held, kept] = pickle.loads(path.read_bytes())
+        return known[held, kept]
 
     def emulate(self, launch: Prepared, contents: list[Any]) -> Outcome:
         """Execute on the emulator, on these bytes of the launch's blocks."""

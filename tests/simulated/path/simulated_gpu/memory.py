@@ -91,7 +91,17 @@ class Region:
             piece.part(start, end) for piece in self.pieces if piece.start < end and piece.start + piece.size > start
         ]
 
+    def holds(self, start: int, size: int, content: Chunk, offset: int) -> bool:
+        """Whether a write would change nothing, which is usual where a kernel runs again."""
+        for each in self.pieces:
+            if each.start <= start and start + size <= each.start + each.size:
+                same = each.chunk.data is None or each.offset + start - each.start == offset
+                return same and each.chunk.key == content.key
+        return False
+
     def write(self, start: int, size: int, content: Chunk, offset: int = 0) -> None:
+        if self.holds(start, size, content, offset):
+            return
         end = start + size
         before, after = self.parts(0, start), self.parts(end, self.size - end)
         joined: list[Piece] = []
