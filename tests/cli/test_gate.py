@@ -2,9 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,7 +10,7 @@ import numpy as np
 import pytest
 
 from ptxbench.exit_status import ExitStatus
-from ptxbench.result import LaunchReport, from_json, save, to_json
+from ptxbench.result import LaunchReport, save, to_json
 from ptxbench.runner import RunOutcome
 from tests.folders import PTX, changed
 from tests.runs import Kernel, Sampling, cell, run_of, timed_run
@@ -507,31 +504,6 @@ def test_a_head_that_is_not_there_is_a_usage_error(ptxbench):
 def test_an_interrupted_gate_gives_no_verdict(ptxbench, kernels, monkeypatch):
     monkeypatch.setattr("ptxbench.cli.run.perform", lambda *_, **__: RunOutcome([], "interrupted"))
     assert ptxbench("gate", "--kernels", kernels)[:2] == (130, "")
-
-
-def command(kernels):
-    """A gate in its own process."""
-    program = "import sys; from ptxbench.cli import main; sys.exit(main(sys.argv[1:]))"
-    return [sys.executable, "-c", program, "gate", "--kernels", str(kernels)]
-
-
-def read_all():
-    """Every saved run and the baseline is complete, and there are no other files."""
-    paths = [path for path in (*Path("results").rglob("*"), *Path("baselines").rglob("*")) if path.is_file()]
-    assert all(path.suffix == ".json" for path in paths), paths
-    return [from_json(path.read_text(), str(path)) for path in paths]
-
-
-def test_gates_at_once_and_one_that_is_killed_leave_whole_files(ptxbench, kernels):
-    assert ptxbench("gate", "--kernels", kernels).status == 0
-    assert commit(ptxbench, "latest").status == 0
-    before = BASELINE.read_bytes()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    gates = [subprocess.Popen(command(kernels), **quiet) for _ in range(3)]
-    gates[2].send_signal(signal.SIGKILL)
-    assert [gate.wait(120) for gate in gates] == [0, 0, -signal.SIGKILL]
-    assert len(read_all()) == 4  # two runs more, the first, and the baseline
-    assert BASELINE.read_bytes() == before
 
 
 # ---- files

@@ -10,7 +10,7 @@ import pytest
 
 from ptxbench.errors import ResultError
 from ptxbench.result import from_json, to_json
-from tests.cli.test_gate import BASE, WORSE
+from tests.cli.test_gate import BASE, WORSE, commit
 
 BASELINE = Path("baselines/emulator-sm_90.json")
 
@@ -67,6 +67,17 @@ MOMENTS = {
     "before its file has its name": "os.link = die",
     "once its file has its name": "os.link = then_die(os.link)",
 }
+
+
+def test_gates_at_once_and_one_that_is_killed_leave_whole_files(ptxbench, kernels):
+    assert ptxbench("gate", "--kernels", kernels).status == 0
+    assert commit(ptxbench, "latest").status == 0
+    before = BASELINE.read_bytes()
+    gates = [start(f"import sys; {MAIN}", "gate", "--kernels", kernels) for _ in range(3)]
+    gates[2].send_signal(signal.SIGKILL)
+    assert [ended(gate)[0] for gate in gates] == [0, 0, -signal.SIGKILL]
+    assert len(whole_runs()) == 4  # two runs more, the first, and the baseline
+    assert BASELINE.read_bytes() == before
 
 
 def test_half_a_file_would_be_noticed():
