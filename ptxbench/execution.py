@@ -346,30 +346,10 @@ def execute(
     except LaunchError as error:
         raise UsageError(labelled(str(error), {function.name: kernel_names.short(function.name)})) from None
     except KernelError as error:
-        status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
-        line = re.match(r"line (\d+): ", str(error))
-        fault = type(error)(program.locate(str(error)))
-        unchecked = tuple(legality_notes(program.legality))
-        return ExecOutcome(
-            program,
-            function,
-            launch,
-            bound,
-            status,
-            fault,
-            error_line=int(line[1]) if line else None,
-            notes=(*unchecked, *constant_notes(program.module, function, program.text), *type_notes(bound)),
-            unchecked=unchecked,
-        )
+        return stopped(program, function, launch, bound, error)
     arrays = tuple(
-        Output(
-            bound_array.index,
-            bound_array.name,
-            bound_array.type,
-            bound_array.array,
-            bytes_of(bound_array.array) != bytes_of(earlier),
-        )
-        for bound_array, earlier in zip(values.arrays, before, strict=True)
+        Output(given.index, given.name, given.type, given.array, bytes_of(given.array) != bytes_of(earlier))
+        for given, earlier in zip(values.arrays, before, strict=True)
     )
     return ExecOutcome(
         program,
@@ -395,6 +375,25 @@ def execute(
         (*legality_notes(program.legality), *(program.in_file(note) for note in execution.unchecked)),
         program.in_file(execution.order_reason),
         execution.loops,
+    )
+
+
+def stopped(
+    program: ExecProgram, function: Function, launch: ExecLaunch, bound: tuple[BoundArguments, ...], error: KernelError
+) -> ExecOutcome:
+    """The outcome of a launch that ended with an error."""
+    line = re.match(r"line (\d+): ", str(error))
+    unchecked = tuple(legality_notes(program.legality))
+    return ExecOutcome(
+        program,
+        function,
+        launch,
+        bound,
+        UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT,
+        type(error)(program.locate(str(error))),
+        error_line=int(line[1]) if line else None,
+        notes=(*unchecked, *constant_notes(program.module, function, program.text), *type_notes(bound)),
+        unchecked=unchecked,
     )
 
 
