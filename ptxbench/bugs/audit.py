@@ -19,7 +19,7 @@ from ptxbench.bugs.outcome import CAUGHT, EXPLAINED, MISSED, SAME, UNJUDGED, Bug
 from ptxbench.bugs.trial import BugTrial
 from ptxbench.check.findings import ACCEPTED, REJECTED
 from ptxbench.check.suite import CheckSuite
-from ptxbench.discovery import Source, choose_pairs, load, select
+from ptxbench.discovery import LoadedPair, Source, choose_pairs, load, select
 from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
 from ptxbench.interrupts import without_interrupts
@@ -81,13 +81,18 @@ def of_pair(order: TrialOrder, name: str) -> Iterator[BugOutcome]:
     loaded = load(order.kernels, name)
     written = next(source for source in loaded.sources if source.variant == "ptx")
     order = replace(order, arch=at_least(order.arch, written.path))
-    suite = CheckSuite(loaded, order.arch, order.seed)
     entries = equivalent.read(order.kernels)
     for variant in VARIANTS:
+        suite = CheckSuite(launched_as(loaded, variant), order.arch, order.seed)
         source = next(source for source in loaded.sources if source.variant == variant).on(order.arch)
         bugs = bugs_of(source)
         own = equivalent.of_kernel(entries, name, source.language, bugs)
         yield from of_kernel(order, BugTrial(suite, source), bugs, own)
+
+
+def launched_as(loaded: LoadedPair, variant: str) -> LoadedPair:
+    """The pair with the launch of the variant: `check` launches what it judges as the pair."""
+    return replace(loaded, pair=replace(loaded.pair, launch=loaded.pair.launch_of(variant)))
 
 
 def bugs_of(source: Source) -> list[Bug]:

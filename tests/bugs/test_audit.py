@@ -13,7 +13,7 @@ from ptxbench.bugs.trial import BugTrial
 from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import default_kernels, load
 from ptxbench.errors import PairError, UsageError
-from tests.folders import PTX, changed, kernels_folder
+from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
 
 SEED = 3
 
@@ -94,6 +94,16 @@ def test_a_kernel_that_is_wrong_without_a_bug_is_not_audited(tmp_path):
     wrong = changed(PTX, "mul.rn.f32          %value, %value, %a;", "add.rn.f32 %value, %value, %a;")
     with pytest.raises(PairError, match=r"scale\.ptx: check does not accept the original kernel: n="):
         planted(kernels_folder(tmp_path, ptx=wrong))
+
+
+def test_a_kernel_with_its_own_launch_is_audited_with_that_launch(tmp_path, monkeypatch):
+    """Half as many threads in a CTA, and not one more: with the launch of the pair it could not run."""
+    monkeypatch.setattr(audits, "VARIANTS", ("cuda",))
+    own = 'launches={"cuda": lambda n: Launch(grid=ceil_div(n, 64), block=64)},\n    flops='
+    halved = changed(changed(CUDA, "128 *", "64 *"), "void scale", "void __launch_bounds__(64) scale")
+    pair = changed(PAIR, "flops=", own)
+    found = planted(kernels_folder(tmp_path, pair=pair, cuda=halved), 1)
+    assert [each.status for each in found if each.counts] == [CAUGHT]
 
 
 def test_every_entry_of_the_shipped_table_matches_a_bug():
