@@ -22,6 +22,7 @@ from ptxbench.listing.explanation import (
 from ptxbench.listing.explanation.finding import ExecutedRange, VariantContrast, VariantSide, percent, relation
 from ptxbench.listing.explanation.loops import of_listing
 from ptxbench.listing.explanation.memory import first_place
+from ptxbench.listing.explanation.sass_findings import generic, widths
 from ptxbench.listing.text import Listing
 from ptxbench.pair import Launch
 from ptxbench.result import (
@@ -147,6 +148,20 @@ def test_occupancy_is_computed_for_the_launch():
     )
     near = listing("ptx", *ADD, registers=31)
     assert told(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."
+
+
+def test_a_store_to_another_cta_of_the_cluster_is_not_a_generic_address():
+    """SASS has only ST for it; what was counted says which memory was meant."""
+    report = BuildReport(source_sha256="", ptx_sha256="")
+    right = VariantSide("ptx", report, {"STG.E.128": 5})
+
+    def kinds(**counts):
+        contrast = VariantContrast(VariantSide("cuda", report, {"STG.E.128": 5, "ST.E": 1}, counts=counts), right)
+        return {each.kind for analysis in (generic, widths) for each in analysis(contrast)}
+
+    assert kinds(ptx_cluster_store_requests=128, ptx_generic_accesses=0) == set()
+    assert kinds(ptx_cluster_store_requests=128, ptx_generic_accesses=4) == {"generic addressing", "access width"}
+    assert kinds() == {"generic addressing", "access width"}
 
 
 def test_equal_values_are_not_reported():

@@ -143,8 +143,19 @@ def shortened(text: str, told: Sequence[str]) -> str:
     return f"{text}: {', '.join(told)}." if told else f"{text}."
 
 
+CLUSTER_REQUESTS = ("ptx_cluster_load_requests", "ptx_cluster_store_requests", "ptx_atomic_cluster_requests")
+
+
+def knows_all_spaces(side: VariantSide) -> bool:
+    """Whether what was counted are accesses to other CTAs of a cluster, for which SASS has only LD, ST and ATOM."""
+    return bool(side.sum(*CLUSTER_REQUESTS)) and side.sum("ptx_generic_accesses") == 0
+
+
 def generic(contrast: VariantContrast) -> Iterator[Explanation]:
-    found = [Counter({name: side.names[name] for name in GENERIC if side.names[name]}) for side in contrast]
+    found = [
+        Counter({name: side.names[name] for name in GENERIC if side.names[name] and not knows_all_spaces(side)})
+        for side in contrast
+    ]
     for side, counts in zip(contrast, found, strict=True):
         if counts:
             text = ", ".join(f"{count} {name}" for name, count in by_frequency(counts))
@@ -188,6 +199,8 @@ def accesses(side: VariantSide, names: set[str]) -> Counter[int]:
     """The number of accesses with these opcodes in the code, by bytes per thread."""
     result: Counter[int] = Counter()
     for opcode, count in side.opcodes.items():
+        if opcode.partition(".")[0] in GENERIC and knows_all_spaces(side):
+            continue  # of another CTA's shared memory
         name, *modifiers = (class_of(opcode) if opcode.partition(".")[0] not in ATOMICS else opcode).split(".")
         if name in names:
             packed = next((match for part in modifiers if (match := PACKED.fullmatch(part))), None)
