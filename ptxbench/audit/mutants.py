@@ -155,7 +155,7 @@ class Builder:
         path = self.folder / str(self.made) / source.path.name
         path.parent.mkdir()
         path.write_text(text, encoding="utf-8")
-        mutant = dataclasses.replace(source, path=path)
+        mutant = dataclasses.replace(source, path=path, specialisations=())
         return mutant, self.pool.submit(build_source, mutant, self.plan.arch)
 
 
