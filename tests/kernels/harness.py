@@ -1,7 +1,8 @@
 """The shipped pairs, and the facts known about each: constants in its own module here, test_NAME.py.
 
 REFERENCE   a function of the pair's arguments as plain Python lists, and the size to hold it against
-MUTANTS     (file, right, wrong): each breaks one instruction of a PTX file, and some check size must show it
+MUTANTS     (file, right, wrong): each breaks one instruction of a PTX file, and some check size must show it; a variant
+            in `must_fail` has none
 REGISTERS   the most that any PTX file of the pair may take, 32 by default
 TARGETS     the architectures that the pair is made for: elsewhere it is right, but may spill; by default all
 SAME_BITS   False where the two sides compute in different ways, so that bits may differ
@@ -56,6 +57,11 @@ def source_of(path):
 def is_by_request(path):
     """Whether a run includes the variant of a kernel file only on request."""
     return source_of(path).variant in PAIRS[owner(path)].pair.by_request
+
+
+def must_fail(path):
+    """Whether the variant of a kernel file must be wrong."""
+    return source_of(path).variant in PAIRS[owner(path)].pair.must_fail
 
 
 def own_target(path):
