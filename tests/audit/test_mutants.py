@@ -33,6 +33,7 @@ CHOSEN = [
     ("copy_hints.beside",    "lanes scattered"),
     ("copy_hints.gather",    "loads repeated"),
     ("copy_hints.v8",        "labels renamed"),
+    ("fp8_gemm_promoted",    "an extra barrier", "labels renamed"),
     ("hgemm_mma",            "swizzle removed", "labels renamed"),
     ("histogram256",         "no .nc", "registers renamed", "an atomic of 0, global"),
     ("l2_policy",            "vector loads split", "neighbours exchanged"),
