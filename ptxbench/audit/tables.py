@@ -67,6 +67,7 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "copy_hints_gather": (),
     "hgemm_mma": ("%warp", "%lane"),
     "histogram256": (),
+    "int8_gemm_mma": ("%warp", "%lane"),
     "l2_policy": (),
     "reduce_sum": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
     "reduce_sum_s32": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
@@ -78,6 +79,8 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "sgemm_tiled_packed": (),
     "sm_partition": (),
     "softmax": ("%lane", "%warp_offset", "%lane_offset", "%leaves"),
+    "tma_reduce": ("%is_other",),
+    "tma_reduce_bf16": ("%is_other",),
     "triad": (),
 }
 """Kernels whose threads may exchange elements, by entry; and the registers that must still be computed from
@@ -86,6 +89,8 @@ the thread's own number, because they are its warp and lane."""
 UNSCATTERED: Mapping[str, str] = {
     "bigint_mul256": "each lane's 32 bytes are one sector, wherever its neighbours are",
     "copy_hints_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
+    "fp8_gemm_promoted": "one thread has the copy engine read and write boxes",
+    "hgemm_wgmma": "one thread has the copy engine read boxes, and wgmma says which lane has which sum",
     "reduce_sum_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
     "scan": "the lane of an element decides its position in the sum",
     "scan_s32": "the lane of an element decides its position in the sum",
