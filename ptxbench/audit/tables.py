@@ -79,8 +79,8 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "sgemm_tiled_packed": (),
     "sm_partition": (),
     "softmax": ("%lane", "%warp_offset", "%lane_offset", "%leaves"),
-    "tma_reduce": ("%is_other",),
-    "tma_reduce_bf16": ("%is_other",),
+    "tma_reduce": ("%warp",),
+    "tma_reduce_bf16": ("%warp",),
     "triad": (),
 }
 """Kernels whose threads may exchange elements, by entry; and the registers that must still be computed from
@@ -95,6 +95,7 @@ UNSCATTERED: Mapping[str, str] = {
     "scan": "the lane of an element decides its position in the sum",
     "scan_s32": "the lane of an element decides its position in the sum",
     "softmax_warp": "a warp shares a row, so its lanes can only be permuted, which moves no sector",
+    "tma_transpose": "one thread has the copy engine read and write boxes",
     "triad_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
     "q4q8_gemv": "a warp shares its rows, so its lanes can only be permuted, which moves no sector",
     "q4q8_gemv_aos": "a warp shares a row, so its lanes can only be permuted, which moves no sector",

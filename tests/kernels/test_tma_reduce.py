@@ -26,7 +26,7 @@ REDUCTION = [
 MUTANTS = [
     *((file, *edit) for file in ("tma_reduce.ptx", "tma_reduce.red.ptx") for edit in REDUCTION),
     ("tma_reduce.ptx", "bar.sync 0;",                       ""),
-    ("tma_reduce.ptx", "setp.ne.u32 %is_other, %thread, 0", "setp.eq.u32 %is_other, %thread, 0"),
+    ("tma_reduce.ptx", "@!%leads bra DONE;",                ""),  # 32 times
     ("tma_reduce.ptx", "min.u32 %left, %left, 1024",        "min.u32 %left, %left, 1023"),
     ("tma_reduce.ptx", "bulk_group.add.f32",                "bulk_group.add.u32"),
     ("tma_reduce.ptx", "cp.async.bulk.wait_group.read 0;",  ""),
