@@ -58,6 +58,7 @@ CHOSEN = [
     ("softmax.warp",         "unused shared memory", "vector loads split", "other comments"),
     ("tma_reduce",           "other comments"),
     ("tma_reduce.bf16",      "registers renamed"),
+    ("tma_transpose",        "labels renamed"),
     ("transpose",            "padding removed", "lanes scattered", "sufficient .maxnreg", "an extra shuffle",
      "a round trip through shared memory", "CUDA C: swizzle removed"),
     ("transpose.copy",       "lanes scattered", "labels renamed"),
