@@ -195,7 +195,8 @@ def spills(base: BuildReport, head: BuildReport) -> bool:
 
 
 def fewer_warps(base: BuildReport, head: BuildReport) -> bool:
-    return (head.occupancy or 0.0) < (base.occupancy or 0.0)
+    """Whether fewer warps fit an SM, but one CTA does: a kernel that cannot run is not slower, but broken."""
+    return 0.0 < (head.occupancy or 0.0) < (base.occupancy or 0.0)
 
 
 def shared_for_nobody(kernel: EditedKernel, known: Known) -> Iterator[str]:
@@ -300,7 +301,7 @@ WORSE = (
          once(repeated)),
     Edit("no .nc", ("sass.nc",), once(without_nc)),
     Edit("registers spilled", ("spills", "stack", "sass.local"), few_registers, shows=spills,
-         undone="no .maxnreg makes it spill: it fits into the fewest registers that ptxas allows."),
+         undone="no .maxnreg makes it spill: the fewest registers of ptxas, or those of setmaxnreg, are enough."),
     Edit("a round trip through local memory", ("stack", "sass.local", "ptx_local_load_bytes", "ptx_local_store_bytes"),
          once(through_local)),
     Edit("unused shared memory", ("occupancy",), shared_for_nobody, shows=fewer_warps,

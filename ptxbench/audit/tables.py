@@ -101,6 +101,7 @@ UNSCATTERED: Mapping[str, str] = {
     "q4q8_gemv_aos": "a warp shares a row, so its lanes can only be permuted, which moves no sector",
     "w4a16_dequant": "a warp shares its rows, so its lanes can only be permuted, which moves no sector",
     "w4a16_dequant_mixed": "as w4a16_dequant",
+    "warp_special": "the number of a thread decides its role",
 }
 """Kernels where that would be wrong, or not worse, and why."""
 

@@ -67,6 +67,7 @@ CHOSEN = [
     ("triad.v8",             "loads repeated", "neighbours exchanged"),
     ("w4a16_dequant",        "loads repeated", "sufficient .maxnreg"),
     ("w4a16_dequant.mixed",  "other comments"),
+    ("warp_special",         "shared vector loads split", "labels renamed"),
 ]  # fmt: skip
 
 
@@ -163,6 +164,11 @@ def test_a_mutant_that_does_not_change_the_machine_code_is_not_counted(monkeypat
 def test_a_kernel_that_fits_the_fewest_registers_cannot_be_made_to_spill():
     (found,) = audited("triad", "registers spilled", variants=["ptx"])
     assert found.skipped == WORSE[5].undone
+
+
+def test_shared_memory_that_leaves_room_for_no_cta_is_not_tried():
+    (found,) = audited("warp_special", "unused shared memory", variants=["ptx"])
+    assert found.skipped == "something else limits how many warps fit an SM."
 
 
 def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
