@@ -197,7 +197,12 @@ def test_no_variant_has_a_finding(variant):
 
 @pytest.mark.parametrize(
     "missing",
-    ["fence.proxy.async.shared::cta;", "fence.mbarrier_init.release.cluster;", "wgmma.wait_group.sync.aligned  0;"],
+    [
+        "fence.proxy.async.shared::cta;",
+        "fence.mbarrier_init.release.cluster;",
+        "wgmma.wait_group.sync.aligned  0;",
+        "bar.warp.sync   0xffffffff;",
+    ],
 )
 def test_the_sanitizer_finds_a_missing_fence_or_wait(missing):
     assert sanitized("ptx", missing)
