@@ -135,7 +135,7 @@ def test_every_variant_adds_the_same_sectors_by_its_own_number_of_requests(
 # ---- what the sanitizer finds
 
 
-@pytest.mark.parametrize(("name", "variant"), SIDES, ids=" ".join)
+@pytest.mark.parametrize(("name", "variant"), SIDES, ids=str)
 def test_the_sanitizer_finds_nothing(name, variant):
     assert findings(name, build(SIDES[name, variant], "sm_90").ptx, variant) == ()
 
