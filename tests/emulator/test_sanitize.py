@@ -297,13 +297,14 @@ VARIANTS = [
 def test_no_shipped_kernel_raises_a_false_alarm(pair, source):
     build = toolchain.build_source(source, f"sm_{max(90, lowest_target(source.path))}", "driver")
     for size in pair.check_sizes:
-        launch = pair.launch(**size)
+        launch, arguments = pair.launch(**size), pair.make_arguments(size, seed=1)
         execution = emulator.run(
             build.ptx,
             build.entry,
             grid=launch.grid_xyz,
             block=launch.block_xyz,
-            args=list(pair.make_arguments(size, seed=1).values()),
+            args=[*arguments.values()],
+            names=[*arguments],  # a tensor map names an array as the pair does
             dynamic_shared_bytes=launch.shared_bytes,
             sanitize=True,
         )
