@@ -54,11 +54,11 @@ def counts(name, variant):
     return EmulatorBackend("sm_90").run(built, pair.launch(**size), pair.make_arguments(size, 1), pair.outputs).counts
 
 
-def findings(name, text, variant="ptx"):
+def findings(name, text):
     """What the sanitizer finds at the last check size, whose last tile is ragged."""
     pair = PAIRS[name].pair
     size = pair.check_sizes[-1]
-    launch, arguments = pair.launch_of(variant)(**size), pair.make_arguments(size, seed=1)
+    launch, arguments = pair.launch(**size), pair.make_arguments(size, seed=1)
     extent = {"grid": launch.grid_xyz, "block": launch.block_xyz}
     return emulator.run(text, args=[*arguments.values()], sanitize=True, **extent).findings
 
@@ -133,11 +133,6 @@ def test_every_variant_adds_the_same_sectors_by_its_own_number_of_requests(
 
 
 # ---- what the sanitizer finds
-
-
-@pytest.mark.parametrize(("name", "variant"), SIDES, ids=str)
-def test_the_sanitizer_finds_nothing(name, variant):
-    assert findings(name, build(SIDES[name, variant], "sm_90").ptx, variant) == ()
 
 
 MISSING = [
