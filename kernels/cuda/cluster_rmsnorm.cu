@@ -21,8 +21,8 @@ cluster_rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float*
     const unsigned rank = __clusterRelativeBlockRank();
     const unsigned pieces = columns / 32;               // of four elements, in an eighth of the row
 
-    // No CTA may store to another one that has not started. The wait is below, after the work before it. relaxed: nothing
-    // written before is for the other CTAs. cooperative_groups calls the same intrinsics, but has no relaxed arrival.
+    // No CTA may store to another one that has not started. The wait is below, after the work before it.
+    // relaxed: nothing written before is for the other CTAs. cooperative_groups has no such arrival.
     __cluster_barrier_arrive_relaxed();
 
     const size_t first = static_cast<size_t>(blockIdx.x) * pieces;  // blockIdx.x is 8 row + rank

@@ -1,4 +1,4 @@
-// cluster_rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps). One CTA of 1024 threads reads a row twice.
+// cluster_rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps). One CTA reads a row twice.
 // Next to ../ptx/cluster_rmsnorm.ptx; shapes and launches are in ../pairs/cluster_rmsnorm.py.
 
 // The sum of the warp's values, in every lane.

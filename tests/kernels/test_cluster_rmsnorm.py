@@ -86,6 +86,16 @@ def test_an_arrival_that_is_not_relaxed_costs_a_second_fence_in_c(arch, tmp_path
     assert count(report, "MEMBAR.ALL.GPU") == [2]
 
 
+def test_without_explicitcluster_ptxas_adds_barriers_for_a_launch_without_clusters(tmp_path):
+    text = SIDES["ptx"].path.read_text()
+    assert text.count("\n.explicitcluster") == 1
+    path = tmp_path / "cluster_rmsnorm.ptx"
+    path.write_text(text.replace("\n.explicitcluster", "\n//"))
+    source = dataclasses.replace(SIDES["ptx"], path=path)
+    bars = [count(build(each, "sm_90", "toolkit").report, "BAR") for each in (SIDES["ptx"], source)]
+    assert bars == [[1], [2]]
+
+
 @pytest.mark.parametrize("variant", ["cuda", "ptx", "ptx.barrier"])
 def test_four_loads_of_sixteen_bytes_are_in_flight_before_the_first_is_used(variant):
     """Loads of x before a store to shared memory, and loads of w before a store to y."""

@@ -1,0 +1,78 @@
+"""The pair cluster_rmsnorm.s32."""
+
+import functools
+import math
+
+import pytest
+
+from ptxbench import emulator, verify
+from tests.kernels.harness import PAIRS, build, count, reports
+
+
+def cluster_rmsnorm(x, w, eps, columns):
+    means = [sum(value * value for value in row) / columns for row in x]
+    return {
+        "y": [
+            [value * weight / math.sqrt(mean + eps) for value, weight in zip(row, w, strict=True)]
+            for row, mean in zip(x, means, strict=True)
+        ]
+    }
+
+
+REFERENCE = (cluster_rmsnorm, {"rows": 2, "columns": 32})
+
+TARGETS = (90, 100, 103, 110, 120, 121)  # those with clusters
+REGISTERS = 40
+
+MUTANTS = [
+    ("cluster_rmsnorm.s32.ptx", "mad.wide.s32 %squares, %x_13, %x_13", "mad.wide.u32 %squares, %x_13, %x_13"),
+    ("cluster_rmsnorm.s32.ptx", "st.shared.u64 [%total], 0;",       "st.shared.u64 [%total], 0x4000000000000000;"),
+    ("cluster_rmsnorm.s32.ptx", "[%arrived], 512",                  "[%arrived], 504"),
+    ("cluster_rmsnorm.s32.ptx", "setp.ge.u32 %others, %lane, 8",    "setp.ge.u32 %others, %lane, 7"),
+    ("cluster_rmsnorm.s32.ptx", "%total_there, %total, %lane",      "%total_there, %total, %rank"),
+    ("cluster_rmsnorm.s32.ptx", "%other_high, %high, 4",            "%other_high, %low, 4"),
+    ("cluster_rmsnorm.s32.ptx", "cvt.rn.f32.u64 %sum, %squares",    "cvt.rn.f32.u32 %sum, %low"),
+    ("cluster_rmsnorm.s32.ptx", "fma.rn.ftz.f32 %mean, %sum, %share, %eps", "fma.rn.ftz.f32 %mean, %sum, %eps, %share"),
+    ("cluster_rmsnorm.s32.ptx", "mul.rn.f32 %v_10, %v_10, %w_10",   "mul.rn.f32 %v_10, %v_10, %w_11"),
+    ("cluster_rmsnorm.s32.ptx", "[%total_there], %squares,",        "[%total_there], %other,"),
+]  # fmt: skip
+
+FOUND = PAIRS["cluster_rmsnorm.s32"]
+SIDES = {source.variant: source for source in FOUND.sources}
+SIZE = {"rows": 3, "columns": 1024}
+
+
+@functools.cache
+def launched(text):
+    """The sanitized launch of PTX at SIZE, and what differs from the reference, or None."""
+    arguments = FOUND.pair.make_arguments(SIZE, seed=1)
+    launch = FOUND.pair.launch(**SIZE)
+    extent = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
+    execution = emulator.run(text, args=[*arguments.values()], sanitize=True, **extent)
+    return execution, verify.verify({"y": arguments["y"]}, verify.expect(FOUND.pair, arguments), "y").worst
+
+
+@pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])
+def test_red_async_saves_a_barrier_of_the_cluster_and_one_of_two_fences(arch):
+    found = reports("cluster_rmsnorm.s32", arch)
+    names = ("REDAS", "ATOM", "ATOMS", "UCGABAR_ARV", "UCGABAR_WAIT", "MEMBAR.ALL.GPU", "BAR")
+    assert count(found["ptx"], *names) == [1, 0, 0, 1, 1, 1, 0]
+    assert count(found["cuda"], *names) == [0, 1, 1, 2, 2, 2, 0]
+
+
+@pytest.mark.parametrize("variant", SIDES)
+def test_every_variant_is_correct_and_clean_under_the_sanitizer(variant):
+    execution, worst = launched(build(SIDES[variant], "sm_90").ptx)
+    assert (execution.findings, worst) == ((), None)
+
+
+def test_the_zero_needs_a_release_where_sums_that_are_stored_need_none():
+    """The arrival of cluster_rmsnorm.ptx is relaxed, because fence.mbarrier_init orders the mbarrier alone."""
+    text = SIDES["ptx"].path.read_text()
+    release = "barrier.cluster.arrive.release.aligned"
+    assert text.count(release) == 1
+    execution, _ = launched(text.replace(release, "barrier.cluster.arrive.relaxed.aligned"))
+    assert {finding.kind for finding in execution.findings} == {"race"}
+    assert (
+        release not in {source.variant: source for source in PAIRS["cluster_rmsnorm"].sources}["ptx"].path.read_text()
+    )
