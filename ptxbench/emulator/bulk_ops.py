@@ -104,7 +104,7 @@ class BulkCopies:
 
     def load(self, near: Near, far: Address, size: Value, ignored: tuple[Value, Value] | None = None) -> None:
         """Copy from global memory. `ignored`: bytes at both ends that may lie outside, and become indeterminate."""
-        extras = f"{V32} zeroinitializer"
+        extras = ""
         if ignored is not None:
             left, right = (self.e.min(each, self.e.constant((1 << bulk.RIGHT_AT) - 1, U32)) for each in ignored)
             both = self.e.or_(left, self.e.shl(right, self.e.constant(bulk.RIGHT_AT, U32)))
@@ -117,24 +117,25 @@ class BulkCopies:
     ) -> None:  # fmt: skip
         """Copy to global memory, in a group. `bytes`: a mask of the bytes of each 16 to write. `reduction`: an
         operation and its element type; it updates global memory instead of replacing it."""
-        mask = f"{V32} splat (i32 {bulk.ALL_BYTES})"
-        if bytes is not None:
-            mask = f"{V32} {self.e.convert(bytes, U32).ir}"
+        mask = "" if bytes is None else f"{V32} {self.e.convert(bytes, U32).ir}"
         self.issue(near, far, size, "store", mask, reduction)
 
     def issue(
         self, near: Near, far: Address, size: Value, use: str, extras: str,
         reduction: tuple[str, Type] | None = None,
     ) -> None:  # fmt: skip
-        function = self.ops.function(bulk.ISSUE)
+        """`extras`: which bytes the copy has, as runtime/bulk.py says; empty if all."""
+        whole = near.own and not extras and not self.ops.clustered
+        function = self.ops.function(bulk.ISSUE if whole else bulk.ISSUE_PARTS)
         reduce, elements = self.reduction(reduction)
         kind = "atomic" if reduction else use
         fars = self.ops.memory_arguments("global", self.shared(far), kind, PIECE).split(", ")
         site = self.new_site("async", "copy", PIECE)
+        extras = extras or f"{V32} splat (i32 {bulk.ALL_BYTES if use == 'store' else 0})"
+        parts = "" if whole else f", {near.reach}, {near.flags}, {near.ctas}, {extras}"
         self.e.line(
-            f"call void @{function}({near.addresses}, {fars[0]}, {V32} {size.ir}, {near.barriers}, {near.ctas}, "
-            f"{extras}, i32 {near.lanes}, ptr %env, {near.site}, {fars[3]}, {near.reach}, {site}, ptr {reduce}, "
-            f"i64 {elements}, {near.flags})"
+            f"call void @{function}({near.addresses}, {fars[0]}, {V32} {size.ir}, {near.barriers}, i32 {near.lanes}, "
+            f"ptr %env, {near.site}, {fars[3]}, {site}, ptr {reduce}, i64 {elements}{parts})"
         )
 
     def reduction(self, reduction: tuple[str, Type] | None) -> tuple[str, int]:

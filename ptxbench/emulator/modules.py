@@ -13,6 +13,27 @@ from ptxbench.emulator.runtime import conditions
 NAME = re.compile(r'@("[^"]+"|[\w.$]+)')
 PARAMETER = re.compile(r" %[\w.]+(?=[,)])")
 INTERNAL = "define internal "
+EMPTY = re.compile(r"\s*define internal void @([\w.]+)\([^{]*\{\s*(?:;[^\n]*\n\s*)*(?:entry:\s*)?ret void\s*\}\s*")
+"""The definition of a function that does nothing."""
+
+
+def without_empty(own: str, shared: Iterable[str]) -> tuple[str, list[str]]:
+    """The same definitions without functions that do nothing, and without the calls to them.
+
+    Events of a kernel that is not sanitized are such functions. Code without optimisation spends time on their calls.
+    """
+    texts = list(shared)
+    kept: set[str] = set()  # a use other than a call, or one that is hard to read
+    while empty := {match[1] for text in texts if (match := EMPTY.fullmatch(text))} - kept:
+        calls = re.compile(rf"^ *call void @(?:{'|'.join(map(re.escape, empty))})\([^()]*\).*\n", re.MULTILINE)
+        own, *texts = (calls.sub("", text) for text in (own, *texts))
+        for name in empty:
+            uses = sum(len(re.findall(rf"@{re.escape(name)}(?![\w.$])", text)) for text in (own, *texts))
+            if uses > 1:
+                kept.add(name)
+        removed = empty - kept  # others may have become empty now
+        texts = [text for text in texts if not (match := EMPTY.fullmatch(text)) or match[1] not in removed]
+    return own, texts
 
 
 def split(own: str, shared: Iterable[str], declarations: Iterable[str]) -> tuple[str, tuple[str, ...]]:

@@ -24,7 +24,7 @@ from ptxbench.emulator.flow import (
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import ADVERSARIAL, NUMBERED, PLAIN, SANITIZE, StepReport, Translation
-from ptxbench.emulator.modules import split
+from ptxbench.emulator.modules import split, without_empty
 from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
@@ -362,11 +362,11 @@ class Translator:
             loops=len(self.kernel.loops.natural),
             clustered=self.ops.clustered,
         )
-        ir, functions = split(
+        own, shared = without_empty(
             "\n".join([*tables, close_entry(self.kernel.trips_at), warp, schedule]),
             [*e.functions.values(), *(function.text for function in self.ops.functions.values())],
-            e.declarations,
         )
+        ir, functions = split(own, shared, e.declarations)
         return Translation(
             ir,
             functions,

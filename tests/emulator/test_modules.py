@@ -86,3 +86,24 @@ def test_a_module_declares_what_it_uses_and_does_not_define():
     assert [line for line in own.splitlines() if line.startswith("declare")] == ["declare hidden void @f()"]
     assert first.splitlines()[:2] == ["declare hidden void @g()", "define hidden void @f() {"]
     assert second.splitlines()[:2] == ["declare void @llvm.trap()", "define hidden void @g() {"]
+
+
+EMPTY = "define internal void @{}(ptr %env, i32 %a) noinline {{\n  ; Says what it would do.\n  ret void\n}}"
+CALLING = "define internal void @{}(ptr %env) {{\n  call void @{}(ptr %env,\n                i32 1)\n  ret void\n}}"
+STORES = "define internal void @stores(ptr %env) {\n  store i32 1, ptr %env\n  ret void\n}"
+
+
+@pytest.mark.parametrize(
+    ("own", "shared", "left", "kept"),
+    [
+        ("a\n  call void @e(ptr %env, i32 2)\nb\n", [EMPTY.format("e")], "a\nb\n", []),
+        ("  call void @f(ptr %env)\n", [EMPTY.format("e"), CALLING.format("f", "e")], "", []),
+        ("  %p = getelementptr i8, ptr @e, i64 0\n", [EMPTY.format("e")], None, [0]),
+        ("  call void @e(ptr %env, i32 add (i32 1, i32 1))\n", [EMPTY.format("e")], None, [0]),
+        ("  call void @e.more(ptr %env, i32 1)\n", [EMPTY.format("e")], None, []),
+        ("  call void @stores(ptr %env)\n", [STORES, EMPTY.format("e")], None, [0]),
+    ],
+    ids=["called", "in another", "pointer", "hard to read", "prefix of a name", "does something"],
+)
+def test_functions_that_do_nothing_are_left_out_with_their_calls(own, shared, left, kept):
+    assert modules.without_empty(own, shared) == (own if left is None else left, [shared[i] for i in kept])

@@ -9,20 +9,24 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.atomics import float_declarations, helpers, update
 from ptxbench.emulator.runtime.bulk_checks import (
     BAD_IGNORED,
-    FAR,
+    CLOSE,
     NEAR,
+    OUTSIDE,
     OWN,
     PIECE,
     REACH,
     TARGETS,
+    TELL_CLOSE,
     TOLD,
+    aligned,
     count,
     lane_of,
     lists,
+    search,
     spanned,
     targets,
 )
-from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, keep
+from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, WHAT, keep
 from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, POISON, V32, V64, RuntimeFunction, field, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
@@ -190,77 +194,125 @@ complete:
 """, (SETTLE, COMPLETE, MASKED, NOTHING["box_taken"], NOTHING["row_stored"]),
     (MOVE, FILL, "declare i64 @llvm.usub.sat.i64(i64, i64)"))  # fmt: skip
 
-ISSUE = RuntimeFunction("issue_bulk", f"""
-define internal void @issue_bulk({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, {V32} %masks, {V32} %extras,
-                                 i32 %asked, ptr %env, ptr %site.near, ptr %site.far, ptr %site.reach, ptr %site,
-                                 ptr %reduce, i64 %elements, i1 %own, i1 %several) noinline {{
+
+def summed(name: str, amount: str) -> str:
+    """Lines that add `amount` to the sum %NAME over the lanes."""
+    return f"%{name}.more = add i64 %{name}, {amount}"
+
+
+WHOLE_START = f"""%ctas = add i32 0, 0
+  %extra = select i1 %enters, i32 0, i32 {ALL_BYTES}
+  %far.bytes = add i64 %near.bytes, 0
+  %far.from = add i64 %far, 0"""
+WHOLE_CHECKS = f"""{CLOSE}
+  br i1 %close.bad, label %near.tell, label %far.check
+near.tell:
+  {TELL_CLOSE}
+  br label %put"""
+WHOLE_SUMS = summed("passes", "%one.passes")
+PART_START = f"""{IGNORED}
+  %both = add i64 %left.wide, %right.wide
+  %ignored = select i1 %enters, i64 %both, i64 0
+  %skipped = select i1 %enters, i64 %left.wide, i64 0
+  %far.bytes = sub i64 %near.bytes, %ignored
+  %far.from = add i64 %far, %skipped"""
+PART_CHECKS = f"""%left.much = icmp ugt i32 %left, {PIECE - 1}
+  %right.much = icmp ugt i32 %right, {PIECE - 1}
+  %much = or i1 %left.much, %right.much
+  %none.left = icmp uge i64 %both, %near.bytes
+  %wrong.ends = or i1 %much, %none.left
+  %ends.bad = and i1 %wrong.ends, %enters
+  br i1 %ends.bad, label %ends.tell, label %near.check
+ends.tell:
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 {BAD_IGNORED})
+  br label %put
+near.check:
+  br i1 %own, label %near.of.cta, label %near.of.cluster
+near.of.cta:
+  {REACH}
+  br i1 %near.fine, label %far.check, label %put"""
+PART_SUMS = f"""{targets("places")}
+  %its.arrived = mul i64 %its.pieces, %places
+  {summed("arrived", "%its.arrived")}
+  %its.spread = mul i64 %its.sectors, %places
+  {summed("spread", "%its.spread")}
+  %its.passes = mul i64 %one.passes, %places
+  {summed("passes", "%its.passes")}
+  %written = call i32 @llvm.ctpop.i32(i32 %extra)
+  %written.wide = zext i32 %written to i64
+  %unwritten = sub i64 {PIECE}, %written.wide
+  %masked.out = mul i64 %unwritten, %its.pieces
+  %its.unused = select i1 %enters, i64 %ignored, i64 %masked.out
+  {summed("unused", "%its.unused")}"""
+
+MULTICAST = f"""%multicast = select i1 %several, i64 %spread, i64 0
+  {count("site", at.WORK, "%multicast")}"""
+REFUSED = "size.bad", "size.good", "none", "far.bad"
+
+
+def issue(parts: bool) -> RuntimeFunction:
+    """`issue_bulk`, and for the copies that need it `issue_bulk_parts`.
+
+    issue_bulk does whole copies of a CTA outside clusters: most are, and code without optimisation pays for each line.
+    """
+    vectors = [("near", "i32", "%nears"), ("far", "i64", "%fars"), ("size", "i32", "%sizes"),
+               ("barrier", "i32", "%barriers")]  # fmt: skip
+    sums = ["pieces", "sectors", "lines", "passes"]
+    if parts:
+        vectors += [("ctas", "i32", "%masks"), ("extra", "i32", "%extras")]
+        sums += ["arrived", "unused", "spread"]
+    name, more = "issue_bulk", ""
+    if parts:
+        name, more = "issue_bulk_parts", f", ptr %site.reach, i1 %own, i1 %several, {V32} %masks, {V32} %extras"
+    reach, own = ("%site.reach", "%own") if parts else ("%site.near", "true")
+    zero = "\n  ".join(f"%{each} = phi i64 [ 0, %entry ], [ %{each}.new, %lane.done ]" for each in sums)
+    new = "\n  ".join(f"%{each}.new = phi i64 [ %{each}, %put ], [ %{each}.more, %measured ]" for each in sums)
+    lanes = "\n  ".join(lane_of(each, kind) for each, kind, _ in vectors)
+    refused = ["ends.tell", "near.checked"] if parts else ["near.tell"]
+    return RuntimeFunction(name, f"""
+define internal void @{name}({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,
+                             ptr %site.near, ptr %site.far, ptr %site, ptr %reduce, i64 %elements{more}) noinline {{
   ; A copy a lane between shared memory (near) and global memory (far), each checked by itself.
   ; %own: the addresses are offsets in the CTA's own memory; else they are of shared::cluster, and faults are at
   ; %site.reach. %several: %masks are the CTAs that get the bytes. %extras: of a load, what it ignores; of a store, the
   ; bytes of each 16 that it writes. %reduce: what updates global memory, {PIECE} bytes of it as %elements elements;
   ; null where bytes are replaced.
 entry:
-  {lists(("near", "i32", "%nears"), ("far", "i64", "%fars"), ("size", "i32", "%sizes"),
-         ("barrier", "i32", "%barriers"), ("ctas", "i32", "%masks"), ("extra", "i32", "%extras"))}
-  %near.alignment = add i64 0, {PIECE}
+  {lists(*vectors)}
+  {aligned(PIECE)}
+  {slot("buffers", at.BUFFERS, "ptr")}
+  {slot("buffer.count", at.BUFFER_COUNT)}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %return, label %next
 next:
   %rest = phi i32 [ %asked, %entry ], [ %rest.less, %lane.done ]
-  %pieces = phi i64 [ 0, %entry ], [ %pieces.new, %lane.done ]
-  %arrived = phi i64 [ 0, %entry ], [ %arrived.new, %lane.done ]
-  %unused = phi i64 [ 0, %entry ], [ %unused.new, %lane.done ]
-  %sectors = phi i64 [ 0, %entry ], [ %sectors.new, %lane.done ]
-  %spread = phi i64 [ 0, %entry ], [ %spread.new, %lane.done ]
-  %lines = phi i64 [ 0, %entry ], [ %lines.new, %lane.done ]
-  %passes = phi i64 [ 0, %entry ], [ %passes.new, %lane.done ]
+  {zero}
 {NEXT_LANE}
-  {lane_of("near", "i32")}
-  {lane_of("far", "i64")}
-  {lane_of("size", "i32")}
-  {lane_of("barrier", "i32")}
-  {lane_of("ctas", "i32")}
-  {lane_of("extra", "i32")}
+  {lanes}
   %enters = icmp ne i32 %barrier, {GROUP}
-  {IGNORED}
-  %both = add i64 %left.wide, %right.wide
-  %ignored = select i1 %enters, i64 %both, i64 0
-  %skipped = select i1 %enters, i64 %left.wide, i64 0
   %near.bytes = zext i32 %size to i64
   %near.wide = zext i32 %near to i64
-  %far.bytes = sub i64 %near.bytes, %ignored
-  %far.from = add i64 %far, %skipped
+  {PART_START if parts else WHOLE_START}
   %far.past = add i64 %far.from, %far.bytes
   %size.ragged = and i32 %size, {PIECE - 1}
   %size.odd = icmp ne i32 %size.ragged, 0
   br i1 %size.odd, label %size.bad, label %size.good
+size.bad:
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 {BAD_SIZE})
+  br label %put
 size.good:
   %nothing = icmp eq i32 %size, 0
-  br i1 %nothing, label %put, label %ends.check
-ends.check:
-  %left.much = icmp ugt i32 %left, {PIECE - 1}
-  %right.much = icmp ugt i32 %right, {PIECE - 1}
-  %much = or i1 %left.much, %right.much
-  %none.left = icmp uge i64 %both, %near.bytes
-  %wrong.ends = or i1 %much, %none.left
-  %ends.bad = and i1 %wrong.ends, %enters
-  br i1 %ends.bad, label %size.bad, label %near.check
-size.bad:
-  %why = phi i64 [ {BAD_SIZE}, %lane ], [ {BAD_IGNORED}, %ends.check ]
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 %why)
-  br label %put
-near.check:
-  br i1 %own, label %near.of.cta, label %near.of.cluster
-near.of.cta:
-  {REACH}
-  br i1 %near.fine, label %far.check, label %put
+  br i1 %nothing, label %put, label %check
+check:
+  {PART_CHECKS if parts else WHOLE_CHECKS}
 far.check:
-  %by.piece = icmp eq i64 %ignored, 0
+  {search("far.check", "%far.from", "%far.past")}
+none:
+  %by.piece = icmp eq i64 %far.bytes, %near.bytes
   %unit = select i1 %by.piece, i64 {PIECE}, i64 1
-  %i = call i64 @bulk_far(ptr %env, ptr %site.far, i64 %number.wide, i64 %far.from, i64 %far.past, i64 %unit)
-  %outside = icmp slt i64 %i, 0
-  br i1 %outside, label %put, label %far.in
-far.in:
+  call void @bulk_outside(ptr %env, ptr %site.far, i64 %number.wide, i64 %far.from, i64 %ends, i64 %unit)
+  br label %put
+found:
   %far.ragged = and i64 %far, {PIECE - 1}
   %far.odd = icmp ne i64 %far.ragged, 0
   br i1 %far.odd, label %far.bad, label %far.good
@@ -271,74 +323,59 @@ far.good:
   call void @record_bulk(ptr %env, ptr %site.far, i64 %far.from, i64 %far.bytes, i64 %i, i1 %enters)
   br label %put
 put:
-  %moved = phi i32 [ 0, %size.bad ], [ 0, %size.good ], [ 0, %near.checked ], [ 0, %far.check ], [ 0, %far.bad ],
-                   [ %size, %far.good ]
+  %moved = phi i32 [ %size, %far.good ], {", ".join(f"[ 0, %{block} ]" for block in (*REFUSED, *refused))}
   %do = getelementptr i8, ptr @do_plain, i64 0
-  %site.kept = select i1 %own, ptr %site, ptr %site.reach
-  %item = call ptr @put_bulk(ptr %env, ptr %site.kept, i64 %number.wide, i32 %near, i64 %far, i32 %moved, i32 %size,
-                             i32 %barrier, i32 %ctas, ptr %reduce, ptr %do)
+  %site.kept = select i1 {own}, ptr %site, ptr {reach}
+  %transaction = add i32 %size, 0
+  %item = call ptr @put_bulk(ptr %env, i64 %number.wide, i32 %near, i32 %barrier, i32 %ctas)
+  {WHAT}
   {keep("extra", "i32", BULK_MASK)}
   %some = icmp ne i32 %moved, 0
   br i1 %some, label %measure, label %lane.done
 measure:
-  call void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %number.wide, i32 %near,
-                       i32 %barrier, i32 %ctas, i1 %own, i32 %moved, i1 %enters)
+  call void @bulk_told(ptr %env, ptr %site.near, ptr {reach}, ptr %site, i64 %number.wide, i32 %near,
+                       i32 %barrier, i32 %ctas, i1 {own}, i32 %moved, i1 %enters)
   br i1 %enters, label %loaded, label %measured
 loaded:
   call void @row_loaded(ptr %env, ptr %site.far, i64 %number.wide, i64 %far.from, i64 %far.bytes)
   br label %measured
 measured:
-  {targets("places")}
   %its.pieces = lshr i64 %near.bytes, 4
-  %pieces.more = add i64 %pieces, %its.pieces
-  %its.arrived = mul i64 %its.pieces, %places
-  %arrived.more = add i64 %arrived, %its.arrived
+  {summed("pieces", "%its.pieces")}
   {spanned("its.sectors", "%far.from", "%far.past", 5)}
+  {summed("sectors", "%its.sectors")}
   {spanned("its.lines", "%far.from", "%far.past", 7)}
-  %sectors.more = add i64 %sectors, %its.sectors
-  %its.spread = mul i64 %its.sectors, %places
-  %spread.more = add i64 %spread, %its.spread
-  %lines.more = add i64 %lines, %its.lines
+  {summed("lines", "%its.lines")}
   %size.up = add i64 %near.bytes, 127
   %one.passes = lshr i64 %size.up, 7
-  %its.passes = mul i64 %one.passes, %places
-  %passes.more = add i64 %passes, %its.passes
-  %written = call i32 @llvm.ctpop.i32(i32 %extra)
-  %written.wide = zext i32 %written to i64
-  %unwritten = sub i64 {PIECE}, %written.wide
-  %masked.out = mul i64 %unwritten, %its.pieces
-  %its.unused = select i1 %enters, i64 %ignored, i64 %masked.out
-  %unused.more = add i64 %unused, %its.unused
+  {PART_SUMS if parts else WHOLE_SUMS}
   br label %lane.done
 lane.done:
-  %pieces.new = phi i64 [ %pieces, %put ], [ %pieces.more, %measured ]
-  %arrived.new = phi i64 [ %arrived, %put ], [ %arrived.more, %measured ]
-  %unused.new = phi i64 [ %unused, %put ], [ %unused.more, %measured ]
-  %sectors.new = phi i64 [ %sectors, %put ], [ %sectors.more, %measured ]
-  %spread.new = phi i64 [ %spread, %put ], [ %spread.more, %measured ]
-  %lines.new = phi i64 [ %lines, %put ], [ %lines.more, %measured ]
-  %passes.new = phi i64 [ %passes, %put ], [ %passes.more, %measured ]
+  {new}
   br label %next
 done:
   %updates = icmp ne ptr %reduce, null
   %updated = mul i64 %pieces, %elements
   %far.active = select i1 %updates, i64 %updated, i64 %pieces
   %far.work = select i1 %updates, i64 1, i64 %sectors             ; of one copy no two elements meet
-  %far.extra = select i1 %updates, i64 %sectors, i64 %unused
-  %multicast = select i1 %several, i64 %spread, i64 0
+  %far.extra = select i1 %updates, i64 %sectors, i64 {"%unused" if parts else "0"}
   {count("site", at.REQUESTS, "1")}
   {count("site", at.ACTIVE, "%pieces")}
-  {count("site", at.WORK, "%multicast")}
+  {MULTICAST if parts else ""}
   {count("site.far", at.REQUESTS, "1")}
   {count("site.far", at.ACTIVE, "%far.active")}
   {count("site.far", at.WORK, "%far.work")}
   {count("site.far", at.EXTRA, "%far.extra")}
   {count("site.far", at.LINES, "%lines")}
   {count("site.near", at.REQUESTS, "1")}
-  {count("site.near", at.ACTIVE, "%arrived")}
+  {count("site.near", at.ACTIVE, "%arrived" if parts else "%pieces")}
   {count("site.near", at.WORK, "%passes")}
   br label %return
 return:
   ret void
 }}
-""", (PUT, NEAR, OWN, FAR, DO, TOLD, NOTHING["row_loaded"], NO_RECORD, FAULT), (CTTZ, *TARGETS))  # fmt: skip
+""", (PUT, *((NEAR,) if parts else ()), OWN, OUTSIDE, DO, TOLD, NOTHING["row_loaded"], NO_RECORD, FAULT),
+    (CTTZ, *(TARGETS if parts else ())))  # fmt: skip
+
+
+ISSUE, ISSUE_PARTS = issue(parts=False), issue(parts=True)

@@ -77,46 +77,61 @@ define internal i1 @bulk_near(ptr %env, ptr %site, ptr %site.misuse, i64 %lane, 
 }
 """, (OWN,))  # fmt: skip
 
-FAR = RuntimeFunction("bulk_far", f"""
-define internal i64 @bulk_far(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %past, i64 %unit) noinline {{
-  ; The index of the buffer that has the global addresses from %from up to %past, or a fault and -1. %unit: the first
-  ; address outside that is reported is a multiple of it.
-entry:
-  {slot("buffers", at.BUFFERS, "ptr")}
-  {slot("count", at.BUFFER_COUNT)}
-  br label %search
+OUTSIDE = RuntimeFunction("bulk_outside", f"""
+define internal void @bulk_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %ends, i64 %unit) noinline {{
+  ; No buffer has the global addresses from %from on. %ends: the end of the one that has the first, or 0. %unit: the
+  ; first address outside that is reported is a multiple of it.
+  %down = sub i64 0, %unit
+  %ends.whole = and i64 %ends, %down
+  %reaches = icmp ult i64 %from, %ends.whole
+  %first = select i1 %reaches, i64 %ends.whole, i64 %from
+  call void @fault(ptr %env, i64 {at.OUT_OF_BOUNDS}, ptr %site, i64 %lane, i64 %first)
+  ret void
+}}
+""", (FAULT,))  # fmt: skip
+
+
+def search(before: str, first: str, past: str) -> str:
+    """Lines that go from the block `before` to `found` with %i, the index of the buffer that has the global addresses
+    from `first` up to `past`; or to `none` with %ends, as bulk_outside takes it."""
+    return f"""br label %search
 search:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %miss ]
-  %ends = phi i64 [ 0, %entry ], [ %ends.new, %miss ]
-  %none = icmp eq i64 %i, %count
-  br i1 %none, label %out, label %compare
+  %i = phi i64 [ 0, %{before} ], [ %i.next, %miss ]
+  %ends = phi i64 [ 0, %{before} ], [ %ends.new, %miss ]
+  %last = icmp eq i64 %i, %buffer.count
+  br i1 %last, label %none, label %compare
 compare:
   %entry.index = shl i64 %i, 1
   %lo.at = getelementptr i64, ptr %buffers, i64 %entry.index
   %lo = load i64, ptr %lo.at
   %hi.at = getelementptr i64, ptr %lo.at, i64 1
   %hi = load i64, ptr %hi.at
-  %after = icmp uge i64 %from, %lo
-  %before = icmp ult i64 %from, %hi
+  %after = icmp uge i64 {first}, %lo
+  %before = icmp ult i64 {first}, %hi
   %starts = and i1 %after, %before
-  %enough = icmp ule i64 %past, %hi
+  %enough = icmp ule i64 {past}, %hi
   %fits = and i1 %starts, %enough
   br i1 %fits, label %found, label %miss
 miss:
   %ends.new = select i1 %starts, i64 %hi, i64 %ends
   %i.next = add i64 %i, 1
-  br label %search
-out:
-  %down = sub i64 0, %unit
-  %ends.whole = and i64 %ends, %down
-  %reaches = icmp ult i64 %from, %ends.whole
-  %first = select i1 %reaches, i64 %ends.whole, i64 %from
-  call void @fault(ptr %env, i64 {at.OUT_OF_BOUNDS}, ptr %site, i64 %lane, i64 %first)
+  br label %search"""
+
+
+FAR = RuntimeFunction("bulk_far", f"""
+define internal i64 @bulk_far(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %past, i64 %unit) noinline {{
+  ; The index of the buffer that has the global addresses from %from up to %past, or a fault and -1.
+entry:
+  {slot("buffers", at.BUFFERS, "ptr")}
+  {slot("buffer.count", at.BUFFER_COUNT)}
+  {search("entry", "%from", "%past")}
+none:
+  call void @bulk_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %ends, i64 %unit)
   ret i64 -1
 found:
   ret i64 %i
 }}
-""", (FAULT,))  # fmt: skip
+""", (OUTSIDE,))  # fmt: skip
 
 
 TOLD = RuntimeFunction("bulk_told", """
@@ -139,8 +154,19 @@ def spanned(name: str, first: str, past: str, shift: int) -> str:
   %{name} = add i64 %{name}.between, 1"""
 
 
-REACH = f"""%own.fine = call i1 @bulk_own(ptr %env, ptr %site.near, ptr %site, i64 %number.wide, i32 %near,
-                             i64 %near.wide, i64 %near.bytes, i64 %near.alignment)
+CLOSE = """%near.end = add i64 %near.wide, %near.bytes
+  %near.past = icmp ugt i64 %near.end, %limit
+  %near.ragged = and i64 %near.wide, %near.low
+  %near.odd = icmp ne i64 %near.ragged, 0
+  %close.bad = or i1 %near.past, %near.odd"""
+"""Lines that set %close.bad: a copy leaves the CTA's own memory, or is not aligned there. After `aligned`."""
+TELL_CLOSE = """call i1 @bulk_own(ptr %env, ptr %site.near, ptr %site, i64 %number.wide, i32 %near, i64 %near.wide,
+               i64 %near.bytes, i64 %near.alignment)"""
+"""The fault of it."""
+REACH = f"""{CLOSE}
+  br i1 %close.bad, label %near.tell, label %near.checked
+near.tell:
+  {TELL_CLOSE}
   br label %near.checked
 near.of.cluster:
   %several.none = icmp eq i32 %ctas, 0
@@ -154,8 +180,17 @@ near.reach:
                                  i32 %ctas, i64 %near.bytes, i64 %near.alignment)
   br label %near.checked
 near.checked:
-  %near.fine = phi i1 [ %own.fine, %near.of.cta ], [ false, %no.target ], [ %far.fine, %near.reach ]"""
-"""Lines of an issue function after `near.of.cta`, for a copy that it checks there if %own, else at near.of.cluster."""
+  %near.fine = phi i1 [ true, %near.of.cta ], [ false, %near.tell ], [ false, %no.target ],
+                   [ %far.fine, %near.reach ]"""
+"""Lines of an issue function after `near.of.cta`, for a copy that it checks there if %own, else at near.of.cluster.
+They set %near.fine at near.checked."""
+
+
+def aligned(alignment: int) -> str:
+    """Lines for the entry of an issue function with CLOSE."""
+    return f"""{slot("limit", at.SHARED_BYTES)}
+  %near.alignment = add i64 0, {alignment}
+  %near.low = sub i64 %near.alignment, 1"""
 
 
 def targets(name: str) -> str:

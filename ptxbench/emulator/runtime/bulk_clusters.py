@@ -24,7 +24,7 @@ from ptxbench.emulator.runtime.bulk_checks import (
     lane_of,
     lists,
 )
-from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, OF_ITS_CLUSTER, PUT, copy_at
+from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, OF_ITS_CLUSTER, PUT, WHAT, copy_at
 from ptxbench.emulator.runtime.clusters import OFFSET_MASK, host_of
 from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, RuntimeFunction, field, slot
 from ptxbench.emulator.runtime.copies import (
@@ -281,7 +281,8 @@ REPLACING = (
     TOLD_IN_CLUSTER,
     bulk_queue.complete(clustered=True),
     bulk_queue.finish(clustered=True),
-    replace(bulk_queue.append(clustered=True), needs=(DO_FOR_ALL,)),
+    replace(bulk_queue.make_room(clustered=True), needs=(DO_FOR_ALL,)),
+    replace(bulk_queue.put(clustered=True), needs=()),
     bulk_queue.before_test(clustered=True),
     DO_AS_ISSUER,  # after those that need the other one
 )
@@ -379,8 +380,10 @@ put:
   %source.shared = or i32 %source, %own
   %far = zext i32 %source.shared to i64
   %do = getelementptr i8, ptr @do_between, i64 0
-  call ptr @put_bulk(ptr %env, ptr %site.near, i64 %number.wide, i32 %near, i64 %far, i32 %moved, i32 %size,
-                     i32 %barrier, i32 0, ptr %reduce, ptr %do)
+  %site.kept = getelementptr i8, ptr %site.near, i64 0
+  %transaction = add i32 %size, 0
+  %item = call ptr @put_bulk(ptr %env, i64 %number.wide, i32 %near, i32 %barrier, i32 0)
+  {WHAT}
   %some = icmp ne i32 %moved, 0
   br i1 %some, label %tell, label %told
 tell:

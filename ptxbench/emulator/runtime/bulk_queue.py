@@ -203,25 +203,20 @@ done:
 FINISH = finish(clustered=False)
 
 
-def append(clustered: bool) -> RuntimeFunction:
-    """`append_bulk(env, queue)`."""
+def make_room(clustered: bool) -> RuntimeFunction:
+    """`make_bulk_room(env, queue)`."""
     do = "do_for_all" if clustered else "do_bulk"
-    return RuntimeFunction("append_bulk", f"""
-define internal ptr @append_bulk(ptr %env, ptr %queue) noinline {{
-  ; The place of one more copy, for which the oldest is done if there is none.
+    return RuntimeFunction("make_bulk_room", f"""
+define internal void @make_bulk_room(ptr %env, ptr %queue) noinline {{
+  ; The list is full: do its oldest copy. The others move up; the last place is free.
 entry:
-  %count.at = getelementptr i8, ptr %queue, i64 {BULK_COUNT}
-  %count = load i32, ptr %count.at
-  %full = icmp eq i32 %count, {MOST_BULK}
-  br i1 %full, label %make.room, label %put
-make.room:
   %first = getelementptr i8, ptr %queue, i64 {BULK}
   call void @{do}(ptr %env, ptr %first)
   br label %move
 move:
-  %index = phi i32 [ 1, %make.room ], [ %index.next, %moving ]
+  %index = phi i32 [ 1, %entry ], [ %index.next, %moving ]
   %moved = icmp eq i32 %index, {MOST_BULK}
-  br i1 %moved, label %put, label %moving
+  br i1 %moved, label %done, label %moving
 moving:
   {copy_at("index", "item")}
   %before = sub i32 %index, 1
@@ -230,23 +225,17 @@ moving:
   store {WORDS} %words, ptr %place, align 8
   %index.next = add i32 %index, 1
   br label %move
-put:
-  %last = phi i32 [ %count, %entry ], [ {MOST_BULK - 1}, %move ]
-  {copy_at("last", "new")}
-  %count.new = add i32 %last, 1
-  store i32 %count.new, ptr %count.at
-  ret ptr %new
+done:
+  ret void
 }}
 """, (DO,))  # fmt: skip
 
 
-APPEND = append(clustered=False)
+MAKE_ROOM = make_room(clustered=False)
 
-PUT = RuntimeFunction("put_bulk", f"""
-define internal ptr @put_bulk(ptr %env, ptr %site, i64 %number, i32 %near, i64 %far, i32 %moved, i32 %transaction,
-                              i32 %barrier, i32 %ctas, ptr %reduce, ptr %do) noinline {{
-  ; Append a copy of the lane %number; returns its place. %ctas: those that get the bytes; 0: the one of the address.
-  %inner = and i32 %near, {OFFSET_MASK}
+IN_CTA = f"""{keep("near", "i32", BULK_NEAR)}
+  {keep("barrier", "i32", BULK_BARRIER)}"""
+IN_CLUSTER = f"""%inner = and i32 %near, {OFFSET_MASK}
   %place = and i32 %barrier, {OFFSET_MASK}
   %grouped = icmp eq i32 %barrier, {GROUP}
   %object = select i1 %grouped, i32 {GROUP}, i32 %place
@@ -255,30 +244,57 @@ define internal ptr @put_bulk(ptr %env, ptr %site, i64 %number, i32 %near, i64 %
   %of.address = shl i32 1, %rank
   %unnamed = icmp eq i32 %ctas, 0
   %targets = select i1 %unnamed, i32 %of.address, i32 %ctas
+  {slot("cta", at.CTA)}
+  {keep("inner", "i32", BULK_NEAR)}
+  {keep("object", "i32", BULK_BARRIER)}
+  {keep("targets", "i32", BULK_CTAS)}
+  {keep("cta", "i64", BULK_CTA)}"""
+"""Lines that store where the bytes of a copy go."""
+
+
+WHAT = f"""{keep("site.kept", "ptr", BULK_SITE)}
+  {keep("far", "i64", BULK_FAR)}
+  {keep("moved", "i32", BULK_MOVED)}
+  {keep("transaction", "i32", BULK_TRANSACTION)}
+  {keep("reduce", "ptr", BULK_REDUCE)}
+  {keep("do", "ptr", BULK_DO)}"""
+"""Lines that store in the copy at %item what it does: as put_bulk would, with fewer arguments of a call."""
+
+
+def put(clustered: bool) -> RuntimeFunction:
+    """`put_bulk(env, number, near, barrier, ctas)`."""
+    return RuntimeFunction("put_bulk", f"""
+define internal ptr @put_bulk(ptr %env, i64 %number, i32 %near, i32 %barrier, i32 %ctas) noinline {{
+  ; Append a copy of the lane %number; returns its place, for what WHAT stores. %ctas: those that get the bytes; 0: the
+  ; one of the address.
+entry:
   {slot("queue", at.QUEUE, "ptr")}
   {slot("warp", at.WARP)}
-  {slot("cta", at.CTA)}
-  %item = call ptr @append_bulk(ptr %env, ptr %queue)
+  {field("queue", "count", BULK_COUNT)}
+  %full = icmp eq i32 %count, {MOST_BULK}
+  br i1 %full, label %make.room, label %put
+make.room:
+  call void @make_bulk_room(ptr %env, ptr %queue)
+  br label %put
+put:
+  %last = phi i32 [ %count, %entry ], [ {MOST_BULK - 1}, %make.room ]
+  %count.new = add i32 %last, 1
+  store i32 %count.new, ptr %count.at
+  {copy_at("last", "item")}
   %committed.all = getelementptr i8, ptr %queue, i64 {BULK_COMMITTED}
   %committed.at = getelementptr i32, ptr %committed.all, i64 %number
   %group = load i32, ptr %committed.at
   %lane = trunc i64 %number to i32
-  {keep("site", "ptr", BULK_SITE)}
-  {keep("far", "i64", BULK_FAR)}
   {keep("lane", "i32", BULK_LANE)}
-  {keep("moved", "i32", BULK_MOVED)}
-  {keep("transaction", "i32", BULK_TRANSACTION)}
-  {keep("inner", "i32", BULK_NEAR)}
-  {keep("object", "i32", BULK_BARRIER)}
   {keep("group", "i32", BULK_GROUP)}
   {keep("warp", "i64", BULK_WARP)}
-  {keep("reduce", "ptr", BULK_REDUCE)}
-  {keep("do", "ptr", BULK_DO)}
-  {keep("targets", "i32", BULK_CTAS)}
-  {keep("cta", "i64", BULK_CTA)}
+  {IN_CLUSTER if clustered else IN_CTA}
   ret ptr %item
 }}
-""", (APPEND,))  # fmt: skip
+""", (MAKE_ROOM,))  # fmt: skip
+
+
+PUT = put(clustered=False)
 
 COMMIT = RuntimeFunction("commit_bulk", f"""
 define internal void @commit_bulk(ptr %env, i32 %mask) noinline {{

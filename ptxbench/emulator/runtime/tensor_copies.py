@@ -16,13 +16,14 @@ from ptxbench.emulator.runtime.bulk_checks import (
     REACH,
     TARGETS,
     TOLD,
+    aligned,
     count,
     lane_of,
     lists,
     spanned,
     targets,
 )
-from ptxbench.emulator.runtime.bulk_queue import PUT
+from ptxbench.emulator.runtime.bulk_queue import PUT, WHAT
 from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.copies import BULK_MAP, BULK_PLACE
 from ptxbench.emulator.runtime.faults import FAULT
@@ -96,7 +97,7 @@ entry:
   {slot("delta", at.DELTA)}
   {slot("buffers", at.BUFFERS, "ptr")}
   {slot("buffer.count", at.BUFFER_COUNT)}
-  %near.alignment = add i64 0, {BOX_ALIGN}
+  {aligned(BOX_ALIGN)}
   %hint = icmp eq i32 %mode, {PREFETCHES}
   %loads = icmp eq i32 %mode, {LOADS}
   %updates = icmp ne ptr %reduce, null
@@ -220,8 +221,8 @@ put:
 queue.it:
   %do = getelementptr i8, ptr @do_box, i64 0
   %site.kept = select i1 %own, ptr %site, ptr %site.reach
-  %item = call ptr @put_bulk(ptr %env, ptr %site.kept, i64 %number.wide, i32 %near, i64 %far, i32 %moved,
-                             i32 %transaction, i32 %barrier, i32 %ctas, ptr %reduce, ptr %do)
+  %item = call ptr @put_bulk(ptr %env, i64 %number.wide, i32 %near, i32 %barrier, i32 %ctas)
+  {WHAT}
   %some = icmp ne i32 %moved, 0
   br i1 %some, label %measure, label %lane.done
 measure:
