@@ -62,6 +62,8 @@ ROLLED_PASSES = ((r"^(SQUARE|SCALE):$", r'\1: .pragma "nounroll";'),)
 # ---- which thread does what
 
 SCATTERED: Mapping[str, tuple[str, ...]] = {
+    "cluster_rmsnorm": ("%lane", "%others", "%sum_out", "%sum_in", "%sum_there", "%arrived_there"),
+    "cluster_rmsnorm_s32": ("%lane", "%others"),
     "copy_hints": (),
     "copy_hints_beside": (),
     "copy_hints_gather": (),
