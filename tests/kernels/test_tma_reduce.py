@@ -1,5 +1,6 @@
 """The pair tma_reduce; tma_reduce.bf16 shares these tests."""
 
+import dataclasses
 import functools
 import re
 
@@ -7,7 +8,7 @@ import pytest
 
 from ptxbench import emulator, verify
 from ptxbench.backends.emulator import EmulatorBackend
-from tests.kernels.harness import PAIRS, build, count, reports
+from tests.kernels.harness import PAIRS, build, code, count, reports
 
 
 def tma_reduce(x, out, vectors):
@@ -106,6 +107,20 @@ def test_four_floats_are_the_same_instruction_in_c_and_ptx(arch):
     made = reports("tma_reduce", arch, "cuda", "ptx.red")
     assert {count(report, "REDG.F32x4", "LDG.128") == [9, 9] for report in made.values()} == {True}
     assert abs(made["cuda"].sass["total"] - made["ptx.red"].sass["total"]) <= 1
+
+
+def test_a_reduction_behind_a_test_for_thread_0_gets_a_loop_and_behind_elect_none(tmp_path):
+    source = SIDES["tma_reduce", "ptx"]
+    text = re.sub(" +", " ", source.path.read_text())
+    elected = "elect.sync _|%leads, 0xffffffff;"
+    assert elected in text
+    path = tmp_path / source.path.name
+    path.write_text(text.replace(elected, "setp.eq.u32 %leads, %thread, 0;"))
+    loops = [
+        sum(line.startswith("BRA.U.ANY") for line in code(build(each, "sm_90", "toolkit")))
+        for each in (source, dataclasses.replace(source, path=path))
+    ]
+    assert loops == [0, 1]
 
 
 # ---- what the emulator counts
