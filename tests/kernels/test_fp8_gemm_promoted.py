@@ -179,6 +179,14 @@ def test_one_chain_loses_more_with_each_slab_and_promoted_sums_do_not(k):
     assert lost["ptx"] == pytest.approx(5e-4, abs=5e-5)
 
 
+def test_the_losses_of_one_chain_cancel_where_numbers_have_both_signs():
+    """All are inside the tolerance of the pair, which positive numbers of a quarter of this k leave."""
+    arguments = with_numbers({"m": 64, "n": 128, "k": 4096}, lambda shape: 2 * positive(shape) - 1)
+    expected = exact(arguments)
+    bound = PAIR.tolerance.bound(expected, verify.widen(PAIR, arguments))
+    assert np.all(abs(launched("ptx.chain", arguments)[0] - expected) <= bound)
+
+
 # ---- what the emulator counts, and what the sanitizer finds
 
 RAGGED = {"m": 72, "n": 8, "k": 640}  # one CTA, five slabs for a ring of four stages
