@@ -44,12 +44,14 @@ def lowest_target(path: Path) -> int:
     return int(match[1])
 
 
-def launches(name: str, *, integers: bool = False) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
+def launches(
+    name: str, variant: str = "ptx", *, integers: bool = False
+) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
     """For each check size: options of emulator.run (grid, block), and fresh arguments by name."""
     pair: Pair = load(name).pair
     found: list[tuple[dict[str, Any], Mapping[str, Any]]] = []
     for size in pair.check_sizes:
-        launch = pair.launch(**size)
+        launch = pair.launch_of(variant)(**size)
         options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
         found.append((options, pair.make_arguments(size, seed=1, integers=integers)))
     return found

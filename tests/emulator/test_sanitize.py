@@ -297,7 +297,7 @@ VARIANTS = [
 def test_no_shipped_kernel_raises_a_false_alarm(pair, source):
     build = toolchain.build_source(source, f"sm_{max(90, lowest_target(source.path))}", "driver")
     for size in pair.check_sizes:
-        launch, arguments = pair.launch(**size), pair.make_arguments(size, seed=1)
+        launch, arguments = pair.launch_of(source.variant)(**size), pair.make_arguments(size, seed=1)
         execution = emulator.run(
             build.ptx,
             build.entry,

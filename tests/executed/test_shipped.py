@@ -14,9 +14,12 @@ ARCHES = ("sm_80", "sm_120", "sm_90")
 STEERED = {"sm_partition"}
 """Pairs with loops that depend on the schedule: they take their work by atomics."""
 
+WAITING = {("cluster_rmsnorm", "ptx"), ("cluster_rmsnorm.s32", "ptx")}
+"""Variants that ask an mbarrier until sums of other CTAs have arrived."""
+
 NARROW = 0.8
 """The share of variants on sm_90 whose interval is under 4 % wide, at least; the others have slow paths, or are
-STEERED."""
+STEERED or WAITING."""
 
 
 def chosen(arch):
@@ -42,7 +45,7 @@ def derived(arch):
             continue  # not for this target
         build, pair = future.result(), found.pair
         size = pair.bench_sizes[0]
-        launch = pair.launch(**size)
+        launch = pair.launch_of(source.variant)(**size)
         warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
         outcome = EmulatorBackend(arch).run(build, launch, pair.make_arguments(size, seed=1), pair.outputs)
         counted = executed.Counted(outcome.by_line, warps, outcome.loops)
@@ -56,7 +59,7 @@ def test_the_anchors_of_every_shipped_build_fit(arch):
     for pair, variant, build, counted, found in derived(arch):
         place = (pair, variant, found.reason)
         total += 1
-        if pair in STEERED:
+        if pair in STEERED or (pair, variant) in WAITING:
             assert found.fit is None, place
             assert "depend on when other threads run" in found.reason or "unknown function" in found.reason, place
             continue
