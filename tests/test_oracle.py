@@ -152,7 +152,7 @@ def test_the_forgeries_differ_from_the_reference():
 
 def asked(pair, size, integers):
     arguments = pair.make_arguments(size, 1, integers=integers)
-    before = {name: each.tobytes() for name, each in arguments.items() if each.nbytes < 1 << 20}
+    before = {name: each.tobytes() for name, each in arguments.items() if getattr(each, "nbytes", 1 << 20) < 1 << 20}
     found = accepted(pair, size, arguments, expect(pair, arguments, integers=integers), 1)
     assert {name: arguments[name].tobytes() for name in before} == before
     return found
