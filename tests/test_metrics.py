@@ -123,7 +123,7 @@ def test_the_ratio_has_an_interval_and_the_references_is_one_without_interval():
 
 
 def test_every_counter_of_the_emulator_is_a_metric():
-    derived = {"ptx_barrier_phases", "ptx_active_lane_share"}
+    derived = {"ptx_barrier_phases", "ptx_mbarrier_phases", "ptx_active_lane_share"}
     assert not {*counters.ADDITIVE, *derived} - BY_NAME.keys()
 
 

@@ -167,13 +167,14 @@ def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[
     return {opcode: model.origin if model else EXACT for opcode, model in found.items()}
 
 
-def total(lines: Mapping[int, Mapping[str, int]], phases: int) -> dict[str, float]:
+def total(lines: Mapping[int, Mapping[str, int]], phases: int, mbarrier_phases: int) -> dict[str, float]:
     """The counters of the launch, with the ratios derived from them; no value is None; absent ones are 0."""
     summed: Counter[str] = Counter()
     for counts in lines.values():
         summed.update(counts)
     result: dict[str, float] = {name: summed[name] for name in ADDITIVE}
     result["ptx_barrier_phases"] = phases
+    result["ptx_mbarrier_phases"] = mbarrier_phases
     if executed := summed["ptx_warp_instructions"]:
         result["ptx_active_lane_share"] = summed["ptx_thread_instructions_on"] / (LANES * executed)
     for kind in ("load", "store"):

@@ -148,7 +148,7 @@ def run(
     if answer.fault is not None:
         raise explain(answer, answer.fault, image.layout, job, describer.findings(answer.findings))
     lines = counters.by_line(answer.counters, answer.translation)
-    totals = counters.total(lines, answer.phases)
+    totals = counters.total(lines, answer.phases, answer.mbarrier_phases)
     findings: tuple[SanitizerFinding, ...] = ()
     unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -104,6 +104,7 @@ class Waiting:
 class LaunchReply:
     counters: NDArray[np.int64]
     phases: int
+    mbarrier_phases: int
     fault: Fault | None
     translation: Translation
     waiting: tuple[Waiting, ...] = ()

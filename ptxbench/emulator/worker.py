@@ -413,6 +413,7 @@ def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: 
     return LaunchReply(
         np.sum([worker.counters for worker in workers], axis=0),
         sum(int(worker.context[context.PHASES]) for worker in workers),
+        sum(int(worker.context[context.MBARRIER_PHASES]) for worker in workers),
         first[2] if first else None,
         kernel.translation,
         blocked.waiting() if blocked else (),

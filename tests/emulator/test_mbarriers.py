@@ -71,6 +71,7 @@ def test_two_warps_play_through_mbarriers():
     result = np.zeros(40, np.uint32)
     execution = emulator.run(BALL, grid=2, block=64, args=[result, np.uint32(40)])
     assert result.tolist() == [101 * (i + 1) for i in range(40)]
+    assert execution.counters["ptx_mbarrier_phases"] == 2 * 2 * 40  # both mbarriers, in both CTAs
     assert execution.counters["ptx_warp_instructions"] < 5000  # a failed test lets the other warp run at once
 
 

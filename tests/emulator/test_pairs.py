@@ -104,6 +104,7 @@ def test_lines_add_up_to_totals(name, variant):
         left = execution.counters.keys() - additive.keys()
         assert left <= {
             "ptx_barrier_phases",
+            "ptx_mbarrier_phases",
             "ptx_active_lane_share",
             "ptx_global_load_sectors_per_request",
             "ptx_global_store_sectors_per_request",

@@ -65,8 +65,8 @@ define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %t
 """)  # fmt: skip
 
 SETTLED_WORD = RuntimeFunction("mbarrier_settled", f"""
-define internal i64 @mbarrier_settled(i64 %word) noinline {{
-  ; The word, in its next phase if this one is complete: no arrivals and no bytes are missing.
+define internal i64 @mbarrier_settled(ptr %env, i64 %word) noinline {{
+  ; The word, in its next phase if this one is complete: no arrivals and no bytes are missing. Phases are counted.
   %pending = and i64 %word, {MOST}
   %bytes.far = lshr i64 %word, {BYTES_AT}
   %bytes = and i64 %bytes.far, {(1 << MARK_AT - BYTES_AT) - 1}
@@ -77,6 +77,10 @@ define internal i64 @mbarrier_settled(i64 %word) noinline {{
   %reloaded = or i64 %word, %expected
   %turned = xor i64 %reloaded, {-(1 << 63)}
   %result = select i1 %complete, i64 %turned, i64 %word
+  {slot("phases", at.MBARRIER_PHASES)}
+  %one = zext i1 %complete to i64
+  %phases.more = add i64 %phases, %one
+  store i64 %phases.more, ptr %phases.at
   ret i64 %result
 }}
 """)  # fmt: skip
@@ -111,7 +115,7 @@ count.down:
   %forbidden = and i1 %zero.check, %must.keep
   br i1 %forbidden, label %wrong, label %settle
 settle:
-  %done = call i64 @mbarrier_settled(i64 %kept)
+  %done = call i64 @mbarrier_settled(ptr %env, i64 %kept)
   ret i64 %done
 wrong:
   %why = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_COUNT}, %check ], [ {TOO_MANY}, %pending.check ],
@@ -161,7 +165,7 @@ define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 
   %object = inttoptr i64 %host to ptr
   %word = load i64, ptr %object
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change)
-  %new = call i64 @mbarrier_settled(i64 %changed)
+  %new = call i64 @mbarrier_settled(ptr %env, i64 %changed)
   store i64 %new, ptr %object
   call void @mbarrier_counted(ptr %env, ptr %site, i64 %lane, i32 %target, i64 %word, i64 %new)
   ret void
@@ -303,7 +307,7 @@ def with_bytes(name: str, change: str, then: str) -> RuntimeFunction:
 
 
 UNARRIVED = ARRIVED.replace("i32 %flags", f"i32 {RELAXED}")
-SETTLED = "call i64 @mbarrier_settled(i64 %changed)\n  " + UNARRIVED
+SETTLED = "call i64 @mbarrier_settled(ptr %env, i64 %changed)\n  " + UNARRIVED
 """Bytes by themselves are not an arrival, but may complete the phase."""
 EXPECT = with_bytes("mbarrier_expect", "add i64 %bytes, 0", SETTLED)
 COMPLETE = with_bytes("mbarrier_complete", "sub i64 0, %bytes", SETTLED)

@@ -98,7 +98,7 @@ complete:
   %change = sub i64 0, %size.bytes
   %lane.wide = zext i32 %lane to i64
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane.wide, i64 %word, i64 %change)
-  %settled = call i64 @mbarrier_settled(i64 %changed)
+  %settled = call i64 @mbarrier_settled(ptr %env, i64 %changed)
   store i64 %settled, ptr %object
   call void @message_done(ptr %env, ptr %site, i64 %lane.wide, i32 %target, i32 %barrier, i32 %size, i64 %word,
                           i64 %settled)
