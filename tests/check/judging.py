@@ -8,7 +8,7 @@ from ptxbench import discovery
 from ptxbench.check.findings import STAGES
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
-from tests.emulator.pairs import lowest_target
+from tests.emulator.pairs import emulated_arch
 
 KERNELS = discovery.default_kernels()
 SEED = 20260107
@@ -19,9 +19,7 @@ BROKEN_FUEL = 1 << 16
 @functools.cache
 def suite(name, seed=SEED, arch=None):
     """The suite of a pair on `arch`, by default sm_90 or the target of its own PTX."""
-    return CheckSuite(
-        discovery.load(KERNELS, name), arch or f"sm_{max(90, lowest_target(KERNELS / f'{name}.ptx'))}", seed
-    )
+    return CheckSuite(discovery.load(KERNELS, name), arch or emulated_arch(name), seed)
 
 
 def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None, **settings):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench import discovery, toolchain
+from ptxbench.discovery import specialisation
 from ptxbench.pair import Pair
 
 KERNELS = discovery.default_kernels()
@@ -38,20 +39,26 @@ def ptx(name: str, variant: str, arch: str = "sm_90") -> str:
 
 def lowest_target(path: Path) -> int:
     """The lowest target that the pair of a kernel file needs: 80 of sm_80, as its own PTX says."""
-    own = discovery.owner(path.stem, NAMES)
-    match = re.search(r"^\.target sm_(\d+)", (KERNELS / "ptx" / f"{own}.ptx").read_text(), re.MULTILINE)
+    own = source(discovery.owner(path.stem, NAMES), "ptx").path
+    match = re.search(r"^\.target sm_(\d+)", own.read_text(), re.MULTILINE)
     assert match, own
     return int(match[1])
 
 
-def launches(
-    name: str, variant: str = "ptx", *, integers: bool = False
-) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
+def emulated_arch(name: str) -> str:
+    """The architecture to launch a pair for: sm_90, or the target of its PTX if it is higher or the only one."""
+    own = source(name, "ptx").path
+    return specialisation.split(own.stem)[1] or f"sm_{max(90, lowest_target(own))}"
+
+
+def launches(name: str, variant: str) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
     """For each check size: options of emulator.run (grid, block), and fresh arguments by name."""
     pair: Pair = load(name).pair
     found: list[tuple[dict[str, Any], Mapping[str, Any]]] = []
     for size in pair.check_sizes:
         launch = pair.launch_of(variant)(**size)
         options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
-        found.append((options, pair.make_arguments(size, seed=1, integers=integers)))
+        if launch.cluster_xyz:
+            options["cluster"] = launch.cluster_xyz
+        found.append((options, pair.make_arguments(size, seed=1)))
     return found

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptxbench import discovery, emulator, toolchain
+from ptxbench import emulator, toolchain
 from ptxbench.emulator.process import emulator_process
-from tests.emulator.pairs import lowest_target
+from tests.emulator.pairs import SIDES, emulated_arch, launches, source
 
 KERNEL = """.version 7.0
 .target sm_80
@@ -284,30 +284,17 @@ def test_counters_and_outputs_match_a_plain_launch():
     assert out.tolist() == plain.tolist()
 
 
-KERNELS = discovery.default_kernels()
-VARIANTS = [
-    pytest.param(found.pair, source, id=f"{found.name}-{source.variant}")
-    for found in (discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS))
-    for source in found.sources
-    if not source.flags  # the same file
-]
+VARIANTS = [side for side in SIDES if not source(*side).flags]
+"""Of the rows of one file, one."""
 
 
-@pytest.mark.parametrize(("pair", "source"), VARIANTS)
-def test_no_shipped_kernel_raises_a_false_alarm(pair, source):
-    build = toolchain.build_source(source, f"sm_{max(90, lowest_target(source.path))}", "driver")
-    for size in pair.check_sizes:
-        launch, arguments = pair.launch_of(source.variant)(**size), pair.make_arguments(size, seed=1)
-        execution = emulator.run(
-            build.ptx,
-            build.entry,
-            grid=launch.grid_xyz,
-            block=launch.block_xyz,
-            args=[*arguments.values()],
-            names=[*arguments],  # a tensor map names an array as the pair does
-            dynamic_shared_bytes=launch.shared_bytes,
-            sanitize=True,
-        )
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_no_shipped_kernel_raises_a_false_alarm(name, variant):
+    arch = emulated_arch(name)
+    build = toolchain.build_source(source(name, variant), arch, "driver")
+    for options, arguments in launches(name, variant):
+        execution = emulator.run(build.ptx, build.entry, args=[*arguments.values()], names=[*arguments], arch=arch,
+                                 sanitize=True, **options)  # fmt: skip
         assert execution.findings == ()
         assert not [note for note in execution.notes if "race" in note]
 

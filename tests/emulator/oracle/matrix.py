@@ -300,7 +300,7 @@ def count_tile(threads: Threads, step: Step, place: Place, kind: str, at: Any, b
 
 def moved(step: Step, which: str, kind: str) -> tuple[Any, Any]:
     """The element offsets of a tile for wmma.load and wmma.store, and a function that counts them."""
-    bits = 32 if kind in ("f32", "s32") else 16
+    bits = {"f32": 32, "s32": 32, "s8": 8}.get(kind, 16)
     for word in ("sync", "aligned"):
         step.need(word)
     rows, columns = tile_of(step, which)
@@ -317,7 +317,7 @@ def moved(step: Step, which: str, kind: str) -> tuple[Any, Any]:
         start = np.arange(lines) * step_bytes
         count_tile(
             threads, step, place, "store" if store else "load",
-            place.address.reshape(-1, LANES)[:, :1] + start, length * bits // 8, which in "ab" and bits == 16,
+            place.address.reshape(-1, LANES)[:, :1] + start, length * bits // 8, which in "ab" and bits < 32,
         )  # fmt: skip
         at = (place.offsets.reshape(-1, LANES)[:, :1] + start)[:, :, None] // (bits // 8) + np.arange(length)
         return at if layout == "row" else at.swapaxes(1, 2)  # (warps, rows, columns)
@@ -330,7 +330,7 @@ def wmma(step: Step) -> Action | None:
     what = step.need("load", "store", "mma")
     if what == "mma":
         return multiply(step)
-    kind = step.type(among=("f16", "bf16", "f32"))
+    kind = step.type(among=("f16", "bf16", "f32", "s8", "s32"))
     which = step.need("a", "b", "c", "d")
     offsets, bits = moved(step, which, kind)
     register = step.operands[0 if what == "load" else 1]
@@ -360,8 +360,8 @@ def multiply(step: Step) -> Action:
     types = [step.words.pop() for _ in range(len(step.words))][::-1]
     if types in (["f32", "f32"], ["f16", "f32"], ["f32", "f16"], ["f16", "f16"]):
         d_kind, a_kind, c_kind = types[0], "f16", types[1]
-    elif types == ["f32", "bf16", "bf16", "f32"]:
-        d_kind, a_kind, c_kind = "f32", "bf16", "f32"
+    elif types in (["f32", "bf16", "bf16", "f32"], ["s32", "s8", "s8", "s32"]):
+        d_kind, a_kind, _, c_kind = types
     else:
         raise step.missing(".".join(types))
     target, *sources = step.operands
@@ -376,7 +376,11 @@ def multiply(step: Step) -> Action:
         b = tile(threads, sources[1], a_kind, k, n)
         c = tile(threads, sources[2], c_kind, m, n)
         count_product(threads, step, a_kind, m, n, k)
-        sums = numbers.pack(product(a, b, c, (a_kind, a_kind), d_kind, of_c=c_kind), d_kind).reshape(len(a), LANES, -1)
+        if d_kind == "s32":
+            packed = (a @ b + c).astype(np.int64).astype(np.uint32)
+        else:
+            packed = numbers.pack(product(a, b, c, (a_kind, a_kind), d_kind, of_c=c_kind), d_kind)
+        sums = packed.reshape(len(a), LANES, -1)
         count = len(target.parts) * (2 if d_kind == "f16" else 1)
         give(threads, target, np.ascontiguousarray(fragment(sums.reshape(len(a), -1), count)).view(np.uint32))
 
