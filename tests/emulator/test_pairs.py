@@ -28,8 +28,11 @@ MARKED = [
 WITH_MAPS = {name for name, _ in SIDES if any(isinstance(arg, TensorMap) for arg in load(name).pair.args)}
 EXCUSED: dict[tuple[str, str], str] = {
     **{side: "the interpreter has no tensor maps" for side in SIDES if side[0] in WITH_MAPS},
-    **{side: "the interpreter has no clusters" for side in SIDES if side[0].startswith("cluster_rmsnorm")
-       and side[1] != "cuda.two_pass"},
+    **{
+        side: "the interpreter has no clusters"
+        for side in SIDES
+        if side[0].startswith("cluster_rmsnorm") and side[1] != "cuda.two_pass"
+    },
 }
 """Sides that the interpreter need not run: (pair, variant) -> the missing feature."""
 

@@ -286,6 +286,8 @@ def test_counters_and_outputs_match_a_plain_launch():
 
 VARIANTS = [side for side in SIDES if not source(*side).flags]
 """Of the rows of one file, one."""
+LARGE = {"warp_special"}
+"""Pairs whose smallest ring is larger than the global memory that is checked whole: half of its pages are."""
 
 
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
@@ -296,7 +298,8 @@ def test_no_shipped_kernel_raises_a_false_alarm(name, variant):
         execution = emulator.run(build.ptx, build.entry, args=[*arguments.values()], names=[*arguments], arch=arch,
                                  sanitize=True, **options)  # fmt: skip
         assert execution.findings == ()
-        assert not [note for note in execution.notes if "race" in note]
+        partly = [note for note in execution.notes if "race" in note]
+        assert not partly or (name in LARGE and all("global memory checked on one page" in note for note in partly))
 
 
 def test_lanes_that_poll_an_mbarrier_take_turns_with_another_schedule_too():
