@@ -142,11 +142,6 @@ def test_no_variant_has_a_bank_conflict():
 # ---- what the sanitizer finds
 
 
-@pytest.mark.parametrize("variant", SIDES)
-def test_the_sanitizer_finds_nothing(variant):
-    assert run(variant, build(SIDES[variant], "sm_90a").ptx, REUSE, sanitize=True).findings == ()
-
-
 MISSING = [
     ("ptx",         "@!%arrived bra EMPTY;"),                     # a stage is filled while it is read
     ("ptx",         "@!%arrived bra FULL;"),                      # a stage is read while it is filled
