@@ -29,7 +29,7 @@ from ptxbench.emulator.races.clocks import (
 from ptxbench.emulator.races.mbarriers import announce, arrive, bring_bytes, end, start, wait
 from ptxbench.emulator.races.objects import forget, strong
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.products import forget_products, product
+from ptxbench.emulator.races.products import PIECE, forget_products, product
 from ptxbench.emulator.races.proxies import fence_proxy, forget_fences
 from ptxbench.emulator.races.shadow import access, access_range, arrive_bytes, hold_for_copy
 from ptxbench.emulator.runtime import barriers, context
@@ -114,18 +114,31 @@ def start_copy(env: Any, r: Any, lane: Any, near: Any, size: Any, site: Any, fil
     """A bulk copy is issued that will write or read shared memory."""
     thread = env[context.WARP] * LANES + lane
     if fills:
-        access_range(env, r, at.COPY, True, near, size, thread, site, at.PROXY)
+        access_range(env, r, at.COPY, True, near, size, thread, site, at.PROXY, 0)
     else:
-        access_range(env, r, at.LOAD, True, near, size, thread, site, at.ASYNC)
+        access_range(env, r, at.LOAD, True, near, size, thread, site, at.ASYNC, 0)
         hold_for_copy(env, r, near, size, thread, site, False)
 
 
 @compiled
-def far_access(env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, what: Any) -> None:
-    """A bulk copy's access to global memory. An update is strong and of GPU scope, as with `red`."""
+def start_row(env: Any, r: Any, lane: Any, near: Any, site: Any, what: Any) -> None:
+    """A store of a box is issued that will read the bytes of a row that lie inside the tensor, and not the others."""
+    thread, first, past = env[context.WARP] * LANES + lane, what & at.ROW_BITS, what >> at.ROW_PAST_AT & at.ROW_BITS
+    mask, shift = what >> at.ROW_MASK_AT & at.ROW_BITS, what >> at.ROW_SHIFT_AT
+    for piece in range(first // PIECE * PIECE, past, PIECE):
+        turned = near + piece ^ (near + piece >> shift & mask)
+        begin, end = max(first, piece), min(past, piece + PIECE)
+        access_range(env, r, at.LOAD, True, turned + begin - piece, end - begin, thread, site, at.ASYNC, 0)
+        hold_for_copy(env, r, turned + begin - piece, end - begin, thread, site, False)
+
+
+@compiled
+def far_access(env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, what: Any, source: Any) -> None:
+    """A bulk copy's access to global memory. An update is strong and of GPU scope, as with `red`. `source`: as in
+    access_range."""
     kind = at.FAR_LOAD if what == at.FAR_LOADS else at.ATOMIC if what == at.FAR_UPDATES else at.STORE
     marks = 0 if what == at.FAR_LOADS else at.PROXY
-    access_range(env, r, kind, False, offset, size, env[context.WARP] * LANES + lane, site, marks)
+    access_range(env, r, kind, False, offset, size, env[context.WARP] * LANES + lane, site, marks, source)
 
 
 def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, values: int) -> None:
@@ -171,9 +184,11 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         waited(env, r, mask)
     elif what == at.BULK_NEAR:
         start_copy(env, r, mask, addresses, values >> 1, site, values & 1)
+    elif what == at.ROW_NEAR:
+        start_row(env, r, mask, addresses, site, values)
     elif what == at.BULK_FAR:
         far_access(env, r, mask, addresses, values >> at.FAR_SIZE_AT, site,
-                   values & (at.FAR_LOADS | at.FAR_UPDATES))  # fmt: skip
+                   values & (at.FAR_LOADS | at.FAR_UPDATES), kind >> at.SOURCE_AT)  # fmt: skip
     elif what == at.BULK_TAKEN:
         hold_for_copy(env, r, addresses, values >> 1, env[context.WARP] * LANES + mask, site, True)
     elif what == at.ENTER_CTA:

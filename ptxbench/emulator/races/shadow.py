@@ -230,12 +230,23 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
 
 
 @compiled
+def same_bytes(source: Any, host: Any, count: Any) -> Any:
+    """Whether memory already has the bytes that a copy is about to store."""
+    new, held = bytes_at(source), bytes_at(host)
+    different = 0
+    for i in range(count):
+        different += new[i] != held[i]
+    return different == 0
+
+
+@compiled
 def access_range(
-    env: Any, r: Any, kind: Any, in_shared: Any, offset: Any, size: Any, thread: Any, site: Any, marks: Any
+    env: Any, r: Any, kind: Any, in_shared: Any, offset: Any, size: Any, thread: Any, site: Any, marks: Any, source: Any
 ) -> None:
     """Check a bulk copy's access to consecutive bytes, at an offset in shared memory or in the arena.
 
-    `marks`: bits of the stamp. The access is made in the async proxy.
+    `marks`: bits of the stamp. The access is made in the async proxy. `source`: the host address of the bytes that it
+    is about to store in global memory, or 0.
     """
     slot = site - env[context.COUNTERS] >> 3
     mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | marks
@@ -253,8 +264,10 @@ def access_range(
     for index in range(offset >> bits, offset + size >> bits):
         if not in_shared and index << bits >> at.PAGE_BITS & r[at.SKIPPED_PAGES]:
             continue
-        touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, base + (index << bits), mine, False,
-              0, proxy)  # fmt: skip
+        silent, first = False, index << bits
+        if source and stamps[index] >> 32 >= 1 and first >= offset:
+            silent = same_bytes(source + first - offset, base + first + env[context.DELTA], 1 << bits)
+        touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, base + first, mine, silent, 0, proxy)
 
 
 @compiled

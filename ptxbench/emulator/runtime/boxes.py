@@ -380,15 +380,17 @@ combine:
   call void %reduce(i64 %type, ptr %far.ptr, ptr %near.ptr, i32 %length.short)
   br label %piece.done
 replace:
+  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %far.begin, i64 %length, i1 false, ptr %near.ptr)
   call void @llvm.memcpy.p0.p0.i64(ptr %far.ptr, ptr %near.ptr, i64 %length, i1 false)
   br label %piece.done
 piece.done:
   br label %piece
 row.over:
-  %stored = and i1 %leaves, %row.some
-  br i1 %stored, label %tell, label %row.done
+  %leaving = and i1 %leaves, %row.some
+  %updated = and i1 %leaving, %reduces
+  br i1 %updated, label %tell, label %row.done
 tell:
-  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %row.start, i64 %row.inside, i1 %reduces)
+  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %row.start, i64 %row.inside, i1 true, ptr null)
   br label %row.done
 row.done:
   %row.next = add i64 %row, 1

@@ -106,13 +106,15 @@ word:
   %to.word = getelementptr <4 x i8>, ptr %to, i64 %i.wide
   %from.word = getelementptr <4 x i8>, ptr %from, i64 %i.wide
   %new = load <4 x i8>, ptr %from.word
-  call void @llvm.masked.store.v4i8.p0(<4 x i8> %new, ptr %to.word, i32 4, <4 x i1> %bits)
   %whole = icmp eq i4 %four, -1
-  br i1 %whole, label %tell, label %done
+  br i1 %whole, label %tell, label %write
 tell:
   %offset = shl i64 %i.wide, 2
   %address = add i64 %far, %offset
-  call void @row_stored(ptr %env, ptr %site, i64 %lane, i64 %address, i64 4, i1 false)
+  call void @row_stored(ptr %env, ptr %site, i64 %lane, i64 %address, i64 4, i1 false, ptr %from.word)
+  br label %write
+write:
+  call void @llvm.masked.store.v4i8.p0(<4 x i8> %new, ptr %to.word, i32 4, <4 x i1> %bits)
   br label %done
 done:
   %i.next = add i32 %i, 1
@@ -156,16 +158,15 @@ out:
   %reduces = icmp ne ptr %reduce, null
   br i1 %reduces, label %combine, label %plain
 combine:
+  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %far, i64 %moved.wide, i1 true, ptr null)
   call void %reduce(ptr %far.ptr, ptr %near.ptr, i32 %moved)
-  br label %whole
+  ret void
 plain:
   %all = icmp eq i32 %extra, {ALL_BYTES}
   br i1 %all, label %replace, label %masked
 replace:
+  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %far, i64 %moved.wide, i1 false, ptr %near.ptr)
   call void @llvm.memcpy.p0.p0.i64(ptr %far.ptr, ptr %near.ptr, i64 %moved.wide, i1 false)
-  br label %whole
-whole:
-  call void @row_stored(ptr %env, ptr %site, i64 %lane.wide, i64 %far, i64 %moved.wide, i1 %reduces)
   ret void
 masked:
   call void @copy_masked(ptr %env, ptr %site, i64 %lane.wide, ptr %far.ptr, ptr %near.ptr, i64 %far, i32 %moved,

@@ -175,6 +175,10 @@ far.check:
   {get("low", LOW)}
   {get("past.all", PAST)}
   {get("rows", ROWS)}
+  {get("row.bytes", boxes.ROW_BYTES)}
+  {get("shift", boxes.SHIFT)}
+  {get("turned", boxes.MASK)}
+  %cut = icmp ne i64 %inside, %near.bytes
   %nothing = icmp eq i64 %inside, 0
   br i1 %nothing, label %put, label %search
 search:
@@ -199,13 +203,23 @@ row.measure:
   {spanned("row.lines", "%row.start", "%row.end", 7)}
   %sectors.more = add i64 %sectors, %row.sectors
   %lines.more = add i64 %lines, %row.lines
-  br i1 %loads, label %row.tell, label %row.done
+  br i1 %loads, label %row.tell, label %row.stored
+row.stored:
+  br i1 %cut, label %row.take, label %row.done
+row.take:
+  %row.offset = mul i64 %row, %row.bytes
+  %row.near = add i64 %near.wide, %row.offset
+  call void @row_taken(ptr %env, ptr %site.near, i64 %number.wide, i64 %row.near, i64 %from, i64 %past, i64 %shift,
+                       i64 %turned)
+  br label %row.done
 row.tell:
   call void @row_loaded(ptr %env, ptr %site.far, i64 %number.wide, i64 %row.start, i64 %row.inside)
   br label %row.done
 row.done:
-  %sectors.new = phi i64 [ %sectors, %row.skip ], [ %sectors.more, %row.measure ], [ %sectors.more, %row.tell ]
-  %lines.new = phi i64 [ %lines, %row.skip ], [ %lines.more, %row.measure ], [ %lines.more, %row.tell ]
+  %sectors.new = phi i64 [ %sectors, %row.skip ], [ %sectors.more, %row.stored ], [ %sectors.more, %row.take ],
+                      [ %sectors.more, %row.tell ]
+  %lines.new = phi i64 [ %lines, %row.skip ], [ %lines.more, %row.stored ], [ %lines.more, %row.take ],
+                    [ %lines.more, %row.tell ]
   %row.more = add i64 %row, 1
   br label %row.next
 put:
@@ -232,10 +246,16 @@ measure:
   call void @llvm.memcpy.p0.p0.i64(ptr %map.kept, ptr %map.from, i64 {boxes.USED_BYTES}, i1 false)
   %place.kept = getelementptr i8, ptr %item, i64 {BULK_PLACE}
   call void @llvm.memcpy.p0.p0.i64(ptr %place.kept, ptr %place, i64 {4 * boxes.DIMENSIONS}, i1 false)
-  call void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %number.wide, i32 %near,
-                       i32 %barrier, i32 %ctas, i1 %own, i32 %moved, i1 %loads)
   {get("its.bytes", BYTES)}
   {get("its.inside", INSIDE)}
+  %its.whole = icmp eq i64 %its.bytes, %its.inside
+  %at.once = or i1 %its.whole, %loads                             ; else row_taken has told it
+  br i1 %at.once, label %tell, label %told
+tell:
+  call void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %site, i64 %number.wide, i32 %near,
+                       i32 %barrier, i32 %ctas, i1 %own, i32 %moved, i1 %loads)
+  br label %told
+told:
   {get("its.size", SIZE)}
   {targets("places")}
   %its.pieces = lshr i64 %its.bytes, 4
@@ -280,5 +300,5 @@ return:
   ret void
 }}
 """, (PUT, NEAR, OWN, FAR, TOLD, changed_maps.IS_STALE, boxes.DECODE, boxes.ROW, boxes.DO,
-      NOTHING["row_loaded"], NO_RECORD, FAULT),
+      NOTHING["row_loaded"], NOTHING["row_taken"], NO_RECORD, FAULT),
     (CTTZ, *TARGETS, "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"))  # fmt: skip

@@ -64,8 +64,9 @@ PARAMETERS = {
     "settle_copy": ", i32 %address, i32 %size",
     "box_issued": ", ptr %site, i64 %lane, i32 %address, i32 %size, i1 %fills",
     "box_taken": ", ptr %site, i64 %lane, i32 %address, i32 %size",
+    "row_taken": ", ptr %site, i64 %lane, i64 %near, i64 %from, i64 %past, i64 %shift, i64 %mask",
     "row_loaded": ", ptr %site, i64 %lane, i64 %far, i64 %size",
-    "row_stored": ", ptr %site, i64 %lane, i64 %far, i64 %size, i1 %updates",
+    "row_stored": ", ptr %site, i64 %lane, i64 %far, i64 %size, i1 %updates, ptr %source",
 }
 BYTES_AT, MARK_AT = 40, 61
 """The bits of an mbarrier with the bytes that it expects: from the first up to the second (mbarriers.py)."""
@@ -184,13 +185,25 @@ LOOKING = [
          f"i64 {at.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice",
          f"""{SIZED}
   %site.int = ptrtoint ptr %site to i64"""),
+    told("row_taken", PARAMETERS["row_taken"],
+         f"i64 {at.ROW_NEAR}, i64 %lane, i64 %near, i64 %site.int, i64 %how",
+         f"""%past.high = shl i64 %past, {at.ROW_PAST_AT}
+  %mask.high = shl i64 %mask, {at.ROW_MASK_AT}
+  %shift.high = shl i64 %shift, {at.ROW_SHIFT_AT}
+  %bytes = or i64 %from, %past.high
+  %turn = or i64 %mask.high, %shift.high
+  %how = or i64 %bytes, %turn
+  %site.int = ptrtoint ptr %site to i64"""),
     told("row_loaded", PARAMETERS["row_loaded"],
          f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
          f"""{FAR_SIZED}
   %how = or i64 %size.far, {at.FAR_LOADS}"""),
     told("row_stored", PARAMETERS["row_stored"],
-         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
+         "i64 %kind, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
          f"""{FAR_SIZED}
+  %source.int = ptrtoint ptr %source to i64
+  %source.high = shl i64 %source.int, {at.SOURCE_AT}
+  %kind = or i64 %source.high, {at.BULK_FAR}
   %what = select i1 %updates, i64 {at.FAR_UPDATES}, i64 {at.FAR_STORES}
   %how = or i64 %size.far, %what"""),
 ]  # fmt: skip
