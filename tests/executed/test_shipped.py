@@ -14,8 +14,11 @@ ARCHES = ("sm_80", "sm_120", "sm_90")
 STEERED = {"sm_partition"}
 """Pairs with loops that depend on the schedule: they take their work by atomics."""
 
-WAITING = {("cluster_rmsnorm", "ptx"), ("cluster_rmsnorm.s32", "ptx")}
-"""Variants that ask an mbarrier until sums of other CTAs have arrived."""
+WAITING = {
+    ("cluster_rmsnorm", "ptx"), ("cluster_rmsnorm.s32", "ptx"),
+    ("warp_special", "cuda"), ("warp_special", "ptx.noreg"),
+}  # fmt: skip
+"""Variants that ask an mbarrier until other threads have done their part; how often depends on the schedule."""
 
 NARROW = 0.8
 """The share of variants on sm_90 whose interval is under 4 % wide, at least; the others have slow paths, or are
