@@ -163,13 +163,13 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
     size, in_cluster = what >> at.BYTES_AT & 255, what >> at.FLAGS_AT & at.IN_CLUSTER
     addresses = longs_at(address_list)
     counters, now, warp = env[context.COUNTERS], env[context.TIME], env[context.WARP]
-    alone = env[context.CLUSTER_SIZE] == 1
+    alone, own = env[context.CLUSTER_SIZE] == 1, place(env)
+    r[at.TARGET] = own
     for lane in range(LANES):
         if not mask >> lane & 1:
             continue
         address = addresses[lane]
-        target, named_offset = place(env), 0
-        r[at.TARGET] = target
+        target, named_offset = own, 0
         if in_cluster:
             named_offset = address - context.SHARED_WINDOW
             target = named(env, named_offset)
