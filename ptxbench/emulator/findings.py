@@ -69,12 +69,14 @@ KINDS = {
     kinds.STARTED_AGAIN: "mbarrier",
     kinds.ENDED_IN_USE: "mbarrier",
     kinds.EARLY_PHASE: "mbarrier",
+    kinds.EARLY_ARRIVAL: "mbarrier",
     kinds.UNORDERED_EXIT: "cluster-exited",
     kinds.TWO_COPIES: "race",
     kinds.NOT_STARTED: "cluster-not-started",
 }
 OF_MBARRIERS = (
     kinds.START_UNFENCED, kinds.START_UNORDERED, kinds.STARTED_AGAIN, kinds.ENDED_IN_USE, kinds.EARLY_PHASE,
+    kinds.EARLY_ARRIVAL,
 )  # fmt: skip
 RACES = (kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY)
 """Kinds with a second access, which another CTA may have made."""
@@ -228,6 +230,11 @@ class Describer:
             return f"initialises the mbarrier at {place} again, which {other} initialised. Invalidate it first."
         if raw.kind == kinds.ENDED_IN_USE:
             return f"invalidates the mbarrier at {place}, which {other} has used, and nothing orders the two."
+        if raw.kind == kinds.EARLY_ARRIVAL:
+            return (
+                f"arrives at the mbarrier at {place} for the phase after the one that {other} arrived for, and nothing "
+                f"orders the two: more threads arrive than it counts, or one of them too early."
+            )
         if raw.kind == kinds.START_UNORDERED:
             return f"uses the mbarrier at {place}, which {other} initialised, and nothing orders the two."
         if raw.kind == kinds.EARLY_PHASE:

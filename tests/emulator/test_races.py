@@ -101,6 +101,8 @@ CASES = {
         Case("ended_in_use",            1, 64, GATE, "shared memory"),
         Case("too_few_bytes",           1, 64, GATE, "shared memory"),
         Case("no_bytes",                1, 64, GATE, "shared memory"),
+        Case("too_many_arrivals",       1, 64, GATE, "shared memory"),
+        Case("second_arrival_without_a_wait", 1, 64, GATE, "shared memory"),
     ],
 }  # fmt: skip
 ROWS = [pytest.param(module, case, id=case.name) for module, cases in CASES.items() for case in cases]

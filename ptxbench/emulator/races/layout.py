@@ -68,8 +68,8 @@ MESSAGE_SIZES = (1 << 30) - 1
     SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
     SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, FAR_STRIDE, FAR_SHIFT, FAR_IN_CLUSTER, PLACES,
     CLUSTER_ROWS, TOUCHED, MESSAGES_OPEN, FENCE_LOG, FENCE_LOG_SIZE, FENCES_LOGGED, WARP_FENCES, FENCER,
-    PRODUCT_READS, PRODUCT_PIECES, TARGET, FENCED_STAMP, UNFINISHED, INIT_ROWS, TABLE_SLOTS,
-) = range(59)  # fmt: skip
+    PRODUCT_READS, PRODUCT_PIECES, TARGET, FENCED_STAMP, UNFINISHED, INIT_ROWS, LOOSE_ARRIVALS, TABLE_SLOTS,
+) = range(60)  # fmt: skip
 
 # One resident cluster's words (i32), by index: the rows of the arrivals at its barrier and of its complete phases; rows
 # with the time of each arriving thread's last fence.mbarrier_init, in the same way; the parity of the phase.
@@ -92,10 +92,12 @@ FENCE_TIME, FENCE_BEFORE, FENCE_LANES, FENCE_ORDERS, FENCE_WORDS = range(5)
 # One synchronization object's words (i32), by index. For a memory location: the rows released to the whole GPU, to one
 # cluster and to one CTA, and that CTA. For an mbarrier: the rows of its complete phases and of all arrivals; a row with
 # the time of each thread's last use; the time of its initialisation and who made it (the lower half of a stamp); the
-# bytes of copies that are not complete, and who expected bytes last.
+# bytes of copies that are not complete, and who expected bytes last; rows with the time of each thread's last arrival,
+# in the phase and in the phase before.
 (
-    WIDE_ROW, CLUSTER_ROW, CTA_ROW, HOME, VERSION, USES_ROW, STARTED, STARTER, UNDONE_BYTES, EXPECTER, OBJECT_WORDS,
-) = range(11)  # fmt: skip
+    WIDE_ROW, CLUSTER_ROW, CTA_ROW, HOME, VERSION, USES_ROW, STARTED, STARTER, UNDONE_BYTES, EXPECTER, PHASE_ROW,
+    EARLIER_ROW, OBJECT_WORDS,
+) = range(13)  # fmt: skip
 COMPLETE_ROW, ARRIVED_ROW = WIDE_ROW, CTA_ROW
 OBJECT_GRANULE = 4
 """Bytes of memory per synchronization object."""

@@ -18,6 +18,7 @@ from ptxbench.emulator.races.clocks import (
     learn,
     place,
     publish,
+    release_row,
     row,
     tick,
 )
@@ -94,9 +95,30 @@ def use(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> Non
 
 
 @compiled
+def arrive_in_phase(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
+    """A lane's arrival must be ordered after all arrivals of the phase before: else it may count for that phase too.
+
+    Not known once arrivals that release nothing, or of `cp.async`, have ordered threads: they order them in time, but
+    no clock shows it.
+    """
+    words, thread = words_at(thing), env[context.WARP] * LANES + lane
+    if words[at.EARLIER_ROW]:
+        earlier = row(r, words[at.EARLIER_ROW])
+        for other in range(env[context.WARP_COUNT] * LANES):
+            time = earlier[other]
+            if time and not knows(env, r, thread, other, env[context.CTA], False, time):
+                no_site = (1 << at.SITE_BITS) - 1 << at.THREAD_BITS
+                report(env, kinds.EARLY_ARRIVAL, site, lane, address, no_site | other, env[context.CTA] << 1)
+                break
+    row(r, filled(r, thing + 4 * at.PHASE_ROW))[thread] = env[context.TIME]
+
+
+@compiled
 def complete_phase(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
     """Threads that wait from now on acquire what all arrivals so far have released. No copy may be left."""
     words = words_at(thing)
+    words[at.PHASE_ROW], words[at.EARLIER_ROW] = words[at.EARLIER_ROW], words[at.PHASE_ROW]
+    release_row(r, thing + 4 * at.PHASE_ROW)
     if words[at.ARRIVED_ROW]:
         join_all(r, thing + 4 * at.COMPLETE_ROW, words[at.ARRIVED_ROW])
     if words[at.UNDONE_BYTES] > 0:
@@ -115,6 +137,10 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> 
     use(env, r, thing, lane, address, site)
     if flags & at.EXPECTS:
         words_at(thing)[at.EXPECTER] = who(env, lane, site)
+    if flags & at.ARRIVAL_RELEASES == 0:
+        r[at.LOOSE_ARRIVALS] = 1
+    elif r[at.NEAR] > LANES and r[at.OVERFLOW] == 0 and r[at.LOOSE_ARRIVALS] == 0:
+        arrive_in_phase(env, r, thing, lane, address, site)
     if flags & at.ARRIVAL_RELEASES or r[at.FENCED]:
         fence = -1 if flags & at.ARRIVAL_RELEASES else at.FENCE_CTA
         publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, fence, True)
@@ -143,6 +169,8 @@ def announce(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any) ->
 def bring_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any, completes: Any) -> None:
     """A lane's copy has completed, and its mbarrier counts it."""
     thing = made(r, slot_of(env, r, address))
+    if size == 0:
+        r[at.LOOSE_ARRIVALS] = 1
     if thing:
         words_at(thing)[at.UNDONE_BYTES] = max(0, words_at(thing)[at.UNDONE_BYTES] - size)
         times, thread = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane

@@ -91,6 +91,8 @@ def empty(r: Any, thing: Any) -> None:
     release_row(r, thing + 4 * at.CLUSTER_ROW)
     release_row(r, thing + 4 * at.CTA_ROW)
     release_row(r, thing + 4 * at.USES_ROW)
+    release_row(r, thing + 4 * at.PHASE_ROW)
+    release_row(r, thing + 4 * at.EARLIER_ROW)
     words_at(thing)[at.STARTED] = 0
     words_at(thing)[at.UNDONE_BYTES] = 0
     words_at(thing)[at.VERSION] += 1

@@ -315,6 +315,8 @@ MISTAKES = [
     Mistake("too many bytes expected",        "[%filled_at], 33280;", "[%filled_at], 33792;", at="mbarrier.try_wait"),
     Mistake("the bytes of the scales not expected", "[%filled_at], 33280;", "[%filled_at], 32768;",
             at="cp.async.bulk", finding="mbarrier"),
+    Mistake("31 lanes that release a stage",     "@%signals mbarrier.arrive", "@!%signals mbarrier.arrive",
+            at="mbarrier.arrive.shared", finding="mbarrier"),
     Mistake("a stage that is filled too early", "@!%done bra     FREE;", "", at="mbarrier.arrive.expect_tx"),
     Mistake("no wait for the products",       "wgmma.wait_group.sync.aligned  0;", ""),
     Mistake("half of the consumers counted",  "[%used_at], 8;", "[%used_at], 4;", at="mbarrier.try_wait"),

@@ -250,6 +250,8 @@ MISTAKES = [
     Mistake("too many bytes expected",          "[%filled_at], 32768;", "[%filled_at], 32784;", at="mbarrier.try_wait"),
     Mistake("too few bytes expected",           "[%filled_at], 32768;", "[%filled_at], 24576;",
             at="cp.async.bulk.tensor", finding="mbarrier"),
+    Mistake("31 lanes that release a stage",     "@%signals mbarrier.arrive", "@!%signals mbarrier.arrive",
+            at="mbarrier.arrive.shared", finding="mbarrier"),
     Mistake("a stage that is filled too early", "@!%done bra     FREE;", "", at="mbarrier.arrive.expect_tx"),
     Mistake("stages released before their products", "wgmma.wait_group.sync.aligned  1;", ""),
     Mistake("a stage released a product early", "wgmma.wait_group.sync.aligned  1;",

@@ -79,3 +79,33 @@ extern "C" __global__ void no_bytes(u32* out, u32* data, u32* flags)
     gate_wait(&gate, 0);
     out[threadIdx.x] = tile[threadIdx.x];
 }
+
+// Two lanes of each warp arrive where one is counted, or one lane that does not wait for the other warp: phases end
+// before both warps have arrived.
+extern "C" __global__ void too_many_arrivals(u32* out, u32* data, u32* flags)
+{
+    __shared__ u64 gate;
+    if (threadIdx.x == 0)
+        gate_init(&gate, 2);
+    __syncthreads();
+    RACY(if (threadIdx.x % 32 < 2))
+    ORDERED(if (threadIdx.x % 32 < 1))
+        gate_arrive(&gate);
+    RACY(gate_wait(&gate, 1);)
+    ORDERED(gate_wait(&gate, 0);)
+    out[threadIdx.x] = threadIdx.x + 1;
+}
+extern "C" __global__ void second_arrival_without_a_wait(u32* out, u32* data, u32* flags)
+{
+    __shared__ u64 gate;
+    if (threadIdx.x == 0)
+        gate_init(&gate, 2);
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) {
+        gate_arrive(&gate);
+        ORDERED(gate_wait(&gate, 0);)
+        gate_arrive(&gate);
+    }
+    gate_wait(&gate, 1);
+    out[threadIdx.x] = threadIdx.x + 1;
+}
