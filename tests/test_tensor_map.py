@@ -185,7 +185,7 @@ WAIT:
 
 
 def test_the_emulator_launches_a_pair_with_a_map():
-    build = SimpleNamespace(source=SimpleNamespace(name="row.ptx"), ptx=ROW, entry="row", language="ptx")
+    build = SimpleNamespace(source=SimpleNamespace(name="row.ptx"), ptx=ROW, entry="row", language="ptx", arch="sm_90")
     x = np.arange(16, dtype=f32)
     arguments = {"x": x, "map_x": TiledMap("x", "f32", (16,), (), (16,), (1,)), "y": np.zeros(1, f32)}
     outcome = EmulatorBackend("sm_90").run(build, Launch(1, 1), arguments, ("y",))

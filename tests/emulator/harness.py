@@ -57,7 +57,7 @@ def types(opcode: str, count: int, results: int = 1) -> tuple[list[str], list[st
 
 
 NARROW = {"bf16": 16, "bf16x2": 32, "tf32": 32, "f32x2": 64, "e2m1x2": 8, **dict.fromkeys(
-    ("e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "ue8m0x2"), 16
+    ("e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "s2f6x2", "ue8m0x2"), 16
 )}  # fmt: skip
 """Types that no register is declared with: how many bits hold them."""
 

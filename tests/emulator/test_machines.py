@@ -18,17 +18,20 @@ from ptxbench import discovery, emulator
 kernels = discovery.default_kernels()
 results = {}
 for name in discovery.find_pairs(kernels):
-    pair = discovery.load(kernels, name).pair
-    ptx = (kernels / "ptx" / f"{name}.ptx").read_text()
+    loaded = discovery.load(kernels, name)
+    pair, path = loaded.pair, next(source.path for source in loaded.sources if source.variant == "ptx")
     size = pair.check_sizes[-1]
     launch = pair.launch(**size)
     arguments = pair.make_arguments(size, seed=1)
     execution = emulator.run(
-        ptx,
+        path.read_text(),
         grid=launch.grid_xyz,
         block=launch.block_xyz,
         args=list(arguments.values()),
+        names=list(arguments),
         dynamic_shared_bytes=launch.shared_bytes,
+        cluster=launch.cluster_xyz,
+        arch=discovery.specialisation.split(path.stem)[1] or "sm_90",
     )
     digest = hashlib.sha256(b"".join(arguments[output].tobytes() for output in pair.outputs)).hexdigest()
     results[name] = [digest, execution.counters]

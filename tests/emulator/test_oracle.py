@@ -65,7 +65,7 @@ def test_unsupported_features_are_named_with_their_line_before_anything_runs(lin
 
 UNABLE = {
     "double_functions": "calls", "functions": "calls", "printing": "calls", "ragged_copy": "trap",
-    "half_pairs": "packed comparisons", "wmma_s8": "wmma of bytes", "wmma_u8": "wmma of bytes",
+    "half_pairs": "packed comparisons", "wmma_u8": "wmma of unsigned bytes",
     "wmma_tf32": "wmma of tf32", "wmma_f64": "wmma of f64", "packed_bytes": "video instructions",
 }  # fmt: skip
 """Kernels of the snippets that use features which the interpreter lacks."""

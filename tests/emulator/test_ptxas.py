@@ -28,7 +28,7 @@ def kernels():
 
 
 def test_ptxas_accepts_every_kernel_of_the_tests(kernels):
-    assemble(harness.HEADER + "\n".join(kernels), "sm_80")
+    assemble(harness.HEADER + "\n".join(kernels), "sm_90")
 
 
 UNTRIED = re.compile(r"st\.(weak\.)?param|call\.|.*\.param::func|shfl\.(?!sync)|vote\.(?!sync)|w?g?mma\.|\w+matrix\.")
@@ -36,9 +36,11 @@ UNTRIED = re.compile(r"st\.(weak\.)?param|call\.|.*\.param::func|shfl\.(?!sync)|
 instructions, which have as many registers as their shapes ask for: test_wmma.py assembles those."""
 
 
+OF_SM_120 = re.compile(r"\w+\.(\w+\.)*[us]8x4$|add\.sat\.(u32|[us]16x2)$|clmad\.")
+"""What sm_100a does not have."""
 NUMBERS = {
     "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
-    "align": "16",
+    "align": "16", "zero": "0", "choice": "1", "ord": "1",
 }  # fmt: skip
 """The operands that must be numbers, by name."""
 
@@ -80,13 +82,14 @@ def test_ptxas_knows_the_spellings_of_the_table(monkeypatch):
     """For a line with more than 16, those that differ from the first at one position: there are over 20,000 in all."""
     monkeypatch.setattr(table, "MOST_SPELLINGS", 16)
     entries = [entry for forms in TABLE.values() for entry in forms]
-    declared, lines = [], []
+    declared, lines, newer = [], [], []
     for number, entry in enumerate(entries):
         if entry.flow == "exit" or UNTRIED.match(entry.opcode):
             continue
         registers, line = spelling(entry, number)
         declared += registers
-        lines.append(line)
-    body = "\n".join([*declared, "TARGETS: .branchtargets END;", *lines, "END: ret;"])
-    header = harness.HEADER.replace("8.0", "9.1").replace("sm_80", "sm_100a")
-    assemble(f"{header}.visible .entry spellings(.param .align 32 .b8 parameter[32])\n{{\n{body}\n}}\n", "sm_100a")
+        (newer if OF_SM_120.match(entry.opcode) else lines).append(line)
+    for arch, of_arch in (("sm_100a", lines), ("sm_120a", newer)):
+        body = "\n".join([*declared, "TARGETS: .branchtargets END;", *of_arch, "END: ret;"])
+        header = harness.HEADER.replace("8.0", "9.3").replace("sm_80", arch)
+        assemble(f"{header}.visible .entry spellings(.param .align 32 .b8 parameter[32])\n{{\n{body}\n}}\n", arch)

@@ -78,9 +78,10 @@ def faults(rows):
             produced = VARIABLE.match(re.sub(r"^@\S+ ", "", body))
             if not produced or control.write is None:  # the result is unused, or a uniform load at the end
                 continue
-            uses = re.compile(rf"(?<!\w){produced[2]}(?!\d)")
+            uses, guard = re.compile(rf"(?<!\w){produced[2]}(?!\d)"), re.match(r"@(!?)(U?P\w+) ", body)
+            opposite = f"@{'' if guard[1] else '!'}{guard[2]} " if guard else None  # of these two one is executed
             for last in range(index + 1, len(run)):
-                if uses.search(run[last][0]):
+                if uses.search(run[last][0]) and not (opposite and run[last][0].startswith(opposite)):
                     consumers += 1
                     if not any(control.write in after.waits for _, after in run[index + 1 : last + 1]):
                         waits.append((body, run[last][0]))
