@@ -12,32 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TOKEN = re.compile(
-    r"""(?P<space>\s+|//(?:\\\n|[^\n])*|/\*.*?\*/)
-      | (?P<directive>\#(?:\\\n|//[^\n]*|/\*.*?\*/|[^\n])*)
-      | (?P<literal>(?:u8|[uUL])?R"(?P<fence>[^(\s]*)\(.*?\)(?P=fence)"|(?:u8|[uUL])?"(?:\\.|[^"\\\n])*"
-                   |'(?:\\.|[^'\\\n])+')
-      | (?P<word>[A-Za-z_]\w*)
-      | (?P<number>\.?\d(?:'?[\w.]|[eEpP][+-])*)
-      | (?P<mark><<<|>>>|::|.)""",
-    re.X | re.S,
-)
-KINDS = ("space", "directive", "literal", "word", "number", "mark")
-OPENING, CLOSING = {"(": ")", "[": "]", "{": "}"}, ")]}"
+from ptxbench.toolchain.cpp_tokens import ANGLES, CLOSING, OPENING, Token, tokens
+
 TYPES = ("struct", "class", "union", "enum")
 SPECIFIERS = ("static", "inline")
 """What a kernel with the linkage of C cannot be, or need not be."""
-
-
-@dataclass(frozen=True)
-class Token:
-    kind: str
-    text: str
-    start: int
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.text)
 
 
 @dataclass(frozen=True)
@@ -98,16 +77,6 @@ NOT_NAMES = ("__launch_bounds__", "__cluster_dims__", "__block_size__", "__maxnr
 """Words before parentheses that are not those of parameters."""
 
 
-def tokens(text: str) -> list[Token]:
-    """Everything but white space and comments."""
-    found = []
-    for match in TOKEN.finditer(text):
-        kind = next(kind for kind in KINDS if match[kind] is not None)
-        if kind != "space":
-            found.append(Token(kind, match[0], match.start()))
-    return found
-
-
 def outer(given: Sequence[Token]) -> Iterator[Token]:
     """The tokens outside brackets; of each bracket only the opening one."""
     depth = 0
@@ -129,7 +98,7 @@ def template_end(head: Sequence[Token]) -> int:
             text = head[index].text
             round_depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
             if round_depth == 0:
-                depth += {"<": 1, ">": -1, ">>>": -3}.get(text, 0)
+                depth += ANGLES.get(text, 0)
             if depth <= 0:
                 at = index + 1
                 break
@@ -140,7 +109,7 @@ def template_end(head: Sequence[Token]) -> int:
 
 def definitions(text: str) -> list[Definition]:
     """The definitions and declarations of a file, in order; namespaces and extern "C" { } are looked into."""
-    return list(read_scope(tokens(text), extern_c=False))
+    return list(read_scope([*tokens(text)], extern_c=False))
 
 
 def read_scope(given: list[Token], *, extern_c: bool) -> Iterator[Definition]:
@@ -257,7 +226,7 @@ def kernel_named(text: str, name: str) -> list[Definition]:
 def renamed(text: str, kernel: Definition, name: str, *, drop: Sequence[Definition]) -> str:
     """The text with the kernel as extern "C" and under another name, also in its launches; `drop` is removed."""
     old = kernel.name
-    all_tokens = tokens(text)
+    all_tokens = [*tokens(text)]
     removals = [removal(text, each) for each in drop]
     edits = []
     first = next(token for token in kernel.head if token.text not in SPECIFIERS)

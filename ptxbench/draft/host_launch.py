@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ptxbench.draft.cuda import OPENING, Token, matching, tokens
+from ptxbench.draft.cuda import matching
+from ptxbench.toolchain.cpp_tokens import OPENING, Token, tokens
 
 DEFINE = re.compile(r"#\s*define\s+(?P<name>\w+)[ \t]+(?P<value>.+)", re.S)
 SIZES = {"char": 1, "short": 2, "half": 2, "__half": 2, "int": 4, "unsigned": 4, "float": 4, "double": 8, "float4": 16}
@@ -40,7 +41,7 @@ def find(text: str, kernel: str, dimensions: Mapping[int, str]) -> HostLaunch | 
 
     `dimensions`: the names of the parameters, by their position, that are dimensions of the size.
     """
-    given = tokens(text)
+    given = [*tokens(text)]
     launches = [read(text, given, start, at, dimensions) for start, at in launches_of(given, kernel)]
     return launches[0] if launches and len({(each.grid, each.block, each.text) for each in launches}) == 1 else None
 
@@ -112,7 +113,7 @@ def values(given: Sequence[Token]) -> dict[str, Sequence[Token] | None]:
     for at, token in enumerate(given):
         if token.kind == "directive":
             if macro := DEFINE.match(token.text):
-                add(macro["name"], tokens(macro["value"]))
+                add(macro["name"], [*tokens(macro["value"])])
         elif token.kind == "word" and at + 1 < len(given):
             after = given[at + 1].text
             end = next((index for index in range(at + 1, len(given)) if given[index].text == ";"), len(given))

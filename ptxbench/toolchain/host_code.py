@@ -13,20 +13,12 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-TOKEN = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?\*/)
-      | (?P<directive>^[ \t]*\#(?:[^\n\\]|\\.|\\\n)*)
-      | (?P<string>(?:u8|[uUL])?R"(?P<end>[^()\\\s]{0,16})\(.*?\)(?P=end)"|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-      | (?P<number>\.?\d(?:[eEpP][+-]|[\w.]|'(?=\w))*)
-      | (?P<name>[A-Za-z_]\w*)
-      | (?P<mark>::|->|[^\s\w])""",
-    re.VERBOSE | re.MULTILINE | re.DOTALL,
-)
+from ptxbench.toolchain.cpp_tokens import ANGLES, CLOSING, OPENING, tokens
+
 DIRECTIVE = re.compile(r"\s*#\s*(?P<name>\w+)(?P<rest>.*)", re.S)
 INCLUDED = re.compile(r"\s*[<\"]([^>\"\n]+)[>\"]")
 DEFINE = re.compile(r"[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)(?P<body>.*)", re.S)
 
-OPENING, CLOSING = {"(": ")", "[": "]", "{": "}"}, {")", "]", "}"}
 OF_DEVICE = {"__global__", "__device__", "__constant__", "__shared__", "__managed__"}
 CLASSES = {"class", "struct", "union"}
 AFTER_PARAMETERS = {"const", "noexcept", "override", "final", "volatile", "try", "requires", "throw", "mutable"}
@@ -127,12 +119,12 @@ class SourceText:
         self.spans: list[tuple[int, int]] = []
         self.words: list[str] = []
         self.directives: list[tuple[int, int]] = []
-        for token in TOKEN.finditer(self.text):
-            if token.lastgroup == "directive":
-                self.directives.append(token.span())
-            elif token.lastgroup != "comment":
-                self.spans.append(token.span())
-                self.words.append(token[0])
+        for token in tokens(self.text):
+            if token.kind == "directive":
+                self.directives.append((token.start, token.end))
+            else:
+                self.spans.append((token.start, token.end))
+                self.words.append(token.text)
         self.starts = [0, *(found.end() for found in re.finditer("\n", self.text))]
         self.closing = self.pairs()
         self.declarations = tuple(self.scope(0, len(self.words), in_class=False))
@@ -238,8 +230,8 @@ class SourceText:
         """The `>` that closes the `<` of a template."""
         depth = 0
         while at < end:
-            depth += {"<": 1, ">": -1}.get(self.words[at], 0)
-            if depth == 0:
+            depth += ANGLES.get(self.words[at], 0)
+            if depth <= 0:
                 return at
             at = self.closing.get(at, at) + 1
         return end - 1
@@ -429,8 +421,8 @@ def device_macros(texts: Sequence[str]) -> frozenset[str]:
     """The macros of these texts that stand for the mark of a device function, directly or through another macro."""
     bodies: dict[str, set[str]] = {}
     for text in texts:
-        for token in TOKEN.finditer(text):
-            if token.lastgroup == "directive" and (define := DEFINE.match(token[0])):
+        for token in tokens(text):
+            if token.kind == "directive" and (define := DEFINE.match(token.text)):
                 bodies.setdefault(define["name"], set()).update(re.findall(r"[A-Za-z_]\w*", define["body"]))
     found = set(OF_DEVICE)
     while more := {name for name, body in bodies.items() if name not in found and body & found}:
