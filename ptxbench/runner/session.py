@@ -308,32 +308,10 @@ class Session:
         self, pair_plan: PairPlan, candidates: Sequence[VariantRun], launch: Launch, case: CaseData
     ) -> Generator[Event, None, Measured]:
         """Time the verified variants together, if the reference is verified and the backend has a clock."""
-        pair = pair_plan.loaded.pair
         alive = {run.source.variant: run for run in candidates if run.alive and run.build}
         if REFERENCE not in alive or self.lost:
             return Measured()
-        clocks, pending = {}, PendingSamples(pair_plan.one_at_a_time)
-        for name in (REFERENCE, *(variant for variant in alive if variant != REFERENCE)):
-            candidate = alive[name]
-            assert candidate.build is not None
-            self.plan.mark(name)
-            try:
-                clock = self.backend.clock(
-                    candidate.build,
-                    candidate.launch(pair, case.size),
-                    case.arguments,
-                    pair.outputs,
-                    updated=pair.updated,
-                    scratch=pair.scratch,
-                    cache=self.plan.cache,
-                )
-                if clock is None:
-                    return Measured()
-                clocks[name] = TimedClock(name, clock, self.plan.mark, candidate, pending)
-            except (KernelError, MachineError) as error:
-                self.fail(candidate, error)
-                if self.lost or name == REFERENCE:
-                    return Measured()
+        clocks = self.clocks(pair_plan, alive, case)
         while len(clocks) > 1:
             yield self.step(pair_plan, alive[next(reversed(clocks))], "measure", case.size)
             renewal = Renewal(self.plan, pair_plan, case.size, clocks) if self.plan.renewed else None
@@ -365,6 +343,34 @@ class Session:
                 if self.lost or REFERENCE not in clocks:
                     break
         return Measured()
+
+    def clocks(self, pair_plan: PairPlan, alive: Mapping[str, VariantRun], case: CaseData) -> dict[str, TimedClock]:
+        """A clock for each variant that can be launched, the reference first; none if the reference has none."""
+        pair, pending = pair_plan.loaded.pair, PendingSamples(pair_plan.one_at_a_time)
+        clocks: dict[str, TimedClock] = {}
+        for name in (REFERENCE, *(variant for variant in alive if variant != REFERENCE)):
+            candidate = alive[name]
+            assert candidate.build is not None
+            self.plan.mark(name)
+            try:
+                clock = self.backend.clock(
+                    candidate.build,
+                    candidate.launch(pair, case.size),
+                    case.arguments,
+                    pair.outputs,
+                    updated=pair.updated,
+                    scratch=pair.scratch,
+                    cache=self.plan.cache,
+                )
+            except (KernelError, MachineError) as error:
+                self.fail(candidate, error)
+                if self.lost or name == REFERENCE:
+                    return {}
+                continue
+            if clock is None:
+                return {}
+            clocks[name] = TimedClock(name, clock, self.plan.mark, candidate, pending)
+        return clocks
 
     def floor(self, launch: Launch, case: CaseData) -> Clock | None:
         """The clock of the empty kernel."""
