@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ptxbench import architecture, emulator, kernel_names, toolchain
 from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
 from ptxbench.backends import DEFAULT_ARCH
-from ptxbench.discovery import LANGUAGES
+from ptxbench.discovery import BY_SUFFIX
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.syntax import Function, Module
@@ -182,7 +182,7 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
         raise UsageError(f"There is no file {path}.")
     if arch:
         architecture.require(arch)
-    language = LANGUAGES.get(path.suffix)
+    language = BY_SUFFIX.get(path.suffix)
     if language is None:
         raise UsageError(f"{path} is neither a .ptx nor a .cu file.")
     try:
@@ -467,7 +467,7 @@ def execute_folder(
 
     Raises UsageError if there is no such file, ToolMissing for a .cu without NVRTC.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix in LANGUAGES)
+    files = sorted(path for path in folder.iterdir() if path.suffix in BY_SUFFIX)
     if not files:
         raise UsageError(f"{folder} has neither .ptx nor .cu files.")
     outcomes, left_out = [], []

@@ -13,6 +13,7 @@ from ptxbench.backends.base import LaunchOutcome
 from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
+from ptxbench.languages import is_compiled
 from ptxbench.pair import Launch
 from ptxbench.result import COLD
 from ptxbench.run_info import EMULATOR, Device
@@ -135,6 +136,6 @@ def unknown_map(name: str, tiled: TiledMap) -> str | None:
 
 def locate(build: Build, message: str) -> str:
     """`message` with the lines of the build's source (`origins.in_file`), or with its name in front."""
-    made_from = places(build.ptx.split("\n"), build.source.name) if build.language == "cuda" else None
+    made_from = places(build.ptx.split("\n"), build.source.name) if is_compiled(build.language) else None
     located = in_file(message, build.source.name, made_from)
     return located if located != message else f"{build.source.name}: {message}"

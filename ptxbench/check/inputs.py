@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ptxbench.check.findings import Judgement, StageResult, finding, verdict_of
 from ptxbench.check.source import MOST_BYTES, STAGE
-from ptxbench.discovery import LANGUAGES
+from ptxbench.discovery import BY_SUFFIX
 from ptxbench.errors import UsageError
 
 STANDARD_INPUT = "-"
@@ -51,7 +51,7 @@ def files_of(argument: Path) -> list[Path]:
     try:
         if not argument.is_dir():
             return [argument]
-        files = sorted(path for path in argument.iterdir() if path.suffix in LANGUAGES and not path.is_dir())
+        files = sorted(path for path in argument.iterdir() if path.suffix in BY_SUFFIX and not path.is_dir())
     except (OSError, ValueError):
         return [argument]
     return files or [argument]
@@ -69,11 +69,11 @@ def open_candidate(path: Path) -> Candidate | Unread:
                 return Unread(file, "not-found", f"the folder '{file}' has no .ptx or .cu file.")
             if not stat.S_ISREG(kind):
                 return Unread(file, "unreadable", f"'{file}' is not a regular file.")
-            if path.suffix not in LANGUAGES:
+            if path.suffix not in BY_SUFFIX:
                 return Unread(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file.")
             with open(descriptor, "rb", closefd=False) as stream:
                 return Candidate(
-                    file, LANGUAGES[path.suffix], stream.read(MOST_BYTES + 1)
+                    file, BY_SUFFIX[path.suffix], stream.read(MOST_BYTES + 1)
                 )  # one byte more than is accepted
         finally:
             os.close(descriptor)
@@ -113,7 +113,7 @@ def unjudged(unread: Unread, pair: str, arch: str, seed: int) -> Judgement:
     return Judgement(
         file=unread.file,
         sha256=None,
-        language=LANGUAGES.get(Path(unread.file).suffix),
+        language=BY_SUFFIX.get(Path(unread.file).suffix),
         pair=pair,
         arch=arch,
         seed=seed,

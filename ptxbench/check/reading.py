@@ -13,7 +13,7 @@ from ptxbench import toolchain
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
 from ptxbench.check.locations import Locations
 from ptxbench.check.source import problems
-from ptxbench.discovery import LANGUAGES
+from ptxbench.discovery import BY_SUFFIX
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Module
 from ptxbench.errors import CompileError, PtxSyntaxError
@@ -37,7 +37,7 @@ class CandidateText:
 
     @property
     def language(self) -> str:
-        return LANGUAGES[self.path.suffix]
+        return BY_SUFFIX[self.path.suffix]
 
     def parses(self) -> StageOutcome:
         if findings := list(problems(self.content, self.language)):

@@ -69,7 +69,7 @@ def lines(loaded: LoadedPair, columns: int) -> Iterator[str]:
     if pair.expectation:
         yield from fact("expects", pair.expectation, columns)
     yield from fact("needs", targets["ptx"] or "no .target", columns)
-    for language in ("cuda", "ptx"):
+    for language in dict.fromkeys(source.language for source in loaded.sources):
         names = [
             marked(loaded, source) + (f" ({needs(source, targets[source.variant])})" if language == "ptx" else "")
             for source in loaded.sources

@@ -1,6 +1,6 @@
 """Find kernel pairs by file stem and load the requested ones.
 
-Knows the layout of a kernels folder (`pairs/NAME.py`, `cuda/NAME.cu`, `ptx/NAME.ptx`), and not what is done with a
+Knows the layout of a kernels folder (`pairs/NAME.py`, `cuda/NAME.cu`, `ptx/NAME.ptx`, ...), and not what is done with a
 pair. Imports no NumPy until a pair is loaded, so that finding pairs stays quick.
 """
 
@@ -18,6 +18,7 @@ import ptxbench
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery.specialisation import best, instead, order, require_right, split, target
 from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
+from ptxbench.languages import LANGUAGES, REQUIRED
 from ptxbench.result import LIBRARY
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from ptxbench.libraries import Gemm
     from ptxbench.pair import Launch, Pair
 
-SUFFIXES = {"cuda": ".cu", "ptx": ".ptx"}
-LANGUAGES = {suffix: language for language, suffix in SUFFIXES.items()}
-"""The file suffix of each language; its folder has the language's name."""
+SUFFIXES = {language.name: language.suffix for language in REQUIRED.values()}
+"""The file suffix of each language that a pair needs; its folder has the language's name."""
+BY_SUFFIX = {suffix: language for language, suffix in SUFFIXES.items()}
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def find_pairs(kernels: Path) -> tuple[str, ...]:
         what = f"{kernels} is not a folder" if kernels.exists() else f"Folder {kernels} does not exist"
         raise UsageError(f"{what}. Choose one that holds pairs/, cuda/ and ptx/.")
     pairs = set(stems(kernels / "pairs", ".py"))
-    files = [stem for language, suffix in SUFFIXES.items() for stem in stems(kernels / language, suffix)]
+    files = [stem for language in LANGUAGES.values() for stem in stems(kernels / language.name, language.suffix)]
     orphans = {stem.partition(".")[0] for stem in files if owner(stem, pairs) is None}
     if not pairs | orphans:
         raise UsageError(f"{kernels} holds no pairs. A pair is pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx.")
@@ -275,7 +276,7 @@ def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tup
     names = stems(kernels / "pairs", ".py")
     entry = name.replace(".", "_")
     found = []
-    for language, suffix in SUFFIXES.items():
+    for language, suffix in ((each.name, each.suffix) for each in LANGUAGES.values()):
         own = [stem for stem in stems(kernels / language, suffix) if owner(stem, names) == name]
         variants: dict[str, dict[str, Path]] = {}
         for stem in own:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ptxbench.discovery import SUFFIXES, default_kernels, display_path, find_pairs, owner
 from ptxbench.errors import UsageError
+from ptxbench.languages import LANGUAGES
 
 USUAL = (Path("kernels"), Path())
 """Folders of kernels that a user may work in, from the current one."""
@@ -42,7 +43,7 @@ def of_folder(path: Path) -> str:
 def of_file(path: Path, kernels: Path) -> str:
     """The pair that a file of a folder of kernels belongs to; else the commands that take files."""
     folder = path.parent.parent
-    if path.parent.name in ("pairs", *SUFFIXES) and (pair := owner(path.stem, names_of(folder))):
+    if path.parent.name in ("pairs", *LANGUAGES) and (pair := owner(path.stem, names_of(folder))):
         where = "" if same(folder, kernels) or same(folder, default_kernels()) else f" --kernels {folder}"
         return f" This is a file of the pair '{pair}': use {pair}{where} instead."
     if path.suffix in SUFFIXES.values():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ptxbench.executed import Counted, Executed, of_build
+from ptxbench.languages import is_compiled
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.lines import Annotated, MachineInstruction
@@ -22,11 +23,11 @@ from ptxbench.toolchain.origins import deeper, origins
 
 @dataclass(frozen=True)
 class Listing:
-    """One variant. Lines count from 1. `source` is the CUDA C, empty for hand-written PTX.
+    """One variant. Lines count from 1. `source` is the text that was compiled, empty for hand-written PTX.
 
-    `origin`: the CUDA C line of a line of the PTX, if it has one. `counted`: the emulator's counters of each line of
-    the PTX that ran, and `machine`: the executions of `sass`; None if it was not run. `same_code`: whether `sass` is
-    the machine code that `run` would time.
+    `origin`: the line of the source for a line of the PTX, if it has one. `counted`: the emulator's counters of each
+    line of the PTX that ran, and `machine`: the executions of `sass`; None if it was not run. `same_code`: whether
+    `sass` is the machine code that `run` would time.
     """
 
     variant: str
@@ -52,14 +53,14 @@ class Listing:
 
     @cached_property
     def ptx_shown(self) -> tuple[int, ...]:
-        """The lines of the PTX to show: all of a file, but only the kernel of NVRTC's output."""
+        """The lines of the PTX to show: all of a file, but only the kernel of a compiler's output."""
         if self.language == "ptx":
             return tuple(range(1, len(self.ptx) + 1))
         return tuple(kernel_lines(self.ptx, self.entry))
 
     @cached_property
     def executed_source(self) -> Mapping[int, int] | None:
-        """How many PTX instructions warps executed for each line of the CUDA C; None if it was not run."""
+        """How many PTX instructions warps executed for each line of the source; None if it was not run."""
         if self.executed is None:
             return None
         result: Counter[int] = Counter()
@@ -80,7 +81,7 @@ class Listing:
         return Counter(opcode(each.text) for each in self.sass)
 
     def line_of(self, instruction: MachineInstruction) -> int | None:
-        """The line of the CUDA C for a SASS instruction."""
+        """The line of the source for a SASS instruction."""
         return None if instruction.line is None else self.origin.get(instruction.line)
 
 
@@ -92,7 +93,7 @@ def make(
     machine: Executed | None = None,
 ) -> Listing:
     """The listing of a build from a file with the text `source`."""
-    cuda = build.language == "cuda"
+    compiled = is_compiled(build.language)
     ptx = lines_of(build.ptx.encode())
     return Listing(
         build.variant,
@@ -100,9 +101,9 @@ def make(
         build.source,
         build.entry,
         build.arch,
-        lines_of(source) if cuda else (),
+        lines_of(source) if compiled else (),
         ptx,
-        origins(ptx, build.source.name) if cuda else {},
+        origins(ptx, build.source.name) if compiled else {},
         annotated.instructions,
         build.report,
         annotated.same_code,
@@ -144,7 +145,7 @@ def kernel_lines(ptx: Sequence[str], entry: str) -> Iterator[int]:
 
 
 class ListingRow(NamedTuple):
-    """One row: a line of the CUDA C, a line of the PTX, the index of a SASS instruction."""
+    """One row: a line of the source, a line of the PTX, the index of a SASS instruction."""
 
     source: int | None = None
     ptx: int | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ptxbench.languages import title
 from ptxbench.listing.text import Listing
 from ptxbench.report.material import Material
 from ptxbench.report.rows import PageRow, rows
@@ -20,6 +21,11 @@ class ShownListing:
     listing: Listing
     rows: tuple[PageRow, ...]
     base: str | None = None
+
+    @property
+    def language(self) -> str:
+        """That of its source, as the heading of a column."""
+        return title(self.listing.language)
 
     @property
     def size(self) -> int:

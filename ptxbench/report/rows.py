@@ -1,7 +1,7 @@
 """A listing as the rows of a table: CUDA C, PTX and SASS side by side. Text and spans; knows no HTML.
 
 A row has lines that belong together: lines of PTX and the SASS that was made of them. Lines without SASS that have the
-same line of CUDA C share one row. So neighbours in a row are partners, and the page needs no other links.
+same line of the source share one row. So neighbours in a row are partners, and the page needs no other links.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
+from ptxbench.languages import is_compiled
 from ptxbench.listing.difference import normal
 from ptxbench.listing.text import Listing, in_source_order
 
@@ -119,9 +120,9 @@ def longest_repeat(forms: Sequence[tuple[object, ...]], at: int) -> tuple[int, i
 
 
 def units(listing: Listing) -> list[Unit]:
-    """The listing in the order of its file, without lines that NVRTC only declares: they have no partners."""
+    """The listing in the order of its file, without lines that a compiler only declares: they have no partners."""
     found = grouped(listing)
-    return [unit for unit in found if unit.source or unit.sass] if listing.language == "cuda" else found
+    return [unit for unit in found if unit.source or unit.sass] if is_compiled(listing.language) else found
 
 
 def grouped(listing: Listing) -> list[Unit]:
@@ -173,10 +174,10 @@ class Writer:
         self.next_sass: int | None = None
 
     def rows(self, run: Sequence[Unit]) -> Iterator[PageRow]:
-        """Rows of units without a gap between them; those of one line of CUDA C share its cell."""
+        """Rows of units without a gap between them; those of one line of the source share its cell."""
         for index, unit in enumerate(run):
             cells = [self.ptx(unit), PageCell("\n".join(map(self.instruction, unit.sass)), len(unit.sass))]
-            if self.listing.language == "cuda" and (index == 0 or run[index - 1].source != unit.source):
+            if is_compiled(self.listing.language) and (index == 0 or run[index - 1].source != unit.source):
                 span = next((i for i, each in enumerate(run[index:]) if each.source != unit.source), len(run) - index)
                 cells.insert(0, self.source(unit, span))
             yield PageRow(tuple(cells))
@@ -190,9 +191,9 @@ class Writer:
         return PageCell(text, len(unit.source), skip, span)
 
     def ptx(self, unit: Unit) -> PageCell:
-        """Lines that NVRTC wrote have no numbers, because no file has them."""
+        """Lines that a compiler wrote have no numbers, because no file has them."""
         text = "\n".join(squeezed(self.listing.ptx[line - 1]) for line in unit.ptx)
-        if self.listing.language == "cuda" or not text:
+        if is_compiled(self.listing.language) or not text:
             return PageCell(text, 1)
         skip = unit.ptx[0] - self.next_ptx
         self.next_ptx = unit.ptx[-1] + 1

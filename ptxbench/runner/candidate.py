@@ -20,6 +20,7 @@ from ptxbench.errors import (
     UnsupportedInstruction,
     WrongResult,
 )
+from ptxbench.languages import is_compiled
 from ptxbench.listing import text
 from ptxbench.pair import Launch, Pair, Size
 from ptxbench.result import (
@@ -171,7 +172,7 @@ class VariantRun:
         if self.opcodes is None or self.by_line is None or self.build is None:
             return None
         lines = text.lines_of(self.build.ptx.encode())
-        origin = origins(lines, self.build.source.name) if self.build.language == "cuda" else None
+        origin = origins(lines, self.build.source.name) if is_compiled(self.build.language) else None
         return hotspots.hot_lines(self.by_line, self.opcodes, origin)
 
 

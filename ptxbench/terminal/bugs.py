@@ -9,10 +9,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
-from ptxbench.bugs.audit import TrialOrder
+from ptxbench.bugs.audit import VARIANTS, TrialOrder
 from ptxbench.bugs.bug import KINDS
 from ptxbench.bugs.outcome import EXPLAINED, MISSED, UNJUDGED, BugOutcome, BugTally, exit_status, tally
-from ptxbench.terminal.check import LANGUAGES
+from ptxbench.languages import title
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import ABSENT
 from ptxbench.wording.table import Entry, Table, numbers, texts
@@ -51,10 +51,10 @@ class BugTable:
 
     def by_pair(self) -> Iterator[tuple[str, BugTally]]:
         for pair in dict.fromkeys(outcome.pair for outcome in self.outcomes):
-            for language, words in LANGUAGES.items():
+            for language in VARIANTS:
                 chosen = [outcome for outcome in self.outcomes if (outcome.pair, outcome.language) == (pair, language)]
                 if chosen:
-                    yield f"{pair}, {words}", tally(chosen)
+                    yield f"{pair}, {title(language)}", tally(chosen)
         yield "total", tally(self.outcomes)
 
     def by_kind(self) -> Iterator[tuple[str, BugTally]]:

@@ -19,6 +19,7 @@ from ptxbench.check.machine_code import EXECUTED, ends, settled
 from ptxbench.check.ranking import TIME, places, time_ratio
 from ptxbench.check.stages import CANDIDATE
 from ptxbench.discovery import display_path
+from ptxbench.languages import title
 from ptxbench.result import ExecutedReport
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
@@ -51,8 +52,6 @@ COLUMNS = {
 }
 """By figure, its heading and its unit."""
 
-LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C", None: "not judged"}
-
 
 @dataclass(frozen=True)
 class JudgementReport:
@@ -63,9 +62,10 @@ class JudgementReport:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, plain = min(options.max_width, WIDEST), options.ascii_only
         judgement = self.judgement
+        language = title(judgement.language) if judgement.language else "not judged"
         yield Text.assemble(
             (str(display_path(Path(judgement.file))), "bold cyan"),
-            (f"  {LANGUAGES[judgement.language]} against '{judgement.pair}', {judgement.arch}, ", "dim"),
+            (f"  {language} against '{judgement.pair}', {judgement.arch}, ", "dim"),
             (f"seed {judgement.seed}", "dim"),
             overflow="fold",
         )

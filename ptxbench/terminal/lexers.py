@@ -111,4 +111,6 @@ def colouring(lexer: Lexer) -> Syntax:
     return Syntax("", lexer, theme=THEME)
 
 
-CUDA, PTX, SASS = (colouring(lexer(stripnl=False)) for lexer in (CudaLexer, PtxLexer, SassLexer))
+PTX, SASS, CUDA = (colouring(lexer(stripnl=False)) for lexer in (PtxLexer, SassLexer, CudaLexer))
+SOURCES = {"cuda": CUDA}
+"""The highlighters of the languages that are compiled."""

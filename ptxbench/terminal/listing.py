@@ -14,10 +14,11 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ptxbench import kernel_names
+from ptxbench.languages import title
 from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, Difference
 from ptxbench.listing.explanation import ExplainedPair, explain
 from ptxbench.listing.text import Listing, ListingRow, in_machine_order, in_source_order
-from ptxbench.terminal.lexers import CUDA, PTX, SASS
+from ptxbench.terminal.lexers import PTX, SASS, SOURCES
 from ptxbench.terminal.tables import WIDEST
 from ptxbench.toolchain import control
 from ptxbench.toolchain.lines import MachineInstruction
@@ -27,7 +28,7 @@ from ptxbench.wording.machine import OTHER_MACHINE_CODE, execution, executions
 View = Literal["auto", "side by side", "ptx", "sass"]
 
 THREE_COLUMNS = 140
-"""Columns from which lines of CUDA C, of PTX and of SASS fit side by side."""
+"""Columns from which lines of the source, of PTX and of SASS fit side by side."""
 
 GAP = 2
 OPCODES = 6
@@ -47,9 +48,9 @@ def highlighted(syntax: Syntax, text: str) -> tuple[Text, ...]:
     return tuple(syntax.highlight(text).split("\n", allow_blank=True))
 
 
-def cuda_lines(lines: Sequence[str]) -> list[Text]:
-    """Lines of CUDA C in colours."""
-    return in_colours(CUDA, [line.expandtabs(4) for line in lines])
+def source_lines(lines: Sequence[str], language: str) -> list[Text]:
+    """Lines of a compiled language in colours."""
+    return in_colours(SOURCES[language], [line.expandtabs(4) for line in lines])
 
 
 def ptx_lines(lines: Sequence[str], *, squeezed: bool) -> list[Text]:
@@ -186,9 +187,9 @@ class ListingView:
         three = self.view == "side by side" or (room >= THREE_COLUMNS and self.view != "ptx")
         if self.view == "sass":
             rows = in_machine_order(self.listing)
-            ptx = self.ptx(rows, squeezed=room < THREE_COLUMNS) if three or not self.cuda else []
+            ptx = self.ptx(rows, squeezed=room < THREE_COLUMNS) if three or not self.listing.source else []
             return [*self.sass(rows), *ptx, *self.source(rows)]
-        with_ptx = three or self.view == "ptx" or not self.cuda
+        with_ptx = three or self.view == "ptx" or not self.listing.source
         rows = in_source_order(self.listing, with_ptx=with_ptx, with_sass=self.view != "ptx")
         return [
             *self.source(rows),
@@ -203,20 +204,16 @@ class ListingView:
             return needed
         return max(THREE_COLUMNS, whole_width(self.columns(THREE_COLUMNS)))
 
-    @property
-    def cuda(self) -> bool:
-        return self.listing.language == "cuda"
-
     def source(self, rows: Sequence[ListingRow]) -> list[Column]:
-        """The CUDA C; nothing for hand-written PTX."""
-        if not self.cuda:
+        """What was compiled; nothing for hand-written PTX."""
+        if not self.listing.source:
             return []
         wanted = [row.source for row in rows]
-        lines = dict(enumerate(cuda_lines(self.listing.source), 1))
+        lines = dict(enumerate(source_lines(self.listing.source, self.listing.language), 1))
         return [
             *self.executed(self.listing.executed_source, wanted),
             numbers("", wanted),
-            texts("CUDA C", lines, wanted),
+            texts(title(self.listing.language), lines, wanted),
         ]
 
     def ptx(self, rows: Sequence[ListingRow], *, squeezed: bool) -> list[Column]:

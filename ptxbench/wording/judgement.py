@@ -25,6 +25,7 @@ from ptxbench.judge import (
 from ptxbench.judge.canary import DISTRUSTED
 from ptxbench.judge.comparable import ConditionDifference, Kind
 from ptxbench.judge.verdicts import NOT_DETERMINISTIC
+from ptxbench.languages import title
 from ptxbench.metrics import BY_NAME
 from ptxbench.result import FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
 
@@ -66,7 +67,8 @@ def consequence(difference: ConditionDifference, mode: Mode) -> str:
     effects = {kind: getattr(difference.condition, kind) for kind in kinds}
     unlike = [KINDS[kind] for kind, effect in effects.items() if effect == comparable.DIFFERS]
     if unlike:
-        of = " of CUDA C" if mode == "counters" and difference.condition.language else ""
+        language = difference.condition.language
+        of = f" of {title(language)}" if mode == "counters" and language else ""
         return f" (NOT-COMPARABLE: {' and '.join(unlike)}{of})"
     return next((CONSEQUENCES[effect] for effect in effects.values() if effect in CONSEQUENCES), "")
 

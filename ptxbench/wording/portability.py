@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ptxbench import architecture
+from ptxbench.languages import title
 from ptxbench.portability.survey import Jit, Matrix, TargetResults
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial
 from ptxbench.units import ABSENT, column
 from ptxbench.wording.findings import listed
-
-LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C"}
 
 
 @dataclass(frozen=True)
@@ -219,8 +218,8 @@ def gpu_words(jit: Jit) -> str:
 
 def compiled_line(matrices: Sequence[Matrix]) -> str | None:
     """What a driver must support to compile the PTX of NVRTC; None if NVRTC wrote none."""
-    jits = [reach.jit for matrix in matrices for reach in matrix.reaches.values()]
-    jit = next((jit for jit in jits if jit and jit.target is None), None)
+    jits = [reach.jit for matrix in matrices for reach in matrix.reaches.values() if reach.source.language == "cuda"]
+    jit = next(filter(None, jits), None)
     if jit is None:
         return None
     return f"JIT of CUDA C, for which NVRTC writes .version {jit.version}: {driver_words(jit)}."
@@ -229,7 +228,7 @@ def compiled_line(matrices: Sequence[Matrix]) -> str | None:
 def closing(matrix: Matrix) -> str:
     """`PTX runs on 9 of 14 targets, CUDA C on 14.`; then the variants with other targets than their side."""
     counts = {variant: len(reach.assembling) for variant, reach in matrix.reaches.items() if reach.tried}
-    sides = {name: words for name, words in LANGUAGES.items() if name in matrix.reaches}
+    sides = {name: title(name) for name in ("ptx", "cuda") if name in matrix.reaches}
     lines = [(words, counts[name]) for name, words in sides.items() if name in counts]
     others: dict[int, list[str]] = {}
     for variant, count in counts.items():

@@ -1,0 +1,41 @@
+"""The languages of the variants of a pair. Data only; imports nothing of ptxbench."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language: a folder of the kernels, and the rows that its files make."""
+
+    name: str
+    """Its folder, and the first word of its variants: `cuda`, `cuda.passes`."""
+    suffix: str
+    """Of its files."""
+    title: str
+    """Its name in a sentence."""
+    compiled: bool = True
+    """Whether its PTX is made by a compiler, so that lines of the file and lines of the PTX are different lines."""
+    required: bool = False
+    """Whether each pair has a kernel in it. Commands that take a file of any folder accept these languages alone."""
+
+
+CUDA = Language("cuda", ".cu", "CUDA C", required=True)
+PTX = Language("ptx", ".ptx", "PTX", compiled=False, required=True)
+
+LANGUAGES = {each.name: each for each in (CUDA, PTX)}
+"""By name, in the order of the rows."""
+
+REQUIRED = {name: each for name, each in LANGUAGES.items() if each.required}
+"""Those of which each pair has a kernel."""
+
+
+def is_compiled(language: str) -> bool:
+    """Whether a compiler makes the PTX of a variant in `language`; False for the call of a library, which has none."""
+    return language in LANGUAGES and LANGUAGES[language].compiled
+
+
+def title(language: str) -> str:
+    """The name of a language in a sentence; an unknown one as it is, such as in a document of a newer version."""
+    return LANGUAGES[language].title if language in LANGUAGES else language
