@@ -25,6 +25,8 @@ def limits(kind: str) -> tuple[int, int]:
 def cvt(step: Step) -> Action | None:
     if step.words[:1] == ["pack"]:
         return pack(step)
+    if step.last in ("e4m3x2", "e5m2x2"):
+        return from_eights(step, step.words.pop().removesuffix("x2"))
     source, to = step.type(), step.type()
     if to in ("f16x2", "bf16x2") and source == "f32":
         return packed(step, to)
@@ -35,6 +37,20 @@ def cvt(step: Step) -> Action | None:
     if to in INTEGERS:
         return to_integer(step, source, to)
     return between_floats(step, source, to)
+
+
+def from_eights(step: Step, source: str) -> Action:
+    """Two floats of 8 bits as halves, which is exact; the lower byte becomes the lower half."""
+    step.need("f16x2")
+    step.need("rn")
+
+    def function(a: Any) -> Any:
+        low, high = (
+            numbers.pack(numbers.value((a >> shift & 0xFF).astype(np.uint8), source), "f16") for shift in (0, 8)
+        )
+        return low.astype(np.uint32) | high.astype(np.uint32) << 16
+
+    return elementwise(step, "u16", function)
 
 
 def between_integers(step: Step, source: str, to: str) -> Action:

@@ -1,4 +1,4 @@
-"""Matrix instructions of f16, bf16 and bytes. (PTX ISA, "Warp Level Matrix Instructions".)
+"""Matrix instructions of f16, bf16, e4m3, e5m2 and bytes. (PTX ISA, "Warp Level Matrix Instructions".)
 
 Sums follow the model of docs/emulator.md for sm_90. A lane's share of a wmma fragment, which the manual leaves open,
 is here 2 or 4 times the lane's number and on, row by row: a kernel that depends on another shows.
@@ -169,6 +169,16 @@ def product(
     return c
 
 
+def product_of_halves(a: Any, b: Any, c: Any, to: str) -> Any:
+    """The same of 8-bit floats, as halves: columns 0 and 1 of each four first; at the end c is added (sm_90)."""
+    sums = np.zeros(c.shape)
+    for two in (slice(0, 2), slice(2, 4)):
+        left, right = a.reshape(*a.shape[:2], -1, 4)[..., two], b.reshape(len(b), -1, 4, b.shape[2])[:, :, two]
+        left, right = left.reshape(*a.shape[:2], -1), right.reshape(len(b), -1, b.shape[2])
+        sums = np.asarray(product(left, right, sums, ("f16", "f16"), to), np.float64)
+    return numbers.rounded(sums + c, to)
+
+
 def cut(values: Any, fraction: int) -> Any:
     """f32 values, as f64, with the fraction bits beyond the first ones cleared."""
     dropped = max(23 - fraction, 0)
@@ -223,7 +233,7 @@ def elements(held: Any, kind: str) -> Any:
         return held.view(np.int8 if kind == "s8" else np.uint8).astype(np.float64)
     if kind == "s32":
         return held.view(np.int32).astype(np.float64)
-    return numbers.value(held.view(np.uint16), kind)
+    return numbers.value(held.view(np.uint8 if kind in ("e4m3", "e5m2") else np.uint16), kind)
 
 
 @rule("mma", counted="matrix")
@@ -235,8 +245,9 @@ def mma(step: Step) -> Action | None:
     c_kind, b_kind, a_kind, d_kind = (step.words.pop() for _ in range(4))
     k = int(shape[5:].partition("k")[2])
     integer = a_kind in ("s8", "u8")
-    bits = 8 if integer else 16
-    if (not integer and (a_kind not in ("f16", "bf16") or k > 16)) or (integer and k < 16):
+    eight = a_kind in ("e4m3", "e5m2")
+    bits = 8 if integer or eight else 16
+    if (bits == 16 and (a_kind not in ("f16", "bf16") or k > 16)) or (bits == 8 and k < 16):
         raise step.missing(f"{a_kind} in {shape}")
     target, *sources = step.operands
 
@@ -252,7 +263,10 @@ def mma(step: Step) -> Action | None:
             sums = np.clip(exact, -(2.0**31), 2.0**31 - 1) if saturates else exact
             held = sums.astype(np.int64).astype(np.uint32)[:, places_c()[0], places_c()[1]]
         else:
-            sums = product(left, right, addend, (a_kind, b_kind), d_kind, of_c=c_kind)
+            if eight:
+                sums = product_of_halves(left, right, addend, d_kind)
+            else:
+                sums = product(left, right, addend, (a_kind, b_kind), d_kind, of_c=c_kind)
             held = numbers.pack(sums, d_kind)[:, places_c()[0], places_c()[1]]
         give(threads, target, np.ascontiguousarray(held).view(np.uint32))
 
