@@ -67,6 +67,7 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "copy_hints": (),
     "copy_hints_beside": (),
     "copy_hints_gather": (),
+    "fp8_mma_sync": ("%warp", "%lane"),
     "hgemm_mma": ("%warp", "%lane"),
     "histogram256": (),
     "int8_gemm_mma": ("%warp", "%lane"),

@@ -36,6 +36,7 @@ CHOSEN = [
     ("copy_hints.gather",    "loads repeated"),
     ("copy_hints.v8",        "labels renamed"),
     ("fp8_gemm_promoted",    "an extra barrier", "labels renamed"),
+    ("fp8_mma_sync",         "labels renamed"),
     ("hgemm_mma",            "swizzle removed", "labels renamed"),
     ("hgemm_wgmma",          "other comments"),
     ("histogram256",         "no .nc", "registers renamed", "an atomic of 0, global"),
