@@ -61,6 +61,7 @@ report-picture: $(VENV)/ready-to-test
 pages: $(VENV)/ready-to-run
 	$(BIN)/python -m tools.kernel_pages
 	$(BIN)/python -m tools.counted_pages
+	$(BIN)/python -m tools.scoreboard_page
 	$(BIN)/python -m tools.page_output
 
 site: $(VENV)/ready-to-test

@@ -86,6 +86,10 @@ __all__ = [
     "wide",
 ]
 
+PREDICTIONS = ("only way", "wins", "ties", "a flag", "loses")
+"""What a pair can predict of its PTX against the best CUDA C. `only way`: it wins by instructions that CUDA C lacks.
+`a flag`: it is ahead of the usual CUDA C alone, and a compiler option brings C as far."""
+
 Size = Mapping[str, int]
 """Named problem dimensions, such as {"rows": 33, "columns": 31}."""
 
@@ -355,7 +359,8 @@ class Pair:
     `launches`: the launch of a variant that has another one than the pair, by its name. `flags`: extra rows that
     compile the CUDA C with NVRTC options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory
     traffic; by default each input read once and each output written once. `expectation`: what a GPU should show, and
-    why.
+    why. `prediction`: the same in a word of PREDICTIONS, for an H100 or, if it cannot run the PTX, the first
+    architecture that can; or a word for each architecture, such as {"sm_89": "wins", "sm_90": "loses"}.
 
     `knobs`: constants that can have other values; every function here with a parameter of a knob's name gets its value.
     `restriction` takes the size's dimensions and all knobs by keyword and returns a sentence on why such a launch is
@@ -378,6 +383,7 @@ class Pair:
     by_rows: Sequence[str] = ()
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     expectation: str = ""
+    prediction: str | Mapping[str, str] = ""
     by_request: Sequence[str] = ()
     must_fail: Sequence[str] = ()
     launches: Mapping[str, Callable[..., Launch]] = field(default_factory=dict)

@@ -103,7 +103,7 @@ VERDICTS = ("tie", "PTX wins", "PTX wins a little", "a compiler flag", "depends 
 
 def index():
     """The rows of the index, as lists of cells, without its heading."""
-    lines = (FOLDER / "README.md").read_text().splitlines()
+    lines = (FOLDER / "README.md").read_text().partition("<!-- scoreboard -->")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
 
 

@@ -138,6 +138,8 @@ COMMANDS = [
     ("baseline", "set", "head.json", "--reason", "it moved"),
     ("baseline", "show"),
     ("baseline", "show", "--json"),
+    ("list", "--verdicts", "--kernels", "kernels"),
+    ("list", "--verdicts", "--kernels", "kernels", "--json"),
     ("tune", "scale", "--kernels", "kernels", "--replay", "head.json", "-o", "tune.svg", "-o", "tune.json"),
 ]  # fmt: skip
 

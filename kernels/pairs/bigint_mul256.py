@@ -55,6 +55,7 @@ PAIR = Pair(
         "multiplication takes two cycles of a sub-core, 1.3 times if it takes four; in that case 1.2 times as many as "
         "cuda@int128. ptx.rows makes 0.7 times as many. At reps=1 a tie, because memory sets the time."
     ),
+    prediction="wins",
     args=[
         In("a", u32, lambda n, reps: (n, LIMBS), values=factors, legal=WORD),
         In("b", u32, lambda n, reps: (n, LIMBS), values=other_factors, legal=WORD),

@@ -46,6 +46,7 @@ PAIR = Pair(
         "in one instruction, where C waits at a second barrier of the cluster. cuda.two_pass reads long rows twice "
         "from memory, so it should reach two thirds of the speed."
     ),
+    prediction="wins",
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         In("w", f32, lambda rows, columns: (columns,), values=weights),

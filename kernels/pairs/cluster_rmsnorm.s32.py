@@ -33,6 +33,7 @@ PAIR = Pair(
         "A tie: memory sets the time, and both sides release the zero by a fence of memory. PTX saves the second "
         "barrier of the cluster and its fence, which may show for a single wave of rows."
     ),
+    prediction="ties",
     args=[
         In("x", s32, lambda rows, columns: (rows, columns), values=numbers, legal=(-GREATEST, GREATEST)),
         In("w", f32, lambda rows, columns: (columns,), values=weights),

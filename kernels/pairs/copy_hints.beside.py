@@ -27,6 +27,7 @@ PAIR = Pair(
         "not fit. Between these sizes ptx and cuda are up to 10 % faster than the plain rows, whose look-ups go to "
         "L2."
     ),
+    prediction="ties",
     args=[
         In("x", u32, lambda n, rows: (n // 4,)),
         In("table", u32, lambda n, rows: (rows * ROW // 4,)),

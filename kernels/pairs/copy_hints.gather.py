@@ -14,6 +14,7 @@ PAIR = Pair(
         "times as long as ptx at step 8, and ptx.l2_128 up to 2.5 times at step 4. A tie there shows that the hint "
         "has no effect."
     ),
+    prediction="ties",
     args=[
         In("x", u32, lambda n, step: (n // 4 * step,), widened=False),
         Out("y", u32, lambda n, step: (n // 4,)),

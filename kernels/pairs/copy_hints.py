@@ -16,6 +16,7 @@ PAIR = Pair(
         "loses: it has one load in flight instead of four. In copy_hints.gather and copy_hints.beside a hint can win "
         "or lose."
     ),
+    prediction="ties",
     args=[
         In("x", u32, lambda n: (n // 4,), widened=False),
         Out("y", u32, lambda n: (n // 4,)),

@@ -13,6 +13,7 @@ PAIR = Pair(
     expectation=(
         "All variants tie: nothing is read twice, and half as many requests as with 16 bytes move the same bytes."
     ),
+    prediction="ties",
     args=[
         In("x", u32, lambda n: (n // 4,), widened=False),
         Out("y", u32, lambda n: (n // 4,)),

@@ -123,4 +123,5 @@ PAIR = Pair(
         "ptx.chain would be the fastest, and is wrong: it loses 1.3 % of a sum of 1024 positive products, 12 % of one "
         "of 7168."
     ),
+    prediction="only way",
 )

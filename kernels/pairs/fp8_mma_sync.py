@@ -75,4 +75,5 @@ PAIR = Pair(
         "sm_100: the same HMMA, and in addition four FADD for each mma.sync. There wgmma and tcgen05 are the FP8 "
         "instructions."
     ),
+    prediction={"sm_89": "wins", "sm_90": "loses", "sm_100": "loses", "sm_120": "wins"},
 )

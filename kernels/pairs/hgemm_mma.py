@@ -94,4 +94,5 @@ PAIR = Pair(
         "only where latency is not hidden. ptx.noswizzle is far behind, because it reads its tiles in six times as "
         "many passes."
     ),
+    prediction="ties",
 )

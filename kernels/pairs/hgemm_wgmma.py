@@ -132,4 +132,5 @@ PAIR = Pair(
         "sizes, because they need 3/4 of its bytes from L2. ptx.noswizzle is far behind ptx, because the TMA reads 16 "
         "bytes at a time, and ptx.nosplit a little, because a slab has less time to arrive."
     ),
+    prediction="only way",
 )

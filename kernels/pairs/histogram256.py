@@ -30,6 +30,7 @@ PAIR = Pair(
         "because the collisions are inside one warp. The .match variants lose except near 100 % skew, because finding "
         "equal lanes costs more than their collisions."
     ),
+    prediction="ties",
     args=[
         In("x", u8, lambda n, percent, ctas: (n,), values=skewed, legal=(0, BINS - 1), widened=False),
         InOut("bins", u32, lambda n, percent, ctas: (BINS,)),

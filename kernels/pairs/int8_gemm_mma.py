@@ -90,4 +90,5 @@ PAIR = Pair(
         "shared memory. The dp4a variants are far behind both where the tensor cores set the time: one project saw "
         "1.21 to 1.65 between the two on an RTX 4090."
     ),
+    prediction="wins",
 )

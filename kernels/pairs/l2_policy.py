@@ -43,6 +43,7 @@ PAIR = Pair(
         "PTX gains 0 to 20 % for tables of half of L2 up to all of it. A tie for tables below a quarter of L2, which "
         "fit anyway, and for tables that cannot fit."
     ),
+    prediction="wins",
     args=[
         In("x", f32, lambda n, **_: (n,), widened=False),
         In("table", f32, lambda rows, **_: (rows, ROW), widened=False),

@@ -58,6 +58,7 @@ PAIR = Pair(
         "A tie. While DRAM sets the time, also nearly a tie with q4q8_gemv, which reads as many bytes. Where L1 or "
         "the issue slots set the time, it is slower: it has more instructions and 4.5 times the sectors."
     ),
+    prediction="ties",
     by_request=("cuda.halves",),
     args=[
         In("w", u8, lambda rows, columns: (rows, columns // QUANTUM * W_BYTES), values=weight_blocks, widened=False),

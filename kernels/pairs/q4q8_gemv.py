@@ -47,6 +47,7 @@ PAIR = Pair(
         "that. Hints can matter only where DRAM sets the time: compare ptx with ptx.nohint and cuda.ldcs with cuda. "
         "Where few warps are resident, both sides may have too few loads in flight."
     ),
+    prediction="ties",
     by_request=("cuda.apart", "cuda.known", "cuda.scalar"),
     args=[
         In("w", u8, lambda rows, columns: (rows, columns // 2), integers=(0, 255), widened=False),

@@ -33,6 +33,7 @@ PAIR = Pair(
         "too: it has 32 kB an SM in flight, and DRAM's latency needs only 18 kB. Where the latency is longer, it "
         "loses."
     ),
+    prediction="ties",
     args=[
         In("x", f32, lambda n, ctas: (n,), integers=(-64, 64), widened=False),
         InOut("total", f32, lambda n, ctas: (1,)),

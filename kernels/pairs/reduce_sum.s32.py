@@ -18,6 +18,7 @@ PAIR = Pair(
     expectation=(
         "A tie within 0.5 %, because both sides have the same loop and the same redux.sync, and DRAM sets the time."
     ),
+    prediction="ties",
     args=[
         In("x", s32, lambda n, ctas: (n,), values=small, legal=(-4096, 4096), widened=False),
         InOut("total", s32, lambda n, ctas: (1,)),

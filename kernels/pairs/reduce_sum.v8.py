@@ -25,6 +25,7 @@ PAIR = Pair(
         "A tie: both sides make the same loads of 32 bytes. Also a tie with reduce_sum, because DRAM sets the time; "
         "L1 gets half as many requests."
     ),
+    prediction="ties",
     args=[
         In("x", f32, lambda n, ctas: (n,), integers=(-64, 64), widened=False),
         InOut("total", f32, lambda n, ctas: (1,)),

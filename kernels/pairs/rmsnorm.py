@@ -41,6 +41,7 @@ PAIR = Pair(
         "A tie: both sides read each row once, and memory sets the time. ptx.passes reads each row a second time, "
         "from L1 or L2, and is a few percent slower."
     ),
+    prediction="ties",
     by_request=("cuda.passes", "cuda.passes@fast", "cuda.divides", "cuda.divides@fast"),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),

@@ -72,6 +72,7 @@ PAIR = Pair(
         "A tie within 1 % where data come from DRAM: the 450 instructions of a tile in C, 430 in PTX, take a tenth of "
         "the time that its 16 KiB take. It fails if the look-back is slower than DRAM."
     ),
+    prediction="ties",
     args=[
         In("x", f32, lambda n: (n,), integers=(-64, 64), widened=False),
         Out("y", f32, lambda n: (n,)),

@@ -60,6 +60,7 @@ def small(rng, shape, n):
 PAIR = Pair(
     purpose=("Integer sums can be subtracted: an exclusive sum then needs no shuffle. redux.sync adds up a look-back."),
     expectation="A tie where data come from DRAM, between both sides and with scan: all move 16 KiB a tile.",
+    prediction="ties",
     args=[
         In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096), widened=False),
         Out("y", s32, lambda n: (n,)),

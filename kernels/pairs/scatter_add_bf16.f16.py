@@ -37,6 +37,7 @@ PAIR = Pair(
         "ptx is 1 to 2 times as fast as cuda where out fits into L2, because no old value returns and no thread waits "
         "for one. A tie once DRAM sets the time."
     ),
+    prediction="wins",
     args=[
         In("x", f16, lambda tokens, targets, columns, rows: (tokens, columns)),
         In("idx", u32, lambda tokens, targets, columns, rows: (targets, tokens), values=rows_of_tokens, integers=None),

@@ -32,6 +32,7 @@ def error(idx, out):
 PAIR = Pair(
     purpose="CUDA C is as good as PTX where it has the instruction: atomicAdd(float4*) becomes red.v4.f32.",
     expectation="A tie at every size, because both sides have the same 16-byte red at a global address.",
+    prediction="ties",
     args=[
         In("x", f32, lambda tokens, targets, columns, rows: (tokens, columns)),
         In("idx", u32, lambda tokens, targets, columns, rows: (targets, tokens), values=rows_of_tokens, integers=None),

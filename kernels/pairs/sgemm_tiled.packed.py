@@ -68,4 +68,5 @@ PAIR = Pair(
         "C and PTX tie within 3 %; both have 256 FFMA2 a slab. They execute 40 % fewer instructions than sgemm_tiled: "
         "faster if issue slots limit the time; a tie if the multiply-add pipe does, where an FFMA2 takes two cycles."
     ),
+    prediction="ties",
 )

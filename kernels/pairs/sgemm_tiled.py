@@ -73,4 +73,5 @@ PAIR = Pair(
         "alone decides on registers, reuse and order. cuda.interleaved is ahead if shared-memory passes also limit "
         "the time."
     ),
+    prediction="ties",
 )

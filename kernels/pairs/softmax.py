@@ -46,6 +46,7 @@ PAIR = Pair(
         "A tie at every size, because memory sets the time. cuda executes up to 1.6 times as many instructions as "
         "ptx: the extra ones handle subnormals, and a compiler flag removes them."
     ),
+    prediction="ties",
     by_request=(
         *("cuda.online", "cuda.online@fast", "cuda.passes", "cuda.passes@fast"),
         *("cuda.divides", "cuda.divides@fast"),

@@ -30,6 +30,7 @@ def bound(expected, inputs):
 PAIR = Pair(
     purpose="Give a short row to a warp, not to a CTA: no barrier, and 64 instead of 8 rows in flight on an SM.",
     expectation="A tie: a lane moves 32 bytes while its warp executes about 80 instructions, so memory sets the time.",
+    prediction="ties",
     args=[
         In("x", f32, lambda rows: (rows, COLUMNS), values=logits),
         Out("y", f32, lambda rows: (rows, COLUMNS)),

@@ -32,6 +32,7 @@ PAIR = Pair(
         "requests of 16 bytes. A tie if the time is set by what L2 adds, which is likely for 64 slices. "
         "ptx.red ties with cuda, and cuda.scalar is behind where requests are the limit."
     ),
+    prediction="wins",
     args=[
         In("x", f32, lambda n, slices: (slices, n), widened=False),
         # Starts at 1, not 0, so that a store instead of an addition is detected.

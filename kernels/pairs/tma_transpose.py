@@ -13,6 +13,7 @@ PAIR = Pair(
         "A tie within 3 % of all variants whose shared memory has no bank conflicts, because memory sets the time. "
         "ptx.noswizzle is close to them too: its conflicts are hidden unless the data come from L2."
     ),
+    prediction="ties",
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         Out("y", f32, lambda rows, columns: (columns, rows)),

@@ -8,6 +8,7 @@ ROWS = 8
 PAIR = Pair(
     purpose="The cost of a transposition is its time over that of this copy: same bytes, tiles and accesses.",
     expectation="A tie, because both sides have one load and one store of 16 bytes a thread.",
+    prediction="ties",
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         Out("y", f32, lambda rows, columns: (rows, columns)),

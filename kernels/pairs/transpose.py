@@ -13,6 +13,7 @@ PAIR = Pair(
         "Both sides and both kinds of tile tie, because none has bank conflicts and memory sets the time. "
         "transpose.copy, which has no barrier, is slightly faster."
     ),
+    prediction="ties",
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         Out("y", f32, lambda rows, columns: (columns, rows)),

@@ -14,6 +14,7 @@ PAIR = Pair(
     expectation=(
         "A tie at every size, because memory sets the time of both. A difference above 1 % is a fault of the harness."
     ),
+    prediction="ties",
     args=[
         Out("a", f32, lambda n: (n,)),
         In("b", f32, lambda n: (n,)),

@@ -11,6 +11,7 @@ PAIR = Pair(
         "A tie: on both sides one access moves 32 bytes. Also a tie with ptx.v4, which makes two accesses of 16 "
         "bytes, because memory sets the time; with 32 bytes L1 gets half as many requests."
     ),
+    prediction="ties",
     args=[
         Out("a", f32, lambda n: (n,)),
         In("b", f32, lambda n: (n,)),

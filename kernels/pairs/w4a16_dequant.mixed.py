@@ -52,6 +52,7 @@ PAIR = Pair(
         "At batch 8 and 16 PTX is 1.35 to 1.40 times as fast if FHFMA issues at the rate of FFMA, for which there is "
         "no source; at half that rate a tie. At batch 1 a tie, because DRAM sets the time."
     ),
+    prediction="wins",
     args=[
         In("w", u32, lambda rows, columns, batch: (rows, columns // PACK), integers=(0, 2**32 - 1), widened=False),
         In("scale", f32, lambda rows, columns, batch: (rows,), values=scales),

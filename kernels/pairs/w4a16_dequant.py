@@ -59,6 +59,7 @@ PAIR = Pair(
         "A tie. At batch 1 DRAM sets the time, at batch 8 and 16 the instructions. cuda.magic, which uses f16, "
         "executes 29 % more."
     ),
+    prediction="ties",
     by_request=("cuda.asm", "cuda.known"),
     args=[
         In("w", u32, lambda rows, columns, batch: (rows, columns // PACK), integers=(0, 2**32 - 1), widened=False),

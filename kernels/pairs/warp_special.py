@@ -45,6 +45,7 @@ PAIR = Pair(
         "with cuda at every k. ptx.barrier ties with ptx.noreg; ptx.cpasync is behind at k = 8. cuda.plain, without a "
         "ring, ties at k = 8 and is at most a tenth behind at k = 256."
     ),
+    prediction="wins",
     args=[
         In("x", f32, lambda n, k, ctas: (n,), widened=False),
         In("c", f32, lambda n, k, ctas: (k,)),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ptxbench.cli._files import results_option
+from ptxbench.cli._saved import saved, tell_unreadable
 from ptxbench.cli._terminal import say
-from ptxbench.errors import ResultError
 from ptxbench.exit_status import ExitStatus
-
-if TYPE_CHECKING:
-    from ptxbench.result import Run
 
 
 @click.command("history", short_help="Show metrics over all saved runs.")
@@ -45,8 +41,7 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     unreadable: list[str] = []
     for run in saved(results, unreadable):
         collection.add(run)
-    if unreadable:
-        say("\n".join([f"Skipped {len(unreadable)} unreadable:", *unreadable]), err=True)
+    tell_unreadable(unreadable)
     if not collection.runs:
         return nothing(
             f"No run is saved below {results}. Make one with ptxbench run, or give the folder of runs with --results."
@@ -60,23 +55,6 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     else:
         open_console().print(HistoryTable(series, collection.unjudged, quiet=not (pairs or metric)))
     return 0
-
-
-def saved(results: Path, unreadable: list[str]) -> Iterator[Run]:
-    """Every saved run below the folder, by the time of its start; `unreadable` gets what cannot be read."""
-    from ptxbench.cli._progress import Bar
-    from ptxbench.saved_runs import read_run, saved_runs
-
-    paths = saved_runs(results)
-    with Bar() as bar:
-        for i, path in enumerate(paths):
-            bar.tell(i, len(paths), f"read {path.name}")
-            try:
-                run = read_run(path)
-            except ResultError as error:
-                unreadable.append(str(error))
-                continue
-            yield run
 
 
 def nothing(why: str) -> int:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._baselines import baselines_option
+from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._saved import read, saved, tell_unreadable
 from ptxbench.cli._terminal import say, width
 from ptxbench.errors import PairError
+from ptxbench.exit_status import ExitStatus
 from ptxbench.safe_text import log_text, plain
 
 if TYPE_CHECKING:
     from ptxbench.discovery import LoadedPair, Source
+    from ptxbench.judge.scoreboard import Record
 
 INDENT = 12
 
@@ -22,8 +27,18 @@ INDENT = 12
 @click.command("list", short_help="List pairs, their variants and their sizes.")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @kernels_option("List the pairs of this folder only: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and nothing else, on stdout.")
-def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
+@click.option(
+    "--verdicts",
+    is_flag=True,
+    help="Print the scoreboard instead: for each pair and architecture whether PTX is the only way, wins, ties or "
+    "loses, and whether that is expected or measured.",
+)
+@results_option("With --verdicts: take the runs below this folder.")
+@baselines_option()
+def command(
+    pairs: tuple[str, ...], kernels: Path, as_json: bool, verdicts: bool, results: Path, baselines: Path
+) -> int:
     """List PAIRs, by name or glob, or every pair: the purpose of each, what it needs, its variants and its sizes.
 
     The "expects" text of a pair is the author's prediction, not a measurement. "needs" is the lowest architecture
@@ -32,11 +47,16 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
 
     With PAIR, --json has all that a kernel must fit: arguments, launches, check sizes, tolerance, reference, texts.
 
+    With --verdicts, a verdict is "measured" only if a saved run of a GPU shows it; else it is "expected". "counted"
+    and "executed" mean that a run on the emulator points to the same verdict. Runs of other kernels do not count.
+
     Exit status: 0 good, 2 usage or a pair that cannot be read.
     """  # fmt: skip
     from ptxbench.discovery import choose_pairs, load
     from ptxbench.exporters.pair import describe, to_json
 
+    if verdicts:
+        return print_verdicts(kernels, choose_pairs(kernels, pairs), recorded(results, baselines), as_json=as_json)
     columns, texts, described, first_error = width(), [], [], None
     starred = failing = False
     for name in choose_pairs(kernels, pairs):
@@ -58,6 +78,44 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
         click.echo(log_text("\n\n".join([*texts, *legend])))
     if first_error:
         raise first_error
+    return ExitStatus.GOOD
+
+
+def recorded(results: Path, baselines: Path) -> list[Record]:
+    """The results of the baselines and of the saved runs; what cannot be read is named on stderr."""
+    from ptxbench.judge.scoreboard import records
+
+    unreadable: list[str] = []
+    found = records([*read(sorted(baselines.glob("*.json")), unreadable), *saved(results, unreadable)])
+    tell_unreadable(unreadable)
+    return found
+
+
+def print_verdicts(kernels: Path, names: Sequence[str], recorded: Sequence[Record], *, as_json: bool) -> int:
+    """Print the scoreboard of these pairs. Raises the first PairError once the others are printed."""
+    from ptxbench.discovery import load
+    from ptxbench.exporters.scoreboard import to_json
+    from ptxbench.judge.scoreboard import standings
+
+    found, first_error = [], None
+    for name in names:
+        try:
+            found += standings(load(kernels, name), recorded)
+        except PairError as error:
+            first_error = first_error or error
+    if as_json:
+        say(to_json(found), nl=False)
+    elif not found:
+        say("No verdict: the pairs have no prediction, and no recorded run is of them.")
+    else:
+        from ptxbench.cli._blocks import open_console
+        from ptxbench.terminal.tables import draw
+        from ptxbench.wording.scoreboard import scoreboard_table
+
+        open_console().print(draw(scoreboard_table(found)))
+    if first_error:
+        raise first_error
+    return ExitStatus.GOOD
 
 
 def lines(loaded: LoadedPair, columns: int) -> Iterator[str]:

@@ -12,14 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench import tensor_map
+from ptxbench import architecture, tensor_map
 from ptxbench.arrays import is_float
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.discovery.text import PairText, Step
 from ptxbench.errors import PairError
 from ptxbench.knobs import Knob, Sweep
 from ptxbench.libraries import Gemm
-from ptxbench.pair import Argument, ArrayArgument, In, InOut, Launch, Out, Pair, Scalar, Scratch, Tolerance
+from ptxbench.pair import (
+    PREDICTIONS,
+    Argument,
+    ArrayArgument,
+    In,
+    InOut,
+    Launch,
+    Out,
+    Pair,
+    Scalar,
+    Scratch,
+    Tolerance,
+)
 from ptxbench.tensor_map import TensorMap
 
 MOST_THREADS = 1024
@@ -66,6 +78,7 @@ def problems(pair: Pair) -> Iterator[Problem]:
         yield ("purpose",), f"purpose is {pair.purpose!r}. It must be a sentence."
     if not isinstance(pair.expectation, str):
         yield ("expectation",), f"expectation is {pair.expectation!r}. It must be a sentence, or be left out."
+    yield from prediction_problems(pair.prediction)
     yield from argument_problems(pair.args)
     for field in ("launch", "reference", "flops"):
         if not callable(getattr(pair, field)):
@@ -84,6 +97,20 @@ def problems(pair: Pair) -> Iterator[Problem]:
     yield from knob_problems(pair)
     yield from reference_problems(pair)
     yield from data_problems(pair)
+
+
+def prediction_problems(given: object) -> Iterator[Problem]:
+    """A word, or one for each architecture."""
+    wanted = "Use one of " + ", ".join(f"'{word}'" for word in PREDICTIONS)
+    if not isinstance(given, Mapping):
+        if given != "" and given not in PREDICTIONS:
+            yield ("prediction",), f"prediction is {given!r}. {wanted}, or a dict with one for each architecture."
+        return
+    for arch, word in given.items():
+        if not isinstance(arch, str) or architecture.parse(arch) is None:
+            yield ("prediction",), f"prediction has the key {arch!r}. Use an architecture such as 'sm_90'."
+        elif word not in PREDICTIONS:
+            yield ("prediction",), f"prediction is {word!r} for {arch}. {wanted}."
 
 
 def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ import numpy as np
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.text import PairText
 from ptxbench.documents import json_text, plain_data
+from ptxbench.judge.scoreboard import predictions
 from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16, e4m3, e5m2, ue8m0
 from ptxbench.signature import wanted
 from ptxbench.tensor_map import TensorMap
@@ -45,6 +46,7 @@ def describe(loaded: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
         "summary": loaded.summary,
         "purpose": pair.purpose,
         "expectation": pair.expectation,
+        "prediction": dict(predictions(loaded)),
         "target": targets["ptx"],
         "bench_sizes": list(pair.bench_sizes),
         "variants": [

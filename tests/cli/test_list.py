@@ -71,6 +71,7 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
         "summary",
         "purpose",
         "expectation",
+        "prediction",
         "target",
         "bench_sizes",
         "variants",
@@ -158,3 +159,29 @@ def test_a_value_that_json_does_not_have_is_text_and_a_range_is_a_list(kernels, 
     (pair,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--json").out)
     assert pair["launches"][0]["scalars"] == {"a": "inf", "n": 1}
     assert [each["values"] for each in pair["arguments"]] == [None, None, [1, 2], None]
+
+
+def test_verdicts_come_from_the_predictions_and_the_runs_of_the_folders(kernels, ptxbench):
+    text = changed(PAIR, "    args=[", "    prediction='ties',\n    args=[")
+    (kernels / "pairs" / "scale.py").write_text(text)
+    before = ptxbench("list", "--kernels", "kernels", "--verdicts")
+    assert before.status == 0
+    assert before.out.splitlines()[2].split() == ["scale", "sm_90", "ties", "expected", "-"]
+    assert ptxbench("run", "--kernels", "kernels", "--backend", "emulator").status == 0
+    (verdict,) = json.loads(ptxbench("list", "--kernels", "kernels", "--verdicts", "--json").out)["verdicts"]
+    assert verdict["rests_on"] == ["expected", "counted", "executed"]
+    assert (verdict["against"], verdict["size"], verdict["stale"]) == ("cuda", {"n": 1024}, False)
+    (kernels / "ptx" / "scale.ptx").write_text(f"// changed\n{PTX}")
+    (verdict,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--verdicts", "--json").out)["verdicts"]
+    assert (verdict["rests_on"], verdict["stale"], verdict["run"]) == (["expected"], True, None)
+
+
+def test_verdicts_name_a_baseline_that_cannot_be_read_and_a_pair_that_cannot(kernels, ptxbench):
+    (kernels.parent / "baselines").mkdir()
+    (kernels.parent / "baselines" / "gpu.json").write_text("{")
+    (kernels / "pairs" / "zebra.py").write_text(PAIR)
+    ran = ptxbench("list", "--kernels", "kernels", "--verdicts")
+    assert ran.status == 2
+    assert ran.out == "No verdict: the pairs have no prediction, and no recorded run is of them.\n"
+    assert ran.err.startswith("Skipped 1 unreadable:\nbaselines/gpu.json:1: not JSON")
+    assert "Error: Pair 'zebra' lacks " in ran.err

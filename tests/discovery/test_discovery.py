@@ -226,6 +226,16 @@ MISTAKES = [
      "10: In 'x' has dtype 'bf16'. Use f32, u32, ... of ptxbench.pair."),
     ("    args=[", "    expectation=3, args=[",
      "9: expectation is 3. It must be a sentence, or be left out."),
+    ("    args=[", "    prediction='tie', args=[",
+     "9: prediction is 'tie'. Use one of 'only way', 'wins', 'ties', 'a flag', 'loses', or a dict with one for each "
+     "architecture."),
+    ("    args=[", "    prediction={'sm_90': 'win'}, args=[",
+     "9: prediction is 'win' for sm_90. Use one of 'only way', 'wins', 'ties', 'a flag', 'loses'."),
+    ("    args=[", "    prediction={'hopper': 'wins'}, args=[",
+     "9: prediction has the key 'hopper'. Use an architecture such as 'sm_90'."),
+    ("    args=[", "    prediction=['wins'], args=[",
+     "9: prediction is ['wins']. Use one of 'only way', 'wins', 'ties', 'a flag', 'loses', or a dict with one for each "
+     "architecture."),
     ('Scalar("a", f32, 2)', 'Scalar("x", f32, 2)',
      "12: 2 arguments are named 'x'. Give each its own name."),
     ('Out("y", f32, lambda n: (n,))', 'In("y", f32, lambda n: (n,))',

@@ -61,6 +61,11 @@ def test_every_pair_has_a_purpose_and_an_expectation(name):
     assert PAIRS[name].pair.expectation.endswith(".")
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_pair_predicts_a_verdict_except_the_study_that_compares_no_languages(name):
+    assert bool(PAIRS[name].pair.prediction) == (name != "sm_partition"), f"{name}: see `prediction` in docs/pairs.md"
+
+
 # ---- broken kernels
 
 MUTANTS = [(KERNELS / "ptx" / file, right, wrong) for name in PAIRS for file, right, wrong in facts(name).MUTANTS]

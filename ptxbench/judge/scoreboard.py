@@ -1,0 +1,288 @@
+"""The scoreboard: where hand-written PTX is the only way, wins, ties, loses or is wrong, and what says so.
+
+Data from pairs and recorded runs, no sentences. A verdict is about time. So it is the pair's own prediction until a GPU
+has measured the pair. Counts of a run on the emulator say only whether they point to the same verdict. The results of
+kernels that have changed since the run are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ptxbench import architecture, rival
+from ptxbench.discovery import LoadedPair, Source
+from ptxbench.discovery.specialisation import order
+from ptxbench.metrics import BY_NAME
+from ptxbench.result import BROKEN, MUST_FAIL, VERIFIED, WARM, Cell, Run
+from ptxbench.result import WRONG as WRONG_RESULT
+from ptxbench.rival import EXECUTED as SASS
+from ptxbench.rival import TIME, Rival
+from ptxbench.runner import noise
+from ptxbench.stats import Interval
+
+ONLY_WAY, WINS, TIES, FLAG, LOSES = "only way", "wins", "ties", "a flag", "loses"
+"""The words of ptxbench.pair.PREDICTIONS."""
+
+WRONG = "wrong"
+
+VERDICTS = {
+    ONLY_WAY: "PTX is ahead by what no other row of the pair, in CUDA C or Tile C++, can say",
+    WINS: "PTX is ahead of the best CUDA C",
+    TIES: "no difference that matters",
+    FLAG: "PTX is ahead of the usual CUDA C; a compiler option brings C as far",
+    LOSES: "PTX is behind the best CUDA C",
+    WRONG: "the results are wrong",
+}
+"""Every verdict with its meaning."""
+
+EXPECTED, COUNTED, EXECUTED, MEASURED = "expected", "counted", "executed", "measured"
+
+GROUNDS = {
+    EXPECTED: "the prediction of the pair",
+    COUNTED: "the memory traffic that the emulator counted points to the same verdict",
+    EXECUTED: "the executed machine instructions point to it; for wrong: the emulator executed the kernel, and it is",
+    MEASURED: "the times on a GPU",
+}
+"""What a verdict can rest on, with its meaning."""
+
+OWN = "ptx"
+"""The variant that the verdict is about."""
+
+FIRST = "sm_90"
+"""The architecture of a prediction for no architecture in particular: that of the H100."""
+
+NEGLIGIBLE = 0.02
+"""The greatest difference of a count that points to a tie: the gate accepts as many more executed instructions."""
+
+TRAFFIC = ("ptx_global_sectors", "ptx_shared_wavefronts", "ptx_atomics")
+"""Counts that mostly survive ptxas, and that cost time."""
+
+OTHER_LANGUAGES = ("tile",)
+"""Languages of rows that may say what CUDA C cannot: then PTX is not the only way."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The verdict on a pair's PTX, or on a variant that must be wrong, on one architecture.
+
+    `verdict`: None if nothing is predicted or measured. `rests_on`: some of GROUNDS, the strongest last. `cell`: a
+    recorded result that the verdict can be compared with, and `against` what it was compared with there. `device`: the
+    GPU that measured it. `stale`: whether there is a recorded run, but of other kernels.
+    """
+
+    pair: str
+    variant: str
+    arch: str
+    verdict: str | None
+    rests_on: tuple[str, ...] = ()
+    cell: Cell | None = None
+    against: Rival | None = None
+    device: str | None = None
+    run: str | None = None
+    """The id of the run that the cell is of."""
+    stale: bool = False
+    other_rows: tuple[str, ...] = ()
+    """Rows in another language that may say what CUDA C cannot, if the pair predicts that PTX is the only way."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A cell of a recorded run: the run's id, its GPU, and the ratio of its control to itself."""
+
+    cell: Cell
+    run: str
+    device: str | None
+    """None for the emulator."""
+    noise: Interval | None
+
+
+def records(runs: Iterable[Run]) -> list[Record]:
+    """The cells of the runs, later runs last; those of sweeps and with a warm L2 are left out."""
+    return [
+        Record(cell, run.run.id, run.device.name if run.device.kind == "gpu" else None, noise(run.cells))
+        for run in sorted(runs, key=lambda run: run.run.started)
+        if run.run.sweep is None
+        for cell in run.cells
+        if cell.cache != WARM and not cell.control and not cell.knobs and architecture.parse(cell.arch)
+    ]
+
+
+def standings(loaded: LoadedPair, recorded: Sequence[Record]) -> list[Standing]:
+    """The verdicts on a pair, by architecture, then those on its variants that must be wrong."""
+    own = [each for each in recorded if each.cell.pair == loaded.name and OWN in each.cell.variants]
+    source = next((each for each in loaded.sources if each.variant == OWN), None)
+    if source is None:
+        return []
+    predicted = predictions(loaded)
+    places = {**dict.fromkeys(predicted), **{each.cell.arch: None for each in own if ran(each.cell, OWN)}}
+    found = []
+    for arch in sorted(one_each(places), key=order):
+        here = [each for each in own if same_number(each.cell.arch, arch)]
+        word = next((word for place, word in predicted.items() if same_number(place, arch)), None)
+        found += [*on_one(loaded, source, arch, word, here)]
+        found += [must_fail(loaded, variant, arch, here) for variant in loaded.pair.must_fail]
+    return found
+
+
+def predictions(loaded: LoadedPair) -> Mapping[str, str]:
+    """The words that the pair predicts, by architecture."""
+    given = loaded.pair.prediction
+    if not given:
+        return {}
+    if isinstance(given, Mapping):
+        return given
+    lowest = loaded.targets.get(OWN)
+    usual = loaded.arch(FIRST, any_gpu=True)
+    return {lowest if lowest and order(lowest) > order(usual) else usual: given}
+
+
+def one_each(places: Iterable[str]) -> list[str]:
+    """One name for each architecture: sm_90a if sm_90 is also there."""
+    return [*{architecture.number(place): place for place in sorted(places, key=order)}.values()]
+
+
+def same_number(one: str, other: str) -> bool:
+    return architecture.number(one) == architecture.number(other)
+
+
+def ran(cell: Cell, variant: str) -> bool:
+    """Whether there is a result of the variant, right or wrong."""
+    return variant in cell.variants and cell.variants[variant].status in (VERIFIED, WRONG_RESULT, BROKEN, MUST_FAIL)
+
+
+def only_way(loaded: LoadedPair) -> tuple[str, ...]:
+    """The rows because of which PTX is not the only way; none if it is."""
+    return tuple(source.variant for source in loaded.sources if source.language in OTHER_LANGUAGES)
+
+
+def on_one(
+    loaded: LoadedPair, source: Source, arch: str, word: str | None, here: Sequence[Record]
+) -> Iterator[Standing]:
+    """The verdicts on the pair's PTX on one architecture: by each GPU that measured it, else by its prediction."""
+    others = only_way(loaded) if word == ONLY_WAY else ()
+    expected = Standing(loaded.name, OWN, arch, WINS if others else word, other_rows=others)
+    expected = replace(expected, rests_on=(EXPECTED,) if word else ())
+    sources = {each.variant: each for each in loaded.sources}
+    usable = [each for each in here if ran(each.cell, OWN)]
+    fresh = [each for each in usable if unchanged(each.cell, sources)]
+    devices = dict.fromkeys(each.device for each in fresh if each.device and each.cell.rounds)
+    for device in devices:
+        timed = latest([each for each in fresh if each.device == device and each.cell.rounds])
+        verdict, last = measured(timed), timed[-1]
+        against = rival.rival_of(last.cell)
+        found = replace(expected, cell=last.cell, against=against, device=device, run=last.run)
+        yield replace(found, verdict=verdict, rests_on=(MEASURED,)) if verdict else found
+    if devices:
+        return
+    counted = latest([each for each in fresh if not each.device])
+    if not counted:
+        yield replace(expected, stale=bool(usable))
+        return
+    cell, run = counted[0].cell, counted[0].run
+    if cell.variants[OWN].status != VERIFIED:
+        yield replace(expected, verdict=WRONG, rests_on=(EXECUTED,), cell=cell, run=run)
+        return
+    against = rival.rival_of(cell)
+    grounds = expected.rests_on
+    if against and expected.verdict not in (None, ONLY_WAY):
+        grounds += tuple(ground for ground, points in COUNTS.items() if points(cell, against.name, expected.verdict))
+    yield replace(expected, rests_on=grounds, cell=cell, against=against, run=run)
+
+
+def must_fail(loaded: LoadedPair, variant: str, arch: str, here: Sequence[Record]) -> Standing:
+    """The verdict on a variant that must be wrong: the pair says so, and a run shows it."""
+    sources = {each.variant: each for each in loaded.sources}
+    usable = [each for each in here if ran(each.cell, variant)]
+    found = Standing(loaded.name, variant, arch, WRONG, (EXPECTED,), stale=bool(usable))
+    for each in reversed(usable):
+        if each.cell.variants[variant].status == MUST_FAIL and same_source(each.cell, variant, sources[variant]):
+            return replace(found, rests_on=(EXPECTED, EXECUTED), cell=each.cell, run=each.run, stale=False)
+    return found
+
+
+# ---- whether a recorded run is of the kernels that are there now
+
+
+def unchanged(cell: Cell, sources: Mapping[str, Source]) -> bool:
+    """Whether the PTX and all CUDA C of the cell have the text that their files have now."""
+    names = [name for name in cell.variants if name == OWN or cell.variants[name].language == "cuda"]
+    return all(name in sources and same_source(cell, name, sources[name]) for name in names)
+
+
+def same_source(cell: Cell, variant: str, source: Source) -> bool:
+    build = cell.variants[variant].build
+    return build is None or build.source_sha256 == text_hash(source.on(cell.arch).path)
+
+
+def text_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ---- what counts point to
+
+
+def executed_points(cell: Cell, against: str, verdict: str) -> bool:
+    """Whether the executed machine instructions point to the verdict. Only numbers that are certain count."""
+    if rival.code_of(cell, OWN) == rival.code_of(cell, against) is not None:
+        return verdict == TIES
+    known = [rival.has_number(cell, name, SASS) for name in (OWN, against)]
+    if not all(known):
+        return False
+    (least, most), (fewest, greatest) = (rival.bounds(cell, name, SASS) for name in (OWN, against))
+    if verdict == TIES:
+        return least >= greatest * (1 - NEGLIGIBLE) and most <= fewest * (1 + NEGLIGIBLE)
+    ahead, behind = most < fewest * (1 - NEGLIGIBLE), least > greatest * (1 + NEGLIGIBLE)
+    return {WINS: ahead, LOSES: behind}.get(verdict, False)
+
+
+def traffic_points(cell: Cell, against: str, verdict: str) -> bool:
+    """Whether the memory traffic points to the verdict: all counts about equal, or some less and none more."""
+    if rival.other_geometry(cell, OWN, against):
+        return False
+    pairs = [(BY_NAME[name].of(cell, OWN), BY_NAME[name].of(cell, against)) for name in TRAFFIC]
+    known = [(own, base) for own, base in pairs if own is not None and base is not None]
+    less = any(own < base * (1 - NEGLIGIBLE) for own, base in known)
+    more = any(own > base * (1 + NEGLIGIBLE) for own, base in known)
+    if not known:
+        return False
+    return {TIES: not less and not more, WINS: less and not more, LOSES: more and not less}.get(verdict, False)
+
+
+COUNTS: Mapping[str, Callable[[Cell, str, str], bool]] = {COUNTED: traffic_points, EXECUTED: executed_points}
+"""The grounds that a run on the emulator can add to a prediction."""
+
+
+# ---- what times say
+
+
+def latest(recorded: Sequence[Record]) -> list[Record]:
+    """The last record of each size."""
+    return [*{tuple(sorted(each.cell.size.items())): each for each in recorded}.values()]
+
+
+def measured(recorded: Sequence[Record]) -> str | None:
+    """The verdict of the times on one GPU at all sizes; None if they do not decide, or differ by size."""
+    if any(each.cell.variants[OWN].status != VERIFIED for each in recorded):
+        return WRONG
+    words = {size_verdict(each) for each in recorded}
+    if words == {"SAME"}:
+        return FLAG if all(flag_alone(each) for each in recorded) else TIES
+    return {"FASTER": WINS, "SLOWER": LOSES}.get(next(iter(words - {"SAME"}))) if len(words - {"SAME"}) == 1 else None
+
+
+def size_verdict(record: Record) -> str:
+    against = rival.rival_of(record.cell)
+    return rival.verdict(record.cell, OWN, against, record.noise) if against else "nothing to compare with"
+
+
+def flag_alone(record: Record) -> bool:
+    """Whether PTX is faster than every CUDA C without an option, and the fastest has one."""
+    cell = record.cell
+    leader = rival.leader_of(cell, rival.verified_rows(cell, "cuda"))
+    plain = [name for name in rival.verified_rows(cell, "cuda") if "@" not in name]
+    if "@" not in leader.name or leader.metric != TIME or not plain:
+        return False
+    return rival.verdict(cell, OWN, Rival(rival.leader_of(cell, plain)), record.noise) == "FASTER"
