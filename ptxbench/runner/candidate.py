@@ -11,6 +11,7 @@ from ptxbench import executed
 from ptxbench.backends.base import LaunchOutcome
 from ptxbench.discovery import Source, display_path
 from ptxbench.errors import (
+    AssembleError,
     CompileError,
     KernelError,
     MachineError,
@@ -102,7 +103,7 @@ class VariantRun:
 
     def skip_for_target(self, own: VariantRun) -> None:
         """Skip CUDA C that does not compile if `own`, the pair's own PTX, needs another target: it is not broken."""
-        if isinstance(self.error, CompileError) and isinstance(own.error, TargetMismatch):
+        if isinstance(self.error, CompileError | AssembleError) and isinstance(own.error, TargetMismatch):
             self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {own.error}"
 
     def add_verdict(self, size: Size, verdict: Verdict, outcome: LaunchOutcome) -> None:

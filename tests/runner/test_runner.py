@@ -19,7 +19,7 @@ from ptxbench.runner import CellDone, DeviceLost, RunFrame, RunPlan, Step, memor
 from ptxbench.runner.plan import parse_size
 from ptxbench.toolchain import locate
 from tests.fakes import DEVICE, FakeBackend
-from tests.folders import PAIR, PTX, changed, kernels_folder
+from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
 
 QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
 """A scripted clock needs no warm-up."""
@@ -341,8 +341,12 @@ def test_ptx_for_another_target_is_skipped(kernels):
     assert cell.variants["ptx"].status == "verified"
 
 
-def test_cuda_c_that_cannot_compile_where_the_ptx_needs_another_target_is_skipped_too(kernels):
-    (kernels / "cuda" / "scale.cu").write_text("this is no CUDA C\n")
+REFUSED = changed(CUDA, "    if (i < n)", '    asm volatile("frobnicate;");\n    if (i < n)')
+
+
+@pytest.mark.parametrize("text", ["this is no CUDA C\n", REFUSED])  # by NVRTC, and by ptxas
+def test_cuda_c_that_cannot_compile_where_the_ptx_needs_another_target_is_skipped_too(kernels, text):
+    (kernels / "cuda" / "scale.cu").write_text(text)
     (cell,) = cells(plan_of(kernels))
     assert cell.variants["cuda"].status == "broken"
     (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, ".version 6.3", ".version 8.6").replace("sm_75", "sm_100a"))
