@@ -7,7 +7,6 @@ made, a piece at a time, up to the first rejected piece, so that it is cheap eve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -78,9 +77,7 @@ class ForgeryCase:
 
     def share_of_a_warp(self, name: str) -> int:
         """The average number of elements of an output that a warp writes; at least its number of lanes."""
-        launch = self.pair.launch(**self.size)
-        warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // WARP)
-        return max(WARP, -(-int(self.arguments[name].size) // warps))
+        return max(WARP, -(-int(self.arguments[name].size) // self.pair.launch(**self.size).warps))
 
     def without(self, name: str, start: int, stop: int) -> ForgeryOutcome:
         """The outcome of the reference's own result if input `name` is zero from `start` to `stop`.

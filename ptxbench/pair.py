@@ -44,11 +44,13 @@ from ptxbench.arrays import (
 )
 from ptxbench.device_shape import DeviceShape
 from ptxbench.knobs import Knob, Sweep, Values, with_values
+from ptxbench.launch import Chain, Launch
 from ptxbench.libraries import Gemm
 from ptxbench.tensor_map import TensorMap, TiledMap
 
 __all__ = [
     "EXACT",
+    "Chain",
     "In",
     "InOut",
     "Launch",
@@ -196,62 +198,6 @@ class Sample:
 
     at: Array
     values: Array
-
-
-@dataclass(frozen=True)
-class Launch:
-    """Grid in CTAs and block in threads, each an int or (x, y, z); dynamic shared memory in bytes.
-
-    `cluster`: CTAs of a cluster, an int or (x, y, z), which must divide the grid; None launches without clusters.
-    `cooperative`: whether the kernel may wait for all CTAs of the grid (`grid.sync()`), which must then run at once.
-    `resident`: all CTAs must run at once for another reason, such as one CTA on each SM. The driver gets no request for
-    this; a device on which they do not fit skips the launch.
-    `set_aside`: percent of the L2 that the device can set aside for lines which a kernel marks to stay (evict_last).
-    """
-
-    grid: int | tuple[int, ...]
-    block: int | tuple[int, ...]
-    shared_bytes: int = 0
-    cluster: int | tuple[int, ...] | None = None
-    cooperative: bool = False
-    resident: bool = False
-    set_aside: int = 0
-
-    def __repr__(self) -> str:
-        """Without the fields of special launches if they are not set."""
-        usual = {"cluster": None, "cooperative": False, "resident": False, "set_aside": 0}
-        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        given = [f"{name}={value!r}" for name, value in values.items() if name not in usual or value != usual[name]]
-        return f"Launch({', '.join(given)})"
-
-    @property
-    def grid_xyz(self) -> tuple[int, int, int]:
-        return xyz(self.grid)
-
-    @property
-    def block_xyz(self) -> tuple[int, int, int]:
-        return xyz(self.block)
-
-    @property
-    def cluster_xyz(self) -> tuple[int, int, int] | None:
-        return None if self.cluster is None else xyz(self.cluster)
-
-    @property
-    def recorded(self) -> dict[str, Any]:
-        """The fields that a run document has."""
-        return {
-            "grid": self.grid_xyz,
-            "block": self.block_xyz,
-            "shared_bytes": self.shared_bytes,
-            "cluster": self.cluster_xyz,
-            "cooperative": self.cooperative,
-        }
-
-
-def xyz(extent: int | tuple[int, ...]) -> tuple[int, int, int]:
-    """`extent` padded with ones to three dimensions."""
-    x, y, z = (*((extent,) if isinstance(extent, int) else extent), 1, 1)[:3]
-    return x, y, z
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,7 @@ from ptxbench.errors import ResultError
 from ptxbench.run_info import COMPLETE as COMPLETE  # these three for modules that read results
 from ptxbench.run_info import DEVICE_LOST as DEVICE_LOST
 from ptxbench.run_info import INTERRUPTED as INTERRUPTED
-from ptxbench.run_info import (
-    Device,
-    HostInfo,
-    RunInfo,
-    SourceInfo,
-    Toolchain,
-    ToolInfo,
-    info_document,
-)
+from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo, info_document
 from ptxbench.safe_text import file_name
 
 SCHEMA = "ptxbench.run/3"
@@ -173,11 +165,15 @@ class LaunchReport:
     """CTAs of a cluster; None without clusters. A file has this key only if there are clusters."""
     cooperative: bool = False
     """A file has this key only if it is true."""
+    launches: int = 1
+    """Launches of a chain, which count as one. A file has this key only if it is one."""
+    dependent: bool = False
+    """Whether a launch of the chain may start before the one before has ended. A file has this key only then."""
 
     @property
     def geometry(self) -> tuple[tuple[int, ...], ...]:
-        """What divides the work: grid, block and cluster."""
-        return tuple(self.grid), tuple(self.block), tuple(self.cluster or (1, 1, 1))
+        """What divides the work: grid, block, cluster and the launches of a chain."""
+        return tuple(self.grid), tuple(self.block), tuple(self.cluster or (1, 1, 1)), (self.launches,)
 
 
 @dataclass(frozen=True)
@@ -208,7 +204,7 @@ class Round:
     solo_mhz: Mapping[str, float] = field(default_factory=dict)
     """The mean SM clock after the samples of each letter alone; empty if it was unknown."""
     floor_ns: int | None = None
-    """Nanoseconds of an empty kernel with the same launch."""
+    """Nanoseconds of an empty kernel with the same launch, or with one launch of the chain."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     """Which timed outputs were verified: `blocks`, and their `max_error`."""
     observed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -338,7 +334,7 @@ def info_documents(run: Run) -> dict[str, dict[str, Any]]:
 
 def launch_document(launch: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a LaunchReport as in a file: rare ones only if they are not the default."""
-    usual = {"cluster": None, "cooperative": False}
+    usual = {"cluster": None, "cooperative": False, "launches": 1, "dependent": False}
     return {name: value for name, value in launch.items() if name not in usual or value != usual[name]}
 
 
@@ -440,6 +436,8 @@ def require_sound_launch(launch: LaunchReport, where: str) -> None:
     for extent, threads in extents.items():
         whole = len(threads) == 3 and all(type(count) is int for count in threads)
         require(whole, f"{where}: {extent}", "three whole numbers", list(threads))
+    counted = type(launch.launches) is int and launch.launches > 0
+    require(counted, f"{where}: launches", "a whole number over 0", launch.launches)
 
 
 def require_distinct(cells: Sequence[Cell], name: str) -> None:

@@ -104,15 +104,25 @@ def test_keys_that_this_version_does_not_know_are_ignored_and_those_that_are_mis
 
 def test_launch_options_are_kept_and_a_file_without_them_is_of_a_launch_without_them():
     assert all(cell["launch"].keys() == {"grid", "block", "shared_bytes"} for cell in DOCUMENT["cells"])
-    options = {"cluster": (2, 1, 1), "cooperative": True}
+    options = {"cluster": (2, 1, 1), "cooperative": True, "launches": 8, "dependent": True}
     first, *others = BASE.cells
     run = replace(BASE, cells=[replace(first, launch=replace(first.launch, **options)), *others])
     text = to_json(run)
     written = json.loads(text)["cells"][0]["launch"]
-    assert (written["cluster"], written["cooperative"]) == ([2, 1, 1], True)
+    assert written == {**json.loads(to_json(BASE))["cells"][0]["launch"], **options, "cluster": [2, 1, 1]}
     again = from_json(text, "x.json")
-    assert (again.cells[0].launch.cluster, again.cells[0].launch.cooperative) == ((2, 1, 1), True)
-    assert (again.cells[1].launch.cluster, again.cells[1].launch.cooperative) == (None, False)
+    assert again.cells[0].launch == run.cells[0].launch
+    assert again.cells[1].launch == others[0].launch
+    with pytest.raises(
+        ResultError, match=r"x\.json: cells\[0\]: launch: launches: expected a whole number over 0, found 0"
+    ):
+        from_json(text.replace('"launches": 8', '"launches": 0'), "x.json")
+
+
+def test_a_variant_with_another_number_of_launches_has_another_geometry():
+    launch = BASE.cells[0].launch
+    assert replace(launch, launches=8).geometry != launch.geometry
+    assert replace(launch, launches=8, dependent=True).geometry == replace(launch, launches=8).geometry
 
 
 def test_keys_of_a_later_version_are_ignored_and_a_newer_schema_is_refused():

@@ -7,7 +7,6 @@ except the builds in the cache.
 from __future__ import annotations
 
 import dataclasses
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -245,13 +244,11 @@ class EditSubject:
         return with_executed({variant: result}, {variant: executed})[variant]
 
     def known(self, before: VariantResult) -> Known:
-        x, y, z = self.launch.block_xyz
-        warps = math.prod(self.launch.grid_xyz) * -(-x * y * z // 32)
         counts, build = before.counts or {}, before.build
         return Known(
             registers=(build and build.registers) or 0,
             shared_bytes=(build and build.shared_bytes) or 0,
-            instructions=counts.get("ptx_warp_instructions", 0.0) / warps,
+            instructions=counts.get("ptx_warp_instructions", 0.0) / self.launch.warps,
         )
 
     def run(self, result: VariantResult) -> Run:

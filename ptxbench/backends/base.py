@@ -165,7 +165,7 @@ class Backend(Protocol):
         ...
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
-        """The clock of an empty kernel with the same launch: the cost of a launch itself."""
+        """The clock of an empty kernel with the same launch, or one of a chain: the cost of a launch itself."""
         ...
 
     def release(self) -> None:

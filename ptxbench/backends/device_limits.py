@@ -16,8 +16,9 @@ from ptxbench.pair import Launch
 MOST_CLUSTER = 16
 """CTAs of a cluster, if the device and an attribute of the kernel allow more than the portable 8."""
 
-CLUSTER_LAUNCH, TENSOR_MAP_CAPABILITY = 120, 9
-"""CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH, which CuPy does not name; the first major capability with tensor maps."""
+CLUSTER_LAUNCH, HOPPER = 120, 9
+"""CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH, which CuPy does not name; the first major capability with tensor maps and
+programmatic dependent launches."""
 
 SET_ASIDE = 108
 """CU_DEVICE_ATTRIBUTE_MAX_PERSISTING_L2_CACHE_SIZE."""
@@ -35,6 +36,8 @@ class LaunchLimits:
     cooperative: bool = True
     clusters: bool = False
     tensor_maps: bool = False
+    dependent: bool = False
+    """Whether it has programmatic dependent launches."""
     set_aside_bytes: int = 0
     """The most bytes of L2 that can be set aside for persisting lines."""
 
@@ -59,7 +62,8 @@ class LaunchLimits:
             cooperative=bool(attribute(runtime.cudaDevAttrCooperativeLaunch)),
             clusters=bool(attribute(CLUSTER_LAUNCH)),
             set_aside_bytes=attribute(SET_ASIDE),
-            tensor_maps=properties["major"] >= TENSOR_MAP_CAPABILITY,
+            tensor_maps=properties["major"] >= HOPPER,
+            dependent=properties["major"] >= HOPPER,
         )
 
 
@@ -90,6 +94,8 @@ def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 
         return f"The grid is {launch.grid_xyz}; {limits.name} has at most {limits.grid}."
     if launch.cluster_xyz and not limits.clusters:
         return f"The launch needs clusters of CTAs; {limits.name} has none (they need sm_90 or later)."
+    if launch.dependent and not limits.dependent:
+        return f"The launch is a chain of dependent launches; {limits.name} has none (they need sm_90 or later)."
     if launch.set_aside and not limits.set_aside_bytes:
         return f"The launch needs a part of L2 set aside; {limits.name} cannot do that (it needs sm_80 or later)."
     if launch.cooperative and not limits.cooperative:

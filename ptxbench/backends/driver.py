@@ -15,7 +15,7 @@ from ptxbench.errors import LaunchUnavailable
 from ptxbench.pair import Launch
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TiledMap
 
-COOPERATIVE, CLUSTER_DIMENSION = 2, 4
+COOPERATIVE, CLUSTER_DIMENSION, PROGRAMMATIC_SERIALIZATION = 2, 4, 6
 """Values of CUlaunchAttributeID."""
 
 NON_PORTABLE_CLUSTER_SIZE_ALLOWED = 14
@@ -34,6 +34,7 @@ class AttributeValue(ctypes.Union):
     _fields_ = (
         ("pad", ctypes.c_char * 64),
         ("cooperative", ctypes.c_int),
+        ("programmatic", ctypes.c_int),
         ("cluster", ctypes.c_uint * 3),
     )
 
@@ -72,8 +73,9 @@ def driver_cuda_version(driver: Any) -> str:
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
-def attributes(launch: Launch) -> list[Attribute]:
-    """The attributes of the launch that differ from the default."""
+def attributes(launch: Launch, *, follows: bool = False) -> list[Attribute]:
+    """The attributes of the launch that differ from the default. `follows`: it may start before the one before it in
+    the stream has ended."""
     result = []
     if launch.cluster_xyz is not None:
         result.append(
@@ -81,12 +83,14 @@ def attributes(launch: Launch) -> list[Attribute]:
         )
     if launch.cooperative:
         result.append(Attribute(COOPERATIVE, b"", AttributeValue(cooperative=1)))
+    if follows:
+        result.append(Attribute(PROGRAMMATIC_SERIALIZATION, b"", AttributeValue(programmatic=1)))
     return result
 
 
-def config(launch: Launch, stream: int) -> LaunchConfig:
-    """The launch in the form that cuLaunchKernelEx takes. It keeps its attributes alive."""
-    found = attributes(launch)
+def config(launch: Launch, stream: int, *, follows: bool = False) -> LaunchConfig:
+    """The launch in the form that cuLaunchKernelEx takes. It keeps its attributes alive. `follows`: as above."""
+    found = attributes(launch, follows=follows)
     return LaunchConfig(
         (ctypes.c_uint * 3)(*launch.grid_xyz),
         (ctypes.c_uint * 3)(*launch.block_xyz),
@@ -106,14 +110,22 @@ def function_of(library: Any, name: str) -> Any:
 
 
 def launcher(
-    library: Any, check: Callable[[int], None], function: int, launch: Launch, content: Sequence[bytes], stream: int
+    library: Any,
+    check: Callable[[int], None],
+    function: int,
+    launch: Launch,
+    content: Sequence[bytes],
+    stream: int,
+    *,
+    follows: bool = False,
 ) -> Callable[[], None]:
     """Returns the function that enqueues the launch of a CUfunction by cuLaunchKernelEx.
 
-    `content`: the bytes of each parameter; `check` raises for a CUresult that is an error.
+    `content`: the bytes of each parameter; `check` raises for a CUresult that is an error. `follows`: whether it may
+    start before the launch before it in the stream has ended.
     """
     launch_kernel = function_of(library, "cuLaunchKernelEx")
-    made = config(launch, stream)
+    made = config(launch, stream, follows=follows)
     values = [aligned(each) for each in content]
     pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench import emulator
+from ptxbench import architecture
 from ptxbench.backends.base import LaunchOutcome
 from ptxbench.emulator import tensor_maps
+from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
 from ptxbench.languages import is_compiled
@@ -20,6 +21,9 @@ from ptxbench.run_info import EMULATOR, Device
 from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.origins import in_file, places
+
+HOPPER = 90
+"""The first architecture with programmatic dependent launches."""
 
 
 class EmulatorBackend:
@@ -40,7 +44,7 @@ class EmulatorBackend:
 
     def require(self, build: Build, launch: Launch) -> None:
         """See base.Backend. Raises LaunchUnavailable for launches that the emulator does not support yet."""
-        if lacks := unsupported(launch):
+        if lacks := unsupported(launch, build.arch):
             raise LaunchUnavailable(f"{build.source.name}: {lacks}")
 
     def run(
@@ -62,12 +66,13 @@ class EmulatorBackend:
                 raise LaunchUnavailable(f"{build.source.name}: {lacks}")
         copies = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
         try:
-            execution = emulator.run(
+            execution = run_steps(
                 build.ptx,
                 build.entry,
+                steps=[list(step.values()) for step in launch.steps(copies)],
+                dependent=launch.dependent,
                 grid=launch.grid_xyz,
                 block=launch.block_xyz,
-                args=list(copies.values()),
                 names=list(copies),
                 dynamic_shared_bytes=launch.shared_bytes,
                 cluster=launch.cluster_xyz,
@@ -121,10 +126,12 @@ class EmulatorBackend:
         return None
 
 
-def unsupported(launch: Launch) -> str | None:
+def unsupported(launch: Launch, arch: str) -> str | None:
     """What the launch needs and the emulator does not support yet; None if it supports all."""
     if launch.cooperative:
         return "its launch is cooperative, which the emulator does not support yet. Use a GPU."
+    if launch.dependent and architecture.number(arch) < HOPPER:
+        return f"its launches are dependent, which need sm_90 or later, not {arch}."
     return None
 
 

@@ -251,13 +251,13 @@ class GpuBackend:
         return {name: left[name].data for name in outputs}
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
-        """The clock of an empty kernel with the same grid, block and size of parameters."""
+        """The clock of an empty kernel with the same grid, block and size of parameters; not of a chain."""
         packed = buffers.pack(arguments, dict.fromkeys(buffers.names_of_arrays(arguments), 0))
         with self.reporting(EMPTY):
             function = self.own_text(buffers.empty_kernel(packed), "empty")
-            alike = replace(launch, shared_bytes=0)
+            alike = replace(launch, shared_bytes=0, chain=None)
             self.launcher.ready(function, alike)
-            launch_once = self.launcher.bound(function, alike, packed)
+            launch_once = self.launcher.bound(function, alike, [packed])
             sweep = self.sweep
         return EventClock(
             lambda launch: sweep(),
@@ -365,7 +365,8 @@ class GpuBackend:
         """Returns the function that enqueues a launch of `function`, or a call of a library."""
         if isinstance(function, Gemm):
             return self.cublas.gemm(function, arguments, memory.addresses)
-        return self.launcher.bound(function, launch, buffers.pack(arguments, memory.addresses, self.launcher.encode))
+        steps = [buffers.pack(step, memory.addresses, self.launcher.encode) for step in launch.steps(arguments)]
+        return self.launcher.bound(function, launch, steps)
 
     def load(self, image: bytes, entry: str, module: str = "", *, fresh: bool = False) -> Any:
         """The kernel `entry` of a cubin or PTX text, loaded once per process and `module`; an image may be two modules.

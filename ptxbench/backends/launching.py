@@ -93,14 +93,34 @@ class Launcher:
             raise LaunchUnavailable(why)
         return np.void(driver.encode_tiled(self.library, self.cuda.driver.check_status, tiled, address))
 
-    def bound(self, function: Any, launch: Launch, packed: Sequence[np.generic[Any]]) -> Callable[[], None]:
-        """Returns the function that enqueues a launch of `function`: by CuPy, or else by cuLaunchKernelEx."""
+    def bound(self, function: Any, launch: Launch, steps: Sequence[Sequence[np.generic[Any]]]) -> Callable[[], None]:
+        """Returns the function that enqueues a launch of `function`, or each launch of a chain.
+
+        `steps`: the parameters of each. The first does not follow the launch before it in the stream, which is not of
+        the chain: it starts when that one has ended.
+        """
+        enqueues = [
+            self.single(function, launch, packed, follows=launch.dependent and i > 0) for i, packed in enumerate(steps)
+        ]
+        if len(enqueues) == 1:
+            return enqueues[0]
+
+        def launch_all() -> None:
+            for enqueue in enqueues:
+                enqueue()
+
+        return launch_all
+
+    def single(
+        self, function: Any, launch: Launch, packed: Sequence[np.generic[Any]], *, follows: bool
+    ) -> Callable[[], None]:
+        """Returns the function that enqueues one launch: by CuPy, or else by cuLaunchKernelEx."""
         grid, block, stream = launch.grid_xyz, launch.block_xyz, self.stream
-        beyond = driver.attributes(launch) or any(isinstance(each, np.void) for each in packed)
+        beyond = driver.attributes(launch, follows=follows) or any(isinstance(each, np.void) for each in packed)
         if beyond:
             content = [each.tobytes() for each in packed]
             enqueue = driver.launcher(
-                self.library, self.cuda.driver.check_status, function.ptr, launch, content, stream.ptr
+                self.library, self.cuda.driver.check_status, function.ptr, launch, content, stream.ptr, follows=follows
             )
 
             def launch_beyond(held: Any = function) -> None:  # its module would be unloaded with it

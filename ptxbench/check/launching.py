@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench import emulator
 from ptxbench.arrays import Array, is_float
+from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import NO_VARIATION, Variation
@@ -110,12 +110,13 @@ def launch(
         if isinstance(arg, Out):
             copies[arg.name].reshape(-1).view(np.uint8)[:] = options.poison
     own = kernel.launch_in(case)
-    execution = emulator.run(
+    execution = run_steps(
         kernel.ptx,
         kernel.entry,
+        steps=[list(step.values()) for step in own.steps(copies)],
+        dependent=own.dependent,
         grid=own.grid_xyz,
         block=own.block_xyz,
-        args=list(copies.values()),
         names=list(copies),
         dynamic_shared_bytes=own.shared_bytes,
         cluster=own.cluster_xyz,

@@ -5,7 +5,6 @@ A number may be a range. A range that is too wide, or a missing number, supports
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -39,9 +38,8 @@ def derived(build: Build, result: LaunchResult, launch: Launch) -> Executed:
         return Executed(
             reason=f"the kernel has {length:,} machine instructions; expected at most {MOST_INSTRUCTIONS:,}"
         )
-    warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
     try:
-        return of_build(build, Counted(result.by_line, warps, result.loops))
+        return of_build(build, Counted(result.by_line, launch.warps, result.loops))
     except RefusedError:
         return Executed(reason="ptxas does not accept the kernel with line information")
     except (

@@ -70,7 +70,7 @@ class CheckSuite:
     def __init__(self, loaded: LoadedPair, arch: str, seed: int) -> None:
         """Raises UsageError for a pair whose launches the emulator cannot execute."""
         for size in loaded.pair.check_sizes:
-            if lacks := unsupported(loaded.pair.launch(**size)):
+            if lacks := unsupported(loaded.pair.launch(**size), arch):
                 raise UsageError(f"'{loaded.name}' cannot be checked: {lacks}")
             for arg in loaded.pair.args:
                 if isinstance(arg, TensorMap) and (lacks := unknown_map(arg.name, loaded.pair.tiled_map(arg, size))):

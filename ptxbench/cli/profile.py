@@ -90,7 +90,10 @@ def variant_of(pair: str, variant: str, size: str | None, kernels: Path, seed: i
     if len(plan.sources) > 1 or len(plan.sizes) > 1:
         found = [source.variant for source in plan.sources] if len(plan.sources) > 1 else ["several sizes"]
         raise UsageError(f"One launch is profiled, found {', '.join(found)}. Name one variant and one size.")
-    return ProfiledVariant(plan, plan.sources[0], plan.sizes[0], seed)
+    profiled = ProfiledVariant(plan, plan.sources[0], plan.sizes[0], seed)
+    if (launches := profiled.launch.launches) > 1:
+        raise UsageError(f"{names[0]} is a chain of {launches} launches; profiles of a chain are not available.")
+    return profiled
 
 
 def target_of(profiled: ProfiledVariant, arch: str | None, kernels: Path) -> ProfileTarget:

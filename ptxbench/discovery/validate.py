@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ptxbench.pair import (
     PREDICTIONS,
     Argument,
     ArrayArgument,
+    Chain,
     In,
     InOut,
     Launch,
@@ -353,11 +355,11 @@ class SizeProblem:
 def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
     """The first error when the pair's functions are called with `size`, and those of the tensor maps."""
     calls: list[tuple[tuple[Step, ...], str, Callable[..., Any], Callable[[Any], str | None]]] = [
-        (("launch",), "launch", pair.launch, launch_problem),
+        (("launch",), "launch", pair.launch, partial(launch_problem, pair.args)),
         (("flops",), "flops", pair.flops, count_problem),
     ]
     for variant, launch in pair.launches.items():
-        calls.append((("launches", variant), f"the launch of '{variant}'", launch, launch_problem))
+        calls.append((("launches", variant), f"the launch of '{variant}'", launch, partial(launch_problem, pair.args)))
     if pair.bytes is not None:
         calls.append((("bytes",), "bytes", pair.bytes, count_problem))
     for number, arg in enumerate(pair.args):
@@ -397,7 +399,7 @@ def words(size: Mapping[str, int]) -> str:
     return " ".join(f"{name}={value}" for name, value in size.items())
 
 
-def launch_problem(value: Any) -> str | None:
+def launch_problem(args: Sequence[Argument], value: Any) -> str | None:
     if not isinstance(value, Launch):
         return "It must be a Launch(grid=..., block=...)."
     cluster = 1 if value.cluster is None else value.cluster
@@ -417,6 +419,20 @@ def launch_problem(value: Any) -> str | None:
         return "cooperative and resident must be True or False."
     if not whole(value.set_aside) or not 0 <= value.set_aside <= 100:
         return "set_aside must be a percentage, a whole number of 0 to 100."
+    return None if value.chain is None else chain_problem(args, value.chain)
+
+
+def chain_problem(args: Sequence[Argument], chain: Any) -> str | None:
+    """What is wrong with the chain of a launch; None if nothing is."""
+    if not isinstance(chain, Chain):
+        return "chain must be a Chain(launches, number), or be left out."
+    if not whole(chain.launches) or chain.launches < 2:
+        return "A chain has 2 launches or more."
+    if not isinstance(chain.dependent, bool):
+        return "dependent must be True or False."
+    numbers = [arg.name for arg in args if isinstance(arg, Scalar) and arg.dtype.kind in "iu"]
+    if chain.number not in numbers:
+        return f"The number of a launch must be a Scalar of whole numbers of the pair: {', '.join(numbers) or 'none'}."
     return None
 
 

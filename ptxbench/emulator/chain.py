@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.emulator import counters
+from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.launch import Execution, run
 from ptxbench.emulator.pointers import Pointer
+from ptxbench.errors import KernelError
+
+Name = TypeVar("Name")
 
 
-def chain(launches: Sequence[Mapping[str, Any]]) -> list[Execution]:
-    """Run programmatic dependent launches; each element has the arguments of `run`, by name.
+def chain(launches: Sequence[Mapping[str, Any]], *, dependent: bool = True) -> list[Execution]:
+    """Run launches of one stream; each element has the arguments of `run`, by name.
 
-    A launch sees its arrays as they were before the launch before it, until one of its threads executes
-    griddepcontrol.wait: so a missing wait reads old data. The CTAs of all but the first launch run one after the other.
+    `dependent`: they are programmatic dependent launches. A launch then sees its arrays as they were before the launch
+    before it, until one of its threads executes griddepcontrol.wait: so a missing wait reads old data. The CTAs of all
+    but the first launch run one after the other.
     """
-    results = []
+    return list(in_order(launches, dependent=dependent))
+
+
+def in_order(launches: Sequence[Mapping[str, Any]], *, dependent: bool) -> Iterator[Execution]:
     earlier: dict[int, NDArray[Any]] = {}
     for launch, following in zip(launches, [*launches[1:], {}], strict=True):
-        copies = {id(array): array.copy() for array in arrays_of(following.get("args", ()))}
-        results.append(run(**launch, earlier=earlier))
+        seen = following.get("args", ()) if dependent else ()
+        copies = {id(array): array.copy() for array in arrays_of(seen)}
+        yield run(**launch, earlier=earlier)
         earlier = copies
-    return results
 
 
 def arrays_of(args: Sequence[Any]) -> Iterator[NDArray[Any]]:
@@ -32,3 +42,72 @@ def arrays_of(args: Sequence[Any]) -> Iterator[NDArray[Any]]:
         array = arg.array if isinstance(arg, Pointer) else arg
         if isinstance(array, np.ndarray):
             yield array
+
+
+def run_steps(ptx: str, entry: str | None, *, steps: Sequence[Sequence[Any]], dependent: bool, **how: Any) -> Execution:
+    """Launch a kernel once for each of `steps`, its arguments, in one stream; the result is that of all launches.
+
+    `dependent`: as in `chain`. `how`: the other arguments of `run`. The module keeps its variables between the
+    launches. Raises KernelError as `run` does, which names the launch if there are several.
+    """
+    if len(steps) == 1:
+        return run(ptx, entry, args=steps[0], **how)
+    how["kept"] = {} if how.get("kept") is None else how["kept"]
+    done: list[Execution] = []
+    try:
+        for execution in in_order(
+            [{"ptx": ptx, "entry": entry, "args": args, **how} for args in steps], dependent=dependent
+        ):
+            done.append(execution)
+    except KernelError as error:
+        raise type(error)(f"{error} This is launch {len(done)} of the chain, which begins with 0.") from None
+    return together(done)
+
+
+def together(executions: Sequence[Execution]) -> Execution:
+    """Several launches of one kernel as one: counts are added, and each finding is named once."""
+    lines = added(each.by_line for each in executions)
+    phases, mbarrier_phases = (
+        int(sum(each.counters[name] for each in executions)) for name in ("ptx_barrier_phases", "ptx_mbarrier_phases")
+    )
+    ascending = next((each for each in executions if each.order == "ascending"), executions[0])
+    return Execution(
+        counters.total(lines, phases, mbarrier_phases),
+        lines,
+        ascending.order,
+        "".join(each.printed for each in executions),
+        one_of_each(each.findings for each in executions),
+        distinct(each.notes for each in executions),
+        dict(sum((Counter(each.approximate) for each in executions), Counter())),
+        {opcode: model for each in executions for opcode, model in each.models.items()},
+        distinct(each.unchecked for each in executions),
+        ascending.order_reason,
+        one_of_each(each.remarks for each in executions),
+        distinct(each.changed for each in executions),
+        sum(each.unfreed for each in executions),
+        added(each.opcodes for each in executions),
+        added(each.loops for each in executions),
+        tuple(sorted({line for each in executions for line in each.irreducible})),
+        added(each.wide_wavefronts for each in executions),
+    )
+
+
+def added(tables: Iterable[Mapping[int, Mapping[Name, int]]]) -> dict[int, dict[Name, int]]:
+    """The counts by line, added up."""
+    lines: dict[int, Counter[Name]] = {}
+    for table in tables:
+        for line, counts in table.items():
+            lines.setdefault(line, Counter()).update(counts)
+    return {line: dict(counts) for line, counts in sorted(lines.items())}
+
+
+def one_of_each(found: Iterable[Sequence[SanitizerFinding]]) -> tuple[SanitizerFinding, ...]:
+    """The first finding of each kind and line, in the order of the lines."""
+    first: dict[tuple[int, str], SanitizerFinding] = {}
+    for finding in (finding for findings in found for finding in findings):
+        first.setdefault((finding.line, finding.kind), finding)
+    return tuple(finding for _, finding in sorted(first.items()))
+
+
+def distinct(texts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for each in texts for text in each))

@@ -135,6 +135,7 @@ def at_size(pair: Pair, size: Size) -> Mapping[str, Any]:
         "cluster": None if launch.cluster_xyz is None else list(launch.cluster_xyz),
         "cooperative": launch.cooperative,
         "resident": launch.resident,
+        **({} if launch.chain is None else {"launches": launch.launches, "dependent": launch.dependent}),
         "shapes": {array.name: [int(extent) for extent in array.shape(**size)] for array in arrays},
         "tensor_maps": {each.name: dataclasses.asdict(pair.tiled_map(each, size)) for each in maps},
         "scalars": {scalar.name: value_of(scalar, size) for scalar in scalars},

@@ -119,6 +119,8 @@ CELL_CONDITIONS = (
     Condition("dynamic shared",    DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: cell.launch.shared_bytes),
     Condition("cluster",           DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: cell.launch.cluster),
     Condition("cooperative",       DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: cell.launch.cooperative),
+    Condition("launches",          DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: cell.launch.launches),
+    Condition("dependent",         DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: cell.launch.dependent),
     Condition("work",              DIFFERS,   DIFFERS,   DIFFERS, DIFFERS, lambda cell: dict(cell.work)),
 )  # fmt: skip
 

@@ -75,6 +75,8 @@ def judge(
         return Claim(NO_CLAIM, reasons[0])
     if policies(base) != policies(own):
         return Claim(NO_CLAIM, "other cache operators, cache hints or prefetches")
+    if cell.launch.launches > 1:
+        return Claim(NO_CLAIM, "a chain of launches: the floors have no time between launches")
     sides = [each for each in (found[REFERENCE], found[name]) if isinstance(each, Executions)]
     if any(side.executed["ctas"] < ctas_wanted for side in sides):
         return Claim(NO_CLAIM, f"fewer CTAs than the {ctas_wanted} SMs of the GPU")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from ptxbench.backends.base import LaunchOutcome
 from ptxbench.executed import Counted, Executed, of_build
-from ptxbench.pair import Launch, ceil_div
+from ptxbench.pair import Launch
 from ptxbench.profiling.counters import EXECUTED, Bounds
 from ptxbench.toolchain import Build
-
-LANES = 32
-"""Threads of a warp."""
 
 
 def counts_of(build: Build, launch: Launch, outcome: LaunchOutcome) -> tuple[dict[str, float], dict[str, Bounds]]:
@@ -26,5 +21,4 @@ def counts_of(build: Build, launch: Launch, outcome: LaunchOutcome) -> tuple[dic
 
 def executed_by(build: Build, launch: Launch, outcome: LaunchOutcome) -> Executed:
     """Machine instructions that the launch executed, by what the emulator counted."""
-    warps = math.prod(launch.grid_xyz) * ceil_div(math.prod(launch.block_xyz), LANES)
-    return of_build(build, Counted(outcome.by_line or {}, warps, outcome.loops or {}))
+    return of_build(build, Counted(outcome.by_line or {}, launch.warps, outcome.loops or {}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -165,8 +164,7 @@ class VariantRun:
         """The machine instructions that the last launch executed; None without counts, or without machine code."""
         if self.opcodes is None or self.by_line is None or self.build is None or not self.build.report.opcodes:
             return None
-        warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
-        return executed.of_build(self.build, executed.Counted(self.by_line, warps, self.loops or {}))
+        return executed.of_build(self.build, executed.Counted(self.by_line, launch.warps, self.loops or {}))
 
     def hot_lines(self) -> Mapping[str, int] | None:
         """The line of the source that has most of each count."""

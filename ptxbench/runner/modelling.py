@@ -47,6 +47,6 @@ def executed_by(candidate: VariantRun, cell: Cell, launch: Launch) -> Executions
         candidate.by_line or {},
         candidate.wide_wavefronts or {},
         arch=build.arch,
-        ctas=math.prod(launch.grid_xyz),
+        ctas=launch.launches * math.prod(launch.grid_xyz),
         dram_bytes=dram_bytes(cell),
     )

@@ -83,10 +83,14 @@ def conditions(cell: Cell, times: str = " x ") -> str:
 
 
 def launch_words(launch: LaunchReport, times: str = " x ") -> str:
-    """`grid 4 x 2, block 256`, and the cluster and "cooperative" if the launch has them."""
+    """`grid 4 x 2, block 256`, and the cluster, "cooperative" and the launches of a chain if there are any."""
     extents = {"grid": launch.grid, "block": launch.block, "cluster": launch.cluster}
     words = [f"{name} {times.join(map(str, trimmed(each)))}" for name, each in extents.items() if each is not None]
-    return ", ".join([*words, "cooperative"] if launch.cooperative else words)
+    if launch.cooperative:
+        words.append("cooperative")
+    if launch.launches > 1:
+        words.append(f"a chain of {launch.launches} {'dependent ' if launch.dependent else ''}launches")
+    return ", ".join(words)
 
 
 def own_launches(cell: Cell) -> list[str]:

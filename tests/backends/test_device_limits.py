@@ -7,11 +7,11 @@ from ptxbench import discovery
 from ptxbench.backends import device_limits
 from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.errors import LaunchError
-from ptxbench.pair import Launch
+from ptxbench.pair import Chain, Launch
 from tests.kernels.harness import ptx_of, target_of
 
 KIB = 1024
-H100 = LaunchLimits("H100", 132, 227 * KIB, clusters=True, tensor_maps=True, set_aside_bytes=30 << 20)
+H100 = LaunchLimits("H100", 132, 227 * KIB, clusters=True, tensor_maps=True, dependent=True, set_aside_bytes=30 << 20)
 RTX_4090 = LaunchLimits("RTX 4090", 128, 99 * KIB, set_aside_bytes=1 << 20)
 A10 = LaunchLimits("A10", 72, 99 * KIB, set_aside_bytes=1 << 20)
 A100 = LaunchLimits("A100", 108, 163 * KIB, set_aside_bytes=30 << 20)
@@ -20,6 +20,7 @@ T4 = LaunchLimits("T4", 40, 64 * KIB)
 SM_PARTITION = discovery.load(discovery.default_kernels(), "sm_partition").pair
 PARTITION = SM_PARTITION.launch(**SM_PARTITION.bench_sizes[0])
 CLUSTER = Launch(64, 128, cluster=8)
+DEPENDENT = Launch(4, 32, chain=Chain(2, "k", dependent=True))
 
 # device, launch, static shared memory, the reason or None
 NEEDS = [
@@ -32,6 +33,10 @@ NEEDS = [
      "A CTA needs 101,377 bytes of shared memory; RTX 4090 has at most 101,376."),
     (H100,     CLUSTER, 0, None),
     (A100,     CLUSTER, 0, "The launch needs clusters of CTAs; A100 has none (they need sm_90 or later)."),
+    (H100,     DEPENDENT, 0, None),
+    (A100,     DEPENDENT, 0,
+     "The launch is a chain of dependent launches; A100 has none (they need sm_90 or later)."),
+    (A100,     Launch(4, 32, chain=Chain(2, "k")), 0, None),
     (H100,     Launch(4, 32, cooperative=True), 0, None),
     (H100,     Launch(4, 32, set_aside=100), 0, None),
     (T4,       Launch(4, 32, set_aside=1), 0,

@@ -15,7 +15,7 @@ from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.backends.driver import Attribute, AttributeValue, LaunchConfig
 from ptxbench.backends.launching import Launcher
 from ptxbench.errors import LaunchUnavailable
-from ptxbench.pair import Launch
+from ptxbench.pair import Chain, Launch
 from ptxbench.tensor_map import ELEMENT_BYTES, TiledMap
 
 
@@ -35,24 +35,28 @@ def test_a_config_has_the_bytes_of_nvidias_own_bindings():
     names = theirs.CUlaunchAttributeID
     assert names.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION == driver.CLUSTER_DIMENSION
     assert names.CU_LAUNCH_ATTRIBUTE_COOPERATIVE == driver.COOPERATIVE
+    assert names.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION == driver.PROGRAMMATIC_SERIALIZATION
     allowed = theirs.CUfunction_attribute.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED
     assert allowed == driver.NON_PORTABLE_CLUSTER_SIZE_ALLOWED
 
-    ours = driver.config(Launch((8, 6, 5), (32, 4, 2), 100 << 10, cluster=(4, 3, 1), cooperative=True), 0x1234)
-    config, cluster, cooperative = theirs.CUlaunchConfig(), theirs.CUlaunchAttribute(), theirs.CUlaunchAttribute()
+    launch = Launch((8, 6, 5), (32, 4, 2), 100 << 10, cluster=(4, 3, 1), cooperative=True)
+    ours = driver.config(launch, 0x1234, follows=True)
+    config, cluster, cooperative, follows = theirs.CUlaunchConfig(), *(theirs.CUlaunchAttribute() for _ in range(3))
     cluster.id = names.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
     cluster.value.clusterDim.x, cluster.value.clusterDim.y, cluster.value.clusterDim.z = 4, 3, 1
     cooperative.id = names.CU_LAUNCH_ATTRIBUTE_COOPERATIVE
     cooperative.value.cooperative = 1
+    follows.id = names.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+    follows.value.programmaticStreamSerializationAllowed = 1
     config.gridDimX, config.gridDimY, config.gridDimZ = 8, 6, 5
     config.blockDimX, config.blockDimY, config.blockDimZ = 32, 4, 2
-    config.sharedMemBytes, config.hStream, config.numAttrs = 100 << 10, theirs.CUstream(0x1234), 2
+    config.sharedMemBytes, config.hStream, config.numAttrs = 100 << 10, theirs.CUstream(0x1234), 3
     expected = ctypes.string_at(config.getPtr(), ctypes.sizeof(LaunchConfig))
     pointer = slice(LaunchConfig.attributes.offset, LaunchConfig.attributes.offset + 8)  # which is another address
     found = bytearray(bytes(ours))
     found[pointer] = expected[pointer]
     assert bytes(found) == expected
-    for mine, other in zip(ours.attributes[:2], (cluster, cooperative), strict=True):
+    for mine, other in zip(ours.attributes[:3], (cluster, cooperative, follows), strict=True):
         assert bytes(mine)[:20] == ctypes.string_at(other.getPtr(), 20)
 
 
@@ -108,6 +112,33 @@ def test_a_launch_reaches_the_driver_with_attributes_and_parameters():
     assert statuses[2:] == [0, 912]
 
 
+def test_each_launch_of_a_chain_but_the_first_may_start_before_the_one_before_has_ended():
+    log: list[Any] = []
+
+    class Function:
+        ptr = 0xF00
+
+        def __call__(self, grid, block, parameters, shared_bytes, stream):
+            log.append((grid, block, parameters))
+
+    class Followed(Library):
+        def cuLaunchKernelEx(self, config, function, parameters, extra):  # noqa: N802
+            of = config._obj
+            number = ctypes.string_at(parameters[0], 4)
+            log.append((number, [(each.id, each.value.programmatic) for each in of.attributes[: of.attribute_count]]))
+            return 0
+
+    cuda = SimpleNamespace(driver=SimpleNamespace(check_status=[].append))
+    launcher = Launcher(cuda, Followed(), LaunchLimits("H100", 132, 227 << 10), SimpleNamespace(ptr=7))
+    steps = [[np.uint32(k)] for k in range(3)]
+    launcher.bound(Function(), Launch(2, 32, chain=Chain(3, "k", dependent=True)), steps)()
+    first = ((2, 1, 1), (32, 1, 1), (0,))
+    assert log == [first, (b"\1\0\0\0", [(6, 1)]), (b"\2\0\0\0", [(6, 1)])]
+    log.clear()
+    launcher.bound(Function(), Launch(2, 32, chain=Chain(3, "k")), steps)()
+    assert log == [(*first[:2], (k,)) for k in range(3)]
+
+
 def test_a_launch_keeps_its_function_whose_module_would_be_unloaded_with_it():
     class Function:
         ptr = 0xF00
@@ -117,7 +148,7 @@ def test_a_launch_keeps_its_function_whose_module_would_be_unloaded_with_it():
     for launch in (Launch(1, 1), Launch(1, 1, cooperative=True)):
         function = Function()
         kept = weakref.ref(function)
-        enqueue = launcher.bound(function, launch, [np.uint32(1)])
+        enqueue = launcher.bound(function, launch, [[np.uint32(1)]])
         del function
         gc.collect()
         assert kept() is not None

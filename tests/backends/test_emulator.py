@@ -7,31 +7,43 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ptxbench import emulator, toolchain
+from ptxbench import toolchain
 from ptxbench.arrays import poison
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.emulator.chain import run_steps
 from ptxbench.errors import LaunchUnavailable, MemoryFault
-from ptxbench.pair import Launch, f32, u32
+from ptxbench.pair import Chain, Launch, f32, u32
 from tests.folders import CUDA, PTX, changed
 
 
 @pytest.mark.parametrize("options", [{"cooperative": True}])
 def test_an_unsupported_launch_is_refused_and_not_run_with_features_missing(options):
-    build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"))
+    build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"), arch="sm_90")
     with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch .* which the emulator does not support yet"):
         EmulatorBackend("sm_90").run(build, Launch(4, 32, **options), {}, ())
+
+
+@pytest.mark.parametrize(("arch", "refused"), [("sm_89", True), ("sm_90", False), ("sm_120", False)])
+def test_dependent_launches_need_sm_90(arch, refused):
+    build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"), arch=arch)
+    EmulatorBackend(arch).require(build, Launch(4, 32, chain=Chain(2, "k")))
+    dependent = Launch(4, 32, chain=Chain(2, "k", dependent=True))
+    if refused:
+        with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launches are dependent, .* not sm_89\."):
+            EmulatorBackend(arch).require(build, dependent)
+    else:
+        EmulatorBackend(arch).require(build, dependent)
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 2), (2, 1), (64, 1)])
 def test_another_launch_runs_in_another_number_of_threads(kernels, monkeypatch, cores, threads):
     asked = []
-    run = emulator.run
 
     def noted(*arguments, **options):
         asked.append(options["threads"])
-        return run(*arguments, **options)
+        return run_steps(*arguments, **options)
 
-    monkeypatch.setattr(emulator, "run", noted)
+    monkeypatch.setattr("ptxbench.backends.emulator.run_steps", noted)
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     backend = EmulatorBackend("sm_90")
     built = toolchain.build(

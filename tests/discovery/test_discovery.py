@@ -272,6 +272,16 @@ MISTAKES = [
     ("block=BLOCK)", "block=BLOCK, cooperative=1)",
      "15: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, cooperative=1). "
      "cooperative and resident must be True or False."),
+    ("block=BLOCK)", "block=BLOCK, chain=8)",
+     "15: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, chain=8). "
+     "chain must be a Chain(launches, number), or be left out."),
+    *(("block=BLOCK)", f"block=BLOCK, chain=__import__('ptxbench.pair').pair.{chain})",
+       f"15: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, chain={shown}). {sentence}")
+      for chain, shown, sentence in (
+        ("Chain(1, 'n')", "Chain(launches=1, number='n', dependent=False)", "A chain has 2 launches or more."),
+        ("Chain(2, 'n', 1)", "Chain(launches=2, number='n', dependent=1)", "dependent must be True or False."),
+        ("Chain(2, 'a')", "Chain(launches=2, number='a', dependent=False)",
+         "The number of a launch must be a Scalar of whole numbers of the pair: n."))),
     ("flops=lambda n: n", "flops=lambda n: n / 0",
      "20: flops fails at n=1: ZeroDivisionError: division by zero."),
     ("flops=lambda n: n", "flops=lambda n: n / 2",

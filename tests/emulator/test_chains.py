@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator.chain import run_steps
+from ptxbench.errors import MemoryFault
 
 HEADER = ".version 8.1\n.target sm_90\n.address_size 64\n"
 
@@ -130,3 +132,76 @@ def test_an_access_that_the_wait_does_not_order_after_the_launch_before_is_a_rac
         first = result.findings[0]
         assert "which the launch before stores" in first.message
         assert "[%from]" in ptx.splitlines()[first.line - 1]
+
+
+# ---- the launches of one kernel as one execution
+
+BODY = """
+    .reg .pred %last;
+    .reg .b32 %k;
+    ld.param.u32 %k, [k];
+    setp.eq.u32 %last, %k, 2;
+    WAIT
+    mad.wide.u32 %from, %k, 384, %from;
+    ld.global.u32 %value, [%from];
+    @%last add.u32 %value, %value, 1;
+    @%last ld.global.u32 %more, [total];
+    @!%last mov.u32 %more, 0;
+    add.u32 %value, %value, %more;
+    st.global.u32 [%from + 384], %value;
+    @!%last st.global.u32 [total], 5;
+    mov.u32 %more, %k;
+LOOP:
+    sub.u32 %more, %more, 1;
+    setp.gt.s32 %last, %more, 0;
+    @%last bra LOOP;
+"""
+STEP = kernel("step", BODY).replace(".param .u64 to)", ".param .u64 to, .param .u32 k)")
+STEP = STEP.replace(".visible", ".global .u32 total = 100;\n.visible")
+
+
+def stepped(wait, launches, **more):
+    """(the rows of the array, the execution) of a chain in which each launch copies a row to the next one."""
+    rows = np.full((4, 96), 9, np.uint32)
+    rows[0] = np.arange(96)
+    steps = [[rows, None, np.uint32(k)] for k in launches]
+    how = {"dependent": True, "grid": 3, "block": 32, **more}
+    return rows, run_steps(STEP.replace("WAIT", wait), None, steps=steps, **how)
+
+
+def test_counts_of_a_chain_are_those_of_its_launches_together():
+    _, whole = stepped(WAIT, range(3))
+    each = [stepped(WAIT, [k])[1] for k in range(3)]
+    for name, value in whole.counters.items():
+        if not name.endswith(("share", "per_request")):
+            assert value == sum(one.counters[name] for one in each), name
+    assert whole.counters["ptx_active_lane_share"] == pytest.approx(
+        sum(one.counters["ptx_thread_instructions_on"] for one in each)
+        / sum(32 * one.counters["ptx_warp_instructions"] for one in each)
+    )
+    (loop,) = whole.loops.values()
+    assert loop == {1: 6, 2: 3}
+    assert whole.by_line.keys() == whole.opcodes.keys() == each[2].by_line.keys()
+    assert whole.changed == ("total",)
+
+
+def test_the_module_keeps_its_variables_within_a_chain():
+    rows, _ = stepped(WAIT, range(3))
+    assert rows[1:].tolist() == [list(range(96)), list(range(96)), [i + 6 for i in range(96)]]
+
+
+@pytest.mark.parametrize(("wait", "dependent", "row"), [(WAIT, True, 0), ("", True, 9), ("", False, 0)])
+def test_a_step_without_a_wait_reads_old_data_only_if_it_is_dependent(wait, dependent, row):
+    rows, execution = stepped(wait, range(2), dependent=dependent, sanitize=True)
+    assert rows[2, 0] == row
+    assert [each.kind for each in execution.findings] == (["race"] if row else [])
+
+
+def test_an_error_names_the_launch_and_begins_with_the_line():
+    with pytest.raises(MemoryFault, match=r"^line \d+: .* This is launch 3 of the chain, which begins with 0\.$"):
+        stepped(WAIT, range(4))
+
+
+def test_a_finding_of_several_launches_is_named_once():
+    _, execution = stepped("", range(3), sanitize=True)
+    assert len({each.line for each in execution.findings}) == len(execution.findings) == 1

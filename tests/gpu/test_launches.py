@@ -9,14 +9,14 @@ from ptxbench import toolchain
 from ptxbench.arrays import poison
 from ptxbench.emulator import tensor_maps
 from ptxbench.errors import LaunchError, LaunchUnavailable
-from ptxbench.pair import Launch, f32, u32, u64
+from ptxbench.pair import Chain, Launch, f32, u32, u64
 from ptxbench.tensor_map import TiledMap
 
-PTX = Path(__file__).with_name("ptx")
+PTX, HOPPER = (Path(__file__).with_name(folder) for folder in ("ptx", "hopper"))
 
 
-def build(gpu, entry):
-    path, arch = PTX / f"{entry}.ptx", gpu.device().sm
+def build(gpu, entry, folder=PTX):
+    path, arch = folder / f"{entry}.ptx", gpu.device().sm
     return toolchain.build(path, language="ptx", variant="ptx", entry=entry, arch=arch)
 
 
@@ -42,6 +42,26 @@ def test_clusters_and_cooperative_grids_are_launched(gpu):
     assert clock.enqueue()() > 0
     assert clock.outputs()["out"][:8].tolist() == list(range(8))
     assert gpu.floor(Launch(8, 32, cooperative=True), out).enqueue()() > 0
+
+
+CHAIN = {"out": np.zeros((9, 64), u32), "k": u32.type(0)}
+ROWS = np.arange(9)[:, None] * np.ones(64)
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+def test_the_launches_of_a_chain_see_what_the_one_before_has_stored(gpu, dependent):
+    how = Launch(2, 32, chain=Chain(8, "k", dependent=dependent))
+    if not gpu.launcher.limits.dependent:
+        with pytest.raises(LaunchUnavailable, match=r"The launch is a chain of dependent launches; .* has none"):
+            launch(gpu, "launched", Launch(2, 32, chain=Chain(8, "k", dependent=True)), CHAIN)
+        return
+    built = build(gpu, "chained", HOPPER)
+    assert np.array_equal(gpu.run(built, how, CHAIN, ("out",)).outputs["out"], ROWS)
+    clock = gpu.clock(built, how, CHAIN, ("out",), updated=("out",))
+    assert clock.enqueue()() > 0
+    assert np.array_equal(clock.outputs()["out"], ROWS)
+    assert clock.enqueue_graph(3)() > 0
+    assert gpu.floor(how, CHAIN).enqueue()() > 0
 
 
 def test_ctas_that_must_run_at_once_and_do_not_fit_are_refused_before_the_launch(gpu):

@@ -425,6 +425,8 @@ def test_every_condition_has_a_row_in_that_table():
         "dynamic shared",
         "cluster",
         "cooperative",
+        "launches",
+        "dependent",
     }  # the launch, as block is
     assert {each.name for each in (*RUN_CONDITIONS, *CELL_CONDITIONS)} <= tested
 

@@ -161,6 +161,14 @@ def test_effects_outside_the_model_prevent_a_claim(ptx, reason):
     assert (model.verdict, model.reason) == (floors.NO_CLAIM, reason)
 
 
+def test_the_time_between_the_launches_of_a_chain_prevents_a_claim():
+    chain = replace(BIG, launch=replace(BIG.launch, launches=8))
+    model = of(made(counts=900_000), one=chain)
+    assert (model.verdict, model.reason) == (
+        floors.NO_CLAIM, "a chain of launches: the floors have no time between launches"
+    )  # fmt: skip
+
+
 def test_the_same_machine_code_is_the_first_reason():
     same = replace(BIG, variants={**BIG.variants, "ptx": BIG.variants["cuda"]})
     assert of(changed(unknown=("FROB",)), one=same).reason == "same machine code"

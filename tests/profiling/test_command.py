@@ -11,6 +11,7 @@ from ptxbench.discovery import load
 from ptxbench.profiling.counters import COUNTERS
 from ptxbench.profiling.emulated import counts_of
 from tests import simulated
+from tests.folders import PAIR, changed
 from tests.profiling import ncu as script
 
 SIZE = {"n": 1024}
@@ -124,6 +125,15 @@ def test_wrong_options_are_refused(profile, monkeypatch, tmp_path, options, stat
     monkeypatch.setenv("PATH", str(tmp_path))
     ran = profile(*options)
     assert (ran.status, message in ran.err) == (status, True), ran.err
+
+
+def test_a_chain_is_refused(profile, kernels):
+    text = changed(PAIR, "block=BLOCK)", "block=BLOCK, chain=Chain(8, 'n'))")
+    (kernels / "pairs" / "scale.py").write_text(changed(text, "import EXACT,", "import EXACT, Chain,"))
+    for options in ([], ["--launch"], ["--run"]):
+        ran = profile(*options)
+        assert ran.status == 2
+        assert "scale is a chain of 8 launches; profiles of a chain are not available." in ran.err
 
 
 def test_a_launch_without_a_gpu_says_where_to_run_it(profile):

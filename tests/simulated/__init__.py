@@ -24,7 +24,8 @@ What it models
 - Sticky errors, a context in each process, exclusive mode, a device that is lost for all processes, NVML.
 
 What it does not model
-- Parallel streams: there is one queue of work. No peer access, no managed memory, no textures, no MPS, no MIG.
+- Parallel streams: there is one queue of work, and dependent launches do not overlap. No peer access, no managed
+  memory, no textures, no MPS, no MIG.
 - Pointers in memory or in structures other than tensor maps: a kernel can access only what its own parameters point
   to, and the arrays of its tensor maps. An access outside a block of the pool is an illegal address, even if a real
   device would access a neighbouring block.

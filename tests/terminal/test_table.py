@@ -250,7 +250,10 @@ def test_the_heading_shows_the_launch():
     assert "sm_90, grid 64, block 256\n" in printed(CellTable(COUNTED))
     launch = LaunchReport((64, 4, 1), (256, 1, 1), cluster=(2, 1, 1), cooperative=True)
     heading = printed(CellTable(dataclasses.replace(COUNTED, launch=launch)))
-    assert "sm_90, grid 64 x 4, block 256, cluster 2, cooperative" in heading
+    assert "sm_90, grid 64 x 4, block 256, cluster 2, cooperative\n" in heading
+    for dependent, words in ((True, "a chain of 8 dependent launches"), (False, "a chain of 8 launches")):
+        launch = LaunchReport((64, 4, 1), (256, 1, 1), launches=8, dependent=dependent)
+        assert f"block 256, {words}\n" in printed(CellTable(dataclasses.replace(COUNTED, launch=launch)))
 
 
 def test_labels_are_in_the_heading_except_those_in_a_finding():

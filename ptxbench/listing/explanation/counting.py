@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.discovery import LoadedPair
 from ptxbench.errors import LaunchUnavailable, UnsupportedInstruction
@@ -41,5 +39,4 @@ def count(loaded: LoadedPair, build: Build, size: Size) -> Counted:
     lines = {
         line: {name: int(value) for name, value in counts.items()} for line, counts in (outcome.by_line or {}).items()
     }
-    warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
-    return Counted(lines, warps, outcome.loops or {})
+    return Counted(lines, launch.warps, outcome.loops or {})

@@ -11,7 +11,7 @@ from typing import Any
 CDLL = ctypes.CDLL
 
 NVML_UNINITIALIZED, NVML_NOT_SUPPORTED, NVML_LIBRARY_NOT_FOUND = 1, 3, 12
-COOPERATIVE, CLUSTER = 2, 4
+COOPERATIVE, CLUSTER, FOLLOWS = 2, 4, 6
 """From CUlaunchAttributeID."""
 
 
@@ -110,6 +110,8 @@ class Driver(Library):
                 held = gpu.device.sms * kernel.resident(gpu.device, math.prod(given.block), given.shared_bytes)
                 if math.prod(grid) > held:
                     return 720
+            if each.id == FOLLOWS and not gpu.device.clusters:
+                return 1
         if cluster not in (None, (1, 1, 1)) and not gpu.device.clusters:
             return 1
         if cluster and (math.prod(cluster) > kernel.most_cluster or any(map(operator.mod, grid, cluster))):

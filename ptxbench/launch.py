@@ -1,0 +1,105 @@
+"""How a kernel is launched: its grid, block and cluster, and chains of launches. Data only; imports no ptxbench."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Launches of one kernel in one stream, each after the one before, which are verified, counted and timed as one.
+
+    `launches`: how many. `number`: the Scalar that says which one it is: 0, 1, ... `dependent`: whether they are
+    programmatic dependent launches: each but the first may start before the one before has ended, and sees what that
+    one stores only after griddepcontrol.wait (cudaGridDependencySynchronize).
+    """
+
+    launches: int
+    number: str
+    dependent: bool = False
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Grid in CTAs and block in threads, each an int or (x, y, z); dynamic shared memory in bytes.
+
+    `cluster`: CTAs of a cluster, an int or (x, y, z), which must divide the grid; None launches without clusters.
+    `cooperative`: whether the kernel may wait for all CTAs of the grid (`grid.sync()`), which must then run at once.
+    `resident`: all CTAs must run at once for another reason, such as one CTA on each SM. The driver gets no request for
+    this; a device on which they do not fit skips the launch.
+    `set_aside`: percent of the L2 that the device can set aside for lines which a kernel marks to stay (evict_last).
+    `chain`: the launch is a chain of launches, each with this grid and block; None is a single one.
+    """
+
+    grid: int | tuple[int, ...]
+    block: int | tuple[int, ...]
+    shared_bytes: int = 0
+    cluster: int | tuple[int, ...] | None = None
+    cooperative: bool = False
+    resident: bool = False
+    set_aside: int = 0
+    chain: Chain | None = None
+
+    def __repr__(self) -> str:
+        """Without the fields of special launches if they are not set."""
+        usual = {"cluster": None, "cooperative": False, "resident": False, "set_aside": 0, "chain": None}
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        given = [f"{name}={value!r}" for name, value in values.items() if name not in usual or value != usual[name]]
+        return f"Launch({', '.join(given)})"
+
+    @property
+    def grid_xyz(self) -> tuple[int, int, int]:
+        return xyz(self.grid)
+
+    @property
+    def block_xyz(self) -> tuple[int, int, int]:
+        return xyz(self.block)
+
+    @property
+    def cluster_xyz(self) -> tuple[int, int, int] | None:
+        return None if self.cluster is None else xyz(self.cluster)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The fields that a run document has."""
+        return {
+            "grid": self.grid_xyz,
+            "block": self.block_xyz,
+            "shared_bytes": self.shared_bytes,
+            "cluster": self.cluster_xyz,
+            "cooperative": self.cooperative,
+            "launches": self.launches,
+            "dependent": self.dependent,
+        }
+
+    @property
+    def launches(self) -> int:
+        """How many launches it is: 1, or those of its chain."""
+        return 1 if self.chain is None else self.chain.launches
+
+    @property
+    def dependent(self) -> bool:
+        """Whether a launch may start before the one before it in the chain has ended."""
+        return self.chain is not None and self.chain.dependent
+
+    @property
+    def warps(self) -> int:
+        """The warps that it starts, in all of its launches."""
+        return self.launches * math.prod(self.grid_xyz) * -(-math.prod(self.block_xyz) // 32)
+
+    def steps(self, arguments: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The arguments of each of its launches, in their order: those given, with the number of the launch."""
+        if self.chain is None:
+            return [arguments]
+        number = self.chain.number
+        return [{**arguments, number: type(arguments[number])(step)} for step in range(self.launches)]
+
+
+def xyz(extent: int | tuple[int, ...]) -> tuple[int, int, int]:
+    """`extent` padded with ones to three dimensions."""
+    x, y, z = (*((extent,) if isinstance(extent, int) else extent), 1, 1)[:3]
+    return x, y, z
