@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from ptxbench import discovery
+from ptxbench.bugs.audit import launched_as
 from ptxbench.check.findings import STAGES
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
@@ -17,18 +18,18 @@ BROKEN_FUEL = 1 << 16
 
 
 @functools.cache
-def suite(name, seed=SEED, arch=None):
-    """The suite of a pair on `arch`, by default sm_90 or the target of its own PTX."""
-    return CheckSuite(discovery.load(KERNELS, name), arch or emulated_arch(name), seed)
+def suite(name, seed=SEED, arch=None, variant="ptx"):
+    """The suite of a pair on `arch`, by default sm_90 or the target of its own PTX; launched as `variant` is."""
+    return CheckSuite(launched_as(discovery.load(KERNELS, name), variant), arch or emulated_arch(name), seed)
 
 
-def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None, **settings):
+def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None, variant="ptx", **settings):
     """The judgement on a file, or on `content` under its name, against a shipped pair; by `stages` alone."""
     with tempfile.TemporaryDirectory() as folder:
         own = path if content is None else Path(folder) / path.name
         if content is not None:
             own.write_bytes(content)
-        return Checker(suite(name, seed, arch), own, CheckOptions(**settings)).judge(stages=stages)
+        return Checker(suite(name, seed, arch, variant), own, CheckOptions(**settings)).judge(stages=stages)
 
 
 def outcome(judgement):

@@ -28,6 +28,7 @@ from tests.kernels.harness import (
     own_target,
     owner,
     ptx_of,
+    source_of,
 )
 
 
@@ -90,7 +91,15 @@ def test_the_check_sizes_find_a_broken_kernel(file, right, wrong, tmp_path):
 
 def judgement(name, file, text):
     """The verdict of `ptxbench check` on `text` in place of `file`, and the stage at which it ended."""
-    judged = judging.judged(file, name, text.encode(), arch=emulated_arch(name), fuel=judging.BROKEN_FUEL)
+    variant = source_of(file).variant
+    judged = judging.judged(
+        file,
+        name,
+        text.encode(),
+        arch=emulated_arch(name),
+        variant=variant if variant in PAIRS[name].pair.launches else "ptx",  # one suite for all that are launched alike
+        fuel=judging.BROKEN_FUEL,
+    )
     return judged.verdict, judged.ended_at
 
 
