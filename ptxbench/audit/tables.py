@@ -91,6 +91,7 @@ the thread's own number, because they are its warp and lane."""
 
 UNSCATTERED: Mapping[str, str] = {
     "bigint_mul256": "each lane's 32 bytes are one sector, wherever its neighbours are",
+    "cluster_multicast": "one thread has the copy engine read boxes, and mma.sync says which lane has which sum",
     "copy_hints_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
     "fp8_gemm_promoted": "one thread has the copy engine read and write boxes",
     "hgemm_wgmma": "one thread has the copy engine read boxes, and wgmma says which lane has which sum",

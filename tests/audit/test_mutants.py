@@ -29,6 +29,7 @@ def audited(pair, *edits, kernels=None, variants=()):
 # pair, edits: each must hold for every PTX file of the pair that can have it
 CHOSEN = [
     ("bigint_mul256",        "registers spilled", "other comments"),
+    ("cluster_multicast",    "labels renamed"),
     ("cluster_rmsnorm",      "other comments"),
     ("cluster_rmsnorm.s32",  "neighbours exchanged"),
     ("copy_hints",           "vector stores split", "reversed declarations"),
