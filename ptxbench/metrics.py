@@ -178,6 +178,9 @@ def spills(report: BuildReport) -> float | None:
     return report.spill_store_bytes + report.spill_load_bytes
 
 
+ATOMICS = tuple(f"ptx_atomic_{space}_requests" for space in ("global", "shared", "cluster"))
+"""Requests of atomics: `atom`, `red`, `red.async` and bulk reductions."""
+
 INSTRUCTIONS = count("ptx_warp_instructions")
 SECTORS = count("ptx_global_load_sectors", "ptx_global_store_sectors")
 REQUESTS = count("ptx_global_load_requests", "ptx_global_store_requests")
@@ -372,7 +375,7 @@ METRICS = (
               f"{WORDS[part]} {kind}s at shared::cluster addresses.")
       for kind in ("load", "store") for part in ("requests", "bytes")),
     counted("ptx_atomics", "atomics", "lower", "Requests of atomics: global, shared, and of other CTAs of the cluster.",
-            count("ptx_atomic_global_requests", "ptx_atomic_shared_requests", "ptx_atomic_cluster_requests")),
+            count(*ATOMICS)),
     *(counter(f"ptx_atomic_{space}_{part}", f"{short} at. {SHORT[part]}", "lower", f"{words} {space} atomics.")
       for space, short in (("global", "global"), ("shared", "shared"), ("cluster", "clus."))
       for part, words in (("requests", "Requests of"), ("lanes", "Active lanes of"),
@@ -383,7 +386,8 @@ METRICS = (
     counter("ptx_mbarrier_phases", "mbar. phases", "lower", "Completed phases of mbarriers."),
     counted("ptx_direct_loads", "direct loads", "lower", "Requests of global loads that are not asynchronous copies.",
             difference("ptx_global_load_requests", "ptx_async_requests")),
-    counter("ptx_async_requests", "async", "lower", "Asynchronous copies that warps asked for."),
+    counter("ptx_async_requests", "async", "lower", "Asynchronous copies that warps asked for: cp.async, bulk and "
+            "tensor copies. st.async is a store of the cluster, red.async an atomic."),
     counter("ptx_async_bytes", "async bytes", "lower", "Bytes that asynchronous copies moved."),
     counter("ptx_multicast_sectors", "multicast sect.", "higher",
             "32-byte sectors that multicast copies brought to CTAs, once for each CTA."),

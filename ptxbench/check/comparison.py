@@ -7,13 +7,14 @@ from typing import Any
 
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.machine_code import EXECUTED
+from ptxbench.metrics import ATOMICS
 from ptxbench.result import BuildReport
 
 FIGURES = {
     "sectors": ("ptx_global_load_sectors", "ptx_global_store_sectors"),
     "instructions": ("ptx_warp_instructions",),
     "wavefronts": ("ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts"),
-    "atomics": ("ptx_atomic_global_requests", "ptx_atomic_shared_requests"),
+    "atomics": ATOMICS,
     "divergent": ("ptx_divergent_branches",),
 }
 """The reported counts, each the sum of some counters."""

@@ -33,7 +33,8 @@ class AsyncStores:
         ops, e = self.ops, self.ops.e
         kind = values[0].type
         size = kind.bytes * len(values)
-        site, where, lanes = self.reached(space, target, "store", size, messages.touch(size), ops.active)
+        use, touch = "atomic" if operation else "store", messages.touch(size, updates=bool(operation))
+        site, where, lanes = self.reached(space, target, use, size, touch, ops.active)
         _, object_at, lanes = self.reached(space, barrier, "mbarrier", 8, mbarriers.TOUCH_CLUSTER, lanes)
         combine = f"@{ops.function(messages.combine(operation, kind))}" if operation else "null"
         function = ops.function(messages.send(size, len(values), kind.bits))

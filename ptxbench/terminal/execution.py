@@ -340,7 +340,7 @@ def cost(counts: Mapping[str, int]) -> str:
             lines.append(f"{each:.3g} sectors each")
         if conflicts := counts.get(f"ptx_shared_{kind}_conflicts"):
             lines.append(f"{conflicts:,} conflicts")
-    for space in ("global", "shared"):
+    for space in ("global", "shared", "cluster"):
         if requests := counts.get(f"ptx_atomic_{space}_requests"):
             lines.append(f"{counts.get(f'ptx_atomic_{space}_serial', 0) / requests:.3g} in turn each")
     if divergent := counts.get("ptx_divergent_branches"):

@@ -92,6 +92,17 @@ def test_an_asynchronous_store_to_a_cta_that_exits_without_waiting_is_a_fault(sa
     assert re.search(message, launched.findings[0].message)
 
 
+def test_asynchronous_stores_count_as_stores_and_updates_of_one_word_as_atomics_in_turn():
+    expect = "@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [bar], 128;\n"
+    _, launched = run(with_mbarrier(1, expect + STORES["u32"][1]))
+    assert [launched.counters[f"ptx_cluster_store_{what}"] for what in ("requests", "bytes")] == [8, 8 * 128]
+    assert launched.counters["ptx_atomic_cluster_requests"] == launched.counters["ptx_async_requests"] == 0
+    opcode = "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32"
+    one_word = f"and.b32 %far, %far, 0xffffff80;\n{opcode} [%far], %value, [%far_bar];"
+    _, launched = run(with_mbarrier(1, expect + one_word))
+    assert launched.counters["ptx_atomic_cluster_serial"] == 8 * 32
+
+
 OPERATIONS = {
     "add.u32": lambda a, b: a + b, "add.s32": lambda a, b: a + b, "min.u32": np.minimum, "max.s32": np.maximum,
     "and.b32": np.bitwise_and, "or.b32": np.bitwise_or, "xor.b32": np.bitwise_xor,
@@ -105,9 +116,12 @@ def test_an_asynchronous_update_of_another_cta(operation):
     send = (
         f"@%first mbarrier.arrive.expect_tx.shared::cta.b64 %state, [bar], 128;\n{opcode} [%far], %value, [%far_bar];"
     )
-    out, _ = run("st.shared.u32 [%mine], 203;\n" + with_mbarrier(1, send) + "\nld.shared.u32 %value, [%mine];")
+    out, launched = run("st.shared.u32 [%mine], 203;\n" + with_mbarrier(1, send) + "\nld.shared.u32 %value, [%mine];")
     rank = np.arange(8)
     sent = (rank // 4 * 4 + (rank % 4 + 3) % 4)[:, None] * 100 + np.arange(32)
+    assert {name: count for name, count in launched.counters.items() if "_cluster_" in name and count} == {
+        "ptx_atomic_cluster_requests": 8, "ptx_atomic_cluster_lanes": 256, "ptx_atomic_cluster_serial": 8
+    }  # fmt: skip
     assert (out == OPERATIONS[operation](np.full_like(sent, 203), sent)).all()
 
 

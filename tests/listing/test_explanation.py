@@ -225,6 +225,8 @@ COUNTED = [
      ["ptx.ptx:7"]),
     ([{"atomic_global_requests": 4}], [{"atomic_global_requests": 1}], "atomics",
      "ptx makes 1 atomic requests, cuda 4: 75 % fewer.", ["cuda.ptx:3", "ptx.ptx:3"]),
+    ([{"atomic_cluster_requests": 4}], [{"cluster_store_requests": 4}], "atomics",
+     "ptx makes 0 atomic requests, cuda 4.", ["cuda.ptx:3"]),
     ([{"branches": 20, "divergent_branches": 0}], [{"branches": 20, "divergent_branches": 3}], "divergence",
      "Divergent branches of the PTX: cuda none, ptx 3 of 20; most at ptx.ptx:3.", ["ptx.ptx:3"]),
     ([{"barriers": 8}], [{"barriers": 20}], "barriers",

@@ -10,7 +10,8 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
 from ptxbench.emulator.runtime.atomics import update
 from ptxbench.emulator.runtime.clusters import host_of
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, NEXT_LANE, V32, RuntimeFunction, field, slot
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, NEXT_LANE, V32, WORK, RuntimeFunction, bump, field, slot
+from ptxbench.emulator.runtime.counting import GROUPS
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.mbarriers import TRANSACT
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE
@@ -28,12 +29,20 @@ ELSEWHERE = 66
 COMPLAINTS = {ELSEWHERE: "names an mbarrier that is not in the CTA whose memory it writes"}
 
 
-def touch(size: int) -> RuntimeFunction:
-    """`touch_cluster_SIZE(addresses, mask, env, site)`: check and count a store; returns the lanes without a fault."""
-    name = f"touch_cluster_{size}"
+def touch(size: int, *, updates: bool = False) -> RuntimeFunction:
+    """`touch_cluster_SIZE(addresses, mask, env, site)`: check and count a store; returns the lanes without a fault.
+
+    `updates`: count an atomic update, and so the lanes with the same address.
+    """
+    name = f"touch_cluster_{size}" + "_atomic" * updates
     lanes = "ret i32 %mask"
-    text = access(name, "i32", CLUSTER_SPACE, size, together=lanes, each=lanes, nothing="ret i32 0")
-    return RuntimeFunction(name, text, CLUSTER_SPACE.needs, (CTPOP,))
+    same = f"""%key = lshr {V32} %a, splat (i32 {size.bit_length() - 1})
+  %grouped = call i64 @groups({V32} %key, i32 %mask)
+  %serial = lshr i64 %grouped, 32
+  {bump(WORK, "%serial")}"""
+    text = access(name, "i32", CLUSTER_SPACE, size, together=lanes, each=lanes, nothing="ret i32 0",
+                  first_of_all=same if updates else "")  # fmt: skip
+    return RuntimeFunction(name, text, (*CLUSTER_SPACE.needs, *((GROUPS,) if updates else ())), (CTPOP,))
 
 
 def combine(operation: str, kind: Type) -> RuntimeFunction:

@@ -172,8 +172,8 @@ Analysis = Callable[[VariantContrast], Iterator[Explanation]]
 
 
 def relation(before: float, after: float) -> str:
-    """The end of a sentence: `: 46 % fewer.`, `: 3.5 times as many.`; only a full stop if the divisor is 0."""
-    if not before or before == after:
+    """The end of a sentence: `: 46 % fewer.`, `: 3.5 times as many.`; only a full stop if one of them is 0."""
+    if not before or not after or before == after:
         return "."
     share = after / before
     if share >= 2:

@@ -17,7 +17,7 @@ from ptxbench.listing.explanation.finding import (
     percent,
     relation,
 )
-from ptxbench.metrics import CLASSES
+from ptxbench.metrics import ATOMICS, CLASSES
 from ptxbench.units import si
 
 SECTOR_BYTES = 32
@@ -37,7 +37,6 @@ RARE = 0.01
 SECTORS = ("ptx_global_load_sectors", "ptx_global_store_sectors")
 CONFLICTS = ("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")
 SHARED = ("ptx_shared_load_requests", "ptx_shared_store_requests")
-ATOMICS = ("ptx_atomic_global_requests", "ptx_atomic_shared_requests")
 
 
 def unlike(before: float, after: float) -> bool:
