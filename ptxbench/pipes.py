@@ -144,19 +144,21 @@ PIPES: Mapping[str, str] = {
     XU: "MUFU I2F F2I F2F POPC FLO BREV",
     LSU: "LDG STG LD ST LDS STS LDSM STSM ATOM ATOMG ATOMS RED REDG LDGSTS LDL STL REDUX",
     SHUFFLE: "SHFL",
-    TENSOR: "HMMA IMMA DMMA QMMA BMMA OMMA",
+    TENSOR: "HMMA IMMA DMMA QMMA BMMA OMMA HGMMA QGMMA IGMMA BGMMA",
     ISSUE: "BRA BRX JMP JMX EXIT RET CALL BSSY BSYNC BREAK BMOV WARPSYNC YIELD NANOSLEEP NOP KILL BPT "  # control
            "PREEXIT ENDCOLLECTIVE ELECT LEPC RPCMOV ACQBULK DEPBAR LDGDEPBAR MEMBAR ERRBAR CGAERRBAR FENCE "  # waits
            "CCTL BAR B2R R2B S2R S2UR CS2UR LDC LDCU VOTE VOTEU MATCH QSPC R2P R2UR UCGABAR_ARV UCGABAR_WAIT SYNCS "
            "UIADD3 UIMAD ULDC ULEA ULOP3 UMOV UISETP USEL USHF UPLOP3 UPRMT UFLO UPOPC UBREV UP2UR UR2UP USGXT "
            "UBMSK UVIMNMX UIMNMX UI2FP UFSETP UFMUL UFSEL "
-           "UBLKCP UTMALDG UTMASTG UTMAREDG UTMACMDFLUSH UTMAPF UVIRTCOUNT "
+           "UBLKCP UBLKRED UBLKPF UTMALDG UTMASTG UTMAREDG UTMACMDFLUSH UTMACCTL UTMAPF UVIRTCOUNT "
+           "STAS REDAS USETMAXREG WARPGROUP "
            "CS2R VIADD VIADDMNMX VIMNMX VIMNMX3 VHMNMX HMNMX2 FMNMX3 SGXT BMSK FSET FRND FCHK PSETP ISCADD LOP "
            "FHFMA FHADD",
 }  # fmt: skip
 """By name without modifiers. ALU has the opcodes that ptxas keeps two cycles away from a LOP3 (tests/test_pipes.py).
 
-No source says which pipe the last line of ISSUE needs.
+No source says which pipe the last two lines of ISSUE need. The two lines before them start work of other units, such as
+bulk copies, whose time the model does not have, or concern warpgroups.
 """
 
 OF: Mapping[str, str] = {name: pipe for pipe, names in PIPES.items() for name in names.split()}
@@ -190,13 +192,16 @@ SHAPES: Mapping[str, int] = {
 }  # fmt: skip
 """Multiply-adds by the shape in the name of an opcode, 16816 or 16x8x16."""
 
+WARPGROUP = re.compile(r"64x(\d+)x(\d+)")
+"""The shape of a product of a warpgroup. Each of its four warps executes the instruction, for 16 of the 64 rows."""
+
 COSTS = (
     (re.compile(r"DMMA"), 16.0),  # 64 and 128 a cycle of the A100 and the H100, 1/16 of f16
-    (re.compile(r"HMMA.*\.TF32"), 2.0),
-    (re.compile(r"HMMA"), 1.0),
+    (re.compile(r"HG?MMA.*\.TF32"), 2.0),
+    (re.compile(r"HG?MMA"), 1.0),
     (re.compile(r"IMMA.*\.[SU]4|OMMA"), 1 / 4),
-    (re.compile(r"IMMA|QMMA"), 1 / 2),
-    (re.compile(r"BMMA"), 1 / 16),
+    (re.compile(r"[IQ]G?MMA"), 1 / 2),
+    (re.compile(r"BG?MMA"), 1 / 16),
 )  # fmt: skip
 """The cost of a multiply-add of other types relative to f16: the least that any GPU's datasheet claims."""
 
@@ -206,11 +211,18 @@ def multiply_adds(opcode: str) -> float | None:
 
     Those with structured sparsity (.SP) need half of their shape.
     """
-    shape = next((each for each in map(plain, opcode.split(".")) if each in SHAPES), None)
+    shape = next((worth for each in opcode.split(".") if (worth := of_shape(each)) is not None), None)
     cost = next((each for pattern, each in COSTS if pattern.match(opcode)), None)
     if shape is None or cost is None:
         return None
-    return SHAPES[shape] * cost * (0.5 if ".SP" in opcode else 1)
+    return shape * cost * (0.5 if ".SP" in opcode else 1)
+
+
+def of_shape(modifier: str) -> int | None:
+    """Multiply-adds that a warp executes, by a modifier; None if it is not a shape."""
+    if match := WARPGROUP.fullmatch(modifier):
+        return 16 * int(match[1]) * int(match[2])
+    return SHAPES.get(plain(modifier))
 
 
 def plain(modifier: str) -> str:

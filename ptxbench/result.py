@@ -244,6 +244,8 @@ class Model:
     """`verdict` and `reason` of every variant except the reference."""
     widths: Mapping[str, float] = field(default_factory=dict)
     """By variant, the width of the interval of its executed machine instructions, as a share of the least."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """By variant, what its floors lack, or why it has none."""
 
 
 @dataclass(frozen=True)

@@ -31,15 +31,10 @@ def dram_bytes(cell: Cell) -> float:
     return cell.work["bytes"] - written + max(written - LARGEST_L2, 0)
 
 
-def of_cell(cell: Cell, gpu: str, found: Mapping[str, Executions | str]) -> Model | None:
-    """The model of a cell; None if no variant has executions.
-
-    `found`: by variant its executions, or why there are none.
-    """
+def of_cell(cell: Cell, gpu: str, found: Mapping[str, Executions | str]) -> Model:
+    """The model of a cell. `found`: by variant its executions, or why there are none."""
     arch, specification = MODELS[gpu]
     counted = {name: each for name, each in found.items() if isinstance(each, Executions)}
-    if not counted:
-        return None
     least = {name: floors(each.executed, arch, specification) for name, each in counted.items()}
     claims = {
         name: judge(cell, name, found, least, ctas_wanted=specification.sms)
@@ -48,7 +43,24 @@ def of_cell(cell: Cell, gpu: str, found: Mapping[str, Executions | str]) -> Mode
     }
     own = claims.get(OWN) or next(iter(claims.values()), Claim(NO_CLAIM, "there is no variant to compare"))
     widths = {name: each.width for name, each in counted.items()}
-    return Model(gpu, least, own.verdict, own.reason, {name: asdict(each) for name, each in claims.items()}, widths)
+    told = {name: asdict(each) for name, each in claims.items()}
+    return Model(gpu, least, own.verdict, own.reason, told, widths, notes(cell, found))
+
+
+def notes(cell: Cell, found: Mapping[str, Executions | str]) -> dict[str, str]:
+    """What the floors of a variant lack, and why one has none."""
+    result = {}
+    for name, variant in cell.variants.items():
+        each = found.get(name, f"it is {variant.status}")
+        if isinstance(each, str):
+            result[name] = f"no floors: {each}"
+        elif each.unknown:
+            result[name] = f"the floors leave out {', '.join(each.unknown)}, which the model does not have"
+        elif each.bulk:
+            result[name] = (
+                "the floors have no time of bulk copies, clusters and warpgroups beyond issue slots and matrices"
+            )
+    return result
 
 
 def judge(
@@ -93,7 +105,9 @@ def obstacles(variant: str, executions: Executions) -> list[str]:
     if executions.atomics:
         result.append(f"{variant} executes global atomics ({', '.join(executions.atomics)})")
     if executions.bulk:
-        result.append(f"{variant} executes bulk copies or cluster instructions ({', '.join(executions.bulk)})")
+        result.append(
+            f"{variant} executes bulk copies, or what only clusters or warpgroups do ({', '.join(executions.bulk)})"
+        )
     return result
 
 

@@ -19,8 +19,11 @@ NEVER = re.compile(r"@!U?PT\b")
 """Instructions that no lane executes: padding."""
 
 GLOBAL_ATOMICS = {"ATOM", "ATOMG", "RED", "REDG"}
-BULK = re.compile(r"UBLK|UTMA|UCGABAR|SYNCS")
-"""Bulk copies, TMA, barriers of clusters."""
+CLUSTER_ATOMICS = {"ATOM"}
+"""Of generic addresses: in the memory of another CTA of the cluster too."""
+
+BULK = re.compile(r"UBLK|UTMA|UCGABAR|SYNCS|STAS|REDAS|[HQIB]GMMA|WARPGROUP|USETMAXREG")
+"""Bulk copies, TMA, barriers and messages of clusters, and what only warpgroups do."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def executions(
         else:
             by_pipe[pipe] += count
             fmas += worth * count
+    in_cluster = not summed(by_line, "ptx_atomic_global_requests") and summed(by_line, "ptx_atomic_cluster_requests")
+    far = CLUSTER_ATOMICS if in_cluster else frozenset()
     total = sum(fit.get(each.address, 0) for each in code)
     least, most = interval
     spare = max(total - least, 0)
@@ -95,8 +100,8 @@ def executions(
             "ctas": ctas,
         },
         tuple(dict.fromkeys(unknown)),
-        tuple(name for name in by_name if name in GLOBAL_ATOMICS),
-        tuple(name for name in by_name if BULK.match(name)),
+        tuple(name for name in by_name if name in GLOBAL_ATOMICS - far),
+        tuple(name for name in by_name if BULK.match(name) or name in far),
         most / least - 1 if least else 0.0,
     )
 

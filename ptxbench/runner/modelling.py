@@ -14,7 +14,7 @@ from ptxbench.runner.machine_code import identity
 from ptxbench.toolchain.lines import with_lines
 
 
-def model_of(cell: Cell, candidates: Sequence[VariantRun], pair: Pair, gpu: str) -> Model | None:
+def model_of(cell: Cell, candidates: Sequence[VariantRun], pair: Pair, gpu: str) -> Model:
     """The claims of the model of `gpu`, a name of specifications.MODELS, for a cell and its candidates at its size.
 
     Variants with the same machine code have one set of floors: those of the narrowest interval.

@@ -41,12 +41,18 @@ def ends(model: Model, name: str) -> tuple[float, float]:
 
 
 def claim_sentences(model: Model) -> list[str]:
-    """`ptx: lower floor on every resource that matters; only a GPU can measure the times.`, equal ones together."""
+    """`ptx: lower floor on every resource that matters; only a GPU can measure the times.`, equal ones together.
+
+    Then what the floors lack."""
     variants: dict[str, list[str]] = {}
     for name, each in model.claims.items():
         one = Claim(str(each.get("verdict")), each.get("reason"))
         variants.setdefault(f"{one}{'' if one.reason else '; only a GPU can measure the times'}.", []).append(name)
-    return [f"{listed(names)}: {claim}" for claim, names in variants.items()]
+    told = [f"{listed(names)}: {claim}" for claim, names in variants.items()]
+    lacking: dict[str, list[str]] = {}
+    for name, note in model.notes.items():
+        lacking.setdefault(note, []).append(name)
+    return told + [f"{listed(names)}: {note}." for note, names in lacking.items()]
 
 
 def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:

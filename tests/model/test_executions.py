@@ -11,7 +11,7 @@ from ptxbench.model.executions import executions
 from ptxbench.result import LaunchReport
 from ptxbench.specifications import H100_SXM, MODELS
 from ptxbench.toolchain.lines import MachineInstruction
-from ptxbench.wording.model import share
+from ptxbench.wording.model import claim_sentences, share
 from tests.runs import Kernel, cell
 
 CODE = (
@@ -148,7 +148,7 @@ FEW = {**made(counts=900_000).executed, "ctas": 131}
 REASONS = [
     (changed(unknown=("FROB",)),   "ptx executes FROB, an opcode without a pipe in the table"),
     (changed(atomics=("ATOMG",)),  "ptx executes global atomics (ATOMG)"),
-    (changed(bulk=("UTMALDG",)),   "ptx executes bulk copies or cluster instructions (UTMALDG)"),
+    (changed(bulk=("UTMALDG",)),   "ptx executes bulk copies, or what only clusters or warpgroups do (UTMALDG)"),
     (changed(width=0.2),           "the executed instructions are an interval 20 % wide"),
     (changed(executed=FEW),        "fewer CTAs than the 132 SMs of the GPU"),
     ("it waits in a loop",         "ptx has no executed counts: it waits in a loop"),
@@ -198,8 +198,33 @@ def test_a_launch_that_takes_no_time_to_speak_of_silences_it():
     assert model.reason == "too small a launch: its highest floor is under 5 µs"
 
 
-def test_without_any_executions_there_is_no_model():
-    assert of("it is wrong", "it is wrong") is None
+def test_a_variant_without_floors_is_named_with_the_reason():
+    """The row of the table has no numbers, and the claim may have another reason."""
+    model = of("it is wrong", "it waits in a loop")
+    assert model.floors == {}
+    assert model.notes == {"cuda": "no floors: it waits in a loop", "ptx": "no floors: it is wrong"}
+    assert of(made(counts=900_000)).notes == {}
+    assert claim_sentences(of("it is wrong"))[-1] == "ptx: no floors: it is wrong."
+    skipped = replace(BIG, variants={**BIG.variants, "ptx.new": replace(BIG.variants["ptx"], status="skipped")})
+    assert of(made(counts=900_000), one=skipped).notes == {"ptx.new": "no floors: it is skipped"}
+
+
+def test_what_floors_leave_out_is_named():
+    assert of(changed(unknown=("FROB",))).notes["ptx"] == "the floors leave out FROB, which the model does not have"
+    assert of(changed(bulk=("UTMALDG",))).notes["ptx"].startswith("the floors have no time of bulk copies, clusters")
+
+
+ATOM = ("ATOM.E.ADD.STRONG.GPU R1, [R2], R3", 20)
+
+
+@pytest.mark.parametrize(
+    ("counter", "atomics", "bulk"), [("global", ("ATOM",), ()), ("cluster", (), ("ATOM",)), ("shared", ("ATOM",), ())]
+)
+def test_an_atomic_of_the_cluster_is_no_global_one(counter, atomics, bulk):
+    found = code(*CODE, ATOM)
+    fit, lines = {each.address: 10 for each in found}, {3: {f"ptx_atomic_{counter}_requests": 10}}
+    given = executions(found, fit, (100, 100), lines, {}, arch="sm_90", ctas=9, dram_bytes=0)
+    assert (given.atomics, given.bulk) == (atomics, bulk)
 
 
 def test_dram_moves_reads_from_cold_caches_and_data_beyond_the_caches():
