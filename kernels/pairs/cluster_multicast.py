@@ -89,4 +89,5 @@ PAIR = Pair(
         "instead of 16, so that ptx is up to a third faster than ptx.single, and ptx.square, with 8 KiB, up to twice "
         "as fast. ptx.single ties with C."
     ),
+    prediction="wins",
 )
