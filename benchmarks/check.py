@@ -25,8 +25,8 @@ from rich.table import Table
 from ptxbench import discovery
 from ptxbench.check.contained import CheckTask, judge
 from ptxbench.check.findings import ACCEPTED
+from ptxbench.check.request import targets_of
 from ptxbench.check.stages import CheckOptions
-from ptxbench.cli.check import targets_of
 
 MOST_WARM = 10.0
 """Seconds that a warm judgement may take on two cores."""

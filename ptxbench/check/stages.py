@@ -48,7 +48,7 @@ from ptxbench.errors import (
     SignatureMismatch,
 )
 from ptxbench.launch_notes import model_notes
-from ptxbench.portability.survey import Subject, survey
+from ptxbench.portability.survey import Matrix, Subject, survey
 from ptxbench.signature import check_signature, read_headers
 from ptxbench.toolchain import Build, locate
 from ptxbench.toolchain.trial import ASSEMBLES
@@ -324,16 +324,15 @@ class Checker:
     def portability(self) -> StageOutcome:
         if not self.settings.targets:
             raise Skip("no other targets were requested")
-        own = next(source for source in self.suite.loaded.sources if source.variant == "ptx")
-        sources = (self.source, Source("ptx", own.language, own.path, own.entry))
-        matrix = next(
+        matrix = [
             each
-            for each in survey([Subject(CANDIDATE, sources, {})], self.settings.targets)
-            if hasattr(each, "reaches")
-        )
-        reach = matrix.reaches[CANDIDATE]
+            for each in survey([Subject(CANDIDATE, (self.source,), {})], self.settings.targets)
+            if isinstance(each, Matrix)
+        ]
+        reach = matrix[0].reaches[CANDIDATE]
         self.tried = {target: result.status == ASSEMBLES for target, result in reach.trials.items()}
-        lost = [target for target in matrix.reaches["ptx"].assembling if not self.tried[target]]
+        own = self.suite.reaches(self.settings.targets)
+        lost = [target for target in own.assembling if not self.tried[target]]
         findings = []
         if lost:
             result = reach.trials[lost[0]]

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -28,11 +28,12 @@ from ptxbench.check.questions import Question
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import data_kinds, inputs_of, shared
-from ptxbench.discovery import LoadedPair
+from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.executed import Executed
 from ptxbench.pair import Pair, Size
+from ptxbench.portability.survey import Matrix, Subject, TargetResults, survey
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
 from ptxbench.runner.plan import is_too_large
@@ -82,7 +83,9 @@ class CheckSuite:
         self.seed = seed
         self.cases = Cases(loaded)
         self.excused: dict[tuple[int, bool], str | None] = {}
+        self._beyond: dict[tuple[int, bool], str | None] = {}
         self._own_results: dict[tuple[str, int], LaunchResult | None] = {}
+        self._reaches: dict[tuple[str, ...], TargetResults] = {}
         self._repeated: dict[tuple[int, ...], tuple[CheckCase, CheckCase, CheckCase]] = {}
 
     def drawn(self, purpose: str) -> random.Random:
@@ -285,6 +288,16 @@ class CheckSuite:
                 builds[source.variant] = toolchain.build_source(source, self.arch)
         return builds
 
+    def reaches(self, targets: Sequence[str]) -> TargetResults:
+        """For which of the targets the pair's own PTX can be assembled."""
+        key = tuple(targets)
+        if key not in self._reaches:
+            own = next(source for source in self.loaded.sources if source.variant == "ptx")
+            plain = Source("ptx", own.language, own.path, own.entry)
+            matrix = [each for each in survey([Subject("ptx", (plain,), {})], targets) if isinstance(each, Matrix)]
+            self._reaches[key] = matrix[0].reaches["ptx"]
+        return self._reaches[key]
+
     def report(self, build: Build) -> BuildReport:
         """The report of a build, with the occupancy at the pair's first bench size."""
         return with_occupancy(build, self.pair.launch_of(build.variant)(**self.pair.bench_sizes[0]))
@@ -314,11 +327,17 @@ class CheckSuite:
         """
         key = id(case), fault
         if key not in self.excused:
-            failing = (
-                variant for variant, kernel in self.reference_kernels.items() if self.fails(kernel, case, fault=fault)
-            )
-            self.excused[key] = next(failing, None)
+            if key not in self._beyond:
+                kernels = self.reference_kernels.items()
+                failing = (variant for variant, kernel in kernels if self.fails(kernel, case, fault=fault))
+                self._beyond[key] = next(failing, None)
+            self.excused[key] = self._beyond[key]
         return self.excused[key]
+
+    def forget_candidate(self) -> None:
+        """Forget which cases the last candidate failed: later stages depend on it. What the cases are, and how the
+        pair's own kernels do on them, stays known."""
+        self.excused = {}
 
     def fails(
         self, kernel: CheckKernel, case: CheckCase, options: LaunchOptions = USUAL, *, fault: bool = False

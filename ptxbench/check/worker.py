@@ -1,4 +1,4 @@
-"""The process of one judgement: limits itself, then judges. `python -m ptxbench.check.worker`, the task on stdin."""
+"""The process of one judgement, forked from `fork_server`: limits itself, then reads the candidate and judges it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import dataclasses
 import json
 import os
 import resource
-import sys
-import threading
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptxbench import containment
+from ptxbench import cache, containment
+from ptxbench.check.findings import PAIR_NEEDED, to_document
+from ptxbench.check.stages import Checker, CheckOptions
+from ptxbench.check.suite import CheckSuite
+from ptxbench.emulator.process import stop_process
+from ptxbench.errors import PtxbenchError
 
 MOST_FILE = 4 << 30
 """Bytes of a written file; the memory shared with the emulator's process is one too."""
@@ -41,49 +45,51 @@ def confine(writable: Sequence[Path]) -> None:
         containment.restrict(execute=[Path("/")], write=[*writable, Path(os.devnull)])
 
 
-def main(task: Mapping[str, Any], orders: Any, answers: Any) -> None:
+def tell(answers: int, **event: Any) -> None:
+    """Write an event."""
+    whole = json.dumps(event).encode() + b"\n"
+    while whole:
+        whole = whole[os.write(answers, whole) :]
+
+
+def main(task: Mapping[str, Any], suite: CheckSuite, orders: int, answers: int, complaints: int) -> None:
+    """Limit this process, then judge `task["path"]`.
+
+    `orders`, `answers`, `complaints`: descriptors; the last one is for standard error.
+    """
+    os.setsid()  # its child processes end with it
+    os.dup2(complaints, 1)  # output of libraries must not mix with the answers
+    os.dup2(complaints, 2)
+    folder, own = Path(task["folder"]), task["layer"]
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)  # it is removed; the judgement can write only there
+    if own:
+        os.environ[cache.LAYER] = own
+    path = Path(task["path"])
+    os.chdir(path.parent)
+    limit(task["limits"]["seconds"], task["limits"]["memory_bytes"])
+    confine([folder, *([Path(own)] if own else [])])
+    judge(path, suite, CheckOptions(**task["settings"]), orders, answers)
+
+
+def judge(path: Path, suite: CheckSuite, settings: CheckOptions, orders: int, answers: int) -> None:
     """Judge, and report each stage and the judgement, or an error that is not the candidate's.
 
-    Before the stages that need the pair's own kernels, wait for a line of `orders`: the parent compiles them first.
+    Before the stages that need the pair's own kernels, wait for a line of `orders`: they are compiled elsewhere first.
     """
-    from ptxbench.check.findings import PAIR_NEEDED, to_document
-    from ptxbench.check.stages import Checker, CheckOptions
-    from ptxbench.check.suite import CheckSuite
-    from ptxbench.discovery import load
-    from ptxbench.errors import PtxbenchError
-
-    def tell(**event: Any) -> None:
-        answers.write(json.dumps(event).encode() + b"\n")
-        answers.flush()
 
     def begin(stage: str) -> None:
-        tell(begin=stage)
+        tell(answers, begin=stage)
         if stage == PAIR_NEEDED:
-            orders.readline()
+            os.read(orders, 1)
 
-    path = Path(task["path"])
+    def done(result: Any, found: Any) -> None:
+        tell(answers, done=dataclasses.asdict(result), findings=[dataclasses.asdict(each) for each in found])
+
     try:
-        suite = CheckSuite(load(Path(task["kernels"]), task["pair"]), task["arch"], task["seed"])
-        judgement = Checker(suite, path, CheckOptions(**task["settings"])).judge(
-            begin,
-            lambda result, found: tell(
-                done=dataclasses.asdict(result), findings=[dataclasses.asdict(each) for each in found]
-            ),
-        )
-        tell(judgement=to_document(judgement))
+        judgement = Checker(suite, path, settings).judge(begin, done)
+        stop_process()
+        tell(answers, judgement=to_document(judgement))
     except PtxbenchError as error:
-        tell(error=type(error).__name__, message=str(error))
+        tell(answers, error=type(error).__name__, message=str(error))
     except MemoryError:
-        tell(ended="memory-limit")
-
-
-if __name__ == "__main__":
-    given = json.loads(sys.stdin.buffer.readline())
-    limit(given["limits"]["seconds"], given["limits"]["memory_bytes"])
-    confine([Path(each) for each in given["writable"]])  # before any other thread exists, which would not be confined
-    from ptxbench.runner.worker import follow
-
-    threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # output of libraries must not mix with the answers
-    main(given, sys.stdin.buffer, output)
+        tell(answers, ended="memory-limit")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from ptxbench.check.contained import CheckTask
     from ptxbench.check.findings import Judgement
     from ptxbench.check.inputs import Candidate
-    from ptxbench.check.timed import Timing
+    from ptxbench.check.judge import Judge
     from ptxbench.cli._progress import Bar
     from ptxbench.cli._saving import OutputFiles
 
@@ -24,35 +23,28 @@ TEXT, JSON, JSON_LINES = "text", "json", "json-lines"
 """Forms of output."""
 
 
-def judge_and_print(
-    inputs: Sequence[Path | Candidate],
-    task: CheckTask,
-    timing: Timing | None,
-    jobs: int,
-    form: str,
-    files: OutputFiles,
-) -> list[Judgement]:
+def judge_and_print(inputs: Sequence[Path | Candidate], judge: Judge, form: str, files: OutputFiles) -> list[Judgement]:
     """Judge all, print the judgements and write them to `files`; after Ctrl-C those that are complete.
 
     Returns them, the best first.
     """
     done: dict[int, Judgement] = {}
     try:
-        with closing(judgements(inputs, task, timing, jobs)) as found:
+        with closing(judgements(inputs, judge)) as found:
             for number, judgement in found:
                 done[number] = judgement
                 if form == JSON_LINES:
                     print_line(judgement)
     except KeyboardInterrupt:
         if form != JSON_LINES:
-            show(in_order(done), task, form, complete=False)
-        files.write(in_order(done), task, False)
+            show(in_order(done), judge.task, form, complete=False)
+        files.write(in_order(done), judge.task, False)
         say(f"Interrupted: {len(done)} of {len(inputs)} judged.", err=True)
         raise
     best_first = in_order(done)
     if form != JSON_LINES:
-        show(best_first, task, form)
-    files.write(best_first, task, True)
+        show(best_first, judge.task, form)
+    files.write(best_first, judge.task, True)
     return best_first
 
 
@@ -63,23 +55,19 @@ def in_order(done: dict[int, Judgement]) -> list[Judgement]:
     return ranked([done[number] for number in sorted(done)])
 
 
-def judgements(
-    inputs: Sequence[Path | Candidate], task: CheckTask, timing: Timing | None, jobs: int
-) -> Generator[tuple[int, Judgement], None, None]:
+def judgements(inputs: Sequence[Path | Candidate], judge: Judge) -> Generator[tuple[int, Judgement], None, None]:
     """Each judgement, with the number of its input, as soon as it is complete.
 
     With a GPU, all are judged before the first is timed, so that no judgement disturbs a time.
     """
-    from ptxbench.check.batch import judge_all
     from ptxbench.check.inputs import Candidate
-    from ptxbench.check.timed import with_time
     from ptxbench.cli._progress import Bar
 
-    with Bar() as bar, closing(judge_all(inputs, task, jobs, progress(bar, inputs, task))) as found:
-        judged = found if timing is None else iter(list(found))
+    with Bar() as bar, closing(judge.judge_all(inputs, progress(bar, inputs, judge.task))) as found:
+        judged = found if judge.timing is None else iter(list(found))
         for number, text, judgement in judged:
-            if timing is not None and isinstance(text, Candidate):
-                judgement = with_time(judgement, text, timing, bar.show)
+            if isinstance(text, Candidate):
+                judgement = judge.time(text, judgement, bar.show)
             with bar.paused():
                 yield number, judgement
 
@@ -135,10 +123,8 @@ def show(found: Sequence[Judgement], task: CheckTask, form: str, *, complete: bo
 # ---- watching
 
 
-def keep_judging(
-    files: Sequence[Path], task: CheckTask, timing: Timing | None, jobs: int, form: str, draw: Callable[[], int] | None
-) -> None:
-    """Judge changed files, forever; Ctrl-C ends it. `draw`: the seed of each judgement, None for the seed of the task.
+def keep_judging(files: Sequence[Path], judge: Judge, form: str, *, new_seeds: bool) -> None:
+    """Judge changed files, forever; Ctrl-C ends it. `new_seeds`: each time with a new seed.
 
     With one seed for all judgements, a kernel could be fitted to the data of that seed.
     """
@@ -146,19 +132,17 @@ def keep_judging(
     from ptxbench.check.ranking import ranked
     from ptxbench.check.watch import changes
 
-    if draw is None:
-        say(f"Every judgement uses seed {task.seed}, as --seed says.", err=True)
+    if not new_seeds:
+        say(f"Every judgement uses seed {judge.seed}, as --seed says.", err=True)
     for file in files:
         if not file.exists():
             say(f"Waiting for {file}, which does not exist yet.", err=True)
     latest: dict[Path, Judgement] = {}
     for changed in changes(lambda: [path for file in files for path in files_of(file)]):
-        if draw is not None:
-            seed = draw()
-            task = dataclasses.replace(task, seed=seed)
-            timing = timing and dataclasses.replace(timing, seed=seed)
+        if new_seeds:
+            judge.renew_seed()
         try:
-            with closing(judgements(changed, task, timing, jobs)) as found:
+            with closing(judgements(changed, judge)) as found:
                 for number, judgement in found:
                     latest[changed[number]] = judgement
                     if form == JSON_LINES:
@@ -167,5 +151,5 @@ def keep_judging(
             say(f"Error: {error}", err=True)
             continue
         if form != JSON_LINES:
-            show(ranked(list(latest.values())), task, form)
+            show(ranked(list(latest.values())), judge.task, form)
         say("Waiting for a change; Ctrl-C ends.", err=True)

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
 
-from ptxbench import architecture
 from ptxbench.cli._bugs import Audited
-from ptxbench.cli._device import backend_option, open_backend
+from ptxbench.cli._device import backend_option
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
-
-if TYPE_CHECKING:
-    from ptxbench.check.contained import CheckTask
-    from ptxbench.check.timed import Timing
-
-GIB = 1 << 30
-
-USUAL_TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
-"""One GPU of each generation; all targets of ptxas would take four times as long."""
-
-SEED_BITS = 32
 
 
 @click.command(
@@ -98,7 +88,7 @@ def command(
     max_loop_iterations: int | None,
     timeout: float,
     memory: float,
-    backend: str,
+    backend: Literal["auto", "gpu", "emulator"],
     sizes: tuple[str, ...],
     rounds: int,
     jobs: int,
@@ -126,33 +116,25 @@ def command(
     """
     from ptxbench.check.findings import exit_status
     from ptxbench.check.inputs import named, require_text
+    from ptxbench.check.judge import Judge
     from ptxbench.cli._judging import JSON, JSON_LINES, TEXT, judge_and_print, keep_judging
     from ptxbench.cli._saving import OutputFiles
     from ptxbench.exporters.check import EXPORTERS
 
     require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines, writes=bool(outputs))
     saved = OutputFiles(outputs, EXPORTERS)
-    task, timing = prepare(
-        pair,
-        kernels,
-        arch,
-        seed,
-        flags,
-        patterns,
-        max_loop_iterations,
-        timeout,
-        memory,
-        backend,
-        sizes,
-        rounds,
-        thorough=thorough,
-    )
+    judge = Judge(
+        pair, kernels=kernels, arch=arch, seed=seed, flags=flags, targets=patterns,
+        max_loop_iterations=max_loop_iterations, timeout=timeout, memory_gib=memory, backend=backend, sizes=sizes,
+        rounds=rounds, thorough=thorough, jobs=jobs, say=partial(say, err=True),
+    )  # fmt: skip
     inputs = list(named(files, read_standard_input, language))
     require_text(inputs)
     form = JSON_LINES if as_lines else JSON if as_json else TEXT
-    if watch:
-        keep_judging(files, task, timing, jobs, form, new_seed if seed is None else None)
-    return exit_status(judge_and_print(inputs, task, timing, jobs, form, saved))
+    with judge:
+        if watch:
+            keep_judging(files, judge, form, new_seeds=seed is None)
+        return exit_status(judge_and_print(inputs, judge, form, saved))
 
 
 def require_agreement(
@@ -186,74 +168,3 @@ def read_standard_input() -> bytes:
         return sys.stdin.buffer.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"Standard input cannot be read: {error.strerror}.") from None
-
-
-def new_seed() -> int:
-    import secrets
-
-    return secrets.randbits(SEED_BITS)
-
-
-def prepare(
-    pair: str,
-    kernels: Path,
-    arch: str | None,
-    seed: int | None,
-    flags: Sequence[str],
-    patterns: Sequence[str],
-    max_loop_iterations: int | None,
-    timeout: float,
-    memory: float,
-    backend: str,
-    sizes: Sequence[str],
-    rounds: int,
-    *,
-    thorough: bool,
-) -> tuple[CheckTask, Timing | None]:
-    """What to do with every file. Raises UsageError and the errors of the pair, before anything is judged."""
-
-    from ptxbench.check.contained import CheckTask, ProcessLimits
-    from ptxbench.check.launching import FUEL
-    from ptxbench.check.stages import CheckOptions
-    from ptxbench.check.timed import Timing
-    from ptxbench.discovery import choose_pairs, load
-    from ptxbench.runner import plan_pairs
-    from ptxbench.toolchain import versions
-    from ptxbench.toolchain.nvrtc import names_file
-
-    if arch:
-        architecture.require(arch)
-    names = choose_pairs(kernels, [pair])
-    if len(names) != 1:
-        raise UsageError(f"'{pair}' matches {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
-    loaded = load(kernels, names[0])  # its mistakes are not the candidate's
-    opened = open_backend(backend, arch)
-    device = opened.device().sm
-    timed = opened.name == "gpu"
-    if timed and arch and arch.rstrip("af") != device.rstrip("af"):
-        raise UsageError(f"The GPU is {device}, not {arch}. Leave out --arch, or use --backend emulator.")
-    if sizes and not timed:
-        raise UsageError("--size sets the sizes to time on a GPU; a judgement uses the pair's own sizes.")
-    if timed:
-        plan_pairs(kernels, names, (), sizes, emulated=not sizes)
-    if flags and timed:
-        raise UsageError(
-            "--flag cannot be timed: a run compiles all CUDA C with the same options. Use --backend emulator."
-        )
-    if named := next((flag for flag in flags if names_file(flag)), None):
-        raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
-    drawn = new_seed() if seed is None else seed
-    targets = targets_of(patterns) if versions()["ptxas"] else ()
-    settings = CheckOptions(max_loop_iterations or FUEL, tuple(flags), targets, thorough)
-    limits = ProcessLimits(timeout, int(memory * GIB))
-    wanted = arch or loaded.arch(device, any_gpu=not timed)
-    task = CheckTask(names[0], kernels, wanted, drawn, settings, limits)
-    return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None
-
-
-def targets_of(patterns: Sequence[str]) -> tuple[str, ...]:
-    """The targets of ptxas that match these patterns."""
-    from ptxbench.toolchain.trial import chosen_targets
-
-    known = chosen_targets(patterns)
-    return known if patterns else tuple(each for each in USUAL_TARGETS if each in known)

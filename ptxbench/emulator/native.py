@@ -107,6 +107,15 @@ def shared_object(ir: str, level: int) -> bytes:
     return remember(key, lambda: compile_module(ir, level))
 
 
+def shared_objects(ptx: str, entry: str | None, arch: str, mode: str, clustered: bool) -> None:
+    """Load the code of all functions that this kernel shares with others, so that the next kernel finds it here."""
+    module = parsed(ptx)
+    function = choose(module, entry)
+    translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered)
+    for text in translation.functions:
+        shared_object(text, first_level())
+
+
 def split_objects(sizes: bytes, code: bytes) -> list[bytes]:
     """The objects that are joined in `code`."""
     ends = list(itertools.accumulate(json.loads(sizes)))

@@ -10,15 +10,57 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.memory import Bytes
 from ptxbench.emulator.messages import Again, Failure, LaunchReply, LaunchRequest, Sent
 from ptxbench.errors import EmulatorCrash
+from ptxbench.forks import Fork
 from ptxbench.interrupts import without_interrupts
+
+
+def spawn(handle: int) -> subprocess.Popen[bytes]:
+    """A new process that answers launches; `handle`: of the arena."""
+    return subprocess.Popen(
+        # -P: the current folder may contain untrusted files, so modules must not be imported from it
+        [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(handle), str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[handle],
+    )
+
+
+class ForkedWorker(Fork):
+    """The same as a copy of this process. `stdin` takes launches, `stdout` gives the answers."""
+
+    def __init__(self, handle: int) -> None:
+        from ptxbench.emulator import worker
+
+        requests, self_requests = os.pipe()
+        self_answers, answers = os.pipe()
+        parent = os.getpid()
+
+        def serve() -> None:
+            worker.answer(handle, parent, os.fdopen(requests, "rb"), os.fdopen(answers, "wb"))
+
+        super().__init__(serve, (handle, requests, answers))
+        os.close(requests)
+        os.close(answers)
+        self.stdin: IO[bytes] | None = os.fdopen(self_requests, "wb")
+        self.stdout: IO[bytes] | None = os.fdopen(self_answers, "rb")
+
+
+STARTED_BY: list[Callable[[int], subprocess.Popen[bytes] | ForkedWorker]] = [spawn]
+"""How the process is started; see `start_by_forking`."""
+
+
+def start_by_forking() -> None:
+    """From now on, start the emulator's process as a copy of this one. This process must have no other thread then."""
+    STARTED_BY[:] = [ForkedWorker]
 
 
 class Process:
@@ -28,13 +70,7 @@ class Process:
         self.arena = memory.Arena()
         self.sent = Sent()
         with without_interrupts():  # also while it imports, when it cannot handle Ctrl-C yet
-            self.process = subprocess.Popen(
-                # -P: the current folder may contain untrusted files, so modules must not be imported from it
-                [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(self.arena.handle), str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[self.arena.handle],
-            )
+            self.process = STARTED_BY[0](self.arena.handle)
 
     def perform(self, job: LaunchRequest, contents: Sequence[tuple[int, Bytes]]) -> tuple[LaunchReply, list[Bytes]]:
         """Put `contents` at their offsets in the arena and run `job`; returns its answer, and views of the new
@@ -60,7 +96,7 @@ class Process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)  # its own exit status says more than one that we cause
             stop_process()
-            raise EmulatorCrash(describe_crash(job, self.process.returncode)) from None
+            raise EmulatorCrash(describe_crash(job, self.process.returncode or 0)) from None
         except BaseException:
             stop_process()
             raise

@@ -486,9 +486,14 @@ def follow(parent: int) -> None:
     os._exit(1)
 
 
+def answer(handle: int, parent: int, requests: Any, answers: Any) -> None:
+    """`serve` in a process that ends with its parent. Ctrl-C is the parent's: it closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=follow, args=(parent,), daemon=True).start()
+    serve(handle, requests, answers)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C; it closes the pipe
-    threading.Thread(target=follow, args=(int(sys.argv[2]),), daemon=True).start()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output printed by a library must not mix with the answers
-    serve(int(sys.argv[1]), sys.stdin.buffer, output)
+    answer(int(sys.argv[1]), int(sys.argv[2]), sys.stdin.buffer, output)

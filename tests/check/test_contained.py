@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from ptxbench import cache, containment, discovery
-from ptxbench.check import candidate_cache, contained
-from ptxbench.check.contained import GIB, CheckTask, ProcessLimits, judge
+from ptxbench.check import candidate_cache, contained, judgement_process
+from ptxbench.check.contained import GIB, CheckTask, ProcessLimits, judge, judge_candidate
+from ptxbench.check.inputs import read
+from ptxbench.check.judgement_process import ServerProcess
 from ptxbench.check.stages import CheckOptions
 from ptxbench.emulator import native
-from ptxbench.errors import PairError, UsageError
+from ptxbench.errors import MachineError, PairError, UsageError
 from ptxbench.toolchain import sha256
 from tests.check.judging import SEED, outcome
 
@@ -97,17 +99,16 @@ def test_the_limits_apply_to_child_processes_too():
     assert ran.stdout.split() == [str(2 << 30), "0"]
 
 
-def test_a_machine_of_many_cores_takes_no_more_address_space(tmp_path, monkeypatch):
+def test_a_machine_of_many_cores_takes_no_more_address_space(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
-    assert contained.environment(tmp_path)["OPENBLAS_NUM_THREADS"] == "2"
-    assert contained.environment(tmp_path)["TMPDIR"] == str(tmp_path)
+    assert judgement_process.environment()["OPENBLAS_NUM_THREADS"] == "2"
 
 
-def test_the_process_gets_the_variables_that_it_needs_and_no_other(tmp_path, monkeypatch):
+def test_the_process_gets_the_variables_that_it_needs_and_no_other(monkeypatch):
     monkeypatch.setenv("API_TOKEN", "hunter2")
     monkeypatch.setenv("MY_PYTHON_TOKEN", "hunter2")
     monkeypatch.setenv("PYTHONHASHSEED", "1")
-    found = contained.environment(tmp_path)
+    found = judgement_process.environment()
     assert "hunter2" not in found.values()
     assert (found["PATH"], found["PYTHONHASHSEED"]) == (os.environ["PATH"], "1")
 
@@ -144,7 +145,10 @@ def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path
     """The pair's own file tries, since it runs in the process that a candidate could take over."""
     pair = kernels / "pairs" / "scale.py"
     source = (kernels / "ptx" / "scale.ptx").read_text()
-    pair.write_text(f"{pair.read_text()}\n{INTRUDER}")
+    intruder = "".join(f"    {line}\n" for line in INTRUDER.splitlines())
+    tried = f"def tried(*arguments, **named):\n{intruder}    return real(*arguments, **named)\n"
+    own = "real, PAIR = PAIR.reference, dataclasses.replace(PAIR, reference=tried)\n"
+    pair.write_text(f"import dataclasses\n{pair.read_text()}\n{tried}{own}")
     native.event_function()
     detector = cache.known(native.event_key())
     root = tmp_path / "cache"  # others write to the tests' own at the same time
@@ -158,11 +162,11 @@ def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path
         return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
     with pytest.raises(ReachedError):  # and the pair's own kernels are in the cache now
-        judge(tmp_path / "mine.ptx", task("scale", kernels), until("results"))
+        judge(tmp_path / "mine.ptx", task("scale", kernels), until("hidden"))
     before = state()
     (tmp_path / "mine.ptx").write_text(f"// another\n{source}")
     with pytest.raises(ReachedError):
-        judge(tmp_path / "mine.ptx", task("scale", kernels), until("results"))
+        judge(tmp_path / "mine.ptx", task("scale", kernels), until("hidden"))
     own = root / "candidates" / sha256((tmp_path / "mine.ptx").read_bytes())
     assert (own / "own").is_file()
     assert {path for path in state() if path not in before} == {path for path in own.rglob("*") if path.is_file()}
@@ -293,40 +297,68 @@ def living(group):
     return found
 
 
-def test_ctrl_c_ends_the_process_and_all_that_it_started(monkeypatch):
+def judge_in(server, name, begin=lambda stage, process: None):
+    """Judge a hostile file; `begin` gets each stage and the process of the judgement."""
     started = []
-    real = subprocess.Popen
+    return judge_candidate(
+        read(HOSTILE / name), task(), server, lambda stage: begin(stage, started[-1]), started.append
+    )
 
-    def remember(*arguments, **options):
-        started.append(real(*arguments, **options))
-        return started[-1]
 
-    def interrupt(stage):
+@pytest.fixture
+def server():
+    with contextlib.closing(ServerProcess()) as server:
+        yield server
+
+
+def test_ctrl_c_ends_the_process_and_all_that_it_started(server):
+    found = []
+
+    def interrupt(stage, process):
         if stage == "results":
+            found.append(process.pid)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("subprocess.Popen", remember)
     with pytest.raises(KeyboardInterrupt):
-        judge(HOSTILE / "never_ends.ptx", task(), interrupt)
+        judge_in(server, "never_ends.ptx", interrupt)
     deadline = time.monotonic() + 10  # killed is not yet gone
-    while left := living(started[-1].pid):
+    while left := living(found[-1]):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
 
 
-def test_a_process_that_dies_costs_the_candidate_alone_and_says_how():
-    killed = []
+def test_a_process_that_dies_costs_the_candidate_alone_and_says_how(server):
+    def kill(stage, process):
+        if stage == "signature":
+            os.kill(process.pid, signal.SIGSEGV)
 
-    def kill(stage):
-        if stage == "signature" and not killed:
-            killed.append(stage)
-            for child in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
-                with contextlib.suppress(OSError):
-                    if b"ptxbench.check.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-                        os.kill(int(child), signal.SIGSEGV)
-
-    judgement = judge(HOSTILE / "honest.ptx", task(), kill)
+    judgement = judge_in(server, "honest.ptx", kill)
     assert outcome(judgement).endswith(" crashed")
     assert judgement.decisive.message == "the process ended with SIGSEGV."
     assert judgement.verdict == "rejected"
     assert [each.verdict for each in judgement.stages][:2] == ["passed", "passed"]
+    assert outcome(judge_in(server, "traps.ptx")) == "results trap"
+
+
+def test_a_server_that_dies_costs_no_verdict(server):
+    killed = []
+
+    def kill(stage, process):
+        if stage == "signature" and not killed:
+            killed.append(server.process.pid)
+            server.process.kill()
+
+    assert outcome(judge_in(server, "traps.ptx", kill)) == "results trap"
+    assert killed != [server.process.pid]
+
+
+def test_a_server_that_always_dies_gives_no_verdict(server):
+    judgement = judge_in(server, "traps.ptx", lambda stage, process: server.process.kill())
+    assert (judgement.verdict, outcome(judgement)) == ("unjudged", "parses judge-failed")
+    told = "the process from which judgements are forked cannot run: it ended with SIGKILL."
+    assert judgement.decisive.message == told
+
+
+def test_a_judgement_that_is_ended_from_outside_is_no_verdict(server):
+    with pytest.raises(MachineError, match=r"The judge was closed before this judgement was complete\."):
+        judge_in(server, "never_ends.ptx", lambda stage, process: server.close())

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.check.findings import STAGES
-from ptxbench.cli import check
+from ptxbench.check.request import USUAL_TARGETS, targets_of
 from tests.folders import CUDA, PTX, changed
 
 BROKEN = changed(PTX, "setp.ge.u32   %past, %i, %n;", "setp.gt.u32   %past, %i, %n;")
@@ -253,10 +253,11 @@ def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels,
 def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, kernels, files, monkeypatch):
     from ptxbench.check import batch
     from ptxbench.check.contained import judge_candidate
+    from ptxbench.check.judgement_process import ServerProcess
     from ptxbench.cli import _judging
 
-    started, ended, taken = [], threading.Event(), threading.Event()
-    real, every = judge_candidate, _judging.judgements
+    servers, ended, taken = [], threading.Event(), threading.Event()
+    real, every, close = judge_candidate, _judging.judgements, ServerProcess.close
 
     def judgements(*arguments):
         with closing(every(*arguments)) as found:
@@ -264,27 +265,24 @@ def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, ker
                 yield each
                 taken.set()  # the one before has been noted
 
-    def judge(candidate, task, begin, add):
+    def judge(candidate, task, server, begin):
+        servers.append(server.process)
         if candidate.language == "cuda":
             ended.wait(60)  # until the interrupt, however slow this machine is
 
-        def remember(process):
-            started.append(process)
-            add(process)
-
         def stop(stage):
             begin(stage)
-            if candidate.file.endswith("mine.ptx"):
+            if candidate.file.endswith("mine.ptx") and not ended.is_set():
+                servers.append(server.process)
                 taken.wait(60)
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 ended.wait(60)
 
-        return real(candidate, task, stop, remember)
+        return real(candidate, task, server, stop)
 
-    end = batch.Processes.end
     monkeypatch.setattr(_judging, "judgements", judgements)
     monkeypatch.setattr(batch, "judge_candidate", judge)
-    monkeypatch.setattr(batch.Processes, "end", lambda processes: (ended.set(), end(processes)))
+    monkeypatch.setattr(ServerProcess, "close", lambda server: (ended.set(), close(server)))
     files[1].write_text("junk")
     ran = ptxbench("check", files[1], files[0], files[2], *FAST, "--kernels", kernels, "--json")
     assert ran.status == 130
@@ -292,8 +290,7 @@ def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, ker
     assert document["complete"] is False
     assert [(each["file"], each["verdict"]) for each in document["candidates"]] == [(str(files[1]), "rejected")]
     assert ran.err.strip() == "Interrupted: 1 of 3 judged."
-    for process in started:
-        process.wait(30)  # raises where it is still at work
+    assert servers[-1].poll() is not None
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback(kernels, files):
@@ -313,5 +310,5 @@ def test_ctrl_c_ends_with_130_and_no_traceback(kernels, files):
 
 
 def test_the_usual_targets_are_some_that_ptxas_knows():
-    assert check.targets_of(()) == check.USUAL_TARGETS
-    assert "sm_121a" in check.targets_of(("sm_121*",))
+    assert targets_of(()) == USUAL_TARGETS
+    assert "sm_121a" in targets_of(("sm_121*",))

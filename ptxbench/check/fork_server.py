@@ -1,0 +1,239 @@
+"""The process from which judgements are forked. It has loaded the modules, the pair, its data and its own kernels'
+results, so that a judgement starts in milliseconds; it never reads a candidate's text.
+
+`python -m ptxbench.check.fork_server HANDLE`: HANDLE is the descriptor of a socket. A message is the length of a JSON
+text in four bytes, and the text: a task, `CheckTask.document`. With it come four descriptors: the judgement's orders,
+its answers, its standard error, and its line, a socket to the process that wants the judgement. On the line, this
+process reports the judgement's process and its end, as JSON, one event a line; and it takes the orders below. When the
+other end of the line is closed, the judgement's processes are ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptxbench import cache
+from ptxbench.check import worker
+from ptxbench.check.judgement_process import END, HEADER_BYTES, NEED
+from ptxbench.check.preparation import is_warm, key, prepare, sources, warm
+from ptxbench.check.stages import CheckOptions
+from ptxbench.check.suite import CheckSuite
+from ptxbench.discovery import load
+from ptxbench.emulator import process
+from ptxbench.emulator import worker as emulator_worker  # noqa: F401  for the copies
+from ptxbench.errors import PtxbenchError
+from ptxbench.forks import Fork
+
+DESCRIPTORS = 4
+
+MOST_PAIRS = 4
+"""The most pairs (with architecture and seed) that are kept loaded; the one that was used longest ago goes first."""
+
+END_SECONDS = 5.0
+"""How long a process may take to end by itself."""
+
+LOOK_SECONDS = 0.005
+"""Between two looks at a process whose end is asked for."""
+
+
+@dataclass
+class Prepared:
+    """A loaded pair. `needed`: whether a candidate has come so far that it needs the pair's own kernels.
+
+    `warmed`, `done`: whether `warm` and `prepare` were tried.
+    """
+
+    suite: CheckSuite
+    settings: CheckOptions
+    needed: bool = False
+    warmed: bool | None = None
+    done: bool = False
+
+    def warm(self) -> bool:
+        if self.warmed is None:
+            self.warmed = warm(self.suite, self.settings)
+        return self.warmed
+
+    def prepare(self) -> None:
+        if not self.done:
+            self.done = True
+            if self.warm():
+                prepare(self.suite, self.settings)
+
+
+@dataclass
+class Running:
+    """A judgement's process. `until`: when it is ended by force, if its end was asked for."""
+
+    fork: Fork
+    task: Mapping[str, Any]
+    pair: Prepared
+    until: float | None = None
+
+    def end(self) -> None:
+        """End it and all processes that it has started."""
+        with contextlib.suppress(ProcessLookupError):  # it has not yet made its group, or all of it has ended
+            os.killpg(self.fork.pid, signal.SIGKILL)
+        self.fork.kill()
+        self.fork.wait()
+
+
+class ForkServer:
+    """The loop of the process: tasks from `control`, orders from the line of each running judgement."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.pairs: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
+        self.running: dict[socket.socket, Running] = {}
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(control, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Until the other end of the socket is closed."""
+        while True:
+            waiting = [line for line, each in self.running.items() if each.until is not None]
+            for ready, _ in self.selector.select(LOOK_SECONDS if waiting else None):
+                if ready.fileobj is self.control:
+                    if not self.take_task():
+                        return
+                elif isinstance(ready.fileobj, socket.socket) and ready.fileobj in self.running:
+                    self.take_order(ready.fileobj)
+            for line in waiting:
+                if line in self.running:
+                    self.report_end(line)
+
+    def close(self) -> None:
+        for line in list(self.running):
+            self.drop(line)
+
+    # ---- tasks
+
+    def take_task(self) -> bool:
+        """Fork the judgement of the next task; False at the end of the tasks."""
+        header, descriptors, _, _ = socket.recv_fds(self.control, HEADER_BYTES, DESCRIPTORS)
+        if len(header) < HEADER_BYTES or len(descriptors) < DESCRIPTORS:
+            return False
+        rest = bytearray()
+        length = int.from_bytes(header, "little")
+        while len(rest) < length:
+            if not (part := self.control.recv(length - len(rest))):
+                return False
+            rest += part
+        *pipes, handle = descriptors
+        line = socket.socket(fileno=handle)
+        try:
+            self.start(json.loads(rest), pipes, line)
+        finally:
+            for each in pipes:
+                os.close(each)
+        return True
+
+    def start(self, task: Mapping[str, Any], pipes: list[int], line: socket.socket) -> None:
+        """Fork a judgement, with the pair loaded, and prepared if a candidate before it has needed the pair."""
+        orders, answers, complaints = pipes
+        try:
+            pair = self.pair(task)
+        except PtxbenchError as error:
+            worker.tell(answers, error=type(error).__name__, message=str(error))
+            line.close()
+            return
+        if pair.needed:
+            pair.prepare()
+        join_threads()
+        gc.freeze()  # what the copies share is not looked through in each of them
+        copy = Fork(lambda: worker.main(task, pair.suite, orders, answers, complaints), pipes)
+        self.running[line] = Running(copy, task, pair)
+        self.selector.register(line, selectors.EVENT_READ)
+        report(line, pid=copy.pid)
+
+    def pair(self, task: Mapping[str, Any]) -> Prepared:
+        """The pair of a task, from the last ones unless its files have changed. Raises the errors of loading it."""
+        kernels = Path(task["kernels"])
+        name, arch, seed = task["pair"], task["arch"], task["seed"]
+        known = name, kernels, arch, seed, json.dumps(task["settings"]), sources(name, kernels)
+        if known not in self.pairs:
+            suite = CheckSuite(load(kernels, name), arch, seed)
+            self.pairs[known] = Prepared(suite, CheckOptions(**task["settings"]))
+        self.pairs.move_to_end(known)
+        while len(self.pairs) > MOST_PAIRS:
+            self.pairs.popitem(last=False)
+        return self.pairs[known]
+
+    # ---- orders
+
+    def take_order(self, line: socket.socket) -> None:
+        order = b""
+        with contextlib.suppress(ConnectionError):
+            order = line.recv(1)
+        if order == NEED:
+            self.need(self.running[line])
+            report(line, ready=True)
+        elif order == END:
+            self.running[line].until = time.monotonic() + END_SECONDS
+            self.report_end(line)
+        else:
+            self.drop(line)
+
+    def need(self, running: Running) -> None:
+        """Put what the pair's own kernels need into the user's cache, unless it is there."""
+        running.pair.needed = True
+        task = running.task
+        name, kernels, targets = task["pair"], Path(task["kernels"]), task["settings"]["targets"]
+        if not is_warm(name, kernels, task["arch"], targets) and running.pair.warm():
+            cache.replace(key(name, kernels, task["arch"], targets), b"")
+
+    def report_end(self, line: socket.socket) -> None:
+        """Report the exit status of a judgement's process, if it has ended; end it if its time is over."""
+        running = self.running[line]
+        assert running.until is not None
+        if running.fork.poll() is None and time.monotonic() < running.until:
+            return
+        running.end()
+        report(line, status=running.fork.returncode)
+        self.drop(line)
+
+    def drop(self, line: socket.socket) -> None:
+        """End a judgement; nobody waits for it any more."""
+        self.selector.unregister(line)
+        self.running.pop(line).end()
+        line.close()
+
+
+def report(line: socket.socket, **event: Any) -> None:
+    with contextlib.suppress(OSError):  # the other end is closed
+        line.sendall(json.dumps(event).encode() + b"\n")
+
+
+def join_threads() -> None:
+    """Wait for the threads of finished builds: a copy of this process would lack them."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()
+
+
+def main(handle: int) -> None:
+    os.dup2(2, 1)
+    process.start_by_forking()
+    server = ForkServer(socket.socket(fileno=handle))
+    try:
+        server.serve()
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,110 @@
+"""Everything that judgements need of the pair's own kernels, made ahead: in memory for the judgements that are forked
+afterwards, and in the user's cache, where the process of a judgement cannot write. Never sees a candidate."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptxbench import cache, environment, toolchain
+from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
+from ptxbench.check.stages import Checker, CheckOptions
+from ptxbench.check.suite import CheckSuite
+from ptxbench.discovery import SUFFIXES
+from ptxbench.emulator import native
+from ptxbench.emulator.process import stop_process
+from ptxbench.errors import KernelError
+from ptxbench.forks import Fork
+
+PACKAGE = Path(__file__).parents[1]
+
+MODES = ("plain", "sanitize")
+"""How the emulator translates the kernels of a judgement."""
+
+
+def warm(suite: CheckSuite, settings: CheckOptions) -> bool:
+    """Build, launch and derive in a copy of this process, which leaves the results in the user's cache; whether it did.
+
+    In a copy, because the solver of the derivation may start threads: then no process could be forked from this one.
+    """
+    root = cache.folder()
+    if root is None or not cache.usable(root):
+        return False
+    return Fork(lambda: rehearse(suite, settings), ()).wait() == 0
+
+
+def prepare(suite: CheckSuite, settings: CheckOptions) -> None:
+    """Judge one of the pair's own kernels, which makes every case that a right kernel needs, and all results of the
+    pair's kernels; only after `warm`. Errors are left to the judgement, where they happen again and are reported."""
+    from ptxbench.executed import program  # noqa: F401  for the copies: a new kernel's derivation needs it
+
+    with contextlib.suppress(Exception):  # the pair's functions may raise anything
+        rehearse(suite, settings)
+        for kernel in suite.kernels.values():
+            load(kernel, suite)
+    suite.forget_candidate()
+
+
+def rehearse(suite: CheckSuite, settings: CheckOptions) -> None:
+    """A whole judgement of the first of the pair's kernels that is right, and what judgements compare it with."""
+    if settings.targets:
+        suite.reaches(settings.targets)
+    for build in suite.builds.values():
+        suite.report(build)
+    _ = suite.executed
+    for kernel in suite.kernels.values():
+        for sanitize in (False, True):
+            with contextlib.suppress(KernelError):
+                launch(kernel, suite.pair, suite.check[0], LaunchOptions(sanitize=sanitize))
+    if right := next(iter(suite.reference_kernels.values()), None):
+        with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
+            path = Path(folder) / f"candidate{SUFFIXES['ptx']}"
+            path.write_text(right.ptx)
+            Checker(suite, path, CheckOptions(targets=settings.targets)).judge()
+    stop_process()
+
+
+def load(kernel: CheckKernel, suite: CheckSuite) -> None:
+    """Load the machine code of a kernel into this process, and with it all that other kernels share with it."""
+    clustered = suite.cluster is not None
+    for mode in MODES:
+        native.kernel(kernel.ptx, kernel.entry, kernel.arch, mode, clustered)
+        native.shared_objects(kernel.ptx, kernel.entry, kernel.arch, mode, clustered)
+    native.event_function()
+
+
+def key(pair: str, kernels: Path, arch: str, targets: Sequence[str]) -> tuple[str, ...]:
+    """The name in the cache of the mark that the pair was prepared: its kernels' builds are there."""
+    task = json.dumps([pair, str(kernels.absolute()), arch, targets])
+    return "warm", task, sources(pair, kernels), package(), environment.processor()
+
+
+def is_warm(pair: str, kernels: Path, arch: str, targets: Sequence[str]) -> bool:
+    """Whether the user's cache has what judgements need of the pair's kernels, or there is no usable cache."""
+    root = cache.folder()
+    unusable = root is None or not cache.usable(root)
+    return unusable or cache.known(key(pair, kernels, arch, targets)) is not None
+
+
+def sources(pair: str, kernels: Path) -> str:
+    """A hash of the pair's files."""
+    digest = hashlib.sha256()
+    for path in sorted(kernels.glob(f"*/{pair.split('.')[0]}*")):
+        with contextlib.suppress(OSError):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def package() -> str:
+    """What the cache's entries depend on apart from the kernels: this package, by its files' times, and the tools."""
+    states = [path.stat() for path in sorted(PACKAGE.rglob("*.py"))]
+    files = [(state.st_size, state.st_mtime_ns) for state in states]
+    digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
+    return json.dumps([digest, toolchain.versions(), platform.python_version()])

@@ -1,0 +1,82 @@
+"""What to judge and how, from the names that a user gives. Mistakes are reported before anything is judged."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ptxbench import architecture
+from ptxbench.backends.base import Backend
+from ptxbench.check.contained import GIB, CheckTask, ProcessLimits
+from ptxbench.check.launching import FUEL
+from ptxbench.check.stages import CheckOptions
+from ptxbench.check.timed import Timing
+from ptxbench.discovery import choose_pairs, load
+from ptxbench.errors import UsageError
+from ptxbench.runner import plan_pairs
+from ptxbench.toolchain import versions
+from ptxbench.toolchain.nvrtc import names_file
+from ptxbench.toolchain.trial import chosen_targets
+
+USUAL_TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
+"""One GPU of each generation; all targets of ptxas would take four times as long."""
+
+SEED_BITS = 32
+
+
+def new_seed() -> int:
+    return secrets.randbits(SEED_BITS)
+
+
+def request(
+    pair: str,
+    kernels: Path,
+    open_backend: Callable[[], Backend],
+    *,
+    arch: str | None = None,
+    seed: int | None = None,
+    flags: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    max_loop_iterations: int | None = None,
+    timeout: float = 120.0,
+    memory_gib: float = 6.0,
+    sizes: Sequence[str] = (),
+    rounds: int = 5,
+    thorough: bool = False,
+) -> tuple[CheckTask, Timing | None]:
+    """What to do with every candidate; `targets` are patterns. Raises UsageError and the errors of the pair."""
+    if arch:
+        architecture.require(arch)
+    names = choose_pairs(kernels, [pair])
+    if len(names) != 1:
+        raise UsageError(f"'{pair}' matches {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
+    loaded = load(kernels, names[0])  # its mistakes are not the candidate's
+    opened = open_backend()
+    device = opened.device().sm
+    timed = opened.name == "gpu"
+    if timed and arch and arch.rstrip("af") != device.rstrip("af"):
+        raise UsageError(f"The GPU is {device}, not {arch}. Leave out --arch, or use --backend emulator.")
+    if sizes and not timed:
+        raise UsageError("--size sets the sizes to time on a GPU; a judgement uses the pair's own sizes.")
+    if timed:
+        plan_pairs(kernels, names, (), sizes, emulated=not sizes)
+    if flags and timed:
+        raise UsageError(
+            "--flag cannot be timed: a run compiles all CUDA C with the same options. Use --backend emulator."
+        )
+    if named := next((flag for flag in flags if names_file(flag)), None):
+        raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
+    drawn = new_seed() if seed is None else seed
+    settings = CheckOptions(max_loop_iterations or FUEL, tuple(flags), targets_of(targets), thorough)
+    limits = ProcessLimits(timeout, int(memory_gib * GIB))
+    task = CheckTask(names[0], kernels, arch or loaded.arch(device, any_gpu=not timed), drawn, settings, limits)
+    return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None
+
+
+def targets_of(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The targets of ptxas that match these patterns, the usual ones without patterns; none without ptxas."""
+    if not versions()["ptxas"]:
+        return ()
+    known = chosen_targets(patterns)
+    return known if patterns else tuple(each for each in USUAL_TARGETS if each in known)

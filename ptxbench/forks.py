@@ -1,0 +1,83 @@
+"""Copies of this process, which start in milliseconds with everything that it has loaded. Only for a process without
+other threads: a copy has only the thread that made it."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Collection
+
+END_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG, linux/prctl.h."""
+
+LOOK_SECONDS = 0.001
+"""Between two looks at a process that is waited for."""
+
+
+class Fork:
+    """A copy of this process that runs `main` and ends. It keeps the file descriptors 0, 1, 2 and `kept`, no other.
+
+    `pid`, `returncode`, `poll`, `wait` and `kill` are those of subprocess.Popen.
+    """
+
+    def __init__(self, main: Callable[[], None], kept: Collection[int]) -> None:
+        self.returncode: int | None = None
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            run(main, kept, parent)
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if until is not None and time.monotonic() > until:
+                raise subprocess.TimeoutExpired("a copy of this process", timeout or 0.0)
+            time.sleep(LOOK_SECONDS)
+        assert self.returncode is not None
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def run(main: Callable[[], None], kept: Collection[int], parent: int) -> None:
+    """Run `main` in the copy, and end it: nothing of the process that was copied runs again."""
+    status = 1
+    try:
+        keep_only(kept)
+        end_with(parent)
+        main()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def keep_only(kept: Collection[int]) -> None:
+    """Close every file descriptor above 2 except these: others may belong to another judgement or launch."""
+    ends = [2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
+    for low, high in itertools.pairwise(ends):
+        os.closerange(low + 1, high)
+
+
+def end_with(parent: int) -> None:
+    """Let the kernel end this process when `parent`, which has forked it, ends; only on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
