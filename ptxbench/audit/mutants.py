@@ -16,6 +16,7 @@ from pathlib import Path
 from ptxbench.audit.costs import COSTS
 from ptxbench.audit.cuda import CUDA, CudaText
 from ptxbench.audit.edits import WORSE, Edit, Known
+from ptxbench.audit.hopper import HOPPER
 from ptxbench.audit.kernel import EditedKernel, read_kernel
 from ptxbench.audit.neutral import NEUTRAL
 from ptxbench.audit.outcome import AuditOutcome, Change
@@ -39,7 +40,7 @@ from ptxbench.toolchain import Build, build_source, builders
 from ptxbench.toolchain.locate import INSTALL, program
 from ptxbench.toolchain.ptxas import check_ascii
 
-EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *COSTS, *NEUTRAL, *CUDA)
+EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *COSTS, *HOPPER, *NEUTRAL, *CUDA)
 
 
 def count_mutants(

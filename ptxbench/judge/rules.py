@@ -72,6 +72,7 @@ RULES = {
         CounterRule("ptx_global_store_requests", "more stores executed"),
         CounterRule("ptx_direct_loads", "more loads that are not asynchronous copies"),
         CounterRule("ptx_async_requests", "more asynchronous copies"),
+        CounterRule("ptx_async_bytes", "asynchronous copies move more bytes"),
         CounterRule("ptx_full_waits", "more waits for all asynchronous copies"),
         CounterRule("ptx_generic_accesses", "more accesses do not name their state space"),
         CounterRule("ptx_local_load_bytes", "more loads from local memory"),
@@ -83,18 +84,20 @@ RULES = {
         CounterRule("ptx_shared_load_conflicts", "more bank conflicts in loads"),
         CounterRule("ptx_shared_store_conflicts", "more bank conflicts in stores"),
         *(CounterRule(f"ptx_atomic_{space}_{part}", what.format(space))
-          for space in ("global", "shared")
+          for space in ("global", "shared", "cluster")
           for part, what in (("requests", "more {} atomics executed"), ("lanes", "more lanes take part in {} atomics"),
                              ("serial", "more lanes of {} atomics access the same address"))),
-        # Hopper. Requests fail by the rules above; these say which of the new units has more to do.
-        CounterRule("ptx_tma_boxes", "tensor copies move more boxes", fails=False),
+        # Hopper
+        CounterRule("ptx_tma_boxes", "tensor copies move more boxes"),
+        # filled bytes are not read from memory; a box beyond the edge also counts as a box and by its bytes
         CounterRule("ptx_tma_filled_bytes", "tensor copies fill more bytes outside tensors", fails=False),
-        CounterRule("ptx_wgmma_operations", "more products of warpgroups executed", fails=False),
-        CounterRule("ptx_wgmma_shared_bytes", "products of warpgroups read more of shared memory", fails=False),
-        *(CounterRule(f"ptx_cluster_{kind}_requests", f"more {kind}s at addresses of the cluster", fails=False)
+        CounterRule("ptx_wgmma_operations", "more products of warpgroups executed"),
+        CounterRule("ptx_wgmma_shared_bytes", "products of warpgroups read more of shared memory"),
+        *(CounterRule(f"ptx_cluster_{kind}_requests", f"more {kind}s at addresses of the cluster")
           for kind in ("load", "store")),
         # order among threads
         CounterRule("ptx_barriers", "warps wait at more barriers"),
+        CounterRule("ptx_mbarrier_phases", "more phases of mbarriers are completed"),
         CounterRule("ptx_strong_accesses", "more accesses are volatile or ordered"),
         CounterRule("ptx_ordering_accesses", "more accesses are acquire or release"),
         CounterRule("ptx_fences", "more fences executed"),

@@ -9,6 +9,8 @@ import pytest
 
 from ptxbench.audit import mutants
 from ptxbench.audit.edits import WORSE, Edit, once
+from ptxbench.audit.hopper import HOPPER
+from ptxbench.audit.kernel import read_kernel
 from ptxbench.audit.mutants import EDITS, audit_mutants, count_mutants
 from ptxbench.audit.neutral import NEUTRAL, commented
 from ptxbench.audit.tables import OF_PAIRS, SCATTERED, UNSCATTERED
@@ -30,7 +32,7 @@ def audited(pair, *edits, kernels=None, variants=()):
 CHOSEN = [
     ("bigint_mul256",        "registers spilled", "other comments"),
     ("cluster_multicast",    "labels renamed"),
-    ("cluster_rmsnorm",      "other comments"),
+    ("cluster_rmsnorm",      "other comments", "an extra barrier of the cluster", "a word of the cluster"),
     ("cluster_rmsnorm.s32",  "neighbours exchanged"),
     ("copy_hints",           "vector stores split", "reversed declarations"),
     ("copy_hints.beside",    "lanes scattered"),
@@ -39,7 +41,7 @@ CHOSEN = [
     ("fp8_gemm_promoted",    "an extra barrier", "labels renamed"),
     ("fp8_mma_sync",         "labels renamed"),
     ("hgemm_mma",            "swizzle removed", "labels renamed"),
-    ("hgemm_wgmma",          "other comments"),
+    ("hgemm_wgmma",          "other comments", "an extra product of a warpgroup"),
     ("histogram256",         "no .nc", "registers renamed", "an atomic of 0, global"),
     ("int8_gemm_mma",        "labels renamed"),
     ("l2_policy",            "vector loads split", "neighbours exchanged"),
@@ -60,9 +62,9 @@ CHOSEN = [
     ("sm_partition",         "an extra barrier", "registers renamed"),
     ("softmax",              "lanes scattered", "reversed declarations", "subnormal numbers kept", "CUDA C: expf"),
     ("softmax.warp",         "unused shared memory", "vector loads split", "other comments"),
-    ("tma_reduce",           "other comments"),
+    ("tma_reduce",           "other comments", "an extra phase of an mbarrier"),
     ("tma_reduce.bf16",      "registers renamed"),
-    ("tma_transpose",        "labels renamed"),
+    ("tma_transpose",        "labels renamed", "tensor copies repeated"),
     ("transpose",            "padding removed", "lanes scattered", "sufficient .maxnreg", "an extra shuffle",
      "a round trip through shared memory", "CUDA C: swizzle removed"),
     ("transpose.copy",       "lanes scattered", "labels renamed"),
@@ -71,7 +73,7 @@ CHOSEN = [
     ("triad.v8",             "loads repeated", "neighbours exchanged"),
     ("w4a16_dequant",        "loads repeated", "sufficient .maxnreg"),
     ("w4a16_dequant.mixed",  "other comments"),
-    ("warp_special",         "shared vector loads split", "labels renamed"),
+    ("warp_special",         "shared vector loads split", "labels renamed", "bulk copies repeated"),
 ]  # fmt: skip
 
 
@@ -91,6 +93,7 @@ def test_every_pair_and_every_edit_is_among_them():
     assert [pair for pair, *_ in CHOSEN] == list(find_pairs(default_kernels()))
     tried = {edit for _, *edits in CHOSEN for edit in edits}
     assert tried >= {each.name for each in (*WORSE, *OF_PAIRS, *NEUTRAL)}
+    assert tried >= {each.name for each in HOPPER}
     assert tried <= {each.name for each in EDITS}  # only some of costs.py and cuda.py; .ci/run makes them all
 
 
@@ -103,6 +106,20 @@ def test_every_kernel_can_scatter_its_lanes_or_says_why_not():
     entries = {name.replace(".", "_") for name in find_pairs(default_kernels())}
     assert SCATTERED.keys() | UNSCATTERED.keys() | {"transpose", "transpose_copy"} == entries
     assert not SCATTERED.keys() & UNSCATTERED.keys()
+
+
+@pytest.mark.parametrize(
+    ("file", "edits"),
+    [
+        ("triad", set()),
+        ("tma_reduce.copied", {"bulk copies repeated", "an extra phase of an mbarrier"}),
+        ("hgemm_wgmma.multicast.sm_90a", {"an extra product of a warpgroup", "an extra barrier of the cluster",
+                                          "a word of the cluster", "an extra phase of an mbarrier"}),  # two CTAs' bytes
+    ],
+)  # fmt: skip
+def test_an_edit_of_a_unit_is_for_kernels_that_use_it_and_that_stay_right(file, edits):
+    kernel = read_kernel((default_kernels() / "ptx" / f"{file}.ptx").read_text(), file.partition(".")[0])
+    assert {each.name for each in HOPPER if each.applies(kernel)} == edits
 
 
 # pair, edit, all that fails by it, before and after
