@@ -19,12 +19,16 @@ class Language:
     """Whether its PTX is made by a compiler, so that lines of the file and lines of the PTX are different lines."""
     required: bool = False
     """Whether each pair has a kernel in it. Commands that take a file of any folder accept these languages alone."""
+    typed_by_pair: bool = False
+    """Whether the pair gives the types of the parameters, because the files do not."""
 
 
 CUDA = Language("cuda", ".cu", "CUDA C", required=True)
 PTX = Language("ptx", ".ptx", "PTX", compiled=False, required=True)
 
-LANGUAGES = {each.name: each for each in (CUDA, PTX)}
+NUMBA = Language("numba", ".py", "Python", typed_by_pair=True)
+
+LANGUAGES = {each.name: each for each in (CUDA, PTX, NUMBA)}
 """By name, in the order of the rows."""
 
 REQUIRED = {name: each for name, each in LANGUAGES.items() if each.required}

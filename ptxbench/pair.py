@@ -372,6 +372,11 @@ class Pair:
         launches = {name: with_values(launch, values) for name, launch in self.launches.items()}
         return dataclasses.replace(self, args=args, tolerance=tolerance, launches=launches, **functions)
 
+    @property
+    def signature(self) -> tuple[tuple[str, str], ...]:
+        """Name and type of each argument: `float32`, or `float32*` for an array, which is a pointer."""
+        return tuple((arg.name, type_words(arg)) for arg in self.args)
+
     def launch_of(self, variant: str) -> Callable[..., Launch]:
         """The function that returns the launch of a variant: its own, that of its file (`cuda` for `cuda@fast`), or the
         pair's."""
@@ -503,6 +508,13 @@ def draw_scalar(arg: Scalar, rng: np.random.Generator, size: Size) -> float:
     if arg.value == 0:
         return float(rng.uniform(-1, 1))
     return float(arg.value * rng.choice([-1, 1]) * 2 ** rng.uniform(-2, 2))
+
+
+def type_words(arg: Argument) -> str:
+    """The type of an argument: `float32`, `float32*` for an array, `tensor map`."""
+    if isinstance(arg, TensorMap):
+        return "tensor map"
+    return str(arg.dtype) if isinstance(arg, Scalar) else f"{arg.dtype}*"
 
 
 def draw_start(arg: InOut, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:

@@ -67,8 +67,8 @@ OUTSIDE = {
     "click": ["cli"],
     "rich": ["cli", "terminal"],
     "cupy": ["backends.gpu"],
-    "llvmlite": ["emulator"],
-    "numba": ["emulator"],
+    "llvmlite": ["emulator", "toolchain.numba_worker"],
+    "numba": ["emulator", "toolchain.numba_worker"],
     "pytest": ["pytest_plugin"],
 }
 """The importers of an outside library: a part, or one module of it."""
@@ -157,7 +157,7 @@ BROKEN = [
     ("backends.gpu_clock", "import cupy",
      "backends.gpu_clock:1: imports cupy, which belongs to backends.gpu alone"),
     ("verify", "from numba import njit",
-     "verify:1: imports numba.njit, which belongs to emulator alone"),
+     "verify:1: imports numba.njit, which belongs to emulator and toolchain.numba_worker alone"),
     ("emulator.utils", "",
      "emulator.utils: 'utils' is a name for somewhere; find the noun"),
     ("__init__", "from ptxbench.notebook import Run\nfrom ptxbench.cli import main",

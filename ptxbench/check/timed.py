@@ -31,6 +31,7 @@ from ptxbench.check.ranking import TIME
 from ptxbench.check.stages import CANDIDATE
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import SUFFIXES
+from ptxbench.languages import LANGUAGES
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import BROKEN, WRONG, Cell
 from ptxbench.runner import CellDone, DeviceLost, Event, RunPlan, Step, carry_out, plan_pairs
@@ -91,8 +92,9 @@ def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch:
 
     CUDA C is replaced by the PTX that was judged, because the run's own NVRTC could read the user's files.
     """
-    for name in ("pairs", *SUFFIXES):
-        shutil.copytree(own / name, copy / name)
+    for name in ("pairs", *LANGUAGES):
+        if (own / name).is_dir():
+            shutil.copytree(own / name, copy / name)
     content = candidate.content
     if candidate.language == "cuda":
         path = Path(f"candidate{SUFFIXES[candidate.language]}")

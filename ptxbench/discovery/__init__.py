@@ -51,6 +51,8 @@ class Source:
     """For a call of a vendor's library instead of a kernel: that call; `path` is then the pair's file."""
     launch: Launch | None = None
     """Its own launch, if it is not that of the pair."""
+    signature: tuple[tuple[str, str], ...] = ()
+    """Name and type of each argument (`Pair.signature`), if the language leaves them to the pair."""
 
     def on(self, arch: str) -> Source:
         """The variant with its file for `arch`."""
@@ -233,10 +235,10 @@ def load(
     pair = execute(text, device)
     if unfinished and (question := open_question(pair, text)):
         check_for_builds(pair, text)
-        return LoadedPair(name, text.summary, pair, sources(kernels, name, pair.flags), path, question)
+        return LoadedPair(name, text.summary, pair, sources(kernels, name, pair.flags, pair.signature), path, question)
     require_answers(pair, text)
     check(pair, text)
-    found = sources(kernels, name, pair.flags)
+    found = sources(kernels, name, pair.flags, pair.signature)
     for field in ("by_request", "must_fail", "launches"):
         require_known(field, getattr(pair, field), found, text)
     check_knobs(pair, tuple(form for source in found for form in source.forms))
@@ -267,8 +269,12 @@ def require_files(kernels: Path, name: str) -> Path:
     return path
 
 
-def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tuple[Source, ...]:
+def sources(
+    kernels: Path, name: str, flags: Mapping[str, Sequence[str]], signature: tuple[tuple[str, str], ...] = ()
+) -> tuple[Source, ...]:
     """Every variant of the pair: each file with its name, and each CUDA C file once more for each of `flags`.
+
+    `signature`: of the pair, for languages that leave the types of parameters to it.
 
     A PTX file whose name ends in a target is a specialisation of the variant without it, which may have no other file.
     Raises PairError if the file is not for that target.
@@ -276,7 +282,8 @@ def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tup
     names = stems(kernels / "pairs", ".py")
     entry = name.replace(".", "_")
     found = []
-    for language, suffix in ((each.name, each.suffix) for each in LANGUAGES.values()):
+    for language, suffix, typed in ((each.name, each.suffix, each.typed_by_pair) for each in LANGUAGES.values()):
+        types = signature if typed else ()
         own = [stem for stem in stems(kernels / language, suffix) if owner(stem, names) == name]
         variants: dict[str, dict[str, Path]] = {}
         for stem in own:
@@ -290,7 +297,15 @@ def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tup
             special = tuple((target, files[target]) for target in sorted(files.keys() - {""}, key=order))
             plain = files.get("") or special[0][1]
             found += [
-                Source(f"{variant}@{flag}" if flag else variant, language, plain, entry, tuple(options), (), special)
+                Source(
+                    f"{variant}@{flag}" if flag else variant,
+                    language,
+                    plain,
+                    entry,
+                    tuple(options),
+                    specialisations=special,
+                    signature=types,
+                )
                 for flag, options in rows.items()
             ]
     return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from ptxbench.discovery import SUFFIXES, LoadedPair, Source, display_path
 from ptxbench.errors import PairError
+from ptxbench.languages import NUMBA
 from ptxbench.pair import Pair
 from ptxbench.substitution import require_fresh
 
@@ -41,6 +43,7 @@ def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:
 REMEDY = {
     ".cu": "Write #ifndef {name}, #define {name} {default}, #endif, and use it.",
     ".ptx": "Write the expression behind each literal that depends on it, such as {default} /*= {name} */.",
+    ".py": "Write {name} = {default} at the top level, and use it.",
 }
 
 
@@ -54,7 +57,7 @@ def used_by(path: Path, defaults: Mapping[str, int]) -> set[str]:
     if path.suffix == SUFFIXES["ptx"]:
         return require_fresh(text, defaults, name)
     used = set()
-    for line, knob, default in macros(text):
+    for line, knob, default in constants(text) if path.suffix == NUMBA.suffix else macros(text):
         if knob in defaults:
             if default != str(defaults[knob]):
                 raise PairError(
@@ -62,6 +65,17 @@ def used_by(path: Path, defaults: Mapping[str, int]) -> set[str]:
                 )
             used.add(knob)
     return used
+
+
+def constants(text: str) -> Iterator[tuple[int, str, str]]:
+    """Line, name and value of every constant at the top level of Python; none if it has an error of syntax."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:  # its compilation says so
+        return
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            yield statement.lineno, ast.unparse(statement.targets[0]), ast.unparse(statement.value)
 
 
 def macros(text: str) -> Iterator[tuple[int, str, str]]:

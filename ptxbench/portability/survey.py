@@ -158,6 +158,7 @@ def tried(source: Source, target: str) -> TargetTrial:
         target=target,
         flags=source.flags,
         contained=source.contained,
+        signature=source.signature,
     )
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pygments.lexer import Lexer, RegexLexer, bygroups, words
 from pygments.lexers.c_like import CudaLexer
+from pygments.lexers.python import PythonLexer
 from pygments.token import (
     Comment,
     Keyword,
@@ -112,5 +113,5 @@ def colouring(lexer: Lexer) -> Syntax:
 
 
 PTX, SASS, CUDA = (colouring(lexer(stripnl=False)) for lexer in (PtxLexer, SassLexer, CudaLexer))
-SOURCES = {"cuda": CUDA}
+SOURCES = {"cuda": CUDA, "numba": colouring(PythonLexer(stripnl=False))}
 """The highlighters of the languages that are compiled."""

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Literal
 
 from ptxbench import architecture, cache
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
+from ptxbench.languages import CUDA, NUMBA
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain import cuda_c, locate, nvrtc, ptxas, sass
+from ptxbench.toolchain import cuda_c, locate, numba_cuda, nvrtc, ptxas, sass
+from ptxbench.toolchain.nvrtc import Translation
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
 
 if TYPE_CHECKING:
@@ -73,10 +75,12 @@ def build(
     assembler: Literal["toolkit", "driver"] = "toolkit",
     defines: Sequence[tuple[str, int]] = (),
     contained: bool = False,
+    signature: Sequence[tuple[str, str]] = (),
 ) -> Build:
-    """Build the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `arch`, such as sm_90.
+    """Build the kernel `entry` of `source`, which is in a language of `languages.LANGUAGES`, for `arch`, such as sm_90.
 
-    `flags`: further options of NVRTC. `defines`: knobs, which are macros in CUDA C and literals in PTX. With the driver
+    `flags`: further options of NVRTC. `defines`: knobs, which are macros in CUDA C, constants in Python and literals in
+    PTX. `signature`: the pair's, for languages that leave the types of parameters to it. With the driver
     as `assembler`, only the PTX is built: the driver's machine code is not known. Output of the tools is cached
     (`cache.folder`). `contained`: whether the source is untrusted (`nvrtc.translate`).
 
@@ -89,12 +93,9 @@ def build(
         content = source.read_bytes()
     except OSError as error:
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
-    if language == "cuda":
-        options = (*flags, *(f"-D{name}={value}" for name, value in defines))
-        ptx, log, _, how = compiled(content, source, arch, options, contained=contained)
-    else:
-        ptx, log, how = ptxas.check_ascii(content, source.name), "", ""
-        ptx = substituted(ptx, dict(defines), source.name) if defines else ptx
+    ptx, log, _, how = translated(
+        content, source, language, entry, arch, flags, defines, contained=contained, signature=signature
+    )
     report = BuildReport(source_sha256=sha256(content), ptx_sha256=sha256(ptx.encode()), log=log, compiler=how)
     cubin = None
     tool = locate.program("ptxas") if assembler == "toolkit" else None
@@ -124,7 +125,33 @@ def build_source(source: Source, arch: str, assembler: Literal["toolkit", "drive
         assembler=assembler,
         defines=source.defines,
         contained=source.contained,
+        signature=source.signature,
     )
+
+
+def translated(
+    content: bytes,
+    source: Path,
+    language: str,
+    entry: str,
+    arch: str,
+    flags: Sequence[str] = (),
+    defines: Sequence[tuple[str, int]] = (),
+    *,
+    contained: bool = False,
+    signature: Sequence[tuple[str, str]] = (),
+) -> Translation:
+    """The PTX of a text in any language, which was read from `source`; PTX stays as it is but for its knobs.
+
+    Raises the errors of `build`.
+    """
+    if language == CUDA.name:
+        options = (*flags, *(f"-D{name}={value}" for name, value in defines))
+        return compiled(content, source, arch, options, contained=contained)
+    if language == NUMBA.name:
+        return numba_cuda.translate(content, source.name, entry, arch, signature, dict(defines))
+    ptx = ptxas.check_ascii(content, source.name)
+    return Translation(substituted(ptx, dict(defines), source.name) if defines else ptx, "")
 
 
 def versions() -> dict[str, str | None]:

@@ -123,9 +123,9 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
     if target and any(mismatch in messages for mismatch in MISMATCHES):
         line = ptx.count("\n", 0, target.start(1)) + 1
         return TargetMismatch(f"{source.name}:{line}: needs {target[1]}; {tool} cannot assemble it for {arch}.")
-    if language == "cuda" and "Unsupported .version" in messages:
+    if language in COMPILERS and "Unsupported .version" in messages:
         return ToolMissing(
-            f"NVRTC is newer than {tool}, which cannot read its PTX: "
+            f"{COMPILERS[language]} is newer than {tool}, which cannot read its PTX: "
             f"{messages.splitlines()[0].partition(': ')[2]}. Install both of one CUDA version: {locate.INSTALL}."
         )
     found = re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M)
@@ -140,6 +140,9 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
     told = "; ".join(errors[:ERRORS_QUOTED])
     return AssembleError(f"{told}{more}. {tool} refuses this for {arch}; correct it there.")
 
+
+COMPILERS = {"cuda": "NVRTC", "numba": "The NVVM of numba-cuda"}
+"""What makes the PTX of each language that is compiled."""
 
 MISMATCHES = (
     "cannot be compiled for architecture",  # sm_90a for sm_90

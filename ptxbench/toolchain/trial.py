@@ -124,11 +124,18 @@ def assembler() -> Path:
 
 
 def attempt(
-    source: Path, *, language: str, entry: str, target: str, flags: Sequence[str] = (), contained: bool = False
+    source: Path,
+    *,
+    language: str,
+    entry: str,
+    target: str,
+    flags: Sequence[str] = (),
+    contained: bool = False,
+    signature: Sequence[tuple[str, str]] = (),
 ) -> TargetTrial:
-    """Try to compile the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), to machine code for `target`.
+    """Try to compile the kernel `entry` of `source`, in any language, to machine code for `target`.
 
-    `contained`: whether the source is not trusted (`nvrtc.translate`).
+    `contained`: whether the source is not trusted (`nvrtc.translate`). `signature`: as for `toolchain.build`.
     A refusal is a result. Raises PairError if the file or a flag is invalid; ToolMissing without ptxas.
     """
     tool = assembler()
@@ -137,11 +144,9 @@ def attempt(
     except OSError as error:
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
     try:
-        if language == "cuda":
-            translation = toolchain.compiled(content, source, target, flags, contained=contained)
-            ptx, how = translation.ptx, translation.how
-        else:
-            ptx, how = ptxas.check_ascii(content, source.name), ""
+        ptx, _, _, how = toolchain.translated(
+            content, source, language, entry, target, flags, contained=contained, signature=signature
+        )
 
         def make() -> bytes:
             return json.dumps(dataclasses.asdict(assemble(tool, ptx, source, language, entry, target))).encode()

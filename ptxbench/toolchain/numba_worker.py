@@ -1,0 +1,291 @@
+"""The process in which numba-cuda compiles Python kernels: one request and one answer a line, as JSON.
+
+A process of its own, because numba-cuda needs changes of NumPy and of itself, which must not reach the user's process,
+and because a kernel's file is executed. Imports nothing of ptxbench. Needs no GPU.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import json
+import os
+import re
+import sys
+import types
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+OPTIONS = ("fastmath", "opt", "launch_bounds")
+"""The options of @cuda.jit that are passed on."""
+
+FAILURES = (Exception, SystemExit)
+
+
+class Refused(Exception):
+    """The kernel cannot be compiled; the message is for its author."""
+
+
+class Unusable(Exception):
+    """numba-cuda does not work here; the message says why."""
+
+
+class NotForTarget(Exception):
+    """numba-cuda does not know the architecture; the message says which it knows."""
+
+
+def serve() -> None:
+    """Answer each request on stdin until it ends. Whatever a kernel's file prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        answers.write(json.dumps(answer(json.loads(line))) + "\n")
+        answers.flush()
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, str]:
+    """The PTX as `ptx`, or why there is none: `refused` for a fault of the kernel, `target` for an architecture that
+    numba-cuda does not know, `unusable` if it does not work at all."""
+    try:
+        return {"ptx": compiled(**request)}
+    except Refused as refused:
+        return {"refused": str(refused)}
+    except NotForTarget as unknown:
+        return {"target": str(unknown)}
+    except Unusable as unusable:
+        return {"unusable": str(unusable)}
+
+
+def compiled(
+    source: str,
+    name: str,
+    entry: str,
+    number: int,
+    signature: Sequence[tuple[str, str]],
+    defines: Mapping[str, int],
+) -> str:
+    """The PTX of the function `entry` of the text of a file called `name`, for sm_`number`.
+
+    `signature`: name and type of each argument, such as ("x", "float32*").
+    """
+    numba = imported()
+    function, options = found(executed(source, name, defines), name, entry, source)
+    require_parameters(function, name, [argument for argument, _ in signature])
+    typed = tuple(numba_type(numba, name, argument, text) for argument, text in signature)
+    # A device function is compiled for the GPU of the machine, whatever the kernel is compiled for.
+    compute_capability = divmod(number, 10)
+    numba.cuda.dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=compute_capability)
+    try:
+        ptx: str = numba.cuda.compile_ptx(function, typed, cc=compute_capability, lineinfo=True, **options)[0]
+    except FAILURES as error:
+        raise explained(error, name) from None
+    return ptx
+
+
+def imported() -> Any:
+    """numba with numba.cuda. Raises Unusable."""
+    warnings.simplefilter("ignore")  # numba-cuda's own, about NumPy
+    try:
+        import numpy as np
+
+        # numba-cuda 0.30 asks NumPy for a name that 2.5 has removed.
+        vars(np).setdefault("row_stack", np.vstack)
+        import numba
+        import numba.cuda.dispatcher
+    except FAILURES as error:
+        raise Unusable(sentence(error)) from None
+    return numba
+
+
+def executed(source: str, name: str, defines: Mapping[str, int]) -> types.ModuleType:
+    """The file as a module, in which constants of these names have these values."""
+    module = types.ModuleType(name.removesuffix(".py"), "A kernel in Python.")
+    module.__file__ = name
+    # numba reads the text of the function for its messages, through linecache.
+    import linecache
+
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    try:
+        tree = ast.parse(source, name)
+        for statement in tree.body:
+            if isinstance(statement, ast.Assign) and (target := ast.unparse(statement.targets[0])) in defines:
+                statement.value = ast.copy_location(ast.Constant(defines[target]), statement.value)
+        with contextlib.redirect_stdout(sys.stderr):
+            exec(compile(tree, name, "exec"), module.__dict__)
+    except FAILURES as error:
+        raise explained(error, name) from None
+    return module
+
+
+def found(module: types.ModuleType, name: str, entry: str, source: str) -> tuple[types.FunctionType, dict[str, Any]]:
+    """The function `entry`, and its options if it has @cuda.jit."""
+    kernel = getattr(module, entry, None)
+    options = {}
+    if isinstance(own := getattr(kernel, "targetoptions", None), Mapping):
+        options = {key: own[key] for key in OPTIONS if own.get(key) is not None}
+        kernel = kernel.py_func  # type: ignore[union-attr]  # a dispatcher of numba
+    if isinstance(kernel, types.FunctionType):
+        require_no_length(ast.parse(source), kernel, name)
+    else:
+        functions = [key for key, value in vars(module).items() if callable(value) and at_home(value, module)]
+        has = f"; it has {', '.join(functions)}" if functions else ""
+        raise Refused(f"{name} has no function '{entry}'{has}. Name it after its pair.")
+    return kernel, options
+
+
+def require_parameters(function: types.FunctionType, name: str, arguments: Sequence[str]) -> None:
+    """Raise Refused unless the function has a parameter for each argument of its pair."""
+    code = function.__code__
+    if code.co_argcount != len(arguments) or code.co_kwonlyargcount:
+        count = code.co_argcount + code.co_kwonlyargcount
+        has = f"{count or 'no'} parameter{'' if count == 1 else 's'}"
+        raise Refused(
+            f"{name}:{code.co_firstlineno}: '{function.__name__}' has {has}, its pair has {len(arguments)}: "
+            f"{', '.join(arguments)}. They must agree, in order."
+        )
+
+
+def require_no_length(tree: ast.Module, kernel: types.FunctionType, name: str) -> None:
+    """Raise Refused for the length of an argument: numba would take it for a number."""
+    arguments = kernel.__code__.co_varnames[: kernel.__code__.co_argcount]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "len" and ast.unparse(node.args[0]) in arguments:
+            raise Refused(f"{name}:{node.lineno}: the length of an array is not available: {INSTEAD}.")
+
+
+def at_home(value: Any, module: types.ModuleType) -> bool:
+    return getattr(getattr(value, "py_func", value), "__globals__", None) is vars(module)
+
+
+def numba_type(numba: Any, name: str, argument: str, text: str) -> Any:
+    """The type of an argument: `float32`, or `float32*` for an array, which is a pointer."""
+    element = text.removesuffix("*")
+    known = getattr(numba.types, element, None) or getattr(numba.cuda.types, element, None)
+    if not isinstance(known, numba.types.Type):
+        raise Refused(f"{name}: numba-cuda has no type for the argument '{argument}', which is {element}.")
+    return array_type(numba)(known) if text.endswith("*") else known
+
+
+# ---- arrays
+
+
+LENGTH = (1 << 60) - 1
+"""In place of the unknown length of an array. Not a power of two: times the element's size it would be 0 modulo 2^64,
+and the compiler would leave out what it does for a negative index."""
+
+INSTEAD = "use a number that the pair passes"
+OF_LENGTH = ("size", "shape", "nbytes", "strides", "ndim")
+
+
+@functools.cache
+def array_type(numba: Any) -> Any:
+    """The type of an array of unknown length, with one dimension: a pointer, where numba has seven parameters."""
+    from llvmlite import ir
+    from numba.core.errors import TypingError
+    from numba.cuda.cudadecl import registry
+    from numba.cuda.datamodel.models import ArrayModel
+    from numba.cuda.models import register_model
+    from numba.cuda.typing.templates import AttributeTemplate
+
+    class PointerArray(numba.types.Array):  # type: ignore[misc]
+        def __init__(self, dtype: Any) -> None:
+            super().__init__(dtype, 1, "C", name=f"pointer({dtype})")
+
+    class PointerArrayModel(ArrayModel):  # type: ignore[misc]
+        """An array inside of the kernel, and a pointer as its argument."""
+
+        def member(self, name: str) -> Any:
+            return self._models[self.get_field_position(name)]
+
+        def get_argument_type(self) -> Any:
+            return self.member("data").get_argument_type()
+
+        def as_argument(self, builder: Any, value: Any) -> Any:
+            return self.get(builder, value, "data")
+
+        def from_argument(self, builder: Any, value: Any) -> Any:
+            length, item = (ir.Constant(ir.IntType(64), each) for each in (LENGTH, self._fe_type.dtype.bitwidth // 8))
+            array = ir.Constant(self.get_value_type(), ir.Undefined)
+            for name in ("meminfo", "parent"):
+                array = self.set(builder, array, ir.Constant(self.member(name).get_value_type(), None), name)
+            for name, each in {"nitems": length, "itemsize": item, "data": value}.items():
+                array = self.set(builder, array, each, name)
+            for name, each in {"shape": length, "strides": item}.items():
+                empty = ir.Constant(self.member(name).get_value_type(), ir.Undefined)
+                array = self.set(builder, array, builder.insert_value(empty, each, 0), name)
+            return array
+
+    class UnknownLength(AttributeTemplate):  # type: ignore[misc]
+        key = PointerArray
+
+        def generic_resolve(self, array: Any, attribute: str) -> None:
+            if attribute in OF_LENGTH:
+                raise TypingError(f"the '{attribute}' of an array is not available: {INSTEAD}")
+
+    register_model(PointerArray)(PointerArrayModel)
+    registry.register_attr(UnknownLength)
+    return PointerArray
+
+
+# ---- errors
+
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+STAGE = re.compile(r"Failed in .* mode pipeline \(step: .*\)")
+OF_TARGET = "CCSupportError"
+OF_TOOLS = ("NvvmSupportError", "NvvmError", "CudaSupportError", "DynamicLibraryNotFoundError")
+"""Names of exceptions that are about NVVM's library, not about the kernel."""
+
+
+def explained(error: BaseException, name: str) -> Exception:
+    """The error for the author of the kernel, with the line of the file."""
+    if type(error).__name__ == OF_TARGET:
+        return NotForTarget(" ".join(str(error).replace("(", " (").split()))
+    if type(error).__name__ in OF_TOOLS or (isinstance(error, ImportError) and "nvvm" in str(error).lower()):
+        return Unusable(sentence(error))
+    text = ESCAPE.sub("", str(error))
+    line = line_of(error, text, name)
+    if isinstance(error, SyntaxError):
+        text = error.msg
+    causes = [row.strip() for row in text.splitlines() if row.strip() and not STAGE.fullmatch(row.strip())]
+    cause = causes[0].rstrip(".: ") if causes else "no reason given"
+    if len(causes) > 1 and causes[1].startswith(">>> "):  # the call, below "found for signature:"
+        cause += f" {causes[1].removeprefix('>>> ')}"
+    kind = "" if hasattr(error, "loc") else f"{type(error).__name__}: "
+    return Refused(f"{name}:{line}: {kind}{cause}." if line else f"{name}: {kind}{cause}.")
+
+
+def line_of(error: BaseException, text: str, name: str) -> int | None:
+    """The line of the file: that of a syntax error, the last one that numba names, or the last one that ran."""
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    file = re.escape(name)
+    if named := re.findall(rf'File "(?:[^"]*[/\\])?{file}", line (\d+)|\bat (?:\S*[/\\])?{file} \((\d+)\)', text):
+        return int(named[-1][0] or named[-1][1])
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == name:
+            line = trace.tb_lineno
+        else:
+            line = compiled_line(trace.tb_frame.f_locals, name) or line
+        trace = trace.tb_next
+    return line
+
+
+def compiled_line(variables: Mapping[str, Any], name: str) -> int | None:
+    """The line of the file that a function of numba works on, if one of its variables knows it."""
+    for place in (variables.get("loc"), *(getattr(variables.get(each), "loc", None) for each in ("self", "inst"))):
+        if getattr(place, "filename", None) == name and isinstance(line := getattr(place, "line", None), int):
+            return line
+    return None
+
+
+def sentence(error: BaseException) -> str:
+    """`ImportError: no module`, on one line."""
+    return f"{type(error).__name__}: {' '.join(ESCAPE.sub('', str(error)).split())}".rstrip(": .")
+
+
+if __name__ == "__main__":
+    serve()
