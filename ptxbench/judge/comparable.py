@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ptxbench.languages import CUDA
 from ptxbench.result import Cell, Run
 
 Kind = Literal["ratio", "time", "tools", "emulator", "both"]
@@ -124,6 +125,11 @@ CELL_CONDITIONS = (
     Condition("work",              DIFFERS,   DIFFERS,   DIFFERS, DIFFERS, lambda cell: dict(cell.work)),
 )  # fmt: skip
 
+COMPILER = Condition("compiler", TOOLCHAIN, TOOLCHAIN, DIFFERS, DIFFERS,
+                     lambda result: result.build.compiler if result.build and result.language != CUDA.name else None,
+                     toolchain=True)  # fmt: skip
+"""Of one variant, such as numba-cuda of Python. That of CUDA C is a tool of the whole run."""
+
 TOLERANCE = Condition("tolerance", NOTE, NOTE, OK, OK, lambda result: result.check.tolerance)
 """Its text changes with every approximate instruction that a kernel gains or loses; its cost does not."""
 
@@ -151,7 +157,7 @@ def cell_differences(base: Cell, head: Cell, variant: str) -> list[ConditionDiff
     results = base.variants[variant], head.variants[variant]
     checked = all(result.check for result in results)
     sides = (dataclasses.replace(cell, launch=cell.launch_of(variant)) for cell in (base, head))
-    return differ(CELL_CONDITIONS, *sides) + (differ([TOLERANCE], *results) if checked else [])
+    return differ(CELL_CONDITIONS, *sides) + differ([COMPILER, *([TOLERANCE] if checked else [])], *results)
 
 
 def differ(conditions: Iterable[Condition], base: Any, head: Any) -> list[ConditionDifference]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ptxbench import cycles, stats
 from ptxbench.judge.code_changes import Moves, move, same_ptx
-from ptxbench.judge.comparable import COUNTS, DIFFERS, OK, ConditionDifference, Kind, cell_differences
+from ptxbench.judge.comparable import COMPILER, COUNTS, DIFFERS, OK, ConditionDifference, Kind, cell_differences
 from ptxbench.judge.verdicts import (
     BROKEN,
     BROKEN_BOTH,
@@ -221,7 +221,7 @@ def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Co
     notes = []
     for difference in (*differences, *cell_differences(base, head, row.variant)):
         effect = difference.effect(kind, variant.language)
-        if difference.name == "NVRTC" and kind in COUNTS and same:
+        if difference.name in ("NVRTC", COMPILER.name) and kind in COUNTS and same:
             continue  # another compiler that made the same PTX
         if effect == DIFFERS:
             unlike.append(difference)

@@ -19,7 +19,7 @@ from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantR
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
 from ptxbench.wording.cells import conditions, default_columns, metric_columns, says_something, with_spread
-from ptxbench.wording.findings import closing, problems, remarks
+from ptxbench.wording.findings import closing, compilers, problems, remarks
 from ptxbench.wording.limits import limits_words
 from ptxbench.wording.model import model_lines
 from ptxbench.wording.table import Column
@@ -236,5 +236,5 @@ def table(cell: Cell, scored: Sequence[Scored] = ()) -> CellView:
         tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
         tuple(headings),
         tuple(rows),
-        (*map(str, problems(cell)), *remarks(cell), *model_lines(cell, scored)),
+        (*map(str, problems(cell)), *remarks(cell), *compilers(cell), *model_lines(cell, scored)),
     )

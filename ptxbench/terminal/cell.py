@@ -34,7 +34,7 @@ from ptxbench.wording.cells import (
     own_launches,
     says_something,
 )
-from ptxbench.wording.findings import listed, open_counts, problems, remarks
+from ptxbench.wording.findings import compilers, listed, open_counts, problems, remarks
 from ptxbench.wording.limits import limits_words
 from ptxbench.wording.table import Column, Entry, Mark, Table
 
@@ -82,7 +82,8 @@ class CellTable:
             lines.append((symbol(mark, options.ascii_only), mark.style, str(problem)))
         lines += [("!", "yellow", remark) for remark in remarks(self.cell)]
         executed = {name: result.executed for name, result in self.cell.variants.items()}
-        lines += [("i", "dim", sentence) for sentence in (*own_launches(self.cell), *open_counts(executed))]
+        notes = (*own_launches(self.cell), *compilers(self.cell), *open_counts(executed))
+        lines += [("i", "dim", sentence) for sentence in notes]
         if self.cell.limits and any(metric.tag for metric in self.columns):
             lines.append(("i", "dim", limits_words(self.cell.limits)))
         if lines:

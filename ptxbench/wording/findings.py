@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ptxbench import stats
+from ptxbench.languages import CUDA
 from ptxbench.listing.explanation.finding import percent
 from ptxbench.metrics import BY_NAME, Metric
 from ptxbench.result import (
@@ -109,11 +110,20 @@ def remarks(cell: Cell) -> list[str]:
     once with its variants."""
     groups: dict[str, list[str]] = {}
     for name, result in cell.variants.items():
-        if result.build and result.build.compiler:
+        if result.build and result.build.compiler and result.language == CUDA.name:
             groups.setdefault(f"compiled by {result.build.compiler}", []).append(name)
         if result.build and result.build.log:
             groups.setdefault(result.build.log, []).append(name)
     return [f"{listed(names)}: {log}" for log, names in groups.items()]
+
+
+def compilers(cell: Cell) -> list[str]:
+    """Which compiler made the PTX of variants that are not CUDA C: `numba: compiled by numba-cuda 0.30.4.`"""
+    groups: dict[str, list[str]] = {}
+    for name, result in cell.variants.items():
+        if result.build and result.build.compiler and result.language != CUDA.name:
+            groups.setdefault(result.build.compiler, []).append(name)
+    return [f"{listed(names)}: compiled by {compiler}." for compiler, names in groups.items()]
 
 
 def open_counts(executed: Mapping[str, ExecutedReport | None]) -> list[str]:
