@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ptxbench.listing.difference import Difference
-from ptxbench.listing.explanation import memory, sass_findings
+from ptxbench.listing.explanation import memory, python, sass_findings
 from ptxbench.listing.explanation.finding import (
     BRIEF,
     Analysis,
@@ -69,6 +69,9 @@ ANALYSES: tuple[tuple[str, Analysis], ...] = (
     ("subnormal numbers", sass_findings.guards),
     ("constants", sass_findings.constants),
     ("conversions", sass_findings.conversions),
+    ("64-bit integers", python.integers),
+    ("doubles", python.doubles),
+    ("read-only loads", python.read_only),
     ("divergence", memory.divergence),
     ("registers", sass_findings.registers),
     # no difference

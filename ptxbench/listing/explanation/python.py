@@ -1,0 +1,105 @@
+"""What a kernel in Python does that one in CUDA C or PTX does not, by the PTX that its compiler makes.
+
+Only for a variant in Python next to one in another language. The instructions are those that warps executed, if the
+emulator has counted them, else those of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ptxbench.languages import NUMBA
+from ptxbench.listing.explanation.finding import Explanation, VariantContrast
+from ptxbench.listing.text import Listing
+
+INSTRUCTION = re.compile(r"\s*(?:\$?\w+:\s*)?(?:@!?%\w+\s+)?(?P<opcode>[a-z]\w*(?:\.[\w:]+)*)\s*(?P<operands>[^;]*);")
+OF_MEMORY = {"ld", "st", "ldu", "atom", "red", "mov", "cvta", "cvt", "shfl"}
+"""Instructions that also have a type of 64 bits without arithmetic on integers of 64 bits."""
+
+INTEGERS, NEGATIVE, DOUBLES, READ_ONLY = "64-bit integers", "tests for a negative number", "doubles", "read-only loads"
+
+
+def classes(opcode: str, operands: str) -> Iterator[str]:
+    """The classes of an instruction that Python has more or less of."""
+    name, *modifiers = opcode.split(".")
+    last = modifiers[-1] if modifiers else ""
+    if last in ("s64", "u64", "b64") and name not in OF_MEMORY:
+        yield INTEGERS
+        if opcode == "setp.lt.s64" and operands.endswith(" 0"):
+            yield NEGATIVE
+    if (last == "f64" and name not in OF_MEMORY) or (name == "cvt" and "f64" in modifiers):
+        yield DOUBLES
+    if name == "ld" and "nc" in modifiers:
+        yield READ_ONLY
+
+
+def amounts(listing: Listing) -> Counter[str]:
+    """The instructions of each class: executed by warps if they were counted, else in the text."""
+    result: Counter[str] = Counter()
+    for line in listing.ptx_shown:
+        if found := INSTRUCTION.match(listing.ptx[line - 1]):
+            times = 1 if listing.executed is None else listing.executed.get(line, 0)
+            for each in classes(found["opcode"], found["operands"]):
+                result[each] += times
+    return result
+
+
+class Contrast(NamedTuple):
+    """A variant in Python and one in another language: names, and the amount of each class."""
+
+    python: str
+    other: str
+    of_python: Counter[str]
+    of_other: Counter[str]
+    verb: str
+
+    def explanation(self, kind: str, text: str) -> Explanation:
+        return Explanation(kind, text, "", {kind: {self.python: self.of_python[kind], self.other: self.of_other[kind]}})
+
+
+def with_python(contrast: VariantContrast) -> Contrast | None:
+    """The contrast, if one variant is in Python and the text of both is known."""
+    sides = [(side.name, side.listing) for side in contrast if side.listing is not None]
+    sides.sort(key=lambda side: side[1].language != NUMBA.name)
+    if len(sides) != 2 or [listing.language == NUMBA.name for _, listing in sides] != [True, False]:
+        return None
+    counted = all(listing.executed is not None for _, listing in sides)
+    (python, first), (other, second) = sides
+    return Contrast(python, other, amounts(first), amounts(second), "executes" if counted else "has")
+
+
+def integers(contrast: VariantContrast) -> Iterator[Explanation]:
+    """Arithmetic on 64-bit integers, if Python has more."""
+    found = with_python(contrast)
+    if found and found.of_python[INTEGERS] > found.of_other[INTEGERS]:
+        many, few, negative = found.of_python[INTEGERS], found.of_other[INTEGERS], found.of_python[NEGATIVE]
+        text = f"{found.python} {found.verb} {many:,} PTX instructions on 64-bit integers, {found.other} {few:,}."
+        if negative:
+            text += f" {negative:,} of them test whether a number is negative, as an index of Python may be."
+        yield found.explanation(INTEGERS, text)
+
+
+def doubles(contrast: VariantContrast) -> Iterator[Explanation]:
+    """Arithmetic in double precision, if Python has more."""
+    found = with_python(contrast)
+    if found and found.of_python[DOUBLES] > found.of_other[DOUBLES]:
+        yield found.explanation(
+            DOUBLES,
+            f"{found.python} {found.verb} {found.of_python[DOUBLES]:,} PTX instructions in double precision, "
+            f"{found.other} {found.of_other[DOUBLES]:,}. In Python 0.5 is a double, and so is a quotient of integers: "
+            "float32(0.5) is not.",
+        )
+
+
+def read_only(contrast: VariantContrast) -> Iterator[Explanation]:
+    """Loads that may be kept in L1 because the kernel does not write there, if only the other side has them."""
+    found = with_python(contrast)
+    if found and found.of_other[READ_ONLY] and not found.of_python[READ_ONLY]:
+        yield found.explanation(
+            READ_ONLY,
+            f"{found.other} {found.verb} {found.of_other[READ_ONLY]:,} read-only loads (ld.global.nc), {found.python} "
+            "none: Python cannot say that arrays do not overlap.",
+        )
