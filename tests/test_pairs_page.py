@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "pairs.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
 EXAMPLES = "\n".join(block for block in BLOCKS if block.startswith(">>>"))
-(PAIR,) = (block for block in BLOCKS if not block.startswith(">>>"))
+PAIR, PYTHON = (block for block in BLOCKS if not block.startswith(">>>"))
 (CUDA,) = re.findall(r"^```c\n(.*?)^```", TEXT, re.M | re.S)
 MISTAKES = re.findall(r"^\| `([^`]*)` \| (?:`([^`]*)`|nothing) \| (\d+) \| `([^`]*)` \|$", TEXT, re.M)
 RUN = ("run", "axpy", "--kernels", "kernels", "--backend", "emulator", "--no-save")
@@ -72,6 +72,19 @@ def test_the_pair_of_the_page_is_verified(axpy, ptxbench):
     assert (ran.status, ran.err) == (0, "")
     assert "2 variants: 2 verified." in ran.out
     assert load(Path("kernels"), "axpy").summary == "y = a * x + y, one element per thread, a partial last block."
+
+
+def test_the_kernel_in_python_is_verified_and_its_lines_are_shown(axpy, ptxbench):
+    path = Path("kernels", "numba", "axpy.py")
+    path.parent.mkdir()
+    path.write_text(PYTHON)
+    ran = ptxbench(*RUN)
+    assert (ran.status, ran.err) == (0, "")
+    assert "3 variants: 3 verified." in ran.out
+    assert re.search(r"^i numba: compiled by numba-cuda [\d.]+ with NVVM [\d.]+\.$", ran.out, re.M)
+    shown = ptxbench("show", "axpy", "--kernels", "kernels", "--variant", "numba", "--variant", "cuda").out
+    assert re.search(r"\b8 +y\[i\] = a \* x\[i\] \+ y\[i\] +[0-9a-f]{4}  [A-Z]", shown)
+    assert re.search(r"^- numba executes \d+ PTX instructions on 64-bit integers, cuda \d+\.", shown, re.M)
 
 
 @pytest.mark.parametrize(("right", "wrong", "line", "message"), MISTAKES)

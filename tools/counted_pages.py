@@ -86,7 +86,7 @@ def figures(block):
         columns.append(texts)
     body = [markdown_row(each) for each in zip(*columns, strict=True)]
     rule = "|:--|" + "--:|" * (len(columns) - 1)
-    return [markdown_row(headings), rule, *body, "", f"At {units.size_words(cell.size)}. {made_by(block.arch)}"]
+    return [markdown_row(headings), rule, *body, "", f"At {units.size_words(cell.size)}. {made_by(block.arch, [cell])}"]
 
 
 def counted(block):

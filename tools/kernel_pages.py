@@ -25,6 +25,7 @@ from ptxbench.exporters.tables import markdown_row
 from ptxbench.metrics import choose
 from ptxbench.result import Cell, LaunchReport
 from ptxbench.runner.candidate import VariantRun
+from ptxbench.wording.findings import compilers
 from tools.page_blocks import between
 
 FOLDER = Path(__file__).parents[1] / "docs" / "kernels"
@@ -85,15 +86,17 @@ def figures(block):
         headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
         table.append(texts)
     rows = [markdown_row(each) for each in zip(*table, strict=True)]
-    return [markdown_row(headings), "|" + ":--|" * words + "--:|" * len(metrics), *rows, "", made_by(block.arch)]
+    return [markdown_row(headings), "|" + ":--|" * words + "--:|" * len(metrics), *rows, "", made_by(block.arch, cells)]
 
 
-def made_by(arch):
-    """The line below a table. Raises UsageError if a tool is missing."""
+def made_by(arch, cells=()):
+    """The line below a table, with the compiler of each variant that is not CUDA C. Raises UsageError if a tool is
+    missing."""
     found = toolchain.versions()
     if missing := [name for name, version in found.items() if version is None]:
         raise UsageError(f"{', '.join(missing)} is not there; `ptxbench doctor` says what to do.")
-    return f"Built for {arch} by NVRTC {found['nvrtc']} and ptxas {found['ptxas']}."
+    others = [each for cell in cells for each in compilers(cell)]
+    return " ".join([f"Built for {arch} by NVRTC {found['nvrtc']} and ptxas {found['ptxas']}.", *dict.fromkeys(others)])
 
 
 def built(name, arch):

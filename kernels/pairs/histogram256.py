@@ -49,5 +49,5 @@ PAIR = Pair(
         for k, percent in ((20, 40), *((k, percent) for k in (24, 28) for percent in (0, 40, 90, 100)))
     ],
     flops=lambda n, percent, ctas: 0,
-    by_request=("cuda.shifts", "cuda.warps", "ptx.warps"),
+    by_request=("cuda.shifts", "cuda.warps", "ptx.warps", "numba"),
 )

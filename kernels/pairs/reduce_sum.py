@@ -57,5 +57,5 @@ PAIR = Pair(
     # As many CTAs as the SMs hold at once. With more data each CTA loops more often; the grid does not grow.
     bench_sizes=lambda device: [{"n": 1 << k, "ctas": device.ctas(BLOCK)} for k in (16, 22, 26, 30)],
     flops=lambda n, ctas: n,
-    by_request=("cuda.unroll1", "cuda.unroll4", "ptx.unroll1"),
+    by_request=("cuda.unroll1", "cuda.unroll4", "ptx.unroll1", "numba"),
 )

@@ -42,7 +42,7 @@ PAIR = Pair(
         "from L1 or L2, and is a few percent slower."
     ),
     prediction="ties",
-    by_request=("cuda.passes", "cuda.passes@fast", "cuda.divides", "cuda.divides@fast"),
+    by_request=("cuda.passes", "cuda.passes@fast", "cuda.divides", "cuda.divides@fast", "numba"),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         In("w", f32, lambda rows, columns: (columns,), values=weights),

@@ -49,7 +49,7 @@ PAIR = Pair(
     prediction="ties",
     by_request=(
         *("cuda.online", "cuda.online@fast", "cuda.passes", "cuda.passes@fast"),
-        *("cuda.divides", "cuda.divides@fast"),
+        *("cuda.divides", "cuda.divides@fast", "numba"),
     ),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns), values=logits),

@@ -14,6 +14,7 @@ PAIR = Pair(
         "transpose.copy, which has no barrier, is slightly faster."
     ),
     prediction="ties",
+    by_request=["numba"],
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         Out("y", f32, lambda rows, columns: (columns, rows)),

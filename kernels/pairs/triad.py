@@ -15,6 +15,7 @@ PAIR = Pair(
         "A tie at every size, because memory sets the time of both. A difference above 1 % is a fault of the harness."
     ),
     prediction="ties",
+    by_request=["numba"],
     args=[
         Out("a", f32, lambda n: (n,)),
         In("b", f32, lambda n: (n,)),

@@ -1,4 +1,4 @@
-"""The shipped pairs as PTX: handwritten, and compiled from CUDA C by NVRTC."""
+"""The shipped pairs as PTX: handwritten, and compiled from CUDA C and Python."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def source(name: str, variant: str) -> discovery.Source:
 
 
 def ptx(name: str, variant: str, arch: str = "sm_90") -> str:
-    """The PTX of one side, for `arch` where NVRTC makes it."""
+    """The PTX of one side, for `arch` where a compiler makes it."""
     side = source(name, variant)
     if side.language == "ptx":
         return side.path.read_text()
-    return toolchain.compiled(side.path.read_bytes(), side.path, arch, side.flags)[0]
+    return toolchain.build_source(side, arch, "driver").ptx
 
 
 def lowest_target(path: Path) -> int:
