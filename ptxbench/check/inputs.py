@@ -13,6 +13,7 @@ from ptxbench.check.findings import Judgement, StageResult, finding, verdict_of
 from ptxbench.check.source import MOST_BYTES, STAGE
 from ptxbench.discovery import BY_SUFFIX
 from ptxbench.errors import UsageError
+from ptxbench.languages import NUMBA
 
 STANDARD_INPUT = "-"
 
@@ -69,6 +70,9 @@ def open_candidate(path: Path) -> Candidate | Unread:
                 return Unread(file, "not-found", f"the folder '{file}' has no .ptx or .cu file.")
             if not stat.S_ISREG(kind):
                 return Unread(file, "unreadable", f"'{file}' is not a regular file.")
+            if path.suffix == NUMBA.suffix:
+                why = "Python is not accepted, because it is executed when it is compiled"
+                return Unread(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file: {why}.")
             if path.suffix not in BY_SUFFIX:
                 return Unread(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file.")
             with open(descriptor, "rb", closefd=False) as stream:

@@ -138,7 +138,8 @@ def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, ker
     [
         (["absent.ptx", "--pair", "scale"],                      "The file 'absent.ptx' does not exist."),
         (["kernels", "--pair", "scale"],                         "The folder 'kernels' has no .ptx or .cu file."),
-        (["kernels/pairs/scale.py", "--pair", "scale"],          "is neither a .ptx nor a .cu file."),
+        (["kernels/pairs/scale.py", "--pair", "scale"],
+         "is neither a .ptx nor a .cu file: Python is not accepted, because it is executed when it is compiled."),
         (["absent.ptx", "kernels", "--pair", "scale"],           "The file 'absent.ptx' does not exist."),
         (["-", "--pair", "scale"],                               "FILE - needs --language ptx or --language cuda."),
         (["-", "-", "--language", "ptx", "--pair", "scale"],     "FILE - is given twice"),
