@@ -83,7 +83,12 @@ def to_markdown(survey: Survey) -> str:
         )
         lines += [f"### {markdown_text(matrix.name)}", "", *markdown_lines(table), ""]
         lines += [f"- ({note.number}) {markdown_text(note.words)}" for note in notes]
-        remarks = (*words.warnings(matrix), *words.file_lines(matrix), *words.jit_lines(matrix))
+        remarks = (
+            *words.warnings(matrix),
+            *words.compiler_lines(matrix),
+            *words.file_lines(matrix),
+            *words.jit_lines(matrix),
+        )
         lines += [f"- {markdown_text(remark)}" for remark in remarks]
         lines += ["", markdown_text(words.closing(matrix)), ""]
     if compiled := words.compiled_line(survey.matrices):

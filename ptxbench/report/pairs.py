@@ -58,7 +58,16 @@ class PairView:
     @property
     def portability_lines(self) -> list[str]:
         matrix = self.material.matrix
-        return [*texts.warnings(matrix), *texts.file_lines(matrix), *texts.jit_lines(matrix)] if matrix else []
+        return (
+            [
+                *texts.warnings(matrix),
+                *texts.compiler_lines(matrix),
+                *texts.file_lines(matrix),
+                *texts.jit_lines(matrix),
+            ]
+            if matrix
+            else []
+        )
 
 
 def pair_views(materials: Sequence[Material]) -> list[PairView]:

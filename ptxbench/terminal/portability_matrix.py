@@ -51,6 +51,7 @@ class MatrixTable:
             remaining = remaining[len(page) :]
         lines = [(str(note.number), "red" if note.refused else "yellow", note.words) for note in notes]
         lines += [("!", "yellow", words) for words in matrix_words.warnings(self.matrix)]
+        lines += [("i", "dim", words) for words in matrix_words.compiler_lines(self.matrix)]
         lines += [
             ("i", "dim", words)
             for words in (*matrix_words.file_lines(self.matrix), *matrix_words.jit_lines(self.matrix))

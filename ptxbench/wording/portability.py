@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ptxbench import architecture
-from ptxbench.languages import title
+from ptxbench.languages import CUDA, title
 from ptxbench.portability.survey import Jit, Matrix, TargetResults
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial
 from ptxbench.units import ABSENT, column
@@ -160,12 +160,27 @@ def demand(need: Requirement) -> int:
 
 
 def warnings(matrix: Matrix) -> Iterator[str]:
-    """The warnings of ptxas about what it assembled, each once."""
+    """The warnings of ptxas about what it assembled, and unusual compilers of CUDA C, each once."""
+    return log_lines(matrix, lambda reach, line: not names_own_compiler(reach, line))
+
+
+def compiler_lines(matrix: Matrix) -> Iterator[str]:
+    """Which compiler made the PTX of variants that are not CUDA C."""
+    return log_lines(matrix, names_own_compiler)
+
+
+def names_own_compiler(reach: TargetResults, line: str) -> bool:
+    return line.startswith("compiled by ") and reach.source.language != CUDA.name
+
+
+def log_lines(matrix: Matrix, wanted: Callable[[TargetResults, str], bool]) -> Iterator[str]:
+    """The lines of the trials' logs that are `wanted`, each once, with variants and targets."""
     found: dict[str, dict[str, list[str]]] = {}
     for variant, reach in matrix.reaches.items():
         for trial in reach.trials.values():
             for line in dict.fromkeys(map(message, trial.log.splitlines())):
-                found.setdefault(line, {}).setdefault(variant, []).append(trial.target)
+                if wanted(reach, line):
+                    found.setdefault(line, {}).setdefault(variant, []).append(trial.target)
     for line, whose in found.items():
         where = "; ".join(f"{', '.join(names)} on {places}" for names, places in by_places(whose, matrix.targets))
         yield f"{where}: {line}"

@@ -437,6 +437,24 @@ def test_another_nvrtc_that_makes_the_same_ptx_changes_nothing():
     assert {row.verdict for row in rows} == {"SAME-CODE"}
 
 
+def with_python(run, compiler, sha):
+    """The run with a row in Python that `compiler` made."""
+    ptx = run.cells[0].variants["ptx"]
+    row = replace(ptx, language="numba", build=replace(ptx.build, compiler=compiler, ptx_sha256=sha, sass_sha256=sha))
+    return with_cell(run, variants={**run.cells[0].variants, "numba": row})
+
+
+@pytest.mark.parametrize(
+    ("sha", "verdicts"),
+    [("other", {"NOT-COMPARABLE"}), ("same", {"SAME-CODE"})],  # the same PTX is the same row, whoever made it
+)
+def test_counts_of_a_row_in_python_by_two_compilers_are_not_compared(sha, verdicts):
+    base = with_python(COUNTED_RUN, "numba-cuda 0.30.4", "same")
+    rows = compare(base, with_python(COUNTED_HEAD, "numba-cuda 0.31.0", sha)).rows
+    assert {row.verdict for row in rows if row.variant == "numba"} == verdicts
+    assert "NOT-COMPARABLE" not in {row.verdict for row in rows if row.variant != "numba"}
+
+
 def test_another_ptxas_leaves_emulator_counts_comparable():
     ptx = COUNTED_RUN.cells[0].variants["ptx"]
     other = replace(ptx, build=replace(ptx.build, sass_sha256="other"))

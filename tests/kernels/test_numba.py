@@ -6,6 +6,8 @@ import re
 import pytest
 
 from ptxbench import emulator
+from ptxbench.listing.difference import compare
+from ptxbench.listing.explanation import ExplainedPair, explain
 from ptxbench.listing.explanation.python import DOUBLES, INTEGERS, NEGATIVE, READ_ONLY, amounts
 from ptxbench.listing.text import make
 from ptxbench.metrics import BY_NAME
@@ -97,6 +99,21 @@ def test_a_constant_without_float32_makes_doubles(name, written, usual):
     for changed, expected in ((text, False), (text.replace(written, usual), True)):
         ptx = numba_cuda.translate(changed.encode(), row.path.name, row.entry, "sm_90", row.signature, {}).ptx
         assert bool(re.search(r"\.f64\b", ptx)) == expected
+
+
+def test_show_names_doubles(tmp_path):
+    row = source("reduce_sum")
+    path = tmp_path / row.path.name
+    path.write_text(row.path.read_text().replace("value = float32(0)", "value = 0.0"))
+    made = build(dataclasses.replace(row, path=path), "sm_90", "toolkit")
+    python = make(made, path.read_bytes(), lines.with_lines(made))
+    found = {each.kind: each.text for each in explain(ExplainedPair(compare(listed("reduce_sum", "cuda"), python)))}
+    assert re.fullmatch(
+        r"numba has \d\d PTX instructions in double precision, cuda 0\. In Python 0\.5 is a double, and so is a "
+        r"quotient of integers: float32\(0\.5\) is not\.",
+        found[DOUBLES],
+    )
+    assert DOUBLES not in {each.kind for each in explain(ExplainedPair(compare(python, python)))}
 
 
 def sanitized(name, ptx):
