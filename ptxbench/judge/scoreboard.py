@@ -16,7 +16,7 @@ from ptxbench import architecture, rival
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.specialisation import order
 from ptxbench.metrics import BY_NAME
-from ptxbench.result import BROKEN, MUST_FAIL, VERIFIED, WARM, Cell, Run
+from ptxbench.result import BROKEN, MUST_FAIL, VERIFIED, WARM, Cell, LaunchReport, Run
 from ptxbench.result import WRONG as WRONG_RESULT
 from ptxbench.rival import EXECUTED as SASS
 from ptxbench.rival import TIME, Rival
@@ -167,7 +167,7 @@ def on_one(
     expected = replace(expected, rests_on=(EXPECTED,) if word else ())
     sources = {each.variant: each for each in loaded.sources}
     usable = [each for each in here if ran(each.cell, OWN)]
-    fresh = [each for each in usable if unchanged(each.cell, sources)]
+    fresh = [each for each in usable if unchanged(each.cell, sources) and launched_so(loaded, each.cell)]
     devices = dict.fromkeys(each.device for each in fresh if each.device and each.cell.rounds)
     for device in devices:
         timed = latest([each for each in fresh if each.device == device and each.cell.rounds])
@@ -210,6 +210,15 @@ def unchanged(cell: Cell, sources: Mapping[str, Source]) -> bool:
     """Whether the PTX and all CUDA C of the cell have the text that their files have now."""
     names = [name for name in cell.variants if name == OWN or cell.variants[name].language == "cuda"]
     return all(name in sources and same_source(cell, name, sources[name]) for name in names)
+
+
+def launched_so(loaded: LoadedPair, cell: Cell) -> bool:
+    """Whether the pair launches its PTX at this size as the cell has it; True for a size that the pair does not list,
+    such as one of another device."""
+    if dict(cell.size) not in [dict(size) for size in loaded.pair.bench_sizes]:
+        return True
+    launch = loaded.pair.launch_of(OWN)(**cell.size)
+    return LaunchReport(**launch.recorded).geometry == cell.launch_of(OWN).geometry
 
 
 def same_source(cell: Cell, variant: str, source: Source) -> bool:

@@ -23,7 +23,9 @@ def predicting(kernels, prediction, more=""):
 
 def recorded(loaded, kernels, *, executed=None, stale=(), **options):
     """A cell with these kernels; `executed`: their ranges. The files are unchanged, except those of `stale`."""
-    made = cell(np.random.default_rng(1), "scale", options.pop("size", {"n": 1024}), kernels, **options)
+    size = options.pop("size", {"n": 1024})
+    options.setdefault("launch", LaunchReport(**loaded.pair.launch(**size).recorded))
+    made = cell(np.random.default_rng(1), "scale", size, kernels, **options)
     files = {source.variant: source.on(made.arch).path for source in loaded.sources}
     variants = {}
     for name, result in made.variants.items():
@@ -122,6 +124,16 @@ def test_a_row_with_another_grid_is_not_compared_by_traffic(kernels):
     (found,) = judged(loaded, dataclasses.replace(made, variants={**made.variants, "cuda": other}))
     assert found.rests_on == ("expected",)
     assert "of cuda (other geometry)" in shown(found)
+
+
+def test_a_run_with_another_launch_than_that_of_the_pair_says_nothing(kernels):
+    loaded = predicting(kernels, "ties")
+    of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
+    launch = LaunchReport((4, 1, 1), (256, 1, 1))
+    (found,) = judged(loaded, recorded(loaded, of, launch=launch))
+    assert (found.rests_on, found.stale) == (("expected",), True)
+    (found,) = judged(loaded, recorded(loaded, of, launch=launch, size={"n": 999}))  # no size of the pair
+    assert found.rests_on == ("expected", "counted")
 
 
 @pytest.mark.parametrize("stale", ["cuda", "ptx"])
