@@ -28,7 +28,7 @@ HEADINGS = ("pair", "on", "verdict", "rests on", "a recorded run shows")
 def scoreboard_table(standings: Sequence[Standing]) -> Table:
     """One row for each pair and architecture, and for each variant that must be wrong."""
     columns = [Column(heading, width="fold" if heading in HEADINGS[3:] else "whole") for heading in HEADINGS]
-    return Table(columns, [row(each) for each in standings], notes(standings))
+    return Table(columns, [row(each) for each in standings], notes(standings), keys=2)
 
 
 def row(standing: Standing) -> list[str]:
