@@ -31,7 +31,11 @@ LAYERS = [
 APART = {"terminal", "report", "exporters"}
 """Parts of one layer that do not import each other: their common code is in wording."""
 
-FACADE = {"ptxbench.notebook.Run", "ptxbench.notebook.load_run", "ptxbench.notebook.run"}
+FACADE = {
+    "ptxbench.check.findings.Finding", "ptxbench.check.findings.Judgement", "ptxbench.check.judge.Judge",
+    "ptxbench.check.reward.Reward", "ptxbench.check.reward.reward",
+    "ptxbench.notebook.Run", "ptxbench.notebook.load_run", "ptxbench.notebook.run",
+}  # fmt: skip
 """What `ptxbench` itself offers, although every part may import it: the names are imported when they are used."""
 
 ALONE = {

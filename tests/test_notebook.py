@@ -112,6 +112,7 @@ def test_an_interrupted_run_is_saved_if_a_folder_is_named(ran, tmp_path):
 
 
 def test_ptxbench_offers_these_names_and_loads_them_when_they_are_used():
-    assert set(ptxbench.__all__) == {"Run", "__version__", "load_run", "run"}
+    assert set(ptxbench.__all__) == {*ptxbench.MODULES, "__version__"}
+    assert all(getattr(ptxbench, name).__module__ == f"ptxbench.{module}" for name, module in ptxbench.MODULES.items())
     with pytest.raises(AttributeError, match="module 'ptxbench' has no attribute 'runs'"):
         _ = ptxbench.runs

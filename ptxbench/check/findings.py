@@ -119,8 +119,13 @@ class Judgement:
 
     @property
     def verdict(self) -> str:
+        """accepted, rejected or unjudged."""
         severities = {one.severity for one in self.findings}
         return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else ACCEPTED
+
+    @property
+    def accepted(self) -> bool:
+        return self.verdict == ACCEPTED
 
     @property
     def ended_at(self) -> str | None:

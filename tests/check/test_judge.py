@@ -1,0 +1,170 @@
+"""`ptxbench.Judge`, the reward, and the page about them: what it shows is executed."""
+
+import dataclasses
+import doctest
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import ptxbench
+from ptxbench.check.findings import Judgement, finding
+from ptxbench.errors import PairError, UsageError
+from tests.folders import CUDA, PTX, kernels_folder
+
+PAGE = Path(__file__).parents[2] / "docs" / "judging.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+WRONG = PTX.replace("mul.rn.f32", "add.rn.f32")
+assert WRONG != PTX
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    with ptxbench.Judge("scale", kernels=kernels_folder(tmp_path_factory.mktemp("judge")), seed=7, jobs=2) as judge:
+        yield judge
+
+
+def test_every_example_of_the_page_is_true(kernels, tmp_path, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels))
+    monkeypatch.chdir(tmp_path)
+    Path("mine.ptx").write_text(PTX)
+    shown = "\n".join(block for block in BLOCKS if block.startswith(">>>"))
+    examples = doctest.DocTestParser().get_doctest(shown, {}, PAGE.name, str(PAGE), 0)
+    said = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(examples, out=said.append)
+    assert len(examples.examples) > 8
+    assert "".join(said) == ""
+
+
+def test_the_search_of_the_page_finds_a_better_kernel(judge):
+    (program,) = (block for block in BLOCKS if not block.startswith(">>>"))
+    assert sum(1 for line in program.splitlines() if line.strip()) <= 45
+    names = {"__name__": "improve"}
+    exec(compile(program, str(PAGE), "exec"), names)
+    slow = PTX.replace("    ret;", "    bar.sync 0;\n    bar.sync 0;\n    bar.sync 0;\n    ret;")
+    best, rewards = names["improve"](slow, judge, generations=1, children=3, seed=3)
+    assert rewards == sorted(set(rewards))
+    assert len(rewards) > 1
+    assert len(best.splitlines()) < len(slow.splitlines())
+
+
+def test_judgements_come_in_the_order_of_the_texts_and_few_texts_are_taken_ahead(judge):
+    taken = []
+
+    def texts():
+        for number in itertools.count():
+            taken.append(number)
+            yield PTX if number == 1 else f"junk {number}"
+
+    judgements = judge.judge_many(texts())
+    assert [next(judgements).verdict for _ in range(4)] == ["rejected", "accepted", "rejected", "rejected"]
+    judgements.close()
+    assert len(taken) < 10
+    assert judge.judge("junk").verdict == "rejected"  # a judge that was interrupted can be used again
+
+
+def test_a_text_of_each_kind_is_judged_under_its_name(judge, tmp_path):
+    (tmp_path / "mine.ptx").write_text(WRONG)
+    found = [judge.judge(tmp_path / "mine.ptx"), judge.judge(WRONG.encode()), judge.judge("junk", "cuda")]
+    assert [each.file for each in found] == [str(tmp_path / "mine.ptx"), "candidate", "candidate"]
+    assert [each.decisive.code for each in found] == ["wrong-result", "wrong-result", "does-not-compile"]
+
+
+def test_the_judgement_is_the_one_of_the_command(judge, ptxbench, tmp_path):
+    for name, text in (("right.ptx", PTX), ("wrong.ptx", WRONG), ("right.cu", CUDA)):
+        (tmp_path / name).write_text(text)
+        ran = ptxbench(
+            "check", tmp_path / name, "--pair", "scale", "--kernels", judge.task.kernels, "--seed", "7",
+            "--backend", "emulator", "--json-lines",
+        )  # fmt: skip
+        own = dataclasses.asdict(judge.judge(tmp_path / name))
+        command = json.loads(ran.out)
+        for stage in (*own["stages"], *command["stages"]):
+            stage["seconds"] = 0.0
+        assert {key: command[key] for key in own if key != "findings"} == {
+            key: json.loads(json.dumps(value)) for key, value in own.items() if key != "findings"
+        }
+        assert [each["message"] for each in command["findings"]] == [each["message"] for each in own["findings"]]
+
+
+def test_a_new_seed_is_another_judgement(judge, kernels):
+    with ptxbench.Judge("scale", kernels=kernels) as other:
+        before = other.seed
+        other.renew_seed()
+        assert other.judge(WRONG).seed == other.seed != before
+
+
+# arguments of Judge, the error
+MISTAKES = [
+    ({"pair": "scales"}, UsageError, "Unknown pair 'scales'"),
+    ({"pair": "scale", "jobs": 0}, UsageError, "jobs is 0; expected at least 1"),
+    ({"pair": "scale", "arch": "hopper"}, UsageError, "Unknown architecture 'hopper'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "error", "message"), MISTAKES)
+def test_a_mistake_is_reported_before_anything_is_judged(options, error, message, kernels):
+    with pytest.raises(error, match=message):
+        ptxbench.Judge(**options, kernels=kernels)
+
+
+def test_an_unknown_language_and_a_broken_pair_are_errors(judge, kernels):
+    with pytest.raises(UsageError, match="unknown language 'c'; expected ptx or cuda"):
+        judge.judge(PTX, "c")
+    pair = kernels / "pairs" / "scale.py"
+    with ptxbench.Judge("scale", kernels=kernels) as other:
+        pair.write_text(pair.read_text().replace("PAIR = ", "PAIR = missing or ", 1))
+        with pytest.raises(PairError, match="missing"):
+            other.judge(PTX)
+
+
+# ---- the reward
+
+RATIOS = {"cuda": {"sectors": 1.0, "sass_executed": 1.25}, "ptx": {"sectors": 1.0, "sass_executed": [2.0, 2.02]}}
+SURE = {"least": 100, "most": 101}
+ALL_SURE = dict.fromkeys(("candidate", "cuda", "ptx"), SURE)
+
+
+def judged(codes=(), ratios=RATIOS, executed=ALL_SURE, seed=1):
+    found = tuple(finding("results" if code == "wrong-result" else "lint", code, "words") for code in codes)
+    return Judgement("a.ptx", "", "ptx", "scale", "sm_90", seed, findings=found, ratios=ratios, executed=executed)
+
+
+# a judgement; correct, clean, fast, the basis of fast
+REWARDS = [
+    (judged(), (1, 1, 1 / 2.02, "sass_executed")),                           # the best variant, its worse end
+    (judged(("sleeps", "uses-heap", "sleeps")), (1, 1 / 3, 1 / 2.02, "sass_executed")),      # two kinds of warnings
+    (judged(("same-code", "slower-counts")), (1, 1, 1 / 2.02, "sass_executed")),             # no problem of the kernel
+    (judged(("wrong-result",)), (0, 0, 0, None)),                             # wrong, however fast
+    (judged(ratios={"cuda": {"sectors": 4.0, "sass_executed": 0.5}}), (1, 1, 0.25, "sectors")),   # the worse one
+    (judged(ratios={"cuda": {"sectors": 0.5, "sass_executed": 0.5}}), (1, 1, 1, "sectors")),      # at most 1
+    (judged(ratios={"cuda": {"sectors": 0.0}}), (1, 1, 1, "sectors")),
+    (judged(ratios={"cuda": {"sectors": 1.0, "sass_executed": 9.0, "time": 1.25}}), (1, 1, 0.8, "time")),
+    (judged(executed={**ALL_SURE, "candidate": {"least": 100, "most": 110}}), (1, 1, 1, "sectors")),  # too uncertain
+    (judged(ratios={"cuda": {"sass_executed": None}}), (1, 1, None, None)),   # no figure
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("judgement", "parts"), REWARDS)
+def test_a_reward_is_made_of_its_parts(judgement, parts):
+    reward = ptxbench.reward(judgement)
+    assert dataclasses.astuple(reward) == pytest.approx(parts)
+    correct, clean, fast, _ = parts
+    assert reward.total == pytest.approx(0.5 * correct + 0.1 * clean + 0.4 * (fast or 0))
+    assert all(0 <= part <= 1 for part in (reward.correct, reward.clean, reward.fast or 0, reward.total))
+
+
+def test_a_kernel_that_cannot_be_judged_has_no_reward():
+    assert ptxbench.reward(judged(("unsupported",))) is None
+
+
+def test_the_best_known_kernel_may_be_another_candidate():
+    own = judged(ratios={"cuda": {"sectors": 1.0, "sass_executed": 0.8}})
+    better = judged(ratios={"cuda": {"sectors": 1.0, "sass_executed": 0.4}})
+    elsewhere = judged(ratios=better.ratios, seed=2)
+    rejected = judged(("wrong-result",), ratios=better.ratios)
+    fast = [ptxbench.reward(own, among=others).fast for others in ((), (own,), (elsewhere, rejected), (own, better))]
+    assert fast == pytest.approx([1, 1, 1, 0.5])
+    assert ptxbench.reward(better, among=(own, better)).fast == 1
