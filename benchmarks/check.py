@@ -1,49 +1,133 @@
-"""How long `ptxbench check` takes for one candidate of every shipped pair, without a GPU.
+"""What a judgement of `ptxbench check` and `ptxbench.Judge` costs, for every shipped pair, without a GPU.
 
-    python benchmarks/check.py [--repeats 3]
+    python benchmarks/check.py [--repeats 3] [PAIR]...
 
-The candidate is the pair's own PTX under one more comment, so that it is another file and the same kernel. `first` is
-with an empty cache, where NVRTC, ptxas and the emulator compile everything, the pair's own variants too; `new` with a
-cache that knows the pair and not the candidate, as in an edit loop; `warm` with one that knows both, the least of the
-repeats. Seconds of the whole command's work, all processes and stages and the usual targets: of the processor, which
-other work on the machine changes little, and by the clock.
+Seconds of the processor, of all processes of a judgement, which other work on the machine changes little. Of each pair:
+
+- `new`: its own PTX under one more comment, which is another text, so that ptxas and the emulator compile all of it;
+- `known`: the same text again;
+- `wrong`: a new text that returns before it does anything, so that it is wrong at the first check size;
+- `cut`: the first half of its text, which cannot be parsed.
+
+Before that, the pair is loaded and prepared, for which `start` is the time. For scale, `NVRTC + NumPy` is what a plain
+judge takes to compile the pair's CUDA C and to compute the reference at its check sizes, without any launch. The last
+lines compare two cores with one, and with numba's simulator of CUDA.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
-import resource
 import statistics
-import tempfile
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+import ptxbench
 from ptxbench import discovery
-from ptxbench.check.contained import CheckTask, judge
-from ptxbench.check.findings import ACCEPTED
-from ptxbench.check.request import targets_of
-from ptxbench.check.stages import CheckOptions
+from ptxbench.check.cases import Cases
+from ptxbench.containment.nvrtc_library import Library
+from ptxbench.toolchain import locate, nvrtc
 
-MOST_WARM = 10.0
-"""Seconds that a warm judgement may take on two cores."""
+ALLOWED = {"new": 0.3, "known": 0.1, "wrong": 0.06, "cut": 0.01}
+"""Seconds of the processor that the median pair may take."""
+
+GAIN = 1.8
+"""How much more two cores may be expected to judge than one."""
+
+THROUGHPUT = 12
+"""Judgements that are timed by the clock, on one core and on two."""
+
+NUMBER = itertools.count()
 
 
-def seconds(path: Path, task: CheckTask) -> tuple[float, float]:
-    """CPU seconds and wall-clock seconds."""
-    started, used = time.perf_counter(), processor_seconds()
-    judgement = judge(path, task)
-    assert judgement.verdict == ACCEPTED, judgement.decisive
-    return processor_seconds() - used, time.perf_counter() - started
+def unheard(text: str) -> str:
+    """The text under a comment that no text had before."""
+    return f"// {os.getpid()} {next(NUMBER)}\n{text}"
 
 
-def processor_seconds() -> float:
-    """Of all finished child processes."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def early_return(text: str) -> str:
+    """The text with a return before its first instruction."""
+    lines = text.splitlines()
+    body = next(n for n, line in enumerate(lines) if line.startswith("{"))
+    first = next(
+        n for n, line in enumerate(lines) if n > body and (code := line.split("//")[0].strip()) and code[0] not in ".{"
+    )
+    return "\n".join([*lines[:first], "    ret;", *lines[first:]])
+
+
+def processor_seconds(judge: ptxbench.Judge) -> float:
+    """Of this process, and of the judge's processes that have ended."""
+    own = time.process_time()
+    if judge.server.process is None:
+        return own
+    fields = Path(f"/proc/{judge.server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return own + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def cost(judge: ptxbench.Judge, texts: list[str], verdict: str) -> float:
+    """Mean seconds of the processor for each of the texts, which must all have this verdict."""
+    before = processor_seconds(judge)
+    for text in texts:
+        judgement = judge.judge(text)
+        assert judgement.verdict == verdict, judgement.decisive
+    return (processor_seconds(judge) - before) / len(texts)
+
+
+def costs(judge: ptxbench.Judge, text: str, repeats: int) -> dict[str, float]:
+    found = {"start": cost(judge, [unheard(text), unheard(text)], "accepted")}
+    again = unheard(text)
+    found["new"] = cost(judge, [unheard(text) for _ in range(repeats - 1)] + [again], "accepted")
+    found["known"] = cost(judge, [again] * repeats, "accepted")
+    found["wrong"] = cost(judge, [unheard(early_return(text)) for _ in range(repeats)], "rejected")
+    found["cut"] = cost(judge, [unheard(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected")
+    return found
+
+
+def plain(loaded: discovery.LoadedPair) -> float:
+    """Seconds of the processor for NVRTC on the pair's CUDA C, and the reference at every check size."""
+    source = next(source for source in loaded.sources if source.variant == "cuda")
+    options = [*nvrtc.FLAGS, "-arch=compute_90", *(f"-I{folder}" for folder in locate.headers())]
+    library = Library(nvrtc.find())
+    before = time.process_time()
+    status, name, log, _, _ = library.compile(source.path.read_bytes(), source.path.name, options)
+    assert status == 0, (name, log)
+    cases = Cases(loaded)
+    with np.errstate(all="ignore"):
+        for size in loaded.pair.check_sizes:
+            cases.plain(size, 1)
+    return time.process_time() - before
+
+
+def judged_per_second(pair: str, text: str, cores: set[int]) -> float:
+    """Judgements of known texts a second by the clock, with as many jobs as cores."""
+    kept = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        with ptxbench.Judge(pair, seed=1, backend="emulator", jobs=len(cores)) as judge:
+            for _ in judge.judge_many([text] * 3):
+                pass
+            started = time.perf_counter()
+            for _ in judge.judge_many([text] * THROUGHPUT):
+                pass
+            return THROUGHPUT / (time.perf_counter() - started)
+    finally:
+        os.sched_setaffinity(0, kept)
+
+
+def simulated() -> float:
+    """Seconds that a thread of the triad takes in numba's simulator."""
+    script = Path(__file__).with_name("cuda_simulator.py")
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    ran = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+    return float(json.loads(ran.stdout)["triad"])
 
 
 def main() -> int:
@@ -52,32 +136,36 @@ def main() -> int:
     parser.add_argument("pairs", nargs="*", help="names or globs of pairs; all without")
     options = parser.parse_args()
     kernels = discovery.default_kernels()
-    table = Table(
-        title=f"ptxbench check, seconds of the processor / by the clock, {len(os.sched_getaffinity(0))} cores"
-    )
-    table.add_column("pair")
-    for heading in ("first", "new", "warm"):
-        table.add_column(heading, justify="right")
-    slowest = 0.0
-    used: list[float] = []
+    table = Table(title="ptxbench.Judge, milliseconds of the processor")
+    for heading in ("pair", "start", *ALLOWED, "NVRTC + NumPy"):
+        table.add_column(heading, justify="left" if heading == "pair" else "right")
+    found: dict[str, list[float]] = {name: [] for name in ALLOWED}
     for name in discovery.choose_pairs(kernels, options.pairs):
-        text = (kernels / "ptx" / f"{name}.ptx").read_text()
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["PTXBENCH_CACHE"] = f"{folder}/cache"
-            path = Path(folder) / "candidate.ptx"
-            task = CheckTask(name, kernels, "sm_90", 1, CheckOptions(targets=targets_of(())))
-            path.write_text(f"// one\n{text}")
-            first = seconds(path, task)
-            path.write_text(f"// two\n{text}")
-            new = seconds(path, task)
-            warm = min(seconds(path, task) for _ in range(options.repeats))
-        slowest = max(slowest, warm[1])
-        used.append(warm[0])
-        table.add_row(name, *(f"{processor:.2f} / {clock:.1f}" for processor, clock in (first, new, warm)))
+        loaded = discovery.load(kernels, name)
+        with ptxbench.Judge(name, seed=1, backend="emulator") as judge:
+            own = next(source for source in loaded.sources if source.variant == "ptx").on(judge.task.arch)
+            of_pair = costs(judge, own.path.read_text(), options.repeats)
+        for heading, seconds in found.items():
+            seconds.append(of_pair[heading])
+        try:
+            scale = f"{1e3 * plain(loaded):.0f}"
+        except AssertionError:
+            scale = "-"
+        table.add_row(name, *(f"{1e3 * seconds:.0f}" for seconds in of_pair.values()), scale)
     Console().print(table)
-    print(f"median warm: {statistics.median(used):.2f} s of the processor")
-    print(f"slowest warm: {slowest:.1f} s by the clock, of {MOST_WARM:.0f} s allowed")
-    return int(slowest > MOST_WARM)
+    for heading, allowed in ALLOWED.items():
+        median = statistics.median(found[heading])
+        print(f"median {heading}: {1e3 * median:.0f} ms of the processor; expected at most {1e3 * allowed:.0f} ms")
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) == 2:
+        text = (kernels / "ptx" / "triad.ptx").read_text()
+        one, two = (judged_per_second("triad", text, {*some}) for some in (cores[:1], cores))
+        print(
+            f"triad, a known text: {one:.1f} judgements a second on one core, {two:.1f} on two: {two / one:.2f} times"
+        )
+        print(f"expected at least {GAIN} times")
+    print(f"numba's simulator takes {1e3 * 65_536 * simulated():,.0f} ms for one launch of triad at 65,536 elements")
+    return 0
 
 
 if __name__ == "__main__":
