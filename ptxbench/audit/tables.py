@@ -95,6 +95,7 @@ UNSCATTERED: Mapping[str, str] = {
     "copy_hints_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
     "fp8_gemm_promoted": "one thread has the copy engine read and write boxes",
     "hgemm_wgmma": "one thread has the copy engine read boxes, and wgmma says which lane has which sum",
+    "pdl_chain": "a warp shares a row, so its lanes can only be permuted, which moves no sector",
     "reduce_sum_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
     "scan": "the lane of an element decides its position in the sum",
     "scan_s32": "the lane of an element decides its position in the sum",

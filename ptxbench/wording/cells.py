@@ -99,7 +99,8 @@ def own_launches(cell: Cell) -> list[str]:
     for name, result in cell.variants.items():
         if result.launch:
             label = OTHER_GEOMETRY if result.launch.geometry != cell.launch.geometry else "own launch"
-            shared = f", {result.launch.shared_bytes:,} bytes of dynamic shared memory" if label == "own launch" else ""
+            other_shared = result.launch.shared_bytes != cell.launch.shared_bytes and label == "own launch"
+            shared = f", {result.launch.shared_bytes:,} bytes of dynamic shared memory" if other_shared else ""
             groups.setdefault(f"{label}, {launch_words(result.launch)}{shared}.", []).append(name)
     return [f"{', '.join(names)}: {words}" for words, names in groups.items()]
 

@@ -45,6 +45,7 @@ CHOSEN = [
     ("histogram256",         "no .nc", "registers renamed", "an atomic of 0, global"),
     ("int8_gemm_mma",        "labels renamed"),
     ("l2_policy",            "vector loads split", "neighbours exchanged"),
+    ("pdl_chain",            "loads repeated", "other comments"),
     ("q4q8_gemv",            "registers spilled", "registers renamed"),
     ("q4q8_gemv.aos",        "a round trip through local memory", "other comments"),
     ("reduce_sum",           "lanes scattered", "labels renamed", "CUDA C: an atomic per warp"),

@@ -1,0 +1,56 @@
+// pdl_chain: y[k] = v + w[k] (v / sqrt(mean(v^2) + eps)), v = y[k - 1] or x: a chain of launches, one for each layer.
+// Paired with ../ptx/pdl_chain.ptx; shapes and launch are in ../pairs/pdl_chain.py.
+//
+// A warp makes one row of y: it multiplies its row of w by v, and adds up the squares of v by the way.
+
+#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__  // as cuda_runtime.h does, which NVRTC lacks: else a warning
+#include <cuda_device_runtime_api.h>
+
+extern "C" __global__ void __launch_bounds__(256)
+pdl_chain(const float* x, const float* w, float* y, float share, float eps, unsigned n, unsigned layer)
+{
+    cudaTriggerProgrammaticLaunchCompletion();  // the next layer may start: it loads weights, and waits for this one
+
+    const unsigned lane = threadIdx.x % 32;
+    const unsigned row = 8 * blockIdx.x + threadIdx.x / 32;
+    const unsigned of_row = layer * n + row;
+    const float* v = layer ? y + (layer - 1) * n : x;
+    const float4* values = (const float4*)v + lane;
+    const float4* weights = (const float4*)(w + (size_t)of_row * n) + lane;
+
+    // Weights do not depend on the layer before: they are on their way during the wait. Without __restrict__: else they
+    // are loads of constant data, which ptxas moves behind the wait (pdl_chain.restrict.cu).
+    float4 ahead[2];
+    for (unsigned k = 0; k < 2; k++)
+        ahead[k] = weights[32 * k];
+    cudaGridDependencySynchronize();
+
+    float product = 0.0f, squares = 0.0f;
+#pragma unroll 1  // with more registers there would be no room for the CTAs of the next layer
+    for (unsigned left = n;;) {
+        for (unsigned k = 0; k < 2; k++) {
+            const float4 some = values[32 * k];
+            product = fmaf(ahead[k].x, some.x, product);
+            product = fmaf(ahead[k].y, some.y, product);
+            product = fmaf(ahead[k].z, some.z, product);
+            product = fmaf(ahead[k].w, some.w, product);
+            squares = fmaf(some.x, some.x, squares);
+            squares = fmaf(some.y, some.y, squares);
+            squares = fmaf(some.z, some.z, squares);
+            squares = fmaf(some.w, some.w, squares);
+        }
+        left -= 256;
+        if (left == 0)
+            break;
+        values += 64;
+        weights += 64;
+        for (unsigned k = 0; k < 2; k++)
+            ahead[k] = weights[32 * k];
+    }
+    for (unsigned distance = 16; distance > 0; distance /= 2) {
+        product += __shfl_down_sync(0xffffffff, product, distance);
+        squares += __shfl_down_sync(0xffffffff, squares, distance);
+    }
+    if (lane == 0)
+        y[of_row] = fmaf(product, rsqrtf(fmaf(squares, share, eps)), v[row]);
+}
