@@ -43,7 +43,7 @@ EXPECTED, COUNTED, EXECUTED, MEASURED = "expected", "counted", "executed", "meas
 GROUNDS = {
     EXPECTED: "the prediction of the pair",
     COUNTED: "the memory traffic that the emulator counted points to the same verdict",
-    EXECUTED: "the number of executed machine instructions does; wrong results were executed on the emulator",
+    EXECUTED: "the executed machine instructions point to the same verdict, or the emulator found the result wrong",
     MEASURED: "the times on a GPU",
 }
 """What a verdict can rest on, with its meaning."""
