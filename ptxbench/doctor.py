@@ -37,6 +37,14 @@ REINSTALL = "Reinstall ptxbench in a new virtual environment: it includes {}."
 CUPY = "Only a GPU needs it: pip install 'ptxbench[cu13]' (cu12 if the driver supports only CUDA 12)."
 
 CUDA = 'extern "C" __global__ void answer(unsigned* x) { x[threadIdx.x] = threadIdx.x + 42; }\n'
+TILE = """\
+#include <cuda_tile.h>
+extern "C" __tile_global__ void answer(unsigned* x)
+{
+    const auto thread = cuda::tiles::iota<cuda::tiles::tile<unsigned, cuda::tiles::shape<32>>>();
+    cuda::tiles::store(x + thread, thread + 42u);
+}
+"""
 WITH_HEADERS = f"#include <cuda_fp16.h>\n#include <mma.h>\n{CUDA}"
 PTX = """\
 .version 6.3
@@ -103,7 +111,7 @@ def examine_package(name: str, purpose: str) -> PartStatus:
 
 
 def examine_tools() -> Iterator[PartStatus]:
-    """NVRTC, CUDA's headers, ptxas and nvdisasm: one kernel is processed by all of them, without the cache."""
+    """NVRTC, CUDA's headers, ptxas and nvdisasm, with one kernel and without the cache; then tileiras."""
     finding, ptx = examine_nvrtc()
     yield finding
     if finding.status == WORKS:
@@ -111,6 +119,7 @@ def examine_tools() -> Iterator[PartStatus]:
     finding, cubin = examine_ptxas(ptx)
     yield finding
     yield examine_nvdisasm(cubin)
+    yield examine_tileiras()
 
 
 def examine_nvrtc() -> tuple[PartStatus, str]:
@@ -174,6 +183,22 @@ def examine_nvdisasm(cubin: bytes | None) -> PartStatus:
     except FAILURES as error:
         return PartStatus("nvdisasm", BROKEN, display_path(tool), f"{error} {locate.INSTALL}.")
     return PartStatus("nvdisasm", WORKS, f"{version}  {display_path(tool)}")
+
+
+def examine_tileiras() -> PartStatus:
+    """tileiras, on a tile kernel."""
+    from ptxbench.toolchain import locate, tile
+
+    try:
+        tool = tile.find()
+    except ToolMissing as missing:
+        return PartStatus("tileiras", ABSENT, "-", f"{missing} Until then the rows in CUDA Tile C++ are skipped.")
+    try:
+        version = locate.version(tool)
+        tile.compiled(TILE.encode(), Path("answer.tile.cu"), DEFAULT_ARCH, "answer")
+    except FAILURES as error:
+        return PartStatus("tileiras", BROKEN, display_path(tool), str(error))
+    return PartStatus("tileiras", WORKS, f"{version}  {display_path(tool)}")
 
 
 def examine_emulator() -> PartStatus:

@@ -17,6 +17,8 @@ class Language:
     """Its name in a sentence."""
     compiled: bool = True
     """Whether its PTX is made by a compiler, so that lines of the file and lines of the PTX are different lines."""
+    own_threads: bool = False
+    """Whether its compiler chooses the threads of a CTA. Its rows have launches of their own, and are no twins."""
     required: bool = False
     """Whether each pair has a kernel in it. Commands that take a file of any folder accept these languages alone."""
     typed_by_pair: bool = False
@@ -25,10 +27,11 @@ class Language:
 
 CUDA = Language("cuda", ".cu", "CUDA C", required=True)
 PTX = Language("ptx", ".ptx", "PTX", compiled=False, required=True)
+TILE = Language("tile", ".tile.cu", "CUDA Tile C++", own_threads=True)
 
 NUMBA = Language("numba", ".py", "Python", typed_by_pair=True)
 
-LANGUAGES = {each.name: each for each in (CUDA, PTX, NUMBA)}
+LANGUAGES = {each.name: each for each in (CUDA, PTX, TILE, NUMBA)}
 """By name, in the order of the rows."""
 
 REQUIRED = {name: each for name, each in LANGUAGES.items() if each.required}
@@ -38,6 +41,11 @@ REQUIRED = {name: each for name, each in LANGUAGES.items() if each.required}
 def is_compiled(language: str) -> bool:
     """Whether a compiler makes the PTX of a variant in `language`; False for the call of a library, which has none."""
     return language in LANGUAGES and LANGUAGES[language].compiled
+
+
+def has_own_threads(language: str) -> bool:
+    """Whether the compiler of `language` chooses the threads of a CTA."""
+    return language in LANGUAGES and LANGUAGES[language].own_threads
 
 
 def title(language: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ptxbench import cycles, stats
+from ptxbench.languages import has_own_threads
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import ORACLE_WEAK, UNJUDGED, VERIFIED, Cell, Round
 from ptxbench.stats import Interval
@@ -111,12 +112,16 @@ def rival_of(cell: Cell, chosen: str | None = None) -> Rival | None:
 
 
 OTHER_GEOMETRY = "other geometry"
-"""What a row is, compared with one that has another grid, block or cluster: the same problem, but no twin."""
+"""What a row is, compared with one that has another grid, block or cluster: the same problem, but no twin.
+
+So is a row whose compiler chose its threads, even if their number is the same.
+"""
 
 
 def other_geometry(cell: Cell, one: str, other: str) -> bool:
     """Whether two rows divide the work in different ways. Such rows get no verdict about each other."""
-    return cell.launch_of(one).geometry != cell.launch_of(other).geometry
+    chosen = {has_own_threads(cell.variants[name].language) for name in (one, other) if name in cell.variants}
+    return len(chosen) > 1 or cell.launch_of(one).geometry != cell.launch_of(other).geometry
 
 
 def verified_rows(cell: Cell, language: str) -> list[str]:

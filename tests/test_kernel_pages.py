@@ -157,9 +157,10 @@ def test_a_block_becomes_a_table_and_filling_it_again_changes_nothing():
 \|:--\|--:\|--:\|
 \| `cuda` \| \d+ \| \d+ \|
 \| `ptx` \| \d+ \| \d+ \|
+\| `tile` \| \d+ \| \d+ \|
 \| `numba` \| \d+ \| \d+ \|
 
-Built for sm_90 by NVRTC \d+\.\d+\.\d+ and ptxas \d+\.\d+\.\d+\. numba: compiled by numba-cuda [\d.]+ with NVVM [\d.]+\.
+Built for sm_90 by NVRTC \d+\.\d+\.\d+ and ptxas \d+\.\d+\.\d+\. tile: compiled by .*? numba: compiled by .*
 <!-- /figures -->
 
 end

@@ -95,7 +95,8 @@ PAIR = Pair(
             grid=(ceil_div(n, TILE), ceil_div(m, TILE)),
             block=256,
             shared_bytes=2 * 2 * TILE * (SLAB + 8) + 4 * 16 * TILE,
-        )
+        ),
+        "tile": lambda m, n, k: Launch(grid=(ceil_div(n, TILE), ceil_div(m, TILE)), block=1),
     },
     reference=lambda a, b, a_scale, b_scale, m, n, k: {"d": sums(a, b, a_scale, b_scale, m, n, k)},
     tolerance=Tolerance("2^-8 |d| + 2e-3 of the sum of |terms|", bound),
@@ -117,6 +118,7 @@ PAIR = Pair(
     # One multiplication and one addition for each product.
     flops=lambda m, n, k: 2 * m * n * k,
     must_fail=("ptx.chain",),
+    by_request=("tile",),
     expectation=(
         "PTX wins: the FP8 tensor instruction is wgmma, which C does not have; halves and wmma have half its peak and "
         "reach less of it. ptx.overlap ties with ptx, because the other warpgroup multiplies during a promotion. "

@@ -25,6 +25,9 @@ PAIR = Pair(
         Scalar("columns", u32, lambda rows, columns: columns),
     ],
     launch=lambda rows, columns: Launch(grid=(ceil_div(columns, TILE), ceil_div(rows, TILE)), block=BLOCK),
+    launches={
+        "tile": lambda rows, columns: Launch(grid=(ceil_div(columns, TILE), ceil_div(rows, TILE)), block=1),
+    },
     reference=lambda x, rows, columns: {"y": x.T},
     tolerance=EXACT,
     # 100 x 260 ends in different thirds of a tile, and 36 x 28 in the first box; 128 x 64 has only whole tiles.
@@ -34,5 +37,5 @@ PAIR = Pair(
     ],
     bench_sizes=[{"rows": edge, "columns": edge} for edge in (256, 1024, 4096, 16384)],
     flops=lambda rows, columns: 0,
-    by_request=("cuda.lib",),
+    by_request=("cuda.lib", "tile"),
 )

@@ -73,6 +73,19 @@ def driver_cuda_version(driver: Any) -> str:
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
+TILE_CUDA = 13000
+"""The first CUDA whose driver, r580, launches tile kernels (package cuda-tile)."""
+
+
+def no_tile_kernels(library: Any) -> str | None:
+    """Why the driver cannot launch a tile kernel; None if it can."""
+    version = ctypes.c_int(0)
+    library.cuDriverGetVersion(ctypes.byref(version))
+    if version.value >= TILE_CUDA:
+        return None
+    return f"Tile kernels need a driver for CUDA 13; this one is for {driver_cuda_version(library)}. Update the driver."
+
+
 def attributes(launch: Launch, *, follows: bool = False) -> list[Attribute]:
     """The attributes of the launch that differ from the default. `follows`: it may start before the one before it in
     the stream has ended."""

@@ -44,7 +44,7 @@ class EmulatorBackend:
 
     def require(self, build: Build, launch: Launch) -> None:
         """See base.Backend. Raises LaunchUnavailable for launches that the emulator does not support yet."""
-        if lacks := unsupported(launch, build.arch):
+        if lacks := build.gpu_only or unsupported(launch, build.arch):
             raise LaunchUnavailable(f"{build.source.name}: {lacks}")
 
     def run(
@@ -61,6 +61,7 @@ class EmulatorBackend:
         `threads`: of the host, by default one per core.
         """
         self.require(build, launch)
+        arguments = build.arguments(arguments)
         for name, value in arguments.items():
             if isinstance(value, TiledMap) and (lacks := unknown_map(name, value)):
                 raise LaunchUnavailable(f"{build.source.name}: {lacks}")

@@ -192,7 +192,9 @@ class GpuBackend:
             kernel = TimedKernel(
                 memory,
                 lambda fresh: self.function(build, launch, fresh=fresh),
-                lambda function, each: self.bound(function, launch, each.arguments, each),
+                lambda function, each: self.bound(
+                    function, build.enqueued(launch), build.arguments(each.arguments), each
+                ),
                 lambda: [memory.copy() for _ in range(copies - 1)],
             )
             before = self.preparation(kernel, launch_once, cache, slow_host=build.library is not None)
@@ -347,7 +349,8 @@ class GpuBackend:
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
     ) -> Callable[[], None]:
         """Everything up to the launch, which the returned function enqueues."""
-        return self.bound(self.function(build, launch), launch, arguments, memory)
+        function = self.function(build, launch)
+        return self.bound(function, build.enqueued(launch), build.arguments(arguments), memory)
 
     def function(self, build: Build, launch: Launch, *, fresh: bool = False) -> Any:
         """The kernel, ready for its launch; `fresh`: from a module that is loaded again."""

@@ -12,6 +12,7 @@ import numpy as np
 from ptxbench.backends import device_limits, driver
 from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.errors import LaunchUnavailable
+from ptxbench.languages import TILE
 from ptxbench.pair import Launch
 from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build, resident_ctas
@@ -36,6 +37,8 @@ class Launcher:
         """
         report = build.report
         static = report.shared_bytes or 0
+        if build.language == TILE.name and (why := driver.no_tile_kernels(self.library)):
+            raise LaunchUnavailable(why)
         device_limits.check_launch(launch)
         if lacks := device_limits.refusal(self.limits, launch, static_shared_bytes=static):
             raise LaunchUnavailable(lacks)

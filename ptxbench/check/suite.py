@@ -32,6 +32,7 @@ from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.executed import Executed
+from ptxbench.languages import REQUIRED
 from ptxbench.pair import Pair, Size
 from ptxbench.portability.survey import Matrix, Subject, TargetResults, survey
 from ptxbench.result import BuildReport
@@ -215,10 +216,15 @@ class CheckSuite:
     # ---- the pair's own kernels
 
     @cached_property
+    def required_sources(self) -> tuple[Source, ...]:
+        """The pair's right kernels in the languages of candidates."""
+        return tuple(source for source in self.loaded.right_sources if source.language in REQUIRED)
+
+    @cached_property
     def kernels(self) -> Mapping[str, CheckKernel]:
-        """The pair's variants that can be executed here, by variant."""
+        """Those of `required_sources` that can be executed here, by variant."""
         kernels = {}
-        for source in self.loaded.right_sources:
+        for source in self.required_sources:
             with contextlib.suppress(KernelError, ToolMissing):
                 ptx = toolchain.build_source(source, self.arch, "driver").ptx
                 choose(parsed(ptx), source.entry)
@@ -281,9 +287,9 @@ class CheckSuite:
 
     @cached_property
     def builds(self) -> Mapping[str, Build]:
-        """The pair's variants that can be assembled here, by variant."""
+        """Those of `required_sources` that can be assembled here, by variant."""
         builds = {}
-        for source in self.loaded.right_sources:
+        for source in self.required_sources:
             with contextlib.suppress(KernelError, ToolMissing):
                 builds[source.variant] = toolchain.build_source(source, self.arch)
         return builds

@@ -19,13 +19,15 @@ from ptxbench.containment.nvrtc_library import READY, Library, LibraryError
 
 class Compilation(NamedTuple):
     """The result of NVRTC for one source; `ptx` and `lowered` are empty unless `status` is SUCCESS. `meaning`: the name
-    of the status. `lowered`: the PTX's name of each kernel that was asked for as an expression."""
+    of the status. `lowered`: the PTX's name of each kernel that was asked for as an expression. `tile_ir`: the Tile IR
+    of tile kernels, in base64."""
 
     status: int
     meaning: str
     log: str
     ptx: str
     lowered: dict[str, str]
+    tile_ir: str = ""
 
 
 class CompilerDied(Exception):

@@ -9,6 +9,7 @@ the one that restricts it, so that it starts fast.
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import json
 import os
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUCCESS, OUT_OF_MEMORY, INVALID_OPTION, COMPILATION = 0, 1, 5, 6  # nvrtcResult, nvrtc.h
+
+ENABLE_TILE = "--enable-tile"
+"""The option of NVRTC for CUDA Tile C++."""
 
 READY = b"\n"
 """What the process writes before it looks at the source: if it dies later, the source is the cause."""
@@ -57,6 +61,14 @@ class Library:
         self.check(getattr(self.functions, f"nvrtcGet{what}")(program, buffer))
         return buffer.value.decode("utf-8", "replace")
 
+    def tile_ir(self, program: ctypes.c_void_p) -> str:
+        """The Tile IR of the program's tile kernels, in base64; empty without any."""
+        size = ctypes.c_size_t()
+        self.check(self.functions.nvrtcGetTileIRSize(program, ctypes.byref(size)))
+        buffer = ctypes.create_string_buffer(size.value)
+        self.check(self.functions.nvrtcGetTileIR(program, buffer))
+        return base64.b64encode(buffer.raw).decode()
+
     def lowered(self, program: ctypes.c_void_p, expression: str) -> str:
         """The PTX's name of a kernel that was given as an expression."""
         found = ctypes.c_char_p()
@@ -70,11 +82,11 @@ class Library:
         options: Sequence[str],
         expressions: Sequence[str] = (),
         headers: Mapping[str, bytes] | None = None,
-    ) -> tuple[int, str, str, str, dict[str, str]]:
-        """The status, its name, the log, the PTX, and the PTX's name of each kernel of `expressions`.
+    ) -> tuple[int, str, str, str, dict[str, str], str]:
+        """The status, its name, the log, the PTX, the PTX's name of each kernel of `expressions`, and the Tile IR.
 
-        The last two are empty unless the status is SUCCESS. `expressions`: kernels to instantiate, such as
-        ns::k<float, 4>. `headers`: texts for files that the source includes, by path.
+        The last three are empty unless the status is SUCCESS. Only ENABLE_TILE gives Tile IR. `expressions`: kernels to
+        instantiate, such as ns::k<float, 4>. `headers`: texts for files that the source includes, by path.
         """
         program = ctypes.c_void_p()
         given = headers or {}
@@ -90,7 +102,8 @@ class Library:
             log = self.text(program, "ProgramLog")
             ptx = self.text(program, "PTX") if status == SUCCESS else ""
             lowered = {each: self.lowered(program, each) for each in expressions if status == SUCCESS}
-            return status, self.name(status), log, ptx, lowered
+            tile_ir = self.tile_ir(program) if ENABLE_TILE in options and status == SUCCESS else ""
+            return status, self.name(status), log, ptx, lowered, tile_ir
         finally:
             self.functions.nvrtcDestroyProgram(ctypes.byref(program))
 

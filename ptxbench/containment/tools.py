@@ -1,4 +1,4 @@
-"""Runs ptxas and nvdisasm so that they can open only their own files and one folder.
+"""Runs ptxas, nvdisasm and tileiras so that they can open only their own files and one folder.
 
 Their input can be untrusted. Their environment has only the folder for temporary files; if the kernel has Landlock,
 they have no network either. A script in place of the program is not restricted, because the programs that it starts
@@ -25,8 +25,13 @@ LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.M)
 """A line of the loader's list: `libc.so.6 => /lib/libc.so.6 (0x7f..)`, or the loader itself without an arrow."""
 
 
-def start(tool: Path, arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a tool in `folder`, with its output in pipes. Raises OSError if it does not start."""
+def start(
+    tool: Path, arguments: Sequence[str], folder: Path, *, read: Sequence[Path] = (), starts: Sequence[Path] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a tool in `folder`, with its output in pipes. Raises OSError if it does not start.
+
+    `read`: files and folders that it may read too; `starts`: programs that it may start.
+    """
 
     def open_process() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -40,10 +45,10 @@ def start(tool: Path, arguments: Sequence[str], folder: Path) -> subprocess.Pope
 
     if mode() != LANDLOCK or is_script(tool):
         return open_process()
-    files = (tool, *libraries(tool))
+    files = [each for program in (tool, *starts) for each in (program, *libraries(program))]
 
     def open_restricted() -> subprocess.Popen[bytes]:
-        restrict(read=LOADER_FILES, execute=files, write=(folder, Path(os.devnull)))
+        restrict(read=(*LOADER_FILES, *read), execute=files, write=(folder, Path(os.devnull)))
         return open_process()
 
     # A thread restricts itself and its children only. It ends here: this process is as unrestricted as before.

@@ -18,7 +18,7 @@ import ptxbench
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery.specialisation import best, instead, order, require_right, split, target
 from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
-from ptxbench.languages import LANGUAGES, REQUIRED
+from ptxbench.languages import LANGUAGES, REQUIRED, has_own_threads
 from ptxbench.result import LIBRARY
 
 if TYPE_CHECKING:
@@ -241,7 +241,10 @@ def load(
     found = sources(kernels, name, pair.flags, pair.signature)
     for field in ("by_request", "must_fail", "launches"):
         require_known(field, getattr(pair, field), found, text)
-    check_knobs(pair, tuple(form for source in found for form in source.forms))
+    require_own_launches(pair, found, text)
+    # A kernel whose compiler chooses its threads has no use for a knob of threads.
+    shared = [source for source in found if not has_own_threads(source.language)]
+    check_knobs(pair, tuple(form for source in shared for form in source.forms))
     return LoadedPair(name, text.summary, pair, found, path)
 
 
@@ -252,6 +255,27 @@ def require_known(field: str, names: Iterable[str], found: Sequence[Source], tex
         if name not in known:
             hint = suggestion(name, known) or f" Known are {', '.join(known)}."
             raise PairError(f"{text.at_field(field)}: {field} names '{name}', which no file makes.{hint}")
+
+
+def require_own_launches(pair: Pair, found: Sequence[Source], text: PairText) -> None:
+    """Raise PairError for a variant whose compiler chooses the threads of a CTA, and that has no fitting launch."""
+    for source in found:
+        if not has_own_threads(source.language):
+            continue
+        wanted = f"launches={{'{source.variant}': lambda ...: Launch(grid=..., block=1)}}"
+        why = "its compiler chooses the threads and the shared memory"
+        if source.variant not in pair.launches:
+            raise PairError(
+                f"{text.at_field('launches')}: launches lacks '{source.variant}', which {display_path(source.path)} "
+                f"makes: {why}. Write {wanted}."
+            )
+        for size in (*pair.check_sizes, *pair.bench_sizes):
+            launch = pair.launch_of(source.variant)(**size)
+            if (launch.block_xyz, launch.shared_bytes, launch.cluster) != ((1, 1, 1), 0, None):
+                raise PairError(
+                    f"{text.at_field('launches')}: the launch of '{source.variant}' is {launch!r}. Expected a grid, "
+                    f"and a block of 1: {why}."
+                )
 
 
 def require_files(kernels: Path, name: str) -> Path:

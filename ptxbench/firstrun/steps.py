@@ -204,7 +204,8 @@ def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
 def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
     built = toolchain.build_source(source, pair_plan.arch)
     given = prepare_case(pair_plan, largest(pair_plan), SEED)
-    pair, launch = pair_plan.loaded.pair, pair_plan.loaded.pair.launch_of(source.variant)(**given.size)
+    pair = pair_plan.loaded.pair
+    launch = built.launched(pair.launch_of(source.variant)(**given.size))
     bench.gpu.require(built, launch)
     by_gpu = bench.gpu.run(built, launch, given.arguments, pair.outputs)
     allowed = given.expected.widened(errors_of(by_gpu.approximate))
@@ -240,7 +241,8 @@ def count(
     """Both counts of one launch of one variant, which are added to `counted`."""
     built, size = toolchain.build_source(source, pair_plan.arch), largest(pair_plan)
     pair, name = pair_plan.loaded.pair, pair_plan.loaded.name
-    launch, arguments = pair.launch_of(source.variant)(**size), draw_arguments(pair_plan, size, SEED)
+    launch = built.launched(pair.launch_of(source.variant)(**size))
+    arguments = draw_arguments(pair_plan, size, SEED)
     bench.gpu.require(built, launch)
     emulated, bounds = counts_of(built, launch, bench.emulator.run(built, launch, arguments, pair.outputs))
     target = ncu.ProfileTarget(

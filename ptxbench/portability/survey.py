@@ -17,6 +17,7 @@ from pathlib import Path
 from ptxbench import architecture, kernel_names, toolchain
 from ptxbench.discovery import SUFFIXES, Source, load
 from ptxbench.errors import CompileError, PairError, UsageError, suggestion
+from ptxbench.languages import has_own_threads
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import nvrtc, ptxas
 from ptxbench.toolchain.drivers import FIRST, Driver
@@ -136,7 +137,7 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step
                 shares = {
                     target: toolchain.occupancy(
                         target,
-                        threads=threads,
+                        threads=trial.threads or threads,
                         registers=trial.registers,
                         shared_bytes=(trial.shared_bytes or 0) + subject.shared_bytes.get(source.variant, 0),
                     )
@@ -170,7 +171,9 @@ def pair_subject(kernels: Path, name: str) -> Subject:
         return Subject(name, tuple(sources), {})
     size = found.pair.bench_sizes[0]
     launches = {source.variant: found.pair.launch_of(source.variant)(**size) for source in sources}
-    threads = {variant: math.prod(launch.block_xyz) for variant, launch in launches.items()}
+    # Where a compiler chooses the threads, they are known after a trial.
+    shared = [source.variant for source in sources if not has_own_threads(source.language)]
+    threads = {variant: math.prod(launches[variant].block_xyz) for variant in shared}
     return Subject(name, tuple(sources), threads, {name: launch.shared_bytes for name, launch in launches.items()})
 
 

@@ -35,15 +35,17 @@ class ProfiledVariant:
             raise ToolMissing(f"{reason} Run this on a machine with a GPU.") from None
         built = toolchain.build_source(self.source, arch or backend.device().sm)
         pair = self.pair_plan.loaded.pair
-        backend.require(built, self.launch)
-        backend.run(built, self.launch, self.arguments, pair.outputs)
+        launch = built.launched(self.launch)
+        backend.require(built, launch)
+        backend.run(built, launch, self.arguments, pair.outputs)
 
     def counts(self, arch: str) -> tuple[Mapping[str, float], Mapping[str, Bounds]]:
         """The emulator's counts of the launch, and the bounds of those that are ranges. Raises PtxbenchError."""
         backend = open_backend("emulator", arch)
         built = toolchain.build_source(self.source, arch)
         pair = self.pair_plan.loaded.pair
-        return counts_of(built, self.launch, backend.run(built, self.launch, self.arguments, pair.outputs))
+        launch = built.launched(self.launch)
+        return counts_of(built, launch, backend.run(built, launch, self.arguments, pair.outputs))
 
     @property
     def launch(self) -> Launch:

@@ -86,7 +86,8 @@ class VariantRun:
 
     def launch(self, pair: Pair, size: Size) -> Launch:
         """How it is launched at that size."""
-        return self.source.launch or pair.launch_of(self.source.variant)(**size)
+        launch = self.source.launch or pair.launch_of(self.source.variant)(**size)
+        return self.build.launched(launch) if self.build else launch
 
     def fail(self, error: KernelError | MachineError | ToolMissing) -> None:
         """End this variant with an error.

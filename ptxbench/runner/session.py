@@ -441,6 +441,7 @@ def take_build(pair_plan: PairPlan, candidate: VariantRun, future: Future[Build]
         def place(number: int) -> str:
             return f"{loaded.path.name}:{PairText.read(loaded.path).line_of_part(('args', number))}"
 
-        check_signature(candidate.build.ptx, source.entry, loaded.pair.args, source.path, place)
+        args = [*candidate.build.arguments({arg.name: arg for arg in loaded.pair.args}).values()]
+        check_signature(candidate.build.declaration, source.entry, args, source.path, place)
     except (KernelError, MachineError, ToolMissing) as error:
         candidate.fail(error)

@@ -1,4 +1,4 @@
-"""CUDA C to PTX to machine code, without a GPU: NVRTC, ptxas and nvdisasm from NVIDIA's wheels or a toolkit."""
+"""CUDA C to PTX to machine code, without a GPU: NVRTC, ptxas, tileiras and nvdisasm of NVIDIA's wheels or a toolkit."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ptxbench import architecture, cache
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
-from ptxbench.languages import CUDA, NUMBA
+from ptxbench.languages import CUDA, NUMBA, TILE
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
+from ptxbench.tensor_map import TensorMap, TiledMap
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain import cuda_c, locate, numba_cuda, nvrtc, ptxas, sass
+from ptxbench.toolchain import cuda_c, locate, numba_cuda, nvrtc, ptxas, sass, tile
+from ptxbench.toolchain.kernel_info import kernel_info
 from ptxbench.toolchain.nvrtc import Translation
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Source
     from ptxbench.libraries import Gemm
+    from ptxbench.pair import Launch
 
 __all__ = [
     "FLAGS",
@@ -62,6 +65,29 @@ class Build:
     report: BuildReport
     library: Gemm | None = None
     """The vendor library call, if this is one; then there is no kernel, and `ptx` is empty."""
+    threads: tuple[int, int, int] | None = None
+    """The threads of a CTA, if the compiler chose them: of a tile kernel, whose launch has one thread."""
+    gpu_only: str | None = None
+    """Why the emulator cannot execute `ptx`; None if it can."""
+
+    def launched(self, launch: Launch) -> Launch:
+        """The launch with the threads that the kernel has."""
+        return dataclasses.replace(launch, block=self.threads) if self.threads else launch
+
+    def enqueued(self, launch: Launch) -> Launch:
+        """The launch as the driver gets it: of a tile kernel with one thread (CUDA C++ Programming Guide, 2.4)."""
+        return dataclasses.replace(launch, block=1) if self.language == TILE.name else launch
+
+    @property
+    def declaration(self) -> str:
+        """`ptx` without the parameters that only the driver fills."""
+        return tile.declared(self.ptx) if self.language == TILE.name else self.ptx
+
+    def arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the kernel takes of its pair's arguments: a tile kernel takes no tensor maps."""
+        if self.language != TILE.name:
+            return arguments
+        return {name: value for name, value in arguments.items() if not isinstance(value, TensorMap | TiledMap)}
 
 
 def build(
@@ -81,7 +107,8 @@ def build(
 
     `flags`: further options of NVRTC. `defines`: knobs, which are macros in CUDA C, constants in Python and literals in
     PTX. `signature`: the pair's, for languages that leave the types of parameters to it. With the driver
-    as `assembler`, only the PTX is built: the driver's machine code is not known. Output of the tools is cached
+    as `assembler`, only the PTX is built: the driver's machine code is not known. A tile kernel always gets that of
+    tileiras, and its Build the target that this code is for: sm_90a for sm_90. Output of the tools is cached
     (`cache.folder`). `contained`: whether the source is untrusted (`nvrtc.translate`).
 
     Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
@@ -93,6 +120,9 @@ def build(
         content = source.read_bytes()
     except OSError as error:
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
+    if language == TILE.name:
+        options = (*flags, *(f"-D{name}={value}" for name, value in defines))
+        return build_tile(content, source, variant, entry, arch, options, contained=contained)
     ptx, log, _, how = translated(
         content, source, language, entry, arch, flags, defines, contained=contained, signature=signature
     )
@@ -107,6 +137,62 @@ def build(
         log = "\n".join(filter(None, [log, ptxas.notable(messages, ptx, source, language)]))
         report = examine(dataclasses.replace(report, log=log), elf.read(cubin), messages, entry, source, arch)
     return Build(variant, language, entry, arch, source, ptx, cubin, report)
+
+
+def build_tile(
+    content: bytes, source: Path, variant: str, entry: str, arch: str, options: Sequence[str], *, contained: bool
+) -> Build:
+    """`build` for CUDA Tile C++. Raises the errors of `tile.compiled`."""
+    made = tile.compiled(content, source, arch, entry, options, contained=contained)
+    image = elf.read(made.cubin)
+    if entry not in image.entries:
+        raise SignatureMismatch(missing_entry(image, entry, source, "__tile_global__"))
+    figures = kernel_info(image, entry, made.target)
+    report = BuildReport(sha256(content), sha256(made.ptx.encode()), log=made.log, compiler=made.how)
+    report = with_code(
+        dataclasses.replace(
+            report,
+            registers=figures.registers,
+            stack_bytes=figures.stack_bytes,
+            shared_bytes=figures.shared_bytes,
+        ),
+        image,
+        entry,
+        made.target,
+    )
+    spills = spills_of(made, image, entry)
+    if spills is not None:
+        report = dataclasses.replace(report, spill_store_bytes=spills[0], spill_load_bytes=spills[1])
+    return Build(
+        variant,
+        TILE.name,
+        entry,
+        made.target,
+        source,
+        made.ptx,
+        made.cubin,
+        report,
+        threads=figures.threads,
+        gpu_only=tile.gpu_only(made.ptx, same_code=spills is not None),
+    )
+
+
+def spills_of(made: tile.TileCode, image: elf.Cubin, entry: str) -> tuple[int, int] | None:
+    """Bytes stored and loaded by spills, if ptxas makes the same machine code of the PTX.
+
+    None if it does not, or without ptxas.
+    """
+    tool = locate.program("ptxas")
+    if tool is None or not made.ptx:
+        return None
+    try:
+        cubin, messages = assembled(tool, made.ptx, made.target)
+    except ptxas.RefusedError:
+        return None
+    resources = ptxas.resources(messages, entry)
+    if resources is None or elf.identity(elf.read(cubin), entry, 0, 0) != elf.identity(image, entry, 0, 0):
+        return None
+    return resources.spill_store_bytes, resources.spill_load_bytes
 
 
 def build_source(source: Source, arch: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
@@ -223,6 +309,19 @@ def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, so
     resources = ptxas.resources(messages, entry)
     if resources is None:
         raise SignatureMismatch(missing_entry(image, entry, source))
+    found = dataclasses.replace(
+        report,
+        registers=resources.registers,
+        spill_store_bytes=resources.spill_store_bytes,
+        spill_load_bytes=resources.spill_load_bytes,
+        stack_bytes=resources.stack_bytes,
+        shared_bytes=resources.shared_bytes,
+    )
+    return with_code(found, image, entry, arch)
+
+
+def with_code(report: BuildReport, image: elf.Cubin, entry: str, arch: str) -> BuildReport:
+    """`report`, which has the resources of `entry`, with the identity and the opcodes of its machine code."""
     log = report.log
     counts: dict[str, int] = {}
     if tool := locate.program("nvdisasm"):
@@ -232,25 +331,21 @@ def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, so
             log = f"{log}\n{missing}".strip()
     return dataclasses.replace(
         report,
-        sass_sha256=elf.identity(image, entry, resources.registers, resources.shared_bytes),
-        registers=resources.registers,
-        spill_store_bytes=resources.spill_store_bytes,
-        spill_load_bytes=resources.spill_load_bytes,
-        stack_bytes=resources.stack_bytes,
-        shared_bytes=resources.shared_bytes,
+        sass_sha256=elf.identity(image, entry, report.registers or 0, report.shared_bytes or 0),
         sass=sass.classes(counts) if counts else {},
         opcodes=counts,
         log=log,
     )
 
 
-def missing_entry(cubin: elf.Cubin, entry: str, source: Path) -> str:
+def missing_entry(cubin: elf.Cubin, entry: str, source: Path, specifier: str = "__global__") -> str:
     """The message for a file without the kernel of its name."""
-    if not cubin.entries:
+    entries = [name for name in cubin.entries if not name.startswith("__$")]  # what NVRTC writes for no tile kernel
+    if not entries:
         return f"{source.name} has no kernel; it needs one called '{entry}'."
-    if any(name.startswith(f"_Z{len(entry)}{entry}") for name in cubin.entries):
-        return f"{source.name}: '{entry}' has a C++ name. Declare it extern \"C\" __global__ void {entry}(...)."
-    return f"{source.name} has no kernel '{entry}'; it has {', '.join(cubin.entries)}. Name it after its file."
+    if any(name.startswith(f"_Z{len(entry)}{entry}") for name in entries):
+        return f"{source.name}: '{entry}' has a C++ name. Declare it extern \"C\" {specifier} void {entry}(...)."
+    return f"{source.name} has no kernel '{entry}'; it has {', '.join(entries)}. Name it after its file."
 
 
 def sha256(content: bytes) -> str:

@@ -1,36 +1,76 @@
-"""The PTX line of each machine instruction, from the line program that ptxas writes into a cubin with -lineinfo.
+"""The line of each machine instruction, from the line programs that ptxas writes into a cubin with -lineinfo.
 
-The section has the format of .debug_line (DWARF 3, section 6.2). Only what ptxas 12.9 to 13.5 write is read.
+One program has the lines of the PTX, the other those of the text from which a compiler made the PTX. Both have the
+format of .debug_line (DWARF 3, section 6.2). Only what ptxas 12.9 to 13.5 write is read.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ptxbench.toolchain.cubin import REL, RELA, Cubin
 
-SECTION = ".nv_debug_line_sass"
+OF_PTX, OF_SOURCE = ".nv_debug_line_sass", ".debug_line"
+"""The sections."""
+
 VERSIONS = (2, 3)
 END_SEQUENCE, SET_ADDRESS = 1, 2  # extended opcodes
-COPY, ADVANCE_PC, ADVANCE_LINE, CONST_ADD_PC, FIXED_ADVANCE_PC = 1, 2, 3, 8, 9
+COPY, ADVANCE_PC, ADVANCE_LINE, SET_FILE, CONST_ADD_PC, FIXED_ADVANCE_PC = 1, 2, 3, 4, 8, 9
+
+
+class Row(NamedTuple):
+    """What begins at an address of the code. `file`: counts from 1 in the table of the section."""
+
+    address: int
+    file: int
+    line: int
 
 
 def rows(cubin: Cubin, entry: str) -> dict[int, int]:
-    """The line that begins at each address of the code of `entry`; it lasts until the next address.
+    """The line of the PTX that begins at each address of the code of `entry`; it lasts until the next address.
 
     Raises ValueError if the cubin has no line program, or one of another format.
     """
-    number = next((i for i, section in enumerate(cubin.sections) if section.name == SECTION), None)
+    return {row.address: row.line for row in read(cubin, entry, OF_PTX)}
+
+
+def source_rows(cubin: Cubin, entry: str, name: str) -> dict[int, int | None]:
+    """The same for lines of the file `name`; None where the code is of another file. Raises ValueError as `rows`."""
+    found = read(cubin, entry, OF_SOURCE)
+    content = next(section.content for section in cubin.sections if section.name == OF_SOURCE)
+    named = {number for number, file in enumerate(files(content), 1) if file == name}
+    return {row.address: row.line if row.file in named and row.line else None for row in found}
+
+
+def read(cubin: Cubin, entry: str, name: str) -> list[Row]:
+    """The rows of `entry` in the section of that name."""
+    number = next((i for i, section in enumerate(cubin.sections) if section.name == name), None)
     if number is None:
-        raise ValueError(f"no section {SECTION}")
+        raise ValueError(f"no section {name}")
     try:
         content = cubin.sections[number].content
-        if result := dict(program(content, starts(cubin, number, entry))):
+        if result := list(program(content, starts(cubin, number, entry), name)):
             return result
-        raise ValueError(f"{SECTION} has no lines of {entry}")
+        raise ValueError(f"{name} has no lines of {entry}")
     except (struct.error, IndexError) as error:
-        raise ValueError(f"{SECTION} is cut short: {error}") from None
+        raise ValueError(f"{name} is cut short: {error}") from None
+
+
+def files(content: bytes) -> list[str]:
+    """The names in the file table of a section, whose first program lists all files."""
+    at = 14 + content[14]  # after the numbers of operands
+    while content[at]:  # folders
+        at = content.index(0, at) + 1
+    result, at = [], at + 1
+    while content[at]:
+        end = content.index(0, at)
+        result.append(content[at:end].decode("utf-8", "replace"))
+        at = end + 1
+        for _ in ("folder", "time", "size"):
+            _, at = unsigned(content, at)
+    return result
 
 
 def starts(cubin: Cubin, number: int, entry: str) -> dict[int, int]:
@@ -48,41 +88,43 @@ def starts(cubin: Cubin, number: int, entry: str) -> dict[int, int]:
     return result
 
 
-def program(content: bytes, addresses: dict[int, int]) -> Iterator[tuple[int, int]]:
-    """(address, line) of each row of the sequences that start at one of `addresses`, by the offset of the operand."""
+def program(content: bytes, addresses: dict[int, int], name: str = OF_PTX) -> Iterator[Row]:
+    """Each row of the sequences that start at one of `addresses`, by the offset of the operand."""
     at = 0
     while at < len(content):
         length, version, header_length = struct.unpack_from("<IHI", content, at)
         if version not in VERSIONS or length >= 0xFFFFFFF0:
-            raise ValueError(f"{SECTION} has version {version}")
+            raise ValueError(f"{name} has version {version}")
         step, _, base, span, first_special = struct.unpack_from("<BBbBB", content, at + 10)
         operands = content[at + 15 : at + 14 + first_special]
         end, at = at + 4 + length, at + 10 + header_length
-        address, line, wanted = 0, 1, False
+        address, file, line, wanted = 0, 1, 1, False
         while at < end:
             opcode, at = content[at], at + 1
             if opcode >= first_special:
                 advance, delta = divmod(opcode - first_special, span)
                 address, line = address + step * advance, line + base + delta
                 if wanted:
-                    yield address, line
+                    yield Row(address, file, line)
             elif opcode == 0:
                 size, at = unsigned(content, at)
                 if content[at] == SET_ADDRESS:
                     wanted = at + 1 in addresses
                     address = addresses.get(at + 1, 0)
                 elif content[at] == END_SEQUENCE:
-                    address, line, wanted = 0, 1, False
+                    address, file, line, wanted = 0, 1, 1, False
                 at += size
             elif opcode == COPY:
                 if wanted:
-                    yield address, line
+                    yield Row(address, file, line)
             elif opcode == ADVANCE_PC:
                 advance, at = unsigned(content, at)
                 address += step * advance
             elif opcode == ADVANCE_LINE:
                 delta, at = signed(content, at)
                 line += delta
+            elif opcode == SET_FILE:
+                file, at = unsigned(content, at)
             elif opcode == CONST_ADD_PC:
                 address += step * ((255 - first_special) // span)
             elif opcode == FIXED_ADVANCE_PC:

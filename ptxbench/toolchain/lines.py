@@ -19,6 +19,7 @@ from pathlib import Path
 from ptxbench import cache
 from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
+from ptxbench.languages import TILE
 from ptxbench.toolchain import Build, instruction_texts, line_table, locate, ptxas, sha256
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain.control import HEX, ControlBits, codes
@@ -75,11 +76,8 @@ def annotate(build: Build, *, live_registers: bool = False, controls: bool = Fal
     `live_registers`: with live registers; `controls`: with control codes.
     Raises ToolMissing without ptxas or nvdisasm.
     """
-    assembler, disassembler = require("ptxas"), require("nvdisasm")
-    cubin, messages = assembled(assembler, build.ptx, build.arch)
-    resources = ptxas.resources(messages, build.entry)
-    assert resources is not None  # toolchain.build found the entry
-    identity = elf.identity(elf.read(cubin), build.entry, resources.registers, resources.shared_bytes)
+    disassembler = require("nvdisasm")
+    cubin, identity = with_line_information(build)
     code = tuple(instructions(printed(disassembler, cubin, PTX_LINES), build.entry))
     if live_registers:
         live = {
@@ -100,11 +98,9 @@ def with_lines(build: Build) -> Annotated:
     after their addresses, and only what an instruction names has one. An operand that the driver fills in is printed
     as it is in the code. Code with targets that nvdisasm prints only for a whole cubin is annotated.
     """
-    assembler, disassembler = require("ptxas"), require("nvdisasm")
-    cubin, messages = assembled(assembler, build.ptx, build.arch)
+    disassembler = require("nvdisasm")
+    cubin, identity = with_line_information(build)
     image = elf.read(cubin)
-    resources = ptxas.resources(messages, build.entry)
-    assert resources is not None  # toolchain.build found the entry
     if build.arch.rstrip("af") not in KNOWN_FLOW:
         return annotate(build)
     texts = instruction_texts(disassembler, elf.code(image, build.entry) or b"", build.arch)
@@ -112,8 +108,20 @@ def with_lines(build: Build) -> Annotated:
         code = labelled(texts, line_table.rows(image, build.entry), elf.relocated(image, build.entry))
     except ValueError:
         return annotate(build)
-    identity = elf.identity(image, build.entry, resources.registers, resources.shared_bytes)
     return Annotated(code, identity == build.report.sass_sha256)
+
+
+def with_line_information(build: Build) -> tuple[bytes, str | None]:
+    """A cubin of the build with line information, and the identity of its machine code.
+
+    The cubin of a tile kernel always has it; any other build is assembled again. Raises ToolMissing without ptxas.
+    """
+    if build.language == TILE.name and build.cubin is not None:
+        return build.cubin, build.report.sass_sha256
+    cubin, messages = assembled(require("ptxas"), build.ptx, build.arch)
+    resources = ptxas.resources(messages, build.entry)
+    assert resources is not None  # toolchain.build found the entry
+    return cubin, elf.identity(elf.read(cubin), build.entry, resources.registers, resources.shared_bytes)
 
 
 def labelled(texts: Sequence[str], rows: Mapping[int, int], relocated: Set[int]) -> tuple[MachineInstruction, ...]:

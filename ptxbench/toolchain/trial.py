@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from ptxbench import architecture, cache, toolchain
 from ptxbench.discovery import select
 from ptxbench.errors import KernelError, PairError, SignatureMismatch, ToolMissing, UsageError
+from ptxbench.languages import TILE
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, ptxas
 
@@ -56,6 +58,8 @@ class TargetTrial:
     spill_bytes: int | None = None
     """Bytes stored and loaded by spills."""
     shared_bytes: int | None = None
+    threads: int | None = None
+    """Threads of a CTA, if the compiler chose them."""
     sass: int | None = None
     """Instructions of the machine code, without padding."""
     code: str | None = None
@@ -144,6 +148,8 @@ def attempt(
     except OSError as error:
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
     try:
+        if language == TILE.name:
+            return tile_trial(content, source, entry, target, flags, contained=contained)
         ptx, _, _, how = toolchain.translated(
             content, source, language, entry, target, flags, contained=contained, signature=signature
         )
@@ -161,6 +167,27 @@ def attempt(
     if how:
         fields["log"] = "\n".join(filter(None, [f"compiled by {how}", fields["log"]]))
     return TargetTrial(**{**fields, "needs": tuple(Requirement(**need) for need in fields["needs"])})
+
+
+def tile_trial(
+    content: bytes, source: Path, entry: str, target: str, flags: Sequence[str], *, contained: bool
+) -> TargetTrial:
+    """The trial of a tile kernel. Raises the errors of `toolchain.build_tile`."""
+    built = toolchain.build_tile(content, source, TILE.name, entry, target, flags, contained=contained)
+    report = built.report
+    spills = (report.spill_store_bytes, report.spill_load_bytes)
+    return TargetTrial(
+        target,
+        ASSEMBLES,
+        ptx_target=directive(built.ptx, "target"),
+        registers=report.registers,
+        spill_bytes=None if None in spills else sum(filter(None, spills)),
+        shared_bytes=report.shared_bytes,
+        threads=math.prod(built.threads) if built.threads else None,
+        sass=report.sass.get("total"),
+        code=report.sass_sha256,
+        log=report.log,
+    )
 
 
 def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, target: str) -> TargetTrial:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ptxbench import stats, units
+from ptxbench.languages import has_own_threads
 from ptxbench.listing.explanation import EXECUTED, SAME_CODE, SAME_MIX, Explanation, of_cell
 from ptxbench.metrics import REFERENCE, Metric, choose
 from ptxbench.result import COLD, ORACLE_WEAK, VERIFIED, Cell, LaunchReport
@@ -98,7 +99,8 @@ def own_launches(cell: Cell) -> list[str]:
     groups: dict[str, list[str]] = {}
     for name, result in cell.variants.items():
         if result.launch:
-            label = OTHER_GEOMETRY if result.launch.geometry != cell.launch.geometry else "own launch"
+            other = result.launch.geometry != cell.launch.geometry or has_own_threads(result.language)
+            label = OTHER_GEOMETRY if other else "own launch"
             other_shared = result.launch.shared_bytes != cell.launch.shared_bytes and label == "own launch"
             shared = f", {result.launch.shared_bytes:,} bytes of dynamic shared memory" if other_shared else ""
             groups.setdefault(f"{label}, {launch_words(result.launch)}{shared}.", []).append(name)

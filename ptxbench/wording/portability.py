@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ptxbench import architecture
-from ptxbench.languages import CUDA, title
+from ptxbench.languages import CUDA, LANGUAGES, title
 from ptxbench.portability.survey import Jit, Matrix, TargetResults
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial
 from ptxbench.units import ABSENT, column
@@ -120,12 +120,16 @@ def spans(chosen: Sequence[str], targets: Sequence[str]) -> str:
     return ", ".join(place for run in lines for place in run)
 
 
+TOOL = re.compile(r"\. (?:NVRTC|ptxas|tileiras) [\d.]+ .* for sm_\w+(?:; correct .* there)?\.$")
+"""The end of a reason, which names the tool and the target."""
+
+
 def why(trial: TargetTrial, reach: TargetResults) -> str:
     """Why a trial gave no machine code: the instruction with the highest requirement, its line and what it needs."""
     if not trial.needs:
         if trial.mismatch:
             return f"no instruction needs more, only its .target, which is {trial.ptx_target}"
-        return re.sub(r"\. (?:NVRTC|ptxas) [\d.]+ .* for sm_\w+; correct .* there\.$", "", trial.reason or "")
+        return TOOL.sub("", trial.reason or "")
     worst = max(trial.needs, key=demand)
     lines = len({need.line for need in trial.needs}) - 1
     place = f"{worst.file}:{worst.line}" if worst.line else worst.file
@@ -243,7 +247,7 @@ def compiled_line(matrices: Sequence[Matrix]) -> str | None:
 def closing(matrix: Matrix) -> str:
     """`PTX runs on 9 of 14 targets, CUDA C on 14.`; then the variants with other targets than their side."""
     counts = {variant: len(reach.assembling) for variant, reach in matrix.reaches.items() if reach.tried}
-    sides = {name: title(name) for name in ("ptx", "cuda") if name in matrix.reaches}
+    sides = {name: title(name) for name in ("ptx", *LANGUAGES) if name in matrix.reaches}
     lines = [(words, counts[name]) for name, words in sides.items() if name in counts]
     others: dict[int, list[str]] = {}
     for variant, count in counts.items():

@@ -46,8 +46,8 @@ def test_where_everything_is_installed_everything_works(doctor, monkeypatch):
     absent = {"NVIDIA driver", "GPU"}
     assert {name for name, each in findings.items() if each.status != WORKS} - {"CuPy", "containment"} == absent
     assert list(findings) == [
-        "Python", "numpy", "llvmlite", "numba", "NVRTC", "CUDA headers", "ptxas", "nvdisasm", "emulator", "CuPy",
-        "NVIDIA driver", "GPU", "kernels", "containment", "cache",
+        "Python", "numpy", "llvmlite", "numba", "NVRTC", "CUDA headers", "ptxas", "nvdisasm", "tileiras", "emulator",
+        "CuPy", "NVIDIA driver", "GPU", "kernels", "containment", "cache",
     ]  # fmt: skip
 
 
@@ -60,6 +60,8 @@ def test_without_tools_the_emulator_works_and_the_advice_says_what_to_install(do
     for name in ("NVRTC", "ptxas", "nvdisasm"):
         assert findings[name].status == ABSENT
         assert "pip install 'ptxbench[cu13]'" in findings[name].advice
+    assert findings["tileiras"].status == ABSENT
+    assert "pip install 'ptxbench[tile]'" in findings["tileiras"].advice
     assert "CUDA headers" not in findings
 
 

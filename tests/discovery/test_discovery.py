@@ -37,6 +37,29 @@ def test_a_pair_is_loaded_with_all_its_variants(kernels):
     ]  # fmt: skip
 
 
+TILE_LAUNCHES = [
+    # launches, what is said of it
+    ("",
+     "launches lacks 'tile', which kernels/tile/scale.tile.cu makes: its compiler chooses the threads and the shared "
+     "memory. Write launches={'tile': lambda ...: Launch(grid=..., block=1)}."),
+    ("launches={'tile': lambda n: Launch(grid=n, block=128)},",
+     "the launch of 'tile' is Launch(grid=1, block=128, shared_bytes=0). Expected a grid, and a block of 1: its "
+     "compiler chooses the threads and the shared memory."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("launches", "message"), TILE_LAUNCHES)
+def test_a_tile_kernel_needs_a_launch_of_its_own_with_one_thread(kernels, launches, message):
+    (kernels / "tile").mkdir()
+    (kernels / "tile" / "scale.tile.cu").write_text("")
+    path = kernels / "pairs" / "scale.py"
+    path.write_text(path.read_text().replace("    exact_on_integers", f"    {launches}\n    exact_on_integers"))
+    with pytest.raises(PairError, match=rf"scale\.py:\d+: {re.escape(message)}$"):
+        load(kernels, "scale")
+    path.write_text(path.read_text().replace(f"    {launches}\n", "    launches={'tile': lambda n: Launch(n, 1)},\n"))
+    assert load(kernels, "scale").sources[-1].variant == "tile"
+
+
 def with_requests(kernels, names):
     path = kernels / "pairs" / "scale.py"
     path.write_text(

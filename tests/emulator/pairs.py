@@ -10,6 +10,7 @@ from typing import Any
 
 from ptxbench import discovery, toolchain
 from ptxbench.discovery import specialisation
+from ptxbench.languages import has_own_threads
 from ptxbench.pair import Pair
 
 KERNELS = discovery.default_kernels()
@@ -21,8 +22,13 @@ def load(name: str) -> discovery.LoadedPair:
     return discovery.load(KERNELS, name)
 
 
-SIDES = [(name, source.variant) for name in NAMES for source in load(name).sources]
-"""Every pair with each of its variants, such as ("softmax", "cuda.passes@fast")."""
+SIDES = [
+    (name, source.variant)
+    for name in NAMES
+    for source in load(name).sources
+    if not has_own_threads(source.language)  # tests/kernels/test_tile.py
+]
+"""Every pair with each of its variants, such as ("softmax", "cuda.passes@fast"), except those of tile kernels."""
 
 
 def source(name: str, variant: str) -> discovery.Source:

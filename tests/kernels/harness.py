@@ -100,8 +100,9 @@ def executed(name, source, arch, size, *, integers=False):
     pair = PAIRS[name].pair
     arguments = pair.make_arguments(size, seed=1, integers=integers)
     expected = verify.expect(pair, arguments, integers=integers)
-    launch = pair.launch_of(source.variant)(**size)
-    outputs = EmulatorBackend(arch).run(build(source, arch), launch, arguments, pair.outputs).outputs
+    built = build(source, arch)
+    launch = built.launched(pair.launch_of(source.variant)(**size))
+    outputs = EmulatorBackend(arch).run(built, launch, arguments, pair.outputs).outputs
     return outputs, verify.verify(outputs, expected, f"{source.path.name}, {size}").worst
 
 

@@ -11,7 +11,7 @@ from ptxbench.arrays import is_float
 from ptxbench.bugs import equivalent
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import load
-from ptxbench.languages import REQUIRED
+from ptxbench.languages import REQUIRED, has_own_threads
 from ptxbench.pair import InOut, Out
 from tests.check import judging
 from tests.kernels.harness import (
@@ -39,6 +39,8 @@ def test_every_variant_agrees_with_the_reference_at_every_check_size(name, lowes
     pair = PAIRS[name].pair
     arch = own_target(ptx_of(name).path) or f"sm_{lowest}"
     for source in PAIRS[name].sources if lowest == 90 else PAIRS[name].default_sources:
+        if has_own_threads(source.language):
+            continue  # test_tile.py
         found = [
             executed(name, source, arch, size, integers=integers)[1]
             for size in pair.check_sizes

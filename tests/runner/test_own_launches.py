@@ -13,7 +13,7 @@ from ptxbench.judge.comparable import cell_differences
 from ptxbench.model.cell import judge
 from ptxbench.report.chips import chip, rival_chips
 from ptxbench.result import LaunchReport, from_json
-from ptxbench.rival import rival_of, verdict
+from ptxbench.rival import other_geometry, rival_of, verdict
 from ptxbench.wording.findings import finding
 from tests.folders import PAIR, PTX, changed, kernels_folder
 from tests.runs import Kernel, cell
@@ -137,6 +137,17 @@ def test_only_rows_of_one_geometry_get_the_verdict_of_twins(launches, rival, jud
     assert against_cuda is not None
     same = made.launch_of("ptx").geometry == made.launch_of("cuda").geometry
     assert against_cuda.word == ("FASTER" if same else "other geometry")
+
+
+def test_a_row_whose_compiler_chose_the_threads_is_no_twin_whatever_their_number():
+    made = timed()
+    assert not other_geometry(made, "ptx", "cuda_wide")
+    tile = replace(made.variants["cuda_wide"], language="tile")
+    made = replace(made, variants={**made.variants, "cuda_wide": tile})
+    assert other_geometry(made, "ptx", "cuda_wide")
+    assert other_geometry(made, "cuda_wide", "cuda")
+    assert rival_of(made).name == "cuda"
+    assert "cuda_wide" not in finding(made)
 
 
 def test_the_model_claims_nothing_about_another_geometry():

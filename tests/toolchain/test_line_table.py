@@ -73,12 +73,12 @@ def image(build):
 
 def with_program(image, content):
     """The same cubin with another line program."""
-    sections = [each._replace(content=content) if each.name == line_table.SECTION else each for each in image.sections]
+    sections = [each._replace(content=content) if each.name == line_table.OF_PTX else each for each in image.sections]
     return dataclasses.replace(image, sections=tuple(sections))
 
 
 def program_of(image):
-    return next(each.content for each in image.sections if each.name == line_table.SECTION)
+    return next(each.content for each in image.sections if each.name == line_table.OF_PTX)
 
 
 def test_a_line_program_of_another_format_is_refused(image):
@@ -91,7 +91,7 @@ def test_a_line_program_of_another_format_is_refused(image):
     with pytest.raises(ValueError, match="no section"):
         line_table.rows(dataclasses.replace(image, sections=image.sections[:1]), "twice")
     for length in range(1, len(content), 7):
-        with pytest.raises(ValueError, match=line_table.SECTION):
+        with pytest.raises(ValueError, match=line_table.OF_PTX):
             line_table.rows(with_program(image, content[:length]), "twice")
 
 
@@ -103,7 +103,7 @@ PROGRAM = (
     b"\x00\x09\x02ADDRESS."  # start at an address
     b"\x03\x0a\x01"  # 10 lines on, a row: 0, line 11
     b"\x02\x10\x14"  # 16 bytes on, then 2 lines on, a row: 16, line 13
-    b"\x05\x07\x04\x01\x06"  # a column, a file, a change of is_stmt: no row
+    b"\x05\x07\x04\x02\x06"  # a column, file 2, a change of is_stmt: no row
     b"\x03\x7e\x02\x80\x01\x01"  # 2 lines back, 128 bytes on: 144, line 11
     b"\x08\x01"  # as far as special opcode 255, which is 17 bytes: 161, line 11
     b"\x09\x0f\x00\x01"  # 15 bytes: 176, line 11
@@ -116,10 +116,10 @@ def test_each_opcode_of_a_line_program_does_what_dwarf_says():
     content = len(PROGRAM[4:]).to_bytes(4, "little") + PROGRAM[4:]
     start = content.index(b"ADDRESS.")
     rows = list(line_table.program(content, {start: 0x1000}))
-    assert rows == [(0x1000, 11), (0x1010, 13), (0x1090, 11), (0x10A1, 11), (0x10B0, 11)]
+    assert rows == [(0x1000, 1, 11), (0x1010, 1, 13), (0x1090, 2, 11), (0x10A1, 2, 11), (0x10B0, 2, 11)]
     assert list(line_table.program(content, {})) == []  # of another kernel
     assert list(line_table.program(content * 2, {start + len(content): 0})) == [
-        (at - 0x1000, line) for at, line in rows
+        row._replace(address=row.address - 0x1000) for row in rows
     ]
 
 

@@ -30,7 +30,7 @@ def count(loaded: LoadedPair, build: Build, size: Size) -> Counted:
     with pair_errors(job, size):
         arguments = pair.make_arguments(size, seed=1)
     try:
-        launch = pair.launch_of(build.variant)(**size)
+        launch = build.launched(pair.launch_of(build.variant)(**size))
         outcome = EmulatorBackend(build.arch).run(build, launch, arguments, pair.outputs)
     except LaunchUnavailable as error:
         raise UnsupportedInstruction(str(error)) from None
