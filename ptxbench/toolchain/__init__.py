@@ -255,14 +255,15 @@ def versions() -> dict[str, str | None]:
 compiled = cuda_c.translate
 
 
-def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
-    """(cubin, ptxas's messages) of PTX, from the cache if it was assembled before."""
+def assembled(tool: Path, ptx: str, arch: str, *, keep: bool = True) -> tuple[bytes, str]:
+    """(cubin, ptxas's messages) of PTX, from the cache if it was assembled before; `keep`: whether it is kept there."""
 
     def make() -> bytes:
         cubin, messages = ptxas.assemble(tool, ptx, arch)
         return json.dumps([base64.b64encode(cubin).decode(), messages]).encode()
 
-    cubin, messages = json.loads(cache.remember(("cubin", locate.version(tool), arch, sha256(ptx.encode())), make))
+    key = ("cubin", locate.version(tool), arch, sha256(ptx.encode()))
+    cubin, messages = json.loads(cache.remember(key, make) if keep else cache.known(key) or make())
     return base64.b64decode(cubin), messages
 
 

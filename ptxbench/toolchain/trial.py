@@ -194,7 +194,7 @@ def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, targ
     """The trial itself. Raises KernelError for a refusal without a line, and the errors of `toolchain.build`."""
     trial = TargetTrial(target, REFUSED, directive(ptx, "version"), directive(ptx, "target"))
     try:
-        cubin, messages = ptxas.assemble(tool, ptx, target)
+        cubin, messages = toolchain.assembled(tool, ptx, target, keep=False)
     except ptxas.RefusedError as refused:
         said = str(refused)
         found = needs(said, ptx, source, language)
