@@ -1,11 +1,13 @@
 """Candidates that cheat or do harm, in `hostile/`: each says in its first lines at which stage it must be rejected."""
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.check.judging import judged, outcome
+from ptxbench import Judge
+from tests.check.judging import SEED, judged, outcome
 
 FOLDER = Path(__file__).with_name("hostile")
 HONEST = (FOLDER / "honest.ptx").read_bytes()
@@ -22,9 +24,17 @@ def test_there_are_many_and_most_of_them_are_rejected():
     assert len({said(path, "judged") for path in rejected}) >= 25
 
 
+@pytest.fixture(scope="module")
+def judges():
+    """The judge of each pair: candidates are forked one after the other from the same process, and are contained."""
+    with ExitStack() as opened:
+        pairs = {said(path, "pair") for path in FILES}
+        yield {pair: opened.enter_context(Judge(pair, seed=SEED, arch="sm_90", backend="emulator")) for pair in pairs}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_hostile_candidate_is_rejected_where_its_file_says(path):
-    judgement = judged(path, said(path, "pair"))
+def test_a_hostile_candidate_is_rejected_where_its_file_says(path, judges):
+    judgement = judges[said(path, "pair")].judge(path)
     assert outcome(judgement) == said(path, "judged")
     assert all(finding.message and finding.hint for finding in judgement.findings)
 
