@@ -16,9 +16,15 @@ def validator(name):
     """The validator of a document, by the name that `ptxbench schema` has for it."""
     try:
         from jsonschema import Draft202012Validator
+        from referencing import Registry
+        from referencing.jsonschema import DRAFT202012
     except ModuleNotFoundError:
         pytest.fail("jsonschema is not installed: .venv/bin/python -m pip install --group dev", pytrace=False)
-    return Draft202012Validator(json.loads((FOLDER / f"{name}.json").read_text()))
+    # a schema that mentions another one names its file
+    files = Registry().with_resources(
+        (path.name, DRAFT202012.create_resource(json.loads(path.read_text()))) for path in FOLDER.glob("*.json")
+    )
+    return Draft202012Validator(json.loads((FOLDER / f"{name}.json").read_text()), registry=files)
 
 
 def name_of(document):

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
-    {"cli", "__main__", "notebook", "pytest_plugin"},
+    {"cli", "__main__", "notebook", "pytest_plugin", "service"},
     {"terminal", "report", "exporters"},
     {"wording", "doctor"},
     {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "calibration", "audit",
@@ -74,6 +74,10 @@ OUTSIDE = {
     "llvmlite": ["emulator", "toolchain.numba_worker"],
     "numba": ["emulator", "toolchain.numba_worker"],
     "pytest": ["pytest_plugin"],
+    "starlette": ["service"],
+    "uvicorn": ["service"],
+    "anyio": ["service"],
+    "jsonschema": ["service"],
 }
 """The importers of an outside library: a part, or one module of it."""
 

@@ -1,0 +1,93 @@
+"""`ptxbench serve`: the judge over HTTP."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import click
+
+from ptxbench.cli._extras import require_extra
+from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
+
+MODULES = ("starlette", "uvicorn", "jsonschema")
+
+
+@click.command("serve", short_help="Judge kernels for other programs, over HTTP.")
+@click.option(
+    "--host", default="127.0.0.1", metavar="HOST", help="Listen on this address. Another than loopback needs a token."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8717, help="Listen on this port; 0 chooses a free one.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Require one of the tokens in FILE, one a line; PTXBENCH_TOKEN is one too.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N",
+    help="Judge this many kernels in parallel; each may use --memory.  [default: the number of cores]",
+)  # fmt: skip
+@click.option(
+    "--queue", "most_waiting", type=click.IntRange(1), default=1000, metavar="N",
+    help="Let at most N kernels wait; refuse more with 503.",
+)  # fmt: skip
+@click.option(
+    "--client-limit", type=click.IntRange(1), default=64, metavar="N",
+    help="Let at most N kernels of one client wait or run; refuse more with 429.",
+)  # fmt: skip
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=120.0, metavar="SECONDS",
+    help="Stop the judgement of a kernel after this time; the kernel is then rejected.",
+)  # fmt: skip
+@click.option(
+    "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
+    help="Address space of each process of a judgement.",
+)  # fmt: skip
+@kernels_option("Take the pairs from this folder: it holds pairs/, cuda/ and ptx/.")
+def command(
+    host: str,
+    port: int,
+    token_file: Path | None,
+    jobs: int | None,
+    most_waiting: int,
+    client_limit: int,
+    timeout: float,
+    memory: float,
+    kernels: Path,
+) -> None:
+    """Judge kernels that other programs send over HTTP, as `ptxbench check` does on the emulator.
+
+    Each kernel is judged in a process of its own, which is contained. POST /verdicts takes one or many kernels for a
+    pair and streams a judgement per line; POST /judgements and GET /judgements/ID are for programs that do not wait.
+    GET /openapi.json describes all requests. docs/serve.md has examples.
+
+    A client is a token and an address. Ctrl-C ends the service and all judgements.
+
+    Needs `pip install 'ptxbench[serve]'`.
+
+    ptxbench serve --port 8717
+
+    Exit status: 2 usage, 130 interrupted.
+    """
+    require_extra("serve", *MODULES)
+    from ptxbench.discovery import find_pairs
+    from ptxbench.service.application import Settings
+    from ptxbench.service.judgements import Judgements
+    from ptxbench.service.program import listen, require_token, run, tokens, url
+    from ptxbench.service.submission import Limits
+
+    find_pairs(kernels)
+    known = tokens(token_file)
+    with listen(host, port) as listening:
+        require_token(listening, known, partial(say, err=True))
+        judgements = Judgements(jobs=jobs or cores(), most_waiting=most_waiting, most_of_client=client_limit)
+        say(f"Listening on {url(listening)}; Ctrl-C ends.")
+        run(Settings(kernels, Limits(timeout, memory), known), judgements, listening)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

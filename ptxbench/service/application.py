@@ -1,0 +1,193 @@
+"""The service over HTTP: reads requests, refuses what is not right, and answers in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Hashable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from ptxbench import __version__, containment
+from ptxbench.discovery import find_pairs
+from ptxbench.service import openapi
+from ptxbench.service.judgements import Entry, Judgements
+from ptxbench.service.refusal import Refused, document
+from ptxbench.service.submission import Limits, Submission, read
+
+HEALTH_SCHEMA = "ptxbench.health/1"
+
+MOST_BODY = 16 << 20
+"""Bytes of a request: eight of the largest candidates."""
+
+BODY_SECONDS = 30.0
+"""How long the body of a request may take to arrive."""
+
+OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+"""What a request to a service without tokens may name as its host: a page of a browser cannot be made to reach it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`tokens`: a request needs one of them; any may be used if there are none."""
+
+    kernels: Path
+    limits: Limits = field(default_factory=Limits)
+    tokens: tuple[str, ...] = ()
+
+
+class Service:
+    """The requests and their answers."""
+
+    def __init__(self, settings: Settings, judgements: Judgements) -> None:
+        self.settings = settings
+        self.judgements = judgements
+        self.tokens = [hashlib.sha256(token.encode()).digest() for token in settings.tokens]
+
+    def application(self) -> Starlette:
+        routes = [
+            Route("/health", self.health, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
+            Route("/judgements", self.submit, methods=["POST"]),
+            Route("/verdicts", self.stream, methods=["POST"]),
+            Route("/judgements/{id}", self.judgement, methods=["GET", "DELETE"]),
+        ]
+        handlers: Mapping[Any, Any] = {Refused: refused, HTTPException: http_error, Exception: crashed}
+        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self.lifespan)
+
+    @asynccontextmanager
+    async def lifespan(self, application: Starlette) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.judgements.run)
+            try:
+                yield
+            finally:
+                self.judgements.close()
+
+    # ---- requests
+
+    async def health(self, request: Request) -> Response:
+        own = self.judgements
+        return JSONResponse({
+            "schema": HEALTH_SCHEMA, "version": __version__, "containment": containment.mode(), "jobs": own.jobs,
+            "waiting": len(own.waiting), "running": len(own.running), "judged": own.judged,
+        })  # fmt: skip
+
+    async def openapi(self, request: Request) -> Response:
+        pairs = find_pairs(self.settings.kernels)
+        return JSONResponse(openapi.document(pairs, tokens=bool(self.tokens)))
+
+    async def submit(self, request: Request) -> Response:
+        client = self.client(request)
+        entries = self.judgements.submit(client, await self.submission(request))
+        return JSONResponse([entry.document() for entry in entries], 202)
+
+    async def stream(self, request: Request) -> Response:
+        client = self.client(request)
+        return Verdicts(self.judgements, client, await self.submission(request))
+
+    async def judgement(self, request: Request) -> Response:
+        self.client(request)
+        entry = self.judgements.find(request.path_params["id"])
+        if request.method == "DELETE":
+            self.judgements.cancel(entry)
+        else:
+            with anyio.move_on_after(seconds_to_wait(request)):
+                await entry.done.wait()
+        return JSONResponse(entry.document())
+
+    # ---- parts
+
+    def client(self, request: Request) -> Hashable:
+        """Who sends a request: the token and the address. Raises Refused if it may not."""
+        address = request.client.host if request.client else ""
+        if not self.tokens:
+            host = request.headers.get("host", "")
+            if host.rpartition(":")[0] not in OWN_HOSTS and host not in OWN_HOSTS:
+                raise Refused(403, "The host of the request is not this machine, and the service has no token.")
+            return address
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        digest = hashlib.sha256(token.strip().encode()).digest()
+        matches = [hmac.compare_digest(digest, each) for each in self.tokens]  # all of them, in constant time
+        if scheme.lower() != "bearer" or not any(matches):
+            raise Refused(401, "The token is missing or unknown. Send the header Authorization: Bearer TOKEN.")
+        return matches.index(True), address
+
+    async def submission(self, request: Request) -> Submission:
+        """The submission that a request has. Raises Refused."""
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Refused(415, "The body must be JSON. Send the header Content-Type: application/json.")
+        body = bytearray()
+        with anyio.move_on_after(BODY_SECONDS) as scope:
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BODY:
+                    raise Refused(413, f"The body has more than {MOST_BODY >> 20} MiB. Submit fewer candidates.")
+        if scope.cancelled_caught:
+            raise Refused(408, f"The body did not arrive within {BODY_SECONDS:.0f} s.")
+        return await anyio.to_thread.run_sync(read, bytes(body), self.settings.kernels, self.settings.limits)
+
+
+class Verdicts(StreamingResponse):
+    """A line for each judgement as soon as it has ended. All are cancelled if the client leaves before."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, judgements: Judgements, client: Hashable, submission: Submission) -> None:
+        self.judgements = judgements
+        self.ended: asyncio.Queue[Entry] = asyncio.Queue()
+        self.entries = judgements.submit(client, submission, self.ended.put_nowait)
+        super().__init__(self.lines())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            for entry in self.entries:
+                self.judgements.cancel(entry)
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        for _ in self.entries:
+            ended = await self.ended.get()
+            yield json.dumps(ended.document()).encode() + b"\n"
+
+
+def seconds_to_wait(request: Request) -> int:
+    """Raises Refused."""
+    text = request.query_params.get("wait", "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= openapi.MOST_WAIT):
+        raise Refused(422, f"wait is '{text[:20]}'; expected a whole number of seconds, at most {openapi.MOST_WAIT}.")
+    return int(text)
+
+
+# ---- errors
+
+
+async def refused(request: Request, error: Refused) -> Response:
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(document(error.sentence), error.status, headers)
+
+
+async def http_error(request: Request, error: HTTPException) -> Response:
+    """An error of the framework: an unknown path, or a method that a path does not have."""
+    words = {404: "Unknown path.", 405: f"The path does not take {request.method}."}
+    return JSONResponse(document(words.get(error.status_code, error.detail)), error.status_code, error.headers)
+
+
+async def crashed(request: Request, error: Exception) -> Response:
+    return JSONResponse(document(f"ptxbench itself failed: {type(error).__name__}. Report a bug."), 500)

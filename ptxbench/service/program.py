@@ -1,0 +1,105 @@
+"""Runs the service: its socket, its tokens, and how it ends."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import uvicorn
+
+from ptxbench.documents import read_text
+from ptxbench.errors import UsageError
+from ptxbench.service.application import Service, Settings
+from ptxbench.service.judgements import Judgements
+
+TOKEN_VARIABLE = "PTXBENCH_TOKEN"
+
+SHORTEST_TOKEN = 16
+
+CONNECTIONS = 1000
+"""The most connections at once; another one is refused."""
+
+END_SECONDS = 3
+"""How long requests may take to end after Ctrl-C."""
+
+
+class Program(uvicorn.Server):
+    """A server that ends its judgements first, so that requests that wait for them end."""
+
+    def __init__(self, config: uvicorn.Config, judgements: Judgements) -> None:
+        super().__init__(config)
+        self.judgements = judgements
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.judgements.close()
+        await super().shutdown(sockets)
+
+
+def run(settings: Settings, judgements: Judgements, listening: socket.socket) -> None:
+    """Answer requests until Ctrl-C or SIGTERM, which are raised again at the end."""
+    config = uvicorn.Config(
+        Service(settings, judgements).application(),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=END_SECONDS,
+        ws="none",
+    )
+    try:
+        Program(config, judgements).run([listening])
+    finally:
+        judgements.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises UsageError if that is not possible."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except (OSError, UnicodeError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a host"
+        raise UsageError(f"Cannot listen on {host} port {port}: {reason}. Choose another --host or --port.") from None
+
+
+def is_loopback(listening: socket.socket) -> bool:
+    """Whether only this machine can connect."""
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def tokens(path: Path | None, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The tokens in a file, one a line, and in TOKEN_VARIABLE. Raises UsageError for one that could be guessed."""
+    found = [environment[TOKEN_VARIABLE]] if environment.get(TOKEN_VARIABLE) else []
+    if path is not None:
+        lines = [line.strip() for line in read_text(path, UsageError).splitlines()]
+        found += [line for line in lines if line]
+        if not any(lines):
+            raise UsageError(f"{path} has no token; expected one a line.")
+    for token in found:
+        if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+            raise UsageError(
+                f"A token has {len(token)} characters; expected at least {SHORTEST_TOKEN} letters, digits and signs "
+                "without blanks. `openssl rand -hex 32` makes one."
+            )
+    return tuple(found)
+
+
+def require_token(listening: socket.socket, known: tuple[str, ...], warn: Callable[[str], None]) -> None:
+    """Raises UsageError if other machines can connect and no token is set."""
+    if is_loopback(listening):
+        return
+    if not known:
+        raise UsageError(
+            f"Other machines can connect to {listening.getsockname()[0]}, and no token is set. Name a file with "
+            f"--token-file, set {TOKEN_VARIABLE}, or leave out --host."
+        )
+    warn("The connection is not encrypted. Between machines, put a proxy with TLS before it.")

@@ -1,0 +1,61 @@
+"""The JSON Schemas that requests are compared with, and the sentence about what a request has wrong."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+import ptxbench
+from ptxbench.documents import display_value, read_json
+
+FOLDER = Path(ptxbench.__file__).with_name("schemas")
+
+
+@functools.cache
+def schema(name: str) -> Mapping[str, Any]:
+    """The schema that `ptxbench schema NAME` prints."""
+    found: Mapping[str, Any] = read_json(FOLDER / f"{name}.json")
+    return found
+
+
+def problem(document: Any, name: str) -> str | None:
+    """What is wrong with a document, in one sentence; None if it is as its schema says."""
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema(name)).iter_errors(document))
+    if error is None:
+        return None
+    where = error.json_path.removeprefix("$").removeprefix(".") or "the document"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return f"{where}: the key '{missing}' is missing."
+    if error.validator == "additionalProperties":
+        unknown = next(key for key in error.instance if key not in error.schema["properties"])
+        return f"{where}: unknown key {display_value(unknown)}; known are {', '.join(error.schema['properties'])}."
+    return f"{where}: expected {expected(error.validator, error.validator_value, error.schema)}, found {found(error)}."
+
+
+def expected(validator: str, value: Any, part: Mapping[str, Any]) -> str:
+    """What one keyword of a schema asks for, in words."""
+    words = {
+        "type": f"a value of type {value}",
+        "enum": " or ".join(map(str, value)) if isinstance(value, list) else "",
+        "const": str(value),
+        "minLength": f"at least {value} characters",
+        "maxLength": f"at most {value} characters",
+        "minItems": f"at least {value} of them",
+        "maxItems": f"at most {value} of them",
+        "minimum": f"at least {value}",
+        "maximum": f"at most {value}",
+        "pattern": part.get("x-expected", f"a text that matches {value}"),
+    }
+    return str(words.get(validator, f"{validator} {value}"))
+
+
+def found(error: jsonschema.ValidationError) -> str:
+    """What the document has in that place, in words."""
+    if error.validator in ("minLength", "maxLength", "minItems", "maxItems"):
+        return str(len(error.instance))
+    return display_value(error.instance)

@@ -1,0 +1,98 @@
+"""A submission: candidates for one pair, and how to judge them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptxbench import backends
+from ptxbench.check.contained import CheckTask
+from ptxbench.check.inputs import Candidate
+from ptxbench.check.request import request
+from ptxbench.documents import parse_json
+from ptxbench.errors import PairError, PtxbenchError, ResultError, UsageError
+from ptxbench.service.refusal import Refused
+from ptxbench.service.schemas import problem
+
+SCHEMA = "ptxbench.submission/1"
+"""The key `schema` of a submission, which may be absent."""
+
+NAME = "candidate"
+"""The `file` of a candidate without a name."""
+
+TASKS_KEPT = 64
+"""Tasks of which what the pair's file says is kept, by pair and options."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """`task`: of all candidates; its seed counts only if `seeded`."""
+
+    candidates: tuple[Candidate, ...]
+    task: CheckTask
+    seeded: bool
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of every judgement, whatever a submission asks for."""
+
+    timeout: float = 120.0
+    memory_gib: float = 6.0
+
+
+def read(body: bytes, kernels: Path, limits: Limits) -> Submission:
+    """The submission in the body of a request. Raises Refused."""
+    try:
+        document = parse_json(body.decode(), "the body")
+    except UnicodeDecodeError:
+        raise Refused(400, "The body is not UTF-8.") from None
+    except ResultError as error:
+        raise Refused(400, sentence(str(error))) from None
+    if wrong := problem(document, "submission"):
+        raise Refused(422, wrong)
+    candidates = tuple(candidate(each) for each in document["candidates"])
+    return Submission(candidates, task(document, kernels, limits), "seed" in document)
+
+
+def candidate(document: Mapping[str, Any]) -> Candidate:
+    # surrogatepass: half a character is not text; the judgement says so
+    content = document["text"].encode("utf-8", "surrogatepass")
+    return Candidate(document.get("file", NAME), document.get("language", "ptx"), content)
+
+
+def task(document: Mapping[str, Any], kernels: Path, limits: Limits) -> CheckTask:
+    """The task that a document describes, for the emulator. Raises Refused for what ptxbench does not know."""
+    lists = {key: tuple(document.get(key, ())) for key in ("flags", "targets")}
+    options = {key: document.get(key) for key in ("arch", "max_loop_iterations")}
+    try:
+        found = make(document["pair"], kernels, limits, **lists, **options, thorough=document.get("thorough", False))
+    except (UsageError, PairError) as error:
+        raise Refused(422, str(error)) from None
+    except PtxbenchError as error:
+        raise Refused(503, str(error)) from None
+    return dataclasses.replace(found, seed=document.get("seed", 0))
+
+
+@functools.lru_cache(TASKS_KEPT)
+def make(pair: str, kernels: Path, limits: Limits, *, arch: str | None, **options: Any) -> CheckTask:
+    """A task with seed 0."""
+    found, _ = request(
+        pair,
+        kernels,
+        functools.partial(backends.open_backend, "emulator", arch),
+        arch=arch,
+        seed=0,
+        timeout=limits.timeout,
+        memory_gib=limits.memory_gib,
+        **options,
+    )
+    return found
+
+
+def sentence(words: str) -> str:
+    return words[0].upper() + words[1:]

@@ -1,0 +1,146 @@
+"""The queue of the service: its limits, its order, its seeds, and what it keeps."""
+
+import anyio
+import httpx
+import pytest
+
+from ptxbench import discovery
+from ptxbench.check.inputs import Candidate
+from ptxbench.service import judgements as module
+from ptxbench.service.application import Service, Settings
+from ptxbench.service.judgements import CANCELLED, Judgements
+from ptxbench.service.refusal import Refused
+from ptxbench.service.submission import Limits, Submission, read, task
+
+KERNELS = discovery.default_kernels()
+TASK = task({"pair": "triad"}, KERNELS, Limits())
+
+
+def some(count, seeded=False):
+    return Submission(tuple(Candidate(f"{i}", "ptx", b"") for i in range(count)), TASK, seeded)
+
+
+def queue(**limits):
+    """A queue that has not begun to judge."""
+    return Judgements(**{"jobs": 2, "most_waiting": 5, "most_of_client": 3, **limits})
+
+
+LIMITS = [
+    (
+        [("a", 3), ("a", 1)],
+        429,
+        "This client has 3 judgements that wait or run, and asks for 1 more; expected at most 3",
+    ),
+    ([("a", 4)], 429, "This client has 0 judgements that wait or run, and asks for 4 more; expected at most 3 in all."),
+    ([("a", 3), ("b", 3)], 503, "The queue has 3 judgements, and 3 more are asked for; expected at most 5 in all."),
+]
+
+
+@pytest.mark.parametrize(("submitted", "status", "told"), LIMITS)
+def test_too_many_judgements_are_refused_and_none_of_them_is_queued(submitted, status, told):
+    own = queue()
+    *before, (client, count) = submitted
+    for each, number in before:
+        own.submit(each, some(number))
+    waiting = len(own.waiting)
+    with pytest.raises(Refused) as refused:
+        own.submit(client, some(count))
+    assert (refused.value.status, len(own.waiting)) == (status, waiting)
+    assert refused.value.sentence.startswith(told)
+    assert refused.value.retry_after >= 1
+
+
+def test_a_cancelled_judgement_makes_room(monkeypatch):
+    own = queue()
+    first, *_ = own.submit("a", some(3))
+    own.cancel(first)
+    assert (first.state, first.done.is_set(), len(own.waiting)) == (CANCELLED, True, 2)
+    own.submit("a", some(1))
+
+
+def test_a_seed_is_shared_until_a_verdict_shows_it():
+    """Else a candidate could be fitted to data that its client knows."""
+    own = queue(most_of_client=10, most_waiting=10)
+    (first, second), (third,) = own.submit("a", some(2)), own.submit("b", some(1))
+    assert first.task.seed == second.task.seed == third.task.seed
+    own.reveal_seed(first.task)
+    [fourth], [fifth] = own.submit("a", some(1)), own.submit("a", some(1, seeded=True))
+    assert fourth.task.seed != first.task.seed
+    assert fifth.task.seed == TASK.seed
+    own.reveal_seed(first.task)  # that of a judgement which ends later changes nothing
+    assert own.submit("a", some(1))[0].task.seed == fourth.task.seed
+
+
+def test_judgements_that_have_ended_are_forgotten(monkeypatch):
+    monkeypatch.setattr(module, "MOST_ENDED", 2)
+    own = queue()
+    entries = own.submit("a", some(3))
+    for entry in entries:
+        own.cancel(entry)
+    assert list(own.known) == [entry.id for entry in entries[1:]]
+    monkeypatch.setattr(module, "KEEP_SECONDS", -1.0)
+    with pytest.raises(Refused):
+        own.find(entries[2].id)
+    assert not own.known
+
+
+def test_a_bug_costs_one_judgement_and_no_worker(monkeypatch, capsys):
+    own = queue()
+
+    async def judge():
+        async with anyio.create_task_group() as group:
+            group.start_soon(own.run)
+            bad, good = own.submit("a", some(2))
+            await bad.done.wait()
+            await good.done.wait()
+            own.close()
+            return bad, good
+
+    def broken(entry, server):
+        if entry.candidate.file == "0":
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(module.Entry, "judge", broken)
+    bad, _ = anyio.run(judge)
+    assert bad.document()["error"] == "ptxbench itself failed: ZeroDivisionError. Report a bug, with the candidate."
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+TOKENS = ("a" * 32, "b" * 32)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (None, 401),
+        (f"Bearer {'c' * 32}", 401),
+        (f"Basic {TOKENS[0]}", 401),
+        ("Bearer", 401),
+        (f"Bearer {TOKENS[0]}x", 401),
+        (f"Bearer {TOKENS[0]}", 404),  # of the judgement
+        (f"bearer {TOKENS[1]}", 404),
+    ],
+)
+def test_with_tokens_a_request_needs_one_of_them(header, status):
+    app = Service(Settings(KERNELS, tokens=TOKENS), queue()).application()
+
+    async def ask():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://any.example") as client:
+            headers = {} if header is None else {"Authorization": header}
+            answers = [await client.get(f"/judgements/{'x' * 22}", headers=headers)]
+            answers.append(await client.post("/judgements", headers=headers, content=b"", timeout=5))
+            answers.append(await client.get("/health"))
+            return answers
+
+    one, other, health = anyio.run(ask)
+    assert one.status_code == status
+    assert other.status_code == (401 if status == 401 else 415)
+    assert (one.headers.get("WWW-Authenticate") == "Bearer") == (status == 401)
+    assert health.status_code == 200
+
+
+def test_the_operator_and_not_the_client_sets_the_limits_of_a_judgement():
+    body = b'{"pair": "triad", "candidates": [{"text": "x"}], "thorough": true}'
+    found = read(body, KERNELS, Limits(7.0, 2.0))
+    assert (found.task.limits.seconds, found.task.limits.memory_bytes) == (7.0, 2 << 30)
+    assert (found.task.settings.thorough, found.seeded) == (True, False)

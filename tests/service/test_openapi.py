@@ -1,0 +1,78 @@
+"""The OpenAPI document of the service: made of the JSON Schemas, and tried by schemathesis."""
+
+import httpx
+import hypothesis
+import pytest
+import schemathesis
+from jsonschema import Draft202012Validator
+
+from ptxbench.check.source import MOST_BYTES
+from ptxbench.service import openapi
+from ptxbench.service.schemas import FOLDER, schema
+
+# A schema cannot say which architectures and targets the tools know, so one that is unknown may be refused.
+UNCHECKED = [schemathesis.checks.positive_data_acceptance]
+
+EXAMPLES = 5
+"""Requests of schemathesis per operation."""
+
+
+def references(part):
+    """Every `$ref` of a document."""
+    if isinstance(part, list):
+        for each in part:
+            yield from references(each)
+    elif isinstance(part, dict):
+        for key, each in part.items():
+            if key == "$ref":
+                yield each
+            else:
+                yield from references(each)
+
+
+def at(document, reference):
+    for key in reference.removeprefix("#/").split("/"):
+        document = document[key]
+    return document
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_every_schema_is_that_of_ptxbench_and_every_reference_leads_to_one(tokens):
+    document = openapi.document(["triad"], tokens=tokens)
+    for name, found in document["components"]["schemas"].items():
+        Draft202012Validator.check_schema(found)
+        assert found["properties"].keys() == schema(name)["properties"].keys()
+    assert all(at(document, each) for each in references(document))
+    assert ("401" in document["paths"]["/judgements"]["post"]["responses"]) == tokens
+
+
+def test_a_text_may_be_as_long_as_a_file_of_check():
+    candidate = schema("submission")["$defs"]["candidate"]
+    assert candidate["properties"]["text"]["maxLength"] == MOST_BYTES
+    assert {path.stem for path in FOLDER.glob("*.json")} >= set(openapi.DOCUMENTS)
+
+
+def test_the_service_answers_as_its_document_says(service):
+    """Requests that are right and wrong; the texts are no kernels, so a judgement costs little."""
+    found = schemathesis.openapi.from_url(f"{service}/openapi.json")
+    tried = []
+    for result in found.get_all_operations():
+        operation = result.ok()
+
+        @hypothesis.seed(1)
+        @hypothesis.settings(max_examples=EXAMPLES, database=None, deadline=None, phases=[hypothesis.Phase.generate])
+        @hypothesis.given(case=operation.as_strategy())
+        def attempt(case):
+            response = case.call_and_validate(base_url=service, excluded_checks=UNCHECKED)
+            tried.append((case.method, case.path, response.status_code))
+
+        attempt()
+    assert {(method, path) for method, path, _ in tried} == {
+        ("GET", "/health"),
+        ("POST", "/judgements"),
+        ("POST", "/verdicts"),
+        ("GET", "/judgements/{id}"),
+        ("DELETE", "/judgements/{id}"),
+    }
+    assert {202, 404} <= {status for _, _, status in tried}
+    assert httpx.get(f"{service}/health").status_code == 200

@@ -1,0 +1,190 @@
+"""`ptxbench serve`, as its clients see it."""
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ptxbench.cli import serve
+from tests.documents import problems
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = ROOT / "tests" / "check" / "hostile"
+LANGUAGES = {".ptx": "ptx", ".cu": "cuda"}
+SECONDS = 120
+
+
+def candidate(path):
+    return {"text": path.read_text("utf-8", "replace"), "language": LANGUAGES[path.suffix], "file": path.name}
+
+
+def said(path, what):
+    return re.search(rf"^// {what}: (.*)$", path.read_text("utf-8", "replace"), re.M)[1]
+
+
+def submission(*paths, pair="triad", **options):
+    return {"pair": pair, "candidates": [candidate(path) for path in paths], **options}
+
+
+def streamed(url, document):
+    """The judgements of a submission, by file."""
+    with httpx.stream("POST", f"{url}/verdicts", json=document, timeout=SECONDS) as answer:
+        assert answer.status_code == 200, answer.read()
+        found = [json.loads(line) for line in answer.iter_lines()]
+    assert [problem for each in found for problem in problems(each)] == []
+    assert len(found) == len(document["candidates"])
+    return {each["file"]: each for each in found}
+
+
+def outcome(judgement):
+    verdict = judgement["verdict"]
+    return f"{verdict['stage']} {verdict['code']}" if verdict["code"] else verdict["verdict"]
+
+
+def until_idle(url):
+    """The health of the service once nothing waits or runs."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        health = httpx.get(f"{url}/health").json()
+        if health["waiting"] == health["running"] == 0:
+            return health
+        time.sleep(0.05)
+    raise AssertionError(health)
+
+
+FEW = ["races.ptx", "reads_a_file.cu", "traps.ptx", "not_ascii.ptx", "honest.ptx"]
+
+
+def test_hostile_candidates_get_the_verdicts_of_check_in_one_stream(service):
+    paths = [HOSTILE / name for name in FEW]
+    found = streamed(service, submission(*paths, seed=7))
+    assert {path.name: outcome(found[path.name]) for path in paths} == {
+        path.name: said(path, "judged") for path in paths
+    }
+    assert {each["verdict"]["seed"] for each in found.values()} == {7}
+
+
+@pytest.mark.long
+def test_every_hostile_candidate_gets_the_verdict_of_check(service):
+    paths = [path for path in sorted(HOSTILE.iterdir()) if path.name not in FEW]
+    for pair in {said(path, "pair") for path in paths}:
+        own = [path for path in paths if said(path, "pair") == pair]
+        for some in (own[:32], own[32:64], own[64:]):
+            found = streamed(service, submission(*some, pair=pair)) if some else {}
+            assert {path.name: outcome(found[path.name]) for path in some} == {
+                path.name: said(path, "judged") for path in some
+            }
+
+
+def test_a_judgement_can_be_read_by_its_id_and_waited_for(service):
+    answer = httpx.post(f"{service}/judgements", json=submission(HOSTILE / "traps.ptx"))
+    assert answer.status_code == 202
+    [submitted] = answer.json()
+    assert (submitted["verdict"], problems(submitted)) == (None, [])
+    address = f"{service}/judgements/{submitted['id']}"
+    judgement = httpx.get(address, params={"wait": 60}, timeout=SECONDS).json()
+    assert (judgement["state"], outcome(judgement), problems(judgement)) == ("complete", "results trap", [])
+    assert httpx.delete(address).json() == judgement  # it has ended: nothing to cancel
+
+
+def test_a_cancelled_judgement_and_those_of_a_client_that_leaves_end_at_once(service):
+    never = submission(*[HOSTILE / "never_ends.ptx"] * 6, max_loop_iterations=1 << 30)
+    [*_, last] = httpx.post(f"{service}/judgements", json=never).json()
+    assert httpx.delete(f"{service}/judgements/{last['id']}").json()["state"] == "cancelled"
+    others = httpx.post(f"{service}/judgements", json=never).json()
+    with httpx.stream("POST", f"{service}/verdicts", json=never):
+        assert httpx.get(f"{service}/health").json()["running"] == 2
+    deadline = time.monotonic() + SECONDS
+    while httpx.get(f"{service}/health").json()["waiting"] > 9 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert httpx.get(f"{service}/health").json()["waiting"] <= 9  # without those of the stream
+    assert others
+
+
+REFUSED: list[tuple[dict, int, str]] = [
+    ({"content": b"{"}, 400, "The body:1: not JSON"),
+    ({"content": b"\xff"}, 400, "The body is not UTF-8."),
+    ({"content": b"[" * 100_000}, 400, "The body is nested too deeply"),
+    ({"content": b"{}", "headers": {"Content-Type": "text/plain"}}, 415, "The body must be JSON."),
+    ({"content": b" " * (17 << 20)}, 413, "The body has more than 16 MiB."),
+    ({"json": {"candidates": [{"text": ""}]}}, 422, "the document: the key 'pair' is missing."),
+    ({"json": {"pair": "triadd", "candidates": [{"text": ""}]}}, 422, "Unknown pair 'triadd'. Did you mean 'triad'?"),
+    ({"json": {"pair": "*", "candidates": [{"text": ""}]}}, 422, "pair: expected the name of a pair, found '*'."),
+    ({"json": {"pair": "triad", "candidates": []}}, 422, "candidates: expected at least 1 of them, found 0."),
+    ({"json": {"pair": "triad", "candidates": [{"text": "x" * (2 << 20) + "x"}]}}, 422,
+     "candidates[0].text: expected at most 2097152 characters, found 2097153."),
+    ({"json": {"pair": "triad", "candidates": [{"text": "", "path": "/x"}]}}, 422, "candidates[0]: unknown key 'path'"),
+    ({"json": {"pair": "triad", "candidates": [{"text": ""}], "flags": ["--pre-include=/etc/passwd"]}}, 422,
+     "flags[0]: expected --use_fast_math, "),
+    ({"json": {"pair": "triad", "candidates": [{"text": ""}], "arch": "sm_9999"}}, 422, "Unknown architecture"),
+    ({"json": {"pair": "triad", "candidates": [{"text": ""}], "seed": -1}}, 422,
+     "seed: expected at least 0, found -1."),
+    ({"json": {"pair": "triad", "candidates": [{"text": ""}]}, "headers": {"Host": "evil.example"}}, 403,
+     "The host of the request is not this machine"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["judgements", "verdicts"])
+def test_a_bad_request_is_answered_with_one_sentence(service, path):
+    for given, status, told in REFUSED:
+        headers = {"Content-Type": "application/json", **given.get("headers", {})}
+        answer = httpx.post(f"{service}/{path}", **{**given, "headers": headers}, timeout=SECONDS)
+        document = answer.json()
+        assert (answer.status_code, problems(document)) == (status, []), document
+        assert document["error"].startswith(told), document["error"]
+
+
+def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(service):
+    for method, path, status, told in (
+        ("GET", "nothing", 404, "Unknown path."),
+        ("GET", "judgements", 405, "The path does not take GET."),
+        ("GET", f"judgements/{'x' * 22}", 404, "Unknown judgement; one is kept for 600 seconds after its end."),
+    ):
+        answer = httpx.request(method, f"{service}/{path}")
+        assert (answer.status_code, answer.json()["error"]) == (status, told)
+
+
+def test_ctrl_c_ends_the_service_and_a_judgement_that_runs(start_service):
+    running = start_service("--jobs", "1")
+    document = submission(HOSTILE / "never_ends.ptx", max_loop_iterations=1 << 30)
+    with httpx.stream("POST", f"{running.url}/verdicts", json=document, timeout=SECONDS) as answer:
+        while httpx.get(f"{running.url}/health").json()["running"] == 0:
+            time.sleep(0.05)
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+        running.process.send_signal(signal.SIGINT)
+        [line] = answer.iter_lines()
+    assert json.loads(line)["state"] == "cancelled"
+    _, errors = running.process.communicate(timeout=SECONDS)
+    assert (running.process.returncode, errors) == (130, "\n")
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--host", "0.0.0.0"], "Error: Other machines can connect to 0.0.0.0, and no token is set. Name a file with "
+         "--token-file, set PTXBENCH_TOKEN, or leave out --host.\n"),
+        (["--host", "no.such.host.invalid"], "Error: Cannot listen on no.such.host.invalid port 0: "),
+        (["--token-file", "empty"], "Error: empty has no token; expected one a line.\n"),
+        (["--token-file", "short"], "Error: A token has 5 characters; expected at least 16 "),
+        (["--token-file", "missing"], "Error: Cannot read missing: No such file or directory.\n"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_a_usage_error(ptxbench, tmp_path, monkeypatch, options, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PTXBENCH_TOKEN", raising=False)
+    Path("empty").write_text("\n")
+    Path("short").write_text("guess\n")
+    ran = ptxbench("serve", "--port", "0", *options)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(told)
+
+
+def test_without_the_extra_the_command_names_it(ptxbench, monkeypatch):
+    monkeypatch.setattr(serve, "MODULES", ("starlette", "not_installed"))
+    ran = ptxbench("serve")
+    assert ran == (2, "", "Error: The package not_installed is not installed: pip install 'ptxbench[serve]'.\n")
