@@ -47,6 +47,7 @@ class JudgementProcess:
         self.answers: IO[bytes] = os.fdopen(answers, "rb", buffering=0)
         self.deadline = time.monotonic() + seconds
         self.pid: int | None = None
+        self.forked_from: subprocess.Popen[bytes] | None = None
 
     def events(self) -> Iterator[Mapping[str, Any]]:
         """The events of the process, until it ends. Raises TimeoutError after its time, and ServerLost."""
@@ -78,7 +79,7 @@ class JudgementProcess:
             found: Mapping[str, Any] = json.loads(report)
             return found
         self.server.require_open()
-        if lost := self.server.loss():
+        if lost := self.server.loss(self.forked_from):
             raise ServerLost(lost)
         return {}
 
@@ -134,6 +135,7 @@ class ServerProcess:
         try:
             with self.lock:
                 self.run()
+                judgement.forked_from = self.process
                 descriptors = [read_orders, write_answers, complaints.fileno(), line.fileno()]
                 socket.send_fds(self.control, [len(content).to_bytes(HEADER_BYTES, "little")], descriptors)
                 self.control.sendall(content)
@@ -141,7 +143,7 @@ class ServerProcess:
             line.close()
             judgement.close()
             if isinstance(error, OSError):
-                raise ServerLost(self.loss() or "it takes no task") from None
+                raise ServerLost(self.loss(judgement.forked_from) or "it takes no task") from None
             raise
         finally:
             line.close()
@@ -174,18 +176,24 @@ class ServerProcess:
         if self.closed:
             raise MachineError("The judge was closed before this judgement was complete.")
 
-    def loss(self) -> str | None:
-        """How the process has ended, in words; None if it runs."""
-        if self.process is None:
+    def loss(self, process: subprocess.Popen[bytes] | None) -> str | None:
+        """How a process of this server has ended, in words; None if it runs.
+
+        It is not the one that runs now if another judgement has started that one in the meantime.
+        """
+        if process is None:
             return None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=0.2)
-        if (status := self.process.poll()) is None:
+            process.wait(timeout=0.2)
+        if (status := process.poll()) is None:
             return None
         if status < 0:
             return f"it ended with {signal.Signals(-status).name}"
-        self.complaints.seek(0)
-        last = self.complaints.read()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
+        with self.lock:
+            if process is not self.process:
+                return f"it ended with exit status {status}"
+            self.complaints.seek(0)
+            last = self.complaints.read()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
         return f"it ended with exit status {status}: {''.join(last)[:200]}"
 
     def close(self) -> None:

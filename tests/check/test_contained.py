@@ -340,13 +340,18 @@ def test_a_process_that_dies_costs_the_candidate_alone_and_says_how(server):
     assert outcome(judge_in(server, "traps.ptx")) == "results trap"
 
 
-def test_a_server_that_dies_costs_no_verdict(server):
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_server_that_dies_costs_no_verdict(server, restarted):
+    """Even if another judgement has started it again before this one notices."""
     killed = []
 
     def kill(stage, process):
         if stage == "signature" and not killed:
             killed.append(server.process.pid)
             server.process.kill()
+            if restarted:
+                server.process.wait()
+                server.run()
 
     assert outcome(judge_in(server, "traps.ptx", kill)) == "results trap"
     assert killed != [server.process.pid]
