@@ -78,6 +78,8 @@ OUTSIDE = {
     "uvicorn": ["service"],
     "anyio": ["service"],
     "jsonschema": ["service"],
+    "mcp": ["service"],
+    "pydantic": ["service"],
 }
 """The importers of an outside library: a part, or one module of it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 
 import uvicorn
@@ -76,9 +76,13 @@ def url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def tokens(path: Path | None, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The tokens in a file, one a line, and in TOKEN_VARIABLE. Raises UsageError for one that could be guessed."""
-    found = [environment[TOKEN_VARIABLE]] if environment.get(TOKEN_VARIABLE) else []
+def tokens(path: Path | None, environment: MutableMapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The tokens in a file, one a line, and in TOKEN_VARIABLE. Raises UsageError for one that could be guessed.
+
+    The variable is removed: the processes of candidates inherit the environment of ptxbench.
+    """
+    own = environment.pop(TOKEN_VARIABLE, "")
+    found = [own] if own else []
     if path is not None:
         lines = [line.strip() for line in read_text(path, UsageError).splitlines()]
         found += [line for line in lines if line]

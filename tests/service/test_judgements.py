@@ -9,6 +9,7 @@ from ptxbench.check.inputs import Candidate
 from ptxbench.service import judgements as module
 from ptxbench.service.application import Service, Settings
 from ptxbench.service.judgements import CANCELLED, Judgements
+from ptxbench.service.program import tokens
 from ptxbench.service.refusal import Refused
 from ptxbench.service.submission import Limits, Submission, read, task
 
@@ -107,6 +108,13 @@ def test_a_bug_costs_one_judgement_and_no_worker(monkeypatch, capsys):
 
 
 TOKENS = ("a" * 32, "b" * 32)
+
+
+def test_a_token_of_the_environment_is_not_inherited_by_the_processes_of_candidates(tmp_path):
+    environment = {"PTXBENCH_TOKEN": TOKENS[0], "HOME": "/"}
+    (tmp_path / "tokens").write_text(f"\n{TOKENS[1]}\n")
+    assert tokens(tmp_path / "tokens", environment) == TOKENS
+    assert environment == {"HOME": "/"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,342 @@
+"""The judge as tools of an agent, over the Model Context Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import anyio
+import anyio.to_thread
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import Field
+
+from ptxbench import __version__
+from ptxbench.check.inputs import Candidate
+from ptxbench.check.source import MOST_BYTES
+from ptxbench.discovery import choose_pairs, load
+from ptxbench.errors import PairError, PtxbenchError
+from ptxbench.exporters.pair import describe
+from ptxbench.service.inspection import Side, inspect
+from ptxbench.service.judgements import Entry, Judgements
+from ptxbench.service.refusal import Refused
+from ptxbench.service.submission import Limits, Submission, task
+
+INSTRUCTIONS = """Judges GPU kernels without a GPU. A pair is one task: a CUDA C and a PTX kernel of one signature,
+launch and algorithm. Call list_pairs, then show_contract for what a kernel of a pair must fit. Write a kernel, and
+judge it. If it is rejected, the findings say where and why. If it is accepted, the ratios compare it with the kernels
+of the pair: below 1 is better. hot_lines and show_difference say where a kernel spends its instructions."""
+
+MOST_LINES = 100
+
+T = TypeVar("T")
+
+Language = Annotated[Literal["ptx", "cuda"], Field(description="The language of the text.")]
+PairName = Annotated[str, Field(description="A name from list_pairs.")]
+KernelText = Annotated[str, Field(description="The whole text of the kernel.", max_length=MOST_BYTES)]
+Arch = Annotated[str | None, Field(description="An architecture such as sm_90; by default that of the pair.")]
+
+
+@dataclass(frozen=True)
+class PairSummary:
+    name: str
+    summary: str
+    purpose: str
+    target: str | None
+    """The lowest architecture of its PTX."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a kernel of a pair must fit. `launches`: grid, block, shared memory, shapes and scalars at every size."""
+
+    pair: str
+    entry: str
+    summary: str
+    arguments: list[dict[str, Any]]
+    launch: str | None
+    launches: list[dict[str, Any]]
+    check_sizes: list[dict[str, int]]
+    reference: str | None
+    tolerance: str
+    exact_on_integers: bool
+    knobs: list[dict[str, Any]]
+    restrictions: list[str]
+    cuda: str | None
+    """The pair's own CUDA C."""
+    ptx: str | None
+    """The pair's own PTX."""
+
+
+@dataclass(frozen=True)
+class FindingText:
+    stage: str
+    code: str
+    severity: str
+    line: int | None
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class JudgedKernel:
+    """`verdict`: accepted, rejected or unjudged; `stage` and `code`: where and why it was not accepted. `ratios`: by
+    variant of the pair, its counts over that variant's; below 1 is better. `seed` repeats the judgement."""
+
+    verdict: str
+    stage: str | None
+    code: str | None
+    findings: list[FindingText]
+    ratios: dict[str, dict[str, Any]]
+    targets: dict[str, bool]
+    notes: list[str]
+    arch: str
+    seed: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Line:
+    line: int
+    text: str
+    executed: int
+    """How many PTX instructions of this line warps executed."""
+
+
+@dataclass(frozen=True)
+class HotLines:
+    """The lines of a kernel that warps execute most, at `size`. `uncounted`: why there are none."""
+
+    size: dict[str, int]
+    executed: int
+    lines: list[Line]
+    registers: int | None
+    instructions: int
+    uncounted: str | None
+
+
+@dataclass(frozen=True)
+class KernelDifference:
+    """How the machine code of `b` differs from that of `a`. `opcodes`: those whose number differs, with both numbers.
+    `similarity`: the share of equal instructions, from 0 to 1. `uncounted`: why one of them was not executed."""
+
+    same_code: bool
+    similarity: float
+    findings: list[str]
+    opcodes: dict[str, list[int]]
+    registers: dict[str, int | None]
+    size: dict[str, int]
+    uncounted: dict[str, str]
+
+
+class Tools:
+    """The tools for the pairs of one folder."""
+
+    def __init__(self, kernels: Path, limits: Limits, judgements: Judgements) -> None:
+        self.kernels = kernels
+        self.limits = limits
+        self.judgements = judgements
+        self.inspections = anyio.CapacityLimiter(judgements.jobs)
+
+    def run(self) -> None:
+        """Answer on standard output until standard input is closed."""
+        try:
+            anyio.run(self.server().run_stdio_async)
+        finally:
+            self.judgements.close()
+
+    def server(self) -> MCPServer:
+        server = MCPServer(
+            "ptxbench",
+            version=__version__,
+            instructions=INSTRUCTIONS,
+            lifespan=self.lifespan,
+            log_level="WARNING",
+        )
+        for each in (self.list_pairs, self.show_contract, self.judge, self.show_difference, self.hot_lines):
+            server.tool()(each)
+        return server
+
+    @asynccontextmanager
+    async def lifespan(self, server: MCPServer) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.judgements.run)
+            try:
+                yield
+            finally:
+                self.judgements.close()
+
+    async def list_pairs(self) -> list[PairSummary]:
+        """List the pairs: the tasks that a kernel can be written for."""
+        return await thread(self.summaries)
+
+    def summaries(self) -> list[PairSummary]:
+        found = []
+        for name in choose_pairs(self.kernels, ()):
+            try:
+                loaded = load(self.kernels, name)
+            except PairError:  # the other pairs are still worth listing
+                continue
+            found.append(PairSummary(name, loaded.summary, loaded.pair.purpose, loaded.targets["ptx"]))
+        return found
+
+    async def show_contract(self, pair: PairName) -> Contract:
+        """Show what a kernel of a pair must fit: signature, launches, sizes, tolerance, restrictions, own kernels."""
+        return await thread(self.contract, pair)
+
+    def contract(self, pair: str) -> Contract:
+        found = describe(load(self.kernels, one(self.kernels, pair)), whole=True)
+        texts = {each["name"]: each["text"] for each in found["variants"]}
+        return Contract(
+            pair=found["name"],
+            entry=found["entry"],
+            summary=found["summary"],
+            arguments=found["arguments"],
+            launch=found["launch"],
+            launches=found["launches"],
+            check_sizes=found["check_sizes"],
+            reference=found["reference"],
+            tolerance=found["tolerance"]["words"],
+            exact_on_integers=found["exact_on_integers"],
+            knobs=found["knobs"],
+            restrictions=restrictions(found["entry"]),
+            cuda=texts.get("cuda"),
+            ptx=texts.get("ptx"),
+        )
+
+    async def judge(
+        self,
+        pair: PairName,
+        text: KernelText,
+        language: Language = "ptx",
+        arch: Arch = None,
+        seed: Annotated[int | None, Field(ge=0, description="To repeat a judgement; by default a new one.")] = None,
+    ) -> JudgedKernel:
+        """Judge a kernel as a variant of a pair: parse, assemble, verify on hidden sizes and data, look for races,
+        launch again elsewhere, and compare its counts with those of the pair's own kernels. The kernel is not trusted.
+        """
+        document = {"pair": pair, **({"arch": arch} if arch else {}), **({} if seed is None else {"seed": seed})}
+        found = await thread(task, document, self.kernels, self.limits)
+        submission = Submission((candidate(text, language),), found, seed is not None)
+        with refusals():
+            [entry] = self.judgements.submit("agent", submission)
+        try:
+            await entry.done.wait()
+        finally:
+            self.judgements.cancel(entry)  # the agent has cancelled the call
+        return judged(entry)
+
+    async def hot_lines(
+        self,
+        pair: PairName,
+        text: Annotated[str | None, Field(description="A kernel; without it name a variant.")] = None,
+        language: Language = "ptx",
+        variant: Annotated[str, Field(description="A kernel of the pair, such as cuda or ptx.")] = "ptx",
+        arch: Arch = None,
+        most: Annotated[int, Field(ge=1, le=MOST_LINES)] = 20,
+    ) -> HotLines:
+        """Count how often warps execute each line of a kernel at the pair's largest check size, the hottest first."""
+        found = await self.inspected(pair, [variant if text is None else candidate(text, language)], arch)
+        [kernel] = found["kernels"]
+        lines = [Line(**line) for line in kernel["lines"]]
+        return HotLines(
+            found["size"],
+            sum(line.executed for line in lines),
+            lines[:most],
+            kernel["registers"],
+            kernel["instructions"],
+            kernel["uncounted"],
+        )
+
+    async def show_difference(
+        self,
+        pair: PairName,
+        b: Annotated[str | None, Field(description="The text of the second kernel; without it name variant_b.")] = None,
+        a: Annotated[str | None, Field(description="The text of the first kernel; without it name variant_a.")] = None,
+        language_a: Language = "ptx",
+        language_b: Language = "ptx",
+        variant_a: Annotated[str, Field(description="A kernel of the pair.")] = "cuda",
+        variant_b: Annotated[str, Field(description="A kernel of the pair.")] = "ptx",
+        arch: Arch = None,
+    ) -> KernelDifference:
+        """Say how two kernels of a pair differ in machine code and in what warps execute, most important first."""
+        sides: list[Side] = [
+            variant_a if a is None else candidate(a, language_a, "a"),
+            variant_b if b is None else candidate(b, language_b, "b"),
+        ]
+        found = await self.inspected(pair, sides, arch)
+        return KernelDifference(
+            found["same_code"],
+            found["similarity"],
+            found["findings"],
+            {name: counts for name, counts in found["opcodes"].items() if counts[0] != counts[1]},
+            {kernel["name"]: kernel["registers"] for kernel in found["kernels"]},
+            found["size"],
+            {kernel["name"]: kernel["uncounted"] for kernel in found["kernels"] if kernel["uncounted"]},
+        )
+
+    async def inspected(self, pair: str, sides: list[Side], arch: str | None) -> dict[str, Any]:
+        found = await thread(task, {"pair": pair, "arch": arch}, self.kernels, self.limits)
+        call = partial(inspect, found.pair, self.kernels, found.arch, sides, self.limits)
+        return await thread(call, limiter=self.inspections)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns errors that the agent can do something about into the tool's answer."""
+    try:
+        yield
+    except (PtxbenchError, Refused) as error:
+        raise ToolError(str(error)) from None
+
+
+async def thread(function: Callable[..., T], *arguments: Any, limiter: anyio.CapacityLimiter | None = None) -> T:
+    """Call it in a thread. Raises ToolError for what is refused."""
+    with refusals():
+        return await anyio.to_thread.run_sync(partial(function, *arguments), limiter=limiter)
+
+
+def one(kernels: Path, pair: str) -> str:
+    """The name of one pair. Raises UsageError."""
+    names = choose_pairs(kernels, [pair])
+    if len(names) != 1:
+        raise ToolError(f"'{pair}' matches {len(names)} pairs. Name one.")
+    return names[0]
+
+
+def candidate(text: str, language: str, name: str = "kernel") -> Candidate:
+    return Candidate(name, language, text.encode("utf-8", "surrogatepass"))
+
+
+def judged(entry: Entry) -> JudgedKernel:
+    """Raises ToolError without a verdict."""
+    judgement = entry.judgement
+    if judgement is None:
+        raise ToolError(entry.error or "The judgement was cancelled.")
+    decisive = judgement.decisive
+    return JudgedKernel(
+        judgement.verdict,
+        judgement.ended_at,
+        decisive.code if decisive else None,
+        [FindingText(f.stage, f.code, f.severity, f.line, f.message, f.hint) for f in judgement.findings],
+        {name: dict(values) for name, values in judgement.ratios.items()},
+        dict(judgement.targets),
+        list(judgement.notes),
+        judgement.arch,
+        judgement.seed,
+        judgement.sha256,
+    )
+
+
+def restrictions(entry: str) -> list[str]:
+    return [
+        f'The kernel is named {entry}: .visible .entry {entry} in PTX, extern "C" __global__ in CUDA C.',
+        f"The text is at most {MOST_BYTES >> 20} MiB. PTX is ASCII.",
+        "CUDA C may include CUDA's own headers, and no other file.",
+        "It is launched as `launches` says, at these sizes and at others that are hidden.",
+        "It must not change its inputs, keep a state between launches, or depend on addresses or on the order of CTAs.",
+    ]
