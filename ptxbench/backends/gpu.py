@@ -197,7 +197,8 @@ class GpuBackend:
                 ),
                 lambda: [memory.copy() for _ in range(copies - 1)],
             )
-            before = self.preparation(kernel, launch_once, cache, slow_host=build.library is not None)
+            slow_host = build.library is not None or launch.launches > 1
+            before = self.preparation(kernel, launch_once, cache, slow_host=slow_host)
             self.stream.synchronize()
 
         def capture_resets(launches: int) -> Callable[[], None]:
@@ -225,7 +226,7 @@ class GpuBackend:
         """What is enqueued before each launch of `kernel`.
 
         The device is held by a spin before a warm launch, because no long sweep precedes it, and with `slow_host`, as
-        for a library whose call takes the host longer than a launch takes the device.
+        for a library whose call takes the host longer than a launch takes the device, and for a chain of launches.
         """
         restoring = kernel.restore, kernel.memory.restore_scratch
 

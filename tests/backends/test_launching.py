@@ -9,7 +9,7 @@ from ptxbench import toolchain
 from ptxbench.arrays import poison
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.errors import LaunchUnavailable, MachineError
-from ptxbench.pair import Launch, f32, u32
+from ptxbench.pair import Chain, Launch, f32, u32
 from ptxbench.tensor_map import TiledMap
 from tests import simulated
 
@@ -17,8 +17,8 @@ PTX = Path(__file__).parents[1] / "gpu" / "ptx"
 KIB = 1024
 
 
-def build(gpu, entry, assembler="toolkit"):
-    path, arch = PTX / f"{entry}.ptx", gpu.device().sm
+def build(gpu, entry, assembler="toolkit", folder=PTX):
+    path, arch = folder / f"{entry}.ptx", gpu.device().sm
     return toolchain.build(path, language="ptx", variant="ptx", entry=entry, arch=arch, assembler=assembler)
 
 
@@ -40,6 +40,16 @@ def test_a_smaller_device_launches_what_fits_and_reports_the_rest(monkeypatch, t
     with pytest.raises(LaunchUnavailable, match=r"The kernel takes a tensor map; .* has none"):
         gpu.run(build(gpu, "map_bytes"), Launch(1, 1), mapped, ("out",))
     assert gpu.lost is None
+
+
+@pytest.mark.parametrize("host_ns", [1_000, 300_000])
+def test_a_slow_host_is_not_a_part_of_the_time_of_a_chain(monkeypatch, tmp_path, host_ns):
+    """The launches of a chain are enqueued before the first one starts, however long that takes the host."""
+    simulated.install(monkeypatch, tmp_path, host_ns={"cuLaunchKernel": host_ns, "cudaEventRecord": 1_000})
+    gpu, arguments = GpuBackend(), {"out": np.zeros((9, 64), u32), "k": u32.type(0)}
+    built = build(gpu, "chained", folder=PTX.with_name("hopper"))
+    clock = gpu.clock(built, Launch(2, 32, chain=Chain(8, "k")), arguments, ("out",), updated=("out",))
+    assert min(clock.enqueue()() for _ in range(3)) < 100_000
 
 
 def test_the_backends_own_kernels_need_no_jit_compiler_where_ptxas_is_there(monkeypatch, tmp_path):
