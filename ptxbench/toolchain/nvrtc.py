@@ -15,7 +15,14 @@ from typing import NamedTuple
 
 from ptxbench.containment import compiler
 from ptxbench.containment.compiler import Compilation
-from ptxbench.containment.nvrtc_library import COMPILATION, INVALID_OPTION, OUT_OF_MEMORY, SUCCESS, LibraryError
+from ptxbench.containment.nvrtc_library import (
+    COMPILATION,
+    ENABLE_TILE,
+    INVALID_OPTION,
+    OUT_OF_MEMORY,
+    SUCCESS,
+    LibraryError,
+)
 from ptxbench.errors import CompileError, PairError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.toolchain import locate
 from ptxbench.toolchain.options import EXPRESSION
@@ -41,6 +48,7 @@ BAD_EXPRESSION = "__nv_name_map"
 """The file that NVRTC names in errors about a kernel that it must instantiate."""
 
 NO_HEADER = re.compile(r"(?:cannot|could not) open source file \"(.*?)\"")
+TILE_HEADER = "cuda_tile.h"
 
 
 OF_FILES = re.compile(
@@ -192,6 +200,11 @@ def refusal(made: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequen
         return PairError(f"{told} {path.name} is compiled with {' '.join(flags)}.")
     if made.status != COMPILATION:
         return ToolMissing(f"NVRTC fails on {path.name}: {made.meaning}. {made.log}")
+    if TILE_HEADER in made.log and ENABLE_TILE not in flags:
+        return CompileError(
+            f"{path.name} is CUDA Tile C++, in which only a pair can have a kernel: tile/NAME.tile.cu in its folder of "
+            "kernels."
+        )
     if only_instantiation_fails(made.log):
         wanted = split(flags)[1][0]
         what = "; ".join(text for where, _, text in DIAGNOSIS.findall(made.log)[:-1])

@@ -65,6 +65,15 @@ def test_a_mistake_in_the_text_is_named(build, change, error, message):
     assert str(raised.value).startswith(message)
 
 
+def test_a_tile_kernel_in_a_file_of_cuda_c_gets_advice(tmp_path):
+    path = tmp_path / "answer.cu"
+    path.write_text(TILE)
+    with pytest.raises(
+        CompileError, match=r"^answer\.cu is CUDA Tile C\+\+, in which only a pair can have a kernel: tile"
+    ):
+        toolchain.build(path, language="cuda", variant="cuda", entry="answer", arch="sm_90")
+
+
 def test_an_unreadable_program_is_refused(tmp_path):
     with pytest.raises(AssembleError, match=r"^x\.tile\.cu: input does not correspond to Tile IR bytecode\. tileiras "):
         tile.assemble(tile.find(), b"nonsense", "sm_90", tmp_path / "x.tile.cu")
