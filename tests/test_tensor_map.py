@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +13,9 @@ from ptxbench.discovery import load
 from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import LaunchUnavailable, PairError, UsageError
 from ptxbench.pair import Launch, f32, s32
+from ptxbench.result import BuildReport
 from ptxbench.tensor_map import TensorMap, TiledMap, problem
+from ptxbench.toolchain import Build
 from ptxbench.verify import expect
 from tests.folders import PAIR, changed
 
@@ -133,7 +135,7 @@ def test_a_mistake_in_a_map_is_reported_when_the_pair_is_loaded(mapped, right, w
 
 
 def test_the_emulator_and_check_refuse_unknown_maps_with_one_sentence(mapped):
-    build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"))
+    build = Build("ptx", "ptx", "scale", "sm_90", Path("scale.ptx"), "", None, BuildReport("", ""))
     words = (
         "its tensor map 'map_x' runs on a GPU only: element is tf32; how a GPU changes the values is not documented. "
         "Use f32."
@@ -185,7 +187,7 @@ WAIT:
 
 
 def test_the_emulator_launches_a_pair_with_a_map():
-    build = SimpleNamespace(source=SimpleNamespace(name="row.ptx"), ptx=ROW, entry="row", language="ptx", arch="sm_90")
+    build = Build("ptx", "ptx", "row", "sm_90", Path("row.ptx"), ROW, None, BuildReport("", ""))
     x = np.arange(16, dtype=f32)
     arguments = {"x": x, "map_x": TiledMap("x", "f32", (16,), (), (16,), (1,)), "y": np.zeros(1, f32)}
     outcome = EmulatorBackend("sm_90").run(build, Launch(1, 1), arguments, ("y",))

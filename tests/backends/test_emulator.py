@@ -2,7 +2,7 @@
 
 import os
 import re
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,19 +13,25 @@ from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.emulator.chain import run_steps
 from ptxbench.errors import LaunchUnavailable, MemoryFault
 from ptxbench.pair import Chain, Launch, f32, u32
+from ptxbench.result import BuildReport
+from ptxbench.toolchain import Build
 from tests.folders import CUDA, PTX, changed
+
+
+def build_for(arch):
+    return Build("ptx", "ptx", "scale", arch, Path("scale.ptx"), "", None, BuildReport("", ""))
 
 
 @pytest.mark.parametrize("options", [{"cooperative": True}])
 def test_an_unsupported_launch_is_refused_and_not_run_with_features_missing(options):
-    build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"), arch="sm_90")
+    build = build_for("sm_90")
     with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch .* which the emulator does not support yet"):
         EmulatorBackend("sm_90").run(build, Launch(4, 32, **options), {}, ())
 
 
 @pytest.mark.parametrize(("arch", "refused"), [("sm_89", True), ("sm_90", False), ("sm_120", False)])
 def test_dependent_launches_need_sm_90(arch, refused):
-    build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"), arch=arch)
+    build = build_for(arch)
     EmulatorBackend(arch).require(build, Launch(4, 32, chain=Chain(2, "k")))
     dependent = Launch(4, 32, chain=Chain(2, "k", dependent=True))
     if refused:

@@ -1,5 +1,7 @@
 """The GPU backend's clock on a fake CUDA that only records its calls: which module and which data it uses."""
 
+import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +12,10 @@ from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.backends.launching import Launcher
 from ptxbench.pair import Launch, f32
+from ptxbench.result import BuildReport
+from ptxbench.toolchain import Build
 
-BUILD = SimpleNamespace(
-    cubin=b"image", ptx="", entry="scale", variant="ptx", source=SimpleNamespace(name="scale.ptx"), library=None
-)
+BUILD = Build("ptx", "ptx", "scale", "sm_90", Path("scale.ptx"), "", b"image", BuildReport("", ""))
 
 
 class Cuda:
@@ -84,7 +86,7 @@ def arguments(n, y=None):
 
 def test_new_data_and_modules_are_those_that_the_next_samples_use(backend):
     clock = backend.clock(BUILD, Launch(1, 32), first := arguments(1), ("y",))
-    other = backend.clock(SimpleNamespace(**{**vars(BUILD), "variant": "cuda"}), Launch(1, 32), first, ("y",))
+    other = backend.clock(dataclasses.replace(BUILD, variant="cuda"), Launch(1, 32), first, ("y",))
     assert backend.cuda.taken() == ["upload", "upload", "load 1", "load 2"]  # both share the arrays
     clock.enqueue()()
     second = arguments(2)
