@@ -37,6 +37,14 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" or dtype in (bf16, e4m3, ue8m0)
 
 
+def frozen(array: Array) -> Array:
+    """A copy that nothing can change; of an array of Python objects, the array itself.
+
+    The emulator copies it once for several launches in a row (emulator/memory.py).
+    """
+    return array if array.dtype.hasobject else np.ndarray(array.shape, array.dtype, array.tobytes())
+
+
 def wide(array: Array) -> Array:
     """A copy for safe arithmetic: floats as float64, integers as int64, u64 unchanged."""
     # u64 has values that int64 lacks

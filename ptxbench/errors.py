@@ -18,6 +18,7 @@ PtxbenchError                     exit status 2 unless said otherwise
     ├── UnsupportedInstruction    valid PTX that the emulator has no entry for
     ├── KernelTooLarge            its variables take more memory than there can be
     ├── LaunchError               arguments, grid or block that do not fit the kernel
+    │   └── ReadOnlyArray         the kernel writes an array that is read-only
     ├── MemoryFault               an access outside every buffer, or misaligned
     ├── KernelTrap                the kernel stopped itself: trap, or an assert that failed
     ├── Deadlock                  every warp waits
@@ -117,6 +118,14 @@ class KernelTooLarge(KernelError):
 
 class LaunchError(KernelError):
     pass
+
+
+class ReadOnlyArray(LaunchError):
+    """`name`: the array's, as in the message."""
+
+    def __init__(self, name: str, byte: int) -> None:
+        super().__init__(f"The kernel writes byte {byte} of '{name}', whose array is read-only. Pass a writable one.")
+        self.name = name
 
 
 class MemoryFault(KernelError):

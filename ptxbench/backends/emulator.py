@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 
+<<<<<<< HEAD
 from ptxbench import architecture
+=======
+from ptxbench import emulator
+from ptxbench.arrays import Array
+>>>>>>> 8e6cda0c (emulator: frozen arrays stay in the arena; copy back what was stored to)
 from ptxbench.backends.base import LaunchOutcome
 from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.counters import EXACT
+<<<<<<< HEAD
 from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
 from ptxbench.languages import is_compiled
+=======
+from ptxbench.errors import KernelError, LaunchUnavailable, ReadOnlyArray, WrongResult
+>>>>>>> 8e6cda0c (emulator: frozen arrays stay in the arena; copy back what was stored to)
 from ptxbench.pair import Launch
 from ptxbench.result import COLD
 from ptxbench.run_info import EMULATOR, Device
@@ -56,7 +65,9 @@ class EmulatorBackend:
         *,
         threads: int | None = None,
     ) -> LaunchOutcome:
-        """One launch on copies of the arguments. Raises KernelError that names the source's file and line.
+        """One launch on copies of the outputs, and on the inputs themselves, which it cannot change.
+
+        Raises KernelError that names the source's file and line.
 
         `threads`: of the host, by default one per core.
         """
@@ -65,7 +76,10 @@ class EmulatorBackend:
         for name, value in arguments.items():
             if isinstance(value, TiledMap) and (lacks := unknown_map(name, value)):
                 raise LaunchUnavailable(f"{build.source.name}: {lacks}")
-        copies = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
+        given = {
+            name: value if not isinstance(value, np.ndarray) else value.copy() if name in outputs else read_only(value)
+            for name, value in arguments.items()
+        }
         try:
             execution = run_steps(
                 build.ptx,
@@ -74,20 +88,23 @@ class EmulatorBackend:
                 dependent=launch.dependent,
                 grid=launch.grid_xyz,
                 block=launch.block_xyz,
+<<<<<<< HEAD
                 names=list(copies),
+=======
+                args=list(given.values()),
+                names=list(given),
+>>>>>>> 8e6cda0c (emulator: frozen arrays stay in the arena; copy back what was stored to)
                 dynamic_shared_bytes=launch.shared_bytes,
                 cluster=launch.cluster_xyz,
                 arch=build.arch,
                 threads=threads,
             )
+        except ReadOnlyArray as error:
+            raise WrongResult(f"{build.source.name} writes to '{error.name}', which is an input.") from None
         except KernelError as error:
             raise type(error)(locate(build, str(error))) from None
-        for name, value in copies.items():
-            if isinstance(value, np.ndarray) and name not in outputs and value.tobytes() != arguments[name].tobytes():
-                raise WrongResult(f"{build.source.name} writes to '{name}', which is an input.")
-        left = {name: copies[name] for name in outputs}
         return LaunchOutcome(
-            left,
+            {name: given[name] for name in outputs},
             execution.counters,
             execution.by_line,
             approximate=tuple(execution.approximate),
@@ -127,7 +144,18 @@ class EmulatorBackend:
         return None
 
 
+<<<<<<< HEAD
 def unsupported(launch: Launch, arch: str) -> str | None:
+=======
+def read_only(array: Array) -> Array:
+    """A view of the array that refuses to be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def unsupported(launch: Launch) -> str | None:
+>>>>>>> 8e6cda0c (emulator: frozen arrays stay in the arena; copy back what was stored to)
     """What the launch needs and the emulator does not support yet; None if it supports all."""
     if launch.cooperative:
         return "its launch is cooperative, which the emulator does not support yet. Use a GPU."

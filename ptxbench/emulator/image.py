@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from ptxbench.emulator.variables import (
     module_variables,
 )
 from ptxbench.emulator.variation import module_shift
-from ptxbench.errors import LaunchError
+from ptxbench.errors import ReadOnlyArray
 
 
 @dataclass(frozen=True)
@@ -53,35 +53,51 @@ class Image:
     variables: tuple[str, ...]
     arrays: tuple[Held, ...]
 
-    def take_back(self, results: Sequence[Bytes], kept: dict[str, bytes] | None) -> None:
+    def take_back(self, results: Sequence[Bytes], stored: Container[int] | None, kept: dict[str, bytes] | None) -> None:
         """Copy the results of a launch (in the order of `contents`) to the arrays, and its variables to `kept`.
 
-        Raises LaunchError, and changes nothing, if the launch has changed a read-only array.
+        `stored`: the buffers that it stored to, by index; None: perhaps to all of them.
+        Raises ReadOnlyArray, and changes nothing, if the launch has changed a read-only array.
         """
-        left = results[len(results) - len(self.arrays) :]
-        for held, result in zip(self.arrays, left, strict=True):
+        first = len(results) - len(self.arrays)
+        left = [
+            (held, result)
+            for held, result, (offset, _) in zip(self.arrays, results[first:], self.contents[first:], strict=True)
+            if self.may_differ(offset, stored)
+        ]
+        for held, result in left:
             if not held.array.flags.writeable:
                 self.check_unchanged(held, result)
-        for held, result in zip(self.arrays, left, strict=True):
+        for held, result in left:
             if held.array.flags.writeable:
                 decode(held.array, held.encoded, result)
         if kept is not None:
             kept.update((name, left.tobytes()) for name, left in zip(self.variables, results, strict=False))
 
-    def changed(self, results: Sequence[Bytes]) -> tuple[str, ...]:
-        """The module's variables that a launch changed."""
+    def may_differ(self, offset: int, stored: Container[int] | None) -> bool:
+        """Whether a launch may have changed the contents at an offset, in the buffer there."""
+        return stored is None or any(
+            index in stored
+            for index, buffer in enumerate(self.layout.buffers)
+            if buffer.offset <= offset <= buffer.offset + buffer.size
+        )
+
+    def changed(self, results: Sequence[Bytes], stored: Container[int] | None) -> tuple[str, ...]:
+        """The module's variables that a launch changed. `stored`: as in take_back."""
         before = {}
         for offset, content in self.contents[: len(self.contents) - len(self.arrays)]:
             before[offset] = content  # an initialiser comes after the zeros
         found = []
         for name, (offset, _), left in zip(self.variables, self.contents, results, strict=False):
             start = before[offset]
+            if not self.may_differ(offset, stored):
+                continue
             if not np.array_equal(left[: start.size], start) or left[start.size :].any():
                 found.append(name)
         return tuple(found)
 
     def check_unchanged(self, held: Held, result: Bytes) -> None:
-        """Raise LaunchError if a read-only array differs from `result`, except where a writable one overlaps it."""
+        """Raise ReadOnlyArray if a read-only array differs from `result`, except where a writable one overlaps it."""
         start, _ = held.span
         changed = as_bytes(held.encoded) != result
         for other in self.arrays:
@@ -89,10 +105,7 @@ class Image:
                 low, high = (min(max(end - start, 0), changed.size) for end in other.span)
                 changed[low:high] = False
         if changed.any():
-            raise LaunchError(
-                f"The kernel writes byte {int(changed.argmax())} of '{held.name}', whose array is read-only. Pass a "
-                f"writable one."
-            )
+            raise ReadOnlyArray(held.name, int(changed.argmax()))
 
 
 def build(

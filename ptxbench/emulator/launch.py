@@ -161,8 +161,8 @@ def run(
         if not findings and not any(each.startswith("second schedule") for each in unchecked):
             findings = reschedule(job, image, results)
     notes += dropped_note(answer.translation)
-    image.take_back(results, kept)
-    changed = image.changed(results)
+    image.take_back(results, answer.stored, kept)
+    changed = image.changed(results, answer.stored)
     reason = order_reason(answer, image.layout, extent_grid) if ctas == "usual" else ""
     approximate = counters.approximate(answer.counters, answer.translation)
     models = counters.models(answer.counters, answer.translation, arch)

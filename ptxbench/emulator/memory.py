@@ -8,7 +8,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ Bytes = NDArray[np.uint8]
 
 SPARSE_BYTES = 1 << 20
 """From this size in bytes on, zeros are pages that take no memory until they are written."""
+
+KEPT_BYTES = 1 << 12
+"""The least size of frozen contents that stay in the arena between launches: less is copied as quickly as found."""
 
 FURTHEST = 512
 """The most by which a placement moves a buffer, in units of ALIGNMENT."""
@@ -107,6 +110,19 @@ def is_zeros(content: Bytes) -> bool:
     return content.strides == (0,)
 
 
+def is_frozen(content: Bytes) -> bool:
+    """Whether nothing can change `content`: its memory is a `bytes` object, as in `arrays.frozen`."""
+    owner: Any = content
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    return isinstance(owner, bytes)
+
+
+def is_same(frozen: Bytes, content: Bytes) -> bool:
+    """Whether `content` is the memory of `frozen`, which is alive: then it is the same bytes."""
+    return frozen.size == content.size and frozen.ctypes.data == content.ctypes.data
+
+
 class Arena:
     """Memory shared with the emulator's process; it grows as launches need it."""
 
@@ -119,6 +135,8 @@ class Arena:
             self.handle = file
         self.map: mmap.mmap | None = None
         self.size = 0
+        self.kept: dict[int, Bytes] = {}
+        """Frozen contents that the arena still has, by offset."""
 
     def reserve(self, size: int) -> None:
         """Grow to at least `size` bytes. Raises LaunchError if there is not enough memory."""
@@ -132,6 +150,7 @@ class Arena:
             self.map = mmap.mmap(self.handle, size)
         except (OSError, ValueError, OverflowError):
             self.size = 0
+            self.kept.clear()
             raise LaunchError(too_large(size)) from None
         self.size = size
 
@@ -148,8 +167,11 @@ class Arena:
         return np.frombuffer(self.map, np.uint8, size, offset)
 
     def put(self, offset: int, content: Bytes) -> Bytes:
-        """Copy `content` to `offset`, and return a view of it there."""
+        """Copy `content` to `offset`, unless it is there still, and return a view of it there."""
         view = self.bytes(offset, content.size)
+        if (there := self.kept.get(offset)) is not None and is_same(there, content):
+            return view
+        self.forget(offset, offset + content.size)
         if is_zeros(content) and content.size >= SPARSE_BYTES and hasattr(mmap, "MADV_REMOVE"):
             assert self.map is not None
             start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -159,7 +181,18 @@ class Arena:
             view[end - offset :] = 0
         else:
             view[:] = content
+        if content.size >= KEPT_BYTES and is_frozen(content):
+            self.kept[offset] = content
         return view
+
+    def forget(self, start: int, end: int) -> None:
+        """The bytes from `start` to `end` have changed, or will."""
+        for offset in [each for each, content in self.kept.items() if each < end and start < each + content.size]:
+            del self.kept[offset]
+
+    def keep_only(self, offsets: Iterable[int]) -> None:
+        """Release the frozen contents at other offsets."""
+        self.kept = {offset: self.kept[offset] for offset in offsets if offset in self.kept}
 
     def close(self) -> None:
         self.unmap()

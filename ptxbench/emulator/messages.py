@@ -122,6 +122,8 @@ class LaunchReply:
     """Heap blocks: address and bytes, in malloc order, freed ones included."""
     unfreed: int = 0
     """The number of heap blocks that are still allocated."""
+    stored: frozenset[int] | None = None
+    """Indices of the buffers that the launch stored to or updated; None: it may have changed all memory."""
     trips: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, BINS), np.int64))
     """The bins of each loop (layout.py), shape (loops, BINS)."""
 

@@ -18,6 +18,7 @@ from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.memory import Bytes
 from ptxbench.emulator.messages import Again, Failure, LaunchReply, LaunchRequest, Sent
+from ptxbench.emulator.runtime.context import GLOBAL_BASE
 from ptxbench.errors import EmulatorCrash
 from ptxbench.forks import Fork
 from ptxbench.interrupts import without_interrupts
@@ -74,15 +75,25 @@ class Process:
 
     def perform(self, job: LaunchRequest, contents: Sequence[tuple[int, Bytes]]) -> tuple[LaunchReply, list[Bytes]]:
         """Put `contents` at their offsets in the arena and run `job`; returns its answer, and views of the new
-        contents."""
+        contents. Frozen contents that the launch does not change stay there for the next one."""
         self.arena.reserve(job.arena_bytes)
         answer: LaunchReply | Again | Failure = Again()
         while isinstance(answer, Again):
             views = [self.arena.put(offset, content) for offset, content in contents]
             answer = self.ask(job)
+            self.after(job, answer.stored if isinstance(answer, LaunchReply) else None)
+        self.arena.keep_only(offset for offset, _ in contents)
         if isinstance(answer, Failure):
             raise getattr(errors, answer.name)(answer.message)
         return answer, views
+
+    def after(self, job: LaunchRequest, stored: frozenset[int] | None) -> None:
+        """A launch has stored to these buffers of the job; None: perhaps to all of the arena."""
+        if stored is None:
+            self.arena.keep_only(())
+            return
+        for low, high in (job.buffers[index] for index in stored):
+            self.arena.forget(low - GLOBAL_BASE, high - GLOBAL_BASE)
 
     def ask(self, job: LaunchRequest) -> LaunchReply | Again | Failure:
         """The answer to `job`. Raises EmulatorCrash. An interrupt ends the process before the job is done."""

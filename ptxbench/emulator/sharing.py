@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator.runtime import context, records
 
-PAGES_AT_ONCE = 1024
-"""Pages of records that are compared at once: 1 MB of owners, and at most 4 MB of uses."""
+PAGES_AT_ONCE = 256
+"""Pages of records that are compared at once: 256 KB of owners, and at most 1 MB of uses."""
 MIXED = tuple(
     records.USE_BITS[use] | records.USE_BITS[other] for use, others in records.CLASHES.items() for other in others
     if use != other
@@ -53,10 +53,9 @@ class Records:
             context.RECORD_PAGES: self.pages.ctypes.data - first // records.PAGE,
         }
 
-    def touched(self, pages: NDArray[np.int64], tag: int) -> NDArray[np.bool]:
-        """Which lines of these pages the launch `tag` touched: shape (pages, PAGE)."""
-        owners: NDArray[np.uint64] = self.owners.reshape(-1, records.PAGE)[pages]
-        return owners >= 2 * tag
+    def touched(self, lines: slice, tag: int) -> NDArray[np.bool]:
+        """Which of these lines the launch `tag` touched."""
+        return self.owners[lines] >= 2 * tag
 
     def used(self, lines: NDArray[np.int64], tag: int) -> NDArray[np.uint32]:
         """The granules of these lines that the launch `tag` used, by use: shape (3, lines)."""
@@ -79,11 +78,14 @@ def zeroed(size: int) -> NDArray[np.uint8]:
 def shared(threads: Sequence[Records], tag: int) -> bool:
     """Whether CTAs of different host threads used the same bytes in the launch `tag`, one of them with a store."""
     pages = np.flatnonzero(np.sum([thread.pages for thread in threads], axis=0) > 1)
-    for first in range(0, pages.size, PAGES_AT_ONCE):
-        some = pages[first : first + PAGES_AT_ONCE]
-        touched = sum(thread.touched(some, tag).astype(np.uint16) for thread in threads)
-        page, line = np.nonzero(np.greater(touched, 1))
-        lines = some[page] * records.PAGE + line
+    size = PAGES_AT_ONCE * records.PAGE
+    for group in np.unique(pages // PAGES_AT_ONCE).tolist():
+        first, *others = (thread.touched(slice(group * size, (group + 1) * size), tag) for thread in threads)
+        any_of, several = first, np.zeros_like(first)
+        for touched in others:
+            several |= any_of & touched
+            any_of = any_of | touched
+        lines = group * size + np.flatnonzero(several)
         before = np.zeros((len(records.USES), lines.size), np.uint32)
         for thread in threads:
             used = thread.used(lines, tag)
@@ -100,6 +102,17 @@ def clashing(
     for use, others in records.CLASHES.items():
         for other in others:
             yield used[records.USES.index(use)], before[records.USES.index(other)]
+
+
+def stored(buffer_uses: Sequence[NDArray[np.int64]]) -> frozenset[int]:
+    """Buffers to which accesses stored, or which they updated: the slow path of an access notes the use of its buffer.
+
+    `buffer_uses`: as in unmarked.
+    """
+    changes = records.USE_BITS[records.STORE] | records.USE_BITS[records.UPDATE]
+    return frozenset(
+        index for each in buffer_uses for index in np.flatnonzero(each[:, records.USED] & changes).tolist()
+    )
 
 
 def unmarked(buffer_uses: Sequence[NDArray[np.int64]]) -> set[int]:

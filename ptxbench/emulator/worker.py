@@ -409,6 +409,8 @@ def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: 
     clash = workers[0].clash() if recorded and len(workers) == 1 else None
     faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
     first = min(faults, default=None, key=lambda item: item[:2])
+    layout = kernel.translation
+    unseen = layout.queues or layout.heap or workers[0].console.finish  # stores by bulk copies and by the host
     blocked = workers[first[1]] if first and first[2].kind == context.DEADLOCK else None
     return LaunchReply(
         np.sum([worker.counters for worker in workers], axis=0),
@@ -425,6 +427,7 @@ def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: 
         clash,
         tuple(workers[0].console.heap.given),
         sum(len(worker.console.heap.blocks) for worker in workers),
+        None if unseen else sharing.stored([worker.buffer_uses for worker in workers]),
         np.sum([worker.trips for worker in workers], axis=0),
     )
 

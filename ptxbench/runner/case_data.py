@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ptxbench.arrays import frozen
 from ptxbench.discovery import display_path
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.discovery.text import PairText
@@ -23,7 +26,7 @@ from ptxbench.verify import ErrorOf, Expected, bound, expect, reference_outputs
 
 @dataclass(frozen=True)
 class CaseData:
-    """The data of a launch, and the expected result. `where` is its size in words.
+    """The data of a launch, and the expected result. `where` is its size in words. The input arrays are frozen.
 
     `repeated`: whether to launch on it more than once.
     """
@@ -62,7 +65,11 @@ def with_expected(
     with pair_errors(pair_plan, size):
         expected = expect(pair_plan.loaded.pair, arguments, integers=integers)
     where = size_words(size) + (" (whole numbers)" if integers else "")
-    return CaseData(size, where, arguments, expected, repeated)
+    inputs = {name for name, value in arguments.items() if isinstance(value, np.ndarray)} - {
+        *pair_plan.loaded.pair.outputs
+    }
+    given = {name: frozen(value) if name in inputs else value for name, value in arguments.items()}
+    return CaseData(size, where, given, expected, repeated)
 
 
 def tolerance_words(pair: Pair) -> str:
