@@ -123,8 +123,8 @@ class LaunchError(KernelError):
 class ReadOnlyArray(LaunchError):
     """`name`: the array's, as in the message."""
 
-    def __init__(self, name: str, byte: int) -> None:
-        super().__init__(f"The kernel writes byte {byte} of '{name}', whose array is read-only. Pass a writable one.")
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
         self.name = name
 
 

@@ -8,22 +8,14 @@ from typing import Any
 
 import numpy as np
 
-<<<<<<< HEAD
 from ptxbench import architecture
-=======
-from ptxbench import emulator
 from ptxbench.arrays import Array
->>>>>>> 8e6cda0c (emulator: frozen arrays stay in the arena; copy back what was stored to)
 from ptxbench.backends.base import LaunchOutcome
 from ptxbench.emulator import tensor_maps
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.counters import EXACT
-<<<<<<< HEAD
-from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
-from ptxbench.languages import is_compiled
-=======
 from ptxbench.errors import KernelError, LaunchUnavailable, ReadOnlyArray, WrongResult
->>>>>>> 8e6cda0c (emulator: frozen arrays stay in the arena; copy back what was stored to)
+from ptxbench.languages import is_compiled
 from ptxbench.pair import Launch
 from ptxbench.result import COLD
 from ptxbench.run_info import EMULATOR, Device
@@ -84,16 +76,11 @@ class EmulatorBackend:
             execution = run_steps(
                 build.ptx,
                 build.entry,
-                steps=[list(step.values()) for step in launch.steps(copies)],
+                steps=[list(step.values()) for step in launch.steps(given)],
                 dependent=launch.dependent,
                 grid=launch.grid_xyz,
                 block=launch.block_xyz,
-<<<<<<< HEAD
-                names=list(copies),
-=======
-                args=list(given.values()),
                 names=list(given),
->>>>>>> 8e6cda0c (emulator: frozen arrays stay in the arena; copy back what was stored to)
                 dynamic_shared_bytes=launch.shared_bytes,
                 cluster=launch.cluster_xyz,
                 arch=build.arch,
@@ -144,9 +131,6 @@ class EmulatorBackend:
         return None
 
 
-<<<<<<< HEAD
-def unsupported(launch: Launch, arch: str) -> str | None:
-=======
 def read_only(array: Array) -> Array:
     """A view of the array that refuses to be written."""
     view = array.view()
@@ -154,8 +138,7 @@ def read_only(array: Array) -> Array:
     return view
 
 
-def unsupported(launch: Launch) -> str | None:
->>>>>>> 8e6cda0c (emulator: frozen arrays stay in the arena; copy back what was stored to)
+def unsupported(launch: Launch, arch: str) -> str | None:
     """What the launch needs and the emulator does not support yet; None if it supports all."""
     if launch.cooperative:
         return "its launch is cooperative, which the emulator does not support yet. Use a GPU."

@@ -60,7 +60,8 @@ def run_steps(ptx: str, entry: str | None, *, steps: Sequence[Sequence[Any]], de
         ):
             done.append(execution)
     except KernelError as error:
-        raise type(error)(f"{error} This is launch {len(done)} of the chain, which begins with 0.") from None
+        error.args = (f"{error} This is launch {len(done)} of the chain, which begins with 0.",)
+        raise
     return together(done)
 
 

@@ -105,7 +105,11 @@ class Image:
                 low, high = (min(max(end - start, 0), changed.size) for end in other.span)
                 changed[low:high] = False
         if changed.any():
-            raise ReadOnlyArray(held.name, int(changed.argmax()))
+            raise ReadOnlyArray(
+                f"The kernel writes byte {int(changed.argmax())} of '{held.name}', whose array is read-only. Pass a "
+                f"writable one.",
+                held.name,
+            )
 
 
 def build(

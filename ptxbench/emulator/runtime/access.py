@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ptxbench.emulator.runtime.context import (
     ACTIVE,
@@ -27,6 +27,12 @@ from ptxbench.emulator.runtime.records import LOAD, STORE, planned
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE, GLOBAL, LOCAL_SPACE, MERGING_SPACE, SHARED_SPACE, Space
 from ptxbench.emulator.types import LANES
 
+CACHE_LINE = 64
+AHEAD = 2048
+"""Bytes; the next warps of a CTA mostly load there. The processor's own prefetching ends at each page of 4 KiB, and
+without this, a launch that streams large arrays takes more than twice as long."""
+PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+
 
 def load(
     space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False
@@ -43,41 +49,89 @@ def load(
     element = f"i{8 * element_bytes}"
     full = vector(8 * element_bytes)
     returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
-    wide_vector = f"<{LANES * count} x {element}>"
+    whole = f"<{LANES * count} x {element}>"
     gather = f"llvm.masked.gather.v{LANES}{element}.v{LANES}p0"
-    together = [f"%all = load {wide_vector}, ptr %first, align {element_bytes}"]
-    each = []
+    gathers = []
     for k in range(count):
-        lanes = ", ".join(f"i32 {count * i + k}" for i in range(LANES))
-        together.append(f"%t{k} = shufflevector {wide_vector} %all, {wide_vector} poison, {V32} <{lanes}>")
-        each.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
-        each.append(
+        gathers.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
+        gathers.append(
             f"%g{k} = call {full} @{gather}(<{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active, "
             f"{full} zeroinitializer)"
         )
 
+    def apart(source: str, prefix: str) -> list[str]:
+        """Return the bytes of all lanes, in the order of the lanes, as `count` vectors."""
+        lines = []
+        for k in range(count):
+            lanes = ", ".join(f"i32 {count * i + k}" for i in range(LANES))
+            lines.append(f"%{prefix}{k} = shufflevector {whole} {source}, {whole} poison, {V32} <{lanes}>")
+        return [*lines, pack(prefix)]
+
     def pack(prefix: str) -> str:
         if count == 1:
             return f"ret {full} %{prefix}0"
-        lines, whole = [], "poison"
+        lines, packed = [], "poison"
         for k in range(count):
-            lines.append(f"%{prefix}.s{k} = insertvalue {returns} {whole}, {full} %{prefix}{k}, {k}")
-            whole = f"%{prefix}.s{k}"
-        return "\n".join([*lines, f"ret {returns} {whole}"])
+            lines.append(f"%{prefix}.s{k} = insertvalue {returns} {packed}, {full} %{prefix}{k}, {k}")
+            packed = f"%{prefix}.s{k}"
+        return "\n".join([*lines, f"ret {returns} {packed}"])
 
+    everyone = []
+    if gathers_slowly(element_bytes, count):
+        part = f"<{count} x {element}>"
+        loads = [f"%w{i} = load {part}, ptr %place{i}, align {size}" for i in range(LANES)]
+        joins, joined = concatenated([f"%w{i}" for i in range(LANES)], count, element)
+        everyone = [*loads, *joins, *apart(joined, "h")]
     text = access(
         function,
         returns,
         space,
-        element_bytes * count,
-        together="\n".join([*together, pack("t")]),
-        each="\n".join([*each, pack("g")]),
+        size,
+        together="\n".join(
+            [
+                *(fetched_ahead(size) if space is GLOBAL else ()),
+                f"%all = load {whole}, ptr %first, align {element_bytes}",
+                *apart("%all", "t"),
+            ]
+        ),
+        everyone="\n".join(everyone),
+        each="\n".join([*gathers, pack("g")]),
         nothing=f"ret {returns} zeroinitializer",
-        first_of_all=record_load(size) if recorded else "",
+        first_of_all=record_load(size) if recorded else None,
     )
     gather_declaration = f"declare {full} @{gather}(<{LANES} x ptr>, i32, {MASK}, {full})"
     needs = (*space.needs, *planned(LOAD, size)) if recorded else space.needs
-    return RuntimeFunction(function, text, needs, (gather_declaration, CTPOP))
+    return RuntimeFunction(function, text, needs, (gather_declaration, CTPOP, PREFETCH))
+
+
+def fetched_ahead(size: int) -> list[str]:
+    """Lines that have the processor fetch what the run AHEAD bytes further on would load; there may be nothing."""
+    lines = []
+    for i in range(0, LANES * size, CACHE_LINE):
+        lines.append(f"%ahead{i} = getelementptr i8, ptr %first, i64 {AHEAD + i}")
+        lines.append(f"call void @llvm.prefetch.p0(ptr %ahead{i}, i32 0, i32 3, i32 1)")
+    return lines
+
+
+def gathers_slowly(element_bytes: int, count: int) -> bool:
+    """Whether 32 loads or stores, one a lane, are quicker than a gather or scatter of each element.
+
+    Processors gather 4 and 8 bytes; LLVM branches around each lane for less.
+    """
+    return count > 1 or element_bytes < 4
+
+
+def concatenated(parts: Sequence[str], width: int, element: str) -> tuple[list[str], str]:
+    """Lines that join vectors of `width` elements, a power of two of them, and the name of the result."""
+    lines, joined = [], list(parts)
+    while len(joined) > 1:
+        kind, order = f"<{width} x {element}>", ", ".join(f"i32 {i}" for i in range(2 * width))
+        pairs = list(zip(joined[::2], joined[1::2], strict=True))
+        joined = [f"{a}.j{width}" for a, _ in pairs]
+        for name, (a, b) in zip(joined, pairs, strict=True):
+            lines.append(f"{name} = shufflevector {kind} {a}, {kind} {b}, <{2 * width} x i32> <{order}>")
+        width *= 2
+    return lines, joined[0]
 
 
 def store(
@@ -92,89 +146,128 @@ def store(
     element = f"i{8 * element_bytes}"
     full = vector(8 * element_bytes)
     scatter = f"llvm.masked.scatter.v{LANES}{element}.v{LANES}p0"
-    together, width, parts = [], LANES, [f"%v{k}" for k in range(count)]
-    while len(parts) > 1:  # concatenate pairwise, then interleave by lane
-        paired = []
-        for a, b in zip(parts[::2], parts[1::2], strict=True):
-            name = f"{a}.j{width}"
-            order = ", ".join(f"i32 {i}" for i in range(2 * width))
-            kind = f"<{width} x {element}>"
-            together.append(f"{name} = shufflevector {kind} {a}, {kind} {b}, <{2 * width} x i32> <{order}>")
-            paired.append(name)
-        parts, width = paired, 2 * width
-    if count > 1:
+    width = LANES * count
+
+    def by_lane(prefix: str) -> tuple[list[str], str]:
+        """Lines that join the values in the order of the lanes, and the result."""
+        if count == 1:
+            return [], "%v0"
+        lines, joined = concatenated([f"%v{k}" for k in range(count)], LANES, element)
+        lines = [line.replace(".j", f".{prefix}") for line in lines]
         order = ", ".join(f"i32 {LANES * k + i}" for i in range(LANES) for k in range(count))
         kind = f"<{width} x {element}>"
-        together.append(f"%all = shufflevector {kind} {parts[0]}, {kind} poison, <{width} x i32> <{order}>")
-        parts = ["%all"]
-    together.append(f"store <{width} x {element}> {parts[0]}, ptr %first, align {element_bytes}")
+        joined = joined.replace(".j", f".{prefix}")
+        return [
+            *lines,
+            f"%{prefix} = shufflevector {kind} {joined}, {kind} poison, <{width} x i32> <{order}>",
+        ], f"%{prefix}"
+
+    lines, whole = by_lane("all")
+    together = [*lines, f"store <{width} x {element}> {whole}, ptr %first, align {element_bytes}"]
     each = []
     for k in range(count):
         each.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
         each.append(f"call void @{scatter}({full} %v{k}, <{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active)")
+    everyone: list[str] = []
+    record_lanes = ""
+    if gathers_slowly(element_bytes, count):
+        everyone, whole = by_lane("every")
+        for i in range(LANES):
+            order = ", ".join(f"i32 {count * i + k}" for k in range(count))
+            kind = f"<{width} x {element}>"
+            everyone.append(f"%w{i} = shufflevector {kind} {whole}, {kind} poison, <{count} x i32> <{order}>")
+            everyone.append(f"store <{count} x {element}> %w{i}, ptr %place{i}, align {size}")
     if recorded:
         together.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
-        each.append(f"call void @record_lanes_store({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)")
+        record_lanes = f"call void @record_lanes_store({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)"
     text = access(
         function,
         "void",
         space,
-        element_bytes * count,
+        size,
         together="\n".join([*together, "ret void"]),
+        everyone="\n".join([*everyone, "ret void"]) if everyone else "",
         each="\n".join([*each, "ret void"]),
         nothing="ret void",
         values="".join(f", {full} %v{k}" for k in range(count)),
+        first_of_all=("", record_lanes),
     )
     scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
     needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
     return RuntimeFunction(function, text, needs, (scatter_declaration, CTPOP))
 
 
-def record_load(size: int) -> str:
-    """Lines that record a load of `size` bytes per lane, if its buffer is marked."""
-    return f"""%recorded.at = getelementptr i64, ptr %site, i64 {RECORDED}
-  %recorded = load i64, ptr %recorded.at
-  %unrecorded = icmp eq i64 %recorded, 0
-  br i1 %unrecorded, label %onward, label %record
-record:
-  br i1 %smooth, label %record.run, label %record.lanes
-record.run:
-  call void @record_run_load_{size}(ptr %env, ptr %site, i64 %a.first)
-  br label %onward
-record.lanes:
-  call void @record_lanes_load({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)
-  br label %onward
-onward:"""
+def record_load(size: int) -> tuple[str, str]:
+    """Lines that record a run of loads of `size` bytes per lane, or other loads, if their buffer is marked."""
+
+    def if_marked(name: str, record: str) -> str:
+        return f"""%{name}.recorded.at = getelementptr i64, ptr %site, i64 {RECORDED}
+  %{name}.recorded = load i64, ptr %{name}.recorded.at
+  %{name}.unrecorded = icmp eq i64 %{name}.recorded, 0
+  br i1 %{name}.unrecorded, label %{name}.onward, label %{name}.record
+{name}.record:
+  {record}
+  br label %{name}.onward
+{name}.onward:"""
+
+    return (
+        if_marked("run", f"call void @record_run_load_{size}(ptr %env, ptr %site, i64 %a.first)"),
+        if_marked("lanes", f"call void @record_lanes_load({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)"),
+    )
 
 
 def access(
-    name: str, returns: str, space: Space, size: int, *, together: str, each: str, nothing: str, values: str = "",
-    first_of_all: str = "",
+    name: str, returns: str, space: Space, size: int, *, each: str, nothing: str, together: str = "",
+    everyone: str = "", values: str = "", first_of_all: tuple[str, str] | None = None,
 ) -> str:  # fmt: skip
-    """The common code of a load or store of `size` bytes per lane: checks, counters, then one of two access paths.
+    """The common code of a load or store of `size` bytes per lane: checks, counters, then one of three access paths.
 
-    `together`: all 32 lanes are active and consecutive; %first points to lane 0's bytes. `each`: %pointers, one per
-    lane, under %active. `first_of_all`: lines before either.
+    `together`: a run (spaces.Run); %first points to lane 0's bytes. `everyone`: all 32 lanes are active; %place0 to
+    %place31 point to their bytes. `each`: %pointers, one per lane, under %active. Without one of the first two, `each`
+    is used for it too. `first_of_all`: lines before the first of these, and before the other two.
     """
-    smooth = "%smooth = icmp eq i32 0, 1"
-    way = "br label %each"
-    if space.first is not None:
-        smooth = f"""%full = icmp eq i32 %mask, {ALL}
+    before_run, before = first_of_all or ("", "")
+    quick, places, branch = "", "", ""
+    if space.run is not None and together:
+        quick = f"""%whole = icmp eq i32 %asked, {ALL}
+  br i1 %whole, label %look, label %some
+look:
   %a.first = extractelement {space.vector} %a, i64 0
   {splat("first.all", space.element, "%a.first")}
   %expected = add {space.vector} %first.all, {multiples(space.element, size)}
   %consecutive = icmp eq {space.vector} %a, %expected
   %consecutive.mask = bitcast {MASK} %consecutive to i32
   %in.order = icmp eq i32 %consecutive.mask, {ALL}
-  %smooth = and i1 %in.order, %full"""
-        way = f"""br i1 %smooth, label %together, label %each
-together:
-  {space.first}
+  {space.run.check(size)}
+  %is.run = and i1 %in.order, %fits
+  br i1 %is.run, label %run, label %check
+run:
+  {bump(REQUESTS, "1", "run.c")}
+  {bump(ACTIVE, str(LANES), "run.c")}
+  {space.run.count(size)}
+  {before_run}
+  {space.run.host}
   %first = inttoptr i64 %a.first.host to ptr
-  {together}"""
+  {together}
+some:"""
+    if everyone:
+        places = f"%places = alloca [{LANES} x ptr], align 64"
+        loads = "\n  ".join(
+            f"%place{i}.at = getelementptr ptr, ptr %places, i64 {i}\n  %place{i} = load ptr, ptr %place{i}.at"
+            for i in range(LANES)
+        )
+        branch = f"""%none.missing = icmp eq i32 %mask, {ALL}
+  br i1 %none.missing, label %everyone, label %each
+everyone:
+  store {V64} %host, ptr %places, align 64
+  {loads}
+  {everyone}
+each:"""
     return f"""
 define internal {returns} @{name}({space.vector} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
 entry:
+  {places}
+  {quick}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %nothing, label %check
 nothing:
@@ -188,17 +281,15 @@ slow:
   br i1 %lost, label %nothing, label %go
 go:
   %mask = phi i32 [ %asked, %check ], [ %resolved, %slow ]
-  %active = bitcast i32 %mask to {MASK}
-  {smooth}
   {bump(REQUESTS, "1")}
   %lanes = call i32 @llvm.ctpop.i32(i32 %mask)
   %lanes.wide = zext i32 %lanes to i64
   {bump(ACTIVE, "%lanes.wide")}
   {space.count(size)}
-  {first_of_all}
-  {way}
-each:
+  {before}
   {space.host}
+  {branch}
+  %active = bitcast i32 %mask to {MASK}
   %pointers = inttoptr {V64} %host to <{LANES} x ptr>
   {each}
 }}

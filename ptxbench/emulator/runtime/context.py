@@ -130,11 +130,12 @@ def field(base: str, name: str, offset: int, kind: str = "i32") -> str:
     return f"%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
 
 
-def bump(index: int, amount: str) -> str:
-    """Lines that add the i64 `amount` to slot `index` of the site."""
+def bump(index: int, amount: str, name: str = "c") -> str:
+    """Lines that add the i64 `amount` to slot `index` of the site. `name`: starts the names of their values."""
+    name = f"%{name}{index}"
     return (
-        f"%c{index}.at = getelementptr i64, ptr %site, i64 {index}\n%c{index} = load i64, ptr %c{index}.at\n"
-        f"%c{index}.new = add i64 %c{index}, {amount}\nstore i64 %c{index}.new, ptr %c{index}.at\n"
+        f"{name}.at = getelementptr i64, ptr %site, i64 {index}\n{name} = load i64, ptr {name}.at\n"
+        f"{name}.new = add i64 {name}, {amount}\nstore i64 {name}.new, ptr {name}.at\n"
     )
 
 

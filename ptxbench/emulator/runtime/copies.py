@@ -49,7 +49,6 @@ def touch_shared(size: int) -> RuntimeFunction:
         "i32",
         SHARED_SPACE,
         size,
-        together="ret i32 %mask",
         each="ret i32 %mask",
         nothing="ret i32 0",
     )
@@ -128,7 +127,6 @@ resolved:
 go:
   %mask = phi i32 [ %asked, %check ], [ %good, %resolved ]
   {record if recorded else ""}
-  %full = icmp eq i32 %mask, -1
   {bump(at.REQUESTS, "1")}
   %lanes = call i32 @llvm.ctpop.i32(i32 %mask)
   %lanes.wide = zext i32 %lanes to i64

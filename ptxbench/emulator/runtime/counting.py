@@ -264,6 +264,7 @@ def count_sectors() -> str:
   %rising = icmp uge {V32} %sector, %before
   %rising.mask = bitcast {MASK} %rising to i32
   %sorted = icmp eq i32 %rising.mask, {ALL}
+  %full = icmp eq i32 %mask, {ALL}
   %easy = and i1 %sorted, %full
   br i1 %easy, label %steps, label %search
 steps:
@@ -292,26 +293,46 @@ counted:
   {bump(LINES, "%lines")}"""
 
 
+def count_sectors_of_run(size: int) -> str:
+    """The same for a run: `size` bytes a lane, one lane after the other from the aligned address %a.first on."""
+    return f"""%run.last = add i64 %a.first, {(LANES - 1) * size}
+  %run.sector = lshr i64 %a.first, 5
+  %run.sector.last = lshr i64 %run.last, 5
+  %run.steps = sub i64 %run.sector.last, %run.sector
+  %run.sectors = add i64 %run.steps, 1
+  %run.line = lshr i64 %a.first, 7
+  %run.line.last = lshr i64 %run.last, 7
+  %run.line.steps = sub i64 %run.line.last, %run.line
+  %run.lines = add i64 %run.line.steps, 1
+  {bump(WORK, "%run.sectors", "run.c")}
+  {bump(LINES, "%run.lines", "run.c")}"""
+
+
+def slots_of(size: int) -> int:
+    """How many lanes make a group of a shared request of `size` bytes a lane."""
+    return min(32, 128 // size)
+
+
+def count_wavefronts_of_run(size: int, *, mergeable: bool = False) -> str:
+    """LLVM lines that count the passes of a run in shared memory: one for each group."""
+    wide = f"{bump(WIDE_8, '2', 'run.c')}{bump(WIDE_16, '4', 'run.c')}" if mergeable else ""
+    return bump(WORK, str(32 // slots_of(size)), "run.c") + wide
+
+
 def count_wavefronts(size: int, *, mergeable: bool = False) -> str:
     """LLVM lines that count the passes of a shared request and those beyond the ideal; for a `mergeable` one also the
     passes after merging."""
-    slots = min(32, 128 // size)
+    slots = slots_of(size)
     shift = max(2, size.bit_length() - 1)
-    smooth, name, wide = 32 // slots, "wavefronts_of", ""
+    name, wide = "wavefronts_of", ""
     if mergeable:
-        smooth |= 2 << 32 | 4 << 48  # two and four groups of one pass each
         name = "wide_wavefronts_of"
         wide = f"""%wide.8.up = lshr i64 %waves, 32
   %wide.8 = and i64 %wide.8.up, 65535
   %wide.16 = lshr i64 %waves, 48
   {bump(WIDE_8, "%wide.8")}
   {bump(WIDE_16, "%wide.16")}"""
-    return f"""br i1 %smooth, label %counted, label %search
-search:
-  %passes.both = call i64 @{name}({V32} %a, i32 %mask, ptr %env, ptr %site, i32 {shift}, i32 {slots})
-  br label %counted
-counted:
-  %waves = phi i64 [ {smooth}, %go ], [ %passes.both, %search ]
+    return f"""%waves = call i64 @{name}({V32} %a, i32 %mask, ptr %env, ptr %site, i32 {shift}, i32 {slots})
   %passes = and i64 %waves, 65535
   %conflicts.up = lshr i64 %waves, 16
   %conflicts = and i64 %conflicts.up, 65535

@@ -29,9 +29,25 @@ from ptxbench.emulator.runtime.counting import (
     WAVEFRONTS_OF,
     WIDE_WAVEFRONTS_OF,
     count_sectors,
+    count_sectors_of_run,
     count_wavefronts,
+    count_wavefronts_of_run,
 )
 from ptxbench.emulator.runtime.faults import RESOLVE_GLOBAL, RESOLVE_LOCAL, RESOLVE_SHARED
+from ptxbench.emulator.types import LANES
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: all lanes access `size` bytes each, one lane after the other from %a.first on, as most accesses do.
+
+    `check(size)` sets %fits if all are known to be in bounds and aligned; `count(size)` adds to the site's counters;
+    `host` turns %a.first into %a.first.host.
+    """
+
+    check: Callable[[int], str]
+    count: Callable[[int], str]
+    host: str
 
 
 @dataclass(frozen=True)
@@ -39,8 +55,7 @@ class Space:
     """A state space. The texts are IR lines inside an access function; %a are the addresses.
 
     `check(size)` sets %doubtful unless every active lane is known to be in bounds and aligned. `count(size)` adds to
-    the site's counters. `host` turns %a into 32 host addresses %host; `first` turns lane 0's %a.first into
-    %a.first.host, and is None if consecutive lanes are not contiguous on the host.
+    the site's counters. `host` turns %a into 32 host addresses %host. `run`: the same for a run.
     """
 
     name: str
@@ -49,7 +64,7 @@ class Space:
     check: Callable[[int], str]
     count: Callable[[int], str]
     host: str
-    first: str | None
+    run: Run | None
     needs: tuple[RuntimeFunction, ...]
     window: Field | None = None
     """Its first generic address; None if the space uses generic addresses."""
@@ -86,6 +101,35 @@ def check_window(bytes_slot: int) -> Callable[[int], str]:
     )
 
 
+def check_buffer_of_run(size: int) -> str:
+    """Set %fits if the run is aligned and in the buffer that this site hit last."""
+    return f"""%run.low.at = getelementptr i64, ptr %site, i64 {CACHED_LOW}
+  %run.low = load i64, ptr %run.low.at
+  %run.span.at = getelementptr i64, ptr %site, i64 {CACHED_SPAN}
+  %run.span = load i64, ptr %run.span.at
+  %run.start = sub i64 %a.first, %run.low
+  %run.end = add i64 %run.start, {(LANES - 1) * size}
+  %run.starts = icmp ult i64 %run.start, %run.span
+  %run.ends = icmp ult i64 %run.end, %run.span
+  %run.inside = and i1 %run.starts, %run.ends
+  %run.ragged = and i64 %a.first, {size - 1}
+  %run.aligned = icmp eq i64 %run.ragged, 0
+  %fits = and i1 %run.inside, %run.aligned"""
+
+
+def check_window_of_run(bytes_slot: int) -> Callable[[int], str]:
+    """Set %fits if the run is aligned and below the limit in slot `bytes_slot`."""
+    return lambda size: (
+        f"""{slot("run.bytes", bytes_slot)}
+  %run.start = zext i32 %a.first to i64
+  %run.end = add i64 %run.start, {LANES * size}
+  %run.inside = icmp ule i64 %run.end, %run.bytes
+  %run.ragged = and i32 %a.first, {size - 1}
+  %run.aligned = icmp eq i32 %run.ragged, 0
+  %fits = and i1 %run.inside, %run.aligned"""
+    )
+
+
 def doubtful() -> str:
     return f"""%bad = or {MASK} %outside, %misaligned
   %bad.mask = bitcast {MASK} %bad to i32
@@ -102,9 +146,19 @@ GLOBAL = Space(
     f"""{slot("base", DELTA)}
   {splat("base.all", "i64", "%base")}
   %host = add {V64} %a, %base.all""",
-    f"""{slot("first.base", DELTA)}
+    Run(
+        check_buffer_of_run,
+        count_sectors_of_run,
+        f"""{slot("first.base", DELTA)}
   %a.first.host = add i64 %a.first, %first.base""",
+    ),
     (RESOLVE_GLOBAL, SECTORS_OF),
+)
+SHARED_RUN = Run(
+    check_window_of_run(SHARED_BYTES),
+    count_wavefronts_of_run,
+    f"""{slot("first.base", SHARED)}
+  %a.first.host = add i64 %run.start, %first.base""",
 )
 SHARED_SPACE = Space(
     "shared",
@@ -116,15 +170,14 @@ SHARED_SPACE = Space(
   {splat("base.all", "i64", "%base")}
   %a.wide = zext {V32} %a to {V64}
   %host = add {V64} %a.wide, %base.all""",
-    f"""{slot("first.base", SHARED)}
-  %a.first.wide = zext i32 %a.first to i64
-  %a.first.host = add i64 %a.first.wide, %first.base""",
+    SHARED_RUN,
     (RESOLVE_SHARED, WAVEFRONTS_OF),
     conditions.SHARED_BASE,
 )
 MERGING_SPACE = replace(
     SHARED_SPACE,
     count=partial(count_wavefronts, mergeable=True),
+    run=replace(SHARED_RUN, count=partial(count_wavefronts_of_run, mergeable=True)),
     needs=(RESOLVE_SHARED, WIDE_WAVEFRONTS_OF),
 )
 """Shared memory, for accesses that ptxas may merge."""
@@ -153,7 +206,7 @@ CLUSTER_SPACE = Space(
     clusters.check_cluster,
     lambda size: "br label %counted\ncounted:",
     clusters.HOST,
-    clusters.host_of("%a.first", "a.first.host"),
+    None,
     (clusters.RESOLVE_CLUSTER,),
     conditions.SHARED_BASE,
 )
