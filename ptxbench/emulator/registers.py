@@ -385,10 +385,22 @@ class KernelState:
         self.values[operand.name] = value
         self.dirty.add(operand.name)
 
-    def write_back(self, block: Block) -> None:
-        """Store the live-out registers, under the block's mask."""
+    def write_back(self, block: Block, *, together: bool = False) -> None:
+        """Store the live-out registers, under the block's mask; of all lanes, if they all run the block `together`.
+
+        A processor reads what it has just stored whole without a delay, but not what it has stored under a mask.
+        """
         mask = self.ops.mask
         names = sorted(self.dirty & block.live_out & self.slots.keys())
+        if together:
+            for name in names:
+                value = self.e.bits(self.values[name])
+                at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+                if value.type is PRED:
+                    self.e.line(f"store i32 {self.e.op(f'bitcast {MASK} {value.ir} to i32')}, ptr {at}, align 4")
+                else:
+                    self.e.line(f"store {value.type.vector} {value.ir}, ptr {at}, align 64")
+            return
         active = self.e.op(f"bitcast i32 {mask} to {MASK}") if names else ""
         for name in names:
             value = self.e.bits(self.values[name])

@@ -61,6 +61,12 @@ def translate(
     return Translator(module, function, arch, hardware_fma, mode, clustered).translate()
 
 
+WAITS = (
+    "warp_sync", "aligned", "warpgroup", "register_pool", "warp_barrier", "barrier_reduction", "cluster_wait",
+)  # fmt: skip
+"""How an instruction can start a block with a wait for other lanes."""
+
+
 def member_mask(step: FlowStep) -> Operand:
     """The operand of a .sync instruction that names the lanes."""
     return step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
@@ -103,9 +109,15 @@ class Translator:
             self.control.tick(self.counted_steps(block.first, block.last))
         for index in range(block.first, block.last):
             self.step(index, number)
-        self.kernel.write_back(block)
+        self.kernel.write_back(block, together=self.together(number))
         ends = self.calls if self.kernel.steps[block.last - 1].entry.flow in ("call", "return") else self.control
         ends.end(block, number)
+
+    def together(self, number: int) -> bool:
+        """Whether all lanes of a warp run the block at once: the first one, if they never come back to it."""
+        block = self.kernel.blocks[number]
+        waits = self.kernel.steps[block.first].entry.flow in WAITS
+        return number == 0 and self.kernel.mode != ADVERSARIAL and not block.loop_head and not waits
 
     def step(self, index: int, number: int) -> None:
         step, ops = self.kernel.steps[index], self.ops
