@@ -38,13 +38,15 @@ class NativeKernel:
     `made`: the result of `compile_kernel`; `again`: returns the same, optimised.
 
     Its launches set `marked`, the buffers (by index) whose loads and updates must be recorded, and `shares`, whether
-    CTAs of the last launch touched the same bytes. They affect how the next launch runs, not its results.
+    CTAs of the last launch touched the same bytes, and add to `seconds`, their CPU time so far. These affect how the
+    next launch runs, not its results.
     """
 
     def __init__(self, made: bytes, again: Callable[[], bytes]) -> None:
         self.again = again
         self.marked: set[int] = set()
         self.shares = False
+        self.seconds = 0.0
         self.load(made)
 
     def load(self, made: bytes) -> None:

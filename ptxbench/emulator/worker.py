@@ -62,7 +62,7 @@ LINE = 128
 MUCH = 1 << 20
 """From this size in bytes on, a thread's memory is mapped separately."""
 SLOW_SECONDS = 1.0
-"""CPU seconds of all host threads. After a longer launch, the kernel is compiled again with optimisation."""
+"""CPU seconds of a kernel's launches, on all host threads, after which it is compiled again with optimisation."""
 CHUNKS = 32
 """Runs of CTAs per host thread: a thread with slow CTAs leaves runs to other threads. A run has neighbouring CTAs,
 which mostly touch neighbouring bytes, so few cache lines move between cores."""
@@ -394,7 +394,8 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
         host.run_together(workers)
         if job.stored and workers[0].context[context.UNFINISHED]:
             finish(job.stored, np.frombuffer(host.arena, np.uint8), over=True)
-        if time.process_time() - began > SLOW_SECONDS:
+        kernel.seconds += time.process_time() - began
+        if kernel.seconds > SLOW_SECONDS:
             kernel.optimise()
         if recorded and not answered(workers, kernel, host, tag):
             return Again()

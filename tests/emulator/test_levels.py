@@ -1,4 +1,6 @@
-"""A kernel's first code is compiled quickly; if a launch takes long, the kernel is compiled again with optimisation."""
+"""A kernel's first code is compiled quickly; if launches take long, the kernel is compiled again with optimisation."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -66,6 +68,12 @@ def test_a_slow_launch_has_faster_code_made_for_later_launches_and_processes(lau
     assert launched() == (native.OPTIMISED, values, counters)
     native.kernel.cache_clear()  # as in another process
     assert native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain", False).level == native.OPTIMISED
+
+
+def test_the_time_of_all_launches_counts(launched, monkeypatch):
+    clock = itertools.count(0, 0.4)
+    monkeypatch.setattr(worker.time, "process_time", lambda: next(clock))  # each launch takes 0.4 seconds
+    assert [launched()[0] for _ in range(3)] == [native.QUICK, native.QUICK, native.OPTIMISED]
 
 
 def test_no_kernel_is_optimised_twice(launched, monkeypatch):
