@@ -5,6 +5,7 @@ A correct kernel's results depend on none of them. Each value is drawn from a se
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def module_shift(placement: int | None) -> int:
     return 0 if placement is None else 4096 * random.Random(f"{placement} module").randint(1, MOST_SHIFT)
 
 
+@functools.lru_cache(maxsize=64)
 def conditions(variation: Variation, placement: int | None, arch: str, reserved_inside: int, block: int) -> bytes:
     """The bytes of the variable that runtime/conditions.py lays out; `block`: threads per block."""
     content = bytearray(at.BYTES)

@@ -356,10 +356,10 @@ class ProcessHost:
         return ctypes.addressof(ctypes.c_char.from_buffer(self.arena))
 
     def run_together(self, workers: Sequence[Thread]) -> None:
-        """Run the first worker on this host thread and the others on new threads, until all have ended."""
+        """Run the first worker on this host thread, and the others on threads that start before it has ended."""
         others = [self.pool.submit(worker.run) for worker in workers[1:]]
         workers[0].run()
-        for other in others:
+        for other in [each for each in others if not each.cancel()]:
             other.result()
 
 
