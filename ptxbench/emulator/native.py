@@ -32,6 +32,10 @@ QUICK, OPTIMISED = 0, 1
 time; its code is up to 1.7 times slower, in kernels that mostly compute."""
 
 
+SLOW_SECONDS = 1.0
+"""CPU seconds of a kernel's launches after which it is compiled again with optimisation."""
+
+
 class NativeKernel:
     """Machine code of one kernel, loaded. `run(context address)` releases the GIL and returns 0, or 1 after a fault.
 
@@ -58,9 +62,11 @@ class NativeKernel:
         self.conditions = self.engine.get_global_value_address(SYMBOL)
         self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
 
-    def optimise(self) -> None:
-        """Use faster code for the next launches, of this process and of later ones."""
-        if self.level == QUICK:
+    def ran_for(self, seconds: float) -> None:
+        """Note the CPU time of a launch, on all host threads. If the launches have taken long, use faster code for the
+        next ones, of this process and of later ones."""
+        self.seconds += seconds
+        if self.seconds > SLOW_SECONDS and self.level == QUICK:
             self.load(self.again())
 
     def find(self, conditions: bytes) -> None:

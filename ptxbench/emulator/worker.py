@@ -61,8 +61,6 @@ LINE = 128
 """Bytes of two cache lines: processors fetch the neighbour of a line too."""
 MUCH = 1 << 20
 """From this size in bytes on, a thread's memory is mapped separately."""
-SLOW_SECONDS = 1.0
-"""CPU seconds of a kernel's launches, on all host threads, after which it is compiled again with optimisation."""
 CHUNKS = 32
 """Runs of CTAs per host thread: a thread with slow CTAs leaves runs to other threads. A run has neighbouring CTAs,
 which mostly touch neighbouring bytes, so few cache lines move between cores."""
@@ -394,9 +392,7 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
         host.run_together(workers)
         if job.stored and workers[0].context[context.UNFINISHED]:
             finish(job.stored, np.frombuffer(host.arena, np.uint8), over=True)
-        kernel.seconds += time.process_time() - began
-        if kernel.seconds > SLOW_SECONDS:
-            kernel.optimise()
+        kernel.ran_for(time.process_time() - began)
         if recorded and not answered(workers, kernel, host, tag):
             return Again()
         return answer_of(workers, kernel, recorded)
@@ -410,8 +406,8 @@ def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: 
     clash = workers[0].clash() if recorded and len(workers) == 1 else None
     faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
     first = min(faults, default=None, key=lambda item: item[:2])
-    layout = kernel.translation
-    unseen = layout.queues or layout.heap or workers[0].console.finish  # stores by bulk copies and by the host
+    # Stores by bulk copies and by the host are not seen.
+    unseen = kernel.translation.queues or kernel.translation.heap or workers[0].console.finish
     blocked = workers[first[1]] if first and first[2].kind == context.DEADLOCK else None
     return LaunchReply(
         np.sum([worker.counters for worker in workers], axis=0),

@@ -5,7 +5,7 @@ import pytest
 
 from ptxbench import emulator
 from ptxbench.arrays import frozen
-from ptxbench.emulator import image, memory
+from ptxbench.emulator import memory, pointers
 from ptxbench.errors import KernelTrap, ReadOnlyArray
 
 N = 2048
@@ -134,13 +134,12 @@ def test_a_launch_that_fails_leaves_no_changed_bytes_behind():
 
 def test_only_arrays_in_buffers_that_the_launch_stored_to_are_copied_back(monkeypatch):
     back = []
-    original = image.decode
 
     def decode(array, encoded, result):
         back.append(int(array.reshape(-1)[0]))
-        original(array, encoded, result)
+        pointers.decode(array, encoded, result)
 
-    monkeypatch.setattr(image, "decode", decode)
+    monkeypatch.setattr("ptxbench.emulator.image.decode", decode)
     for entry, expected in (
         ("copy", [1]),
         ("store", [5, 1]),

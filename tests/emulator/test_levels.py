@@ -63,7 +63,7 @@ def launched(monkeypatch, tmp_path):
 def test_a_slow_launch_has_faster_code_made_for_later_launches_and_processes(launched, monkeypatch):
     level, values, counters = launched()
     assert (level, values) == (native.QUICK, [100] * 64)
-    monkeypatch.setattr(worker, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(native, "SLOW_SECONDS", 0)
     assert launched() == (native.OPTIMISED, values, counters)  # this launch was of the quick code
     assert launched() == (native.OPTIMISED, values, counters)
     native.kernel.cache_clear()  # as in another process
@@ -72,12 +72,12 @@ def test_a_slow_launch_has_faster_code_made_for_later_launches_and_processes(lau
 
 def test_the_time_of_all_launches_counts(launched, monkeypatch):
     clock = itertools.count(0, 0.4)
-    monkeypatch.setattr(worker.time, "process_time", lambda: next(clock))  # each launch takes 0.4 seconds
+    monkeypatch.setattr("time.process_time", lambda: next(clock))  # each launch takes 0.4 seconds
     assert [launched()[0] for _ in range(3)] == [native.QUICK, native.QUICK, native.OPTIMISED]
 
 
 def test_no_kernel_is_optimised_twice(launched, monkeypatch):
-    monkeypatch.setattr(worker, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(native, "SLOW_SECONDS", 0)
     launched()
     monkeypatch.setattr(native, "compile_kernel", None)
     assert launched()[0] == native.OPTIMISED
