@@ -2,19 +2,22 @@
 
     python benchmarks/emulator.py [--repeats 7]
 
-Each time is the minimum of the repeats. A launch copies arguments in, runs the kernel, copies every array back; the
-kernel alone is the launch less that of one CTA. The NumPy interpreter (tests/emulator/oracle) does one operation an
+Each time is the minimum of the repeats. The inputs are frozen (arrays.frozen), as those of a run are, so that they stay
+in the emulator's memory: a launch copies the outputs in, runs the kernel, and copies back what it stored to. The kernel
+alone is the launch less that of one CTA. The NumPy interpreter (tests/emulator/oracle) does one operation an
 instruction over as many threads as suit it best, does not check or count, and for this comparison may round fma
 twice. The simulator runs the same algorithms written for it (cuda_simulator.py), one element a thread, so that its
-column compares elements a second.
+column compares elements a second. The loops in C (loops.c) have one thread, and check and count nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,8 +35,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ptxbench import emulator
+from ptxbench.arrays import frozen
 from ptxbench.emulator.parse import choose, parse
-from ptxbench.emulator.process import stop_process
+from ptxbench.emulator.process import emulator_process, stop_process
 from tests.emulator import pairs, warpgroup_gemm
 from tests.emulator.oracle import interpret
 
@@ -70,7 +74,10 @@ class Case:
         size = SIZES[name]
         launch = pair.launch(**size)
         options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
-        arguments = list(pair.make_arguments(size, seed=1).values())
+        arguments = [
+            frozen(value) if isinstance(value, np.ndarray) and key not in pair.outputs else value
+            for key, value in pair.make_arguments(size, seed=1).items()
+        ]
         elements = math.prod(extent for dimension, extent in size.items() if dimension != "ctas")
         return cls(name, pairs.ptx(name, "ptx"), options, arguments, elements)
 
@@ -82,13 +89,13 @@ class Case:
         return len(choose(parse(self.text), None).instructions)
 
 
-def least(repeats: int, action: Callable[[], object]) -> float:
+def least(repeats: int, action: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     """The minimum time of an action in seconds."""
     times = []
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = clock()
         action()
-        times.append(time.perf_counter() - started)
+        times.append(clock() - started)
     return min(times)
 
 
@@ -169,6 +176,68 @@ def simulator() -> dict[str, float]:
     return json.loads(printed.stdout)
 
 
+C_TARGET = 3.0
+"""How many times as long as the loops in C a kernel may take, with optimised code."""
+
+
+def against_c(cases: list[Case], repeats: int) -> Table | None:
+    """The kernels next to the same loops in C, both on one thread; None without gcc.
+
+    CPU times of the loops and of the emulator's process: on a busy machine a launch on the clock has waits in it.
+    """
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        return None
+    table = Table("kernel", "C, ms", "quick code", "optimised", title="The same loops in C, one thread")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "loops.so"
+        source = Path(__file__).with_name("loops.c")
+        subprocess.run(
+            [compiler, "-O3", "-march=native", "-shared", "-fPIC", "-o", library, source], check=True, timeout=60
+        )
+        loops = ctypes.CDLL(str(library))
+    compared = [case for case in cases if hasattr(loops, case.name)]
+    times = {case.name: [least(repeats, lambda case=case: call(loops, case), time.thread_time)] for case in compared}
+    for level in ("0", "1"):
+        os.environ["PTXBENCH_EMULATOR_LEVEL"] = level
+        stop_process()
+        for case in compared:
+            case.run(threads=1)
+            whole = least(repeats, lambda case=case: case.run(threads=1), emulator_time)
+            start = least(repeats, lambda case=case: case.run(threads=1, grid=1), emulator_time)
+            times[case.name].append(whole - start)
+    del os.environ["PTXBENCH_EMULATOR_LEVEL"]
+    stop_process()
+    for name, (c, *launches) in times.items():
+        table.add_row(name, f"{1e3 * c:.2f}", *(f"{1e3 * each:.2f} ms, {each / c:.1f} x" for each in launches))
+    over = [name for name, (c, _, optimised) in times.items() if optimised > C_TARGET * c]
+    verdict = f"ABOVE the target of {C_TARGET:.0f} x: {', '.join(over)}" if over else f"at most {C_TARGET:.0f} x"
+    table.caption = (
+        "CPU times; gcc -O3 -march=native. The emulator checks and counts each access. quick code: of a kernel's first "
+        f"launches; optimised: of those after a second, {verdict}."
+    )
+    return table
+
+
+def call(loops: ctypes.CDLL, case: Case) -> None:
+    """Call the C function with the case's name and arguments."""
+    kinds = {"f": ctypes.c_float, "u": ctypes.c_uint}
+    getattr(loops, case.name)(
+        *(
+            ctypes.c_void_p(each.ctypes.data) if isinstance(each, np.ndarray) else kinds[each.dtype.kind](each)
+            for each in case.arguments
+        )
+    )
+
+
+def emulator_time() -> float:
+    """The CPU seconds of the emulator's process."""
+    ticks = Path(f"/proc/{emulator_process().process.pid}/schedstat").read_text().split()
+    return int(ticks[0]) / 1e9
+
+
 def compilation(cases: list[Case]) -> Table:
     """How long the first launch of a kernel takes, beyond a later one: with an empty cache, and from the cache."""
     table = Table("kernel", "PTX inst.", "cold", "an inst.", "from cache", title="Before the first launch")
@@ -202,6 +271,8 @@ def main() -> None:
     cases = [Case.load(name) for name in SIZES]
     table, triad = speed(cases, repeats)
     console.print(table)
+    if (loops := against_c(cases, repeats)) is not None:
+        console.print(loops)
     console.print(compilation(cases))
     started = least(repeats, lambda: emulator.run(NOTHING, grid=1, block=1, args=[]))
     console.print(f"A launch of an empty kernel takes {1e3 * started:.2f} ms.")
