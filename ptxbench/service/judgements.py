@@ -65,6 +65,10 @@ class Entry:
     ended: float = 0.0
     done: anyio.Event = field(default_factory=anyio.Event)
     process: JudgementProcess | None = None
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sha256 = sha256(self.candidate.content)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -73,7 +77,7 @@ class Entry:
             "state": self.state,
             "stage": self.stage if self.state == RUNNING else None,
             "file": self.candidate.file,
-            "sha256": sha256(self.candidate.content),
+            "sha256": self.sha256,
             "pair": self.task.pair,
             "verdict": None if self.judgement is None else verdict(self.judgement),
             "error": self.error,
@@ -85,15 +89,11 @@ class Entry:
 
     def begin(self, stage: str) -> None:
         self.stage = stage
-        self.require_wanted()
-
-    def started(self, process: JudgementProcess) -> None:
-        self.process = process
-        self.require_wanted()
-
-    def require_wanted(self) -> None:
         if self.state == CANCELLED:
             raise Cancelled
+
+    def started(self, process: JudgementProcess) -> None:
+        self.process = process  # its identifier is not known yet; `begin` follows
 
 
 class Judgements:
@@ -230,6 +230,7 @@ class Judgements:
 
     def end(self, entry: Entry, state: str) -> None:
         entry.state, entry.ended = state, time.monotonic()
+        entry.candidate = dataclasses.replace(entry.candidate, content=b"")  # it may be large, and is kept for long
         self.ended[entry.id] = entry
         entry.done.set()
         entry.hear(entry)

@@ -72,12 +72,15 @@ def test_a_seed_is_shared_until_a_verdict_shows_it():
     assert own.submit("a", some(1))[0].task.seed == fourth.task.seed
 
 
-def test_judgements_that_have_ended_are_forgotten(monkeypatch):
+def test_judgements_that_have_ended_are_forgotten_and_their_texts_at_once(monkeypatch):
     monkeypatch.setattr(module, "MOST_ENDED", 2)
     own = queue()
-    entries = own.submit("a", some(3))
+    entries = own.submit("a", Submission((Candidate("one", "ptx", b"text"),) * 3, TASK, False))
+    hashes = [entry.document()["sha256"] for entry in entries]
     for entry in entries:
         own.cancel(entry)
+    assert [entry.candidate.content for entry in entries] == [b"", b"", b""]
+    assert [entry.document()["sha256"] for entry in entries] == hashes
     assert list(own.known) == [entry.id for entry in entries[1:]]
     monkeypatch.setattr(module, "KEEP_SECONDS", -1.0)
     with pytest.raises(Refused):
@@ -152,3 +155,19 @@ def test_the_operator_and_not_the_client_sets_the_limits_of_a_judgement():
     found = read(body, KERNELS, Limits(7.0, 2.0))
     assert (found.task.limits.seconds, found.task.limits.memory_bytes) == (7.0, 2 << 30)
     assert (found.task.settings.thorough, found.seeded) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"), [({"most_of_client": 1}, 429), ({"most_of_client": 9, "most_waiting": 1}, 503)]
+)
+def test_a_refusal_over_http_says_when_to_try_again(limits, status):
+    app = Service(Settings(KERNELS), queue(**limits)).application()
+    document = {"pair": "triad", "candidates": [{"text": ""}, {"text": ""}]}
+
+    async def ask():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return [await client.post(path, json=document) for path in ("/judgements", "/verdicts")]
+
+    for answer in anyio.run(ask):
+        assert (answer.status_code, int(answer.headers["Retry-After"]) >= 1) == (status, True)
+        assert answer.json()["error"]
