@@ -190,11 +190,15 @@ class Tile:
 
     @property
     def requests(self) -> list[list[tuple[int, int]]]:
-        """For each request, its lanes' pieces: the row (or column), and the byte in it."""
+        """For each request, its lanes' pieces: the row (or column), and the byte in it.
+
+        The last lane has the first piece. PTX leaves the lanes open, and a kernel whose lanes read the pieces in order
+        must not find its own there: the sanitizer would not see that nothing orders the accesses of other lanes.
+        """
         found = [(major, byte) for major in range(self.majors) for byte in range(0, self.row_bytes, self.piece_bytes)]
         if self.down:
             found.sort(key=lambda piece: piece[1])
-        return [found[i : i + LANES] for i in range(0, len(found), LANES)]
+        return [found[i : i + LANES][::-1] for i in range(0, len(found), LANES)]
 
     @property
     def registers(self) -> int:
@@ -205,6 +209,7 @@ class Tile:
         in the same order."""
         word = max(WORD, self.bits)
         per, words = word // self.bits, 8 * self.piece_bytes // word
+        pieces = [len(request) for request in self.requests]
         numbers = []
         for register in range(self.registers):
             for lane in range(LANES):
@@ -214,8 +219,10 @@ class Tile:
                     piece, bit = divmod(minor * self.bits, 8 * self.piece_bytes)
                     along = major * (self.row_bytes // self.piece_bytes) + piece
                     number = piece * self.majors + major if self.down else along
-                    vector = number // LANES * words + bit // word
-                    numbers.append((vector * LANES + number % LANES) * per + bit % word // self.bits)
+                    request, place = divmod(number, LANES)
+                    vector = request * words + bit // word
+                    last = pieces[request] - 1
+                    numbers.append((vector * LANES + last - place) * per + bit % word // self.bits)
         return numbers
 
     @functools.cached_property

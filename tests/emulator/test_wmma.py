@@ -323,6 +323,43 @@ def test_a_sanitised_gemm_is_clean_and_one_without_its_barriers_races():
     assert any("ldmatrix" in str(finding) for finding in findings(ROLLED.replace("bar.sync 0;", "", 1)))
 
 
+TILE_BY_LANES = program(
+    """
+.visible .entry tile_by_lanes(.param .u64 x, .param .u64 y)
+{
+    .reg .b64 %x, %y, %at; .reg .b32 %lane, %patch, %its; .reg .f32 %c<8>, %v<4>;
+    .shared .align 16 .f32 patch[256];
+    ld.param.u64 %x, [x]; ld.param.u64 %y, [y];
+    mov.u32 %lane, %tid.x; mov.u32 %patch, patch; mad.lo.u32 %its, %lane, 16, %patch;
+    wmma.load.c.sync.aligned.row.m16n16k16.f32 {%c0, %c1, %c2, %c3, %c4, %c5, %c6, %c7}, [%x];
+    wmma.store.d.sync.aligned.row.m16n16k16.shared.f32 [patch], {%c0, %c1, %c2, %c3, %c4, %c5, %c6, %c7};
+    bar.warp.sync 0xffffffff; // stored
+    ld.shared.v4.f32 {%v0, %v1, %v2, %v3}, [%its];
+    mad.wide.u32 %at, %lane, 16, %y;
+    st.global.v4.f32 [%at], {%v0, %v1, %v2, %v3};
+    bar.warp.sync 0xffffffff; // read
+    st.shared.v4.f32 [%its], {%v3, %v2, %v1, %v0};
+    bar.warp.sync 0xffffffff; // written
+    wmma.load.c.sync.aligned.row.m16n16k16.shared.f32 {%c0, %c1, %c2, %c3, %c4, %c5, %c6, %c7}, [patch];
+    ret;
+}
+"""
+)
+"""Each lane reads and writes 16 bytes of a tile, in the order of the lanes: the order that wmma itself might have."""
+
+
+@pytest.mark.parametrize("missing", ["", "stored", "read", "written"])
+def test_lanes_that_share_a_tile_with_wmma_race_without_a_warp_sync_whatever_lanes_it_uses(missing):
+    x, y = np.arange(256, dtype=np.float32), np.zeros(128, np.float32)
+    text = TILE_BY_LANES.replace(f"bar.warp.sync 0xffffffff; // {missing}\n", "\n")
+    assert (text == TILE_BY_LANES) == (not missing)
+    findings = emulator.run(text, grid=1, block=32, args=[x, y], sanitize=True).findings
+    kinds = {finding.kind for finding in findings}
+    # Between the lanes that read and those that write the same bytes there is no order to lose.
+    assert kinds == ({"race"} if missing in ("stored", "written") else set())
+    assert np.array_equal(y, x[:128])
+
+
 def test_ptxas_knows_every_spelling_of_the_matrix_chapter():
     """But those of sm_90a, sm_100a and sm_120a: test_spellings.py."""
     declared, lines = [".reg .u64 %at;", ".reg .u32 %stride;", ".reg .b32 %one, %other;"], []
