@@ -119,7 +119,7 @@ def write_nothing(*_, **__):
 
 @pytest.mark.parametrize("run", [crash, write_nothing])
 def test_an_emulator_that_does_not_work_is_the_one_failure_of_the_command(doctor, monkeypatch, run):
-    monkeypatch.setattr("ptxbench.emulator.run", run)
+    monkeypatch.setattr("ptxbench.backends.emulator.run_steps", run)
     status, findings, err = doctor()
     assert status == 2
     assert findings["emulator"].status == BROKEN
