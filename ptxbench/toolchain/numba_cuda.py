@@ -183,7 +183,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 # Options of numba would change the PTX, in the environment or in .numba_config.yaml of the folder.
-                env={name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")},
+                env=environment(),
                 cwd=Path(__file__).parent,
                 text=True,
                 encoding="utf-8",
@@ -210,6 +210,14 @@ class Worker:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         return status
+
+
+def environment() -> dict[str, str]:
+    """The user's environment without options of numba; folders of modules do not depend on the current folder."""
+    found = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    if folders := found.get("PYTHONPATH"):
+        found["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, folders.split(os.pathsep)))
+    return found
 
 
 RUNNING: list[Worker] = []

@@ -137,7 +137,8 @@ def test_without_numba_cuda_the_sentence_names_the_extra(monkeypatch):
 
 
 def test_a_file_that_imports_a_module_of_its_author_is_compiled_again_each_time(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", ".")  # the process has another current folder
     text = SCALE.replace("import math", "import math\nfrom factors import FACTOR").replace(
         "folded(x[i])", "x[i] * FACTOR"
     )
