@@ -97,7 +97,7 @@ def plain(loaded: discovery.LoadedPair) -> float:
     options = [*nvrtc.FLAGS, "-arch=compute_90", *(f"-I{folder}" for folder in locate.headers())]
     library = Library(nvrtc.find())
     before = time.process_time()
-    status, name, log, _, _ = library.compile(source.path.read_bytes(), source.path.name, options)
+    status, name, log, *_ = library.compile(source.path.read_bytes(), source.path.name, options)
     assert status == 0, (name, log)
     cases = Cases(loaded)
     with np.errstate(all="ignore"):

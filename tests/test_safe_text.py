@@ -101,7 +101,7 @@ INNER = {"documents", "check", "containment", "emulator", "toolchain", "executed
 ONLY = {
     "click.echo": {"cli._terminal", "cli.gate", "cli.list", "cli.exec"},  # commands of a runner, styles, a cursor
     "rich.console.Console": {"terminal.console"},
-    "traceback.print_exc": set(),
+    "traceback.print_exc": {"forks"},  # where Python itself would print it, but for the exit of the copy
     "print": set(),
     "json.loads": INNER,
     "json.dumps": INNER,

@@ -168,9 +168,11 @@ class ForkServer:
         if known not in self.pairs:
             suite = CheckSuite(load(kernels, name), arch, seed)
             self.pairs[known] = Prepared(suite, CheckOptions(**task["settings"]))
+            while len(self.pairs) > MOST_PAIRS:
+                self.pairs.popitem(last=False)
+            gc.unfreeze()  # what was loaded for a pair that went can be freed
+            gc.collect()
         self.pairs.move_to_end(known)
-        while len(self.pairs) > MOST_PAIRS:
-            self.pairs.popitem(last=False)
         return self.pairs[known]
 
     # ---- orders

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -89,6 +90,7 @@ class Judge:
             raise UsageError(f"jobs is {jobs}; expected at least 1.")
         self.jobs = jobs
         self.server = ServerProcess()
+        self.lock = threading.Lock()
 
     def __enter__(self) -> Judge:
         return self
@@ -102,9 +104,10 @@ class Judge:
 
     def running_server(self) -> ServerProcess:
         """The process from which judgements are forked; a new one after `close`."""
-        if self.server.closed:
-            self.server = ServerProcess()
-        return self.server
+        with self.lock:
+            if self.server.closed:
+                self.server = ServerProcess()
+            return self.server
 
     def renew_seed(self) -> None:
         """Draw a new seed, for the judgements that start from now on. The pair's data are made again, once."""
