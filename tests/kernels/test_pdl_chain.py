@@ -85,6 +85,14 @@ def test_the_two_instructions_are_the_same_in_c_and_in_ptx():
     assert count(made["ptx.prefetch"], "CCTL.E.PF2") == [1]
 
 
+def test_an_unrolled_loop_in_c_takes_more_registers_than_eight_ctas_of_an_sm_have(tmp_path):
+    own = SOURCES["cuda"]
+    path = tmp_path / own.path.name
+    kept, _, text = own.path.read_text().partition("#pragma unroll 1")
+    path.write_text(kept + text.partition("\n")[2])
+    assert 32 < build(dataclasses.replace(own, path=path), "sm_90", "toolkit").report.registers <= 40
+
+
 def test_two_layers_of_4096_rows_fit_on_the_sms_of_an_h100():
     """8 CTAs of an SM have 65,536 registers and 2,048 threads: 1,056 CTAs, of which a layer has 512."""
     registers = {report.registers for report in reports("pdl_chain", "sm_90").values()}
