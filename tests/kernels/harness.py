@@ -17,6 +17,7 @@ from ptxbench import discovery, toolchain, verify
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.discovery import specialisation
 from ptxbench.errors import KernelError
+from ptxbench.languages import REQUIRED
 from ptxbench.metrics import has
 from ptxbench.toolchain import lines
 from tests.emulator.pairs import KERNELS, NAMES, load
@@ -78,8 +79,9 @@ def build(source, arch, assembler="driver"):
 
 
 def reports(name, arch, *variants):
-    """The figures of the tools for these variants of a pair, or for all, for `arch`: {variant: BuildReport}."""
-    sources = [source for source in PAIRS[name].sources if not variants or source.variant in variants]
+    """The figures of the tools for these variants of a pair, or for all in CUDA C and PTX: {variant: BuildReport}."""
+    every = [source.variant for source in PAIRS[name].sources if source.language in REQUIRED]
+    sources = [source for source in PAIRS[name].sources if source.variant in (variants or every)]
     with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
         builds = list(pool.map(lambda source: build(source, arch, "toolkit"), sources))
     return {source.variant: made.report for source, made in zip(sources, builds, strict=True)}
