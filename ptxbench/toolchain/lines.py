@@ -76,8 +76,8 @@ def annotate(build: Build, *, live_registers: bool = False, controls: bool = Fal
     `live_registers`: with live registers; `controls`: with control codes.
     Raises ToolMissing without ptxas or nvdisasm.
     """
-    disassembler = require("nvdisasm")
     cubin, identity = with_line_information(build)
+    disassembler = require("nvdisasm")
     code = tuple(instructions(printed(disassembler, cubin, PTX_LINES), build.entry))
     if live_registers:
         live = {
@@ -98,8 +98,8 @@ def with_lines(build: Build) -> Annotated:
     after their addresses, and only what an instruction names has one. An operand that the driver fills in is printed
     as it is in the code. Code with targets that nvdisasm prints only for a whole cubin is annotated.
     """
-    disassembler = require("nvdisasm")
     cubin, identity = with_line_information(build)
+    disassembler = require("nvdisasm")
     image = elf.read(cubin)
     if build.arch.rstrip("af") not in KNOWN_FLOW:
         return annotate(build)
