@@ -14,6 +14,7 @@ from ptxbench.arrays import poison
 from ptxbench.backends import buffers
 from ptxbench.backends.gpu import find_driver
 from ptxbench.errors import DeviceError, WrongResult
+from ptxbench.languages import REQUIRED
 from ptxbench.measure import SamplingSettings, measure
 from ptxbench.pair import Launch, f32, u8, u32
 from ptxbench.run_info import info_document
@@ -170,6 +171,7 @@ def triad(gpu):
             flags=source.flags,
         )
         for source in found.sources
+        if source.language in REQUIRED
     }
     return builds, found.pair.launch(**size), found.pair.make_arguments(size, seed=1), found.pair.outputs
 
