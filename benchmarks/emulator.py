@@ -156,10 +156,11 @@ def memory_scaling(repeats: int) -> float:
 
 def plain_numpy(case: Case, launch: float) -> str:
     """The time of the NumPy interpreter divided by the time of the launch; "-" if it lacks an instruction."""
+    arguments = [each.copy() for each in case.arguments]  # it writes all of them back
     try:
         times = [
             least(2, lambda chunk=chunk: interpret(
-                case.text, None, args=case.arguments, threads_at_once=chunk, fused=False, **case.options
+                case.text, None, args=arguments, threads_at_once=chunk, fused=False, **case.options
             ))
             for chunk in CHUNKS
         ]  # fmt: skip

@@ -158,7 +158,7 @@ WRONG = [
     ('ptxbench_kernel("scale.ptx")(args=[x, y, 2, 9], block=256)', ["*LaunchError: 'scale' allows at most 128*"]),
     ('ptxbench_kernel("scale.ptx")(args=[x, y, 2, 9], grid=0)', ["*LaunchError: grid is 0; expected one to three*"]),
     (f'y.setflags(write=False)\nptxbench_kernel("scale.cu")({SCALE})',
-     ["*LaunchError: The kernel writes byte * of 'y', whose array is read-only. Pass a writable one."]),
+     ["*ReadOnlyArray: The kernel writes byte * of 'y', whose array is read-only. Pass a writable one."]),
     (f'ptxbench_kernel("scale.cu")({SCALE}).counts["conflicts"]',
      ["*UsageError: unknown count 'conflicts'. Did you mean ptx_shared_conflicts, ptx_shared_load_conflicts, *"]),
     (f'assert ptxbench_kernel("scale.cu")({SCALE}).counts["ptx_barriers"] == 1', ["E*assert 0 == 1"]),
