@@ -102,10 +102,11 @@ def family(pid: int) -> list[int]:
     """A process and all that it has started."""
     found = [pid]
     for each in found:
-        try:
-            found += map(int, Path(f"/proc/{each}/task/{each}/children").read_text().split())
-        except OSError:
-            continue
+        for children in Path(f"/proc/{each}/task").glob("*/children"):  # of each thread
+            try:
+                found += map(int, children.read_text().split())
+            except OSError:
+                continue  # the thread has just ended
     return found
 
 

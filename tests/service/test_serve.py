@@ -152,7 +152,9 @@ def test_ctrl_c_ends_the_service_and_a_judgement_that_runs(start_service):
     with httpx.stream("POST", f"{running.url}/verdicts", json=document, timeout=SECONDS) as answer:
         while httpx.get(f"{running.url}/health").json()["running"] == 0:
             time.sleep(0.05)
-        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+        tasks = Path(f"/proc/{running.process.pid}/task")
+        children = [child for thread in tasks.glob("*/children") for child in thread.read_text().split()]
+        assert children
         running.process.send_signal(signal.SIGINT)
         [line] = answer.iter_lines()
     assert json.loads(line)["state"] == "cancelled"
