@@ -94,7 +94,7 @@ def test_a_console_shows_markup_and_hides_nothing(capsys):
     assert "\\x0d" not in out
 
 
-INNER = {"documents", "check", "containment", "emulator", "toolchain", "executed"}
+INNER = {"documents", "check", "containment", "emulator", "toolchain", "executed", "service.inspection"}
 """The modules that read and write messages between ptxbench's own processes."""
 
 # functions that may be called only there; all other code uses the one function

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import json
 from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from ptxbench import __version__, containment
 from ptxbench.discovery import find_pairs
+from ptxbench.documents import json_text
 from ptxbench.service import openapi
 from ptxbench.service.judgements import Entry, Judgements
 from ptxbench.service.refusal import Refused, document
@@ -162,7 +162,7 @@ class Verdicts(StreamingResponse):
     async def lines(self) -> AsyncIterator[bytes]:
         for _ in self.entries:
             ended = await self.ended.get()
-            yield json.dumps(ended.document()).encode() + b"\n"
+            yield json_text(ended.document(), None).encode()
 
 
 def seconds_to_wait(request: Request) -> int:

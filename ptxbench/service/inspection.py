@@ -169,7 +169,7 @@ def describe(listing: Listing, uncounted: str | None) -> dict[str, Any]:
 
 
 def main() -> int:
-    request = json.load(sys.stdin)
+    request = json.loads(sys.stdin.read())
     printed = os.dup(1)
     os.dup2(2, 1)  # output of libraries must not mix with the answer
     folder = Path(request["folder"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import sys
 import time
 import traceback
 from collections import OrderedDict, deque
@@ -25,6 +26,7 @@ from ptxbench.check.judgement_process import JudgementProcess, ServerProcess
 from ptxbench.check.request import new_seed
 from ptxbench.errors import PtxbenchError
 from ptxbench.exporters.check import verdict
+from ptxbench.safe_text import log_text, plain
 from ptxbench.service.refusal import Refused
 from ptxbench.service.submission import Submission
 from ptxbench.toolchain import sha256
@@ -223,7 +225,7 @@ class Judgements:
         except PtxbenchError as error:
             entry.error = str(error)
         except Exception as error:
-            traceback.print_exc()
+            sys.stderr.write(log_text(plain(traceback.format_exc())))
             entry.error = f"ptxbench itself failed: {type(error).__name__}. Report a bug, with the candidate."
         if entry.state == CANCELLED:
             entry.judgement = entry.error = None

@@ -31,6 +31,8 @@ def modules(wanted=None):
                 )
             except CompileError:
                 continue
+            if toolchain.assembled_text(build.ptx, arch) is None:  # NVRTC takes inline PTX as it is
+                continue
             texts[arch].append(renamed(build.ptx, entry, path.stem.replace(".", "_")))
             break
         else:
