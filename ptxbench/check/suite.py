@@ -184,11 +184,11 @@ class CheckSuite:
 
     @property
     def sanitized(self) -> tuple[CheckCase, ...]:
-        """The cases for the sanitizer: the check sizes except the largest, and some hidden sizes, one of them near the
-        greatest cost. Only cases that count, as far as that is known."""
+        """The cases for the sanitizer: the check sizes, and some hidden sizes, one of them near the greatest cost. Only
+        cases that count, as far as that is known."""
         names = SANITIZED & {question.name for question in self.hidden}
         own = [question for question in self.results if question.name != WHOLE_NUMBERS]
-        asked = [*(own[:-1] if names else own), *(each for each in self.hidden if each.name in names)]
+        asked = [*own, *(each for each in self.hidden if each.name in names)]
         return tuple(case for question in asked if (case := self.counting(question)) is not None)
 
     def counting(self, question: Question) -> CheckCase | None:

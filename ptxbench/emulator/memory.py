@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator.runtime.context import GLOBAL_BASE
 from ptxbench.emulator.variables import ALIGNMENT, GAP
+from ptxbench.emulator.variation import EXTREMES
 from ptxbench.errors import LaunchError
 
 with contextlib.suppress(ImportError):  # not available on Windows
@@ -71,7 +72,8 @@ def lay_out(
     """Place each array, from offset `start` on, after the buffers `first`.
 
     Arrays that overlap in memory share one buffer and keep their distance. `placement`: a seed for the order of the
-    buffers and the distances between them; without it they are the same every time.
+    buffers, the reverse one if it is 0 modulo EXTREMES, and for the distances between them; without it they are the
+    same every time.
     """
     spans = [(array.__array_interface__["data"][0], array.nbytes, name, i) for i, (name, array) in enumerate(arrays)]
     groups: list[list[tuple[int, int, str, int]]] = []
@@ -87,8 +89,11 @@ def lay_out(
     addresses = [0] * len(arrays)
     offset = start
     drawn = None if placement is None else random.Random(placement)
-    if drawn:
-        drawn.shuffle(groups)
+    if placement is not None and drawn:
+        if placement % EXTREMES == 0:
+            groups.reverse()  # no two buffers keep their order
+        else:
+            drawn.shuffle(groups)
     for group in groups:
         offset += ALIGNMENT * drawn.randint(1, FURTHEST) if drawn else 0
         start = group[0][0]

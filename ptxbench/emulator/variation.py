@@ -28,7 +28,8 @@ UNITS = (128, 256, 512, 1024)
 """Allocation granularities of shared memory on GPUs, in bytes."""
 
 EXTREMES = 4
-"""Seeds that are 0 modulo EXTREMES draw the greatest number; seeds that are 1 modulo EXTREMES, the least."""
+"""Seeds that are 0 modulo EXTREMES draw the greatest number, and the reverse order of the arrays; seeds that are 1
+modulo EXTREMES, the least."""
 
 MOST_SHIFT = 64
 """The greatest shift of the module's variables and the parameters, in units of 4 KiB."""

@@ -13,6 +13,7 @@ from ptxbench.check.launching import LaunchOptions
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, unlike, varied
+from ptxbench.emulator.variation import EXTREMES
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import locate
 from tests.check.judging import judged, outcome, suite
@@ -109,6 +110,19 @@ def test_other_bits_within_the_tolerance_are_a_warning():
     assert list(varied(launcher, case, first, some)) == []
     as_nan = [dataclasses.replace(first, outputs={"a": np.full(1, bits, np.uint32).view(np.float32)}) for bits in NANS]
     assert unlike(case, *as_nan, words="") == []
+
+
+def test_the_sanitizer_runs_every_check_size_and_hidden_sizes_as_well():
+    """The largest one too: of tma_reduce.bf16, it may be the only one in which two CTAs add to the same tile."""
+    pair = suite("triad").pair
+    sizes = [dict(case.size) for case in suite("triad").sanitized]
+    assert [size for size in pair.check_sizes if size not in sizes] == []
+    assert len(sizes) > len(pair.check_sizes)
+
+
+def test_the_first_launch_in_which_everything_varies_has_the_arrays_in_the_reverse_order():
+    (address, *_) = (each for each in aspects(suite("triad").drawn("variations")) if each.code == "depends-on-address")
+    assert address.options.placement % EXTREMES == 0
 
 
 def test_there_is_no_verdict_where_the_pairs_own_kernels_are_wrong_too(kernels, tmp_path):

@@ -59,6 +59,13 @@ def test_placements_give_other_addresses_orders_and_distances_each_aligned():
     assert addresses(3) == found[3]
 
 
+def test_every_fourth_placement_has_the_reverse_order():
+    """Otherwise three random orders of two arrays would be the usual one with a probability of 1/8."""
+    a, b = addresses()
+    assert a < b
+    assert all(a > b for a, b in map(addresses, (0, 4, 1 << 40)))
+
+
 def test_arrays_that_are_one_share_their_address_wherever_they_lie():
     one = np.zeros(1, np.uint64)
     emulator.run(ADDRESSES, grid=1, block=1, args=[one, one], placement=5)
