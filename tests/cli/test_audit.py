@@ -14,6 +14,7 @@ from ptxbench.discovery import default_kernels
 from ptxbench.result import save, to_json
 from tests.audit.test_stored import run
 from tests.cli.test_gate import BASE
+from tests.folders import changed
 
 SYNTHETIC = ("gate", "audit", "--synthetic", "--suites", "2")
 
@@ -34,6 +35,8 @@ def transpose():
         (Path("kernels") / place).mkdir(parents=True)
         name = "transpose" if place == "pairs" else "transpose.padded"  # a barrier is less than 2 % of its instructions
         shutil.copy(default_kernels() / place / f"{name}{suffix}", Path("kernels") / place / f"transpose{suffix}")
+    pair = Path("kernels/pairs/transpose.py")
+    pair.write_text(changed(pair.read_text(), '    by_request=["numba"],\n', ""))
     return Path("kernels")
 
 

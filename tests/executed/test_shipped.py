@@ -1,6 +1,5 @@
 """Every shipped variant on three architectures: anchors fit, and the interval is narrow for most."""
 
-import math
 import time
 
 import pytest
@@ -49,9 +48,8 @@ def derived(arch):
         build, pair = future.result(), found.pair
         size = pair.bench_sizes[0]
         launch = pair.launch_of(source.variant)(**size)
-        warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
         outcome = EmulatorBackend(arch).run(build, launch, pair.make_arguments(size, seed=1), pair.outputs)
-        counted = executed.Counted(outcome.by_line, warps, outcome.loops)
+        counted = executed.Counted(outcome.by_line, launch.warps, outcome.loops)
         yield found.name, source.variant, build, counted, executed.of_build(build, counted)
 
 

@@ -29,7 +29,7 @@ TARGETS = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100f", "s
 
 
 def made(target, registers, *, version="7.0", of="sm_80", **fields):
-    return TargetTrial(target, ASSEMBLES, version, of, registers, 0, 0, 40, "A", **fields)
+    return TargetTrial(target, ASSEMBLES, version, of, registers, 0, 0, sass=40, code="A", **fields)
 
 
 def need(line, instruction, requires=None, message="no"):
