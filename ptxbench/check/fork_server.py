@@ -209,7 +209,7 @@ class ForkServer:
         self.drop(line)
 
     def drop(self, line: socket.socket) -> None:
-        """End a judgement; nobody waits for it any more."""
+        """End a judgement whose result is no longer needed."""
         self.selector.unregister(line)
         self.running.pop(line).end()
         line.close()

@@ -36,7 +36,7 @@ SCHEMA = "ptxbench.judgement/1"
 WAITING, RUNNING, COMPLETE, FAILED, CANCELLED = "waiting", "running", "complete", "failed", "cancelled"
 
 ID_BYTES = 16
-"""Of an identifier, which nobody can guess: it is all that a judgement's reader needs."""
+"""Of an identifier, which cannot be guessed: it is all that a judgement's reader needs."""
 
 MOST_ENDED = 1000
 """The most judgements that are kept after their end; the one that ended longest ago is forgotten first."""
