@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from ptxbench.judge.baseline import make
 from ptxbench.result import to_json
+from ptxbench.verdict.baseline import make
 from tests.folders import changed
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ import pytest
 
 from ptxbench import cli
 from ptxbench.exit_status import PRECEDENCE, ExitStatus
-from ptxbench.judge import VERDICTS
+from ptxbench.verdict import VERDICTS
 from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parents[1]

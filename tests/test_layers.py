@@ -15,7 +15,7 @@ LAYERS = [
     {"cli", "__main__", "notebook", "pytest_plugin", "service"},
     {"terminal", "report", "exporters"},
     {"wording", "doctor"},
-    {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "calibration", "audit",
+    {"runner", "tune", "worker", "verdict", "execution", "portability", "listing", "calibration", "audit",
      "check", "bugs", "firstrun", "profiling", "model", "executed", "kernel_comparison", "callable_kernel",
      "draft", "kernel_timing", "launch_notes"},
     {"measure", "backends", "signature", "arguments"},

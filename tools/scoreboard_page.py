@@ -19,8 +19,8 @@ from pathlib import Path
 from ptxbench import discovery
 from ptxbench.errors import UsageError
 from ptxbench.exporters.tables import markdown_lines
-from ptxbench.judge.scoreboard import records, standings
 from ptxbench.saved_runs import read_run, saved_runs
+from ptxbench.verdict.scoreboard import records, standings
 from ptxbench.wording.scoreboard import scoreboard_table
 from tools.kernel_pages import fill
 from tools.page_blocks import between

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ptxbench.audit.edits import Edit, Known, spills
 from ptxbench.audit.neutral import anything
-from ptxbench.judge.rules import loads
 from ptxbench.result import BuildReport
+from ptxbench.verdict.rules import loads
 
 CODE = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 

@@ -26,8 +26,6 @@ from ptxbench.discovery import Source, display_path, select
 from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.exit_status import ExitStatus
-from ptxbench.judge.config import GateConfig
-from ptxbench.judge.gate import gate
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch
 from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, Run, VariantResult
@@ -39,6 +37,8 @@ from ptxbench.runner.session import Session, take_build
 from ptxbench.toolchain import Build, build_source, builders
 from ptxbench.toolchain.locate import INSTALL, program
 from ptxbench.toolchain.ptxas import check_ascii
+from ptxbench.verdict.config import GateConfig
+from ptxbench.verdict.gate import gate
 
 EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *COSTS, *HOPPER, *NEUTRAL, *CUDA)
 

@@ -15,14 +15,14 @@ from ptxbench.audit.rate import AlarmRate
 from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Tell
 from ptxbench.audit.tally import AuditTally, RateTarget, Suite, TallyLine, line
 from ptxbench.errors import TooLittle
-from ptxbench.judge.canary import distrust
-from ptxbench.judge.code_changes import Moves
-from ptxbench.judge.comparable import run_differences
-from ptxbench.judge.comparison import is_timed
-from ptxbench.judge.config import GateConfig
-from ptxbench.judge.limits import rule_for
-from ptxbench.judge.rows import Mode, drafts, match_cells
 from ptxbench.result import Run
+from ptxbench.verdict.canary import distrust
+from ptxbench.verdict.code_changes import Moves
+from ptxbench.verdict.comparable import run_differences
+from ptxbench.verdict.comparison import is_timed
+from ptxbench.verdict.config import GateConfig
+from ptxbench.verdict.limits import rule_for
+from ptxbench.verdict.rows import Mode, drafts, match_cells
 
 FEWEST_RUNS, FEWEST_ROUNDS, FEWEST_DAYS = 6, 60, 2
 """For one GPU model. Runs of one day share a temperature, and rounds of one run share a clock."""

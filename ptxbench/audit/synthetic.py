@@ -16,10 +16,10 @@ import numpy as np
 from ptxbench.audit.noise import NOISES, NOISY, Floats, Noise, draw_suite
 from ptxbench.audit.tally import AuditTally, RateTarget, TallyLine, line, twice_the_budget
 from ptxbench.audit.tally import Suite as Drafts
-from ptxbench.judge.code_changes import Moves
-from ptxbench.judge.config import GateConfig
-from ptxbench.judge.limits import rule_for
-from ptxbench.judge.rows import Mode, RoundLogs, Row
+from ptxbench.verdict.code_changes import Moves
+from ptxbench.verdict.config import GateConfig
+from ptxbench.verdict.limits import rule_for
+from ptxbench.verdict.rows import Mode, RoundLogs, Row
 
 KERNELS = 24
 SUITES = 300

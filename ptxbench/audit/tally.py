@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from math import log1p
 
 from ptxbench.audit.rate import AlarmRate
-from ptxbench.judge.comparison import judge
-from ptxbench.judge.rows import Mode, RoundLogs, Row
-from ptxbench.judge.verdicts import INCONCLUSIVE, REGRESSED, SAME_CODE, Rule
+from ptxbench.verdict.comparison import judge
+from ptxbench.verdict.rows import Mode, RoundLogs, Row
+from ptxbench.verdict.verdicts import INCONCLUSIVE, REGRESSED, SAME_CODE, Rule
 
 SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10, 0.20)
 

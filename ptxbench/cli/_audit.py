@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ptxbench.audit.stored import StoredDevice
     from ptxbench.audit.tally import TallyLine
     from ptxbench.cli._progress import Bar
-    from ptxbench.judge.config import GateConfig
+    from ptxbench.verdict.config import GateConfig
 
 
 @click.command("audit")
@@ -80,7 +80,7 @@ def command(
     from ptxbench.audit.audit import Audit
     from ptxbench.cli._progress import Bar
     from ptxbench.exporters.audit import to_json
-    from ptxbench.judge.config import GateConfig, load_config
+    from ptxbench.verdict.config import GateConfig, load_config
 
     config = load_config(config_path) if config_path else GateConfig()
     if not (synthetic or mutants or runs):

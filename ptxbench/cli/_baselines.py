@@ -28,7 +28,7 @@ def baselines_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def baseline_path(run: Run, folder: Path) -> Path:
     """The file of the baseline for the device of `run`, whether or not it exists."""
-    from ptxbench.judge.baseline import device_name
+    from ptxbench.verdict.baseline import device_name
 
     return folder / f"{device_name(run)}.json"
 

@@ -13,9 +13,9 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import PtxbenchError, ToolMissing, UsageError
 
 if TYPE_CHECKING:
-    from ptxbench.judge.gate import Gate
     from ptxbench.result import Cell, Run
     from ptxbench.runner import PairPlan, RunFrame
+    from ptxbench.verdict.gate import Gate
 
 BRING_BACK = "Restore the kernels of that run, or gate a new run."
 
@@ -26,8 +26,8 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     Cells that were confirmed before are not measured again. Raises UsageError if the head is of other kernels or tools,
     and the errors of making and saving a run.
     """
-    from ptxbench.judge.confirmation import cell_key, doubtful, judge_together
     from ptxbench.result import INTERRUPTED
+    from ptxbench.verdict.confirmation import cell_key, doubtful, judge_together
 
     head = first.head
     if head.run.confirms is not None:
@@ -86,10 +86,10 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
     """The run of these cells with the head's settings. Raises UsageError if kernels, tools or device have changed."""
     from ptxbench.backends import open_backend
     from ptxbench.calibration.record import calibrated
-    from ptxbench.judge.confirmation import obstacles
-    from ptxbench.judge.verdicts import LEAST_ROUNDS
     from ptxbench.result import COMPLETE, WARM
     from ptxbench.runner import RunFrame, RunPlan, document
+    from ptxbench.verdict.confirmation import obstacles
+    from ptxbench.verdict.verdicts import LEAST_ROUNDS
 
     head = first.head
     seed, arch = head.run.seed, cells[0].arch
@@ -164,7 +164,7 @@ def merged(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
 
 def require_same(head: Run, again: Run) -> None:
     """Raise UsageError if a cell that ran again differs from the head's."""
-    from ptxbench.judge.confirmation import cell_key, changes
+    from ptxbench.verdict.confirmation import cell_key, changes
 
     cells = {cell_key(cell): cell for cell in head.cells}
     for cell in again.cells:

@@ -39,9 +39,9 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     kernels that are not committed, or that are wrong or broken; incomplete; BIASED; or timed in fewer than five
     rounds.
     """
-    from ptxbench.judge.baseline import make
     from ptxbench.result import write
     from ptxbench.saved_runs import load_run
+    from ptxbench.verdict.baseline import make
 
     if not reason.strip():
         raise UsageError("The reason is empty. Say why the baseline changes: its reviewers need the reason.")
@@ -59,8 +59,8 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
 @baselines_option()
 def check_command(run: str, results: Path, baselines: Path) -> None:
     """Report whether RUN could be the baseline of its device, and what would change; write nothing."""
-    from ptxbench.judge.baseline import make
     from ptxbench.saved_runs import load_run
+    from ptxbench.verdict.baseline import make
 
     found = load_run(run, results)
     make(found, "check", datetime.now(UTC).date())
@@ -88,8 +88,8 @@ def show_command(as_json: bool, baselines: Path) -> None:
 
 def changes(run: Run, baselines: Path) -> str:
     """The gate's result for the run against the present baseline, in a sentence."""
-    from ptxbench.judge.config import GateConfig
-    from ptxbench.judge.gate import gate
+    from ptxbench.verdict.config import GateConfig
+    from ptxbench.verdict.gate import gate
 
     before = load_baseline(run, baselines)
     if before is None:

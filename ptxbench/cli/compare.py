@@ -12,7 +12,7 @@ from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
-    from ptxbench.judge import Comparison
+    from ptxbench.verdict import Comparison
 
 
 def share(context: click.Context, option: click.Parameter, text: str) -> float:
@@ -63,8 +63,8 @@ def command(
     """
     from ptxbench.cli._saving import OutputFiles
     from ptxbench.exporters.comparison import EXPORTERS, to_json
-    from ptxbench.judge import Rule, compare
     from ptxbench.saved_runs import load_run
+    from ptxbench.verdict import Rule, compare
 
     files = OutputFiles(outputs, EXPORTERS)
     runs = load_run(base, results), load_run(head, results)

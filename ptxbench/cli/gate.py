@@ -19,9 +19,9 @@ from ptxbench.exit_status import ExitStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ptxbench.judge import Mode
-    from ptxbench.judge.gate import Gate
     from ptxbench.result import Run
+    from ptxbench.verdict import Mode
+    from ptxbench.verdict.gate import Gate
 
 
 class GateCommand(click.Command):
@@ -125,10 +125,10 @@ def command(
     from ptxbench.cli._saving import OutputFiles
     from ptxbench.discovery import select
     from ptxbench.exporters.gate import EXPORTERS, to_json
-    from ptxbench.judge.config import dump, load_config
-    from ptxbench.judge.gate import gate
     from ptxbench.result import INTERRUPTED
     from ptxbench.saved_runs import load_run
+    from ptxbench.verdict.config import dump, load_config
+    from ptxbench.verdict.gate import gate
 
     config = load_config(config_path)
     if modes:

@@ -34,8 +34,8 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     """
     from ptxbench.cli._blocks import open_console
     from ptxbench.exporters.history import to_json
-    from ptxbench.judge.history import Collection, choose_metric
     from ptxbench.terminal.history import HistoryTable
+    from ptxbench.verdict.history import Collection, choose_metric
 
     collection = Collection(choose_metric(metric) if metric else None)
     unreadable: list[str] = []

@@ -19,7 +19,7 @@ from ptxbench.safe_text import log_text, plain
 
 if TYPE_CHECKING:
     from ptxbench.discovery import LoadedPair, Source
-    from ptxbench.judge.scoreboard import Record
+    from ptxbench.verdict.scoreboard import Record
 
 INDENT = 12
 
@@ -83,7 +83,7 @@ def command(
 
 def recorded(results: Path, baselines: Path) -> list[Record]:
     """The results of the baselines and of the saved runs; what cannot be read is named on stderr."""
-    from ptxbench.judge.scoreboard import records
+    from ptxbench.verdict.scoreboard import records
 
     unreadable: list[str] = []
     found = records([*read(sorted(baselines.glob("*.json")), unreadable), *saved(results, unreadable)])
@@ -95,7 +95,7 @@ def print_verdicts(kernels: Path, names: Sequence[str], recorded: Sequence[Recor
     """Print the scoreboard of these pairs. Raises the first PairError once the others are printed."""
     from ptxbench.discovery import load
     from ptxbench.exporters.scoreboard import to_json
-    from ptxbench.judge.scoreboard import standings
+    from ptxbench.verdict.scoreboard import standings
 
     found, first_error = [], None
     for name in names:

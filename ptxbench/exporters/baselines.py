@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench.documents import json_text, read_json
-from ptxbench.judge.baseline import read_note
 from ptxbench.result import from_document
+from ptxbench.verdict.baseline import read_note
 
 SCHEMA = "ptxbench.baselines/1"
 

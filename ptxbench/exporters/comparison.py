@@ -7,11 +7,11 @@ from typing import Any
 
 from ptxbench.documents import json_text
 from ptxbench.exporters.tables import csv_table, markdown_lines
-from ptxbench.judge import NO_REGRESSION, NOT_COMPARABLE, SAME_CODE, Comparison, Row
 from ptxbench.result import Run
 from ptxbench.safe_text import markdown_text
 from ptxbench.stats import Interval
 from ptxbench.units import size_words
+from ptxbench.verdict import NO_REGRESSION, NOT_COMPARABLE, SAME_CODE, Comparison, Row
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, remarks, total, values
 from ptxbench.wording.table import Entry, Table, numbers, texts
 

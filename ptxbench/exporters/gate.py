@@ -10,11 +10,11 @@ from ptxbench.documents import json_text
 from ptxbench.exporters.comparison import identity, kernel, row_object
 from ptxbench.exporters.sarif import Alert, Rule, to_log
 from ptxbench.exporters.tables import markdown_lines
-from ptxbench.judge import BROKEN, BROKEN_BOTH, INCONCLUSIVE, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED
-from ptxbench.judge.gate import Gate, Judged
-from ptxbench.judge.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.safe_text import markdown_text, plain
 from ptxbench.units import size_words
+from ptxbench.verdict import BROKEN, BROKEN_BOTH, INCONCLUSIVE, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED
+from ptxbench.verdict.gate import Gate, Judged
+from ptxbench.verdict.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.wording.gating import GateRow, change_words, describe_rows, footer, header, steps, total, values, why
 from ptxbench.wording.judgement import interval_words
 from ptxbench.wording.remedies import location, next_step, waivers

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptxbench.exporters.gate import to_markdown
-from ptxbench.judge.gate import Gate
 from ptxbench.safe_text import workflow_property, workflow_text
+from ptxbench.verdict.gate import Gate
 from ptxbench.wording.gating import GateRow, steps, total
 
 MOST_BYTES = 900 * 1024

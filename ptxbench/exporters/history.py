@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ptxbench.documents import json_text
-from ptxbench.judge.history import HistoryPoint, Series, Shift
+from ptxbench.verdict.history import HistoryPoint, Series, Shift
 from ptxbench.wording.history import NOTICE
 
 SCHEMA = "ptxbench.history/1"

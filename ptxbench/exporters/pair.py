@@ -13,10 +13,10 @@ import numpy as np
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.text import PairText
 from ptxbench.documents import json_text, plain_data
-from ptxbench.judge.scoreboard import predictions
 from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16, e4m3, e5m2, ue8m0
 from ptxbench.signature import wanted
 from ptxbench.tensor_map import TensorMap
+from ptxbench.verdict.scoreboard import predictions
 
 KINDS: dict[type[Argument], str] = {
     Scalar: "scalar",

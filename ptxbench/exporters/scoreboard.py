@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ptxbench.documents import json_text
-from ptxbench.judge.scoreboard import TRAFFIC, Standing
 from ptxbench.metrics import BY_NAME
 from ptxbench.rival import EXECUTED, bounds, has_number
+from ptxbench.verdict.scoreboard import TRAFFIC, Standing
 from ptxbench.wording.scoreboard import shown
 
 SCHEMA = "ptxbench.scoreboard/1"

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptxbench.errors import UsageError
-from ptxbench.judge.rules import RULES
 from ptxbench.metrics import BY_NAME, Metric
 from ptxbench.result import UNJUDGED, VERIFIED, Cell, Run
 from ptxbench.safe_text import code_text
+from ptxbench.verdict.rules import RULES
 
 COUNTERS = tuple(BY_NAME[name] for name in RULES if name in BY_NAME)
 """The metrics by which `ptxbench gate` judges without a GPU."""

@@ -10,7 +10,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
-from ptxbench.judge import (
+from ptxbench.terminal.forest import NARROWEST, axis_of, bar, ticks
+from ptxbench.terminal.prose import Prose
+from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.units import size_words
+from ptxbench.verdict import (
     BROKEN,
     BROKEN_BOTH,
     FIXED,
@@ -25,10 +29,6 @@ from ptxbench.judge import (
     Comparison,
     Row,
 )
-from ptxbench.terminal.forest import NARROWEST, axis_of, bar, ticks
-from ptxbench.terminal.prose import Prose
-from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
-from ptxbench.units import size_words
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, percent, remarks, total, values
 from ptxbench.wording.sparkline import sparkline
 from ptxbench.wording.table import Column, Entry, Table, numbers, texts

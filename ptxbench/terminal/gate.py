@@ -10,11 +10,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.text import Text
 
-from ptxbench.judge.gate import Gate, Judged
-from ptxbench.judge.verdicts import WAIVED
 from ptxbench.terminal.comparison import STYLES
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import size_words
+from ptxbench.verdict.gate import Gate, Judged
+from ptxbench.verdict.verdicts import WAIVED
 from ptxbench.wording.gating import change_words, footer, header, steps, total, values
 from ptxbench.wording.judgement import interval_words
 from ptxbench.wording.remedies import waivers

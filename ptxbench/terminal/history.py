@@ -12,9 +12,9 @@ from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.judge.history import Series
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
+from ptxbench.verdict.history import Series
 from ptxbench.wording.history import footer, has_changed, series_size, span, step_lines
 from ptxbench.wording.sparkline import sparkline
 from ptxbench.wording.table import Entry, Table, numbers, texts

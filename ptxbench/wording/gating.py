@@ -9,13 +9,22 @@ from math import inf, log
 
 from ptxbench import units
 from ptxbench.exit_status import ExitStatus
-from ptxbench.judge import BROKEN, BROKEN_BOTH, INCONCLUSIVE, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
-from ptxbench.judge.comparable import run_differences
-from ptxbench.judge.gate import ORDER, Gate, Judged
-from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP
-from ptxbench.judge.rules import RULES
-from ptxbench.judge.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.metrics import BY_NAME
+from ptxbench.verdict import (
+    BROKEN,
+    BROKEN_BOTH,
+    INCONCLUSIVE,
+    MISSING,
+    NOT_COMPARABLE,
+    REFERENCE_CHANGED,
+    REGRESSED,
+    Row,
+)
+from ptxbench.verdict.comparable import run_differences
+from ptxbench.verdict.gate import ORDER, Gate, Judged
+from ptxbench.verdict.limits import MAX_RATIO, MIN_SPEEDUP
+from ptxbench.verdict.rules import RULES
+from ptxbench.verdict.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.wording import judgement
 from ptxbench.wording.judgement import MOST_NAMED, REASONS, consequence, describe, percent
 from ptxbench.wording.remedies import location, next_step

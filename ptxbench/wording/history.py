@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from ptxbench import units
-from ptxbench.judge.history import HistoryPoint, Series, Shift
+from ptxbench.verdict.history import HistoryPoint, Series, Shift
 from ptxbench.wording.judgement import percent
 
 NOTICE = (

@@ -7,7 +7,10 @@ from math import exp, expm1
 
 from ptxbench import cycles, units
 from ptxbench.cycles import CLOCK_DEPENDENT, LOCK
-from ptxbench.judge import (
+from ptxbench.languages import title
+from ptxbench.metrics import BY_NAME
+from ptxbench.result import FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
+from ptxbench.verdict import (
     BROKEN,
     BROKEN_BOTH,
     FIXED,
@@ -22,12 +25,9 @@ from ptxbench.judge import (
     Row,
     comparable,
 )
-from ptxbench.judge.canary import DISTRUSTED
-from ptxbench.judge.comparable import ConditionDifference, Kind
-from ptxbench.judge.verdicts import NOT_DETERMINISTIC
-from ptxbench.languages import title
-from ptxbench.metrics import BY_NAME
-from ptxbench.result import FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
+from ptxbench.verdict.canary import DISTRUSTED
+from ptxbench.verdict.comparable import ConditionDifference, Kind
+from ptxbench.verdict.verdicts import NOT_DETERMINISTIC
 
 KINDS: dict[Kind, str] = {
     "ratio": "ratios", "time": "times", "tools": "counts of the tools", "emulator": "counts of the emulator",

@@ -10,13 +10,13 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from ptxbench.cycles import CLOCK_DEPENDENT
-from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
-from ptxbench.judge.baseline import device_name
-from ptxbench.judge.config import GateConfig, toml
-from ptxbench.judge.gate import Gate, Judged
-from ptxbench.judge.rules import RULES
-from ptxbench.judge.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
 from ptxbench.result import WARM, Run, VariantResult
+from ptxbench.verdict import BROKEN, BROKEN_BOTH, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
+from ptxbench.verdict.baseline import device_name
+from ptxbench.verdict.config import GateConfig, toml
+from ptxbench.verdict.gate import Gate, Judged
+from ptxbench.verdict.rules import RULES
+from ptxbench.verdict.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
 
 WAIVED_DAYS = 30
 """The duration of a proposed waiver."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ptxbench.judge.scoreboard import COUNTED, EXPECTED, GROUNDS, MEASURED, OWN, TRAFFIC, VERDICTS, Standing
 from ptxbench.result import MUST_FAIL, Cell
 from ptxbench.rival import EXECUTED as SASS
 from ptxbench.rival import OTHER_GEOMETRY, Rival, bounds, code_of, has_number, other_geometry
 from ptxbench.units import ABSENT, size_words
+from ptxbench.verdict.scoreboard import COUNTED, EXPECTED, GROUNDS, MEASURED, OWN, TRAFFIC, VERDICTS, Standing
 from ptxbench.wording.findings import listed
 from ptxbench.wording.table import Column, Entry, Table
 

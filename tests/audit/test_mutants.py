@@ -16,7 +16,7 @@ from ptxbench.audit.neutral import NEUTRAL, commented
 from ptxbench.audit.tables import OF_PAIRS, SCATTERED, UNSCATTERED
 from ptxbench.discovery import default_kernels, find_pairs
 from ptxbench.errors import AssembleError, UsageError
-from ptxbench.judge.rules import RULES
+from ptxbench.verdict.rules import RULES
 from tests.folders import PTX, changed, kernels_folder
 from tests.kernels.harness import emulated_arch
 

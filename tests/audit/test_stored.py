@@ -8,7 +8,7 @@ import pytest
 from ptxbench.audit.stored import StoredDevice, audit_runs, devices, swapped, unchanged
 from ptxbench.audit.synthetic import CONDITIONS
 from ptxbench.errors import TooLittle
-from ptxbench.judge.config import GateConfig
+from ptxbench.verdict.config import GateConfig
 from tests.runs import Kernel, Noise, Sampling, timed_run
 
 PAIRS = [f"k{i}" for i in range(4)]

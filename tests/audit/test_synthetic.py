@@ -10,10 +10,10 @@ from ptxbench.audit.audit import Audit
 from ptxbench.audit.noise import NOISY, draw_suite
 from ptxbench.audit.synthetic import CONDITIONS, audit_synthetic, drafts
 from ptxbench.audit.tally import SLOWDOWNS, AuditTally, slowdowns, slowed
-from ptxbench.judge import comparison
-from ptxbench.judge.config import GateConfig
-from ptxbench.judge.verdicts import Rule
 from ptxbench.terminal.audit import AuditTable
+from ptxbench.verdict import comparison
+from ptxbench.verdict.config import GateConfig
+from ptxbench.verdict.verdicts import Rule
 
 SUITES = 40
 

@@ -11,13 +11,13 @@ from ptxbench.backends import cublas, gpu
 from ptxbench.backends.cublas import OVERRIDE, Cublas, find_cublas
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.errors import LaunchUnavailable, MachineError, PairError
-from ptxbench.judge.config import GateConfig
-from ptxbench.judge.gate import gate
 from ptxbench.libraries import Gemm
 from ptxbench.measure import SamplingSettings
 from ptxbench.runner import CellDone, RunFrame, RunOutcome, RunPlan, document
 from ptxbench.runner.plan import plan_pairs
 from ptxbench.runner.session import run
+from ptxbench.verdict.config import GateConfig
+from ptxbench.verdict.gate import gate
 from tests import simulated
 
 KERNELS = discovery.default_kernels()

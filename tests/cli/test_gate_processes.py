@@ -116,7 +116,7 @@ def test_an_interrupted_gate_ends_with_130_and_says_no_verdict(kernels):
 
 def test_a_gate_that_crashes_exits_with_1_which_means_no_verdict():
     Path("run.json").write_text(to_json(BASE))
-    source = program("import ptxbench.judge.gate as judge; judge.gate = None")
+    source = program("import ptxbench.verdict.gate as judge; judge.gate = None")
     code, out, err = ended(start(source, "gate", "run.json", "--base", "run.json"))
     assert (code, out) == (1, "")
     assert err.endswith("This is a bug in ptxbench: please report it with the lines above.\n")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptxbench.judge.history import Collection
 from ptxbench.result import save, to_json
 from ptxbench.terminal.history import HistoryTable, condensed
+from ptxbench.verdict.history import Collection
 from tests.cli.test_gate import BEFORE, after, counted
 from tests.folders import changed
 from tests.runs import Kernel, Sampling, timed_run

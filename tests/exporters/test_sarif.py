@@ -12,9 +12,9 @@ import pytest
 from ptxbench.execution import ExecProgram
 from ptxbench.exporters.gate import MEANINGS
 from ptxbench.exporters.sarif import Alert, Rule, repository, to_log
-from ptxbench.judge.config import GateConfig
-from ptxbench.judge.gate import ORDER, Judged, gate, settle
 from ptxbench.toolchain import locate
+from ptxbench.verdict.config import GateConfig
+from ptxbench.verdict.gate import ORDER, Judged, gate, settle
 from tests.cli.test_exec import RACY, UNKNOWN
 from tests.cli.test_gate import BASE, BEFORE, after, counted, judged
 from tests.folders import CUDA, PTX, changed

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from ptxbench.discovery.knobs import with_knobs
-from ptxbench.judge.rows import match_cells
 from ptxbench.result import BROKEN, VERIFIED, from_json, to_json
 from ptxbench.runner import CellDone, RunFrame, RunPlan, Step, carry_out, document, plan_pairs
 from ptxbench.runner.round_results import RoundResults
 from ptxbench.runner.worker import WorkerDied
+from ptxbench.verdict.rows import match_cells
 from tests.fakes import HostileBackend
 from tests.runner.test_rounds import NS, QUICK
 from tests.tune.folders import knobs_folder

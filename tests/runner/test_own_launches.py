@@ -9,11 +9,11 @@ import pytest
 from ptxbench.discovery import load
 from ptxbench.errors import PairError
 from ptxbench.floors import NO_CLAIM
-from ptxbench.judge.comparable import cell_differences
 from ptxbench.model.cell import judge
 from ptxbench.report.chips import chip, rival_chips
 from ptxbench.result import LaunchReport, from_json
 from ptxbench.rival import other_geometry, rival_of, verdict
+from ptxbench.verdict.comparable import cell_differences
 from ptxbench.wording.findings import finding
 from tests.folders import PAIR, PTX, changed, kernels_folder
 from tests.runs import Kernel, cell

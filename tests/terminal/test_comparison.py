@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ptxbench.judge import compare
 from ptxbench.result import UNJUDGED
 from ptxbench.terminal.comparison import ComparisonTable
+from ptxbench.verdict import compare
 from ptxbench.wording.judgement import REASONS, header
 from tests.runs import Kernel, Noise, Sampling, cell, run_of
 from tests.terminal.test_table import printed

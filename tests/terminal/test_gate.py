@@ -7,11 +7,11 @@ import pytest
 
 from ptxbench.exporters.gate import to_json, to_junit, to_markdown
 from ptxbench.exporters.github import MOST_BYTES, annotate, summary
-from ptxbench.judge.config import GateConfig, parse
-from ptxbench.judge.gate import gate
-from ptxbench.judge.problems import Problem
 from ptxbench.safe_text import workflow_property, workflow_text
 from ptxbench.terminal.gate import GateTable
+from ptxbench.verdict.config import GateConfig, parse
+from ptxbench.verdict.gate import gate
+from ptxbench.verdict.problems import Problem
 from ptxbench.wording.gating import steps
 from ptxbench.wording.remedies import waivers
 from tests.cli.test_gate import BASE, BEFORE, TIMED, UNLIKE_TOOLS, after, counted, timed

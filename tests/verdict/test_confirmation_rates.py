@@ -3,10 +3,10 @@
 import numpy as np
 
 from ptxbench.audit.noise import NOISY, draw_suite
-from ptxbench.judge.code_changes import Moves
-from ptxbench.judge.comparison import judge
-from ptxbench.judge.rows import RoundLogs, Row
-from ptxbench.judge.verdicts import INCONCLUSIVE, REGRESSED, Rule
+from ptxbench.verdict.code_changes import Moves
+from ptxbench.verdict.comparison import judge
+from ptxbench.verdict.rows import RoundLogs, Row
+from ptxbench.verdict.verdicts import INCONCLUSIVE, REGRESSED, Rule
 
 SUITES, KERNELS, ROUNDS = 60, 24, 5
 MOVED = Moves((("ptx", "source"),))

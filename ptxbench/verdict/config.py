@@ -17,10 +17,10 @@ from typing import Any, Literal, cast
 from ptxbench import architecture
 from ptxbench.documents import display_value, parse_toml, read_text, toml_text
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.judge.rows import COUNTERS, Mode
-from ptxbench.judge.rules import RULES
-from ptxbench.judge.verdicts import LEAST_ROUNDS
 from ptxbench.metrics import BY_NAME
+from ptxbench.verdict.rows import COUNTERS, Mode
+from ptxbench.verdict.rules import RULES
+from ptxbench.verdict.verdicts import LEAST_ROUNDS
 
 NAME = "ptxbench.toml"
 PROJECT = "pyproject.toml"

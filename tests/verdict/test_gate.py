@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from ptxbench.exit_status import ExitStatus
-from ptxbench.judge.causes import instructions
-from ptxbench.judge.code_changes import Moves
-from ptxbench.judge.config import GateConfig, Waiver, parse
-from ptxbench.judge.confirmation import pooled
-from ptxbench.judge.gate import ORDER, Judged, gate
-from ptxbench.judge.rows import COUNTERS
-from ptxbench.judge.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
-from ptxbench.judge.verdicts import VERDICTS
 from ptxbench.result import BuildReport, ExecutedReport
+from ptxbench.verdict.causes import instructions
+from ptxbench.verdict.code_changes import Moves
+from ptxbench.verdict.config import GateConfig, Waiver, parse
+from ptxbench.verdict.confirmation import pooled
+from ptxbench.verdict.gate import ORDER, Judged, gate
+from ptxbench.verdict.rows import COUNTERS
+from ptxbench.verdict.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
+from ptxbench.verdict.verdicts import VERDICTS
 from ptxbench.wording.remedies import next_step
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
 from tests.runs import Kernel, Sampling, cell, timed_run

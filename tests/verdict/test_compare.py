@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from ptxbench.errors import UsageError
-from ptxbench.judge import Rule, compare, default_mode
-from ptxbench.judge.code_changes import Moves
-from ptxbench.judge.comparable import CELL_CONDITIONS, RUN_CONDITIONS
-from ptxbench.judge.comparison import reference_moved
-from ptxbench.judge.rows import COUNTERS, Row
 from ptxbench.result import BIASED, ORACLE_WEAK, UNJUDGED, LaunchReport, from_json, to_json
+from ptxbench.verdict import Rule, compare, default_mode
+from ptxbench.verdict.code_changes import Moves
+from ptxbench.verdict.comparable import CELL_CONDITIONS, RUN_CONDITIONS
+from ptxbench.verdict.comparison import reference_moved
+from ptxbench.verdict.rows import COUNTERS, Row
 from ptxbench.wording.judgement import reason
 from tests.runs import Kernel, Noise, Sampling, cell, run_of, timed_run
 

@@ -4,11 +4,11 @@ import json
 import re
 from pathlib import Path
 
-from ptxbench.judge.baseline import read_note, refusals
-from ptxbench.judge.config import parse
-from ptxbench.judge.gate import gate
-from ptxbench.judge.rules import RULES
 from ptxbench.result import from_json
+from ptxbench.verdict.baseline import read_note, refusals
+from ptxbench.verdict.config import parse
+from ptxbench.verdict.gate import gate
+from ptxbench.verdict.rules import RULES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")

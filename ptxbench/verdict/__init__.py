@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from ptxbench.judge.comparison import Comparison, compare, default_mode
-from ptxbench.judge.rows import Mode, Row
-from ptxbench.judge.verdicts import (
+from ptxbench.verdict.comparison import Comparison, compare, default_mode
+from ptxbench.verdict.rows import Mode, Row
+from ptxbench.verdict.verdicts import (
     BROKEN,
     BROKEN_BOTH,
     FIXED,

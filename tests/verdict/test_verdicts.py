@@ -5,9 +5,9 @@ from math import log1p
 
 import pytest
 
-from ptxbench.judge.rows import exact_change
-from ptxbench.judge.verdicts import Rule, judge_effect, judge_exact, rounds_needed
 from ptxbench.stats import Effect, Interval
+from ptxbench.verdict.rows import exact_change
+from ptxbench.verdict.verdicts import Rule, judge_effect, judge_exact, rounds_needed
 
 RULE = Rule()
 

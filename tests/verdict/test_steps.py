@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ptxbench.judge.steps import changes, segment_deviations, spread, steps
+from ptxbench.verdict.steps import changes, segment_deviations, spread, steps
 
 CASES = [
     ([], []),

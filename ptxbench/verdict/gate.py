@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ptxbench.exit_status import PRECEDENCE, ExitStatus
-from ptxbench.judge.canary import CONTROL_OFF
-from ptxbench.judge.causes import explain
-from ptxbench.judge.code_changes import Moves, move
-from ptxbench.judge.comparable import run_differences
-from ptxbench.judge.comparison import Comparison, is_timed, judge_runs
-from ptxbench.judge.config import GateConfig, Waiver
-from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP, counter_limits, ratio_limits, row_rule, rule_for
-from ptxbench.judge.problems import (
+from ptxbench.result import BIASED, MUST_FAIL, VERIFIED, Run
+from ptxbench.verdict.canary import CONTROL_OFF
+from ptxbench.verdict.causes import explain
+from ptxbench.verdict.code_changes import Moves, move
+from ptxbench.verdict.comparable import run_differences
+from ptxbench.verdict.comparison import Comparison, is_timed, judge_runs
+from ptxbench.verdict.config import GateConfig, Waiver
+from ptxbench.verdict.limits import MAX_RATIO, MIN_SPEEDUP, counter_limits, ratio_limits, row_rule, rule_for
+from ptxbench.verdict.problems import (
     Problem,
     not_measured,
     nothing_judged,
@@ -26,9 +27,9 @@ from ptxbench.judge.problems import (
     run_problems,
     unmatched_rules,
 )
-from ptxbench.judge.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
-from ptxbench.judge.rules import RULES, code_rows, held, opcode_row
-from ptxbench.judge.verdicts import (
+from ptxbench.verdict.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
+from ptxbench.verdict.rules import RULES, code_rows, held, opcode_row
+from ptxbench.verdict.verdicts import (
     BROKEN,
     BROKEN_BOTH,
     CHANGED,
@@ -46,7 +47,6 @@ from ptxbench.judge.verdicts import (
     SAME_CODE,
     WAIVED,
 )
-from ptxbench.result import BIASED, MUST_FAIL, VERIFIED, Run
 
 ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, INCONCLUSIVE, NOT_COMPARABLE, CHANGED,
          REFERENCE_CHANGED, WAIVED, FIXED, IMPROVED, NEW, NO_REGRESSION, SAME_CODE)  # fmt: skip

@@ -13,10 +13,12 @@ import numpy as np
 
 from ptxbench import cycles, stats
 from ptxbench.errors import UsageError
-from ptxbench.judge.canary import distrust
-from ptxbench.judge.comparable import ConditionDifference, run_differences
-from ptxbench.judge.rows import Draft, Mode, RoundLogs, Row, drafts, match_cells
-from ptxbench.judge.verdicts import (
+from ptxbench.result import UNJUDGED, Run
+from ptxbench.stats import Effect, Interval
+from ptxbench.verdict.canary import distrust
+from ptxbench.verdict.comparable import ConditionDifference, run_differences
+from ptxbench.verdict.rows import Draft, Mode, RoundLogs, Row, drafts, match_cells
+from ptxbench.verdict.verdicts import (
     BETTER_OR_WORSE,
     INCONCLUSIVE,
     REFERENCE_CHANGED,
@@ -28,8 +30,6 @@ from ptxbench.judge.verdicts import (
     adjust,
     judge_effect,
 )
-from ptxbench.result import UNJUDGED, Run
-from ptxbench.stats import Effect, Interval
 
 FEWEST_CONTROLS = 5
 """At least this many rows of unchanged code are needed to estimate their common shift."""

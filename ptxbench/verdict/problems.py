@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.exit_status import ExitStatus
-from ptxbench.judge.comparison import is_timed
-from ptxbench.judge.config import GateConfig
-from ptxbench.judge.rows import Match, Mode
 from ptxbench.result import COMPLETE, Run
+from ptxbench.verdict.comparison import is_timed
+from ptxbench.verdict.config import GateConfig
+from ptxbench.verdict.rows import Match, Mode
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,15 @@ from math import exp, expm1, log, log1p
 from statistics import median
 
 from ptxbench import stats
-from ptxbench.judge.canary import distrust
-from ptxbench.judge.comparable import Kind
-from ptxbench.judge.comparison import agreed
-from ptxbench.judge.config import GateConfig, GateLimits
-from ptxbench.judge.rows import Match, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
-from ptxbench.judge.verdicts import (
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.result import UNJUDGED, VERIFIED, Round, Run
+from ptxbench.stats import Interval
+from ptxbench.verdict.canary import distrust
+from ptxbench.verdict.comparable import Kind
+from ptxbench.verdict.comparison import agreed
+from ptxbench.verdict.config import GateConfig, GateLimits
+from ptxbench.verdict.rows import Match, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
+from ptxbench.verdict.verdicts import (
     IMPROVED,
     INCONCLUSIVE,
     MISSING,
@@ -23,9 +26,6 @@ from ptxbench.judge.verdicts import (
     adjust,
     judge_effect,
 )
-from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import UNJUDGED, VERIFIED, Round, Run
-from ptxbench.stats import Interval
 
 MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ptxbench.judge.rows import Match, Row
-from ptxbench.judge.rules import RULES
-from ptxbench.judge.verdicts import REGRESSED, WAIVED
 from ptxbench.metrics import BY_NAME
 from ptxbench.result import BuildReport
+from ptxbench.verdict.rows import Match, Row
+from ptxbench.verdict.rules import RULES
+from ptxbench.verdict.verdicts import REGRESSED, WAIVED
 
 MOST_EXPLAINED = 5
 

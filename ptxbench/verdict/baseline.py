@@ -16,8 +16,6 @@ from typing import Any
 
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
-from ptxbench.judge.canary import DISTRUSTED, distrust
-from ptxbench.judge.verdicts import LEAST_ROUNDS
 from ptxbench.metrics import METRICS
 from ptxbench.result import (
     BROKEN,
@@ -35,6 +33,8 @@ from ptxbench.result import (
 )
 from ptxbench.run_info import HostInfo
 from ptxbench.safe_text import file_name
+from ptxbench.verdict.canary import DISTRUSTED, distrust
+from ptxbench.verdict.verdicts import LEAST_ROUNDS
 
 FOLDER = "baselines"
 

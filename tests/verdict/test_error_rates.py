@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ptxbench.judge import Rule
-from ptxbench.judge.code_changes import Moves
-from ptxbench.judge.comparison import judge
-from ptxbench.judge.rows import RoundLogs, Row
+from ptxbench.verdict import Rule
+from ptxbench.verdict.code_changes import Moves
+from ptxbench.verdict.comparison import judge
+from ptxbench.verdict.rows import RoundLogs, Row
 
 KERNELS = 24
 MOVED = Moves((("ptx", "source"), ("cuda", "same")))

@@ -13,12 +13,12 @@ from statistics import median, median_low
 
 from ptxbench.discovery import select
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.judge.code_changes import Move, move
-from ptxbench.judge.comparable import ConditionDifference, cell_differences, run_differences
-from ptxbench.judge.rules import RULES
-from ptxbench.judge.steps import changes, steps
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
 from ptxbench.result import UNJUDGED, VERIFIED, Cell, Run
+from ptxbench.verdict.code_changes import Move, move
+from ptxbench.verdict.comparable import ConditionDifference, cell_differences, run_differences
+from ptxbench.verdict.rules import RULES
+from ptxbench.verdict.steps import changes, steps
 
 TIMED = ("ratio", "time")
 COUNTED = tuple(name for name in RULES if name in BY_NAME)

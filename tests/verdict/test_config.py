@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from ptxbench.errors import UsageError
-from ptxbench.judge.config import GateConfig, GateLimits, dump, load_config, parse
+from ptxbench.verdict.config import GateConfig, GateLimits, dump, load_config, parse
 
 FULL = """\
 version = 1

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ptxbench.discovery import load
-from ptxbench.judge.scoreboard import records, standings
 from ptxbench.result import MUST_FAIL, WRONG, ExecutedReport, LaunchReport
+from ptxbench.verdict.scoreboard import records, standings
 from ptxbench.wording.scoreboard import scoreboard_table, shown
 from tests.folders import CUDA, PAIR, PTX, changed
 from tests.runs import Kernel, cell, run_of

@@ -13,9 +13,13 @@ from statistics import median
 from typing import Literal
 
 from ptxbench import cycles, stats
-from ptxbench.judge.code_changes import Moves, move, same_ptx
-from ptxbench.judge.comparable import COMPILER, COUNTS, DIFFERS, OK, ConditionDifference, Kind, cell_differences
-from ptxbench.judge.verdicts import (
+from ptxbench.metrics import METRICS, REFERENCE, Metric
+from ptxbench.result import BROKEN as BROKE
+from ptxbench.result import LIBRARY, MUST_FAIL, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
+from ptxbench.stats import Interval
+from ptxbench.verdict.code_changes import Moves, move, same_ptx
+from ptxbench.verdict.comparable import COMPILER, COUNTS, DIFFERS, OK, ConditionDifference, Kind, cell_differences
+from ptxbench.verdict.verdicts import (
     BROKEN,
     BROKEN_BOTH,
     FIXED,
@@ -27,11 +31,7 @@ from ptxbench.judge.verdicts import (
     SAME_CODE,
     judge_exact,
 )
-from ptxbench.judge.verdicts import NOT_COMPARABLE as NOT_ALIKE
-from ptxbench.metrics import METRICS, REFERENCE, Metric
-from ptxbench.result import BROKEN as BROKE
-from ptxbench.result import LIBRARY, MUST_FAIL, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
-from ptxbench.stats import Interval
+from ptxbench.verdict.verdicts import NOT_COMPARABLE as NOT_ALIKE
 
 Mode = Literal["ratio", "time", "counters"]
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ptxbench import opcodes
-from ptxbench.judge.comparable import ConditionDifference
-from ptxbench.judge.rows import ONE_RUN, Row, apply, exact_change
-from ptxbench.judge.verdicts import CHANGED, IMPROVED, MISSING, NEW, NO_REGRESSION, REGRESSED, SAME_CODE
 from ptxbench.result import BuildReport, Cell
+from ptxbench.verdict.comparable import ConditionDifference
+from ptxbench.verdict.rows import ONE_RUN, Row, apply, exact_change
+from ptxbench.verdict.verdicts import CHANGED, IMPROVED, MISSING, NEW, NO_REGRESSION, REGRESSED, SAME_CODE
 
 
 @dataclass(frozen=True)

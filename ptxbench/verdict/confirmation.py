@@ -10,14 +10,14 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from ptxbench.exit_status import ExitStatus
-from ptxbench.judge.comparable import NOTE, OK, ConditionDifference, Kind, cell_differences, run_differences
-from ptxbench.judge.gate import Gate, Judged, gate, in_order
-from ptxbench.judge.problems import Problem
-from ptxbench.judge.rows import COUNTERS, Row
-from ptxbench.judge.verdicts import BROKEN, INCONCLUSIVE, NOT_DETERMINISTIC, NOT_MEASURABLE, REGRESSED
 from ptxbench.result import COMPLETE, Cell, Round, Run
 from ptxbench.runner.round_results import merge_results
 from ptxbench.units import size_words
+from ptxbench.verdict.comparable import NOTE, OK, ConditionDifference, Kind, cell_differences, run_differences
+from ptxbench.verdict.gate import Gate, Judged, gate, in_order
+from ptxbench.verdict.problems import Problem
+from ptxbench.verdict.rows import COUNTERS, Row
+from ptxbench.verdict.verdicts import BROKEN, INCONCLUSIVE, NOT_DETERMINISTIC, NOT_MEASURABLE, REGRESSED
 
 Key = tuple[str, tuple[tuple[str, int], ...], str, str]
 
