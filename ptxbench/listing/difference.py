@@ -27,8 +27,10 @@ def normal(text: str) -> str:
 
 def unlike(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """Keys with different counts in `a` and in `b`; the greatest difference first."""
-    found = {name: (a.get(name, 0), b.get(name, 0)) for name in a.keys() | b.keys() if a.get(name, 0) != b.get(name, 0)}
-    return dict(sorted(found.items(), key=lambda item: (-abs(item[1][0] - item[1][1]), item[0])))
+    changes = {
+        name: (a.get(name, 0), b.get(name, 0)) for name in a.keys() | b.keys() if a.get(name, 0) != b.get(name, 0)
+    }
+    return dict(sorted(changes.items(), key=lambda item: (-abs(item[1][0] - item[1][1]), item[0])))
 
 
 EQUAL, MOVED, DIFFERS = "equal", "moved", "differs"
@@ -105,7 +107,7 @@ class Difference:
 
 def compare(left: Listing, right: Listing) -> Difference:
     """Align two SASS listings, ignoring registers and the scheduler's order."""
-    a, b = ([normal(each.text) for each in side.sass] for side in (left, right))
+    a, b = ([normal(instruction.text) for instruction in side.sass] for side in (left, right))
     blocks = SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
     equal = [(block.a + i, block.b + i) for block in blocks for i in range(block.size)]
     paired_a, paired_b = {i for i, _ in equal}, {j for _, j in equal}

@@ -78,7 +78,7 @@ class Listing:
     @cached_property
     def opcodes(self) -> Counter[str]:
         """How often each opcode of SASS, with its modifiers, occurs in the code."""
-        return Counter(opcode(each.text) for each in self.sass)
+        return Counter(opcode(instruction.text) for instruction in self.sass)
 
     def line_of(self, instruction: MachineInstruction) -> int | None:
         """The line of the source for a SASS instruction."""
@@ -177,7 +177,10 @@ def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool 
 
 def in_machine_order(listing: Listing) -> list[ListingRow]:
     """Every SASS instruction in order, next to its lines."""
-    return [ListingRow(listing.line_of(each), each.line, index) for index, each in enumerate(listing.sass)]
+    return [
+        ListingRow(listing.line_of(instruction), instruction.line, index)
+        for index, instruction in enumerate(listing.sass)
+    ]
 
 
 def opcode(text: str) -> str:

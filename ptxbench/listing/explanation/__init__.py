@@ -134,8 +134,8 @@ def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Expla
 
 def executions_of(result: VariantResult) -> ExecutedRange | None:
     """The machine instructions that a variant of a run executed; None if the run did not keep them."""
-    found = result.executed
-    return None if found is None else ExecutedRange(found.least, found.most, found.fit)
+    executed = result.executed
+    return None if executed is None else ExecutedRange(executed.least, executed.most, executed.fit)
 
 
 def verified(cell: Cell, name: str) -> bool:
@@ -155,8 +155,8 @@ def of_listing(listing: Listing, launch: Launch | None) -> VariantSide:
     counts: dict[str, float] | None = None
     if listing.counted is not None:
         counts = {}
-        for each in listing.counted.values():
-            for name, value in each.items():
+        for counts_of_line in listing.counted.values():
+            for name, value in counts_of_line.items():
                 counts[name] = counts.get(name, 0) + value
     share = launch_occupancy(listing.arch, launch, listing.report) if launch else None
     return VariantSide(listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing))
@@ -167,7 +167,7 @@ def executions(listing: Listing) -> ExecutedRange | None:
     if listing.machine is None:
         return None
     by_opcode: dict[str, float] = {}
-    for each in listing.sass:
-        name = opcode(each.text).partition(".")[0]
-        by_opcode[name] = by_opcode.get(name, 0) + (listing.executions(each) or 0)
+    for instruction in listing.sass:
+        name = opcode(instruction.text).partition(".")[0]
+        by_opcode[name] = by_opcode.get(name, 0) + (listing.executions(instruction) or 0)
     return ExecutedRange(listing.machine.least, listing.machine.most, listing.machine.fit, by_opcode)

@@ -50,25 +50,25 @@ class SassLoop:
 
 def of_listing(listing: Listing) -> list[SassLoop]:
     """The innermost loops that were repeated, the one with most executed instructions first; none if unknown."""
-    found = []
+    result = []
     for first, last in innermost(listing.sass):
         body = listing.sass[first : last + 1]
-        counts = [listing.executions(each) for each in body]
+        counts = [listing.executions(instruction) for instruction in body]
         turns, executed = counts[0], sum(count for count in counts if count is not None)
         if turns and executed:
             line = body[-1].line
             place = None if line is None else place_of(listing, line)
             ends = body[0].address, body[-1].address
-            found.append(SassLoop(place, *ends, len(body), turns, executed, copies(body)))
-    return sorted(found, key=lambda loop: -loop.executed)
+            result.append(SassLoop(place, *ends, len(body), turns, executed, copies(body)))
+    return sorted(result, key=lambda loop: -loop.executed)
 
 
 def innermost(sass: Sequence[MachineInstruction]) -> list[tuple[int, int]]:
     """First and last index of each loop without another loop inside."""
-    at = {label: index for index, each in enumerate(sass) for label in each.labels}
+    at = {label: index for index, instruction in enumerate(sass) for label in instruction.labels}
     loops = []
-    for index, each in enumerate(sass):
-        match = BACK.search(each.text)
+    for index, instruction in enumerate(sass):
+        match = BACK.search(instruction.text)
         if match and at.get(match["label"], len(sass)) <= index:
             loops.append((at[match["label"]], index))
     return [
@@ -81,15 +81,15 @@ def innermost(sass: Sequence[MachineInstruction]) -> list[tuple[int, int]]:
 def copies(body: Sequence[MachineInstruction]) -> int:
     """How many rounds of the PTX a round of SASS contains: how often it has a line, by its accesses to memory."""
     names: dict[int, Counter[str]] = defaultdict(Counter)
-    for each in body:
-        if each.line is not None:
-            names[each.line][opcode(each.text).partition(".")[0]] += 1
+    for instruction in body:
+        if instruction.line is not None:
+            names[instruction.line][opcode(instruction.text).partition(".")[0]] += 1
     accesses = [
-        max(n for name, n in found.items() if MEMORY.match(name))
-        for found in names.values()
-        if any(MEMORY.match(name) for name in found)
+        max(n for name, n in names_of_line.items() if MEMORY.match(name))
+        for names_of_line in names.values()
+        if any(MEMORY.match(name) for name in names_of_line)
     ]
-    return median_low(accesses or [max(found.values()) for found in names.values()] or [1])
+    return median_low(accesses or [max(names_of_line.values()) for names_of_line in names.values()] or [1])
 
 
 def of_side(side: VariantSide) -> list[SassLoop]:
@@ -104,7 +104,7 @@ def loops(contrast: VariantContrast) -> Iterator[Explanation]:
     left, right = (of_side(side) for side in contrast)
     if not left or not right:
         return
-    before, after = (sum(loop.executed for loop in found) for found in (left, right))
+    before, after = (sum(loop.executed for loop in side) for side in (left, right))
     if abs(before - after) <= NOTICEABLE * max(before, after):
         return
     whole = [side.executed.likely if side.executed else 0 for side in contrast]
@@ -112,7 +112,7 @@ def loops(contrast: VariantContrast) -> Iterator[Explanation]:
         return
     (a, b), (first, second) = contrast.names, (left[0], right[0])
     share = f"{percent(abs(after / before - 1))} {'fewer' if after < before else 'more'}"
-    same = len(left) == len(right) and [each.turns for each in left] == [each.turns for each in right]
+    same = len(left) == len(right) and [loop.turns for loop in left] == [loop.turns for loop in right]
     yield Explanation(
         "loops" if same else "unrolling",
         f"In loops warps execute {share} machine instructions in {b}. The hottest: {a} {first}; {b} {second}.",
@@ -123,5 +123,5 @@ def loops(contrast: VariantContrast) -> Iterator[Explanation]:
             "rounds": contrast.figures((first.turns, second.turns)),
             "unrolled by ptxas": contrast.figures((first.copies, second.copies)),
         },
-        tuple(each.place for each in (first, second) if each.place is not None),
+        tuple(loop.place for loop in (first, second) if loop.place is not None),
     )

@@ -100,24 +100,24 @@ def needed_sectors(counts: Mapping[str, int], noun: str) -> float:
 
 def wasteful_requests(contrast: VariantContrast) -> Iterator[Explanation]:
     """The worst line of each side, together if they are equal."""
-    found = [(side, request) for side in contrast if (request := worst_request(side))]
-    alike = {(request.noun, f"{request.touched:.3g}", f"{request.needed:.3g}") for _, request in found}
-    groups = [found] if len(alike) == 1 else [[each] for each in found]
+    worst = [(side, request) for side in contrast if (request := worst_request(side))]
+    alike = {(request.noun, f"{request.touched:.3g}", f"{request.needed:.3g}") for _, request in worst}
+    groups = [worst] if len(alike) == 1 else [[pair] for pair in worst]
     for group in groups:
         yield wasteful_request([side for side, _ in group], [request for _, request in group])
 
 
-def wasteful_request(sides: Sequence[VariantSide], found: Sequence[Request]) -> Explanation:
-    places = tuple(request.place for request in found)
-    _, noun, touched, needed = found[0]
+def wasteful_request(sides: Sequence[VariantSide], worst: Sequence[Request]) -> Explanation:
+    places = tuple(request.place for request in worst)
+    _, noun, touched, needed = worst[0]
     return Explanation(
         "sectors per request",
         f"At {' and '.join(map(str, places))} a warp's {noun} touches {touched:.3g} sectors, "
         f"and its bytes would fit in {needed:.3g}.",
         f"A {noun} touches {touched:.3g} sectors for {needed:.3g} of bytes, at {places[0]}.",
         {
-            "sectors per request": {side.name: request.touched for side, request in zip(sides, found, strict=True)},
-            "sectors needed": {side.name: request.needed for side, request in zip(sides, found, strict=True)},
+            "sectors per request": {side.name: request.touched for side, request in zip(sides, worst, strict=True)},
+            "sectors needed": {side.name: request.needed for side, request in zip(sides, worst, strict=True)},
         },
         places,
     )

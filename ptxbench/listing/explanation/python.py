@@ -40,10 +40,10 @@ def amounts(listing: Listing) -> Counter[str]:
     """The instructions of each class: executed by warps if they were counted, else in the text."""
     result: Counter[str] = Counter()
     for line in listing.ptx_shown:
-        if found := INSTRUCTION.match(listing.ptx[line - 1]):
+        if match := INSTRUCTION.match(listing.ptx[line - 1]):
             times = 1 if listing.executed is None else listing.executed.get(line, 0)
-            for each in classes(found["opcode"], found["operands"]):
-                result[each] += times
+            for name in classes(match["opcode"], match["operands"]):
+                result[name] += times
     return result
 
 
@@ -73,33 +73,33 @@ def with_python(contrast: VariantContrast) -> Contrast | None:
 
 def integers(contrast: VariantContrast) -> Iterator[Explanation]:
     """Arithmetic on 64-bit integers, if Python has more."""
-    found = with_python(contrast)
-    if found and found.of_python[INTEGERS] > found.of_other[INTEGERS]:
-        many, few, negative = found.of_python[INTEGERS], found.of_other[INTEGERS], found.of_python[NEGATIVE]
-        text = f"{found.python} {found.verb} {many:,} PTX instructions on 64-bit integers, {found.other} {few:,}."
+    sides = with_python(contrast)
+    if sides and sides.of_python[INTEGERS] > sides.of_other[INTEGERS]:
+        many, few, negative = sides.of_python[INTEGERS], sides.of_other[INTEGERS], sides.of_python[NEGATIVE]
+        text = f"{sides.python} {sides.verb} {many:,} PTX instructions on 64-bit integers, {sides.other} {few:,}."
         if negative:
             text += f" {negative:,} of them test whether a number is negative, as an index of Python may be."
-        yield found.explanation(INTEGERS, text)
+        yield sides.explanation(INTEGERS, text)
 
 
 def doubles(contrast: VariantContrast) -> Iterator[Explanation]:
     """Arithmetic in double precision, if Python has more."""
-    found = with_python(contrast)
-    if found and found.of_python[DOUBLES] > found.of_other[DOUBLES]:
-        yield found.explanation(
+    sides = with_python(contrast)
+    if sides and sides.of_python[DOUBLES] > sides.of_other[DOUBLES]:
+        yield sides.explanation(
             DOUBLES,
-            f"{found.python} {found.verb} {found.of_python[DOUBLES]:,} PTX instructions in double precision, "
-            f"{found.other} {found.of_other[DOUBLES]:,}. In Python 0.5 is a double, and so is a quotient of integers: "
+            f"{sides.python} {sides.verb} {sides.of_python[DOUBLES]:,} PTX instructions in double precision, "
+            f"{sides.other} {sides.of_other[DOUBLES]:,}. In Python 0.5 is a double, and so is a quotient of integers: "
             "float32(0.5) is not.",
         )
 
 
 def read_only(contrast: VariantContrast) -> Iterator[Explanation]:
     """Loads that may be kept in L1 because the kernel does not write there, if only the other side has them."""
-    found = with_python(contrast)
-    if found and found.of_other[READ_ONLY] and not found.of_python[READ_ONLY]:
-        yield found.explanation(
+    sides = with_python(contrast)
+    if sides and sides.of_other[READ_ONLY] and not sides.of_python[READ_ONLY]:
+        yield sides.explanation(
             READ_ONLY,
-            f"{found.other} {found.verb} {found.of_other[READ_ONLY]:,} read-only loads (ld.global.nc), {found.python} "
+            f"{sides.other} {sides.verb} {sides.of_other[READ_ONLY]:,} read-only loads (ld.global.nc), {sides.python} "
             "none: Python cannot say that arrays do not overlap.",
         )

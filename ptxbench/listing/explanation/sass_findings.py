@@ -136,11 +136,11 @@ def instructions(contrast: VariantContrast) -> Iterator[Explanation]:
     yield Explanation("instructions", f"{text}. Most of it is {', '.join(lines)}.", shortened(text, lines), figures)
 
 
-def shortened(text: str, told: Sequence[str]) -> str:
-    """`text` with as many of `told` as fit in one line."""
-    while told and len(f"{text}: {', '.join(told)}.") > BRIEF:
-        told = told[:-1]
-    return f"{text}: {', '.join(told)}." if told else f"{text}."
+def shortened(text: str, details: Sequence[str]) -> str:
+    """`text` with as many of `details` as fit in one line."""
+    while details and len(f"{text}: {', '.join(details)}.") > BRIEF:
+        details = details[:-1]
+    return f"{text}: {', '.join(details)}." if details else f"{text}."
 
 
 CLUSTER_REQUESTS = ("ptx_cluster_load_requests", "ptx_cluster_store_requests", "ptx_atomic_cluster_requests")
@@ -152,14 +152,16 @@ def knows_all_spaces(side: VariantSide) -> bool:
 
 
 def generic(contrast: VariantContrast) -> Iterator[Explanation]:
-    found = [
+    spaces = [
         Counter({name: side.names[name] for name in GENERIC if side.names[name] and not knows_all_spaces(side)})
         for side in contrast
     ]
-    for side, counts in zip(contrast, found, strict=True):
+    for side, counts in zip(contrast, spaces, strict=True):
         if counts:
             text = ", ".join(f"{count} {name}" for name, count in by_frequency(counts))
-            figures = {name: contrast.figures((found[0][name], found[1][name])) for name in sorted(found[0] | found[1])}
+            figures = {
+                name: contrast.figures((spaces[0][name], spaces[1][name])) for name in sorted(spaces[0] | spaces[1])
+            }
             yield Explanation(
                 "generic addressing",
                 f"{side.name} has generic addresses, whose memory space is unknown: {text}.",
@@ -179,7 +181,8 @@ def widths(contrast: VariantContrast) -> Iterator[Explanation]:
         if not left or not right or left.keys() == right.keys():
             continue
         lines = [
-            " and ".join(f"{count} of {size} bytes" for size, count in sorted(each.items())) for each in (left, right)
+            " and ".join(f"{count} of {size} bytes" for size, count in sorted(widths_of_side.items()))
+            for widths_of_side in (left, right)
         ]
         a, b = contrast.names
         yield Explanation(
@@ -190,9 +193,9 @@ def widths(contrast: VariantContrast) -> Iterator[Explanation]:
         )
 
 
-def brief_sizes(found: Counter[int]) -> str:
+def brief_sizes(widths_in_code: Counter[int]) -> str:
     """`32 of 16, 64 of 8`."""
-    return ", ".join(f"{count} of {size}" for size, count in sorted(found.items(), reverse=True))
+    return ", ".join(f"{count} of {size}" for size, count in sorted(widths_in_code.items(), reverse=True))
 
 
 def accesses(side: VariantSide, names: set[str]) -> Counter[int]:
@@ -269,7 +272,9 @@ def of_texts(
 ) -> Iterator[Explanation]:
     """A finding by the number of instructions in each side's listing that match `pattern`, if that differs."""
     left, right = (
-        None if side.listing is None else sum(bool(pattern.search(each.text)) for each in side.listing.sass)
+        None
+        if side.listing is None
+        else sum(bool(pattern.search(instruction.text)) for instruction in side.listing.sass)
         for side in contrast
     )
     if left is not None and right is not None and left != right:
