@@ -47,5 +47,7 @@ def instructions(base: BuildReport, head: BuildReport) -> list[str]:
     """Classes of machine instructions whose number changed, the greatest change first: `LDG 0 -> 4`."""
     names = [name for name in {**base.sass, **head.sass} if name != "total"]
     moved = [(name, base.sass.get(name, 0), head.sass.get(name, 0)) for name in names]
-    moved = sorted((each for each in moved if each[1] != each[2]), key=lambda each: -abs(each[2] - each[1]))
+    moved = sorted(
+        (change for change in moved if change[1] != change[2]), key=lambda change: -abs(change[2] - change[1])
+    )
     return [f"{name} {old} -> {new}" for name, old, new in moved[:MOST_EXPLAINED]]

@@ -187,7 +187,7 @@ def effect_of(evidence: RoundLogs | None, guard: float, shift: float) -> Effect 
     """Head against base, minus a shift; None with fewer than two rounds on a side, because the spread is unknown."""
     if evidence is None or min(len(evidence.base), len(evidence.head)) < 2:
         return None
-    return stats.effect([each - shift for each in evidence.head], evidence.base, guard=guard)
+    return stats.effect([value - shift for value in evidence.head], evidence.base, guard=guard)
 
 
 def control(changes: Sequence[float]) -> Controls | None:

@@ -47,12 +47,12 @@ class GateLimits:
 
     def under(self, later: GateLimits) -> GateLimits:
         """These limits, replaced by those that `later` sets."""
-        said = {
-            each.name: value
-            for each in dataclasses.fields(GateLimits)
-            if each.name != "counters" and (value := getattr(later, each.name)) is not None
+        changed = {
+            limit.name: value
+            for limit in dataclasses.fields(GateLimits)
+            if limit.name != "counters" and (value := getattr(later, limit.name)) is not None
         }
-        return dataclasses.replace(self, **said, counters={**self.counters, **later.counters})
+        return dataclasses.replace(self, **changed, counters={**self.counters, **later.counters})
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ Check = Callable[[Any, str], Any]
 """A value and its location -> the checked value. Raises UsageError."""
 
 
-def wrong(where: str, wanted: str, found: Any) -> UsageError:
-    return UsageError(f"{where}: expected {wanted}, found {display_value(found)}.")
+def wrong(where: str, wanted: str, actual: Any) -> UsageError:
+    return UsageError(f"{where}: expected {wanted}, found {display_value(actual)}.")
 
 
 def share(value: Any, where: str) -> float:
@@ -199,10 +199,10 @@ def policy(value: Any, where: str) -> Policy:
 
 
 def modes(value: Any, where: str) -> tuple[Mode, ...]:
-    given = [value] if isinstance(value, str) else value
-    if not isinstance(given, list) or not given or any(mode not in MODES for mode in given):
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or any(mode not in MODES for mode in names):
         raise wrong(where, f"one or more of {', '.join(MODES)}", value)
-    return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(names))
 
 
 def versions(value: Any, where: str) -> Mapping[str, str]:
@@ -219,7 +219,7 @@ def metric_name(value: Any, where: str) -> str:
     name = text(value, where)
     known = [*BY_NAME, "ptx_over_cuda_max", "min_speedup", "verified", *RULES]
     known += [f"{end}_{metric.name}" for metric in COUNTERS for end in ("max", "min")]
-    if not any(fnmatchcase(each, name) for each in known):
+    if not any(fnmatchcase(one, name) for one in known):
         raise UsageError(f"{where}: unknown metric '{name}'.{suggestion(name, known)}")
     return name
 
@@ -250,12 +250,12 @@ WAIVE: Mapping[str, Check] = {
 
 
 def load_config(path: Path | None = None) -> GateConfig:
-    """The rules of the file, else of the one that `found` finds, else the defaults. Raises UsageError."""
-    path = path or found()
+    """The rules of the file, else of the one that `default_file` finds, else the defaults. Raises UsageError."""
+    path = path or default_file()
     return parse(read_text(path, UsageError), str(path)) if path else GateConfig()
 
 
-def found() -> Path | None:
+def default_file() -> Path | None:
     """The file of the current folder that has rules. Raises UsageError if two have, since one would be ignored."""
     own, project = Path(NAME), Path(PROJECT)
     in_project = project.exists() and "ptxbench" in tool_tables(read_text(project, UsageError), PROJECT)
@@ -294,8 +294,8 @@ def parse(document: str, name: str = NAME) -> GateConfig:
     settings = {"modes" if key == "mode" else key: value for key, value in gate.items()}
     return GateConfig(
         **settings,
-        pairs=[pair_rules(each, where) for each, where in tables(top.get("pair", []), name, "pair")],
-        waivers=[waiver(each, where) for each, where in tables(top.get("waive", []), name, "waive")],
+        pairs=[pair_rules(entry, where) for entry, where in tables(top.get("pair", []), name, "pair")],
+        waivers=[waiver(entry, where) for entry, where in tables(top.get("waive", []), name, "waive")],
         file=name,
     )
 
@@ -371,15 +371,15 @@ def dump(config: GateConfig) -> str:
     lines += assignments((key, getattr(config, key)) for key in GATE if key != "mode")
     for rules in config.pairs:
         lines += ["", "[[pair]]", *assignments([("match", rules.match), ("variant", rules.variant)])]
-        lines += assignments(said(rules.limits))
-        lines += assignments((arch, dict(said(limits))) for arch, limits in rules.by_arch.items())
-    for each in config.waivers:
+        lines += assignments(own_limits(rules.limits))
+        lines += assignments((arch, dict(own_limits(limits))) for arch, limits in rules.by_arch.items())
+    for granted in config.waivers:
         lines += ["", "[[waive]]"]
-        lines += assignments((key, value) for key in WAIVE if (value := getattr(each, key)) is not None)
+        lines += assignments((key, value) for key in WAIVE if (value := getattr(granted, key)) is not None)
     return "\n".join(lines) + "\n"
 
 
-def said(limits: GateLimits) -> list[tuple[str, Any]]:
+def own_limits(limits: GateLimits) -> list[tuple[str, Any]]:
     return [(key, value) for key in LIMITS if (value := getattr(limits, key)) not in (None, {})]
 
 

@@ -143,8 +143,8 @@ def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
     if not any(counts_as_judged(one, base, modes) for one in rows):
         problems.append(Problem("No row was judged.", nothing_judged(head, base, config)))
     else:
-        given = {mode_of(one) for one in rows if counts_as_judged(one, base, modes)}
-        problems += not_measured(given, head, base, config)
+        judged_modes = {mode_of(one) for one in rows if counts_as_judged(one, base, modes)}
+        problems += not_measured(judged_modes, head, base, config)
     used = [one.waiver for one in rows]
     unused = [waiver for waiver in config.waivers if waiver not in used]
     return Gate(head, base, config, modes, in_order(rows), problems, comparisons, unused)

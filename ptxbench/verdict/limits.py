@@ -80,7 +80,9 @@ def rows_of_ratio(
     rules = [rule_for(config, "ratio", limits) for *_, limits in drafts]
     rounds = [logs_of("ratio", match.either.rounds, row.variant) for row, match, *_ in drafts]
     effects = {
-        i: stats.paired_effect([each - (log(most) - rule.big) for each in logs], guard=rule.guard, level=rule.level)
+        i: stats.paired_effect(
+            [value_log - (log(most) - rule.big) for value_log in logs], guard=rule.guard, level=rule.level
+        )
         for i, (logs, (_, _, _, most, _), rule) in enumerate(zip(rounds, drafts, rules, strict=True))
         if len(logs) >= 2
     }
@@ -108,7 +110,9 @@ def rows_of_ratio(
             change = Interval(effect.low - off, effect.value - off, effect.high - off).exp()
             if name == MIN_SPEEDUP:  # relative to the speedup: lower is worse
                 change = Interval(1 / change.high, 1 / change.value, 1 / change.low)
-            row = dataclasses.replace(row, change=change, p=adjusted[i], head_rounds=[exp(each) for each in logs])
+            row = dataclasses.replace(
+                row, change=change, p=adjusted[i], head_rounds=[exp(value_log) for value_log in logs]
+            )
             # a ratio far inside the limit is not an improvement, because there is no earlier value
             within = NO_REGRESSION if verdict.verdict == IMPROVED else verdict.verdict
             needed = verdict.rounds_needed if within == INCONCLUSIVE else None

@@ -72,13 +72,13 @@ def unmatched_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Pr
             )
 
 
-def not_measured(given: Set[Mode], head: Run, base: Run | None, config: GateConfig) -> Iterator[Problem]:
+def not_measured(judged_modes: Set[Mode], head: Run, base: Run | None, config: GateConfig) -> Iterator[Problem]:
     """Requested modes that judged no row although both runs have times.
 
     `judged_modes`: the modes that judged at least one row.
     """
     for mode in config.modes or ():
-        if mode != "counters" and mode not in given and base and is_timed(base) and is_timed(head):
+        if mode != "counters" and mode not in judged_modes and base and is_timed(base) and is_timed(head):
             yield Problem(f"The {mode} gate was requested, but it judged no row.", "See the other findings.")
 
 

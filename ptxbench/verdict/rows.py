@@ -139,10 +139,10 @@ def match_cells(base: Run, head: Run) -> list[Match]:
     heads = [cell for cell in head.cells if not cell.control]
     for key in (full, size):
         for i, cell in enumerate(heads):
-            partner = next((each for each in left if key(each) == key(cell)), None)
+            partner = next((candidate for candidate in left if key(candidate) == key(cell)), None)
             if i not in partners and partner:
                 partners[i] = partner
-                left = [each for each in left if each is not partner]
+                left = [candidate for candidate in left if candidate is not partner]
     return [Match(partners.get(i), cell) for i, cell in enumerate(heads)] + [Match(cell, None) for cell in left]
 
 
@@ -157,12 +157,12 @@ def drafts(match: Match, mode: Mode, differences: Sequence[ConditionDifference])
         if mode == "counters":
             row = dataclasses.replace(row, metric=VERIFICATION)
         if (judged := without_numbers(row, match, needed)) is not None:
-            yield from ((each, None) for each in judged)
+            yield from ((judged_row, None) for judged_row in judged)
         elif match.base and match.head:
             moves = Moves(tuple((name, move(match.base.variants[name], match.head.variants[name])) for name in needed))
             row = dataclasses.replace(row, moves=moves)
             if mode == "counters":
-                yield from ((each, None) for each in counted(row, match.base, match.head, differences))
+                yield from ((judged_row, None) for judged_row in counted(row, match.base, match.head, differences))
             elif draft := timed(row, match.base, match.head, differences):
                 yield draft
 
@@ -228,7 +228,7 @@ def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Co
         elif effect != OK:
             notes.append(f"{difference.name} ({effect})")
     if unlike:
-        reason = OTHER_TOOLS if all(each.condition.toolchain for each in unlike) else None
+        reason = OTHER_TOOLS if all(one.condition.toolchain for one in unlike) else None
         return dataclasses.replace(row, verdict=NOT_ALIKE, reason=reason, detail="; ".join(map(str, unlike)))
     return dataclasses.replace(row, notes=notes)
 
@@ -313,7 +313,7 @@ def at_one_clock(kind: Kind, seconds: Sequence[float], *sides: Sequence[float]) 
     if not all(sides):
         return ([], [])
     shift = median(sides[0]) - median(seconds) if kind == "time" else 0.0
-    return tuple([each - shift for each in side] for side in sides)
+    return tuple([value - shift for value in side] for side in sides)
 
 
 def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Draft | None:
@@ -328,8 +328,8 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDiffe
         row,
         base=exp(median(before)) if before else None,
         head=exp(median(after)) if after else None,
-        base_rounds=[exp(each) for each in before],
-        head_rounds=[exp(each) for each in after],
+        base_rounds=[exp(value) for value in before],
+        head_rounds=[exp(value) for value in after],
     )
     row = apply(row, kind, base, head, differences)
     if row.verdict:

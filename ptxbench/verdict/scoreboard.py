@@ -112,31 +112,31 @@ def records(runs: Iterable[Run]) -> list[Record]:
 
 def standings(loaded: LoadedPair, recorded: Sequence[Record]) -> list[Standing]:
     """The verdicts on a pair, by architecture, then those on its variants that must be wrong."""
-    own = [each for each in recorded if each.cell.pair == loaded.name and OWN in each.cell.variants]
-    source = next((each for each in loaded.sources if each.variant == OWN), None)
+    own = [record for record in recorded if record.cell.pair == loaded.name and OWN in record.cell.variants]
+    source = next((source for source in loaded.sources if source.variant == OWN), None)
     if source is None:
         return []
     predicted = predictions(loaded)
-    places = {**dict.fromkeys(predicted), **{each.cell.arch: None for each in own if ran(each.cell, OWN)}}
-    found = []
+    places = {**dict.fromkeys(predicted), **{record.cell.arch: None for record in own if ran(record.cell, OWN)}}
+    result = []
     for arch in sorted(one_each(places), key=order):
-        here = [each for each in own if same_number(each.cell.arch, arch)]
+        here = [record for record in own if same_number(record.cell.arch, arch)]
         word = next((word for place, word in predicted.items() if same_number(place, arch)), None)
-        found += [*on_one(loaded, source, arch, word, here)]
-        found += [must_fail(loaded, variant, arch, here) for variant in loaded.pair.must_fail]
-    return found
+        result += [*on_one(loaded, source, arch, word, here)]
+        result += [must_fail(loaded, variant, arch, here) for variant in loaded.pair.must_fail]
+    return result
 
 
 def predictions(loaded: LoadedPair) -> Mapping[str, str]:
     """The words that the pair predicts, by architecture."""
-    given = loaded.pair.prediction
-    if not given:
+    prediction = loaded.pair.prediction
+    if not prediction:
         return {}
-    if isinstance(given, Mapping):
-        return given
+    if isinstance(prediction, Mapping):
+        return prediction
     lowest = loaded.targets.get(OWN)
     usual = loaded.arch(FIRST, any_gpu=True)
-    return {lowest if lowest and order(lowest) > order(usual) else usual: given}
+    return {lowest if lowest and order(lowest) > order(usual) else usual: prediction}
 
 
 def one_each(places: Iterable[str]) -> list[str]:
@@ -165,19 +165,19 @@ def on_one(
     others = only_way(loaded) if word == ONLY_WAY else ()
     expected = Standing(loaded.name, OWN, arch, WINS if others else word, other_rows=others)
     expected = replace(expected, rests_on=(EXPECTED,) if word else ())
-    sources = {each.variant: each for each in loaded.sources}
-    usable = [each for each in here if ran(each.cell, OWN)]
-    fresh = [each for each in usable if unchanged(each.cell, sources) and launched_so(loaded, each.cell)]
-    devices = dict.fromkeys(each.device for each in fresh if each.device and each.cell.rounds)
+    sources = {known.variant: known for known in loaded.sources}
+    usable = [record for record in here if ran(record.cell, OWN)]
+    fresh = [record for record in usable if unchanged(record.cell, sources) and launched_so(loaded, record.cell)]
+    devices = dict.fromkeys(record.device for record in fresh if record.device and record.cell.rounds)
     for device in devices:
-        timed = latest([each for each in fresh if each.device == device and each.cell.rounds])
+        timed = latest([record for record in fresh if record.device == device and record.cell.rounds])
         verdict, last = measured(timed), timed[-1]
         against = rival.rival_of(last.cell)
-        found = replace(expected, cell=last.cell, against=against, device=device, run=last.run)
-        yield replace(found, verdict=verdict, rests_on=(MEASURED,)) if verdict else found
+        standing = replace(expected, cell=last.cell, against=against, device=device, run=last.run)
+        yield replace(standing, verdict=verdict, rests_on=(MEASURED,)) if verdict else standing
     if devices:
         return
-    counted = latest([each for each in fresh if not each.device])
+    counted = latest([record for record in fresh if not record.device])
     if not counted:
         yield replace(expected, stale=bool(usable))
         return
@@ -194,13 +194,13 @@ def on_one(
 
 def must_fail(loaded: LoadedPair, variant: str, arch: str, here: Sequence[Record]) -> Standing:
     """The verdict on a variant that must be wrong: the pair says so, and a run shows it."""
-    sources = {each.variant: each for each in loaded.sources}
-    usable = [each for each in here if ran(each.cell, variant)]
-    found = Standing(loaded.name, variant, arch, WRONG, (EXPECTED,), stale=bool(usable))
-    for each in reversed(usable):
-        if each.cell.variants[variant].status == MUST_FAIL and same_source(each.cell, variant, sources[variant]):
-            return replace(found, rests_on=(EXPECTED, EXECUTED), cell=each.cell, run=each.run, stale=False)
-    return found
+    sources = {source.variant: source for source in loaded.sources}
+    usable = [record for record in here if ran(record.cell, variant)]
+    standing = Standing(loaded.name, variant, arch, WRONG, (EXPECTED,), stale=bool(usable))
+    for record in reversed(usable):
+        if record.cell.variants[variant].status == MUST_FAIL and same_source(record.cell, variant, sources[variant]):
+            return replace(standing, rests_on=(EXPECTED, EXECUTED), cell=record.cell, run=record.run, stale=False)
+    return standing
 
 
 # ---- whether a recorded run is of the kernels that are there now
@@ -269,16 +269,16 @@ COUNTS: Mapping[str, Callable[[Cell, str, str], bool]] = {COUNTED: traffic_point
 
 def latest(recorded: Sequence[Record]) -> list[Record]:
     """The last record of each size."""
-    return [*{tuple(sorted(each.cell.size.items())): each for each in recorded}.values()]
+    return [*{tuple(sorted(record.cell.size.items())): record for record in recorded}.values()]
 
 
 def measured(recorded: Sequence[Record]) -> str | None:
     """The verdict of the times on one GPU at all sizes; None if they do not decide, or differ by size."""
-    if any(each.cell.variants[OWN].status != VERIFIED for each in recorded):
+    if any(record.cell.variants[OWN].status != VERIFIED for record in recorded):
         return WRONG
-    words = {size_verdict(each) for each in recorded}
+    words = {size_verdict(record) for record in recorded}
     if words == {"SAME"}:
-        return FLAG if all(flag_alone(each) for each in recorded) else TIES
+        return FLAG if all(flag_alone(record) for record in recorded) else TIES
     return {"FASTER": WINS, "SLOWER": LOSES}.get(next(iter(words - {"SAME"}))) if len(words - {"SAME"}) == 1 else None
 
 
