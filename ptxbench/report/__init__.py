@@ -117,10 +117,10 @@ def glossary(views: Sequence[RunView]) -> list[tuple[str, str]]:
 
 def by_pair(rows: Sequence[Pairs]) -> list[tuple[str, list[Pairs]]]:
     """The items grouped by pair, with pairs in the order of their first item."""
-    found: dict[str, list[Pairs]] = {}
+    rows_of: dict[str, list[Pairs]] = {}
     for row in rows:
-        found.setdefault(row.pair, []).append(row)
-    return list(found.items())
+        rows_of.setdefault(row.pair, []).append(row)
+    return list(rows_of.items())
 
 
 def breakable(name: str) -> Markup:

@@ -134,14 +134,14 @@ def counted_lines(cells: Sequence[Cell]) -> Iterator[ChartLine]:
         for variant, result in cell.variants.items():
             if variant == REFERENCE or result.status != VERIFIED:
                 continue
-            found = {
+            ratios = {
                 kind: value
                 for kind, metric in compared.items()
                 if (value := relative(cell, variant, metric)) is not None
             }
-            if found:
-                figures = tuple(f"{found[kind]:.3f}" if kind in found else "-" for kind in compared)
-                marks = tuple(Mark(kind, value) for kind, value in found.items())
+            if ratios:
+                figures = tuple(f"{ratios[kind]:.3f}" if kind in ratios else "-" for kind in compared)
+                marks = tuple(Mark(kind, value) for kind, value in ratios.items())
                 style = "same-code" if same_code(cell, variant) else ""
                 yield ChartLine(cell.pair, size_words(cell.point, cell.cache), variant, marks, style, figures)
 
@@ -163,7 +163,7 @@ def relative(cell: Cell, variant: str, metric: str) -> float | None:
     if reference is None or reference.status != VERIFIED:
         return None
     own, base = BY_NAME[metric].of(cell, variant), BY_NAME[metric].of(cell, REFERENCE)
-    if not own or not base or any(is_wide(BY_NAME[metric], cell, each) for each in (variant, REFERENCE)):
+    if not own or not base or any(is_wide(BY_NAME[metric], cell, one) for one in (variant, REFERENCE)):
         return None
     return own / base
 

@@ -70,7 +70,7 @@ def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
         for cell in run.cells:
             known = result.get(cell.pair)
             if not cell.control and (known is None or (known.cell.knobs and not cell.knobs)):
-                builds = {name: each.build for name, each in cell.variants.items() if each.build}
+                builds = {name: variant.build for name, variant in cell.variants.items() if variant.build}
                 result[cell.pair] = Wanted(cell.pair, cell, builds)
     return result
 
@@ -82,20 +82,20 @@ def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None =
     a file uses them. Raises UsageError for a pattern that matches no target.
     """
     pairs = wanted(runs)
-    found, omitted = open_pairs(pairs, kernels)
+    opened, omitted = open_pairs(pairs, kernels)
     targets: tuple[str, ...] = ()
     try:
-        targets = chosen_targets(patterns, special_targets(pairs.values(), found.values()))
+        targets = chosen_targets(patterns, special_targets(pairs.values(), opened.values()))
     except ToolMissing as missing:
-        for name in found:
+        for name in opened:
             omitted[name].append(f"No portability: {missing}")
-    whole = [name for name in found if found[name].sources and not omitted[name]]
+    whole = [name for name in opened if opened[name].sources and not omitted[name]]
     subjects = [survey.pair_subject(kernels, name) for name in whole] if targets else []
-    builds = sum(len(each.sources) for each in found.values())
+    builds = sum(len(loaded.sources) for loaded in opened.values())
     trials = len(targets) * sum(len(subject.sources) for subject in subjects)
     total = builds + trials + len(pairs)
     listings: dict[str, list[Listing]] = {name: [] for name in pairs}
-    for step in built(found, {name: pairs[name].cell.arch for name in found}, listings, omitted):
+    for step in built(opened, {name: pairs[name].cell.arch for name in opened}, listings, omitted):
         yield replace(step, total=total)
     matrices = {}
     for event in survey.survey(subjects, targets):
@@ -104,21 +104,21 @@ def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None =
         else:
             yield replace(event, done=event.done + builds, total=total)
     for done, (name, pair) in enumerate(pairs.items(), builds + trials):
-        there = name in found
+        there = name in opened
         yield Step(done, total, name, "", "compare")
         yield Material(
             name,
-            found[name].summary if there else "",
+            opened[name].summary if there else "",
             tuple(listings[name]),
             tuple(explanations(listings[name], pair.cell)),
             matrices.get(name),
             (*omitted[name], *changed(listings[name], pair.builds)),
-            size_of(found[name]) if there and any(each.counted for each in listings[name]) else None,
+            size_of(opened[name]) if there and any(listing.counted for listing in listings[name]) else None,
         )
 
 
 def built(
-    found: Mapping[str, LoadedPair],
+    opened: Mapping[str, LoadedPair],
     archs: Mapping[str, str],
     listings: Mapping[str, list[Listing]],
     omitted: Mapping[str, list[str]],
@@ -127,7 +127,7 @@ def built(
 
     Fills `listings`, and `omitted` with what cannot be built or counted, and why.
     """
-    jobs = [(name, source) for name, each in found.items() for source in each.sources]
+    jobs = [(name, source) for name, loaded in opened.items() for source in loaded.sources]
     pool = ThreadPoolExecutor(os.cpu_count())  # the tools run outside the interpreter's lock
     try:
         futures = [pool.submit(build_and_annotate, source, archs[name]) for name, source in jobs]
@@ -139,7 +139,7 @@ def built(
                 omitted[name].append(f"No listing of {source.variant}: {error}")
                 continue
             try:
-                counted = count(found[name], build, size_of(found[name]))
+                counted = count(opened[name], build, size_of(opened[name]))
             except PtxbenchError as error:
                 omitted[name].append(f"No counts of the lines of {source.variant}: {error}")
                 counted = None
@@ -158,12 +158,12 @@ def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> t
     """The targets of these patterns; without patterns each architecture, with the special forms in `special`."""
     if patterns:
         return trial.chosen_targets(patterns)
-    return tuple(each for each in trial.targets() if not architecture.suffix(each) or each in special)
+    return tuple(target for target in trial.targets() if not architecture.suffix(target) or target in special)
 
 
 def special_targets(pairs: Iterable[Wanted], loadeds: Iterable[LoadedPair]) -> set[str]:
     """The targets for which a pair was built, or has its own file."""
-    files = {target for each in loadeds for source in each.sources for target, _ in source.specialisations}
+    files = {target for loaded in loadeds for source in loaded.sources for target, _ in source.specialisations}
     return {pair.cell.arch for pair in pairs} | files
 
 
@@ -176,7 +176,7 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Lo
         known = find_pairs(kernels)
     except PtxbenchError as error:
         return {}, {name: [f"{NOTHING} {error}"] for name in pairs}
-    found: dict[str, LoadedPair] = {}
+    opened: dict[str, LoadedPair] = {}
     omitted: dict[str, list[str]] = {name: [] for name in pairs}
     for name, pair in pairs.items():
         # Only a pair in the folder: a name from a run's file must not become a path that is executed.
@@ -196,8 +196,8 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Lo
             )
         # The pair itself first, because further variants are shown against it.
         same.sort(key=lambda source: source.variant not in SUFFIXES)
-        found[name] = replace(loaded, sources=tuple(same))
-    return found, omitted
+        opened[name] = replace(loaded, sources=tuple(same))
+    return opened, omitted
 
 
 def unchanged(source: Source, build: BuildReport) -> bool:

@@ -13,7 +13,7 @@ from ptxbench.run_info import SourceInfo
 def provenance(run: Run) -> Iterator[tuple[str, str]]:
     """Where and how a run was made, as terms and descriptions; unrecorded facts are left out."""
     frame, device, tools = run.run, run.device, run.toolchain
-    told: dict[str, object] = {
+    facts: dict[str, object] = {
         "run": f"{frame.id}, {frame.status}",
         "started": frame.started,
         "finished": frame.finished,
@@ -37,7 +37,7 @@ def provenance(run: Run) -> Iterator[tuple[str, str]]:
         "calibration": pairs_of(run.calibration),
         "host": joined(run.host.os, ("", run.host.cpu), ("Python", run.host.python)),
     }  # fmt: skip
-    for term, value in told.items():
+    for term, value in facts.items():
         if value not in (None, ""):
             yield term, str(value)
 

@@ -119,7 +119,9 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
 
 
 def memory_roof(limits: RooflineLimits, x: RoofScale, y: RoofScale, top: float) -> Roof:
-    start, end = ((x.at(each), y.at(each * limits.bytes_per_s)) for each in (x.low, top / limits.bytes_per_s))
+    start, end = (
+        (x.at(intensity), y.at(intensity * limits.bytes_per_s)) for intensity in (x.low, top / limits.bytes_per_s)
+    )
     return Roof(f"memory {si(limits.bytes_per_s, 'B/s')}", (start, end))
 
 
@@ -165,7 +167,7 @@ def placed(
     taken = [(right - width, right, bottom) for (right, bottom), width in names]
     named: set[str] = set()
     sides = 0
-    for spot in sorted(spots, key=lambda each: (each.intensity, -each.flops, each.pair)):
+    for spot in sorted(spots, key=lambda spot: (spot.intensity, -spot.flops, spot.pair)):
         at_x, at_y = x.at(spot.intensity), y.at(spot.flops)
         here = [spot.pair for spot in spots if (x.at(spot.intensity), y.at(spot.flops)) == (at_x, at_y)]
         label = ", ".join(dict.fromkeys(here)) if model else spot.pair

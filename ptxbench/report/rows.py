@@ -121,8 +121,8 @@ def longest_repeat(forms: Sequence[tuple[object, ...]], at: int) -> tuple[int, i
 
 def units(listing: Listing) -> list[Unit]:
     """The listing in the order of its file, without lines that a compiler only declares: they have no partners."""
-    found = grouped(listing)
-    return [unit for unit in found if unit.source or unit.sass] if is_compiled(listing.language) else found
+    every = grouped(listing)
+    return [unit for unit in every if unit.source or unit.sass] if is_compiled(listing.language) else every
 
 
 def grouped(listing: Listing) -> list[Unit]:
@@ -178,7 +178,7 @@ class Writer:
         for index, unit in enumerate(run):
             cells = [self.ptx(unit), PageCell("\n".join(map(self.instruction, unit.sass)), len(unit.sass))]
             if is_compiled(self.listing.language) and (index == 0 or run[index - 1].source != unit.source):
-                span = next((i for i, each in enumerate(run[index:]) if each.source != unit.source), len(run) - index)
+                span = next((i for i, later in enumerate(run[index:]) if later.source != unit.source), len(run) - index)
                 cells.insert(0, self.source(unit, span))
             yield PageRow(tuple(cells))
 
@@ -203,9 +203,9 @@ class Writer:
         """An instruction, after its address in the machine code if it does not follow the one before."""
         text = "" if index == self.next_sass else str(index)
         self.next_sass = index + 1
-        each = self.listing.sass[index]
-        labels = "".join(f"{label}: " for label in each.labels)
-        return f"{text}\t{labels}{tight(REUSE.sub('', each.text))}"
+        instruction = self.listing.sass[index]
+        labels = "".join(f"{label}: " for label in instruction.labels)
+        return f"{text}\t{labels}{tight(REUSE.sub('', instruction.text))}"
 
 
 # ---- text without alignment

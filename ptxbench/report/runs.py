@@ -161,9 +161,9 @@ class RunView:
     @property
     def command(self) -> str | None:
         """The command that repeats the run with its seed; None if its command was not recorded."""
-        argv = [str(each) for each in self.run.run.argv or ()]
+        argv = [str(word) for word in self.run.run.argv or ()]
         seed = self.run.run.seed
-        if argv and seed is not None and not any(each.split("=")[0] == "--seed" for each in argv):
+        if argv and seed is not None and not any(word.split("=")[0] == "--seed" for word in argv):
             argv += ["--seed", str(seed)]
         return f"ptxbench {shlex.join(argv)}" if argv else None
 
