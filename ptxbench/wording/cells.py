@@ -59,7 +59,7 @@ def first_finding(cell: Cell, reference: str | None = None) -> Explanation | Non
     if rival is None or not rows:
         return None
     own = PTX if PTX in rows else rows[0]
-    return next((each for each in of_cell(cell, own, rival.name) if each.kind not in REPORTED_ELSEWHERE), None)
+    return next((finding for finding in of_cell(cell, own, rival.name) if finding.kind not in REPORTED_ELSEWHERE), None)
 
 
 def finding_label(cell: Cell) -> str:
@@ -86,7 +86,9 @@ def conditions(cell: Cell, times: str = " x ") -> str:
 def launch_words(launch: LaunchReport, times: str = " x ") -> str:
     """`grid 4 x 2, block 256`, and the cluster, "cooperative" and the launches of a chain if there are any."""
     extents = {"grid": launch.grid, "block": launch.block, "cluster": launch.cluster}
-    words = [f"{name} {times.join(map(str, trimmed(each)))}" for name, each in extents.items() if each is not None]
+    words = [
+        f"{name} {times.join(map(str, trimmed(extent)))}" for name, extent in extents.items() if extent is not None
+    ]
     if launch.cooperative:
         words.append("cooperative")
     if launch.launches > 1:
@@ -135,8 +137,8 @@ def range_column(metric: Metric, cell: Cell) -> tuple[str, list[str]]:
     """The unit and the texts of a column of ranges; one number if both ends look the same."""
     values = [metric.of(cell, name) for name in cell.variants]
     ends = [metric.interval(cell, name, result) if metric.interval else None for name, result in cell.variants.items()]
-    least = [each[0] if each else value for each, value in zip(ends, values, strict=True)]
-    most = [each[1] if each else value for each, value in zip(ends, values, strict=True)]
+    least = [end[0] if end else value for end, value in zip(ends, values, strict=True)]
+    most = [end[1] if end else value for end, value in zip(ends, values, strict=True)]
     return units.ranges([*zip(least, most, strict=True)], metric.unit)
 
 

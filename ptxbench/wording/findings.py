@@ -101,8 +101,8 @@ def problems(cell: Cell) -> list[KernelProblem]:
     for name, result in cell.variants.items():
         if result.status != VERIFIED:
             groups.setdefault((result.status, result.reason or "no reason was recorded."), []).append(name)
-    found = [KernelProblem(tuple(names), status, reason) for (status, reason), names in groups.items()]
-    return sorted(found, key=lambda problem: SEVERITY.index(problem.status))
+    by_reason = [KernelProblem(tuple(names), status, reason) for (status, reason), names in groups.items()]
+    return sorted(by_reason, key=lambda problem: SEVERITY.index(problem.status))
 
 
 def remarks(cell: Cell) -> list[str]:
@@ -129,9 +129,9 @@ def compilers(cell: Cell) -> list[str]:
 def open_counts(executed: Mapping[str, ExecutedReport | None]) -> list[str]:
     """Why variants have a range of executed machine instructions, or no number, each reason once."""
     groups: dict[tuple[bool, str], list[str]] = {}
-    for name, each in executed.items():
-        if each and each.reason:
-            groups.setdefault((each.fit is None, each.reason), []).append(name)
+    for name, report in executed.items():
+        if report and report.reason:
+            groups.setdefault((report.fit is None, report.reason), []).append(name)
     return [
         f"{listed(names)}: {'no number' if unknown else 'a range'} of executed SASS: {reason}."
         for (unknown, reason), names in groups.items()
@@ -283,18 +283,18 @@ def twins(cell: Cell, name: str, rival: str) -> Iterator[str]:
     """The CUDA C variant that is closer to `name` than the rival is: the flag or spelling that explains it."""
     closeness = (None, SAME_MIX, SAME_CODE)
     best = closeness.index(code_relation(cell.variants[name], cell.variants[rival]))
-    found = None
+    twin = None
     for other in verified_rows(cell, "cuda"):
         relation = code_relation(cell.variants[other], cell.variants[name])
         if closeness.index(relation) > best:
             best = closeness.index(relation)
-            found = f"{other} {'is' if relation == SAME_CODE else 'has'} the {relation} as {name}."
-    yield from [found] if found else []
+            twin = f"{other} {'is' if relation == SAME_CODE else 'has'} the {relation} as {name}."
+    yield from [twin] if twin else []
 
 
 def instructions_fact(cell: Cell, name: str, other: str, called: str) -> str | None:
     """How the executed machine instructions compare; those of PTX only in a run without the former."""
-    own, base = (cell.variants[each].executed for each in (name, other))
+    own, base = (cell.variants[variant].executed for variant in (name, other))
     if own is None or base is None:
         return amount_fact(ISSUES)(cell, name, other, called)
     if fact := amount_fact(EXECUTES)(cell, name, other, called):
@@ -336,7 +336,7 @@ def settled(metric: Metric, cell: Cell, name: str, other: str) -> bool:
     """Whether it is certain that a variant differs from another one, or that it does not, given their ranges."""
     if not metric.bounds or metric.interval is None:
         return True
-    ends = [metric.interval(cell, each, cell.variants[each]) for each in (name, other)]
+    ends = [metric.interval(cell, variant, cell.variants[variant]) for variant in (name, other)]
     own, base = ends
     if own is None or base is None or max(own[1] / own[0], base[1] / base[0]) > NARROW:
         return False

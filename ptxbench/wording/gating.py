@@ -65,10 +65,10 @@ def header(gate: Gate) -> Iterator[str]:
     if gate.base:
         yield f"base  {describe(gate.base)}"
     yield f"head  {describe(gate.head)}"
-    for each in gate.confirmed_by:
-        cells = [f"{cell.pair} {units.size_words(cell.size, cell.cache)}" for cell in each.cells if not cell.control]
+    for run in gate.confirmed_by:
+        cells = [f"{cell.pair} {units.size_words(cell.size, cell.cache)}" for cell in run.cells if not cell.control]
         more = f" and {len(cells) - MOST_NAMED:,} more" if len(cells) > MOST_NAMED else ""
-        yield f"with  {describe(each)}: once more {', '.join(cells[:MOST_NAMED])}{more}"
+        yield f"with  {describe(run)}: once more {', '.join(cells[:MOST_NAMED])}{more}"
     if gate.base and (differences := run_differences(gate.base, gate.head)):
         lines = [f"{difference}{next(filter(None, (consequence(difference, mode) for mode in gate.modes)), '')}"
                 for difference in differences]  # fmt: skip
@@ -85,8 +85,8 @@ def footer(gate: Gate) -> Iterator[str]:
         "counters": "counters, exact",
     }
     yield f"Gated: {'; '.join(rules[mode] for mode in gate.modes)}. A {config.heading('pair')} may have its own."
-    for each in gate.unused:
-        yield f"The waiver of '{each.pair}' ({each.metric}) covers nothing: remove it."
+    for waiver in gate.unused:
+        yield f"The waiver of '{waiver.pair}' ({waiver.metric}) covers nothing: remove it."
 
 
 def values(judged: Judged) -> tuple[str, str]:
@@ -95,10 +95,10 @@ def values(judged: Judged) -> tuple[str, str]:
     if row.metric in BY_NAME:
         return judgement.values(row)
     if row.metric in (MAX_RATIO, MIN_SPEEDUP):
-        return tuple(units.ABSENT if each is None else f"{each:.3f}" for each in (row.base, row.head))  # type: ignore[return-value]
+        return tuple(units.ABSENT if value is None else f"{value:.3f}" for value in (row.base, row.head))  # type: ignore[return-value]
     if judged.limit:  # max_registers: in the notation of registers
         return judgement.values(dataclasses.replace(row, metric=row.metric.partition("_")[2]))
-    base, head = (units.ABSENT if each is None else f"{each:,.12g}" for each in (row.base, row.head))
+    base, head = (units.ABSENT if value is None else f"{value:,.12g}" for value in (row.base, row.head))
     return base, head
 
 
@@ -110,25 +110,26 @@ def change_words(row: Row) -> str:
 
 def steps(gate: Gate) -> list[GateRow]:
     """Everything that is not green, the worst first: what it is and what to do next."""
-    found = [
+    result = [
         GateRow("FAIL" if problem.exit_status else "warn", "", problem.text, problem.remedy)
         for problem in gate.problems
     ]
     groups: dict[tuple[str, str, str, str], list[Judged]] = {}
-    failed = {row_key(each.row) for each in gate.failing if each.row.verdict == REGRESSED}
+    failed = {row_key(judged.row) for judged in gate.failing if judged.row.verdict == REGRESSED}
     waived = [judged for judged in gate.rows if judged.row.verdict == WAIVED]
-    for each in (*gate.failing, *gate.warning, *waived):
-        if each.warns and each.row.verdict in (REGRESSED, CHANGED) and row_key(each.row) in failed:
+    for judged in (*gate.failing, *gate.warning, *waived):
+        if judged.warns and judged.row.verdict in (REGRESSED, CHANGED) and row_key(judged.row) in failed:
             continue  # the failure of its variant says the same
-        groups.setdefault((each.outcome, each.row.verdict, why(each, gate), next_step(each, gate)), []).append(each)
-    worst_first = sorted(groups.items(), key=lambda each: (ORDER.index(each[0][1]), -max(map(change_size, each[1]))))
+        group = judged.outcome, judged.row.verdict, why(judged, gate), next_step(judged, gate)
+        groups.setdefault(group, []).append(judged)
+    worst_first = sorted(groups.items(), key=lambda item: (ORDER.index(item[0][1]), -max(map(change_size, item[1]))))
     for (outcome, verdict, reason, remedy), rows in worst_first:
         counted = [judged.row.metric for judged in rows if verdict == REGRESSED and judged.row.metric in RULES]
         happened = "".join(f"{words}; " for words in dict.fromkeys(RULES[metric].words for metric in counted))
         most_changed = sorted(rows, key=change_size, reverse=True)  # a change from 0 points at new code
-        spot = next(filter(None, (location(each.row, gate.head) for each in most_changed)), None)
-        found.append(GateRow(outcome, verdict, f"{describe_rows(rows)}: {happened}{reason}", remedy, spot, rows))
-    return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
+        spot = next(filter(None, (location(judged.row, gate.head) for judged in most_changed)), None)
+        result.append(GateRow(outcome, verdict, f"{describe_rows(rows)}: {happened}{reason}", remedy, spot, rows))
+    return sorted(result, key=lambda step: ("FAIL", "warn", "pass").index(step.outcome))
 
 
 def change_size(judged: Judged) -> float:
@@ -146,11 +147,11 @@ def row_key(row: Row) -> tuple[object, ...]:
 def describe_rows(rows: Sequence[Judged]) -> str:
     """`triad ptx n=64 (spills, registers), scan ptx n=64`, and how many more."""
     metrics: dict[str, list[str]] = {}
-    for each in rows:
-        row = each.row
+    for judged in rows:
+        row = judged.row
         metrics.setdefault(f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}", []).append(row.metric)
-    told = rows[0].row.verdict in (REGRESSED, WAIVED, INCONCLUSIVE) or rows[0].row.reason == "not_measured"
-    names = [f"{name} ({', '.join(of)})" if told else name for name, of in metrics.items()]
+    with_metrics = rows[0].row.verdict in (REGRESSED, WAIVED, INCONCLUSIVE) or rows[0].row.reason == "not_measured"
+    names = [f"{name} ({', '.join(of)})" if with_metrics else name for name, of in metrics.items()]
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 

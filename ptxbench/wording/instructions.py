@@ -128,5 +128,5 @@ def look_up(opcode: str) -> Lookup:
         missing = why(opcode)
         return Lookup(opcode, (), () if missing else tuple(nearest(opcode)), missing)
     tokens = tuple(opcode.split("."))
-    patterns = [each for each in TABLE.patterns[tokens[0]] if any(True for _ in each.readings(tokens))]
+    patterns = [pattern for pattern in TABLE.patterns[tokens[0]] if any(True for _ in pattern.readings(tokens))]
     return Lookup(opcode, tuple({line.key: line for line in map(describe, patterns)}.values()), (), None)

@@ -57,8 +57,10 @@ def header(comparison: Comparison) -> Iterator[str]:
     for name, run in (("base", comparison.base), ("head", comparison.head)):
         yield f"{name}  {describe(run)}"
     if comparison.differences:
-        told = (f"{difference}{consequence(difference, comparison.mode)}" for difference in comparison.differences)
-        yield f"They differ in {'; '.join(told)}."
+        differences = (
+            f"{difference}{consequence(difference, comparison.mode)}" for difference in comparison.differences
+        )
+        yield f"They differ in {'; '.join(differences)}."
 
 
 def consequence(difference: ConditionDifference, mode: Mode) -> str:
@@ -85,7 +87,7 @@ def values(row: Row) -> tuple[str, str]:
     """Both values, in one unit, which only the second one shows."""
     metric = BY_NAME.get(row.metric)
     if metric and metric.counted_by and metric.unit in ("", "B"):
-        base, head = (units.ABSENT if each is None else f"{each:,.12g}" for each in (row.base, row.head))
+        base, head = (units.ABSENT if value is None else f"{value:,.12g}" for value in (row.base, row.head))
         return base, head
     unit, (base, head) = units.column([row.base, row.head], metric.unit if metric else "")
     return base, head if unit in ("", "×") else f"{head} {unit}"
@@ -190,11 +192,11 @@ def total(comparison: Comparison) -> str:
 def clock_unknown(comparison: Comparison) -> str:
     """`base`, `head`, `base and head`: the runs with an unknown clock."""
     in_cycles = cycles.by_block if comparison.mode == "time" else cycles.by_kernel
-    found = []
+    names = []
     for name, run in (("base", comparison.base), ("head", comparison.head)):
         timed = [one for cell in run.cells if not cell.control for one in cell.rounds]
-        found += [name] if timed and not in_cycles(timed) else []
-    return " and ".join(found)
+        names += [name] if timed and not in_cycles(timed) else []
+    return " and ".join(names)
 
 
 def footer(comparison: Comparison) -> Iterator[str]:

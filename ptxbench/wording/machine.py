@@ -47,11 +47,11 @@ def executions(listing: Listing, executed: Executed) -> Iterator[str]:
     if not executed.settled:
         yield f"The most likely number is {executed.fit:,}. Counts of single instructions (~) are estimates."
         return
-    found = of_listing(listing)
-    for loop in found[:NAMED]:
+    loops = of_listing(listing)
+    for loop in loops[:NAMED]:
         yield in_loop(loop, executed.fit)
-    if len(found) > NAMED:
-        yield f"{len(found) - NAMED} more loops have fewer."
+    if len(loops) > NAMED:
+        yield f"{len(loops) - NAMED} more loops have fewer."
 
 
 def in_loop(loop: SassLoop, whole: int) -> str:

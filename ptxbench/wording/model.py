@@ -16,10 +16,10 @@ from ptxbench.wording.findings import listed
 
 def floor_texts(model: Model, name: str) -> tuple[str, str, str, str]:
     """The highest floor, its resource, the next one as a share of it, and the highest divided by the reference's."""
-    found = ordered(model.floors.get(name, {}))
-    if not found:
+    floors = ordered(model.floors.get(name, {}))
+    if not floors:
         return (ABSENT,) * 4
-    first, *others = found
+    first, *others = floors
     after = f"{WORDS.get(others[0].resource)} {others[0].seconds / first.seconds:.0%}" if others else ABSENT
     return WORDS.get(first.resource, first.resource), str(first), after.replace("%", " %"), share(model, name)
 
@@ -35,9 +35,9 @@ def share(model: Model, name: str) -> str:
 
 def ends(model: Model, name: str) -> tuple[float, float]:
     """The highest floor by the least executions, and by the most."""
-    found, wider = model.floors[name], 1 + model.widths.get(name, 0.0)
-    most = (seconds * (wider if resource in INEXACT else 1) for resource, seconds in found.items())
-    return max(found.values()), max(most)
+    floors, wider = model.floors[name], 1 + model.widths.get(name, 0.0)
+    most = (seconds * (wider if resource in INEXACT else 1) for resource, seconds in floors.items())
+    return max(floors.values()), max(most)
 
 
 def claim_sentences(model: Model) -> list[str]:
@@ -45,14 +45,14 @@ def claim_sentences(model: Model) -> list[str]:
 
     Then what the floors lack."""
     variants: dict[str, list[str]] = {}
-    for name, each in model.claims.items():
-        one = Claim(str(each.get("verdict")), each.get("reason"))
+    for name, recorded in model.claims.items():
+        one = Claim(str(recorded.get("verdict")), recorded.get("reason"))
         variants.setdefault(f"{one}{'' if one.reason else '; only a GPU can measure the times'}.", []).append(name)
-    told = [f"{listed(names)}: {claim}" for claim, names in variants.items()]
+    sentences = [f"{listed(names)}: {claim}" for claim, names in variants.items()]
     lacking: dict[str, list[str]] = {}
     for name, note in model.notes.items():
         lacking.setdefault(note, []).append(name)
-    return told + [f"{listed(names)}: {note}." for note, names in lacking.items()]
+    return sentences + [f"{listed(names)}: {note}." for note, names in lacking.items()]
 
 
 def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:
@@ -62,12 +62,12 @@ def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:
         yield from (f"Model of {name}, floors, not times: {sentence}" for sentence in claim_sentences(cell.model))
     if cell.limits is None or not cell.rounds:
         return
-    said = {each.name: each for each in scored}
+    by_name = {score.name: score for score in scored}
     for variant in cell.variants:
-        if each := said.get(label(cell, variant, cell.limits.device)):
+        if score := by_name.get(label(cell, variant, cell.limits.device)):
             yield (
-                f"The model of {cell.limits.device} predicted for {variant}: {each.claim}. "
-                f"Measured against {REFERENCE}: {TIMES[each.measured]}."
+                f"The model of {cell.limits.device} predicted for {variant}: {score.claim}. "
+                f"Measured against {REFERENCE}: {TIMES[score.measured]}."
             )
 
 

@@ -93,10 +93,10 @@ def texts(reach: TargetResults, kind: Kind, notes: Mapping[str, CellNote]) -> li
 
 def by_places(whose: Mapping[str, Sequence[str]], targets: Sequence[str]) -> list[tuple[list[str], str]]:
     """Variants grouped by equal targets."""
-    found: dict[str, list[str]] = {}
+    variants_by: dict[str, list[str]] = {}
     for variant, places in whose.items():
-        found.setdefault(spans(places, targets), []).append(variant)
-    return [(names, places) for places, names in found.items()]
+        variants_by.setdefault(spans(places, targets), []).append(variant)
+    return [(names, places) for places, names in variants_by.items()]
 
 
 def forms(targets: Sequence[str]) -> str:
@@ -154,7 +154,7 @@ def asks(need: Requirement, reach: TargetResults) -> str:
 
 def has(trial: TargetTrial, need: Requirement) -> bool:
     """True if ptxas accepts the line of `need` for the trial's target, whatever else it rejects."""
-    return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {each.line for each in trial.needs})
+    return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {one.line for one in trial.needs})
 
 
 def demand(need: Requirement) -> int:
@@ -179,13 +179,13 @@ def names_own_compiler(reach: TargetResults, line: str) -> bool:
 
 def log_lines(matrix: Matrix, wanted: Callable[[TargetResults, str], bool]) -> Iterator[str]:
     """The lines of the trials' logs that are `wanted`, each once, with variants and targets."""
-    found: dict[str, dict[str, list[str]]] = {}
+    result: dict[str, dict[str, list[str]]] = {}
     for variant, reach in matrix.reaches.items():
         for trial in reach.trials.values():
             for line in dict.fromkeys(map(message, trial.log.splitlines())):
                 if wanted(reach, line):
-                    found.setdefault(line, {}).setdefault(variant, []).append(trial.target)
-    for line, whose in found.items():
+                    result.setdefault(line, {}).setdefault(variant, []).append(trial.target)
+    for line, whose in result.items():
         where = "; ".join(f"{', '.join(names)} on {places}" for names, places in by_places(whose, matrix.targets))
         yield f"{where}: {line}"
 
@@ -276,6 +276,6 @@ def header(versions: Mapping[str, str | None], targets: Sequence[str], cell: str
 def total(matrices: Sequence[Matrix]) -> str:
     """`21 pairs or files, 66 variants: 1,650 of 1,716 builds assemble.`"""
     trials = [trial for matrix in matrices for reach in matrix.reaches.values() for trial in reach.trials.values()]
-    made = sum(trial.status == ASSEMBLES for trial in trials)
+    assembled = sum(trial.status == ASSEMBLES for trial in trials)
     variants = sum(len(matrix.reaches) for matrix in matrices)
-    return f"{made:,} of {len(trials):,} builds assemble: {variants} variants of {len(matrices)}."
+    return f"{assembled:,} of {len(trials):,} builds assemble: {variants} variants of {len(matrices)}."

@@ -115,14 +115,14 @@ def is_emulated(run: Run) -> bool:
 def option_words(run: Run) -> list[str]:
     """The command line of a run; of `--size=n=64` the option alone."""
     argv = run.run.argv
-    return [str(each).partition("=")[0] for each in argv] if isinstance(argv, list) else []
+    return [str(word).partition("=")[0] for word in argv] if isinstance(argv, list) else []
 
 
 def kernels_words(run: Run) -> str:
     """The folder from which a run took its kernels, as an option: another may have a pair with that name too."""
     argv = run.run.argv
-    given = [str(each) for each in argv] if isinstance(argv, list) else []
-    for word, following in pairwise([*given, ""]):
+    words = [str(part) for part in argv] if isinstance(argv, list) else []
+    for word, following in pairwise([*words, ""]):
         if word == "--kernels":
             return f" --kernels {shlex.quote(following)}"
         if word.startswith("--kernels="):
@@ -162,9 +162,9 @@ def location(row: Row, run: Run) -> tuple[str, int] | None:
 def waivers(judged: Sequence[Judged], config: GateConfig, today: date | None = None) -> Iterator[str]:
     """An entry of the config's file for each row that fails and may be waived, complete except for its reason."""
     today = today or date.today()
-    for each in judged:
-        row = each.row
-        if each.exit_status and row.verdict in (REGRESSED, MISSING):
+    for one in judged:
+        row = one.row
+        if one.exit_status and row.verdict in (REGRESSED, MISSING):
             known: dict[str, object] = {"pair": row.pair, "variant": row.variant, "metric": row.metric}
             if row.change:
                 known["max"] = math.ceil(abs(row.change.value - 1) * 100 + 1e-9) / 100

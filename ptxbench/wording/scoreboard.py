@@ -28,7 +28,7 @@ HEADINGS = ("pair", "on", "verdict", "rests on", "a recorded run shows")
 def scoreboard_table(standings: Sequence[Standing]) -> Table:
     """One row for each pair and architecture, and for each variant that must be wrong."""
     columns = [Column(heading, width="fold" if heading in HEADINGS[3:] else "whole") for heading in HEADINGS]
-    return Table(columns, [row(each) for each in standings], notes(standings), keys=2)
+    return Table(columns, [row(standing) for standing in standings], notes(standings), keys=2)
 
 
 def row(standing: Standing) -> list[str]:
@@ -84,20 +84,20 @@ def ratio(cell: Cell, variant: str, against: str, metric: str) -> str:
 
 def notes(standings: Sequence[Standing]) -> list[str]:
     """What the words of the table mean, those that it has; and that nothing was measured, if so."""
-    verdicts = [word for word in VERDICTS if any(each.verdict == word for each in standings)]
-    grounds = [ground for ground in GROUNDS if any(ground in each.rests_on for each in standings)]
-    found = [f"{word}: {meaning}." for words, meanings in ((verdicts, VERDICTS), (grounds, GROUNDS))
+    verdicts = [word for word in VERDICTS if any(standing.verdict == word for standing in standings)]
+    grounds = [ground for ground in GROUNDS if any(ground in standing.rests_on for standing in standings)]
+    sentences = [f"{word}: {meaning}." for words, meanings in ((verdicts, VERDICTS), (grounds, GROUNDS))
              for word in words for meaning in [meanings[word]]]  # fmt: skip
-    if any(each.against for each in standings):
-        found.append(
+    if any(standing.against for standing in standings):
+        sentences.append(
             "0.9 × instr. of cuda: 0.9 times the machine instructions that cuda, the best CUDA C, executes. Sectors "
             "are of global memory, wavefronts are passes over shared memory, atomics are requests."
         )
-    if any(each.verdict is None for each in standings):
-        found.append(f"{ABSENT} as a verdict: nothing is predicted, and no GPU has measured it.")
-    if standings and not any(MEASURED in each.rests_on for each in standings):
-        found.append(
+    if any(standing.verdict is None for standing in standings):
+        sentences.append(f"{ABSENT} as a verdict: nothing is predicted, and no GPU has measured it.")
+    if standings and not any(MEASURED in standing.rests_on for standing in standings):
+        sentences.append(
             f"No GPU has measured any of them. {EXPECTED.capitalize()} is a prediction, and counts are not times: "
             f"that {COUNTED} numbers point to a verdict does not prove it."
         )
-    return found
+    return sentences

@@ -35,9 +35,9 @@ class Entry(str):
         cls, text: str, style: str = "", *, below: str = "", mark: Mark | None = None,
         code: bool = False, strong: bool = False,
     ) -> Entry:  # fmt: skip
-        made = super().__new__(cls, text)
-        made.style, made.below, made.mark, made.code, made.strong = style, below, mark, code, strong
-        return made
+        self = super().__new__(cls, text)
+        self.style, self.below, self.mark, self.code, self.strong = style, below, mark, code, strong
+        return self
 
 
 @dataclass(frozen=True)
