@@ -79,7 +79,7 @@ def noise_floor(noise: Interval | None) -> Prose | None:
 def summary(cells: Sequence[Cell]) -> Prose:
     """`6 cells, 17 variants: 15 verified, 1 wrong, 1 skipped.`"""
     statuses = Counter(result.status for cell in cells for result in cell.variants.values())
-    words = ", ".join(f"{statuses[each]} {each}" for each in (VERIFIED, *SEVERITY) if statuses[each])
-    bad = any(statuses[each] for each in SEVERITY if each != MUST_FAIL)
+    words = ", ".join(f"{statuses[status]} {status}" for status in (VERIFIED, *SEVERITY) if statuses[status])
+    bad = any(statuses[status] for status in SEVERITY if status != MUST_FAIL)
     text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {words or 'nothing done'}."
     return Prose(text, "yellow" if bad else "green")

@@ -119,13 +119,13 @@ def target_table(lines: Sequence[TallyLine]) -> DrawnTable:
 
 def worst(lines: Sequence[TallyLine]) -> Iterator[tuple[RateTarget, TallyLine]]:
     """For each condition and each name of a target, the one with the greatest share, and its line."""
-    found: dict[tuple[str, str], tuple[RateTarget, TallyLine]] = {}
+    worst_of: dict[tuple[str, str], tuple[RateTarget, TallyLine]] = {}
     for line in lines:
         for target in line.targets:
             key = condition(line), target.name
-            if key not in found or (target.rate.share or 0) > (found[key][0].rate.share or 0):
-                found[key] = target, line
-    yield from found.values()
+            if key not in worst_of or (target.rate.share or 0) > (worst_of[key][0].rate.share or 0):
+                worst_of[key] = target, line
+    yield from worst_of.values()
 
 
 # ---- mutants
@@ -202,5 +202,5 @@ def total(audit: Audit) -> str:
         parts.append(f"{sum(targets)} of {len(targets)} targets met")
     if audit.outcomes is not None:
         judged = audit.judged
-        parts.append(f"{sum(each.holds for each in judged)} of {len(judged)} edits judged correctly")
+        parts.append(f"{sum(one.holds for one in judged)} of {len(judged)} edits judged correctly")
     return f"Audit: {', '.join(parts)} (exit status {audit.exit_status})."

@@ -118,7 +118,10 @@ class LeftOut:
         missing = {metric for cell in self.cells for metric in {*wanted(cell)} - {*affordable(cell, width)}}
         if missing:
             metrics = [metric for metric in BY_NAME.values() if metric in missing]
-            headings, names = listed([each.heading for each in metrics]), ",".join(each.name for each in metrics)
+            headings, names = (
+                listed([metric.heading for metric in metrics]),
+                ",".join(metric.name for metric in metrics),
+            )
             text = f"{width} columns have no room for {headings}: use a wider terminal, or --columns {names}."
             yield Constrain(Prose(text, "dim"), min(width, WIDEST))
 

@@ -72,13 +72,13 @@ class JudgementReport:
         yield Text()
         yield Constrain(stages(judgement, plain), width)
         yield Text()
-        for each in judgement.findings:
-            yield Constrain(finding_table(judgement, each, plain), width)
+        for finding in judgement.findings:
+            yield Constrain(finding_table(judgement, finding, plain), width)
             yield Text()
         if len(judgement.compared) > 1:
             yield Constrain(figures(judgement), width)
             yield Text()
-        reasons = open_counts({name: ExecutedReport(**each) for name, each in judgement.executed.items()})
+        reasons = open_counts({name: ExecutedReport(**report) for name, report in judgement.executed.items()})
         yield from (Constrain(Prose(reason, "dim"), width) for reason in reasons)
         if reasons:
             yield Text()
@@ -119,7 +119,7 @@ def figures(judgement: Judgement) -> DrawnTable:
 
     Instructions of the PTX are shown if there is no machine code to count.
     """
-    executed = {name: (each["least"], each["most"]) for name, each in judgement.executed.items()}
+    executed = {name: (report["least"], report["most"]) for name, report in judgement.executed.items()}
     compared = {name: {**row, EXECUTED: executed.get(name, (None,))[0]} for name, row in judgement.compared.items()}
     names = [name for name in COLUMNS if any(name in row for row in compared.values())]
     empty = [name for name in names if not any(row.get(name) for row in compared.values())]
@@ -166,7 +166,7 @@ def ratio_words(judgement: Judgement, other: str) -> str:
         return f"Compared with {other}: {units.si(ratios[TIME], '×')} the time."
     sure = settled(judgement.executed.get(CANDIDATE)) and settled(judgement.executed.get(other))
     known = {name: ends(ratios.get(name)) for name in WORDS if name != EXECUTED or sure}
-    parts = [f"{units.ranges([each], '×')[1][0]} × the {WORDS[name]}" for name, each in known.items() if each]
+    parts = [f"{units.ranges([ratio], '×')[1][0]} × the {WORDS[name]}" for name, ratio in known.items() if ratio]
     return f"Compared with {other}: {', '.join(parts)}." if parts else ""
 
 
@@ -210,12 +210,12 @@ class Ranking:
         ]
 
 
-def unranked(judgements: Sequence[Judgement], found: Sequence[int | None]) -> Iterator[str]:
+def unranked(judgements: Sequence[Judgement], ranks: Sequence[int | None]) -> Iterator[str]:
     """Accepted candidates that are not ranked against others, and why."""
-    pairs = [(place, Path(each.file).name) for place, each in zip(found, judgements, strict=True)
-             if each.verdict == ACCEPTED]  # fmt: skip
-    for place in dict.fromkeys(place for place, _ in pairs if place and found.count(place) > 1):
-        names = ", ".join(name for each, name in pairs if each == place)
+    pairs = [(place, Path(judgement.file).name) for place, judgement in zip(ranks, judgements, strict=True)
+             if judgement.verdict == ACCEPTED]  # fmt: skip
+    for place in dict.fromkeys(place for place, _ in pairs if place and ranks.count(place) > 1):
+        names = ", ".join(name for other, name in pairs if other == place)
         yield f"{place}=: the counts of {names} do not differ."
     if names := ", ".join(name for place, name in pairs if place is None):
         yield f"-: {names}: not ranked, because the executed machine instructions are not known within 4 %."

@@ -133,7 +133,7 @@ def two_lines(row: Row, plain: bool) -> Iterator[Entry]:
     """The columns of a row of times."""
     before, after = values(row)
     rounds = [*row.base_rounds, *row.head_rounds]
-    lines = [sparkline(each, plain, of=rounds) for each in (row.base_rounds, row.head_rounds)]
+    lines = [sparkline(ratios, plain, of=rounds) for ratios in (row.base_rounds, row.head_rounds)]
     yield Entry(row.verdict, STYLES.get(row.verdict, ""), below=str(row.moves))
     yield Entry(f"{row.pair} {row.variant}", below=size_words(row.size, row.cache))
     yield Entry(f"{before} {arrow(plain)} {after}", below=f" {arrow(plain)} ".join(lines))

@@ -80,8 +80,8 @@ class SafeConsole(Console):
 
 def pieces(text: str) -> Iterator[str]:
     """The replacement of each character."""
-    for i, each in enumerate(text):
-        yield "" if text[i : i + 2] == "\r\n" else plain(each)
+    for i, letter in enumerate(text):
+        yield "" if text[i : i + 2] == "\r\n" else plain(letter)
 
 
 def plain_text(text: Text) -> Text:

@@ -105,13 +105,13 @@ def findings(curves: Curves) -> Iterator[Sentence]:
             yield from mark_words(curves, variant, best)
     for quantity in curves.quantities:
         for variant in curves.variants:
-            if found := curves.enough(quantity, variant):
-                share, first = found
+            if enough := curves.enough(quantity, variant):
+                share, first = enough
                 text = f"{100 * share:.0f} % of the greatest {quantity.name} from {where(curves, first)} on."
                 yield "i", "", f"{variant}: {text}"
     yield from problems(curves)
     for labels in sorted({tuple(label) for label in curves.labels.values()}):
-        own = [i for i, each in curves.labels.items() if tuple(each) == labels]
+        own = [i for i, one in curves.labels.items() if tuple(one) == labels]
         yield "!", "yellow", f"{', '.join(labels)}, so these points have no verdict: {listed(curves, own)}."
     if curves.swept.kind == "counts":
         sweep = curves.swept.found.pair.sweep
@@ -185,16 +185,16 @@ def listed(curves: Curves, indices: Sequence[int], known: int | None = None) -> 
     left = set(indices)
     if len(left | {known} - {None}) == len(curves.points):
         return "every point"
-    found = []
+    parts = []
     for name, values in curves.swept.values.items():
         for value in values if len(curves.swept.values) > 1 else ():
             own = {i for i, point in enumerate(curves.points) if point.at[name] == value}
             if own <= left | {known} and len(own) > 1:
-                found.append(f"{name}={value}")
+                parts.append(f"{name}={value}")
                 left -= own
-    found += [where(curves, i) for i in sorted(left)]
-    more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
-    return "; ".join(found[:MOST_LISTED]) + more
+    parts += [where(curves, i) for i in sorted(left)]
+    more = f" and {len(parts) - MOST_LISTED} more" if len(parts) > MOST_LISTED else ""
+    return "; ".join(parts[:MOST_LISTED]) + more
 
 
 def where(curves: Curves, index: int) -> str:

@@ -80,19 +80,19 @@ def title(text: str) -> Text:
 
 def heading(outcome: ExecOutcome) -> Text:
     """The kernel, its file, and how it was launched."""
-    grid, block = (" x ".join(map(str, trimmed(each))) for each in (outcome.launch.grid, outcome.block))
+    grid, block = (" x ".join(map(str, trimmed(extent))) for extent in (outcome.launch.grid, outcome.block))
     how = f"{outcome.program.arch}, grid {grid}, block {block}"
     if outcome.launch.cluster:
         how += f", cluster {' x '.join(map(str, trimmed(outcome.launch.cluster)))}"
     if outcome.launch.shared_bytes:
         how += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
-    made = outcome.program.compiler
+    compiler = outcome.program.compiler
     return Text.assemble(
         (kernel_names.short(outcome.function.name), "bold cyan"),
         "  ",
         outcome.program.path.name,
         (f"  {how}", "dim"),
-        (f"\ncompiled by {made}" if made else "", "dim"),
+        (f"\ncompiled by {compiler}" if compiler else "", "dim"),
         overflow="fold",
     )
 
@@ -124,8 +124,8 @@ def findings(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
 def notes(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """What the reader must know to interpret the result: first the checks that were not made."""
     if outcome.unchecked:
-        said = "No finding, but n" if outcome.launch.sanitize and outcome.status == CLEAN else "N"
-        yield Prose(f"{said}ot every check was made:", "yellow")
+        start = "No finding, but n" if outcome.launch.sanitize and outcome.status == CLEAN else "N"
+        yield Prose(f"{start}ot every check was made:", "yellow")
     for note in outcome.unchecked:
         yield Prose(f"- {note}.", "yellow")
     for note in outcome.notes:
@@ -169,11 +169,11 @@ def excerpts(program: ExecProgram, message: str, most: int = QUOTED) -> Iterator
     """The text around the first lines that the message names: the file's, and of CUDA C also its line of the PTX."""
     if program.language == "ptx":
         named = re.finditer(r"(?::|\bline )(?P<line>\d+)\b(?=[:,]|$)", message)
-        places: list[tuple[str, int, int | None]] = [(program.path.name, int(each["line"]), None) for each in named]
+        places: list[tuple[str, int, int | None]] = [(program.path.name, int(match["line"]), None) for match in named]
     else:
         named = re.finditer(r"(?P<file>[^\s:]+)(?::(?P<line>\d+))?(?: \(PTX line (?P<ptx>\d+)\)|:)", message)
-        places = [(each["file"], int(each["line"] or 0), int(each["ptx"] or 0) or None) for each in named]
-        places = [each for each in places if any(each[1:])]
+        places = [(match["file"], int(match["line"] or 0), int(match["ptx"] or 0) or None) for match in named]
+        places = [place for place in places if any(place[1:])]
     for file, line, in_ptx in list(dict.fromkeys(places))[:most]:
         rows = rows_of(program, file)
         if 0 < line < len(rows):
@@ -198,11 +198,11 @@ def excerpt(rows: Sequence[str], number: int) -> Iterator[RichTable]:
     """A line with a mark, and the lines around it."""
     last = min(number + AROUND, len(rows) - 1)
     digits = len(str(last))
-    for each in range(max(number - AROUND, 1), last + 1):
-        here = each == number
+    for line in range(max(number - AROUND, 1), last + 1):
+        here = line == number
         grid = RichTable.grid()
-        margin = Text(f"{'>' if here else ' '} {each:{digits}} | ", "bold red" if here else "dim")
-        grid.add_row(margin, Prose(rows[each].expandtabs(4), "" if here else "dim"))
+        margin = Text(f"{'>' if here else ' '} {line:{digits}} | ", "bold red" if here else "dim")
+        grid.add_row(margin, Prose(rows[line].expandtabs(4), "" if here else "dim"))
         yield grid
 
 
@@ -336,8 +336,8 @@ def cost(counts: Mapping[str, int]) -> str:
     lines = []
     for kind in ("load", "store"):
         if requests := counts.get(f"ptx_global_{kind}_requests"):
-            each = counts.get(f"ptx_global_{kind}_sectors", 0) / requests
-            lines.append(f"{each:.3g} sectors each")
+            average = counts.get(f"ptx_global_{kind}_sectors", 0) / requests
+            lines.append(f"{average:.3g} sectors each")
         if conflicts := counts.get(f"ptx_shared_{kind}_conflicts"):
             lines.append(f"{conflicts:,} conflicts")
     for space in ("global", "shared", "cluster"):
@@ -371,15 +371,15 @@ class FolderReport:
                 )
             yield from constrained(width, findings(outcome, plain) if outcome.findings else [])
         yield from constrained(width, missing_checks(self.outcomes))
-        for each in self.left_out:
-            if each.status:
-                yield Constrain(problem(each.status, each.reason, plain), width)
-        passed = [each for each in self.left_out if not each.status]
+        for program in self.left_out:
+            if program.status:
+                yield Constrain(problem(program.status, program.reason, plain), width)
+        passed = [program for program in self.left_out if not program.status]
         if passed:
             yield Text("Not launched:")
             grid = RichTable.grid(padding=(0, 1))
-            for each in passed:
-                grid.add_row(Text("-", "dim"), Prose(f"{each.path.name}: {each.reason}"))
+            for program in passed:
+                grid.add_row(Text("-", "dim"), Prose(f"{program.path.name}: {program.reason}"))
             yield Constrain(grid, width)
 
     def table(self, plain: bool) -> DrawnTable:

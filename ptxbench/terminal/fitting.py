@@ -49,17 +49,17 @@ def pages(needs: Sequence[ColumnNeed], room: int, gap: int, keys: int = 1) -> li
 
 def widths(needs: Sequence[ColumnNeed], room: int, gap: int) -> tuple[int, ...]:
     """As wide as the texts are; if that is too much, the widest texts that may wrap become narrower, one by one."""
-    found = [need.most for need in needs]
-    excess = sum(found) + gap * (len(needs) - 1) - room
+    chosen = [need.most for need in needs]
+    excess = sum(chosen) + gap * (len(needs) - 1) - room
     while excess > 0:
-        spare = [i for i, need in enumerate(needs) if found[i] > need.least]
+        spare = [i for i, need in enumerate(needs) if chosen[i] > need.least]
         if not spare:
             break
-        widest = max(spare, key=lambda i: found[i])
-        found[widest] -= 1
+        widest = max(spare, key=lambda i: chosen[i])
+        chosen[widest] -= 1
         excess -= 1
-    while excess > 0 and max(found) > 1:  # words longer than the terminal
-        widest = max(range(len(found)), key=lambda i: found[i])
-        found[widest] -= 1
+    while excess > 0 and max(chosen) > 1:  # words longer than the terminal
+        widest = max(range(len(chosen)), key=lambda i: chosen[i])
+        chosen[widest] -= 1
         excess -= 1
-    return tuple(found)
+    return tuple(chosen)

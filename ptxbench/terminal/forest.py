@@ -54,7 +54,7 @@ def bar(interval: Interval, axis: Axis, width: int, plain: bool = False, marks: 
     for mark in marks:
         columns[axis.column(mark, width)] = dot
     columns[axis.column(1.0, width)] = one
-    low, middle, high = (axis.column(each, width) for each in (interval.low, interval.value, interval.high))
+    low, middle, high = (axis.column(end, width) for end in (interval.low, interval.value, interval.high))
     columns[low : high + 1] = [ends[0], *line * (high - low - 1), ends[1]][: high - low + 1]
     columns[middle] = value
     return "".join(columns)
@@ -91,7 +91,7 @@ class Forest:
         if len(rows) < 2 and not any(rounds):
             return
         labels = [f"{size_words(cell.point)}  {variant}" for cell, variant, _ in rows]
-        figures = [f"{each.value:.3f} ±{(each.high - each.low) / 2:.3f}" for _, _, each in rows]
+        figures = [f"{estimate.value:.3f} ±{(estimate.high - estimate.low) / 2:.3f}" for _, _, estimate in rows]
         headings = ("time / cuda", "", "rounds" * any(rounds))
         columns = [
             max(map(len, texts)) + 2 for texts in zip(headings, *zip(labels, figures, rounds, strict=True), strict=True)

@@ -45,10 +45,10 @@ class GateTable:
             if len(rows) > MOST_ROWS:
                 yield Text(f"and {len(rows) - MOST_ROWS:,} more; -o FILE.md has them all", "dim")
             yield Text()
-        told = steps(self.gate)
-        if told:
-            lines = [(f"{each.outcome} {each.verdict}".rstrip(), OUTCOMES[each.outcome], f"{each.words}\nNext: "
-                      f"{each.remedy}") for each in told]  # fmt: skip
+        todo = steps(self.gate)
+        if todo:
+            lines = [(f"{step.outcome} {step.verdict}".rstrip(), OUTCOMES[step.outcome], f"{step.words}\nNext: "
+                      f"{step.remedy}") for step in todo]  # fmt: skip
             yield Constrain(paragraphs(lines), width)
             yield Text()
         yield from self.waivers()

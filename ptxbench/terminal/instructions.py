@@ -70,9 +70,9 @@ class NotSupported:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text("Not supported", "bold cyan")
         yield Text()
-        for each in self.missing:
-            yield Padding(Text.assemble((", ".join(each.opcodes), "bold"), f"  {each.what}"), (0, 2, 0, 2))
-            yield Padding(Prose(f"{each.reason[0].upper()}{each.reason[1:]}."), (0, 2, 0, 6))
+        for family in self.missing:
+            yield Padding(Text.assemble((", ".join(family.opcodes), "bold"), f"  {family.what}"), (0, 2, 0, 2))
+            yield Padding(Prose(f"{family.reason[0].upper()}{family.reason[1:]}."), (0, 2, 0, 6))
 
 
 @dataclass(frozen=True)

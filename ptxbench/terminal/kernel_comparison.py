@@ -51,7 +51,7 @@ class ComparisonReport:
     def parts(self, width: int, plain: bool) -> Iterator[RenderableType]:
         outcomes = self.launched.outcomes if self.launched else (None, None)
         for side, kernel, outcome in zip(SIDES, self.kernels, outcomes, strict=True):
-            yield heading(side, kernel, outcome, max(len(each.name) for each in self.kernels))
+            yield heading(side, kernel, outcome, max(len(other.name) for other in self.kernels))
         if sentence := unlike_signatures(*self.kernels):
             yield Text(sentence, "yellow")
         yield Text()
@@ -97,8 +97,8 @@ class ComparisonReport:
     def equal_counts(self) -> Iterator[RenderableType]:
         """The counts that both have, in one paragraph: they need no columns."""
         assert self.launched is not None
-        found = counts(self.launched).items()
-        if same := [f"{name}={amount(name, a)}" for name, (a, b) in found if a is not None and a == b]:
+        both = counts(self.launched).items()
+        if same := [f"{name}={amount(name, a)}" for name, (a, b) in both if a is not None and a == b]:
             yield Text(f"The same for both: {', '.join(same)}.", "dim")
             yield Text()
 
@@ -107,7 +107,7 @@ def heading(side: str, kernel: Kernel, outcome: ExecOutcome | None, width: int) 
     """`A  saxpy.cu  kernel saxpy, grid 64, block 256`."""
     how = f"  kernel {kernel_names.short(kernel.function.name)}, {kernel.program.arch}"
     if outcome is not None:
-        grid, block = (" x ".join(map(str, trimmed(each))) for each in (outcome.launch.grid, outcome.block))
+        grid, block = (" x ".join(map(str, trimmed(extent))) for extent in (outcome.launch.grid, outcome.block))
         how += f", grid {grid}, block {block}"
         if outcome.launch.cluster:
             how += f", cluster {' x '.join(map(str, trimmed(outcome.launch.cluster)))}"
@@ -186,7 +186,7 @@ def executed_rows(launched: LaunchComparison) -> list[list[str]]:
     if a and b and a.least:
         low, high = f"{b.least / a.most:.3f}", f"{b.most / a.least:.3f}"
         share = low if low == high else f"{low} to {high}"
-    return [["executed machine instr.", *(ABSENT if each is None else str(each) for each in (a, b)), share]]
+    return [["executed machine instr.", *(ABSENT if value is None else str(value) for value in (a, b)), share]]
 
 
 def counts(launched: LaunchComparison) -> dict[str, tuple[float | None, float | None]]:

@@ -63,7 +63,10 @@ def sass_lines(code: Sequence[MachineInstruction | None]) -> list[Text]:
     """Instructions in colours, each after its labels; an empty line for None."""
     return in_colours(
         SASS,
-        ["" if each is None else " ".join([*(f"{label}:" for label in each.labels), each.text]) for each in code],
+        [
+            "" if instruction is None else " ".join([*(f"{label}:" for label in instruction.labels), instruction.text])
+            for instruction in code
+        ],
     )
 
 
@@ -149,7 +152,7 @@ def numbers(title: str, values: Sequence[int | None], style: str = "dim", form: 
 
 
 def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -> Column:
-    return Column(title, [Text() if each is None else lines.get(each, Text()) for each in wanted])
+    return Column(title, [Text() if line is None else lines.get(line, Text()) for line in wanted])
 
 
 # ---- one listing
@@ -180,8 +183,8 @@ class ListingView:
         if self.counts and self.listing.machine is not None:
             yield Text()
             width = max(min(options.max_width, WIDEST), 20)
-            for each in executions(self.listing, self.listing.machine):
-                yield Text(fill(each, width, break_on_hyphens=False))
+            for sentence in executions(self.listing, self.listing.machine):
+                yield Text(fill(sentence, width, break_on_hyphens=False))
 
     def columns(self, room: int) -> list[Column]:
         three = self.view == "side by side" or (room >= THREE_COLUMNS and self.view != "ptx")
@@ -232,18 +235,21 @@ class ListingView:
         machine = self.listing.machine
         if not self.counts or machine is None or machine.fit is None:
             return []
-        found = [None if each is None else self.listing.executions(each) for each in code]
-        return [Column("executed", [Text(execution(each, machine.settled), "yellow") for each in found], right=True)]
+        counts = [None if instruction is None else self.listing.executions(instruction) for instruction in code]
+        return [Column("executed", [Text(execution(count, machine.settled), "yellow") for count in counts], right=True)]
 
     def sass(self, rows: Sequence[ListingRow]) -> list[Column]:
         code = [None if row.sass is None else self.listing.sass[row.sass] for row in rows]
-        live = [numbers("live", [None if each is None else each.live for each in code], "yellow")]
-        controls = [Text("" if each is None or each.control is None else control.text(each.control)) for each in code]
+        live = [numbers("live", [None if instruction is None else instruction.live for instruction in code], "yellow")]
+        controls = [
+            Text("" if instruction is None or instruction.control is None else control.text(instruction.control))
+            for instruction in code
+        ]
         return [
             *self.executions(code),
-            *(live if any(each.live is not None for each in self.listing.sass) else []),
+            *(live if any(instruction.live is not None for instruction in self.listing.sass) else []),
             *([Column(control.HEADING, controls, right=True)] if any(map(len, controls)) else []),
-            numbers("", [None if each is None else each.address for each in code], form="04x"),
+            numbers("", [None if instruction is None else instruction.address for instruction in code], form="04x"),
             Column("SASS", sass_lines(code)),
         ]
 
@@ -286,13 +292,13 @@ def columns(difference: Difference) -> list[Column]:
 
 
 def side(listing: Listing, aligned_instructions: Sequence[AlignedInstruction | None]) -> list[Column]:
-    code = [None if each is None else listing.sass[each.number] for each in aligned_instructions]
+    code = [None if instruction is None else listing.sass[instruction.number] for instruction in aligned_instructions]
     texts = sass_lines(code)
-    for each, text in zip(aligned_instructions, texts, strict=True):
-        if each is not None and each.kind == EQUAL:
+    for instruction, text in zip(aligned_instructions, texts, strict=True):
+        if instruction is not None and instruction.kind == EQUAL:
             text.stylize("dim")  # differences stand out
     return [
-        numbers("", [None if each is None else each.address for each in code], form="04x"),
+        numbers("", [None if instruction is None else instruction.address for instruction in code], form="04x"),
         Column(listing.variant, texts),
     ]
 
@@ -337,8 +343,8 @@ class Findings:
         for case in self.cases:
             a, b = case.names
             yield Text(f"{b} against {a}", style="bold")
-            for each in explain(case):
-                yield Text(bullet(each.text, width))
+            for finding in explain(case):
+                yield Text(bullet(finding.text, width))
             for variant, reason in case.uncounted.items():
                 yield Text(bullet(f"{variant} was not counted: {reason}", width), style="yellow")
         if size := next((case.size for case in self.cases if not case.difference.same_code and case.counted), None):

@@ -127,8 +127,8 @@ def rate_table(points: Sequence[ModelPoint]) -> DrawnTable:
 def state(arch: str, resource: str) -> str:
     """The source of a resource's rate."""
     name = pipes.TENSOR if resource == "tensor" else resource
-    found = (pipes.rates(arch) or {}).get(name)
-    return found.state if found else pipes.PUBLISHED
+    rate = (pipes.rates(arch) or {}).get(name)
+    return rate.state if rate else pipes.PUBLISHED
 
 
 def claim_table(scored: Sequence[Scored]) -> DrawnTable:

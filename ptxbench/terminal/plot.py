@@ -97,7 +97,7 @@ def drawn(panel: Panel, scale: PanelScale, plain: bool, column: Callable[[int], 
     markers, stars = [], []
     for number, line in enumerate(panel.lines):
         style = STYLES[number % len(STYLES)]
-        spots = {i: (column(i), row(each.value)) for i, each in enumerate(line.values) if each is not None}
+        spots = {i: (column(i), row(point.value)) for i, point in enumerate(line.values) if point is not None}
         for (x0, y0), (x1, y1) in pairwise(spots.values()):
             for x in range(x0, x1 + 1):
                 y = round(y0 + (y1 - y0) * (x - x0) / max(x1 - x0, 1))

@@ -59,12 +59,12 @@ def least_width(text: str) -> int:
 
 def pieces(word: str, room: int | None = None) -> list[str]:
     """The parts of a word between which it may be broken; none longer than `room`."""
-    found = [word]
+    parts = [word]
     for joint in JOINTS:
-        found = [part for piece in found for part in (joint.split(piece) if len(piece) > LONG_WORD else [piece])]
+        parts = [part for piece in parts for part in (joint.split(piece) if len(piece) > LONG_WORD else [piece])]
     if room is None:
-        return found
-    return [part for piece in found for part in chop_cells(piece, room)]
+        return parts
+    return [part for piece in parts for part in chop_cells(piece, room)]
 
 
 class Prose:

@@ -39,12 +39,12 @@ class DrawnTable:
         return self.gap + 1 if self.ruled else 2 * self.gap
 
     def needs(self) -> list[ColumnNeed]:
-        found = []
+        result = []
         for i, column in enumerate(self.table.columns):
             texts = [heading(column).plain, *(self.text(entry(row[i]), column).plain for row in self.table.rows)]
             most = max(cell_len(line) for text in texts for line in text.split("\n"))
-            found.append(ColumnNeed(most if column.width == "whole" else max(map(least_width, texts)), most))
-        return found
+            result.append(ColumnNeed(most if column.width == "whole" else max(map(least_width, texts)), most))
+        return result
 
     def text(self, one: Entry, column: Column, width: int | None = None) -> Text:
         """A text of a row, in lines of that width if it may wrap."""
