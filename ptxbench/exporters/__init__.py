@@ -47,12 +47,12 @@ def exporter(name: str) -> Exporter:
 
 def run_exporters(reference: str | None = None) -> dict[str, Exporter]:
     """By suffix. `reference`: the row that sentences compare with, instead of the best CUDA C."""
-    found = {suffix: exporter(name) for suffix, name in SUFFIXES.items()}
+    exporters = {suffix: exporter(name) for suffix, name in SUFFIXES.items()}
     if reference is not None:
         from ptxbench.exporters import to_markdown  # the only one with sentences
 
-        found[".md"] = partial(to_markdown.export, reference=reference)
-    return found
+        exporters[".md"] = partial(to_markdown.export, reference=reference)
+    return exporters
 
 
 def exporter_for(path: Path, exporters: Mapping[str, AnyExporter]) -> AnyExporter:

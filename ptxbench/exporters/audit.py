@@ -28,12 +28,14 @@ def to_json(audit: Audit) -> str:
         else {
             "suites": audit.suites,
             "seed": audit.seed,
-            "noises": [dataclasses.asdict(each) for each in NOISES],
-            "lines": [line_object(each) for each in audit.synthetic],
+            "noises": [dataclasses.asdict(noise) for noise in NOISES],
+            "lines": [line_object(tally) for tally in audit.synthetic],
         },
         "stored": None
         if audit.stored is None
-        else [{**device_object(each), "lines": [line_object(line) for line in lines]} for each, lines in audit.stored],
+        else [
+            {**device_object(device), "lines": [line_object(line) for line in lines]} for device, lines in audit.stored
+        ],
         "mutants": None if audit.outcomes is None else [outcome_object(outcome) for outcome in audit.outcomes],
     }
     return json_text(document)
@@ -51,8 +53,8 @@ def line_object(line: TallyLine) -> Mapping[str, Any]:
         "false_alarms_apart": rate_object(line.apart),
         "inconclusive": rate_object(line.inconclusive, bounded=False),
         "missed": [
-            {"slowdown": each, **rate_object(rate), "inconclusive": line.missed_inconclusive[each]}
-            for each, rate in line.missed.items()
+            {"slowdown": slowdown, **rate_object(rate), "inconclusive": line.missed_inconclusive[slowdown]}
+            for slowdown, rate in line.missed.items()
         ],
         "targets": [
             {"name": target.name, "at_most": target.most, "share": target.rate.share, "met": target.holds}

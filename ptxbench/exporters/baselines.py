@@ -34,5 +34,5 @@ def about(path: Path) -> dict[str, Any]:
     }
 
 
-def to_json(found: Sequence[dict[str, Any]]) -> str:
-    return json_text([*found])
+def to_json(baselines: Sequence[dict[str, Any]]) -> str:
+    return json_text([*baselines])

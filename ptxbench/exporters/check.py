@@ -55,11 +55,11 @@ def to_sarif(judgements: Sequence[Judgement], task: CheckTask, complete: bool) -
 
 
 def alerts_of(judgement: Judgement) -> Iterator[Alert]:
-    for each in judgement.findings:
-        rule = rule_of(each.code)
-        advice = "" if each.hint == rule.advice else f" {each.hint}"  # the rule has its own
-        words = f"{each.stage}: {each.message}{advice}"
-        yield Alert(rule, each.severity != WARNING, words, judgement.file, each.line, each.column)
+    for finding in judgement.findings:
+        rule = rule_of(finding.code)
+        advice = "" if finding.hint == rule.advice else f" {finding.hint}"  # the rule has its own
+        words = f"{finding.stage}: {finding.message}{advice}"
+        yield Alert(rule, finding.severity != WARNING, words, judgement.file, finding.line, finding.column)
 
 
 def rule_of(code: str) -> Rule:

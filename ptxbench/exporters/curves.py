@@ -102,7 +102,7 @@ text { font: 12px system-ui, sans-serif; fill: #222; }
 def to_svg(curves: Curves, run: Run) -> str:
     """All quantities, one row of panels each."""
     rows = [(quantity, panels(curves, quantity)) for quantity in curves.quantities]
-    columns = max(len(found) for _, found in rows)
+    columns = max(len(row_panels) for _, row_panels in rows)
     row_height = HEIGHT + LEGEND
     width, height = max(columns, 2) * WIDTH, HEAD + len(rows) * row_height  # the heading needs the width of two
     parts = [
@@ -112,12 +112,12 @@ def to_svg(curves: Curves, run: Run) -> str:
         text(12, 20, title(curves), "title"),
         *(text(12, 37 + 15 * i, line, "small") for i, line in enumerate(subtitle(curves, run))),
     ]
-    for number, (quantity, found) in enumerate(rows):
+    for number, (quantity, row_panels) in enumerate(rows):
         top = HEAD + number * row_height
-        scale = scale_of(found)
-        for column, panel in enumerate(found):
+        scale = scale_of(row_panels)
+        for column, panel in enumerate(row_panels):
             parts += drawn(panel, quantity, scale, column * WIDTH, top)
-        parts += legend(found, top + HEIGHT + 12)
+        parts += legend(row_panels, top + HEIGHT + 12)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -160,16 +160,16 @@ def curve(line: PanelLine, colour: str, scale: PanelScale, xs: Sequence[float], 
     def y(value: float) -> float:
         return y1 - scale.share(value) * (y1 - y0)
 
-    spots = [(xs[i], each, i) for i, each in enumerate(line.values) if each is not None]
-    path = "L".join(f"{x:.1f} {y(each.value):.1f}" for x, each, _ in spots)
+    spots = [(xs[i], point, i) for i, point in enumerate(line.values) if point is not None]
+    path = "L".join(f"{x:.1f} {y(point.value):.1f}" for x, point, _ in spots)
     yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>' if spots else ""
-    for x, each, i in spots:
-        if not each.bare:
-            yield f'<path d="M{x:.1f} {y(each.interval.low):.1f}V{y(each.interval.high):.1f}" stroke="{colour}"/>'
-        yield f'<circle cx="{x:.1f}" cy="{y(each.value):.1f}" r="2.5" fill="{colour}"/>'
+    for x, point, i in spots:
+        if not point.bare:
+            yield f'<path d="M{x:.1f} {y(point.interval.low):.1f}V{y(point.interval.high):.1f}" stroke="{colour}"/>'
+        yield f'<circle cx="{x:.1f}" cy="{y(point.value):.1f}" r="2.5" fill="{colour}"/>'
         if i == line.best:
             ring = f'fill="none" stroke="{colour}" stroke-width="2"'
-            yield f'<circle cx="{x:.1f}" cy="{y(each.value):.1f}" r="6" {ring}/>'
+            yield f'<circle cx="{x:.1f}" cy="{y(point.value):.1f}" r="6" {ring}/>'
 
 
 def shown_ticks(panel: Panel, step: float) -> range:
@@ -178,11 +178,11 @@ def shown_ticks(panel: Panel, step: float) -> range:
     return range(0, len(panel.x), max(1, -int(-widest // step)))
 
 
-def legend(found: Sequence[Panel], y: float) -> Iterator[str]:
-    names = list(dict.fromkeys(line.name for panel in found for line in panel.lines))
+def legend(row_panels: Sequence[Panel], y: float) -> Iterator[str]:
+    names = list(dict.fromkeys(line.name for panel in row_panels for line in panel.lines))
     x = 12.0
-    yield text(x, y, found[0].lines_are, "small")
-    x += 8 * len(found[0].lines_are) + 10
+    yield text(x, y, row_panels[0].lines_are, "small")
+    x += 8 * len(row_panels[0].lines_are) + 10
     for i, name in enumerate(names):
         yield f'<circle cx="{x:.1f}" cy="{y - 4:.1f}" r="4" fill="{COLOURS[i % len(COLOURS)]}"/>'
         yield text(x + 8, y, name, "small")

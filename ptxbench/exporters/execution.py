@@ -46,10 +46,10 @@ def alerts_of(outcome: ExecOutcome) -> Iterator[Alert]:
     program = outcome.program
     if outcome.error:
         yield error_alert(program.path, outcome.error)
-    for each in outcome.findings:
-        code = BETWEEN_CTAS if each.between_ctas else each.kind
-        message = re.sub(rf"^{re.escape(program.path.name)}:\d+( \(PTX line \d+\))?: ", "", each.message)
-        line = each.line if program.language == "ptx" else program.cuda_lines.get(each.line)
+    for finding in outcome.findings:
+        code = BETWEEN_CTAS if finding.between_ctas else finding.kind
+        message = re.sub(rf"^{re.escape(program.path.name)}:\d+( \(PTX line \d+\))?: ", "", finding.message)
+        line = finding.line if program.language == "ptx" else program.cuda_lines.get(finding.line)
         yield Alert(rule_of(code), True, message, str(program.path), line)
 
 

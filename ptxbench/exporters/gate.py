@@ -50,7 +50,7 @@ def to_json(gate: Gate) -> str:
         "exit_status": gate.exit_status,
         "base": gate.base and identity(gate.base),
         "head": identity(gate.head),
-        "confirmed_by": [identity(each) for each in gate.confirmed_by],
+        "confirmed_by": [identity(run) for run in gate.confirmed_by],
         "modes": list(gate.modes),
         "rule": {
             "budget": config.budget,
@@ -92,7 +92,7 @@ def tells(judged: Judged) -> bool:
 
 def to_markdown(gate: Gate) -> str:
     """To post as a comment: the exit status, what to do, the rows that are not green."""
-    lines = [MARKER, f"**{total(gate)}**", "", *(f"- {markdown_text(each)}" for each in header(gate)), ""]
+    lines = [MARKER, f"**{total(gate)}**", "", *(f"- {markdown_text(line)}" for line in header(gate)), ""]
     for step in (next_steps := steps(gate)):
         outcome = f"{step.outcome} {step.verdict}".rstrip()
         lines.append(f"- **{outcome}** {markdown_text(step.words)}  \n  Next: {markdown_text(step.remedy)}")

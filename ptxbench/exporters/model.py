@@ -60,15 +60,15 @@ def claims(scored: Sequence[Scored]) -> dict[str, Any]:
     return {
         "pairs": len(scored),
         "confusion": {claim: {name: table[claim, name] for name in MEASURED} for claim in CLAIMS},
-        "by_distance": {name: {each: distances[name, each] for each in OUTCOMES} for name, _ in DISTANCES},
+        "by_distance": {name: {outcome: distances[name, outcome] for outcome in OUTCOMES} for name, _ in DISTANCES},
         "claims": [
             {
-                "name": each.name,
-                "verdict": each.claim.verdict,
-                "reason": each.claim.reason,
-                "measured": each.measured,
-                "outcome": each.outcome,
+                "name": score.name,
+                "verdict": score.claim.verdict,
+                "reason": score.claim.reason,
+                "measured": score.measured,
+                "outcome": score.outcome,
             }
-            for each in scored
+            for score in scored
         ],
     }

@@ -79,7 +79,7 @@ def details(loaded: LoadedPair) -> dict[str, Any]:
         "launch": sources.of(pair.launch),
         "own_launches": {variant: sources.of(launch) for variant, launch in pair.launches.items()},
         "check_sizes": [dict(check_size) for check_size in pair.check_sizes],
-        "launches": [at_size(pair, each) for each in (*pair.check_sizes, *pair.bench_sizes)],
+        "launches": [at_size(pair, size) for size in (*pair.check_sizes, *pair.bench_sizes)],
         "tolerance": {
             "words": pair.tolerance.describe,
             "source": None if tolerance is None else sources.defined(tolerance),
@@ -94,7 +94,7 @@ def details(loaded: LoadedPair) -> dict[str, Any]:
         "file": str(loaded.path),
         "text": text,
     }
-    return {name: plain_data(each) for name, each in described.items()}
+    return {name: plain_data(value) for name, value in described.items()}
 
 
 def text_of(source: Source) -> str:
@@ -137,7 +137,7 @@ def at_size(pair: Pair, size: Size) -> Mapping[str, Any]:
         "resident": launch.resident,
         **({} if launch.chain is None else {"launches": launch.launches, "dependent": launch.dependent}),
         "shapes": {array.name: [int(extent) for extent in array.shape(**size)] for array in arrays},
-        "tensor_maps": {each.name: dataclasses.asdict(pair.tiled_map(each, size)) for each in maps},
+        "tensor_maps": {tensor_map.name: dataclasses.asdict(pair.tiled_map(tensor_map, size)) for tensor_map in maps},
         "scalars": {scalar.name: value_of(scalar, size) for scalar in scalars},
         **pair.work(size),
     }
@@ -162,36 +162,36 @@ class SourceTexts:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tree = ast.parse(text)
-        self.functions = [each for each in ast.walk(self.tree) if isinstance(each, ast.Lambda | ast.FunctionDef)]
+        self.functions = [node for node in ast.walk(self.tree) if isinstance(node, ast.Lambda | ast.FunctionDef)]
 
     def of(self, function: Callable[..., Any] | None) -> str | None:
         """The source text of a function of the file; None for one that is defined elsewhere."""
         if not isinstance(function, types.FunctionType):
             return None
         code = function.__code__
-        found = [
+        spans = [
             ((line, column), (last, last_column))
             for line, last, column, last_column in code.co_positions()
             if None not in (line, last, column, last_column) and (line, column) != (last, last_column)
         ]
         names = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
         inside = [
-            each
-            for each in self.functions
-            if (each.name if isinstance(each, ast.FunctionDef) else "<lambda>") == function.__name__
-            if names <= {arg.arg for arg in ast.walk(each.args) if isinstance(arg, ast.arg)}
-            if all(start(each) <= begins and ends <= end(each) for begins, ends in found)
+            node
+            for node in self.functions
+            if (node.name if isinstance(node, ast.FunctionDef) else "<lambda>") == function.__name__
+            if names <= {arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg)}
+            if all(start(node) <= begins and ends <= end(node) for begins, ends in spans)
         ]
-        chosen = min(inside, key=lambda each: len(self.segment(each)), default=None)
+        chosen = min(inside, key=lambda node: len(self.segment(node)), default=None)
         return None if chosen is None else self.segment(chosen)
 
     def defined(self, node: ast.expr) -> str:
         """An expression; for a name of the file, the expression that it is assigned."""
         if isinstance(node, ast.Name):
-            for each in self.tree.body:
-                targets = each.targets if isinstance(each, ast.Assign) else []
+            for statement in self.tree.body:
+                targets = statement.targets if isinstance(statement, ast.Assign) else []
                 if any(isinstance(target, ast.Name) and target.id == node.id for target in targets):
-                    return self.segment(each)
+                    return self.segment(statement)
         return self.segment(node)
 
     def segment(self, node: ast.AST) -> str:

@@ -139,4 +139,4 @@ def quoted(path: Path, safe: str = "") -> str:
 
 def repository(folder: Path) -> Path:
     """The root of the Git repository that `folder` is in; `folder` itself if it is in none."""
-    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    return next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), folder)

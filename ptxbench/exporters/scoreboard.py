@@ -15,7 +15,7 @@ SCHEMA = "ptxbench.scoreboard/1"
 
 
 def to_json(standings: Sequence[Standing]) -> str:
-    return json_text({"schema": SCHEMA, "verdicts": [described(each) for each in standings]})
+    return json_text({"schema": SCHEMA, "verdicts": [described(standing) for standing in standings]})
 
 
 def described(standing: Standing) -> dict[str, Any]:

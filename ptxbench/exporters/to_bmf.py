@@ -21,10 +21,10 @@ from ptxbench.safe_text import code_text
 def export(run: Run) -> str:
     """The run, one benchmark per verified variant. Raises UsageError if there is nothing to measure one by."""
     measured = {series(cell, variant, "/"): measures(cell, variant) for cell, variant in variants(run)}
-    found = {name: each for name, each in measured.items() if each}
-    if not found:
+    benchmarks = {name: numbers for name, numbers in measured.items() if numbers}
+    if not benchmarks:
         raise UsageError(f"Run {run.run.id} has no valid number to track.")
-    return json_text(found)
+    return json_text(benchmarks)
 
 
 def measures(cell: Cell, variant: str) -> Mapping[str, Any]:
@@ -38,7 +38,7 @@ def measures(cell: Cell, variant: str) -> Mapping[str, Any]:
     if nanoseconds is not None:
         medians = stats.round_medians_ns(cell.rounds, variant)
         timed["latency"] = metric(nanoseconds, (min(medians), max(medians)))
-    return timed | {each.name.replace("_", "-"): metric(value) for each, value in counts(cell, variant)}
+    return timed | {counter.name.replace("_", "-"): metric(value) for counter, value in counts(cell, variant)}
 
 
 def metric(value: float, ends: tuple[float, float] | None = None) -> Mapping[str, float]:

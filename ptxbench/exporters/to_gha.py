@@ -21,10 +21,10 @@ from ptxbench.units import si
 def export(run: Run) -> str:
     """The run as an array of benchmarks. Raises UsageError if it has none."""
     timed = any(cell.rounds for cell in run.cells)
-    found = list(ratios(run) if timed else counters(run))
-    if not found:
+    benchmarks = list(ratios(run) if timed else counters(run))
+    if not benchmarks:
         raise UsageError(f"Run {run.run.id} has no valid ratio to track.")
-    return json_text(found)
+    return json_text(benchmarks)
 
 
 def ratios(run: Run) -> Iterator[Mapping[str, Any]]:
@@ -40,7 +40,7 @@ def ratios(run: Run) -> Iterator[Mapping[str, Any]]:
             "unit": code_text(f"{variant}/{REFERENCE}"),
             "value": rounded(value),
             **({"range": f"± {(ends[1] - ends[0]) / 2:.4f}"} if ends else {}),
-            "extra": extra(run, *(f"{each} {si(time.of(cell, each), 's')}" for each in (REFERENCE, variant))),
+            "extra": extra(run, *(f"{name} {si(time.of(cell, name), 's')}" for name in (REFERENCE, variant))),
         }
 
 
@@ -62,5 +62,5 @@ def name(cell: Cell, variant: str, run: Run) -> str:
 
 
 def extra(run: Run, *lines: str) -> str:
-    made = f"run {run.run.id}, ptxas {run.toolchain.ptxas or 'unknown'}"
-    return "\n".join(code_text(line) for line in (*lines, made))
+    origin = f"run {run.run.id}, ptxas {run.toolchain.ptxas or 'unknown'}"
+    return "\n".join(code_text(line) for line in (*lines, origin))

@@ -18,7 +18,7 @@ def export(run: Run, reference: str | None = None) -> str:
     device = run.device.name
     floor = noise(run.cells)
     lines = [markdown_text(f"ptxbench on {device}, run {run.run.id}, {run.run.started}"), ""]
-    for cell in (each for each in run.cells if not each.control):
+    for cell in (other for other in run.cells if not other.control):
         title = markdown_text(f"{cell.pair}, {units.size_words(cell.point, cell.cache)}, {cell.arch}")
         lines += [f"### {title}", "", *markdown_lines(table(cell)), ""]
         if first := first_finding(cell, reference):

@@ -56,12 +56,12 @@ def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, 
             if len(clocks):
                 sidecars.append(("freqs-bin", "sample_freqs", f"{file}.json-freqs-bin/{number}.bin", clocks))
             yield from ((path, array.astype("<f4").tobytes()) for _, _, path, array in sidecars)
-            found = [*summaries(seconds, clocks), *(sidecar(*each) for each in sidecars)] if len(seconds) else None
-            states.append(state(cell, variant, found))
+            numbers = [*summaries(seconds, clocks), *(sidecar(*parts) for parts in sidecars)] if len(seconds) else None
+            states.append(state(cell, variant, numbers))
             number += 1
         named = {"name": code_text(pair), "index": len(benchmarks), "devices": [DEVICE]}
         benchmarks.append({**named, "axes": axes(of_pair), "states": states})
-    argv = [code_text(each) for each in run.run.argv or ()]
+    argv = [code_text(word) for word in run.run.argv or ()]
     meta = {"argv": ["ptxbench", *argv], "version": {"json": VERSION, "ptxbench": __version__}}
     document = {"meta": meta, "devices": [device(run)], "benchmarks": benchmarks}
     yield f"{file}.json", json_text(document).encode()
@@ -142,7 +142,7 @@ def samples(cell: Cell, variant: str) -> tuple[Array, Array]:
 
 def summaries(seconds: Array, clocks: Array) -> Iterator[Json]:
     """The numbers that NVBench derives from a state's samples, under its tags."""
-    q1, median, q3 = (float(each) for each in np.quantile(seconds, (0.25, 0.5, 0.75)))
+    q1, median, q3 = (float(quantile) for quantile in np.quantile(seconds, (0.25, 0.5, 0.75)))
     mean, deviation = float(np.mean(seconds)), float(np.std(seconds, ddof=1))
     yield summary("sample_size", "Samples", "sample_size", len(seconds))
     for tag, name, value in (

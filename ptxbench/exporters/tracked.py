@@ -22,15 +22,15 @@ def variants(run: Run) -> Iterator[tuple[Cell, str]]:
 
     Raises UsageError if there is none: a tracker would take an empty file for a run without regressions.
     """
-    found = [
+    verified = [
         (cell, name)
         for cell in run.cells
         for name, result in cell.variants.items()
         if result.status == VERIFIED and not cell.control
     ]
-    if not found:
+    if not verified:
         raise UsageError(f"Run {run.run.id} has no verified kernel: there is nothing to track.")
-    yield from found
+    yield from verified
 
 
 def series(cell: Cell, variant: str, separator: str) -> str:
