@@ -73,9 +73,9 @@ class KernelSource:
         """The parameters as the compiler reads them. Raises UsageError if it gives no debugging information."""
         for text in (self.text, cuda.without_bodies(self.text)):  # with -G, NVRTC refuses some bodies
             known = parameters.of_source(text.encode(), self.path, self.program.arch, self.program.flags)
-            found = known.get(self.function.name)
-            if found is not None and len(found) == len(self.function.params):
-                return found
+            declared = known.get(self.function.name)
+            if declared is not None and len(declared) == len(self.function.params):
+                return declared
         raise UsageError(
             f"{self.path.name}: the parameters of '{self.displayed}' could not be read, because the compiler gives no "
             "debugging information for this file. Use `ptxbench new` without --from, and copy the kernel."
@@ -105,8 +105,8 @@ def draft(source: Path, name: str, entry: str, arch: str | None, options: Source
 def draft_of_ptx(kernel: KernelSource, name: str, entry: str) -> Draft:
     """The draft from a kernel in PTX, whose CUDA C is still to be written."""
     function, source, arch = kernel.function, kernel.path, kernel.program.arch
-    given, known = of_ptx.read_parameters(function)
-    arguments = arguments_of(given, known)
+    declared, known = of_ptx.read_parameters(function)
+    arguments = arguments_of(declared, known)
     require_something_to_verify(kernel, arguments)
     origin = f"the kernel {kernel.displayed} of {source.name}"
     threads = threads_of(function)
@@ -120,7 +120,7 @@ def draft_of_ptx(kernel: KernelSource, name: str, entry: str) -> Draft:
         "the signature in CUDA C; you write the kernel",
         origin,
     )
-    cuda_c = of_ptx.skeleton(name, entry, given, threads)
+    cuda_c = of_ptx.skeleton(name, entry, declared, threads)
     return Draft(pair, cuda_c, f"{header}\n\n{renamed}", holds, (), arch, complete=False)
 
 
@@ -132,15 +132,15 @@ def questions_in(pair: str) -> int:
 def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path) -> Draft:
     """The draft from a kernel in CUDA C."""
     function, source, arch = kernel.function, kernel.path, kernel.program.arch
-    given = kernel.parameters()
-    names = names_of(given)
-    arrays = [p.name for p, declared in zip(function.params, given, strict=True) if declared.type.pointee]
-    found = provenance(function, arrays)
-    known = accesses(function, arrays, found)
-    arguments = arguments_of(given, [known.get(p.name) for p in function.params])
+    declared = kernel.parameters()
+    names = names_of(declared)
+    arrays = [p.name for p, parameter in zip(function.params, declared, strict=True) if parameter.type.pointee]
+    origins = provenance(function, arrays)
+    known = accesses(function, arrays, origins)
+    arguments = arguments_of(declared, [known.get(p.name) for p in function.params])
     require_something_to_verify(kernel, arguments)
 
-    start, left_out = cuda_text(kernel, entry, given, names)
+    start, left_out = cuda_text(kernel, entry, declared, names)
     header = comment(f"{name}: replace this by one sentence on what the kernel computes.", "", mark="//")
     header += comment(
         f"Paired with ../ptx/{name}.ptx; arguments, shapes and launch are in ../pairs/{name}.py.", "", mark="//"
@@ -151,12 +151,12 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
         mark="//",
     )
     whole = "\n".join([*header, "", start.strip("\n"), ""])
-    made = compiled(whole, kernel).ptx
-    positions = [number for number, declared in enumerate(given) if declared.type.pointee]
-    ptx, same_names = ptx_text(made, whole, name, entry, arch, names, positions, source)
+    compiled_ptx = compiled(whole, kernel).ptx
+    positions = [number for number, parameter in enumerate(declared) if parameter.type.pointee]
+    ptx, same_names = ptx_text(compiled_ptx, whole, name, entry, arch, names, positions, source)
     final, headers = cuda.moved_includes(whole, source.parent, kernel.options.include, destination)
 
-    whole_numbers = {number: each.name for number, each in enumerate(arguments) if each.dimension}
+    whole_numbers = {number: argument.name for number, argument in enumerate(arguments) if argument.dimension}
     launch = host_launch.find(kernel.text, kernel.plain_name, whole_numbers)
     threads = threads_of(function)
     origin = f"the kernel {kernel.displayed} of {source.name}"
@@ -174,11 +174,11 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
     return Draft(pair, final, ptx, holds, tuple(notes), arch)
 
 
-def check(kernels: Path, name: str, made: Draft) -> None:
+def check(kernels: Path, name: str, written: Draft) -> None:
     """Build the kernels of a pair that was just written. Raises the errors of `toolchain.build`."""
     for source in load(kernels, name, unfinished=True).sources:
-        if made.complete or source.language == "ptx":
-            toolchain.build_source(source, made.arch)
+        if written.complete or source.language == "ptx":
+            toolchain.build_source(source, written.arch)
 
 
 def require_something_to_verify(kernel: KernelSource, arguments: Sequence[DraftArgument]) -> None:
@@ -205,7 +205,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def cuda_text(
-    kernel: KernelSource, entry: str, given: Sequence[CudaParameter], names: Sequence[str]
+    kernel: KernelSource, entry: str, parameters: Sequence[CudaParameter], names: Sequence[str]
 ) -> tuple[str, list[str]]:
     """The file with the kernel as extern "C" `entry`, and the functions that are left out.
 
@@ -214,32 +214,32 @@ def cuda_text(
     """
     definitions = cuda.kernel_named(kernel.text, kernel.plain_name)
     if len(definitions) != 1:
-        found = "several definitions" if definitions else "no definition"
+        how_many = "several definitions" if definitions else "no definition"
         raise UsageError(
-            f"{kernel.path.name} has {found} of '{kernel.plain_name}' in its text; a macro or a header may make it. "
+            f"{kernel.path.name} has {how_many} of '{kernel.plain_name}' in its text; a macro or a header may make it. "
             "Write the kernel in a file of its own, and take that."
         )
     (own,) = definitions
     every = cuda.definitions(kernel.text)
-    host = [each for each in every if each.is_host_function]
-    others = [each for each in every if each.is_kernel and each != own]
-    others += [each for each in every if each.is_instantiation and not each.is_kernel]
-    declarations = [each for each in others if not each.body]
-    names_left_out = [each.name for each in (*host, *others) if each.body and each.name]
-    defines = "".join(f"#define {' '.join((*each.split('=', 1), '1')[:2])}\n" for each in kernel.options.defines)
+    host = [definition for definition in every if definition.is_host_function]
+    others = [definition for definition in every if definition.is_kernel and definition != own]
+    others += [definition for definition in every if definition.is_instantiation and not definition.is_kernel]
+    declarations = [definition for definition in others if not definition.body]
+    names_left_out = [definition.name for definition in (*host, *others) if definition.body and definition.name]
+    defines = "".join(f"#define {' '.join((*define.split('=', 1), '1')[:2])}\n" for define in kernel.options.defines)
 
     def changed(drop: Sequence[cuda.Definition]) -> str:
         if not own.is_template:
             return defines + cuda.renamed(kernel.text, own, entry, drop=drop)
         call = re.sub(r"\(anonymous namespace\)::", "", kernel.displayed)
         declared = ", ".join(
-            replace(parameter, name=name).declaration for parameter, name in zip(given, names, strict=True)
+            replace(parameter, name=name).declaration for parameter, name in zip(parameters, names, strict=True)
         )
         signature = f"{launch_bounds(kernel.function)}\n{entry}({declared})"
         return defines + cuda.wrapped(kernel.text, own, f"{call}({', '.join(names)})", signature, drop=drop)
 
     least = changed([*host, *others])
-    of_host = [each for each in every if each.is_of_host_library]
+    of_host = [definition for definition in every if definition.is_of_host_library]
     candidates = [
         (cuda.without_system_includes(changed([*host, *others, *of_host])), names_left_out),
         (cuda.without_system_includes(least), names_left_out),
@@ -251,12 +251,12 @@ def cuda_text(
     fitting: list[tuple[str, list[str]]] = []
     for text, left_out in candidates:
         try:
-            made = compiled(text, kernel)
+            candidate = compiled(text, kernel)
         except CompileError as error:
             failure = error
             continue
-        if same_kernel(kernel.program.ptx, kernel.function.name, made.ptx, entry, kernel.program.arch):
-            if not made.how:
+        if same_kernel(kernel.program.ptx, kernel.function.name, candidate.ptx, entry, kernel.program.arch):
+            if not candidate.how:
                 return text, left_out
             fitting.append((text, left_out))
     if fitting:

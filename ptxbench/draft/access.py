@@ -132,8 +132,8 @@ def provenance(function: Function, arrays: Collection[str], through: re.Pattern[
         while at < count:
             instruction = function.instructions[at]
             before[at] = dict(origins) if needs_origins(instruction) else {}
-            for name, found in made_by(instruction, origins, arrays, through):
-                origins[name] = found | (origins.get(name, NOWHERE) if instruction.guard else NOWHERE)
+            for name, sources in made_by(instruction, origins, arrays, through):
+                origins[name] = sources | (origins.get(name, NOWHERE) if instruction.guard else NOWHERE)
                 anywhere[name] = anywhere.get(name, NOWHERE) | origins[name]
             following = successors(function, at)
             at += 1
@@ -155,7 +155,7 @@ def made_by(
 ) -> Iterator[tuple[str, frozenset[str]]]:
     """The registers that the instruction writes, with the origins of their values."""
     opcode = instruction.opcode
-    found = NOWHERE
+    origin = NOWHERE
     read = sources_of(instruction)
     if (LOADS.match(opcode) or UPDATES.match(opcode)) and not opcode.startswith("ld.param"):
         read = ()  # what is in memory is not an address of these arrays, unless one was stored, which escapes
@@ -164,13 +164,13 @@ def made_by(
     elif through is not None and opcode.startswith("mad"):
         read = read[-1:]
     for operand in read:
-        found |= of_operand(operand, origins)
+        origin |= of_operand(operand, origins)
         if opcode.startswith("ld.param") and isinstance(operand, Address) and isinstance(operand.base, Symbol):
-            found |= {operand.base.name} & set(arrays)
+            origin |= {operand.base.name} & set(arrays)
         elif opcode.startswith("mov.") and isinstance(operand, Symbol):
-            found |= {operand.name}
+            origin |= {operand.name}
     for name in registers_in(result_of(instruction)):
-        yield name, found
+        yield name, origin
 
 
 def successors(function: Function, at: int) -> list[int]:
@@ -192,17 +192,17 @@ def spread(origins: Origins, starts: dict[int, Origins], place: int) -> bool:
     if known is None:
         starts[place] = dict(origins)
         return True
-    more = {name: known.get(name, NOWHERE) | found for name, found in origins.items()}
-    if all(known.get(name, NOWHERE) == found for name, found in more.items()):
+    more = {name: known.get(name, NOWHERE) | added for name, added in origins.items()}
+    if all(known.get(name, NOWHERE) == joined for name, joined in more.items()):
         return False
     known.update(more)
     return True
 
 
-def accesses(function: Function, arrays: Collection[str], found: Provenance) -> dict[str, Access]:
+def accesses(function: Function, arrays: Collection[str], origins_of: Provenance) -> dict[str, Access]:
     """What the kernel does with each of `arrays`, which are parameters."""
     result = {name: Access() for name in arrays}
-    for instruction, origins in zip(function.instructions, found.before, strict=True):
+    for instruction, origins in zip(function.instructions, origins_of.before, strict=True):
         for name, change in changes(instruction, origins):
             if name in result:
                 result[name] = merged(result[name], change)

@@ -57,32 +57,36 @@ def arguments_of(parameters: Sequence[CudaParameter], accesses: Sequence[Access 
 def one(
     name: str, parameter: CudaParameter, access: Access | None, number: int, dimensions: Sequence[str]
 ) -> DraftArgument:
-    given, declared = parameter.type, parameter.declaration
-    if given.pointee is not None:
-        if given.pointee.pointee is not None:
+    cuda_type, declared = parameter.type, parameter.declaration
+    if cuda_type.pointee is not None:
+        if cuda_type.pointee.pointee is not None:
             raise refused(number, declared, "a pointer to pointers. A pair passes arrays of numbers. Pass each array")
-        return array(name, declared, given.pointee, access or Access(escapes=True), dimensions)
-    if given.text.endswith(("cudaTextureObject_t", "cudaSurfaceObject_t")):
+        return array(name, declared, cuda_type.pointee, access or Access(escapes=True), dimensions)
+    if cuda_type.text.endswith(("cudaTextureObject_t", "cudaSurfaceObject_t")):
         raise refused(number, declared, "a texture or a surface, which a pair cannot pass. Pass its array")
-    if "CUtensorMap" in given.text:
+    if "CUtensorMap" in cuda_type.text:
         question = f"the array that {name} describes, by its name, and the box of a copy, such as (64, 128)"
         return DraftArgument(name, "TensorMap", f'TensorMap("{name}", of={OPEN}, box={OPEN})', question, declared, None)
-    if given.number is None:
-        what = f"a structure of {given.bytes} bytes. A pair passes numbers and arrays. Pass its members as parameters"
+    if cuda_type.number is None:
+        what = (
+            f"a structure of {cuda_type.bytes} bytes. A pair passes numbers and arrays. Pass its members as parameters"
+        )
         raise refused(number, declared, what)
-    if is_whole(given):
-        call = f'Scalar("{name}", {given.number}, lambda {", ".join(dimensions)}: {name})'
+    if is_whole(cuda_type):
+        call = f'Scalar("{name}", {cuda_type.number}, lambda {", ".join(dimensions)}: {name})'
         note = f"{declared}. A proposal: a dimension of the size"
-        return DraftArgument(name, "Scalar", call, "", note, given.number, dimension=True)
-    example = "0 or 1" if given.text == "bool" else "0.7"
+        return DraftArgument(name, "Scalar", call, "", note, cuda_type.number, dimension=True)
+    example = "0 or 1" if cuda_type.text == "bool" else "0.7"
     question = f"the value of {name}, such as {example}, or a function of the size"
-    return DraftArgument(name, "Scalar", f'Scalar("{name}", {given.number}, {OPEN})', question, declared, given.number)
+    return DraftArgument(
+        name, "Scalar", f'Scalar("{name}", {cuda_type.number}, {OPEN})', question, declared, cuda_type.number
+    )
 
 
-def is_whole(given: CudaType) -> bool:
+def is_whole(cuda_type: CudaType) -> bool:
     """Whether the parameter is a whole number, other than a bool or a handle."""
-    number = given.number or "f32"
-    return given.pointee is None and number[0] in "us" and given.text.split()[-1] not in ("bool", "char")
+    number = cuda_type.number or "f32"
+    return cuda_type.pointee is None and number[0] in "us" and cuda_type.text.split()[-1] not in ("bool", "char")
 
 
 def refused(number: int, declared: str, what: str) -> UsageError:
@@ -91,18 +95,17 @@ def refused(number: int, declared: str, what: str) -> UsageError:
 
 def array(name: str, declared: str, element: CudaType, access: Access, dimensions: Sequence[str]) -> DraftArgument:
     kind, reason = kind_of(element, access)
-    dtype, each = words_of(element)
+    dtype, length = words_of(element)
     parameters = ", ".join(dimensions)
     example = ", ".join(dimensions) + ("," if len(dimensions) == 1 else "")
     if dtype is None:
         what = f"the dtype and the shape of {name}, whose elements are {element.text.removeprefix('const ') or 'void'}"
         size = f" of {element.bytes} bytes" if element.bytes else ""
         question = f"{what}{size}: one type of number, such as u32, and lambda {parameters}: ({example})"
-    elif each > 1:
-        example = f"{', '.join(dimensions)}, {each}"
-        question = (
-            f"the shape of {name} in {dtype}, {each} for each {element.text}, such as lambda {parameters}: ({example})"
-        )
+    elif length > 1:
+        example = f"{', '.join(dimensions)}, {length}"
+        what = f"the shape of {name} in {dtype}, {length} for each {element.text}"
+        question = f"{what}, such as lambda {parameters}: ({example})"
     else:
         question = f"the shape of {name}, such as lambda {parameters}: ({example})"
     if reason:
@@ -134,13 +137,13 @@ def words_of(element: CudaType) -> tuple[str | None, int]:
     if element.number:
         return element.number, 1
     if element.element is not None and element.count:
-        dtype, each = words_of(element.element)
-        return dtype, each * element.count
+        dtype, length = words_of(element.element)
+        return dtype, length * element.count
     parts = [words_of(member.type) for member in element.members]
     kinds = {dtype for dtype, _ in parts}
     if len(kinds) != 1 or None in kinds:
         return None, 0
     dtype = kinds.pop()
-    count = sum(each for _, each in parts)
+    count = sum(length for _, length in parts)
     width = int(str(dtype).lstrip("bfsu")) // 8
     return (dtype, count) if width * count == element.bytes else (None, 0)

@@ -77,10 +77,10 @@ NOT_NAMES = ("__launch_bounds__", "__cluster_dims__", "__block_size__", "__maxnr
 """Words before parentheses that are not those of parameters."""
 
 
-def outer(given: Sequence[Token]) -> Iterator[Token]:
+def outer(code: Sequence[Token]) -> Iterator[Token]:
     """The tokens outside brackets; of each bracket only the opening one."""
     depth = 0
-    for token in given:
+    for token in code:
         if token.kind == "mark" and token.text in CLOSING:
             depth -= 1
         elif depth == 0:
@@ -112,45 +112,45 @@ def definitions(text: str) -> list[Definition]:
     return list(read_scope([*tokens(text)], extern_c=False))
 
 
-def read_scope(given: list[Token], *, extern_c: bool) -> Iterator[Definition]:
+def read_scope(code: list[Token], *, extern_c: bool) -> Iterator[Definition]:
     at = 0
-    while at < len(given):
-        if given[at].kind == "directive" or given[at].text == ";":
+    while at < len(code):
+        if code[at].kind == "directive" or code[at].text == ";":
             at += 1
             continue
         start = at
-        at, body, inner = read_one(given, at)
-        head = tuple(token for token in given[start : body[0] if body else at] if token.kind != "directive")
+        at, body, inner = read_one(code, at)
+        head = tuple(token for token in code[start : body[0] if body else at] if token.kind != "directive")
         if inner:
             linkage = extern_c or (head[0].text == "extern" and any(token.text == '"C"' for token in head))
-            yield from read_scope(given[inner[0] + 1 : inner[1]], extern_c=linkage)
+            yield from read_scope(code[inner[0] + 1 : inner[1]], extern_c=linkage)
         elif head:
-            places = (given[body[0]].start, given[body[1]].end) if body else None
-            yield Definition(given[start].start, given[at - 1].end, head, places, extern_c)
+            places = (code[body[0]].start, code[body[1]].end) if body else None
+            yield Definition(code[start].start, code[at - 1].end, head, places, extern_c)
 
 
-def read_one(given: list[Token], at: int) -> tuple[int, tuple[int, int] | None, tuple[int, int] | None]:
+def read_one(code: list[Token], at: int) -> tuple[int, tuple[int, int] | None, tuple[int, int] | None]:
     """The index after one definition; the indices of the braces of its body, or of those of a namespace."""
     start = at
-    after_template = start + template_end(given[start:])
+    after_template = start + template_end(code[start:])
     assigned = False
-    while at < len(given):
-        token = given[at]
+    while at < len(code):
+        token = code[at]
         if token.text == ";" and token.kind == "mark":
             return at + 1, None, None
         if token.text == "=" and at >= after_template:
             assigned = True
         if token.kind == "mark" and token.text in OPENING:
-            closing = matching(given, at)
+            closing = matching(code, at)
             if token.text == "{":
-                words = {each.text for each in given[start:at]}
-                opened = given[start:at]
-                if "namespace" in words and not any(each.text == "(" for each in opened):
+                words = {word.text for word in code[start:at]}
+                opened = code[start:at]
+                if "namespace" in words and not any(word.text == "(" for word in opened):
                     return closing + 1, None, (at, closing)
                 if opened and opened[0].text == "extern" and len(opened) == 2 and opened[1].kind == "literal":
                     return closing + 1, None, (at, closing)
-                parameters = any(each.text == "(" for each in outer(given[after_template:at]))
-                if parameters and not assigned and not is_type(given[after_template:at]):
+                parameters = any(word.text == "(" for word in outer(code[after_template:at]))
+                if parameters and not assigned and not is_type(code[after_template:at]):
                     return closing + 1, (at, closing), None
             at = closing
         at += 1
@@ -163,16 +163,16 @@ def is_type(head: Sequence[Token]) -> bool:
     return bool(words) and words[0] in TYPES and not (head and head[-1].text == ")")
 
 
-def matching(given: Sequence[Token], at: int) -> int:
+def matching(code: Sequence[Token], at: int) -> int:
     """The index of the bracket that closes the one at `at`; the last index if none does."""
     depth = 0
-    for index in range(at, len(given)):
-        token = given[index]
+    for index in range(at, len(code)):
+        token = code[index]
         if token.kind == "mark":
             depth += (token.text in OPENING) - (token.text in CLOSING)
             if depth == 0:
                 return index
-    return len(given) - 1
+    return len(code) - 1
 
 
 # ---- changed texts
@@ -189,7 +189,7 @@ class Edit:
 
 def applied(text: str, edits: Sequence[Edit]) -> str:
     """The text with the edits, of which no two overlap."""
-    for edit in sorted(edits, key=lambda each: each.start, reverse=True):
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
 
@@ -197,11 +197,11 @@ def applied(text: str, edits: Sequence[Edit]) -> str:
 def without_bodies(text: str) -> str:
     """The text with empty kernels, without the other functions that a device runs: for the parameters alone."""
     edits = []
-    for each in definitions(text):
-        if each.body and each.is_kernel:
-            edits.append(Edit(*each.body, "{}"))
-        elif each.body and "__device__" in each.words and "constexpr" not in each.words:
-            edits.append(removal(text, each))
+    for definition in definitions(text):
+        if definition.body and definition.is_kernel:
+            edits.append(Edit(*definition.body, "{}"))
+        elif definition.body and "__device__" in definition.words and "constexpr" not in definition.words:
+            edits.append(removal(text, definition))
     return applied(text, edits)
 
 
@@ -220,14 +220,18 @@ def removal(text: str, definition: Definition) -> Edit:
 
 def kernel_named(text: str, name: str) -> list[Definition]:
     """The definitions of kernels of that name, without namespace and template arguments."""
-    return [each for each in definitions(text) if each.is_kernel and each.body and each.name == name]
+    return [
+        definition
+        for definition in definitions(text)
+        if definition.is_kernel and definition.body and definition.name == name
+    ]
 
 
 def renamed(text: str, kernel: Definition, name: str, *, drop: Sequence[Definition]) -> str:
     """The text with the kernel as extern "C" and under another name, also in its launches; `drop` is removed."""
     old = kernel.name
     all_tokens = [*tokens(text)]
-    removals = [removal(text, each) for each in drop]
+    removals = [removal(text, definition) for definition in drop]
     edits = []
     first = next(token for token in kernel.head if token.text not in SPECIFIERS)
     if not kernel.extern_c and not (first.text == "extern" and any(token.text == '"C"' for token in kernel.head)):
@@ -244,7 +248,7 @@ def wrapped(text: str, kernel: Definition, body: str, signature: str, *, drop: S
 
     `body`: the call, `ns::k<float, 4>(x, y)`; `signature`: that of the new kernel, after `void`.
     """
-    edits, removals = [], [removal(text, each) for each in drop]
+    edits, removals = [], [removal(text, definition) for definition in drop]
     for number, token in enumerate(kernel.head):
         if token.text == "__global__":
             edits.append(Edit(token.start, token.end, "__device__ __forceinline__"))
@@ -259,7 +263,7 @@ def wrapped(text: str, kernel: Definition, body: str, signature: str, *, drop: S
 
 def outside(edits: Sequence[Edit], removals: Sequence[Edit]) -> list[Edit]:
     """The edits of what is not removed."""
-    return [each for each in edits if not any(other.start <= each.start < other.end for other in removals)]
+    return [edit for edit in edits if not any(other.start <= edit.start < other.end for other in removals)]
 
 
 INCLUDE = re.compile(r"#\s*include\s*(?P<quoted>[<\"])(?P<name>[^>\"]+)[>\"]")
@@ -269,7 +273,7 @@ def without_system_includes(text: str) -> str:
     """The text without `#include <...>`."""
     edits = []
     for token in tokens(text):
-        if token.kind == "directive" and (found := INCLUDE.match(token.text)) and found["quoted"] == "<":
+        if token.kind == "directive" and (include := INCLUDE.match(token.text)) and include["quoted"] == "<":
             end = token.end + 1 if text[token.end : token.end + 1] == "\n" else token.end
             edits.append(Edit(token.start, end, ""))
     return applied(text, edits)
@@ -280,14 +284,14 @@ def moved_includes(text: str, folder: Path, include: Sequence[Path], destination
 
     `folder`: of the source; `include`: further folders to search.
     """
-    edits, found = [], []
+    edits, headers = [], []
     for token in tokens(text):
         if token.kind == "directive" and (named := INCLUDE.match(token.text)):
             places = [folder, *include] if named["quoted"] == '"' else [*include]
             header = next((place / named["name"] for place in places if (place / named["name"]).is_file()), None)
             if header is not None:
-                found.append(header)
+                headers.append(header)
                 path = Path(os.path.relpath(header.resolve(), destination.resolve())).as_posix()
                 rest = token.text[named.end() :]
                 edits.append(Edit(token.start, token.end, f'#include "{path}"{rest}'))
-    return applied(text, edits), found
+    return applied(text, edits), headers

@@ -41,100 +41,101 @@ def find(text: str, kernel: str, dimensions: Mapping[int, str]) -> HostLaunch | 
 
     `dimensions`: the names of the parameters, by their position, that are dimensions of the size.
     """
-    given = [*tokens(text)]
-    launches = [read(text, given, start, at, dimensions) for start, at in launches_of(given, kernel)]
-    return launches[0] if launches and len({(each.grid, each.block, each.text) for each in launches}) == 1 else None
+    code = [*tokens(text)]
+    launches = [read(text, code, start, at, dimensions) for start, at in launches_of(code, kernel)]
+    different = {(launch.grid, launch.block, launch.text) for launch in launches}
+    return launches[0] if len(different) == 1 else None
 
 
-def launches_of(given: Sequence[Token], kernel: str) -> Iterator[tuple[int, int]]:
+def launches_of(code: Sequence[Token], kernel: str) -> Iterator[tuple[int, int]]:
     """The indices of the kernel's name and of `<<<`, of each of its launches."""
-    for at, token in enumerate(given):
+    for at, token in enumerate(code):
         if token.text == "<<<" and token.kind == "mark":
             before = at - 1
-            if before >= 0 and given[before].text == ">":  # template arguments
+            if before >= 0 and code[before].text == ">":  # template arguments
                 depth = 0
                 while before >= 0:
-                    depth += {">": 1, "<": -1}.get(given[before].text, 0)
+                    depth += {">": 1, "<": -1}.get(code[before].text, 0)
                     before -= 1
                     if depth == 0:
                         break
-            if before >= 0 and given[before].text == kernel:
+            if before >= 0 and code[before].text == kernel:
                 yield before, at
 
 
-def read(text: str, given: Sequence[Token], start: int, at: int, dimensions: Mapping[int, str]) -> HostLaunch:
+def read(text: str, code: Sequence[Token], start: int, at: int, dimensions: Mapping[int, str]) -> HostLaunch:
     """The launch that starts at one index, and whose `<<<` is at another."""
-    end = next((index for index in range(at, len(given)) if given[index].text == ">>>"), len(given) - 1)
-    configuration = split(given[at + 1 : end])
+    end = next((index for index in range(at, len(code)) if code[index].text == ">>>"), len(code) - 1)
+    configuration = split(code[at + 1 : end])
     arguments: list[Sequence[Token]] = []
     close = end
-    if end + 1 < len(given) and given[end + 1].text == "(":
-        close = matching(given, end + 1)
-        arguments = split(given[end + 2 : close])
+    if end + 1 < len(code) and code[end + 1].text == "(":
+        close = matching(code, end + 1)
+        arguments = split(code[end + 2 : close])
     known = {
         argument[0].text: dimensions[position]
         for position, argument in enumerate(arguments)
         if position in dimensions and len(argument) == 1 and argument[0].kind == "word"
     }
-    reader = Reader(values(given), known)
+    reader = Reader(values(code), known)
     parts = [reader.extent(part) for part in configuration[:3]]
     grid, block, shared = (*parts, None, None, None)[:3]
     return HostLaunch(
-        text.count("\n", 0, given[at].start) + 1,
-        " ".join(text[given[start].start : given[close].end].split()),
+        text.count("\n", 0, code[at].start) + 1,
+        " ".join(text[code[start].start : code[close].end].split()),
         grid,
         block,
         shared if len(configuration) > 2 else "0",
     )
 
 
-def split(given: Sequence[Token]) -> list[Sequence[Token]]:
+def split(code: Sequence[Token]) -> list[Sequence[Token]]:
     """The parts between commas, outside brackets."""
     parts: list[Sequence[Token]] = []
     start = at = 0
-    while at < len(given):
-        if given[at].text in OPENING and given[at].kind == "mark":
-            at = matching(given, at)
-        elif given[at].text == ",":
-            parts.append(given[start:at])
+    while at < len(code):
+        if code[at].text in OPENING and code[at].kind == "mark":
+            at = matching(code, at)
+        elif code[at].text == ",":
+            parts.append(code[start:at])
             start = at + 1
         at += 1
-    return [*parts, given[start:]] if given[start:] else parts
+    return [*parts, code[start:]] if code[start:] else parts
 
 
-def values(given: Sequence[Token]) -> dict[str, Sequence[Token] | None]:
+def values(code: Sequence[Token]) -> dict[str, Sequence[Token] | None]:
     """The value of each macro and of each variable that the file gives one value; None for several values."""
-    found: dict[str, Sequence[Token] | None] = {}
+    result: dict[str, Sequence[Token] | None] = {}
 
     def add(name: str, value: Sequence[Token]) -> None:
-        same = name not in found or [each.text for each in found[name] or ()] == [each.text for each in value]
-        found[name] = value if same else None
+        same = name not in result or [part.text for part in result[name] or ()] == [part.text for part in value]
+        result[name] = value if same else None
 
-    for at, token in enumerate(given):
+    for at, token in enumerate(code):
         if token.kind == "directive":
             if macro := DEFINE.match(token.text):
                 add(macro["name"], [*tokens(macro["value"])])
-        elif token.kind == "word" and at + 1 < len(given):
-            after = given[at + 1].text
-            end = next((index for index in range(at + 1, len(given)) if given[index].text == ";"), len(given))
-            if after == "=" and given[at + 2].text != "=" and at and given[at - 1].text not in (".", ">"):
-                add(token.text, split(given[at + 2 : end])[0] if given[at + 2 : end] else ())
-            elif after in ("(", "{") and is_dim3(given, at):
-                add(token.text, given[at + 1 : matching(given, at + 1) + 1])
-            elif after in ("+", "-", "*", "/") and given[at + 2].text == "=":
-                found[token.text] = None
-    return found
+        elif token.kind == "word" and at + 1 < len(code):
+            after = code[at + 1].text
+            end = next((index for index in range(at + 1, len(code)) if code[index].text == ";"), len(code))
+            if after == "=" and code[at + 2].text != "=" and at and code[at - 1].text not in (".", ">"):
+                add(token.text, split(code[at + 2 : end])[0] if code[at + 2 : end] else ())
+            elif after in ("(", "{") and is_dim3(code, at):
+                add(token.text, code[at + 1 : matching(code, at + 1) + 1])
+            elif after in ("+", "-", "*", "/") and code[at + 2].text == "=":
+                result[token.text] = None
+    return result
 
 
-def is_dim3(given: Sequence[Token], at: int) -> bool:
+def is_dim3(code: Sequence[Token], at: int) -> bool:
     """Whether the name is that of a dim3, the first of its declaration or a later one: `dim3 grid(4), block(32)`."""
-    while at and given[at - 1].text == "," and given[at - 2].text in (")", "}"):
+    while at and code[at - 1].text == "," and code[at - 2].text in (")", "}"):
         depth = 0
         at -= 2
-        while at and (depth := depth + (given[at].text in (")", "}")) - (given[at].text in ("(", "{"))):
+        while at and (depth := depth + (code[at].text in (")", "}")) - (code[at].text in ("(", "{"))):
             at -= 1
         at -= 1
-    return bool(at) and given[at - 1].text == "dim3"
+    return bool(at) and code[at - 1].text == "dim3"
 
 
 @dataclass(frozen=True)
@@ -144,35 +145,35 @@ class Reader:
     values: Mapping[str, Sequence[Token] | None]
     known: Mapping[str, str]
 
-    def extent(self, given: Sequence[Token], depth: int = 0) -> str | None:
+    def extent(self, code: Sequence[Token], depth: int = 0) -> str | None:
         """A number, or a tuple for a dim3; None if it is not followed."""
         try:
-            if len(given) == 1 and given[0].kind == "word" and given[0].text not in self.known:
-                value = self.values.get(given[0].text)
+            if len(code) == 1 and code[0].kind == "word" and code[0].text not in self.known:
+                value = self.values.get(code[0].text)
                 return self.extent(value, depth + 1) if value and depth < DEEPEST else None
-            if given and given[0].text == "dim3":
-                given = given[1:]
-            if given and given[0].text in ("(", "{") and matching(given, 0) == len(given) - 1:
-                parts = [tidied(self.expression(part)) for part in split(given[1:-1])]
+            if code and code[0].text == "dim3":
+                code = code[1:]
+            if code and code[0].text in ("(", "{") and matching(code, 0) == len(code) - 1:
+                parts = [tidied(self.expression(part)) for part in split(code[1:-1])]
                 return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
-            return tidied(self.expression(given))
+            return tidied(self.expression(code))
         except (UnknownError, SyntaxError):
             return None
 
-    def expression(self, given: Sequence[Token], depth: int = 0) -> str:
+    def expression(self, code: Sequence[Token], depth: int = 0) -> str:
         """The Python text of an arithmetic expression of whole numbers. Raises UnknownError."""
-        if depth > DEEPEST or not given:
+        if depth > DEEPEST or not code:
             raise UnknownError
         words: list[str] = []
         at = 0
-        while at < len(given):
-            token = given[at]
+        while at < len(code):
+            token = code[at]
             if token.kind == "number":
                 words.append(number(token.text))
-            elif token.text == "sizeof" and at + 3 < len(given) and given[at + 2].text in SIZES:
-                words.append(str(SIZES[given[at + 2].text]))
+            elif token.text == "sizeof" and at + 3 < len(code) and code[at + 2].text in SIZES:
+                words.append(str(SIZES[code[at + 2].text]))
                 at += 3
-            elif token.text in ("<", ">") and at + 1 < len(given) and given[at + 1].text == token.text:
+            elif token.text in ("<", ">") and at + 1 < len(code) and code[at + 1].text == token.text:
                 words.append(token.text * 2)
                 at += 1
             elif token.kind == "word":

@@ -23,7 +23,7 @@ def same_kernel(a: str, a_entry: str, b: str, b_entry: str, arch: str) -> bool:
     if locate.program("ptxas") and ASSERT not in a:
         return identity(a, a_entry, arch) == identity(b, b_entry, arch) is not None
     functions = parse(a).entries[a_entry], parse(b).entries[b_entry]
-    first, second = ([each.opcode for each in function.instructions] for function in functions)
+    first, second = ([instruction.opcode for instruction in function.instructions] for function in functions)
     return first == second
 
 

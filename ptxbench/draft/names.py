@@ -216,7 +216,7 @@ class Naming:
 
     def name_elements(self) -> None:
         for instruction in self.function.instructions:
-            address = next((each for each in instruction.operands if isinstance(each, Address)), None)
+            address = next((operand for operand in instruction.operands if isinstance(operand, Address)), None)
             if address is None or instruction.opcode.startswith(("ld.param", "st.param")):
                 continue
             if (name := self.array_name(address)) is None:
@@ -235,7 +235,7 @@ class Naming:
         numbers: Counter[str] = Counter()
         for instruction in self.function.instructions:
             guard = (instruction.guard.name,) if instruction.guard else ()
-            for register in (*guard, *(name for each in instruction.operands for name in registers_in(each))):
+            for register in (*guard, *(name for operand in instruction.operands for name in registers_in(operand))):
                 if register not in self.chosen and register not in KEPT and "@" not in register:
                     prefix = PREFIXES.get(str(self.function.registers[register]), "t")
                     numbers[prefix] += 1

@@ -33,8 +33,8 @@ def read_parameters(function: Function) -> tuple[tuple[CudaParameter, ...], list
     wide = [param.name for param in function.params if param.size_bytes == 8 and not param.array]
     known = accesses(function, wide, provenance(function, wide, through=ADDRESSES))
     arrays = {name: access for name, access in known.items() if access != Access()}
-    given = tuple(CudaParameter(param.name, type_of(param, arrays.get(param.name))) for param in function.params)
-    return given, [arrays.get(param.name) for param in function.params]
+    declared = tuple(CudaParameter(param.name, type_of(param, arrays.get(param.name))) for param in function.params)
+    return declared, [arrays.get(param.name) for param in function.params]
 
 
 def type_of(param: Variable, access: Access | None) -> CudaType:
@@ -58,10 +58,11 @@ def renamed(ptx: str, entry: str, name: str) -> str:
     return re.sub(rf"(\.entry\s+){re.escape(entry)}(?![\w$])", rf"\g<1>{name}", ptx, count=1)
 
 
-def skeleton(name: str, entry: str, given: Sequence[CudaParameter], threads: int | None) -> str:
+def skeleton(name: str, entry: str, declared: Sequence[CudaParameter], threads: int | None) -> str:
     """CUDA C with the signature of the kernel, which does not compile until its body is written."""
     text = ", ".join(
-        CudaParameter(own, parameter.type).declaration for own, parameter in zip(names_of(given), given, strict=True)
+        CudaParameter(own, parameter.type).declaration
+        for own, parameter in zip(names_of(declared), declared, strict=True)
     )
     headers = [header for word, header in HEADERS.items() if word in text]
     bounds = f" __launch_bounds__({threads})" if threads else ""

@@ -35,7 +35,7 @@ FEW = 2
 def statements(ptx: str) -> Iterator[str]:
     """The statements of a module: directives, variables and functions with their bodies; comments are left out."""
     start = depth = 0
-    text = re.sub(r"/\*.*?\*/", lambda found: re.sub(r"[^\n]", " ", found[0]), ptx, flags=re.S)
+    text = re.sub(r"/\*.*?\*/", lambda match: re.sub(r"[^\n]", " ", match[0]), ptx, flags=re.S)
     for match in re.finditer(r'"[^"\n]*"|//[^\n]*|[{};]|\.(?:version|target|address_size|file)\b[^\n]*', text):
         token = match[0]
         depth += (token == "{") - (token == "}")
@@ -52,7 +52,7 @@ def trimmed(ptx: str, entry: str) -> str:
     """The module with only this kernel, and the functions and variables that it needs. Line tables are left out."""
     head, kernel, others = [], "", []
     for statement in statements(ptx):
-        if (found := ENTRY.match(statement)) and found["name"] == entry:
+        if (match := ENTRY.match(statement)) and match["name"] == entry:
             kernel = statement
         elif statement.startswith((".version", ".target", ".address_size")):
             head.append(statement.partition("//")[0].strip())
@@ -60,7 +60,7 @@ def trimmed(ptx: str, entry: str) -> str:
             others.append(statement)
     needed = set(TOP_WORD.findall(kernel))
     kept: set[int] = set()
-    while more := {number for number, each in enumerate(others) if number not in kept and declared_by(each) & needed}:
+    while more := {number for number, other in enumerate(others) if number not in kept and declared_by(other) & needed}:
         kept |= more
         needed |= {word for number in more for word in TOP_WORD.findall(others[number])}
     parts = ["\n".join(head), *(others[number] for number in sorted(kept)), kernel]
@@ -70,10 +70,10 @@ def trimmed(ptx: str, entry: str) -> str:
 def declared_by(statement: str) -> set[str]:
     """The names that a variable or a function of a module declares."""
     if FUNCTION.match(statement):
-        found = re.search(r"\.func\s+(?:\([^)]*\)\s*)?([\w$]+)", statement)
-        return {found[1]} if found else set()
-    found = DECLARED.search(statement.partition("=")[0].strip())
-    return {found["name"]} if found else set()
+        match = re.search(r"\.func\s+(?:\([^)]*\)\s*)?([\w$]+)", statement)
+        return {match[1]} if match else set()
+    match = DECLARED.search(statement.partition("=")[0].strip())
+    return {match["name"]} if match else set()
 
 
 @dataclass
@@ -120,7 +120,7 @@ def laid_out(
 
 def renamer(names: Names, symbols: Mapping[str, str]) -> Callable[[str], str]:
     changes = {**names.registers, **names.labels, **symbols}
-    return lambda text: WORD.sub(lambda found: changes.get(found[0], found[0]), text)
+    return lambda text: WORD.sub(lambda match: changes.get(match[0], match[0]), text)
 
 
 class Body:
@@ -145,10 +145,10 @@ class Body:
             if not line.endswith(";"):
                 return
             line, self.unfinished = re.sub(r"\s+(?=[);,])", "", self.unfinished.strip()), ""
-        if self.depth == 0 and (found := re.fullmatch(r"\.reg\s+\.(\w+)\s+(.*);", line)):
+        if self.depth == 0 and (match := re.fullmatch(r"\.reg\s+\.(\w+)\s+(.*);", line)):
             self.register_lines.append(" ".join(line.split()))
-            for name in re.split(r",\s*", found[2]):
-                self.types[name.partition("<")[0]] = found[1]
+            for name in re.split(r",\s*", match[2]):
+                self.types[name.partition("<")[0]] = match[1]
             return
         if self.depth == 0 and line.startswith((".shared", ".local", ".param")):
             self.declarations.append(" ".join(line.split()))
@@ -160,12 +160,12 @@ class Body:
         code = line.partition("//")[0]
         inner = INDENT * self.depth if not code.startswith("}") else INDENT * (self.depth - 1)
         self.depth += code.count("{") - code.count("}") if not STATEMENT.fullmatch(line) else 0
-        if found := LABEL.fullmatch(line):
+        if match := LABEL.fullmatch(line):
             section.rows.append(rename(line))
-        elif found := STATEMENT.fullmatch(line):
-            guard = " ".join((found["guard"] or "").split())
-            opcode = rename(f"{guard} {found['opcode']}".strip())
-            operands = rename(re.sub(r",\s*", ", ", found["operands"] or ""))
+        elif match := STATEMENT.fullmatch(line):
+            guard = " ".join((match["guard"] or "").split())
+            opcode = rename(f"{guard} {match['opcode']}".strip())
+            operands = rename(re.sub(r",\s*", ", ", match["operands"] or ""))
             section.rows.append((inner + opcode, operands))
         else:
             section.rows.append(INDENT + inner + rename(" ".join(line.split())))
@@ -203,7 +203,7 @@ def joined(sections: Sequence[Section]) -> list[Section]:
                 labels.insert(0, section.rows.pop())
         if not section.rows:
             continue
-        following = next((each for each in sections[number + 1 :] if each.rows), None)
+        following = next((later for later in sections[number + 1 :] if later.rows), None)
         short = section.plain and section.instructions <= FEW
         if result and (
             result[-1].line == section.line or (short and following is not None and following.line == result[-1].line)
@@ -227,12 +227,12 @@ def declarations(names: Names, types: Mapping[str, str]) -> Iterator[str]:
     """`.reg .u32 %thread, %block;`: the registers by type, as far as they are used; numbered ones as a family."""
     by_type: dict[str, dict[str, None]] = {}
     for old, new in names.registers.items():
-        found = types.get(old) or types.get(old.rstrip("0123456789"))
-        if found is not None:
-            by_type.setdefault(found, {})[new] = None
-    for old, found in types.items():
+        its_type = types.get(old) or types.get(old.rstrip("0123456789"))
+        if its_type is not None:
+            by_type.setdefault(its_type, {})[new] = None
+    for old, its_type in types.items():
         if old in ("%SP", "%SPL"):
-            by_type.setdefault(found, {})[old] = None
+            by_type.setdefault(its_type, {})[old] = None
     width = max(map(len, by_type), default=0)
     for kind, registers in by_type.items():
         families: dict[str, int] = {}

@@ -26,7 +26,7 @@ TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 
 
 def ptx_text(
-    made: str,
+    compiled: str,
     cuda_source: str,
     name: str,
     entry: str,
@@ -37,28 +37,28 @@ def ptx_text(
 ) -> tuple[str, bool]:
     """The .ptx file, and whether its registers could be renamed. `arrays`: the positions of parameters that are
     arrays."""
-    trimmed = text_of_ptx.trimmed(made, entry)
+    trimmed = text_of_ptx.trimmed(compiled, entry)
     module = parse(trimmed)
     function = module.entries[entry]
     params = {param.name: name for param, name in zip(function.params, names, strict=True)}
     variables = variable_names(function, [*module.variables], [*params.values(), entry])
-    rows = [*trimmed.splitlines(), *(row for row in made.splitlines() if row.strip().startswith(".file"))]
+    rows = [*trimmed.splitlines(), *(row for row in compiled.splitlines() if row.strip().startswith(".file"))]
     cuda_lines = origins(rows, source.name)
     lines = cuda_source.splitlines()
     own_arrays = [function.params[position].name for position in arrays]
-    found = provenance(function, own_arrays)
+    provenance_of = provenance(function, own_arrays)
 
     def chosen(*, merge: bool) -> Names:
-        whole = Naming(function, params, variables, own_arrays, found, cuda_lines, lines).all(merge=merge)
+        whole = Naming(function, params, variables, own_arrays, provenance_of, cuda_lines, lines).all(merge=merge)
         return replace(whole, labels={old: free(new, params.values()) for old, new in whole.labels.items()})
 
     known = (chosen(merge=True), chosen(merge=False), Names({}, {}))
     symbols = {**params, **variables}
-    texts = [text_of_ptx.laid_out(trimmed, each, symbols, cuda_lines, lines) for each in known]
+    texts = [text_of_ptx.laid_out(trimmed, own_names, symbols, cuda_lines, lines) for own_names in known]
     checked = locate.program("ptxas") is not None
-    fitting = (each for each in texts if not checked or same_kernel(trimmed, entry, each, entry, arch))
+    fitting = (candidate for candidate in texts if not checked or same_kernel(trimmed, entry, candidate, entry, arch))
     text = next(fitting, bare(trimmed))
-    return header_of(made, name, arch) + "\n" + lowered(text, entry, arch), text in texts[:2]
+    return header_of(compiled, name, arch) + "\n" + lowered(text, entry, arch), text in texts[:2]
 
 
 def free(name: str, taken: Collection[str]) -> str:
@@ -76,11 +76,11 @@ def variable_names(function: Function, others: Sequence[str], taken: Sequence[st
     return result
 
 
-def header_of(made: str, name: str, arch: str) -> str:
-    found = re.search(r"release [\d.]+, V([\d.]+)", made)
+def header_of(compiled: str, name: str, arch: str) -> str:
+    release = re.search(r"release [\d.]+, V([\d.]+)", compiled)
     rows = comment(
-        f"{name}: a start, not hand-written: the PTX that NVRTC {found[1] if found else ''} makes of ../cuda/{name}.cu "
-        f"for {arch}. Shapes and launch are in ../pairs/{name}.py.",
+        f"{name}: a start, not hand-written: the PTX that NVRTC {release[1] if release else ''} makes of "
+        f"../cuda/{name}.cu for {arch}. Shapes and launch are in ../pairs/{name}.py.",
         "",
         mark="//",
     )
@@ -99,7 +99,7 @@ def lowered(ptx: str, entry: str, arch: str) -> str:
     if locate.program("ptxas") is None or architecture.suffix(arch):
         return ptx
     own = [target for target in TARGETS if architecture.number(target) <= architecture.number(arch)]
-    target = next((each for each in own if accepted(directed(ptx, "target", each), each)), arch)
+    target = next((target for target in own if accepted(directed(ptx, "target", target), target)), arch)
     changed = directed(ptx, "target", target)
     at = first_true(lambda number: accepted(directed(changed, "version", VERSIONS[number]), target), len(VERSIONS))
     if at < len(VERSIONS):
