@@ -143,12 +143,12 @@ def build_tile(
     content: bytes, source: Path, variant: str, entry: str, arch: str, options: Sequence[str], *, contained: bool
 ) -> Build:
     """`build` for CUDA Tile C++. Raises the errors of `tile.compiled`."""
-    made = tile.compiled(content, source, arch, entry, options, contained=contained)
-    image = elf.read(made.cubin)
+    code = tile.compiled(content, source, arch, entry, options, contained=contained)
+    image = elf.read(code.cubin)
     if entry not in image.entries:
         raise SignatureMismatch(missing_entry(image, entry, source, "__tile_global__"))
-    figures = kernel_info(image, entry, made.target)
-    report = BuildReport(sha256(content), sha256(made.ptx.encode()), log=made.log, compiler=made.how)
+    figures = kernel_info(image, entry, code.target)
+    report = BuildReport(sha256(content), sha256(code.ptx.encode()), log=code.log, compiler=code.how)
     report = with_code(
         dataclasses.replace(
             report,
@@ -158,35 +158,35 @@ def build_tile(
         ),
         image,
         entry,
-        made.target,
+        code.target,
     )
-    spills = spills_of(made, image, entry)
+    spills = spills_of(code, image, entry)
     if spills is not None:
         report = dataclasses.replace(report, spill_store_bytes=spills[0], spill_load_bytes=spills[1])
     return Build(
         variant,
         TILE.name,
         entry,
-        made.target,
+        code.target,
         source,
-        made.ptx,
-        made.cubin,
+        code.ptx,
+        code.cubin,
         report,
         threads=figures.threads,
-        gpu_only=tile.gpu_only(made.ptx, same_code=spills is not None),
+        gpu_only=tile.gpu_only(code.ptx, same_code=spills is not None),
     )
 
 
-def spills_of(made: tile.TileCode, image: elf.Cubin, entry: str) -> tuple[int, int] | None:
+def spills_of(code: tile.TileCode, image: elf.Cubin, entry: str) -> tuple[int, int] | None:
     """Bytes stored and loaded by spills, if ptxas makes the same machine code of the PTX.
 
     None if it does not, or without ptxas.
     """
     tool = locate.program("ptxas")
-    if tool is None or not made.ptx:
+    if tool is None or not code.ptx:
         return None
     try:
-        cubin, messages = assembled(tool, made.ptx, made.target)
+        cubin, messages = assembled(tool, code.ptx, code.target)
     except ptxas.RefusedError:
         return None
     resources = ptxas.resources(messages, entry)
@@ -310,7 +310,7 @@ def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, so
     resources = ptxas.resources(messages, entry)
     if resources is None:
         raise SignatureMismatch(missing_entry(image, entry, source))
-    found = dataclasses.replace(
+    with_resources = dataclasses.replace(
         report,
         registers=resources.registers,
         spill_store_bytes=resources.spill_store_bytes,
@@ -318,7 +318,7 @@ def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, so
         stack_bytes=resources.stack_bytes,
         shared_bytes=resources.shared_bytes,
     )
-    return with_code(found, image, entry, arch)
+    return with_code(with_resources, image, entry, arch)
 
 
 def with_code(report: BuildReport, image: elf.Cubin, entry: str, arch: str) -> BuildReport:

@@ -118,8 +118,8 @@ def code(cubin: Cubin, entry: str) -> bytes | None:
 
 def instructions(cubin: Cubin, entry: str) -> int | None:
     """How many instructions `code` has."""
-    found = code(cubin, entry)
-    return None if found is None else len(found) // INSTRUCTION_BYTES
+    own_code = code(cubin, entry)
+    return None if own_code is None else len(own_code) // INSTRUCTION_BYTES
 
 
 def relocated(cubin: Cubin, entry: str) -> set[int]:
@@ -144,10 +144,10 @@ def is_constants(kind: str) -> bool:
 
 def relocations(cubin: Cubin, section: Section, entry: str) -> list[tuple[object, ...]]:
     """The location and the target of each relocation in a section, without names that the user chose."""
-    found: list[tuple[object, ...]] = []
+    result: list[tuple[object, ...]] = []
     for fields in struct.iter_unpack("<QQq" if section.type == RELA else "<QQ", section.content):
         symbol = cubin.symbols[fields[1] >> 32]
         # Undefined symbols are the driver's functions, such as vprintf, and have only a name.
         target = kind_of(cubin.sections[symbol.section].name, entry) if symbol.section else symbol.name
-        found.append((fields[0], fields[1] & 0xFFFFFFFF, *fields[2:], target, symbol.value))
-    return sorted(found, key=repr)
+        result.append((fields[0], fields[1] & 0xFFFFFFFF, *fields[2:], target, symbol.value))
+    return sorted(result, key=repr)

@@ -54,25 +54,25 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     # Without Landlock only the text is checked, and not what the stand-ins would add to it.
     whole_only = contained and mode() == HEADERS
     if whole_only or not includes_host_header(job):
-        made = job.by_nvrtc(source)
-        if made.status == SUCCESS:
-            return Translation(made.ptx, made.log, *made.lowered.values())
-        if made.status != COMPILATION or whole_only:
-            raise refusal(job, made._replace(log=host_code.shortened(made.log)))
-    texts, made = without_host_code(job)
-    if made.status not in (SUCCESS, COMPILATION):
-        raise refusal(job, made)
-    if made.status != SUCCESS:
+        answer = job.by_nvrtc(source)
+        if answer.status == SUCCESS:
+            return Translation(answer.ptx, answer.log, *answer.lowered.values())
+        if answer.status != COMPILATION or whole_only:
+            raise refusal(job, answer._replace(log=host_code.shortened(answer.log)))
+    texts, answer = without_host_code(job)
+    if answer.status not in (SUCCESS, COMPILATION):
+        raise refusal(job, answer)
+    if answer.status != SUCCESS:
         has_host_code = any(text.left_out for text in texts.values())
-        return by_nvcc_or_refused(job, explained(job, made, texts), has_host_code=has_host_code)
+        return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
     how = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
-    found = Translation(made.ptx, made.log, next(iter(made.lowered.values()), None), how)
-    if not HAS_KERNEL.search(found.ptx) and b"<<<" in source and not contained:
+    translation = Translation(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
+    if not HAS_KERNEL.search(translation.ptx) and b"<<<" in source and not contained:
         # Templates of kernels, perhaps, which the launches in the host code instantiate.
         with contextlib.suppress(ToolMissing):
             whole = by_nvcc(job, "only launches in the host code instantiate its kernels")
-            return found if isinstance(whole, str) else whole
-    return found
+            return translation if isinstance(whole, str) else whole
+    return translation
 
 
 def includes_host_header(job: Job) -> bool:
@@ -80,19 +80,19 @@ def includes_host_header(job: Job) -> bool:
     own = {file.name for file in job.files or []}
     named = SourceText(job.source.decode("utf-8", "replace")).sure_includes
     absent = [
-        name for name in named if name not in own and not any((each / name).is_file() for each in locate.headers())
+        name for name in named if name not in own and not any((folder / name).is_file() for folder in locate.headers())
     ]
     return job.files is not None and any(name in stand_ins.NAMES for name in absent)
 
 
-def refusal(job: Job, made: Compilation) -> PtxbenchError:
+def refusal(job: Job, answer: Compilation) -> PtxbenchError:
     """The error for NVRTC's answer; with the templates of the file, if it cannot instantiate the one that is wanted."""
-    error = nvrtc.refusal(made, job.library, job.path, job.arch, job.flags)
-    if nvrtc.only_instantiation_fails(made.log) and (
-        found := templates_in([job.source, *(file.content for file in job.files or [])])
+    error = nvrtc.refusal(answer, job.library, job.path, job.arch, job.flags)
+    if nvrtc.only_instantiation_fails(answer.log) and (
+        templates := templates_in([job.source, *(file.content for file in job.files or [])])
     ):
-        known = ", ".join(f"{each.name}<{each.parameters}>" for each in found)
-        return UsageError(f"{error} The file has {known}; an example is '{found[0].example}'.")
+        known = ", ".join(f"{template.name}<{template.parameters}>" for template in templates)
+        return UsageError(f"{error} The file has {known}; an example is '{templates[0].example}'.")
     return error
 
 
@@ -121,9 +121,9 @@ class Job:
             )
 
         kind = f"nvrtc {mode()}" if self.contained else "nvrtc"
-        given = [f"{name} {sha256(content)}" for name, content in (headers or {}).items()]
+        hashed = [f"{name} {sha256(content)}" for name, content in (headers or {}).items()]
         # The folders of CUDA's headers, whose version may differ from NVRTC's.
-        tool = (kind, nvrtc_version(self.library), *nvrtc.FLAGS, *map(str, locate.headers()), "headers", *given)
+        tool = (kind, nvrtc_version(self.library), *nvrtc.FLAGS, *map(str, locate.headers()), "headers", *hashed)
         return self.remembered(tool, text, make)
 
     def remembered(self, tool: tuple[str, ...], text: bytes, make: Callable[[], Compilation]) -> Compilation:
@@ -131,28 +131,28 @@ class Job:
         own = [flag for flag in self.flags if not flag.startswith("-I") or len(flag) == 2]
         if self.files is None or any(INCLUDES.match(flag) for flag in own):
             return make()
-        hashes = [sha256(each) for each in (text, *(file.content for file in self.files))]
+        hashes = [sha256(content) for content in (text, *(file.content for file in self.files))]
 
         def whole() -> bytes:
-            made = make()
+            answer = make()
             # A header that is missing today may be installed tomorrow, and another status is the tool's trouble.
-            if made.status not in (SUCCESS, COMPILATION) or nvrtc.NO_HEADER.search(made.log):
-                raise Unkept(made)
-            return json.dumps(made).encode()
+            if answer.status not in (SUCCESS, COMPILATION) or nvrtc.NO_HEADER.search(answer.log):
+                raise Unkept(answer)
+            return json.dumps(answer).encode()
 
         try:
             key = (*tool, self.path.name, self.arch, *self.flags, "files", *hashes)
             return Compilation(*json.loads(cache.remember(key, whole)))
         except Unkept as unkept:
-            return unkept.made
+            return unkept.answer
 
 
 class Unkept(Exception):
     """An answer of a compiler that must not be cached."""
 
-    def __init__(self, made: Compilation) -> None:
+    def __init__(self, answer: Compilation) -> None:
         super().__init__()
-        self.made = made
+        self.answer = answer
 
 
 def nvrtc_version(library: Path) -> str:
@@ -181,8 +181,8 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
     # With and without debugging information, the same is left out; so it is found once.
     plain = job if DEBUG.isdisjoint(job.flags) else job.with_flags([flag for flag in job.flags if flag not in DEBUG])
     for _ in range(ROUNDS):
-        made = plain.by_nvrtc(*encoded(texts, table), extra)
-        errors = host_code.errors(made.log) if made.status == COMPILATION else []
+        answer = plain.by_nvrtc(*encoded(texts, table), extra)
+        errors = host_code.errors(answer.log) if answer.status == COMPILATION else []
         gone = set().union(*(text.names_left_out for text in texts.values()))
         edits = {
             name: text.edits([error for error in errors if error.file == (name or job.path.name)], gone)
@@ -191,7 +191,7 @@ def without_host_code(job: Job) -> tuple[dict[str, SourceText], Compilation]:
         if not any(edits.values()):
             break
         texts = {name: text.edited(edits[name]) if edits[name] else text for name, text in texts.items()}
-    return texts, made if plain is job else job.by_nvrtc(*encoded(texts, table), extra)
+    return texts, answer if plain is job else job.by_nvrtc(*encoded(texts, table), extra)
 
 
 def encoded(texts: Mapping[str, SourceText], table: Mapping[str, bytes]) -> tuple[bytes, dict[str, bytes]]:
@@ -225,19 +225,19 @@ def left_out(texts: Mapping[str, SourceText]) -> str:
     return f" ({'; '.join(words)})" if words else ""
 
 
-def explained(job: Job, made: Compilation, texts: Mapping[str, SourceText]) -> Compilation:
+def explained(job: Job, answer: Compilation, texts: Mapping[str, SourceText]) -> Compilation:
     """The same with a short sentence for host code; if kernels use what was left out, with these errors alone."""
     gone = set().union(*(text.names_left_out for text in texts.values()))
     causes = []
-    for error in host_code.errors(made.log):
+    for error in host_code.errors(answer.log):
         text = texts.get("" if error.file == job.path.name else error.file)
         unknown = NO_NAME.match(error.text)
         if not (text and unknown and unknown[1] in gone):
             continue
-        if any(text.of_device(each) and not text.fixed(each) for each in text.path_to(error)):
-            told = f'"{unknown[1]}" is host code, and a kernel uses it: {MARK_IT}'
-            causes.append(f"{error.file}({error.line}): error: {told}")
-    return made._replace(log="\n".join(dict.fromkeys(causes)) or host_code.shortened(made.log))
+        if any(text.of_device(declaration) and not text.fixed(declaration) for declaration in text.path_to(error)):
+            message = f'"{unknown[1]}" is host code, and a kernel uses it: {MARK_IT}'
+            causes.append(f"{error.file}({error.line}): error: {message}")
+    return answer._replace(log="\n".join(dict.fromkeys(causes)) or host_code.shortened(answer.log))
 
 
 # ---- nvcc
@@ -252,17 +252,17 @@ def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -
     if job.contained:
         raise CompileError(f"{error} nvcc is not used for untrusted text.") if of_host else error
     try:
-        made = by_nvcc(job, f"NVRTC refuses {first_error(refused.log)}")
+        answer = by_nvcc(job, f"NVRTC refuses {first_error(refused.log)}")
     except ToolMissing as missing:
         raise CompileError(f"{error} nvcc might compile it: {missing}.") if of_host else error from None
-    if isinstance(made, str):
+    if isinstance(answer, str):
         # The host compiler's words for the same would be harder to read.
         raise (
             error
-            if nvrtc.NO_HEADER.search(refused.log) or not host_code.errors(made)
-            else CompileError(nvrtc.diagnosis(made, job.path.name, nvcc.description(*nvcc.find()), job.arch))
+            if nvrtc.NO_HEADER.search(refused.log) or not host_code.errors(answer)
+            else CompileError(nvrtc.diagnosis(answer, job.path.name, nvcc.description(*nvcc.find()), job.arch))
         )
-    return made
+    return answer
 
 
 def by_nvcc(job: Job, why: str) -> Translation | str:
@@ -281,16 +281,16 @@ def by_nvcc(job: Job, why: str) -> Translation | str:
             return Compilation(COMPILATION, "", log, "", {})
         return Compilation(SUCCESS, "", log, nvrtc.FILE.sub(nvrtc.bare_name, ptx), lowered)
 
-    made = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS, *nvcc.LENIENT), job.source, make)
-    if made.status != SUCCESS:
-        return made.log
-    return Translation(made.ptx, made.log, next(iter(made.lowered.values()), None), f"{words}; {why}")
+    answer = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS, *nvcc.LENIENT), job.source, make)
+    if answer.status != SUCCESS:
+        return answer.log
+    return Translation(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), f"{words}; {why}")
 
 
 def first_error(log: str) -> str:
     """File, line and text of the first error."""
-    found = host_code.errors(log)
-    return f"{found[0].file}:{found[0].line}: {found[0].text}" if found else "it"
+    errors = host_code.errors(log)
+    return f"{errors[0].file}:{errors[0].line}: {errors[0].text}" if errors else "it"
 
 
 def sha256(content: bytes) -> str:

@@ -33,13 +33,13 @@ def closure(name: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
 
     Every branch of every condition counts. A name that is not one of CUDA's headers opens nothing useful.
     """
-    found: dict[Path, None] = {}
+    seen: dict[Path, None] = {}
     pending = [folder / name for folder in folders if (folder / name).is_file()][:1]
     while pending:
         path = pending.pop()
-        if path in found:
+        if path in seen:
             continue
-        found[path] = None
+        seen[path] = None
         text = text_of(path)
         if QUESTION.search(text):
             return None
@@ -50,7 +50,7 @@ def closure(name: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
             beside = (path.parent,) if wanted["quoted"] else ()
             places = (folder / (wanted["quoted"] or wanted["angle"]) for folder in (*beside, *folders))
             pending += [place.resolve() for place in places if place.is_file()][:1]
-    return tuple(found)
+    return tuple(seen)
 
 
 @functools.cache
@@ -63,9 +63,11 @@ def joining(names: frozenset[str], folders: tuple[Path, ...]) -> frozenset[str]:
             body = define["body"].strip()
             if define["takes"] or re.fullmatch(r"\w+", body):
                 bodies[define["name"]] = f"{bodies.get(define['name'], '')} {body}"
-    found = {name for name, body in bodies.items() if "##" in body}
+    joining_names = {name for name, body in bodies.items() if "##" in body}
     while more := {
-        name for name, body in bodies.items() if name not in found and found & set(re.findall(r"\w+", body))
+        name
+        for name, body in bodies.items()
+        if name not in joining_names and joining_names & set(re.findall(r"\w+", body))
     }:
-        found |= more
-    return frozenset(found)
+        joining_names |= more
+    return frozenset(joining_names)

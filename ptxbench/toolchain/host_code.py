@@ -81,13 +81,13 @@ def due_to_host(error: CompilerError, gone: Collection[str]) -> bool:
 
 def errors(log: str) -> list[CompilerError]:
     """The errors in NVRTC's log, in its order."""
-    found: list[CompilerError] = []
+    result: list[CompilerError] = []
     for line in log.splitlines():
         if error := ERROR.fullmatch(line):
-            found.append(CompilerError(error["file"], int(error["line"]), 0, error["text"]))
-        elif (caret := CARET.fullmatch(line)) and found and not found[-1].column:
-            found[-1] = replace(found[-1], column=len(caret["indent"]))
-    return found
+            result.append(CompilerError(error["file"], int(error["line"]), 0, error["text"]))
+        elif (caret := CARET.fullmatch(line)) and result and not result[-1].column:
+            result[-1] = replace(result[-1], column=len(caret["indent"]))
+    return result
 
 
 @dataclass(frozen=True)
@@ -125,19 +125,19 @@ class SourceText:
             else:
                 self.spans.append((token.start, token.end))
                 self.words.append(token.text)
-        self.starts = [0, *(found.end() for found in re.finditer("\n", self.text))]
+        self.starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
         self.closing = self.pairs()
         self.declarations = tuple(self.scope(0, len(self.words), in_class=False))
 
     def pairs(self) -> dict[int, int]:
         """The token that closes each bracket."""
-        stack, found = [], {}
+        stack, partners = [], {}
         for at, word in enumerate(self.words):
             if word in OPENING:
                 stack.append(at)
             elif word in CLOSING and stack and OPENING[self.words[stack[-1]]] == word:
-                found[stack.pop()] = at
-        return found
+                partners[stack.pop()] = at
+        return partners
 
     # ---- declarations
 
@@ -154,9 +154,9 @@ class SourceText:
                 yield from self.scope(inner + 1, self.closing.get(inner, end), in_class=False, namespace=prefix)
                 at = self.closing.get(inner, end) + 1
             else:
-                found = self.declaration(at, end, in_class=in_class)
-                yield replace(found, namespace=namespace)
-                at = found.last + 1
+                declaration = self.declaration(at, end, in_class=in_class)
+                yield replace(declaration, namespace=namespace)
+                at = declaration.last + 1
 
     def word(self, at: int) -> str:
         return self.words[at] if 0 <= at < len(self.words) else ""
@@ -243,7 +243,7 @@ class SourceText:
     @property
     def sure_includes(self) -> list[str]:
         """The files that it includes whatever the macros are."""
-        found, depth = [], 0
+        names, depth = [], 0
         for first, last in self.directives:
             directive = DIRECTIVE.match(self.text[first:last])
             depth += {"if": 1, "ifdef": 1, "ifndef": 1, "endif": -1}.get(directive["name"], 0) if directive else 0
@@ -253,8 +253,8 @@ class SourceText:
                 and not depth
                 and (name := INCLUDED.match(directive["rest"]))
             ):
-                found.append(name[1])
-        return found
+                names.append(name[1])
+        return names
 
     # ---- what can be left out
 
@@ -262,9 +262,12 @@ class SourceText:
         """The text without the function main, which is always for the host."""
         return self.edited(
             [
-                self.blank(each)
-                for each in self.declarations
-                if each.kind == "function" and not each.namespace and self.name(each) == "main" and not self.fixed(each)
+                self.blank(declaration)
+                for declaration in self.declarations
+                if declaration.kind == "function"
+                and not declaration.namespace
+                and self.name(declaration) == "main"
+                and not self.fixed(declaration)
             ]
         )
 
@@ -294,13 +297,13 @@ class SourceText:
         if not 1 <= error.line <= len(self.starts):
             return []
         place = self.starts[error.line - 1] + error.column
-        found: list[Declaration] = []
+        path: list[Declaration] = []
         inside = self.declarations
         while True:
-            last = next((each for each in inside if self.contains(each, place)), None)
+            last = next((inner for inner in inside if self.contains(inner, place)), None)
             if last is None:
-                return found
-            found.append(last)
+                return path
+            path.append(last)
             inside = last.members
 
     def contains(self, declaration: Declaration, place: int) -> bool:
@@ -315,8 +318,8 @@ class SourceText:
                 place = (path[-1].first, path[-1].last)
                 by_place.setdefault(place, []).append(error)
                 paths[place] = path
-        found = (self.edit(paths[place][0], paths[place][-1], own, gone) for place, own in by_place.items())
-        return [edit for edit in found if edit]
+        edits = (self.edit(paths[place][0], paths[place][-1], own, gone) for place, own in by_place.items())
+        return [edit for edit in edits if edit]
 
     def edit(
         self, outer: Declaration, inner: Declaration, errors: Sequence[CompilerError], gone: Collection[str]
@@ -386,7 +389,7 @@ class SourceText:
         text = self.text
         left_out, names = list(self.left_out), set(self.names_left_out)
         blanks = [edit for edit in edits if edit.end is not None]
-        for edit in sorted(set(edits), key=lambda each: each.start, reverse=True):
+        for edit in sorted(set(edits), key=lambda edit: edit.start, reverse=True):
             if edit.end is None:
                 if not any(blank.start <= edit.start < (blank.end or 0) for blank in blanks):
                     text = f"{text[: edit.start]}__host__ __device__ {text[edit.start :]}"
@@ -424,7 +427,7 @@ def device_macros(texts: Sequence[str]) -> frozenset[str]:
         for token in tokens(text):
             if token.kind == "directive" and (define := DEFINE.match(token.text)):
                 bodies.setdefault(define["name"], set()).update(re.findall(r"[A-Za-z_]\w*", define["body"]))
-    found = set(OF_DEVICE)
-    while more := {name for name, body in bodies.items() if name not in found and body & found}:
-        found |= more
-    return frozenset(found - OF_DEVICE)
+    of_device = set(OF_DEVICE)
+    while more := {name for name, body in bodies.items() if name not in of_device and body & of_device}:
+        of_device |= more
+    return frozenset(of_device - OF_DEVICE)

@@ -38,7 +38,7 @@ def kernel_templates(content: bytes, folder: Path, searched: Sequence[Path] = ()
 
 def missing_instantiation(templates: Sequence[KernelTemplate]) -> str:
     """The templates of a file without another kernel, and what to do."""
-    names = ", ".join(each.name for each in templates)
+    names = ", ".join(template.name for template in templates)
     which = "the template " if len(templates) == 1 else "the templates "
     return f"it has {which}{names}. Name an instantiation, such as --entry '{templates[0].example}'"
 
@@ -47,14 +47,14 @@ def templates_in(contents: Sequence[bytes]) -> list[KernelTemplate]:
     """The templates of __global__ functions in texts that are compiled as one, each once, in the order of the texts;
     explicit instantiations are none."""
     texts = [content.decode("utf-8", "replace") for content in contents]
-    found = (each for text in texts for each in templates_of(text, "\n".join(texts)))
-    return list({each.name: each for each in reversed([*found])}.values())[::-1]
+    templates = (template for text in texts for template in templates_of(text, "\n".join(texts)))
+    return list({template.name: template for template in reversed([*templates])}.values())[::-1]
 
 
 def templates_of(source: str, launches: str) -> list[KernelTemplate]:
     """The templates of one text. `launches`: the text that may launch them."""
     text = SourceText(source, device_macros([source]))
-    found: dict[str, KernelTemplate] = {}
+    templates: dict[str, KernelTemplate] = {}
     for declaration in text.declarations:
         words = text.words[declaration.first : declaration.last + 1]
         if declaration.kind != "function" or words[:2] != ["template", "<"] or words[2] == ">":
@@ -67,8 +67,8 @@ def templates_of(source: str, launches: str) -> list[KernelTemplate]:
         launch = re.search(rf"\b{re.escape(name.split('::')[-1])}\s*<((?:[^<>;()]|<[^<>;]*>)*)>\s*<<<", launches)
         launched = " ".join(launch[1].split()) if launch and not has_local_name(launch[1], launches) else None
         parameters = text.between(declaration.first + 2, declaration.first + end - 1)
-        found.setdefault(name, KernelTemplate(name, parameters, tuple(arguments(words[2:end])), launched))
-    return list(found.values())
+        templates.setdefault(name, KernelTemplate(name, parameters, tuple(arguments(words[2:end])), launched))
+    return list(templates.values())
 
 
 def has_local_name(expression: str, text: str) -> bool:

@@ -38,10 +38,10 @@ def rows(cubin: Cubin, entry: str) -> dict[int, int]:
 
 def source_rows(cubin: Cubin, entry: str, name: str) -> dict[int, int | None]:
     """The same for lines of the file `name`; None where the code is of another file. Raises ValueError as `rows`."""
-    found = read(cubin, entry, OF_SOURCE)
+    own_rows = read(cubin, entry, OF_SOURCE)
     content = next(section.content for section in cubin.sections if section.name == OF_SOURCE)
     named = {number for number, file in enumerate(files(content), 1) if file == name}
-    return {row.address: row.line if row.file in named and row.line else None for row in found}
+    return {row.address: row.line if row.file in named and row.line else None for row in own_rows}
 
 
 def read(cubin: Cubin, entry: str, name: str) -> list[Row]:

@@ -84,10 +84,12 @@ def annotate(build: Build, *, live_registers: bool = False, controls: bool = Fal
             instruction.address: instruction.live
             for instruction in instructions(printed(disassembler, cubin, LIVE_REGISTERS), build.entry)
         }
-        code = tuple(dataclasses.replace(each, live=live.get(each.address)) for each in code)
+        code = tuple(dataclasses.replace(instruction, live=live.get(instruction.address)) for instruction in code)
     if controls:
-        found = codes(section(printed(disassembler, cubin, HEX), build.entry))
-        code = tuple(dataclasses.replace(each, control=found.get(each.address)) for each in code)
+        control_of = codes(section(printed(disassembler, cubin, HEX), build.entry))
+        code = tuple(
+            dataclasses.replace(instruction, control=control_of.get(instruction.address)) for instruction in code
+        )
     return Annotated(code, identity == build.report.sass_sha256)
 
 
@@ -178,8 +180,8 @@ def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise ToolMissing(f"nvdisasm does not run: {error}.") from None
         if ran.returncode != 0:
-            said = ran.stderr.decode(errors="replace").strip()
-            raise ToolMissing(f"nvdisasm cannot read the cubin: {said or ran.returncode}.")
+            message = ran.stderr.decode(errors="replace").strip()
+            raise ToolMissing(f"nvdisasm cannot read the cubin: {message or ran.returncode}.")
         return ran.stdout
 
     key = ("sass text", locate.version(tool), *options, "of", sha256(cubin))

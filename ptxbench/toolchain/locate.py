@@ -44,13 +44,13 @@ def program(name: str) -> Path | None:
         pass
     else:
         # Before 1.8 it raises on ptxas; another package may have installed an old version.
-        if name in SUPPORTED_BINARY_UTILITIES and (found := find_nvidia_binary_utility(name)):
-            return Path(found)
+        if name in SUPPORTED_BINARY_UTILITIES and (located := find_nvidia_binary_utility(name)):
+            return Path(located)
     suffix = ".exe" if sys.platform == "win32" else ""
     for folder in toolkits():
         if os.access(path := folder / "bin" / (name + suffix), os.X_OK) and path.is_file():
             return path
-    return Path(found) if (found := shutil.which(name)) else None
+    return Path(on_path) if (on_path := shutil.which(name)) else None
 
 
 def nvrtc() -> Path | None:
@@ -66,8 +66,8 @@ def nvrtc() -> Path | None:
         pass
     else:
         try:
-            if found := load_nvidia_dynamic_lib("nvrtc").abs_path:
-                return Path(found)
+            if located := load_nvidia_dynamic_lib("nvrtc").abs_path:
+                return Path(located)
         except DynamicLibNotFoundError:
             pass
         except (RuntimeError, OSError) as error:  # found, but the loader refuses it
@@ -77,8 +77,8 @@ def nvrtc() -> Path | None:
             for path in sorted(folder.glob(pattern)):
                 if ".alt." not in path.name:
                     return path
-    found = ctypes.util.find_library("nvrtc")  # a distribution's package, with its files in system folders
-    return Path(found) if found else None
+    library = ctypes.util.find_library("nvrtc")  # a distribution's package, with its files in system folders
+    return Path(library) if library else None
 
 
 def headers() -> tuple[Path, ...]:
@@ -91,7 +91,7 @@ def headers() -> tuple[Path, ...]:
     else:
         # `nvcc` for crt/, which CUDA 12 keeps in a separate folder; `cccl` for libcu++, which has its own wheel.
         names = ("cudart", "nvcc", "cccl")
-        folders = [Path(found) for name in names if (found := find_nvidia_header_directory(name))]
+        folders = [Path(folder) for name in names if (folder := find_nvidia_header_directory(name))]
     if not any((folder / "cuda_fp16.h").is_file() for folder in folders):
         folders = [folder / "include" for folder in toolkits() if (folder / "include" / "cuda_fp16.h").is_file()][:1]
         folders += [folder / "cccl" for folder in folders if (folder / "cccl").is_dir()]  # where CUDA 13 keeps libcu++

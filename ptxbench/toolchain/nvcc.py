@@ -91,9 +91,9 @@ def compiled(
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ToolMissing(f"nvcc does not run: {error}") from None
         log = ran.stdout.replace(f"{path.absolute().parent}{os.sep}", "").strip()
-        made = Path(folder) / "made.ptx"
-        if ran.returncode or not made.is_file():
+        output = Path(folder) / "made.ptx"
+        if ran.returncode or not output.is_file():
             return None, log, []
-        ptx = made.read_text(errors="replace")
-    names = [found["name"] for found in MARKED.finditer(ptx) if found["name"]]
+        ptx = output.read_text(errors="replace")
+    names = [match["name"] for match in MARKED.finditer(ptx) if match["name"]]
     return MARKED.sub("", ptx), log, names

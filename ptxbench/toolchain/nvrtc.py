@@ -78,11 +78,11 @@ def find() -> Path:
 @functools.cache
 def version(path: Path) -> str:
     """NVRTC's version with its patch level, such as 13.0.88. Only the PTX that NVRTC writes contains it."""
-    made = compiled(path, b"", "version.cu", ())
-    match = re.search(r"\bV(\d+(?:\.\d+)+)", made.ptx)
-    if made.status != SUCCESS or not match:
+    answer = compiled(path, b"", "version.cu", ())
+    match = re.search(r"\bV(\d+(?:\.\d+)+)", answer.ptx)
+    if answer.status != SUCCESS or not match:
         raise ToolMissing(
-            f"NVRTC cannot compile even an empty file: {made.log.strip()} Reinstall it: {locate.INSTALL}."
+            f"NVRTC cannot compile even an empty file: {answer.log.strip()} Reinstall it: {locate.INSTALL}."
         )
     return match[1]
 
@@ -132,7 +132,11 @@ def options_for(arch: str, flags: Sequence[str]) -> list[str]:
     return [
         f"-arch={arch.replace('sm_', 'compute_')}",
         # NVRTC warns about a second --std.
-        *(each for each in FLAGS if not each.startswith("--std") or not any(STD.match(flag) for flag in flags)),
+        *(
+            default
+            for default in FLAGS
+            if not default.startswith("--std") or not any(STD.match(flag) for flag in flags)
+        ),
         *(flag for flag in flags if flag.startswith("-I")),
         *(f"-I{folder}" for folder in locate.headers()),
         *(flag for flag in flags if not flag.startswith("-I")),
@@ -163,56 +167,56 @@ def attempt(
     options = options_for(arch, flags)
     if contained:
         folders = locate.headers()
-        made = compiled(nvrtc, source, path.name, options, folders, expressions, headers)
-        log = made.log
+        answer = compiled(nvrtc, source, path.name, options, folders, expressions, headers)
+        log = answer.log
         for folder in folders:
             log = log.replace(f"{folder}{os.sep}", "")
     else:
         # The whole path: NVRTC looks for #include "..." next to it, and in the current folder for a bare name.
         path = path.absolute()
-        made = compiled(nvrtc, source, str(path), options, None, expressions, headers)
-        log = made.log.replace(f"{path.parent}{os.sep}", "")
-    return made._replace(log=log.strip(), ptx=FILE.sub(bare_name, made.ptx))
+        answer = compiled(nvrtc, source, str(path), options, None, expressions, headers)
+        log = answer.log.replace(f"{path.parent}{os.sep}", "")
+    return answer._replace(log=log.strip(), ptx=FILE.sub(bare_name, answer.ptx))
 
 
 def translate(
     nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
 ) -> Translation:
     """The PTX of the text as it is, by NVRTC. Raises the errors of `attempt` and `refusal`."""
-    made = attempt(nvrtc, source, path, arch, flags, contained=contained)
-    if made.status != SUCCESS:
-        raise refusal(made, nvrtc, path, arch, flags)
-    return Translation(made.ptx, made.log, *made.lowered.values())
+    answer = attempt(nvrtc, source, path, arch, flags, contained=contained)
+    if answer.status != SUCCESS:
+        raise refusal(answer, nvrtc, path, arch, flags)
+    return Translation(answer.ptx, answer.log, *answer.lowered.values())
 
 
-def refusal(made: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequence[str]) -> PtxbenchError:
+def refusal(answer: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequence[str]) -> PtxbenchError:
     """The error for a compilation that failed.
 
     CompileError with NVRTC's first errors; ToolMissing if NVRTC does not work or its headers are missing; UsageError
     if it does not know `arch`; PairError if one of `flags` is unknown.
     """
-    if made.status == OUT_OF_MEMORY:  # of the memory limit of its process
+    if answer.status == OUT_OF_MEMORY:  # of the memory limit of its process
         return CompileError(f"{path.name}: NVRTC exceeded its memory limit.")
-    if made.status == INVALID_OPTION:
-        told = f"NVRTC {version(nvrtc)} refuses an option: {made.log.removeprefix('nvrtc: error: ')}."
-        if "gpu-architecture" in made.log:
-            return UsageError(f"{told} It cannot compile for '{arch}'; name another with --arch.")
-        return PairError(f"{told} {path.name} is compiled with {' '.join(flags)}.")
-    if made.status != COMPILATION:
-        return ToolMissing(f"NVRTC fails on {path.name}: {made.meaning}. {made.log}")
-    if TILE_HEADER in made.log and ENABLE_TILE not in flags:
+    if answer.status == INVALID_OPTION:
+        message = f"NVRTC {version(nvrtc)} refuses an option: {answer.log.removeprefix('nvrtc: error: ')}."
+        if "gpu-architecture" in answer.log:
+            return UsageError(f"{message} It cannot compile for '{arch}'; name another with --arch.")
+        return PairError(f"{message} {path.name} is compiled with {' '.join(flags)}.")
+    if answer.status != COMPILATION:
+        return ToolMissing(f"NVRTC fails on {path.name}: {answer.meaning}. {answer.log}")
+    if TILE_HEADER in answer.log and ENABLE_TILE not in flags:
         return CompileError(
             f"{path.name} is CUDA Tile C++, in which only a pair can have a kernel: tile/NAME.tile.cu in its folder of "
             "kernels."
         )
-    if only_instantiation_fails(made.log):
+    if only_instantiation_fails(answer.log):
         wanted = split(flags)[1][0]
-        what = "; ".join(text for where, _, text in DIAGNOSIS.findall(made.log)[:-1])
+        what = "; ".join(text for where, _, text in DIAGNOSIS.findall(answer.log)[:-1])
         return UsageError(f"{path.name}: cannot instantiate '{wanted}': {what}.")
-    lacks = NO_HEADER.search(made.log)
+    lacks = NO_HEADER.search(answer.log)
     if lacks and not locate.headers():
         return ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not installed: {locate.INSTALL}.")
-    return CompileError(diagnosis(made.log, path.name, f"NVRTC {version(nvrtc)}", arch))
+    return CompileError(diagnosis(answer.log, path.name, f"NVRTC {version(nvrtc)}", arch))
 
 
 FILE = re.compile(r"(?P<start>^[ \t]*\.file[ \t]+\d+[ \t]+\")(?P<path>[^\"]*)", re.M)

@@ -50,8 +50,8 @@ class SourceOptions:
     @property
     def of_cuda(self) -> str | None:
         """The first option that only CUDA C can have, as on the command line; None if there is none."""
-        given = {"-I": self.include, "-D": self.defines, "--std": self.standard, "--flag": self.flags}
-        return next((name for name, value in given.items() if value), None)
+        by_option = {"-I": self.include, "-D": self.defines, "--std": self.standard, "--flag": self.flags}
+        return next((name for name, value in by_option.items() if value), None)
 
     @property
     def given(self) -> str | None:
@@ -74,8 +74,8 @@ class SourceOptions:
 def qualified(expression: str, templates: Sequence[KernelTemplate]) -> str:
     """An instantiation with the namespace of its template, if it is written without one and one template fits."""
     name = expression.partition("<")[0].strip()
-    found = [each.name for each in templates if each.name.split("::")[-1] == name]
-    return expression.replace(name, found[0], 1) if len(found) == 1 and name not in found else expression
+    names = [template.name for template in templates if template.name.split("::")[-1] == name]
+    return expression.replace(name, names[0], 1) if len(names) == 1 and name not in names else expression
 
 
 AS_IT_IS = SourceOptions()

@@ -53,8 +53,8 @@ def check_ascii(source: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         column = error.start - source.rfind(b"\n", 0, error.start)
-        found = bytes(source[error.start : error.start + 4]).decode("utf-8", "replace")[0]
-        shown = f"'{found}' " if found.isprintable() and found != "\ufffd" else ""
+        character = bytes(source[error.start : error.start + 4]).decode("utf-8", "replace")[0]
+        shown = f"'{character}' " if character.isprintable() and character != "\ufffd" else ""
         raise AssembleError(
             f"{name}:{line}: column {column} is {shown}(byte 0x{source[error.start]:02x}), which is not ASCII. "
             "ptxas takes only ASCII, in comments too; replace it."
@@ -128,17 +128,17 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
             f"{COMPILERS[language]} is newer than {tool}, which cannot read its PTX: "
             f"{messages.splitlines()[0].partition(': ')[2]}. Install both of one CUDA version: {locate.INSTALL}."
         )
-    found = re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M)
+    reported = re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M)
     errors = [
-        f"{place(ptx, int(line or 0), source, language)}: {said.replace(INPUT, source.name)}"
-        for line, said in found
-        if "aborted due to errors" not in said
+        f"{place(ptx, int(line or 0), source, language)}: {text.replace(INPUT, source.name)}"
+        for line, text in reported
+        if "aborted due to errors" not in text
     ]
     if not errors:
         return AssembleError(f"{source.name}: {tool} produced no cubin of it for {arch}: {messages}.")
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
-    told = "; ".join(errors[:ERRORS_QUOTED])
-    return AssembleError(f"{told}{more}. {tool} refuses this for {arch}; correct it there.")
+    quoted = "; ".join(errors[:ERRORS_QUOTED])
+    return AssembleError(f"{quoted}{more}. {tool} refuses this for {arch}; correct it there.")
 
 
 COMPILERS = {"cuda": "NVRTC", "numba": "The NVVM of numba-cuda"}
@@ -169,7 +169,7 @@ def notable(messages: str, ptx: str, source: Path, language: str) -> str:
     Line numbers are those of `source`, which is `ptx` or was compiled to it.
     """
     kept = "\n".join(line for line in messages.splitlines() if not STATISTICS.match(line))
-    return re.sub(rf"{INPUT}, line (\d+)", lambda found: place(ptx, int(found[1]), source, language), kept)
+    return re.sub(rf"{INPUT}, line (\d+)", lambda match: place(ptx, int(match[1]), source, language), kept)
 
 
 STATISTICS = re.compile(
@@ -188,8 +188,8 @@ def resources(messages: str, entry: str) -> Resources | None:
     report = reports[entry]
 
     def figure(pattern: str) -> int:
-        found = re.search(pattern, report)
-        return int(found[1]) if found else 0
+        match = re.search(pattern, report)
+        return int(match[1]) if match else 0
 
     return Resources(
         registers=figure(r"Used (\d+) registers"),

@@ -48,8 +48,8 @@ def texts(tool: Path, arch: str, code: bytes) -> list[str]:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ToolMissing(f"nvdisasm does not run: {error}.") from None
     if ran.returncode != 0:
-        said = ran.stderr.decode(errors="replace").strip()
-        raise ToolMissing(f"nvdisasm cannot read the machine code: {said or ran.returncode}.")
+        message = ran.stderr.decode(errors="replace").strip()
+        raise ToolMissing(f"nvdisasm cannot read the machine code: {message or ran.returncode}.")
     rows = [" ".join(row["text"].split()) for row in ROW.finditer(ran.stdout.decode(errors="replace"))]
     if len(rows) != len(code) // INSTRUCTION_BYTES:
         raise ToolMissing(f"nvdisasm prints {len(rows)} of {len(code) // INSTRUCTION_BYTES} instructions.")
@@ -118,10 +118,10 @@ def counts(names: Iterable[str]) -> dict[str, int]:
 
 def classes(opcodes: Mapping[str, int]) -> dict[str, int]:
     """Counts of opcodes as `total`, then by class, the most frequent first."""
-    found: Counter[str] = Counter()
+    by_class: Counter[str] = Counter()
     for opcode, count in opcodes.items():
-        found[class_of(opcode)] += count
-    return {"total": found.total(), **by_frequency(found)}
+        by_class[class_of(opcode)] += count
+    return {"total": by_class.total(), **by_frequency(by_class)}
 
 
 def by_frequency(counts: Counter[str]) -> dict[str, int]:

@@ -158,12 +158,12 @@ def attempt(
             return json.dumps(dataclasses.asdict(assemble(tool, ptx, source, language, entry, target))).encode()
 
         key = ("trial", FORM, locate.version(tool), source.name, language, entry, target)
-        made = cache.remember((*key, toolchain.sha256(ptx.encode())), make)
+        recorded = cache.remember((*key, toolchain.sha256(ptx.encode())), make)
     except (ToolMissing, UsageError) as error:  # not caused by the source, so not cached
         return TargetTrial(target, UNTRIED, reason=str(error))
     except KernelError as error:
         return TargetTrial(target, REFUSED, reason=str(error))
-    fields = json.loads(made)
+    fields = json.loads(recorded)
     if how:
         fields["log"] = "\n".join(filter(None, [f"compiled by {how}", fields["log"]]))
     return TargetTrial(**{**fields, "needs": tuple(Requirement(**need) for need in fields["needs"])})
@@ -196,16 +196,16 @@ def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, targ
     try:
         cubin, messages = toolchain.assembled(tool, ptx, target, keep=False)
     except ptxas.RefusedError as refused:
-        said = str(refused)
-        found = needs(said, ptx, source, language)
+        refusal = str(refused)
+        required = needs(refusal, ptx, source, language)
         mismatch = False
-        if not any(need.line for need in found) and language == "ptx" and trial.ptx_target != target:
+        if not any(need.line for need in required) and language == "ptx" and trial.ptx_target != target:
             own = retargeted(tool, ptx, source, target)
-            mismatch = any(need.line for need in own) or any(mismatch in said for mismatch in ptxas.MISMATCHES)
-            found = own or found
-        if not found and not mismatch:
-            raise ptxas.explain(said, ptx, source, language, target, f"ptxas {locate.version(tool)}") from None
-        return dataclasses.replace(trial, mismatch=mismatch, needs=found)
+            mismatch = any(need.line for need in own) or any(mismatch in refusal for mismatch in ptxas.MISMATCHES)
+            required = own or required
+        if not required and not mismatch:
+            raise ptxas.explain(refusal, ptx, source, language, target, f"ptxas {locate.version(tool)}") from None
+        return dataclasses.replace(trial, mismatch=mismatch, needs=required)
     resources = ptxas.resources(messages, entry)
     code = elf.read(cubin)
     if resources is None:
@@ -267,16 +267,18 @@ INSTRUCTION = re.compile(r"\s*(?:\w+:\s*)?(?:[{]\s*)?(?:@!?[%\w$]+\s+)?([a-z][\w
 def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Requirement, ...]:
     """Each error of ptxas, in line order."""
     lines = ptx.splitlines()
-    found = []
+    requirements = []
     for error in ERROR.finditer(messages):
         message = error["message"]
         # ptxas expands some instructions into macros, and then reports a line of the macro.
         line = int(error["line"]) if error["file"] == ptxas.INPUT else 0
-        if not line and any(each in message for each in OF_NO_LINE):
+        if not line and any(words in message for words in OF_NO_LINE):
             continue
         file, _, place = ptxas.place(ptx, line, source, language).rpartition(":")
         at = INSTRUCTION.match(lines[line - 1]) if 0 < line <= len(lines) else None
         required = REQUIRES.search(message)
         requires = required and (required["target"] or f"PTX {required['version']}")
-        found.append(Requirement(file or place, int(place) if file else None, at[1] if at else "", requires, message))
-    return tuple(sorted(found, key=lambda need: need.line or 0))
+        requirements.append(
+            Requirement(file or place, int(place) if file else None, at[1] if at else "", requires, message)
+        )
+    return tuple(sorted(requirements, key=lambda need: need.line or 0))

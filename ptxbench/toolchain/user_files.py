@@ -25,7 +25,7 @@ def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> li
     They are next to the file that includes them, or in one of the folders `searched`. CUDA's own headers have NVRTC's
     version and are left out.
     """
-    found: dict[tuple[str, Path], UserFile] = {}
+    files: dict[tuple[str, Path], UserFile] = {}
     pending = [(source, folder)]
     while pending:
         text, own = pending.pop()
@@ -35,8 +35,8 @@ def user_files(source: bytes, folder: Path, searched: Sequence[Path] = ()) -> li
             if include["computed"]:
                 return None
             name = os.fsdecode(include["name"])
-            path = next((each / name for each in (own, *searched) if (each / name).is_file()), None)
-            if path is not None and (name, path) not in found:
-                found[name, path] = UserFile(name, path, path.read_bytes())
-                pending.append((found[name, path].content, path.parent))
-    return [found[key] for key in sorted(found)]
+            path = next((parent / name for parent in (own, *searched) if (parent / name).is_file()), None)
+            if path is not None and (name, path) not in files:
+                files[name, path] = UserFile(name, path, path.read_bytes())
+                pending.append((files[name, path].content, path.parent))
+    return [files[key] for key in sorted(files)]
