@@ -15,12 +15,12 @@ CONDITIONS = ("BRA", "EXIT")
 
 def rows(flow: Flow, paths: Paths) -> Iterator[FlowRow]:
     """The edges of each branch that occurs once in the machine code and in the PTX, and at which no warp diverges."""
-    found: dict[int, list[MachineBlock]] = defaultdict(list)
+    blocks_of_line: dict[int, list[MachineBlock]] = defaultdict(list)
     for block in flow.graph.blocks:
         line = flow.lines.begin(block.last.line)
         if line is not None and block.conditional and block.last.name in CONDITIONS:
-            found[line].append(block)
-    for line, blocks in found.items():
+            blocks_of_line[line].append(block)
+    for line, blocks in blocks_of_line.items():
         ways = flow.lines.ways(line)
         if len(blocks) != 1 or ways is None or line not in paths.branches:
             continue

@@ -139,7 +139,7 @@ def encoded(executed: Executed) -> bytes:
 
 def decoded(content: bytes) -> Executed:
     document: dict[str, Any] = json.loads(content)
-    blocks = tuple(BlockCount(**each) for each in document.pop("blocks"))
+    blocks = tuple(BlockCount(**block) for block in document.pop("blocks"))
     return Executed(**document, blocks=blocks)
 
 
@@ -147,16 +147,18 @@ def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Co
     """The executions of this machine code, whose instructions have lines of `ptx`."""
     from ptxbench.executed.program import MachineProgram  # scipy's optimizer takes a while to load
 
-    made = graph(code)
-    if made.unknown:
-        return Executed(reason=made.unknown)
+    machine_graph = graph(code)
+    if machine_graph.unknown:
+        return Executed(reason=machine_graph.unknown)
     counts = PtxLines(parsed(ptx), entry, counted.by_line)
     paths = Paths(counts.function)
-    if found := spinning.steered(paths, counts, counted.loops):
-        return Executed(reason=found)
-    flow = Flow(made, counts, counted.warps)
-    firm = list(terms.anchors(made, counts))
-    program = MachineProgram(flow, firm, list(terms.weak(made, counts)), list(terms.ceilings(made, counts)))
+    if reason := spinning.steered(paths, counts, counted.loops):
+        return Executed(reason=reason)
+    flow = Flow(machine_graph, counts, counted.warps)
+    firm = list(terms.anchors(machine_graph, counts))
+    program = MachineProgram(
+        flow, firm, list(terms.weak(machine_graph, counts)), list(terms.ceilings(machine_graph, counts))
+    )
     program.assume(list(branches.rows(flow, paths)), list(trips.rows(flow, paths, counted.loops)))
     solution = program.solve()
     if solution is None:
@@ -167,26 +169,26 @@ def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Co
             block.last.instruction.address + 16,
             round(float(count), 3) + 0.0,
         )
-        for block, count in zip(made.blocks, solution.blocks, strict=True)
+        for block, count in zip(machine_graph.blocks, solution.blocks, strict=True)
     )
     whole = all(abs(block.fit - round(block.fit)) <= WHOLE for block in blocks)
     off = len(solution.off)
     ends = program.ends() if not off else None
     if ends is None:
-        missed = ", ".join(str(each.line) for each in solution.off[:3])
+        missed = ", ".join(str(term.line) for term in solution.off[:3])
         reason = f"the counts of PTX line {missed} do not fit the machine code" if missed else "the counts do not fit"
         return Executed(whole=whole, anchors=len(firm), anchors_off=off, reason=reason, blocks=blocks)
     if ends[1] > FREE * max(ends[0], 1):
-        return Executed(None, None, None, whole, len(firm), 0, why(made, flow), blocks)
+        return Executed(None, None, None, whole, len(firm), 0, why(machine_graph, flow), blocks)
     least, most = (max(0, math.ceil(ends[0] - 0.5)), math.floor(ends[1] + 0.5))
     fit = min(max(round(sum(block.fit * (block.end - block.start) / 16 for block in blocks)), least), most)
-    wide = why(made, flow) if most > WIDE * least else None
+    wide = why(machine_graph, flow) if most > WIDE * least else None
     return Executed(least, fit, most, whole, len(firm), 0, wide, blocks)
 
 
-def why(made: Graph, flow: Flow) -> str:
+def why(machine_graph: Graph, flow: Flow) -> str:
     """Why an interval is wide."""
-    if made.lent:
+    if machine_graph.lent:
         return "how often a slow path, such as that of a division, runs depends on the data"
     if flow.lines.diverges or flow.parting:
         return "lanes of a warp part, and no count says how often each side ran"
@@ -198,12 +200,16 @@ def joint(executeds: Iterable[Executed]) -> Executed | None:
 
     None if they have no number in common, which cannot happen if all are right.
     """
-    known = [each for each in executeds if each.least is not None and each.most is not None and each.fit is not None]
+    known = [
+        executed
+        for executed in executeds
+        if executed.least is not None and executed.most is not None and executed.fit is not None
+    ]
     if not known:
         return None
-    least = max(each.least for each in known if each.least is not None)
-    most = min(each.most for each in known if each.most is not None)
-    best = min(known, key=lambda each: (each.width, each.fit))
+    least = max(executed.least for executed in known if executed.least is not None)
+    most = min(executed.most for executed in known if executed.most is not None)
+    best = min(known, key=lambda executed: (executed.width, executed.fit))
     if least > most or best.fit is None:
         return None
     return dataclasses.replace(best, least=least, most=most, fit=min(max(best.fit, least), most))

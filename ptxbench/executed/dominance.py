@@ -14,9 +14,9 @@ def dominators(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> lis
     predecessors = reversed_edges(successors)
     order = ordered(successors, roots)
     everything = (1 << count) - 1
-    found = [everything] * count
+    masks = [everything] * count
     for root in roots:
-        found[root] = 1 << root
+        masks[root] = 1 << root
     changed = True
     while changed:
         changed = False
@@ -25,12 +25,12 @@ def dominators(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> lis
                 continue
             mask = everything
             for predecessor in predecessors[node]:
-                mask &= found[predecessor]
+                mask &= masks[predecessor]
             mask |= 1 << node
-            if mask != found[node]:
-                found[node], changed = mask, True
+            if mask != masks[node]:
+                masks[node], changed = mask, True
     reached = set(order)
-    return [found[node] if node in reached else 0 for node in range(count)]
+    return [masks[node] if node in reached else 0 for node in range(count)]
 
 
 def reversed_edges(successors: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -52,7 +52,7 @@ def ordered(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[i
         stack = [(root, iter(successors[root]))]
         while stack:
             node, rest = stack[-1]
-            following = next((each for each in rest if each not in seen), None)
+            following = next((other for other in rest if other not in seen), None)
             if following is None:
                 order.append(node)
                 stack.pop()
@@ -89,7 +89,7 @@ def members(mask: int) -> list[int]:
 def dominated(dominating: Sequence[int], node: int) -> int:
     """The mask of the nodes that `node` dominates."""
     result = 0
-    for each, mask in enumerate(dominating):
+    for inner, mask in enumerate(dominating):
         if mask >> node & 1:
-            result |= 1 << each
+            result |= 1 << inner
     return result

@@ -92,10 +92,10 @@ class Flow:
             seen = 1 << nearest
             pending = list(self.graph.blocks[index].successors)
             while pending:
-                each = pending.pop()
-                if not seen >> each & 1:
-                    seen |= 1 << each
-                    pending += [*self.graph.blocks[each].successors, *self.graph.blocks[each].callees]
+                block = pending.pop()
+                if not seen >> block & 1:
+                    seen |= 1 << block
+                    pending += [*self.graph.blocks[block].successors, *self.graph.blocks[block].callees]
             apart |= seen & ~(1 << nearest)
             joins |= 1 << nearest
         return apart, joins
@@ -120,8 +120,8 @@ class Flow:
             entered = float(self.warps) if index == 0 else 0.0
             if soft >> index & 1 and index:
                 yield FlowRow({index: 1.0, **sources}, -INF, entered)
-                for each in sources:
-                    yield FlowRow({each: 1.0, index: -1.0}, -INF, 0.0)
+                for one in sources:
+                    yield FlowRow({one: 1.0, index: -1.0}, -INF, 0.0)
             else:
                 yield FlowRow({index: 1.0, **sources}, entered, entered)
         yield from self.together()

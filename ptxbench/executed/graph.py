@@ -93,9 +93,11 @@ def operation(instruction: MachineInstruction) -> Operation:
 
 def graph(code: Sequence[MachineInstruction]) -> Graph:
     """The blocks of this code and their successors."""
-    operations = [operation(each) for each in code]
-    at = {label: index for index, each in enumerate(operations) for label in each.instruction.labels}
-    starts = {0, *at.values(), *(i + 1 for i, each in enumerate(operations) if each.name in ENDS)} - {len(operations)}
+    operations = [operation(instruction) for instruction in code]
+    at = {label: index for index, decoded in enumerate(operations) for label in decoded.instruction.labels}
+    starts = {0, *at.values(), *(i + 1 for i, decoded in enumerate(operations) if decoded.name in ENDS)} - {
+        len(operations)
+    }
     cuts = sorted(starts)
     of = {start: number for number, start in enumerate(cuts)}
     target = {label: of[index] for label, index in at.items()}
@@ -125,13 +127,13 @@ def jumped(block: MachineBlock, blocks: Sequence[MachineBlock]) -> MachineBlock:
 
 def reachable(blocks: Sequence[MachineBlock], starts: Iterable[int]) -> frozenset[int]:
     """The blocks that a warp can reach from these, without following calls."""
-    found: set[int] = set()
+    seen: set[int] = set()
     pending = list(starts)
     while pending:
-        if (index := pending.pop()) not in found:
-            found.add(index)
+        if (index := pending.pop()) not in seen:
+            seen.add(index)
             pending += blocks[index].successors
-    return frozenset(found)
+    return frozenset(seen)
 
 
 def ending(block: MachineBlock, target: Mapping[str, int], count: int, problems: list[str]) -> MachineBlock:
@@ -170,7 +172,7 @@ def ending(block: MachineBlock, target: Mapping[str, int], count: int, problems:
 
 
 def unique(*groups: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(each for group in groups for each in group))
+    return tuple(dict.fromkeys(block for group in groups for block in group))
 
 
 def is_uniform(last: Operation) -> bool:
@@ -197,9 +199,9 @@ def synchronized(blocks: list[MachineBlock], target: Mapping[str, int]) -> list[
             continue
         reach[index] = merged
         state = dict(merged)
-        for each in machine_blocks[index].operations:
-            if each.name == "BSSY" and (barrier := BARRIER.search(each.operands)):
-                state[barrier[0]] = frozenset(target[x] for x in LABEL.findall(each.operands) if x in target)
+        for decoded in machine_blocks[index].operations:
+            if decoded.name == "BSSY" and (barrier := BARRIER.search(decoded.operands)):
+                state[barrier[0]] = frozenset(target[x] for x in LABEL.findall(decoded.operands) if x in target)
         last = machine_blocks[index].last
         if last.name == "BSYNC" and (barrier := BARRIER.search(last.operands)) and state.get(barrier[0]):
             following = machine_blocks[index].successors if last.guard else ()

@@ -88,10 +88,10 @@ class Guards:
     def reached(self, index: int) -> int:
         result, pending = 0, list(self.graph.blocks[index].successors)
         while pending:
-            each = pending.pop()
-            if not result >> each & 1:
-                result |= 1 << each
-                pending += self.graph.blocks[each].successors
+            block = pending.pop()
+            if not result >> block & 1:
+                result |= 1 << block
+                pending += self.graph.blocks[block].successors
         return result
 
     def reaching(self, index: int) -> int:
@@ -122,7 +122,7 @@ class Guards:
         if PREDICATE.search(compared(new)):
             return False
         used = {(bank, int(number)) for bank, number in REGISTER.findall(compared(new))}
-        return not any(used & written(each) for each in self.passing(other, one))
+        return not any(used & written(operation) for operation in self.passing(other, one))
 
     def passing(self, first: At, last: At) -> Iterator[Operation]:
         """The operations that may run between two; all of a block if a path may return to it."""

@@ -73,7 +73,7 @@ class Paths:
         """The loops; `once` excludes inner loops and guarded instructions."""
         code = self.function.instructions
         bodies = dominance.loops(self.successors, self.before)
-        count = Counter(each.line for each in code)
+        count = Counter(instruction.line for instruction in code)
         path_loops = []
         for head, body in bodies.items():
             backs = [member for member in dominance.members(body) if head in self.successors[member]]
@@ -106,17 +106,17 @@ def root(instruction: Instruction) -> str:
 
 def following(function: Function, index: int) -> tuple[int, ...]:
     """The possible successors of an instruction; the jump target comes first."""
-    each = function.instructions[index]
+    instruction = function.instructions[index]
     on = (index + 1,) if index + 1 < len(function.instructions) else ()
-    if root(each) == "bra":
-        names = [operand.name for operand in each.operands[:1] if isinstance(operand, Symbol)]
-    elif root(each) == "brx":
-        tables = [o.name for o in each.operands if isinstance(o, Symbol) and o.name in function.branch_targets]
+    if root(instruction) == "bra":
+        names = [operand.name for operand in instruction.operands[:1] if isinstance(operand, Symbol)]
+    elif root(instruction) == "brx":
+        tables = [o.name for o in instruction.operands if isinstance(o, Symbol) and o.name in function.branch_targets]
         names = [name for table in tables for name in function.branch_targets[table]]
-    elif root(each) in ENDS:
+    elif root(instruction) in ENDS:
         names = []
     else:
         return on
     goes = [function.labels[name] for name in names if name in function.labels]
     reached = [target for target in goes if target < len(function.instructions)]
-    return tuple(dict.fromkeys((*reached, *(on if each.guard is not None else ()))))
+    return tuple(dict.fromkeys((*reached, *(on if instruction.guard is not None else ()))))

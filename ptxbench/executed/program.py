@@ -58,7 +58,7 @@ class MachineProgram:
     @cached_property
     def bounds(self) -> list[FlowRow]:
         """The rows of anchors and ceilings; without the ceilings if they contradict the anchors."""
-        anchors = [FlowRow(each.blocks, each.low, each.high) for each in self.firm]
+        anchors = [FlowRow(term.blocks, term.low, term.high) for term in self.firm]
         ceilings = [FlowRow(ceiling.blocks, ceiling.low, ceiling.high) for ceiling in self.ceilings]
         for chosen in ([*anchors, *ceilings], anchors):
             if self.optimum(np.zeros(self.flow.variables), [*self.rows, *chosen]) is not None:
@@ -88,15 +88,15 @@ class MachineProgram:
             rows.append(FlowRow({**term.blocks, slack: 1.0, slack + 1: -1.0}, term.target, term.target))
             cost[slack : slack + 2] = WEAK
             slack += 2
-        found = self.optimum(cost, rows)
-        if found is None:
+        values = self.optimum(cost, rows)
+        if values is None:
             return None
         off = [
             term
             for term, at in zip(firm, misses, strict=True)
-            if max(found[at], found[at + 1]) * self.scale > CLOSE * max(term.target, 1.0)
+            if max(values[at], values[at + 1]) * self.scale > CLOSE * max(term.target, 1.0)
         ]
-        return Solution(found[: len(self.sizes)] * self.scale, tuple(off))
+        return Solution(values[: len(self.sizes)] * self.scale, tuple(off))
 
     def ends(self) -> tuple[float, float] | None:
         """The least and most instructions that flow and terms allow; None if they contradict each other."""
@@ -106,10 +106,10 @@ class MachineProgram:
         cost[: len(self.sizes)] = self.sizes
         ends: list[float] = []
         for sign in (1.0, -1.0):
-            found = self.optimum(sign * cost, [*self.rows, *self.bounds])
-            if found is None:
+            values = self.optimum(sign * cost, [*self.rows, *self.bounds])
+            if values is None:
                 return None if sign > 0 else (ends[0], np.inf)
-            ends.append(float(cost @ found) * self.scale)
+            ends.append(float(cost @ values) * self.scale)
         return ends[0], ends[1]
 
     def optimum(self, cost: Vector, rows: Sequence[FlowRow]) -> Vector | None:
@@ -125,8 +125,8 @@ class MachineProgram:
                 below.append((row.coefficients, -row.low, -1.0))
         fixed, fixed_to = self.matrix(equal, len(cost))
         bounded, bound = self.matrix(below, len(cost))
-        found = linprog(cost, A_ub=bounded, b_ub=bound, A_eq=fixed, b_eq=fixed_to, bounds=(0, None), method="highs")
-        best: Vector | None = found.x if found.status == 0 else None
+        result = linprog(cost, A_ub=bounded, b_ub=bound, A_eq=fixed, b_eq=fixed_to, bounds=(0, None), method="highs")
+        best: Vector | None = result.x if result.status == 0 else None
         return best
 
     def matrix(self, rows: Sequence[Sums], columns: int) -> tuple[Any, Vector]:

@@ -50,8 +50,8 @@ class PtxLines:
 
     def only(self, line: int, roots: Sequence[str]) -> Instruction | None:
         """The only statement of the line with one of these opcodes; None if there are none, or several."""
-        found = [each for each in self.at(line) if each.opcode.split(".")[0] in roots]
-        return found[0] if len(found) == 1 and len(self.at(line)) == 1 else None
+        statements = [statement for statement in self.at(line) if statement.opcode.split(".")[0] in roots]
+        return statements[0] if len(statements) == 1 and len(self.at(line)) == 1 else None
 
     def executions(self, line: int) -> int:
         """How often warps executed the line; the sum, if it has several statements."""
@@ -62,7 +62,7 @@ class PtxLines:
 
     def requests(self, line: int) -> int | None:
         """How often warps executed the line's memory access with a true guard in some lane; None for other lines."""
-        roots = {each.opcode.split(".")[0] for each in self.at(line)}
+        roots = {statement.opcode.split(".")[0] for statement in self.at(line)}
         if not roots <= {"ld", "ldu", "st", "atom", "red"}:
             return None
         counts = self.counted.get(line, {})

@@ -36,7 +36,7 @@ def steered(paths: Paths, lines: PtxLines, histograms: Mapping[int, Mapping[int,
     fresh = from_others(paths.function.instructions)
     for loop in paths.loops:
         leaving = [instruction for instruction in paths.function.instructions if instruction.line in loop.exits]
-        if not any(each.guard is not None and each.guard.name in fresh for each in leaving):
+        if not any(instruction.guard is not None and instruction.guard.name in fresh for instruction in leaving):
             continue
         if repeated(loop, lines, histograms):
             return f"the trips of the loop at PTX line {loop.line} depend on when other threads run"
@@ -48,26 +48,26 @@ def from_others(code: list[Instruction]) -> frozenset[str]:
 
     Through shared memory too: if such a value is stored there, every load of shared memory may return it.
     """
-    found: set[str] = set()
+    result: set[str] = set()
     shared = False
     while True:
-        before = len(found), shared
-        for each in code:
-            root, *words = each.opcode.split(".")
-            if not each.operands:
+        before = len(result), shared
+        for instruction in code:
+            root, *words = instruction.opcode.split(".")
+            if not instruction.operands:
                 continue
-            sources = each.operands if root in RESULTLESS else each.operands[1:]
-            fed = bool({name for operand in sources for name in registers(operand)} & found)
-            fed = fed or (each.guard is not None and each.guard.name in found)
+            sources = instruction.operands if root in RESULTLESS else instruction.operands[1:]
+            fed = bool({name for operand in sources for name in registers(operand)} & result)
+            fed = fed or (instruction.guard is not None and instruction.guard.name in result)
             through = any(word.startswith("shared") for word in words)
             shared = shared or (root == "st" and fed and through)
             own = root == "atom" or (root == "mbarrier" and any(word in WAITS for word in words))
             own = own or (root == "ld" and any(word in STRONG for word in words))
             own = own or (root == "ld" and shared and through)
             if root not in RESULTLESS and (own or (fed and root != "ld")):
-                found |= set(registers(each.operands[0]))
-        if (len(found), shared) == before:
-            return frozenset(found)
+                result |= set(registers(instruction.operands[0]))
+        if (len(result), shared) == before:
+            return frozenset(result)
 
 
 def registers(operand: Operand) -> list[str]:

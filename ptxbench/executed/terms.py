@@ -68,20 +68,20 @@ def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
             ):
                 copies[line, FAMILIES[operation.name][0]].append((block.index, operation))
     wide = {
-        FAMILIES[each.name][0] + each.name
+        FAMILIES[access.name][0] + access.name
         for (line, _), places in copies.items()
-        for _, each in places
-        if (statement := lines.only(line, FAMILIES[each.name][1])) and ratio(statement, each) > 1
+        for _, access in places
+        if (statement := lines.only(line, FAMILIES[access.name][1])) and ratio(statement, access) > 1
     }
     for (line, family), places in copies.items():
         first = places[0][1]
         roots = FAMILIES[first.name][1]
         statement = lines.only(line, roots)
         if statement is None:
-            if found := foreign(line, family, places, lines):
-                yield found
+            if term := foreign(line, family, places, lines):
+                yield term
             continue
-        yield anchor(line, family, places, statement, lines, any(family + each.name in wide for _, each in places))
+        yield anchor(line, family, places, statement, lines, any(family + access.name in wide for _, access in places))
 
 
 def retries(operation: Operation, statements: Sequence[Statement]) -> bool:
@@ -92,7 +92,9 @@ def retries(operation: Operation, statements: Sequence[Statement]) -> bool:
 
 def foreign(line: int, family: str, places: list[tuple[int, Operation]], lines: PtxLines) -> Term | None:
     """The paths of a generic atomic for memory that no request reached."""
-    if family not in ("load", "store") or not any(each.opcode.startswith(("atom", "red")) for each in lines.at(line)):
+    if family not in ("load", "store") or not any(
+        statement.opcode.startswith(("atom", "red")) for statement in lines.at(line)
+    ):
         return None
     requests = lines.counter(line, "ptx_atomic_global_requests")
     if requests != lines.executions(line):
@@ -109,19 +111,21 @@ def anchor(
     low = high = target = float(count)
     if family == "shared atomic":
         low = high = target = float(lines.counter(line, "ptx_atomic_shared_requests"))
-    elif family == "atomic" and any(each.name in ATOMICS for _, each in places):
+    elif family == "atomic" and any(operation.name in ATOMICS for _, operation in places):
         low = high = target = float(count - lines.counter(line, "ptx_atomic_shared_requests"))
         high = target = count if low and statement.opcode.split(".")[1] not in ("global", "shared") else low
     times = multiple(statement, places)
     weights = Counter[int]()
     most = 1.0
-    for block, each in places:
+    for block, operation in places:
         weights[block] += 1
-        most = max(most, ratio(statement, each))
+        most = max(most, ratio(statement, operation))
     low, high, target = low * times, high * times, target * times
     if merged or most > 1:  # several loads as one, of this line or another
         low, target = (low / most if most > 1 else 0.0), min(target, low / most if most > 1 else target)
-    predicated = any(each.guard is not None and not each.guard.lstrip("!").startswith("UP") for _, each in places)
+    predicated = any(
+        operation.guard is not None and not operation.guard.lstrip("!").startswith("UP") for _, operation in places
+    )
     if guarded:  # ptxas may branch around it if no lane has a true guard
         on = lines.counter(line, "ptx_thread_instructions_on")
         requests = lines.requests(line)
@@ -138,9 +142,9 @@ def anchor(
 def multiple(statement: Statement, places: list[tuple[int, Operation]]) -> float:
     """How many machine instructions one PTX execution takes."""
     if FAMILIES[places[0][1].name][0] == "matrix":
-        own, made = shape(statement.opcode), size(places[0][1].opcode)
-        return max(1.0, own / made) if own and made else 1.0
-    return max(1.0, 1 / max(ratio(statement, each) for _, each in places))
+        own, machine = shape(statement.opcode), size(places[0][1].opcode)
+        return max(1.0, own / machine) if own and machine else 1.0
+    return max(1.0, 1 / max(ratio(statement, operation) for _, operation in places))
 
 
 SHAPE = re.compile(r"\.m(\d+)n(\d+)k(\d+)\b")
@@ -154,7 +158,7 @@ def shape(opcode: str) -> int:
 
 def size(opcode: str) -> int:
     """Multiplications of one SASS matrix instruction, from the digits in its name."""
-    return next((SIZES[each] for each in opcode.split(".") if each in SIZES), 0)
+    return next((SIZES[digits] for digits in opcode.split(".") if digits in SIZES), 0)
 
 
 def ratio(statement: Statement, operation: Operation) -> float:
@@ -169,8 +173,8 @@ def ratio(statement: Statement, operation: Operation) -> float:
         return 1.0
     vector = next((int(word[1:]) for word in words if re.fullmatch(r"v[248]", word)), 1)
     own = int(digits[0]) // 8 * vector * (2 if kind and kind.endswith("x2") else 1)
-    made = next((SPEEDS[each] for each in operation.opcode.split(".")[1:] if each in SPEEDS), 4)
-    return made / own if own else 1.0
+    moved = next((SPEEDS[word] for word in operation.opcode.split(".")[1:] if word in SPEEDS), 4)
+    return moved / own if own else 1.0
 
 
 # ---- everything else
@@ -194,7 +198,9 @@ def weak(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     for line, places in copies.items():
         if line not in anchored:
             count = float(lines.executions(line))
-            yield Term({block: min(found.values()) for block, found in places.items()}, 0, INFINITY, count, line)
+            yield Term(
+                {block: min(by_opcode.values()) for block, by_opcode in places.items()}, 0, INFINITY, count, line
+            )
 
 
 ROUTING = (*ENDS, "BSSY", "BREAK", "WARPSYNC", "NOP", "YIELD", "P2R", "R2P")

@@ -49,21 +49,21 @@ Place = tuple[int, str | None]
 def copies(flow: Flow, loop: PathLoop, histogram: Histogram, guards: Guards) -> Iterator[FlowRow]:
     """The constraints for one loop, from lines whose copies have different sizes; anchors, if there are any."""
     votes: Counter[tuple[tuple[Place, int], ...]] = Counter()
-    for (_, name, _), found in standing(flow, loop).items():
+    for (_, name, _), copies_of_name in standing(flow, loop).items():
         places = {
-            place: len(each)
-            for place, each in found.items()
-            if place[1] is None or not all(guards.never(*at, place[1]) for at in each)
+            place: len(spots)
+            for place, spots in copies_of_name.items()
+            if place[1] is None or not all(guards.never(*at, place[1]) for at in spots)
         }
         votes[tuple(sorted(places.items(), key=str))] += 100 if name in FAMILIES else 1
     if not votes:
         return
-    shape = dict(max(votes.items(), key=lambda each: (each[1], str(each[0])))[0])
+    shape = dict(max(votes.items(), key=lambda vote: (vote[1], str(vote[0])))[0])
     expected = greedy(histogram, sorted(set(shape.values())))
     if sum(size * ran for size, (ran, _) in expected.items()) != sum(trips * n for trips, n in histogram.items()):
         return  # some trips are not in these copies
     for size, (ran, entered) in expected.items():
-        same = [place for place, each in shape.items() if each == size]
+        same = [place for place, length in shape.items() if length == size]
         free = [block for block, guard in same if guard is None]
         if not free:
             continue
@@ -76,14 +76,14 @@ def standing(flow: Flow, loop: PathLoop) -> Mapping[tuple[int, str, str], Mappin
     """For each line, name and opcode: the places of its copies in the machine code, as block and index."""
     result: dict[tuple[int, str, str], dict[Place, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for block in flow.graph.blocks:
-        for index, each in enumerate(block.operations):
-            line = flow.lines.begin(each.line)
-            if line is None or line not in loop.once or each.name in ROUTING or each.never:
+        for index, operation in enumerate(block.operations):
+            line = flow.lines.begin(operation.line)
+            if line is None or line not in loop.once or operation.name in ROUTING or operation.never:
                 continue
-            if block.index in flow.graph.lent or (each.name in FAMILIES and not is_single(flow, line, each)):
+            if block.index in flow.graph.lent or (operation.name in FAMILIES and not is_single(flow, line, operation)):
                 continue
-            place = (flow.together_with[block.index], each.guard)
-            result[line, each.name, each.opcode][place].append((block.index, index))
+            place = (flow.together_with[block.index], operation.guard)
+            result[line, operation.name, operation.opcode][place].append((block.index, index))
     return result
 
 
