@@ -31,32 +31,32 @@ def dram_bytes(cell: Cell) -> float:
     return cell.work["bytes"] - written + max(written - LARGEST_L2, 0)
 
 
-def of_cell(cell: Cell, gpu: str, found: Mapping[str, Executions | str]) -> Model:
-    """The model of a cell. `found`: by variant its executions, or why there are none."""
+def of_cell(cell: Cell, gpu: str, executions: Mapping[str, Executions | str]) -> Model:
+    """The model of a cell. `executions`: by variant its executions, or why there are none."""
     arch, specification = MODELS[gpu]
-    counted = {name: each for name, each in found.items() if isinstance(each, Executions)}
-    least = {name: floors(each.executed, arch, specification) for name, each in counted.items()}
+    counted = {name: one for name, one in executions.items() if isinstance(one, Executions)}
+    least = {name: floors(one.executed, arch, specification) for name, one in counted.items()}
     claims = {
-        name: judge(cell, name, found, least, ctas_wanted=specification.sms)
+        name: judge(cell, name, executions, least, ctas_wanted=specification.sms)
         for name in cell.variants
-        if name != REFERENCE and name in found
+        if name != REFERENCE and name in executions
     }
     own = claims.get(OWN) or next(iter(claims.values()), Claim(NO_CLAIM, "there is no variant to compare"))
-    widths = {name: each.width for name, each in counted.items()}
-    told = {name: asdict(each) for name, each in claims.items()}
-    return Model(gpu, least, own.verdict, own.reason, told, widths, notes(cell, found))
+    widths = {name: one.width for name, one in counted.items()}
+    recorded = {name: asdict(allowed) for name, allowed in claims.items()}
+    return Model(gpu, least, own.verdict, own.reason, recorded, widths, notes(cell, executions))
 
 
-def notes(cell: Cell, found: Mapping[str, Executions | str]) -> dict[str, str]:
+def notes(cell: Cell, executions: Mapping[str, Executions | str]) -> dict[str, str]:
     """What the floors of a variant lack, and why one has none."""
     result = {}
     for name, variant in cell.variants.items():
-        each = found.get(name, f"it is {variant.status}")
-        if isinstance(each, str):
-            result[name] = f"no floors: {each}"
-        elif each.unknown:
-            result[name] = f"the floors leave out {', '.join(each.unknown)}, which the model does not have"
-        elif each.bulk:
+        own = executions.get(name, f"it is {variant.status}")
+        if isinstance(own, str):
+            result[name] = f"no floors: {own}"
+        elif own.unknown:
+            result[name] = f"the floors leave out {', '.join(own.unknown)}, which the model does not have"
+        elif own.bulk:
             result[name] = (
                 "the floors have no time of bulk copies, clusters and warpgroups beyond issue slots and matrices"
             )
@@ -66,7 +66,7 @@ def notes(cell: Cell, found: Mapping[str, Executions | str]) -> dict[str, str]:
 def judge(
     cell: Cell,
     name: str,
-    found: Mapping[str, Executions | str],
+    executions: Mapping[str, Executions | str],
     least: Mapping[str, Mapping[str, float]],
     *,
     ctas_wanted: int,
@@ -81,15 +81,17 @@ def judge(
     if same_code(own, base):
         return Claim(NO_CLAIM, "same machine code")
     for variant in (REFERENCE, name):
-        each = found.get(variant, "not executed")
-        reasons += [f"{variant} has no executed counts: {each}"] if isinstance(each, str) else obstacles(variant, each)
+        counts = executions.get(variant, "not executed")
+        reasons += (
+            [f"{variant} has no executed counts: {counts}"] if isinstance(counts, str) else obstacles(variant, counts)
+        )
     if any(reasons):
         return Claim(NO_CLAIM, reasons[0])
     if policies(base) != policies(own):
         return Claim(NO_CLAIM, "other cache operators, cache hints or prefetches")
     if cell.launch.launches > 1:
         return Claim(NO_CLAIM, "a chain of launches: the floors have no time between launches")
-    sides = [each for each in (found[REFERENCE], found[name]) if isinstance(each, Executions)]
+    sides = [side for side in (executions[REFERENCE], executions[name]) if isinstance(side, Executions)]
     if any(side.executed["ctas"] < ctas_wanted for side in sides):
         return Claim(NO_CLAIM, f"fewer CTAs than the {ctas_wanted} SMs of the GPU")
     if max(max(least[variant].values(), default=0.0) for variant in (REFERENCE, name)) < LAUNCH:
@@ -122,10 +124,10 @@ CACHE = {"cg", "cs", "cv", "lu", "wt"}
 
 def policies(result: VariantResult) -> frozenset[tuple[str, ...]]:
     """The cache operators and hints of the global accesses that ran, by instruction."""
-    found = set()
+    hinted = set()
     for opcode in filter(opcodes.is_hinted, result.opcodes or {}):
         root, *modifiers = opcodes.words(opcode)
         asked = [modifier for modifier in modifiers if modifier in CACHE or modifier.startswith(("L1::", "L2::"))]
         if asked or opcodes.is_hint(opcode):
-            found.add((root, *asked))
-    return frozenset(found)
+            hinted.add((root, *asked))
+    return frozenset(hinted)

@@ -61,10 +61,10 @@ def executions(
     by_name: dict[str, float] = defaultdict(float)
     unknown: list[str] = []
     fmas = 0.0
-    for each in code:
-        count = fit.get(each.address, 0)
-        opcode = opcode_of(each.text)
-        if not count or NEVER.match(each.text):
+    for instruction in code:
+        count = fit.get(instruction.address, 0)
+        opcode = opcode_of(instruction.text)
+        if not count or NEVER.match(instruction.text):
             continue
         by_name[opcode.split(".")[0]] += count
         pipe = pipes.pipe(opcode, arch)
@@ -76,7 +76,7 @@ def executions(
             fmas += worth * count
     in_cluster = not summed(by_line, "ptx_atomic_global_requests") and summed(by_line, "ptx_atomic_cluster_requests")
     far = CLUSTER_ATOMICS if in_cluster else frozenset()
-    total = sum(fit.get(each.address, 0) for each in code)
+    total = sum(fit.get(instruction.address, 0) for instruction in code)
     least, most = interval
     spare = max(total - least, 0)
     known = {
@@ -124,17 +124,17 @@ def wavefronts(
     """
     widths: dict[int, set[int]] = defaultdict(set)
     loads = set()
-    for each in code:
-        opcode = opcode_of(each.text)
-        if each.line is not None and SHARED.match(opcode) and not NEVER.match(each.text):
-            widths[each.line].add(next((WIDTHS[word] for word in opcode.split(".") if word in WIDTHS), 4))
+    for instruction in code:
+        opcode = opcode_of(instruction.text)
+        if instruction.line is not None and SHARED.match(opcode) and not NEVER.match(instruction.text):
+            widths[instruction.line].add(next((WIDTHS[word] for word in opcode.split(".") if word in WIDTHS), 4))
             if opcode.startswith("LDS."):
-                loads.add(each.line)
+                loads.add(instruction.line)
     total = 0.0
-    for line, found in widths.items():
+    for line, bytes_of_line in widths.items():
         narrow = summed({line: by_line.get(line, {})}, "ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")
-        passes = wide.get(line, {}).get(min(found), narrow) if len(found) == 1 else narrow
-        total += passes / 2 if line in loads and max(found) > 4 else passes
+        passes = wide.get(line, {}).get(min(bytes_of_line), narrow) if len(bytes_of_line) == 1 else narrow
+        total += passes / 2 if line in loads and max(bytes_of_line) > 4 else passes
     return total
 
 

@@ -62,16 +62,16 @@ def published() -> tuple[ModelPoint, ...]:
 def read(document: Mapping[str, Any]) -> tuple[ModelPoint, ...]:
     return tuple(
         ModelPoint(
-            each["name"],
-            each["repository"],
-            each["size"],
-            each["gpu"],
-            each["arch"],
-            each["time_ms"] / 1e3,
-            each["executed"],
-            floors(each["executed"], each["arch"], GPUS[each["gpu"]]),
+            point["name"],
+            point["repository"],
+            point["size"],
+            point["gpu"],
+            point["arch"],
+            point["time_ms"] / 1e3,
+            point["executed"],
+            floors(point["executed"], point["arch"], GPUS[point["gpu"]]),
         )
-        for each in document["points"]
+        for point in document["points"]
     )
 
 

@@ -37,10 +37,10 @@ def claimed(cell: Cell) -> Iterator[tuple[Key, Claim]]:
     if cell.model is None or cell.model.gpu not in specifications.MODELS:
         return
     _, specification = specifications.MODELS[cell.model.gpu]
-    for variant, each in cell.model.claims.items():
+    for variant, recorded in cell.model.claims.items():
         if variant in cell.variants:
-            verdict = each.get("verdict") or ""
-            yield key(cell, variant, specification.name), Claim(verdict, each.get("reason"))
+            verdict = recorded.get("verdict") or ""
+            yield key(cell, variant, specification.name), Claim(verdict, recorded.get("reason"))
 
 
 def timed(cell: Cell, device: Device) -> Iterator[tuple[Key, str, float]]:
@@ -51,11 +51,11 @@ def timed(cell: Cell, device: Device) -> Iterator[tuple[Key, str, float]]:
     if specification is None:
         return
     for variant, result in cell.variants.items():
-        found = stats.ratio(cell.rounds, variant) if comparable(cell, result) and variant != REFERENCE else None
-        if found:
-            apart = found.low > 1 or found.high < 1
+        interval = stats.ratio(cell.rounds, variant) if comparable(cell, result) and variant != REFERENCE else None
+        if interval:
+            apart = interval.low > 1 or interval.high < 1
             name = label(cell, variant, specification.name)
-            yield key(cell, variant, specification.name), name, found.value if apart else 1.0
+            yield key(cell, variant, specification.name), name, interval.value if apart else 1.0
 
 
 def label(cell: Cell, variant: str, gpu: str) -> str:
@@ -64,6 +64,6 @@ def label(cell: Cell, variant: str, gpu: str) -> str:
 
 
 def key(cell: Cell, variant: str, gpu: str) -> Key:
-    builds = [each.build if (each := cell.variants.get(name)) else None for name in (variant, REFERENCE)]
+    builds = [result.build if (result := cell.variants.get(name)) else None for name in (variant, REFERENCE)]
     size = size_words(cell.point, cell.cache)
     return (gpu, cell.pair, size, *(build.sass_sha256 if build else None for build in builds))  # type: ignore[return-value]

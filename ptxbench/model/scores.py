@@ -65,12 +65,12 @@ def of_points(points: Sequence[ModelPoint]) -> list[Scored]:
 
 def confusion(scored: Iterable[Scored]) -> Counter[tuple[str, str]]:
     """How often each verdict of a claim had each measured outcome, by (verdict of the claim, MEASURED)."""
-    return Counter((each.claim.verdict, each.measured) for each in scored)
+    return Counter((score.claim.verdict, score.measured) for score in scored)
 
 
 def by_distance(scored: Iterable[Scored]) -> Counter[tuple[str, str]]:
     """How often a claim was right, by (class of the difference of times, OUTCOMES)."""
-    return Counter((next(name for name, most in DISTANCES if each.distance < most), each.outcome) for each in scored)
+    return Counter((next(name for name, most in DISTANCES if score.distance < most), score.outcome) for score in scored)
 
 
 @dataclass(frozen=True)
