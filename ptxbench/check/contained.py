@@ -38,7 +38,10 @@ from ptxbench.errors import PtxbenchError
 from ptxbench.toolchain import sha256
 
 ATTEMPTS = 3
-"""How often a judgement is begun if the process that it is forked from dies."""
+"""How often a judgement is begun if its process, or the one that it is forked from, is ended by other programs."""
+
+MOST_ENDED = 2
+"""How often its own process may be ended so. Then the candidate may be the cause: it may use too much memory."""
 
 GIB = 1 << 30
 
@@ -70,6 +73,13 @@ class CheckTask:
 
 
 Started = Callable[[JudgementProcess], None]
+
+
+class EndedByOthers(Exception):
+    """Another program has ended the process of the judgement; with the judgement if this is the candidate's fault."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        self.judgement = judgement
 
 
 def judge(candidate: Path, task: CheckTask, begin: Callable[[str], None] = lambda stage: None) -> Judgement:
@@ -114,15 +124,21 @@ def persistent(
     begin: Callable[[str], None],
     started: Started,
 ) -> Judgement:
-    """The judgement, begun again if the server dies: other programs, such as the kernel when memory runs out, may end
-    it. Raises PtxbenchError if it dies each time."""
+    """The judgement, begun again if other programs, such as the kernel when memory runs out, end its process or the
+    server. If its process is ended once more, the candidate is rejected; if the server is, there is no verdict."""
+    ended = 0
     for attempt in range(ATTEMPTS):
         with (folder / f"errors-{attempt}").open("w+b") as complaints:
             try:
                 process = server.start(task.to_json(path, folder, own), complaints, task.limits.seconds)
                 return from_process(process, candidate, task, complaints, begin, started)
             except ServerLost as lost:
-                reason = lost
+                reason = str(lost)
+            except EndedByOthers as end:
+                ended += 1
+                if ended == MOST_ENDED:
+                    return end.judgement
+                reason = "a judgement's process was ended too"
     words = f"the process from which judgements are forked cannot run: {reason}."
     return ended_early(candidate, task, next(iter(STAGES)), "judge-failed", words)
 
@@ -135,12 +151,12 @@ def from_process(
     begin: Callable[[str], None],
     started: Started,
 ) -> Judgement:
-    """The judgement of a process; if it ends without one, a judgement about its end."""
+    """The judgement of a process; if it ends without one, a judgement about its end. Raises EndedByOthers."""
     started(process)
     stages: list[StageResult] = []
     findings: list[Finding] = []
     current = next(iter(STAGES))
-    ending, status = "crashed", 0
+    ending, status, by_others = "crashed", 0, False
     try:
         for event in process.events():
             if "begin" in event:
@@ -158,6 +174,7 @@ def from_process(
             elif "ended" in event:
                 ending = event["ended"]
         status = process.status()
+        by_others = process.ended_by_others(status)
     except TimeoutError:
         ending = "time-limit"
     finally:
@@ -165,7 +182,10 @@ def from_process(
     if ending == "crashed" and status > 0:  # an exception of ptxbench
         ending = "judge-failed"
     words = endings(ending, status, task.limits, complaints)
-    return ended_early(candidate, task, current, ending, words, stages, findings)
+    judgement = ended_early(candidate, task, current, ending, words, stages, findings)
+    if ending == "crashed" and by_others:
+        raise EndedByOthers(judgement)
+    return judgement
 
 
 def ended_early(

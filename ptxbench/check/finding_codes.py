@@ -291,7 +291,8 @@ CODES = {
              "ptxbench itself failed.",
              "Report a bug, with the candidate."),
         Code("crashed", ANY, ERROR,
-             "The process that judged the candidate died, for example because a compiler ran out of stack.",
+             "The process that judged the candidate died, for example because a compiler ran out of stack. If another "
+             "program ends it (SIGKILL), the candidate is judged once more first.",
              "Simplify the text."),
     )
 }  # fmt: skip

@@ -202,10 +202,11 @@ class ForkServer:
         """Report the exit status of a judgement's process, if it has ended; end it if its time is over."""
         running = self.running[line]
         assert running.until is not None
-        if running.fork.poll() is None and time.monotonic() < running.until:
+        alive = running.fork.poll() is None
+        if alive and time.monotonic() < running.until:
             return
         running.end()
-        report(line, status=running.fork.returncode)
+        report(line, status=running.fork.returncode, forced=alive)
         self.drop(line)
 
     def drop(self, line: socket.socket) -> None:

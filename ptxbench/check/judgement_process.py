@@ -33,6 +33,10 @@ CLOSE_SECONDS = 2.0
 """How long the server may take to end a judgement, or itself."""
 
 
+FROM_OTHERS = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that a process gets from others; a fault of its own gives it another one."""
+
+
 class ServerLost(Exception):
     """The process from which judgements are forked has ended; the text says how. No candidate is the cause."""
 
@@ -47,6 +51,7 @@ class JudgementProcess:
         self.answers: IO[bytes] = os.fdopen(answers, "rb", buffering=0)
         self.deadline = time.monotonic() + seconds
         self.pid: int | None = None
+        self.ended_here = False
         self.forked_from: subprocess.Popen[bytes] | None = None
 
     def events(self) -> Iterator[Mapping[str, Any]]:
@@ -92,13 +97,20 @@ class JudgementProcess:
             self.orders.write(b"\n")
 
     def status(self) -> int:
-        """The exit status, once the process has ended by itself."""
+        """The exit status, once the process has ended by itself; if it does not, the server ends it."""
         with contextlib.suppress(OSError):
             self.line.sendall(END)
-        return int(self.report().get("status", 0))
+        report = self.report()
+        self.ended_here |= report.get("forced", False)
+        return int(report.get("status", 0))
+
+    def ended_by_others(self, status: int) -> bool:
+        """Whether another program has ended the process, such as the kernel when memory runs out."""
+        return -status in FROM_OTHERS and not self.ended_here
 
     def kill(self) -> None:
         """End the process and all that it has started."""
+        self.ended_here = True
         with contextlib.suppress(ProcessLookupError):
             if self.pid is not None:
                 os.killpg(self.pid, signal.SIGKILL)

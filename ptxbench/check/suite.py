@@ -30,7 +30,7 @@ from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import data_kinds, inputs_of, shared
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator.parse import choose, parsed
-from ptxbench.errors import KernelError, ToolMissing, UsageError
+from ptxbench.errors import EmulatorCrash, KernelError, ToolMissing, UsageError
 from ptxbench.executed import Executed
 from ptxbench.languages import REQUIRED
 from ptxbench.pair import Pair, Size
@@ -351,6 +351,8 @@ class CheckSuite:
         """Whether a launch of a kernel of the pair is wrong; `fault` as in `beyond_contract`."""
         try:
             result = launch(kernel, self.pair, case, options)
+        except EmulatorCrash:  # says nothing about the case: a candidate must not be excused by it
+            raise
         except KernelError:
             return True
         return not fault and self.is_wrong(result, case)

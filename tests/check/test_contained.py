@@ -311,6 +311,12 @@ def server():
         yield server
 
 
+@pytest.fixture(scope="module")
+def kept_server():
+    with contextlib.closing(ServerProcess()) as server:
+        yield server
+
+
 def test_ctrl_c_ends_the_process_and_all_that_it_started(server):
     found = []
 
@@ -338,6 +344,32 @@ def test_a_process_that_dies_costs_the_candidate_alone_and_says_how(server):
     assert judgement.verdict == "rejected"
     assert [each.verdict for each in judgement.stages][:2] == ["passed", "passed"]
     assert outcome(judge_in(server, "traps.ptx")) == "results trap"
+
+
+# the signal, in how many judgements it comes, from where; the outcome, and how many processes judged
+ENDS = [
+    (signal.SIGKILL, 1, "others", "results trap", 2),  # as the kernel does when memory runs out
+    (signal.SIGTERM, 1, "others", "results trap", 2),
+    (signal.SIGKILL, 9, "others", "lint crashed", 2),  # the candidate may be the cause
+    (signal.SIGSEGV, 1, "others", "lint crashed", 1),  # a fault of its own
+    (signal.SIGKILL, 1, "here", "lint crashed", 1),  # as `cancel` of the service does
+]
+
+
+@pytest.mark.parametrize(("sent", "times", "by", "expected", "processes"), ENDS)
+def test_a_process_that_others_end_is_judged_once_more(kept_server, sent, times, by, expected, processes):
+    pids = []
+
+    def end(stage, process):
+        if stage == "lint" and len(pids) < times:  # before it, the process waits
+            pids.append(process.pid)
+            process.kill() if by == "here" else os.kill(process.pid, sent)
+        elif stage == "results":
+            pids.append(process.pid)
+
+    judgement = judge_in(kept_server, "traps.ptx", end)
+    assert (outcome(judgement), judgement.verdict) == (expected, "rejected")
+    assert len(set(pids)) == len(pids) == processes
 
 
 @pytest.mark.parametrize("restarted", [False, True])
