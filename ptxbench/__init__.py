@@ -5,11 +5,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ptxbench.check.findings import Finding, Judgement
-    from ptxbench.check.judge import Judge
+    from ptxbench.check.judge import Judge, judge, judge_many
     from ptxbench.check.reward import Reward, reward
     from ptxbench.notebook import Run, load_run, run
 
-__all__ = ["Finding", "Judge", "Judgement", "Reward", "Run", "__version__", "load_run", "reward", "run"]
+__all__ = [
+    "Finding",
+    "Judge",
+    "Judgement",
+    "Reward",
+    "Run",
+    "__version__",
+    "judge",
+    "judge_many",
+    "load_run",
+    "reward",
+    "run",
+]
 
 __version__ = "0.1.0"
 
@@ -19,6 +31,8 @@ MODULES = {
     "Judgement": "check.findings",
     "Reward": "check.reward",
     "Run": "notebook",
+    "judge": "check.judge",
+    "judge_many": "check.judge",
     "load_run": "notebook",
     "reward": "check.reward",
     "run": "notebook",

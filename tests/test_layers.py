@@ -33,6 +33,7 @@ APART = {"terminal", "report", "exporters"}
 
 FACADE = {
     "ptxbench.check.findings.Finding", "ptxbench.check.findings.Judgement", "ptxbench.check.judge.Judge",
+    "ptxbench.check.judge.judge", "ptxbench.check.judge.judge_many",
     "ptxbench.check.reward.Reward", "ptxbench.check.reward.reward",
     "ptxbench.notebook.Run", "ptxbench.notebook.load_run", "ptxbench.notebook.run",
 }  # fmt: skip

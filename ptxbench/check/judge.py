@@ -7,11 +7,11 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from ptxbench import backends
 from ptxbench.check.batch import Judged, judge_all
@@ -35,6 +35,52 @@ AHEAD = 2
 
 NAME = "candidate"
 """The `file` of a judgement on a text, without the suffix of its language."""
+
+
+class JudgeOptions(TypedDict, total=False):
+    """The options of `Judge`."""
+
+    kernels: str | Path | None
+    arch: str | None
+    seed: int | None
+    flags: Sequence[str]
+    targets: Sequence[str]
+    max_loop_iterations: int | None
+    timeout: float
+    memory_gib: float
+    backend: Literal["auto", "gpu", "emulator"]
+    sizes: Sequence[str | Mapping[str, int]]
+    rounds: int
+    thorough: bool
+    jobs: int
+    say: Callable[[str], None]
+
+
+def judge(text: Text, pair: str, language: Language = "ptx", **options: Unpack[JudgeOptions]) -> Judgement:
+    """The judgement on one kernel as a variant of a pair. `text` and `language`: as in `Judge.judge`; `options`: those
+    of `Judge`.
+
+    Each call starts a judge and ends it, which takes a second or more: for several kernels take `judge_many` or a
+    `Judge`. Raises UsageError, PairError and ToolMissing; a wrong kernel raises nothing.
+    """
+    with Judge(pair, **options) as one:
+        return one.judge(text, language)
+
+
+def judge_many(
+    texts: Iterable[Text], pair: str, language: Language = "ptx", **options: Unpack[JudgeOptions]
+) -> Generator[Judgement, None, None]:
+    """The judgements on kernels as variants of one pair, in the order of the texts, as `Judge.judge_many` gives them.
+
+    One judge judges all of them, on one seed. It ends with the iterator. Raises as `judge` does; for mistakes in the
+    options already when it is called.
+    """
+
+    def judgements(one: Judge) -> Generator[Judgement, None, None]:
+        with one:
+            yield from one.judge_many(texts, language)
+
+    return judgements(Judge(pair, **options))
 
 
 class Judge:
@@ -127,7 +173,7 @@ class Judge:
         candidate = candidate_of(text, language)
         return self.time(candidate, judge_candidate(candidate, self.task, self.running_server()))
 
-    def judge_many(self, texts: Iterable[Text], language: Language = "ptx") -> Iterator[Judgement]:
+    def judge_many(self, texts: Iterable[Text], language: Language = "ptx") -> Generator[Judgement, None, None]:
         """The judgements in the order of the texts, `jobs` at a time. `texts` may be endless: few are taken ahead.
 
         With a GPU one kernel is judged and timed after the other, so that no judgement disturbs a time.

@@ -2,8 +2,10 @@
 
 import dataclasses
 import doctest
+import inspect
 import itertools
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 import ptxbench
 from ptxbench.check.findings import Judgement, finding
+from ptxbench.check.judge import JudgeOptions
 from ptxbench.errors import PairError, UsageError
 from tests.folders import CUDA, PTX, kernels_folder
 
@@ -63,6 +66,30 @@ def test_judgements_come_in_the_order_of_the_texts_and_few_texts_are_taken_ahead
     judgements.close()
     assert len(taken) < 10
     assert judge.judge("junk").verdict == "rejected"  # a judge that was interrupted can be used again
+
+
+def test_the_functions_judge_as_a_judge_does_and_leave_no_process(judge):
+    options = {"pair": "scale", "kernels": judge.task.kernels, "seed": 7}
+    before = children()
+    unfinished = ptxbench.judge_many(itertools.repeat("junk"), **options)
+    found = [ptxbench.judge(WRONG, **options), next(unfinished)]
+    unfinished.close()
+    assert children() == before
+    assert list(map(without_seconds, found)) == [without_seconds(judge.judge(text)) for text in (WRONG, "junk")]
+
+
+def children():
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def without_seconds(judgement):
+    return dataclasses.replace(judgement, stages=[dataclasses.replace(each, seconds=0) for each in judgement.stages])
+
+
+def test_the_functions_take_every_option_of_a_judge():
+    assert JudgeOptions.__annotations__.keys() == inspect.signature(ptxbench.Judge).parameters.keys() - {"pair"}
+    with pytest.raises(UsageError, match="Unknown pair 'scales'"):  # when it is called, not at the first judgement
+        ptxbench.judge_many([PTX], "scales")
 
 
 def test_a_text_of_each_kind_is_judged_under_its_name(judge, tmp_path):
