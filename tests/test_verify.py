@@ -35,7 +35,7 @@ from ptxbench.pair import (
     u64,
     ulps,
 )
-from ptxbench.verify import agrees, bound, expect, verify, widen
+from ptxbench.verify import Verdict, agrees, bound, expect, verify, widen
 
 NAN, INF = np.nan, np.inf
 ULP = 2.0**-23
@@ -112,6 +112,17 @@ def test_the_error_of_a_correctly_rounded_result_is_its_rounding():
     arguments, expected = arguments_and_expected(one)
     y = (arguments["x"].astype(np.float64) / 3).astype(np.float32)
     assert 0 < verify({"y": y}, expected, "").max_error < 2**-25
+
+
+def test_a_narrow_result_that_must_be_exact_and_is_has_no_error():
+    """Whole numbers whose sum has more bits than bf16."""
+    one = pair(ulps(1), dtype=bf16, reference=lambda x, a, n: {"y": 257 * x})
+    arguments, expected = arguments_and_expected(one, integers=True)
+    y = (257 * arguments["x"].astype(np.float64)).astype(bf16)
+    assert np.any(y.astype(np.float64) != 257 * arguments["x"].astype(np.float64))
+    assert verify({"y": y}, expected, "") == Verdict(0.0)
+    y[1] += 8
+    assert verify({"y": y}, expected, "").max_error > 0
 
 
 def test_equal_infinities_and_nans_have_no_error():

@@ -41,6 +41,11 @@ MUTANTS = [
     ("fp8_gemm_promoted.sm_90a.ptx", "mul.wide.u32 %wide, %block_x, %slabs", "mul.wide.u32 %wide, %block_y, %slabs"),
     ("fp8_gemm_promoted.sm_90a.ptx", "%a_part, %b_part, 0, 1, 1", "%a_part, %b_part, 1, 1, 1"),  # sums go on
     ("fp8_gemm_promoted.sm_90a.ptx", "mov.u32 %parity, 0", "mov.u32 %parity, 1"),
+    (
+        "fp8_gemm_promoted.sm_90a.ptx",
+        "fma.rn.f32 %d59, %scale_8, %c59, %d59;",
+        "fma.rn.f32 %d59, %scale_8, %c59, %d59; and.b32 %d59, %d59, 0xffffe000;",
+    ),  # as tf32: whole numbers show it
     ("fp8_gemm_promoted.overlap.sm_90a.ptx", "and.b32 %slabs, %slabs, -2;", ""),  # waits for a slab that nobody copies
     ("fp8_gemm_promoted.overlap.sm_90a.ptx", "[%scales_at+512]", "[%scales_at]"),
 ]
