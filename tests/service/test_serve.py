@@ -69,18 +69,6 @@ def test_hostile_candidates_get_the_verdicts_of_check_in_one_stream(service):
     assert {each["verdict"]["seed"] for each in found.values()} == {SEED}
 
 
-@pytest.mark.long
-def test_every_hostile_candidate_gets_the_verdict_of_check(service):
-    paths = [path for path in sorted(HOSTILE.iterdir()) if path.name not in FEW]
-    for pair in {said(path, "pair") for path in paths}:
-        own = [path for path in paths if said(path, "pair") == pair]
-        for some in (own[:32], own[32:64], own[64:]):
-            found = streamed(service, submission(*some, pair=pair, seed=SEED)) if some else {}
-            assert {path.name: outcome(found[path.name]) for path in some} == {
-                path.name: said(path, "judged") for path in some
-            }
-
-
 def test_a_judgement_can_be_read_by_its_id_and_waited_for(service):
     answer = httpx.post(f"{service}/judgements", json=submission(HOSTILE / "traps.ptx"))
     assert answer.status_code == 202

@@ -1,0 +1,136 @@
+"""Every way to the judge gives every hostile candidate the same verdict: the library, the command, HTTP, and MCP."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from mcp import Client, StdioServerParameters
+
+from ptxbench import Judge
+from ptxbench.exporters.check import verdict
+from tests.check.judging import SEED
+from tests.documents import problems
+
+HOSTILE = sorted((Path(__file__).parents[1] / "check" / "hostile").iterdir())
+OPTIONS = {"seed": SEED, "arch": "sm_90"}
+LANGUAGES = {".ptx": "ptx", ".cu": "cuda"}
+PTXBENCH = (sys.executable, "-m", "ptxbench")
+MOST = 64
+"""Candidates of a submission."""
+
+
+def said(path, what):
+    return re.search(rf"^// {what}: (.*)$", path.read_text("utf-8", "replace"), re.M)[1]
+
+
+def text(path):
+    """As JSON can carry it."""
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+# ---- the channels: the verdict on each hostile candidate, by the name of its file
+
+
+def by_pair():
+    """The candidates, in parts of one pair each that a submission may have."""
+    for pair in sorted({said(path, "pair") for path in HOSTILE}):
+        paths = [path for path in HOSTILE if said(path, "pair") == pair]
+        for first in range(0, len(paths), MOST):
+            yield pair, paths[first : first + MOST]
+
+
+def by_library():
+    found = {}
+    for pair, paths in by_pair():
+        with Judge(pair, **OPTIONS, backend="emulator", jobs=2) as judge:
+            judgements = list(judge.judge_many(paths))
+        found |= {path.name: verdict(judgement) for path, judgement in zip(paths, judgements, strict=True)}
+    return found
+
+
+def by_command():
+    found = {}
+    for pair, paths in by_pair():
+        command = [*PTXBENCH, "check", *map(str, paths), "--pair", pair, "--seed", str(SEED), "--arch", "sm_90"]
+        command += ["--backend", "emulator", "--jobs", "2", "--json-lines"]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (4, "")
+        found |= {Path(each["file"]).name: each for each in map(json.loads, ran.stdout.splitlines())}
+    return found
+
+
+def by_http(url):
+    found = {}
+    for pair, paths in by_pair():
+        candidates = [{"file": each.name, "language": LANGUAGES[each.suffix], "text": text(each)} for each in paths]
+        document = {"pair": pair, **OPTIONS, "candidates": candidates}
+        with httpx.stream("POST", f"{url}/verdicts", json=document, timeout=600) as answer:
+            judgements = [json.loads(line) for line in answer.iter_lines()]
+        assert [problem for each in judgements for problem in problems(each)] == []
+        found |= {each["file"]: each["verdict"] for each in judgements}
+    return found
+
+
+def by_agent():
+    server = StdioServerParameters(command=PTXBENCH[0], args=[*PTXBENCH[1:], "mcp", "--jobs", "2"], env={**os.environ})
+    found = {}
+
+    async def judge(client, path, limiter):
+        call = {"pair": said(path, "pair"), "text": text(path), "language": LANGUAGES[path.suffix], **OPTIONS}
+        async with limiter:
+            answer = await client.call_tool("judge", call)
+        assert not answer.is_error, answer.content
+        found[path.name] = answer.structured_content
+
+    async def judge_all():
+        limiter = anyio.CapacityLimiter(2)
+        async with Client(server) as client, anyio.create_task_group() as group:
+            for path in HOSTILE:
+                group.start_soon(judge, client, path, limiter)
+
+    anyio.run(judge_all)
+    return found
+
+
+@pytest.fixture
+def channels(service):
+    """Every way to the judge but the library, by its name."""
+    return {"command": by_command, "http": lambda: by_http(service), "mcp": by_agent}
+
+
+# ---- the test
+
+
+def outcome(verdict):
+    return f"{verdict['stage']} {verdict['code']}" if verdict["code"] else verdict["verdict"]
+
+
+def comparable(verdict, keys):
+    """These keys of a verdict, without what differs from judgement to judgement, or is not told by every channel."""
+    stages = [{**stage, "seconds": 0} for stage in verdict.get("stages", [])]
+    told = ("stage", "code", "severity", "line", "message", "hint")
+    findings = [{key: finding[key] for key in told} for finding in verdict["findings"]]
+    whole = {**verdict, "stages": stages, "findings": findings}
+    return {key: whole[key] for key in keys}
+
+
+@pytest.mark.long
+def test_a_hostile_candidate_gets_the_same_verdict_through_every_channel(channels):
+    """The same object, as far as the channel tells it; the agent's has no stages."""
+    library = by_library()
+    assert {name: outcome(each) for name, each in library.items()} == {
+        path.name: said(path, "judged") for path in HOSTILE
+    }
+    not_utf8 = {path.name for path in HOSTILE if text(path).encode() != path.read_bytes()}  # JSON has another text
+    for channel, judge in channels.items():
+        found = judge()
+        assert found.keys() == library.keys(), channel
+        for name, each in found.items():
+            keys = each.keys() - {"file"} - ({"sha256"} if name in not_utf8 else set())
+            assert comparable(each, keys) == comparable(library[name], keys), (channel, name)
