@@ -131,39 +131,39 @@ def judge_flush(subject: str, read: Curve, write: Curve) -> CheckResult:
         "read_curve_ns": named(read),
         "write_curve_ns": named(write),
     }
-    shown = ", ".join(f"{each:g}: {si(ns / 1e9, 's')}" for each, ns in sorted(curve.items()))
-    found = f"a read takes {ratio:.2f} times as long after {times:g} x L2 ({shown})"
+    shown = ", ".join(f"{factor:g}: {si(ns / 1e9, 's')}" for factor, ns in sorted(curve.items()))
+    words = f"a read takes {ratio:.2f} times as long after {times:g} x L2 ({shown})"
     if ratio < FLUSHES:
         advice = (
             f"The flush does nothing: under {FLUSHES} times. Every time would be that of a warm cache. Check whether "
             "the size of L2 above is right, and whether the device is shared (MIG, vGPU)."
         )
-        return CheckResult(subject, FAIL, found, advice, values)
+        return CheckResult(subject, FAIL, words, advice, values)
     if times == max(curve):
         advice = "The time never levels off, so even the largest flush may be too small. Do not trust small effects."
-        return CheckResult(subject, WARN, found, advice, values)
-    return CheckResult(subject, PASS, found, "", values)
+        return CheckResult(subject, WARN, words, advice, values)
+    return CheckResult(subject, PASS, words, "", values)
 
 
 def judge_dirty(subject: str, read: Curve, write: Curve, times: float) -> CheckResult:
     """The cost of dirty lines that another launch left. Only reported, because the default flush leaves none."""
     clean, dirty = median(read[times]), median(write[times])
-    found = f"a read takes {dirty / clean:.3f} times as long after {times:g} x L2 of writes as after reads"
-    return CheckResult(subject, PASS, found, "", {"dirty": dirty / clean - 1})
+    words = f"a read takes {dirty / clean:.3f} times as long after {times:g} x L2 of writes as after reads"
+    return CheckResult(subject, PASS, words, "", {"dirty": dirty / clean - 1})
 
 
 def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> CheckResult:
     """The steps of the device's timer and of its events, and the time between two adjacent events."""
     timer_step, event_step, pair = smallest_step(timer), smallest_step(pairs), round(median(pairs))
     values = {"timer_step_ns": timer_step, "event_step_ns": event_step, "event_pair_ns": pair}
-    found = f"%globaltimer {step_words(timer_step)}, an event {step_words(event_step)}; an empty pair takes {pair:,} ns"
+    words = f"%globaltimer {step_words(timer_step)}, an event {step_words(event_step)}; an empty pair takes {pair:,} ns"
     if timer_step is None or timer_step > COARSE_TIMER_NS:
         advice = "The device cannot be held for a short time. Where the flush is too short as well, nothing is timed."
-        return CheckResult(subject, WARN, found, advice, values)
+        return CheckResult(subject, WARN, words, advice, values)
     if event_step is not None and event_step > COARSE_EVENT_NS:
         advice = "Events are coarser than expected. Prefer sizes whose launches take over 100 µs."
-        return CheckResult(subject, WARN, found, advice, values)
-    return CheckResult(subject, PASS, found, "", values)
+        return CheckResult(subject, WARN, words, advice, values)
+    return CheckResult(subject, PASS, words, "", values)
 
 
 def step_words(ns: int | None) -> str:
@@ -179,18 +179,18 @@ def judge_shield(
     """
     h, f = median(host), median(flushing)
     values = {"host_ns": round(h), "flush_ns": round(f), "spin_ns": spin_ns}
-    found = f"the host takes {si(h / 1e9, 's')}, the flush {f / h:.1f} times that"
+    words = f"the host takes {si(h / 1e9, 's')}, the flush {f / h:.1f} times that"
     held = f
     if shielded:
         held = median(shielded)
-        found += f", with a spin of {si(spin_ns / 1e9, 's')} {held / h:.1f} times"
+        words += f", with a spin of {si(spin_ns / 1e9, 's')} {held / h:.1f} times"
     if held < flush.AHEAD * h:
         advice = (
             f"The device waits for the host (under {flush.AHEAD} times), so events would time the host. "
             "Stop other work on the processor, or use a faster one."
         )
-        return CheckResult(subject, FAIL, found, advice, {**values, "spin_ns": 0})
-    return CheckResult(subject, PASS, found, "", values)
+        return CheckResult(subject, FAIL, words, advice, {**values, "spin_ns": 0})
+    return CheckResult(subject, PASS, words, "", values)
 
 
 def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float], *, limit: float) -> CheckResult:
@@ -198,21 +198,21 @@ def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float
     estimates = stats.round_log_ratios(rounds, *reversed(rounds[0].contrast)) if rounds else []
     if not estimates:
         return CheckResult(subject, FAIL, "the control was not measured", "Run ptxbench run --rounds 1 to see why.")
-    found = stats.run_interval([logs for one in rounds if (logs := stats.block_log_ratios(one))])
-    half = (found.high - found.low) / 2
+    interval = stats.run_interval([logs for one in rounds if (logs := stats.block_log_ratios(one))])
+    half = (interval.high - interval.low) / 2
     spread = stdev(estimates) if len(estimates) > 1 else None
     blocks, took = round(median(len(one.ns) for one in rounds)), median(seconds)
     values = {
-        "control": found.value,
+        "control": interval.value,
         "control_half_width": half,
         "control_blocks": blocks,
         "control_seconds": took,
         "process_spread": spread,
     }
-    words = f"{found.value:+.2%} ± {half:.2%}; {blocks} blocks, {took:.1f} s a round"
+    words = f"{interval.value:+.2%} ± {half:.2%}; {blocks} blocks, {took:.1f} s a round"
     if spread is not None:
         words += f"; {spread:.2%} between {len(estimates)} processes"
-    if not found.low <= 0 <= found.high and abs(found.value) > limit:
+    if not interval.low <= 0 <= interval.high and abs(interval.value) > limit:
         advice = (
             "One kernel seems to differ from itself, so no difference can be trusted (BIASED). Check whether "
             "another process uses the device, then calibrate again."
@@ -231,22 +231,22 @@ def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int
     """Whether the times of graphs of K, 2 K and 4 K launches are on one line, whose slope is a kernel's time."""
     one, two, four = median(short), median(middle), median(long)
     error = four / (one + 3 * (two - one)) - 1
-    found = f"{4 * k} launches in a graph lie {error:+.2%} off the line through {k} and {2 * k}"
+    words = f"{4 * k} launches in a graph lie {error:+.2%} off the line through {k} and {2 * k}"
     values = {"slope_error": error}
     if not abs(error) <= STRAIGHT:
         advice = "Times of kernels under 25 µs are slopes, and are off by as much. Prefer larger sizes."
-        return CheckResult(subject, WARN, found, advice, values)
-    return CheckResult(subject, PASS, found, "", values)
+        return CheckResult(subject, WARN, words, advice, values)
+    return CheckResult(subject, PASS, words, "", values)
 
 
 def judge_solo(
     subject: str, solo: Mapping[str, Sequence[int]], among: Mapping[str, float], *, limit: float
 ) -> CheckResult:
     """Whether a copy and an arithmetic kernel, which load different units, take as long alone as in turns."""
-    found = {name: apart(median(solo[name]), among[name]) for name in among}
-    words = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
-    values = {"solo_apart": found}
-    if max(found.values()) > limit:
+    shares = {name: apart(median(solo[name]), among[name]) for name in among}
+    words = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    values = {"solo_apart": shares}
+    if max(shares.values()) > limit:
         advice = (
             "Kernels that take turns disturb each other. If a row is labelled INTERFERENCE, time its kernel alone too."
         )
@@ -256,12 +256,12 @@ def judge_solo(
 
 def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver: str) -> CheckResult:
     """One PTX text assembled by ptxas and by the driver's own assembler."""
-    found = stats.ratio(rounds, driver, toolkit)
-    if found is None:
+    interval = stats.ratio(rounds, driver, toolkit)
+    if interval is None:
         return CheckResult(subject, WARN, "not measured", "Run ptxbench doctor --calibrate again.")
-    words = f"the driver's time over ptxas's: {found.value:.3f}, from {found.low:.3f} to {found.high:.3f}"
-    values = {"driver_over_toolkit": found.value}
-    if not abs(found.value - 1) <= SAME:
+    words = f"the driver's time over ptxas's: {interval.value:.3f}, from {interval.low:.3f} to {interval.high:.3f}"
+    values = {"driver_over_toolkit": interval.value}
+    if not abs(interval.value - 1) <= SAME:
         advice = (
             "Do not compare a run with --assembler driver to one without: ptxbench compare gives no verdict on them."
         )
@@ -319,7 +319,7 @@ def judge_ramp(subject: str, ticks: Sequence[ClockTick], *, limit: float) -> Che
     seconds = ramp_seconds(ticks)
     clocks = f"{ticks[0].mhz:.0f} to {ticks[-1].mhz:.0f} MHz"
     if seconds is None or seconds > limit:
-        found = f"{clocks}, and not stable after {limit if seconds is None else seconds:.1f} s"
+        words = f"{clocks}, and not stable after {limit if seconds is None else seconds:.1f} s"
         advice = "Expect the label UNSTABLE. Lock the clock with nvidia-smi -lgc, or cool the device."
-        return CheckResult(subject, WARN, found, advice, {"ramp_seconds": seconds})
+        return CheckResult(subject, WARN, words, advice, {"ramp_seconds": seconds})
     return CheckResult(subject, PASS, f"{clocks}, stable after {seconds:.1f} s", "", {"ramp_seconds": seconds})

@@ -157,18 +157,18 @@ class CalibrationSuite:
     def identity(self, subject: str) -> CheckResult:
         """The device's identity, and the source of that information."""
         device, tools = self.device, toolchain.versions()
-        found = f"{device.name}, {device.sm}, L2 {(device.l2_bytes or 0) / 2**20:.0f} MiB, "
-        found += f"driver {device.driver or 'unknown'}, ptxas {tools['ptxas'] or 'absent'}"
+        words = f"{device.name}, {device.sm}, L2 {(device.l2_bytes or 0) / 2**20:.0f} MiB, "
+        words += f"driver {device.driver or 'unknown'}, ptxas {tools['ptxas'] or 'absent'}"
         if self.probe.exclusive():
-            found += ", limited to one process at a time"
+            words += ", limited to one process at a time"
             advice = "The calibration needs several at once: set the compute mode to DEFAULT (nvidia-smi -c DEFAULT)."
-            return CheckResult(subject, FAIL, found, advice)
+            return CheckResult(subject, FAIL, words, advice)
         if not device.l2_bytes:
-            return CheckResult(subject, FAIL, found, "The size of L2 is not known, so it cannot be flushed.")
+            return CheckResult(subject, FAIL, words, "The size of L2 is not known, so it cannot be flushed.")
         if not (device.uuid_hash and device.driver):
             advice = "NVML does not identify this device, so no run will use this calibration. Repair NVML."
-            return CheckResult(subject, WARN, found, advice)
-        return CheckResult(subject, PASS, found)
+            return CheckResult(subject, WARN, words, advice)
+        return CheckResult(subject, PASS, words)
 
     def loading(self, subject: str) -> CheckResult:
         """One cubin, and one PTX text."""
@@ -181,8 +181,8 @@ class CalibrationSuite:
             except PtxbenchError as error:
                 return CheckResult(subject, status, f"--assembler {assembler}: {error}", "Times need this assembler.")
             if not np.array_equal(left["y"], arguments["x"]):
-                found = f"--assembler {assembler}: the copy differs from its source"
-                return CheckResult(subject, FAIL, found, "Do not trust any run; check nvidia-smi.")
+                words = f"--assembler {assembler}: the copy differs from its source"
+                return CheckResult(subject, FAIL, words, "Do not trust any run; check nvidia-smi.")
         return CheckResult(
             subject, PASS, "a cubin from ptxas and PTX assembled by the driver both load, run and are right"
         )
