@@ -172,7 +172,7 @@ def without_nc(kernel: EditedKernel) -> str | None:
 
 def with_most_registers(kernel: EditedKernel, count: int) -> str | None:
     """The kernel with `.maxnreg` instead of `.minnctapersm`; None if it has a `.maxnreg`, or uses setmaxnreg."""
-    dealt_out = any(each.parts[1].startswith("setmaxnreg.") for each in kernel.instructions)
+    dealt_out = any(instruction.parts[1].startswith("setmaxnreg.") for instruction in kernel.instructions)
     if dealt_out or ".maxnreg" in kernel.function.directives:
         return None
     code, brace = without_comments(kernel.text), kernel.body - 1

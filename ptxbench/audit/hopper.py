@@ -23,16 +23,16 @@ def copied_twice(*, tensors: bool) -> Callable[[EditedKernel], str | None]:
     """Each bulk copy into shared memory twice, and twice as many expected bytes."""
 
     def edit(kernel: EditedKernel) -> str | None:
-        loads = [each for each in kernel.instructions if BULK_LOAD.fullmatch(each.parts[1])]
-        opcodes = [each.parts[1] for each in kernel.instructions]
+        loads = [instruction for instruction in kernel.instructions if BULK_LOAD.fullmatch(instruction.parts[1])]
+        opcodes = [instruction.parts[1] for instruction in kernel.instructions]
         if not loads or any(map(SHARED_WITH_OTHERS.search, opcodes)):
             return None
-        if any("tensor" in each.parts[1] for each in loads) != tensors:
+        if any("tensor" in load.parts[1] for load in loads) != tensors:
             return None
-        changes: dict[Span, str] = {each.span: f"{each.text}\n    {each.text}" for each in loads}
-        for each in kernel.instructions:
-            if ".expect_tx." in each.parts[1]:
-                changes[each.span] = with_twice_the_bytes(each)
+        changes: dict[Span, str] = {load.span: f"{load.text}\n    {load.text}" for load in loads}
+        for instruction in kernel.instructions:
+            if ".expect_tx." in instruction.parts[1]:
+                changes[instruction.span] = with_twice_the_bytes(instruction)
         changes[kernel.body, kernel.body] = "\n    .reg .u32 %audit_bytes;"
         return kernel.with_changes(changes)
 
@@ -50,13 +50,13 @@ WGMMA = re.compile(r"(wgmma\.mma_async\.sync\.aligned\.m64n)\d+(k\d+\.f32\.\S+)"
 def product_for_nothing(kernel: EditedKernel) -> str | None:
     """Before each product of a warpgroup one of its first eight columns, whose sums nothing reads."""
     changes: dict[Span, str] = {}
-    for each in kernel.instructions:
-        guard, opcode, operands = each.parts
+    for instruction in kernel.instructions:
+        guard, opcode, operands = instruction.parts
         if match := WGMMA.fullmatch(opcode):
             _, a, b, _, *rest = operands
             sums = ", ".join(f"%audit_sum{number}" for number in range(4))
             extra = f"{guard}{match[1]}8{match[2]} {{{sums}}}, {', '.join([a, b, '%audit_no', *rest])};"
-            changes[each.span] = f"{extra}\n    {each.text}"
+            changes[instruction.span] = f"{extra}\n    {instruction.text}"
     if not changes:
         return None
     changes[kernel.body, kernel.body] = "\n    .reg .f32 %audit_sum<4>;\n    .reg .pred %audit_no;"
@@ -69,7 +69,7 @@ def where(opcode: str, lines: str) -> Callable[[EditedKernel], str | None]:
 
     def edit(kernel: EditedKernel) -> str | None:
         threads = kernel.function.directives.get(".maxntid", (0,))
-        uses = any(each.parts[1].startswith(opcode) for each in kernel.instructions)
+        uses = any(instruction.parts[1].startswith(opcode) for instruction in kernel.instructions)
         return kernel.inserted(lines) if uses and all(extent == 1 for extent in threads[1:]) else None
 
     return edit

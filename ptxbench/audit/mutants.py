@@ -83,9 +83,9 @@ def audit_mutants(
         plan = RunPlan(pair_plans=(pair_plan,), backend=backend, arch=needed, kernels=kernels)
         empty = document(RunFrame(plan, backend.device()), [], COMPLETE)
         with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
-            given = prepare_cell_case(pair_plan, pair_plan.sizes[0], plan.seed)
+            case = prepare_cell_case(pair_plan, pair_plan.sizes[0], plan.seed)
             for source in edited(pair_plan):
-                yield from EditSubject(pair_plan, source, given, builder, empty).outcomes(chosen)
+                yield from EditSubject(pair_plan, source, case, builder, empty).outcomes(chosen)
 
 
 def choose_edits(patterns: Sequence[str]) -> list[Edit]:
@@ -179,10 +179,10 @@ class EditSubject:
         before = self.verified(self.original)
         if before.status != VERIFIED or before.build is None:
             why = f"the original kernel is {before.status}: {before.reason}"
-            yield from (self.outcome(each, skipped=why) for each in chosen)
+            yield from (self.outcome(one, skipped=why) for one in chosen)
             return
         known = self.known(before)
-        ways = [each.texts(kernel, known) for each in chosen]
+        ways = [one.texts(kernel, known) for one in chosen]
         # The first texts of all edits are built at once; most edits have no other.
         first = [self.builder.begin(self.source, text) if (text := next(way, None)) else None for way in ways]
         for edit, way, begun in zip(chosen, ways, first, strict=True):
@@ -207,9 +207,12 @@ class EditSubject:
         passed = judgement.exit_status == ExitStatus.GOOD
         if passed and after.build and before.build and after.build.sass_sha256 != before.build.sass_sha256:
             # only if nothing else shows the edit, because each derivation runs ptxas again
-            pair = [self.derived(each, result) for each, result in ((candidate, after), (self.original, before))]
+            pair = [self.derived(run, result) for run, result in ((candidate, after), (self.original, before))]
             judgement = gate(self.run(pair[0]), self.run(pair[1]), GateConfig(modes=("counters",)))
-        failing = {each.row.metric: Change(each.row.metric, each.row.base, each.row.head) for each in judgement.failing}
+        failing = {
+            judged.row.metric: Change(judged.row.metric, judged.row.base, judged.row.head)
+            for judged in judgement.failing
+        }
         return dataclasses.replace(
             self.outcome(edit),
             failing=sorted(failing),

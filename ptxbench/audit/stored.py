@@ -75,33 +75,42 @@ def devices(runs: Sequence[Run]) -> list[StoredDevice]:
 def audit_runs(device: StoredDevice, config: GateConfig, tell: Tell = lambda *_: None) -> list[TallyLine]:
     """Every condition, over every two runs. Raises TooLittle if no two have the same code."""
     pairs = list(combinations(range(len(device.runs)), 2))
-    tallies = {each: AuditTally(each.mode, rule_for(config, each.mode)) for each in CONDITIONS}
-    apart = {each: AlarmRate(0, 0) for each in CONDITIONS}
+    tallies = {one: AuditTally(one.mode, rule_for(config, one.mode)) for one in CONDITIONS}
+    apart = {one: AlarmRate(0, 0) for one in CONDITIONS}
     kernels = dict.fromkeys(CONDITIONS, 0)
     for number, (i, j) in enumerate(pairs):
         tell(number, len(pairs), device.name)
         base, head = device.runs[i], device.runs[j]
         rows = {mode: unchanged(base, head, mode) for mode in MOST_ALARMS}
         for condition, tally in tallies.items():
-            if not (found := rows[condition.mode]):
+            if not (unmoved := rows[condition.mode]):
                 continue
-            place = number % len(found)  # each kernel in turn
-            suite = retold(found, condition.moves(len(found), place))
+            place = number % len(unmoved)  # each kernel in turn
+            suite = retold(unmoved, condition.moves(len(unmoved), place))
             alarm = tally.add(suite, place, distrust(base, head))
             tally.add(swapped(suite), place, distrust(base, head))
-            kernels[condition] = max(kernels[condition], len(found))
+            kernels[condition] = max(kernels[condition], len(unmoved))
             if i % 2 == 0 and j == i + 1:
                 apart[condition] = AlarmRate(apart[condition].events + alarm, apart[condition].trials + 1)
     lines = [
-        line(tally, device.name, min(map(rounds_in, device.runs)), kernels[each], each.controls, apart[each])
-        for each, tally in tallies.items()
+        line(
+            tally,
+            device.name,
+            min(map(rounds_in, device.runs)),
+            kernels[condition],
+            condition.controls,
+            apart[condition],
+        )
+        for condition, tally in tallies.items()
         if tally.suites
     ]
     if not lines:
         raise TooLittle(f"{device.name}: no two of its {len(device.runs)} runs measured the same code.")
     return [
-        dataclasses.replace(each, targets=[RateTarget("false alarms", MOST_ALARMS[each.mode], each.alarms)])
-        for each in lines
+        dataclasses.replace(
+            tally_line, targets=[RateTarget("false alarms", MOST_ALARMS[tally_line.mode], tally_line.alarms)]
+        )
+        for tally_line in lines
     ]
 
 
@@ -115,7 +124,7 @@ def unchanged(base: Run, head: Run, mode: Mode) -> Suite:
 def retold(suite: Suite, moves: Sequence[Moves]) -> Suite:
     """The suite with these code changes instead of its own."""
     return [
-        (dataclasses.replace(row, moves=row_moves), said) for (row, said), row_moves in zip(suite, moves, strict=True)
+        (dataclasses.replace(row, moves=row_moves), logs) for (row, logs), row_moves in zip(suite, moves, strict=True)
     ]
 
 
@@ -125,8 +134,8 @@ def swapped(suite: Suite) -> Suite:
         (
             row,
             dataclasses.replace(
-                each, base=each.head, head=each.base, base_cycles=each.head_cycles, head_cycles=each.base_cycles
+                logs, base=logs.head, head=logs.base, base_cycles=logs.head_cycles, head_cycles=logs.base_cycles
             ),
         )
-        for row, each in suite
+        for row, logs in suite
     ]

@@ -68,8 +68,8 @@ def audit_synthetic(config: GateConfig, suites: int, seed: int, tell: Tell = lam
     for number, noise in enumerate(NOISES):
         rng = np.random.default_rng([seed, number])
         tallies = {
-            (each, rounds): AuditTally(each.mode, rule_for(config, each.mode))
-            for each in CONDITIONS
+            (condition, rounds): AuditTally(condition.mode, rule_for(config, condition.mode))
+            for condition in CONDITIONS
             for rounds in rounds_of(config)
         }
         for i in range(suites):
@@ -79,9 +79,9 @@ def audit_synthetic(config: GateConfig, suites: int, seed: int, tell: Tell = lam
                 values = suite.ratios if condition.mode == "ratio" else suite.times
                 tally.add(drafts(condition, values[..., :rounds]))
         for (condition, rounds), tally in tallies.items():
-            made = line(tally, noise.name, rounds, KERNELS, condition.controls)
-            lines.append(dataclasses.replace(made, targets=list(targets(made, noise))))
-    return sorted(lines, key=lambda each: CONDITIONS.index(NoiseCondition(each.mode, each.controls)))
+            tally_line = line(tally, noise.name, rounds, KERNELS, condition.controls)
+            lines.append(dataclasses.replace(tally_line, targets=list(targets(tally_line, noise))))
+    return sorted(lines, key=lambda tally_line: CONDITIONS.index(NoiseCondition(tally_line.mode, tally_line.controls)))
 
 
 def rounds_of(config: GateConfig) -> Sequence[int]:

@@ -38,13 +38,13 @@ def rewritten(entry: str, rewrites: Sequence[Rewrite]) -> Callable[[EditedKernel
 UNPADDED = (
     (r"tile\[1056\]", "tile[1024]"),
     (r", 132,", ", 128,"),
-    (r"%along_row \+ (\d+)\]", lambda found: f"%along_row + {int(found[1]) // 33 * 32}]"),
+    (r"%along_row \+ (\d+)\]", lambda match: f"%along_row + {int(match[1]) // 33 * 32}]"),
 )  # fmt: skip
 """transpose: rows of 32 floats, not 33, so that a column of the tile is in one bank."""
 
 UNPADDED_SLAB = (
     (r"%a_column, 528,", "%a_column, 512,"),
-    (r"(%a_(?:write|read)) \+ (\d+)\]", lambda found: f"{found[1]} + {int(found[2]) - 16 * (int(found[2]) // 528)}]"),
+    (r"(%a_(?:write|read)) \+ (\d+)\]", lambda match: f"{match[1]} + {int(match[2]) - 16 * (int(match[2]) // 528)}]"),
 )
 """sgemm_tiled: rows of 128 floats in a's slab, not 132, so that the halves of a warp's store conflict."""
 
