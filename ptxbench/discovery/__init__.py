@@ -238,28 +238,28 @@ def load(
         return LoadedPair(name, text.summary, pair, sources(kernels, name, pair.flags, pair.signature), path, question)
     require_answers(pair, text)
     check(pair, text)
-    found = sources(kernels, name, pair.flags, pair.signature)
+    variants = sources(kernels, name, pair.flags, pair.signature)
     for field in ("by_request", "must_fail", "launches"):
-        require_known(field, getattr(pair, field), found, text)
-    require_own_launches(pair, found, text)
+        require_known(field, getattr(pair, field), variants, text)
+    require_own_launches(pair, variants, text)
     # A kernel whose compiler chooses its threads has no use for a knob of threads.
-    shared = [source for source in found if not has_own_threads(source.language)]
+    shared = [source for source in variants if not has_own_threads(source.language)]
     check_knobs(pair, tuple(form for source in shared for form in source.forms))
-    return LoadedPair(name, text.summary, pair, found, path)
+    return LoadedPair(name, text.summary, pair, variants, path)
 
 
-def require_known(field: str, names: Iterable[str], found: Sequence[Source], text: PairText) -> None:
+def require_known(field: str, names: Iterable[str], variants: Sequence[Source], text: PairText) -> None:
     """Raise PairError for a variant that a field of the pair names, and that has no file."""
-    known = [source.variant for source in found]
+    known = [source.variant for source in variants]
     for name in names:
         if name not in known:
             hint = suggestion(name, known) or f" Known are {', '.join(known)}."
             raise PairError(f"{text.at_field(field)}: {field} names '{name}', which no file makes.{hint}")
 
 
-def require_own_launches(pair: Pair, found: Sequence[Source], text: PairText) -> None:
+def require_own_launches(pair: Pair, variants: Sequence[Source], text: PairText) -> None:
     """Raise PairError for a variant whose compiler chooses the threads of a CTA, and that has no fitting launch."""
-    for source in found:
+    for source in variants:
         if not has_own_threads(source.language):
             continue
         wanted = f"launches={{'{source.variant}': lambda ...: Launch(grid=..., block=1)}}"
@@ -288,7 +288,7 @@ def require_files(kernels: Path, name: str) -> Path:
     special = (split(stem) for stem in stems(kernels / "ptx", ".ptx"))
     if any(base == name and target for base, target in special):
         needed.remove(kernels / "ptx" / f"{name}.ptx")
-    if missing := [display_path(each) for each in needed if not each.is_file()]:
+    if missing := [display_path(file) for file in needed if not file.is_file()]:
         raise IncompletePair(name, missing)
     return path
 
@@ -305,8 +305,10 @@ def sources(
     """
     names = stems(kernels / "pairs", ".py")
     entry = name.replace(".", "_")
-    found = []
-    for language, suffix, typed in ((each.name, each.suffix, each.typed_by_pair) for each in LANGUAGES.values()):
+    result = []
+    for language, suffix, typed in (
+        (spoken.name, spoken.suffix, spoken.typed_by_pair) for spoken in LANGUAGES.values()
+    ):
         types = signature if typed else ()
         own = [stem for stem in stems(kernels / language, suffix) if owner(stem, names) == name]
         variants: dict[str, dict[str, Path]] = {}
@@ -320,7 +322,7 @@ def sources(
         for variant, files in sorted(variants.items()):
             special = tuple((target, files[target]) for target in sorted(files.keys() - {""}, key=order))
             plain = files.get("") or special[0][1]
-            found += [
+            result += [
                 Source(
                     f"{variant}@{flag}" if flag else variant,
                     language,
@@ -332,7 +334,7 @@ def sources(
                 )
                 for flag, options in rows.items()
             ]
-    return tuple(found)
+    return tuple(result)
 
 
 def display_path(path: Path) -> Path:

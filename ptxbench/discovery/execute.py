@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
 import types
 from contextlib import redirect_stdout
 from pathlib import Path
 
-import ptxbench.pair
 from ptxbench.device_shape import DeviceShape
-from ptxbench.discovery.text import PairText
+from ptxbench.discovery.text import PairText, fields_of
 from ptxbench.errors import PairError, suggestion
 from ptxbench.pair import Pair
 
@@ -35,8 +33,8 @@ def execute(text: PairText, device: DeviceShape) -> Pair:
                 return pair.on(device)
     except (Exception, SystemExit) as error:
         raise explain(error, text) from error
-    found = "has no PAIR" if pair is None else f"makes PAIR {pair!r}"
-    raise PairError(f"{text.at_pair_call()}: the file {found}. It must end in PAIR = Pair(...).")
+    fault = "has no PAIR" if pair is None else f"makes PAIR {pair!r}"
+    raise PairError(f"{text.at_pair_call()}: the file {fault}. It must end in PAIR = Pair(...).")
 
 
 def explain(error: BaseException, text: PairText) -> PairError:
@@ -51,12 +49,6 @@ def explain(error: BaseException, text: PairText) -> PairError:
         if (match := MISSING_FIELD.match(str(error))) and fields_of(match[1]):
             return PairError(f"{text.at(line)}: {match[1]}(...) lacks {match[2]}. Give every field without a default.")
     return PairError(f"{text.at(line)}: {describe(error)}")
-
-
-def fields_of(kind: str) -> list[str]:
-    """The fields of a dataclass of ptxbench.pair; empty for any other name."""
-    found = getattr(ptxbench.pair, kind, None)
-    return [field.name for field in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
 
 
 def line_of(error: BaseException, path: Path) -> int | None:

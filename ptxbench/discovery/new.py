@@ -96,16 +96,16 @@ def template_texts(kernels: Path, name: str) -> Iterator[tuple[Path, str]]:
     for path in paths(kernels, name):
         text = (TEMPLATE / path.parent.name / f"{TEMPLATE_NAME}{path.suffix}").read_text(encoding="utf-8")
         # before a parenthesis it is the kernel's name, elsewhere the pair's
-        named = re.sub(rf"{TEMPLATE_NAME}(\(?)", lambda found: f"{entry_of(name)}(" if found[1] else name, text)
+        named = re.sub(rf"{TEMPLATE_NAME}(\(?)", lambda match: f"{entry_of(name)}(" if match[1] else name, text)
         yield path, named
 
 
 def make_folder(folder: Path, undo: contextlib.ExitStack) -> None:
     """Make `folder` and its missing parents; `undo` removes what was made."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-        undo.callback(remove_empty, each)
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+        undo.callback(remove_empty, parent)
 
 
 def remove_empty(folder: Path) -> None:

@@ -26,11 +26,11 @@ def open_parts(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[Step,
         for field in dataclasses.fields(value):
             yield from open_parts(getattr(value, field.name), (*steps, field.name))
     elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from open_parts(each, (*steps, key))
+        for key, item in value.items():
+            yield from open_parts(item, (*steps, key))
     elif isinstance(value, list | tuple):
-        for number, each in enumerate(value):
-            yield from open_parts(each, (*steps, number))
+        for number, item in enumerate(value):
+            yield from open_parts(item, (*steps, number))
 
 
 def open_question(pair: Pair, text: PairText) -> str | None:
@@ -61,5 +61,5 @@ def question(text: PairText, line: int) -> str:
 
 def require_answers(pair: Pair, text: PairText) -> None:
     """Raise PairError if a question is open."""
-    if found := open_question(pair, text):
-        raise PairError(found)
+    if sentence := open_question(pair, text):
+        raise PairError(sentence)

@@ -74,8 +74,8 @@ class PairText:
     def at_pair_call(self) -> str:
         """`file:line` of PAIR; without one, of a Pair that has another name, else of the last statement."""
         calls = (node for node in self.tree.body if isinstance(node, ast.Assign) and is_pair(node.value))
-        found = self.call or next(calls, None) or (self.tree.body[-1] if self.tree.body else None)
-        return self.at(found.lineno if found else None)
+        node = self.call or next(calls, None) or (self.tree.body[-1] if self.tree.body else None)
+        return self.at(node.lineno if node else None)
 
     def at_part(self, steps: Sequence[Step]) -> str:
         """`file:line` of a part of PAIR."""
@@ -135,7 +135,7 @@ def part_of(node: ast.expr | None, step: Step) -> ast.expr | None:
     match node:
         case ast.List(elts=elements) | ast.Tuple(elts=elements) if isinstance(step, int):
             before = elements[: step + 1]
-            if len(before) > step and not any(isinstance(each, ast.Starred) for each in before):
+            if len(before) > step and not any(isinstance(element, ast.Starred) for element in before):
                 return before[step]
         case ast.Dict(keys=keys, values=values):
             return next(
@@ -146,17 +146,17 @@ def part_of(node: ast.expr | None, step: Step) -> ast.expr | None:
                 ),
                 None,
             )
-        case ast.Call(args=given, keywords=keywords):
+        case ast.Call(func=function, args=positional, keywords=keywords):
             named = {keyword.arg: keyword.value for keyword in keywords}
-            by_position = dict(zip(field_names(node), given, strict=False))
+            name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+            by_position = dict(zip(fields_of(name), positional, strict=False))
             return named.get(str(step)) or by_position.get(str(step))
     return None
 
 
-def field_names(call: ast.Call) -> list[str]:
-    """The fields of the class of a pair file that is called, in order; empty for any other function."""
+def fields_of(kind: str) -> list[str]:
+    """The fields of a dataclass of ptxbench.pair, in order; empty for any other name."""
     import ptxbench.pair  # not at the top: it imports NumPy
 
-    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
-    found = getattr(ptxbench.pair, name, None)
-    return [field.name for field in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
+    named_type = getattr(ptxbench.pair, kind, None)
+    return [field.name for field in dataclasses.fields(named_type)] if dataclasses.is_dataclass(named_type) else []

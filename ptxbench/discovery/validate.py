@@ -61,12 +61,12 @@ def check_for_builds(pair: Pair, text: PairText) -> None:
         raise PairError(f"{text.at_part(part)}: {sentence}")
 
 
-def check_size(pair: Pair, size: Mapping[str, int], text: PairText, given: Sequence[Step]) -> None:
-    """Raise PairError if the pair's functions fail for `size`, the part `given` of the pair, or return an impossible
+def check_size(pair: Pair, size: Mapping[str, int], text: PairText, part: Sequence[Step]) -> None:
+    """Raise PairError if the pair's functions fail for `size`, which is at `part` of the pair, or return an impossible
     value."""
     for problem in size_problems(pair, size):
         if problem.line_of_size:
-            where = text.at_part(given)
+            where = text.at_part(part)
         elif problem.error and (line := line_of(problem.error, text.path)):
             where = text.at(line)
         else:
@@ -101,14 +101,14 @@ def problems(pair: Pair) -> Iterator[Problem]:
     yield from data_problems(pair)
 
 
-def prediction_problems(given: object) -> Iterator[Problem]:
+def prediction_problems(prediction: object) -> Iterator[Problem]:
     """A word, or one for each architecture."""
     wanted = "Use one of " + ", ".join(f"'{word}'" for word in PREDICTIONS)
-    if not isinstance(given, Mapping):
-        if given != "" and given not in PREDICTIONS:
-            yield ("prediction",), f"prediction is {given!r}. {wanted}, or a dict with one for each architecture."
+    if not isinstance(prediction, Mapping):
+        if prediction != "" and prediction not in PREDICTIONS:
+            yield ("prediction",), f"prediction is {prediction!r}. {wanted}, or a dict with one for each architecture."
         return
-    for arch, word in given.items():
+    for arch, word in prediction.items():
         if not isinstance(arch, str) or architecture.parse(arch) is None:
             yield ("prediction",), f"prediction has the key {arch!r}. Use an architecture such as 'sm_90'."
         elif word not in PREDICTIONS:
@@ -174,7 +174,7 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
 
 def map_problems(arg: TensorMap, args: Sequence[Argument]) -> Iterator[tuple[str, str]]:
     """What is wrong with a tensor map, whatever the size: the field, and a sentence."""
-    arrays = [each.name for each in args if isinstance(each, ArrayArgument)]
+    arrays = [other.name for other in args if isinstance(other, ArrayArgument)]
     if arg.of not in arrays:
         yield "of", f"TensorMap '{arg.name}' is of {arg.of!r}. It must be of an array: {', '.join(arrays)}."
     if not callable(arg.box) and not isinstance(arg.box, tuple):
@@ -199,12 +199,12 @@ def legal_problem(arg: In) -> str | None:
     return "and holds floats" if is_float(arg.dtype) else range_problem(arg.legal, arg.dtype)
 
 
-def range_problem(given: Any, dtype: np.dtype[Any]) -> str | None:
+def range_problem(bounds: Any, dtype: np.dtype[Any]) -> str | None:
     """What is wrong with a closed range (low, high) of numbers of this type; None if nothing is."""
     number = int | float | np.number
-    if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(each, number) for each in given):
+    if not isinstance(bounds, tuple) or len(bounds) != 2 or not all(isinstance(bound, number) for bound in bounds):
         return "not two numbers"
-    low, high = given
+    low, high = bounds
     if not low <= high or not math.isfinite(high - low):
         return "not in order"
     if not is_float(dtype):
@@ -388,7 +388,7 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[SizeProblem]:
     for number, arg in enumerate(pair.args):
         if isinstance(arg, TensorMap):
             tiled = pair.tiled_map(arg, size)
-            array = next(each for each in pair.args if isinstance(each, ArrayArgument) and each.name == arg.of)
+            array = next(other for other in pair.args if isinstance(other, ArrayArgument) and other.name == arg.of)
             array_bytes = math.prod(array.shape(**size)) * array.dtype.itemsize
             if (problem := tensor_map.problem(tiled, array_bytes)) is not None:
                 yield SizeProblem(("args", number), f"the tensor map '{arg.name}' at {words(size)}: {problem}")
@@ -404,8 +404,8 @@ def launch_problem(args: Sequence[Argument], value: Any) -> str | None:
         return "It must be a Launch(grid=..., block=...)."
     cluster = 1 if value.cluster is None else value.cluster
     for noun, extent in (("grid", value.grid), ("block", value.block), ("cluster", cluster)):
-        each = (extent,) if isinstance(extent, int) else extent
-        if not isinstance(each, tuple) or not 1 <= len(each) <= 3 or not all(whole(n) and n > 0 for n in each):
+        extents = (extent,) if isinstance(extent, int) else extent
+        if not isinstance(extents, tuple) or not 1 <= len(extents) <= 3 or not all(whole(n) and n > 0 for n in extents):
             return f"The {noun} must be a positive whole number or a tuple of up to three."
     if math.prod(value.block_xyz) > MOST_THREADS:
         return f"A block holds at most {MOST_THREADS} threads."
