@@ -115,25 +115,25 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     sources = [source_of(loaded, side) for side in request["sides"]]
     uncounted: dict[str, str] = {}
     listings = [listing_of(loaded, source, request["arch"], size, uncounted) for source in sources]
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "size": dict(size),
         "kernels": [describe(listing, uncounted.get(listing.variant)) for listing in listings],
     }
     if len(listings) == 2:
         difference = compare(*listings)
-        launches = [loaded.pair.launch_of(each.variant)(**loaded.pair.bench_sizes[0]) for each in listings]
+        launches = [loaded.pair.launch_of(listing.variant)(**loaded.pair.bench_sizes[0]) for listing in listings]
         case = ExplainedPair(difference, launches[0], size=size, uncounted=uncounted, right_launch=launches[1])
-        found["same_code"] = difference.same_code
-        found["similarity"] = difference.similarity
-        found["opcodes"] = {name: list(counts) for name, counts in difference.opcodes.items()}
-        found["findings"] = [describe_finding(each)["text"] for each in explain(case)]
-    return found
+        result["same_code"] = difference.same_code
+        result["similarity"] = difference.similarity
+        result["opcodes"] = {name: list(counts) for name, counts in difference.opcodes.items()}
+        result["findings"] = [describe_finding(finding)["text"] for finding in explain(case)]
+    return result
 
 
 def source_of(loaded: LoadedPair, side: str | Mapping[str, str]) -> Source:
     """A variant of the pair by name, or a text as a variant of it."""
     if isinstance(side, str):
-        by_name = {each.variant: each for each in loaded.sources}
+        by_name = {source.variant: source for source in loaded.sources}
         if side not in by_name:
             hint = suggestion(side, list(by_name)) or f" Known: {', '.join(by_name)}."
             raise UsageError(f"Unknown variant '{side}' of {loaded.name}.{hint}")
@@ -157,7 +157,7 @@ def describe(listing: Listing, uncounted: str | None) -> dict[str, Any]:
     """The resources of a kernel, and its lines that warps execute, the hottest first."""
     compiled = listing.executed_source is not None and bool(listing.source)
     executed, text = (listing.executed_source, listing.source) if compiled else (listing.executed or {}, listing.ptx)
-    hottest = sorted((executed or {}).items(), key=lambda each: (-each[1], each[0]))
+    hottest = sorted((executed or {}).items(), key=lambda item: (-item[1], item[0]))
     return {
         "name": listing.variant,
         "language": listing.language,
@@ -180,12 +180,12 @@ def main() -> int:
     worker.limit(request["seconds"], request["memory_bytes"])
     worker.confine([folder, *([Path(request["layer"])] if request["layer"] else [])])
     try:
-        found = answer(request)
+        result = answer(request)
     except PtxbenchError as error:
-        found = {"error": str(error).replace(f"{folder}/", "")}
+        result = {"error": str(error).replace(f"{folder}/", "")}
     stop_process()
     with os.fdopen(printed, "w") as out:
-        json.dump(found, out)
+        json.dump(result, out)
     return 0
 
 

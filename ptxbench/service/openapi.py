@@ -113,10 +113,10 @@ def refusals(*statuses: str, tokens: bool) -> dict[str, Any]:
 def below(part: Any, name: str) -> Any:
     """A schema as it is below `components/schemas/NAME`: with references that are right there."""
     if isinstance(part, list):
-        return [below(each, name) for each in part]
+        return [below(item, name) for item in part]
     if not isinstance(part, dict):
         return part
     if isinstance(target := part.get("$ref"), str):
         file, _, inside = target.partition("#")
         return {"$ref": f"#/components/schemas/{file.removesuffix('.json') or name}{inside}"}
-    return {key: below(each, name) for key, each in part.items() if key != "$schema"}
+    return {key: below(item, name) for key, item in part.items() if key != "$schema"}

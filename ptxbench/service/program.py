@@ -82,19 +82,19 @@ def tokens(path: Path | None, environment: MutableMapping[str, str] = os.environ
     The variable is removed: the processes of candidates inherit the environment of ptxbench.
     """
     own = environment.pop(TOKEN_VARIABLE, "")
-    found = [own] if own else []
+    result = [own] if own else []
     if path is not None:
         lines = [line.strip() for line in read_text(path, UsageError).splitlines()]
-        found += [line for line in lines if line]
+        result += [line for line in lines if line]
         if not any(lines):
             raise UsageError(f"{path} has no token; expected one a line.")
-    for token in found:
+    for token in result:
         if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError(
                 f"A token has {len(token)} characters; expected at least {SHORTEST_TOKEN} letters, digits and signs "
                 "without blanks. `openssl rand -hex 32` makes one."
             )
-    return tuple(found)
+    return tuple(result)
 
 
 def require_token(listening: socket.socket, known: tuple[str, ...], warn: Callable[[str], None]) -> None:

@@ -18,8 +18,8 @@ FOLDER = Path(ptxbench.__file__).with_name("schemas")
 @functools.cache
 def schema(name: str) -> Mapping[str, Any]:
     """The schema that `ptxbench schema NAME` prints."""
-    found: Mapping[str, Any] = read_json(FOLDER / f"{name}.json")
-    return found
+    content: Mapping[str, Any] = read_json(FOLDER / f"{name}.json")
+    return content
 
 
 def problem(document: Any, name: str) -> str | None:
@@ -34,7 +34,7 @@ def problem(document: Any, name: str) -> str | None:
     if error.validator == "additionalProperties":
         unknown = next(key for key in error.instance if key not in error.schema["properties"])
         return f"{where}: unknown key {display_value(unknown)}; known are {', '.join(error.schema['properties'])}."
-    return f"{where}: expected {expected(error.validator, error.validator_value, error.schema)}, found {found(error)}."
+    return f"{where}: expected {expected(error.validator, error.validator_value, error.schema)}, found {actual(error)}."
 
 
 def expected(validator: str, value: Any, part: Mapping[str, Any]) -> str:
@@ -54,7 +54,7 @@ def expected(validator: str, value: Any, part: Mapping[str, Any]) -> str:
     return str(words.get(validator, f"{validator} {value}"))
 
 
-def found(error: jsonschema.ValidationError) -> str:
+def actual(error: jsonschema.ValidationError) -> str:
     """What the document has in that place, in words."""
     if error.validator in ("minLength", "maxLength", "minItems", "maxItems"):
         return str(len(error.instance))

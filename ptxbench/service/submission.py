@@ -55,7 +55,7 @@ def read(body: bytes, kernels: Path, limits: Limits) -> Submission:
         raise Refused(400, sentence(str(error))) from None
     if wrong := problem(document, "submission"):
         raise Refused(422, wrong)
-    candidates = tuple(candidate(each) for each in document["candidates"])
+    candidates = tuple(candidate(entry) for entry in document["candidates"])
     return Submission(candidates, task(document, kernels, limits), "seed" in document)
 
 
@@ -70,18 +70,18 @@ def task(document: Mapping[str, Any], kernels: Path, limits: Limits) -> CheckTas
     lists = {key: tuple(document.get(key, ())) for key in ("flags", "targets")}
     options = {key: document.get(key) for key in ("arch", "max_loop_iterations")}
     try:
-        found = make(document["pair"], kernels, limits, **lists, **options, thorough=document.get("thorough", False))
+        unseeded = make(document["pair"], kernels, limits, **lists, **options, thorough=document.get("thorough", False))
     except (UsageError, PairError) as error:
         raise Refused(422, str(error)) from None
     except PtxbenchError as error:
         raise Refused(503, str(error)) from None
-    return dataclasses.replace(found, seed=document.get("seed", 0))
+    return dataclasses.replace(unseeded, seed=document.get("seed", 0))
 
 
 @functools.lru_cache(TASKS_KEPT)
 def make(pair: str, kernels: Path, limits: Limits, *, arch: str | None, **options: Any) -> CheckTask:
     """A task with seed 0."""
-    found, _ = request(
+    check_task, _ = request(
         pair,
         kernels,
         functools.partial(backends.open_backend, "emulator", arch),
@@ -91,7 +91,7 @@ def make(pair: str, kernels: Path, limits: Limits, *, arch: str | None, **option
         memory_gib=limits.memory_gib,
         **options,
     )
-    return found
+    return check_task
 
 
 def sentence(words: str) -> str:

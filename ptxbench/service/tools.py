@@ -157,8 +157,8 @@ class Tools:
             lifespan=self.lifespan,
             log_level="WARNING",
         )
-        for each in (self.list_pairs, self.show_contract, self.judge, self.show_difference, self.hot_lines):
-            server.tool()(each)
+        for tool in (self.list_pairs, self.show_contract, self.judge, self.show_difference, self.hot_lines):
+            server.tool()(tool)
         return server
 
     @asynccontextmanager
@@ -175,35 +175,35 @@ class Tools:
         return await thread(self.summaries)
 
     def summaries(self) -> list[PairSummary]:
-        found = []
+        summaries = []
         for name in choose_pairs(self.kernels, ()):
             try:
                 loaded = load(self.kernels, name)
             except PairError:  # the other pairs are still worth listing
                 continue
-            found.append(PairSummary(name, loaded.summary, loaded.pair.purpose, loaded.targets["ptx"]))
-        return found
+            summaries.append(PairSummary(name, loaded.summary, loaded.pair.purpose, loaded.targets["ptx"]))
+        return summaries
 
     async def show_contract(self, pair: PairName) -> Contract:
         """Show what a kernel of a pair must fit: signature, launches, sizes, tolerance, restrictions, own kernels."""
         return await thread(self.contract, pair)
 
     def contract(self, pair: str) -> Contract:
-        found = describe(load(self.kernels, one(self.kernels, pair)), whole=True)
-        texts = {each["name"]: each["text"] for each in found["variants"]}
+        contract = describe(load(self.kernels, one(self.kernels, pair)), whole=True)
+        texts = {variant["name"]: variant["text"] for variant in contract["variants"]}
         return Contract(
-            pair=found["name"],
-            entry=found["entry"],
-            summary=found["summary"],
-            arguments=found["arguments"],
-            launch=found["launch"],
-            launches=found["launches"],
-            check_sizes=found["check_sizes"],
-            reference=found["reference"],
-            tolerance=found["tolerance"]["words"],
-            exact_on_integers=found["exact_on_integers"],
-            knobs=found["knobs"],
-            restrictions=restrictions(found["entry"]),
+            pair=contract["name"],
+            entry=contract["entry"],
+            summary=contract["summary"],
+            arguments=contract["arguments"],
+            launch=contract["launch"],
+            launches=contract["launches"],
+            check_sizes=contract["check_sizes"],
+            reference=contract["reference"],
+            tolerance=contract["tolerance"]["words"],
+            exact_on_integers=contract["exact_on_integers"],
+            knobs=contract["knobs"],
+            restrictions=restrictions(contract["entry"]),
             cuda=texts.get("cuda"),
             ptx=texts.get("ptx"),
         )
@@ -220,8 +220,8 @@ class Tools:
         launch again elsewhere, and compare its counts with those of the pair's own kernels. The kernel is not trusted.
         """
         document = {"pair": pair, **({"arch": arch} if arch else {}), **({} if seed is None else {"seed": seed})}
-        found = await thread(task, document, self.kernels, self.limits)
-        submission = Submission((candidate(text, language),), found, seed is not None)
+        pair_task = await thread(task, document, self.kernels, self.limits)
+        submission = Submission((candidate(text, language),), pair_task, seed is not None)
         with refusals():
             [entry] = self.judgements.submit("agent", submission)
         try:
@@ -240,11 +240,11 @@ class Tools:
         most: Annotated[int, Field(ge=1, le=MOST_LINES)] = 20,
     ) -> HotLines:
         """Count how often warps execute each line of a kernel at the pair's largest check size, the hottest first."""
-        found = await self.inspected(pair, [variant if text is None else candidate(text, language)], arch)
-        [kernel] = found["kernels"]
+        inspected = await self.inspected(pair, [variant if text is None else candidate(text, language)], arch)
+        [kernel] = inspected["kernels"]
         lines = [Line(**line) for line in kernel["lines"]]
         return HotLines(
-            found["size"],
+            inspected["size"],
             sum(line.executed for line in lines),
             lines[:most],
             kernel["registers"],
@@ -268,20 +268,20 @@ class Tools:
             variant_a if a is None else candidate(a, language_a, "a"),
             variant_b if b is None else candidate(b, language_b, "b"),
         ]
-        found = await self.inspected(pair, sides, arch)
+        inspected = await self.inspected(pair, sides, arch)
         return KernelDifference(
-            found["same_code"],
-            found["similarity"],
-            found["findings"],
-            {name: counts for name, counts in found["opcodes"].items() if counts[0] != counts[1]},
-            {kernel["name"]: kernel["registers"] for kernel in found["kernels"]},
-            found["size"],
-            {kernel["name"]: kernel["uncounted"] for kernel in found["kernels"] if kernel["uncounted"]},
+            inspected["same_code"],
+            inspected["similarity"],
+            inspected["findings"],
+            {name: counts for name, counts in inspected["opcodes"].items() if counts[0] != counts[1]},
+            {kernel["name"]: kernel["registers"] for kernel in inspected["kernels"]},
+            inspected["size"],
+            {kernel["name"]: kernel["uncounted"] for kernel in inspected["kernels"] if kernel["uncounted"]},
         )
 
     async def inspected(self, pair: str, sides: list[Side], arch: str | None) -> dict[str, Any]:
-        found = await thread(task, {"pair": pair, "arch": arch}, self.kernels, self.limits)
-        call = partial(inspect, found.pair, self.kernels, found.arch, sides, self.limits)
+        pair_task = await thread(task, {"pair": pair, "arch": arch}, self.kernels, self.limits)
+        call = partial(inspect, pair_task.pair, self.kernels, pair_task.arch, sides, self.limits)
         return await thread(call, limiter=self.inspections)
 
 
