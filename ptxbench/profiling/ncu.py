@@ -101,14 +101,14 @@ def perform(words: Sequence[str], seconds: float) -> str:
     except OSError as error:
         raise MachineError(f"{words[0]} does not start: {error.strerror}.") from None
     try:
-        said, _ = process.communicate(timeout=seconds)
+        output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise MachineError(f"{PROGRAM} took longer than {seconds:g} s.") from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    return said.decode(errors="replace")
+    return output.decode(errors="replace")
 
 
 def failure(text: str) -> MachineError:
