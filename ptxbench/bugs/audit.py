@@ -113,8 +113,8 @@ def in_turn(bugs: Sequence[Bug], order: TrialOrder, purpose: str) -> Iterator[Bu
     """The bugs in a random order, taking one of each kind in turn."""
     drawn = random.Random(f"{order.seed} {purpose}")
     kinds = {kind: [bug for bug in bugs if bug.kind == kind] for kind in order.kinds}
-    for each in kinds.values():
-        drawn.shuffle(each)
+    for of_kind in kinds.values():
+        drawn.shuffle(of_kind)
     while any(kinds.values()):
         for left in kinds.values():
             if left:

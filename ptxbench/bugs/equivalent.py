@@ -52,21 +52,21 @@ def read(kernels: Path) -> list[Equivalent]:
     return [entry(table, path, number) for number, table in enumerate(tables, 1)]
 
 
-def entry(given: Any, path: Path, number: int) -> Equivalent:
+def entry(table: Any, path: Path, number: int) -> Equivalent:
     known = {field.name for field in fields(Equivalent)}
-    lists = isinstance(given, dict) and isinstance(given.get("edits"), list)
-    if not lists or given.keys() | {"which"} != known or not all(isinstance(edit, str) for edit in given["edits"]):
+    lists = isinstance(table, dict) and isinstance(table.get("edits"), list)
+    if not lists or table.keys() | {"which"} != known or not all(isinstance(edit, str) for edit in table["edits"]):
         wanted = "pair, language, code, edits (a list of strings), why, and optionally which"
         raise UsageError(f"'{path}': entry {number} of [[equivalent]] is invalid; expected {wanted}.")
-    return Equivalent(**{**given, "code": " ".join(str(given["code"]).split()), "edits": tuple(given["edits"])})
+    return Equivalent(**{**table, "code": " ".join(str(table["code"]).split()), "edits": tuple(table["edits"])})
 
 
 def of_kernel(entries: Sequence[Equivalent], pair: str, language: str, bugs: Sequence[Bug]) -> list[Equivalent]:
     """The entries for one kernel. Raises UsageError for an entry that matches none of its bugs."""
-    own = [each for each in entries if (each.pair, each.language) == (pair, language)]
-    for each in own:
-        for edit in each.edits:
-            if not any(replace(each, edits=(edit,)).matches(bug) for bug in bugs):
-                message = f"the {language} kernel of '{pair}' has no bug '{edit}' in '{each.code}'"
+    own = [equivalent for equivalent in entries if (equivalent.pair, equivalent.language) == (pair, language)]
+    for equivalent in own:
+        for edit in equivalent.edits:
+            if not any(replace(equivalent, edits=(edit,)).matches(bug) for bug in bugs):
+                message = f"the {language} kernel of '{pair}' has no bug '{edit}' in '{equivalent.code}'"
                 raise UsageError(f"{FILE}: {message}. Correct the entry, or remove it.")
     return own

@@ -50,12 +50,12 @@ class BugTally:
 
 def tally(outcomes: Sequence[BugOutcome]) -> BugTally:
     counted = [outcome for outcome in outcomes if outcome.counts]
-    compared = [each for each in counted if each.allclose is not None]
+    compared = [outcome for outcome in counted if outcome.allclose is not None]
     return BugTally(
         planted=len(counted),
-        caught=sum(each.status == CAUGHT for each in counted),
+        caught=sum(outcome.status == CAUGHT for outcome in counted),
         compared=len(compared),
-        allclose=sum(bool(each.allclose) for each in compared),
+        allclose=sum(bool(outcome.allclose) for outcome in compared),
         same=sum(outcome.status == SAME for outcome in outcomes),
         explained=sum(outcome.status == EXPLAINED for outcome in outcomes),
     )
@@ -64,6 +64,6 @@ def tally(outcomes: Sequence[BugOutcome]) -> BugTally:
 def exit_status(outcomes: Sequence[BugOutcome]) -> ExitStatus:
     """REGRESSION if a bug was not caught, NO_VERDICT if none was planted, GOOD if all were caught."""
     counted = [outcome for outcome in outcomes if outcome.counts]
-    if any(each.status == MISSED for each in counted):
+    if any(outcome.status == MISSED for outcome in counted):
         return ExitStatus.REGRESSION
     return ExitStatus.GOOD if counted else ExitStatus.NO_VERDICT

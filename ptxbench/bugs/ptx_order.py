@@ -62,7 +62,7 @@ def atomics(place: InstructionPlace) -> Found:
     opcode = f"{operation}.rn.{type_}" if packed and operation == "add" else f"{operation}.{type_}"
     if type_ in ("f32", "f64") and operation == "add":
         opcode = f"add.rn.{type_}"
-    parts = [each.strip() for each in source.strip("{} ").split(",")]
+    parts = [part.strip() for part in source.strip("{} ").split(",")]
     old = [f"%bug_{number}" for number in range(len(parts))]
     vector = f".v{len(parts)}" if len(parts) > 1 else ""
     loads = "{" + ", ".join(old) + "}" if vector else old[0]
