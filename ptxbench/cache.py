@@ -100,7 +100,7 @@ def path_of(key: tuple[str, ...]) -> Path:
 
 def roots() -> list[Path]:
     """The folders that may be used, in reading order; new entries go to the last."""
-    return [each for each in folders() if usable(each)]
+    return [one for one in folders() if usable(one)]
 
 
 def folders() -> Iterator[Path]:

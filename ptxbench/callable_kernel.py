@@ -155,14 +155,14 @@ class CallableKernel:
     def values(self, args: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
         """Each parameter with its value, as the emulator takes it. Raises UsageError."""
         if isinstance(args, Mapping):
-            given = self.by_name(args)
+            in_order = self.by_name(args)
         elif len(args) == len(self.names):
-            given = list(args)
+            in_order = list(args)
         else:
             raise UsageError(f"{self.described}; {len(args)} arguments were given.")
         return {
             name: as_value(name, param, known, value)
-            for name, param, known, value in zip(self.names, self.function.params, self.declared, given, strict=True)
+            for name, param, known, value in zip(self.names, self.function.params, self.declared, in_order, strict=True)
         }
 
     def by_name(self, args: Mapping[str, Any]) -> list[Any]:
@@ -204,7 +204,9 @@ class CallableKernel:
             return self.program.in_file(labelled(message, self.labels))
 
         if execution.findings:
-            raise UnsafeLaunch(listed([f"{each.kind}: {words(with_line(each))}" for each in execution.findings]))
+            raise UnsafeLaunch(
+                listed([f"{finding.kind}: {words(with_line(finding))}" for finding in execution.findings])
+            )
         unchecked = (*legality_notes(self.program.legality), *map(words, execution.unchecked))
         notes = (*map(words, execution.notes), *model_notes(execution.models, self.program.arch))
         return KernelResult(self, launch, arrays_of(values), execution.printed, notes, unchecked, execution)
@@ -261,10 +263,10 @@ class KernelResult:
         __tracebackhide__ = True
         counted, kernel = self.counted, self.kernel
         warps = self.launch.warps(kernel.function)
-        found = derived(kernel.program, kernel.function.name, Counted(counted.by_line, warps, counted.loops))
-        if found.least is None:
-            raise PtxbenchError(f"The number of executed machine instructions is not known: {found.reason}.")
-        return found
+        executed = derived(kernel.program, kernel.function.name, Counted(counted.by_line, warps, counted.loops))
+        if executed.least is None:
+            raise PtxbenchError(f"The number of executed machine instructions is not known: {executed.reason}.")
+        return executed
 
     @property
     def counted(self) -> Execution:
@@ -279,7 +281,7 @@ class Counts(dict[str, float]):
 
     def __missing__(self, name: str) -> float:
         __tracebackhide__ = True
-        alike = ", ".join(each for each in self if name in each)
+        alike = ", ".join(other for other in self if name in other)
         hint = f" Did you mean {alike}?" if alike else suggestion(name, list(self))
         raise UsageError(f"unknown count '{name}'.{hint or ' docs/emulator.md has the names.'}")
 

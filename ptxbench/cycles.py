@@ -46,7 +46,7 @@ def by_block(rounds: Sequence[Round]) -> Sequence[Round]:
 
 
 def times(ns: Sequence[int], mhz: Sequence[float]) -> list[int]:
-    return [max(1, round(each * clock)) for each, clock in zip(ns, mhz, strict=True)]
+    return [max(1, round(time * clock)) for time, clock in zip(ns, mhz, strict=True)]
 
 
 def contradict(by_time: str, by_cycles: str, claims: frozenset[str] = FASTER_OR_SLOWER) -> bool:

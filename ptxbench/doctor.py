@@ -216,12 +216,12 @@ def examine_emulator() -> PartStatus:
 
 def examine_gpu() -> Iterator[PartStatus]:
     """CuPy, the driver and the GPU, on the kernel in PTX."""
-    found = ", ".join(
+    installed = ", ".join(
         f"{name} {importlib.metadata.version(name)}"
         for name in ("cupy-cuda13x", "cupy-cuda12x", "cupy")
         if is_installed(name)
     )
-    yield PartStatus("CuPy", WORKS if found else ABSENT, found or "-", "" if found else CUPY)
+    yield PartStatus("CuPy", WORKS if installed else ABSENT, installed or "-", "" if installed else CUPY)
     try:
         from ptxbench.backends import gpu
 

@@ -78,12 +78,12 @@ def parse_json(text: str, name: str) -> Any:
         raise ResultError(f"{with_line(text, name, literal)}: {literal} is not JSON: expected a number or null.")
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        table = dict(pairs)
+        if len(table) < len(pairs):
             names = [key for key, _ in pairs]
             twice = next(key for i, key in enumerate(names) if key in names[:i])
             raise ResultError(f"{name}: an object has two keys {display_value(twice)}: expected one.")
-        return found
+        return table
 
     if not text.strip():
         raise ResultError(f"{name}:1: not JSON: the file is empty.")
@@ -117,7 +117,7 @@ def require_flat(document: Any, name: str, error: type[PtxbenchError]) -> Any:
     """The document; raises `error` if it is nested too deeply for recursive functions."""
     level = [document] if isinstance(document, dict | list) else []
     for _ in range(MOST_DEPTH):
-        parts = (each for one in level for each in (one.values() if isinstance(one, dict) else one))
+        parts = (item for one in level for item in (one.values() if isinstance(one, dict) else one))
         level = [part for part in parts if isinstance(part, dict | list)]
         if not level:
             return document

@@ -178,9 +178,9 @@ def near(name: str, known: Sequence[str]) -> list[str]:
     from difflib import get_close_matches  # not at the top: a command that succeeds needs no suggestion
 
     wanted = name.casefold()
-    folded = {each.casefold(): each for each in reversed(known)}
-    starts = [each for each in folded if each.startswith(wanted)]
+    folded = {spelling.casefold(): spelling for spelling in reversed(known)}
+    starts = [start for start in folded if start.startswith(wanted)]
     if len(wanted) >= 3 and len(starts) == 1:
         return [folded[starts[0]]]
     cutoff = NEAR if len(wanted) > 3 else NEAR_SHORT
-    return [folded[each] for each in get_close_matches(wanted, folded, n=1, cutoff=cutoff)]
+    return [folded[match] for match in get_close_matches(wanted, folded, n=1, cutoff=cutoff)]

@@ -115,9 +115,12 @@ class ExecProgram:
         if len(matches) == 1:
             return entries[matches[0]]
         if matches:
-            names = ", ".join(words[each] for each in matches)
+            names = ", ".join(words[match] for match in matches)
             raise UsageError(f"{self.path.name} has several kernels '{name}': {names}. Name one of these.")
-        template = next((each for each in self.templates if name in (each.name, each.name.split("::")[-1])), None)
+        template = next(
+            (candidate for candidate in self.templates if name in (candidate.name, candidate.name.split("::")[-1])),
+            None,
+        )
         if template:
             raise UsageError(
                 f"{self.path.name}: '{name}' is a template without an instantiation. Name one, such as --entry "
@@ -192,8 +195,8 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
     if language == "cuda":
         arch = arch or DEFAULT_ARCH  # PTX names its own target
         flags = options.flags_for(content, path.parent)
-        made = toolchain.compiled(content, path, arch, flags)
-        return ExecProgram(path, language, arch, made.ptx, flags, made.instantiated, made.how)
+        translation = toolchain.compiled(content, path, arch, flags)
+        return ExecProgram(path, language, arch, translation.ptx, flags, translation.instantiated, translation.how)
     if option := options.of_cuda:
         raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
     text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
@@ -335,7 +338,7 @@ def execute(
             grid=launch.grid,
             block=launch.block_of(function),
             args=values.args,
-            names=[each.param.name if each.name.startswith("#") else each.name for each in bound],
+            names=[one.param.name if one.name.startswith("#") else one.name for one in bound],
             dynamic_shared_bytes=launch.shared_bytes,
             cluster=launch.cluster,
             arch=program.arch,
@@ -348,8 +351,8 @@ def execute(
     except KernelError as error:
         return stopped(program, function, launch, bound, error)
     arrays = tuple(
-        Output(given.index, given.name, given.type, given.array, bytes_of(given.array) != bytes_of(earlier))
-        for given, earlier in zip(values.arrays, before, strict=True)
+        Output(output.index, output.name, output.type, output.array, bytes_of(output.array) != bytes_of(earlier))
+        for output, earlier in zip(values.arrays, before, strict=True)
     )
     return ExecOutcome(
         program,

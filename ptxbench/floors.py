@@ -60,10 +60,10 @@ def floors(executed: Mapping[str, Any], arch: str, specification: Specification)
     rates = pipes.rates(arch)
     if rates is None:
         raise UsageError(f"No pipe rates for {arch}. A model needs one of {', '.join(pipes.RATES)}.")
-    found = cycles(executed, rates)
+    by_resource = cycles(executed, rates)
     busy = min(executed["ctas"], specification.sms)
     a_second = busy * specification.boost_mhz * 1e6
-    seconds = {name: needed / a_second for name, needed in found.items() if needed}
+    seconds = {name: needed / a_second for name, needed in by_resource.items() if needed}
     if executed["dram_bytes"]:
         seconds[DRAM] = executed["dram_bytes"] / specification.bytes_per_s
     return seconds
@@ -90,9 +90,9 @@ def cycles(executed: Mapping[str, Any], rates: Mapping[str, pipes.Rate]) -> dict
     }
 
 
-def ordered(found: Mapping[str, float]) -> list[Floor]:
+def ordered(seconds_of: Mapping[str, float]) -> list[Floor]:
     """The floors, the highest first."""
-    return [Floor(name, found[name]) for name in sorted(found, key=lambda name: -found[name])]
+    return [Floor(name, seconds_of[name]) for name in sorted(seconds_of, key=lambda name: -seconds_of[name])]
 
 
 # ---- the claims that two floors allow
@@ -157,6 +157,6 @@ PREFIXES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 def seconds_text(seconds: float) -> str:
     """`4.0 ms`, `395 µs`: two or three digits, rounded down, so that it stays a floor."""
-    factor, unit = next((each for each in PREFIXES if seconds >= each[0]), PREFIXES[-1])
+    factor, unit = next((prefix for prefix in PREFIXES if seconds >= prefix[0]), PREFIXES[-1])
     value = seconds / factor * (1 + 1e-12)  # 4 ms over 1e-3 is 3.9999999999999996
     return f"{int(10 * value) / 10:.1f} {unit}" if value < 10 else f"{int(value)} {unit}"

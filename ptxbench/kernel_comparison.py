@@ -68,7 +68,7 @@ def names_of(paths: Sequence[Path], entries: Sequence[str]) -> tuple[str, str]:
         return (first, second) if first != second else (a.name, f"{a.name} (2)")
     parts = [path.resolve().parts for path in paths]
     count = next(count for count in range(1, max(map(len, parts)) + 1) if parts[0][-count:] != parts[1][-count:])
-    first, second = ("/".join(each[-count:]) for each in parts)
+    first, second = ("/".join(part[-count:]) for part in parts)
     return first, second
 
 
@@ -96,7 +96,7 @@ def pointees(kernel: Kernel) -> list[str | None]:
     declared = kernel.program.declared(kernel.function)
     if declared is None:
         return [None] * len(kernel.function.params)
-    return [each.type.pointee.number if each.type.pointee else None for each in declared]
+    return [parameter.type.pointee.number if parameter.type.pointee else None for parameter in declared]
 
 
 def is_bits(*params: Variable) -> bool:
@@ -186,7 +186,7 @@ def compare_arrays(a: Output, b: Output, closeness: Closeness) -> ArrayCompariso
     left, right = numbers_of(a), numbers_of(b)
     bits = sum(
         int((x != y).sum())
-        for _, (x, y) in flat_parts(*(each.view(f"u{each.itemsize}") for each in (as_bits(left), as_bits(right))))
+        for _, (x, y) in flat_parts(*(array.view(f"u{array.itemsize}") for array in (as_bits(left), as_bits(right))))
     )
     changed = a.changed, b.changed
     name = b.name if a.name.startswith("#") else a.name
@@ -195,7 +195,7 @@ def compare_arrays(a: Output, b: Output, closeness: Closeness) -> ArrayCompariso
     floating = is_float(left.dtype)
     expected = left.astype(np.float64) if floating else left
     judged = judge(right, expected, closeness.bound(expected))
-    worst = tuple(int(each) for each in np.unravel_index(judged.worst, left.shape)) if judged.outside else None
+    worst = tuple(int(index) for index in np.unravel_index(judged.worst, left.shape)) if judged.outside else None
     return ArrayComparison(
         name,
         a.type,
@@ -267,19 +267,19 @@ class LaunchComparison:
     @property
     def status(self) -> str:
         """The most severe of what was found."""
-        found = {outcome.status for outcome in self.outcomes}
+        statuses = {outcome.status for outcome in self.outcomes}
         if any(array.outside for array in self.arrays):
-            found.add(DIFFERENT)
+            statuses.add(DIFFERENT)
         if any(array.both_nan for array in self.outputs):
-            found.add(NAN)
+            statuses.add(NAN)
         for status in (FAULT, DIFFERENT, NAN, FINDING, UNSUPPORTED):
-            if status in found:
+            if status in statuses:
                 return status
         return SAME if self.outputs else NOTHING
 
     def with_executed(self, executed: Sequence[Executed | None]) -> LaunchComparison:
         """The same with the machine instructions that warps executed."""
-        a, b = (replace(outcome, executed=each) for outcome, each in zip(self.outcomes, executed, strict=True))
+        a, b = (replace(outcome, executed=report) for outcome, report in zip(self.outcomes, executed, strict=True))
         return replace(self, outcomes=(a, b))
 
 

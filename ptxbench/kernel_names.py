@@ -84,8 +84,8 @@ def matching(wanted: str, names: Iterable[str]) -> list[str]:
         lambda name: unqualified(without_arguments(squeezed(short(name)))),
     )
     for kind in kinds:
-        if found := [name for name in known if kind(name) in (wanted, text)]:
-            return found
+        if matches := [name for name in known if kind(name) in (wanted, text)]:
+            return matches
     return []
 
 

@@ -82,7 +82,8 @@ class ComparedKernels:
             args=[self.argument(name, value) for name, value in self.arguments.items()],
             launch=lambda launch: launch_of(self.sources[0]),
             reference=lambda **inputs: {
-                name: each.astype(np.float64) if is_float(each.dtype) else each for name, each in self.expected.items()
+                name: array.astype(np.float64) if is_float(array.dtype) else array
+                for name, array in self.expected.items()
             },
             tolerance=Tolerance(self.tolerance, lambda expected, inputs: self.closeness.bound(expected)),
             check_sizes=[SIZE],
@@ -119,8 +120,8 @@ def pair_of(comparison: LaunchComparison) -> ComparedKernels | str:
     if positions[0] != positions[1]:
         return "both kernels must have their parameters in the same order"
     arguments: dict[str, Any] = {}
-    for bound, made in zip(first.bound, make(first.bound, first.launch.seed).args, strict=True):
-        value = made.array if isinstance(made, Pointer) else made
+    for bound, argument in zip(first.bound, make(first.bound, first.launch.seed).args, strict=True):
+        value = argument.array if isinstance(argument, Pointer) else argument
         if not isinstance(bound.argument, Argument) or bound.is_bytes or value is None or not is_number(value.dtype):
             return f"--arg '{quoted(bound.argument.text)}' is neither a number nor an array of numbers"
         arguments[bound.name] = as_numbers(bound.argument, value)
@@ -185,7 +186,7 @@ def time_kernels(
     except PtxbenchError as error:  # what the emulator found must not be lost
         outcome.interrupt(error)
     outcome.finish()
-    cell = next((each for each in outcome.cells if not each.control), None)
+    cell = next((candidate for candidate in outcome.cells if not candidate.control), None)
     status = outcome.error.exit_status if isinstance(outcome.error, PtxbenchError) else outcome.exit_status
     return Timed(device.name, cell, noise(outcome.cells), problem_of(cell, outcome, device.name), status)
 

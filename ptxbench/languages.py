@@ -31,10 +31,10 @@ TILE = Language("tile", ".tile.cu", "CUDA Tile C++", own_threads=True)
 
 NUMBA = Language("numba", ".py", "Python", typed_by_pair=True)
 
-LANGUAGES = {each.name: each for each in (CUDA, PTX, TILE, NUMBA)}
+LANGUAGES = {language.name: language for language in (CUDA, PTX, TILE, NUMBA)}
 """By name, in the order of the rows."""
 
-REQUIRED = {name: each for name, each in LANGUAGES.items() if each.required}
+REQUIRED = {name: language for name, language in LANGUAGES.items() if language.required}
 """Those of which each pair has a kernel."""
 
 

@@ -47,9 +47,9 @@ class Launch:
     def __repr__(self) -> str:
         """Without the fields of special launches if they are not set."""
         usual = {"cluster": None, "cooperative": False, "resident": False, "set_aside": 0, "chain": None}
-        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        given = [f"{name}={value!r}" for name, value in values.items() if name not in usual or value != usual[name]]
-        return f"Launch({', '.join(given)})"
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        options = [f"{name}={value!r}" for name, value in values.items() if name not in usual or value != usual[name]]
+        return f"Launch({', '.join(options)})"
 
     @property
     def grid_xyz(self) -> tuple[int, int, int]:

@@ -28,15 +28,17 @@ def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
 
 def type_notes(bound: Sequence[BoundArguments]) -> Iterator[str]:
     """A sentence for each array whose elements have another size or kind than the kernel's source declares."""
-    for each in bound:
-        if found := each.other_elements:
-            yield f"'{each.name}' is {each.type}, and its argument has elements {found}"
+    for one in bound:
+        if elements := one.other_elements:
+            yield f"'{one.name}' is {one.type}, and its argument has elements {elements}"
 
 
 def constant_notes(module: Module, function: Function, text: Sequence[str]) -> Iterator[str]:
     """A sentence about the constant variables that the kernel uses and the file gives no value: host code would."""
     used = used_variables(module, function, text)
-    if unset := [kernel_names.short(each.name) for each in used if each.space == "const" and not each.initial]:
+    if unset := [
+        kernel_names.short(variable.name) for variable in used if variable.space == "const" and not variable.initial
+    ]:
         names = " and ".join(f"'{name}'" for name in unset)
         yield (
             f"{names} in constant memory hold{'s' if len(unset) == 1 else ''} zeros: the file gives no value, and host "
@@ -49,7 +51,7 @@ def used_variables(module: Module, function: Function, text: Sequence[str]) -> l
 
     `text`: the lines of the PTX, from index 1.
     """
-    callees = (each for each in module.functions.values() if not each.entry)
-    lines = {instruction.line for each in (function, *callees) for instruction in each.instructions}
+    callees = (callee for callee in module.functions.values() if not callee.entry)
+    lines = {instruction.line for one in (function, *callees) for instruction in one.instructions}
     words = {word for line in lines for word in re.findall(r"[\w$]+", text[line])}
-    return [each for each in module.variables.values() if each.name in words]
+    return [variable for variable in module.variables.values() if variable.name in words]

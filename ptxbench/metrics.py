@@ -107,13 +107,13 @@ def time_ratio_interval(cell: Cell, variant: str, result: VariantResult) -> tupl
 
 
 def cycles_ratio(cell: Cell, variant: str, result: VariantResult) -> float | None:
-    found = in_cycles(cell, variant, result)
-    return found.value if found else None
+    interval = in_cycles(cell, variant, result)
+    return interval.value if interval else None
 
 
 def cycles_ratio_interval(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
-    found = in_cycles(cell, variant, result)
-    return (found.low, found.high) if found else None
+    interval = in_cycles(cell, variant, result)
+    return (interval.low, interval.high) if interval else None
 
 
 def in_cycles(cell: Cell, variant: str, result: VariantResult) -> stats.Interval | None:
@@ -219,8 +219,8 @@ def sass_executed(cell: Cell, variant: str, result: VariantResult) -> float | No
 
 def sass_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
     """The least and the greatest possible number."""
-    found = result.executed
-    return (found.least, found.most) if found and found.least is not None and found.most is not None else None
+    bounds = result.executed
+    return (bounds.least, bounds.most) if bounds and bounds.least is not None and bounds.most is not None else None
 
 
 def sass_ratio_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
@@ -428,7 +428,7 @@ def sass_count(name: str) -> Metric:
         raise UsageError(f"Unknown column '{name}'.{hint(name)}")
 
     def total(report: BuildReport) -> float | None:
-        counts = [count for each, count in report.opcodes.items() if has(each, opcode)]
+        counts = [count for other, count in report.opcodes.items() if has(other, opcode)]
         return sum(counts) if report.opcodes else None
 
     return Metric(name, opcode, "", "neither", f"SASS instructions {opcode}, further modifiers or not.", build(total))

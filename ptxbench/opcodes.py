@@ -59,7 +59,7 @@ def is_subnormal(opcode: str) -> bool:
 def is_conversion(opcode: str) -> bool:
     """Conversions with floating-point numbers; those between integers only move bits."""
     root, *rest = words(opcode)
-    return root == "cvt" and any(re.match(r"(?:b?f|tf|e\dm\d|ue\dm\d)\d*", each) for each in rest)
+    return root == "cvt" and any(re.match(r"(?:b?f|tf|e\dm\d|ue\dm\d)\d*", word) for word in rest)
 
 
 # ---- memory
@@ -75,8 +75,8 @@ def is_access(opcode: str) -> bool:
 
 def space(opcode: str) -> str:
     """global, shared, local, param or const; empty of a generic access."""
-    found = (word.partition("::")[0] for word in words(opcode)[1:])
-    return next((each for each in found if each in ("global", *OWN)), "")
+    starts = (word.partition("::")[0] for word in words(opcode)[1:])
+    return next((start for start in starts if start in ("global", *OWN)), "")
 
 
 def is_generic(opcode: str) -> bool:
@@ -99,8 +99,8 @@ def scope(opcode: str) -> str:
 
 
 def reaches(opcode: str, least: str) -> bool:
-    found = scope(opcode)
-    return bool(found) and SCOPES.index(found) >= SCOPES.index(least)
+    own = scope(opcode)
+    return bool(own) and SCOPES.index(own) >= SCOPES.index(least)
 
 
 def fences(least: str) -> Count:
@@ -174,7 +174,7 @@ WEIGHTS = (
 
 
 def weight(opcode: str) -> int:
-    return next((made for pattern, made in WEIGHTS if pattern.fullmatch(opcode)), 1)
+    return next((known for pattern, known in WEIGHTS if pattern.fullmatch(opcode)), 1)
 
 
 def weighted(executed: Executed) -> int:
@@ -207,10 +207,10 @@ def respelt(before: Executed, after: Executed) -> str:
     More or fewer accesses of one form are counted elsewhere; changed hints are reported only here.
     """
     hinted = sorted(filter(is_hinted, before.keys() | after.keys()))
-    fewer = [each for each in hinted if after.get(each, 0) < before.get(each, 0)]
-    more = [each for each in hinted if after.get(each, 0) > before.get(each, 0)]
+    fewer = [opcode for opcode in hinted if after.get(opcode, 0) < before.get(opcode, 0)]
+    more = [opcode for opcode in hinted if after.get(opcode, 0) > before.get(opcode, 0)]
     if not (fewer and more):
-        fewer, more = [each for each in fewer if is_hint(each)], [each for each in more if is_hint(each)]
+        fewer, more = [opcode for opcode in fewer if is_hint(opcode)], [opcode for opcode in more if is_hint(opcode)]
     if not fewer and not more:
         return ""
     return f"{', '.join(fewer) or 'nothing'} -> {', '.join(more) or 'nothing'}"

@@ -274,10 +274,10 @@ class DeviceSizes(tuple[Size, ...]):
     @classmethod
     def of(cls, function: Callable[[DeviceShape], Sequence[Size]], device: DeviceShape) -> DeviceSizes:
         """Raises TypeError if the function does not return a list."""
-        given = function(device)
-        if not isinstance(given, Sequence):
-            raise TypeError(f"bench_sizes({device}) is {given!r}, expected a list of sizes such as dict(n=1024)")
-        sizes = cls(given)
+        result = function(device)
+        if not isinstance(result, Sequence):
+            raise TypeError(f"bench_sizes({device}) is {result!r}, expected a list of sizes such as dict(n=1024)")
+        sizes = cls(result)
         sizes.function = function
         return sizes
 
@@ -435,7 +435,7 @@ class Pair:
 
     def tiled_map(self, arg: TensorMap, size: Size) -> TiledMap:
         """A tensor map at this size; the driver, or the emulator, makes its bytes when the address is known."""
-        array = next(each for each in self.args if isinstance(each, ArrayArgument) and each.name == arg.of)
+        array = next(other for other in self.args if isinstance(other, ArrayArgument) and other.name == arg.of)
         return arg.at(size, array.shape(**size), array.dtype)
 
     @property

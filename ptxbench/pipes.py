@@ -55,7 +55,7 @@ def lanes(number: float) -> float:
 
 
 def by_ptxas(**cycles: float) -> dict[str, Rate]:
-    return {name: Rate(each, PTXAS, STALLS) for name, each in cycles.items()}
+    return {name: Rate(cost, PTXAS, STALLS) for name, cost in cycles.items()}
 
 
 SHUFFLES = Rate(lanes(32), PUBLISHED, GUIDE)
@@ -211,8 +211,8 @@ def multiply_adds(opcode: str) -> float | None:
 
     Those with structured sparsity (.SP) need half of their shape.
     """
-    shape = next((worth for each in opcode.split(".") if (worth := of_shape(each)) is not None), None)
-    cost = next((each for pattern, each in COSTS if pattern.match(opcode)), None)
+    shape = next((worth for word in opcode.split(".") if (worth := of_shape(word)) is not None), None)
+    cost = next((known for pattern, known in COSTS if pattern.match(opcode)), None)
     if shape is None or cost is None:
         return None
     return shape * cost * (0.5 if ".SP" in opcode else 1)

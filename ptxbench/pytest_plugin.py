@@ -64,7 +64,7 @@ def ptxbench_kernel(request: pytest.FixtureRequest) -> Callable[..., CallableKer
             where = backend or option("--ptxbench-backend")
             if where not in BACKENDS:
                 raise UsageError(f"unknown backend '{where}'.{suggestion(where, BACKENDS)}")
-            folders = tuple(folder / each for each in include)
+            folders = tuple(folder / name for name in include)
             options = SourceOptions(entry, folders, tuple(defines), standard, tuple(flags))
             return load_kernel(folder / file, options, arch or option("--ptxbench-arch"), where)
         except PtxbenchError as error:

@@ -466,9 +466,9 @@ def is_amount(value: float) -> bool:
     return value == 0 or 1e-9 <= value <= 1e24
 
 
-def require(holds: bool, where: str, wanted: str, found: Any) -> None:
+def require(holds: bool, where: str, wanted: str, actual: Any) -> None:
     if not holds:
-        raise ResultError(f"{where}: expected {wanted}, found {display_value(found)}.")
+        raise ResultError(f"{where}: expected {wanted}, found {display_value(actual)}.")
 
 
 @cache

@@ -83,10 +83,10 @@ class Rival:
         below = corrected(self.entrants)
         highs = []
         for row in self.rows:
-            found = stats.ratio_between(rounds, variant, row, REFERENCE, below)
-            if found is None:
+            interval = stats.ratio_between(rounds, variant, row, REFERENCE, below)
+            if interval is None:
                 return None
-            highs.append(found.high)
+            highs.append(interval.high)
         own = stats.ratio_between(rounds, variant, self.name, REFERENCE, above)
         assert own
         return Interval(own.low, own.value, max(highs))
@@ -152,8 +152,8 @@ def leader_of(cell: Cell, names: Sequence[str]) -> Leader:
 
 def without_twins(cell: Cell, names: Iterable[str]) -> list[str]:
     """The first row of each machine code: a difference between the others would be noise."""
-    found: dict[str, str] = {}
-    return [name for name in names if found.setdefault(code_of(cell, name) or f"unknown: {name}", name) == name]
+    firsts: dict[str, str] = {}
+    return [name for name in names if firsts.setdefault(code_of(cell, name) or f"unknown: {name}", name) == name]
 
 
 def code_of(cell: Cell, name: str) -> str | None:
@@ -232,8 +232,8 @@ def verdict(cell: Cell, name: str, rival: Rival, noise: Interval | None) -> str:
     ratio = rival.ratio(cell.rounds, name)
     if ratio is None:
         return "too few blocks, so no verdict"
-    found = stats.verdict(ratio.log(), noise)
+    by_time = stats.verdict(ratio.log(), noise)
     in_cycles = rival.ratio_in_cycles(cell.rounds, name)
-    if in_cycles and cycles.contradict(found, by_cycles := stats.verdict(in_cycles.log(), noise)):
-        return f"INCONCLUSIVE: {cycles.CLOCK_DEPENDENT}, {found} in time and {by_cycles} in cycles; {cycles.LOCK}"
-    return f"{found}: more --rounds may decide" if found == "INCONCLUSIVE" else found
+    if in_cycles and cycles.contradict(by_time, by_cycles := stats.verdict(in_cycles.log(), noise)):
+        return f"INCONCLUSIVE: {cycles.CLOCK_DEPENDENT}, {by_time} in time and {by_cycles} in cycles; {cycles.LOCK}"
+    return f"{by_time}: more --rounds may decide" if by_time == "INCONCLUSIVE" else by_time

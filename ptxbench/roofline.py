@@ -123,10 +123,10 @@ def no_share(cell: Cell) -> str | None:
 
 def share(cell: Cell, result: VariantResult, seconds: float) -> float | None:
     """The least time that the limits allow divided by `seconds`; None if it would be unreliable."""
-    found = bound(cell, result)
-    if found is None or (found.by == MEMORY and no_share(cell)):
+    lower = bound(cell, result)
+    if lower is None or (lower.by == MEMORY and no_share(cell)):
         return None
-    return found.seconds / seconds
+    return lower.seconds / seconds
 
 
 def rate_of(limits: RooflineLimits, unit: str | None, clock_mhz: float | None) -> float | None:
@@ -143,8 +143,8 @@ def clock_mhz(rounds: Sequence[Round]) -> float | None:
 
 def tag(cell: Cell, result: VariantResult) -> str | None:
     """What bounds a variant, in a word."""
-    found = bound(cell, result)
-    return LAUNCH if LAUNCH_BOUND in cell.labels else found.by if found else None
+    lower = bound(cell, result)
+    return LAUNCH if LAUNCH_BOUND in cell.labels else lower.by if lower else None
 
 
 OTHER_UNITS = re.compile(r"(?!HMMA|HGMMA|UTCHMMA)\w+MMA|[HU]\w*MMA.*\.TF32|IDP|D(FMA|ADD|MUL|SETP)")

@@ -59,16 +59,16 @@ def find_run(name: str, results: Path, kind: str | None = None) -> Path:
             runs = f"1 {noun} is" if len(whole) == 1 else f"{len(whole):,} {noun}s are"
             raise UsageError(f"There is no {noun} '{name}': {runs} saved below {results}.")
         return whole[-1 - back]
-    found = [path for path, match in saved if match[2].startswith(name) or path.name.startswith(name)]
-    if not found:
+    matches = [path for path, match in saved if match[2].startswith(name) or path.name.startswith(name)]
+    if not matches:
         close = suggestion(name, [match[2] for _, match in saved])
         raise UsageError(f"There is no run '{name}' below {results}.{close} {NAMES}")
-    if len(found) > 1:
-        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+    if len(matches) > 1:
+        more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
         raise UsageError(
-            f"'{name}' matches {len(found)} runs: {', '.join(map(str, found[:4]))}{more}. Give more characters."
+            f"'{name}' matches {len(matches)} runs: {', '.join(map(str, matches[:4]))}{more}. Give more characters."
         )
-    return found[0]
+    return matches[0]
 
 
 def saved_runs(results: Path) -> list[Path]:
@@ -81,8 +81,8 @@ def saved_files(results: Path) -> list[tuple[Path, re.Match[str]]]:
 
     Runs that started in the same second, with names without fractions of a second, are in the order of writing.
     """
-    found = [(path, match) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))]
-    return sorted(found, key=lambda each: (each[1][1], written(each[0]), each[1][2], each[0]))
+    files = [(path, match) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))]
+    return sorted(files, key=lambda file: (file[1][1], written(file[0]), file[1][2], file[0]))
 
 
 def written(path: Path) -> int:

@@ -175,7 +175,7 @@ def difference_interval(ones: Sequence[ArrayLike], others: Sequence[ArrayLike], 
     the pooled blocks. That one combines the two signed-rank intervals, whose blocks are independent, by their
     distances from the estimates (Zou and Donner, Statistics in Medicine 27, 2008).
     """
-    one, other = (hodges_lehmann(np.concatenate([np.asarray(logs) for logs in each]), level) for each in (ones, others))
+    one, other = (hodges_lehmann(np.concatenate([np.asarray(logs) for logs in side]), level) for side in (ones, others))
     middle = one.value - other.value
     low = middle - hypot(one.value - one.low, other.high - other.value)
     high = middle + hypot(one.high - one.value, other.value - other.low)
@@ -235,7 +235,7 @@ def moments(values: Sequence[float]) -> tuple[float, float]:
     first = values[0]
     rest = [value - first for value in values]
     middle = fmean(rest)
-    return first + middle, fsum((each - middle) ** 2 for each in rest) / (len(rest) - 1)
+    return first + middle, fsum((value - middle) ** 2 for value in rest) / (len(rest) - 1)
 
 
 def bounded(difference: float, value: float, error: float, df: float, guard: float, level: float) -> Effect:
@@ -317,11 +317,11 @@ def ratio_between(
     if other == reference:
         return ratio(rounds, variant, reference, level)
     if variant == reference:
-        found = ratio(rounds, other, reference, level)
-        return found and found.inverse()
+        interval = ratio(rounds, other, reference, level)
+        return interval and interval.inverse()
     ones, others = (blocks_by_round(rounds, name, reference) for name in (variant, other))
     common = sorted(ones.keys() & others.keys())
-    own, base = ([each[number] for number in common] for each in (ones, others))
+    own, base = ([side[number] for number in common] for side in (ones, others))
     if min(sum(map(len, own)), sum(map(len, base))) < FEWEST_BLOCKS:
         return None
     return difference_interval(own, base, level).exp()
@@ -329,17 +329,17 @@ def ratio_between(
 
 def blocks_by_round(rounds: Sequence[Round], variant: str, reference: str) -> dict[int, list[float]]:
     """The log ratios of the blocks of each round that has both, by its number."""
-    found: dict[int, list[float]] = {}
+    result: dict[int, list[float]] = {}
     for one in rounds:
         if one.contrast == (reference, variant) and (logs := block_log_ratios(one)):
-            found.setdefault(one.round, []).extend(logs)
-    return found
+            result.setdefault(one.round, []).extend(logs)
+    return result
 
 
 def round_log_ratios(rounds: Sequence[Round], variant: str, reference: str = "cuda") -> list[float]:
     """ln(t(variant) / t(reference)) in each round that has both, in order: the unit for comparing runs."""
     return [
-        hodges_lehmann([each for one in parts for each in block_log_ratios(one)]).value
+        hodges_lehmann([value for one in parts for value in block_log_ratios(one)]).value
         for parts in by_round([one for one in rounds if one.contrast == (reference, variant)])
     ]
 

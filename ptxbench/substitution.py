@@ -75,7 +75,7 @@ def literals(text: str, name: str) -> Iterator[Literal]:
 def names(formula: str) -> set[str]:
     """The knobs that an expression names; none if it cannot be read."""
     try:
-        return {each.id for each in ast.walk(ast.parse(formula, mode="eval")) if isinstance(each, ast.Name)}
+        return {node.id for node in ast.walk(ast.parse(formula, mode="eval")) if isinstance(node, ast.Name)}
     except SyntaxError:
         return set()
 
@@ -104,7 +104,7 @@ def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
     elif isinstance(node, ast.UnaryOp) and type(node.op) in UNARY:
         result = UNARY[type(node.op)](evaluate(node.operand, formula, knobs))
     elif isinstance(node, ast.BinOp) and type(node.op) in BINARY:
-        left, right = (evaluate(each, formula, knobs) for each in (node.left, node.right))
+        left, right = (evaluate(operand, formula, knobs) for operand in (node.left, node.right))
         if isinstance(node.op, ast.LShift | ast.RShift) and not 0 <= right <= MOST_SHIFT:
             raise FormulaError(f"'{formula}' shifts by {right}. From 0 to {MOST_SHIFT} makes sense.")
         result = BINARY[type(node.op)](left, right)
@@ -141,10 +141,10 @@ def require_fresh(text: str, defaults: Mapping[str, int], name: str) -> set[str]
         except FormulaError as error:
             raise PairError(f"{name}:{literal.line}: {error}") from None
         if right != literal.value:
-            given = ", ".join(f"{knob} = {defaults[knob]}" for knob in sorted(names(literal.formula)))
+            values = ", ".join(f"{knob} = {defaults[knob]}" for knob in sorted(names(literal.formula)))
             raise PairError(
                 f"{name}:{literal.line}: the literal is {literal.value}, and '{literal.formula}' comes to {right} with "
-                f"{given}. Correct the one or the other."
+                f"{values}. Correct the one or the other."
             )
         used |= names(literal.formula)
     return used

@@ -84,7 +84,7 @@ class TensorMap:
     def with_functions(self, change: Callable[[Callable[..., Extents]], Callable[..., Extents]]) -> TensorMap:
         """The map with each of its functions changed."""
         functions = {name: getattr(self, name) for name in ("box", "shape", "strides")}
-        changed: dict[str, Any] = {name: change(each) for name, each in functions.items() if callable(each)}
+        changed: dict[str, Any] = {name: change(function) for name, function in functions.items() if callable(function)}
         return dataclasses.replace(self, **changed)
 
 

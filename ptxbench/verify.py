@@ -121,11 +121,11 @@ def reference_of(pair: Pair, arguments: Mapping[str, Any]) -> tuple[dict[str, Ar
 def reference_outputs(
     pair: Pair, arguments: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    given = pair.reference(**inputs)
+    returned = pair.reference(**inputs)
     outputs, samples = {}, {}
     for arg in pair.args:
         if isinstance(arg, Out | InOut):
-            outputs[arg.name], at = reference_output(given, arg.name, arguments[arg.name].shape)
+            outputs[arg.name], at = reference_output(returned, arg.name, arguments[arg.name].shape)
             if at is not None:
                 samples[arg.name] = at
     return outputs, samples
@@ -175,21 +175,21 @@ def widen(pair: Pair, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return inputs
 
 
-def reference_output(given: Any, name: str, shape: tuple[int, ...]) -> tuple[Array, Array | None]:
+def reference_output(returned: Any, name: str, shape: tuple[int, ...]) -> tuple[Array, Array | None]:
     """Output `name` of what a reference returned, and of which elements it is, None for all.
 
     Raises PairError if it is missing or invalid.
     """
-    if not isinstance(given, Mapping) or name not in given:
+    if not isinstance(returned, Mapping) or name not in returned:
         message = (
-            f"returns {', '.join(map(repr, given)) or 'an empty dict'}"
-            if isinstance(given, Mapping)
-            else f"returns {type(given)}"
+            f"returns {', '.join(map(repr, returned)) or 'an empty dict'}"
+            if isinstance(returned, Mapping)
+            else f"returns {type(returned)}"
         )
         sentence = f"reference {message}, but not '{name}'. It must return a dict with every output by name."
         raise PairError(sentence, "reference")
-    at = sample_places(given[name], name, math.prod(shape)) if isinstance(given[name], Sample) else None
-    value = np.asarray(given[name] if at is None else given[name].values)
+    at = sample_places(returned[name], name, math.prod(shape)) if isinstance(returned[name], Sample) else None
+    value = np.asarray(returned[name] if at is None else returned[name].values)
     if value.shape != (shape if at is None else at.shape):
         wanted = str(shape) if at is None else f"{at.shape}, as its Sample"
         raise PairError(f"reference returns '{name}' with the shape {value.shape}; expected {wanted}.", "reference")
@@ -339,7 +339,7 @@ def flat_parts(*arrays: Array) -> Iterator[tuple[int, list[Array]]]:
         return
     flat = [array.reshape(-1) for array in arrays]
     for start in range(0, size, CHUNK):
-        yield start, [each[start : start + CHUNK] for each in flat]
+        yield start, [array[start : start + CHUNK] for array in flat]
 
 
 def errors(actual: Array, expected: Array) -> Array:
