@@ -25,8 +25,8 @@ def gpu_checklist(option: str = "--calibrate") -> CalibrationSuite:
 
     backend = gpu.GpuBackend()
     if reason := backend.unavailable():
-        found = reason.removesuffix(WITHOUT_TIMING).strip()
-        raise ToolMissing(f"{found} {option} needs a GPU: run it on a machine that has one.")
+        fault = reason.removesuffix(WITHOUT_TIMING).strip()
+        raise ToolMissing(f"{fault} {option} needs a GPU: run it on a machine that has one.")
     return CalibrationSuite(backend, GpuProbe(backend))
 
 

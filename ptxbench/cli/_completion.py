@@ -55,8 +55,8 @@ def attach(command: click.Command, words: Sequence[str]) -> None:
         if known := values_of(parameter):
             offer = partial(offered, parameter, known, words)
             parameter.shell_complete = offer  # type: ignore[method-assign]
-    for each in getattr(command, "commands", {}).values():
-        attach(each, words)
+    for subcommand in getattr(command, "commands", {}).values():
+        attach(subcommand, words)
 
 
 def offered(
@@ -64,10 +64,10 @@ def offered(
 ) -> list[CompletionItem[Any]]:
     """The known values that go on from what is typed; file names too where the parameter takes files."""
     before, comma, last = incomplete.rpartition(",") if parameter.name == "columns" else ("", "", incomplete)
-    found = [before + comma + name for name in known(words) if name.startswith(last)]
+    names = [before + comma + name for name in known(words) if name.startswith(last)]
     takes_files = "FILE" in (parameter.metavar or "") or known is runs
     files = [CompletionItem(incomplete, type="file")] if takes_files else []
-    return [*files, *map(CompletionItem, dict.fromkeys(found))]  # in Bash, files must come first
+    return [*files, *map(CompletionItem, dict.fromkeys(names))]  # in Bash, files must come first
 
 
 # ---- what is known
@@ -75,17 +75,17 @@ def offered(
 
 def value_of(option: str, words: Sequence[str]) -> str | None:
     """The value of an option on the command line."""
-    found = [after for word, after in pairwise(words) if word == option]
-    found += [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
-    return found[-1] if found else None
+    values = [after for word, after in pairwise(words) if word == option]
+    values += [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+    return values[-1] if values else None
 
 
 def kernels_of(words: Sequence[str]) -> Path:
     from ptxbench.cli._kernels import VARIABLE as KERNELS
     from ptxbench.discovery import default_kernels
 
-    given = value_of("--kernels", words) or os.environ.get(KERNELS)
-    return Path(given).expanduser() if given else default_kernels()
+    folder = value_of("--kernels", words) or os.environ.get(KERNELS)
+    return Path(folder).expanduser() if folder else default_kernels()
 
 
 def pairs(words: Sequence[str]) -> Iterable[str]:
@@ -100,11 +100,11 @@ def variants(words: Sequence[str]) -> Iterable[str]:
 
     kernels = kernels_of(words)
     known = find_pairs(kernels)
-    found: list[str] = []
+    result: list[str] = []
     for name in [name for name in known if name in words] or known:
         with contextlib.suppress(PtxbenchError):
-            found += [source.variant for source in sources(kernels, name, flags_of(kernels, name))]
-    return sorted(set(found))
+            result += [source.variant for source in sources(kernels, name, flags_of(kernels, name))]
+    return sorted(set(result))
 
 
 def flags_of(kernels: Path, pair: str) -> Mapping[str, Sequence[str]]:

@@ -115,9 +115,10 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
     )
     frame = RunFrame(plan, backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
-    if found := obstacles(head, document(frame, [], COMPLETE), first):
+    if differences := obstacles(head, document(frame, [], COMPLETE), first):
         raise cannot(
-            head, f"{'; '.join(map(str, found))}. Confirm it on the machine that made it, or gate a run made here."
+            head,
+            f"{'; '.join(map(str, differences))}. Confirm it on the machine that made it, or gate a run made here.",
         )
     return frame
 
@@ -133,10 +134,10 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
     from ptxbench.runner import PairPlan
 
     select(find_pairs(kernels), [cell.pair])
-    found = load(kernels, cell.pair)
-    if set(found.pair.bench_sizes[0]) != set(cell.size):
+    loaded = load(kernels, cell.pair)
+    if set(loaded.pair.bench_sizes[0]) != set(cell.size):
         raise UsageError(f"the sizes of {cell.pair} have changed. {BRING_BACK}")
-    sources = {source.variant: source for source in found.sources}
+    sources = {source.variant: source for source in loaded.sources}
     for variant, result in cell.variants.items():
         if result.language == LIBRARY:
             continue  # not judged, so not confirmed
@@ -145,21 +146,21 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
         path = sources[variant].on(cell.arch).path
         if result.build and result.build.source_sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
             raise UsageError(f"{display_path(path)} has changed since the build. {BRING_BACK}")
-    chosen = tuple(each for name, each in sources.items() if name in cell.variants)
-    return PairPlan(found, chosen, (cell.size,), arch=cell.arch)
+    chosen = tuple(source for name, source in sources.items() if name in cell.variants)
+    return PairPlan(loaded, chosen, (cell.size,), arch=cell.arch)
 
 
 def merged(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
     """One job per pair, with all its variants and sizes."""
-    found: dict[str, PairPlan] = {}
+    by_pair: dict[str, PairPlan] = {}
     for pair_plan in pair_plans:
-        before = found.setdefault(pair_plan.loaded.name, pair_plan)
+        before = by_pair.setdefault(pair_plan.loaded.name, pair_plan)
         if before is not pair_plan:
             sources = tuple(dict.fromkeys((*before.sources, *pair_plan.sources)))
-            found[pair_plan.loaded.name] = dataclasses.replace(
+            by_pair[pair_plan.loaded.name] = dataclasses.replace(
                 before, sources=sources, sizes=(*before.sizes, *pair_plan.sizes)
             )
-    return tuple(found.values())
+    return tuple(by_pair.values())
 
 
 def require_same(head: Run, again: Run) -> None:
@@ -169,5 +170,5 @@ def require_same(head: Run, again: Run) -> None:
     cells = {cell_key(cell): cell for cell in head.cells}
     for cell in again.cells:
         before = cells.get(cell_key(cell))
-        if before and (found := changes(before, cell)):
-            raise cannot(head, f"{cell.pair} has changed: {'; '.join(found)}. {BRING_BACK}")
+        if before and (changed := changes(before, cell)):
+            raise cannot(head, f"{cell.pair} has changed: {'; '.join(changed)}. {BRING_BACK}")

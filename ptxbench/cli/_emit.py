@@ -31,7 +31,7 @@ def emit(build: Build, form: str, output: Path | None) -> None:
 
     if output is not None and output.resolve() == build.source.resolve():
         raise UsageError(f"-o {output} is the source itself, which would be lost. Name another file.")
-    content = made(build, form)
+    content = content_of(build, form)
     if output is not None:
         write(content, output, replace=True)
         say(f"Wrote {output}", err=True)
@@ -40,7 +40,7 @@ def emit(build: Build, form: str, output: Path | None) -> None:
         say(content, nl=False)
 
 
-def made(build: Build, form: str) -> str | bytes:
+def content_of(build: Build, form: str) -> str | bytes:
     """The content of the file. Raises ToolMissing if a tool for it is not installed."""
     from ptxbench.toolchain.lines import annotate, require
 
@@ -52,7 +52,7 @@ def made(build: Build, form: str) -> str | bytes:
             raise ToolMissing("There is no cubin: ptxas did not assemble this kernel.")
         return build.cubin
     rows = [f"// {build.source.name}, kernel {build.entry}, {build.arch}"]
-    for each in annotate(build).instructions:
-        rows += [f"{label}:" for label in each.labels]
-        rows.append(f"        /*{each.address:04x}*/  {each.text};")
+    for instruction in annotate(build).instructions:
+        rows += [f"{label}:" for label in instruction.labels]
+        rows.append(f"        /*{instruction.address:04x}*/  {instruction.text};")
     return "\n".join(rows) + "\n"

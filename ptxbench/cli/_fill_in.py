@@ -26,7 +26,7 @@ def no_arguments(program: ExecProgram, function: Function) -> str:
 
     name, count = kernel_names.short(function.name), len(function.params)
     declared = program.declared(function)
-    words = [*given(click.get_current_context()), *launch_words(function), *shared_words(program, function)]
+    words = [*command_words(click.get_current_context()), *launch_words(function), *shared_words(program, function)]
     command = " \\\n    ".join([shlex.join(words), *map(option, templates(function, declared))])
     return (
         f"'{name}' has {count} parameter{'s' if count > 1 else ''}, and no --arg was given: "
@@ -34,7 +34,7 @@ def no_arguments(program: ExecProgram, function: Function) -> str:
     )
 
 
-def given(context: click.Context) -> Iterator[str]:
+def command_words(context: click.Context) -> Iterator[str]:
     """The words of the command line, in the order of the help."""
     yield from context.command_path.split()
     for parameter in context.command.params:
@@ -42,11 +42,11 @@ def given(context: click.Context) -> Iterator[str]:
         if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
         value = context.params[name]
-        for each in value if isinstance(value, tuple) else (value,):
+        for item in value if isinstance(value, tuple) else (value,):
             if isinstance(parameter, click.Option):
                 yield parameter.opts[0]
-            if each is not True:
-                yield str(each)
+            if item is not True:
+                yield str(item)
 
 
 def launch_words(function: Function) -> Iterator[str]:
@@ -70,5 +70,5 @@ def shared_words(program: ExecProgram, function: Function) -> Iterator[str]:
     if click.get_current_context().get_parameter_source("shared") is ParameterSource.COMMANDLINE:
         return
     used = used_variables(program.module, function, program.text)
-    if any(each.space == "shared" and each.count is None for each in used):
+    if any(variable.space == "shared" and variable.count is None for variable in used):
         yield from ("--shared", str(SHARED_BYTES))

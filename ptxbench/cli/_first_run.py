@@ -37,42 +37,42 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
             status.update,
         )
         bench.pair_plans()  # a folder without pairs is reported before the work, not after it
-        found = conduct.begin(bench)
-        if found.steps:
-            say(f"Resuming the first run of {found.started}: {taken(found)} done.", err=True)
+        progress = conduct.begin(bench)
+        if progress.steps:
+            say(f"Resuming the first run of {progress.started}: {taken(progress)} done.", err=True)
         try:
-            for latest in conduct.conduct(found, bench):
-                found = latest
+            for latest in conduct.conduct(progress, bench):
+                progress = latest
         except KeyboardInterrupt:
             interrupted = True
     if as_json:
-        say(to_json(found), nl=False)
+        say(to_json(progress), nl=False)
     else:
-        show(found.lines)
-        show_counters([counter for step in found.steps for counter in step.counters])
-    return ending(found, folder, interrupted=interrupted)
+        show(progress.lines)
+        show_counters([counter for step in progress.steps for counter in step.counters])
+    return ending(progress, folder, interrupted=interrupted)
 
 
-def taken(found: FirstRun) -> str:
+def taken(run: FirstRun) -> str:
     """`2 of 4 steps are`."""
-    return f"{len(found.steps)} of {len(STEPS)} steps {'is' if len(found.steps) == 1 else 'are'}"
+    return f"{len(run.steps)} of {len(STEPS)} steps {'is' if len(run.steps) == 1 else 'are'}"
 
 
-def ending(found: FirstRun, folder: Path, *, interrupted: bool) -> int:
+def ending(run: FirstRun, folder: Path, *, interrupted: bool) -> int:
     """Print where it is saved and which steps remain; return the exit status."""
     from ptxbench.firstrun.record import NAME
 
-    if found.steps:
-        files = [NAME, *(name for step in found.steps for name in step.files)]
+    if run.steps:
+        files = [NAME, *(name for step in run.steps for name in step.files)]
         say(f"Saved {', '.join(str(folder / name) for name in files)}", err=True)
-    if found.status != COMPLETE:
+    if run.status != COMPLETE:
         why = "Interrupted" if interrupted else f"{conduct.SECONDS / 60:g} minutes are over"
-        say(f"{why}: {taken(found)} done. Run the same command again to resume.", err=True)
+        say(f"{why}: {taken(run)} done. Run the same command again to resume.", err=True)
     if interrupted:
         return ExitStatus.INTERRUPTED
-    if found.failed:
+    if run.failed:
         say("A check failed: fix it, then run this again.", err=True)
-    return ExitStatus.NO_VERDICT if found.failed or found.status != COMPLETE else ExitStatus.GOOD
+    return ExitStatus.NO_VERDICT if run.failed or run.status != COMPLETE else ExitStatus.GOOD
 
 
 def show_counters(agreements: Sequence[Agreement]) -> None:

@@ -30,8 +30,8 @@ def judge_and_print(inputs: Sequence[Path | Candidate], judge: Judge, form: str,
     """
     done: dict[int, Judgement] = {}
     try:
-        with closing(judgements(inputs, judge)) as found:
-            for number, judgement in found:
+        with closing(judgements(inputs, judge)) as judged:
+            for number, judgement in judged:
                 done[number] = judgement
                 if form == JSON_LINES:
                     print_line(judgement)
@@ -63,8 +63,8 @@ def judgements(inputs: Sequence[Path | Candidate], judge: Judge) -> Generator[tu
     from ptxbench.check.inputs import Candidate
     from ptxbench.cli._progress import Bar
 
-    with Bar() as bar, closing(judge.judge_all(inputs, progress(bar, inputs, judge.task))) as found:
-        judged = found if judge.timing is None else iter(list(found))
+    with Bar() as bar, closing(judge.judge_all(inputs, progress(bar, inputs, judge.task))) as results:
+        judged = results if judge.timing is None else iter(list(results))
         for number, text, judgement in judged:
             if isinstance(text, Candidate):
                 judgement = judge.time(text, judgement, bar.show)
@@ -81,8 +81,8 @@ def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: CheckTask) -> C
     at = dict.fromkeys(range(len(inputs)), 0)
 
     def begin(number: int, stage: str) -> None:
-        given = inputs[number]
-        name = given.name if isinstance(given, Path) else given.file
+        candidate = inputs[number]
+        name = candidate.name if isinstance(candidate, Path) else candidate.file
         at[number] = names.index(stage)
         bar.show(Step(sum(at.values()), len(inputs) * len(names), task.pair, name, stage))
 
@@ -99,25 +99,25 @@ def print_line(judgement: Judgement) -> None:
     say(json_text(verdict(judgement), indent=None), nl=False)
 
 
-def show(found: Sequence[Judgement], task: CheckTask, form: str, *, complete: bool = True) -> None:
+def show(judged: Sequence[Judgement], task: CheckTask, form: str, *, complete: bool = True) -> None:
     """Print each judgement, and the ranking if there are several; or the JSON document."""
     if form == JSON:
         from ptxbench.documents import json_text
         from ptxbench.exporters.check import document
 
-        whole = document(found, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete)
+        whole = document(judged, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete)
         say(json_text(whole, indent=None), nl=False)
         return
     from ptxbench.cli._blocks import open_console
     from ptxbench.terminal.check import JudgementReport, Ranking
 
     console = open_console()
-    for each in found:
-        console.print(JudgementReport(each))
-        if len(found) > 1:
+    for judgement in judged:
+        console.print(JudgementReport(judgement))
+        if len(judged) > 1:
             console.print()
-    if len(found) > 1:
-        console.print(Ranking(found))
+    if len(judged) > 1:
+        console.print(Ranking(judged))
 
 
 # ---- watching
@@ -142,8 +142,8 @@ def keep_judging(files: Sequence[Path], judge: Judge, form: str, *, new_seeds: b
         if new_seeds:
             judge.renew_seed()
         try:
-            with closing(judgements(changed, judge)) as found:
-                for number, judgement in found:
+            with closing(judgements(changed, judge)) as judged:
+                for number, judgement in judged:
                     latest[changed[number]] = judgement
                     if form == JSON_LINES:
                         print_line(judgement)

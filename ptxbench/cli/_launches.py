@@ -106,9 +106,9 @@ def launch_options(command: Command) -> Command:
     """Adds the options OPTIONS; the command gets them as `launch`."""
 
     @functools.wraps(command)
-    def with_launch(**given: Any) -> Any:
-        launch = LaunchOptions(**{name: given.pop(name) for name in LaunchOptions.__dataclass_fields__})
-        return command(launch=launch, **given)
+    def with_launch(**values: Any) -> Any:
+        launch = LaunchOptions(**{name: values.pop(name) for name in LaunchOptions.__dataclass_fields__})
+        return command(launch=launch, **values)
 
     for option in reversed(OPTIONS):
         with_launch = option(with_launch)

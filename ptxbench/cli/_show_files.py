@@ -96,8 +96,10 @@ def common_arch(targets: Sequence[str]) -> str:
     from ptxbench.backends import DEFAULT_ARCH
 
     usual = architecture.number(DEFAULT_ARCH)
-    special = [each for each in targets if architecture.suffix(each) or architecture.number(each) > usual]
-    return max(special, key=lambda each: (architecture.number(each), architecture.suffix(each)), default=DEFAULT_ARCH)
+    special = [target for target in targets if architecture.suffix(target) or architecture.number(target) > usual]
+    return max(
+        special, key=lambda target: (architecture.number(target), architecture.suffix(target)), default=DEFAULT_ARCH
+    )
 
 
 def choose(programs: Sequence[ExecProgram], sources: Sequence[SourceOptions]) -> list[Function]:
@@ -106,7 +108,7 @@ def choose(programs: Sequence[ExecProgram], sources: Sequence[SourceOptions]) ->
 
     wanted = [source.entry for source in sources]
     if not any(wanted):
-        alone = [next(iter(each.module.entries)) if len(each.module.entries) == 1 else None for each in programs]
+        alone = [next(iter(one.module.entries)) if len(one.module.entries) == 1 else None for one in programs]
         for at, (program, other) in enumerate(zip(programs, reversed(alone), strict=True)):
             if other and len(program.module.entries) > 1:
                 name = kernel_names.short(other)
@@ -172,21 +174,25 @@ def of_two(
         programs = read(paths, arch, sources)
         functions = choose(programs, for_each_file(sources, paths))
         names = names_of(paths, [kernel_names.short(function.name) for function in functions])
-        a, b = (Kernel(*each) for each in zip(names, programs, functions, strict=True))
-        builds = [replace(each.program.build(each.function.name), variant=each.name) for each in (a, b)]
+        a, b = (Kernel(*parts) for parts in zip(names, programs, functions, strict=True))
+        builds = [replace(kernel.program.build(kernel.function.name), variant=kernel.name) for kernel in (a, b)]
         launched = None
         if launches:
             bar.tell(1, 3, f"launch {a.name} and {b.name}")
             launched = launch_both((a, b), launches.arguments, launches.each, launches.closeness)
         bar.tell(2, 3, f"list {a.name} and {b.name}")
-        counts = [None if each.error else counted_of(each) for each in launched.outcomes] if launched else [None, None]
+        counts = (
+            [None if outcome.error else counted_of(outcome) for outcome in launched.outcomes]
+            if launched
+            else [None, None]
+        )
         first, second = (listed(build, extras, counted) for build, counted in zip(builds, counts, strict=True))
     case = ExplainedPair(compare(first, second))
     if launched:
         launched = launched.with_executed([first.machine, second.machine])
         one, other = (
-            Launch(each.launch.grid, each.block, each.launch.shared_bytes, each.launch.cluster)
-            for each in launched.outcomes
+            Launch(outcome.launch.grid, outcome.block, outcome.launch.shared_bytes, outcome.launch.cluster)
+            for outcome in launched.outcomes
         )
         case = replace(case, launch=one, right_launch=other)
     timed = time_both(launched, launches) if launched and launches and launches.gpu else None

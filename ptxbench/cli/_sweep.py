@@ -38,10 +38,10 @@ def asked(
     """The sweep that a command line requests. Raises UsageError and PairError before anything runs."""
     values: dict[str, Sequence[int]] = {}
     for text in knobs:
-        knob, found = parse_knob(text)
+        knob, settings = parse_knob(text)
         if knob in values:
             raise UsageError(f"--knob {knob} is given twice. Put all its values into one.")
-        values[knob] = found
+        values[knob] = settings
     names = choose_pairs(kernels, [name])
     if len(names) > 1:
         raise UsageError(f"'{name}' matches {len(names)} pairs: {', '.join(names[:4])}, ... Name one pair.")
@@ -67,12 +67,12 @@ def sweep(
     variants: Sequence[str],
     device: Device,
 ) -> Swept:
-    found = load(kernels, name, DeviceShape.of(device))
-    chosen = set(select([source.variant for source in found.sources], variants or BOTH_SIDES, "variant"))
+    loaded = load(kernels, name, DeviceShape.of(device))
+    chosen = set(select([source.variant for source in loaded.sources], variants or BOTH_SIDES, "variant"))
     if kind == "times":
         chosen.add(REFERENCE)  # every time is compared with it
-    sources = tuple(source for source in found.sources if source.variant in chosen)
-    return sweep_of(found, sources, kind, values=values, size=size, sms=device.sms or EMULATED_SMS)
+    sources = tuple(source for source in loaded.sources if source.variant in chosen)
+    return sweep_of(loaded, sources, kind, values=values, size=size, sms=device.sms or EMULATED_SMS)
 
 
 def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, Run]:
@@ -133,10 +133,10 @@ def words(step: Step) -> str:
     return f"{step.phase} {step.pair} {step.variant}{f' at {place}' if place else ''}"
 
 
-def show(found: Curves, run: Run, *, as_json: bool, files: OutputFiles) -> None:
+def show(sweep_curves: Curves, run: Run, *, as_json: bool, files: OutputFiles) -> None:
     """The curves on stdout, and in the user's files."""
     if as_json:
-        say(to_json(found, run), nl=False)
+        say(to_json(sweep_curves, run), nl=False)
     else:
-        open_console().print(CurveReport(found))
-    files.write(found, run, report=True)
+        open_console().print(CurveReport(sweep_curves))
+    files.write(sweep_curves, run, report=True)

@@ -45,10 +45,10 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
 
     if not reason.strip():
         raise UsageError("The reason is empty. Say why the baseline changes: its reviewers need the reason.")
-    found = load_run(run, results)
-    path = baseline_path(found, baselines)
-    text = make(found, reason, datetime.now(UTC).date())
-    compared = changes(found, baselines) if path.exists() else "It is the first baseline of this device."
+    loaded = load_run(run, results)
+    path = baseline_path(loaded, baselines)
+    text = make(loaded, reason, datetime.now(UTC).date())
+    compared = changes(loaded, baselines) if path.exists() else "It is the first baseline of this device."
     write(text, path, replace=True)
     say(f"Wrote {path}. {compared}")
 
@@ -62,10 +62,10 @@ def check_command(run: str, results: Path, baselines: Path) -> None:
     from ptxbench.saved_runs import load_run
     from ptxbench.verdict.baseline import make
 
-    found = load_run(run, results)
-    make(found, "check", datetime.now(UTC).date())
-    path = baseline_path(found, baselines)
-    say(f"Run {found.run.id} can be {path}. {changes(found, baselines)}")
+    loaded = load_run(run, results)
+    make(loaded, "check", datetime.now(UTC).date())
+    path = baseline_path(loaded, baselines)
+    say(f"Run {loaded.run.id} can be {path}. {changes(loaded, baselines)}")
 
 
 @command.command("show", short_help="List the baselines.")
@@ -77,11 +77,11 @@ def show_command(as_json: bool, baselines: Path) -> None:
     from ptxbench.exporters.baselines import about, to_json
     from ptxbench.terminal.baselines import baselines_table
 
-    found = [about(path) for path in sorted(baselines.glob("*.json"))]
+    summaries = [about(path) for path in sorted(baselines.glob("*.json"))]
     if as_json:
-        say(to_json(found), nl=False)
-    elif found:
-        open_console().print(baselines_table(found))
+        say(to_json(summaries), nl=False)
+    elif summaries:
+        open_console().print(baselines_table(summaries))
     else:
         raise UsageError(f"There is no baseline in {baselines}. Make one: ptxbench baseline set RUN --reason TEXT.")
 

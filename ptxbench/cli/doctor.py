@@ -97,8 +97,8 @@ def show(findings: Sequence[PartStatus]) -> None:
     console.print(table(findings), width=width)
     if advised := [finding for finding in findings if finding.advice]:
         console.print("\nWhat to do:")
-        for each in advised:
-            console.print(Prose(f"  {each.subject}: {each.advice}"), width=width)
+        for check in advised:
+            console.print(Prose(f"  {check.subject}: {check.advice}"), width=width)
 
 
 def table(findings: Sequence[PartStatus]) -> DrawnTable:

@@ -61,13 +61,13 @@ def command(
     starred = failing = False
     for name in choose_pairs(kernels, pairs):
         try:
-            found = load(kernels, name)
+            loaded = load(kernels, name)
             if as_json:
-                described.append(describe(found, whole=bool(pairs)))
+                described.append(describe(loaded, whole=bool(pairs)))
             else:
-                texts.append("\n".join(lines(found, columns)))
-                starred = starred or bool(found.pair.by_request)
-                failing = failing or bool(found.pair.must_fail)
+                texts.append("\n".join(lines(loaded, columns)))
+                starred = starred or bool(loaded.pair.by_request)
+                failing = failing or bool(loaded.pair.must_fail)
         except PairError as error:  # the other pairs are still worth listing
             first_error = first_error or error
     if as_json:
@@ -86,9 +86,9 @@ def recorded(results: Path, baselines: Path) -> list[Record]:
     from ptxbench.verdict.scoreboard import records
 
     unreadable: list[str] = []
-    found = records([*read(sorted(baselines.glob("*.json")), unreadable), *saved(results, unreadable)])
+    result = records([*read(sorted(baselines.glob("*.json")), unreadable), *saved(results, unreadable)])
     tell_unreadable(unreadable)
-    return found
+    return result
 
 
 def print_verdicts(kernels: Path, names: Sequence[str], recorded: Sequence[Record], *, as_json: bool) -> int:
@@ -97,22 +97,22 @@ def print_verdicts(kernels: Path, names: Sequence[str], recorded: Sequence[Recor
     from ptxbench.exporters.scoreboard import to_json
     from ptxbench.verdict.scoreboard import standings
 
-    found, first_error = [], None
+    verdicts, first_error = [], None
     for name in names:
         try:
-            found += standings(load(kernels, name), recorded)
+            verdicts += standings(load(kernels, name), recorded)
         except PairError as error:
             first_error = first_error or error
     if as_json:
-        say(to_json(found), nl=False)
-    elif not found:
+        say(to_json(verdicts), nl=False)
+    elif not verdicts:
         say("No verdict: the pairs have no prediction, and no recorded run is of them.")
     else:
         from ptxbench.cli._blocks import open_console
         from ptxbench.terminal.tables import draw
         from ptxbench.wording.scoreboard import scoreboard_table
 
-        open_console().print(draw(scoreboard_table(found)))
+        open_console().print(draw(scoreboard_table(verdicts)))
     if first_error:
         raise first_error
     return ExitStatus.GOOD
@@ -161,7 +161,7 @@ def fact(noun: str, text: str, columns: int) -> Iterator[str]:
 
     room = max(columns - INDENT, 20)
     wrapped = wrap(plain(text), room, break_long_words=False, break_on_hyphens=False) or ["-"]
-    for i, line in enumerate(part for each in wrapped for part in after_commas(each, room)):
+    for i, line in enumerate(part for paragraph in wrapped for part in after_commas(paragraph, room)):
         yield click.style(f"  {noun if i == 0 else '':{INDENT - 2}}", dim=True) + line
 
 

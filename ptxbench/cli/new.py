@@ -57,8 +57,8 @@ def command(
 
     named = from_variable(context)
     require_name(name)
-    if file is None and (given := source.given or (arch and "--arch")):
-        raise UsageError(f"{given} is for the file of --from. Add --from FILE, or leave it out.")
+    if file is None and (first := source.given or (arch and "--arch")):
+        raise UsageError(f"{first} is for the file of --from. Add --from FILE, or leave it out.")
     try:
         files, draft = write(kernels, name, file, source, arch)
     except PtxbenchError as error:
@@ -66,8 +66,8 @@ def command(
             raise
         # about the folder, because the name is valid
         raise type(error)(f"{error} {VARIABLE} names {kernels}.") from None
-    found = named or kernels.resolve() == default_kernels().resolve()
-    option = "" if found else f" --kernels {shlex.quote(str(kernels))}"
+    is_default = named or kernels.resolve() == default_kernels().resolve()
+    option = "" if is_default else f" --kernels {shlex.quote(str(kernels))}"
     if draft is None:
         say_files(files, HOLDS)
         say_steps_of_template(name, files, option)
@@ -91,9 +91,9 @@ def write(
     from ptxbench.draft import check, draft
 
     require_possible(kernels, name)
-    made = draft(file, name, entry_of(name), arch, source, kernels / "cuda")
-    texts = {"pairs": made.pair, "cuda": made.cuda, "ptx": made.ptx}
-    return [str(path) for path in write_pair(kernels, name, texts, lambda: check(kernels, name, made))], made
+    drafted = draft(file, name, entry_of(name), arch, source, kernels / "cuda")
+    texts = {"pairs": drafted.pair, "cuda": drafted.cuda, "ptx": drafted.ptx}
+    return [str(path) for path in write_pair(kernels, name, texts, lambda: check(kernels, name, drafted))], drafted
 
 
 def say_files(files: Sequence[str], holds: Sequence[str]) -> None:

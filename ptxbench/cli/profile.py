@@ -88,8 +88,8 @@ def variant_of(pair: str, variant: str, size: str | None, kernels: Path, seed: i
     pair_plans, _ = plan_pairs(kernels, names, [variant], [size] if size else [])
     (plan,) = pair_plans
     if len(plan.sources) > 1 or len(plan.sizes) > 1:
-        found = [source.variant for source in plan.sources] if len(plan.sources) > 1 else ["several sizes"]
-        raise UsageError(f"One launch is profiled, found {', '.join(found)}. Name one variant and one size.")
+        choices = [source.variant for source in plan.sources] if len(plan.sources) > 1 else ["several sizes"]
+        raise UsageError(f"One launch is profiled, found {', '.join(choices)}. Name one variant and one size.")
     profiled = ProfiledVariant(plan, plan.sources[0], plan.sizes[0], seed)
     if (launches := profiled.launch.launches) > 1:
         raise UsageError(f"{names[0]} is a chain of {launches} launches; profiles of a chain are not available.")
@@ -129,13 +129,13 @@ def launch_in(path: Path, profiled: ProfiledVariant) -> ProfiledLaunch:
         kernels = ", ".join(sorted({one.kernel for one in launches if one.kernel}))
         raise ResultError(f"{path} has no launch of '{profiled.source.entry}'; it has {kernels}.")
     expected = profiled.launch
-    for name, found, wanted in (
+    for name, actual, wanted in (
         ("grid", own[0].grid, expected.grid_xyz),
         ("block", own[0].block, expected.block_xyz),
     ):
-        if found is not None and found != wanted:
+        if actual is not None and actual != wanted:
             raise ResultError(
-                f"{path} has a launch with {name} {found}: expected {wanted}. Name its --size and --variant."
+                f"{path} has a launch with {name} {actual}: expected {wanted}. Name its --size and --variant."
             )
     return own[0]
 

@@ -23,21 +23,21 @@ def command(name: str | None) -> None:
 
     Exit status: 0 good, 2 there is no such document.
     """
-    found = schemas()
+    files = schemas()
     if name is None:
         from textwrap import fill
 
         from ptxbench.documents import read_json
 
-        titles = {each: read_json(path)["title"] for each, path in found.items()}
+        titles = {schema_name: read_json(path)["title"] for schema_name, path in files.items()}
         widest = max(map(len, titles)) + 2
-        for each, title in titles.items():
-            say(fill(title, width(), initial_indent=f"{each:{widest}}", subsequent_indent=" " * widest))
+        for schema_name, title in titles.items():
+            say(fill(title, width(), initial_indent=f"{schema_name:{widest}}", subsequent_indent=" " * widest))
         return
-    if name not in found:
-        hint = suggestion(name, list(found)) or f" Known: {', '.join(found)}."
+    if name not in files:
+        hint = suggestion(name, list(files)) or f" Known: {', '.join(files)}."
         raise UsageError(f"Unknown document '{name}'.{hint}")
-    say(found[name].read_text(encoding="utf-8"), nl=False)
+    say(files[name].read_text(encoding="utf-8"), nl=False)
 
 
 def schemas() -> Mapping[str, Path]:

@@ -183,15 +183,15 @@ def command(
     if subject.files:
         listings = [of_file(subject.files[0], arch, sources, extras)]
     else:
-        found = one_pair(kernels, subject.pair)
-        open_question = found.open_question
+        loaded = one_pair(kernels, subject.pair)
+        open_question = loaded.open_question
         if open_question and (counts or size):
             raise UsageError(open_question)
-        at = None if open_question else at_size(found, size)
+        at = None if open_question else at_size(loaded, size)
         listings, uncounted = of_pair(
-            found, subject.diff or variants, arch or usual_arch(found), at, extras, strict=diff, required=counts
+            loaded, subject.diff or variants, arch or usual_arch(loaded), at, extras, strict=diff, required=counts
         )
-        cases = compared(listings, subject.diff, None if open_question else found.pair, at, uncounted)
+        cases = compared(listings, subject.diff, None if open_question else loaded.pair, at, uncounted)
     if as_json:
         from ptxbench.exporters.listing import to_json
 
@@ -244,15 +244,15 @@ def launches(
 
     if not options.given:
         return None
-    each, arguments = options.launches(2), options.arguments()
+    extents, arguments = options.launches(2), options.arguments()
     closeness = Closeness.read(tolerance) if tolerance else Closeness()
     opened = open_backend(backend, arch)
     if opened.name != "gpu":
-        return Launches(each, arguments, closeness, arch)
+        return Launches(extents, arguments, closeness, arch)
     own = opened.device().sm
     if arch and arch.rstrip("af") != own.rstrip("af"):
         raise UsageError(f"The GPU is {own}, not {arch}. Leave out --arch, or use --backend emulator.")
-    return Launches(each, arguments, closeness, arch or own, opened, rounds, backend == "gpu")
+    return Launches(extents, arguments, closeness, arch or own, opened, rounds, backend == "gpu")
 
 
 def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json: bool) -> int:
@@ -308,18 +308,18 @@ def save_form(
     if subject.files:
         build = one_build(subject.files[0], arch, sources, whole=form != "sass")
     else:
-        found = one_pair(kernels, subject.pair)
-        chosen_sources = chosen(found, variants or ["*"], strict=False)
+        loaded = one_pair(kernels, subject.pair)
+        chosen_sources = chosen(loaded, variants or ["*"], strict=False)
         if len(chosen_sources) != 1:
             names = ", ".join(source.variant for source in chosen_sources)
-            raise UsageError(f"--emit saves one variant, and '{found.name}' has {names}. Name one with --variant.")
-        build = toolchain.build_source(chosen_sources[0], arch or usual_arch(found))
+            raise UsageError(f"--emit saves one variant, and '{loaded.name}' has {names}. Name one with --variant.")
+        build = toolchain.build_source(chosen_sources[0], arch or usual_arch(loaded))
     emit(build, form, output)
 
 
-def usual_arch(found: LoadedPair) -> str:
+def usual_arch(loaded: LoadedPair) -> str:
     """The architecture of a pair without --arch: that of its PTX if it exists for some targets only."""
-    return found.arch(DEFAULT_ARCH, any_gpu=True)
+    return loaded.arch(DEFAULT_ARCH, any_gpu=True)
 
 
 def compared(
@@ -360,10 +360,10 @@ def show(listings: Sequence[Listing], cases: Sequence[ExplainedPair], view: View
     console = open_console()
     if diff:
         console.print(DifferenceView(cases[0].difference))
-    for index, each in enumerate(() if diff else listings):
+    for index, listing in enumerate(() if diff else listings):
         if index:
             console.print()
-        console.print(ListingView(each, view, counts=counts))
+        console.print(ListingView(listing, view, counts=counts))
     if cases:
         console.print()
         console.print(Findings(cases))
@@ -381,10 +381,10 @@ def refuse(view: str | None, diff: bool, variants: Sequence[str], live_registers
         raise UsageError("--control needs a listing with SASS. Leave it out, or use --sass.")
 
 
-def refuse_for_pairs(pair: str, given: Sequence[str]) -> None:
+def refuse_for_pairs(pair: str, options: Sequence[str]) -> None:
     """Raises UsageError for options that need a file."""
-    if given:
-        raise UsageError(f"{given[0]} is for .cu and .ptx files, and '{pair}' is a pair.")
+    if options:
+        raise UsageError(f"{options[0]} is for .cu and .ptx files, and '{pair}' is a pair.")
 
 
 def refuse_for_files(
@@ -474,8 +474,8 @@ def of_pair(
                 errors.append(error)
     if not listings:
         raise errors[0]
-    for each in errors:
-        say(f"Skipped: {each}", err=True)
+    for skipped in errors:
+        say(f"Skipped: {skipped}", err=True)
     return listings, uncounted
 
 
