@@ -59,12 +59,12 @@ class BoundArguments:
     def other_elements(self) -> str | None:
         """The type of its array's elements, if it has another size or kind than what the parameter points to."""
         pointee = self.declared.type.pointee if self.declared else None
-        given = self.argument.type if isinstance(self.argument, Argument) else None
-        if pointee is None or pointee.number is None or given is None or re.fullmatch(r"b\d+", given.name):
+        own = self.argument.type if isinstance(self.argument, Argument) else None
+        if pointee is None or pointee.number is None or own is None or re.fullmatch(r"b\d+", own.name):
             return None
         expected = TYPES[pointee.number]
-        same = expected.dtype.itemsize == given.dtype.itemsize and expected.floating == given.floating
-        return None if same and (expected.name == "bf16") == (given.name == "bf16") else given.name
+        same = expected.dtype.itemsize == own.dtype.itemsize and expected.floating == own.floating
+        return None if same and (expected.name == "bf16") == (own.name == "bf16") else own.name
 
     @property
     def takes_address(self) -> bool:
@@ -130,15 +130,15 @@ def bind(
         )
         for index, param in enumerate(params)
     )
-    for each in bound:
-        check(each)
+    for one in bound:
+        check(one)
     return bound
 
 
 def names_of(function: Function, declared: Declared | None) -> list[str | None]:
     """The name of each parameter in the source; None for one without a name, and where a compiler dropped it."""
     if declared is not None:
-        return [each.name for each in declared]
+        return [parameter.name for parameter in declared]
     return [None if COMPILED.fullmatch(param.name) else param.name for param in function.params]
 
 
@@ -156,13 +156,13 @@ def find(function: Function, declared: Declared | None, argument: Parsed) -> int
         raise UsageError(
             f"'{text}': '{kernel_names.short(function.name)}' has {len(names)} parameters; the first is 0."
         )
-    if all(each is None for each in names):
+    if all(one is None for one in names):
         raise UsageError(
             f"'{text}': the PTX does not have the names of the parameters, only {in_ptx[0]} and so on, so "
             f"'{name}' cannot be checked. Write the parameter's index, from 0, in place of the name, or no name "
             f"and all in order."
         )
-    hint = suggestion(name, [each for each in names if each]) or f" It has {signature(function, declared)}."
+    hint = suggestion(name, [one for one in names if one]) or f" It has {signature(function, declared)}."
     raise UsageError(f"'{text}': '{kernel_names.short(function.name)}' has no parameter '{name}'.{hint}")
 
 
@@ -209,9 +209,9 @@ def check_members(path: str, argument: Structure, type: CudaType) -> None:
     fields = argument.dtype.fields
     assert fields is not None
     for field, member in argument.fields():
-        here = [each for each in type.members if each.offset == fields[field][1] and each.name]
-        if here and member.name and not member.name.isdigit() and member.name not in [each.name for each in here]:
-            order = ", ".join(each.name for each in type.members)
+        here = [other for other in type.members if other.offset == fields[field][1] and other.name]
+        if here and member.name and not member.name.isdigit() and member.name not in [other.name for other in here]:
+            order = ", ".join(other.name for other in type.members)
             raise UsageError(
                 f"'{quoted(member.text)}': expected member '{here[0].name}' of '{path}' there, found '{member.name}'. "
                 f"Members are given in the order of the struct: {order}."
@@ -240,7 +240,7 @@ def written(param: Variable) -> str:
 def signature(function: Function, declared: Declared | None) -> str:
     """`const float* x, unsigned int n`; for PTX `x .u64, n .u32`, without the names that NVRTC makes."""
     if declared is not None:
-        return ", ".join(each.declaration for each in declared)
+        return ", ".join(parameter.declaration for parameter in declared)
     return ", ".join(
         f"{index if COMPILED.fullmatch(param.name) else param.name} {written(param)}"
         for index, param in enumerate(function.params)
@@ -248,15 +248,15 @@ def signature(function: Function, declared: Declared | None) -> str:
 
 
 def wrong_number(function: Function, arguments: Sequence[Parsed], declared: Declared | None) -> str:
-    count, given = len(function.params), len(arguments)
+    count, args = len(function.params), len(arguments)
     if not count:
         return f"'{kernel_names.short(function.name)}' has no parameters; leave out --arg."
-    named = [find(function, declared, each) for each in arguments if each.name is not None]
+    named = [find(function, declared, argument) for argument in arguments if argument.name is not None]
     in_order = [index for index in range(count) if index not in named]
-    rest = in_order[given - len(named) :]
+    rest = in_order[args - len(named) :]
     missing = [option(templates(function, declared)[index]) for index in rest]
-    hint = f" Give the rest too, such as {' '.join(missing)}." if missing and given < count else ""
+    hint = f" Give the rest too, such as {' '.join(missing)}." if missing and args < count else ""
     return (
-        f"'{kernel_names.short(function.name)}' has {count} parameter{'s' if count > 1 else ''}, and {given} --arg "
-        f"{'was' if given == 1 else 'were'} given: {signature(function, declared)}.{hint}"
+        f"'{kernel_names.short(function.name)}' has {count} parameter{'s' if count > 1 else ''}, and {args} --arg "
+        f"{'was' if args == 1 else 'were'} given: {signature(function, declared)}.{hint}"
     )

@@ -69,19 +69,23 @@ def element_type(name: str, text: str) -> ElementType:
     )
 
 
-def number(given: str, type: ElementType, text: str) -> int | float:
+def number(literal: str, type: ElementType, text: str) -> int | float:
     """A number that `type` can hold. Raises UsageError if it is not a number, or does not fit."""
     try:
         if type.floating:
-            return float_of_bits(given) if re.match(r"0[fFdD][0-9a-fA-F]+$", given) else float(given.replace("_", ""))
-        value = int(given, 0)
+            return (
+                float_of_bits(literal)
+                if re.match(r"0[fFdD][0-9a-fA-F]+$", literal)
+                else float(literal.replace("_", ""))
+            )
+        value = int(literal, 0)
     except ValueError:
         kind = "number" if type.floating else "whole number"
-        if not type.floating and re.match(r"\w+\[", given):
+        if not type.floating and re.match(r"\w+\[", literal):
             kind = "whole number, and what has a shape is an array"
-        if re.fullmatch(r"[-+]?\d{4000,}", given):  # Python's limit for decimal numbers
+        if re.fullmatch(r"[-+]?\d{4000,}", literal):  # Python's limit for decimal numbers
             raise UsageError(out_of_range(type, text)) from None
-        raise UsageError(f"'{text}': '{quoted(given)}' is not a {kind}.{array_hint(given, type)}") from None
+        raise UsageError(f"'{text}': '{quoted(literal)}' is not a {kind}.{array_hint(literal, type)}") from None
     limits = np.iinfo(type.dtype)
     if not limits.min <= value <= limits.max:
         raise UsageError(out_of_range(type, text))
@@ -93,17 +97,17 @@ def out_of_range(type: ElementType, text: str) -> str:
     return f"'{text}': expected a {type.name} from {limits.min} to {limits.max}."
 
 
-def array_hint(given: str, type: ElementType) -> str:
+def array_hint(literal: str, type: ElementType) -> str:
     """`f32=random`: values of an array, without its shape."""
-    if given in ("zeros", "iota") or given.startswith("random") or given.endswith(".npy"):
-        return f" An array needs its shape: '{type.name}[1024]={given}'."
+    if literal in ("zeros", "iota") or literal.startswith("random") or literal.endswith(".npy"):
+        return f" An array needs its shape: '{type.name}[1024]={literal}'."
     return ""
 
 
-def float_of_bits(given: str) -> float:
+def float_of_bits(literal: str) -> float:
     """PTX's own notation of a float by its bits: 0f3f800000, 0d3ff0000000000000."""
-    digits, bits = (8, np.uint32) if given[1] in "fF" else (16, np.uint64)
-    if len(given) != 2 + digits:
-        raise ValueError(given)
-    held = np.array([int(given[2:], 16)], bits)
+    digits, bits = (8, np.uint32) if literal[1] in "fF" else (16, np.uint64)
+    if len(literal) != 2 + digits:
+        raise ValueError(literal)
+    held = np.array([int(literal[2:], 16)], bits)
     return float(held.view(np.float32 if digits == 8 else np.float64)[0])

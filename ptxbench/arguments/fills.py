@@ -21,12 +21,12 @@ LONGEST_EXTENT = 18
 """The most digits of an extent: no array on this machine needs more."""
 
 
-def read_shape(given: str, text: str) -> tuple[int, ...]:
+def read_shape(shape: str, text: str) -> tuple[int, ...]:
     """`1024`, `32,64`: integers of at least 1."""
-    parts = [part.strip().replace("_", "") for part in given.split(",")]
+    parts = [part.strip().replace("_", "") for part in shape.split(",")]
     if not all(re.fullmatch(r"0*[1-9][0-9]*", part) for part in parts):
         raise UsageError(
-            f"'{text}': '{quoted(given)}' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."
+            f"'{text}': '{quoted(shape)}' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."
         )
     if len(parts) > MOST_DIMENSIONS:
         raise UsageError(f"'{text}' has {len(parts)} dimensions; an array may have {MOST_DIMENSIONS}.")
@@ -41,16 +41,16 @@ CHUNK = 1 << 20
 RANDOM = re.compile(r"random(?:\((?P<low>[^,()]+),(?P<high>[^,()]+)\))?")
 
 
-def check_fill(given: str, type: ElementType, text: str) -> None:
-    """Raise UsageError unless `given` can fill an array of `type`."""
-    if given in ("zeros", "iota") or given.endswith(".npy"):
+def check_fill(content: str, type: ElementType, text: str) -> None:
+    """Raise UsageError unless `content` can fill an array of `type`."""
+    if content in ("zeros", "iota") or content.endswith(".npy"):
         return
-    if match := RANDOM.fullmatch(given):
+    if match := RANDOM.fullmatch(content):
         limits(match, type, text)
-    elif re.match(r"[-+.\d]|inf|nan", given):
-        number(given, type, text)
+    elif re.match(r"[-+.\d]|inf|nan", content):
+        number(content, type, text)
     else:
-        raise UsageError(f"'{text}': '{quoted(given)}' is not a fill. Write {FILLS}.")
+        raise UsageError(f"'{text}': '{quoted(content)}' is not a fill. Write {FILLS}.")
 
 
 def limits(match: re.Match[str], type: ElementType, text: str) -> tuple[int | float, int | float]:
@@ -65,13 +65,13 @@ def limits(match: re.Match[str], type: ElementType, text: str) -> tuple[int | fl
     return low, high
 
 
-def fill(given: str, type: ElementType, shape: tuple[int, ...], rng: np.random.Generator, text: str) -> NDArray[Any]:
-    """The array that `given` describes."""
-    if given == "zeros":
+def fill(content: str, type: ElementType, shape: tuple[int, ...], rng: np.random.Generator, text: str) -> NDArray[Any]:
+    """The array that `content` describes."""
+    if content == "zeros":
         return np.zeros(shape, type.dtype)
-    match = RANDOM.fullmatch(given)
-    if match is None and given != "iota":
-        return np.full(shape, type.hold(np.array([number(given, type, text)]))[0])
+    match = RANDOM.fullmatch(content)
+    if match is None and content != "iota":
+        return np.full(shape, type.hold(np.array([number(content, type, text)]))[0])
     low, high = limits(match, type, text) if match else (0, 0)
     if match and not type.floating:
         return rng.integers(low, high, shape, type.dtype, endpoint=True)  # type: ignore[arg-type]  # integers

@@ -32,7 +32,7 @@ def parse_options(options: list[str], of: str, label: str) -> TensorMap:
         elif name in NUMBERS:
             fields[name] = whole(value, name, label)
         else:
-            extents = tuple(whole(each, name, label) for each in value.split("x")) if value else ()
+            extents = tuple(whole(extent, name, label) for extent in value.split("x")) if value else ()
             fields[EXTENTS[name]] = (lambda extents=extents: extents) if name in ("shape", "strides") else extents
     if "box" not in fields:
         raise UsageError(f"'{label}': a tensor map needs a box. Write it as {EXAMPLE}.")

@@ -99,7 +99,7 @@ class Argument:
         """The element type of its array; a file's is from its dtype, under the PTX name if there is one."""
         if self.type is not None:
             return self.type
-        named = (name for name, each in reversed(TYPES.items()) if each.dtype == array.dtype and name != "bf16")
+        named = (name for name, element in reversed(TYPES.items()) if element.dtype == array.dtype and name != "bf16")
         return ElementType(next(named, str(array.dtype)), array.dtype)
 
 
@@ -215,15 +215,15 @@ def parse_structure(text: str, name: str | None, rest: str, depth: int) -> Struc
         raise UsageError(f"'{label}': structures may be nested at most {MOST_NESTED} deep.")
     by_address = rest.startswith("&")
     members: list[Member] = []
-    for each in split_members(rest.removeprefix("&").removeprefix("{"), label):
-        member = parse(each, depth + 1)
+    for part in split_members(rest.removeprefix("&").removeprefix("{"), label):
+        member = parse(part, depth + 1)
         if isinstance(member, Mapped):
             raise UsageError(f"'{label}': a tensor map is a parameter of its own, not a member of a structure.")
         members.append(member)
     names = [member.name for member in members if member.name]
-    if number := next((each for each in names if each.isdigit()), None):
+    if number := next((one for one in names if one.isdigit()), None):
         raise UsageError(f"'{label}': members are given in order; '{number}:' is not a name. Leave it out.")
-    if twice := next((each for each in names if names.count(each) > 1), None):
+    if twice := next((one for one in names if names.count(one) > 1), None):
         raise UsageError(f"'{label}': duplicate member name '{twice}'.")
     return Structure(text, name, tuple(members), by_address)
 

@@ -29,12 +29,13 @@ def templates(function: Function, declared: Sequence[CudaParameter] | None) -> l
     maps = tensor_map(function)
     if declared is not None:
         return [
-            named(each.name, maps if TENSOR_MAP.search(each.type.text) else of_type(each.type)) for each in declared
+            named(parameter.name, maps if TENSOR_MAP.search(parameter.type.text) else of_type(parameter.type))
+            for parameter in declared
         ]
     compiled = re.compile(r".*_param_\d+")
     return [
-        named(None if compiled.fullmatch(each.name) else each.name, maps if may_be_map(each) else of_ptx(each))
-        for each in function.params
+        named(None if compiled.fullmatch(param.name) else param.name, maps if may_be_map(param) else of_ptx(param))
+        for param in function.params
     ]
 
 
@@ -51,7 +52,7 @@ def may_be_map(param: Variable) -> bool:
 
 def tensor_map(function: Function) -> str:
     """A tensor map with the dimensions that the kernel's tensor copies have."""
-    copies = (re.search(r"\.tensor\..*?\b([1-5])d\b", each.opcode) for each in function.instructions)
+    copies = (re.search(r"\.tensor\..*?\b([1-5])d\b", instruction.opcode) for instruction in function.instructions)
     dimensions = {copy[1] for copy in copies if copy}
     shape, box = SHAPES[dimensions.pop() if len(dimensions) == 1 else "2"]
     return f"map(f32[{shape}]=random, box={box})"
@@ -132,7 +133,7 @@ def structure(type: CudaType) -> str:
     bytes_alone = f"b8[{type.bytes}]=zeros"
     if not members or None in members:
         return bytes_alone
-    text = f"{{{', '.join(each for each in members if each)}}}"
+    text = f"{{{', '.join(part for part in members if part)}}}"
     return text if fits(text, type) else bytes_alone
 
 
@@ -143,16 +144,16 @@ def texts(type: CudaType) -> Iterator[str | None]:
             yield from [member(type.element)] * type.count
         else:
             yield None
-    for each in type.members:
-        text = member(each.type)
-        yield text and named(each.name or None, text)
+    for one in type.members:
+        text = member(one.type)
+        yield text and named(one.name or None, text)
 
 
 def member(type: CudaType) -> str | None:
     if type.pointee is not None or type.number:
         return number(type.number) if type.number else of_type(type)
     inner = list(texts(type))
-    return f"{{{', '.join(each for each in inner if each)}}}" if inner and None not in inner else None
+    return f"{{{', '.join(part for part in inner if part)}}}" if inner and None not in inner else None
 
 
 def fits(text: str, type: CudaType) -> bool:

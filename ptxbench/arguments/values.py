@@ -66,7 +66,7 @@ def make(bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArgumen
     Raises UsageError for a file that cannot be used, for the address of a missing argument, and if the arrays do not
     fit in this machine's memory.
     """
-    needed, free = COPIES * sum(array_bytes(each.argument) for each in bound), available_memory()
+    needed, free = COPIES * sum(array_bytes(one.argument) for one in bound), available_memory()
     if needed > free:
         raise UsageError(f"The arrays take {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Use smaller ones.")
     return Maker(bound, seed, like).make()
@@ -86,9 +86,9 @@ def array_bytes(argument: Parsed) -> int:
 def names(bound: Sequence[BoundArguments]) -> list[str]:
     """The names of `Values.arrays`, before the arrays are made."""
     result: list[str] = []
-    for each in bound:
-        if not each.is_bytes:
-            result += names_of(each.name, each.argument, in_memory=False)
+    for one in bound:
+        if not one.is_bytes:
+            result += names_of(one.name, one.argument, in_memory=False)
     return result
 
 
@@ -113,7 +113,7 @@ def find(name: str, known: Sequence[str], bound: Sequence[BoundArguments]) -> st
         name = f"{bound[int(first)].name}{dot}{rest}"
     if name in known:
         return name
-    ends = [each for each in known if each.endswith(f".{name}")]
+    ends = [full for full in known if full.endswith(f".{name}")]
     return ends[0] if len(ends) == 1 else None
 
 
@@ -123,7 +123,7 @@ class Maker:
     def __init__(self, bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArguments]) -> None:
         self.bound = bound
         self.seed = seed
-        self.drawn_as = {id(each.argument): each.index for each in like}
+        self.drawn_as = {id(one.argument): one.index for one in like}
         self.args: list[Any] = [None] * len(bound)
         self.arrays: list[Named] = []
         self.targets: dict[str, NDArray[Any]] = {}
@@ -132,15 +132,15 @@ class Maker:
         """The tensor maps by parameter, each with the address of its array in a list."""
 
     def make(self) -> Values:
-        for each in self.bound:
-            self.add(each)
+        for one in self.bound:
+            self.add(one)
         for holder, key, reference in self.references:
             holder[key] = self.pointer(reference)
         for index, (mapped, pointer) in self.maps.items():
             self.args[index] = MapOf(pointer[0].array, mapped.map, pointer[0].offset)
-        for each in self.bound:
-            if isinstance(each.argument, Structure) and not each.argument.by_address:
-                self.args[each.index] = self.args[each.index][()]  # np.void: passed by value
+        for one in self.bound:
+            if isinstance(one.argument, Structure) and not one.argument.by_address:
+                self.args[one.index] = self.args[one.index][()]  # np.void: passed by value
         return Values(tuple(self.args), tuple(self.arrays))
 
     def add(self, bound: BoundArguments) -> None:
@@ -193,9 +193,9 @@ class Maker:
         text, known = quoted(reference.text), list(self.targets)
         name = find(reference.target, known, self.bound)
         if name is None:
-            several = [each for each in known if each.endswith(f".{reference.target}")]
-            told = f" It may be {' or '.join(several)}." if several else suggestion(reference.target, known)
-            raise UsageError(f"'{text}': expected the name of one array, found '{quoted(reference.target)}'.{told}")
+            several = [full for full in known if full.endswith(f".{reference.target}")]
+            hint = f" It may be {' or '.join(several)}." if several else suggestion(reference.target, known)
+            raise UsageError(f"'{text}': expected the name of one array, found '{quoted(reference.target)}'.{hint}")
         target = self.targets[name]
         if reference.index >= max(target.size, 1):
             raise UsageError(f"'{text}': '{name}' has {target.size} elements; the last is {target.size - 1}.")
