@@ -96,10 +96,10 @@ def check_untouched(
         if name not in outputs:
             element = first_change(arguments[name], remains.data)
             if element is not None:
-                was, found = (array.reshape(-1)[element] for array in (arguments[name], remains.data))
+                was, now = (array.reshape(-1)[element] for array in (arguments[name], remains.data))
                 raise WrongResult(
                     f"{kernel} writes outside its outputs: element {element} of the input '{name}' was {was} "
-                    f"and is {found}. Check its stores to '{name}'."
+                    f"and is {now}. Check its stores to '{name}'."
                 )
 
 

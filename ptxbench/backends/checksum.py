@@ -33,12 +33,12 @@ class Checksum:
         self.key = secrets.randbits(64)
 
     def __call__(self, address: int, size: int) -> int:
-        runtime, found = self.cuda.runtime, np.zeros(1, np.uint64)
+        runtime, copied = self.cuda.runtime, np.zeros(1, np.uint64)
         words = ceil_div(size, WORD)
         total = self.cuda.alloc(WORD)
         total.memset_async(0, WORD, self.stream)
-        arguments = tuple(np.uint64(each) for each in (address, words, self.key, total.ptr))
+        arguments = tuple(np.uint64(value) for value in (address, words, self.key, total.ptr))
         self.kernel()((min(ceil_div(words, BLOCK), MOST_CTAS),), (BLOCK,), arguments, 0, self.stream)
-        runtime.memcpyAsync(found.ctypes.data, total.ptr, WORD, runtime.memcpyDeviceToHost, self.stream.ptr)
+        runtime.memcpyAsync(copied.ctypes.data, total.ptr, WORD, runtime.memcpyDeviceToHost, self.stream.ptr)
         self.stream.synchronize()
-        return int(found[0])
+        return int(copied[0])

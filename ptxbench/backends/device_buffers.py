@@ -53,9 +53,9 @@ class DeviceBuffers:
 
     def copy(self) -> DeviceBuffers:
         """Another set with the same content, and the same arrays to restore."""
-        made = DeviceBuffers(self.cuda, self.stream, self.arguments)
-        made.remember(tuple(self.masters), self.updated, self.scratch)
-        return made
+        duplicate = DeviceBuffers(self.cuda, self.stream, self.arguments)
+        duplicate.remember(tuple(self.masters), self.updated, self.scratch)
+        return duplicate
 
     def refill(self, arguments: Mapping[str, Any]) -> None:
         """Wait for the stream, then replace the arrays' content by other data of the same shapes."""

@@ -90,7 +90,7 @@ def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 
         return f"A CTA needs {shared:,} bytes of shared memory; {limits.name} has at most {limits.shared_bytes:,}."
     if threads > limits.threads:
         return f"A CTA needs {threads} threads; {limits.name} has at most {limits.threads}."
-    if any(each > most for each, most in zip(launch.grid_xyz, limits.grid, strict=True)):
+    if any(extent > most for extent, most in zip(launch.grid_xyz, limits.grid, strict=True)):
         return f"The grid is {launch.grid_xyz}; {limits.name} has at most {limits.grid}."
     if launch.cluster_xyz and not limits.clusters:
         return f"The launch needs clusters of CTAs; {limits.name} has none (they need sm_90 or later)."

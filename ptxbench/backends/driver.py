@@ -103,14 +103,14 @@ def attributes(launch: Launch, *, follows: bool = False) -> list[Attribute]:
 
 def config(launch: Launch, stream: int, *, follows: bool = False) -> LaunchConfig:
     """The launch in the form that cuLaunchKernelEx takes. It keeps its attributes alive. `follows`: as above."""
-    found = attributes(launch, follows=follows)
+    extra = attributes(launch, follows=follows)
     return LaunchConfig(
         (ctypes.c_uint * 3)(*launch.grid_xyz),
         (ctypes.c_uint * 3)(*launch.block_xyz),
         launch.shared_bytes,
         stream,
-        (Attribute * len(found))(*found),
-        len(found),
+        (Attribute * len(extra))(*extra),
+        len(extra),
     )
 
 
@@ -138,13 +138,13 @@ def launcher(
     start before the launch before it in the stream has ended.
     """
     launch_kernel = function_of(library, "cuLaunchKernelEx")
-    made = config(launch, stream, follows=follows)
-    values = [aligned(each) for each in content]
+    launch_config = config(launch, stream, follows=follows)
+    values = [aligned(value) for value in content]
     pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
 
     def enqueue() -> None:  # keeps the values alive, which the driver reads at each launch
         assert len(values) == len(pointers)
-        check(launch_kernel(ctypes.byref(made), ctypes.c_void_p(function), pointers, None))
+        check(launch_kernel(ctypes.byref(launch_config), ctypes.c_void_p(function), pointers, None))
 
     return enqueue
 
@@ -187,10 +187,10 @@ FILLS = {"zeros": 0, "nan": 1}
 def encode_tiled(library: Any, check: Callable[[int], None], tiled: TiledMap, address: int) -> bytes:
     """The bytes of a tensor map over the array at `address` (cuTensorMapEncodeTiled)."""
     encode = function_of(library, "cuTensorMapEncodeTiled")
-    made = aligned(bytes(MAP_BYTES))
+    tensor_map = aligned(bytes(MAP_BYTES))
     check(
         encode(
-            ctypes.byref(made),
+            ctypes.byref(tensor_map),
             ctypes.c_int(ELEMENTS[tiled.element]),
             ctypes.c_uint32(tiled.rank),
             ctypes.c_void_p(address),
@@ -204,7 +204,7 @@ def encode_tiled(library: Any, check: Callable[[int], None], tiled: TiledMap, ad
             ctypes.c_int(FILLS[tiled.fill]),
         )
     )
-    return bytes(made)
+    return bytes(tensor_map)
 
 
 ALIGNMENT = MAP_ALIGN

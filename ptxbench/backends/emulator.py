@@ -68,7 +68,7 @@ class EmulatorBackend:
         for name, value in arguments.items():
             if isinstance(value, TiledMap) and (lacks := unknown_map(name, value)):
                 raise LaunchUnavailable(f"{build.source.name}: {lacks}")
-        given = {
+        keyed = {
             name: value if not isinstance(value, np.ndarray) else value.copy() if name in outputs else read_only(value)
             for name, value in arguments.items()
         }
@@ -76,11 +76,11 @@ class EmulatorBackend:
             execution = run_steps(
                 build.ptx,
                 build.entry,
-                steps=[list(step.values()) for step in launch.steps(given)],
+                steps=[list(step.values()) for step in launch.steps(keyed)],
                 dependent=launch.dependent,
                 grid=launch.grid_xyz,
                 block=launch.block_xyz,
-                names=list(given),
+                names=list(keyed),
                 dynamic_shared_bytes=launch.shared_bytes,
                 cluster=launch.cluster_xyz,
                 arch=build.arch,
@@ -91,7 +91,7 @@ class EmulatorBackend:
         except KernelError as error:
             raise type(error)(locate(build, str(error))) from None
         return LaunchOutcome(
-            {name: given[name] for name in outputs},
+            {name: keyed[name] for name in outputs},
             execution.counters,
             execution.by_line,
             approximate=tuple(execution.approximate),

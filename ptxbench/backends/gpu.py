@@ -192,8 +192,8 @@ class GpuBackend:
             kernel = TimedKernel(
                 memory,
                 lambda fresh: self.function(build, launch, fresh=fresh),
-                lambda function, each: self.bound(
-                    function, build.enqueued(launch), build.arguments(each.arguments), each
+                lambda function, arrays: self.bound(
+                    function, build.enqueued(launch), build.arguments(arrays.arguments), arrays
                 ),
                 lambda: [memory.copy() for _ in range(copies - 1)],
             )
@@ -231,8 +231,8 @@ class GpuBackend:
         restoring = kernel.restore, kernel.memory.restore_scratch
 
         def restore() -> None:
-            for each in restoring:
-                each()
+            for step in restoring:
+                step()
 
         cold = cache == COLD
         behind = slow_host or self.set_aside.bytes  # the flush is waited for, so it leaves the host no time

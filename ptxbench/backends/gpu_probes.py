@@ -69,8 +69,8 @@ class GpuProbe:
         held = self.held_ns
         for _ in range(ATTEMPTS):
             record_start, record_stop = self.gpu.event(), self.gpu.event()
-            for each in before:
-                each()
+            for prepare in before:
+                prepare()
             begun = time.perf_counter_ns()
             if held:
                 self.spinner(held)()

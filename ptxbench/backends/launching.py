@@ -119,9 +119,9 @@ class Launcher:
     ) -> Callable[[], None]:
         """Returns the function that enqueues one launch: by CuPy, or else by cuLaunchKernelEx."""
         grid, block, stream = launch.grid_xyz, launch.block_xyz, self.stream
-        beyond = driver.attributes(launch, follows=follows) or any(isinstance(each, np.void) for each in packed)
+        beyond = driver.attributes(launch, follows=follows) or any(isinstance(value, np.void) for value in packed)
         if beyond:
-            content = [each.tobytes() for each in packed]
+            content = [value.tobytes() for value in packed]
             enqueue = driver.launcher(
                 self.library, self.cuda.driver.check_status, function.ptr, launch, content, stream.ptr, follows=follows
             )

@@ -78,7 +78,7 @@ class TimedKernel:
         restoring is enqueued.
         """
         sets = self.sets
-        launches = [self.bind(self.kernel, each) for each in sets]
+        launches = [self.bind(self.kernel, one) for one in sets]
         ahead = len(sets) // 2
 
         def enqueue() -> None:
