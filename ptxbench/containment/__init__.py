@@ -177,7 +177,9 @@ def call(number: int, *arguments: object) -> int:
 
 def prctl(option: int, *arguments: object) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
-    padded = [ctypes.c_ulong(each) if isinstance(each, int) else each for each in (*arguments, 0, 0, 0, 0)][:4]
+    padded = [
+        ctypes.c_ulong(argument) if isinstance(argument, int) else argument for argument in (*arguments, 0, 0, 0, 0)
+    ][:4]
     return int(libc.prctl(option, *padded))
 
 

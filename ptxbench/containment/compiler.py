@@ -70,16 +70,16 @@ def compile_contained(
     }
     # Files without a name: Landlock does not let the process open them again through /proc; it would for a pipe.
     with (
-        tempfile.TemporaryFile() as given,
+        tempfile.TemporaryFile() as request_file,
         tempfile.TemporaryFile() as answer,
         tempfile.TemporaryFile() as complaints,
         tempfile.TemporaryDirectory(prefix="ptxbench-") as folder,
     ):
-        given.write(json.dumps(request).encode() + b"\n" + source)
-        given.seek(0)
+        request_file.write(json.dumps(request).encode() + b"\n" + source)
+        request_file.seek(0)
         process = subprocess.run(
             [sys.executable, "-I", "-S", "-c", START, str(ROOT)],
-            stdin=given,
+            stdin=request_file,
             stdout=answer,
             stderr=complaints,
             cwd=folder,
@@ -88,10 +88,10 @@ def compile_contained(
         answer.seek(0)
         content = answer.read()
         if process.returncode == 0:
-            found = json.loads(content)
-            if isinstance(found, dict):
-                raise LibraryError(found["failed"])
-            return Compilation(*found)
+            reply = json.loads(content)
+            if isinstance(reply, dict):
+                raise LibraryError(reply["failed"])
+            return Compilation(*reply)
         status = process.returncode
         ending = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         if content == READY:

@@ -71,9 +71,9 @@ class Library:
 
     def lowered(self, program: ctypes.c_void_p, expression: str) -> str:
         """The PTX's name of a kernel that was given as an expression."""
-        found = ctypes.c_char_p()
-        self.check(self.functions.nvrtcGetLoweredName(program, expression.encode(), ctypes.byref(found)))
-        return (found.value or b"").decode()
+        name = ctypes.c_char_p()
+        self.check(self.functions.nvrtcGetLoweredName(program, expression.encode(), ctypes.byref(name)))
+        return (name.value or b"").decode()
 
     def compile(
         self,
@@ -89,19 +89,19 @@ class Library:
         instantiate, such as ns::k<float, 4>. `headers`: texts for files that the source includes, by path.
         """
         program = ctypes.c_void_p()
-        given = headers or {}
-        texts = (ctypes.c_char_p * len(given))(*given.values())
-        names = (ctypes.c_char_p * len(given))(*(each.encode() for each in given))
+        by_name = headers or {}
+        texts = (ctypes.c_char_p * len(by_name))(*by_name.values())
+        names = (ctypes.c_char_p * len(by_name))(*(header.encode() for header in by_name))
         create = self.functions.nvrtcCreateProgram
-        self.check(create(ctypes.byref(program), source, name.encode(), len(given), texts, names))
+        self.check(create(ctypes.byref(program), source, name.encode(), len(by_name), texts, names))
         try:
-            for each in expressions:
-                self.check(self.functions.nvrtcAddNameExpression(program, each.encode()))
+            for expression in expressions:
+                self.check(self.functions.nvrtcAddNameExpression(program, expression.encode()))
             array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
             status: int = self.functions.nvrtcCompileProgram(program, len(options), array)
             log = self.text(program, "ProgramLog")
             ptx = self.text(program, "PTX") if status == SUCCESS else ""
-            lowered = {each: self.lowered(program, each) for each in expressions if status == SUCCESS}
+            lowered = {expression: self.lowered(program, expression) for expression in expressions if status == SUCCESS}
             tile_ir = self.tile_ir(program) if ENABLE_TILE in options and status == SUCCESS else ""
             return status, self.name(status), log, ptx, lowered, tile_ir
         finally:
@@ -121,8 +121,8 @@ def serve() -> None:
         output.flush()
         headers = {name: text.encode() for name, text in request["headers"].items()}
         source = sys.stdin.buffer.read()
-        found = nvrtc.compile(source, request["name"], request["options"], request["expressions"], headers)
-        output.write(json.dumps(found).encode())
+        compilation = nvrtc.compile(source, request["name"], request["options"], request["expressions"], headers)
+        output.write(json.dumps(compilation).encode())
     except LibraryError as error:
         output.write(json.dumps({"failed": str(error)}).encode())
     output.close()

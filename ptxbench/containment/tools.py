@@ -45,7 +45,7 @@ def start(
 
     if mode() != LANDLOCK or is_script(tool):
         return open_process()
-    files = [each for program in (tool, *starts) for each in (program, *libraries(program))]
+    files = [file for program in (tool, *starts) for file in (program, *libraries(program))]
 
     def open_restricted() -> subprocess.Popen[bytes]:
         restrict(read=(*LOADER_FILES, *read), execute=files, write=(folder, Path(os.devnull)))
@@ -84,4 +84,4 @@ def libraries(tool: Path) -> tuple[Path, ...]:
         errors="replace",
         timeout=SECONDS,
     ).stdout
-    return tuple(Path(found) for found in LIBRARY.findall(listed))
+    return tuple(Path(path) for path in LIBRARY.findall(listed))
