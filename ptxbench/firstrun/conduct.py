@@ -17,8 +17,8 @@ SECONDS = 600.0
 def begin(bench: Bench) -> FirstRun:
     """The unfinished first run of this device if there is one, else a new one."""
     fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), bench.suite.device, toolchain.versions())
-    found = load(bench.folder)
-    return found if found and found.continues(fresh) else fresh
+    saved = load(bench.folder)
+    return saved if saved and saved.continues(fresh) else fresh
 
 
 def conduct(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:

@@ -156,11 +156,11 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> CheckResult:
             half = (ratio.high - ratio.low) / 2
             ratios.append(f"{name}: {ratio.value:.3f} ±{half:.3f} of the time of {REFERENCE}")
     labels = " ".join(label for label in cell.labels if ":" not in label)
-    found = ", ".join([f"{size_words(cell.point)}: {'; '.join(ratios) or 'no time'}", *([labels] if labels else [])])
+    words = ", ".join([f"{size_words(cell.point)}: {'; '.join(ratios) or 'no time'}", *([labels] if labels else [])])
     if not ratios or UNJUDGED & set(cell.labels):
-        return CheckResult(subject, WARN, found, "See the label in docs/measuring.md.")
+        return CheckResult(subject, WARN, words, "See the label in docs/measuring.md.")
     wide = floor is None or max(abs(floor.low), abs(floor.high)) > 0.01
-    return CheckResult(subject, WARN if wide else PASS, found, "The noise floor is over 1 %." if wide else "")
+    return CheckResult(subject, WARN if wide else PASS, words, "The noise floor is over 1 %." if wide else "")
 
 
 def compare_bits(bench: Bench) -> StepDone:
@@ -203,23 +203,23 @@ def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
 
 def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
     built = toolchain.build_source(source, pair_plan.arch)
-    given = prepare_case(pair_plan, largest(pair_plan), SEED)
+    case = prepare_case(pair_plan, largest(pair_plan), SEED)
     pair = pair_plan.loaded.pair
-    launch = built.launched(pair.launch_of(source.variant)(**given.size))
+    launch = built.launched(pair.launch_of(source.variant)(**case.size))
     bench.gpu.require(built, launch)
-    by_gpu = bench.gpu.run(built, launch, given.arguments, pair.outputs)
-    allowed = given.expected.widened(errors_of(by_gpu.approximate))
-    verdict = verify(by_gpu.outputs, allowed, f"{source.variant}, {given.where}")
+    by_gpu = bench.gpu.run(built, launch, case.arguments, pair.outputs)
+    allowed = case.expected.widened(errors_of(by_gpu.approximate))
+    verdict = verify(by_gpu.outputs, allowed, f"{source.variant}, {case.where}")
     if verdict.worst:
         return CheckResult(subject, FAIL, verdict.worst, f"Run ptxbench run {pair_plan.loaded.name}.")
-    by_emulator = bench.emulator.run(built, launch, given.arguments, pair.outputs)
+    by_emulator = bench.emulator.run(built, launch, case.arguments, pair.outputs)
     if same_bits(pair.outputs, by_gpu.outputs, by_emulator.outputs):
-        return CheckResult(subject, PASS, f"{given.where}: the same bits as on the emulator")
-    found = f"{given.where}: not the same bits as on the emulator, but within the tolerance"
+        return CheckResult(subject, PASS, f"{case.where}: the same bits as on the emulator")
+    words = f"{case.where}: not the same bits as on the emulator, but within the tolerance"
     if inexact := [*by_emulator.approximate, *(["matrix instructions by a model"] if by_emulator.modelled else [])]:
-        return CheckResult(subject, PASS, f"{found}, by {', '.join(inexact)}")
+        return CheckResult(subject, PASS, f"{words}, by {', '.join(inexact)}")
     advice = "Atomics in another order can cause this. If the kernel has none, report it with the file first-run.json."
-    return CheckResult(subject, WARN, found, advice)
+    return CheckResult(subject, WARN, words, advice)
 
 
 def compare_counters(bench: Bench) -> StepDone:
