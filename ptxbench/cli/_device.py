@@ -73,11 +73,18 @@ def model_option() -> Option:
     )
 
 
-def timeout_option(help: str) -> Option:
+def timeout_option(help: str, usual: float = 60.0) -> Option:
     """--timeout SECONDS, as `timeout`."""
     return click.option(
-        "--timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, metavar="SECONDS", help=help
+        "--timeout", type=click.FloatRange(min=0, min_open=True), default=usual, metavar="SECONDS", help=help
     )
+
+
+memory_option: Option = click.option(
+    "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
+    help="Address space of each process of a judgement.",
+)  # fmt: skip
+"""--memory GIB, as `memory`."""
 
 
 def open_backend(name: str, arch: str | None) -> Backend:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ptxbench.cli._device import memory_option, timeout_option
 from ptxbench.cli._extras import require_extra
 from ptxbench.cli._kernels import kernels_option
 
@@ -17,14 +18,8 @@ MODULES = ("mcp", "jsonschema")
     "--jobs", type=click.IntRange(1), default=1, metavar="N",
     help="Judge this many kernels in parallel; each may use --memory.",
 )  # fmt: skip
-@click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), default=120.0, metavar="SECONDS",
-    help="Stop the judgement of a kernel after this time; the kernel is then rejected.",
-)  # fmt: skip
-@click.option(
-    "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
-    help="Address space of each process of a judgement.",
-)  # fmt: skip
+@timeout_option("Stop the judgement of a kernel after this time; the kernel is then rejected.", 120.0)
+@memory_option
 @kernels_option("Take the pairs from this folder: it holds pairs/, cuda/ and ptx/.")
 def command(jobs: int, timeout: float, memory: float, kernels: Path) -> int:
     """Offer the judge as tools of an agent, by the Model Context Protocol on stdin and stdout.

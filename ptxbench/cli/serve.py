@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ptxbench.cli._device import memory_option, timeout_option
 from ptxbench.cli._extras import require_extra
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
@@ -38,14 +39,8 @@ MODULES = ("starlette", "uvicorn", "jsonschema")
     "--client-limit", type=click.IntRange(1), default=64, metavar="N",
     help="Let at most N kernels of one client wait or run; refuse more with 429.",
 )  # fmt: skip
-@click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), default=120.0, metavar="SECONDS",
-    help="Stop the judgement of a kernel after this time; the kernel is then rejected.",
-)  # fmt: skip
-@click.option(
-    "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
-    help="Address space of each process of a judgement.",
-)  # fmt: skip
+@timeout_option("Stop the judgement of a kernel after this time; the kernel is then rejected.", 120.0)
+@memory_option
 @kernels_option("Take the pairs from this folder: it holds pairs/, cuda/ and ptx/.")
 def command(
     host: str,

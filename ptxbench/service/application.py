@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,16 +65,7 @@ class Service:
             Route("/judgements/{id}", self.judgement, methods=["GET", "DELETE"]),
         ]
         handlers: Mapping[Any, Any] = {Refused: refused, HTTPException: http_error, Exception: crashed}
-        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self.lifespan)
-
-    @asynccontextmanager
-    async def lifespan(self, application: Starlette) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as group:
-            group.start_soon(self.judgements.run)
-            try:
-                yield
-            finally:
-                self.judgements.close()
+        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self.judgements.lifespan)
 
     # ---- requests
 

@@ -11,7 +11,8 @@ import sys
 import time
 import traceback
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -189,6 +190,16 @@ class Judgements:
             del self.seeds[task.pair, task.arch]
 
     # ---- judging
+
+    @asynccontextmanager
+    async def lifespan(self, server: object) -> AsyncIterator[None]:
+        """Judge as long as `server`, which Starlette and MCP pass, runs; then `close`."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.run)
+            try:
+                yield
+            finally:
+                self.close()
 
     async def run(self) -> None:
         """Judge until `close`."""

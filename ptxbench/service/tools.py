@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,21 +154,12 @@ class Tools:
             "ptxbench",
             version=__version__,
             instructions=INSTRUCTIONS,
-            lifespan=self.lifespan,
+            lifespan=self.judgements.lifespan,
             log_level="WARNING",
         )
         for tool in (self.list_pairs, self.show_contract, self.judge, self.show_difference, self.hot_lines):
             server.tool()(tool)
         return server
-
-    @asynccontextmanager
-    async def lifespan(self, server: MCPServer) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as group:
-            group.start_soon(self.judgements.run)
-            try:
-                yield
-            finally:
-                self.judgements.close()
 
     async def list_pairs(self) -> list[PairSummary]:
         """List the pairs: the tasks that a kernel can be written for."""
