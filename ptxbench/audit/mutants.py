@@ -141,7 +141,7 @@ class Builder:
     plan: RunPlan
     folder: Path
     pool: ThreadPoolExecutor = field(default_factory=builders)
-    made: int = 0
+    count: int = 0
 
     def __enter__(self) -> Builder:
         return self
@@ -151,8 +151,8 @@ class Builder:
 
     def begin(self, source: Source, text: str) -> tuple[Source, Future[Build]]:
         """The file with another text, and its build, which has been started."""
-        self.made += 1
-        path = self.folder / str(self.made) / source.path.name
+        self.count += 1
+        path = self.folder / str(self.count) / source.path.name
         path.parent.mkdir()
         path.write_text(text, encoding="utf-8")
         mutant = dataclasses.replace(source, path=path, specialisations=())
@@ -165,7 +165,7 @@ class EditSubject:
 
     pair_plan: PairPlan
     source: Source
-    given: CaseData
+    case: CaseData
     builder: Builder
     empty: Run
     """A run of these tools, without cells."""
@@ -228,7 +228,7 @@ class EditSubject:
 
     @property
     def launch(self) -> Launch:
-        return self.pair_plan.loaded.pair.launch_of(self.source.variant)(**self.given.size)
+        return self.pair_plan.loaded.pair.launch_of(self.source.variant)(**self.case.size)
 
     def built(self, source: Source, build: Future[Build]) -> VariantRun:
         candidate = VariantRun(source)
@@ -237,7 +237,7 @@ class EditSubject:
 
     def verified(self, candidate: VariantRun) -> VariantResult:
         """The result of the candidate, run once if it was built, and compared with the reference."""
-        for _ in Session(self.builder.plan).verify(self.pair_plan, [candidate], self.given):
+        for _ in Session(self.builder.plan).verify(self.pair_plan, [candidate], self.case):
             pass
         return candidate.result(self.launch, "float64", tolerance_words(self.pair_plan.loaded.pair))
 
@@ -260,10 +260,10 @@ class EditSubject:
         pair, launch = self.pair_plan.loaded.pair, self.launch
         cell = Cell(
             pair=self.pair_plan.loaded.name,
-            size=dict(self.given.size),
+            size=dict(self.case.size),
             arch=self.builder.plan.arch,
             launch=LaunchReport(**launch.recorded),
-            work=pair.work(self.given.size),
+            work=pair.work(self.case.size),
             variants={self.source.variant: result},
         )
         return dataclasses.replace(self.empty, cells=[cell])

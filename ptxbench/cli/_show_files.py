@@ -42,7 +42,7 @@ class Launches(NamedTuple):
     `gpu`: the device that times them in `rounds` processes; None without one.
     """
 
-    each: Sequence[ExecLaunch]
+    launches: Sequence[ExecLaunch]
     arguments: Sequence[Parsed]
     closeness: Closeness
     arch: str | None
@@ -179,7 +179,7 @@ def of_two(
         launched = None
         if launches:
             bar.tell(1, 3, f"launch {a.name} and {b.name}")
-            launched = launch_both((a, b), launches.arguments, launches.each, launches.closeness)
+            launched = launch_both((a, b), launches.arguments, launches.launches, launches.closeness)
         bar.tell(2, 3, f"list {a.name} and {b.name}")
         counts = (
             [None if outcome.error else counted_of(outcome) for outcome in launched.outcomes]

@@ -56,7 +56,7 @@ class Naming:
     variables: Mapping[str, str]
     """The new names of the function's variables."""
     arrays: Collection[str]
-    found: Provenance
+    provenance: Provenance
     cuda_lines: Mapping[int, int]
     """The line of CUDA C of each line of PTX."""
     cuda: Sequence[str]
@@ -97,7 +97,7 @@ class Naming:
 
     def array_name(self, operand: object) -> str | None:
         """The name of the one array or variable whose address the operand holds."""
-        origins = self.found.of(operand) if isinstance(operand, Register | Address) else frozenset()
+        origins = self.provenance.of(operand) if isinstance(operand, Register | Address) else frozenset()
         if isinstance(operand, Address) and isinstance(operand.base, Symbol):
             origins = frozenset({operand.base.name})
         if len(origins) != 1:
@@ -211,7 +211,7 @@ class Naming:
                 is_base = instruction.opcode.startswith("mov.") and isinstance(source, Symbol)
                 self.give(result.name, name if is_base else f"{name}_at")
                 for operand in sources_of(instruction) if instruction.opcode.startswith("add.") else ():
-                    if isinstance(operand, Register) and not self.found.of(operand):
+                    if isinstance(operand, Register) and not self.provenance.of(operand):
                         self.give(operand.name, "offset")
 
     def name_elements(self) -> None:

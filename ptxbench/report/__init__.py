@@ -84,7 +84,7 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
         title=f"ptxbench: {', '.join(dict.fromkeys(view.name for view in views))}",
         runs=views,
         pairs=pairs,
-        told=[*(warning for view in views for warning in view.warnings), *dropped_words(pairs)],
+        warnings=[*(warning for view in views for warning in view.warnings), *dropped_words(pairs)],
         style=style,
         script=script,
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",

@@ -47,7 +47,7 @@ class RoofPoint:
     label_y: float
     above: bool
     hollow: bool
-    told: str
+    title: str
 
 
 @dataclass(frozen=True)

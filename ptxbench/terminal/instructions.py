@@ -79,14 +79,14 @@ class NotSupported:
 class Answer:
     """What the table has for one opcode."""
 
-    found: Lookup
+    lookup: Lookup
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not self.found.known:
-            yield Text(self.found.sentence)
+        if not self.lookup.known:
+            yield Text(self.lookup.sentence)
             return
-        yield Text.assemble((self.found.opcode, "bold cyan"), " is known.")
-        for line in self.found.lines:
+        yield Text.assemble((self.lookup.opcode, "bold cyan"), " is known.")
+        for line in self.lookup.lines:
             yield from Chapters({}, True).line(line, min(options.max_width, WIDEST))
             yield Padding(Text(line.chapter, "dim"), (0, 2, 0, 6))
             yield Text(f"{MANUAL}{line.section}", "dim", overflow="fold")

@@ -116,7 +116,7 @@ class Collection:
     pairs: set[str] = field(default_factory=set)
     unjudged: int = 0
     """Values that were skipped because of a label of their cell, such as THROTTLED."""
-    found: dict[SeriesKey, list[HistoryPoint]] = field(default_factory=dict)
+    points: dict[SeriesKey, list[HistoryPoint]] = field(default_factory=dict)
 
     def add(self, run: Run) -> None:
         """Add the values of one run, which is later than all before. The same run is not added twice."""
@@ -145,7 +145,7 @@ class Collection:
                 continue
             size = tuple(cell.point.items())
             key = SeriesKey(run.device.name, cell.pair, size, cell.arch, cell.cache, variant, metric, exact)
-            self.found.setdefault(key, []).append(HistoryPoint(run, bare, value))
+            self.points.setdefault(key, []).append(HistoryPoint(run, bare, value))
 
     def series(self, pairs: Sequence[str] = (), last: int | None = None) -> list[Series]:
         """The series of these pairs (names or globs; all by default), each with its last values (all by default).
@@ -154,7 +154,7 @@ class Collection:
         unknown pair.
         """
         wanted = set(select(sorted(self.pairs), pairs, where=" in the saved runs"))
-        chosen = [Series(key, points[-last:] if last else points) for key, points in self.found.items()
+        chosen = [Series(key, points[-last:] if last else points) for key, points in self.points.items()
                   if key.pair in wanted]  # fmt: skip
         return sorted(chosen, key=lambda one: (one.place.device, one.place.pair, one.place.size))
 
