@@ -44,33 +44,35 @@ ROOT = Path(__file__).parents[2]
 def listing(variant, *code, counted=None, machine=None, **report):
     """`code`: texts of SASS, or (text, line of the PTX) or (text, line, label before it)."""
     sass = tuple(
-        MachineInstruction(16 * i, each)
-        if isinstance(each, str)
-        else MachineInstruction(16 * i, each[0], each[2:], each[1])
-        for i, each in enumerate(code)
+        MachineInstruction(16 * i, line)
+        if isinstance(line, str)
+        else MachineInstruction(16 * i, line[0], line[2:], line[1])
+        for i, line in enumerate(code)
     )
     known = {"sass_sha256": variant, "registers": 32, "shared_bytes": 0, **report}
-    made = BuildReport(source_sha256="", ptx_sha256="", **known)
-    return Listing(variant, "ptx", Path(f"{variant}.ptx"), "k", "sm_90", (), (), {}, sass, made, True, counted, machine)
+    build = BuildReport(source_sha256="", ptx_sha256="", **known)
+    return Listing(
+        variant, "ptx", Path(f"{variant}.ptx"), "k", "sm_90", (), (), {}, sass, build, True, counted, machine
+    )
 
 
-def told(left, right, launch=None):
-    return {each.kind: each.text for each in explain(ExplainedPair(compare(left, right), launch))}
+def sentences(left, right, launch=None):
+    return {finding.kind: finding.text for finding in explain(ExplainedPair(compare(left, right), launch))}
 
 
 ADD = ("FADD R1, R2, R3", "EXIT")
 
 
 def test_for_identical_machine_code_no_other_finding_is_reported():
-    found = told(listing("cuda", *ADD, sass_sha256="x"), listing("ptx", "EXIT", sass_sha256="x", registers=99))
-    assert found == {
+    texts = sentences(listing("cuda", *ADD, sass_sha256="x"), listing("ptx", "EXIT", sass_sha256="x", registers=99))
+    assert texts == {
         "same code": "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
     }
 
 
 def test_the_same_mix_is_not_reported_as_a_difference():
-    found = told(listing("cuda", *ADD), listing("ptx", *ADD[::-1]))
-    assert found == {
+    texts = sentences(listing("cuda", *ADD), listing("ptx", *ADD[::-1]))
+    assert texts == {
         "same mix": "ptx has the instructions of cuda, each as often, in a different order or with different registers."
     }
 
@@ -123,31 +125,35 @@ TOLD += [
 
 @pytest.mark.parametrize(("left", "right", "kind", "text"), TOLD)
 def test_a_difference_is_reported_with_its_figures(left, right, kind, text):
-    assert told(listing("cuda", *left[0], **left[1]), listing("ptx", *right[0], **right[1]))[kind] == text
+    assert sentences(listing("cuda", *left[0], **left[1]), listing("ptx", *right[0], **right[1]))[kind] == text
 
 
 def test_occupancy_is_computed_for_the_launch():
     few, many = listing("cuda", *ADD), listing("ptx", *ADD, registers=128)
     launch = Launch(grid=1, block=256)
-    assert told(few, many, launch)["occupancy"] == "ptx needs 128 registers, cuda 32: occupancy 25 % against 100 %."
+    assert (
+        sentences(few, many, launch)["occupancy"] == "ptx needs 128 registers, cuda 32: occupancy 25 % against 100 %."
+    )
     shared = listing("ptx", *ADD, shared_bytes=57_344)  # four CTAs of 56 KiB fit an SM
-    assert told(few, shared, launch)["occupancy"] == (
+    assert sentences(few, shared, launch)["occupancy"] == (
         "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 50 % against 100 %."
     )
-    both = {each.kind: each for each in explain(ExplainedPair(compare(few, listing("ptx", *ADD, registers=128,
+    both = {finding.kind: finding for finding in explain(ExplainedPair(compare(few, listing("ptx", *ADD, registers=128,
                                                                            shared_bytes=57_344)), launch))}  # fmt: skip
     assert both["occupancy"].text == (
         "ptx needs 128 registers, cuda 32; ptx needs 57,344 bytes of shared memory, cuda 0: "
         "occupancy 25 % against 100 %."
     )
     assert both["occupancy"].line == "ptx has occupancy 25 % against 100 % of cuda."
-    assert told(many, few, launch)["occupancy"] == "cuda needs 32 registers, ptx 128: occupancy 100 % against 25 %."
+    assert (
+        sentences(many, few, launch)["occupancy"] == "cuda needs 32 registers, ptx 128: occupancy 100 % against 25 %."
+    )
     dynamic = Launch(grid=1, block=256, shared_bytes=57_344)  # takes as much in both, and little more fits on the SM
-    assert told(few, listing("ptx", *ADD, shared_bytes=57_344), dynamic)["occupancy"] == (
+    assert sentences(few, listing("ptx", *ADD, shared_bytes=57_344), dynamic)["occupancy"] == (
         "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 25 % against 50 %."
     )
     near = listing("ptx", *ADD, registers=31)
-    assert told(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."
+    assert sentences(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."
 
 
 def test_a_store_to_another_cta_of_the_cluster_is_not_a_generic_address():
@@ -157,7 +163,7 @@ def test_a_store_to_another_cta_of_the_cluster_is_not_a_generic_address():
 
     def kinds(**counts):
         contrast = VariantContrast(VariantSide("cuda", report, {"STG.E.128": 5, "ST.E": 1}, counts=counts), right)
-        return {each.kind for analysis in (generic, widths) for each in analysis(contrast)}
+        return {finding.kind for analysis in (generic, widths) for finding in analysis(contrast)}
 
     assert kinds(ptx_cluster_store_requests=128, ptx_generic_accesses=0) == set()
     assert kinds(ptx_cluster_store_requests=128, ptx_generic_accesses=4) == {"generic addressing", "access width"}
@@ -167,18 +173,18 @@ def test_a_store_to_another_cta_of_the_cluster_is_not_a_generic_address():
 def test_equal_values_are_not_reported():
     wide = ("LDG.E.128 R1, [R2]", "LDG.E R1, [R2]", "EXIT")
     more = ("LDG.E.128 R1, [R2]", "LDG.E R1, [R2]", "LDG.E R1, [R2]", "EXIT")
-    assert set(told(listing("cuda", *wide), listing("ptx", *more))) == {"instructions"}  # of the same widths
-    assert set(told(listing("cuda", *ADD), listing("ptx", "FFMA R1, R2, R3, R4", "EXIT"))) == {"instructions"}
+    assert set(sentences(listing("cuda", *wide), listing("ptx", *more))) == {"instructions"}  # of the same widths
+    assert set(sentences(listing("cuda", *ADD), listing("ptx", "FFMA R1, R2, R3, R4", "EXIT"))) == {"instructions"}
 
 
 def test_more_of_both_kinds_of_carries_is_only_more():
     more = ("IMAD.WIDE.U32.X R4, R1, R2, R3", "IADD3 R1, R2, R3", "IADD3 R5, R2, R3")
-    assert "carries" not in told(listing("cuda", *more[1:2]), listing("ptx", *more))
+    assert "carries" not in sentences(listing("cuda", *more[1:2]), listing("ptx", *more))
 
 
 def test_the_most_expensive_finding_comes_first():
     left = listing("cuda", "LD.E R1, [R2]", "I2F R1, R2", spill_load_bytes=4)
-    kinds = [each.kind for each in explain(ExplainedPair(compare(left, listing("ptx", *ADD, registers=16))))]
+    kinds = [finding.kind for finding in explain(ExplainedPair(compare(left, listing("ptx", *ADD, registers=16))))]
     assert kinds == ["spills", "generic addressing", "instructions", "conversions", "registers"]
 
 
@@ -204,7 +210,7 @@ def of(left, right):
         listing(name, code, counted={line: counters(**counts) for line, counts in zip((3, 7), lines, strict=False)})
         for name, code, lines in (("cuda", "NOP", left), ("ptx", "EXIT", right))
     ]
-    return {each.kind: each for each in explain(ExplainedPair(compare(*both)))}
+    return {finding.kind: finding for finding in explain(ExplainedPair(compare(*both)))}
 
 
 LOAD = {"global_load_requests": 10, "global_load_sectors": 160, "global_load_bytes": 5120}
@@ -241,29 +247,29 @@ COUNTED = [
 
 @pytest.mark.parametrize(("left", "right", "kind", "text", "places"), COUNTED)
 def test_findings_on_executions_name_their_lines(left, right, kind, text, places):
-    found = of(left, right)[kind]
-    assert found.text == text
-    assert [str(place) for place in found.places] == places
-    assert len(found.line) <= BRIEF
+    finding = of(left, right)[kind]
+    assert finding.text == text
+    assert [str(place) for place in finding.places] == places
+    assert len(finding.line) <= BRIEF
     assert kind not in of(left, left) or kind == "sectors per request"
 
 
 def test_small_differences_are_not_reported():
     near = {name: value * 103 // 100 for name, value in (GATHER | SHARED | {"shared_load_conflicts": 100}).items()}
-    found = of([GATHER | SHARED | {"shared_load_conflicts": 100}], [near])
-    assert found.keys() == {"instructions", "sectors per request"}
+    findings = of([GATHER | SHARED | {"shared_load_conflicts": 100}], [near])
+    assert findings.keys() == {"instructions", "sectors per request"}
 
 
 def test_the_same_machine_instructions_ignore_the_ptx_instruction_count():
     counts = {3: counters(warp_instructions=100)}, {3: counters(warp_instructions=70)}
-    both = [listing(name, *ADD, counted=each) for name, each in zip(("cuda", "ptx"), counts, strict=True)]
-    assert [each.kind for each in explain(ExplainedPair(compare(*both)))] == ["same mix"]
+    both = [listing(name, *ADD, counted=by_line) for name, by_line in zip(("cuda", "ptx"), counts, strict=True)]
+    assert [finding.kind for finding in explain(ExplainedPair(compare(*both)))] == ["same mix"]
 
 
 def test_the_lines_of_an_unrolled_loop_are_one_of_the_file():
     """NVRTC has unrolled line 20 into the lines 3 to 5 of its PTX; line 7 has no line of the CUDA C."""
     counts = {3: GATHER, 4: GATHER, 5: GATHER, 6: LOAD | {"global_load_sectors": 400}, 7: GATHER}
-    whole = listing("cuda", "NOP", counted={line: counters(**each) for line, each in counts.items()})
+    whole = listing("cuda", "NOP", counted={line: counters(**numbers) for line, numbers in counts.items()})
     unrolled = dataclasses.replace(whole, language="cuda", path=Path("k.cu"), origin={3: 20, 4: 20, 5: 20, 6: 21})
     side = VariantSide("cuda", whole.report, {}, listing=unrolled, counts={"ptx_global_load_sectors": 1_680})
     sums = [(str(place), place.ptx_line, counts["ptx_global_load_sectors"]) for place, counts in side.lines.items()]
@@ -296,7 +302,7 @@ def test_a_ticket_per_cta_causes_no_finding():
 
 def test_uncounted_executions_cause_no_finding():
     left, right = listing("cuda", *ADD, counted={1: counters(atomic_global_requests=9)}), listing("ptx", *ADD)
-    assert [each.kind for each in explain(ExplainedPair(compare(left, right)))] == ["same mix"]
+    assert [finding.kind for finding in explain(ExplainedPair(compare(left, right)))] == ["same mix"]
 
 
 # ---- loops
@@ -327,18 +333,18 @@ LOAD_ADD = [("LDG.E R1, [R2]", 3), ("FADD R3, R3, R1", 4)]
 
 
 def test_a_loop_is_its_backward_branch_and_goes_round_as_often_as_it_was_executed():
-    (found,) = of_listing(loop(*LOAD_ADD))
-    assert (found.first, found.last, found.length, found.copies) == (0x10, 0x40, 4, 1)
-    assert (found.turns, found.executed) == (100, 400)
-    assert found.place == CodePlace("cuda", "cuda.ptx", 9, 9)
-    (found,) = of_listing(loop(*LOAD_ADD * 4, rounds=25))
-    assert (found.length, found.copies, found.turns, found.executed) == (10, 4, 25, 250)
+    (only,) = of_listing(loop(*LOAD_ADD))
+    assert (only.first, only.last, only.length, only.copies) == (0x10, 0x40, 4, 1)
+    assert (only.turns, only.executed) == (100, 400)
+    assert only.place == CodePlace("cuda", "cuda.ptx", 9, 9)
+    (only,) = of_listing(loop(*LOAD_ADD * 4, rounds=25))
+    assert (only.length, only.copies, only.turns, only.executed) == (10, 4, 25, 250)
 
 
 def test_one_access_that_ptxas_split_does_not_make_a_loop_an_unrolled_one():
     split = [("LDG.E R1, [R2]", 3), ("LDG.E R4, [R2+0x4]", 3), ("LDG.E R5, [R6]", 4), ("STG.E [R7], R5", 5)]
-    (found,) = of_listing(loop(*split))
-    assert (found.length, found.copies, found.turns) == (6, 1, 100)
+    (only,) = of_listing(loop(*split))
+    assert (only.length, only.copies, only.turns) == (6, 1, 100)
 
 
 def test_outer_loops_forward_branches_and_code_that_did_not_run_are_not_loops():
@@ -346,7 +352,7 @@ def test_outer_loops_forward_branches_and_code_that_did_not_run_are_not_loops():
         "cuda", ("NOP", 1, ".L_x_9"), ("NOP", 2, ".L_x_1"), ("@P0 BRA .L_x_1", 3), ("@P1 BRA .L_x_9", 4),
         ("@P1 BRA .L_x_5", 5), ("EXIT", 6, ".L_x_5"), machine=ran([2, 7, 7, 2, 1, 1]),
     )  # fmt: skip
-    assert [(each.length, each.turns) for each in of_listing(nested)] == [(2, 7)]
+    assert [(inner.length, inner.turns) for inner in of_listing(nested)] == [(2, 7)]
     assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2))) == []
     assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2), machine=ran([0, 0]))) == []
     assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2), machine=Executed(reason="x"))) == []
@@ -355,41 +361,42 @@ def test_outer_loops_forward_branches_and_code_that_did_not_run_are_not_loops():
 def test_an_unrolled_loop_and_its_remainder_loop_are_two_loops():
     rest = [("LDG.E R1, [R2]", 3, ".L_x_7"), ("FADD R3, R3, R1", 4), ("@P0 BRA .L_x_7", 9)]
     code = [*rest, *code_of(*LOAD_ADD * 4)]
-    found = of_listing(listing("cuda", *code, machine=ran([3] * 3 + [1] + [20] * 10 + [1])))
-    assert [(each.length, each.copies, each.turns) for each in found] == [(10, 4, 20), (3, 1, 3)]
+    result = of_listing(listing("cuda", *code, machine=ran([3] * 3 + [1] + [20] * 10 + [1])))
+    assert [(one.length, one.copies, one.turns) for one in result] == [(10, 4, 20), (3, 1, 3)]
 
 
 def test_loops_with_few_executions_are_not_reported():
-    def told(outside):
+    def loop_kinds(outside):
         sides = (loop(*LOAD_ADD, rounds=9, outside=outside), loop(*LOAD_ADD * 2, rounds=9, outside=outside, name="ptx"))
-        return {each.kind for each in explain(ExplainedPair(compare(*sides)))} & {"loops", "unrolling"}
+        return {finding.kind for finding in explain(ExplainedPair(compare(*sides)))} & {"loops", "unrolling"}
 
-    assert told(1)
-    assert not told(1_000)
+    assert loop_kinds(1)
+    assert not loop_kinds(1_000)
 
 
 def test_loops_with_another_length_or_unroll_factor_are_reported():
     more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
-    found = {
-        each.kind: each for each in explain(ExplainedPair(compare(loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx"))))
+    findings = {
+        finding.kind: finding
+        for finding in explain(ExplainedPair(compare(loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx"))))
     }
-    assert found["loops"].text == (
+    assert findings["loops"].text == (
         "In loops warps execute 33 % fewer machine instructions in ptx. The hottest: "
         "cuda 6 instructions a round, 100 rounds (cuda.ptx:9); ptx 4 instructions a round, 100 rounds (ptx.ptx:9)."
     )
-    assert found["loops"].figures["instructions a round"] == {"cuda": 6, "ptx": 4}
-    assert len(found["loops"].line) <= BRIEF
+    assert findings["loops"].figures["instructions a round"] == {"cuda": 6, "ptx": 4}
+    assert len(findings["loops"].line) <= BRIEF
     unrolled = loop(*LOAD_ADD * 4, rounds=25, name="ptx")
-    found = {each.kind: each for each in explain(ExplainedPair(compare(loop(*LOAD_ADD), unrolled)))}
-    assert "ptx 10 instructions a round, 25 rounds (ptx.ptx:9, which ptxas unrolled by 4)" in found["unrolling"].text
-    assert found["unrolling"].figures["unrolled by ptxas"] == {"cuda": 1, "ptx": 4}
+    findings = {finding.kind: finding for finding in explain(ExplainedPair(compare(loop(*LOAD_ADD), unrolled)))}
+    assert "ptx 10 instructions a round, 25 rounds (ptx.ptx:9, which ptxas unrolled by 4)" in findings["unrolling"].text
+    assert findings["unrolling"].figures["unrolled by ptxas"] == {"cuda": 1, "ptx": 4}
     assert not {"loops", "unrolling"} & {
-        each.kind for each in explain(ExplainedPair(compare(loop(*LOAD_ADD), loop(*LOAD_ADD, name="ptx"))))
+        finding.kind for finding in explain(ExplainedPair(compare(loop(*LOAD_ADD), loop(*LOAD_ADD, name="ptx"))))
     }
 
 
 def kinds(left, right):
-    return {each.kind for each in explain(ExplainedPair(compare(left, right)))}
+    return {finding.kind for finding in explain(ExplainedPair(compare(left, right)))}
 
 
 def test_wide_or_overlapping_ranges_suppress_findings_on_executions():
@@ -425,26 +432,29 @@ EXECUTIONS = [
 @pytest.mark.parametrize(("cuda", "ptx", "share"), EXECUTIONS)
 def test_executions_are_compared_by_the_ranges_that_they_lie_in(cuda, ptx, share):
     sides = [
-        VariantSide(name, listing(name, *ADD).report, {}, executed=ExecutedRange(*each))
-        for name, each in (("cuda", cuda), ("ptx", ptx))
+        VariantSide(name, listing(name, *ADD).report, {}, executed=ExecutedRange(*numbers))
+        for name, numbers in (("cuda", cuda), ("ptx", ptx))
     ]
-    found = list(memory.executed(VariantContrast(*sides)))
+    findings = list(memory.executed(VariantContrast(*sides)))
     if share is None:
-        assert found == []
+        assert findings == []
     else:
-        assert found[0].line == f"Warps execute {share} machine instructions in ptx than in cuda."
-        assert len(found[0].line) <= BRIEF
+        assert findings[0].line == f"Warps execute {share} machine instructions in ptx than in cuda."
+        assert len(findings[0].line) <= BRIEF
 
 
 def test_the_opcode_that_most_of_a_difference_is_of_is_named():
     left = listing("cuda", "FADD R1", "MOV R1", "EXIT", machine=ran([100, 50, 10]))
     right = listing("ptx", "FADD R1", "IADD3 R1", "EXIT", machine=ran([60, 30, 10]))
-    found = {each.kind: each for each in explain(ExplainedPair(compare(left, right)))}["executed instructions"]
-    assert found.text == (
+    finding = {one.kind: one for one in explain(ExplainedPair(compare(left, right)))}["executed instructions"]
+    assert finding.text == (
         "Warps execute 38 % fewer machine instructions in ptx than in cuda: 100 against 160. Most of it is MOV, "
         "0 against 50."
     )
-    assert found.figures == {"executed machine instructions": {"cuda": 160, "ptx": 100}, "MOV": {"cuda": 50, "ptx": 0}}
+    assert finding.figures == {
+        "executed machine instructions": {"cuda": 160, "ptx": 100},
+        "MOV": {"cuda": 50, "ptx": 0},
+    }
 
 
 # ---- of a run
@@ -452,8 +462,8 @@ def test_the_opcode_that_most_of_a_difference_is_of_is_named():
 
 def variant(name, **changes):
     report = {"sass_sha256": name, "registers": 32, "occupancy": 1.0, "opcodes": {"FADD": 3, "EXIT": 1}}
-    made = BuildReport(source_sha256="", ptx_sha256="", **(report | changes.pop("report", {})))
-    return VariantResult("ptx" if name.startswith("ptx") else "cuda", VERIFIED, build=made, **changes)
+    build = BuildReport(source_sha256="", ptx_sha256="", **(report | changes.pop("report", {})))
+    return VariantResult("ptx" if name.startswith("ptx") else "cuda", VERIFIED, build=build, **changes)
 
 
 def cell(**variants):
@@ -463,21 +473,21 @@ def cell(**variants):
 
 def test_a_stored_run_gives_the_same_findings():
     spilling = variant("ptx", report={"spill_store_bytes": 8, "registers": 255, "occupancy": 0.125})
-    found = of_cell(cell(cuda=variant("cuda"), ptx=spilling), "ptx")
-    assert [(each.kind, each.line) for each in found] == [
+    findings = of_cell(cell(cuda=variant("cuda"), ptx=spilling), "ptx")
+    assert [(finding.kind, finding.line) for finding in findings] == [
         ("spills", "Registers spill to memory: ptx 8 bytes a thread."),
         ("occupancy", "ptx needs 255 registers, cuda 32: occupancy 12 % against 100 %."),
         ("same mix", "ptx has the instruction mix of cuda: each opcode as often."),
     ]
     counted = cell(cuda=variant("cuda", counts=counters(barriers=8)), ptx=variant("ptx", counts=counters(barriers=4)))
-    assert [each.kind for each in of_cell(counted, "ptx")] == ["barriers", "same mix"]
+    assert [finding.kind for finding in of_cell(counted, "ptx")] == ["barriers", "same mix"]
     more = counters(warp_instructions=200)  # of PTX, which points the other way
     for most, kinds_told in ((75, ["executed instructions", "same mix"]), (150, ["same mix"])):
         executed = cell(
             cuda=variant("cuda", executed=ExecutedReport(100, 100, 100), counts=counters(warp_instructions=100)),
             ptx=variant("ptx", executed=ExecutedReport(74, most, 75), counts=more),
         )
-        assert [each.kind for each in of_cell(executed, "ptx")] == kinds_told
+        assert [finding.kind for finding in of_cell(executed, "ptx")] == kinds_told
 
 
 def test_unknown_machine_code_is_not_the_same():
@@ -523,10 +533,10 @@ def test_the_findings_of_a_run_come_from_its_verified_ptx():
     spilling = variant("ptx", report={"spill_store_bytes": 8})
     other = variant("ptx.other", report={"registers": 40})
     wrong = dataclasses.replace(variant("ptx.wrong"), status="wrong")
-    found = exporter.findings_of_run(
+    findings = exporter.findings_of_run(
         run_of([cell(**{"cuda": variant("cuda"), "ptx": spilling, "ptx.other": other, "ptx.wrong": wrong})])
     )
-    assert [(each["pair"], each["size"], each["variants"], each["kind"]) for each in found] == [
+    assert [(finding["pair"], finding["size"], finding["variants"], finding["kind"]) for finding in findings] == [
         ("k", {"n": 1}, ["cuda", "ptx"], "spills"),
         ("k", {"n": 1}, ["cuda", "ptx"], "same mix"),
         ("k", {"n": 1}, ["cuda", "ptx.other"], "same mix"),
@@ -539,5 +549,5 @@ def test_the_findings_of_a_run_come_from_its_verified_ptx():
         )
         == []
     )
-    document = json.loads(to_json(run_of([cell(cuda=variant("cuda"), ptx=spilling)]), findings=found))
+    document = json.loads(to_json(run_of([cell(cuda=variant("cuda"), ptx=spilling)]), findings=findings))
     assert document["findings"][0]["figures"] == {"spill_bytes": {"cuda": 0, "ptx": 8}}

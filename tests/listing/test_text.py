@@ -55,8 +55,8 @@ PTX = """\
 
 
 def test_a_line_of_ptx_is_of_the_cuda_line_that_its_loc_names_or_that_it_was_inlined_at():
-    found = origins(PTX, "k.cu")
-    lines = {PTX[number - 1].strip(): of for number, of in found.items() if PTX[number - 1].strip()}
+    line_of = origins(PTX, "k.cu")
+    lines = {PTX[number - 1].strip(): of for number, of in line_of.items() if PTX[number - 1].strip()}
     assert lines["mov.b32 %r1, 1;"] == 3
     assert lines["not.b32 %r1, %r1;"] == 3  # behind the block of inline assembly
     assert lines["add.s32 %r2, %r2, 1;"] == 4
@@ -66,9 +66,9 @@ def test_a_line_of_ptx_is_of_the_cuda_line_that_its_loc_names_or_that_it_was_inl
 
 
 def test_a_loc_of_a_header_without_a_caller_has_no_line():
-    found = origins(PTX, "k.cu")
+    line_of = origins(PTX, "k.cu")
     [last] = [number for number, row in enumerate(PTX, 1) if row.strip() == "ret;" and number > 20]
-    assert last not in found
+    assert last not in line_of
 
 
 def test_line_0_means_no_line():
@@ -179,15 +179,15 @@ RIGHT = (("LDG.E R9, [R8]", 2), ("FADD R7, R9, R1", 2), ("MOV R3, 0x1", 2), ("FM
 
 
 def test_two_listings_have_equal_moved_and_differing_instructions():
-    found = compare(listing(*LEFT), listing(*RIGHT, variant="ptx", sha="2"))
-    assert found.equal == ((1, 0), (2, 1), (3, 4))
-    assert found.moved == ((0, 2),)
-    assert (found.only_left, found.only_right) == (0, 1)
-    assert found.similarity == pytest.approx(8 / 9)
-    assert found.opcodes == {"FMUL": (0, 1)}
-    assert not found.same_mix
-    assert not found.same_code
-    assert list(found.rows()) == [
+    difference = compare(listing(*LEFT), listing(*RIGHT, variant="ptx", sha="2"))
+    assert difference.equal == ((1, 0), (2, 1), (3, 4))
+    assert difference.moved == ((0, 2),)
+    assert (difference.only_left, difference.only_right) == (0, 1)
+    assert difference.similarity == pytest.approx(8 / 9)
+    assert difference.opcodes == {"FMUL": (0, 1)}
+    assert not difference.same_mix
+    assert not difference.same_code
+    assert list(difference.rows()) == [
         (AlignedInstruction(0, MOVED, 2), None),
         (AlignedInstruction(1, EQUAL, 0), AlignedInstruction(0, EQUAL, 1)),
         (AlignedInstruction(2, EQUAL, 1), AlignedInstruction(1, EQUAL, 2)),
@@ -198,16 +198,16 @@ def test_two_listings_have_equal_moved_and_differing_instructions():
 
 
 def test_a_permutation_has_the_same_mix_and_no_instruction_without_a_partner():
-    found = compare(listing(*LEFT), listing(*LEFT[::-1], sha="2"))
-    assert found.same_mix
-    assert found.similarity == 1.0
-    assert len(found.equal) + len(found.moved) == 4
-    assert found.moved
+    difference = compare(listing(*LEFT), listing(*LEFT[::-1], sha="2"))
+    assert difference.same_mix
+    assert difference.similarity == 1.0
+    assert len(difference.equal) + len(difference.moved) == 4
+    assert difference.moved
 
 
 def test_an_instruction_has_one_partner_however_many_are_like_it():
-    found = compare(listing(*LEFT[:1] * 3), listing(*LEFT[:1] * 2, sha="2"))
-    assert (len(found.equal), found.moved, found.only_left, found.only_right) == (2, (), 1, 0)
+    difference = compare(listing(*LEFT[:1] * 3), listing(*LEFT[:1] * 2, sha="2"))
+    assert (len(difference.equal), difference.moved, difference.only_left, difference.only_right) == (2, (), 1, 0)
 
 
 def test_the_same_instructions_are_the_same_code_only_by_their_hash():
@@ -218,8 +218,8 @@ def test_the_same_instructions_are_the_same_code_only_by_their_hash():
 
 def test_frequent_instructions_in_a_long_listing_are_aligned_too():
     many = [("MOV R1, R2", 2)] * 300
-    found = compare(listing(*many), listing(("EXIT", 3), *many))
-    assert found.equal == tuple((i, i + 1) for i in range(300))
+    difference = compare(listing(*many), listing(("EXIT", 3), *many))
+    assert difference.equal == tuple((i, i + 1) for i in range(300))
 
 
 def test_an_empty_listing_equals_only_an_empty_one():
@@ -231,7 +231,7 @@ def test_the_document_has_the_links_both_ways():
     one = listing(*CODE, counted=executed({2: 10}))
     variant = describe_listing(one)
     assert variant["source_line_of_ptx_line"] == {"2": 3, "3": 1}
-    links = [(each["ptx_line"], each["source_line"]) for each in variant["sass"]]
+    links = [(instruction["ptx_line"], instruction["source_line"]) for instruction in variant["sass"]]
     assert links == [(2, 3), (3, 1), (2, 3), (None, None)]
     assert variant["executed"] == {"2": 10}
     assert describe_difference(compare(one, one))["equal"] == [[0, 0], [1, 1], [2, 2], [3, 3]]
