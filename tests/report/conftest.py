@@ -15,7 +15,7 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 @pytest.fixture(scope="module")
 def chromium():
     """An installed Chromium under Playwright; without one, tests that need it are skipped."""
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    path = next((located for name in BROWSERS if (located := shutil.which(name))), None)
     if path is None:
         reason = f"No browser: none of {', '.join(BROWSERS)} is on PATH (Debian, Ubuntu: apt install chromium)."
         if os.environ.get("PTXBENCH_REQUIRE_BROWSER") == "1":

@@ -90,8 +90,8 @@ def work(n):
 
 def with_flops(one):
     """The cell with machine code that does single precision."""
-    code = {name: replace(each.build, opcodes={"FFMA": 4}) for name, each in one.variants.items()}
-    return replace(one, variants={name: replace(each, build=code[name]) for name, each in one.variants.items()})
+    code = {name: replace(result.build, opcodes={"FFMA": 4}) for name, result in one.variants.items()}
+    return replace(one, variants={name: replace(result, build=code[name]) for name, result in one.variants.items()})
 
 
 def page_of(*runs):

@@ -20,7 +20,7 @@ WIDTHS = (390, 768, 1280)
 def pages(recorded, tmp_path_factory):
     """Two pages as files: of a run on the emulator with listings, and of a recorded run with times; the material."""
     folder = tmp_path_factory.mktemp("pages")
-    materials = [each for each in collect([recorded.run], recorded.kernels, ["sm_90"]) if isinstance(each, Material)]
+    materials = [step for step in collect([recorded.run], recorded.kernels, ["sm_90"]) if isinstance(step, Material)]
     (folder / "counted.html").write_text(render([recorded.run], materials, {})[0], encoding="utf-8")
     (folder / "timed.html").write_text(page_of(timed_run()), encoding="utf-8")
     (folder / "same.html").write_text(render([with_same_code(recorded.run)], materials, {})[0], encoding="utf-8")
@@ -38,7 +38,7 @@ def with_same_code(run):
     def same(one):
         code = one.variants["cuda"].build.sass_sha256
         return replace(one, variants={
-            name: replace(each, build=replace(each.build, sass_sha256=code)) for name, each in one.variants.items()
+            name: replace(row, build=replace(row.build, sass_sha256=code)) for name, row in one.variants.items()
         })  # fmt: skip
 
     return replace(run, cells=[same(one) for one in run.cells])
@@ -52,18 +52,18 @@ def shown(chromium, pages):
     def shown(name, **options):
         context = chromium.new_context(**{"viewport": WIDE, "color_scheme": "light", **options})
         page = context.new_page()
-        asked, said = [], []
+        asked, messages = [], []
         page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("dialog", lambda dialog: messages.append(dialog.message))
         address = (pages[0] / name).as_uri()
         page.goto(address)
         yield page
         page.wait_for_timeout(50)
         context.close()
         assert asked == [address]
-        assert said == []
+        assert messages == []
 
     return shown
 
@@ -95,19 +95,21 @@ def test_pointing_at_a_line_lights_exactly_its_partners(shown, pages):
     listing = next(listing for listing in pages[1].listings if listing.variant == "cuda")
     number = next(i for i, line in enumerate(listing.source, 1) if "y[i] = a * x[i]" in line)
     ptx = [line for line in listing.ptx_shown if listing.origin.get(line) == number]
-    sass = [each for each in listing.sass if listing.line_of(each) == number]
+    sass = [instruction for instruction in listing.sass if listing.line_of(instruction) == number]
     assert len(ptx) > 2 < len(sass)
     with shown("counted.html") as page:
         open_all(page)
         cell(page, 0, "y[i] = a * x[i]").hover()
         lit = "\n".join(marked(page, "lit")).split("\n")
         lines = {re.sub(r"^\d*\t", "", line).strip() for line in lit}
-        assert lines == {squeezed(listing.ptx[line - 1]) for line in ptx} | {tight(each.text) for each in sass}
+        assert lines == {squeezed(listing.ptx[line - 1]) for line in ptx} | {
+            tight(instruction.text) for instruction in sass
+        }
         assert marked(page, "on") == {indented(listing.source[number - 1])}
 
         load = next(line for line in ptx if "ld.global" in listing.ptx[line - 1])
-        made = [tight(each.text) for each in listing.sass if each.line == load]
-        cell(page, 0, made[0]).hover()
+        texts = [tight(instruction.text) for instruction in listing.sass if instruction.line == load]
+        cell(page, 0, texts[0]).hover()
         lit = marked(page, "lit")
         assert lit == {squeezed(listing.ptx[load - 1]), indented(listing.source[number - 1])}
 
@@ -118,11 +120,11 @@ def test_pointing_at_a_line_lights_exactly_its_partners(shown, pages):
 def test_hand_written_ptx_lights_its_machine_code(shown, pages):
     listing = next(listing for listing in pages[1].listings if listing.variant == "ptx")
     number = next(i for i, line in enumerate(listing.ptx, 1) if "st.global.f32" in line)
-    made = {tight(each.text) for each in listing.sass if each.line == number}
+    texts = {tight(instruction.text) for instruction in listing.sass if instruction.line == number}
     with shown("counted.html") as page:
         open_all(page)
         cell(page, 1, "st.global.f32").hover()
-        assert {re.sub(r"^\d*\t", "", line) for text in marked(page, "lit") for line in text.split("\n")} == made
+        assert {re.sub(r"^\d*\t", "", line) for text in marked(page, "lit") for line in text.split("\n")} == texts
         cell(page, 1, "// scale").hover()
         assert marked(page, "lit") == set()  # a comment has no partner
 
@@ -142,7 +144,7 @@ def test_the_keyboard_walks_from_line_to_line_and_lights_the_same(shown):
         assert page.evaluate("document.activeElement.tagName") == "TD"
         assert "y[i] = a * x[i]" in next(iter(marked(page, "on")))
         lit = marked(page, "lit")
-        assert any("ld.global" in each for each in lit)
+        assert any("ld.global" in text for text in lit)
         page.keyboard.press("ArrowRight")
         assert "y[i] = a * x[i]" in "".join(marked(page, "lit"))
         assert marked(page, "on") < lit
@@ -224,11 +226,11 @@ def test_dark_and_light_differ_and_every_text_has_enough_contrast_in_both(shown,
             if name == "counted.html":
                 cell(page, 0, "y[i] = a * x[i]").hover()
             grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-            found = page.locator(TEXTS)
-            contrasts = found.evaluate_all(f"all => all.map({LUMINANCE})")
+            elements = page.locator(TEXTS)
+            contrasts = elements.evaluate_all(f"all => all.map({LUMINANCE})")
             assert len(contrasts) > 50
             worst = min(range(len(contrasts)), key=contrasts.__getitem__)
-            assert contrasts[worst] >= 4.5, (scheme, found.nth(worst).inner_text(), contrasts[worst])
+            assert contrasts[worst] >= 4.5, (scheme, elements.nth(worst).inner_text(), contrasts[worst])
     assert grounds[0] != grounds[1]
 
 
@@ -283,7 +285,7 @@ def test_the_page_runs_no_script_but_its_own(chromium, pages):
     assert page.evaluate("window.hacked") is None
     assert asked == [path.as_uri()]
     assert len(refused) >= 2
-    assert all("Content Security Policy" in each for each in refused)
+    assert all("Content Security Policy" in text for text in refused)
     context.close()
 
 
@@ -291,7 +293,7 @@ def test_a_hostile_name_shows_as_it_is(chromium, tmp_path):
     name = "<img src=x onerror=alert(1)>"
     run = timed_run()
     path = tmp_path / "page.html"
-    path.write_text(page_of(replace(run, cells=[replace(each, pair=name) for each in run.cells])), encoding="utf-8")
+    path.write_text(page_of(replace(run, cells=[replace(one, pair=name) for one in run.cells])), encoding="utf-8")
     context = chromium.new_context()
     page = context.new_page()
     dialogs = []

@@ -27,9 +27,9 @@ TILES = [
 
 @pytest.mark.parametrize(("variants", "tiles"), [row[1:] for row in TILES], ids=[row[0] for row in TILES])
 def test_counts_of_hand_written_ptx_are_tallied_against_the_best_cuda_c(variants, tiles):
-    found = [f"{count} {chip.word}" for chip, count in tally([cell(variants)], None)]
-    assert len(found) == len(tiles)
-    assert all(one.startswith(tile) for one, tile in zip(found, tiles, strict=True))
+    texts = [f"{count} {chip.word}" for chip, count in tally([cell(variants)], None)]
+    assert len(texts) == len(tiles)
+    assert all(one.startswith(tile) for one, tile in zip(texts, tiles, strict=True))
 
 
 def test_times_are_tallied_in_the_same_way():

@@ -32,54 +32,54 @@ def material(emulated):
     """The page data from the sources in the folder of the pair, which a test may edit."""
 
     def material(run=emulated.run):
-        [found] = [each for each in collect([run], emulated.kernels, SM_90) if isinstance(each, Material)]
-        return found
+        [result] = [step for step in collect([run], emulated.kernels, SM_90) if isinstance(step, Material)]
+        return result
 
     return material
 
 
 def sound(page):
     """The page, read; it is well formed, and nothing in it points elsewhere."""
-    found = read(page)
-    assert found.faults == []
-    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    parsed = read(page)
+    assert parsed.faults == []
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    for tag, attributes in found.elements:
+    for tag, attributes in parsed.elements:
         assert not {name for name in attributes if name.startswith("on") or name in ("src", "srcset", "data", "action")}
         if "href" in attributes:
             assert tag == "a"
             assert attributes["href"][0] == "#"
             assert attributes["href"][1:] in ids
-    assert not {tag for tag, _ in found.elements} & {"link", "img", "iframe", "object", "embed", "base", "form", "use"}
+    assert not {tag for tag, _ in parsed.elements} & {"link", "img", "iframe", "object", "embed", "base", "form", "use"}
     [style] = re.findall(r"<style>(.*?)</style>", page, re.S)
     assert not re.search(r"url\(|@import|https?:", style)
-    assert len(found.all("script")) == 1
+    assert len(parsed.all("script")) == 1
     assert len(page.encode()) < report.LIMIT
-    return found
+    return parsed
 
 
 def test_a_run_on_the_emulator_has_all_its_parts_and_says_that_its_roofline_is_a_model(emulated, material):
     page, dropped = render([emulated.run], [material()], {"ptxas": "13.0"})
-    found = sound(page)
+    parsed = sound(page)
     assert dropped == []
     for words in ("machine instructions that warps execute", "not times", "A model, not a measurement.", "y = a * x",
                   "Differences in machine code", "PTX runs on 1 of 1 target, CUDA C on 1", "seed"):  # fmt: skip
-        assert words in found.text
-    explained = {each.variant: each.findings for each in material().explained}
+        assert words in parsed.text
+    explained = {one.variant: one.findings for one in material().explained}
     assert explained["ptx"]
     assert explained["cuda@fast"]
-    assert all(each.text in found.text for each in explained["ptx"])
-    assert all(each.line in found.text for each in explained["cuda@fast"])
-    assert "time / cuda" not in found.text
-    assert [each["class"] for each in found.all("table") if "code" in each["class"]] == [
+    assert all(finding.text in parsed.text for finding in explained["ptx"])
+    assert all(finding.line in parsed.text for finding in explained["cuda@fast"])
+    assert "time / cuda" not in parsed.text
+    assert [table["class"] for table in parsed.all("table") if "code" in table["class"]] == [
         "code cuda", "code ptx", "code cuda"
     ]  # fmt: skip
-    assert "ld.global.f32 %value,[%at];" in found.text
-    assert "y[i] = a * x[i];" in found.text
+    assert "ld.global.f32 %value,[%at];" in parsed.text
+    assert "y[i] = a * x[i];" in parsed.text
 
 
 def test_a_run_with_times_has_verdicts_intervals_a_measured_roofline_and_its_noise():
-    found = sound(page_of(timed_run()))
+    parsed = sound(page_of(timed_run()))
     for words in (
         "FASTER",
         "SLOWER",
@@ -90,11 +90,11 @@ def test_a_run_with_times_has_verdicts_intervals_a_measured_roofline_and_its_noi
         "as measured",
         "illegal_address",
     ):
-        assert words in found.text
-    assert "A model" not in found.text
-    assert "Counts of PTX" not in found.text
-    assert re.search(r"0\.80\d ±0\.00\d", found.text)
-    assert "A/A control" not in found.text
+        assert words in parsed.text
+    assert "A model" not in parsed.text
+    assert "Counts of PTX" not in parsed.text
+    assert re.search(r"0\.80\d ±0\.00\d", parsed.text)
+    assert "A/A control" not in parsed.text
 
 
 def test_a_chart_of_times_has_an_interval_and_a_dot_a_round_and_one_of_counts_has_none(emulated, material):
@@ -106,11 +106,11 @@ def test_a_chart_of_times_has_an_interval_and_a_dot_a_round_and_one_of_counts_ha
 
 
 def test_a_chart_of_counts_explains_its_third_colour_if_it_has_one():
-    told = "the same, where the machine code is that of"
-    assert told not in page_of(run_of([COUNTED]))
+    words = "the same, where the machine code is that of"
+    assert words not in page_of(run_of([COUNTED]))
     cuda, ptx = COUNTED.variants["cuda"], COUNTED.variants["ptx"]
     alike = replace(ptx, build=replace(ptx.build, sass_sha256=cuda.build.sass_sha256))
-    assert told in page_of(run_of([replace(COUNTED, variants={**COUNTED.variants, "ptx": alike})]))
+    assert words in page_of(run_of([replace(COUNTED, variants={**COUNTED.variants, "ptx": alike})]))
 
 
 def test_the_portability_of_a_pair_shows_refusals_and_the_file_of_each_target():
@@ -122,10 +122,10 @@ def test_the_portability_of_a_pair_shows_refusals_and_the_file_of_each_target():
         "sm_90a": TargetTrial("sm_90a", ASSEMBLES, "8.0", "sm_90a", 24),
     }
     matrix = Matrix(COUNTED.pair, tuple(trials), {"ptx": TargetResults(source, trials)})
-    found = sound(render([run_of([COUNTED])], [Material(COUNTED.pair, matrix=matrix)], {})[0])
-    assert "ptx on sm_90a is k.sm_90a.ptx" in found.text
-    assert "ptx on sm_75: k.ptx:7: cp.async.cg needs sm_80 or higher" in found.text
-    assert [each["class"] for each in found.all("td") if each.get("class") in ("no", "none")] == ["no"]
+    parsed = sound(render([run_of([COUNTED])], [Material(COUNTED.pair, matrix=matrix)], {})[0])
+    assert "ptx on sm_90a is k.sm_90a.ptx" in parsed.text
+    assert "ptx on sm_75: k.ptx:7: cp.async.cg needs sm_80 or higher" in parsed.text
+    assert [box["class"] for box in parsed.all("td") if box.get("class") in ("no", "none")] == ["no"]
 
 
 def test_a_wrong_result_has_no_time():
@@ -136,7 +136,7 @@ def test_a_wrong_result_has_no_time():
         )
         for cell in run.cells
     ]
-    page = page_of(replace(run, cells=[each for each in wrong if each.pair == "softmax"]))
+    page = page_of(replace(run, cells=[one for one in wrong if one.pair == "softmax"]))
     rows = [row for row in re.split(r"(?=<tr)", page) if re.match(r"<tr>(?:<td>|<th>)ptx<", row)]
     assert len(rows) == 4  # of two sizes, in the summary and in the pair's own tables
     for row in rows:
@@ -164,24 +164,24 @@ def test_a_verdict_is_shown_by_sign_and_word_and_not_by_colour_alone():
 
 def test_several_runs_have_each_their_summary_and_share_the_pairs():
     counted = run_of([COUNTED, replace(FAILED, pair="softmax")], "c0ffee")
-    found = sound(page_of(timed_run(), counted))
-    ids = {attributes.get("id") for _, attributes in found.elements}
+    parsed = sound(page_of(timed_run(), counted))
+    ids = {attributes.get("id") for _, attributes in parsed.elements}
     assert {"run-1", "run-2", "chart-1", "chart-2", "roofline-1", "roofline-2"} <= ids
-    assert len(found.all("article")) == 4
-    assert "Run 2: emulator-sm_90" in found.text
-    assert "unknown instruction 'cp.x'" in found.text
+    assert len(parsed.all("article")) == 4
+    assert "Run 2: emulator-sm_90" in parsed.text
+    assert "unknown instruction 'cp.x'" in parsed.text
 
 
 def test_a_run_of_nothing_has_a_page():
-    found = sound(page_of(run_of([])))
-    assert "0 pairs, 0 variants" in found.text
-    assert "Not shown: the limits of this device are not known" in found.text
+    parsed = sound(page_of(run_of([])))
+    assert "0 pairs, 0 variants" in parsed.text
+    assert "Not shown: the limits of this device are not known" in parsed.text
 
 
 def test_a_run_without_a_reference_or_without_builds_has_a_page():
     bare = replace(COUNTED, variants={"ptx": COUNTED.variants["ptx"]})
     unbuilt = replace(
-        COUNTED, pair="scan", variants={name: replace(each, build=None) for name, each in COUNTED.variants.items()}
+        COUNTED, pair="scan", variants={name: replace(result, build=None) for name, result in COUNTED.variants.items()}
     )
     assert "scan" in sound(page_of(run_of([bare, unbuilt]))).text
 
@@ -207,9 +207,9 @@ ODD = {
 @pytest.mark.parametrize("change", ODD.values(), ids=ODD)
 def test_a_hostile_text_of_a_run_stays_text(change):
     plain = run_of([replace(COUNTED, limits=timed_run().cells[0].limits)], run={"argv": ["run"]})
-    found = sound(page_of(change(plain)))
-    assert "<script>alert(1)</script><img src=x onerror=alert(2)>" in found.text
-    assert {tag for tag, _ in found.elements} <= {tag for tag, _ in read(page_of(plain, timed_run())).elements}
+    parsed = sound(page_of(change(plain)))
+    assert "<script>alert(1)</script><img src=x onerror=alert(2)>" in parsed.text
+    assert {tag for tag, _ in parsed.elements} <= {tag for tag, _ in read(page_of(plain, timed_run())).elements}
 
 
 def test_a_hostile_source_stays_text(emulated, material):
@@ -224,18 +224,18 @@ def test_a_hostile_source_stays_text(emulated, material):
                 build = replace(result.build, source_sha256=sha256(content).hexdigest())
                 variants[variant] = replace(result, build=build)
     run = replace(emulated.run, cells=[replace(cell, variants=variants)])
-    found = sound(render([run], [material(run)], {})[0])
-    assert found.text.count(HOSTILE) == 2  # cuda and ptx; cuda@fast has that line as cuda has it
+    parsed = sound(render([run], [material(run)], {})[0])
+    assert parsed.text.count(HOSTILE) == 2  # cuda and ptx; cuda@fast has that line as cuda has it
 
 
-@pytest.mark.parametrize(("frame", "told"), [
+@pytest.mark.parametrize(("frame", "sentence"), [
     ({"status": "interrupted"}, "Run 0a1b2c3d is not complete (interrupted): what was finished is shown."),
     ({"assembler": "driver"}, "Run 0a1b2c3d was assembled by the GPU's driver"),
 ])  # fmt: skip
-def test_important_facts_on_a_run_are_at_the_top(frame, told):
+def test_important_facts_on_a_run_are_at_the_top(frame, sentence):
     text = sound(page_of(timed_run(run=frame))).text
-    assert told in text.split("Summary of", 1)[0].split("variants verified")[0]
-    assert told not in read(page_of(timed_run())).text
+    assert sentence in text.split("Summary of", 1)[0].split("variants verified")[0]
+    assert sentence not in read(page_of(timed_run())).text
 
 
 def test_names_that_make_one_anchor_get_two():
@@ -248,10 +248,10 @@ def test_a_page_too_large_goes_without_listings_further_variants_first_and_says_
     whole, _ = render([run], materials, {})
     for limit, names in ((len(whole.encode()) - 1, {"cuda@fast"}), (1, {"cuda", "ptx", "cuda@fast"})):
         monkeypatch.setattr(report, "LIMIT", limit)
-        page, [told] = render([run], materials, {})
+        page, [sentence] = render([run], materials, {})
         text = read(page).text
-        assert told.split(" left out")[0] == ("1 listing" if len(names) == 1 else f"{len(names)} listings")
-        assert told in text
+        assert sentence.split(" left out")[0] == ("1 listing" if len(names) == 1 else f"{len(names)} listings")
+        assert sentence in text
         [left_out] = re.findall("The listing of (.+?) is left out", text)
         assert set(left_out.split(", ")) == names
         assert len(page.encode()) < len(whole.encode())
@@ -268,20 +268,22 @@ def test_the_command_that_makes_a_run_again_has_its_seed_and_is_one_for_a_shell(
 def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_says_why(emulated, material):
     source = emulated.kernels / "ptx" / "scale.ptx"
     source.write_text(source.read_text() + "// edited\n")
-    found = material()
-    assert [listing.variant for listing in found.listings] == ["cuda", "cuda@fast"]
-    assert found.matrix is None
-    told = "No listing of ptx, and no portability: the source has changed since the run."
-    assert found.omitted == (told,)
-    assert told in sound(render([emulated.run], [found], {})[0]).text
+    result = material()
+    assert [listing.variant for listing in result.listings] == ["cuda", "cuda@fast"]
+    assert result.matrix is None
+    sentence = "No listing of ptx, and no portability: the source has changed since the run."
+    assert result.omitted == (sentence,)
+    assert sentence in sound(render([emulated.run], [result], {})[0]).text
 
 
 def test_tools_that_make_other_machine_code_than_the_run_are_reported(emulated, material):
     [cell] = emulated.run.cells
     build = replace(cell.variants["ptx"].build, sass_sha256="0" * 64)
     other = replace(cell, variants={**cell.variants, "ptx": replace(cell.variants["ptx"], build=build)})
-    told = "The installed tools generate different machine code for ptx than the run's did; the listing shows theirs."
-    assert material(replace(emulated.run, cells=[other])).omitted == (told,)
+    sentence = (
+        "The installed tools generate different machine code for ptx than the run's did; the listing shows theirs."
+    )
+    assert material(replace(emulated.run, cells=[other])).omitted == (sentence,)
 
 
 def test_without_sources_the_findings_come_from_the_run_alone(emulated, material):
@@ -291,22 +293,22 @@ def test_without_sources_the_findings_come_from_the_run_alone(emulated, material
     variants["ptx"] = replace(variants["ptx"], build=build)
     for path in (emulated.kernels / "pairs").iterdir():
         path.unlink()
-    found = material(replace(run, cells=[replace(run.cells[0], variants=variants)]))
-    [told] = [each for each in found.explained if each.variant == "ptx"]
-    assert told.similarity is None
-    assert "ptx needs 99 registers" in " ".join(finding.text for finding in told.findings)
-    assert "ptx needs 99 registers" in sound(render([run], [found], {})[0]).text
-    assert "lacks" in found.omitted[0]
+    result = material(replace(run, cells=[replace(run.cells[0], variants=variants)]))
+    [explained] = [one for one in result.explained if one.variant == "ptx"]
+    assert explained.similarity is None
+    assert "ptx needs 99 registers" in " ".join(finding.text for finding in explained.findings)
+    assert "ptx needs 99 registers" in sound(render([run], [result], {})[0]).text
+    assert "lacks" in result.omitted[0]
 
 
 def test_without_the_tools_the_page_lists_the_missing_parts(emulated, material, monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
-    found = material()
-    assert found.listings == ()
-    assert found.matrix is None
-    told = sound(render([emulated.run], [found], {})[0]).text
-    assert "No portability: ptxas, which alone knows what a target supports, is not installed" in told
-    assert "No listing of ptx: ptxas, which listings of machine code need, is not installed" in told
+    result = material()
+    assert result.listings == ()
+    assert result.matrix is None
+    text = sound(render([emulated.run], [result], {})[0]).text
+    assert "No portability: ptxas, which alone knows what a target supports, is not installed" in text
+    assert "No listing of ptx: ptxas, which listings of machine code need, is not installed" in text
 
 
 def test_a_pair_is_shown_as_it_is_without_a_knob_turned_where_the_run_has_that():
@@ -321,7 +323,7 @@ def test_a_pair_that_does_not_lie_in_the_folder_is_not_executed(kernels, name):
     (kernels / "evil.py").write_text("raise SystemExit('executed')")
     (kernels / "pairs" / "sub").mkdir()
     run = run_of([replace(COUNTED, pair=name.format(kernels=kernels.resolve()))])
-    [material] = [each for each in collect([run], kernels, SM_90) if isinstance(each, Material)]
+    [material] = [step for step in collect([run], kernels, SM_90) if isinstance(step, Material)]
     assert material.omitted == ("No listings, findings or portability: there is no pair of that name in kernels.",)
 
 
@@ -352,7 +354,7 @@ def test_the_labels_of_a_roofline_do_not_cover_each_other_and_points_lie_where_t
 def test_a_long_label_of_a_roofline_does_not_reach_into_the_figures_of_its_axis():
     names = ["k", "short", "one_of_a_long_name.that_goes_on", "another_of_a_long_name.that_goes_on"]
     cells = [
-        replace(COUNTED, pair=each, limits=LIMITS, work={"flops": 10 + i, "bytes": 100}) for i, each in enumerate(names)
+        replace(COUNTED, pair=name, limits=LIMITS, work={"flops": 10 + i, "bytes": 100}) for i, name in enumerate(names)
     ]
     picture = roofline_of(cells)
     labels = [point for point in picture.points if point.label]

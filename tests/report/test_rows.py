@@ -38,14 +38,14 @@ def shipped():
 @pytest.mark.parametrize(("pair", "variant"), SHIPPED)
 def test_every_line_is_shown_once_next_to_its_partners(shipped, pair, variant):
     listing = shipped(pair, variant)
-    found = units(listing)
-    assert sorted(index for unit in found for index in unit.sass) == list(range(len(listing.sass)))
-    linked = {each.line for each in listing.sass} | set(listing.origin)
-    lines = [line for unit in found for line in unit.ptx]
+    every = units(listing)
+    assert sorted(index for unit in every for index in unit.sass) == list(range(len(listing.sass)))
+    linked = {instruction.line for instruction in listing.sass} | set(listing.origin)
+    lines = [line for unit in every for line in unit.ptx]
     assert len(lines) == len(set(lines))
     assert set(lines) >= (set(listing.ptx_shown) & linked if variant.startswith("cuda") else set(listing.ptx_shown))
-    assert sorted({line for unit in found for line in unit.source}) == list(range(1, len(listing.source) + 1))
-    for unit in found:
+    assert sorted({line for unit in every for line in unit.source}) == list(range(1, len(listing.source) + 1))
+    for unit in every:
         assert {listing.sass[index].line for index in unit.sass} <= {*unit.ptx, None} or not unit.ptx
         assert {listing.origin.get(line) for line in unit.ptx} <= {unit.source[0] if unit.source else None}
         assert {listing.line_of(listing.sass[index]) for index in unit.sass} <= {
@@ -67,12 +67,12 @@ NUMBERED = [
 @pytest.mark.parametrize(("pair", "variant", "base"), NUMBERED)
 def test_numbers_go_on_behind_rows_that_are_left_out(shipped, pair, variant, base):
     listing = shipped(pair, variant)
-    found = rows(listing, base and shipped(pair, base))
-    assert bool(base) == any(row.elided and not row.period for row in found)
-    assert sum(row.elided or 1 for row in found) == len(units(listing))
+    result = rows(listing, base and shipped(pair, base))
+    assert bool(base) == any(row.elided and not row.period for row in result)
+    assert sum(row.elided or 1 for row in result) == len(units(listing))
     lines, columns = (listing.source, 3) if listing.source else (listing.ptx, 2)
     number = 1
-    for cell in (row.cells[0] for row in found if len(row.cells) == columns):
+    for cell in (row.cells[0] for row in result if len(row.cells) == columns):
         if cell.text:
             number += cell.skip
             expected = lines[number - 1 : number - 1 + cell.lines]
@@ -91,8 +91,8 @@ def small(ptx, sass, variant="ptx"):
     return Listing(variant, "ptx", None, "k", "sm_90", (), tuple(ptx), {}, code, BuildReport("s", "p"), True)
 
 
-def texts(found):
-    return [row.elided or tuple(cell.text for cell in row.cells) for row in found]
+def texts(rows_of_page):
+    return [row.elided or tuple(cell.text for cell in row.cells) for row in rows_of_page]
 
 
 PTX = ["// k", "add.u32     %a, %b, 1;", "", "// then", "ret;"]
@@ -145,19 +145,19 @@ def unrolled(*lines):
 )  # fmt: skip
 def test_rows_that_repeat_those_above_in_other_registers_are_left_out(lines, shown):
     listing = unrolled(*lines)
-    found = rows(listing)
-    told = [(row.elided, row.period) if row.elided else 1 for row in found]
-    expected = [entry for each in shown for entry in ([1] * each if isinstance(each, int) else [each])]
-    assert told == expected
-    assert sum(row.elided or 1 for row in found) == len(units(listing))
+    result = rows(listing)
+    elided = [(row.elided, row.period) if row.elided else 1 for row in result]
+    expected = [entry for part in shown for entry in ([1] * part if isinstance(part, int) else [part])]
+    assert elided == expected
+    assert sum(row.elided or 1 for row in result) == len(units(listing))
 
 
 def test_a_variant_is_shown_against_the_one_before_it_that_it_has_most_in_common_with():
     other = [changed(line, "1;", "2;") if "add" in line else line for line in PTX]
     code = [("MOV R9, R8", 2), ("FADD R1, R1, R1", 5)]
-    found = list(shown_listings([small(PTX, SASS), small(other, code, "ptx.a"), small(other, code, "ptx.b"),
+    views = list(shown_listings([small(PTX, SASS), small(other, code, "ptx.a"), small(other, code, "ptx.b"),
                         small(PTX, SASS, "ptx.c")]))  # fmt: skip
-    assert [each.base for each in found][2:] == ["ptx.a", "ptx"]
+    assert [view.base for view in views][2:] == ["ptx.a", "ptx"]
 
 
 def test_an_empty_cell_is_never_tall_for_it_would_get_a_number_and_shift_all_others():
