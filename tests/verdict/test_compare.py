@@ -121,7 +121,7 @@ def clocked(run, *, alone=(1755.0, 1755.0), block=1755.0):
     def at_clock(one):
         return replace(one, solo_mhz=solo, clock_mhz=[block] * len(one.ns) if block else [])
 
-    return replace(run, cells=[replace(each, rounds=[*map(at_clock, each.rounds)]) for each in run.cells])
+    return replace(run, cells=[replace(one, rounds=[*map(at_clock, one.rounds)]) for one in run.cells])
 
 
 # metric, times of head, MHz alone of head (cuda, ptx), MHz of head's blocks, verdict; base is 50, 45 us at 1755 MHz
@@ -154,8 +154,8 @@ def test_a_change_of_time_must_be_one_of_clock_cycles_too(metric, us, alone, blo
 def test_a_run_from_before_there_were_clocks_of_each_kernel_is_read():
     text = to_json(timed(1, "0000aaaa", triad=(Kernel(50), Kernel(45))))
     document = json.loads(text)
-    for each in document["cells"][0]["rounds"]:
-        del each["solo_mhz"]
+    for round_document in document["cells"][0]["rounds"]:
+        del round_document["solo_mhz"]
     assert from_json(json.dumps(document), "old.json").cells[0].rounds[0].solo_mhz == {}
 
 
@@ -253,8 +253,8 @@ def test_equal_code_raises_no_alarm_and_slowed_code_is_found():
     for seed in range(4):
         before = {name: (Kernel(50), Kernel(45)) for name in names}
         after = {name: (Kernel(50), Kernel(45, "B")) for name in names} | {"k07": (Kernel(50), Kernel(50.4, "B"))}
-        found = compare(timed(2 * seed, "ba5e", **before), timed(2 * seed + 1, "4ead", **after))
-        assert [row.pair for row in found.rows if row.verdict == "REGRESSED"] == ["k07"]
+        comparison = compare(timed(2 * seed, "ba5e", **before), timed(2 * seed + 1, "4ead", **after))
+        assert [row.pair for row in comparison.rows if row.verdict == "REGRESSED"] == ["k07"]
 
 
 # ---- times
@@ -265,11 +265,11 @@ def test_times_are_rows_of_every_variant_and_controls_show_the_shift_of_the_run(
     slow = {f"k{i}": (Kernel(54), Kernel(48.6)) for i in range(6)}  # the whole run is 8 % slower
     base = timed(1, "ba5e", **still, changed=(Kernel(50), Kernel(45)), worse=(Kernel(50), Kernel(45)))
     head = timed(2, "4ead", **slow, changed=(Kernel(54), Kernel(48.6, "B")), worse=(Kernel(54), Kernel(60, "B")))
-    found = compare(base, head, "time")
-    assert found.controls.count == 14
-    assert found.controls.shift == pytest.approx(np.log(1.08), abs=0.003)
-    assert found.controls.spread < 0.01
-    by = verdicts(found)
+    comparison = compare(base, head, "time")
+    assert comparison.controls.count == 14
+    assert comparison.controls.shift == pytest.approx(np.log(1.08), abs=0.003)
+    assert comparison.controls.spread < 0.01
+    by = verdicts(comparison)
     assert by["changed", "ptx"] == "NO-REGRESSION"
     assert by["worse", "ptx"] == "REGRESSED"
     assert by["worse", "cuda"] == by["k0", "ptx"] == "SAME-CODE"
@@ -287,8 +287,8 @@ def test_unchanged_code_that_moves_by_more_than_the_budget_lets_nothing_be_measu
 
 def test_without_controls_a_slower_run_is_slower():
     base, head = timed(1, "ba5e", a=(Kernel(50), Kernel(45))), timed(2, "4ead", a=(Kernel(54), Kernel(50, "B")))
-    found = compare(base, head, "time")
-    assert (found.controls, verdicts(found)["a", "ptx"]) == (None, "REGRESSED")
+    comparison = compare(base, head, "time")
+    assert (comparison.controls, verdicts(comparison)["a", "ptx"]) == (None, "REGRESSED")
 
 
 # ---- counters
@@ -303,10 +303,12 @@ def counted(code="A", registers=22, **counts):
 
 def test_a_count_that_rose_by_one_is_a_regression_and_one_that_fell_an_improvement():
     head = counted("B", ptx_warp_instructions=15361, ptx_global_load_sectors=16383, registers=30)
-    found = compare(counted(), head)
-    assert found.mode == "counters"
+    comparison = compare(counted(), head)
+    assert comparison.mode == "counters"
     changed = {
-        row.metric: row.verdict for row in found.rows if row.variant == "ptx" and row.verdict not in ("NO-REGRESSION",)
+        row.metric: row.verdict
+        for row in comparison.rows
+        if row.variant == "ptx" and row.verdict not in ("NO-REGRESSION",)
     }
     assert changed == {
         "ptx_warp_instructions": "REGRESSED",
@@ -314,7 +316,7 @@ def test_a_count_that_rose_by_one_is_a_regression_and_one_that_fell_an_improveme
         "ptx_global_load_sectors": "IMPROVED",
         "ptx_global_sectors": "IMPROVED",
     }
-    assert {row.verdict for row in found.rows if row.variant == "cuda"} == {"SAME-CODE"}
+    assert {row.verdict for row in comparison.rows if row.variant == "cuda"} == {"SAME-CODE"}
 
 
 def test_derived_metrics_are_not_judged_twice():
@@ -428,7 +430,7 @@ def test_every_condition_has_a_row_in_that_table():
         "launches",
         "dependent",
     }  # the launch, as block is
-    assert {each.name for each in (*RUN_CONDITIONS, *CELL_CONDITIONS)} <= tested
+    assert {condition.name for condition in (*RUN_CONDITIONS, *CELL_CONDITIONS)} <= tested
 
 
 def test_another_nvrtc_that_makes_the_same_ptx_changes_nothing():

@@ -144,11 +144,11 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("document", "told"), REFUSED)
-def test_an_unknown_entry_is_refused_with_its_position(document, told):
+@pytest.mark.parametrize(("document", "message"), REFUSED)
+def test_an_unknown_entry_is_refused_with_its_position(document, message):
     with pytest.raises(UsageError) as raised:
         parse(document, "c.toml")
-    assert str(raised.value) == told
+    assert str(raised.value) == message
 
 
 def test_a_waiver_ends_after_its_day():

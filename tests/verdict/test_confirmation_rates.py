@@ -13,11 +13,11 @@ MOVED = Moves((("ptx", "source"),))
 
 
 def verdicts(base, head):
-    found = [
+    rows = [
         (Row(f"k{i}", {}, "", "", "ptx", "ratio", "", moves=MOVED), RoundLogs(list(b), list(h), 100e-6))
         for i, (b, h) in enumerate(zip(base, head, strict=True))
     ]
-    return [row.verdict for row in judge(found, "ratio", Rule())[0]]
+    return [row.verdict for row in judge(rows, "ratio", Rule())[0]]
 
 
 def before_and_after(slowed):
@@ -36,13 +36,13 @@ def before_and_after(slowed):
 
 
 def test_equal_kernels_raise_no_alarm_and_fewer_are_left_unsure():
-    found = list(before_and_after(0.0))
-    assert not any(REGRESSED in after for _, after in found)
-    unsure = [sum(each[i].count(INCONCLUSIVE) for each in found) for i in (0, 1)]
+    pairs = list(before_and_after(0.0))
+    assert not any(REGRESSED in after for _, after in pairs)
+    unsure = [sum(pair[i].count(INCONCLUSIVE) for pair in pairs) for i in (0, 1)]
     assert 0 < unsure[1] < 0.7 * unsure[0]
 
 
 def test_slowdowns_are_missed_less_often():
-    found = list(before_and_after(0.10))
-    missed = [sum(each[i][0] != REGRESSED for each in found) for i in (0, 1)]
+    pairs = list(before_and_after(0.10))
+    missed = [sum(pair[i][0] != REGRESSED for pair in pairs) for i in (0, 1)]
     assert missed[1] < missed[0]

@@ -14,13 +14,13 @@ MOVED = Moves((("ptx", "source"), ("cuda", "same")))
 
 def verdicts(rng, *, sd, rounds=5, slowdown=0.0, us=100.0):
     """The verdicts of one comparison; its first kernel is slower by `slowdown`. `sd`: of a round's log ratio."""
-    found = []
+    rows = []
     for i in range(KERNELS):
         base, head = rng.normal(0, sd, (2, rounds))
         head = head + np.log1p(slowdown if i == 0 else 0)
         row = Row(f"k{i}", {"n": 1}, "sm_90", "cold", "ptx", "ratio", "", base=1.0, head=1.0, moves=MOVED)
-        found.append((row, RoundLogs(base.tolist(), head.tolist(), us / 1e6)))
-    return [row.verdict for row in judge(found, "ratio", Rule())[0]]
+        rows.append((row, RoundLogs(base.tolist(), head.tolist(), us / 1e6)))
+    return [row.verdict for row in judge(rows, "ratio", Rule())[0]]
 
 
 def share(event, trials=200, seed=0, **settings):
@@ -40,11 +40,11 @@ ALARMS = [
 
 @pytest.mark.parametrize(("sd", "rounds", "most"), ALARMS)
 def test_equal_kernels_raise_next_to_no_alarm(sd, rounds, most):
-    assert share(lambda found: "REGRESSED" in found, sd=sd, rounds=rounds) <= most
+    assert share(lambda words: "REGRESSED" in words, sd=sd, rounds=rounds) <= most
 
 
 def test_calm_equal_kernels_are_within_the_budget_rather_than_unsure():
-    assert share(lambda found: found.count("NO-REGRESSION") == KERNELS, sd=0.005) >= 0.99
+    assert share(lambda words: words.count("NO-REGRESSION") == KERNELS, sd=0.005) >= 0.99
 
 
 # slowdown, standard deviation, rounds: how often it is found, at least and at most
@@ -60,10 +60,10 @@ FOUND = [
 
 @pytest.mark.parametrize(("slowdown", "sd", "rounds", "least", "most"), FOUND)
 def test_a_slowdown_beyond_the_budget_is_found(slowdown, sd, rounds, least, most):
-    found = share(lambda found: found[0] == "REGRESSED", sd=sd, rounds=rounds, slowdown=slowdown)
-    assert least <= found <= most
+    measured_share = share(lambda words: words[0] == "REGRESSED", sd=sd, rounds=rounds, slowdown=slowdown)
+    assert least <= measured_share <= most
 
 
 def test_an_unproven_row_is_inconclusive_and_not_a_pass():
-    slower = share(lambda found: found[0] == "NO-REGRESSION", sd=0.02, slowdown=0.10)
+    slower = share(lambda words: words[0] == "NO-REGRESSION", sd=0.02, slowdown=0.10)
     assert slower <= 0.01

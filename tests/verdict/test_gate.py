@@ -63,7 +63,7 @@ PATHS = [
 
 @pytest.mark.parametrize(("before", "after", "left"), PATHS)
 def test_loads_leave_the_read_only_path_where_others_take_their_place(before, after, left):
-    builds = [BuildReport("s", "p", "m", opcodes=each) for each in (before, after)]
+    builds = [BuildReport("s", "p", "m", opcodes=counts) for counts in (before, after)]
     assert left_read_only(*builds) is left
 
 
@@ -74,17 +74,17 @@ def test_loads_that_leave_the_read_only_path_fail():
             cell.variants["ptx"], build=replace(cell.variants["ptx"].build, opcodes={opcode: 2})
         )}) for cell in run.cells])  # fmt: skip
 
-    found = gate(loading("y", "LDG.E"), loading("x", "LDG.E.CONSTANT"), GateConfig())
-    assert {each.row.metric for each in found.failing} == {READ_ONLY}
-    assert found.exit_status == 3
+    outcome = gate(loading("y", "LDG.E"), loading("x", "LDG.E.CONSTANT"), GateConfig())
+    assert {judged.row.metric for judged in outcome.failing} == {READ_ONLY}
+    assert outcome.exit_status == 3
 
 
 def executing(code, executed):
     """The run in which the handwritten kernels executed these opcodes, as other machine code."""
     run = with_sass(BASE, "ptx", code)
-    return replace(run, cells=[replace(each, variants={
-        **each.variants, "ptx": replace(each.variants["ptx"], opcodes=executed)
-    }) for each in run.cells])  # fmt: skip
+    return replace(run, cells=[replace(one, variants={
+        **one.variants, "ptx": replace(one.variants["ptx"], opcodes=executed)
+    }) for one in run.cells])  # fmt: skip
 
 
 # executed opcodes before and after, a metric that fails or warns, the exit status
@@ -100,10 +100,10 @@ EXECUTED = [
 
 @pytest.mark.parametrize(("before", "after", "metric", "code"), EXECUTED, ids=[case[2] for case in EXECUTED])
 def test_executed_opcodes_are_judged_by_their_cost(before, after, metric, code):
-    found = gate(executing("y", after), executing("x", before), GateConfig())
-    assert found.exit_status == code
-    told = {each.row.metric: each.row.verdict for each in (found.failing if code else found.warning)}
-    assert told[metric] == ("REGRESSED" if code else "CHANGED")
+    outcome = gate(executing("y", after), executing("x", before), GateConfig())
+    assert outcome.exit_status == code
+    verdicts = {judged.row.metric: judged.row.verdict for judged in (outcome.failing if code else outcome.warning)}
+    assert verdicts[metric] == ("REGRESSED" if code else "CHANGED")
 
 
 MACHINE = [
@@ -123,17 +123,17 @@ MACHINE = [
 def test_executed_machine_instructions_are_judged_where_both_sides_know_them(before, after, code):
     def derived(code, numbers):
         run = with_sass(BASE, "ptx", code)
-        return replace(run, cells=[replace(each, variants={
-            **each.variants, "ptx": replace(each.variants["ptx"], executed=ExecutedReport(*numbers))
-        }) for each in run.cells])  # fmt: skip
+        return replace(run, cells=[replace(one, variants={
+            **one.variants, "ptx": replace(one.variants["ptx"], executed=ExecutedReport(*numbers))
+        }) for one in run.cells])  # fmt: skip
 
     assert gate(derived("y", after), derived("x", before), GateConfig()).exit_status == code
 
 
 def test_a_baseline_without_executed_opcodes_fails_nothing():
-    found = gate(executing("y", {"div.rn.f32": 8}), with_sass(BASE, "ptx", "x"), GateConfig())
-    assert found.exit_status == 0
-    assert {row.row.verdict for row in found.rows if row.row.metric == "ptx_divisions"} == {"NEW"}
+    outcome = gate(executing("y", {"div.rn.f32": 8}), with_sass(BASE, "ptx", "x"), GateConfig())
+    assert outcome.exit_status == 0
+    assert {row.row.verdict for row in outcome.rows if row.row.metric == "ptx_divisions"} == {"NEW"}
 
 
 def with_sass(run, variant, code, **sass):
@@ -159,13 +159,13 @@ CODE = [
 
 @pytest.mark.parametrize(("before", "after", "metric", "verdict", "code"), CODE)
 def test_local_memory_and_widths_are_read_from_the_machine_code(before, after, metric, verdict, code):
-    found = gate(with_sass(BASE, "ptx", "y", **after), with_sass(BASE, "ptx", "x", **before), GateConfig())
-    verdicts = {row.row.verdict for row in found.rows if (row.row.metric, row.row.variant) == (metric, "ptx")}
-    assert (verdicts, found.exit_status) == ({verdict}, code)
+    outcome = gate(with_sass(BASE, "ptx", "y", **after), with_sass(BASE, "ptx", "x", **before), GateConfig())
+    verdicts = {row.row.verdict for row in outcome.rows if (row.row.metric, row.row.variant) == (metric, "ptx")}
+    assert (verdicts, outcome.exit_status) == ({verdict}, code)
     if code:
-        text = [row.explanation for row in found.rows if row.row.metric == metric and row.exit_status]
+        text = [row.explanation for row in outcome.rows if row.row.metric == metric and row.exit_status]
         name = next(iter(after)) if metric == WIDTH else "LDL" if "LDL" in before else "STL"
-        assert any(told.startswith(f"{name} ") for told in text[0])
+        assert any(line.startswith(f"{name} ") for line in text[0])
 
 
 def test_vector_accesses_are_counted_from_eight_bytes_on():
@@ -176,19 +176,19 @@ def test_vector_accesses_are_counted_from_eight_bytes_on():
 
 def test_machine_code_that_was_not_disassembled_has_no_such_rows():
     plain = replace(BASE, cells=[replace(cell, variants={
-        name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
+        name: replace(result, build=replace(result.build, sass={})) for name, result in cell.variants.items()
     }) for cell in BASE.cells])  # fmt: skip
     assert not [row for row in gate(plain, plain, GateConfig()).rows if row.row.metric in (LOCAL, WIDTH)]
     missing = gate(plain, BASE, GateConfig())
     assert missing.exit_status == ExitStatus.NO_VERDICT
-    assert {each.row.metric for each in missing.failing} == {"sass", LOCAL, WIDTH}
+    assert {judged.row.metric for judged in missing.failing} == {"sass", LOCAL, WIDTH}
 
 
 def test_every_rule_is_of_a_counter_and_each_is_judged():
     names = {metric.name for metric in COUNTERS}
     assert set(RULES) - names == {LOCAL, WIDTH, READ_ONLY, CALLS}
-    found = {row.row.metric for row in gate(BASE, BASE, GateConfig()).rows}
-    assert found - {"verified"} <= set(RULES)
+    metrics = {row.row.metric for row in gate(BASE, BASE, GateConfig()).rows}
+    assert metrics - {"verified"} <= set(RULES)
 
 
 # one counter worse: the outcome
@@ -218,9 +218,9 @@ def test_figures_of_the_tools_fail_or_warn(change, code):
         result = cell.variants["ptx"]
         return replace(cell, variants={**cell.variants, "ptx": replace(result, build=replace(result.build, **change))})
 
-    found = gate(replace(head, cells=[rebuilt(cell) for cell in head.cells]), BASE, GateConfig())
-    assert found.exit_status == code
-    assert next(row.row.verdict for row in found.rows if row.exit_status or row.warns) == "REGRESSED"
+    outcome = gate(replace(head, cells=[rebuilt(cell) for cell in head.cells]), BASE, GateConfig())
+    assert outcome.exit_status == code
+    assert next(row.row.verdict for row in outcome.rows if row.exit_status or row.warns) == "REGRESSED"
 
 
 def test_counts_of_the_same_code_never_fail():
@@ -268,18 +268,18 @@ def test_the_first_waiver_that_covers_a_row_is_reported():
         Waiver("triad", "ptx_barriers", date(2999, 1, 1), "too small", max=0.001),
         Waiver("t*", "*", date(2999, 1, 1), "covers"),
     ])  # fmt: skip
-    found = gate(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}), BASE, config)
-    [waived] = [row for row in found.rows if row.waiver]
+    outcome = gate(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}), BASE, config)
+    [waived] = [row for row in outcome.rows if row.waiver]
     assert (waived.row.verdict, waived.waiver.reason, waived.exit_status) == ("WAIVED", "covers", 0)
-    assert [each.reason for each in found.unused] == ["too small"]
+    assert [waiver.reason for waiver in outcome.unused] == ["too small"]
 
 
 @pytest.mark.parametrize(("limit", "verdict"), [(0.905, "NO-REGRESSION"), (0.85, "REGRESSED"), (1.2, "NO-REGRESSION")])
 def test_a_limit_of_a_ratio_fails_from_the_limit_on(limit, verdict):
     """The ratio is 0.9: a limit 5 % below is broken, and one far above is not called an improvement."""
     config = parse(f'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = {limit}')
-    found = gate(timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")}), TIMED, config)
-    [row] = [row.row for row in found.rows if row.row.metric == "ptx_over_cuda_max"]
+    outcome = gate(timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")}), TIMED, config)
+    [row] = [row.row for row in outcome.rows if row.row.metric == "ptx_over_cuda_max"]
     assert (row.verdict, row.base) == (verdict, limit)
     assert row.head == pytest.approx(0.9, rel=0.01)
     assert row.change.low < row.head / limit < row.change.high
@@ -291,8 +291,8 @@ def test_a_limit_of_a_ratio_fails_from_the_limit_on(limit, verdict):
 def test_a_limit_is_not_judged_by_meaningless_times(label, verdict, code):
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.5')
     head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
-    found = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
-    [limited] = [row for row in found.rows if row.limit]
+    outcome = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
+    [limited] = [row for row in outcome.rows if row.limit]
     assert (limited.row.verdict, limited.row.reason, limited.exit_status) == (verdict, label, code)
 
 
@@ -302,13 +302,15 @@ def test_a_limit_is_broken_in_time_and_in_clock_cycles(of_ptx, verdict):
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.85')
     head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
     solo = {"A": 1755.0, "B": of_ptx} if of_ptx else {}
-    cells = [replace(each, rounds=[replace(one, solo_mhz=solo) for one in each.rounds]) for each in head.cells]
-    found = gate(replace(head, cells=cells), TIMED, config)
-    [limited] = [row for row in found.rows if row.limit]
+    cells = [
+        replace(one_cell, rounds=[replace(one, solo_mhz=solo) for one in one_cell.rounds]) for one_cell in head.cells
+    ]
+    outcome = gate(replace(head, cells=cells), TIMED, config)
+    [limited] = [row for row in outcome.rows if row.limit]
     assert limited.row.verdict == verdict
     if verdict == "INCONCLUSIVE":
         assert limited.row.reason == "CLOCK-DEPENDENT"
-        assert next_step(limited, found).startswith("Lock the clock (nvidia-smi -lgc MHZ), then ptxbench run ")
+        assert next_step(limited, outcome).startswith("Lock the clock (nvidia-smi -lgc MHZ), then ptxbench run ")
 
 
 def test_a_limit_among_many_needs_as_much_more_proof():
@@ -335,7 +337,7 @@ def test_a_waiver_of_a_speedup_covers_only_the_given_loss(most, verdict):
 def test_the_rounds_of_a_confirming_run_follow_the_first_rounds_in_new_processes():
     [first], [second] = (timed({"cuda": Kernel(50), "ptx": Kernel(45)}, rounds).cells for rounds in (6, 5))
     together = pooled(replace(TIMED, cells=[first]), [replace(TIMED, cells=[second])]).cells[0].rounds
-    assert [(each.round, each.process) for each in together] == [(i, i) for i in range(11)]
+    assert [(one.round, one.process) for one in together] == [(i, i) for i in range(11)]
 
 
 def test_throttling_in_a_confirming_run_applies_to_the_merged_run():
@@ -345,8 +347,8 @@ def test_throttling_in_a_confirming_run_applies_to_the_merged_run():
 
 
 def test_the_instructions_that_changed_most_come_first():
-    told = instructions(build(total=9, LDG=1, LDG_128=2, BAR=1), build(total=20, LDG=9, LDG_128=1, BAR=1))
-    assert told == ["LDG 1 -> 9", "LDG.128 2 -> 1"]
+    words = instructions(build(total=9, LDG=1, LDG_128=2, BAR=1), build(total=20, LDG=9, LDG_128=1, BAR=1))
+    assert words == ["LDG 1 -> 9", "LDG.128 2 -> 1"]
 
 
 def test_a_run_with_a_bad_control_is_not_measurable():
@@ -354,13 +356,13 @@ def test_a_run_with_a_bad_control_is_not_measurable():
     control = cell(np.random.default_rng(1), "A/A control", {"n": 64}, {"cuda": Kernel(50), "ptx": Kernel(52)},
                    control=True)  # fmt: skip
     head = timed({"cuda": Kernel(50), "ptx": Kernel(60, "B")})
-    found = gate(replace(head, cells=[*head.cells, control]), TIMED, config)
-    ratios = [row for row in found.rows if row.row.metric in ("ratio", "ptx_over_cuda_max")]
+    outcome = gate(replace(head, cells=[*head.cells, control]), TIMED, config)
+    ratios = [row for row in outcome.rows if row.row.metric in ("ratio", "ptx_over_cuda_max")]
     assert {(ratio.row.verdict, ratio.row.reason, ratio.exit_status) for ratio in ratios} == {
         ("NOT-MEASURABLE", "control_off", 5)
     }
     assert len(ratios) == 2
-    assert found.exit_status == ExitStatus.NO_VERDICT
+    assert outcome.exit_status == ExitStatus.NO_VERDICT
     assert gate(head, TIMED, config).exit_status == 3
 
 
@@ -368,17 +370,17 @@ def test_with_a_baseline_without_times_ratios_have_only_limits_and_this_is_repor
     limit = 'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 1.0\n[gate]\nmode = "ratio"\n'
     untimed = replace(TIMED, cells=[replace(cell, rounds=[]) for cell in TIMED.cells])
     for policy, code in (("warn", 0), ("fail", ExitStatus.NO_VERDICT)):
-        found = gate(TIMED, untimed, parse(f'{limit}first_run = "{policy}"'))
-        [problem] = found.problems
+        outcome = gate(TIMED, untimed, parse(f'{limit}first_run = "{policy}"'))
+        [problem] = outcome.problems
         assert problem.text == "The baseline has no times: the ratio is compared with limits only."
-        assert (problem.exit_status, found.exit_status) == (code, code)
+        assert (problem.exit_status, outcome.exit_status) == (code, code)
 
 
 def test_limits_apply_only_to_handwritten_kernels():
     config = parse('version = 1\n[[pair]]\nmatch = "*"\ncounters = { max_registers = 1 }')
     limited = [row for row in gate(BASE, BASE, config).rows if row.limit]
-    assert {each.row.variant for each in limited} == {"ptx"}
-    assert {each.exit_status for each in limited} == {ExitStatus.REGRESSION}
+    assert {judged.row.variant for judged in limited} == {"ptx"}
+    assert {judged.exit_status for judged in limited} == {ExitStatus.REGRESSION}
     wrong = gate(counted({"triad": after(status="wrong")}), BASE, config)
     assert not any(row.limit for row in wrong.rows)  # a wrong kernel may need few registers
     assert wrong.exit_status == ExitStatus.WRONG_KERNEL

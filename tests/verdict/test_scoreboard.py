@@ -25,17 +25,17 @@ def recorded(loaded, kernels, *, executed=None, stale=(), **options):
     """A cell with these kernels; `executed`: their ranges. The files are unchanged, except those of `stale`."""
     size = options.pop("size", {"n": 1024})
     options.setdefault("launch", LaunchReport(**loaded.pair.launch(**size).recorded))
-    made = cell(np.random.default_rng(1), "scale", size, kernels, **options)
-    files = {source.variant: source.on(made.arch).path for source in loaded.sources}
+    result_cell = cell(np.random.default_rng(1), "scale", size, kernels, **options)
+    files = {source.variant: source.on(result_cell.arch).path for source in loaded.sources}
     variants = {}
-    for name, result in made.variants.items():
+    for name, result in result_cell.variants.items():
         text = b"other" if name in stale else files[name].read_bytes()
         build = dataclasses.replace(result.build, source_sha256=hashlib.sha256(text).hexdigest())
         ends = (executed or {}).get(name)
         variants[name] = dataclasses.replace(
             result, build=build, executed=ends and ExecutedReport(*ends, fit=ends[0], whole=True)
         )
-    return dataclasses.replace(made, variants=variants)
+    return dataclasses.replace(result_cell, variants=variants)
 
 
 def judged(loaded, *cells, **frame):
@@ -62,18 +62,18 @@ def sectors(count, wavefronts=0):
     ],
 )  # fmt: skip
 def test_without_runs_a_verdict_is_the_prediction(kernels, prediction, places):
-    found = judged(predicting(kernels, prediction))
-    assert [(each.arch, each.verdict) for each in found] == places
-    assert {each.rests_on for each in found} <= {("expected",)}
+    verdicts = judged(predicting(kernels, prediction))
+    assert [(verdict.arch, verdict.verdict) for verdict in verdicts] == places
+    assert {verdict.rests_on for verdict in verdicts} <= {("expected",)}
 
 
 def test_a_prediction_is_for_the_first_architecture_that_can_run_the_ptx(kernels):
     loaded = predicting(kernels, "wins")
     (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "sm_75", "sm_100"))
-    assert [each.arch for each in judged(loaded)] == ["sm_100"]
+    assert [verdict.arch for verdict in judged(loaded)] == ["sm_100"]
     (kernels / "ptx" / "scale.ptx").unlink()
     (kernels / "ptx" / "scale.sm_90a.ptx").write_text(changed(PTX, "sm_75", "sm_90a"))
-    assert [each.arch for each in judged(load(kernels, "scale"))] == ["sm_90a"]
+    assert [verdict.arch for verdict in judged(load(kernels, "scale"))] == ["sm_90a"]
 
 
 EXACT = {"cuda": (100, 100), "ptx": (100, 100)}
@@ -106,56 +106,56 @@ APART = {"cuda": (1000, 1000), "ptx": (950, 950)}
 def test_counts_can_only_agree_with_a_prediction(kernels, prediction, executed, counts, grounds):
     loaded = predicting(kernels, prediction)
     of = {"cuda": Kernel(counts=sectors(counts[0])), "ptx": Kernel(counts=sectors(counts[1]), code="B")}
-    (found,) = judged(loaded, recorded(loaded, of, executed=executed))
-    assert (found.verdict, found.rests_on) == (prediction, ("expected", *grounds))
+    (verdict,) = judged(loaded, recorded(loaded, of, executed=executed))
+    assert (verdict.verdict, verdict.rests_on) == (prediction, ("expected", *grounds))
 
 
 def test_traffic_that_is_less_here_and_more_there_points_to_nothing(kernels):
     loaded = predicting(kernels, "wins")
     of = {"cuda": Kernel(counts=sectors(64, 10)), "ptx": Kernel(counts=sectors(32, 20), code="B")}
-    (found,) = judged(loaded, recorded(loaded, of))
-    assert found.rests_on == ("expected",)
+    (verdict,) = judged(loaded, recorded(loaded, of))
+    assert verdict.rests_on == ("expected",)
 
 
 def test_a_row_with_another_grid_is_not_compared_by_traffic(kernels):
     loaded = predicting(kernels, "wins")
-    made = recorded(loaded, {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(32), code="B")})
-    other = dataclasses.replace(made.variants["cuda"], launch=LaunchReport((1, 1, 1), (64, 1, 1)))
-    (found,) = judged(loaded, dataclasses.replace(made, variants={**made.variants, "cuda": other}))
-    assert found.rests_on == ("expected",)
-    assert "of cuda (other geometry)" in shown(found)
+    counted = recorded(loaded, {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(32), code="B")})
+    other = dataclasses.replace(counted.variants["cuda"], launch=LaunchReport((1, 1, 1), (64, 1, 1)))
+    (verdict,) = judged(loaded, dataclasses.replace(counted, variants={**counted.variants, "cuda": other}))
+    assert verdict.rests_on == ("expected",)
+    assert "of cuda (other geometry)" in shown(verdict)
 
 
 def test_a_run_with_another_launch_than_that_of_the_pair_says_nothing(kernels):
     loaded = predicting(kernels, "ties")
     of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
     launch = LaunchReport((4, 1, 1), (256, 1, 1))
-    (found,) = judged(loaded, recorded(loaded, of, launch=launch))
-    assert (found.rests_on, found.stale) == (("expected",), True)
-    (found,) = judged(loaded, recorded(loaded, of, launch=launch, size={"n": 999}))  # no size of the pair
-    assert found.rests_on == ("expected", "counted")
+    (verdict,) = judged(loaded, recorded(loaded, of, launch=launch))
+    assert (verdict.rests_on, verdict.stale) == (("expected",), True)
+    (verdict,) = judged(loaded, recorded(loaded, of, launch=launch, size={"n": 999}))  # no size of the pair
+    assert verdict.rests_on == ("expected", "counted")
 
 
 @pytest.mark.parametrize("stale", ["cuda", "ptx"])
 def test_a_run_of_other_kernels_says_nothing(kernels, stale):
     loaded = predicting(kernels, "ties")
     of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
-    (found,) = judged(loaded, recorded(loaded, of, stale=[stale]))
-    assert (found.rests_on, found.stale, found.cell) == (("expected",), True, None)
-    assert shown(found) == "the kernels have changed since the recorded run"
+    (verdict,) = judged(loaded, recorded(loaded, of, stale=[stale]))
+    assert (verdict.rests_on, verdict.stale, verdict.cell) == (("expected",), True, None)
+    assert shown(verdict) == "the kernels have changed since the recorded run"
 
 
 def test_a_wrong_result_is_wrong_whatever_is_predicted(kernels):
     loaded = predicting(kernels, "wins")
     of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(status=WRONG, reason="y[0] is 1, expected 2", code="B")}
-    (found,) = judged(loaded, recorded(loaded, of))
-    assert (found.verdict, found.rests_on) == ("wrong", ("executed",))
+    (verdict,) = judged(loaded, recorded(loaded, of))
+    assert (verdict.verdict, verdict.rests_on) == ("wrong", ("executed",))
 
 
 def test_a_variant_that_must_be_wrong_has_a_row_and_a_run_that_shows_it(kernels):
     (kernels / "ptx" / "scale.bad.ptx").write_text(PTX)
     loaded = predicting(kernels, "ties", "must_fail=['ptx.bad'],\n    ")
-    assert [(each.variant, each.verdict, each.rests_on) for each in judged(loaded)][1:] == [
+    assert [(verdict.variant, verdict.verdict, verdict.rests_on) for verdict in judged(loaded)][1:] == [
         ("ptx.bad", "wrong", ("expected",))
     ]
     of = {"cuda": Kernel(counts={}), "ptx": Kernel(counts={}, code="B"), "ptx.bad": Kernel(status=MUST_FAIL, code="C")}
@@ -178,16 +178,16 @@ def test_times_decide_and_the_prediction_does_not(kernels, times, verdict):
         recorded(loaded, {"cuda": Kernel(us=cuda), "ptx": Kernel(us=ptx, code="B")}, size={"n": 1024 << number})
         for number, (cuda, ptx) in enumerate(times)
     ]
-    (found,) = judged(loaded, *cells)
-    assert found.device == "NVIDIA H100 80GB HBM3"
-    assert (found.verdict, found.rests_on) == ((verdict, ("measured",)) if verdict else ("ties", ("expected",)))
+    (standing,) = judged(loaded, *cells)
+    assert standing.device == "NVIDIA H100 80GB HBM3"
+    assert (standing.verdict, standing.rests_on) == ((verdict, ("measured",)) if verdict else ("ties", ("expected",)))
 
 
 def test_a_flag_is_measured_if_only_a_compiler_option_brings_c_as_far(kernels):
     loaded = predicting(kernels, "wins")
     timed = {"cuda": Kernel(us=100), "cuda@fast": Kernel(us=80, code="B"), "ptx": Kernel(us=80, code="C")}
-    (found,) = judged(loaded, recorded(loaded, timed))
-    assert (found.verdict, found.rests_on) == ("a flag", ("measured",))
+    (verdict,) = judged(loaded, recorded(loaded, timed))
+    assert (verdict.verdict, verdict.rests_on) == ("a flag", ("measured",))
     assert judged(loaded, recorded(loaded, {**timed, "cuda@fast": Kernel(us=95, code="B")}))[0].verdict == "wins"
 
 
@@ -195,19 +195,19 @@ def test_the_later_run_counts(kernels):
     loaded = predicting(kernels, "wins")
 
     def run(us, day):
-        made = recorded(loaded, {"cuda": Kernel(us=100), "ptx": Kernel(us=us, code="B")})
-        return run_of([made], started=f"2026-01-{day}T12:00:00Z")
+        timed_cell = recorded(loaded, {"cuda": Kernel(us=100), "ptx": Kernel(us=us, code="B")})
+        return run_of([timed_cell], started=f"2026-01-{day}T12:00:00Z")
 
-    (found,) = standings(loaded, records([run(115, 31), run(90, 30)]))
-    assert found.verdict == "loses"
+    (verdict,) = standings(loaded, records([run(115, 31), run(90, 30)]))
+    assert verdict.verdict == "loses"
 
 
 def test_ptx_is_not_the_only_way_where_a_row_in_another_language_exists(kernels):
     loaded = predicting(kernels, "only way")
     tile = dataclasses.replace(loaded.sources[0], variant="tile", language="tile")
-    (found,) = judged(dataclasses.replace(loaded, sources=(*loaded.sources, tile)))
-    assert (found.verdict, found.other_rows) == ("wins", ("tile",))
-    assert shown(found) == "PTX is not the only way: tile is a row too, not compared here"
+    (verdict,) = judged(dataclasses.replace(loaded, sources=(*loaded.sources, tile)))
+    assert (verdict.verdict, verdict.other_rows) == ("wins", ("tile",))
+    assert shown(verdict) == "PTX is not the only way: tile is a row too, not compared here"
 
 
 def test_the_table_explains_the_words_that_it_has_and_says_that_nothing_was_measured(kernels):

@@ -18,9 +18,9 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("values", "found"), CASES)
-def test_levels_are_parted_where_they_step(values, found):
-    assert steps(values) == found
+@pytest.mark.parametrize(("values", "expected"), CASES)
+def test_levels_are_parted_where_they_step(values, expected):
+    assert steps(values) == expected
 
 
 def test_exact_numbers_step_wherever_they_change():
@@ -43,9 +43,9 @@ def test_the_fit_is_the_least_of_all():
 
 
 def test_deviations_are_computed_for_each_segment():
-    found = segment_deviations(np.array([1.0, 5.0, 2.0]))
-    assert (found[0, 3], found[1, 3], found[2, 3]) == (4.0, 3.0, 0.0)
-    assert np.isinf(found[1, 1])
+    table = segment_deviations(np.array([1.0, 5.0, 2.0]))
+    assert (table[0, 3], table[1, 3], table[2, 3]) == (4.0, 3.0, 0.0)
+    assert np.isinf(table[1, 1])
 
 
 RUNS, NOISE, SERIES = 40, 0.004, 120
@@ -70,8 +70,8 @@ def test_no_series_without_a_step_has_one(kind):
 def test_a_step_of_five_per_cent_is_found_two_runs_later(kind, least):
     rng = np.random.default_rng(2)
     late = np.arange(RUNS) >= RUNS - 2
-    found = [steps(list(kind(rng) + late * np.log(1.05))) for _ in range(SERIES)]
-    assert sum(each == [RUNS - 2] for each in found) / SERIES >= least
+    results = [steps(list(kind(rng) + late * np.log(1.05))) for _ in range(SERIES)]
+    assert sum(result == [RUNS - 2] for result in results) / SERIES >= least
 
 
 def test_noise_that_hangs_together_passes_for_steps_now_and_then():
@@ -80,7 +80,7 @@ def test_noise_that_hangs_together_passes_for_steps_now_and_then():
     flagged = 0
     for _ in range(SERIES):
         x = np.zeros(RUNS)
-        for i, each in enumerate(rng.normal(0, NOISE, RUNS)):
-            x[i] = 0.5 * x[i - 1] * (i > 0) + each
+        for i, draw in enumerate(rng.normal(0, NOISE, RUNS)):
+            x[i] = 0.5 * x[i - 1] * (i > 0) + draw
         flagged += bool(steps(list(x)))
     assert 0 < flagged / SERIES < 0.15

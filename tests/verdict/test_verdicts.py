@@ -32,8 +32,8 @@ ROWS = [
 
 @pytest.mark.parametrize(("before", "after", "ratio"), [(2, 3, 1.5), (2, 0, 0), (0, 3, None), (5e-324, 64, None)])
 def test_a_count_changes_by_a_ratio_where_that_is_a_number(before, after, ratio):
-    found = exact_change(before, after)
-    assert found == (Interval(ratio, ratio, ratio) if ratio is not None else None)
+    interval = exact_change(before, after)
+    assert interval == (Interval(ratio, ratio, ratio) if ratio is not None else None)
 
 
 @pytest.mark.parametrize("row", ROWS)
