@@ -94,8 +94,8 @@ def test_the_finding_matches_the_data(ptx, words):
 
 def test_a_counter_that_is_zero_on_one_side_gives_no_percentage():
     cuda = counted("A", MIX, language="cuda", shared_load_conflicts=31, shared_load_wavefronts=64)
-    told = finding(against(counted("B", OTHER, shared_load_wavefronts=64), cuda))
-    assert told.endswith("moves the same sectors and has no bank conflicts where there were 31.")
+    sentence = finding(against(counted("B", OTHER, shared_load_wavefronts=64), cuda))
+    assert sentence.endswith("moves the same sectors and has no bank conflicts where there were 31.")
 
 
 def test_without_a_verified_reference_there_is_no_claim():
@@ -105,18 +105,18 @@ def test_without_a_verified_reference_there_is_no_claim():
 
 def test_the_flag_that_explains_the_difference_is_named():
     fast = {"cuda@fast": counted("C", OTHER, "cuda"), "cuda.exp2@fast": counted("B", OTHER, "cuda")}
-    told = finding(against(counted("B", OTHER, warp_instructions=880), **fast))
-    assert "moves the same sectors. cuda.exp2@fast is the same machine code as ptx." in told
+    sentence = finding(against(counted("B", OTHER, warp_instructions=880), **fast))
+    assert "moves the same sectors. cuda.exp2@fast is the same machine code as ptx." in sentence
     del fast["cuda.exp2@fast"]
-    told = finding(against(counted("B", OTHER, warp_instructions=880), **fast))
-    assert "moves the same sectors. cuda@fast has the same instruction mix as ptx." in told
+    sentence = finding(against(counted("B", OTHER, warp_instructions=880), **fast))
+    assert "moves the same sectors. cuda@fast has the same instruction mix as ptx." in sentence
 
 
 def test_a_flag_with_the_same_mix_explains_nothing_where_the_reference_has_it_too():
-    told = finding(against(counted("B", MIX), **{"cuda@fast": counted("C", MIX, "cuda")}))
-    assert "has the same instruction mix as ptx" not in told
-    told = finding(against(counted("B", MIX), **{"cuda@fast": counted("B", MIX, "cuda")}))
-    assert "cuda@fast is the same machine code as ptx." in told
+    sentence = finding(against(counted("B", MIX), **{"cuda@fast": counted("C", MIX, "cuda")}))
+    assert "has the same instruction mix as ptx" not in sentence
+    sentence = finding(against(counted("B", MIX), **{"cuda@fast": counted("B", MIX, "cuda")}))
+    assert "cuda@fast is the same machine code as ptx." in sentence
 
 
 def test_a_flag_explains_nothing_where_the_default_is_the_same_code():
@@ -126,8 +126,8 @@ def test_a_flag_explains_nothing_where_the_default_is_the_same_code():
 
 
 def test_every_ptx_variant_gets_its_sentence():
-    told = finding(against(counted("A", MIX), **{"ptx.unrolled": counted("B", OTHER, warp_instructions=500)}))
-    assert told == (
+    sentence = finding(against(counted("A", MIX), **{"ptx.unrolled": counted("B", OTHER, warp_instructions=500)}))
+    assert sentence == (
         "ptx is the same machine code as cuda. "
         "ptx.unrolled issues 50 % fewer PTX instructions than cuda and moves the same sectors. "
         "ptx.unrolled issues the fewest of the hand-written PTX."
@@ -182,13 +182,13 @@ CLOCKS = [
 def test_a_difference_in_time_that_is_not_there_in_cycles_is_unsure(cuda, ptx, of_cuda, of_ptx, verdict):
     one = timed(cuda, ptx, processes=3)
     clocked = [
-        dataclasses.replace(each, solo_mhz={"A": a, "B": b})
-        for each, a, b in zip(one.rounds, of_cuda, of_ptx, strict=True)
+        dataclasses.replace(measured, solo_mhz={"A": a, "B": b})
+        for measured, a, b in zip(one.rounds, of_cuda, of_ptx, strict=True)
     ]
-    told = finding(dataclasses.replace(one, rounds=clocked))
+    sentence = finding(dataclasses.replace(one, rounds=clocked))
     if " " in verdict:
         verdict = f"INCONCLUSIVE: CLOCK-DEPENDENT, {verdict}; lock the clock by nvidia-smi -lgc MHZ"
-    assert told.endswith(f"; {verdict}).")
+    assert sentence.endswith(f"; {verdict}).")
 
 
 def test_an_interval_around_one_shows_no_difference():
@@ -223,19 +223,19 @@ def test_bits_that_differ_are_reported():
     ],
 )  # fmt: skip
 def test_launches_with_different_output_bits_are_reported(checks, words):
-    found = against(counted("A", MIX))
+    alike = against(counted("A", MIX))
     variants = {
         name: dataclasses.replace(result, check=dataclasses.replace(CHECK, deterministic=checks[name]))
-        for name, result in found.variants.items()
+        for name, result in alike.variants.items()
     }
-    assert finding(dataclasses.replace(found, variants=variants)) == f"ptx is the same machine code as cuda.{words}"
+    assert finding(dataclasses.replace(alike, variants=variants)) == f"ptx is the same machine code as cuda.{words}"
 
 
 def test_a_weak_oracle_is_reported_and_no_time_is_compared():
-    found = dataclasses.replace(timed(1000, 900, processes=3), labels=["ORACLE-WEAK"], oracle=["'y' all zero"])
-    assert " % less time" not in finding(found)
-    assert finding(found).endswith("The pair's reference and tolerance would accept 'y' all zero. No time is compared.")
-    assert " % less time" in finding(dataclasses.replace(found, labels=[], oracle=[]))
+    weak = dataclasses.replace(timed(1000, 900, processes=3), labels=["ORACLE-WEAK"], oracle=["'y' all zero"])
+    assert " % less time" not in finding(weak)
+    assert finding(weak).endswith("The pair's reference and tolerance would accept 'y' all zero. No time is compared.")
+    assert " % less time" in finding(dataclasses.replace(weak, labels=[], oracle=[]))
     alone = cell({"ptx": counted()}, labels=["ORACLE-WEAK"])
     assert finding(dataclasses.replace(alone, oracle=["a", "b"])) == (
         "The pair's reference and tolerance would accept a and b."
@@ -304,7 +304,7 @@ RIVALS = [
      {"cuda": ran(80, language="cuda"), "cuda.b": ran(80, language="cuda", code="B"), "ptx": ran(90)},
      f"ptx executes 12 % more machine instructions than cuda and {SAME}. cuda.b executes as few as cuda."),
     ("also if others have more",
-     {**{f"cuda{each}": ran(80, language="cuda", code=each) for each in ("", ".b")}, "cuda.c": ran(99, language="cuda"),
+     {**{f"cuda{end}": ran(80, language="cuda", code=end) for end in ("", ".b")}, "cuda.c": ran(99, language="cuda"),
       "ptx": ran(80)},
      "ptx executes as many machine instructions as cuda, the CUDA C that executes the fewest, and "
      f"{SAME}. cuda.b executes as few as cuda."),
@@ -381,11 +381,11 @@ RACES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("times", "said", "unsaid"), RACES)
-def test_times_name_the_fastest_row_or_say_that_it_is_tied(times, said, unsaid):
+@pytest.mark.parametrize(("times", "present", "absent"), RACES)
+def test_times_name_the_fastest_row_or_say_that_it_is_tied(times, present, absent):
     words = finding(race(times))
-    assert [each for each in said if each not in words] == [], words
-    assert [each for each in unsaid if each in words] == [], words
+    assert [part for part in present if part not in words] == [], words
+    assert [part for part in absent if part in words] == [], words
 
 
 @pytest.mark.parametrize(("rounds", "labels"), [(2, ()), (5, ["THROTTLED"])])
