@@ -136,21 +136,21 @@ def test_a_target_without_trials_is_not_met():
 
 def test_stored_runs_say_how_many_of_them_are_independent():
     runs = [timed_run(i, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}) for i in range(6)]
-    told = lines(Audit(300, 1, stored=[(StoredDevice("NVIDIA H100", runs), [replace(NOISY, noise="NVIDIA H100")])]))
-    assert " ".join(told[:2]) == (
+    text = lines(Audit(300, 1, stored=[(StoredDevice("NVIDIA H100", runs), [replace(NOISY, noise="NVIDIA H100")])]))
+    assert " ".join(text[:2]) == (
         "Stored runs of NVIDIA H100: 6 runs, 30 rounds, 1 day. 6 independent runs make 30 suites: every two of them, "
         "both ways. 3 of these share no run; the bound is computed from them."
     )
-    assert not any("simulated" in line for line in told)
+    assert not any("simulated" in line for line in text)
 
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_nothing_is_wider_than_the_terminal(width):
-    wide = {each / 100: AlarmRate(1, 300) for each in (1, 2, 3, 5, 10, 20, 30)}
+    wide = {step / 100: AlarmRate(1, 300) for step in (1, 2, 3, 5, 10, 20, 30)}
     line = replace(QUIET, noise="typical", missed=wide)
     printed = lines(Audit(300, 1, [line], outcomes=[CAUGHT, MISS]), width)
     assert max(map(len, printed)) <= width
-    assert not any("…" in each for each in printed)
+    assert not any("…" in one for one in printed)
 
 
 @pytest.mark.parametrize(("share", "text"), [(None, "-"), (0.0, "0.0"), (1.0, "100"), (0.9999, "100.0"), (1e-4, "0.0")])

@@ -204,11 +204,11 @@ CONSEQUENCES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("part", "values", "mode", "told"), CONSEQUENCES)
-def test_the_head_line_says_which_rows_a_difference_makes_incomparable(part, values, mode, told):
+@pytest.mark.parametrize(("part", "values", "mode", "differences"), CONSEQUENCES)
+def test_the_head_line_says_which_rows_a_difference_makes_incomparable(part, values, mode, differences):
     base, head = run(1, BEFORE), run(2, AFTER)
     other = replace(head, **{part: replace(getattr(head, part), **values)})
-    assert list(header(compare(base, other, mode)))[2:] == [f"They differ in {told}."]
+    assert list(header(compare(base, other, mode)))[2:] == [f"They differ in {differences}."]
 
 
 def test_single_rounds_have_values_and_no_picture():

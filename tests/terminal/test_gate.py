@@ -103,21 +103,21 @@ def test_a_small_change_of_a_large_count_is_visible_in_the_explanation():
 
 
 def test_no_line_is_wider_than_the_terminal():
-    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, GateConfig())):
+    for result in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, GateConfig())):
         for width in (100, 80):
-            assert max(map(len, printed(GateTable(found), width=width).splitlines())) <= width
+            assert max(map(len, printed(GateTable(result), width=width).splitlines())) <= width
 
 
 def test_every_row_that_is_not_green_says_what_to_do_next():
-    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, GateConfig()), gate(BASE, None, GateConfig())):
-        told = steps(found)
-        assert told
-        assert all(each.words and each.remedy for each in told)
+    for result in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, GateConfig()), gate(BASE, None, GateConfig())):
+        todo = steps(result)
+        assert todo
+        assert all(step.words and step.remedy for step in todo)
 
 
 def test_counts_that_no_tool_made_are_named_with_where_to_look():
     bare = replace(BASE, cells=[replace(cell, variants={
-        name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
+        name: replace(result, build=replace(result.build, sass={})) for name, result in cell.variants.items()
     }) for cell in BASE.cells])  # fmt: skip
     [step] = steps(gate(bare, BASE, GateConfig()))
     assert step.words.startswith("triad cuda n=64 (sass, sass.local, sass.width), triad ptx n=64 (sass, ")
@@ -234,26 +234,26 @@ def test_the_worst_row_comes_first():
     """Wrong kernels come first. Among equal verdicts, counters that were zero come first, then the greatest change."""
     pairs = {"a": after(ptx_barriers=65), "b": after(ptx_barriers=128), "c": after(ptx_shared_load_conflicts=1),
              "d": after(status="wrong", reason="y[2] is 1.")}  # fmt: skip
-    found = gate(counted(pairs), counted(dict.fromkeys(pairs, BEFORE)), GateConfig())
-    assert [step.words[0] for step in steps(found)] == ["d", "c", "b", "a"]
-    assert [line.split("::")[2][0] for line in annotate(found)] == ["d", "c", "b", "a"]
+    result = gate(counted(pairs), counted(dict.fromkeys(pairs, BEFORE)), GateConfig())
+    assert [step.words[0] for step in steps(result)] == ["d", "c", "b", "a"]
+    assert [line.split("::")[2][0] for line in annotate(result)] == ["d", "c", "b", "a"]
 
 
 def test_annotations_are_escaped_workflow_text():
-    found = replace(COUNTED, rows=[], problems=[Problem("100 %\r\nbad", "a:b,c")])
-    assert list(annotate(found)) == ["::error title=ptxbench gate::100 %25%0Abad Next: a:b,c"]
+    result = replace(COUNTED, rows=[], problems=[Problem("100 %\r\nbad", "a:b,c")])
+    assert list(annotate(result)) == ["::error title=ptxbench gate::100 %25%0Abad Next: a:b,c"]
     assert workflow_text("50%25") == "50%2525"
     assert workflow_property("a:b,c%") == "a%3Ab%2Cc%25"
 
 
 def test_a_summary_that_is_too_long_is_cut_and_says_so():
-    found = many(50)
-    whole = to_markdown(found)
-    assert summary(found) == whole
-    cut = summary(found, MOST_BYTES - 5000)
+    result = many(50)
+    whole = to_markdown(result)
+    assert summary(result) == whole
+    cut = summary(result, MOST_BYTES - 5000)
     assert len(cut.encode()) < 5200
     assert cut.splitlines()[-1].endswith("more lines are cut here: `ptxbench gate -o FILE.md` has them.")
-    assert summary(found, MOST_BYTES).splitlines()[-1].startswith(f"{len(whole.splitlines())} more lines are cut")
+    assert summary(result, MOST_BYTES).splitlines()[-1].startswith(f"{len(whole.splitlines())} more lines are cut")
 
 
 def test_markdown_has_a_marker_the_causes_and_the_rows():
@@ -280,6 +280,8 @@ def test_junit_and_json_agree_with_the_gate():
     assert 'tests="5" failures="0" errors="0" skipped="1"' in first  # that there is no baseline
     owed = to_junit(gate(BASE, None, GateConfig(first_run="fail")))
     assert 'tests="5" failures="1" errors="0" skipped="0"' in owed
-    for each in (text, first, owed):
-        assert f'failures="{each.count("<failure ")}" errors="0" skipped="{each.count("<skipped ")}"' in each
-        assert f'tests="{each.count("<testcase ")}"' in each
+    for document in (text, first, owed):
+        assert (
+            f'failures="{document.count("<failure ")}" errors="0" skipped="{document.count("<skipped ")}"' in document
+        )
+        assert f'tests="{document.count("<testcase ")}"' in document

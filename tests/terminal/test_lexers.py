@@ -50,9 +50,9 @@ SASS = [
 @pytest.mark.parametrize(("lexer", "text", "words"), [*((PtxLexer(), *row) for row in PTX),
                                                       *((SassLexer(), *row) for row in SASS)])  # fmt: skip
 def test_each_word_is_of_its_kind(lexer, text, words):
-    found = tokens(lexer, text)
+    result = tokens(lexer, text)
     joined = []
-    for kind, word in found:  # a comment of several lines comes in pieces
+    for kind, word in result:  # a comment of several lines comes in pieces
         if joined and kind is Comment.Multiline is joined[-1][0]:
             joined[-1] = (kind, joined[-1][1] + word)
         elif kind.parent is not None and word.strip() and "Punctuation" not in str(kind):
@@ -66,9 +66,9 @@ def test_nothing_of_the_shipped_kernels_is_lost_or_a_mistake(name):
         build = toolchain.build_source(source, "sm_90")
         sass = "\n".join(instruction.text for instruction in annotate(build).instructions)
         for lexer, text in ((PtxLexer(stripnl=False), build.ptx), (SassLexer(stripnl=False), sass)):
-            found = list(lexer.get_tokens(text))
-            assert "".join(word for _, word in found).rstrip("\n") == text.replace("\r\n", "\n").rstrip("\n")
-            assert not [word for kind, word in found if kind is Error]
+            result = list(lexer.get_tokens(text))
+            assert "".join(word for _, word in result).rstrip("\n") == text.replace("\r\n", "\n").rstrip("\n")
+            assert not [word for kind, word in result if kind is Error]
 
 
 def test_the_page_of_a_browser_has_them_too():

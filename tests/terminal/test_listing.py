@@ -70,10 +70,10 @@ executed     CUDA C                     live        SASS
 
 
 def test_on_a_wide_terminal_the_ptx_is_shown_between_them():
-    plain = replace(CUDA, counted=None, sass=tuple(replace(each, live=None) for each in CUDA.sass))
-    told = printed(ListingView(plain), 140)
+    plain = replace(CUDA, counted=None, sass=tuple(replace(instruction, live=None) for instruction in CUDA.sass))
+    text = printed(ListingView(plain), 140)
     assert (
-        told
+        text
         == """\
 cuda  k.cu  sm_90, 4 SASS instructions, 8 registers
 
@@ -113,8 +113,8 @@ EXECUTED = Executed(2032, 2032, 2032, True, blocks=(BlockCount(0, 0x20, 8.0), Bl
 
 
 def test_executions_are_shown_at_each_instruction_and_below_the_listing():
-    told = printed(ListingView(replace(CUDA, machine=EXECUTED), "sass"))
-    assert told.splitlines()[2:] == [
+    text = printed(ListingView(replace(CUDA, machine=EXECUTED), "sass"))
+    assert text.splitlines()[2:] == [
         "executed  live        SASS                                   CUDA C",
         "       8     3  0000  LDC.64 R2, c[0x0][0x210]            4      a[0] = 1;",
         "       8     4  0010  MOV R5, 0x1                         4      a[0] = 1;",
@@ -128,15 +128,15 @@ def test_executions_are_shown_at_each_instruction_and_below_the_listing():
 
 def test_likely_values_are_marked_and_unknown_values_have_a_reason():
     wide = replace(EXECUTED, most=4096, reason="lanes part")
-    told = printed(ListingView(replace(CUDA, machine=wide), "sass"))
-    assert "  ~1,008     1  0020" in told
-    assert "Warps execute 2,032 to 4,096 machine instructions: lanes part." in told
-    assert "The most likely number is 2,032." in told
+    text = printed(ListingView(replace(CUDA, machine=wide), "sass"))
+    assert "  ~1,008     1  0020" in text
+    assert "Warps execute 2,032 to 4,096 machine instructions: lanes part." in text
+    assert "The most likely number is 2,032." in text
     half = replace(EXECUTED, blocks=(BlockCount(0, 0x20, 8.4), BlockCount(0x20, 0x40, 1008.0)))
     assert "      ~8     3  0000" in printed(ListingView(replace(CUDA, machine=half), "sass"))
-    told = printed(ListingView(replace(CUDA, machine=Executed(reason="it spins")), "sass"))
-    assert told.splitlines()[2].split() == ["live", "SASS", "CUDA", "C"]
-    assert told.endswith("It is not known how many machine instructions warps execute: it spins.\n")
+    text = printed(ListingView(replace(CUDA, machine=Executed(reason="it spins")), "sass"))
+    assert text.splitlines()[2].split() == ["live", "SASS", "CUDA", "C"]
+    assert text.endswith("It is not known how many machine instructions warps execute: it spins.\n")
 
 
 def test_the_loops_that_most_is_executed_in_are_named():
@@ -175,9 +175,9 @@ Opcodes that differ, cuda/ptx: NOP 0/1.
 
 
 def test_the_same_machine_code_is_called_so():
-    told = printed(DifferenceView(compare(PTX, PTX)))
-    assert "Same machine code, to the bit.\n" in told
-    assert "Same instruction mix: every opcode as often on both sides.\n" in told
+    text = printed(DifferenceView(compare(PTX, PTX)))
+    assert "Same machine code, to the bit.\n" in text
+    assert "Same instruction mix: every opcode as often on both sides.\n" in text
 
 
 def test_differences_are_sentences_no_wider_than_a_table():
@@ -192,15 +192,15 @@ def test_differences_are_sentences_no_wider_than_a_table():
 @pytest.mark.parametrize("width", [40, 80, 100, 160])
 @pytest.mark.parametrize("view", ["auto", "side by side", "ptx", "sass"])
 def test_no_line_is_wrapped_or_wider_than_the_terminal(view, width):
-    told = printed(ListingView(CUDA, view), width).splitlines()
-    assert max(map(len, told)) <= width
-    assert len(told) <= 3 + len(CUDA.source) + len(CUDA.ptx) + len(CUDA.sass)  # a wrapped row would be two
+    rows = printed(ListingView(CUDA, view), width).splitlines()
+    assert max(map(len, rows)) <= width
+    assert len(rows) <= 3 + len(CUDA.source) + len(CUDA.ptx) + len(CUDA.sass)  # a wrapped row would be two
 
 
 def test_a_long_line_ends_in_an_ellipsis_and_leaves_the_next_column_in_its_place():
-    told = printed(ListingView(CUDA, "side by side"), 80).splitlines()
-    [load] = [line for line in told if "ld.param" in line]
-    [store] = [line for line in told if "STG" in line]
+    rows = printed(ListingView(CUDA, "side by side"), 80).splitlines()
+    [load] = [line for line in rows if "ld.param" in line]
+    [store] = [line for line in rows if "STG" in line]
     assert load == "       8  2  __global__…          8  5  ld.param.u64…"
     assert store == "                                                          1  0020  .L_x_0: STG.…"
     assert "…" not in printed(ListingView(CUDA, "side by side"), 160)
@@ -217,35 +217,35 @@ CUT = [
 @pytest.mark.parametrize("view", CUT, ids=["auto", "side by side", "sass", "difference"])
 def test_rows_that_are_cut_are_counted_with_the_width_that_shows_them(view):
     """At that width nothing is cut, and at one column less something is."""
-    said = re.compile(r"(\d+) rows? ends? in …, cut to 60 columns: COLUMNS=(\d+) shows all of it\.")
-    told = printed(view, 60)
-    [(rows, needed)] = said.findall(" ".join(told.split()))
-    assert int(rows) == sum("…" in line for line in told.splitlines() if "…," not in line)
+    cut = re.compile(r"(\d+) rows? ends? in …, cut to 60 columns: COLUMNS=(\d+) shows all of it\.")
+    text = printed(view, 60)
+    [(rows, needed)] = cut.findall(" ".join(text.split()))
+    assert int(rows) == sum("…" in line for line in text.splitlines() if "…," not in line)
     assert "…" not in printed(view, int(needed))
     assert "…" in printed(view, int(needed) - 1)
 
 
 def test_colours_follow_the_languages_and_are_off_on_request():
     coloured = {"no_color": False, "force_terminal": True, "color_system": "standard"}
-    told = printed(ListingView(CUDA), 160, **coloured)
-    assert "\x1b[94mSTG.E\x1b[0m" in told
-    assert "\x1b[94mst.global.u32\x1b[0m" in told
-    assert "\x1b[36m%rd1\x1b[0m" in told
-    assert "\x1b[36mR5\x1b[0m" in told
-    assert "\x1b[33m.L_x_0\x1b[0m" in told
-    assert "\x1b[94m__global__\x1b[0m" in told
+    text = printed(ListingView(CUDA), 160, **coloured)
+    assert "\x1b[94mSTG.E\x1b[0m" in text
+    assert "\x1b[94mst.global.u32\x1b[0m" in text
+    assert "\x1b[36m%rd1\x1b[0m" in text
+    assert "\x1b[36mR5\x1b[0m" in text
+    assert "\x1b[33m.L_x_0\x1b[0m" in text
+    assert "\x1b[94m__global__\x1b[0m" in text
     assert "\x1b[" not in printed(ListingView(CUDA), 160)
 
 
 def test_equal_lines_are_dimmed_and_differing_lines_are_not():
     coloured = {"no_color": False, "force_terminal": True, "color_system": "standard"}
-    told = printed(DifferenceView(compare(CUDA, PTX)), 100, **coloured).splitlines()
-    (equal,) = [line for line in told if "EXIT" in line]
-    (moved, other) = [line for line in told if "MOV" in line]
+    rows = printed(DifferenceView(compare(CUDA, PTX)), 100, **coloured).splitlines()
+    (equal,) = [line for line in rows if "EXIT" in line]
+    (moved, other) = [line for line in rows if "MOV" in line]
     assert equal.count("\x1b[2;94mEXIT") == 2
     assert "\x1b[33m~" in moved + other
     assert "\x1b[94mMOV" in moved
-    (differs,) = [line for line in told if "NOP" in line and "differ" not in line]
+    (differs,) = [line for line in rows if "NOP" in line and "differ" not in line]
     assert "\x1b[1;31m!" in differs
     assert "\x1b[94mNOP" in differs
 

@@ -19,10 +19,10 @@ def line(name, *values, **options):
     return PanelLine(name, [None if value is None else reading(value) for value in values], **options)
 
 
-def printed(found, width=44, encoding="utf-8"):
+def printed(panels, width=44, encoding="utf-8"):
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, highlight=False)
-    for picture in pictures(found, "s", console.options.ascii_only, width):
+    for picture in pictures(panels, "s", console.options.ascii_only, width):
         console.print(picture)
     file.flush()
     return [text.rstrip() for text in file.buffer.getvalue().decode(encoding).splitlines()]
@@ -77,16 +77,16 @@ SCALES = [
 
 @pytest.mark.parametrize(("values", "scale"), SCALES)
 def test_a_scale_holds_all_values_and_is_by_logarithms_over_a_decade(values, scale):
-    found = scale_of([Panel("", "n", values, "variant", [line("cuda", *values)])])
-    assert found == scale
-    assert (found.share(found.low), found.share(found.middle), found.share(found.high)) == pytest.approx(
+    result = scale_of([Panel("", "n", values, "variant", [line("cuda", *values)])])
+    assert result == scale
+    assert (result.share(result.low), result.share(result.middle), result.share(result.high)) == pytest.approx(
         (0, 0.5, 1), abs=0.05
     )
 
 
 def test_intervals_belong_to_the_scale():
-    found = scale_of([Panel("", "n", (1,), "variant", [PanelLine("cuda", [reading(5.0, half=3.0)])])])
-    assert (found.low, found.high) == (2.0, 8.0)
+    scale = scale_of([Panel("", "n", (1,), "variant", [PanelLine("cuda", [reading(5.0, half=3.0)])])])
+    assert (scale.low, scale.high) == (2.0, 8.0)
 
 
 @pytest.mark.parametrize(("value", "text"), [

@@ -28,7 +28,7 @@ from ptxbench.wording.portability import (
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100f", "sm_100a")
 
 
-def made(target, registers, *, version="7.0", of="sm_80", **fields):
+def assembling(target, registers, *, version="7.0", of="sm_80", **fields):
     return TargetTrial(target, ASSEMBLES, version, of, registers, 0, 0, sass=40, code="A", **fields)
 
 
@@ -47,34 +47,42 @@ def reach(variant, *trials, occupancy=None):
 
 
 def matrix(*reaches, name="tiles"):
-    return Matrix(name, tuple(reaches[0].trials), {each.source.variant: each for each in reaches})
+    return Matrix(name, tuple(reaches[0].trials), {result.source.variant: result for result in reaches})
 
 
 COPY = need(21, "cp.async.cg.shared.global", "sm_80 or higher", "Feature 'cp.async' requires .target sm_80 or higher")
 WGMMA = need(40, "wgmma.fence.sync.aligned", None, "Instruction 'wgmma.fence' not supported on .target 'sm_75'")
 
-CUDA = reach("cuda", *(made(each, 40 if each == "sm_75" else 32, version="9.5", of=each) for each in TARGETS))
+CUDA = reach(
+    "cuda", *(assembling(target, 40 if target == "sm_75" else 32, version="9.5", of=target) for target in TARGETS)
+)
 PTX = reach(
     "ptx",
     refused("sm_75", COPY, need(22, "cp.async.cg.shared.global", "sm_80 or higher"), mismatch=True),
-    *(made(each, 100 if "100" in each else 30) for each in TARGETS[1:]),
+    *(assembling(target, 100 if "100" in target else 30) for target in TARGETS[1:]),
 )
 LOCKED = reach(
     "ptx.tensor_cores",
     *(
-        made(each, 168, version="8.0", of="sm_90a")
-        if each == "sm_90a"
-        else refused(each, *([COPY] if each == "sm_75" else []), WGMMA, version="8.0", of="sm_90a")
-        for each in TARGETS
+        assembling(target, 168, version="8.0", of="sm_90a")
+        if target == "sm_90a"
+        else refused(target, *([COPY] if target == "sm_75" else []), WGMMA, version="8.0", of="sm_90a")
+        for target in TARGETS
     ),
 )
 FAMILY = reach(
     "ptx.family",
     *(
-        made(each, 50, version="8.8", of="sm_100f", log="ptxas info    : (C7508) Potential loss" * (each == "sm_100f"))
-        if "100" in each
-        else refused(each, version="8.8", of="sm_100f", mismatch=True)
-        for each in TARGETS
+        assembling(
+            target,
+            50,
+            version="8.8",
+            of="sm_100f",
+            log="ptxas info    : (C7508) Potential loss" * (target == "sm_100f"),
+        )
+        if "100" in target
+        else refused(target, version="8.8", of="sm_100f", mismatch=True)
+        for target in TARGETS
     ),
 )
 PAIR = matrix(CUDA, PTX, LOCKED, FAMILY)
@@ -122,7 +130,9 @@ PTX runs on 7 of 8 targets, CUDA C on 8, ptx.tensor_cores on 1, ptx.family on 3.
 
 
 def test_a_narrow_terminal_folds_names_and_a_narrower_one_splits_the_table():
-    few = matrix(*(reach(name, made("sm_80", 32), made("sm_90", 30)) for name in ("ptx", "cuda", "cuda.exp2@fast")))
+    few = matrix(
+        *(reach(name, assembling("sm_80", 32), assembling("sm_90", 30)) for name in ("ptx", "cuda", "cuda.exp2@fast"))
+    )
     assert (
         printed(MatrixTable(few), width=32)
         == """\
@@ -175,7 +185,7 @@ def test_a_terminal_without_unicode_gets_ascii():
 
 def test_the_widest_pair_fits_80_and_100_columns():
     names = ["cuda", "ptx", *(f"cuda.a_long_name_{i}@fast" for i in range(5)), "ptx.another_long_name"]
-    wide = matrix(*(reach(name, *(made(each, 255) for each in TARGETS)) for name in names))
+    wide = matrix(*(reach(name, *(assembling(target, 255) for target in TARGETS)) for name in names))
     for width in (80, 100):
         lines = printed(MatrixTable(wide), width=width).splitlines()
         assert max(map(len, lines)) <= width
@@ -184,8 +194,8 @@ def test_the_widest_pair_fits_80_and_100_columns():
 
 
 def test_untried_targets_are_shown_apart_from_refused_ones():
-    untried = reach("cuda", *(TargetTrial(each, UNTRIED, reason="No NVRTC.") for each in ("sm_80", "sm_90")))
-    both = matrix(untried, reach("ptx", made("sm_80", 8), made("sm_90", 8)))
+    untried = reach("cuda", *(TargetTrial(target, UNTRIED, reason="No NVRTC.") for target in ("sm_80", "sm_90")))
+    both = matrix(untried, reach("ptx", assembling("sm_80", 8), assembling("sm_90", 8)))
     assert (
         printed(MatrixTable(both))
         == """\
@@ -206,7 +216,7 @@ PTX runs on 2 of 2 targets, CUDA C was not tried.
 
 def test_cells_show_the_chosen_value_or_a_dash():
     shares = {"sm_75": None, "sm_80": 0.5}
-    one = matrix(reach("ptx", made("sm_75", 40), made("sm_80", 32), occupancy=shares))
+    one = matrix(reach("ptx", assembling("sm_75", 40), assembling("sm_80", 32), occupancy=shares))
     values = {
         name: [cells[0].value for _, cells in table(one, name)[0]]
         for name in ("registers", "spills", "sass", "occupancy")
@@ -226,7 +236,7 @@ CLOSINGS = [
     ([FAMILY, LOCKED], "ptx.family runs on 3 of 8 targets, ptx.tensor_cores on 1."),
     ([reach("a", *FAMILY.trials.values()), reach("b", *FAMILY.trials.values())], "a and b run on 3 of 8 targets."),
     ([PTX, reach("ptx.same", *PTX.trials.values())], "PTX runs on 7 of 8 targets."),  # nothing to add
-    ([reach("ptx", made("sm_80", 8))], "PTX runs on 1 of 1 target."),
+    ([reach("ptx", assembling("sm_80", 8))], "PTX runs on 1 of 1 target."),
     ([reach("cuda", TargetTrial("sm_80", UNTRIED))], "CUDA C was not tried."),
 ]  # fmt: skip
 
@@ -287,7 +297,7 @@ def test_an_instruction_needs_the_targets_that_have_it_though_they_refuse_the_fi
     """ptxas says only that plain sm_90 lacks it; sm_100a takes the line, and refuses the .target of the file."""
     trials = [
         refused("sm_90", SETMAXNREG, mismatch=True),
-        made("sm_90a", 8),
+        assembling("sm_90a", 8),
         refused("sm_100", SETMAXNREG, mismatch=True),
         refused("sm_100a", mismatch=True),
     ]
@@ -295,7 +305,7 @@ def test_an_instruction_needs_the_targets_that_have_it_though_they_refuse_the_fi
 
 
 def test_a_variant_that_no_target_takes_has_no_jit_line():
-    lost = reach("ptx.lost", *(refused(each, COPY) for each in TARGETS))
+    lost = reach("ptx.lost", *(refused(target, COPY) for target in TARGETS))
     assert list(jit_lines(matrix(lost))) == []
     assert [line.split(":")[0] for line in jit_lines(matrix(lost, LOCKED))] == ["JIT of ptx.tensor_cores"]
 
@@ -309,7 +319,9 @@ LOGS = [
 
 @pytest.mark.parametrize(("log", "words"), LOGS)
 def test_warnings_are_reported_once_with_their_targets(log, words):
-    warned = reach("ptx", made("sm_80", 8, log=log), made("sm_86", 8, log=f"{log}\n{log}"), made("sm_90", 8))
+    warned = reach(
+        "ptx", assembling("sm_80", 8, log=log), assembling("sm_86", 8, log=f"{log}\n{log}"), assembling("sm_90", 8)
+    )
     assert list(warnings(matrix(warned))) == [f"ptx on sm_80, sm_86: {words}"]
 
 

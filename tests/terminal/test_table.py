@@ -359,8 +359,8 @@ def explained(**ptx):
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_the_first_finding_of_the_pair_is_one_line_below_its_table(width):
-    found = explained(spill_store_bytes=8, spill_load_bytes=8)
-    lines = printed(CellTable(found), width=width).splitlines()
+    cell = explained(spill_store_bytes=8, spill_load_bytes=8)
+    lines = printed(CellTable(cell), width=width).splitlines()
     (found_line,) = [line for line in lines if line.startswith("differs ")]
     assert found_line == "differs  Registers spill to memory: ptx 16 bytes a thread."
     assert lines[lines.index(found_line) - 2].startswith("ptx ")
@@ -378,9 +378,9 @@ def test_the_first_finding_is_the_reason_of_a_time_and_without_times_only_a_diff
 
 
 def test_the_first_finding_compares_with_the_best_cuda_c_or_with_the_chosen_row():
-    found = explained(spill_store_bytes=8, spill_load_bytes=8)
+    spilling = explained(spill_store_bytes=8, spill_load_bytes=8)
     fast = dataclasses.replace(derived("cuda", 9, 9, 9), build=build("C", spilled=16))
-    cell = dataclasses.replace(found, variants={**found.variants, "cuda@fast": fast})
+    cell = dataclasses.replace(spilling, variants={**spilling.variants, "cuda@fast": fast})
     cell = dataclasses.replace(cell, variants={**cell.variants, "cuda": derived("cuda", 12, 12, 12)})
     assert "differs  Registers spill to memory: cuda@fast 32 bytes and ptx 16 bytes a thread." in printed(
         CellTable(cell)
@@ -394,7 +394,11 @@ def test_facts_in_the_table_or_its_sentence_are_not_repeated_as_a_finding():
 
 
 def test_a_pair_that_was_not_verified_has_no_explanation():
-    found = explained(spill_store_bytes=8)
-    wrong = dataclasses.replace(found.variants["ptx"], status="wrong", reason="k.ptx: no.")
-    assert "differs" not in printed(CellTable(dataclasses.replace(found, variants={**found.variants, "ptx": wrong})))
-    assert "differs" not in printed(CellTable(dataclasses.replace(found, variants={"ptx": found.variants["ptx"]})))
+    spilling = explained(spill_store_bytes=8)
+    wrong = dataclasses.replace(spilling.variants["ptx"], status="wrong", reason="k.ptx: no.")
+    assert "differs" not in printed(
+        CellTable(dataclasses.replace(spilling, variants={**spilling.variants, "ptx": wrong}))
+    )
+    assert "differs" not in printed(
+        CellTable(dataclasses.replace(spilling, variants={"ptx": spilling.variants["ptx"]}))
+    )
