@@ -25,7 +25,7 @@ def run(clock_mhz=1755.0):
     sampling = Sampling(clock_mhz=clock_mhz)
     kernels = {n: {"cuda": Kernel(100), "ptx": Kernel(100 * ratio)} for n, ratio in RATIOS.items()}
     kernels[4] = {"cuda": Kernel(100), "ptx": Kernel(100, status="wrong", reason="out[2] is 1, expected 2.")}
-    cells = [cell(rng, "triad", {"n": n}, each, sampling) for n, each in kernels.items()]
+    cells = [cell(rng, "triad", {"n": n}, of_size, sampling) for n, of_size in kernels.items()]
     wide = {"cuda": Kernel(80), "ptx": Kernel(80), "ptx.v4": Kernel(60)}
     return run_of([*cells, cell(rng, "scan", {"rows": 64, "columns": 33}, wide, sampling)])
 
@@ -78,8 +78,8 @@ def test_samples_are_stored_next_to_the_file_in_seconds_without_dropped_blocks(t
     one = replace(one, cells=[replace(one.cells[0], rounds=rounds)])
     document = json.loads(to_nvbench.export(one)["ptx.json"])
     state = next(bench for bench in document["benchmarks"] if bench["name"] == "triad")["states"][0]
-    [times] = [each for each in state["summaries"] if each["tag"] == "nv/json/bin:nv/cold/sample_times"]
-    name, size = (each["value"] for each in times["data"])
+    [times] = [summary for summary in state["summaries"] if summary["tag"] == "nv/json/bin:nv/cold/sample_times"]
+    name, size = (entry["value"] for entry in times["data"])
     seconds = np.frombuffer(to_nvbench.export(one)[name], "<f4")
     assert len(seconds) == int(size) == 298
     clocks = np.frombuffer(to_nvbench.export(one)[name.replace("json-bin", "json-freqs-bin")], "<f4")

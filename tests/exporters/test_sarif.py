@@ -111,8 +111,11 @@ def test_exec_of_a_folder_writes_the_findings_of_all_files_and_the_files_that_ca
     Path("my kernels/good.ptx").write_text(PTX)
     Path("my kernels/other.ptx").write_text("nothing")
     ran = ptxbench("exec", "my kernels", *SCALE, "--arg", "u32=1000", "-o", "a.sarif", "-o", "a.json")
-    found = [("memory-fault", "error", "my%20kernels/bad.ptx", LOAD), ("syntax", "error", "my%20kernels/other.ptx", 1)]
-    assert (ran.status, summary(read(Path("a.sarif").read_text()))) == (4, found)
+    expected = [
+        ("memory-fault", "error", "my%20kernels/bad.ptx", LOAD),
+        ("syntax", "error", "my%20kernels/other.ptx", 1),
+    ]
+    assert (ran.status, summary(read(Path("a.sarif").read_text()))) == (4, expected)
     assert len(json.loads(Path("a.json").read_text())["kernels"]) == 2
 
 
@@ -180,9 +183,9 @@ def test_gate_names_the_line_of_the_kernel(ptxbench, emulated, folder):
     ptx = folder / "kernels/ptx/scale.ptx"
     ptx.write_text(changed(ptx.read_text(), "    st.global.f32", "    bar.sync 0;\n    st.global.f32"))
     ran = ptxbench("gate", "--base", "base.json", "--kernels", "kernels", "-o", "gate.sarif")
-    [found] = summary(read(Path("gate.sarif").read_text()))
+    [alert] = summary(read(Path("gate.sarif").read_text()))
     line = 1 + ptx.read_text()[: ptx.read_text().index("bar.sync")].count("\n")
-    assert (ran.status, found) == (3, ("gate-regressed", "error", "kernels/ptx/scale.ptx", line))
+    assert (ran.status, alert) == (3, ("gate-regressed", "error", "kernels/ptx/scale.ptx", line))
 
 
 def test_each_verdict_that_fails_or_warns_is_a_rule_with_a_meaning():

@@ -46,14 +46,17 @@ def test_github_action_benchmark_gets_the_ratio_of_each_variant_on_a_gpu():
 
 
 def test_github_action_benchmark_gets_counts_from_the_emulator():
-    found = json.loads(exporter("gha")(emulated(COUNTED, FAILED)))
-    assert found[0] == {
+    benchmarks = json.loads(exporter("gha")(emulated(COUNTED, FAILED)))
+    assert benchmarks[0] == {
         "name": "triad n=65536 cuda on emulator-sm_90: spills",
         "unit": "B",
         "value": 0,
         "extra": "Bytes of spill stores and loads of a thread.\nrun 12ab, ptxas 13.2.78",
     }
-    values = {each["name"].replace(" on emulator-sm_90", ""): (each["value"], each["unit"]) for each in found}
+    values = {
+        benchmark["name"].replace(" on emulator-sm_90", ""): (benchmark["value"], benchmark["unit"])
+        for benchmark in benchmarks
+    }
     assert values["triad n=65536 ptx: ptx_warp_instructions"] == (13824, "count")
     assert values["triad n=65536 cuda: registers"] == (22, "count")
     assert not any("occupancy" in name for name in values)  # higher is better
