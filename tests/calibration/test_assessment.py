@@ -11,7 +11,7 @@ from ptxbench.result import Round
 
 def curve(*ns):
     """The same reading three times for each multiple of L2."""
-    return {times: [each] * 3 for times, each in zip((0, 0.5, 1, 2, 3, 4), ns, strict=True)}
+    return {times: [time] * 3 for times, time in zip((0, 0.5, 1, 2, 3, 4), ns, strict=True)}
 
 
 # read curve in nanoseconds, status, multiple, ratio, why
@@ -102,12 +102,12 @@ def test_the_device_must_be_busier_than_the_host(host, flushing, spin, shielded,
 def control(shift=0.0, noise=0.002, spread=0.0, rounds=5, blocks=30):
     """Rounds of one kernel against itself: B slower by `shift`, and by another shift in each process."""
     rng = np.random.default_rng(1)
-    made = []
+    result = []
     for number in range(rounds):
         own = shift + spread * rng.standard_normal()
         logs = rng.standard_normal((blocks, 4)) * noise + np.array([0, own, own, 0])
-        made.append(Round(number, number, ("cuda", "ptx"), "A", np.rint(100_000 * np.exp(logs)).astype(int).tolist()))
-    return made
+        result.append(Round(number, number, ("cuda", "ptx"), "A", np.rint(100_000 * np.exp(logs)).astype(int).tolist()))
+    return result
 
 
 # the control, status, the start of the advice
@@ -169,8 +169,8 @@ def test_kernels_must_take_as_long_alone_as_in_turns():
 @pytest.mark.parametrize(("shift", "status"), [(0.0, PASS), (0.005, PASS), (0.02, WARN), (-0.02, WARN)])
 def test_the_two_assemblers_are_compared(shift, status):
     rounds = [
-        Round(each.round, each.process, ("toolkit", "driver"), each.start, each.ns)
-        for each in control(shift, noise=0.0005, rounds=1)
+        Round(one.round, one.process, ("toolkit", "driver"), one.start, one.ns)
+        for one in control(shift, noise=0.0005, rounds=1)
     ]
     line = judge.judge_assemblers("assemblers", rounds, "toolkit", "driver")
     assert line.status == status
@@ -197,7 +197,7 @@ def test_a_copy_reaches_less_than_is_published_and_not_much_less(moved, ns, publ
 
 
 def ticks(*mhz):
-    return [ClockTick(float(i), each) for i, each in enumerate(mhz)]
+    return [ClockTick(float(i), clock) for i, clock in enumerate(mhz)]
 
 
 # the clock second by second, after how long it is at rest
@@ -228,8 +228,8 @@ def test_the_lines_add_up_to_the_calibration():
         CheckResult("flush", PASS, "", "", {"flush_k": 3.0, "flush_ratio": 2.0}),
         CheckResult("shield", WARN, "", "", {"host_ns": 9000, "spin_ns": 18_000}),
     ]
-    found = calibration(lines)
-    assert (found.flush_k, found.flush_ratio, found.host_ns, found.spin_ns) == (3.0, 2.0, 9000, 18_000)
-    assert found.copy_bytes_per_s is None
+    result = calibration(lines)
+    assert (result.flush_k, result.flush_ratio, result.host_ns, result.spin_ns) == (3.0, 2.0, 9000, 18_000)
+    assert result.copy_bytes_per_s is None
     assert forbids_timing(lines) is False
     assert forbids_timing([*lines, CheckResult("A/A control", FAIL, "")]) is True

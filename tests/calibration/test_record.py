@@ -42,7 +42,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     path = save(RECORD, tmp_path / "nvidia-h100")
     assert path == tmp_path / "nvidia-h100" / NAME
     assert load(path.parent) == RECORD
-    assert [each.name for each in path.parent.iterdir()] == [NAME]  # nothing temporary is left
+    assert [file.name for file in path.parent.iterdir()] == [NAME]  # nothing temporary is left
 
 
 def test_a_record_takes_the_place_of_an_older_one(tmp_path):

@@ -161,8 +161,8 @@ def test_real_workers_survive_the_hostile_kernels_and_measure_the_control(monkey
 @pytest.mark.parametrize("arch", ["sm_75", "sm_90", "sm_120"])
 @pytest.mark.parametrize("name", ["endless", "illegal_address"])
 def test_the_hostile_kernels_are_pairs_that_assemble(name, arch):
-    found = discovery.load(HOSTILE, name)
-    for source in found.sources:
+    loaded = discovery.load(HOSTILE, name)
+    for source in loaded.sources:
         built = toolchain.build(
             source.path, language=source.language, variant=source.variant, entry=source.entry, arch=arch
         )
@@ -175,15 +175,15 @@ def test_the_hostile_kernels_are_pairs_that_assemble(name, arch):
 
 def test_the_hostile_ptx_does_harm_and_the_cuda_c_does_none():
     emulator = EmulatorBackend("sm_90")
-    found = discovery.load(HOSTILE, "illegal_address")
+    loaded = discovery.load(HOSTILE, "illegal_address")
     arguments = {"y": poison((32,), u32), "n": np.uint32(32)}
-    for source in found.sources:
+    for source in loaded.sources:
         built = toolchain.build(
             source.path, language=source.language, variant=source.variant, entry=source.entry, arch="sm_90"
         )
         if source.variant == "ptx":
             with pytest.raises(MemoryFault):
-                emulator.run(built, found.pair.launch(n=32), arguments, ("y",))
+                emulator.run(built, loaded.pair.launch(n=32), arguments, ("y",))
         else:
-            left = emulator.run(built, found.pair.launch(n=32), arguments, ("y",))
+            left = emulator.run(built, loaded.pair.launch(n=32), arguments, ("y",))
             assert left.outputs["y"].tolist() == list(range(32))
