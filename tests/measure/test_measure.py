@@ -57,7 +57,7 @@ def test_the_first_sample_of_a_block_follows_a_pause_and_does_not_count():
 def test_a_kernel_follows_itself_as_often_as_the_other():
     clocks, log = clocks_with_log(cuda=[100_000], ptx=[100_000])
     measured(clocks)
-    order = [each.split()[1] for each in log[4 * PROBES :][:5]]
+    order = [line.split()[1] for line in log[4 * PROBES :][:5]]
     assert sorted(pairwise(order)) == [("cuda", "cuda"), ("cuda", "ptx"), ("ptx", "cuda"), ("ptx", "ptx")]
 
 
@@ -92,7 +92,7 @@ def test_the_contrasts_take_turns_block_by_block():
     assert len({one.start for one in rounds}) == 1  # one letter a round
     assert all(len(one.ns) == 3 for one in rounds)
     others = [
-        each.split()[1] for each in log[2 * PROBES * 4 :] if each.startswith("enqueue") and "cuda" not in each.split()
+        line.split()[1] for line in log[2 * PROBES * 4 :] if line.startswith("enqueue") and "cuda" not in line.split()
     ]
     assert others[::2] == ["cuda@fast", "ptx", "ptx.v4"] * 4  # two samples of each, for cuda starts
 
@@ -225,8 +225,8 @@ def test_a_clock_that_drifts_is_the_same_for_all_kernels(samples):
     clocks, _ = clocks_with_log(cuda=[100], ptx=[100], other=[100])
     watch = ScriptedWatch(BlockState(1700.0 - i) for i in range(100))
     taken = each_alone({name: clock.enqueue for name, clock in clocks.items()}, samples, watch)
-    assert [len(each.ns) for each in taken.values()] == [samples] * 3
-    means = [each.mhz for each in taken.values()]
+    assert [len(sampled.ns) for sampled in taken.values()] == [samples] * 3
+    means = [sampled.mhz for sampled in taken.values()]
     assert max(means) - min(means) <= (0 if samples % 2 == 0 else 2)
 
 
@@ -286,7 +286,7 @@ def test_tiny_kernels_are_timed_by_the_slope_of_two_graphs_in_which_overhead_can
     one = measured(clocks).rounds[0]
     assert (one.timing, one.k) == ("slope", 200)  # 200 us of the shortest
     assert sorted(one.ns[0]) == [1000, 1000, 2000, 2000]
-    assert {each for each in log if "200" in each or "400" in each} == {
+    assert {line for line in log if "200" in line or "400" in line} == {
         "enqueue 200 cuda", "enqueue 400 cuda", "enqueue 200 ptx", "enqueue 400 ptx"
     }  # fmt: skip
 
@@ -331,12 +331,12 @@ def test_every_block_has_its_own_data_and_new_modules():
     blocks = log[begun:]
     for number in range(3):
         for name in ("ptx", "ptx.v4"):
-            told, blocks = blocks[:20], blocks[20:]
-            assert told[0] == f"data {number} cuda {name}"
-            assert [each.split()[0] for each in told[1:9]] == ["enqueue"] * 4 + ["wait"] * 4
-            assert told[9] == f"modules {{'cuda': 3, {name!r}: 2}}"  # one for each sample that follows
-            assert [each.split()[1] for each in told[10:15]] == ["cuda", "cuda", name, name, "cuda"]
-    assert not any(each.startswith(("data", "modules")) for each in log[:begun])
+            first, blocks = blocks[:20], blocks[20:]
+            assert first[0] == f"data {number} cuda {name}"
+            assert [line.split()[0] for line in first[1:9]] == ["enqueue"] * 4 + ["wait"] * 4
+            assert first[9] == f"modules {{'cuda': 3, {name!r}: 2}}"  # one for each sample that follows
+            assert [line.split()[1] for line in first[10:15]] == ["cuda", "cuda", name, name, "cuda"]
+    assert not any(line.startswith(("data", "modules")) for line in log[:begun])
 
 
 def test_the_time_of_a_renewal_does_not_count_for_the_blocks():
@@ -376,7 +376,7 @@ def test_the_witness_sees_both_kernels_after_a_block_by_chance_and_after_the_las
 def test_of_every_contrast_both_kernels_are_seen():
     clocks, _ = clocks_with_log(**{name: [100_000] for name in ("cuda", "ptx", "ptx.v4")})
     seen = []
-    measured(clocks, observer=lambda *told: seen.append(told[:2]))
+    measured(clocks, observer=lambda *values: seen.append(values[:2]))
     assert set(seen) == {(against, name) for against in ("ptx", "ptx.v4") for name in ("cuda", against)}
 
 
