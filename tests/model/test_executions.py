@@ -38,23 +38,23 @@ def code(*rows):
     return [MachineInstruction(16 * i, text, (), line) for i, (text, line) in enumerate(rows)]
 
 
-def made(rows=CODE, counts=10, interval=None, arch="sm_90", ctas=1000, bytes=0, wide=()):
-    found = code(*rows)
-    fit = {each.address: counts for each in found}
-    total = counts * len(found)
+def counted(rows=CODE, counts=10, interval=None, arch="sm_90", ctas=1000, bytes=0, wide=()):
+    instructions = code(*rows)
+    fit = {instruction.address: counts for instruction in instructions}
+    total = counts * len(instructions)
     return executions(
-        found, fit, interval or (total, total), BY_LINE, dict(wide), arch=arch, ctas=ctas, dram_bytes=bytes
+        instructions, fit, interval or (total, total), BY_LINE, dict(wide), arch=arch, ctas=ctas, dram_bytes=bytes
     )  # fmt: skip
 
 
 def test_each_instruction_counts_for_its_pipe_and_padding_for_an_issue_slot_alone():
-    found = made().executed
-    assert found["warp_instructions"] == 100
-    assert found["pipes"] == {"LSU": 30, "FMA": 10, "IMAD": 10, "ALU": 10, "TENSOR": 10}
-    assert (found["shuffles"], found["mma_fmas"], found["ctas"]) == (10, 20480, 1000)
-    assert found["l1_sectors"] == 160
-    assert found["shared_wavefronts"] == 20  # half of the merged load's
-    assert made().unknown == ()
+    executed = counted().executed
+    assert executed["warp_instructions"] == 100
+    assert executed["pipes"] == {"LSU": 30, "FMA": 10, "IMAD": 10, "ALU": 10, "TENSOR": 10}
+    assert (executed["shuffles"], executed["mma_fmas"], executed["ctas"]) == (10, 20480, 1000)
+    assert executed["l1_sectors"] == 160
+    assert executed["shared_wavefronts"] == 20  # half of the merged load's
+    assert counted().unknown == ()
 
 
 # further instructions of line 11, counts of merged accesses, passes over the banks
@@ -69,21 +69,21 @@ MERGED = [
 
 @pytest.mark.parametrize(("more", "wide", "passes"), MERGED)
 def test_merged_accesses_of_shared_memory_need_the_passes_of_their_width(more, wide, passes):
-    assert made((*CODE, *((text, 11) for text in more)), wide=wide).executed["shared_wavefronts"] == passes
+    assert counted((*CODE, *((text, 11) for text in more)), wide=wide).executed["shared_wavefronts"] == passes
 
 
 def test_an_instruction_more_raises_the_issue_slots_by_its_executions_exactly():
-    more = made((*CODE[:-1], ("FADD R9, R9, R9", 16), CODE[-1])).executed
-    before, after = (floors.floors(each, "sm_90", H100_SXM)["issue"] for each in (made().executed, more))
+    more = counted((*CODE[:-1], ("FADD R9, R9, R9", 16), CODE[-1])).executed
+    before, after = (floors.floors(one, "sm_90", H100_SXM)["issue"] for one in (counted().executed, more))
     cycles = 10 / 4 / (132 * 1980e6)
     assert after - before == pytest.approx(cycles, rel=1e-9)
 
 
 def test_the_lower_bound_of_an_interval_counts_and_inexact_counts_go_to_no_pipe():
-    found = made(interval=(92, 120))
-    assert found.executed["warp_instructions"] == 92
-    assert found.executed["pipes"] == {"LSU": 30, "FMA": 2, "IMAD": 2, "ALU": 2, "TENSOR": 10}  # LSU is exact
-    assert found.width == pytest.approx(120 / 92 - 1)
+    result = counted(interval=(92, 120))
+    assert result.executed["warp_instructions"] == 92
+    assert result.executed["pipes"] == {"LSU": 30, "FMA": 2, "IMAD": 2, "ALU": 2, "TENSOR": 10}  # LSU is exact
+    assert result.width == pytest.approx(120 / 92 - 1)
 
 
 # an instruction, its change of the executions
@@ -98,14 +98,14 @@ SIGNS = [
 
 @pytest.mark.parametrize(("text", "signs"), SIGNS)
 def test_the_reason_for_no_claim_is_named(text, signs):
-    found = made((*CODE, (text, 20)))
-    assert {name: getattr(found, name) for name in ("unknown", "atomics", "bulk") if getattr(found, name)} == signs
+    result = counted((*CODE, (text, 20)))
+    assert {name: getattr(result, name) for name in ("unknown", "atomics", "bulk") if getattr(result, name)} == signs
 
 
 def test_code_that_no_warp_runs_does_not_prevent_a_claim():
-    found = code(*CODE, ("FROB.E R1, R2", 20))
-    fit = {each.address: 10 for each in found[:-1]}
-    assert executions(found, fit, (100, 100), BY_LINE, {}, arch="sm_90", ctas=9, dram_bytes=0).unknown == ()
+    instructions = code(*CODE, ("FROB.E R1, R2", 20))
+    fit = {instruction.address: 10 for instruction in instructions[:-1]}
+    assert executions(instructions, fit, (100, 100), BY_LINE, {}, arch="sm_90", ctas=9, dram_bytes=0).unknown == ()
 
 
 # ---- the model of a cell
@@ -118,31 +118,31 @@ BIG = replace(
 
 
 def of(ptx, cuda=None, one=BIG):
-    base = made(counts=1_000_000) if cuda is None else cuda
+    base = counted(counts=1_000_000) if cuda is None else cuda
     return of_cell(one, "h100", {"cuda": base, "ptx": ptx})
 
 
 def test_fewer_executions_of_everything_lower_the_floor():
-    model = of(made(counts=900_000))
+    model = of(counted(counts=900_000))
     assert (model.gpu, model.verdict, model.reason) == ("h100", floors.LOWER, None)
     assert model.claims == {"ptx": {"verdict": "lower", "reason": None}}
     assert set(model.floors) == {"cuda", "ptx"}
     assert max(model.floors["ptx"].values()) < max(model.floors["cuda"].values())
-    assert of(made(counts=1_100_000)).verdict == floors.HIGHER
+    assert of(counted(counts=1_100_000)).verdict == floors.HIGHER
 
 
 @pytest.mark.parametrize(("width", "shown"), [(0.0, "0.90"), (0.1, "0.90"), (0.3, "0.90 - 0.97")])
 def test_the_share_of_the_reference_is_an_interval_where_executions_are(width, shown):
-    model = of(replace(made(counts=900_000), width=width))
+    model = of(replace(counted(counts=900_000), width=width))
     assert share(model, "ptx") == shown
     assert share(model, "cuda") == "-"
 
 
 def changed(**fields):
-    return replace(made(counts=900_000), **fields)
+    return replace(counted(counts=900_000), **fields)
 
 
-FEW = {**made(counts=900_000).executed, "ctas": 131}
+FEW = {**counted(counts=900_000).executed, "ctas": 131}
 
 # the executions of the variant, the reason for no claim
 REASONS = [
@@ -163,7 +163,7 @@ def test_effects_outside_the_model_prevent_a_claim(ptx, reason):
 
 def test_the_time_between_the_launches_of_a_chain_prevents_a_claim():
     chain = replace(BIG, launch=replace(BIG.launch, launches=8))
-    model = of(made(counts=900_000), one=chain)
+    model = of(counted(counts=900_000), one=chain)
     assert (model.verdict, model.reason) == (
         floors.NO_CLAIM, "a chain of launches: the floors have no time between launches"
     )  # fmt: skip
@@ -189,12 +189,12 @@ POLICIES = [
 @pytest.mark.parametrize(("cuda", "ptx", "alike"), POLICIES)
 def test_other_cache_operators_silence_it(cuda, ptx, alike):
     other = {name: replace(BIG.variants[name], opcodes={op: 64}) for name, op in (("cuda", cuda), ("ptx", ptx))}
-    model = of(made(counts=900_000), one=replace(BIG, variants=other))
+    model = of(counted(counts=900_000), one=replace(BIG, variants=other))
     assert model.reason == (None if alike else "other cache operators, cache hints or prefetches")
 
 
 def test_a_launch_that_takes_no_time_to_speak_of_silences_it():
-    model = of(made(counts=9), made(counts=10))
+    model = of(counted(counts=9), counted(counts=10))
     assert model.reason == "too small a launch: its highest floor is under 5 µs"
 
 
@@ -203,10 +203,10 @@ def test_a_variant_without_floors_is_named_with_the_reason():
     model = of("it is wrong", "it waits in a loop")
     assert model.floors == {}
     assert model.notes == {"cuda": "no floors: it waits in a loop", "ptx": "no floors: it is wrong"}
-    assert of(made(counts=900_000)).notes == {}
+    assert of(counted(counts=900_000)).notes == {}
     assert claim_sentences(of("it is wrong"))[-1] == "ptx: no floors: it is wrong."
     skipped = replace(BIG, variants={**BIG.variants, "ptx.new": replace(BIG.variants["ptx"], status="skipped")})
-    assert of(made(counts=900_000), one=skipped).notes == {"ptx.new": "no floors: it is skipped"}
+    assert of(counted(counts=900_000), one=skipped).notes == {"ptx.new": "no floors: it is skipped"}
 
 
 def test_what_floors_leave_out_is_named():
@@ -221,10 +221,10 @@ ATOM = ("ATOM.E.ADD.STRONG.GPU R1, [R2], R3", 20)
     ("counter", "atomics", "bulk"), [("global", ("ATOM",), ()), ("cluster", (), ("ATOM",)), ("shared", ("ATOM",), ())]
 )
 def test_an_atomic_of_the_cluster_is_no_global_one(counter, atomics, bulk):
-    found = code(*CODE, ATOM)
-    fit, lines = {each.address: 10 for each in found}, {3: {f"ptx_atomic_{counter}_requests": 10}}
-    given = executions(found, fit, (100, 100), lines, {}, arch="sm_90", ctas=9, dram_bytes=0)
-    assert (given.atomics, given.bulk) == (atomics, bulk)
+    instructions = code(*CODE, ATOM)
+    fit, lines = {instruction.address: 10 for instruction in instructions}, {3: {f"ptx_atomic_{counter}_requests": 10}}
+    result = executions(instructions, fit, (100, 100), lines, {}, arch="sm_90", ctas=9, dram_bytes=0)
+    assert (result.atomics, result.bulk) == (atomics, bulk)
 
 
 def test_dram_moves_reads_from_cold_caches_and_data_beyond_the_caches():
@@ -236,4 +236,4 @@ def test_dram_moves_reads_from_cold_caches_and_data_beyond_the_caches():
 def test_every_model_has_rates_and_its_own_name():
     assert len({specification.name for _, specification in MODELS.values()}) == len(MODELS)
     for arch, specification in MODELS.values():
-        assert floors.floors(made(counts=10).executed, arch, specification)
+        assert floors.floors(counted(counts=10).executed, arch, specification)

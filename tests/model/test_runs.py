@@ -25,7 +25,7 @@ def modelled(verdict, reason=None, gpu="h100", code="B"):
 
 
 def outcomes(*runs):
-    return [(each.measured, each.outcome) for each in scored(runs)]
+    return [(score.measured, score.outcome) for score in scored(runs)]
 
 
 def test_a_claim_is_right_wrong_or_silent_by_the_measured_ratio():
@@ -54,11 +54,11 @@ def test_only_the_same_machine_code_on_the_gpu_of_the_model_is_scored():
 def test_the_page_of_both_runs_has_predicted_and_measured_values():
     page = page_of(modelled("lower"), with_limits(measured(40)))
     assert "Model of H100 SXM, floors, not times: ptx: lower floor on every resource that matters" in page
-    said = (
+    sentence = (
         "The model of H100 SXM predicted for ptx: lower floor on every resource that matters. "
         "Measured against cuda: less time."
     )
-    assert page.count(said) == 1
+    assert page.count(sentence) == 1
     assert "The model of" not in page_of(with_limits(measured(40)))
 
 
