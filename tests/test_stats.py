@@ -58,27 +58,27 @@ samples = st.lists(st.floats(-0.1, 0.1).map(lambda x: round(x, 6)), min_size=9, 
 @pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
 @given(samples)
 def test_the_signed_rank_interval_ends_where_scipys_test_begins_to_reject(level, values):
-    found = stats.hodges_lehmann(values, level)
+    interval = stats.hodges_lehmann(values, level)
 
     def p(shift):
         return scipy.stats.wilcoxon(np.array(values) - shift, method="asymptotic", correction=False).pvalue
 
-    for end, outwards in ((found.low, -1e-9), (found.high, 1e-9)):
+    for end, outwards in ((interval.low, -1e-9), (interval.high, 1e-9)):
         assert p(end + outwards) < 1 - level + 1e-12
-        if found.low < found.high - 1e-6:
+        if interval.low < interval.high - 1e-6:
             assert p(end - outwards) >= 1 - level - 1e-12
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
 @given(samples)
 def test_the_interval_of_a_median_is_scipys(level, values):
-    found = stats.median_interval(values, level)
-    assert found.value == np.median(values)
+    interval = stats.median_interval(values, level)
+    assert interval.value == np.median(values)
     ends = scipy.stats.quantile_test(values, q=0, p=0.5, alternative="two-sided").confidence_interval(level)
     if not np.isnan(ends).any():  # nan where no interval of that level exists: then it is the extremes
-        assert (found.low, found.high) == tuple(ends)
+        assert (interval.low, interval.high) == tuple(ends)
     else:
-        assert (found.low, found.high) == (min(values), max(values))
+        assert (interval.low, interval.high) == (min(values), max(values))
 
 
 @given(st.floats(0.001, 0.999), st.floats(1, 200))
@@ -92,21 +92,21 @@ rounds = st.lists(st.floats(-0.1, 0.1).map(lambda x: round(x, 6)), min_size=2, m
 
 @given(rounds, rounds, st.floats(-0.05, 0.05))
 def test_the_effect_of_two_runs_is_welchs(head, base, guard):
-    found = stats.effect(head, base, guard=guard)
-    told = scipy.stats.ttest_ind(np.array(head) - guard, base, equal_var=False, alternative="greater")
-    assert found.p == pytest.approx(told.pvalue, rel=1e-6, abs=1e-12)
-    assert found.low - guard == pytest.approx(told.confidence_interval(0.99).low, rel=1e-6, abs=1e-9)
+    effect = stats.effect(head, base, guard=guard)
+    reference = scipy.stats.ttest_ind(np.array(head) - guard, base, equal_var=False, alternative="greater")
+    assert effect.p == pytest.approx(reference.pvalue, rel=1e-6, abs=1e-12)
+    assert effect.low - guard == pytest.approx(reference.confidence_interval(0.99).low, rel=1e-6, abs=1e-9)
     less = scipy.stats.ttest_ind(head, base, equal_var=False, alternative="less")
-    assert found.high == pytest.approx(less.confidence_interval(0.99).high, rel=1e-6, abs=1e-9)
-    assert found.value == pytest.approx(np.median(head) - np.median(base))
+    assert effect.high == pytest.approx(less.confidence_interval(0.99).high, rel=1e-6, abs=1e-9)
+    assert effect.value == pytest.approx(np.median(head) - np.median(base))
 
 
 @given(rounds, st.floats(-0.05, 0.05))
 def test_the_effect_of_paired_rounds_is_students(differences, guard):
-    found = stats.paired_effect(differences, guard=guard)
-    told = scipy.stats.ttest_1samp(differences, guard, alternative="greater")
-    assert found.p == pytest.approx(told.pvalue, rel=1e-6, abs=1e-12)
-    assert found.low == pytest.approx(told.confidence_interval(0.99).low, rel=1e-6, abs=1e-9)
+    effect = stats.paired_effect(differences, guard=guard)
+    reference = scipy.stats.ttest_1samp(differences, guard, alternative="greater")
+    assert effect.p == pytest.approx(reference.pvalue, rel=1e-6, abs=1e-12)
+    assert effect.low == pytest.approx(reference.confidence_interval(0.99).low, rel=1e-6, abs=1e-9)
 
 
 def test_rounds_without_spread_give_an_interval_of_no_width():
@@ -165,8 +165,8 @@ def test_shifting_every_value_shifts_the_estimate_and_its_interval(values, shift
 
 @given(log_ratios)
 def test_the_estimate_lies_in_its_interval_and_the_interval_in_the_data(values):
-    found = stats.hodges_lehmann(values)
-    assert min(values) <= found.low <= found.value <= found.high <= max(values)
+    interval = stats.hodges_lehmann(values)
+    assert min(values) <= interval.low <= interval.value <= interval.high <= max(values)
 
 
 @given(log_ratios)
@@ -208,8 +208,8 @@ def test_the_99_percent_interval_covers_the_truth_about_99_times_in_100(n):
         noise = rng.normal(0, 0.006, n)
         # One block in a hundred has an outlier, in A or in B.
         noise += (rng.random(n) < 0.01) * rng.exponential(0.3, n) * rng.choice([-1, 1], n)
-        found = stats.hodges_lehmann(0.01 + noise)
-        hits += found.low <= 0.01 <= found.high
+        interval = stats.hodges_lehmann(0.01 + noise)
+        hits += interval.low <= 0.01 <= interval.high
     assert 0.985 <= hits / trials <= 0.999
 
 
@@ -288,7 +288,7 @@ def test_two_rows_are_compared_by_the_blocks_that_each_has_with_a_third():
 def test_the_interval_of_two_such_rows_is_as_wide_as_both_together():
     rng = np.random.default_rng(3)
     one, other = (rng.normal(0, spread, (3, 40)) for spread in (0.003, 0.004))
-    widths = [stats.run_interval(list(each)) for each in (one, other)]
+    widths = [stats.run_interval(list(logs)) for logs in (one, other)]
     both = stats.difference_interval(list(one), list(other))
     assert both.low < both.value < both.high
-    assert both.high - both.low >= max(each.high - each.low for each in widths)
+    assert both.high - both.low >= max(interval.high - interval.low for interval in widths)

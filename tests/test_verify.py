@@ -69,8 +69,8 @@ AGREEMENT = [
 def test_agreement_is_asserted(actual, expected, bound, dtype, result):
     wide = np.float64 if dtype.kind == "f" else np.int64
     with np.errstate(over="ignore"):
-        given = np.array([actual], dtype), np.array([expected], wide), np.array([bound], np.float64)
-    assert agrees(*given).tolist() == [result]
+        arrays = np.array([actual], dtype), np.array([expected], wide), np.array([bound], np.float64)
+    assert agrees(*arrays).tolist() == [result]
 
 
 def test_shapes_must_be_equal_because_numpy_would_stretch_one():
@@ -142,18 +142,18 @@ def test_the_worst_element_is_reported_with_its_index():
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "start"),
     [
         (np.float32(np.nan), "y[1] is nan, expected "),
         (poison((1,), f32)[0], "y[1] is nan (0xFF bytes, as if never written), expected "),
     ],
 )
-def test_a_nan_is_the_worst_of_all_and_has_no_greatest_error(value, told):
+def test_a_nan_is_the_worst_of_all_and_has_no_greatest_error(value, start):
     arguments, expected = arguments_and_expected(pair(ulps(1)))
     y = arguments["x"] * np.float32(2)
     y[0], y[1] = 1e30, value
     verdict = verify({"y": y}, expected, "scale.ptx, n=3")
-    assert told in verdict.worst
+    assert start in verdict.worst
     assert verdict.worst.endswith("2 of 3 elements are outside 1 ulp.")
     assert verdict.max_error is None
 
@@ -312,9 +312,9 @@ BF16 = [
 @pytest.mark.parametrize(("actual", "expected", "count", "result"), BF16)
 def test_bf16_agrees_as_other_floats_do(actual, expected, count, result):
     with np.errstate(over="ignore", invalid="ignore"):
-        given = np.array([actual]).astype(bf16), np.array([expected])
-        bound = np.broadcast_to(ulps(count, bf16).bound(given[1], {}), (1,))
-    assert agrees(*given, bound).tolist() == [result]
+        arrays = np.array([actual]).astype(bf16), np.array([expected])
+        bound = np.broadcast_to(ulps(count, bf16).bound(arrays[1], {}), (1,))
+    assert agrees(*arrays, bound).tolist() == [result]
 
 
 def test_a_wrong_element_of_bf16_is_reported_with_its_digits():
@@ -348,9 +348,9 @@ def test_the_worst_element_of_a_sample_is_reported_with_its_index_in_the_output(
     y[2, 8] = 9.0
     assert verify({"y": y}, expected, "").worst is None
     y[1, 3] = 5.0
-    told = verify({"y": y}, expected, "scale.ptx").worst
-    assert told.startswith("scale.ptx: y[1, 3] is 5, expected ")
-    assert told.endswith("; 1 of 3 elements is outside 1 ulp.")
+    message = verify({"y": y}, expected, "scale.ptx").worst
+    assert message.startswith("scale.ptx: y[1, 3] is 5, expected ")
+    assert message.endswith("; 1 of 3 elements is outside 1 ulp.")
 
 
 def test_the_greatest_error_is_taken_over_the_sample():
@@ -422,13 +422,13 @@ def test_a_reference_by_rows_matches_the_whole_reference(monkeypatch, rows, colu
 
     arguments = ROWS.make_arguments({"rows": rows, "columns": columns}, 1)
     by_rows = dataclasses.replace(ROWS, by_rows=["x"], reference=reference)
-    found, whole = expect(by_rows, arguments), expect(ROWS, arguments)
+    expected, whole = expect(by_rows, arguments), expect(ROWS, arguments)
     assert max(sizes) <= max(16, columns)
     assert sum(sizes) == rows * columns
     for name in ("y", "sum_"):
-        assert np.array_equal(found.outputs[name], whole.outputs[name])
-        assert np.array_equal(found.bounds[name], whole.bounds[name])
-    assert (found.tolerance, found.samples) == (whole.tolerance, {})
+        assert np.array_equal(expected.outputs[name], whole.outputs[name])
+        assert np.array_equal(expected.bounds[name], whole.bounds[name])
+    assert (expected.tolerance, expected.samples) == (whole.tolerance, {})
     exact = expect(by_rows, arguments, integers=True)
     assert not any(bound.any() for bound in exact.bounds.values())
 
@@ -495,9 +495,9 @@ def test_close_accepts_what_numpy_calls_close(rtol, atol, expected):
     bounds = bound(close(rtol, atol).bound, "y", expected, {})
     tried = np.array([0.0, 0.999, 1.001, -1.0, 1.0125, 1e30, 1.02e30, NAN, INF, -INF])
     for actual in tried:
-        given = np.full(expected.shape, actual)
-        wanted = np.isclose(given, expected, rtol=rtol, atol=atol, equal_nan=True)
-        assert agrees(given, expected, bounds).tolist() == wanted.tolist(), actual
+        array = np.full(expected.shape, actual)
+        wanted = np.isclose(array, expected, rtol=rtol, atol=atol, equal_nan=True)
+        assert agrees(array, expected, bounds).tolist() == wanted.tolist(), actual
 
 
 @pytest.mark.parametrize(
