@@ -18,7 +18,7 @@ class Language:
     compiled: bool = True
     """Whether its PTX is made by a compiler, so that lines of the file and lines of the PTX are different lines."""
     own_threads: bool = False
-    """Whether its compiler chooses the threads of a CTA. Its rows have launches of their own, and are no twins."""
+    """Whether its compiler chooses the threads of a CTA. Its rows have their own launches, and are not twins."""
     required: bool = False
     """Whether each pair has a kernel in it. Commands that take a file of any folder accept these languages alone."""
     typed_by_pair: bool = False

@@ -174,7 +174,7 @@ def made_by(
 
 
 def successors(function: Function, at: int) -> list[int]:
-    """The instructions that may follow; the number of all of them stands for the end."""
+    """The instructions that may follow; the number of all of them means the end."""
     instruction = function.instructions[at]
     targets: list[int] = []
     if instruction.opcode.startswith("brx"):

@@ -1,7 +1,7 @@
 """CUDA C as text: its definitions at file scope, and the text with one kernel renamed and without its host functions.
 
 Reads enough of C++ to find where definitions begin and end: comments, literals, directives and brackets. It does not
-know macros, so whoever uses a changed text compiles it and compares.
+know macros, so the callers compile a changed text and compare.
 """
 
 from __future__ import annotations

@@ -155,8 +155,8 @@ def verdict_words(judgement: Judgement) -> str:
         return f"rejected at stage {judgement.ended_at}: {decisive.code}."
     if judgement.verdict == NO_VERDICT and decisive:
         return f"could not be judged at stage {judgement.ended_at}: {decisive.code}."
-    beside = [words for other in ("cuda", "ptx") if (words := ratio_words(judgement, other))]
-    return " ".join(["accepted.", *beside])
+    comparisons = [words for other in ("cuda", "ptx") if (words := ratio_words(judgement, other))]
+    return " ".join(["accepted.", *comparisons])
 
 
 def ratio_words(judgement: Judgement, other: str) -> str:

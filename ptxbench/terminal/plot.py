@@ -40,11 +40,11 @@ def pictures(panels: Sequence[Panel], unit: str, plain: bool, width: int) -> Ite
     if scale is None:
         yield Text("  no value", "dim")
         return
-    beside = max(1, min(len(panels), width // (NARROWEST + 2)))
-    room = width // beside - 2
-    for first in range(0, len(panels), beside):
+    side_by_side = max(1, min(len(panels), width // (NARROWEST + 2)))
+    room = width // side_by_side - 2
+    for first in range(0, len(panels), side_by_side):
         row = Table.grid(padding=(0, 2, 0, 0))
-        row.add_row(*(picture(panel, scale, unit, plain, room) for panel in panels[first : first + beside]))
+        row.add_row(*(picture(panel, scale, unit, plain, room) for panel in panels[first : first + side_by_side]))
         yield row
     names = list(dict.fromkeys(line.name for panel in panels for line in panel.lines))
     if len(names) > 1:

@@ -47,8 +47,8 @@ def closure(name: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
             wanted = NAME.match(include["name"])
             if wanted is None:
                 return None
-            beside = (path.parent,) if wanted["quoted"] else ()
-            places = (folder / (wanted["quoted"] or wanted["angle"]) for folder in (*beside, *folders))
+            own_folder = (path.parent,) if wanted["quoted"] else ()
+            places = (folder / (wanted["quoted"] or wanted["angle"]) for folder in (*own_folder, *folders))
             pending += [place.resolve() for place in places if place.is_file()][:1]
     return tuple(seen)
 

@@ -1,6 +1,6 @@
 """The parameters of kernels as CUDA C declares them: names and types, from a compilation with debugging information.
 
-NVRTC calls a parameter `kernel_param_0` in PTX. With -G it writes the names and types beside other code, which is not
+NVRTC calls a parameter `kernel_param_0` in PTX. With -G it writes the names and types next to other code, which is not
 used. So templates, macros, typedefs and included files are read as the compiler reads them.
 """
 

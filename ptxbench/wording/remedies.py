@@ -30,25 +30,25 @@ def next_step(judged: Judged, gate: Gate) -> str:
     """What to do about a row, with a command if there is one."""
     row, verdict = judged.row, judged.row.verdict
     again = reproduce(row, gate)
-    anew = accept(row, gate)
+    update = accept(row, gate)
     if verdict in (BROKEN, BROKEN_BOTH):
         return f"{again}"
     if verdict == REGRESSED and judged.limit:
         return f"{again}. If intended: change the limit in {gate.config.file}, or waive it."
     if verdict == REGRESSED:
-        return f"{repeat(row, gate)}. If intended: {anew}. For a while: a {gate.config.heading('waive')}."
+        return f"{repeat(row, gate)}. If intended: {update}. For a while: a {gate.config.heading('waive')}."
     if verdict == MISSING and row.reason == "not_measured" and judged.limit:
         return "Run where it can be measured, or remove the limit."
     if verdict == MISSING and row.reason == "not_measured":
-        return f"ptxbench doctor shows which tool is missing. If intended: {anew}."
+        return f"ptxbench doctor shows which tool is missing. If intended: {update}."
     if verdict == MISSING:
-        return f"Restore it. If intended: {anew}. For a while: a {gate.config.heading('waive')}."
+        return f"Restore it. If intended: {update}. For a while: a {gate.config.heading('waive')}."
     if verdict == CHANGED:
-        return f"Time both on a GPU if you can. If intended: {anew}."
+        return f"Time both on a GPU if you can. If intended: {update}."
     if verdict == NOT_COMPARABLE:
-        return f"Make the runs comparable. If intended: {anew}."
+        return f"Make the runs comparable. If intended: {update}."
     if verdict == REFERENCE_CHANGED:
-        return f"Look at {again}. Then: {anew}."
+        return f"Look at {again}. Then: {update}."
     if row.reason == NOT_DETERMINISTIC:
         return "Report it, with the files of both runs: the tools and the emulator are deterministic."
     if verdict == NOT_MEASURABLE:
