@@ -12,9 +12,13 @@ from numba.extending import intrinsic
 Some = TypeVar("Some", bound=Callable[..., Any])
 
 
+WITHOUT_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of numba's: no wrappers for calls from Python or C, which nothing uses. They took a quarter of the time."""
+
+
 def compiled(function: Some) -> Some:
     """Decorator: numba compiles the function when it is called from a compiled one."""
-    return cast("Some", njit(function))
+    return cast("Some", njit(function, **WITHOUT_WRAPPERS))
 
 
 def pointer_to(element: Any, bits: int) -> Any:
