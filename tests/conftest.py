@@ -1,5 +1,6 @@
 """Shared fixtures for tests of the whole tool: a small pair in its own folder, its run, and a cache of builds."""
 
+import gc
 import os
 import shutil
 import signal
@@ -18,6 +19,26 @@ from tests.folders import kernels_folder
 # An example may take long on a machine that does other things too.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Python does not search for cycles of references while pytest makes 14,000 items, which all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def search_only_what_is_new():
+    """What stays after a module is not searched for cycles again: gc.collect() would take up to a second of each test
+    that runs it."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 class Ran(NamedTuple):
