@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -217,6 +218,7 @@ def perform(request: WorkerRequest, signs: WorkerSigns) -> Iterator[Event]:
         return
     with signs.working():
         plan = plan_of(request, signs, device)
+        gc.freeze()  # what is loaded stays: the backend's searches for cycles of references need not look through it
     yield from run(plan)
 
 
