@@ -100,7 +100,7 @@ def path_of(key: tuple[str, ...]) -> Path:
 
 def roots() -> list[Path]:
     """The folders that may be used, in reading order; new entries go to the last."""
-    return [one for one in folders() if usable(one)]
+    return [candidate for candidate in folders() if usable(candidate)]
 
 
 def folders() -> Iterator[Path]:

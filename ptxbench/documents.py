@@ -117,7 +117,7 @@ def require_flat(document: Any, name: str, error: type[PtxbenchError]) -> Any:
     """The document; raises `error` if it is nested too deeply for recursive functions."""
     level = [document] if isinstance(document, dict | list) else []
     for _ in range(MOST_DEPTH):
-        parts = (item for one in level for item in (one.values() if isinstance(one, dict) else one))
+        parts = (item for nested in level for item in (nested.values() if isinstance(nested, dict) else nested))
         level = [part for part in parts if isinstance(part, dict | list)]
         if not level:
             return document

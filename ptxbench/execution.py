@@ -338,7 +338,7 @@ def execute(
             grid=launch.grid,
             block=launch.block_of(function),
             args=values.args,
-            names=[one.param.name if one.name.startswith("#") else one.name for one in bound],
+            names=[parameter.param.name if parameter.name.startswith("#") else parameter.name for parameter in bound],
             dynamic_shared_bytes=launch.shared_bytes,
             cluster=launch.cluster,
             arch=program.arch,

@@ -28,9 +28,9 @@ def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
 
 def type_notes(bound: Sequence[BoundArguments]) -> Iterator[str]:
     """A sentence for each array whose elements have another size or kind than the kernel's source declares."""
-    for one in bound:
-        if elements := one.other_elements:
-            yield f"'{one.name}' is {one.type}, and its argument has elements {elements}"
+    for parameter in bound:
+        if elements := parameter.other_elements:
+            yield f"'{parameter.name}' is {parameter.type}, and its argument has elements {elements}"
 
 
 def constant_notes(module: Module, function: Function, text: Sequence[str]) -> Iterator[str]:
@@ -52,6 +52,6 @@ def used_variables(module: Module, function: Function, text: Sequence[str]) -> l
     `text`: the lines of the PTX, from index 1.
     """
     callees = (callee for callee in module.functions.values() if not callee.entry)
-    lines = {instruction.line for one in (function, *callees) for instruction in one.instructions}
+    lines = {instruction.line for called in (function, *callees) for instruction in called.instructions}
     words = {word for line in lines for word in re.findall(r"[\w$]+", text[line])}
     return [variable for variable in module.variables.values() if variable.name in words]

@@ -88,20 +88,20 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
     outputs: dict[str, Array] = {}
     bounds: dict[str, Array] = {name: np.broadcast_to(0.0, arguments[name].shape) for name in names}
     for rows in parts:
-        one = expect_whole(pair, rows_of(pair, arguments, rows), tolerance)
-        if one.samples:
+        part = expect_whole(pair, rows_of(pair, arguments, rows), tolerance)
+        if part.samples:
             raise PairError(
                 "reference returns a Sample. A reference that is computed by_rows must return all elements.",
                 "reference",
             )
         for name in names:
             if name not in outputs:
-                outputs[name] = np.empty(arguments[name].shape, one.outputs[name].dtype)
+                outputs[name] = np.empty(arguments[name].shape, part.outputs[name].dtype)
                 if tolerance.describe != EXACT.describe:
                     bounds[name] = np.empty(arguments[name].shape)
-            outputs[name][rows] = one.outputs[name]
+            outputs[name][rows] = part.outputs[name]
             if bounds[name].flags.writeable:
-                bounds[name][rows] = one.bounds[name]
+                bounds[name][rows] = part.bounds[name]
     return Expected(outputs, bounds, tolerance.describe)
 
 

@@ -130,8 +130,8 @@ def bind(
         )
         for index, param in enumerate(params)
     )
-    for one in bound:
-        check(one)
+    for parameter in bound:
+        check(parameter)
     return bound
 
 
@@ -156,13 +156,13 @@ def find(function: Function, declared: Declared | None, argument: Parsed) -> int
         raise UsageError(
             f"'{text}': '{kernel_names.short(function.name)}' has {len(names)} parameters; the first is 0."
         )
-    if all(one is None for one in names):
+    if all(label is None for label in names):
         raise UsageError(
             f"'{text}': the PTX does not have the names of the parameters, only {in_ptx[0]} and so on, so "
             f"'{name}' cannot be checked. Write the parameter's index, from 0, in place of the name, or no name "
             f"and all in order."
         )
-    hint = suggestion(name, [one for one in names if one]) or f" It has {signature(function, declared)}."
+    hint = suggestion(name, [label for label in names if label]) or f" It has {signature(function, declared)}."
     raise UsageError(f"'{text}': '{kernel_names.short(function.name)}' has no parameter '{name}'.{hint}")
 
 

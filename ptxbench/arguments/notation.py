@@ -221,9 +221,9 @@ def parse_structure(text: str, name: str | None, rest: str, depth: int) -> Struc
             raise UsageError(f"'{label}': a tensor map is a parameter of its own, not a member of a structure.")
         members.append(member)
     names = [member.name for member in members if member.name]
-    if number := next((one for one in names if one.isdigit()), None):
+    if number := next((member_name for member_name in names if member_name.isdigit()), None):
         raise UsageError(f"'{label}': members are given in order; '{number}:' is not a name. Leave it out.")
-    if twice := next((one for one in names if names.count(one) > 1), None):
+    if twice := next((member_name for member_name in names if names.count(member_name) > 1), None):
         raise UsageError(f"'{label}': duplicate member name '{twice}'.")
     return Structure(text, name, tuple(members), by_address)
 

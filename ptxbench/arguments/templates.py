@@ -103,8 +103,8 @@ def array(pointee: CudaType) -> str:
     if pointee.pointee is not None:
         rows = array(pointee.pointee)
         return f"&{{{rows}, {rows}}}"
-    if any(member.type.pointee for member in pointee.members) and (one := structure(pointee)).startswith("{"):
-        return f"&{one}"
+    if any(member.type.pointee for member in pointee.members) and (text := structure(pointee)).startswith("{"):
+        return f"&{text}"
     flat = list(numbers(pointee)) if pointee.bytes <= MOST_BYTES else []
     extents = str(ELEMENTS * max(len(flat), 1))
     if len(set(flat)) != 1 or not flat[0]:
@@ -144,9 +144,9 @@ def texts(type: CudaType) -> Iterator[str | None]:
             yield from [member(type.element)] * type.count
         else:
             yield None
-    for one in type.members:
-        text = member(one.type)
-        yield text and named(one.name or None, text)
+    for part in type.members:
+        text = member(part.type)
+        yield text and named(part.name or None, text)
 
 
 def member(type: CudaType) -> str | None:

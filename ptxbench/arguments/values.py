@@ -66,7 +66,7 @@ def make(bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArgumen
     Raises UsageError for a file that cannot be used, for the address of a missing argument, and if the arrays do not
     fit in this machine's memory.
     """
-    needed, free = COPIES * sum(array_bytes(one.argument) for one in bound), available_memory()
+    needed, free = COPIES * sum(array_bytes(parameter.argument) for parameter in bound), available_memory()
     if needed > free:
         raise UsageError(f"The arrays take {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Use smaller ones.")
     return Maker(bound, seed, like).make()
@@ -86,9 +86,9 @@ def array_bytes(argument: Parsed) -> int:
 def names(bound: Sequence[BoundArguments]) -> list[str]:
     """The names of `Values.arrays`, before the arrays are made."""
     result: list[str] = []
-    for one in bound:
-        if not one.is_bytes:
-            result += names_of(one.name, one.argument, in_memory=False)
+    for parameter in bound:
+        if not parameter.is_bytes:
+            result += names_of(parameter.name, parameter.argument, in_memory=False)
     return result
 
 
@@ -123,7 +123,7 @@ class Maker:
     def __init__(self, bound: Sequence[BoundArguments], seed: int, like: Sequence[BoundArguments]) -> None:
         self.bound = bound
         self.seed = seed
-        self.drawn_as = {id(one.argument): one.index for one in like}
+        self.drawn_as = {id(parameter.argument): parameter.index for parameter in like}
         self.args: list[Any] = [None] * len(bound)
         self.arrays: list[Named] = []
         self.targets: dict[str, NDArray[Any]] = {}
@@ -132,15 +132,15 @@ class Maker:
         """The tensor maps by parameter, each with the address of its array in a list."""
 
     def make(self) -> Values:
-        for one in self.bound:
-            self.add(one)
+        for parameter in self.bound:
+            self.add(parameter)
         for holder, key, reference in self.references:
             holder[key] = self.pointer(reference)
         for index, (mapped, pointer) in self.maps.items():
             self.args[index] = MapOf(pointer[0].array, mapped.map, pointer[0].offset)
-        for one in self.bound:
-            if isinstance(one.argument, Structure) and not one.argument.by_address:
-                self.args[one.index] = self.args[one.index][()]  # np.void: passed by value
+        for parameter in self.bound:
+            if isinstance(parameter.argument, Structure) and not parameter.argument.by_address:
+                self.args[parameter.index] = self.args[parameter.index][()]  # np.void: passed by value
         return Values(tuple(self.args), tuple(self.arrays))
 
     def add(self, bound: BoundArguments) -> None:

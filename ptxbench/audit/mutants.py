@@ -179,10 +179,10 @@ class EditSubject:
         before = self.verified(self.original)
         if before.status != VERIFIED or before.build is None:
             why = f"the original kernel is {before.status}: {before.reason}"
-            yield from (self.outcome(one, skipped=why) for one in chosen)
+            yield from (self.outcome(asked, skipped=why) for asked in chosen)
             return
         known = self.known(before)
-        ways = [one.texts(kernel, known) for one in chosen]
+        ways = [asked.texts(kernel, known) for asked in chosen]
         # The first texts of all edits are built at once; most edits have no other.
         first = [self.builder.begin(self.source, text) if (text := next(way, None)) else None for way in ways]
         for edit, way, begun in zip(chosen, ways, first, strict=True):

@@ -75,8 +75,8 @@ def devices(runs: Sequence[Run]) -> list[StoredDevice]:
 def audit_runs(device: StoredDevice, config: GateConfig, tell: Tell = lambda *_: None) -> list[TallyLine]:
     """Every condition, over every two runs. Raises TooLittle if no two have the same code."""
     pairs = list(combinations(range(len(device.runs)), 2))
-    tallies = {one: AuditTally(one.mode, rule_for(config, one.mode)) for one in CONDITIONS}
-    apart = {one: AlarmRate(0, 0) for one in CONDITIONS}
+    tallies = {key: AuditTally(key.mode, rule_for(config, key.mode)) for key in CONDITIONS}
+    apart = {key: AlarmRate(0, 0) for key in CONDITIONS}
     kernels = dict.fromkeys(CONDITIONS, 0)
     for number, (i, j) in enumerate(pairs):
         tell(number, len(pairs), device.name)

@@ -45,8 +45,8 @@ def open_backend(name: str, arch: str | None = None, say: Callable[[str], None] 
     Raises ToolMissing with the reason if it cannot run. `say`: gets the reason if a GPU is present but cannot be used.
     """
     reason: str | None = None
-    for one in BACKENDS if name == "auto" else (name,):
-        backend = BACKENDS[one](arch)
+    for tried in BACKENDS if name == "auto" else (name,):
+        backend = BACKENDS[tried](arch)
         if reason and backend.name == "emulator" and (sentence := instead(reason)):
             say(sentence)
         if (reason := backend.unavailable()) is None:

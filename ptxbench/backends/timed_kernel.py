@@ -78,7 +78,7 @@ class TimedKernel:
         restoring is enqueued.
         """
         sets = self.sets
-        launches = [self.bind(self.kernel, one) for one in sets]
+        launches = [self.bind(self.kernel, arrays) for arrays in sets]
         ahead = len(sets) // 2
 
         def enqueue() -> None:

@@ -108,7 +108,7 @@ def choose(programs: Sequence[ExecProgram], sources: Sequence[SourceOptions]) ->
 
     wanted = [source.entry for source in sources]
     if not any(wanted):
-        alone = [next(iter(one.module.entries)) if len(one.module.entries) == 1 else None for one in programs]
+        alone = [next(iter(opened.module.entries)) if len(opened.module.entries) == 1 else None for opened in programs]
         for at, (program, other) in enumerate(zip(programs, reversed(alone), strict=True)):
             if other and len(program.module.entries) > 1:
                 name = kernel_names.short(other)

@@ -124,9 +124,9 @@ def launch_in(path: Path, profiled: ProfiledVariant) -> ProfiledLaunch:
     launches = read(read_text(path))
     if not launches:
         raise ResultError(f"{path} has no table of ncu: expected the file of --log-file, or the output of ncu --csv.")
-    own = [one for one in launches if one.kernel in (profiled.source.entry, None)]
+    own = [launch for launch in launches if launch.kernel in (profiled.source.entry, None)]
     if not own:
-        kernels = ", ".join(sorted({one.kernel for one in launches if one.kernel}))
+        kernels = ", ".join(sorted({launch.kernel for launch in launches if launch.kernel}))
         raise ResultError(f"{path} has no launch of '{profiled.source.entry}'; it has {kernels}.")
     expected = profiled.launch
     for name, actual, wanted in (

@@ -120,8 +120,8 @@ class Flow:
             entered = float(self.warps) if index == 0 else 0.0
             if soft >> index & 1 and index:
                 yield FlowRow({index: 1.0, **sources}, -INF, entered)
-                for one in sources:
-                    yield FlowRow({one: 1.0, index: -1.0}, -INF, 0.0)
+                for edge in sources:
+                    yield FlowRow({edge: 1.0, index: -1.0}, -INF, 0.0)
             else:
                 yield FlowRow({index: 1.0, **sources}, entered, entered)
         yield from self.together()
@@ -171,7 +171,7 @@ class Flow:
         head = min(around)[1]
         mask = self.loops[head]
         for member in dominance.members(mask):
-            begun = {self.lines.begin(one.line) for one in self.graph.blocks[member].operations}
+            begun = {self.lines.begin(operation.line) for operation in self.graph.blocks[member].operations}
             if not begun - {None} <= body:
                 return []
         first = len(self.graph.blocks)

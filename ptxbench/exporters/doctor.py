@@ -13,4 +13,6 @@ SCHEMA = "ptxbench.doctor/1"
 
 def to_json(findings: Sequence[PartStatus], *, works: bool) -> str:
     """`works`: whether the emulator does, so that kernels can be verified."""
-    return json_text({"schema": SCHEMA, "works": works, "findings": [dataclasses.asdict(one) for one in findings]})
+    return json_text(
+        {"schema": SCHEMA, "works": works, "findings": [dataclasses.asdict(finding) for finding in findings]}
+    )

@@ -19,7 +19,7 @@ def to_json(series: Sequence[Series], unjudged: int, unreadable: Sequence[str]) 
         "notice": NOTICE,
         "unreadable": list(unreadable),
         "unjudged": unjudged,
-        "series": [series_object(one) for one in series],
+        "series": [series_object(one_series) for one_series in series],
     }
     return json_text(document)
 

@@ -13,5 +13,5 @@ SCHEMA = "ptxbench.profile/1"
 
 def to_json(arch: str, agreements: Sequence[Agreement]) -> str:
     """The counters with `agrees`; those that neither side counted are left out."""
-    counters = [{**dataclasses.asdict(one), "agrees": one.agrees} for one in agreements]
+    counters = [{**dataclasses.asdict(agreement), "agrees": agreement.agrees} for agreement in agreements]
     return json_text({"schema": SCHEMA, "arch": arch, "counters": counters})

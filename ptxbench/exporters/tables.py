@@ -31,9 +31,9 @@ def markdown_heading(column: Column) -> str:
     return markdown_code(heading) if column.code else markdown_text(heading)
 
 
-def markdown_entry(one: Entry) -> str:
-    text = markdown_code(one) if one.code else one if one == ABSENT else markdown_text(one)
-    return f"**{text}**" if one.strong else f"**{one.mark.ascii}** {text}" if one.mark else text
+def markdown_entry(cell: Entry) -> str:
+    text = markdown_code(cell) if cell.code else cell if cell == ABSENT else markdown_text(cell)
+    return f"**{text}**" if cell.strong else f"**{cell.mark.ascii}** {text}" if cell.mark else text
 
 
 def html_table(table: Table) -> Iterator[str]:
@@ -43,7 +43,7 @@ def html_table(table: Table) -> Iterator[str]:
     yield "<tbody>"
     for row in table.rows:
         cells = zip(table.columns, map(entry, row), strict=True)
-        yield f"<tr>{''.join(html_entry(column, one) for column, one in cells)}</tr>"
+        yield f"<tr>{''.join(html_entry(column, cell) for column, cell in cells)}</tr>"
     yield "</tbody>"
     yield "</table>"
     yield from (f"<p>{xml_text(note)}</p>" for note in table.notes)
@@ -54,10 +54,10 @@ def html_heading(column: Column) -> str:
     return f"<th{aligned(column)}>{xml_text(column.heading)}{unit}</th>"
 
 
-def html_entry(column: Column, one: Entry) -> str:
-    text = f"<code>{xml_text(one)}</code>" if one.code else xml_text(one)
-    text = f"<b>{text}</b>" if one.strong else f"{xml_text(one.mark.symbol)} {text}" if one.mark else text
-    below = f"<br><small>{xml_text(one.below)}</small>" if one.below else ""
+def html_entry(column: Column, cell: Entry) -> str:
+    text = f"<code>{xml_text(cell)}</code>" if cell.code else xml_text(cell)
+    text = f"<b>{text}</b>" if cell.strong else f"{xml_text(cell.mark.symbol)} {text}" if cell.mark else text
+    below = f"<br><small>{xml_text(cell.below)}</small>" if cell.below else ""
     return f"<td{aligned(column)}>{text}{below}</td>"
 
 

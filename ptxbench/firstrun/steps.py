@@ -255,12 +255,12 @@ def count(
 
 def judge_counters(subject: str, counted: Sequence[Agreement]) -> CheckResult:
     """Whether the emulator counted one launch as the hardware did."""
-    off = [one for one in counted if not one.agrees]
+    off = [counter for counter in counted if not counter.agrees]
     words = f"{len(counted) - len(off)} of {len(counted)} counters agree with the emulator"
     if not off:
         return CheckResult(subject, PASS, words)
     differences = "; ".join(
-        f"{one.counter}: {one.measured:,.0f}, emulator {one.emulated:,.0f}" for one in off[:MOST_NAMED]
+        f"{counter.counter}: {counter.measured:,.0f}, emulator {counter.emulated:,.0f}" for counter in off[:MOST_NAMED]
     )
     more = f"; and {len(off) - MOST_NAMED} more" if len(off) > MOST_NAMED else ""
     advice = (

@@ -23,7 +23,7 @@ def each_alone(samplers: Mapping[str, Sampler], samples: int, watch: Watch | Non
 
     So a clock that drifts evenly is the same for all in the mean.
     """
-    forth = {name: alone(one, samples - samples // 2, watch) for name, one in samplers.items()}
+    forth = {name: alone(sampler, samples - samples // 2, watch) for name, sampler in samplers.items()}
     back = {name: alone(samplers[name], samples // 2, watch) for name in reversed(list(samplers))}
     return {name: join(forth[name], back[name]) for name in samplers}
 

@@ -34,15 +34,15 @@ def dram_bytes(cell: Cell) -> float:
 def of_cell(cell: Cell, gpu: str, executions: Mapping[str, Executions | str]) -> Model:
     """The model of a cell. `executions`: by variant its executions, or why there are none."""
     arch, specification = MODELS[gpu]
-    counted = {name: one for name, one in executions.items() if isinstance(one, Executions)}
-    least = {name: floors(one.executed, arch, specification) for name, one in counted.items()}
+    counted = {name: known for name, known in executions.items() if isinstance(known, Executions)}
+    least = {name: floors(known.executed, arch, specification) for name, known in counted.items()}
     claims = {
         name: judge(cell, name, executions, least, ctas_wanted=specification.sms)
         for name in cell.variants
         if name != REFERENCE and name in executions
     }
     own = claims.get(OWN) or next(iter(claims.values()), Claim(NO_CLAIM, "there is no variant to compare"))
-    widths = {name: one.width for name, one in counted.items()}
+    widths = {name: known.width for name, known in counted.items()}
     recorded = {name: asdict(allowed) for name, allowed in claims.items()}
     return Model(gpu, least, own.verdict, own.reason, recorded, widths, notes(cell, executions))
 

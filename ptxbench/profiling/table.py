@@ -78,7 +78,7 @@ def launch(row: Mapping[str, str], counts: Mapping[str, float]) -> ProfiledLaunc
 
 def extent(text: str | None) -> Extent | None:
     """`(64, 1, 1)`."""
-    numbers = [int(one) for one in re.findall(r"\d+", text or "")]
+    numbers = [int(digits) for digits in re.findall(r"\d+", text or "")]
     return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
 
 

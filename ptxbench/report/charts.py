@@ -163,7 +163,7 @@ def relative(cell: Cell, variant: str, metric: str) -> float | None:
     if reference is None or reference.status != VERIFIED:
         return None
     own, base = BY_NAME[metric].of(cell, variant), BY_NAME[metric].of(cell, REFERENCE)
-    if not own or not base or any(is_wide(BY_NAME[metric], cell, one) for one in (variant, REFERENCE)):
+    if not own or not base or any(is_wide(BY_NAME[metric], cell, side) for side in (variant, REFERENCE)):
         return None
     return own / base
 

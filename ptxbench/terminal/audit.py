@@ -202,5 +202,5 @@ def total(audit: Audit) -> str:
         parts.append(f"{sum(targets)} of {len(targets)} targets met")
     if audit.outcomes is not None:
         judged = audit.judged
-        parts.append(f"{sum(one.holds for one in judged)} of {len(judged)} edits judged correctly")
+        parts.append(f"{sum(outcome.holds for outcome in judged)} of {len(judged)} edits judged correctly")
     return f"Audit: {', '.join(parts)} (exit status {audit.exit_status})."

@@ -111,7 +111,7 @@ def findings(curves: Curves) -> Iterator[Sentence]:
                 yield "i", "", f"{variant}: {text}"
     yield from problems(curves)
     for labels in sorted({tuple(label) for label in curves.labels.values()}):
-        own = [i for i, one in curves.labels.items() if tuple(one) == labels]
+        own = [i for i, point_labels in curves.labels.items() if tuple(point_labels) == labels]
         yield "!", "yellow", f"{', '.join(labels)}, so these points have no verdict: {listed(curves, own)}."
     if curves.swept.kind == "counts":
         sweep = curves.swept.found.pair.sweep

@@ -63,13 +63,15 @@ def table(series: Sequence[Series], room: int, plain: bool) -> DrawnTable:
     A variant is named once.
     """
     entries, before = [], ""
-    for one in series:
-        place = one.place
-        variant, size = f"{place.pair} {place.variant}", series_size(one)
-        unit, figures = units.column([one.values[0], one.median, one.values[-1]], place.metric.unit)
+    for one_series in series:
+        place = one_series.place
+        variant, size = f"{place.pair} {place.variant}", series_size(one_series)
+        unit, figures = units.column(
+            [one_series.values[0], one_series.median, one_series.values[-1]], place.metric.unit
+        )
         name = f"{place.metric.name} ({unit})" if unit else place.metric.name
-        runs = f"{name}, {units.plural(len(one.points), 'run')}"
-        bars = Entry(sparkline(condensed(one.values, room), plain), below=runs)
+        runs = f"{name}, {units.plural(len(one_series.points), 'run')}"
+        bars = Entry(sparkline(condensed(one_series.values, room), plain), below=runs)
         entries.append(["" if before == variant + size else Entry(variant, below=size), bars, *figures])
         before = variant + size
     columns = [

@@ -133,7 +133,7 @@ def state(arch: str, resource: str) -> str:
 
 def claim_table(scored: Sequence[Scored]) -> DrawnTable:
     rows = [
-        [one.name, str(one.claim), TIMES[one.measured], "no claim" if one.outcome == SILENT else one.outcome]
-        for one in scored
+        [score.name, str(score.claim), TIMES[score.measured], "no claim" if score.outcome == SILENT else score.outcome]
+        for score in scored
     ]
     return draw(Table(texts("kernel", "claim", "measured", "outcome", width="fold"), rows))

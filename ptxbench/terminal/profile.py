@@ -20,14 +20,14 @@ EXPLAINED = "A difference means that the machine code accesses memory differentl
 def agreement_table(agreements: Sequence[Agreement], *, launches: bool = True) -> DrawnTable:
     """One row per counter of a launch, with the difference of the emulator. `launches`: name pair and variant."""
     rows = []
-    for one in agreements:
-        off = units.ABSENT if one.off is None else f"{one.off:+.1%}"
-        emulated = f"{one.emulated:,.0f}"
-        if one.least is not None and one.most is not None and one.least < one.most:
-            emulated = f"{one.least:,.0f}-{one.most:,.0f}"
-        style = STYLES[PASS if one.agrees else WARN]
-        launch = [one.pair, one.variant] if launches else []
-        rows.append([*launch, one.counter, emulated, f"{one.measured:,.0f}", Entry(off, style)])
+    for agreement in agreements:
+        off = units.ABSENT if agreement.off is None else f"{agreement.off:+.1%}"
+        emulated = f"{agreement.emulated:,.0f}"
+        if agreement.least is not None and agreement.most is not None and agreement.least < agreement.most:
+            emulated = f"{agreement.least:,.0f}-{agreement.most:,.0f}"
+        style = STYLES[PASS if agreement.agrees else WARN]
+        launch = [agreement.pair, agreement.variant] if launches else []
+        rows.append([*launch, agreement.counter, emulated, f"{agreement.measured:,.0f}", Entry(off, style)])
     columns = [*texts(*(["pair", "variant"] if launches else []), "counter"), *numbers("emulator", "GPU", "off")]
     return draw(Table(columns, rows), ruled=False)
 
@@ -43,6 +43,6 @@ class ProfileReport:
         first = self.agreements[0]
         yield f"{first.pair} {first.variant}, {size_words(first.size)}, {self.arch}: counts of one launch"
         yield agreement_table(self.agreements, launches=False)
-        agreeing = sum(one.agrees for one in self.agreements)
+        agreeing = sum(agreement.agrees for agreement in self.agreements)
         words = f"{agreeing} of {len(self.agreements)} counters agree: within 1 %, or inside the emulator's range."
         yield words if agreeing == len(self.agreements) else f"{words} {EXPLAINED}"

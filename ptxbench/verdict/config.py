@@ -219,7 +219,7 @@ def metric_name(value: Any, where: str) -> str:
     name = text(value, where)
     known = [*BY_NAME, "ptx_over_cuda_max", "min_speedup", "verified", *RULES]
     known += [f"{end}_{metric.name}" for metric in COUNTERS for end in ("max", "min")]
-    if not any(fnmatchcase(one, name) for one in known):
+    if not any(fnmatchcase(candidate, name) for candidate in known):
         raise UsageError(f"{where}: unknown metric '{name}'.{suggestion(name, known)}")
     return name
 

@@ -98,7 +98,7 @@ def judge_together(first: Gate, others: Sequence[Run]) -> Gate:
     judged = gate(pooled(first.head, others), first.base, first.config)
     differing = [disagreement for run in others for disagreement in disagreements(first.head, run)]
     rows = [without_disagreement(row, differing) for row in judged.rows]
-    problems = [*judged.problems, *(problem(one) for one in differing)]
+    problems = [*judged.problems, *(problem(difference) for difference in differing)]
     problems += [
         Problem(f"The confirming run {run.run.id} is incomplete: its status is {run.run.status}.", "Run it again.")
         for run in others
@@ -148,7 +148,11 @@ def problem(disagreement: Disagreement) -> Problem:
 
 def without_disagreement(judged: Judged, differing: Sequence[Disagreement]) -> Judged:
     """The row; NOT-MEASURABLE if it fails by counts that differ between the runs."""
-    here = [one for one in differing if cell_key(one.cell) == row_key(judged.row) and one.variant == judged.row.variant]
+    here = [
+        difference
+        for difference in differing
+        if cell_key(difference.cell) == row_key(judged.row) and difference.variant == judged.row.variant
+    ]
     if judged.row.verdict != REGRESSED or not here:
         return judged
     row = dataclasses.replace(judged.row, verdict=NOT_MEASURABLE, reason=NOT_DETERMINISTIC)

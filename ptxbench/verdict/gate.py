@@ -138,14 +138,14 @@ def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
             judged_rows += [Judged(row, limit=True) for row in ratio_limits(head, config)]
         if mode == "counters":
             judged_rows += [Judged(row, limit=True) for row in counter_limits(head, config)]
-    rows = [settle(measurable(one), config) for one in judged_rows]
-    rows = [dataclasses.replace(one, explanation=explain(one.row, matches)) for one in rows]
-    if not any(counts_as_judged(one, base, modes) for one in rows):
+    rows = [settle(measurable(judged), config) for judged in judged_rows]
+    rows = [dataclasses.replace(judged, explanation=explain(judged.row, matches)) for judged in rows]
+    if not any(counts_as_judged(judged, base, modes) for judged in rows):
         problems.append(Problem("No row was judged.", nothing_judged(head, base, config)))
     else:
-        judged_modes = {mode_of(one) for one in rows if counts_as_judged(one, base, modes)}
+        judged_modes = {mode_of(judged) for judged in rows if counts_as_judged(judged, base, modes)}
         problems += not_measured(judged_modes, head, base, config)
-    used = [one.waiver for one in rows]
+    used = [judged.waiver for judged in rows]
     unused = [waiver for waiver in config.waivers if waiver not in used]
     return Gate(head, base, config, modes, in_order(rows), problems, comparisons, unused)
 

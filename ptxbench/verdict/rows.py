@@ -228,7 +228,7 @@ def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Co
         elif effect != OK:
             notes.append(f"{difference.name} ({effect})")
     if unlike:
-        reason = OTHER_TOOLS if all(one.condition.toolchain for one in unlike) else None
+        reason = OTHER_TOOLS if all(unequal.condition.toolchain for unequal in unlike) else None
         return dataclasses.replace(row, verdict=NOT_ALIKE, reason=reason, detail="; ".join(map(str, unlike)))
     return dataclasses.replace(row, notes=notes)
 

@@ -27,7 +27,7 @@ def series_size(series: Series) -> str:
 
 def span(series: Sequence[Series]) -> str:
     """`12 runs, 2026-01-31 to 2026-02-28`, of all series together."""
-    days = {point.run.run.id: point.run.run.started[:10] for one in series for point in one.points}
+    days = {point.run.run.id: point.run.run.started[:10] for one_series in series for point in one_series.points}
     first, last = min(days.values()), max(days.values())
     return f"{units.plural(len(days), 'run')}, {first}{f' to {last}' * (first != last)}"
 
@@ -38,15 +38,15 @@ def step_lines(series: Sequence[Series]) -> Iterator[tuple[str, str]]:
     Metrics of a variant that change at the same run share a line. The lines are in the order of time.
     """
     steps: dict[tuple[str, str, str], list[tuple[Series, Shift]]] = {}
-    for one in series:
-        for shift in one.shifts:
+    for one_series in series:
+        for shift in one_series.shifts:
             run = shift.points[1].run.run
-            variant = f"{one.place.pair} {one.place.variant} {series_size(one)}"
-            steps.setdefault((run.started, run.id, variant), []).append((one, shift))
+            variant = f"{one_series.place.pair} {one_series.place.variant} {series_size(one_series)}"
+            steps.setdefault((run.started, run.id, variant), []).append((one_series, shift))
     for (started, _, variant), shifts in sorted(steps.items(), key=lambda item: item[0]):
         shift = shifts[0][1]
         before, after = shift.points
-        changes = ", ".join(change_words(one, shift) for one, shift in shifts)
+        changes = ", ".join(change_words(one_series, shift) for one_series, shift in shifts)
         yield (
             started[:10],
             f"{variant}: {changes}, from run {run_words(after)} on; the run before it is {run_words(before)}. "

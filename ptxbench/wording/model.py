@@ -46,8 +46,8 @@ def claim_sentences(model: Model) -> list[str]:
     Then what the floors lack."""
     variants: dict[str, list[str]] = {}
     for name, recorded in model.claims.items():
-        one = Claim(str(recorded.get("verdict")), recorded.get("reason"))
-        variants.setdefault(f"{one}{'' if one.reason else '; only a GPU can measure the times'}.", []).append(name)
+        claim = Claim(str(recorded.get("verdict")), recorded.get("reason"))
+        variants.setdefault(f"{claim}{'' if claim.reason else '; only a GPU can measure the times'}.", []).append(name)
     sentences = [f"{listed(names)}: {claim}" for claim, names in variants.items()]
     lacking: dict[str, list[str]] = {}
     for name, note in model.notes.items():

@@ -154,7 +154,7 @@ def asks(need: Requirement, reach: TargetResults) -> str:
 
 def has(trial: TargetTrial, need: Requirement) -> bool:
     """True if ptxas accepts the line of `need` for the trial's target, whatever else it rejects."""
-    return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {one.line for one in trial.needs})
+    return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {other.line for other in trial.needs})
 
 
 def demand(need: Requirement) -> int:

@@ -162,9 +162,9 @@ def location(row: Row, run: Run) -> tuple[str, int] | None:
 def waivers(judged: Sequence[Judged], config: GateConfig, today: date | None = None) -> Iterator[str]:
     """An entry of the config's file for each row that fails and may be waived, complete except for its reason."""
     today = today or date.today()
-    for one in judged:
-        row = one.row
-        if one.exit_status and row.verdict in (REGRESSED, MISSING):
+    for judged_row in judged:
+        row = judged_row.row
+        if judged_row.exit_status and row.verdict in (REGRESSED, MISSING):
             known: dict[str, object] = {"pair": row.pair, "variant": row.variant, "metric": row.metric}
             if row.change:
                 known["max"] = math.ceil(abs(row.change.value - 1) * 100 + 1e-9) / 100
