@@ -144,7 +144,7 @@ def rounds(plan: RunPlan) -> Iterator[Event]:
         yield CellDone(each, last=True)
 
 
-def made(**changes: Any) -> CalibrationSuite:
+def new_suite(**changes: Any) -> CalibrationSuite:
     """A checklist that passes completely, except for the `changes`."""
     usual = {
         "backend": ScriptedGpu(SMALL), "probe": Probe(), "host": ScriptedHost(), "rounds": rounds, "settings": QUICK,

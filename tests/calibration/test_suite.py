@@ -19,7 +19,7 @@ from ptxbench.pair import u32
 from ptxbench.result import BROKEN, VERIFIED
 from ptxbench.runner.events import DeviceLost
 from ptxbench.runner.rounds import run_rounds
-from tests.calibrated import CONTROL, CURVE, SMALL, Probe, ScriptedGpu, cell, made
+from tests.calibrated import CONTROL, CURVE, SMALL, Probe, ScriptedGpu, cell, new_suite
 from tests.runs import GPU
 
 
@@ -30,7 +30,7 @@ def small_copy(monkeypatch):
 
 def taken(*subjects: str, **changes):
     """The lines of those subjects, made in order; by default of all subjects."""
-    suite = made(**changes)
+    suite = new_suite(**changes)
     lines = {check.subject: suite.take(check) for check in suite.checks if check.subject in subjects or not subjects}
     return suite, lines
 

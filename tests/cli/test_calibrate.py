@@ -10,7 +10,7 @@ from ptxbench.calibration.assessment import FAIL, PASS, WARN, CheckResult
 from ptxbench.calibration.record import load
 from ptxbench.calibration.suite import CalibrationSuite, Check
 from ptxbench.cli import _calibrate, main
-from tests.calibrated import Probe, ScriptedGpu, made
+from tests.calibrated import Probe, ScriptedGpu, new_suite
 from tests.runs import GPU
 
 FLUSH = CheckResult(
@@ -123,9 +123,9 @@ def test_results_is_an_option_of_calibrating_alone(capsys):
 def test_a_whole_checklist_goes_through(monkeypatch, tmp_path, capsys):
     """Every check on a scripted device, as for a GPU."""
     monkeypatch.setattr(module, "LEAST_COPY", 1 << 16)
-    monkeypatch.setattr(_calibrate, "gpu_checklist", made)
+    monkeypatch.setattr(_calibrate, "gpu_checklist", new_suite)
     assert main(["doctor", "--calibrate", "--results", str(tmp_path)]) == 0
     out, _ = capsys.readouterr()
     rows = [line.split()[0] for line in out.splitlines() if line[:4] in (PASS, WARN, FAIL)]
-    assert rows == [PASS] * len(made().checks)
+    assert rows == [PASS] * len(new_suite().checks)
     assert (tmp_path / "scripted-gpu" / "calibration.json").exists()
