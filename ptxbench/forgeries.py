@@ -183,19 +183,19 @@ class Seen:
         """As if an output kept its old value."""
         return self.judged(
             self.between(start, stop),
-            lambda right, bounds, place: taken(self.before, place if self.at is None else self.at[place]),
+            lambda right, bounds, place: elements_of(self.before, place if self.at is None else self.at[place]),
         )
 
     def few_moved(self, seed: int) -> ForgeryOutcome:
         """Elements drawn from the whole output; with a Sample, only few of them may be verified."""
         few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // IN_SO_MANY)))
         places = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
-        return self.judged(places, lambda right, bounds, place: apart(right, TOLERANCES * bounds))
+        return self.judged(places, lambda right, bounds, place: moved_by(right, TOLERANCES * bounds))
 
     def without_what_comes_before(self) -> ForgeryOutcome:
         """As if a tile did not add the sums of those before it."""
         middle = self.size // 2
-        before = rounded(taken(self.expected, self.between(0, middle)[-NEAR:]), self.dtype)
+        before = rounded(elements_of(self.expected, self.between(0, middle)[-NEAR:]), self.dtype)
         if not before.size:
             return ForgeryOutcome.SAME
         lacking = before[np.argmax(np.abs(before.astype(np.float64)))]
@@ -211,7 +211,8 @@ class Seen:
             return ForgeryOutcome.ACCEPTED  # the forged elements are not verified
         return combined(
             self.verdict(
-                piece, forge(rounded(taken(self.expected, piece), self.dtype), taken(self.bounds, piece), piece)
+                piece,
+                forge(rounded(elements_of(self.expected, piece), self.dtype), elements_of(self.bounds, piece), piece),
             )
             for piece in split(places)
         )
@@ -220,15 +221,17 @@ class Seen:
         """The outcome of `values` instead of all verified elements, the last first, because the first may be as
         expected."""
         pieces = list(split(range(self.expected.size)))
-        return combined(self.verdict(piece, rounded(taken(values, piece), self.dtype)) for piece in reversed(pieces))
+        return combined(
+            self.verdict(piece, rounded(elements_of(values, piece), self.dtype)) for piece in reversed(pieces)
+        )
 
     def verdict(self, piece: slice | Array, forged: Array) -> ForgeryOutcome:
-        expected = taken(self.expected, piece)
+        expected = elements_of(self.expected, piece)
         if not differs(forged, rounded(expected, self.dtype)):
             return ForgeryOutcome.SAME
         return (
             ForgeryOutcome.ACCEPTED
-            if agrees(forged, expected, taken(self.bounds, piece)).all()
+            if agrees(forged, expected, elements_of(self.bounds, piece)).all()
             else ForgeryOutcome.REJECTED
         )
 
@@ -251,7 +254,7 @@ def split(places: range | Array) -> Iterator[slice | Array]:
         yield slice(piece.start, piece.stop) if isinstance(piece, range) else piece
 
 
-def taken(array: Array, places: slice | range | Array) -> Array:
+def elements_of(array: Array, places: slice | range | Array) -> Array:
     """Elements of the flat array, without copying all of an array that is not contiguous, such as a transposed one."""
     if isinstance(places, range):
         places = slice(places.start, places.stop)
@@ -280,7 +283,7 @@ def less(values: Array, by: Any) -> Array:
     return result
 
 
-def apart(values: Array, by: Array) -> Array:
+def moved_by(values: Array, by: Array) -> Array:
     """`values` moved by `by`, or by one step of their type if that is more, away from the ends of its range."""
     if not is_float(values.dtype):
         middle = np.iinfo(values.dtype).max // 2

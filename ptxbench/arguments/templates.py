@@ -29,12 +29,12 @@ def templates(function: Function, declared: Sequence[CudaParameter] | None) -> l
     maps = tensor_map(function)
     if declared is not None:
         return [
-            named(parameter.name, maps if TENSOR_MAP.search(parameter.type.text) else of_type(parameter.type))
+            with_name(parameter.name, maps if TENSOR_MAP.search(parameter.type.text) else of_type(parameter.type))
             for parameter in declared
         ]
     compiled = re.compile(r".*_param_\d+")
     return [
-        named(None if compiled.fullmatch(param.name) else param.name, maps if may_be_map(param) else of_ptx(param))
+        with_name(None if compiled.fullmatch(param.name) else param.name, maps if may_be_map(param) else of_ptx(param))
         for param in function.params
     ]
 
@@ -63,7 +63,7 @@ def option(template: str) -> str:
     return f"--arg {shlex.quote(template)}"
 
 
-def named(name: str | None, template: str) -> str:
+def with_name(name: str | None, template: str) -> str:
     return f"{name}:{template}" if name else template
 
 
@@ -146,7 +146,7 @@ def texts(type: CudaType) -> Iterator[str | None]:
             yield None
     for part in type.members:
         text = member(part.type)
-        yield text and named(part.name or None, text)
+        yield text and with_name(part.name or None, text)
 
 
 def member(type: CudaType) -> str | None:

@@ -116,7 +116,7 @@ def medians(curve: Curve) -> dict[float, float]:
     return {times: median(readings) for times, readings in curve.items()}
 
 
-def named(curve: Curve) -> dict[str, int]:
+def by_factor(curve: Curve) -> dict[str, int]:
     return {f"{times:g}": round(ns) for times, ns in medians(curve).items()}
 
 
@@ -128,8 +128,8 @@ def judge_flush(subject: str, read: Curve, write: Curve) -> CheckResult:
     values = {
         "flush_k": times,
         "flush_ratio": ratio,
-        "read_curve_ns": named(read),
-        "write_curve_ns": named(write),
+        "read_curve_ns": by_factor(read),
+        "write_curve_ns": by_factor(write),
     }
     shown = ", ".join(f"{factor:g}: {si(ns / 1e9, 's')}" for factor, ns in sorted(curve.items()))
     words = f"a read takes {ratio:.2f} times as long after {times:g} x L2 ({shown})"

@@ -27,7 +27,7 @@ AGAIN = "Run ptxbench doctor --calibrate again, or delete the file."
 
 
 @dataclass(frozen=True)
-class Record:
+class CalibrationRecord:
     """The measurements of `device`, their time and tools, and the checklist."""
 
     made: str
@@ -42,7 +42,7 @@ class Record:
         return forbids_timing(self.lines)
 
 
-def to_json(record: Record) -> str:
+def to_json(record: CalibrationRecord) -> str:
     """The file, and what `--json` prints."""
     document: dict[str, Any] = {"schema": SCHEMA, "forbids_timing": record.forbids_timing, **dataclasses.asdict(record)}
     document["device"] = info_document(record.device)
@@ -51,14 +51,14 @@ def to_json(record: Record) -> str:
     return json_text(document)
 
 
-def save(record: Record, folder: Path) -> Path:
+def save(record: CalibrationRecord, folder: Path) -> Path:
     """Replace an older record atomically. Raises ResultError."""
     path = folder / NAME
     write(to_json(record), path, replace=True)
     return path
 
 
-def load(folder: Path) -> Record | None:
+def load(folder: Path) -> CalibrationRecord | None:
     """The record of a folder of results; None if there is none. Raises ResultError for a damaged one."""
     path = folder / NAME
     if not path.exists():
@@ -70,13 +70,13 @@ def load(folder: Path) -> Record | None:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ResultError(f"{path} is not a calibration that this version of ptxbench reads ('{SCHEMA}'). {AGAIN}")
     try:
-        record: Record = build(Record, document, str(path))
+        record: CalibrationRecord = build(CalibrationRecord, document, str(path))
     except ResultError as error:
         raise ResultError(f"{error} {AGAIN}") from None
     return record
 
 
-def fits(record: Record, device: Device) -> bool:
+def fits(record: CalibrationRecord, device: Device) -> bool:
     """Whether the record is of this device under this driver. A device that cannot be identified has no record."""
     known = record.device.uuid_hash and record.device.driver
     return bool(known) and all(getattr(record.device, name) == getattr(device, name) for name in FITS)

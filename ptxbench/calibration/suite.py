@@ -23,7 +23,7 @@ from ptxbench.backends.flush import Flush
 from ptxbench.calibration import assessment as judge
 from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, CheckResult, ClockTick, calibration
 from ptxbench.calibration.probe import How, Probe
-from ptxbench.calibration.record import Record, flushing
+from ptxbench.calibration.record import CalibrationRecord, flushing
 from ptxbench.errors import DeviceError, MachineError, PtxbenchError
 from ptxbench.measure import Host, SamplingSettings, measure, take_block
 from ptxbench.measure.experiment import HOST
@@ -115,9 +115,11 @@ class CalibrationSuite:
         self.lines.append(line)
         return line
 
-    def record(self) -> Record:
+    def record(self) -> CalibrationRecord:
         """All results, in the form of the file."""
-        return Record(now(), environment.tool(), self.device, toolchain.versions(), calibration(self.lines), self.lines)
+        return CalibrationRecord(
+            now(), environment.tool(), self.device, toolchain.versions(), calibration(self.lines), self.lines
+        )
 
     # ---- what the checks build on
 

@@ -14,7 +14,7 @@ from ptxbench.terminal import (
     WIDEST,
     CellTable,
     Forest,
-    LeftOut,
+    OmittedColumns,
     clock_notice,
     closing_lines,
     limits_notice,
@@ -66,7 +66,7 @@ class Blocks:
         if self.cells:
             self.print(summary(self.cells))
             if not self.metrics:
-                self.print(LeftOut(self.cells))
+                self.print(OmittedColumns(self.cells))
             self.print(notice(self.cells))
             self.print(limits_notice(self.cells))
             self.print(clock_notice(self.cells))

@@ -39,7 +39,7 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
         bench.pair_plans()  # a folder without pairs is reported before the work, not after it
         progress = conduct.begin(bench)
         if progress.steps:
-            say(f"Resuming the first run of {progress.started}: {taken(progress)} done.", err=True)
+            say(f"Resuming the first run of {progress.started}: {steps_done(progress)} done.", err=True)
         try:
             for latest in conduct.conduct(progress, bench):
                 progress = latest
@@ -53,7 +53,7 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
     return ending(progress, folder, interrupted=interrupted)
 
 
-def taken(run: FirstRun) -> str:
+def steps_done(run: FirstRun) -> str:
     """`2 of 4 steps are`."""
     return f"{len(run.steps)} of {len(STEPS)} steps {'is' if len(run.steps) == 1 else 'are'}"
 
@@ -67,7 +67,7 @@ def ending(run: FirstRun, folder: Path, *, interrupted: bool) -> int:
         say(f"Saved {', '.join(str(folder / name) for name in files)}", err=True)
     if run.status != COMPLETE:
         why = "Interrupted" if interrupted else f"{conduct.SECONDS / 60:g} minutes are over"
-        say(f"{why}: {taken(run)} done. Run the same command again to resume.", err=True)
+        say(f"{why}: {steps_done(run)} done. Run the same command again to resume.", err=True)
     if interrupted:
         return ExitStatus.INTERRUPTED
     if run.failed:

@@ -19,7 +19,7 @@ from ptxbench.safe_text import log_text, plain
 
 if TYPE_CHECKING:
     from ptxbench.discovery import LoadedPair, Source
-    from ptxbench.verdict.scoreboard import Record
+    from ptxbench.verdict.scoreboard import RecordedCell
 
 INDENT = 12
 
@@ -81,7 +81,7 @@ def command(
     return ExitStatus.GOOD
 
 
-def recorded(results: Path, baselines: Path) -> list[Record]:
+def recorded(results: Path, baselines: Path) -> list[RecordedCell]:
     """The results of the baselines and of the saved runs; what cannot be read is named on stderr."""
     from ptxbench.verdict.scoreboard import records
 
@@ -91,7 +91,7 @@ def recorded(results: Path, baselines: Path) -> list[Record]:
     return result
 
 
-def print_verdicts(kernels: Path, names: Sequence[str], recorded: Sequence[Record], *, as_json: bool) -> int:
+def print_verdicts(kernels: Path, names: Sequence[str], recorded: Sequence[RecordedCell], *, as_json: bool) -> int:
     """Print the scoreboard of these pairs. Raises the first PairError once the others are printed."""
     from ptxbench.discovery import load
     from ptxbench.exporters.scoreboard import to_json

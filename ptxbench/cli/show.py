@@ -160,7 +160,7 @@ def command(
     Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, fails on the emulator, or has other outputs than
     the other FILE, 5 nothing could be compared, or an instruction that the emulator lacks.
     """
-    subject = Subject.of(names, diff=diff)
+    subject = ShowSubject.of(names, diff=diff)
     refuse(view, diff, variants, live_registers, control)
     if counts and diff:
         raise UsageError("--counts needs a listing of one variant. Leave it out, or use --sass.")
@@ -206,7 +206,7 @@ def command(
 
 
 @dataclass(frozen=True)
-class Subject:
+class ShowSubject:
     """What is shown: `files`, one or two, or `pair`; `diff`: the two variants of the pair to compare."""
 
     files: tuple[Path, ...] = ()
@@ -214,7 +214,7 @@ class Subject:
     diff: tuple[str, str] | None = None
 
     @classmethod
-    def of(cls, names: Sequence[str], *, diff: bool) -> Subject:
+    def of(cls, names: Sequence[str], *, diff: bool) -> ShowSubject:
         """Raises UsageError for names that are neither one pair, nor one or two files."""
         from ptxbench.metrics import REFERENCE
 
@@ -284,7 +284,7 @@ def show_two(both: TwoKernels, view: View, *, diff: bool, counts: bool, as_json:
 
 
 def save_form(
-    subject: Subject,
+    subject: ShowSubject,
     variants: Sequence[str],
     arch: str | None,
     sources: Sequence[SourceOptions],

@@ -179,7 +179,7 @@ def matching(code: Sequence[Token], at: int) -> int:
 
 
 @dataclass(frozen=True)
-class Edit:
+class Replacement:
     """Text to put in place of text[start:end]."""
 
     start: int
@@ -187,7 +187,7 @@ class Edit:
     text: str
 
 
-def applied(text: str, edits: Sequence[Edit]) -> str:
+def applied(text: str, edits: Sequence[Replacement]) -> str:
     """The text with the edits, of which no two overlap."""
     for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
@@ -199,13 +199,13 @@ def without_bodies(text: str) -> str:
     edits = []
     for definition in definitions(text):
         if definition.body and definition.is_kernel:
-            edits.append(Edit(*definition.body, "{}"))
+            edits.append(Replacement(*definition.body, "{}"))
         elif definition.body and "__device__" in definition.words and "constexpr" not in definition.words:
             edits.append(removal(text, definition))
     return applied(text, edits)
 
 
-def removal(text: str, definition: Definition) -> Edit:
+def removal(text: str, definition: Definition) -> Replacement:
     """The edit that removes a definition with the comment right above it, and the empty lines after it."""
     start = text.rfind("\n", 0, definition.start) + 1
     if text[start : definition.start].strip():
@@ -215,7 +215,7 @@ def removal(text: str, definition: Definition) -> Edit:
     end = definition.end
     while (match := re.compile(r"[ \t]*(?:;|\n)").match(text, end)) and match.end() > end:
         end = match.end()
-    return Edit(start, end, "")
+    return Replacement(start, end, "")
 
 
 def kernel_named(text: str, name: str) -> list[Definition]:
@@ -235,11 +235,11 @@ def renamed(text: str, kernel: Definition, name: str, *, drop: Sequence[Definiti
     edits = []
     first = next(token for token in kernel.head if token.text not in SPECIFIERS)
     if not kernel.extern_c and not (first.text == "extern" and any(token.text == '"C"' for token in kernel.head)):
-        edits.append(Edit(first.start, first.start, 'extern "C" '))
-    edits += [Edit(token.start, token.end + 1, "") for token in kernel.head if token.text in SPECIFIERS]
+        edits.append(Replacement(first.start, first.start, 'extern "C" '))
+    edits += [Replacement(token.start, token.end + 1, "") for token in kernel.head if token.text in SPECIFIERS]
     for token, after in zip(all_tokens, [*all_tokens[1:], None], strict=True):
         if token.kind == "word" and token.text == old and after is not None and after.text in ("(", "<<<"):
-            edits.append(Edit(token.start, token.end, name))
+            edits.append(Replacement(token.start, token.end, name))
     return applied(text, [*outside(edits, removals), *removals])
 
 
@@ -251,17 +251,17 @@ def wrapped(text: str, kernel: Definition, body: str, signature: str, *, drop: S
     edits, removals = [], [removal(text, definition) for definition in drop]
     for number, token in enumerate(kernel.head):
         if token.text == "__global__":
-            edits.append(Edit(token.start, token.end, "__device__ __forceinline__"))
+            edits.append(Replacement(token.start, token.end, "__device__ __forceinline__"))
         elif token.text in SPECIFIERS:
-            edits.append(Edit(token.start, token.end + 1, ""))
+            edits.append(Replacement(token.start, token.end + 1, ""))
         elif token.text == "__launch_bounds__":
             end = kernel.head[matching(kernel.head, number + 1)].end
-            edits.append(Edit(token.start, end + len(text[end:]) - len(text[end:].lstrip(" ")), ""))
+            edits.append(Replacement(token.start, end + len(text[end:]) - len(text[end:].lstrip(" ")), ""))
     kept = applied(text, [*outside(edits, removals), *removals]).rstrip("\n")
     return f'{kept}\n\nextern "C" __global__ void{signature}\n{{\n    {body};\n}}\n'
 
 
-def outside(edits: Sequence[Edit], removals: Sequence[Edit]) -> list[Edit]:
+def outside(edits: Sequence[Replacement], removals: Sequence[Replacement]) -> list[Replacement]:
     """The edits of what is not removed."""
     return [edit for edit in edits if not any(other.start <= edit.start < other.end for other in removals)]
 
@@ -275,7 +275,7 @@ def without_system_includes(text: str) -> str:
     for token in tokens(text):
         if token.kind == "directive" and (include := INCLUDE.match(token.text)) and include["quoted"] == "<":
             end = token.end + 1 if text[token.end : token.end + 1] == "\n" else token.end
-            edits.append(Edit(token.start, end, ""))
+            edits.append(Replacement(token.start, end, ""))
     return applied(text, edits)
 
 
@@ -293,5 +293,5 @@ def moved_includes(text: str, folder: Path, include: Sequence[Path], destination
                 headers.append(header)
                 path = Path(os.path.relpath(header.resolve(), destination.resolve())).as_posix()
                 rest = token.text[named.end() :]
-                edits.append(Edit(token.start, token.end, f'#include "{path}"{rest}'))
+                edits.append(Replacement(token.start, token.end, f'#include "{path}"{rest}'))
     return applied(text, edits), headers

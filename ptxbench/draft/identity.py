@@ -19,7 +19,7 @@ def same_kernel(a: str, a_entry: str, b: str, b_entry: str, arch: str) -> bool:
 
     Without ptxas, and with an assert, whose code has the kernel's name and line: the same instructions of PTX.
     """
-    a, b = (bare(trimmed(text, entry)) for text, entry in ((a, a_entry), (b, b_entry)))
+    a, b = (without_lines(trimmed(text, entry)) for text, entry in ((a, a_entry), (b, b_entry)))
     if locate.program("ptxas") and ASSERT not in a:
         return identity(a, a_entry, arch) == identity(b, b_entry, arch) is not None
     functions = parse(a).entries[a_entry], parse(b).entries[b_entry]
@@ -27,7 +27,7 @@ def same_kernel(a: str, a_entry: str, b: str, b_entry: str, arch: str) -> bool:
     return first == second
 
 
-def bare(ptx: str) -> str:
+def without_lines(ptx: str) -> str:
     """PTX without line information."""
     return re.sub(r"^\s*\.loc\b[^\n]*\n", "", ptx, flags=re.M)
 

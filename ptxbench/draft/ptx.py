@@ -77,7 +77,7 @@ def declared_by(statement: str) -> set[str]:
 
 
 @dataclass
-class Section:
+class LineSection:
     """Instructions that belong to one line of CUDA C; 0 for none."""
 
     line: int
@@ -108,7 +108,7 @@ def laid_out(
     before = [outside(line.rstrip().expandtabs(4)) for line in lines[:start] if not LOCATION.match(line.strip())]
     header = [rename(" ".join(line.split())) for line in lines[start:opening]]
     header = [INDENT + line if line.startswith(".param") else line for line in header]
-    body = Body(cuda)
+    body = KernelBody(cuda)
     for number in range(opening + 1, len(lines) - 1):
         body.add(lines[number].strip(), cuda_lines.get(number + 1, 0), rename)
     named = declarations(names, body.types) if names.registers else body.register_lines
@@ -123,7 +123,7 @@ def renamer(names: Names, symbols: Mapping[str, str]) -> Callable[[str], str]:
     return lambda text: WORD.sub(lambda match: changes.get(match[0], match[0]), text)
 
 
-class Body:
+class KernelBody:
     """The rows of a kernel's body, while they are read."""
 
     def __init__(self, cuda: Sequence[str]) -> None:
@@ -132,7 +132,7 @@ class Body:
         """The type of each register or family of registers: `%r` or `%r7`."""
         self.register_lines: list[str] = []
         self.declarations: list[str] = []
-        self.sections: list[Section] = [Section(0)]
+        self.sections: list[LineSection] = [LineSection(0)]
         self.depth = 0
         self.unfinished = ""
         """The lines of a statement that has not ended yet."""
@@ -155,7 +155,7 @@ class Body:
             return
         section = self.sections[-1]
         if cuda_line and cuda_line != section.line:
-            section = Section(cuda_line)
+            section = LineSection(cuda_line)
             self.sections.append(section)
         code = line.partition("//")[0]
         inner = INDENT * self.depth if not code.startswith("}") else INDENT * (self.depth - 1)
@@ -188,15 +188,15 @@ class Body:
                     yield f"{INDENT}{row[0]};"
 
 
-def joined(sections: Sequence[Section]) -> list[Section]:
+def joined(sections: Sequence[LineSection]) -> list[LineSection]:
     """The sections, where a few instructions of another line do not interrupt those of one line.
 
     A label belongs to what follows it.
     """
-    result: list[Section] = []
+    result: list[LineSection] = []
     labels: list[tuple[str, str] | str] = []
     for number, read in enumerate(sections):
-        section = Section(read.line, labels + read.rows)
+        section = LineSection(read.line, labels + read.rows)
         labels = []
         if number + 1 < len(sections):
             while section.rows and isinstance(section.rows[-1], str) and LABEL.fullmatch(section.rows[-1]):

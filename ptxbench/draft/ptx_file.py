@@ -10,7 +10,7 @@ from pathlib import Path
 from ptxbench import architecture, kernel_names, toolchain
 from ptxbench.draft import ptx as text_of_ptx
 from ptxbench.draft.access import provenance
-from ptxbench.draft.identity import bare, identity, same_kernel
+from ptxbench.draft.identity import identity, same_kernel, without_lines
 from ptxbench.draft.names import Names, Naming
 from ptxbench.draft.pair_file import comment
 from ptxbench.emulator.parse import parse
@@ -57,7 +57,7 @@ def ptx_text(
     texts = [text_of_ptx.laid_out(trimmed, own_names, symbols, cuda_lines, lines) for own_names in known]
     checked = locate.program("ptxas") is not None
     fitting = (candidate for candidate in texts if not checked or same_kernel(trimmed, entry, candidate, entry, arch))
-    text = next(fitting, bare(trimmed))
+    text = next(fitting, without_lines(trimmed))
     return header_of(compiled, name, arch) + "\n" + lowered(text, entry, arch), text in texts[:2]
 
 

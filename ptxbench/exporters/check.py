@@ -11,7 +11,7 @@ from ptxbench.check.finding_codes import CODES, WARNING
 from ptxbench.check.findings import Judgement, exit_status, to_document
 from ptxbench.check.ranking import places
 from ptxbench.documents import json_text
-from ptxbench.exporters.sarif import Alert, Rule, to_log
+from ptxbench.exporters.sarif import Alert, AlertRule, to_log
 
 SCHEMA = "ptxbench.check/2"
 """A newer major has other keys; keys may be added within one."""
@@ -62,9 +62,9 @@ def alerts_of(judgement: Judgement) -> Iterator[Alert]:
         yield Alert(rule, finding.severity != WARNING, words, judgement.file, finding.line, finding.column)
 
 
-def rule_of(code: str) -> Rule:
+def rule_of(code: str) -> AlertRule:
     """The rule of a code. `ptxbench exec` reports some of them too."""
-    return Rule(code, CODES[code].meaning, CODES[code].hint)
+    return AlertRule(code, CODES[code].meaning, CODES[code].hint)
 
 
 EXPORTERS: Mapping[str, Callable[[Sequence[Judgement], CheckTask, bool], str]] = {".json": to_json, ".sarif": to_sarif}

@@ -19,7 +19,7 @@ from ptxbench.errors import (
 from ptxbench.execution import ExecOutcome, LeftOut, exit_status
 from ptxbench.exporters.check import rule_of
 from ptxbench.exporters.outcome import to_json
-from ptxbench.exporters.sarif import Alert, Rule, to_log
+from ptxbench.exporters.sarif import Alert, AlertRule, to_log
 
 CODES: tuple[tuple[type[KernelError], str], ...] = (
     (CompileError, "does-not-compile"),
@@ -31,7 +31,7 @@ CODES: tuple[tuple[type[KernelError], str], ...] = (
 )
 """The code of each error; `ptxbench check` has the same."""
 
-OTHER = Rule("kernel-error", "The kernel cannot be built or run.")
+OTHER = AlertRule("kernel-error", "The kernel cannot be built or run.")
 
 
 def to_sarif(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> str:

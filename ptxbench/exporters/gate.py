@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from ptxbench.documents import json_text
 from ptxbench.exporters.comparison import identity, kernel, row_object
-from ptxbench.exporters.sarif import Alert, Rule, to_log
+from ptxbench.exporters.sarif import Alert, AlertRule, to_log
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.safe_text import markdown_text, plain
 from ptxbench.units import size_words
@@ -178,9 +178,9 @@ def alert_of(step: GateRow, gate: Gate) -> Alert:
     )
 
 
-def rule_of(verdict: str) -> Rule:
+def rule_of(verdict: str) -> AlertRule:
     """The rule of a verdict; of a problem of the whole run, which has none."""
-    return Rule(f"gate-{verdict.lower() or 'problem'}", MEANINGS[verdict], "docs/ci.md of ptxbench has the rules.")
+    return AlertRule(f"gate-{verdict.lower() or 'problem'}", MEANINGS[verdict], "docs/ci.md of ptxbench has the rules.")
 
 
 def skipped(judged: Judged) -> bool:

@@ -30,7 +30,7 @@ FINGERPRINT = "ptxbench/v1"
 
 
 @dataclass(frozen=True)
-class Rule:
+class AlertRule:
     """A kind of finding: `id` never changes its meaning; `advice` says what to do about it in general."""
 
     id: str
@@ -46,7 +46,7 @@ class Alert:
     of its rule in its file; by default the text of its line.
     """
 
-    rule: Rule
+    rule: AlertRule
     fails: bool
     message: str
     file: str
@@ -89,7 +89,7 @@ def to_log(
     return json_text({"$schema": SCHEMA, "version": VERSION, "runs": [run]})
 
 
-def descriptor(rule: Rule) -> dict[str, Any]:
+def descriptor(rule: AlertRule) -> dict[str, Any]:
     described: dict[str, Any] = {"id": rule.id, "shortDescription": {"text": sarif_text(rule.meaning)}}
     if rule.advice:
         described["help"] = {"text": sarif_text(rule.advice)}

@@ -9,7 +9,7 @@ from ptxbench.documents import json_text
 from ptxbench.metrics import BY_NAME
 from ptxbench.rival import EXECUTED, bounds, has_number
 from ptxbench.verdict.scoreboard import TRAFFIC, Standing
-from ptxbench.wording.scoreboard import shown
+from ptxbench.wording.scoreboard import evidence_words
 
 SCHEMA = "ptxbench.scoreboard/1"
 
@@ -33,7 +33,7 @@ def described(standing: Standing) -> dict[str, Any]:
         "against": against.name if against else None,
         "stale": standing.stale,
         "other_rows": list(standing.other_rows),
-        "shows": shown(standing) or None,
+        "shows": evidence_words(standing) or None,
         "counts": {metric: [BY_NAME[metric].of(cell, name) for name in rows] for metric in TRAFFIC if cell and rows},
         "executed": [
             list(bounds(cell, name, EXECUTED)) if cell and has_number(cell, name, EXECUTED) else None for name in rows

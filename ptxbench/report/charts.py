@@ -73,7 +73,7 @@ def axis_of(values: Sequence[float]) -> ChartAxis:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ChartMark:
     """One ratio. `kind`: what is compared; `low`, `high`: its interval, if any; `rounds`: the ratio of each round."""
 
     kind: str
@@ -90,7 +90,7 @@ class ChartLine:
     pair: str
     size: str
     variant: str
-    marks: tuple[Mark, ...]
+    marks: tuple[ChartMark, ...]
     style: str
     figures: tuple[str, ...]
 
@@ -124,7 +124,7 @@ def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator
         style = SAME_CODE if same_code(cell, variant) else word
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
         rounds = [exp(round_log_ratio) for round_log_ratio in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]
-        mark = Mark("time", ratio.value, ratio.low, ratio.high, tuple(rounds) if len(rounds) > 1 else ())
+        mark = ChartMark("time", ratio.value, ratio.low, ratio.high, tuple(rounds) if len(rounds) > 1 else ())
         yield ChartLine(cell.pair, size_words(cell.point, cell.cache), variant, (mark,), style_of(style), (figure,))
 
 
@@ -141,7 +141,7 @@ def counted_lines(cells: Sequence[Cell]) -> Iterator[ChartLine]:
             }
             if ratios:
                 figures = tuple(f"{ratios[kind]:.3f}" if kind in ratios else "-" for kind in compared)
-                marks = tuple(Mark(kind, value) for kind, value in ratios.items())
+                marks = tuple(ChartMark(kind, value) for kind, value in ratios.items())
                 style = "same-code" if same_code(cell, variant) else ""
                 yield ChartLine(cell.pair, size_words(cell.point, cell.cache), variant, marks, style, figures)
 

@@ -23,7 +23,7 @@ from ptxbench import __version__, containment
 from ptxbench.discovery import find_pairs
 from ptxbench.documents import json_text
 from ptxbench.service import openapi
-from ptxbench.service.judgements import Entry, Judgements
+from ptxbench.service.judgements import JudgementEntry, Judgements
 from ptxbench.service.refusal import Refused, document
 from ptxbench.service.submission import Limits, Submission, read
 
@@ -138,7 +138,7 @@ class Verdicts(StreamingResponse):
 
     def __init__(self, judgements: Judgements, client: Hashable, submission: Submission) -> None:
         self.judgements = judgements
-        self.ended: asyncio.Queue[Entry] = asyncio.Queue()
+        self.ended: asyncio.Queue[JudgementEntry] = asyncio.Queue()
         self.entries = judgements.submit(client, submission, self.ended.put_nowait)
         super().__init__(self.lines())
 

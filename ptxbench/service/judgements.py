@@ -1,6 +1,6 @@
 """The judgements of a service: those that wait, run, and have ended; limits of their number; and their seeds.
 
-Everything here runs in one event loop, except what `Entry` gets from the thread in which it is judged.
+Everything here runs in one event loop, except what `JudgementEntry` gets from the thread in which it is judged.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Cancelled(Exception):
 
 
 @dataclass(eq=False)
-class Entry:
+class JudgementEntry:
     """One judgement. At its end `hear` is called and `done` is set."""
 
     client: Hashable
     candidate: Candidate
     task: CheckTask
-    hear: Callable[[Entry], None]
+    hear: Callable[[JudgementEntry], None]
     id: str = field(default_factory=lambda: secrets.token_urlsafe(ID_BYTES))
     state: str = WAITING
     stage: str | None = None
@@ -110,10 +110,10 @@ class Judgements:
         self.most_waiting = most_waiting
         self.most_of_client = most_of_client
         self.server = ServerProcess()
-        self.waiting: deque[Entry] = deque()
-        self.running: set[Entry] = set()
-        self.ended: OrderedDict[str, Entry] = OrderedDict()
-        self.known: dict[str, Entry] = {}
+        self.waiting: deque[JudgementEntry] = deque()
+        self.running: set[JudgementEntry] = set()
+        self.ended: OrderedDict[str, JudgementEntry] = OrderedDict()
+        self.known: dict[str, JudgementEntry] = {}
         self.seeds: dict[tuple[str, str], int] = {}
         self.judged = 0
         self.seconds_each = 1.0
@@ -123,8 +123,8 @@ class Judgements:
     # ---- for clients
 
     def submit(
-        self, client: Hashable, submission: Submission, ended: Callable[[Entry], None] = lambda entry: None
-    ) -> list[Entry]:
+        self, client: Hashable, submission: Submission, ended: Callable[[JudgementEntry], None] = lambda entry: None
+    ) -> list[JudgementEntry]:
         """Queue all candidates of a submission; `ended` is called with each judgement at its end.
 
         Raises Refused, and then queues none of them.
@@ -148,20 +148,20 @@ class Judgements:
                 self.retry_seconds(len(self.waiting)),
             )
         task = submission.task if submission.seeded else self.with_seed(submission.task)
-        entries = [Entry(client, candidate, task, ended) for candidate in submission.candidates]
+        entries = [JudgementEntry(client, candidate, task, ended) for candidate in submission.candidates]
         self.waiting.extend(entries)
         self.known.update({entry.id: entry for entry in entries})
         self.arrived.set()
         return entries
 
-    def find(self, identifier: str) -> Entry:
+    def find(self, identifier: str) -> JudgementEntry:
         """Raises Refused if there is no such judgement, or not any more."""
         self.forget()
         if identifier not in self.known:
             raise Refused(404, f"Unknown judgement; one is kept for {KEEP_SECONDS:.0f} seconds after its end.")
         return self.known[identifier]
 
-    def cancel(self, entry: Entry) -> None:
+    def cancel(self, entry: JudgementEntry) -> None:
         """End a judgement, unless it has ended."""
         if entry.state == WAITING:
             self.waiting.remove(entry)
@@ -227,7 +227,7 @@ class Judgements:
                 self.reveal_seed(entry.task)
                 self.end(entry, FAILED if entry.judgement is None else COMPLETE)
 
-    def judge(self, entry: Entry) -> None:
+    def judge(self, entry: JudgementEntry) -> None:
         """Judge it, in a thread."""
         try:
             entry.judgement = entry.judge(self.server)
@@ -241,7 +241,7 @@ class Judgements:
         if entry.state == CANCELLED:
             entry.judgement = entry.error = None
 
-    def end(self, entry: Entry, state: str) -> None:
+    def end(self, entry: JudgementEntry, state: str) -> None:
         entry.state, entry.ended = state, time.monotonic()
         entry.candidate = dataclasses.replace(entry.candidate, content=b"")  # it may be large, and is kept for long
         self.ended[entry.id] = entry

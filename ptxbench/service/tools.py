@@ -22,7 +22,7 @@ from ptxbench.discovery import choose_pairs, load
 from ptxbench.errors import PairError, PtxbenchError
 from ptxbench.exporters.pair import describe
 from ptxbench.service.inspection import Side, inspect
-from ptxbench.service.judgements import Entry, Judgements
+from ptxbench.service.judgements import JudgementEntry, Judgements
 from ptxbench.service.refusal import Refused
 from ptxbench.service.submission import Limits, Submission, task
 
@@ -303,7 +303,7 @@ def candidate(text: str, language: str, name: str = "kernel") -> Candidate:
     return Candidate(name, language, text.encode("utf-8", "surrogatepass"))
 
 
-def judged(entry: Entry) -> JudgedKernel:
+def judged(entry: JudgementEntry) -> JudgedKernel:
     """Raises ToolError without a verdict."""
     judgement = entry.judgement
     if judgement is None:

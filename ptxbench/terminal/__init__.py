@@ -12,7 +12,7 @@ from rich.constrain import Constrain
 from ptxbench import cycles, roofline
 from ptxbench.result import MUST_FAIL, VERIFIED, Cell
 from ptxbench.stats import Interval
-from ptxbench.terminal.cell import CellTable, LeftOut
+from ptxbench.terminal.cell import CellTable, OmittedColumns
 from ptxbench.terminal.forest import Forest
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST
@@ -25,7 +25,7 @@ __all__ = [
     "WIDEST",
     "CellTable",
     "Forest",
-    "LeftOut",
+    "OmittedColumns",
     "clock_notice",
     "closing_lines",
     "limits_notice",

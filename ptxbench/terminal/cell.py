@@ -108,7 +108,7 @@ def affordable(cell: Cell, width: int) -> list[Metric]:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OmittedColumns:
     """Which default columns the tables of a narrow terminal lack, and what shows them."""
 
     cells: Sequence[Cell]

@@ -73,7 +73,7 @@ def sass_lines(code: Sequence[MachineInstruction | None]) -> list[Text]:
 # ---- columns of fixed width
 
 
-class Column(NamedTuple):
+class ListingColumn(NamedTuple):
     """One column: its heading, and its cell on each row."""
 
     title: str
@@ -90,7 +90,7 @@ class Column(NamedTuple):
         return self.right
 
 
-def widths(columns: Sequence[Column], room: int) -> list[int]:
+def widths(columns: Sequence[ListingColumn], room: int) -> list[int]:
     """The width of each column: what it needs if that fits, else equal parts of what the narrower ones leave."""
     room -= GAP * (len(columns) - 1)
     result = [column.natural if column.fixed else 0 for column in columns]
@@ -102,12 +102,12 @@ def widths(columns: Sequence[Column], room: int) -> list[int]:
     return result
 
 
-def whole_width(columns: Sequence[Column]) -> int:
+def whole_width(columns: Sequence[ListingColumn]) -> int:
     """The width at which no text of these columns is cut."""
     return sum(column.natural for column in columns) + GAP * (len(columns) - 1)
 
 
-def cut_notice(columns: Sequence[Column], room: int, needed: int) -> Iterator[Text]:
+def cut_notice(columns: Sequence[ListingColumn], room: int, needed: int) -> Iterator[Text]:
     """How many rows are cut, and the width at which none is; nothing if none is cut."""
     fitting = list(zip(columns, widths(columns, room), strict=True))
     rows = len(columns[0].cells)
@@ -117,7 +117,7 @@ def cut_notice(columns: Sequence[Column], room: int, needed: int) -> Iterator[Te
         yield Text(fill(text, max(min(room, WIDEST), 20)), "dim")
 
 
-def rows_of(columns: Sequence[Column], room: int) -> Iterator[Text]:
+def rows_of(columns: Sequence[ListingColumn], room: int) -> Iterator[Text]:
     """The heading and the rows; text that is too long ends in an ellipsis, and no row is longer than `room`."""
     wide = widths(columns, room)
     heads = [Text(column.title, "bold") for column in columns]
@@ -145,14 +145,14 @@ def fit(cell: Text, width: int) -> Text:
     return fitted
 
 
-def numbers(title: str, values: Sequence[int | None], style: str = "dim", form: str = "") -> Column:
+def numbers(title: str, values: Sequence[int | None], style: str = "dim", form: str = "") -> ListingColumn:
     """A column of whole numbers, blank for None."""
     cells = [Text("" if value is None else format(value, form), style) for value in values]
-    return Column(title, cells, right=True)
+    return ListingColumn(title, cells, right=True)
 
 
-def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -> Column:
-    return Column(title, [Text() if line is None else lines.get(line, Text()) for line in wanted])
+def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -> ListingColumn:
+    return ListingColumn(title, [Text() if line is None else lines.get(line, Text()) for line in wanted])
 
 
 # ---- one listing
@@ -186,7 +186,7 @@ class ListingView:
             for sentence in executions(self.listing, self.listing.machine):
                 yield Text(fill(sentence, width, break_on_hyphens=False))
 
-    def columns(self, room: int) -> list[Column]:
+    def columns(self, room: int) -> list[ListingColumn]:
         three = self.view == "side by side" or (room >= THREE_COLUMNS and self.view != "ptx")
         if self.view == "sass":
             rows = in_machine_order(self.listing)
@@ -200,14 +200,14 @@ class ListingView:
             *(self.sass(rows) if self.view != "ptx" else []),
         ]
 
-    def whole_width(self, columns: Sequence[Column], room: int) -> int:
+    def whole_width(self, columns: Sequence[ListingColumn], room: int) -> int:
         """The width at which nothing is cut. There can be one column more than in `columns`, those of width `room`."""
         needed = whole_width(columns)
         if needed < THREE_COLUMNS or room >= THREE_COLUMNS:
             return needed
         return max(THREE_COLUMNS, whole_width(self.columns(THREE_COLUMNS)))
 
-    def source(self, rows: Sequence[ListingRow]) -> list[Column]:
+    def source(self, rows: Sequence[ListingRow]) -> list[ListingColumn]:
         """What was compiled; nothing for hand-written PTX."""
         if not self.listing.source:
             return []
@@ -219,26 +219,30 @@ class ListingView:
             texts(title(self.listing.language), lines, wanted),
         ]
 
-    def ptx(self, rows: Sequence[ListingRow], *, squeezed: bool) -> list[Column]:
+    def ptx(self, rows: Sequence[ListingRow], *, squeezed: bool) -> list[ListingColumn]:
         wanted = [row.ptx for row in rows]
         lines = dict(enumerate(ptx_lines(self.listing.ptx, squeezed=squeezed), 1))
         return [*self.executed(self.listing.executed, wanted), numbers("", wanted), texts("PTX", lines, wanted)]
 
-    def executed(self, counts: Mapping[int, int] | None, wanted: Sequence[int | None]) -> list[Column]:
+    def executed(self, counts: Mapping[int, int] | None, wanted: Sequence[int | None]) -> list[ListingColumn]:
         """How often warps executed each line; nothing if it was not run, or if SASS instructions have it."""
         if counts is None or not self.counts or self.view == "sass":
             return []
         return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
 
-    def executions(self, code: Sequence[MachineInstruction | None]) -> list[Column]:
+    def executions(self, code: Sequence[MachineInstruction | None]) -> list[ListingColumn]:
         """How often warps executed each SASS instruction; nothing if unknown."""
         machine = self.listing.machine
         if not self.counts or machine is None or machine.fit is None:
             return []
         counts = [None if instruction is None else self.listing.executions(instruction) for instruction in code]
-        return [Column("executed", [Text(execution(count, machine.settled), "yellow") for count in counts], right=True)]
+        return [
+            ListingColumn(
+                "executed", [Text(execution(count, machine.settled), "yellow") for count in counts], right=True
+            )
+        ]
 
-    def sass(self, rows: Sequence[ListingRow]) -> list[Column]:
+    def sass(self, rows: Sequence[ListingRow]) -> list[ListingColumn]:
         code = [None if row.sass is None else self.listing.sass[row.sass] for row in rows]
         live = [numbers("live", [None if instruction is None else instruction.live for instruction in code], "yellow")]
         controls = [
@@ -248,9 +252,9 @@ class ListingView:
         return [
             *self.executions(code),
             *(live if any(instruction.live is not None for instruction in self.listing.sass) else []),
-            *([Column(control.HEADING, controls, right=True)] if any(map(len, controls)) else []),
+            *([ListingColumn(control.HEADING, controls, right=True)] if any(map(len, controls)) else []),
             numbers("", [None if instruction is None else instruction.address for instruction in code], form="04x"),
-            Column("SASS", sass_lines(code)),
+            ListingColumn("SASS", sass_lines(code)),
         ]
 
 
@@ -284,14 +288,19 @@ class DifferenceView:
         yield legend()
 
 
-def columns(difference: Difference) -> list[Column]:
+def columns(difference: Difference) -> list[ListingColumn]:
     """Address and instruction of either side, with the marks between them."""
     rows = list(difference.rows())
     left, right = (difference.left, [a for a, _ in rows]), (difference.right, [b for _, b in rows])
-    return [*side(*left), Column("", [mark(a) for a, _ in rows]), Column("", [mark(b) for _, b in rows]), *side(*right)]
+    return [
+        *side(*left),
+        ListingColumn("", [mark(a) for a, _ in rows]),
+        ListingColumn("", [mark(b) for _, b in rows]),
+        *side(*right),
+    ]
 
 
-def side(listing: Listing, aligned_instructions: Sequence[AlignedInstruction | None]) -> list[Column]:
+def side(listing: Listing, aligned_instructions: Sequence[AlignedInstruction | None]) -> list[ListingColumn]:
     code = [None if instruction is None else listing.sass[instruction.number] for instruction in aligned_instructions]
     texts = sass_lines(code)
     for instruction, text in zip(aligned_instructions, texts, strict=True):
@@ -299,7 +308,7 @@ def side(listing: Listing, aligned_instructions: Sequence[AlignedInstruction | N
             text.stylize("dim")  # differences stand out
     return [
         numbers("", [None if instruction is None else instruction.address for instruction in code], form="04x"),
-        Column(listing.variant, texts),
+        ListingColumn(listing.variant, texts),
     ]
 
 

@@ -309,7 +309,7 @@ class SourceText:
     def contains(self, declaration: Declaration, place: int) -> bool:
         return self.spans[declaration.first][0] <= place < self.spans[declaration.last][1]
 
-    def edits(self, errors: Sequence[CompilerError], gone: Collection[str] = ()) -> list[Edit]:
+    def edits(self, errors: Sequence[CompilerError], gone: Collection[str] = ()) -> list[TextEdit]:
         """What to do about the errors of this text that are about host code. `gone`: names that were left out."""
         by_place: dict[tuple[int, int], list[CompilerError]] = {}
         paths = {}
@@ -323,7 +323,7 @@ class SourceText:
 
     def edit(
         self, outer: Declaration, inner: Declaration, errors: Sequence[CompilerError], gone: Collection[str]
-    ) -> Edit | None:
+    ) -> TextEdit | None:
         """What to do about the errors in `inner`, which is `outer` or a member of it; None if nothing."""
         words = self.words[inner.first : inner.last + 1]
         of_host = any(error.of_host for error in errors)
@@ -335,7 +335,7 @@ class SourceText:
             and not self.fixed(inner)
         ):
             if "constexpr" in words:
-                return Edit(self.spans[inner.first + words.index("constexpr")][0], None)
+                return TextEdit(self.spans[inner.first + words.index("constexpr")][0], None)
             if not (inner.of_class and self.special(inner)):
                 return self.blank(inner)
         # The first error that is not about the host decides: those after it may follow from it.
@@ -355,8 +355,8 @@ class SourceText:
         copies = words[1:4] == ["(", "const", words[0]] or words[1:3] == ["(", words[0]]
         return copies or bool({"virtual", "override", "operator", "~"} & set(words))
 
-    def blank(self, declaration: Declaration) -> Edit:
-        return Edit(self.spans[declaration.first][0], self.spans[declaration.last][1], self.name(declaration))
+    def blank(self, declaration: Declaration) -> TextEdit:
+        return TextEdit(self.spans[declaration.first][0], self.spans[declaration.last][1], self.name(declaration))
 
     def name(self, declaration: Declaration) -> str:
         """The name that it declares; empty if that is not plain."""
@@ -384,7 +384,7 @@ class SourceText:
                 depth -= 1
         return ""
 
-    def edited(self, edits: Sequence[Edit]) -> SourceText:
+    def edited(self, edits: Sequence[TextEdit]) -> SourceText:
         """The text after the edits."""
         text = self.text
         left_out, names = list(self.left_out), set(self.names_left_out)
@@ -411,7 +411,7 @@ class SourceText:
 
 
 @dataclass(frozen=True)
-class Edit:
+class TextEdit:
     """Spaces in place of a part of a text; without `end`, the marks of a function for host and device."""
 
     start: int

@@ -20,7 +20,7 @@ END_SEQUENCE, SET_ADDRESS = 1, 2  # extended opcodes
 COPY, ADVANCE_PC, ADVANCE_LINE, SET_FILE, CONST_ADD_PC, FIXED_ADVANCE_PC = 1, 2, 3, 4, 8, 9
 
 
-class Row(NamedTuple):
+class LineRow(NamedTuple):
     """What begins at an address of the code. `file`: counts from 1 in the table of the section."""
 
     address: int
@@ -44,7 +44,7 @@ def source_rows(cubin: Cubin, entry: str, name: str) -> dict[int, int | None]:
     return {row.address: row.line if row.file in named and row.line else None for row in own_rows}
 
 
-def read(cubin: Cubin, entry: str, name: str) -> list[Row]:
+def read(cubin: Cubin, entry: str, name: str) -> list[LineRow]:
     """The rows of `entry` in the section of that name."""
     number = next((i for i, section in enumerate(cubin.sections) if section.name == name), None)
     if number is None:
@@ -88,7 +88,7 @@ def starts(cubin: Cubin, number: int, entry: str) -> dict[int, int]:
     return result
 
 
-def program(content: bytes, addresses: dict[int, int], name: str = OF_PTX) -> Iterator[Row]:
+def program(content: bytes, addresses: dict[int, int], name: str = OF_PTX) -> Iterator[LineRow]:
     """Each row of the sequences that start at one of `addresses`, by the offset of the operand."""
     at = 0
     while at < len(content):
@@ -105,7 +105,7 @@ def program(content: bytes, addresses: dict[int, int], name: str = OF_PTX) -> It
                 advance, delta = divmod(opcode - first_special, span)
                 address, line = address + step * advance, line + base + delta
                 if wanted:
-                    yield Row(address, file, line)
+                    yield LineRow(address, file, line)
             elif opcode == 0:
                 size, at = unsigned(content, at)
                 if content[at] == SET_ADDRESS:
@@ -116,7 +116,7 @@ def program(content: bytes, addresses: dict[int, int], name: str = OF_PTX) -> It
                 at += size
             elif opcode == COPY:
                 if wanted:
-                    yield Row(address, file, line)
+                    yield LineRow(address, file, line)
             elif opcode == ADVANCE_PC:
                 advance, at = unsigned(content, at)
                 address += step * advance

@@ -54,7 +54,7 @@ class ConditionDifference:
         return self.condition.name
 
     def __str__(self) -> str:
-        return f"{self.name} {shown(self.base)} -> {shown(self.head)}"
+        return f"{self.name} {condition_words(self.base)} -> {condition_words(self.head)}"
 
     def effect(self, kind: Kind, language: str) -> str:
         """Its effect on a row of that kind, for a variant in that language."""
@@ -66,14 +66,14 @@ class ConditionDifference:
         return effect
 
 
-def shown(value: Any) -> str:
+def condition_words(value: Any) -> str:
     """A value as it is shown in a sentence."""
     if value is None:
         return "unknown"
     if isinstance(value, Mapping):
         return " ".join(f"{name}={size}" for name, size in value.items())
     if isinstance(value, tuple | list):
-        return " ".join(map(shown, value)) or "none"
+        return " ".join(map(condition_words, value)) or "none"
     return str(value)
 
 

@@ -89,7 +89,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Record:
+class RecordedCell:
     """A cell of a recorded run: the run's id, its GPU, and the ratio of its control to itself."""
 
     cell: Cell
@@ -99,10 +99,10 @@ class Record:
     noise: Interval | None
 
 
-def records(runs: Iterable[Run]) -> list[Record]:
+def records(runs: Iterable[Run]) -> list[RecordedCell]:
     """The cells of the runs, later runs last; those of sweeps and with a warm L2 are left out."""
     return [
-        Record(cell, run.run.id, run.device.name if run.device.kind == "gpu" else None, noise(run.cells))
+        RecordedCell(cell, run.run.id, run.device.name if run.device.kind == "gpu" else None, noise(run.cells))
         for run in sorted(runs, key=lambda run: run.run.started)
         if run.run.sweep is None
         for cell in run.cells
@@ -110,7 +110,7 @@ def records(runs: Iterable[Run]) -> list[Record]:
     ]
 
 
-def standings(loaded: LoadedPair, recorded: Sequence[Record]) -> list[Standing]:
+def standings(loaded: LoadedPair, recorded: Sequence[RecordedCell]) -> list[Standing]:
     """The verdicts on a pair, by architecture, then those on its variants that must be wrong."""
     own = [record for record in recorded if record.cell.pair == loaded.name and OWN in record.cell.variants]
     source = next((source for source in loaded.sources if source.variant == OWN), None)
@@ -159,7 +159,7 @@ def only_way(loaded: LoadedPair) -> tuple[str, ...]:
 
 
 def on_one(
-    loaded: LoadedPair, source: Source, arch: str, word: str | None, here: Sequence[Record]
+    loaded: LoadedPair, source: Source, arch: str, word: str | None, here: Sequence[RecordedCell]
 ) -> Iterator[Standing]:
     """The verdicts on the pair's PTX on one architecture: by each GPU that measured it, else by its prediction."""
     others = only_way(loaded) if word == ONLY_WAY else ()
@@ -192,7 +192,7 @@ def on_one(
     yield replace(expected, rests_on=grounds, cell=cell, against=against, run=run)
 
 
-def must_fail(loaded: LoadedPair, variant: str, arch: str, here: Sequence[Record]) -> Standing:
+def must_fail(loaded: LoadedPair, variant: str, arch: str, here: Sequence[RecordedCell]) -> Standing:
     """The verdict on a variant that must be wrong: the pair says so, and a run shows it."""
     sources = {source.variant: source for source in loaded.sources}
     usable = [record for record in here if ran(record.cell, variant)]
@@ -267,12 +267,12 @@ COUNTS: Mapping[str, Callable[[Cell, str, str], bool]] = {COUNTED: traffic_point
 # ---- what times say
 
 
-def latest(recorded: Sequence[Record]) -> list[Record]:
+def latest(recorded: Sequence[RecordedCell]) -> list[RecordedCell]:
     """The last record of each size."""
     return [*{tuple(sorted(record.cell.size.items())): record for record in recorded}.values()]
 
 
-def measured(recorded: Sequence[Record]) -> str | None:
+def measured(recorded: Sequence[RecordedCell]) -> str | None:
     """The verdict of the times on one GPU at all sizes; None if they do not decide, or differ by size."""
     if any(record.cell.variants[OWN].status != VERIFIED for record in recorded):
         return WRONG
@@ -282,12 +282,12 @@ def measured(recorded: Sequence[Record]) -> str | None:
     return {"FASTER": WINS, "SLOWER": LOSES}.get(next(iter(words - {"SAME"}))) if len(words - {"SAME"}) == 1 else None
 
 
-def size_verdict(record: Record) -> str:
+def size_verdict(record: RecordedCell) -> str:
     against = rival.rival_of(record.cell)
     return rival.verdict(record.cell, OWN, against, record.noise) if against else "nothing to compare with"
 
 
-def flag_alone(record: Record) -> bool:
+def flag_alone(record: RecordedCell) -> bool:
     """Whether PTX is faster than every CUDA C without an option, and the fastest has one."""
     cell = record.cell
     leader = rival.leader_of(cell, rival.verified_rows(cell, "cuda"))

@@ -100,8 +100,8 @@ def difference(array: ArrayComparison, comparison: LaunchComparison) -> Iterator
         return
     if proposals := list(tolerances(array)):
         yield (
-            f"The greatest difference is {array.greatest:.2g}, relative {shown(array.relative)}. If rounding explains "
-            f"that, allow it with --tolerance {' or '.join(proposals)}."
+            f"The greatest difference is {array.greatest:.2g}, relative {amount_words(array.relative)}. "
+            f"If rounding explains that, allow it with --tolerance {' or '.join(proposals)}."
         )
 
 
@@ -115,7 +115,7 @@ def tolerances(array: ArrayComparison) -> Iterator[str]:
         yield f"0,{rounded_up(array.greatest)} (absolute)"
 
 
-def shown(value: float | None) -> str:
+def amount_words(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.2g}"
 
 

@@ -41,11 +41,11 @@ def row(standing: Standing) -> list[str]:
         standing.arch,
         Entry(verdict, STYLES.get(verdict, "")),
         ", ".join(standing.rests_on) or ABSENT,
-        shown(standing) or ABSENT,
+        evidence_words(standing) or ABSENT,
     ]
 
 
-def shown(standing: Standing) -> str:
+def evidence_words(standing: Standing) -> str:
     """What the recorded run shows, and why PTX is not the only way; empty if there is nothing to say."""
     facts = []
     if standing.stale:

@@ -11,7 +11,7 @@ from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.backends.flush import Flush
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, CheckResult
-from ptxbench.calibration.record import NAME, Record, calibrated, fits, load, save, to_json
+from ptxbench.calibration.record import NAME, CalibrationRecord, calibrated, fits, load, save, to_json
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import ResultError
 from ptxbench.run_info import ToolInfo
@@ -35,7 +35,7 @@ CALIBRATION = Calibration(
     solo_apart={"copy": 0.01},
 )
 LINES = [CheckResult("flush", PASS, "it works"), CheckResult("slope", WARN, "off the line", "Prefer larger sizes.")]
-RECORD = Record("2026-01-31T12:00:00Z", ToolInfo("1"), GPU, {"ptxas": "13.2"}, CALIBRATION, LINES)
+RECORD = CalibrationRecord("2026-01-31T12:00:00Z", ToolInfo("1"), GPU, {"ptxas": "13.2"}, CALIBRATION, LINES)
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):

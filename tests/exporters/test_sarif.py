@@ -11,7 +11,7 @@ import pytest
 
 from ptxbench.execution import ExecProgram
 from ptxbench.exporters.gate import MEANINGS
-from ptxbench.exporters.sarif import Alert, Rule, repository, to_log
+from ptxbench.exporters.sarif import Alert, AlertRule, repository, to_log
 from ptxbench.toolchain import locate
 from ptxbench.verdict.config import GateConfig
 from ptxbench.verdict.gate import ORDER, Judged, gate, settle
@@ -205,7 +205,7 @@ def test_a_line_of_ptx_that_no_line_of_cuda_made_stays_in_the_message(ptxbench, 
 
 # ---- the format
 
-RULE = Rule("race", "Two threads access the same byte.")
+RULE = AlertRule("race", "Two threads access the same byte.")
 
 
 def fingerprints(*alerts):

@@ -104,7 +104,7 @@ def test_a_bug_costs_one_judgement_and_no_worker(monkeypatch, capsys):
         if entry.candidate.file == "0":
             raise ZeroDivisionError
 
-    monkeypatch.setattr(module.Entry, "judge", broken)
+    monkeypatch.setattr(module.JudgementEntry, "judge", broken)
     bad, _ = anyio.run(judge)
     assert bad.document()["error"] == "ptxbench itself failed: ZeroDivisionError. Report a bug, with the candidate."
     assert "ZeroDivisionError" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from ptxbench.result import (
     Round,
     VariantResult,
 )
-from ptxbench.terminal import CellTable, LeftOut, closing_lines, limits_notice, notice, summary
+from ptxbench.terminal import CellTable, OmittedColumns, closing_lines, limits_notice, notice, summary
 
 COUNTS = {
     "ptx_warp_instructions": 15360,
@@ -191,11 +191,13 @@ def test_where_nothing_ran_only_the_builds_are_shown():
 def test_a_narrow_terminal_goes_without_columns_that_matter_less():
     lines = printed(CellTable(COUNTED), width=72).splitlines()
     assert lines[2].split() == ["verified", "PTX", "instr.", "instr.", "/", "cuda", "sectors", "regs", "SASS"]
-    assert printed(LeftOut([COUNTED, TIMED]), width=72).splitlines() == [
+    assert printed(OmittedColumns([COUNTED, TIMED]), width=72).splitlines() == [
         "72 columns have no room for spills and occup.: use a wider terminal, or",
         "--columns spills,occupancy.",
     ]
-    assert printed(LeftOut([COUNTED])) == printed(LeftOut([COUNTED]), width=30) == ""  # 30: the table is split
+    assert (
+        printed(OmittedColumns([COUNTED])) == printed(OmittedColumns([COUNTED]), width=30) == ""
+    )  # 30: the table is split
     assert max(map(len, lines)) <= 72
 
 

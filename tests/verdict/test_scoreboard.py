@@ -9,7 +9,7 @@ import pytest
 from ptxbench.discovery import load
 from ptxbench.result import MUST_FAIL, WRONG, ExecutedReport, LaunchReport
 from ptxbench.verdict.scoreboard import records, standings
-from ptxbench.wording.scoreboard import scoreboard_table, shown
+from ptxbench.wording.scoreboard import evidence_words, scoreboard_table
 from tests.folders import CUDA, PAIR, PTX, changed
 from tests.runs import Kernel, cell, run_of
 
@@ -123,7 +123,7 @@ def test_a_row_with_another_grid_is_not_compared_by_traffic(kernels):
     other = dataclasses.replace(counted.variants["cuda"], launch=LaunchReport((1, 1, 1), (64, 1, 1)))
     (verdict,) = judged(loaded, dataclasses.replace(counted, variants={**counted.variants, "cuda": other}))
     assert verdict.rests_on == ("expected",)
-    assert "of cuda (other geometry)" in shown(verdict)
+    assert "of cuda (other geometry)" in evidence_words(verdict)
 
 
 def test_a_run_with_another_launch_than_that_of_the_pair_says_nothing(kernels):
@@ -142,7 +142,7 @@ def test_a_run_of_other_kernels_says_nothing(kernels, stale):
     of = {"cuda": Kernel(counts=sectors(64)), "ptx": Kernel(counts=sectors(64), code="B")}
     (verdict,) = judged(loaded, recorded(loaded, of, stale=[stale]))
     assert (verdict.rests_on, verdict.stale, verdict.cell) == (("expected",), True, None)
-    assert shown(verdict) == "the kernels have changed since the recorded run"
+    assert evidence_words(verdict) == "the kernels have changed since the recorded run"
 
 
 def test_a_wrong_result_is_wrong_whatever_is_predicted(kernels):
@@ -207,7 +207,7 @@ def test_ptx_is_not_the_only_way_where_a_row_in_another_language_exists(kernels)
     tile = dataclasses.replace(loaded.sources[0], variant="tile", language="tile")
     (verdict,) = judged(dataclasses.replace(loaded, sources=(*loaded.sources, tile)))
     assert (verdict.verdict, verdict.other_rows) == ("wins", ("tile",))
-    assert shown(verdict) == "PTX is not the only way: tile is a row too, not compared here"
+    assert evidence_words(verdict) == "PTX is not the only way: tile is a row too, not compared here"
 
 
 def test_the_table_explains_the_words_that_it_has_and_says_that_nothing_was_measured(kernels):

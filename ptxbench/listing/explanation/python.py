@@ -47,7 +47,7 @@ def amounts(listing: Listing) -> Counter[str]:
     return result
 
 
-class Contrast(NamedTuple):
+class LanguageContrast(NamedTuple):
     """A variant in Python and one in another language: names, and the amount of each class."""
 
     python: str
@@ -60,7 +60,7 @@ class Contrast(NamedTuple):
         return Explanation(kind, text, "", {kind: {self.python: self.of_python[kind], self.other: self.of_other[kind]}})
 
 
-def with_python(contrast: VariantContrast) -> Contrast | None:
+def with_python(contrast: VariantContrast) -> LanguageContrast | None:
     """The contrast, if one variant is in Python and the text of both is known."""
     sides = [(side.name, side.listing) for side in contrast if side.listing is not None]
     sides.sort(key=lambda side: side[1].language != NUMBA.name)
@@ -68,7 +68,7 @@ def with_python(contrast: VariantContrast) -> Contrast | None:
         return None
     counted = all(listing.executed is not None for _, listing in sides)
     (python, first), (other, second) = sides
-    return Contrast(python, other, amounts(first), amounts(second), "executes" if counted else "has")
+    return LanguageContrast(python, other, amounts(first), amounts(second), "executes" if counted else "has")
 
 
 def integers(contrast: VariantContrast) -> Iterator[Explanation]:
