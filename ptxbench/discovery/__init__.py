@@ -306,9 +306,7 @@ def sources(
     names = stems(kernels / "pairs", ".py")
     entry = name.replace(".", "_")
     result = []
-    for language, suffix, typed in (
-        (spoken.name, spoken.suffix, spoken.typed_by_pair) for spoken in LANGUAGES.values()
-    ):
+    for language, suffix, typed in ((item.name, item.suffix, item.typed_by_pair) for item in LANGUAGES.values()):
         types = signature if typed else ()
         own = [stem for stem in stems(kernels / language, suffix) if owner(stem, names) == name]
         variants: dict[str, dict[str, Path]] = {}
