@@ -87,7 +87,7 @@ def options():
 
 OF_OTHERS = {
     "--csv", "--device-int128", "--fmad", "--ftz", "--gpu-name", "--metrics", "--prec-div", "--use_fast_math",
-    "--audit", "--expt-relaxed-constexpr", "--extended-lambda",
+    "--audit", "--expt-relaxed-constexpr", "--extended-lambda", "--nthreads",
 }  # fmt: skip
 """Options of other programs that the pages mention; and `check --audit`, which is a command."""
 

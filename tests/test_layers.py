@@ -18,13 +18,13 @@ LAYERS = [
     {"runner", "tune", "worker", "verdict", "execution", "portability", "listing", "calibration", "audit",
      "check", "bugs", "firstrun", "profiling", "model", "executed", "kernel_comparison", "callable_kernel",
      "draft", "kernel_timing", "launch_notes"},
-    {"measure", "backends", "signature", "arguments"},
+    {"measure", "backends", "signature", "arguments", "dask_pool"},
     {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "forgeries", "stats", "cycles",
-     "environment", "discovery", "template", "rival"},
+     "environment", "discovery", "template", "rival", "fingerprint"},
     {"pair", "arrays", "device_shape", "launch", "tensor_map", "libraries", "opcodes", "knobs", "substitution",
      "result", "run_info", "specifications", "pipes", "units", "errors", "exit_status", "saved_runs", "cache",
      "containment", "documents", "architecture", "safe_text", "kernel_names", "languages", "interrupts", "__init__",
-     "forks"},
+     "forks", "pool"},
 ]  # fmt: skip
 """Highest first: a part may import from its own layer and from those below."""
 
@@ -64,6 +64,7 @@ ALONE = {
     "containment": set(),
     "interrupts": set(),
     "forks": set(),
+    "pool": set(),
     "emulator": {"architecture", "cache", "errors", "forks", "interrupts", "tensor_map"},  # knows nothing of pairs
 }
 """Parts that may import these of ptxbench and nothing else."""
@@ -81,6 +82,8 @@ OUTSIDE = {
     "jsonschema": ["service"],
     "mcp": ["service"],
     "pydantic": ["service"],
+    "dask": ["dask_pool"],
+    "distributed": ["dask_pool"],
 }
 """The importers of an outside library: a part, or one module of it."""
 

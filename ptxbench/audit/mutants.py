@@ -10,6 +10,7 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.exit_status import ExitStatus
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch
+from ptxbench.pool import Hear, InTurn, Pool, Tell, ignore
 from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, Run, VariantResult
 from ptxbench.runner import PairPlan, RunFrame, RunPlan, document, plan_pairs
 from ptxbench.runner.candidate import VariantRun, with_occupancy
@@ -55,37 +57,70 @@ def count_mutants(
     )
 
 
+@dataclass(frozen=True)
+class FileAudit:
+    """The audit of one file, as it can be sent to another process. `edits`: their names."""
+
+    kernels: Path
+    pair: str
+    variant: str
+    edits: tuple[str, ...]
+    arch: str | None
+
+
 def audit_mutants(
     kernels: Path,
     arch: str | None,
     names: Sequence[str] = (),
     edits: Sequence[str] = (),
     variants: Sequence[str] = (),
+    pool: Pool | None = None,
+    hear: Hear = ignore,
 ) -> Iterator[AuditOutcome]:
     """Apply every possible edit to the files of the pairs, and report the gate's outcome.
 
     `names`, `edits`, `variants`: names or globs, by default all; `arch`: of the emulator, or what the PTX of a pair
-    needs if that is newer. Raises UsageError for a name without a match, PairError, AssembleError and PtxSyntaxError
-    for an unreadable file, ToolMissing without ptxas or nvdisasm.
+    needs if that is newer; `pool`: audits the files, by default one after the other; `hear`: gets each outcome of a
+    file as soon as it is known. The outcomes are in the order of the files. Raises UsageError for a name without a
+    match, PairError, AssembleError and PtxSyntaxError for an unreadable file, ToolMissing without ptxas or nvdisasm.
     """
     for tool in ("ptxas", "nvdisasm"):
         if program(tool) is None:
             raise ToolMissing(
                 f"{tool} is not installed: {INSTALL}. Without it a mutant cannot be distinguished from the original."
             )
-    chosen = choose_edits(edits)
-    pair_plans = jobs_of(kernels, names, variants)
-    usual = arch or open_backend("emulator").device().sm
-    for pair_plan in pair_plans:
-        own = next(source for source in pair_plan.loaded.sources if source.variant == "ptx")
-        needed = at_least(usual, own.path)
-        backend = open_backend("emulator", needed)
-        plan = RunPlan(pair_plans=(pair_plan,), backend=backend, arch=needed, kernels=kernels)
-        empty = document(RunFrame(plan, backend.device()), [], COMPLETE)
-        with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
-            case = prepare_cell_case(pair_plan, pair_plan.sizes[0], plan.seed)
-            for source in edited(pair_plan):
-                yield from EditSubject(pair_plan, source, case, builder, empty).outcomes(chosen)
+    chosen = tuple(dict.fromkeys(edit.name for edit in choose_edits(edits)))
+    tasks = [
+        FileAudit(kernels, pair_plan.loaded.name, source.variant, chosen, arch)
+        for pair_plan in jobs_of(kernels, names, variants)
+        for source in edited(pair_plan)
+    ]
+    found: dict[int, list[AuditOutcome]] = {}
+    with closing((pool or InTurn()).map(audit_file, tasks, hear)) as results:
+        for number, outcomes in results:
+            found[number] = outcomes
+    for number in range(len(tasks)):
+        yield from found[number]
+
+
+def audit_file(task: FileAudit, tell: Tell) -> list[AuditOutcome]:
+    """The outcome of each edit of one file."""
+    (pair_plan,) = jobs_of(task.kernels, [task.pair], [task.variant])
+    own = next(source for source in pair_plan.loaded.sources if source.variant == "ptx")
+    needed = at_least(task.arch or open_backend("emulator").device().sm, own.path)
+    backend = open_backend("emulator", needed)
+    plan = RunPlan(pair_plans=(pair_plan,), backend=backend, arch=needed, kernels=task.kernels)
+    empty = document(RunFrame(plan, backend.device()), [], COMPLETE)
+    found: list[AuditOutcome] = []
+    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
+        case = prepare_cell_case(pair_plan, pair_plan.sizes[0], plan.seed)
+        (source,) = edited(pair_plan)
+        for outcome in EditSubject(pair_plan, source, case, builder, empty).outcomes(
+            [edit for edit in EDITS if edit.name in task.edits]
+        ):
+            found.append(outcome)
+            tell(outcome)
+    return found
 
 
 def choose_edits(patterns: Sequence[str]) -> list[Edit]:

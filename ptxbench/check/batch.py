@@ -1,16 +1,17 @@
-"""Several candidates, judged in parallel, each in its own process, which ends with the batch."""
+"""Several candidates, judged in parallel, each in its own process: here, or by the workers of a pool."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 
 from ptxbench.check.contained import CheckTask, judge_candidate
 from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate, Unread, open_candidate, unjudged
 from ptxbench.check.judgement_process import ServerProcess
+from ptxbench.pool import Pool, Tell, Threads
 
 Judged = tuple[int, Candidate | Unread, Judgement]
 """The number of an input, from 0; its text; and its judgement."""
@@ -29,21 +30,43 @@ def judge_all(
     still run.
     """
 
-    def judged(number: int) -> Judged:
-        given = inputs[number]
+    def judged(given: Path | Candidate, tell: Tell) -> tuple[Candidate | Unread, Judgement]:
         candidate = open_candidate(given) if isinstance(given, Path) else given
         if isinstance(candidate, Unread):
-            return number, candidate, unjudged(candidate, task.pair, task.arch, task.seed)
-        return number, candidate, judge_candidate(candidate, task, server, functools.partial(begin, number))
+            return candidate, unjudged(candidate, task.pair, task.arch, task.seed)
+        return candidate, judge_candidate(candidate, task, server, tell)
 
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="judge")
-    complete = False
-    try:
-        for future in as_completed([pool.submit(judged, number) for number in range(len(inputs))]):
-            yield future.result()
-        complete = True
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        if not complete:
-            server.close()
-        pool.shutdown()
+    with closing(Threads(jobs, stop=server.close).map(judged, inputs, begin)) as found:
+        for number, (candidate, judgement) in found:
+            yield number, candidate, judgement
+
+
+def judge_elsewhere(
+    inputs: Sequence[Path | Candidate],
+    task: CheckTask,
+    pool: Pool,
+    begin: Callable[[int, str], None] = lambda number, stage: None,
+) -> Generator[Judged, None, None]:
+    """The same by the workers of `pool`, which get the texts; files are read here."""
+    candidates: dict[int, Candidate] = {}
+    for number, given in enumerate(inputs):
+        candidate = open_candidate(given) if isinstance(given, Path) else given
+        if isinstance(candidate, Unread):
+            yield number, candidate, unjudged(candidate, task.pair, task.arch, task.seed)
+        else:
+            candidates[number] = candidate
+    numbers = list(candidates)
+    work = functools.partial(judge_there, task)
+    with closing(pool.map(work, list(candidates.values()), lambda at, stage: begin(numbers[at], stage))) as found:
+        for at, judgement in found:
+            yield numbers[at], candidates[numbers[at]], judgement
+
+
+def judge_there(task: CheckTask, candidate: Candidate, tell: Tell) -> Judgement:
+    """The judgement by a worker, which keeps its process from which judgements are forked."""
+    return judge_candidate(candidate, task, server_of_worker(), tell)
+
+
+@functools.cache
+def server_of_worker() -> ServerProcess:
+    return ServerProcess()

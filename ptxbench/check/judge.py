@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from ptxbench import backends
-from ptxbench.check.batch import Judged, judge_all
+from ptxbench.check.batch import Judged, judge_all, judge_elsewhere
 from ptxbench.check.contained import judge_candidate
 from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate, read
@@ -23,6 +23,7 @@ from ptxbench.check.request import new_seed, request
 from ptxbench.check.timed import with_time
 from ptxbench.discovery import SUFFIXES, default_kernels
 from ptxbench.errors import UsageError
+from ptxbench.pool import Pool
 from ptxbench.runner import Step
 
 Text = str | bytes | os.PathLike[str]
@@ -135,6 +136,8 @@ class Judge:
         if jobs < 1:
             raise UsageError(f"jobs is {jobs}; expected at least 1.")
         self.jobs = jobs
+        self.pool: Pool | None = None
+        """Whose workers do the judgements of `judge_all`; None for this machine."""
         self.server = ServerProcess()
         self.lock = threading.Lock()
 
@@ -203,6 +206,8 @@ class Judge:
     ) -> Generator[Judged, None, None]:
         """Each judgement with the number and the text of its input, as soon as it is complete; a file that cannot be
         read costs only itself. Without times. `begin` is called before each stage."""
+        if self.pool is not None:
+            return judge_elsewhere(inputs, self.task, self.pool, begin)
         return judge_all(inputs, self.task, self.running_server(), self.jobs, begin)
 
     def time(

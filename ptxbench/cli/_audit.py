@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._dask import dask_option, dask_pool
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @click.option("--edit", "edits", metavar="NAME", multiple=True, help="Make only this edit, by name or glob; repeat.")
 @click.option("--arch", metavar="SM", help="Build the edited pairs for this architecture.  [default: sm_90]")
 @kernels_option("Edit the pairs of this folder.")
+@dask_option("edited files")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else, on stdout.")
 def command(
     synthetic: bool,
@@ -67,6 +69,7 @@ def command(
     edits: tuple[str, ...],
     arch: str | None,
     kernels: Path,
+    dask: str | None,
     as_json: bool,
 ) -> int:
     """Measure how often the gate is wrong, by its own rules: false alarms, misses, and what it cannot decide.
@@ -92,7 +95,7 @@ def command(
             seed,
             synthetic=audit_noise(config, suites, seed, bar) if synthetic else None,
             stored=stored,
-            outcomes=edit_pairs(kernels, arch, pairs, edits, variants, bar) if mutants else None,
+            outcomes=edit_pairs(kernels, arch, pairs, edits, variants, dask, bar) if mutants else None,
         )
     if as_json:
         say(to_json(audit), nl=False)
@@ -128,14 +131,19 @@ def edit_pairs(
     pairs: tuple[str, ...],
     edits: tuple[str, ...],
     variants: tuple[str, ...],
+    dask: str | None,
     bar: Bar,
 ) -> list[AuditOutcome]:
     from ptxbench.audit.mutants import audit_mutants, count_mutants
 
     total = count_mutants(kernels, pairs, edits, variants)
     bar.tell(0, total, "edits")
-    outcomes = []
-    for outcome in audit_mutants(kernels, arch, pairs, edits, variants):
-        outcomes.append(outcome)
-        bar.tell(len(outcomes), total, f"{outcome.pair}, {outcome.edit}")
-    return outcomes
+    done = 0
+
+    def hear(number: int, outcome: AuditOutcome) -> None:
+        nonlocal done
+        done += 1
+        bar.tell(min(done, total), total, f"{outcome.pair}, {outcome.edit}")  # an edit on a lost worker is done again
+
+    with dask_pool(dask, [kernels]) as pool:
+        return list(audit_mutants(kernels, arch, pairs, edits, variants, pool, hear))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._dask import dask_option, dask_pool
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._sources import source_options
@@ -17,6 +18,7 @@ from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.exporters.portability import Survey
+    from ptxbench.pool import Pool
     from ptxbench.portability.survey import Matrix, Subject
     from ptxbench.toolchain.options import SourceOptions
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     "theoretical occupancy in % at the pair's first bench size.",
 )
 @source_options("Only this kernel of each FILE")
+@dask_option("targets of each kernel")
 @outputs_option("Write the matrices to FILE too, in the format of its suffix: .json (all figures) or .md; repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all figures, and nothing else, on stdout.")
 @kernels_option("Take the pairs of this folder only: it holds pairs/, cuda/ and ptx/.")
@@ -49,6 +52,7 @@ def command(
     require_all: bool,
     cell: str,
     source: SourceOptions,
+    dask: str | None,
     outputs: tuple[Path, ...],
     as_json: bool,
     kernels: Path,
@@ -71,7 +75,8 @@ def command(
     chosen = chosen_targets(patterns)
     subjects = find_subjects(kernels, pairs, chosen, source)
     survey = Survey(toolchain.versions(), chosen, [], cell)
-    survey = survey._replace(matrices=gather(survey, subjects, quiet=as_json))
+    with dask_pool(dask, [kernels, *files_read(subjects, kernels, source)]) as pool:
+        survey = survey._replace(matrices=gather(survey, subjects, pool, quiet=as_json))
     if as_json:
         say(to_json(survey), nl=False)
     files.write(survey)
@@ -104,7 +109,16 @@ def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str], o
     return subjects
 
 
-def gather(survey: Survey, subjects: Sequence[Subject], *, quiet: bool) -> list[Matrix]:
+def files_read(subjects: Sequence[Subject], kernels: Path, options: SourceOptions) -> list[Path]:
+    """The files outside `kernels` that a trial reads: the given ones, with the headers next to them, and -I."""
+    files = {source.path for subject in subjects for source in subject.sources}
+    given = sorted(file for file in files if kernels.absolute() not in file.absolute().parents)
+    folders = {file.parent for file in given}
+    headers = sorted(header for folder in folders for name in ("*.h*", "*.cuh") for header in folder.glob(name))
+    return [*given, *headers, *options.include]
+
+
+def gather(survey: Survey, subjects: Sequence[Subject], pool: Pool | None, *, quiet: bool) -> list[Matrix]:
     """Try everything, with progress on a terminal, and print each matrix as soon as it is complete."""
     from rich.constrain import Constrain
     from rich.text import Text
@@ -122,7 +136,7 @@ def gather(survey: Survey, subjects: Sequence[Subject], *, quiet: bool) -> list[
     if not quiet:
         console.print(Constrain(Text(header(survey.versions, survey.targets, survey.cell), "dim"), WIDEST), "")
     with Bar() as bar:
-        for event in try_all(subjects, survey.targets):
+        for event in try_all(subjects, survey.targets, pool):
             if not isinstance(event, Matrix):
                 bar.show(event)
                 continue

@@ -10,6 +10,7 @@ from typing import Literal
 import click
 
 from ptxbench.cli._bugs import Audited
+from ptxbench.cli._dask import dask_option, dask_pool
 from ptxbench.cli._device import backend_option
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
@@ -65,6 +66,7 @@ from ptxbench.errors import UsageError
     "--jobs", type=click.IntRange(1), default=1, metavar="N",
     help="Judge this many FILEs in parallel; each may use --memory.",
 )  # fmt: skip
+@dask_option("FILEs")
 @click.option(
     "--thorough", is_flag=True, help="Also launch at a bench size: the first that takes less than about a minute."
 )
@@ -92,6 +94,7 @@ def command(
     sizes: tuple[str, ...],
     rounds: int,
     jobs: int,
+    dask: str | None,
     thorough: bool,
     watch: bool,
     as_json: bool,
@@ -122,6 +125,8 @@ def command(
     from ptxbench.exporters.check import EXPORTERS
 
     require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines, writes=bool(outputs))
+    if dask and jobs > 1:
+        raise UsageError("--jobs is for this machine; with --dask each worker judges one FILE. Leave out one of them.")
     saved = OutputFiles(outputs, EXPORTERS)
     judge = Judge(
         pair, kernels=kernels, arch=arch, seed=seed, flags=flags, targets=patterns,
@@ -131,7 +136,7 @@ def command(
     inputs = list(named(files, read_standard_input, language))
     require_text(inputs)
     form = JSON_LINES if as_lines else JSON if as_json else TEXT
-    with judge:
+    with judge, dask_pool(dask, [kernels]) as judge.pool:
         if watch:
             keep_judging(files, judge, form, new_seeds=seed is None)
         return exit_status(judge_and_print(inputs, judge, form, saved))

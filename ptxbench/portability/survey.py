@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from ptxbench import architecture, kernel_names, toolchain
 from ptxbench.discovery import SUFFIXES, Source, load
 from ptxbench.errors import CompileError, PairError, UsageError, suggestion
 from ptxbench.languages import has_own_threads
+from ptxbench.pool import Pool, Tell, Threads
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import nvrtc, ptxas
 from ptxbench.toolchain.drivers import FIRST, Driver
@@ -111,47 +112,50 @@ class Matrix:
     """By variant, or by the name of the kernel."""
 
 
-def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step | Matrix]:
-    """Try every source for every target; yields each matrix as soon as its subject is complete, in order.
+def survey(subjects: Sequence[Subject], targets: Sequence[str], pool: Pool | None = None) -> Iterator[Step | Matrix]:
+    """Try every source for every target; yields each matrix as soon as it and those before it are complete.
 
-    Raises PairError for an invalid option of NVRTC.
+    `pool`: does the trials; by default threads, because NVRTC and ptxas run outside the interpreter's lock. Raises
+    PairError for an invalid option of NVRTC.
     """
-    total = sum(len(subject.sources) for subject in subjects) * len(targets)
-    done = 0
-    # NVRTC and ptxas run outside the interpreter's lock.
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        started = [
-            {source.variant: [pool.submit(tried, source, target) for target in targets] for source in subject.sources}
-            for subject in subjects
-        ]
-        for subject, futures in zip(subjects, started, strict=True):
-            reaches = {}
-            for source in subject.sources:
-                trials = {}
-                for target, future in zip(targets, futures[source.variant], strict=True):
-                    yield Step(done, total, subject.name, source.variant, f"{target}:")
-                    trials[target] = future.result()
-                    done += 1
-                threads = subject.threads.get(source.variant)
-                shares = {
-                    target: toolchain.occupancy(
-                        target,
-                        threads=trial.threads or threads,
-                        registers=trial.registers,
-                        shared_bytes=(trial.shared_bytes or 0) + subject.shared_bytes.get(source.variant, 0),
-                    )
-                    for target, trial in trials.items()
-                }
-                reaches[source.variant] = TargetResults(source, trials, shares)
-            yield Matrix(subject.name, tuple(targets), reaches)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    trials = [
+        (i, source, target) for i, subject in enumerate(subjects) for source in subject.sources for target in targets
+    ]
+    tasks = [(source, target) for _, source, target in trials]
+    found: list[dict[tuple[str, str], TargetTrial]] = [{} for _ in subjects]
+    complete = 0
+    with closing((pool or Threads(os.cpu_count() or 1)).map(tried, tasks)) as results:
+        for done, (number, trial) in enumerate(results):
+            i, source, target = trials[number]
+            yield Step(done, len(trials), subjects[i].name, source.variant, f"{target}:")
+            found[i][source.variant, target] = trial
+            while complete < len(subjects) and len(found[complete]) == len(subjects[complete].sources) * len(targets):
+                yield matrix_of(subjects[complete], targets, found[complete])
+                complete += 1
 
 
-def tried(source: Source, target: str) -> TargetTrial:
-    """The variant, with its file for `target`."""
-    source = source.on(target)
+def matrix_of(subject: Subject, targets: Sequence[str], found: Mapping[tuple[str, str], TargetTrial]) -> Matrix:
+    """The matrix of a subject from its trials, by variant and target."""
+    reaches = {}
+    for source in subject.sources:
+        trials = {target: found[source.variant, target] for target in targets}
+        threads = subject.threads.get(source.variant)
+        shares = {
+            target: toolchain.occupancy(
+                target,
+                threads=trial.threads or threads,
+                registers=trial.registers,
+                shared_bytes=(trial.shared_bytes or 0) + subject.shared_bytes.get(source.variant, 0),
+            )
+            for target, trial in trials.items()
+        }
+        reaches[source.variant] = TargetResults(source, trials, shares)
+    return Matrix(subject.name, tuple(targets), reaches)
+
+
+def tried(task: tuple[Source, str], tell: Tell) -> TargetTrial:
+    """A variant, with its file for a target."""
+    source, target = task[0].on(task[1]), task[1]
     return attempt(
         source.path,
         language=source.language,

@@ -1,0 +1,321 @@
+"""Tasks done by the workers of a Dask cluster. The only importer of dask and distributed.
+
+Dask distributes the tasks, gives those of a lost worker to others, and keeps tasks for a GPU to the workers with the
+resource `GPU`. What it transfers is pickled, so whoever can connect to a cluster can execute code on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import pickle
+import queue
+import secrets
+import tempfile
+import threading
+import warnings
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from ptxbench import errors
+from ptxbench.backends.driver import find_driver
+from ptxbench.errors import MachineError, PtxbenchError, UsageError
+from ptxbench.fingerprint import Fingerprint, differences, fingerprint
+from ptxbench.interrupts import without_interrupts
+from ptxbench.pool import Hear, Result, Task, Work, ignore
+
+LOCAL = "local"
+"""The address of a cluster on this machine, which is started and ended with the command."""
+
+GPU = "GPU"
+"""The resource of a worker that may use a GPU: one task at a time takes it."""
+
+CONNECT_SECONDS = 10.0
+
+WORKERS_SECONDS = 60.0
+"""How long to wait for a worker while the cluster has none."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks at the cluster while no task ends."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A task as it is sent. `session`: of the command; `home`: its current folder; `own`: what a worker must have."""
+
+    work: Any
+    task: Any
+    number: int
+    session: str
+    home: str
+    paths: tuple[Path, ...]
+    own: Fingerprint
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task that ended with an error of ptxbench: its class and its text, because not every error can be pickled."""
+
+    name: str
+    text: str
+
+
+class DaskPool:
+    """The workers of a cluster. `paths`: files and folders that the work reads, which each worker needs too."""
+
+    def __init__(self, client: Any, paths: Sequence[Path] = ()) -> None:
+        self.client = client
+        self.session = f"ptxbench-{secrets.token_hex(8)}"
+        self.paths = tuple(paths)
+        self.own = fingerprint(self.paths)
+        self.home = str(Path.cwd())
+
+    def map(
+        self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore, *, gpu: bool = False
+    ) -> Generator[tuple[int, Result], None, None]:
+        """See pool.Pool. `gpu`: whether each task needs a GPU for itself.
+
+        Raises MachineError if a task has lost several workers, or if all workers are lost.
+        """
+        happened: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        numbers: dict[str, int] = {}
+        topic = f"{self.session}-{secrets.token_hex(4)}"
+        self.client.subscribe_topic(topic, lambda event: happened.put((-1, pickle.loads(event[1]))))
+        futures = []
+        try:
+            for number, task in enumerate(tasks):
+                call = Call(work, task, number, topic, self.home, self.paths, self.own)
+                future = self.client.submit(
+                    perform, call, key=f"{topic}-{number}", pure=False, resources={GPU: 1} if gpu else None
+                )
+                numbers[future.key] = number
+                futures.append(future)
+                future.add_done_callback(lambda done: happened.put((numbers[done.key], done)))
+            left = len(futures)
+            while left:
+                number, what = self.next(happened, gpu)
+                if number < 0:
+                    hear(*what)
+                    continue
+                left -= 1
+                result = self.result(what)
+                futures[number].release()
+                yield number, result
+        finally:
+            with contextlib.suppress(Exception):  # the cluster is lost
+                self.client.unsubscribe_topic(topic)
+                self.client.cancel([future for future in futures if not future.done()], force=True)
+
+    def next(self, happened: queue.SimpleQueue[tuple[int, Any]], gpu: bool) -> tuple[int, Any]:
+        """What happens next. Raises MachineError if there are no workers for some time."""
+        alone = 0.0
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return happened.get(timeout=LOOK_SECONDS)
+            if self.client.status != "running":
+                raise MachineError("The connection to the Dask scheduler is lost.")
+            alone = 0.0 if workers(self.client, gpu=gpu) else alone + LOOK_SECONDS
+            if alone > WORKERS_SECONDS:
+                which = f" with the resource {GPU}" if gpu else ""
+                raise MachineError(f"The Dask cluster has had no worker{which} for {WORKERS_SECONDS:g} s.")
+
+    def result(self, future: Any) -> Any:
+        """The result of a task that has ended. Raises its error."""
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            result = future.result()
+        except KilledWorker as error:
+            raise MachineError(
+                f"{error.allowed_failures + 1} Dask workers ended while they did the same task, the last one "
+                f"{error.last_worker.address}. Their logs may say why; a worker may have too little memory."
+            ) from None
+        except CancelledError:
+            raise MachineError("The Dask scheduler has dropped a task: it was restarted, or it is lost.") from None
+        if isinstance(result, Failed):
+            raise rebuilt(result)
+        return result
+
+
+# ---- on a worker
+
+ONE_AT_A_TIME = threading.Lock()
+"""The emulator and the current folder belong to the whole process: a worker with several threads does one task."""
+
+
+def perform(call: Call) -> Any:
+    """Do a task. Runs on a worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+
+    def tell(what: Any) -> None:
+        worker.log_event(call.session, pickle.dumps((call.number, what)))
+
+    with ONE_AT_A_TIME, folder(call.home):
+        try:
+            if differing := mismatch(worker.address, call.session, call.paths, pickle.dumps(call.own)):
+                raise MachineError(differing)
+            return call.work(call.task, tell)
+        except PtxbenchError as error:
+            return Failed(type(error).__name__, str(error))
+
+
+@contextlib.contextmanager
+def folder(home: str) -> Iterator[None]:
+    """The current folder of the command, so that paths mean the same; an empty one if this machine does not have it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ptxbench-") as empty,
+        contextlib.chdir(home if Path(home).is_dir() else empty),
+    ):
+        yield
+
+
+@cache
+def mismatch(address: str, session: str, paths: tuple[Path, ...], own: bytes) -> str | None:
+    """How this worker differs from the machine of the command; looked up once in a session."""
+    return refusal(address, pickle.loads(own), fingerprint(paths))
+
+
+def seen(home: str, paths: tuple[Path, ...]) -> Fingerprint:
+    with ONE_AT_A_TIME, folder(home):
+        return fingerprint(paths)
+
+
+def refusal(address: str, own: Fingerprint, other: Fingerprint) -> str | None:
+    """The sentence about a worker that differs; None for one that does not."""
+    found = "; ".join(differences(own, other))
+    return f"The Dask worker {address} has {found}. All machines need the same." if found else None
+
+
+def rebuilt(failed: Failed) -> PtxbenchError:
+    """The error that a task ended with."""
+    kind = getattr(errors, failed.name, PtxbenchError)
+    error: PtxbenchError = kind.__new__(kind, failed.text)  # not kind(text): some take more than a text
+    return error
+
+
+# ---- clusters
+
+
+@contextlib.contextmanager
+def open_pool(address: str, paths: Sequence[Path] = ()) -> Iterator[DaskPool]:
+    """The pool of the cluster whose scheduler has that address, or of a new one for LOCAL.
+
+    Raises UsageError if there is no scheduler, MachineError if a worker cannot be used.
+    """
+    quiet()
+    with contextlib.ExitStack() as opened:
+        client = opened.enter_context(local_client() if address == LOCAL else connected(address))
+        pool = DaskPool(client, paths)
+        require_alike(pool)
+        yield pool
+
+
+def quiet() -> None:
+    """Let Dask print nothing: what matters to a user is raised. Before `distributed` is imported, which reads it."""
+    import dask
+
+    dask.config.set({"logging": {"distributed": "critical"}})
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """A client of a running scheduler."""
+    from distributed import Client
+    from distributed.comm import get_address_host_port
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unlike versions: `require_alike` says what matters
+        try:
+            get_address_host_port(address, strict=True)  # a client without an address that exists is hard to close
+            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise UsageError(
+                f"--dask: no Dask scheduler at '{address}': {reason(error)}. "
+                "Expected the address that `dask scheduler` prints, such as tcp://10.0.0.1:8786, or local."
+            ) from None
+    try:
+        yield client
+    finally:
+        client.close(timeout=2)
+
+
+def reason(error: BaseException) -> str:
+    words = str(error).strip().splitlines()
+    return words[-1][:200].rstrip(".") if words else type(error).__name__
+
+
+@contextlib.contextmanager
+def local_client() -> Iterator[Any]:
+    """A client of a new cluster: one worker per core, and one per GPU that has the resource. Only this user can
+    connect, by a certificate that exists for this command."""
+    from distributed import Client, Nanny, Scheduler, Security, SpecCluster
+
+    security = Security.temporary()
+    options = {"nthreads": 1, "memory_limit": 0, "security": security, "silence_logs": logging.CRITICAL}
+    own: list[dict[str, Any]] = [{"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": name}} for name in gpus()]
+    own += [{} for _ in range(max(1, cores() - len(own)))]
+    with without_interrupts():  # the processes of the cluster, and what they start, end with this one
+        cluster = SpecCluster(
+            scheduler={
+                "cls": Scheduler,
+                "options": {"protocol": "tls", "host": "127.0.0.1", "dashboard": False, "security": security},
+            },
+            workers={
+                number: {"cls": Nanny, "options": {**options, **each, "name": number, "host": "127.0.0.1"}}
+                for number, each in enumerate(own)
+            },
+            security=security,
+            silence_logs=logging.CRITICAL,
+        )
+    try:
+        with Client(cluster, security=security, set_as_default=False) as client:
+            yield client
+    finally:
+        cluster.close(timeout=5)
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """A value of CUDA_VISIBLE_DEVICES for each GPU that can be used here."""
+    driver = find_driver()
+    count = ctypes.c_int(0)
+    if driver is None or driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(number) for number in range(count.value)]
+    return [name.strip() for name in names[: count.value]]
+
+
+def workers(client: Any, *, gpu: bool = False) -> Mapping[str, Mapping[str, Any]]:
+    """The workers by address; only those with a GPU if `gpu`."""
+    found: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    return {address: each for address, each in found.items() if not gpu or (each.get("resources") or {}).get(GPU, 0)}
+
+
+def require_alike(pool: DaskPool) -> None:
+    """Raises MachineError about the first worker that differs from this machine, or if no worker comes."""
+    try:
+        pool.client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+    except TimeoutError:
+        raise MachineError(
+            f"The Dask cluster has had no worker for {WORKERS_SECONDS:g} s. Start one: dask worker ADDRESS."
+        ) from None
+    found = pool.client.run(partial(seen, pool.home, pool.paths), on_error="return")
+    for address, other in sorted(found.items()):
+        if isinstance(other, ImportError):
+            raise MachineError(f"The Dask worker {address} cannot import ptxbench: {reason(other)}.")
+        if isinstance(other, BaseException):
+            raise MachineError(f"The Dask worker {address} cannot be used: {reason(other)}.")
+        if differing := refusal(address, pool.own, other):
+            raise MachineError(differing)

@@ -1,0 +1,43 @@
+"""A Dask cluster of two worker processes, for tests: `python -m tests.dask_cluster` prints its address and runs until
+its standard input ends. The first worker says that it has a GPU."""
+
+import os
+import sys
+import time
+
+OPTIONS = {"nthreads": 1, "memory_limit": 0, "host": "127.0.0.1"}
+WORKERS = [{"resources": {"GPU": 1}}, {}]
+
+
+def main():
+    import dask
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    with SpecCluster(
+        scheduler={"cls": Scheduler, "options": {"host": "127.0.0.1", "dashboard": False}},
+        workers={
+            number: {"cls": Nanny, "options": {**OPTIONS, **each, "name": number}}
+            for number, each in enumerate(WORKERS)
+        },
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+
+
+# ---- tasks
+
+
+def process_id(task, tell):
+    """The process of a worker; slow enough that both workers get tasks."""
+    time.sleep(0.05)
+    tell(("did", task))
+    return os.getpid()
+
+
+def end_the_worker(task, tell):
+    os.kill(os.getpid(), 9)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""The commands with --dask: the same documents as on one machine, and what happens when a worker cannot do its part."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ptxbench import dask_pool
+from ptxbench.check.batch import judge_elsewhere
+from ptxbench.check.judge import Judge
+from ptxbench.errors import MachineError
+from ptxbench.fingerprint import Fingerprint, differences, digest
+from tests import dask_cluster
+from tests.folders import PTX, changed
+
+HOSTILE = Path(__file__).parent / "check" / "hostile"
+CHOSEN = ("honest.ptx", "traps.ptx", "never_ends.ptx", "does_not_compile.cu", "knows_the_emulator.cu", "races.ptx")
+FAST = ("--pair", "triad", "--seed", 7, "--target", "sm_90")
+
+
+@pytest.fixture(scope="module")
+def address(cache_of_the_tests):
+    """A scheduler with two workers; all tests of this file share them."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.dask_cluster"],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as cluster:
+        yield cluster.stdout.readline().strip()
+        cluster.stdin.close()
+
+
+@pytest.fixture
+def pool(address):
+    with dask_pool.open_pool(address) as opened:
+        yield opened
+
+
+def without_seconds(text):
+    return re.sub(r'"seconds": [\d.]+', '"seconds": 0', text)
+
+
+# ---- the same documents
+
+
+def test_hostile_candidates_get_the_same_judgements(ptxbench, address):
+    command = ["check", *(HOSTILE / name for name in CHOSEN), "missing.ptx", "--max-loop-iterations", 65536, *FAST]
+    here = ptxbench(*command, "--json", "--jobs", 2)
+    there = ptxbench(*command, "--json", "--dask", address)
+    assert (there.status, there.err) == (here.status, "") == (4, "")
+    assert without_seconds(there.out) == without_seconds(here.out)
+    assert [each["verdict"] for each in json.loads(here.out)["candidates"]].count("rejected") == len(CHOSEN) - 1
+
+
+COMMANDS = [
+    ("arch", "scale", "mine.ptx", "broken.ptx", "--target", "sm_9*", "--target", "sm_75"),
+    ("gate", "audit", "--mutants", "--pair", "scale", "--edit", "*renamed", "--edit", "loads repeated"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_the_document_is_the_same_as_without_dask(ptxbench, kernels, address, command):
+    Path("mine.ptx").write_text(PTX)
+    Path("broken.ptx").write_text(changed(PTX, "mul.rn.f32 ", "mul.rn.f33 "))
+    command = [*command, "--json", "--kernels", "kernels"]
+    assert ptxbench(*command, "--dask", address) == ptxbench(*command)
+
+
+def test_a_text_is_printed_as_without_dask(ptxbench, kernels, address):
+    command = ("arch", "scale", "--target", "sm_90", "--kernels", kernels)
+    assert ptxbench(*command, "--dask", address) == ptxbench(*command)
+
+
+# ---- workers
+
+
+def test_both_workers_get_tasks_and_their_progress_is_heard(pool):
+    heard = []
+    found = dict(pool.map(dask_cluster.process_id, range(8), lambda *told: heard.append(told)))
+    assert sorted(found) == list(range(8))
+    assert len(set(found.values())) == 2
+    assert sorted(heard) == [(number, ("did", number)) for number in range(8)]
+
+
+def test_tasks_that_need_a_gpu_go_to_the_worker_that_has_one(pool):
+    [owner] = dask_pool.workers(pool.client, gpu=True)
+    pids = pool.client.run(os.getpid)
+    found = {pid for _, pid in pool.map(dask_cluster.process_id, range(4), gpu=True)}
+    assert found == {pids[owner]}
+
+
+def test_a_killed_worker_loses_nothing(pool):
+    files = [HOSTILE / name for name in ("honest.ptx", "traps.ptx")]
+    killed = []
+
+    def kill(number, stage):
+        """End a worker in the middle of a judgement."""
+        if not killed and stage == "results":
+            busy = next(worker for worker, tasks in pool.client.processing().items() if tasks)
+            killed.extend(pool.client.run(os.getpid, workers=[busy]).values())
+            os.kill(killed[0], signal.SIGKILL)
+
+    with Judge("triad", seed=7, backend="emulator", targets=["sm_90"]) as judge:
+        here = {number: judgement.findings for number, _, judgement in judge.judge_all(files)}
+        there = {number: judgement.findings for number, _, judgement in judge_elsewhere(files, judge.task, pool, kill)}
+    assert killed
+    assert there == here
+
+
+def test_a_task_that_ends_its_workers_ends_the_command(pool):
+    with pytest.raises(MachineError, match="2 Dask workers ended while they did the same task, the last one tcp://"):
+        list(pool.map(dask_cluster.end_the_worker, [0]))
+
+
+# ---- refused
+
+
+UNLIKE = [
+    ("another version",        {"versions": {"ptxbench": "9"}, "code": "0"}, ["ptxbench 9, expected 1"]),
+    ("a tool is missing",      {"versions": {"ptxas": None}},                ["no ptxas, expected 13.0"]),
+    ("a tool is not here",     {"versions": {"nvrtc": "13.0"}},              ["nvrtc 13.0, expected none"]),
+    ("the code was changed",   {"code": "0"},                                ["other code of the same version of ptxbench"]),  # noqa: E501
+    ("pair files were edited", {"files": {"/k": "0"}},                       ["other content in /k"]),
+    ("pair files are missing", {"files": {"/k": None}},                      ["no /k"]),
+    ("nothing differs",        {},                                           []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "other", "words"), UNLIKE)
+def test_what_a_worker_has_in_place_of_this_machine_is_named(what, other, words):
+    own = Fingerprint({"ptxbench": "1", "ptxas": "13.0", "nvrtc": None}, "c0de", {"/k": "f11e"})
+    found = Fingerprint(
+        {**own.versions, **other.get("versions", {})},
+        other.get("code", own.code),
+        {**own.files, **other.get("files", {})},
+    )
+    assert list(differences(own, found)) == words
+
+
+def test_the_content_and_the_names_of_files_are_compared_and_nothing_else(tmp_path):
+    (tmp_path / "a.ptx").write_text("1")
+    before = digest(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("2")
+    (tmp_path / ".hidden").write_text("3")
+    assert digest(tmp_path) == before
+    (tmp_path / "a.ptx").rename(tmp_path / "b.ptx")
+    assert digest(tmp_path) != before
+    assert digest(tmp_path / "missing") is None
+
+
+def test_a_worker_that_differs_is_refused_before_any_task(ptxbench, address, monkeypatch):
+    monkeypatch.setattr("ptxbench.__version__", "9.9.9")
+    ran = ptxbench("arch", "triad", "--target", "sm_90", "--dask", address, "--json")
+    assert (ran.status, ran.out) == (5, "")
+    assert re.fullmatch(
+        r"Error: The Dask worker tcp://127.0.0.1:\d+ has ptxbench [\d.]+, expected 9.9.9. "
+        r"All machines need the same.\n",
+        ran.err,
+    )
+
+
+def test_a_worker_that_comes_later_and_differs_gets_no_task(pool):
+    pool.own = replace(pool.own, code="other")
+    with pytest.raises(MachineError, match="has other code of the same version of ptxbench"):
+        list(pool.map(dask_cluster.process_id, [0]))
+
+
+REFUSED = [
+    ("1.2.3.4",             "Must include protocol"),
+    ("bla://1.2.3.4:8786",  "unknown address scheme 'bla'"),
+    ("tcp://127.0.0.1:1",   "Timed out trying to connect"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "words"), REFUSED)
+def test_an_address_without_a_scheduler_is_reported(ptxbench, monkeypatch, given, words):
+    monkeypatch.setattr(dask_pool, "CONNECT_SECONDS", 0.5)
+    ran = ptxbench("arch", "triad", "--target", "sm_90", "--dask", given)
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert ran.err.startswith(f"Error: --dask: no Dask scheduler at '{given}': ")
+    assert words in ran.err
+
+
+def test_without_the_extra_the_package_to_install_is_named(ptxbench, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    ran = ptxbench("arch", "triad", "--target", "sm_90", "--dask", "local")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == "Error: The package distributed is not installed: pip install 'ptxbench[dask]'.\n"
