@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def without_seconds(text):
     return re.sub(r'"seconds": [\d.]+', '"seconds": 0', text)
 
 
+OF_ONE_RUN = {"id", "started", "finished", "argv"}
+
+
+def without_run(text):
+    """The document without what differs from run to run: its id, its time and its command line."""
+    document = json.loads(text)
+    run = document.pop("run", {})
+    kept = {} if isinstance(run, str) else {key: run[key] for key in run.keys() - OF_ONE_RUN}  # of `tune` an id
+    return document, kept
+
+
 # ---- the same documents
 
 
@@ -62,6 +74,8 @@ def test_hostile_candidates_get_the_same_judgements(ptxbench, address):
 
 COMMANDS = [
     ("arch", "scale", "mine.ptx", "broken.ptx", "--target", "sm_9*", "--target", "sm_75"),
+    ("run", "scale", "--all-sizes", "--no-save"),
+    ("tune", "scale", "--knob", "n=64..192+64", "--no-save"),
     ("gate", "audit", "--mutants", "--pair", "scale", "--edit", "*renamed", "--edit", "loads repeated"),
 ]
 
@@ -71,12 +85,39 @@ def test_the_document_is_the_same_as_without_dask(ptxbench, kernels, address, co
     Path("mine.ptx").write_text(PTX)
     Path("broken.ptx").write_text(changed(PTX, "mul.rn.f32 ", "mul.rn.f33 "))
     command = [*command, "--json", "--kernels", "kernels"]
-    assert ptxbench(*command, "--dask", address) == ptxbench(*command)
+    here, there = ptxbench(*command), ptxbench(*command, "--dask", address)
+    assert (there.status, without_run(there.out), there.err) == (here.status, without_run(here.out), here.err)
 
 
 def test_a_text_is_printed_as_without_dask(ptxbench, kernels, address):
     command = ("arch", "scale", "--target", "sm_90", "--kernels", kernels)
     assert ptxbench(*command, "--dask", address) == ptxbench(*command)
+
+
+def test_a_run_that_is_interrupted_keeps_what_is_finished(ptxbench, kernels, address, monkeypatch):
+    """Ctrl-C while the second cell, which is finished before the first, waits for it."""
+
+    def interrupted(self, work, tasks, hear):
+        yield 1, work(tasks[1], partial(hear, 1))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dask_pool.DaskPool, "map", interrupted)
+    ran = ptxbench("run", "scale", "--all-sizes", "--no-save", "--json", "--kernels", kernels, "--dask", address)
+    assert (ran.status, ran.err) == (130, "Interrupted. 1 of 2 cells are finished.\n")
+    document = json.loads(ran.out)
+    assert document["run"]["status"] == "interrupted"
+    assert [cell["size"] for cell in document["cells"]] == [{"n": 4096}]
+
+
+@pytest.mark.parametrize("command", [("run",), ("tune",), ("check", "--pair")], ids=" ".join)
+def test_a_gpu_is_refused_because_workers_do_not_time(ptxbench, kernels, command):
+    Path("mine.ptx").write_text(PTX)
+    files = ["mine.ptx"] if command[0] == "check" else []
+    ran = ptxbench(*command, "scale", *files, "--kernels", kernels, "--backend", "gpu", "--dask", "local")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == (
+        "Error: --dask counts on the emulator and does not time. Leave it out, or leave out --backend gpu.\n"
+    )
 
 
 # ---- workers

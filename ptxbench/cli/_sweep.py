@@ -16,6 +16,7 @@ from ptxbench.discovery import choose_pairs, load, select
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters.curves import to_json
 from ptxbench.metrics import REFERENCE
+from ptxbench.pool import Pool
 from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run, build
 from ptxbench.run_info import Device
 from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
@@ -93,7 +94,9 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
     return curves(swept, run.cells, metric), run
 
 
-def perform(frame: RunFrame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, BaseException | None]:
+def perform(
+    frame: RunFrame, swept: Swept, begun: Sequence[Cell], pool: Pool | None = None
+) -> tuple[Run, BaseException | None]:
     """Run the rest of the sweep; `begun`: valid cells of an earlier run. Returns the run, and what ended it early.
 
     After Ctrl-C or an error, the finished cells are kept.
@@ -103,8 +106,12 @@ def perform(frame: RunFrame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, 
     total = sum(len(pair_plan.sizes) for pair_plan in swept.pair_plans())
     status, error, ending, begun_last = COMPLETE, None, None, ""
     with Bar() as bar:
+
+        def show_step(step: Step) -> None:
+            bar.tell(len(cells), total, words(step))
+
         try:
-            for event in carry_out(frame.plan):
+            for event in carry_out(frame.plan, pool, show_step):
                 if isinstance(event, Step):
                     begun_last = words(event)
                     done, of = (len(cells), total) if swept.kind == "counts" else (event.done, event.total)

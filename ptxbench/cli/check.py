@@ -10,7 +10,7 @@ from typing import Literal
 import click
 
 from ptxbench.cli._bugs import Audited
-from ptxbench.cli._dask import dask_option, dask_pool
+from ptxbench.cli._dask import backend_of, dask_option, dask_pool
 from ptxbench.cli._device import backend_option
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
@@ -130,8 +130,8 @@ def command(
     saved = OutputFiles(outputs, EXPORTERS)
     judge = Judge(
         pair, kernels=kernels, arch=arch, seed=seed, flags=flags, targets=patterns,
-        max_loop_iterations=max_loop_iterations, timeout=timeout, memory_gib=memory, backend=backend, sizes=sizes,
-        rounds=rounds, thorough=thorough, jobs=jobs, say=partial(say, err=True),
+        max_loop_iterations=max_loop_iterations, timeout=timeout, memory_gib=memory, backend=backend_of(dask, backend),
+        sizes=sizes, rounds=rounds, thorough=thorough, jobs=jobs, say=partial(say, err=True),
     )  # fmt: skip
     inputs = list(named(files, read_standard_input, language))
     require_text(inputs)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ptxbench.cli._dask import backend_of, dask_option, dask_pool
 from ptxbench.cli._device import (
     arch_option,
     assembler_option,
@@ -28,6 +29,7 @@ from ptxbench.errors import UsageError, suggestion
 if TYPE_CHECKING:
     from ptxbench.cli._saving import OutputFiles
     from ptxbench.metrics import Metric
+    from ptxbench.pool import Pool
     from ptxbench.runner import PairPlan, RunFrame, RunOutcome, RunPlan
 
 
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of new processes to measure in; more give a narrower interval. GPU only.",
 )
+@dask_option("cells")
 @timeout_option(
     "Abort a kernel after this time without progress in its build or on the GPU. It is marked broken and "
     "the run continues. GPU only."
@@ -110,7 +113,7 @@ def command(
     variants: tuple[str, ...],
     sizes: tuple[str, ...],
     all_sizes: bool,
-    backend: str,
+    backend: Literal["auto", "gpu", "emulator"],
     arch: str | None,
     assembler: Literal["toolkit", "driver"],
     cache: Literal["cold", "warm"],
@@ -124,6 +127,7 @@ def command(
     no_save: bool,
     seed: int,
     rounds: int,
+    dask: str | None,
     timeout: float,
     replay: Path | None,
 ) -> int:
@@ -150,6 +154,7 @@ def command(
     files = OutputFiles(outputs, run_exporters(reference))
     if replay:
         return again(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
+    backend = backend_of(dask, backend)
     model, of_model = modelled(model, backend, arch)
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed, of_model)
     require_row(reference, {source.variant for each in plan.pair_plans for source in each.sources})
@@ -161,7 +166,8 @@ def command(
     # before the work, so that a run is not lost at its end
     if folder:
         require_writable(folder, "Name another folder with --results, or use --no-save.")
-    outcome = perform(frame, metrics, reference, quiet=as_json)
+    with dask_pool(dask, [kernels]) as pool:
+        outcome = perform(frame, metrics, reference, pool, quiet=as_json)
     run = document(frame, outcome.cells, outcome.status)
     if as_json and (outcome.cells or not outcome.error):
         say(to_json(run, findings=findings_of_run(run, reference or REFERENCE)), nl=False)
@@ -292,7 +298,14 @@ def tell_too_large(pair_plans: Sequence[PairPlan]) -> None:
             say(f"  {pair_plan.loaded.name}  {sizes}", err=True)
 
 
-def perform(frame: RunFrame, metrics: Sequence[Metric], reference: str | None = None, *, quiet: bool) -> RunOutcome:
+def perform(
+    frame: RunFrame,
+    metrics: Sequence[Metric],
+    reference: str | None = None,
+    pool: Pool | None = None,
+    *,
+    quiet: bool,
+) -> RunOutcome:
     """Run the plan and print each block as soon as its cell is finished; `quiet` prints nothing on stdout.
 
     After Ctrl-C or an error, the finished cells are kept.
@@ -306,7 +319,7 @@ def perform(frame: RunFrame, metrics: Sequence[Metric], reference: str | None = 
     blocks = Blocks(metrics, reference, quiet=quiet)
     with Bar() as bar:
         try:
-            for event in carry_out(frame.plan):
+            for event in carry_out(frame.plan, pool, bar.show):
                 outcome.add(event)
                 if isinstance(event, Step):
                     bar.show(event)

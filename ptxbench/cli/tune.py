@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ptxbench.cli._dask import backend_of, dask_option, dask_pool
 from ptxbench.cli._device import (
     arch_option,
     assembler_option,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rounds", type=click.IntRange(1), default=5, metavar="N", help="How often to visit every point. GPU only."
 )
+@dask_option("points")
 @timeout_option("Abort a kernel after this time without progress. GPU only.")
 @click.option("--no-resume", is_flag=True, help="Start again, even if the same sweep was interrupted.")
 @click.option(
@@ -88,12 +90,13 @@ def command(
     variants: tuple[str, ...],
     size: str | None,
     metric: str | None,
-    backend: str,
+    backend: Literal["auto", "gpu", "emulator"],
     arch: str | None,
     assembler: Literal["toolkit", "driver"],
     cache: Literal["cold", "warm"],
     kernels: Path,
     rounds: int,
+    dask: str | None,
     timeout: float,
     no_resume: bool,
     replay: Path | None,
@@ -128,7 +131,7 @@ def command(
         found, run = again(find_run(str(replay), results, SWEEP), pair, kernels, metric)
         show(found, run, as_json=as_json, files=files)
         return exit_status(found, run.run.status)
-    opened = open_backend(backend, arch)
+    opened = open_backend(backend_of(dask, backend), arch)
     swept = asked(opened, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
@@ -157,7 +160,8 @@ def command(
     frame = replace(frame, plan=plan_of(frame.plan, swept, before))
     if before:
         say(f"Resuming the interrupted sweep {before.path}; use --no-resume to start again.", err=True)
-    run, error = perform(frame, swept, before.run.cells if before else ())
+    with dask_pool(dask, [kernels]) as pool:
+        run, error = perform(frame, swept, before.run.cells if before else (), pool)
     found = curves(swept, run.cells, metric)
     if run.cells or run.run.status == COMPLETE:
         show(found, run, as_json=as_json, files=files)

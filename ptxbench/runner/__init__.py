@@ -1,7 +1,8 @@
 """A run: build, verify, count or measure, record. Prints nothing and keeps nothing between runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from ptxbench.pool import Pool
 from ptxbench.runner.control import noise
 from ptxbench.runner.document import RunFrame, document
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
@@ -9,10 +10,18 @@ from ptxbench.runner.outcome import RunOutcome
 from ptxbench.runner.plan import ALL, PairPlan, RunPlan, plan_pairs
 from ptxbench.runner.rounds import run_rounds
 from ptxbench.runner.session import run
+from ptxbench.runner.spread import run_on
 
 
-def carry_out(plan: RunPlan) -> Iterator[Event]:
-    """Do the run of `plan`: in rounds of fresh processes if the backend's kernels may crash theirs."""
+def carry_out(
+    plan: RunPlan, pool: Pool | None = None, show: Callable[[Step], None] = lambda step: None
+) -> Iterator[Event]:
+    """Do the run of `plan`: in rounds of fresh processes if the backend's kernels may crash theirs.
+
+    `pool`: does the cells of a run that has no times; `show` then gets the steps.
+    """
+    if pool is not None:
+        return run_on(pool, plan, show)
     return run_rounds(plan) if plan.backend.isolated else run(plan)
 
 

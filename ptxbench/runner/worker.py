@@ -49,6 +49,19 @@ class WorkItem:
     arch: str = ""
     """See PairPlan."""
 
+    @classmethod
+    def of(cls, pair_plan: PairPlan, size: Size) -> WorkItem:
+        """One cell of a plan."""
+        return cls(
+            pair_plan.loaded.name,
+            tuple(source.variant for source in pair_plan.sources),
+            (size,),
+            tuple(pair_plan.knobs.items()),
+            pair_plan.one_at_a_time,
+            pair_plan.oracle_asked,
+            pair_plan.arch,
+        )
+
 
 @dataclass(frozen=True)
 class WorkerRequest:
@@ -217,7 +230,7 @@ def perform(request: WorkerRequest, signs: WorkerSigns) -> Iterator[Event]:
         yield DeviceLost(str(error))
         return
     with signs.working():
-        plan = plan_of(request, signs, device)
+        plan = replace(plan_of(request, device), mark=signs.mark, host_work=signs.working)
         gc.freeze()  # what is loaded stays: the backend's searches for cycles of references need not look through it
     yield from run(plan)
 
@@ -229,10 +242,10 @@ def follow(parent: int) -> None:
     os._exit(1)
 
 
-def plan_of(request: WorkerRequest, signs: WorkerSigns, device: DeviceShape) -> RunPlan:
+def plan_of(request: WorkerRequest, device: DeviceShape) -> RunPlan:
     """The request as a plan of this process, with the pairs loaded for the device."""
     pair_plans = tuple(pair_plan_of(request.plan, item, device) for item in request.items)
-    return replace(request.plan, pair_plans=pair_plans, mark=signs.mark, host_work=signs.working)
+    return replace(request.plan, pair_plans=pair_plans)
 
 
 def pair_plan_of(plan: RunPlan, item: WorkItem, device: DeviceShape) -> PairPlan:

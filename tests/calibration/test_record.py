@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pickle
-from multiprocessing import get_context
 
 import pytest
 
@@ -16,7 +15,7 @@ from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import ResultError
 from ptxbench.run_info import ToolInfo
 from ptxbench.runner import CellDone, RunFrame, RunPlan, document, plan_pairs, run
-from ptxbench.runner.worker import WorkerRequest, WorkerSigns, WorkItem, sendable
+from ptxbench.runner.worker import WorkerRequest, WorkItem, sendable
 from ptxbench.runner.worker import plan_of as plan_of_worker
 from tests.calibrated import ScriptedGpu
 from tests.folders import kernels_folder
@@ -174,7 +173,7 @@ def test_a_worker_gets_every_field_of_the_plan(tmp_path):
     )  # fmt: skip
     item = WorkItem("scale", ("ptx",), ({"n": 1024},))
     request = pickle.loads(pickle.dumps(WorkerRequest((item,), sendable(sent))))
-    plan = plan_of_worker(request, WorkerSigns(get_context("spawn")), DeviceShape())
+    plan = plan_of_worker(request, DeviceShape())
     assert isinstance(plan, LongerPlan)
     assert (plan.calibration, plan.temperature) == (known, 41.5)
     [pair_plan] = plan.pair_plans
