@@ -23,7 +23,7 @@ from ptxbench import __version__, containment
 from ptxbench.discovery import find_pairs
 from ptxbench.documents import json_text
 from ptxbench.service import openapi
-from ptxbench.service.judgements import JudgementEntry, Judgements
+from ptxbench.service.judgements import EndedJudgement, JudgementEntry, Judgements
 from ptxbench.service.refusal import Refused, document
 from ptxbench.service.submission import Limits, Submission, read
 
@@ -92,7 +92,9 @@ class Service:
     async def judgement(self, request: Request) -> Response:
         self.client(request)
         entry = self.judgements.find(request.path_params["id"])
-        if request.method == "DELETE":
+        if isinstance(entry, EndedJudgement):
+            pass
+        elif request.method == "DELETE":
             self.judgements.cancel(entry)
         else:
             with anyio.move_on_after(seconds_to_wait(request)):

@@ -6,10 +6,12 @@ Everything here runs in one event loop, except what `JudgementEntry` gets from t
 from __future__ import annotations
 
 import dataclasses
+import json
 import secrets
 import sys
 import time
 import traceback
+import zlib
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -99,6 +101,23 @@ class JudgementEntry:
         self.process = process  # its identifier is not known yet; `begin` follows
 
 
+@dataclass(frozen=True)
+class EndedJudgement:
+    """What is kept of a judgement that has ended, for those who ask later: little, because many are kept."""
+
+    ended: float
+    packed: bytes
+    """Its document, as compressed JSON."""
+
+    @classmethod
+    def of(cls, entry: JudgementEntry) -> EndedJudgement:
+        return cls(entry.ended, zlib.compress(json.dumps(entry.document()).encode()))
+
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(zlib.decompress(self.packed))
+        return document
+
+
 class Judgements:
     """Judges submitted candidates, `jobs` at a time, in the order of submission.
 
@@ -112,8 +131,8 @@ class Judgements:
         self.server = ServerProcess()
         self.waiting: deque[JudgementEntry] = deque()
         self.running: set[JudgementEntry] = set()
-        self.ended: OrderedDict[str, JudgementEntry] = OrderedDict()
         self.known: dict[str, JudgementEntry] = {}
+        self.ended: OrderedDict[str, EndedJudgement] = OrderedDict()
         self.seeds: dict[tuple[str, str], int] = {}
         self.judged = 0
         self.seconds_each = 1.0
@@ -154,12 +173,17 @@ class Judgements:
         self.arrived.set()
         return entries
 
-    def find(self, identifier: str) -> JudgementEntry:
+    def find(self, identifier: str) -> JudgementEntry | EndedJudgement:
         """Raises Refused if there is no such judgement, or not any more."""
         self.forget()
-        if identifier not in self.known:
-            raise Refused(404, f"Unknown judgement; one is kept for {KEEP_SECONDS:.0f} seconds after its end.")
-        return self.known[identifier]
+        found = self.known.get(identifier) or self.ended.get(identifier)
+        if found is None:
+            raise Refused(
+                404,
+                f"Unknown judgement; one is kept for {KEEP_SECONDS:.0f} seconds after its end, and none when the "
+                "service is started again. Submit the kernel again.",
+            )
+        return found
 
     def cancel(self, entry: JudgementEntry) -> None:
         """End a judgement, unless it has ended."""
@@ -244,7 +268,8 @@ class Judgements:
     def end(self, entry: JudgementEntry, state: str) -> None:
         entry.state, entry.ended = state, time.monotonic()
         entry.candidate = dataclasses.replace(entry.candidate, content=b"")  # it may be large, and is kept for long
-        self.ended[entry.id] = entry
+        self.ended[entry.id] = EndedJudgement.of(entry)
+        del self.known[entry.id]
         entry.done.set()
         entry.hear(entry)
         self.forget()
@@ -253,10 +278,10 @@ class Judgements:
         """Forget old judgements that have ended."""
         oldest = time.monotonic() - KEEP_SECONDS
         while self.ended:
-            entry = next(iter(self.ended.values()))
+            identifier, entry = next(iter(self.ended.items()))
             if entry.ended > oldest and len(self.ended) <= MOST_ENDED:
                 return
-            del self.ended[entry.id], self.known[entry.id]
+            del self.ended[identifier]
 
     def close(self) -> None:
         """Cancel all judgements, end their processes, and let `run` end."""

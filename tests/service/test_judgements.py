@@ -81,11 +81,13 @@ def test_judgements_that_have_ended_are_forgotten_and_their_texts_at_once(monkey
         own.cancel(entry)
     assert [entry.candidate.content for entry in entries] == [b"", b"", b""]
     assert [entry.document()["sha256"] for entry in entries] == hashes
-    assert list(own.known) == [entry.id for entry in entries[1:]]
+    assert list(own.ended) == [entry.id for entry in entries[1:]]
+    assert not own.known
+    assert own.find(entries[1].id).document() == entries[1].document()
     monkeypatch.setattr(module, "KEEP_SECONDS", -1.0)
     with pytest.raises(Refused):
         own.find(entries[2].id)
-    assert not own.known
+    assert not own.ended
 
 
 def test_a_bug_costs_one_judgement_and_no_worker(monkeypatch, capsys):

@@ -128,7 +128,13 @@ def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(se
     for method, path, status, told in (
         ("GET", "nothing", 404, "Unknown path."),
         ("GET", "judgements", 405, "The path does not take GET."),
-        ("GET", f"judgements/{'x' * 22}", 404, "Unknown judgement; one is kept for 600 seconds after its end."),
+        (
+            "GET",
+            f"judgements/{'x' * 22}",
+            404,
+            "Unknown judgement; one is kept for 600 seconds after its end, and none when "
+            "the service is started again. Submit the kernel again.",
+        ),
     ):
         answer = httpx.request(method, f"{service}/{path}")
         assert (answer.status_code, answer.json()["error"]) == (status, told)
