@@ -1,12 +1,21 @@
-"""The service under load and faults: no verdict is lost or doubled, and memory stays flat.
+"""The service under load and faults: no verdict is lost, doubled or wrong, and memory stays flat.
 
-    python benchmarks/serve.py [--judgements 500] [--clients 16] [--kills 10] [--minutes 10]
+    python benchmarks/serve.py [--judgements 500] [--clients 16] [--kills 10] [--restarts 1] [--minutes 10]
 
-Starts `ptxbench serve` on loopback, and clients that submit right and wrong kernels of one pair and compare each
-verdict with what is known of the kernel. Meanwhile the process from which judgements are forked is killed at random
-times, one client in ten leaves in the middle of its stream, and the memory of the service's processes is read. Prints
-the verdicts per second and the growth of memory since the first tenth. The exit status is 1 if a verdict is wrong, lost
-or doubled, or if memory has grown by more than 5 % since the first 500 judgements.
+Starts `ptxbench serve` on loopback with a queue that is too small for all clients. They submit right and wrong kernels
+of one pair, and compare each verdict with what is known of the kernel. Meanwhile, at random times,
+
+- a process that judges is killed: the one from which judgements are forked, or one judgement's own;
+- a client leaves its stream, before the first verdict or after it;
+- the queue refuses a submission; the client tries again after the time that the refusal names;
+- the service itself is killed and started again, and clients submit again what they have no verdict on;
+- the memory of the service and of the process from which it forks is read. Nothing is killed in the second half of
+  the judgements, and the service in the first tenth only, so this is the memory of processes that go on.
+
+Prints how often each was done, the verdicts per second, and the memory: 500 judgements after the last kill, and at the
+end.
+The exit status is 1 if a verdict is wrong, lost or doubled, if anything but a clear refusal is answered, if a process
+is left at the end, or if memory has grown by more than 5 %.
 """
 
 from __future__ import annotations
@@ -18,6 +27,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -35,11 +45,21 @@ KNOWN = {"honest.ptx": "accepted", "races.ptx": "race", "traps.ptx": "trap", "no
 """The code, or the verdict, of each kernel."""
 
 LEAVE = 0.1
-"""The share of submissions whose client leaves after the first verdict."""
+"""The share of submissions whose client leaves, half of them before the first verdict."""
 
 MOST_GROWTH = 1.05
 SETTLED = 500
 """Judgements after which memory must stay flat."""
+
+PART = 0.1
+"""The share of the readings of memory, at the beginning and at the end, whose median counts."""
+
+KILLING, RESTARTING = 0.5, 0.1
+"""The shares of the judgements after which no process that judges, and not the service, is killed any more: memory is
+that of processes that go on."""
+
+QUEUED = 0.6
+"""The share of the clients' kernels that the queue has room for."""
 
 
 @dataclass
@@ -47,147 +67,281 @@ class Tally:
     """What the clients have seen. `asked`: judgements that are yet to be submitted."""
 
     asked: int
+    submitted: int = 0
+    abandoned: int = 0
+    """Without a verdict, because their client left."""
     verdicts: Counter[str] = field(default_factory=Counter)
-    ids: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
     refused: int = 0
     left: int = 0
-    killed: int = 0
+    killed: Counter[str] = field(default_factory=Counter)
+    restarted: int = 0
+    submitted_again: int = 0
     memory: list[tuple[int, int]] = field(default_factory=list)
-    """Judgements and bytes."""
+    """Judgements since a process was killed, and bytes."""
+    before: int = 0
+    """Judgements before that."""
 
-    def take(self, judgement: dict) -> None:
-        if judgement["id"] in self.ids:
-            self.faults.append(f"{judgement['id']} came twice")
-        self.ids.add(judgement["id"])
+    @property
+    def done(self) -> int:
+        return sum(self.verdicts.values())
+
+    def forget_memory(self) -> None:
+        """A process was killed; another one needs memory of its own first."""
+        self.before = self.done
+        self.memory.clear()
+
+    def take(self, judgement: dict) -> str:
+        """The name of a kernel that has its verdict."""
+        name = judgement["file"]
+        if name in self.seen:
+            self.faults.append("a verdict came twice")
+        self.seen.add(name)
         verdict = judgement["verdict"] or {"verdict": judgement["state"], "code": judgement["error"]}
-        found = verdict["code"] or verdict["verdict"]
+        found, known = verdict["code"] or verdict["verdict"], KNOWN[name.partition(" ")[2]]
         self.verdicts[found] += 1
-        if found != KNOWN[judgement["file"]]:
-            self.faults.append(f"{judgement['file']} is {found}, not {KNOWN[judgement['file']]}")
+        if found != known:
+            self.faults.append(f"a verdict is {found}, expected {known}")
+        return name
 
 
 def texts(number: int) -> list[dict]:
     """A submission of each kernel, in an order of its own and under a comment that makes its text new."""
     names = random.sample(list(KNOWN), len(KNOWN))
     own = f"\n// {number} {random.random()}\n"
-    return [{"file": name, "text": (HOSTILE / name).read_text("utf-8", "replace") + own} for name in names]
+    return [
+        {"file": f"{number} {name}", "text": (HOSTILE / name).read_text("utf-8", "replace") + own} for name in names
+    ]
 
 
-async def submit(url: str, tally: Tally, numbers: itertools.count[int]) -> None:
+async def client(service: Service, tally: Tally, numbers: itertools.count[int]) -> None:
     """One client: submissions until all are done."""
-    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+    async with httpx.AsyncClient(base_url=service.url, timeout=600) as connection:
         while tally.asked > 0:
-            document = {"pair": PAIR, "candidates": texts(next(numbers))}
-            tally.asked -= len(document["candidates"])
-            leaves = random.random() < LEAVE
-            async with client.stream("POST", "/verdicts", json=document) as answer:
-                if answer.status_code in (429, 503):
-                    tally.refused += 1
-                    tally.asked += len(document["candidates"])
-                    await asyncio.sleep(min(int(answer.headers["Retry-After"]), 2))
-                    continue
-                got = 0
-                async for line in answer.aiter_lines():
-                    tally.take(json.loads(line))
-                    got += 1
-                    if leaves:
-                        tally.left += 1
+            waiting = {each["file"]: each for each in texts(next(numbers))}
+            tally.asked -= len(waiting)
+            tally.submitted += len(waiting)
+            after = random.choice([0, 1]) if random.random() < LEAVE else None
+            while waiting:
+                try:
+                    if await stream(connection, tally, waiting, after):
                         break
-                if not leaves and got != len(document["candidates"]):
-                    tally.faults.append(f"{got} of {len(document['candidates'])} verdicts in a stream")
+                except httpx.TransportError:  # the service was killed
+                    if not service.restarts:
+                        raise
+                    tally.submitted_again += len(waiting)
+                    await asyncio.sleep(0.5)
+                    continue
+                if waiting:
+                    tally.faults += ["a verdict is missing in a stream"] * len(waiting)
+                    break
 
 
-def family(pid: int) -> list[int]:
-    """A process and all that it has started."""
-    found = [pid]
-    for each in found:
-        for children in Path(f"/proc/{each}/task").glob("*/children"):  # of each thread
-            try:
-                found += map(int, children.read_text().split())
-            except OSError:
-                continue  # the thread has just ended
+async def stream(connection: httpx.AsyncClient, tally: Tally, waiting: dict[str, dict], after: int | None) -> bool:
+    """Submit what waits for a verdict, and remove what has got one; whether the client left, `after` so many."""
+    async with connection.stream(
+        "POST", "/verdicts", json={"pair": PAIR, "candidates": list(waiting.values())}
+    ) as answer:
+        if answer.status_code != 200:
+            refusal = json.loads(await answer.aread())
+            if answer.status_code not in (429, 503) or not refusal["error"] or "Retry-After" not in answer.headers:
+                tally.faults.append(f"answered {answer.status_code}: {refusal}")
+                return True
+            tally.refused += 1
+            await asyncio.sleep(min(int(answer.headers["Retry-After"]), 2))
+            return await stream(connection, tally, waiting, after)
+        lines = answer.aiter_lines()
+        for number in itertools.count():
+            if number == after:
+                tally.left += 1
+                tally.abandoned += len(waiting)
+                return True
+            if (line := await anext(lines, None)) is None:
+                return False
+            del waiting[tally.take(json.loads(line))]
+    return False
+
+
+# ---- the service, and what is done to it
+
+
+@dataclass
+class Service:
+    """A running `ptxbench serve`. `restarts`: how often it is to be killed and started again."""
+
+    options: list[str]
+    restarts: int = 0
+    port: int = 0
+    process: subprocess.Popen[str] = field(init=False)
+    orphans: list[int] = field(default_factory=list)
+    """The processes of the services that were killed."""
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "ptxbench", "serve", "--port", str(self.port), *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        self.port = int(self.process.stdout.readline().split()[2].rstrip(";").rpartition(":")[2])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """As a crash of it, or of what it runs in."""
+        self.orphans += [each for server in children(self.process.pid) for each in (server, *children(server))]
+        self.process.kill()
+        self.process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, from any of its threads."""
+    found: list[int] = []
+    for each in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, each.read_text().split())
+        except OSError:
+            continue  # the thread has just ended
     return found
 
 
-def memory(pid: int) -> int:
-    """Bytes that the service and the process from which it forks have alone or share among them."""
+def memory(pids: list[int]) -> int:
+    """Bytes of their own: without files, which other programs may share."""
     total = 0
-    for each in family(pid)[:2]:
+    for each in pids:
         for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
-            total += 1024 * int(line.split()[1]) if line.startswith("Pss:") else 0
+            total += 1024 * int(line.split()[1]) if line.startswith("Anonymous:") else 0
     return total
 
 
-async def disturb(pid: int, tally: Tally, kills: int, whole: int) -> None:
-    """Kill the process from which judgements are forked, evenly over the run; and read the memory."""
+def kill_one(servers: list[int], tally: Tally) -> bool:
+    """Kill the process from which judgements are forked, or one judgement's; whether there was one."""
+    kind = random.choice(["forks judgements", "judges"])
+    victims = servers if kind == "forks judgements" else [each for server in servers for each in children(server)]
+    if not victims:
+        return False
+    try:
+        os.kill(random.choice(victims), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    tally.killed[kind] += 1
+    return True
+
+
+async def disturb(service: Service, tally: Tally, kills: int, whole: int) -> None:
+    """Kill processes when random numbers of verdicts have come; and read the memory."""
+    until = max(2, int(KILLING * whole))
+    at = sorted(random.sample(range(1, until), min(kills, until - 1)))
+    restart_at = [(each + 1) * int(RESTARTING * whole) // service.restarts for each in range(service.restarts)]
     while True:
         await asyncio.sleep(random.uniform(0.2, 0.6))
-        done = sum(tally.verdicts.values())
-        servers = family(pid)[1:2]
-        if servers and tally.killed < kills and done >= (tally.killed + 1) * whole / (kills + 1):
-            os.kill(servers[0], signal.SIGKILL)
-            tally.killed += 1
+        if restart_at and tally.done >= restart_at[0]:
+            restart_at.pop(0)
+            service.kill()
+            service.start()
+            tally.restarted += 1
+            tally.forget_memory()
+            continue
+        servers = children(service.process.pid)[:1]
+        if at and tally.done >= at[0]:
+            if kill_one(servers, tally):
+                at.pop(0)
+                tally.forget_memory()
         elif servers:
             try:
-                tally.memory.append((done, memory(pid)))
+                tally.memory.append((tally.done - tally.before, memory([service.process.pid, *servers])))
             except OSError:
                 continue  # it has just ended
 
 
-async def load(url: str, pid: int, tally: Tally, options: argparse.Namespace) -> None:
+async def load(service: Service, tally: Tally, clients: int, kills: int, minutes: float) -> None:
     numbers = itertools.count()
-    clients = [submit(url, tally, numbers) for _ in range(options.clients)]
-    async with asyncio.timeout(60 * options.minutes):
-        disturbance = asyncio.create_task(disturb(pid, tally, options.kills, options.judgements))
-        await asyncio.gather(*clients)
+    whole = tally.asked
+    async with asyncio.timeout(60 * minutes):
+        disturbance = asyncio.create_task(disturb(service, tally, kills, whole))
+        await asyncio.gather(*(client(service, tally, numbers) for _ in range(clients)))
         disturbance.cancel()
+
+
+def require_idle(service: Service, tally: Tally) -> None:
+    """Nothing may wait or run once all clients are gone, and no judgement's process may be left."""
+    deadline = time.monotonic() + 10
+    while True:
+        health = httpx.get(f"{service.url}/health", timeout=60).json()
+        left = [each for server in children(service.process.pid) for each in children(server)]
+        left += [each for each in service.orphans if Path(f"/proc/{each}").exists()]
+        if not (health["waiting"] or health["running"] or left):
+            return
+        if time.monotonic() > deadline:
+            told = f"{health['waiting']} judgements wait, {health['running']} run, {len(left)} processes are left"
+            tally.faults.append(f"{told} at the end")
+            return
+        time.sleep(0.2)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--judgements", type=int, default=500)
     parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--kills", type=int, default=10, help="of processes that judge")
+    parser.add_argument("--restarts", type=int, default=1, help="of the service, after it was killed")
     parser.add_argument("--minutes", type=float, default=10.0, help="give up after this time")
     options = parser.parse_args()
-    command = [sys.executable, "-m", "ptxbench", "serve", "--port", "0", "--client-limit", "1000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    room = max(len(KNOWN), int(QUEUED * options.clients * len(KNOWN)))
+    service = Service(["--client-limit", "1000", "--queue", str(room)])
+    service.start()
+    try:
+        asyncio.run(load(service, Tally(len(KNOWN)), 1, 0, 10))  # the pair is prepared, once
+        tally = Tally(options.judgements)
+        service.restarts = options.restarts
+        started = time.monotonic()
         try:
-            url = process.stdout.readline().split()[2].rstrip(";")
-            tally = Tally(len(KNOWN))  # the pair is prepared, once
-            asyncio.run(load(url, process.pid, tally, argparse.Namespace(clients=1, kills=0, judgements=1, minutes=10)))
-            tally = Tally(options.judgements)
-            started = time.monotonic()
-            try:
-                asyncio.run(load(url, process.pid, tally, options))
-            except TimeoutError:
-                tally.faults.append(f"not finished after {options.minutes:g} minutes")
-            seconds = time.monotonic() - started
-            time.sleep(2)
-            health = httpx.get(f"{url}/health").json()
-            if health["waiting"] or health["running"]:
-                tally.faults.append(f"{health['waiting']} judgements wait and {health['running']} run at the end")
-        finally:
-            process.send_signal(signal.SIGINT)
-    return report(tally, seconds)
+            asyncio.run(load(service, tally, options.clients, options.kills, options.minutes))
+        except TimeoutError:
+            tally.faults.append(f"not finished after {options.minutes:g} minutes")
+        seconds = time.monotonic() - started
+        require_idle(service, tally)
+    finally:
+        service.process.send_signal(signal.SIGINT)
+        service.process.communicate()
+    return report(tally, seconds, options)
 
 
-def report(tally: Tally, seconds: float) -> int:
-    total = sum(tally.verdicts.values())
-    print(f"{total} verdicts in {seconds:.0f} s, {total / seconds:.1f} per second: {dict(tally.verdicts)}")
-    print(f"{tally.left} clients left early, {tally.refused} submissions were refused")
-    print(f"{tally.killed} times the process from which judgements are forked was killed")
-    settled = [used for done, used in tally.memory if done >= min(SETTLED, total / 10)]
-    if settled:
-        tenth = max(1, len(settled) // 10)
-        first, last = (sorted(part)[len(part) // 2] for part in (settled[:tenth], settled[-tenth:]))
-        print(f"memory: {first / 2**20:.0f} MiB, at the end {last / 2**20:.0f} MiB, {last / first:.2f} times as much")
-        if total > SETTLED and last > MOST_GROWTH * first:
-            tally.faults.append("memory has grown")
+def report(tally: Tally, seconds: float, options: argparse.Namespace) -> int:
+    lost = tally.submitted - tally.abandoned - len(tally.seen)
+    doubled = tally.done - len(tally.seen)
+    if lost:
+        tally.faults.append(f"{lost} verdicts are lost")
+    if not tally.refused and options.clients > 1:
+        tally.faults.append("the queue refused nothing")
+    print(f"{tally.done} verdicts in {seconds:.0f} s, {tally.done / seconds:.1f} per second: {dict(tally.verdicts)}")
+    print(f"{lost} verdicts were lost, {doubled} came twice")
+    print(f"{tally.left} clients left early, with {tally.abandoned} kernels; {tally.refused} submissions were refused")
+    killed = ", ".join(f"{count} of one that {kind}" for kind, count in sorted(tally.killed.items()))
+    print(f"{tally.killed.total()} processes were killed: {killed or 'none'}")
+    print(
+        f"{tally.restarted} times the service was killed and started again; {tally.submitted_again} kernels resubmitted"
+    )
+    print_memory(tally)
     for fault, count in Counter(tally.faults).most_common(20):
         print(f"FAULT {count} x {fault}")
     return int(bool(tally.faults))
+
+
+def print_memory(tally: Tally) -> None:
+    after = min(SETTLED, (tally.done - tally.before) // 10)
+    settled = [used for done, used in tally.memory if done >= after]
+    part = int(PART * len(settled))
+    if not part:
+        print("memory: too few readings")
+        return
+    first, last = statistics.median(settled[:part]), statistics.median(settled[-part:])
+    print(
+        f"memory {after} judgements after the last kill {first / 2**20:.0f} MiB, at the end {last / 2**20:.0f} MiB, "
+        f"{last / first:.3f} times as much"
+    )
+    if after == SETTLED and last > MOST_GROWTH * first:
+        tally.faults.append(f"memory has grown by more than {MOST_GROWTH - 1:.0%}")
 
 
 if __name__ == "__main__":
