@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -140,14 +141,19 @@ def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(se
         assert (answer.status_code, answer.json()["error"]) == (status, told)
 
 
+def started_by(pid):
+    """The processes that a process has started, and those that these have started."""
+    found = [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    return found + [each for child in found for each in started_by(child)]
+
+
 def test_ctrl_c_ends_the_service_and_a_judgement_that_runs(start_service):
     running = start_service("--jobs", "1")
     document = submission(HOSTILE / "never_ends.ptx", max_loop_iterations=1 << 30)
     with httpx.stream("POST", f"{running.url}/verdicts", json=document, timeout=SECONDS) as answer:
         while httpx.get(f"{running.url}/health").json()["running"] == 0:
             time.sleep(0.05)
-        tasks = Path(f"/proc/{running.process.pid}/task")
-        children = [child for thread in tasks.glob("*/children") for child in thread.read_text().split()]
+        children = started_by(running.process.pid)
         assert children
         running.process.send_signal(signal.SIGINT)
         [line] = answer.iter_lines()
@@ -155,6 +161,41 @@ def test_ctrl_c_ends_the_service_and_a_judgement_that_runs(start_service):
     _, errors = running.process.communicate(timeout=SECONDS)
     assert (running.process.returncode, errors) == (130, "\n")
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+def documented(name):
+    """A function of the documentation."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "serve.md").read_text(), re.S)
+    names = {}
+    exec(next(block for block in blocks if f"def {name}(" in block), names)
+    return names[name]
+
+
+def test_a_client_goes_on_when_the_service_is_killed_and_started_again(start_service):
+    """The function of the documentation gets a verdict on each text; no process of the first service is left."""
+    first = start_service("--jobs", "1")
+    port = first.url.rpartition(":")[2]
+    names = {"traps.ptx": "trap", "not_ascii.ptx": "not-ascii"}
+    texts = {name: (HOSTILE / name).read_text("utf-8", "replace") for name in names}
+    never = submission(HOSTILE / "never_ends.ptx", max_loop_iterations=1 << 30)
+    with httpx.stream("POST", f"{first.url}/verdicts", json=never, timeout=SECONDS):
+        while httpx.get(f"{first.url}/health").json()["running"] == 0:
+            time.sleep(0.05)
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(documented("verdicts"), first.url, "triad", texts)  # waits behind the first
+            while httpx.get(f"{first.url}/health").json()["waiting"] < len(texts):
+                time.sleep(0.05)
+            children = started_by(first.process.pid)
+            first.process.kill()
+            first.process.wait()
+            second = start_service("--port", port)
+            assert {name: verdict["code"] for name, verdict in found.result(SECONDS).items()} == names
+    assert second.url == first.url
+    assert httpx.get(f"{second.url}/health").json()["judged"] == len(texts)
+    deadline = time.monotonic() + SECONDS
+    while left := [child for child in children if Path(f"/proc/{child}").exists()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
