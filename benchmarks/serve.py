@@ -58,6 +58,9 @@ KILLING, RESTARTING = 0.5, 0.1
 """The shares of the judgements after which no process that judges, and not the service, is killed any more: memory is
 that of processes that go on."""
 
+APART = 8
+"""Verdicts between two kills. A kernel whose process is ended twice is rejected, because it may be the cause."""
+
 QUEUED = 0.6
 """The share of the clients' kernels that the queue has room for."""
 
@@ -78,8 +81,8 @@ class Tally:
     killed: Counter[str] = field(default_factory=Counter)
     restarted: int = 0
     submitted_again: int = 0
-    memory: list[tuple[int, int]] = field(default_factory=list)
-    """Judgements since a process was killed, and bytes."""
+    memory: list[tuple[int, int, int]] = field(default_factory=list)
+    """Judgements since a process was killed, and bytes of the service and of the process from which it forks."""
     before: int = 0
     """Judgements before that."""
 
@@ -205,13 +208,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def memory(pids: list[int]) -> int:
-    """Bytes of their own: without files, which other programs may share."""
-    total = 0
-    for each in pids:
-        for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
-            total += 1024 * int(line.split()[1]) if line.startswith("Anonymous:") else 0
-    return total
+def memory(pid: int) -> int:
+    """Bytes of its own: without files, which other programs may share."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
 
 
 def kill_one(servers: list[int], tally: Tally) -> bool:
@@ -231,7 +231,9 @@ def kill_one(servers: list[int], tally: Tally) -> bool:
 async def disturb(service: Service, tally: Tally, kills: int, whole: int) -> None:
     """Kill processes when random numbers of verdicts have come; and read the memory."""
     until = max(2, int(KILLING * whole))
-    at = sorted(random.sample(range(1, until), min(kills, until - 1)))
+    apart = min(APART, until // (2 * max(1, kills)))
+    drawn = sorted(random.sample(range(1, until - apart * kills), min(kills, until // 3)))
+    at = [each + number * apart for number, each in enumerate(drawn)]
     restart_at = [(each + 1) * int(RESTARTING * whole) // service.restarts for each in range(service.restarts)]
     while True:
         await asyncio.sleep(random.uniform(0.2, 0.6))
@@ -249,7 +251,8 @@ async def disturb(service: Service, tally: Tally, kills: int, whole: int) -> Non
                 tally.forget_memory()
         elif servers:
             try:
-                tally.memory.append((tally.done - tally.before, memory([service.process.pid, *servers])))
+                used = memory(service.process.pid), memory(servers[0])
+                tally.memory.append((tally.done - tally.before, *used))
             except OSError:
                 continue  # it has just ended
 
@@ -329,18 +332,23 @@ def report(tally: Tally, seconds: float, options: argparse.Namespace) -> int:
 
 
 def print_memory(tally: Tally) -> None:
-    after = min(SETTLED, (tally.done - tally.before) // 10)
-    settled = [used for done, used in tally.memory if done >= after]
+    after = min(SETTLED, (tally.done - tally.before) // 2)
+    settled = [used for done, *used in tally.memory if done >= after]
     part = int(PART * len(settled))
     if not part:
         print("memory: too few readings")
         return
-    first, last = statistics.median(settled[:part]), statistics.median(settled[-part:])
-    print(
-        f"memory {after} judgements after the last kill {first / 2**20:.0f} MiB, at the end {last / 2**20:.0f} MiB, "
-        f"{last / first:.3f} times as much"
-    )
-    if after == SETTLED and last > MOST_GROWTH * first:
+    for number, what in enumerate(("the service", "the process from which it forks")):
+        own = [used[number] for used in settled]
+        first, last = statistics.median(own[:part]), statistics.median(own[-part:])
+        print(
+            f"memory of {what}, {after} judgements after the last kill: {first / 2**20:.0f} MiB, "
+            f"at the end {last / 2**20:.0f} MiB, {last / first:.3f} times as much"
+        )
+    both = [sum(used) for used in settled]
+    growth = statistics.median(both[-part:]) / statistics.median(both[:part])
+    print(f"memory of both: {growth:.3f} times as much")
+    if after == SETTLED and growth > MOST_GROWTH:
         tally.faults.append(f"memory has grown by more than {MOST_GROWTH - 1:.0%}")
 
 
