@@ -266,7 +266,13 @@ def local_client() -> Iterator[Any]:
         cluster = SpecCluster(
             scheduler={
                 "cls": Scheduler,
-                "options": {"protocol": "tls", "host": "127.0.0.1", "dashboard": False, "security": security},
+                "options": {
+                    "protocol": "tls",
+                    "host": "127.0.0.1",
+                    "dashboard": False,
+                    "dashboard_address": "127.0.0.1:0",  # any port: another cluster may have the usual one
+                    "security": security,
+                },
             },
             workers={
                 number: {"cls": Nanny, "options": {**options, **each, "name": number, "host": "127.0.0.1"}}

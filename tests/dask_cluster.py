@@ -15,7 +15,10 @@ def main():
 
     dask.config.set({"distributed.scheduler.allowed-failures": 1})
     with SpecCluster(
-        scheduler={"cls": Scheduler, "options": {"host": "127.0.0.1", "dashboard": False}},
+        scheduler={
+            "cls": Scheduler,
+            "options": {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"},
+        },
         workers={
             number: {"cls": Nanny, "options": {**OPTIONS, **each, "name": number}}
             for number, each in enumerate(WORKERS)
