@@ -1,4 +1,4 @@
-"""Every way to the judge gives every hostile candidate the same verdict: the library, the command, HTTP, and MCP."""
+"""Every way to the judge gives every hostile candidate the same verdict: library, command, Dask, HTTP and MCP."""
 
 import json
 import os
@@ -54,11 +54,11 @@ def by_library():
     return found
 
 
-def by_command():
+def by_command(*workers):
     found = {}
     for pair, paths in by_pair():
         command = [*PTXBENCH, "check", *map(str, paths), "--pair", pair, "--seed", str(SEED), "--arch", "sm_90"]
-        command += ["--backend", "emulator", "--jobs", "2", "--json-lines"]
+        command += ["--backend", "emulator", *workers, "--json-lines"]
         ran = subprocess.run(command, capture_output=True, text=True)
         assert (ran.returncode, ran.stderr) == (4, "")
         found |= {Path(each["file"]).name: each for each in map(json.loads, ran.stdout.splitlines())}
@@ -101,7 +101,12 @@ def by_agent():
 @pytest.fixture
 def channels(service):
     """Every way to the judge but the library, by its name."""
-    return {"command": by_command, "http": lambda: by_http(service), "mcp": by_agent}
+    return {
+        "command": lambda: by_command("--jobs", "2"),
+        "dask": lambda: by_command("--dask", "local"),
+        "http": lambda: by_http(service),
+        "mcp": by_agent,
+    }
 
 
 # ---- the test
