@@ -278,7 +278,7 @@ CODES = {
              "The kernel is right on the emulator but wrong on the GPU.",
              "Look for problems that the emulator cannot see: races between CTAs, caches, .nc."),
         Code("fewer-targets", "portability", WARNING,
-             "The candidate cannot be assembled for some targets for which the pair's PTX can.",
+             "ptxas refuses the candidate for some targets for which it accepts the pair's PTX.",
              "See the line in the message."),
         # ---- limits
         Code("time-limit", ANY, ERROR,

@@ -28,7 +28,7 @@ STAGES = {
     "resources": "resources compared with the pair's variants",
     "counts": "counts compared with the pair's variants",
     "time": "timed and compared with the pair's variants",
-    "portability": "assembled for other targets",
+    "portability": "read by ptxas for other targets",
 }
 """The stages in order, with what each does. The first that rejects ends the judgement."""
 

@@ -326,7 +326,7 @@ class Checker:
             raise Skip("no other targets were requested")
         matrix = [
             each
-            for each in survey([Subject(CANDIDATE, (self.source,), {})], self.settings.targets)
+            for each in survey([Subject(CANDIDATE, (self.source,), {})], self.settings.targets, code=False)
             if isinstance(each, Matrix)
         ]
         reach = matrix[0].reaches[CANDIDATE]

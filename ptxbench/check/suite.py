@@ -300,7 +300,8 @@ class CheckSuite:
         if key not in self._reaches:
             own = next(source for source in self.loaded.sources if source.variant == "ptx")
             plain = Source("ptx", own.language, own.path, own.entry)
-            matrix = [each for each in survey([Subject("ptx", (plain,), {})], targets) if isinstance(each, Matrix)]
+            events = survey([Subject("ptx", (plain,), {})], targets, code=False)
+            matrix = [each for each in events if isinstance(each, Matrix)]
             self._reaches[key] = matrix[0].reaches["ptx"]
         return self._reaches[key]
 

@@ -112,16 +112,18 @@ class Matrix:
     """By variant, or by the name of the kernel."""
 
 
-def survey(subjects: Sequence[Subject], targets: Sequence[str], pool: Pool | None = None) -> Iterator[Step | Matrix]:
+def survey(
+    subjects: Sequence[Subject], targets: Sequence[str], pool: Pool | None = None, *, code: bool = True
+) -> Iterator[Step | Matrix]:
     """Try every source for every target; yields each matrix as soon as it and those before it are complete.
 
-    `pool`: does the trials; by default threads, because NVRTC and ptxas run outside the interpreter's lock. Raises
-    PairError for an invalid option of NVRTC.
+    `pool`: does the trials; by default threads, because NVRTC and ptxas run outside the interpreter's lock. `code`: as
+    for `trial.attempt`. Raises PairError for an invalid option of NVRTC.
     """
     trials = [
         (i, source, target) for i, subject in enumerate(subjects) for source in subject.sources for target in targets
     ]
-    tasks = [(source, target) for _, source, target in trials]
+    tasks = [(source, target, code) for _, source, target in trials]
     found: list[dict[tuple[str, str], TargetTrial]] = [{} for _ in subjects]
     complete = 0
     with closing((pool or Threads(os.cpu_count() or 1)).map(tried, tasks)) as results:
@@ -153,9 +155,9 @@ def matrix_of(subject: Subject, targets: Sequence[str], found: Mapping[tuple[str
     return Matrix(subject.name, tuple(targets), reaches)
 
 
-def tried(task: tuple[Source, str], tell: Tell) -> TargetTrial:
+def tried(task: tuple[Source, str, bool], tell: Tell) -> TargetTrial:
     """A variant, with its file for a target."""
-    source, target = task[0].on(task[1]), task[1]
+    source, target, code = task[0].on(task[1]), *task[1:]
     return attempt(
         source.path,
         language=source.language,
@@ -164,6 +166,7 @@ def tried(task: tuple[Source, str], tell: Tell) -> TargetTrial:
         flags=source.flags,
         contained=source.contained,
         signature=source.signature,
+        code=code,
     )
 
 

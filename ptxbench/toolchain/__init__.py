@@ -262,9 +262,21 @@ def assembled(tool: Path, ptx: str, arch: str, *, keep: bool = True) -> tuple[by
         cubin, messages = ptxas.assemble(tool, ptx, arch)
         return json.dumps([base64.b64encode(cubin).decode(), messages]).encode()
 
-    key = ("cubin", locate.version(tool), arch, sha256(ptx.encode()))
+    key = cubin_key(tool, ptx, arch)
     cubin, messages = json.loads(cache.remember(key, make) if keep else cache.known(key) or make())
     return base64.b64decode(cubin), messages
+
+
+def accepted(tool: Path, ptx: str, arch: str) -> str:
+    """ptxas's messages on PTX that it accepts for `arch`, without machine code unless that was made before. Raises
+    the errors of `ptxas.accept`."""
+    made = cache.known(cubin_key(tool, ptx, arch))
+    messages: str = ptxas.accept(tool, ptx, arch) if made is None else json.loads(made)[1]
+    return messages
+
+
+def cubin_key(tool: Path, ptx: str, arch: str) -> tuple[str, ...]:
+    return "cubin", locate.version(tool), arch, sha256(ptx.encode())
 
 
 def assembled_text(ptx: str, arch: str) -> bytes | None:

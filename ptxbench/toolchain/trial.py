@@ -136,10 +136,12 @@ def attempt(
     flags: Sequence[str] = (),
     contained: bool = False,
     signature: Sequence[tuple[str, str]] = (),
+    code: bool = True,
 ) -> TargetTrial:
     """Try to compile the kernel `entry` of `source`, in any language, to machine code for `target`.
 
-    `contained`: whether the source is not trusted (`nvrtc.translate`). `signature`: as for `toolchain.build`.
+    `contained`: whether the source is not trusted (`nvrtc.translate`). `signature`: as for `toolchain.build`. `code`:
+    without it ptxas only reads the PTX for `target` (`ptxas.accept`), and the trial has no figures.
     A refusal is a result. Raises PairError if the file or a flag is invalid; ToolMissing without ptxas.
     """
     tool = assembler()
@@ -155,9 +157,9 @@ def attempt(
         )
 
         def make() -> bytes:
-            return json.dumps(dataclasses.asdict(assemble(tool, ptx, source, language, entry, target))).encode()
+            return json.dumps(dataclasses.asdict(assemble(tool, ptx, source, language, entry, target, code))).encode()
 
-        key = ("trial", FORM, locate.version(tool), source.name, language, entry, target)
+        key = ("trial", FORM, "" if code else "read", locate.version(tool), source.name, language, entry, target)
         recorded = cache.remember((*key, toolchain.sha256(ptx.encode())), make)
     except (ToolMissing, UsageError) as error:  # not caused by the source, so not cached
         return TargetTrial(target, UNTRIED, reason=str(error))
@@ -190,10 +192,13 @@ def tile_trial(
     )
 
 
-def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, target: str) -> TargetTrial:
+def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, target: str, code: bool) -> TargetTrial:
     """The trial itself. Raises KernelError for a refusal without a line, and the errors of `toolchain.build`."""
     trial = TargetTrial(target, REFUSED, directive(ptx, "version"), directive(ptx, "target"))
     try:
+        if not code:
+            toolchain.accepted(tool, ptx, target)
+            return dataclasses.replace(trial, status=ASSEMBLES)
         cubin, messages = toolchain.assembled(tool, ptx, target, keep=False)
     except ptxas.RefusedError as refused:
         refusal = str(refused)
@@ -207,17 +212,17 @@ def assemble(tool: Path, ptx: str, source: Path, language: str, entry: str, targ
             raise ptxas.explain(refusal, ptx, source, language, target, f"ptxas {locate.version(tool)}") from None
         return dataclasses.replace(trial, mismatch=mismatch, needs=required)
     resources = ptxas.resources(messages, entry)
-    code = elf.read(cubin)
+    image = elf.read(cubin)
     if resources is None:
-        raise SignatureMismatch(toolchain.missing_entry(code, entry, source))
+        raise SignatureMismatch(toolchain.missing_entry(image, entry, source))
     return dataclasses.replace(
         trial,
         status=ASSEMBLES,
         registers=resources.registers,
         spill_bytes=resources.spill_store_bytes + resources.spill_load_bytes,
         shared_bytes=resources.shared_bytes,
-        sass=elf.instructions(code, entry),
-        code=elf.identity(code, entry, resources.registers, resources.shared_bytes),
+        sass=elf.instructions(image, entry),
+        code=elf.identity(image, entry, resources.registers, resources.shared_bytes),
         log=ptxas.notable(messages, ptx, source, language),
     )
 

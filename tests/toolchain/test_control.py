@@ -1,18 +1,12 @@
-"""Control codes: the bits of an instruction match nvdisasm's text of it and the rules of machine code.
-
-The shipped kernels hold the rates of pipes too (tests/test_pipes.py), which is checked on the way.
-"""
+"""Control codes: the bits of nvdisasm -hex match its text and the rules of machine code."""
 
 import re
-import struct
 
 import pytest
 
-from ptxbench import pipes
 from ptxbench.toolchain.control import ControlBits, codes, decode, text
-from ptxbench.toolchain.lines import annotate
+from ptxbench.toolchain.lines import INSTRUCTION, LABEL, annotate
 from tests.toolchain import shipped
-from tests.toolchain.issue import require_rates
 
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121")
 
@@ -46,28 +40,42 @@ def test_each_field_is_decoded_from_its_own_bits(fields, found, shown):
     assert text(expected) == shown
 
 
-def test_codes_are_in_the_upper_half_of_each_instruction_by_its_address():
-    code = struct.pack("<4Q", high(stall=1), high(stall=2), high(stall=3), high(stall=4))
-    assert {address: each.stall for address, each in codes(code).items()} == {0: 2, 16: 4}
-    assert codes(b"") == {}
+def test_rows_without_bits_have_no_codes():
+    assert codes(["        /*0000*/                   MOV R1, c[0x0][0x28] ;"]) == {}
 
 
 # ---- what the machine code of the shipped kernels must hold to
 
-VARIABLE = re.compile(r"(?:@\S+ )?(LDG|LDS|LDSM|MUFU|SHFL|S2R|LDC|ATOMG|ATOMS|LDCU|S2UR)\S*\s+(?:P\w+,\s*)?(U?R\d+)\b")
+VARIABLE = re.compile(r"(LDG|LDS|LDSM|MUFU|SHFL|S2R|LDC|ATOMG|ATOMS|LDCU|S2UR)\S*\s+(?:P\w+,\s*)?(U?R\d+)\b")
 """Instructions with variable latency."""
 
 
-def faults(runs):
+def straight_lines(rows):
+    """Runs of (text, control) between labels and branches."""
+    found, run = codes(rows), []
+    for row in rows:
+        if LABEL.match(row):
+            yield run
+            run = []
+        elif match := INSTRUCTION.match(re.sub(r";\s*/\*.*", ";", row)):
+            body = " ".join(match["text"].split())
+            run.append((body, found[int(match["address"], 16)]))
+            if re.match(r"(@\S+ )?(BRA|BRX|EXIT|RET|CALL|BSYNC|JMP)\b", body):
+                yield run
+                run = []
+    yield run
+
+
+def faults(rows):
     """(reuse flags without their bits, consumers that do not wait for their producer), with the numbers checked."""
     reuse, waits, flags, consumers = [], [], 0, 0
-    for run in runs:
+    for run in straight_lines(rows):
         for index, (body, control) in enumerate(run):
             wanted = body.count(".reuse")
             flags += wanted
             if wanted and control.reuse.bit_count() != wanted:
                 reuse.append(body)
-            produced = VARIABLE.match(body)
+            produced = VARIABLE.match(re.sub(r"^@\S+ ", "", body))
             if not produced or control.write is None:  # the result is unused, or a uniform load at the end
                 continue
             uses, guard = re.compile(rf"(?<!\w){produced[2]}(?!\d)"), re.match(r"@(!?)(U?P\w+) ", body)
@@ -81,10 +89,10 @@ def faults(runs):
     return reuse, waits, flags, consumers
 
 
-def require_sound(arch, kernels):
+def require_sound(arch, found):
     flags = consumers = 0
-    for entry, runs in kernels.items():
-        reuse, waits, some, more = faults(runs)
+    for entry, rows in shipped.kernels(arch, found):
+        reuse, waits, some, more = faults(rows)
         assert (reuse, waits) == ([], []), f"{entry} on {arch}"
         flags, consumers = flags + some, consumers + more
     return flags, consumers
@@ -92,35 +100,26 @@ def require_sound(arch, kernels):
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_120"])
 def test_reuse_flags_and_waits_of_a_kernel_agree_with_the_bits(arch):
-    flags, consumers = require_sound(arch, dict(shipped.kernels(arch, shipped.modules("softmax", "sgemm_tiled"))))
+    flags, consumers = require_sound(arch, shipped.modules({"softmax", "sgemm_tiled"}))
     assert flags > 10
     assert consumers > 30
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("arch", TARGETS)
-def test_reuse_flags_waits_and_rates_of_every_shipped_kernel_agree_with_the_bits(arch):
-    kernels = dict(shipped.kernels(arch, shipped.modules()))
-    flags, consumers = require_sound(arch, kernels)
+def test_reuse_flags_and_waits_of_every_shipped_kernel_agree_with_the_bits(arch):
+    flags, consumers = require_sound(arch, shipped.modules())
     assert flags > 100
     assert consumers > 400
-    if arch in pipes.RATES:
-        require_rates(arch, kernels)
-
-
-def test_every_architecture_with_rates_is_tested():
-    assert set(pipes.RATES) <= set(TARGETS)
 
 
 def test_a_bit_that_is_read_at_the_wrong_place_is_noticed(monkeypatch):
     from ptxbench.toolchain import control
 
-    found = shipped.modules("softmax")
-    ((_, runs),) = shipped.kernels("sm_75", found)
-    assert faults(runs)[:2] == ([], [])
+    ((_, rows),) = shipped.kernels("sm_75", shipped.modules({"softmax"}))
+    assert faults(rows)[:2] == ([], [])
     monkeypatch.setattr(control, "FIRST_BIT", control.FIRST_BIT + 1)
-    ((_, runs),) = shipped.kernels("sm_75", found)
-    reuse, waits, *_ = faults(runs)
+    reuse, waits, *_ = faults(rows)
     assert waits
     assert len(reuse) + len(waits) > 3
 

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from ptxbench import architecture
+from ptxbench import architecture, cache
 from ptxbench.errors import PairError, ToolMissing
 from ptxbench.toolchain import cubin, locate, nvrtc, ptxas, trial
 from ptxbench.toolchain.trial import (
@@ -245,3 +245,33 @@ def test_a_record_with_other_fields_is_not_read(attempts, monkeypatch):
     monkeypatch.setattr(trial, "FORM", "another")
     monkeypatch.setattr(cubin, "instructions", lambda *_: 7)
     assert attempts(PTX, "sm_86") == dataclasses.replace(first, sass=7)
+
+
+# text, target: what ptxas says of them, with and without machine code
+READ = [
+    (PTX, "sm_75", ASSEMBLES),
+    (PTX, "sm_120", ASSEMBLES),
+    (FENCES, "sm_90a", ASSEMBLES),
+    (FENCES, "sm_90", REFUSED),
+    (FENCES, "sm_100", REFUSED),
+    (REDUX, "sm_80", REFUSED),
+    (COPIES, "sm_80", REFUSED),
+    (changed(PTX, "bar.sync             0;", "bar.sink             0;"), "sm_90", REFUSED),
+]
+
+
+@pytest.mark.parametrize(("text", "target", "status"), READ)
+def test_a_text_is_read_for_a_target_without_its_code_with_the_same_answer(text, target, status, attempts, monkeypatch):
+    made = attempts(text, target)
+    monkeypatch.setattr(cache, "known", lambda key: None)
+    read = attempts(text, target, code=False)
+    answers = [(each.status, each.mismatch, each.needs, each.reason) for each in (made, read)]
+    assert answers[0] == answers[1]
+    assert read.status == status
+    assert (read.registers, read.code) == (None, None)
+
+
+def test_what_only_the_code_shows_is_not_found_without_it(attempts):
+    large = changed(PTX, "values[64]", "values[64000]")
+    assert attempts(large, "sm_90").status == REFUSED
+    assert attempts(large, "sm_90", code=False).status == ASSEMBLES
