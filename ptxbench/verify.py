@@ -242,7 +242,11 @@ def agrees(actual: Array, expected: Array, bound: Array) -> Array:
     """
     if not actual.shape == expected.shape == bound.shape:
         raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bound.shape}")
-    error = distance(actual, expected)
+    return within(actual, expected, bound, distance(actual, expected))
+
+
+def within(actual: Array, expected: Array, bound: Array, error: Array) -> Array:
+    """`agrees` for arrays of one shape whose `distance` or `errors` are known."""
     # If no error is allowed, only equality counts: two different u64 may have the distance 0 in float64.
     same: Array = equal(actual, expected) | (error <= bound) & (bound < np.inf) & (bound > 0)
     return same
@@ -313,7 +317,8 @@ def judge(actual: Array, expected: Array, bounds: Array) -> OutputJudgement:
         raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bounds.shape}")
     greatest, outside, worst, worst_error = 0.0, 0, 0, -1.0
     for start, part in flat_parts(actual, expected, bounds):
-        error, wrong = errors(*part[:2]), ~agrees(*part)
+        error = errors(*part[:2])
+        wrong = ~within(part[0], part[1], part[2], error)
         if not part[2].any():  # must be exact: the reference, rounded to a narrower type, is no error
             error[~wrong] = 0.0
         greatest = max(greatest, float(error.max()))

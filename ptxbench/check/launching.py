@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import NO_VARIATION, Variation
+from ptxbench.errors import ReadOnlyArray
 from ptxbench.pair import Launch, Out, Pair, Size
 from ptxbench.verify import Expected
 
@@ -96,17 +97,40 @@ class LaunchResult:
 def launch(
     kernel: CheckKernel, pair: Pair, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None
 ) -> LaunchResult:
-    """Launch once on copies of the case's arguments. Raises KernelError as `emulator.run` does.
+    """Launch once on the case's arguments, which stay as they are. Raises KernelError as `emulator.run` does.
 
     `kept`: keeps the module's variables between launches; without it each launch starts with fresh ones.
     """
+    values = {name: with_nans(value, options.variation.nans) for name, value in case.arguments.items()}
+    try:
+        return launch_on(values, kernel, pair, case, options, kept, copied=False)
+    except ReadOnlyArray:  # rare: again on copies, which show what the kernel leaves
+        return launch_on(values, kernel, pair, case, options, kept, copied=True)
+
+
+def launch_on(
+    values: Mapping[str, Any],
+    kernel: CheckKernel,
+    pair: Pair,
+    case: CheckCase,
+    options: LaunchOptions,
+    kept: dict[str, bytes] | None,
+    *,
+    copied: bool,
+) -> LaunchResult:
+    """Launch once on these arguments. `copied`: whether inputs are copied too; without it, writing one raises
+    ReadOnlyArray."""
     copies: dict[str, Any] = {}
     for arg in pair.args:
-        value = case.arguments[arg.name]
+        value = values[arg.name]
         if arg.name in case.aliases:
             copies[arg.name] = copies[case.aliases[arg.name]].reshape(value.shape)
+        elif not isinstance(value, np.ndarray):
+            copies[arg.name] = value
+        elif copied or arg.name in pair.outputs or not is_alone(value, copies.values()):
+            copies[arg.name] = value.copy()
         else:
-            copies[arg.name] = given(value, options.variation.nans)
+            copies[arg.name] = protected(value)
         if isinstance(arg, Out):
             copies[arg.name].reshape(-1).view(np.uint8)[:] = options.poison
     own = kernel.launch_in(case)
@@ -133,9 +157,10 @@ def launch(
         (
             name
             for name, value in copies.items()
-            if isinstance(value, np.ndarray)
+            if copied
+            and isinstance(value, np.ndarray)
             and name not in pair.outputs
-            and value.tobytes() != given(case.arguments[name], options.variation.nans).tobytes()
+            and value.tobytes() != values[name].tobytes()
         ),
         None,
     )
@@ -161,18 +186,32 @@ FRACTIONS = {"float8_e5m2": 2, "float16": 10, "bfloat16": 7, "float32": 23, "flo
 """Bits of the fraction, of types whose NaNs have a payload."""
 
 
-def given(value: Any, nans: int | None) -> Any:
-    """A copy of an argument. `nans`: a seed for the sign and the payload of each quiet NaN in it; None keeps them."""
-    if not isinstance(value, np.ndarray):
+def is_alone(array: Array, others: Iterable[Any]) -> bool:
+    """Whether the array can be passed as it is: whole, and in other memory than these."""
+    return array.flags.c_contiguous and not any(
+        isinstance(other, np.ndarray) and np.may_share_memory(array, other) for other in others
+    )
+
+
+def protected(array: Array) -> Array:
+    """The array as one that cannot be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def with_nans(value: Any, nans: int | None) -> Any:
+    """An argument. `nans`: a seed for the sign and the payload of each quiet NaN in it; None keeps them."""
+    if nans is None or not isinstance(value, np.ndarray) or not is_float(value.dtype):
         return value
-    copy = value.copy()
-    if nans is not None and is_float(value.dtype) and (which := np.isnan(value)).any():
-        if (fraction := FRACTIONS.get(value.dtype.name)) is None:
-            return copy
-        bits = copy.reshape(-1).view(f"u{value.itemsize}")
-        rng = np.random.default_rng(nans)
-        payloads = rng.integers(0, 1 << fraction - 1, which.sum(), np.uint64)
-        signs = rng.integers(0, 2, which.sum(), np.uint64) << np.uint64(8 * value.itemsize - 1)
-        quiet = ((1 << 8 * value.itemsize - 1) - 1) >> fraction - 1 << fraction - 1
-        bits[which.reshape(-1)] = (payloads | signs | np.uint64(quiet)).astype(bits.dtype)
+    fraction = FRACTIONS.get(value.dtype.name)
+    if fraction is None or not (which := np.isnan(value)).any():
+        return value
+    copy: Array = value.copy()
+    bits = copy.reshape(-1).view(f"u{value.itemsize}")
+    rng = np.random.default_rng(nans)
+    payloads = rng.integers(0, 1 << fraction - 1, which.sum(), np.uint64)
+    signs = rng.integers(0, 2, which.sum(), np.uint64) << np.uint64(8 * value.itemsize - 1)
+    quiet = ((1 << 8 * value.itemsize - 1) - 1) >> fraction - 1 << fraction - 1
+    bits[which.reshape(-1)] = (payloads | signs | np.uint64(quiet)).astype(bits.dtype)
     return copy

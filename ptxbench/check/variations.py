@@ -17,7 +17,7 @@ from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import EXTREMES, Variation
-from ptxbench.errors import KernelError
+from ptxbench.errors import EmulatorCrash, KernelError
 from ptxbench.runner.case_data import errors_of
 
 ORDERS: dict[CtaOrder, str] = {
@@ -125,6 +125,8 @@ def beyond(launcher: CandidateLauncher, case: CheckCase, options: LaunchOptions)
 def goes_wrong(launcher: CandidateLauncher, kernel: CheckKernel, case: CheckCase, options: LaunchOptions) -> bool:
     try:
         result = launch(kernel, launcher.suite.pair, case, options)
+    except EmulatorCrash:  # says nothing about the launch
+        raise
     except KernelError:
         return True
     return result.changed is not None or launcher.suite.wrong(result, allowed(case, options, result)) is not None

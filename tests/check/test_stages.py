@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery
+from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.comparison import heavier, slower
-from ptxbench.check.launching import LaunchOptions
+from ptxbench.check.launching import LaunchOptions, launch
 from ptxbench.check.stages import Checker
 from ptxbench.check.suite import CheckSuite
-from ptxbench.check.variations import aspects, unlike, varied
+from ptxbench.check.variations import aspects, goes_wrong, unlike, varied
+from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.variation import EXTREMES
+from ptxbench.errors import EmulatorCrash
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import locate
 from tests.check.judging import judged, outcome, suite
@@ -70,6 +73,45 @@ def test_targets_that_only_the_pairs_ptx_reaches_are_reported():
     told = next(finding for finding in judgement.findings if finding.code == "fewer-targets")
     assert told.message.startswith("sm_75: ")
     assert judgement.verdict == "accepted"
+
+
+def test_a_crash_of_the_emulator_on_a_kernel_of_the_pair_excuses_no_candidate(monkeypatch):
+    def crash(*launched):
+        raise EmulatorCrash("The emulator's process ended with SIGKILL.")
+
+    own = CheckSuite(suite("triad").loaded, "sm_90", 1)
+    assert own.reference_kernels
+    monkeypatch.setattr("ptxbench.check.suite.launch", crash)
+    with pytest.raises(EmulatorCrash):
+        own.beyond_contract(own.check[0])
+    monkeypatch.setattr("ptxbench.check.variations.launch", crash)
+    with pytest.raises(EmulatorCrash):
+        goes_wrong(CandidateLauncher(own, None, 1), own.kernels["ptx"], own.check[0], LaunchOptions())
+
+
+def test_inputs_that_share_memory_on_the_host_are_two_arrays_of_the_launch(monkeypatch):
+    passed = []
+
+    def heard(*kernel, steps, **options):
+        passed.append(steps[0])
+        return run_steps(*kernel, steps=steps, **options)
+
+    monkeypatch.setattr("ptxbench.check.launching.run_steps", heard)
+    own = suite("triad")
+    case = next(each for each in own.check if each.size["n"] == 1023)
+    both = np.arange(2046, dtype=np.float32)
+    for b, c in (
+        (both[:1023], both[1023:]),
+        (both[:1023], both[:1023]),
+        (both[:1023], np.zeros(2046, np.float32)[::2]),
+    ):
+        launch(own.kernels["ptx"], own.pair, dataclasses.replace(case, arguments={**case.arguments, "b": b, "c": c}),
+               LaunchOptions())  # fmt: skip
+        _, first, second, *_ = passed.pop()
+        assert not np.shares_memory(first, second)
+        assert second.flags.c_contiguous
+        assert (first.tobytes(), second.tobytes()) == (b.tobytes(), c.tobytes())
+        assert not first.flags.writeable  # not copied
 
 
 BUILT = BuildReport("0", "1", "same", 32, 0, 0, 0, 1024, 1.0, {"total": 9})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench.arrays import is_float, poison, wide
-from ptxbench.check.launching import given
+from ptxbench.check.launching import with_nans
 from ptxbench.check.values import data_kinds
 from ptxbench.discovery import load
 from ptxbench.pair import In, Out, e4m3, e5m2, f32, pack_e2m1, ue8m0, ulps, unpack_e2m1
@@ -120,7 +120,7 @@ def test_a_scale_gets_no_data_that_it_cannot_hold():
 @pytest.mark.parametrize("dtype", [e4m3, e5m2, ue8m0])
 def test_other_nans_stay_nans(dtype):
     nans = poison((64,), dtype)
-    other = given(nans, 1)
+    other = with_nans(nans, 1)
     assert np.isnan(other.astype(np.float64)).all()
     assert (other.tobytes() != nans.tobytes()) == (dtype == e5m2)  # the others have one payload
 
