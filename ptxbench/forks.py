@@ -41,9 +41,12 @@ class Fork:
 
     def wait(self, timeout: float | None = None) -> int:
         """Raises subprocess.TimeoutExpired."""
-        until = None if timeout is None else time.monotonic() + timeout
+        if timeout is None and self.returncode is None:
+            _, status = os.waitpid(self.pid, 0)
+            self.returncode = os.waitstatus_to_exitcode(status)
+        until = time.monotonic() + (timeout or 0.0)
         while self.poll() is None:
-            if until is not None and time.monotonic() > until:
+            if time.monotonic() > until:
                 raise subprocess.TimeoutExpired("a copy of this process", timeout or 0.0)
             time.sleep(LOOK_SECONDS)
         assert self.returncode is not None

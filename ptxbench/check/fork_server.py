@@ -29,7 +29,7 @@ from typing import Any
 from ptxbench import cache
 from ptxbench.check import worker
 from ptxbench.check.judgement_process import END, HEADER_BYTES, NEED
-from ptxbench.check.preparation import is_warm, key, prepare, sources, warm
+from ptxbench.check.preparation import is_warm, key, prepare, rehearse_refusal, sources, warm
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import load
@@ -168,6 +168,7 @@ class ForkServer:
         if known not in self.pairs:
             suite = CheckSuite(load(kernels, name), arch, seed)
             self.pairs[known] = Prepared(suite, CheckOptions(**task["settings"]))
+            rehearse_refusal(arch)
             while len(self.pairs) > MOST_PAIRS:
                 self.pairs.popitem(last=False)
             gc.unfreeze()  # what was loaded for a pair that went can be freed

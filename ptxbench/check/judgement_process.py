@@ -232,6 +232,9 @@ class ServerProcess:
 FEW_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "4"}
 """With a hundred cores, idle threads would otherwise need gigabytes of address space."""
 
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""Freed arrays stay with the process for the next ones: glibc would return them, and their pages be made again."""
+
 
 NEEDED = re.compile(
     r"PATH|HOME|LANG|LC_.*|TZ|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_PREFIX|(PYTHON|PTXBENCH|CUDA|NUMBA|COV|XDG_CACHE).*|"
@@ -246,4 +249,4 @@ def environment() -> dict[str, str]:
     kept = cache.folder()
     own = {"PTXBENCH_CACHE": str(kept.absolute())} if kept else {}
     needed = {name: value for name, value in os.environ.items() if NEEDED.fullmatch(name)}
-    return {**needed, **FEW_THREADS, **own}
+    return {**needed, **FEW_THREADS, **KEPT_MEMORY, **own}

@@ -14,18 +14,29 @@ from pathlib import Path
 
 from ptxbench import cache, environment, toolchain
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
+from ptxbench.check.reading import CandidateText
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
+from ptxbench.containment import tools
 from ptxbench.discovery import SUFFIXES
 from ptxbench.emulator import native
 from ptxbench.emulator.process import stop_process
 from ptxbench.errors import KernelError
 from ptxbench.forks import Fork
+from ptxbench.toolchain import locate
 
 PACKAGE = Path(__file__).parents[1]
 
 MODES = ("plain", "sanitize")
 """How the emulator translates the kernels of a judgement."""
+
+
+@functools.cache
+def rehearse_refusal(arch: str) -> None:
+    """Read a text that is no kernel. Then the judgements that are forked know the tools and the libraries of these."""
+    CandidateText(Path(f"candidate{SUFFIXES['ptx']}"), b"no kernel\n", arch).parses()
+    if (disassembler := locate.program("nvdisasm")) is not None:
+        tools.libraries(disassembler)
 
 
 def warm(suite: CheckSuite, settings: CheckOptions) -> bool:

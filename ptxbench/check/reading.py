@@ -94,6 +94,8 @@ class CandidateText:
         tool = locate.program("ptxas")
         if tool is None:
             return StageOutcome("not read", [self.locations.at("parses", "syntax", message, with_line)])
+        if self.language == "ptx" and stays_open(self.ptx):  # ptxas would say the same of its last line
+            return StageOutcome("not valid PTX", [self.locations.at("parses", "syntax", message, with_line)])
         try:
             toolchain.assembled(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
@@ -134,6 +136,19 @@ class CandidateText:
         if said := ptxas.notable(messages, self.ptx, self.path, self.language).strip():
             self.notes.append(f"ptxas says: {one_line(said)[:300]}")
         return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}")
+
+
+BESIDE = re.compile(r'/\*.*?\*/|//[^\n]*|"[^"\n]*"', re.S)
+"""Comments and strings."""
+
+UNSURE = re.compile(r'/\*|["\\]|^\s*#', re.M)
+"""What may hide a brace from whoever reads the text: a comment or a string that does not end, or a directive."""
+
+
+def stays_open(ptx: str) -> bool:
+    """Whether a brace of the text is certainly never closed, as in a text that was cut off."""
+    plain = BESIDE.sub(" ", ptx)
+    return plain.count("{") > plain.count("}") and not UNSURE.search(plain)
 
 
 def excessive(module: Module) -> Iterator[tuple[Any, str]]:

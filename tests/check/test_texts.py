@@ -9,7 +9,9 @@ import pytest
 
 from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED
 from ptxbench.check.findings import Skip, verdict_of
+from ptxbench.check.reading import stays_open
 from ptxbench.check.stages import Checker
+from ptxbench.toolchain import locate, ptxas
 from tests.check.judging import KERNELS, judged, outcome, suite
 from tests.folders import changed
 
@@ -144,6 +146,34 @@ def test_cuda_c_without_a_kernel_has_no_entry(tmp_path):
     judge = Checker(suite("triad"), path)
     assert judge.parses().findings == ()
     assert [finding.code for finding in judge.signature().findings] == ["no-entry"]
+
+
+# the text of an honest kernel, changed; whether a brace of it certainly stays open
+OPEN = [
+    (lambda text: text, False),
+    (lambda text: text[: len(text) // 2], True),
+    (lambda text: text[: text.rindex("}")], True),
+    (lambda text: text[: text.rindex("}")] + "// }", True),
+    (lambda text: text[: text.rindex("}")] + '.pragma "}";', True),
+    (lambda text: text + "/* {", False),          # ptxas knows where a comment ends
+    (lambda text: text + '.pragma "{', False),
+    (lambda text: text + '.pragma "\\" {"', False),
+    (lambda text: text + "#define BEGIN {", False),
+    (lambda text: text[: text.index("{")], False),
+    (lambda text: text.replace("}", "} }"), False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "cut"), OPEN)
+def test_ptxas_is_not_asked_about_a_text_whose_braces_stay_open(change, cut, monkeypatch, tmp_path):
+    text = change(PTX)
+    assert stays_open(text) == cut
+    if cut:
+        with pytest.raises(ptxas.RefusedError):
+            ptxas.accept(locate.program("ptxas"), text, "sm_90")
+        monkeypatch.setattr(ptxas, "run", None)
+        (path := tmp_path / "cut.ptx").write_text(text)
+        assert [each.code for each in Checker(suite("triad"), path).parses().findings] == ["syntax"]
 
 
 # ---- mutants
