@@ -5,16 +5,14 @@ A ptxas that schedules an architecture differently, or a mistyped rate, fails he
 
 import re
 from collections import Counter, defaultdict
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from ptxbench import pipes, toolchain
 from ptxbench.saved_runs import read_run
-from ptxbench.toolchain import lines
 from tests.toolchain import shipped
-from tests.toolchain.test_control import straight_lines
+from tests.toolchain.issue import neighbours
 
 COPIES = 8
 """Independent values, so that no instruction waits for the one before it."""
@@ -76,31 +74,15 @@ def source():
 
 @pytest.fixture(scope="module")
 def micro(tmp_path_factory):
-    """The rows of each kernel of `source` on an architecture."""
+    """The instructions of each kernel of `source` on an architecture."""
     path = tmp_path_factory.mktemp("micro") / "micro.cu"
     path.write_text(source())
 
-    def rows(arch):
+    def kernels(arch):
         build = toolchain.build(path, language="cuda", variant="cuda", entry="dfma", arch=arch, assembler="driver")
-        text = shipped.printed(build.ptx, arch)
-        return [list(lines.section(text, entry)) for entry in shipped.entries(build.ptx)]
+        return dict(shipped.straight_lines(build.ptx, arch)).values()
 
-    return rows
-
-
-def opcode(body):
-    return re.sub(r"^@\S+ ", "", body).split()[0]
-
-
-def neighbours(kernels, arch):
-    """(pipe, first opcode, second, stall of the first) of neighbours that need one pipe; IMAD goes where FMA does."""
-    joint = {pipes.FMA, pipes.IMAD} if pipes.rates(arch)[pipes.FMA].cycles > 1 else set()
-    for rows in kernels:
-        for run in straight_lines(rows):
-            for (first, control), (second, _) in pairwise(run):
-                a, b = (pipes.pipe(opcode(each), arch) for each in (first, second))
-                if a == b or {a, b} == joint:
-                    yield a, opcode(first), opcode(second), control.stall
+    return kernels
 
 
 def require_cadence(arch, kernels, rates):
@@ -129,23 +111,8 @@ def test_ptxas_issues_to_each_pipe_of_the_other_architectures_as_the_table_says(
     require_cadence(arch, micro(arch), pipes.rates(arch))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("arch", sorted(pipes.RATES))
-def test_no_shipped_kernel_issues_to_a_pipe_faster_than_the_table_says(arch):
-    found = shipped.modules()
-    rates, unknown = pipes.rates(arch), Counter()
-    for entry, rows in shipped.kernels(arch, found):
-        for name, first, second, stall in neighbours([rows], arch):
-            if name in rates and rates[name].state == pipes.PTXAS:
-                assert stall >= rates[name].cycles, f"{entry}: {first}, {second}"
-        unknown.update(
-            opcode(body) for run in straight_lines(rows) for body, _ in run if pipes.pipe(opcode(body), arch) is None
-        )
-    assert not unknown
-
-
 def test_every_opcode_of_the_committed_baselines_has_a_pipe():
-    """With those of sm_90a, for which the test above builds nothing."""
+    """With those of sm_90a, for which tests/toolchain/test_control.py builds nothing."""
     for path in (Path(__file__).parents[1] / "baselines").glob("*.json"):
         for cell in read_run(path).cells:
             for variant, result in cell.variants.items():
@@ -156,11 +123,11 @@ def test_every_opcode_of_the_committed_baselines_has_a_pipe():
 
 
 def test_a_rate_that_ptxas_does_not_keep_is_noticed(micro):
-    rows = micro("sm_86")
+    kernels = micro("sm_86")
     for name, cycles in ((pipes.ALU, 1), (pipes.ALU, 4), (pipes.FMA, 2), (pipes.XU, 4)):
         wrong = {**pipes.rates("sm_86"), name: pipes.Rate(cycles, pipes.PTXAS, "")}
         with pytest.raises(AssertionError):
-            require_cadence("sm_86", rows, wrong)
+            require_cadence("sm_86", kernels, wrong)
 
 
 def test_every_number_has_one_source_and_a_state():

@@ -2,21 +2,16 @@
 
 From sm_70 on, bits 105 to 125 of the 128 of an instruction: stall cycles (4 bits), yield (1), write barrier (3), read
 barrier (3), barriers to wait for (6), registers to reuse (4). The layout is that of Z. Jia et al., "Dissecting the
-NVIDIA Volta GPU architecture via microbenchmarking" (2018), section 2. `nvdisasm -hex` prints the bits, and this module
-decodes those of one cubin; it holds no table of encodings.
+NVIDIA Volta GPU architecture via microbenchmarking" (2018), section 2. `nvdisasm -hex` prints the same bits. There is
+no table of encodings here.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import struct
 from dataclasses import dataclass
 
-HEX = ("-hex",)
-"""The option of nvdisasm that prints the bits of each instruction; it goes with -c."""
-
-LOW = re.compile(r"\s+/\*(?P<address>[0-9a-f]{4,})\*/.*;\s*/\* 0x[0-9a-f]{16} \*/")
-HIGH = re.compile(r"\s+/\* 0x(?P<bits>[0-9a-f]{16}) \*/")
+from ptxbench.toolchain.cubin import INSTRUCTION_BYTES
 
 FIRST_BIT = 105 - 64
 """The first bit, in the upper half of the instruction."""
@@ -57,20 +52,11 @@ def decode(high: int) -> ControlBits:
     return ControlBits(field(0, 4), field(4, 1), barrier(5), barrier(8), waits, field(17, 4))
 
 
-def codes(rows: Iterable[str]) -> dict[int, ControlBits]:
-    """The control code of each instruction by its address, from the rows of one kernel printed by `nvdisasm -c -hex`.
-
-    Empty if the rows have no bits.
-    """
-    result: dict[int, ControlBits] = {}
-    address = None
-    for row in rows:
-        if match := LOW.match(row):
-            address = int(match["address"], 16)
-        elif address is not None and (match := HIGH.match(row)):
-            result[address] = decode(int(match["bits"], 16))
-            address = None
-    return result
+def codes(code: bytes) -> dict[int, ControlBits]:
+    """The control code of each instruction of machine code, by its address."""
+    return {
+        number * INSTRUCTION_BYTES: decode(high) for number, (_, high) in enumerate(struct.iter_unpack("<QQ", code))
+    }
 
 
 def text(control: ControlBits) -> str:

@@ -22,7 +22,7 @@ from ptxbench.errors import ToolMissing
 from ptxbench.languages import TILE
 from ptxbench.toolchain import Build, instruction_texts, line_table, locate, ptxas, sha256
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain.control import HEX, ControlBits, codes
+from ptxbench.toolchain.control import ControlBits, codes
 from ptxbench.toolchain.sass import SECONDS, TARGET, opcode
 
 LINE_INFO = ("-lineinfo",)
@@ -86,7 +86,7 @@ def annotate(build: Build, *, live_registers: bool = False, controls: bool = Fal
         }
         code = tuple(dataclasses.replace(instruction, live=live.get(instruction.address)) for instruction in code)
     if controls:
-        control_of = codes(section(printed(disassembler, cubin, HEX), build.entry))
+        control_of = codes(elf.code(elf.read(cubin), build.entry) or b"")
         code = tuple(
             dataclasses.replace(instruction, control=control_of.get(instruction.address)) for instruction in code
         )

@@ -4,10 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from ptxbench.toolchain import lines
 from tests.kernels.harness import KERNELS, PAIRS, build, count, reports, source_of
 from tests.toolchain import shipped
-from tests.toolchain.test_control import straight_lines
 
 
 def bigint_mul256(a, b, n, reps):
@@ -82,10 +80,10 @@ def test_low_and_high_half_of_a_product_are_one_instruction_in_pairs_and_two_in_
 def test_ptxas_keeps_wide_multiplications_four_cycles_apart(arch):
     """The rate on the page: the minimum stall between independent neighbours."""
     built = build(source_of(KERNELS / "ptx" / "bigint_mul256.ptx"), arch)
-    rows = list(lines.section(shipped.printed(built.ptx, arch), "bigint_mul256"))
+    ((_, runs),) = shipped.straight_lines(built.ptx, arch)
     stalls = [
         control.stall
-        for run in straight_lines(rows)
+        for run in runs
         for (first, control), (second, _) in pairwise(run)
         if first.startswith("IMAD.WIDE") and second.startswith("IMAD.WIDE")
     ]

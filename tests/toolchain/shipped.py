@@ -1,11 +1,13 @@
 """The CUDA C of the shipped kernels as a few modules of PTX, so that a target costs one run of ptxas, not fifty."""
 
+import functools
 import re
 
 from ptxbench import toolchain
 from ptxbench.discovery import default_kernels
 from ptxbench.errors import CompileError
-from ptxbench.toolchain import lines, locate
+from ptxbench.toolchain import control, lines, locate
+from ptxbench.toolchain import cubin as elf
 
 HEADER = re.compile(r"^\.(version|target|address_size)\b.*$", re.M)
 LINES = re.compile(r"^\s*\.(?:file|loc)\b[^\n]*$|^\s*\.section\s+\.debug_str\b.*?^\s*\}", re.M | re.S)
@@ -17,7 +19,8 @@ def number(arch):
     return int(arch.removeprefix("sm_"))
 
 
-def modules(wanted=None):
+@functools.cache
+def modules(*wanted):
     """PTX by the lowest target that accepts it, with all kernels of that target; `wanted`: only these files."""
     texts = {arch: [] for arch in LEAST}
     for path in sorted((default_kernels() / "cuda").glob("*.cu")):
@@ -56,20 +59,42 @@ def joined(texts):
     return f"{head}\n{body}"
 
 
-def printed(ptx, arch):
-    """The output of `nvdisasm -c -hex` for a module."""
-    cubin, _ = toolchain.assembled(locate.program("ptxas"), ptx, arch)
-    return lines.printed(locate.program("nvdisasm"), cubin, ("-hex",))
-
-
 def entries(ptx):
     return re.findall(r"\.entry\s+(\w+)", ptx)
 
 
+KERNEL = re.compile(r"^\.text\.(?P<entry>\w+):\n(?P<rows>.*?)(?=^//-----|\Z)", re.M | re.S)
+ROW = re.compile(r"^(?:(?:\.L_\w+|\$[\w$.]+):|\s+/\*(?P<address>[0-9a-f]{4,})\*/(?P<text>[^;\n]*);)", re.M)
+"""A label, or an instruction."""
+BRANCH = re.compile(r"(?:@\S+ )?(?:BRA|BRX|EXIT|RET|CALL|BSYNC|JMP)\b")
+
+
+def straight_lines(ptx, arch):
+    """(entry, runs) of each kernel of a module: runs of (text, control code) between labels and branches."""
+    cubin, _ = toolchain.assembled(locate.program("ptxas"), ptx, arch)
+    code = {section.name: section.content for section in elf.read(cubin).sections}
+    # Without the flow of data, whose result the texts would have in comments.
+    text = lines.printed(locate.program("nvdisasm"), cubin, ("-ndf",))
+    for kernel in KERNEL.finditer(text):
+        yield kernel["entry"], [*runs(kernel["rows"], control.codes(code[f".text.{kernel['entry']}"]))]
+
+
+def runs(rows, codes):
+    run = []
+    for row in ROW.finditer(rows):
+        if row["address"]:
+            text = " ".join(row["text"].split())
+            run.append((text, codes[int(row["address"], 16)]))
+        if run and (not row["address"] or BRANCH.match(text)):
+            yield run
+            run = []
+    yield run
+
+
 def kernels(arch, found):
-    """(entry, rows) of all kernels of the modules `found` that `arch` takes."""
+    """The `straight_lines` of the modules `found` that `arch` takes."""
     for least, ptx in found.items():
         if number(least) <= number(arch):
-            text = printed(ptx, arch)
-            for entry in entries(ptx):
-                yield entry, list(lines.section(text, entry))
+            kernels = dict(straight_lines(ptx, arch))
+            assert kernels.keys() == set(entries(ptx))
+            yield from kernels.items()

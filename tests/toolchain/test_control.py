@@ -1,12 +1,18 @@
-"""Control codes: the bits of nvdisasm -hex match its text and the rules of machine code."""
+"""Control codes: the bits of an instruction match nvdisasm's text of it and the rules of machine code.
+
+The shipped kernels hold the rates of pipes too (tests/test_pipes.py), which is checked on the way.
+"""
 
 import re
+import struct
 
 import pytest
 
+from ptxbench import pipes
 from ptxbench.toolchain.control import ControlBits, codes, decode, text
-from ptxbench.toolchain.lines import INSTRUCTION, LABEL, annotate
+from ptxbench.toolchain.lines import annotate
 from tests.toolchain import shipped
+from tests.toolchain.issue import require_rates
 
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121")
 
@@ -40,42 +46,28 @@ def test_each_field_is_decoded_from_its_own_bits(fields, found, shown):
     assert text(expected) == shown
 
 
-def test_rows_without_bits_have_no_codes():
-    assert codes(["        /*0000*/                   MOV R1, c[0x0][0x28] ;"]) == {}
+def test_codes_are_in_the_upper_half_of_each_instruction_by_its_address():
+    code = struct.pack("<4Q", high(stall=1), high(stall=2), high(stall=3), high(stall=4))
+    assert {address: each.stall for address, each in codes(code).items()} == {0: 2, 16: 4}
+    assert codes(b"") == {}
 
 
 # ---- what the machine code of the shipped kernels must hold to
 
-VARIABLE = re.compile(r"(LDG|LDS|LDSM|MUFU|SHFL|S2R|LDC|ATOMG|ATOMS|LDCU|S2UR)\S*\s+(?:P\w+,\s*)?(U?R\d+)\b")
+VARIABLE = re.compile(r"(?:@\S+ )?(LDG|LDS|LDSM|MUFU|SHFL|S2R|LDC|ATOMG|ATOMS|LDCU|S2UR)\S*\s+(?:P\w+,\s*)?(U?R\d+)\b")
 """Instructions with variable latency."""
 
 
-def straight_lines(rows):
-    """Runs of (text, control) between labels and branches."""
-    found, run = codes(rows), []
-    for row in rows:
-        if LABEL.match(row):
-            yield run
-            run = []
-        elif match := INSTRUCTION.match(re.sub(r";\s*/\*.*", ";", row)):
-            body = " ".join(match["text"].split())
-            run.append((body, found[int(match["address"], 16)]))
-            if re.match(r"(@\S+ )?(BRA|BRX|EXIT|RET|CALL|BSYNC|JMP)\b", body):
-                yield run
-                run = []
-    yield run
-
-
-def faults(rows):
+def faults(runs):
     """(reuse flags without their bits, consumers that do not wait for their producer), with the numbers checked."""
     reuse, waits, flags, consumers = [], [], 0, 0
-    for run in straight_lines(rows):
+    for run in runs:
         for index, (body, control) in enumerate(run):
             wanted = body.count(".reuse")
             flags += wanted
             if wanted and control.reuse.bit_count() != wanted:
                 reuse.append(body)
-            produced = VARIABLE.match(re.sub(r"^@\S+ ", "", body))
+            produced = VARIABLE.match(body)
             if not produced or control.write is None:  # the result is unused, or a uniform load at the end
                 continue
             uses, guard = re.compile(rf"(?<!\w){produced[2]}(?!\d)"), re.match(r"@(!?)(U?P\w+) ", body)
@@ -89,10 +81,10 @@ def faults(rows):
     return reuse, waits, flags, consumers
 
 
-def require_sound(arch, found):
+def require_sound(arch, kernels):
     flags = consumers = 0
-    for entry, rows in shipped.kernels(arch, found):
-        reuse, waits, some, more = faults(rows)
+    for entry, runs in kernels.items():
+        reuse, waits, some, more = faults(runs)
         assert (reuse, waits) == ([], []), f"{entry} on {arch}"
         flags, consumers = flags + some, consumers + more
     return flags, consumers
@@ -100,26 +92,35 @@ def require_sound(arch, found):
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_120"])
 def test_reuse_flags_and_waits_of_a_kernel_agree_with_the_bits(arch):
-    flags, consumers = require_sound(arch, shipped.modules({"softmax", "sgemm_tiled"}))
+    flags, consumers = require_sound(arch, dict(shipped.kernels(arch, shipped.modules("softmax", "sgemm_tiled"))))
     assert flags > 10
     assert consumers > 30
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("arch", TARGETS)
-def test_reuse_flags_and_waits_of_every_shipped_kernel_agree_with_the_bits(arch):
-    flags, consumers = require_sound(arch, shipped.modules())
+def test_reuse_flags_waits_and_rates_of_every_shipped_kernel_agree_with_the_bits(arch):
+    kernels = dict(shipped.kernels(arch, shipped.modules()))
+    flags, consumers = require_sound(arch, kernels)
     assert flags > 100
     assert consumers > 400
+    if arch in pipes.RATES:
+        require_rates(arch, kernels)
+
+
+def test_every_architecture_with_rates_is_tested():
+    assert set(pipes.RATES) <= set(TARGETS)
 
 
 def test_a_bit_that_is_read_at_the_wrong_place_is_noticed(monkeypatch):
     from ptxbench.toolchain import control
 
-    ((_, rows),) = shipped.kernels("sm_75", shipped.modules({"softmax"}))
-    assert faults(rows)[:2] == ([], [])
+    found = shipped.modules("softmax")
+    ((_, runs),) = shipped.kernels("sm_75", found)
+    assert faults(runs)[:2] == ([], [])
     monkeypatch.setattr(control, "FIRST_BIT", control.FIRST_BIT + 1)
-    reuse, waits, *_ = faults(rows)
+    ((_, runs),) = shipped.kernels("sm_75", found)
+    reuse, waits, *_ = faults(runs)
     assert waits
     assert len(reuse) + len(waits) > 3
 
