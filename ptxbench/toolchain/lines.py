@@ -10,20 +10,17 @@ import base64
 import dataclasses
 import json
 import re
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptxbench import cache
-from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
 from ptxbench.languages import TILE
 from ptxbench.toolchain import Build, instruction_texts, line_table, locate, ptxas, sha256
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain.control import ControlBits, codes
-from ptxbench.toolchain.sass import SECONDS, TARGET, opcode
+from ptxbench.toolchain.sass import TARGET, opcode, output
 
 LINE_INFO = ("-lineinfo",)
 PTX_LINES = ("-gp",)
@@ -173,16 +170,7 @@ def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
     """nvdisasm's output for the code with these options, from the cache if it was printed before."""
 
     def make() -> bytes:
-        with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
-            (Path(folder) / "kernel.cubin").write_bytes(cubin)
-            try:
-                ran = tools.run(tool, ["-c", *options, "kernel.cubin"], Path(folder), SECONDS)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                raise ToolMissing(f"nvdisasm does not run: {error}.") from None
-        if ran.returncode != 0:
-            message = ran.stderr.decode(errors="replace").strip()
-            raise ToolMissing(f"nvdisasm cannot read the cubin: {message or ran.returncode}.")
-        return ran.stdout
+        return output(tool, ["-c", *options], cubin, "cubin")
 
     key = ("sass text", locate.version(tool), *options, "of", sha256(cubin))
     return cache.remember(key, make).decode(errors="replace")

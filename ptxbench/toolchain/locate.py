@@ -1,6 +1,6 @@
 """Finds the CUDA tools: in NVIDIA's wheels or, if those are absent, in an installed toolkit.
 
-It finds files and says what to install; it runs nothing except a tool's --version.
+It finds files and says what to install; it runs nothing except a tool's --version and --help.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from ptxbench.errors import ToolMissing
 
@@ -98,12 +99,12 @@ def headers() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folders))
 
 
-@functools.cache
-def version(tool: Path) -> str:
-    """A program's version, such as 13.0.88. Raises ToolMissing if it does not run or prints none."""
+def described(tool: Path | str, option: str, remedy: str = f". Reinstall it: {INSTALL}.") -> CompletedProcess[str]:
+    """What a program prints for `--version` or `--help`. Raises ToolMissing, which ends in `remedy`, if it does not
+    run."""
     try:
-        ran = subprocess.run(
-            [tool, "--version"],
+        return subprocess.run(
+            [tool, option],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -111,7 +112,13 @@ def version(tool: Path) -> str:
             timeout=SECONDS_FOR_VERSION,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolMissing(f"{tool} does not run: {error}. Reinstall it: {INSTALL}.") from None
+        raise ToolMissing(f"{tool} does not run: {error}{remedy}") from None
+
+
+@functools.cache
+def version(tool: Path) -> str:
+    """A program's version, such as 13.0.88. Raises ToolMissing if it does not run or prints none."""
+    ran = described(tool, "--version")
     match = re.search(r"\bV(\d+(?:\.\d+)+)", ran.stdout)
     if not match:
         raise ToolMissing(f"{tool} --version prints no version (status {ran.returncode}). Reinstall it: {INSTALL}.")

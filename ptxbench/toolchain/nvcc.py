@@ -49,18 +49,7 @@ def find() -> tuple[Path, str]:
 @functools.cache
 def description(tool: Path, compiler: str) -> str:
     """The versions, such as `nvcc 13.5.37 with g++ 12.4.0`."""
-    try:
-        ran = subprocess.run(
-            [compiler, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=locate.SECONDS_FOR_VERSION,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolMissing(f"{compiler} does not run: {error}") from None
-    version = re.search(r"\d+\.\d+(?:\.\d+)*", ran.stdout)
+    version = re.search(r"\d+\.\d+(?:\.\d+)*", locate.described(compiler, "--version", "").stdout)
     return f"nvcc {locate.version(tool)} with {Path(compiler).name} {version[0] if version else 'of unknown version'}"
 
 

@@ -36,21 +36,27 @@ WIDTH = re.compile(r"U8|S8|U16|S16|64|128|256|B?F(?:16|32)x\d")
 """Modifiers that give the size of one thread's access; without any, 4 bytes."""
 
 
+def output(tool: Path, options: Sequence[str], content: bytes, noun: str) -> bytes:
+    """What nvdisasm prints for a file with this content. Raises ToolMissing if it cannot read the `noun`."""
+    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
+        (Path(folder) / "code").write_bytes(content)
+        try:
+            ran = tools.run(tool, [*options, "code"], Path(folder), SECONDS)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ToolMissing(f"nvdisasm does not run: {error}.") from None
+    if ran.returncode != 0:
+        message = ran.stderr.decode(errors="replace").strip()
+        raise ToolMissing(f"nvdisasm cannot read the {noun}: {message or ran.returncode}.")
+    return ran.stdout
+
+
 def texts(tool: Path, arch: str, code: bytes) -> list[str]:
     """The text of each instruction of machine code for `arch`, as nvdisasm writes it.
 
     Raises ToolMissing if nvdisasm does not know the architecture.
     """
-    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
-        (Path(folder) / "code").write_bytes(code)
-        try:
-            ran = tools.run(tool, ["-b", f"SM{arch.removeprefix('sm_')}", "code"], Path(folder), SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ToolMissing(f"nvdisasm does not run: {error}.") from None
-    if ran.returncode != 0:
-        message = ran.stderr.decode(errors="replace").strip()
-        raise ToolMissing(f"nvdisasm cannot read the machine code: {message or ran.returncode}.")
-    rows = [" ".join(row["text"].split()) for row in ROW.finditer(ran.stdout.decode(errors="replace"))]
+    content = output(tool, ["-b", f"SM{arch.removeprefix('sm_')}"], code, "machine code")
+    rows = [" ".join(row["text"].split()) for row in ROW.finditer(content.decode(errors="replace"))]
     if len(rows) != len(code) // INSTRUCTION_BYTES:
         raise ToolMissing(f"nvdisasm prints {len(rows)} of {len(code) // INSTRUCTION_BYTES} instructions.")
     return rows

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import math
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +85,9 @@ def targets() -> tuple[str, ...]:
     key = ("targets", locate.version(tool))
 
     def listed() -> bytes:
-        return " ".join(sorted(set(re.findall(rf"'({architecture.PATTERN})'", help_text(tool))))).encode()
+        return " ".join(
+            sorted(set(re.findall(rf"'({architecture.PATTERN})'", locate.described(tool, "--help").stdout)))
+        ).encode()
 
     names = cache.remember(key, listed).decode().split()
     known = [name for name in names if architecture.number(name) >= OLDEST]
@@ -104,20 +105,6 @@ def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
         return f" Did you mean '{close}'?" if close in known else ""
 
     return select(known, patterns, "target", hint=hint)
-
-
-def help_text(tool: Path) -> str:
-    try:
-        return subprocess.run(
-            [tool, "--help"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=locate.SECONDS_FOR_VERSION,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolMissing(f"{tool} does not run: {error}. Reinstall it: {locate.INSTALL}.") from None
 
 
 def assembler() -> Path:
