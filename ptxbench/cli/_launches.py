@@ -20,7 +20,7 @@ Command = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class LaunchOptions:
+class LaunchFlags:
     """What the command line says about a launch; None or empty for an option that was not given."""
 
     grid: tuple[str, ...]
@@ -107,7 +107,7 @@ def launch_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_launch(**values: Any) -> Any:
-        launch = LaunchOptions(**{name: values.pop(name) for name in LaunchOptions.__dataclass_fields__})
+        launch = LaunchFlags(**{name: values.pop(name) for name in LaunchFlags.__dataclass_fields__})
         return command(launch=launch, **values)
 
     for option in reversed(OPTIONS):

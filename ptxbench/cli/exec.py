@@ -11,7 +11,7 @@ import click
 
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._fill_in import no_arguments
-from ptxbench.cli._launches import LaunchOptions, launch_options
+from ptxbench.cli._launches import LaunchFlags, launch_options
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
 from ptxbench.errors import KernelError, UsageError, suggestion
@@ -51,7 +51,7 @@ SOME_LINES = 10
 def command(
     file: Path,
     source: SourceOptions,
-    launch: LaunchOptions,
+    launch: LaunchFlags,
     saves: tuple[str, ...],
     arch: str | None,
     lines: str,

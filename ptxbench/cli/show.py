@@ -14,7 +14,7 @@ from ptxbench.backends import BACKENDS, DEFAULT_ARCH
 from ptxbench.cli._device import open_backend
 from ptxbench.cli._emit import FORMS
 from ptxbench.cli._kernels import kernels_option
-from ptxbench.cli._launches import LaunchOptions, launch_options
+from ptxbench.cli._launches import LaunchFlags, launch_options
 from ptxbench.cli._show_files import SUFFIXES, Extras, Launches, TwoKernels, listed, of_file, of_two, one_build
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
@@ -133,7 +133,7 @@ def command(
     control: bool,
     arch: str | None,
     sources: tuple[SourceOptions, ...],
-    launch: LaunchOptions,
+    launch: LaunchFlags,
     tolerance: str | None,
     backend: str | None,
     rounds: int | None,
@@ -234,7 +234,7 @@ class ShowSubject:
 
 
 def launches(
-    options: LaunchOptions, tolerance: str | None, backend: str, rounds: int, arch: str | None
+    options: LaunchFlags, tolerance: str | None, backend: str, rounds: int, arch: str | None
 ) -> Launches | None:
     """What the command line says about the launches of two files; None if it asks for none.
 
