@@ -1,15 +1,19 @@
 """Reads and writes JSON and TOML: any error in a file is one sentence, and what was read is safe to compute with.
 
-Knows nothing about the content of a document.
+`build` makes dataclasses of it. Knows nothing about the content of a document.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +63,14 @@ def read_text(path: Path, error: type[PtxbenchError] = ResultError) -> str:
 def read_json(path: Path) -> Any:
     """The JSON document of a file. Raises ResultError."""
     return parse_json(read_text(path), str(path))
+
+
+def read_as(kind: Any, path: Path, schema: str, noun: str) -> Any:
+    """The JSON document of a file as the dataclass `kind`. Raises ResultError, also if it has another schema."""
+    document = read_json(path)
+    if not isinstance(document, dict) or document.get("schema") != schema:
+        raise ResultError(f"{path} is not {noun} that this version of ptxbench reads ('{schema}').")
+    return build(kind, document, str(path))
 
 
 def parse_json(text: str, name: str) -> Any:
@@ -164,4 +176,56 @@ def plain_data(value: Any) -> Any:
         return str(value)
     if isinstance(value, complex | bytes):
         return str(value)
+    return value
+
+
+# ---- documents as dataclasses
+
+
+@cache
+def type_hints(kind: Any) -> Mapping[str, Any]:
+    """The types of a dataclass's fields: evaluated once, because a run has thousands of objects."""
+    return typing.get_type_hints(kind)
+
+
+def is_required(member: dataclasses.Field[Any]) -> bool:
+    return member.default is dataclasses.MISSING and member.default_factory is dataclasses.MISSING
+
+
+def build(kind: Any, value: Any, where: str) -> Any:
+    """`value`, from JSON, as `kind`: a dataclass, a union with None, a sequence, a mapping or a plain type."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ResultError(f"{where}: expected an object, found {display_value(value)}.")
+        hints = type_hints(typing.cast(Any, kind))
+        fields = dataclasses.fields(kind)
+        if missing := next(
+            (member.name for member in fields if is_required(member) and member.name not in value), None
+        ):
+            raise ResultError(f"{where}: the key '{missing}' is missing.")
+        names = [member.name for member in fields if member.name in value]
+        return kind(**{name: build(hints[name], value[name], f"{where}: {name}") for name in names})  # type: ignore[operator]
+    if origin is types.UnionType:
+        if value is None and types.NoneType in arguments:
+            return None
+        return build(next(argument for argument in arguments if argument is not types.NoneType), value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ResultError(f"{where}: expected a list, found {display_value(value)}.")
+        return tuple(value)
+    if origin in (Sequence, typing.get_origin(Sequence[int])):
+        if not isinstance(value, list):
+            raise ResultError(f"{where}: expected a list, found {display_value(value)}.")
+        return [build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if origin in (Mapping, typing.get_origin(Mapping[str, int])):
+        if not isinstance(value, dict):
+            raise ResultError(f"{where}: expected an object, found {display_value(value)}.")
+        return {key: build(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ResultError(f"{where}: expected {kind.__name__}, found {display_value(value)}.")
     return value

@@ -12,15 +12,12 @@ import dataclasses
 import errno
 import os
 import secrets
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ptxbench.documents import display_value, json_text, parse_json
+from ptxbench.documents import build, display_value, json_text, parse_json
 from ptxbench.errors import ResultError
 from ptxbench.run_info import COMPLETE as COMPLETE  # these three for modules that read results
 from ptxbench.run_info import DEVICE_LOST as DEVICE_LOST
@@ -469,55 +466,6 @@ def is_amount(value: float) -> bool:
 def require(holds: bool, where: str, wanted: str, actual: Any) -> None:
     if not holds:
         raise ResultError(f"{where}: expected {wanted}, found {display_value(actual)}.")
-
-
-@cache
-def type_hints(kind: Any) -> Mapping[str, Any]:
-    """The types of a dataclass's fields: evaluated once, because a run has thousands of objects."""
-    return typing.get_type_hints(kind)
-
-
-def is_required(member: dataclasses.Field[Any]) -> bool:
-    return member.default is dataclasses.MISSING and member.default_factory is dataclasses.MISSING
-
-
-def build(kind: Any, value: Any, where: str) -> Any:
-    """`value`, from JSON, as `kind`: a dataclass, a union with None, a sequence, a mapping or a plain type."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ResultError(f"{where}: expected an object, found {display_value(value)}.")
-        hints = type_hints(typing.cast(Any, kind))
-        fields = dataclasses.fields(kind)
-        if missing := next(
-            (member.name for member in fields if is_required(member) and member.name not in value), None
-        ):
-            raise ResultError(f"{where}: the key '{missing}' is missing.")
-        names = [member.name for member in fields if member.name in value]
-        return kind(**{name: build(hints[name], value[name], f"{where}: {name}") for name in names})  # type: ignore[operator]
-    if origin is types.UnionType:
-        if value is None and types.NoneType in arguments:
-            return None
-        return build(next(argument for argument in arguments if argument is not types.NoneType), value, where)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ResultError(f"{where}: expected a list, found {display_value(value)}.")
-        return tuple(value)
-    if origin in (Sequence, typing.get_origin(Sequence[int])):
-        if not isinstance(value, list):
-            raise ResultError(f"{where}: expected a list, found {display_value(value)}.")
-        return [build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if origin in (Mapping, typing.get_origin(Mapping[str, int])):
-        if not isinstance(value, dict):
-            raise ResultError(f"{where}: expected an object, found {display_value(value)}.")
-        return {key: build(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
-    if kind is Any:
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ResultError(f"{where}: expected {kind.__name__}, found {display_value(value)}.")
-    return value
 
 
 def save(run: Run, folder: Path) -> Path:

@@ -11,9 +11,9 @@ from typing import Any
 from ptxbench.backends.base import Backend
 from ptxbench.backends.flush import Flush
 from ptxbench.calibration.assessment import Calibration, CheckResult, forbids_timing
-from ptxbench.documents import json_text, read_json
+from ptxbench.documents import json_text, read_as
 from ptxbench.errors import ResultError
-from ptxbench.result import build, write
+from ptxbench.result import write
 from ptxbench.run_info import Device, ToolInfo, info_document
 from ptxbench.runner.plan import RunPlan
 
@@ -64,13 +64,7 @@ def load(folder: Path) -> CalibrationRecord | None:
     if not path.exists():
         return None
     try:
-        document = read_json(path)
-    except ResultError as error:
-        raise ResultError(f"{error} {AGAIN}") from None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise ResultError(f"{path} is not a calibration that this version of ptxbench reads ('{SCHEMA}'). {AGAIN}")
-    try:
-        record: CalibrationRecord = build(CalibrationRecord, document, str(path))
+        record: CalibrationRecord = read_as(CalibrationRecord, path, SCHEMA, "a calibration")
     except ResultError as error:
         raise ResultError(f"{error} {AGAIN}") from None
     return record

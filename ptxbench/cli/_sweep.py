@@ -13,11 +13,12 @@ from ptxbench.cli._saving import OutputFiles
 from ptxbench.cli._terminal import say
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import choose_pairs, load, select
+from ptxbench.documents import build
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters.curves import to_json
 from ptxbench.metrics import REFERENCE
 from ptxbench.pool import Pool
-from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run, build
+from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run
 from ptxbench.run_info import Device
 from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
 from ptxbench.runner.plan import parse_size

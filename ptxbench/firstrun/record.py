@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench.calibration.assessment import FAIL, CheckResult
-from ptxbench.documents import json_text, read_json
+from ptxbench.documents import json_text, read_as
 from ptxbench.errors import ResultError
 from ptxbench.profiling.counters import Agreement
-from ptxbench.result import build, write
+from ptxbench.result import write
 from ptxbench.run_info import Device, ToolInfo, info_document
 
 SCHEMA = "ptxbench.first-run/1"
@@ -87,10 +87,7 @@ def load(folder: Path) -> FirstRun | None:
     if not path.exists():
         return None
     try:
-        document = read_json(path)
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            return None
-        first: FirstRun = build(FirstRun, document, str(path))
+        first: FirstRun = read_as(FirstRun, path, SCHEMA, "a first run")
     except ResultError:
         return None
     return first
