@@ -140,18 +140,7 @@ def draft_of_cuda(kernel: KernelSource, name: str, entry: str, destination: Path
     arguments = arguments_of(declared, [known.get(p.name) for p in function.params])
     require_something_to_verify(kernel, arguments)
 
-    start, left_out = cuda_text(kernel, entry, declared, names)
-    header = comment(f"{name}: replace this by one sentence on what the kernel computes.", "", mark="//")
-    header += comment(
-        f"Paired with ../ptx/{name}.ptx; arguments, shapes and launch are in ../pairs/{name}.py.", "", mark="//"
-    )
-    header += comment(
-        f"The kernel {kernel.displayed} of {source.name}" + (f", without {listed(left_out)}." if left_out else "."),
-        "",
-        mark="//",
-    )
-    whole = "\n".join([*header, "", start.strip("\n"), ""])
-    compiled_ptx = compiled(whole, kernel).ptx
+    whole, left_out, compiled_ptx = cuda_text(kernel, name, entry, declared, names)
     positions = [number for number, parameter in enumerate(declared) if parameter.type.pointee]
     ptx, same_names = ptx_text(compiled_ptx, whole, name, entry, arch, names, positions, source)
     final, headers = cuda.moved_includes(whole, source.parent, kernel.options.include, destination)
@@ -204,10 +193,21 @@ def listed(words: Sequence[str]) -> str:
 # ---- CUDA C
 
 
+def header_of(kernel: KernelSource, name: str, left_out: Sequence[str]) -> str:
+    """The comment at the start of the .cu file."""
+    without = f", without {listed(left_out)}" if left_out else ""
+    sentences = (
+        f"{name}: replace this by one sentence on what the kernel computes.",
+        f"Paired with ../ptx/{name}.ptx; arguments, shapes and launch are in ../pairs/{name}.py.",
+        f"The kernel {kernel.displayed} of {kernel.path.name}{without}.",
+    )
+    return "\n".join(row for sentence in sentences for row in comment(sentence, "", mark="//"))
+
+
 def cuda_text(
-    kernel: KernelSource, entry: str, parameters: Sequence[CudaParameter], names: Sequence[str]
-) -> tuple[str, list[str]]:
-    """The file with the kernel as extern "C" `entry`, and the functions that are left out.
+    kernel: KernelSource, name: str, entry: str, parameters: Sequence[CudaParameter], names: Sequence[str]
+) -> tuple[str, list[str], str]:
+    """The .cu file with the kernel as extern "C" `entry`, the functions that are left out, and the compiler's PTX.
 
     It is the least text whose kernel is the same, and which the compiler takes as it is, if there is one: without host
     functions, other kernels and system headers; with the headers; whole. Raises UsageError if there is none.
@@ -245,23 +245,34 @@ def cuda_text(
         (cuda.without_system_includes(least), names_left_out),
         (least, names_left_out),
     ]
-    if not own.is_template:
-        candidates.append((changed(declarations), []))
-    failure: CompileError | None = None
-    fitting: list[tuple[str, list[str]]] = []
+    as_it_is = None if own.is_template else changed(declarations)
+    if as_it_is is not None:
+        candidates.append((as_it_is, []))
+    refused = ""
+    fitting: list[tuple[str, list[str], str]] = []
     for text, left_out in candidates:
+        if fitting and text is as_it_is and kernel.program.compiler:
+            break  # the compiler did not take the original as it is
+        # With its header, so that what is compared is what is written.
+        whole = "\n".join([header_of(kernel, name, left_out), "", text.strip("\n"), ""])
         try:
-            candidate = compiled(text, kernel)
-        except CompileError as error:
-            failure = error
+            candidate = compiled(whole, kernel)
+        except CompileError:
+            refused = text
             continue
         if same_kernel(kernel.program.ptx, kernel.function.name, candidate.ptx, entry, kernel.program.arch):
+            found = (whole, left_out, candidate.ptx)
             if not candidate.how:
-                return text, left_out
-            fitting.append((text, left_out))
+                return found
+            fitting.append(found)
     if fitting:
         return fitting[0]
-    why = f" {failure}" if failure else ""
+    why = ""
+    if refused:
+        try:
+            compiled(refused, kernel)  # without the header, so that the lines are those of the source
+        except CompileError as error:
+            why = f" {error}"
     raise UsageError(
         f"{kernel.path.name}: with '{kernel.displayed}' as extern \"C\" __global__ void {entry}, the compiler makes "
         f"another kernel of it.{why} Move the kernel to a file of its own."
