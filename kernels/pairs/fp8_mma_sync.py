@@ -62,6 +62,11 @@ PAIR = Pair(
             (20, 264, 32),
             (90, 84, 48),
             (121, 64, 240),
+            # m and n end in each group of eight rows and columns of a warp that the sizes above leave out.
+            (13, 12, 16),
+            (37, 28, 32),
+            (45, 36, 48),
+            (53, 44, 16),
         )
     ],
     bench_sizes=[
