@@ -1,5 +1,6 @@
 """Shared fixtures for tests of the whole tool: a small pair in its own folder, its run, and a cache of builds."""
 
+import dataclasses
 import gc
 import os
 import shutil
@@ -98,6 +99,17 @@ def recorded(tmp_path_factory):
 def emulated(recorded, tmp_path):
     """The same, in its own folder that a test may edit."""
     return Emulated(recorded.run, Path(shutil.copytree(recorded.kernels, tmp_path / "kernels")))
+
+
+@pytest.fixture(scope="module")
+def small_control():
+    """A control of a few bytes, for runs whose times are scripted: its usual 128 MiB, larger than a cache, are made
+    and verified in each worker."""
+    from ptxbench.runner import control
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "PAIR", dataclasses.replace(control.PAIR, bench_sizes=[{"n": 4096}]))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,8 @@ def test_a_first_run_goes_through(ptxbench, kernels, ncu, monkeypatch, tmp_path)
     monkeypatch.setattr(CalibrationSuite, "checks", cheap)
     settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0.1, stretch=1, looks=(8,), solo=4)
     monkeypatch.setattr(steps, "QUICK", settings)
-    simulated.install(monkeypatch, tmp_path / "gpu", device="T4", clocks=[(0.0, 1590.0, 0), (0.05, 1200.0, 4)])
+    clocks = [(0.0, 1590.0, 0), (0.05, 1200.0, 4)]
+    simulated.install(monkeypatch, tmp_path / "gpu", device="T4", control_n=1 << 16, clocks=clocks)
     ncu("counts", {"l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum": 17}, runs=True)
     ran = ptxbench("doctor", "--first-run", "--kernels", str(kernels), "--results", "results", "--json")
     assert ran.status == 0, ran.err

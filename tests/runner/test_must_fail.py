@@ -119,7 +119,7 @@ NS = {"cuda": 100_000, "ptx": 90_000, "ptx.slip": 50_000}
 
 
 @pytest.mark.parametrize(("deed", "status"), [("wrong", MUST_FAIL), ("", "broken")])
-def test_on_a_gpu_it_has_no_time_and_the_others_have(folder, deed, status):
+def test_on_a_gpu_it_has_no_time_and_the_others_have(folder, small_control, deed, status):
     kernels = folder(PTX)
     pair_plans, _ = plan_pairs(kernels, sizes=["n=1024"], emulated=False)
     plan = RunPlan(pair_plans, HostileBackend({"ptx.slip": deed}, NS), "sm_90", kernels, settings=QUICK, rounds=1)

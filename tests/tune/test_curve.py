@@ -157,7 +157,7 @@ def test_imbalance_is_of_the_chunks_that_the_copiers_draw_in_turn(copiers, share
 
 
 @pytest.fixture(scope="module")
-def sweep():
+def sweep(small_control):
     """A swept GPU of 8 SMs by script: frame, sweep, and its run of three rounds."""
     sources = tuple(source for source in PARTITION.sources if source.variant in ("cuda", "ptx.block"))
     swept = sweep_of(
