@@ -5,9 +5,10 @@
 Seconds of the processor, of all processes of a judgement, which other work on the machine changes little. Of each pair:
 
 - `new`: its own PTX under one more comment, which is another text, so that ptxas and the emulator compile all of it;
+  its machine code is known, so that nvdisasm does not start, which takes 200 ms more;
 - `known`: the same text again;
 - `wrong`: a new text that returns before it does anything, so that it is wrong at the first check size;
-- `cut`: the first half of its text, which cannot be parsed.
+- `cut`: the first half of its text, which cannot be parsed; ptxas is not asked about it.
 
 Before that, the pair is loaded and prepared, for which `start` is the time. For scale, `NVRTC + NumPy` is what a plain
 judge takes to compile the pair's CUDA C and to compute the reference at its check sizes, without any launch. The last
