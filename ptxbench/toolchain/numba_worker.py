@@ -1,61 +1,34 @@
 """The process in which numba-cuda compiles Python kernels: one request and one answer a line, as JSON.
 
 A process of its own, because numba-cuda needs changes of NumPy and of itself, which must not reach the user's process,
-and because a kernel's file is executed. Imports nothing of ptxbench. Needs no GPU.
+and because a kernel's file is executed. Needs no GPU.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
 import functools
-import json
-import os
 import re
-import sys
 import types
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ptxbench.toolchain.kernel_file import (
+    ESCAPE,
+    FAILURES,
+    NotForTarget,
+    Refused,
+    Unusable,
+    executed,
+    sentence,
+    serve,
+    without_function,
+    wrong_parameters,
+)
+
 OPTIONS = ("fastmath", "opt", "launch_bounds")
 """The options of @cuda.jit that are passed on."""
-
-FAILURES = (Exception, SystemExit)
-
-
-class Refused(Exception):
-    """The kernel cannot be compiled; the message is for its author."""
-
-
-class Unusable(Exception):
-    """numba-cuda does not work here; the message says why."""
-
-
-class NotForTarget(Exception):
-    """numba-cuda does not know the architecture; the message says which it knows."""
-
-
-def serve() -> None:
-    """Answer each request on stdin until it ends. Whatever a kernel's file prints goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        answers.write(json.dumps(answer(json.loads(line))) + "\n")
-        answers.flush()
-
-
-def answer(request: Mapping[str, Any]) -> dict[str, str]:
-    """The PTX as `ptx`, or why there is none: `refused` for a fault of the kernel, `target` for an architecture that
-    numba-cuda does not know, `unusable` if it does not work at all."""
-    try:
-        return {"ptx": compiled(**request)}
-    except Refused as refused:
-        return {"refused": str(refused)}
-    except NotForTarget as unknown:
-        return {"target": str(unknown)}
-    except Unusable as unusable:
-        return {"unusable": str(unusable)}
 
 
 def compiled(
@@ -65,13 +38,13 @@ def compiled(
     number: int,
     signature: Sequence[tuple[str, str]],
     defines: Mapping[str, int],
-) -> str:
+) -> dict[str, str]:
     """The PTX of the function `entry` of the text of a file called `name`, for sm_`number`.
 
     `signature`: name and type of each argument, such as ("x", "float32*").
     """
     numba = imported()
-    function, options = found(executed(source, name, defines), name, entry, source)
+    function, options = found(executed(source, name, defines, explained), name, entry, source)
     require_parameters(function, name, [argument for argument, _ in signature])
     typed = tuple(numba_type(numba, name, argument, text) for argument, text in signature)
     # A device function is compiled for the GPU of the machine, whatever the kernel is compiled for.
@@ -81,7 +54,7 @@ def compiled(
         ptx: str = numba.cuda.compile_ptx(function, typed, cc=compute_capability, lineinfo=True, **options)[0]
     except FAILURES as error:
         raise explained(error, name) from None
-    return ptx
+    return {"ptx": ptx}
 
 
 def imported() -> Any:
@@ -99,26 +72,6 @@ def imported() -> Any:
     return numba
 
 
-def executed(source: str, name: str, defines: Mapping[str, int]) -> types.ModuleType:
-    """The file as a module, in which constants of these names have these values."""
-    module = types.ModuleType(name.removesuffix(".py"), "A kernel in Python.")
-    module.__file__ = name
-    # numba reads the text of the function for its messages, through linecache.
-    import linecache
-
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    try:
-        tree = ast.parse(source, name)
-        for statement in tree.body:
-            if isinstance(statement, ast.Assign) and (target := ast.unparse(statement.targets[0])) in defines:
-                statement.value = ast.copy_location(ast.Constant(defines[target]), statement.value)
-        with contextlib.redirect_stdout(sys.stderr):
-            exec(compile(tree, name, "exec"), module.__dict__)
-    except FAILURES as error:
-        raise explained(error, name) from None
-    return module
-
-
 def found(module: types.ModuleType, name: str, entry: str, source: str) -> tuple[types.FunctionType, dict[str, Any]]:
     """The function `entry`, and its options if it has @cuda.jit."""
     kernel = getattr(module, entry, None)
@@ -130,8 +83,7 @@ def found(module: types.ModuleType, name: str, entry: str, source: str) -> tuple
         require_no_length(ast.parse(source), kernel, name)
     else:
         functions = [key for key, value in vars(module).items() if callable(value) and at_home(value, module)]
-        has = f"; it has {', '.join(functions)}" if functions else ""
-        raise Refused(f"{name} has no function '{entry}'{has}. Name it after its pair.")
+        raise without_function(name, entry, functions)
     return kernel, options
 
 
@@ -140,11 +92,7 @@ def require_parameters(function: types.FunctionType, name: str, arguments: Seque
     code = function.__code__
     if code.co_argcount != len(arguments) or code.co_kwonlyargcount:
         count = code.co_argcount + code.co_kwonlyargcount
-        has = f"{count or 'no'} parameter{'' if count == 1 else 's'}"
-        raise Refused(
-            f"{name}:{code.co_firstlineno}: '{function.__name__}' has {has}, its pair has {len(arguments)}: "
-            f"{', '.join(arguments)}. They must agree, in order."
-        )
+        raise wrong_parameters(name, code.co_firstlineno, function.__name__, count, list(arguments))
 
 
 def require_no_length(tree: ast.Module, kernel: types.FunctionType, name: str) -> None:
@@ -232,7 +180,6 @@ def array_type(numba: Any) -> Any:
 # ---- errors
 
 
-ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 STAGE = re.compile(r"Failed in .* mode pipeline \(step: .*\)")
 OF_TARGET = "CCSupportError"
 OF_TOOLS = ("NvvmSupportError", "NvvmError", "CudaSupportError", "DynamicLibraryNotFoundError")
@@ -282,10 +229,5 @@ def compiled_line(variables: Mapping[str, Any], name: str) -> int | None:
     return None
 
 
-def sentence(error: BaseException) -> str:
-    """`ImportError: no module`, on one line."""
-    return f"{type(error).__name__}: {' '.join(ESCAPE.sub('', str(error)).split())}".rstrip(": .")
-
-
 if __name__ == "__main__":
-    serve()
+    serve(compiled)

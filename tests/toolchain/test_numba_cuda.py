@@ -70,7 +70,7 @@ def test_the_same_text_gives_the_same_ptx_whatever_was_compiled_before(tmp_path,
 
 def test_options_of_numba_in_the_environment_change_nothing(tmp_path, monkeypatch):
     expected = ptx(SCALE)
-    numba_cuda.stop()
+    numba_cuda.PROCESS.stop()
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path))
     monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
     monkeypatch.setenv("NUMBA_OPT", "0")
@@ -142,13 +142,13 @@ def test_a_file_that_imports_a_module_of_its_author_is_compiled_again_each_time(
     text = SCALE.replace("import math", "import math\nfrom factors import FACTOR").replace(
         "folded(x[i])", "x[i] * FACTOR"
     )
-    numba_cuda.stop()
+    numba_cuda.PROCESS.stop()
     found = []
     for factor in (2.0, 3.0):
         (tmp_path / "factors.py").write_text(f"from numba import float32\nFACTOR = float32({factor})\n")
         os.utime(tmp_path / "factors.py", (factor, factor))  # Python compares times in whole seconds
         found.append(ptx(text))
-    numba_cuda.stop()
+    numba_cuda.PROCESS.stop()
     assert "0f40400000" in found[1]
     assert found[0] != found[1]
 

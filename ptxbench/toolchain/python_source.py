@@ -1,0 +1,73 @@
+"""A kernel's file in Python, and the PTX that a compiler made of it: what is the same for every such compiler."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import sys
+
+from ptxbench.errors import CompileError
+from ptxbench.toolchain.nvrtc import FILE, bare_name
+from ptxbench.toolchain.origins import LOC
+
+
+def installed(package: str) -> str | None:
+    """The version of a package; None if it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def decoded(content: bytes, name: str) -> str:
+    """The text of the file `name`. Raises CompileError with the line that is not UTF-8."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CompileError(f"{name}:{line}: the file is not UTF-8. Save it as UTF-8.") from None
+
+
+def imports_only(source: str, allowed: set[str]) -> bool:
+    """Whether a text imports only these packages and the standard library."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return True
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0] if not node.level else ".")
+    return names <= allowed | sys.stdlib_module_names
+
+
+SECTION = re.compile(r"^\s*\.section\s+\.debug_\w+\s*\{[^}]*\}\s*", re.M)
+FILE_LINE = re.compile(r"\s*\.file\s+(?P<number>\d+)\s+\"(?:[^\"]*[/\\])?(?P<name>[^\"/\\]*)\"")
+
+
+def own_lines(ptx: str, name: str) -> str:
+    """The PTX with each .loc in the file `name`: a line of the compiler's own files becomes the line that called it.
+
+    Without sections for debuggers.
+    """
+    files = [found for row in ptx.split("\n") if (found := FILE_LINE.match(row))]
+    own = next((found["number"] for found in files if found["name"] == name), None)
+    callers: dict[str, str] = {}
+    rows = []
+    for row in ptx.split("\n"):
+        if (found := LOC.match(row)) and own:
+            at = " ".join(found["at"].split())
+            if found["caller"]:
+                callers[at] = " ".join(found["caller"].split())
+            seen: set[str] = set()
+            while at.split()[0] != own and at in callers and at not in seen:
+                seen.add(at)
+                at = callers[at]
+            row = f"\t.loc\t{at}" if at.split()[0] == own else f"\t.loc\t{own} 0 0"
+        if (found := FILE_LINE.match(row)) and found["number"] != own:
+            continue
+        rows.append(FILE.sub(bare_name, row))
+    return SECTION.sub("", "\n".join(rows)).rstrip() + "\n"
