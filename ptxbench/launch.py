@@ -99,6 +99,18 @@ class Launch:
         return [{**arguments, number: type(arguments[number])(step)} for step in range(self.launches)]
 
 
+@dataclass(frozen=True)
+class OwnCta:
+    """The threads and the dynamic shared memory of a CTA that a compiler chose, in place of those of the pair."""
+
+    threads: tuple[int, int, int]
+    shared_bytes: int = 0
+
+    def of(self, launch: Launch) -> Launch:
+        """The launch with this CTA."""
+        return dataclasses.replace(launch, block=self.threads, shared_bytes=self.shared_bytes)
+
+
 def xyz(extent: int | tuple[int, ...]) -> tuple[int, int, int]:
     """`extent` padded with ones to three dimensions."""
     x, y, z = (*((extent,) if isinstance(extent, int) else extent), 1, 1)[:3]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.languages import is_compiled
+from ptxbench.launch import OwnCta
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.lines import Annotated, MachineInstruction
@@ -43,6 +44,8 @@ class Listing:
     same_code: bool
     counted: Mapping[int, Mapping[str, float]] | None = None
     machine: Executed | None = None
+    own_cta: OwnCta | None = None
+    """What its compiler chose for a CTA, if it did."""
 
     @cached_property
     def executed(self) -> Mapping[int, int] | None:
@@ -109,6 +112,7 @@ def make(
         annotated.same_code,
         counted,
         machine,
+        build.own_cta,
     )
 
 

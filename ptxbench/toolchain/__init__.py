@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ptxbench import architecture, cache
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
 from ptxbench.languages import CUDA, NUMBA, TILE
+from ptxbench.launch import OwnCta
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.tensor_map import TensorMap, TiledMap
@@ -65,14 +66,14 @@ class Build:
     report: BuildReport
     library: Gemm | None = None
     """The vendor library call, if this is one; then there is no kernel, and `ptx` is empty."""
-    threads: tuple[int, int, int] | None = None
-    """The threads of a CTA, if the compiler chose them: of a tile kernel, whose launch has one thread."""
+    own_cta: OwnCta | None = None
+    """What the compiler chose for a CTA, if it chose the threads; the pair's launch then has one thread."""
     gpu_only: str | None = None
     """Why the emulator cannot execute `ptx`; None if it can."""
 
     def launched(self, launch: Launch) -> Launch:
-        """The launch with the threads that the kernel has."""
-        return dataclasses.replace(launch, block=self.threads) if self.threads else launch
+        """The launch with the threads and the dynamic shared memory that the kernel has."""
+        return self.own_cta.of(launch) if self.own_cta else launch
 
     def enqueued(self, launch: Launch) -> Launch:
         """The launch as the driver gets it: of a tile kernel with one thread (CUDA C++ Programming Guide, 2.4)."""
@@ -172,7 +173,7 @@ def build_tile(
         code.ptx,
         code.cubin,
         report,
-        threads=figures.threads,
+        own_cta=OwnCta(figures.threads) if figures.threads else None,
         gpu_only=tile.gpu_only(code.ptx, same_code=spills is not None),
     )
 

@@ -172,7 +172,7 @@ def tile_trial(
         registers=report.registers,
         spill_bytes=None if None in spills else sum(filter(None, spills)),
         shared_bytes=report.shared_bytes,
-        threads=math.prod(built.threads) if built.threads else None,
+        threads=math.prod(built.own_cta.threads) if built.own_cta else None,
         sass=report.sass.get("total"),
         code=report.sass_sha256,
         log=report.log,

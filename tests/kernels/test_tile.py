@@ -8,6 +8,7 @@ import pytest
 from ptxbench import emulator, toolchain
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import LaunchUnavailable, MemoryFault, TargetMismatch
+from ptxbench.launch import OwnCta
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, ptxas
 from ptxbench.toolchain.tile import HIDDEN_PARAMETERS, OTHER_CODE
@@ -37,7 +38,7 @@ ROWS = [
 @pytest.mark.parametrize(("name", "arch", "threads", "reason"), ROWS)
 def test_a_row_says_how_many_threads_it_has_and_whether_the_emulator_can_execute_it(name, arch, threads, reason):
     made = built(name, arch)
-    assert (made.threads, made.gpu_only) == ((threads, 1, 1), reason)
+    assert (made.own_cta, made.gpu_only) == (OwnCta((threads, 1, 1)), reason)
     launch = made.launched(PAIRS[name].pair.launch_of("tile")(**PAIRS[name].pair.check_sizes[0]))
     assert launch.block_xyz == (threads, 1, 1)
     assert made.enqueued(launch).block_xyz == (1, 1, 1)  # what the driver is asked for
@@ -64,7 +65,7 @@ def test_the_sanitizer_finds_nothing_in_it(name):
             made.ptx,
             made.entry,
             grid=pair.launch_of("tile")(**size).grid_xyz,
-            block=made.threads,
+            block=made.own_cta.threads,
             args=[*arguments.values()],
             names=[*arguments],
             arch=made.arch,

@@ -150,7 +150,7 @@ def test_occupancy_is_computed_for_the_launch():
     )
     dynamic = Launch(grid=1, block=256, shared_bytes=57_344)  # takes as much in both, and little more fits on the SM
     assert sentences(few, listing("ptx", *ADD, shared_bytes=57_344), dynamic)["occupancy"] == (
-        "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 25 % against 50 %."
+        "ptx needs 114,688 bytes of shared memory, cuda 57,344: occupancy 25 % against 50 %."
     )
     near = listing("ptx", *ADD, registers=31)
     assert sentences(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."

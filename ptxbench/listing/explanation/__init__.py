@@ -26,7 +26,7 @@ from ptxbench.listing.explanation.sass_findings import SAME_MIX
 from ptxbench.listing.text import Listing, opcode
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
-from ptxbench.result import VERIFIED, Cell, VariantResult
+from ptxbench.result import VERIFIED, BuildReport, Cell, VariantResult
 from ptxbench.toolchain import launch_occupancy
 
 __all__ = [
@@ -126,10 +126,15 @@ def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Expla
         if result is None or result.build is None:
             return ()
         report = result.build
-        executed = executions_of(result)
-        sides.append(VariantSide(name, report, report.opcodes, report.occupancy, result.counts, executed=executed))
+        executed, shared = executions_of(result), shared_bytes(report, cell.launch_of(name).shared_bytes)
+        sides.append(VariantSide(name, report, report.opcodes, report.occupancy, result.counts, None, executed, shared))
     same_launch = cell.launch_of(reference) == cell.launch_of(variant)
     return find(VariantContrast(*sides), same_launch=same_launch)
+
+
+def shared_bytes(report: BuildReport, dynamic: int) -> int | None:
+    """Shared memory of a CTA; None if no tool has reported the static part."""
+    return None if report.shared_bytes is None else report.shared_bytes + dynamic
 
 
 def executions_of(result: VariantResult) -> ExecutedRange | None:
@@ -158,8 +163,12 @@ def of_listing(listing: Listing, launch: Launch | None) -> VariantSide:
         for counts_of_line in listing.counted.values():
             for name, value in counts_of_line.items():
                 counts[name] = counts.get(name, 0) + value
+    launch = listing.own_cta.of(launch) if launch and listing.own_cta else launch
     share = launch_occupancy(listing.arch, launch, listing.report) if launch else None
-    return VariantSide(listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing))
+    shared = shared_bytes(listing.report, launch.shared_bytes) if launch else None
+    return VariantSide(
+        listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing), shared
+    )
 
 
 def executions(listing: Listing) -> ExecutedRange | None:

@@ -88,7 +88,8 @@ class ExecutedRange(NamedTuple):
 class VariantSide:
     """One variant, by a run's report and counters, or by its listing as well.
 
-    `occupancy`: theoretical, of the explained launch. `counts`: the emulator's counters of a launch.
+    `occupancy`: theoretical, of the explained launch. `shared_bytes`: of a CTA of that launch, static and dynamic.
+    `counts`: the emulator's counters of a launch.
     """
 
     name: str
@@ -100,6 +101,7 @@ class VariantSide:
     listing: Listing | None = None
     executed: ExecutedRange | None = None
     """None if it was not derived, as in older runs."""
+    shared_bytes: int | None = None
 
     @cached_property
     def names(self) -> Counter[str]:

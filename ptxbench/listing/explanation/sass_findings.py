@@ -70,7 +70,7 @@ def remarks(contrast: VariantContrast) -> Iterator[Explanation]:
 
 
 def occupancy(contrast: VariantContrast) -> Iterator[Explanation]:
-    """A step of occupancy caused by registers or static shared memory; the rest of the launch is the same."""
+    """A step of occupancy, with the registers and the shared memory that differ."""
     (a, b), before, after = contrast.names, contrast.left.occupancy, contrast.right.occupancy
     if before is None or after is None or before == after:
         return
@@ -78,12 +78,7 @@ def occupancy(contrast: VariantContrast) -> Iterator[Explanation]:
     causes = []
     for name, noun, left, right in (
         ("registers", "registers", contrast.left.report.registers, contrast.right.report.registers),
-        (
-            "shared_bytes",
-            "bytes of shared memory",
-            contrast.left.report.shared_bytes,
-            contrast.right.report.shared_bytes,
-        ),
+        ("shared_bytes", "bytes of shared memory", contrast.left.shared_bytes, contrast.right.shared_bytes),
     ):
         if left is not None and right is not None and left != right:
             figures[name] = contrast.figures((left, right))
