@@ -46,6 +46,18 @@ extern "C" __tile_global__ void answer(unsigned* x)
 }
 """
 WITH_HEADERS = f"#include <cuda_fp16.h>\n#include <mma.h>\n{CUDA}"
+TRITON = """\
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def answer(x):
+    thread = tl.arange(0, 32)
+    tl.store(x + thread, thread + 42)
+"""
+"""The same in Triton."""
+
 PTX = """\
 .version 6.3
 .target sm_75
@@ -111,7 +123,7 @@ def examine_package(name: str, purpose: str) -> PartStatus:
 
 
 def examine_tools() -> Iterator[PartStatus]:
-    """NVRTC, CUDA's headers, ptxas and nvdisasm, with one kernel and without the cache; then tileiras."""
+    """NVRTC, CUDA's headers, ptxas and nvdisasm, with one kernel and without the cache; then those of other rows."""
     finding, ptx = examine_nvrtc()
     yield finding
     if finding.status == WORKS:
@@ -120,6 +132,7 @@ def examine_tools() -> Iterator[PartStatus]:
     yield finding
     yield examine_nvdisasm(cubin)
     yield examine_tileiras()
+    yield examine_triton()
 
 
 def examine_nvrtc() -> tuple[PartStatus, str]:
@@ -199,6 +212,22 @@ def examine_tileiras() -> PartStatus:
     except FAILURES as error:
         return PartStatus("tileiras", BROKEN, display_path(tool), str(error))
     return PartStatus("tileiras", WORKS, f"{version}  {display_path(tool)}")
+
+
+def examine_triton() -> PartStatus:
+    """Triton, on a kernel."""
+    from ptxbench.toolchain import python_source, triton
+
+    version = python_source.installed("triton")
+    try:
+        triton.compiled(TRITON.encode(), "answer.triton.py", "answer", DEFAULT_ARCH, [("x", "uint32*")])
+    except ToolMissing as missing:
+        if version is None:
+            return PartStatus("Triton", ABSENT, "-", f"Until then the rows in Triton are skipped: {triton.INSTALL}.")
+        return PartStatus("Triton", BROKEN, version, str(missing))
+    except FAILURES as error:
+        return PartStatus("Triton", BROKEN, version or "-", str(error))
+    return PartStatus("Triton", WORKS, version or "-")
 
 
 def examine_emulator() -> PartStatus:

@@ -30,8 +30,9 @@ PTX = Language("ptx", ".ptx", "PTX", compiled=False, required=True)
 TILE = Language("tile", ".tile.cu", "CUDA Tile C++", own_threads=True)
 
 NUMBA = Language("numba", ".py", "Python", typed_by_pair=True)
+TRITON = Language("triton", ".triton.py", "Triton", own_threads=True, typed_by_pair=True)
 
-LANGUAGES = {language.name: language for language in (CUDA, PTX, TILE, NUMBA)}
+LANGUAGES = {language.name: language for language in (CUDA, PTX, TILE, NUMBA, TRITON)}
 """By name, in the order of the rows."""
 
 REQUIRED = {name: language for name, language in LANGUAGES.items() if language.required}

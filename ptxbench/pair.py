@@ -46,7 +46,7 @@ from ptxbench.device_shape import DeviceShape
 from ptxbench.knobs import Knob, Sweep, Values, with_values
 from ptxbench.launch import Chain, Launch
 from ptxbench.libraries import Gemm
-from ptxbench.tensor_map import TensorMap, TiledMap
+from ptxbench.tensor_map import MAP_WORDS, TensorMap, TiledMap
 
 __all__ = [
     "EXACT",
@@ -513,7 +513,7 @@ def draw_scalar(arg: Scalar, rng: np.random.Generator, size: Size) -> float:
 def type_words(arg: Argument) -> str:
     """The type of an argument: `float32`, `float32*` for an array, `tensor map`."""
     if isinstance(arg, TensorMap):
-        return "tensor map"
+        return MAP_WORDS
     return str(arg.dtype) if isinstance(arg, Scalar) else f"{arg.dtype}*"
 
 

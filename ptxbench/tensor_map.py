@@ -19,6 +19,9 @@ Extents = tuple[int, ...]
 MAP_BYTES, MAP_ALIGN = 128, 64
 """Bytes and alignment of the kernel's parameter, which is passed by value."""
 
+MAP_WORDS = "tensor map"
+"""Its type in the signature of a pair."""
+
 ELEMENT_BYTES = {
     "u8": 1, "u16": 2, "u32": 4, "s32": 4, "u64": 8, "s64": 8, "f16": 2, "bf16": 2, "f32": 4, "f64": 8,
     "f32.ftz": 4, "tf32": 4, "tf32.ftz": 4,

@@ -113,5 +113,6 @@ def colouring(lexer: Lexer) -> Syntax:
 
 
 PTX, SASS, CUDA = (colouring(lexer(stripnl=False)) for lexer in (PtxLexer, SassLexer, CudaLexer))
-SOURCES = {"cuda": CUDA, "tile": CUDA, "numba": colouring(PythonLexer(stripnl=False))}
+PYTHON = colouring(PythonLexer(stripnl=False))
+SOURCES = {"cuda": CUDA, "tile": CUDA, "numba": PYTHON, "triton": PYTHON}
 """The highlighters of the languages that are compiled."""

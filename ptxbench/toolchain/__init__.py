@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ptxbench import architecture, cache
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing
-from ptxbench.languages import CUDA, NUMBA, TILE
+from ptxbench.languages import CUDA, NUMBA, TILE, TRITON, has_own_threads
 from ptxbench.launch import OwnCta
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.tensor_map import TensorMap, TiledMap
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain import cuda_c, locate, numba_cuda, nvrtc, ptxas, sass, tile
+from ptxbench.toolchain import cuda_c, locate, numba_cuda, nvrtc, ptxas, sass, tile, triton
 from ptxbench.toolchain.kernel_info import kernel_info
 from ptxbench.toolchain.nvrtc import Translation
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
@@ -85,8 +85,8 @@ class Build:
         return tile.declared(self.ptx) if self.language == TILE.name else self.ptx
 
     def arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the kernel takes of its pair's arguments: a tile kernel takes no tensor maps."""
-        if self.language != TILE.name:
+        """What the kernel takes of its pair's arguments: no tensor maps, where its compiler would make them itself."""
+        if not has_own_threads(self.language):
             return arguments
         return {name: value for name, value in arguments.items() if not isinstance(value, TensorMap | TiledMap)}
 
@@ -109,8 +109,8 @@ def build(
     `flags`: further options of NVRTC. `defines`: knobs, which are macros in CUDA C, constants in Python and literals in
     PTX. `signature`: the pair's, for languages that leave the types of parameters to it. With the driver
     as `assembler`, only the PTX is built: the driver's machine code is not known. A tile kernel always gets that of
-    tileiras, and its Build the target that this code is for: sm_90a for sm_90. Output of the tools is cached
-    (`cache.folder`). `contained`: whether the source is untrusted (`nvrtc.translate`).
+    tileiras. The Build of a tile kernel and of one in Triton has the target that the code is for: sm_90a for sm_90.
+    Output of the tools is cached (`cache.folder`). `contained`: whether the source is untrusted (`nvrtc.translate`).
 
     Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
     the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is missing; UsageError if the tools do not
@@ -124,9 +124,15 @@ def build(
     if language == TILE.name:
         options = (*flags, *(f"-D{name}={value}" for name, value in defines))
         return build_tile(content, source, variant, entry, arch, options, contained=contained)
-    ptx, log, _, how = translated(
-        content, source, language, entry, arch, flags, defines, contained=contained, signature=signature
-    )
+    if language == TRITON.name:
+        code = triton.compiled(content, source.name, entry, arch, signature)
+        arch, cta = code.target, OwnCta((code.threads, 1, 1), code.shared_bytes)
+        ptx, log, how = code.ptx, "", code.how
+    else:
+        cta = None
+        ptx, log, _, how = translated(
+            content, source, language, entry, arch, flags, defines, contained=contained, signature=signature
+        )
     report = BuildReport(source_sha256=sha256(content), ptx_sha256=sha256(ptx.encode()), log=log, compiler=how)
     cubin = None
     tool = locate.program("ptxas") if assembler == "toolkit" else None
@@ -137,7 +143,7 @@ def build(
             raise ptxas.explain(str(refused), ptx, source, language, arch, f"ptxas {locate.version(tool)}") from None
         log = "\n".join(filter(None, [log, ptxas.notable(messages, ptx, source, language)]))
         report = examine(dataclasses.replace(report, log=log), elf.read(cubin), messages, entry, source, arch)
-    return Build(variant, language, entry, arch, source, ptx, cubin, report)
+    return Build(variant, language, entry, arch, source, ptx, cubin, report, own_cta=cta)
 
 
 def build_tile(

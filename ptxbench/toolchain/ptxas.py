@@ -173,7 +173,7 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
     return AssembleError(f"{quoted}{more}. {tool} refuses this for {arch}; correct it there.")
 
 
-COMPILERS = {"cuda": "NVRTC", "numba": "The NVVM of numba-cuda"}
+COMPILERS = {"cuda": "NVRTC", "numba": "The NVVM of numba-cuda", "triton": "Triton"}
 """What makes the PTX of each language that is compiled."""
 
 MISMATCHES = (

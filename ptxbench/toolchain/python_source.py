@@ -44,7 +44,7 @@ def imports_only(source: str, allowed: set[str]) -> bool:
     return names <= allowed | sys.stdlib_module_names
 
 
-SECTION = re.compile(r"^\s*\.section\s+\.debug_\w+\s*\{[^}]*\}\s*", re.M)
+SECTION = re.compile(r"^[ \t]*\.section\s+\.debug_\w+\s*\{[^}]*\}[ \t]*\n?", re.M)
 FILE_LINE = re.compile(r"\s*\.file\s+(?P<number>\d+)\s+\"(?:[^\"]*[/\\])?(?P<name>[^\"/\\]*)\"")
 
 

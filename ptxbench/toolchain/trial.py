@@ -16,9 +16,9 @@ from pathlib import Path
 from ptxbench import architecture, cache, toolchain
 from ptxbench.discovery import select
 from ptxbench.errors import KernelError, PairError, SignatureMismatch, ToolMissing, UsageError
-from ptxbench.languages import TILE
+from ptxbench.languages import TILE, TRITON
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain import locate, ptxas
+from ptxbench.toolchain import locate, ptxas, triton
 
 ASSEMBLES, REFUSED, UNTRIED = "assembles", "refused", "untried"
 
@@ -139,23 +139,44 @@ def attempt(
     try:
         if language == TILE.name:
             return tile_trial(content, source, entry, target, flags, contained=contained)
+        if language == TRITON.name:
+            return triton_trial(tool, content, source, entry, target, signature, code)
         ptx, _, _, how = toolchain.translated(
             content, source, language, entry, target, flags, contained=contained, signature=signature
         )
-
-        def make() -> bytes:
-            return json.dumps(dataclasses.asdict(assemble(tool, ptx, source, language, entry, target, code))).encode()
-
-        key = ("trial", FORM, "" if code else "read", locate.version(tool), source.name, language, entry, target)
-        recorded = cache.remember((*key, toolchain.sha256(ptx.encode())), make)
+        return trial_of(tool, ptx, how, source, language, entry, target, code)
     except (ToolMissing, UsageError) as error:  # not caused by the source, so not cached
         return TargetTrial(target, UNTRIED, reason=str(error))
     except KernelError as error:
         return TargetTrial(target, REFUSED, reason=str(error))
-    fields = json.loads(recorded)
+
+
+def trial_of(
+    tool: Path, ptx: str, how: str, source: Path, language: str, entry: str, target: str, code: bool
+) -> TargetTrial:
+    """The trial of PTX that was made from `source` by the compiler `how`. Raises the errors of `assemble`."""
+
+    def make() -> bytes:
+        return json.dumps(dataclasses.asdict(assemble(tool, ptx, source, language, entry, target, code))).encode()
+
+    key = ("trial", FORM, "" if code else "read", locate.version(tool), source.name, language, entry, target)
+    fields = json.loads(cache.remember((*key, toolchain.sha256(ptx.encode())), make))
     if how:
         fields["log"] = "\n".join(filter(None, [f"compiled by {how}", fields["log"]]))
     return TargetTrial(**{**fields, "needs": tuple(Requirement(**need) for need in fields["needs"])})
+
+
+def triton_trial(
+    tool: Path, content: bytes, source: Path, entry: str, target: str, signature: Sequence[tuple[str, str]], code: bool
+) -> TargetTrial:
+    """The trial of a kernel in Triton, whose code is for the own target of a GPU: for sm_90a, where `target` is sm_90.
+
+    Raises the errors of `triton.compiled` and `assemble`.
+    """
+    made = triton.compiled(content, source.name, entry, target, signature)
+    trial = trial_of(tool, made.ptx, made.how, source, TRITON.name, entry, made.target, code)
+    shared = None if trial.shared_bytes is None else trial.shared_bytes + made.shared_bytes
+    return dataclasses.replace(trial, target=target, shared_bytes=shared, threads=made.threads)
 
 
 def tile_trial(
