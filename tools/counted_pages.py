@@ -9,8 +9,8 @@ A page holds blocks such as
 
 The tool puts a table between the two lines, with one row for each variant and one column for each metric of
 `ptxbench run --columns`, from one launch at the pair's first bench size, and the versions of the tools. `size=n=4096`
-before `columns` selects another size. Variants are names or globs. tests/test_counted_pages.py compares the committed
-pages with what this tool writes.
+before `columns` selects another size. Variants are names or globs. A block with a row in Triton stays as it is where
+Triton is not installed. tests/test_counted_pages.py compares the committed pages with what this tool writes.
 """
 
 import re
@@ -21,9 +21,11 @@ from ptxbench import discovery, units
 from ptxbench.backends import open_backend
 from ptxbench.errors import UsageError
 from ptxbench.exporters.tables import markdown_row
+from ptxbench.languages import TRITON
 from ptxbench.metrics import choose
 from ptxbench.result import MUST_FAIL, VERIFIED
 from ptxbench.runner import CellDone, RunPlan, plan_pairs, run
+from ptxbench.toolchain.python_source import installed
 from ptxbench.wording.cells import range_column
 from tools.kernel_pages import fill, made_by, page_of, pages
 from tools.page_blocks import between
@@ -67,11 +69,18 @@ def filled(text):
     """The text of a page with its blocks filled. Raises UsageError as `blocks` does, and for a wrong variant."""
     lines = text.splitlines()
     for first, last, block in reversed(blocks(text)):
+        if needs_triton(block) and not installed("triton"):
+            continue
         try:
             lines[first + 1 : last] = figures(block)
         except UsageError as error:
             raise UsageError(f"{first + 1}: {error}") from None
     return "".join(f"{line}\n" for line in lines)
+
+
+def needs_triton(block):
+    """Whether a row of the block is in Triton."""
+    return any(name.partition(".")[0] == TRITON.name for name in block.variants)
 
 
 def figures(block):

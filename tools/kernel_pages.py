@@ -9,7 +9,8 @@ A page holds blocks such as
 
 The tool puts a table between the two lines, with one row for each variant and one column for each metric of
 `ptxbench run --columns`, and the versions of the tools. No kernel runs: the table has only figures of the build, so the
-same versions give the same table. tests/test_kernel_pages.py compares the committed pages with what this tool writes.
+same versions give the same table. Rows in Triton are left out: pages can be written without it.
+tests/test_kernel_pages.py compares the committed pages with what this tool writes.
 """
 
 import os
@@ -22,6 +23,7 @@ from pathlib import Path
 from ptxbench import discovery, toolchain, units
 from ptxbench.errors import KernelError, PtxbenchError, UsageError
 from ptxbench.exporters.tables import markdown_row
+from ptxbench.languages import TRITON
 from ptxbench.metrics import choose
 from ptxbench.result import Cell, LaunchReport
 from ptxbench.runner.candidate import VariantRun
@@ -106,8 +108,9 @@ def built(name, arch):
     found = discovery.load(kernels, name)
     size = found.pair.bench_sizes[0]
     launch = found.pair.launch(**size)
+    sources = [source for source in found.sources if source.language != TRITON.name]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        candidates = list(pool.map(lambda source: candidate(source, arch), found.sources))
+        candidates = list(pool.map(lambda source: candidate(source, arch), sources))
     return Cell(
         pair=name,
         size=size,

@@ -97,6 +97,7 @@ PAIR = Pair(
         "ptx.n256": lambda m, n, k: tiled(m, n, width=2 * TILE),
         "ptx.multicast": lambda m, n, k: paired(m, n),
         "tile": lambda m, n, k: Launch(grid=(ceil_div(n, TILE), ceil_div(m, TILE)), block=1),
+        "triton": lambda m, n, k: Launch(grid=(ceil_div(n, TILE), ceil_div(m, TILE)), block=1),
     },
     reference=lambda a, b, m, n, k: {"c": product(a, b, m, n, k)},
     tolerance=Tolerance("3e-8 K^1.5, K = k up to a multiple of 64", bound),
@@ -126,7 +127,7 @@ PAIR = Pair(
     ],
     flops=lambda m, n, k: 2 * m * n * k,
     libraries={"cublas": Gemm()},
-    by_request=("ptx.noswizzle", "ptx.nosplit", "ptx.multicast", "tile"),
+    by_request=("ptx.noswizzle", "ptx.nosplit", "ptx.multicast", "tile", "triton"),
     expectation=(
         "PTX wins by a factor, because C without asm has neither wgmma nor the TMA: mma.sync, to which wmma compiles, "
         "is said to reach at most 65 % of Hopper's tensor cores. ptx.n256 and ptx.multicast are ahead of ptx at large "

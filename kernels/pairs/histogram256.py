@@ -37,6 +37,7 @@ PAIR = Pair(
         Scalar("n", u32, lambda n, percent, ctas: n),
     ],
     launch=lambda n, percent, ctas: Launch(grid=min(ceil_div(n, TILE), ctas), block=BLOCK),
+    launches={"triton": lambda n, percent, ctas: Launch(grid=min(ceil_div(n, TILE), ctas), block=1)},
     reference=lambda x, bins, n: {"bins": bins + counts(x)},
     tolerance=EXACT,
     check_sizes=[
@@ -49,5 +50,5 @@ PAIR = Pair(
         for k, percent in ((20, 40), *((k, percent) for k in (24, 28) for percent in (0, 40, 90, 100)))
     ],
     flops=lambda n, percent, ctas: 0,
-    by_request=("cuda.shifts", "cuda.warps", "ptx.warps", "numba"),
+    by_request=("cuda.shifts", "cuda.warps", "ptx.warps", "numba", "triton"),
 )

@@ -40,6 +40,7 @@ PAIR = Pair(
         Scalar("n", u32, lambda n, ctas: n),
     ],
     launch=lambda n, ctas: Launch(grid=min(ceil_div(n, CHUNK), ctas), block=BLOCK),
+    launches={"triton": lambda n, ctas: Launch(grid=min(ceil_div(n, CHUNK), ctas), block=1)},
     reference=lambda x, total, n: {"total": total + total_of(x)},
     # Each addition has a relative error of at most 2**-24, and an element goes through `additions` of them.
     tolerance=relative(
@@ -57,5 +58,5 @@ PAIR = Pair(
     # As many CTAs as the SMs hold at once. With more data each CTA loops more often; the grid does not grow.
     bench_sizes=lambda device: [{"n": 1 << k, "ctas": device.ctas(BLOCK)} for k in (16, 22, 26, 30)],
     flops=lambda n, ctas: n,
-    by_request=("cuda.unroll1", "cuda.unroll4", "ptx.unroll1", "numba"),
+    by_request=("cuda.unroll1", "cuda.unroll4", "ptx.unroll1", "numba", "triton"),
 )

@@ -42,7 +42,7 @@ PAIR = Pair(
         "from L1 or L2, and is a few percent slower."
     ),
     prediction="ties",
-    by_request=("cuda.passes", "cuda.passes@fast", "cuda.divides", "cuda.divides@fast", "numba"),
+    by_request=("cuda.passes", "cuda.passes@fast", "cuda.divides", "cuda.divides@fast", "numba", "triton"),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         In("w", f32, lambda rows, columns: (columns,), values=weights),
@@ -51,6 +51,7 @@ PAIR = Pair(
         Scalar("columns", u32, lambda rows, columns: columns),
     ],
     launch=lambda rows, columns: Launch(grid=rows, block=BLOCK),
+    launches={"triton": lambda rows, columns: Launch(grid=rows, block=1)},
     reference=lambda x, w, eps, columns: {"y": rmsnorm(x, w, eps)},
     tolerance=relative(
         lambda x, w, eps, columns: error(columns),

@@ -49,7 +49,7 @@ PAIR = Pair(
     prediction="ties",
     by_request=(
         *("cuda.online", "cuda.online@fast", "cuda.passes", "cuda.passes@fast"),
-        *("cuda.divides", "cuda.divides@fast", "numba", "tile"),
+        *("cuda.divides", "cuda.divides@fast", "numba", "tile", "triton"),
     ),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns), values=logits),
@@ -57,7 +57,7 @@ PAIR = Pair(
         Scalar("columns", u32, lambda rows, columns: columns),
     ],
     launch=lambda rows, columns: Launch(grid=rows, block=BLOCK),
-    launches={"tile": lambda rows, columns: Launch(grid=rows, block=1)},
+    launches={name: lambda rows, columns: Launch(grid=rows, block=1) for name in ("tile", "triton")},
     reference=lambda x, columns: {"y": softmax(x)},
     tolerance=Tolerance("(1.55 (A + min(A, log2 C)) + C/195 + 47) 2^-24 y, A = log2(e) (row max - row min)", bound),
     by_rows=["x"],

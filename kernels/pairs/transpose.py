@@ -14,7 +14,7 @@ PAIR = Pair(
         "transpose.copy, which has no barrier, is slightly faster."
     ),
     prediction="ties",
-    by_request=["numba"],
+    by_request=["numba", "triton"],
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         Out("y", f32, lambda rows, columns: (columns, rows)),
@@ -22,6 +22,9 @@ PAIR = Pair(
         Scalar("columns", u32, lambda rows, columns: columns),
     ],
     launch=lambda rows, columns: Launch(grid=(ceil_div(columns, TILE), ceil_div(rows, TILE)), block=(TILE, ROWS)),
+    launches={
+        "triton": lambda rows, columns: Launch(grid=(ceil_div(columns, TILE), ceil_div(rows, TILE)), block=1),
+    },
     reference=lambda x, rows, columns: {"y": x.T},
     tolerance=EXACT,
     # A thread moves rows 0, 8, 16 and 24 of a ragged tile: 41 and 50 end in the second and the third group of eight.

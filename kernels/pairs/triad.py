@@ -5,7 +5,7 @@ from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f32, u32, ulp
 
 BLOCK = 256
 VECTOR = 4  # elements of a thread: one float4
-TILE = 1024  # elements of a CTA of triad.tile.cu
+TILE = 1024  # elements of a CTA of triad.tile.cu and of triad.triton.py
 
 PAIR = Pair(
     purpose=(
@@ -16,7 +16,7 @@ PAIR = Pair(
         "A tie at every size, because memory sets the time of both. A difference above 1 % is a fault of the harness."
     ),
     prediction="ties",
-    by_request=["numba", "tile"],
+    by_request=["numba", "tile", "triton"],
     args=[
         Out("a", f32, lambda n: (n,)),
         In("b", f32, lambda n: (n,)),
@@ -25,7 +25,7 @@ PAIR = Pair(
         Scalar("n", u32, lambda n: n),
     ],
     launch=lambda n, BLOCK=BLOCK: Launch(grid=ceil_div(n, VECTOR * BLOCK), block=BLOCK),  # noqa: N803  knobs have the macros' names
-    launches={"tile": lambda n: Launch(grid=ceil_div(n, TILE), block=1)},
+    launches={name: lambda n: Launch(grid=ceil_div(n, TILE), block=1) for name in ("tile", "triton")},
     reference=lambda b, c, s, n: {"a": b + s * c},
     # The kernel's fma rounds b + s c once: half an ulp. In the reference s c is exact (24 + 24 bits of 53) and the sum
     # has an error of 2**-53. If the product were rounded separately, the error would be up to 2**-24 |s c|: many ulps
