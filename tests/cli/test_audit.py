@@ -36,7 +36,9 @@ def transpose():
         name = "transpose" if place == "pairs" else "transpose.padded"  # a barrier is less than 2 % of its instructions
         shutil.copy(default_kernels() / place / f"{name}{suffix}", Path("kernels") / place / f"transpose{suffix}")
     pair = Path("kernels/pairs/transpose.py")
-    pair.write_text(changed(pair.read_text(), '    by_request=["numba"],\n', ""))
+    text = changed(pair.read_text(), '    by_request=["numba", "triton"],\n', "")
+    launches = text[text.index("    launches={") : text.index("    reference=")]
+    pair.write_text(changed(text, launches, ""))
     return Path("kernels")
 
 

@@ -10,11 +10,11 @@ from ptxbench import cache
 from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.cli.doctor import show
-from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, display_path
+from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, display_path, examine_triton
 from ptxbench.emulator import Execution
 from ptxbench.errors import DeviceError, EmulatorCrash
 from ptxbench.run_info import Device
-from ptxbench.toolchain import locate, ptxas
+from ptxbench.toolchain import locate, ptxas, triton
 from tests.folders import kernels_folder
 
 
@@ -37,6 +37,10 @@ def doctor(ptxbench):
     return doctor
 
 
+MAY_LACK = {"CuPy", "Triton", "containment"}
+"""Parts that a machine of the tests may lack."""
+
+
 @pytest.mark.usefixtures("empty_cache")
 def test_where_everything_is_installed_everything_works(doctor, monkeypatch):
     monkeypatch.setattr(gpu, "find_driver", lambda: None)
@@ -44,10 +48,10 @@ def test_where_everything_is_installed_everything_works(doctor, monkeypatch):
     assert status == 0
     assert err == ""
     absent = {"NVIDIA driver", "GPU"}
-    assert {name for name, each in findings.items() if each.status != WORKS} - {"CuPy", "containment"} == absent
+    assert {name for name, each in findings.items() if each.status != WORKS} - MAY_LACK == absent
     assert list(findings) == [
-        "Python", "numpy", "llvmlite", "numba", "NVRTC", "CUDA headers", "ptxas", "nvdisasm", "tileiras", "emulator",
-        "CuPy", "NVIDIA driver", "GPU", "kernels", "containment", "cache",
+        "Python", "numpy", "llvmlite", "numba", "NVRTC", "CUDA headers", "ptxas", "nvdisasm", "tileiras", "Triton",
+        "emulator", "CuPy", "NVIDIA driver", "GPU", "kernels", "containment", "cache",
     ]  # fmt: skip
 
 
@@ -63,6 +67,23 @@ def test_without_tools_the_emulator_works_and_the_advice_says_what_to_install(do
     assert findings["tileiras"].status == ABSENT
     assert "pip install 'ptxbench[tile]'" in findings["tileiras"].advice
     assert "CUDA headers" not in findings
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_triton_is_absent_or_broken(tmp_path, monkeypatch):
+    monkeypatch.setattr("ptxbench.toolchain.triton.installed", lambda package: None)
+    monkeypatch.setattr("ptxbench.toolchain.python_source.installed", lambda package: None)
+    extra = "pip install 'ptxbench[triton]'."
+    assert examine_triton() == PartStatus("Triton", ABSENT, "-", f"Until then the rows in Triton are skipped: {extra}")
+
+    triton.PROCESS.stop()
+    monkeypatch.setattr("ptxbench.toolchain.triton.installed", lambda package: "3.9.0")
+    monkeypatch.setattr("ptxbench.toolchain.python_source.installed", lambda package: "3.9.0")
+    (tmp_path / "triton.py").write_text("raise ImportError('no libtriton')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    why = "answer.triton.py: Triton does not work here: ImportError: no libtriton. Reinstall it: "
+    assert examine_triton() == PartStatus("Triton", BROKEN, "3.9.0", why + extra)
+    triton.PROCESS.stop()
 
 
 @pytest.mark.usefixtures("empty_cache")
