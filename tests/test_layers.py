@@ -75,6 +75,7 @@ OUTSIDE = {
     "cupy": ["backends.gpu"],
     "llvmlite": ["emulator", "toolchain.numba_worker"],
     "numba": ["emulator", "toolchain.numba_worker"],
+    "triton": ["toolchain.triton_worker"],
     "pytest": ["pytest_plugin"],
     "starlette": ["service"],
     "uvicorn": ["service"],
