@@ -60,7 +60,7 @@ NEGLIGIBLE = 0.02
 TRAFFIC = ("ptx_global_sectors", "ptx_shared_wavefronts", "ptx_atomics")
 """Counts that mostly survive ptxas, and that cost time."""
 
-OTHER_LANGUAGES = ("tile",)
+OTHER_LANGUAGES = ("tile", "triton")
 """Languages of rows that may say what CUDA C cannot: then PTX is not the only way."""
 
 

@@ -204,10 +204,12 @@ def test_the_later_run_counts(kernels):
 
 def test_ptx_is_not_the_only_way_where_a_row_in_another_language_exists(kernels):
     loaded = predicting(kernels, "only way")
-    tile = dataclasses.replace(loaded.sources[0], variant="tile", language="tile")
+    tile, triton = (dataclasses.replace(loaded.sources[0], variant=name, language=name) for name in ("tile", "triton"))
     (verdict,) = judged(dataclasses.replace(loaded, sources=(*loaded.sources, tile)))
     assert (verdict.verdict, verdict.other_rows) == ("wins", ("tile",))
     assert evidence_words(verdict) == "PTX is not the only way: tile is a row too, not compared here"
+    (verdict,) = judged(dataclasses.replace(loaded, sources=(*loaded.sources, tile, triton)))
+    assert evidence_words(verdict) == "PTX is not the only way: tile and triton are rows too, not compared here"
 
 
 def test_the_table_explains_the_words_that_it_has_and_says_that_nothing_was_measured(kernels):
