@@ -73,7 +73,7 @@ def together(executions: Sequence[Execution]) -> Execution:
     )
     ascending = next((each for each in executions if each.order == "ascending"), executions[0])
     return Execution(
-        counters.total(lines, phases, mbarrier_phases),
+        counters.total(counters.added(lines), phases, mbarrier_phases),
         lines,
         ascending.order,
         "".join(each.printed for each in executions),

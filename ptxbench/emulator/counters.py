@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ptxbench.emulator import tensor_models
 from ptxbench.emulator.accuracy import bound
 from ptxbench.emulator.layout import EXACT_TRIPS, RESIDUES, Translation
-from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, LINES, REQUESTS, WIDE_8, WIDE_16, WORK
+from ptxbench.emulator.runtime.context import REQUESTS, WIDE_8, WIDE_16
+from ptxbench.emulator.terms import terms
 from ptxbench.emulator.types import LANES
 
 CLASSES = (
@@ -19,9 +20,6 @@ CLASSES = (
     "barrier",
 )  # fmt: skip
 """Classes of instructions; ptx_warp_instructions_CLASS."""
-
-UNCOUNTED = ("mbarrier", "discard", "prefetch")
-"""Kinds of sites that do not count as accesses."""
 
 EXACT = "exact"
 """How well the arithmetic of matrix instructions on integers or in f64 is known."""
@@ -72,60 +70,21 @@ ADDITIVE = (
 
 def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[str, int]]:
     """The non-zero counters of each PTX line that was executed."""
-    lines: dict[int, Counter[str]] = {}
-    for step in translation.steps:
-        executions, lanes = (int(value) for value in raw[2 * step.block : 2 * step.block + 2])
-        if not executions or not step.counted:
-            continue
-        count = lines.setdefault(step.line, Counter())
-        count["ptx_warp_instructions"] += executions
-        count[f"ptx_warp_instructions_{step.counted}"] += executions
-        count["ptx_loop_functions"] += executions * step.function_in_loop
-        count["ptx_dependent_cycles"] += executions * step.cycles
-        count["ptx_thread_instructions"] += lanes
-        count["ptx_thread_instructions_on"] += lanes if step.guard_slot is None else int(raw[step.guard_slot])
-        if step.divergent_slot is not None:
-            count["ptx_branches"] += executions
-            count["ptx_divergent_branches"] += int(raw[step.divergent_slot])
-    for site in translation.sites:
-        requests, active, work, extra = (int(raw[site.slot + i]) for i in (REQUESTS, ACTIVE, WORK, EXTRA))
-        if not requests:
-            continue
-        count = lines[translation.steps[site.step].line]
-        if site.kind == "mma":
-            count.update({"ptx_mma_operations": requests, f"ptx_mma_flops_{site.space}": requests * site.bytes})
-            continue
-        if site.kind == "wgmma":
-            count.update({"ptx_wgmma_operations": requests, f"ptx_mma_flops_{site.space}": requests * site.bytes,
-                          "ptx_wgmma_shared_bytes": active})  # fmt: skip
-            continue
-        if site.kind == "atomic":
-            name = f"ptx_atomic_{site.space}"
-            count.update({f"{name}_requests": requests, f"{name}_lanes": active, f"{name}_serial": work})
-            if site.space == "global":
-                count[f"{name}_sectors"] += extra
-            continue
-        if site.kind == "copy":
-            count.update({"ptx_async_requests": requests, "ptx_async_bytes": active * site.bytes,
-                          "ptx_multicast_sectors": work})  # fmt: skip
-            continue
-        if site.kind == "box":
-            count.update({"ptx_tma_boxes": requests, "ptx_tma_filled_bytes": active})
-            continue
-        if site.kind == "arrive":
-            count["ptx_barriers"] += requests
-            continue
-        if site.kind in UNCOUNTED or site.space == "const":
-            continue
-        name = f"ptx_{site.space}_{site.kind}"
-        count.update({f"{name}_requests": requests, f"{name}_bytes": active * site.bytes})
-        if site.space == "shared":
-            count.update({f"{name}_wavefronts": work, f"{name}_conflicts": extra})
-        elif site.space == "global":
-            count[f"{name}_sectors"] += work
-            count[f"{name}_lines"] += int(raw[site.slot + LINES])
-            count[f"{name}_bytes"] -= extra  # bytes that an asynchronous copy filled with zeros
-    return {line: {name: value for name, value in count.items() if value} for line, count in sorted(lines.items())}
+    plan = terms(translation)
+    values = plan.values(raw)
+    lines: dict[int, dict[str, int]] = {}
+    for cell in np.flatnonzero(values).tolist():
+        line, name = plan.cells[cell]
+        lines.setdefault(line, {})[name] = int(values[cell])
+    return lines
+
+
+def summed(raw: NDArray[np.int64], translation: Translation) -> dict[str, int]:
+    """The counters of all lines together."""
+    plan = terms(translation)
+    sums = np.zeros(len(plan.names), np.int64)
+    np.add.at(sums, plan.name, plan.values(raw))
+    return dict(zip(plan.names, sums.tolist(), strict=True))
 
 
 def opcodes(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[str, int]]:
@@ -167,20 +126,25 @@ def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[
     return {opcode: model.origin if model else EXACT for opcode, model in found.items()}
 
 
-def total(lines: Mapping[int, Mapping[str, int]], phases: int, mbarrier_phases: int) -> dict[str, float]:
-    """The counters of the launch, with the ratios derived from them; no value is None; absent ones are 0."""
-    summed: Counter[str] = Counter()
+def added(lines: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
+    """The sum of each counter over the lines."""
+    sums: Counter[str] = Counter()
     for counts in lines.values():
-        summed.update(counts)
-    result: dict[str, float] = {name: summed[name] for name in ADDITIVE}
+        sums.update(counts)
+    return sums
+
+
+def total(sums: Mapping[str, int], phases: int, mbarrier_phases: int) -> dict[str, float]:
+    """The counters of the launch, with the ratios derived from them; no value is None; absent ones are 0."""
+    result: dict[str, float] = {name: sums.get(name, 0) for name in ADDITIVE}
     result["ptx_barrier_phases"] = phases
     result["ptx_mbarrier_phases"] = mbarrier_phases
-    if executed := summed["ptx_warp_instructions"]:
-        result["ptx_active_lane_share"] = summed["ptx_thread_instructions_on"] / (LANES * executed)
+    if executed := sums.get("ptx_warp_instructions"):
+        result["ptx_active_lane_share"] = sums["ptx_thread_instructions_on"] / (LANES * executed)
     for kind in ("load", "store"):
-        if requests := summed[f"ptx_global_{kind}_requests"]:
+        if requests := sums.get(f"ptx_global_{kind}_requests"):
             name = f"ptx_global_{kind}_sectors"
-            result[f"{name}_per_request"] = summed[name] / requests
+            result[f"{name}_per_request"] = sums[name] / requests
     return result
 
 

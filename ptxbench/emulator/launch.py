@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator import counters, memory
 from ptxbench.emulator.arguments import check_launch, cluster_of, extent
+from ptxbench.emulator.deferred import Deferred
 from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, SanitizerFinding
 from ptxbench.emulator.image import build
@@ -147,8 +148,8 @@ def run(
     describer = Describer(answer.translation, buffers, extent_grid, extent_block, shared_bytes)
     if answer.fault is not None:
         raise explain(answer, answer.fault, image.layout, job, describer.findings(answer.findings))
-    lines = counters.by_line(answer.counters, answer.translation)
-    totals = counters.total(lines, answer.phases, answer.mbarrier_phases)
+    raw, translation = answer.counters, answer.translation
+    totals = counters.total(counters.summed(raw, translation), answer.phases, answer.mbarrier_phases)
     findings: tuple[SanitizerFinding, ...] = ()
     unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -164,27 +165,25 @@ def run(
     image.take_back(results, answer.stored, kept)
     changed = image.changed(results, answer.stored)
     reason = order_reason(answer, image.layout, extent_grid) if ctas == "usual" else ""
-    approximate = counters.approximate(answer.counters, answer.translation)
-    models = counters.models(answer.counters, answer.translation, arch)
     order = "ascending" if reason else "any" if ctas == "usual" else ctas
     return Execution(
         totals,
-        lines,
+        Deferred(lambda: counters.by_line(raw, translation)),
         order,
         answer.printed,
         findings,
         notes,
-        approximate,
-        models,
+        Deferred(lambda: counters.approximate(raw, translation)),
+        counters.models(raw, translation, arch),
         unchecked,
         reason,
         remarks,
         changed,
         answer.unfreed,
-        counters.opcodes(answer.counters, answer.translation),
-        counters.loops(answer.trips, answer.translation.loops),
-        answer.translation.irreducible,
-        counters.wide_wavefronts(answer.counters, answer.translation),
+        Deferred(lambda: counters.opcodes(raw, translation)),
+        Deferred(lambda: counters.loops(answer.trips, translation.loops)),
+        translation.irreducible,
+        Deferred(lambda: counters.wide_wavefronts(raw, translation)),
     )
 
 

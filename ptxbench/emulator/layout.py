@@ -76,7 +76,7 @@ NUMBERED = frozenset(
 """Opcodes whose cost depends on a number in their operands, besides divisions and remainders."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal only to itself: tables that depend on one are kept by it
 class Translation:
     """The IR, and the layout of its counters and memory.
 
