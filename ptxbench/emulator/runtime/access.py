@@ -27,6 +27,7 @@ from ptxbench.emulator.runtime.records import LOAD, STORE, planned
 from ptxbench.emulator.runtime.spaces import CLUSTER_SPACE, GLOBAL, LOCAL_SPACE, MERGING_SPACE, SHARED_SPACE, Space
 from ptxbench.emulator.types import LANES
 
+REGISTER_BYTES = 64
 CACHE_LINE = 64
 AHEAD = 2048
 """Bytes; the next warps of a CTA mostly load there. The processor's own prefetching ends at each page of 4 KiB, and
@@ -49,7 +50,6 @@ def load(
     element = f"i{8 * element_bytes}"
     full = vector(8 * element_bytes)
     returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
-    whole = f"<{LANES * count} x {element}>"
     gather = f"llvm.masked.gather.v{LANES}{element}.v{LANES}p0"
     gathers = []
     for k in range(count):
@@ -59,29 +59,36 @@ def load(
             f"{full} zeroinitializer)"
         )
 
-    def apart(source: str, prefix: str) -> list[str]:
-        """Return the bytes of all lanes, in the order of the lanes, as `count` vectors."""
-        lines = []
-        for k in range(count):
-            lanes = ", ".join(f"i32 {count * i + k}" for i in range(LANES))
-            lines.append(f"%{prefix}{k} = shufflevector {whole} {source}, {whole} poison, {V32} <{lanes}>")
-        return [*lines, pack(prefix)]
+    def apart(pieces: list[str], prefix: str) -> list[str]:
+        """Return the elements of all lanes, in the order of the lanes, as `count` vectors."""
+        lines, names = taken_apart(pieces, count, element, prefix)
+        return [*lines, pack(names)]
 
-    def pack(prefix: str) -> str:
+    def pack(names: Sequence[str]) -> str:
         if count == 1:
-            return f"ret {full} %{prefix}0"
+            return f"ret {full} {names[0]}"
         lines, packed = [], "poison"
-        for k in range(count):
-            lines.append(f"%{prefix}.s{k} = insertvalue {returns} {packed}, {full} %{prefix}{k}, {k}")
-            packed = f"%{prefix}.s{k}"
+        for k, name in enumerate(names):
+            lines.append(f"%s{k}{name[1:]} = insertvalue {returns} {packed}, {full} {name}, {k}")
+            packed = f"%s{k}{name[1:]}"
         return "\n".join([*lines, f"ret {returns} {packed}"])
 
+    width = piece_width(element_bytes)
+    piece = f"<{width} x {element}>"
     everyone = []
     if gathers_slowly(element_bytes, count):
         part = f"<{count} x {element}>"
-        loads = [f"%w{i} = load {part}, ptr %place{i}, align {size}" for i in range(LANES)]
-        joins, joined = concatenated([f"%w{i}" for i in range(LANES)], count, element)
-        everyone = [*loads, *joins, *apart(joined, "h")]
+        everyone = [f"%w{i} = load {part}, ptr %place{i}, align {size}" for i in range(LANES)]
+        pieces = []
+        for i in range(0, LANES, width // count):
+            joins, joined = concatenated([f"%w{i + j}" for j in range(width // count)], count, element)
+            everyone += joins
+            pieces.append(joined)
+        everyone += apart(pieces, "h")
+    run = []
+    for i in range(LANES * count // width):
+        run.append(f"%run{i} = getelementptr i8, ptr %first, i64 {i * width * element_bytes}")
+        run.append(f"%all{i} = load {piece}, ptr %run{i}, align {element_bytes}")
     text = access(
         function,
         returns,
@@ -90,12 +97,12 @@ def load(
         together="\n".join(
             [
                 *(fetched_ahead(size) if space is GLOBAL else ()),
-                f"%all = load {whole}, ptr %first, align {element_bytes}",
-                *apart("%all", "t"),
+                *run,
+                *apart([f"%all{i}" for i in range(LANES * count // width)], "t"),
             ]
         ),
         everyone="\n".join(everyone),
-        each="\n".join([*gathers, pack("g")]),
+        each="\n".join([*gathers, pack([f"%g{k}" for k in range(count)])]),
         nothing=f"ret {returns} zeroinitializer",
         first_of_all=record_load(size) if recorded else None,
     )
@@ -119,6 +126,60 @@ def gathers_slowly(element_bytes: int, count: int) -> bool:
     Processors gather 4 and 8 bytes; LLVM branches around each lane for less.
     """
     return count > 1 or element_bytes < 4
+
+
+def piece_width(element_bytes: int) -> int:
+    """Elements of a vector that fits a register of today's processors. LLVM reorders the elements of longer vectors
+    with several times as many instructions."""
+    return min(LANES, REGISTER_BYTES // element_bytes)
+
+
+def taken_apart(pieces: list[str], count: int, element: str, prefix: str) -> tuple[list[str], list[str]]:
+    """Lines that sort the elements of `pieces`, vectors in a row, and the results: vectors of the elements k, `count` +
+    k, 2 `count` + k ..., for each k below `count`."""
+    lines: list[str] = []
+    width = LANES * count // len(pieces)
+    kind = f"<{width} x {element}>"
+    parts, step = {0: pieces}, 1
+    while step < count:  # every second element of the parts
+        finer = {}
+        for first, part in parts.items():
+            for odd in (0, 1):
+                order = ", ".join(f"i32 {2 * i + odd}" for i in range(width))
+                names = [f"%{prefix}{first + step * odd}.by{2 * step}.{j}" for j in range(len(part) // 2)]
+                finer[first + step * odd] = names
+                for name, a, b in zip(names, part[::2], part[1::2], strict=True):
+                    lines.append(f"{name} = shufflevector {kind} {a}, {kind} {b}, <{width} x i32> <{order}>")
+        parts, step = finer, 2 * step
+    results = []
+    for k in range(count):
+        joins, joined = concatenated(parts[k], width, element)
+        lines += joins
+        results.append(joined)
+    return lines, results
+
+
+def interleaved(values: Sequence[str], element_bytes: int, prefix: str) -> tuple[list[str], list[str]]:
+    """The reverse: lines that mix vectors, so that an element of each follows one of the vector before, and the
+    results, vectors in a row."""
+    element, width = f"i{8 * element_bytes}", piece_width(element_bytes)
+    kind, full = f"<{width} x {element}>", vector(8 * element_bytes)
+    lines: list[str] = []
+    if len(values) == 1:
+        names = [f"%{prefix}.{i}" for i in range(LANES // width)]
+        for i, name in enumerate(names):
+            order = ", ".join(f"i32 {i * width + j}" for j in range(width))
+            lines.append(f"{name} = shufflevector {full} {values[0]}, {full} poison, <{width} x i32> <{order}>")
+        return lines, names
+    (even, first), (odd, second) = (interleaved(values[i::2], element_bytes, f"{prefix}.{i}") for i in (0, 1))
+    results = []
+    for i, (a, b) in enumerate(zip(first, second, strict=True)):
+        for half in (0, 1):
+            start = half * width // 2
+            order = ", ".join(f"i32 {start + j}, i32 {width + start + j}" for j in range(width // 2))
+            results.append(f"%{prefix}.m{2 * i + half}")
+            lines.append(f"{results[-1]} = shufflevector {kind} {a}, {kind} {b}, <{width} x i32> <{order}>")
+    return [*even, *odd, *lines], results
 
 
 def concatenated(parts: Sequence[str], width: int, element: str) -> tuple[list[str], str]:
@@ -146,24 +207,12 @@ def store(
     element = f"i{8 * element_bytes}"
     full = vector(8 * element_bytes)
     scatter = f"llvm.masked.scatter.v{LANES}{element}.v{LANES}p0"
-    width = LANES * count
-
-    def by_lane(prefix: str) -> tuple[list[str], str]:
-        """Lines that join the values in the order of the lanes, and the result."""
-        if count == 1:
-            return [], "%v0"
-        lines, joined = concatenated([f"%v{k}" for k in range(count)], LANES, element)
-        lines = [line.replace(".j", f".{prefix}") for line in lines]
-        order = ", ".join(f"i32 {LANES * k + i}" for i in range(LANES) for k in range(count))
-        kind = f"<{width} x {element}>"
-        joined = joined.replace(".j", f".{prefix}")
-        return [
-            *lines,
-            f"%{prefix} = shufflevector {kind} {joined}, {kind} poison, <{width} x i32> <{order}>",
-        ], f"%{prefix}"
-
-    lines, whole = by_lane("all")
-    together = [*lines, f"store <{width} x {element}> {whole}, ptr %first, align {element_bytes}"]
+    width = piece_width(element_bytes)
+    piece = f"<{width} x {element}>"
+    together, pieces = interleaved([f"%v{k}" for k in range(count)], element_bytes, "all")
+    for i, name in enumerate(pieces):
+        together.append(f"%run{i} = getelementptr i8, ptr %first, i64 {i * width * element_bytes}")
+        together.append(f"store {piece} {name}, ptr %run{i}, align {element_bytes}")
     each = []
     for k in range(count):
         each.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
@@ -171,11 +220,11 @@ def store(
     everyone: list[str] = []
     record_lanes = ""
     if gathers_slowly(element_bytes, count):
-        everyone, whole = by_lane("every")
+        everyone, pieces = interleaved([f"%v{k}" for k in range(count)], element_bytes, "every")
         for i in range(LANES):
-            order = ", ".join(f"i32 {count * i + k}" for k in range(count))
-            kind = f"<{width} x {element}>"
-            everyone.append(f"%w{i} = shufflevector {kind} {whole}, {kind} poison, <{count} x i32> <{order}>")
+            name, start = pieces[count * i // width], count * i % width
+            order = ", ".join(f"i32 {start + k}" for k in range(count))
+            everyone.append(f"%w{i} = shufflevector {piece} {name}, {piece} poison, <{count} x i32> <{order}>")
             everyone.append(f"store <{count} x {element}> %w{i}, ptr %place{i}, align {size}")
     if recorded:
         together.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
