@@ -5,7 +5,7 @@ Inside a block a register is an SSA value; between blocks it is in the warp's re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.callgraph import NO_BODY, allocates
@@ -57,6 +57,8 @@ DEFINED = "defined "
 """The prefix of a register's name for the mask of lanes that have written it."""
 
 
+COPIES = ("mov.", "cvta.global.", "cvta.to.global.")
+"""Instructions whose result is their operand, if the registers are equally wide: global addresses are generic ones."""
 ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
 """Instructions whose addresses are generic, or in the single space that they name."""
 GENERIC_SPACES = ("global", "shared", "local", "const")
@@ -106,6 +108,7 @@ class KernelState:
         self.spaces = {variable.name: variable.space for variable in variables}
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
+        self.uniform = self.find_uniform()
         self.shared, self.shared_bytes = lay_out_shared(module, function)
         if any(predefined.is_reserved(name) for name in specials(self.steps)):
             reserved = self.ops.reserved_inside = predefined.reserved_bytes(arch)
@@ -155,7 +158,8 @@ class KernelState:
 
     def lay_out_registers(self) -> tuple[dict[str, int], int]:
         """The byte offset of every register that is live across blocks, and their total bytes."""
-        live = sorted(set().union(*(block.live_in for block in self.blocks)) - self.constants.keys())
+        computed = self.constants.keys() | self.uniform.keys()
+        live = sorted(set().union(*(block.live_in for block in self.blocks)) - computed)
         placed, offset = {}, 0
         for name in live:
             kind = self.function.registers[name]
@@ -218,6 +222,45 @@ class KernelState:
                 if isinstance(source, Immediate):
                     result[name] = literal_bits(source, kind, floating=instruction.opcode.endswith(("f32", "f64")))
         return result
+
+    def find_uniform(self) -> dict[str, FlowStep]:
+        """Registers that hold a parameter in every lane after the first block, with the load of it. They need no place:
+        each block loads the parameter again."""
+        first = self.blocks[0]
+        steps = self.steps[first.first : first.last]
+        elsewhere = set().union(*(writes(step) for step in self.steps[: first.first] + self.steps[first.last :]))
+        unfit = elsewhere | first.live_in | warpgroups.used(self.steps)
+        found: dict[str, FlowStep] = {}
+        for step in steps:
+            load = self.parameter_load(step, found)
+            for name in writes(step):
+                found.pop(name, None)
+                if load is not None and name not in unfit:
+                    found[name] = load
+        return found
+
+    def parameter_load(self, step: FlowStep, found: Mapping[str, FlowStep]) -> FlowStep | None:
+        """The instruction itself if it loads a parameter, or the one whose result, in `found`, it copies."""
+        opcode, operands = step.entry.opcode, step.instruction.operands
+        if step.instruction.guard is not None or not opcode.startswith(("ld.param.", *COPIES)):
+            return None
+        target, source = operands[:2]
+        if not isinstance(target, Register) or self.function.registers[target.name] is PRED:
+            return None
+        if isinstance(source, Register) and self.held(source.name).bits == self.held(target.name).bits:
+            return found.get(source.name)
+        if isinstance(source, Address) and isinstance(source.base, Symbol) and source.base.name in self.params:
+            return step
+        return None
+
+    def load_uniform(self, name: str) -> Value:
+        """The value of such a register."""
+        step = self.uniform[name]
+        _, source = step.instruction.operands
+        assert isinstance(source, Address)
+        address = self.read_address(source, step.instruction.line)
+        (value,) = self.ops.load("param", address, step.entry.arguments["type"])
+        return self.extended(value, self.function.registers[name])
 
     # ---- operands
 
@@ -342,6 +385,8 @@ class KernelState:
         kind = self.function.registers[name]
         if name in self.constants:
             return self.e.from_bits(self.constants[name], kind)
+        if name in self.uniform:
+            return self.load_uniform(name)
         if name not in self.slots:
             return self.e.constant(0, bits_of(kind))
         at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
@@ -378,12 +423,18 @@ class KernelState:
         if kind.bits != value.type.bits:
             if PRED in (kind, value.type):
                 raise syntax_error(line, f"'{operand.name}' is .{kind}, but .{value.type} is written to it.")
-            value = self.e.convert(self.e.bits(value) if value.type.floating else value, bits_of(kind))
+            value = self.extended(value, kind)
         if guard is not None:
             old = self.e.as_type(self.get(operand.name), value.type)
             value = self.e.choose(guard, value, old)
         self.values[operand.name] = value
         self.dirty.add(operand.name)
+
+    def extended(self, value: Value, kind: Type) -> Value:
+        """`value` with the bits of a register of type `kind`."""
+        if kind.bits == value.type.bits:
+            return value
+        return self.e.convert(self.e.bits(value) if value.type.floating else value, bits_of(kind))
 
     def write_back(self, block: Block, *, together: bool = False) -> None:
         """Store the live-out registers, under the block's mask; of all lanes, if they all run the block `together`.
