@@ -23,7 +23,7 @@ ODD_LANES = sum(1 << lane for lane in range(LANES) if lane.bit_count() % 2)
 
 
 def choose_block(count: int) -> str:
-    """LLVM lines that branch to block %lowest of `count`.
+    """LLVM lines that branch to block %block of `count`.
 
     In two steps if there are many blocks: LLVM's time grows with the square of the branches at one place.
     """
@@ -32,13 +32,13 @@ def choose_block(count: int) -> str:
         return " ".join(f"i32 {number}, label %b{number}" for number in numbers)
 
     if count <= MOST_BRANCHES:
-        return f"switch i32 %lowest, label %done [ {cases(range(count))} ]"
+        return f"switch i32 %block, label %done [ {cases(range(count))} ]"
     firsts = range(0, count, BRANCHES)
     groups = " ".join(f"i32 {k}, label %group{k}" for k in range(len(firsts)))
-    lines = [f"%group = udiv i32 %lowest, {BRANCHES}", f"switch i32 %group, label %done [ {groups} ]"]
+    lines = [f"%group = udiv i32 %block, {BRANCHES}", f"switch i32 %group, label %done [ {groups} ]"]
     for k, first in enumerate(firsts):
         some = cases(range(first, min(first + BRANCHES, count)))
-        lines += [f"group{k}:", f"switch i32 %lowest, label %done [ {some} ]"]
+        lines += [f"group{k}:", f"switch i32 %block, label %done [ {some} ]"]
     return "\n  ".join(lines)
 
 
@@ -56,6 +56,21 @@ def warp_function(body: str, blocks: int, *, halves: bool = False) -> str:
         if halves
         else "%pool = or i32 %candidates, 0\n  %first = or i32 %eligible, 0"
     )
+    # Mostly all lanes are at one block, which is quicker to see than to find out the lowest.
+    together = (
+        "br label %parted"
+        if halves
+        else f"""%pc.first = extractelement {V32} %pcs, i64 0
+  {context.splat("pc.all", "i32", "%pc.first")}
+  %elsewhere = icmp ne {V32} %pcs, %pc.all
+  %elsewhere.mask = bitcast {MASK} %elsewhere to i32
+  %together = icmp eq i32 %elsewhere.mask, 0
+  br i1 %together, label %all, label %parted
+all:
+  store i32 %candidates, ptr %mask
+  br label %go"""
+    )
+    first_block = "" if halves else "[ %pc.first, %all ], "
     return f"""
 define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
@@ -85,13 +100,15 @@ dispatch:
   %none = icmp eq i32 %candidates, 0
   br i1 %none, label %done, label %choose
 choose:
+  %pcs = load {V32}, ptr %warp, align 64
+  {together}
+parted:
   %served.now = load i32, ptr %served
   %unserved.mask = xor i32 %served.now, -1
   %unserved = and i32 %candidates, %unserved.mask
   %all.served = icmp eq i32 %unserved, 0
   %eligible = select i1 %all.served, i32 %candidates, i32 %unserved
   {pool}
-  %pcs = load {V32}, ptr %warp, align 64
   %eligible.vector = bitcast i32 %first to {MASK}
   %masked = select {MASK} %eligible.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
   %lowest = call i32 @llvm.vector.reduce.umin.v{LANES}i32({V32} %masked)
@@ -116,6 +133,7 @@ pass:
   store i32 %served.more, ptr %served
   br label %dispatch
 go:
+  %block = phi i32 {first_block}[ %lowest, %parted ], [ %lowest, %others ]
   {choose_block(blocks)}
 done:
   ret void
