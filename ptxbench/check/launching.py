@@ -23,7 +23,7 @@ FUEL = 1 << 20
 POISON = 0xFF
 
 THREADS = 2
-"""Host threads for a launch: each needs address space, which is limited, and check sizes are small."""
+"""The most host threads for a launch: each needs address space, which is limited, and check sizes are small."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def launch_on(
         cluster=own.cluster_xyz,
         arch=kernel.arch,
         sanitize=options.sanitize,
-        threads=THREADS,
+        most_threads=THREADS,
         fuel=options.fuel,
         placement=options.placement,
         kept=kept,

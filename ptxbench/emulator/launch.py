@@ -84,6 +84,7 @@ def run(
     arch: str = "sm_90",
     sanitize: bool = False,
     threads: int | None = None,
+    most_threads: int | None = None,
     fuel: int | None = None,
     placement: int | None = None,
     kept: dict[str, bytes] | None = None,
@@ -102,13 +103,14 @@ def run(
     an array or a Pointer, and is passed as its address. `names`: of the arguments in messages, by default those of the
     parameters, which a compiler may have chosen. `arch` chooses the model of matrix instructions. `sanitize`:
     bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch continues without
-    the bad access. `threads`: host threads, by default one per core; results and counters do not depend on it. `fuel`:
-    loop iterations and non-inlined calls that a warp may run, by default FUEL. `placement`: a seed that changes the
-    addresses, order and distances of the arrays, and the addresses of other memory. `variation`: what else differs on
-    another GPU or at another time. `kept`: the module's variables by name as an earlier launch left them, which replace
-    their initialisers; it is updated with what this launch leaves. `ctas`: another order of the CTAs; it can affect
-    only a kernel whose CTAs wait for each other. `cluster`: CTAs of a cluster, like `grid`, which it must divide; None:
-    what the kernel's .reqnctapercluster says, else a launch without clusters.
+    the bad access. `threads`: host threads; by default as many as shorten the launch, up to `most_threads`, else up to
+    one per core. Results and counters do not depend on them. `fuel`: loop iterations and non-inlined calls that a warp
+    may run, by default FUEL. `placement`: a seed that changes the addresses, order and distances of the arrays, and the
+    addresses of other memory. `variation`: what else differs on another GPU or at another time. `kept`: the
+    module's variables by name as an earlier launch left them, which replace their initialisers; it is updated with
+    what this launch leaves. `ctas`: another order of the CTAs; it can affect only a kernel whose CTAs wait for each
+    other. `cluster`: CTAs of a cluster, like `grid`, which it must divide; None: what the kernel's
+    .reqnctapercluster says, else a launch without clusters.
     `earlier`: what arrays (by id) held before a launch that may not have ended yet; this one sees the rest after
     griddepcontrol.wait (chain.py).
 
@@ -132,7 +134,7 @@ def run(
         tuple((buffer.low, buffer.high) for buffer in image.layout.buffers),
         image.layout.size,
         dynamic_shared_bytes,
-        1 if stored else threads or usable_cores(),
+        1 if stored else threads or most_threads or usable_cores(),
         min(FUEL if fuel is None else fuel, MOST_FUEL),
         arch,
         "sanitize" if sanitize else "plain",
@@ -141,6 +143,7 @@ def run(
         variation=variation,
         cluster=in_clusters,
         stored=stored,
+        all_threads=threads is not None,
     )
     answer, results = emulator_process().perform(job, image.contents)
     shared_bytes = answer.translation.own_shared_bytes + dynamic_shared_bytes

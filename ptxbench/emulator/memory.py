@@ -33,6 +33,10 @@ SPARSE_BYTES = 1 << 20
 KEPT_BYTES = 1 << 12
 """The least size of frozen contents that stay in the arena between launches: less is copied as quickly as found."""
 
+LEAST_BYTES = 1 << 24
+"""The least size of the arena: each time that it grows, both processes map all of it again. Unused pages take no
+memory."""
+
 FURTHEST = 512
 """The most by which a placement moves a buffer, in units of ALIGNMENT."""
 
@@ -147,6 +151,7 @@ class Arena:
         """Grow to at least `size` bytes. Raises LaunchError if there is not enough memory."""
         if size <= self.size:
             return
+        size = max(size, LEAST_BYTES)
         if size > available_memory():
             raise LaunchError(too_large(size))
         self.unmap()

@@ -34,6 +34,7 @@ class LaunchRequest:
     arena_bytes: int
     dynamic_shared_bytes: int
     threads: int
+    """The most host threads."""
     fuel: int
     arch: str
     mode: str = "plain"
@@ -46,6 +47,8 @@ class LaunchRequest:
     """CTAs of a cluster; None: a launch without clusters."""
     stored: tuple[Stored, ...] = ()
     """What an unfinished launch before this one stores."""
+    all_threads: bool = False
+    """Whether to start all host threads at once, even if the launch is too short to gain from them."""
 
     @property
     def cluster_size(self) -> int:

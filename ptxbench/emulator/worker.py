@@ -61,6 +61,8 @@ LINE = 128
 """Bytes of two cache lines: processors fetch the neighbour of a line too."""
 MUCH = 1 << 20
 """From this size in bytes on, a thread's memory is mapped separately."""
+WORTH_A_THREAD = 250e-6
+"""CPU seconds: if the rest of a launch takes more, it gets other host threads. To start one costs half of it."""
 CHUNKS = 32
 """Runs of CTAs per host thread: a thread with slow CTAs leaves runs to other threads. A run has neighbouring CTAs,
 which mostly touch neighbouring bytes, so few cache lines move between cores."""
@@ -199,6 +201,19 @@ class Thread:
         """
         if self.kernel.run(self.address):
             self.shares.next[0] = self.units
+
+    def begin(self) -> bool:
+        """Run the first run of CTAs; whether other threads shorten the rest by more than their start costs. If not,
+        this thread runs the rest alone, in rank order, and need not stop where CTAs touch the same bytes."""
+        chunk, began = self.shares.chunk, time.thread_time()
+        self.context[context.CHUNK], self.context[context.CTA_COUNT] = 0, chunk
+        self.context[context.STOP_AT_CLASH] = False
+        self.run()
+        self.context[context.CHUNK], self.context[context.CTA_COUNT] = chunk, self.units
+        self.shares.next[0] = max(self.shares.next[0], chunk)  # higher after a fault
+        rest = (time.thread_time() - began) / chunk * (self.units - chunk)
+        self.context[context.STOP_AT_CLASH] = several = rest > WORTH_A_THREAD and self.clash() is None
+        return several
 
     def clash(self) -> Clash | None:
         """The first access, by a CTA of this thread, to bytes that an earlier CTA used, if one of the two stored."""
@@ -347,7 +362,7 @@ class ProcessHost:
     def prepare(self, job: LaunchRequest, threads: int, shift: int) -> int:
         """Map the arena and make records for each thread. Returns the host address of the arena's first byte."""
         if self.arena is None or len(self.arena) < job.arena_bytes:  # else kept: its pages are mapped
-            self.arena = mmap.mmap(self.handle, job.arena_bytes)
+            self.arena = mmap.mmap(self.handle, 0)  # all of it
         self.records += [sharing.Records() for _ in range(threads - len(self.records))]
         for record in self.records[:threads]:
             record.prepare(job.arena_bytes, shift)
@@ -383,9 +398,11 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
     kernel.find(conditions(job.variation, job.placement, job.arch, layout.reserved_bytes, threads_of_block))
     workers: list[Thread] = []
     try:
-        for record in host.records[:threads]:
-            workers.append(Thread(job, kernel, base, record, tag, marked, shares))
+        workers.append(Thread(job, kernel, base, host.records[0], tag, marked, shares))
         began = time.process_time()
+        if threads > 1 and (job.all_threads or workers[0].begin()):
+            for record in host.records[1:threads]:
+                workers.append(Thread(job, kernel, base, record, tag, marked, shares))
         if job.stored:  # then there is one worker
             memory_ = np.frombuffer(host.arena, np.uint8)
             workers[0].console.finish = functools.partial(finish, job.stored, memory_, over=False)

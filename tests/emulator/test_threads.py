@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator import worker
+from ptxbench.emulator.memory import Arena
+from ptxbench.emulator.messages import Again
 from ptxbench.emulator.process import Process, stop_process
 from ptxbench.errors import KernelError
 
 CTAS, BLOCK = 24, 32
 WORDS = 4 * CTAS * BLOCK
 """Elements of each of the two arrays: more than the launch has threads, so that some kernels go too far."""
-THREADS = (1, 2, 7)
+THREADS = (1, 2, 7, None)
+"""None: as many as shorten the launch."""
 
 HEAD = """.version 8.0
 .target sm_90
@@ -170,7 +174,7 @@ def test_ctas_that_share_bytes_run_by_rank_and_the_launch_says_why(name):
 def test_each_launch_gives_the_same_on_any_number_of_threads(name):
     expected = launch(BODIES[name], 1)
     for repeat in range(50):
-        assert launch(BODIES[name], THREADS[repeat % 3]) == expected, repeat
+        assert launch(BODIES[name], THREADS[repeat % 4]) == expected, repeat
 
 
 CHOSEN = ("in place", "fetched", "a counter", "the next CTA's words", "many CTAs reach too far")
@@ -213,6 +217,52 @@ def test_racing_ctas_give_the_same_results_as_by_rank(name, x, y):
     for left, expected in ((left_x, x), (left_y, y)):
         values = np.frombuffer(left, np.uint32)
         assert {place: values[place] for place in expected} == expected
+
+
+class SameProcess:
+    """Runs launches in this process, and notes how many host threads each one had."""
+
+    def __init__(self, monkeypatch):
+        self.arena, self.threads = Arena(), []
+        self.host = worker.ProcessHost(self.arena.handle)
+        together = self.host.run_together
+        monkeypatch.setattr(
+            self.host, "run_together", lambda workers: self.threads.append(len(workers)) or together(workers)
+        )
+        monkeypatch.setattr(emulator.launch, "emulator_process", lambda: self)
+
+    def perform(self, job, contents):
+        self.arena.reserve(job.arena_bytes)
+        answer = Again()
+        while isinstance(answer, Again):
+            results = [self.arena.put(offset, content) for offset, content in contents]
+            answer = worker.launch(job, self.host)
+        return answer, results
+
+
+@pytest.mark.parametrize(
+    ("body", "grid", "short", "long"),
+    [
+        ("st.global.u32 [%xi], %i;", CTAS, [1], [3]),
+        ("st.global.u32 [%xi], %k; setp.gt.u32 %p, %cta, 5; @%p trap;", CTAS, [1], [3]),
+        ("st.global.u32 [%x], %cta;", 8 * CTAS, [1], [1]),  # the first CTAs share, before others start
+        ("setp.gt.u32 %q, %cta, 20; @%q st.global.u32 [%x], %cta;", CTAS, [1], [3, 1]),  # later: all again, by rank
+    ],
+)
+def test_a_launch_gets_more_threads_if_the_rest_takes_long(monkeypatch, body, grid, short, long):
+    process, found = SameProcess(monkeypatch), []
+    for limit, threads in ((0.0, long), (1e6, short)):
+        monkeypatch.setattr(worker, "WORTH_A_THREAD", limit)
+        worker.native.kernel.cache_clear()  # a kernel remembers that its CTAs share
+        process.threads.clear()
+        x = np.zeros(WORDS, np.uint32)
+        try:
+            done = emulator.run(text(body), grid=grid, block=BLOCK, args=[x, x[:0]], most_threads=3)
+            found.append((x.tobytes(), done.counters, done.order_reason))
+        except KernelError as error:
+            found.append(str(error))
+        assert process.threads == threads
+    assert found[0] == found[1]
 
 
 def test_one_array_under_two_names_is_shared():
