@@ -5,41 +5,40 @@ A cell counts the same wherever it is done, and whatever is done before it: only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from ptxbench.device_shape import DeviceShape
 from ptxbench.pool import Pool, Tell
 from ptxbench.result import Cell
 from ptxbench.runner.events import CellDone, Event, Step
 from ptxbench.runner.plan import RunPlan
-from ptxbench.runner.session import run
+from ptxbench.runner.session import run, steps
 from ptxbench.runner.worker import WorkerRequest, WorkItem, plan_of, sendable
 
 
 def run_on(pool: Pool, plan: RunPlan, show: Callable[[Step], None] = lambda step: None) -> Iterator[Event]:
     """Do the cells of `plan`; `show` gets the steps of all cells. If it ends early, the finished cells come first."""
-    items = [
-        (WorkItem.of(pair_plan, size), last)
-        for pair_plan in plan.pair_plans
-        for size, last in zip(pair_plan.sizes, [*[False] * (len(pair_plan.sizes) - 1), True], strict=True)
-    ]
+    cells = [(pair_plan, size) for pair_plan in plan.pair_plans for size in pair_plan.sizes]
+    last = [size is pair_plan.sizes[-1] for pair_plan, size in cells]
     shared = sendable(plan)
-    steps = Steps(len(items), show)
+    requests = [WorkerRequest((WorkItem.of(pair_plan, size),), shared) for pair_plan, size in cells]
+    progress = Steps([steps(pair_plan) for pair_plan, _ in cells], show)
     done: dict[int, Cell] = {}
     next_number = 0
-    with closing(pool.map(do_cell, [WorkerRequest((item,), shared) for item, _ in items], steps.hear)) as cells:
+    with closing(pool.map(do_cell, requests, progress.hear)) as results:
         try:
-            for number, cell in cells:
+            for number, cell in results:
                 done[number] = cell
-                steps.finish(number)
+                progress.finish(number)
                 while next_number in done:
-                    yield CellDone(done[next_number], items[next_number][1])
+                    yield CellDone(done[next_number], last[next_number])
                     next_number += 1
         except (Exception, KeyboardInterrupt):
             for number in sorted(done):
                 if number >= next_number:
-                    yield CellDone(done[number], items[number][1])
+                    yield CellDone(done[number], last[number])
             raise
 
 
@@ -56,19 +55,16 @@ def do_cell(request: WorkerRequest, tell: Tell) -> Cell:
 
 
 class Steps:
-    """Progress over all cells: their steps, each cell as if it were as long as the one that is heard."""
+    """The progress of all cells: how many steps each has done of `totals`, which are those of the plan."""
 
-    def __init__(self, cells: int, show: Callable[[Step], None]) -> None:
-        self.cells = cells
+    def __init__(self, totals: Sequence[int], show: Callable[[Step], None]) -> None:
+        self.totals = totals
         self.show = show
-        self.shares: dict[int, float] = {}
+        self.done = [0] * len(totals)
 
     def hear(self, number: int, step: Step) -> None:
-        if self.shares.get(number) == 1.0:
-            return
-        self.shares[number] = step.done / step.total
-        done = round(sum(self.shares.values()) * step.total)
-        self.show(Step(done, self.cells * step.total, step.pair, step.variant, step.phase, step.size, step.knobs))
+        self.done[number] = max(self.done[number], step.done)  # a worker that takes over begins again
+        self.show(replace(step, done=sum(self.done), total=sum(self.totals)))
 
     def finish(self, number: int) -> None:
-        self.shares[number] = 1.0
+        self.done[number] = self.totals[number]
