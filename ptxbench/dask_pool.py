@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import multiprocessing
 import os
 import pickle
 import queue
@@ -16,24 +17,30 @@ import secrets
 import tempfile
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from ptxbench import errors
+from ptxbench import backends, errors
+from ptxbench.backends.base import Backend
 from ptxbench.backends.driver import find_driver
-from ptxbench.errors import MachineError, PtxbenchError, UsageError
+from ptxbench.backends.gpu import GpuBackend
+from ptxbench.errors import MachineError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.fingerprint import Fingerprint, differences, fingerprint
 from ptxbench.interrupts import without_interrupts
 from ptxbench.pool import Hear, Result, Task, Work, ignore
+from ptxbench.run_info import EMULATOR, Device
 
 LOCAL = "local"
 """The address of a cluster on this machine, which is started and ended with the command."""
 
 GPU = "GPU"
 """The resource of a worker that may use a GPU: one task at a time takes it."""
+
+ALLOWED = "DASK_DISTRIBUTED__WORKER__DAEMON=False"
+"""The setting with which a worker may start processes; kernels are timed in processes of their own."""
 
 CONNECT_SECONDS = 10.0
 
@@ -63,6 +70,17 @@ class Failed:
 
     name: str
     text: str
+
+
+class DistantGpu(GpuBackend):
+    """The GPU of a worker, which only a worker can use: here it is only described."""
+
+    def __init__(self, known: Device) -> None:
+        super().__init__()
+        self.known = known
+
+    def device(self) -> Device:
+        return self.known
 
 
 class DaskPool:
@@ -110,6 +128,40 @@ class DaskPool:
             with contextlib.suppress(Exception):  # the cluster is lost
                 self.client.unsubscribe_topic(topic)
                 self.client.cancel([future for future in futures if not future.done()], force=True)
+
+    def open_backend(
+        self, name: str, arch: str | None = None, say: Callable[[str], None] = lambda sentence: None
+    ) -> Backend:
+        """The backend of the workers, as backends.open_backend gives that of this machine.
+
+        Raises ToolMissing if a GPU is wanted and no worker has one, MachineError for GPUs that are not alike.
+        """
+        if name != EMULATOR and (device := self.gpu()):
+            return DistantGpu(device)
+        if name == "gpu":
+            raise ToolMissing(
+                f"No worker of the Dask cluster has the resource {GPU}. On the machine with the GPU: "
+                f"{ALLOWED} dask worker ADDRESS --nthreads 1 --resources {GPU}=1."
+            )
+        return backends.open_backend(EMULATOR, arch)
+
+    def gpu(self) -> Device | None:
+        """The GPU of the workers that have one; None if none has. Raises MachineError if they are not alike."""
+        owners = workers(self.client, gpu=True)
+        found = self.client.run(gpu_here, workers=list(owners), on_error="return") if owners else {}
+        devices: dict[str, Device] = {}
+        for address, device in sorted(found.items()):
+            if not isinstance(device, Device):
+                why = device.text if isinstance(device, Failed) else reason(device)
+                raise MachineError(f"The Dask worker {address} has the resource {GPU}, and cannot use it: {why}")
+            devices.setdefault(address, replace(device, uuid_hash=None))
+        if len(set(devices.values())) > 1:
+            names = "; ".join(f"{address} has {device.name}" for address, device in devices.items())
+            raise MachineError(
+                f"The GPUs of the Dask workers are not alike, in their names or in their limits: {names}. "
+                f"Give only workers with one kind of GPU the resource {GPU}."
+            )
+        return next(iter(devices.values()), None)
 
     def next(self, happened: queue.SimpleQueue[tuple[int, Any]], gpu: bool) -> tuple[int, Any]:
         """What happens next. Raises MachineError if there are no workers for some time."""
@@ -180,6 +232,16 @@ def folder(home: str) -> Iterator[None]:
 def mismatch(address: str, session: str, paths: tuple[Path, ...], own: bytes) -> str | None:
     """How this worker differs from the machine of the command; looked up once in a session."""
     return refusal(address, pickle.loads(own), fingerprint(paths))
+
+
+def gpu_here() -> Device | Failed:
+    """The GPU of this worker, or why it cannot be used."""
+    if multiprocessing.current_process().daemon:
+        return Failed("MachineError", f"it may not start processes. Start it with {ALLOWED}.")
+    try:
+        return backends.open_backend("gpu").device()
+    except PtxbenchError as error:
+        return Failed(type(error).__name__, str(error))
 
 
 def seen(home: str, paths: tuple[Path, ...]) -> Fingerprint:
@@ -256,11 +318,14 @@ def reason(error: BaseException) -> str:
 def local_client() -> Iterator[Any]:
     """A client of a new cluster: one worker per core, and one per GPU that has the resource. Only this user can
     connect, by a certificate that exists for this command."""
+    import dask
     from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 
     security = Security.temporary()
     options = {"nthreads": 1, "memory_limit": 0, "security": security, "silence_logs": logging.CRITICAL}
     own: list[dict[str, Any]] = [{"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": name}} for name in gpus()]
+    if own:
+        dask.config.set({"distributed.worker.daemon": False})  # see ALLOWED
     own += [{} for _ in range(max(1, cores() - len(own)))]
     with without_interrupts():  # the processes of the cluster, and what they start, end with this one
         cluster = SpecCluster(

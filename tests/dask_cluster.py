@@ -13,7 +13,7 @@ def main():
     import dask
     from distributed import Nanny, Scheduler, SpecCluster
 
-    dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.worker.daemon": False})
     with SpecCluster(
         scheduler={
             "cls": Scheduler,

@@ -2,10 +2,12 @@
 
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,30 +15,46 @@ from pathlib import Path
 import pytest
 
 from ptxbench import dask_pool
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.backends.gpu import GpuBackend
 from ptxbench.check.batch import judge_elsewhere
+from ptxbench.check.distributed import DistributedJudge
+from ptxbench.check.findings import Judgement, StageResult, finding
+from ptxbench.check.inputs import Candidate
 from ptxbench.check.judge import Judge
-from ptxbench.errors import MachineError
+from ptxbench.dask_pool import Failed
+from ptxbench.errors import MachineError, ToolMissing
 from ptxbench.fingerprint import Fingerprint, differences, digest
-from tests import dask_cluster
+from ptxbench.pool import InTurn, ignore
+from ptxbench.run_info import Device
+from tests import dask_cluster, simulated
 from tests.folders import PTX, changed
 
 HOSTILE = Path(__file__).parent / "check" / "hostile"
 CHOSEN = ("honest.ptx", "traps.ptx", "never_ends.ptx", "does_not_compile.cu", "knows_the_emulator.cu", "races.ptx")
-FAST = ("--pair", "triad", "--seed", 7, "--target", "sm_90")
+FAST = ("--pair", "triad", "--seed", 7, "--target", "sm_90", "--backend", "emulator")
+
+
+@contextmanager
+def cluster(**variables):
+    """The address of a scheduler with two workers, in processes with these environment variables."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.dask_cluster"],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, **variables},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 @pytest.fixture(scope="module")
 def address(cache_of_the_tests):
-    """A scheduler with two workers; all tests of this file share them."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.dask_cluster"],
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as cluster:
-        yield cluster.stdout.readline().strip()
-        cluster.stdin.close()
+    """All tests of this file share these workers."""
+    with cluster() as started:
+        yield started
 
 
 @pytest.fixture
@@ -109,11 +127,9 @@ def test_a_run_that_is_interrupted_keeps_what_is_finished(ptxbench, kernels, add
     assert [cell["size"] for cell in document["cells"]] == [{"n": 4096}]
 
 
-@pytest.mark.parametrize("command", [("run",), ("tune",), ("check", "--pair")], ids=" ".join)
-def test_a_gpu_is_refused_because_workers_do_not_time(ptxbench, kernels, command):
-    Path("mine.ptx").write_text(PTX)
-    files = ["mine.ptx"] if command[0] == "check" else []
-    ran = ptxbench(*command, "scale", *files, "--kernels", kernels, "--backend", "gpu", "--dask", "local")
+@pytest.mark.parametrize("command", ["run", "tune"])
+def test_a_gpu_is_refused_where_workers_do_not_time(ptxbench, kernels, command):
+    ran = ptxbench(command, "scale", "--kernels", kernels, "--backend", "gpu", "--dask", "local")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == (
         "Error: --dask counts on the emulator and does not time. Leave it out, or leave out --backend gpu.\n"
@@ -159,6 +175,111 @@ def test_a_killed_worker_loses_nothing(pool):
 def test_a_task_that_ends_its_workers_ends_the_command(pool):
     with pytest.raises(MachineError, match="2 Dask workers ended while they did the same task, the last one tcp://"):
         list(pool.map(dask_cluster.end_the_worker, [0]))
+
+
+# ---- GPUs
+
+T4 = Device("gpu", "Tesla T4", "sm_75", uuid_hash="1")
+
+
+class Cluster:
+    """A client of a cluster whose workers have these GPUs, by address; None for a worker without the resource."""
+
+    def __init__(self, devices):
+        self.devices = devices
+
+    def scheduler_info(self, n_workers):
+        return {"workers": {name: {"resources": {"GPU": 1} if gpu else {}} for name, gpu in self.devices.items()}}
+
+    def run(self, work, workers, on_error):
+        return {name: self.devices[name] for name in workers}
+
+
+GPUS = [
+    ({"a": None},                                     "auto", "emulator"),
+    ({"a": None},                                     "gpu", "No worker of the Dask cluster has the resource GPU. "),
+    ({"a": T4, "b": None},                            "emulator", "emulator"),
+    ({"a": T4, "b": None},                            "auto", "gpu"),
+    ({"a": T4, "b": replace(T4, uuid_hash="2")},      "auto", "gpu"),
+    ({"a": T4, "b": replace(T4, name="L4")},          "auto", "not alike, in their names or in their limits: a has "),
+    ({"a": T4, "b": replace(T4, power_limit_w=60)},   "auto", "not alike, in their names or in their limits: a has "),
+    ({"a": Failed("ToolMissing", "No driver.")},      "auto", "worker a has the resource GPU, and cannot use it: No"),
+    ({"a": OSError("gone")},                          "gpu", "worker a has the resource GPU, and cannot use it: go"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("devices", "name", "found"), GPUS)
+def test_the_gpus_of_the_workers_decide_where_kernels_are_timed(devices, name, found):
+    pool = dask_pool.DaskPool(Cluster(devices))
+    if found in ("gpu", "emulator"):
+        backend = pool.open_backend(name)
+        assert (backend.name, backend.device().sm) == (found, "sm_75" if found == "gpu" else "sm_90")
+        assert type(pickle.loads(pickle.dumps(backend))) is (GpuBackend if found == "gpu" else EmulatorBackend)
+    else:
+        with pytest.raises((ToolMissing, MachineError), match=found):
+            pool.open_backend(name)
+
+
+def test_a_worker_that_says_it_has_a_gpu_must_have_one(ptxbench, address):
+    """As the first worker of these tests."""
+    ran = ptxbench("check", HOSTILE / "honest.ptx", "--pair", "triad", "--dask", address)
+    assert (ran.status, ran.out) == (5, "")
+    assert re.match(r"Error: The Dask worker \S+ has the resource GPU, and cannot use it: No GPU", ran.err)
+
+
+def test_accepted_candidates_are_timed_where_a_gpu_is_and_the_others_come_first(kernels, monkeypatch):
+    class Machines(InTurn):
+        def open_backend(self, name, arch, say):
+            return dask_pool.DistantGpu(T4)
+
+        def map(self, work, tasks, hear=ignore, *, gpu=False):
+            assert gpu
+            return super().map(work, tasks, hear)
+
+    monkeypatch.setattr("ptxbench.backends.open_backend", lambda name: name)
+    monkeypatch.setattr(
+        "ptxbench.check.distributed.with_time",
+        lambda judgement, candidate, timing, hear: replace(judgement, notes=(timing.backend, candidate.file)),
+    )
+    judgements = [Judgement(f"{n}.ptx", None, "ptx", "scale", "sm_75", 7) for n in range(3)]
+    judgements[1] = replace(judgements[1], findings=(finding("results", "trap", "It stopped."),))
+    judged = [(n, Candidate(each.file, "ptx", b""), each) for n, each in enumerate(judgements)]
+    with DistributedJudge("scale", Machines(), kernels=kernels) as judge:
+        found = [(number, judgement.notes) for number, _, judgement in judge.timed(judged)]
+    assert found == [(1, ()), (0, ("gpu", "0.ptx")), (2, ("gpu", "2.ptx"))]
+
+
+@pytest.mark.long
+def test_an_accepted_candidate_is_timed_by_the_worker_with_a_gpu(kernels, tmp_path, cache_of_the_tests):
+    """On the simulated GPU, whose times mean nothing."""
+    variables = simulated.environment(tmp_path / "gpu", device="T4", control_n=1 << 16)
+    candidate = Candidate("mine.ptx", "ptx", PTX.encode())
+    accepted = Judgement("mine.ptx", None, "ptx", "scale", "sm_75", 7, stages=(StageResult("time", "skipped", "", 0),))
+    with (
+        cluster(**variables, DASK_DISTRIBUTED__DIAGNOSTICS__NVML="False") as address,
+        dask_pool.open_pool(address, [kernels]) as pool,
+        DistributedJudge("scale", pool, kernels=kernels, seed=7, rounds=1) as judge,
+    ):
+        [(_, _, judgement)] = judge.timed([(0, candidate, accepted)])
+    assert [(stage.stage, stage.verdict) for stage in judgement.stages] == [("time", "passed")]
+    assert set(judgement.ratios) == {"cuda", "ptx"}
+
+
+@pytest.mark.parametrize(("visible", "names"), [(None, ["0", "1"]), ("3,5", ["3", "5"])])
+def test_a_local_cluster_has_a_worker_for_each_gpu(monkeypatch, visible, names):
+    class Driver:
+        def cuInit(self, flags):  # noqa: N802
+            return 0
+
+        def cuDeviceGetCount(self, count):  # noqa: N802
+            count._obj.value = 2
+            return 0
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(dask_pool, "find_driver", Driver)
+    assert dask_pool.gpus() == names
 
 
 # ---- refused

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from ptxbench import backends
-from ptxbench.check.batch import Judged, judge_all, judge_elsewhere
+from ptxbench.backends.base import Backend
+from ptxbench.check.batch import Judged, judge_all
 from ptxbench.check.contained import judge_candidate
 from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate, read
@@ -23,7 +24,6 @@ from ptxbench.check.request import new_seed, request
 from ptxbench.check.timed import with_time
 from ptxbench.discovery import SUFFIXES, default_kernels
 from ptxbench.errors import UsageError
-from ptxbench.pool import Pool
 from ptxbench.runner import Step
 
 Text = str | bytes | os.PathLike[str]
@@ -121,7 +121,7 @@ class Judge:
         self.task, self.timing = request(
             pair,
             Path(chosen) if chosen else default_kernels(),
-            partial(backends.open_backend, backend, arch, say),
+            partial(self.open_backend, backend, arch, say),
             arch=arch,
             seed=seed,
             flags=flags,
@@ -136,8 +136,6 @@ class Judge:
         if jobs < 1:
             raise UsageError(f"jobs is {jobs}; expected at least 1.")
         self.jobs = jobs
-        self.pool: Pool | None = None
-        """Whose workers do the judgements of `judge_all`; None for this machine."""
         self.server = ServerProcess()
         self.lock = threading.Lock()
 
@@ -146,6 +144,10 @@ class Judge:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def open_backend(self, name: str, arch: str | None, say: Callable[[str], None]) -> Backend:
+        """The backend that times accepted kernels, if it has a clock."""
+        return backends.open_backend(name, arch, say)
 
     def close(self) -> None:
         """End its processes, and judgements that still run. The next judgement starts them again."""
@@ -206,9 +208,16 @@ class Judge:
     ) -> Generator[Judged, None, None]:
         """Each judgement with the number and the text of its input, as soon as it is complete; a file that cannot be
         read costs only itself. Without times. `begin` is called before each stage."""
-        if self.pool is not None:
-            return judge_elsewhere(inputs, self.task, self.pool, begin)
         return judge_all(inputs, self.task, self.running_server(), self.jobs, begin)
+
+    def timed(
+        self, judged: Iterable[Judged], hear: Callable[[Step], None] = lambda step: None
+    ) -> Generator[Judged, None, None]:
+        """The same, with times if this judge has a GPU. Then all are judged before the first is timed, so that no
+        judgement disturbs a time."""
+        for number, text, judgement in judged if self.timing is None else list(judged):
+            timed = self.time(text, judgement, hear) if isinstance(text, Candidate) else judgement
+            yield number, text, timed
 
     def time(
         self, candidate: Candidate, judgement: Judgement, hear: Callable[[Step], None] = lambda step: None

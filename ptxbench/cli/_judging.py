@@ -56,18 +56,11 @@ def in_order(done: dict[int, Judgement]) -> list[Judgement]:
 
 
 def judgements(inputs: Sequence[Path | Candidate], judge: Judge) -> Generator[tuple[int, Judgement], None, None]:
-    """Each judgement, with the number of its input, as soon as it is complete.
-
-    With a GPU, all are judged before the first is timed, so that no judgement disturbs a time.
-    """
-    from ptxbench.check.inputs import Candidate
+    """Each judgement, with the number of its input, as soon as it is complete."""
     from ptxbench.cli._progress import Bar
 
     with Bar() as bar, closing(judge.judge_all(inputs, progress(bar, inputs, judge.task))) as results:
-        judged = results if judge.timing is None else iter(list(results))
-        for number, text, judgement in judged:
-            if isinstance(text, Candidate):
-                judgement = judge.time(text, judgement, bar.show)
+        for number, _, judgement in judge.timed(results, bar.show):
             with bar.paused():
                 yield number, judgement
 

@@ -10,7 +10,7 @@ from typing import Literal
 import click
 
 from ptxbench.cli._bugs import Audited
-from ptxbench.cli._dask import backend_of, dask_option, dask_pool
+from ptxbench.cli._dask import dask_option, dask_pool
 from ptxbench.cli._device import backend_option
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
@@ -117,6 +117,7 @@ def command(
 
     Exit status: 0 accepted, 2 usage, 4 rejected, 5 could not be judged, 130 interrupted.
     """
+    from ptxbench.check.distributed import DistributedJudge
     from ptxbench.check.findings import exit_status
     from ptxbench.check.inputs import named, require_text
     from ptxbench.check.judge import Judge
@@ -128,15 +129,14 @@ def command(
     if dask and jobs > 1:
         raise UsageError("--jobs is for this machine; with --dask each worker judges one FILE. Leave out one of them.")
     saved = OutputFiles(outputs, EXPORTERS)
-    judge = Judge(
-        pair, kernels=kernels, arch=arch, seed=seed, flags=flags, targets=patterns,
-        max_loop_iterations=max_loop_iterations, timeout=timeout, memory_gib=memory, backend=backend_of(dask, backend),
-        sizes=sizes, rounds=rounds, thorough=thorough, jobs=jobs, say=partial(say, err=True),
-    )  # fmt: skip
-    inputs = list(named(files, read_standard_input, language))
-    require_text(inputs)
     form = JSON_LINES if as_lines else JSON if as_json else TEXT
-    with judge, dask_pool(dask, [kernels]) as judge.pool:
+    with dask_pool(dask, [kernels]) as pool, (partial(DistributedJudge, machines=pool) if pool else Judge)(
+        pair, kernels=kernels, arch=arch, seed=seed, flags=flags, targets=patterns,
+        max_loop_iterations=max_loop_iterations, timeout=timeout, memory_gib=memory, backend=backend, sizes=sizes,
+        rounds=rounds, thorough=thorough, jobs=jobs, say=partial(say, err=True),
+    ) as judge:  # fmt: skip
+        inputs = list(named(files, read_standard_input, language))
+        require_text(inputs)
         if watch:
             keep_judging(files, judge, form, new_seeds=seed is None)
         return exit_status(judge_and_print(inputs, judge, form, saved))
