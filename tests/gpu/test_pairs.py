@@ -18,10 +18,11 @@ def test_every_variant_agrees_with_the_reference_at_every_check_size(gpu, name, 
     sm = gpu.device().sm
     if lowest_target(KERNELS / f"{name}.ptx") > int(sm[3:].rstrip("af")):
         return  # this device lacks the feature of the pair
-    for source in found.sources:
-        if has_own_threads(source.language):
-            continue  # test_tile.py
-        built = toolchain.build_source(source, specialisation.split(source.path.stem)[1] or sm, assembler)
+    sources = [source for source in found.sources if not has_own_threads(source.language)]  # these: test_tile.py
+    archs = [specialisation.split(source.path.stem)[1] or sm for source in sources]
+    with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
+        builds = [*pool.map(toolchain.build_source, sources, archs, [assembler] * len(sources))]
+    for source, built in zip(sources, builds, strict=True):
         assert (built.cubin is None) == (assembler == "driver")
         wrong = []
         for size in pair.check_sizes:
