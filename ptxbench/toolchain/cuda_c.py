@@ -7,6 +7,7 @@ compiler is cached by everything that it depends on.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import re
@@ -78,11 +79,17 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
 def includes_host_header(job: Job) -> bool:
     """Whether NVRTC cannot compile the text as it is, because it includes a header that NVRTC does not have."""
     own = {file.name for file in job.files or []}
-    named = SourceText(job.source.decode("utf-8", "replace")).sure_includes
+    named = sure_includes(job.source)
     absent = [
         name for name in named if name not in own and not any((folder / name).is_file() for folder in locate.headers())
     ]
     return job.files is not None and any(name in stand_ins.NAMES for name in absent)
+
+
+@functools.lru_cache(maxsize=256)
+def sure_includes(source: bytes) -> tuple[str, ...]:
+    """`SourceText.sure_includes`, found once: a text is compiled for several architectures and with several flags."""
+    return tuple(SourceText(source.decode("utf-8", "replace")).sure_includes)
 
 
 def refusal(job: Job, answer: Compilation) -> PtxbenchError:
