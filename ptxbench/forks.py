@@ -16,15 +16,6 @@ from collections.abc import Callable, Collection
 END_WITH_PARENT = 1
 """PR_SET_PDEATHSIG, linux/prctl.h."""
 
-MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
-"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, malloc.h."""
-
-KEPT_BYTES = 1 << 28
-"""The most freed memory that a copy keeps."""
-
-LARGEST_KEPT = 1 << 25
-"""The largest block of it; the C library takes no more."""
-
 LOOK_SECONDS = 0.001
 """Between two looks at a process that is waited for."""
 
@@ -93,12 +84,3 @@ def end_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep memory that is freed, for a process that soon ends. By default it returns larger blocks to
-    the kernel, and each page of the next one is cleared and mapped again. Only with glibc."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, LARGEST_KEPT)
-        mallopt(TRIM_THRESHOLD, KEPT_BYTES)

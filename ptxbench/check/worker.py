@@ -18,7 +18,6 @@ from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.emulator.process import stop_process
 from ptxbench.errors import PtxbenchError
-from ptxbench.forks import keep_freed_memory
 
 MOST_FILE = 4 << 30
 """Bytes of a written file; the memory shared with the emulator's process is one too."""
@@ -68,7 +67,6 @@ def main(task: Mapping[str, Any], suite: CheckSuite, orders: int, answers: int, 
     path = Path(task["path"])
     os.chdir(path.parent)
     limit(task["limits"]["seconds"], task["limits"]["memory_bytes"])
-    keep_freed_memory()
     confine([folder, *([Path(own)] if own else [])])
     judge(path, suite, CheckOptions(**task["settings"]), orders, answers)
 
