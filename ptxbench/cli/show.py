@@ -18,8 +18,9 @@ from ptxbench.cli._launches import LaunchFlags, launch_options
 from ptxbench.cli._show_files import SUFFIXES, Extras, Launches, TwoKernels, listed, of_file, of_two, one_build
 from ptxbench.cli._sources import source_options
 from ptxbench.cli._terminal import say
-from ptxbench.errors import KernelError, UsageError, suggestion
+from ptxbench.errors import KernelError, ToolMissing, UsageError, suggestion
 from ptxbench.exit_status import ExitStatus
+from ptxbench.languages import REQUIRED
 
 if TYPE_CHECKING:
     from ptxbench.discovery import LoadedPair, Source
@@ -450,7 +451,9 @@ def of_pair(
     from ptxbench.listing.explanation.counting import count
     from ptxbench.units import size_words
 
-    listings, errors, uncounted = [], [], {}
+    listings: list[Listing] = []
+    errors: list[KernelError | ToolMissing] = []
+    uncounted: dict[str, str] = {}
     sources = chosen(loaded, wanted, strict=strict)
     with Bar() as bar:
         for done, source in enumerate(sources):
@@ -468,8 +471,9 @@ def of_pair(
                             raise
                         uncounted[source.variant] = str(error)
                 listings.append(listed(build, extras, counted))
-            except KernelError as error:
-                if strict:
+            except (KernelError, ToolMissing) as error:
+                # The tools of CUDA C and PTX are needed; a compiler of other rows is an extra.
+                if strict or (isinstance(error, ToolMissing) and source.language in REQUIRED):
                     raise
                 errors.append(error)
     if not listings:

@@ -425,3 +425,13 @@ def test_a_pair_that_fails_to_make_its_data_is_reported_with_its_line(ptxbench, 
     ran = ptxbench("show", "scale", "--kernels", "kernels")
     assert (ran.status, ran.out) == (2, "")
     assert re.match(r"Error: kernels/pairs/scale\.py:\d+: at n=129: ZeroDivisionError", ran.err)
+
+
+def test_a_row_whose_compiler_is_an_extra_that_is_missing_is_left_out_and_named(ptxbench, monkeypatch):
+    monkeypatch.setattr("ptxbench.toolchain.triton.installed", lambda package: None)
+    missing = "triad.triton.py: Triton is not installed: pip install 'ptxbench[triton]'."
+    ran = ptxbench("show", "triad", "--variant", "cuda", "--variant", "triton")
+    assert (ran.status, ran.err) == (0, f"Skipped: {missing}\n")
+    assert ran.out.startswith("cuda  triad.cu  sm_90,")
+    alone = ptxbench("show", "triad", "--variant", "triton")
+    assert (alone.status, alone.err) == (2, f"Error: {missing}\n")
