@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import worker
+from ptxbench.emulator import native, worker
 from ptxbench.emulator.memory import Arena
 from ptxbench.emulator.messages import Again
 from ptxbench.emulator.process import Process, stop_process
@@ -253,7 +253,7 @@ def test_a_launch_gets_more_threads_if_the_rest_takes_long(monkeypatch, body, gr
     process, found = SameProcess(monkeypatch), []
     for limit, threads in ((0.0, long), (1e6, short)):
         monkeypatch.setattr(worker, "WORTH_A_THREAD", limit)
-        worker.native.kernel.cache_clear()  # a kernel remembers that its CTAs share
+        native.kernel.cache_clear()  # a kernel remembers that its CTAs share
         process.threads.clear()
         x = np.zeros(WORDS, np.uint32)
         try:
