@@ -6,7 +6,6 @@ Everything here runs in one event loop, except what `JudgementEntry` gets from t
 from __future__ import annotations
 
 import dataclasses
-import json
 import secrets
 import sys
 import time
@@ -27,6 +26,7 @@ from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate
 from ptxbench.check.judgement_process import JudgementProcess, ServerProcess
 from ptxbench.check.request import new_seed
+from ptxbench.documents import json_text, parse_json
 from ptxbench.errors import PtxbenchError
 from ptxbench.exporters.check import verdict
 from ptxbench.safe_text import log_text, plain
@@ -111,10 +111,10 @@ class EndedJudgement:
 
     @classmethod
     def of(cls, entry: JudgementEntry) -> EndedJudgement:
-        return cls(entry.ended, zlib.compress(json.dumps(entry.document()).encode()))
+        return cls(entry.ended, zlib.compress(json_text(entry.document(), indent=None).encode()))
 
     def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(zlib.decompress(self.packed))
+        document: dict[str, Any] = parse_json(zlib.decompress(self.packed).decode(), "a judgement that is kept")
         return document
 
 
