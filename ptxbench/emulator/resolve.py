@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from ptxbench.emulator.flow import FlowStep
@@ -11,7 +12,7 @@ from ptxbench.emulator.isa.operands import mismatch
 from ptxbench.emulator.isa.table import Entry, FlowKind, OperandForm
 from ptxbench.emulator.isa.unsupported import why
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.syntax import Function, Instruction
+from ptxbench.emulator.syntax import Function, Instruction, Sink, Vector
 from ptxbench.errors import UnsupportedInstruction
 
 FLOWS: Mapping[str, FlowKind] = {
@@ -19,6 +20,7 @@ FLOWS: Mapping[str, FlowKind] = {
 }  # fmt: skip
 TARGETS = (ENTER, RETURNED)
 """Instructions whose register operands are written."""
+MASKED_STORE = re.compile(r"st\..*\.(v8\.[busf]32|v4\.[busf]64)$")
 
 
 def own_entry(instruction: Instruction) -> Entry | None:
@@ -43,7 +45,7 @@ def resolve(function: Function) -> list[FlowStep]:
     steps, unknown = [], []
     for instruction in function.instructions:
         entry = own_entry(instruction) or find(instruction)
-        if entry is None:
+        if entry is None or is_masked_store(instruction):
             unknown.append(instruction)
         else:
             steps.append(FlowStep(instruction, entry))
@@ -58,13 +60,22 @@ def resolve(function: Function) -> list[FlowStep]:
     return steps
 
 
+def is_masked_store(instruction: Instruction) -> bool:
+    """Whether it stores 32 bytes but for the elements `_`. ptxas takes them in no other store. (PTX ISA, st)"""
+    elements = [part for operand in instruction.operands if isinstance(operand, Vector) for part in operand.parts]
+    absent = sum(isinstance(part, Sink) for part in elements)
+    return 0 < absent < len(elements) and bool(MASKED_STORE.match(instruction.opcode))
+
+
 def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
     """One sentence for each opcode, with the first line that has it."""
-    first = {instruction.opcode: instruction.line for instruction in reversed(unknown)}
+    first = {instruction.opcode: instruction for instruction in reversed(unknown)}
     sentences = []
-    for opcode, line in sorted(first.items(), key=lambda item: item[1]):
-        missing, close = why(opcode), nearest(opcode)
-        if missing:
+    for opcode, instruction in sorted(first.items(), key=lambda item: item[1].line):
+        line, missing, close = instruction.line, why(opcode), nearest(opcode)
+        if is_masked_store(instruction):
+            sentences.append(f"line {line}: '{opcode}' with '_', an element that is not stored, is not supported")
+        elif missing:
             sentences.append(f"line {line}: '{opcode}' is not supported: {missing.reason}")
         elif opcode in close:
             sentences.append(f"line {line}: '{opcode}' does not take these operands")
