@@ -30,14 +30,14 @@ def judge_all(
     still run.
     """
 
-    def judged(given: Path | Candidate, tell: Tell) -> tuple[Candidate | Unread, Judgement]:
-        candidate = open_candidate(given) if isinstance(given, Path) else given
+    def judged(one_input: Path | Candidate, tell: Tell) -> tuple[Candidate | Unread, Judgement]:
+        candidate = open_candidate(one_input) if isinstance(one_input, Path) else one_input
         if isinstance(candidate, Unread):
             return candidate, unjudged(candidate, task.pair, task.arch, task.seed)
         return candidate, judge_candidate(candidate, task, server, tell)
 
-    with closing(Threads(jobs, stop=server.close).map(judged, inputs, begin)) as found:
-        for number, (candidate, judgement) in found:
+    with closing(Threads(jobs, stop=server.close).map(judged, inputs, begin)) as results:
+        for number, (candidate, judgement) in results:
             yield number, candidate, judgement
 
 
@@ -49,16 +49,16 @@ def judge_elsewhere(
 ) -> Generator[Judged, None, None]:
     """The same by the workers of `pool`, which get the texts; files are read here."""
     candidates: dict[int, Candidate] = {}
-    for number, given in enumerate(inputs):
-        candidate = open_candidate(given) if isinstance(given, Path) else given
+    for number, one_input in enumerate(inputs):
+        candidate = open_candidate(one_input) if isinstance(one_input, Path) else one_input
         if isinstance(candidate, Unread):
             yield number, candidate, unjudged(candidate, task.pair, task.arch, task.seed)
         else:
             candidates[number] = candidate
     numbers = list(candidates)
     work = functools.partial(judge_there, task)
-    with closing(pool.map(work, list(candidates.values()), lambda at, stage: begin(numbers[at], stage))) as found:
-        for at, judgement in found:
+    with closing(pool.map(work, list(candidates.values()), lambda at, stage: begin(numbers[at], stage))) as results:
+        for at, judgement in results:
             yield numbers[at], candidates[numbers[at]], judgement
 
 

@@ -75,10 +75,10 @@ class Passing:
         left: State = {}
         targets = self.targets(caller, call)
         for target in targets:
-            given = dict(passed(call.given, target.params, state))
+            param_roots = dict(passed(call.given, target.params, state))
             self.callers.setdefault(target.name, set()).add(caller.name)
             new = target.name not in self.starts
-            if merge(self.starts.setdefault(target.name, {}), given) or new:
+            if merge(self.starts.setdefault(target.name, {}), param_roots) or new:
                 self.waiting.append(target.name)
             merge(left, dict(taken_back(target.returns, call.returned, self.ends.get(target.name, {}))))
         if not targets:
@@ -112,9 +112,9 @@ def parts(state: Mapping[str, Roots], name: str) -> Iterator[tuple[str, Roots]]:
             yield match[1], roots
 
 
-def passed(given: Sequence[Operand], params: Sequence[Variable], state: State) -> Iterator[tuple[str, Roots]]:
+def passed(operands: Sequence[Operand], params: Sequence[Variable], state: State) -> Iterator[tuple[str, Roots]]:
     """The roots of a function's parameters at its start, by key."""
-    for operand, param in zip(given, params, strict=False):
+    for operand, param in zip(operands, params, strict=False):
         if isinstance(operand, Symbol):
             for rest, roots in parts(state, operand.name):
                 yield f"{param.name}{rest}", roots

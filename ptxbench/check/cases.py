@@ -35,8 +35,8 @@ class Cases:
 
     def plain(self, size: Size, seed: int) -> CheckCase:
         """The pair's own data at a size. Raises PairError if the pair's own functions fail."""
-        given = prepare_case(PairPlan(self.loaded, (), (size,)), size, seed)
-        return CheckCase(given.where, self.pair.launch(**size), given.arguments, given.expected, size=size)
+        data = prepare_case(PairPlan(self.loaded, (), (size,)), size, seed)
+        return CheckCase(data.where, self.pair.launch(**size), data.arguments, data.expected, size=size)
 
     def whole(self, size: Size, seed: int, *, varied: bool) -> CheckCase:
         """Small whole numbers, on which the pair is exact."""

@@ -142,7 +142,7 @@ class Judgement:
 def exit_status(judgements: Iterable[Judgement]) -> ExitStatus:
     """The status of a command with these judgements: the most severe verdict decides."""
     verdicts = {judgement.verdict for judgement in judgements}
-    return next((EXIT_STATUSES[each] for each in (REJECTED, NO_VERDICT) if each in verdicts), ExitStatus.GOOD)
+    return next((EXIT_STATUSES[verdict] for verdict in (REJECTED, NO_VERDICT) if verdict in verdicts), ExitStatus.GOOD)
 
 
 def to_document(judgement: Judgement) -> dict[str, Any]:

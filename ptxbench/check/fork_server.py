@@ -105,7 +105,7 @@ class ForkServer:
     def serve(self) -> None:
         """Until the other end of the socket is closed."""
         while True:
-            waiting = [line for line, each in self.running.items() if each.until is not None]
+            waiting = [line for line, running in self.running.items() if running.until is not None]
             for ready, _ in self.selector.select(LOOK_SECONDS if waiting else None):
                 if ready.fileobj is self.control:
                     if not self.take_task():
@@ -138,8 +138,8 @@ class ForkServer:
         try:
             self.start(json.loads(rest), pipes, line)
         finally:
-            for each in pipes:
-                os.close(each)
+            for pipe in pipes:
+                os.close(pipe)
         return True
 
     def start(self, task: Mapping[str, Any], pipes: list[int], line: socket.socket) -> None:

@@ -91,8 +91,8 @@ def open_candidate(path: Path) -> Candidate | Unread:
 def require_text(inputs: Sequence[Path | Candidate]) -> None:
     """Raises UsageError about the first input if none can be read."""
     unread = []
-    for given in inputs:
-        candidate = open_candidate(given) if isinstance(given, Path) else given
+    for one_input in inputs:
+        candidate = open_candidate(one_input) if isinstance(one_input, Path) else one_input
         if isinstance(candidate, Candidate):
             return
         unread.append(candidate)

@@ -70,9 +70,9 @@ class JudgementProcess:
                 if not part or size > MOST_ANSWER:
                     return
                 *lines, pending = (pending + part).split(b"\n")
-                for each in lines:
+                for line in lines:
                     reported = time.monotonic()
-                    yield json.loads(each)
+                    yield json.loads(line)
                     self.deadline += time.monotonic() - reported  # time that the parent needs is not counted
 
     def report(self) -> Mapping[str, Any]:
@@ -81,8 +81,8 @@ class JudgementProcess:
         with contextlib.suppress(OSError):
             report = self.reports.readline()
         if report:
-            found: Mapping[str, Any] = json.loads(report)
-            return found
+            content: Mapping[str, Any] = json.loads(report)
+            return content
         self.server.require_open()
         if lost := self.server.loss(self.forked_from):
             raise ServerLost(lost)
@@ -122,8 +122,8 @@ class JudgementProcess:
         with contextlib.suppress(ServerLost, MachineError):
             self.status()
         self.pid = None  # it may soon be another process's
-        for each in (self.reports, self.line, self.orders, self.answers):
-            each.close()
+        for channel in (self.reports, self.line, self.orders, self.answers):
+            channel.close()
 
 
 class ServerProcess:

@@ -110,7 +110,7 @@ def lint(
     if entry not in module.functions:
         return []
     kernel = module.functions[entry]
-    functions = {name: ordered(each) for name, each in reachable(module, kernel).items()}
+    functions = {name: ordered(function) for name, function in reachable(module, kernel).items()}
     arrays = {
         param.name: arg for param, arg in zip(kernel.params, args, strict=False) if isinstance(arg, ArrayArgument)
     }  # fmt: skip
@@ -121,15 +121,15 @@ def lint(
         if name in used
     ]
     complaints = {complaint for subject in subjects for rule in RULES for complaint in rule(subject)}
-    return sorted(complaints, key=lambda each: (each.line, each.code, each.message))
+    return sorted(complaints, key=lambda complaint: (complaint.line, complaint.code, complaint.message))
 
 
 def ordered(function: Function) -> Function:
     """The function with the modifiers of each instruction in the manual's order, which the rules expect."""
     entries = [find(instruction) for instruction in function.instructions]
     instructions = [
-        replace(each, opcode=entry.opcode) if entry else each
-        for each, entry in zip(function.instructions, entries, strict=True)
+        replace(instruction, opcode=entry.opcode) if entry else instruction
+        for instruction, entry in zip(function.instructions, entries, strict=True)
     ]
     return replace(function, instructions=instructions)
 
@@ -367,10 +367,10 @@ def is_read(subject: LintSubject, number: int) -> bool:
         if at in seen or at >= len(instructions):
             continue
         seen.add(at)
-        each = instructions[at]
-        if reads(each, names):
+        instruction = instructions[at]
+        if reads(instruction, names):
             return True
-        if each.operands and not each.guard and names <= set(registers(each.operands[0])):
+        if instruction.operands and not instruction.guard and names <= set(registers(instruction.operands[0])):
             continue
         block = max(start for start in blocks.following if start <= at)
         todo += blocks.successors(block) if blocks.following[block] == at + 1 else [at + 1]

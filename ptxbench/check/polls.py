@@ -65,10 +65,10 @@ def in_order(blocks: BlockStates) -> list[int]:
     """The reachable blocks in reverse postorder: each before its successors, except in loops."""
     done: list[int] = []
     seen = {0} if blocks.starts else set()
-    waiting = [(each, iter(blocks.successors(each))) for each in seen]
+    waiting = [(start, iter(blocks.successors(start))) for start in seen]
     while waiting:
         block, rest = waiting[-1]
-        new = next((each for each in rest if each not in seen), None)
+        new = next((successor for successor in rest if successor not in seen), None)
         if new is None:
             done.append(block)
             waiting.pop()

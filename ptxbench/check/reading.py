@@ -133,8 +133,8 @@ class CandidateText:
                 )
                 return StageOutcome("refused", [mismatch])
             return StageOutcome("refused", list(self.refusals(str(refused), "assembles", "refused")))
-        if said := ptxas.notable(messages, self.ptx, self.path, self.language).strip():
-            self.notes.append(f"ptxas says: {one_line(said)[:300]}")
+        if notable := ptxas.notable(messages, self.ptx, self.path, self.language).strip():
+            self.notes.append(f"ptxas says: {one_line(notable)[:300]}")
         return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}")
 
 
@@ -158,9 +158,9 @@ def excessive(module: Module) -> Iterator[tuple[Any, str]]:
         variables = (module if function is None else function).variables.values()
         for space, most in limits.items():
             own = [variable for variable in variables if variable.space == space]
-            total = sum(each.size_bytes for each in own)
+            total = sum(variable.size_bytes for variable in own)
             if total > most:
-                largest = max(own, key=lambda each: each.size_bytes)
+                largest = max(own, key=lambda variable: variable.size_bytes)
                 message = (
                     f"with '{largest.name}' there are {total:,} bytes of {space} memory; expected at most {most:,}."
                 )

@@ -34,20 +34,21 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
     suite, before = launcher.suite, launcher.launches
     case, other, small = suite.repeated
     first: LaunchResult | None = None
-    for each in suite.repeated:  # first alone, so that a kernel that is always wrong is not blamed on the repetition
-        wrong, result = outcome(launcher, each, LaunchOptions())
+    # First alone, so that a kernel that is always wrong is not blamed on the repetition.
+    for repeated_case in suite.repeated:
+        wrong, result = outcome(launcher, repeated_case, LaunchOptions())
         if wrong:
-            if wrong.severity == ERROR and suite.beyond_contract(each):
+            if wrong.severity == ERROR and suite.beyond_contract(repeated_case):
                 raise Skip("the pair's own kernels fail on these data too")
-            return StageOutcome(each.label, [wrong])
-        first = result if each is case else first
+            return StageOutcome(repeated_case.label, [wrong])
+        first = result if repeated_case is case else first
     assert first is not None
     findings: list[Finding] = []
     for find in (everything_varied, elsewhere, with_nans, collisions, kept_module):
         findings += find(launcher, first, case, other, small)
-        if any(each.severity == ERROR for each in findings):
+        if any(difference.severity == ERROR for difference in findings):
             break
-    worst = [each for each in findings if each.severity == ERROR] or findings[:1]
+    worst = [difference for difference in findings if difference.severity == ERROR] or findings[:1]
     return StageOutcome(
         f"{launcher.launches - before} launches, {'the same bits' if not findings else 'different results'}", worst[:1]
     )
@@ -73,8 +74,8 @@ def elsewhere(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]
 def with_nans(launcher: CandidateLauncher, first: LaunchResult, *others: CheckCase) -> Iterator[Finding]:
     """A launch on data with NaNs that have other signs and payloads than before."""
     suite = launcher.suite
-    made = (made_case for question in suite.special for made_case in question.made or question)
-    having = (made_case for made_case in made if any(map(has_nan, made_case.arguments.values())))
+    special_cases = (made_case for question in suite.special for made_case in question.made or question)
+    having = (made_case for made_case in special_cases if any(map(has_nan, made_case.arguments.values())))
     case = next((made_case for made_case in having if suite.excused.get((id(made_case), False)) is None), None)
     if case is not None:
         yield from varied(launcher, case, None, aspects(suite.drawn("NaN"), approximate=True))
@@ -99,7 +100,7 @@ def collisions(
         return
     for name in launcher.suite.pair.outputs:
         before = case.arguments[name].tobytes() if name in launcher.suite.initialised else None
-        a, b, whole = (np.frombuffer(each.outputs[name].tobytes(), np.uint8) for each in (one, other, first))
+        a, b, whole = (np.frombuffer(result.outputs[name].tobytes(), np.uint8) for result in (one, other, first))
         initial = np.full_like(a, POISON) if before is None else np.frombuffer(before, np.uint8)
         both = (a != initial) & (b != initial) & ((a != b) | (a != whole))
         if both.any():

@@ -79,4 +79,4 @@ def targets_of(patterns: Sequence[str]) -> tuple[str, ...]:
     if not versions()["ptxas"]:
         return ()
     known = chosen_targets(patterns)
-    return known if patterns else tuple(each for each in USUAL_TARGETS if each in known)
+    return known if patterns else tuple(target for target in USUAL_TARGETS if target in known)

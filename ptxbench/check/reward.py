@@ -49,8 +49,8 @@ def reward(judgement: Judgement, among: Iterable[Judgement] = ()) -> Reward | No
         return None
     if judgement.verdict != ACCEPTED:
         return Reward(0.0, 0.0, 0.0, None)
-    warnings = {found.code for found in judgement.findings if found.severity == WARNING} - NOT_UNCLEAN
-    shares = dict(speeds(judgement, [each for each in among if is_comparable(each, judgement)]))
+    warnings = {finding.code for finding in judgement.findings if finding.severity == WARNING} - NOT_UNCLEAN
+    shares = dict(speeds(judgement, [other for other in among if is_comparable(other, judgement)]))
     basis = TIME if TIME in shares else min(shares, key=shares.__getitem__, default=None)
     return Reward(1.0, 1 / (1 + len(warnings)), None if basis is None else shares[basis], basis)
 

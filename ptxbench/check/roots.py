@@ -75,18 +75,18 @@ Calls = Callable[[Instruction, State], Mapping[str, Roots]]
 
 def rooted(
     function: Function,
-    given: Mapping[str, Roots] | None = None,
+    at_start: Mapping[str, Roots] | None = None,
     calls: Calls = lambda call, state: {},
     pointers: Mapping[str, Roots] | None = None,
 ) -> tuple[list[Used], State]:
     """For each instruction the roots that it uses, none if it is unreachable; and the state at the function's returns.
 
-    `given`: the state at the start, with parameters keyed as in `Place.keys`. `pointers`: the variables
+    `at_start`: the state at the start, with parameters keyed as in `Place.keys`. `pointers`: the variables
     whose addresses a variable holds from the start.
     """
     blocks = BlockStates(function)
     passing = Passed(function, calls, pointers or {})
-    before: dict[int, State] = {0: dict(given or {})}
+    before: dict[int, State] = {0: dict(at_start or {})}
     waiting = [0]  # a heap in the order of the text, so that most blocks are visited once
     end: State = {}
     while waiting:
@@ -112,7 +112,7 @@ def rooted(
             guard = NOTHING if instruction.guard is None else of(instruction.guard, state)
             uses[index] = Used(tuple(of(operand, state) for operand in instruction.operands), guard)
             passing.step(state, instruction)
-    returned = {each.name for each in function.returns}
+    returned = {variable.name for variable in function.returns}
     return uses, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
 
 
@@ -139,7 +139,7 @@ class Passed:
     def __init__(self, function: Function, calls: Calls, pointers: Mapping[str, Roots]) -> None:
         self.pointers = pointers
         own = () if function.entry else (*function.params, *function.returns)
-        self.slots = {each.name for each in (*own, *function.variables.values()) if each.space == "param"}
+        self.slots = {variable.name for variable in (*own, *function.variables.values()) if variable.space == "param"}
         self.calls = calls
 
     def step(self, state: State, instruction: Instruction) -> None:
@@ -260,7 +260,7 @@ class BlockStates:
     def __init__(self, function: Function) -> None:
         self.function = function
         count = len(function.instructions)
-        after = {index + 1 for index, each in enumerate(function.instructions) if ends(each)}
+        after = {index + 1 for index, instruction in enumerate(function.instructions) if ends(instruction)}
         self.starts = sorted({0, *function.labels.values(), *after} - {count}) if count else []
         self.following = dict(zip(self.starts, [*self.starts[1:], count], strict=True))
 
@@ -285,9 +285,9 @@ class BlockStates:
         reached: set[int] = set()
         waiting = [*self.successors(block)]
         while waiting:
-            if (each := waiting.pop()) not in reached:
-                reached.add(each)
-                waiting += self.successors(each)
+            if (successor := waiting.pop()) not in reached:
+                reached.add(successor)
+                waiting += self.successors(successor)
         return reached
 
     def of(self, index: int) -> int:

@@ -50,7 +50,7 @@ class SizeSpace:
     def of(cls, pair: Pair, *, cheap: float = 1) -> SizeSpace:
         """Up to a little more than the costliest check size, or to the share `cheap` of CHEAP if that is more."""
         sizes = [*pair.check_sizes, *pair.bench_sizes]
-        of_checks = [max(each) for each in zip(*(costs(pair, size) for size in pair.check_sizes), strict=True)]
+        of_checks = [max(amounts) for amounts in zip(*(costs(pair, size) for size in pair.check_sizes), strict=True)]
         most = tuple(max(HEADROOM * own, cheap * least) for own, least in zip(of_checks, CHEAP, strict=True))
         names = list(sizes[0])
         steps = {name: math.gcd(*(size[name] for size in sizes)) or 1 for name in names}

@@ -99,7 +99,7 @@ class Checker:
     def judge(
         self,
         begin: Callable[[str], None] = lambda stage: None,
-        done: Callable[[StageResult, Sequence[Finding]], None] = lambda result, found: None,
+        done: Callable[[StageResult, Sequence[Finding]], None] = lambda result, findings: None,
         stages: Sequence[str] = tuple(STAGES),
     ) -> Judgement:
         """Run the stages in order, all by default. `begin` is called before each stage, and `done` with its result."""
@@ -108,20 +108,20 @@ class Checker:
         for stage in stages:
             begin(stage)
             started = time.monotonic()
-            found: Sequence[Finding] = ()
+            stage_findings: Sequence[Finding] = ()
             try:
                 outcome = getattr(self, stage)()
-                words, found = outcome.words, outcome.findings
-                verdict = verdict_of(found)
+                words, stage_findings = outcome.words, outcome.findings
+                verdict = verdict_of(stage_findings)
             except Skip as skip:
                 words, verdict = str(skip), SKIPPED
             except KernelError as error:  # a candidate that passed earlier stages should not fail here
-                words, found = "failed", (finding(stage, "judge-failed", str(error)),)
-                verdict = verdict_of(found)
+                words, stage_findings = "failed", (finding(stage, "judge-failed", str(error)),)
+                verdict = verdict_of(stage_findings)
             results.append(StageResult(stage, verdict, words, round(time.monotonic() - started, 3)))
-            found = limited(found)
-            findings += found
-            done(results[-1], found)
+            stage_findings = limited(stage_findings)
+            findings += stage_findings
+            done(results[-1], stage_findings)
             if verdict in (REJECTED, NO_VERDICT):
                 break
         return Judgement(
@@ -325,9 +325,9 @@ class Checker:
         if not self.settings.targets:
             raise Skip("no other targets were requested")
         matrix = [
-            each
-            for each in survey([Subject(CANDIDATE, (self.source,), {})], self.settings.targets, code=False)
-            if isinstance(each, Matrix)
+            event
+            for event in survey([Subject(CANDIDATE, (self.source,), {})], self.settings.targets, code=False)
+            if isinstance(event, Matrix)
         ]
         reach = matrix[0].reaches[CANDIDATE]
         self.tried = {target: result.status == ASSEMBLES for target, result in reach.trials.items()}

@@ -188,7 +188,7 @@ class CheckSuite:
         cases that count, as far as that is known."""
         names = SANITIZED & {question.name for question in self.hidden}
         own = [question for question in self.results if question.name != WHOLE_NUMBERS]
-        asked = [*own, *(each for each in self.hidden if each.name in names)]
+        asked = [*own, *(question for question in self.hidden if question.name in names)]
         return tuple(case for question in asked if (case := self.counting(question)) is not None)
 
     def counting(self, question: Question) -> CheckCase | None:
@@ -301,7 +301,7 @@ class CheckSuite:
             own = next(source for source in self.loaded.sources if source.variant == "ptx")
             plain = Source("ptx", own.language, own.path, own.entry)
             events = survey([Subject("ptx", (plain,), {})], targets, code=False)
-            matrix = [each for each in events if isinstance(each, Matrix)]
+            matrix = [event for event in events if isinstance(event, Matrix)]
             self._reaches[key] = matrix[0].reaches["ptx"]
         return self._reaches[key]
 

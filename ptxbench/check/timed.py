@@ -114,7 +114,7 @@ def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> RunPlan:
         emulated=not timing.sizes,
         device=DeviceShape.of(device),
     )
-    pair_plans = tuple(each.in_place_of(device.sm, any_gpu=False) for each in pair_plans)
+    pair_plans = tuple(pair_plan.in_place_of(device.sm, any_gpu=False) for pair_plan in pair_plans)
     return RunPlan(pair_plans, timing.backend, device.sm, kernels, seed=timing.seed, rounds=timing.rounds, renewed=True)
 
 

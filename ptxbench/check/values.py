@@ -218,7 +218,7 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
 
 def data_kinds(pair: Pair) -> list[str]:
     """The kinds of data that an input of the pair can have."""
-    limits = [each for each in map(range_of_element, pair.args) if each]
+    limits = [limit for limit in map(range_of_element, pair.args) if limit]
     known = [FLOATS if limit.whole is None else WHOLE for limit in limits]
     return list(dict.fromkeys(kind for kinds in known for kind in kinds))
 

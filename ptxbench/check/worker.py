@@ -82,8 +82,8 @@ def judge(path: Path, suite: CheckSuite, settings: CheckOptions, orders: int, an
         if stage == PAIR_NEEDED:
             os.read(orders, 1)
 
-    def done(result: Any, found: Any) -> None:
-        tell(answers, done=dataclasses.asdict(result), findings=[dataclasses.asdict(each) for each in found])
+    def done(result: Any, findings: Any) -> None:
+        tell(answers, done=dataclasses.asdict(result), findings=[dataclasses.asdict(finding) for finding in findings])
 
     try:
         judgement = Checker(suite, path, settings).judge(begin, done)
