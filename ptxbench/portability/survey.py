@@ -75,10 +75,10 @@ class TargetResults:
     @cached_property
     def files(self) -> Mapping[Path, tuple[str, ...]]:
         """The targets for which each file is used, in the order of the trials."""
-        found: dict[Path, list[str]] = {}
+        by_file: dict[Path, list[str]] = {}
         for target in self.trials:
-            found.setdefault(self.file(target), []).append(target)
-        return {path: tuple(targets) for path, targets in found.items()}
+            by_file.setdefault(self.file(target), []).append(target)
+        return {path: tuple(targets) for path, targets in by_file.items()}
 
     @property
     def jit(self) -> Jit | None:
@@ -95,7 +95,7 @@ class TargetResults:
         assert version is not None
         own = read[0].ptx_target if self.source.language == "ptx" else None
         # A GPU accepts PTX for its own target although its plain target does not.
-        gpus = {architecture.number(each) for each in self.assembling if each in targets}
+        gpus = {architecture.number(target) for target in self.assembling if target in targets}
         plain = tuple(
             trial for trial in self.trials if not architecture.suffix(trial) and architecture.number(trial) in gpus
         )
@@ -124,23 +124,26 @@ def survey(
         (i, source, target) for i, subject in enumerate(subjects) for source in subject.sources for target in targets
     ]
     tasks = [(source, target, code) for _, source, target in trials]
-    found: list[dict[tuple[str, str], TargetTrial]] = [{} for _ in subjects]
+    expected = [len(subject.sources) * len(targets) for subject in subjects]
+    trials_by_subject: list[dict[tuple[str, str], TargetTrial]] = [{} for _ in subjects]
     complete = 0
     with closing((pool or Threads(os.cpu_count() or 1)).map(tried, tasks)) as results:
         for done, (number, trial) in enumerate(results):
             i, source, target = trials[number]
             yield Step(done, len(trials), subjects[i].name, source.variant, f"{target}:")
-            found[i][source.variant, target] = trial
-            while complete < len(subjects) and len(found[complete]) == len(subjects[complete].sources) * len(targets):
-                yield matrix_of(subjects[complete], targets, found[complete])
+            trials_by_subject[i][source.variant, target] = trial
+            while complete < len(subjects) and len(trials_by_subject[complete]) == expected[complete]:
+                yield matrix_of(subjects[complete], targets, trials_by_subject[complete])
                 complete += 1
 
 
-def matrix_of(subject: Subject, targets: Sequence[str], found: Mapping[tuple[str, str], TargetTrial]) -> Matrix:
+def matrix_of(
+    subject: Subject, targets: Sequence[str], trials_of_subject: Mapping[tuple[str, str], TargetTrial]
+) -> Matrix:
     """The matrix of a subject from its trials, by variant and target."""
     reaches = {}
     for source in subject.sources:
-        trials = {target: found[source.variant, target] for target in targets}
+        trials = {target: trials_of_subject[source.variant, target] for target in targets}
         threads = subject.threads.get(source.variant)
         shares = {
             target: toolchain.occupancy(
@@ -172,12 +175,12 @@ def tried(task: tuple[Source, str, bool], tell: Tell) -> TargetTrial:
 
 def pair_subject(kernels: Path, name: str) -> Subject:
     """The pair with all its variants, launched as at its first bench size. Raises PairError as `load` does."""
-    found = load(kernels, name, unfinished=True)
-    sources = sorted(found.sources, key=lambda source: source.variant not in SUFFIXES)  # the pair first
-    if found.open_question:  # no launch is known
+    loaded = load(kernels, name, unfinished=True)
+    sources = sorted(loaded.sources, key=lambda source: source.variant not in SUFFIXES)  # the pair first
+    if loaded.open_question:  # no launch is known
         return Subject(name, tuple(sources), {})
-    size = found.pair.bench_sizes[0]
-    launches = {source.variant: found.pair.launch_of(source.variant)(**size) for source in sources}
+    size = loaded.pair.bench_sizes[0]
+    launches = {source.variant: loaded.pair.launch_of(source.variant)(**size) for source in sources}
     # Where a compiler chooses the threads, they are known after a trial.
     shared = [source.variant for source in sources if not has_own_threads(source.language)]
     threads = {variant: math.prod(launches[variant].block_xyz) for variant in shared}
@@ -210,9 +213,9 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
         ptx, instantiated = ptxas.check_ascii(content, path.name), None
     else:
         flags = options.flags_for(content, path.parent)
-        made = first_compiled(content, path, targets, flags)
-        ptx, instantiated = made.ptx, made.instantiated
-    entries = {found["name"]: THREADS.search(found["directives"]) for found in ENTRY.finditer(COMMENT.sub("", ptx))}
+        compiled = first_compiled(content, path, targets, flags)
+        ptx, instantiated = compiled.ptx, compiled.instantiated
+    entries = {entry["name"]: THREADS.search(entry["directives"]) for entry in ENTRY.finditer(COMMENT.sub("", ptx))}
     if not entries:
         templates = kernel_templates(content, path.parent, options.include) if language == "cuda" else []
         wanted = "an .entry" if language == "ptx" else "a __global__ function"
@@ -226,7 +229,9 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
             hint = suggestion(options.entry, list(words.values())) or f" It has {', '.join(words.values())}."
             raise UsageError(f"{path.name} has no kernel '{options.entry}'.{hint}")
     threads = {
-        words[name]: int(found[1]) * int(found[2] or 1) * int(found[3] or 1) for name, found in entries.items() if found
+        words[name]: int(directive[1]) * int(directive[2] or 1) * int(directive[3] or 1)
+        for name, directive in entries.items()
+        if directive
     }
     sources = (Source(words[name], language, path, name, flags) for name in chosen)
     return Subject(path.name, tuple(sources), threads)
