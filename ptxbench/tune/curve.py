@@ -98,7 +98,9 @@ class Curves:
     def best(self, quantity: Quantity, variant: str) -> Best | None:
         """The best point of a variant; None if no point is better than another, or none may be judged."""
         readings = self.of(quantity, variant)
-        known = {i: each for i, each in enumerate(readings) if each and not self.labels.get(i)}
+        known = {
+            i: point_reading for i, point_reading in enumerate(readings) if point_reading and not self.labels.get(i)
+        }
         if quantity.better == "neither" or not known:
             return None
         sign = 1 if quantity.better == "lower" else -1
@@ -117,7 +119,11 @@ class Curves:
         greatest = readings[best.index]
         assert greatest
         x = next(iter(self.swept.values))
-        good = [i for i, each in enumerate(readings) if each and each.value >= share * greatest.value]
+        good = [
+            i
+            for i, point_reading in enumerate(readings)
+            if point_reading and point_reading.value >= share * greatest.value
+        ]
         return share, min(good, key=lambda i: (self.points[i].at[x], i))
 
     def at_marks(self, quantity: Quantity, variant: str) -> int | None:
@@ -125,9 +131,9 @@ class Curves:
         sign = -1 if quantity.better == "higher" else 1
         readings = self.of(quantity, variant)
         marked = {
-            i: each
-            for i, each in enumerate(readings)
-            if each and self.marks and self.marks.items() <= self.points[i].at.items()
+            i: point_reading
+            for i, point_reading in enumerate(readings)
+            if point_reading and self.marks and self.marks.items() <= self.points[i].at.items()
         }
         return min(marked, key=lambda i: (sign * marked[i].value, i), default=None)
 
@@ -165,24 +171,24 @@ def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None) -> Cu
     known = {place(cell): cell for cell in cells if not cell.control}
     variants = [source.variant for source in swept.sources]
     quantities = choose_quantities(swept, metric)
-    found = [cells_of(point, known) for point in swept.points]
+    cells_by_point = [cells_of(point, known) for point in swept.points]
     readings = {
-        (quantity.name, variant): [reading(quantity, swept, parts, variant) for parts in found]
+        (quantity.name, variant): [reading(quantity, swept, parts, variant) for parts in cells_by_point]
         for quantity in quantities
         for variant in variants
     }
     shown = [quantity for quantity in quantities if any(any(readings[quantity.name, name]) for name in variants)]
     labels = {
         i: sorted({label for cell in parts.values() for label in cell.labels} & UNJUDGED)
-        for i, parts in enumerate(found)
+        for i, parts in enumerate(cells_by_point)
     }
     return Curves(
         swept,
         variants,
         shown or quantities[:1],
         readings,
-        {name: [status(parts, name) for parts in found] for name in variants},
-        {i: each for i, each in labels.items() if each},
+        {name: [status(parts, name) for parts in cells_by_point] for name in variants},
+        {i: point_labels for i, point_labels in labels.items() if point_labels},
     )
 
 
@@ -238,10 +244,12 @@ def reading(quantity: Quantity, swept: Swept, parts: Mapping[str, Cell], variant
         return None
     cells = [parts[name] for name in source.needs]
     if source.of == "counts":
-        made = [part_of(cell, variant) for cell in cells]
-        value = of_figure(source, swept, made) if all(part.counts for part in made) else None
+        cell_parts = [part_of(cell, variant) for cell in cells]
+        value = of_figure(source, swept, cell_parts) if all(part.counts for part in cell_parts) else None
         return None if value is None else Reading(Interval(value, value, value))
-    return of_rounds({number: of_figure(source, swept, made) for number, made in rounds_of(cells, variant).items()})
+    return of_rounds(
+        {number: of_figure(source, swept, round_parts) for number, round_parts in rounds_of(cells, variant).items()}
+    )
 
 
 def of_figure(figure: Figure, swept: Swept, parts: Sequence[SweepPart]) -> float | None:

@@ -24,10 +24,10 @@ def parse_knob(text: str) -> tuple[str, tuple[int, ...]]:
     name = name.strip()
     if not equals or not name.isidentifier():
         raise UsageError(f"'{text}' is not a knob setting. Write it as NAME=VALUES. {HELP}.")
-    found: list[int] = []
+    numbers: list[int] = []
     for part in values.split(","):
-        found += [value for value in spread(part.strip(), text, found) if value not in found]
-    return name, tuple(found)
+        numbers += [value for value in spread(part.strip(), text, numbers) if value not in numbers]
+    return name, tuple(numbers)
 
 
 def spread(part: str, text: str, before: Sequence[int]) -> Iterator[int]:

@@ -42,8 +42,8 @@ class PanelScale:
 
     @property
     def middle(self) -> float:
-        found = exp((log(self.low) + log(self.high)) / 2) if self.logarithmic else (self.low + self.high) / 2
-        return float(round(found)) if self.low.is_integer() and self.high.is_integer() else found
+        value = exp((log(self.low) + log(self.high)) / 2) if self.logarithmic else (self.low + self.high) / 2
+        return float(round(value)) if self.low.is_integer() and self.high.is_integer() else value
 
     def share(self, value: float) -> float:
         """The position of `value`, from 0 at the low end to 1."""
@@ -83,11 +83,11 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
     return result
 
 
-def scale_of(found: Sequence[Panel]) -> PanelScale | None:
+def scale_of(all_panels: Sequence[Panel]) -> PanelScale | None:
     """One scale for all panels; None if there is no value."""
     ends = [
         end
-        for panel in found
+        for panel in all_panels
         for line in panel.lines
         for value in line.values
         if value

@@ -78,10 +78,10 @@ class Swept:
         pair_plans = []
         for knobs in settings:
             sizes = [size for point in self.points if point.knobs == knobs for size in point.parts.values()]
-            found = with_knobs(self.found, knobs)
+            loaded = with_knobs(self.found, knobs)
             wanted = {source.variant for source in self.sources}
-            sources = tuple(source for source in found.sources if source.variant in wanted)
-            pair_plans.append(PairPlan(found, sources, without_repeats(sizes), knobs=knobs))
+            sources = tuple(source for source in loaded.sources if source.variant in wanted)
+            pair_plans.append(PairPlan(loaded, sources, without_repeats(sizes), knobs=knobs))
         return tuple(pair_plans)
 
 

@@ -52,12 +52,12 @@ def finished_before(frame: RunFrame, folder: Path, tools: Toolchain) -> Before |
 
     `tools`: the `toolchain` that a run document would have now.
     """
-    found = [
+    same_sweeps = [
         before for path in sorted(folder.glob(SAVED)) if (before := read(path)) and is_same(before.run, frame, tools)
     ]
-    continued = {before.run.run.continues for before in found}  # names count seconds, and a sweep may take less
-    last = [before for before in found if before.run.run.id not in continued][-1:]
-    return next((each for each in last if each.run.run.status == INTERRUPTED and each.run.cells), None)
+    continued = {before.run.run.continues for before in same_sweeps}  # names count seconds, and a sweep may take less
+    last = [before for before in same_sweeps if before.run.run.id not in continued][-1:]
+    return next((before for before in last if before.run.run.status == INTERRUPTED and before.run.cells), None)
 
 
 def read(path: Path) -> Before | None:
