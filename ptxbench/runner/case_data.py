@@ -68,8 +68,8 @@ def with_expected(
     inputs = {name for name, value in arguments.items() if isinstance(value, np.ndarray)} - {
         *pair_plan.loaded.pair.outputs
     }
-    given = {name: frozen(value) if name in inputs else value for name, value in arguments.items()}
-    return CaseData(size, where, given, expected, repeated)
+    read_only = {name: frozen(value) if name in inputs else value for name, value in arguments.items()}
+    return CaseData(size, where, read_only, expected, repeated)
 
 
 def tolerance_words(pair: Pair) -> str:

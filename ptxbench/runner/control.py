@@ -48,8 +48,8 @@ def control_plan() -> PairPlan:
 def noise(cells: Sequence[Cell]) -> stats.Interval | None:
     """The log ratio of the control to itself, with its interval; None if it was not measured."""
     for cell in cells:
-        if cell.control and (found := stats.ratio(cell.rounds, AGAIN, REFERENCE)):
-            return stats.Interval(log(found.low), log(found.value), log(found.high))
+        if cell.control and (interval := stats.ratio(cell.rounds, AGAIN, REFERENCE)):
+            return stats.Interval(log(interval.low), log(interval.value), log(interval.high))
     return None
 
 

@@ -12,10 +12,10 @@ ByLine = Mapping[int, Mapping[str, float]]
 
 def summed(opcodes: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
     """Executions by opcode over all lines, in alphabetical order."""
-    found: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     for executed in opcodes.values():
-        found.update(executed)
-    return dict(sorted(found.items()))
+        totals.update(executed)
+    return dict(sorted(totals.items()))
 
 
 def hot_lines(

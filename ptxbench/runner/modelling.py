@@ -35,15 +35,15 @@ def model_of(cell: Cell, candidates: Sequence[VariantRun], pair: Pair, gpu: str)
 def executed_by(candidate: VariantRun, cell: Cell, launch: Launch) -> Executions | str:
     """The executions of a candidate in its launch, or why they are unknown."""
     build = candidate.build
-    found = candidate.executed(launch) if candidate.alive else None
-    if found is None or build is None:
+    executed = candidate.executed(launch) if candidate.alive else None
+    if executed is None or build is None:
         return f"it is {candidate.status}"
-    if found.least is None or found.most is None:
-        return found.reason or "not known"
+    if executed.least is None or executed.most is None:
+        return executed.reason or "not known"
     return executions(
         with_lines(build).instructions,
-        found.by_instruction,
-        (found.least, found.most),
+        executed.by_instruction,
+        (executed.least, executed.most),
         candidate.by_line or {},
         candidate.wide_wavefronts or {},
         arch=build.arch,

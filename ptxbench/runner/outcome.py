@@ -52,14 +52,14 @@ class RunOutcome:
     @property
     def exit_status(self) -> ExitStatus:
         own = [cell for cell in self.cells if not cell.control]
-        found = Counter(
+        statuses = Counter(
             result.status for cell in own for result in cell.variants.values() if result.language != LIBRARY
         )
         control = {result.status for cell in self.cells if cell.control for result in cell.variants.values()}
         if self.status == INTERRUPTED:
             return ExitStatus.INTERRUPTED
-        if found[WRONG] or found[BROKEN]:
+        if statuses[WRONG] or statuses[BROKEN]:
             return ExitStatus.WRONG_KERNEL
-        if self.status == DEVICE_LOST or found[UNSUPPORTED] or not found[VERIFIED] or control & {WRONG, BROKEN}:
+        if self.status == DEVICE_LOST or statuses[UNSUPPORTED] or not statuses[VERIFIED] or control & {WRONG, BROKEN}:
             return ExitStatus.NO_VERDICT
         return ExitStatus.GOOD

@@ -131,8 +131,8 @@ def plan_pairs(
         source.variant for loaded_pair in loaded for source in (*loaded_pair.sources, *libraries[loaded_pair.name])
     )
     chosen = set(select(tuple(known), variants, "variant"))
-    given = [parse_size(text) for text in sizes if text != ALL]
-    for size in given:
+    requested = [parse_size(text) for text in sizes if text != ALL]
+    for size in requested:
         if not any(complete(size, loaded_pair) for loaded_pair in loaded):
             raise UsageError(no_such_size(size, loaded))
     every = ALL in sizes or not (sizes or emulated)
@@ -140,7 +140,7 @@ def plan_pairs(
     for loaded_pair in loaded:
         sources = loaded_pair.default_sources if not variants else loaded_pair.sources
         sources = tuple(source for source in (*sources, *libraries[loaded_pair.name]) if source.variant in chosen)
-        asked = [whole for size in given if (whole := complete(size, loaded_pair))]
+        asked = [whole for size in requested if (whole := complete(size, loaded_pair))]
         bench = loaded_pair.pair.bench_sizes if every else () if sizes else loaded_pair.pair.bench_sizes[:1]
         too_large = [
             size for size in bench[1:] if emulated and size not in asked and is_too_large(loaded_pair.pair, size)
