@@ -277,8 +277,8 @@ def assembled(tool: Path, ptx: str, arch: str, *, keep: bool = True) -> tuple[by
 def accepted(tool: Path, ptx: str, arch: str) -> str:
     """ptxas's messages on PTX that it accepts for `arch`, without machine code unless that was made before. Raises
     the errors of `ptxas.accept`."""
-    made = cache.known(cubin_key(tool, ptx, arch))
-    messages: str = ptxas.accept(tool, ptx, arch) if made is None else json.loads(made)[1]
+    stored = cache.known(cubin_key(tool, ptx, arch))
+    messages: str = ptxas.accept(tool, ptx, arch) if stored is None else json.loads(stored)[1]
     return messages
 
 

@@ -95,12 +95,12 @@ class CompilerProcess:
                 how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
                 raise CompileError(f"{file}: {self.name}'s process ended with {how} while it compiled this file.")
         answer: dict[str, Any] = json.loads(line)
-        if told := answer.get("refused"):
-            raise CompileError(told)
-        if told := answer.get("target"):
-            raise TargetMismatch(f"{file}: not for this target: {told}.")
-        if told := answer.get("unusable"):
-            raise ToolMissing(f"{file}: {self.name} does not work here: {told}. Reinstall it: {self.install}.")
+        if refusal := answer.get("refused"):
+            raise CompileError(refusal)
+        if mismatch := answer.get("target"):
+            raise TargetMismatch(f"{file}: not for this target: {mismatch}.")
+        if problem := answer.get("unusable"):
+            raise ToolMissing(f"{file}: {self.name} does not work here: {problem}. Reinstall it: {self.install}.")
         return answer
 
     def stop(self) -> None:
@@ -113,7 +113,7 @@ class CompilerProcess:
 
 def environment_without(prefix: str) -> dict[str, str]:
     """The user's environment without options of a compiler; folders of modules do not depend on the current folder."""
-    found = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
-    if folders := found.get("PYTHONPATH"):
-        found["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, folders.split(os.pathsep)))
-    return found
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
+    if folders := environment.get("PYTHONPATH"):
+        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, folders.split(os.pathsep)))
+    return environment

@@ -59,9 +59,9 @@ def translate(
     def make() -> bytes:
         return readable(PROCESS.asked(text, name)["ptx"], name, entry).encode()
 
-    given = [f"{variable}={os.environ.get(variable)}" for variable in TOOLKITS]
-    found = [f"{tool} {version}" for tool, version in versions.items()]
-    key = ("numba", FORM, platform.python_version(), *found, *given, text)
+    settings = [f"{variable}={os.environ.get(variable)}" for variable in TOOLKITS]
+    tools = [f"{tool} {version}" for tool, version in versions.items()]
+    key = ("numba", FORM, platform.python_version(), *tools, *settings, text)
     # The text of another module of the user is not known, so it may have changed.
     if imports_only(source, SAFE_IMPORTS):
         ptx = cache.remember_once(key, make).decode()
@@ -99,11 +99,11 @@ def readable(ptx: str, name: str, entry: str) -> str:
     functions: dict[str, str] = {}
     arrays: dict[str, str] = {}
 
-    def renumbered(found: re.Match[str]) -> str:
-        number = functions.setdefault(found[1], str(len(functions) + 1))
+    def renumbered(match: re.Match[str]) -> str:
+        number = functions.setdefault(match[1], str(len(functions) + 1))
         return f"{len(number) + 1}v{number}"
 
-    def of_array(found: re.Match[str]) -> str:
-        return f"{found[1]}_{arrays.setdefault(found[2], str(len(arrays) + 1))}"
+    def of_array(match: re.Match[str]) -> str:
+        return f"{match[1]}_{arrays.setdefault(match[2], str(len(arrays) + 1))}"
 
     return own_lines(SHARED.sub(of_array, UNIQUE.sub(renumbered, ptx)), name)

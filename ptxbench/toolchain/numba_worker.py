@@ -44,7 +44,7 @@ def compiled(
     `signature`: name and type of each argument, such as ("x", "float32*").
     """
     numba = imported()
-    function, options = found(executed(source, name, defines, explained), name, entry, source)
+    function, options = find_kernel(executed(source, name, defines, explained), name, entry, source)
     require_parameters(function, name, [argument for argument, _ in signature])
     typed = tuple(numba_type(numba, name, argument, text) for argument, text in signature)
     # A device function is compiled for the GPU of the machine, whatever the kernel is compiled for.
@@ -72,7 +72,9 @@ def imported() -> Any:
     return numba
 
 
-def found(module: types.ModuleType, name: str, entry: str, source: str) -> tuple[types.FunctionType, dict[str, Any]]:
+def find_kernel(
+    module: types.ModuleType, name: str, entry: str, source: str
+) -> tuple[types.FunctionType, dict[str, Any]]:
     """The function `entry`, and its options if it has @cuda.jit."""
     kernel = getattr(module, entry, None)
     options = {}
@@ -154,15 +156,15 @@ def array_type(numba: Any) -> Any:
             return self.get(builder, value, "data")
 
         def from_argument(self, builder: Any, value: Any) -> Any:
-            length, item = (ir.Constant(ir.IntType(64), each) for each in (LENGTH, self._fe_type.dtype.bitwidth // 8))
+            length, item = (ir.Constant(ir.IntType(64), count) for count in (LENGTH, self._fe_type.dtype.bitwidth // 8))
             array = ir.Constant(self.get_value_type(), ir.Undefined)
             for name in ("meminfo", "parent"):
                 array = self.set(builder, array, ir.Constant(self.member(name).get_value_type(), None), name)
-            for name, each in {"nitems": length, "itemsize": item, "data": value}.items():
-                array = self.set(builder, array, each, name)
-            for name, each in {"shape": length, "strides": item}.items():
+            for name, field in {"nitems": length, "itemsize": item, "data": value}.items():
+                array = self.set(builder, array, field, name)
+            for name, field in {"shape": length, "strides": item}.items():
                 empty = ir.Constant(self.member(name).get_value_type(), ir.Undefined)
-                array = self.set(builder, array, builder.insert_value(empty, each, 0), name)
+                array = self.set(builder, array, builder.insert_value(empty, field, 0), name)
             return array
 
     class UnknownLength(AttributeTemplate):  # type: ignore[misc]
@@ -223,7 +225,7 @@ def line_of(error: BaseException, text: str, name: str) -> int | None:
 
 def compiled_line(variables: Mapping[str, Any], name: str) -> int | None:
     """The line of the file that a function of numba works on, if one of its variables knows it."""
-    for place in (variables.get("loc"), *(getattr(variables.get(each), "loc", None) for each in ("self", "inst"))):
+    for place in (variables.get("loc"), *(getattr(variables.get(owner), "loc", None) for owner in ("self", "inst"))):
         if getattr(place, "filename", None) == name and isinstance(line := getattr(place, "line", None), int):
             return line
     return None

@@ -53,21 +53,21 @@ def own_lines(ptx: str, name: str) -> str:
 
     Without sections for debuggers.
     """
-    files = [found for row in ptx.split("\n") if (found := FILE_LINE.match(row))]
-    own = next((found["number"] for found in files if found["name"] == name), None)
+    files = [match for row in ptx.split("\n") if (match := FILE_LINE.match(row))]
+    own = next((file["number"] for file in files if file["name"] == name), None)
     callers: dict[str, str] = {}
     rows = []
     for row in ptx.split("\n"):
-        if (found := LOC.match(row)) and own:
-            at = " ".join(found["at"].split())
-            if found["caller"]:
-                callers[at] = " ".join(found["caller"].split())
+        if (loc := LOC.match(row)) and own:
+            at = " ".join(loc["at"].split())
+            if loc["caller"]:
+                callers[at] = " ".join(loc["caller"].split())
             seen: set[str] = set()
             while at.split()[0] != own and at in callers and at not in seen:
                 seen.add(at)
                 at = callers[at]
             row = f"\t.loc\t{at}" if at.split()[0] == own else f"\t.loc\t{own} 0 0"
-        if (found := FILE_LINE.match(row)) and found["number"] != own:
+        if (file := FILE_LINE.match(row)) and file["number"] != own:
             continue
         rows.append(FILE.sub(bare_name, row))
     return SECTION.sub("", "\n".join(rows)).rstrip() + "\n"

@@ -120,7 +120,7 @@ def targets(tool: Path) -> list[str]:
 
     def listed() -> bytes:
         try:
-            said = subprocess.run(
+            help_text = subprocess.run(
                 [tool, "--help"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -130,7 +130,7 @@ def targets(tool: Path) -> list[str]:
             ).stdout
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ToolMissing(f"{tool} does not run: {error}. Reinstall it: {INSTALL}.") from None
-        if not (names := TARGET.findall(said)):
+        if not (names := TARGET.findall(help_text)):
             raise ToolMissing(f"{tool} --help lists no target. Reinstall it: {INSTALL}.")
         return " ".join(names).encode()
 
@@ -143,12 +143,12 @@ def tile_ir(content: bytes, path: Path, arch: str, flags: Sequence[str], *, cont
         raise CompileError(f"{path.name}:1: {problem} {REMEDY}")
     job = cuda_c.Job(content, path, arch, (*flags, *FLAGS), contained)
     nvrtc = f"NVRTC {cuda_c.nvrtc_version(job.library)}"
-    made = job.by_nvrtc(content)
-    if made.status == INVALID_OPTION and ENABLE_TILE.strip("-") in made.log:
+    compilation = job.by_nvrtc(content)
+    if compilation.status == INVALID_OPTION and ENABLE_TILE.strip("-") in compilation.log:
         raise ToolMissing(f"{nvrtc} does not know CUDA Tile C++, which 13.3 was the first to compile: {INSTALL}.")
-    if made.status != SUCCESS:
-        raise cuda_c.refusal(job, made)
-    return base64.b64decode(made.tile_ir), made.log, nvrtc
+    if compilation.status != SUCCESS:
+        raise cuda_c.refusal(job, compilation)
+    return base64.b64decode(compilation.tile_ir), compilation.log, nvrtc
 
 
 def assemble(tool: Path, program: bytes, target: str, path: Path) -> bytes:
@@ -173,8 +173,9 @@ def assemble(tool: Path, program: bytes, target: str, path: Path) -> bytes:
         except OSError as error:
             raise ToolMissing(f"{tool} does not start: {error.strerror}. {INSTALL}.") from None
         if process.returncode != 0:
-            said = (out + err).decode(errors="replace").strip() or f"error: it ended with status {process.returncode}"
-            raise refusal(said, path.name, target, f"tileiras {locate.version(tool)}")
+            printed = (out + err).decode(errors="replace").strip()
+            ending = f"error: it ended with status {process.returncode}"
+            raise refusal(printed or ending, path.name, target, f"tileiras {locate.version(tool)}")
         return (Path(folder) / OUTPUT).read_bytes()
 
 
@@ -190,11 +191,11 @@ def programs(tool: Path) -> list[Path]:
     return [ptxas] if ptxas.is_file() else []
 
 
-def refusal(said: str, name: str, target: str, tool: str) -> AssembleError | TargetMismatch:
+def refusal(printed: str, name: str, target: str, tool: str) -> AssembleError | TargetMismatch:
     """The error for what tileiras printed about the file `name`: its first error, with the line."""
-    at, error = PLACE.search(said), ERROR.search(said)
+    at, error = PLACE.search(printed), ERROR.search(printed)
     place = f"{at['file']}:{at['line']}" if at else name
-    what = error["message"] if error else said
+    what = error["message"] if error else printed
     message = f"{place}: {UNSUPPORTED.sub('', what)}. {tool} makes no code of it for {target}."
     return TargetMismatch(message) if UNSUPPORTED.match(what) else AssembleError(message)
 
@@ -210,13 +211,13 @@ def text(cubin: elf.Cubin, entry: str, name: str) -> str:
     rows = [row.decode("utf-8", "replace").rstrip() for row in content.split(b"\0")]
     end = next((i for i, row in enumerate(rows) if BEHIND.match(row)), len(rows))
     rows = ["" if UNDOCUMENTED.match(row) else row for row in rows[:end]]
-    found = origins(cubin, entry, name)
+    line_origins = origins(cubin, entry, name)
     body = next((i for i, row in enumerate(rows) if row == "{"), len(rows))
     first = next((i for i in range(body, len(rows)) if not rows[i]), len(rows))
     for blank in range(first, len(rows) - 1):
         if not rows[blank] and rows[blank + 1]:  # a .loc was here, for all lines up to the next empty one
             end = next((i for i in range(blank + 1, len(rows)) if not rows[i]), len(rows))
-            own = (found.get(i + 1) for i in range(blank + 1, end))
+            own = (line_origins.get(i + 1) for i in range(blank + 1, end))
             rows[blank] = f".loc 1 {next(filter(None, own), 0)} 0"
     return "\n".join([*rows, f'.file 1 "{name}"', ""])
 
@@ -227,12 +228,12 @@ def origins(cubin: elf.Cubin, entry: str, name: str) -> dict[int, int | None]:
         of_ptx, of_source = line_table.rows(cubin, entry), line_table.source_rows(cubin, entry, name)
     except ValueError:
         return {}
-    found: dict[int, int | None] = {}
+    line_origins: dict[int, int | None] = {}
     line, origin = 0, None
     for address in sorted({*of_ptx, *of_source}):
         line, origin = of_ptx.get(address, line), of_source.get(address, origin)
-        found.setdefault(line, origin)
-    return found
+        line_origins.setdefault(line, origin)
+    return line_origins
 
 
 def declared(ptx: str) -> str:

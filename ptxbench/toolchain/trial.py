@@ -173,10 +173,10 @@ def triton_trial(
 
     Raises the errors of `triton.compiled` and `assemble`.
     """
-    made = triton.compiled(content, source.name, entry, target, signature)
-    trial = trial_of(tool, made.ptx, made.how, source, TRITON.name, entry, made.target, code)
-    shared = None if trial.shared_bytes is None else trial.shared_bytes + made.shared_bytes
-    return dataclasses.replace(trial, target=target, shared_bytes=shared, threads=made.threads)
+    kernel = triton.compiled(content, source.name, entry, target, signature)
+    trial = trial_of(tool, kernel.ptx, kernel.how, source, TRITON.name, entry, kernel.target, code)
+    shared = None if trial.shared_bytes is None else trial.shared_bytes + kernel.shared_bytes
+    return dataclasses.replace(trial, target=target, shared_bytes=shared, threads=kernel.threads)
 
 
 def tile_trial(

@@ -118,7 +118,7 @@ def without_workspaces(ptx: str, name: str, entry: str, arguments: int) -> str:
     rows = [row.strip() for row in header["parameters"].split(",") if row.strip()]
     names = [row.split()[-1] for row in rows]
     body = ptx[header.end() :]
-    if len(rows) < arguments or any(re.search(rf"\b{re.escape(each)}\b", body) for each in names[arguments:]):
+    if len(rows) < arguments or any(re.search(rf"\b{re.escape(hidden)}\b", body) for hidden in names[arguments:]):
         raise CompileError(
             f"{name}: Triton's kernel '{entry}' reads other parameters than the {arguments} arguments of its pair: it "
             f"has {len(rows)}."
@@ -139,6 +139,6 @@ def one_line(inline: re.Match[str]) -> str:
 
 def directive(ptx: str, name: str) -> str:
     """The first word after a directive of the PTX that Triton always writes."""
-    found = re.search(rf"^\.{name}\s+(\w+)", ptx, re.M)
-    assert found is not None, f"no .{name} in Triton's PTX"
-    return found[1]
+    match = re.search(rf"^\.{name}\s+(\w+)", ptx, re.M)
+    assert match is not None, f"no .{name} in Triton's PTX"
+    return match[1]

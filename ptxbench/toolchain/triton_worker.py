@@ -38,29 +38,29 @@ def compiled(
     `signature`: name and type of each argument, as Triton writes it: ("x", "*fp32"). `ptx_version`: 90 for 9.0.
     """
     triton = imported()
-    kernel, constants, options = found(executed(source, name, {}, explained), name, entry)
+    kernel, constants, options = find_kernel(executed(source, name, {}, explained), name, entry)
     names = kernel.arg_names
-    passed = [each for each in names if each not in constants]
+    passed = [argument for argument in names if argument not in constants]
     if len(passed) != len(signature):
         line = line_of(kernel)
         raise wrong_parameters(name, line, entry, len(passed), [argument for argument, _ in signature])
     kinds = dict(zip(passed, (kind for _, kind in signature), strict=True))
     text = triton.compiler.ASTSource(
         kernel,
-        {each: kinds.get(each, "constexpr") for each in names},
-        constexprs={(names.index(each),): value for each, value in constants.items()},
-        attrs={(names.index(each),): ALIGNED for each, kind in kinds.items() if kind.startswith("*")},
+        {argument: kinds.get(argument, "constexpr") for argument in names},
+        constexprs={(names.index(constant),): value for constant, value in constants.items()},
+        attrs={(names.index(argument),): ALIGNED for argument, kind in kinds.items() if kind.startswith("*")},
     )
     target = triton.backends.compiler.GPUTarget("cuda", number, 32)
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
         os.environ["TRITON_CACHE_DIR"] = folder
         try:
-            made = triton.compile(text, target=target, options={**options, "ptx_version": ptx_version})
+            compilation = triton.compile(text, target=target, options={**options, "ptx_version": ptx_version})
         except FAILURES as error:
             raise explained(error, name) from None
-    metadata = made.metadata
+    metadata = compilation.metadata
     return {
-        "ptx": made.asm["ptx"],
+        "ptx": compilation.asm["ptx"],
         "shared_bytes": metadata.shared,
         # Memory that Triton's own launch allocates: for tensor maps that a kernel makes, and for its profiler.
         "workspace_bytes": metadata.global_scratch_size + metadata.profile_scratch_size,
@@ -89,7 +89,7 @@ def without_machine_code(backend: Any = None, stages: Any = None, *_: Any) -> tu
     return None
 
 
-def found(module: types.ModuleType, name: str, entry: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+def find_kernel(module: types.ModuleType, name: str, entry: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """The function `entry`, the values of its constants, and its options, of @triton.autotune if it has it."""
     import triton
 
@@ -108,7 +108,7 @@ def found(module: types.ModuleType, name: str, entry: str) -> tuple[Any, dict[st
         )
     line = line_of(kernel)
     parameters = inspect.signature(kernel.fn).parameters
-    for constant in (each for each in kernel.params if each.is_constexpr):
+    for constant in (parameter for parameter in kernel.params if parameter.is_constexpr):
         default = parameters[constant.name].default
         if constant.name not in constants and default is inspect.Parameter.empty:
             raise Refused(
@@ -116,7 +116,7 @@ def found(module: types.ModuleType, name: str, entry: str) -> tuple[Any, dict[st
                 f"@triton.autotune(configs=[triton.Config({{'{constant.name}': ...}})], key=[])."
             )
         constants.setdefault(constant.name, default)
-    if unknown := [each for each in constants if each not in kernel.arg_names]:
+    if unknown := [keyword for keyword in constants if keyword not in kernel.arg_names]:
         raise Refused(
             f"{name}:{line}: '{entry}' has no parameter {unknown[0]}, to which its triton.Config gives a value."
         )
@@ -137,8 +137,8 @@ def configuration(tuner: Any, name: str, entry: str) -> tuple[dict[str, Any], di
         raise Refused(
             f"{name}: the configuration of '{entry}' has a pre_hook, which no launch here calls. Leave it out."
         )
-    given = {"num_warps": config.num_warps, "num_stages": config.num_stages, "maxnreg": config.maxnreg}
-    return dict(config.kwargs), {option: value for option, value in given.items() if value is not None}
+    settings = {"num_warps": config.num_warps, "num_stages": config.num_stages, "maxnreg": config.maxnreg}
+    return dict(config.kwargs), {option: value for option, value in settings.items() if value is not None}
 
 
 def line_of(kernel: Any) -> int:
@@ -163,9 +163,9 @@ def explained(error: BaseException, name: str) -> Exception:
             break
         cause = cause.__cause__
     text = str(getattr(cause, "error_message", None) or getattr(cause, "msg", None) or cause)
-    said = " ".join(text.split()).rstrip(". ") or "no reason given"
+    reason = " ".join(text.split()).rstrip(". ") or "no reason given"
     kind = "" if hasattr(cause, "node") else f"{type(cause).__name__}: "
-    return Refused(f"{name}:{line}: {kind}{said}." if line else f"{name}: {kind}{said}.")
+    return Refused(f"{name}:{line}: {kind}{reason}." if line else f"{name}: {kind}{reason}.")
 
 
 def line_in(error: Any, name: str) -> int | None:
