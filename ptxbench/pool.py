@@ -20,7 +20,7 @@ Hear = Callable[[int, Any], None]
 """Gets the number of a task, and what its work has told."""
 
 
-def ignore(number: int, told: Any) -> None:
+def ignore(number: int, report: Any) -> None:
     """A `Hear` for work that tells nothing."""
 
 

@@ -118,11 +118,11 @@ def audit_stored(folder: Path, config: GateConfig, bar: Bar) -> list[tuple[Store
     from ptxbench.audit.stored import audit_runs, devices
     from ptxbench.saved_runs import read_run, saved_runs
 
-    found = devices([read_run(path) for path in saved_runs(folder)])
-    for each in found:
-        if not each.enough:
-            say(f"Skipped, not enough runs: {each}.", err=True)
-    return [(each, audit_runs(each, config, bar.tell)) for each in found if each.enough]
+    stored = devices([read_run(path) for path in saved_runs(folder)])
+    for device in stored:
+        if not device.enough:
+            say(f"Skipped, not enough runs: {device}.", err=True)
+    return [(device, audit_runs(device, config, bar.tell)) for device in stored if device.enough]
 
 
 def edit_pairs(

@@ -88,19 +88,21 @@ def exit_status(survey: Survey, *, require_all: bool) -> ExitStatus:
     from ptxbench.toolchain.trial import REFUSED, UNTRIED
 
     results = [result for matrix in survey.matrices for result in matrix.reaches.values()]
-    found = {trial.status for result in results for trial in result.trials.values()}
-    if any(result.tried and not result.assembling for result in results) or (require_all and REFUSED in found):
+    statuses = {trial.status for result in results for trial in result.trials.values()}
+    if any(result.tried and not result.assembling for result in results) or (require_all and REFUSED in statuses):
         return ExitStatus.WRONG_KERNEL
-    return ExitStatus.NO_VERDICT if require_all and UNTRIED in found else ExitStatus.GOOD
+    return ExitStatus.NO_VERDICT if require_all and UNTRIED in statuses else ExitStatus.GOOD
 
 
-def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str], options: SourceOptions) -> list[Subject]:
+def find_subjects(
+    kernels: Path, arguments: Sequence[str], targets: Sequence[str], options: SourceOptions
+) -> list[Subject]:
     """The given files, then the pairs; every pair if nothing is given."""
     from ptxbench.discovery import choose_pairs
     from ptxbench.portability.survey import file_subject, pair_subject
 
-    files = [Path(each) for each in given if Path(each).suffix in (".ptx", ".cu")]
-    names = [each for each in given if Path(each).suffix not in (".ptx", ".cu")]
+    files = [Path(argument) for argument in arguments if Path(argument).suffix in (".ptx", ".cu")]
+    names = [argument for argument in arguments if Path(argument).suffix not in (".ptx", ".cu")]
     if not files and (option := options.given):
         raise UsageError(f"{option} is for a .cu or .ptx file. Name one.")
     subjects = [file_subject(path, targets, options) for path in files]
@@ -112,10 +114,10 @@ def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str], o
 def files_read(subjects: Sequence[Subject], kernels: Path, options: SourceOptions) -> list[Path]:
     """The files outside `kernels` that a trial reads: the given ones, with the headers next to them, and -I."""
     files = {source.path for subject in subjects for source in subject.sources}
-    given = sorted(file for file in files if kernels.absolute() not in file.absolute().parents)
-    folders = {file.parent for file in given}
+    outside = sorted(file for file in files if kernels.absolute() not in file.absolute().parents)
+    folders = {file.parent for file in outside}
     headers = sorted(header for folder in folders for name in ("*.h*", "*.cuh") for header in folder.glob(name))
-    return [*given, *headers, *options.include]
+    return [*outside, *headers, *options.include]
 
 
 def gather(survey: Survey, subjects: Sequence[Subject], pool: Pool | None, *, quiet: bool) -> list[Matrix]:

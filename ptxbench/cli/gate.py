@@ -139,11 +139,11 @@ def command(
     config.require_live(datetime.now(UTC).date())
     files = OutputFiles(outputs, EXPORTERS)
     # before the pairs run, so that a base that cannot be read is reported at once
-    given = None if base == BASELINE else load_run(base, results)
-    run = load_run(head, results) if head else make_run(kernels, arch, results, baselines if not given else None, pairs)
+    base_run = None if base == BASELINE else load_run(base, results)
+    run = load_run(head, results) if head else make_run(kernels, arch, results, None if base_run else baselines, pairs)
     if run.run.status == INTERRUPTED and head is None:
         return ExitStatus.INTERRUPTED
-    before = given or load_baseline(run, baselines)
+    before = base_run or load_baseline(run, baselines)
     if pairs:
         names = set(select(tuple(pairs_of([run, before])), pairs, "pair"))
         run, before = only_pairs(run, names), before and only_pairs(before, names)
