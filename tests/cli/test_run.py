@@ -322,8 +322,8 @@ def test_a_kernel_that_crashes_costs_its_row_and_a_recorded_run_prints_the_same_
 def test_ctrl_c_in_the_first_round_keeps_the_cells_that_are_finished(kernels, ptxbench, hostile, monkeypatch):
     carry_out = runner.carry_out
 
-    def stopped(plan):
-        for event in carry_out(plan):
+    def stopped(*given):
+        for event in carry_out(*given):
             yield event
             if isinstance(event, CalibrationSaved) and any(not cell.control for cell in event.cells):
                 raise KeyboardInterrupt
