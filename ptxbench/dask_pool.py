@@ -53,7 +53,10 @@ LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Call:
-    """A task as it is sent. `session`: of the command; `home`: its current folder; `own`: what a worker must have."""
+    """A task as it is sent. `session`: of the command; `home`: its current folder; `own`: what a worker must have.
+
+    `gpu`: the GPU that the worker must have, without its identity; None if any one will do, or none.
+    """
 
     work: Any
     task: Any
@@ -62,6 +65,7 @@ class Call:
     home: str
     paths: tuple[Path, ...]
     own: Fingerprint
+    gpu: Device | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class DaskPool:
         self.paths = tuple(paths)
         self.own = fingerprint(self.paths)
         self.home = str(Path.cwd())
+        self.known: Device | None = None
+        """The GPU that every worker with the resource has, as of `gpu`."""
 
     def map(
         self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore, *, gpu: bool = False
@@ -107,7 +113,8 @@ class DaskPool:
         futures = []
         try:
             for number, task in enumerate(tasks):
-                call = Call(work, task, number, topic, self.home, self.paths, self.own)
+                known = self.known if gpu else None
+                call = Call(work, task, number, topic, self.home, self.paths, self.own, known)
                 future = self.client.submit(
                     perform, call, key=f"{topic}-{number}", pure=False, resources={GPU: 1} if gpu else None
                 )
@@ -154,14 +161,16 @@ class DaskPool:
             if not isinstance(device, Device):
                 why = device.text if isinstance(device, Failed) else reason(device)
                 raise MachineError(f"The Dask worker {address} has the resource {GPU}, and cannot use it: {why}")
-            devices.setdefault(address, replace(device, uuid_hash=None))
-        if len(set(devices.values())) > 1:
+            devices[address] = device
+        if len({replace(device, uuid_hash=None) for device in devices.values()}) > 1:
             names = "; ".join(f"{address} has {device.name}" for address, device in devices.items())
             raise MachineError(
                 f"The GPUs of the Dask workers are not alike, in their names or in their limits: {names}. "
                 f"Give only workers with one kind of GPU the resource {GPU}."
             )
-        return next(iter(devices.values()), None)
+        require_apart(devices)
+        self.known = next((replace(device, uuid_hash=None) for device in devices.values()), None)
+        return self.known
 
     def next(self, happened: queue.SimpleQueue[tuple[int, Any]], gpu: bool) -> tuple[int, Any]:
         """What happens next. Raises MachineError if there are no workers for some time."""
@@ -213,6 +222,8 @@ def perform(call: Call) -> Any:
         try:
             if differing := mismatch(worker.address, call.session, call.paths, pickle.dumps(call.own)):
                 raise MachineError(differing)
+            if call.gpu and (differing := unlike(worker.address, call.gpu)):
+                raise MachineError(differing)
             return call.work(call.task, tell)
         except PtxbenchError as error:
             return Failed(type(error).__name__, str(error))
@@ -242,6 +253,19 @@ def gpu_here() -> Device | Failed:
         return backends.open_backend("gpu").device()
     except PtxbenchError as error:
         return Failed(type(error).__name__, str(error))
+
+
+def unlike(address: str, expected: Device) -> str | None:
+    """How the GPU of this worker differs from those of the others; None if it does not."""
+    device = gpu_here()
+    if not isinstance(device, Device):
+        return f"The Dask worker {address} has the resource {GPU}, and cannot use it: {device.text}"
+    if replace(device, uuid_hash=None) == expected:
+        return None
+    return (
+        f"The Dask worker {address} has {device.name}, which is not like the {expected.name} of the others, in its "
+        f"name or in its limits. Give only workers with one kind of GPU the resource {GPU}."
+    )
 
 
 def seen(home: str, paths: tuple[Path, ...]) -> Fingerprint:
@@ -372,6 +396,23 @@ def workers(client: Any, *, gpu: bool = False) -> Mapping[str, Mapping[str, Any]
     """The workers by address; only those with a GPU if `gpu`."""
     found: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
     return {address: each for address, each in found.items() if not gpu or (each.get("resources") or {}).get(GPU, 0)}
+
+
+def require_apart(devices: Mapping[str, Device]) -> None:
+    """Raises MachineError if two workers may have the same GPU, where each would slow down the other."""
+    owners: dict[str, str] = {}
+    for address, device in devices.items():
+        if device.uuid_hash is None and len(devices) > 1:
+            raise MachineError(
+                f"The GPU of the Dask worker {address} cannot be identified, because NVML does not report its UUID. "
+                f"So give only one worker the resource {GPU}."
+            )
+        first = owners.setdefault(device.uuid_hash or address, address)
+        if first != address and not device.mig:  # the instances of MIG have one UUID
+            raise MachineError(
+                f"The Dask workers {first} and {address} have the same GPU. Start one worker for each GPU, with its "
+                "number in CUDA_VISIBLE_DEVICES."
+            )
 
 
 def require_alike(pool: DaskPool) -> None:

@@ -37,6 +37,16 @@ class Pool(Protocol):
         ...
 
 
+class GpuPool(Pool, Protocol):
+    """A pool of machines, some of which may have a GPU."""
+
+    def map(
+        self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore, *, gpu: bool = False
+    ) -> Generator[tuple[int, Result], None, None]:
+        """See Pool. `gpu`: whether each task needs a GPU for itself."""
+        ...
+
+
 class InTurn:
     """One task after the other, in this thread, so that Ctrl-C ends the present one."""
 

@@ -1,18 +1,19 @@
 """A Dask cluster of two worker processes, for tests: `python -m tests.dask_cluster` prints its address and runs until
-its standard input ends. The first worker says that it has a GPU."""
+its standard input ends. The first worker says that it has a GPU; with the argument 2 both do, each another one."""
 
 import os
 import sys
 import time
 
 OPTIONS = {"nthreads": 1, "memory_limit": 0, "host": "127.0.0.1"}
-WORKERS = [{"resources": {"GPU": 1}}, {}]
+WORKERS = [{"resources": {"GPU": 1}, "env": {"CUDA_VISIBLE_DEVICES": str(number)}} for number in range(2)]
 
 
 def main():
     import dask
     from distributed import Nanny, Scheduler, SpecCluster
 
+    owners = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.worker.daemon": False})
     with SpecCluster(
         scheduler={
@@ -21,7 +22,7 @@ def main():
         },
         workers={
             number: {"cls": Nanny, "options": {**OPTIONS, **each, "name": number}}
-            for number, each in enumerate(WORKERS)
+            for number, each in enumerate([*WORKERS[:owners], *[{}] * (2 - owners)])
         },
     ) as cluster:
         print(cluster.scheduler_address, flush=True)

@@ -16,18 +16,12 @@ from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate
 from ptxbench.check.judge import Judge
 from ptxbench.check.timed import Timing, with_time
-from ptxbench.pool import Hear, Pool, Result, Task, Tell, Work, ignore
+from ptxbench.pool import GpuPool, Tell
 from ptxbench.runner import Step
 
 
-class Machines(Pool, Protocol):
-    """A pool of other machines, some of which may have a GPU."""
-
-    def map(
-        self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore, *, gpu: bool = False
-    ) -> Generator[tuple[int, Result], None, None]:
-        """See Pool. `gpu`: whether each task needs a GPU for itself."""
-        ...
+class Machines(GpuPool, Protocol):
+    """A pool of other machines, with their backend."""
 
     def open_backend(self, name: str, arch: str | None, say: Callable[[str], None]) -> Backend:
         """Their backend, as backends.open_backend gives that of this machine."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import operator
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -241,7 +242,8 @@ class Management(Library):
         return self.told()
 
     def nvmlDeviceGetUUID(self, device: Any, text: Any, size: Any) -> int:
-        text.value = b"GPU-" + self.gpu.device.name.encode()
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+        text.value = f"GPU-{self.gpu.device.name}-{visible}".encode()
         return self.told()
 
     def nvmlDeviceGetMigMode(self, device: Any, current: Any, pending: Any) -> int:
