@@ -18,6 +18,14 @@ EMULATOR, GPU = "emulator", "gpu"
 
 
 @dataclass(frozen=True)
+class TimedOn:
+    """How many GPUs of how many hosts timed the cells, as workers of `--dask`. Each pair was timed by one."""
+
+    gpus: int
+    hosts: int
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """What was run, and when."""
 
@@ -41,6 +49,8 @@ class RunInfo:
     """The id of the interrupted sweep that this one resumed."""
     confirms: str | None = None
     """The id of the run whose failing or INCONCLUSIVE rows this one measured again (`ptxbench gate --confirm`)."""
+    timed_on: TimedOn | None = None
+    """None if this machine timed the cells, or nothing was timed."""
 
 
 @dataclass(frozen=True)

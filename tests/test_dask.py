@@ -25,10 +25,14 @@ from ptxbench.check.judge import Judge
 from ptxbench.dask_pool import Failed
 from ptxbench.errors import MachineError, ToolMissing
 from ptxbench.fingerprint import Fingerprint, differences, digest
+from ptxbench.measure import SamplingSettings
+from ptxbench.metrics import BY_NAME
 from ptxbench.pool import InTurn, ignore
-from ptxbench.run_info import Device
+from ptxbench.result import from_json
+from ptxbench.run_info import Device, TimedOn
+from ptxbench.runner import RunPlan
 from tests import dask_cluster, simulated
-from tests.folders import PTX, changed
+from tests.folders import CUDA, PTX, changed, kernels_folder
 
 HOSTILE = Path(__file__).parent / "check" / "hostile"
 CHOSEN = ("honest.ptx", "traps.ptx", "never_ends.ptx", "does_not_compile.cu", "knows_the_emulator.cu", "races.ptx")
@@ -36,10 +40,10 @@ FAST = ("--pair", "triad", "--seed", 7, "--target", "sm_90", "--backend", "emula
 
 
 @contextmanager
-def cluster(**variables):
-    """The address of a scheduler with two workers, in processes with these environment variables."""
+def cluster(gpus=1, **variables):
+    """The address of a scheduler with two workers, of which `gpus` have one, in processes with these variables."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.dask_cluster"],
+        [sys.executable, "-m", "tests.dask_cluster", str(gpus)],
         cwd=Path(__file__).parents[1],
         env={**os.environ, **variables},
         stdin=subprocess.PIPE,
@@ -92,7 +96,7 @@ def test_hostile_candidates_get_the_same_judgements(ptxbench, address):
 
 COMMANDS = [
     ("arch", "scale", "mine.ptx", "broken.ptx", "--target", "sm_9*", "--target", "sm_75"),
-    ("run", "scale", "--all-sizes", "--no-save"),
+    ("run", "scale", "--all-sizes", "--no-save", "--backend", "emulator"),
     ("tune", "scale", "--knob", "n=64..192+64", "--no-save"),
     ("gate", "audit", "--mutants", "--pair", "scale", "--edit", "*renamed", "--edit", "loads repeated"),
 ]
@@ -120,19 +124,20 @@ def test_a_run_that_is_interrupted_keeps_what_is_finished(ptxbench, kernels, add
         raise KeyboardInterrupt
 
     monkeypatch.setattr(dask_pool.DaskPool, "map", interrupted)
-    ran = ptxbench("run", "scale", "--all-sizes", "--no-save", "--json", "--kernels", kernels, "--dask", address)
+    command = ("run", "scale", "--all-sizes", "--no-save", "--json", "--kernels", kernels, "--backend", "emulator")
+    ran = ptxbench(*command, "--dask", address)
     assert (ran.status, ran.err) == (130, "Interrupted. 1 of 2 cells are finished.\n")
     document = json.loads(ran.out)
     assert document["run"]["status"] == "interrupted"
     assert [cell["size"] for cell in document["cells"]] == [{"n": 4096}]
 
 
-@pytest.mark.parametrize("command", ["run", "tune"])
-def test_a_gpu_is_refused_where_workers_do_not_time(ptxbench, kernels, command):
-    ran = ptxbench(command, "scale", "--kernels", kernels, "--backend", "gpu", "--dask", "local")
+def test_a_gpu_is_refused_for_a_sweep_whose_points_would_be_timed_by_several(ptxbench, kernels):
+    ran = ptxbench("tune", "scale", "--kernels", kernels, "--backend", "gpu", "--dask", "local")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == (
-        "Error: --dask counts on the emulator and does not time. Leave it out, or leave out --backend gpu.\n"
+        "Error: --dask counts on the emulator: the times of a sweep are compared with each other, so one GPU must "
+        "measure them all. Leave out --dask, or leave out --backend gpu.\n"
     )
 
 
@@ -180,6 +185,7 @@ def test_a_task_that_ends_its_workers_ends_the_command(pool):
 # ---- GPUs
 
 T4 = Device("gpu", "Tesla T4", "sm_75", uuid_hash="1")
+MIG, UNNAMED = replace(T4, mig=True), replace(T4, uuid_hash=None)
 
 
 class Cluster:
@@ -203,6 +209,10 @@ GPUS = [
     ({"a": T4, "b": replace(T4, uuid_hash="2")},      "auto", "gpu"),
     ({"a": T4, "b": replace(T4, name="L4")},          "auto", "not alike, in their names or in their limits: a has "),
     ({"a": T4, "b": replace(T4, power_limit_w=60)},   "auto", "not alike, in their names or in their limits: a has "),
+    ({"a": T4, "b": T4},                              "auto", "The Dask workers a and b have the same GPU. "),
+    ({"a": MIG, "b": MIG},                            "auto", "gpu"),
+    ({"a": UNNAMED},                                  "auto", "gpu"),
+    ({"a": UNNAMED, "b": UNNAMED},                    "auto", "The GPU of the Dask worker a cannot be identified, "),
     ({"a": Failed("ToolMissing", "No driver.")},      "auto", "worker a has the resource GPU, and cannot use it: No"),
     ({"a": OSError("gone")},                          "gpu", "worker a has the resource GPU, and cannot use it: go"),
 ]  # fmt: skip
@@ -225,6 +235,26 @@ def test_a_worker_that_says_it_has_a_gpu_must_have_one(ptxbench, address):
     ran = ptxbench("check", HOSTILE / "honest.ptx", "--pair", "triad", "--dask", address)
     assert (ran.status, ran.out) == (5, "")
     assert re.match(r"Error: The Dask worker \S+ has the resource GPU, and cannot use it: No GPU", ran.err)
+
+
+def test_a_gpu_that_comes_later_and_differs_gets_no_task(pool):
+    pool.known = T4
+    with pytest.raises(MachineError, match=r"worker tcp://\S+ has the resource GPU, and cannot use it: No GPU"):
+        list(pool.map(dask_cluster.process_id, [0], gpu=True))
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (replace(T4, uuid_hash="2"), None),
+        (replace(T4, power_limit_w=60), "The Dask worker a has Tesla T4, which is not like the Tesla T4 of the others"),
+        (Failed("ToolMissing", "No driver."), "The Dask worker a has the resource GPU, and cannot use it: No driver."),
+    ],
+)
+def test_the_gpu_of_a_worker_must_be_like_the_others(found, words, monkeypatch):
+    monkeypatch.setattr(dask_pool, "gpu_here", lambda: found)
+    told = dask_pool.unlike("a", UNNAMED)
+    assert told == words or told.startswith(words)
 
 
 def test_accepted_candidates_are_timed_where_a_gpu_is_and_the_others_come_first(kernels, monkeypatch):
@@ -263,6 +293,32 @@ def test_an_accepted_candidate_is_timed_by_the_worker_with_a_gpu(kernels, tmp_pa
         [(_, _, judgement)] = judge.timed([(0, candidate, accepted)])
     assert [(stage.stage, stage.verdict) for stage in judgement.stages] == [("time", "passed")]
     assert set(judgement.ratios) == {"cuda", "ptx"}
+
+
+QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=1, tiny_ns=0)
+
+
+@pytest.mark.long
+def test_a_run_on_two_gpus_has_both_pairs_with_times_and_says_so(ptxbench, kernels, monkeypatch, tmp_path):
+    """On simulated GPUs, whose times mean nothing."""
+    kernels_folder(tmp_path, name="twice", cuda=CUDA.replace("scale(", "twice("), ptx=PTX.replace("scale(", "twice("))
+    monkeypatch.setattr("ptxbench.runner.RunPlan", partial(RunPlan, settings=QUICK))
+    variables = simulated.environment(tmp_path / "gpu", device="T4", control_n=1 << 16)
+    command = ("run", "--backend", "gpu", "--kernels", kernels, "--rounds", 2, "--no-save", "--seed", 7)
+    with cluster(2, **variables, DASK_DISTRIBUTED__DIAGNOSTICS__NVML="False") as address:
+        ran = ptxbench(*command, "--json", "--dask", address)
+    assert (ran.status, ran.err) == (0, "")
+    run = from_json(ran.out, "stdout")
+    assert (run.run.timed_on, run.device.name, run.device.uuid_hash) == (TimedOn(2, 1), "Tesla T4", None)
+    cells = [(cell.pair, dict(cell.size), sorted({one.process for one in cell.rounds})) for cell in run.cells]
+    assert cells[0][0] == "A/A control"
+    assert cells[1:] == [
+        ("scale", {"n": 1024}, [0, 1]),
+        ("scale", {"n": 4096}, [0, 1]),
+        ("twice", {"n": 1024}, [2, 3]),
+        ("twice", {"n": 4096}, [2, 3]),
+    ]
+    assert all(BY_NAME["ratio"].of(cell, "ptx") for cell in run.cells[1:])
 
 
 @pytest.mark.parametrize(("visible", "names"), [(None, ["0", "1"]), ("3,5", ["3", "5"])])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ptxbench.metrics import Metric
 from ptxbench.result import Cell
+from ptxbench.run_info import TimedOn
 from ptxbench.runner import CellDone, noise
 from ptxbench.stats import Interval
 from ptxbench.terminal import (
@@ -20,6 +21,7 @@ from ptxbench.terminal import (
     limits_notice,
     noise_floor,
     notice,
+    several_gpus,
     summary,
 )
 from ptxbench.terminal.console import SafeConsole
@@ -61,7 +63,7 @@ class Blocks:
                 self.print("")
             self.of_pair = []
 
-    def finish(self) -> None:
+    def finish(self, timed_on: TimedOn | None = None) -> None:
         """Print the summary of the cells, and what their numbers do not mean."""
         if self.cells:
             self.print(summary(self.cells))
@@ -71,6 +73,7 @@ class Blocks:
             self.print(limits_notice(self.cells))
             self.print(clock_notice(self.cells))
             self.print(noise_floor(self.noise))
+            self.print(several_gpus(timed_on))
 
     def print(self, renderable: object) -> None:
         if not self.quiet and renderable is not None:

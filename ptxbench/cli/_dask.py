@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ptxbench.cli._extras import require_extra
-from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
     from ptxbench.dask_pool import DaskPool
-
-Backend = Literal["auto", "gpu", "emulator"]
 
 
 def dask_option(tasks: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -39,15 +36,3 @@ def dask_pool(address: str | None, paths: Sequence[Path] = ()) -> Iterator[DaskP
 
     with open_pool(address, paths) as pool:
         yield pool
-
-
-def backend_of(address: str | None, backend: Backend) -> Backend:
-    """The value of --backend next to --dask: the workers count and do not time.
-
-    Raises UsageError for --backend gpu.
-    """
-    if address is None:
-        return backend
-    if backend == "gpu":
-        raise UsageError("--dask counts on the emulator and does not time. Leave it out, or leave out --backend gpu.")
-    return "emulator"

@@ -18,4 +18,4 @@ def replay(run: Run, metrics: Sequence[Metric], reference: str | None = None, *,
     blocks = Blocks(metrics, reference, quiet=quiet)
     for cell, following in zip(run.cells, [*run.cells[1:], None], strict=True):
         blocks.add(CellDone(cell, last=following is None or following.pair != cell.pair))
-    blocks.finish()
+    blocks.finish(run.run.timed_on)

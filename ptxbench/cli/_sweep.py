@@ -17,7 +17,7 @@ from ptxbench.documents import build
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters.curves import to_json
 from ptxbench.metrics import REFERENCE
-from ptxbench.pool import Pool
+from ptxbench.pool import GpuPool
 from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run
 from ptxbench.run_info import Device
 from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
@@ -96,7 +96,7 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
 
 
 def perform(
-    frame: RunFrame, swept: Swept, begun: Sequence[Cell], pool: Pool | None = None
+    frame: RunFrame, swept: Swept, begun: Sequence[Cell], pool: GpuPool | None = None
 ) -> tuple[Run, BaseException | None]:
     """Run the rest of the sweep; `begun`: valid cells of an earlier run. Returns the run, and what ended it early.
 

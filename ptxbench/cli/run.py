@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ptxbench.cli._dask import backend_of, dask_option, dask_pool
+from ptxbench.cli._dask import dask_option, dask_pool
 from ptxbench.cli._device import (
     arch_option,
     assembler_option,
@@ -28,8 +28,8 @@ from ptxbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from ptxbench.cli._saving import OutputFiles
+    from ptxbench.dask_pool import DaskPool
     from ptxbench.metrics import Metric
-    from ptxbench.pool import Pool
     from ptxbench.runner import PairPlan, RunFrame, RunOutcome, RunPlan
 
 
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of new processes to measure in; more give a narrower interval. GPU only.",
 )
-@dask_option("cells")
+@dask_option("cells, or with GPUs the pairs,")
 @timeout_option(
     "Abort a kernel after this time without progress in its build or on the GPU. It is marked broken and "
     "the run continues. GPU only."
@@ -154,21 +154,20 @@ def command(
     files = OutputFiles(outputs, run_exporters(reference))
     if replay:
         return again(find_run(str(replay), results), pairs, metrics, reference, as_json=as_json, files=files)
-    backend = backend_of(dask, backend)
-    model, of_model = modelled(model, backend, arch)
-    plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed, of_model)
-    require_row(reference, {source.variant for each in plan.pair_plans for source in each.sources})
-    cache = cache_of(cache, emulated=plan.backend.name == "emulator")
-    plan = dataclasses.replace(plan, rounds=rounds, timeout=timeout, model=model, cache=cache)
-    frame = RunFrame(plan, plan.backend.device())
-    frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
-    folder = None if no_save else results / frame.folder
-    # before the work, so that a run is not lost at its end
-    if folder:
-        require_writable(folder, "Name another folder with --results, or use --no-save.")
     with dask_pool(dask, [kernels]) as pool:
+        model, of_model = modelled(model, backend, arch, pool)
+        plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed, of_model, pool)
+        require_row(reference, {source.variant for each in plan.pair_plans for source in each.sources})
+        cache = cache_of(cache, emulated=plan.backend.name == "emulator")
+        plan = dataclasses.replace(plan, rounds=rounds, timeout=timeout, model=model, cache=cache)
+        frame = RunFrame(plan, plan.backend.device())
+        frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
+        folder = None if no_save else results / frame.folder
+        # before the work, so that a run is not lost at its end
+        if folder:
+            require_writable(folder, "Name another folder with --results, or use --no-save.")
         outcome = perform(frame, metrics, reference, pool, quiet=as_json)
-    run = document(frame, outcome.cells, outcome.status)
+    run = document(frame.on(outcome.gpus), outcome.cells, outcome.status)
     if as_json and (outcome.cells or not outcome.error):
         say(to_json(run, findings=findings_of_run(run, reference or REFERENCE)), nl=False)
     failures = [
@@ -217,7 +216,9 @@ def again(
     return RunOutcome(list(run.cells), run.run.status).exit_status
 
 
-def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | None, str | None]:
+def modelled(
+    model: str | None, backend: str, arch: str | None, pool: DaskPool | None = None
+) -> tuple[str | None, str | None]:
     """The GPU to model and its architecture, or that of --arch; no model if a GPU measures.
 
     Raises UsageError if --arch names another architecture than the model's.
@@ -227,7 +228,8 @@ def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | N
 
     if model is None:
         return None, arch
-    if backends.open_backend(backend).name != "emulator":
+    opened = pool.open_backend(backend) if pool else backends.open_backend(backend)
+    if opened.name != "emulator":
         say("--model is ignored: a GPU is available, and its times are measured.", err=True)
         return None, arch
     own = MODELS[model][0]
@@ -246,8 +248,9 @@ def make_plan(
     kernels: Path,
     seed: int,
     of_model: str | None = None,
+    pool: DaskPool | None = None,
 ) -> RunPlan:
-    """The plan that the command line requests. `of_model`: the architecture of --model.
+    """The plan that the command line requests. `of_model`: the architecture of --model. `pool`: of --dask.
 
     Without `arch` a pair whose PTX exists for some targets only is built for one of them.
     Raises UsageError, PairError and ToolMissing before anything runs.
@@ -255,7 +258,7 @@ def make_plan(
     from ptxbench.device_shape import DeviceShape
     from ptxbench.runner import RunPlan, plan_pairs
 
-    backend = open_backend(backend_name, arch or of_model)
+    backend = (pool.open_backend if pool else open_backend)(backend_name, arch or of_model)
     emulated = backend.name == "emulator"
     if assembler == "driver" and emulated:
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
@@ -302,7 +305,7 @@ def perform(
     frame: RunFrame,
     metrics: Sequence[Metric],
     reference: str | None = None,
-    pool: Pool | None = None,
+    pool: DaskPool | None = None,
     *,
     quiet: bool,
 ) -> RunOutcome:
@@ -331,7 +334,7 @@ def perform(
         except (Exception, SystemExit) as error:  # raised again once the finished cells are saved
             outcome.interrupt(error)
     outcome.finish()
-    blocks.finish()
+    blocks.finish(frame.on(outcome.gpus).timed_on)
     if outcome.lost or (outcome.status == INTERRUPTED and not outcome.error):
         ending = f"The device cannot be used any more: {outcome.lost}" if outcome.lost else "Interrupted"
         whole = sum(not cell.control for cell in outcome.cells)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ptxbench.cli._dask import backend_of, dask_option, dask_pool
+from ptxbench.cli._dask import dask_option, dask_pool
 from ptxbench.cli._device import (
     arch_option,
     assembler_option,
@@ -131,7 +131,7 @@ def command(
         found, run = again(find_run(str(replay), results, SWEEP), pair, kernels, metric)
         show(found, run, as_json=as_json, files=files)
         return exit_status(found, run.run.status)
-    opened = open_backend(backend_of(dask, backend), arch)
+    opened = open_backend(counting_backend(dask, backend), arch)
     swept = asked(opened, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
@@ -169,6 +169,21 @@ def command(
     for each in filter(None, (failure, error)):
         raise each
     return exit_status(found, run.run.status)
+
+
+def counting_backend(address: str | None, backend: str) -> str:
+    """The value of --backend; next to --dask the points are counted and not timed.
+
+    Raises UsageError for --backend gpu.
+    """
+    if address is None:
+        return backend
+    if backend == "gpu":
+        raise UsageError(
+            "--dask counts on the emulator: the times of a sweep are compared with each other, so one GPU must "
+            "measure them all. Leave out --dask, or leave out --backend gpu."
+        )
+    return "emulator"
 
 
 def exit_status(curves: Curves, status: str) -> ExitStatus:

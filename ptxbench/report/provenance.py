@@ -26,6 +26,9 @@ def provenance(run: Run) -> Iterator[tuple[str, str]]:
             ("power limit", device.power_limit_w and f"{device.power_limit_w} W"),
             ("driver", device.driver), ("MIG", device.mig),
         ),
+        "timed on": frame.timed_on and (
+            f"{units.plural(frame.timed_on.gpus, 'GPU')} of {units.plural(frame.timed_on.hosts, 'host')}"
+        ),
         "toolchain": ", ".join(f"{name} {version}" for name, version in tools.versions.items()),
         "options": "; ".join(
             f"{name} {shlex.join(map(str, flags))}" for name, flags in tools.flags.items() if flags

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from ptxbench.pool import Pool
+from ptxbench.pool import GpuPool
 from ptxbench.runner.control import noise
 from ptxbench.runner.document import RunFrame, document
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
+from ptxbench.runner.gpus import time_on
 from ptxbench.runner.outcome import RunOutcome
 from ptxbench.runner.plan import ALL, PairPlan, RunPlan, plan_pairs
 from ptxbench.runner.rounds import run_rounds
@@ -14,14 +15,14 @@ from ptxbench.runner.spread import run_on
 
 
 def carry_out(
-    plan: RunPlan, pool: Pool | None = None, show: Callable[[Step], None] = lambda step: None
+    plan: RunPlan, pool: GpuPool | None = None, show: Callable[[Step], None] = lambda step: None
 ) -> Iterator[Event]:
     """Do the run of `plan`: in rounds of fresh processes if the backend's kernels may crash theirs.
 
-    `pool`: does the cells of a run that has no times; `show` then gets the steps.
+    `pool`: does the cells, or the pairs of a run that has times; `show` then gets the steps.
     """
     if pool is not None:
-        return run_on(pool, plan, show)
+        return (time_on if plan.backend.isolated else run_on)(pool, plan, show)
     return run_rounds(plan) if plan.backend.isolated else run(plan)
 
 

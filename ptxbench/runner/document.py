@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 from ptxbench import environment, toolchain
 from ptxbench.result import Cell, Run
-from ptxbench.run_info import Device, RunInfo, Toolchain
+from ptxbench.run_info import Device, RunInfo, TimedOn, Toolchain
+from ptxbench.runner.events import Gpu
 from ptxbench.runner.plan import RunPlan
 
 
@@ -23,6 +24,20 @@ class RunFrame:
     device: Device
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     started: str = field(default_factory=lambda: now())
+    timed_on: TimedOn | None = None
+    """The GPUs of other machines, if they timed the cells."""
+
+    def on(self, gpus: frozenset[Gpu]) -> RunFrame:
+        """The frame of a run that these GPUs have timed; unchanged if there are none.
+
+        All are alike, so `device` describes each of them. Only a single one has an identity there.
+        """
+        if not gpus:
+            return self
+        hosts = {gpu.host for gpu in gpus}
+        own = next(iter(gpus)).uuid_hash if len(gpus) == 1 else None
+        device = dataclasses.replace(self.device, uuid_hash=own)
+        return dataclasses.replace(self, device=device, timed_on=TimedOn(len(gpus), len(hosts)))
 
     @property
     def folder(self) -> str:
@@ -54,6 +69,7 @@ def document(frame: RunFrame, cells: Sequence[Cell], status: str) -> Run:
             rounds=plan.rounds if timed else 0,
             sweep=dict(plan.sweep) if plan.sweep else None,
             continues=plan.continues or None,
+            timed_on=frame.timed_on,
         ),
         tool=environment.tool(),
         source=environment.source(plan.kernels),

@@ -51,6 +51,21 @@ class DeviceLost:
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """A GPU of another machine. `uuid_hash`: see run_info.Device."""
+
+    host: str
+    uuid_hash: str | None
+
+
+@dataclass(frozen=True)
+class TimedBy:
+    """The GPUs that timed the cells, if other machines did."""
+
+    gpus: frozenset[Gpu]
+
+
+@dataclass(frozen=True)
 class CalibrationSaved:
     """The cells as known after a cell of a round, to be saved if the run is interrupted.
 
@@ -61,4 +76,4 @@ class CalibrationSaved:
     whole: bool = True
 
 
-Event = Step | CellDone | DeviceLost | CalibrationSaved
+Event = Step | CellDone | DeviceLost | TimedBy | CalibrationSaved

@@ -17,7 +17,7 @@ from ptxbench.result import (
     WRONG,
     Cell,
 )
-from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event
+from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Gpu, TimedBy
 
 
 @dataclass
@@ -30,6 +30,8 @@ class RunOutcome:
     """Why the device can no longer be used."""
     kept: tuple[Cell, ...] = ()
     """Cells of the complete rounds, if the run ends between rounds."""
+    gpus: frozenset[Gpu] = frozenset()
+    """See TimedBy; empty for a run on this machine."""
     error: BaseException | None = None
     """The error that ended it, which the caller raises again once the finished cells are saved."""
 
@@ -40,6 +42,8 @@ class RunOutcome:
             self.kept = event.cells
         elif isinstance(event, DeviceLost):
             self.status, self.lost = DEVICE_LOST, event.reason
+        elif isinstance(event, TimedBy):
+            self.gpus = event.gpus
 
     def interrupt(self, error: BaseException | None = None) -> None:
         self.status, self.error = INTERRUPTED, error

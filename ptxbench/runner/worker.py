@@ -50,12 +50,12 @@ class WorkItem:
     """See PairPlan."""
 
     @classmethod
-    def of(cls, pair_plan: PairPlan, size: Size) -> WorkItem:
-        """One cell of a plan."""
+    def of(cls, pair_plan: PairPlan, sizes: tuple[Size, ...]) -> WorkItem:
+        """Cells of a pair in a plan."""
         return cls(
             pair_plan.loaded.name,
             tuple(source.variant for source in pair_plan.sources),
-            (size,),
+            sizes,
             tuple(pair_plan.knobs.items()),
             pair_plan.one_at_a_time,
             pair_plan.oracle_asked,

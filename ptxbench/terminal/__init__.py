@@ -11,6 +11,7 @@ from rich.constrain import Constrain
 
 from ptxbench import cycles, roofline
 from ptxbench.result import MUST_FAIL, VERIFIED, Cell
+from ptxbench.run_info import TimedOn
 from ptxbench.stats import Interval
 from ptxbench.terminal.cell import CellTable, OmittedColumns
 from ptxbench.terminal.forest import Forest
@@ -74,6 +75,14 @@ def noise_floor(noise: Interval | None) -> Prose | None:
         return None
     low, high = (100 * (exp(end) - 1) for end in (noise.low, noise.high))
     return Prose(f"Noise floor: one kernel against itself differs by {low:+.2f} to {high:+.2f} %.", "dim")
+
+
+def several_gpus(timed_on: TimedOn | None) -> Prose | None:
+    """`Timed on 3 GPUs of 2 hosts, ...`; None for fewer than two GPUs."""
+    if timed_on is None or timed_on.gpus < 2:
+        return None
+    gpus, hosts = plural(timed_on.gpus, "GPU"), plural(timed_on.hosts, "host")
+    return Prose(f"Timed on {gpus} of {hosts}, each pair on one: times of two pairs may be those of two GPUs.", "dim")
 
 
 def summary(cells: Sequence[Cell]) -> Prose:

@@ -4,7 +4,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from ptxbench.result import save
+from ptxbench.run_info import TimedOn
 from tests.runs import run_of
 from tests.terminal.test_forest import CELLS
 from tests.terminal.test_table import explained
@@ -51,6 +54,21 @@ n=1048576: ptx has the same instruction mix as cuda and takes 1.2 % less time (9
 2 cells, 6 variants: 5 verified, 1 wrong.
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("timed_on", "words"),
+    [
+        (None, None),
+        (TimedOn(1, 1), None),
+        (TimedOn(3, 2), "Timed on 3 GPUs of 2 hosts, each pair on one: times of two pairs may be those of two GPUs."),
+    ],
+)
+def test_a_run_on_several_gpus_says_so(timed_on, words, tmp_path, ptxbench):
+    run = run_of(CELLS)
+    ran = ptxbench("run", "--replay", save(replace(run, run=replace(run.run, timed_on=timed_on)), tmp_path))
+    assert ran.status == 4
+    assert ran.out.splitlines()[-1] == (words or "2 cells, 6 variants: 5 verified, 1 wrong.")
 
 
 def test_a_chosen_row_is_compared_with_where_it_is_verified(tmp_path, monkeypatch, ptxbench):

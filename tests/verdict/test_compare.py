@@ -9,6 +9,7 @@ import pytest
 
 from ptxbench.errors import UsageError
 from ptxbench.result import BIASED, ORACLE_WEAK, UNJUDGED, LaunchReport, from_json, to_json
+from ptxbench.run_info import TimedOn
 from ptxbench.verdict import Rule, compare, default_mode
 from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.comparable import CELL_CONDITIONS, RUN_CONDITIONS
@@ -369,6 +370,8 @@ LIKE = [
     (lambda run: run, "", "", "", "", "", ""),
     (lambda run: changed(run, "device", uuid_hash="ffff"), "GPU", "", "note", "", "", ""),
     (lambda run: changed(run, "device", uuid_hash=None), "GPU", "", "", "", "", ""),
+    (lambda run: changed(run, "run", timed_on=TimedOn(2, 1)), "several GPUs", "", APART, "", "", ""),
+    (lambda run: changed(run, "run", timed_on=TimedOn(1, 1)), "several GPUs", "", "", "", "", ""),
     (lambda run: changed(run, "device", name="NVIDIA H200"), "GPU model", "advisory", APART, "", "", ""),
     (lambda run: changed(run, "device", mig="1g.10gb"), "MIG profile", APART, APART, APART, "", ""),
     (lambda run: changed(run, "settings", clock_policy="locked:1590"), "clock policy", "note", APART, "", "", ""),

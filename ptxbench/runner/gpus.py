@@ -1,0 +1,119 @@
+"""A timed run whose pairs are done by several GPUs of other machines.
+
+A pair with all its sizes is one task: one GPU times it in all rounds, each in a process of its own, next to the A/A
+control. So every comparison inside a pair is one of times of the same GPU, and a control that is biased there labels
+the pair.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from ptxbench.device_shape import DeviceShape
+from ptxbench.errors import MachineError
+from ptxbench.pool import GpuPool, Tell
+from ptxbench.result import VERIFIED, Cell
+from ptxbench.runner.control import control_plan, noise
+from ptxbench.runner.events import CellDone, DeviceLost, Event, Gpu, Step, TimedBy
+from ptxbench.runner.plan import RunPlan
+from ptxbench.runner.rounds import run_rounds
+from ptxbench.runner.session import steps
+from ptxbench.runner.spread import Steps
+from ptxbench.runner.worker import WorkerRequest, WorkItem, plan_of, sendable
+
+
+@dataclass(frozen=True)
+class TimedPair:
+    """The cells of one pair with the control, the GPU that timed them, and why it was lost."""
+
+    cells: tuple[Cell, ...]
+    gpu: Gpu | None
+    lost: DeviceLost | None = None
+
+
+def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda step: None) -> Iterator[Event]:
+    """Time the pairs of `plan`; `show` gets the steps of all. The cells come at the end, in the order of the plan.
+
+    If a GPU is lost, the run ends, as it does on one machine. The pairs that are finished are kept.
+    """
+    shared = sendable(plan)
+    requests = [WorkerRequest((WorkItem.of(pair_plan, pair_plan.sizes),), shared) for pair_plan in plan.pair_plans]
+    each = [plan.rounds * (steps(control_plan()) + steps(pair_plan)) for pair_plan in plan.pair_plans]
+    progress = Steps(each, show)
+    done: dict[int, TimedPair] = {}
+    try:
+        with closing(pool.map(time_pair, requests, progress.hear, gpu=True)) as results:
+            for number, timed in results:
+                done[number] = timed
+                progress.finish(number)
+                if timed.lost:
+                    break
+    except (Exception, KeyboardInterrupt):
+        yield from events(done)
+        raise
+    yield from events(done)
+
+
+def time_pair(request: WorkerRequest, tell: Tell) -> TimedPair:
+    """Time the only pair of a request, on the GPU of this machine; tells its steps."""
+    try:
+        device = request.plan.backend.device()
+    except MachineError as error:
+        return TimedPair((), None, DeviceLost(f"{socket.gethostname()}: {error}"))
+    gpu = Gpu(socket.gethostname(), device.uuid_hash)
+    cells: list[Cell] = []
+    lost = None
+    for event in run_rounds(plan_of(request, DeviceShape.of(device))):
+        if isinstance(event, Step):
+            tell(event)
+        elif isinstance(event, CellDone):
+            cells.append(event.cell)
+        elif isinstance(event, DeviceLost):
+            lost = replace(event, reason=f"{gpu.host}: {event.reason}")
+    return TimedPair(tuple(cells), gpu, lost)
+
+
+def events(done: Mapping[int, TimedPair]) -> Iterator[Event]:
+    """The GPUs, the control, the cells of each pair, and the loss of a GPU."""
+    timed = numbered(done)
+    if gpus := frozenset(one.gpu for one in timed if one.gpu):
+        yield TimedBy(gpus)
+    if (control := widest(cell for one in timed for cell in one.cells if cell.control)) is not None:
+        yield CellDone(control, last=True)
+    for one in timed:
+        own = [cell for cell in one.cells if not cell.control]
+        for cell in own:
+            yield CellDone(cell, last=cell is own[-1])
+    yield from (one.lost for one in timed if one.lost)
+
+
+def numbered(done: Mapping[int, TimedPair]) -> list[TimedPair]:
+    """The pairs in their order, with their processes numbered through the whole run: each task counts from 0."""
+    first = 0
+    found = []
+    for _, timed in sorted(done.items()):
+        cells = [
+            replace(cell, rounds=[replace(one, process=first + one.process) for one in cell.rounds])
+            for cell in timed.cells
+        ]
+        found.append(replace(timed, cells=tuple(cells)))
+        first = 1 + max((one.process for cell in cells for one in cell.rounds), default=first - 1)
+    return found
+
+
+def widest(controls: Iterable[Cell]) -> Cell | None:
+    """The control of the run: of those of all pairs, the one whose interval reaches furthest from no difference.
+
+    A verdict must clear the noise of the control. By this one it clears that of every GPU and every task.
+    """
+    return max(controls, key=reach, default=None)
+
+
+def reach(control: Cell) -> tuple[bool, float]:
+    """A control that is not verified, so that its run has no good end, reaches furthest; one without times least."""
+    found = noise([control])
+    bad = any(result.status != VERIFIED for result in control.variants.values())
+    return bad, max(abs(found.low), abs(found.high)) if found else -1.0
