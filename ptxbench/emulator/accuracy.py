@@ -89,7 +89,7 @@ def bound(opcode: str) -> ErrorBound | None:
     The modifiers may be in any order; the patterns use the manual's.
     """
     name, *modifiers = opcode.split(".")
-    ordered = ".".join([name, *sorted(modifiers, key=lambda each: (each not in ("approx", "full"), each != "ftz"))])
+    ordered = ".".join([name, *sorted(modifiers, key=lambda word: (word not in ("approx", "full"), word != "ftz"))])
     return next((bound for pattern, bound in BOUNDS if re.fullmatch(pattern, ordered)), None)
 
 

@@ -27,11 +27,11 @@ FIRST_WITH_CLUSTERS = 90
 
 def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     """x, or up to (x, y, z), as three integers of at least 1."""
-    given = tuple(value) if isinstance(value, list | tuple | np.ndarray) else (value,)
-    whole = all(isinstance(each, int | np.integer) and each >= 1 for each in given)
-    if not whole or not 1 <= len(given) <= 3:
+    dimensions = tuple(value) if isinstance(value, list | tuple | np.ndarray) else (value,)
+    whole = all(isinstance(dimension, int | np.integer) and dimension >= 1 for dimension in dimensions)
+    if not whole or not 1 <= len(dimensions) <= 3:
         raise LaunchError(f"{name} is {value}; expected one to three whole numbers of at least 1.")
-    x, y, z = (*map(int, given), 1, 1)[:3]
+    x, y, z = (*map(int, dimensions), 1, 1)[:3]
     return x, y, z
 
 
@@ -46,7 +46,7 @@ def check_launch(
     threads = block[0] * block[1] * block[2]
     if threads > MAX_THREADS:
         raise LaunchError(f"The block has {threads} threads; the maximum is {MAX_THREADS}.")
-    if any(each > most for each, most in zip(grid, MAX_GRID, strict=True)):
+    if any(size > most for size, most in zip(grid, MAX_GRID, strict=True)):
         raise LaunchError(f"The grid is {grid}; the maximum is {MAX_GRID}.")
     required = function.directives.get(".reqntid")
     if required and block != (*required, 1, 1)[:3]:

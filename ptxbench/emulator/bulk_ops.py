@@ -106,7 +106,7 @@ class BulkCopies:
         """Copy from global memory. `ignored`: bytes at both ends that may lie outside, and become indeterminate."""
         extras = ""
         if ignored is not None:
-            left, right = (self.e.min(each, self.e.constant((1 << bulk.RIGHT_AT) - 1, U32)) for each in ignored)
+            left, right = (self.e.min(edge, self.e.constant((1 << bulk.RIGHT_AT) - 1, U32)) for edge in ignored)
             both = self.e.or_(left, self.e.shl(right, self.e.constant(bulk.RIGHT_AT, U32)))
             extras = f"{V32} {both.ir}"
         self.issue(near, far, size, "load", extras)

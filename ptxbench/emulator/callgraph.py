@@ -72,7 +72,7 @@ def read_call(instruction: Instruction) -> Call:
     if not rest or not isinstance(rest[0], Symbol | Register):
         raise syntax_error(instruction.line, "expected the name of a function, or a register, after 'call'.")
     target = rest.pop(0)
-    given = rest.pop(0).parts if rest and isinstance(rest[0], Group) else ()  # type: ignore[union-attr]
+    arguments = rest.pop(0).parts if rest and isinstance(rest[0], Group) else ()  # type: ignore[union-attr]
     label = rest.pop(0) if rest else None
     if rest or not (label is None or isinstance(label, Symbol)):
         raise syntax_error(instruction.line, "expected ';' after the parameters of the call.")
@@ -80,7 +80,7 @@ def read_call(instruction: Instruction) -> Call:
         raise syntax_error(
             instruction.line, "a call through a register needs the label of a .callprototype or .calltargets."
         )
-    return Call(instruction.line, target, given, returned, label.name if label is not None else None)
+    return Call(instruction.line, target, arguments, returned, label.name if label is not None else None)
 
 
 def is_provided(module: Module, call: Call) -> bool:
@@ -248,9 +248,9 @@ def plan(module: Module, kernel: Function) -> CallPlan:
     expanded: dict[str, int] = {}
     depth: dict[str, int] = {}
     for name in order:
-        inner = [each for each in inlinable[name] if each not in called]
-        expanded[name] = len(module.functions[name].instructions) + sum(expanded[each] for each in inner)
-        depth[name] = 1 + max((depth[each] for each in inner), default=0)
+        inner = [target for target in inlinable[name] if target not in called]
+        expanded[name] = len(module.functions[name].instructions) + sum(expanded[target] for target in inner)
+        depth[name] = 1 + max((depth[target] for target in inner), default=0)
     roots = [*called, kernel.name]
     if sum(expanded[name] for name in roots) > MOST_INLINED or max(depth[name] for name in roots) > MOST_NESTED + 1:
         called = set(order) - {kernel.name}
@@ -275,14 +275,14 @@ def components(start: str, successors: Callable[[str], list[str]]) -> tuple[list
     path = [(start, iter(successors(start)))]
     while path:
         name, rest = path[-1]
-        for each in rest:
-            if each not in index:
-                index[each] = low[each] = len(index)
-                open_names.append(each)
-                path.append((each, iter(successors(each))))
+        for successor in rest:
+            if successor not in index:
+                index[successor] = low[successor] = len(index)
+                open_names.append(successor)
+                path.append((successor, iter(successors(successor))))
                 break
-            if each not in cycle:
-                low[name] = min(low[name], index[each])
+            if successor not in cycle:
+                low[name] = min(low[name], index[successor])
         else:
             path.pop()
             order.append(name)

@@ -67,29 +67,30 @@ def run_steps(ptx: str, entry: str | None, *, steps: Sequence[Sequence[Any]], de
 
 def together(executions: Sequence[Execution]) -> Execution:
     """Several launches of one kernel as one: counts are added, and each finding is named once."""
-    lines = added(each.by_line for each in executions)
+    lines = added(execution.by_line for execution in executions)
     phases, mbarrier_phases = (
-        int(sum(each.counters[name] for each in executions)) for name in ("ptx_barrier_phases", "ptx_mbarrier_phases")
+        int(sum(execution.counters[name] for execution in executions))
+        for name in ("ptx_barrier_phases", "ptx_mbarrier_phases")
     )
-    ascending = next((each for each in executions if each.order == "ascending"), executions[0])
+    ascending = next((execution for execution in executions if execution.order == "ascending"), executions[0])
     return Execution(
         counters.total(counters.added(lines), phases, mbarrier_phases),
         lines,
         ascending.order,
-        "".join(each.printed for each in executions),
-        one_of_each(each.findings for each in executions),
-        distinct(each.notes for each in executions),
-        dict(sum((Counter(each.approximate) for each in executions), Counter())),
-        {opcode: model for each in executions for opcode, model in each.models.items()},
-        distinct(each.unchecked for each in executions),
+        "".join(execution.printed for execution in executions),
+        one_of_each(execution.findings for execution in executions),
+        distinct(execution.notes for execution in executions),
+        dict(sum((Counter(execution.approximate) for execution in executions), Counter())),
+        {opcode: model for execution in executions for opcode, model in execution.models.items()},
+        distinct(execution.unchecked for execution in executions),
         ascending.order_reason,
-        one_of_each(each.remarks for each in executions),
-        distinct(each.changed for each in executions),
-        sum(each.unfreed for each in executions),
-        added(each.opcodes for each in executions),
-        added(each.loops for each in executions),
-        tuple(sorted({line for each in executions for line in each.irreducible})),
-        added(each.wide_wavefronts for each in executions),
+        one_of_each(execution.remarks for execution in executions),
+        distinct(execution.changed for execution in executions),
+        sum(execution.unfreed for execution in executions),
+        added(execution.opcodes for execution in executions),
+        added(execution.loops for execution in executions),
+        tuple(sorted({line for execution in executions for line in execution.irreducible})),
+        added(execution.wide_wavefronts for execution in executions),
     )
 
 
@@ -102,13 +103,13 @@ def added(tables: Iterable[Mapping[int, Mapping[Name, int]]]) -> dict[int, dict[
     return {line: dict(counts) for line, counts in sorted(lines.items())}
 
 
-def one_of_each(found: Iterable[Sequence[SanitizerFinding]]) -> tuple[SanitizerFinding, ...]:
+def one_of_each(by_execution: Iterable[Sequence[SanitizerFinding]]) -> tuple[SanitizerFinding, ...]:
     """The first finding of each kind and line, in the order of the lines."""
     first: dict[tuple[int, str], SanitizerFinding] = {}
-    for finding in (finding for findings in found for finding in findings):
+    for finding in (finding for findings in by_execution for finding in findings):
         first.setdefault((finding.line, finding.kind), finding)
     return tuple(finding for _, finding in sorted(first.items()))
 
 
 def distinct(texts: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text for each in texts for text in each))
+    return tuple(dict.fromkeys(text for group in texts for text in group))

@@ -31,14 +31,14 @@ class Console:
         context_: NDArray[np.int64],
         buffers: tuple[tuple[int, int], ...],
         bounds: NDArray[np.int64],
-        found: Mapping[conditions.Field, int],
+        field_values: Mapping[conditions.Field, int],
         heap: int = 0,
     ) -> None:
-        """`bounds`: the table in which the generated code looks up addresses, with room for heap blocks. `found`: where
-        shared and local memory are, and the initial contents of memory."""
-        self.found = found
+        """`bounds`: the table in which the generated code looks up addresses, with room for heap blocks.
+        `field_values`: where shared and local memory are, and the initial contents of memory."""
+        self.field_values = field_values
         self.context = context_
-        self.given = buffers
+        self.buffers = buffers
         self.heap = Heap(heap)
         self.bounds = bounds
         self.forget: Callable[[int, int], None] | None = None
@@ -90,14 +90,14 @@ class Console:
         """A new block; it has the same initial bytes as shared memory."""
         address = self.heap.allocate(size)
         if address:
-            ctypes.memset(address + int(self.context[context.DELTA]), self.found[conditions.MEMORY], size)
+            ctypes.memset(address + int(self.context[context.DELTA]), self.field_values[conditions.MEMORY], size)
             if self.forget is not None:
                 self.forget(address - context.GLOBAL_BASE, size)
         return address
 
     def rebound(self) -> None:
         """Update the generated code's table of accessible addresses."""
-        every = [*self.given, *self.heap.bounds()]
+        every = [*self.buffers, *self.heap.bounds()]
         self.bounds[: 2 * len(every)] = np.array(every, np.int64).ravel()
         self.context[context.BUFFER_COUNT] = len(every)
 
@@ -162,20 +162,20 @@ class Console:
 
     def string(self, lane: int, address: int) -> str:
         """A zero-terminated string."""
-        found = bytearray()
-        while len(found) < LONGEST_STRING and (byte := self.read(lane, address + len(found), 1)) != b"\0":
-            found += byte
-        return found.decode("utf-8", "replace")
+        content = bytearray()
+        while len(content) < LONGEST_STRING and (byte := self.read(lane, address + len(content), 1)) != b"\0":
+            content += byte
+        return content.decode("utf-8", "replace")
 
     def read(self, lane: int, address: int, size: int) -> bytes:
         """Bytes at a generic address; "?" outside all memory."""
         slot: Callable[[int], int] = lambda index: int(self.context[index])  # noqa: E731
-        offset = address - self.found[conditions.LOCAL_BASE]
+        offset = address - self.field_values[conditions.LOCAL_BASE]
         if offset >= 0 and offset + size <= slot(context.LOCAL_BYTES):
             return ctypes.string_at(slot(context.LOCAL) + lane * slot(context.LOCAL_BYTES) + offset, size)
-        offset = address - self.found[conditions.SHARED_BASE]
+        offset = address - self.field_values[conditions.SHARED_BASE]
         if offset >= 0 and offset + size <= slot(context.SHARED_BYTES):
             return ctypes.string_at(slot(context.SHARED) + offset, size)
-        if any(low <= address and address + size <= high for low, high in (*self.given, *self.heap.bounds())):
+        if any(low <= address and address + size <= high for low, high in (*self.buffers, *self.heap.bounds())):
             return ctypes.string_at(address + slot(context.DELTA), size)
         return b"?" * size

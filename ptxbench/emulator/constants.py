@@ -75,7 +75,7 @@ def literal(word: str, line: int) -> Constant:
 
 
 def compare(relation: Callable[[int | float, int | float], bool]) -> Callable[[Constant, Constant], Constant]:
-    return lambda a, b: integer(relation(*(each.value for each in alike(a, b))), "s64")
+    return lambda a, b: integer(relation(*(operand.value for operand in alike(a, b))), "s64")
 
 
 def calculate(operation: Callable[..., int | float]) -> Callable[[Constant, Constant], Constant]:

@@ -122,8 +122,8 @@ def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[
     """How well the arithmetic of each executed matrix instruction is known for `arch`, by opcode."""
     ran = {translation.steps[site.step].opcode: site for site in translation.sites
            if site.kind in ("mma", "wgmma") and raw[site.slot + REQUESTS]}  # fmt: skip
-    found = {opcode: tensor_models.of_opcode(opcode, site.space, arch) for opcode, site in sorted(ran.items())}
-    return {opcode: model.origin if model else EXACT for opcode, model in found.items()}
+    by_opcode = {opcode: tensor_models.of_opcode(opcode, site.space, arch) for opcode, site in sorted(ran.items())}
+    return {opcode: model.origin if model else EXACT for opcode, model in by_opcode.items()}
 
 
 def added(lines: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
@@ -154,13 +154,15 @@ def histogram(bins: NDArray[np.int64]) -> dict[int, int]:
     From EXACT_TRIPS trips on, all entries with the same remainder modulo RESIDUES are reported at their mean number of
     trips (or at two numbers RESIDUES apart, if it is not whole): their number, sum and remainders are exact.
     """
-    found: Counter[int] = Counter({trips: int(count) for trips, count in enumerate(bins[:EXACT_TRIPS]) if count})
+    entries_by_trips: Counter[int] = Counter(
+        {trips: int(count) for trips, count in enumerate(bins[:EXACT_TRIPS]) if count}
+    )
     for residue, (entries, trips) in enumerate(bins[EXACT_TRIPS:].reshape(RESIDUES, 2).tolist()):
         if entries:
             rounds, longer = divmod((trips - entries * residue) // RESIDUES, entries)
-            found[residue + RESIDUES * rounds] += entries - longer
-            found[residue + RESIDUES * (rounds + 1)] += longer
-    return {trips: count for trips, count in sorted(found.items()) if count}
+            entries_by_trips[residue + RESIDUES * rounds] += entries - longer
+            entries_by_trips[residue + RESIDUES * (rounds + 1)] += longer
+    return {trips: count for trips, count in sorted(entries_by_trips.items()) if count}
 
 
 def loops(bins: NDArray[np.int64], lines: Sequence[int]) -> dict[int, dict[int, int]]:

@@ -63,7 +63,7 @@ class Node:
 def node(step: FlowStep) -> Node:
     root, *modifiers = step.entry.opcode.split(".")
     words = {modifier.partition("::")[0] for modifier in modifiers}
-    space = next((each for each in LOADED if each in words), "global")
+    space = next((word for word in LOADED if word in words), "global")
     kind, latency = "", LATENCIES.get(step.entry.counted, PLAIN)
     if root in ("ld", "ldu", "ldmatrix", "atom"):
         kind, latency = "load", SHARED if root == "ldmatrix" else LOADED[space]
@@ -99,7 +99,7 @@ def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list
     cycles = [0] * len(steps)
     for _ in range(2):  # the second pass starts a loop with the state at its own end
         for number, block in enumerate(blocks):
-            known = [each for each in before[number] if each in after]
+            known = [predecessor for predecessor in before[number] if predecessor in after]
             state = after[known[-1]] if known else State()
             after[number] = walk(nodes[block.first : block.last], state, cycles, block.first)
     return cycles
@@ -120,25 +120,25 @@ def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> 
     ready, groups, copies = dict(state.ready), list(state.groups), state.copies
     stored: dict[str, int] = {}
     ordered = issued = length = busy = 0
-    for index, each in enumerate(nodes):
-        busy += each.issue
-        issue = max([ordered, *(ready.get(name, 0) for name in each.reads)])
-        latency = each.latency
-        if each.kind == "load" and not each.free:
-            issue = max(issue, stored.get(each.space, 0))
-        elif each.kind == "store":
-            stored[each.space] = max(issue, stored.get(each.space, 0))
-        elif each.kind == "copy":
+    for index, operation in enumerate(nodes):
+        busy += operation.issue
+        issue = max([ordered, *(ready.get(name, 0) for name in operation.reads)])
+        latency = operation.latency
+        if operation.kind == "load" and not operation.free:
+            issue = max(issue, stored.get(operation.space, 0))
+        elif operation.kind == "store":
+            stored[operation.space] = max(issue, stored.get(operation.space, 0))
+        elif operation.kind == "copy":
             copies = max(copies, issue + latency)
-        elif each.kind == "commit":
+        elif operation.kind == "commit":
             groups, copies = [*groups, copies][-MOST_GROUPS:], 0
-        elif each.kind == "wait":
-            left = each.number or 0
-            awaited = groups[: len(groups) - left] if each.number is not None else [*groups, copies]
+        elif operation.kind == "wait":
+            left = operation.number or 0
+            awaited = groups[: len(groups) - left] if operation.number is not None else [*groups, copies]
             issue = ordered = max([issue, issued, *awaited])
-        elif each.kind in ("barrier", "fence", "sleep"):
-            issue = ordered = max(issue, issued) + (each.number or latency)
-        for name in each.writes:
+        elif operation.kind in ("barrier", "fence", "sleep"):
+            issue = ordered = max(issue, issued) + (operation.number or latency)
+        for name in operation.writes:
             ready[name] = issue + latency
         issued = max(issued, issue)
         longer = max(length, issued, busy)

@@ -92,17 +92,17 @@ class Emitter:
         if name not in self.outlined:
             inside = Emitter(hardware_fma=self.hardware_fma)
             inside.declarations, inside.functions, inside.outlined = self.declarations, self.functions, self.outlined
-            given = [Value(f"%a{i}", value.type, raw=value.type.floating) for i, value in enumerate(values)]
-            made = function(inside, *given, **settings)
-            body = "\n  ".join([*inside.lines, f"ret {made.type.vector} {made.ir}"])
-            parameters = ", ".join(f"{value.type.vector} {value.ir}" for value in given)
+            inputs = [Value(f"%a{i}", value.type, raw=value.type.floating) for i, value in enumerate(values)]
+            result = function(inside, *inputs, **settings)
+            body = "\n  ".join([*inside.lines, f"ret {result.type.vector} {result.ir}"])
+            parameters = ", ".join(f"{value.type.vector} {value.ir}" for value in inputs)
             self.functions[name] = (
-                f'define internal {made.type.vector} @"{name}"({parameters}) noinline {{\n  {body}\n}}'
+                f'define internal {result.type.vector} @"{name}"({parameters}) noinline {{\n  {body}\n}}'
             )
-            self.outlined[name] = made
-        made = self.outlined[name]
+            self.outlined[name] = result
+        result = self.outlined[name]
         arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in values)
-        return self.result(f'call {made.type.vector} @"{name}"({arguments})', made.type, raw=made.raw)
+        return self.result(f'call {result.type.vector} @"{name}"({arguments})', result.type, raw=result.raw)
 
     # ---- constants and reinterpretation
 

@@ -61,7 +61,7 @@ def explain(
     error = explained(answer, fault, layout, job)
     if not findings:
         return error
-    return type(error)(f"{error} Found before: {' '.join(each.message for each in findings[:MOST_TOLD])}")
+    return type(error)(f"{error} Found before: {' '.join(finding.message for finding in findings[:MOST_TOLD])}")
 
 
 def explained(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: LaunchRequest) -> errors.KernelError:
@@ -126,25 +126,25 @@ PAST = {"load": "read", "store": "written", "atomic": "updated"}
 def describe_waiting(answer: LaunchReply, threads: int) -> str:
     """Where each warp waits, and for a barrier how many threads have arrived."""
     steps = answer.translation.steps
-    found = []
-    for each in answer.waiting:
-        step = [step for step in steps if step.block == each.block][-1 if each.last else 0]
-        lanes = "" if each.lanes == 0xFFFFFFFF else f" (lanes {each.lanes:#010x})"
-        expected = threads if each.expected < 0 else each.expected
-        barrier = "the cluster's barrier" if each.barrier == OF_CLUSTER else f"barrier {each.barrier}"
-        count = f", {barrier}, {each.arrived} of {expected} threads" if each.barrier >= 0 else ""
-        if each.barrier == OF_POOL:
-            count = f", for {each.expected} more registers per thread"
-        if each.mbarrier is not None:
-            count = f", {describe_mbarrier(*each.mbarrier, answer.translation.reserved_bytes)}"
-        found.append((each.warp, f"{lanes} waits at line {step.line}, {step.opcode}{count}", each.mbarrier))
-    return "; ".join([*together(found), *describe_pool(answer.registers)])
+    waits = []
+    for waiting in answer.waiting:
+        step = [step for step in steps if step.block == waiting.block][-1 if waiting.last else 0]
+        lanes = "" if waiting.lanes == 0xFFFFFFFF else f" (lanes {waiting.lanes:#010x})"
+        expected = threads if waiting.expected < 0 else waiting.expected
+        barrier = "the cluster's barrier" if waiting.barrier == OF_CLUSTER else f"barrier {waiting.barrier}"
+        count = f", {barrier}, {waiting.arrived} of {expected} threads" if waiting.barrier >= 0 else ""
+        if waiting.barrier == OF_POOL:
+            count = f", for {waiting.expected} more registers per thread"
+        if waiting.mbarrier is not None:
+            count = f", {describe_mbarrier(*waiting.mbarrier, answer.translation.reserved_bytes)}"
+        waits.append((waiting.warp, f"{lanes} waits at line {step.line}, {step.opcode}{count}", waiting.mbarrier))
+    return "; ".join([*together(waits), *describe_pool(answer.registers)])
 
 
-def together(found: Sequence[tuple[int, str, object]]) -> list[str]:
+def together(waits: Sequence[tuple[int, str, object]]) -> list[str]:
     """A sentence for each warp and place; one for warps in a row that test the same mbarrier at the same line."""
     sentences = []
-    for (where, mbarrier), group in itertools.groupby(found, key=lambda item: item[1:]):
+    for (where, mbarrier), group in itertools.groupby(waits, key=lambda item: item[1:]):
         warps = [warp for warp, *_ in group]
         if mbarrier is None or len(warps) == 1:
             sentences += [f"warp {warp}{where}" for warp in warps]

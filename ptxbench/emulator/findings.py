@@ -93,10 +93,11 @@ STRAY = "stray-prefetch"
 def first_of_each(raw: Sequence[RawFinding]) -> list[RawFinding]:
     """For each site and kind, the finding of the lowest CTA, whichever host thread ran it."""
     best: dict[tuple[int, int], RawFinding] = {}
-    for each in raw:
-        key = (each.slot, each.kind)
-        if key not in best or (each.cta, each.warp, each.lane) < (best[key].cta, best[key].warp, best[key].lane):
-            best[key] = each
+    for finding in raw:
+        key = (finding.slot, finding.kind)
+        known = best.get(key)
+        if known is None or (finding.cta, finding.warp, finding.lane) < (known.cta, known.warp, known.lane):
+            best[key] = finding
     return list(best.values())
 
 
@@ -121,19 +122,19 @@ class Describer:
 
     def findings(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
         """The findings in PTX order."""
-        return in_order(each for each in self.described(raw) if each.kind != STRAY)
+        return in_order(finding for finding in self.described(raw) if finding.kind != STRAY)
 
     def remarks(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
         """Actions that are useless but not errors: prefetches outside every buffer."""
-        return in_order(each for each in self.described(raw) if each.kind == STRAY)
+        return in_order(finding for finding in self.described(raw) if finding.kind == STRAY)
 
     def described(self, raw: Sequence[RawFinding]) -> list[SanitizerFinding]:
-        return [self.describe(each) for each in first_of_each(raw) if self.is_error(each)]
+        return [self.describe(finding) for finding in first_of_each(raw) if self.is_error(finding)]
 
     def notes(self, raw: Sequence[RawFinding]) -> tuple[str, ...]:
         """Facts that are not errors: unordered stores of a value that is already in memory."""
-        found = [each for each in first_of_each(raw) if each.kind == kinds.SAME_VALUE]
-        return tuple(sorted({f"same value: {self.describe(each).message.rstrip('.')}" for each in found}))
+        same_values = [finding for finding in first_of_each(raw) if finding.kind == kinds.SAME_VALUE]
+        return tuple(sorted({f"same value: {self.describe(finding).message.rstrip('.')}" for finding in same_values}))
 
     def is_error(self, raw: RawFinding) -> bool:
         """A copy to shared::cta may use an mbarrier that no fence has released to the cluster, as libcu++ has it do."""

@@ -77,8 +77,8 @@ def reads(step: FlowStep) -> set[str]:
     """Registers read. A guarded write also reads its register: the old value stays if the guard is false. So do the
     products of a warpgroup, which may add to it."""
     adds = step.instruction.guard is not None or step.entry.flow == "warpgroup"
-    found = operand_reads(step) | (writes(step) if adds else set())
-    return found | {CARRY} if step.entry.carry in ("in", "both") else found
+    names = operand_reads(step) | (writes(step) if adds else set())
+    return names | {CARRY} if step.entry.carry in ("in", "both") else names
 
 
 def operand_reads(step: FlowStep) -> set[str]:
@@ -91,11 +91,11 @@ def operand_reads(step: FlowStep) -> set[str]:
 
 
 def writes(step: FlowStep) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
         if form.kind == "target":
-            found.update(registers(operand))
-    return found | {CARRY} if step.entry.carry in ("out", "both") else found
+            names.update(registers(operand))
+    return names | {CARRY} if step.entry.carry in ("out", "both") else names
 
 
 def branch_target(instruction: Instruction, function: Function) -> int:
@@ -180,12 +180,12 @@ def successors(steps: Sequence[FlowStep], block: Block, function: Function) -> l
     return [block.last]  # for a call: where it returns to
 
 
-def analyse_liveness(found: Sequence[Block], steps: Sequence[FlowStep]) -> None:
+def analyse_liveness(all_blocks: Sequence[Block], steps: Sequence[FlowStep]) -> None:
     """Backward data flow: live_in = read before written, or live_out and not written."""
     held = set().union(*(fragments(step) for step in steps if step.entry.flow == "warpgroup"))
     used: list[set[str]] = []
     killed: list[set[str]] = []
-    for block in found:
+    for block in all_blocks:
         use: set[str] = set()
         kill: set[str] = set()
         for step in steps[block.first : block.last]:
@@ -196,9 +196,9 @@ def analyse_liveness(found: Sequence[Block], steps: Sequence[FlowStep]) -> None:
     changed = True
     while changed:
         changed = False
-        for i in reversed(range(len(found))):
-            block = found[i]
-            out = frozenset().union(*(found[s].live_in for s in block.successors if s < len(found)))
+        for i in reversed(range(len(all_blocks))):
+            block = all_blocks[i]
+            out = frozenset().union(*(all_blocks[s].live_in for s in block.successors if s < len(all_blocks)))
             into = frozenset(used[i] | (out - killed[i]))
             if (into, out) != (block.live_in, block.live_out):
                 block.live_in, block.live_out, changed = into, out, True

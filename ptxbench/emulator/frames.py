@@ -100,8 +100,8 @@ def lay_out_frames(program: InlinedProgram, saved: Mapping[int, Iterable[tuple[i
         frames,
         {name: offset for frame in frames.values() for name, offset in frame.variables.items()},
         {
-            index: [(frames[sites[index].caller].saved + offset, name) for offset, name in each]
-            for index, each in placed.items()
+            index: [(frames[sites[index].caller].saved + offset, name) for offset, name in variables]
+            for index, variables in placed.items()
         },
         align,
         longest_chain(frames, sites.values()) if bounded else STACK_BYTES,
@@ -125,5 +125,5 @@ def longest_chain(frames: Mapping[str, Frame], sites: Iterable[CallSite]) -> int
         called.setdefault(site.caller, set()).update(site.targets)
     deepest: dict[str, int] = {}
     for name, frame in frames.items():
-        deepest[name] = frame.bytes + max((deepest[each] for each in called.get(name, ())), default=0)
+        deepest[name] = frame.bytes + max((deepest[callee] for callee in called.get(name, ())), default=0)
     return max(deepest.values(), default=0)

@@ -19,7 +19,7 @@ class Heap:
         self.base = base
         self.blocks: dict[int, int] = {}
         """Bytes of each block, by address."""
-        self.given: list[tuple[int, int]] = []
+        self.allocated: list[tuple[int, int]] = []
         """Address and bytes of the first MOST_CHECKED blocks, freed ones included: for messages."""
         self.gaps: list[tuple[int, int]] = [(0, HEAP_BYTES)]
         """Free ranges: offset and length, ascending, never adjacent."""
@@ -34,8 +34,8 @@ class Heap:
                 rest = (offset + wanted, length - wanted)
                 self.gaps[index : index + 1] = [rest] if rest[1] else []
                 self.blocks[self.base + offset] = size
-                if len(self.given) < MOST_CHECKED:
-                    self.given.append((self.base + offset, size))
+                if len(self.allocated) < MOST_CHECKED:
+                    self.allocated.append((self.base + offset, size))
                 return self.base + offset
         return 0
 

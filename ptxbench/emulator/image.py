@@ -87,14 +87,14 @@ class Image:
         before = {}
         for offset, content in self.contents[: len(self.contents) - len(self.arrays)]:
             before[offset] = content  # an initialiser comes after the zeros
-        found = []
+        names = []
         for name, (offset, _), left in zip(self.variables, self.contents, results, strict=False):
             start = before[offset]
             if not self.may_differ(offset, stored):
                 continue
             if not np.array_equal(left[: start.size], start) or left[start.size :].any():
-                found.append(name)
-        return tuple(found)
+                names.append(name)
+        return tuple(names)
 
     def check_unchanged(self, held: Held, result: Bytes) -> None:
         """Raise ReadOnlyArray if a read-only array differs from `result`, except where a writable one overlaps it."""
@@ -163,6 +163,9 @@ def build(
     contents = (
         *starting,
         *initialised,
-        *((addresses[id(each.array)] - context.GLOBAL_BASE, as_bytes(each.encoded)) for each in encoded),
+        *(
+            (addresses[id(tensor_map.array)] - context.GLOBAL_BASE, as_bytes(tensor_map.encoded))
+            for tensor_map in encoded
+        ),
     )
     return Image(layout, contents, params, tuple(variable.name for variable in variables), encoded)

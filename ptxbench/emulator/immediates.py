@@ -23,8 +23,8 @@ def number(ops: WarpOps, name: str, allowed: Container[int], wanted: str) -> int
     return one_of(ops, operand(ops, name), allowed, wanted)
 
 
-def one_of(ops: WarpOps, given: Operand, allowed: Container[int], wanted: str) -> int:
-    if not isinstance(given, Immediate) or given.value not in allowed:
-        shown = str(given.value) if isinstance(given, Immediate) else "a register"
+def one_of(ops: WarpOps, argument: Operand, allowed: Container[int], wanted: str) -> int:
+    if not isinstance(argument, Immediate) or argument.value not in allowed:
+        shown = str(argument.value) if isinstance(argument, Immediate) else "a register"
         raise syntax_error(ops.line, f"expected {wanted}, found {shown}.")
-    return int(given.value)
+    return int(argument.value)

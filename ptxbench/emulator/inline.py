@@ -138,7 +138,7 @@ class Linker:
         inward = routine.formals[: len(function.params)]
         outward = routine.formals[len(function.params) :]
         self.emit(Instruction(function.line, ENTER, registers_among(inward)))
-        own = {each.name: Symbol(prefix + each.name) for each in (*function.params, *function.returns)}
+        own = {variable.name: Symbol(prefix + variable.name) for variable in (*function.params, *function.returns)}
         self.body(function, prefix, own, end)
         self.place((end,))
         self.emit(Instruction(self.result.instructions[-1].line, RETURN, registers_among(outward)))
@@ -183,7 +183,10 @@ class Linker:
         """`written`: the call as in the text. `renamed`: the same with the names used in the kernel."""
         call = read_call(renamed)
         if isinstance(written.target, Symbol) and is_provided(self.module, written):
-            places = [Address(each) if isinstance(each, Symbol) else each for each in (*call.returned, *call.given)]
+            places = [
+                Address(operand) if isinstance(operand, Symbol) else operand
+                for operand in (*call.returned, *call.given)
+            ]
             self.emit(replace(renamed, opcode=f"call.{written.target.name}", operands=tuple(places)))
             return
         function = None
@@ -231,9 +234,11 @@ class Linker:
         frame."""
         names = iter(f"{prefix}{k}" for k in range(len(params) + len(returns)))
         arguments = tuple(
-            self.stand_in(each, given, next(names)) for each, given in zip(params, call.given, strict=True)
+            self.stand_in(formal, operand, next(names)) for formal, operand in zip(params, call.given, strict=True)
         )
-        results = tuple(self.stand_in(each, out, next(names)) for each, out in zip(returns, call.returned, strict=True))
+        results = tuple(
+            self.stand_in(formal, out, next(names)) for formal, out in zip(returns, call.returned, strict=True)
+        )
         for formal, operand, place in zip(params, call.given, arguments, strict=True):
             if place != operand:
                 self.hand_over(formal, operand, place.name, call.line, inward=True)
@@ -294,7 +299,10 @@ class Renamer:
         self.actual = actual
         self.names = {
             **dict.fromkeys((*function.labels, *function.branch_targets), prefix),
-            **{name: prefix if each.space in FRAME_SPACES else once for name, each in function.variables.items()},
+            **{
+                name: prefix if variable.space in FRAME_SPACES else once
+                for name, variable in function.variables.items()
+            },
         }
 
     def instruction(self, instruction: Instruction) -> Instruction:
@@ -307,8 +315,8 @@ class Renamer:
 
     def symbol(self, symbol: Symbol) -> Symbol:
         if symbol.name in self.actual:
-            given = self.actual[symbol.name]
-            return Symbol(given.name, given.offset + symbol.offset)
+            argument = self.actual[symbol.name]
+            return Symbol(argument.name, argument.offset + symbol.offset)
         return Symbol(self.names.get(symbol.name, "") + symbol.name, symbol.offset)
 
     def operand(self, operand: Operand) -> Operand:

@@ -162,7 +162,7 @@ def run(
         unchecked = sanitizer_notes(answer, totals, image)
         remarks = describer.remarks(answer.findings)
         notes = (*unchecked, *describer.notes(answer.findings), *(remark.message for remark in remarks))
-        if not findings and not any(each.startswith("second schedule") for each in unchecked):
+        if not findings and not any(text.startswith("second schedule") for text in unchecked):
             findings = reschedule(job, image, results)
     notes += dropped_note(answer.translation)
     image.take_back(results, answer.stored, kept)

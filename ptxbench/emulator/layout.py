@@ -152,7 +152,7 @@ def to_json(translation: Translation) -> str:
 def from_json(text: str) -> Translation:
     """Read the text that `to_json` wrote."""
     document = json.loads(text)
-    steps = tuple(StepReport(*each) for each in document.pop("steps"))
-    sites = tuple(Site(*each) for each in document.pop("sites"))
+    steps = tuple(StepReport(*row) for row in document.pop("steps"))
+    sites = tuple(Site(*row) for row in document.pop("sites"))
     lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
     return Translation(**{**document, **lists}, steps=steps, sites=sites)

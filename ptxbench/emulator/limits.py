@@ -24,8 +24,8 @@ MAX_MODULE_BYTES = 4 << 30
 def check_variables(module: Module, function: Function) -> None:
     """Raise KernelTooLarge if the variables of the module, or of a function in it, exceed a limit."""
     functions = (*module.entries.values(), *module.functions.values())
-    for each in functions:
-        require(lay_out_local(each)[1], MAX_LOCAL_BYTES, "bytes of local memory for each thread", in_local(each))
+    for member in functions:
+        require(lay_out_local(member)[1], MAX_LOCAL_BYTES, "bytes of local memory for each thread", in_local(member))
     require(lay_out_parameters(function)[1], MAX_PARAM_BYTES, "bytes of parameters", function.params)
     shared = [v for v in (*module.variables.values(), *function.variables.values()) if v.space == "shared"]
     require(sum(v.size_bytes for v in shared), MAX_SHARED_BYTES, "bytes of shared memory", shared)

@@ -50,7 +50,7 @@ def find_loops(blocks: Sequence[Block], steps: Sequence[FlowStep]) -> Loops:
                     back.setdefault(successor, []).append(number)
                 else:
                     irreducible.append(steps[blocks[number].last - 1].instruction.line)
-    found = []
+    loops = []
     for header, ends in sorted(back.items()):
         inside, left = {header}, list(ends)
         while left:
@@ -58,8 +58,8 @@ def find_loops(blocks: Sequence[Block], steps: Sequence[FlowStep]) -> Loops:
                 inside.add(number)
                 left += before[number]
         line = steps[blocks[max(ends)].last - 1].instruction.line
-        found.append(Loop(header, frozenset(inside), line))
-    return Loops(tuple(found), tuple(sorted(set(irreducible))))
+        loops.append(Loop(header, frozenset(inside), line))
+    return Loops(tuple(loops), tuple(sorted(set(irreducible))))
 
 
 def reverse_postorder(blocks: Sequence[Block], starts: Sequence[int]) -> list[int]:
@@ -69,7 +69,7 @@ def reverse_postorder(blocks: Sequence[Block], starts: Sequence[int]) -> list[in
     has its back edges at the text's backward branches.
     """
     seen: set[int] = set()
-    found = []
+    postorder = []
     for start in reversed(starts):
         if start in seen:
             continue
@@ -77,14 +77,16 @@ def reverse_postorder(blocks: Sequence[Block], starts: Sequence[int]) -> list[in
         stack = [(start, iter(sorted(blocks[start].successors)))]
         while stack:
             number, rest = stack[-1]
-            following = next((each for each in rest if each < len(blocks) and each not in seen), None)
+            following = next(
+                (successor for successor in rest if successor < len(blocks) and successor not in seen), None
+            )
             if following is None:
-                found.append(number)
+                postorder.append(number)
                 stack.pop()
             else:
                 seen.add(following)
                 stack.append((following, iter(sorted(blocks[following].successors))))
-    return found[::-1]
+    return postorder[::-1]
 
 
 NOTHING = -1
@@ -102,10 +104,10 @@ def dominators(
         for number in order:
             if number in starts:
                 continue
-            known = [each for each in before[number] if each in above]
+            known = [predecessor for predecessor in before[number] if predecessor in above]
             nearest = known[0]
-            for each in known[1:]:
-                nearest = common(nearest, each, above, place)
+            for predecessor in known[1:]:
+                nearest = common(nearest, predecessor, above, place)
             if above.get(number) != nearest:
                 above[number], changed = nearest, True
     return above

@@ -197,7 +197,7 @@ class Arena:
 
     def forget(self, start: int, end: int) -> None:
         """The bytes from `start` to `end` have changed, or will."""
-        for offset in [each for each, content in self.kept.items() if each < end and start < each + content.size]:
+        for offset in [begin for begin, content in self.kept.items() if begin < end and start < begin + content.size]:
             del self.kept[offset]
 
     def keep_only(self, offsets: Iterable[int]) -> None:

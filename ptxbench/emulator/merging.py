@@ -15,7 +15,7 @@ WIDEST = 16
 
 def mergeable(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[int]:
     """The indices of steps with a step of the same kind and base in their block, less than WIDEST bytes away."""
-    found: set[int] = set()
+    indices: set[int] = set()
     for block in blocks:
         groups: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         for index in range(block.first, block.last):
@@ -31,5 +31,5 @@ def mergeable(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[i
             places.sort()
             for (before, one), (after, other) in itertools.pairwise(places):
                 if 0 < after - before < WIDEST:
-                    found |= {one, other}
-    return frozenset(found)
+                    indices |= {one, other}
+    return frozenset(indices)

@@ -39,22 +39,22 @@ SLOW_SECONDS = 1.0
 class NativeKernel:
     """Machine code of one kernel, loaded. `run(context address)` releases the GIL and returns 0, or 1 after a fault.
 
-    `made`: the result of `compile_kernel`; `again`: returns the same, optimised.
+    `compiled`: the result of `compile_kernel`; `again`: returns the same, optimised.
 
     Its launches set `marked`, the buffers (by index) whose loads and updates must be recorded, and `shares`, whether
     CTAs of the last launch touched the same bytes, and add to `seconds`, their CPU time so far. These affect how the
     next launch runs, not its results.
     """
 
-    def __init__(self, made: bytes, again: Callable[[], bytes]) -> None:
+    def __init__(self, compiled: bytes, again: Callable[[], bytes]) -> None:
         self.again = again
         self.marked: set[int] = set()
         self.shares = False
         self.seconds = 0.0
-        self.load(made)
+        self.load(compiled)
 
-    def load(self, made: bytes) -> None:
-        level, described, sizes, code = made.split(b"\n", 3)
+    def load(self, compiled: bytes) -> None:
+        level, described, sizes, code = compiled.split(b"\n", 3)
         self.level = int(level)
         self.translation = layout.from_json(described.decode())
         self.engine = loaded(*split_objects(sizes, code))
@@ -83,10 +83,10 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", clustere
     flavour = f"{mode} clustered" if clustered else mode
     key = ("emulator", version(), cpu_name(), cpu_features(), str(first_level()), arch, flavour, entry or "", ptx)
 
-    def made(level: int) -> bytes:
+    def compile_at(level: int) -> bytes:
         return compile_kernel(ptx, entry, arch, mode, level, clustered)
 
-    return NativeKernel(remember(key, lambda: made(first_level())), lambda: replace(key, made(OPTIMISED)))
+    return NativeKernel(remember(key, lambda: compile_at(first_level())), lambda: replace(key, compile_at(OPTIMISED)))
 
 
 def compile_kernel(

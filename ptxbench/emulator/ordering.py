@@ -22,18 +22,18 @@ def order_of(opcode: str) -> MemoryOrder | None:
     A volatile access is relaxed at system scope. Atomics are relaxed at GPU scope by default.
     """
     root, *parts = opcode.split(".")
-    said = set(parts)
-    copies = opcode.startswith("cp.reduce") or (opcode.startswith("cp.async.bulk") and "relaxed" in said)
+    words = set(parts)
+    copies = opcode.startswith("cp.reduce") or (opcode.startswith("cp.async.bulk") and "relaxed" in words)
     if not copies and root not in ("ld", "st", "atom", "red"):
         return None
-    if root in ("ld", "st") and not said & {"volatile", "relaxed", "acquire", "release", "mmio"}:
+    if root in ("ld", "st") and not words & {"volatile", "relaxed", "acquire", "release", "mmio"}:
         return None
     flags = {"ld": at.READS, "st": at.WRITES}.get(root, at.READS | at.WRITES)
-    flags |= at.ACQUIRES if said & {"acquire", "acq_rel"} else 0
-    flags |= at.RELEASES if said & {"release", "acq_rel"} else 0
-    if "volatile" in said or not said & {"cta", "cluster"}:
+    flags |= at.ACQUIRES if words & {"acquire", "acq_rel"} else 0
+    flags |= at.RELEASES if words & {"release", "acq_rel"} else 0
+    if "volatile" in words or not words & {"cta", "cluster"}:
         return MemoryOrder(flags, at.STRONG_GPU)
-    if "cta" in said:
+    if "cta" in words:
         return MemoryOrder(flags | at.OF_CTA, at.STRONG_CTA)
     return MemoryOrder(flags | at.OF_CLUSTER, at.STRONG_CLUSTER)
 
@@ -44,19 +44,19 @@ def fence_of(opcode: str) -> int | None:
     Fences of proxies and of mbarrier.init order nothing else.
     """
     root, *parts = opcode.split(".")
-    said = set(parts)
-    if root == "membar" and said & {"cta", "gl", "sys"}:
-        return at.FENCE_RELEASES | at.FENCE_ACQUIRES | (0 if "cta" in said else at.FENCES_GPU | at.FENCES_CLUSTER)
-    if root != "fence" or "proxy" in said or any("restrict" in part or "mbarrier" in part for part in parts):
+    words = set(parts)
+    if root == "membar" and words & {"cta", "gl", "sys"}:
+        return at.FENCE_RELEASES | at.FENCE_ACQUIRES | (0 if "cta" in words else at.FENCES_GPU | at.FENCES_CLUSTER)
+    if root != "fence" or "proxy" in words or any("restrict" in part or "mbarrier" in part for part in parts):
         return None
     kinds = at.FENCE_RELEASES | at.FENCE_ACQUIRES
-    if "acquire" in said:
+    if "acquire" in words:
         kinds = at.FENCE_ACQUIRES
-    if "release" in said:
+    if "release" in words:
         kinds = at.FENCE_RELEASES
-    if "cta" in said:
+    if "cta" in words:
         return kinds
-    return kinds | at.FENCES_CLUSTER | (0 if "cluster" in said else at.FENCES_GPU)
+    return kinds | at.FENCES_CLUSTER | (0 if "cluster" in words else at.FENCES_GPU)
 
 
 def proxy_fence_of(opcode: str) -> int | None:

@@ -65,7 +65,7 @@ LANE_MASKS = {
 def gpu(arch: str) -> Gpu:
     """The GPU that is modelled for an architecture."""
     least = min(GPUS)
-    return GPUS[max((each for each in GPUS if each <= architecture.number(arch)), default=least)]
+    return GPUS[max((candidate for candidate in GPUS if candidate <= architecture.number(arch)), default=least)]
 
 
 def reserved_bytes(arch: str) -> int:
@@ -117,11 +117,11 @@ def read(ops: WarpOps, name: str) -> Value:
     if name in WORKSPACE_REGISTERS:
         return workspace(ops, base)
     if base.startswith(("pm", "envreg")) or base in FOUND:
-        found = e.condition(FOUND.get(base, conditions.DRIVER), U64)
-        return found if base in LONG else e.convert(found, U32)
+        result = e.condition(FOUND.get(base, conditions.DRIVER), U64)
+        return result if base in LONG else e.convert(result, U32)
     if (value := constant(ops, name, base)) is not None:
-        found = e.constant(value, U64 if base in LONG else U32)
-        return e.add(found, ops.own_rank(U32)) if is_reserved(name) and ops.clustered else found
+        result = e.constant(value, U64 if base in LONG else U32)
+        return e.add(result, ops.own_rank(U32)) if is_reserved(name) and ops.clustered else result
     raise syntax_error(ops.line, f"unknown predefined register '{name}'.")
 
 

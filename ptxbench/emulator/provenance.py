@@ -60,11 +60,11 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
     for _ in range(PASSES):
         before = dict(result)
         for read, written in flows:
-            given = 0
+            sources = 0
             for register in read:
-                given |= result.get(register, 0)
-            if given:
-                result.update((register, result.get(register, 0) | given) for register in written)
+                sources |= result.get(register, 0)
+            if sources:
+                result.update((register, result.get(register, 0) | sources) for register in written)
         if result == before:
             break
     return result

@@ -59,7 +59,7 @@ def registers_at_entry(limit: int, changes: Sequence[Instruction]) -> int:
 
     The program has no more than the largest .inc asks for; a launch rounds up to multiples of STEP.
     """
-    increases = [number(each) for each in changes if "inc" in each.opcode.split(".")]
+    increases = [number(change) for change in changes if "inc" in change.opcode.split(".")]
     return -(-min(limit, max(increases, default=MOST)) // STEP) * STEP
 
 
@@ -120,7 +120,7 @@ class Pool:
 def lay_out(kernel: KernelState, arch: str) -> Pool | None:
     """The pool of a kernel, behind its registers; None without a setmaxnreg that has an effect."""
     changes = [step.instruction for step in kernel.steps if step.entry.opcode.startswith(NAME)]
-    for each in changes:
-        number(each)  # also where it has no effect
+    for change in changes:
+        number(change)  # also where it has no effect
     limit = limit_of(kernel.function.directives, arch)
     return Pool(kernel.register_bytes, registers_at_entry(limit, changes)) if changes and limit else None

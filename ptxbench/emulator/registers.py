@@ -117,7 +117,7 @@ class KernelState:
         self.local, self.local_bytes = lay_out_local(function)
         self.module_variables = lay_out_module(module)[0]
         self.functions = function_addresses(module)
-        self.bodiless = {name for name, each in module.functions.items() if not each.defined}
+        self.bodiless = {name for name, device_function in module.functions.items() if not device_function.defined}
         self.ops.shared_bytes = self.shared_bytes
         self.ops.parameters = provided.parameters
         self.ops.workspace, _ = provided.workspace or (0, 0)
@@ -230,17 +230,17 @@ class KernelState:
         steps = self.steps[first.first : first.last]
         elsewhere = set().union(*(writes(step) for step in self.steps[: first.first] + self.steps[first.last :]))
         unfit = elsewhere | first.live_in | warpgroups.used(self.steps)
-        found: dict[str, FlowStep] = {}
+        loads: dict[str, FlowStep] = {}
         for step in steps:
-            load = self.parameter_load(step, found)
+            load = self.parameter_load(step, loads)
             for name in writes(step):
-                found.pop(name, None)
+                loads.pop(name, None)
                 if load is not None and name not in unfit:
-                    found[name] = load
-        return found
+                    loads[name] = load
+        return loads
 
-    def parameter_load(self, step: FlowStep, found: Mapping[str, FlowStep]) -> FlowStep | None:
-        """The instruction itself if it loads a parameter, or the one whose result, in `found`, it copies."""
+    def parameter_load(self, step: FlowStep, loads: Mapping[str, FlowStep]) -> FlowStep | None:
+        """The instruction itself if it loads a parameter, or the one whose result, in `loads`, it copies."""
         opcode, operands = step.entry.opcode, step.instruction.operands
         if step.instruction.guard is not None or not opcode.startswith(("ld.param.", *COPIES)):
             return None
@@ -248,7 +248,7 @@ class KernelState:
         if not isinstance(target, Register) or self.function.registers[target.name] is PRED:
             return None
         if isinstance(source, Register) and self.held(source.name).bits == self.held(target.name).bits:
-            return found.get(source.name)
+            return loads.get(source.name)
         if isinstance(source, Address) and isinstance(source.base, Symbol) and source.base.name in self.params:
             return step
         return None
@@ -271,7 +271,7 @@ class KernelState:
             return self.read_address(operand, line)
         if isinstance(operand, Vector):
             part = form.type
-            return tuple(self.read_value(each, part, line) for each in operand.parts)
+            return tuple(self.read_value(element, part, line) for element in operand.parts)
         return self.read_value(operand, form.type, line)
 
     def read_value(self, operand: Operand, kind: Type | None, line: int) -> Value:

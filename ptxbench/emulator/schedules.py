@@ -48,12 +48,12 @@ def reschedule(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tu
         answer, again = emulator_process().perform(replace(job, mode="adversarial"), image.contents)
     except errors.Deadlock as error:
         return (SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes, {error}"),)
-    found = []
+    findings = []
     for before, after, (offset, _) in zip(expected, again, image.contents, strict=True):
         different = np.flatnonzero(before != after)
         if answer.fault is None and different.size:
             place = memory.nearest(image.layout.buffers, context.GLOBAL_BASE + offset + int(different[0]), 1)
-            found.append(
+            findings.append(
                 SanitizerFinding(
                     "schedule", 0, f"with another schedule of the warps' lanes, {place}, holds another value: a "
                     f"__syncwarp (bar.warp.sync) or a barrier is missing.",
@@ -62,5 +62,5 @@ def reschedule(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tu
         after[:] = before
     if answer.fault is not None:
         fault = explain(answer, answer.fault, image.layout, job)
-        found.append(SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes: {fault}"))
-    return tuple(dict.fromkeys(found))
+        findings.append(SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes: {fault}"))
+    return tuple(dict.fromkeys(findings))

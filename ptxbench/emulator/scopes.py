@@ -73,7 +73,7 @@ class Scopes:
         self.count = 0
         self.depth = 0
         self.current = Scope(module)
-        self.found: dict[str, Operand | None] = {}
+        self.resolved: dict[str, Operand | None] = {}
 
     def open(self, line: int) -> None:
         if self.depth == MOST_NESTED:
@@ -81,13 +81,13 @@ class Scopes:
         self.depth += 1
         self.count += 1
         self.current = Scope(self.current, f"@{self.count}")
-        self.found.clear()
+        self.resolved.clear()
 
     def close(self) -> None:
         assert self.current.parent is not None
         self.depth -= 1
         self.current = self.current.parent
-        self.found.clear()
+        self.resolved.clear()
 
     # ---- declarations
 
@@ -102,7 +102,7 @@ class Scopes:
         self.current.names[name] = operand
         for prefix, k in numbered(name):
             self.current.lowest[prefix] = min(k, self.current.lowest.get(prefix, k))
-        self.found.clear()
+        self.resolved.clear()
 
     def declare_register(self, name: str, attributes: Attributes, line: int) -> None:
         self.declare(name, self.register(name + self.current.suffix, attributes), line, "register")
@@ -112,7 +112,7 @@ class Scopes:
         if prefix in scope.families or scope.lowest.get(prefix, family.count) < family.count:
             raise syntax_error(line, f"duplicate register '{prefix}<{family.count}>'.")
         scope.families[prefix] = family
-        self.found.clear()
+        self.resolved.clear()
 
     def declare_label(self, name: str, line: int) -> str:
         """Declare a label; returns its unique name."""
@@ -139,11 +139,11 @@ class Scopes:
 
     def find(self, name: str) -> Operand | None:
         """What `name` means, or None."""
-        if name not in self.found:
-            self.found[name] = next(
+        if name not in self.resolved:
+            self.resolved[name] = next(
                 (operand for scope in self.current.chain() if (operand := self.find_in(scope, name)) is not None), None
             )
-        return self.found[name]
+        return self.resolved[name]
 
     def find_in(self, scope: Scope, name: str) -> Operand | None:
         if name in scope.names:

@@ -111,7 +111,7 @@ def stored(buffer_uses: Sequence[NDArray[np.int64]]) -> frozenset[int]:
     """
     changes = records.USE_BITS[records.STORE] | records.USE_BITS[records.UPDATE]
     return frozenset(
-        index for each in buffer_uses for index in np.flatnonzero(each[:, records.USED] & changes).tolist()
+        index for uses in buffer_uses for index in np.flatnonzero(uses[:, records.USED] & changes).tolist()
     )
 
 

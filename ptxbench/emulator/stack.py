@@ -122,10 +122,10 @@ class CallStack:
         parameters = f"ptr %registers, {V32} %offset, i32 %lanes"
         name = self.once(f"stack_restore_{held.bits}", held.vector, parameters, lambda inside: inside.gather(held))
         places = self.plus(offset, more)
-        found = self.e.op(f"call {held.vector} @{name}(ptr %registers, {V32} {places.ir}, i32 {lanes})")
+        saved = self.e.op(f"call {held.vector} @{name}(ptr %registers, {V32} {places.ir}, i32 {lanes})")
         if type is PRED:
-            return Value(self.e.op(f"trunc {held.vector} {found} to {MASK}"), PRED)
-        return Value(found, held)
+            return Value(self.e.op(f"trunc {held.vector} {saved} to {MASK}"), PRED)
+        return Value(saved, held)
 
     def scatter(self, held: Type) -> str:
         name = f"llvm.masked.scatter.v{LANES}i{held.bits}.v{LANES}p0"
@@ -138,7 +138,7 @@ class CallStack:
         return "void"
 
     def gather(self, held: Type) -> str:
-        found = self.e.intrinsic(
+        values = self.e.intrinsic(
             f"llvm.masked.gather.v{LANES}i{held.bits}.v{LANES}p0",
             held.vector,
             (f"<{LANES} x ptr>", self.pointers(Value("%offset", U32))),
@@ -146,7 +146,7 @@ class CallStack:
             (MASK, self.e.op(f"bitcast i32 %lanes to {MASK}")),
             (held.vector, "zeroinitializer"),
         )
-        return f"{held.vector} {found}"
+        return f"{held.vector} {values}"
 
     def once(self, name: str, returns: str, parameters: str, build: Callable[[CallStack], str]) -> str:
         """Add the function `name` to the module once, to keep the code small. `build` emits its body and returns what

@@ -36,8 +36,8 @@ class ElementFormat:
 
 
 FORMATS = {
-    each.name: each
-    for each in (
+    element_format.name: element_format
+    for element_format in (
         ElementFormat("f16", 16, 10, -14),
         ElementFormat("bf16", 16, 7, -126),
         ElementFormat("tf32", 19, 10, -126),
@@ -123,7 +123,7 @@ def quad_a_fragment(layout: str) -> Fragment:
 def quad_b_fragment(layout: str) -> Fragment:
     """B of mma.m8n8k4: its columns as A's rows."""
     mirrored = quad_a_fragment("row" if layout == "col" else "col")
-    return tuple(tuple((pair, k, column) for pair, column, k in each) for each in mirrored)
+    return tuple(tuple((pair, k, column) for pair, column, k in lanes) for lanes in mirrored)
 
 
 def quad_c_fragment(kind: str) -> Fragment:
@@ -195,10 +195,10 @@ class Tile:
         The last lane has the first piece. PTX leaves the lanes open, and a kernel whose lanes read the pieces in order
         must not find its own there: the sanitizer would not see that nothing orders the accesses of other lanes.
         """
-        found = [(major, byte) for major in range(self.majors) for byte in range(0, self.row_bytes, self.piece_bytes)]
+        pieces = [(major, byte) for major in range(self.majors) for byte in range(0, self.row_bytes, self.piece_bytes)]
         if self.down:
-            found.sort(key=lambda piece: piece[1])
-        return [found[i : i + LANES][::-1] for i in range(0, len(found), LANES)]
+            pieces.sort(key=lambda piece: piece[1])
+        return [pieces[i : i + LANES][::-1] for i in range(0, len(pieces), LANES)]
 
     @property
     def registers(self) -> int:

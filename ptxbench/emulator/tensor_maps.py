@@ -154,7 +154,7 @@ def bind(names: Sequence[str], args: Sequence[Any]) -> list[Any]:
     for name, arg in zip(names, args, strict=False):
         if isinstance(arg, TensorMap | TiledMap):
             if arg.of not in arrays:
-                known = ", ".join(f"'{each}'" for each in arrays) or "there are none"
+                known = ", ".join(f"'{array}'" for array in arrays) or "there are none"
                 raise LaunchError(f"The tensor map '{name}' is of '{arg.of}', which is not an array here: {known}.")
             arg = MapOf(arrays[arg.of], arg)
         bound.append(arg)

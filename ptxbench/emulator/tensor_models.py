@@ -84,8 +84,8 @@ def model(arch: str, kind: str) -> TensorModel | None:
     """How `arch` accumulates products of a type of A (f16, bf16, tf32, e4m3, e5m2), or of a .kind of mma; None for
     integers and f64, which are exact, and if it has no such instruction."""
     rows = MODELS.get("fp8" if kind in ("e4m3", "e5m2") else kind, ())
-    found = [each for least, each in rows if least <= architecture.number(arch)]
-    return found[-1] if found else None
+    candidates = [candidate for least, candidate in rows if least <= architecture.number(arch)]
+    return candidates[-1] if candidates else None
 
 
 CHECKED_WITHOUT_C = f"{CHECKED} without an addend; with one, it follows published chains of an H100"
@@ -110,10 +110,10 @@ TYPE = re.compile(r"[sufb]\d+|bf16|tf32|e\dm\d")
 def of_opcode(opcode: str, a: str, arch: str) -> TensorModel | None:
     """The model of a matrix instruction whose A has the type `a`; None if it is exact."""
     name, *modifiers = opcode.split(".")
-    types = [each for each in modifiers if TYPE.fullmatch(each)]
-    kind = next((each.removeprefix("kind::") for each in modifiers if each.startswith("kind::")), "")
+    types = [modifier for modifier in modifiers if TYPE.fullmatch(modifier)]
+    kind = next((modifier.removeprefix("kind::") for modifier in modifiers if modifier.startswith("kind::")), "")
     if kind in ("f8f6f4", "mxf8f6f4") and {"e3m2", "e2m3"}.intersection(types):
         kind = "six bits"
-    found = warpgroup_model(a, types[0]) if name == "wgmma" else model(arch, kind or a)
-    sparse = any(each.partition("::")[0] == "sp" for each in modifiers)
-    return replace(found, origin=SPARSE) if found and sparse else found
+    tensor_model = warpgroup_model(a, types[0]) if name == "wgmma" else model(arch, kind or a)
+    sparse = any(modifier.partition("::")[0] == "sp" for modifier in modifiers)
+    return replace(tensor_model, origin=SPARSE) if tensor_model and sparse else tensor_model

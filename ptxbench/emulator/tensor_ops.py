@@ -50,7 +50,7 @@ class TensorCopies:
             f"call void @{function}({near.addresses}, {maps[0]}, {near.barriers}, {near.ctas}, i32 {near.lanes}, "
             f"ptr %env, {near.site}, {maps[3]}, {near.reach}, {site}, {box}, ptr {reduce}, "
             f"i64 {tensor_copies.reducible(operation)}, i64 {len(place)}, i32 {mode}, {near.flags}, "
-            f"{', '.join(f'{V32} {each.ir}' for each in coordinates)})"
+            f"{', '.join(f'{V32} {coordinate.ir}' for coordinate in coordinates)})"
         )
 
     def in_memory(self, map: Address) -> Value:

@@ -44,12 +44,12 @@ Term = tuple[int, str, int, int, int]
 @functools.lru_cache(maxsize=64)
 def terms(translation: Translation) -> Terms:
     """The terms of a kernel."""
-    found = sorted((*terms_of_steps(translation), *terms_of_sites(translation)), key=lambda term: term[0])
-    cells = tuple(dict.fromkeys((line, name) for line, name, *_ in found))
+    all_terms = sorted((*terms_of_steps(translation), *terms_of_sites(translation)), key=lambda term: term[0])
+    cells = tuple(dict.fromkeys((line, name) for line, name, *_ in all_terms))
     numbers = {cell: number for number, cell in enumerate(cells)}
     names = tuple(dict.fromkeys(name for _, name in cells))
     places = {name: place for place, name in enumerate(names)}
-    rows = [(numbers[line, name], slot, factor, gate) for line, name, slot, factor, gate in found]
+    rows = [(numbers[line, name], slot, factor, gate) for line, name, slot, factor, gate in all_terms]
     cell, slot, factor, gate = np.array(rows, np.int64).reshape(-1, 4).T.copy()
     return Terms(cells, names, np.array([places[name] for _, name in cells], np.int64), cell, slot, factor, gate)
 

@@ -47,10 +47,10 @@ def unfinished(image: Image, earlier: Mapping[int, NDArray[np.generic]]) -> tupl
 
 def finish(stored: Sequence[Stored], arena: Bytes, *, over: bool) -> None:
     """Bring the new bytes to the arena. `over`: the launch has ended without a wait; what it stored itself stays."""
-    for each in stored:
-        view = arena[each.offset :]
+    for store in stored:
+        view = arena[store.offset :]
         if over:
-            same = view[each.positions] == each.before
-            view[each.positions[same]] = each.after[same]
+            same = view[store.positions] == store.before
+            view[store.positions[same]] = store.after[same]
         else:
-            view[each.positions] = each.after
+            view[store.positions] = store.after

@@ -82,7 +82,7 @@ class Provided:
     def moved(self, shift: int) -> Provided:
         """A copy with all addresses `shift` bytes higher."""
         parameters, workspace, heap = (
-            each and (each[0] + shift, each[1]) for each in (self.parameters, self.workspace, self.heap)
+            region and (region[0] + shift, region[1]) for region in (self.parameters, self.workspace, self.heap)
         )
         return Provided(parameters, workspace, heap, self.end + shift)
 
@@ -91,8 +91,10 @@ def lay_out_provided(module: Module, function: Function) -> Provided:
     """The addresses of the data that a launch of `function` provides."""
     names = {param.name for param in function.params}
     every = module.functions.values()
-    reads_workspace = any(not each.special_names.isdisjoint(WORKSPACE_REGISTERS) for each in every)
-    allocates = any(not each.symbol_names.isdisjoint(("malloc", "free")) for each in every)
+    reads_workspace = any(
+        not device_function.special_names.isdisjoint(WORKSPACE_REGISTERS) for device_function in every
+    )
+    allocates = any(not device_function.symbol_names.isdisjoint(("malloc", "free")) for device_function in every)
     offset = lay_out_module(module)[1]
     placed: list[tuple[int, int] | None] = []
     for wanted, size in (
@@ -109,7 +111,7 @@ def lay_out_provided(module: Module, function: Function) -> Provided:
 
 def function_addresses(module: Module) -> dict[str, int]:
     """The address of each function with a body: a number that only a call through a register accepts."""
-    functions = [name for name, each in module.functions.items() if each.defined and not each.entry]
+    functions = [name for name, function in module.functions.items() if function.defined and not function.entry]
     return {name: FUNCTION_BASE + FUNCTION_BYTES * k for k, name in enumerate(functions)}
 
 

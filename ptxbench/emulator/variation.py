@@ -117,7 +117,7 @@ def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]
     drawn = random.Random(f"{seed} registers")
     others = [multiprocessor for multiprocessor in MULTIPROCESSORS if multiprocessor != usual.multiprocessors]
     multiprocessors = {0: others[-1], 1: others[0]}.get(seed % EXTREMES, drawn.choice(others))
-    warps = drawn.choice([each for each in (32, 48, 64) if each * LANES >= block])
+    warps = drawn.choice([count for count in (32, 48, 64) if count * LANES >= block])
     return {
         at.MULTIPROCESSORS: multiprocessors,
         at.FIRST_MULTIPROCESSOR: drawn.randrange(1, multiprocessors) if seed % EXTREMES else multiprocessors - 1,

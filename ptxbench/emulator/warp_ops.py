@@ -278,9 +278,9 @@ class WarpOps(LaneOps):
     def memory_arguments(self, space: str, address: Value, kind: str, size: int) -> str:
         """The first arguments of every memory function; reserves a site for each space that the access may touch."""
         slot = self.next_slot
-        for each in access.generic_spaces(self.clustered) if space == "generic" else (SPACES[space],):
+        for memory_space in access.generic_spaces(self.clustered) if space == "generic" else (SPACES[space],):
             self.sites.append(
-                Site(self.step, self.reserve_counters(context.SITE_SLOTS), each.name, kind, size, self.strength)
+                Site(self.step, self.reserve_counters(context.SITE_SLOTS), memory_space.name, kind, size, self.strength)
             )
         if space in ("shared", "local", "cluster"):
             if address.type.bits == 64:  # an address over 32 bits is out of bounds, and must stay so when truncated
@@ -323,11 +323,11 @@ class WarpOps(LaneOps):
         slot = self.reserve_counters(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "host", kind, 0))
         function = self.function(host.HOST_CALL)
-        given = [self.e.convert(value, U64) for value in values]
-        given += [self.e.constant(0, U64)] * (4 - len(given))
+        arguments = [self.e.convert(value, U64) for value in values]
+        arguments += [self.e.constant(0, U64)] * (4 - len(arguments))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         numbers = {"print": host.PRINT, "assert": host.ASSERT, "allocate": host.ALLOCATE, "release": host.RELEASE}
-        vectors = ", ".join(f"{value.type.vector} {value.ir}" for value in given)
+        vectors = ", ".join(f"{value.type.vector} {value.ir}" for value in arguments)
         call = f"call {U64.vector} @{function}(i64 {numbers[kind]}, i32 {self.active}, ptr %env, ptr {site}, {vectors})"
         return Value(self.e.op(call), U64)
 

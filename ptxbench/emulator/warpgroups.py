@@ -145,7 +145,7 @@ class Warpgroups:
 
     def kept(self, metadata: Sequence[Value]) -> str:
         """The last arguments of `issue` in a kernel with sparse products."""
-        words = [each.ir for each in metadata]
+        words = [word.ir for word in metadata]
         words += ["zeroinitializer"] * (warpgroup.METADATA_WORDS - len(words))
         return "".join(f", {V32} {word}" for word in words)
 

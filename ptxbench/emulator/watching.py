@@ -74,7 +74,7 @@ class Watching:
         inside = self.ops.e.op(f"icmp ult {V64} {offset}, splat (i64 4294967296)")
         mask = self.ops.e.op(f"and {lanes}, {self.ops.e.op(f'bitcast {MASK} {inside} to i32')}")
         short = self.ops.e.op(f"trunc {V64} {offset} to {V32}")
-        index = [each.name for each in access.generic_spaces(self.ops.clustered)].index("local")
+        index = [memory_space.name for memory_space in access.generic_spaces(self.ops.clustered)].index("local")
         own = self.ops.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
         return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
 
@@ -82,7 +82,7 @@ class Watching:
         """When sanitizing: report an event of `lanes` (i32 name), by default the active ones, which are %lanes.wide in
         `arguments`."""
         if self.ops.watches_order:
-            function = self.ops.function(watch.told(name, ", i32 %lanes", arguments, watch.wide("lanes")))
+            function = self.ops.function(watch.reporter(name, ", i32 %lanes", arguments, watch.wide("lanes")))
             self.ops.e.line(f"call void @{function}(ptr %env, i32 {lanes or self.ops.active})")
 
     def waited_for_grid(self) -> None:
@@ -111,5 +111,5 @@ class Watching:
         """When sanitizing: the lanes of the mask `members` (i32 name) have synchronized."""
         if self.ops.watches_order:
             arguments = f"i64 {layout.WARP_SYNC}, i64 %lanes.wide, i64 0, i64 0, i64 0"
-            function = self.ops.function(watch.told("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
+            function = self.ops.function(watch.reporter("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
             self.ops.e.line(f"call void @{function}(ptr %env, i32 {members})")

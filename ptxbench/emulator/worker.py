@@ -101,7 +101,7 @@ class Thread:
             shared, local, _ = layout.granules
             shadow_bytes = 8 * SHADOW_ARRAYS * (shared_bytes // shared + 1)
             local_shadow_bytes = 4 * 32 * warps * (layout.local_bytes // local + 1)
-        each = (
+        cta_bytes = (
             warps * (layout.register_bytes + context.WARP_BYTES + 32 * layout.local_bytes + QUEUE_BYTES * layout.queues)
             + shared_stride
             + shadow_bytes
@@ -109,7 +109,7 @@ class Thread:
         )
         at_once = job.ctas == "by turns" or (layout.order_reason is not None and job.ctas == "usual")
         size = job.cluster_size if layout.clustered else 1
-        slots = max(size, min(count, MOST_ALIVE, ALIVE_BYTES // each) // size * size) if at_once else size
+        slots = max(size, min(count, MOST_ALIVE, ALIVE_BYTES // cta_bytes) // size * size) if at_once else size
         units = count // size
         if layout.cooperates and at_once and slots < count:
             raise LaunchError(
@@ -152,8 +152,8 @@ class Thread:
         self.address = parts.addresses.pop(OWN)
         bounds = parts.view(context.BUFFERS).view(np.int64)
         heap = layout.heap and layout.heap + module_shift(job.placement)
-        found = {**addresses(job.placement, 0, fixed=True), **memory(job.variation.memory)}
-        self.console = Console(self.context, job.buffers, bounds, found, heap)
+        field_values = {**addresses(job.placement, 0, fixed=True), **memory(job.variation.memory)}
+        self.console = Console(self.context, job.buffers, bounds, field_values, heap)
         settings = {
             **parts.addresses,
             **records_.settings(layout.granule_shift),
@@ -236,7 +236,7 @@ class Thread:
         )  # fmt: skip
         return Fault(kind, site // 8, lane, address & (1 << 64) - 1, cta, warp) if kind else None
 
-    def found(self) -> list[RawFinding]:
+    def raw_findings(self) -> list[RawFinding]:
         """The findings of the watches."""
         rows = (
             self.parts.view(context.FINDINGS)
@@ -255,7 +255,7 @@ class Thread:
         header = int(self.context[context.CTA_STATE]) - self.parts.addresses[context.CTA_HEADERS] + context.CTA_BARRIERS
         all_warps, headers = self.parts.view(context.FIRST_WARPS), self.parts.view(context.CTA_HEADERS)
         entries = headers[header : header + 16 * context.BARRIER_BYTES].view(np.int32).reshape(16, -1)
-        found = []
+        waits = []
         for rank in range(warps):
             state = all_warps[first + rank * context.WARP_BYTES :][: context.WARP_BYTES]
             pcs = state[:128].view(np.uint32)
@@ -282,8 +282,8 @@ class Thread:
                 if wanted := self.lacking(rank):
                     barrier, expected = OF_POOL, wanted
                 gate = None if barrier == OF_POOL else self.polled(polls)
-                found.append(Waiting(rank, lanes, block, last, barrier, arrived, expected, gate))
-        return tuple(found)
+                waits.append(Waiting(rank, lanes, block, last, barrier, arrived, expected, gate))
+        return tuple(waits)
 
     def polled(self, number: int) -> tuple[int, int] | None:
         """The address and the word of the mbarrier that lanes of the blocked CTA test in vain (WARP_TESTED)."""
@@ -372,7 +372,7 @@ class ProcessHost:
         """Run the first worker on this host thread, and the others on threads that start before it has ended."""
         others = [self.pool.submit(worker.run) for worker in workers[1:]]
         workers[0].run()
-        for other in [each for each in others if not each.cancel()]:
+        for other in [future for future in others if not future.cancel()]:
             other.result()
 
 
@@ -436,10 +436,10 @@ def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: 
         blocked.registers() if blocked else (),
         "".join(text for worker in workers for text in worker.console.printed),
         workers[first[1]].console.failed if first else "",
-        tuple(found for worker in workers for found in worker.found()),
+        tuple(finding for worker in workers for finding in worker.raw_findings()),
         tuple(note for worker in workers if worker.races for note in worker.races.checks_missed()),
         clash,
-        tuple(workers[0].console.heap.given),
+        tuple(workers[0].console.heap.allocated),
         sum(len(worker.console.heap.blocks) for worker in workers),
         None if unseen else sharing.stored([worker.buffer_uses for worker in workers]),
         np.sum([worker.trips for worker in workers], axis=0),

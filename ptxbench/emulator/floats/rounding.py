@@ -131,7 +131,7 @@ def flush(e: Emitter, result: Value, again: Callable[..., Value], *scaled: Value
     before, look, after, done = (e.label(hint) for hint in ("before", "look", "after", "done"))
     e.line(f"br label %{before}\n{before}:")
     e.line(f"br i1 {some}, label %{look}, label %{done}\n{look}:")
-    exact = again(*(e.mul(each, e.constant(UP, each.type)) for each in scaled))
+    exact = again(*(e.mul(operand, e.constant(UP, operand.type)) for operand in scaled))
     tiny = e.compare("lt", e.absolute(exact), e.constant(UP * 2.0**-126, F32))
     chosen = e.select(tiny, copy_sign(e, e.constant(0.0, F32), flushed), flushed)
     e.line(f"br label %{after}\n{after}:")

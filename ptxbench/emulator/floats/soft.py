@@ -22,7 +22,7 @@ def fma(e: Emitter, a: Value, b: Value, c: Value, rounding: str) -> Value:
     e.functions.setdefault("soft_fma_vector", VECTOR)
     e.declarations.add(DECLARATION)
     kind = F64.vector
-    arguments = ", ".join(f"{kind} {each.ir}" for each in (a, b, c))
+    arguments = ", ".join(f"{kind} {operand.ir}" for operand in (a, b, c))
     return e.result(f"call {kind} @soft_fma_vector({arguments}, i32 {MODES.index(rounding)})", F64, raw=True)
 
 

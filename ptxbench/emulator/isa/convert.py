@@ -251,7 +251,7 @@ def cvt_f32_to_pair(e, a, b, rnd, finite, type):
 
 def packed(e, a, b, form, rnd, finite):
     """Two patterns side by side; those of 6 bits take 8."""
-    upper, lower = (encoded(e, each, form, rnd, finite) for each in (a, b))
+    upper, lower = (encoded(e, value, form, rnd, finite) for value in (a, b))
     return formats.pack(e, upper, lower, place(form))
 
 

@@ -74,7 +74,7 @@ def fma_f64(e, a, b, c, rnd):
 # ---- pairs of f32 in 64 bits: element 0 is the lower half
 
 
-def each(e, operation, ftz, *pairs):
+def by_elements(e, operation, ftz, *pairs):
     """Apply the operation to both elements, flushed if `ftz`."""
     results = []
     for part in (0, 1):
@@ -90,19 +90,19 @@ def each(e, operation, ftz, *pairs):
 @instruction("op{.rn}{.ftz}.f32x2 d, a, b", op=("add", "sub", "mul"), counted="f32",
              section="floating-point-instructions-add", ignored=NEVER_FUSED)  # fmt: skip
 def arithmetic_f32x2(e, a, b, op, ftz):
-    return each(e, lambda x, y: arithmetic(e, op, x, y, "rn", ftz), ftz, a, b)
+    return by_elements(e, lambda x, y: arithmetic(e, op, x, y, "rn", ftz), ftz, a, b)
 
 
 @instruction("op.rnd{.ftz}.f32x2 d, a, b", op=("add", "sub", "mul"), rnd=DIRECTED, counted="f32",
              section="floating-point-instructions-add")  # fmt: skip
 def arithmetic_f32x2_directed(e, a, b, op, rnd, ftz):
-    return each(e, lambda x, y: arithmetic(e, op, x, y, rnd, ftz), ftz, a, b)
+    return by_elements(e, lambda x, y: arithmetic(e, op, x, y, rnd, ftz), ftz, a, b)
 
 
 @instruction("fma.rnd{.ftz}.f32x2 d, a, b, c", rnd=ROUNDINGS, counted="f32",
              section="floating-point-instructions-fma")  # fmt: skip
 def fma_f32x2(e, a, b, c, rnd, ftz):
-    return each(e, lambda x, y, z: fused(e, x, y, z, rnd, ftz), ftz, a, b, c)
+    return by_elements(e, lambda x, y, z: fused(e, x, y, z, rnd, ftz), ftz, a, b, c)
 
 
 # ---- division and roots
@@ -355,7 +355,7 @@ def extremum_f32(e, a, b, op, ftz, NaN, signs):  # noqa: N803  the manual's spel
 
 @instruction("op{.ftz}{.NaN}{.abs}.f32 d, a, b, c", op=("min", "max"), section="floating-point-instructions-max")
 def extremum_of_three(e, a, b, c, op, ftz, NaN, abs):  # noqa: N803
-    values = [e.flush_if(ftz, each) for each in (a, b, c)]
+    values = [e.flush_if(ftz, value) for value in (a, b, c)]
     first, second, third = (e.absolute(value) if abs else value for value in values)
     return extremum(e, extremum(e, first, second, op, NaN), third, op, NaN)
 

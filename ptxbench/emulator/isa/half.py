@@ -84,7 +84,7 @@ def fma(e, a, b, c, type, ftz, clamp, oob):
     form = format_of(type)
 
     def one(x, y, z):
-        first, second, third = (lift(e, each, form, ftz) for each in (x, y, z))
+        first, second, third = (lift(e, value, form, ftz) for value in (x, y, z))
         if form is F16:  # the product has 22 bits, exact in f32
             total = rounding.add_to_odd(e, e.mul(first, second), third)
         else:  # f32 may be too narrow for the product
@@ -253,8 +253,12 @@ def comparisons(e, cmp, a, b, type, ftz):
     return result
 
 
-def joined(e, found, bool, c):
-    return [{"and": e.and_, "or": e.or_, "xor": e.xor}[bool](each, c) for each in found] if bool else found
+def joined(e, predicates, bool, c):
+    return (
+        [{"and": e.and_, "or": e.or_, "xor": e.xor}[bool](predicate, c) for predicate in predicates]
+        if bool
+        else predicates
+    )
 
 
 SETP = "half-precision-comparison-instructions-setp"
@@ -286,10 +290,10 @@ def chosen(e, predicate, to):
     return replace(e.select(predicate, e.constant(true, kind), e.constant(0, kind)), type=to)
 
 
-def chosen_pair(e, found, to):
+def chosen_pair(e, predicates, to):
     """Both elements in 32 bits: 1.0 each, or 0xffff each for an integer type."""
     true = {"f16x2": F16.one, "bf16x2": BF16.one}.get(to.name, 0xFFFF)
-    low, high = (e.select(each, e.constant(true, U32), e.constant(0, U32)) for each in found)
+    low, high = (e.select(predicate, e.constant(true, U32), e.constant(0, U32)) for predicate in predicates)
     return replace(formats.pack(e, high, low, 16), type=to)
 
 
@@ -334,10 +338,10 @@ for result, flush in (("f16", "{.ftz}"), ("bf16", "")):
     @set_lines(flush, result, ("f16",), FLOATING)
     def set_float(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
         if type.name == "f16":
-            found = comparisons(e, cmp, a, b, type, ftz)
+            predicates = comparisons(e, cmp, a, b, type, ftz)
         else:
-            found = [e.compare(cmp, e.flush_if(ftz, a), e.flush_if(ftz, b))]
-        return chosen(e, joined(e, found, bool, c)[0], to)
+            predicates = [e.compare(cmp, e.flush_if(ftz, a), e.flush_if(ftz, b))]
+        return chosen(e, joined(e, predicates, bool, c)[0], to)
 
 
 @set_lines("", "bf16", ("bf16",), FLOATING)

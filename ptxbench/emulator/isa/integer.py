@@ -83,7 +83,7 @@ def mad_wide(e, a, b, c):
 def product24(e, half, a, b):
     """Bits 0 to 31 (lo) or 16 to 47 (hi) of the product of the low 24 bits, signed as the type."""
     eight = e.constant(8, a.type)
-    full = e.mul(*(e.widen(e.shr(e.shl(each, eight), eight)) for each in (a, b)))
+    full = e.mul(*(e.widen(e.shr(e.shl(factor, eight), eight)) for factor in (a, b)))
     return e.convert(e.shr(full, e.constant(16, full.type)) if half == "hi" else full, a.type)
 
 
@@ -263,7 +263,7 @@ def bfe(e, a, b, c):
     empty = e.compare("eq", count, zero)
     if not a.type.signed:
         empty = e.or_(empty, e.compare("gt", start, last))
-    left, right = (e.convert(e.min(each, last), a.type) for each in (left, right))
+    left, right = (e.convert(e.min(distance, last), a.type) for distance in (left, right))
     return e.select(empty, e.constant(0, a.type), e.shr(e.shl(a, left), right))
 
 

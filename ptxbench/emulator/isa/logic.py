@@ -44,7 +44,7 @@ def by_table(e, a, b, c, table):
     result = e.constant(0, a.type)
     for k in range(8):
         if table >> k & 1:
-            terms = [each if k >> place & 1 else e.not_(each) for each, place in ((a, 2), (b, 1), (c, 0))]
+            terms = [operand if k >> place & 1 else e.not_(operand) for operand, place in ((a, 2), (b, 1), (c, 0))]
             result = e.or_(result, e.and_(e.and_(terms[0], terms[1]), terms[2]))
     return result
 

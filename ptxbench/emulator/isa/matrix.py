@@ -40,11 +40,11 @@ def first_lanes(ops, count):
         ops.active = ops.e.op(f"and i32 {ops.active}, {(1 << count) - 1}")
 
 
-def call(ops, function, given, count, more=""):
+def call(ops, function, inputs, count, more=""):
     """Call a function on registers; returns registers of 32 or 64 bits."""
     name = ops.function(function)
-    kind = given[0].type
-    arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in given)
+    kind = inputs[0].type
+    arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in inputs)
     returns = rearrange.struct(kind, count)
     result = ops.e.op(f"call {returns} @{name}({arguments}{more})")
     return tuple(Value(ops.e.op(f"extractvalue {returns} {result}, {i}"), kind) for i in range(count))
@@ -58,7 +58,7 @@ ROUNDINGS = ("rn", "rz", "rm", "rp")
 def multiply(ops, what, a, b, c, more=()):
     """D = A B + C: the registers of D. The first use of `what` creates its function. `more`: its other operands."""
     registers = zip((a, b, c), what.registers[1:], strict=True)
-    given = [each for values, count in registers for each in ops.all_of(values, count)]
+    inputs = [value for values, count in registers for value in ops.all_of(values, count)]
     slot = ops.reserve_counters(context.SITE_SLOTS)
     ops.sites.append(Site(ops.step, slot, what.types[1], "mma", what.flops))
     site = ops.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
@@ -66,7 +66,7 @@ def multiply(ops, what, a, b, c, more=()):
     if what.types[1] == "f64":
         ops.e.functions.update(dot_products.fma_functions(what.rule, ops.e.hardware_fma))
     count, kind = what.registers[0], elements.word(what.types[0])
-    arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in (*given, *more))
+    arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in (*inputs, *more))
     returns = rearrange.struct(kind, count)
     result = ops.e.op(f"call {returns} @{name}({arguments}, i32 {ops.active}, ptr {site})")
     return tuple(Value(ops.e.op(f"extractvalue {returns} {result}, {i}"), kind) for i in range(count))
@@ -276,12 +276,12 @@ for shapes, kinds in ADDENDS:
         to_tile = tile("c", shape, named(type), layout)
         word = B64 if to_tile.bits == 64 else B32
         space = {None: "generic", "shared::cta": "shared"}.get(space, space)
-        given = ops.all_of(b, to_tile.registers)
+        registers = ops.all_of(b, to_tile.registers)
         per = to_tile.piece_bytes // word.bytes
         total = per * len(to_tile.requests)
         name = f"store_{to_tile.name}"
-        function = rearrange.by_table(name, word, len(given), total, to_tile.bits, to_tile.scatter)
-        words = call(ops, function, given, total)
+        function = rearrange.by_table(name, word, len(registers), total, to_tile.bits, to_tile.scatter)
+        words = call(ops, function, registers, total)
         for i, place in enumerate(pieces(e, ops, to_tile, a, stride)):
             ops.store(space, place, words[per * i : per * (i + 1)])
 

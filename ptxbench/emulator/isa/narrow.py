@@ -184,7 +184,7 @@ def cvt_ue8m0_to_bf16x2(e, a):
 
 
 def powers(e, a, b, rnd, satfinite):
-    upper, lower = (power(e, each, rnd, satfinite) for each in (a, b))
+    upper, lower = (power(e, value, rnd, satfinite) for value in (a, b))
     return e.convert(formats.pack(e, upper, lower, 8), U16)
 
 

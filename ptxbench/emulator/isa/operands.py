@@ -102,7 +102,7 @@ class OperandRule:
 
     def vector(self, vector: Vector, registers: Mapping[str, Type]) -> Iterator[str]:
         held = [registers[part.name] for part in vector.parts if isinstance(part, Register)]
-        if len({each.bits for each in held}) > 1:
+        if len({register_type.bits for register_type in held}) > 1:
             yield "the registers of a vector must have one size."
         element = self
         if self.root == "mov" and not self.count and self.form.type is not None:  # packed: the parts share the bits

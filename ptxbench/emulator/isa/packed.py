@@ -18,10 +18,10 @@ def parts(e, a, type):
     return [first, *(e.convert(e.shr(a, e.constant(bit, B32)), part) for bit in range(part.bits, 32, part.bits))]
 
 
-def joined(e, found):
-    if len(found) == 1:
-        return found[0]
-    return joined(e, [e.pair(low, high) for low, high in zip(found[::2], found[1::2], strict=True)])
+def joined(e, elements):
+    if len(elements) == 1:
+        return elements[0]
+    return joined(e, [e.pair(low, high) for low, high in zip(elements[::2], elements[1::2], strict=True)])
 
 
 def by_parts(e, operation, a, b, type):
@@ -71,4 +71,4 @@ def max_packed_relu(e, a, b, type):
 @instruction("neg.s8x4 d:f16x2, a:f16x2", section=NEG)
 def neg_packed(e, a):
     """The least value is not changed."""
-    return joined(e, [e.negate(each) for each in parts(e, a, "s8x4")])
+    return joined(e, [e.negate(part) for part in parts(e, a, "s8x4")])

@@ -54,7 +54,7 @@ def described(arch, shape, types, kind, scale="", count=0, sparse=None):
                     tensor_models.model(arch, kind), packing=bits, scales=with_scales, sparse=sparse)  # fmt: skip
 
 
-def selected(ops, name, given, allowed, what):
+def selected(ops, name, values, allowed, what):
     """The byte and the thread that have the scales, 32 lanes each. A register must be the same in all lanes."""
     operand = immediates.operand(ops, name)
     assert isinstance(operand, Vector)
@@ -63,7 +63,7 @@ def selected(ops, name, given, allowed, what):
             ops.line, f"expected a byte and a thread for the scales of {what}, found {len(operand.parts)} operands."
         )
     result = []
-    for part, value, numbers, role in zip(operand.parts, given, allowed, ("byte", "thread"), strict=True):
+    for part, value, numbers, role in zip(operand.parts, values, allowed, ("byte", "thread"), strict=True):
         wide = ops.e.convert(value, B32)
         if isinstance(part, Immediate):
             wanted = " or ".join(map(str, numbers))
@@ -107,8 +107,8 @@ for of_kind, vector, of_scales, number in FOUR_BITS:
     @instruction(f"mma.sync.aligned.m16n8k64.row.col.kind::{of_kind}.block_scale{vector}.types.{of_scales} "
                  f"{OPERANDS}, {SCALES}", types=FOUR, flow="aligned", section=MMA, ignored=DEFAULT)  # fmt: skip
     def mma_four_bits(ops, types, a, b, c, scales_a, select_a, scales_b, select_b, kind=of_kind, scale=of_scales,
-                      each=number):  # fmt: skip
+                      scale_count=number):  # fmt: skip
         """Two or four scales for a row of A and a column of B."""
         need_family(ops)
-        more = scale_operands(ops, each, scales_a, select_a, scales_b, select_b)
-        return multiply(ops, described(ops.arch, "m16n8k64", types, kind, scale, each), a, b, c, more)
+        more = scale_operands(ops, scale_count, scales_a, select_a, scales_b, select_b)
+        return multiply(ops, described(ops.arch, "m16n8k64", types, kind, scale, scale_count), a, b, c, more)

@@ -106,9 +106,9 @@ for of_kind, vector, of_scales, number in FOUR_BITS:
     @instruction(f"mma.{ORDERED}.sync.aligned.m16n8k128.row.col.kind::{of_kind}.block_scale{vector}.types.{of_scales} "
                  f"{OPERANDS}, {SCALES}", types=FOUR, flow="aligned", section=SPARSE, ignored=DEFAULT)  # fmt: skip
     def mma_four_bits(ops, types, a, b, c, metadata, scales_a, select_a, scales_b, select_b, kind=of_kind,
-                      scale=of_scales, each=number):  # fmt: skip
+                      scale=of_scales, scale_count=number):  # fmt: skip
         """A keeps pairs of elements."""
         need_family(ops)
-        what = scaled_matrix.described(ops.arch, "m16n8k128", types, kind, scale, each, KEPT_PAIRS)
-        more = scale_operands(ops, each, scales_a, select_a, scales_b, select_b)
+        what = scaled_matrix.described(ops.arch, "m16n8k128", types, kind, scale, scale_count, KEPT_PAIRS)
+        more = scale_operands(ops, scale_count, scales_a, select_a, scales_b, select_b)
         return multiply(ops, what, a, b, c, [*indices(ops, what, metadata, ordered=True), *more])

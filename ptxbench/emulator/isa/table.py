@@ -171,10 +171,10 @@ class Pattern:
         """The spelling of this line that is most similar to `tokens`."""
         chosen: list[str] = []
         for part in self.parts:
-            said = [choice for choice, _ in part.choices if choice and all(token in tokens for token in choice)]
+            present = [choice for choice, _ in part.choices if choice and all(token in tokens for token in choice)]
             closest = max((choice for choice, _ in part.choices), key=lambda choice: likeness(choice, tokens))
             absent = any(not choice for choice, _ in part.choices)
-            chosen += said[0] if said else () if absent else closest
+            chosen += present[0] if present else () if absent else closest
         return ".".join(chosen)
 
 
@@ -197,23 +197,23 @@ class InstructionTable(Mapping[str, list[Entry]]):
     def __init__(self) -> None:
         self.patterns: dict[str, list[Pattern]] = {}
         """The lines by the first token of their opcodes."""
-        self.found: dict[str, list[Entry]] = {}
+        self.entries: dict[str, list[Entry]] = {}
 
     def add(self, pattern: Pattern) -> None:
         for choice, _ in pattern.parts[0].choices:
             self.patterns.setdefault(choice[0], []).append(pattern)
 
     def __getitem__(self, opcode: str) -> list[Entry]:
-        if opcode not in self.found:
+        if opcode not in self.entries:
             tokens = tuple(opcode.split("."))
-            self.found[opcode] = [
+            self.entries[opcode] = [
                 line.entry(reading)
                 for line in self.patterns.get(tokens[0], ())
                 for reading in itertools.islice(line.readings(tokens), 1)
             ]
-        if not self.found[opcode]:
+        if not self.entries[opcode]:
             raise KeyError(opcode)
-        return self.found[opcode]
+        return self.entries[opcode]
 
     def __iter__(self) -> Iterator[str]:
         lines = dict.fromkeys(itertools.chain(*self.patterns.values()))
@@ -264,7 +264,7 @@ class Chapter:
     ) -> Callable[[Body], Body]:
         """Add the line `syntax` to TABLE. `ignored`: modifier -> why the emulator may pass over it."""
         opcode, _, operands = syntax.partition(" ")
-        parts = tuple(read_opcode(opcode, {name: tuple(each) for name, each in sets.items()}))
+        parts = tuple(read_opcode(opcode, {name: tuple(choices) for name, choices in sets.items()}))
 
         def register(body: Body) -> Body:
             asks = frozenset(inspect.signature(body).parameters)

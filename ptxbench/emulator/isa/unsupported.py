@@ -20,7 +20,7 @@ class Missing:
         """Whether `opcode` has the name and all modifiers of one of them, in any order."""
         name, *modifiers = opcode.split(".")
         return any(
-            each.split(".")[0] == name and set(each.split(".")[1:]) <= set(modifiers) for each in self.opcodes
+            listed.split(".")[0] == name and set(listed.split(".")[1:]) <= set(modifiers) for listed in self.opcodes
         )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from ptxbench.emulator.races.clocks import (
     warp_row,
 )
 from ptxbench.emulator.races.mbarriers import complete_phase
-from ptxbench.emulator.races.objects import made, object_slot
+from ptxbench.emulator.races.objects import ensure_object, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.reports import check_start, named, note_touch, report, stamp_of
 from ptxbench.emulator.runtime import context, kinds
@@ -132,7 +132,7 @@ def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, fla
         return
     check_start(env, r, target, thread, site, address)
     note_touch(env, r, target, thread, stamp_of(env, site, thread))
-    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
+    thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
     if thing:
         use_far(env, r, thing, target, lane, address, site)
         if flags & at.ARRIVAL_RELEASES or r[at.FENCED]:

@@ -22,7 +22,7 @@ from ptxbench.emulator.races.clocks import (
     row,
     tick,
 )
-from ptxbench.emulator.races.objects import forget, known_object, made, object_slot
+from ptxbench.emulator.races.objects import ensure_object, forget, known_object, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.proxies import fenced, fenced_by
 from ptxbench.emulator.races.reports import note_touch, report, stamp_of
@@ -54,7 +54,7 @@ def start(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
     if thing and words_at(thing)[at.STARTED]:
         report(env, kinds.STARTED_AGAIN, site, lane, address, words_at(thing)[at.STARTER], env[context.CTA] << 1)
     forget(r, slot)
-    thing = made(r, slot)
+    thing = ensure_object(r, slot)
     if thing:
         words_at(thing)[at.STARTED], words_at(thing)[at.STARTER] = env[context.TIME], who(env, lane, site)
 
@@ -131,7 +131,7 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> 
 
     What does not release by itself releases what fences have published.
     """
-    thing = made(r, slot_of(env, r, address))
+    thing = ensure_object(r, slot_of(env, r, address))
     if thing == 0:
         return
     use(env, r, thing, lane, address, site)
@@ -154,7 +154,7 @@ def announce(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any) ->
     """A lane issues a copy that will complete `size` bytes at an mbarrier, in the async proxy."""
     if address == NO_MBARRIER:
         return
-    thing = made(r, slot_of(env, r, address))
+    thing = ensure_object(r, slot_of(env, r, address))
     if thing == 0:
         return
     use(env, r, thing, lane, address, site)
@@ -168,7 +168,7 @@ def announce(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any) ->
 @compiled
 def bring_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any, completes: Any) -> None:
     """A lane's copy has completed, and its mbarrier counts it."""
-    thing = made(r, slot_of(env, r, address))
+    thing = ensure_object(r, slot_of(env, r, address))
     if size == 0:
         r[at.LOOSE_ARRIVALS] = 1
     if thing:

@@ -9,7 +9,7 @@ from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import LANES, far_first, filled, row, tick
 from ptxbench.emulator.races.clusters import use_far
 from ptxbench.emulator.races.mbarriers import complete_phase
-from ptxbench.emulator.races.objects import made, object_slot
+from ptxbench.emulator.races.objects import ensure_object, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.products import marked
 from ptxbench.emulator.races.reports import check_start, named, note_touch, report, stamp_of, strength
@@ -30,7 +30,7 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_pro
     r[at.MESSAGES_OPEN] += 1
     r[at.TARGET] = target
     barrier = what >> at.MESSAGE_BARRIER_AT
-    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
+    thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
     if thing:
         use_far(env, r, thing, target, lane, barrier, site)
         words_at(thing)[at.UNDONE_BYTES] += size
@@ -115,7 +115,7 @@ def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) ->
         if stamps[index] == at.PENDING << 32 | low | at.ASYNC:
             stamps[index] = now << 32 | low | at.ASYNC
     owner = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
-    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
+    thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
     if thing:
         times, first = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), far_first(env, r, sender)
         if first >= 0:

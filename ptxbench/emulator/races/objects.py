@@ -49,7 +49,7 @@ def object_slot(env: Any, r: Any, address: Any, in_cluster: Any) -> Any:
 
 
 @compiled
-def made(r: Any, slot: Any) -> Any:
+def ensure_object(r: Any, slot: Any) -> Any:
     """Address of the words of the object in the word at `slot`; a new one if the word is 0. Returns 0 if none is
     left."""
     number = words_at(slot)
@@ -68,7 +68,7 @@ def made(r: Any, slot: Any) -> Any:
 
 @compiled
 def known_object(r: Any, slot: Any) -> Any:
-    """Like `made`, but 0 if there is no object."""
+    """Like `ensure_object`, but 0 if there is no object."""
     number = words_at(slot)[0] if slot else 0
     return r[at.OBJECTS] + 4 * at.OBJECT_WORDS * number if number else 0
 
@@ -186,7 +186,7 @@ def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
                 empty(r, thing)
             if flags & at.RELEASES or r[at.FENCED]:
                 if thing == 0:
-                    thing = made(r, slot)
+                    thing = ensure_object(r, slot)
                 if thing:
                     give(env, r, 1 << lane, thing, flags)
                     changed = True

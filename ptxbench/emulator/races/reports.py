@@ -63,9 +63,9 @@ def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, 
     if reported(env, kind, site) or count >= kinds.MOST_FINDINGS:
         return
     longs_at(env[context.FLAGS] + offset)[0] |= 1 << kind
-    found = longs_at(env[context.FINDINGS] + 8 * kinds.FINDING_SLOTS * count)
-    found[0], found[1], found[2], found[3] = kind, offset, lane, address
-    found[4], found[5], found[6], found[7] = env[context.CTA], env[context.WARP], other, where
+    finding = longs_at(env[context.FINDINGS] + 8 * kinds.FINDING_SLOTS * count)
+    finding[0], finding[1], finding[2], finding[3] = kind, offset, lane, address
+    finding[4], finding[5], finding[6], finding[7] = env[context.CTA], env[context.WARP], other, where
     env[context.FINDING_COUNT] = count + 1
 
 

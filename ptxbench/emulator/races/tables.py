@@ -89,8 +89,8 @@ class Tables:
 
 def mark_unfinished(stamps: NDArray[np.int64], stored: Sequence[Stored], bits: int, step: int) -> None:
     """Stamp what a launch before this one stores. `bits`: of a granule; every `step`-th page is tracked."""
-    for each in stored:
-        places = each.offset + each.positions
+    for store in stored:
+        places = store.offset + store.positions
         tracked = places[places >> at.PAGE_BITS & step - 1 == 0]
         stamps[tracked >> bits] = at.EARLIER_TIME << 32 | at.NO_SITE
 

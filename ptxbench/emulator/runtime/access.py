@@ -102,7 +102,7 @@ def load(
             ]
         ),
         everyone="\n".join(everyone),
-        each="\n".join([*gathers, pack([f"%g{k}" for k in range(count)])]),
+        per_lane="\n".join([*gathers, pack([f"%g{k}" for k in range(count)])]),
         nothing=f"ret {returns} zeroinitializer",
         first_of_all=record_load(size) if recorded else None,
     )
@@ -213,10 +213,12 @@ def store(
     for i, name in enumerate(pieces):
         together.append(f"%run{i} = getelementptr i8, ptr %first, i64 {i * width * element_bytes}")
         together.append(f"store {piece} {name}, ptr %run{i}, align {element_bytes}")
-    each = []
+    per_lane = []
     for k in range(count):
-        each.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
-        each.append(f"call void @{scatter}({full} %v{k}, <{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active)")
+        per_lane.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
+        per_lane.append(
+            f"call void @{scatter}({full} %v{k}, <{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active)"
+        )
     everyone: list[str] = []
     record_lanes = ""
     if gathers_slowly(element_bytes, count):
@@ -236,7 +238,7 @@ def store(
         size,
         together="\n".join([*together, "ret void"]),
         everyone="\n".join([*everyone, "ret void"]) if everyone else "",
-        each="\n".join([*each, "ret void"]),
+        per_lane="\n".join([*per_lane, "ret void"]),
         nothing="ret void",
         values="".join(f", {full} %v{k}" for k in range(count)),
         first_of_all=("", record_lanes),
@@ -266,14 +268,14 @@ def record_load(size: int) -> tuple[str, str]:
 
 
 def access(
-    name: str, returns: str, space: Space, size: int, *, each: str, nothing: str, together: str = "",
+    name: str, returns: str, space: Space, size: int, *, per_lane: str, nothing: str, together: str = "",
     everyone: str = "", values: str = "", first_of_all: tuple[str, str] | None = None,
 ) -> str:  # fmt: skip
     """The common code of a load or store of `size` bytes per lane: checks, counters, then one of three access paths.
 
     `together`: a run (spaces.Run); %first points to lane 0's bytes. `everyone`: all 32 lanes are active; %place0 to
-    %place31 point to their bytes. `each`: %pointers, one per lane, under %active. Without one of the first two, `each`
-    is used for it too. `first_of_all`: lines before the first of these, and before the other two.
+    %place31 point to their bytes. `per_lane`: %pointers, one per lane, under %active. Without one of the first two,
+    `per_lane` is used for it too. `first_of_all`: lines before the first of these, and before the other two.
     """
     before_run, before = first_of_all or ("", "")
     quick, places, branch = "", "", ""
@@ -340,7 +342,7 @@ go:
   {branch}
   %active = bitcast i32 %mask to {MASK}
   %pointers = inttoptr {V64} %host to <{LANES} x ptr>
-  {each}
+  {per_lane}
 }}
 """
 

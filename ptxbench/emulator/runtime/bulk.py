@@ -266,9 +266,9 @@ def issue(parts: bool) -> RuntimeFunction:
     if parts:
         name, more = "issue_bulk_parts", f", ptr %site.reach, i1 %own, i1 %several, {V32} %masks, {V32} %extras"
     reach, own = ("%site.reach", "%own") if parts else ("%site.near", "true")
-    zero = "\n  ".join(f"%{each} = phi i64 [ 0, %entry ], [ %{each}.new, %lane.done ]" for each in sums)
-    new = "\n  ".join(f"%{each}.new = phi i64 [ %{each}, %put ], [ %{each}.more, %measured ]" for each in sums)
-    lanes = "\n  ".join(lane_of(each, kind) for each, kind, _ in vectors)
+    zero = "\n  ".join(f"%{total} = phi i64 [ 0, %entry ], [ %{total}.new, %lane.done ]" for total in sums)
+    new = "\n  ".join(f"%{total}.new = phi i64 [ %{total}, %put ], [ %{total}.more, %measured ]" for total in sums)
+    lanes = "\n  ".join(lane_of(vector_name, kind) for vector_name, kind, _ in vectors)
     refused = ["ends.tell", "near.checked"] if parts else ["near.tell"]
     return RuntimeFunction(name, f"""
 define internal void @{name}({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,

@@ -49,7 +49,7 @@ def touch_shared(size: int) -> RuntimeFunction:
         "i32",
         SHARED_SPACE,
         size,
-        each="ret i32 %mask",
+        per_lane="ret i32 %mask",
         nothing="ret i32 0",
     )
     return RuntimeFunction(f"touch_shared_{size}", text, SHARED_SPACE.needs, (CTPOP,))

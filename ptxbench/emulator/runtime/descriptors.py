@@ -239,7 +239,7 @@ def product(what: Multiply, origin_inside: bool, with_metadata: bool) -> Runtime
     needs = [rows, columns, dot.first, dot.rest]
     e = Emitter()
     packed = kind_d == "f16"
-    given = Value("%given", S32)
+    addend = Value("%given", S32)
     source = "%columns"
     if what.sparse:
         chosen = choose(what, 2 if what.model else 1)
@@ -253,7 +253,7 @@ def product(what: Multiply, origin_inside: bool, with_metadata: bool) -> Runtime
             given_words.append(f"{V32} {e.op(f'load {V32}, ptr {place}, align 64')}")
         e.line(f"call void @{chosen.name}(ptr %columns, ptr %chosen, {', '.join(given_words)})")
         source = "%chosen"
-    total = dot.apply(e, "%rows.at", source, given, "%special" if what.model else "")
+    total = dot.apply(e, "%rows.at", source, addend, "%special" if what.model else "")
     unpack = f"%given = or {V32} %held, zeroinitializer"
     pack = f"%result = or {V32} {total.ir}, zeroinitializer"
     if packed:

@@ -34,10 +34,10 @@ def elements(e: Emitter, words: Sequence[Value], kind: str, bits: int) -> list[V
         return list(words)
     signed = kind in ("s8", "s4")
     values = []
-    for each in words:
+    for register in words:
         for low in range(0, 32, bits):
             high = 32 - bits - low
-            lifted = e.shl(each, e.constant(high, B32)) if high else each
+            lifted = e.shl(register, e.constant(high, B32)) if high else register
             lifted = replace(lifted, type=S32 if signed else U32)
             values.append(e.shr(lifted, e.constant(32 - bits, lifted.type)))
     return values

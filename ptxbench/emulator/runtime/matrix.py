@@ -32,14 +32,14 @@ def multiply(what: Multiply, hardware_fma: bool = True) -> RuntimeFunction:
     Before `active` come the words of a sparse product's metadata (sparse.py), and the scales (scales.py).
     """
     e = Emitter(hardware_fma=hardware_fma)
-    given = [
+    operands = [
         [Value(f"%{name}.register{i}", word(kind)) for i in range(count)]
         for name, kind, count in zip("abc", what.types[1:], what.registers[1:], strict=True)
     ]
     more = [Value(f"%{name}", B32) for name in word_names(what)] if what.sparse else []
     more += [Value(f"%{name}", B32) for name in scales.NAMES] if what.scales else []
-    sums = Sums(e, what, given, hardware_fma)
-    addends = elements(e, given[2], what.types[3], what.bits(3))
+    sums = Sums(e, what, operands, hardware_fma)
+    addends = elements(e, operands[2], what.types[3], what.bits(3))
     if what.d:
         held = where(what.c)
         addends = [gathered(e, addends, [held[place] for place in lanes]) for lanes in what.d]
@@ -47,7 +47,7 @@ def multiply(what: Multiply, hardware_fma: bool = True) -> RuntimeFunction:
     results = packed(e, results, what.types[0])
     returns = struct(results[0].type, len(results))
     whole = structure(e, results)
-    arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in (*itertools.chain(*given), *more))
+    arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in (*itertools.chain(*operands), *more))
     text = f"""
 define internal {returns} @{what.name}({arguments}, i32 %active, ptr %site) noinline {{
 entry:
@@ -68,7 +68,7 @@ go:
 class Sums:
     """The sums of one product: A and B decoded, in operand arrays, and the function that adds up."""
 
-    def __init__(self, e: Emitter, what: Multiply, given: Sequence[Sequence[Value]], hardware_fma: bool) -> None:
+    def __init__(self, e: Emitter, what: Multiply, operands: Sequence[Sequence[Value]], hardware_fma: bool) -> None:
         self.e = e
         self.what = what
         self.scales = scales.LaneScales(e, what.scales) if what.scales else None
@@ -81,7 +81,7 @@ class Sums:
             self.needs = [self.dot.first, self.dot.rest]
         a, b = (
             [self.decoded(x, kind, lifted) for x in elements(e, words, kind, what.bits(i))]
-            for i, words, kind, lifted in ((1, given[0], what.types[1], lift), (2, given[1], what.types[2], 0))
+            for i, words, kind, lifted in ((1, operands[0], what.types[1], lift), (2, operands[1], what.types[2], 0))
         )
         if self.scales is not None and not self.grouped:
             a = [with_scale(e, x, self.scales.of_rows(self.held(what.a, i, 1), 0)) for i, x in enumerate(a)]

@@ -42,7 +42,7 @@ COMPLAINTS = (
 def touch(name: str, space: Space) -> RuntimeFunction:
     """`NAME(addresses, mask, env, site)`: check accesses to mbarriers; returns the lanes without a fault."""
     lanes = "ret i32 %mask"
-    text = access(name, "i32", space, 8, each=lanes, nothing="ret i32 0")
+    text = access(name, "i32", space, 8, per_lane=lanes, nothing="ret i32 0")
     return RuntimeFunction(name, text, space.needs, ("declare i32 @llvm.ctpop.i32(i32)",))
 
 

@@ -40,7 +40,7 @@ def touch(size: int, *, updates: bool = False) -> RuntimeFunction:
   %grouped = call i64 @groups({V32} %key, i32 %mask)
   %serial = lshr i64 %grouped, 32
   {bump(WORK, "%serial")}"""
-    text = access(name, "i32", CLUSTER_SPACE, size, each=lanes, nothing="ret i32 0",
+    text = access(name, "i32", CLUSTER_SPACE, size, per_lane=lanes, nothing="ret i32 0",
                   first_of_all=("", same) if updates else None)  # fmt: skip
     return RuntimeFunction(name, text, (*CLUSTER_SPACE.needs, *((GROUPS,) if updates else ())), (CTPOP,))
 

@@ -57,11 +57,11 @@ def matrices_to_rows(count: int, transpose: bool) -> RuntimeFunction:
     return function(f"matrices_to_rows_{count}" + "_transposed" * transpose, e, matrices, words)
 
 
-def function(name: str, e: Emitter, given: Sequence[Value], results: Sequence[Value]) -> RuntimeFunction:
-    """The code in `e` as a function from `given` to a struct of `results`."""
+def function(name: str, e: Emitter, inputs: Sequence[Value], results: Sequence[Value]) -> RuntimeFunction:
+    """The code in `e` as a function from `inputs` to a struct of `results`."""
     returns = struct(results[0].type, len(results))
     whole = structure(e, results)
-    arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in given)
+    arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in inputs)
     text = f"""
 define internal {returns} @{name}({arguments}) noinline {{
   {chr(10).join(e.lines)}
@@ -85,7 +85,7 @@ def structure(e: Emitter, values: Sequence[Value]) -> str:
 
 
 @functools.cache
-def by_table(name: str, word: Type, given: int, results: int, bits: int, table: tuple[int, ...]) -> RuntimeFunction:
+def by_table(name: str, word: Type, inputs: int, results: int, bits: int, table: tuple[int, ...]) -> RuntimeFunction:
     """`NAME(x0, ...)`: element i of the results is element `table[i]`; elements of `bits` are numbered by vector and
     lane."""
     e = Emitter()
@@ -95,15 +95,15 @@ def by_table(name: str, word: Type, given: int, results: int, bits: int, table: 
     whole = structure(e, values)
     start = Emitter()
     start.names = e.names
-    for i in range(given):
+    for i in range(inputs):
         start.line(f"store {word.vector} %x{i}, ptr {offset(start, '%from', i, word)}, align 64")
-    arguments = ", ".join(f"{word.vector} %x{i}" for i in range(given))
+    arguments = ", ".join(f"{word.vector} %x{i}" for i in range(inputs))
     returns = struct(word, results)
     text = f"""
-@{name}.table = internal constant [{len(table)} x i16] [{", ".join(f"i16 {each}" for each in table)}]
+@{name}.table = internal constant [{len(table)} x i16] [{", ".join(f"i16 {source}" for source in table)}]
 define internal {returns} @{name}({arguments}) noinline {{
 entry:
-  %from = alloca [{given} x {word.vector}], align 64
+  %from = alloca [{inputs} x {word.vector}], align 64
   %to = alloca [{results} x {word.vector}], align 64
   {chr(10).join(start.lines)}
   br label %next

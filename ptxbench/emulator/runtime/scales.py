@@ -37,8 +37,8 @@ class LaneScales:
     def __init__(self, e: Emitter, scales: Scales) -> None:
         self.e = e
         self.scales = scales
-        self.given = {name: replaced(Value(f"%{name}", B32), U32) for name in NAMES}
-        self.found: dict[tuple[str, tuple[int, ...], int], Planes] = {}
+        self.parameters = {name: replaced(Value(f"%{name}", B32), U32) for name in NAMES}
+        self.decoded: dict[tuple[str, tuple[int, ...], int], Planes] = {}
 
     def of_rows(self, rows: Sequence[int], number: int) -> Planes:
         """The scale with that number of each lane's row."""
@@ -50,16 +50,16 @@ class LaneScales:
     def of(self, operand: str, first: tuple[int, ...], steps: tuple[int, ...], number: int) -> Planes:
         """`first`: the lane with the scale if the thread's number is 0; `steps`: how far on it is otherwise."""
         key = (operand, first, number)
-        if key not in self.found:
-            e, thread = self.e, self.given[f"thread.{operand}"]
-            byte = e.add(self.given[f"byte.{operand}"], e.constant(number, U32))
-            bits = e.shr(self.given[f"scale.{operand}"], e.shl(byte, e.constant(3, U32)))
+        if key not in self.decoded:
+            e, thread = self.e, self.parameters[f"thread.{operand}"]
+            byte = e.add(self.parameters[f"byte.{operand}"], e.constant(number, U32))
+            bits = e.shr(self.parameters[f"scale.{operand}"], e.shl(byte, e.constant(3, U32)))
             chosen = gathered(e, [bits], [(0, lane) for lane in first])
             for i, step in enumerate(steps[1:], 1):
                 other = gathered(e, [bits], [(0, lane + step) for lane in first])
                 chosen = e.select(e.compare("eq", thread, e.constant(i, U32)), other, chosen)
-            self.found[key] = decoded_scale(e, e.and_(chosen, e.constant(0xFF, U32)), self.scales.kind)
-        return self.found[key]
+            self.decoded[key] = decoded_scale(e, e.and_(chosen, e.constant(0xFF, U32)), self.scales.kind)
+        return self.decoded[key]
 
 
 def decoded_scale(e: Emitter, x: Value, kind: str) -> Planes:
@@ -105,8 +105,8 @@ def grouped_sum(e: Emitter, what: Multiply, lanes: LaneScales, places: Sequence[
     planes = [
         plane for number in numbers for plane in (*lanes.of_rows(rows, number), *lanes.of_columns(columns, number))
     ]
-    given = "".join(f", {V32} {plane.ir}" for plane in planes)
-    return Value(e.op(f"call {V32} @{dot_grouped(what).name}(ptr {a}, ptr {b}, {V32} {c.ir}{given})"), c.type)
+    arguments = "".join(f", {V32} {plane.ir}" for plane in planes)
+    return Value(e.op(f"call {V32} @{dot_grouped(what).name}(ptr {a}, ptr {b}, {V32} {c.ir}{arguments})"), c.type)
 
 
 @functools.cache
@@ -137,16 +137,18 @@ def dot_grouped(what: Multiply) -> RuntimeFunction:
     )
     for group in range(count):
         from_k = [e.op(f"getelementptr i8, ptr {p}, i64 {group * size * STEP}") for p in ("%a", "%b")]
-        found = Value(e.op(f"call {V32} @{sums.name}(ptr {from_k[0]}, ptr {from_k[1]}, {V32} zeroinitializer)"), S32)
+        group_sum = Value(
+            e.op(f"call {V32} @{sums.name}(ptr {from_k[0]}, ptr {from_k[1]}, {V32} zeroinitializer)"), S32
+        )
         significand, exponent = pairs[group * what.scales.count // count]
-        term = e.convert(e.mul(found, significand), S64)
+        term = e.convert(e.mul(group_sum, significand), S64)
         total = e.add(total, cut(e, e.shl(term, e.constant(frac - 2 - 2 * fraction, S64)), top, exponent))
     value = scaled(e, e.int_to_float(total, F64), top, frac)
     result = to_f32_toward_zero(e, value, what.model.kept)
     result = e.select(infinite, Value("%c", U32), result)
     result = e.select(nan, e.constant(NAN32, U32), result)
     name = f"dot_grouped_{what.scales.kind}_{what.scales.count}_{count}_{size}_{frac}"
-    arguments = ", ".join(f"{V32} %{each}" for each in names)
+    arguments = ", ".join(f"{V32} %{argument}" for argument in names)
     text = f"""
 define internal {V32} @{name}(ptr %a, ptr %b, {V32} %c, {arguments}) noinline {{
   {chr(10).join(e.lines)}
@@ -181,7 +183,7 @@ entry:
   %large = icmp ugt i32 %first, 31
   %shift = and i32 %first, 31
   %set = shl i32 1, %shift
-  %member = and i32 %set, {sum(1 << each for each in allowed)}
+  %member = and i32 %set, {sum(1 << selector for selector in allowed)}
   %outside = icmp eq i32 %member, 0
   %unknown = or i1 %large, %outside
   %wrong = or i1 %other, %unknown

@@ -86,8 +86,10 @@ def choose(what: Multiply, planes: int) -> RuntimeFunction:
         second = e.op(f"icmp uge i64 {bit}, 32")
         word = e.op(f"select i1 {second}, {V32} %word1, {V32} %word0")
     shift = e.splat(e.op(f"trunc i64 {e.op(f'and i64 {bit}, 31')} to i32"), U32)
-    found = e.shr(Value(word, U32), shift)
-    found = e.and_(e.shr(found, e.constant(1, U32)), e.constant(1, U32)) if pairs else e.and_(found, e.constant(3, U32))
+    chosen = e.shr(Value(word, U32), shift)
+    chosen = (
+        e.and_(e.shr(chosen, e.constant(1, U32)), e.constant(1, U32)) if pairs else e.and_(chosen, e.constant(3, U32))
+    )
     choices = 2 if pairs else 4
     chunk = e.op(f"udiv i64 %i, {1 if pairs else 2 * unit}")
     inside = "0" if pairs else e.op(f"urem i64 %i, {unit}")
@@ -104,7 +106,7 @@ def choose(what: Multiply, planes: int) -> RuntimeFunction:
             k = e.op(f"add i64 {first}, {choice * unit}")
             place = e.op(f"add i64 {e.op(f'mul i64 {k}, {STEP}')}, {128 * plane}")
             held = Value(e.op(f"load {V32}, ptr {e.op(f'getelementptr i8, ptr %from, i64 {place}')}, align 64"), S32)
-            mine = e.compare("eq", found, e.constant(choice, U32))
+            mine = e.compare("eq", chosen, e.constant(choice, U32))
             value = held if value is None else e.select(mine, held, value)
         assert value is not None
         place = e.op(f"add i64 {e.op(f'mul i64 {slot}, {STEP}')}, {128 * plane}")
@@ -133,8 +135,8 @@ def check(*, pairs: bool, ordered: bool) -> RuntimeFunction:
     """`NAME(env, site, metadata, lanes)`: a fault for the first of `lanes` whose metadata are not valid."""
     e = Emitter()
     ones = e.constant(ONES, U32)
-    given = Value("%given", U32)
-    bits = [e.and_(e.shr(given, e.constant(i, U32)), ones) for i in range(4)]
+    metadata = Value("%given", U32)
+    bits = [e.and_(e.shr(metadata, e.constant(i, U32)), ones) for i in range(4)]
     if pairs:  # 0b0100 and 0b1110: bit 2, not bit 0, and bits 1 and 3 are equal
         good = e.and_(e.and_(bits[2], e.xor(bits[0], ones)), e.xor(e.xor(bits[1], bits[3]), ones))
         reason = NOT_A_PAIR

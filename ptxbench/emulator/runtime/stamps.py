@@ -166,8 +166,8 @@ class Usual:
             now = self.gather(place)
             lost = self.both("%active", self.op(f"icmp ne {V64} {now}, %mine"))
             with self.where(lost):
-                for each, old in zip(places, written, strict=True):
-                    self.scatter(old, each)
+                for target, old in zip(places, written, strict=True):
+                    self.scatter(old, target)
                 self.lines.append(f"br label %unusual\n{self.label('rest')}:")
 
 

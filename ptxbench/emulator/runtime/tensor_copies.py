@@ -40,7 +40,7 @@ NUMBERS = {"u32": 2, "s32": 3, "u64": 4, "s64": 5, "f16": 6, "f32": 7, "f64": 9,
 BITS = {"u32": "b32", "s32": "b32", "u64": "b64", "s64": "b64"}
 REDUCTIONS: dict[str, dict[str, str]] = {
     "add": {"u32": "u32", "s32": "s32", "u64": "u64", "f16": "f16", "bf16": "bf16", "f32": "f32", "f64": "f64"},
-    **{name: {each: each for each in ("u32", "s32", "u64", "s64", "f16", "bf16")} for name in ("min", "max")},
+    **{name: {kind: kind for kind in ("u32", "s32", "u64", "s64", "f16", "bf16")} for name in ("min", "max")},
     **{name: {"u32": "u32"} for name in ("inc", "dec")},
     **dict.fromkeys(("and", "or", "xor"), BITS),
 }

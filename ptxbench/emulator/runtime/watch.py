@@ -15,10 +15,10 @@ define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 
   ret void
 }}
 """)  # fmt: skip
-"""`mask`: of lanes, or one lane's number; the other arguments depend on the kind, see `told` and the watches."""
+"""`mask`: of lanes, or one lane's number; the other arguments depend on the kind, see `reporter` and the watches."""
 
 
-def told(name: str, parameters: str, arguments: str, lines: str = "") -> RuntimeFunction:
+def reporter(name: str, parameters: str, arguments: str, lines: str = "") -> RuntimeFunction:
     """`NAME(env, parameters)`: reports an event; `arguments` are the i64 that races/events.py takes, in its order."""
     text = f"""
 define internal void @{name}(ptr %env{parameters}) noinline {{
@@ -102,26 +102,26 @@ MESSAGE = f"""{wide("target", "barrier", "size")}
   %size.high = shl i64 %size.wide, {at.MESSAGE_SIZE_AT}
   %sized = or i64 %barrier.high, %size.high"""
 LOOKING = [
-    told("cta_opened", "", f"i64 {at.OPEN_CTA}, i64 0, i64 0, i64 0, i64 0"),
-    told("cta_entered", "", f"i64 {at.ENTER_CTA}, i64 0, i64 0, i64 0, i64 0"),
-    told("cta_left", "", f"i64 {at.CLOSE_CTA}, i64 0, i64 0, i64 0, i64 0"),
-    told("barrier_arrived", PARAMETERS["barrier_arrived"],
-         f"i64 {at.BARRIER_ARRIVE}, i64 %lanes.wide, i64 %id.wide, i64 %count.wide, i64 0",
-         wide("lanes", "id") + "\n  %count.wide = sext i32 %count to i64"),
-    told("barrier_left", PARAMETERS["barrier_left"],
-         f"i64 {at.BARRIER_WAKE}, i64 %lanes.wide, i64 %id.wide, i64 %warp, i64 0", wide("lanes", "id")),
-    told("barrier_met", PARAMETERS["barrier_met"],
-         f"i64 {at.BARRIER_MET}, i64 %id.wide, i64 0, i64 %all, i64 0",
-         wide("id") + "\n  %all = zext i1 %everyone to i64"),
-    told("mbarrier_started", PARAMETERS["mbarrier_started"],
-         f"i64 {at.MBARRIER_INIT}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
-         f"{wide('address')}\n  %site.int = ptrtoint ptr %site to i64"),
-    told("mbarrier_ended", PARAMETERS["mbarrier_ended"],
-         f"i64 {at.MBARRIER_END}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
-         f"{wide('address')}\n  %site.int = ptrtoint ptr %site to i64"),
-    told("mbarrier_arrived", PARAMETERS["mbarrier_arrived"],
-         f"i64 {at.MBARRIER_ARRIVE}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
-         f"""{wide("address")}
+    reporter("cta_opened", "", f"i64 {at.OPEN_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("cta_entered", "", f"i64 {at.ENTER_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("cta_left", "", f"i64 {at.CLOSE_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("barrier_arrived", PARAMETERS["barrier_arrived"],
+             f"i64 {at.BARRIER_ARRIVE}, i64 %lanes.wide, i64 %id.wide, i64 %count.wide, i64 0",
+             wide("lanes", "id") + "\n  %count.wide = sext i32 %count to i64"),
+    reporter("barrier_left", PARAMETERS["barrier_left"],
+             f"i64 {at.BARRIER_WAKE}, i64 %lanes.wide, i64 %id.wide, i64 %warp, i64 0", wide("lanes", "id")),
+    reporter("barrier_met", PARAMETERS["barrier_met"],
+             f"i64 {at.BARRIER_MET}, i64 %id.wide, i64 0, i64 %all, i64 0",
+             wide("id") + "\n  %all = zext i1 %everyone to i64"),
+    reporter("mbarrier_started", PARAMETERS["mbarrier_started"],
+             f"i64 {at.MBARRIER_INIT}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
+             f"{wide('address')}\n  %site.int = ptrtoint ptr %site to i64"),
+    reporter("mbarrier_ended", PARAMETERS["mbarrier_ended"],
+             f"i64 {at.MBARRIER_END}, i64 %lane, i64 %address.wide, i64 %site.int, i64 0",
+             f"{wide('address')}\n  %site.int = ptrtoint ptr %site to i64"),
+    reporter("mbarrier_arrived", PARAMETERS["mbarrier_arrived"],
+             f"i64 {at.MBARRIER_ARRIVE}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"""{wide("address")}
   {COMPLETES}
   {bytes_of("old")}
   {bytes_of("new")}
@@ -133,74 +133,74 @@ LOOKING = [
   %completes = mul i64 %complete, {at.COMPLETES}
   %both = or i64 %releases, %expects
   %how = or i64 %both, %completes"""),
-    told("mbarrier_arrived_far", PARAMETERS["mbarrier_arrived_far"],
-         f"i64 {at.MBARRIER_ARRIVE_FAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
-         f"""{wide("address")}
+    reporter("mbarrier_arrived_far", PARAMETERS["mbarrier_arrived_far"],
+             f"i64 {at.MBARRIER_ARRIVE_FAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"""{wide("address")}
   {COMPLETES}
   %relaxed = and i32 %flags, {RELAXED}
   %ordered = icmp eq i32 %relaxed, 0
   %releases = select i1 %ordered, i64 {at.ARRIVAL_RELEASES}, i64 0
   %completes = mul i64 %complete, {at.COMPLETES}
   %how = or i64 %releases, %completes"""),
-    *(told(name, PARAMETERS[name], f"i64 {kind}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
-           f"""{MESSAGE}
+    *(reporter(name, PARAMETERS[name], f"i64 {kind}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
+               f"""{MESSAGE}
   %site.int = ptrtoint ptr %site to i64
   %update = zext i1 %updates to i64
   %how = or i64 %sized, %update""") for name, kind in (("message_sent", at.MESSAGE_SENT), ("copy_sent", at.COPY_SENT))),
-    told("copy_begins", "", f"i64 {at.COPY_BEGINS}, i64 0, i64 0, i64 0, i64 0"),
-    told("copy_ends", "", f"i64 {at.COPY_ENDS}, i64 0, i64 0, i64 0, i64 0"),
-    told("copy_taken_far", PARAMETERS["copy_taken_far"],
-         f"i64 {at.COPY_TAKEN_FAR}, i64 0, i64 %address.wide, i64 0, i64 %size.wide", wide("address", "size")),
-    told("message_done", PARAMETERS["message_done"],
-         f"i64 {at.MESSAGE_DONE}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
-         f"""{MESSAGE}
+    reporter("copy_begins", "", f"i64 {at.COPY_BEGINS}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("copy_ends", "", f"i64 {at.COPY_ENDS}, i64 0, i64 0, i64 0, i64 0"),
+    reporter("copy_taken_far", PARAMETERS["copy_taken_far"],
+             f"i64 {at.COPY_TAKEN_FAR}, i64 0, i64 %address.wide, i64 0, i64 %size.wide", wide("address", "size")),
+    reporter("message_done", PARAMETERS["message_done"],
+             f"i64 {at.MESSAGE_DONE}, i64 %lane, i64 %target.wide, i64 %site.int, i64 %how",
+             f"""{MESSAGE}
   {COMPLETES}
   %completes = mul i64 %complete, {at.MESSAGE_COMPLETES}
   %how = or i64 %sized, %completes"""),
-    told("mbarrier_counted", PARAMETERS["mbarrier_counted"],
-         f"i64 {at.MBARRIER_BYTES}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
-         f"""{wide('address')}
+    reporter("mbarrier_counted", PARAMETERS["mbarrier_counted"],
+             f"i64 {at.MBARRIER_BYTES}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"""{wide('address')}
   {COMPLETES}
   {bytes_of("old")}
   {bytes_of("new")}
   %bytes = sub i64 %old.bytes, %new.bytes
   %bytes.twice = shl i64 %bytes, 1
   %how = or i64 %bytes.twice, %complete"""),
-    told("bytes_announced", PARAMETERS["bytes_announced"],
-         f"i64 {at.COPY_ANNOUNCED}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.wide",
-         f"{wide('address', 'size')}\n  %site.int = ptrtoint ptr %site to i64"),
-    told("product_issued", PARAMETERS["product_issued"],
-         f"i64 {at.PRODUCT_ISSUED}, i64 %a, i64 %b, i64 %site.int, i64 %what", PRODUCT),
-    told("product_done", PARAMETERS["product_done"],
-         f"i64 {at.PRODUCT_DONE}, i64 %a, i64 %b, i64 %site.int, i64 %what", PRODUCT),
-    told("settle_copy", PARAMETERS["settle_copy"],
-         f"i64 {at.COPY_DONE}, i64 0, i64 %address.wide, i64 %size.wide, i64 0", wide("address", "size")),
-    told("box_issued", PARAMETERS["box_issued"],
-         f"i64 {at.BULK_NEAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
-         f"""{SIZED}
+    reporter("bytes_announced", PARAMETERS["bytes_announced"],
+             f"i64 {at.COPY_ANNOUNCED}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.wide",
+             f"{wide('address', 'size')}\n  %site.int = ptrtoint ptr %site to i64"),
+    reporter("product_issued", PARAMETERS["product_issued"],
+             f"i64 {at.PRODUCT_ISSUED}, i64 %a, i64 %b, i64 %site.int, i64 %what", PRODUCT),
+    reporter("product_done", PARAMETERS["product_done"],
+             f"i64 {at.PRODUCT_DONE}, i64 %a, i64 %b, i64 %site.int, i64 %what", PRODUCT),
+    reporter("settle_copy", PARAMETERS["settle_copy"],
+             f"i64 {at.COPY_DONE}, i64 0, i64 %address.wide, i64 %size.wide, i64 0", wide("address", "size")),
+    reporter("box_issued", PARAMETERS["box_issued"],
+             f"i64 {at.BULK_NEAR}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %how",
+             f"""{SIZED}
   %fill = zext i1 %fills to i64
   %how = or i64 %size.twice, %fill
   %site.int = ptrtoint ptr %site to i64"""),
-    told("box_taken", PARAMETERS["box_taken"],
-         f"i64 {at.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice",
-         f"""{SIZED}
+    reporter("box_taken", PARAMETERS["box_taken"],
+             f"i64 {at.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice",
+             f"""{SIZED}
   %site.int = ptrtoint ptr %site to i64"""),
-    told("row_taken", PARAMETERS["row_taken"],
-         f"i64 {at.ROW_NEAR}, i64 %lane, i64 %near, i64 %site.int, i64 %how",
-         f"""%past.high = shl i64 %past, {at.ROW_PAST_AT}
+    reporter("row_taken", PARAMETERS["row_taken"],
+             f"i64 {at.ROW_NEAR}, i64 %lane, i64 %near, i64 %site.int, i64 %how",
+             f"""%past.high = shl i64 %past, {at.ROW_PAST_AT}
   %mask.high = shl i64 %mask, {at.ROW_MASK_AT}
   %shift.high = shl i64 %shift, {at.ROW_SHIFT_AT}
   %bytes = or i64 %from, %past.high
   %turn = or i64 %mask.high, %shift.high
   %how = or i64 %bytes, %turn
   %site.int = ptrtoint ptr %site to i64"""),
-    told("row_loaded", PARAMETERS["row_loaded"],
-         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
-         f"""{FAR_SIZED}
+    reporter("row_loaded", PARAMETERS["row_loaded"],
+             f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
+             f"""{FAR_SIZED}
   %how = or i64 %size.far, {at.FAR_LOADS}"""),
-    told("row_stored", PARAMETERS["row_stored"],
-         "i64 %kind, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
-         f"""{FAR_SIZED}
+    reporter("row_stored", PARAMETERS["row_stored"],
+             "i64 %kind, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how",
+             f"""{FAR_SIZED}
   %source.int = ptrtoint ptr %source to i64
   %source.high = shl i64 %source.int, {at.SOURCE_AT}
   %kind = or i64 %source.high, {at.BULK_FAR}

@@ -165,12 +165,12 @@ def watch(
     granules = max(1, size // granule)
     usual = Usual(in_shared, strength, clustered)
     in_rows = InRows(in_shared, strength, clustered, granules)
-    for each in (usual, in_rows):
+    for path in (usual, in_rows):
         if kind == "load":
-            each.load(granules)
+            path.load(granules)
         else:
-            each.write(granules, atomic=kind == "atomic")
-    values, stored, spill, given = spilled(kind, element_bytes, count)
+            path.write(granules, atomic=kind == "atomic")
+    values, stored, spill, values_at = spilled(kind, element_bytes, count)
     what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | size << at.BYTES_AT
     addresses, lines = generic_addresses(space)
     nowhere = "%nowhere = icmp eq ptr null, %base" if space == "global" else "%nowhere = icmp eq i32 0, 1"
@@ -203,7 +203,7 @@ unusual:
 {spill}
   %mask.all = zext i32 %inside to i64
   %addresses = ptrtoint ptr %list to i64
-  call void @event(ptr %env, i64 {what}, i64 %mask.all, i64 %addresses, i64 %site.number, i64 {given})
+  call void @event(ptr %env, i64 {what}, i64 %mask.all, i64 %addresses, i64 %site.number, i64 {values_at})
   br label %done
 done:
   ret void
@@ -214,7 +214,7 @@ done:
 
 def watch_cluster(kind: str, element_bytes: int, count: int, strength: int) -> RuntimeFunction:
     """The same for the shared memory of the CTAs of a cluster: the compiled functions handle each access."""
-    values, stored, spill, given = spilled(kind, element_bytes, count)
+    values, stored, spill, values_at = spilled(kind, element_bytes, count)
     what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | element_bytes * count << at.BYTES_AT
     addresses, lines = generic_addresses("cluster")
     name = name_of(kind, "cluster", element_bytes, count, strength)
@@ -232,7 +232,7 @@ look:
   %addresses = ptrtoint ptr %list to i64
   %site.number = ptrtoint ptr %site to i64
   call void @event(ptr %env, i64 {what | ranked("cluster", True) << at.FLAGS_AT}, i64 %mask, i64 %addresses,
-                   i64 %site.number, i64 {given})
+                   i64 %site.number, i64 {values_at})
   br label %done
 done:
   ret void
