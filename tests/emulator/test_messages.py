@@ -33,5 +33,5 @@ def test_of_many_translations_the_last_are_kept():
         stream = io.BytesIO()
         theirs.dump(each, stream)
         stream.seek(0)
-        assert ours.load(stream) == each
+        assert vars(ours.load(stream)) == vars(each)
     assert sum(slot is not None for slot in ours.slots) == MOST_SENT
