@@ -82,10 +82,12 @@ def of_gpu(name: str) -> Callable[[Run], Any]:
     return lambda run: getattr(run.device, name) if run.device.is_gpu else None
 
 
-def several_gpus(run: Run) -> str:
-    """How many GPUs timed the run, if several did: each pair has the times of one, and no shift is that of all rows."""
+def gpus(run: Run) -> str:
+    """How many GPUs timed the run. Several are those of this run only: each pair has the times of one, and which one
+    differs from run to run, so no shift is that of all rows.
+    """
     timed_on = run.run.timed_on
-    return f"{timed_on.gpus} in run {run.run.id}" if timed_on and timed_on.gpus > 1 else "no"
+    return f"{timed_on.gpus} (run {run.run.id})" if timed_on and timed_on.gpus > 1 else "1"
 
 
 def tool(name: str) -> Callable[[Run], Any]:
@@ -97,7 +99,7 @@ RUN_CONDITIONS = (
     # what                         ratio      time       tools   emulator
     Condition("backend",           DIFFERS,   DIFFERS,   OK,     DIFFERS, lambda run: run.run.backend),
     Condition("GPU",               OK,        NOTE,      OK,     OK,     of_gpu("uuid_hash")),
-    Condition("several GPUs",      OK,        DIFFERS,   OK,     OK,     several_gpus),
+    Condition("number of GPUs",    OK,        DIFFERS,   OK,     OK,     gpus),
     Condition("GPU model",         ADVISORY,  DIFFERS,   OK,     OK,     of_gpu("name")),
     Condition("MIG profile",       DIFFERS,   DIFFERS,   DIFFERS, OK,     of_gpu("mig")),
     Condition("clock policy",      NOTE,      DIFFERS,   OK,     OK,     lambda run: run.settings.get("clock_policy")),
@@ -141,7 +143,7 @@ TOLERANCE = Condition("tolerance", NOTE, NOTE, OK, OK, lambda result: result.che
 """Its text changes with every approximate instruction that a kernel gains or loses; its cost does not."""
 
 
-OF_GPU = {"GPU", "several GPUs", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, "emulator"}
+OF_GPU = {"GPU", "number of GPUs", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, "emulator"}
 
 
 def run_differences(base: Run, head: Run) -> list[ConditionDifference]:
