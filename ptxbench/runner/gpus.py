@@ -17,7 +17,7 @@ from ptxbench.errors import MachineError
 from ptxbench.pool import GpuPool, Tell
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.runner.control import control_plan, noise
-from ptxbench.runner.events import CellDone, DeviceLost, Event, Gpu, Step, TimedBy
+from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Gpu, Step, TimedBy
 from ptxbench.runner.plan import RunPlan
 from ptxbench.runner.rounds import run_rounds
 from ptxbench.runner.session import steps
@@ -37,28 +37,37 @@ class TimedPair:
 def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda step: None) -> Iterator[Event]:
     """Time the pairs of `plan`; `show` gets the steps of all. The cells come at the end, in the order of the plan.
 
-    If a GPU is lost, the run ends, as it does on one machine. The pairs that are finished are kept.
+    If a GPU is lost, the run ends, as it does on one machine. What is finished is kept: pairs, and of the others the
+    complete rounds.
     """
     shared = sendable(plan)
     requests = [WorkerRequest((WorkItem.of(pair_plan, pair_plan.sizes),), shared) for pair_plan in plan.pair_plans]
     each = [plan.rounds * (steps(control_plan()) + steps(pair_plan)) for pair_plan in plan.pair_plans]
     progress = Steps(each, show)
+    begun: dict[int, TimedPair] = {}  # what is told may come after the result
     done: dict[int, TimedPair] = {}
+
+    def hear(number: int, told: Step | TimedPair) -> None:
+        if isinstance(told, Step):
+            progress.hear(number, told)
+        else:
+            begun[number] = told
+
     try:
-        with closing(pool.map(time_pair, requests, progress.hear, gpu=True)) as results:
+        with closing(pool.map(time_pair, requests, hear, gpu=True)) as results:
             for number, timed in results:
                 done[number] = timed
                 progress.finish(number)
                 if timed.lost:
                     break
     except (Exception, KeyboardInterrupt):
-        yield from events(done)
+        yield from events({**begun, **done})
         raise
-    yield from events(done)
+    yield from events({**begun, **done})
 
 
 def time_pair(request: WorkerRequest, tell: Tell) -> TimedPair:
-    """Time the only pair of a request, on the GPU of this machine; tells its steps."""
+    """Time the only pair of a request, on the GPU of this machine; tells its steps, and after each round its cells."""
     try:
         device = request.plan.backend.device()
     except MachineError as error:
@@ -69,6 +78,8 @@ def time_pair(request: WorkerRequest, tell: Tell) -> TimedPair:
     for event in run_rounds(plan_of(request, DeviceShape.of(device))):
         if isinstance(event, Step):
             tell(event)
+        elif isinstance(event, CalibrationSaved) and event.whole:
+            tell(TimedPair(event.cells, gpu))
         elif isinstance(event, CellDone):
             cells.append(event.cell)
         elif isinstance(event, DeviceLost):
@@ -76,9 +87,9 @@ def time_pair(request: WorkerRequest, tell: Tell) -> TimedPair:
     return TimedPair(tuple(cells), gpu, lost)
 
 
-def events(done: Mapping[int, TimedPair]) -> Iterator[Event]:
+def events(known: Mapping[int, TimedPair]) -> Iterator[Event]:
     """The GPUs, the control, the cells of each pair, and the loss of a GPU."""
-    timed = numbered(done)
+    timed = numbered(known)
     if gpus := frozenset(one.gpu for one in timed if one.gpu):
         yield TimedBy(gpus)
     if (control := widest(cell for one in timed for cell in one.cells if cell.control)) is not None:
@@ -90,11 +101,11 @@ def events(done: Mapping[int, TimedPair]) -> Iterator[Event]:
     yield from (one.lost for one in timed if one.lost)
 
 
-def numbered(done: Mapping[int, TimedPair]) -> list[TimedPair]:
+def numbered(known: Mapping[int, TimedPair]) -> list[TimedPair]:
     """The pairs in their order, with their processes numbered through the whole run: each task counts from 0."""
     first = 0
     found = []
-    for _, timed in sorted(done.items()):
+    for _, timed in sorted(known.items()):
         cells = [
             replace(cell, rounds=[replace(one, process=first + one.process) for one in cell.rounds])
             for cell in timed.cells

@@ -9,7 +9,7 @@ import pytest
 from ptxbench.errors import MachineError
 from ptxbench.result import BROKEN
 from ptxbench.run_info import COMPLETE, DEVICE_LOST, INTERRUPTED, TimedOn
-from ptxbench.runner import CellDone, DeviceLost, RunFrame, RunOutcome, RunPlan, Step, gpus
+from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, RunOutcome, RunPlan, Step, gpus
 from ptxbench.runner.control import CONTROL
 from ptxbench.runner.events import Gpu
 from ptxbench.runner.gpus import TimedPair, time_on, time_pair, widest
@@ -39,7 +39,10 @@ def timed(name, host, number, lost=None, us=1.0):
 
 
 class Machines:
-    """A pool whose tasks are finished in this order, with these results; an error is raised in its turn."""
+    """A pool whose tasks are finished in this order, with these results; an error is raised in its turn.
+
+    A result in a list is what the task tells after a round.
+    """
 
     def __init__(self, results):
         self.results = results
@@ -50,6 +53,9 @@ class Machines:
         for number, result in self.results:
             if isinstance(result, BaseException):
                 raise result
+            if isinstance(result, list):
+                hear(number, *result)
+                continue
             hear(number, Step(0, 1, NAMES[number], "ptx", "measure"))
             yield number, result
 
@@ -84,6 +90,20 @@ RUNS = {
     ),
     "a GPU does not even report its name": ([(0, TimedPair((), None, LOST))], DEVICE_LOST, (), None),
     "Ctrl-C": ([(1, timed("second", "a", "1")), (0, KeyboardInterrupt())], INTERRUPTED, ("second",), (1, 1)),
+    "Ctrl-C after a round of a pair": (
+        [(0, [timed("first", "b", "2")]), (1, timed("second", "a", "1")), (2, KeyboardInterrupt())],
+        INTERRUPTED, ("first", "second"), (2, 2),
+    ),
+    "a worker is lost after a round": (
+        [(0, [timed("first", "b", "2")]), (0, timed("first", "a", "1")), (1, timed("second", "a", "1")),
+         (2, timed("third", "a", "1"))],
+        COMPLETE, NAMES, (1, 1),
+    ),
+    "a round is told after the result": (
+        [(0, timed("first", "a", "1")), (0, [timed("first", "b", "2")]), (1, timed("second", "a", "1")),
+         (2, timed("third", "a", "1"))],
+        COMPLETE, NAMES, (1, 1),
+    ),
     "no workers": ([(2, timed("third", "a", "1")), (0, MachineError("gone"))], INTERRUPTED, ("third",), (1, 1)),
 }  # fmt: skip
 
@@ -140,14 +160,19 @@ def request_of(plan, device):
 
 def test_a_task_names_the_host_of_a_gpu_that_is_lost(plan, monkeypatch):
     one = timed("first", "a", "1").cells[1]
-    happened = [Step(0, 2, "first", "ptx", "measure"), CellDone(one, last=True), DeviceLost("An ECC error.", ("ptx",))]
+    step, half, whole = (
+        Step(0, 2, "first", "ptx", "measure"),
+        CalibrationSaved((), whole=False),
+        CalibrationSaved((one,)),
+    )
+    happened = [step, half, whole, CellDone(one, last=True), DeviceLost("An ECC error.", ("ptx",))]
     asked, told = [], []
     monkeypatch.setattr(gpus, "run_rounds", lambda plan: asked.append(plan) or iter(happened))
     monkeypatch.setattr("socket.gethostname", lambda: "node7")
     found = time_pair(request_of(plan, lambda: GPU), told.append)
     lost = DeviceLost("node7: An ECC error.", ("ptx",))
     assert found == TimedPair((one,), Gpu("node7", GPU.uuid_hash), lost)
-    assert told == happened[:1]
+    assert told == [step, TimedPair((one,), Gpu("node7", GPU.uuid_hash))]
     [[pair_plan]] = [each.pair_plans for each in asked]
     assert pair_plan.sizes == plan.pair_plans[0].sizes
     assert [source.variant for source in pair_plan.sources] == [s.variant for s in plan.pair_plans[0].sources]
