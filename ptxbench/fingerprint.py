@@ -54,12 +54,12 @@ def digest(path: Path, pattern: str = "*") -> str | None:
     """The hash of a file, or of the files below a folder with their names; None if it does not exist."""
     if not path.exists():
         return None
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for file in sorted(files(path, pattern)):
         content = file.read_bytes()
-        found.update(f"{file.relative_to(path).as_posix()}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
-        found.update(content)
-    return found.hexdigest()
+        hasher.update(f"{file.relative_to(path).as_posix()}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
+        hasher.update(content)
+    return hasher.hexdigest()
 
 
 def files(path: Path, pattern: str) -> Iterator[Path]:
@@ -67,22 +67,22 @@ def files(path: Path, pattern: str) -> Iterator[Path]:
     if path.is_file():
         yield path
         return
-    for each in path.rglob(pattern):
-        names = each.relative_to(path).parts
-        if each.is_file() and not any(name.startswith(".") or name == "__pycache__" for name in names):
-            yield each
+    for file in path.rglob(pattern):
+        names = file.relative_to(path).parts
+        if file.is_file() and not any(name.startswith(".") or name == "__pycache__" for name in names):
+            yield file
 
 
 def differences(own: Fingerprint, other: Fingerprint) -> Iterator[str]:
     """In words what the other machine has in place of what this one has."""
     versions_differ = False
     for name, version in own.versions.items():
-        found = other.versions.get(name)
-        if found != version:
+        other_version = other.versions.get(name)
+        if other_version != version:
             versions_differ = True
-            yield f"{f'{name} {found}' if found else f'no {name}'}, expected {version or 'none'}"
+            yield f"{f'{name} {other_version}' if other_version else f'no {name}'}, expected {version or 'none'}"
     if other.code != own.code and not versions_differ:
         yield "other code of the same version of ptxbench"
     for path, expected in own.files.items():
-        if (found := other.files.get(path)) != expected:
-            yield f"other content in {path}" if found else f"no {path}"
+        if (other_digest := other.files.get(path)) != expected:
+            yield f"other content in {path}" if other_digest else f"no {path}"
