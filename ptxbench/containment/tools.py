@@ -1,8 +1,8 @@
 """Runs ptxas, nvdisasm and tileiras so that they can open only their own files and one folder.
 
-Their input can be untrusted. Their environment has only the folder for temporary files and the size of pages; if the
-kernel has Landlock, they have no network either. A script in place of the program is not restricted, because the
-programs that it starts are not known.
+Their input can be untrusted. Their environment has only the folder for temporary files; if the kernel has Landlock,
+they have no network either. A script in place of the program is not restricted, because the programs that it starts
+are not known.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ from ptxbench.containment.compiler import bare_environment
 LOADER_FILES = (Path("/etc/ld.so.cache"),)
 SECONDS = 30
 
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Asks for huge pages: a start of nvdisasm has 14,000 page faults without them, and takes a tenth more of CPU time."""
-
 LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.M)
 """A line of the loader's list: `libc.so.6 => /lib/libc.so.6 (0x7f..)`, or the loader itself without an arrow."""
 
@@ -40,7 +37,7 @@ def start(
         return subprocess.Popen(
             [tool, *arguments],
             cwd=folder,
-            env={**bare_environment(), **HUGE_PAGES, "TMPDIR": str(folder)},  # ptxas copies some texts there
+            env={**bare_environment(), "TMPDIR": str(folder)},  # ptxas copies some texts there
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
