@@ -61,7 +61,7 @@ class Threads:
     """At most `count` tasks at a time, for work that spends its time in other processes or outside the lock of the
     interpreter. `hear` is called in these threads.
 
-    `stop`: ends the tasks that run if the generator is closed early; without it nobody waits for them.
+    `stop`: ends the tasks that run if the generator is closed early; without it they are not waited for.
     """
 
     def __init__(self, count: int, stop: Callable[[], None] | None = None) -> None:

@@ -319,7 +319,7 @@ def judge(actual: Array, expected: Array, bounds: Array) -> OutputJudgement:
     for start, part in flat_parts(actual, expected, bounds):
         error = errors(*part[:2])
         wrong = ~within(part[0], part[1], part[2], error)
-        if not part[2].any():  # must be exact: the reference, rounded to a narrower type, is no error
+        if not part[2].any():  # must be exact: the reference, rounded to a narrower type, is not an error
             error[~wrong] = 0.0
         greatest = max(greatest, float(error.max()))
         if wrong.any():

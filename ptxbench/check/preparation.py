@@ -33,7 +33,7 @@ MODES = ("plain", "sanitize")
 
 @functools.cache
 def rehearse_refusal(arch: str) -> None:
-    """Read a text that is no kernel. Then the judgements that are forked know the tools and the libraries of these."""
+    """Read a text without a kernel. Then the judgements that are forked know the tools and the libraries of these."""
     CandidateText(Path(f"candidate{SUFFIXES['ptx']}"), b"no kernel\n", arch).parses()
     if (disassembler := locate.program("nvdisasm")) is not None:
         tools.libraries(disassembler)

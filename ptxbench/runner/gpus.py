@@ -44,7 +44,7 @@ def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda 
     requests = [WorkerRequest((WorkItem.of(pair_plan, pair_plan.sizes),), shared) for pair_plan in plan.pair_plans]
     each = [plan.rounds * (steps(control_plan()) + steps(pair_plan)) for pair_plan in plan.pair_plans]
     progress = Steps(each, show)
-    begun: dict[int, TimedPair] = {}  # what is told may come after the result
+    begun: dict[int, TimedPair] = {}  # events may come after the result
     done: dict[int, TimedPair] = {}
 
     def hear(number: int, told: Step | TimedPair) -> None:
