@@ -9,6 +9,7 @@ from typing import Any
 
 from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED
 from ptxbench.exit_status import ExitStatus
+from ptxbench.run_info import Device
 
 ACCEPTED, REJECTED, NO_VERDICT = "accepted", "rejected", "unjudged"
 EXIT_STATUSES = {ACCEPTED: ExitStatus.GOOD, REJECTED: ExitStatus.WRONG_KERNEL, NO_VERDICT: ExitStatus.NO_VERDICT}
@@ -93,6 +94,14 @@ class StageResult:
 
 
 @dataclass(frozen=True)
+class TimingGpu:
+    """The GPU that times a candidate, and the name of the machine that it belongs to."""
+
+    host: str
+    device: Device
+
+
+@dataclass(frozen=True)
 class Judgement:
     """Everything known about one candidate. `compared`: its figures (`candidate`) and those of the pair's variants."""
 
@@ -116,6 +125,8 @@ class Judgement:
     targets: Mapping[str, bool] = field(default_factory=dict)
     """For each target that was tried, whether the candidate can be assembled for it."""
     notes: Sequence[str] = ()
+    timed_on: TimingGpu | None = None
+    """The GPU of the stage `time`; None if that stage was skipped or not reached."""
 
     @property
     def verdict(self) -> str:
@@ -155,8 +166,12 @@ def to_document(judgement: Judgement) -> dict[str, Any]:
 
 
 def from_document(document: Mapping[str, Any]) -> Judgement:
-    """The judgement in a document. Raises KeyError or TypeError if the document is not one."""
+    """The judgement in a document of a process, which times nothing: whatever it says, `timed_on` is None.
+
+    Raises KeyError or TypeError if the document is not one.
+    """
     fields = {entry.name: document[entry.name] for entry in dataclasses.fields(Judgement)}
+    fields["timed_on"] = None
     names = [entry.name for entry in dataclasses.fields(Finding)]
     fields["findings"] = tuple(Finding(**{name: entry[name] for name in names}) for entry in fields["findings"])
     fields["stages"] = tuple(StageResult(**entry) for entry in fields["stages"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from ptxbench.check.findings import (
     Finding,
     Judgement,
     StageResult,
+    TimingGpu,
     finding,
 )
 from ptxbench.check.inputs import Candidate
@@ -34,6 +36,7 @@ from ptxbench.discovery import SUFFIXES
 from ptxbench.languages import LANGUAGES
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import BROKEN, WRONG, Cell
+from ptxbench.run_info import Device
 from ptxbench.runner import CellDone, DeviceLost, Event, RunPlan, Step, carry_out, plan_pairs
 from ptxbench.units import si
 
@@ -62,12 +65,13 @@ def with_time(
     if judgement.verdict != ACCEPTED:
         return judgement
     started = time.monotonic()
+    gpu = TimingGpu(socket.gethostname(), timing.backend.device())
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         kernels = Path(folder) / "kernels"
         variant = with_candidate(timing.kernels, kernels, judgement.pair, candidate, judgement.arch)
         cells: list[Cell] = []
         lost: DeviceLost | None = None
-        for event in carry(plan(kernels, judgement.pair, variant, timing)):
+        for event in carry(plan(kernels, judgement.pair, variant, timing, gpu.device)):
             if isinstance(event, Step):
                 hear(event)
             elif isinstance(event, CellDone) and not event.cell.control:
@@ -77,13 +81,14 @@ def with_time(
     cells = [cell for cell in cells if variant in cell.variants]  # another variant may have ended the run earlier
     new_findings = list(findings(cells, variant, lost))
     verdict = REJECTED if any(one.severity == ERROR for one in new_findings) else WARNED if new_findings else PASSED
-    result = StageResult(STAGE, verdict, words(cells, variant), round(time.monotonic() - started, 3))
+    result = StageResult(STAGE, verdict, words(cells, variant, gpu), round(time.monotonic() - started, 3))
     stages = tuple(result if stage.stage == STAGE else stage for stage in judgement.stages)
     return dataclasses.replace(
         judgement,
         stages=stages if verdict != REJECTED else stages[: [stage.stage for stage in stages].index(STAGE) + 1],
         findings=(*judgement.findings, *new_findings),
         ratios={**judgement.ratios, **ratios(cells, variant, judgement)},
+        timed_on=gpu,
     )
 
 
@@ -103,9 +108,8 @@ def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch:
     return f"ptx.{CANDIDATE}"
 
 
-def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> RunPlan:
+def plan(kernels: Path, pair: str, variant: str, timing: Timing, device: Device) -> RunPlan:
     """The plan of the run: the pair's two kernels and the candidate."""
-    device = timing.backend.device()
     pair_plans, _ = plan_pairs(
         kernels,
         [pair],
@@ -149,13 +153,13 @@ def ratios(cells: Sequence[Cell], variant: str, judgement: Judgement) -> dict[st
     return by_variant
 
 
-def words(cells: Sequence[Cell], variant: str) -> str:
-    """`12.3 µs, 0.912 × cuda [0.908 to 0.917]` of the first size."""
+def words(cells: Sequence[Cell], variant: str, gpu: TimingGpu) -> str:
+    """`12.3 µs, 0.912 × cuda [0.908 to 0.917], on Tesla T4 of gpu-7`, at the first size."""
     for cell in cells[:1]:
         seconds, ratio = (BY_NAME[name].of(cell, variant) for name in ("time", "ratio"))
         interval = BY_NAME["ratio"].interval
         ends = interval(cell, variant, cell.variants[variant]) if interval else None
         if seconds is not None and ratio is not None:
             between = f" [{ends[0]:.3f} to {ends[1]:.3f}]" if ends else ""
-            return f"{si(seconds, 's')}, {si(ratio, '×')} cuda{between}"
+            return f"{si(seconds, 's')}, {si(ratio, '×')} cuda{between}, on {gpu.device.name} of {gpu.host}"
     return "no time"

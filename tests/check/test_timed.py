@@ -1,16 +1,21 @@
 """The stage that a GPU adds, with a scripted clock and real builds: a run of the pair with one variant more."""
 
 import dataclasses
+import json
+import socket
 
 import pytest
 
 from ptxbench.check.contained import CheckTask, judge
-from ptxbench.check.findings import ACCEPTED, REJECTED
+from ptxbench.check.findings import ACCEPTED, REJECTED, TimingGpu, from_document, to_document
 from ptxbench.check.inputs import read
 from ptxbench.check.timed import Timing, with_candidate, with_time
+from ptxbench.documents import json_text
+from ptxbench.exporters.check import verdict
 from ptxbench.measure import SamplingSettings
 from ptxbench.runner import DeviceLost, run
-from tests.fakes import FakeBackend
+from tests.documents import problems
+from tests.fakes import DEVICE, FakeBackend
 from tests.folders import PTX
 
 QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
@@ -50,11 +55,17 @@ TIMES = {"cuda": [100_000], "ptx": [80_000], "ptx.candidate": [50_000]}
 def test_an_accepted_candidate_is_timed_together_with_the_pairs_two_kernels(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES)
     stage = next(stage for stage in judgement.stages if stage.stage == "time")
-    assert (stage.verdict, stage.detail) == ("passed", "50.00 µs, 0.500 × cuda [0.500 to 0.500]")
+    where = f"on Scripted GPU of {socket.gethostname()}"
+    assert (stage.verdict, stage.detail) == ("passed", f"50.00 µs, 0.500 × cuda [0.500 to 0.500], {where}")
+    assert judgement.timed_on == TimingGpu(socket.gethostname(), DEVICE)
+    document = verdict(judgement)
+    assert problems(json.loads(json_text(document))) == []
+    assert document["timed_on"]["device"]["name"] == "Scripted GPU"
     assert judgement.ratios["cuda"]["time"] == pytest.approx(0.5)
     assert judgement.ratios["ptx"]["time"] == pytest.approx(50 / 80)
     assert judgement.ratios["cuda"].keys() == {"sectors", "instructions", "sass_executed", "time"}
     assert judgement.verdict == ACCEPTED
+    assert from_document(to_document(judgement)).timed_on is None  # the process of a candidate cannot invent a GPU
 
 
 def test_cuda_c_is_timed_as_the_ptx_that_was_judged(kernels, tmp_path):

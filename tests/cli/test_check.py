@@ -20,7 +20,7 @@ from tests.folders import CUDA, PTX, changed
 BROKEN = changed(PTX, "setp.ge.u32   %past, %i, %n;", "setp.gt.u32   %past, %i, %n;")
 DOCUMENT = ["schema", "pair", "arch", "seed", "complete", "containment", "candidates"]
 KEYS = ["file", "verdict", "stage", "code", "sha256", "language", "pair", "arch", "seed", "stages", "findings",
-        "compared", "ratios", "executed", "targets", "notes"]  # fmt: skip
+        "compared", "ratios", "executed", "targets", "notes", "timed_on"]  # fmt: skip
 FAST = ("--pair", "scale", "--seed", "7", "--target", "sm_90")
 
 
