@@ -34,6 +34,7 @@ from rich.table import Table
 import ptxbench
 from ptxbench import discovery
 from ptxbench.check.cases import Cases
+from ptxbench.check.workers import LocalWorkers
 from ptxbench.containment.nvrtc_library import Library
 from ptxbench.toolchain import locate, nvrtc
 
@@ -67,9 +68,10 @@ def early_return(text: str) -> str:
 def processor_seconds(judge: ptxbench.Judge) -> float:
     """Of this process, and of the judge's processes that have ended."""
     own = time.process_time()
-    if judge.server.process is None:
+    assert isinstance(judge.workers, LocalWorkers)
+    if (server := judge.workers.server.process) is None:
         return own
-    fields = Path(f"/proc/{judge.server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
     return own + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import math
 import multiprocessing
 import os
 import pickle
@@ -16,8 +17,9 @@ import queue
 import secrets
 import tempfile
 import threading
+import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -28,9 +30,10 @@ from ptxbench.backends.base import Backend
 from ptxbench.backends.driver import find_driver
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.errors import MachineError, PtxbenchError, ToolMissing, UsageError
+from ptxbench.extras import require_extra
 from ptxbench.fingerprint import Fingerprint, differences, fingerprint
 from ptxbench.interrupts import without_interrupts
-from ptxbench.pool import Hear, Result, Task, Work, ignore
+from ptxbench.pool import AHEAD, Hear, Intake, Result, Task, Work, ignore
 from ptxbench.run_info import EMULATOR, Device
 
 LOCAL = "local"
@@ -55,7 +58,8 @@ LOOK_SECONDS = 1.0
 class Call:
     """A task as it is sent. `session`: of the command; `home`: its current folder; `own`: what a worker must have.
 
-    `gpu`: the GPU that the worker must have, without its identity; None if any one will do, or none.
+    `heard`: whether what the work tells is sent. `gpu`: the GPU that the worker must have, without its identity; None
+    if any one will do, or none.
     """
 
     work: Any
@@ -65,6 +69,7 @@ class Call:
     home: str
     paths: tuple[Path, ...]
     own: Fingerprint
+    heard: bool
     gpu: Device | None = None
 
 
@@ -98,43 +103,62 @@ class DaskPool:
         self.home = str(Path.cwd())
         self.known: Device | None = None
         """The GPU that every worker with the resource has, as of `gpu`."""
+        self.count, self.counted = 0, -math.inf
 
     def map(
-        self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore, *, gpu: bool = False
+        self,
+        work: Work[Task, Result],
+        tasks: Iterable[Task],
+        hear: Hear = ignore,
+        *,
+        endless: bool = False,
+        gpu: bool = False,
     ) -> Generator[tuple[int, Result], None, None]:
         """See pool.Pool. `gpu`: whether each task needs a GPU for itself.
 
         Raises MachineError if a task has lost several workers, or if all workers are lost.
         """
         happened: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        futures: dict[int, Any] = {}
         numbers: dict[str, int] = {}
         topic = f"{self.session}-{secrets.token_hex(4)}"
-        self.client.subscribe_topic(topic, lambda event: happened.put((-1, pickle.loads(event[1]))))
-        futures = []
+        known = self.known if gpu else None
+        heard = hear is not ignore
+        intake = Intake(tasks)
+        if heard:
+            self.client.subscribe_topic(topic, lambda event: happened.put((-1, pickle.loads(event[1]))))
         try:
-            for number, task in enumerate(tasks):
-                known = self.known if gpu else None
-                call = Call(work, task, number, topic, self.home, self.paths, self.own, known)
-                future = self.client.submit(
-                    perform, call, key=f"{topic}-{number}", pure=False, resources={GPU: 1} if gpu else None
-                )
-                numbers[future.key] = number
-                futures.append(future)
-                future.add_done_callback(lambda done: happened.put((numbers[done.key], done)))
-            left = len(futures)
-            while left:
+            while True:
+                for number, task in intake.take(AHEAD * self.size if endless else None):
+                    call = Call(work, task, number, topic, self.home, self.paths, self.own, heard, known)
+                    future = self.client.submit(
+                        perform, call, key=f"{topic}-{number}", pure=False, resources={GPU: 1} if gpu else None
+                    )
+                    futures[number], numbers[future.key] = future, number
+                    future.add_done_callback(lambda done: happened.put((numbers.pop(done.key), done)))
+                if intake.complete:
+                    return
                 number, what = self.next(happened, gpu)
                 if number < 0:
                     hear(*what)
                     continue
-                left -= 1
+                intake.finish(number)
                 result = self.result(what)
-                futures[number].release()
+                futures.pop(number).release()
                 yield number, result
         finally:
             with contextlib.suppress(Exception):  # the cluster is lost
-                self.client.unsubscribe_topic(topic)
-                self.client.cancel([future for future in futures if not future.done()], force=True)
+                if heard:
+                    self.client.unsubscribe_topic(topic)
+                self.client.cancel([future for future in futures.values() if not future.done()], force=True)
+
+    @property
+    def size(self) -> int:
+        """The number of workers, at least 1; looked up again after LOOK_SECONDS."""
+        if time.monotonic() > self.counted + LOOK_SECONDS:
+            self.count = len(workers(self.client))
+            self.counted = time.monotonic()
+        return max(1, self.count)
 
     def open_backend(
         self, name: str, arch: str | None = None, say: Callable[[str], None] = lambda sentence: None
@@ -216,7 +240,8 @@ def perform(call: Call) -> Any:
     worker = get_worker()
 
     def tell(what: Any) -> None:
-        worker.log_event(call.session, pickle.dumps((call.number, what)))
+        if call.heard:
+            worker.log_event(call.session, pickle.dumps((call.number, what)))
 
     with ONE_AT_A_TIME, folder(call.home):
         try:
@@ -293,8 +318,9 @@ def rebuilt(failed: Failed) -> PtxbenchError:
 def open_pool(address: str, paths: Sequence[Path] = ()) -> Iterator[DaskPool]:
     """The pool of the cluster whose scheduler has that address, or of a new one for LOCAL.
 
-    Raises UsageError if there is no scheduler, MachineError if a worker cannot be used.
+    Raises ToolMissing without the extra, UsageError if there is no scheduler, MachineError if a worker cannot be used.
     """
+    require_extra("dask", "distributed", "cryptography")
     quiet()
     with contextlib.ExitStack() as opened:
         client = opened.enter_context(local_client() if address == LOCAL else connected(address))
@@ -324,7 +350,7 @@ def connected(address: str) -> Iterator[Any]:
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise UsageError(
-                f"--dask: no Dask scheduler at '{address}': {reason(error)}. "
+                f"No Dask scheduler at '{address}': {reason(error)}. "
                 "Expected the address that `dask scheduler` prints, such as tcp://10.0.0.1:8786, or local."
             ) from None
     try:
@@ -345,31 +371,39 @@ def local_client() -> Iterator[Any]:
     import dask
     from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # a worker that imports the script
+        raise SystemExit(1)
     security = Security.temporary()
     options = {"nthreads": 1, "memory_limit": 0, "security": security, "silence_logs": logging.CRITICAL}
     own: list[dict[str, Any]] = [{"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": name}} for name in gpus()]
     if own:
         dask.config.set({"distributed.worker.daemon": False})  # see ALLOWED
     own += [{} for _ in range(max(1, cores() - len(own)))]
-    with without_interrupts():  # the processes of the cluster, and what they start, end with this one
-        cluster = SpecCluster(
-            scheduler={
-                "cls": Scheduler,
-                "options": {
-                    "protocol": "tls",
-                    "host": "127.0.0.1",
-                    "dashboard": False,
-                    "dashboard_address": "127.0.0.1:0",  # any port: another cluster may have the usual one
-                    "security": security,
+    try:
+        with without_interrupts():  # the processes of the cluster, and what they start, end with this one
+            cluster = SpecCluster(
+                scheduler={
+                    "cls": Scheduler,
+                    "options": {
+                        "protocol": "tls",
+                        "host": "127.0.0.1",
+                        "dashboard": False,
+                        "dashboard_address": "127.0.0.1:0",  # any port: another cluster may have the usual one
+                        "security": security,
+                    },
                 },
-            },
-            workers={
-                number: {"cls": Nanny, "options": {**options, **each, "name": number, "host": "127.0.0.1"}}
-                for number, each in enumerate(own)
-            },
-            security=security,
-            silence_logs=logging.CRITICAL,
-        )
+                workers={
+                    number: {"cls": Nanny, "options": {**options, **each, "name": number, "host": "127.0.0.1"}}
+                    for number, each in enumerate(own)
+                },
+                security=security,
+                silence_logs=logging.CRITICAL,
+            )
+    except Exception as error:
+        raise MachineError(
+            f"The Dask workers of this machine cannot be started: {reason(error)}. In a script in Python, start them "
+            "below `if __name__ == '__main__':`, because each worker imports the script."
+        ) from None
     try:
         with Client(cluster, security=security, set_as_default=False) as client:
             yield client

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -20,6 +21,10 @@ Hear = Callable[[int, Any], None]
 """Gets the number of a task, and what its work has told."""
 
 
+AHEAD = 2
+"""Of endless tasks, how many are taken for each that can be done at a time, from the oldest one on that is not done."""
+
+
 def ignore(number: int, report: Any) -> None:
     """A `Hear` for work that tells nothing."""
 
@@ -28,10 +33,11 @@ class Pool(Protocol):
     """Does tasks that do not depend on each other."""
 
     def map(
-        self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore
+        self, work: Work[Task, Result], tasks: Iterable[Task], hear: Hear = ignore, *, endless: bool = False
     ) -> Generator[tuple[int, Result], None, None]:
         """The number and the result of each task, as soon as it is done. Closing the generator drops the others.
 
+        `endless`: take few tasks ahead of the oldest one that is not done; otherwise all at once.
         Raises what the work raises.
         """
         ...
@@ -41,7 +47,13 @@ class GpuPool(Pool, Protocol):
     """A pool of machines, some of which may have a GPU."""
 
     def map(
-        self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore, *, gpu: bool = False
+        self,
+        work: Work[Task, Result],
+        tasks: Iterable[Task],
+        hear: Hear = ignore,
+        *,
+        endless: bool = False,
+        gpu: bool = False,
     ) -> Generator[tuple[int, Result], None, None]:
         """See Pool. `gpu`: whether each task needs a GPU for itself."""
         ...
@@ -51,7 +63,7 @@ class InTurn:
     """One task after the other, in this thread, so that Ctrl-C ends the present one."""
 
     def map(
-        self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore
+        self, work: Work[Task, Result], tasks: Iterable[Task], hear: Hear = ignore, *, endless: bool = False
     ) -> Generator[tuple[int, Result], None, None]:
         for number, task in enumerate(tasks):
             yield number, work(task, partial(hear, number))
@@ -69,14 +81,26 @@ class Threads:
         self.stop = stop
 
     def map(
-        self, work: Work[Task, Result], tasks: Sequence[Task], hear: Hear = ignore
+        self, work: Work[Task, Result], tasks: Iterable[Task], hear: Hear = ignore, *, endless: bool = False
     ) -> Generator[tuple[int, Result], None, None]:
+        numbers: dict[Future[Result], int] = {}
+        finished: SimpleQueue[Future[Result]] = SimpleQueue()
+        intake = Intake(tasks)
+        ahead = (AHEAD * self.count if self.count > 1 else 1) if endless else None
         threads = ThreadPoolExecutor(self.count, thread_name_prefix="task")
         complete = False
         try:
-            futures = {threads.submit(work, task, partial(hear, number)): number for number, task in enumerate(tasks)}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            while True:
+                for number, task in intake.take(ahead):
+                    future = threads.submit(work, task, partial(hear, number))
+                    numbers[future] = number
+                    future.add_done_callback(finished.put)
+                if intake.complete:
+                    break
+                future = finished.get()
+                number = numbers.pop(future)
+                intake.finish(number)
+                yield number, future.result()
             complete = True
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
@@ -84,3 +108,46 @@ class Threads:
                 if not complete:
                     self.stop()
                 threads.shutdown()
+
+
+class Intake(Generic[Task]):
+    """Takes tasks from an iterable and numbers them from 0."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self.rest = enumerate(tasks)
+        self.taken = 0
+        self.oldest = 0
+        """The number of the oldest task that is not done."""
+        self.done_later: set[int] = set()
+
+    def take(self, ahead: int | None) -> Iterator[tuple[int, Task]]:
+        """The next tasks: at most `ahead` from the oldest one on that is not done; all without a limit."""
+        while ahead is None or self.taken < self.oldest + ahead:
+            numbered = next(self.rest, None)
+            if numbered is None:
+                return
+            self.taken += 1
+            yield numbered
+
+    def finish(self, number: int) -> None:
+        """A task is done."""
+        self.done_later.add(number)
+        while self.oldest in self.done_later:
+            self.done_later.remove(self.oldest)
+            self.oldest += 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether all tasks that were taken are done."""
+        return self.oldest == self.taken
+
+
+def in_order(results: Iterable[tuple[int, Result]]) -> Iterator[Result]:
+    """The results in the order of their tasks, each as soon as those before it are known."""
+    waiting: dict[int, Result] = {}
+    number = 0
+    for finished, result in results:
+        waiting[finished] = result
+        while number in waiting:
+            yield waiting.pop(number)
+            number += 1

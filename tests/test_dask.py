@@ -1,29 +1,31 @@
 """The commands with --dask: the same documents as on one machine, and what happens when a worker cannot do its part."""
 
+import itertools
 import json
+import multiprocessing
 import os
 import pickle
 import re
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from ptxbench import dask_pool
+from ptxbench import dask_pool, judge_many
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.backends.gpu import GpuBackend
-from ptxbench.check.batch import judge_elsewhere
-from ptxbench.check.distributed import DistributedJudge
 from ptxbench.check.findings import Judgement, StageResult, finding
 from ptxbench.check.inputs import Candidate
 from ptxbench.check.judge import Judge
 from ptxbench.dask_pool import Failed
-from ptxbench.errors import MachineError, ToolMissing
+from ptxbench.errors import MachineError, ToolMissing, UsageError
 from ptxbench.fingerprint import Fingerprint, differences, digest
 from ptxbench.measure import SamplingSettings
 from ptxbench.metrics import BY_NAME
@@ -159,7 +161,28 @@ def test_tasks_that_need_a_gpu_go_to_the_worker_that_has_one(pool):
     assert found == {pids[owner]}
 
 
-def test_a_killed_worker_loses_nothing(pool):
+def test_a_judge_of_python_gives_the_judgements_in_order_and_takes_few_texts_ahead(address):
+    right = (HOSTILE / "honest.ptx").read_text()
+    taken = []
+
+    def texts():
+        for number in itertools.count():
+            taken.append(right if number % 5 == 0 else f"junk {number}")
+            yield Path("missing.ptx") if number == 10 else taken[-1]
+
+    options = {"seed": 7, "backend": "emulator", "targets": ["sm_90"], "dask": address}
+    judgements = judge_many(texts(), "triad", **options)
+    found = [next(judgements)]
+    assert len(taken) == 4  # two for each worker
+    with pytest.raises(
+        UsageError, match=r"'missing.ptx' does not exist"
+    ):  # after the judgements on the texts before it
+        found.extend(judgements)
+    assert [one.verdict for one in found] == ["accepted", *["rejected"] * 4] * 2
+    assert [one.sha256 for one in found] == [sha256(text.encode()).hexdigest() for text in taken[:10]]
+
+
+def test_a_killed_worker_loses_nothing(pool, address):
     files = [HOSTILE / name for name in ("honest.ptx", "traps.ptx")]
     killed = []
 
@@ -170,9 +193,10 @@ def test_a_killed_worker_loses_nothing(pool):
             killed.extend(pool.client.run(os.getpid, workers=[busy]).values())
             os.kill(killed[0], signal.SIGKILL)
 
-    with Judge("triad", seed=7, backend="emulator", targets=["sm_90"]) as judge:
-        here = {number: judgement.findings for number, _, judgement in judge.judge_all(files)}
-        there = {number: judgement.findings for number, _, judgement in judge_elsewhere(files, judge.task, pool, kill)}
+    options = {"seed": 7, "backend": "emulator", "targets": ["sm_90"]}
+    with Judge("triad", **options) as local, Judge("triad", **options, dask=address) as judge:
+        here = {number: judgement.findings for number, _, judgement in local.judge_all(files)}
+        there = {number: judgement.findings for number, _, judgement in judge.judge_all(files, kill)}
     assert killed
     assert there == here
 
@@ -262,9 +286,9 @@ def test_accepted_candidates_are_timed_where_a_gpu_is_and_the_others_come_first(
         def open_backend(self, name, arch, say):
             return dask_pool.DistantGpu(T4)
 
-        def map(self, work, tasks, hear=ignore, *, gpu=False):
+        def map(self, work, tasks, hear=ignore, *, endless=False, gpu=False):
             assert gpu
-            return super().map(work, tasks, hear)
+            return super().map(work, tasks, hear, endless=endless)
 
     monkeypatch.setattr("ptxbench.backends.open_backend", lambda name: name)
     monkeypatch.setattr(
@@ -274,7 +298,8 @@ def test_accepted_candidates_are_timed_where_a_gpu_is_and_the_others_come_first(
     judgements = [Judgement(f"{n}.ptx", None, "ptx", "scale", "sm_75", 7) for n in range(3)]
     judgements[1] = replace(judgements[1], findings=(finding("results", "trap", "It stopped."),))
     judged = [(n, Candidate(each.file, "ptx", b""), each) for n, each in enumerate(judgements)]
-    with DistributedJudge("scale", Machines(), kernels=kernels) as judge:
+    monkeypatch.setattr("ptxbench.check.distributed.open_pool", lambda address, paths: nullcontext(Machines()))
+    with Judge("scale", dask="local", kernels=kernels) as judge:
         found = [(number, judgement.notes) for number, _, judgement in judge.timed(judged)]
     assert found == [(1, ()), (0, ("gpu", "0.ptx")), (2, ("gpu", "2.ptx"))]
 
@@ -287,12 +312,13 @@ def test_an_accepted_candidate_is_timed_by_the_worker_with_a_gpu(kernels, tmp_pa
     accepted = Judgement("mine.ptx", None, "ptx", "scale", "sm_75", 7, stages=(StageResult("time", "skipped", "", 0),))
     with (
         cluster(**variables, DASK_DISTRIBUTED__DIAGNOSTICS__NVML="False") as address,
-        dask_pool.open_pool(address, [kernels]) as pool,
-        DistributedJudge("scale", pool, kernels=kernels, seed=7, rounds=1) as judge,
+        Judge("scale", dask=address, kernels=kernels, seed=7, rounds=1) as judge,
     ):
         [(_, _, judgement)] = judge.timed([(0, candidate, accepted)])
     assert [(stage.stage, stage.verdict) for stage in judgement.stages] == [("time", "passed")]
     assert set(judgement.ratios) == {"cuda", "ptx"}
+    assert (judgement.timed_on.host, judgement.timed_on.device.name) == (socket.gethostname(), "Tesla T4")
+    assert judgement.timed_on.device.uuid_hash
 
 
 QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=1, tiny_ns=0)
@@ -404,7 +430,7 @@ def test_an_address_without_a_scheduler_is_reported(ptxbench, monkeypatch, given
     monkeypatch.setattr(dask_pool, "CONNECT_SECONDS", 0.5)
     ran = ptxbench("arch", "triad", "--target", "sm_90", "--dask", given)
     assert (ran.status, ran.err.count("\n")) == (2, 1)
-    assert ran.err.startswith(f"Error: --dask: no Dask scheduler at '{given}': ")
+    assert ran.err.startswith(f"Error: No Dask scheduler at '{given}': ")
     assert words in ran.err
 
 
@@ -413,3 +439,19 @@ def test_without_the_extra_the_package_to_install_is_named(ptxbench, monkeypatch
     ran = ptxbench("arch", "triad", "--target", "sm_90", "--dask", "local")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == "Error: The package distributed is not installed: pip install 'ptxbench[dask]'.\n"
+    with pytest.raises(
+        ToolMissing, match=r"^The package distributed is not installed: pip install 'ptxbench\[dask\]'.$"
+    ):
+        judge_many([], "triad", dask="local")
+
+
+def test_a_script_that_each_worker_would_execute_gets_one_sentence(monkeypatch):
+    """Without a guard, a worker that is started executes the script, which would start workers."""
+    monkeypatch.setattr("distributed.SpecCluster", lambda **options: 1 / 0)
+    with pytest.raises(
+        MachineError, match=r"cannot be started: division by zero. .* below `if __name__ == '__main__':`"
+    ):
+        Judge("triad", dask="local")
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)  # as in such a worker
+    with pytest.raises(SystemExit):
+        Judge("triad", dask="local")

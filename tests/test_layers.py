@@ -24,7 +24,7 @@ LAYERS = [
     {"pair", "arrays", "device_shape", "launch", "tensor_map", "libraries", "opcodes", "knobs", "substitution",
      "result", "run_info", "specifications", "pipes", "units", "errors", "exit_status", "saved_runs", "cache",
      "containment", "documents", "architecture", "safe_text", "kernel_names", "languages", "interrupts", "__init__",
-     "forks", "pool"},
+     "forks", "pool", "extras"},
 ]  # fmt: skip
 """Highest first: a part may import from its own layer and from those below."""
 
@@ -63,6 +63,7 @@ ALONE = {
     "cache": set(),
     "containment": set(),
     "interrupts": set(),
+    "extras": {"errors"},
     "forks": set(),
     "pool": set(),
     "emulator": {"architecture", "cache", "errors", "forks", "interrupts", "tensor_map"},  # knows nothing of pairs

@@ -1,66 +1,84 @@
-"""The judge of one pair whose judgements and times are made by other machines."""
+"""Judgements and times that are made by the workers of a Dask cluster."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
-from functools import partial
+import functools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
 
 from ptxbench import backends
 from ptxbench.backends.base import Backend
-from ptxbench.check.batch import Judged, judge_elsewhere
+from ptxbench.check.contained import CheckTask, judge_candidate
 from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate
-from ptxbench.check.judge import Judge
+from ptxbench.check.judgement_process import ServerProcess
 from ptxbench.check.timed import Timing, with_time
-from ptxbench.pool import GpuPool, Tell
+from ptxbench.check.workers import Numbered
+from ptxbench.dask_pool import DaskPool, open_pool
+from ptxbench.pool import AHEAD, Hear, Tell, ignore
 from ptxbench.runner import Step
 
 
-class Machines(GpuPool, Protocol):
-    """A pool of other machines, with their backend."""
+class DaskWorkers:
+    """See workers.Workers. `address`: of the scheduler, or dask_pool.LOCAL; `kernels`: the folder of the pair."""
+
+    def __init__(self, address: str, kernels: Path) -> None:
+        self.address = address
+        self.kernels = kernels
+        self.lock = threading.Lock()
+        self.opened = ExitStack()
+        self.opened_pool: DaskPool | None = None
+
+    @property
+    def pool(self) -> DaskPool:
+        """The cluster, to which this process connects when it is first needed, and again after `close`."""
+        with self.lock:
+            if self.opened_pool is None:
+                self.opened_pool = self.opened.enter_context(open_pool(self.address, [self.kernels]))
+            return self.opened_pool
+
+    @property
+    def together(self) -> int:
+        return AHEAD * self.pool.size
 
     def open_backend(self, name: str, arch: str | None, say: Callable[[str], None]) -> Backend:
-        """Their backend, as backends.open_backend gives that of this machine."""
-        ...
+        return self.pool.open_backend(name, arch, say)
 
-
-class DistributedJudge(Judge):
-    """A Judge whose `judge_all` and `timed` give each candidate to one of the machines."""
-
-    def __init__(self, pair: str, machines: Machines, **options: Any) -> None:
-        self.machines = machines
-        super().__init__(pair, **options)
-
-    def open_backend(self, name: str, arch: str | None, say: Callable[[str], None]) -> Backend:
-        return self.machines.open_backend(name, arch, say)
+    def judge(self, candidate: Candidate, task: CheckTask) -> Judgement:
+        [(_, judgement)] = self.judge_all([candidate], task)
+        return judgement
 
     def judge_all(
-        self, inputs: Sequence[Path | Candidate], begin: Callable[[int, str], None] = lambda number, stage: None
-    ) -> Generator[Judged, None, None]:
-        return judge_elsewhere(inputs, self.task, self.machines, begin)
+        self, candidates: Iterable[Candidate], task: CheckTask, begin: Hear = ignore, *, endless: bool = False
+    ) -> Numbered:
+        return self.pool.map(functools.partial(judge_there, task), candidates, begin, endless=endless)
 
-    def timed(
-        self, judged: Iterable[Judged], hear: Callable[[Step], None] = lambda step: None
-    ) -> Generator[Judged, None, None]:
-        """See Judge. Each accepted candidate is timed by one machine, next to the pair's kernels."""
-        if self.timing is None:
-            yield from judged
-            return
-        accepted: list[tuple[int, Candidate, Judgement]] = []
-        for number, text, judgement in list(judged):
-            if isinstance(text, Candidate) and judgement.accepted:
-                accepted.append((number, text, judgement))
-            else:
-                yield number, text, judgement
-        tasks = [(text, judgement) for _, text, judgement in accepted]
-        work = partial(time_there, self.timing)
-        with closing(self.machines.map(work, tasks, lambda _, step: hear(step), gpu=True)) as results:
-            for at, judgement in results:
-                yield accepted[at][0], accepted[at][1], judgement
+    def time_all(
+        self, accepted: Sequence[tuple[Candidate, Judgement]], timing: Timing, hear: Callable[[Step], None]
+    ) -> Numbered:
+        """See workers.Workers. Each is timed by one GPU, next to the pair's kernels."""
+        return self.pool.map(functools.partial(time_there, timing), accepted, lambda _, step: hear(step), gpu=True)
+
+    def close(self) -> None:
+        with self.lock:
+            self.opened_pool = None
+            self.opened.close()
+
+
+# ---- on a worker
+
+
+def judge_there(task: CheckTask, candidate: Candidate, tell: Tell) -> Judgement:
+    """The judgement by a worker, which keeps its process from which judgements are forked."""
+    return judge_candidate(candidate, task, server_of_worker(), tell)
+
+
+@functools.cache
+def server_of_worker() -> ServerProcess:
+    return ServerProcess()
 
 
 def time_there(timing: Timing, task: tuple[Candidate, Judgement], tell: Tell) -> Judgement:

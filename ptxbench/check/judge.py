@@ -5,25 +5,19 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-import threading
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
-from ptxbench import backends
-from ptxbench.backends.base import Backend
-from ptxbench.check.batch import Judged, judge_all
-from ptxbench.check.contained import judge_candidate
 from ptxbench.check.findings import Judgement
-from ptxbench.check.inputs import Candidate, read
-from ptxbench.check.judgement_process import ServerProcess
+from ptxbench.check.inputs import Candidate, Unread, open_candidate, read, unjudged
 from ptxbench.check.request import new_seed, request
-from ptxbench.check.timed import with_time
+from ptxbench.check.workers import LocalWorkers, Workers
 from ptxbench.discovery import SUFFIXES, default_kernels
 from ptxbench.errors import UsageError
+from ptxbench.pool import in_order
 from ptxbench.runner import Step
 
 Text = str | bytes | os.PathLike[str]
@@ -31,8 +25,8 @@ Text = str | bytes | os.PathLike[str]
 
 Language = Literal["ptx", "cuda"]
 
-AHEAD = 2
-"""How many texts are taken from an iterable ahead of the oldest judgement that is not complete, per job."""
+Judged = tuple[int, Candidate | Unread, Judgement]
+"""The number of an input, from 0; its text; and its judgement."""
 
 NAME = "candidate"
 """The `file` of a judgement on a text, without the suffix of its language."""
@@ -54,6 +48,7 @@ class JudgeOptions(TypedDict, total=False):
     rounds: int
     thorough: bool
     jobs: int
+    dask: str | None
     say: Callable[[str], None]
 
 
@@ -89,13 +84,15 @@ class Judge:
 
     `kernels`: the folder of the pair, by default that of PTXBENCH_KERNELS, else the pairs of ptxbench; its pair file is
     executed. `seed`: of the data and the hidden sizes of all its judgements; by default a new one, that no candidate
-    can know. `jobs`: how many kernels are judged in parallel, each with up to `memory_gib`. `backend`: with "auto",
-    accepted kernels are timed on a GPU if there is one.
+    can know. `jobs`: how many kernels are judged in parallel, each with up to `memory_gib`. `dask`: the address of a
+    Dask cluster whose workers judge, or "local" for new processes of this machine. `backend`: with "auto", accepted
+    kernels are timed on a GPU if there is one.
 
     Kernels are not trusted: each is judged in a process of its own, which is contained and is forked from one that has
     loaded the pair. Use it as a context, or call `close`: then its processes end. Thread-safe.
 
-    Raises UsageError, PairError and ToolMissing before anything is judged.
+    Raises UsageError, PairError and ToolMissing before anything is judged; with `dask` also MachineError, if the
+    cluster cannot be used or is lost.
     """
 
     def __init__(
@@ -115,29 +112,35 @@ class Judge:
         rounds: int = 5,
         thorough: bool = False,
         jobs: int = 1,
+        dask: str | None = None,
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        chosen = kernels or os.environ.get("PTXBENCH_KERNELS")
-        self.task, self.timing = request(
-            pair,
-            Path(chosen) if chosen else default_kernels(),
-            partial(self.open_backend, backend, arch, say),
-            arch=arch,
-            seed=seed,
-            flags=flags,
-            targets=targets,
-            max_loop_iterations=max_loop_iterations,
-            timeout=timeout,
-            memory_gib=memory_gib,
-            sizes=[size if isinstance(size, str) else ",".join(f"{k}={v}" for k, v in size.items()) for size in sizes],
-            rounds=rounds,
-            thorough=thorough,
-        )
         if jobs < 1:
             raise UsageError(f"jobs is {jobs}; expected at least 1.")
-        self.jobs = jobs
-        self.server = ServerProcess()
-        self.lock = threading.Lock()
+        if dask is not None and jobs > 1:
+            raise UsageError(f"jobs is {jobs}; with dask each worker judges one kernel. Leave out one of them.")
+        chosen = kernels or os.environ.get("PTXBENCH_KERNELS")
+        folder = Path(chosen) if chosen else default_kernels()
+        self.workers = workers(dask, folder, jobs)
+        try:
+            self.task, self.timing = request(
+                pair,
+                folder,
+                partial(self.workers.open_backend, backend, arch, say),
+                arch=arch,
+                seed=seed,
+                flags=flags,
+                targets=targets,
+                max_loop_iterations=max_loop_iterations,
+                timeout=timeout,
+                memory_gib=memory_gib,
+                sizes=[notation(size) for size in sizes],
+                rounds=rounds,
+                thorough=thorough,
+            )
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Judge:
         return self
@@ -145,20 +148,9 @@ class Judge:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def open_backend(self, name: str, arch: str | None, say: Callable[[str], None]) -> Backend:
-        """The backend that times accepted kernels, if it has a clock."""
-        return backends.open_backend(name, arch, say)
-
     def close(self) -> None:
         """End its processes, and judgements that still run. The next judgement starts them again."""
-        self.server.close()
-
-    def running_server(self) -> ServerProcess:
-        """The process from which judgements are forked; a new one after `close`."""
-        with self.lock:
-            if self.server.closed:
-                self.server = ServerProcess()
-            return self.server
+        self.workers.close()
 
     def renew_seed(self) -> None:
         """Draw a new seed, for the judgements that start from now on. The pair's data are made again, once."""
@@ -176,54 +168,84 @@ class Judge:
         A wrong kernel raises nothing. Raises UsageError for a file that cannot be read.
         """
         candidate = candidate_of(text, language)
-        return self.time(candidate, judge_candidate(candidate, self.task, self.running_server()))
+        [(_, _, judgement)] = self.timed([(0, candidate, self.workers.judge(candidate, self.task))])
+        return judgement
 
     def judge_many(self, texts: Iterable[Text], language: Language = "ptx") -> Generator[Judgement, None, None]:
-        """The judgements in the order of the texts, `jobs` at a time. `texts` may be endless: few are taken ahead.
+        """The judgements in the order of the texts, several at a time. `texts` may be endless: few are taken ahead.
 
-        With a GPU one kernel is judged and timed after the other, so that no judgement disturbs a time.
+        With a GPU some kernels are judged, and then those that are accepted are timed, so that no judgement disturbs a
+        time: one on this machine, and two for each worker of a cluster. If `texts` raises an error, it is raised after
+        the judgements on the texts before.
         """
-        jobs = self.jobs if self.timing is None else 1
-        waiting: deque[Future[Judgement]] = deque()
-        rest = iter(texts)
-        pool = ThreadPoolExecutor(jobs, thread_name_prefix="judge")
-        complete = False
-        try:
-            while True:
-                wanted = (AHEAD * jobs if jobs > 1 else 1) - len(waiting)
-                for text in itertools.islice(rest, wanted):
-                    waiting.append(pool.submit(self.judge, text, language))
-                if not waiting:
-                    break
-                yield waiting.popleft().result()
-            complete = True
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            if not complete:
-                self.close()
-            pool.shutdown()
+        failures: list[Exception] = []
+
+        def candidates() -> Iterator[Candidate]:
+            try:
+                for text in texts:
+                    yield candidate_of(text, language)
+            except Exception as error:
+                failures.append(error)
+
+        if self.timing is None:
+            with closing(self.workers.judge_all(candidates(), self.task, endless=True)) as results:
+                yield from in_order(results)
+        else:
+            rest = candidates()
+            while some := list(itertools.islice(rest, self.workers.together)):
+                yield from in_order((number, judgement) for number, _, judgement in self.timed(self.judge_all(some)))
+        for failure in failures:
+            raise failure
 
     def judge_all(
-        self, inputs: Sequence[Path | Candidate], begin: Callable[[int, str], None] = lambda number, stage: None
+        self, inputs: Iterable[Path | Candidate], begin: Callable[[int, str], None] = lambda number, stage: None
     ) -> Generator[Judged, None, None]:
         """Each judgement with the number and the text of its input, as soon as it is complete; a file that cannot be
         read costs only itself. Without times. `begin` is called before each stage."""
-        return judge_all(inputs, self.task, self.running_server(), self.jobs, begin)
+        candidates: dict[int, Candidate] = {}
+        for number, one_input in enumerate(inputs):
+            candidate = open_candidate(one_input) if isinstance(one_input, Path) else one_input
+            if isinstance(candidate, Unread):
+                yield number, candidate, unjudged(candidate, self.task.pair, self.task.arch, self.task.seed)
+            else:
+                candidates[number] = candidate
+        numbers = list(candidates)
+        tell = lambda at, stage: begin(numbers[at], stage)  # noqa: E731
+        with closing(self.workers.judge_all(candidates.values(), self.task, tell)) as results:
+            for at, judgement in results:
+                yield numbers[at], candidates[numbers[at]], judgement
 
     def timed(
         self, judged: Iterable[Judged], hear: Callable[[Step], None] = lambda step: None
     ) -> Generator[Judged, None, None]:
         """The same, with times if this judge has a GPU. Then all are judged before the first is timed, so that no
-        judgement disturbs a time."""
-        for number, text, judgement in judged if self.timing is None else list(judged):
-            timed = self.time(text, judgement, hear) if isinstance(text, Candidate) else judgement
-            yield number, text, timed
+        judgement disturbs a time, and those that are not accepted come first."""
+        if self.timing is None:
+            yield from judged
+            return
+        accepted: list[tuple[int, Candidate, Judgement]] = []
+        for number, text, judgement in judged:
+            if isinstance(text, Candidate) and judgement.accepted:
+                accepted.append((number, text, judgement))
+            else:
+                yield number, text, judgement
+        tasks = [(text, judgement) for _, text, judgement in accepted]
+        with closing(self.workers.time_all(tasks, self.timing, hear)) as results:
+            for at, judgement in results:
+                yield accepted[at][0], accepted[at][1], judgement
 
-    def time(
-        self, candidate: Candidate, judgement: Judgement, hear: Callable[[Step], None] = lambda step: None
-    ) -> Judgement:
-        """The judgement with a time, if this judge has a GPU and the kernel is accepted."""
-        return judgement if self.timing is None else with_time(judgement, candidate, self.timing, hear)
+
+def workers(dask: str | None, kernels: Path, jobs: int) -> Workers:
+    if dask is None:
+        return LocalWorkers(jobs)
+    from ptxbench.check.distributed import DaskWorkers
+
+    return DaskWorkers(dask, kernels)
+
+
+def notation(size: str | Mapping[str, int]) -> str:
+    """A size in the notation of --size."""
+    return size if isinstance(size, str) else ",".join(f"{name}={value}" for name, value in size.items())
 
 
 def candidate_of(text: Text, language: str) -> Candidate:

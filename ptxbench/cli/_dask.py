@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ptxbench.cli._extras import require_extra
-
 if TYPE_CHECKING:
     from ptxbench.dask_pool import DaskPool
 
@@ -31,7 +29,6 @@ def dask_pool(address: str | None, paths: Sequence[Path] = ()) -> Iterator[DaskP
     if address is None:
         yield None
         return
-    require_extra("dask", "distributed", "cryptography")
     from ptxbench.dask_pool import open_pool
 
     with open_pool(address, paths) as pool:

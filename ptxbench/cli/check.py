@@ -10,7 +10,7 @@ from typing import Literal
 import click
 
 from ptxbench.cli._bugs import Audited
-from ptxbench.cli._dask import dask_option, dask_pool
+from ptxbench.cli._dask import dask_option
 from ptxbench.cli._device import backend_option
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
@@ -117,7 +117,6 @@ def command(
 
     Exit status: 0 accepted, 2 usage, 4 rejected, 5 could not be judged, 130 interrupted.
     """
-    from ptxbench.check.distributed import DistributedJudge
     from ptxbench.check.findings import exit_status
     from ptxbench.check.inputs import named, require_text
     from ptxbench.check.judge import Judge
@@ -126,14 +125,12 @@ def command(
     from ptxbench.exporters.check import EXPORTERS
 
     require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines, writes=bool(outputs))
-    if dask and jobs > 1:
-        raise UsageError("--jobs is for this machine; with --dask each worker judges one FILE. Leave out one of them.")
     saved = OutputFiles(outputs, EXPORTERS)
     form = JSON_LINES if as_lines else JSON if as_json else TEXT
-    with dask_pool(dask, [kernels]) as pool, (partial(DistributedJudge, machines=pool) if pool else Judge)(
+    with Judge(
         pair, kernels=kernels, arch=arch, seed=seed, flags=flags, targets=patterns,
         max_loop_iterations=max_loop_iterations, timeout=timeout, memory_gib=memory, backend=backend, sizes=sizes,
-        rounds=rounds, thorough=thorough, jobs=jobs, say=partial(say, err=True),
+        rounds=rounds, thorough=thorough, jobs=jobs, dask=dask, say=partial(say, err=True),
     ) as judge:  # fmt: skip
         inputs = list(named(files, read_standard_input, language))
         require_text(inputs)

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from ptxbench.cli._device import memory_option, timeout_option
-from ptxbench.cli._extras import require_extra
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.extras import require_extra
 
 MODULES = ("mcp", "jsonschema")
 

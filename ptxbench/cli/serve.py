@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from ptxbench.cli._device import memory_option, timeout_option
-from ptxbench.cli._extras import require_extra
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
+from ptxbench.extras import require_extra
 
 MODULES = ("starlette", "uvicorn", "jsonschema")
 

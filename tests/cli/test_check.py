@@ -252,7 +252,7 @@ def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels,
 
 
 def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, kernels, files, monkeypatch):
-    from ptxbench.check import batch
+    from ptxbench.check import workers
     from ptxbench.check.contained import judge_candidate
     from ptxbench.check.judgement_process import ServerProcess
     from ptxbench.cli import _judging
@@ -282,7 +282,7 @@ def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, ker
         return real(candidate, task, server, stop)
 
     monkeypatch.setattr(_judging, "judgements", judgements)
-    monkeypatch.setattr(batch, "judge_candidate", judge)
+    monkeypatch.setattr(workers, "judge_candidate", judge)
     monkeypatch.setattr(ServerProcess, "close", lambda server: (ended.set(), close(server)))
     files[1].write_text("junk")
     ran = ptxbench("check", files[1], files[0], files[2], *FAST, "--kernels", kernels, "--json")

@@ -1,4 +1,4 @@
-"""Commands that need packages which ptxbench does not install by itself."""
+"""Packages that ptxbench does not install by itself."""
 
 from __future__ import annotations
 
