@@ -5,6 +5,7 @@ Nothing here uses the floating point of this machine. A float is its bit pattern
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Number:
         return self.value == 0
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def decode(pattern: int, form: Format) -> Number:
     negative, magnitude = bool(pattern & form.sign), pattern & form.sign - 1
     if magnitude > form.infinity:
@@ -70,29 +72,32 @@ def decode(pattern: int, form: Format) -> Number:
     exponent, fraction = divmod(magnitude, 1 << form.fraction)
     if exponent:
         fraction += 1 << form.fraction
-    value = Fraction(fraction) * Fraction(2) ** (max(exponent, 1) - 1 + form.least - form.fraction)
+    scale = max(exponent, 1) - 1 + form.least - form.fraction
+    value = Fraction(fraction << scale) if scale > 0 else Fraction(fraction, 1 << -scale)
     return Number(negative, -value if negative else value)
 
 
 def rounded(exact: Fraction, form: Format, rounding: str = "rn") -> int:
     """The bit pattern of a number that is not 0, rounded once: rn nearest even, rz to zero, rm down, rp up."""
-    negative, magnitude = exact < 0, abs(exact)
-    exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
-    if Fraction(2) ** exponent > magnitude:
+    negative, above, below = exact.numerator < 0, abs(exact.numerator), exact.denominator
+    exponent = above.bit_length() - below.bit_length()
+    if above << max(-exponent, 0) < below << max(exponent, 0):
         exponent -= 1
     if not form.flushes:
         exponent = max(exponent, form.least)
-    steps, rest = divmod(magnitude / Fraction(2) ** (exponent - form.fraction), 1)
+    shift = form.fraction - exponent
+    below <<= max(-shift, 0)
+    steps, rest = divmod(above << max(shift, 0), below)
     away = {
-        "rn": rest > Fraction(1, 2) or (rest == Fraction(1, 2) and steps % 2 == 1),
+        "rn": 2 * rest > below or (2 * rest == below and steps % 2 == 1),
         "rz": False,
         "rm": negative and rest > 0,
         "rp": not negative and rest > 0,
     }[rounding]
-    if exponent < form.least and Fraction(2) ** (exponent - form.fraction) * (steps + away) < Fraction(2) ** form.least:
+    if exponent < form.least and steps + away < 1 << form.least - exponent + form.fraction:
         return zero(form, negative=negative)
     # The leading 1 of `steps` adds the 1 that a normal number's exponent field has above a subnormal one's.
-    pattern = (exponent - form.least << form.fraction) + int(steps) + away
+    pattern = (exponent - form.least << form.fraction) + steps + away
     if pattern >= form.infinity:
         outward = {"rn": True, "rz": False, "rm": negative, "rp": not negative}[rounding]
         pattern = form.infinity if outward else form.infinity - 1

@@ -17,9 +17,11 @@ DIRECTED = ("rz", "rm", "rp")
 def reference(name, form, rounding, ftz=False, sat=False):
     """The result of the instruction: operands flushed, one rounding, the result flushed and clamped."""
 
+    function, flushing = getattr(exact, name), dataclasses.replace(form, flushes=ftz)
+
     def expected(*patterns):
         given = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
-        result = getattr(exact, name)(dataclasses.replace(form, flushes=ftz), rounding, *given)
+        result = function(flushing, rounding, *given)
         return exact.saturated(result, form) if sat else result
 
     return expected

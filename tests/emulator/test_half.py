@@ -28,9 +28,11 @@ def checks(stem, kind, columns, expected):
 
 
 def reference(name, form, ftz=False, clamp=""):
+    function, flushing = getattr(exact, name), dataclasses.replace(form, flushes=ftz)
+
     def expected(*patterns):
         given = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
-        result = getattr(exact, name)(dataclasses.replace(form, flushes=ftz), "rn", *given)
+        result = function(flushing, "rn", *given)
         if clamp == "relu":
             result = relu(result, form)
         if clamp == "sat":
