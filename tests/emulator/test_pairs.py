@@ -1,12 +1,18 @@
 """The shipped kernels, as PTX and as NVRTC compiles them: bytes against the oracle, and nothing that ever varies."""
 
+import functools
+import hashlib
+import pickle
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ptxbench import emulator
+from ptxbench import cache, emulator
+from ptxbench.emulator import native
 from ptxbench.tensor_map import TensorMap
+from tests.emulator import oracle
 from tests.emulator.oracle import Counters, interpret, lacking
 from tests.emulator.pairs import SIDES, launches, load, ptx, source
 
@@ -40,6 +46,28 @@ MOST_WARP_INSTRUCTIONS = 30_000
 """Larger check sizes run only on the emulator, except a pair's first: the interpreter would take seconds."""
 
 
+def expectation(text, options, arguments):
+    """(bytes of every array after the launch, the counters) by the interpreter, which may have run in an earlier test
+    run: the cache has the result under all that it depends on."""
+
+    def launched():
+        counters = Counters()
+        interpret(text, None, args=arguments, counters=counters, **options)
+        return pickle.dumps(([each.tobytes() for each in arguments if isinstance(each, np.ndarray)], counters))
+
+    launch = hashlib.sha256(pickle.dumps((options, arguments))).hexdigest()
+    return pickle.loads(cache.remember(("interpreter", interpreters_version(), text, launch), launched))
+
+
+@functools.cache
+def interpreters_version():
+    """A hash of the interpreter's source, with the version of the emulator, of which it has the parser."""
+    digest = hashlib.sha256(f"{native.version()} {np.__version__}".encode())
+    for path in sorted(Path(oracle.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def interpreted(name, variant):
     """Run a side at its check sizes by both; return the differences at each size."""
     text = ptx(name, variant)
@@ -50,12 +78,8 @@ def interpreted(name, variant):
         actual, execution = run(text, options, arguments)
         if place and execution.counters["ptx_warp_instructions"] > MOST_WARP_INSTRUCTIONS:
             continue
-        expected = [
-            argument.copy() if isinstance(argument, np.ndarray) else argument for argument in arguments.values()
-        ]
-        counters = Counters()
-        interpret(text, None, args=expected, counters=counters, **options)
-        if actual != [each.tobytes() for each in expected if isinstance(each, np.ndarray)]:
+        expected, counters = expectation(text, options, list(arguments.values()))
+        if actual != expected:
             found.append(f"{options}: bytes differ")
         found += [f"{options}: {line}" for line in counters.differences(execution)]
     return found
