@@ -92,7 +92,7 @@ class Image:
             start = before[offset]
             if not self.may_differ(offset, stored):
                 continue
-            if not np.array_equal(left[: start.size], start) or left[start.size :].any():
+            if differ(left[: start.size], start) or differ(left[start.size :], memory.zeros(left.size - start.size)):
                 names.append(name)
         return tuple(names)
 
@@ -110,6 +110,18 @@ class Image:
                 f"writable one.",
                 held.name,
             )
+
+
+CHUNK_BYTES = 1 << 20
+"""Bytes that are compared at once: large variables need no second array of their size."""
+
+
+def differ(left: Bytes, right: Bytes) -> bool:
+    """Whether two arrays of one size hold different bytes."""
+    return any(
+        not np.array_equal(left[start : start + CHUNK_BYTES], right[start : start + CHUNK_BYTES])
+        for start in range(0, left.size, CHUNK_BYTES)
+    )
 
 
 def build(
