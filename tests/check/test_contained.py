@@ -71,6 +71,7 @@ def test_a_compilation_that_does_not_end_is_ended(tmp_path):
     assert judgement.decisive.message == "not finished after 2 s."
 
 
+@pytest.mark.long
 def test_a_compiler_that_runs_out_of_its_stack_costs_the_candidate_alone(tmp_path):
     (tmp_path / "deep.cu").write_text(HONEST_CU.replace("fmaf(s", "(" * 300_000 + "fmaf(s", 1))
     judgement = judge(tmp_path / "deep.cu", task(seconds=60))

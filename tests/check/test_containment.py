@@ -108,7 +108,9 @@ def read_text(folder, language, text):
     return json.dumps([found.words, [dataclasses.asdict(finding) for finding in found.findings], own.notes])
 
 
-@pytest.mark.parametrize("mode", [pytest.param(LANDLOCK, marks=needs_landlock), HEADERS])
+@pytest.mark.parametrize(
+    "mode", [pytest.param(LANDLOCK, marks=needs_landlock), pytest.param(HEADERS, marks=pytest.mark.long)]
+)
 def test_no_attempt_gets_a_file_or_a_token_into_an_output(mode, planted, monkeypatch, capfd):
     monkeypatch.setenv(containment.VARIABLE, mode)
     home, absent = planted.parents[1] / "planted.h", planted.parents[1] / "absentd.h"

@@ -6,12 +6,12 @@ from ptxbench.check.findings import STAGES
 from tests.check.judging import judged, outcome
 from tests.kernels.harness import PAIRS, emulated_arch
 
-VARIANTS = [  # further variants go through the same stages as the pair's two kernels; those by request cost too much
+VARIANTS = [  # further variants and CUDA C go through the same stages as the pair's own PTX
     pytest.param(
         name,
         source,
         id=f"{name}-{source.variant}",
-        marks=() if source.variant in ("cuda", "ptx") else pytest.mark.long,
+        marks=() if source.variant == "ptx" else pytest.mark.long,
     )
     for name, found in PAIRS.items()
     for source in found.right_sources

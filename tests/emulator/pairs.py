@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ptxbench import discovery, toolchain
 from ptxbench.discovery import specialisation
 from ptxbench.languages import has_own_threads
 from ptxbench.pair import Pair
+from tests import quick
 
 KERNELS = discovery.default_kernels()
 NAMES = discovery.find_pairs(KERNELS)
@@ -29,6 +30,11 @@ SIDES = [
     if not has_own_threads(source.language)  # tests/kernels/test_tile.py
 ]
 """Every pair with each of its variants, such as ("softmax", "cuda.passes@fast"), except those of tile kernels."""
+
+
+def marked(sides: Sequence[tuple[str, str]]) -> list[Any]:
+    """The sides as parameters of a test: those of a pair's further variants are long."""
+    return [quick.parameter(side, is_quick=side[1] in ("cuda", "ptx")) for side in sides]
 
 
 def source(name: str, variant: str) -> discovery.Source:

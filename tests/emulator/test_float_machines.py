@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from ptxbench.emulator import native
+from tests import quick
 from tests.emulator import batch
 from tests.emulator.samples import FORMS, operands
 
@@ -95,7 +96,7 @@ LEVELS = (native.QUICK, native.OPTIMISED)
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("cpu", LESSER)
+@pytest.mark.parametrize("cpu", quick.every(len(LESSER), LESSER))
 def test_every_cpu_gives_the_same_bits_at_each_level(cpu, level):
     expected = digests()
     assert {opcode for opcode, digest in on(cpu, level, "digests").items() if digest != expected[opcode]} == set()
@@ -103,7 +104,7 @@ def test_every_cpu_gives_the_same_bits_at_each_level(cpu, level):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads ELF objects")
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("cpu", LESSER)
+@pytest.mark.parametrize("cpu", quick.every(len(LESSER), LESSER))
 def test_the_code_calls_no_library(cpu, level):
     # the scheduler clears memory; every process has it
     assert set(on(cpu, level, "undefined_symbols")) <= {"memset"}

@@ -14,7 +14,7 @@ from ptxbench.emulator import native
 from ptxbench.tensor_map import TensorMap
 from tests.emulator import oracle
 from tests.emulator.oracle import Counters, interpret, lacking
-from tests.emulator.pairs import SIDES, launches, load, ptx, source
+from tests.emulator.pairs import SIDES, launches, load, marked, ptx, source
 
 
 def run(text, options, arguments, **more):
@@ -24,12 +24,12 @@ def run(text, options, arguments, **more):
     return [copy_.tobytes() for copy_ in copies if isinstance(copy_, np.ndarray)], execution
 
 
-MARKED = [
-    pytest.param(*side, marks=() if side[1] in ("cuda", "ptx") else pytest.mark.long, id="-".join(side))
+BY_DEFAULT = [
+    side
     for side in SIDES
     if side[1] in ("cuda", "ptx") or (source(*side) in load(side[0]).default_sources and side[1].startswith("ptx"))
 ]
-"""Each pair's two kernels, and further PTX that a run takes by default, which is marked long."""
+"""Each pair's two kernels, and further PTX that a run takes by default."""
 
 WITH_MAPS = {name for name, _ in SIDES if any(isinstance(arg, TensorMap) for arg in load(name).pair.args)}
 EXCUSED: dict[tuple[str, str], str] = {
@@ -89,7 +89,7 @@ TOO_LONG = {"warp_special"}
 """Pairs whose warps wait for each other in loops, which the interpreter repeats for minutes."""
 
 
-@pytest.mark.parametrize(("name", "variant"), [side for side in MARKED if side.values[0] not in TOO_LONG])
+@pytest.mark.parametrize(("name", "variant"), marked([side for side in BY_DEFAULT if side[0] not in TOO_LONG]))
 def test_bytes_and_counters_match_an_interpreter_that_shares_only_the_parser(name, variant):
     try:
         found = interpreted(name, variant)
@@ -108,7 +108,7 @@ def test_only_sides_that_there_are_can_be_excused():
     assert all(EXCUSED.values())
 
 
-@pytest.mark.parametrize(("name", "variant"), MARKED)
+@pytest.mark.parametrize(("name", "variant"), marked(BY_DEFAULT))
 def test_bytes_and_counters_are_the_same_on_every_run_and_any_number_of_threads(name, variant):
     text = ptx(name, variant)
     for options, arguments in launches(name, variant):
@@ -120,7 +120,7 @@ def test_bytes_and_counters_are_the_same_on_every_run_and_any_number_of_threads(
             assert execution.by_line == once.by_line
 
 
-@pytest.mark.parametrize(("name", "variant"), SIDES)
+@pytest.mark.parametrize(("name", "variant"), marked(SIDES))
 def test_lines_add_up_to_totals(name, variant):
     text = ptx(name, variant)
     lines = text.count("\n") + 1

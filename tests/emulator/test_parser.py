@@ -405,6 +405,7 @@ def mutated(text, seed):
     return "".join(changed)
 
 
+@pytest.mark.long
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(text=st.sampled_from(TEXTS), seed=st.integers(0, 2**32))
 def test_a_text_with_mistakes_gives_a_clear_error_or_runs(text, seed):

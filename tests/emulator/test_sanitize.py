@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench import emulator, toolchain
 from ptxbench.emulator.process import emulator_process
-from tests.emulator.pairs import SIDES, emulated_arch, launches, source
+from tests.emulator.pairs import SIDES, emulated_arch, launches, marked, source
 
 KERNEL = """.version 7.0
 .target sm_80
@@ -290,7 +290,7 @@ LARGE = {"warp_special"}
 """Pairs whose smallest ring is larger than the global memory that is checked whole: half of its pages are."""
 
 
-@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+@pytest.mark.parametrize(("name", "variant"), marked(VARIANTS))
 def test_no_shipped_kernel_raises_a_false_alarm(name, variant):
     arch = emulated_arch(name)
     build = toolchain.build_source(source(name, variant), arch, "driver")

@@ -68,8 +68,8 @@ def test_a_variant_that_crashes_when_it_is_verified_is_broken_and_the_rest_is_me
     ("deed", "reason"),
     [
         ("crash", "its process ended with SIGSEGV"),
-        ("exit", "its process ended with exit status 3"),
-        ("hang", "no progress for 4 s"),
+        pytest.param("exit", "its process ended with exit status 3", marks=pytest.mark.long),
+        pytest.param("hang", "no progress for 4 s", marks=pytest.mark.long),
     ],
 )
 def test_a_worker_that_dies_while_measuring_is_blamed_on_the_sampled_kernel(tmp_path, deed, reason):
