@@ -4,10 +4,7 @@ import pytest
 
 
 def every(step, values):
-    """The values as parameters: of each `step` the first is quick, the others are long.
-
-    A tuple is several arguments.
-    """
+    """The values as parameters: the first of each `step` is quick, the others are long. A tuple has several of them."""
     return [parameter(value, is_quick=number % step == 0) for number, value in enumerate(values)]
 
 
