@@ -45,6 +45,7 @@ def test_a_missing_device_is_simulated(pytest_on):
     assert "1 passed" in output
 
 
+@pytest.mark.long
 def test_a_missing_device_fails_where_a_gpu_is_required(pytest_on):
     status, output = pytest_on("lambda: None", PTXBENCH_REQUIRE_GPU="1")
     assert status == 1
@@ -52,6 +53,7 @@ def test_a_missing_device_fails_where_a_gpu_is_required(pytest_on):
     assert "found" not in output
 
 
+@pytest.mark.long
 def test_any_other_failure_is_an_error_and_no_skip(pytest_on):
     status, output = pytest_on("lambda: 1 / 0")
     assert status == 1

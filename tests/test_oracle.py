@@ -167,6 +167,7 @@ def bench_sizes():
             yield path.stem, pair, size, number == 0 or small
 
 
+@pytest.mark.long
 def test_every_shipped_pair_rejects_every_forgery_at_small_bench_sizes():
     for name, pair, size, quick in bench_sizes():
         if quick:

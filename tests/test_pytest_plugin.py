@@ -212,6 +212,7 @@ def test_a_mistake_fails_the_example_as_the_page_says(results):
 # ---- the options
 
 
+@pytest.mark.long
 def test_the_options_choose_the_backend_and_the_architecture(tmp_path, shared_cache):
     write_kernels(tmp_path)
     (tmp_path / "test_options.py").write_text(
@@ -222,6 +223,7 @@ def test_the_options_choose_the_backend_and_the_architecture(tmp_path, shared_ca
     assert re.search(r"E +ptxbench.errors.ToolMissing: No GPU: .*\. Use the backend 'emulator'\.", refused)
 
 
+@pytest.mark.long
 def test_an_unknown_backend_is_an_error_of_the_command_line(tmp_path, shared_cache):
     assert run_pytest(tmp_path, shared_cache, "--ptxbench-backend=cpu") is None
 

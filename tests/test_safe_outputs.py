@@ -298,6 +298,7 @@ def folder(tmp_path, monkeypatch):
     knobs_folder(tmp_path)
 
 
+@pytest.mark.long
 @settings(
     derandomize=True, database=None, deadline=None, max_examples=4, phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

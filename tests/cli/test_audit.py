@@ -204,6 +204,7 @@ def test_without_a_part_both_are_done(ptxbench, transpose):
     assert "32 of 32 targets met, 1 of 1 edits judged correctly (exit status 0)." in ran.out
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_it_with_130_and_without_a_traceback():
     program = "import sys; from ptxbench.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", program, "gate", "audit", "--synthetic", "--suites", "100000"]

@@ -106,6 +106,7 @@ def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
     assert (other["stage"], other["code"]) == ("signature", "no-entry")
 
 
+@pytest.mark.long
 def test_a_seed_repeats_a_judgement_and_without_one_each_is_another(ptxbench, kernels, files):
     def ran(*options):
         return json.loads(ptxbench("check", files[0], "--pair", "scale", "--kernels", kernels, "--json", *options).out)
@@ -124,6 +125,7 @@ def test_a_line_of_cuda_c_is_one_of_the_file(ptxbench, kernels, tmp_path):
     assert (found["code"], found["line"], found["column"]) == ("memory-fault", 7, 9)
 
 
+@pytest.mark.long
 def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, kernels, tmp_path):
     text = changed(PTX.replace("6.3", "8.1").replace("sm_75", "sm_90"), "DONE:\n",
                    "    multimem.red.relaxed.gpu.global.add.u32  [%y], %n;\nDONE:\n")  # fmt: skip
@@ -171,6 +173,7 @@ def without_seconds(document):
     return [without_seconds(each) for each in document] if isinstance(document, list) else document
 
 
+@pytest.mark.long
 def test_a_batch_judges_every_readable_file(ptxbench, kernels, tmp_path, monkeypatch):
     """A folder, standard input, a missing file, a FIFO; side by side and one after the other are one document."""
     (folder := tmp_path / "own.ptx").mkdir()
@@ -242,6 +245,7 @@ def test_watching_judges_changed_files_with_a_new_seed_each_time(ptxbench, kerne
     assert "Waiting for absent.ptx, which does not exist yet." in told
 
 
+@pytest.mark.long
 def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels, tmp_path, monkeypatch):
     (one := tmp_path / "one.ptx").write_text("junk")
     (notes := tmp_path / "notes.txt").write_text("no kernel")
@@ -294,6 +298,7 @@ def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, ker
     assert servers[-1].poll() is not None
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_with_130_and_no_traceback(kernels, files):
     command = [
         sys.executable,

@@ -16,6 +16,7 @@ from ptxbench.errors import DeviceError, EmulatorCrash
 from ptxbench.run_info import Device
 from ptxbench.toolchain import locate, ptxas, triton
 from tests.folders import kernels_folder
+from tests.quick import every
 
 
 @pytest.fixture
@@ -86,6 +87,7 @@ def test_triton_is_absent_or_broken(tmp_path, monkeypatch):
     triton.PROCESS.stop()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("empty_cache")
 def test_without_headers_the_advice_says_what_to_install(doctor, monkeypatch):
     monkeypatch.setattr(locate, "headers", tuple)
@@ -138,7 +140,7 @@ def write_nothing(*_, **__):
     return Execution({}, {}, "in order")
 
 
-@pytest.mark.parametrize("run", [crash, write_nothing])
+@pytest.mark.parametrize("run", every(2, [crash, write_nothing]))
 def test_an_emulator_that_does_not_work_is_the_one_failure_of_the_command(doctor, monkeypatch, run):
     monkeypatch.setattr("ptxbench.backends.emulator.run_steps", run)
     status, findings, err = doctor()
@@ -178,7 +180,7 @@ DEVICES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("device", "finding"), DEVICES)
+@pytest.mark.parametrize(("device", "finding"), every(3, DEVICES))
 def test_a_gpu_is_used_once(doctor, monkeypatch, device, finding):
     monkeypatch.setattr(gpu, "find_driver", object)
     monkeypatch.setattr(gpu, "driver_cuda_version", lambda driver: "13.0")
@@ -190,6 +192,7 @@ def test_a_gpu_is_used_once(doctor, monkeypatch, device, finding):
     assert findings["GPU"] == finding
 
 
+@pytest.mark.long
 def test_an_unwritable_cache_is_reported(doctor, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "file"))
@@ -199,6 +202,7 @@ def test_an_unwritable_cache_is_reported(doctor, monkeypatch, tmp_path):
     assert findings["cache"].advice == "Nothing is cached. Set PTXBENCH_CACHE to a writable folder."
 
 
+@pytest.mark.long
 def test_a_user_without_a_home_gets_advice_on_the_cache(doctor, monkeypatch):
     monkeypatch.setattr(cache, "folder", lambda: None)
     _, findings, _ = doctor()
@@ -213,6 +217,7 @@ def test_missing_kernels_are_reported(doctor, monkeypatch, tmp_path):
     assert findings["kernels"].advice.endswith("See --kernels and PTXBENCH_KERNELS.")
 
 
+@pytest.mark.long
 def test_the_folder_of_the_user_is_examined(doctor, monkeypatch, tmp_path):
     monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels_folder(tmp_path)))
     assert doctor()[1]["kernels"] == PartStatus("kernels", WORKS, f"1 pair in {tmp_path}/kernels")

@@ -69,6 +69,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.long
 def test_gates_at_once_and_one_that_is_killed_leave_whole_files(ptxbench, kernels):
     assert ptxbench("gate", "--kernels", kernels).status == 0
     assert commit(ptxbench, "latest").status == 0
@@ -91,6 +92,7 @@ def test_half_a_file_would_be_noticed():
         whole_runs()
 
 
+@pytest.mark.long
 def test_gates_that_are_killed_leave_whole_runs_and_the_baseline_as_it_was(kernels, ptxbench):
     assert ptxbench("run", "--kernels", kernels, "--backend", "emulator").status == 0
     assert ptxbench("baseline", "set", "latest", "--reason", "first").status == 0
@@ -132,6 +134,7 @@ def write_runs():
         Path(name).write_text(to_json(run))
 
 
+@pytest.mark.long
 def test_baselines_that_are_set_at_once_leave_one_of_them_whole(ptxbench):
     write_runs()
     setters = [start(program(""), "baseline", "set", name, "--reason", name) for name in [*RUNS, *RUNS]]
@@ -151,6 +154,7 @@ PUTTING = {
 }
 
 
+@pytest.mark.long
 def test_a_baseline_that_is_killed_while_it_is_set_is_the_old_one_or_the_new_one(ptxbench):
     write_runs()
     for folder in PUTTING:

@@ -11,6 +11,7 @@ import pytest
 
 from ptxbench.__main__ import repeat_interrupt
 from tests.folders import CUDA, PAIR, PTX, kernels_folder
+from tests.quick import every
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
 
@@ -63,7 +64,7 @@ def processes_with(mark):
     return found
 
 
-@pytest.mark.parametrize(("moment", "command", "told"), MOMENTS)
+@pytest.mark.parametrize(("moment", "command", "told"), every(4, MOMENTS))
 def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels, moment, command, told):
     kernels_folder(tmp_path, name="again", cuda=CUDA.replace("scale", "again"), ptx=PTX.replace("scale", "again"),
                    pair=PAIR)  # fmt: skip

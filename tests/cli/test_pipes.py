@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.quick import every
+
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs a POSIX shell")
 
 PTXBENCH = f"{sys.executable} -m ptxbench"
@@ -37,7 +39,7 @@ READER_GONE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("line", "statuses"), READER_GONE)
+@pytest.mark.parametrize(("line", "statuses"), every(4, READER_GONE))
 def test_a_reader_that_has_gone_is_no_failure_of_its_own(tmp_path, kernels, line, statuses, monkeypatch):
     if line.startswith("run"):
         monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels))
@@ -61,7 +63,7 @@ CLOSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("line", "status"), CLOSED)
+@pytest.mark.parametrize(("line", "status"), every(4, CLOSED))
 def test_streams_that_are_closed_from_the_start(tmp_path, line, status):
     assert status_of(f"{PTXBENCH} {line}", tmp_path) == (status, "")
 

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from ptxbench import toolchain
 from ptxbench.discovery import default_kernels
 from tests.folders import CUDA, PTX, changed, kernels_folder
+from tests.quick import every
 
 
 def document(ran):
@@ -259,8 +260,10 @@ VIEWS = [
 ]
 
 
-@pytest.mark.parametrize("columns", [80, 100, 160])
-@pytest.mark.parametrize("view", VIEWS)
+WIDTHS = [(view, columns) for view in VIEWS for columns in (80, 100, 160)]
+
+
+@pytest.mark.parametrize(("view", "columns"), every(4, WIDTHS))
 def test_no_line_is_wider_than_the_terminal_with_colours_or_without(ptxbench, monkeypatch, columns, view):
     monkeypatch.setenv("COLUMNS", str(columns))
     plain = ptxbench("show", "w4a16_dequant", *view)

@@ -174,6 +174,7 @@ def start(*arguments, **options):
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="sends the signal of Ctrl-C to a group of processes")
 def test_a_sweep_of_sixty_points_shows_progress_survives_ctrl_c_and_goes_on_where_it_stopped(scale, ptxbench):
     """On a terminal, for there alone progress is shown. The seventh size waits to be interrupted, once."""

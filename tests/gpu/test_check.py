@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from ptxbench import discovery
 
 
+@pytest.mark.long
 def test_a_candidate_that_is_the_pairs_own_ptx_takes_its_time(gpu, ptxbench, tmp_path):
     path = tmp_path / "mine.ptx"
     path.write_text("// another file\n" + (discovery.default_kernels() / "ptx" / "triad.ptx").read_text())

@@ -11,6 +11,9 @@ from ptxbench.report.material import Material
 from ptxbench.report.rows import TALL, indented, squeezed, tight
 from tests.report.pages import page_of, timed_run
 
+pytestmark = pytest.mark.long
+"""Of the page, `make test` runs tests/report/test_page.py."""
+
 WIDE = {"width": 1280, "height": 900}
 WIDTHS = (390, 768, 1280)
 """Of a telephone, a tablet and a laptop."""

@@ -66,6 +66,7 @@ def build_in_a_process(path, barrier, results):
     results.put((made.ptx, made.cubin, made.report.sass_sha256, dict(made.report.sass)))
 
 
+@pytest.mark.long
 def test_processes_that_build_at_once_get_the_same_and_leave_whole_entries(folder, tmp_path):
     path = tmp_path / "scale.cu"
     path.write_text(CUDA)

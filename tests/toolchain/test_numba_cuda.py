@@ -68,6 +68,7 @@ def test_the_same_text_gives_the_same_ptx_whatever_was_compiled_before(tmp_path,
     assert found[0] == found[1]
 
 
+@pytest.mark.long
 def test_options_of_numba_in_the_environment_change_nothing(tmp_path, monkeypatch):
     expected = ptx(SCALE)
     numba_cuda.PROCESS.stop()
@@ -136,6 +137,7 @@ def test_without_numba_cuda_the_sentence_names_the_extra(monkeypatch):
     )
 
 
+@pytest.mark.long
 def test_a_file_that_imports_a_module_of_its_author_is_compiled_again_each_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", ".")  # the process has another current folder
