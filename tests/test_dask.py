@@ -87,6 +87,7 @@ def without_run(text):
 # ---- the same documents
 
 
+@pytest.mark.long
 def test_hostile_candidates_get_the_same_judgements(ptxbench, address):
     command = ["check", *(HOSTILE / name for name in CHOSEN), "missing.ptx", "--max-loop-iterations", 65536, *FAST]
     here = ptxbench(*command, "--json", "--jobs", 2)
@@ -182,6 +183,7 @@ def test_a_judge_of_python_gives_the_judgements_in_order_and_takes_few_texts_ahe
     assert [one.sha256 for one in found] == [sha256(text.encode()).hexdigest() for text in taken[:10]]
 
 
+@pytest.mark.long
 def test_a_killed_worker_loses_nothing(pool, address):
     files = [HOSTILE / name for name in ("honest.ptx", "traps.ptx")]
     killed = []
@@ -201,6 +203,7 @@ def test_a_killed_worker_loses_nothing(pool, address):
     assert there == here
 
 
+@pytest.mark.long
 def test_a_task_that_ends_its_workers_ends_the_command(pool):
     with pytest.raises(MachineError, match="2 Dask workers ended while they did the same task, the last one tcp://"):
         list(pool.map(dask_cluster.end_the_worker, [0]))

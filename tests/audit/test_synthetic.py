@@ -79,6 +79,7 @@ def test_a_noisy_gpu_is_unsure_rather_than_wrong(lines):
     assert noisy.missed_inconclusive[0.10] == missed  # all of them are inconclusive
 
 
+@pytest.mark.long
 def test_times_without_controls_alarm_where_a_run_shifts_by_the_budget_and_controls_prevent_it():
     """A budget of 5 % on stored times of a noisy GPU raises an alarm in 4 to 10 % of suites."""
     found = audit_synthetic(GateConfig(time_budget=0.05), 60, seed=1)

@@ -150,6 +150,7 @@ def test_a_hostile_kernel_must_cost_its_own_row_alone(left, sentences):
     assert list(harm(left)) == sentences
 
 
+@pytest.mark.long
 def test_real_workers_survive_the_hostile_kernels_and_measure_the_control(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 4.0)
     _, lines = taken("A/A control", "containment", rounds=run_rounds)

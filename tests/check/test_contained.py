@@ -390,6 +390,7 @@ def test_a_server_that_dies_costs_no_verdict(server, restarted):
     assert killed != [server.process.pid]
 
 
+@pytest.mark.long
 def test_a_server_that_always_dies_gives_no_verdict(server):
     judgement = judge_in(server, "traps.ptx", lambda stage, process: server.process.kill())
     assert (judgement.verdict, outcome(judgement)) == ("unjudged", "parses judge-failed")

@@ -41,6 +41,7 @@ def test_every_example_of_the_page_is_true(kernels, tmp_path, monkeypatch):
     assert "".join(said) == ""
 
 
+@pytest.mark.long
 def test_the_search_of_the_page_finds_a_better_kernel(judge):
     (program,) = (block for block in BLOCKS if not block.startswith(">>>"))
     assert sum(1 for line in program.splitlines() if line.strip()) <= 45

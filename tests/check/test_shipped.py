@@ -6,12 +6,14 @@ from ptxbench.check.findings import STAGES
 from tests.check.judging import judged, outcome
 from tests.kernels.harness import PAIRS, emulated_arch
 
-VARIANTS = [  # further variants and CUDA C go through the same stages as the pair's own PTX
+QUICK = list(PAIRS)[::2]
+"""Pairs whose own PTX is tried by every test run. All other files go through the same stages."""
+VARIANTS = [
     pytest.param(
         name,
         source,
         id=f"{name}-{source.variant}",
-        marks=() if source.variant == "ptx" else pytest.mark.long,
+        marks=() if source.variant == "ptx" and name in QUICK else pytest.mark.long,
     )
     for name, found in PAIRS.items()
     for source in found.right_sources

@@ -86,6 +86,7 @@ def test_cuda_c_is_timed_as_the_ptx_that_was_judged(kernels, tmp_path):
     assert not list(copy.rglob("*.candidate.cu"))
 
 
+@pytest.mark.long
 def test_the_folder_of_the_pairs_is_left_as_it_is(accepted, kernels):
     before = sorted(kernels.rglob("*"))
     timed(accepted, kernels, TIMES)
@@ -101,12 +102,14 @@ def test_a_candidate_that_is_wrong_on_the_gpu_alone_is_rejected_there(accepted, 
     assert "time" not in judgement.ratios["cuda"]
 
 
+@pytest.mark.long
 def test_a_device_that_it_may_have_lost_rejects_it(accepted, kernels):
     lost = DeviceLost("an illegal address.", ("cuda", "ptx.candidate"))
     judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [lost])
     assert judgement.decisive.message == "the device was lost: an illegal address."
 
 
+@pytest.mark.long
 def test_a_device_that_the_machine_lost_is_not_the_candidates_fault(accepted, kernels):
     judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [DeviceLost("an ECC error.")])
     assert judgement.verdict == ACCEPTED
@@ -121,6 +124,7 @@ def test_a_candidate_without_a_time_is_accepted_with_a_warning(accepted, kernels
     assert "not-timed" in [finding.code for finding in judgement.findings]
 
 
+@pytest.mark.long
 def test_a_candidate_that_was_not_accepted_is_not_timed(accepted, kernels, tmp_path):
     path = tmp_path / "other.ptx"
     path.write_text(PTX.replace(".entry scale", ".entry other"))

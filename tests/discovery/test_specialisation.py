@@ -57,6 +57,7 @@ def test_a_target_gets_its_own_file_then_its_familys_then_the_plain_one(targets,
     assert best(targets, arch) == best(targets[::-1], arch) == chosen
 
 
+@pytest.mark.long
 def test_ptxas_takes_the_ptx_of_a_family_for_all_that_would_get_it_and_for_no_other():
     tool = locate.program("ptxas")
     version = trial.newest_version(tool)

@@ -189,6 +189,7 @@ def test_video_instructions_agree_with_whole_numbers_of_any_length(family):
     assert [found for lines in kernels(FAMILIES[family]()) for found in disagreements(lines)] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", FAMILIES)
 def test_ptxas_accepts_the_video_instructions_that_are_compared(family):
     for lines in kernels(FAMILIES[family]()):

@@ -360,6 +360,7 @@ def test_lanes_that_share_a_tile_with_wmma_race_without_a_warp_sync_whatever_lan
     assert np.array_equal(y, x[:128])
 
 
+@pytest.mark.long
 def test_ptxas_knows_every_spelling_of_the_matrix_chapter():
     """But those of sm_90a, sm_100a and sm_120a: test_spellings.py."""
     declared, lines = [".reg .u64 %at;", ".reg .u32 %stride;", ".reg .b32 %one, %other;"], []

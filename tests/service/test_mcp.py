@@ -56,6 +56,7 @@ def answers(cache_of_the_tests):
     return asked(*CALLS)
 
 
+@pytest.mark.long
 def test_the_tools_have_descriptions_and_typed_results(answers):
     tools, _ = answers
     assert {tool.name for tool in tools} == TOOLS
@@ -66,6 +67,7 @@ def test_the_tools_have_descriptions_and_typed_results(answers):
     assert described["judge"]["language"]["enum"] == ["ptx", "cuda"]
 
 
+@pytest.mark.long
 def test_an_agent_can_list_read_judge_and_inspect(answers):
     _, (pairs, contract, race, file, hot, difference, variant, *_) = answers
     assert not any(each.is_error for each in (pairs, contract, race, file, hot, difference, variant))
@@ -86,6 +88,7 @@ def test_an_agent_can_list_read_judge_and_inspect(answers):
     assert variant.structured_content["lines"][0]["executed"] > 0
 
 
+@pytest.mark.long
 def test_what_is_refused_is_one_sentence(answers):
     _, (*_, pair, long, glob, name, include, refused) = answers
     told = {
