@@ -208,10 +208,10 @@ extern "C" __global__ void scale(const float* x, float* y, float a, unsigned n)
 def test_a_compilation_that_never_ends_costs_its_variant(tmp_path):
     kernels = kernels_folder(tmp_path)
     (kernels / "cuda" / "scale.endless.cu").write_text(ENDLESS)
-    cells, _, lost = carried_out(plan_of(kernels, {}, rounds=1, timeout=6))
+    cells, _, lost = carried_out(plan_of(kernels, {}, rounds=1, timeout=4))
     assert lost == []
     for cell in cells:
         for name in ("cuda.endless", "cuda.endless@fast"):
             assert cell.variants[name].status == BROKEN
-            assert cell.variants[name].reason == "no progress for 6 s (build)."
+            assert cell.variants[name].reason == "no progress for 4 s (build)."
         assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]

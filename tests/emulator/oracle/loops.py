@@ -79,7 +79,7 @@ class Trips:
             inside, _ = self.found[at]
             fresh = ~np.isin(self.last[threads], list(inside))
             self.close(at, np.unique(threads[fresh] // LANES))
-            self.under_way[at][np.unique(threads // LANES)] += 1
+            self.under_way[at][threads // LANES] += 1  # once for each warp
         if self.found:
             self.last[threads] = at
 

@@ -173,12 +173,13 @@ class Threads:
     def count(self, step: Step, at: int, everyone: Array | None, on: Array | None) -> None:
         assert self.counters is not None
         threads = self.size if everyone is None else everyone.size
-        warps = self.size // LANES if everyone is None else warps_of(everyone)
+        their_warps = np.arange(self.size // LANES) if everyone is None else everyone // LANES
+        warps = their_warps.size if everyone is None else runs_of(their_warps)
         active = self.size if on is None else on.size
         if self.trips is not None:
             self.trips.come(at, self.numbers if everyone is None else everyone)
         self.counters.execution(step.line, step.counted, warps, threads, active)
-        np.add.at(self.clock, np.unique((self.numbers if everyone is None else everyone) // LANES), 1)
+        self.clock[their_warps] += 1  # once for each warp, however many of its lanes are here
         if step.moves and step.targets != () and step.instruction.guard is not None:
             divergent = 0
             if on is not None and active < threads and step.targets != (at + 1,):
@@ -378,6 +379,6 @@ def immediate(operand: Immediate, dtype: Any) -> Any:
     return UNSIGNED[bits](int(operand.value) & (1 << bits) - 1).view(dtype)
 
 
-def warps_of(threads: Array) -> int:
-    """How many warps threads in ascending order are of."""
-    return 1 + int(np.count_nonzero(np.diff(threads // LANES))) if threads.size else 0
+def runs_of(values: Array) -> int:
+    """How many different values there are in an ascending array."""
+    return 1 + int(np.count_nonzero(values[1:] != values[:-1])) if values.size else 0
