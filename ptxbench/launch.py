@@ -91,6 +91,18 @@ class Launch:
         """The warps that it starts, in all of its launches."""
         return self.launches * math.prod(self.grid_xyz) * -(-math.prod(self.block_xyz) // 32)
 
+    def emulated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """This launch with these arguments as `emulator.chain.run_steps` takes it, by its names."""
+        return {
+            "steps": [list(step.values()) for step in self.steps(arguments)],
+            "dependent": self.dependent,
+            "grid": self.grid_xyz,
+            "block": self.block_xyz,
+            "names": list(arguments),
+            "dynamic_shared_bytes": self.shared_bytes,
+            "cluster": self.cluster_xyz,
+        }
+
     def steps(self, arguments: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """The arguments of each of its launches, in their order: those given, with the number of the launch."""
         if self.chain is None:

@@ -73,19 +73,7 @@ class EmulatorBackend:
             for name, value in arguments.items()
         }
         try:
-            execution = run_steps(
-                build.ptx,
-                build.entry,
-                steps=[list(step.values()) for step in launch.steps(keyed)],
-                dependent=launch.dependent,
-                grid=launch.grid_xyz,
-                block=launch.block_xyz,
-                names=list(keyed),
-                dynamic_shared_bytes=launch.shared_bytes,
-                cluster=launch.cluster_xyz,
-                arch=build.arch,
-                threads=threads,
-            )
+            execution = run_steps(build.ptx, build.entry, **launch.emulated(keyed), arch=build.arch, threads=threads)
         except ReadOnlyArray as error:
             raise WrongResult(f"{build.source.name} writes to '{error.name}', which is an input.") from None
         except KernelError as error:

@@ -27,3 +27,13 @@ def outputs_option(help: str) -> Option:
         metavar="FILE",
         help=help,
     )
+
+
+def replay_option(what: str) -> Option:
+    """--replay RUN; `what` it does, as a clause."""
+    return click.option(
+        "--replay",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="RUN",
+        help=f"Run nothing: {what}. RUN is a file, the start of a file's name or of an id, `latest` or `latest~1`.",
+    )

@@ -21,7 +21,7 @@ from ptxbench.cli._device import (
     open_backend,
     timeout_option,
 )
-from ptxbench.cli._files import outputs_option, results_option
+from ptxbench.cli._files import outputs_option, replay_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError, suggestion
@@ -88,13 +88,7 @@ if TYPE_CHECKING:
     "Abort a kernel after this time without progress in its build or on the GPU. It is marked broken and "
     "the run continues. GPU only."
 )
-@click.option(
-    "--replay",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="RUN",
-    help="Run nothing: print a recorded run again, with all numbers derived from its samples. RUN is a file, "
-    "the start of a file's name or of an id, `latest` or `latest~1`.",
-)
+@replay_option("print a recorded run again, with all numbers derived from its samples")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the run document with its findings, and nothing else, on stdout."
 )

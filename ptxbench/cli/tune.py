@@ -19,7 +19,7 @@ from ptxbench.cli._device import (
     open_backend,
     timeout_option,
 )
-from ptxbench.cli._files import outputs_option, results_option
+from ptxbench.cli._files import outputs_option, replay_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
@@ -64,13 +64,7 @@ if TYPE_CHECKING:
 @dask_option("points")
 @timeout_option("Abort a kernel after this time without progress. GPU only.")
 @click.option("--no-resume", is_flag=True, help="Start again, even if the same sweep was interrupted.")
-@click.option(
-    "--replay",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="RUN",
-    help="Run nothing: draw a recorded sweep of PAIR again. RUN is a file, the start of its name or "
-    "id, `latest` or `latest~1`.",
-)
+@replay_option("draw a recorded sweep of PAIR again")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print points, values and the best point as JSON, and nothing else."
 )

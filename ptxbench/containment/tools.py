@@ -7,16 +7,21 @@ are not known.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ptxbench.containment import LANDLOCK, mode, restrict
 from ptxbench.containment.compiler import bare_environment
+
+if sys.platform == "linux":
+    import resource
 
 LOADER_FILES = (Path("/etc/ld.so.cache"),)
 SECONDS = 30
@@ -56,9 +61,24 @@ def start(
         return thread.submit(open_restricted).result()
 
 
-def run(tool: Path, arguments: Sequence[str], folder: Path, seconds: float) -> subprocess.CompletedProcess[bytes]:
-    """Run a tool to its end. Raises OSError if it does not start, TimeoutExpired after `seconds`."""
-    with start(tool, arguments, folder) as process:
+def run(
+    tool: Path,
+    arguments: Sequence[str],
+    folder: Path,
+    seconds: float,
+    *,
+    memory_bytes: int | None = None,
+    read: Sequence[Path] = (),
+    starts: Sequence[Path] = (),
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a tool to its end. Raises OSError if it does not start, TimeoutExpired after `seconds`.
+
+    `memory_bytes`: a limit of its address space, on Linux; `read`, `starts`: see `start`.
+    """
+    with start(tool, arguments, folder, read=read, starts=starts) as process:
+        if sys.platform == "linux" and memory_bytes is not None:
+            with contextlib.suppress(OSError):  # already ended
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         try:
             out, err = process.communicate(timeout=seconds)
         except BaseException:

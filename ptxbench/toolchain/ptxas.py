@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +14,6 @@ from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageErr
 from ptxbench.toolchain import locate
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.origins import origins
-
-if sys.platform == "linux":
-    import resource
 
 SECONDS = 300
 """A timeout. A kernel of a hundred thousand instructions takes ptxas under a minute; past this it hangs."""
@@ -127,16 +122,8 @@ def read(
 
 def run(tool: Path, arguments: Sequence[str], folder: Path, seconds: float, memory_bytes: int) -> tuple[int, str]:
     """The exit status and output of ptxas, which runs in `folder` and can access nothing else."""
-    with tools.start(tool, arguments, folder) as process:
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # already ended
-                resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-        try:
-            out, err = process.communicate(timeout=seconds)
-        except BaseException:
-            process.kill()
-            raise
-    return process.returncode, (out + err).decode(errors="replace").strip()
+    ran = tools.run(tool, arguments, folder, seconds, memory_bytes=memory_bytes)
+    return ran.returncode, (ran.stdout + ran.stderr).decode(errors="replace").strip()
 
 
 class RefusedError(Exception):

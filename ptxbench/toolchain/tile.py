@@ -7,10 +7,8 @@ PTX. `gpu_only` says when the emulator cannot execute it.
 from __future__ import annotations
 
 import base64
-import contextlib
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +21,6 @@ from ptxbench.errors import AssembleError, CompileError, TargetMismatch, ToolMis
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import cuda_c, line_table, locate
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
-
-if sys.platform == "linux":
-    import resource
 
 INSTALL = "pip install 'ptxbench[tile]', or install a CUDA toolkit of version 13.3 or later"
 FLAGS = ("--std=c++20", ENABLE_TILE)
@@ -157,24 +152,24 @@ def assemble(tool: Path, program: bytes, target: str, path: Path) -> bytes:
         (Path(folder) / INPUT).write_bytes(program)
         arguments = [f"--gpu-name={target}", "--lineinfo", INPUT, "-o", OUTPUT]
         try:
-            with tools.start(tool, arguments, Path(folder), read=libraries(tool), starts=programs(tool)) as process:
-                if sys.platform == "linux":
-                    with contextlib.suppress(OSError):  # already ended
-                        resource.prlimit(process.pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-                try:
-                    out, err = process.communicate(timeout=SECONDS)
-                except BaseException:
-                    process.kill()
-                    raise
+            ran = tools.run(
+                tool,
+                arguments,
+                Path(folder),
+                SECONDS,
+                memory_bytes=MEMORY_BYTES,
+                read=libraries(tool),
+                starts=programs(tool),
+            )
         except subprocess.TimeoutExpired:
             raise AssembleError(
                 f"{path.name}: tileiras was stopped after {SECONDS} s; make the kernel smaller."
             ) from None
         except OSError as error:
             raise ToolMissing(f"{tool} does not start: {error.strerror}. {INSTALL}.") from None
-        if process.returncode != 0:
-            printed = (out + err).decode(errors="replace").strip()
-            ending = f"error: it ended with status {process.returncode}"
+        if ran.returncode != 0:
+            printed = (ran.stdout + ran.stderr).decode(errors="replace").strip()
+            ending = f"error: it ended with status {ran.returncode}"
             raise refusal(printed or ending, path.name, target, f"tileiras {locate.version(tool)}")
         return (Path(folder) / OUTPUT).read_bytes()
 
