@@ -29,10 +29,10 @@ def judge(tmp_path_factory):
         yield judge
 
 
-def test_every_example_of_the_page_is_true(kernels, tmp_path, monkeypatch):
-    monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels))
+def test_every_example_of_the_page_is_true(ptxbench, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("mine.ptx").write_text(PTX)
+    (command,) = re.findall(r"`ptxbench (show [^`]*)`", PAGE.read_text(encoding="utf-8"))
+    assert ptxbench(*command.split()).status == 0
     shown = "\n".join(block for block in BLOCKS if block.startswith(">>>"))
     examples = doctest.DocTestParser().get_doctest(shown, {}, PAGE.name, str(PAGE), 0)
     said = []
