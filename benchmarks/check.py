@@ -85,13 +85,13 @@ def cost(judge: ptxbench.Judge, texts: list[str], verdict: str) -> float:
 
 
 def costs(judge: ptxbench.Judge, text: str, repeats: int) -> dict[str, float]:
-    found = {"start": cost(judge, [unheard(text), unheard(text)], "accepted")}
+    seconds_of = {"start": cost(judge, [unheard(text), unheard(text)], "accepted")}
     again = unheard(text)
-    found["new"] = cost(judge, [unheard(text) for _ in range(repeats - 1)] + [again], "accepted")
-    found["known"] = cost(judge, [again] * repeats, "accepted")
-    found["wrong"] = cost(judge, [unheard(early_return(text)) for _ in range(repeats)], "rejected")
-    found["cut"] = cost(judge, [unheard(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected")
-    return found
+    seconds_of["new"] = cost(judge, [unheard(text) for _ in range(repeats - 1)] + [again], "accepted")
+    seconds_of["known"] = cost(judge, [again] * repeats, "accepted")
+    seconds_of["wrong"] = cost(judge, [unheard(early_return(text)) for _ in range(repeats)], "rejected")
+    seconds_of["cut"] = cost(judge, [unheard(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected")
+    return seconds_of
 
 
 def plain(loaded: discovery.LoadedPair) -> float:
@@ -142,13 +142,13 @@ def main() -> int:
     table = Table(title="ptxbench.Judge, milliseconds of the processor")
     for heading in ("pair", "start", *ALLOWED, "NVRTC + NumPy"):
         table.add_column(heading, justify="left" if heading == "pair" else "right")
-    found: dict[str, list[float]] = {name: [] for name in ALLOWED}
+    measured: dict[str, list[float]] = {name: [] for name in ALLOWED}
     for name in discovery.choose_pairs(kernels, options.pairs):
         loaded = discovery.load(kernels, name)
         with ptxbench.Judge(name, seed=1, backend="emulator") as judge:
             own = next(source for source in loaded.sources if source.variant == "ptx").on(judge.task.arch)
             of_pair = costs(judge, own.path.read_text(), options.repeats)
-        for heading, seconds in found.items():
+        for heading, seconds in measured.items():
             seconds.append(of_pair[heading])
         try:
             scale = f"{1e3 * plain(loaded):.0f}"
@@ -157,7 +157,7 @@ def main() -> int:
         table.add_row(name, *(f"{1e3 * seconds:.0f}" for seconds in of_pair.values()), scale)
     Console().print(table)
     for heading, allowed in ALLOWED.items():
-        median = statistics.median(found[heading])
+        median = statistics.median(measured[heading])
         print(f"median {heading}: {1e3 * median:.0f} ms of the processor; expected at most {1e3 * allowed:.0f} ms")
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) == 2:

@@ -173,7 +173,7 @@ def memory_scaling(repeats: int) -> float:
 
 def plain_numpy(case: Case, launch: float) -> str:
     """The time of the NumPy interpreter divided by the time of the launch; "-" if it lacks an instruction."""
-    arguments = [each.copy() for each in case.arguments]  # it writes all of them back
+    arguments = [argument.copy() for argument in case.arguments]  # it writes all of them back
     try:
         times = [
             least(2, lambda chunk=chunk: interpret(
@@ -229,7 +229,7 @@ def against_c(cases: list[Case], repeats: int) -> Table | None:
     del os.environ["PTXBENCH_EMULATOR_LEVEL"]
     stop_process()
     for name, (c, *launches) in times.items():
-        table.add_row(name, f"{1e3 * c:.2f}", *(f"{1e3 * each:.2f} ms, {each / c:.1f} x" for each in launches))
+        table.add_row(name, f"{1e3 * c:.2f}", *(f"{1e3 * seconds:.2f} ms, {seconds / c:.1f} x" for seconds in launches))
     over = [name for name, (c, _, optimised) in times.items() if optimised > C_TARGET * c]
     verdict = f"ABOVE the target of {C_TARGET:.0f} x: {', '.join(over)}" if over else f"at most {C_TARGET:.0f} x"
     table.caption = (
@@ -244,8 +244,10 @@ def call(loops: ctypes.CDLL, case: Case) -> None:
     kinds = {"f": ctypes.c_float, "u": ctypes.c_uint}
     getattr(loops, case.name)(
         *(
-            ctypes.c_void_p(each.ctypes.data) if isinstance(each, np.ndarray) else kinds[each.dtype.kind](each)
-            for each in case.arguments
+            ctypes.c_void_p(argument.ctypes.data)
+            if isinstance(argument, np.ndarray)
+            else kinds[argument.dtype.kind](argument)
+            for argument in case.arguments
         )
     )
 
@@ -267,18 +269,18 @@ def fixed_costs(cases: list[Case], repeats: int) -> str:
     def both() -> float:
         return time.process_time() + emulator_time()
 
-    found = []
+    rows = []
     for case in cases:
         options = {**case.options, "grid": 1, "block": 1}
-        small = [each[:1] if isinstance(each, np.ndarray) else each for each in case.arguments]
-        small = [np.zeros_like(each)[()] if isinstance(each, np.generic) else each for each in small]
+        small = [argument[:1] if isinstance(argument, np.ndarray) else argument for argument in case.arguments]
+        small = [np.zeros_like(argument)[()] if isinstance(argument, np.generic) else argument for argument in small]
         times = []
         for _ in range(20 * repeats):
             started = both()
             emulator.run(case.text, args=small, **options)
             times.append(both() - started)
-        found.append(f"{case.name} {1e3 * statistics.median(times):.2f}")
-    return f"A launch of one thread costs, in ms of CPU time of both processes: {', '.join(found)}."
+        rows.append(f"{case.name} {1e3 * statistics.median(times):.2f}")
+    return f"A launch of one thread costs, in ms of CPU time of both processes: {', '.join(rows)}."
 
 
 def compilation(cases: list[Case]) -> Table:

@@ -66,8 +66,8 @@ def of_tests(*modules: str) -> Callable[[], list[foreign.Case]]:
 
 def of_benchmarks(*modules: str) -> Callable[[], list[foreign.Case]]:
     def cases() -> list[foreign.Case]:
-        found = [importlib.import_module(f"benchmarks.producers.{module}").CASES for module in modules]
-        return [case for each in found for case in each]
+        tables = [importlib.import_module(f"benchmarks.producers.{module}").CASES for module in modules]
+        return [case for table in tables for case in table]
 
     return cases
 
@@ -109,15 +109,15 @@ def outcome(case: foreign.Case) -> Outcome:
 
 def counts(outcomes: Sequence[Outcome]) -> tuple[int, ...]:
     """The figures of a row, in the order of COLUMNS."""
-    return (len(outcomes), *(sum(getattr(each, column) for each in outcomes) for column in COLUMNS[1:]))
+    return (len(outcomes), *(sum(getattr(outcome, column) for outcome in outcomes) for column in COLUMNS[1:]))
 
 
 def refusals(outcomes: Sequence[Outcome]) -> str:
     """How many were refused, by missing feature."""
     lacking = Counter(
-        match[1] if (match := re.search(r"'(\w+)[\w.:]*'", each.wrong)) else "syntax"
-        for each in outcomes
-        if not each.known
+        match[1] if (match := re.search(r"'(\w+)[\w.:]*'", outcome.wrong)) else "syntax"
+        for outcome in outcomes
+        if not outcome.known
     )
     return ", ".join(f"{count} {name}" for name, count in lacking.most_common()) or "-"
 
@@ -138,14 +138,14 @@ def main() -> int:
     for column in COLUMNS:
         table.add_column(column, justify="right")
     table.add_column("refused")
-    rows, told = [], []
+    rows, sentences = [], []
     for producer in PRODUCERS:
         if options.producers and producer.name not in options.producers:
             continue
         try:
-            cases = [each for each in producer.cases() if options.kernel in each.name]
+            cases = [case for case in producer.cases() if options.kernel in case.name]
         except ImportError as error:
-            told.append(f"{producer.name} is not installed: {error}")
+            sentences.append(f"{producer.name} is not installed: {error}")
             continue
         outcomes = []
         with console.status(producer.name) as status:
@@ -155,14 +155,16 @@ def main() -> int:
         row = (producer.name, producer.version() or "-", *map(str, counts(outcomes)), refusals(outcomes))
         rows.append(row)
         table.add_row(*row)
-        told += [
-            f"{producer.name} {each.case.name} for {each.case.arch}: {each.wrong}" for each in outcomes if each.wrong
+        sentences += [
+            f"{producer.name} {outcome.case.name} for {outcome.case.arch}: {outcome.wrong}"
+            for outcome in outcomes
+            if outcome.wrong
         ]
     if options.markdown:
         print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     else:
         console.print(table)
-    print("\n".join(told))
+    print("\n".join(sentences))
     return 0
 
 

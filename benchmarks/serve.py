@@ -102,10 +102,10 @@ class Tally:
             self.faults.append("a verdict came twice")
         self.seen.add(name)
         verdict = judgement["verdict"] or {"verdict": judgement["state"], "code": judgement["error"]}
-        found, known = verdict["code"] or verdict["verdict"], KNOWN[name.partition(" ")[2]]
-        self.verdicts[found] += 1
-        if found != known:
-            self.faults.append(f"a verdict is {found}, expected {known}")
+        outcome, known = verdict["code"] or verdict["verdict"], KNOWN[name.partition(" ")[2]]
+        self.verdicts[outcome] += 1
+        if outcome != known:
+            self.faults.append(f"a verdict is {outcome}, expected {known}")
         return name
 
 
@@ -122,7 +122,7 @@ async def client(service: Service, tally: Tally, numbers: itertools.count[int]) 
     """One client: submissions until all are done."""
     async with httpx.AsyncClient(base_url=service.url, timeout=600) as connection:
         while tally.asked > 0:
-            waiting = {each["file"]: each for each in texts(next(numbers))}
+            waiting = {text["file"]: text for text in texts(next(numbers))}
             tally.asked -= len(waiting)
             tally.submitted += len(waiting)
             after = random.choice([0, 1]) if random.random() < LEAVE else None
@@ -192,20 +192,20 @@ class Service:
 
     def kill(self) -> None:
         """As a crash of it, or of what it runs in."""
-        self.orphans += [each for server in children(self.process.pid) for each in (server, *children(server))]
+        self.orphans += [pid for server in children(self.process.pid) for pid in (server, *children(server))]
         self.process.kill()
         self.process.communicate()
 
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started, from any of its threads."""
-    found: list[int] = []
-    for each in Path(f"/proc/{pid}/task").glob("*/children"):
+    pids: list[int] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            found += map(int, each.read_text().split())
+            pids += map(int, listing.read_text().split())
         except OSError:
             continue  # the thread has just ended
-    return found
+    return pids
 
 
 def memory(pid: int) -> int:
@@ -217,7 +217,7 @@ def memory(pid: int) -> int:
 def kill_one(servers: list[int], tally: Tally) -> bool:
     """Kill the process from which judgements are forked, or one judgement's; whether there was one."""
     kind = random.choice(["forks judgements", "judges"])
-    victims = servers if kind == "forks judgements" else [each for server in servers for each in children(server)]
+    victims = servers if kind == "forks judgements" else [pid for server in servers for pid in children(server)]
     if not victims:
         return False
     try:
@@ -233,8 +233,8 @@ async def disturb(service: Service, tally: Tally, kills: int, whole: int) -> Non
     until = max(2, int(KILLING * whole))
     apart = min(APART, until // (2 * max(1, kills)))
     drawn = sorted(random.sample(range(1, until - apart * kills), min(kills, until // 3)))
-    at = [each + number * apart for number, each in enumerate(drawn)]
-    restart_at = [(each + 1) * int(RESTARTING * whole) // service.restarts for each in range(service.restarts)]
+    at = [seconds + number * apart for number, seconds in enumerate(drawn)]
+    restart_at = [(restart + 1) * int(RESTARTING * whole) // service.restarts for restart in range(service.restarts)]
     while True:
         await asyncio.sleep(random.uniform(0.2, 0.6))
         if restart_at and tally.done >= restart_at[0]:
@@ -271,13 +271,13 @@ def require_idle(service: Service, tally: Tally) -> None:
     deadline = time.monotonic() + 10
     while True:
         health = httpx.get(f"{service.url}/health", timeout=60).json()
-        left = [each for server in children(service.process.pid) for each in children(server)]
-        left += [each for each in service.orphans if Path(f"/proc/{each}").exists()]
+        left = [pid for server in children(service.process.pid) for pid in children(server)]
+        left += [pid for pid in service.orphans if Path(f"/proc/{pid}").exists()]
         if not (health["waiting"] or health["running"] or left):
             return
         if time.monotonic() > deadline:
-            told = f"{health['waiting']} judgements wait, {health['running']} run, {len(left)} processes are left"
-            tally.faults.append(f"{told} at the end")
+            states = f"{health['waiting']} judgements wait, {health['running']} run, {len(left)} processes are left"
+            tally.faults.append(f"{states} at the end")
             return
         time.sleep(0.2)
 

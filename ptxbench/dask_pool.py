@@ -55,7 +55,7 @@ LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Call:
+class SentTask:
     """A task as it is sent. `session`: of the command; `home`: its current folder; `own`: what a worker must have.
 
     `heard`: whether what the work tells is sent. `gpu`: the GPU that the worker must have, without its identity; None
@@ -130,7 +130,7 @@ class DaskPool:
         try:
             while True:
                 for number, task in intake.take(AHEAD * self.size if endless else None):
-                    call = Call(work, task, number, topic, self.home, self.paths, self.own, heard, known)
+                    call = SentTask(work, task, number, topic, self.home, self.paths, self.own, heard, known)
                     future = self.client.submit(
                         perform, call, key=f"{topic}-{number}", pure=False, resources={GPU: 1} if gpu else None
                     )
@@ -179,9 +179,9 @@ class DaskPool:
     def gpu(self) -> Device | None:
         """The GPU of the workers that have one; None if none has. Raises MachineError if they are not alike."""
         owners = workers(self.client, gpu=True)
-        found = self.client.run(gpu_here, workers=list(owners), on_error="return") if owners else {}
+        answers = self.client.run(gpu_here, workers=list(owners), on_error="return") if owners else {}
         devices: dict[str, Device] = {}
-        for address, device in sorted(found.items()):
+        for address, device in sorted(answers.items()):
             if not isinstance(device, Device):
                 why = device.text if isinstance(device, Failed) else reason(device)
                 raise MachineError(f"The Dask worker {address} has the resource {GPU}, and cannot use it: {why}")
@@ -233,7 +233,7 @@ ONE_AT_A_TIME = threading.Lock()
 """The emulator and the current folder belong to the whole process: a worker with several threads does one task."""
 
 
-def perform(call: Call) -> Any:
+def perform(call: SentTask) -> Any:
     """Do a task. Runs on a worker."""
     from distributed import get_worker
 
@@ -300,8 +300,8 @@ def seen(home: str, paths: tuple[Path, ...]) -> Fingerprint:
 
 def refusal(address: str, own: Fingerprint, other: Fingerprint) -> str | None:
     """The sentence about a worker that differs; None for one that does not."""
-    found = "; ".join(differences(own, other))
-    return f"The Dask worker {address} has {found}. All machines need the same." if found else None
+    differing = "; ".join(differences(own, other))
+    return f"The Dask worker {address} has {differing}. All machines need the same." if differing else None
 
 
 def rebuilt(failed: Failed) -> PtxbenchError:
@@ -393,8 +393,8 @@ def local_client() -> Iterator[Any]:
                     },
                 },
                 workers={
-                    number: {"cls": Nanny, "options": {**options, **each, "name": number, "host": "127.0.0.1"}}
-                    for number, each in enumerate(own)
+                    number: {"cls": Nanny, "options": {**options, **of_worker, "name": number, "host": "127.0.0.1"}}
+                    for number, of_worker in enumerate(own)
                 },
                 security=security,
                 silence_logs=logging.CRITICAL,
@@ -428,8 +428,10 @@ def gpus() -> list[str]:
 
 def workers(client: Any, *, gpu: bool = False) -> Mapping[str, Mapping[str, Any]]:
     """The workers by address; only those with a GPU if `gpu`."""
-    found: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
-    return {address: each for address, each in found.items() if not gpu or (each.get("resources") or {}).get(GPU, 0)}
+    known: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    return {
+        address: worker for address, worker in known.items() if not gpu or (worker.get("resources") or {}).get(GPU, 0)
+    }
 
 
 def require_apart(devices: Mapping[str, Device]) -> None:
@@ -457,8 +459,8 @@ def require_alike(pool: DaskPool) -> None:
         raise MachineError(
             f"The Dask cluster has had no worker for {WORKERS_SECONDS:g} s. Start one: dask worker ADDRESS."
         ) from None
-    found = pool.client.run(partial(seen, pool.home, pool.paths), on_error="return")
-    for address, other in sorted(found.items()):
+    answers = pool.client.run(partial(seen, pool.home, pool.paths), on_error="return")
+    for address, other in sorted(answers.items()):
         if isinstance(other, ImportError):
             raise MachineError(f"The Dask worker {address} cannot import ptxbench: {reason(other)}.")
         if isinstance(other, BaseException):

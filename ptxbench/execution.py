@@ -59,7 +59,7 @@ class ExecProgram:
     instantiated: str | None = None
     """The PTX's name of the kernel that these options instantiate."""
     compiler: str = ""
-    """How CUDA C was compiled if not by NVRTC as it is (`Translation.how`)."""
+    """How CUDA C was compiled if not by NVRTC as it is (`CompilerOutput.how`)."""
 
     @cached_property
     def module(self) -> Module:

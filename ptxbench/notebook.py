@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ptxbench import result
 from ptxbench.exit_status import ExitStatus
-from ptxbench.result import Run as RunDocument
+from ptxbench.result import RunDocument as RunDocument
 
 __all__ = ["Run", "load_run", "run"]
 

@@ -279,7 +279,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunDocument:
     """One run: its cells, and the metadata of run_info."""
 
     run: RunInfo
@@ -303,7 +303,7 @@ class Run:
     """The workers of a GPU run: process, round, start, how each ended, temperature and power."""
 
 
-def to_json(run: Run, **derived: Any) -> str:
+def to_json(run: RunDocument, **derived: Any) -> str:
     """The run document, at most one line per field of a variant, ready for a file or for stdout.
 
     `derived`: further keys with derived values. They are for readers of stdout, and in no saved file.
@@ -319,7 +319,7 @@ def to_json(run: Run, **derived: Any) -> str:
     return json_text(document)
 
 
-def info_documents(run: Run) -> dict[str, dict[str, Any]]:
+def info_documents(run: RunDocument) -> dict[str, dict[str, Any]]:
     """The metadata around the cells, as in a file."""
     return {
         "run": info_document(run.run),
@@ -337,7 +337,7 @@ def launch_document(launch: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in launch.items() if name not in usual or value != usual[name]}
 
 
-def from_json(text: str, name: str) -> Run:
+def from_json(text: str, name: str) -> RunDocument:
     """Read a run document. Unknown keys are ignored; a newer major schema is refused.
 
     Raises ResultError naming `name` and what is wrong.
@@ -345,7 +345,7 @@ def from_json(text: str, name: str) -> Run:
     return from_document(parse_json(text, name), name)
 
 
-def from_document(document: Any, name: str) -> Run:
+def from_document(document: Any, name: str) -> RunDocument:
     """The same for a document that has been read."""
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
@@ -358,7 +358,7 @@ def from_document(document: Any, name: str) -> Run:
         )
     if schema in EARLIER:
         document = renamed(document)
-    run: Run = build(Run, document, name)
+    run: RunDocument = build(RunDocument, document, name)
     require_sound(run, name)
     return run
 
@@ -399,7 +399,7 @@ LONGEST_S = 1e9
 STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED, MUST_FAIL)
 
 
-def require_sound(run: Run, name: str) -> None:
+def require_sound(run: RunDocument, name: str) -> None:
     """Raise ResultError for values of the right type that no run can have, and that readers rely on."""
     step = run.calibration.get("timer_step_ns")
     require(step is None or isinstance(step, int | float), f"{name}: calibration: timer_step_ns", "a number", step)
@@ -468,7 +468,7 @@ def require(holds: bool, where: str, wanted: str, actual: Any) -> None:
         raise ResultError(f"{where}: expected {wanted}, found {display_value(actual)}.")
 
 
-def save(run: Run, folder: Path) -> Path:
+def save(run: RunDocument, folder: Path) -> Path:
     """Write the run under `folder` as YYYYMMDDTHHMMSSZ-ID.json, atomically; never replaces a file.
 
     A sweep is called ID.sweep.json, and a confirming run ID.confirms-THAT.json: neither is a run of the pairs, so

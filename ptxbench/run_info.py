@@ -1,6 +1,6 @@
 """The metadata of a run document: who ran what, where, and with which tools. Data only.
 
-Imports nothing of ptxbench. `result.Run` has one object of each class. Unknown keys of a document are ignored.
+Imports nothing of ptxbench. `result.RunDocument` has one object of each class. Unknown keys of a document are ignored.
 """
 
 from __future__ import annotations

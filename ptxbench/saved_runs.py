@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ptxbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
-    from ptxbench.result import Run
+    from ptxbench.result import RunDocument
 
 SAVED = re.compile(r"(\d{8}T\d{6}(?:\.\d+)?Z)-([0-9a-zA-Z]+)(\.[\w-]+)?\.json", re.ASCII)
 """The name of a saved run: its start, its id, and its kind unless it is a run of pairs (`ptxbench.result.save`)."""
@@ -21,7 +21,7 @@ LATEST = re.compile(r"latest(?:~(?P<back>\d{1,9}))?", re.ASCII)
 NAMES = "A run is a file, the start of a file's name or of an id, 'latest', or 'latest~1', the one before."
 
 
-def load_run(name: str, results: Path) -> Run:
+def load_run(name: str, results: Path) -> RunDocument:
     """The run with this name, from its file or from the files below `results`.
 
     Raises UsageError if there is none or more than one, ResultError if the file cannot be read.
@@ -29,7 +29,7 @@ def load_run(name: str, results: Path) -> Run:
     return read_run(find_run(name, results))
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> RunDocument:
     """The run of a file. Raises ResultError if it cannot be read."""
     from ptxbench.documents import read_text
     from ptxbench.result import from_json

@@ -13,7 +13,7 @@ import pytest
 
 from ptxbench import cache
 from ptxbench.cli import main
-from ptxbench.result import Run, from_json
+from ptxbench.result import RunDocument, from_json
 from tests.documents import require_schema
 from tests.folders import kernels_folder
 
@@ -53,7 +53,7 @@ class Ran(NamedTuple):
 class Emulated(NamedTuple):
     """A run on the emulator, and the folder of its pair."""
 
-    run: Run
+    run: RunDocument
     kernels: Path
 
 

@@ -18,7 +18,7 @@ from ptxbench.result import (
     CheckReport,
     LaunchReport,
     Round,
-    Run,
+    RunDocument,
     VariantResult,
 )
 from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
@@ -133,7 +133,9 @@ def one_round(
     ]
 
 
-def run_of(cells: Sequence[Cell], id: str = "0a1b2c3d", *, started: str = "2026-01-31T12:00:00Z", **frame: Any) -> Run:
+def run_of(
+    cells: Sequence[Cell], id: str = "0a1b2c3d", *, started: str = "2026-01-31T12:00:00Z", **frame: Any
+) -> RunDocument:
     """The run of these cells: on a GPU if one of them has times. `frame` overrides parts of device, toolchain, run."""
     timed = any(each.rounds for each in cells)
     rounds = max((1 + one.round for each in cells for one in each.rounds), default=0)
@@ -148,7 +150,7 @@ def run_of(cells: Sequence[Cell], id: str = "0a1b2c3d", *, started: str = "2026-
     }  # fmt: skip
     settings = frame.pop("settings", {})
     calibration = frame.pop("calibration", {})
-    return Run(
+    return RunDocument(
         **{part: replace(info, **frame.pop(part, {})) for part, info in infos.items()},
         settings={"seed": 1, **settings} if timed else settings,
         calibration=calibration,
@@ -162,7 +164,7 @@ def timed_run(
     cells: Mapping[tuple[str, int], Mapping[str, Kernel]],
     sampling: Sampling = Sampling(),
     **frame: Any,
-) -> Run:
+) -> RunDocument:
     """A run of cells by pair and `n`, each with its kernels."""
     rng = np.random.default_rng(seed)
     return run_of([cell(rng, pair, {"n": n}, kernels, sampling) for (pair, n), kernels in cells.items()], **frame)

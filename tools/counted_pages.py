@@ -49,15 +49,15 @@ class Block:
     @staticmethod
     def read(words):
         """The block that `words`, between `counted:` and the end of the comment, ask for. Raises UsageError."""
-        given = dict(word.partition("=")[::2] for word in words.split())
-        size = given.pop("size", "")
-        if sorted(given) != sorted(KEYS) or len(words.split()) != len(KEYS) + bool(size) or not all(given.values()):
+        values = dict(word.partition("=")[::2] for word in words.split())
+        size = values.pop("size", "")
+        if sorted(values) != sorted(KEYS) or len(words.split()) != len(KEYS) + bool(size) or not all(values.values()):
             raise UsageError(
                 f"'counted:{words.rstrip()}' needs each of {', '.join(KEYS)} once, such as pair=scan "
                 "variants=cuda,ptx arch=sm_90 columns=registers,sass_executed."
             )
-        variants, columns = (tuple(given[key].split(",")) for key in ("variants", "columns"))
-        return Block(given["pair"], variants, given["arch"], columns, size)
+        variants, columns = (tuple(values[key].split(",")) for key in ("variants", "columns"))
+        return Block(values["pair"], variants, values["arch"], columns, size)
 
 
 def blocks(text):
@@ -93,7 +93,7 @@ def figures(block):
         unit, texts = range_column(metric, cell) if metric.bounds else units.column(values, metric.unit)
         headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
         columns.append(texts)
-    body = [markdown_row(each) for each in zip(*columns, strict=True)]
+    body = [markdown_row(row) for row in zip(*columns, strict=True)]
     rule = "|:--|" + "--:|" * (len(columns) - 1)
     return [markdown_row(headings), rule, *body, "", f"At {units.size_words(cell.size)}. {made_by(block.arch, [cell])}"]
 

@@ -32,7 +32,7 @@ def page(folder):
 
 def draw(path):
     """Both pictures of the page at `path`."""
-    browser_path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser_path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if browser_path is None:
         sys.exit(f"No browser: none of {', '.join(BROWSERS)} is on PATH.")
     with sync_playwright() as playwright:

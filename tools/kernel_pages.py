@@ -47,13 +47,13 @@ class Block:
     @staticmethod
     def read(words):
         """The block that `words`, between `figures:` and the end of the comment, ask for. Raises UsageError."""
-        given = dict(word.partition("=")[::2] for word in words.split())
-        if sorted(given) != sorted(KEYS) or len(words.split()) != len(KEYS) or not all(given.values()):
+        values = dict(word.partition("=")[::2] for word in words.split())
+        if sorted(values) != sorted(KEYS) or len(words.split()) != len(KEYS) or not all(values.values()):
             raise UsageError(
                 f"'figures:{words.rstrip()}' needs each of {', '.join(KEYS)} once, such as "
                 "pairs=softmax arch=sm_90 columns=registers,sass,sass.FFMA."
             )
-        return Block(tuple(given["pairs"].split(",")), given["arch"], tuple(given["columns"].split(",")))
+        return Block(tuple(values["pairs"].split(",")), values["arch"], tuple(values["columns"].split(",")))
 
 
 def blocks(text):
@@ -87,28 +87,30 @@ def figures(block):
         unit, texts = units.column(values, metric.unit)
         headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
         table.append(texts)
-    rows = [markdown_row(each) for each in zip(*table, strict=True)]
+    rows = [markdown_row(row) for row in zip(*table, strict=True)]
     return [markdown_row(headings), "|" + ":--|" * words + "--:|" * len(metrics), *rows, "", made_by(block.arch, cells)]
 
 
 def made_by(arch, cells=()):
     """The line below a table, with the compiler of each variant that is not CUDA C. Raises UsageError if a tool is
     missing."""
-    found = toolchain.versions()
-    if missing := [name for name, version in found.items() if version is None]:
+    versions = toolchain.versions()
+    if missing := [name for name, version in versions.items() if version is None]:
         raise UsageError(f"{', '.join(missing)} is not there; `ptxbench doctor` says what to do.")
-    others = [each for cell in cells for each in compilers(cell)]
-    return " ".join([f"Built for {arch} by NVRTC {found['nvrtc']} and ptxas {found['ptxas']}.", *dict.fromkeys(others)])
+    others = [compiler for cell in cells for compiler in compilers(cell)]
+    return " ".join(
+        [f"Built for {arch} by NVRTC {versions['nvrtc']} and ptxas {versions['ptxas']}.", *dict.fromkeys(others)]
+    )
 
 
 def built(name, arch):
     """The pair, built but not executed, as a cell of its first bench size."""
     kernels = discovery.default_kernels()
     discovery.choose_pairs(kernels, [name])  # suggests a name for an unknown one
-    found = discovery.load(kernels, name)
-    size = found.pair.bench_sizes[0]
-    launch = found.pair.launch(**size)
-    sources = [source for source in found.sources if source.language != TRITON.name]
+    loaded = discovery.load(kernels, name)
+    size = loaded.pair.bench_sizes[0]
+    launch = loaded.pair.launch(**size)
+    sources = [source for source in loaded.sources if source.language != TRITON.name]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         candidates = list(pool.map(lambda source: candidate(source, arch), sources))
     return Cell(
@@ -118,20 +120,20 @@ def built(name, arch):
         launch=LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
         work={},
         variants={
-            each.source.variant: each.result(each.launch(found.pair, size), "none", "none", launch)
-            for each in candidates
+            candidate.source.variant: candidate.result(candidate.launch(loaded.pair, size), "none", "none", launch)
+            for candidate in candidates
         },
     )
 
 
 def candidate(source, arch):
     """One variant, built; without a build if it is not for `arch` or cannot be built."""
-    made = VariantRun(source)
+    run = VariantRun(source)
     try:
-        made.build = toolchain.build_source(source, arch)
+        run.build = toolchain.build_source(source, arch)
     except KernelError as error:
-        made.fail(error)
-    return made
+        run.fail(error)
+    return run
 
 
 def page_of(name):

@@ -9,7 +9,7 @@ def between(text, opening, closing, read):
     `opening`: the pattern of the first comment; `read` parses its groups. `closing`: the whole second comment.
     Raises UsageError that begins with the line number, from 1, if a block is not valid.
     """
-    found, opened = [], None
+    blocks, opened = [], None
     for number, line in enumerate(text.splitlines()):
         if match := opening.match(line.strip()):
             if opened is not None:
@@ -21,8 +21,8 @@ def between(text, opening, closing, read):
         elif line.strip() == closing:
             if opened is None:
                 raise UsageError(f"{number + 1}: there is no block that {closing} ends.")
-            found.append((opened[0], number, opened[1]))
+            blocks.append((opened[0], number, opened[1]))
             opened = None
     if opened is not None:
         raise UsageError(f"{opened[0] + 1}: this block has no end. Write {closing} below it.")
-    return found
+    return blocks

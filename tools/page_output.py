@@ -55,15 +55,15 @@ class Block:
             words = shlex.split(text)
         except ValueError as error:
             raise UsageError(f"{text}: {error}.") from None
-        given = {}
+        options = {}
         while words and (option := OPTION.fullmatch(words[0])):
-            given[option[1]] = option[2]
+            options[option[1]] = option[2]
             words = words[1:]
         needed = {"output": words[:1] == ["ptxbench"], "control": len(words) == 3, "built": len(words) == 1}
-        if not needed[kind] or not given.get("columns", "100").isdigit():
+        if not needed[kind] or not options.get("columns", "100").isdigit():
             raise UsageError(f"'{kind}: {text}' is not a valid block. See the docstring of tools/page_output.py.")
-        columns = int(given.get("columns", 100))
-        return Block(kind, tuple(words), columns, given.get("from", ""), given.get("to", ""))
+        columns = int(options.get("columns", 100))
+        return Block(kind, tuple(words), columns, options.get("from", ""), options.get("to", ""))
 
 
 def blocks(text):
@@ -113,16 +113,16 @@ def control(block):
     build = toolchain.build_source(source, arch)
     lines = ["stall  waits for  releases     instruction"]
     for instruction in annotate(build, controls=True).instructions:
-        told = instruction.control
-        waits = " ".join(map(str, told.waits)) or "-"
-        releases = [f"{number} {word}" for number, word in ((told.write, "written"), (told.read, "read"))
+        control = instruction.control
+        waits = " ".join(map(str, control.waits)) or "-"
+        releases = [f"{number} {word}" for number, word in ((control.write, "written"), (control.read, "read"))
                     if number is not None]  # fmt: skip
         text = (
             instruction.text
             if len(instruction.text) <= block.columns - 32
             else f"{instruction.text[: block.columns - 33]}…"
         )
-        lines.append(f"{told.stall:5}  {waits:9}  {' '.join(releases) or '-':11}  {text}")
+        lines.append(f"{control.stall:5}  {waits:9}  {' '.join(releases) or '-':11}  {text}")
     shown = fenced(block, lines[1:])
     return [shown[0], lines[0], *shown[1:]]
 

@@ -33,10 +33,10 @@ CLOSING = "<!-- /scoreboard -->"
 
 def filled(text):
     """The text of a page with its block filled. Raises UsageError if it does not have one block."""
-    found = between(text, OPENING, CLOSING, lambda: None)
-    if len(found) != 1:
-        raise UsageError(f"{len(found)} blocks, expected one: <!-- scoreboard --> and {CLOSING} below it.")
-    [(first, last, _)] = found
+    blocks = between(text, OPENING, CLOSING, lambda: None)
+    if len(blocks) != 1:
+        raise UsageError(f"{len(blocks)} blocks, expected one: <!-- scoreboard --> and {CLOSING} below it.")
+    [(first, last, _)] = blocks
     lines = text.splitlines()
     lines[first + 1 : last] = scoreboard()
     return "".join(f"{line}\n" for line in lines)
@@ -47,7 +47,7 @@ def scoreboard():
     kernels = discovery.default_kernels()
     recorded = records(read_run(path) for path in committed())
     loaded = [discovery.load(kernels, name) for name in discovery.find_pairs(kernels)]
-    return [*markdown_lines(scoreboard_table([each for one in loaded for each in standings(one, recorded)]))]
+    return [*markdown_lines(scoreboard_table([standing for one in loaded for standing in standings(one, recorded)]))]
 
 
 def committed():

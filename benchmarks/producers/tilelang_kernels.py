@@ -40,13 +40,13 @@ def compiled(kernel, arch):
     """(PTX, grid, block, bytes of dynamic shared memory, places of its parameters among the arrays) of a kernel."""
     target = tvm.target.Target({"kind": "cuda", "arch": arch})
     with target:
-        made = tilelang.lower(kernel, target=target)
-    [function] = made.device_mod.functions.values()
+        lowered = tilelang.lower(kernel, target=target)
+    [function] = lowered.device_mod.functions.values()
     extents = {name: int(extent) for name, extent in function.attrs["thread_extent"].items()}
     grid, block = (tuple(extents.get(name, 1) for name in names) for names in EXTENTS)
     shared = int(function.attrs.get("dyn_shared_memory_buf", 0))
     # TileLang puts this before its source when it calls NVRTC itself: the names of std that NVRTC lacks.
-    source = b"#include <tl_templates/cuda/nvrtc_std.h>\n" + made.kernel_source.encode()
+    source = b"#include <tl_templates/cuda/nvrtc_std.h>\n" + lowered.kernel_source.encode()
     ptx = nvrtc.translate(nvrtc.find(), source, Path(f"{function.attrs['global_symbol']}.cu"), arch, FLAGS).ptx
     names = [kernel.buffer_map[parameter].name for parameter in kernel.params]
     order = [names.index(parameter.name) for parameter in function.params]

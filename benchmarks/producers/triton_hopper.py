@@ -39,7 +39,7 @@ class Tiles:
         raw = bits(self.array)
         box = tuple(reversed(meta["block_size"]))
         mapped = emulator.MapOf(raw, TensorMap("map", "array", box=box, swizzle=SWIZZLES[meta["swizzle"]]))
-        strides = [each // raw.itemsize for each in raw.strides]
+        strides = [stride // raw.itemsize for stride in raw.strides]
         return [mapped, *map(np.int32, raw.shape), *map(np.int64, strides)]
 
 
@@ -71,14 +71,16 @@ def launch(kernel, args, constants, grid, warps, stages):
     source = ASTSource(
         kernel, signature, constexprs={(place(name),): value for name, value in constants.items()}, attrs=aligned
     )
-    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": stages})
-    metas = iter(made.metadata.tensordesc_meta or ())
+    compiled = triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": stages}
+    )
+    metas = iter(compiled.metadata.tensordesc_meta or ())
     values = []
-    for each in args:
-        values += each.values(next(metas)) if isinstance(each, Tiles) else [bits(each)]
+    for argument in args:
+        values += argument.values(next(metas)) if isinstance(argument, Tiles) else [bits(argument)]
     ctas = grid if isinstance(grid, int) else int(np.prod(grid))
-    scratch = np.zeros(max(made.metadata.global_scratch_size * ctas, 1), np.uint8)
-    return Launch(made.asm["ptx"], None, grid, 32 * warps, [*values, scratch, None], made.metadata.shared)
+    scratch = np.zeros(max(compiled.metadata.global_scratch_size * ctas, 1), np.uint8)
+    return Launch(compiled.asm["ptx"], None, grid, 32 * warps, [*values, scratch, None], compiled.metadata.shared)
 
 
 @triton.jit
@@ -167,9 +169,9 @@ def attention_of_tiles(rng):
     q, k, v = rng.normal(size=(3, heads * length, width)).astype(np.float16)
     y = outputs(heads * length, width, dtype=np.float16)
     scale = width**-0.5
-    wide = [each.astype(np.float64).reshape(heads, length, width) for each in (q, k, v)]
+    wide = [array.astype(np.float64).reshape(heads, length, width) for array in (q, k, v)]
     scores = np.einsum("hiw,hjw->hij", *wide[:2]) * scale
     weights = np.exp(scores - scores.max(axis=2, keepdims=True))
     expected = (weights / weights.sum(axis=2, keepdims=True) @ wide[2]).reshape(-1, width)
-    args = [*(Tiles(each.copy(), (block, width)) for each in (q, k, v)), Tiles(y, (block, width)), np.float32(scale)]
+    args = [*(Tiles(array.copy(), (block, width)) for array in (q, k, v)), Tiles(y, (block, width)), np.float32(scale)]
     return args, {"LENGTH": length, "WIDTH": width, "BLOCK": block}, [Expected(y, expected, absolute=2.0**-8)]

@@ -39,7 +39,10 @@ def case(*archs, kernel, grid=1, warps=4, stages=3):
 
 def launch(kernel, args, constants, arch, grid, warps, stages):
     names = [name for name in kernel.arg_names if name not in constants]
-    kinds = [POINTERS[each.dtype.name] if isinstance(each, np.ndarray) else SCALARS[type(each)] for each in args]
+    kinds = [
+        POINTERS[argument.dtype.name] if isinstance(argument, np.ndarray) else SCALARS[type(argument)]
+        for argument in args
+    ]
     signature = dict(zip(names, kinds, strict=True)) | dict.fromkeys(constants, "constexpr")
     place = kernel.arg_names.index
     aligned = {(place(name),): [["tt.divisibility", 16]] for name, kind in signature.items() if kind[0] == "*"}
@@ -47,10 +50,10 @@ def launch(kernel, args, constants, arch, grid, warps, stages):
         kernel, signature, constexprs={(place(name),): value for name, value in constants.items()}, attrs=aligned
     )
     options = {"num_warps": warps, "num_stages": stages}
-    made = triton.compile(source, target=GPUTarget("cuda", int(arch[3:]), 32), options=options)
+    compiled = triton.compile(source, target=GPUTarget("cuda", int(arch[3:]), 32), options=options)
     # Two workspaces follow the arguments; no kernel here asks for one.
-    values = [bits(each) for each in args]
-    return Launch(made.asm["ptx"], None, grid, 32 * warps, [*values, None, None], made.metadata.shared)
+    values = [bits(argument) for argument in args]
+    return Launch(compiled.asm["ptx"], None, grid, 32 * warps, [*values, None, None], compiled.metadata.shared)
 
 
 def bits(value):
@@ -136,8 +139,8 @@ def cast_kernel(x, half, brain, eight, BLOCK: tl.constexpr):
 def casts(rng):
     x = (rng.normal(size=512) * 8).astype(np.float32)
     types = (np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e5m2)
-    results = [outputs(512, dtype=each) for each in types]
-    expected = [Expected(bits(each), bits(x.astype(kind))) for each, kind in zip(results, types, strict=True)]
+    results = [outputs(512, dtype=dtype) for dtype in types]
+    expected = [Expected(bits(result), bits(x.astype(kind))) for result, kind in zip(results, types, strict=True)]
     return [x, *results], {"BLOCK": 256}, expected
 
 

@@ -31,7 +31,7 @@ def case(kernel, size, *archs):
             args, expected = reference(generator())
             ptx = compiled(arch)
             entry = f"{kernel.get_mangled_name()}_cuda_kernel_forward"
-            packed = [bounds(size), *(descriptor(each) for each in args)]
+            packed = [bounds(size), *(descriptor(argument) for argument in args)]
             blocks = -(-int(np.prod(size)) // BLOCK)
             return Program([Launch(ptx, entry, blocks, BLOCK, packed)], expected)
 
@@ -73,11 +73,11 @@ def descriptor(value):
     """An argument as the kernel takes it: of an array the structure that describes it."""
     if not isinstance(value, np.ndarray):
         return value
-    made = np.zeros((), DESCRIPTOR)
-    made["grad"] = None
-    made["data"], made["ndim"] = emulator.Pointer(value), value.ndim
-    made["shape"][: value.ndim], made["strides"][: value.ndim] = value.shape, value.strides
-    return made[()]
+    record = np.zeros((), DESCRIPTOR)
+    record["grad"] = None
+    record["data"], record["ndim"] = emulator.Pointer(value), value.ndim
+    record["shape"][: value.ndim], record["strides"][: value.ndim] = value.shape, value.strides
+    return record[()]
 
 
 # ---- maps

@@ -30,7 +30,7 @@ from ptxbench.exit_status import ExitStatus
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch
 from ptxbench.pool import Hear, InTurn, Pool, Tell, ignore
-from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, Run, VariantResult
+from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, RunDocument, VariantResult
 from ptxbench.runner import PairPlan, RunFrame, RunPlan, document, plan_pairs
 from ptxbench.runner.candidate import VariantRun, with_occupancy
 from ptxbench.runner.case_data import CaseData, prepare_cell_case, tolerance_words
@@ -95,12 +95,12 @@ def audit_mutants(
         for pair_plan in jobs_of(kernels, names, variants)
         for source in edited(pair_plan)
     ]
-    found: dict[int, list[AuditOutcome]] = {}
+    outcomes_of: dict[int, list[AuditOutcome]] = {}
     with closing((pool or InTurn()).map(audit_file, tasks, hear)) as results:
         for number, outcomes in results:
-            found[number] = outcomes
+            outcomes_of[number] = outcomes
     for number in range(len(tasks)):
-        yield from found[number]
+        yield from outcomes_of[number]
 
 
 def audit_file(task: FileAudit, tell: Tell) -> list[AuditOutcome]:
@@ -111,16 +111,16 @@ def audit_file(task: FileAudit, tell: Tell) -> list[AuditOutcome]:
     backend = open_backend("emulator", needed)
     plan = RunPlan(pair_plans=(pair_plan,), backend=backend, arch=needed, kernels=task.kernels)
     empty = document(RunFrame(plan, backend.device()), [], COMPLETE)
-    found: list[AuditOutcome] = []
+    outcomes: list[AuditOutcome] = []
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
         case = prepare_cell_case(pair_plan, pair_plan.sizes[0], plan.seed)
         (source,) = edited(pair_plan)
         for outcome in EditSubject(pair_plan, source, case, builder, empty).outcomes(
             [edit for edit in EDITS if edit.name in task.edits]
         ):
-            found.append(outcome)
+            outcomes.append(outcome)
             tell(outcome)
-    return found
+    return outcomes
 
 
 def choose_edits(patterns: Sequence[str]) -> list[Edit]:
@@ -202,7 +202,7 @@ class EditSubject:
     source: Source
     case: CaseData
     builder: Builder
-    empty: Run
+    empty: RunDocument
     """A run of these tools, without cells."""
     original: VariantRun | None = None
     """The original file."""
@@ -290,7 +290,7 @@ class EditSubject:
             instructions=counts.get("ptx_warp_instructions", 0.0) / self.launch.warps,
         )
 
-    def run(self, result: VariantResult) -> Run:
+    def run(self, result: VariantResult) -> RunDocument:
         """A run with only this result."""
         pair, launch = self.pair_plan.loaded.pair, self.launch
         cell = Cell(

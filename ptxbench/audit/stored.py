@@ -15,7 +15,7 @@ from ptxbench.audit.rate import AlarmRate
 from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Tell
 from ptxbench.audit.tally import AuditTally, RateTarget, Suite, TallyLine, line
 from ptxbench.errors import TooLittle
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 from ptxbench.verdict.canary import distrust
 from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.comparable import run_differences
@@ -33,7 +33,7 @@ class StoredDevice:
     """The runs of one GPU model."""
 
     name: str
-    runs: Sequence[Run]
+    runs: Sequence[RunDocument]
 
     @property
     def rounds(self) -> int:
@@ -54,11 +54,11 @@ class StoredDevice:
         return len(self.runs) >= FEWEST_RUNS and self.rounds >= FEWEST_ROUNDS and self.days >= FEWEST_DAYS
 
 
-def rounds_in(run: Run) -> int:
+def rounds_in(run: RunDocument) -> int:
     return max((len({one.round for one in cell.rounds}) for cell in run.cells), default=0)
 
 
-def devices(runs: Sequence[Run]) -> list[StoredDevice]:
+def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
     """The timed runs by GPU model, in the order of their start. Raises TooLittle if no model has enough of them."""
     timed = sorted((run for run in runs if is_timed(run)), key=lambda run: run.run.started)
     names = dict.fromkeys(run.device.name for run in timed)
@@ -114,7 +114,7 @@ def audit_runs(device: StoredDevice, config: GateConfig, tell: Tell = lambda *_:
     ]
 
 
-def unchanged(base: Run, head: Run, mode: Mode) -> Suite:
+def unchanged(base: RunDocument, head: RunDocument, mode: Mode) -> Suite:
     """The rows of both runs that can be compared and whose code is the same."""
     differences = run_differences(base, head)
     unjudged = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]

@@ -11,7 +11,7 @@ import click
 from ptxbench.errors import ResultError
 
 if TYPE_CHECKING:
-    from ptxbench.result import Run
+    from ptxbench.result import RunDocument
 
 BASELINE = "baseline"
 
@@ -26,14 +26,14 @@ def baselines_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     )
 
 
-def baseline_path(run: Run, folder: Path) -> Path:
+def baseline_path(run: RunDocument, folder: Path) -> Path:
     """The file of the baseline for the device of `run`, whether or not it exists."""
     from ptxbench.verdict.baseline import device_name
 
     return folder / f"{device_name(run)}.json"
 
 
-def load_baseline(run: Run, folder: Path) -> Run | None:
+def load_baseline(run: RunDocument, folder: Path) -> RunDocument | None:
     """The baseline for the device of `run`; None if there is none. Raises ResultError for a damaged one."""
     from ptxbench.saved_runs import load_run
 

@@ -13,7 +13,7 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import PtxbenchError, ToolMissing, UsageError
 
 if TYPE_CHECKING:
-    from ptxbench.result import Cell, Run
+    from ptxbench.result import Cell, RunDocument
     from ptxbench.runner import PairPlan, RunFrame
     from ptxbench.verdict.gate import Gate
 
@@ -52,7 +52,7 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     return judge_together(first, runs)
 
 
-def confirmations(head: Run, results: Path) -> list[Run]:
+def confirmations(head: RunDocument, results: Path) -> list[RunDocument]:
     """The runs that confirmed `head` before, the oldest first."""
     from ptxbench.saved_runs import read_run
 
@@ -60,7 +60,7 @@ def confirmations(head: Run, results: Path) -> list[Run]:
     return [read_run(path) for path in sorted(paths, key=lambda path: path.name)]
 
 
-def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> Run:
+def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> RunDocument:
     """A run of these cells, saved next to the head; its name says which run it confirms, and `latest` ignores it."""
     from ptxbench.cli._saving import require_writable
     from ptxbench.cli.run import perform
@@ -123,7 +123,7 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
     return frame
 
 
-def cannot(head: Run, why: str) -> UsageError:
+def cannot(head: RunDocument, why: str) -> UsageError:
     return UsageError(f"Cannot confirm run {head.run.id}: {why}")
 
 
@@ -163,7 +163,7 @@ def merged(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
     return tuple(by_pair.values())
 
 
-def require_same(head: Run, again: Run) -> None:
+def require_same(head: RunDocument, again: RunDocument) -> None:
     """Raise UsageError if a cell that ran again differs from the head's."""
     from ptxbench.verdict.confirmation import cell_key, changes
 

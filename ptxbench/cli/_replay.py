@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ptxbench.cli._blocks import Blocks
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 from ptxbench.runner import CellDone
 
 if TYPE_CHECKING:
     from ptxbench.metrics import Metric
 
 
-def replay(run: Run, metrics: Sequence[Metric], reference: str | None = None, *, quiet: bool) -> None:
+def replay(run: RunDocument, metrics: Sequence[Metric], reference: str | None = None, *, quiet: bool) -> None:
     """Print a recorded run as it was printed; all figures are computed again."""
     blocks = Blocks(metrics, reference, quiet=quiet)
     for cell, following in zip(run.cells, [*run.cells[1:], None], strict=True):

@@ -10,17 +10,17 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
 
 if TYPE_CHECKING:
-    from ptxbench.result import Run
+    from ptxbench.result import RunDocument
 
 
-def saved(results: Path, unreadable: list[str]) -> Iterator[Run]:
+def saved(results: Path, unreadable: list[str]) -> Iterator[RunDocument]:
     """Every saved run below the folder, by the time of its start; `unreadable` gets what cannot be read."""
     from ptxbench.saved_runs import saved_runs
 
     return read(saved_runs(results), unreadable)
 
 
-def read(paths: Sequence[Path], unreadable: list[str]) -> Iterator[Run]:
+def read(paths: Sequence[Path], unreadable: list[str]) -> Iterator[RunDocument]:
     """The runs of these files; `unreadable` gets what cannot be read."""
     from ptxbench.cli._progress import Bar
     from ptxbench.saved_runs import read_run

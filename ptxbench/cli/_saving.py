@@ -9,7 +9,7 @@ from pathlib import Path
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
 from ptxbench.exporters import exporter_for
-from ptxbench.result import Run, save, to_json, try_output, write
+from ptxbench.result import RunDocument, save, to_json, try_output, write
 
 
 def require_writable(folder: Path, remedy: str) -> None:
@@ -22,7 +22,7 @@ def require_writable(folder: Path, remedy: str) -> None:
         raise ResultError(f"Cannot write to {folder}: {error.strerror}. {remedy}") from None
 
 
-def save_somewhere(run: Run, folder: Path, *, printed: bool) -> ResultError | None:
+def save_somewhere(run: RunDocument, folder: Path, *, printed: bool) -> ResultError | None:
     """Save the run under `folder` and say where; if that fails, in the folder for temporary files, else on stdout.
 
     `printed`: it was already printed on stdout. Returns the error, with which the command should end.

@@ -18,7 +18,7 @@ from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters.curves import to_json
 from ptxbench.metrics import REFERENCE
 from ptxbench.pool import GpuPool
-from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run
+from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, RunDocument
 from ptxbench.run_info import Device
 from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
@@ -77,7 +77,7 @@ def sweep(
     return sweep_of(loaded, sources, kind, values=values, size=size, sms=device.sms or EMULATED_SMS)
 
 
-def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, Run]:
+def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, RunDocument]:
     """A recorded sweep, its figures computed again. Raises ResultError for a file that is not a sweep of the pair."""
     run = read_run(path)
     spec: Any = run.run.sweep
@@ -97,7 +97,7 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
 
 def perform(
     frame: RunFrame, swept: Swept, begun: Sequence[Cell], pool: GpuPool | None = None
-) -> tuple[Run, BaseException | None]:
+) -> tuple[RunDocument, BaseException | None]:
     """Run the rest of the sweep; `begun`: valid cells of an earlier run. Returns the run, and what ended it early.
 
     After Ctrl-C or an error, the finished cells are kept.
@@ -141,7 +141,7 @@ def words(step: Step) -> str:
     return f"{step.phase} {step.pair} {step.variant}{f' at {place}' if place else ''}"
 
 
-def show(sweep_curves: Curves, run: Run, *, as_json: bool, files: OutputFiles) -> None:
+def show(sweep_curves: Curves, run: RunDocument, *, as_json: bool, files: OutputFiles) -> None:
     """The curves on stdout, and in the user's files."""
     if as_json:
         say(to_json(sweep_curves, run), nl=False)

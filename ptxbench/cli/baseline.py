@@ -14,7 +14,7 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from ptxbench.result import Run
+    from ptxbench.result import RunDocument
 
 
 @click.group("baseline", short_help="Set, show or check the baselines of the gate.")
@@ -86,7 +86,7 @@ def show_command(as_json: bool, baselines: Path) -> None:
         raise UsageError(f"There is no baseline in {baselines}. Make one: ptxbench baseline set RUN --reason TEXT.")
 
 
-def changes(run: Run, baselines: Path) -> str:
+def changes(run: RunDocument, baselines: Path) -> str:
     """The gate's result for the run against the present baseline, in a sentence."""
     from ptxbench.verdict.config import GateConfig
     from ptxbench.verdict.gate import gate

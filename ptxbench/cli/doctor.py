@@ -104,7 +104,7 @@ def show(findings: Sequence[PartStatus]) -> None:
 def table(findings: Sequence[PartStatus]) -> DrawnTable:
     """The findings, one per row."""
     from ptxbench.terminal.tables import draw
-    from ptxbench.wording.table import Entry, Table, texts
+    from ptxbench.wording.table import StyledText, Table, texts
 
-    rows = [[Entry(part.status, STYLES[part.status]), part.subject, part.found] for part in findings]
+    rows = [[StyledText(part.status, STYLES[part.status]), part.subject, part.found] for part in findings]
     return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

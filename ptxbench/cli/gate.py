@@ -19,7 +19,7 @@ from ptxbench.exit_status import ExitStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ptxbench.result import Run
+    from ptxbench.result import RunDocument
     from ptxbench.verdict import Mode
     from ptxbench.verdict.gate import Gate
 
@@ -165,7 +165,7 @@ def command(
 
 def make_run(
     kernels: Path, arch: str | None, results: Path, baselines: Path | None, pairs: tuple[str, ...] = ()
-) -> Run:
+) -> RunDocument:
     """Run every pair on the emulator, or these, and save the run.
 
     Raises what stopped it, and at once a damaged baseline.
@@ -222,12 +222,12 @@ def folder_in_repository() -> str:
     return "" if path == "." else f"{path}/"
 
 
-def only_pairs(run: Run, names: set[str]) -> Run:
+def only_pairs(run: RunDocument, names: set[str]) -> RunDocument:
     """The run with only the cells of these pairs."""
     from dataclasses import replace
 
     return replace(run, cells=[cell for cell in run.cells if cell.control or cell.pair in names])
 
 
-def pairs_of(runs: Sequence[Run | None]) -> list[str]:
+def pairs_of(runs: Sequence[RunDocument | None]) -> list[str]:
     return list(dict.fromkeys(cell.pair for run in runs if run for cell in run.cells if not cell.control))

@@ -14,7 +14,7 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
-    from ptxbench.result import Run
+    from ptxbench.result import RunDocument
 
 
 DEFAULT = ParameterSource.DEFAULT
@@ -58,7 +58,7 @@ def audit(as_json: bool, results: Path) -> int:
     return 3 if any(point.over_floor < 1 for point in points) else 0
 
 
-def readable(results: Path) -> Iterator[Run]:
+def readable(results: Path) -> Iterator[RunDocument]:
     """Every saved run below the folder that can be read; the others are named on stderr."""
     from ptxbench.saved_runs import read_run, saved_runs
 

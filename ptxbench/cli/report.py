@@ -16,7 +16,7 @@ from ptxbench.saved_runs import NEWEST
 if TYPE_CHECKING:
     from ptxbench.cli._progress import Bar
     from ptxbench.report import Material
-    from ptxbench.result import Run
+    from ptxbench.result import RunDocument
 
 MOST_TOLD = 6
 """How many sentences about missing parts are printed; the page has them all."""
@@ -80,7 +80,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     say(f"Wrote {output}: {plural(len(materials), 'pair')}, {len(page.encode()):,} bytes.")
 
 
-def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str], bar: Bar) -> list[Material]:
+def gather(runs: Sequence[RunDocument], kernels: Path, patterns: Sequence[str], bar: Bar) -> list[Material]:
     """What the page shows in addition to the figures of the runs."""
     from ptxbench.report import Material, collect
 

@@ -151,7 +151,7 @@ def command(
     with dask_pool(dask, [kernels]) as pool:
         model, of_model = modelled(model, backend, arch, pool)
         plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed, of_model, pool)
-        require_row(reference, {source.variant for each in plan.pair_plans for source in each.sources})
+        require_row(reference, {source.variant for pair_plan in plan.pair_plans for source in pair_plan.sources})
         cache = cache_of(cache, emulated=plan.backend.name == "emulator")
         plan = dataclasses.replace(plan, rounds=rounds, timeout=timeout, model=model, cache=cache)
         frame = RunFrame(plan, plan.backend.device())

@@ -122,9 +122,9 @@ def command(
     if replay:
         if knobs or variants or size:
             raise UsageError("--replay draws a whole recorded sweep. Leave out --knob, --variant and --size.")
-        found, run = again(find_run(str(replay), results, SWEEP), pair, kernels, metric)
-        show(found, run, as_json=as_json, files=files)
-        return exit_status(found, run.run.status)
+        drawn, run = again(find_run(str(replay), results, SWEEP), pair, kernels, metric)
+        show(drawn, run, as_json=as_json, files=files)
+        return exit_status(drawn, run.run.status)
     opened = open_backend(counting_backend(dask, backend), arch)
     swept = asked(opened, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
@@ -156,13 +156,13 @@ def command(
         say(f"Resuming the interrupted sweep {before.path}; use --no-resume to start again.", err=True)
     with dask_pool(dask, [kernels]) as pool:
         run, error = perform(frame, swept, before.run.cells if before else (), pool)
-    found = curves(swept, run.cells, metric)
+    drawn = curves(swept, run.cells, metric)
     if run.cells or run.run.status == COMPLETE:
-        show(found, run, as_json=as_json, files=files)
+        show(drawn, run, as_json=as_json, files=files)
     failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
-    for each in filter(None, (failure, error)):
-        raise each
-    return exit_status(found, run.run.status)
+    for failed in filter(None, (failure, error)):
+        raise failed
+    return exit_status(drawn, run.run.status)
 
 
 def counting_backend(address: str | None, backend: str) -> str:
@@ -188,11 +188,11 @@ def exit_status(curves: Curves, status: str) -> ExitStatus:
     results = [
         result for statuses in curves.statuses.values() for result in statuses if result and not unbuildable(result)
     ]
-    found = {result.status for result in results}
+    kinds = {result.status for result in results}
     if status == INTERRUPTED:
         return ExitStatus.INTERRUPTED
-    if found & {WRONG, BROKEN}:
+    if kinds & {WRONG, BROKEN}:
         return ExitStatus.WRONG_KERNEL
-    if status == DEVICE_LOST or UNSUPPORTED in found or VERIFIED not in found:
+    if status == DEVICE_LOST or UNSUPPORTED in kinds or VERIFIED not in kinds:
         return ExitStatus.NO_VERDICT
     return ExitStatus.GOOD

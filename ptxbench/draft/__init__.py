@@ -23,7 +23,7 @@ from ptxbench.emulator.syntax import Function
 from ptxbench.errors import CompileError, UsageError
 from ptxbench.execution import ExecProgram, read_to_build
 from ptxbench.toolchain import parameters
-from ptxbench.toolchain.nvrtc import Translation
+from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from ptxbench.toolchain.parameters import CudaParameter
 
@@ -261,10 +261,10 @@ def cuda_text(
             refused = text
             continue
         if same_kernel(kernel.program.ptx, kernel.function.name, candidate.ptx, entry, kernel.program.arch):
-            found = (whole, left_out, candidate.ptx)
+            draft = (whole, left_out, candidate.ptx)
             if not candidate.how:
-                return found
-            fitting.append(found)
+                return draft
+            fitting.append(draft)
     if fitting:
         return fitting[0]
     why = ""
@@ -286,7 +286,7 @@ def launch_bounds(function: Function) -> str:
     return f" __launch_bounds__({', '.join(numbers)})" if numbers else ""
 
 
-def compiled(text: str, kernel: KernelSource) -> Translation:
+def compiled(text: str, kernel: KernelSource) -> CompilerOutput:
     """What the compiler makes of a changed text, with the headers of the original. Raises CompileError."""
     include = replace(AS_IT_IS, include=kernel.options.include).flags_for(text.encode(), kernel.path.parent)
     return toolchain.compiled(text.encode(), kernel.path, kernel.program.arch, include)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ptxbench.emulator.warp_ops import WarpOps
 
 
-class Gpu(NamedTuple):
+class RepresentativeGpu(NamedTuple):
     """A GPU of an architecture: its multiprocessors (%nsmid), and the warps per multiprocessor (%nwarpid)."""
 
     name: str
@@ -25,18 +25,18 @@ class Gpu(NamedTuple):
 
 
 GPUS = {
-    70: Gpu("V100", 80, 64),
-    72: Gpu("Jetson AGX Xavier", 8, 64),
-    75: Gpu("T4", 40, 32),
-    80: Gpu("A100", 108, 64),
-    86: Gpu("GeForce RTX 3090", 82, 48),
-    87: Gpu("Jetson AGX Orin", 16, 48),
-    89: Gpu("L40S", 142, 48),
-    90: Gpu("H100 SXM", 132, 64),
-    100: Gpu("B200", 148, 64),
-    110: Gpu("Jetson AGX Thor", 20, 48),
-    120: Gpu("GeForce RTX 5090", 170, 48),
-    121: Gpu("GB10", 48, 48),
+    70: RepresentativeGpu("V100", 80, 64),
+    72: RepresentativeGpu("Jetson AGX Xavier", 8, 64),
+    75: RepresentativeGpu("T4", 40, 32),
+    80: RepresentativeGpu("A100", 108, 64),
+    86: RepresentativeGpu("GeForce RTX 3090", 82, 48),
+    87: RepresentativeGpu("Jetson AGX Orin", 16, 48),
+    89: RepresentativeGpu("L40S", 142, 48),
+    90: RepresentativeGpu("H100 SXM", 132, 64),
+    100: RepresentativeGpu("B200", 148, 64),
+    110: RepresentativeGpu("Jetson AGX Thor", 20, 48),
+    120: RepresentativeGpu("GeForce RTX 5090", 170, 48),
+    121: RepresentativeGpu("GB10", 48, 48),
 }
 """By architecture. An architecture that is not listed uses the next lower one."""
 
@@ -62,7 +62,7 @@ LANE_MASKS = {
 }
 
 
-def gpu(arch: str) -> Gpu:
+def gpu(arch: str) -> RepresentativeGpu:
     """The GPU that is modelled for an architecture."""
     least = min(GPUS)
     return GPUS[max((candidate for candidate in GPUS if candidate <= architecture.number(arch)), default=least)]

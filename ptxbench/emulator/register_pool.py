@@ -87,7 +87,7 @@ def dropped_note(translation: Translation) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Pool:
+class RegisterPool:
     """A kernel's use of setmaxnreg: where a warp's register file has its state, and registers per thread at entry."""
 
     place: int
@@ -117,10 +117,10 @@ class Pool:
         )
 
 
-def lay_out(kernel: KernelState, arch: str) -> Pool | None:
+def lay_out(kernel: KernelState, arch: str) -> RegisterPool | None:
     """The pool of a kernel, behind its registers; None without a setmaxnreg that has an effect."""
     changes = [step.instruction for step in kernel.steps if step.entry.opcode.startswith(NAME)]
     for change in changes:
         number(change)  # also where it has no effect
     limit = limit_of(kernel.function.directives, arch)
-    return Pool(kernel.register_bytes, registers_at_entry(limit, changes)) if changes and limit else None
+    return RegisterPool(kernel.register_bytes, registers_at_entry(limit, changes)) if changes and limit else None

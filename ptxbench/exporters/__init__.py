@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from ptxbench.result import Run
+    from ptxbench.result import RunDocument
 
-Exporter = Callable[["Run"], str]
+Exporter = Callable[["RunDocument"], str]
 
 AnyExporter = TypeVar("AnyExporter")
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from ptxbench.documents import json_text
 from ptxbench.exporters.tables import csv_table, markdown_lines
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 from ptxbench.safe_text import markdown_text
 from ptxbench.stats import Interval
 from ptxbench.units import size_words
 from ptxbench.verdict import NO_REGRESSION, NOT_COMPARABLE, SAME_CODE, Comparison, Row
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, remarks, total, values
-from ptxbench.wording.table import Entry, Table, numbers, texts
+from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 SCHEMA = "ptxbench.compare/2"
 
@@ -45,7 +45,7 @@ def to_json(comparison: Comparison) -> str:
     return json_text(document)
 
 
-def identity(run: Run) -> Mapping[str, Any]:
+def identity(run: RunDocument) -> Mapping[str, Any]:
     return {
         "id": run.run.id,
         "started": run.run.started,
@@ -121,9 +121,9 @@ def table(rows: Sequence[Row]) -> Table:
     ])  # fmt: skip
 
 
-def kernel(row: Row) -> tuple[str, Entry, str]:
+def kernel(row: Row) -> tuple[str, StyledText, str]:
     """Pair, variant and size of a row."""
-    return row.pair, Entry(row.variant, code=True), size_words(row.size, row.cache)
+    return row.pair, StyledText(row.variant, code=True), size_words(row.size, row.cache)
 
 
 EXPORTERS: dict[str, Callable[[Comparison], str]] = {".json": to_json, ".csv": to_csv, ".md": to_markdown}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ptxbench import units
 from ptxbench.documents import json_text
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 from ptxbench.safe_text import xml_text
 from ptxbench.tune import Curves, Reading
 from ptxbench.tune.curve import Quantity, unbuildable
@@ -16,7 +16,7 @@ from ptxbench.tune.panels import Panel, PanelLine, PanelScale, panels, scale_of,
 SCHEMA = "ptxbench.tune/1"
 
 
-def to_json(curves: Curves, run: Run) -> str:
+def to_json(curves: Curves, run: RunDocument) -> str:
     """The sweep with stable keys: its points, each variant's quantities there, the best point and its ties."""
     points = [
         {
@@ -99,7 +99,7 @@ text { font: 12px system-ui, sans-serif; fill: #222; }
 """
 
 
-def to_svg(curves: Curves, run: Run) -> str:
+def to_svg(curves: Curves, run: RunDocument) -> str:
     """All quantities, one row of panels each."""
     rows = [(quantity, panels(curves, quantity)) for quantity in curves.quantities]
     columns = max(len(row_panels) for _, row_panels in rows)
@@ -125,7 +125,7 @@ def title(curves: Curves) -> str:
     return f"{curves.swept.found.name}: {' and '.join(curves.swept.values)}"
 
 
-def subtitle(curves: Curves, run: Run) -> tuple[str, str]:
+def subtitle(curves: Curves, run: RunDocument) -> tuple[str, str]:
     what = "counts of the emulator, no times" if curves.swept.kind == "counts" else "99 % intervals"
     marks = f"; dashed: {units.size_words(curves.marks)}" if curves.marks else ""
     return f"{run.device.name}, {run.run.started}, run {run.run.id}", f"{what}; a ring: the best{marks}"
@@ -193,4 +193,4 @@ def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> st
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{xml_text(words)}</text>'
 
 
-EXPORTERS: dict[str, Callable[[Curves, Run], str]] = {".svg": to_svg, ".json": to_json}
+EXPORTERS: dict[str, Callable[[Curves, RunDocument], str]] = {".svg": to_svg, ".json": to_json}

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from ptxbench import units
 from ptxbench.exporters.tables import html_table
 from ptxbench.exporters.to_markdown import table
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 from ptxbench.runner import noise
 from ptxbench.safe_text import xml_text
 from ptxbench.wording.cells import COUNTS_NOTICE, finding_label, first_finding
 from ptxbench.wording.findings import finding, problems
 
 
-def export(run: Run) -> str:
+def export(run: RunDocument) -> str:
     """The run as HTML, without scripts and styles of its own."""
     return "\n".join(lines(run)) + "\n"
 
 
-def lines(run: Run) -> Iterator[str]:
+def lines(run: RunDocument) -> Iterator[str]:
     own, floor = [cell for cell in run.cells if not cell.control], noise(run.cells)
     yield f"<p>ptxbench on {xml_text(run.device.name)}, run {xml_text(run.run.id)}, {xml_text(run.run.status)}</p>"
     for cell in own:

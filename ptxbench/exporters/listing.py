@@ -12,7 +12,7 @@ from ptxbench.listing.difference import Difference
 from ptxbench.listing.explanation import ExplainedPair, Explanation, explain, of_cell, verified
 from ptxbench.listing.text import Listing
 from ptxbench.metrics import REFERENCE
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 
 SCHEMA = "ptxbench.show/1"
 
@@ -44,7 +44,7 @@ def to_json(
     return json_text(document)
 
 
-def findings_of_run(run: Run, reference: str = REFERENCE) -> list[dict[str, Any]]:
+def findings_of_run(run: RunDocument, reference: str = REFERENCE) -> list[dict[str, Any]]:
     """How each verified PTX variant of a run differs from the reference, for the document of `ptxbench run`."""
     return [
         {"pair": cell.pair, "size": dict(cell.point), "variants": [reference, name], **describe_finding(finding)}

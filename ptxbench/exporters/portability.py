@@ -11,7 +11,7 @@ from ptxbench.exporters.tables import markdown_lines
 from ptxbench.portability.survey import Matrix, TargetResults
 from ptxbench.safe_text import markdown_text
 from ptxbench.wording import portability as words
-from ptxbench.wording.table import Column, Entry, Mark, Table
+from ptxbench.wording.table import Column, Mark, StyledText, Table
 
 SCHEMA = "ptxbench.arch/1"
 
@@ -79,7 +79,7 @@ def to_markdown(survey: Survey) -> str:
         rows, notes = words.table(matrix, survey.cell)
         table = Table(
             [Column("target"), *(Column(variant, right=True, code=True) for variant in matrix.reaches)],
-            [[Entry(targets, code=True), *map(table_entry, cells)] for targets, cells in rows],
+            [[StyledText(targets, code=True), *map(table_entry, cells)] for targets, cells in rows],
         )
         lines += [f"### {markdown_text(matrix.name)}", "", *markdown_lines(table), ""]
         lines += [f"- ({note.number}) {markdown_text(note.words)}" for note in notes]
@@ -97,9 +97,9 @@ def to_markdown(survey: Survey) -> str:
     return "\n".join(lines) + "\n"
 
 
-def table_entry(cell: words.CellText) -> Entry:
+def table_entry(cell: words.CellText) -> StyledText:
     """The value, or a mark and the number of its note."""
-    return Entry(cell.value) if cell.note is None else Entry(f"({cell.note.number})", mark=REFUSED)
+    return StyledText(cell.value) if cell.note is None else StyledText(f"({cell.note.number})", mark=REFUSED)
 
 
 EXPORTERS: dict[str, Callable[[Survey], str]] = {".json": to_json, ".md": to_markdown}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptxbench.metrics import METRICS
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 from ptxbench.units import size_words
 
 Record = dict[str, object]
 
 
-def records(run: Run) -> Iterator[Record]:
+def records(run: RunDocument) -> Iterator[Record]:
     """Each row has the same keys, in the same order. A value that does not exist is None."""
     for cell in run.cells:
         for name, result in cell.variants.items():

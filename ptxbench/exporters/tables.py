@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ptxbench.safe_text import csv_text, markdown_code, markdown_text, xml_text
 from ptxbench.units import ABSENT
-from ptxbench.wording.table import Column, Entry, Table, entry
+from ptxbench.wording.table import Column, StyledText, Table, entry
 
 
 def markdown_lines(table: Table) -> Iterator[str]:
@@ -31,7 +31,7 @@ def markdown_heading(column: Column) -> str:
     return markdown_code(heading) if column.code else markdown_text(heading)
 
 
-def markdown_entry(cell: Entry) -> str:
+def markdown_entry(cell: StyledText) -> str:
     text = markdown_code(cell) if cell.code else cell if cell == ABSENT else markdown_text(cell)
     return f"**{text}**" if cell.strong else f"**{cell.mark.ascii}** {text}" if cell.mark else text
 
@@ -54,7 +54,7 @@ def html_heading(column: Column) -> str:
     return f"<th{aligned(column)}>{xml_text(column.heading)}{unit}</th>"
 
 
-def html_entry(column: Column, cell: Entry) -> str:
+def html_entry(column: Column, cell: StyledText) -> str:
     text = f"<code>{xml_text(cell)}</code>" if cell.code else xml_text(cell)
     text = f"<b>{text}</b>" if cell.strong else f"{xml_text(cell.mark.symbol)} {text}" if cell.mark else text
     below = f"<br><small>{xml_text(cell.below)}</small>" if cell.below else ""

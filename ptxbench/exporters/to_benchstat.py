@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from ptxbench import stats
 from ptxbench.errors import UsageError
-from ptxbench.result import VERIFIED, Run
+from ptxbench.result import VERIFIED, RunDocument
 from ptxbench.safe_text import one_line, word
 
 
-def export(run: Run) -> str:
+def export(run: RunDocument) -> str:
     """The run as benchmark lines. Raises UsageError for a run without times."""
     system = one_line(str(run.host.os or "unknown")).partition(" ")[0].lower()
     lines = [f"goos: {system}", f"gpu: {one_line(run.device.name)}"]

@@ -14,11 +14,11 @@ from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.tracked import counts, is_timed, rounded, series, variants
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import Cell, Run
+from ptxbench.result import Cell, RunDocument
 from ptxbench.safe_text import code_text
 
 
-def export(run: Run) -> str:
+def export(run: RunDocument) -> str:
     """The run, one benchmark per verified variant. Raises UsageError if there is nothing to measure one by."""
     measured = {series(cell, variant, "/"): measures(cell, variant) for cell, variant in variants(run)}
     benchmarks = {name: numbers for name, numbers in measured.items() if numbers}

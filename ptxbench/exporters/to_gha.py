@@ -13,12 +13,12 @@ from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.tracked import counts, is_timed, rounded, series, variants
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import Cell, Run
+from ptxbench.result import Cell, RunDocument
 from ptxbench.safe_text import code_text
 from ptxbench.units import si
 
 
-def export(run: Run) -> str:
+def export(run: RunDocument) -> str:
     """The run as an array of benchmarks. Raises UsageError if it has none."""
     timed = any(cell.rounds for cell in run.cells)
     benchmarks = list(ratios(run) if timed else counters(run))
@@ -27,7 +27,7 @@ def export(run: Run) -> str:
     return json_text(benchmarks)
 
 
-def ratios(run: Run) -> Iterator[Mapping[str, Any]]:
+def ratios(run: RunDocument) -> Iterator[Mapping[str, Any]]:
     """For each variant its time over that of the reference, with half of the 99 % interval."""
     ratio, time = BY_NAME["ratio"], BY_NAME["time"]
     for cell, variant in variants(run):
@@ -44,7 +44,7 @@ def ratios(run: Run) -> Iterator[Mapping[str, Any]]:
         }
 
 
-def counters(run: Run) -> Iterator[Mapping[str, Any]]:
+def counters(run: RunDocument) -> Iterator[Mapping[str, Any]]:
     for cell, variant in variants(run):
         for metric, value in counts(cell, variant):
             if metric.better == "lower":
@@ -56,11 +56,11 @@ def counters(run: Run) -> Iterator[Mapping[str, Any]]:
                 }
 
 
-def name(cell: Cell, variant: str, run: Run) -> str:
+def name(cell: Cell, variant: str, run: RunDocument) -> str:
     """Contains the device, because the action compares everything with one name, from whatever machine."""
     return f"{series(cell, variant, ' ')} on {code_text(run.device.name)}"
 
 
-def extra(run: Run, *lines: str) -> str:
+def extra(run: RunDocument, *lines: str) -> str:
     origin = f"run {run.run.id}, ptxas {run.toolchain.ptxas or 'unknown'}"
     return "\n".join(code_text(line) for line in (*lines, origin))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from ptxbench import units
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.metrics import choose
-from ptxbench.result import VERIFIED, Cell, Run
+from ptxbench.result import VERIFIED, Cell, RunDocument
 from ptxbench.runner import noise
 from ptxbench.safe_text import markdown_text
 from ptxbench.wording.cells import default_columns, finding_label, first_finding, metric_columns
 from ptxbench.wording.findings import finding, problems
-from ptxbench.wording.table import Column, Entry, Table
+from ptxbench.wording.table import Column, StyledText, Table
 
 
-def export(run: Run, reference: str | None = None) -> str:
+def export(run: RunDocument, reference: str | None = None) -> str:
     """The run as Markdown. `reference`: the row to compare with, instead of the best CUDA C."""
     device = run.device.name
     floor = noise(run.cells)
@@ -33,7 +33,7 @@ def table(cell: Cell) -> Table:
     """One row per variant, one column per metric."""
     columns, numbers = metric_columns(cell, [*choose(["max_error"]), *default_columns(cell)], spread=False)
     rows = [
-        [Entry(name, code=True), Entry(result.status, strong=result.status != VERIFIED), *row]
+        [StyledText(name, code=True), StyledText(result.status, strong=result.status != VERIFIED), *row]
         for (name, result), row in zip(cell.variants.items(), numbers, strict=True)
     ]
     return Table([Column("variant"), Column("status"), *columns], rows)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ptxbench import __version__, stats
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
-from ptxbench.result import VERIFIED, Cell, Run
+from ptxbench.result import VERIFIED, Cell, RunDocument
 from ptxbench.safe_text import code_text, file_name
 
 VERSION = {"major": 1, "minor": 0, "patch": 0, "string": "1.0.0"}
@@ -29,7 +29,7 @@ Array = NDArray[np.float32]
 Json = dict[str, Any]
 
 
-def export(run: Run) -> dict[str, bytes]:
+def export(run: RunDocument) -> dict[str, bytes]:
     """The files by their path below one folder. Raises UsageError for a run without times."""
     if not any(cell.rounds for cell in run.cells):
         raise UsageError(f"Run {run.run.id} has no times, and NVBench's files hold nothing else. Export it as csv.")
@@ -38,7 +38,7 @@ def export(run: Run) -> dict[str, bytes]:
     return {path: content for variant in variants for path, content in files(run, cells, variant)}
 
 
-def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, bytes]]:
+def files(run: RunDocument, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, bytes]]:
     """The files of one variant: all cells of each pair that has it, because tools refuse a state in one file only."""
     benchmarks: list[Json] = []
     file = file_name(variant)
@@ -67,7 +67,7 @@ def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, 
     yield f"{file}.json", json_text(document).encode()
 
 
-def device(run: Run) -> Json:
+def device(run: RunDocument) -> Json:
     """The known facts of the device, the same in every file."""
     sm = "".join(filter(str.isdigit, run.device.sm))
     known = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ptxbench.errors import UsageError
 from ptxbench.metrics import BY_NAME, Metric
-from ptxbench.result import UNJUDGED, VERIFIED, Cell, Run
+from ptxbench.result import UNJUDGED, VERIFIED, Cell, RunDocument
 from ptxbench.safe_text import code_text
 from ptxbench.verdict.rules import RULES
 
@@ -17,7 +17,7 @@ COUNTERS = tuple(BY_NAME[name] for name in RULES if name in BY_NAME)
 """The metrics by which `ptxbench gate` judges without a GPU."""
 
 
-def variants(run: Run) -> Iterator[tuple[Cell, str]]:
+def variants(run: RunDocument) -> Iterator[tuple[Cell, str]]:
     """Every verified variant of the run, except the control's.
 
     Raises UsageError if there is none: a tracker would take an empty file for a run without regressions.

@@ -8,7 +8,7 @@ from ptxbench import roofline, specifications, stats
 from ptxbench.floors import Claim
 from ptxbench.metrics import REFERENCE, comparable
 from ptxbench.model.scores import Scored
-from ptxbench.result import Cell, Run
+from ptxbench.result import Cell, RunDocument
 from ptxbench.run_info import Device
 from ptxbench.units import size_words
 
@@ -16,7 +16,7 @@ Key = tuple[str, str, str, str | None, str | None]
 """The GPU's published name, pair, size, machine code of the variant and of the reference."""
 
 
-def scored(runs: Iterable[Run]) -> list[Scored]:
+def scored(runs: Iterable[RunDocument]) -> list[Scored]:
     """Each measured ratio with a claim for the same machine code in a run with `--model` of that GPU.
 
     A later run replaces an earlier one.

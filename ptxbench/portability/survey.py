@@ -237,7 +237,7 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
     return Subject(path.name, tuple(sources), threads)
 
 
-def first_compiled(content: bytes, path: Path, targets: Sequence[str], flags: Sequence[str]) -> nvrtc.Translation:
+def first_compiled(content: bytes, path: Path, targets: Sequence[str], flags: Sequence[str]) -> nvrtc.CompilerOutput:
     """The PTX for the first of `targets` for which NVRTC compiles it. Raises CompileError if there is none."""
     first: CompileError | None = None
     for target in targets:

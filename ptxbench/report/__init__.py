@@ -24,7 +24,7 @@ from ptxbench.report import charts, roofs
 from ptxbench.report.material import Material, collect
 from ptxbench.report.pairs import PairView, pair_views
 from ptxbench.report.runs import RunView, SummaryRow
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 from ptxbench.safe_text import plain
 from ptxbench.units import plural, size_words
 from ptxbench.wording.cells import COUNTS_NOTICE, default_columns, says_something
@@ -41,7 +41,7 @@ LIMIT = 1_000_000
 
 
 def render(
-    runs: Sequence[Run], materials: Sequence[Material], tools: Mapping[str, str | None]
+    runs: Sequence[RunDocument], materials: Sequence[Material], tools: Mapping[str, str | None]
 ) -> tuple[str, list[str]]:
     """The page, and sentences on the listings that were omitted to stay below LIMIT.
 

@@ -23,7 +23,7 @@ from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
 from ptxbench.portability import survey
 from ptxbench.portability.survey import Matrix
-from ptxbench.result import BuildReport, Cell, LaunchReport, Run
+from ptxbench.result import BuildReport, Cell, LaunchReport, RunDocument
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import Build, trial
 from ptxbench.toolchain.lines import Annotated, annotate
@@ -63,7 +63,7 @@ class Wanted:
     """By variant; variants that were not built have none."""
 
 
-def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
+def wanted(runs: Sequence[RunDocument]) -> dict[str, Wanted]:
     """Every pair of the runs, in order; with the default knobs, if there is such a cell."""
     result: dict[str, Wanted] = {}
     for run in runs:
@@ -75,7 +75,9 @@ def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
     return result
 
 
-def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None = None) -> Iterator[Step | Material]:
+def collect(
+    runs: Sequence[RunDocument], kernels: Path, patterns: Sequence[str] | None = None
+) -> Iterator[Step | Material]:
     """Build what the runs had and still exists, in parallel; the material of every pair, in order.
 
     `patterns`: the targets of the portability matrix; by default each architecture, with special forms only if a run or

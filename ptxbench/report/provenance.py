@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 
 from ptxbench import units
-from ptxbench.result import Run
+from ptxbench.result import RunDocument
 from ptxbench.run_info import SourceInfo
 
 
-def provenance(run: Run) -> Iterator[tuple[str, str]]:
+def provenance(run: RunDocument) -> Iterator[tuple[str, str]]:
     """Where and how a run was made, as terms and descriptions; unrecorded facts are left out."""
     frame, device, tools = run.run, run.device, run.toolchain
     facts: dict[str, object] = {

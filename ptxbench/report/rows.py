@@ -29,7 +29,7 @@ TALL = 6
 
 
 @dataclass(frozen=True)
-class Unit:
+class LineGroup:
     """Lines of the CUDA C, of the PTX and of the SASS that belong together; counts from 1, of SASS from 0."""
 
     source: tuple[int, ...] = ()
@@ -119,19 +119,19 @@ def longest_repeat(forms: Sequence[tuple[object, ...]], at: int) -> tuple[int, i
     return best
 
 
-def units(listing: Listing) -> list[Unit]:
+def units(listing: Listing) -> list[LineGroup]:
     """The listing in the order of its file, without lines that a compiler only declares: they have no partners."""
     every = grouped(listing)
     return [unit for unit in every if unit.source or unit.sass] if is_compiled(listing.language) else every
 
 
-def grouped(listing: Listing) -> list[Unit]:
-    result: list[Unit] = []
+def grouped(listing: Listing) -> list[LineGroup]:
+    result: list[LineGroup] = []
     source: tuple[int, ...] = ()
     for row in in_source_order(listing):
         if row.source is not None:
             source = (row.source,)
-        new = Unit(source, () if row.ptx is None else (row.ptx,), () if row.sass is None else (row.sass,))
+        new = LineGroup(source, () if row.ptx is None else (row.ptx,), () if row.sass is None else (row.sass,))
         before = result[-1] if result else None
         if before and continues(listing, before, new):
             result[-1] = replace(
@@ -145,7 +145,7 @@ def grouped(listing: Listing) -> list[Unit]:
     return result
 
 
-def continues(listing: Listing, before: Unit, new: Unit) -> bool:
+def continues(listing: Listing, before: LineGroup, new: LineGroup) -> bool:
     """Whether `new` belongs to the row of `before`: it has the same partners, or neither has any."""
     if before.source != new.source:
         return not (before.ptx or before.sass or new.ptx or new.sass)
@@ -156,7 +156,7 @@ def continues(listing: Listing, before: Unit, new: Unit) -> bool:
     return bool(before.ptx) and not before.sass and not new.sass
 
 
-def form(listing: Listing, unit: Unit) -> tuple[object, ...]:
+def form(listing: Listing, unit: LineGroup) -> tuple[object, ...]:
     """The key by which a row equals one of another listing."""
     return (
         tuple(listing.source[line - 1] for line in unit.source),
@@ -173,7 +173,7 @@ class Writer:
         self.next_source = self.next_ptx = 1
         self.next_sass: int | None = None
 
-    def rows(self, run: Sequence[Unit]) -> Iterator[PageRow]:
+    def rows(self, run: Sequence[LineGroup]) -> Iterator[PageRow]:
         """Rows of units without a gap between them; those of one line of the source share its cell."""
         for index, unit in enumerate(run):
             cells = [self.ptx(unit), PageCell("\n".join(map(self.instruction, unit.sass)), len(unit.sass))]
@@ -182,7 +182,7 @@ class Writer:
                 cells.insert(0, self.source(unit, span))
             yield PageRow(tuple(cells))
 
-    def source(self, unit: Unit, span: int) -> PageCell:
+    def source(self, unit: LineGroup, span: int) -> PageCell:
         text = "\n".join(indented(self.listing.source[line - 1]) for line in unit.source)
         if not text:  # a single blank line: an empty cell has no number, so the next one must skip it
             return PageCell("", 0, rows=span)
@@ -190,7 +190,7 @@ class Writer:
         self.next_source = unit.source[-1] + 1
         return PageCell(text, len(unit.source), skip, span)
 
-    def ptx(self, unit: Unit) -> PageCell:
+    def ptx(self, unit: LineGroup) -> PageCell:
         """Lines that a compiler wrote have no numbers, because no file has them."""
         text = "\n".join(squeezed(self.listing.ptx[line - 1]) for line in unit.ptx)
         if is_compiled(self.listing.language) or not text:

@@ -15,7 +15,7 @@ from ptxbench.model.scores import Scored
 from ptxbench.report import charts, roofs
 from ptxbench.report.chips import Chip, chip, tally
 from ptxbench.report.provenance import provenance
-from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
+from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, RunDocument, VariantResult
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
 from ptxbench.wording.cells import conditions, default_columns, metric_columns, says_something, with_spread
@@ -55,7 +55,7 @@ class CellView:
 class RunView:
     """One run."""
 
-    run: Run
+    run: RunDocument
     number: int
     scored: Sequence[Scored] = ()
     """Claims of a model, of any run on the page, that this or another run measured."""

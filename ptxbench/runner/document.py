@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ptxbench import environment, toolchain
-from ptxbench.result import Cell, Run
+from ptxbench.result import Cell, RunDocument
 from ptxbench.run_info import Device, RunInfo, TimedOn, Toolchain
 from ptxbench.runner.events import Gpu
 from ptxbench.runner.plan import RunPlan
@@ -52,11 +52,11 @@ def folder_name(device: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
-def document(frame: RunFrame, cells: Sequence[Cell], status: str) -> Run:
+def document(frame: RunFrame, cells: Sequence[Cell], status: str) -> RunDocument:
     """The run as it is now."""
     plan = frame.plan
     timed = frame.device.is_gpu
-    return Run(
+    return RunDocument(
         run=RunInfo(
             id=frame.id,
             status=status,

@@ -42,16 +42,16 @@ def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda 
     """
     shared = sendable(plan)
     requests = [WorkerRequest((WorkItem.of(pair_plan, pair_plan.sizes),), shared) for pair_plan in plan.pair_plans]
-    each = [plan.rounds * (steps(control_plan()) + steps(pair_plan)) for pair_plan in plan.pair_plans]
-    progress = Steps(each, show)
+    totals = [plan.rounds * (steps(control_plan()) + steps(pair_plan)) for pair_plan in plan.pair_plans]
+    progress = Steps(totals, show)
     begun: dict[int, TimedPair] = {}  # events may come after the result
     done: dict[int, TimedPair] = {}
 
-    def hear(number: int, told: Step | TimedPair) -> None:
-        if isinstance(told, Step):
-            progress.hear(number, told)
+    def hear(number: int, report: Step | TimedPair) -> None:
+        if isinstance(report, Step):
+            progress.hear(number, report)
         else:
-            begun[number] = told
+            begun[number] = report
 
     try:
         with closing(pool.map(time_pair, requests, hear, gpu=True)) as results:
@@ -104,15 +104,15 @@ def events(known: Mapping[int, TimedPair]) -> Iterator[Event]:
 def numbered(known: Mapping[int, TimedPair]) -> list[TimedPair]:
     """The pairs in their order, with their processes numbered through the whole run: each task counts from 0."""
     first = 0
-    found = []
+    renumbered = []
     for _, timed in sorted(known.items()):
         cells = [
             replace(cell, rounds=[replace(one, process=first + one.process) for one in cell.rounds])
             for cell in timed.cells
         ]
-        found.append(replace(timed, cells=tuple(cells)))
+        renumbered.append(replace(timed, cells=tuple(cells)))
         first = 1 + max((one.process for cell in cells for one in cell.rounds), default=first - 1)
-    return found
+    return renumbered
 
 
 def widest(controls: Iterable[Cell]) -> Cell | None:
@@ -125,6 +125,6 @@ def widest(controls: Iterable[Cell]) -> Cell | None:
 
 def reach(control: Cell) -> tuple[bool, float]:
     """A control that is not verified, so that its run has no good end, reaches furthest; one without times least."""
-    found = noise([control])
+    interval = noise([control])
     bad = any(result.status != VERIFIED for result in control.variants.values())
-    return bad, max(abs(found.low), abs(found.high)) if found else -1.0
+    return bad, max(abs(interval.low), abs(interval.high)) if interval else -1.0

@@ -176,14 +176,14 @@ class Judgements:
     def find(self, identifier: str) -> JudgementEntry | EndedJudgement:
         """Raises Refused if there is no such judgement, or not any more."""
         self.forget()
-        found = self.known.get(identifier) or self.ended.get(identifier)
-        if found is None:
+        entry = self.known.get(identifier) or self.ended.get(identifier)
+        if entry is None:
             raise Refused(
                 404,
                 f"Unknown judgement; one is kept for {KEEP_SECONDS:.0f} seconds after its end, and none when the "
                 "service is started again. Submit the kernel again.",
             )
-        return found
+        return entry
 
     def cancel(self, entry: JudgementEntry) -> None:
         """End a judgement, unless it has ended."""

@@ -16,7 +16,7 @@ from ptxbench.audit.tally import RateTarget, TallyLine
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import ABSENT
 from ptxbench.wording.judgement import MOST_NAMED
-from ptxbench.wording.table import Entry, Table, numbers, texts
+from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 MET, NOT_MET, IN_PART, SHOWN = "met", "NOT MET", "met *", "as it is"
 STYLES = {MET: "green", IN_PART: "green", NOT_MET: "bold red", SHOWN: "dim"}
@@ -89,7 +89,7 @@ def rate_table(lines: Sequence[TallyLine]) -> DrawnTable:
             line.inconclusive.share,
             *(rate.share for rate in line.missed.values()),
         )
-        rows.append([line.noise, str(line.rounds), *map(percent, shares), Entry(word, STYLES[word])])
+        rows.append([line.noise, str(line.rounds), *map(percent, shares), StyledText(word, STYLES[word])])
     return draw(Table(columns, rows), gap=0)  # only the gap of the box: twelve columns in 80
 
 
@@ -106,7 +106,7 @@ def target_table(lines: Sequence[TallyLine]) -> DrawnTable:
         word = MET if target.holds else NOT_MET
         rows.append(
             [
-                Entry(word, STYLES[word]),
+                StyledText(word, STYLES[word]),
                 f"{line.mode}, controls" if line.controls else line.mode,
                 target.name,
                 f"{100 * target.most:g} %",
@@ -157,7 +157,7 @@ def edit_table(outcomes: Sequence[AuditOutcome]) -> DrawnTable:
             words += f", {len(of_edit) - len(judged)} skipped"
         style = "bold red" if held != judged else "green" if judged else "dim"
         counters = dict.fromkeys(metric for outcome in held for metric in outcome.expected)
-        rows.append([edit, str(len(judged)), Entry(words, style), ", ".join(counters) or ABSENT])
+        rows.append([edit, str(len(judged)), StyledText(words, style), ", ".join(counters) or ABSENT])
     return draw(Table(columns, rows))
 
 

@@ -15,7 +15,7 @@ from ptxbench.bugs.outcome import EXPLAINED, MISSED, UNJUDGED, BugOutcome, BugTa
 from ptxbench.languages import title
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import ABSENT
-from ptxbench.wording.table import Entry, Table, numbers, texts
+from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 LEGEND = (
     "bugs: planted bugs whose machine code differs from the kernel's. caught: rejected by the stages up to repeats. "
@@ -86,9 +86,9 @@ def table(heading: str, tallies: Iterator[tuple[str, BugTally]]) -> DrawnTable:
     columns = [*texts(heading, width="fold"), *numbers("bugs", "caught", "%", "allclose", "%", "same", "in words")]
     rows = [
         [
-            Entry(name, "bold" if name == "total" else ""),
+            StyledText(name, "bold" if name == "total" else ""),
             str(counts.planted),
-            Entry(str(counts.caught), "green" if counts.caught == counts.planted else "bold red"),
+            StyledText(str(counts.caught), "green" if counts.caught == counts.planted else "bold red"),
             share(counts.caught, counts.planted),
             str(counts.allclose) if counts.compared else ABSENT,
             share(counts.allclose, counts.compared),

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, CheckResult
 from ptxbench.terminal.tables import DrawnTable, draw
-from ptxbench.wording.table import Entry, Table, texts
+from ptxbench.wording.table import StyledText, Table, texts
 
 STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", ABSENT: "dim"}
 
 
 def checklist_table(lines: Sequence[CheckResult]) -> DrawnTable:
     """One row per line: its status, its subject and the result."""
-    rows = [[Entry(line.status, STYLES[line.status]), line.subject, line.found] for line in lines]
+    rows = [[StyledText(line.status, STYLES[line.status]), line.subject, line.found] for line in lines]
     return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

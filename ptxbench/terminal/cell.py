@@ -36,7 +36,7 @@ from ptxbench.wording.cells import (
 )
 from ptxbench.wording.findings import compilers, listed, open_counts, problems, remarks
 from ptxbench.wording.limits import limits_words
-from ptxbench.wording.table import Column, Entry, Mark, Table
+from ptxbench.wording.table import Column, Mark, StyledText, Table
 
 DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "share", "ptx_shared_conflicts")
 """The columns that a narrow terminal omits, in this order; those with 0 in every row before the others."""
@@ -141,11 +141,11 @@ def build(cell: Cell, metrics: Sequence[Metric], plain: bool = False) -> DrawnTa
     rows = []
     for (name, result), row in zip(cell.variants.items(), numbers, strict=True):
         style = ROWS.get(result.status, "")
-        rows.append([Entry(name, style), verdict(result), *(Entry(number, style) for number in row)])
+        rows.append([StyledText(name, style), verdict(result), *(StyledText(number, style) for number in row)])
     return draw(Table([Column("variant"), Column("verified", "max error"), *columns], rows, keys=2), plain=plain)
 
 
-def verdict(result: VariantResult) -> Entry:
+def verdict(result: VariantResult) -> StyledText:
     """`✔ 1.2e-07`, `✔ exact`, `✘ wrong`."""
     word = result.status
     if result.status == VERIFIED and result.check:
@@ -153,4 +153,4 @@ def verdict(result: VariantResult) -> Entry:
         word = "exact" if error == 0 else units.error(error)
     if result.status == MUST_FAIL:
         word = "must fail"  # short, because it is a column
-    return Entry(word, ROWS.get(result.status, ""), mark=MARKS[result.status])
+    return StyledText(word, ROWS.get(result.status, ""), mark=MARKS[result.status])

@@ -24,7 +24,7 @@ from ptxbench.result import ExecutedReport
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbol
 from ptxbench.wording.findings import open_counts
-from ptxbench.wording.table import Column, Entry, Mark, Table, numbers, texts
+from ptxbench.wording.table import Column, Mark, StyledText, Table, numbers, texts
 
 MARKS = {
     PASSED: Mark("✔", "ok", "green"),
@@ -136,7 +136,7 @@ def figures(judgement: Judgement) -> DrawnTable:
                 prefixed, figures = units.column([row.get(name) for row in compared.values()], unit)
             columns.append(Column(heading, prefixed, right=True))
             cells.append(figures)
-        names = [Entry(variant, "bold" if variant == CANDIDATE else "") for variant in compared]
+        names = [StyledText(variant, "bold" if variant == CANDIDATE else "") for variant in compared]
         return draw(Table(columns, [*zip(names, *cells, strict=True)]))
 
     return build(chosen)
@@ -203,7 +203,7 @@ class Ranking:
         return [
             f"{rank}{tied}" if rank else "-" if accepted else "",
             str(display_path(Path(judgement.file))),
-            Entry(f"{judgement.ended_at}: {decisive.code}" if decisive else "accepted", mark.style, mark=mark),
+            StyledText(f"{judgement.ended_at}: {decisive.code}" if decisive else "accepted", mark.style, mark=mark),
             *([units.fixed(time_ratio(judgement), 3)] if timed else []),
             *units.ranges([ends(ratios.get(name)) if accepted else None for name in WORDS], "×")[1],
             units.fixed(own.get("registers") if accepted else None, 0),

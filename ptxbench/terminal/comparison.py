@@ -31,7 +31,7 @@ from ptxbench.verdict import (
 )
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, percent, remarks, total, values
 from ptxbench.wording.sparkline import sparkline
-from ptxbench.wording.table import Column, Entry, Table, numbers, texts
+from ptxbench.wording.table import Column, StyledText, Table, numbers, texts
 
 STYLES = {
     BROKEN: "bold red", REGRESSED: "bold red", BROKEN_BOTH: "red", MISSING: "yellow", INCONCLUSIVE: "yellow",
@@ -83,10 +83,10 @@ def counters(rows: Sequence[Row], plain: bool) -> DrawnTable:
         lines = [[row.metric, *values(row), change_words(row)] for row in (first, *others)]
         entries.append(
             [
-                Entry(first.verdict, STYLES.get(first.verdict, "")),
-                Entry(f"{first.pair} {first.variant}", below=size_words(first.size)),
+                StyledText(first.verdict, STYLES.get(first.verdict, "")),
+                StyledText(f"{first.pair} {first.variant}", below=size_words(first.size)),
                 *("\n".join(column) for column in zip(*lines, strict=True)),
-                Entry(str(first.moves), "dim"),
+                StyledText(str(first.moves), "dim"),
             ]
         )
     columns = [*texts("verdict"), *texts("variant", width="fold"), *texts("metric"),
@@ -107,7 +107,7 @@ def times(comparison: Comparison, rows: Sequence[Row], plain: bool, width: int) 
         needed = width - room + NARROWEST
         return build(comparison, rows, plain, note=f"Not drawn in {width} columns: the intervals. They need {needed}.")
     pictures = [
-        Entry(bar(row.change, axis, room, plain, marks) if row.change else "", STYLES.get(row.verdict, ""))
+        StyledText(bar(row.change, axis, room, plain, marks) if row.change else "", STYLES.get(row.verdict, ""))
         for row in rows
     ]
     return build(comparison, rows, plain, ticks(axis, room, axis_words), pictures)
@@ -118,7 +118,7 @@ def build(
     rows: Sequence[Row],
     plain: bool,
     heading: str = "",
-    pictures: Sequence[Entry] = (),
+    pictures: Sequence[StyledText] = (),
     note: str = "",
 ) -> DrawnTable:
     columns = [*texts("verdict", "variant", width="fold"), *texts(f"{comparison.mode}, base {arrow(plain)} head"),
@@ -129,15 +129,15 @@ def build(
     return draw(Table(columns, entries, [note] if note else []))
 
 
-def two_lines(row: Row, plain: bool) -> Iterator[Entry]:
+def two_lines(row: Row, plain: bool) -> Iterator[StyledText]:
     """The columns of a row of times."""
     before, after = values(row)
     rounds = [*row.base_rounds, *row.head_rounds]
     lines = [sparkline(ratios, plain, of=rounds) for ratios in (row.base_rounds, row.head_rounds)]
-    yield Entry(row.verdict, STYLES.get(row.verdict, ""), below=str(row.moves))
-    yield Entry(f"{row.pair} {row.variant}", below=size_words(row.size, row.cache))
-    yield Entry(f"{before} {arrow(plain)} {after}", below=f" {arrow(plain)} ".join(lines))
-    yield Entry(change_words(row), below=interval_words(row))
+    yield StyledText(row.verdict, STYLES.get(row.verdict, ""), below=str(row.moves))
+    yield StyledText(f"{row.pair} {row.variant}", below=size_words(row.size, row.cache))
+    yield StyledText(f"{before} {arrow(plain)} {after}", below=f" {arrow(plain)} ".join(lines))
+    yield StyledText(change_words(row), below=interval_words(row))
 
 
 def axis_words(ratio: float) -> str:

@@ -16,7 +16,7 @@ from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.tune import Curves
 from ptxbench.tune.curve import FEWEST_ROUNDS, Best, unbuildable
 from ptxbench.tune.panels import PanelLine, panels, value_words
-from ptxbench.wording.table import Entry, Table, numbers
+from ptxbench.wording.table import StyledText, Table, numbers
 
 PER_TABLE = 8
 """The most values of the second name that are shown side by side."""
@@ -78,7 +78,7 @@ def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, DrawnTable]]:
             yield head, draw(Table(columns, rows))
 
 
-def with_mark(number: str, line: PanelLine, i: int, plain: bool) -> Entry:
+def with_mark(number: str, line: PanelLine, i: int, plain: bool) -> StyledText:
     """A number with half the width of its interval, and whether it is the best or statistically tied with it."""
     best, tied, value = i == line.best, i in line.tied, line.values[i]
     mark = (PLAIN_BEST if plain else BEST) if best else "~" if tied else " "
@@ -86,7 +86,7 @@ def with_mark(number: str, line: PanelLine, i: int, plain: bool) -> Entry:
     if value is not None and not value.bare and value.value:
         half = (value.interval.high - value.interval.low) / 2
         spread = f" ±{100 * half / abs(value.value):.1f}%"
-    return Entry(f"{number}{spread} {mark}", "bold green" if best else "green" if tied else "")
+    return StyledText(f"{number}{spread} {mark}", "bold green" if best else "green" if tied else "")
 
 
 # ---- words

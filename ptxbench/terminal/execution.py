@@ -21,7 +21,7 @@ from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, symbol
 from ptxbench.wording.cells import trimmed
 from ptxbench.wording.machine import sentence
-from ptxbench.wording.table import Entry, Mark, Table, numbers, texts
+from ptxbench.wording.table import Mark, StyledText, Table, numbers, texts
 
 LANES = 32
 MARKS = {
@@ -231,7 +231,7 @@ def outputs_table(outputs: Sequence[Output]) -> DrawnTable:
                 output.name,
                 f"{output.type.name}[{shape}]",
                 *(number(summary[name]) for name in ("min", "max", "mean")),
-                Entry(number(summary["nan"]), "red" if summary["nan"] else ""),
+                StyledText(number(summary["nan"]), "red" if summary["nan"] else ""),
                 " ".join(map(number, summary["first"])),
             ]
         )
@@ -255,7 +255,7 @@ def number(value: Any) -> str:
 
 def counters(counts: Mapping[str, float]) -> DrawnTable:
     """The nonzero counters, and what each means."""
-    rows = [[amount(name, count), name, Entry(meaning(name), "dim")] for name, count in counts.items() if count]
+    rows = [[amount(name, count), name, StyledText(meaning(name), "dim")] for name, count in counts.items() if count]
     return draw(Table([*numbers("count"), *texts("of", "means", width="fold")], rows))
 
 
@@ -295,7 +295,7 @@ def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> 
                 f"{executed(counts):,}",
                 f"{100 * share(counts):.0f} %",
                 " ".join(source[line].split("//")[0].split()) if line < len(source) else "",
-                Entry(cost(counts), "yellow"),
+                StyledText(cost(counts), "yellow"),
             ]
         )
     columns = [
@@ -389,7 +389,7 @@ class FolderReport:
             [
                 outcome.program.path.name,
                 kernel_names.short(outcome.function.name),
-                Entry(outcome.status, MARKS[outcome.status].style, mark=MARKS[outcome.status]),
+                StyledText(outcome.status, MARKS[outcome.status].style, mark=MARKS[outcome.status]),
                 *(totalled(outcome, names) for names in COLUMNS),
                 ", ".join(output.name for output in outcome.outputs),
             ]

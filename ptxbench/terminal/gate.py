@@ -18,7 +18,7 @@ from ptxbench.verdict.verdicts import WAIVED
 from ptxbench.wording.gating import change_words, footer, header, steps, total, values
 from ptxbench.wording.judgement import interval_words
 from ptxbench.wording.remedies import waivers
-from ptxbench.wording.table import Entry, Table, numbers, texts
+from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 OUTCOMES = {"FAIL": "bold red", "warn": "yellow", "pass": "green"}
 
@@ -94,9 +94,9 @@ def table(rows: Sequence[Judged]) -> DrawnTable:
         ]
         entries.append(
             [
-                Entry(first.outcome, OUTCOMES[first.outcome]),
-                Entry(row.verdict, STYLES.get(row.verdict, "")),
-                Entry(f"{row.pair} {row.variant}", below=size_words(row.size, row.cache)),
+                StyledText(first.outcome, OUTCOMES[first.outcome]),
+                StyledText(row.verdict, STYLES.get(row.verdict, "")),
+                StyledText(f"{row.pair} {row.variant}", below=size_words(row.size, row.cache)),
                 *("\n".join(column) for column in zip(*lines, strict=True)),
             ]
         )

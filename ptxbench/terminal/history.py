@@ -17,7 +17,7 @@ from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.verdict.history import Series
 from ptxbench.wording.history import footer, has_changed, series_size, span, step_lines
 from ptxbench.wording.sparkline import sparkline
-from ptxbench.wording.table import Entry, Table, numbers, texts
+from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 LONGEST, SHORTEST = 40, 10
 """Characters of a line of bars."""
@@ -71,8 +71,8 @@ def table(series: Sequence[Series], room: int, plain: bool) -> DrawnTable:
         )
         name = f"{place.metric.name} ({unit})" if unit else place.metric.name
         runs = f"{name}, {units.plural(len(one_series.points), 'run')}"
-        bars = Entry(sparkline(condensed(one_series.values, room), plain), below=runs)
-        entries.append(["" if before == variant + size else Entry(variant, below=size), bars, *figures])
+        bars = StyledText(sparkline(condensed(one_series.values, room), plain), below=runs)
+        entries.append(["" if before == variant + size else StyledText(variant, below=size), bars, *figures])
         before = variant + size
     columns = [
         *texts("variant", "history", width="fold"),

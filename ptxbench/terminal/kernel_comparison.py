@@ -29,7 +29,7 @@ from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs, symbo
 from ptxbench.units import ABSENT, si
 from ptxbench.wording.cells import trimmed
 from ptxbench.wording.kernel_comparison import closing, range_of
-from ptxbench.wording.table import Entry, Table, numbers, texts
+from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 SIDES = ("A", "B")
 
@@ -134,10 +134,10 @@ def outputs_table(arrays: Sequence[ArrayComparison]) -> DrawnTable:
         [
             array.name,
             f"{array.type.name}[{','.join(map(str, array.shape))}]",
-            Entry(f"{array.unlike:,}"),
-            Entry(f"{array.outside:,}", "bold red" if array.outside else ""),
+            StyledText(f"{array.unlike:,}"),
+            StyledText(f"{array.outside:,}", "bold red" if array.outside else ""),
             *(ABSENT if value is None else f"{value:.3g}" for value in (array.greatest, array.relative)),
-            Entry(
+            StyledText(
                 "/".join(f"{count:,}" for count in array.nan) if any(array.nan) else "0",
                 "red" if any(array.nan) else "",
             ),

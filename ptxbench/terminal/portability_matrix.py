@@ -13,7 +13,7 @@ from ptxbench.portability.survey import Matrix
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.wording import portability as matrix_words
-from ptxbench.wording.table import Entry, Mark, Table, numbers, texts
+from ptxbench.wording.table import Mark, StyledText, Table, numbers, texts
 
 FOLDED = 9
 """Columns from which a variant's name is written in two lines, if the table would be too wide."""
@@ -69,9 +69,9 @@ def folded(name: str) -> str:
     return f"{name[:at]}\n{name[at:]}" if at else name
 
 
-def drawn(cell: matrix_words.CellText) -> Entry:
+def drawn(cell: matrix_words.CellText) -> StyledText:
     """The value, or a mark and the number of its note."""
     if cell.note is None:
-        return Entry(cell.value)
+        return StyledText(cell.value)
     mark = Mark("✘", "x", "red") if cell.note.refused else Mark("-", "-", "yellow")
-    return Entry(str(cell.note.number), mark.style, mark=mark)
+    return StyledText(str(cell.note.number), mark.style, mark=mark)

@@ -12,7 +12,7 @@ from ptxbench.profiling.counters import Agreement
 from ptxbench.terminal.calibration import STYLES
 from ptxbench.terminal.tables import DrawnTable, draw
 from ptxbench.units import size_words
-from ptxbench.wording.table import Entry, Table, numbers, texts
+from ptxbench.wording.table import StyledText, Table, numbers, texts
 
 EXPLAINED = "A difference means that the machine code accesses memory differently than its PTX: see `ptxbench show`."
 
@@ -27,7 +27,7 @@ def agreement_table(agreements: Sequence[Agreement], *, launches: bool = True) -
             emulated = f"{agreement.least:,.0f}-{agreement.most:,.0f}"
         style = STYLES[PASS if agreement.agrees else WARN]
         launch = [agreement.pair, agreement.variant] if launches else []
-        rows.append([*launch, agreement.counter, emulated, f"{agreement.measured:,.0f}", Entry(off, style)])
+        rows.append([*launch, agreement.counter, emulated, f"{agreement.measured:,.0f}", StyledText(off, style)])
     columns = [*texts(*(["pair", "variant"] if launches else []), "counter"), *numbers("emulator", "GPU", "off")]
     return draw(Table(columns, rows), ruled=False)
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ptxbench.terminal.fitting import ColumnNeed, Page, pages
 from ptxbench.terminal.prose import Prose, least_width, wrapped
-from ptxbench.wording.table import Column, Entry, Mark, Table, entry
+from ptxbench.wording.table import Column, Mark, StyledText, Table, entry
 
 WIDEST = 100
 """Columns of text: the width of a table that fits in a mail or an issue."""
@@ -46,7 +46,7 @@ class DrawnTable:
             result.append(ColumnNeed(most if column.width == "whole" else max(map(least_width, texts)), most))
         return result
 
-    def text(self, one: Entry, column: Column, width: int | None = None) -> Text:
+    def text(self, one: StyledText, column: Column, width: int | None = None) -> Text:
         """A text of a row, in lines of that width if it may wrap."""
         words = str(one)
         if width is not None and column.width == "fold":

@@ -24,7 +24,7 @@ from ptxbench.tensor_map import TensorMap, TiledMap
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import cuda_c, locate, numba_cuda, nvrtc, ptxas, sass, tile, triton
 from ptxbench.toolchain.kernel_info import kernel_info
-from ptxbench.toolchain.nvrtc import Translation
+from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def translated(
     *,
     contained: bool = False,
     signature: Sequence[tuple[str, str]] = (),
-) -> Translation:
+) -> CompilerOutput:
     """The PTX of a text in any language, which was read from `source`; PTX stays as it is but for its knobs.
 
     Raises the errors of `build`.
@@ -244,7 +244,7 @@ def translated(
     if language == NUMBA.name:
         return numba_cuda.translate(content, source.name, entry, arch, signature, dict(defines))
     ptx = ptxas.check_ascii(content, source.name)
-    return Translation(substituted(ptx, dict(defines), source.name) if defines else ptx, "")
+    return CompilerOutput(substituted(ptx, dict(defines), source.name) if defines else ptx, "")
 
 
 def versions() -> dict[str, str | None]:

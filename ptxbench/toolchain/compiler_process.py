@@ -22,7 +22,7 @@ from ptxbench.errors import CompileError, TargetMismatch, ToolMissing
 from ptxbench.interrupts import without_interrupts
 
 
-class Worker:
+class CompilerWorker:
     """A running process of the module `module`."""
 
     def __init__(self, module: str, environment: Mapping[str, str]) -> None:
@@ -70,7 +70,7 @@ class CompilerProcess:
     name: str
     install: str
     environment: Callable[[], Mapping[str, str]]
-    running: list[Worker] = field(default_factory=list)
+    running: list[CompilerWorker] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class CompilerProcess:
             if self.running and self.running[0].owner != os.getpid():  # a fork must not read its parent's answers
                 self.running.clear()
             if not self.running:
-                self.running.append(Worker(self.module, self.environment()))
+                self.running.append(CompilerWorker(self.module, self.environment()))
             try:
                 line = self.running[0].answer(request)
             except BaseException:  # Ctrl-C: the answer would be taken for that to the next request

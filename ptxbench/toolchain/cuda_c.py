@@ -23,7 +23,7 @@ from ptxbench.toolchain import host_code, locate, nvcc, nvrtc, stand_ins
 from ptxbench.toolchain.encoding import REMEDY, encoding_problem
 from ptxbench.toolchain.host_code import SourceText
 from ptxbench.toolchain.kernel_templates import templates_in
-from ptxbench.toolchain.nvrtc import Translation
+from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.options import include_folders
 from ptxbench.toolchain.user_files import UserFile, user_files
 
@@ -41,7 +41,7 @@ HAS_KERNEL = re.compile(r"^\s*\.(?:visible|weak)\s+\.entry\b", re.M)
 NO_NAME = re.compile(r"identifier \"(\w+)\" is undefined")
 
 
-def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False) -> Translation:
+def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False) -> CompilerOutput:
     """The PTX of CUDA C, which was read from `path`.
 
     `contained`: whether the source is untrusted. Then NVRTC sees CUDA's headers alone, and nvcc is not started.
@@ -57,7 +57,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
     if whole_only or not includes_host_header(job):
         answer = job.by_nvrtc(source)
         if answer.status == SUCCESS:
-            return Translation(answer.ptx, answer.log, *answer.lowered.values())
+            return CompilerOutput(answer.ptx, answer.log, *answer.lowered.values())
         if answer.status != COMPILATION or whole_only:
             raise refusal(job, answer._replace(log=host_code.shortened(answer.log)))
     texts, answer = without_host_code(job)
@@ -67,7 +67,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
         has_host_code = any(text.left_out for text in texts.values())
         return by_nvcc_or_refused(job, explained(job, answer, texts), has_host_code=has_host_code)
     how = f"NVRTC {nvrtc_version(job.library)}, without host code{left_out(texts)}"
-    translation = Translation(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
+    translation = CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), how)
     if not HAS_KERNEL.search(translation.ptx) and b"<<<" in source and not contained:
         # Templates of kernels, perhaps, which the launches in the host code instantiate.
         with contextlib.suppress(ToolMissing):
@@ -250,7 +250,7 @@ def explained(job: Job, answer: Compilation, texts: Mapping[str, SourceText]) ->
 # ---- nvcc
 
 
-def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -> Translation:
+def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -> CompilerOutput:
     """The PTX by nvcc, if there is host code or NVRTC's errors may be due to it. Raises NVRTC's errors, or nvcc's."""
     error = refusal(job, refused)
     of_host = host_code.concerns_host(refused.log)
@@ -272,7 +272,7 @@ def by_nvcc_or_refused(job: Job, refused: Compilation, *, has_host_code: bool) -
     return answer
 
 
-def by_nvcc(job: Job, why: str) -> Translation | str:
+def by_nvcc(job: Job, why: str) -> CompilerOutput | str:
     """The PTX by nvcc, or its log if it refuses the source. Raises ToolMissing if nvcc or its host compiler is missing.
 
     `why`: the reason for which it is not NVRTC's.
@@ -291,7 +291,7 @@ def by_nvcc(job: Job, why: str) -> Translation | str:
     answer = job.remembered(("nvcc", words, str(tool), *nvrtc.FLAGS, *nvcc.LENIENT), job.source, make)
     if answer.status != SUCCESS:
         return answer.log
-    return Translation(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), f"{words}; {why}")
+    return CompilerOutput(answer.ptx, answer.log, next(iter(answer.lowered.values()), None), f"{words}; {why}")
 
 
 def first_error(log: str) -> str:

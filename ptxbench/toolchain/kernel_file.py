@@ -19,7 +19,7 @@ from typing import Any
 FAILURES = (Exception, SystemExit)
 
 
-class Refused(Exception):
+class KernelRefused(Exception):
     """The kernel cannot be compiled; the message is for its author."""
 
 
@@ -45,7 +45,7 @@ def answer(compiled: Callable[..., Mapping[str, Any]], request: Mapping[str, Any
     compiler does not know, `unusable` if it does not work at all."""
     try:
         return compiled(**request)
-    except Refused as refused:
+    except KernelRefused as refused:
         return {"refused": str(refused)}
     except NotForTarget as unknown:
         return {"target": str(unknown)}
@@ -76,16 +76,16 @@ def executed(
     return module
 
 
-def without_function(name: str, entry: str, functions: list[str]) -> Refused:
+def without_function(name: str, entry: str, functions: list[str]) -> KernelRefused:
     """The refusal of a file without the function `entry`; `functions`: those that it has."""
     has = f"; it has {', '.join(functions)}" if functions else ""
-    return Refused(f"{name} has no function '{entry}'{has}. Name it after its pair.")
+    return KernelRefused(f"{name} has no function '{entry}'{has}. Name it after its pair.")
 
 
-def wrong_parameters(name: str, line: int, entry: str, count: int, arguments: list[str]) -> Refused:
+def wrong_parameters(name: str, line: int, entry: str, count: int, arguments: list[str]) -> KernelRefused:
     """The refusal of a function that has not a parameter for each argument of its pair."""
     has = f"{count or 'no'} parameter{'' if count == 1 else 's'}"
-    return Refused(
+    return KernelRefused(
         f"{name}:{line}: '{entry}' has {has}, its pair has {len(arguments)}: {', '.join(arguments)}. "
         "They must agree, in order."
     )

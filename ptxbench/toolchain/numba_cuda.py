@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from ptxbench import architecture, cache
 from ptxbench.errors import CompileError, ToolMissing
 from ptxbench.toolchain.compiler_process import CompilerProcess, environment_without
-from ptxbench.toolchain.nvrtc import Translation
+from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.python_source import decoded, imports_only, installed, own_lines
 
 INSTALL = "pip install 'ptxbench[numba]'"
@@ -35,7 +35,7 @@ PROCESS = CompilerProcess(
 
 def translate(
     content: bytes, name: str, entry: str, arch: str, signature: Sequence[tuple[str, str]], defines: Mapping[str, int]
-) -> Translation:
+) -> CompilerOutput:
     """The PTX of the function `entry` of a Python file called `name`, with `entry` as the name of the kernel.
 
     `signature`: name and type of each argument; an array is a pointer, such as ("x", "float32*").
@@ -70,7 +70,7 @@ def translate(
         ptx = make().decode()
     release = re.search(r"\bV(\d+(?:\.\d+)+)", ptx)
     how = f"numba-cuda {versions['numba-cuda']}"
-    return Translation(ptx, "", how=f"{how} with NVVM {release[1]}" if release else how)
+    return CompilerOutput(ptx, "", how=f"{how} with NVVM {release[1]}" if release else how)
 
 
 # ---- the PTX as others can use it

@@ -17,8 +17,8 @@ from typing import Any
 from ptxbench.toolchain.kernel_file import (
     ESCAPE,
     FAILURES,
+    KernelRefused,
     NotForTarget,
-    Refused,
     Unusable,
     executed,
     sentence,
@@ -90,7 +90,7 @@ def find_kernel(
 
 
 def require_parameters(function: types.FunctionType, name: str, arguments: Sequence[str]) -> None:
-    """Raise Refused unless the function has a parameter for each argument of its pair."""
+    """Raise KernelRefused unless the function has a parameter for each argument of its pair."""
     code = function.__code__
     if code.co_argcount != len(arguments) or code.co_kwonlyargcount:
         count = code.co_argcount + code.co_kwonlyargcount
@@ -98,11 +98,11 @@ def require_parameters(function: types.FunctionType, name: str, arguments: Seque
 
 
 def require_no_length(tree: ast.Module, kernel: types.FunctionType, name: str) -> None:
-    """Raise Refused for the length of an argument: numba would take it for a number."""
+    """Raise KernelRefused for the length of an argument: numba would take it for a number."""
     arguments = kernel.__code__.co_varnames[: kernel.__code__.co_argcount]
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "len" and ast.unparse(node.args[0]) in arguments:
-            raise Refused(f"{name}:{node.lineno}: the length of an array is not available: {INSTEAD}.")
+            raise KernelRefused(f"{name}:{node.lineno}: the length of an array is not available: {INSTEAD}.")
 
 
 def at_home(value: Any, module: types.ModuleType) -> bool:
@@ -114,7 +114,7 @@ def numba_type(numba: Any, name: str, argument: str, text: str) -> Any:
     element = text.removesuffix("*")
     known = getattr(numba.types, element, None) or getattr(numba.cuda.types, element, None)
     if not isinstance(known, numba.types.Type):
-        raise Refused(f"{name}: numba-cuda has no type for the argument '{argument}', which is {element}.")
+        raise KernelRefused(f"{name}: numba-cuda has no type for the argument '{argument}', which is {element}.")
     return array_type(numba)(known) if text.endswith("*") else known
 
 
@@ -203,7 +203,7 @@ def explained(error: BaseException, name: str) -> Exception:
     if len(causes) > 1 and causes[1].startswith(">>> "):  # the call, below "found for signature:"
         cause += f" {causes[1].removeprefix('>>> ')}"
     kind = "" if hasattr(error, "loc") else f"{type(error).__name__}: "
-    return Refused(f"{name}:{line}: {kind}{cause}." if line else f"{name}: {kind}{cause}.")
+    return KernelRefused(f"{name}:{line}: {kind}{cause}." if line else f"{name}: {kind}{cause}.")
 
 
 def line_of(error: BaseException, text: str, name: str) -> int | None:

@@ -111,7 +111,7 @@ def compiled(
         raise CompileError(f"{name}: NVRTC {died} on it.") from None
 
 
-class Translation(NamedTuple):
+class CompilerOutput(NamedTuple):
     """What a compiler made of CUDA C. `log`: its warnings. `instantiated`: the PTX's name of the kernel that the flags
     instantiate. `how`: by which compiler, and what was left out; empty for NVRTC and the text as it is."""
 
@@ -181,12 +181,12 @@ def attempt(
 
 def translate(
     nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
-) -> Translation:
+) -> CompilerOutput:
     """The PTX of the text as it is, by NVRTC. Raises the errors of `attempt` and `refusal`."""
     answer = attempt(nvrtc, source, path, arch, flags, contained=contained)
     if answer.status != SUCCESS:
         raise refusal(answer, nvrtc, path, arch, flags)
-    return Translation(answer.ptx, answer.log, *answer.lowered.values())
+    return CompilerOutput(answer.ptx, answer.log, *answer.lowered.values())
 
 
 def refusal(answer: Compilation, nvrtc: Path, path: Path, arch: str, flags: Sequence[str]) -> PtxbenchError:

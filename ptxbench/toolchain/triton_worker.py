@@ -16,7 +16,7 @@ from typing import Any
 
 from ptxbench.toolchain.kernel_file import (
     FAILURES,
-    Refused,
+    KernelRefused,
     Unusable,
     executed,
     last_line,
@@ -103,7 +103,7 @@ def find_kernel(module: types.ModuleType, name: str, entry: str) -> tuple[Any, d
         functions = [key for key, value in vars(module).items() if at_home(value, module)]
         if kernel is None or entry not in functions:
             raise without_function(name, entry, functions)
-        raise Refused(
+        raise KernelRefused(
             f"{name}: '{entry}' is {type(kernel).__name__}; expected @triton.jit, alone or under @triton.autotune."
         )
     line = line_of(kernel)
@@ -111,30 +111,32 @@ def find_kernel(module: types.ModuleType, name: str, entry: str) -> tuple[Any, d
     for constant in (parameter for parameter in kernel.params if parameter.is_constexpr):
         default = parameters[constant.name].default
         if constant.name not in constants and default is inspect.Parameter.empty:
-            raise Refused(
+            raise KernelRefused(
                 f"{name}:{line}: the constant {constant.name} of '{entry}' has no value. Give it one in "
                 f"@triton.autotune(configs=[triton.Config({{'{constant.name}': ...}})], key=[])."
             )
         constants.setdefault(constant.name, default)
     if unknown := [keyword for keyword in constants if keyword not in kernel.arg_names]:
-        raise Refused(
+        raise KernelRefused(
             f"{name}:{line}: '{entry}' has no parameter {unknown[0]}, to which its triton.Config gives a value."
         )
     return kernel, constants, options
 
 
 def configuration(tuner: Any, name: str, entry: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The constants and the options of the one configuration of @triton.autotune. Raises Refused for others."""
+    """The constants and the options of the one configuration of @triton.autotune. Raises KernelRefused for others."""
     if len(tuner.configs) != 1:
-        raise Refused(
+        raise KernelRefused(
             f"{name}: @triton.autotune of '{entry}' has {len(tuner.configs)} configurations; expected 1, because none "
             "is timed here."
         )
     (config,) = tuner.configs
     if (config.num_ctas or 1) != 1:
-        raise Refused(f"{name}: num_ctas of '{entry}' is {config.num_ctas}; expected 1: clusters are not supported.")
+        raise KernelRefused(
+            f"{name}: num_ctas of '{entry}' is {config.num_ctas}; expected 1: clusters are not supported."
+        )
     if config.pre_hook is not None:
-        raise Refused(
+        raise KernelRefused(
             f"{name}: the configuration of '{entry}' has a pre_hook, which no launch here calls. Leave it out."
         )
     settings = {"num_warps": config.num_warps, "num_stages": config.num_stages, "maxnreg": config.maxnreg}
@@ -165,7 +167,7 @@ def explained(error: BaseException, name: str) -> Exception:
     text = str(getattr(cause, "error_message", None) or getattr(cause, "msg", None) or cause)
     reason = " ".join(text.split()).rstrip(". ") or "no reason given"
     kind = "" if hasattr(cause, "node") else f"{type(cause).__name__}: "
-    return Refused(f"{name}:{line}: {kind}{reason}." if line else f"{name}: {kind}{reason}.")
+    return KernelRefused(f"{name}:{line}: {kind}{reason}." if line else f"{name}: {kind}{reason}.")
 
 
 def line_in(error: Any, name: str) -> int | None:

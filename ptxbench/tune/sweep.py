@@ -10,7 +10,7 @@ from typing import Any
 
 from ptxbench.documents import read_text
 from ptxbench.errors import ResultError
-from ptxbench.result import INTERRUPTED, Cell, Run, from_json
+from ptxbench.result import INTERRUPTED, Cell, RunDocument, from_json
 from ptxbench.run_info import Toolchain
 from ptxbench.runner import RunFrame, RunPlan
 from ptxbench.tune.points import Swept
@@ -23,7 +23,7 @@ class Before:
     """The results of an interrupted sweep: its file, and its cells."""
 
     path: Path
-    run: Run
+    run: RunDocument
 
     @property
     def rounds(self) -> int:
@@ -68,7 +68,7 @@ def read(path: Path) -> Before | None:
         return None
 
 
-def is_same(run: Run, frame: RunFrame, tools: Toolchain) -> bool:
+def is_same(run: RunDocument, frame: RunFrame, tools: Toolchain) -> bool:
     plan = frame.plan
     return (
         run.run.sweep == dict(plan.sweep)

@@ -25,7 +25,7 @@ from ptxbench.result import (
     WARM,
     WRONG,
     Cell,
-    Run,
+    RunDocument,
     VariantResult,
     info_documents,
     launch_document,
@@ -53,12 +53,12 @@ class BaselineNote:
     """The hash of the whole document of its run."""
 
 
-def device_name(run: Run) -> str:
+def device_name(run: RunDocument) -> str:
     """The name of the baseline's file: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
     return file_name(re.sub(r"[^a-z0-9_]+", "-", run.device.name.lower()).strip("-") or "unknown")
 
 
-def refusals(run: Run) -> list[str]:
+def refusals(run: RunDocument) -> list[str]:
     """Why the run cannot be a baseline, one sentence for each reason; empty if it can."""
     reasons = []
     if run.run.sweep is not None:
@@ -88,7 +88,7 @@ def refusals(run: Run) -> list[str]:
     return reasons
 
 
-def make(run: Run, reason: str, today: date) -> str:
+def make(run: RunDocument, reason: str, today: date) -> str:
     """The baseline of a run, as text. Raises UsageError if the run cannot be a baseline."""
     if why := refusals(run):
         raise UsageError(f"Run {run.run.id} cannot be a baseline. {' '.join(why)}")

@@ -8,7 +8,7 @@ from statistics import median
 
 from ptxbench import stats
 from ptxbench.metrics import REFERENCE
-from ptxbench.result import BIASED, Run
+from ptxbench.result import BIASED, RunDocument
 
 CONTROL_OFF = "control_off"
 
@@ -22,7 +22,7 @@ DISTRUSTED = {
 """Why a difference of times cannot be trusted, in words: the reason of every row."""
 
 
-def distrust(*runs: Run) -> str | None:
+def distrust(*runs: RunDocument) -> str | None:
     """Why no difference of times in these runs can be trusted: BIASED or CONTROL_OFF; None if they can.
 
     BIASED was found by the run itself, by an interval. CONTROL_OFF uses the median of the rounds: a control so
@@ -33,7 +33,7 @@ def distrust(*runs: Run) -> str | None:
     return CONTROL_OFF if any(abs(off) > log1p(LIMIT) for run in runs for off in offsets(run)) else None
 
 
-def offsets(run: Run) -> list[float]:
+def offsets(run: RunDocument) -> list[float]:
     """The log ratio of each control."""
     logs = [
         stats.round_log_ratios(cell.rounds, variant, REFERENCE)

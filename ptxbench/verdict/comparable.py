@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ptxbench.languages import CUDA
-from ptxbench.result import Cell, Run
+from ptxbench.result import Cell, RunDocument
 
 Kind = Literal["ratio", "time", "tools", "emulator", "both"]
 """What a row compares: this decides which differences matter."""
@@ -77,12 +77,12 @@ def condition_words(value: Any) -> str:
     return str(value)
 
 
-def of_gpu(name: str) -> Callable[[Run], Any]:
+def of_gpu(name: str) -> Callable[[RunDocument], Any]:
     """A property of the GPU; None on the emulator."""
     return lambda run: getattr(run.device, name) if run.device.is_gpu else None
 
 
-def gpus(run: Run) -> str:
+def gpus(run: RunDocument) -> str:
     """How many GPUs timed the run. Several are those of this run only: each pair has the times of one, and which one
     differs from run to run, so no shift is that of all rows.
     """
@@ -90,7 +90,7 @@ def gpus(run: Run) -> str:
     return f"{timed_on.gpus} (run {run.run.id})" if timed_on and timed_on.gpus > 1 else "1"
 
 
-def tool(name: str) -> Callable[[Run], Any]:
+def tool(name: str) -> Callable[[RunDocument], Any]:
     """The version of a tool, with the options that are always passed to it."""
     return lambda run: [getattr(run.toolchain, name), *run.toolchain.flags.get(name, ())]
 
@@ -146,7 +146,7 @@ TOLERANCE = Condition("tolerance", NOTE, NOTE, OK, OK, lambda result: result.che
 OF_GPU = {"GPU", "number of GPUs", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, "emulator"}
 
 
-def run_differences(base: Run, head: Run) -> list[ConditionDifference]:
+def run_differences(base: RunDocument, head: RunDocument) -> list[ConditionDifference]:
     """The differences in how the runs were made."""
     drives = any(run.run.assembler == "driver" for run in (base, head))
     differences = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if drives else DRIVER), base, head)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ptxbench import cycles, stats
 from ptxbench.errors import UsageError
-from ptxbench.result import UNJUDGED, Run
+from ptxbench.result import UNJUDGED, RunDocument
 from ptxbench.stats import Effect, Interval
 from ptxbench.verdict.canary import distrust
 from ptxbench.verdict.comparable import ConditionDifference, run_differences
@@ -50,8 +50,8 @@ class Controls:
 class Comparison:
     """Two runs, row by row; rows that need attention come first."""
 
-    base: Run
-    head: Run
+    base: RunDocument
+    head: RunDocument
     mode: Mode
     rule: Rule
     differences: Sequence[ConditionDifference]
@@ -75,16 +75,16 @@ class Comparison:
         return exp(fmean(changes)) if changes else None
 
 
-def default_mode(base: Run, head: Run) -> Mode:
+def default_mode(base: RunDocument, head: RunDocument) -> Mode:
     """Ratios if both runs were timed, else counters."""
     return "ratio" if is_timed(base) and is_timed(head) else "counters"
 
 
-def is_timed(run: Run) -> bool:
+def is_timed(run: RunDocument) -> bool:
     return any(cell.rounds for cell in run.cells)
 
 
-def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = None) -> Comparison:
+def compare(base: RunDocument, head: RunDocument, mode: Mode | None = None, rule: Rule | None = None) -> Comparison:
     """Judge every row. Raises UsageError if times are requested and a run has none, and if there is no row."""
     mode, rule = mode or default_mode(base, head), rule or Rule()
     for run in (base, head):
@@ -99,7 +99,7 @@ def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = 
 
 
 def judge_runs(
-    base: Run, head: Run, mode: Mode, rule: Rule, rule_of: Callable[[Row], Rule] | None = None
+    base: RunDocument, head: RunDocument, mode: Mode, rule: Rule, rule_of: Callable[[Row], Rule] | None = None
 ) -> Comparison:
     """The same for runs that may have no times and no rows; `rule_of`: the rule of a row that has its own."""
     steps = [run.calibration.get("timer_step_ns") or 0 for run in (base, head)]

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from ptxbench.exit_status import ExitStatus
-from ptxbench.result import COMPLETE, Cell, Round, Run
+from ptxbench.result import COMPLETE, Cell, Round, RunDocument
 from ptxbench.runner.round_results import merge_results
 from ptxbench.units import size_words
 from ptxbench.verdict.comparable import NOTE, OK, ConditionDifference, Kind, cell_differences, run_differences
@@ -42,7 +42,7 @@ def unsure(judged: Gate) -> list[Judged]:
     return [row for row in judged.rows if row.row.verdict == INCONCLUSIVE]
 
 
-def obstacles(head: Run, now: Run, judged: Gate) -> list[ConditionDifference]:
+def obstacles(head: RunDocument, now: RunDocument, judged: Gate) -> list[ConditionDifference]:
     """The differences between a run of now and head that forbid judging them together."""
     kinds: tuple[Kind, ...] = ("ratio", *(("time",) if "time" in judged.modes else ()))
     emulated = head.device.is_emulator
@@ -64,13 +64,13 @@ def changes(head: Cell, again: Cell) -> list[str]:
     return list(dict.fromkeys(differences))
 
 
-def pooled(head: Run, others: Sequence[Run]) -> Run:
+def pooled(head: RunDocument, others: Sequence[RunDocument]) -> RunDocument:
     """`head` with the results of the other runs for the same cells: all rounds, all labels, the worst result of each
     variant."""
     return dataclasses.replace(head, cells=[pooled_cell(cell, others) for cell in head.cells])
 
 
-def pooled_cell(cell: Cell, others: Sequence[Run]) -> Cell:
+def pooled_cell(cell: Cell, others: Sequence[RunDocument]) -> Cell:
     for other in (other_cell for run in others for other_cell in run.cells if cell_key(other_cell) == cell_key(cell)):
         results = {
             name: merge_results([result, other.variants[name]]) if name in other.variants else result
@@ -93,7 +93,7 @@ def later(rounds: Sequence[Round], earlier: Sequence[Round]) -> Iterator[Round]:
         yield dataclasses.replace(one, round=first + one.round, process=process + one.process)
 
 
-def judge_together(first: Gate, others: Sequence[Run]) -> Gate:
+def judge_together(first: Gate, others: Sequence[RunDocument]) -> Gate:
     """The gate of the head and its confirming runs, judged as one run."""
     judged = gate(pooled(first.head, others), first.base, first.config)
     differing = [disagreement for run in others for disagreement in disagreements(first.head, run)]
@@ -117,7 +117,7 @@ class Disagreement:
     """`ptx_barriers 64, then 65`."""
 
 
-def disagreements(head: Run, again: Run) -> Iterator[Disagreement]:
+def disagreements(head: RunDocument, again: RunDocument) -> Iterator[Disagreement]:
     """Counts that differ in the same cells, and on the emulator verifications that ended differently."""
     emulated = head.device.is_emulator
     cells = {cell_key(cell): cell for cell in head.cells}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ptxbench.exit_status import PRECEDENCE, ExitStatus
-from ptxbench.result import BIASED, MUST_FAIL, VERIFIED, Run
+from ptxbench.result import BIASED, MUST_FAIL, VERIFIED, RunDocument
 from ptxbench.verdict.canary import CONTROL_OFF
 from ptxbench.verdict.causes import explain
 from ptxbench.verdict.code_changes import Moves, move
@@ -80,8 +80,8 @@ class Judged:
 class Gate:
     """Every row of a gate; failing rows come first."""
 
-    head: Run
-    base: Run | None
+    head: RunDocument
+    base: RunDocument | None
     config: GateConfig
     modes: Sequence[Mode]
     rows: Sequence[Judged]
@@ -89,7 +89,7 @@ class Gate:
     comparisons: Sequence[Comparison]
     unused: Sequence[Waiver]
     """Waivers that no row needed."""
-    confirmed_by: Sequence[Run] = ()
+    confirmed_by: Sequence[RunDocument] = ()
     """Runs that measured some of head's cells again; their rounds are included in head's."""
 
     @property
@@ -112,7 +112,7 @@ class Gate:
         return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
 
 
-def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
+def gate(head: RunDocument, base: RunDocument | None, config: GateConfig) -> Gate:
     """Judge `head`; without a base only by its verification and the limits.
 
     Raises UsageError if head was not built with the tools that the config requires.
@@ -155,7 +155,7 @@ def in_order(rows: Sequence[Judged]) -> list[Judged]:
     return sorted(rows, key=lambda row: (not row.exit_status, not row.warns, ORDER.index(row.row.verdict)))
 
 
-def counts_as_judged(judged: Judged, base: Run | None, modes: Sequence[Mode]) -> bool:
+def counts_as_judged(judged: Judged, base: RunDocument | None, modes: Sequence[Mode]) -> bool:
     """Whether a row counts as judged in these modes. In a first run only the verification can be judged."""
     row = judged.row
     if row.metric == VERIFICATION:
@@ -196,7 +196,7 @@ def compared(comparison: Comparison) -> Iterator[Row]:
         yield held(row) if comparison.mode == "counters" else row
 
 
-def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
+def of_code(match: Match, base: RunDocument, head: RunDocument) -> Iterator[Row]:
     """The rows that need only the machine code, for variants verified on both sides."""
     if match.base is None or match.head is None:
         return

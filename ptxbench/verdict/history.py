@@ -14,7 +14,7 @@ from statistics import median, median_low
 from ptxbench.discovery import select
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
-from ptxbench.result import UNJUDGED, VERIFIED, Cell, Run
+from ptxbench.result import UNJUDGED, VERIFIED, Cell, RunDocument
 from ptxbench.verdict.code_changes import Move, move
 from ptxbench.verdict.comparable import ConditionDifference, cell_differences, run_differences
 from ptxbench.verdict.rules import RULES
@@ -32,7 +32,7 @@ RELATIVE = ("ratio", "ptx_instructions_ratio")
 class HistoryPoint:
     """One value of a series, with the data that explain a change from the one before."""
 
-    run: Run
+    run: RunDocument
     """Without its cells."""
     cell: Cell
     """With this variant only, and without samples."""
@@ -118,7 +118,7 @@ class Collection:
     """Values that were skipped because of a label of their cell, such as THROTTLED."""
     points: dict[SeriesKey, list[HistoryPoint]] = field(default_factory=dict)
 
-    def add(self, run: Run) -> None:
+    def add(self, run: RunDocument) -> None:
         """Add the values of one run, which is later than all before. The same run is not added twice."""
         if run.run.id in self.runs:
             return
@@ -132,7 +132,7 @@ class Collection:
                 if result.status == VERIFIED:
                     self.add_variant(frame, cell, variant)
 
-    def add_variant(self, run: Run, cell: Cell, variant: str) -> None:
+    def add_variant(self, run: RunDocument, cell: Cell, variant: str) -> None:
         emulated = run.device.is_emulator
         bare = dataclasses.replace(cell, variants={variant: cell.variants[variant]}, rounds=())
         for metric in metrics_of(cell, self.metric):

@@ -9,7 +9,7 @@ from statistics import median
 
 from ptxbench import stats
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import UNJUDGED, VERIFIED, Round, Run
+from ptxbench.result import UNJUDGED, VERIFIED, Round, RunDocument
 from ptxbench.stats import Interval
 from ptxbench.verdict.canary import distrust
 from ptxbench.verdict.comparable import Kind
@@ -47,7 +47,7 @@ def row_rule(config: GateConfig, mode: Mode) -> Callable[[Row], Rule]:
     return lambda row: rule_for(config, mode, config.limits(row.pair, row.variant, row.arch))
 
 
-def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
+def hand_written(head: RunDocument) -> Iterator[tuple[Row, Match]]:
     """A row for every verified PTX variant of the run, because limits apply to hand-written kernels."""
     for match in match_cells(dataclasses.replace(head, cells=()), head):
         cell = match.either
@@ -56,7 +56,7 @@ def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
                 yield Row(cell.pair, cell.point, cell.arch, cell.cache, variant, "", ""), match
 
 
-def ratio_limits(head: Run, config: GateConfig) -> list[Row]:
+def ratio_limits(head: RunDocument, config: GateConfig) -> list[Row]:
     """Rows of ptx_over_cuda_max and min_speedup. A verdict that the clock cycles contradict is INCONCLUSIVE."""
     rows = rows_of_ratio(head, config, log_rounds)
     by_cycles = rows_of_ratio(head, config, cycles_rounds)  # without rounds if a clock is unknown
@@ -64,7 +64,7 @@ def ratio_limits(head: Run, config: GateConfig) -> list[Row]:
 
 
 def rows_of_ratio(
-    head: Run, config: GateConfig, logs_of: Callable[[Kind, Sequence[Round], str], list[float]]
+    head: RunDocument, config: GateConfig, logs_of: Callable[[Kind, Sequence[Round], str], list[float]]
 ) -> list[Row]:
     """The rows, judged as if the limits were baselines without noise.
 
@@ -120,7 +120,7 @@ def rows_of_ratio(
     return rows
 
 
-def counter_limits(head: Run, config: GateConfig) -> list[Row]:
+def counter_limits(head: RunDocument, config: GateConfig) -> list[Row]:
     """Rows of `max_METRIC` and `min_METRIC`: a count on the wrong side of its limit is REGRESSED."""
     rows = []
     for row, match in hand_written(head):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.exit_status import ExitStatus
-from ptxbench.result import COMPLETE, Run
+from ptxbench.result import COMPLETE, RunDocument
 from ptxbench.verdict.comparison import is_timed
 from ptxbench.verdict.config import GateConfig
 from ptxbench.verdict.rows import Match, Mode
@@ -22,7 +22,7 @@ class Problem:
     exit_status: ExitStatus = ExitStatus.NO_VERDICT
 
 
-def require_toolchain(head: Run, config: GateConfig) -> None:
+def require_toolchain(head: RunDocument, config: GateConfig) -> None:
     for tool, wanted in config.toolchain.items():
         if (version := head.toolchain.versions.get(tool)) != wanted:
             raise UsageError(
@@ -31,7 +31,9 @@ def require_toolchain(head: Run, config: GateConfig) -> None:
             )
 
 
-def run_problems(head: Run, base: Run | None, config: GateConfig, modes: Sequence[Mode]) -> Iterator[Problem]:
+def run_problems(
+    head: RunDocument, base: RunDocument | None, config: GateConfig, modes: Sequence[Mode]
+) -> Iterator[Problem]:
     """A run that ended early, modes that cannot be judged, and a missing baseline."""
     if (status := head.run.status) != COMPLETE:
         yield Problem(f"The run is incomplete: its status is {status}.", "Run it again.")
@@ -72,7 +74,9 @@ def unmatched_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Pr
             )
 
 
-def not_measured(judged_modes: Set[Mode], head: Run, base: Run | None, config: GateConfig) -> Iterator[Problem]:
+def not_measured(
+    judged_modes: Set[Mode], head: RunDocument, base: RunDocument | None, config: GateConfig
+) -> Iterator[Problem]:
     """Requested modes that judged no row although both runs have times.
 
     `judged_modes`: the modes that judged at least one row.
@@ -82,7 +86,7 @@ def not_measured(judged_modes: Set[Mode], head: Run, base: Run | None, config: G
             yield Problem(f"The {mode} gate was requested, but it judged no row.", "See the other findings.")
 
 
-def nothing_judged(head: Run, base: Run | None, config: GateConfig) -> str:
+def nothing_judged(head: RunDocument, base: RunDocument | None, config: GateConfig) -> str:
     if not head.cells:
         return "The run is empty. Check which pairs it was to run."
     if base is None:

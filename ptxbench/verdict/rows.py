@@ -15,7 +15,7 @@ from typing import Literal
 from ptxbench import cycles, stats
 from ptxbench.metrics import METRICS, REFERENCE, Metric
 from ptxbench.result import BROKEN as BROKE
-from ptxbench.result import LIBRARY, MUST_FAIL, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
+from ptxbench.result import LIBRARY, MUST_FAIL, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, RunDocument
 from ptxbench.stats import Interval
 from ptxbench.verdict.code_changes import Moves, move, same_ptx
 from ptxbench.verdict.comparable import COMPILER, COUNTS, DIFFERS, OK, ConditionDifference, Kind, cell_differences
@@ -124,7 +124,7 @@ class Match:
         return list(dict.fromkeys(name for name, result in results if result.language != LIBRARY))
 
 
-def match_cells(base: Run, head: Run) -> list[Match]:
+def match_cells(base: RunDocument, head: RunDocument) -> list[Match]:
     """The cells of both runs, matched by pair, size, architecture and cache mode; the remaining ones by pair and
     size."""
 

@@ -16,7 +16,7 @@ from ptxbench import architecture, rival
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.specialisation import order
 from ptxbench.metrics import BY_NAME
-from ptxbench.result import BROKEN, MUST_FAIL, VERIFIED, WARM, Cell, LaunchReport, Run
+from ptxbench.result import BROKEN, MUST_FAIL, VERIFIED, WARM, Cell, LaunchReport, RunDocument
 from ptxbench.result import WRONG as WRONG_RESULT
 from ptxbench.rival import EXECUTED as SASS
 from ptxbench.rival import TIME, Rival
@@ -99,7 +99,7 @@ class RecordedCell:
     noise: Interval | None
 
 
-def records(runs: Iterable[Run]) -> list[RecordedCell]:
+def records(runs: Iterable[RunDocument]) -> list[RecordedCell]:
     """The cells of the runs, later runs last; those of sweeps and with a warm L2 are left out."""
     return [
         RecordedCell(cell, run.run.id, run.device.name if run.device.kind == "gpu" else None, noise(run.cells))

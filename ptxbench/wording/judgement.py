@@ -9,7 +9,7 @@ from ptxbench import cycles, units
 from ptxbench.cycles import CLOCK_DEPENDENT, LOCK
 from ptxbench.languages import title
 from ptxbench.metrics import BY_NAME
-from ptxbench.result import FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
+from ptxbench.result import FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, RunDocument
 from ptxbench.verdict import (
     BROKEN,
     BROKEN_BOTH,
@@ -75,7 +75,7 @@ def consequence(difference: ConditionDifference, mode: Mode) -> str:
     return next((CONSEQUENCES[effect] for effect in effects.values() if effect in CONSEQUENCES), "")
 
 
-def describe(run: Run) -> str:
+def describe(run: RunDocument) -> str:
     """`0a1b2c3d  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee, changed`."""
     commit = run.source.commit
     state = [str(commit)[:12] + (", changed" if run.source.dirty else "")] if commit else []

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from ptxbench.cycles import CLOCK_DEPENDENT
-from ptxbench.result import WARM, Run, VariantResult
+from ptxbench.result import WARM, RunDocument, VariantResult
 from ptxbench.verdict import BROKEN, BROKEN_BOTH, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
 from ptxbench.verdict.baseline import device_name
 from ptxbench.verdict.config import GateConfig, toml
@@ -108,17 +108,17 @@ def accept(row: Row, gate: Gate) -> str:
     )
 
 
-def is_emulated(run: Run) -> bool:
+def is_emulated(run: RunDocument) -> bool:
     return run.device.is_emulator
 
 
-def option_words(run: Run) -> list[str]:
+def option_words(run: RunDocument) -> list[str]:
     """The command line of a run; of `--size=n=64` the option alone."""
     argv = run.run.argv
     return [str(word).partition("=")[0] for word in argv] if isinstance(argv, list) else []
 
 
-def kernels_words(run: Run) -> str:
+def kernels_words(run: RunDocument) -> str:
     """The folder from which a run took its kernels, as an option: another may have a pair with that name too."""
     argv = run.run.argv
     words = [str(part) for part in argv] if isinstance(argv, list) else []
@@ -133,14 +133,14 @@ def kernels_words(run: Run) -> str:
 # ---- where to look
 
 
-def result_of(row: Row, run: Run) -> VariantResult | None:
+def result_of(row: Row, run: RunDocument) -> VariantResult | None:
     """The result that a row is about."""
     place = row.pair, row.size, row.arch, row.cache
     cells = (cell for cell in run.cells if (cell.pair, cell.point, cell.arch, cell.cache) == place)
     return next((cell.variants[row.variant] for cell in cells if row.variant in cell.variants), None)
 
 
-def location(row: Row, run: Run) -> tuple[str, int] | None:
+def location(row: Row, run: RunDocument) -> tuple[str, int] | None:
     """The kernel's file and the line with most of what is counted; for a broken kernel the line that failed.
 
     None if the run does not know the file, because it was outside the folder in which the run was started.

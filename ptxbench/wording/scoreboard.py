@@ -10,7 +10,7 @@ from ptxbench.rival import OTHER_GEOMETRY, Rival, bounds, code_of, has_number, o
 from ptxbench.units import ABSENT, size_words
 from ptxbench.verdict.scoreboard import COUNTED, EXPECTED, GROUNDS, MEASURED, OWN, TRAFFIC, VERDICTS, Standing
 from ptxbench.wording.findings import listed
-from ptxbench.wording.table import Column, Entry, Table
+from ptxbench.wording.table import Column, StyledText, Table
 
 STYLES = {"wins": "green", "only way": "green", "loses": "yellow", "wrong": "red"}
 
@@ -32,14 +32,14 @@ def scoreboard_table(standings: Sequence[Standing]) -> Table:
 
 
 def row(standing: Standing) -> list[str]:
-    name = Entry(standing.pair, code=True)
+    name = StyledText(standing.pair, code=True)
     if standing.variant != OWN:
-        name = Entry(f"{standing.pair} {standing.variant}", code=True)
+        name = StyledText(f"{standing.pair} {standing.variant}", code=True)
     verdict = standing.verdict or ABSENT
     return [
         name,
         standing.arch,
-        Entry(verdict, STYLES.get(verdict, "")),
+        StyledText(verdict, STYLES.get(verdict, "")),
         ", ".join(standing.rests_on) or ABSENT,
         evidence_words(standing) or ABSENT,
     ]

@@ -19,7 +19,7 @@ class Mark:
     style: str
 
 
-class Entry(str):
+class StyledText(str):
     """A text of a row and its format. A plain string has the usual format.
 
     `style`: in a terminal. `below`: a second line, dim in a terminal. `code` and `strong`: in Markdown.
@@ -34,7 +34,7 @@ class Entry(str):
     def __new__(
         cls, text: str, style: str = "", *, below: str = "", mark: Mark | None = None,
         code: bool = False, strong: bool = False,
-    ) -> Entry:  # fmt: skip
+    ) -> StyledText:  # fmt: skip
         self = super().__new__(cls, text)
         self.style, self.below, self.mark, self.code, self.strong = style, below, mark, code, strong
         return self
@@ -76,5 +76,5 @@ def numbers(*headings: str) -> list[Column]:
     return [Column(heading, right=True) for heading in headings]
 
 
-def entry(text: str) -> Entry:
-    return text if isinstance(text, Entry) else Entry(text)
+def entry(text: str) -> StyledText:
+    return text if isinstance(text, StyledText) else StyledText(text)

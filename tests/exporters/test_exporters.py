@@ -10,7 +10,7 @@ import pytest
 from ptxbench.errors import UsageError
 from ptxbench.exporters import exporter, exporter_for, fragment, run_exporters
 from ptxbench.metrics import METRICS
-from ptxbench.result import Run, from_json, to_json
+from ptxbench.result import RunDocument, from_json, to_json
 from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
 from tests.terminal.test_table import COUNTED, FAILED, TIMED
 from tests.wording.test_findings import race
@@ -24,7 +24,7 @@ HEADING = (
 def run_of(*cells):
     info = RunInfo("12ab", "2026-01-31T12:00:00Z")
     device = Device("emulator", "emulator-sm_90", "sm_90")
-    return Run(info, ToolInfo(), SourceInfo(), HostInfo(), device, Toolchain(), {}, {}, list(cells))
+    return RunDocument(info, ToolInfo(), SourceInfo(), HostInfo(), device, Toolchain(), {}, {}, list(cells))
 
 
 def test_markdown_can_be_pasted_into_an_issue():

@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench.errors import UsageError
 from ptxbench.exporters import exporter
-from ptxbench.result import Round, Run
+from ptxbench.result import Round, RunDocument
 from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
 from tests.terminal.test_table import COUNTED, FAILED, TIMED
 
@@ -17,7 +17,7 @@ GPU = Device("gpu", "Scripted GPU")
 def run_of(*cells, device=GPU):
     info = RunInfo("12ab", "2026-01-31T12:00:00Z")
     tools = Toolchain(ptxas="13.2.78")
-    return Run(info, ToolInfo(), SourceInfo(), HostInfo(), device, tools, {}, {}, list(cells))
+    return RunDocument(info, ToolInfo(), SourceInfo(), HostInfo(), device, tools, {}, {}, list(cells))
 
 
 def emulated(*cells):

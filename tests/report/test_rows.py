@@ -9,7 +9,7 @@ from ptxbench import toolchain
 from ptxbench.discovery import default_kernels, load
 from ptxbench.listing.text import Listing, make
 from ptxbench.report.pairs import shown_listings
-from ptxbench.report.rows import TALL, PageCell, PageRow, Unit, rows, squeezed, units
+from ptxbench.report.rows import TALL, LineGroup, PageCell, PageRow, rows, squeezed, units
 from ptxbench.result import BuildReport
 from ptxbench.toolchain.lines import MachineInstruction, annotate
 from tests.folders import changed
@@ -168,8 +168,8 @@ def test_an_empty_cell_is_never_tall_for_it_would_get_a_number_and_shift_all_oth
 
 def test_an_instruction_without_a_line_is_not_paired_with_the_line_before_it():
     listing = small(["ret;"], [("EXIT", 1), ("NOP", None)])
-    assert units(listing) == [Unit((), (1,), (0,)), Unit((), (), (1,))]
-    assert units(dataclasses.replace(listing, sass=listing.sass[:1])) == [Unit((), (1,), (0,))]
+    assert units(listing) == [LineGroup((), (1,), (0,)), LineGroup((), (), (1,))]
+    assert units(dataclasses.replace(listing, sass=listing.sass[:1])) == [LineGroup((), (1,), (0,))]
 
 
 # a line of PTX, the shown part

@@ -6,14 +6,14 @@ from rich.console import Console
 from ptxbench.exporters.tables import csv_table, markdown_lines
 from ptxbench.terminal.prose import wrapped
 from ptxbench.terminal.tables import draw
-from ptxbench.wording.table import Column, Entry, Mark, Table, numbers, texts
+from ptxbench.wording.table import Column, Mark, StyledText, Table, numbers, texts
 
 WRONG = Mark("✘", "x", "red")
 TABLE = Table(
     [*texts("variant"), Column("time", "µs", right=True), *numbers("change"), *texts("status")],
     [
-        [Entry("ptx", below="n=64", code=True), "45.20", "-", Entry("differs", strong=True)],
-        ["a|b", "7.00", "+9.4 %", Entry("(1)", mark=WRONG)],
+        [StyledText("ptx", below="n=64", code=True), "45.20", "-", StyledText("differs", strong=True)],
+        ["a|b", "7.00", "+9.4 %", StyledText("(1)", mark=WRONG)],
     ],
     ["Two rows."],
 )
