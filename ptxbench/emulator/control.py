@@ -94,7 +94,7 @@ class ControlFlow:
         if target in self.kernel.loop_at:
             place, loop = self.kernel.loop_at[target]
             if source not in loop.blocks:
-                self.e.line(f"call void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 {place}, i32 {lanes})")
+                self.e.line(f"call void @{CLOSE_ENTRY.name}(ptr %registers, ptr %env, i64 {place}, i32 {lanes})")
 
     def go(self, source: int, target: int) -> None:
         """All lanes of the mask go on to `target`: directly if no other lane could run, else through dispatch."""

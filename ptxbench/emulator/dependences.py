@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ptxbench.emulator.flow import Block, FlowStep, reads, writes
+from ptxbench.emulator.flow import Block, FlowStep
 from ptxbench.emulator.syntax import Immediate
 
 PLAIN = 4
@@ -88,7 +88,7 @@ def node(step: FlowStep) -> Node:
     number = int(last.value) if isinstance(last, Immediate) and kind in ("wait", "sleep") else None
     issue = 1 if kind == "load" else ISSUE.get(step.entry.counted, 1)
     free = "nc" in words or space in ("param", "const")
-    return Node(tuple(reads(step)), tuple(writes(step)), kind, space, latency, issue, number, free)
+    return Node(tuple(step.reads), tuple(step.writes), kind, space, latency, issue, number, free)
 
 
 def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list[int]:

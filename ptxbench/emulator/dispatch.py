@@ -72,7 +72,7 @@ all:
     )
     first_block = "" if halves else "[ %pc.first, %all ], "
     return f"""
-define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
+define hidden void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
   %mask = alloca i32, align 4
   %runnable = alloca i32, align 4

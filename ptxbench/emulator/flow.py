@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,32 @@ class FlowStep:
 
     instruction: Instruction
     entry: Entry
+
+    @functools.cached_property
+    def operand_reads(self) -> frozenset[str]:
+        """Registers in the source operands and the guard."""
+        guard = self.instruction.guard
+        return self.registers(target=False).union(() if guard is None else (guard.name,))
+
+    @functools.cached_property
+    def writes(self) -> frozenset[str]:
+        """Registers written."""
+        return self.registers(target=True).union((CARRY,) if self.entry.carry in ("out", "both") else ())
+
+    @functools.cached_property
+    def reads(self) -> frozenset[str]:
+        """Registers read. A guarded write also reads its register: the old value stays if the guard is false. So do the
+        products of a warpgroup, which may add to it."""
+        adds = self.instruction.guard is not None or self.entry.flow == "warpgroup"
+        names = self.operand_reads | self.writes if adds else self.operand_reads
+        return names | {CARRY} if self.entry.carry in ("in", "both") else names
+
+    def registers(self, *, target: bool) -> frozenset[str]:
+        """Registers in the operands that are targets, or in those that are not."""
+        pairs = zip(self.entry.operands, self.instruction.operands, strict=True)
+        return frozenset(
+            name for form, operand in pairs if (form.kind == "target") == target for name in registers(operand)
+        )
 
 
 @dataclass
@@ -71,31 +98,6 @@ def registers(operand: Operand) -> Iterator[str]:
         yield operand.register.name
     elif isinstance(operand, Element):
         yield from registers(operand.index)
-
-
-def reads(step: FlowStep) -> set[str]:
-    """Registers read. A guarded write also reads its register: the old value stays if the guard is false. So do the
-    products of a warpgroup, which may add to it."""
-    adds = step.instruction.guard is not None or step.entry.flow == "warpgroup"
-    names = operand_reads(step) | (writes(step) if adds else set())
-    return names | {CARRY} if step.entry.carry in ("in", "both") else names
-
-
-def operand_reads(step: FlowStep) -> set[str]:
-    """Registers in the source operands and the guard."""
-    result = set() if step.instruction.guard is None else {step.instruction.guard.name}
-    for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
-        if form.kind != "target":
-            result.update(registers(operand))
-    return result
-
-
-def writes(step: FlowStep) -> set[str]:
-    names: set[str] = set()
-    for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
-        if form.kind == "target":
-            names.update(registers(operand))
-    return names | {CARRY} if step.entry.carry in ("out", "both") else names
 
 
 def branch_target(instruction: Instruction, function: Function) -> int:
@@ -189,8 +191,8 @@ def analyse_liveness(all_blocks: Sequence[Block], steps: Sequence[FlowStep]) -> 
         use: set[str] = set()
         kill: set[str] = set()
         for step in steps[block.first : block.last]:
-            use |= (reads(step) | (held if step.entry.opcode == WARPGROUP_FENCE else set())) - kill
-            kill |= writes(step)
+            use |= (step.reads | (held if step.entry.opcode == WARPGROUP_FENCE else set())) - kill
+            kill |= step.writes
         used.append(use)
         killed.append(kill)
     changed = True
@@ -211,7 +213,7 @@ def order_reason(steps: Sequence[FlowStep]) -> str | None:
     and atomics on global memory, except those of one commutative integer operation whose old value is unused (NVRTC
     writes these as `atom` too). CTAs that store to each other's bytes are detected at run time: see runtime/records.py.
     """
-    used = set().union(*(reads(step) for step in steps))
+    used = set().union(*(step.reads for step in steps))
     updates: dict[tuple[object, ...], str] = {}
     for step in steps:
         root, *parts = step.entry.opcode.split(".")
@@ -231,7 +233,7 @@ def order_reason(steps: Sequence[FlowStep]) -> str | None:
         operation = COMMUTING.intersection(parts)
         kind = next(form.type for form in step.entry.operands if form.name == "b")
         assert kind is not None
-        if not operation or kind.floating or "f16" in kind.name or writes(step) & used:
+        if not operation or kind.floating or "f16" in kind.name or step.writes & used:
             return f"{use}, whose result depends on the order"
         updates.setdefault((*operation, kind.bits, kind.signed and "add" not in operation), use)
     if len(updates) > 1:
@@ -262,11 +264,11 @@ def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
 
     Integer atomics commute if their old values are unused; NVRTC writes these as `atom` too.
     """
-    used = set().union(*(reads(step) for step in steps))
+    used = set().union(*(step.reads for step in steps))
     for step in steps:
         parts = step.entry.opcode.split(".")
         atomic = parts[0] in ("atom", "red")
-        looked_at = atomic and bool(writes(step) & used)
+        looked_at = atomic and bool(step.writes & used)
         float_sum = (atomic or step.entry.opcode.startswith("cp.reduce")) and (
             parts[-1].startswith(("f", "bf")) or ("tensor" in parts and "add" in parts)  # of the tensor map's type
         )

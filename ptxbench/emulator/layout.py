@@ -132,6 +132,8 @@ class Translation:
     """Whether the kernel has asynchronous stores to the cluster."""
     pool: tuple[int, ...] = ()
     """If setmaxnreg has an effect: where a warp's registers hold its state, and its registers per thread at entry."""
+    trips_at: int = 0
+    """Where a warp's registers hold the trips of each loop (runtime/trips.py)."""
 
     @property
     def own_shared_bytes(self) -> int:

@@ -5,8 +5,10 @@ A shared function is then compiled once, because its module has the same text in
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
 
 from ptxbench.emulator.runtime import conditions
 
@@ -25,15 +27,34 @@ def without_empty(own: str, shared: Iterable[str]) -> tuple[str, list[str]]:
     texts = list(shared)
     kept: set[str] = set()  # a use other than a call, or one that is hard to read
     while empty := {match[1] for text in texts if (match := EMPTY.fullmatch(text))} - kept:
-        calls = re.compile(rf"^ *call void @(?:{'|'.join(map(re.escape, empty))})\([^()]*\).*\n", re.MULTILINE)
-        own, *texts = (calls.sub("", text) for text in (own, *texts))
-        for name in empty:
-            uses = sum(len(re.findall(rf"@{re.escape(name)}(?![\w.$])", text)) for text in (own, *texts))
-            if uses > 1:
-                kept.add(name)
+        own = without_calls.__wrapped__(own, frozenset(empty))
+        texts = [without_calls(text, frozenset(empty & names_in(text).keys())) for text in texts]
+        uses = Counter(NAME.findall(own))
+        for text in texts:
+            uses.update({name: count for name, count in names_in(text).items() if name in empty})
+        kept.update(name for name in empty if uses[name] > 1)
         removed = empty - kept  # others may have become empty now
         texts = [text for text in texts if not (match := EMPTY.fullmatch(text)) or match[1] not in removed]
     return own, texts
+
+
+KEPT_TEXTS = 2048
+"""Shared functions of which results are kept; the texts of a whole suite of kernels have about half as many."""
+
+
+@functools.lru_cache(KEPT_TEXTS)
+def without_calls(text: str, names: frozenset[str]) -> str:
+    """`text` without the calls to these functions."""
+    if not names:
+        return text
+    alternatives = "|".join(map(re.escape, sorted(names)))
+    return re.sub(rf"^ *call void @(?:{alternatives})\([^()]*\).*\n", "", text, flags=re.MULTILINE)
+
+
+@functools.lru_cache(KEPT_TEXTS)
+def names_in(text: str) -> Counter[str]:
+    """How often a shared function uses or defines each name."""
+    return Counter(NAME.findall(text))
 
 
 def split(own: str, shared: Iterable[str], declarations: Iterable[str]) -> tuple[str, tuple[str, ...]]:
@@ -44,16 +65,16 @@ def split(own: str, shared: Iterable[str], declarations: Iterable[str]) -> tuple
     texts = tuple(shared)
     available = {name_of(line): line for line in (*declarations, *map(declaration, texts))}
     elsewhere = {conditions.SYMBOL: conditions.DECLARATION, **available}
-    return f"{conditions.DEFINITION}\n{module(own, available)}", tuple(
-        module(text.replace(INTERNAL, "define hidden ", 1), elsewhere) for text in texts
+    defined = set(map(name_of, re.findall("^define .*", own, re.MULTILINE)))
+    return f"{conditions.DEFINITION}\n{module(own, set(NAME.findall(own)) - defined, available)}", tuple(
+        module(text.replace(INTERNAL, "define hidden ", 1), names_in(text).keys() - {defined_by(text)}, elsewhere)
+        for text in texts
     )
 
 
-def module(text: str, available: Mapping[str, str]) -> str:
+def module(text: str, used: Set[str], available: Mapping[str, str]) -> str:
     """`text`, after the declarations of what it uses and does not define."""
-    defined = {name_of(line) for line in text.splitlines() if line.startswith("define ")}
-    used = sorted(set(NAME.findall(text)) & available.keys() - defined)
-    return "\n".join([*(available[name] for name in used), text])
+    return "\n".join([*(available[name] for name in sorted(used & available.keys())), text])
 
 
 def name_of(line: str) -> str:
@@ -63,6 +84,13 @@ def name_of(line: str) -> str:
     return match[1]
 
 
+@functools.lru_cache(KEPT_TEXTS)
+def defined_by(text: str) -> str:
+    """The name of the function that `text` defines."""
+    return name_of(text[text.index(INTERNAL) :])
+
+
+@functools.lru_cache(KEPT_TEXTS)
 def declaration(definition: str) -> str:
     """The declaration of a function, from the text of its definition, without the names of its parameters."""
     assert definition.count("define ") == 1, definition

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ptxbench.emulator.flow import FlowStep, operand_reads, writes
+from ptxbench.emulator.flow import FlowStep
 from ptxbench.emulator.runtime.records import CLASHES, LOAD, STORE, UPDATE
 from ptxbench.emulator.syntax import Address, Element, Register, Symbol, Vector
 
@@ -44,7 +44,7 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
     result: dict[str, int] = {}
     flows = []
     for step in steps:
-        targets = writes(step)
+        targets = step.writes
         operands = step.instruction.operands
         parts = [
             part for operand in operands for part in (operand.parts if isinstance(operand, Vector) else (operand,))
@@ -56,7 +56,7 @@ def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> di
                 bit = 1 << numbers.setdefault(source, len(numbers))
                 result.update((register, result.get(register, 0) | bit) for register in targets)
         if targets and not any(isinstance(operand, Address) for operand in named):
-            flows.append((operand_reads(step), targets))
+            flows.append((step.operand_reads, targets))
     for _ in range(PASSES):
         before = dict(result)
         for read, written in flows:

@@ -11,7 +11,7 @@ from ptxbench.emulator import predefined, register_pool, warpgroups
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.dependences import dependent_cycles, functions_in_loops
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import CARRY, Block, FlowStep, blocks, order_reason, orders_partly, writes
+from ptxbench.emulator.flow import CARRY, Block, FlowStep, blocks, order_reason, orders_partly
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
 from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import Entry, OperandForm
@@ -197,7 +197,7 @@ class KernelState:
         for index, step in enumerate(self.steps):
             if step.entry.flow == "returned" and self.program.sites[index].comes_back:
                 live = self.blocks[self.number[index]].live_in
-                names = sorted((live & self.slots.keys()) - writes(step))
+                names = sorted((live & self.slots.keys()) - step.writes)
                 result[index] = [(max(1, self.function.registers[name].bytes), name) for name in names]
                 result[index] += [(1, DEFINED + name) for name in names if name in self.defined]
         return result
@@ -210,7 +210,7 @@ class KernelState:
         writers: dict[str, list[FlowStep]] = {}
         in_file = warpgroups.used(self.steps)
         for step in self.steps:
-            for name in writes(step):
+            for name in step.writes:
                 writers.setdefault(name, []).append(step)
         result = {}
         for name, (step, *others) in writers.items():
@@ -228,12 +228,12 @@ class KernelState:
         each block loads the parameter again."""
         first = self.blocks[0]
         steps = self.steps[first.first : first.last]
-        elsewhere = set().union(*(writes(step) for step in self.steps[: first.first] + self.steps[first.last :]))
+        elsewhere = set().union(*(step.writes for step in self.steps[: first.first] + self.steps[first.last :]))
         unfit = elsewhere | first.live_in | warpgroups.used(self.steps)
         loads: dict[str, FlowStep] = {}
         for step in steps:
             load = self.parameter_load(step, loads)
-            for name in writes(step):
+            for name in step.writes:
                 loads.pop(name, None)
                 if load is not None and name not in unfit:
                     loads[name] = load

@@ -16,10 +16,8 @@ from ptxbench.emulator.flow import (
     CARRY,
     Block,
     FlowStep,
-    operand_reads,
     registers,
     schedule_obstacle,
-    writes,
 )
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
@@ -32,9 +30,9 @@ from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState
 from ptxbench.emulator.runtime import bulk_clusters, clusters, kinds, messages, records, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
-from ptxbench.emulator.runtime.scheduler import DECLARATIONS, NEEDS, scheduler
+from ptxbench.emulator.runtime.cta_states import prepare_warp
+from ptxbench.emulator.runtime.scheduler import scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
-from ptxbench.emulator.runtime.trips import close_entry
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
@@ -161,7 +159,7 @@ class Translator:
             self.calls.between_functions(index, self.kernel.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):
             self.execute(instruction, entry, guard)
-        for name in sorted(writes(step) & self.kernel.defined.keys()):
+        for name in sorted(step.writes & self.kernel.defined.keys()):
             self.kernel.note_defined(name, "or", ops.active)
         if self.kernel.mode == SANITIZE:
             self.note_order(index)
@@ -189,7 +187,7 @@ class Translator:
         padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure is copied byte by byte
         if not self.kernel.defined or root in ("mov", "selp") or padding:
             return
-        used = operand_reads(step)
+        used = step.operand_reads
         for name in sorted(used & self.kernel.defined.keys()):
             at = self.kernel.defined_at(name)
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
@@ -201,7 +199,7 @@ class Translator:
         held = self.ops.fragments
         if held is None or self.kernel.mode != SANITIZE or step.entry.flow == "warpgroup":
             return
-        names = sorted((operand_reads(step) & self.filled) | (writes(step) & set(held.names)))
+        names = sorted((step.operand_reads & self.filled) | (step.writes & set(held.names)))
         if not names:
             return
         uses = "0"
@@ -224,7 +222,7 @@ class Translator:
         only a guess that the atom.cas confirms, as in the loops of the CUDA C++ Programming Guide."""
         if order is not None:
             return order.strength
-        if step.entry.opcode.startswith("ld.") and writes(step) & self.compared:
+        if step.entry.opcode.startswith("ld.") and step.writes & self.compared:
             return layout.STRONG_GPU
         return layout.WEAK
 
@@ -239,7 +237,7 @@ class Translator:
         before = -1
         while len(result) > before:
             before = len(result)
-            result.update(*(operand_reads(step) for step in moves if writes(step) & result))
+            result.update(*(step.operand_reads for step in moves if step.writes & result))
         return result
 
     def note_order(self, index: int) -> None:
@@ -342,10 +340,11 @@ class Translator:
         e.line(f"b{len(self.kernel.blocks)}:")  # after the last instruction
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
-        for function in (*NEEDS, *self.of_clusters()) if self.ops.clustered else NEEDS:
+        of_clusters = self.of_clusters() if self.ops.clustered else ()
+        schedule = scheduler(reverse=self.kernel.mode == ADVERSARIAL, clustered=self.ops.clustered)
+        for function in (schedule, *of_clusters):
             self.ops.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
-        e.declarations.update(DECLARATIONS)
         warp = warp_function(body, len(self.kernel.blocks) + 1, halves=self.kernel.mode == ADVERSARIAL)
         granule_shift = self.add_records()
         if self.kernel.mode == SANITIZE:
@@ -362,20 +361,9 @@ class Translator:
             tables = (self.ops.fragments.table, *self.ops.warpgroups.tables.values())
         if self.kernel.pool is not None:
             zeroed += (self.kernel.pool.zeroed,)
-        schedule = scheduler(
-            self.kernel.register_bytes,
-            self.kernel.local_bytes,
-            self.kernel.cleared_bytes,
-            unwritten,
-            zeroed,
-            reverse=self.kernel.mode == ADVERSARIAL,
-            queues=self.ops.queues,
-            reserved_bytes=self.ops.reserved_inside,
-            loops=len(self.kernel.loops.natural),
-            clustered=self.ops.clustered,
-        )
+        prepares = prepare_warp(self.kernel.local_bytes, self.kernel.cleared_bytes, unwritten, zeroed, self.ops.queues)
         own, shared = without_empty(
-            "\n".join([*tables, close_entry(self.kernel.trips_at), warp, schedule]),
+            "\n".join([*tables, warp, prepares]),
             [*e.functions.values(), *(function.text for function in self.ops.functions.values())],
         )
         ir, functions = split(own, shared, e.declarations)
@@ -406,6 +394,7 @@ class Translator:
             self.ops.clustered,
             self.ops.sends,
             () if self.kernel.pool is None else (self.kernel.pool.place, self.kernel.pool.initial),
+            self.kernel.trips_at,
         )
 
     def of_clusters(self) -> tuple[RuntimeFunction, ...]:

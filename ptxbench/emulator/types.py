@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 LANES = 32
@@ -16,29 +17,29 @@ class Type:
     kind: str
     bits: int
 
-    @property
+    @functools.cached_property
     def bytes(self) -> int:
         return self.bits // 8
 
-    @property
+    @functools.cached_property
     def floating(self) -> bool:
         return self.kind == "f"
 
-    @property
+    @functools.cached_property
     def signed(self) -> bool:
         return self.kind == "s"
 
-    @property
+    @functools.cached_property
     def element(self) -> str:
         """The LLVM type of one lane."""
         return {"f32": "float", "f64": "double"}.get(self.name, f"i{self.bits}")
 
-    @property
+    @functools.cached_property
     def llvm_name(self) -> str:
         """The element in names of intrinsics: i32, f32."""
         return self.name if self.floating else f"i{self.bits}"
 
-    @property
+    @functools.cached_property
     def vector(self) -> str:
         """The LLVM type of a warp's 32 lanes."""
         return f"<{LANES} x {self.element}>"

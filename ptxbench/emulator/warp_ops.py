@@ -342,6 +342,8 @@ class WarpOps(LaneOps):
 
     def function(self, function: RuntimeFunction) -> str:
         """Add `function` and the functions that it needs to the module; returns its name."""
+        if self.functions.get(function.name) is function:
+            return function.name
         for needed in function.needs:
             self.function(needed)
         self.functions[function.name] = function

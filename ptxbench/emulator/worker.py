@@ -161,6 +161,9 @@ class Thread:
             context.SHARED_STRIDE: shared_stride,
             context.SHARED_BYTES: shared_bytes,
             context.LOCAL_BYTES: layout.local_bytes,
+            context.REGISTER_BYTES: layout.register_bytes,
+            context.LOOPS: len(layout.loops),
+            context.TRIPS_AT: layout.trips_at,
             context.FUEL_PER_WARP: job.fuel,
             # From the last CTA on, the rank wraps below 0 and exceeds any count, which ends the loop.
             context.FIRST_CTA: units - 1 if job.ctas.startswith("last") else 0,

@@ -42,7 +42,7 @@ def test_a_second_kernel_compiles_only_what_it_does_not_share(compiled):
     native.shared_object.cache_clear()  # as in another process
     native.compile_kernel(KERNEL.replace("OPCODE", "mul.lo.u32"), None, "sm_90")
     [own] = compiled[len(first) :]
-    assert "@run_ctas" in own
+    assert "@warp" in own
     assert own not in first
     native.compile_kernel(KERNEL.replace("OPCODE", "div.u32"), None, "sm_90")
     own, division = compiled[len(first) + 1 :]

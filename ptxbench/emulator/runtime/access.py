@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from ptxbench.emulator.runtime.context import (
@@ -35,6 +36,7 @@ without this, a launch that streams large arrays takes more than twice as long."
 PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
 
+@functools.cache
 def load(
     space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False
 ) -> RuntimeFunction:
@@ -195,6 +197,7 @@ def concatenated(parts: Sequence[str], width: int, element: str) -> tuple[list[s
     return lines, joined[0]
 
 
+@functools.cache
 def store(
     space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False
 ) -> RuntimeFunction:
@@ -408,6 +411,7 @@ define internal {returns} @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{valu
     return RuntimeFunction(name, text, tuple(parts))
 
 
+@functools.cache
 def load_generic(element_bytes: int, count: int, *, recorded: bool = False, clustered: bool = False) -> RuntimeFunction:
     full = vector(8 * element_bytes)
     returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
@@ -449,6 +453,7 @@ def any_of(kind: str, parts: list[str], name: str) -> list[str]:
     return lines
 
 
+@functools.cache
 def store_generic(
     element_bytes: int, count: int, *, recorded: bool = False, clustered: bool = False
 ) -> RuntimeFunction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from ptxbench.emulator.runtime.access import any_of, generic
@@ -108,6 +109,7 @@ def returns(kind: Type, count: int) -> str:
     return full if count == 1 else "{ " + ", ".join([full] * count) + " }"
 
 
+@functools.cache
 def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> RuntimeFunction:
     """`atomic_SPACE_OPERATION_TYPE_COUNT(addresses, mask, env, site, b0, ..., c)`: the old values.
 
@@ -218,6 +220,7 @@ def parameters(kind: Type, count: int) -> str:
     return "".join(f", {full} %b{k}" for k in range(count)) + f", {full} %c.all"
 
 
+@functools.cache
 def atomic_generic(
     operation: str, kind: Type, count: int = 1, *, parallel: bool = False, clustered: bool = False
 ) -> RuntimeFunction:

@@ -6,7 +6,7 @@ A cluster ends with its last CTA, and its places become free together.
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import slot
+from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 from ptxbench.emulator.runtime.residents import BLOCKED, DONE, FAULTED, YIELDED
 
 
@@ -64,12 +64,9 @@ held:
 """Lines of @run_cta: no warp could run. If lanes wait for the cluster, other CTAs of it are to run."""
 
 
-def functions(reverse: bool) -> str:
-    """`open_cluster(env, place, number)` and `run_cluster(env, place)`. `reverse`: the last CTA goes first."""
-    backwards = "%backwards = or i1 true, %either" if reverse else "%backwards = or i1 %turned, %falling"
-    if reverse:
-        backwards = "%either = or i1 %turned, %falling\n  " + backwards
-    return f"""
+OPEN_CLUSTER = RuntimeFunction(
+    "open_cluster",
+    f"""
 define internal void @open_cluster(ptr %env, i64 %place, i64 %number) {{
   ; Start the CTAs of cluster %number in the slots of place %place.
 entry:
@@ -119,9 +116,18 @@ open:
 done:
   ret void
 }}
+""",
+)
 
+
+def run_cluster(reverse: bool) -> RuntimeFunction:
+    """`run_cluster(env, place)`: one turn of each CTA of the cluster: DONE, YIELDED or FAULTED. `reverse`: the last CTA
+    goes first."""
+    backwards = "%backwards = or i1 true, %either" if reverse else "%backwards = or i1 %turned, %falling"
+    if reverse:
+        backwards = "%either = or i1 %turned, %falling\n  " + backwards
+    text = f"""
 define internal i64 @run_cluster(ptr %env, i64 %place) {{
-  ; One turn of each CTA of the cluster: DONE, YIELDED or FAULTED.
 entry:
   {slot("size", at.CLUSTER_SIZE)}
   {slot("headers", at.CTA_HEADERS, "ptr")}
@@ -195,3 +201,4 @@ stop:
   ret i64 {FAULTED}
 }}
 """
+    return RuntimeFunction("run_cluster", text)

@@ -1,18 +1,27 @@
-"""The state of a resident CTA: `open_cta` starts one in a slot, `enter_cta` makes it the context's current one."""
+"""The state of a resident CTA: `open_cta` starts one in a slot, `enter_cta` makes it the context's current one.
+
+Only `prepare_warp` is a kernel's own; kernels share the others.
+"""
 
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import cluster_schedule, conditions
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import MASK, V32, multiples, slot, splat
+from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction, multiples, slot, splat
 from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
+from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
 
+MEMSET = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
 
-def enter_cta(register_bytes: int, local_bytes: int, clustered: bool) -> str:
+
+def enter_cta(clustered: bool) -> RuntimeFunction:
     """`enter_cta(env, slot)`: make the CTA in `slot` the current one."""
-    return f"""
+    text = f"""
 define internal void @enter_cta(ptr %env, i64 %slot) {{
+  {slot("register.bytes", at.REGISTER_BYTES)}
+  {slot("local.bytes", at.LOCAL_BYTES)}
+  %local.stride = shl i64 %local.bytes, {LANES.bit_length() - 1}
   {slot("warp.count", at.WARP_COUNT)}
   %first.warp = mul i64 %slot, %warp.count
   {slot("shared.stride", at.SHARED_STRIDE)}
@@ -20,8 +29,8 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   {slot("own.stride", at.LOCAL_SHADOW_STRIDE)}
   {part("header", at.CTA_HEADERS, at.CTA_STATE, "%slot", at.CTA_BYTES)}
   {part("warps", at.FIRST_WARPS, at.WARPS, "%first.warp", at.WARP_BYTES)}
-  {part("registers", at.FIRST_REGISTERS, at.REGISTERS, "%first.warp", register_bytes)}
-  {part("local", at.FIRST_LOCAL, at.ALL_LOCAL, "%first.warp", 32 * local_bytes)}
+  {part("registers", at.FIRST_REGISTERS, at.REGISTERS, "%first.warp", "%register.bytes")}
+  {part("local", at.FIRST_LOCAL, at.ALL_LOCAL, "%first.warp", "%local.stride")}
   {part("queues", at.FIRST_QUEUES, at.QUEUES, "%first.warp", QUEUE_BYTES)}
   {part("shared", at.FIRST_SHARED, at.SHARED, "%slot", "%shared.stride")}
   ; Of a sanitised kernel: the shadows of this CTA's memory, and its times.
@@ -47,6 +56,7 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   ret void
 }}
 """
+    return RuntimeFunction("enter_cta", text, (NOTHING["cta_entered"],))
 
 
 def part(name: str, first: int, current: int, index: str, size: int | str) -> str:
@@ -77,16 +87,22 @@ def clear_local(local_bytes: int, cleared_bytes: int) -> str:
     )
 
 
-def open_cta(
-    register_bytes: int,
+PREPARE_WARP = "declare hidden void @prepare_warp(ptr, i64, ptr, ptr)"
+
+
+def prepare_warp(
     local_bytes: int,
     cleared_bytes: int,
     unwritten: tuple[tuple[int, int], ...],
     zeroed: tuple[tuple[int, int], ...],
     queues: bool,
-    reserved_bytes: int,
 ) -> str:
-    """`open_cta(env, slot, rank)`: start CTA `rank` in `slot`."""
+    """`prepare_warp(env, w, registers, local)`: the first contents of the registers and the local memory of warp `w`.
+
+    `cleared_bytes`: bytes of a thread's local memory that are reset for each CTA; calls clear the rest, its stack.
+    `unwritten`: (offset, bytes) of the registers that may be read before they are written; `zeroed`: of registers that
+    start as zeros. `queues`: warps have queues of asynchronous copies.
+    """
     zeroes = "\n".join(
         f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
         + (
@@ -107,13 +123,28 @@ def open_cta(
   {slot("queues", at.QUEUES, "ptr")}
   %queue = getelementptr i8, ptr %queues, i64 %q.offset
   call void @llvm.memset.p0.i64(ptr %queue, i8 0, i64 {ENTRIES}, i1 false)"""
+    return f"""
+define hidden void @prepare_warp(ptr %env, i64 %w, ptr %registers, ptr %local) {{
+  %memory.wide = {conditions.MEMORY.load}
+  %memory = trunc i64 %memory.wide to i8
+  %unwritten.wide = {conditions.REGISTERS.load}
+  %unwritten = trunc i64 %unwritten.wide to i8
+{zeroes}
+{clear_local(local_bytes, cleared_bytes)}
+  ret void
+}}
+"""
+
+
+def open_cta(clustered: bool) -> RuntimeFunction:
+    """`open_cta(env, slot, rank)`: start CTA `rank` in `slot`."""
     coordinates = ""
     for axis, value in (("x", "%tid.x"), ("y", "%tid.y"), ("z", "%tid.z")):
         coordinates += (
             f"  %at.{axis} = getelementptr i8, ptr %warp, i64 {at.WARP_TID + 128 * 'xyz'.index(axis)}\n"
             f"  store {V32} {value}, ptr %at.{axis}, align 64\n"
         )
-    return f"""
+    text = f"""
 define internal void @open_cta(ptr %env, i64 %slot, i64 %rank) {{
 entry:
   {slot("headers", at.CTA_HEADERS, "ptr")}
@@ -143,6 +174,10 @@ entry:
   {slot("shared", at.SHARED, "ptr")}
   {slot("shared.bytes", at.SHARED_BYTES)}
   {slot("all.local", at.ALL_LOCAL, "ptr")}
+  {slot("reserved.bytes", at.RESERVED_INSIDE)}
+  {slot("register.bytes", at.REGISTER_BYTES)}
+  {slot("local.bytes", at.LOCAL_BYTES)}
+  %local.stride = shl i64 %local.bytes, {LANES.bit_length() - 1}
   %threads.short = trunc i64 %threads to i32
   {splat("threads.all", "i32", "%threads.short")}
   %block.x.short = trunc i64 %block.x to i32
@@ -151,10 +186,8 @@ entry:
   {splat("block.y.all", "i32", "%block.y.short")}
   %memory.wide = {conditions.MEMORY.load}
   %memory = trunc i64 %memory.wide to i8
-  %unwritten.wide = {conditions.REGISTERS.load}
-  %unwritten = trunc i64 %unwritten.wide to i8
   call void @llvm.memset.p0.i64(ptr %shared, i8 %memory, i64 %shared.bytes, i1 false)
-  call void @llvm.memset.p0.i64(ptr %shared, i8 0, i64 {reserved_bytes}, i1 false)
+  call void @llvm.memset.p0.i64(ptr %shared, i8 0, i64 %reserved.bytes, i1 false)
   br label %prepare
 prepare:
   %w = phi i64 [ 0, %entry ], [ %w.next, %reset ]
@@ -163,12 +196,11 @@ prepare:
 prepare.warp:
   %w.offset = mul i64 %w, {at.WARP_BYTES}
   %warp = getelementptr i8, ptr %warps, i64 %w.offset
-  %r.offset = mul i64 %w, {register_bytes}
+  %r.offset = mul i64 %w, %register.bytes
   %registers = getelementptr i8, ptr %all.registers, i64 %r.offset
-{zeroes}
-  %l.offset = mul i64 %w, {32 * local_bytes}
+  %l.offset = mul i64 %w, %local.stride
   %local = getelementptr i8, ptr %all.local, i64 %l.offset
-{clear_local(local_bytes, cleared_bytes)}
+  call void @prepare_warp(ptr %env, i64 %w, ptr %registers, ptr %local)
   %at.valid = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
   %valid.known = load i32, ptr %at.valid
   %known = icmp ne i32 %valid.known, 0
@@ -199,3 +231,4 @@ done:
   ret void
 }}
 """
+    return RuntimeFunction("open_cta", text, (enter_cta(clustered), NOTHING["cta_opened"]), (MEMSET, PREPARE_WARP))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import slot
+from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 
 RESULTS = DONE, YIELDED, FAULTED, BLOCKED = range(4)
 """What a CTA's or a cluster's turn ends with. BLOCKED: no warp of a CTA ran, because lanes wait for the cluster."""
@@ -70,13 +70,14 @@ CLUSTER = Unit(
 )
 
 
-def run_ctas(unit: Unit) -> str:
+def run_ctas(unit: Unit, *needs: RuntimeFunction) -> RuntimeFunction:
     """`run_ctas(env)`: runs units FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
-    With CHUNK above 0: runs of CHUNK neighbours, from the counter at NEXT_CHUNK that host threads share.
+    With CHUNK above 0: runs of CHUNK neighbours, from the counter at NEXT_CHUNK that host threads share. `needs`: the
+    functions that open and run a unit.
     """
-    return f"""
-define i64 @run_ctas(ptr %env) {{
+    text = f"""
+define internal i64 @run_ctas(ptr %env) {{
 entry:
   {slot("first", at.FIRST_CTA)}
   {slot("step", at.CTA_STEP)}
@@ -185,3 +186,4 @@ stop:
   ret i64 1
 }}
 """
+    return RuntimeFunction("run_ctas", text, needs)

@@ -6,64 +6,41 @@ waits for stores of other threads. residents.py says in which order CTAs and clu
 
 from __future__ import annotations
 
+import functools
+
 from ptxbench.emulator.runtime import cluster_schedule
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.barriers import CHECK_ALL
 from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
-from ptxbench.emulator.runtime.cta_states import enter_cta, open_cta
+from ptxbench.emulator.runtime.cta_states import open_cta
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.residents import CLUSTER, CTA, DONE, FAULTED, YIELDED, run_ctas
-from ptxbench.emulator.runtime.trips import CLOSE_ALL, close_all
-from ptxbench.emulator.runtime.watch import NOTHING
+from ptxbench.emulator.runtime.trips import CLOSE_ALL
+from ptxbench.emulator.types import LANES
 
 TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
 MOST_IDLE = 4096
 """Rounds in which all warps only test mbarriers, after which the launch counts as deadlocked."""
-NEEDS: tuple[RuntimeFunction, ...] = (CHECK_ALL, FAULT, NOTHING["cta_opened"], NOTHING["cta_entered"])
-DECLARATIONS = (
-    "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
-    "declare i64 @llvm.smin.i64(i64, i64)",
-    "declare i64 @llvm.smax.i64(i64, i64)",
-)
+WARP = "declare hidden void @warp(ptr, ptr, ptr)"
 
 
-def scheduler(
-    register_bytes: int,
-    local_bytes: int,
-    cleared_bytes: int,
-    unwritten: tuple[tuple[int, int], ...],
-    zeroed: tuple[tuple[int, int], ...],
-    *,
-    reverse: bool = False,
-    queues: bool = False,
-    reserved_bytes: int = 0,
-    loops: int = 0,
-    clustered: bool = False,
-) -> str:
-    """The functions of a kernel's schedule; `run_ctas(env)` is the one that the host calls.
+@functools.cache
+def scheduler(*, reverse: bool, clustered: bool) -> RuntimeFunction:
+    """`run_ctas(env)`, the function that the host calls, with what it needs. Kernels share all of it: what is a
+    kernel's own are `warp` (dispatch.py) and `prepare_warp` (cta_states.py).
 
-    `cleared_bytes`: bytes of a thread's local memory that are reset for each CTA; calls clear the rest, its stack.
-    `reverse`: the highest warp of a CTA goes first. `unwritten`: (offset, bytes) of the registers that may be read
-    before they are written; `zeroed`: of registers that start as zeros. `queues`: warps have queues of asynchronous
-    copies. `reserved_bytes`: zeros from the driver at the start of a CTA's shared memory.
-    `loops`: how many loops the kernel has. `clustered`: CTAs run in clusters (clusters.py); the numbers at FIRST_CTA,
-    CTA_STEP, CTA_COUNT and CHUNK are then those of clusters, and CTA_SLOTS has room for whole ones.
+    `reverse`: the highest warp of a CTA goes first. `clustered`: CTAs run in clusters (clusters.py); the numbers at
+    FIRST_CTA, CTA_STEP, CTA_COUNT and CHUNK are then those of clusters, and CTA_SLOTS has room for whole ones.
     """
-    return "\n".join(
-        [
-            enter_cta(register_bytes, local_bytes, clustered),
-            open_cta(register_bytes, local_bytes, cleared_bytes, unwritten, zeroed, queues, reserved_bytes),
-            close_all(loops, register_bytes),
-            run_cta(register_bytes, local_bytes, reverse, clustered),
-            cluster_schedule.functions(reverse) if clustered else "",
-            run_ctas(CLUSTER if clustered else CTA),
-        ]
-    )
+    own = (open_cta(clustered), run_cta(reverse, clustered))
+    if not clustered:
+        return run_ctas(CTA, *own)
+    return run_ctas(CLUSTER, *own, cluster_schedule.OPEN_CLUSTER, cluster_schedule.run_cluster(reverse))
 
 
-def run_cta(register_bytes: int, local_bytes: int, reverse: bool, clustered: bool) -> str:
+def run_cta(reverse: bool, clustered: bool) -> RuntimeFunction:
     """`run_cta(env)`: rounds of turns of the current CTA, until it has ended or faulted, or after a round in which
     every running warp only looped; if CTAs take turns, after any round. In a cluster also if all wait for it."""
     stuck = cluster_schedule.STUCK if clustered else "stuck:\n  br label %deadlock"
@@ -71,9 +48,12 @@ def run_cta(register_bytes: int, local_bytes: int, reverse: bool, clustered: boo
     rank = "%rank = add i64 %t, 0"
     if reverse:
         rank = "%rank.up = add i64 %t, 1\n  %rank = sub i64 %warp.count, %rank.up"
-    return f"""
+    text = f"""
 define internal i64 @run_cta(ptr %env) {{
 entry:
+  {slot("register.bytes", at.REGISTER_BYTES)}
+  {slot("local.bytes", at.LOCAL_BYTES)}
+  %local.stride = shl i64 %local.bytes, {LANES.bit_length() - 1}
   {slot("warp.count", at.WARP_COUNT)}
   {slot("warps", at.WARPS, "ptr")}
   {slot("all.registers", at.REGISTERS, "ptr")}
@@ -123,9 +103,9 @@ look:
   %ready = icmp ne i32 %away, %valid
   br i1 %ready, label %run, label %over
 run:
-  %r.offset = mul i64 %rank, {register_bytes}
+  %r.offset = mul i64 %rank, %register.bytes
   %registers = getelementptr i8, ptr %all.registers, i64 %r.offset
-  %l.offset = mul i64 %rank, {32 * local_bytes}
+  %l.offset = mul i64 %rank, %local.stride
   %local = getelementptr i8, ptr %all.local, i64 %l.offset
   store ptr %local, ptr %p.local
   %q.offset = mul i64 %rank, {QUEUE_BYTES}
@@ -209,9 +189,15 @@ deadlock:
 yield:
   ret i64 {YIELDED}
 ended:
-  call void @{CLOSE_ALL}(ptr %env)
+  call void @{CLOSE_ALL.name}(ptr %env)
   ret i64 {DONE}
 stop:
   ret i64 {FAULTED}
 }}
 """
+    return RuntimeFunction(
+        "run_cta",
+        text,
+        (CHECK_ALL, FAULT, CLOSE_ALL),
+        (WARP, "declare i64 @llvm.smin.i64(i64, i64)", "declare i64 @llvm.smax.i64(i64, i64)"),
+    )

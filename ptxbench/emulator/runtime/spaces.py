@@ -50,7 +50,7 @@ class Run:
     host: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal only to itself: functions that depend on one are kept by it
 class Space:
     """A state space. The texts are IR lines inside an access function; %a are the addresses.
 

@@ -1,27 +1,22 @@
 """Counts a warp's trips in each loop, in the bins of layout.py.
 
-Each warp has an i64 for each loop, among its registers: the trips of the current entry, or 0.
+Each warp has an i64 for each loop, among its registers from TRIPS_AT on: the trips of the current entry, or 0.
 """
 
 from __future__ import annotations
 
 from ptxbench.emulator.layout import BINS, EXACT_TRIPS, RESIDUES
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import slot
+from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 
-CLOSE_ENTRY = "close_entry"
-CLOSE_ALL = "close_all"
-
-
-def close_entry(offset: int) -> str:
-    """`close_entry(registers, env, loop, lanes)`: if there are `lanes`, the warp's last entry into the loop has ended.
-
-    `offset`: of the first loop's trips in the warp's registers.
-    """
-    return f"""
-define internal void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 %loop, i32 %lanes) noinline {{
+CLOSE_ENTRY = RuntimeFunction(
+    "close_entry",
+    f"""
+define internal void @close_entry(ptr %registers, ptr %env, i64 %loop, i32 %lanes) noinline {{
+  ; If there are %lanes, the warp's last entry into the loop has ended.
 entry:
-  %all = getelementptr i8, ptr %registers, i64 {offset}
+  {slot("trips.first", at.TRIPS_AT)}
+  %all = getelementptr i8, ptr %registers, i64 %trips.first
   %trips.at = getelementptr i64, ptr %all, i64 %loop
   %trips = load i64, ptr %trips.at
   %outside = icmp eq i64 %trips, 0
@@ -52,32 +47,33 @@ many:
 done:
   ret void
 }}
-"""
-
-
-def close_all(loops: int, register_bytes: int) -> str:
-    """`close_all(env)`: the current CTA has ended, and so have the loop entries of its warps."""
-    if not loops:
-        return f"define internal void @{CLOSE_ALL}(ptr %env) {{ ret void }}"
-    return f"""
-define internal void @{CLOSE_ALL}(ptr %env) {{
+""",
+)
+CLOSE_ALL = RuntimeFunction(
+    "close_all",
+    f"""
+define internal void @close_all(ptr %env) {{
+  ; The current CTA has ended, and so have the loop entries of its warps.
 entry:
+  {slot("loops", at.LOOPS)}
   {slot("warp.count", at.WARP_COUNT)}
   {slot("registers", at.REGISTERS, "ptr")}
-  br label %warp
+  {slot("register.bytes", at.REGISTER_BYTES)}
+  %none = icmp eq i64 %loops, 0
+  br i1 %none, label %done, label %warp
 warp:
   %w = phi i64 [ 0, %entry ], [ %w.next, %next ]
   %over = icmp uge i64 %w, %warp.count
   br i1 %over, label %done, label %own
 own:
-  %offset = mul i64 %w, {register_bytes}
+  %offset = mul i64 %w, %register.bytes
   %mine = getelementptr i8, ptr %registers, i64 %offset
   br label %loop
 loop:
   %l = phi i64 [ 0, %own ], [ %l.next, %loop ]
-  call void @{CLOSE_ENTRY}(ptr %mine, ptr %env, i64 %l, i32 -1)
+  call void @close_entry(ptr %mine, ptr %env, i64 %l, i32 -1)
   %l.next = add i64 %l, 1
-  %more = icmp ult i64 %l.next, {loops}
+  %more = icmp ult i64 %l.next, %loops
   br i1 %more, label %loop, label %next
 next:
   %w.next = add i64 %w, 1
@@ -85,4 +81,6 @@ next:
 done:
   ret void
 }}
-"""
+""",
+    (CLOSE_ENTRY,),
+)
