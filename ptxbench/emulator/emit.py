@@ -7,6 +7,7 @@ integer saturate, and there are no nsw, nuw or fast-math flags. (LLVM Language R
 
 from __future__ import annotations
 
+import operator
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -181,6 +182,8 @@ class Emitter:
 
     def binary(self, integer: str, floating: str, a: Value, b: Value) -> Value:
         opcode = floating if a.type.floating else integer
+        if (known := folded(opcode, a, b)) is not None:
+            return self.constant(known, a.type)
         return Value(self.op(f"{opcode} {a.type.vector} {a.ir}, {b.ir}"), a.type, raw=a.type.floating)
 
     def add(self, a: Value, b: Value) -> Value:
@@ -214,8 +217,11 @@ class Emitter:
         return self.sub(self.constant(0, a.type), a)
 
     def absolute(self, a: Value) -> Value:
-        if a.type.floating:
-            return self.unary("fabs", a, raw=True)
+        if a.type.floating:  # LLVM takes twice as long for fabs as for this
+            bits = self.payload(a)
+            return replace(
+                self.as_type(self.and_(bits, self.constant((1 << a.type.bits - 1) - 1, bits.type)), a.type), raw=True
+            )
         return self.select(self.compare("lt", a, self.constant(0, a.type)), self.negate(a), a)
 
     def shl(self, a: Value, count: Value) -> Value:
@@ -239,10 +245,14 @@ class Emitter:
         if a.type.floating:
             return Value(self.op(f"fcmp {floating} {a.type.vector} {a.ir}, {b.ir}"), PRED)
         predicate = signed if a.type.signed else unsigned
+        if a.constant is not None and b.constant is not None:
+            return self.constant(ordered(comparison, a, b), PRED)
         return Value(self.op(f"icmp {predicate} {a.type.vector} {a.ir}, {b.ir}"), PRED)
 
     def select(self, condition: Value, a: Value, b: Value) -> Value:
         """`condition ? a : b`, lane by lane."""
+        if condition.constant is not None:
+            return a if condition.constant else b
         text = f"select {PRED.vector} {condition.ir}, {a.type.vector} {a.ir}, {b.type.vector} {b.ir}"
         return Value(self.op(text), a.type, raw=a.raw or b.raw)
 
@@ -269,8 +279,7 @@ class Emitter:
             opcode = "fpext" if type.bits > a.type.bits else "fptrunc"
             return Value(self.op(f"{opcode} {a.type.vector} {a.ir} to {type.vector}"), type, raw=True)
         if a.constant is not None:
-            value = a.constant - (1 << a.type.bits if a.type.signed and a.constant >> a.type.bits - 1 else 0)
-            return self.constant(value, type)
+            return self.constant(whole(a), type)
         if a.type.bits == type.bits:
             return replace(a, type=type)
         opcode = "trunc" if type.bits < a.type.bits else "sext" if a.type.signed else "zext"
@@ -363,11 +372,9 @@ class Emitter:
         """If `ftz`: subnormal f32 lanes become zero of the same sign. (PTX ISA, ".ftz".)"""
         if not ftz:
             return a
-        tiny = self.compare("lt", self.absolute(a), self.constant(LEAST_NORMAL_F32, a.type))
-        name = f"llvm.copysign.v{LANES}{a.type.name}"
-        zero = self.constant(0.0, a.type).ir
-        signed_zero = self.intrinsic(name, a.type.vector, (a.type.vector, zero), (a.type.vector, a.ir))
-        return self.select(tiny, Value(signed_zero, a.type), a)
+        exponent = self.and_(self.payload(a), self.constant(0x7F800000, B32))
+        tiny = self.compare("eq", exponent, self.constant(0, B32))
+        return self.select(tiny, replace(self.mul(a, self.constant(0.0, a.type)), raw=False), a)
 
     def finish(self, a: Value, ftz: bool = False, sat: bool = False) -> Value:
         """A result: flushed if `ftz`; clamped to [0, 1] with NaN to +0 if `sat`."""
@@ -377,6 +384,42 @@ class Emitter:
         zero, one = self.constant(0.0, a.type), self.constant(1.0, a.type)
         above = self.select(self.compare("gt", a, zero), a, zero)
         return replace(self.select(self.compare("lt", above, one), above, one), raw=False)
+
+
+FOLDED: dict[str, Callable[[int, int], int]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "and": operator.and_, "or": operator.or_,
+    "xor": operator.xor, "shl": operator.lshift, "lshr": operator.rshift, "ashr": operator.rshift,
+}  # fmt: skip
+"""Operations on integers whose result is known if both operands are."""
+ORDERS: dict[str, Callable[[int, int], bool]] = {
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+    "lo": operator.lt, "ls": operator.le, "hi": operator.gt, "hs": operator.ge,
+}  # fmt: skip
+
+
+UNSIGNED = ("lo", "ls", "hi", "hs")
+
+
+def ordered(comparison: str, a: Value, b: Value) -> bool:
+    """The result of a comparison of two known integers."""
+    assert a.constant is not None
+    assert b.constant is not None
+    if comparison in UNSIGNED:
+        return ORDERS[comparison](a.constant, b.constant)
+    return ORDERS[comparison](whole(a), whole(b))
+
+
+def folded(opcode: str, a: Value, b: Value) -> int | None:
+    """The result of an operation on two known integers; None if it is not known."""
+    if a.constant is None or b.constant is None or opcode not in FOLDED:
+        return None
+    return FOLDED[opcode](whole(a) if opcode == "ashr" else a.constant, b.constant)
+
+
+def whole(a: Value) -> int:
+    """The number that a constant integer stands for: negative only if its type is signed."""
+    assert a.constant is not None
+    return a.constant - (1 << a.type.bits if a.type.signed and a.constant >> a.type.bits - 1 else 0)
 
 
 def whole_range(type: Type) -> tuple[int, int]:

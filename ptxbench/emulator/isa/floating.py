@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from ptxbench.emulator.emit import CANONICAL_NAN
 from ptxbench.emulator.floats import approximate, inexact, rounding
+from ptxbench.emulator.isa.outline import outlined, outlined_if_flushing
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import F32, F64, U32, U64
 
@@ -16,12 +17,14 @@ NEVER_FUSED = {"rn": "nearest even is the default; the emulator fuses nothing"}
 
 @instruction("op{.rn}{.ftz}{.sat}.f32 d, a, b", op=("add", "sub", "mul"), section="floating-point-instructions-add",
              ignored=NEVER_FUSED)  # fmt: skip
+@outlined_if_flushing
 def arithmetic_f32(e, a, b, op, ftz, sat):
     return e.finish(arithmetic(e, op, e.flush_if(ftz, a), e.flush_if(ftz, b), "rn", ftz), sat=sat)
 
 
 @instruction("op.rnd{.ftz}{.sat}.f32 d, a, b", op=("add", "sub", "mul"), rnd=DIRECTED,
              section="floating-point-instructions-add")  # fmt: skip
+@outlined_if_flushing
 def arithmetic_f32_directed(e, a, b, op, rnd, ftz, sat):
     return e.finish(arithmetic(e, op, e.flush_if(ftz, a), e.flush_if(ftz, b), rnd, ftz), sat=sat)
 
@@ -60,6 +63,7 @@ def quotient(e, a, b, rnd, ftz):
 
 @instruction("op.rnd{.ftz}{.sat}.f32 d, a, b, c", op=("fma", "mad"), rnd=ROUNDINGS,
              section="floating-point-instructions-fma", ignored={"op": "mad is fma from sm_20 on"})  # fmt: skip
+@outlined_if_flushing
 def fma_f32(e, a, b, c, rnd, ftz, sat):
     """One rounding."""
     return e.finish(fused(e, e.flush_if(ftz, a), e.flush_if(ftz, b), e.flush_if(ftz, c), rnd, ftz), sat=sat)
@@ -89,18 +93,21 @@ def by_elements(e, operation, ftz, *pairs):
 
 @instruction("op{.rn}{.ftz}.f32x2 d, a, b", op=("add", "sub", "mul"), counted="f32",
              section="floating-point-instructions-add", ignored=NEVER_FUSED)  # fmt: skip
+@outlined
 def arithmetic_f32x2(e, a, b, op, ftz):
     return by_elements(e, lambda x, y: arithmetic(e, op, x, y, "rn", ftz), ftz, a, b)
 
 
 @instruction("op.rnd{.ftz}.f32x2 d, a, b", op=("add", "sub", "mul"), rnd=DIRECTED, counted="f32",
              section="floating-point-instructions-add")  # fmt: skip
+@outlined
 def arithmetic_f32x2_directed(e, a, b, op, rnd, ftz):
     return by_elements(e, lambda x, y: arithmetic(e, op, x, y, rnd, ftz), ftz, a, b)
 
 
 @instruction("fma.rnd{.ftz}.f32x2 d, a, b, c", rnd=ROUNDINGS, counted="f32",
              section="floating-point-instructions-fma")  # fmt: skip
+@outlined
 def fma_f32x2(e, a, b, c, rnd, ftz):
     return by_elements(e, lambda x, y, z: fused(e, x, y, z, rnd, ftz), ftz, a, b, c)
 
@@ -109,6 +116,7 @@ def fma_f32x2(e, a, b, c, rnd, ftz):
 
 
 @instruction("div.rnd{.ftz}.f32 d, a, b", rnd=ROUNDINGS, section="floating-point-instructions-div")
+@outlined_if_flushing
 def div_f32(e, a, b, rnd, ftz):
     return quotient(e, e.flush_if(ftz, a), e.flush_if(ftz, b), rnd, ftz)
 
@@ -119,12 +127,14 @@ def div_f64(e, a, b, rnd):
 
 
 @instruction("div.full{.ftz}.f32 d, a, b", section="floating-point-instructions-div", counted="special")
+@outlined_if_flushing
 def div_full(e, a, b, ftz):
     """The ideal value."""
     return e.outline(near_quotient, e.flush_if(ftz, a), e.flush_if(ftz, b), op="div.full", ftz=ftz)
 
 
 @instruction("div.approx{.ftz}.f32 d, a, b", section="floating-point-instructions-div", counted="special")
+@outlined_if_flushing
 def div_approx(e, a, b, ftz):
     """The ideal value for |b| up to 2^126; beyond, 1/b is flushed: 0, or NaN if a is infinite."""
     a, b = e.flush_if(ftz, a), e.flush_if(ftz, b)
@@ -151,6 +161,7 @@ def near_quotient(e, a, b, op, ftz):
 
 
 @instruction("rcp.rnd{.ftz}.f32 d, a", rnd=ROUNDINGS, section="floating-point-instructions-rcp")
+@outlined_if_flushing
 def rcp_f32(e, a, rnd, ftz):
     return quotient(e, e.constant(1.0, F32), e.flush_if(ftz, a), rnd, ftz)
 
@@ -161,6 +172,7 @@ def rcp_f64(e, a, rnd):
 
 
 @instruction("rcp.approx{.ftz}.f32 d, a", section="floating-point-instructions-rcp", counted="special")
+@outlined_if_flushing
 def rcp_approx(e, a, ftz):
     """The ideal value."""
     return e.outline(near_reciprocal, e.flush_if(ftz, a), ftz=ftz)
@@ -213,6 +225,7 @@ def one_step(e, bits, key, step, op):
 
 
 @instruction("sqrt.rnd{.ftz}.f32 d, a", rnd=ROUNDINGS, section="floating-point-instructions-sqrt")
+@outlined_if_flushing
 def sqrt_f32(e, a, rnd, ftz):
     return e.finish(rounding.square_root(e, e.flush_if(ftz, a), rnd), ftz)
 
@@ -223,6 +236,7 @@ def sqrt_f64(e, a, rnd):
 
 
 @instruction("sqrt.approx{.ftz}.f32 d, a", section="floating-point-instructions-sqrt", counted="special")
+@outlined_if_flushing
 def sqrt_approx(e, a, ftz):
     """The ideal value."""
     return e.finish(e.outline(near_root, e.flush_if(ftz, a)), ftz)
@@ -236,6 +250,7 @@ def near_root(e, a):
 
 
 @instruction("rsqrt.approx{.ftz}.f32 d, a", section="floating-point-instructions-rsqrt", counted="special")
+@outlined_if_flushing
 def rsqrt_approx(e, a, ftz):
     """The ideal value, computed in f64: both operations there have an error of at most 2^-53."""
     return e.finish(e.outline(near_reciprocal_root, e.flush_if(ftz, a)), ftz)
@@ -287,6 +302,7 @@ def near(e, a, op):
 
 @instruction("op.approx{.ftz}.f32 d, a", op=("sin", "cos", "lg2", "ex2"), counted="special",
              section="floating-point-instructions-sin")  # fmt: skip
+@outlined_if_flushing
 def function_f32(e, a, op, ftz):
     """The ideal value; for sin and cos at every finite argument."""
     return e.finish(e.outline(near, e.flush_if(ftz, a), op=op), ftz)
@@ -347,13 +363,14 @@ def testp(e, a, op, type):
 @instruction("op{.ftz}{.NaN}{.signs}.f32 d, a, b", op=("min", "max"), signs=("xorsign.abs",),
              section="floating-point-instructions-max")  # fmt: skip
 def extremum_f32(e, a, b, op, ftz, NaN, signs):  # noqa: N803  the manual's spelling
-    a, b = e.flush_if(ftz, a), e.flush_if(ftz, b)
     if not signs:
-        return extremum(e, a, b, op, NaN)
+        return e.outline(flushed_extremum, a, b, op=op, ftz=ftz, nan_wins=NaN)
+    a, b = e.flush_if(ftz, a), e.flush_if(ftz, b)
     return with_sign(e, extremum(e, e.absolute(a), e.absolute(b), op, NaN), a, b)
 
 
 @instruction("op{.ftz}{.NaN}{.abs}.f32 d, a, b, c", op=("min", "max"), section="floating-point-instructions-max")
+@outlined
 def extremum_of_three(e, a, b, c, op, ftz, NaN, abs):  # noqa: N803
     values = [e.flush_if(ftz, value) for value in (a, b, c)]
     first, second, third = (e.absolute(value) if abs else value for value in values)
@@ -363,6 +380,10 @@ def extremum_of_three(e, a, b, c, op, ftz, NaN, abs):  # noqa: N803
 @instruction("op.f64 d, a, b", op=("min", "max"), section="floating-point-instructions-max")
 def extremum_f64(e, a, b, op):
     return extremum(e, a, b, op, False)
+
+
+def flushed_extremum(e, a, b, op, ftz, nan_wins):
+    return extremum(e, e.flush_if(ftz, a), e.flush_if(ftz, b), op, nan_wins)
 
 
 def extremum(e, a, b, op, nan_wins):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ptxbench.emulator.floats import approximate, formats, inexact, rounding
 from ptxbench.emulator.floats.formats import BF16, F16, FORMATS
 from ptxbench.emulator.isa.floating import DIRECTED, extremum
+from ptxbench.emulator.isa.outline import outlined
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import F64, TYPES, U32
 
@@ -216,6 +217,7 @@ def varied(e, x, op, type, ftz):
 
 @mixed("op{.rnd}{.sat}.f32.type d:f32, a, c:f32", op=("add", "sub"), rnd=("rn", *DIRECTED), type=("f16", "bf16"),
        section="mixed-precision-floating-point-instructions-add")  # fmt: skip
+@outlined
 def add_mixed(e, a, c, op, rnd, type, sat):
     a = widened(e, a, type)
     return e.finish(rounding.add(e, a, e.negate(c) if op == "sub" else c, rnd or "rn"), sat=sat)
@@ -223,6 +225,7 @@ def add_mixed(e, a, c, op, rnd, type, sat):
 
 @mixed("fma.rnd{.sat}.f32.type d:f32, a, b, c:f32", rnd=("rn", *DIRECTED), type=("f16", "bf16"),
        section="mixed-precision-floating-point-instructions-fma")  # fmt: skip
+@outlined
 def fma_mixed(e, a, b, c, rnd, type, sat):
     return e.finish(rounding.fma(e, widened(e, a, type), widened(e, b, type), c, rnd), sat=sat)
 

@@ -1,5 +1,6 @@
 """PTX ISA, Integer Arithmetic Instructions."""
 
+from ptxbench.emulator.isa.outline import outlined
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import S32, U32
 
@@ -331,12 +332,14 @@ def dot(e, pairs, c):
 
 @instruction("dp4a.atype.btype d:u32, a:u32, b:u32, c:u32", atype=WORDS, btype=WORDS,
              section="integer-arithmetic-instructions-dp4a")  # fmt: skip
+@outlined
 def dp4a(e, a, b, c, atype, btype):
     return dot(e, ((piece(e, a, k, 8, atype), piece(e, b, k, 8, btype)) for k in (0, 8, 16, 24)), c)
 
 
 @instruction("dp2a.half.atype.btype d:u32, a:u32, b:u32, c:u32", half=("lo", "hi"), atype=WORDS, btype=WORDS,
              section="integer-arithmetic-instructions-dp2a")  # fmt: skip
+@outlined
 def dp2a(e, half, a, b, c, atype, btype):
     """The two halves of a times the lower or the upper two bytes of b."""
     first = 0 if half == "lo" else 16
