@@ -87,7 +87,7 @@ def name_of(line: str) -> str:
 @functools.lru_cache(KEPT_TEXTS)
 def defined_by(text: str) -> str:
     """The name of the function that `text` defines."""
-    return name_of(text[text.index(INTERNAL) :])
+    return name_of(text[text.index("define ") :])
 
 
 @functools.lru_cache(KEPT_TEXTS)

@@ -23,7 +23,10 @@ import llvmlite.binding as llvm
 
 from ptxbench.cache import remember, remember_once, replace
 from ptxbench.emulator import layout
+from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.modules import defined_by
 from ptxbench.emulator.parse import choose, parsed
+from ptxbench.emulator.runtime.access import INLINED
 from ptxbench.emulator.runtime.conditions import SYMBOL
 from ptxbench.emulator.translate import translate
 
@@ -32,8 +35,14 @@ QUICK, OPTIMISED = 0, 1
 time; its code is up to 1.7 times slower, in kernels that mostly compute."""
 
 
-SLOW_SECONDS = 1.0
-"""CPU seconds of a kernel's launches after which it is compiled again with optimisation."""
+MOST_INLINED = 16
+"""Calls of loads and stores up to which optimised code has none: half as much time again for triad. With over a
+hundred, sgemm_tiled was slower, and took twice as long to compile."""
+
+SLOW_SECONDS = 0.25
+SLOW_SECONDS_A_BYTE = 8e-6
+"""A kernel is compiled again with optimisation after so many CPU seconds of launches, or as many for each byte of its
+own quick code if that is more. It takes 2e-6 to 3e-6 a byte, and saves a third of what launches take from then on."""
 
 
 class NativeKernel:
@@ -51,26 +60,36 @@ class NativeKernel:
         self.marked: set[int] = set()
         self.shares = False
         self.seconds = 0.0
+        self.found = b""
         self.load(compiled)
 
     def load(self, compiled: bytes) -> None:
         level, described, sizes, code = compiled.split(b"\n", 3)
         self.level = int(level)
         self.translation = layout.from_json(described.decode())
-        self.engine = loaded(*split_objects(sizes, code))
+        own, *shared = split_objects(sizes, code)
+        self.own_bytes = len(own)
+        self.engine = loaded(own, *shared)
         address = self.engine.get_function_address("run_ctas")
         self.conditions = self.engine.get_global_value_address(SYMBOL)
         self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
 
     def ran_for(self, seconds: float) -> None:
-        """Note the CPU time of a launch, on all host threads. If the launches have taken long, use faster code for the
-        next ones, of this process and of later ones."""
+        """Note the CPU time of a launch, on all host threads."""
         self.seconds += seconds
-        if self.seconds > SLOW_SECONDS and self.level == QUICK:
+        self.expect(0.0)
+
+    def expect(self, seconds: float) -> None:
+        """The present launch will take so many more CPU seconds. If that is long, together with all launches so far,
+        use faster code from now on, in this process and in later ones."""
+        slow = max(SLOW_SECONDS, SLOW_SECONDS_A_BYTE * self.own_bytes)
+        if self.seconds + seconds > slow and self.level == QUICK:
             self.load(self.again())
+            self.find(self.found)
 
     def find(self, conditions: bytes) -> None:
         """Set the conditions of the next launch: the bytes of runtime/conditions.py's variable."""
+        self.found = conditions
         ctypes.memmove(self.conditions, conditions, len(conditions))
 
 
@@ -97,7 +116,8 @@ def compile_kernel(
     module = parsed(ptx)
     function = choose(module, entry)
     translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered)
-    objects = [compile_module(translation.ir, level), *(shared_object(text, level) for text in translation.functions)]
+    own = compile_module(translation.ir, level) if level == QUICK else compile_inlined(translation)
+    objects = [own, *(shared_object(text, level) for text in translation.functions)]
     sizes = json.dumps([len(code) for code in objects])
     return b"%d\n%s\n%s\n%s" % (level, layout.to_json(translation).encode(), sizes.encode(), b"".join(objects))
 
@@ -105,6 +125,24 @@ def compile_kernel(
 def compile_module(ir: str, level: int) -> bytes:
     """The object code of an LLVM module."""
     code: bytes = target_machine(level).emit_object(llvm.parse_assembly(ir))
+    return code
+
+
+def compile_inlined(translation: Translation) -> bytes:
+    """The optimised code of a kernel's own module. If it has few loads and stores, their quick paths are in the place
+    of the calls."""
+    quick = [text for text in translation.functions if INLINED in text]
+    if sum(translation.ir.count(f"@{defined_by(text)}(") - 1 for text in quick) > MOST_INLINED:
+        return compile_module(translation.ir, OPTIMISED)
+    module = llvm.parse_assembly(translation.ir)
+    for text in quick:
+        body = text.replace("define hidden", "define available_externally hidden", 1)
+        module.link_in(llvm.parse_assembly(body.replace(INLINED, " alwaysinline {", 1)))
+    machine = target_machine(OPTIMISED)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    code: bytes = machine.emit_object(module)
     return code
 
 

@@ -207,7 +207,8 @@ class Thread:
 
     def begin(self) -> bool:
         """Run the first run of CTAs; whether other threads shorten the rest by more than their start costs. If not,
-        this thread runs the rest alone, in rank order, and need not stop where CTAs touch the same bytes."""
+        this thread runs the rest alone, in rank order, and need not stop where CTAs touch the same bytes. A long rest
+        runs with faster code."""
         chunk, began = self.shares.chunk, time.thread_time()
         self.context[context.CHUNK], self.context[context.CTA_COUNT] = 0, chunk
         self.context[context.STOP_AT_CLASH] = False
@@ -215,6 +216,7 @@ class Thread:
         self.context[context.CHUNK], self.context[context.CTA_COUNT] = chunk, self.units
         self.shares.next[0] = max(self.shares.next[0], chunk)  # higher after a fault
         rest = (time.thread_time() - began) / chunk * (self.units - chunk)
+        self.kernel.expect(rest)
         self.context[context.STOP_AT_CLASH] = several = rest > WORTH_A_THREAD and self.clash() is None
         return several
 

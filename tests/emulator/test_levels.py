@@ -1,5 +1,6 @@
 """A kernel's first code is compiled quickly; if launches take long, the kernel is compiled again with optimisation."""
 
+import ctypes
 import itertools
 
 import numpy as np
@@ -15,9 +16,11 @@ COUNT = program("""
 .visible .entry count_to_a_hundred(.param .u64 x)
 {
     .reg .u64 %x, %x_at;
-    .reg .u32 %thread, %i;
+    .reg .u32 %thread, %block, %i;
     .reg .pred %more;
     mov.u32 %thread, %tid.x;
+    mov.u32 %block, %ctaid.x;
+    mad.lo.u32 %thread, %block, 64, %thread;
     ld.param.u64 %x, [x];
     mad.wide.u32 %x_at, %thread, 4, %x;
     ld.global.u32 %i, [%x_at];
@@ -45,14 +48,14 @@ class InThisProcess(Process):
 
 @pytest.fixture
 def launched(monkeypatch, tmp_path):
-    """Launches COUNT: its level afterwards, the array, and the counters."""
+    """Launches COUNT with some CTAs: its level afterwards, the array, and the counters."""
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path))
     process = InThisProcess()
     monkeypatch.setattr("ptxbench.emulator.launch.emulator_process", lambda: process)
 
-    def launched():
-        x = np.arange(64, dtype=np.uint32)
-        execution = emulator.run(COUNT, grid=1, block=64, args=[x])
+    def launched(ctas=1):
+        x = np.arange(64 * ctas, dtype=np.uint32) % 64
+        execution = emulator.run(COUNT, grid=ctas, block=64, args=[x], most_threads=2)
         return native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain", False).level, x.tolist(), execution.counters
 
     native.kernel.cache_clear()
@@ -64,6 +67,7 @@ def test_a_slow_launch_has_faster_code_made_for_later_launches_and_processes(lau
     level, values, counters = launched()
     assert (level, values) == (native.QUICK, [100] * 64)
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
     assert launched() == (native.OPTIMISED, values, counters)  # this launch was of the quick code
     assert launched() == (native.OPTIMISED, values, counters)
     native.kernel.cache_clear()  # as in another process
@@ -71,6 +75,7 @@ def test_a_slow_launch_has_faster_code_made_for_later_launches_and_processes(lau
 
 
 def test_the_time_of_all_launches_counts(launched, monkeypatch):
+    monkeypatch.setattr(native, "SLOW_SECONDS", 1.0)
     clock = itertools.count(0, 0.4)
     monkeypatch.setattr("time.process_time", lambda: next(clock))  # each launch takes 0.4 seconds
     assert [launched()[0] for _ in range(3)] == [native.QUICK, native.QUICK, native.OPTIMISED]
@@ -78,6 +83,19 @@ def test_the_time_of_all_launches_counts(launched, monkeypatch):
 
 def test_no_kernel_is_optimised_twice(launched, monkeypatch):
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
     launched()
     monkeypatch.setattr(native, "compile_kernel", None)
     assert launched()[0] == native.OPTIMISED
+
+
+def test_a_launch_whose_rest_will_take_long_goes_on_with_faster_code(launched, monkeypatch):
+    monkeypatch.setattr(native.NativeKernel, "ran_for", lambda kernel, seconds: None)  # only the rest counts
+    quick = launched(ctas=640)
+    assert quick[:2] == (native.QUICK, [100] * 64 * 640)
+    monkeypatch.setattr(native, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
+    assert launched(ctas=640) == (native.OPTIMISED, *quick[1:])
+    kernel = native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain", False)
+    assert any(kernel.found)
+    assert ctypes.string_at(kernel.conditions, len(kernel.found)) == kernel.found

@@ -53,8 +53,20 @@ def test_a_second_kernel_compiles_only_what_it_does_not_share(compiled):
 def test_each_level_has_its_own_objects(compiled):
     for level in (native.QUICK, native.OPTIMISED):
         native.compile_kernel(KERNEL.replace("OPCODE", "add.u32"), None, "sm_90", level=level)
-    half = len(compiled) // 2
-    assert compiled[:half] == compiled[half:]
+    own, *shared = compiled[: len(compiled) // 2 + 1]
+    assert compiled == [own, *shared, *shared]  # the optimised own code has other functions in it
+
+
+def test_optimised_code_calls_no_quick_loads_and_stores_where_it_has_few(monkeypatch):
+    def calls(kernel):
+        code = native.compile_kernel(kernel, None, "sm_90", level=native.OPTIMISED)
+        own, *_ = native.split_objects(*code.split(b"\n", 3)[2:])
+        return [name for name in (b"load_global_4_1", b"store_global_4_1") if name + b"\0" in own]
+
+    kernel = KERNEL.replace("OPCODE", "add.u32")
+    assert calls(kernel) == []
+    monkeypatch.setattr(native, "MOST_INLINED", 1)
+    assert calls(kernel) == [b"load_global_4_1", b"store_global_4_1"]
 
 
 @pytest.mark.parametrize(("opcode", "result"), [("add.u32", 10), ("div.u32", 2), ("rem.u32", 1)])

@@ -91,26 +91,27 @@ def load(
     for i in range(LANES * count // width):
         run.append(f"%run{i} = getelementptr i8, ptr %first, i64 {i * width * element_bytes}")
         run.append(f"%all{i} = load {piece}, ptr %run{i}, align {element_bytes}")
+    before_run, before = record_load(size) if recorded else ("", "")
     text = access(
-        function,
+        rest_name(function, space),
         returns,
         space,
         size,
-        together="\n".join(
-            [
-                *(fetched_ahead(size) if space is GLOBAL else ()),
-                *run,
-                *apart([f"%all{i}" for i in range(LANES * count // width)], "t"),
-            ]
-        ),
         everyone="\n".join(everyone),
         per_lane="\n".join([*gathers, pack([f"%g{k}" for k in range(count)])]),
         nothing=f"ret {returns} zeroinitializer",
-        first_of_all=record_load(size) if recorded else None,
+        before=before,
     )
     gather_declaration = f"declare {full} @{gather}(<{LANES} x ptr>, i32, {MASK}, {full})"
     needs = (*space.needs, *planned(LOAD, size)) if recorded else space.needs
-    return RuntimeFunction(function, text, needs, (gather_declaration, CTPOP, PREFETCH))
+    rest = RuntimeFunction(rest_name(function, space), text, needs, (gather_declaration, CTPOP))
+    together = [
+        before_run,
+        *(fetched_ahead(size) if space is GLOBAL else ()),
+        *run,
+        *apart([f"%all{i}" for i in range(LANES * count // width)], "t"),
+    ]
+    return quick(function, returns, space, size, "\n  ".join(together), rest)
 
 
 def fetched_ahead(size: int) -> list[str]:
@@ -234,21 +235,22 @@ def store(
     if recorded:
         together.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
         record_lanes = f"call void @record_lanes_store({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)"
+    values = "".join(f", {full} %v{k}" for k in range(count))
     text = access(
-        function,
+        rest_name(function, space),
         "void",
         space,
         size,
-        together="\n".join([*together, "ret void"]),
         everyone="\n".join([*everyone, "ret void"]) if everyone else "",
         per_lane="\n".join([*per_lane, "ret void"]),
         nothing="ret void",
-        values="".join(f", {full} %v{k}" for k in range(count)),
-        first_of_all=("", record_lanes),
+        values=values,
+        before=record_lanes,
     )
     scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
     needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
-    return RuntimeFunction(function, text, needs, (scatter_declaration, CTPOP))
+    rest = RuntimeFunction(rest_name(function, space), text, needs, (scatter_declaration, CTPOP))
+    return quick(function, "void", space, size, "\n  ".join([*together, "ret void"]), rest, values)
 
 
 def record_load(size: int) -> tuple[str, str]:
@@ -270,21 +272,32 @@ def record_load(size: int) -> tuple[str, str]:
     )
 
 
-def access(
-    name: str, returns: str, space: Space, size: int, *, per_lane: str, nothing: str, together: str = "",
-    everyone: str = "", values: str = "", first_of_all: tuple[str, str] | None = None,
-) -> str:  # fmt: skip
-    """The common code of a load or store of `size` bytes per lane: checks, counters, then one of three access paths.
+INLINED = " inlinehint {"
+"""Ends the head of a function that optimised code has in the place of its calls."""
 
-    `together`: a run (spaces.Run); %first points to lane 0's bytes. `everyone`: all 32 lanes are active; %place0 to
-    %place31 point to their bytes. `per_lane`: %pointers, one per lane, under %active. Without one of the first two,
-    `per_lane` is used for it too. `first_of_all`: lines before the first of these, and before the other two.
+
+def rest_name(name: str, space: Space) -> str:
+    """The name of a load or store that has no quick path, or of what its quick path calls."""
+    return name if space.run is None else f"{name}_rest"
+
+
+def quick(
+    name: str, returns: str, space: Space, size: int, together: str, rest: RuntimeFunction, values: str = ""
+) -> RuntimeFunction:
+    """A load or store of `size` bytes per lane by all 32 lanes. A run (spaces.Run) is done here, by the lines
+    `together`, where %first points to lane 0's bytes; anything else by the function `rest`, with the same arguments.
+    Without runs in this space, it is `rest` itself.
     """
-    before_run, before = first_of_all or ("", "")
-    quick, places, branch = "", "", ""
-    if space.run is not None and together:
-        quick = f"""%whole = icmp eq i32 %asked, {ALL}
-  br i1 %whole, label %look, label %some
+    if space.run is None:
+        return rest
+    parameters = f"{space.vector} %a, i32 %asked, ptr %env, ptr %site{values}"
+    called = f"call {returns} @{rest.name}({parameters})"
+    otherwise = f"{called}\n  ret void" if returns == "void" else f"%rest = {called}\n  ret {returns} %rest"
+    text = f"""
+define internal {returns} @{name}({parameters}){INLINED}
+entry:
+  %whole = icmp eq i32 %asked, {ALL}
+  br i1 %whole, label %look, label %other
 look:
   %a.first = extractelement {space.vector} %a, i64 0
   {splat("first.all", space.element, "%a.first")}
@@ -294,16 +307,31 @@ look:
   %in.order = icmp eq i32 %consecutive.mask, {ALL}
   {space.run.check(size)}
   %is.run = and i1 %in.order, %fits
-  br i1 %is.run, label %run, label %check
+  br i1 %is.run, label %run, label %other
 run:
   {bump(REQUESTS, "1", "run.c")}
   {bump(ACTIVE, str(LANES), "run.c")}
   {space.run.count(size)}
-  {before_run}
   {space.run.host}
   %first = inttoptr i64 %a.first.host to ptr
   {together}
-some:"""
+other:
+  {otherwise}
+}}
+"""
+    return RuntimeFunction(name, text, (rest,), (PREFETCH,))
+
+
+def access(
+    name: str, returns: str, space: Space, size: int, *, per_lane: str, nothing: str, everyone: str = "",
+    values: str = "", before: str = "",
+) -> str:  # fmt: skip
+    """The common code of a load or store of `size` bytes per lane: checks, counters, then one of two access paths.
+
+    `everyone`: all 32 lanes are active; %place0 to %place31 point to their bytes. `per_lane`: %pointers, one per lane,
+    under %active; without `everyone` it is used for that too. `before`: lines before both.
+    """
+    places, branch = "", ""
     if everyone:
         places = f"%places = alloca [{LANES} x ptr], align 64"
         loads = "\n  ".join(
@@ -321,7 +349,6 @@ each:"""
 define internal {returns} @{name}({space.vector} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
 entry:
   {places}
-  {quick}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %nothing, label %check
 nothing:

@@ -41,7 +41,7 @@ def touch(size: int, *, updates: bool = False) -> RuntimeFunction:
   %serial = lshr i64 %grouped, 32
   {bump(WORK, "%serial")}"""
     text = access(name, "i32", CLUSTER_SPACE, size, per_lane=lanes, nothing="ret i32 0",
-                  first_of_all=("", same) if updates else None)  # fmt: skip
+                  before=same if updates else "")  # fmt: skip
     return RuntimeFunction(name, text, (*CLUSTER_SPACE.needs, *((GROUPS,) if updates else ())), (CTPOP,))
 
 
