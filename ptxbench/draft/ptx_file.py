@@ -15,7 +15,7 @@ from ptxbench.draft.names import Names, Naming
 from ptxbench.draft.pair_file import comment
 from ptxbench.emulator.parse import parse
 from ptxbench.emulator.syntax import Function
-from ptxbench.toolchain import locate
+from ptxbench.toolchain import lines, locate, ptxas
 from ptxbench.toolchain.origins import origins
 
 VERSIONS = ("6.3", "6.4", "6.5", *(f"7.{k}" for k in range(9)), *(f"8.{k}" for k in range(10)), "9.0", "9.1", "9.2")
@@ -101,7 +101,7 @@ def lowered(ptx: str, entry: str, arch: str) -> str:
     own = [target for target in TARGETS if architecture.number(target) <= architecture.number(arch)]
     target = next((target for target in own if accepted(directed(ptx, "target", target), target)), arch)
     changed = directed(ptx, "target", target)
-    at = first_true(lambda number: accepted(directed(changed, "version", VERSIONS[number]), target), len(VERSIONS))
+    at = first_true(lambda number: is_read(directed(changed, "version", VERSIONS[number]), target), len(VERSIONS))
     if at < len(VERSIONS):
         changed = directed(changed, "version", VERSIONS[at])
     return changed if identity(changed, entry, arch) == identity(ptx, entry, arch) else ptx
@@ -113,6 +113,15 @@ def directed(ptx: str, directive: str, value: str) -> str:
 
 def accepted(ptx: str, target: str) -> bool:
     return toolchain.assembled_text(ptx, target) is not None
+
+
+def is_read(ptx: str, target: str) -> bool:
+    """Whether ptxas has no error in a text whose code it can make for `target`, if the .version is high enough."""
+    try:
+        toolchain.accepted(lines.require("ptxas"), ptx, target)
+    except ptxas.RefusedError:
+        return False
+    return True
 
 
 def first_true(test: Callable[[int], bool], end: int) -> int:

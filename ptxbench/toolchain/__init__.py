@@ -277,9 +277,11 @@ def assembled(tool: Path, ptx: str, arch: str, *, keep: bool = True) -> tuple[by
 def accepted(tool: Path, ptx: str, arch: str) -> str:
     """ptxas's messages on PTX that it accepts for `arch`, without machine code unless that was made before. Raises
     the errors of `ptxas.accept`."""
-    stored = cache.known(cubin_key(tool, ptx, arch))
-    messages: str = ptxas.accept(tool, ptx, arch) if stored is None else json.loads(stored)[1]
-    return messages
+    if stored := cache.known(cubin_key(tool, ptx, arch)):
+        messages: str = json.loads(stored)[1]
+        return messages
+    key = ("accepted", locate.version(tool), arch, sha256(ptx.encode()))
+    return cache.remember(key, lambda: ptxas.accept(tool, ptx, arch).encode()).decode()
 
 
 def cubin_key(tool: Path, ptx: str, arch: str) -> tuple[str, ...]:
