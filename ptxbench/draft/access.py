@@ -62,7 +62,7 @@ class Access:
 
 
 Origins = dict[str, frozenset[str]]
-"""For each register, the parameters and shared variables whose address it may hold."""
+"""For each register that may hold the address of a parameter or a shared variable, which ones."""
 
 NOWHERE: frozenset[str] = frozenset()
 
@@ -133,8 +133,10 @@ def provenance(function: Function, arrays: Collection[str], through: re.Pattern[
             instruction = function.instructions[at]
             before[at] = dict(origins) if needs_origins(instruction) else {}
             for name, sources in made_by(instruction, origins, arrays, through):
-                origins[name] = sources | (origins.get(name, NOWHERE) if instruction.guard else NOWHERE)
-                anywhere[name] = anywhere.get(name, NOWHERE) | origins[name]
+                known = origins.pop(name, NOWHERE)
+                if possible := sources | (known if instruction.guard else NOWHERE):
+                    origins[name] = possible
+                    anywhere[name] = anywhere.get(name, NOWHERE) | possible
             following = successors(function, at)
             at += 1
             for place in following:
@@ -193,10 +195,9 @@ def spread(origins: Origins, starts: dict[int, Origins], place: int) -> bool:
         starts[place] = dict(origins)
         return True
     more = {name: known.get(name, NOWHERE) | added for name, added in origins.items()}
-    if all(known.get(name, NOWHERE) == joined for name, joined in more.items()):
-        return False
+    changed = any(known.get(name) != joined for name, joined in more.items())
     known.update(more)
-    return True
+    return changed
 
 
 def accesses(function: Function, arrays: Collection[str], origins_of: Provenance) -> dict[str, Access]:
