@@ -93,6 +93,7 @@ def bound(opcode: str) -> ErrorBound | None:
     return next((bound for pattern, bound in BOUNDS if re.fullmatch(pattern, ordered)), None)
 
 
+@functools.lru_cache(maxsize=64)
 def opcodes(ptx: str) -> tuple[str, ...]:
     """The opcodes in a PTX text that have a bound, each once, executed or not."""
     words = re.findall(r"(?<![\w.%$])[a-z]\w*\.[\w.]+", re.sub(r"//[^\n]*|/\*.*?\*/", "", ptx, flags=re.DOTALL))

@@ -6,6 +6,7 @@ determined by experiments with ptxas.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ def number(instruction: Instruction) -> int:
     return int(operand.value)
 
 
+@functools.lru_cache(maxsize=64)
 def dropped_note(translation: Translation) -> tuple[str, ...]:
     """A sentence if ptxas drops the kernel's setmaxnreg."""
     first = next((step for step in translation.steps if step.opcode.startswith(NAME)), None)
