@@ -20,6 +20,7 @@ from ptxbench.check.stages import CheckOptions
 from ptxbench.emulator import native
 from ptxbench.errors import MachineError, PairError, UsageError
 from ptxbench.toolchain import sha256
+from tests import quick
 from tests.check.judging import SEED, outcome
 
 KERNELS = discovery.default_kernels()
@@ -210,7 +211,7 @@ def test_without_a_private_cache_there_is_no_layer(tmp_path, monkeypatch):
 # ---- files
 
 
-@pytest.mark.parametrize("path", sorted(HOSTILE.glob("reads_a_file*.cu")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", quick.every(3, sorted(HOSTILE.glob("reads_a_file*.cu"))), ids=lambda path: path.name)
 def test_no_line_of_another_file_gets_into_a_message(path, tmp_path):
     """Judged on our own file in place of /etc/passwd, so that there is something to leak."""
     secret = tmp_path / "secret"
@@ -357,7 +358,9 @@ ENDS = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "times", "by", "expected", "processes"), ENDS)
+@pytest.mark.parametrize(
+    ("sent", "times", "by", "expected", "processes"), quick.first_of_each(lambda end: end[4], ENDS)
+)
 def test_a_process_that_others_end_is_judged_once_more(kept_server, sent, times, by, expected, processes):
     pids = []
 
@@ -373,7 +376,7 @@ def test_a_process_that_others_end_is_judged_once_more(kept_server, sent, times,
     assert len(set(pids)) == len(pids) == processes
 
 
-@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("restarted", quick.every(2, [False, True]))
 def test_a_server_that_dies_costs_no_verdict(server, restarted):
     """Even if another judgement has started it again before this one notices."""
     killed = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ SIDES = [
 """Every pair with each of its variants, such as ("softmax", "cuda.passes@fast"), except those of tile kernels."""
 
 
-def marked(sides: Sequence[tuple[str, str]]) -> list[Any]:
-    """The sides as parameters of a test: those of a pair's further variants are long."""
-    return [quick.parameter(side, is_quick=side[1] in ("cuda", "ptx")) for side in sides]
+def marked(sides: Sequence[tuple[str, str]], of: Collection[str] = ("cuda", "ptx"), step: int = 1) -> list[Any]:
+    """The sides as parameters of a test: the variants `of` each `step`th pair are quick, all others are long."""
+    return [quick.parameter(side, is_quick=side[1] in of and NAMES.index(side[0]) % step == 0) for side in sides]
 
 
 def source(name: str, variant: str) -> discovery.Source:

@@ -108,7 +108,7 @@ def test_only_sides_that_there_are_can_be_excused():
     assert all(EXCUSED.values())
 
 
-@pytest.mark.parametrize(("name", "variant"), marked(BY_DEFAULT))
+@pytest.mark.parametrize(("name", "variant"), marked(BY_DEFAULT, step=4))
 def test_bytes_and_counters_are_the_same_on_every_run_and_any_number_of_threads(name, variant):
     text = ptx(name, variant)
     for options, arguments in launches(name, variant):
@@ -120,7 +120,7 @@ def test_bytes_and_counters_are_the_same_on_every_run_and_any_number_of_threads(
             assert execution.by_line == once.by_line
 
 
-@pytest.mark.parametrize(("name", "variant"), marked(SIDES))
+@pytest.mark.parametrize(("name", "variant"), marked(SIDES, step=4))
 def test_lines_add_up_to_totals(name, variant):
     text = ptx(name, variant)
     lines = text.count("\n") + 1

@@ -290,7 +290,7 @@ LARGE = {"warp_special"}
 """Pairs whose smallest ring is larger than the global memory that is checked whole: half of its pages are."""
 
 
-@pytest.mark.parametrize(("name", "variant"), marked(VARIANTS))
+@pytest.mark.parametrize(("name", "variant"), marked(VARIANTS, of=["ptx"]))
 def test_no_shipped_kernel_raises_a_false_alarm(name, variant):
     arch = emulated_arch(name)
     build = toolchain.build_source(source(name, variant), arch, "driver")

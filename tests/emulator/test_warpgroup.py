@@ -10,6 +10,7 @@ from ptxbench import emulator
 from ptxbench.emulator.races import products
 from ptxbench.errors import MemoryFault, PtxSyntaxError, UnsupportedInstruction
 from ptxbench.toolchain import locate, ptxas
+from tests import quick
 from tests.emulator import block_sums, warpgroup_gemm
 from tests.emulator.test_matrix import encoded, ordinary, patterns, spread
 
@@ -237,7 +238,7 @@ def float_program(types, columns, in_registers, transposed, signs=(1, 1)):
 PROGRAMS = [float_program(types, n, where, trans) for types, n, where, _, trans, _ in FLOATS]
 
 
-@pytest.mark.parametrize(("types", "n", "in_registers", "widths", "transposed", "step"), FLOATS)
+@pytest.mark.parametrize(("types", "n", "in_registers", "widths", "transposed", "step"), quick.every(3, FLOATS))
 def test_a_float_product_has_the_bits_of_the_exact_model(types, n, in_registers, widths, transposed, step):
     opcode, kinds = opcode_of(types, n), types.split(".")
     k = 256 // BITS[kinds[1]]
