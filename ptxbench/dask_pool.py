@@ -15,6 +15,7 @@ import os
 import pickle
 import queue
 import secrets
+import sys
 import tempfile
 import threading
 import time
@@ -330,11 +331,13 @@ def open_pool(address: str, paths: Sequence[Path] = ()) -> Iterator[DaskPool]:
 
 
 def quiet() -> None:
-    """Let Dask print nothing: what matters to a user is raised. Before `distributed` is imported, which reads it."""
+    """Let Dask print nothing: what matters to a user is raised. A program that uses Dask itself decides for itself."""
+    if "distributed" in sys.modules:
+        return
     import dask
 
-    dask.config.set({"logging": {"distributed": "critical"}})
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    silent = dict.fromkeys(("distributed", "distributed.client"), "critical")
+    dask.config.set({"logging": silent})  # `distributed` reads it when it is imported
 
 
 @contextlib.contextmanager
