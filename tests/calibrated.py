@@ -114,7 +114,7 @@ class ScriptedGpu:
         pass
 
     def watch(self) -> ScriptedWatch:
-        return ScriptedWatch([BlockState(each) for each in self.clocks_mhz])
+        return ScriptedWatch([BlockState(mhz) for mhz in self.clocks_mhz])
 
 
 SMALL = replace(GPU, name="Scripted GPU", l2_bytes=1 << 16)
@@ -140,8 +140,8 @@ def rounds(plan: RunPlan) -> Iterator[Event]:
     for _ in range(plan.rounds):
         yield Step(0, 1, "A/A control", "ptx", "measure", {"n": 1})
         yield CalibrationSaved(())
-    for each in (CONTROL, *(HARMFUL if plan.pair_plans else ())):
-        yield CellDone(each, last=True)
+    for pair_plan in (CONTROL, *(HARMFUL if plan.pair_plans else ())):
+        yield CellDone(pair_plan, last=True)
 
 
 def new_suite(**changes: Any) -> CalibrationSuite:

@@ -40,7 +40,7 @@ def problems(document, name=None):
     """Where a document is not as its schema says."""
     name = name or name_of(document)
     found = validator(name).iter_errors(document) if name else ()
-    return [f"{name} {each.json_path}: {each.message[:300]}" for each in found]
+    return [f"{name} {error.json_path}: {error.message[:300]}" for error in found]
 
 
 def require_schema(printed):

@@ -96,7 +96,7 @@ def cell(
         launch=options.pop("launch", LaunchReport((64, 1, 1), (256, 1, 1))),
         work=options.pop("work", {"flops": 1_000_000, "bytes": 12_000_000}),
         variants={name: kernel.result(pair, name) for name, kernel in kernels.items()},
-        rounds=[each for number in range(sampling.rounds) for each in one_round(rng, number, kernels, sampling)],
+        rounds=[sample for number in range(sampling.rounds) for sample in one_round(rng, number, kernels, sampling)],
         **options,
     )
 

@@ -218,12 +218,12 @@ JOBS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("inputs", "github", "status", "told"), [row[1:] for row in JOBS],
+@pytest.mark.parametrize(("inputs", "github", "status", "message"), [row[1:] for row in JOBS],
                          ids=[row[0] for row in JOBS])  # fmt: skip
-def test_a_job_without_a_comment_has_its_summary(job, comments, recorded, tmp_path, inputs, github, status, told):
+def test_a_job_without_a_comment_has_its_summary(job, comments, recorded, tmp_path, inputs, github, status, message):
     (tmp_path / "work/saved.json").write_text(to_json(recorded.run))
     ran = job(github=github, run="saved.json", **inputs)
-    assert (ran.status, told in ran.summary, comments()) == (status, True, []), (ran.log, ran.summary)
+    assert (ran.status, message in ran.summary, comments()) == (status, True, []), (ran.log, ran.summary)
 
 
 def test_a_mistake_gets_a_comment_and_the_comments_of_others_stay(job, comments, tmp_path):
@@ -240,7 +240,7 @@ def test_a_mistake_gets_a_comment_and_the_comments_of_others_stay(job, comments,
     )
     assert (ran.status, told in ran.summary, list(ran.used)) == (2, True, ["actions/setup-python@v5", UPLOAD])
     *before, own = comments()
-    assert before == [each["body"] for each in others]
+    assert before == [other["body"] for other in others]
     assert own.startswith(f"{MARKER}{told}")
 
 
@@ -271,7 +271,7 @@ def test_other_actions_have_a_version_and_every_input_is_used():
     assert all(re.fullmatch(r"[\w-]+(/[\w-]+)+@v\d+(\.\d+)*", step["uses"]) for step in STEPS if "uses" in step)
     expressions = " ".join(re.findall(r"\$\{\{ .*? \}\}", (ROOT / "action.yml").read_text(encoding="utf-8")))
     assert set(re.findall(r"inputs\.([\w-]+)", expressions)) == set(ACTION["inputs"])
-    assert all(each["description"] for each in (*ACTION["inputs"].values(), *ACTION["outputs"].values()))
+    assert all(entry["description"] for entry in (*ACTION["inputs"].values(), *ACTION["outputs"].values()))
 
 
 def test_the_page_lists_every_input_with_its_default():

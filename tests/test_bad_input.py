@@ -73,15 +73,15 @@ PLACES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pair", "folder", "told"), PLACES)
-def test_a_pair_that_its_folder_lacks_is_found_elsewhere(kernels, ptxbench, pair, folder, told):
+@pytest.mark.parametrize(("pair", "folder", "message"), PLACES)
+def test_a_pair_that_its_folder_lacks_is_found_elsewhere(kernels, ptxbench, pair, folder, message):
     Path("empty/pairs").mkdir(parents=True)
     Path("empty/pairs/other.py").touch()
     for name in ("mine.ptx", "mine.txt"):
         Path(name).write_text(PTX)
     ran = ptxbench("run", pair, *(("--kernels", folder) if folder else ()))
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith(f"Error: Unknown pair '{pair}'{told}")
+    assert ran.err.startswith(f"Error: Unknown pair '{pair}'{message}")
 
 
 @pytest.mark.parametrize("command", [["show"], ["tune"], ["list"], ["profile"], ["check", "a.ptx", "--pair"]])
@@ -354,7 +354,7 @@ def test_a_path_that_the_user_may_not_look_at(tmp_path, command):
                          check=False)  # fmt: skip
     (tmp_path / "locked").chmod(0o700)
     assert (ran.returncode, ran.stdout) == (2, "")
-    named = next(each for each in command if each.startswith("locked"))
+    named = next(word for word in command if word.startswith("locked"))
     assert ran.stderr == f"Error: Cannot use '{named}': Permission denied.\n"
 
 

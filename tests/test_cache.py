@@ -244,8 +244,8 @@ def test_entries_of_the_emulator_are_json_and_objects(folder):
     from ptxbench.emulator import layout, native
 
     ptx = (Path(__file__).parent / "check" / "hostile" / "honest.ptx").read_text()
-    made = native.compile_kernel(ptx, "triad", "sm_90")
-    level, described, sizes, code = made.split(b"\n", 3)
+    kernel = native.compile_kernel(ptx, "triad", "sm_90")
+    level, described, sizes, code = kernel.split(b"\n", 3)
     assert int(level) == native.QUICK
     translation = layout.from_json(described.decode())
     assert layout.to_json(translation).encode() == described
@@ -254,5 +254,5 @@ def test_entries_of_the_emulator_are_json_and_objects(folder):
     assert translation.name == "triad"
     objects = native.split_objects(sizes, code)
     assert b"".join(objects) == code
-    for each in objects:
-        assert each[:4] in (b"\x7fELF", b"\xcf\xfa\xed\xfe") or sys.platform == "win32"
+    for file in objects:
+        assert file[:4] in (b"\x7fELF", b"\xcf\xfa\xed\xfe") or sys.platform == "win32"

@@ -68,8 +68,8 @@ def texts(node):
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict | list):
-        for each in node.values() if isinstance(node, dict) else node:
-            yield from texts(each)
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from texts(child)
 
 
 DOCUMENTED = list(documented())
@@ -95,12 +95,12 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("line", "told"), WRONG)
-def test_a_command_line_that_has_rotted_is_found(line, told):
+@pytest.mark.parametrize(("line", "message"), WRONG)
+def test_a_command_line_that_has_rotted_is_found(line, message):
     [words] = commands(line)
     with pytest.raises(click.UsageError) as error:
         require_known(words)
-    assert told in error.value.format_message()
+    assert message in error.value.format_message()
 
 
 def test_all_commands_of_a_line_are_found_and_nothing_else():
@@ -121,9 +121,9 @@ def test_every_workflow_is_yaml_whose_steps_can_run_and_whose_commands_ptxbench_
         for job in document.get("jobs", {}).values():
             assert "runs-on" in job
             assert all(("uses" in step) != ("run" in step) for step in job["steps"]), job
-        for each in document.get("repos", ()):
-            assert {"repo", "hooks"} <= each.keys()
-            assert all({"id", "name", "entry", "language"} <= hook.keys() for hook in each["hooks"])
+        for repo in document.get("repos", ()):
+            assert {"repo", "hooks"} <= repo.keys()
+            assert all({"id", "name", "entry", "language"} <= hook.keys() for hook in repo["hooks"])
         found += [words for text in texts(document) for words in commands(text)]
     for words in found:
         require_known(words)

@@ -31,11 +31,11 @@ FAULTY_JSON = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "told"), FAULTY_JSON, ids=range(len(FAULTY_JSON)))
-def test_a_fault_in_json_is_a_sentence(text, told):
+@pytest.mark.parametrize(("text", "message"), FAULTY_JSON, ids=range(len(FAULTY_JSON)))
+def test_a_fault_in_json_is_a_sentence(text, message):
     with pytest.raises(ResultError) as caught:
         parse_json(text, "x")
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("text", ["3", "null", '{"a": [1, -2.5e3, "\\ud800", {}], "b": 18446744073709551615}',
@@ -54,15 +54,15 @@ FAULTY_TOML = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "told"), FAULTY_TOML, ids=range(len(FAULTY_TOML)))
-def test_a_fault_in_toml_is_a_sentence(text, told):
+@pytest.mark.parametrize(("text", "message"), FAULTY_TOML, ids=range(len(FAULTY_TOML)))
+def test_a_fault_in_toml_is_a_sentence(text, message):
     with pytest.raises(UsageError) as caught:
         parse_toml(text, "x")
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ('{"a": 1}'.encode("utf-16"), "x is UTF-16: expected UTF-8. Save it as UTF-8."),
         (b'{"a":\n "\xff"}',          "x:2: not text: byte 0xff is not UTF-8."),
@@ -70,14 +70,14 @@ def test_a_fault_in_toml_is_a_sentence(text, told):
         (b"[" + 99 * b" " + b"]",     "x is too large: expected at most 0 MiB."),
     ],
 )  # fmt: skip
-def test_a_binary_or_too_large_file_is_refused_in_one_sentence(tmp_path, monkeypatch, content, told):
+def test_a_binary_or_too_large_file_is_refused_in_one_sentence(tmp_path, monkeypatch, content, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(documents, "MOST_BYTES", 100)
     Path("x").write_bytes(content)
     for error in (ResultError, UsageError):
         with pytest.raises(error) as caught:
             read_text(Path("x"), error)
-        assert str(caught.value) == told
+        assert str(caught.value) == message
 
 
 def test_a_byte_order_mark_before_utf_8_is_accepted(tmp_path):

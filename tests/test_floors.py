@@ -74,7 +74,7 @@ def test_an_architecture_without_rates_is_refused():
 
 def test_no_floor_is_above_the_time_that_an_author_states():
     assert len(POINTS) == 67
-    over = {(each.name, name): each.seconds / seconds for each in POINTS for name, seconds in each.floors.items()}
+    over = {(point.name, name): point.seconds / seconds for point in POINTS for name, seconds in point.floors.items()}
     assert min(over.values()) >= 1
     assert min(over.values()) < 1.05  # they are floors, not noughts
 
@@ -103,7 +103,7 @@ def test_a_rate_30_percent_too_slow_puts_a_floor_above_a_published_time_where_th
     assert scores.FACTOR == 0.7
     refuted = {key for key, least in scores.refutable(POINTS).items() if least < 1 / scores.FACTOR}
     for arch, resource in scores.refutable(POINTS):
-        above = [each for each in slower(arch, resource) if each.arch == arch and each.over_floor < 1]
+        above = [floor for floor in slower(arch, resource) if floor.arch == arch and floor.over_floor < 1]
         assert bool(above) == ((arch, resource) in refuted), (arch, resource)
     # what a point rests on: the others none can refute, and docs/model.md lists them
     assert refuted == {
@@ -115,7 +115,7 @@ def test_a_rate_30_percent_too_slow_puts_a_floor_above_a_published_time_where_th
 
 def test_the_claims_on_published_kernels_are_as_right_and_as_silent_as_the_thresholds_were_chosen_for():
     found = scores.of_points(POINTS)
-    tally = {name: sum(each.outcome == name for each in found) for name in scores.OUTCOMES}
+    tally = {name: sum(floor.outcome == name for floor in found) for name in scores.OUTCOMES}
     assert len(found) == 289
     assert tally["wrong"] <= 1
     assert tally["within 2 %"] <= 2
@@ -157,11 +157,11 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("both", "said"), CLAIMS)
-def test_a_claim_needs_a_lower_floor_on_every_resource_that_matters(both, said):
+@pytest.mark.parametrize(("both", "message"), CLAIMS)
+def test_a_claim_needs_a_lower_floor_on_every_resource_that_matters(both, message):
     own, base = both
-    assert claim(own, base) == said
-    mirrored = {LOWER: HIGHER, HIGHER: LOWER}.get(said.verdict, NO_CLAIM)
+    assert claim(own, base) == message
+    mirrored = {LOWER: HIGHER, HIGHER: LOWER}.get(message.verdict, NO_CLAIM)
     assert claim(base, own).verdict == mirrored
 
 
@@ -221,7 +221,7 @@ def test_the_audit_prints_its_result(ptxbench, tmp_path):
     assert (ran.status, ran.err) == (0, "")
     found = json.loads(ran.out)
     assert found["published"]["confusion"]["lower"] == {"less": 171, "alike": 2, "more": 1}
-    assert min(each["measured_over_floor"] for each in found["points"]) > 1
+    assert min(point["measured_over_floor"] for point in found["points"]) > 1
     assert found["measured"]["pairs"] == 0
     text = ptxbench("model", "audit", "--results", tmp_path).out
     assert text.count("\n") > 100

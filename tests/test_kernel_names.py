@@ -32,7 +32,7 @@ def test_a_name_is_written_as_in_cpp(name, whole, without):
 def test_only_overloads_have_their_parameters():
     shown = displayed(ALL)
     assert shown[INNER] == "blas::axpy"
-    assert [shown[each] for each in OVERLOADS] == ["copy(float*)", "copy(double*)"]
+    assert [shown[overload] for overload in OVERLOADS] == ["copy(float*)", "copy(double*)"]
 
 
 # what the user writes, the kernels that it means

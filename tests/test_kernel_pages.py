@@ -109,7 +109,7 @@ def index():
 
 def test_the_index_names_every_pair_once():
     named = [name for cells in index() for name in re.findall(r"\[([\w.]+)\]\(|`([\w.]+)`", cells[0])]
-    named = ["".join(each) for each in named]
+    named = ["".join(words) for words in named]
     where = "docs/kernels/README.md, its table:"
     assert not set(PAIRS) - set(named), f"{where} a row is missing for {', '.join(sorted(set(PAIRS) - set(named)))}."
     assert not set(named) - set(PAIRS), f"{where} there is no pair {', '.join(sorted(set(named) - set(PAIRS)))}."
@@ -124,7 +124,7 @@ def test_a_row_of_the_index_links_a_page_and_has_a_verdict(cells):
     assert len(cells) == 4, where
     ((name, page),) = re.findall(r"\[([\w.]+)\]\(([^)]*)\)", cells[0])
     assert page == f"{name}.md", where
-    assert {family(each) for each in re.findall(r"`([\w.]+)`", cells[0])} <= {name}, where
+    assert {family(match) for match in re.findall(r"`([\w.]+)`", cells[0])} <= {name}, where
     assert (FOLDER / page).is_file(), f"docs/kernels/README.md links {page}, which is not there."
     assert cells[2] in VERDICTS, f"{where}: expected is one of {', '.join(VERDICTS)}"
     assert cells[3], where

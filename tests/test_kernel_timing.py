@@ -94,8 +94,8 @@ def test_kernels_with_other_names_and_launches_are_one_pair(folder):
     launches = (ONE, ExecLaunch((16, 1, 1), (128, 1, 1)))
     timed = on_emulator(compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS, launches))
     assert {name: each.status for name, each in timed.cell.variants.items()} == {REFERENCE: VERIFIED, OTHER: VERIFIED}
-    assert [each.counts["ptx_global_store_bytes"] for each in timed.cell.variants.values()] == [4000, 4000]
-    own, other = (each.counts["ptx_warp_instructions"] for each in timed.cell.variants.values())
+    assert [variant.counts["ptx_global_store_bytes"] for variant in timed.cell.variants.values()] == [4000, 4000]
+    own, other = (variant.counts["ptx_warp_instructions"] for variant in timed.cell.variants.values())
     assert other > own  # of eight further CTAs
     assert timed.problem.endswith(": no sample was taken.")  # the emulator has no clock
 
@@ -103,7 +103,7 @@ def test_kernels_with_other_names_and_launches_are_one_pair(folder):
 def test_the_pair_can_be_sent_to_another_process(folder):
     made = pair_of(compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS))
     sent = pickle.loads(pickle.dumps(made)).loaded()
-    assert [type(each).__name__ for each in sent.pair.args] == ["In", "InOut", "Scalar", "Scalar"]
+    assert [type(argument).__name__ for argument in sent.pair.args] == ["In", "InOut", "Scalar", "Scalar"]
     assert sent.pair.make_arguments({"launch": 1}, 1)["x"].tolist() == made.arguments["x"].tolist()
     assert [source.launch.grid for source in sent.sources] == [(8, 1, 1)] * 2
 
@@ -131,7 +131,7 @@ def test_bf16_reaches_the_kernel(folder):
     args = ("bf16[128]=random", "f32[128]=zeros", "f32=3.5", "bf16=1.5")
     launch = ExecLaunch((1, 1, 1), (128, 1, 1))
     comparison = compared(folder, ("typed.ptx", "typed_too.ptx"), args, (launch, launch))
-    assert {each.status for each in on_emulator(comparison).cell.variants.values()} == {VERIFIED}
+    assert {variant.status for variant in on_emulator(comparison).cell.variants.values()} == {VERIFIED}
     (folder / "typed_too.ptx").write_text(changed(TYPED, "add.rn.bf16     %v, %v, %h", "add.rn.bf16     %v, %h, %h"))
     assert on_emulator(comparison).cell.variants[OTHER].status == WRONG
 
@@ -149,14 +149,14 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("files", "args", "said"), REFUSED)
-def test_what_cannot_be_a_pair_is_said(folder, files, args, said):
+@pytest.mark.parametrize(("files", "args", "message"), REFUSED)
+def test_what_cannot_be_a_pair_is_said(folder, files, args, message):
     launch = ONE if files[0] == "saxpy.ptx" else SINGLE
     comparison = compared(folder, files, args, (launch, launch))
-    assert pair_of(comparison) == said
+    assert pair_of(comparison) == message
     timed = on_emulator(comparison)
     assert (timed.cell, timed.status) == (None, ExitStatus.NO_VERDICT)
-    assert timed.problem.endswith(f": {said}.")
+    assert timed.problem.endswith(f": {message}.")
 
 
 ENDINGS = [
@@ -165,15 +165,15 @@ ENDINGS = [
 ]
 
 
-@pytest.mark.parametrize(("error", "status", "said"), ENDINGS)
-def test_what_ends_the_timing_is_said_and_raises_nothing(folder, error, status, said):
+@pytest.mark.parametrize(("error", "status", "message"), ENDINGS)
+def test_what_ends_the_timing_is_said_and_raises_nothing(folder, error, status, message):
     def carry(plan):
         raise error
         yield
 
     comparison = compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS)
     timed = time_kernels(comparison, EmulatorBackend("sm_90"), rounds=1, carry=carry)
-    assert (timed.cell, timed.status, timed.problem) == (None, status, said)
+    assert (timed.cell, timed.status, timed.problem) == (None, status, message)
 
 
 # ---- on the simulated device

@@ -62,7 +62,7 @@ def test_unknown_opcodes_are_read_without_error(opcode):
 
 
 def test_an_instruction_that_is_a_subroutine_weighs_more():
-    assert [weight(each) for each in ("add.rn.f32", "div.u32 7", "div.u32", "div.rn.f32", "mul.lo.s64")] == [
+    assert [weight(opcode) for opcode in ("add.rn.f32", "div.u32 7", "div.u32", "div.rn.f32", "mul.lo.s64")] == [
         1, 4, 20, 12, 4]  # fmt: skip
     assert opcodes.weighted({"add.f32": 10, "div.rn.f32": 2}) == 34
 
@@ -78,6 +78,6 @@ CHANGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "told"), CHANGES)
-def test_accesses_that_took_another_form_are_named(before, after, told):
-    assert respelt(before, after) == told
+@pytest.mark.parametrize(("before", "after", "message"), CHANGES)
+def test_accesses_that_took_another_form_are_named(before, after, message):
+    assert respelt(before, after) == message

@@ -64,6 +64,6 @@ def test_each_extra_brings_cupy_nvrtc_ptxas_and_nvdisasm_of_its_major_version(me
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(metadata.get_all("Provides-Extra")) == set(extras)
     assert {extra for extra in extras if extra.startswith("cu")} == {"cu12", "cu13"}
-    for extra, wheels in ((each, extras[each]) for each in ("cu12", "cu13")):
+    for extra, wheels in ((name, extras[name]) for name in ("cu12", "cu13")):
         for wanted in ("cupy-cuda", "cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-nvcc", "nvidia-cuda-nvdisasm"):
             assert any(requirement.startswith(wanted) for requirement in wheels), (extra, wanted)

@@ -140,7 +140,7 @@ def test_every_number_has_one_source_and_a_state():
 
 
 def test_no_opcode_has_two_pipes():
-    names = Counter(name for each in pipes.PIPES.values() for name in each.split())
+    names = Counter(name for pipe in pipes.PIPES.values() for name in pipe.split())
     assert [name for name, count in names.items() if count > 1] == []
 
 

@@ -72,13 +72,13 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("damage", "told"), FAULTS)
-def test_a_fault_in_a_file_is_reported_with_its_position(damage, told):
+@pytest.mark.parametrize(("damage", "message"), FAULTS)
+def test_a_fault_in_a_file_is_reported_with_its_position(damage, message):
     document = copy.deepcopy(DOCUMENT)
     damage(document)
     with pytest.raises(ResultError) as caught:
         from_json(json.dumps(document), "x.json")
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 def test_a_valid_file_reads_back_unchanged():

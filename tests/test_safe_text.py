@@ -66,7 +66,7 @@ HOSTILE_NAMES = ["../a", "/a", "..", ".a", "a/b", "a-b/", "", "a\x00", "a\nb", "
 
 
 def test_a_file_name_stays_in_its_folder_and_differs_for_different_texts():
-    names = [file_name(each) for each in HOSTILE_NAMES]
+    names = [file_name(name) for name in HOSTILE_NAMES]
     assert all(re.fullmatch(r"[\w=@+][\w.,=@+-]{0,119}", name, re.ASCII) for name in names), names
     assert len({*names, "a", "a-b"}) == len(names) + 2
 
@@ -89,7 +89,7 @@ def test_a_console_shows_markup_and_hides_nothing(capsys):
         ": :error::a",
         "# #[group]b",
     ]
-    assert [each for each in shown if each not in out] == []
+    assert [text for text in shown if text not in out] == []
     assert "\x1b" not in out
     assert "\\x0d" not in out
 

@@ -35,21 +35,21 @@ def test_a_run_has_many_names(kept):
     assert find_run(first.stem, RESULTS) == first
 
 
-@pytest.mark.parametrize(("name", "told"), [
+@pytest.mark.parametrize(("name", "message"), [
     ("aaaa", r"^'aaaa' matches 2 runs: results/.*aaaa0001\.json, .*aaaa0002\.json\. Give more"),
     ("20260131", r"^'20260131' matches 2 runs: "),
     ("latest~3", r"^There is no run 'latest~3': 3 runs are saved below results\.$"),
     ("latest~x", r"^There is no run 'latest~x' below results\."),
     ("latest~-1", r"^There is no run 'latest~-1' below results\."),
 ])  # fmt: skip
-def test_a_name_of_none_or_of_several_is_a_sentence(kept, name, told):
-    with pytest.raises(UsageError, match=told):
+def test_a_name_of_none_or_of_several_is_a_sentence(kept, name, message):
+    with pytest.raises(UsageError, match=message):
         find_run(name, RESULTS)
 
 
 def test_runs_of_one_second_come_in_the_order_in_which_they_were_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paths = [keep(each) for each in ("ffff0001", "00000001", "88880001")]
+    paths = [keep(run_id) for run_id in ("ffff0001", "00000001", "88880001")]
     for nanoseconds, path in enumerate(paths):
         os.utime(path, ns=(nanoseconds, nanoseconds))
     assert [find_run(f"latest~{back}", RESULTS) for back in (2, 1, 0)] == paths

@@ -32,7 +32,7 @@ def test_the_index_says_what_a_pair_of_the_page_predicts(cells):
     name = cells[0].partition("[")[2].partition("]")[0]
     pairs = [pair for pair in discovery.find_pairs(KERNELS) if pair.partition(".")[0] == name]
     given = [discovery.load(KERNELS, pair).pair.prediction for pair in pairs]
-    found = {word for each in given for word in ([each] if isinstance(each, str) else each.values())}
+    found = {word for item in given for word in ([item] if isinstance(item, str) else item.values())}
     assert WORDS[cells[2]] & found, f"docs/kernels/README.md says '{cells[2]}' of {name}, whose pairs predict {found}"
 
 

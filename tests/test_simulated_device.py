@@ -178,9 +178,9 @@ def test_it_is_read_in_one_sitting():
         text = path.read_text(encoding="utf-8")
         told = {
             line
-            for each in ast.walk(ast.parse(text))
-            if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)
-            for line in range(each.lineno, each.end_lineno + 1)
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            for line in range(node.lineno, node.end_lineno + 1)
         }
         lines = enumerate(text.splitlines(), 1)
         code += sum(1 for i, line in lines if i not in told and line.strip() and not line.strip().startswith("#"))
@@ -196,5 +196,5 @@ def test_it_leaves_nothing_behind(tmp_path):
         assert cupy.cuda.runtime.getDeviceCount() == 1
         assert toolchain.assembled is not assembled
     assert toolchain.assembled is assembled
-    names = {each for each in before | sys.modules if each.partition(".")[0] in ("cupy", "simulated_gpu")}
+    names = {module for module in before | sys.modules if module.partition(".")[0] in ("cupy", "simulated_gpu")}
     assert all(sys.modules.get(name) is before.get(name) for name in names)

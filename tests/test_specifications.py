@@ -6,7 +6,9 @@ import pytest
 
 from ptxbench.specifications import BY_ARCHITECTURE, BY_DEVICE, H100_SXM, MODELS, T4, of_architecture, of_device
 
-SPECIFICATIONS = {each.name: each for each in (*BY_DEVICE.values(), *BY_ARCHITECTURE.values())}
+SPECIFICATIONS = {
+    specification.name: specification for specification in (*BY_DEVICE.values(), *BY_ARCHITECTURE.values())
+}
 
 LANES = [           # f32 lanes of an SM, and the tensor cores' rate over theirs, by the whitepapers
     ("GeForce RTX 2080 SUPER", 64, 4),

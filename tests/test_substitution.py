@@ -73,11 +73,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "said"), REFUSED, ids=lambda each: each[:20])
-def test_anything_else_is_refused_in_words(formula, said):
+@pytest.mark.parametrize(("formula", "message"), REFUSED, ids=lambda each: each[:20])
+def test_anything_else_is_refused_in_words(formula, message):
     with pytest.raises(FormulaError) as error:
         value(formula, {"A": 6, "B": 4})
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 # text, the message
@@ -90,11 +90,11 @@ STALE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "said"), STALE)
-def test_a_stale_literal_is_reported_with_file_and_line(text, said):
+@pytest.mark.parametrize(("text", "message"), STALE)
+def test_a_stale_literal_is_reported_with_file_and_line(text, message):
     with pytest.raises(PairError) as error:
         require_fresh(text, {"BLOCK": 256}, "a.ptx")
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
 def test_a_failed_replacement_is_reported_with_file_and_line():

@@ -35,7 +35,7 @@ def bound(kernel, *texts):
 
 def placed(kernel, *texts):
     """name -> argument, in the order of the parameters."""
-    return {each.name: each.argument.text for each in bound(kernel, *texts)}
+    return {binding.name: binding.argument.text for binding in bound(kernel, *texts)}
 
 
 def test_arguments_without_names_go_in_order():

@@ -20,8 +20,8 @@ KERNEL = function(".param .align 64 .b8 map_x[128]", ".param .u64 x")
 def test_a_map_may_be_of_the_array_of_another_argument():
     bound = bind(KERNEL, [parse("map(&x[16], box=16x2, swizzle=32, shape=32x3, strides=64, steps=1x2, fill=nan)"),
                           parse("x:f16[4,64]=iota")])  # fmt: skip
-    made = make(bound, 1)
-    mapped, x = made.args
+    argument_values = make(bound, 1)
+    mapped, x = argument_values.args
     assert isinstance(mapped, MapOf)
     assert (mapped.array is x.array, mapped.offset) == (True, 32)
     tiled = mapped.tiled
@@ -32,11 +32,11 @@ def test_a_map_may_be_of_the_array_of_another_argument():
 
 def test_a_map_may_have_an_array_of_its_own():
     bound = bind(KERNEL, [parse("map(f32[8,32]=random(0,9), box=32x8, element=f32)"), parse("null")])
-    made = make(bound, 1)
-    assert made.args[0].array is made.arrays[0].array
-    assert names(bound) == [array.name for array in made.arrays] == ["map_x"]
-    assert made.args[0].tiled.shape == (32, 8)
-    assert np.array_equal(make(bound, 1).arrays[0].array, made.arrays[0].array)
+    argument_values = make(bound, 1)
+    assert argument_values.args[0].array is argument_values.arrays[0].array
+    assert names(bound) == [array.name for array in argument_values.arrays] == ["map_x"]
+    assert argument_values.args[0].tiled.shape == (32, 8)
+    assert np.array_equal(make(bound, 1).arrays[0].array, argument_values.arrays[0].array)
 
 
 # the argument, the message

@@ -170,7 +170,7 @@ def test_a_file_without_an_array_is_refused_in_one_sentence(tmp_path, monkeypatc
 
 
 NAMES = st.one_of(st.none(), st.from_regex(r"[A-Za-z_$%][A-Za-z0-9_$]{0,8}|[0-9]{1,3}", fullmatch=True))
-INTEGERS = [each for each in TYPES.values() if not each.floating]
+INTEGERS = [element for element in TYPES.values() if not element.floating]
 FLOATS = [TYPES[name] for name in ("f16", "f32", "f64")]
 
 
@@ -217,7 +217,7 @@ def test_bf16_is_the_nearest_and_of_two_the_even(value):
     low = (int(np.float32(value).view(np.uint32)) >> 16) << 16
     near = [float(np.array([bits], np.uint32).view(np.float32)[0]) for bits in (low, low + 0x10000)]
     if all(map(math.isfinite, near)):
-        distances = [abs(each - value) for each in near]
+        distances = [abs(other - value) for other in near]
         wanted = near[distances.index(min(distances))]
         if distances[0] == distances[1] and low >> 16 & 1:
             wanted = near[1]

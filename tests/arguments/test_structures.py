@@ -25,9 +25,9 @@ POINTERS = function(".param .u64 x", ".param .u64 y")
 
 def values(kernel, *texts):
     bound = bind(kernel, [parse(text) for text in texts])
-    made = make(bound, 1)
-    assert sorted(names(bound)) == sorted(array.name for array in made.arrays)
-    return made
+    argument_values = make(bound, 1)
+    assert sorted(names(bound)) == sorted(array.name for array in argument_values.arrays)
+    return argument_values
 
 
 def test_the_members_of_a_struct_lie_as_in_c():
@@ -68,9 +68,9 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("texts", "name", "offset"), ADDRESSES)
 def test_an_address_points_to_an_element_of_another_argument(texts, name, offset):
-    made = values(POINTERS, *texts)
-    pointer = made.args[1]
-    assert pointer.array is next(array.array for array in made.arrays if array.name == name)
+    argument_values = values(POINTERS, *texts)
+    pointer = argument_values.args[1]
+    assert pointer.array is next(array.array for array in argument_values.arrays if array.name == name)
     assert pointer.offset == offset
 
 
@@ -80,20 +80,20 @@ def test_a_struct_may_be_pointed_to_by_its_own_member():
 
 
 def test_a_number_of_a_struct_in_memory_is_an_array_of_one_that_changes_with_it():
-    made = values(POINTERS, "&{count:u32=7, f32[2]=zeros}", "null")
-    assert [(array.name, array.type.name, array.array.tolist()) for array in made.arrays] == [
+    argument_values = values(POINTERS, "&{count:u32=7, f32[2]=zeros}", "null")
+    assert [(array.name, array.type.name, array.array.tolist()) for array in argument_values.arrays] == [
         ("x.count", "u32", [7]),
         ("x.1", "f32", [0.0, 0.0]),
     ]
-    made.args[0].array["count"] = 9
-    assert made.arrays[0].array.tolist() == [9]
+    argument_values.args[0].array["count"] = 9
+    assert argument_values.arrays[0].array.tolist() == [9]
 
 
 def test_random_members_differ_and_repeat():
     texts = ("&{f32[64]=random, f32[64]=random}", "f32[64]=random")
     first, again = (values(POINTERS, *texts).arrays for _ in range(2))
-    assert len({each.array.tobytes() for each in first}) == 3
-    assert [each.array.tobytes() for each in first] == [each.array.tobytes() for each in again]
+    assert len({arg.array.tobytes() for arg in first}) == 3
+    assert [arg.array.tobytes() for arg in first] == [arg.array.tobytes() for arg in again]
 
 
 @pytest.mark.parametrize("text", ["f32[4]=iota", "u8[1]=zeros", "null", "{u32[2]=iota}", "{u32=0, u32=1}", "&{u32=1}"])
@@ -110,9 +110,9 @@ def test_eight_bytes_take_an_address_or_a_struct(text):
 def test_a_file_is_an_array_by_its_address_in_a_struct(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("a.npy", np.arange(3, dtype=np.int16))
-    made = values(VIEW, "{a.npy, u32=3, u32=0}", "null", "u32=1")
-    assert made.args[0]["0"].array.tolist() == [0, 1, 2]
-    assert made.arrays[0].type.name == "s16"
+    argument_values = values(VIEW, "{a.npy, u32=3, u32=0}", "null", "u32=1")
+    assert argument_values.args[0]["0"].array.tolist() == [0, 1, 2]
+    assert argument_values.arrays[0].type.name == "s16"
 
 
 KNOWN = ("x", "view.x", "view.y", "other.z", "other.deep.z")

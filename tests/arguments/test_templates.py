@@ -83,7 +83,7 @@ def test_of_ptx_the_names_and_sizes_are_known():
     function = parse_ptx(f"{text}.param .align 8 .b8 s[16], .param .f64 d)\n{{\nret;\n}}\n").entries["k"]
     proposed = templates(function, None)
     assert proposed == ["x:f32[1024]=random", "u32=1024", "s:b8[16]=zeros", "d:f64=2.5"]
-    assert len(make(bind(function, [parse(each) for each in proposed]), 1).args) == 4
+    assert len(make(bind(function, [parse(value) for value in proposed]), 1).args) == 4
 
 
 MAPPED = """.version 8.0
@@ -116,7 +116,7 @@ def test_a_tensor_map_is_proposed_with_the_dimensions_of_the_copies(dimensions, 
     function = parse_ptx(MAPPED.format(copies=copies)).entries["k"]
     templates_of = templates(function, None)
     assert templates_of == [proposed, "x:f32[1024]=random", "other:b8[128]=zeros"]
-    assert len(make(bind(function, [parse(each) for each in templates_of]), 1).args) == 3
+    assert len(make(bind(function, [parse(template) for template in templates_of]), 1).args) == 3
 
 
 def test_a_tensor_map_of_cuda_c_is_proposed(tmp_path):

@@ -31,7 +31,7 @@ def test_the_text_of_every_statement_matches_the_parser(path):
     ]
     for instruction in kernel.instructions:
         guard, opcode, operands = instruction.parts
-        tensors = sum(isinstance(each, Vector) for each in instruction.instruction.operands if "tensor" in opcode)
+        tensors = sum(isinstance(operand, Vector) for operand in instruction.instruction.operands if "tensor" in opcode)
         assert len(operands) == len(instruction.instruction.operands) - tensors  # [map, {x, y}] is two for the parser
         assert bool(guard) == (instruction.instruction.guard is not None)
 

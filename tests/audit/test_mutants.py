@@ -82,25 +82,25 @@ CHOSEN = [
 @pytest.mark.parametrize(("pair", "edits"), [(pair, edits) for pair, *edits in CHOSEN])
 def test_a_known_cause_is_named_and_an_edit_without_effect_is_not(pair, edits):
     found = audited(pair, *edits)
-    assert {each.edit for each in found} == set(edits)
-    judged = [each for each in found if "needs sm_100; " not in (each.skipped or "")]
-    assert {each.edit for each in judged} == set(edits)
-    for each in judged:
-        assert each.skipped is None
-        assert each.holds, each
+    assert {outcome.edit for outcome in found} == set(edits)
+    judged = [outcome for outcome in found if "needs sm_100; " not in (outcome.skipped or "")]
+    assert {outcome.edit for outcome in judged} == set(edits)
+    for outcome in judged:
+        assert outcome.skipped is None
+        assert outcome.holds, outcome
 
 
 def test_every_pair_and_every_edit_is_among_them():
     assert [pair for pair, *_ in CHOSEN] == list(find_pairs(default_kernels()))
     tried = {edit for _, *edits in CHOSEN for edit in edits}
-    assert tried >= {each.name for each in (*WORSE, *OF_PAIRS, *NEUTRAL)}
-    assert tried >= {each.name for each in HOPPER}
-    assert tried <= {each.name for each in EDITS}  # only some of costs.py and cuda.py; .ci/run makes them all
+    assert tried >= {edit.name for edit in (*WORSE, *OF_PAIRS, *NEUTRAL)}
+    assert tried >= {edit.name for edit in HOPPER}
+    assert tried <= {edit.name for edit in EDITS}  # only some of costs.py and cuda.py; .ci/run makes them all
 
 
 def test_every_rule_that_fails_has_a_mutant_that_it_must_catch():
     failing = {name for name, rule in RULES.items() if rule.fails} - {"launched_warps"}  # of no text: tests/cli
-    assert {metric for each in EDITS for metric in each.expected} == failing
+    assert {metric for edit in EDITS for metric in edit.expected} == failing
 
 
 def test_every_kernel_can_scatter_its_lanes_or_says_why_not():
@@ -120,7 +120,7 @@ def test_every_kernel_can_scatter_its_lanes_or_says_why_not():
 )  # fmt: skip
 def test_an_edit_of_a_unit_is_for_kernels_that_use_it_and_that_stay_right(file, edits):
     kernel = read_kernel((default_kernels() / "ptx" / f"{file}.ptx").read_text(), file.partition(".")[0])
-    assert {each.name for each in HOPPER if each.applies(kernel)} == edits
+    assert {edit.name for edit in HOPPER if edit.applies(kernel)} == edits
 
 
 # pair, edit, all that fails by it, before and after
@@ -136,7 +136,7 @@ EXACT = [
 def test_nothing_else_fails_where_nothing_else_was_touched(pair, edit, changes):
     several = audited(pair, edit)
     # of the two tiles the padded one: a barrier is over 2 % of the instructions of the other, which has its own rule
-    for found in [each for each in several if pair != "transpose" or each.variant == "ptx.padded"]:
+    for found in [group for group in several if pair != "transpose" or group.variant == "ptx.padded"]:
         assert {change.metric: (change.base, change.head) for change in found.changes} == changes
         assert found.exit_status == 3
 
@@ -161,16 +161,16 @@ def test_a_gate_with_its_rule_is_good(ptxbench):
 
 
 def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monkeypatch):
-    monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", ("spills",), each.texts) for each in EDITS
-                                           if each.name == "an extra barrier"])  # fmt: skip
+    monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", ("spills",), edit.texts) for edit in EDITS
+                                           if edit.name == "an extra barrier"])  # fmt: skip
     (found,) = audited("softmax.warp", "barrier")
     assert (found.failing, found.exit_status) == (["ptx_barriers"], 3)
     assert not found.holds
 
 
 def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
-    monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", (), each.texts) for each in EDITS
-                                           if each.name == "an extra barrier"])  # fmt: skip
+    monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", (), edit.texts) for edit in EDITS
+                                           if edit.name == "an extra barrier"])  # fmt: skip
     (found,) = audited("softmax.warp", "barrier")
     assert found.neutral
     assert not found.holds
@@ -224,8 +224,8 @@ def test_an_unknown_edit_gets_a_suggestion():
 def test_a_kernel_that_is_wrong_as_it_is_says_nothing_of_the_gate(tmp_path):
     kernels = kernels_folder(tmp_path, ptx=changed(PTX, "mul.rn.f32", "add.rn.f32"))
     found = audited("scale", "an extra barrier", "no .nc", "other comments", kernels=kernels)
-    assert [each.edit for each in found] == ["an extra barrier", "other comments"]  # it has no .nc
-    assert all("the original kernel is wrong: scale.ptx, n=1024: y[" in each.skipped for each in found)
+    assert [outcome.edit for outcome in found] == ["an extra barrier", "other comments"]  # it has no .nc
+    assert all("the original kernel is wrong: scale.ptx, n=1024: y[" in outcome.skipped for outcome in found)
 
 
 def test_a_file_that_ptxas_cannot_read_is_reported_with_its_line(tmp_path):
@@ -241,4 +241,4 @@ def test_pairs_of_a_folder_are_audited_like_those_that_are_shipped(tmp_path):
         "scale", "a*", "*registers*", "sufficient *", "neighbours exchanged", kernels=kernels_folder(tmp_path)
     )
     assert len(found) == 7
-    assert all(each.holds or each.skipped for each in found), found
+    assert all(outcome.holds or outcome.skipped for outcome in found), found

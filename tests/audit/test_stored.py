@@ -38,11 +38,11 @@ TOO_LITTLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("runs", "told"), TOO_LITTLE)
-def test_fewer_than_six_runs_sixty_rounds_and_two_days_of_one_gpu_model_are_refused(runs, told):
+@pytest.mark.parametrize(("runs", "message"), TOO_LITTLE)
+def test_fewer_than_six_runs_sixty_rounds_and_two_days_of_one_gpu_model_are_refused(runs, message):
     with pytest.raises(TooLittle) as error:
         devices(runs)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "takes 6 runs and 60 rounds on 2 days" in str(error.value)
     assert error.value.exit_status == 5
 
@@ -51,7 +51,7 @@ def test_runs_are_grouped_by_gpu_model_and_emulator_runs_are_left_out(six):
     other = run(7, device={"name": "NVIDIA A100"})
     emulated = replace(six[0], cells=[replace(cell, rounds=[]) for cell in six[0].cells])
     found = devices([other, *six, emulated])
-    assert {each.name: (len(each.runs), each.rounds, each.days, each.enough) for each in found} == {
+    assert {series.name: (len(series.runs), series.rounds, series.days, series.enough) for series in found} == {
         "NVIDIA A100": (1, 10, 1, False),
         "NVIDIA H100 80GB HBM3": (6, 60, 2, True),
     }
@@ -59,7 +59,9 @@ def test_runs_are_grouped_by_gpu_model_and_emulator_runs_are_left_out(six):
 
 def test_a_quiet_gpu_raises_no_alarm_and_every_two_runs_are_judged_both_ways(six):
     lines = audit_runs(devices(six)[0], GateConfig())
-    assert [(line.mode, line.controls) for line in lines] == [(each.mode, each.controls) for each in CONDITIONS]
+    assert [(line.mode, line.controls) for line in lines] == [
+        (condition.mode, condition.controls) for condition in CONDITIONS
+    ]
     for line in lines:
         assert (line.alarms.events, line.alarms.trials) == (0, 30)
         assert (line.apart.events, line.apart.trials) == (0, 3)

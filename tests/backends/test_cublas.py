@@ -109,7 +109,7 @@ def test_cublas_computes_the_same_as_the_reference(backend, installed, name):
 
 def test_it_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installed):
     plan = plan_of(backend, "sgemm_tiled", ["cuda", "library.cublas"])
-    (cell,) = [each.cell for each in run(plan) if isinstance(each, CellDone)]
+    (cell,) = [event.cell for event in run(plan) if isinstance(event, CellDone)]
     found = cell.variants["library.cublas"]
     assert (found.status, found.language, found.build, found.file) == ("verified", "library", None, None)
     assert found.check.max_error is not None
@@ -131,7 +131,9 @@ def test_without_cublas_its_row_is_skipped_and_the_message_says_what_to_install(
 
     monkeypatch.setattr(gpu, "find_cublas", missing)
     (cell,) = [
-        each.cell for each in run(plan_of(backend, "sgemm_tiled", ["ptx", "library.*"])) if isinstance(each, CellDone)
+        event.cell
+        for event in run(plan_of(backend, "sgemm_tiled", ["ptx", "library.*"]))
+        if isinstance(event, CellDone)
     ]
     assert (cell.variants["library.cublas"].status, cell.variants["ptx"].status) == ("skipped", "verified")
     assert "pip install nvidia-cublas" in cell.variants["library.cublas"].reason
@@ -144,14 +146,14 @@ def test_the_emulator_has_no_libraries_and_the_list_says_so(ptxbench):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('{"cublas": Gemm(k="depth")}', "the library 'cublas' takes depth. Expected arguments of the pair."),
         ('{"mkl": Gemm()}', "libraries has 'mkl'"),
         ("[Gemm()]", "It must be a dict"),
     ],
 )
-def test_an_unknown_library_is_reported_with_its_line(tmp_path, text, told):
+def test_an_unknown_library_is_reported_with_its_line(tmp_path, text, message):
     folder = tmp_path / "kernels"
     for kind, suffix in (("pairs", "py"), ("cuda", "cu"), ("ptx", "ptx")):
         (folder / kind).mkdir(parents=True)
@@ -159,4 +161,4 @@ def test_an_unknown_library_is_reported_with_its_line(tmp_path, text, told):
         (folder / kind / f"sgemm_tiled.{suffix}").write_text(content.replace('{"cublas": Gemm()}', text))
     with pytest.raises(PairError, match=r"sgemm_tiled\.py:") as error:
         discovery.load(folder, "sgemm_tiled")
-    assert told in str(error.value)
+    assert message in str(error.value)

@@ -125,7 +125,12 @@ def test_each_launch_of_a_chain_but_the_first_may_start_before_the_one_before_ha
         def cuLaunchKernelEx(self, config, function, parameters, extra):  # noqa: N802
             of = config._obj
             number = ctypes.string_at(parameters[0], 4)
-            log.append((number, [(each.id, each.value.programmatic) for each in of.attributes[: of.attribute_count]]))
+            log.append(
+                (
+                    number,
+                    [(attribute.id, attribute.value.programmatic) for attribute in of.attributes[: of.attribute_count]],
+                )
+            )
             return 0
 
     cuda = SimpleNamespace(driver=SimpleNamespace(check_status=[].append))

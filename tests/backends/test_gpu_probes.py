@@ -89,19 +89,19 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch):
     def make(**changes):
-        made = Machine(**changes)
+        scripted = Machine(**changes)
         for module in (gpu_probes, hold):
-            monkeypatch.setattr(module, "time", made)
-        return made
+            monkeypatch.setattr(module, "time", scripted)
+        return scripted
 
     return make
 
 
 def probe(machine) -> Probe:
-    made = GpuProbe(machine)
-    made.held_ns  # noqa: B018  what it takes to know the host is not part of a reading
+    gpu_probe = GpuProbe(machine)
+    gpu_probe.held_ns  # noqa: B018  what it takes to know the host is not part of a reading
     machine.taken()
-    return made
+    return gpu_probe
 
 
 SPIN = "spin 24032"  # twice the 12 us of two events and two launches, in steps of 32 ns, and one more
@@ -118,44 +118,44 @@ READINGS_AND_ORDERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("read", "told"), READINGS_AND_ORDERS)
-def test_only_the_measured_work_lies_between_the_two_events(machine, read, told):
+@pytest.mark.parametrize(("read", "order"), READINGS_AND_ORDERS)
+def test_only_the_measured_work_lies_between_the_two_events(machine, read, order):
     device = machine()
     read(probe(device))
-    assert device.log == told
+    assert device.log == order
 
 
 @pytest.mark.parametrize("host", [500, 3_000, 8_000, 20_000])
 @pytest.mark.parametrize("step", [32, 1_024])
 def test_a_reading_is_the_devices_time_however_slow_the_host_is(machine, host, step):
-    made = probe(machine(host=host, step=step))
-    assert made.read_after("read", 0) == made.read_after("read", 2) == 25 * 40
-    assert made.flush_ns(2, 0) == 200 * 40
-    assert made.flush_ns(2, 10 * step) == 200 * 40 + 10 * step - step // 2
-    assert made.event_pair_ns() == 0
+    gpu_probe = probe(machine(host=host, step=step))
+    assert gpu_probe.read_after("read", 0) == gpu_probe.read_after("read", 2) == 25 * 40
+    assert gpu_probe.flush_ns(2, 0) == 200 * 40
+    assert gpu_probe.flush_ns(2, 10 * step) == 200 * 40 + 10 * step - step // 2
+    assert gpu_probe.event_pair_ns() == 0
 
 
 def test_a_host_that_is_late_once_is_read_again_held_for_longer(machine):
     device = machine(host=3_000)
-    made = probe(device)
+    gpu_probe = probe(device)
     device.late = {device.calls + 5: 90_000}  # the launch between the two events
-    assert made.read_after("read", 0) == 25 * 40
-    spins = [each for each in device.log if each.startswith("spin")]
+    assert gpu_probe.read_after("read", 0) == 25 * 40
+    spins = [entry for entry in device.log if entry.startswith("spin")]
     assert spins == [SPIN, "spin 198048"]
 
 
 def test_a_host_that_is_always_late_is_reported(machine):
     device = machine()
-    made = probe(device)
+    gpu_probe = probe(device)
     device.late = {device.calls + 1 + i: 30_000 * 4 ** (i // 3) for i in range(30)}
     with pytest.raises(DeviceError, match=r"was late 8 times\. Stop other work on this machine\."):
-        made.event_pair_ns()
+        gpu_probe.event_pair_ns()
 
 
 def test_a_device_whose_timer_never_steps_is_read_as_it_is(machine):
     device = machine(step=0)
-    made = probe(device)
-    assert made.event_pair_ns() == 3_000
+    gpu_probe = probe(device)
+    assert gpu_probe.event_pair_ns() == 3_000
     assert device.log == ["event", "event", "wait"]
 
 
@@ -186,8 +186,8 @@ def test_a_buffer_is_made_once(machine):
 
 def test_the_hosts_time_covers_two_events_and_a_launch_without_waiting(machine):
     device = machine(host=3_000)
-    made = probe(device)
-    assert made.host_ns() == 9_000
+    gpu_probe = probe(device)
+    assert gpu_probe.host_ns() == 9_000
     assert device.log == ["event", "read 25", "event", "synchronize"]
 
 

@@ -47,33 +47,33 @@ def slope(clock, k=16):
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])
 def test_restoring_between_launches_is_not_timed(clock, cache):
-    made = clock(cache, **FREE)
-    once = made.enqueue()()
+    gpu_clock = clock(cache, **FREE)
+    once = gpu_clock.enqueue()()
     assert once >= 5000
-    assert slope(made) == pytest.approx(once, abs=2)
-    assert slope(made) == pytest.approx(once, abs=2)  # captured before
-    made.enqueue()()
-    assert set(made.outputs()["y"].tolist()) == {1.5}
+    assert slope(gpu_clock) == pytest.approx(once, abs=2)
+    assert slope(gpu_clock) == pytest.approx(once, abs=2)  # captured before
+    gpu_clock.enqueue()()
+    assert set(gpu_clock.outputs()["y"].tolist()) == {1.5}
 
 
 def test_a_cold_launch_of_a_graph_finds_its_in_out_array_out_of_l2_too(clock):
     """The time exceeds a single launch by memory writes: of its result, and at most of the restored arrays."""
-    made = clock()
-    once = made.enqueue()()
+    gpu_clock = clock()
+    once = gpu_clock.enqueue()()
     moved = 1e9 * 4 * N / 0.3e12
     assert once > 5000 + 2 * moved
-    assert once + moved - 2 <= slope(made) <= once + 2 * moved + 2
+    assert once + moved - 2 <= slope(gpu_clock) <= once + 2 * moved + 2
 
 
 def test_a_warm_launch_of_a_graph_finds_everything_in_l2(clock):
-    made = clock("warm")
-    assert slope(made) == pytest.approx(made.enqueue()(), rel=0.01)
-    assert slope(made) < 5000 + 1e9 * 4 * N / 0.3e12
+    gpu_clock = clock("warm")
+    assert slope(gpu_clock) == pytest.approx(gpu_clock.enqueue()(), rel=0.01)
+    assert slope(gpu_clock) < 5000 + 1e9 * 4 * N / 0.3e12
 
 
-@pytest.mark.parametrize("told", [{"scratch": ()}, {"updated": ()}])
-def test_a_kernel_whose_arrays_are_not_restored_shows_it(clock, told):
+@pytest.mark.parametrize("left_out", [{"scratch": ()}, {"updated": ()}])
+def test_a_kernel_whose_arrays_are_not_restored_shows_it(clock, left_out):
     """So the tests above would fail without a restore."""
-    made = clock(**FREE, **told)
+    gpu_clock = clock(**FREE, **left_out)
     with pytest.raises(DeviceError):
-        made.enqueue_graph(8)()
+        gpu_clock.enqueue_graph(8)()

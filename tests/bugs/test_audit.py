@@ -25,8 +25,8 @@ def planted(kernels, bugs=4, **chosen):
 def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_path):
     kernels = kernels_folder(tmp_path)
     found = planted(kernels, 5)
-    counted = [each for each in found if each.counts]
-    assert [(each.language, each.status) for each in counted] == [("ptx", CAUGHT)] * 5 + [("cuda", CAUGHT)] * 5
+    counted = [outcome for outcome in found if outcome.counts]
+    assert [(outcome.language, outcome.status) for outcome in counted] == [("ptx", CAUGHT)] * 5 + [("cuda", CAUGHT)] * 5
     assert exit_status(found) == 0
     numbers = tally(found)
     assert (numbers.planted, numbers.caught, numbers.compared) == (10, 10, 10)
@@ -35,7 +35,7 @@ def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_pat
     for variant, source in zip(("ptx", "cuda"), (found_pair.sources[-1], found_pair.sources[0]), strict=True):
         order = TrialOrder(kernels, "sm_90", SEED, 5)
         again = in_turn(bugs_of(source), order, f"scale {variant}")
-        own = [each.bug for each in found if each.language == source.language]
+        own = [outcome.bug for outcome in found if outcome.language == source.language]
         chosen = [bug for bug, _ in zip(again, range(40), strict=False)]
         assert [bug for bug in chosen if bug in own] == own
 
@@ -43,7 +43,7 @@ def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_pat
 def test_a_judge_that_sees_nothing_lets_all_survive(tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "JUDGED", ("parses", "assembles", "signature"))
     found = planted(kernels_folder(tmp_path), 2)
-    assert {each.status for each in found} <= {MISSED, SAME}
+    assert {outcome.status for outcome in found} <= {MISSED, SAME}
     assert exit_status(found) == 3
 
 
@@ -52,7 +52,7 @@ def test_an_edit_that_does_not_change_the_machine_code_is_not_a_bug(tmp_path):
     found = load(kernels_folder(tmp_path, ptx=twice + "// the end"), "scale")
     of_ptx = BugTrial(CheckSuite(found, "sm_90", SEED), found.sources[-1])
     dropped = [each for each in bugs_of(of_ptx.source) if each.edit == "dropped"]
-    assert {each.code: of_ptx.is_a_bug(each) for each in dropped if each.code.startswith("add")} == {
+    assert {bug.code: of_ptx.is_a_bug(bug) for bug in dropped if bug.code.startswith("add")} == {
         "add.u64 %at, %x, %offset;": True,
         "add.u64 %at, %y, %offset;": False,
     }
@@ -82,8 +82,8 @@ def test_words_explain_a_survivor_and_must_be_true(tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "JUDGED", ("parses", "assembles", "signature"))
     monkeypatch.setattr(audits, "VARIANTS", ("ptx",))
     found = planted(kernels, 1, kinds=("scope", "tail"))
-    assert {each.status for each in found} == {EXPLAINED}
-    assert {each.why for each in found} == {"For a test."}
+    assert {outcome.status for outcome in found} == {EXPLAINED}
+    assert {outcome.why for outcome in found} == {"For a test."}
     assert exit_status(found) == 5  # nothing that counts
     table.write_text('[[equivalent]]\npair = "scale"\n')
     with pytest.raises(UsageError, match=r"entry 1 of \[\[equivalent\]\] is invalid; expected pair"):
@@ -103,7 +103,7 @@ def test_a_kernel_with_its_own_launch_is_audited_with_that_launch(tmp_path, monk
     halved = changed(changed(CUDA, "128 *", "64 *"), "void scale", "void __launch_bounds__(64) scale")
     pair = changed(PAIR, "flops=", own)
     found = planted(kernels_folder(tmp_path, pair=pair, cuda=halved), 1)
-    assert [each.status for each in found if each.counts] == [CAUGHT]
+    assert [outcome.status for outcome in found if outcome.counts] == [CAUGHT]
 
 
 def test_every_entry_of_the_shipped_table_matches_a_bug():
@@ -121,5 +121,5 @@ def test_every_shipped_kernel_has_bugs_enough():
         for source in load(kernels, name).sources:
             if source.variant in audits.VARIANTS:
                 assert len(bugs_of(source)) > 30
-                assert {each.kind for each in bugs_of(source)} <= set(KINDS)
-                assert len({dataclasses.astuple(each) for each in bugs_of(source)}) == len(bugs_of(source))
+                assert {bug.kind for bug in bugs_of(source)} <= set(KINDS)
+                assert len({dataclasses.astuple(bug) for bug in bugs_of(source)}) == len(bugs_of(source))

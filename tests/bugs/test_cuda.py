@@ -49,9 +49,9 @@ def test_a_bug_is_one_change_of_one_statement(statement, kind, edit, wanted):
     text = f"{HEAD}    {statement}\n}}\n"
     found = [bug for bug in bugs(text) if (bug.kind, bug.edit) == (kind, edit)]
     assert found
-    assert {(each.line, each.code) for each in found} == {(7, statement)}
+    assert {(bug.line, bug.code) for bug in found} == {(7, statement)}
     if wanted is not None:
-        assert [each.planted(text) for each in found] == [f"{HEAD}    {wanted}\n}}\n"]
+        assert [bug.planted(text) for bug in found] == [f"{HEAD}    {wanted}\n}}\n"]
 
 
 def test_every_kind_has_a_row():

@@ -86,7 +86,7 @@ ROWS = [
 def test_a_bug_is_one_change_of_one_instruction(instruction, kind, edit, wanted):
     text = KERNEL.replace("INSTRUCTION", instruction)
     found = [bug for bug in bugs(text, "kernel") if (bug.kind, bug.edit, bug.line) == (kind, edit, 19)]
-    assert [each.planted(text) for each in found] == [KERNEL.replace("INSTRUCTION", wanted)]
+    assert [bug.planted(text) for bug in found] == [KERNEL.replace("INSTRUCTION", wanted)]
     assert found[0].code == instruction
 
 
@@ -103,8 +103,8 @@ def test_an_index_is_not_taken_for_a_signed_number_and_a_loaded_value_is():
 
 def test_similar_bugs_are_distinguished_by_a_number():
     found = bugs(KERNEL.replace("INSTRUCTION", "bar.sync 0;\n    bar.sync 0;"), "kernel")
-    assert [(each.line, each.which) for each in found if each.kind == "barrier"] == [(19, 1), (20, 2)]
-    assert len({(each.edit, each.code, each.which) for each in found}) == len(found)
+    assert [(bug.line, bug.which) for bug in found if bug.kind == "barrier"] == [(19, 1), (20, 2)]
+    assert len({(bug.edit, bug.code, bug.which) for bug in found}) == len(found)
 
 
 def test_the_emulator_reads_every_bug_of_a_shipped_kernel():
@@ -112,9 +112,9 @@ def test_the_emulator_reads_every_bug_of_a_shipped_kernel():
         text = (default_kernels() / "ptx" / f"{name}.ptx").read_text()
         found = bugs(text, name.replace(".", "_"))
         assert len(found) > 60
-        for each in found:
-            planted = each.planted(text)
+        for bug in found:
+            planted = bug.planted(text)
             assert planted != text
             assert planted.count("\n") == text.count("\n")  # so that lines stay what they are
             parse(planted)
-            assert re.sub(r"//.*", "", text.splitlines()[each.line - 1]).split() == each.code.split()
+            assert re.sub(r"//.*", "", text.splitlines()[bug.line - 1]).split() == bug.code.split()

@@ -65,9 +65,9 @@ CANDIDATES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pair", "text", "expected", "line", "said"), CANDIDATES)
+@pytest.mark.parametrize(("pair", "text", "expected", "line", "message"), CANDIDATES)
 def test_a_candidate_is_accepted_or_its_mistake_is_named_with_its_line(
-    pair, text, expected, line, said, suites, tmp_path
+    pair, text, expected, line, message, suites, tmp_path
 ):
     path = tmp_path / f"{pair}.ptx"
     path.write_text(text)
@@ -75,7 +75,7 @@ def test_a_candidate_is_accepted_or_its_mistake_is_named_with_its_line(
     assert outcome(judgement) == expected
     if judgement.decisive:
         assert judgement.decisive.line == line
-        assert said in judgement.decisive.message
+        assert message in judgement.decisive.message
 
 
 def test_a_bulk_store_outside_an_array_is_contained_in_its_process(folder, ptxbench, tmp_path):

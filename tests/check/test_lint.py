@@ -36,7 +36,7 @@ TEXT = """
 
 
 def codes(line, directives=""):
-    return [each.code for each in lint(parse(TEXT.format(line=line, directives=directives)), "copy", ARGS)]
+    return [finding.code for finding in lint(parse(TEXT.format(line=line, directives=directives)), "copy", ARGS)]
 
 
 FOUND = [
@@ -188,7 +188,7 @@ ANSWERS = [
 @pytest.mark.parametrize(("more", "used"), ANSWERS)
 def test_the_answer_of_an_mbarrier_must_be_used(more, used):
     text = TEXT.replace("    setp.eq.u32 %p, %a, 0;\n", "").format(line=f"{WAIT} {more}", directives="")
-    found = [each.code for each in lint(parse(text), "copy", ARGS)]
+    found = [finding.code for finding in lint(parse(text), "copy", ARGS)]
     assert ("wait-unchecked" not in found) == used
 
 
@@ -204,7 +204,7 @@ def test_the_answer_of_an_mbarrier_must_be_used(more, used):
 )  # fmt: skip
 def test_an_entrys_clusters_are_those_of_the_pairs_launch(sizes, cluster, expected):
     module = parse(TEXT.format(line="ret;", directives=f" .reqnctapercluster {sizes}"))
-    assert [each.code for each in lint(module, "copy", ARGS, cluster)] == expected
+    assert [finding.code for finding in lint(module, "copy", ARGS, cluster)] == expected
 
 
 def test_a_kernel_next_to_the_pairs_own_is_not_read():
@@ -280,4 +280,4 @@ CALLED = """
 )
 def test_the_rules_follow_calls(first, last, inside, after, expected):
     text = CALLED.format(first=first, last=last, inside=inside, after=after)
-    assert [each.code for each in lint(parse(text), "copy", ARGS)] == expected
+    assert [finding.code for finding in lint(parse(text), "copy", ARGS)] == expected

@@ -205,12 +205,12 @@ def test_scalars_and_starts_vary_on_request_and_the_inputs_stay():
     )
     plain, *varied = [pair.make_arguments({"n": 64}, seed, varied=seed > 0) for seed in range(9)]
     assert (plain["s"], plain["k"], plain["fixed"], plain["t"].tolist()) == (np.float32(0.75), 12, 7, [0] * 4)
-    assert {np.sign(each["s"]) for each in varied} == {-1, 1}
-    assert all(0.18 <= abs(each["s"]) <= 3.01 for each in varied)
-    assert len({int(each["k"]) for each in varied}) > 3
-    assert all(6 <= each["k"] <= 24 and each["fixed"] == 7 and 1 <= each["eps"] <= 2 for each in varied)
-    assert all((each["t"] != 0).all() and (each["u"] > 3).all() for each in varied)
-    assert all(each["n"] == 64 for each in varied)
+    assert {np.sign(case["s"]) for case in varied} == {-1, 1}
+    assert all(0.18 <= abs(case["s"]) <= 3.01 for case in varied)
+    assert len({int(case["k"]) for case in varied}) > 3
+    assert all(6 <= case["k"] <= 24 and case["fixed"] == 7 and 1 <= case["eps"] <= 2 for case in varied)
+    assert all((case["t"] != 0).all() and (case["u"] > 3).all() for case in varied)
+    assert all(case["n"] == 64 for case in varied)
     whole = pair.make_arguments({"n": 64}, 1, integers=True, varied=True)["t"]
     assert (whole == np.round(whole)).all()
     assert (whole != 0).all()

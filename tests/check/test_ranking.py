@@ -36,7 +36,7 @@ def ended(name, stage, code):
 
 
 def names(*judgements):
-    return [each.file for each in ranked(judgements)]
+    return [judgement.file for judgement in ranked(judgements)]
 
 
 def test_fewer_sectors_come_first_and_then_fewer_instructions():
@@ -59,7 +59,7 @@ def test_fewer_ptx_instructions_support_no_claim():
 )
 def test_ranges_that_overlap_or_are_wide_rank_nothing(ends, order, expected):
     best = ranked([accepted(name, 10, *pair[:1], most=pair[1]) for name, pair in zip("abcd", ends, strict=False)])
-    assert "".join(each.file for each in best) == order
+    assert "".join(judgement.file for judgement in best) == order
     assert places(best) == expected
     behind = [*best, accepted("z", 20, 1, most=900), ended("y", "results", "wrong-result")]
     assert places(behind) == [*expected, len(ends) + 1, None]  # its sectors tell it apart from all others

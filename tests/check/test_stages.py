@@ -98,7 +98,7 @@ def test_inputs_that_share_memory_on_the_host_are_two_arrays_of_the_launch(monke
 
     monkeypatch.setattr("ptxbench.check.launching.run_steps", heard)
     own = suite("triad")
-    case = next(each for each in own.check if each.size["n"] == 1023)
+    case = next(case for case in own.check if case.size["n"] == 1023)
     both = np.arange(2046, dtype=np.float32)
     for b, c in (
         (both[:1023], both[1023:]),
@@ -131,7 +131,7 @@ BUILT = BuildReport("0", "1", "same", 32, 0, 0, 0, 1024, 1.0, {"total": 9})
 )  # fmt: skip
 def test_the_figures_of_the_tools_are_compared_with_the_pairs_variants(changes, found):
     own = dataclasses.replace(BUILT, **changes)
-    assert [each.code for each in heavier(own, {"cuda": BUILT, "ptx": BUILT})] == found
+    assert [finding.code for finding in heavier(own, {"cuda": BUILT, "ptx": BUILT})] == found
 
 
 NANS = (0x7FC00000, 0xFFFFFFFF)
@@ -163,7 +163,9 @@ def test_the_sanitizer_runs_every_check_size_and_hidden_sizes_as_well():
 
 
 def test_the_first_launch_in_which_everything_varies_has_the_arrays_in_the_reverse_order():
-    (address, *_) = (each for each in aspects(suite("triad").drawn("variations")) if each.code == "depends-on-address")
+    (address, *_) = (
+        aspect for aspect in aspects(suite("triad").drawn("variations")) if aspect.code == "depends-on-address"
+    )
     assert address.options.placement % EXTREMES == 0
 
 

@@ -173,7 +173,7 @@ def test_ptxas_is_not_asked_about_a_text_whose_braces_stay_open(change, cut, mon
             ptxas.accept(locate.program("ptxas"), text, "sm_90")
         monkeypatch.setattr(ptxas, "run", None)
         (path := tmp_path / "cut.ptx").write_text(text)
-        assert [each.code for each in Checker(suite("triad"), path).parses().findings] == ["syntax"]
+        assert [finding.code for finding in Checker(suite("triad"), path).parses().findings] == ["syntax"]
 
 
 # ---- mutants
@@ -226,9 +226,9 @@ def test_a_mutant_of_a_shipped_kernel_is_never_an_error_of_the_judge(suffix, lan
                 found = stage().findings
             except Skip:
                 continue
-            assert all(each.code in CODES and each.message for each in found)
+            assert all(finding.code in CODES and finding.message for finding in found)
             if verdict_of(found) in ("rejected", "unjudged"):
-                ended |= {each.code for each in found if each.severity in (ERROR, UNJUDGED)}
+                ended |= {finding.code for finding in found if finding.severity in (ERROR, UNJUDGED)}
                 break
     assert "judge-failed" not in ended
     assert ended  # most are refused, and that by a code

@@ -19,7 +19,7 @@ FAMILY = changed(
     "DONE:\n",
     "    redux.sync.max.f32  %value, %value, -1;\nDONE:\n",
 )
-SOME = [f"--target={each}" for each in ("sm_75", "sm_90", "sm_90a", "sm_100", "sm_100f", "sm_100a", "sm_120")]
+SOME = [f"--target={target}" for target in ("sm_75", "sm_90", "sm_90a", "sm_100", "sm_100f", "sm_100a", "sm_120")]
 
 
 def without_figures(text):
@@ -112,7 +112,7 @@ def test_the_matrix_is_written_in_the_form_of_the_suffix(ptxbench, kernels, tmp_
 
 def test_by_default_every_target_and_every_pair_is_tried(ptxbench, kernels):
     document = json.loads(ptxbench("arch", "--kernels", kernels, "--json").out)
-    assert [each["name"] for each in document["pairs"]] == ["scale"]
+    assert [pair["name"] for pair in document["pairs"]] == ["scale"]
     assert document["targets"] == list(targets())
     count = len(targets())
     assert document["pairs"][0]["closing"] == f"PTX runs on {count} of {count} targets, CUDA C on {count}."

@@ -85,13 +85,13 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("run", "told"), REFUSED, ids=[told for _, told in REFUSED])
-def test_a_run_that_cannot_be_a_baseline_is_refused_and_the_old_one_stays(ptxbench, run, told):
+@pytest.mark.parametrize(("run", "message"), REFUSED, ids=[told for _, told in REFUSED])
+def test_a_run_that_cannot_be_a_baseline_is_refused_and_the_old_one_stays(ptxbench, run, message):
     put(ptxbench, BASE)
     before = PATH.read_text()
     for ran in (put(ptxbench, run), ptxbench("baseline", "check", saved(run))):
         assert (ran.status, ran.out) == (2, "")
-        assert ran.err.startswith(f"Error: Run {run.run.id} cannot be a baseline. {told}")
+        assert ran.err.startswith(f"Error: Run {run.run.id} cannot be a baseline. {message}")
     assert [path.name for path in Path("baselines").iterdir()] == [PATH.name]
     assert PATH.read_text() == before
 

@@ -23,7 +23,7 @@ def test_the_table_and_the_json_name_the_caught_bugs(ptxbench, kernels):
     )
     assert document["schema"] == "ptxbench.bugs/1"
     assert document["total"]["planted"] == document["total"]["caught"] == 2
-    assert [(each["language"], each["kind"], each["status"]) for each in document["bugs"] if each["stage"]] == [
+    assert [(bug["language"], bug["kind"], bug["status"]) for bug in document["bugs"] if bug["stage"]] == [
         ("ptx", "comparison", "caught"),
         ("cuda", "comparison", "caught"),
     ]

@@ -54,9 +54,9 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "told"), REFUSED)
-def test_files_that_cannot_be_compared_give_one_sentence_and_status_2(results, ptxbench, arguments, told):
-    assert ptxbench("compare", *arguments) == (2, "", told)
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_files_that_cannot_be_compared_give_one_sentence_and_status_2(results, ptxbench, arguments, message):
+    assert ptxbench("compare", *arguments) == (2, "", message)
 
 
 def test_an_id_that_begins_several_runs_names_them(results, ptxbench):

@@ -27,7 +27,7 @@ def tab(ptxbench, monkeypatch):
         monkeypatch.setenv("_PTXBENCH_COMPLETE", "bash_complete")
         ran = ptxbench()
         assert ran.err == ""
-        return [value or kind.upper() for kind, _, value in (each.partition(",") for each in ran.out.split())]
+        return [value or kind.upper() for kind, _, value in (word.partition(",") for word in ran.out.split())]
 
     return tab
 

@@ -64,7 +64,7 @@ def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
     assert confirmed["id"] == saved()[1].run.id
     assert ptxbench("compare", "latest", confirmed["id"]).status == 0  # it has a name like any run
     history = ptxbench("history", "scale", "--metric", "ptx_barriers", "--json")
-    assert [len(each["points"]) for each in json.loads(history.out)["series"]] == [1, 1, 1]
+    assert [len(series["points"]) for series in json.loads(history.out)["series"]] == [1, 1, 1]
 
 
 def test_a_confirming_run_is_not_confirmed_again(ptxbench, worse):
@@ -91,7 +91,7 @@ def test_counts_that_are_not_the_same_twice_are_a_bug_and_no_verdict(ptxbench, w
     ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")
     document = json.loads(ran.out)
     assert ran.status == document["exit_status"] == 5
-    told = [each["text"] for each in document["problems"]]
+    told = [problem["text"] for problem in document["problems"]]
     assert told == ["scale ptx n=1024: two runs of the same source with the same tools gave ptx_barriers 33, then 32."]
     [row] = [row for row in document["rows"] if row["metric"] == "ptx_barriers" and row["variant"] == "ptx"]
     assert (row["verdict"], row["reason"]) == ("NOT-MEASURABLE", "not_deterministic")
@@ -127,8 +127,8 @@ OTHER = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "text", "told"), OTHER)
-def test_kernels_that_are_others_now_confirm_nothing(ptxbench, worse, name, text, told):
+@pytest.mark.parametrize(("name", "text", "message"), OTHER)
+def test_kernels_that_are_others_now_confirm_nothing(ptxbench, worse, name, text, message):
     assert ptxbench("gate", "--kernels", worse).status == 3
     path = worse / name
     path.write_text(text) if text else path.unlink()
@@ -136,7 +136,7 @@ def test_kernels_that_are_others_now_confirm_nothing(ptxbench, worse, name, text
     [head] = saved()
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith(f"Error: Cannot confirm run {head.run.id}: ")
-    assert told in ran.err
+    assert message in ran.err
 
 
 def test_a_missing_pair_or_an_unknown_variant_confirms_nothing(ptxbench, worse):

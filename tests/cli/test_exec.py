@@ -99,7 +99,7 @@ def test_a_kernel_runs_and_its_results_and_counts_are_printed(execute, file):
     assert (y["min"], y["max"], y["mean"]) == (0.0, 2497.5, 1248.75)
     assert y["first"] == [0.0, 2.5, 5.0, 7.5, 10.0, 12.5, 15.0, 17.5]
     assert kernel["counters"]["ptx_global_store_sectors"] == 125
-    executed = {each["text"]: each["counters"]["ptx_warp_instructions"] for each in kernel["lines"]}
+    executed = {line["text"]: line["counters"]["ptx_warp_instructions"] for line in kernel["lines"]}
     assert all(count == 32 for count in executed.values())
     assert sum(executed.values()) == kernel["counters"]["ptx_warp_instructions"]
     [store] = [text for text in executed if "st.global" in text]
@@ -154,7 +154,7 @@ def test_machine_instructions_are_those_that_the_code_has_for_each_warp(folder, 
     launch = ("--block", "64", "--arg", "x:u32[64]=zeros", "--arg", "parts:u32=64", "--json")
     [kernel] = json.loads(ptxbench("exec", "all.ptx", *launch).out)["kernels"]
     shown = json.loads(ptxbench("show", "all.ptx", "--json").out)["variants"][0]["sass"]
-    code = [each["text"] for each in shown]
+    code = [entry["text"] for entry in shown]
     last = max(index for index, text in enumerate(code) if text.endswith("EXIT"))
     assert kernel["executed"] == {
         "least": 2 * (last + 1), "most": 2 * (last + 1), "fit": 2 * (last + 1), "whole": True, "anchors_off": 0,
@@ -239,7 +239,7 @@ def test_the_sanitizer_finds_a_race(folder, ptxbench, execute):
     arguments = ("racy.ptx", "--block", "64", "--arg", "u32[64]=zeros", "--sanitize")
     status, document = execute(*arguments)
     assert (status, one(document)["status"]) == (4, "finding")
-    finding = next(each for each in one(document)["findings"] if each["kind"] == "race")
+    finding = next(finding for finding in one(document)["findings"] if finding["kind"] == "race")
     assert finding["line"] == next(n for n, text in enumerate(RACY.splitlines(), 1) if "st.shared" in text), (
         "the other warp has read"
     )
@@ -385,12 +385,12 @@ def test_a_folder_runs_every_kernel_that_takes_the_arguments(folder, ptxbench, e
     )
     status, document = execute(".", *LAUNCH, *ARGS)
     assert status == 4
-    assert {each["file"]: each["status"] for each in document["kernels"]} == {
+    assert {kernel["file"]: kernel["status"] for kernel in document["kernels"]} == {
         "scale.cu": "clean",
         "scale.ptx": "clean",
         "wild.ptx": "fault",
     }
-    left_out = {each["file"]: (each["reason"], each["status"]) for each in document["left_out"]}
+    left_out = {entry["file"]: (entry["reason"], entry["status"]) for entry in document["left_out"]}
     assert left_out["nothing.ptx"] == ("'nothing' has no parameters; leave out --arg.", None)
     assert left_out["broken.cu"][0].startswith("broken.cu:1: ")
     assert left_out["broken.cu"][1] == "fault"
@@ -455,15 +455,15 @@ def test_a_slip_is_a_usage_error_with_a_sentence(folder, ptxbench, arguments, se
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (HEADER + ".visible .entry x(\n{\n", "Error: bad.ptx:"),
         ("nonsense\n", "Error: bad.ptx:1: "),
         (HEADER + "// µ\n", "Error: bad.ptx:4: column 4 is 'µ' (byte 0xc2), which is not ASCII."),
     ],
 )
-def test_text_other_than_ptx_is_a_broken_kernel(folder, ptxbench, text, told):
+def test_text_other_than_ptx_is_a_broken_kernel(folder, ptxbench, text, message):
     (folder / "bad.ptx").write_text(text, encoding="utf-8")
     ran = ptxbench("exec", "bad.ptx")
     assert (ran.status, ran.out) == (4, "")
-    assert ran.err.startswith(told)
+    assert ran.err.startswith(message)

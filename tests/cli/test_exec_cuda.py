@@ -77,13 +77,13 @@ def test_arguments_go_to_the_parameters_of_their_names_in_any_order(document, or
     texts = ("in:f32[32]=iota", "out:f32[32]=zeros", "factor:f32=3", "3:s32=0")
     given = [word for index in order for word in ("--arg", texts[index])]
     kernel = document("kernels.cu", "--entry", "scaled", *given)
-    assert [(each["name"], each["type"]) for each in kernel["arguments"]] == [
+    assert [(argument["name"], argument["type"]) for argument in kernel["arguments"]] == [
         ("in", "const float*"),
         ("out", "float*"),
         ("factor", "float"),
         ("#3", "int"),
     ]
-    assert [(each["name"], each["changed"]) for each in kernel["arrays"]] == [("in", False), ("out", True)]
+    assert [(array["name"], array["changed"]) for array in kernel["arrays"]] == [("in", False), ("out", True)]
     assert kernel["arrays"][1]["max"] == 93
 
 
@@ -129,12 +129,12 @@ def test_a_finding_names_lines_of_cuda_c_alone_and_both_of_a_race(ptxbench, docu
     arguments = (*SHUFFLED, "--arg", "out:f32[64]=zeros", "--sanitize")
     stored, loaded = line_of("tile[threadIdx.x] ="), line_of("tile[threadIdx.x ^ 32]")
     kernel = document(*arguments)
-    races = [each for each in kernel["findings"] if each["kind"] == "race"]
-    assert {each["cuda_line"] for each in races} == {stored, loaded}
+    races = [finding for finding in kernel["findings"] if finding["kind"] == "race"]
+    assert {race["cuda_line"] for race in races} == {stored, loaded}
     assert all(
-        each["message"].startswith(f"kernels.cu:{each['cuda_line']} (PTX line {each['line']}): ") for each in races
+        race["message"].startswith(f"kernels.cu:{race['cuda_line']} (PTX line {race['line']}): ") for race in races
     )
-    assert any(re.search(rf" at kernels\.cu:{loaded} \(PTX line \d+\) read, ", each["message"]) for each in races)
+    assert any(re.search(rf" at kernels\.cu:{loaded} \(PTX line \d+\) read, ", race["message"]) for race in races)
     out = ptxbench("exec", *arguments).out
     assert f"> {stored} |     tile[threadIdx.x] = view.data[threadIdx.x];" in out
 

@@ -31,7 +31,7 @@ def test_a_kernel_that_ptxas_refuses_is_not_executed(folder, ptxbench):
     assert ">  8 | frobnicate;" in out
     (folder / "good.ptx").write_text(HEADER + KERNEL.format(""))
     ran = ptxbench("exec", ".", *ARGS, "--json")
-    assert {each["file"]: each["status"] for each in json.loads(ran.out)["kernels"]} == {
+    assert {kernel["file"]: kernel["status"] for kernel in json.loads(ran.out)["kernels"]} == {
         "good.ptx": "clean", "k.ptx": "fault",
     }  # fmt: skip
 

@@ -26,7 +26,7 @@ def test_the_example_of_the_page_runs(folder, ptxbench):
     assert (ran.status, kernel["status"]) == (0, "clean")
     expected = 2.5 * np.arange(16, dtype=np.float32)
     np.testing.assert_array_equal(np.load("y.npy"), expected)
-    arrays = {each["name"]: each for each in kernel["arrays"]}
+    arrays = {array["name"]: array for array in kernel["arrays"]}
     assert {name: each["changed"] for name, each in arrays.items()} == {"view.x": True, "rows.y": True}
     assert arrays["rows.y"]["first"] == expected[:8].tolist()
     assert arrays["view.x"]["max"] == 37.5
@@ -51,7 +51,7 @@ def test_a_number_in_a_struct_that_the_kernel_changes_is_shown(folder, ptxbench)
         "exec", "push.cu", "--arg", "queue:&{items:s32[32]=-1, count:u32=0}", "--json", "--save", "count=c.npy"
     )
     [kernel] = json.loads(ran.out)["kernels"]
-    assert [(each["name"], each["type"], each["first"][:3]) for each in kernel["arrays"]] == [
+    assert [(array["name"], array["type"], array["first"][:3]) for array in kernel["arrays"]] == [
         ("queue.items", "s32", [0, 1, 2]),
         ("queue.count", "u32", [32]),
     ]
@@ -98,7 +98,7 @@ WAIT:
 def test_tensor_maps_are_arguments(folder, ptxbench):
     (folder / "copy.ptx").write_text(WITH_MAP)
     maps = ["map(&x, box=32x4)", "map(f32[4,32]=zeros, box=32x4)", "x:f32[4,64]=iota"]
-    options = [word for each in maps for word in ("--arg", each)]
+    options = [word for tensor in maps for word in ("--arg", tensor)]
     ran = ptxbench("exec", "copy.ptx", "--grid", "1", "--block", "1", *options, "--save", "to=to.npy")
     assert ran.status == 0
     expected = np.zeros((4, 32), np.float32)
@@ -109,7 +109,7 @@ def test_tensor_maps_are_arguments(folder, ptxbench):
 def test_a_map_that_no_gpu_takes_is_one_sentence(folder, ptxbench):
     (folder / "copy.ptx").write_text(WITH_MAP)
     options = [
-        word for each in ("map(&x, box=3x4)", "map(&x, box=32x4)", "x:f32[4,64]=iota") for word in ("--arg", each)
+        word for tensor in ("map(&x, box=3x4)", "map(&x, box=32x4)", "x:f32[4,64]=iota") for word in ("--arg", tensor)
     ]
     ran = ptxbench("exec", "copy.ptx", "--grid", "1", "--block", "1", *options)
     assert ran.status == 2

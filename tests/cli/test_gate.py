@@ -92,10 +92,10 @@ STATUSES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("head", "status", "told"), [row[1:] for row in STATUSES], ids=[row[0] for row in STATUSES])
-def test_each_cause_has_its_exit_status(ptxbench, head, status, told):
+@pytest.mark.parametrize(("head", "status", "message"), [row[1:] for row in STATUSES], ids=[row[0] for row in STATUSES])
+def test_each_cause_has_its_exit_status(ptxbench, head, status, message):
     ran = judged(ptxbench, head)
-    assert (ran.status, told in ran.out + ran.err) == (status, True), ran
+    assert (ran.status, message in ran.out + ran.err) == (status, True), ran
 
 
 BASES = [
@@ -110,11 +110,11 @@ BASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("base", "status", "told"), [row[1:] for row in BASES], ids=[row[0] for row in BASES])
-def test_the_base_has_its_part_in_the_exit_status(ptxbench, base, status, told):
+@pytest.mark.parametrize(("base", "status", "message"), [row[1:] for row in BASES], ids=[row[0] for row in BASES])
+def test_the_base_has_its_part_in_the_exit_status(ptxbench, base, status, message):
     bad = after(status="broken", reason="no PTX.") if status == 5 and base is not EMPTY else BEFORE
     ran = judged(ptxbench, counted({"triad": bad, "scan": BEFORE}), base)
-    assert (ran.status, told in ran.out + ran.err) == (status, True), ran
+    assert (ran.status, message in ran.out + ran.err) == (status, True), ran
 
 
 def test_a_base_that_is_not_there_is_a_usage_error(ptxbench):
@@ -242,15 +242,15 @@ def test_a_mode_that_is_named_and_only_unsure_is_not_green_by_the_counters_of_an
     assert judged(ptxbench, timed(EQUAL), TIMED, "--mode", mode, "--mode", "counters").status == 0
 
 
-@pytest.mark.parametrize(("rule", "told"), [
+@pytest.mark.parametrize(("rule", "message"), [
     ('match = "traid"', "The [[pair]] 'traid' matches no kernel of either run.", ),
     ('match = "triad"\nvariant = "pxt"', "The [[pair]] 'triad', variant 'pxt', matches no kernel of"),
 ])  # fmt: skip
-def test_a_rule_that_matches_no_kernel_is_reported(ptxbench, rule, told):
+def test_a_rule_that_matches_no_kernel_is_reported(ptxbench, rule, message):
     config = "version = 1\n[[pair]]\n{}\ncounters = {{ max_registers = 1 }}"
     ran = judged(ptxbench, BASE, config=config.format(rule))
     assert ran.status == 0  # another job may have that kernel
-    assert told in ran.out
+    assert message in ran.out
     assert "or remove it. Did you mean 'triad'?" in ran.out
     assert "matches no kernel" not in judged(ptxbench, BASE, config=config.format('match = "*"')).out
 
@@ -374,11 +374,11 @@ TIMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("head", "config", "status", "told"), [row[1:] for row in TIMES], ids=[r[0] for r in TIMES])
-def test_ratios_are_gated_by_their_rounds(ptxbench, head, config, status, told):
+@pytest.mark.parametrize(("head", "config", "status", "message"), [row[1:] for row in TIMES], ids=[r[0] for r in TIMES])
+def test_ratios_are_gated_by_their_rounds(ptxbench, head, config, status, message):
     ran = judged(ptxbench, head, TIMED, config="version = 1\n" + config)
     assert ran.status == status, ran.out
-    assert told in ran.out
+    assert message in ran.out
 
 
 def test_limits_of_ratios_need_no_baseline(ptxbench):
@@ -476,13 +476,13 @@ DAMAGED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "told"), [row[1:] for row in DAMAGED], ids=[row[0] for row in DAMAGED])
-def test_a_damaged_baseline_is_reported_before_the_pairs_run(ptxbench, kernels, text, told):
+@pytest.mark.parametrize(("text", "message"), [row[1:] for row in DAMAGED], ids=[row[0] for row in DAMAGED])
+def test_a_damaged_baseline_is_reported_before_the_pairs_run(ptxbench, kernels, text, message):
     BASELINE.parent.mkdir()
     BASELINE.mkdir() if text is None else BASELINE.write_text(text)
     for arguments in ([], ["--confirm"]):
         ran = ptxbench("gate", "--kernels", kernels, *arguments)
-        assert (ran.status, ran.out, ran.err.startswith(told)) == (2, "", True), ran
+        assert (ran.status, ran.out, ran.err.startswith(message)) == (2, "", True), ran
         assert ran.err.endswith(" Restore the committed file, or delete it and set a new baseline.\n")
     assert not Path("results").exists()
 

@@ -52,7 +52,7 @@ def test_the_version_matches_the_package(ptxbench):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["rnu"],                  "No such command 'rnu'. Did you mean 'run'?"),
         (["RUN"],                  "No such command 'RUN'. Did you mean 'run'?"),
@@ -74,10 +74,10 @@ def test_the_version_matches_the_package(ptxbench):
         (["run", "--seed", "x"],   "'x' is not a valid integer"),
     ],
 )  # fmt: skip
-def test_a_mistyped_command_line_is_a_usage_error(ptxbench, arguments, told):
+def test_a_mistyped_command_line_is_a_usage_error(ptxbench, arguments, message):
     ran = ptxbench(*arguments)
     assert (ran.status, ran.out) == (2, "")
-    assert told in ran.err
+    assert message in ran.err
 
 
 def boom():
@@ -96,14 +96,14 @@ FAILURES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("error", "status", "told"), FAILURES)
-def test_an_exception_becomes_one_sentence_and_a_status(monkeypatch, ptxbench, error, status, told):
+@pytest.mark.parametrize(("error", "status", "message"), FAILURES)
+def test_an_exception_becomes_one_sentence_and_a_status(monkeypatch, ptxbench, error, status, message):
     @click.command("fails")
     def fails():
         raise error
 
     monkeypatch.setattr(cli.Commands, "get_command", lambda self, ctx, name: fails)
-    assert ptxbench("fails") == (status, "", told)
+    assert ptxbench("fails") == (status, "", message)
 
 
 def test_a_bug_shows_its_traceback_and_asks_for_a_report(monkeypatch, ptxbench):

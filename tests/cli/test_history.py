@@ -75,7 +75,7 @@ def test_a_step_of_ratios_is_fitted_and_both_ratios_and_times_are_shown(ptxbench
     document = json.loads(ptxbench("history", "--json").out)
     assert document["schema"] == "ptxbench.history/1"
     assert "not a verdict" in document["notice"]
-    series = {(each["variant"], each["metric"]): each for each in document["series"]}
+    series = {(entry["variant"], entry["metric"]): entry for entry in document["series"]}
     assert list(series) == [("cuda", "time"), ("ptx", "ratio"), ("ptx", "time")]
     [step] = series["ptx", "ratio"]["steps"]
     assert (step["index"], step["last_before"]["run"], step["first_after"]["run"]) == (8, "00000007", "00000008")
@@ -92,8 +92,8 @@ def test_a_step_of_ratios_is_fitted_and_both_ratios_and_times_are_shown(ptxbench
 
 def test_the_median_of_counts_is_one_of_them(ptxbench):
     keep(COUNTED[0], COUNTED[2])
-    [series] = [each for each in json.loads(ptxbench("history", "--metric", "ptx_barriers", "--json").out)["series"]
-                if (each["pair"], each["variant"]) == ("triad", "ptx")]  # fmt: skip
+    [series] = [entry for entry in json.loads(ptxbench("history", "--metric", "ptx_barriers", "--json").out)["series"]
+                if (entry["pair"], entry["variant"]) == ("triad", "ptx")]  # fmt: skip
     assert (series["median"], series["last"]) == (64, 96)
 
 
@@ -113,7 +113,7 @@ def test_the_last_values_alone(ptxbench):
     [*series] = json.loads(ptxbench("history", "triad", "--metric", "ptx_barriers", "--last", "1", "--json").out)[
         "series"
     ]
-    assert [(each["variant"], [point["value"] for point in each["points"]]) for each in series] == [
+    assert [(entry["variant"], [point["value"] for point in entry["points"]]) for entry in series] == [
         ("cuda", [64]),
         ("ptx", [96]),
     ]
@@ -159,11 +159,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "status", "told"), REFUSED)
-def test_missing_history_is_reported(ptxbench, arguments, status, told):
+@pytest.mark.parametrize(("arguments", "status", "message"), REFUSED)
+def test_missing_history_is_reported(ptxbench, arguments, status, message):
     keep(*COUNTED)
     ran = ptxbench("history", *arguments)
-    assert (ran.status, ran.out, ran.err.startswith(told)) == (status, "", True), ran
+    assert (ran.status, ran.out, ran.err.startswith(message)) == (status, "", True), ran
 
 
 def collected(*runs):
@@ -178,14 +178,14 @@ def test_a_run_with_a_count_that_is_not_a_number_is_unreadable(ptxbench):
     text = to_json(emulated(3, after(ptx_barriers=98765)))
     Path("results/device/20260104T120000Z-e0000003.json").write_text(changed(text, "98765", "NaN"))
     ran = ptxbench("history", "triad", "--metric", "ptx_barriers", "--json")
-    points = {each["variant"]: len(each["points"]) for each in json.loads(ran.out)["series"]}
+    points = {entry["variant"]: len(entry["points"]) for entry in json.loads(ran.out)["series"]}
     assert points == {"cuda": 3, "ptx": 3}
     assert re.search(r"results/device/20260104T120000Z-e0000003.json:\d+: NaN is not JSON: expected a number", ran.err)
 
 
 def test_a_run_that_lies_there_twice_counts_once():
     collection = collected(COUNTED[0], COUNTED[0])
-    assert {len(each.points) for each in collection.series()} == {1}
+    assert {len(entry.points) for entry in collection.series()} == {1}
 
 
 def test_devices_sizes_and_caches_are_series_of_their_own():
@@ -203,7 +203,7 @@ def test_wrong_kernels_controls_and_unjudged_rows_are_not_in_a_series():
     control = on_gpu(2)
     control = replace(control, cells=[replace(cell, pair="control", control=True) for cell in control.cells])
     collection = collected(on_gpu(0), throttled, control, emulated(3, after(status="wrong")))
-    found = {(each.place.pair, each.place.variant, each.place.metric.name): each for each in collection.series()}
+    found = {(entry.place.pair, entry.place.variant, entry.place.metric.name): entry for entry in collection.series()}
     assert (collection.unjudged, len(found["triad", "ptx", "ratio"].points)) == (3, 1)
     assert ("triad", "ptx", "ptx_barriers") not in found
     assert not any(pair == "control" for pair, *_ in found)

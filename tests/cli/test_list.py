@@ -78,10 +78,10 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
         "libraries",
     ]
     keys = ["name", "language", "file", "flags", "target", "by_request", "must_fail", "specialisations"]
-    assert all(list(each) == keys for each in pair["variants"])
+    assert all(list(variant) == keys for variant in pair["variants"])
     assert (pair["name"], pair["expectation"], pair["target"]) == ("scale", "", "sm_75")
     assert pair["bench_sizes"] == [{"n": 1024}, {"n": 4096}]
-    assert [(each["name"], each["target"], each["flags"]) for each in pair["variants"]] == [
+    assert [(variant["name"], variant["target"], variant["flags"]) for variant in pair["variants"]] == [
         ("cuda", None, []),
         ("cuda@fast", None, ["--use_fast_math"]),
         ("ptx", "sm_75", []),
@@ -120,7 +120,7 @@ def test_a_size_of_many_dimensions_is_wrapped_after_a_comma(kernels, ptxbench, m
 def test_json_of_a_named_pair_has_all_that_a_writer_of_kernels_needs(kernels, ptxbench):
     (pair,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--json").out)
     assert pair["entry"] == "scale"
-    arguments = {each["name"]: each for each in pair["arguments"]}
+    arguments = {argument["name"]: argument for argument in pair["arguments"]}
     assert list(arguments) == ["x", "y", "a", "n"]
     assert [(argument["kind"], argument["dtype"]) for argument in arguments.values()] == [
         ("input", "f32"), ("output", "f32"), ("scalar", "f32"), ("scalar", "u32"),
@@ -132,7 +132,7 @@ def test_json_of_a_named_pair_has_all_that_a_writer_of_kernels_needs(kernels, pt
     assert pair["reference"] == 'lambda x, a, n: {"y": a * x}'
     assert pair["tolerance"] == {"words": "exact", "source": "EXACT"}
     assert pair["check_sizes"] == [{"n": n} for n in (1, 127, 128, 129)]
-    assert [each["size"] for each in pair["launches"]] == pair["check_sizes"] + pair["bench_sizes"]
+    assert [launch["size"] for launch in pair["launches"]] == pair["check_sizes"] + pair["bench_sizes"]
     assert pair["launches"][3] == {
         "size": {"n": 129}, "grid": [2, 1, 1], "block": [128, 1, 1], "shared_bytes": 0,
         "cluster": None, "cooperative": False, "resident": False,
@@ -141,14 +141,18 @@ def test_json_of_a_named_pair_has_all_that_a_writer_of_kernels_needs(kernels, pt
     }  # fmt: skip
     assert pair["flags"] == {"fast": ["--use_fast_math"]}
     assert pair["text"] == PAIR
-    assert {each["name"]: each["text"] for each in pair["variants"]} == {"cuda": CUDA, "cuda@fast": CUDA, "ptx": PTX}
+    assert {variant["name"]: variant["text"] for variant in pair["variants"]} == {
+        "cuda": CUDA,
+        "cuda@fast": CUDA,
+        "ptx": PTX,
+    }
 
 
 def test_every_function_of_every_shipped_pair_is_found_in_its_text(ptxbench):
     """Functions behind names, and several on one line."""
     for pair in json.loads(ptxbench("list", "*", "--json").out):
         functions = [pair["launch"], pair["reference"]]
-        functions += [each["shape"] for each in pair["arguments"] if each["shape"] is not None]
+        functions += [argument["shape"] for argument in pair["arguments"] if argument["shape"] is not None]
         assert all(function in pair["text"] for function in functions), pair["name"]
         assert pair["tolerance"]["source"] in pair["text"]
 
@@ -158,7 +162,7 @@ def test_a_value_that_json_does_not_have_is_text_and_a_range_is_a_list(kernels, 
     (kernels / "pairs" / "scale.py").write_text(text)
     (pair,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--json").out)
     assert pair["launches"][0]["scalars"] == {"a": "inf", "n": 1}
-    assert [each["values"] for each in pair["arguments"]] == [None, None, [1, 2], None]
+    assert [argument["values"] for argument in pair["arguments"]] == [None, None, [1, 2], None]
 
 
 def test_verdicts_come_from_the_predictions_and_the_runs_of_the_folders(kernels, ptxbench):

@@ -91,4 +91,4 @@ def test_the_findings_of_json_compare_with_the_chosen_row(tmp_path, monkeypatch,
     path = save(run_of([cell]), Path("results"))
     for options, reference in (((), "cuda"), (("--reference", "cuda@fast"), "cuda@fast")):
         findings = json.loads(ptxbench("run", "--replay", path, "--json", *options).out)["findings"]
-        assert {tuple(each["variants"]) for each in findings} == {(reference, "ptx")}
+        assert {tuple(finding["variants"]) for finding in findings} == {(reference, "ptx")}

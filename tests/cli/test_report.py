@@ -82,12 +82,12 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "told"), REFUSED)
-def test_a_report_that_cannot_be_made_gives_one_sentence_and_status_2(results, ptxbench, arguments, told):
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_a_report_that_cannot_be_made_gives_one_sentence_and_status_2(results, ptxbench, arguments, message):
     Path("file").write_text("")
     ran = ptxbench("report", *arguments)
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith(told)
+    assert ran.err.startswith(message)
     assert not Path("report.html").exists()
 
 
@@ -102,7 +102,9 @@ def test_what_was_made_once_is_not_made_again(results, emulated, ptxbench, monke
 
 
 def test_the_total_of_the_progress_is_right_from_the_start(emulated):
-    steps = [each for each in collect([emulated.run], emulated.kernels, ["sm_90", "sm_100"]) if isinstance(each, Step)]
+    steps = [
+        event for event in collect([emulated.run], emulated.kernels, ["sm_90", "sm_100"]) if isinstance(event, Step)
+    ]
     assert {step.total for step in steps} == {len(steps)}
     assert [step.done for step in steps] == list(range(len(steps)))
 

@@ -65,7 +65,7 @@ def test_json_is_the_run_document_and_nothing_else(kernels, ptxbench):
     assert ran.status == 0
     run = from_json(ran.out, "stdout")
     assert run == from_json(next(Path("results").rglob("*.json")).read_text(), "file")
-    assert [each["variants"] for each in json.loads(ran.out)["findings"]][:1] == [["cuda", "ptx"]]
+    assert [finding["variants"] for finding in json.loads(ran.out)["findings"]][:1] == [["cuda", "ptx"]]
     assert run.run.status == "complete"
     assert (run.run.backend, run.run.assembler, run.run.seed) == ("emulator", "toolkit", 1)
     assert run.device.is_emulator

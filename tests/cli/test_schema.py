@@ -46,7 +46,7 @@ def test_every_document_of_the_package_has_a_schema_of_its_version():
     named = set(re.findall(r"\"(ptxbench\.[a-z-]+/\d+)\"", texts))
     known = {match for schema in SCHEMAS.values() for match in re.findall(r"ptxbench\.[a-z-]+/\d+", json.dumps(schema))}
     assert named == known
-    assert {each.split(".")[1].split("/")[0] for each in named} == SCHEMAS.keys() - {"baseline"}
+    assert {name.split(".")[1].split("/")[0] for name in named} == SCHEMAS.keys() - {"baseline"}
 
 
 def objects(schema, path=()):

@@ -161,7 +161,7 @@ def test_two_files_are_listed_explained_and_not_launched(ptxbench, folder, files
         f"For which GPUs each can be built: ptxbench arch {a} {b}\n"
     )
     shown = document(ptxbench("show", *files, "--json"))
-    assert [each["variant"] for each in shown["variants"]] == [a, b]
+    assert [variant["variant"] for variant in shown["variants"]] == [a, b]
     assert (shown["launch"], shown["diff"], shown["parameters_differ"]) == (None, None, None)
 
 
@@ -190,7 +190,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(ptxbench, folder):
 
 def test_both_are_built_for_one_architecture(ptxbench, folder):
     def archs(*command):
-        return [each["arch"] for each in document(ptxbench("show", *command, "--json"))["variants"]]
+        return [variant["arch"] for variant in document(ptxbench("show", *command, "--json"))["variants"]]
 
     assert archs("saxpy.cu", "late.ptx") == ["sm_100", "sm_100"]
     assert archs("saxpy.ptx", "saxpy.cu", "--arch", "sm_80") == ["sm_80", "sm_80"]
@@ -212,7 +212,7 @@ def test_unlike_parameters_are_said(ptxbench, folder):
 
 def test_of_several_kernels_that_of_the_same_name_is_taken_or_the_named_one(ptxbench, folder):
     def entries(*command):
-        return [each["entry"] for each in document(ptxbench("show", *command, "--json"))["variants"]]
+        return [variant["entry"] for variant in document(ptxbench("show", *command, "--json"))["variants"]]
 
     assert entries("saxpy.cu", "several.ptx") == ["saxpy", "saxpy"]
     assert entries("several.ptx", "saxpy.cu") == ["saxpy", "saxpy"]
@@ -249,14 +249,14 @@ LAUNCHED = [
 ]
 
 
-@pytest.mark.parametrize(("file", "more", "status", "said"), LAUNCHED)
-def test_both_are_launched_on_the_same_data_and_their_outputs_compared(ptxbench, folder, file, more, status, said):
+@pytest.mark.parametrize(("file", "more", "status", "message"), LAUNCHED)
+def test_both_are_launched_on_the_same_data_and_their_outputs_compared(ptxbench, folder, file, more, status, message):
     ran = ptxbench("show", "saxpy.cu", file, "--diff", *LAUNCH, *more)
     assert (ran.status, ran.err) == (status, "")
-    assert said in words(ran.out)
+    assert message in words(ran.out)
     found = document(ptxbench("show", "saxpy.cu", file, "--json", *LAUNCH, *more), status)["launch"]
     assert found["status"] == {0: "same", 5: "unsupported"}.get(
-        status, "fault" if "failed" in said else "finding" if "sanitizer" in said else "different"
+        status, "fault" if "failed" in message else "finding" if "sanitizer" in message else "different"
     )
 
 
@@ -300,7 +300,7 @@ def test_a_proposed_tolerance_is_enough(ptxbench, folder):
 def test_the_sentence_says_which_kernel_executes_fewer_instructions(ptxbench, folder):
     more = ("--tolerance", "0,3e-7")
     found = document(ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH, *more, "--json"))["launch"]
-    a, b = (each["executed"]["least"] for each in found["kernels"])
+    a, b = (kernel["executed"]["least"] for kernel in found["kernels"])
     assert 0 < a < b
     share = f"{100 * (1 - a / b):.2g} %"
     said = words(ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH, *more).out)
@@ -324,7 +324,7 @@ def test_counts_are_shown_at_the_lines_of_two_launched_files(ptxbench, folder):
     shown = ptxbench("show", "saxpy.cu", "saxpy.ptx", *LAUNCH, "--counts").out
     assert len(re.findall("^Warps execute 608 machine instructions.$", shown, re.M)) == 2
     listed = document(ptxbench("show", "saxpy.cu", "saxpy.ptx", *LAUNCH, "--json"))["variants"]
-    assert [max(each["executed"].values()) for each in listed] == [32, 32]
+    assert [max(line["executed"].values()) for line in listed] == [32, 32]
 
 
 def test_a_template_is_compared_by_its_instantiation(ptxbench, folder):
@@ -390,10 +390,10 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "said"), REFUSED)
-def test_what_does_not_fit_is_refused_in_one_sentence(ptxbench, folder, arguments, said):
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_what_does_not_fit_is_refused_in_one_sentence(ptxbench, folder, arguments, message):
     ran = ptxbench("show", *arguments)
-    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
+    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {message}\n")
 
 
 @pytest.mark.parametrize(("file", "line"), [("broken.cu", r"broken\.cu:5: "), ("refused.ptx", r"refused\.ptx:35: ")])
@@ -469,10 +469,10 @@ EMIT_REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "said"), EMIT_REFUSED)
-def test_what_cannot_be_saved_is_refused_in_one_sentence(ptxbench, folder, arguments, said):
+@pytest.mark.parametrize(("arguments", "message"), EMIT_REFUSED)
+def test_what_cannot_be_saved_is_refused_in_one_sentence(ptxbench, folder, arguments, message):
     ran = ptxbench("show", *arguments)
-    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
+    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {message}\n")
 
 
 def test_ptx_that_lost_its_names_takes_the_arguments_as_the_other_kernel_names_them(ptxbench, folder):

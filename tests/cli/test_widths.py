@@ -101,7 +101,7 @@ BAD = [
 @pytest.mark.parametrize(("bad", "fault"), BAD)
 def test_the_check_finds_a_bad_table(bad, fault):
     printed = [((bad,), {})]
-    assert any(each.startswith(fault) for each in faults(drawn(printed, 60), drawn(printed, WIDEST), 60))
+    assert any(message.startswith(fault) for message in faults(drawn(printed, 60), drawn(printed, WIDEST), 60))
 
 
 def test_the_check_finds_a_column_that_is_gone_and_takes_one_that_is_named():
@@ -174,7 +174,9 @@ COMMANDS = [
 def test_no_command_cuts_a_text_or_leaves_one_out_without_a_word(arguments, folder, printed, ptxbench):
     if arguments[0] == "baseline":
         ptxbench("baseline", "set", "ba5e0001", "--reason", "it begins, and the reason is a sentence of some length")
-    ran = ptxbench(*(saved(each) if each in ("timed", "before", "after") else each for each in arguments))
+    ran = ptxbench(
+        *(saved(argument) if argument in ("timed", "before", "after") else argument for argument in arguments)
+    )
     assert printed, ran.err
     assert at_each_width(lambda width: drawn(printed, width)) == []
 

@@ -50,11 +50,11 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pair", "cuda", "ptx", "said"), BAD, ids=lambda each: each[-40:] if len(each) < 99 else "")
-def test_a_kernel_that_ignores_a_knob_is_reported_with_file_and_line(pair, cuda, ptx, said, tmp_path):
+@pytest.mark.parametrize(("pair", "cuda", "ptx", "message"), BAD, ids=lambda each: each[-40:] if len(each) < 99 else "")
+def test_a_kernel_that_ignores_a_knob_is_reported_with_file_and_line(pair, cuda, ptx, message, tmp_path):
     with pytest.raises(PairError) as error:
         load(kernels_folder(tmp_path, pair=pair, cuda=cuda, ptx=ptx), "scale")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_file_for_one_target_follows_the_knobs_too(tmp_path):

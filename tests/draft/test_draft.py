@@ -193,7 +193,7 @@ WITH_MAPS = {path.stem for path in SHIPPED.glob("*.cu") if "__grid_constant__" i
 SLOW = sorted({path.stem for path in SHIPPED.glob("*.cu")} - set(FAST) - WITH_MAPS)
 
 
-@pytest.mark.parametrize("stem", [*FAST, *(pytest.param(each, marks=pytest.mark.long) for each in SLOW)])
+@pytest.mark.parametrize("stem", [*FAST, *(pytest.param(stem, marks=pytest.mark.long) for stem in SLOW)])
 def test_names_and_layout_keep_the_machine_code_of_the_shipped_kernels(stem):
     """`draft` compares too: here that it never has to leave the names out, and that it compares what it returns."""
     path = SHIPPED / f"{stem}.cu"

@@ -61,7 +61,7 @@ LOWEST = {24: -132, 25: -133}
 def fused_block(a: Sequence[Number], b: Sequence[Number], c: Number, kinds: tuple[str, str, str], frac: int) -> Number:
     """The sum of one block, not yet rounded."""
     terms = [*zip(a, b, strict=True), (c, Fraction(1))]
-    if any(isinstance(each, float) for term in terms for each in term):
+    if any(isinstance(value, float) for term in terms for value in term):
         with_floats = [like(x) * like(y) for x, y in terms]
         total = sum(with_floats)
         if not math.isfinite(total):
@@ -99,8 +99,8 @@ def chain(
     """Blocks of `block` products, each result the next one's c: the bit pattern of d. `kinds` of d, a, b, c."""
     kind_d, kind_a, kind_b, kind_c = kinds
     for first in range(0, len(a), block):
-        xs = [read(each, kind_a) for each in a[first : first + block]]
-        ys = [read(each, kind_b) for each in b[first : first + block]]
+        xs = [read(bits, kind_a) for bits in a[first : first + block]]
+        ys = [read(bits, kind_b) for bits in b[first : first + block]]
         c = rounded(fused_block(xs, ys, read(c, kind_c), (kind_a, kind_b, kind_c), frac), kind_d, kept)
         kind_c = kind_d
     return c
@@ -170,8 +170,8 @@ def scaled(
     if 255 in scales:
         return FORMATS[kind_d].nan
     up = sum(scales) - 254
-    xs, ys, z = [number(each, kind_a) for each in a], [number(each, kind_b) for each in b], read(c, kind_c)
-    if any(isinstance(each, float) for each in (*xs, *ys, z)):
+    xs, ys, z = [number(value, kind_a) for value in a], [number(value, kind_b) for value in b], read(c, kind_c)
+    if any(isinstance(value, float) for value in (*xs, *ys, z)):
         total = sum(like(x) * like(y) for x, y in zip(xs, ys, strict=True)) + like(z)
         if not math.isfinite(total):
             return rounded(total, kind_d)

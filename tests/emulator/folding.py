@@ -136,7 +136,7 @@ def differences(lines: Sequence[Constants]) -> tuple[list[str], dict[str, int]]:
     """The lines where emulator and ptxas differ; and how many results of each line ptxas has folded."""
     text, words = module(lines)
     constants = folded(text)
-    results = [int(each) for each in emulated(text, len(words))]
+    results = [int(word) for word in emulated(text, len(words))]
     found, counts = [], {line.text: 0 for line in lines}
     for number, (line, row, place) in enumerate(words):
         numbers = [number, number + 1] if line.bits == 64 else [number]

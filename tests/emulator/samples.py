@@ -73,7 +73,9 @@ def disagreements(checks: Sequence[Check], target: str = "sm_80", version: str =
         for row, value in zip(zip(*check.columns, strict=True), got, strict=True):
             wanted = check.expected(*map(int, row))
             if int(value) != wanted:
-                lines.append(f"{check.opcode} {', '.join(hex(each) for each in row)}: {int(value):#x}, not {wanted:#x}")
+                lines.append(
+                    f"{check.opcode} {', '.join(hex(pattern) for pattern in row)}: {int(value):#x}, not {wanted:#x}"
+                )
     return lines
 
 

@@ -125,13 +125,13 @@ def samples(name, form, size):
     spans = {"ex2": 140.0, "tanh": 10.0, "sin": 400.0, "cos": 400.0, "lg2": 4.0}
     ordinary = (rng.uniform(-1, 1, size) * spans.get(name, 4.0) * 2.0 ** -rng.integers(0, 12, size)).tolist()
     if name in ("lg2", "rsqrt"):
-        ordinary = [abs(each) for each in ordinary] + [1 + each / 2**10 for each in ordinary[: size // 4]]
+        ordinary = [abs(value) for value in ordinary] + [1 + value / 2**10 for value in ordinary[: size // 4]]
     hardest = {"tanh": (0.2, 0.26), "lg2": (1.36, 1.42), "sin": (0.7, 0.79), "cos": (0.7, 0.79), "ex2": (0.45, 0.55)}
     ordinary += rng.uniform(*hardest.get(name, (1, 2)), size // 2).tolist()  # where a series needs its last terms
     if name in ("sin", "cos"):  # near whole quarters, where the argument decides how much of it is left
         ordinary += [k * np.pi / 2 for k in range(-40, 41)]
-    patterns = [exact.rounded(Fraction(each), form) for each in ordinary if each]
-    column = [*edges(form), *patterns, *(int(each) for each in random(form, 1, size, rng)[0])]
+    patterns = [exact.rounded(Fraction(value), form) for value in ordinary if value]
+    column = [*edges(form), *patterns, *(int(pattern) for pattern in random(form, 1, size, rng)[0])]
     return np.array(column, np.uint64)
 
 
@@ -156,8 +156,8 @@ def test_f32_functions_give_the_ideal_value():
     for name in NAMES:
         column, ideals = expected(name, "f32", 1500)
         for ftz in (False, True) if name != "tanh" else (False,):
-            source = [exact.flushed(int(each), F32) if ftz else int(each) for each in column]
-            changed = {int(each) for each in column} - set(source)
+            source = [exact.flushed(int(pattern), F32) if ftz else int(pattern) for pattern in column]
+            changed = {int(pattern) for pattern in column} - set(source)
             values = [
                 ideal(name, F32, after) if int(before) in changed else value
                 for before, after, value in zip(column, source, ideals, strict=True)
@@ -179,7 +179,7 @@ def test_sine_and_cosine_reduce_every_finite_argument():
     cases = [batch.Case(f"{name}.approx.f32", "f32", ["f32"], [column]) for name in ("sin", "cos")]
     for case, got in zip(cases, batch.execute(cases), strict=True):
         name = case.opcode.split(".")[0]
-        assert report(case.opcode, column, got, [ideal(name, F32, int(each)) for each in column]) == []
+        assert report(case.opcode, column, got, [ideal(name, F32, int(pattern)) for pattern in column]) == []
 
 
 def test_half_precision_functions_give_the_ideal_value():
@@ -189,14 +189,14 @@ def test_half_precision_functions_give_the_ideal_value():
             column, ideals = expected(name, kind, 1200)
             ftz = kind == "bf16" and name == "ex2"
             if ftz:  # what a subnormal operand gives is 1 in any case
-                ideals = [exact.flushed(each, form) for each in ideals]
+                ideals = [exact.flushed(pattern, form) for pattern in ideals]
             table = dict(zip(map(int, column), ideals, strict=True))
             stem = f"{name}.approx{'.ftz' * ftz}.{kind}"
             cases += [
                 batch.Case(stem, "b16", ["b16"], [column]),
                 batch.Case(f"{stem}x2", "b32", ["b32"], [packed(column)]),
             ]
-            wanted += [ideals, [both(table.__getitem__)(int(each)) for each in packed(column)]]
+            wanted += [ideals, [both(table.__getitem__)(int(pattern)) for pattern in packed(column)]]
     results = batch.execute(cases, "sm_90")
     lines = [report(c.opcode, c.columns[0], got, each) for c, got, each in zip(cases, results, wanted, strict=True)]
     assert list(itertools.chain(*lines)) == []
@@ -208,7 +208,7 @@ def test_rsqrt_of_f64_gives_the_ideal_value():
     column = np.concatenate([column, np.array(edges(F64), np.uint64)])
     case = batch.Case("rsqrt.approx.f64", "f64", ["f64"], [column])
     (got,) = batch.execute([case])
-    assert report(case.opcode, column, got, [exact.rsqrt(F64, "rn", int(each)) for each in column]) == []
+    assert report(case.opcode, column, got, [exact.rsqrt(F64, "rn", int(pattern)) for pattern in column]) == []
 
 
 def test_gross_f64_functions_know_only_upper_words():

@@ -88,7 +88,7 @@ def test_an_asynchronous_store_to_a_cta_that_exits_without_waiting_is_a_fault(sa
             run(body)
         return
     _, launched = run(body, sanitize=True)
-    assert [each.kind for each in launched.findings] == ["cluster-exited"]
+    assert [finding.kind for finding in launched.findings] == ["cluster-exited"]
     assert re.search(message, launched.findings[0].message)
 
 

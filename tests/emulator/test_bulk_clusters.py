@@ -128,7 +128,7 @@ def copied(way, *, mask=0b0010, issuer=0, to=1, first=0, text=COPY, clusters=1, 
     """The execution, and what each CTA has in the end, as (CTA, word)."""
     x, y = X.copy(), np.zeros((clusters * cluster, 64), np.uint32)
     number = list(WAYS).index(way)
-    arguments = [emulator.MapOf(x, MAP), x, y, *(np.uint32(each) for each in (number, mask, issuer, to, first))]
+    arguments = [emulator.MapOf(x, MAP), x, y, *(np.uint32(value) for value in (number, mask, issuer, to, first))]
     return emulator.run(text, grid=len(y), block=64, cluster=cluster, args=arguments, **options), y
 
 
@@ -332,6 +332,8 @@ def test_copies_of_the_own_cta_are_the_same_in_a_cluster(number):
         given = [emulator.MapOf(each.array.copy(), each.map) if isinstance(each, emulator.MapOf) else each.copy()
                  for each in arguments]  # fmt: skip
         execution = emulator.run(text, grid=4, block=block, cluster=cluster, args=given, threads=1)
-        contents = [(each.array if isinstance(each, emulator.MapOf) else each).tobytes() for each in given]
+        contents = [
+            (argument.array if isinstance(argument, emulator.MapOf) else argument).tobytes() for argument in given
+        ]
         found.append((contents, execution.counters))
     assert found[1:] == found[:1] * 2

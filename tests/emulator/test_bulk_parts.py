@@ -54,7 +54,7 @@ def parts(left=0, right=0, mask=0xFFFF, *, bytes=BYTES, skipped=0, **options):
     random = np.random.default_rng(left + 100 * right)
     x, y = random.integers(0, 255, bytes, np.uint8), np.full(2 * BYTES, 7, np.uint8)
     source = PARTS.replace("ld.param.u64 %x, [x];", f"ld.param.u64 %x, [x];\n    sub.u64 %x, %x, {skipped};")
-    arguments = [x, y, *(np.uint32(each) for each in (left, right, mask))]
+    arguments = [x, y, *(np.uint32(value) for value in (left, right, mask))]
     return emulator.run(source, grid=1, block=1, args=arguments, **options), x, y
 
 

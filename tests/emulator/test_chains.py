@@ -90,7 +90,7 @@ def test_a_chain_of_three():
     arrays = [np.full(96, 10 * k, np.uint32) for k in range(4)]
     step = kernel("more", WAIT + LOAD + "add.u32 %value, %value, 1;\n" + STORE + "griddepcontrol.launch_dependents;")
     emulator.chain([{"ptx": step, "grid": 3, "block": 32, "args": arrays[k : k + 2]} for k in range(3)])
-    assert [set(each.tolist()) for each in arrays] == [{0}, {1}, {2}, {3}]
+    assert [set(array.tolist()) for array in arrays] == [{0}, {1}, {2}, {3}]
 
 
 SUM = kernel("sum", """
@@ -126,7 +126,7 @@ def test_an_access_that_the_wait_does_not_order_after_the_launch_before_is_a_rac
         {"ptx": DOUBLE, "args": [start, middle], "grid": 3, "block": 32},
         {"ptx": ptx, "args": [middle, end], "grid": 3, "block": 32, "sanitize": True},
     ])  # fmt: skip
-    kinds = {each.kind for each in result.findings}
+    kinds = {finding.kind for finding in result.findings}
     assert kinds == ({"race"} if found else set())
     if found:
         first = result.findings[0]
@@ -194,7 +194,7 @@ def test_the_module_keeps_its_variables_within_a_chain():
 def test_a_step_without_a_wait_reads_old_data_only_if_it_is_dependent(wait, dependent, row):
     rows, execution = stepped(wait, range(2), dependent=dependent, sanitize=True)
     assert rows[2, 0] == row
-    assert [each.kind for each in execution.findings] == (["race"] if row else [])
+    assert [finding.kind for finding in execution.findings] == (["race"] if row else [])
 
 
 def test_an_error_names_the_launch_and_begins_with_the_line():
@@ -204,4 +204,4 @@ def test_an_error_names_the_launch_and_begins_with_the_line():
 
 def test_a_finding_of_several_launches_is_named_once():
     _, execution = stepped("", range(3), sanitize=True)
-    assert len({each.line for each in execution.findings}) == len(execution.findings) == 1
+    assert len({finding.line for finding in execution.findings}) == len(execution.findings) == 1

@@ -145,7 +145,7 @@ def test_mistakes_are_faults_with_line_thread_and_cta_and_findings_if_sanitised(
         return
     _, launched = run(body, sanitize=True)
     kind = "cluster-exited" if "exited" in mistake else "misaligned" if mistake == "misaligned" else "out-of-bounds"
-    assert kind in [each.kind for each in launched.findings]
+    assert kind in [finding.kind for finding in launched.findings]
 
 
 TILES = """

@@ -231,8 +231,8 @@ def test_a_mistake_is_found_at_its_line(name):
     section, lines = SECTIONS[name], text.splitlines()
     found = [each for each in launched(True).findings if each.line in places[name]]
     assert found
-    assert {each.kind for each in found} <= section.kinds
-    assert any(section.at in lines[each.line - 1] for each in found), found
+    assert {finding.kind for finding in found} <= section.kinds
+    assert any(section.at in lines[finding.line - 1] for finding in found), found
 
 
 @pytest.mark.parametrize("mistaken", [False, True])
@@ -242,7 +242,7 @@ def test_ptxas_accepts_the_kernel(mistaken):
 
 def test_every_finding_is_of_a_mistake():
     inside = {line for lines in kernel(True)[1].values() for line in lines}
-    assert {each.line for each in launched(True).findings} <= inside
+    assert {finding.line for finding in launched(True).findings} <= inside
 
 
 def test_the_right_kernel_is_clean_and_checked():
@@ -327,10 +327,10 @@ def test_a_cta_lives_from_its_start_to_its_exit(what):
     kind, at, text = LIVES[what]
     ptx, launch = alone("\n".join(version(text, mistaken=True)))
     ptxas.assemble(locate.program("ptxas"), ptx, "sm_90")
-    named = [ptx.splitlines()[each.line - 1] for each in launch.findings if each.kind == kind]
+    named = [ptx.splitlines()[finding.line - 1] for finding in launch.findings if finding.kind == kind]
     assert named
     assert all(at in line for line in named), named
-    assert all("rank" in each.message for each in launch.findings if each.kind == kind)
+    assert all("rank" in finding.message for finding in launch.findings if finding.kind == kind)
     assert alone("\n".join(version(text, mistaken=False)))[1].findings == ()
 
 
@@ -365,7 +365,7 @@ def test_a_result_that_depends_on_the_order_of_the_ctas_in_their_cluster_is_a_fi
     @%done st.global.u32 [%out], %other;
     """
     _, launch = alone(text)
-    assert [each.kind for each in launch.findings] == ["schedule"]
+    assert [finding.kind for finding in launch.findings] == ["schedule"]
     assert alone(text.replace("[%theirs], %rank", "[%theirs], 7"))[1].findings == ()
 
 
@@ -394,7 +394,7 @@ def test_a_mistake_with_a_bulk_copy_to_another_cta(mistake, way):
     message = ""
     try:
         execution, _ = bulk.copied(way, text=text, first=1, sanitize=True)
-        message = "\n".join(each.message for each in execution.findings if each.kind == kind)
+        message = "\n".join(finding.message for finding in execution.findings if finding.kind == kind)
     except MemoryFault as fault:  # the source of a copy between CTAs is gone
         message = str(fault).partition("Found before: ")[2]
     lines = {text.splitlines()[int(number) - 1] for number in re.findall(r"line (\d+): ", message)}
@@ -404,7 +404,7 @@ def test_a_mistake_with_a_bulk_copy_to_another_cta(mistake, way):
 def test_the_source_of_a_copy_between_ctas_is_held_until_it_is_done():
     text = bulk.changed(("SENT:\n", "    st.shared.u32 [own], 77;\nSENT:\n"))
     execution, _ = bulk.copied("between", text=text, first=1, sanitize=True)
-    assert [each.kind for each in execution.findings] == ["pending-copy"]
+    assert [finding.kind for finding in execution.findings] == ["pending-copy"]
     assert "is still copying" in execution.findings[0].message
 
 

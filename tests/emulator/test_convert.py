@@ -257,7 +257,7 @@ def test_every_random_number_rounds_up_as_often_as_the_exact_one_lies_above(rest
     every = np.arange(1 << 16, dtype=np.uint64)
     given = [np.full_like(every, 0xC0490000), np.full_like(every, 0x3F800000 | rest), every]
     (got,) = batch.execute([batch.Case("cvt.rs.bf16x2.f32", "b32", ["f32", "f32", "b32"], given)], *NEWEST)
-    assert {int(each) >> 16 for each in got} == {0xC049}
+    assert {int(pattern) >> 16 for pattern in got} == {0xC049}
     assert np.bincount((got & np.uint64(0xFFFF)).astype(int) - 0x3F80, minlength=2).tolist() == [(1 << 16) - rest, rest]
 
 
@@ -309,7 +309,7 @@ def near_narrow(source, kind):
     middles = [(low + high) / 2 for low, high in itertools.pairwise(ordered)]
     beyond = [ordered[-1] + (ordered[-1] - ordered[-2]) * Fraction(k, 4) for k in range(1, 6)]
     near = [exact.rounded(value, source, "rz") for value in (*ordered, *middles, *beyond) if value]
-    patterns = np.array(edges(source) + [each + k for each in near for k in (-1, 0, 1)], np.uint64)
+    patterns = np.array(edges(source) + [pattern + k for pattern in near for k in (-1, 0, 1)], np.uint64)
     return np.concatenate([patterns, patterns ^ np.uint64(source.sign)])
 
 

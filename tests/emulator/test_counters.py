@@ -245,7 +245,7 @@ def offset_patterns(size):
         lambda bank, row: min(most, (row * 128 + bank * 4) // size), st.integers(0, 3), st.integers(0, 100)
     )
     active = st.one_of(st.just((1 << 32) - 1), st.integers(0, (1 << 32) - 1))
-    elements = st.one_of(*(st.lists(each, min_size=32, max_size=32) for each in (near, anywhere, banks)))
+    elements = st.one_of(*(st.lists(offsets, min_size=32, max_size=32) for offsets in (near, anywhere, banks)))
 
     def together(units, mask):
         return [size * unit if mask >> lane & 1 else -1 for lane, unit in enumerate(units)]

@@ -61,14 +61,14 @@ def disagreements(opcode, function, *, rounding="rn", ftz=False, sat=False, size
     (actual,) = execute(opcode, sources, results, kinds)
     lines = []
     for row, got in zip(zip(*sources, strict=True), actual, strict=True):
-        values = [int(each) for each in row]
+        values = [int(pattern) for pattern in row]
         if ftz:
             values = [exact.flushed(value, form) for value in values]
         expected = function(dataclasses.replace(form, flushes=ftz), rounding, *values)
         if sat:
             expected = exact.saturated(expected, form)
         if int(got) != expected:
-            given = ", ".join(show(int(each), kind) for each in row)
+            given = ", ".join(show(int(pattern), kind) for pattern in row)
             lines.append(f"{opcode} {given}: {show(int(got), kind)}, not {show(expected, kind)}")
     return lines
 

@@ -31,7 +31,7 @@ def failures(case):
             found = run(case, sanitize=sanitize)
         except PtxbenchError as error:
             found = [f"{type(error).__name__}: {error}"]
-        wrong += [f"{case.name} for {case.arch}{', sanitised' if sanitize else ''}: {each}" for each in found]
+        wrong += [f"{case.name} for {case.arch}{', sanitised' if sanitize else ''}: {fault}" for fault in found]
     return wrong
 
 
@@ -62,4 +62,4 @@ def test_the_product_of_pyptx_as_written_exits_too_early_and_lacks_fences():
         r"global\.shared::cta.* which stmatrix.* wrote, without a proxy fence",
         r"exits at line .*, and nothing orders",
     ):
-        assert any(re.search(what, each) for each in found), what
+        assert any(re.search(what, fault) for fault in found), what

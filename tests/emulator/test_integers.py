@@ -149,7 +149,7 @@ def extract(width, signed):
     """
 
     def function(a, start, length):
-        start, length = (each & 255 if width == 32 else each for each in (start, length))
+        start, length = (operand & 255 if width == 32 else operand for operand in (start, length))
         sign = 0 if not signed or length == 0 else a >> min(start + length - 1, width - 1) & 1
         return sum((a >> start + i & 1 if i < length and start + i < width else sign) << i for i in range(width))
 
@@ -158,7 +158,7 @@ def extract(width, signed):
 
 def insert(width):
     def function(a, b, start, length):
-        start, length = (each & 255 if width == 32 else each for each in (start, length))
+        start, length = (operand & 255 if width == 32 else operand for operand in (start, length))
         for i in range(min(length, width)):
             if start + i < width:
                 b = b & ~(1 << start + i) | (a >> i & 1) << start + i

@@ -263,8 +263,8 @@ def lines_of(loop, names):
     yield f"add.u32 %i{n}, %i{n}, 1;"
     if loop.leave is not None:
         yield from (f"setp.eq.u32 %p, %i{n}, %c{loop.leave};", f"@%p bra END{n};")
-    for each in loop.body:
-        yield from lines_of(each, names)
+    for line in loop.body:
+        yield from lines_of(line, names)
     if not loop.tested_first:
         yield f"setp.lt.u32 %p, %i{n}, %c{loop.trips};"
     yield f"{'' if loop.tested_first else '@%p '}bra LOOP{n}; // back {n}"

@@ -164,7 +164,7 @@ RUNS = [(opcode, arch) for opcode, archs in FLOATS.items() for arch in archs]
 @pytest.mark.parametrize(("opcode", "arch"), quick.first_of_each(lambda run: run[0], RUNS))
 def test_a_float_product_has_the_bits_of_the_exact_model(opcode, arch):
     case = CASES[opcode]
-    a, b, c = (np.concatenate(each) for each in zip(*(matrices(case, 2, make) for make in MAKERS), strict=True))
+    a, b, c = (np.concatenate(parts) for parts in zip(*(matrices(case, 2, make) for make in MAKERS), strict=True))
     actual, execution = run(case, a, b, c, arch)
     wrong = []
     for product, matrix, row, column in some_of(actual.shape, 240):
@@ -270,7 +270,7 @@ def test_an_f64_product_is_a_chain_of_fused_multiply_adds_with_k_ascending(opcod
     rng = np.random.default_rng(2)
     a, b, c = (rng.normal(size=(2, 1, *shape)) for shape in ((case.m, case.k), (case.k, case.n), (case.m, case.n)))
     a[0, 0, 1, 0], a[0, 0, 2, 1], b[0, 0, 2, 3], c[0, 0, 4, 4] = np.inf, np.nan, 2.0**-1070, -0.0
-    a, b, c = (each.view(np.uint64) for each in (a, b, c))
+    a, b, c = (matrix.view(np.uint64) for matrix in (a, b, c))
     actual, _ = run(case, a, b, c, "sm_90")
     rounding = next((part for part in opcode.split(".") if part in exact.ROUNDINGS), "rn")
     for product, matrix, row, column in some_of(actual.shape):
@@ -379,7 +379,7 @@ def test_an_execution_says_how_well_its_matrix_arithmetic_is_known(opcode, arch,
 def test_how_well_a_model_is_known_completes_a_sentence():
     models = [model for rows in tensor_models.MODELS.values() for _, model in rows]
     for origin in (
-        *(each.origin for each in (*models, *tensor_models.WARPGROUP_MODELS.values())),
+        *(model.origin for model in (*models, *tensor_models.WARPGROUP_MODELS.values())),
         tensor_models.SPARSE,
     ):
         assert origin.startswith(("reproduces ", "follows ", "is assumed to be that of ")), origin

@@ -188,7 +188,7 @@ DELIVERED = [
         64,
     ),
 ]
-DELIVERIES = [delivered(*each) for each in DELIVERED]
+DELIVERIES = [delivered(*delivery) for delivery in DELIVERED]
 
 
 @pytest.mark.parametrize("text", DELIVERIES, ids=[name for name, *_ in DELIVERED])

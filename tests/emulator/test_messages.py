@@ -14,13 +14,13 @@ def test_a_translation_goes_through_the_pipe_once_and_is_the_same_object_afterwa
     ours, theirs = Sent(), Sent()
     one, other = translation("one"), translation("other")
     sizes, got = [], []
-    for each in (one, one, other, one):
+    for message in (one, one, other, one):
         stream = io.BytesIO()
-        theirs.dump({"translation": each, "printed": "x"}, stream)
+        theirs.dump({"translation": message, "printed": "x"}, stream)
         sizes.append(stream.tell())
         stream.seek(0)
         got.append(ours.load(stream)["translation"])
-    assert [each.name for each in got] == ["one", "one", "other", "one"]
+    assert [message.name for message in got] == ["one", "one", "other", "one"]
     assert got[0] is got[1] is got[3]
     assert sizes[0] > 1000 > sizes[1]
     assert sizes[3] < 1000 < sizes[2]
@@ -29,9 +29,9 @@ def test_a_translation_goes_through_the_pipe_once_and_is_the_same_object_afterwa
 def test_of_many_translations_the_last_are_kept():
     ours, theirs = Sent(), Sent()
     many = [translation(str(number)) for number in range(MOST_SENT + 3)]
-    for each in (*many, many[0], many[-1]):
+    for message in (*many, many[0], many[-1]):
         stream = io.BytesIO()
-        theirs.dump(each, stream)
+        theirs.dump(message, stream)
         stream.seek(0)
-        assert vars(ours.load(stream)) == vars(each)
+        assert vars(ours.load(stream)) == vars(message)
     assert sum(slot is not None for slot in ours.slots) == MOST_SENT

@@ -84,12 +84,12 @@ def drawn(product, draw, make):
     found = indices(product, draw)
     shape = (16, product.scales), (8, product.scales)
     if "ue4m3" in product.opcode:
-        scales = [draw.integers(0, 256, each) for each in shape]
+        scales = [draw.integers(0, 256, extent) for extent in shape]
     else:
-        scales = [draw.integers(110, 140, each) for each in shape]
-        for each in scales if product.scales else ():
-            each[0, 0] = 255 if make is patterns else 1
-            each[1, -1] = 254
+        scales = [draw.integers(110, 140, extent) for extent in shape]
+        for factors in scales if product.scales else ():
+            factors[0, 0] = 255 if make is patterns else 1
+            factors[1, -1] = 254
     return Given(make(draw, (16, product.terms), product.kinds[1]), make(draw, (product.k, 8), product.kinds[2]),
                  make(draw, (16, 8), product.kinds[3]), found, *scales)  # fmt: skip
 
@@ -123,7 +123,7 @@ def wanted(product, one, row, column, arch):
 def differences(products, given, found, arch, count=24):
     draw, wrong = np.random.default_rng(5), []
     for number, product in enumerate(products):
-        for cta, one in enumerate(each[number] for each in given):
+        for cta, one in enumerate(arrays[number] for arrays in given):
             places = [
                 (0, 0),
                 (1, 1),

@@ -368,7 +368,7 @@ HALF_KERNELS = {halve: halves(*halve) for halve in HALVES}
 def test_atomics_on_halves_round_once_and_prefer_numbers(kind, operation, vec, red):
     element = kind.removesuffix("x2")
     edges = np.array(EDGES[element], np.uint16)
-    a, b = (each.ravel() for each in np.meshgrid(edges, edges))
+    a, b = (axis.ravel() for axis in np.meshgrid(edges, edges))
     more = np.random.default_rng(2).integers(0, 1 << 16, (2, 8 * 256 - a.size)).astype(np.uint16)
     a, b = np.concatenate([a, more[0]]), np.concatenate([b, more[1]])
     per_thread = (int(vec[1:]) if vec else 1) * (2 if kind.endswith("x2") else 1)

@@ -67,7 +67,7 @@ def test_a_wider_register_is_extended_and_of_a_wider_source_the_low_bits_count(e
     sources = np.array([given for _, given, _ in WIDER], np.uint64)
     results = np.zeros_like(sources)
     execute(widened(), "widened", grid=(1, 1, 1), block=(1, 1, 1), args=[sources, results])
-    assert [hex(each) for each in results.tolist()] == [hex(expected) for _, _, expected in WIDER]
+    assert [hex(pattern) for pattern in results.tolist()] == [hex(expected) for _, _, expected in WIDER]
 
 
 def test_ptxas_takes_the_wider_registers():

@@ -81,7 +81,9 @@ def disagreement(text, case):
     shared = {"dynamic_shared_bytes": case.shared}
     execution = emulator.run(text, case.kernel, grid=case.grid, block=case.block, args=its, arch="sm_90", **shared)
     counters = Counters()
-    grid, block = ((each, 1, 1) if isinstance(each, int) else (*each, 1, 1)[:3] for each in (case.grid, case.block))
+    grid, block = (
+        (extent, 1, 1) if isinstance(extent, int) else (*extent, 1, 1)[:3] for extent in (case.grid, case.block)
+    )
     interpret(text, case.kernel, grid=grid, block=block, args=mine, counters=counters, **shared)
     if any(np.asarray(a).tobytes() != np.asarray(b).tobytes() for a, b in zip(mine, its, strict=True)):
         return "bytes differ"

@@ -139,7 +139,7 @@ def test_a_mistake_is_a_finding_with_its_line(mistake):
     text = changed(RIGHT, mistake.right, mistake.wrong)
     execution, _ = launched(text)
     lines = text.splitlines()
-    kinds = {each.kind for each in execution.findings if mistake.at in lines[each.line - 1]}
+    kinds = {finding.kind for finding in execution.findings if mistake.at in lines[finding.line - 1]}
     assert mistake.kind in kinds if mistake.kind else kinds & {"race", "pending-mma"}, execution.findings
 
 

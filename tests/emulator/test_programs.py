@@ -78,7 +78,7 @@ def test_every_instruction_of_the_programs_gives_the_same_bytes(ops):
     wrong = (mine[1] != its[1]).reshape(threads, len(ops), 16)
     found = {}
     for row, place in np.argwhere(wrong.any(axis=2)).tolist():
-        actual, expected = (each[1][row, 16 * place : 16 * place + 16].tobytes().hex() for each in (its, mine))
+        actual, expected = (outputs[1][row, 16 * place : 16 * place + 16].tobytes().hex() for outputs in (its, mine))
         source = arguments["inputs"][row].tobytes().hex()
         found.setdefault(ops[place].opcode, f"row {row}: {actual}, not {expected}, of {source}")
     assert not found, "\n".join(f"{opcode}: {text}" for opcode, text in found.items())

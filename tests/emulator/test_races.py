@@ -132,7 +132,7 @@ def test_a_planted_race_is_found_and_named(module, case):
     execution, _ = launched(module, case, planted=True)
     found = [finding for finding in execution.findings if finding.kind in case.kinds]
     assert found, (execution.findings, execution.notes)
-    assert any(case.place in each.message for each in found), found
+    assert any(case.place in finding.message for finding in found), found
 
 
 @pytest.mark.parametrize(("module", "case"), ROWS)

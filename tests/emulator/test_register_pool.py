@@ -218,5 +218,5 @@ def test_a_kernel_starts_with_the_registers_that_ptxas_chooses(arch):
 
 def at_entry(function, arch):
     limit = register_pool.limit_of(function.directives, arch)
-    changes = [each for each in function.instructions if each.opcode.startswith("setmaxnreg")]
+    changes = [instruction for instruction in function.instructions if instruction.opcode.startswith("setmaxnreg")]
     return limit and register_pool.registers_at_entry(limit, changes)

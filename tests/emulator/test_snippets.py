@@ -29,9 +29,9 @@ for stem in MODULES:
 
 def compiled(stem, arch, flags):
     path = FOLDER / f"{stem}.cu"
-    made = toolchain.compiled(path.read_bytes(), path, arch, FLAGS[flags])
-    assert "warning" not in made.log, made.log
-    return made.ptx
+    output = toolchain.compiled(path.read_bytes(), path, arch, FLAGS[flags])
+    assert "warning" not in output.log, output.log
+    return output.ptx
 
 
 def misses(actual, expected, case, fast):
@@ -47,7 +47,7 @@ def misses(actual, expected, case, fast):
             same = actual == expected.astype(actual.dtype)
     if same.all():
         return ""
-    at = tuple(int(each[0]) for each in np.nonzero(~same))
+    at = tuple(int(axis[0]) for axis in np.nonzero(~same))
     return f"{(~same).sum()} of {same.size} differ; [{at}] is {actual[at]!r}, expected {expected[at]!r}"
 
 

@@ -60,7 +60,7 @@ def test_a_qualifier_that_no_line_lists_makes_an_opcode_unknown(opcode):
 
 
 @pytest.mark.parametrize(
-    ("said", "manual"),
+    ("order", "manual"),
     [
         ("ld.global.acquire.gpu.b32", "ld.acquire.gpu.global.b32"),
         ("red.global.release.gpu.add.u32", "red.release.gpu.global.add.u32"),
@@ -68,8 +68,8 @@ def test_a_qualifier_that_no_line_lists_makes_an_opcode_unknown(opcode):
         ("ld.global.weak.b32", "ld.weak.global.b32"),
     ],
 )
-def test_memory_qualifiers_may_come_in_any_order(said, manual):
-    (one,), (other,) = TABLE[said], TABLE[manual]
+def test_memory_qualifiers_may_come_in_any_order(order, manual):
+    (one,), (other,) = TABLE[order], TABLE[manual]
     assert (one.body, dict(one.arguments), one.operands) == (other.body, dict(other.arguments), other.operands)
 
 
@@ -94,7 +94,7 @@ def test_the_name_comes_first_and_types_spaces_and_layouts_keep_their_order(opco
 def test_the_nearest_spelling_is_of_the_same_instruction(opcode, suggested):
     found = nearest(opcode)
     assert suggested in found or found[0].split(".")[0] == opcode.split(".")[0]
-    assert all(each in TABLE for each in found)
+    assert all(opcode in TABLE for opcode in found)
 
 
 @pytest.mark.parametrize("syntax", ["add{.sat}.s32 d, a, b", "add.rnd.s32 d, a, b"])

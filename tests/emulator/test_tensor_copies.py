@@ -329,9 +329,9 @@ def test_a_store_counts_only_bytes_inside_as_global():
 
 
 def without(text, *lines):
-    for each in lines:
-        assert each in text, each
-        text = text.replace(each, "")
+    for line in lines:
+        assert line in text, line
+        text = text.replace(line, "")
     return text
 
 
@@ -431,9 +431,9 @@ def passed(array, tiled, **changes):
     words = np.frombuffer(emulator.MapOf(array, tiled).encoded(0), "<u4")[2:].copy()
     for word, value in changes.values():
         words[word - 2] = value
-    made = np.zeros((), [("address", object), ("words", "<u4", 30)])
-    made["address"], made["words"] = emulator.Pointer(array), words
-    return made[()]
+    record = np.zeros((), [("address", object), ("words", "<u4", 30)])
+    record["address"], record["words"] = emulator.Pointer(array), words
+    return record[()]
 
 
 def bytes_launch(structure, text=LOAD, way=2):

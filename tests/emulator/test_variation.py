@@ -163,8 +163,8 @@ def test_launch_conditions_vary_only_where_variation_is_requested():
         "shared", "generic shared", "local", "generic local", "variable", "stored", "from shared", "parameter",
         "from parameter",
     }  # fmt: skip
-    for each in (one, other):
-        assert each["smid"] < each["nsmid"]
-        assert each["warpid"] < each["nwarpid"]
-        assert each["nan"] & 0x7FC00000 == 0x7FC00000
+    for run in (one, other):
+        assert run["smid"] < run["nsmid"]
+        assert run["warpid"] < run["nwarpid"]
+        assert run["nan"] & 0x7FC00000 == 0x7FC00000
     assert one["nsmid"] > usual["nsmid"] > other["nsmid"]

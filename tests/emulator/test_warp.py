@@ -36,7 +36,7 @@ def shuffled(mode, values, b, c, active):
 
 def shuffle_kernel(mode, b, c):
     """`b` and `c`: immediates, or None for registers loaded from memory."""
-    name = f"shuffle_{mode}_" + "_".join("r" if each is None else f"{each:x}" for each in (b, c))
+    name = f"shuffle_{mode}_" + "_".join("r" if lane is None else f"{lane:x}" for lane in (b, c))
     return program(f"""
 .visible .entry {name}(.param .u64 to, .param .u64 from)
 {{

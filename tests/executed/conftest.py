@@ -21,9 +21,9 @@ class Ran:
         by_address = self.executed.by_instruction
         code = toolchain.lines.annotate(self.build).instructions
         return sum(
-            by_address[each.address]
-            for each in code
-            if each.text.split()[1 if each.text[0] == "@" else 0].startswith(name)
+            by_address[instruction.address]
+            for instruction in code
+            if instruction.text.split()[1 if instruction.text[0] == "@" else 0].startswith(name)
         )
 
 

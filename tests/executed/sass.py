@@ -64,7 +64,7 @@ def step(lane, opcode, operands):
     name, *words = (
         opcode.lstrip("U").split(".") if opcode.startswith("U") and opcode != "UNKNOWN" else opcode.split(".")
     )
-    parts = [each.strip() for each in operands.split(",")]
+    parts = [word.strip() for word in operands.split(",")]
     if name == "ISETP":
         a, b = lane.read(parts[2]), lane.read(parts[3])
         if "EX" in words or a is None or b is None:
@@ -148,7 +148,7 @@ def run(lane, code, place, at):
     true = lane.test(guard)
     name = opcode.split(".")[0]
     if name in ("BRA", "EXIT"):
-        tests = [true, *(lane.test(each) for each in re.findall(r"!?\bU?PT?\d*\b", operands))]
+        tests = [true, *(lane.test(match) for match in re.findall(r"!?\bU?PT?\d*\b", operands))]
         if ".DIV" in opcode:
             return True
         if None in tests:

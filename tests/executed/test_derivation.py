@@ -238,7 +238,7 @@ def test_softmax_and_rmsnorm_run_their_copies_as_often_as_their_loops_trip(pair,
     assert derived.whole
     assert derived.width < 0.04
     code = toolchain.lines.annotate(build).instructions
-    loads = [each for each in code if "LDG" in each.text and not each.text.startswith("@")]
+    loads = [instruction for instruction in code if "LDG" in instruction.text and not instruction.text.startswith("@")]
     # four loads of one line in a block are the copy of four trips; each loop of the PTX has one
     entries = sum(next(iter(outcome.loops.values())).values())
     [trips] = next(iter(outcome.loops.values()))

@@ -13,7 +13,7 @@ def code(text):
     for line in text.strip().splitlines():
         labels, rest = [], line.strip()
         while rest.startswith((".L_", "$")):
-            label, rest = (each.strip() for each in rest.split(":", 1))
+            label, rest = (word.strip() for word in rest.split(":", 1))
             labels.append(label)
         found.append(MachineInstruction(16 * len(found), rest, tuple(labels)))
     return found
@@ -79,12 +79,12 @@ ISETP.GE.U32.AND P4, PT, R3, {other}, PT
     ],
 )
 def test_a_guard_is_known_to_be_false_behind_a_branch_on_the_same_comparison(between, other, never):
-    made = graph(code(GUARDED.format(between=between, other=other)))
-    assert Guards(made).never(1, 2, "P4") is never
-    assert not Guards(made).never(1, 2, "!P4")
+    flow = graph(code(GUARDED.format(between=between, other=other)))
+    assert Guards(flow).never(1, 2, "P4") is never
+    assert not Guards(flow).never(1, 2, "!P4")
 
 
 def test_a_guard_that_another_branch_was_taken_on_is_not_known():
-    made = graph(code("ISETP.GE.U32.AND P3, PT, R3, R0, PT\n @!P3 BRA .L_x_0\n ISETP.GE.U32.AND P4, PT, R3, R0, PT\n"
+    flow = graph(code("ISETP.GE.U32.AND P3, PT, R3, R0, PT\n @!P3 BRA .L_x_0\n ISETP.GE.U32.AND P4, PT, R3, R0, PT\n"
                       "@P4 MOV R9, R8\n .L_x_0: EXIT"))  # fmt: skip
-    assert not Guards(made).never(1, 1, "P4")
+    assert not Guards(flow).never(1, 1, "P4")

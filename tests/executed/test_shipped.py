@@ -41,7 +41,7 @@ def chosen(arch):
 def derived(arch):
     """The executions of each variant that builds, at its first bench size."""
     with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
-        builds = [(*each, pool.submit(toolchain.build_source, each[1], arch)) for each in chosen(arch)]
+        builds = [(*choice, pool.submit(toolchain.build_source, choice[1], arch)) for choice in chosen(arch)]
     for found, source, future in builds:
         if isinstance(future.exception(), PtxbenchError):
             continue  # not for this target

@@ -67,7 +67,7 @@ def counts(kernels):
     launch = found.pair.launch(**size)
     outcome = EMULATOR.run(built, launch, found.pair.make_arguments(size, 1), found.pair.outputs)
     own, _ = counts_of(built, launch, outcome)
-    return {each.hardware: int(own[each.emulated]) for each in COUNTERS}
+    return {counter.hardware: int(own[counter.emulated]) for counter in COUNTERS}
 
 
 def step(document, name):
@@ -93,7 +93,7 @@ def test_every_step_is_taken_and_kept(first_run, ncu, counts, tmp_path):
     assert [step["step"] for step in document["steps"]] == list(steps.STEPS)
     assert all(step["seconds"] > 0 for step in document["steps"])
     told = [each for each in step(document, "counters")["counters"] if each["variant"] == "ptx"]
-    assert [each["counter"] for each in told] == [
+    assert [counter["counter"] for counter in told] == [
         "sass_executed", "ptx_global_load_requests", "ptx_global_load_sectors", "ptx_global_store_requests",
         "ptx_global_store_sectors",
     ]  # fmt: skip

@@ -16,7 +16,7 @@ CHEAP = ("device", "loading", "flush", "dirty L2", "timers", "shield")
 @pytest.mark.long
 def test_a_first_run_goes_through(ptxbench, kernels, ncu, monkeypatch, tmp_path):
     every = vars(CalibrationSuite)["checks"].fget
-    cheap = property(lambda checklist: [each for each in every(checklist) if each.subject in CHEAP])
+    cheap = property(lambda checklist: [check for check in every(checklist) if check.subject in CHEAP])
     monkeypatch.setattr(CalibrationSuite, "checks", cheap)
     settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0.1, stretch=1, looks=(8,), solo=4)
     monkeypatch.setattr(steps, "QUICK", settings)
@@ -27,16 +27,16 @@ def test_a_first_run_goes_through(ptxbench, kernels, ncu, monkeypatch, tmp_path)
     assert ran.status == 0, ran.err
     document = json.loads(ran.out)
     found = {line["subject"]: line for step in document["steps"] for line in step["lines"]}
-    assert {found[each]["status"] for each in CHEAP} == {PASS}
+    assert {found[subject]["status"] for subject in CHEAP} == {PASS}
     for each in ("bits: scale cuda", "bits: scale ptx", "counters: scale cuda", "counters: scale ptx"):
         assert found[each]["status"] == PASS, found[each]
     assert "of the time of cuda" in found["run: scale"]["found"]
     run = json.loads((tmp_path / "results" / "tesla-t4" / document["steps"][1]["files"][0]).read_text())
-    [cell] = [each for each in run["cells"] if not each["control"]]
-    assert [each["round"] for each in cell["rounds"]] == [0, 1, 2]
-    for each in cell["rounds"]:
-        assert len(each["clock_mhz"]) == len(each["ns"])
-        assert each["solo_mhz"].keys() == {"A", "B"}
-    clocks = {mhz for each in cell["rounds"] for mhz in each["clock_mhz"]}
+    [cell] = [entry for entry in run["cells"] if not entry["control"]]
+    assert [entry["round"] for entry in cell["rounds"]] == [0, 1, 2]
+    for entry in cell["rounds"]:
+        assert len(entry["clock_mhz"]) == len(entry["ns"])
+        assert entry["solo_mhz"].keys() == {"A", "B"}
+    clocks = {mhz for entry in cell["rounds"] for mhz in entry["clock_mhz"]}
     assert clocks <= {1590.0, 1200.0}
     assert run["calibration"]["flush_k"] == 1

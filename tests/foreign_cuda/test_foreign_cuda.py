@@ -214,7 +214,7 @@ def coalesced_groups():
 @case
 def a_struct_of_pointers_in_c():
     x = RANDOM.integers(0, 9, 200).astype(np.uint32)
-    expected = np.concatenate([np.cumsum(each) - each for each in (x[:128], x[128:])])
+    expected = np.concatenate([np.cumsum(part) - part for part in (x[:128], x[128:])])
     arguments = ["{data:x.npy, sums:u32[2]=zeros, u64=200}"]
     options = ("--entry", "scan_block")
     return Case("scan_two_kernels.cu", arguments, {"data": expected}, "2", "64", 0, options, files={"x": x})
@@ -304,7 +304,7 @@ def vector_types():
 
 @case
 def functions_of_cmath():
-    price, strike, years = (np.array(each) for each in ([10.0, 30.0], [20.0, 25.0], [1.0, 3.0]))
+    price, strike, years = (np.array(values) for values in ([10.0, 30.0], [20.0, 25.0], [1.0, 3.0]))
     d1 = (np.log(price / strike) + (0.02 + 0.5 * 0.3**2) * years) / (0.3 * np.sqrt(years))
     normal = np.vectorize(lambda d: 0.5 * erfc(-d * 0.5**0.5))
     call = price * normal(d1) - strike * np.exp(-0.02 * years) * normal(d1 - 0.3 * np.sqrt(years))

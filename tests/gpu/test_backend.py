@@ -226,7 +226,7 @@ def test_a_launch_takes_less_time_where_it_finds_its_data_in_l2(gpu, triad):
     builds, _, _, outputs = triad
     pair, size = discovery.load(discovery.default_kernels(), "triad").pair, {"n": 1 << 16}  # 768 KiB
     data, launch = pair.make_arguments(size, seed=1), pair.launch(**size)
-    cold, warm = (gpu.clock(builds["ptx"], launch, data, outputs, cache=each) for each in ("cold", "warm"))
+    cold, warm = (gpu.clock(builds["ptx"], launch, data, outputs, cache=state) for state in ("cold", "warm"))
     assert (warm.copies, cold.copies > 1) == (1, True)
 
     def slope(clock):

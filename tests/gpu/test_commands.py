@@ -45,7 +45,7 @@ def test_a_run_leaves_its_times_and_a_page(start, gpu, tmp_path):
     assert status == 0, err
     document = json.loads(out)
     assert document["device"]["name"] == gpu.device().name
-    assert {each["status"] for cell in document["cells"] for each in cell["variants"].values()} == {"verified"}
+    assert {variant["status"] for cell in document["cells"] for variant in cell["variants"].values()} == {"verified"}
     assert sorted(cell["control"] for cell in document["cells"]) == [False, True]
     rounds = [one for cell in document["cells"] for one in cell["rounds"]]
     assert all(ns > 0 for one in rounds for block in one["ns"] for ns in block)
@@ -62,7 +62,7 @@ def test_a_sweep_times_both_sides_at_every_point(start, tmp_path):
     (saved,) = tmp_path.glob("results/*/*.sweep.json")
     cells = [cell for cell in json.loads(saved.read_text())["cells"] if not cell["control"]]
     assert sorted(cell["knobs"]["BLOCK"] for cell in cells) == [128, 256]
-    assert {each["status"] for cell in cells for each in cell["variants"].values()} == {"verified"}
+    assert {variant["status"] for cell in cells for variant in cell["variants"].values()} == {"verified"}
     assert all(cell["rounds"] for cell in cells)
 
 

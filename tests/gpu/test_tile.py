@@ -18,7 +18,7 @@ def test_a_tile_kernel_is_right_on_a_gpu(name, gpu):
     if not REAL:
         return  # the simulated device has no tile kernels
     found = load(name)
-    source = next(each for each in found.sources if each.variant == "tile")
+    source = next(source for source in found.sources if source.variant == "tile")
     size = found.pair.check_sizes[-1]
     try:
         built = toolchain.build_source(source, gpu.device().sm)

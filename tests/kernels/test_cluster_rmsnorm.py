@@ -92,7 +92,7 @@ def test_without_explicitcluster_ptxas_adds_barriers_for_a_launch_without_cluste
     path = tmp_path / "cluster_rmsnorm.ptx"
     path.write_text(text.replace("\n.explicitcluster", "\n//"))
     source = dataclasses.replace(SIDES["ptx"], path=path)
-    bars = [count(build(each, "sm_90", "toolkit").report, "BAR") for each in (SIDES["ptx"], source)]
+    bars = [count(build(variant, "sm_90", "toolkit").report, "BAR") for variant in (SIDES["ptx"], source)]
     assert bars == [[1], [2]]
 
 
@@ -100,7 +100,7 @@ def test_without_explicitcluster_ptxas_adds_barriers_for_a_launch_without_cluste
 def test_four_loads_of_sixteen_bytes_are_in_flight_before_the_first_is_used(variant):
     """Loads of x before a store to shared memory, and loads of w before a store to y."""
     opcodes = [text.split()[0] for text in code(build(SIDES[variant], "sm_90", "toolkit"))]
-    memory = "".join({"LDG": "L", "STS": "S", "STG": "G"}.get(each.partition(".")[0], "") for each in opcodes)
+    memory = "".join({"LDG": "L", "STS": "S", "STG": "G"}.get(opcode.partition(".")[0], "") for opcode in opcodes)
     assert "LLLLS" in memory
     assert "LLLLG" in memory
 

@@ -45,7 +45,9 @@ def findings(text):
     arguments = FOUND.pair.make_arguments(SIZE, seed=1)
     launch = FOUND.pair.launch(**SIZE)
     extent = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
-    return {each.kind for each in emulator.run(text, args=[*arguments.values()], sanitize=True, **extent).findings}
+    return {
+        finding.kind for finding in emulator.run(text, args=[*arguments.values()], sanitize=True, **extent).findings
+    }
 
 
 @pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])

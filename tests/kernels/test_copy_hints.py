@@ -72,8 +72,8 @@ def test_cuda_c_and_ptx_without_hints_are_the_same_but_for_the_order_of_blocks(a
 def order(path, arch):
     """Loads and stores of 16 bytes as the machine code has them: "LLLLSSSS" for four loads, then four stores."""
     language = "cuda" if path.suffix == ".cu" else "ptx"
-    made = toolchain.build(path, language=language, variant="", entry="copy_hints", arch=arch)
-    return "".join("L" if text.startswith("LDG") else "S" for text in code(made) if text.startswith(("LDG", "STG")))
+    built = toolchain.build(path, language=language, variant="", entry="copy_hints", arch=arch)
+    return "".join("L" if text.startswith("LDG") else "S" for text in code(built) if text.startswith(("LDG", "STG")))
 
 
 @pytest.mark.parametrize("arch", ARCHS)

@@ -78,7 +78,7 @@ def test_ptx_assembles_for_every_target_from_its_own_up_without_a_warning_or_a_s
     text = path.read_text()
     name, entry = owner(path), source_of(path).entry
     plain = [arch for arch in archs if arch >= target_of(text) and arch in fact(name, "TARGETS", TARGETS)]
-    later = [f"sm_{arch}" for arch in (*plain, *(each for each in LOCKED if int(each[:-1]) in plain))]
+    later = [f"sm_{arch}" for arch in (*plain, *(target for target in LOCKED if int(target[:-1]) in plain))]
     for arch in [own_target(path)] if own_target(path) else later:
         _, messages = toolchain.assembled(assembler, text, arch)
         assert ptxas.notable(messages, text, path, "ptx") == "", arch
@@ -128,10 +128,10 @@ def test_cuda_c_compiles_and_assembles_for_every_target_of_its_ptx(path, flags, 
     few = [f"sm_{arch}" for arch in ({chosen[0], chosen[-1]} if flags or is_by_request(path) else chosen)]
     own = own_target(ptx_of(owner(path)).path)  # elsewhere the pair is not run
     for arch in [own] if own else few:
-        made = toolchain.compiled(source, path, arch, flags)
-        assert made.log == ""
-        _, messages = toolchain.assembled(assembler, made.ptx, arch)
-        assert ptxas.notable(messages, made.ptx, path, "cuda") == "", arch
+        output = toolchain.compiled(source, path, arch, flags)
+        assert output.log == ""
+        _, messages = toolchain.assembled(assembler, output.ptx, arch)
+        assert ptxas.notable(messages, output.ptx, path, "cuda") == "", arch
         resources = ptxas.resources(messages, entry)
         assert resources.spill_store_bytes == resources.stack_bytes == 0, arch
 

@@ -223,7 +223,7 @@ def test_ptx_has_no_bank_conflict_and_moves_as_many_sectors_as_c():
         counts[variant] = launched(variant, PAIR.make_arguments({"m": 128, "n": 128, "k": 512}, seed=1))[1].counters
     for variant in ("ptx", "ptx.overlap"):
         assert counts[variant]["ptx_shared_load_conflicts"] == counts[variant]["ptx_shared_store_conflicts"] == 0
-    assert len({each["ptx_global_store_sectors"] for each in counts.values()}) == 1
+    assert len({counters["ptx_global_store_sectors"] for counters in counts.values()}) == 1
 
 
 # ---- the reference and its tolerance

@@ -134,8 +134,8 @@ def test_the_sanitizer_names_a_missing_wait_or_barrier(missing):
     text = SIDES["ptx"].path.read_text()
     assert missing in text
     found = [
-        launched("ptx", PAIR.make_arguments(WHOLE_TILE, seed=1), each, sanitize=True)[1].findings
-        for each in (text, text.replace(missing, ""))
+        launched("ptx", PAIR.make_arguments(WHOLE_TILE, seed=1), version, sanitize=True)[1].findings
+        for version in (text, text.replace(missing, ""))
     ]
     assert found[0] == ()
     assert found[1]

@@ -118,10 +118,10 @@ def test_no_tile_conflicts_but_the_one_without_a_swizzle_is_read_in_six_times_as
     """Four for eight pieces of a, eight for eight of b. Written they are row by row, without a conflict."""
     found = {name: shipped(name) for name in SIDES}
     plain = found.pop("hgemm_mma.noswizzle.ptx")
-    for each in found.values():
-        assert each["ptx_shared_load_conflicts"] == each["ptx_shared_store_conflicts"] == 0
-        assert each["ptx_shared_load_wavefronts"] == plain["ptx_shared_load_wavefronts"] / ((4 + 8) / 2)
-        assert each["ptx_shared_store_wavefronts"] == plain["ptx_shared_store_wavefronts"]
+    for counters in found.values():
+        assert counters["ptx_shared_load_conflicts"] == counters["ptx_shared_store_conflicts"] == 0
+        assert counters["ptx_shared_load_wavefronts"] == plain["ptx_shared_load_wavefronts"] / ((4 + 8) / 2)
+        assert counters["ptx_shared_store_wavefronts"] == plain["ptx_shared_store_wavefronts"]
     assert plain["ptx_shared_load_conflicts"] == 5 / 6 * plain["ptx_shared_load_wavefronts"]
     assert plain["ptx_shared_store_conflicts"] == 0
 
@@ -129,7 +129,7 @@ def test_no_tile_conflicts_but_the_one_without_a_swizzle_is_read_in_six_times_as
 def test_all_variants_multiply_and_copy_as_much():
     found = [shipped(name) for name in SIDES]
     for counter in ("ptx_mma_flops_f16", "ptx_async_bytes", "ptx_global_load_sectors", "ptx_global_store_sectors"):
-        assert len({each[counter] for each in found}) == 1, counter
+        assert len({counters[counter] for counters in found}) == 1, counter
     assert found[0]["ptx_mma_flops_f16"] == PAIR.flops(**WHOLE_TILE)
 
 

@@ -83,17 +83,17 @@ def report(name):
     ],
 )
 def test_a_slab_is_four_hgmma_and_a_copy_for_each_box(variant, product, copies):
-    made = report(PTX[variant])
-    assert count(made, product) == [made.sass["HGMMA"]] == [4]
-    assert count(made, *copies) == [*copies.values()]
-    assert count(made, "UTMALDG") == [max(copies.values())]
-    assert count(made, "USETMAXREG") == [0 if variant == ".nosplit" else 2]
+    built = report(PTX[variant])
+    assert count(built, product) == [built.sass["HGMMA"]] == [4]
+    assert count(built, *copies) == [*copies.values()]
+    assert count(built, "UTMALDG") == [max(copies.values())]
+    assert count(built, "USETMAXREG") == [0 if variant == ".nosplit" else 2]
 
 
 def test_c_reaches_the_tensor_cores_by_mma_sync_and_has_no_tma():
-    made = report("hgemm_wgmma.cu")
-    assert count(made, "HGMMA", "UTMALDG", "USETMAXREG") == [0, 0, 0]
-    assert count(made, "HMMA.16816", "LDGSTS.128") == [4 * 64, 64]
+    built = report("hgemm_wgmma.cu")
+    assert count(built, "HGMMA", "UTMALDG", "USETMAXREG") == [0, 0, 0]
+    assert count(built, "HMMA.16816", "LDGSTS.128") == [4 * 64, 64]
 
 
 def test_without_setmaxnreg_a_thread_of_two_warpgroups_needs_few_registers():
@@ -107,17 +107,17 @@ def test_ptxas_ignores_setmaxnreg_if_it_does_not_know_the_registers_at_the_start
     text = source.path.read_text()
     start = text.index(".maxntid")
     path.write_text(text[:start] + text[text.index("{\n", start) :])
-    made = build(dataclasses.replace(source, path=path, specialisations=()), "sm_90a", "toolkit")
-    assert count(made.report, "USETMAXREG") == [0]
-    assert "C7508" in made.report.log
+    built = build(dataclasses.replace(source, path=path, specialisations=()), "sm_90a", "toolkit")
+    assert count(built.report, "USETMAXREG") == [0]
+    assert "C7508" in built.report.log
 
 
 def test_a_shared_address_has_the_rank_of_its_cta_in_bit_24():
     """Of a cluster of one too: there the rank is 0."""
     for variant in ("", ".multicast"):
         instructions = code(build(SIDES[PTX[variant]], "sm_90a", "toolkit"))
-        (rank,) = {each.split()[1] for each in instructions if each.endswith("SR_CgaCtaId")}
-        assert any(re.match(rf"ULEA \w+, {rank.rstrip(',')}, \w+, 0x18$", each) for each in instructions)
+        (rank,) = {instruction.split()[1] for instruction in instructions if instruction.endswith("SR_CgaCtaId")}
+        assert any(re.match(rf"ULEA \w+, {rank.rstrip(',')}, \w+, 0x18$", instruction) for instruction in instructions)
 
 
 # ---- what the emulator counts
@@ -155,7 +155,10 @@ def test_one_warpgroup_that_copies_needs_no_barrier_in_the_loop():
 
 def sanitized(variant, text, size=PAIR.check_sizes[0]):
     arguments, launch = PAIR.make_arguments(size, seed=1), PAIR.launch_of(variant)(**size)
-    values = [MapOf(arguments[each.of], each) if isinstance(each, TiledMap) else each for each in arguments.values()]
+    values = [
+        MapOf(arguments[argument.of], argument) if isinstance(argument, TiledMap) else argument
+        for argument in arguments.values()
+    ]
     extent = {"grid": launch.grid_xyz, "block": launch.block_xyz, "cluster": launch.cluster_xyz}
     return emulator.run(
         text, args=values, dynamic_shared_bytes=launch.shared_bytes, sanitize=True, arch="sm_90a", **extent

@@ -20,12 +20,12 @@ NAMES = [path.stem for path in FILES]
 
 
 def source(name, variant="numba"):
-    return next(each for each in PAIRS[name].sources if each.variant == variant)
+    return next(source for source in PAIRS[name].sources if source.variant == variant)
 
 
 def listed(name, variant):
-    made = build(source(name, variant), "sm_90", "toolkit")
-    return make(made, made.source.read_bytes(), lines.with_lines(made))
+    built = build(source(name, variant), "sm_90", "toolkit")
+    return make(built, built.source.read_bytes(), lines.with_lines(built))
 
 
 def test_six_pairs_have_a_row_in_python_that_runs_by_request():
@@ -48,10 +48,10 @@ def test_python_has_64_bit_indices_tests_for_negative_ones_and_no_wide_or_read_o
 def test_every_line_of_machine_code_has_its_line_of_python(name):
     listing = listed(name, "numba")
     text = source(name).path.read_text().splitlines()
-    named = {listing.line_of(each) for each in listing.sass} - {None}
+    named = {listing.line_of(instruction) for instruction in listing.sass} - {None}
     assert named
     assert all(text[line - 1].strip() for line in named)
-    assert sum(listing.line_of(each) is None for each in listing.sass) < 0.35 * len(listing.sass)
+    assert sum(listing.line_of(instruction) is None for instruction in listing.sass) < 0.35 * len(listing.sass)
 
 
 # size, columns, and for each metric what the row has in multiples of `against`
@@ -105,15 +105,17 @@ def test_show_names_doubles(tmp_path):
     row = source("reduce_sum")
     path = tmp_path / row.path.name
     path.write_text(row.path.read_text().replace("value = float32(0)", "value = 0.0"))
-    made = build(dataclasses.replace(row, path=path), "sm_90", "toolkit")
-    python = make(made, path.read_bytes(), lines.with_lines(made))
-    found = {each.kind: each.text for each in explain(ExplainedPair(compare(listed("reduce_sum", "cuda"), python)))}
+    built = build(dataclasses.replace(row, path=path), "sm_90", "toolkit")
+    python = make(built, path.read_bytes(), lines.with_lines(built))
+    found = {
+        finding.kind: finding.text for finding in explain(ExplainedPair(compare(listed("reduce_sum", "cuda"), python)))
+    }
     assert re.fullmatch(
         r"numba has \d\d PTX instructions in double precision, cuda 0\. In Python 0\.5 is a double, and so is a "
         r"quotient of integers: float32\(0\.5\) is not\.",
         found[DOUBLES],
     )
-    assert DOUBLES not in {each.kind for each in explain(ExplainedPair(compare(python, python)))}
+    assert DOUBLES not in {finding.kind for finding in explain(ExplainedPair(compare(python, python)))}
 
 
 def sanitized(name, ptx):

@@ -18,7 +18,7 @@ SOURCES = {source.variant: source for source in PAIRS["pdl_chain"].sources}
 def pdl_chain(x, w, share, eps, n, layer):
     outputs, v = [], x
     for weights in w:
-        root = math.sqrt(math.fsum(each * each for each in v) / n + eps)
+        root = math.sqrt(math.fsum(value * value for value in v) / n + eps)
         v = [own + math.fsum(a * b for a, b in zip(row, v, strict=True)) / root
              for own, row in zip(v, weights, strict=True)]  # fmt: skip
         outputs.append(v)
@@ -34,7 +34,7 @@ LAYER = [
     ("{%v_4, %v_5, %v_6, %v_7}, [%v_at + 512];",       "{%v_4, %v_5, %v_6, %v_7}, [%v_at];"),
 ]  # fmt: skip
 MUTANTS = [
-    *((f"pdl_chain{each}.ptx", *edit) for each in ("", ".first", ".late", ".none", ".prefetch") for edit in LAYER),
+    *((f"pdl_chain{suffix}.ptx", *edit) for suffix in ("", ".first", ".late", ".none", ".prefetch") for edit in LAYER),
     ("pdl_chain.ptx", "griddepcontrol.wait;",                 ""),
     ("pdl_chain.first.ptx", "griddepcontrol.wait;",           ""),
     ("pdl_chain.ptx", "%other_squares, %squares, 1, 31",      "%other_squares, %squares, 2, 31"),
@@ -49,7 +49,7 @@ MUTANTS = [
 def order(built):
     """The loads of vectors, and the two instructions of dependent launches, in the order of the machine code."""
     found = [re.match(r"LDG\.E\.128|ACQBULK|PREEXIT", text) for text in code(built)]
-    return [each[0] for each in found if each]
+    return [line[0] for line in found if line]
 
 
 def ahead(built):
@@ -78,11 +78,11 @@ def test_it_is_ptxas_that_moves_a_load_of_constant_data_behind_the_wait(tmp_path
 
 
 def test_the_two_instructions_are_the_same_in_c_and_in_ptx():
-    made = reports("pdl_chain", "sm_90")
-    found = {variant: count(report, "PREEXIT", "ACQBULK") for variant, report in made.items()}
+    sides = reports("pdl_chain", "sm_90")
+    found = {variant: count(report, "PREEXIT", "ACQBULK") for variant, report in sides.items()}
     plain = {"cuda.none": [0, 0], "ptx.none": [0, 0], "ptx.late": [0, 1]}
-    assert found == {variant: plain.get(variant, [1, 1]) for variant in made}
-    assert count(made["ptx.prefetch"], "CCTL.E.PF2") == [1]
+    assert found == {variant: plain.get(variant, [1, 1]) for variant in sides}
+    assert count(sides["ptx.prefetch"], "CCTL.E.PF2") == [1]
 
 
 def test_an_unrolled_loop_in_c_takes_more_registers_than_eight_ctas_of_an_sm_have(tmp_path):
@@ -117,7 +117,7 @@ def findings(right, wrong, size):
         block=launch.block_xyz,
         sanitize=True,
     )
-    return {(each.kind, "which the launch before stores" in each.message) for each in execution.findings}
+    return {(finding.kind, "which the launch before stores" in finding.message) for finding in execution.findings}
 
 
 WAIT = "griddepcontrol.wait;"

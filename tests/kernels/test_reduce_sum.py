@@ -48,6 +48,6 @@ def test_four_loads_under_way_need_sixteen_registers_and_a_pragma_alone_does_not
 
 def test_both_sides_add_in_the_same_order():
     """Only if CTAs add to the total in the same order, as on the emulator."""
-    sides = [source_of(KERNELS / each) for each in ("cuda/reduce_sum.cu", "ptx/reduce_sum.ptx")]
+    sides = [source_of(KERNELS / name) for name in ("cuda/reduce_sum.cu", "ptx/reduce_sum.ptx")]
     totals = [executed("reduce_sum", side, "sm_90", {"n": 100_003, "ctas": 3})[0]["total"] for side in sides]
     assert np.array_equal(*totals)

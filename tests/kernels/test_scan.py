@@ -112,7 +112,7 @@ def sass(source, arch):
 def variants(name, *names):
     """The sources of these variants of a pair."""
     found = {source.variant: source for source in PAIRS[name].sources}
-    return [found[each] for each in names]
+    return [found[name] for name in names]
 
 
 @pytest.mark.parametrize("arch", ["sm_80", pytest.param("sm_120", marks=pytest.mark.long)])
@@ -143,7 +143,7 @@ def test_order_and_pause_are_one_difference_each(side):
     assert not fences & (relaxed.keys() | hot.keys())
     assert (relaxed["NANOSLEEP"], ordered["NANOSLEEP"], hot.get("NANOSLEEP", 0)) == (1, 1, 0)
     alike = ("LDG", "STG", "LDS", "STS", "SHFL", "BAR")
-    assert [relaxed.get(each) for each in alike] == [ordered.get(each) for each in alike]
+    assert [relaxed.get(name) for name in alike] == [ordered.get(name) for name in alike]
 
 
 WARP_C = """

@@ -146,7 +146,7 @@ def test_the_way_around_is_the_price_of_an_address_without_a_space(tmp_path):
     narrow, cuda = side("scatter_add_bf16", "ptx.narrow"), side("scatter_add_bf16", "cuda")
     generic = changed(narrow, "red.global.", "red.", tmp_path)
     assert additions(generic, "sm_90") == additions(cuda, "sm_90")
-    totals = [build(each, "sm_90", "toolkit").report.sass["total"] for each in (narrow, generic, cuda)]
+    totals = [build(variant, "sm_90", "toolkit").report.sass["total"] for variant in (narrow, generic, cuda)]
     assert 2 * totals[0] < totals[1]
     assert abs(totals[1] - totals[2]) <= 8
 

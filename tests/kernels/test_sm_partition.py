@@ -219,7 +219,7 @@ def test_the_table_of_the_last_sizes_does_not_fit_in_l2():
 
 def test_the_bulk_copy_is_two_instructions_and_takes_no_byte_through_a_register():
     report = build(SOURCES["ptx.bulk"], "sm_90", "toolkit").report
-    assert [report.opcodes[each] for each in ("UBLKCP.S.G", "UBLKCP.G.S")] == [1, 1]  # in, and out
+    assert [report.opcodes[opcode] for opcode in ("UBLKCP.S.G", "UBLKCP.G.S")] == [1, 1]  # in, and out
     assert count(report, "LDG", "LDG.128.CONSTANT") == [2, 2]  # the lines of the table
     assert count(report, "STG", "STG.128") == [4, 0]  # role, clocks and result
 
@@ -245,6 +245,6 @@ def test_the_bulk_copy_waits_where_it_must_and_reads_nothing_too_soon():
 def test_every_variant_computes_in_a_loop_of_four_steps(variant):
     """Otherwise the rates would include loop overhead. ptxas unrolls the PTX's four steps, NVRTC the CUDA C's."""
     code = [opcode.split()[0] for opcode in opcodes(variant, "sm_90") if not opcode.startswith("NOP")]
-    loops = "".join("F" if each == "FFMA" else "B" if each == "BRA" else "." for each in code).split("B")
+    loops = "".join("F" if opcode == "FFMA" else "B" if opcode == "BRA" else "." for opcode in code).split("B")
     (longest,) = [loop for loop in loops if loop.count("F") == 64]
     assert len(longest.strip(".")) <= 72

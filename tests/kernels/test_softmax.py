@@ -120,7 +120,7 @@ def test_a_subtraction_and_a_multiplication_are_one_fma_in_exp2_alone(arch, tmp_
     apart = substituted(arch, tmp_path, "__expf(*from - largest)", *fast)
     assert substituted(arch, tmp_path, "expf(*from - largest)", *fast).sass_sha256 == apart.sass_sha256
     folded = under("softmax.passes.cu", arch, *fast)
-    subtracted, together = (count(each, "FADD", "FMUL", "FFMA") for each in (apart, folded))
+    subtracted, together = (count(variant, "FADD", "FMUL", "FFMA") for variant in (apart, folded))
     (powers,) = count(apart, "MUFU.EX2")
     assert subtracted[0] - together[0] == powers
     assert subtracted[1] - together[1] == powers - 1  # less the one of base = -largest * log2(e)

@@ -37,15 +37,15 @@ ROWS = [
 
 @pytest.mark.parametrize(("name", "arch", "threads", "reason"), ROWS)
 def test_a_row_says_how_many_threads_it_has_and_whether_the_emulator_can_execute_it(name, arch, threads, reason):
-    made = built(name, arch)
-    assert (made.own_cta, made.gpu_only) == (OwnCta((threads, 1, 1)), reason)
-    launch = made.launched(PAIRS[name].pair.launch_of("tile")(**PAIRS[name].pair.check_sizes[0]))
+    build = built(name, arch)
+    assert (build.own_cta, build.gpu_only) == (OwnCta((threads, 1, 1)), reason)
+    launch = build.launched(PAIRS[name].pair.launch_of("tile")(**PAIRS[name].pair.check_sizes[0]))
     assert launch.block_xyz == (threads, 1, 1)
-    assert made.enqueued(launch).block_xyz == (1, 1, 1)  # what the driver is asked for
+    assert build.enqueued(launch).block_xyz == (1, 1, 1)  # what the driver is asked for
     if reason:
         with pytest.raises(LaunchUnavailable, match=re.escape(f"{name}.tile.cu: {reason}")):
-            EmulatorBackend(arch).require(made, launch)
-    assert made.arch == {"sm_80": "sm_80"}.get(arch, f"{arch}a")
+            EmulatorBackend(arch).require(build, launch)
+    assert build.arch == {"sm_80": "sm_80"}.get(arch, f"{arch}a")
 
 
 @pytest.mark.parametrize("name", EXECUTED)
@@ -113,32 +113,32 @@ OPCODES = [
 @pytest.mark.parametrize(("name", "arch", "opcodes"), OPCODES)
 def test_the_machine_code_has_what_its_page_says(name, arch, opcodes):
     """With tileiras of the version that the pages are of."""
-    made = built(name, arch)
+    build = built(name, arch)
     assert "asm" not in TILE[name].path.read_text()
-    if "tileiras 13.5." in made.report.compiler:
-        assert dict(zip(opcodes, count(made.report, *opcodes), strict=True)) == opcodes
+    if "tileiras 13.5." in build.report.compiler:
+        assert dict(zip(opcodes, count(build.report, *opcodes), strict=True)) == opcodes
 
 
 @pytest.mark.parametrize(("name", "arch"), [("triad", "sm_80"), ("softmax", "sm_90"), ("tma_transpose", "sm_100")])
 def test_the_figures_in_the_cubin_are_those_that_ptxas_reports(name, arch):
     """The driver reserves a part of shared memory from sm_90 on, which is no part of the figure."""
-    made = built(name, arch)
-    _, messages = ptxas.assemble(locate.program("ptxas"), made.ptx, made.arch)
-    said, report = ptxas.resources(messages, made.entry), made.report
+    build = built(name, arch)
+    _, messages = ptxas.assemble(locate.program("ptxas"), build.ptx, build.arch)
+    said, report = ptxas.resources(messages, build.entry), build.report
     figures = report.registers, report.stack_bytes, report.shared_bytes
     assert figures == (said.registers, said.stack_bytes, said.shared_bytes)
 
 
 def test_lines_of_the_ptx_have_the_lines_of_the_file_that_they_come_from():
-    made = built("triad")
+    build = built("triad")
     text = TILE["triad"].path.read_text().splitlines()
-    rows = made.ptx.splitlines()
+    rows = build.ptx.splitlines()
     for opcode, word in (("st.global", "ct::store"), ("fma.rn.f32", "ct::fma"), ("ld.global", "ct::load")):
         at = [i for i, row in enumerate(rows) if row.startswith(opcode)]
         lines = {next(row.split()[2] for row in rows[i::-1] if row.startswith(".loc")) for i in at}
         assert {word in text[int(line) - 1] for line in lines} == {True}, opcode
-    with_code = elf.identity(elf.read(toolchain.assembled_text(made.ptx, made.arch)), "triad", 0, 0)
-    assert with_code == elf.identity(elf.read(made.cubin), "triad", 0, 0)
+    with_code = elf.identity(elf.read(toolchain.assembled_text(build.ptx, build.arch)), "triad", 0, 0)
+    assert with_code == elf.identity(elf.read(build.cubin), "triad", 0, 0)
 
 
 LACKS = [

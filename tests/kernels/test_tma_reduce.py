@@ -95,18 +95,18 @@ INSTRUCTIONS = [
 @pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])
 def test_one_instruction_of_one_thread_adds_a_tile(arch):
     for name in TYPES:
-        made = reports(name, arch)
+        sides = reports(name, arch)
         for variant, reduces, copies, adds, tests in (row[1:] for row in INSTRUCTIONS if row[0] == name):
-            found = count(made[variant], "UBLKRED", "UBLKCP", "QSPC")
+            found = count(sides[variant], "UBLKRED", "UBLKCP", "QSPC")
             assert found == [reduces, copies, tests], (arch, name, variant)
-            assert sum(count(made[variant], "REDG", "ATOM")) == adds, (arch, name, variant)
+            assert sum(count(sides[variant], "REDG", "ATOM")) == adds, (arch, name, variant)
 
 
 @pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])
 def test_four_floats_are_the_same_instruction_in_c_and_ptx(arch):
-    made = reports("tma_reduce", arch, "cuda", "ptx.red")
-    assert {count(report, "REDG.F32x4", "LDG.128") == [9, 9] for report in made.values()} == {True}
-    assert abs(made["cuda"].sass["total"] - made["ptx.red"].sass["total"]) <= 1
+    sides = reports("tma_reduce", arch, "cuda", "ptx.red")
+    assert {count(report, "REDG.F32x4", "LDG.128") == [9, 9] for report in sides.values()} == {True}
+    assert abs(sides["cuda"].sass["total"] - sides["ptx.red"].sass["total"]) <= 1
 
 
 def test_a_reduction_behind_a_test_for_thread_0_gets_a_loop_and_behind_elect_none(tmp_path):
@@ -117,8 +117,8 @@ def test_a_reduction_behind_a_test_for_thread_0_gets_a_loop_and_behind_elect_non
     path = tmp_path / source.path.name
     path.write_text(text.replace(elected, "setp.eq.u32 %leads, %thread, 0;"))
     loops = [
-        sum(line.startswith("BRA.U.ANY") for line in code(build(each, "sm_90", "toolkit")))
-        for each in (source, dataclasses.replace(source, path=path))
+        sum(line.startswith("BRA.U.ANY") for line in code(build(version, "sm_90", "toolkit")))
+        for version in (source, dataclasses.replace(source, path=path))
     ]
     assert loops == [0, 1]
 
@@ -143,8 +143,8 @@ def test_every_variant_adds_the_same_sectors_by_its_own_number_of_requests(
     name, variant, requests, sectors, wavefronts
 ):
     found = counts(name, variant)
-    assert [found[f"ptx_atomic_global_{each}"] for each in ("requests", "sectors")] == [requests, sectors]
-    assert [found[f"ptx_shared_{each}_wavefronts"] for each in ("store", "load")] == [wavefronts / 2] * 2
+    assert [found[f"ptx_atomic_global_{kind}"] for kind in ("requests", "sectors")] == [requests, sectors]
+    assert [found[f"ptx_shared_{access}_wavefronts"] for access in ("store", "load")] == [wavefronts / 2] * 2
 
 
 # ---- what the sanitizer finds
@@ -161,4 +161,4 @@ MISSING = [
 def test_the_sanitizer_names_a_missing_fence_or_barrier(name, line, kind):
     text = re.sub(" +", " ", SIDES[name, "ptx"].path.read_text())
     assert line in text
-    assert kind in {each.kind for each in findings(name, text.replace(line, "", 1))}
+    assert kind in {finding.kind for finding in findings(name, text.replace(line, "", 1))}

@@ -79,9 +79,9 @@ def test_ptx_reaches_memory_by_three_tensor_copies_alone(arch):
 
 def test_blocks_that_are_turned_in_registers_need_moves_where_single_values_need_stores():
     """A vector access needs four neighbouring registers, so .diagonal is no shorter than .ptx."""
-    made = reports("tma_transpose", "sm_90", "ptx", "ptx.diagonal")
-    assert abs(made["ptx"].sass["total"] - made["ptx.diagonal"].sass["total"]) <= 2
-    assert made["ptx.diagonal"].registers >= made["ptx"].registers + 12
+    sides = reports("tma_transpose", "sm_90", "ptx", "ptx.diagonal")
+    assert abs(sides["ptx"].sass["total"] - sides["ptx.diagonal"].sass["total"]) <= 2
+    assert sides["ptx.diagonal"].registers >= sides["ptx"].registers + 12
 
 
 @pytest.mark.parametrize("arch", ["sm_90", "sm_100"])
@@ -93,8 +93,8 @@ def test_a_tensor_copy_behind_a_test_for_thread_0_gets_a_loop_and_behind_elect_n
     path = tmp_path / source.path.name
     path.write_text(text.replace(elected, "setp.eq.u32 %leads, %thread, 0;"))
     loops = [
-        sum(line.startswith("BRA.U.ANY") for line in code(build(each, arch, "toolkit")))
-        for each in (source, dataclasses.replace(source, path=path))
+        sum(line.startswith("BRA.U.ANY") for line in code(build(version, arch, "toolkit")))
+        for version in (source, dataclasses.replace(source, path=path))
     ]
     assert loops == [0, 2]
 
@@ -104,7 +104,7 @@ def test_sm_120_tests_whose_memory_a_cluster_address_is_and_keeps_a_stack_for_it
     path = tmp_path / source.path.name
     path.write_text(source.path.read_text().replace("2d.shared::cta.global", "2d.shared::cluster.global"))
     own, cluster = (
-        build(each, "sm_120", "toolkit").report for each in (source, dataclasses.replace(source, path=path))
+        build(version, "sm_120", "toolkit").report for version in (source, dataclasses.replace(source, path=path))
     )
     assert count(own, "CALL", "STL") == [0, 0]
     assert count(cluster, "CALL", "STL") == [2, 2]
@@ -126,8 +126,8 @@ SHARED = [
 @pytest.mark.parametrize(("variant", "loads", "stores"), SHARED)
 def test_the_swizzle_and_the_diagonal_have_no_bank_conflicts(variant, loads, stores):
     found = counts(variant)
-    assert [found[f"ptx_shared_{each}_wavefronts"] for each in ("load", "store")] == [loads, stores]
-    assert [found[f"ptx_global_{each}_sectors"] for each in ("load", "store")] == [512, 512]
+    assert [found[f"ptx_shared_{access}_wavefronts"] for access in ("load", "store")] == [loads, stores]
+    assert [found[f"ptx_global_{access}_sectors"] for access in ("load", "store")] == [512, 512]
 
 
 # ---- what the sanitizer finds
@@ -144,4 +144,4 @@ MISSING = [
 def test_the_sanitizer_names_a_missing_fence_or_barrier(right, wrong, kind):
     text = re.sub(" +", " ", SIDES["ptx"].path.read_text())
     assert right in text
-    assert kind in {each.kind for each in findings(text.replace(right, wrong, 1))}
+    assert kind in {finding.kind for finding in findings(text.replace(right, wrong, 1))}

@@ -118,17 +118,17 @@ OPCODES = [
 @pytest.mark.parametrize(("name", "arch", "opcodes"), OPCODES)
 def test_the_machine_code_has_what_its_page_says(name, arch, opcodes):
     """With Triton and ptxas of the versions that the pages are of."""
-    made = build(ROWS[name], arch, "toolkit")
-    if made.report.compiler == "Triton 3.9.0":
-        assert dict(zip(opcodes, count(made.report, *opcodes), strict=True)) == opcodes
+    built = build(ROWS[name], arch, "toolkit")
+    if built.report.compiler == "Triton 3.9.0":
+        assert dict(zip(opcodes, count(built.report, *opcodes), strict=True)) == opcodes
 
 
 def test_one_mask_for_all_tiles_has_no_access_of_16_bytes(tmp_path):
     row = ROWS["triad"]
     path = tmp_path / row.path.name
     path.write_text(row.path.read_text().replace("if first + TILE <= n:", "if False:"))
-    made = build(dataclasses.replace(row, path=path), "sm_90", "toolkit")
-    assert count(made.report, "LDG.128", "LDG") == [0, 16]
+    built = build(dataclasses.replace(row, path=path), "sm_90", "toolkit")
+    assert count(built.report, "LDG.128", "LDG") == [0, 16]
 
 
 # ---- what is refused
@@ -181,15 +181,15 @@ def test_the_recorded_answer_is_what_triton_answers_today(monkeypatch, tmp_path)
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path))
     monkeypatch.setenv("TRITON_F32_DEFAULT", "ieee")
     monkeypatch.setenv("TRITON_DISABLE_LINE_INFO", "1")
-    made = triton.compiled(SCALE.encode(), "scale.triton.py", "scale", "sm_90", SIGNATURE)
-    if made.how == "Triton 3.9.0":
+    output = triton.compiled(SCALE.encode(), "scale.triton.py", "scale", "sm_90", SIGNATURE)
+    if output.how == "Triton 3.9.0":
         recorded = (KERNELS.parent / "tests" / "toolchain" / "triton" / "scale.ptx").read_text()
         monkeypatch.setattr("ptxbench.cache.remember_once", lambda key, make: make())
         answer = {"ptx": recorded, "shared_bytes": 16, "workspace_bytes": 0}
         monkeypatch.setattr(triton.PROCESS.__class__, "asked", lambda process, request, file: answer)
         again = triton.compiled(SCALE.encode(), "scale.triton.py", "scale", "sm_90", SIGNATURE)
         heading = recorded[: recorded.index("//\n")]
-        assert again == dataclasses.replace(made, ptx=heading + made.ptx)
+        assert again == dataclasses.replace(output, ptx=heading + output.ptx)
 
 
 TENSOR_DESCRIPTOR = """\

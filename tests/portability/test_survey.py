@@ -123,9 +123,9 @@ def test_the_required_driver_follows_from_version_and_target(file):
 
 
 def test_drivers_are_newer_for_newer_versions():
-    versions = [tuple(map(int, each.split("."))) for each in FIRST]
-    releases = [tuple(map(int, each.cuda.split("."))) for each in FIRST.values()]
-    branches = [each.branch for each in FIRST.values()]
+    versions = [tuple(map(int, version.split("."))) for version in FIRST]
+    releases = [tuple(map(int, release.cuda.split("."))) for release in FIRST.values()]
+    branches = [release.branch for release in FIRST.values()]
     for column in (versions, releases, branches):
         assert column == sorted(column)
         assert len(set(column)) == len(column)

@@ -35,7 +35,7 @@ def emulated(tmp_path_factory):
     launch = found.pair.launch(**SIZE)
     outcome = EmulatorBackend("sm_90").run(built, launch, found.pair.make_arguments(SIZE, 1), found.pair.outputs)
     own, _ = counts_of(built, launch, outcome)
-    return {each.hardware: int(own[each.emulated]) for each in COUNTERS}
+    return {counter.hardware: int(own[counter.emulated]) for counter in COUNTERS}
 
 
 @pytest.fixture

@@ -60,8 +60,8 @@ def test_the_page_raw_of_a_report_is_read_too_but_no_rounded_number():
 
 
 def test_every_counter_is_one_of_the_emulator():
-    assert {each.emulated for each in counters.COUNTERS} - {counters.EXECUTED} <= BY_NAME.keys()
-    assert len({each.hardware for each in counters.COUNTERS}) == len(counters.COUNTERS)
+    assert {counter.emulated for counter in counters.COUNTERS} - {counters.EXECUTED} <= BY_NAME.keys()
+    assert len({counter.hardware for counter in counters.COUNTERS}) == len(counters.COUNTERS)
 
 
 LOADS, STORES = (f"l1tex__t_sectors_pipe_lsu_mem_global_op_{short}.sum" for short in ("ld", "st"))
@@ -119,12 +119,12 @@ FAILURES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("mode", "runs", "told"), FAILURES)
-def test_a_failure_of_counting_is_reported_in_one_sentence(ncu, mode, runs, told):
+@pytest.mark.parametrize(("mode", "runs", "message"), FAILURES)
+def test_a_failure_of_counting_is_reported_in_one_sentence(ncu, mode, runs, message):
     ncu(mode, runs=runs)
     with pytest.raises(MachineError) as error:
         profiler.profile(profiler.find(), TARGET)
-    assert str(error.value).startswith(told)
+    assert str(error.value).startswith(message)
 
 
 def test_a_profiler_that_hangs_is_ended_with_its_processes(ncu):

@@ -65,7 +65,7 @@ FROM_1024 = PAIR.replace("EXACT", "Tolerance").replace(
 def test_a_size_of_a_cell_that_accepts_one_is_named_and_no_other_is_labelled(tmp_path):
     small, large = cells(plan_of(kernels_folder(tmp_path, pair=FROM_1024), sizes=["n=500", "n=1024"]))
     assert (small.oracle, ORACLE_WEAK in small.labels) == ((), False)
-    assert {each.partition(" at ")[2] for each in large.oracle} == {"n=1024"}
+    assert {check.partition(" at ")[2] for check in large.oracle} == {"n=1024"}
     assert "'y' all zero at n=1024" in large.oracle
     assert ORACLE_WEAK in large.labels
 
@@ -144,7 +144,7 @@ def test_the_emulator_is_deterministic_with_any_number_of_threads(kernels):
     [([True, None], True), ([None, False, True], False), ([None, None], None)],
 )
 def test_of_several_rounds_one_that_differed_is_enough(found, together_):
-    checks = [CheckReport("", "", [], deterministic=each) for each in found]
+    checks = [CheckReport("", "", [], deterministic=deterministic) for deterministic in found]
     assert (
         merge_results([VariantResult("ptx", "verified", check=check) for check in checks]).check.deterministic
         is together_
@@ -281,7 +281,7 @@ def test_a_cell_on_whole_numbers_is_exact_and_its_check_sizes_are_not_that_alone
     assert cell.variants["ptx"].reason.startswith("scale.ptx, n=1024 (whole numbers): y[")
     assert {whole for size, whole in seen if size == 1024} == {True}  # timed blocks too, each with its own data
     assert {whole for size, whole in seen if size == 129} == {True, False}
-    assert {each.partition(" at ")[2] for each in cell.oracle} == {"every check size"}
+    assert {check.partition(" at ")[2] for check in cell.oracle} == {"every check size"}
 
 
 # ---- a time

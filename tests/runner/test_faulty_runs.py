@@ -141,4 +141,4 @@ def test_no_fault_at_any_place_costs_more_than_it_must(name, run_on, calls):
     """Two of the positions; all twenty with PTXBENCH_ALL_FAULTS=1, which takes half an hour."""
     step = 1 if os.environ.get("PTXBENCH_ALL_FAULTS") == "1" else 10
     first = 1 if name in ("hang", "exit") else 0  # the first call is made by the run itself, in no worker
-    assert [each for at in places(run_on, calls)[first::step] for each in judge(name, at, run_on)] == []
+    assert [fault for at in places(run_on, calls)[first::step] for fault in judge(name, at, run_on)] == []

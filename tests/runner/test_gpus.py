@@ -173,7 +173,7 @@ def test_a_task_names_the_host_of_a_gpu_that_is_lost(plan, monkeypatch):
     lost = DeviceLost("node7: An ECC error.", ("ptx",))
     assert found == TimedPair((one,), Gpu("node7", GPU.uuid_hash), lost)
     assert told == [step, TimedPair((one,), Gpu("node7", GPU.uuid_hash))]
-    [[pair_plan]] = [each.pair_plans for each in asked]
+    [[pair_plan]] = [plan.pair_plans for plan in asked]
     assert pair_plan.sizes == plan.pair_plans[0].sizes
     assert [source.variant for source in pair_plan.sources] == [s.variant for s in plan.pair_plans[0].sources]
 

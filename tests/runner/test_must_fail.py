@@ -89,7 +89,11 @@ def test_lists_mark_it(folder, ptxbench):
     assert "ptx.slip! (sm_75)" in shown
     assert shown.endswith("! must be wrong: a run fails if it is right\n")
     listed = json.loads(ptxbench("list", "--kernels", kernels, "--json").out)[0]["variants"]
-    assert {each["name"]: each["must_fail"] for each in listed} == {"cuda": False, "ptx": False, "ptx.slip": True}
+    assert {variant["name"]: variant["must_fail"] for variant in listed} == {
+        "cuda": False,
+        "ptx": False,
+        "ptx.slip": True,
+    }
 
 
 def test_a_gate_judges_it(folder, run, ptxbench, tmp_path):
@@ -153,7 +157,7 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("must_fail", "said"), MISTAKES)
-def test_a_mistake_in_the_field_is_reported_with_its_line(folder, must_fail, said):
-    with pytest.raises(PairError, match=rf"^kernels/pairs/scale.py:2\d: {said}"):
+@pytest.mark.parametrize(("must_fail", "message"), MISTAKES)
+def test_a_mistake_in_the_field_is_reported_with_its_line(folder, must_fail, message):
+    with pytest.raises(PairError, match=rf"^kernels/pairs/scale.py:2\d: {message}"):
         load(folder(SUM, must_fail), "scale")

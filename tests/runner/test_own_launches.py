@@ -92,10 +92,10 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("launches", "said"), MISTAKES)
-def test_a_mistake_in_the_field_is_reported_with_its_line(tmp_path, launches, said, monkeypatch):
+@pytest.mark.parametrize(("launches", "message"), MISTAKES)
+def test_a_mistake_in_the_field_is_reported_with_its_line(tmp_path, launches, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PairError, match=rf"^kernels/pairs/scale.py:\d+: {said}"):
+    with pytest.raises(PairError, match=rf"^kernels/pairs/scale.py:\d+: {message}"):
         load(folder(tmp_path, launches), "scale")
 
 
@@ -124,18 +124,18 @@ VERDICTS = [
 
 @pytest.mark.parametrize(("launches", "rival", "judged"), VERDICTS)
 def test_only_rows_of_one_geometry_get_the_verdict_of_twins(launches, rival, judged):
-    made = timed(**launches)
-    found = rival_of(made)
+    outcome = timed(**launches)
+    found = rival_of(outcome)
     assert found is not None
-    assert (found.name, verdict(made, "ptx", found, None)) == (rival, judged)
-    sentence = finding(made)
+    assert (found.name, verdict(outcome, "ptx", found, None)) == (rival, judged)
+    sentence = finding(outcome)
     for word in ("FASTER", "SLOWER"):
         assert (word in sentence) == (word == judged), sentence
-    words = {each.word for each in rival_chips(made, None)}
+    words = {rival.word for rival in rival_chips(outcome, None)}
     assert words == {judged if judged in ("FASTER", "SLOWER") else "other geometry"}
-    against_cuda = chip(made, "ptx", None)
+    against_cuda = chip(outcome, "ptx", None)
     assert against_cuda is not None
-    same = made.launch_of("ptx").geometry == made.launch_of("cuda").geometry
+    same = outcome.launch_of("ptx").geometry == outcome.launch_of("cuda").geometry
     assert against_cuda.word == ("FASTER" if same else "other geometry")
 
 
@@ -151,12 +151,12 @@ def test_a_row_whose_compiler_chose_the_threads_is_no_twin_whatever_their_number
 
 
 def test_the_model_claims_nothing_about_another_geometry():
-    made = timed(cuda=OTHER)
-    claim = judge(made, "ptx", {}, {}, ctas_wanted=1)
+    outcome = timed(cuda=OTHER)
+    claim = judge(outcome, "ptx", {}, {}, ctas_wanted=1)
     assert (claim.verdict, claim.reason) == (NO_CLAIM, "other geometry: the launches differ")
 
 
 def test_a_change_of_an_own_launch_makes_times_not_comparable():
     before, after = timed(ptx=MORE_SHARED), timed(ptx=OTHER)
-    assert [each.name for each in cell_differences(before, after, "ptx")] == ["grid", "dynamic shared"]
+    assert [difference.name for difference in cell_differences(before, after, "ptx")] == ["grid", "dynamic shared"]
     assert cell_differences(before, after, "cuda") == []

@@ -128,7 +128,7 @@ def test_other_nans_stay_nans(dtype):
 def test_a_list_names_the_types_as_the_pair_file_does(tmp_path, ptxbench):
     kernels = kernels_folder(tmp_path, pair=pair_of("e4m3"), cuda=cuda_of("e4m3"), ptx=ptx_of("e4m3"))
     (found,) = json.loads(ptxbench("list", "scale", "--kernels", kernels, "--json").out)
-    assert [each["dtype"] for each in found["arguments"]] == ["e4m3", "e4m3", "f32", "u32"]
+    assert [argument["dtype"] for argument in found["arguments"]] == ["e4m3", "e4m3", "f32", "u32"]
 
 
 # ---- e2m1: two in a byte
@@ -154,10 +154,10 @@ def test_numbers_are_rounded_to_the_nearest_and_ties_to_even(value, nearest):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"), [([np.nan, 0], "no NaN"), ([1, 2, 3], "odd last axis"), (1.0, "odd last axis")]
+    ("values", "message"), [([np.nan, 0], "no NaN"), ([1, 2, 3], "odd last axis"), (1.0, "odd last axis")]
 )
-def test_what_cannot_be_packed_is_refused(values, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_packed_is_refused(values, message):
+    with pytest.raises(ValueError, match=message):
         pack_e2m1(np.array(values, np.float32))
 
 

@@ -68,12 +68,12 @@ def by_command(*workers):
 def by_http(url):
     found = {}
     for pair, paths in by_pair():
-        candidates = [{"file": each.name, "language": LANGUAGES[each.suffix], "text": text(each)} for each in paths]
+        candidates = [{"file": path.name, "language": LANGUAGES[path.suffix], "text": text(path)} for path in paths]
         document = {"pair": pair, **OPTIONS, "candidates": candidates}
         with httpx.stream("POST", f"{url}/verdicts", json=document, timeout=600) as answer:
             judgements = [json.loads(line) for line in answer.iter_lines()]
-        assert [problem for each in judgements for problem in problems(each)] == []
-        found |= {each["file"]: each["verdict"] for each in judgements}
+        assert [problem for judgement in judgements for problem in problems(judgement)] == []
+        found |= {judgement["file"]: judgement["verdict"] for judgement in judgements}
     return found
 
 

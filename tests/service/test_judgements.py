@@ -37,8 +37,8 @@ LIMITS = [
 ]
 
 
-@pytest.mark.parametrize(("submitted", "status", "told"), LIMITS)
-def test_too_many_judgements_are_refused_and_none_of_them_is_queued(submitted, status, told):
+@pytest.mark.parametrize(("submitted", "status", "message"), LIMITS)
+def test_too_many_judgements_are_refused_and_none_of_them_is_queued(submitted, status, message):
     own = queue()
     *before, (client, count) = submitted
     for each, number in before:
@@ -47,7 +47,7 @@ def test_too_many_judgements_are_refused_and_none_of_them_is_queued(submitted, s
     with pytest.raises(Refused) as refused:
         own.submit(client, some(count))
     assert (refused.value.status, len(own.waiting)) == (status, waiting)
-    assert refused.value.sentence.startswith(told)
+    assert refused.value.sentence.startswith(message)
     assert refused.value.retry_after >= 1
 
 

@@ -20,8 +20,8 @@ EXAMPLES = 5
 def references(part):
     """Every `$ref` of a document."""
     if isinstance(part, list):
-        for each in part:
-            yield from references(each)
+        for entry in part:
+            yield from references(entry)
     elif isinstance(part, dict):
         for key, each in part.items():
             if key == "$ref":
@@ -42,7 +42,7 @@ def test_every_schema_is_that_of_ptxbench_and_every_reference_leads_to_one(token
     for name, found in document["components"]["schemas"].items():
         Draft202012Validator.check_schema(found)
         assert found["properties"].keys() == schema(name)["properties"].keys()
-    assert all(at(document, each) for each in references(document))
+    assert all(at(document, reference) for reference in references(document))
     assert ("401" in document["paths"]["/judgements"]["post"]["responses"]) == tokens
 
 

@@ -37,9 +37,9 @@ def streamed(url, document):
     with httpx.stream("POST", f"{url}/verdicts", json=document, timeout=SECONDS) as answer:
         assert answer.status_code == 200, answer.read()
         found = [json.loads(line) for line in answer.iter_lines()]
-    assert [problem for each in found for problem in problems(each)] == []
+    assert [problem for document in found for problem in problems(document)] == []
     assert len(found) == len(document["candidates"])
-    return {each["file"]: each for each in found}
+    return {document["file"]: document for document in found}
 
 
 def outcome(judgement):
@@ -67,7 +67,7 @@ def test_hostile_candidates_get_the_verdicts_of_check_in_one_stream(service):
     assert {path.name: outcome(found[path.name]) for path in paths} == {
         path.name: said(path, "judged") for path in paths
     }
-    assert {each["verdict"]["seed"] for each in found.values()} == {SEED}
+    assert {document["verdict"]["seed"] for document in found.values()} == {SEED}
 
 
 def test_a_judgement_can_be_read_by_its_id_and_waited_for(service):
@@ -144,7 +144,7 @@ def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(se
 def started_by(pid):
     """The processes that a process has started, and those that these have started."""
     found = [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
-    return found + [each for child in found for each in started_by(child)]
+    return found + [pid for child in found for pid in started_by(child)]
 
 
 def test_ctrl_c_ends_the_service_and_a_judgement_that_runs(start_service):
@@ -199,7 +199,7 @@ def test_a_client_goes_on_when_the_service_is_killed_and_started_again(start_ser
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--host", "0.0.0.0"], "Error: Other machines can connect to 0.0.0.0, and no token is set. Name a file with "
          "--token-file, set PTXBENCH_TOKEN, or leave out --host.\n"),
@@ -209,14 +209,14 @@ def test_a_client_goes_on_when_the_service_is_killed_and_started_again(start_ser
         (["--token-file", "missing"], "Error: Cannot read missing: No such file or directory.\n"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_served_is_a_usage_error(ptxbench, tmp_path, monkeypatch, options, told):
+def test_what_cannot_be_served_is_a_usage_error(ptxbench, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PTXBENCH_TOKEN", raising=False)
     Path("empty").write_text("\n")
     Path("short").write_text("guess\n")
     ran = ptxbench("serve", "--port", "0", *options)
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith(told)
+    assert ran.err.startswith(message)
 
 
 def test_without_the_extra_the_command_names_it(ptxbench, monkeypatch):

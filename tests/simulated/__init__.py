@@ -70,7 +70,7 @@ def install(monkeypatch: Any, folder: Path, **script: Any) -> None:
     for name, value in environment(folder, **script).items():
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(PATH))
-    ours = [".".join(each.relative_to(PATH).with_suffix("").parts) for each in PATH.rglob("*.py")]
+    ours = [".".join(path.relative_to(PATH).with_suffix("").parts) for path in PATH.rglob("*.py")]
     ours = [our.removesuffix(".__init__") for our in ours if our != "sitecustomize"]
     theirs = [
         module for module in sys.modules if module.partition(".")[0] in ("cupy", "cupy_backends", "simulated_gpu")

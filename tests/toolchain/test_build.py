@@ -14,25 +14,25 @@ from .conftest import CUDA, PTX
 
 
 def test_cuda_c_becomes_ptx_and_machine_code_with_figures(build):
-    made = build(CUDA)
-    assert (made.variant, made.language, made.entry, made.arch) == ("cuda", "cuda", "scale", "sm_90")
-    assert ".target sm_90" in made.ptx
-    assert made.cubin[:4] == b"\x7fELF"
-    assert made.report.source_sha256 == hashlib.sha256(CUDA.encode()).hexdigest()
-    assert made.report.ptx_sha256 == hashlib.sha256(made.ptx.encode()).hexdigest()
-    assert 0 < made.report.registers < 64
-    assert (made.report.spill_store_bytes, made.report.spill_load_bytes, made.report.stack_bytes) == (0, 0, 0)
-    assert made.report.shared_bytes == 0
-    assert made.report.sass["LDG"] == made.report.sass["STG"] == 1
-    assert made.report.occupancy is None
-    assert made.report.log == ""
+    built = build(CUDA)
+    assert (built.variant, built.language, built.entry, built.arch) == ("cuda", "cuda", "scale", "sm_90")
+    assert ".target sm_90" in built.ptx
+    assert built.cubin[:4] == b"\x7fELF"
+    assert built.report.source_sha256 == hashlib.sha256(CUDA.encode()).hexdigest()
+    assert built.report.ptx_sha256 == hashlib.sha256(built.ptx.encode()).hexdigest()
+    assert 0 < built.report.registers < 64
+    assert (built.report.spill_store_bytes, built.report.spill_load_bytes, built.report.stack_bytes) == (0, 0, 0)
+    assert built.report.shared_bytes == 0
+    assert built.report.sass["LDG"] == built.report.sass["STG"] == 1
+    assert built.report.occupancy is None
+    assert built.report.log == ""
 
 
 def test_ptx_is_assembled_unchanged(build):
-    made = build(PTX, "twice")
-    assert made.ptx == PTX
-    assert made.report.shared_bytes == 256  # of the kernel alone: the driver's own kilobyte is not counted
-    assert made.report.sass["BAR"] == made.report.sass["LDS"] == made.report.sass["STS"] == 1
+    built = build(PTX, "twice")
+    assert built.ptx == PTX
+    assert built.report.shared_bytes == 256  # of the kernel alone: the driver's own kilobyte is not counted
+    assert built.report.sass["BAR"] == built.report.sass["LDS"] == built.report.sass["STS"] == 1
 
 
 def test_nvrtc_options_reach_nvrtc(build):
@@ -50,11 +50,11 @@ def test_a_variant_may_have_another_standard_of_cpp(build):
 
 
 def test_the_driver_as_assembler_leaves_no_figures_of_machine_code(build):
-    made = build(PTX, "twice", assembler="driver")
-    assert made.ptx == PTX
-    assert made.cubin is None
-    assert made.report.sass_sha256 is made.report.registers is made.report.shared_bytes is None
-    assert made.report.sass == {}
+    built = build(PTX, "twice", assembler="driver")
+    assert built.ptx == PTX
+    assert built.cubin is None
+    assert built.report.sass_sha256 is built.report.registers is built.report.shared_bytes is None
+    assert built.report.sass == {}
 
 
 def test_the_ptx_is_the_same_in_every_folder(build, tmp_path):
@@ -63,9 +63,9 @@ def test_the_ptx_is_the_same_in_every_folder(build, tmp_path):
     elsewhere.mkdir()
     for name, shown in (("scale.cu", "scale.cu"), ("scalé.cu", "scal\\303\\251.cu")):
         (elsewhere / name).write_text(CUDA)
-        made = toolchain.build(elsewhere / name, language="cuda", variant="cuda", entry="scale", arch="sm_90")
-        assert made.cubin
-        assert made.ptx == here.replace("scale.cu", shown)
+        built = toolchain.build(elsewhere / name, language="cuda", variant="cuda", entry="scale", arch="sm_90")
+        assert built.cubin
+        assert built.ptx == here.replace("scale.cu", shown)
     assert '.file\t1 "scale.cu"' in here
 
 
@@ -80,16 +80,16 @@ def test_line_information_leaves_the_machine_code_as_it_is(build, monkeypatch):
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100", "sm_120"])
 def test_every_architecture_is_built_for(build, arch):
-    made = build(CUDA, arch=arch)
-    assert f".target {arch}" in made.ptx
-    assert made.report.sass["total"] > 8
+    built = build(CUDA, arch=arch)
+    assert f".target {arch}" in built.ptx
+    assert built.report.sass["total"] > 8
 
 
 def test_the_halves_headers_are_found(build):
-    made = build(
+    built = build(
         '#include <cuda_fp16.h>\n#include <mma.h>\nextern "C" __global__ void scale(half2* x) { *x = h2exp(*x); }'
     )
-    assert made.report.sass["MUFU.EX2"] == 2
+    assert built.report.sass["MUFU.EX2"] == 2
 
 
 def test_a_header_next_to_the_source_is_included_and_its_changes_are_noticed(build, tmp_path):
@@ -172,10 +172,10 @@ def test_without_any_tool_cuda_c_says_what_to_install_and_ptx_goes_on(build, no_
         ToolMissing, match=r"^NVRTC, which compiles CUDA C, is not installed: pip install 'ptxbench\[cu13\]'"
     ):
         build(CUDA)
-    made = build(PTX, "twice")
-    assert made.ptx == PTX
-    assert made.cubin is None
-    assert made.report.registers is None
+    built = build(PTX, "twice")
+    assert built.ptx == PTX
+    assert built.cubin is None
+    assert built.report.registers is None
     assert toolchain.versions() == {"nvrtc": None, "ptxas": None, "nvdisasm": None}
 
 
@@ -183,9 +183,9 @@ def test_without_nvdisasm_only_the_instructions_are_missing(build, no_wheels, mo
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "ptxas").symlink_to(toolkit / "bin" / "ptxas")
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
-    made = build(PTX, "twice")
-    assert made.report.registers > 0
-    assert made.report.sass == {}
+    built = build(PTX, "twice")
+    assert built.report.registers > 0
+    assert built.report.sass == {}
 
 
 def test_macos_has_no_nvrtc_and_the_message_says_so(build, monkeypatch):

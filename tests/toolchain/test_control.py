@@ -128,9 +128,9 @@ def test_a_bit_that_is_read_at_the_wrong_place_is_noticed(monkeypatch):
 def test_an_annotated_build_has_the_codes_where_they_are_asked_for(build):
     from tests.toolchain.conftest import CUDA
 
-    made = build(CUDA)
-    assert {instruction.control for instruction in annotate(made).instructions} == {None}
-    code = annotate(made, controls=True).instructions
+    built = build(CUDA)
+    assert {instruction.control for instruction in annotate(built).instructions} == {None}
+    code = annotate(built, controls=True).instructions
     load = next(i for i, each in enumerate(code) if each.text.startswith("@!P0 LDG") or "LDG" in each.text)
     assert code[load].control.write is not None
-    assert any(code[load].control.write in each.control.waits for each in code[load + 1 :])
+    assert any(code[load].control.write in instruction.control.waits for instruction in code[load + 1 :])

@@ -94,8 +94,8 @@ def test_another_kernel_in_the_file_does_not_change_the_identity(build):
 
 
 def test_a_cubins_kernels_are_listed(build):
-    made = build(CUDA + 'extern "C" __global__ void other(int* x) { *x = 7; }')
-    assert sorted(cubin.read(made.cubin).entries) == ["other", "scale"]
+    built = build(CUDA + 'extern "C" __global__ void other(int* x) { *x = 7; }')
+    assert sorted(cubin.read(built.cubin).entries) == ["other", "scale"]
 
 
 @pytest.mark.parametrize("length", [0, 3, 63, 64, 200, 1000])

@@ -49,9 +49,9 @@ LEFT_OUT = [
 
 @pytest.mark.parametrize(("text", "lines"), LEFT_OUT)
 def test_host_code_is_left_out_and_its_lines_are_named(compiled, text, lines):
-    made = compiled(text + KERNEL)
-    assert re.fullmatch(rf"NVRTC \d+\.\d+\.\d+, without host code \(lines? {lines}\)", made.how)
-    assert ".entry k(" in made.ptx
+    output = compiled(text + KERNEL)
+    assert re.fullmatch(rf"NVRTC \d+\.\d+\.\d+, without host code \(lines? {lines}\)", output.how)
+    assert ".entry k(" in output.ptx
 
 
 # what must stay, because a kernel could mean something else without it; the text is valid for nvcc alone, or not at all
@@ -88,8 +88,8 @@ def test_what_could_change_a_kernel_stays_and_is_an_error(compiled, without_nvcc
 
 def test_a_part_whose_brackets_depend_on_macros_has_no_known_end_and_stays():
     text = SourceText("#ifdef X\nvoid f(int a) {\n#else\nvoid f() {\n#endif\n}\nint a;\n")
-    assert [text.fixed(each) for each in text.declarations] == [True]
-    assert not any(SourceText("void f() {\n}\nint a;\n").fixed(each) for each in text.declarations[:0])
+    assert [text.fixed(declaration) for declaration in text.declarations] == [True]
+    assert not any(SourceText("void f() {\n}\nint a;\n").fixed(declaration) for declaration in text.declarations[:0])
 
 
 @pytest.mark.parametrize("path", sorted((default_kernels() / "cuda").glob("s*.cu")), ids=lambda path: path.name)
@@ -123,9 +123,9 @@ def test_a_header_of_the_user_has_priority_and_its_change_is_seen(compiled, tmp_
     text = '#include <helper_cuda.h>\nextern "C" __global__ void k(int* x) { x[0] = VALUE; }\nint main() {}\n'
     for value in (4711, 4712):
         header.write_text(f"#define VALUE {value}\ninline void host() {{}}\n")
-        made = compiled(text, f"-I{tmp_path / 'include'}")
-        assert str(value) in made.ptx
-        assert "helper_cuda.h: line 2" in made.how
+        output = compiled(text, f"-I{tmp_path / 'include'}")
+        assert str(value) in output.ptx
+        assert "helper_cuda.h: line 2" in output.how
 
 
 def test_the_stand_ins_have_the_values_of_the_host_compiler(compiled):
@@ -137,9 +137,9 @@ def test_the_stand_ins_have_the_values_of_the_host_compiler(compiled):
     text = f'{includes}extern "C" __global__ void k(double* x) {{ {body} }}\n'
     stored = []
     for more in ("int main() {}\n", "void f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n#endif\n"):
-        made = compiled(more + text)
+        output = compiled(more + text)
         stored.append(
-            (made.how.split()[0], re.findall(r"0[dD][0-9A-Fa-f]{16}|-?\b\d{6,}\b", made.ptx.partition(".entry")[2]))
+            (output.how.split()[0], re.findall(r"0[dD][0-9A-Fa-f]{16}|-?\b\d{6,}\b", output.ptx.partition(".entry")[2]))
         )
     assert [compiler for compiler, _ in stored] == ["NVRTC", "nvcc"]
     assert stored[0][1] == stored[1][1]
@@ -156,10 +156,10 @@ def test_an_instantiation_by_nvcc_is_found_by_its_expression(compiled):
         "#include <cstdio>\nvoid f() {\n#ifdef X\n}\nvoid g() {\n#else\n}\n#endif\n"
         "namespace a { template <class T, int N> __global__ void k(T* x) { x[0] = N; } }\n"
     )
-    made = compiled(text, "--name-expression=a::k<float, 4 - 1>")
-    assert made.how.startswith("nvcc ")
-    assert made.instantiated == "_ZN1a1kIfLi3EEEvPT_"
-    assert "ptxbench" not in made.ptx
+    output = compiled(text, "--name-expression=a::k<float, 4 - 1>")
+    assert output.how.startswith("nvcc ")
+    assert output.instantiated == "_ZN1a1kIfLi3EEEvPT_"
+    assert "ptxbench" not in output.ptx
 
 
 def test_an_instantiation_that_is_impossible_is_a_usage_error_with_the_templates(compiled):

@@ -36,8 +36,10 @@ def resolved(code):
     """The instructions with addresses in place of labels, whatever their names."""
     at = {label: f"{instruction.address:#x}" for instruction in code for label in instruction.labels}
     return [
-        dataclasses.replace(each, labels=(), text=LABEL.sub(lambda match: at.get(match[0], match[0]), each.text))
-        for each in code
+        dataclasses.replace(
+            instruction, labels=(), text=LABEL.sub(lambda match: at.get(match[0], match[0]), instruction.text)
+        )
+        for instruction in code
     ]
 
 
@@ -49,7 +51,7 @@ def test_lines_and_targets_are_those_of_nvdisasm(monkeypatch, name, language, ar
     found = lines.with_lines(build)
     assert resolved(found.instructions) == resolved(expected.instructions)
     assert found.same_code
-    assert all(each.line for each in found.instructions)
+    assert all(instruction.line for instruction in found.instructions)
 
 
 @pytest.mark.parametrize(("name", "language", "arch"), FAR)
@@ -73,12 +75,15 @@ def image(build):
 
 def with_program(image, content):
     """The same cubin with another line program."""
-    sections = [each._replace(content=content) if each.name == line_table.OF_PTX else each for each in image.sections]
+    sections = [
+        section._replace(content=content) if section.name == line_table.OF_PTX else section
+        for section in image.sections
+    ]
     return dataclasses.replace(image, sections=tuple(sections))
 
 
 def program_of(image):
-    return next(each.content for each in image.sections if each.name == line_table.OF_PTX)
+    return next(section.content for section in image.sections if section.name == line_table.OF_PTX)
 
 
 def test_a_line_program_of_another_format_is_refused(image):

@@ -51,10 +51,10 @@ def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
 
 
 def test_live_registers_are_at_most_the_kernels_and_shown_on_request(build):
-    made = build(CUDA)
-    live = [instruction.live for instruction in lines.annotate(made, live_registers=True).instructions]
-    assert 1 <= max(live) <= made.report.registers
-    assert all(instruction.live is None for instruction in lines.annotate(made).instructions)
+    built = build(CUDA)
+    live = [instruction.live for instruction in lines.annotate(built, live_registers=True).instructions]
+    assert 1 <= max(live) <= built.report.registers
+    assert all(instruction.live is None for instruction in lines.annotate(built).instructions)
 
 
 PRINTED = """\
@@ -88,8 +88,8 @@ def test_nvdisasm_output_is_read_without_trap_padding_and_other_kernels():
 
 @pytest.mark.parametrize("tool", ["ptxas", "nvdisasm"])
 def test_a_missing_tool_is_named(build, monkeypatch, tool):
-    made = build(CUDA)
+    built = build(CUDA)
     there = locate.program
     monkeypatch.setattr(locate, "program", lambda name: None if name == tool else there(name))
     with pytest.raises(ToolMissing, match=f"{tool}, which listings of machine code need, is not installed"):
-        lines.annotate(made)
+        lines.annotate(built)

@@ -55,33 +55,50 @@ def read(tmp_path_factory):
 
 @pytest.mark.parametrize(("kernel", "declared"), DECLARED)
 def test_parameters_are_declared_as_in_the_source(read, kernel, declared):
-    assert [each.declaration for each in read[kernel]] == declared
+    assert [parameter.declaration for parameter in read[kernel]] == declared
 
 
 def test_a_parameter_without_a_name_has_none(read):
-    assert [each.name for each in read["plain"]] == ["x", "y", "alpha", "n", "on", "mode", "r", None]
+    assert [parameter.name for parameter in read["plain"]] == ["x", "y", "alpha", "n", "on", "mode", "r", None]
 
 
 def test_numbers_have_the_names_of_ptx(read):
-    assert [each.type.number for each in read["plain"]] == [None, None, "f32", "u32", "u8", "s32", None, "s32"]
-    assert [each.type.pointee.number for each in read["pointers"][3:]] == [None, "s32", "f64", "bf16"]
-    assert [each.type.number for each in read["structs"]] == [None, None, None, None, "f16", None]
+    assert [parameter.type.number for parameter in read["plain"]] == [
+        None,
+        None,
+        "f32",
+        "u32",
+        "u8",
+        "s32",
+        None,
+        "s32",
+    ]
+    assert [pointer.type.pointee.number for pointer in read["pointers"][3:]] == [None, "s32", "f64", "bf16"]
+    assert [struct.type.number for struct in read["structs"]] == [None, None, None, None, "f16", None]
 
 
 def test_what_a_pointer_points_to_is_const_or_not(read):
-    assert [each.type.pointee.const for each in read["plain"][:2]] == [True, False]
-    assert [each.type.pointee.const for each in read["pointers"]] == [False, True, False, False, False, False, True]
+    assert [parameter.type.pointee.const for parameter in read["plain"][:2]] == [True, False]
+    assert [pointer.type.pointee.const for pointer in read["pointers"]] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_the_members_of_a_struct_have_their_offsets_and_a_base_class_is_the_first(read):
     grid = read["structs"][0].type
     assert grid.bytes == 40
-    assert [(each.name, each.type.text, each.offset) for each in grid.members] == [
+    assert [(member.name, member.type.text, member.offset) for member in grid.members] == [
         ("", "Base", 0),
         ("data", "float[2][3]", 4),
         ("p", "float*", 32),
     ]
-    assert [each.name for each in read["structs"][1].type.members] == ["x", "y", "z", "w"]
+    assert [member.name for member in read["structs"][1].type.members] == ["x", "y", "z", "w"]
 
 
 def test_a_struct_that_points_to_itself_is_described_once(read):
@@ -94,7 +111,7 @@ def test_other_options_of_the_compiler_make_no_difference(tmp_path, flag):
     path = tmp_path / "k.cu"
     path.write_text('extern "C" __global__ void k(float* x, int n) { x[n] = 1; }\n')
     read = parameters.of_source(path.read_bytes(), path, "sm_90", [flag])
-    assert [each.declaration for each in read["k"]] == ["float* x", "int n"]
+    assert [parameter.declaration for parameter in read["k"]] == ["float* x", "int n"]
 
 
 def test_ptx_without_debugging_information_has_no_parameters():

@@ -33,15 +33,15 @@ def build(tmp_path):
 
 
 def test_a_kernel_becomes_a_cubin_with_its_ptx(build):
-    made = build(TILE)
-    assert made.gpu_only is None
-    assert elf.read(made.cubin).entries == ("answer",)
-    assert made.report.compiler == f"NVRTC {toolchain.versions()['nvrtc']} and tileiras {locate.version(tile.find())}"
-    assert made.report.registers
-    assert made.report.spill_store_bytes == 0
-    assert ".visible .entry answer(" in made.ptx
-    assert ".language" not in made.ptx
-    assert str(made.source.parent) not in made.ptx
+    built = build(TILE)
+    assert built.gpu_only is None
+    assert elf.read(built.cubin).entries == ("answer",)
+    assert built.report.compiler == f"NVRTC {toolchain.versions()['nvrtc']} and tileiras {locate.version(tile.find())}"
+    assert built.report.registers
+    assert built.report.spill_store_bytes == 0
+    assert ".visible .entry answer(" in built.ptx
+    assert ".language" not in built.ptx
+    assert str(built.source.parent) not in built.ptx
 
 
 NONE = "answer.tile.cu has no kernel; it needs one called 'answer'."

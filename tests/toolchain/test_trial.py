@@ -133,7 +133,7 @@ def test_a_refusal_names_the_instruction_its_line_and_what_it_needs(attempts, te
 def test_a_text_with_a_version_too_old_for_the_target_is_tried_with_the_newest(attempts):
     """.version 8.0 does not know sm_120, but the question is which features of the text sm_120 lacks."""
     tried = attempts(changed(FENCES, "wgmma.fence.sync.aligned", "setmaxnreg.inc.sync.aligned.u32 64"), "sm_120")
-    assert [(each.line, each.instruction) for each in tried.needs] == [(26, "setmaxnreg.inc.sync.aligned.u32")]
+    assert [(need.line, need.instruction) for need in tried.needs] == [(26, "setmaxnreg.inc.sync.aligned.u32")]
     assert "version" not in tried.needs[0].message
     version = newest_version(locate.program("ptxas"))
     assert float(version) >= 8.8
@@ -151,7 +151,7 @@ GUARDED = [
 @pytest.mark.parametrize(("line", "instruction"), GUARDED)
 def test_the_instruction_of_a_line_is_found_behind_guard_label_and_brace(tmp_path, line, instruction):
     found = needs("ptxas kernel.ptx, line 2; error   : No", f"// first\n{line}\n", tmp_path / "x.ptx", "ptx")
-    assert [(each.file, each.line, each.instruction) for each in found] == [("x.ptx", 2, instruction)]
+    assert [(need.file, need.line, need.instruction) for need in found] == [("x.ptx", 2, instruction)]
 
 
 WITH_ASM = changed(CUDA, "y[i] = a * x[i];", 'asm("redux.sync.max.f32 %0, %1, -1;" : "=f"(y[i]) : "f"(x[i]));')
@@ -160,7 +160,7 @@ WITH_ASM = changed(CUDA, "y[i] = a * x[i];", 'asm("redux.sync.max.f32 %0, %1, -1
 def test_asm_in_cuda_c_is_refused_by_its_cuda_c_line(attempts):
     tried = attempts(WITH_ASM, "sm_120a", "scale", language="cuda")
     assert (tried.status, tried.ptx_target, tried.mismatch) == (REFUSED, "sm_120a", False)
-    assert [(each.file, each.line, each.instruction) for each in tried.needs] == [("scale.cu", 7, "redux.sync.max.f32")]
+    assert [(need.file, need.line, need.instruction) for need in tried.needs] == [("scale.cu", 7, "redux.sync.max.f32")]
     assert attempts(WITH_ASM, "sm_100a", "scale", language="cuda").status == ASSEMBLES
     assert attempts(WITH_ASM, "sm_100", "scale", language="cuda").status == REFUSED  # plain PTX cannot say it
 
@@ -262,10 +262,10 @@ READ = [
 
 @pytest.mark.parametrize(("text", "target", "status"), READ)
 def test_a_text_is_read_for_a_target_without_its_code_with_the_same_answer(text, target, status, attempts, monkeypatch):
-    made = attempts(text, target)
+    trials = attempts(text, target)
     monkeypatch.setattr(cache, "known", lambda key: None)
     read = attempts(text, target, code=False)
-    answers = [(each.status, each.mismatch, each.needs, each.reason) for each in (made, read)]
+    answers = [(each.status, each.mismatch, each.needs, each.reason) for each in (trials, read)]
     assert answers[0] == answers[1]
     assert read.status == status
     assert (read.registers, read.code) == (None, None)

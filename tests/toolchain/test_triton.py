@@ -55,24 +55,24 @@ def built(folder):
 
 @pytest.mark.usefixtures("answered")
 def test_a_build_has_the_threads_the_memory_and_the_target_that_triton_chose(tmp_path):
-    made = built(tmp_path)
-    assert (made.arch, made.own_cta) == ("sm_90a", OwnCta((128, 1, 1), shared_bytes=16))
-    launch = made.launched(Launch(grid=3, block=1))
-    assert launch == made.enqueued(launch) == Launch(grid=3, block=(128, 1, 1), shared_bytes=16)
-    assert made.report.compiler == "Triton 3.9.0"
-    assert made.report.registers
-    assert made.report.log == ""
+    build = built(tmp_path)
+    assert (build.arch, build.own_cta) == ("sm_90a", OwnCta((128, 1, 1), shared_bytes=16))
+    launch = build.launched(Launch(grid=3, block=1))
+    assert launch == build.enqueued(launch) == Launch(grid=3, block=(128, 1, 1), shared_bytes=16)
+    assert build.report.compiler == "Triton 3.9.0"
+    assert build.report.registers
+    assert build.report.log == ""
 
 
 @pytest.mark.usefixtures("answered")
 def test_its_kernel_takes_the_arguments_of_its_pair_and_is_right(tmp_path):
-    made = built(tmp_path)
+    build = built(tmp_path)
     x = np.random.default_rng(1).normal(size=1200).astype(np.float32)
     y = np.zeros_like(x)
     arguments = [x, y, np.uint32(x.size)]
-    launch = made.launched(Launch(grid=3, block=1))
+    launch = build.launched(Launch(grid=3, block=1))
     extent = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
-    emulator.run(made.ptx, "scale", args=arguments, arch=made.arch, **extent)
+    emulator.run(build.ptx, "scale", args=arguments, arch=build.arch, **extent)
     tiles = np.split(x.astype(np.float64), (512, 1024))
     expected = np.concatenate([tile / abs(tile).max() for tile in tiles])
     assert np.allclose(y, expected, rtol=2**-22, atol=0)

@@ -290,4 +290,4 @@ def test_the_lines_of_a_picture_have_the_points_of_their_value_of_the_second_nam
     for line, value in zip(panel.lines, line_values, strict=True):
         points = [i for i, point in enumerate(swept.points) if point.at[line_name] == value]
         assert [swept.points[i].at[x_name] for i in points] == list(panel.x)
-        assert [id(each) for each in line.values] == [id(own[i]) for i in points]  # some have equal values
+        assert [id(value) for value in line.values] == [id(own[i]) for i in points]  # some have equal values

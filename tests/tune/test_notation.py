@@ -46,8 +46,8 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), BAD)
-def test_an_invalid_part_is_named(text, said):
+@pytest.mark.parametrize(("text", "message"), BAD)
+def test_an_invalid_part_is_named(text, message):
     with pytest.raises(UsageError) as error:
         parse_knob(text)
-    assert said in str(error.value)
+    assert message in str(error.value)

@@ -68,14 +68,14 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("field", "said"), FAULTS)
-def test_an_exception_in_a_pairs_functions_has_file_and_line(field, said, tmp_path):
+@pytest.mark.parametrize(("field", "message"), FAULTS)
+def test_an_exception_in_a_pairs_functions_has_file_and_line(field, message, tmp_path):
     pair = changed(KNOB_PAIR, "    knobs=[", f"    {field}\n    knobs=[").replace("import Knob", "import Knob, Sweep")
     found = load(kernels_folder(tmp_path, pair=pair), "scale")
     with pytest.raises(PairError) as error:
         swept_of(found)
     assert "scale.py:" in str(error.value)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 # values, size, the message
@@ -89,11 +89,11 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("values", "size", "said"), BAD)
-def test_an_invalid_sweep_is_reported(scale, values, size, said):
+@pytest.mark.parametrize(("values", "size", "message"), BAD)
+def test_an_invalid_sweep_is_reported(scale, values, size, message):
     with pytest.raises(UsageError) as error:
         swept_of(scale, values=values, size=size)
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
 def test_a_pair_without_knobs_says_which_dimensions_it_has():

@@ -126,7 +126,7 @@ def difference(expected: Expected) -> str:
             same = (wide == values) | (np.isnan(wide) & np.isnan(values)) | (abs(wide - values) <= bound)
     if same.all():
         return ""
-    at = tuple(int(each[0]) for each in np.nonzero(~same))
+    at = tuple(int(axis[0]) for axis in np.nonzero(~same))
     return f"{(~same).sum()} of {same.size} differ; {list(at)} is {actual[at]!r}, expected {values[at]!r}"
 
 
@@ -149,4 +149,4 @@ def run(case: Case, *, sanitize: bool) -> list[str]:
         printed += execution.printed
     if printed != program.printed:
         wrong.append(f"printed {printed!r}, expected {program.printed!r}")
-    return wrong + [what for each in program.expected if (what := difference(each))]
+    return wrong + [what for output in program.expected if (what := difference(output))]

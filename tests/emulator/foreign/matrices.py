@@ -14,7 +14,7 @@ def product(rng, dtype, result, roundoff):
     c = outputs(N, N, dtype=result)
     left, right = a.astype(np.float64), b.T.astype(np.float64)
     bound = (N + 1) * roundoff * (abs(left) @ abs(right))
-    args = [each.view(np.uint16) if dtype is ml_dtypes.bfloat16 else each for each in (a, b)]
+    args = [array.view(np.uint16) if dtype is ml_dtypes.bfloat16 else array for array in (a, b)]
     return [*args, c, np.int32(N)], [Expected(c, left @ right, absolute=bound)]
 
 

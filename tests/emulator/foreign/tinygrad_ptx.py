@@ -45,7 +45,7 @@ def lowered(function, arrays, arch):
     held = {tensor.uop.buf_uop: array for tensor, array in zip(inputs, arrays, strict=True)}
     launches = []
     for call in result.schedule_linear().src:
-        buffers = [each.buf_uop for each in call.src[1:]]
+        buffers = [operand.buf_uop for operand in call.src[1:]]
         for buffer in buffers:
             if buffer not in held:
                 held[buffer] = np.zeros(buffer.shape, np.dtype(buffer.dtype.fmt))

@@ -39,7 +39,9 @@ class Mistake:
         except (Deadlock, MemoryFault) as error:
             return self.misplaced(broken, [str(error)])
         if self.finding:
-            return self.misplaced(broken, [str(each) for each in execution.findings if each.kind == self.finding])
+            return self.misplaced(
+                broken, [str(finding) for finding in execution.findings if finding.kind == self.finding]
+            )
         if self.at:
             return "the launch ended"
         return "the result is right" if np.array_equal(actual, expected, equal_nan=True) else ""
@@ -47,7 +49,7 @@ class Mistake:
     def misplaced(self, text: str, messages: list[str]) -> str:
         """Empty if one of the messages has a line with `at`."""
         lines = text.splitlines()
-        named = {int(each) for message in messages for each in re.findall(r"\bline (\d+)", message)}
+        named = {int(match) for message in messages for match in re.findall(r"\bline (\d+)", message)}
         if self.at and any(self.at in lines[line - 1] for line in named):
             return ""
         return "\n".join([f"expected a message about {self.at or 'nothing'}; found:", *messages])

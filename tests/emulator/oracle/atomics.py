@@ -34,8 +34,8 @@ def one_by_one(memory: Any, at: Any, operate: Callable[..., Any], operands: list
     turn = np.empty(at.size, np.int64)
     turn[order] = np.arange(at.size) - np.repeat(first, np.diff(np.r_[first, at.size]))
     old = np.empty(at.size, memory.dtype)
-    for each in range(int(turn.max()) + 1 if at.size else 0):
-        now = np.flatnonzero(turn == each)
+    for number in range(int(turn.max()) + 1 if at.size else 0):
+        now = np.flatnonzero(turn == number)
         old[now] = memory[at[now]]
         memory[at[now]] = operate(old[now], *(operand[now] for operand in operands))
     return old
@@ -99,7 +99,7 @@ def part(operand: Operand, place: int, count: int) -> Operand:
 
 def is_read(step: Step, target: Operand) -> bool:
     """Whether any instruction may read a register that gets the old value."""
-    names = {each.name for each in getattr(target, "parts", (target,)) if isinstance(each, Register)}
+    names = {part.name for part in getattr(target, "parts", (target,)) if isinstance(part, Register)}
     others = [repr(instruction) for instruction in step.function.instructions if instruction is not step.instruction]
     return any(f"Register(name={name!r})" in other for name in names for other in others)
 
@@ -144,7 +144,7 @@ def halves(name: str, kind: str) -> Callable[..., Any]:
     element = kind.removesuffix("x2")
 
     def run(old: Any, operand: Any) -> Any:
-        a, b = (numbers.value(np.ascontiguousarray(each).view(np.uint16), element) for each in (old, operand))
+        a, b = (numbers.value(np.ascontiguousarray(values).view(np.uint16), element) for values in (old, operand))
         if name == "add":
             result = numbers.rounded(numbers.added(a, b), element)
         elif name in ("min", "max"):

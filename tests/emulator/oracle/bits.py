@@ -36,7 +36,7 @@ def lop3(step: Step) -> Action | None:
     lut = int(table.value)
 
     def act(threads: Threads) -> None:
-        x, y, z = (threads.read(each, "u32") for each in (a, b, c))
+        x, y, z = (threads.read(operand, "u32") for operand in (a, b, c))
         result = np.zeros_like(x | y | z)
         for row in range(8):
             if lut >> row & 1:
@@ -131,7 +131,7 @@ def bfe(step: Step) -> Action | None:
     bits = width(kind)
 
     def function(a: Any, start: Any, length: Any) -> Any:
-        start, length = (field_number(each, bits) for each in (start, length))
+        start, length = (field_number(operand, bits) for operand in (start, length))
         result = np.zeros(np.broadcast(a, start, length).shape, UNSIGNED[bits])
         raw = np.asarray(a).view(UNSIGNED[bits])
         # The bit that fills the positions above the field: the highest of the field, or that of the whole number.
@@ -155,7 +155,7 @@ def bfi(step: Step) -> Action | None:
     one = UNSIGNED[bits](1)
 
     def function(a: Any, b: Any, start: Any, length: Any) -> Any:
-        start, length = (field_number(each, bits) for each in (start, length))
+        start, length = (field_number(operand, bits) for operand in (start, length))
         result = np.array(np.broadcast_to(b, np.broadcast(a, b, start, length).shape))
         for place in range(bits):
             inside = (place >= start) & (place < start + length)
@@ -211,7 +211,7 @@ def fns(step: Step) -> Action | None:
         return found[abs(offset) - 1] if len(found) >= abs(offset) else 0xFFFFFFFF
 
     def function(a: Any, b: Any, c: Any) -> Any:
-        return np.array([one(*map(int, each)) for each in np.broadcast(np.atleast_1d(a), b, c)], np.uint32)
+        return np.array([one(*map(int, operands)) for operands in np.broadcast(np.atleast_1d(a), b, c)], np.uint32)
 
     return elementwise(step, ["u32", "u32", "s32"], function)
 
@@ -234,7 +234,7 @@ def prmt(step: Step) -> Action | None:
 
     def function(a: Any, b: Any, c: Any) -> Any:
         a, b, c = np.broadcast_arrays(a, b, c)
-        eight = np.stack([each >> np.uint32(8 * i) & np.uint32(0xFF) for each in (a, b) for i in range(4)])
+        eight = np.stack([word >> np.uint32(8 * i) & np.uint32(0xFF) for word in (a, b) for i in range(4)])
         result = np.zeros(a.shape, np.uint32)
         for place in range(4):
             selector = (c >> np.uint32(4 * place) & np.uint32(15)).astype(np.int64)

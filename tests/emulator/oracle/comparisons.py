@@ -54,7 +54,7 @@ def setp(step: Step) -> Action | None:
         read_as, compare = kind, compare_numbers(name)
 
     def act(threads: Threads) -> None:
-        x, y = (threads.read(each, read_as) for each in (a, b))
+        x, y = (threads.read(operand, read_as) for operand in (a, b))
         if read_as in numbers.FORMATS:
             x, y = numbers.value(x, kind, flush=flush), numbers.value(y, kind, flush=flush)
         result = compare(x, y)
@@ -62,7 +62,7 @@ def setp(step: Step) -> Action | None:
         both = (result, ~result) if isinstance(targets, Dual) else (result,)
         if rest:
             other = threads.read(rest[0], "pred")
-            both = tuple(JOIN[join](each, other) for each in both)
+            both = tuple(JOIN[join](result, other) for result in both)
         if isinstance(targets, Dual):
             threads.write(targets.first, both[0])
             threads.write(targets.second, both[1])

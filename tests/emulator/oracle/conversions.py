@@ -79,7 +79,7 @@ def from_integer(step: Step, source: str, to: str) -> Action:
 
     def function(a: Any) -> Any:
         if width(source) == 64:  # more bits than f64 holds
-            values = np.array([one(int(each)) for each in np.atleast_1d(a)])
+            values = np.array([one(int(pattern)) for pattern in np.atleast_1d(a)])
         else:
             values = numbers.rounded(np.asarray(a, np.float64), to, rounding)
         return numbers.pack(clamped(values) if saturates else values, to)
@@ -176,7 +176,7 @@ def pack(step: Step) -> Action:
     mask = np.uint32((1 << bits) - 1)
 
     def function(a: Any, b: Any, c: Any = None) -> Any:
-        a, b = (np.clip(each, least, greatest).astype(np.int32).view(np.uint32) & mask for each in (a, b))
+        a, b = (np.clip(values, least, greatest).astype(np.int32).view(np.uint32) & mask for values in (a, b))
         both = a << np.uint32(bits) | b
         return both if c is None else c << np.uint32(2 * bits) | both
 

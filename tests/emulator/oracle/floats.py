@@ -61,7 +61,7 @@ class Form:
                 np.ascontiguousarray(broadcast_array)
                 for broadcast_array in np.broadcast_arrays(*map(np.atleast_1d, sources))
             ]
-            result = function(*(each.view(element) for each in wide))
+            result = function(*(operand.view(element) for operand in wide))
             return np.ascontiguousarray(result).view(wide[0].dtype)
 
         return elementwise(step, self.types, packed)
@@ -136,7 +136,7 @@ def fma(step: Step) -> Action | None:
             threads.write(target, once(a, b, c))
             return
         if form.flush:
-            a, b, c = (numbers.flushed(each) for each in (a, b, c))
+            a, b, c = (numbers.flushed(operand) for operand in (a, b, c))
         value = (np.multiply(a, b, dtype=np.float64) + c).astype(np.float32)
         threads.write(target, form.finished(value) if form.flush or form.saturates else value)
 
@@ -230,7 +230,7 @@ def smallest(step: Step) -> Action | None:
         return np.where(np.isnan(best), best, np.where(sign, -best, best)) if signs else best
 
     def function(a: Any, b: Any, *rest: Any) -> Any:
-        values = [given(each) for each in (a, b, *rest)]
+        values = [given(operand) for operand in (a, b, *rest)]
         if magnitudes:
             values = [np.abs(value) for value in values]
         best = values[0]

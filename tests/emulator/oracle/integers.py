@@ -178,9 +178,9 @@ def mul24(step: Step) -> Action | None:
 
     def function(a: Any, b: Any, c: Any = None) -> Any:
         if kind == "s32":
-            a, b = (each.astype(np.int64) << 40 >> 40 for each in (a, b))
+            a, b = (values.astype(np.int64) << 40 >> 40 for values in (a, b))
         else:
-            a, b = (each.astype(np.uint64) & np.uint64(0xFFFFFF) for each in (a, b))
+            a, b = (values.astype(np.uint64) & np.uint64(0xFFFFFF) for values in (a, b))
         product = a * b
         product = (product if half == "lo" else product >> product.dtype.type(16)).astype(KINDS[kind])
         if c is None:

@@ -101,8 +101,8 @@ def registers(operand: Any) -> list[str]:
         return [operand.name]
     if isinstance(operand, Vector):
         return [name for part in operand.parts for name in registers(part)]
-    inner = [getattr(operand, each, None) for each in ("base", "operand", "first", "second", "register")]
-    return [name for each in inner if each is not None for name in registers(each)]
+    inner = [getattr(operand, part, None) for part in ("base", "operand", "first", "second", "register")]
+    return [name for part in inner if part is not None for name in registers(part)]
 
 
 def read_by(instruction: Instruction) -> list[str]:

@@ -137,14 +137,16 @@ def wgmma(step: Step) -> Action | None:
     if d_kind != "s32":
         signs = (number(more.pop(0), (1, -1)), number(more.pop(0), (1, -1)))
     if BITS[a_kind] == 16:
-        turned = [0] * in_registers + [number(each, (0, 1)) for each in more]
+        turned = [0] * in_registers + [number(register, (0, 1)) for register in more]
         more = []
     if more:
         raise step.missing(f"{len(more)} operands")
 
     def act(threads: Threads) -> None:
         warps = matrix.whole_warps(threads, step)
-        descriptors = [per_warp(threads, each, "b64") for each in (first, second) if not hasattr(each, "parts")]
+        descriptors = [
+            per_warp(threads, operand, "b64") for operand in (first, second) if not hasattr(operand, "parts")
+        ]
         adds = np.broadcast_to(per_warp(threads, scale, "pred"), len(warps))
         given = matrix.registers(threads, target)
         if in_registers:

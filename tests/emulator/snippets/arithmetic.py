@@ -171,7 +171,7 @@ def carries(rng):
     total = [
         int.from_bytes(a.tobytes(), "little") + int.from_bytes(b.tobytes(), "little") for a, b in zip(x, y, strict=True)
     ]
-    sums = [np.frombuffer((each % 2**128).to_bytes(16, "little"), np.uint32) for each in total]
+    sums = [np.frombuffer((number % 2**128).to_bytes(16, "little"), np.uint32) for number in total]
     return [x, y, outputs(32, 4, dtype=np.uint32)], {2: np.array(sums)}
 
 

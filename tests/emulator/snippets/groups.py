@@ -41,7 +41,7 @@ def group_reductions(rng):
     rows = by(x, 16)
     sums = rows.cumsum(axis=1)
     expected = [spread(rows.sum(axis=1), 16), spread(rows.max(axis=1), 16), sums, sums - rows]
-    return [x, outputs(4, 64, dtype=np.int32)], {1: np.array([each.reshape(-1) for each in expected])}
+    return [x, outputs(4, 64, dtype=np.int32)], {1: np.array([part.reshape(-1) for part in expected])}
 
 
 @case(grid=2, block=64)

@@ -185,7 +185,7 @@ class Module:
 
 def padded(extent: Any) -> tuple[int, int, int]:
     """Three extents; CuPy makes 0 a 1."""
-    x, y, z = (*(max(int(each), 1) for each in extent), 1, 1)[:3]
+    x, y, z = (*(max(int(count), 1) for count in extent), 1, 1)[:3]
     return x, y, z
 
 

@@ -132,7 +132,7 @@ def read() -> Script:
     return Script(
         device=Device(**{**plain, **changes}),
         host_ns={**HOST_NS, **given.pop("host_ns", {})},
-        faults=tuple(Fault(**each) for each in given.pop("faults", ())),
-        clocks=tuple(tuple(each) for each in given.pop("clocks", ())),
+        faults=tuple(Fault(**fault) for fault in given.pop("faults", ())),
+        clocks=tuple(tuple(clock) for clock in given.pop("clocks", ())),
         **given,
     )

@@ -173,7 +173,7 @@ class Gpu:
         with self.shared.open() as state:
             if "gone" in state:
                 raise Failure(state["gone"])
-            alive = [each for each in state.get("contexts", []) if Path(f"/proc/{each}").exists()]
+            alive = [pid for pid in state.get("contexts", []) if Path(f"/proc/{pid}").exists()]
             if self.script.exclusive and set(alive) - {os.getpid()}:
                 raise Failure(46)
             state["contexts"] = [*alive, os.getpid()]
@@ -189,9 +189,9 @@ class Gpu:
         return self.streams[handle]
 
     def make_stream(self) -> Stream:
-        made = Stream(next(self.numbers))
-        self.streams[made.handle] = made
-        return made
+        stream = Stream(next(self.numbers))
+        self.streams[stream.handle] = stream
+        return stream
 
     def enqueue(self, stream: Stream, perform: Callable[[float], float]) -> Operation:
         """Have it performed as late as the host can tell, or with the graph that is captured."""
@@ -221,9 +221,9 @@ class Gpu:
         self.host = max(self.host, self.free)
 
     def drain_all(self) -> None:
-        for each in list(self.streams.values()):
-            if each.capture is None:
-                self.drain(each)
+        for stream in list(self.streams.values()):
+            if stream.capture is None:
+                self.drain(stream)
 
     def begin_capture(self, stream: Stream) -> None:
         if stream.capture is not None:
@@ -304,7 +304,7 @@ class Gpu:
             else:
                 self.memory.copy(to, source, size)
                 starts = self.memory.start(source), self.memory.start(to)
-                return 1000 + sum(self.moving(each, size, writes=each == starts[1]) for each in starts)
+                return 1000 + sum(self.moving(start, size, writes=start == starts[1]) for start in starts)
             return 1500 + size / 25  # PCIe: 25 GB/s
 
         for address in [to] if kind == 1 else [source] if kind == 2 else [to, source]:

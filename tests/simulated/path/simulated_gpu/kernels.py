@@ -268,7 +268,7 @@ def prepare(
                 blocks.append(found)
             place = address - found.address
             values.append((blocks.index(found), (place, content[8:]) if is_map else place))
-    places = tuple(memory.find(each.address, each.size) for each in blocks)
+    places = tuple(memory.find(block.address, block.size) for block in blocks)
     return Prepared(kernel, tuple(grid), tuple(block), cluster, shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
 
 
@@ -285,9 +285,9 @@ def referring(content: Any, value: Any) -> Any:
     """The argument that refers to these bytes: a pointer, or a tensor map."""
     if not isinstance(value, tuple):
         return emulator.Pointer(content, value)
-    made = np.zeros((), [("address", object), ("rest", np.uint8, MAP_BYTES - 8)])
-    made["address"], made["rest"] = emulator.Pointer(content, value[0]), np.frombuffer(value[1], np.uint8)
-    return made[()]
+    record = np.zeros((), [("address", object), ("rest", np.uint8, MAP_BYTES - 8)])
+    record["address"], record["rest"] = emulator.Pointer(content, value[0]), np.frombuffer(value[1], np.uint8)
+    return record[()]
 
 
 class Launches:

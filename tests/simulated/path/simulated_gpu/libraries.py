@@ -74,7 +74,7 @@ class Library:
     """A library of C. It makes the device only when a function is called."""
 
     def __init__(self) -> None:
-        for name in [each for each in dir(type(self)) if each.startswith(("cu", "nvml"))]:
+        for name in [function for function in dir(type(self)) if function.startswith(("cu", "nvml"))]:
             setattr(self, name, guarded(getattr(self, name)))
 
     @property
@@ -104,14 +104,14 @@ class Driver(Library):
         gpu.call("cuLaunchKernelEx")
         kernel = gpu.functions[function.value]
         grid, cluster = tuple(given.grid), None
-        for each in given.attributes[: given.attribute_count]:
-            if each.id == CLUSTER:
-                cluster = tuple(each.value.cluster)
-            if each.id == COOPERATIVE and each.value.cooperative:
+        for attribute in given.attributes[: given.attribute_count]:
+            if attribute.id == CLUSTER:
+                cluster = tuple(attribute.value.cluster)
+            if attribute.id == COOPERATIVE and attribute.value.cooperative:
                 held = gpu.device.sms * kernel.resident(gpu.device, math.prod(given.block), given.shared_bytes)
                 if math.prod(grid) > held:
                     return 720
-            if each.id == FOLLOWS and not gpu.device.clusters:
+            if attribute.id == FOLLOWS and not gpu.device.clusters:
                 return 1
         if cluster not in (None, (1, 1, 1)) and not gpu.device.clusters:
             return 1

@@ -93,10 +93,10 @@ class Region:
 
     def holds(self, start: int, size: int, content: Chunk, offset: int) -> bool:
         """Whether a write would change nothing, which is usual where a kernel runs again."""
-        for each in self.pieces:
-            if each.start <= start and start + size <= each.start + each.size:
-                same = each.chunk.data is None or each.offset + start - each.start == offset
-                return same and each.chunk.key == content.key
+        for piece in self.pieces:
+            if piece.start <= start and start + size <= piece.start + piece.size:
+                same = piece.chunk.data is None or piece.offset + start - piece.start == offset
+                return same and piece.chunk.key == content.key
         return False
 
     def write(self, start: int, size: int, content: Chunk, offset: int = 0) -> None:
@@ -105,23 +105,23 @@ class Region:
         end = start + size
         before, after = self.parts(0, start), self.parts(end, self.size - end)
         joined: list[Piece] = []
-        for each in (*before, Piece(start, size, content, offset), *after):
-            if joined and joined[-1].continues(each):
+        for piece in (*before, Piece(start, size, content, offset), *after):
+            if joined and joined[-1].continues(piece):
                 last = joined.pop()
-                joined.append(Piece(last.start, last.size + each.size, last.chunk, last.offset))
-            elif each.size:
-                joined.append(each)
+                joined.append(Piece(last.start, last.size + piece.size, last.chunk, last.offset))
+            elif piece.size:
+                joined.append(piece)
         self.pieces = joined
         self.keys.clear()
 
     def read(self, start: int, size: int) -> Bytes:
         found = np.empty(size, np.uint8)
-        for each in self.parts(start, size):
-            at = each.start - start
-            if each.chunk.data is None:
-                found[at : at + each.size] = each.chunk.key
+        for part in self.parts(start, size):
+            at = part.start - start
+            if part.chunk.data is None:
+                found[at : at + part.size] = part.chunk.key
             else:
-                found[at : at + each.size] = each.chunk.data[each.offset : each.offset + each.size]
+                found[at : at + part.size] = part.chunk.data[part.offset : part.offset + part.size]
         return found
 
     def key(self, start: int, size: int) -> tuple[Any, ...]:
@@ -129,7 +129,7 @@ class Region:
         if (start, size) not in self.keys:
             parts = self.parts(start, size)
             self.keys[start, size] = tuple(
-                (each.start - start, each.size, each.chunk.key, each.offset) for each in parts
+                (part.start - start, part.size, part.chunk.key, part.offset) for part in parts
             )
         return self.keys[start, size]
 
@@ -173,9 +173,9 @@ class Memory:
 
     def block(self, address: int) -> Block | None:
         """The memory that a kernel can access from this address: the block in use that holds it, else the region."""
-        for each in (*self.blocks.values(), *(Block(start, region.size) for start, region in self.regions.items())):
-            if each.address <= address < each.address + each.size:
-                return each
+        for block in (*self.blocks.values(), *(Block(start, region.size) for start, region in self.regions.items())):
+            if block.address <= address < block.address + block.size:
+                return block
         return None
 
     def start(self, address: int) -> int:
@@ -220,7 +220,7 @@ class Pool:
     def take(self, size: int) -> Block:
         """A block. Raises Failure(2) if memory is short even after the pool has freed its unused blocks."""
         size = max(-(-size // UNIT), 1) * UNIT
-        fitting = sorted((each.size, each.address) for each in self.free if each.size >= size)
+        fitting = sorted((gap.size, gap.address) for gap in self.free if gap.size >= size)
         if fitting:
             whole, address = fitting[0]
             self.free.remove(Block(address, whole))
@@ -248,14 +248,14 @@ class Pool:
 
     def trim(self) -> int:
         """Give back the regions that are free as a whole; how many."""
-        whole = [each for each in self.free if self.regions.get(each.address) == each.size]
-        for each in whole:
-            self.free.remove(each)
-            del self.regions[each.address]
-            self.release(each.address)
+        whole = [gap for gap in self.free if self.regions.get(gap.address) == gap.size]
+        for gap in whole:
+            self.free.remove(gap)
+            del self.regions[gap.address]
+            self.release(gap.address)
         return len(whole)
 
     @property
     def kept(self) -> int:
         """Bytes that are free in the pool."""
-        return sum(each.size for each in self.free)
+        return sum(gap.size for gap in self.free)
