@@ -5,6 +5,7 @@ dispatch.py then chooses which lanes go on.
 
 from __future__ import annotations
 
+from ptxbench.emulator.dispatch import SET_PC
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     Block,
@@ -45,10 +46,7 @@ class ControlFlow:
         self.e.line(f"store i32 {rest}, ptr %runnable, align 4")
 
     def set_pc(self, lanes: str, block: int) -> None:
-        old = self.e.op(f"load {V32}, ptr %warp, align 64")
-        chosen = self.e.op(f"bitcast i32 {lanes} to {MASK}")
-        new = self.e.op(f"select {MASK} {chosen}, {V32} splat (i32 {block}), {V32} {old}")
-        self.e.line(f"store {V32} {new}, ptr %warp, align 64")
+        self.e.line(f"call void @{self.ops.function(SET_PC)}(ptr %warp, i32 {lanes}, i32 {block})")
 
     def follow(self, lanes: str, source: int, target: int) -> None:
         """Some lanes go from block `source` to `target`."""

@@ -6,8 +6,10 @@ lanes there. This order reconverges diverged lanes.
 
 from __future__ import annotations
 
+import functools
+
 from ptxbench.emulator.runtime import context
-from ptxbench.emulator.runtime.context import MASK, V32
+from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
 from ptxbench.emulator.types import LANES
 
 NOWHERE = 0x7FFFFFFF
@@ -42,11 +44,23 @@ def choose_block(count: int) -> str:
     return "\n  ".join(lines)
 
 
-def warp_function(body: str, blocks: int, *, halves: bool = False) -> str:
-    """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
+SET_PC = RuntimeFunction("set_pc", f"""
+define internal void @set_pc(ptr %warp, i32 %lanes, i32 %block) noinline {{
+  ; %lanes go to %block.
+  {context.splat("block.all", "i32", "%block")}
+  %old = load {V32}, ptr %warp, align 64
+  %chosen = bitcast i32 %lanes to {MASK}
+  %new = select {MASK} %chosen, {V32} %block.all, {V32} %old
+  store {V32} %new, ptr %warp, align 64
+  ret void
+}}
+""")  # fmt: skip
 
-    `halves`: one half of the lanes runs as far as it can before the other half starts; the highest counter first.
-    """
+
+@functools.cache
+def choose_lanes(*, halves: bool) -> RuntimeFunction:
+    """`choose_lanes(warp, candidates, patience)`: which lanes go on if they are at several blocks; in the upper half of
+    the result, their block. `halves`: as of `warp_function`."""
     pool = (
         f"""%odd = and i32 %eligible, {ODD_LANES}
   %any.odd = icmp ne i32 %odd, 0
@@ -56,6 +70,58 @@ def warp_function(body: str, blocks: int, *, halves: bool = False) -> str:
         if halves
         else "%pool = or i32 %candidates, 0\n  %first = or i32 %eligible, 0"
     )
+    umin = f"llvm.vector.reduce.umin.v{LANES}i32"
+    text = f"""
+define internal i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience) noinline {{
+entry:
+  %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}
+  %pcs = load {V32}, ptr %warp, align 64
+  br label %parted
+parted:
+  %served.now = load i32, ptr %served
+  %unserved.mask = xor i32 %served.now, -1
+  %unserved = and i32 %candidates, %unserved.mask
+  %all.served = icmp eq i32 %unserved, 0
+  %eligible = select i1 %all.served, i32 %candidates, i32 %unserved
+  {pool}
+  %eligible.vector = bitcast i32 %first to {MASK}
+  %masked = select {MASK} %eligible.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
+  %lowest = call i32 @{umin}({V32} %masked)
+  {context.splat("lowest.all", "i32", "%lowest")}
+  %there = icmp eq {V32} %pcs, %lowest.all
+  %there.mask = bitcast {MASK} %there to i32
+  %chosen = and i32 %there.mask, %pool
+  %alone = icmp eq i32 %chosen, %candidates
+  br i1 %alone, label %go, label %others
+others:
+  ; Those at the lowest program counter may be waiting for the others, which then get as long a turn.
+  %patience.now = load i32, ptr %patience
+  %patience.less = sub i32 %patience.now, 1
+  store i32 %patience.less, ptr %patience
+  %worn = icmp eq i32 %patience.less, 0
+  br i1 %worn, label %pass, label %go
+pass:
+  store i32 {PATIENCE}, ptr %patience
+  %served.kept = select i1 %all.served, i32 0, i32 %served.now
+  %served.more = or i32 %served.kept, %chosen
+  store i32 %served.more, ptr %served
+  br label %parted
+go:
+  %chosen.wide = zext i32 %chosen to i64
+  %lowest.wide = zext i32 %lowest to i64
+  %lowest.high = shl i64 %lowest.wide, 32
+  %both = or i64 %lowest.high, %chosen.wide
+  ret i64 %both
+}}
+"""
+    return RuntimeFunction("choose_lanes", text, (), (f"declare i32 @{umin}({V32})",))
+
+
+def warp_function(body: str, blocks: int, *, halves: bool = False) -> str:
+    """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
+
+    `halves`: one half of the lanes runs as far as it can before the other half starts; the highest counter first.
+    """
     # Mostly all lanes are at one block, which is quicker to see than to find out the lowest.
     together = (
         "br label %parted"
@@ -76,7 +142,6 @@ define hidden void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
   %mask = alloca i32, align 4
   %runnable = alloca i32, align 4
-  %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}
   %patience = alloca i32, align 4
   store i32 {PATIENCE}, ptr %patience
   {context.slot("counters", context.COUNTERS, "ptr")}
@@ -103,37 +168,14 @@ choose:
   %pcs = load {V32}, ptr %warp, align 64
   {together}
 parted:
-  %served.now = load i32, ptr %served
-  %unserved.mask = xor i32 %served.now, -1
-  %unserved = and i32 %candidates, %unserved.mask
-  %all.served = icmp eq i32 %unserved, 0
-  %eligible = select i1 %all.served, i32 %candidates, i32 %unserved
-  {pool}
-  %eligible.vector = bitcast i32 %first to {MASK}
-  %masked = select {MASK} %eligible.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
-  %lowest = call i32 @llvm.vector.reduce.umin.v{LANES}i32({V32} %masked)
-  {context.splat("lowest.all", "i32", "%lowest")}
-  %there = icmp eq {V32} %pcs, %lowest.all
-  %there.mask = bitcast {MASK} %there to i32
-  %chosen = and i32 %there.mask, %pool
+  %choice = call i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience)
+  %chosen = trunc i64 %choice to i32
   store i32 %chosen, ptr %mask
-  %alone = icmp eq i32 %chosen, %candidates
-  br i1 %alone, label %go, label %others
-others:
-  ; Those at the lowest program counter may be waiting for the others, which then get as long a turn.
-  %patience.now = load i32, ptr %patience
-  %patience.less = sub i32 %patience.now, 1
-  store i32 %patience.less, ptr %patience
-  %worn = icmp eq i32 %patience.less, 0
-  br i1 %worn, label %pass, label %go
-pass:
-  store i32 {PATIENCE}, ptr %patience
-  %served.kept = select i1 %all.served, i32 0, i32 %served.now
-  %served.more = or i32 %served.kept, %chosen
-  store i32 %served.more, ptr %served
-  br label %dispatch
+  %lowest.high = lshr i64 %choice, 32
+  %lowest = trunc i64 %lowest.high to i32
+  br label %go
 go:
-  %block = phi i32 {first_block}[ %lowest, %parted ], [ %lowest, %others ]
+  %block = phi i32 {first_block}[ %lowest, %parted ]
   {choose_block(blocks)}
 done:
   ret void

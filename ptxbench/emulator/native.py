@@ -124,7 +124,7 @@ def compile_kernel(
 
 def compile_module(ir: str, level: int) -> bytes:
     """The object code of an LLVM module."""
-    code: bytes = target_machine(level).emit_object(llvm.parse_assembly(ir))
+    code: bytes = compiler(level).emit_object(llvm.parse_assembly(ir))
     return code
 
 
@@ -138,7 +138,7 @@ def compile_inlined(translation: Translation) -> bytes:
     for text in quick:
         body = text.replace("define hidden", "define available_externally hidden", 1)
         module.link_in(llvm.parse_assembly(body.replace(INLINED, " alwaysinline {", 1)))
-    machine = target_machine(OPTIMISED)
+    machine = compiler(OPTIMISED)
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
@@ -175,6 +175,12 @@ def loaded(*objects: bytes) -> Any:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
+
+
+@functools.cache
+def compiler(level: int) -> Any:
+    """The target machine that compiles modules. A new one takes a millisecond for its first module."""
+    return target_machine(level)
 
 
 def target_machine(level: int = QUICK) -> Any:

@@ -10,7 +10,7 @@ import functools
 
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
-from ptxbench.emulator.dispatch import warp_function
+from ptxbench.emulator.dispatch import choose_lanes, warp_function
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     CARRY,
@@ -342,9 +342,9 @@ class Translator:
         body = "\n  ".join(e.lines)
         of_clusters = self.of_clusters() if self.ops.clustered else ()
         schedule = scheduler(reverse=self.kernel.mode == ADVERSARIAL, clustered=self.ops.clustered)
-        for function in (schedule, *of_clusters):
+        chooses = choose_lanes(halves=self.kernel.mode == ADVERSARIAL)
+        for function in (schedule, chooses, *of_clusters):
             self.ops.function(function)
-        e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
         warp = warp_function(body, len(self.kernel.blocks) + 1, halves=self.kernel.mode == ADVERSARIAL)
         granule_shift = self.add_records()
         if self.kernel.mode == SANITIZE:

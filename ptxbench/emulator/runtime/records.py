@@ -16,6 +16,7 @@ uses of the other buffers, so that after the launch it is known whether one of t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from ptxbench.emulator.runtime import context as at
@@ -73,6 +74,7 @@ define internal void @record_bulk(ptr %env, ptr %site, i64 %address, i64 %bytes,
 )
 
 
+@functools.cache
 def record(name: str, shift: int) -> RuntimeFunction:
     """A planned function with its text; `shift`: the kernel's granule_shift."""
     if name == NO_RECORD.name:

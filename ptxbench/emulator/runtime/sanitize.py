@@ -6,6 +6,7 @@ write (races/layout.py).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -218,6 +219,7 @@ def times() -> str:
   {splat("start.all", "i32", "%start")}"""
 
 
+@functools.cache
 def watch_local(kind: str, element_bytes: int, count: int, granule: int) -> RuntimeFunction:
     """`watch_KIND_local_BYTES_COUNT`: reports reads of a thread's local memory before it was written."""
     size = element_bytes * count

@@ -9,6 +9,8 @@ write after the last reads. The compiled functions handle all other cases, for t
 
 from __future__ import annotations
 
+import functools
+
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime.context import (
@@ -154,6 +156,7 @@ def spilled(kind: str, element_bytes: int, count: int) -> tuple[str, str, str, s
     return values, stored, f"{spill}\n  %values = ptrtoint ptr %stored to i64", "%values"
 
 
+@functools.cache
 def watch(
     kind: str, space: str, element_bytes: int, count: int, strength: int, granule: int, clustered: bool
 ) -> RuntimeFunction:
@@ -212,6 +215,7 @@ done:
     return RuntimeFunction(name_of(kind, space, element_bytes, count, strength), text, (EVENT_CALL,), DECLARATIONS)
 
 
+@functools.cache
 def watch_cluster(kind: str, element_bytes: int, count: int, strength: int) -> RuntimeFunction:
     """The same for the shared memory of the CTAs of a cluster: the compiled functions handle each access."""
     values, stored, spill, values_at = spilled(kind, element_bytes, count)
