@@ -13,6 +13,7 @@ column compares elements a second. The loops in C (loops.c) have one thread, and
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import json
 import math
@@ -23,9 +24,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -198,45 +199,100 @@ C_TARGET = 3.0
 """How many times as long as the loops in C a kernel may take, with optimised code."""
 
 
-def against_c(cases: list[Case], repeats: int) -> Table | None:
-    """The kernels next to the same loops in C, both on one thread; None without gcc.
+@contextlib.contextmanager
+def empty_cache() -> Iterator[None]:
+    """A new process of the emulator, and a cache that is empty at first; both end with the block."""
+    kept = os.environ.get("PTXBENCH_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PTXBENCH_CACHE"] = folder
+        stop_process()
+        try:
+            yield
+        finally:
+            stop_process()
+            del os.environ["PTXBENCH_CACHE"]
+            if kept is not None:
+                os.environ["PTXBENCH_CACHE"] = kept
 
-    CPU times of the loops and of the emulator's process: on a busy machine a launch on the clock has waits in it.
-    """
+
+def compiled_loops() -> ctypes.CDLL | None:
+    """The loops in C; None without gcc."""
     compiler = shutil.which("gcc")
     if compiler is None:
         return None
-    table = Table("kernel", "C, ms", "quick code", "optimised", title="The same loops in C, one thread")
-    for column in table.columns[1:]:
-        column.justify = "right"
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "loops.so"
         source = Path(__file__).with_name("loops.c")
         subprocess.run(
             [compiler, "-O3", "-march=native", "-shared", "-fPIC", "-o", library, source], check=True, timeout=60
         )
-        loops = ctypes.CDLL(str(library))
+        return ctypes.CDLL(str(library))
+
+
+def against_c(loops: ctypes.CDLL, cases: list[Case], repeats: int) -> Table:
+    """The kernels next to the same loops in C, both on one thread.
+
+    CPU times of the loops and of the emulator's process: on a busy machine a launch on the clock has waits in it.
+    """
+    table = Table("kernel", "C, ms", "quick code", "optimised", title="The same loops in C, one thread")
+    for column in table.columns[1:]:
+        column.justify = "right"
     compared = [case for case in cases if hasattr(loops, case.name)]
     times = {case.name: [least(repeats, lambda case=case: call(loops, case), time.thread_time)] for case in compared}
     for level in ("0", "1"):
         os.environ["PTXBENCH_EMULATOR_LEVEL"] = level
-        stop_process()
-        for case in compared:
-            case.run(threads=1)
-            whole = least(repeats, lambda case=case: case.run(threads=1), emulator_time)
-            start = least(repeats, lambda case=case: case.run(threads=1, grid=1), emulator_time)
-            times[case.name].append(whole - start)
+        with empty_cache():  # the other has optimised code in the place of quick code
+            for case in compared:
+                case.run(threads=1)
+                whole = least(repeats, lambda case=case: case.run(threads=1), emulator_time)
+                start = least(repeats, lambda case=case: case.run(threads=1, grid=1), emulator_time)
+                times[case.name].append(whole - start)
     del os.environ["PTXBENCH_EMULATOR_LEVEL"]
-    stop_process()
     for name, (c, *launches) in times.items():
         table.add_row(name, f"{1e3 * c:.2f}", *(f"{1e3 * seconds:.2f} ms, {seconds / c:.1f} x" for seconds in launches))
     over = [name for name, (c, _, optimised) in times.items() if optimised > C_TARGET * c]
     verdict = f"ABOVE the target of {C_TARGET:.0f} x: {', '.join(over)}" if over else f"at most {C_TARGET:.0f} x"
     table.caption = (
         "CPU times; gcc -O3 -march=native. The emulator checks and counts each access. quick code: of a kernel's first "
-        f"launches; optimised: of those after a second, {verdict}."
+        f"launches; optimised: of those after a quarter of a second or more, {verdict}."
     )
     return table
+
+
+THREADS_TARGET = 1.7
+"""How many times as soon two threads must end triad as one does, if two threads of the loop in C do."""
+
+
+def two_threads(loops: ctypes.CDLL, triad: Case, repeats: int) -> str:
+    """How much sooner two threads end triad than one: the loop in C, each thread with one half, and the emulator."""
+    arrays, numbers = triad.arguments[:3], triad.arguments[3:-1]
+    half = len(arrays[0]) // 2
+    halves = [
+        replace(triad, arguments=[*(array[part] for array in arrays), *numbers, np.uint32(half)])
+        for part in (slice(0, half), slice(half, 2 * half))
+    ]
+    rounds = 8  # so that starting the threads counts for little
+
+    def spent(cases: list[Case]) -> float:
+        """The CPU time of a thread that computes these."""
+        started = time.thread_time()
+        for case in rounds * cases:
+            call(loops, case)
+        return time.thread_time() - started
+
+    with ThreadPoolExecutor(2) as pool:
+        one = min(spent(halves) for _ in range(repeats))
+        two = min(max(pool.map(spent, [[own] for own in halves])) for _ in range(repeats))
+    loop, kernel = one / two, shorter(triad, repeats)
+    verdict = (
+        f"at least the target of {THREADS_TARGET}" if kernel >= THREADS_TARGET
+        else f"BELOW the target of {THREADS_TARGET}" if loop >= THREADS_TARGET
+        else f"below {THREADS_TARGET}, which the memory does not allow"
+    )  # fmt: skip
+    return (
+        f"triad on two threads, in CPU time of the busier one: the loop in C {loop:.2f} x as fast as on one, the "
+        f"emulator {kernel:.2f} x, {verdict}."
+    )
 
 
 def call(loops: ctypes.CDLL, case: Case) -> None:
@@ -288,8 +344,7 @@ def compilation(cases: list[Case]) -> Table:
     table = Table("kernel", "PTX inst.", "cold", "an inst.", "from cache", title="Before the first launch")
     for column in table.columns[1:]:
         column.justify = "right"
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["PTXBENCH_CACHE"] = folder
+    with empty_cache():
         times: dict[str, list[float]] = {case.name: [] for case in cases}
         for _ in range(2):  # cold, then from the cache, each in a new process
             stop_process()
@@ -297,8 +352,6 @@ def compilation(cases: list[Case]) -> Table:
             for case in cases:
                 first = least(1, lambda case=case: case.run(grid=1))
                 times[case.name].append(first - least(3, lambda case=case: case.run(grid=1)))
-        stop_process()
-        del os.environ["PTXBENCH_CACHE"]
     for case in cases:
         cold, cached = times[case.name]
         table.add_row(
@@ -316,8 +369,9 @@ def main() -> None:
     cases = [Case.load(name) for name in SIZES]
     table, triad = speed(cases, repeats)
     console.print(table)
-    if (loops := against_c(cases, repeats)) is not None:
-        console.print(loops)
+    if (loops := compiled_loops()) is not None:
+        console.print(against_c(loops, cases, repeats))
+        console.print(two_threads(loops, cases[0], repeats))
     console.print(compilation(cases))
     started = least(repeats, lambda: emulator.run(NOTHING, grid=1, block=1, args=[]))
     console.print(f"A launch of an empty kernel takes {1e3 * started:.2f} ms.")
