@@ -326,6 +326,7 @@ def test_a_run_that_can_be_saved_nowhere_is_printed(kernels, ptxbench, monkeypat
     assert set(statuses(json.loads(ran.out[ran.out.index("{") :])).values()) == {"verified"}
 
 
+@pytest.mark.long
 def test_a_corrupted_build_cache_is_made_again(kernels, ptxbench, tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     assert ptxbench(*RUN).status == 0

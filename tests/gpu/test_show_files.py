@@ -24,6 +24,7 @@ def timing(ran, status=0):
     return json.loads(ran.out)["launch"]["timing"]
 
 
+@pytest.mark.long
 def test_two_files_are_timed_in_paired_blocks(gpu, ptxbench, folder):
     found = timing(ptxbench("show", "saxpy.cu", "saxpy.ptx", *TIMED, "--json"))
     assert found["problem"] is None
