@@ -8,19 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ptxbench.emulator import predefined, register_pool, warpgroups
+from ptxbench.emulator.analysis import analyse
 from ptxbench.emulator.callgraph import NO_BODY, allocates
-from ptxbench.emulator.dependences import dependent_cycles, functions_in_loops
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import CARRY, Block, FlowStep, blocks, order_reason, orders_partly
+from ptxbench.emulator.flow import CARRY, Block, FlowStep, orders_partly
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
-from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, ParamAddress, StepReport
 from ptxbench.emulator.limits import check_local
-from ptxbench.emulator.loops import find_loops
-from ptxbench.emulator.merging import mergeable
 from ptxbench.emulator.parse import float_bits, syntax_error
-from ptxbench.emulator.resolve import resolve
 from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
 from ptxbench.emulator.runtime.context import MASK
 from ptxbench.emulator.stack import CallStack, StackLayout
@@ -82,25 +78,19 @@ class KernelState:
                  clustered: bool = False) -> None:  # fmt: skip
         self.mode = mode
         provided = lay_out_provided(module, function)
-        self.program = link(module, function)
+        found = self.analysis = analyse(module, function)
+        self.program, self.steps, self.blocks, self.loops = found.program, found.steps, found.blocks, found.loops
         function = self.function = self.program.function
-        self.steps = resolve(function)
-        function.registers[CARRY] = PRED
-        self.blocks = blocks(function, self.steps)
-        self.cycles = dependent_cycles(self.steps, self.blocks)
-        self.loops = find_loops(self.blocks, self.steps)
         self.loop_at = {loop.header: (i, loop) for i, loop in enumerate(self.loops.natural)}
-        self.functions_in_loops = functions_in_loops(self.steps, self.blocks)
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
-        self.ops.mergeable = mergeable(self.steps, self.blocks)
+        self.ops.mergeable = found.mergeable
         opcodes = [step.entry.opcode for step in self.steps]
         self.ops.clustered = clustered or any(
             opcode.startswith(OF_CLUSTERS) or bulk_to_ctas(opcode) for opcode in opcodes
         )
-        self.order_reason = order_reason(self.steps)
-        self.ops.parallel = self.order_reason is None
+        self.ops.parallel = found.order_reason is None
         self.ops.queues = any(opcode.startswith(("cp.async", "cp.reduce")) for opcode in opcodes)
         self.ops.bulk = any(opcode.startswith(("cp.async.bulk", "cp.reduce")) for opcode in opcodes)
         self.ops.sends = any(opcode.startswith(SENDERS) for opcode in opcodes)
@@ -228,7 +218,7 @@ class KernelState:
         each block loads the parameter again."""
         first = self.blocks[0]
         steps = self.steps[first.first : first.last]
-        elsewhere = set().union(*(step.writes for step in self.steps[: first.first] + self.steps[first.last :]))
+        elsewhere = set().union(*(step.writes for step in (*self.steps[: first.first], *self.steps[first.last :])))
         unfit = elsewhere | first.live_in | warpgroups.used(self.steps)
         loads: dict[str, FlowStep] = {}
         for step in steps:

@@ -194,7 +194,7 @@ class Prototype:
     noreturn: bool = False
 
 
-@dataclass
+@dataclass(eq=False)  # equal only to itself: its analysis is kept by it
 class Function:
     """An .entry or .func. `labels`: for each label, the index of the instruction after it."""
 
@@ -236,7 +236,7 @@ class Function:
         return frozenset(operand.name for operand in self.operands() if isinstance(operand, Special))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal only to itself, as its functions are
 class Module:
     """A PTX file."""
 

@@ -17,7 +17,6 @@ from ptxbench.emulator.flow import (
     Block,
     FlowStep,
     registers,
-    schedule_obstacle,
 )
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
@@ -25,7 +24,6 @@ from ptxbench.emulator.layout import ADVERSARIAL, NUMBERED, PLAIN, SANITIZE, Ste
 from ptxbench.emulator.modules import split, without_empty
 from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.registers import KernelState
 from ptxbench.emulator.runtime import bulk_clusters, clusters, kinds, messages, records, sanitize, watch, watches
@@ -144,8 +142,8 @@ class Translator:
                 guard_slot,
                 divergent_slot,
                 self.constant_of(instruction, entry),
-                self.kernel.cycles[index],
-                index in self.kernel.functions_in_loops,
+                self.kernel.analysis.cycles[index],
+                index in self.kernel.analysis.functions_in_loops,
             )
         )
         self.check_defined(step)
@@ -377,9 +375,9 @@ class Translator:
             self.kernel.register_bytes,
             self.kernel.shared_bytes,
             self.kernel.local_bytes,
-            self.kernel.order_reason,
+            self.kernel.analysis.order_reason,
             self.kernel.granules,
-            schedule_obstacle(self.kernel.steps),
+            self.kernel.analysis.schedule_obstacle,
             self.ops.reserved_inside,
             (self.kernel.heap or (0, 0))[0],
             self.ops.workspace != 0,
@@ -428,7 +426,7 @@ class Translator:
     def mixed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The offsets of parameters and the addresses of module variables that mixed_pointers finds."""
         params, variables = [], []
-        for name, offset in mixed_pointers(self.kernel.steps):
+        for name, offset in self.kernel.analysis.mixed_pointers:
             if name in self.kernel.params:
                 params.append(self.kernel.params[name][0] + offset)
             elif name in self.kernel.module_variables:
