@@ -26,7 +26,7 @@ from ptxbench.portability.survey import Matrix
 from ptxbench.result import BuildReport, Cell, LaunchReport, RunDocument
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import Build, trial
-from ptxbench.toolchain.lines import Annotated, annotate
+from ptxbench.toolchain.lines import Annotated, with_lines
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,9 @@ def built(
 
 
 def build_and_annotate(source: Source, arch: str) -> tuple[Build, Annotated]:
-    """A variant's build, and its SASS with lines. Raises as `toolchain.build` and `annotate` do."""
+    """A variant's build, and its SASS with lines. Raises as `toolchain.build` and `with_lines` do."""
     build = toolchain.build_source(source, arch)
-    return build, annotate(build)
+    return build, with_lines(build)
 
 
 def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> tuple[str, ...]:
