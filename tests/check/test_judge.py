@@ -69,6 +69,44 @@ def test_judgements_come_in_the_order_of_the_texts_and_few_texts_are_taken_ahead
     assert judge.judge("junk").verdict == "rejected"  # a judge that was interrupted can be used again
 
 
+class TwoWithGpus:
+    """Workers that judge two candidates, the last one first, and then time those that are accepted."""
+
+    together = 2
+
+    def judge_all(self, candidates, task, begin):
+        for number, candidate in reversed(list(enumerate(candidates))):
+            wrong = () if candidate.content == b"right" else (finding("results", "trap", "It stopped."),)
+            yield number, Judgement(candidate.content.decode(), None, "ptx", "scale", "sm_90", 7, findings=wrong)
+
+    def time_all(self, accepted, timing, hear):
+        for number, (_, judgement) in reversed(list(enumerate(accepted))):
+            yield number, dataclasses.replace(judgement, notes=("timed",))
+
+    def close(self):
+        pass
+
+
+def test_with_gpus_some_texts_are_judged_and_timed_before_the_next_are_taken(kernels):
+    taken = []
+
+    def texts():
+        for text in ("right", "right", "wrong", "right", "right", "right"):
+            taken.append(text)
+            yield text
+        raise ValueError("no more texts")
+
+    judge = ptxbench.Judge("scale", kernels=kernels, backend="emulator")
+    judge.close()
+    judge.workers, judge.timing = TwoWithGpus(), object()
+    judgements = judge.judge_many(texts())
+    found = [next(judgements)]
+    assert len(taken) == 2
+    with pytest.raises(ValueError, match="no more texts"):
+        found.extend(judgements)
+    assert [(one.file, one.notes) for one in found] == [(text, ("timed",) if text == "right" else ()) for text in taken]
+
+
 def test_the_functions_judge_as_a_judge_does_and_leave_no_process(judge):
     options = {"pair": "scale", "kernels": judge.task.kernels, "seed": 7}
     before = children()
