@@ -92,11 +92,16 @@ def module(cases: Sequence[Case], rows: int, target: str, version: str) -> str:
 """
 
 
+def whole_blocks(cases: Sequence[Case]) -> int:
+    """The rows of the longest case, up to whole blocks."""
+    return -(-max(case.rows for case in cases) // BLOCK) * BLOCK
+
+
 def execute(
     cases: Sequence[Case], target: str = "sm_80", version: str = "8.8", **options: Any
 ) -> list[NDArray[np.uint64]]:
     """The bit patterns of each case's results. ptxas must accept the kernel. `options`: of the launch."""
-    rows = -(-max(case.rows for case in cases) // BLOCK) * BLOCK
+    rows = whole_blocks(cases)
     text = module(cases, rows, target, version)
     tool = locate.program("ptxas")
     assert tool is not None, locate.INSTALL
