@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from ptxbench import cache, emulator
-from ptxbench.emulator import native
+from ptxbench.emulator import syntax, types
+from ptxbench.emulator.parse import parsed
 from ptxbench.tensor_map import TensorMap
-from tests.emulator import oracle
+from tests.emulator import exact, oracle
 from tests.emulator.oracle import Counters, interpret, lacking
 from tests.emulator.pairs import SIDES, launches, load, marked, ptx, source
 
@@ -56,14 +57,16 @@ def expectation(text, options, arguments):
         return pickle.dumps(([each.tobytes() for each in arguments if isinstance(each, np.ndarray)], counters))
 
     launch = hashlib.sha256(pickle.dumps((options, arguments))).hexdigest()
-    return pickle.loads(cache.remember(("interpreter", interpreters_version(), text, launch), launched))
+    read = repr(parsed(text))  # all that the interpreter has of the emulator
+    return pickle.loads(cache.remember(("interpreter", interpreters_version(), read, launch), launched))
 
 
 @functools.cache
 def interpreters_version():
-    """A hash of the interpreter's source, with the version of the emulator, of which it has the parser."""
-    digest = hashlib.sha256(f"{native.version()} {np.__version__}".encode())
-    for path in sorted(Path(oracle.__file__).parent.glob("*.py")):
+    """A hash of the interpreter's source, with all that it imports."""
+    digest = hashlib.sha256(np.__version__.encode())
+    own = sorted(Path(oracle.__file__).parent.glob("*.py"))
+    for path in (*own, *(Path(module.__file__) for module in (exact, syntax, types))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
