@@ -16,6 +16,7 @@ import yaml
 from ptxbench.result import to_json
 from ptxbench.verdict.baseline import make
 from tests.folders import changed
+from tests.quick import every
 
 ROOT = Path(__file__).parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -218,7 +219,7 @@ JOBS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("inputs", "github", "status", "message"), [row[1:] for row in JOBS],
+@pytest.mark.parametrize(("inputs", "github", "status", "message"), every(3, [row[1:] for row in JOBS]),
                          ids=[row[0] for row in JOBS])  # fmt: skip
 def test_a_job_without_a_comment_has_its_summary(job, comments, recorded, tmp_path, inputs, github, status, message):
     (tmp_path / "work/saved.json").write_text(to_json(recorded.run))

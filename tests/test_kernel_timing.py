@@ -179,6 +179,7 @@ def test_what_ends_the_timing_is_said_and_raises_nothing(folder, error, status, 
 # ---- on the simulated device
 
 
+@pytest.mark.long
 def test_a_kernel_that_fails_on_the_device_gets_no_time_and_the_emulator_is_still_reported(
     folder, monkeypatch, ptxbench
 ):

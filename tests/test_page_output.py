@@ -30,7 +30,13 @@ def test_the_pages_that_promise_real_output_have_it():
     assert "](docs/pipeline.md)" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name_of)
+LONG = "sm-partition.md"
+"""The page whose commands take seconds."""
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=[pytest.mark.long] * (path.name == LONG)) for path in PAGES], ids=name_of
+)
 def test_the_listings_of_a_page_match_todays_output(path):
     """Listings of other tool versions cannot be checked: then only the text outside listings is."""
     text = path.read_text()

@@ -12,6 +12,7 @@ from ptxbench import emulator, toolchain, verify
 from ptxbench.pair import Sample
 from ptxbench.toolchain import locate, ptxas
 from tests.kernels.harness import PAIRS, build, code, count
+from tests.quick import every
 
 
 def fp8_gemm_promoted(a, b, a_scale, b_scale, m, n, k):
@@ -175,7 +176,7 @@ LOST = {512: 0.005, 1024: 0.013, 2048: 0.031, 4096: 0.066, 7168: 0.123}
 """Of positive numbers, the share of d that one chain of sums loses on average: the table of the page."""
 
 
-@pytest.mark.parametrize("k", LOST)
+@pytest.mark.parametrize("k", every(3, LOST))
 def test_one_chain_loses_more_with_each_slab_and_promoted_sums_do_not(k):
     arguments = with_numbers({"m": 64, "n": 128, "k": k}, positive)
     expected = exact(arguments)
@@ -184,6 +185,7 @@ def test_one_chain_loses_more_with_each_slab_and_promoted_sums_do_not(k):
     assert lost["ptx"] == pytest.approx(5e-4, abs=5e-5)
 
 
+@pytest.mark.long
 def test_the_losses_of_one_chain_cancel_where_numbers_have_both_signs():
     """All are inside the tolerance of the pair, which positive numbers of a quarter of this k leave."""
     arguments = with_numbers({"m": 64, "n": 128, "k": 4096}, lambda shape: 2 * positive(shape) - 1)
