@@ -137,8 +137,8 @@ def run_of(
     cells: Sequence[Cell], id: str = "0a1b2c3d", *, started: str = "2026-01-31T12:00:00Z", **frame: Any
 ) -> RunDocument:
     """The run of these cells: on a GPU if one of them has times. `frame` overrides parts of device, toolchain, run."""
-    timed = any(each.rounds for each in cells)
-    rounds = max((1 + one.round for each in cells for one in each.rounds), default=0)
+    timed = any(cell.rounds for cell in cells)
+    rounds = max((1 + one.round for cell in cells for one in cell.rounds), default=0)
     infos = {
         "run": RunInfo(id, started, finished=started, argv=[], seed=1, backend="gpu" if timed else "emulator",
                        assembler="toolkit", rounds=rounds),

@@ -94,7 +94,9 @@ def test_hostile_candidates_get_the_same_judgements(ptxbench, address):
     there = ptxbench(*command, "--json", "--dask", address)
     assert (there.status, there.err) == (here.status, "") == (4, "")
     assert without_seconds(there.out) == without_seconds(here.out)
-    assert [each["verdict"] for each in json.loads(here.out)["candidates"]].count("rejected") == len(CHOSEN) - 1
+    assert [candidate["verdict"] for candidate in json.loads(here.out)["candidates"]].count("rejected") == len(
+        CHOSEN
+    ) - 1
 
 
 COMMANDS = [

@@ -138,7 +138,7 @@ def faults(package: Mapping[str, str]) -> list[str]:
                     found.append(f"{where}; what both need belongs in wording")
                 if part in ALONE and target not in ALONE[part] | {part}:
                     found.append(f"{where}; it may import {sorted(ALONE[part]) or 'nothing'} of ptxbench")
-            elif top in OUTSIDE and not any(f"{module}.".startswith(f"{each}.") for each in OUTSIDE[top]):
+            elif top in OUTSIDE and not any(f"{module}.".startswith(f"{holder}.") for holder in OUTSIDE[top]):
                 found.append(f"{where}, which belongs to {' and '.join(OUTSIDE[top])} alone")
     return found
 

@@ -65,7 +65,7 @@ ZERO, TAIL, STALE, WARP, BEFORE, FEW, END, MIDDLE = ALL = (
     "the last tenth of 'x' read as zero",
     "a tenth in the middle of 'x' read as zero",
 )
-LARGE = tuple(each for each in ALL if each not in (FEW, STALE))
+LARGE = tuple(variant for variant in ALL if variant not in (FEW, STALE))
 """Those that a tolerance accepts that is larger than the results: not ten of itself, and not NaN, as it was before."""
 
 
@@ -215,7 +215,7 @@ AT_SIZE = [
     ("one ulp",                            {},                                                             ()),
     ("a tolerance above every value",      {"tolerance": Tolerance("10", lambda e, i: 10.0)},              LARGE),
     ("a tolerance above some values",      {"tolerance": Tolerance("y", lambda e, i: 1.01 * abs(e))},
-     tuple(each for each in LARGE if each != BEFORE)),
+     tuple(variant for variant in LARGE if variant != BEFORE)),
     ("a tolerance above what was there",   {"args": [SCALE.args[0], InOut("y", f32, lambda n: (n,), 1), SCALE.args[2]],
                                             "reference": lambda x, y, n: {"y": y + 2 * x},
                                             "tolerance": Tolerance("2", lambda e, i: 2.0)},      (STALE, END, MIDDLE)),

@@ -58,8 +58,8 @@ def walk(value, at=()):
             yield (*at, key), True
             yield from walk(each, (*at, key))
     elif isinstance(value, list):
-        for each in value:
-            yield from walk(each, (*at, "[]"))
+        for item in value:
+            yield from walk(item, (*at, "[]"))
 
 
 def mapped(value, change, at=()):
@@ -69,7 +69,7 @@ def mapped(value, change, at=()):
     if isinstance(value, dict):
         return {change((*at, key), True, key): mapped(each, change, (*at, key)) for key, each in value.items()}
     if isinstance(value, list):
-        return [mapped(each, change, (*at, "[]")) for each in value]
+        return [mapped(item, change, (*at, "[]")) for item in value]
     return value
 
 
@@ -170,7 +170,7 @@ def of_html(text):
 
 
 def of_xml(text):
-    return [(each.tag, sorted(each.attrib)) for each in ElementTree.fromstring(text.encode()).iter()]
+    return [(element.tag, sorted(element.attrib)) for element in ElementTree.fromstring(text.encode()).iter()]
 
 
 def of_csv(text):
@@ -194,7 +194,7 @@ def of_markdown(text):
     assert not re.search(r"(?<!\w)@(?=\w)|://|\bwww\.", bare), bare
     plain = {"text", "code_inline", "text_special", "softbreak"}
     inner = [[child.type for child in token.children if child.type not in plain] for token in tokens if token.children]
-    return [token.type for token in tokens], [each for each in inner if each]
+    return [token.type for token in tokens], [part for part in inner if part]
 
 
 def of_json(text):
@@ -233,7 +233,11 @@ SHAPES = {"html": of_html, "xml": of_xml, "svg": of_xml, "csv": of_csv, "md": of
 
 def require_text(text):
     """No control and nothing hidden."""
-    bad = {each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") and each not in "\n\t"}
+    bad = {
+        character
+        for character in text
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\n\t"
+    }
     assert not bad, (bad, text)
 
 
@@ -275,8 +279,8 @@ def outputs(kind, payload, rich, capsys):
         found[command] = status
     if Path("gate.json").exists():
         gate = json.loads(Path("gate.json").read_text())
-        for each in (*gate["rows"], *gate["problems"]):
-            require_quoted(each["next"] or "")
+        for row in (*gate["rows"], *gate["problems"]):
+            require_quoted(row["next"] or "")
     for path in sorted(path for path in Path().rglob("*") if path.is_file() and path not in given):
         assert re.fullmatch(r"[\w.,=@+/-]+", str(path)), path
         if path.suffix != ".bin" and path.suffix != ".pyc":

@@ -57,7 +57,7 @@ def test_every_line_has_its_targets(lines):
     }
     assert names["quiet", 10] == names["typical", 10] == ["false alarms", "missed at 30 %", "unsure"]
     of_ratio = line_of(lines, "ratio", "quiet", 10).targets
-    assert [each.name for each in of_ratio] == ["false alarms", "missed at 10 %", "missed at 20 %", "unsure"]
+    assert [series.name for series in of_ratio] == ["false alarms", "missed at 10 %", "missed at 20 %", "unsure"]
     assert names["noisy", 10] == names["quiet", 5] == ["false alarms"]
     assert {target.most for line in lines for target in line.targets if target.name == "false alarms"} == {0.01, 0.02}
 

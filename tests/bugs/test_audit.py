@@ -51,7 +51,7 @@ def test_an_edit_that_does_not_change_the_machine_code_is_not_a_bug(tmp_path):
     twice = changed(PTX, "    add.u64             %at, %y, %offset;", "    add.u64 %at, %y, %offset;\n" * 2)
     found = load(kernels_folder(tmp_path, ptx=twice + "// the end"), "scale")
     of_ptx = BugTrial(CheckSuite(found, "sm_90", SEED), found.sources[-1])
-    dropped = [each for each in bugs_of(of_ptx.source) if each.edit == "dropped"]
+    dropped = [bug for bug in bugs_of(of_ptx.source) if bug.edit == "dropped"]
     assert {bug.code: of_ptx.is_a_bug(bug) for bug in dropped if bug.code.startswith("add")} == {
         "add.u64 %at, %x, %offset;": True,
         "add.u64 %at, %y, %offset;": False,

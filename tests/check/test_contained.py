@@ -184,12 +184,12 @@ def test_layers_that_are_too_large_or_too_many_are_removed(tmp_path, monkeypatch
         os.utime(each, (age, age))
     assert candidate_cache.layer("1") == made[1]  # used again
     candidate_cache.tidy(made[1])
-    assert [each.is_dir() for each in made] == [False, True, False, True]
+    assert [path.is_dir() for path in made] == [False, True, False, True]
     (made[3] / "link").symlink_to(tmp_path)
     (made[3] / "large").write_bytes(b"x" * 100)
     monkeypatch.setattr(candidate_cache, "MOST_BYTES", 50)
     candidate_cache.tidy(made[3])
-    assert [each.is_dir() for each in made] == [False, True, False, False]
+    assert [path.is_dir() for path in made] == [False, True, False, False]
     assert tmp_path.is_dir()
 
 
@@ -197,7 +197,7 @@ def test_a_text_that_no_tool_reads_has_no_kernel_of_the_pair_compiled(tmp_path, 
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "no.cu").write_text("no kernel\n")
     assert outcome(judge(tmp_path / "no.cu", task())) == "parses does-not-compile"
-    assert [each.name for each in (tmp_path / "cache").iterdir()] == ["candidates"]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["candidates"]
 
 
 def test_without_a_private_cache_there_is_no_layer(tmp_path, monkeypatch):
@@ -344,7 +344,7 @@ def test_a_process_that_dies_costs_the_candidate_alone_and_says_how(server):
     assert outcome(judgement).endswith(" crashed")
     assert judgement.decisive.message == "the process ended with SIGSEGV."
     assert judgement.verdict == "rejected"
-    assert [each.verdict for each in judgement.stages][:2] == ["passed", "passed"]
+    assert [stage.verdict for stage in judgement.stages][:2] == ["passed", "passed"]
     assert outcome(judge_in(server, "traps.ptx")) == "results trap"
 
 

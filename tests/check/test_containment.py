@@ -91,8 +91,8 @@ def planted(tmp_path, monkeypatch):
     """A folder of candidates, with a file in it, above it and in the user's home; a token in the environment."""
     folder = tmp_path / "home" / "work" / "candidates"
     folder.mkdir(parents=True)
-    for each in (folder, folder.parent, folder.parent.parent):
-        (each / "planted.h").write_text(f"{SECRET} {SECRET} {SECRET}\n")
+    for path in (folder, folder.parent, folder.parent.parent):
+        (path / "planted.h").write_text(f"{SECRET} {SECRET} {SECRET}\n")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("API_TOKEN", TOKEN)
     return folder
@@ -161,7 +161,7 @@ LEGAL = (
 
 @needs_landlock
 def test_cudas_own_headers_compile(planted):
-    text = "".join(f"#include <{each}>\n" for each in LEGAL) + HONEST_CU
+    text = "".join(f"#include <{header}>\n" for header in LEGAL) + HONEST_CU
     assert '"severity": "error"' not in read_text(planted, "cu", text)
 
 
@@ -187,7 +187,7 @@ def test_without_landlock_host_headers_are_refused(monkeypatch, planted):
 
 def test_without_landlock_all_but_those_that_take_names_from_macros_are_allowed(monkeypatch):
     monkeypatch.setenv(containment.VARIABLE, HEADERS)
-    refused = [each for each in LEGAL if list(problems(f"#include <{each}>\n{HONEST_CU}".encode(), "cuda"))]
+    refused = [header for header in LEGAL if list(problems(f"#include <{header}>\n{HONEST_CU}".encode(), "cuda"))]
     assert refused == ["cub/cub.cuh"]
 
 
@@ -200,10 +200,10 @@ NOT_WITHOUT_LANDLOCK = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "told"), NOT_WITHOUT_LANDLOCK)
-def test_without_landlock_a_text_cannot_make_the_name_of_a_file(text, told, monkeypatch, planted):
+@pytest.mark.parametrize(("text", "message"), NOT_WITHOUT_LANDLOCK)
+def test_without_landlock_a_text_cannot_make_the_name_of_a_file(text, message, monkeypatch, planted):
     monkeypatch.setenv(containment.VARIABLE, HEADERS)
-    assert f"{told}, which is not allowed on a system without Landlock." in read_text(planted, "cu", text)
+    assert f"{message}, which is not allowed on a system without Landlock." in read_text(planted, "cu", text)
 
 
 # ---- what a restricted process can do

@@ -123,9 +123,9 @@ def test_show_counts_the_lines_of_both(folder, ptxbench):
 def test_a_gate_catches_a_worse_kernel_and_lets_an_equal_one_pass(pair, folder):
     edits = ("an extra barrier", "registers renamed", "labels renamed", "other comments")
     found = list(audit_mutants(folder, None, [pair], edits, ["ptx"]))
-    assert {each.edit: each.skipped for each in found} == dict.fromkeys({each.edit for each in found})
-    assert {"an extra barrier", "registers renamed", "other comments"} <= {each.edit for each in found}
-    assert all(each.holds for each in found)
+    assert {mutant.edit: mutant.skipped for mutant in found} == dict.fromkeys({mutant.edit for mutant in found})
+    assert {"an extra barrier", "registers renamed", "other comments"} <= {mutant.edit for mutant in found}
+    assert all(mutant.holds for mutant in found)
 
 
 def test_a_gate_warns_of_more_bytes_outside_the_tensor(folder, ptxbench, tmp_path):

@@ -122,7 +122,7 @@ def children():
 
 
 def without_seconds(judgement):
-    return dataclasses.replace(judgement, stages=[dataclasses.replace(each, seconds=0) for each in judgement.stages])
+    return dataclasses.replace(judgement, stages=[dataclasses.replace(stage, seconds=0) for stage in judgement.stages])
 
 
 def test_the_functions_take_every_option_of_a_judge():
@@ -134,8 +134,8 @@ def test_the_functions_take_every_option_of_a_judge():
 def test_a_text_of_each_kind_is_judged_under_its_name(judge, tmp_path):
     (tmp_path / "mine.ptx").write_text(WRONG)
     found = [judge.judge(tmp_path / "mine.ptx"), judge.judge(WRONG.encode()), judge.judge("junk", "cuda")]
-    assert [each.file for each in found] == [str(tmp_path / "mine.ptx"), "candidate", "candidate"]
-    assert [each.decisive.code for each in found] == ["wrong-result", "wrong-result", "does-not-compile"]
+    assert [judgement.file for judgement in found] == [str(tmp_path / "mine.ptx"), "candidate", "candidate"]
+    assert [judgement.decisive.code for judgement in found] == ["wrong-result", "wrong-result", "does-not-compile"]
 
 
 def test_the_judgement_is_the_one_of_the_command(judge, ptxbench, tmp_path):

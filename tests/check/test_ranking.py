@@ -95,7 +95,7 @@ def test_machine_instructions_are_ranked_and_not_ptx_instructions():
     assert 1.4 < least < most < 1.6
     assert rows.ratios["ptx"]["sass_executed"] > 2
     assert plain.ratios["ptx"] == {"sectors": 1.0, "instructions": 1.0, "sass_executed": 1.0}
-    assert [each.code for each in rows.findings] == []  # no more than the variant of the same code
+    assert [entry.code for entry in rows.findings] == []  # no more than the variant of the same code
     assert "Compared with cuda: 1.000 × the global sectors, 1.4" in verdict_words(rows)
     assert "the machine instructions." in verdict_words(rows)
     assert ranked([rows, plain]) == [plain, rows]

@@ -20,7 +20,7 @@ VARIANTS = [
     if not source.flags and source.variant not in found.pair.launches  # a candidate is launched as the pair is
 ]
 
-BUT_COUNTS = tuple(each for each in STAGES if each != "counts")
+BUT_COUNTS = tuple(stage for stage in STAGES if stage != "counts")
 
 
 def test_there_are_as_many_as_are_shipped():
@@ -40,7 +40,9 @@ def test_a_shipped_variant_is_accepted(name, source):
 @pytest.mark.long  # half a second per variant, to derive its machine instruction counts
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_shipped_variant_counts_as_much_as_itself(name):
-    for source in (each for each in PAIRS[name].right_sources if each.variant not in PAIRS[name].pair.launches):
+    for source in (
+        candidate for candidate in PAIRS[name].right_sources if candidate.variant not in PAIRS[name].pair.launches
+    ):
         stages = ("parses", "counts")
         judgement = judged(source.path, name, flags=source.flags, stages=stages, arch=emulated_arch(name))
         assert [stage.verdict for stage in judgement.stages] == ["passed", "passed"], source.variant

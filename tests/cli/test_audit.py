@@ -76,11 +76,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "told"), REFUSED)
-def test_bad_input_is_a_usage_error_that_names_it(ptxbench, arguments, told):
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_bad_input_is_a_usage_error_that_names_it(ptxbench, arguments, message):
     ran = ptxbench("gate", "audit", *arguments)
     assert (ran.status, ran.out) == (2, "")
-    assert told in ran.err
+    assert message in ran.err
 
 
 # ---- synthetic
@@ -106,7 +106,7 @@ def test_as_json_it_has_every_count(ptxbench):
     assert first["false_alarms"] == {
         "events": 0, "trials": 2, "share": 0.0, "true_share_at_most": pytest.approx(1 - 0.05**0.5),
     }  # fmt: skip
-    assert [each["slowdown"] for each in first["missed"]] == [0.01, 0.02, 0.03, 0.05, 0.1, 0.2]
+    assert [miss["slowdown"] for miss in first["missed"]] == [0.01, 0.02, 0.03, 0.05, 0.1, 0.2]
     assert len(document["synthetic"]["lines"]) == 18
     assert ptxbench(*SYNTHETIC, "--json").out == ran.out  # the same seed, the same audit
     assert ptxbench(*SYNTHETIC, "--json", "--seed", "2").out != ran.out
@@ -173,7 +173,10 @@ def test_mutants_are_caught_and_neutral_edits_pass(ptxbench, transpose):
     assert (ran.status, ran.err) == (0, "")
     assert "Audit: 2 of 2 edits judged correctly (exit status 0)." in ran.out
     found = json.loads(ptxbench("gate", "audit", "--mutants", "--kernels", transpose, *edits, "--json").out)["mutants"]
-    assert [(each["edit"], each["neutral"], each["code"], each["failing"], each["holds"]) for each in found] == [
+    assert [
+        (outcome["edit"], outcome["neutral"], outcome["code"], outcome["failing"], outcome["holds"])
+        for outcome in found
+    ] == [
         ("an extra barrier", False, 3, ["ptx_barriers"], True),
         ("registers renamed", True, 0, [], True),
     ]

@@ -92,10 +92,10 @@ def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
     assert [document[key] for key in DOCUMENT[:-2]] == ["ptxbench.check/2", "scale", "sm_90", 7, True]
     assert document["containment"] in ("landlock", "headers")
     assert list(document) == DOCUMENT
-    assert [list(each) for each in document["candidates"]] == [[*KEYS, "place"]] * 3
+    assert [list(candidate) for candidate in document["candidates"]] == [[*KEYS, "place"]] * 3
     mine, broken, other = document["candidates"]
     assert (mine["verdict"], mine["stage"], mine["code"]) == ("accepted", None, None)
-    assert [each["stage"] for each in mine["stages"]] == list(STAGES)
+    assert [stage["stage"] for stage in mine["stages"]] == list(STAGES)
     assert (broken["verdict"], broken["stage"], broken["code"]) == ("rejected", "results", "memory-fault")
     (found,) = broken["findings"]
     assert {key: found[key] for key in ("stage", "code", "line", "column", "severity")} == {
@@ -113,7 +113,7 @@ def test_a_seed_repeats_a_judgement_and_without_one_each_is_another(ptxbench, ke
 
     first, second = ran("--target", "sm_90"), ran("--target", "sm_90")
     assert first["seed"] != second["seed"]
-    hidden = [next(each["detail"] for each in one["candidates"][0]["stages"] if each["stage"] == "hidden")
+    hidden = [next(stage["detail"] for stage in one["candidates"][0]["stages"] if stage["stage"] == "hidden")
               for one in (first, ran("--target", "sm_90", "--seed", str(first["seed"])), second)]  # fmt: skip
     assert hidden[0] == hidden[1]
 
@@ -136,7 +136,7 @@ def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, ker
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["absent.ptx", "--pair", "scale"],                      "The file 'absent.ptx' does not exist."),
         (["kernels", "--pair", "scale"],                         "The folder 'kernels' has no .ptx or .cu file."),
@@ -159,18 +159,18 @@ def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, ker
         (["mine.ptx", "--pair", "scale", "--backend", "tpu"],    "Invalid value for '--backend'"),
     ],
 )  # fmt: skip
-def test_an_error_of_the_command_line_is_reported_before_anything_is_judged(options, said, ptxbench, kernels, files):
+def test_an_error_of_the_command_line_is_reported_before_anything_is_judged(options, message, ptxbench, kernels, files):
     ran = ptxbench("check", *options, "--backend", "emulator", "--kernels", kernels) if "tpu" not in options else (
         ptxbench("check", *options, "--kernels", kernels))  # fmt: skip
     assert (ran.status, ran.out) == (2, "")
-    assert said in ran.err
+    assert message in ran.err
 
 
 def without_seconds(document):
     """A document or a list of verdicts without the only thing that differs from run to run."""
     if isinstance(document, dict):
         return {key: without_seconds(each) for key, each in document.items() if key != "seconds"}
-    return [without_seconds(each) for each in document] if isinstance(document, list) else document
+    return [without_seconds(part) for part in document] if isinstance(document, list) else document
 
 
 @pytest.mark.long
@@ -232,7 +232,10 @@ def test_watching_judges_changed_files_with_a_new_seed_each_time(ptxbench, kerne
     steps = iter([lambda: os.mkfifo(folder / "new.ptx"), notes.unlink, lambda: notes.write_text("again"), interrupt])
     named = [folder, notes, "empty", "absent.ptx"]
     documents, told = watched(ptxbench, kernels, named, steps, monkeypatch, "--json")
-    files = [{Path(each["file"]).name: each["seed"] for each in document["candidates"]} for document in documents]
+    files = [
+        {Path(candidate["file"]).name: candidate["seed"] for candidate in document["candidates"]}
+        for document in documents
+    ]
     assert [sorted(file) for file in files] == [["notes.txt", "one.ptx"]] + 2 * [["new.ptx", "notes.txt", "one.ptx"]]
     first, second, third = (document["seed"] for document in documents)
     assert len({first, second, third}) == 3
@@ -266,8 +269,8 @@ def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, ker
 
     def judgements(*arguments):
         with closing(every(*arguments)) as found:
-            for each in found:
-                yield each
+            for entry in found:
+                yield entry
                 taken.set()  # the one before has been noted
 
     def judge(candidate, task, server, begin):
@@ -293,7 +296,9 @@ def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, ker
     assert ran.status == 130
     document = json.loads(ran.out)
     assert document["complete"] is False
-    assert [(each["file"], each["verdict"]) for each in document["candidates"]] == [(str(files[1]), "rejected")]
+    assert [(candidate["file"], candidate["verdict"]) for candidate in document["candidates"]] == [
+        (str(files[1]), "rejected")
+    ]
     assert ran.err.strip() == "Interrupted: 1 of 3 judged."
     assert servers[-1].poll() is not None
 

@@ -33,7 +33,7 @@ def doctor(ptxbench):
         ran = ptxbench("doctor", "--json")
         document = json.loads(ran.out)
         assert document["works"] is (ran.status == 0)
-        return ran.status, {each["subject"]: PartStatus(**each) for each in document["findings"]}, ran.err
+        return ran.status, {finding["subject"]: PartStatus(**finding) for finding in document["findings"]}, ran.err
 
     return doctor
 

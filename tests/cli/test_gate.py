@@ -152,9 +152,7 @@ def test_only_incomparable_rows_never_pass_whatever_the_config_says(ptxbench):
 
 def test_other_launches_are_judged_by_the_counts(ptxbench):
     def launched(grid):
-        return replace(
-            BASE, cells=[replace(each, launch=LaunchReport((grid, 1, 1), (256, 1, 1))) for each in BASE.cells]
-        )
+        return replace(BASE, cells=[replace(own, launch=LaunchReport((grid, 1, 1), (256, 1, 1))) for own in BASE.cells])
 
     assert judged(ptxbench, launched(128)).status == 0
     ran = judged(ptxbench, launched(32))
@@ -218,7 +216,7 @@ def test_a_first_run_is_judged_by_its_verification_and_says_that_it_has_no_basel
 
 @pytest.mark.parametrize("head", [EMPTY, counted({"a": Kernel(status="unsupported")})])
 def test_a_first_run_without_anything_verified_is_not_green(ptxbench, head):
-    head = replace(head, cells=[replace(each, variants={"ptx": each.variants["ptx"]}) for each in head.cells])
+    head = replace(head, cells=[replace(own, variants={"ptx": own.variants["ptx"]}) for own in head.cells])
     ran = judged(ptxbench, head, None)
     assert ran.status == 5
     assert "No row was judged." in ran.out
@@ -390,7 +388,7 @@ def test_limits_of_ratios_need_no_baseline(ptxbench):
 
 def test_a_biased_run_is_not_measurable(ptxbench):
     head = timed(SLOWER)
-    head = replace(head, cells=[replace(each, labels=["BIASED"]) for each in head.cells])
+    head = replace(head, cells=[replace(own, labels=["BIASED"]) for own in head.cells])
     ran = judged(ptxbench, head, TIMED)
     assert ran.status == 5
     assert "1 NOT-MEASURABLE" in ran.out

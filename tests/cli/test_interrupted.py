@@ -64,8 +64,8 @@ def processes_with(mark):
     return found
 
 
-@pytest.mark.parametrize(("moment", "command", "told"), every(4, MOMENTS))
-def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels, moment, command, told):
+@pytest.mark.parametrize(("moment", "command", "message"), every(4, MOMENTS))
+def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels, moment, command, message):
     kernels_folder(tmp_path, name="again", cuda=CUDA.replace("scale", "again"), ptx=PTX.replace("scale", "again"),
                    pair=PAIR)  # fmt: skip
     Path("a.ptx").write_text(".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry k() { ret; }\n")
@@ -83,7 +83,7 @@ def test_ctrl_c_ends_without_a_traceback_and_leaves_no_process(tmp_path, kernels
     assert process.returncode in (130, -2), err  # -2: by the signal itself, which a shell reports as 130
     assert "Traceback" not in err
     assert "Exception ignored" not in err
-    assert err.strip() == told
+    assert err.strip() == message
     deadline = time.monotonic() + 5
     while (left := processes_with(mark)) and time.monotonic() < deadline:
         time.sleep(0.1)

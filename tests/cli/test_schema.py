@@ -52,8 +52,8 @@ def test_every_document_of_the_package_has_a_schema_of_its_version():
 def objects(schema, path=()):
     """Every object that a schema describes, with the names of the keys that lead to it."""
     if isinstance(schema, list):
-        for each in schema:
-            yield from objects(each, path)
+        for part in schema:
+            yield from objects(part, path)
     elif isinstance(schema, dict):
         if schema.get("type") == "object":
             yield path, schema

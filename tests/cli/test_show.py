@@ -28,7 +28,7 @@ def test_triad_is_the_same_machine_code_and_so_the_same_instruction_mix(ptxbench
 
 
 def findings(ptxbench, name, *more):
-    return {each["kind"]: each for each in document(ptxbench("show", name, "--json", *more))["findings"]}
+    return {finding["kind"]: finding for finding in document(ptxbench("show", name, "--json", *more))["findings"]}
 
 
 def test_for_triad_only_identical_machine_code_is_reported(ptxbench):
@@ -42,7 +42,7 @@ def test_from_sm_100_on_the_code_of_triad_differs_only_outside_loads_stores_and_
     unlike = document_["diff"]["opcodes"]
     assert not [name for name in unlike if name.startswith(("LDG", "STG", "FFMA"))]
     assert {"bank conflicts", "sectors", "access width", "fused multiply-add"}.isdisjoint(
-        each["kind"] for each in document_["findings"]
+        finding["kind"] for finding in document_["findings"]
     )
 
 
@@ -77,9 +77,9 @@ def test_for_scatter_add_bf16_only_cuda_has_generic_addresses_and_narrow_atomics
     assert found["generic addressing"]["figures"]["ATOM"] == {"cuda": 5, "ptx": 0}
     requests = found["atomics"]["figures"]["atomic requests"]
     assert requests["cuda"] == 4 * requests["ptx"] > 0
-    assert [each["file"] for each in found["atomics"]["places"]] == ["scatter_add_bf16.cu", "scatter_add_bf16.ptx"]
+    assert [place["file"] for place in found["atomics"]["places"]] == ["scatter_add_bf16.cu", "scatter_add_bf16.ptx"]
     shown = document(ptxbench("show", "scatter_add_bf16", "--json"))["findings"]
-    texts = [each["text"] for each in shown if each["kind"] == "access width"]
+    texts = [finding["text"] for finding in shown if finding["kind"] == "access width"]
     assert "Global atomics in the code, by bytes a thread: cuda 5 of 4 bytes; ptx 1 of 16 bytes." in texts
     narrow = findings(ptxbench, "scatter_add_bf16", "--diff", "cuda", "ptx.narrow")
     assert {"generic addressing", "instructions"} <= narrow.keys()
@@ -95,7 +95,7 @@ def test_for_w4a16_dequant_almost_every_lop3_needs_its_constant_in_a_register(pt
     assert constants["cuda.known"] >= constants["cuda.magic"] + 20
     round_of = found["loops"]["figures"]["instructions a round"]
     assert round_of["cuda.magic"] < round_of["cuda.known"]
-    assert [each["file"] for each in found["loops"]["places"]] == [
+    assert [place["file"] for place in found["loops"]["places"]] == [
         "w4a16_dequant.known.cu",
         "w4a16_dequant.magic.cu",
     ]
@@ -117,7 +117,7 @@ def test_of_softmax_executions_add_up_and_the_hottest_loop_is_unrolled(ptxbench)
     size = ("--size", "rows=4,columns=4096")
     hot = ptxbench("show", "softmax", "--variant", "ptx.passes", "--sass", "--counts", *size).out
     rows, _, told = hot.rpartition("\n\n")
-    counts = [int(each.replace(",", "")) for each in re.findall(r"^ *([\d,]+)  [0-9a-f]{4}  ", rows, re.M)]
+    counts = [int(match.replace(",", "")) for match in re.findall(r"^ *([\d,]+)  [0-9a-f]{4}  ", rows, re.M)]
     total, hottest = told.splitlines()[:2]
     assert total == f"Warps execute {sum(counts):,} machine instructions."
     assert re.fullmatch(r"Loop [0-9a-f]{4} to [0-9a-f]{4}: \d+ instructions, unrolled by 4, 128 rounds, .*", hottest)
@@ -230,12 +230,12 @@ def test_by_default_both_sides_are_shown_and_globs_choose_others(ptxbench, kerne
 
 def test_every_instruction_of_the_document_leads_to_its_lines(ptxbench, kernels):
     cuda, ptx = document(ptxbench("show", "scale", "--kernels", kernels, "--live-registers", "--json"))["variants"]
-    [product] = [each for each in cuda["sass"] if each["text"].startswith("FMUL")]
+    [product] = [line for line in cuda["sass"] if line["text"].startswith("FMUL")]
     assert "mul" in cuda["ptx"][product["ptx_line"] - 1]
     assert cuda["source"][product["source_line"] - 1].strip() == "y[i] = a * x[i];"
     assert cuda["same_code_as_run"]
-    assert all(each["live_registers"] <= cuda["registers"] for each in cuda["sass"])
-    [product] = [each for each in ptx["sass"] if each["text"].startswith("FMUL")]
+    assert all(line["live_registers"] <= cuda["registers"] for line in cuda["sass"])
+    [product] = [line for line in ptx["sass"] if line["text"].startswith("FMUL")]
     assert ptx["ptx"][product["ptx_line"] - 1].split()[0] == "mul.rn.f32"
     assert ptx["source"] == []
 
@@ -302,7 +302,7 @@ def test_a_file_need_not_be_part_of_a_pair(ptxbench, tmp_path, monkeypatch):
     (tmp_path / "mine.ptx").write_text(PTX)
     [cuda] = document(ptxbench("show", "mine.cu", "--json"))["variants"]
     assert (cuda["entry"], cuda["arch"]) == ("_Z4minePKfPffj", "sm_90")
-    assert any(each["source_line"] == 7 for each in cuda["sass"])
+    assert any(line["source_line"] == 7 for line in cuda["sass"])
     [ptx] = document(ptxbench("show", "mine.ptx", "--json"))["variants"]
     assert (ptx["entry"], ptx["arch"]) == ("scale", "sm_75")  # from its .target
     shown = ptxbench("show", "mine.ptx", "--arch", "sm_80").out
@@ -316,7 +316,7 @@ def test_a_flag_of_nvrtc_changes_the_listing(ptxbench, tmp_path):
     path = tmp_path / "half.cu"
     path.write_text('extern "C" __global__ void half(float* x) { x[0] = 1.0f / x[1]; }\n')
     plain, fast = (
-        {each["text"].split()[0] for each in document(ptxbench("show", path, "--json", *more))["variants"][0]["sass"]}
+        {line["text"].split()[0] for line in document(ptxbench("show", path, "--json", *more))["variants"][0]["sass"]}
         for more in ((), ("--flag", "--use_fast_math"))
     )
     assert plain != fast
@@ -363,10 +363,10 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "said"), REFUSED)
-def test_conflicting_options_are_refused(ptxbench, kernels, arguments, said):
+@pytest.mark.parametrize(("arguments", "message"), REFUSED)
+def test_conflicting_options_are_refused(ptxbench, kernels, arguments, message):
     ran = ptxbench("show", "scale", "--kernels", kernels, *arguments)
-    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
+    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {message}\n")
 
 
 # file, arguments, the message
@@ -391,12 +391,12 @@ FILES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("file", "arguments", "said"), FILES)
-def test_options_that_conflict_with_a_file_are_refused(ptxbench, tmp_path, monkeypatch, file, arguments, said):
+@pytest.mark.parametrize(("file", "arguments", "message"), FILES)
+def test_options_that_conflict_with_a_file_are_refused(ptxbench, tmp_path, monkeypatch, file, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "two.ptx").write_text(PTX + "\n.visible .entry other()\n{\n    ret;\n}\n")
     ran = ptxbench("show", file, *arguments)
-    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
+    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {message}\n")
 
 
 def test_the_variants_to_compare_may_be_anywhere_and_are_cuda_and_ptx_by_default(ptxbench, kernels):

@@ -224,8 +224,8 @@ def reference(x, a, n):
     ran = ptxbench(*TUNE, *SIXTY)
     assert ran.status == 0
     assert f"Resuming the interrupted sweep {path}; use --no-resume to start again." in ran.err
-    second = [each for each in saved() if each["run"]["status"] == "complete"]
-    assert [len(each["cells"]) for each in second] == [60]
+    second = [sweep for sweep in saved() if sweep["run"]["status"] == "complete"]
+    assert [len(sweep["cells"]) for sweep in second] == [60]
     places = [(cell["knobs"]["BLOCK"], cell["size"]["n"]) for cell in second[0]["cells"]]
     assert sorted(places) == sorted((block, n) for n in range(1, 21) for block in (32, 64, 128))
     kept = {(cell["knobs"]["BLOCK"], cell["size"]["n"]): cell for cell in first["cells"]}
@@ -292,11 +292,11 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "said"), BAD)
-def test_an_invalid_command_line_is_reported(arguments, said, scale, ptxbench):
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_an_invalid_command_line_is_reported(arguments, message, scale, ptxbench):
     ran = ptxbench(*TUNE, *arguments)
     assert ran.status == 2
-    assert ran.err.startswith(f"Error: {said}")
+    assert ran.err.startswith(f"Error: {message}")
     assert not saved()
 
 

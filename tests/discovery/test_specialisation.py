@@ -168,7 +168,8 @@ def test_the_list_says_which_targets_have_one(kernels, ptxbench):
     ran = ptxbench("list", "--kernels", kernels)
     assert re.search(r"^  ptx +ptx \(sm_75; sm_90a, sm_100f by own files\)  ptx\.fast \(sm_90a\)$", ran.out, re.M)
     variants = {
-        each["name"]: each for each in json.loads(ptxbench("list", "--kernels", kernels, "--json").out)[0]["variants"]
+        variant["name"]: variant
+        for variant in json.loads(ptxbench("list", "--kernels", kernels, "--json").out)[0]["variants"]
     }
     files = variants["ptx"]["specialisations"]
     assert [(target, file.rpartition("/")[2]) for target, file in files.items()] == [
@@ -189,11 +190,11 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("file", "text", "said"), BAD)
-def test_one_that_is_not_for_the_target_of_its_name_is_an_error(kernels, ptxbench, file, text, said):
+@pytest.mark.parametrize(("file", "text", "message"), BAD)
+def test_one_that_is_not_for_the_target_of_its_name_is_an_error(kernels, ptxbench, file, text, message):
     (kernels / "ptx" / file).write_text(text)
-    with pytest.raises(PairError, match=re.escape(said)):
+    with pytest.raises(PairError, match=re.escape(message)):
         load(kernels, "scale")
     ran = ptxbench("run", "scale", "--kernels", "kernels", "--no-save")
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith(f"Error: {said}")
+    assert ran.err.startswith(f"Error: {message}")

@@ -133,7 +133,7 @@ def mul(form: Format, rounding: str, a: int, b: int) -> int:
 
 
 def fma(form: Format, rounding: str, a: int, b: int, c: int) -> int:
-    x, y, z = (decode(each, form) for each in (a, b, c))
+    x, y, z = (decode(operand, form) for operand in (a, b, c))
     negative = x.negative != y.negative
     if x.nan or y.nan or z.nan or (x.infinite and y.zero) or (x.zero and y.infinite):
         return form.nan

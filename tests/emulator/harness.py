@@ -79,17 +79,17 @@ def kernel(opcode: str, sources: Sequence[str | Imm], results: Sequence[str]) ->
     name = "row_" + re.sub(r"\W", "_", opcode) + immediates + "_q" * (len(results) - 1)
     declared, loads, operands, stores = [], [], [], []
     places = 0
-    for each in sources:
-        if isinstance(each, Imm):
-            operands.append(each.text)
+    for origin in sources:
+        if isinstance(origin, Imm):
+            operands.append(origin.text)
             continue
         place, places = places, places + 1
-        declared.append(f".reg .{register(each)} %a{place};")
+        declared.append(f".reg .{register(origin)} %a{place};")
         operands.append(f"%a{place}")
-        if each == "pred":
+        if origin == "pred":
             loads.append(f"ld.global.b32 %word, [%from + {SLOT * place}];\n    setp.ne.b32 %a{place}, %word, 0;")
         else:
-            loads.append(f"ld.global.b{width(register(each))} %a{place}, [%from + {SLOT * place}];")
+            loads.append(f"ld.global.b{width(register(origin))} %a{place}, [%from + {SLOT * place}];")
     for place, each in enumerate(results):
         declared.append(f".reg .{register(each, result=True)} %d{place};")
         if each == "pred":

@@ -38,7 +38,7 @@ def marked(sides: Sequence[tuple[str, str]], of: Collection[str] = ("cuda", "ptx
 
 
 def source(name: str, variant: str) -> discovery.Source:
-    return next(each for each in load(name).sources if each.variant == variant)
+    return next(source for source in load(name).sources if source.variant == variant)
 
 
 def ptx(name: str, variant: str, arch: str = "sm_90") -> str:

@@ -146,7 +146,7 @@ def test_float_additions_round_each_time_and_flush_only_f32_on_global_memory(kin
     state, olds = cells.view(raw).tolist(), []
     for cell, value in zip(which.tolist(), values.view(raw).tolist(), strict=True):
         olds.append(state[cell])
-        terms = [exact.flushed(each, form) if flush else each for each in (state[cell], value)]
+        terms = [exact.flushed(pattern, form) if flush else pattern for pattern in (state[cell], value)]
         total = exact.add(form, "rn", *terms)
         state[cell] = exact.flushed(total, form) if flush else total
     result = np.zeros(threads, dtype)

@@ -329,8 +329,8 @@ def test_copies_of_the_own_cta_are_the_same_in_a_cluster(number):
     )[number]
     found = []
     for cluster in (None, 2, 4):
-        given = [emulator.MapOf(each.array.copy(), each.map) if isinstance(each, emulator.MapOf) else each.copy()
-                 for each in arguments]  # fmt: skip
+        given = [emulator.MapOf(value.array.copy(), value.map) if isinstance(value, emulator.MapOf) else value.copy()
+                 for value in arguments]  # fmt: skip
         execution = emulator.run(text, grid=4, block=block, cluster=cluster, args=given, threads=1)
         contents = [
             (argument.array if isinstance(argument, emulator.MapOf) else argument).tobytes() for argument in given

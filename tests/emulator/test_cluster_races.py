@@ -229,7 +229,7 @@ def launched(mistaken):
 def test_a_mistake_is_found_at_its_line(name):
     text, places = kernel(True)
     section, lines = SECTIONS[name], text.splitlines()
-    found = [each for each in launched(True).findings if each.line in places[name]]
+    found = [finding for finding in launched(True).findings if finding.line in places[name]]
     assert found
     assert {finding.kind for finding in found} <= section.kinds
     assert any(section.at in lines[finding.line - 1] for finding in found), found

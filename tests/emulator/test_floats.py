@@ -166,7 +166,7 @@ def test_the_lesser_and_the_greater_follow_the_manual():
 
             def of_three(a, b, c, name=name, nan=nan, flush=flush, suffix=suffix):
                 mask = F32.sign - 1 if suffix else -1
-                return extremum(F32, name, nan, [flush(each) & mask for each in (a, b, c)])
+                return extremum(F32, name, nan, [flush(pattern) & mask for pattern in (a, b, c)])
 
             opcode = f"{name}{'.ftz' * ftz}{'.NaN' * nan}{suffix}.f32"
             checks.append(Check(opcode, "f32", ["f32"] * 3, three, of_three))

@@ -145,13 +145,15 @@ BOOLEANS = {"and": operator.and_, "or": operator.or_, "xor": operator.xor}
 
 
 def holds(cmp, a, b, form, ftz=False):
-    x, y = (exact.decode(exact.flushed(each, form) if ftz else each, form) for each in (a, b))
+    x, y = (exact.decode(exact.flushed(pattern, form) if ftz else pattern, form) for pattern in (a, b))
     nan = x.nan or y.nan
     if cmp in ("num", "nan"):
         return nan == (cmp == "nan")
     if nan:
         return cmp in UNORDERED
-    left, right = (float("-inf" if each.negative else "inf") if each.infinite else each.value for each in (x, y))
+    left, right = (
+        float("-inf" if operand.negative else "inf") if operand.infinite else operand.value for operand in (x, y)
+    )
     return (ORDERED | UNORDERED)[cmp](left, right)
 
 
@@ -226,7 +228,7 @@ def test_set_to_half_precision_compares_any_type():
 
                 def expected(a, b, kind=kind, cmp=cmp, form=form, width=width):
                     if kind[0] == "s":
-                        a, b = (each - (each >> width - 1 << width) for each in (a, b))
+                        a, b = (pattern - (pattern >> width - 1 << width) for pattern in (a, b))
                     return form.one * {"eq": a == b, "lt": a < b, "hs": a >= b}[cmp]
 
             found.append(Check(f"set.{cmp}.{result}.{kind}", "b16", [kind] * 2, columns, expected))

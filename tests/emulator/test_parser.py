@@ -110,7 +110,7 @@ def forms():
 def instruction(part):
     """The instruction on the line that contains `part`."""
     line = FORMS[: FORMS.index(part)].count("\n") + 1
-    return next(each for each in forms().instructions if each.line == line)
+    return next(form for form in forms().instructions if form.line == line)
 
 
 def test_the_header_of_a_module():
@@ -204,7 +204,7 @@ def test_prototypes_and_targets_of_calls_through_a_register():
     )
     function = choose(parse(text), None)
     sizes = {
-        label: ([each.size_bytes for each in prototype.returns], [param.size_bytes for param in prototype.params])
+        label: ([param.size_bytes for param in prototype.returns], [param.size_bytes for param in prototype.params])
         for label, prototype in function.prototypes.items()
     }
     assert sizes == {"one": ([4], [16, 8]), "none": ([], [])}
@@ -222,7 +222,7 @@ def test_the_values_of_float_literals_in_arithmetic():
         HEADER
         + ".visible .entry f()\n{ .reg .f32 %a; mov.f32 %a, 0F3f800000; mov.f32 %a, 0.1; mov.f32 %a, -2.5e3; ret; }"
     )
-    values = [each.operands[1] for each in choose(parse(text), None).instructions[:3]]
+    values = [instruction.operands[1] for instruction in choose(parse(text), None).instructions[:3]]
     assert values == [Immediate(0x3F800000, 32), Immediate(0.1), Immediate(-2500.0)]
 
 

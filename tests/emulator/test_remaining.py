@@ -98,9 +98,9 @@ def test_a_drop_that_must_not_complete_a_phase_is_a_fault_if_it_does():
 def test_hints_for_debuggers_and_register_files_have_no_effect(hint, arch):
     body = "    mov.u32 %t, %tid.x;\n    mad.wide.u32 %to, %t, 4, %to;\n    HINT\n    st.global.u32 [%to], %t;"
     results = []
-    for each in (hint, ""):
+    for hinted in (hint, ""):
         out = np.zeros(128, np.uint32)
-        text = assembled(kernel(body.replace("HINT", each), arch), arch)
+        text = assembled(kernel(body.replace("HINT", hinted), arch), arch)
         execution = emulator.run(text, grid=1, block=128, args=[np.zeros(2, np.float32), out], arch=arch)
         results.append((out.tolist(), execution.counters["ptx_warp_instructions"]))
     (with_hint, counted), (without, fewer) = results

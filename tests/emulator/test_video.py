@@ -116,7 +116,10 @@ def video_multiplications():
 def video_sets():
     selectors = every_pair_of_parts()
     for (atype, btype), cmp in itertools.product(itertools.product(WORDS, repeat=2), COMPARE):
-        for second, into in (*((each, "") for each in ("", *SECOND)), *(("", each) for each in list(PARTS)[1:])):
+        for second, into in (
+            *((part, "") for part in ("", *SECOND)),
+            *(("", part) for part in list(PARTS)[1:]),
+        ):
             one, other = next(selectors)
             c = ", %r2" if second or into else ""
             yield Line(f"vset.{atype}.{btype}.{cmp}{f'.{second}' if second else ''} %d{into}, %r0{one}, %r1{other}{c}",
@@ -144,7 +147,7 @@ def simd(operation, count, kinds, selectors, mask, *, sat="", add=""):
     bits = 32 // count
 
     def chosen(a, b, selector, default, kind):
-        digits = [int(each) for each in reversed(selector[2:])] or default
+        digits = [int(digit) for digit in reversed(selector[2:])] or default
         return [number((a | b << 32) >> bits * k, f"{kind[0]}{bits}") for k in digits]
 
     def function(a, b, c):

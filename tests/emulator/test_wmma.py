@@ -194,7 +194,7 @@ def gemm(unrolled):
                 a = "{" + ", ".join(f"%a{i}{e}" for e in range(4)) + "}"
                 lines.append(f"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {d}, {a}, {{%b{j}0, %b{j}1}}, {d};")
         lines.append("bar.sync 0;")
-    ordered = [each for i in range(2) for high in range(2) for each in (
+    ordered = [register for i in range(2) for high in range(2) for register in (
         *(f"st.global.v2.f32 [%c_to + {32 * j}], {{%d{i}{j}{2 * high}, %d{i}{j}{2 * high + 1}}};" for j in range(4)),
         "add.u64 %c_to, %c_to, %c_step;")]  # fmt: skip
     sums = [f"%d{i}{j}{e}" for i in range(2) for j in range(4) for e in range(4)]
@@ -261,7 +261,7 @@ def gemm(unrolled):
     mad.lo.u32 %b_row, %part, 16, %b_row;
     mad.lo.u32 %b_row, %left, 2, %b_row;
 
-    {newline.join(f"mov.f32 {each}, 0f00000000;" for each in sums)}
+    {newline.join(f"mov.f32 {register}, 0f00000000;" for register in sums)}
     mov.u32 %k, 0;
 STEP:
     {newline.join(lines)}
@@ -295,7 +295,7 @@ def problem(n):
     """A and B as float64, and as bf16 in memory."""
     rng = np.random.default_rng(8)
     a, b = (rng.integers(-128, 128, (n, n)) / 64.0 for _ in range(2))
-    return a, b, [(each.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for each in (a, b)]
+    return a, b, [(matrix.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for matrix in (a, b)]
 
 
 @pytest.mark.parametrize("text", [ROLLED, UNROLLED], ids=["rolled", "unrolled"])

@@ -92,7 +92,7 @@ def test_every_step_is_taken_and_kept(first_run, ncu, counts, tmp_path):
     assert found["bits: scale ptx"] == "n=129: the same bits as on the emulator"
     assert [step["step"] for step in document["steps"]] == list(steps.STEPS)
     assert all(step["seconds"] > 0 for step in document["steps"])
-    told = [each for each in step(document, "counters")["counters"] if each["variant"] == "ptx"]
+    told = [counter for counter in step(document, "counters")["counters"] if counter["variant"] == "ptx"]
     assert [counter["counter"] for counter in told] == [
         "sass_executed", "ptx_global_load_requests", "ptx_global_load_sectors", "ptx_global_store_requests",
         "ptx_global_store_sectors",

@@ -28,8 +28,8 @@ def test_a_first_run_goes_through(ptxbench, kernels, ncu, monkeypatch, tmp_path)
     document = json.loads(ran.out)
     found = {line["subject"]: line for step in document["steps"] for line in step["lines"]}
     assert {found[subject]["status"] for subject in CHEAP} == {PASS}
-    for each in ("bits: scale cuda", "bits: scale ptx", "counters: scale cuda", "counters: scale ptx"):
-        assert found[each]["status"] == PASS, found[each]
+    for name in ("bits: scale cuda", "bits: scale ptx", "counters: scale cuda", "counters: scale ptx"):
+        assert found[name]["status"] == PASS, found[name]
     assert "of the time of cuda" in found["run: scale"]["found"]
     run = json.loads((tmp_path / "results" / "tesla-t4" / document["steps"][1]["files"][0]).read_text())
     [cell] = [entry for entry in run["cells"] if not entry["control"]]

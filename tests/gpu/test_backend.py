@@ -218,8 +218,8 @@ def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, 
     once = gpu.run(toolchain.build_source(sources["ptx"], arch), launch, data, pair.outputs).outputs
     clocks["ptx"].enqueue()()
     left = clocks["ptx"].outputs()
-    for each in set(pair.outputs) - set(pair.scratch):
-        np.testing.assert_allclose(left[each], once[each], rtol=1e-4, atol=1e-3)
+    for output in set(pair.outputs) - set(pair.scratch):
+        np.testing.assert_allclose(left[output], once[output], rtol=1e-4, atol=1e-3)
 
 
 def test_a_launch_takes_less_time_where_it_finds_its_data_in_l2(gpu, triad):

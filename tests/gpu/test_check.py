@@ -15,4 +15,4 @@ def test_a_candidate_that_is_the_pairs_own_ptx_takes_its_time(gpu, ptxbench, tmp
     (judgement,) = json.loads(ran.out)["candidates"]
     assert (ran.status, judgement["verdict"]) == (0, "accepted")
     assert 0.9 < judgement["ratios"]["ptx"]["time"] < 1.1
-    assert next(each["verdict"] for each in judgement["stages"] if each["stage"] == "time") == "passed"
+    assert next(stage["verdict"] for stage in judgement["stages"] if stage["stage"] == "time") == "passed"

@@ -122,8 +122,8 @@ def is_equivalent(name, text, at):
     """Whether equivalent.toml says why the comparison may as well be the other one; its audit proves it."""
     line = re.sub(" +", " ", text[text.rfind("\n", 0, at) + 1 : text.find(";", at) + 1]).strip()
     edit = f"{text[at : at + 2]} to {WEAKER[text[at : at + 2]]}"
-    own = [each for each in equivalent.read(KERNELS) if (each.pair, each.language) == (name, "ptx")]
-    return any(equivalent.alike(each.code, line) and edit in each.edits for each in own)
+    own = [entry for entry in equivalent.read(KERNELS) if (entry.pair, entry.language) == (name, "ptx")]
+    return any(equivalent.alike(entry.code, line) and edit in entry.edits for entry in own)
 
 
 @pytest.mark.long

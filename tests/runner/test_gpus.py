@@ -34,7 +34,7 @@ def timed(name, host, number, lost=None, us=1.0):
     """What a GPU returns for a pair of two sizes, in two rounds."""
     kernels = {"cuda": Kernel(9.0), "ptx": Kernel(8.0)}
     own = [cell(np.random.default_rng(1), name, {"n": n}, kernels, Sampling(rounds=2)) for n in (1, 2)]
-    own = [replace(each, rounds=[replace(one, process=one.round) for one in each.rounds]) for each in own]
+    own = [replace(timed, rounds=[replace(one, process=one.round) for one in timed.rounds]) for timed in own]
     return TimedPair((control(us), *own), Gpu(host, number), lost)
 
 
@@ -122,7 +122,7 @@ def test_the_finished_pairs_are_kept_in_order_with_their_gpus(what, plan):
     assert outcome.status == status
     assert outcome.lost == (LOST.reason if status == DEVICE_LOST else None)
     assert ordered == [(name, n, n == 2) for name in names for n in (1, 2)]
-    assert [each.control for each in outcome.cells] == ([True] + [False] * 2 * len(names) if names else [])
+    assert [timed.control for timed in outcome.cells] == ([True] + [False] * 2 * len(names) if names else [])
     frame = RunFrame(plan, KNOWN).on(outcome.gpus)
     assert frame.timed_on == (counts and TimedOn(*counts))
     assert frame.device.uuid_hash == ("1" if counts == (1, 1) else None)
@@ -132,7 +132,7 @@ def test_the_finished_pairs_are_kept_in_order_with_their_gpus(what, plan):
 def test_each_pair_has_processes_of_its_own(plan):
     results = [(number, timed(name, "a", "1")) for number, name in reversed(list(enumerate(NAMES)))]
     cells = [event.cell for event in time_on(Machines(results), plan) if isinstance(event, CellDone)]
-    found = {each.pair: [one.process for one in each.rounds] for each in cells if not each.control}
+    found = {timed.pair: [one.process for one in timed.rounds] for timed in cells if not timed.control}
     assert found == {"first": [0, 1], "second": [2, 3], "third": [4, 5]}
 
 

@@ -61,7 +61,7 @@ def by_command(*workers):
         command += ["--backend", "emulator", *workers, "--json-lines"]
         ran = subprocess.run(command, capture_output=True, text=True)
         assert (ran.returncode, ran.stderr) == (4, "")
-        found |= {Path(each["file"]).name: each for each in map(json.loads, ran.stdout.splitlines())}
+        found |= {Path(line["file"]).name: line for line in map(json.loads, ran.stdout.splitlines())}
     return found
 
 

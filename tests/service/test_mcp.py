@@ -70,11 +70,11 @@ def test_the_tools_have_descriptions_and_typed_results(answers):
 @pytest.mark.long
 def test_an_agent_can_list_read_judge_and_inspect(answers):
     _, (pairs, contract, race, file, hot, difference, variant, *_) = answers
-    assert not any(each.is_error for each in (pairs, contract, race, file, hot, difference, variant))
-    names = {each["name"] for each in pairs.structured_content["result"]}
+    assert not any(answer.is_error for answer in (pairs, contract, race, file, hot, difference, variant))
+    names = {pair["name"] for pair in pairs.structured_content["result"]}
     assert names == set(find_pairs(default_kernels()))
     assert contract.structured_content["entry"] == "triad"
-    assert [each["name"] for each in contract.structured_content["arguments"]] == ["a", "b", "c", "s", "n"]
+    assert [argument["name"] for argument in contract.structured_content["arguments"]] == ["a", "b", "c", "s", "n"]
     assert contract.structured_content["tolerance"] == "1 ulp"
     found = race.structured_content
     assert (found["verdict"], found["stage"], found["code"], found["seed"]) == ("rejected", "sanitizer", "race", 7)

@@ -87,8 +87,8 @@ def test_cancelled_judgements_and_those_of_a_client_that_leaves_end_at_once(serv
     with httpx.stream("POST", f"{service}/verdicts", json=never):
         health = httpx.get(f"{service}/health").json()
         assert (health["running"], health["waiting"]) == (2, 4)
-    for each in submitted:
-        assert httpx.delete(f"{service}/judgements/{each['id']}").json()["state"] == "cancelled"
+    for accepted in submitted:
+        assert httpx.delete(f"{service}/judgements/{accepted['id']}").json()["state"] == "cancelled"
     assert until_idle(service)["judged"] == health["judged"]
 
 

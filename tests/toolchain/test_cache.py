@@ -62,8 +62,8 @@ def test_a_damaged_cache_gives_the_same_build(build, folder, caplog):
 
 def build_in_a_process(path, barrier, results):
     barrier.wait()
-    made = toolchain.build(Path(path), language="cuda", variant="cuda", entry="scale", arch="sm_90")
-    results.put((made.ptx, made.cubin, made.report.sass_sha256, dict(made.report.sass)))
+    built = toolchain.build(Path(path), language="cuda", variant="cuda", entry="scale", arch="sm_90")
+    results.put((built.ptx, built.cubin, built.report.sass_sha256, dict(built.report.sass)))
 
 
 @pytest.mark.long

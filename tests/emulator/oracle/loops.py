@@ -24,7 +24,7 @@ def ways(steps: Sequence[Step]) -> list[list[int]]:
             to = targets(instruction, step)
         if root not in ("bra", "brx", "ret", "exit") or instruction.guard is not None:
             to.append(at + 1)
-        found.append([each for each in to if each < len(steps)])
+        found.append([step for step in to if step < len(steps)])
     return found
 
 

@@ -128,7 +128,7 @@ def read() -> Script:
     device = given.pop("device", "H100")
     named = device if isinstance(device, str) else device.pop("like", "H100")
     changes: dict[str, Any] = {} if isinstance(device, str) else device
-    plain = {each.name: getattr(DEVICES[named], each.name) for each in fields(Device)}
+    plain = {entry.name: getattr(DEVICES[named], entry.name) for entry in fields(Device)}
     return Script(
         device=Device(**{**plain, **changes}),
         host_ns={**HOST_NS, **given.pop("host_ns", {})},
