@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench import cache
-from ptxbench.check import worker
+from ptxbench.check import huge_pages, worker
 from ptxbench.check.judgement_process import END, HEADER_BYTES, NEED
 from ptxbench.check.preparation import is_warm, key, prepare, rehearse_refusal, sources, warm
 from ptxbench.check.stages import CheckOptions
@@ -45,6 +45,9 @@ MOST_PAIRS = 4
 
 END_SECONDS = 5.0
 """How long a process may take to end by itself."""
+
+FORKS_BETWEEN = 50
+"""After how many judgements the memory is put into huge pages again, as what was written in the meantime is not."""
 
 LOOK_SECONDS = 0.005
 """Between two looks at a process whose end is asked for."""
@@ -99,6 +102,7 @@ class ForkServer:
         self.control = control
         self.pairs: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
         self.running: dict[socket.socket, Running] = {}
+        self.forks = 0
         self.selector = selectors.DefaultSelector()
         self.selector.register(control, selectors.EVENT_READ)
 
@@ -151,10 +155,14 @@ class ForkServer:
             worker.tell(answers, error=type(error).__name__, message=str(error))
             line.close()
             return
-        if pair.needed:
+        if pair.needed and not pair.done:
             pair.prepare()
+            self.forks = 0
         join_threads()
         gc.freeze()  # what the copies share is not looked through in each of them
+        if self.forks % FORKS_BETWEEN == 0:
+            huge_pages.collapse()
+        self.forks += 1
         copy = Fork(lambda: worker.main(task, pair.suite, orders, answers, complaints), pipes)
         self.running[line] = Running(copy, task, pair)
         self.selector.register(line, selectors.EVENT_READ)

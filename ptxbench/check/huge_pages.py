@@ -1,0 +1,38 @@
+"""Puts this process's memory into huge pages, so that it is copied and ended in less time.
+
+The time of a fork grows with the pages of the process: of 100 MB in pages of 4 KiB it takes 5 ms, with the end of the
+copy. Only on Linux 6.1 and later (madvise(2), MADV_COLLAPSE).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+COLLAPSE = 25
+"""MADV_COLLAPSE, linux/mman.h."""
+
+HUGE_BYTES = 2 << 20
+"""Bytes of a huge page, on x86-64 and on ARM with pages of 4 KiB."""
+
+
+def collapse() -> None:
+    """Put the heap and other memory of its own into huge pages, where the system can; the rest stays as it is."""
+    if sys.platform != "linux":
+        return
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for start in itertools.chain.from_iterable(huge_ranges(Path("/proc/self/maps").read_text())):
+        madvise(start, HUGE_BYTES, COLLAPSE)
+
+
+def huge_ranges(maps: str) -> Iterator[range]:
+    """The addresses of whole huge pages in the private memory of a process, by the text of its /proc/PID/maps."""
+    for line in maps.splitlines():
+        addresses, rights, _, _, _, *name = line.split()
+        if rights == "rw-p" and name in ([], ["[heap]"]):
+            low, high = (int(address, 16) for address in addresses.split("-"))
+            yield range(-(-low // HUGE_BYTES) * HUGE_BYTES, high - HUGE_BYTES + 1, HUGE_BYTES)
