@@ -6,8 +6,6 @@ lanes there. This order reconverges diverged lanes.
 
 from __future__ import annotations
 
-import functools
-
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction
 from ptxbench.emulator.types import LANES
@@ -57,22 +55,11 @@ define internal void @set_pc(ptr %warp, i32 %lanes, i32 %block) noinline {{
 """)  # fmt: skip
 
 
-@functools.cache
-def choose_lanes(*, halves: bool) -> RuntimeFunction:
-    """`choose_lanes(warp, candidates, patience)`: which lanes go on if they are at several blocks; in the upper half of
-    the result, their block. `halves`: as of `warp_function`."""
-    pool = (
-        f"""%odd = and i32 %eligible, {ODD_LANES}
-  %any.odd = icmp ne i32 %odd, 0
-  %first = select i1 %any.odd, i32 %odd, i32 %eligible
-  %half = select i1 %any.odd, i32 {ODD_LANES}, i32 -1
-  %pool = and i32 %candidates, %half"""
-        if halves
-        else "%pool = or i32 %candidates, 0\n  %first = or i32 %eligible, 0"
-    )
-    umin = f"llvm.vector.reduce.umin.v{LANES}i32"
-    text = f"""
-define internal i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience) noinline {{
+UMIN = f"llvm.vector.reduce.umin.v{LANES}i32"
+CHOOSE_LANES = RuntimeFunction("choose_lanes", f"""
+define internal i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience, i32 %half.lanes) noinline {{
+  ; Which lanes go on if they are at several blocks, and in the upper half of the result, their block. Lanes of the
+  ; mask %half.lanes, if there are any, go before others.
 entry:
   %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}
   %pcs = load {V32}, ptr %warp, align 64
@@ -83,10 +70,14 @@ parted:
   %unserved = and i32 %candidates, %unserved.mask
   %all.served = icmp eq i32 %unserved, 0
   %eligible = select i1 %all.served, i32 %candidates, i32 %unserved
-  {pool}
+  %half = and i32 %eligible, %half.lanes
+  %any.half = icmp ne i32 %half, 0
+  %first = select i1 %any.half, i32 %half, i32 %eligible
+  %half.only = select i1 %any.half, i32 %half.lanes, i32 -1
+  %pool = and i32 %candidates, %half.only
   %eligible.vector = bitcast i32 %first to {MASK}
   %masked = select {MASK} %eligible.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
-  %lowest = call i32 @{umin}({V32} %masked)
+  %lowest = call i32 @{UMIN}({V32} %masked)
   {context.splat("lowest.all", "i32", "%lowest")}
   %there = icmp eq {V32} %pcs, %lowest.all
   %there.mask = bitcast {MASK} %there to i32
@@ -113,30 +104,14 @@ go:
   %both = or i64 %lowest.high, %chosen.wide
   ret i64 %both
 }}
-"""
-    return RuntimeFunction("choose_lanes", text, (), (f"declare i32 @{umin}({V32})",))
+""", declarations=(f"declare i32 @{UMIN}({V32})",))  # fmt: skip
 
 
-def warp_function(body: str, blocks: int, *, halves: bool = False) -> str:
+def warp_function(body: str, blocks: int) -> str:
     """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
 
-    `halves`: one half of the lanes runs as far as it can before the other half starts; the highest counter first.
+    With HALVES in the context, one half of the lanes runs as far as it can before the other half starts.
     """
-    # Mostly all lanes are at one block, which is quicker to see than to find out the lowest.
-    together = (
-        "br label %parted"
-        if halves
-        else f"""%pc.first = extractelement {V32} %pcs, i64 0
-  {context.splat("pc.all", "i32", "%pc.first")}
-  %elsewhere = icmp ne {V32} %pcs, %pc.all
-  %elsewhere.mask = bitcast {MASK} %elsewhere to i32
-  %together = icmp eq i32 %elsewhere.mask, 0
-  br i1 %together, label %all, label %parted
-all:
-  store i32 %candidates, ptr %mask
-  br label %go"""
-    )
-    first_block = "" if halves else "[ %pc.first, %all ], "
     return f"""
 define hidden void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
@@ -146,6 +121,9 @@ entry:
   store i32 {PATIENCE}, ptr %patience
   {context.slot("counters", context.COUNTERS, "ptr")}
   {context.slot("params", context.PARAMS, "ptr")}
+  {context.slot("halves", context.HALVES)}
+  %in.halves = icmp ne i64 %halves, 0
+  %half.lanes = select i1 %in.halves, i32 {ODD_LANES}, i32 0
   %waiting.at = getelementptr i8, ptr %warp, i64 {context.WARP_WAITING}
   %waiting = load i32, ptr %waiting.at
   %exited.at = getelementptr i8, ptr %warp, i64 {context.WARP_EXITED}
@@ -166,16 +144,26 @@ dispatch:
   br i1 %none, label %done, label %choose
 choose:
   %pcs = load {V32}, ptr %warp, align 64
-  {together}
+  ; Mostly all lanes are at one block, which is quicker to see than to find out the lowest.
+  %pc.first = extractelement {V32} %pcs, i64 0
+  {context.splat("pc.all", "i32", "%pc.first")}
+  %elsewhere = icmp ne {V32} %pcs, %pc.all
+  %elsewhere.mask = bitcast {MASK} %elsewhere to i32
+  %apart.mask = or i32 %elsewhere.mask, %half.lanes
+  %together = icmp eq i32 %apart.mask, 0
+  br i1 %together, label %all, label %parted
+all:
+  store i32 %candidates, ptr %mask
+  br label %go
 parted:
-  %choice = call i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience)
+  %choice = call i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience, i32 %half.lanes)
   %chosen = trunc i64 %choice to i32
   store i32 %chosen, ptr %mask
   %lowest.high = lshr i64 %choice, 32
   %lowest = trunc i64 %lowest.high to i32
   br label %go
 go:
-  %block = phi i32 {first_block}[ %lowest, %parted ]
+  %block = phi i32 [ %pc.first, %all ], [ %lowest, %parted ]
   {choose_block(blocks)}
 done:
   ret void

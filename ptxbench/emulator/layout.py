@@ -13,7 +13,7 @@ BINS = EXACT_TRIPS + 2 * RESIDUES
 """Counters per loop."""
 
 PLAIN, SANITIZE, ADVERSARIAL = "plain", "sanitize", "adversarial"
-"""Modes: fastest; watched (runtime/sanitize.py); with a schedule that exposes a missing warp synchronization."""
+"""Modes: fastest; watched (runtime/sanitize.py); fast, on a schedule that exposes a missing warp synchronization."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ptxbench.emulator.layout import PLAIN, SANITIZE, ParamAddress, StepReport
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN
-from ptxbench.emulator.runtime.context import MASK
+from ptxbench.emulator.runtime.context import HALVES, MASK
 from ptxbench.emulator.stack import CallStack, StackLayout
 from ptxbench.emulator.syntax import (
     Address,
@@ -431,20 +431,39 @@ class KernelState:
 
         A processor reads what it has just stored whole without a delay, but not what it has stored under a mask.
         """
-        mask = self.ops.mask
         names = sorted(self.dirty & block.live_out & self.slots.keys())
-        if together:
-            for name in names:
-                value = self.e.bits(self.values[name])
-                at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
-                if value.type is PRED:
-                    self.e.line(f"store i32 {self.e.op(f'bitcast {MASK} {value.ir} to i32')}, ptr {at}, align 4")
-                else:
-                    self.e.line(f"store {value.type.vector} {value.ir}, ptr {at}, align 64")
-            return
-        active = self.e.op(f"bitcast i32 {mask} to {MASK}") if names else ""
-        for name in names:
-            value = self.e.bits(self.values[name])
+        values = {name: self.e.bits(self.values[name]) for name in names}
+        if not together:
+            self.store_masked(values)
+        elif self.mode == SANITIZE:  # never by halves
+            self.store_whole(values)
+        elif names:
+            halves = self.e.op(f"getelementptr i64, ptr %env, i64 {HALVES}")
+            whole, masked, on = (self.e.label(hint) for hint in ("whole", "masked", "on"))
+            at_once = self.e.op(f"icmp eq i64 {self.e.op(f'load i64, ptr {halves}')}, 0")
+            self.e.line(f"br i1 {at_once}, label %{whole}, label %{masked}")
+            self.e.line(f"{whole}:")
+            self.store_whole(values)
+            self.e.line(f"br label %{on}")
+            self.e.line(f"{masked}:")
+            self.store_masked(values)
+            self.e.line(f"br label %{on}")
+            self.e.line(f"{on}:")
+
+    def store_whole(self, values: Mapping[str, Value]) -> None:
+        """Store registers of all lanes."""
+        for name, value in values.items():
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+            if value.type is PRED:
+                self.e.line(f"store i32 {self.e.op(f'bitcast {MASK} {value.ir} to i32')}, ptr {at}, align 4")
+            else:
+                self.e.line(f"store {value.type.vector} {value.ir}, ptr {at}, align 64")
+
+    def store_masked(self, values: Mapping[str, Value]) -> None:
+        """Store registers of the lanes of the block's mask."""
+        mask = self.ops.mask
+        active = self.e.op(f"bitcast i32 {mask} to {MASK}") if values else ""
+        for name, value in values.items():
             at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
             if value.type is PRED:
                 bits = self.e.op(f"bitcast {MASK} {value.ir} to i32")

@@ -10,7 +10,7 @@ import functools
 
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
-from ptxbench.emulator.dispatch import choose_lanes, warp_function
+from ptxbench.emulator.dispatch import CHOOSE_LANES, warp_function
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     CARRY,
@@ -20,7 +20,7 @@ from ptxbench.emulator.flow import (
 )
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
-from ptxbench.emulator.layout import ADVERSARIAL, NUMBERED, PLAIN, SANITIZE, StepReport, Translation
+from ptxbench.emulator.layout import NUMBERED, PLAIN, SANITIZE, StepReport, Translation
 from ptxbench.emulator.modules import split, without_empty
 from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, proxy_fence_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
@@ -110,10 +110,11 @@ class Translator:
         ends.end(block, number)
 
     def together(self, number: int) -> bool:
-        """Whether all lanes of a warp run the block at once: the first one, if they never come back to it."""
+        """Whether all lanes of a warp run the block at once, unless it runs by halves: the first block, if they never
+        come back to it."""
         block = self.kernel.blocks[number]
         waits = self.kernel.steps[block.first].entry.flow in WAITS
-        return number == 0 and self.kernel.mode != ADVERSARIAL and not block.loop_head and not waits
+        return number == 0 and not block.loop_head and not waits
 
     def step(self, index: int, number: int) -> None:
         step, ops = self.kernel.steps[index], self.ops
@@ -339,11 +340,9 @@ class Translator:
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
         of_clusters = self.of_clusters() if self.ops.clustered else ()
-        schedule = scheduler(reverse=self.kernel.mode == ADVERSARIAL, clustered=self.ops.clustered)
-        chooses = choose_lanes(halves=self.kernel.mode == ADVERSARIAL)
-        for function in (schedule, chooses, *of_clusters):
+        for function in (scheduler(self.ops.clustered), CHOOSE_LANES, *of_clusters):
             self.ops.function(function)
-        warp = warp_function(body, len(self.kernel.blocks) + 1, halves=self.kernel.mode == ADVERSARIAL)
+        warp = warp_function(body, len(self.kernel.blocks) + 1)
         granule_shift = self.add_records()
         if self.kernel.mode == SANITIZE:
             self.add_watches()

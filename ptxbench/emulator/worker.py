@@ -164,6 +164,7 @@ class Thread:
             context.REGISTER_BYTES: layout.register_bytes,
             context.LOOPS: len(layout.loops),
             context.TRIPS_AT: layout.trips_at,
+            context.HALVES: job.mode == ADVERSARIAL,
             context.FUEL_PER_WARP: job.fuel,
             # From the last CTA on, the rank wraps below 0 and exceeds any count, which ends the loop.
             context.FIRST_CTA: units - 1 if job.ctas.startswith("last") else 0,
@@ -387,7 +388,8 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
     Returns `Again` if CTAs that ran in parallel have touched each other's bytes, or if that cannot be known. Then the
     same job must be sent again, with the arena as before, and will be run in another way.
     """
-    kernel = native.kernel(job.ptx, job.entry, job.arch, job.mode, job.cluster_size > 1)
+    translated = SANITIZE if job.mode == SANITIZE else PLAIN
+    kernel = native.kernel(job.ptx, job.entry, job.arch, translated, job.cluster_size > 1)
     layout = kernel.translation
     count = job.grid[0] * job.grid[1] * job.grid[2]
     recorded = layout.order_reason is None and job.ctas == "usual" and job.mode != ADVERSARIAL

@@ -120,13 +120,9 @@ done:
 )
 
 
-def run_cluster(reverse: bool) -> RuntimeFunction:
-    """`run_cluster(env, place)`: one turn of each CTA of the cluster: DONE, YIELDED or FAULTED. `reverse`: the last CTA
-    goes first."""
-    backwards = "%backwards = or i1 true, %either" if reverse else "%backwards = or i1 %turned, %falling"
-    if reverse:
-        backwards = "%either = or i1 %turned, %falling\n  " + backwards
-    text = f"""
+RUN_CLUSTER = RuntimeFunction(
+    "run_cluster",
+    f"""
 define internal i64 @run_cluster(ptr %env, i64 %place) {{
 entry:
   {slot("size", at.CLUSTER_SIZE)}
@@ -136,7 +132,10 @@ entry:
   {slot("step", at.CTA_STEP)}
   %turned = icmp ne i64 %by.turns, 0
   %falling = icmp slt i64 %step, 0
-  {backwards}
+  {slot("halves", at.HALVES)}
+  %reversed = icmp ne i64 %halves, 0
+  %either = or i1 %turned, %falling
+  %backwards = or i1 %either, %reversed
   %c.offset = mul i64 %place, {at.CLUSTER_BYTES}
   %cluster = getelementptr i8, ptr %clusters, i64 %c.offset
   %live.at = getelementptr i8, ptr %cluster, i64 {at.CLUSTER_LIVE}
@@ -200,5 +199,7 @@ finished:
 stop:
   ret i64 {FAULTED}
 }}
-"""
-    return RuntimeFunction("run_cluster", text)
+""",
+)
+"""`run_cluster(env, place)`: one turn of each CTA of the cluster: DONE, YIELDED or FAULTED. With HALVES in the context,
+the last CTA goes first."""

@@ -27,27 +27,25 @@ WARP = "declare hidden void @warp(ptr, ptr, ptr)"
 
 
 @functools.cache
-def scheduler(*, reverse: bool, clustered: bool) -> RuntimeFunction:
+def scheduler(clustered: bool) -> RuntimeFunction:
     """`run_ctas(env)`, the function that the host calls, with what it needs. Kernels share all of it: what is a
     kernel's own are `warp` (dispatch.py) and `prepare_warp` (cta_states.py).
 
-    `reverse`: the highest warp of a CTA goes first. `clustered`: CTAs run in clusters (clusters.py); the numbers at
-    FIRST_CTA, CTA_STEP, CTA_COUNT and CHUNK are then those of clusters, and CTA_SLOTS has room for whole ones.
+    With HALVES in the context, the highest warp of a CTA goes first. `clustered`: CTAs run in clusters (clusters.py);
+    the numbers at FIRST_CTA, CTA_STEP, CTA_COUNT and CHUNK are then those of clusters, and CTA_SLOTS has room for
+    whole ones.
     """
-    own = (open_cta(clustered), run_cta(reverse, clustered))
+    own = (open_cta(clustered), run_cta(clustered))
     if not clustered:
         return run_ctas(CTA, *own)
-    return run_ctas(CLUSTER, *own, cluster_schedule.OPEN_CLUSTER, cluster_schedule.run_cluster(reverse))
+    return run_ctas(CLUSTER, *own, cluster_schedule.OPEN_CLUSTER, cluster_schedule.RUN_CLUSTER)
 
 
-def run_cta(reverse: bool, clustered: bool) -> RuntimeFunction:
+def run_cta(clustered: bool) -> RuntimeFunction:
     """`run_cta(env)`: rounds of turns of the current CTA, until it has ended or faulted, or after a round in which
     every running warp only looped; if CTAs take turns, after any round. In a cluster also if all wait for it."""
     stuck = cluster_schedule.STUCK if clustered else "stuck:\n  br label %deadlock"
     wake = "call void @wake_cluster(ptr %env)" if clustered else ""
-    rank = "%rank = add i64 %t, 0"
-    if reverse:
-        rank = "%rank.up = add i64 %t, 1\n  %rank = sub i64 %warp.count, %rank.up"
     text = f"""
 define internal i64 @run_cta(ptr %env) {{
 entry:
@@ -55,6 +53,8 @@ entry:
   {slot("local.bytes", at.LOCAL_BYTES)}
   %local.stride = shl i64 %local.bytes, {LANES.bit_length() - 1}
   {slot("warp.count", at.WARP_COUNT)}
+  {slot("halves", at.HALVES)}
+  %backwards = icmp ne i64 %halves, 0
   {slot("warps", at.WARPS, "ptr")}
   {slot("all.registers", at.REGISTERS, "ptr")}
   {slot("all.local", at.ALL_LOCAL, "ptr")}
@@ -87,7 +87,9 @@ turn:
   %round.over = icmp eq i64 %t, %warp.count
   br i1 %round.over, label %judge, label %look
 look:
-  {rank}
+  %rank.up = add i64 %t, 1
+  %rank.down = sub i64 %warp.count, %rank.up
+  %rank = select i1 %backwards, i64 %rank.down, i64 %t
   %t.offset = mul i64 %rank, {at.WARP_BYTES}
   %state = getelementptr i8, ptr %warps, i64 %t.offset
   %waiting.at = getelementptr i8, ptr %state, i64 {at.WARP_WAITING}
