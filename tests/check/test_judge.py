@@ -165,6 +165,7 @@ def test_a_new_seed_is_another_judgement(judge, kernels):
 MISTAKES = [
     ({"pair": "scales"}, UsageError, "Unknown pair 'scales'"),
     ({"pair": "scale", "jobs": 0}, UsageError, "jobs is 0; expected at least 1"),
+    ({"pair": "scale", "jobs": 2, "dask": "local"}, UsageError, "jobs is 2; with dask each worker judges one kernel. "),
     ({"pair": "scale", "arch": "hopper"}, UsageError, "Unknown architecture 'hopper'"),
 ]  # fmt: skip
 
