@@ -7,7 +7,6 @@ copy. Only on Linux 6.1 and later (madvise(2), MADV_COLLAPSE).
 from __future__ import annotations
 
 import ctypes
-import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,14 +24,14 @@ def collapse() -> None:
         return
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    for start in itertools.chain.from_iterable(huge_ranges(Path("/proc/self/maps").read_text())):
+    for start in huge_pages(Path("/proc/self/maps").read_text()):
         madvise(start, HUGE_BYTES, COLLAPSE)
 
 
-def huge_ranges(maps: str) -> Iterator[range]:
-    """The addresses of whole huge pages in the private memory of a process, by the text of its /proc/PID/maps."""
+def huge_pages(maps: str) -> Iterator[int]:
+    """The addresses of the whole huge pages in the private memory of a process, by the text of its /proc/PID/maps."""
     for line in maps.splitlines():
         addresses, rights, _, _, _, *name = line.split()
         if rights == "rw-p" and name in ([], ["[heap]"]):
             low, high = (int(address, 16) for address in addresses.split("-"))
-            yield range(-(-low // HUGE_BYTES) * HUGE_BYTES, high - HUGE_BYTES + 1, HUGE_BYTES)
+            yield from range(-(-low // HUGE_BYTES) * HUGE_BYTES, high - HUGE_BYTES + 1, HUGE_BYTES)
