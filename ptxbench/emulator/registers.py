@@ -78,19 +78,20 @@ class KernelState:
                  clustered: bool = False) -> None:  # fmt: skip
         self.mode = mode
         provided = lay_out_provided(module, function)
-        found = self.analysis = analyse(module, function)
-        self.program, self.steps, self.blocks, self.loops = found.program, found.steps, found.blocks, found.loops
+        analysis = self.analysis = analyse(module, function)
+        self.program, self.steps = analysis.program, analysis.steps
+        self.blocks, self.loops = analysis.blocks, analysis.loops
         function = self.function = self.program.function
         self.loop_at = {loop.header: (i, loop) for i, loop in enumerate(self.loops.natural)}
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)
         self.ops = WarpOps(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
-        self.ops.mergeable = found.mergeable
+        self.ops.mergeable = analysis.mergeable
         opcodes = [step.entry.opcode for step in self.steps]
         self.ops.clustered = clustered or any(
             opcode.startswith(OF_CLUSTERS) or bulk_to_ctas(opcode) for opcode in opcodes
         )
-        self.ops.parallel = found.order_reason is None
+        self.ops.parallel = analysis.order_reason is None
         self.ops.queues = any(opcode.startswith(("cp.async", "cp.reduce")) for opcode in opcodes)
         self.ops.bulk = any(opcode.startswith(("cp.async.bulk", "cp.reduce")) for opcode in opcodes)
         self.ops.sends = any(opcode.startswith(SENDERS) for opcode in opcodes)
