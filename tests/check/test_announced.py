@@ -13,11 +13,11 @@ def test_a_sum_for_the_own_cta_alone_is_a_race_although_the_prefix_follows(tmp_p
     assert text.count(STORE) == 2
     wrong = tmp_path / "wrong.ptx"
     wrong.write_text(text.replace(STORE, STORE.replace(".gpu", ".cta"), 1))
-    told = Checker(suite("scan.s32"), wrong).sanitizer()
-    assert told.findings
-    assert all("st.relaxed.cta" in finding.message for finding in told.findings)
+    sanitized = Checker(suite("scan.s32"), wrong).sanitizer()
+    assert sanitized.findings
+    assert all("st.relaxed.cta" in finding.message for finding in sanitized.findings)
     line = wrong.read_text()[: text.index(STORE)].count("\n") + 1
-    assert all(finding.line == line or f"line {line}" in finding.message for finding in told.findings)
+    assert all(finding.line == line or f"line {line}" in finding.message for finding in sanitized.findings)
 
 
 def test_which_kernels_announce():

@@ -139,9 +139,9 @@ def test_another_order_of_ctas_does_not_count_if_a_kernel_of_the_pair_depends_on
     scan = CheckSuite(suite("scan").loaded, "sm_90", 3)
     launcher, case = Checker(scan, path).launcher, scan.repeated[0]
     some = aspects(scan.drawn("variations"), 1, "last first")
-    (found,) = varied(launcher, case, None, some)
-    assert found.code == "depends-on-threads"
-    assert found.message.startswith("with the CTAs one after the other, the last one first: ")
+    (dependence,) = varied(launcher, case, None, some)
+    assert dependence.code == "depends-on-threads"
+    assert dependence.message.startswith("with the CTAs one after the other, the last one first: ")
     scan.__dict__["reference_kernels"] = {"ptx": CheckKernel(path.read_text(), "scan", "sm_90")}
     assert list(varied(launcher, case, None, some)) == []
 

@@ -43,6 +43,6 @@ def test_a_kernel_that_is_wrong_for_some_inputs_is_rejected(pair, right, wrong, 
     text = path.read_text()
     assert right in text
     judgement = judged(path, pair, text.replace(right, wrong, 1).encode())
-    found, code = outcome(judgement).split()
+    failed_stage, code = outcome(judgement).split()
     assert code in ("wrong-result", "output-unwritten")
-    assert STAGES.index(found) <= STAGES.index(stage)
+    assert STAGES.index(failed_stage) <= STAGES.index(stage)

@@ -110,9 +110,9 @@ def test_the_process_gets_the_variables_that_it_needs_and_no_other(monkeypatch):
     monkeypatch.setenv("API_TOKEN", "hunter2")
     monkeypatch.setenv("MY_PYTHON_TOKEN", "hunter2")
     monkeypatch.setenv("PYTHONHASHSEED", "1")
-    found = judgement_process.environment()
-    assert "hunter2" not in found.values()
-    assert (found["PATH"], found["PYTHONHASHSEED"]) == (os.environ["PATH"], "1")
+    variables = judgement_process.environment()
+    assert "hunter2" not in variables.values()
+    assert (variables["PATH"], variables["PYTHONHASHSEED"]) == (os.environ["PATH"], "1")
 
 
 INTRUDER = """
@@ -178,18 +178,18 @@ def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path
 def test_layers_that_are_too_large_or_too_many_are_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(candidate_cache, "MOST_LAYERS", 2)
-    made = [candidate_cache.layer(f"{number}") for number in range(4)]
-    (made[0] / "file").write_text("x")
-    for age, each in enumerate(made):
-        os.utime(each, (age, age))
-    assert candidate_cache.layer("1") == made[1]  # used again
-    candidate_cache.tidy(made[1])
-    assert [path.is_dir() for path in made] == [False, True, False, True]
-    (made[3] / "link").symlink_to(tmp_path)
-    (made[3] / "large").write_bytes(b"x" * 100)
+    layers = [candidate_cache.layer(f"{number}") for number in range(4)]
+    (layers[0] / "file").write_text("x")
+    for age, layer in enumerate(layers):
+        os.utime(layer, (age, age))
+    assert candidate_cache.layer("1") == layers[1]  # used again
+    candidate_cache.tidy(layers[1])
+    assert [path.is_dir() for path in layers] == [False, True, False, True]
+    (layers[3] / "link").symlink_to(tmp_path)
+    (layers[3] / "large").write_bytes(b"x" * 100)
     monkeypatch.setattr(candidate_cache, "MOST_BYTES", 50)
-    candidate_cache.tidy(made[3])
-    assert [path.is_dir() for path in made] == [False, True, False, False]
+    candidate_cache.tidy(layers[3])
+    assert [path.is_dir() for path in layers] == [False, True, False, False]
     assert tmp_path.is_dir()
 
 
@@ -291,12 +291,12 @@ def test_an_error_of_the_process_is_one_of_ptxbench_and_no_other():
 
 def living(group):
     """The processes of a group that still run, without zombies."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, _, of, *_ = path.read_text().rpartition(")")[2].split()
-            found += [path.parent.name] if int(of) == group and state != "Z" else []
-    return found
+            pids += [path.parent.name] if int(of) == group and state != "Z" else []
+    return pids
 
 
 def judge_in(server, name, begin=lambda stage, process: None):
@@ -320,17 +320,17 @@ def kept_server():
 
 
 def test_ctrl_c_ends_the_process_and_all_that_it_started(server):
-    found = []
+    pids = []
 
     def interrupt(stage, process):
         if stage == "results":
-            found.append(process.pid)
+            pids.append(process.pid)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         judge_in(server, "never_ends.ptx", interrupt)
     deadline = time.monotonic() + 10  # killed is not yet gone
-    while left := living(found[-1]):
+    while left := living(pids[-1]):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
 
@@ -397,8 +397,8 @@ def test_a_server_that_dies_costs_no_verdict(server, restarted):
 def test_a_server_that_always_dies_gives_no_verdict(server):
     judgement = judge_in(server, "traps.ptx", lambda stage, process: server.process.kill())
     assert (judgement.verdict, outcome(judgement)) == ("unjudged", "parses judge-failed")
-    told = "the process from which judgements are forked cannot run: it ended with SIGKILL."
-    assert judgement.decisive.message == told
+    message = "the process from which judgements are forked cannot run: it ended with SIGKILL."
+    assert judgement.decisive.message == message
 
 
 def test_a_judgement_that_is_ended_from_outside_is_no_verdict(server):

@@ -103,9 +103,9 @@ def read_text(folder, language, text):
     path = folder / f"candidate.{language}"
     path.write_text(text)
     own = CandidateText(path, path.read_bytes(), "sm_90")
-    found = own.parses()
-    found = found if found.findings else own.assembles()
-    return json.dumps([found.words, [dataclasses.asdict(finding) for finding in found.findings], own.notes])
+    checked = own.parses()
+    checked = checked if checked.findings else own.assembles()
+    return json.dumps([checked.words, [dataclasses.asdict(finding) for finding in checked.findings], own.notes])
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_no_attempt_gets_a_file_or_a_token_into_an_output(mode, planted, monkeyp
     home, absent = planted.parents[1] / "planted.h", planted.parents[1] / "absentd.h"
     assert len(ATTACKS) >= 20
     for language, name in ATTACKS:
-        told = read_text(planted, language, attack(language, name, home))
+        report = read_text(planted, language, attack(language, name, home))
         other = read_text(planted, language, attack(language, name, absent))
-        shown = told + "".join(capfd.readouterr())
+        shown = report + "".join(capfd.readouterr())
         assert SECRET not in shown, name
         assert TOKEN not in shown, name
-        assert told.replace("planted.h", "") == other.replace("absentd.h", ""), name
+        assert report.replace("planted.h", "") == other.replace("absentd.h", ""), name
         if language == "cu" and name not in ("a line of it", "named by __FILE__", "asked for, joined", "as a module"):
-            assert '"bad-include"' in told, name
+            assert '"bad-include"' in report, name
 
 
 @needs_landlock
@@ -319,5 +319,5 @@ def test_an_option_that_names_a_file_is_an_error_of_usage(capsys, tmp_path):
     path = tmp_path / "candidate.cu"
     path.write_text(HONEST_CU)
     assert main(["check", str(path), "--pair", "triad", "--backend", "emulator", "--flag=-I/etc"]) == 2
-    told = "--flag -I/etc names a file or a folder; a candidate may read only CUDA's headers."
-    assert told in capsys.readouterr().err
+    message = "--flag -I/etc names a file or a folder; a candidate may read only CUDA's headers."
+    assert message in capsys.readouterr().err

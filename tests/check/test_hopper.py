@@ -122,10 +122,10 @@ def test_show_counts_the_lines_of_both(folder, ptxbench):
 @pytest.mark.parametrize("pair", ["tile", "ring"])
 def test_a_gate_catches_a_worse_kernel_and_lets_an_equal_one_pass(pair, folder):
     edits = ("an extra barrier", "registers renamed", "labels renamed", "other comments")
-    found = list(audit_mutants(folder, None, [pair], edits, ["ptx"]))
-    assert {mutant.edit: mutant.skipped for mutant in found} == dict.fromkeys({mutant.edit for mutant in found})
-    assert {"an extra barrier", "registers renamed", "other comments"} <= {mutant.edit for mutant in found}
-    assert all(mutant.holds for mutant in found)
+    outcomes = list(audit_mutants(folder, None, [pair], edits, ["ptx"]))
+    assert {mutant.edit: mutant.skipped for mutant in outcomes} == dict.fromkeys({mutant.edit for mutant in outcomes})
+    assert {"an extra barrier", "registers renamed", "other comments"} <= {mutant.edit for mutant in outcomes}
+    assert all(mutant.holds for mutant in outcomes)
 
 
 def test_a_gate_warns_of_more_bytes_outside_the_tensor(folder, ptxbench, tmp_path):

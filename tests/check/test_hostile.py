@@ -14,42 +14,42 @@ HONEST = (FOLDER / "honest.ptx").read_bytes()
 FILES = sorted(FOLDER.iterdir())
 
 
-def said(path, what):
+def stated(path, what):
     return re.search(rf"^// {what}: (.*)$", path.read_text(), re.M)[1]
 
 
 def test_there_are_many_and_most_of_them_are_rejected():
-    rejected = [path for path in FILES if said(path, "judged") != "accepted"]
+    rejected = [path for path in FILES if stated(path, "judged") != "accepted"]
     assert len(rejected) >= 50
-    assert len({said(path, "judged") for path in rejected}) >= 25
+    assert len({stated(path, "judged") for path in rejected}) >= 25
 
 
 @pytest.fixture(scope="module")
 def judges():
     """The judge of each pair: candidates are forked one after the other from the same process, and are contained."""
     with ExitStack() as opened:
-        pairs = {said(path, "pair") for path in FILES}
+        pairs = {stated(path, "pair") for path in FILES}
         yield {pair: opened.enter_context(Judge(pair, seed=SEED, arch="sm_90", backend="emulator")) for pair in pairs}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_hostile_candidate_is_rejected_where_its_file_says(path, judges):
-    judgement = judges[said(path, "pair")].judge(path)
-    assert outcome(judgement) == said(path, "judged")
+    judgement = judges[stated(path, "pair")].judge(path)
+    assert outcome(judgement) == stated(path, "judged")
     assert all(finding.message and finding.hint for finding in judgement.findings)
 
 
 def test_a_kernel_that_only_wastes_resources_is_a_warning():
     judgement = judged(FOLDER / "wastes.cu", "triad")
-    told = {finding.code: finding.line for finding in judgement.findings}
-    assert told.items() >= {"sleeps": 8, "uses-heap": 9, "stray-prefetch": 10}.items()
+    line_of = {finding.code: finding.line for finding in judgement.findings}
+    assert line_of.items() >= {"sleeps": 8, "uses-heap": 9, "stray-prefetch": 10}.items()
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
 @pytest.mark.parametrize("name", ["honest.ptx", "knows_the_sizes.ptx", "hides_nan.ptx", "dislikes_one_array.ptx"])
 def test_whatever_the_seed(name, seed):
     path = FOLDER / name
-    assert outcome(judged(path, "triad", seed=seed)) == said(path, "judged")
+    assert outcome(judged(path, "triad", seed=seed)) == stated(path, "judged")
 
 
 # replacements, and the outcome
@@ -81,9 +81,9 @@ def test_no_message_can_control_a_terminal():
 def test_a_thousand_warnings_of_one_kind_are_reported_as_ten():
     reads = b"    mov.u32 %step, %clock;\n" * 1000
     judgement = judged(FOLDER / "honest.ptx", "triad", HONEST.replace(b"    ret;\n", reads + b"    ret;\n"))
-    told = [finding.message for finding in judgement.findings if finding.code == "reads-clock"]
-    assert len(told) == 10
-    assert told[-1].endswith("And 990 more of this code.")
+    messages = [finding.message for finding in judgement.findings if finding.code == "reads-clock"]
+    assert len(messages) == 10
+    assert messages[-1].endswith("And 990 more of this code.")
 
 
 def test_a_long_message_is_cut():

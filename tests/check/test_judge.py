@@ -35,10 +35,10 @@ def test_every_example_of_the_page_is_true(ptxbench, tmp_path, monkeypatch):
     assert ptxbench(*command.split()).status == 0
     shown = "\n".join(block for block in BLOCKS if block.startswith(">>>"))
     examples = doctest.DocTestParser().get_doctest(shown, {}, PAGE.name, str(PAGE), 0)
-    said = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(examples, out=said.append)
+    reports = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(examples, out=reports.append)
     assert len(examples.examples) > 8
-    assert "".join(said) == ""
+    assert "".join(reports) == ""
 
 
 @pytest.mark.long
@@ -100,21 +100,23 @@ def test_with_gpus_some_texts_are_judged_and_timed_before_the_next_are_taken(ker
     judge.close()
     judge.workers, judge.timing = TwoWithGpus(), object()
     judgements = judge.judge_many(texts())
-    found = [next(judgements)]
+    received = [next(judgements)]
     assert len(taken) == 2
     with pytest.raises(ValueError, match="no more texts"):
-        found.extend(judgements)
-    assert [(one.file, one.notes) for one in found] == [(text, ("timed",) if text == "right" else ()) for text in taken]
+        received.extend(judgements)
+    assert [(one.file, one.notes) for one in received] == [
+        (text, ("timed",) if text == "right" else ()) for text in taken
+    ]
 
 
 def test_the_functions_judge_as_a_judge_does_and_leave_no_process(judge):
     options = {"pair": "scale", "kernels": judge.task.kernels, "seed": 7}
     before = children()
     unfinished = ptxbench.judge_many(itertools.repeat("junk"), **options)
-    found = [ptxbench.judge(WRONG, **options), next(unfinished)]
+    by_functions = [ptxbench.judge(WRONG, **options), next(unfinished)]
     unfinished.close()
     assert children() == before
-    assert list(map(without_seconds, found)) == [without_seconds(judge.judge(text)) for text in (WRONG, "junk")]
+    assert list(map(without_seconds, by_functions)) == [without_seconds(judge.judge(text)) for text in (WRONG, "junk")]
 
 
 def children():
@@ -133,9 +135,9 @@ def test_the_functions_take_every_option_of_a_judge():
 
 def test_a_text_of_each_kind_is_judged_under_its_name(judge, tmp_path):
     (tmp_path / "mine.ptx").write_text(WRONG)
-    found = [judge.judge(tmp_path / "mine.ptx"), judge.judge(WRONG.encode()), judge.judge("junk", "cuda")]
-    assert [judgement.file for judgement in found] == [str(tmp_path / "mine.ptx"), "candidate", "candidate"]
-    assert [judgement.decisive.code for judgement in found] == ["wrong-result", "wrong-result", "does-not-compile"]
+    judgements = [judge.judge(tmp_path / "mine.ptx"), judge.judge(WRONG.encode()), judge.judge("junk", "cuda")]
+    assert [judgement.file for judgement in judgements] == [str(tmp_path / "mine.ptx"), "candidate", "candidate"]
+    assert [judgement.decisive.code for judgement in judgements] == ["wrong-result", "wrong-result", "does-not-compile"]
 
 
 def test_the_judgement_is_the_one_of_the_command(judge, ptxbench, tmp_path):
@@ -149,8 +151,8 @@ def test_the_judgement_is_the_one_of_the_command(judge, ptxbench, tmp_path):
         own, command = json.loads(json.dumps(dataclasses.asdict(judge.judge(file)))), by_file[str(file)]
         for stage in (*own["stages"], *command["stages"]):
             stage["seconds"] = 0.0
-        for found in command["findings"]:
-            del found["severity"]  # follows from the code
+        for entry in command["findings"]:
+            del entry["severity"]  # follows from the code
         assert {key: command[key] for key in own} == own
 
 
@@ -194,8 +196,8 @@ ALL_SURE = dict.fromkeys(("candidate", "cuda", "ptx"), SURE)
 
 
 def judged(codes=(), ratios=RATIOS, executed=ALL_SURE, seed=1):
-    found = tuple(finding("results" if code == "wrong-result" else "lint", code, "words") for code in codes)
-    return Judgement("a.ptx", "", "ptx", "scale", "sm_90", seed, findings=found, ratios=ratios, executed=executed)
+    findings = tuple(finding("results" if code == "wrong-result" else "lint", code, "words") for code in codes)
+    return Judgement("a.ptx", "", "ptx", "scale", "sm_90", seed, findings=findings, ratios=ratios, executed=executed)
 
 
 # a judgement; correct, clean, fast, the basis of fast

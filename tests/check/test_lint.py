@@ -188,8 +188,8 @@ ANSWERS = [
 @pytest.mark.parametrize(("more", "used"), ANSWERS)
 def test_the_answer_of_an_mbarrier_must_be_used(more, used):
     text = TEXT.replace("    setp.eq.u32 %p, %a, 0;\n", "").format(line=f"{WAIT} {more}", directives="")
-    found = [finding.code for finding in lint(parse(text), "copy", ARGS)]
-    assert ("wait-unchecked" not in found) == used
+    reported = [finding.code for finding in lint(parse(text), "copy", ARGS)]
+    assert ("wait-unchecked" not in reported) == used
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_a_kernel_next_to_the_pairs_own_is_not_read():
 
 
 def test_a_complaint_names_its_line_and_quotes_it():
-    (found,) = lint(parse(TEXT.format(line="st.global.f32 [%x], %f;", directives="")), "copy", ARGS)
-    assert (found.line, found.message) == (23, "st.global.f32 to 'x', which is an input.")
+    (complaint,) = lint(parse(TEXT.format(line="st.global.f32 [%x], %f;", directives="")), "copy", ARGS)
+    assert (complaint.line, complaint.message) == (23, "st.global.f32 to 'x', which is an input.")
 
 
 CALLED = """

@@ -47,19 +47,19 @@ def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_c
     pair = suite(name).pair
     space = SizeSpace.of(pair)
     for seed in range(4):
-        found = first_sizes(pair, seed)
-        assert {kind for kind, size in found.items() if size} >= ALWAYS
-        for size in filter(None, found.values()):
+        sizes = first_sizes(pair, seed)
+        assert {kind for kind, size in sizes.items() if size} >= ALWAYS
+        for size in filter(None, sizes.values()):
             assert size not in pair.check_sizes
             assert space.share(size) <= 1
-            assert all(space.low[each] <= value <= space.high[each] for each, value in size.items())
-        assert space.share(found["largest"]) >= 0.9 or found["largest"] == pair.bench_sizes[0]
-        grid = pair.launch(**found["even grid"]).grid_xyz
+            assert all(space.low[name_] <= value <= space.high[name_] for name_, value in size.items())
+        assert space.share(sizes["largest"]) >= 0.9 or sizes["largest"] == pair.bench_sizes[0]
+        grid = pair.launch(**sizes["even grid"]).grid_xyz
         assert math.prod(grid) > 2
         assert math.prod(grid) % 2 == 0
         steps = space.steps
-        assert all(is_power(found["powers of two"][step] // steps[step]) for step in steps if space.matters(step))
-        assert all(found["odd"][step] // steps[step] % 2 for step in steps if space.matters(step))
+        assert all(is_power(sizes["powers of two"][step] // steps[step]) for step in steps if space.matters(step))
+        assert all(sizes["odd"][step] // steps[step] % 2 for step in steps if space.matters(step))
 
 
 def is_power(value):
@@ -67,17 +67,17 @@ def is_power(value):
 
 
 def test_dimensions_that_are_equal_where_they_are_timed_are_equal_at_powers_of_two():
-    found = [first_sizes(suite("transpose").pair, seed)["powers of two"] for seed in range(5)]
-    assert all(size["rows"] == size["columns"] >= 64 for size in found)
+    squares = [first_sizes(suite("transpose").pair, seed)["powers of two"] for seed in range(5)]
+    assert all(size["rows"] == size["columns"] >= 64 for size in squares)
 
 
 def test_a_dimension_is_made_as_long_as_the_cost_of_a_check_size_allows():
     for seed in range(5):
-        found = first_sizes(suite("rmsnorm").pair, seed)
-        assert found["long columns"]["columns"] > 5000  # the most of the check sizes
-        assert found["long columns"]["rows"] <= 3
-        assert found["long rows"]["rows"] > 500
-        assert found["columns=8192"]["columns"] == 8192
+        sizes = first_sizes(suite("rmsnorm").pair, seed)
+        assert sizes["long columns"]["columns"] > 5000  # the most of the check sizes
+        assert sizes["long columns"]["rows"] <= 3
+        assert sizes["long rows"]["rows"] > 500
+        assert sizes["columns=8192"]["columns"] == 8192
     assert all(first_sizes(suite("sgemm_tiled").pair, seed)["long k"]["k"] > 32 for seed in range(5))
 
 
@@ -267,12 +267,12 @@ def test_the_pairs_kernels_run_a_case_once(monkeypatch):
 
 def test_the_first_case_that_is_not_beyond_the_pair_counts():
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
-    made = []
-    question = Question("", (made.append(case) or case for case in triad.check))
+    cases = []
+    question = Question("", (cases.append(case) or case for case in triad.check))
     assert triad.counting(question) is triad.check[0]
     triad.excused[id(triad.check[0]), False] = "ptx"
     assert triad.counting(question) is triad.check[1]
-    assert len(made) == 2
+    assert len(cases) == 2
     assert triad.repeated[0].size not in triad.pair.check_sizes
 
 

@@ -25,8 +25,8 @@ def accepted(name, sectors, executed, time=None, most=None, instructions=1):
     """A candidate that executes `executed` machine instructions, or up to `most`."""
     ratios = {"cuda": {"sectors": 1.0, "instructions": 1.0} | ({"time": time} if time else {})}
     compared = {"candidate": {"sectors": sectors, "instructions": instructions}}
-    found = {"candidate": executions(executed, most)}
-    return Judgement(name, "0", "ptx", "triad", "sm_90", 1, compared=compared, ratios=ratios, executed=found)
+    executed_by = {"candidate": executions(executed, most)}
+    return Judgement(name, "0", "ptx", "triad", "sm_90", 1, compared=compared, ratios=ratios, executed=executed_by)
 
 
 def ended(name, stage, code):
@@ -105,7 +105,9 @@ def test_machine_instructions_are_ranked_and_not_ptx_instructions():
 
     wide = {**rows.executed, "candidate": executions(10, 10_000)}
     silent = dataclasses.replace(
-        rows, executed=wide, ratios={name: {**each, "sass_executed": [0.01, 0.9]} for name, each in rows.ratios.items()}
+        rows,
+        executed=wide,
+        ratios={name: {**ratios, "sass_executed": [0.01, 0.9]} for name, ratios in rows.ratios.items()},
     )
     assert "machine instructions" not in verdict_words(silent)
     assert "candidate: a range of executed SASS: it depends on the data." in printed(JudgementReport(silent))
@@ -114,14 +116,14 @@ def test_machine_instructions_are_ranked_and_not_ptx_instructions():
 
 
 def test_more_than_any_variant_is_reported_only_of_narrow_ranges():
-    found = Checker(suite("bigint_mul256"), KERNELS / "ptx" / "bigint_mul256.ptx", CheckOptions())
-    found.ratios = {"cuda": {"sectors": 1.0, "sass_executed": [1.2, 1.3]}}
-    found.executed = {"candidate": executions(120, 124), "cuda": executions(100)}
-    assert found.least_ratios() == {"cuda": {"sectors": 1.0, "sass_executed": 1.2}}
+    checker = Checker(suite("bigint_mul256"), KERNELS / "ptx" / "bigint_mul256.ptx", CheckOptions())
+    checker.ratios = {"cuda": {"sectors": 1.0, "sass_executed": [1.2, 1.3]}}
+    checker.executed = {"candidate": executions(120, 124), "cuda": executions(100)}
+    assert checker.least_ratios() == {"cuda": {"sectors": 1.0, "sass_executed": 1.2}}
     for wide in ("candidate", "cuda"):
-        executed, found.executed = found.executed, {**found.executed, wide: executions(100, 105)}
-        assert found.least_ratios() == {"cuda": {"sectors": 1.0}}
-        found.executed = executed
+        executed, checker.executed = checker.executed, {**checker.executed, wide: executions(100, 105)}
+        assert checker.least_ratios() == {"cuda": {"sectors": 1.0}}
+        checker.executed = executed
 
 
 def test_times_decide_where_all_have_one():

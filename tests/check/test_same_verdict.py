@@ -27,12 +27,12 @@ def test_a_seed_gives_one_verdict_on_any_cores_with_any_hash_seed_cached_or_not(
     path = tmp_path / name
     path.write_text(f"// {tmp_path}\n" + (HOSTILE / name).read_text())  # new to the cache
     cores = os.sched_getaffinity(0)
-    found = []
+    documents = []
     for hash_seed, some in (("1", {min(cores)}), ("2", cores)):
         monkeypatch.setenv("PYTHONHASHSEED", hash_seed)
         os.sched_setaffinity(0, some)
         try:
-            found.append(document(path))
+            documents.append(document(path))
         finally:
             os.sched_setaffinity(0, cores)
-    assert found[0] == found[1]
+    assert documents[0] == documents[1]

@@ -15,9 +15,9 @@ VARIANTS = [
         id=f"{name}-{source.variant}",
         marks=() if source.variant == "ptx" and name in QUICK else pytest.mark.long,
     )
-    for name, found in PAIRS.items()
-    for source in found.right_sources
-    if not source.flags and source.variant not in found.pair.launches  # a candidate is launched as the pair is
+    for name, loaded in PAIRS.items()
+    for source in loaded.right_sources
+    if not source.flags and source.variant not in loaded.pair.launches  # a candidate is launched as the pair is
 ]
 
 BUT_COUNTS = tuple(stage for stage in STAGES if stage != "counts")

@@ -46,8 +46,8 @@ def test_inline_ptx_in_cuda_c_is_reported():
     text = HONEST_CU.replace("const unsigned i", 'asm volatile("nanosleep.u32 1;");\n        const unsigned i')
     judgement = judged(HOSTILE / "honest.cu", "triad", text.encode())
     assert judgement.verdict == "accepted"
-    told = next(finding for finding in judgement.findings if finding.code == "inline-asm")
-    assert told.line == 10
+    warning = next(finding for finding in judgement.findings if finding.code == "inline-asm")
+    assert warning.line == 10
 
 
 def test_a_fault_in_cuda_c_has_its_line_and_the_name_of_the_pairs_argument():
@@ -70,8 +70,8 @@ def test_a_kernel_that_executes_more_than_any_variant_is_reported():
 def test_targets_that_only_the_pairs_ptx_reaches_are_reported():
     judgement = honest(HONEST.replace("sm_75", "sm_90").replace("6.3", "7.8"), targets=("sm_75", "sm_90"))
     assert judgement.targets == {"sm_75": False, "sm_90": True}
-    told = next(finding for finding in judgement.findings if finding.code == "fewer-targets")
-    assert told.message.startswith("sm_75: ")
+    warning = next(finding for finding in judgement.findings if finding.code == "fewer-targets")
+    assert warning.message.startswith("sm_75: ")
     assert judgement.verdict == "accepted"
 
 
@@ -118,7 +118,7 @@ BUILT = BuildReport("0", "1", "same", 32, 0, 0, 0, 1024, 1.0, {"total": 9})
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "expected"),
     [
         ({},                                                 ["same-code"]),
         ({"sass_sha256": "other"},                           []),
@@ -129,9 +129,9 @@ BUILT = BuildReport("0", "1", "same", 32, 0, 0, 0, 1024, 1.0, {"total": 9})
         ({"sass_sha256": "other", "occupancy": None},        []),                  # an architecture of unknown limits
     ],
 )  # fmt: skip
-def test_the_figures_of_the_tools_are_compared_with_the_pairs_variants(changes, found):
+def test_the_figures_of_the_tools_are_compared_with_the_pairs_variants(changes, expected):
     own = dataclasses.replace(BUILT, **changes)
-    assert [finding.code for finding in heavier(own, {"cuda": BUILT, "ptx": BUILT})] == found
+    assert [finding.code for finding in heavier(own, {"cuda": BUILT, "ptx": BUILT})] == expected
 
 
 NANS = (0x7FC00000, 0xFFFFFFFF)
@@ -147,8 +147,8 @@ def test_other_bits_within_the_tolerance_are_a_warning():
         first, outputs={"a": np.nextafter(rounded, np.where(exact > rounded, np.inf, -np.inf).astype(np.float32))}
     )
     some = aspects(suite("triad").drawn("variations"))
-    (found,) = varied(launcher, case, nudged, some)
-    assert (found.code, found.severity) == ("bits-differ", "warning")
+    (warning,) = varied(launcher, case, nudged, some)
+    assert (warning.code, warning.severity) == ("bits-differ", "warning")
     assert list(varied(launcher, case, first, some)) == []
     as_nan = [dataclasses.replace(first, outputs={"a": np.full(1, bits, np.uint32).view(np.float32)}) for bits in NANS]
     assert unlike(case, *as_nan, words="") == []
@@ -200,6 +200,6 @@ def test_the_sanitizer_calls_nothing_clean_where_a_check_was_not_made():
     judgement = honest(
         HONEST.replace("    mov.u32             %thread", "    activemask.b32      %step;\n    mov.u32 %thread", 1)
     )
-    told = next(stage.detail for stage in judgement.stages if stage.stage == "sanitizer")
-    assert told == "no finding, but not all checks were made"
+    detail = next(stage.detail for stage in judgement.stages if stage.stage == "sanitizer")
+    assert detail == "no finding, but not all checks were made"
     assert "sanitizer: second schedule inconclusive: line 25 uses activemask.b32" in judgement.notes[0]

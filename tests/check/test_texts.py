@@ -136,9 +136,9 @@ REFUSED = [
 def test_a_text_that_is_not_of_its_language_is_refused_at_its_line(name, content, code, line, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
-    found, *_ = Checker(suite("triad"), path).parses().findings
-    assert (found.code, found.line, found.severity) == (code, line, ERROR)
-    assert found.message.isprintable()
+    refusal, *_ = Checker(suite("triad"), path).parses().findings
+    assert (refusal.code, refusal.line, refusal.severity) == (code, line, ERROR)
+    assert refusal.message.isprintable()
 
 
 def test_cuda_c_without_a_kernel_has_no_entry(tmp_path):
@@ -223,12 +223,12 @@ def test_a_mutant_of_a_shipped_kernel_is_never_an_error_of_the_judge(suffix, lan
         judge = Checker(suite(owner(origin)), path)
         for stage in (judge.parses, judge.assembles, judge.signature, judge.lint):
             try:
-                found = stage().findings
+                findings = stage().findings
             except Skip:
                 continue
-            assert all(finding.code in CODES and finding.message for finding in found)
-            if verdict_of(found) in ("rejected", "unjudged"):
-                ended |= {finding.code for finding in found if finding.severity in (ERROR, UNJUDGED)}
+            assert all(finding.code in CODES and finding.message for finding in findings)
+            if verdict_of(findings) in ("rejected", "unjudged"):
+                ended |= {finding.code for finding in findings if finding.severity in (ERROR, UNJUDGED)}
                 break
     assert "judge-failed" not in ended
     assert ended  # most are refused, and that by a code

@@ -136,8 +136,8 @@ def test_a_candidate_is_timed_on_other_data_in_every_block(accepted, kernels):
     known = {}
 
     def memo(build, launch, arguments, outputs):
-        found = right(build, launch, arguments, outputs)
-        return known.setdefault("left", found) if build.variant == "ptx.candidate" else found
+        left = right(build, launch, arguments, outputs)
+        return known.setdefault("left", left) if build.variant == "ptx.candidate" else left
 
     path, judgement = accepted
     backend = FakeBackend(TIMES, right, timed=memo)

@@ -25,7 +25,7 @@ MOST = 64
 """Candidates of a submission."""
 
 
-def said(path, what):
+def stated(path, what):
     return re.search(rf"^// {what}: (.*)$", path.read_text("utf-8", "replace"), re.M)[1]
 
 
@@ -39,54 +39,54 @@ def text(path):
 
 def by_pair():
     """The candidates, in parts of one pair each that a submission may have."""
-    for pair in sorted({said(path, "pair") for path in HOSTILE}):
-        paths = [path for path in HOSTILE if said(path, "pair") == pair]
+    for pair in sorted({stated(path, "pair") for path in HOSTILE}):
+        paths = [path for path in HOSTILE if stated(path, "pair") == pair]
         for first in range(0, len(paths), MOST):
             yield pair, paths[first : first + MOST]
 
 
 def by_library():
-    found = {}
+    verdicts = {}
     for pair, paths in by_pair():
         with Judge(pair, **OPTIONS, backend="emulator", jobs=2) as judge:
             judgements = list(judge.judge_many(paths))
-        found |= {path.name: verdict(judgement) for path, judgement in zip(paths, judgements, strict=True)}
-    return found
+        verdicts |= {path.name: verdict(judgement) for path, judgement in zip(paths, judgements, strict=True)}
+    return verdicts
 
 
 def by_command(*workers):
-    found = {}
+    verdicts = {}
     for pair, paths in by_pair():
         command = [*PTXBENCH, "check", *map(str, paths), "--pair", pair, "--seed", str(SEED), "--arch", "sm_90"]
         command += ["--backend", "emulator", *workers, "--json-lines"]
         ran = subprocess.run(command, capture_output=True, text=True)
         assert (ran.returncode, ran.stderr) == (4, "")
-        found |= {Path(line["file"]).name: line for line in map(json.loads, ran.stdout.splitlines())}
-    return found
+        verdicts |= {Path(line["file"]).name: line for line in map(json.loads, ran.stdout.splitlines())}
+    return verdicts
 
 
 def by_http(url):
-    found = {}
+    verdicts = {}
     for pair, paths in by_pair():
         candidates = [{"file": path.name, "language": LANGUAGES[path.suffix], "text": text(path)} for path in paths]
         document = {"pair": pair, **OPTIONS, "candidates": candidates}
         with httpx.stream("POST", f"{url}/verdicts", json=document, timeout=600) as answer:
             judgements = [json.loads(line) for line in answer.iter_lines()]
         assert [problem for judgement in judgements for problem in problems(judgement)] == []
-        found |= {judgement["file"]: judgement["verdict"] for judgement in judgements}
-    return found
+        verdicts |= {judgement["file"]: judgement["verdict"] for judgement in judgements}
+    return verdicts
 
 
 def by_agent():
     server = StdioServerParameters(command=PTXBENCH[0], args=[*PTXBENCH[1:], "mcp", "--jobs", "2"], env={**os.environ})
-    found = {}
+    verdicts = {}
 
     async def judge(client, path, limiter):
-        call = {"pair": said(path, "pair"), "text": text(path), "language": LANGUAGES[path.suffix], **OPTIONS}
+        call = {"pair": stated(path, "pair"), "text": text(path), "language": LANGUAGES[path.suffix], **OPTIONS}
         async with limiter:
             answer = await client.call_tool("judge", call)
         assert not answer.is_error, answer.content
-        found[path.name] = answer.structured_content
+        verdicts[path.name] = answer.structured_content
 
     async def judge_all():
         limiter = anyio.CapacityLimiter(2)
@@ -95,7 +95,7 @@ def by_agent():
                 group.start_soon(judge, client, path, limiter)
 
     anyio.run(judge_all)
-    return found
+    return verdicts
 
 
 @pytest.fixture
@@ -119,8 +119,8 @@ def outcome(verdict):
 def comparable(verdict, keys):
     """These keys of a verdict, without what differs from judgement to judgement, or is not told by every channel."""
     stages = [{**stage, "seconds": 0} for stage in verdict.get("stages", [])]
-    told = ("stage", "code", "severity", "line", "message", "hint")
-    findings = [{key: finding[key] for key in told} for finding in verdict["findings"]]
+    shared = ("stage", "code", "severity", "line", "message", "hint")
+    findings = [{key: finding[key] for key in shared} for finding in verdict["findings"]]
     whole = {**verdict, "stages": stages, "findings": findings}
     return {key: whole[key] for key in keys}
 
@@ -129,13 +129,13 @@ def comparable(verdict, keys):
 def test_a_hostile_candidate_gets_the_same_verdict_through_every_channel(channels):
     """The same object, as far as the channel tells it; the agent's has no stages."""
     library = by_library()
-    assert {name: outcome(each) for name, each in library.items()} == {
-        path.name: said(path, "judged") for path in HOSTILE
+    assert {name: outcome(verdict_) for name, verdict_ in library.items()} == {
+        path.name: stated(path, "judged") for path in HOSTILE
     }
     not_utf8 = {path.name for path in HOSTILE if text(path).encode() != path.read_bytes()}  # JSON has another text
     for channel, judge in channels.items():
-        found = judge()
-        assert found.keys() == library.keys(), channel
-        for name, each in found.items():
-            keys = each.keys() - {"file"} - ({"sha256"} if name in not_utf8 else set())
-            assert comparable(each, keys) == comparable(library[name], keys), (channel, name)
+        by_channel = judge()
+        assert by_channel.keys() == library.keys(), channel
+        for name, verdict_ in by_channel.items():
+            keys = verdict_.keys() - {"file"} - ({"sha256"} if name in not_utf8 else set())
+            assert comparable(verdict_, keys) == comparable(library[name], keys), (channel, name)

@@ -41,8 +41,8 @@ LIMITS = [
 def test_too_many_judgements_are_refused_and_none_of_them_is_queued(submitted, status, message):
     own = queue()
     *before, (client, count) = submitted
-    for each, number in before:
-        own.submit(each, some(number))
+    for sender, number in before:
+        own.submit(sender, some(number))
     waiting = len(own.waiting)
     with pytest.raises(Refused) as refused:
         own.submit(client, some(count))
@@ -154,9 +154,9 @@ def test_with_tokens_a_request_needs_one_of_them(header, status):
 
 def test_the_operator_and_not_the_client_sets_the_limits_of_a_judgement():
     body = b'{"pair": "triad", "candidates": [{"text": "x"}], "thorough": true}'
-    found = read(body, KERNELS, Limits(7.0, 2.0))
-    assert (found.task.limits.seconds, found.task.limits.memory_bytes) == (7.0, 2 << 30)
-    assert (found.task.settings.thorough, found.seeded) == (True, False)
+    read_submission = read(body, KERNELS, Limits(7.0, 2.0))
+    assert (read_submission.task.limits.seconds, read_submission.task.limits.memory_bytes) == (7.0, 2 << 30)
+    assert (read_submission.task.settings.thorough, read_submission.seeded) == (True, False)
 
 
 @pytest.mark.parametrize(

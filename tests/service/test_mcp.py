@@ -76,8 +76,8 @@ def test_an_agent_can_list_read_judge_and_inspect(answers):
     assert contract.structured_content["entry"] == "triad"
     assert [argument["name"] for argument in contract.structured_content["arguments"]] == ["a", "b", "c", "s", "n"]
     assert contract.structured_content["tolerance"] == "1 ulp"
-    found = race.structured_content
-    assert (found["verdict"], found["stage"], found["code"], found["seed"]) == ("rejected", "sanitizer", "race", 7)
+    racing = race.structured_content
+    assert (racing["verdict"], racing["stage"], racing["code"], racing["seed"]) == ("rejected", "sanitizer", "race", 7)
     assert (file.structured_content["verdict"], file.structured_content["stage"]) == ("rejected", "parses")
     lines = hot.structured_content["lines"]
     assert len(lines) == 3
@@ -91,7 +91,7 @@ def test_an_agent_can_list_read_judge_and_inspect(answers):
 @pytest.mark.long
 def test_what_is_refused_is_one_sentence(answers):
     _, (*_, pair, long, glob, name, include, refused) = answers
-    told = {
+    expected = {
         "Unknown pair 'triadd'. Did you mean 'triad'?": pair,
         "text": long,
         "'*' matches": glob,
@@ -99,7 +99,7 @@ def test_what_is_refused_is_one_sentence(answers):
         "The text is not accepted: ": include,
         "refused.ptx": refused,
     }
-    for words, answer in told.items():
+    for words, answer in expected.items():
         assert answer.is_error
         if words != "refused.ptx":
             assert words in answer.content[0].text

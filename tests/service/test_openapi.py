@@ -23,11 +23,11 @@ def references(part):
         for entry in part:
             yield from references(entry)
     elif isinstance(part, dict):
-        for key, each in part.items():
+        for key, member in part.items():
             if key == "$ref":
-                yield each
+                yield member
             else:
-                yield from references(each)
+                yield from references(member)
 
 
 def at(document, reference):
@@ -39,9 +39,9 @@ def at(document, reference):
 @pytest.mark.parametrize("tokens", [False, True])
 def test_every_schema_is_that_of_ptxbench_and_every_reference_leads_to_one(tokens):
     document = openapi.document(["triad"], tokens=tokens)
-    for name, found in document["components"]["schemas"].items():
-        Draft202012Validator.check_schema(found)
-        assert found["properties"].keys() == schema(name)["properties"].keys()
+    for name, described in document["components"]["schemas"].items():
+        Draft202012Validator.check_schema(described)
+        assert described["properties"].keys() == schema(name)["properties"].keys()
     assert all(at(document, reference) for reference in references(document))
     assert ("401" in document["paths"]["/judgements"]["post"]["responses"]) == tokens
 
@@ -54,9 +54,9 @@ def test_a_text_may_be_as_long_as_a_file_of_check():
 
 def test_the_service_answers_as_its_document_says(service):
     """Requests that are right and wrong; the texts are no kernels, so a judgement costs little."""
-    found = schemathesis.openapi.from_url(f"{service}/openapi.json")
+    api = schemathesis.openapi.from_url(f"{service}/openapi.json")
     tried = []
-    for result in found.get_all_operations():
+    for result in api.get_all_operations():
         operation = result.ok()
 
         @hypothesis.seed(1)

@@ -24,7 +24,7 @@ def candidate(path):
     return {"text": path.read_text("utf-8", "replace"), "language": LANGUAGES[path.suffix], "file": path.name}
 
 
-def said(path, what):
+def stated(path, what):
     return re.search(rf"^// {what}: (.*)$", path.read_text("utf-8", "replace"), re.M)[1]
 
 
@@ -36,10 +36,10 @@ def streamed(url, document):
     """The judgements of a submission, by file."""
     with httpx.stream("POST", f"{url}/verdicts", json=document, timeout=SECONDS) as answer:
         assert answer.status_code == 200, answer.read()
-        found = [json.loads(line) for line in answer.iter_lines()]
-    assert [problem for document in found for problem in problems(document)] == []
-    assert len(found) == len(document["candidates"])
-    return {document["file"]: document for document in found}
+        documents = [json.loads(line) for line in answer.iter_lines()]
+    assert [problem for document in documents for problem in problems(document)] == []
+    assert len(documents) == len(document["candidates"])
+    return {document["file"]: document for document in documents}
 
 
 def outcome(judgement):
@@ -63,11 +63,11 @@ FEW = ["races.ptx", "reads_a_file.cu", "traps.ptx", "not_ascii.ptx", "honest.ptx
 
 def test_hostile_candidates_get_the_verdicts_of_check_in_one_stream(service):
     paths = [HOSTILE / name for name in FEW]
-    found = streamed(service, submission(*paths, seed=SEED))
-    assert {path.name: outcome(found[path.name]) for path in paths} == {
-        path.name: said(path, "judged") for path in paths
+    by_file = streamed(service, submission(*paths, seed=SEED))
+    assert {path.name: outcome(by_file[path.name]) for path in paths} == {
+        path.name: stated(path, "judged") for path in paths
     }
-    assert {document["verdict"]["seed"] for document in found.values()} == {SEED}
+    assert {document["verdict"]["seed"] for document in by_file.values()} == {SEED}
 
 
 def test_a_judgement_can_be_read_by_its_id_and_waited_for(service):
@@ -117,16 +117,16 @@ REFUSED: list[tuple[dict, int, str]] = [
 
 @pytest.mark.parametrize("path", ["judgements", "verdicts"])
 def test_a_bad_request_is_answered_with_one_sentence(service, path):
-    for given, status, told in REFUSED:
-        headers = {"Content-Type": "application/json", **given.get("headers", {})}
-        answer = httpx.post(f"{service}/{path}", **{**given, "headers": headers}, timeout=SECONDS)
+    for request, status, message in REFUSED:
+        headers = {"Content-Type": "application/json", **request.get("headers", {})}
+        answer = httpx.post(f"{service}/{path}", **{**request, "headers": headers}, timeout=SECONDS)
         document = answer.json()
         assert (answer.status_code, problems(document)) == (status, []), document
-        assert document["error"].startswith(told), document["error"]
+        assert document["error"].startswith(message), document["error"]
 
 
 def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(service):
-    for method, path, status, told in (
+    for method, path, status, message in (
         ("GET", "nothing", 404, "Unknown path."),
         ("GET", "judgements", 405, "The path does not take GET."),
         (
@@ -138,13 +138,13 @@ def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(se
         ),
     ):
         answer = httpx.request(method, f"{service}/{path}")
-        assert (answer.status_code, answer.json()["error"]) == (status, told)
+        assert (answer.status_code, answer.json()["error"]) == (status, message)
 
 
 def started_by(pid):
     """The processes that a process has started, and those that these have started."""
-    found = [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
-    return found + [pid for child in found for pid in started_by(child)]
+    children = [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    return children + [pid for child in children for pid in started_by(child)]
 
 
 def test_ctrl_c_ends_the_service_and_a_judgement_that_runs(start_service):
@@ -182,14 +182,14 @@ def test_a_client_goes_on_when_the_service_is_killed_and_started_again(start_ser
         while httpx.get(f"{first.url}/health").json()["running"] == 0:
             time.sleep(0.05)
         with ThreadPoolExecutor(1) as pool:
-            found = pool.submit(documented("verdicts"), first.url, "triad", texts)  # waits behind the first
+            verdicts = pool.submit(documented("verdicts"), first.url, "triad", texts)  # waits behind the first
             while httpx.get(f"{first.url}/health").json()["waiting"] < len(texts):
                 time.sleep(0.05)
             children = started_by(first.process.pid)
             first.process.kill()
             first.process.wait()
             second = start_service("--port", port)
-            assert {name: verdict["code"] for name, verdict in found.result(SECONDS).items()} == names
+            assert {name: verdict["code"] for name, verdict in verdicts.result(SECONDS).items()} == names
     assert second.url == first.url
     assert httpx.get(f"{second.url}/health").json()["judged"] == len(texts)
     deadline = time.monotonic() + SECONDS
