@@ -24,7 +24,7 @@ SOME = [f"--target={target}" for target in ("sm_75", "sm_90", "sm_90a", "sm_100"
 
 def without_figures(text):
     """The printed text with R for every number that ptxas chose, and without its version."""
-    text = re.sub(r"(?<=  )\d+(?=$|  )", lambda found: "R".rjust(len(found[0])), text, flags=re.M)
+    text = re.sub(r"(?<=  )\d+(?=$|  )", lambda match: "R".rjust(len(match[0])), text, flags=re.M)
     return "\n".join(line.rstrip() for line in re.sub(r"\d+\.\d+\.\d+", "V", text).splitlines()) + "\n"
 
 
@@ -85,7 +85,7 @@ def test_json_holds_every_figure_refusal_and_driver_and_is_alone_on_stdout(ptxbe
     assert kernel["jit"] == {
         "ptx_version": "8.0", "ptx_target": "sm_90a", "cuda": "12.0", "driver": 525, "gpus": ["sm_90"],
     }  # fmt: skip
-    refused, made = kernel["targets"]["sm_90"], kernel["targets"]["sm_90a"]
+    refused, assembled = kernel["targets"]["sm_90"], kernel["targets"]["sm_90a"]
     assert (refused["status"], refused["registers"], refused["occupancy"]) == ("refused", None, None)
     assert refused["needs"] == [
         {
@@ -96,8 +96,8 @@ def test_json_holds_every_figure_refusal_and_driver_and_is_alone_on_stdout(ptxbe
             "message": "Instruction 'wgmma.fence' not supported on .target 'sm_90'",
         }
     ]
-    assert (made["status"], made["spill_bytes"], made["occupancy"]) == ("assembles", 0, 1.0)
-    assert made["sass"] > 10
+    assert (assembled["status"], assembled["spill_bytes"], assembled["occupancy"]) == ("assembles", 0, 1.0)
+    assert assembled["sass"] > 10
 
 
 def test_the_matrix_is_written_in_the_form_of_the_suffix(ptxbench, kernels, tmp_path):

@@ -172,10 +172,12 @@ def test_mutants_are_caught_and_neutral_edits_pass(ptxbench, transpose):
     ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose, *edits)
     assert (ran.status, ran.err) == (0, "")
     assert "Audit: 2 of 2 edits judged correctly (exit status 0)." in ran.out
-    found = json.loads(ptxbench("gate", "audit", "--mutants", "--kernels", transpose, *edits, "--json").out)["mutants"]
+    outcomes = json.loads(ptxbench("gate", "audit", "--mutants", "--kernels", transpose, *edits, "--json").out)[
+        "mutants"
+    ]
     assert [
         (outcome["edit"], outcome["neutral"], outcome["code"], outcome["failing"], outcome["holds"])
-        for outcome in found
+        for outcome in outcomes
     ] == [
         ("an extra barrier", False, 3, ["ptx_barriers"], True),
         ("registers renamed", True, 0, [], True),
@@ -185,7 +187,7 @@ def test_mutants_are_caught_and_neutral_edits_pass(ptxbench, transpose):
 def test_a_kernel_that_cannot_be_read_is_reported_with_status_4(ptxbench, transpose):
     path = Path(transpose) / "ptx/transpose.ptx"
     text = path.read_text()
-    for bad, told in (
+    for bad, message in (
         (text.replace(".reg", ".rog", 1), "'.rog' is not a directive"),
         (f"// µ\n{text}", ":1: column 4 is 'µ'"),
     ):
@@ -193,7 +195,7 @@ def test_a_kernel_that_cannot_be_read_is_reported_with_status_4(ptxbench, transp
         ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose)
         assert (ran.status, ran.out) == (4, "")
         assert "transpose.ptx" in ran.err
-        assert told in ran.err
+        assert message in ran.err
 
 
 def test_mutants_that_all_were_skipped_judge_nothing(ptxbench, transpose):

@@ -50,12 +50,12 @@ def test_a_baseline_judges_as_the_run_that_it_was_made_from(ptxbench, run):
     put(ptxbench, run)
     [path] = Path("baselines").glob("*.json")
     for head in (WORSE, TIMED, BASE):
-        found = [json.loads(ptxbench("gate", saved(head), "--base", base, "--json").out) for base in (path, "b.json")
+        gated = [json.loads(ptxbench("gate", saved(head), "--base", base, "--json").out) for base in (path, "b.json")
                  if base == path or Path("b.json").write_text(to_json(run))]  # fmt: skip
-        for document in found:
+        for document in gated:
             for row in document["rows"]:
                 del row["next"]  # a command that names the base
-        assert found[0] == found[1]
+        assert gated[0] == gated[1]
 
 
 def test_a_baseline_is_for_review_one_count_a_line_and_nothing_that_no_verdict_needs(ptxbench):
@@ -85,7 +85,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("run", "message"), REFUSED, ids=[told for _, told in REFUSED])
+@pytest.mark.parametrize(("run", "message"), REFUSED, ids=[reason for _, reason in REFUSED])
 def test_a_run_that_cannot_be_a_baseline_is_refused_and_the_old_one_stays(ptxbench, run, message):
     put(ptxbench, BASE)
     before = PATH.read_text()

@@ -97,12 +97,12 @@ def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
     assert (mine["verdict"], mine["stage"], mine["code"]) == ("accepted", None, None)
     assert [stage["stage"] for stage in mine["stages"]] == list(STAGES)
     assert (broken["verdict"], broken["stage"], broken["code"]) == ("rejected", "results", "memory-fault")
-    (found,) = broken["findings"]
-    assert {key: found[key] for key in ("stage", "code", "line", "column", "severity")} == {
+    (fault,) = broken["findings"]
+    assert {key: fault[key] for key in ("stage", "code", "line", "column", "severity")} == {
         "stage": "results", "code": "memory-fault", "line": 34, "column": 5, "severity": "error",
     }  # fmt: skip
-    assert found["message"]
-    assert found["hint"]
+    assert fault["message"]
+    assert fault["hint"]
     assert (other["stage"], other["code"]) == ("signature", "no-entry")
 
 
@@ -121,8 +121,8 @@ def test_a_seed_repeats_a_judgement_and_without_one_each_is_another(ptxbench, ke
 def test_a_line_of_cuda_c_is_one_of_the_file(ptxbench, kernels, tmp_path):
     (tmp_path / "mine.cu").write_text(CUDA.replace("if (i < n)", "if (i <= n)"))
     ran = ptxbench("check", "mine.cu", *FAST, "--kernels", kernels, "--json")
-    (found,) = json.loads(ran.out)["candidates"][0]["findings"]
-    assert (found["code"], found["line"], found["column"]) == ("memory-fault", 7, 9)
+    (fault,) = json.loads(ran.out)["candidates"][0]["findings"]
+    assert (fault["code"], fault["line"], fault["column"]) == ("memory-fault", 7, 9)
 
 
 @pytest.mark.long
@@ -169,7 +169,7 @@ def test_an_error_of_the_command_line_is_reported_before_anything_is_judged(opti
 def without_seconds(document):
     """A document or a list of verdicts without the only thing that differs from run to run."""
     if isinstance(document, dict):
-        return {key: without_seconds(each) for key, each in document.items() if key != "seconds"}
+        return {key: without_seconds(value) for key, value in document.items() if key != "seconds"}
     return [without_seconds(part) for part in document] if isinstance(document, list) else document
 
 
@@ -186,8 +186,8 @@ def test_a_batch_judges_every_readable_file(ptxbench, kernels, tmp_path, monkeyp
     def ran(*options):
         stream = io.TextIOWrapper(io.BytesIO(PTX.replace(".entry scale", ".entry scaled").encode()))
         monkeypatch.setattr("sys.stdin", stream)
-        given = ("own.ptx", "-", "absent.ptx", "kernels", "kernels/pairs/scale.py")
-        return ptxbench("check", *given, "--language", "ptx", *FAST, "--kernels", kernels, *options)
+        files_ = ("own.ptx", "-", "absent.ptx", "kernels", "kernels/pairs/scale.py")
+        return ptxbench("check", *files_, "--language", "ptx", *FAST, "--kernels", kernels, *options)
 
     one, lines = ran("--json"), ran("--json-lines", "--jobs", "3")
     assert (one.status, lines.status) == (4, 4), one.err + lines.err
@@ -231,7 +231,7 @@ def test_watching_judges_changed_files_with_a_new_seed_each_time(ptxbench, kerne
     (tmp_path / "empty").mkdir()
     steps = iter([lambda: os.mkfifo(folder / "new.ptx"), notes.unlink, lambda: notes.write_text("again"), interrupt])
     named = [folder, notes, "empty", "absent.ptx"]
-    documents, told = watched(ptxbench, kernels, named, steps, monkeypatch, "--json")
+    documents, progress = watched(ptxbench, kernels, named, steps, monkeypatch, "--json")
     files = [
         {Path(candidate["file"]).name: candidate["seed"] for candidate in document["candidates"]}
         for document in documents
@@ -244,8 +244,8 @@ def test_watching_judges_changed_files_with_a_new_seed_each_time(ptxbench, kerne
         {"one.ptx": first, "notes.txt": first, "new.ptx": second},
         {"one.ptx": first, "notes.txt": third, "new.ptx": second},
     ]
-    assert told.count("Waiting for a change") == 3
-    assert "Waiting for absent.ptx, which does not exist yet." in told
+    assert progress.count("Waiting for a change") == 3
+    assert "Waiting for absent.ptx, which does not exist yet." in progress
 
 
 @pytest.mark.long
@@ -253,9 +253,9 @@ def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels,
     (one := tmp_path / "one.ptx").write_text("junk")
     (notes := tmp_path / "notes.txt").write_text("no kernel")
     steps = iter([lambda: notes.write_text("nor here"), interrupt])
-    verdicts, told = watched(ptxbench, kernels, [one, notes], steps, monkeypatch, "--seed", "7", "--json-lines")
+    verdicts, progress = watched(ptxbench, kernels, [one, notes], steps, monkeypatch, "--seed", "7", "--json-lines")
     assert [verdict["seed"] for verdict in verdicts] == [7, 7, 7]
-    assert told.startswith("Every judgement uses seed 7, as --seed says.\n")
+    assert progress.startswith("Every judgement uses seed 7, as --seed says.\n")
 
 
 def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, kernels, files, monkeypatch):
@@ -268,8 +268,8 @@ def test_ctrl_c_prints_finished_results_and_ends_running_processes(ptxbench, ker
     real, every, close = judge_candidate, _judging.judgements, ServerProcess.close
 
     def judgements(*arguments):
-        with closing(every(*arguments)) as found:
-            for entry in found:
+        with closing(every(*arguments)) as entries:
+            for entry in entries:
                 yield entry
                 taken.set()  # the one before has been noted
 

@@ -71,9 +71,9 @@ def test_a_tab_offers_what_the_argument_takes(kernels, tab, line, offered):
     for identity, day in (("aaaa0001", "01"), ("aaaa0002", "02")):
         started = f"2026-02-{day}T12:00:00Z"
         save(replace(BASE, run=replace(BASE.run, id=identity, started=started)), Path("results"))
-    found = tab(line)
-    assert [each if each in offered else "FILE" if i == 0 and offered[:1] == ["FILE"] else each
-            for i, each in enumerate(found)] == offered  # fmt: skip
+    candidates = tab(line)
+    assert [candidate if candidate in offered else "FILE" if i == 0 and offered[:1] == ["FILE"] else candidate
+            for i, candidate in enumerate(candidates)] == offered  # fmt: skip
 
 
 def test_a_pair_file_is_not_executed_and_a_broken_one_offers_the_rest(kernels, tab):

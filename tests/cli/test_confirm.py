@@ -72,8 +72,8 @@ def test_a_confirming_run_is_not_confirmed_again(ptxbench, worse):
     [path] = Path("results").rglob("*.confirms-*.json")
     ran = ptxbench("gate", path, "--kernels", worse, "--confirm")
     head, again = saved()
-    told = f"Error: Run {again.run.id} is a confirmation of {head.run.id}. Gate that run.\n"
-    assert ran == (2, "", told)
+    message = f"Error: Run {again.run.id} is a confirmation of {head.run.id}. Gate that run.\n"
+    assert ran == (2, "", message)
 
 
 def test_where_all_is_green_nothing_runs(ptxbench, kernels):
@@ -91,8 +91,10 @@ def test_counts_that_are_not_the_same_twice_are_a_bug_and_no_verdict(ptxbench, w
     ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")
     document = json.loads(ran.out)
     assert ran.status == document["exit_status"] == 5
-    told = [problem["text"] for problem in document["problems"]]
-    assert told == ["scale ptx n=1024: two runs of the same source with the same tools gave ptx_barriers 33, then 32."]
+    problems = [problem["text"] for problem in document["problems"]]
+    assert problems == [
+        "scale ptx n=1024: two runs of the same source with the same tools gave ptx_barriers 33, then 32."
+    ]
     [row] = [row for row in document["rows"] if row["metric"] == "ptx_barriers" and row["variant"] == "ptx"]
     assert (row["verdict"], row["reason"]) == ("NOT-MEASURABLE", "not_deterministic")
     assert row["next"].startswith("Report it, with the files of both runs")
@@ -197,7 +199,7 @@ def rounds_of(ptxbench, kernels, name, scale, rounds):
     rng = np.random.default_rng(len(name))
     cells = []
     for cell in run.cells:
-        found = []
+        measured = []
         for number in range(rounds):
             for one in cell.rounds:
                 by = scale * np.exp(rng.normal(0, 0.002))
@@ -207,8 +209,8 @@ def rounds_of(ptxbench, kernels, name, scale, rounds):
                      for letter, t in zip(order, block, strict=True)]
                     for block in one.ns
                 ]  # fmt: skip
-                found.append(replace(one, round=number, process=number, ns=ns))
-        cells.append(replace(cell, rounds=found))
+                measured.append(replace(one, round=number, process=number, ns=ns))
+        cells.append(replace(cell, rounds=measured))
     Path(name).write_text(to_json(replace(run, cells=cells)))
     return name
 

@@ -49,7 +49,7 @@ def test_where_everything_is_installed_everything_works(doctor, monkeypatch):
     assert status == 0
     assert err == ""
     absent = {"NVIDIA driver", "GPU"}
-    assert {name for name, each in findings.items() if each.status != WORKS} - MAY_LACK == absent
+    assert {name for name, finding in findings.items() if finding.status != WORKS} - MAY_LACK == absent
     assert list(findings) == [
         "Python", "numpy", "llvmlite", "numba", "NVRTC", "CUDA headers", "ptxas", "nvdisasm", "tileiras", "Triton",
         "emulator", "CuPy", "NVIDIA driver", "GPU", "kernels", "containment", "cache",

@@ -172,13 +172,13 @@ def test_lines_come_most_executed_first_or_as_in_the_file(folder, ptxbench):
         HEADER + ".visible .entry loop()\n{\n.reg .u32 %i;\n.reg .pred %p;\nmov.u32 %i, 0;\nNEXT:\n"
         "add.u32 %i, %i, 1;\nsetp.lt.u32 %p, %i, 5;\n@%p bra NEXT;\nret;\n}\n"
     )
-    told = {}
+    counted = {}
     for order in ("count", "file"):
         out = ptxbench("exec", "loop.ptx", "--sort", order, "--lines", "4").out
         table = out[out.index("\nline ") :].splitlines()
-        told[order] = [tuple(map(int, row.split()[:2])) for row in table[3:7]]
-    assert told["count"] == [(10, 5), (11, 5), (12, 5), (8, 1)]
-    assert told["file"] == sorted(told["count"])
+        counted[order] = [tuple(map(int, row.split()[:2])) for row in table[3:7]]
+    assert counted["count"] == [(10, 5), (11, 5), (12, 5), (8, 1)]
+    assert counted["file"] == sorted(counted["count"])
 
 
 def test_colour_is_for_terminals_alone(folder, ptxbench, monkeypatch):
@@ -209,9 +209,9 @@ def test_a_fault_names_the_line_and_shows_it(folder, ptxbench):
     ran = ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS[:2], "--arg", "f32[999]=0", *ARGS[4:])
     assert ran.status == 4
     line = next(n for n, text in enumerate(PTX.splitlines(), 1) if "st.global" in text)
-    told = " ".join(ran.out.split())
-    assert f"MemoryFault: scale.ptx:{line}: st.global.f32 by thread 103 of CTA 7 writes byte 3996 of 'y'" in told
-    assert re.search(rf"> {line} \|\s+st\.global\.f32", told)
+    fault = " ".join(ran.out.split())
+    assert f"MemoryFault: scale.ptx:{line}: st.global.f32 by thread 103 of CTA 7 writes byte 3996 of 'y'" in fault
+    assert re.search(rf"> {line} \|\s+st\.global\.f32", fault)
 
 
 def test_a_stopped_kernel_saves_nothing(folder, ptxbench):
@@ -255,8 +255,8 @@ def test_ctas_whose_order_matters_run_by_rank_and_the_reason_is_reported(folder,
     line = next(n for n, text in enumerate(RACY.splitlines(), 1) if "st.global" in text)
     reason = f"racy.ptx:{line}: st.global.u32 of CTA 1 writes byte 0 of 'out', which another CTA has written"
     for grid, threads, order in (("2", "1", "ascending"), ("2", "2", "ascending"), ("1", "2", "any")):
-        told = one(execute(*arguments, "--grid", grid, "--threads", threads)[1])
-        assert (told["order"], told["order_reason"]) == (order, reason if order == "ascending" else None)
+        kernel = one(execute(*arguments, "--grid", grid, "--threads", threads)[1])
+        assert (kernel["order"], kernel["order_reason"]) == (order, reason if order == "ascending" else None)
     assert f"order matters: {reason.replace('line ', 'racy.ptx:')}." in " ".join(
         ptxbench("exec", *arguments, "--grid", "2").out.split()
     )
@@ -314,10 +314,10 @@ PRODUCT = """
 def test_matrix_arithmetic_is_reported_as_a_model(folder, ptxbench, execute):
     (folder / "product.ptx").write_text(PRODUCT)
     arguments = ("product.ptx", "--arg", "f32[1]=zeros", "--arch", "sm_80")
-    told = "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32: adds up by a model of sm_80, which reproduces recorded"
-    assert told in " ".join(ptxbench("exec", *arguments).out.split())
+    note = "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32: adds up by a model of sm_80, which reproduces recorded"
+    assert note in " ".join(ptxbench("exec", *arguments).out.split())
     _, document = execute(*arguments)
-    assert one(document)["notes"] == [f"{told} hardware results"]
+    assert one(document)["notes"] == [f"{note} hardware results"]
 
 
 def test_a_cpp_name_finds_its_mangled_kernel_and_a_struct_is_passed_as_bytes(folder, execute):

@@ -75,8 +75,8 @@ def document(ptxbench):
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
 def test_arguments_go_to_the_parameters_of_their_names_in_any_order(document, order):
     texts = ("in:f32[32]=iota", "out:f32[32]=zeros", "factor:f32=3", "3:s32=0")
-    given = [word for index in order for word in ("--arg", texts[index])]
-    kernel = document("kernels.cu", "--entry", "scaled", *given)
+    arguments = [word for index in order for word in ("--arg", texts[index])]
+    kernel = document("kernels.cu", "--entry", "scaled", *arguments)
     assert [(argument["name"], argument["type"]) for argument in kernel["arguments"]] == [
         ("in", "const float*"),
         ("out", "float*"),
@@ -117,12 +117,12 @@ def test_a_fault_names_the_line_of_cuda_c_and_the_parameter(ptxbench, document):
     kernel = document(*arguments)
     assert kernel["status"] == "fault"
     message = rf"kernels\.cu:{line} \(PTX line (\d+)\): ld\.global\S* by thread 32 of CTA 0 reads byte 128 of 'in'"
-    found = re.match(message, kernel["error"]["message"])
-    assert (kernel["error"]["line"], kernel["error"]["cuda_line"]) == (int(found[1]), line)
+    fault = re.match(message, kernel["error"]["message"])
+    assert (kernel["error"]["line"], kernel["error"]["cuda_line"]) == (int(fault[1]), line)
     out = ptxbench("exec", *arguments).out
     assert re.search(message, " ".join(out.split()))
     assert re.search(rf"^> +{line} \|     return p\[i\];$", out, re.M), "the source is shown, with a mark"
-    assert re.search(rf"^PTX {found[1]} \| ld\.global\.\S+ %\w+, \[%\w+\];$", out, re.M)
+    assert re.search(rf"^PTX {fault[1]} \| ld\.global\.\S+ %\w+, \[%\w+\];$", out, re.M)
 
 
 def test_a_finding_names_lines_of_cuda_c_alone_and_both_of_a_race(ptxbench, document):
@@ -195,9 +195,9 @@ LAUNCHES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "launch"), LAUNCHES)
-def test_without_arguments_the_message_is_the_whole_command_and_it_works(ptxbench, given, launch):
-    ran = ptxbench("exec", "scale.cu", *given)
+@pytest.mark.parametrize(("options", "launch"), LAUNCHES)
+def test_without_arguments_the_message_is_the_whole_command_and_it_works(ptxbench, options, launch):
+    ran = ptxbench("exec", "scale.cu", *options)
     assert (ran.status, ran.out) == (2, "")
     sentence, _, command = ran.err.partition("\n\n")
     assert sentence == (

@@ -45,8 +45,8 @@ def test_assembly_in_cuda_c_that_ptxas_refuses_is_not_executed(folder, ptxbench)
 
 def test_without_ptxas_a_note_says_that_it_was_not_asked(folder, ptxbench, monkeypatch):
     (folder / "k.ptx").write_text(HEADER + KERNEL.format(""))
-    found = locate.program
-    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else found(name))
+    find_program = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else find_program(name))
     ran = ptxbench("exec", "k.ptx", *ARGS, "--json")
     [kernel] = json.loads(ran.out)["kernels"]
     assert (ran.status, kernel["status"]) == (0, "clean")

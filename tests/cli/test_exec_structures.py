@@ -27,7 +27,7 @@ def test_the_example_of_the_page_runs(folder, ptxbench):
     expected = 2.5 * np.arange(16, dtype=np.float32)
     np.testing.assert_array_equal(np.load("y.npy"), expected)
     arrays = {array["name"]: array for array in kernel["arrays"]}
-    assert {name: each["changed"] for name, each in arrays.items()} == {"view.x": True, "rows.y": True}
+    assert {name: array["changed"] for name, array in arrays.items()} == {"view.x": True, "rows.y": True}
     assert arrays["rows.y"]["first"] == expected[:8].tolist()
     assert arrays["view.x"]["max"] == 37.5
 

@@ -40,8 +40,8 @@ def test_a_run_that_cannot_be_exported_gives_one_sentence_and_status_2(results, 
          "Error: There is no run 'beef' below results. A run is a file, the start of a file's "
          "name or of an id, 'latest', or 'latest~1', the one before.\n"),
     ]  # fmt: skip
-    for arguments, told in refused:
-        assert ptxbench("export", *arguments) == (2, "", told)
+    for arguments, message in refused:
+        assert ptxbench("export", *arguments) == (2, "", message)
     assert ptxbench("export", "latest", "--to", "gif").status == 2
     save(COUNTED, Path("results"))
     ran = ptxbench("export", "c0a", "--to", "benchstat", "-o", "out")

@@ -141,12 +141,12 @@ def test_unreadable_runs_are_named_and_the_others_are_shown(ptxbench):
 
 
 def test_without_a_run_the_message_gives_advice(ptxbench):
-    told = "No run is saved below results. Make one with ptxbench run, or give the folder of runs with --results.\n"
-    assert ptxbench("history") == (5, "", told)
+    advice = "No run is saved below results. Make one with ptxbench run, or give the folder of runs with --results.\n"
+    assert ptxbench("history") == (5, "", advice)
     Path("results").mkdir()
     Path("results/20260101T120000Z-bad0.json").write_text("")
     ran = ptxbench("history", "--json")
-    assert (ran.status, ran.out, ran.err.endswith(told)) == (5, "", True)
+    assert (ran.status, ran.out, ran.err.endswith(advice)) == (5, "", True)
 
 
 REFUSED = [
@@ -192,9 +192,9 @@ def test_devices_sizes_and_caches_are_series_of_their_own():
     other = emulated(3, device={"name": "emulator-sm_80"})
     warm = emulated(4)
     warm = replace(warm, cells=[replace(cell, cache="warm") for cell in warm.cells])
-    found = collected(COUNTED[0], other, warm).series(["scan"])
-    assert len(found) == 3 * len(collected(COUNTED[0]).series(["scan"]))
-    assert "n=64 warm cache" in printed(HistoryTable(found, 0, quiet=False))
+    series = collected(COUNTED[0], other, warm).series(["scan"])
+    assert len(series) == 3 * len(collected(COUNTED[0]).series(["scan"]))
+    assert "n=64 warm cache" in printed(HistoryTable(series, 0, quiet=False))
 
 
 def test_wrong_kernels_controls_and_unjudged_rows_are_not_in_a_series():
@@ -203,19 +203,19 @@ def test_wrong_kernels_controls_and_unjudged_rows_are_not_in_a_series():
     control = on_gpu(2)
     control = replace(control, cells=[replace(cell, pair="control", control=True) for cell in control.cells])
     collection = collected(on_gpu(0), throttled, control, emulated(3, after(status="wrong")))
-    found = {(entry.place.pair, entry.place.variant, entry.place.metric.name): entry for entry in collection.series()}
-    assert (collection.unjudged, len(found["triad", "ptx", "ratio"].points)) == (3, 1)
-    assert ("triad", "ptx", "ptx_barriers") not in found
-    assert not any(pair == "control" for pair, *_ in found)
+    series = {(entry.place.pair, entry.place.variant, entry.place.metric.name): entry for entry in collection.series()}
+    assert (collection.unjudged, len(series["triad", "ptx", "ratio"].points)) == (3, 1)
+    assert ("triad", "ptx", "ptx_barriers") not in series
+    assert not any(pair == "control" for pair, *_ in series)
     text = printed(HistoryTable(collection.series(), collection.unjudged, quiet=True))
     assert "3 values are left out: a label of the cell, such as THROTTLED" in text
 
 
 def test_no_line_is_wider_than_the_terminal_and_ascii_will_do():
     runs = [on_gpu(i) for i in range(12)]
-    found = [*collected(*runs).series(), *collected(*COUNTED).series()]
+    series = [*collected(*runs).series(), *collected(*COUNTED).series()]
     for width in (100, 80):
-        text = printed(HistoryTable(found, 0, quiet=False), width=width)
+        text = printed(HistoryTable(series, 0, quiet=False), width=width)
         assert max(map(len, text.splitlines())) <= width
     plain = printed(HistoryTable(collected(*COUNTED).series(), 0, quiet=True), encoding="ascii", no_color=True)
     assert "__#" in plain

@@ -54,14 +54,14 @@ MOMENTS = [
 
 def processes_with(mark):
     """The processes that inherited this environment, also those of another session."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             if f"PTXBENCH_MARK={mark}".encode() in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
+                pids.append(int(path.parent.name))
         except OSError:  # it has ended
             continue
-    return found
+    return pids
 
 
 @pytest.mark.parametrize(("moment", "command", "message"), every(4, MOMENTS))

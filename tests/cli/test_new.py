@@ -79,9 +79,9 @@ def test_the_new_files_name_the_pair_and_follow_the_rules_of_a_kernel_file(ptxbe
         assert new.TEMPLATE_NAME not in text
         assert max(map(len, text.splitlines())) <= 120
         assert text.splitlines()[0].lstrip('"/ ').startswith(f"{name}: y[i] = a * x[i]")
-    found = discovery.load(Path("kernels"), name)
-    assert found.pair.purpose.startswith("Replace this: ")
-    assert found.pair.expectation.startswith("Replace this: ")
+    loaded = discovery.load(Path("kernels"), name)
+    assert loaded.pair.purpose.startswith("Replace this: ")
+    assert loaded.pair.expectation.startswith("Replace this: ")
 
 
 def test_a_folder_that_the_environment_names_needs_no_option(ptxbench, monkeypatch):

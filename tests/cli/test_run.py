@@ -247,9 +247,9 @@ def test_a_model_adds_floors_in_a_block_of_their_own_and_no_time(kernels, ptxben
     assert set(cell["model"]["floors"]["ptx"]) >= {"issue", "LSU", "L1", "DRAM"}
     assert cell["model"]["floors"]["ptx"]["DRAM"] == pytest.approx(4096 / 1008e9)  # the written data fit in L2
     assert ptxbench("run", "--replay", path).out == ran.out
-    told = ptxbench("compare", path, path, "--metric", "time")
-    assert (told.status, told.out) == (2, "")
-    assert "has floors of a model, which are not times. Compare its counters: --metric counters." in told.err
+    compared = ptxbench("compare", path, path, "--metric", "time")
+    assert (compared.status, compared.out) == (2, "")
+    assert "has floors of a model, which are not times. Compare its counters: --metric counters." in compared.err
     assert "model" not in json.loads(ptxbench(*RUN, "--no-save", "--json").out)["cells"][0]
 
 
@@ -298,7 +298,7 @@ def hostile(monkeypatch):
     backend = HostileBackend({"cuda@fast": "measure crash"}, {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 80_000})
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
     make = run_command.make_plan
-    monkeypatch.setattr(run_command, "make_plan", lambda *given: dataclasses.replace(make(*given), settings=QUICK))
+    monkeypatch.setattr(run_command, "make_plan", lambda *options: dataclasses.replace(make(*options), settings=QUICK))
     monkeypatch.setattr(control, "PAIR", dataclasses.replace(control.PAIR, bench_sizes=[{"n": 4096}]))
 
 
@@ -322,8 +322,8 @@ def test_a_kernel_that_crashes_costs_its_row_and_a_recorded_run_prints_the_same_
 def test_ctrl_c_in_the_first_round_keeps_the_cells_that_are_finished(kernels, ptxbench, hostile, monkeypatch):
     carry_out = runner.carry_out
 
-    def stopped(*given):
-        for event in carry_out(*given):
+    def stopped(*options):
+        for event in carry_out(*options):
             yield event
             if isinstance(event, CalibrationSaved) and any(not cell.control for cell in event.cells):
                 raise KeyboardInterrupt
@@ -367,11 +367,11 @@ def test_the_exit_status_reports_the_outcome_of_the_run(status, cells, exit_stat
 
 def test_a_run_that_cannot_be_replayed_is_reported(kernels, ptxbench):
     Path("bad.json").write_text("{")
-    for arguments, told in (
+    for arguments, message in (
         (("--replay", "absent.json"), "Cannot read absent.json: No such file or directory."),
         (("--replay", "bad.json"), "bad.json:1: not JSON"),
         (("--replay", "bad.json", "scale"), "--replay prints a whole recorded run. Leave out the names of pairs."),
     ):
         ran = ptxbench("run", *arguments)
         assert (ran.status, ran.out) == (2, "")
-        assert told in ran.err
+        assert message in ran.err

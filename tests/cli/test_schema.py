@@ -57,12 +57,12 @@ def objects(schema, path=()):
     elif isinstance(schema, dict):
         if schema.get("type") == "object":
             yield path, schema
-        for key, each in schema.items():
+        for key, value in schema.items():
             if key in ("properties", "$defs"):
-                for name, inner in each.items():
+                for name, inner in value.items():
                     yield from objects(inner, (*path, name))
             else:
-                yield from objects(each, path)
+                yield from objects(value, path)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -89,15 +89,15 @@ def rejected():
 def broken(whole):
     """The document with one key missing or misspelt, at every place, with the key."""
     if isinstance(whole, list):
-        for index, each in enumerate(whole):
-            for inner, key in broken(each):
+        for index, item in enumerate(whole):
+            for inner, key in broken(item):
                 yield [*whole[:index], inner, *whole[index + 1 :]], key
     elif isinstance(whole, dict):
-        for name, each in whole.items():
+        for name, item in whole.items():
             rest = {key: copy.deepcopy(value) for key, value in whole.items() if key != name}
             yield rest, name
-            yield {**rest, f"{name}x": each}, name
-            for inner, key in broken(each):
+            yield {**rest, f"{name}x": item}, name
+            for inner, key in broken(item):
                 yield {**rest, name: inner}, f"{name}.{key}"
 
 
@@ -105,10 +105,10 @@ def test_a_missing_and_a_misspelt_key_are_refused():
     maps = ("compared", "ratios", "targets")  # its keys are names of variants and targets
     for whole in (document([rejected()], pair="softmax", arch="sm_90", seed=7), verdict(rejected())):
         assert problems(whole) == []
-        tried = [(each, key) for each, key in broken(whole) if not re.search(rf"({'|'.join(maps)})\.", key)]
+        tried = [(changed, key) for changed, key in broken(whole) if not re.search(rf"({'|'.join(maps)})\.", key)]
         assert len(tried) > 50
         name = whole["schema"].split(".")[1].split("/")[0]
-        assert [key for each, key in tried if not problems(each, name)] == []
+        assert [key for changed, key in tried if not problems(changed, name)] == []
     assert problems({**verdict(rejected()), "verdict": "perhaps"})
     assert problems({**verdict(rejected()), "seed": "7"})
 

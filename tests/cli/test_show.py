@@ -47,17 +47,19 @@ def test_from_sm_100_on_the_code_of_triad_differs_only_outside_loads_stores_and_
 
 
 def test_for_bigint_mul256_only_ptx_carries_in_multiply_adds(ptxbench):
-    found = findings(ptxbench, "bigint_mul256", "--diff", "cuda.rows", "ptx")
-    carries = found["carries"]["figures"]
+    by_name = findings(ptxbench, "bigint_mul256", "--diff", "cuda.rows", "ptx")
+    carries = by_name["carries"]["figures"]
     assert carries["carrying multiply-adds"]["cuda.rows"] == 0
     assert carries["carrying multiply-adds"]["ptx"] > 20
     assert carries["additions"]["cuda.rows"] > 3 * carries["additions"]["ptx"]
-    assert found["carries"]["text"].startswith("In ptx ")
-    assert "fewer. Most of it is IADD3 " in found["instructions"]["text"]
-    assert found["occupancy"]["figures"]["occupancy"]["ptx"] > found["occupancy"]["figures"]["occupancy"]["cuda.rows"]
-    round_of = found["loops"]["figures"]["instructions a round"]
+    assert by_name["carries"]["text"].startswith("In ptx ")
+    assert "fewer. Most of it is IADD3 " in by_name["instructions"]["text"]
+    assert (
+        by_name["occupancy"]["figures"]["occupancy"]["ptx"] > by_name["occupancy"]["figures"]["occupancy"]["cuda.rows"]
+    )
+    round_of = by_name["loops"]["figures"]["instructions a round"]
     assert round_of["ptx"] < 0.6 * round_of["cuda.rows"]
-    executed = found["executed instructions"]
+    executed = by_name["executed instructions"]
     assert executed["text"].startswith("Warps execute 44 % fewer machine instructions in ptx than in cuda.rows: ")
     assert "Most of it is IADD3, " in executed["text"]
     # the rows lose because no carry of theirs rides: they have fewer PTX instructions, and execute more
@@ -69,15 +71,15 @@ def test_for_bigint_mul256_only_ptx_carries_in_multiply_adds(ptxbench):
 
 
 def test_for_scatter_add_bf16_only_cuda_has_generic_addresses_and_narrow_atomics(ptxbench):
-    found = findings(ptxbench, "scatter_add_bf16")
-    assert next(iter(found)) == "generic addressing"
-    assert found["generic addressing"]["text"].startswith(
+    by_name = findings(ptxbench, "scatter_add_bf16")
+    assert next(iter(by_name)) == "generic addressing"
+    assert by_name["generic addressing"]["text"].startswith(
         "cuda has generic addresses, whose memory space is unknown: 5 ATOM, "
     )
-    assert found["generic addressing"]["figures"]["ATOM"] == {"cuda": 5, "ptx": 0}
-    requests = found["atomics"]["figures"]["atomic requests"]
+    assert by_name["generic addressing"]["figures"]["ATOM"] == {"cuda": 5, "ptx": 0}
+    requests = by_name["atomics"]["figures"]["atomic requests"]
     assert requests["cuda"] == 4 * requests["ptx"] > 0
-    assert [place["file"] for place in found["atomics"]["places"]] == ["scatter_add_bf16.cu", "scatter_add_bf16.ptx"]
+    assert [place["file"] for place in by_name["atomics"]["places"]] == ["scatter_add_bf16.cu", "scatter_add_bf16.ptx"]
     shown = document(ptxbench("show", "scatter_add_bf16", "--json"))["findings"]
     texts = [finding["text"] for finding in shown if finding["kind"] == "access width"]
     assert "Global atomics in the code, by bytes a thread: cuda 5 of 4 bytes; ptx 1 of 16 bytes." in texts
@@ -87,38 +89,38 @@ def test_for_scatter_add_bf16_only_cuda_has_generic_addresses_and_narrow_atomics
 
 
 def test_for_w4a16_dequant_almost_every_lop3_needs_its_constant_in_a_register(ptxbench):
-    found = findings(
+    by_name = findings(
         ptxbench, "w4a16_dequant", "--size", "rows=4,columns=1024,batch=2", "--diff", "cuda.known", "cuda.magic"
     )
-    assert next(iter(found)) == "loops"
-    constants = found["constants"]["figures"]["constants"]
+    assert next(iter(by_name)) == "loops"
+    constants = by_name["constants"]["figures"]["constants"]
     assert constants["cuda.known"] >= constants["cuda.magic"] + 20
-    round_of = found["loops"]["figures"]["instructions a round"]
+    round_of = by_name["loops"]["figures"]["instructions a round"]
     assert round_of["cuda.magic"] < round_of["cuda.known"]
-    assert [place["file"] for place in found["loops"]["places"]] == [
+    assert [place["file"] for place in by_name["loops"]["places"]] == [
         "w4a16_dequant.known.cu",
         "w4a16_dequant.magic.cu",
     ]
-    assert "unrolling" not in found  # as many rounds on both sides
+    assert "unrolling" not in by_name  # as many rounds on both sides
 
 
 def test_for_hgemm_mma_bank_conflicts_are_reported_with_their_lines(ptxbench):
     assert "bank conflicts" not in findings(ptxbench, "hgemm_mma", "--diff", "cuda", "ptx")
-    found = findings(ptxbench, "hgemm_mma", "--diff", "ptx", "ptx.noswizzle")["bank conflicts"]
-    assert found["figures"]["bank conflicts"]["ptx"] == 0
-    assert found["figures"]["bank conflicts"]["ptx.noswizzle"] > 1_000
-    (place,) = found["places"]
+    conflicts = findings(ptxbench, "hgemm_mma", "--diff", "ptx", "ptx.noswizzle")["bank conflicts"]
+    assert conflicts["figures"]["bank conflicts"]["ptx"] == 0
+    assert conflicts["figures"]["bank conflicts"]["ptx.noswizzle"] > 1_000
+    (place,) = conflicts["places"]
     text = (default_kernels() / "ptx" / "hgemm_mma.noswizzle.ptx").read_text().splitlines()[place["line"] - 1]
     assert "ldmatrix" in text
-    assert f"most at hgemm_mma.noswizzle.ptx:{place['line']}" in found["text"]
+    assert f"most at hgemm_mma.noswizzle.ptx:{place['line']}" in conflicts["text"]
 
 
 def test_of_softmax_executions_add_up_and_the_hottest_loop_is_unrolled(ptxbench):
     size = ("--size", "rows=4,columns=4096")
     hot = ptxbench("show", "softmax", "--variant", "ptx.passes", "--sass", "--counts", *size).out
-    rows, _, told = hot.rpartition("\n\n")
+    rows, _, summary = hot.rpartition("\n\n")
     counts = [int(match.replace(",", "")) for match in re.findall(r"^ *([\d,]+)  [0-9a-f]{4}  ", rows, re.M)]
-    total, hottest = told.splitlines()[:2]
+    total, hottest = summary.splitlines()[:2]
     assert total == f"Warps execute {sum(counts):,} machine instructions."
     assert re.fullmatch(r"Loop [0-9a-f]{4} to [0-9a-f]{4}: \d+ instructions, unrolled by 4, 128 rounds, .*", hottest)
 
@@ -129,25 +131,25 @@ def test_an_unsupported_instruction_costs_only_the_counts(ptxbench, tmp_path):
     kernels = kernels_folder(tmp_path, ptx=exotic)
     ran = ptxbench("show", "scale", "--kernels", kernels)
     assert (ran.status, ran.err) == (0, "")
-    told = " ".join(ran.out.split("ptx against cuda")[1].split())
-    assert "- ptx was not counted: " in told
-    assert "multimem" in told
-    assert "SASS instructions" in told
-    assert "Executions were counted" not in told
-    found = document(ptxbench("show", "scale", "--kernels", kernels, "--json"))
-    assert list(found["not_counted"]) == ["ptx"]
+    comparison = " ".join(ran.out.split("ptx against cuda")[1].split())
+    assert "- ptx was not counted: " in comparison
+    assert "multimem" in comparison
+    assert "SASS instructions" in comparison
+    assert "Executions were counted" not in comparison
+    shown = document(ptxbench("show", "scale", "--kernels", kernels, "--json"))
+    assert list(shown["not_counted"]) == ["ptx"]
     hot = ptxbench("show", "scale", "--kernels", kernels, "--counts")  # which asks for counts and nothing else
     assert hot.err.startswith("Skipped: ")
 
 
 def test_findings_are_below_the_listings_if_cuda_is_shown(ptxbench, kernels):
-    def told(*more):
+    def printed(*more):
         return ptxbench("show", "scale", "--kernels", kernels, *more).out
 
-    assert re.search(r"\n\nptx against cuda\n- .*\bptx\b.*\n", told())
-    assert re.search(r"\n\nptx against cuda\n- .*\bptx\b.*\n", told("--diff", "cuda", "ptx"))
-    assert re.search(r"\n\ncuda against ptx\n- .*\bcuda\b.*\n", told("--diff", "ptx", "cuda"))
-    assert " against " not in told("--variant", "ptx")
+    assert re.search(r"\n\nptx against cuda\n- .*\bptx\b.*\n", printed())
+    assert re.search(r"\n\nptx against cuda\n- .*\bptx\b.*\n", printed("--diff", "cuda", "ptx"))
+    assert re.search(r"\n\ncuda against ptx\n- .*\bcuda\b.*\n", printed("--diff", "ptx", "cuda"))
+    assert " against " not in printed("--variant", "ptx")
 
 
 def test_bigint_mul256_has_carries_inside_wide_multiplications_in_ptx_alone(ptxbench):

@@ -166,7 +166,7 @@ def test_two_files_are_listed_explained_and_not_launched(ptxbench, folder, files
 
 
 def test_the_difference_of_two_files_is_shown_wherever_the_option_is(ptxbench, folder):
-    said = {
+    outputs = {
         ptxbench("show", *order).out
         for order in (
             ("saxpy.cu", "twice.ptx", "--diff"),
@@ -174,8 +174,8 @@ def test_the_difference_of_two_files_is_shown_wherever_the_option_is(ptxbench, f
             ("--diff", "saxpy.cu", "twice.ptx"),
         )
     }
-    assert len(said) == 1
-    assert re.search(r"^Similarity \d\d\.\d %: .* in saxpy.cu alone, \d+ in twice.ptx alone\.$", said.pop(), re.M)
+    assert len(outputs) == 1
+    assert re.search(r"^Similarity \d\d\.\d %: .* in saxpy.cu alone, \d+ in twice.ptx alone\.$", outputs.pop(), re.M)
     diff = document(ptxbench("show", "saxpy.cu", "twice.ptx", "--diff", "--json"))["diff"]
     assert diff["variants"] == ["saxpy.cu", "twice.ptx"]
     assert diff["opcodes"]["FFMA"] == [1, 0]
@@ -197,12 +197,12 @@ def test_both_are_built_for_one_architecture(ptxbench, folder):
 
 
 def test_unlike_parameters_are_said(ptxbench, folder):
-    said = (
+    sentence = (
         "The parameters differ: saxpy.ptx has 4 (x .u64, y .u64, a .f32, n .u32), three.ptx has 3 (x .u64, y .u64, a "
         ".f32)."
     )
-    assert said in words(ptxbench("show", "saxpy.ptx", "three.ptx").out)
-    assert document(ptxbench("show", "saxpy.ptx", "three.ptx", "--json"))["parameters_differ"] == said
+    assert sentence in words(ptxbench("show", "saxpy.ptx", "three.ptx").out)
+    assert document(ptxbench("show", "saxpy.ptx", "three.ptx", "--json"))["parameters_differ"] == sentence
     pointees = words(ptxbench("show", "times.cu", "whole.cu").out)
     assert "The parameters differ: times.cu has 1 (float* x), whole.cu has 1 (int* x)." in pointees
     ran = ptxbench("show", "saxpy.ptx", "three.ptx", *LAUNCH)
@@ -254,8 +254,8 @@ def test_both_are_launched_on_the_same_data_and_their_outputs_compared(ptxbench,
     ran = ptxbench("show", "saxpy.cu", file, "--diff", *LAUNCH, *more)
     assert (ran.status, ran.err) == (status, "")
     assert message in words(ran.out)
-    found = document(ptxbench("show", "saxpy.cu", file, "--json", *LAUNCH, *more), status)["launch"]
-    assert found["status"] == {0: "same", 5: "unsupported"}.get(
+    launch = document(ptxbench("show", "saxpy.cu", file, "--json", *LAUNCH, *more), status)["launch"]
+    assert launch["status"] == {0: "same", 5: "unsupported"}.get(
         status, "fault" if "failed" in message else "finding" if "sanitizer" in message else "different"
     )
 
@@ -291,21 +291,21 @@ def test_nothing_is_the_same_if_neither_kernel_changed_an_array(ptxbench, folder
 
 
 def test_a_proposed_tolerance_is_enough(ptxbench, folder):
-    said = words(ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH).out)
-    relative, absolute = re.search(r"--tolerance (\S+) \(relative\) or (\S+) \(absolute\)\.", said).groups()
+    printed = words(ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH).out)
+    relative, absolute = re.search(r"--tolerance (\S+) \(relative\) or (\S+) \(absolute\)\.", printed).groups()
     for tolerance in (relative, absolute):
         assert ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH, "--tolerance", tolerance).status == 0
 
 
 def test_the_sentence_says_which_kernel_executes_fewer_instructions(ptxbench, folder):
     more = ("--tolerance", "0,3e-7")
-    found = document(ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH, *more, "--json"))["launch"]
-    a, b = (kernel["executed"]["least"] for kernel in found["kernels"])
+    launch = document(ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH, *more, "--json"))["launch"]
+    a, b = (kernel["executed"]["least"] for kernel in launch["kernels"])
     assert 0 < a < b
     share = f"{100 * (1 - a / b):.2g} %"
-    said = words(ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH, *more).out)
-    assert f"saxpy.cu executes {share} fewer machine instructions than twice.ptx: {a:,} against {b:,}." in said
-    assert re.search(rf"executed machine instr\. {a:,} {b:,} {b / a:.3f} ", said)
+    printed = words(ptxbench("show", "saxpy.cu", "twice.ptx", *LAUNCH, *more).out)
+    assert f"saxpy.cu executes {share} fewer machine instructions than twice.ptx: {a:,} against {b:,}." in printed
+    assert re.search(rf"executed machine instr\. {a:,} {b:,} {b / a:.3f} ", printed)
 
 
 def test_launches_that_differ_are_given_by_an_option_twice(ptxbench, folder):
@@ -346,9 +346,9 @@ def test_a_file_with_host_code_is_compared_and_its_compiler_said(ptxbench, folde
 
 
 def test_a_fault_is_shown_with_its_line(ptxbench, folder):
-    said = ptxbench("show", "saxpy.ptx", "fault.ptx", "--diff", *LAUNCH).out
-    assert re.search(r"^B\n. MemoryFault: fault\.ptx:\d+: ", said, re.M)
-    assert re.search(r"^> \d+ \| +st\.global\.f32 +\[%at \+ 1073741824\], %y_i;", said, re.M)
+    printed = ptxbench("show", "saxpy.ptx", "fault.ptx", "--diff", *LAUNCH).out
+    assert re.search(r"^B\n. MemoryFault: fault\.ptx:\d+: ", printed, re.M)
+    assert re.search(r"^> \d+ \| +st\.global\.f32 +\[%at \+ 1073741824\], %y_i;", printed, re.M)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 160])

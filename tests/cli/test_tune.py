@@ -195,10 +195,10 @@ def reference(x, a, n):
     ours, theirs = pty.openpty()
     process = start(*TUNE, *SIXTY, stderr=theirs)
     os.close(theirs)
-    told = b""
+    screen = b""
     deadline = time.monotonic() + 60
-    while not (Path("waited").exists() and b"6/60" in told) and time.monotonic() < deadline:
-        told += os.read(ours, 4096)
+    while not (Path("waited").exists() and b"6/60" in screen) and time.monotonic() < deadline:
+        screen += os.read(ours, 4096)
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     while True:
@@ -208,9 +208,9 @@ def reference(x, a, n):
             break
         if not more:
             break
-        told += more
+        screen += more
     os.close(ours)
-    err = words(told.decode())
+    err = words(screen.decode())
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "6/60" in err

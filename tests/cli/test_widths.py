@@ -60,15 +60,15 @@ def headings(text):
 
 def faults(narrow, wide, width):
     """What is wrong with the narrow output: a cut text, a line that is too long, a heading or a word that is gone."""
-    found = [f"cut: {line}" for line in narrow.splitlines() if "…" in line]
-    found += [f"{len(line)} columns: {line}" for line in narrow.splitlines() if len(line) > width]
-    said = " ".join(narrow.split())
-    left_out = NO_ROOM.search(said)
+    problems = [f"cut: {line}" for line in narrow.splitlines() if "…" in line]
+    problems += [f"{len(line)} columns: {line}" for line in narrow.splitlines() if len(line) > width]
+    text = " ".join(narrow.split())
+    left_out = NO_ROOM.search(text)
     known = words(narrow)
-    found += [f"no heading {word}" for word in sorted(headings(wide) - known) if not left_out]
-    if not left_out and not NOT_DRAWN.search(said):
-        found += [f"no word {word}" for word in sorted(words(wide) - known) if len(word) < 3 or word not in narrow]
-    return found
+    problems += [f"no heading {word}" for word in sorted(headings(wide) - known) if not left_out]
+    if not left_out and not NOT_DRAWN.search(text):
+        problems += [f"no word {word}" for word in sorted(words(wide) - known) if len(word) < 3 or word not in narrow]
+    return problems
 
 
 def at_each_width(output):
@@ -117,11 +117,11 @@ def test_the_check_finds_a_column_that_is_gone_and_takes_one_that_is_named():
 @pytest.fixture
 def printed(monkeypatch):
     """What the consoles of a command get."""
-    found = []
+    calls = []
     monkeypatch.setattr(
-        SafeConsole, "print", lambda self, *renderables, **options: found.append((renderables, options))
+        SafeConsole, "print", lambda self, *renderables, **options: calls.append((renderables, options))
     )
-    return found
+    return calls
 
 
 @pytest.fixture
