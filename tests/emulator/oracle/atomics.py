@@ -63,7 +63,7 @@ def atomic(step: Step) -> Action | None:
         if threads.counters is not None:
             for where, thread, addresses in place.each_space():
                 threads.counters.atomic(step.line, where, thread, addresses, count * bits // 8)
-        found = []
+        previous = []
         for i in range(count):
             memory, at = place.items(bits, i)
             values = [
@@ -82,9 +82,9 @@ def atomic(step: Step) -> Action | None:
                 for where, thread, _ in place.each_space():
                     flush |= np.isin(threads.all_here(), thread) & (where == "global")
                 values.append(flush)
-            found.append(one_by_one(memory, at, operate, values))
-        if target is not None and found:
-            for i, old in enumerate(found):
+            previous.append(one_by_one(memory, at, operate, values))
+        if target is not None and previous:
+            for i, old in enumerate(previous):
                 threads.write(part(target, i, count), old.view(KINDS[kind]))
 
     return act

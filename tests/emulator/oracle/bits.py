@@ -99,10 +99,10 @@ def counted_bits(step: Step) -> Action | None:
 
 def highest(a: Any, bits: int) -> Any:
     """The number of the highest set bit, or -1 for zero."""
-    found = np.full(np.shape(a), -1, np.int64)
+    top = np.full(np.shape(a), -1, np.int64)
     for place in range(bits):
-        found = np.where(np.asarray(a) >> UNSIGNED[bits](place) & UNSIGNED[bits](1), place, found)
-    return found
+        top = np.where(np.asarray(a) >> UNSIGNED[bits](place) & UNSIGNED[bits](1), place, top)
+    return top
 
 
 @rule("bfind", counted="int")
@@ -207,8 +207,8 @@ def fns(step: Step) -> Action | None:
         if offset == 0:
             return base if base < 32 and mask >> base & 1 else 0xFFFFFFFF
         way = range(base, 32) if offset > 0 else range(min(base, 31), -1, -1)
-        found = [place for place in way if mask >> place & 1]
-        return found[abs(offset) - 1] if len(found) >= abs(offset) else 0xFFFFFFFF
+        set_bits = [place for place in way if mask >> place & 1]
+        return set_bits[abs(offset) - 1] if len(set_bits) >= abs(offset) else 0xFFFFFFFF
 
     def function(a: Any, b: Any, c: Any) -> Any:
         return np.array([one(*map(int, operands)) for operands in np.broadcast(np.atleast_1d(a), b, c)], np.uint32)

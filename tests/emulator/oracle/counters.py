@@ -32,29 +32,33 @@ class Counters:
 
     def by_line(self) -> dict[int, dict[str, int]]:
         """Only nonzero counters, as in Execution.by_line."""
-        found = {line: {name: int(n) for name, n in counts.items() if n} for line, counts in sorted(self.lines.items())}
-        return {line: counts for line, counts in found.items() if counts}
+        nonzero = {
+            line: {name: int(n) for name, n in counts.items() if n} for line, counts in sorted(self.lines.items())
+        }
+        return {line: counts for line, counts in nonzero.items() if counts}
 
     def differences(self, execution: Any) -> list[str]:
         """Where an emulator.Execution counted otherwise, a line each."""
         mine, its = self.by_line(), execution.by_line
-        found = []
+        faults = []
         for line in sorted(mine.keys() | its.keys()):
             ours, theirs = mine.get(line, {}), its.get(line, {})
             for name in sorted((ours.keys() | theirs.keys()) - MODELS):
                 if ours.get(name, 0) != theirs.get(name, 0):
-                    found.append(f"line {line}: {name} is {theirs.get(name, 0)}, interpreted {ours.get(name, 0)}")
+                    faults.append(f"line {line}: {name} is {theirs.get(name, 0)}, interpreted {ours.get(name, 0)}")
         for line in sorted(self.loops.keys() | execution.loops.keys()):
             trips, counted = dict(self.loops.get(line, {})), dict(execution.loops.get(line, {}))
             if merged(trips) != counted:
-                found.append(f"line {line}: trips are {counted}, interpreted {trips}")
+                faults.append(f"line {line}: trips are {counted}, interpreted {trips}")
         for line in sorted(execution.wide_wavefronts):  # of accesses that have a neighbour
             wide, counted = dict(self.wide.get(line, {})), dict(execution.wide_wavefronts[line])
             if wide != counted:
-                found.append(f"line {line}: wavefronts of wider accesses are {counted}, interpreted {wide}")
+                faults.append(f"line {line}: wavefronts of wider accesses are {counted}, interpreted {wide}")
         if self.phases != execution.counters["ptx_barrier_phases"]:
-            found.append(f"ptx_barrier_phases is {execution.counters['ptx_barrier_phases']}, interpreted {self.phases}")
-        return found
+            faults.append(
+                f"ptx_barrier_phases is {execution.counters['ptx_barrier_phases']}, interpreted {self.phases}"
+            )
+        return faults
 
     def add(self, line: int, **values: int) -> None:
         self.lines.setdefault(line, Counter()).update(values)
@@ -141,13 +145,13 @@ def distinct(*columns: Any) -> int:
 
 def merged(entries: Mapping[int, int]) -> dict[int, int]:
     """{trips: entries} as docs/emulator.md has it: from 64 trips on, those of one remainder by 16 at their mean."""
-    found = Counter({trips: count for trips, count in entries.items() if trips < 64})
+    merged_entries = Counter({trips: count for trips, count in entries.items() if trips < 64})
     for residue in range(16):
         many = [trips for trips in entries if trips >= 64 and trips % 16 == residue]
         left = sum(entries[trips] for trips in many)
         total = sum(trips * entries[trips] for trips in many)
         while left:  # the mean, rounded down to a number of this remainder, and what is left over
             trips = residue + (total // left - residue) // 16 * 16
-            found[trips] += 1
+            merged_entries[trips] += 1
             left, total = left - 1, total - trips
-    return dict(found)
+    return dict(merged_entries)

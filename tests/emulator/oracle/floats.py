@@ -36,7 +36,7 @@ class Form:
         step.take("noftz")
         self.types = kind
 
-    def given(self, raw: Any) -> Any:
+    def source_value(self, raw: Any) -> Any:
         """A source as f64, flushed where the instruction says so."""
         return numbers.value(raw, self.kind, flush=self.flush)
 
@@ -71,7 +71,7 @@ def exactly(form: Form, function: Callable[..., Any]) -> Callable[..., Any]:
     """Sources as f64, the function's result (to odd, if f64 cannot hold it) rounded once."""
 
     def run(*sources: Any) -> Any:
-        values = function(*map(form.given, sources))
+        values = function(*map(form.source_value, sources))
         result = numbers.rounded(values, form.kind, form.rounding)
         if form.flush:
             zero = np.copysign(result.dtype.type(0), result)
@@ -153,7 +153,7 @@ def mixed(step: Step) -> Action | None:
     kinds = [narrow] * (len(step.sources) - 1) + ["f32"]
 
     def function(*sources: Any) -> Any:
-        *factors, addend = (numbers.value(each, kind) for each, kind in zip(sources, kinds, strict=True))
+        *factors, addend = (numbers.value(source, kind) for source, kind in zip(sources, kinds, strict=True))
         first = factors[0] * factors[1] if len(factors) == 2 else factors[0]
         addend = -addend if step.root == "sub" else addend
         total = zero_sum(form, numbers.added(first, addend), first, addend)
@@ -214,10 +214,10 @@ def smallest(step: Step) -> Action | None:
     magnitudes = bool(step.take("abs"))
     low = step.root == "min"
 
-    def given(raw: Any) -> Any:
+    def operand_value(raw: Any) -> Any:
         if form.kind in ("f32", "f64"):
             return numbers.flushed(raw) if form.flush else raw
-        return form.given(raw)
+        return form.source_value(raw)
 
     def two(a: Any, b: Any) -> Any:
         if signs:
@@ -230,7 +230,7 @@ def smallest(step: Step) -> Action | None:
         return np.where(np.isnan(best), best, np.where(sign, -best, best)) if signs else best
 
     def function(a: Any, b: Any, *rest: Any) -> Any:
-        values = [given(operand) for operand in (a, b, *rest)]
+        values = [operand_value(operand) for operand in (a, b, *rest)]
         if magnitudes:
             values = [np.abs(value) for value in values]
         best = values[0]
@@ -249,7 +249,7 @@ def sign(step: Step) -> Action | None:
     operation: Any = np.negative if step.root == "neg" else np.abs
     if form.kind == "f64" and step.root == "abs":  # passes a NaN through
         return elementwise(step, "f64", lambda a: np.where(np.isnan(a), a, np.abs(a)))
-    return form.apply(step, lambda a: form.finished(operation(form.given(a))))
+    return form.apply(step, lambda a: form.finished(operation(form.source_value(a))))
 
 
 @rule("copysign", counted="f32")

@@ -97,8 +97,8 @@ def ld(step: Step) -> Action | None:
         place.count(step, "load", count * bits // 8)
         # All are read before any is written: a target may be the address.
         values = [memory[at] for memory, at in (place.items(bits, i) for i in range(count))]
-        for each, value in zip(targets, values, strict=True):
-            threads.write(each, value.view(KINDS[kind]))
+        for register, value in zip(targets, values, strict=True):
+            threads.write(register, value.view(KINDS[kind]))
 
     return act
 

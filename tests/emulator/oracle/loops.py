@@ -15,7 +15,7 @@ from tests.emulator.oracle.step import Step
 
 def ways(steps: Sequence[Step]) -> list[list[int]]:
     """The instructions that may follow each."""
-    found = []
+    successors = []
     for at, step in enumerate(steps):
         instruction = step.instruction
         root = step.root
@@ -24,8 +24,8 @@ def ways(steps: Sequence[Step]) -> list[list[int]]:
             to = targets(instruction, step)
         if root not in ("bra", "brx", "ret", "exit") or instruction.guard is not None:
             to.append(at + 1)
-        found.append([step for step in to if step < len(steps)])
-    return found
+        successors.append([step for step in to if step < len(steps)])
+    return successors
 
 
 def targets(instruction: Instruction, step: Step) -> list[int]:
@@ -36,14 +36,14 @@ def targets(instruction: Instruction, step: Step) -> list[int]:
 
 
 def reached(starts: Sequence[int], edges: Sequence[Sequence[int]], without: int) -> set[int]:
-    found: set[int] = set()
+    seen: set[int] = set()
     left = list(starts)
     while left:
         at = left.pop()
-        if at != without and at not in found:
-            found.add(at)
+        if at != without and at not in seen:
+            seen.add(at)
             left += edges[at]
-    return found
+    return seen
 
 
 def loops(steps: Sequence[Step]) -> dict[int, tuple[set[int], int]]:
@@ -53,39 +53,39 @@ def loops(steps: Sequence[Step]) -> dict[int, tuple[set[int], int]]:
     for at in reached([0], edges, -1):
         for to in edges[at]:
             back[to].append(at)
-    found = {}
+    by_header = {}
     for header in range(len(steps)):
         if len(back[header]) + (header == 0) < 2:  # one way in, and one back
             continue
         around = reached([0], edges, header)
         ends = [at for at in back[header] if at not in around]
         if ends:
-            found[header] = ({header} | reached(ends, back, header), max(ends))
-    return found
+            by_header[header] = ({header} | reached(ends, back, header), max(ends))
+    return by_header
 
 
 class Trips:
     """`entries`: by the line of a loop's last branch back, how many entries of warps made how many trips."""
 
     def __init__(self, steps: Sequence[Step], threads: int) -> None:
-        self.steps, self.found = steps, loops(steps)
+        self.steps, self.by_header = steps, loops(steps)
         self.last = np.full(threads, -1)
-        self.under_way = {header: np.zeros(threads // LANES, np.int64) for header in self.found}
+        self.under_way = {header: np.zeros(threads // LANES, np.int64) for header in self.by_header}
         self.entries: dict[int, Counter[int]] = {}
 
     def come(self, at: int, threads: Any) -> None:
         """These threads, in ascending order, carry out the instruction."""
-        if at in self.found:
-            inside, _ = self.found[at]
+        if at in self.by_header:
+            inside, _ = self.by_header[at]
             fresh = ~np.isin(self.last[threads], list(inside))
             self.close(at, np.unique(threads[fresh] // LANES))
             self.under_way[at][threads // LANES] += 1  # once for each warp
-        if self.found:
+        if self.by_header:
             self.last[threads] = at
 
     def close(self, header: int, warps: Any) -> None:
         under_way = self.under_way[header]
-        line = self.steps[self.found[header][1]].line
+        line = self.steps[self.by_header[header][1]].line
         for trips in under_way[warps].tolist():
             if trips:
                 self.entries.setdefault(line, Counter())[trips] += 1

@@ -78,20 +78,20 @@ def mbarrier(step: Step) -> Action | None:
             threads.barriers.update({int(at): Barrier(number(i)) for i, at in enumerate(place.offsets)})
         elif what in ("expect_tx", "complete_tx"):
             sign = 1 if what == "expect_tx" else -1
-            change(threads, address, lambda each, i: each.expect(sign * number(i)))
+            change(threads, address, lambda barrier, i: barrier.expect(sign * number(i)))
         elif what.startswith("arrive"):
 
-            def arrive(each: Barrier, i: int) -> int:
-                before = each.token()
+            def arrive(barrier: Barrier, i: int) -> int:
+                before = barrier.token()
                 count, more = (1, number(i)) if with_bytes else (number(i) if operands else 1, 0)
-                each.arrive(count, more, what == "arrive_drop")
+                barrier.arrive(count, more, what == "arrive_drop")
                 return before
 
             threads.write(target, np.array(change(threads, address, arrive), np.uint64))
         elif what.endswith("wait"):
 
-            def test(each: Barrier, i: int) -> bool:
-                return each.is_over(number(i) if parity else number(i, "u64") >> 63)
+            def test(barrier: Barrier, i: int) -> bool:
+                return barrier.is_over(number(i) if parity else number(i, "u64") >> 63)
 
             threads.write(target, np.array(change(threads, address, test), bool))
 

@@ -45,16 +45,16 @@ def tiny(values: Any, kind: str, rounding: str) -> Any:
 def value(raw: Any, kind: str, *, flush: bool = False) -> Any:
     """The exact value of the bits as f64; f64 and f32 come as floats already."""
     if kind == "f16":
-        found = np.asarray(raw).view(np.float16).astype(np.float64)
+        decoded = np.asarray(raw).view(np.float16).astype(np.float64)
     elif kind == "bf16":
-        found = (np.asarray(raw).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+        decoded = (np.asarray(raw).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     elif kind == "e5m2":  # the upper byte of an f16
-        found = (np.asarray(raw).astype(np.uint16) << 8).view(np.float16).astype(np.float64)
+        decoded = (np.asarray(raw).astype(np.uint16) << 8).view(np.float16).astype(np.float64)
     elif kind == "e4m3":
-        found = E4M3[np.asarray(raw)]
+        decoded = E4M3[np.asarray(raw)]
     else:
-        found = np.asarray(raw, np.float64)
-    return flushed(found, 2.0 ** FORMATS[kind][1]) if flush else found
+        decoded = np.asarray(raw, np.float64)
+    return flushed(decoded, 2.0 ** FORMATS[kind][1]) if flush else decoded
 
 
 def rounded(values: Any, kind: str, rounding: str = "rn") -> Any:

@@ -143,11 +143,11 @@ def match(step: Step) -> Action | None:
         active = threads.active().reshape(-1, LANES)
         held = threads.full(threads.read(source, kind)).reshape(-1, LANES)
         same = (held[:, :, None] == held[:, None, :]) & active[:, None, :]
-        found = (same * BIT).sum(axis=2, dtype=np.uint32).reshape(-1)
+        matching = (same * BIT).sum(axis=2, dtype=np.uint32).reshape(-1)
         if mode == "any":
-            return found
+            return matching
         everyone = masks(threads.active())
-        return np.where(found == everyone, everyone, np.uint32(0)), found == everyone
+        return np.where(matching == everyone, everyone, np.uint32(0)), matching == everyone
 
     return synchronised(step, function, mask)
 

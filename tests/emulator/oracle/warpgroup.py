@@ -148,7 +148,7 @@ def wgmma(step: Step) -> Action | None:
             per_warp(threads, operand, "b64") for operand in (first, second) if not hasattr(operand, "parts")
         ]
         adds = np.broadcast_to(per_warp(threads, scale, "pred"), len(warps))
-        given = matrix.registers(threads, target)
+        addend_registers = matrix.registers(threads, target)
         if in_registers:
             held = matrix.registers(threads, first)
         left, right = [], []
@@ -162,7 +162,7 @@ def wgmma(step: Step) -> Action | None:
             left.append(signs[0] * of_bytes(rows, a_kind))
             whole = Descriptor.of(int(descriptors[-1][place]))
             right.append(signs[1] * of_bytes(in_shared(threads, cta, whole, columns, together=bool(turned[1])), b_kind))
-        addend = matrix.gathered(matrix.elements(given, d_kind), places_d(columns), (16, columns))
+        addend = matrix.gathered(matrix.elements(addend_registers, d_kind), places_d(columns), (16, columns))
         addend = np.where(adds[:, None, None], addend, 0.0)
         a, b = np.stack(left), np.stack(right).swapaxes(1, 2)
         if d_kind == "s32":

@@ -17,7 +17,7 @@ def wrap(values, dtype):
     return np.array([int(v) % 2**bits for v in values], f"u{bits // 8}").view(dtype)
 
 
-def each(formula, *arrays):
+def elementwise(formula, *arrays):
     """`formula` of whole numbers, element by element, as Python's."""
     return [formula(*map(int, row)) for row in zip(*arrays, strict=True)]
 
@@ -33,8 +33,8 @@ def remainder(a, b):
 
 def some_of(rng, bits, count=32):
     """Nonzero signed integers of every length."""
-    found = [int(rng.integers(1, 2 ** min(int(k), 62))) << max(int(k) - 62, 0) for k in rng.integers(1, bits, count)]
-    return np.array(found, f"i{bits // 8}") * rng.choice([-1, 1], count).astype(f"i{bits // 8}")
+    numbers = [int(rng.integers(1, 2 ** min(int(k), 62))) << max(int(k) - 62, 0) for k in rng.integers(1, bits, count)]
+    return np.array(numbers, f"i{bits // 8}") * rng.choice([-1, 1], count).astype(f"i{bits // 8}")
 
 
 @case()
@@ -42,14 +42,14 @@ def integer_division(rng):
     x, y, p, q = some_of(rng, 32), some_of(rng, 32), some_of(rng, 64), some_of(rng, 64)
     x[:3], y[:2] = (-(2**31), -(2**31), 2**31 - 1), (-1, 1)
     a, b, c, d = x.view(np.uint32), y.view(np.uint32), p.view(np.uint64), q.view(np.uint64)
-    r = [each(quotient, x, y), each(remainder, x, y), each(lambda v: quotient(v, 7), x),
-         each(lambda v: remainder(v, -10), x)]  # fmt: skip
+    r = [elementwise(quotient, x, y), elementwise(remainder, x, y), elementwise(lambda v: quotient(v, 7), x),
+         elementwise(lambda v: remainder(v, -10), x)]  # fmt: skip
     u = [a // b, a % b, a // 1000, a % 641]
-    s = [each(quotient, p, q), each(remainder, p, q), each(lambda v: quotient(v, 1000000007), p)]
+    s = [elementwise(quotient, p, q), elementwise(remainder, p, q), elementwise(lambda v: quotient(v, 1000000007), p)]
     m = [c // d, c % d, c % 10]
-    made = [outputs(4, 32, dtype=np.int32), outputs(4, 32, dtype=np.uint32),
+    results = [outputs(4, 32, dtype=np.int32), outputs(4, 32, dtype=np.uint32),
             outputs(3, 32, dtype=np.int64), outputs(3, 32, dtype=np.uint64)]  # fmt: skip
-    return [x, y, p, q, *made], {
+    return [x, y, p, q, *results], {
         4: [wrap(row, np.int32) for row in r],
         5: u,
         6: [wrap(row, np.int64) for row in s],
@@ -61,31 +61,31 @@ def integer_division(rng):
 def wide_products(rng):
     x, y = some_of(rng, 64), some_of(rng, 64)
     a, b = x.astype(np.int32), y.astype(np.int32)
-    hi = wrap(each(lambda p, q: p * q >> 64, x, y), np.int64)
-    uhi = wrap(each(lambda p, q: p * q >> 64, x.view(np.uint64), y.view(np.uint64)), np.uint64)
+    hi = wrap(elementwise(lambda p, q: p * q >> 64, x, y), np.int64)
+    uhi = wrap(elementwise(lambda p, q: p * q >> 64, x.view(np.uint64), y.view(np.uint64)), np.uint64)
 
     def low(v):
         return (v & 0xFFFFFF) - ((v & 0x800000) << 1)
 
     parts = [
-        each(lambda p, q: p * q >> 32, a, b),
-        each(lambda p, q: p * q >> 32, a.view(np.uint32), b.view(np.uint32)),
-        each(lambda p, q: low(p) * low(q), a, b),
-        each(lambda p, q: p * q >> 20, a, b),
+        elementwise(lambda p, q: p * q >> 32, a, b),
+        elementwise(lambda p, q: p * q >> 32, a.view(np.uint32), b.view(np.uint32)),
+        elementwise(lambda p, q: low(p) * low(q), a, b),
+        elementwise(lambda p, q: p * q >> 20, a, b),
     ]
     parts = np.stack([wrap(row, np.int32) for row in parts], axis=1)
-    made = [outputs(32, dtype=np.int64), outputs(32, dtype=np.uint64), outputs(32, 4, dtype=np.int32)]
-    return [x, y, *made], {2: hi, 3: uhi, 4: parts}
+    results = [outputs(32, dtype=np.int64), outputs(32, dtype=np.uint64), outputs(32, 4, dtype=np.int32)]
+    return [x, y, *results], {2: hi, 3: uhi, 4: parts}
 
 
 @case()
 def long_shifts(rng):
     x, by = rng.integers(0, 2**64, 32, np.uint64), rng.integers(1, 64, 32, np.int32)
     rows = [
-        each(lambda v, k: v << k, x, by),
-        each(lambda v, k: v >> k, x, by),
-        each(lambda v, k: v >> k, x.view(np.int64), by),
-        each(lambda v, k: (v >> k | v << 64 - k) % 2**64 + 1, x, by),
+        elementwise(lambda v, k: v << k, x, by),
+        elementwise(lambda v, k: v >> k, x, by),
+        elementwise(lambda v, k: v >> k, x.view(np.int64), by),
+        elementwise(lambda v, k: (v >> k | v << 64 - k) % 2**64 + 1, x, by),
     ]
     return [x, by, outputs(4, 32, dtype=np.uint64)], {2: [wrap(row, np.uint64) for row in rows]}
 
@@ -110,27 +110,27 @@ def bit_intrinsics(rng):
     a[0], c[0] = 0, 0
     i = np.arange(32)
     rows = [
-        each(lambda v: v.bit_count(), a),
-        each(lambda v: reverse(v, 32), a),
-        each(lambda v, w, k: pick(v, w, 0x5140 + k % 4), a, b, i),
-        each(lambda v, w, k: ((w << 32 | v) << (k & 31)) >> 32, a, b, i),
-        each(lambda v, w, k: (w << 32 | v) >> (k + 40 & 31), a, b, i),
-        each(lambda v, w, k: ((w << 32 | v) << min(k + 10, 32)) >> 32, a, b, i),
-        each(lambda v, w, k: (w << 32 | v) >> min(k + 10, 32), a, b, i),
-        each(lambda v: 32 - v.bit_length(), a),
-        each(lambda v: (v & -v).bit_length(), a),
-        each(lambda v: v.bit_count(), c),
-        each(lambda v: 64 - v.bit_length(), c),
-        each(lambda v: (v & -v).bit_length(), c),
-        each(lambda v: reverse(v, 64), c),
-        each(lambda v, w: abs(signed(v) - signed(w)) + 7, a, b),
-        each(lambda v, w: signed(v) + signed(w) >> 1, a, b),
-        each(lambda v, w: v + w + 1 >> 1, a, b),
-        each(lambda v, w: v + w >> 1, a, b),
-        each(lambda v, w: min(signed(v), signed(w)), a, b),
-        each(max, a, b),
-        each(lambda v: abs(signed(v)), a),
-        each(lambda v, w: abs(v - w) + 9, a, b),
+        elementwise(lambda v: v.bit_count(), a),
+        elementwise(lambda v: reverse(v, 32), a),
+        elementwise(lambda v, w, k: pick(v, w, 0x5140 + k % 4), a, b, i),
+        elementwise(lambda v, w, k: ((w << 32 | v) << (k & 31)) >> 32, a, b, i),
+        elementwise(lambda v, w, k: (w << 32 | v) >> (k + 40 & 31), a, b, i),
+        elementwise(lambda v, w, k: ((w << 32 | v) << min(k + 10, 32)) >> 32, a, b, i),
+        elementwise(lambda v, w, k: (w << 32 | v) >> min(k + 10, 32), a, b, i),
+        elementwise(lambda v: 32 - v.bit_length(), a),
+        elementwise(lambda v: (v & -v).bit_length(), a),
+        elementwise(lambda v: v.bit_count(), c),
+        elementwise(lambda v: 64 - v.bit_length(), c),
+        elementwise(lambda v: (v & -v).bit_length(), c),
+        elementwise(lambda v: reverse(v, 64), c),
+        elementwise(lambda v, w: abs(signed(v) - signed(w)) + 7, a, b),
+        elementwise(lambda v, w: signed(v) + signed(w) >> 1, a, b),
+        elementwise(lambda v, w: v + w + 1 >> 1, a, b),
+        elementwise(lambda v, w: v + w >> 1, a, b),
+        elementwise(lambda v, w: min(signed(v), signed(w)), a, b),
+        elementwise(max, a, b),
+        elementwise(lambda v: abs(signed(v)), a),
+        elementwise(lambda v, w: abs(v - w) + 9, a, b),
     ]
     return [a, b, c, outputs(len(rows), 32, dtype=np.uint32)], {3: [wrap(row, np.uint32) for row in rows]}
 
@@ -204,8 +204,8 @@ def roundings(rng):
     floats += [directed(lambda x: exact.root(abs(x)), np.float32, mode, a) for mode in modes]
     floats += [directed(lambda x: 1 / x, np.float32, "rp", b)]
     more = [directed(formulas[i], np.float64, mode, c, d) for i in (0, 1, 3) for mode in modes]
-    made = outputs(len(floats), 32), outputs(len(more), 32, dtype=np.float64)
-    return [a, b, made[0], c, d, made[1]], {2: floats, 5: more}
+    results = outputs(len(floats), 32), outputs(len(more), 32, dtype=np.float64)
+    return [a, b, results[0], c, d, results[1]], {2: floats, 5: more}
 
 
 @case()
@@ -243,8 +243,8 @@ def conversions(rng):
         directed(lambda v: v, np.float32, "rz", y),
         np.where(np.isnan(x), 0, np.clip(x, 0, 1)),
     ]
-    made = [outputs(11, 32, dtype=np.int32), outputs(3, 32, dtype=np.int64), outputs(6, 32)]
-    return [x, y, z, *made], {
+    results = [outputs(11, 32, dtype=np.int32), outputs(3, 32, dtype=np.int64), outputs(6, 32)]
+    return [x, y, z, *results], {
         3: [wrap(row, np.int32) for row in ints],
         4: [wrap(row, np.int64) for row in longs],
         5: floats,

@@ -9,7 +9,7 @@ from tests.emulator.snippets import case, outputs
 ULP = 2.0**-23
 
 
-def each(function, *arrays):
+def mapped(function, *arrays):
     return [function(*map(float, row)) for row in zip(*arrays, strict=True)]
 
 
@@ -35,7 +35,7 @@ def trigonometry(rng):
 def large_angles(rng):
     """Under fast math the hardware's sine has no bound here."""
     x = (rng.uniform(-1, 1, 32) * 10.0 ** rng.integers(5, 30, 32)).astype(np.float32)
-    return [x, rows_of(2)], {1: [each(math.sin, x), each(math.cos, x)]}
+    return [x, rows_of(2)], {1: [mapped(math.sin, x), mapped(math.cos, x)]}
 
 
 @case(relative=4 * ULP, absolute=1e-7, fast=3e-5)
@@ -74,8 +74,9 @@ def powers(rng):
 @case(relative=8 * ULP, absolute=1e-6, fast=2e-5)
 def special_functions(rng):
     x = rng.uniform(-3, 3, 32).astype(np.float32)
-    rows = [each(math.erf, x), each(math.erfc, x), each(math.gamma, x + np.float32(4.5)),
-            each(math.lgamma, x + np.float32(4.5)), each(lambda v: math.erfc(-v / math.sqrt(2)) / 2, x)]  # fmt: skip
+    rows = [mapped(math.erf, x), mapped(math.erfc, x), mapped(math.gamma, x + np.float32(4.5)),
+            mapped(math.lgamma, x + np.float32(4.5)),
+            mapped(lambda v: math.erfc(-v / math.sqrt(2)) / 2, x)]  # fmt: skip
     return [x, rows_of(5)], {1: rows}
 
 
@@ -87,7 +88,8 @@ def remainders(rng):
     mantissa, exponent = np.frexp(x)
     half_away = np.trunc(a) + (abs(a - np.trunc(a)) >= 0.5) * np.sign(a)
     rows = [
-        np.fmod(a, b), each(math.remainder, a, b), np.floor(a), np.ceil(a), np.trunc(a), np.rint(a), half_away, abs(a),
+        np.fmod(a, b), mapped(math.remainder, a, b), np.floor(a), np.ceil(a), np.trunc(a), np.rint(a), half_away,
+        abs(a),
         np.copysign(a, b), np.minimum(a, b), np.maximum(a, b), np.maximum(x - y, 0), 8 * a, np.trunc(a),
         a - np.trunc(a), mantissa, np.rint(b),
     ]  # fmt: skip

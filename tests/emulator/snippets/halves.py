@@ -51,8 +51,8 @@ def half_pairs(rng):
             b[:, [0, 0]], np.sqrt(abs(a)),
         ]  # fmt: skip
     flags = (a > b).all(axis=1) + 2 * (a < b).all(axis=1) + 4 + 8 * np.isnan(b[:, 1]) + 16 * (a[:, 0] > b[:, 0])
-    made = outputs(len(rows), 32, 2, dtype=HALF), outputs(32, dtype=np.int32)
-    return [x, y, *made], {2: f16(rows), 3: flags}
+    results = outputs(len(rows), 32, 2, dtype=HALF), outputs(32, dtype=np.int32)
+    return [x, y, *results], {2: f16(rows), 3: flags}
 
 
 def directed(values, up):
@@ -71,8 +71,8 @@ def half_conversions(rng):
     rows = [f16(x), toward_zero, directed(a, True), directed(a, False), f16(y), f16(a * 1.0001), f16(y), bits]
     h = f16(x).astype(np.float64)
     ints = [np.rint(h), np.floor(h), np.trunc(h), f16(x).view(np.uint16)]
-    made = [outputs(8, 32, dtype=HALF), outputs(32), outputs(4, 32, dtype=np.int32)]
-    return [x, y, *made], {2: rows, 3: h, 4: ints}
+    results = [outputs(8, 32, dtype=HALF), outputs(32), outputs(4, 32, dtype=np.int32)]
+    return [x, y, *results], {2: rows, 3: h, 4: ints}
 
 
 @case()
@@ -104,5 +104,5 @@ def bf16_pairs(rng):
 def bf16_conversions(rng):
     x, y = to_bf16(rng.uniform(-8, 8, (32, 2))), rng.uniform(-8, 8, (32, 2)).astype(np.float32)
     low = np.ascontiguousarray(y[:, 0]).view(np.uint32) >> 16
-    made = outputs(32, 2, dtype=np.uint16), outputs(32, 2), outputs(32, dtype=np.uint16)
-    return [x, y, *made], {2: to_bf16(y), 3: from_bf16(x), 4: low}
+    results = outputs(32, 2, dtype=np.uint16), outputs(32, 2), outputs(32, dtype=np.uint16)
+    return [x, y, *results], {2: to_bf16(y), 3: from_bf16(x), 4: low}

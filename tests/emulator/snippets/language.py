@@ -69,7 +69,7 @@ def switches(rng):
 @case()
 def gotos(rng):
     grid = rng.integers(-2, 20, (32, 8, 8), np.int32)
-    found = []
+    codes = []
     for mine in grid:
         visible = [
             (row, column)
@@ -77,8 +77,8 @@ def gotos(rng):
             for column in range(8)
             if mine[row, column] == 7 and (mine[row, :column] >= 0).all()
         ]
-        found.append(100 * visible[0][0] + visible[0][1] if visible else 799)
-    return [grid, outputs(32, dtype=np.int32), np.int32(7)], {1: found}
+        codes.append(100 * visible[0][0] + visible[0][1] if visible else 799)
+    return [grid, outputs(32, dtype=np.int32), np.int32(7)], {1: codes}
 
 
 @case(grid=3, block=64)
@@ -172,8 +172,8 @@ def bytes_and_shorts(rng):
     with np.errstate(over="ignore"):
         t = s * s
     halves = np.trunc(s.astype(np.int8) / 2).astype(np.int8)
-    made = [outputs(32, 4, dtype=np.uint8), outputs(32, dtype=np.int16), outputs(32, dtype=np.int8)]
-    return [x, s, *made], {2: y, 3: t, 4: halves}
+    results = [outputs(32, 4, dtype=np.uint8), outputs(32, dtype=np.int16), outputs(32, dtype=np.int8)]
+    return [x, s, *results], {2: y, 3: t, 4: halves}
 
 
 @case(grid=(2, 3, 2), block=(4, 2, 3))

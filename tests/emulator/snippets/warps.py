@@ -59,8 +59,8 @@ def matches(rng):
     any_of = [[mask(row == value) for row in rows for value in row] for rows in (x, y)]
     all_of = [[ALL] * 32 + [0] * 32, [ALL] * 64]
     predicates = [[1] * 32 + [0] * 32, [1] * 64]
-    made = [outputs(2, 64, dtype=np.uint32), outputs(2, 64, dtype=np.uint32), outputs(2, 64, dtype=np.int32)]
-    return [x, y, *made], {2: any_of, 3: all_of, 4: predicates}
+    results = [outputs(2, 64, dtype=np.uint32), outputs(2, 64, dtype=np.uint32), outputs(2, 64, dtype=np.int32)]
+    return [x, y, *results], {2: any_of, 3: all_of, 4: predicates}
 
 
 @case(block=64, since="sm_80")
