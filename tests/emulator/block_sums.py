@@ -48,10 +48,10 @@ def read(pattern: int, kind: str) -> Number:
 def exponent(value: Fraction, kind: str) -> int:
     """floor(log2|value|), not below the format's smallest."""
     size = abs(value)
-    found = size.numerator.bit_length() - size.denominator.bit_length()
-    if Fraction(2) ** found > size:
-        found -= 1
-    return max(found, FORMATS[kind].least)
+    power_ = size.numerator.bit_length() - size.denominator.bit_length()
+    if Fraction(2) ** power_ > size:
+        power_ -= 1
+    return max(power_, FORMATS[kind].least)
 
 
 LOWEST = {24: -132, 25: -133}
@@ -158,8 +158,8 @@ def power(value: Fraction, kind: str) -> int:
     """floor(log2|value|), not below the format's smallest."""
     least = SHORT[kind][1] if kind in SHORT else FORMATS[kind].least
     size = abs(value)
-    found = size.numerator.bit_length() - size.denominator.bit_length()
-    return max(found - (Fraction(2) ** found > size), least)
+    power_ = size.numerator.bit_length() - size.denominator.bit_length()
+    return max(power_ - (Fraction(2) ** power_ > size), least)
 
 
 def scaled(
@@ -198,10 +198,10 @@ def grouped(
     if any(isinstance(value, float) for value, _ in (*of_a, *of_b)) or isinstance(z, float):
         unknown = any(value != value for value in (*(value for value, _ in (*of_a, *of_b)), z))
         return F32_NAN if unknown else c
-    each = len(a) // len(of_a)
+    group = len(a) // len(of_a)
     terms, powers = [z], [power(z, "f32")] if z else []
     for first in range(0, len(a), 16):
-        (x, p), (y, q) = of_a[first // each], of_b[first // each]
+        (x, p), (y, q) = of_a[first // group], of_b[first // group]
         products = zip(a[first : first + 16], b[first : first + 16], strict=True)
         terms.append(sum(read_short(i, "e2m1") * read_short(j, "e2m1") for i, j in products) * x * y)
         powers += [p + q] if x * y else []

@@ -61,7 +61,7 @@ def module(lines: Sequence[Constants]) -> tuple[str, list[tuple[Constants, tuple
                 names[target] = f"%{target}{number}"
                 if f"{{{target}}}" in line.text:
                     declared.append(f".reg .{REGISTERS[line.bits]} {names[target]};")
-            text = re.sub(r"\{(\w)\}", lambda found, names=names: names[found[1]], line.text)
+            text = re.sub(r"\{(\w)\}", lambda match, names=names: names[match[1]], line.text)
             body.append(text if text.endswith("}") else f"{text};")
             result = names["d"]
             parts = [f"%w{number}_{place}" for place in range(2 if line.bits == 64 else 1)]
@@ -99,7 +99,7 @@ def folded(text: str) -> dict[int, int]:
     assert disassembler is not None, locate.INSTALL
     cubin, _ = ptxas.assemble(assembler, text, "sm_90")
     held: dict[str, int | None] = {}
-    found: dict[int, int] = {}
+    constants: dict[int, int] = {}
     for instruction in lines.instructions(lines.printed(disassembler, cubin, ()), "folding"):
         opcode, _, rest = re.sub(r"^@!?\w+ ", "", instruction.text).partition(" ")
         operands = rest.replace(".reuse", "").split(", ")
@@ -110,10 +110,10 @@ def folded(text: str) -> dict[int, int]:
             offset = re.search(r"\+(0x[0-9a-f]+)\]", operands[0])
             value = held.get(operands[1])
             if value is not None:
-                found[int(offset[1], 16) // 4 if offset else 0] = value
+                constants[int(offset[1], 16) // 4 if offset else 0] = value
         else:
             held[operands[0]] = immediate(opcode, operands, key) if opcode == "LOP3.LUT" else None
-    return found
+    return constants
 
 
 def immediate(opcode: str, operands: Sequence[str], key: str) -> int | None:
@@ -137,7 +137,7 @@ def differences(lines: Sequence[Constants]) -> tuple[list[str], dict[str, int]]:
     text, words = module(lines)
     constants = folded(text)
     results = [int(word) for word in emulated(text, len(words))]
-    found, counts = [], {line.text: 0 for line in lines}
+    disagreements, counts = [], {line.text: 0 for line in lines}
     for number, (line, row, place) in enumerate(words):
         numbers = [number, number + 1] if line.bits == 64 else [number]
         if place or not all(number in constants for number in numbers):
@@ -148,5 +148,5 @@ def differences(lines: Sequence[Constants]) -> tuple[list[str], dict[str, int]]:
         )
         if not line.same(ours, theirs):
             sources = ", ".join(f"{value:#x}" for value in row)
-            found.append(f"{line.text} of {sources}: {ours:#x}, ptxas {theirs:#x}")
-    return found, counts
+            disagreements.append(f"{line.text} of {sources}: {ours:#x}, ptxas {theirs:#x}")
+    return disagreements, counts

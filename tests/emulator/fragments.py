@@ -174,9 +174,9 @@ def kernel(case: Case) -> str:
         groups.append("{" + ", ".join(names) + "}")
         size = 8 if held.bits == 64 else 4
         loads.append(f"mad.wide.u32 %{name}_at, %lane, {size * held.registers}, %{name}_at;")
-        for i, each in enumerate(names):
+        for i, register in enumerate(names):
             if name != "d":
-                loads.append(f"ld.global.b{8 * size} {each}, [%{name}_at + {size * i}];")
+                loads.append(f"ld.global.b{8 * size} {register}, [%{name}_at + {size * i}];")
     size = 8 if case.d.bits == 64 else 4
     stores = [f"st.global.b{8 * size} [%d_at + {size * i}], %d{i};" for i in range(case.d.registers)]
     lines = [

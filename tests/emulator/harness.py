@@ -90,12 +90,12 @@ def kernel(opcode: str, sources: Sequence[str | Imm], results: Sequence[str]) ->
             loads.append(f"ld.global.b32 %word, [%from + {SLOT * place}];\n    setp.ne.b32 %a{place}, %word, 0;")
         else:
             loads.append(f"ld.global.b{width(register(origin))} %a{place}, [%from + {SLOT * place}];")
-    for place, each in enumerate(results):
-        declared.append(f".reg .{register(each, result=True)} %d{place};")
-        if each == "pred":
+    for place, kind in enumerate(results):
+        declared.append(f".reg .{register(kind, result=True)} %d{place};")
+        if kind == "pred":
             stores.append(f"selp.b32 %word, 1, 0, %d{place};\n    st.global.b32 [%to + {SLOT * place}], %word;")
         else:
-            stores.append(f"st.global.b{width(register(each, result=True))} [%to + {SLOT * place}], %d{place};")
+            stores.append(f"st.global.b{width(register(kind, result=True))} [%to + {SLOT * place}], %d{place};")
     targets = "|".join(f"%d{place}" for place in range(len(results)))
     lines = [
         *declared,
@@ -124,7 +124,7 @@ def kernel(opcode: str, sources: Sequence[str | Imm], results: Sequence[str]) ->
 
 def signature(sources: Sequence[Any], kinds: Sequence[str]) -> tuple[str | Imm, ...]:
     """The inputs that shape the kernel: the immediates, and the types of the other sources."""
-    return tuple(each if isinstance(each, Imm) else kind for each, kind in zip(sources, kinds, strict=True))
+    return tuple(source if isinstance(source, Imm) else kind for source, kind in zip(sources, kinds, strict=True))
 
 
 @functools.cache
@@ -180,7 +180,7 @@ def differences(rows: Sequence[Row]) -> list[str]:
     """Run rows that share a kernel; one line for each row with unexpected bits."""
     opcode, columns, results, kinds = prepare(rows)
     actual = execute(opcode, columns, results, kinds)
-    found = []
+    faults = []
     for i, (_, sources, expected) in enumerate(rows):
         wanted = expected if isinstance(expected, tuple) else (expected,)
         for kind, value, got in zip(results, wanted, actual, strict=True):
@@ -188,5 +188,5 @@ def differences(rows: Sequence[Row]) -> list[str]:
             if register(kind, result=True) != kind:  # a register wider than the result holds it extended
                 bits = bits | (0xFFFFFF00 if kind[0] == "s" and bits >> 7 else 0)
             if int(got[i]) != bits:
-                found.append(f"{opcode} {sources}: {show(int(got[i]), kind)}, not {show(bits, kind)}")
-    return found
+                faults.append(f"{opcode} {sources}: {show(int(got[i]), kind)}, not {show(bits, kind)}")
+    return faults

@@ -115,17 +115,17 @@ def rows(count: int = ROWS) -> NDArray[np.uint64]:
 
 def disagreements(lines: Sequence[Line]) -> list[str]:
     """The differences from `expected`, the first few rows of each line."""
-    given = rows()
+    inputs = rows()
     slots = sum(2 if bits == 128 else 1 for line in lines for bits in line.results)
-    out = np.zeros((len(given), slots), np.uint64)
-    emulator.run(module(lines), grid=1, block=len(given), args=[given, out])
+    out = np.zeros((len(inputs), slots), np.uint64)
+    emulator.run(module(lines), grid=1, block=len(inputs), args=[inputs, out])
     order = list(POOL)
-    found = []
+    faults = []
     at = 0
     for line in lines:
-        columns = [given[:, order.index(name)].tolist() for name in line.sources]
+        columns = [inputs[:, order.index(name)].tolist() for name in line.sources]
         differing = 0
-        for row in range(len(given)):
+        for row in range(len(inputs)):
             values = [column[row] for column in columns]
             wanted = line.expected(*values)
             place = at
@@ -136,9 +136,9 @@ def disagreements(lines: Sequence[Line]) -> list[str]:
                     differing += 1
                     if differing <= 3:
                         shown = ", ".join(f"{value:#x}" for value in values)
-                        found.append(f"{line.text} of {shown}: {got:#x}, not {int(want) & (1 << bits) - 1:#x}")
+                        faults.append(f"{line.text} of {shown}: {got:#x}, not {int(want) & (1 << bits) - 1:#x}")
         at += sum(2 if bits == 128 else 1 for bits in line.results)
-    return found
+    return faults
 
 
 LINES_OF_A_KERNEL = 100
@@ -146,8 +146,8 @@ LINES_OF_A_KERNEL = 100
 
 def kernels(lines: Iterable[Line]) -> list[list[Line]]:
     """The lines in groups that make one kernel each."""
-    each = list(lines)
-    return [each[start : start + LINES_OF_A_KERNEL] for start in range(0, len(each), LINES_OF_A_KERNEL)]
+    remaining = list(lines)
+    return [remaining[start : start + LINES_OF_A_KERNEL] for start in range(0, len(remaining), LINES_OF_A_KERNEL)]
 
 
 def assemble(lines: Sequence[Line]) -> None:

@@ -9,14 +9,14 @@ class Modules:
     """The modules of one test file, which ptxas must accept."""
 
     def __init__(self):
-        self.made = []
+        self.texts = []
 
     def __call__(self, text, version=NEW):
         """A module with one kernel."""
         whole = f".version {version[0]}\n.target {version[1]}\n.address_size 64\n{text}"
-        self.made.append((whole, version[1]))
+        self.texts.append((whole, version[1]))
         return whole
 
     def assemble(self):
-        for text, target in self.made:
+        for text, target in self.texts:
             assemble(text, target)

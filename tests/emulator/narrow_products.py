@@ -111,9 +111,9 @@ def kernel(
         singles = [f"%{letter}{number}" for letter in "mst"]
         declared += [f".reg .{result} {', '.join(of_f32)};", f".reg .b32 {', '.join((*others, *singles))};"]
         for place, names in ((A_AT, others[:4]), (B_AT, others[4:]), (C_AT, of_f32[:4]), (METADATA_AT, singles)):
-            for i, each in enumerate(names):
+            for i, register in enumerate(names):
                 at = 4 * (WORDS * number + place + i)
-                body.append(f"ld.global.b32 {each}, [%from + {at}];")
+                body.append(f"ld.global.b32 {register}, [%from + {at}];")
         body.append(more)
         body.append((lines or {}).get(number) or product.text(number))
         stored = 2 if product.halves else 4
@@ -172,19 +172,19 @@ PLACES_D = [(lane, i, lane // 4 + 8 * (i // 2), 2 * (lane % 4) + i % 2) for lane
 
 def metadata_places(product: Product) -> list[tuple[int, int, int, int, int]]:
     """(lane, low bit, row, first index, indices) of the metadata: the figures of the layouts, by shape and type."""
-    f, found = product.selector, []
+    f, places = product.selector, []
     for g in range(8):
         if product.bits >= 16:
             count = product.terms * (2 if product.bits == 32 else 1)  # indices of two bits in a row
             lanes = [4 * g + f] if count == 8 else [4 * g + 2 * f, 4 * g + 2 * f + 1]
             for part, lane in enumerate(lanes):
-                found += [(lane, 0, g, 8 * part, 8), (lane, 16, g + 8, 8 * part, 8)]
+                places += [(lane, 0, g, 8 * part, 8), (lane, 16, g + 8, 8 * part, 8)]
         else:
             first = 4 * g + 2 * f
-            found += [(first, 0, g, 0, 16), (first + 1, 0, g + 8, 0, 16)]
+            places += [(first, 0, g, 0, 16), (first + 1, 0, g + 8, 0, 16)]
             if product.terms // product.unit == 32:
-                found += [(first + 2, 0, g, 16, 16), (first + 3, 0, g + 8, 16, 16)]
-    return found
+                places += [(first + 2, 0, g, 16, 16), (first + 3, 0, g + 8, 16, 16)]
+    return places
 
 
 def scale_lanes(product: Product) -> tuple[list[int], list[int]]:
@@ -213,7 +213,7 @@ def contained(codes: Any, kind: str, bits: int, draw: np.random.Generator) -> An
 
 
 @dataclass(frozen=True)
-class Given:
+class Operands:
     """Codes of A as kept (16 x terms), B (k x 8), C; indices of A (16 x indices of two bits); scales by row, column."""
 
     a: Any
@@ -224,29 +224,29 @@ class Given:
     scale_b: Any
 
 
-def words_of(product: Product, given: Given, draw: np.random.Generator) -> Any:
+def words_of(product: Product, operands: Operands, draw: np.random.Generator) -> Any:
     """A warp's operands in memory, shape (32, WORDS); what no lane should look at is arbitrary."""
     words = draw.integers(0, 1 << 32, (32, WORDS), dtype=np.uint32)
     words[:, :METADATA_AT] = 0
     bits = product.bits
-    packed(words, places_a(bits, product.terms), contained(given.a, product.kinds[1], bits, draw), bits, A_AT)
-    packed(words, places_b(bits, product.k), contained(given.b, product.kinds[2], bits, draw), bits, B_AT)
-    packed(words, PLACES_D, given.c, 16 if product.halves else 32, C_AT)
+    packed(words, places_a(bits, product.terms), contained(operands.a, product.kinds[1], bits, draw), bits, A_AT)
+    packed(words, places_b(bits, product.k), contained(operands.b, product.kinds[2], bits, draw), bits, B_AT)
+    packed(words, PLACES_D, operands.c, 16 if product.halves else 32, C_AT)
     if product.sparse:
         for lane, *_ in metadata_places(product):
             words[lane, METADATA_AT] = 0
         for lane, low, row, first, count in metadata_places(product):
             for i in range(count):
                 shift = low + INDEX_BITS * i
-                words[lane, METADATA_AT] |= np.uint32(int(given.indices[row, first + i]) << shift)
+                words[lane, METADATA_AT] |= np.uint32(int(operands.indices[row, first + i]) << shift)
     if product.scales:
         for at, lanes, chosen, of in zip((SCALE_A_AT, SCALE_B_AT), scale_lanes(product), (product.of_a, product.of_b),
-                                         (given.scale_a, given.scale_b), strict=True):  # fmt: skip
-            for each, lane in enumerate(lanes):
+                                         (operands.scale_a, operands.scale_b), strict=True):  # fmt: skip
+            for scaled_row, lane in enumerate(lanes):
                 for i in range(product.scales):
                     shift = 8 * (chosen[0] + i)
                     words[lane, at] &= np.uint32(0xFFFFFFFF ^ 0xFF << shift)
-                    words[lane, at] |= np.uint32(int(of[each, i]) << shift)
+                    words[lane, at] |= np.uint32(int(of[scaled_row, i]) << shift)
     return words
 
 
@@ -258,11 +258,11 @@ def run(text: str, products: Sequence[Product], words: Any, arch: str, **options
     )
     results = []
     for number, product in enumerate(products):
-        found = np.zeros((len(words), 16, 8), np.int64)
+        codes = np.zeros((len(words), 16, 8), np.int64)
         for lane, i, row, column in PLACES_D:
             word = out[:, lane, number, i // 2 if product.halves else i].astype(np.int64)
-            found[:, row, column] = word >> 16 * (i % 2) & 0xFFFF if product.halves else word
-        results.append(found)
+            codes[:, row, column] = word >> 16 * (i % 2) & 0xFFFF if product.halves else word
+        results.append(codes)
     return results, execution
 
 
@@ -282,12 +282,12 @@ def indices(product: Product, draw: np.random.Generator) -> Any:
     return pairs.reshape(16, -1)
 
 
-def kept(product: Product, found: Any) -> Any:
+def kept(product: Product, selected: Any) -> Any:
     """For each element that A keeps, (16, terms), its k."""
     if not product.sparse:
         return np.broadcast_to(np.arange(product.k), (16, product.k))
     if product.bits == 32:
-        return 2 * np.arange(product.terms) + found[:, ::2] // 2
+        return 2 * np.arange(product.terms) + selected[:, ::2] // 2
     chunk = np.repeat(np.arange(product.terms // product.unit // 2), 2)
-    runs = 4 * chunk + found
+    runs = 4 * chunk + selected
     return (runs[:, :, None] * product.unit + np.arange(product.unit)).reshape(16, -1)

@@ -66,11 +66,11 @@ def emulated_arch(name: str) -> str:
 def launches(name: str, variant: str) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
     """For each check size: options of emulator.run (grid, block), and fresh arguments by name."""
     pair: Pair = load(name).pair
-    found: list[tuple[dict[str, Any], Mapping[str, Any]]] = []
+    prepared: list[tuple[dict[str, Any], Mapping[str, Any]]] = []
     for size in pair.check_sizes:
         launch = pair.launch_of(variant)(**size)
         options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
         if launch.cluster_xyz:
             options["cluster"] = launch.cluster_xyz
-        found.append((options, pair.make_arguments(size, seed=1)))
-    return found
+        prepared.append((options, pair.make_arguments(size, seed=1)))
+    return prepared

@@ -94,46 +94,46 @@ class Writer:
         for statement in statements:
             getattr(self, type(statement).__name__.lower())(statement)
 
-    def line(self, each: Line) -> None:
-        for part in each.text.split("; "):
-            self.lines.append(f"{guard(each.guard)}{part.rstrip(';')};")
+    def line(self, line: Line) -> None:
+        for part in line.text.split("; "):
+            self.lines.append(f"{guard(line.guard)}{part.rstrip(';')};")
 
-    def if_(self, each: If) -> None:
+    def if_(self, branch: If) -> None:
         name = next(self.names)
-        self.lines.append(f"{guard(each.guard ^ 8)}bra ELSE_{name};")
-        self.write(each.then)
-        if each.otherwise:
+        self.lines.append(f"{guard(branch.guard ^ 8)}bra ELSE_{name};")
+        self.write(branch.then)
+        if branch.otherwise:
             self.lines += [f"bra JOIN_{name};", f"ELSE_{name}:"]
-            self.write(each.otherwise)
+            self.write(branch.otherwise)
             self.lines.append(f"JOIN_{name}:")
         else:
             self.lines.append(f"ELSE_{name}:")
 
-    def loop(self, each: Loop) -> None:
+    def loop(self, loop: Loop) -> None:
         name = next(self.names)
         self.counters.append(f"%n{name}")
         self.lines += [
-            f"and.b32 %n{name}, %r{each.register}, {each.mask};",
+            f"and.b32 %n{name}, %r{loop.register}, {loop.mask};",
             f"LOOP_{name}:",
             f"setp.eq.u32 %done, %n{name}, 0;",
             f"@%done bra END_{name};",
             f"sub.u32 %n{name}, %n{name}, 1;",
         ]
-        self.write(each.body)
-        if each.leave is not None:
-            self.lines.append(f"{guard(each.leave)}bra END_{name};")
-            self.write(each.body[:1])
+        self.write(loop.body)
+        if loop.leave is not None:
+            self.lines.append(f"{guard(loop.leave)}bra END_{name};")
+            self.write(loop.body[:1])
         self.lines += [f"bra LOOP_{name};", f"END_{name}:"]
 
-    def switch(self, each: Switch) -> None:
+    def switch(self, switch: Switch) -> None:
         name = next(self.names)
-        labels = [f"CASE_{name}_{i}" for i in range(len(each.cases))]
+        labels = [f"CASE_{name}_{i}" for i in range(len(switch.cases))]
         self.lines += [
-            f"rem.u32 %index, %r{each.register}, {len(labels)};",
+            f"rem.u32 %index, %r{switch.register}, {len(labels)};",
             f"TABLE_{name}: .branchtargets {', '.join(labels)};",
             f"brx.idx %index, TABLE_{name};",
         ]
-        for label, case in zip(labels, each.cases, strict=True):
+        for label, case in zip(labels, switch.cases, strict=True):
             self.lines.append(f"{label}:")
             self.write(case)
             self.lines.append(f"bra AFTER_{name};")
@@ -246,19 +246,19 @@ def spelled(op: Op, register: Callable[[str, bool], str], number: Callable[[tupl
     """The instruction with operands that `register` and `number` choose."""
 
     def operands(letters: str, *, result: bool) -> str:
-        found = []
+        texts = []
         group: list[str] | None = None
         for letter in letters:
             if letter == "{":
                 group = []
             elif letter == "}":
                 assert group is not None
-                found.append("{" + ", ".join(group) + "}")
+                texts.append("{" + ", ".join(group) + "}")
                 group = None
             elif letter != "|":
                 text = str(number(op.numbers)) if letter == "n" else register(letter, result)
-                (found if group is None else group).append(text)
-        return ("|" if "|" in letters else ", ").join(found)
+                (texts if group is None else group).append(text)
+        return ("|" if "|" in letters else ", ").join(texts)
 
     return f"{op.opcode} {operands(op.results, result=True)}, {operands(op.sources, result=False)};"
 
@@ -403,8 +403,8 @@ def programs(draw: Any, families: Sequence[str] = tuple(OPS)) -> Program:
     """A program that computes with these `families` of OPS."""
     block = draw(st.sampled_from((64, 32, 40, 97)))
     looked_at = draw(st.integers(0, 3)) == 3
-    found = draw(st.lists(anywhere(families, looked_at, block), min_size=1, max_size=16))
-    return Program(tuple(found), block, draw(st.sampled_from((1, 2))), draw(st.integers(0, 255)))
+    statements = draw(st.lists(anywhere(families, looked_at, block), min_size=1, max_size=16))
+    return Program(tuple(statements), block, draw(st.sampled_from((1, 2))), draw(st.integers(0, 255)))
 
 
 # ---- inputs

@@ -105,8 +105,8 @@ def vector_registers(entry: Entry) -> list[tuple[str, int]]:
         kinds = (of_d, "b32", "b32", of_d)
         return [*zip(kinds, product.registers, strict=True), ("u16", 2), ("u16", 2)]
     if words[0] == "mma":
-        each = case(entry.opcode)
-        fragments = zip(each.kinds, (each.d, each.a, each.b, each.c), strict=True)
+        mma = case(entry.opcode)
+        fragments = zip(mma.kinds, (mma.d, mma.a, mma.b, mma.c), strict=True)
         return [(element(kind, at in (0, 3)), held.registers) for at, (kind, held) in enumerate(fragments)]
     if words[0] == "wgmma" and words[1] == "mma_async":
         columns = int(re.search(r"n(\d+)k", entry.opcode)[1])
@@ -162,26 +162,26 @@ def refusals(lines: Sequence[str], arch: str) -> list[str]:
     tool = locate.program("ptxas")
     assert tool is not None, locate.INSTALL
     first = module([], arch).count("\n") - END.count("\n") + 1
-    found = [""] * len(lines)
+    messages = [""] * len(lines)
     start = 0
     while start < len(lines):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "spelled.ptx").write_text(module(lines[start:], arch))
             options = [f"-arch={arch}", "-O0", "spelled.ptx", "-o", "spelled.cubin"]
             ran = subprocess.run([tool, *options], cwd=folder, capture_output=True, text=True, check=False)
-        said = re.findall(r"line (\d+);? *(error|fatal)\s*: (.*)", ran.stdout + ran.stderr)
+        reported = re.findall(r"line (\d+);? *(error|fatal)\s*: (.*)", ran.stdout + ran.stderr)
         end = len(lines)
         if ran.returncode < 0:
-            end = start + int(said[-1][0]) - first + 1 if said else start + 1
-            found[end - 1] = found[end - 1] or "crash"
-        assert said or ran.returncode <= 0, ran.stderr
-        for line, kind, message in said:
+            end = start + int(reported[-1][0]) - first + 1 if reported else start + 1
+            messages[end - 1] = messages[end - 1] or "crash"
+        assert reported or ran.returncode <= 0, ran.stderr
+        for line, kind, message in reported:
             at = start + int(line) - first
-            found[at] = message
+            messages[at] = message
             if kind == "fatal" or "Parsing error" in message:
                 end = at + 1
         start = end
-    return found
+    return messages
 
 
 AT_ONCE = 20_000

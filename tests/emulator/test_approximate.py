@@ -165,7 +165,7 @@ def test_f32_functions_give_the_ideal_value():
             wanted.append([exact.flushed(value, F32) for value in values] if ftz else values)
             cases.append(batch.Case(f"{name}.approx{'.ftz' * ftz}.f32", "f32", ["f32"], [column]))
     results = batch.execute(cases, "sm_80")
-    lines = [report(c.opcode, c.columns[0], got, each) for c, got, each in zip(cases, results, wanted, strict=True)]
+    lines = [report(c.opcode, c.columns[0], got, ideals) for c, got, ideals in zip(cases, results, wanted, strict=True)]
     assert list(itertools.chain(*lines)) == []
 
 
@@ -198,7 +198,7 @@ def test_half_precision_functions_give_the_ideal_value():
             ]
             wanted += [ideals, [both(table.__getitem__)(int(pattern)) for pattern in packed(column)]]
     results = batch.execute(cases, "sm_90")
-    lines = [report(c.opcode, c.columns[0], got, each) for c, got, each in zip(cases, results, wanted, strict=True)]
+    lines = [report(c.opcode, c.columns[0], got, ideals) for c, got, ideals in zip(cases, results, wanted, strict=True)]
     assert list(itertools.chain(*lines)) == []
 
 

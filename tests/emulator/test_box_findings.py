@@ -84,7 +84,7 @@ def test_ptxas_accepts_these_kernels():
 
 
 @pytest.mark.parametrize(
-    ("kernel", "place", "n", "swizzle", "found", "noted"),
+    ("kernel", "place", "n", "swizzle", "kind", "noted"),
     [
         (ONE,          (0, 0), 32, 0,  "",              False),
         (EACH,         (0, 0), 32, 0,  "",              True),  # what each lane stores is the same
@@ -106,11 +106,11 @@ def test_ptxas_accepts_these_kernels():
         (LOAD,         (0, 0), 8,  0,  "uninitialised", False),
     ],
 )  # fmt: skip
-def test_copies_are_judged_by_the_bytes_that_they_move(kernel, place, n, swizzle, found, noted):
+def test_copies_are_judged_by_the_bytes_that_they_move(kernel, place, n, swizzle, kind, noted):
     x, y = np.zeros((8, 8 if swizzle else 16), np.float32), np.zeros(32, np.uint32)
     box = (8, 4) if swizzle else (16, 2)
     arguments = [emulator.MapOf(x, TensorMap("map_x", "x", box=box, swizzle=swizzle)), y, *map(np.int32, place),
                  np.uint32(n)]  # fmt: skip
     execution = emulator.run(kernel, grid=1, block=32, args=arguments, sanitize=True)
-    assert [finding.kind for finding in execution.findings] == ([found] if found else [])
+    assert [finding.kind for finding in execution.findings] == ([kind] if kind else [])
     assert [note.split(":")[0] for note in execution.notes if "second" not in note] == (["same value"] if noted else [])

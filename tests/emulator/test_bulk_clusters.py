@@ -247,8 +247,8 @@ def test_a_copy_between_ctas_counts_as_a_load_here_and_a_store_there():
     }  # fmt: skip
     for way, there in counts.items():
         execution, _ = copied(way, first=1)
-        found = execution.by_line[number_of(way)]
-        assert {name: count for name, count in found.items() if "instruction" not in name and "cycle" not in name} == {
+        spent = execution.by_line[number_of(way)]
+        assert {name: count for name, count in spent.items() if "instruction" not in name and "cycle" not in name} == {
             "ptx_async_requests": 1, "ptx_async_bytes": BYTES, "ptx_shared_load_requests": 1,
             "ptx_shared_load_bytes": BYTES, "ptx_shared_load_wavefronts": 2, **there,
         }  # fmt: skip
@@ -327,13 +327,13 @@ def test_copies_of_the_own_cta_are_the_same_in_a_cluster(number):
         (plain_boxes.LOAD, 32, [*boxes, np.uint32(2), np.uint32(2048)]),
         (plain_boxes.STORE, 32, [*boxes, np.uint32(2), np.uint32(2048)]),
     )[number]
-    found = []
+    launches = []
     for cluster in (None, 2, 4):
-        given = [emulator.MapOf(value.array.copy(), value.map) if isinstance(value, emulator.MapOf) else value.copy()
+        copies = [emulator.MapOf(value.array.copy(), value.map) if isinstance(value, emulator.MapOf) else value.copy()
                  for value in arguments]  # fmt: skip
-        execution = emulator.run(text, grid=4, block=block, cluster=cluster, args=given, threads=1)
+        execution = emulator.run(text, grid=4, block=block, cluster=cluster, args=copies, threads=1)
         contents = [
-            (argument.array if isinstance(argument, emulator.MapOf) else argument).tobytes() for argument in given
+            (argument.array if isinstance(argument, emulator.MapOf) else argument).tobytes() for argument in copies
         ]
-        found.append((contents, execution.counters))
-    assert found[1:] == found[:1] * 2
+        launches.append((contents, execution.counters))
+    assert launches[1:] == launches[:1] * 2

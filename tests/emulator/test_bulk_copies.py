@@ -172,9 +172,9 @@ def test_reading_data_that_has_not_arrived_is_reported(kind, changes):
 
 def test_the_finding_names_who_reads_too_soon():
     execution, *_ = echoed(changed((WAITS, "")), tiles=2, sanitize=True)
-    (found,) = execution.findings
-    assert found.line == line(ECHO, "ld.shared.u32 %v") - WAITS.count("\n")
-    assert found.message.endswith(
+    (race,) = execution.findings
+    assert race.line == line(ECHO, "ld.shared.u32 %v") - WAITS.count("\n")
+    assert race.message.endswith(
         "ld.shared.u32 by thread 0 of CTA 0 reads byte 0 of shared memory, which an asynchronous copy is still filling."
         " Wait for it first."
     )
@@ -390,9 +390,9 @@ UNFILLED = changed(("fence.proxy.async.shared::cta;", "fence.proxy.async;"), ("s
 
 def test_a_copy_of_uninitialised_memory_is_a_finding():
     execution, *_ = echoed(UNFILLED, sanitize=True)
-    (found,) = execution.findings
-    assert found.kind == "uninitialised"
-    assert found.line == line(UNFILLED, "cp.async.bulk.global")
+    (read,) = execution.findings
+    assert read.kind == "uninitialised"
+    assert read.line == line(UNFILLED, "cp.async.bulk.global")
 
 
 DROPS = bulk("""
@@ -517,8 +517,8 @@ def test_reductions_of_several_ctas_are_ordered_like_atomics_and_a_concurrent_st
     assert execution.findings == ()
     stores = KERNELS["add.u32"].replace("    ret;", "    st.global.u32 [%y], %v;\n    ret;")
     x, y = np.zeros(384, np.uint32), np.zeros(128, np.uint32)
-    (found, *_) = emulator.run(stores, grid=3, block=128, args=[x, y], sanitize=True).findings
-    assert found.kind == "race"
+    (race, *_) = emulator.run(stores, grid=3, block=128, args=[x, y], sanitize=True).findings
+    assert race.kind == "race"
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,8 @@ FINDINGS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "found"), FINDINGS)
-def test_an_access_that_the_wait_does_not_order_after_the_launch_before_is_a_race(body, found):
+@pytest.mark.parametrize(("body", "races"), FINDINGS)
+def test_an_access_that_the_wait_does_not_order_after_the_launch_before_is_a_race(body, races):
     start, middle, end = np.arange(96, dtype=np.uint32), np.full(96, 5, np.uint32), np.full(96, 7, np.uint32)
     ptx = SUM.replace("BODY", body)
     _, result = emulator.chain([
@@ -127,8 +127,8 @@ def test_an_access_that_the_wait_does_not_order_after_the_launch_before_is_a_rac
         {"ptx": ptx, "args": [middle, end], "grid": 3, "block": 32, "sanitize": True},
     ])  # fmt: skip
     kinds = {finding.kind for finding in result.findings}
-    assert kinds == ({"race"} if found else set())
-    if found:
+    assert kinds == ({"race"} if races else set())
+    if races:
         first = result.findings[0]
         assert "which the launch before stores" in first.message
         assert "[%from]" in ptx.splitlines()[first.line - 1]
@@ -171,17 +171,17 @@ def stepped(wait, launches, **more):
 
 def test_counts_of_a_chain_are_those_of_its_launches_together():
     _, whole = stepped(WAIT, range(3))
-    each = [stepped(WAIT, [k])[1] for k in range(3)]
+    single = [stepped(WAIT, [k])[1] for k in range(3)]
     for name, value in whole.counters.items():
         if not name.endswith(("share", "per_request")):
-            assert value == sum(one.counters[name] for one in each), name
+            assert value == sum(one.counters[name] for one in single), name
     assert whole.counters["ptx_active_lane_share"] == pytest.approx(
-        sum(one.counters["ptx_thread_instructions_on"] for one in each)
-        / sum(32 * one.counters["ptx_warp_instructions"] for one in each)
+        sum(one.counters["ptx_thread_instructions_on"] for one in single)
+        / sum(32 * one.counters["ptx_warp_instructions"] for one in single)
     )
     (loop,) = whole.loops.values()
     assert loop == {1: 6, 2: 3}
-    assert whole.by_line.keys() == whole.opcodes.keys() == each[2].by_line.keys()
+    assert whole.by_line.keys() == whole.opcodes.keys() == single[2].by_line.keys()
     assert whole.changed == ("total",)
 
 

@@ -229,10 +229,10 @@ def launched(mistaken):
 def test_a_mistake_is_found_at_its_line(name):
     text, places = kernel(True)
     section, lines = SECTIONS[name], text.splitlines()
-    found = [finding for finding in launched(True).findings if finding.line in places[name]]
-    assert found
-    assert {finding.kind for finding in found} <= section.kinds
-    assert any(section.at in lines[finding.line - 1] for finding in found), found
+    findings = [finding for finding in launched(True).findings if finding.line in places[name]]
+    assert findings
+    assert {finding.kind for finding in findings} <= section.kinds
+    assert any(section.at in lines[finding.line - 1] for finding in findings), findings
 
 
 @pytest.mark.parametrize("mistaken", [False, True])

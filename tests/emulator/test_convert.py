@@ -66,15 +66,15 @@ def between(source, target):
 
 def float_check(source, target, rounding="", modifiers=""):
     """cvt from one float type to another."""
-    given, form = FORMS[source], FORMS[target]
+    source_form, form = FORMS[source], FORMS[target]
     flags = set(filter(None, modifiers.split(".")))
     if "ftz" in flags and target == "f32":
         form = dataclasses.replace(form, flushes=True)
 
     def expected(pattern):
         if "ftz" in flags and source == "f32":
-            pattern = exact.flushed(pattern, given)
-        result = rounded(exact.decode(pattern, given), form, rounding or "rn", satfinite="satfinite" in flags)
+            pattern = exact.flushed(pattern, source_form)
+        result = rounded(exact.decode(pattern, source_form), form, rounding or "rn", satfinite="satfinite" in flags)
         if "relu" in flags:
             result = relu(result, form)
         if "ftz" in flags and target == "f32":
@@ -82,7 +82,7 @@ def float_check(source, target, rounding="", modifiers=""):
         return exact.saturated(result, form) if "sat" in flags else result
 
     opcode = f"cvt{'.' * bool(rounding)}{rounding}{modifiers}.{target}.{source}"
-    return Check(opcode, HELD[target], [HELD[source]], [between(given, form)], expected)
+    return Check(opcode, HELD[target], [HELD[source]], [between(source_form, form)], expected)
 
 
 def test_floats_become_narrower_ones_with_one_rounding():
@@ -255,8 +255,8 @@ def test_random_bits_round_to_bf16_as_often_as_the_rest_is_large():
 @pytest.mark.parametrize("rest", [0, 1, 0x4000, 0xFFFF])
 def test_every_random_number_rounds_up_as_often_as_the_exact_one_lies_above(rest):
     every = np.arange(1 << 16, dtype=np.uint64)
-    given = [np.full_like(every, 0xC0490000), np.full_like(every, 0x3F800000 | rest), every]
-    (got,) = batch.execute([batch.Case("cvt.rs.bf16x2.f32", "b32", ["f32", "f32", "b32"], given)], *NEWEST)
+    words = [np.full_like(every, 0xC0490000), np.full_like(every, 0x3F800000 | rest), every]
+    (got,) = batch.execute([batch.Case("cvt.rs.bf16x2.f32", "b32", ["f32", "f32", "b32"], words)], *NEWEST)
     assert {int(pattern) >> 16 for pattern in got} == {0xC049}
     assert np.bincount((got & np.uint64(0xFFFF)).astype(int) - 0x3F80, minlength=2).tolist() == [(1 << 16) - rest, rest]
 
@@ -288,7 +288,7 @@ NARROW = {
 @functools.cache
 def nearest_magnitude(magnitude, kind):
     table = NARROW[kind][0]
-    return min(table, key=lambda each: (abs(table[each] - magnitude), each & 1))
+    return min(table, key=lambda code: (abs(table[code] - magnitude), code & 1))
 
 
 def nearest(number, kind, flags):

@@ -110,9 +110,9 @@ def races(text):
     lines = ["", *text.splitlines()]
     execution, *_ = staged(text, sanitize=True)
     return {
-        tuple(lines[int(number)].strip().removeprefix("@%inside ").split(" ")[0] for number in (found.line, earlier[1]))
-        for found in execution.findings
-        if found.kind == "race" and (earlier := re.search(r"at line (\d+)", found.message))
+        tuple(lines[int(number)].strip().removeprefix("@%inside ").split(" ")[0] for number in (race.line, earlier[1]))
+        for race in execution.findings
+        if race.kind == "race" and (earlier := re.search(r"at line (\d+)", race.message))
     }
 
 
@@ -133,15 +133,15 @@ def test_copies_that_barriers_order_are_clean():
 
 
 def test_the_copy_of_another_thread_needs_a_barrier_after_its_wait():
-    found = races(without_barriers("no_barrier_after_the_wait", AFTER_WAIT))
-    assert ("ld.shared.u32", "cp.async.cg.shared.global") in found
+    racing = races(without_barriers("no_barrier_after_the_wait", AFTER_WAIT))
+    assert ("ld.shared.u32", "cp.async.cg.shared.global") in racing
 
 
 def test_a_copy_over_memory_that_others_still_read_is_a_race():
     # One of the two barriers is enough: the other lies between a use of a stage and the copy three stages later.
     assert races(without_barriers("no_barrier_after_the_use", AFTER_USE)) == set()
-    found = races(without_barriers("no_barrier", AFTER_WAIT, AFTER_USE))
-    assert ("cp.async.cg.shared.global", "ld.shared.u32") in found
+    racing = races(without_barriers("no_barrier", AFTER_WAIT, AFTER_USE))
+    assert ("cp.async.cg.shared.global", "ld.shared.u32") in racing
 
 
 PARTIAL = program("""

@@ -149,14 +149,14 @@ def count(text, offsets):
     data = np.zeros(16384, np.uint8)
     execution = emulator.run(text, grid=1, block=32, args=[data, np.array(offsets, np.int32)])
     line = text[: text.index("@%in ld.")].count("\n") + 1
-    found = []
+    by_access = []
     for at, kind in ((line, "load"), (line + 1, "store")):
         pattern = re.compile(rf"ptx_(?:global|shared)_{kind}_(\w+)")
-        found.append({m[1]: n for name, n in execution.by_line[at].items() if (m := pattern.fullmatch(name))})
-    assert found[0] == found[1]
+        by_access.append({m[1]: n for name, n in execution.by_line[at].items() if (m := pattern.fullmatch(name))})
+    assert by_access[0] == by_access[1]
     wide = [wider(execution, at) for at in (line, line + 1)]
     assert wide[0] == wide[1]
-    return found[0] | wide[0]
+    return by_access[0] | wide[0]
 
 
 def wider(execution, line):
@@ -231,9 +231,9 @@ STRIDES = [
 @pytest.mark.parametrize(("size", "stride", "passes", "conflicts"), STRIDES)
 def test_wavefronts_of_strides(size, stride, passes, conflicts):
     offsets = [stride * lane for lane in LANES]
-    found = count(SHARED[size], offsets)
-    assert (found["wavefronts"], found.get("conflicts", 0)) == (passes, conflicts)
-    assert (found["requests"], found["bytes"]) == (1, 32 * size)
+    counted = count(SHARED[size], offsets)
+    assert (counted["wavefronts"], counted.get("conflicts", 0)) == (passes, conflicts)
+    assert (counted["requests"], counted["bytes"]) == (1, 32 * size)
 
 
 def offset_patterns(size):
@@ -370,10 +370,10 @@ def test_requests_of_one_line_add_up_whatever_came_before(space, size, seed):
     for row in rows:
         expected.update(expected_shared(row, size) if space == "shared" else expected_global(row, size))
     prefix = f"ptx_{space}_load_"
-    found = {
+    counted = {
         name.removeprefix(prefix): value for name, value in execution.by_line[line].items() if name.startswith(prefix)
     }
-    assert found | wider(execution, line) == expected
+    assert counted | wider(execution, line) == expected
 
 
 ATOMICS = program("""
@@ -415,8 +415,8 @@ def test_atomics_count_the_most_lanes_that_meet_on_one_address_and_sectors(offse
     arguments = [np.zeros(64, np.uint32), np.array(offsets, np.int32)]
     counters = emulator.run(ATOMICS, grid=1, block=32, args=arguments).counters
     for space in ("global", "shared"):
-        found = [counters[f"ptx_atomic_{space}_{what}"] for what in ("requests", "lanes", "serial")]
-        assert found == [int(lanes > 0), lanes, turns]
+        counted = [counters[f"ptx_atomic_{space}_{what}"] for what in ("requests", "lanes", "serial")]
+        assert counted == [int(lanes > 0), lanes, turns]
     assert counters["ptx_atomic_global_sectors"] == sectors
     assert counters["ptx_global_load_requests"] == 1  # the offsets; atomics do not count as loads
     assert counters["ptx_global_store_requests"] == counters["ptx_shared_store_requests"] == 0

@@ -68,8 +68,8 @@ def disagreements(opcode, function, *, rounding="rn", ftz=False, sat=False, size
         if sat:
             expected = exact.saturated(expected, form)
         if int(got) != expected:
-            given = ", ".join(show(int(pattern), kind) for pattern in row)
-            lines.append(f"{opcode} {given}: {show(int(got), kind)}, not {show(expected, kind)}")
+            shown = ", ".join(show(int(pattern), kind) for pattern in row)
+            lines.append(f"{opcode} {shown}: {show(int(got), kind)}, not {show(expected, kind)}")
     return lines
 
 

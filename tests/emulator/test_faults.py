@@ -425,11 +425,11 @@ def test_a_process_that_dies_is_reported_and_the_next_launch_starts_another():
     with pytest.raises(EmulatorCrash) as caught:
         launch(SLOW, block=64, args=[X], fuel=1 << 40)
     killer.join()
-    told = str(caught.value)
-    assert told.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         "The emulator's process ended with SIGKILL while it ran 'endless_slow'; its PTX is saved as "
     )
-    saved = Path(told.rsplit(" ", 1)[-1].rstrip("."))
+    saved = Path(message.rsplit(" ", 1)[-1].rstrip("."))
     assert saved.read_text() == SLOW
     saved.unlink()
     X[:] = 99
@@ -495,7 +495,7 @@ def test_a_damaged_cache_entry_is_made_again(damage, tmp_path, monkeypatch):
     X[:] = 99
     launch()
     assert X[:32].tolist() == list(range(32))
-    assert {path: len(each) for path, each in entries(tmp_path).items()} == {
+    assert {path: len(stored) for path, stored in entries(tmp_path).items()} == {
         path: len(content) for path, content in whole.items()
     }
     process.stop_process()

@@ -62,7 +62,7 @@ def undefined_symbols():
     objects = []
     original = native.loaded
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "loaded", lambda *made: objects.extend(made) or original(*made))
+        patch.setattr(native, "loaded", lambda *loaded: objects.extend(loaded) or original(*loaded))
         every = list(cases())
         native.kernel(batch.module(every, batch.whole_blocks(every), "sm_90", "8.8"), "batch", "sm_90")
     defined, undefined = zip(*map(symbols, objects), strict=True)
@@ -80,8 +80,8 @@ def symbols(code):
             for at in range(offset, offset + length, 24):
                 name, _, _, section = struct.unpack_from("<IBBH", code, at)
                 if name:
-                    found = code[strings + name : code.index(b"\0", strings + name)].decode()
-                    (defined if section else undefined).add(found)
+                    symbol = code[strings + name : code.index(b"\0", strings + name)].decode()
+                    (defined if section else undefined).add(symbol)
     return defined, undefined
 
 

@@ -158,6 +158,6 @@ def conversions():
 @pytest.mark.parametrize("lines", [arithmetic, by_zero, chains, bit_fields, floats, conversions])
 def test_constants_give_the_bits_that_ptxas_folds(lines):
     chosen = list(lines())
-    found, folded = differences(chosen)
-    assert found == []
+    faults, folded = differences(chosen)
+    assert faults == []
     assert sum(folded.values()) > len(chosen), "ptxas folds next to nothing: does the test still read its machine code?"

@@ -28,10 +28,10 @@ def failures(case):
     wrong = []
     for sanitize in (False, True) if case.arch in SANITISED else (False,):
         try:
-            found = run(case, sanitize=sanitize)
+            faults = run(case, sanitize=sanitize)
         except PtxbenchError as error:
-            found = [f"{type(error).__name__}: {error}"]
-        wrong += [f"{case.name} for {case.arch}{', sanitised' if sanitize else ''}: {fault}" for fault in found]
+            faults = [f"{type(error).__name__}: {error}"]
+        wrong += [f"{case.name} for {case.arch}{', sanitised' if sanitize else ''}: {fault}" for fault in faults]
     return wrong
 
 
@@ -57,9 +57,9 @@ def test_the_product_of_pyptx_as_written_exits_too_early_and_lacks_fences():
         MemoryFault, match=r"mbarrier\.arrive\.shared::cluster.* rank 0 in the cluster, which has exited"
     ):
         launched()
-    found = [str(finding) for finding in launched(sanitize=True).findings]
+    messages = [str(finding) for finding in launched(sanitize=True).findings]
     for what in (
         r"global\.shared::cta.* which stmatrix.* wrote, without a proxy fence",
         r"exits at line .*, and nothing orders",
     ):
-        assert any(re.search(what, fault) for fault in found), what
+        assert any(re.search(what, fault) for fault in messages), what

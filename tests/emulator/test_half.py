@@ -31,8 +31,8 @@ def reference(name, form, ftz=False, clamp=""):
     function, flushing = getattr(exact, name), dataclasses.replace(form, flushes=ftz)
 
     def expected(*patterns):
-        given = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
-        result = function(flushing, "rn", *given)
+        operands_ = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
+        result = function(flushing, "rn", *operands_)
         if clamp == "relu":
             result = relu(result, form)
         if clamp == "sat":
@@ -44,31 +44,31 @@ def reference(name, form, ftz=False, clamp=""):
 
 @pytest.mark.parametrize("name", ["add", "sub", "mul"])
 def test_arithmetic_rounds_once(name):
-    found = []
+    cases = []
     columns = operands(F16, 2, 1000)
     for ftz, sat in itertools.product((False, True), (False, True)):
         stem = f"{name}.rn{'.ftz' * ftz}{'.sat' * sat}"
-        found += checks(stem, "f16", columns, reference(name, F16, ftz, "sat" if sat else ""))
-    found += checks(name, "bf16", operands(BF16, 2, 1000), reference(name, BF16))
-    assert disagreements(found, NEWEST) == []
+        cases += checks(stem, "f16", columns, reference(name, F16, ftz, "sat" if sat else ""))
+    cases += checks(name, "bf16", operands(BF16, 2, 1000), reference(name, BF16))
+    assert disagreements(cases, NEWEST) == []
 
 
 def test_fma_rounds_once():
-    found = []
+    cases = []
     columns = operands(F16, 3, 1000)
     for ftz, clamp in itertools.product((False, True), ("", "sat", "relu")):
         stem = f"fma.rn{'.ftz' * ftz}{'.' * bool(clamp)}{clamp}"
-        found += checks(stem, "f16", columns, reference("fma", F16, ftz, clamp))
+        cases += checks(stem, "f16", columns, reference("fma", F16, ftz, clamp))
     columns = operands(BF16, 3, 2000)
     for clamp in ("", "relu"):
         stem = f"fma.rn{'.' * bool(clamp)}{clamp}"
-        found += checks(stem, "bf16", columns, reference("fma", BF16, clamp=clamp))
-    assert disagreements(found, NEWEST) == []
+        cases += checks(stem, "bf16", columns, reference("fma", BF16, clamp=clamp))
+    assert disagreements(cases, NEWEST) == []
 
 
 def test_fma_of_a_tie_and_a_tiny_addend_is_not_a_tie():
     rng = np.random.default_rng(7)
-    found = []
+    cases = []
     for kind, form in (("f16", F16), ("bf16", BF16)):
         ties = []
         while len(ties) < 60:  # products one bit longer than the format, with a last bit of 1
@@ -80,12 +80,12 @@ def test_fma_of_a_tie_and_a_tiny_addend_is_not_a_tie():
                 ties.append((a, b))
         first, second = (np.array(column, np.uint64) for column in zip(*ties, strict=True))
         third = np.array([1, form.sign | 1], np.uint64)[np.arange(60) % 2]
-        found += checks("fma.rn", kind, [first, second, third], reference("fma", form))
-    assert disagreements(found, NEWEST) == []
+        cases += checks("fma.rn", kind, [first, second, third], reference("fma", form))
+    assert disagreements(cases, NEWEST) == []
 
 
 def test_oob_gives_zero_for_the_nan_that_marks_what_is_outside():
-    found = []
+    cases = []
     for kind, form in (("f16", F16), ("bf16", BF16)):
         first, second, third = operands(form, 3, 100)
         first[::5], second[::7] = 0x7FF7, 0xFFF7
@@ -95,12 +95,12 @@ def test_oob_gives_zero_for_the_nan_that_marks_what_is_outside():
             def expected(a, b, c, inside=inside):
                 return 0 if 0x7FF7 in (a & 0x7FFF, b & 0x7FFF) else inside(a, b, c)
 
-            found += checks(f"fma.rn.oob{'.' * bool(clamp)}{clamp}", kind, [first, second, third], expected)
-    assert disagreements(found, NEWEST) == []
+            cases += checks(f"fma.rn.oob{'.' * bool(clamp)}{clamp}", kind, [first, second, third], expected)
+    assert disagreements(cases, NEWEST) == []
 
 
 def test_signs_of_numbers_are_bits():
-    found = []
+    cases = []
     for kind, form in (("f16", F16), ("bf16", BF16)):
         columns = operands(form, 1, 200)
         for name, ftz in itertools.product(("neg", "abs"), (False, True) if kind == "f16" else (False,)):
@@ -111,12 +111,12 @@ def test_signs_of_numbers_are_bits():
                 pattern = exact.flushed(pattern, form) if ftz else pattern
                 return pattern ^ form.sign if name == "neg" else pattern & form.sign - 1
 
-            found += checks(f"{name}{'.ftz' * ftz}", kind, columns, expected)
-    assert disagreements(found, NEWEST) == []
+            cases += checks(f"{name}{'.ftz' * ftz}", kind, columns, expected)
+    assert disagreements(cases, NEWEST) == []
 
 
 def test_the_lesser_and_the_greater_follow_the_manual():
-    found = []
+    cases = []
     for kind, form in (("f16", F16), ("bf16", BF16)):
         columns = operands(form, 2, 200)
         flushes = (False, True) if kind == "f16" else (False,)
@@ -128,8 +128,8 @@ def test_the_lesser_and_the_greater_follow_the_manual():
                 return with_signs(form, name, nan, a, b) if signs else extremum(form, name, nan, [a, b])
 
             stem = f"{name}{'.ftz' * ftz}{'.NaN' * nan}{'.xorsign.abs' * signs}"
-            found += checks(stem, kind, columns, expected)
-    assert disagreements(found, NEWEST) == []
+            cases += checks(stem, kind, columns, expected)
+    assert disagreements(cases, NEWEST) == []
 
 
 ORDERED = {
@@ -166,25 +166,25 @@ def test_comparisons_of_one_and_of_pairs(kind):
     columns = [column[::7] for column in operands(form, 2, 400)]
     truths = np.arange(len(columns[0]), dtype=np.uint64) % np.uint64(2)
     pairs = [packed(column) for column in columns]
-    found = []
+    cases = []
     for cmp, ftz in itertools.product(COMPARISONS, (False, True) if kind == "f16" else (False,)):
 
         def single(a, b, cmp=cmp, ftz=ftz):
             return int(holds(cmp, a, b, form, ftz))
 
-        found.append(Check(f"setp.{cmp}{'.ftz' * ftz}.{kind}", "pred", ["b16"] * 2, columns, single))
+        cases.append(Check(f"setp.{cmp}{'.ftz' * ftz}.{kind}", "pred", ["b16"] * 2, columns, single))
         for bool_, join in BOOLEANS.items():
 
             def joined(a, b, c, single=single, join=join):
                 return join(single(a, b), c)
 
             opcode = f"setp.{cmp}.{bool_}{'.ftz' * ftz}.{kind}"
-            found.append(Check(opcode, "pred", ["b16", "b16", "pred"], [*columns, truths], joined))
+            cases.append(Check(opcode, "pred", ["b16", "b16", "pred"], [*columns, truths], joined))
 
         def lower(a, b, single=single):
             return single(a & 0xFFFF, b & 0xFFFF)
 
-        found.append(Check(f"setp.{cmp}{'.ftz' * ftz}.{kind}x2", "pred", ["b32"] * 2, pairs, lower))
+        cases.append(Check(f"setp.{cmp}{'.ftz' * ftz}.{kind}x2", "pred", ["b32"] * 2, pairs, lower))
 
         def floats(a, b, single=single):
             return form.one * single(a, b)
@@ -192,27 +192,27 @@ def test_comparisons_of_one_and_of_pairs(kind):
         def masks(a, b, single=single):
             return 0xFFFF * single(a, b)
 
-        found.append(Check(f"set.{cmp}{'.ftz' * ftz}.{kind}x2.{kind}x2", "b32", ["b32"] * 2, pairs, both(floats)))
-        found.append(Check(f"set.{cmp}{'.ftz' * ftz}.u32.{kind}x2", "u32", ["b32"] * 2, pairs, both(masks)))
-        found.append(Check(f"set.{cmp}{'.ftz' * ftz}.s16.{kind}", "s16", ["b16"] * 2, columns, masks))
+        cases.append(Check(f"set.{cmp}{'.ftz' * ftz}.{kind}x2.{kind}x2", "b32", ["b32"] * 2, pairs, both(floats)))
+        cases.append(Check(f"set.{cmp}{'.ftz' * ftz}.u32.{kind}x2", "u32", ["b32"] * 2, pairs, both(masks)))
+        cases.append(Check(f"set.{cmp}{'.ftz' * ftz}.s16.{kind}", "s16", ["b16"] * 2, columns, masks))
 
         def words(a, b, single=single):
             return 0xFFFFFFFF * single(a, b)
 
-        found.append(Check(f"set.{cmp}{'.ftz' * ftz}.u32.{kind}", "u32", ["b16"] * 2, columns, words))
+        cases.append(Check(f"set.{cmp}{'.ftz' * ftz}.u32.{kind}", "u32", ["b16"] * 2, columns, words))
 
         def set_joined(a, b, c, single=single):
             return form.one * (single(a, b) ^ c)
 
-        found.append(Check(f"set.{cmp}{'.ftz' * ftz}.{kind}.{kind}", "b16", ["b16"] * 2, columns, floats))
+        cases.append(Check(f"set.{cmp}{'.ftz' * ftz}.{kind}.{kind}", "b16", ["b16"] * 2, columns, floats))
         opcode = f"set.{cmp}.xor{'.ftz' * ftz}.{kind}.{kind}"
-        found.append(Check(opcode, "b16", ["b16", "b16", "pred"], [*columns, truths], set_joined))
-    assert disagreements(found, NEWEST) == []
+        cases.append(Check(opcode, "b16", ["b16", "b16", "pred"], [*columns, truths], set_joined))
+    assert disagreements(cases, NEWEST) == []
 
 
 def test_set_to_half_precision_compares_any_type():
     rng = np.random.default_rng(3)
-    found = []
+    cases = []
     for result, form in (("f16", F16), ("bf16", BF16)):
         for kind in ("u16", "s32", "u64", "b32", "f32", "f64"):
             cmp = "eq" if kind[0] == "b" else "lt" if kind[0] != "u" else "hs"
@@ -231,5 +231,5 @@ def test_set_to_half_precision_compares_any_type():
                         a, b = (pattern - (pattern >> width - 1 << width) for pattern in (a, b))
                     return form.one * {"eq": a == b, "lt": a < b, "hs": a >= b}[cmp]
 
-            found.append(Check(f"set.{cmp}.{result}.{kind}", "b16", [kind] * 2, columns, expected))
-    assert disagreements(found, NEWEST) == []
+            cases.append(Check(f"set.{cmp}.{result}.{kind}", "b16", [kind] * 2, columns, expected))
+    assert disagreements(cases, NEWEST) == []

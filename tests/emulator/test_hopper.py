@@ -61,10 +61,10 @@ def positive(draw, shape):
 
 def errors(text, k):
     """d, its greatest error beyond that of rounding to bf16, as a share of the sum of magnitudes, and what it is of."""
-    given = fp8_gemm_promoted.data((64, 128, k), positive, scaled=False)
-    d, _ = fp8_gemm_promoted.multiply(text, *given)
-    expected = fp8_gemm_promoted.in_float64(*given)  # of positive terms: their own sum
-    return d, np.max((abs(d - expected) - 2.0**-8 * expected) / expected), given
+    operands = fp8_gemm_promoted.data((64, 128, k), positive, scaled=False)
+    d, _ = fp8_gemm_promoted.multiply(text, *operands)
+    expected = fp8_gemm_promoted.in_float64(*operands)  # of positive terms: their own sum
+    return d, np.max((abs(d - expected) - 2.0**-8 * expected) / expected), operands
 
 
 def test_one_chain_of_sums_is_wrong_where_promoted_ones_are_right():

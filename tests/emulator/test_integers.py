@@ -25,11 +25,11 @@ WORDS = ("u32", "s32")
 def names(*kinds):
     """Operands from the pool for sources of these types: %r0, %r1, %l0."""
     used = dict.fromkeys(REGISTERS, 0)
-    found = []
+    registers = []
     for kind in kinds:
-        found.append(f"%{REGISTERS[bits_of(kind)]}{used[bits_of(kind)]}")
+        registers.append(f"%{REGISTERS[bits_of(kind)]}{used[bits_of(kind)]}")
         used[bits_of(kind)] += 1
-    return ", ".join(found)
+    return ", ".join(registers)
 
 
 def line(opcode, result, kinds, function):
@@ -37,7 +37,7 @@ def line(opcode, result, kinds, function):
     return Line(
         f"{opcode} %d, {names(*kinds)}",
         (bits_of(result),),
-        lambda *patterns: function(*(number(each, kind) for each, kind in zip(patterns, kinds, strict=True))),
+        lambda *patterns: function(*(number(pattern, kind) for pattern, kind in zip(patterns, kinds, strict=True))),
     )
 
 
@@ -127,8 +127,8 @@ def halves():
 def highest(width, signed, shift):
     def function(a):
         a = ~a if signed and a < 0 else a
-        found = a.bit_length() - 1
-        return found if found < 0 or not shift else width - 1 - found
+        place = a.bit_length() - 1
+        return place if place < 0 or not shift else width - 1 - place
 
     return function
 
@@ -138,8 +138,8 @@ def nth_set(mask, base, offset):
     if offset == 0:
         return base if mask >> base & 1 else -1
     places = range(base, 32) if offset > 0 else range(base, -1, -1)
-    found = [place for place in places if mask >> place & 1]
-    return found[abs(offset) - 1] if abs(offset) <= len(found) else -1
+    set_bits = [place for place in places if mask >> place & 1]
+    return set_bits[abs(offset) - 1] if abs(offset) <= len(set_bits) else -1
 
 
 def extract(width, signed):
@@ -475,7 +475,7 @@ FAMILIES = {
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_integer_instructions_agree_with_whole_numbers_of_any_length(family):
-    assert [found for lines in kernels(FAMILIES[family]()) for found in disagreements(lines)] == []
+    assert [fault for lines in kernels(FAMILIES[family]()) for fault in disagreements(lines)] == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -510,5 +510,5 @@ def test_numbers_of_128_bits_divide():
     words = np.array([[n >> shift & (1 << 64) - 1 for n in row for shift in (0, 64)] for row in rows], np.uint64)
     results = np.zeros_like(words)
     emulator.run(ptx, grid=1, block=len(rows), args=[words, results])
-    found = [(int(a) | int(b) << 64, int(c) | int(d) << 64) for a, b, c, d in results]
-    assert found == [divmod(a, b) for a, b in rows]
+    quotients = [(int(a) | int(b) << 64, int(c) | int(d) << 64) for a, b, c, d in results]
+    assert quotients == [divmod(a, b) for a, b in rows]

@@ -146,17 +146,17 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "trips", "expected"), CASES)
 def test_entries_by_their_trips(text, trips, expected):
-    found, execution = counted(text, trips)
-    assert found == expected
+    entries, execution = counted(text, trips)
+    assert entries == expected
     assert execution.irreducible == ()
 
 
 def test_host_threads_ctas_and_the_sanitizer_change_no_trips():
     trips = np.random.default_rng(1).integers(0, 100, 96)
-    found, _ = counted(NESTED, trips, grid=40, threads=1)
-    assert sum(found[1].values()) == 40 * 3
-    assert counted(NESTED, trips, grid=40, threads=4)[0] == found
-    assert counted(NESTED, trips, grid=40, threads=4, sanitize=True)[0] == found
+    entries, _ = counted(NESTED, trips, grid=40, threads=1)
+    assert sum(entries[1].values()) == 40 * 3
+    assert counted(NESTED, trips, grid=40, threads=4)[0] == entries
+    assert counted(NESTED, trips, grid=40, threads=4, sanitize=True)[0] == entries
 
 
 def test_a_cycle_with_two_entrances_is_named_and_not_counted():
@@ -177,10 +177,10 @@ INNER:
     @%more bra FIRST;
 """,
     )
-    found, execution = counted(text, [1] * 32)
+    entries, execution = counted(text, [1] * 32)
     lines = text.splitlines()
     assert [lines[line - 1].strip() for line in execution.irreducible] == ["@%more bra FIRST;"]
-    assert found == [{2: 1, 3: 1, 4: 1, 5: 1}]  # the loop within
+    assert entries == [{2: 1, 3: 1, 4: 1, 5: 1}]  # the loop within
 
 
 def test_a_loop_of_a_function_counts_for_every_call():
@@ -248,9 +248,11 @@ class Loop:
 def loops(depth=0):
     inner = st.just(()) if depth == 2 else st.lists(st.deferred(lambda: loops(depth + 1)), max_size=2).map(tuple)
     few = st.integers(0, COLUMNS - 2)
-    found = st.builds(Loop, st.booleans(), few, st.none() | few, inner)
+    any_loop = st.builds(Loop, st.booleans(), few, st.none() | few, inner)
     return (
-        found if depth else found | st.builds(Loop, st.booleans(), st.just(COLUMNS - 1), st.none() | few, st.just(()))
+        any_loop
+        if depth
+        else any_loop | st.builds(Loop, st.booleans(), st.just(COLUMNS - 1), st.none() | few, st.just(()))
     )
 
 
@@ -298,7 +300,7 @@ def rendered(tree):
 
 def truth(tree, lanes):
     """{number of the loop: {trips: entries}} of one warp; its lanes have these columns."""
-    found = {}
+    by_loop = {}
 
     def go(loop, names, active):
         n = next(names)
@@ -312,16 +314,16 @@ def truth(tree, lanes):
             rounds += 1
             if loop.leave is not None:
                 left &= rounds != lanes[:, loop.leave]
-            for each, numbers in inner:
+            for nested, numbers in inner:
                 if left.any():
-                    go(each, iter(numbers), left)
+                    go(nested, iter(numbers), left)
             if not loop.tested_first:
                 left &= rounds < lanes[:, loop.trips]
-        found.setdefault(n, Counter())[trips] += 1
+        by_loop.setdefault(n, Counter())[trips] += 1
 
-    for each, numbers in names_of(tree, itertools.count()):
-        go(each, iter(numbers), np.ones(len(lanes), bool))
-    return found
+    for outer, numbers in names_of(tree, itertools.count()):
+        go(outer, iter(numbers), np.ones(len(lanes), bool))
+    return by_loop
 
 
 def names_of(body, names):
@@ -356,10 +358,10 @@ def test_random_loops_have_the_trips_that_they_were_made_with(tree, block, seed)
             for n, entries in truth(tree, lanes).items():
                 expected.setdefault(n, Counter()).update(entries)
     execution = emulator.run(text, grid=2, block=block, args=[table])
-    found = {int(text.splitlines()[line - 1].split("back ")[1]): dict(e) for line, e in execution.loops.items()}
-    assert found == {n: merged(entries) for n, entries in expected.items()}, text
+    entries_of = {int(text.splitlines()[line - 1].split("back ")[1]): dict(e) for line, e in execution.loops.items()}
+    assert entries_of == {n: merged(entries) for n, entries in expected.items()}, text
     headers = {int(line[4:-1]): i + 2 for i, line in enumerate(text.splitlines()) if line.startswith("LOOP")}
-    for n, entries in found.items():
+    for n, entries in entries_of.items():
         executed = execution.by_line[headers[n]]["ptx_warp_instructions"]
         assert executed == sum(trips * count for trips, count in entries.items())
     counters = Counters()

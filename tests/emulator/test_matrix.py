@@ -33,7 +33,7 @@ FLOATS = {
 }  # fmt: skip
 """Opcodes, and the architectures to try them on."""
 CASES = {opcode: case(opcode) for opcode in FLOATS}
-PROGRAMS = {opcode: kernel(each) for opcode, each in CASES.items()}
+PROGRAMS = {opcode: kernel(product) for opcode, product in CASES.items()}
 
 
 E4M3 = np.array([float(block_sums.read(pattern, "e4m3")) for pattern in range(0x7F)])
@@ -43,7 +43,7 @@ E4M3 = np.array([float(block_sums.read(pattern, "e4m3")) for pattern in range(0x
 def encoded(values, kind):
     """Bit patterns of float64 values that the format can hold, to nearest even."""
     form = block_sums.FORMATS[kind]
-    found = np.zeros(values.shape, np.uint64)
+    patterns_ = np.zeros(values.shape, np.uint64)
     for at, value in np.ndenumerate(values):
         if value == 0:
             pattern = form.sign if math.copysign(1, value) < 0 else 0
@@ -51,14 +51,14 @@ def encoded(values, kind):
             pattern = int(np.argmin(abs(E4M3 - abs(value)))) | (0x80 if value < 0 else 0)
         else:
             pattern = exact.rounded(block_sums.Fraction(float(value)), form, "rn")
-        found[at] = pattern << 13 if kind == "tf32" else pattern
-    return found
+        patterns_[at] = pattern << 13 if kind == "tf32" else pattern
+    return patterns_
 
 
 def run(case, a, b, c, arch, text=None):
     """D of matrices given as bit patterns, shape (products, matrices, rows, columns)."""
     products = len(a)
-    given = [np.zeros((products, 32, case.d.registers), np.uint64 if case.d.bits == 64 else np.uint32)]
+    operands = [np.zeros((products, 32, case.d.registers), np.uint64 if case.d.bits == 64 else np.uint32)]
     for held, matrix in ((case.a, a), (case.b, b), (case.c, c)):
         words = np.zeros((products, 32, held.registers), np.uint64)
         per = max(1, 32 // held.bits)
@@ -66,9 +66,9 @@ def run(case, a, b, c, arch, text=None):
             for i, place in enumerate(places):
                 shift = np.uint64(held.bits * (i % per) if held.bits < 32 else 0)
                 words[:, lane, i // per] |= matrix[:, *place].astype(np.uint64) << shift
-        given.append(words if held.bits == 64 else words.astype(np.uint32))
-    execution = emulator.run(text or PROGRAMS[case.opcode], grid=products, block=32, args=given, arch=arch)
-    out = given[0].astype(np.uint64)
+        operands.append(words if held.bits == 64 else words.astype(np.uint32))
+    execution = emulator.run(text or PROGRAMS[case.opcode], grid=products, block=32, args=operands, arch=arch)
+    out = operands[0].astype(np.uint64)
     result = np.zeros((products, a.shape[1], case.m, case.n), np.uint64)
     per = max(1, 32 // case.d.bits)
     for lane, places in enumerate(case.d.places):
@@ -115,14 +115,14 @@ def spread(rng, shape, kind, addend):
 
 def patterns(rng, shape, kind, addend):
     """Any bits at all: infinities, NaN and subnormals among them."""
-    found = rng.integers(0, 1 << BITS[kind], shape, np.uint64)
+    drawn = rng.integers(0, 1 << BITS[kind], shape, np.uint64)
     chance = rng.random(shape)
     form = block_sums.FORMATS[kind]
     shift = np.uint64(13 if kind == "tf32" else 0)
     if kind != "e4m3":
-        found = np.where(chance < 0.01, np.uint64(form.infinity) << shift, found)
-        found = np.where((chance > 0.01) & (chance < 0.02), np.uint64(form.infinity | form.sign) << shift, found)
-    return np.where(chance > 0.9, found & np.uint64(form.sign) << shift, found)
+        drawn = np.where(chance < 0.01, np.uint64(form.infinity) << shift, drawn)
+        drawn = np.where((chance > 0.01) & (chance < 0.02), np.uint64(form.infinity | form.sign) << shift, drawn)
+    return np.where(chance > 0.9, drawn & np.uint64(form.sign) << shift, drawn)
 
 
 def cancelling(rng, shape, kind, addend):
@@ -170,9 +170,9 @@ def test_a_float_product_has_the_bits_of_the_exact_model(opcode, arch):
     for product, matrix, row, column in some_of(actual.shape, 240):
         xs, ys = a[product, matrix, row].tolist(), b[product, matrix, :, column].tolist()
         wanted = block_sums.expected(xs, ys, int(c[product, matrix, row, column]), case.kinds, arch)
-        found = int(actual[product, matrix, row, column])
-        if found != wanted:
-            wrong.append((MAKERS[product // 2].__name__, matrix, row, column, hex(found), hex(wanted)))
+        got = int(actual[product, matrix, row, column])
+        if got != wanted:
+            wrong.append((MAKERS[product // 2].__name__, matrix, row, column, hex(got), hex(wanted)))
     assert wrong == []
     assert execution.counters["ptx_mma_operations"] == len(a)
     flops = len(a) * 2 * case.m * case.n * case.k * actual.shape[1]
@@ -195,8 +195,8 @@ def test_products_are_not_cut_to_less_than_a_lowest_unit(shape, kind, arch, bloc
     terms = np.array([2.0**-149 / half - y, y] * half)
     a, b = np.zeros((1, 1, 16, block)), np.full((1, 1, block, 8), 2.0**-80)
     a[0, 0, 0], a[0, 0, 1] = terms * 2.0**80, terms * 2.0**88
-    found, _ = run(case, encoded(a, kind), encoded(b, kind), np.zeros((1, 1, 16, 8), np.uint64), arch)
-    values = found.astype(np.uint32).view(np.float32)[0, 0]
+    result, _ = run(case, encoded(a, kind), encoded(b, kind), np.zeros((1, 1, 16, 8), np.uint64), arch)
+    values = result.astype(np.uint32).view(np.float32)[0, 0]
     assert values[0].tolist() == [0.0] * 8
     assert values[1].tolist() == [2.0**-141] * 8
 
@@ -325,7 +325,7 @@ def another_process(monkeypatch):
 
 def test_code_for_lesser_cpus_gives_the_same_bits(another_process):
     rng = np.random.default_rng(11)
-    given = {
+    operands = {
         opcode: [
             np.where(rng.random(shape) < 0.5, 0x3C3C3C3C3C3C3C3C, rng.integers(0, 1 << 62, shape))
             .astype(np.uint64) & np.uint64((1 << held.bits) - 1)
@@ -334,11 +334,14 @@ def test_code_for_lesser_cpus_gives_the_same_bits(another_process):
         ]
         for opcode, case in ((opcode, CASES[opcode]) for opcode in EVERYWHERE)
     }  # fmt: skip
-    expected = {opcode: run(CASES[opcode], *given[opcode], arch="sm_90")[0] for opcode in EVERYWHERE}
+    expected = {opcode: run(CASES[opcode], *operands[opcode], arch="sm_90")[0] for opcode in EVERYWHERE}
     for cpu in LESSER:
         another_process(cpu)
         for opcode in EVERYWHERE:
-            assert np.array_equal(run(CASES[opcode], *given[opcode], arch="sm_90")[0], expected[opcode]), (cpu, opcode)
+            assert np.array_equal(run(CASES[opcode], *operands[opcode], arch="sm_90")[0], expected[opcode]), (
+                cpu,
+                opcode,
+            )
 
 
 @pytest.mark.parametrize(
@@ -370,9 +373,9 @@ def test_fp8_is_one_block_of_32_products_where_the_machine_code_has_one_instruct
     ],
 )  # fmt: skip
 def test_an_execution_says_how_well_its_matrix_arithmetic_is_known(opcode, arch, origin):
-    each = case(opcode)
-    given = [np.zeros((32, held.registers), np.uint64) for held in (each.d, each.a, each.b, each.c)]
-    execution = emulator.run(kernel(each), grid=1, block=32, args=given, arch=arch)
+    product = case(opcode)
+    operands = [np.zeros((32, held.registers), np.uint64) for held in (product.d, product.a, product.b, product.c)]
+    execution = emulator.run(kernel(product), grid=1, block=32, args=operands, arch=arch)
     assert execution.models == {opcode: origin}
 
 

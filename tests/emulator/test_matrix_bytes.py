@@ -102,12 +102,12 @@ def launch(rows, arch="sm_100a"):
     """Shared memory, the operands of the stores, what the loads gave, shared memory after each store."""
     rng = np.random.default_rng(5)
     memory = rng.integers(0, 256, (ROWS, 16), np.uint8)
-    given = rng.integers(0, 256, (4, 32, 4), np.uint8)
+    to_store = rng.integers(0, 256, (4, 32, 4), np.uint8)
     loaded = np.zeros((sum(results(shape, count) for shape, count, _ in LOADS), 32, 4), np.uint8)
     stored = np.zeros((len(STORES), ROWS, 16), np.uint8)
-    arguments = [memory, np.uint32(16) * rows.astype(np.uint32), given, loaded, stored]
+    arguments = [memory, np.uint32(16) * rows.astype(np.uint32), to_store, loaded, stored]
     execution = emulator.run(TEXT, grid=1, block=32, args=arguments, arch=arch)
-    return memory, given, loaded, stored, execution
+    return memory, to_store, loaded, stored, execution
 
 
 def elements(row, bits):
@@ -144,7 +144,7 @@ def test_ldmatrix_gives_each_lane_four_elements_of_a_row_or_a_column(launched):
         assert loaded[at : at + len(wanted)].tolist() == np.array(wanted).tolist(), (shape, form)
         at += len(wanted)
         line = next(
-            i for i, each in enumerate(TEXT.splitlines(), 1) if re.search(rf"{shape}(\.shared)?\.{form} ", each)
+            i for i, text in enumerate(TEXT.splitlines(), 1) if re.search(rf"{shape}(\.shared)?\.{form} ", text)
         )
         counts = execution.by_line[line]
         assert counts["ptx_shared_load_requests"] == 1
@@ -153,18 +153,18 @@ def test_ldmatrix_gives_each_lane_four_elements_of_a_row_or_a_column(launched):
 
 def test_stmatrix_writes_the_columns_of_a_fragment_as_rows(launched):
     """A lane has two neighbours of row lane / 4 and of the row 8 below, as an accumulator does."""
-    order, _, given, _, stored, execution = launched
+    order, _, to_store, _, stored, execution = launched
     for count, after in zip(STORES, stored, strict=True):
         wanted = np.full((ROWS, 16), 255, np.uint8)
         for matrix in range(count):
             fragment = np.zeros((16, 8), np.uint8)
             for lane in range(32):
                 row, column = lane // 4, 2 * (lane % 4)
-                fragment[row, column : column + 2] = given[matrix, lane, :2]
-                fragment[row + 8, column : column + 2] = given[matrix, lane, 2:]
+                fragment[row, column : column + 2] = to_store[matrix, lane, :2]
+                fragment[row + 8, column : column + 2] = to_store[matrix, lane, 2:]
             wanted[order[8 * matrix : 8 * matrix + 8]] = fragment.T
         assert after.tolist() == wanted.tolist(), count
-        line = next(i for i, each in enumerate(TEXT.splitlines(), 1) if f"m16n8.x{count}" in each)
+        line = next(i for i, text in enumerate(TEXT.splitlines(), 1) if f"m16n8.x{count}" in text)
         assert execution.by_line[line]["ptx_shared_store_bytes"] == 128 * count
 
 
@@ -205,10 +205,10 @@ PADDED = """
 
 
 @pytest.mark.parametrize(
-    ("form", "written", "found"),
+    ("form", "written", "reported"),
     [("b4x16_p64", 8, False), ("b4x16_p64", 4, True), ("b6x16_p32", 12, False), ("b6x16_p32", 8, True)],
 )
-def test_the_padding_of_a_row_need_not_be_written(form, written, found):
+def test_the_padding_of_a_row_need_not_be_written(form, written, reported):
     text = PADDED.replace("FORMAT", form)
     execution = emulator.run(text, grid=1, block=32, args=[np.uint32(written)], arch="sm_100a", sanitize=True)
-    assert [finding.kind for finding in execution.findings] == ["uninitialised"] * found
+    assert [finding.kind for finding in execution.findings] == ["uninitialised"] * reported

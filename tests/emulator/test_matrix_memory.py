@@ -111,15 +111,15 @@ def test_ldmatrix_gives_each_lane_two_neighbours_of_each_matrix(count, trans, sp
     rng = np.random.default_rng(3)
     memory = rng.integers(0, 2**16, BYTES // 2, np.uint16)
     rows = ORDERS[order](rng).astype(np.uint32)
-    given = rows.copy()
-    given[8 * count :] = 0xFFFF0001  # the addresses of the other lanes do not matter
+    addresses = rows.copy()
+    addresses[8 * count :] = 0xFFFF0001  # the addresses of the other lanes do not matter
     result = np.zeros((32, count, 2), np.uint16)
     text = KERNELS["ldmatrix", count, trans, space]
-    execution = emulator.run(text, grid=1, block=32, args=[memory, given, result])
+    execution = emulator.run(text, grid=1, block=32, args=[memory, addresses, result])
     for j in range(count):
         matrix = np.array([memory[row // 2 : row // 2 + 8] for row in rows[8 * j : 8 * j + 8]])
         assert np.array_equal(result[:, j], in_lanes(matrix, trans))
-    line = next(i for i, each in enumerate(text.splitlines(), 1) if "ldmatrix.sync" in each)
+    line = next(i for i, line_text in enumerate(text.splitlines(), 1) if "ldmatrix.sync" in line_text)
     counts = execution.by_line[line]
     wavefronts, conflicts = passes([int(row) for row in rows[: 8 * count]])
     assert counts["ptx_shared_load_requests"] == 1
@@ -143,7 +143,7 @@ def test_stmatrix_undoes_ldmatrix(count, trans, space, order):
     text = KERNELS["stmatrix", count, trans, space]
     execution = emulator.run(text, grid=1, block=32, args=[memory, rows, held])
     assert np.array_equal(memory, wanted)
-    line = next(i for i, each in enumerate(text.splitlines(), 1) if "stmatrix.sync" in each)
+    line = next(i for i, line_text in enumerate(text.splitlines(), 1) if "stmatrix.sync" in line_text)
     counts = execution.by_line[line]
     assert counts["ptx_shared_store_requests"] == 1
     assert counts["ptx_shared_store_bytes"] == 128 * count

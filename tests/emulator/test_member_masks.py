@@ -70,8 +70,8 @@ def test_groups_at_one_instruction_do_not_see_each_other(operation, masks):
     body, expected = OPERATIONS[operation]
     x = np.random.default_rng(3).integers(0, 4, 32)
     x[8:16] = 1
-    found = run(kernel(f"masks_{operation}", body), masks, x)
-    assert found.tolist() == [int(expected(x, lane, members(masks, lane))) for lane in range(32)]
+    result = run(kernel(f"masks_{operation}", body), masks, x)
+    assert result.tolist() == [int(expected(x, lane, members(masks, lane))) for lane in range(32)]
 
 
 def test_a_group_that_is_complete_goes_on_while_another_waits_for_a_late_lane():
@@ -101,8 +101,8 @@ def test_lanes_that_wait_are_not_freed_by_lanes_whose_guard_is_false():
     bra VOTE;
 VOTE:
     @%p vote.sync.ballot.b32 %out, %odd, %mask;""")  # fmt: skip
-    found = run(text, np.full(32, 0xFFFF), np.zeros(32))
-    assert found.tolist() == [8] * 16 + [0] * 16
+    result = run(text, np.full(32, 0xFFFF), np.zeros(32))
+    assert result.tolist() == [8] * 16 + [0] * 16
 
 
 @pytest.mark.parametrize("body", [

@@ -50,8 +50,8 @@ def test_a_load_that_ptxas_merged_needs_the_wavefronts_of_the_wide_one(text, tmp
     rng = np.random.default_rng(1)
     for places in (np.arange(64), np.arange(64) * 8 % 512, rng.integers(0, 512, 64), np.zeros(64)):
         places = places.astype(np.uint32)
-        found, whole = launched(text, places), launched(WHOLE, places)
-        assert found.wide_wavefronts[merged.line][16] == whole.counters["ptx_shared_load_wavefronts"]
-        assert {line: each[16] for line, each in found.wide_wavefronts.items()} == dict.fromkeys(
-            found.wide_wavefronts, whole.counters["ptx_shared_load_wavefronts"]
+        narrow, whole = launched(text, places), launched(WHOLE, places)
+        assert narrow.wide_wavefronts[merged.line][16] == whole.counters["ptx_shared_load_wavefronts"]
+        assert {line: wavefronts[16] for line, wavefronts in narrow.wide_wavefronts.items()} == dict.fromkeys(
+            narrow.wide_wavefronts, whole.counters["ptx_shared_load_wavefronts"]
         )  # whichever of their lines ptxas notes

@@ -9,7 +9,7 @@ from ptxbench import emulator
 from ptxbench.errors import MemoryFault, PtxSyntaxError, UnsupportedInstruction
 from ptxbench.toolchain import locate, ptxas
 from tests.emulator import block_sums
-from tests.emulator.narrow_products import CODES, Given, Product, header, indices, kept, kernel, run, words_of
+from tests.emulator.narrow_products import CODES, Operands, Product, header, indices, kept, kernel, run, words_of
 
 NARROW = ("e4m3", "e5m2", "e3m2", "e2m3", "e2m1")
 SPARSE = "mma.sp.sync.aligned"
@@ -81,7 +81,7 @@ def near(draw, shape, kind):
 
 
 def drawn(product, draw, make):
-    found = indices(product, draw)
+    kept_indices = indices(product, draw)
     shape = (16, product.scales), (8, product.scales)
     if "ue4m3" in product.opcode:
         scales = [draw.integers(0, 256, extent) for extent in shape]
@@ -90,15 +90,15 @@ def drawn(product, draw, make):
         for factors in scales if product.scales else ():
             factors[0, 0] = 255 if make is patterns else 1
             factors[1, -1] = 254
-    return Given(make(draw, (16, product.terms), product.kinds[1]), make(draw, (product.k, 8), product.kinds[2]),
-                 make(draw, (16, 8), product.kinds[3]), found, *scales)  # fmt: skip
+    return Operands(make(draw, (16, product.terms), product.kinds[1]), make(draw, (product.k, 8), product.kinds[2]),
+                 make(draw, (16, 8), product.kinds[3]), kept_indices, *scales)  # fmt: skip
 
 
-def multiply(text, products, given, arch, **options):
-    """`given`: for each CTA, the operands of each product."""
+def multiply(text, products, operands, arch, **options):
+    """`operands`: for each CTA, the operands of each product."""
     draw = np.random.default_rng(9)
     words = np.array([[words_of(product, one, draw) for product, one in zip(products, cta, strict=True)]
-                      for cta in given])  # fmt: skip
+                      for cta in operands])  # fmt: skip
     return run(text, products, words.transpose(0, 2, 1, 3), arch, **options)
 
 
@@ -120,10 +120,10 @@ def wanted(product, one, row, column, arch):
     return block_sums.expected(a, b, c, tuple(product.kinds), arch)
 
 
-def differences(products, given, found, arch, count=24):
+def differences(products, operands, results, arch, count=24):
     draw, wrong = np.random.default_rng(5), []
     for number, product in enumerate(products):
-        for cta, one in enumerate(arrays[number] for arrays in given):
+        for cta, one in enumerate(arrays[number] for arrays in operands):
             places = [
                 (0, 0),
                 (1, 1),
@@ -132,8 +132,8 @@ def differences(products, given, found, arch, count=24):
             ]
             for row, column in places:
                 expected = wanted(product, one, row, int(column), arch)
-                if int(found[number][cta, row, column]) != expected:
-                    wrong.append((product.opcode, cta, row, int(column), hex(found[number][cta, row, column]),
+                if int(results[number][cta, row, column]) != expected:
+                    wrong.append((product.opcode, cta, row, int(column), hex(results[number][cta, row, column]),
                                   hex(expected)))  # fmt: skip
     return wrong
 
@@ -145,9 +145,9 @@ RUNS = [("scaled", UNSCALED + SCALED, "sm_120"), ("sparse", FLOATS, "sm_90"), ("
 def test_a_float_product_has_the_bits_of_the_exact_model(name, products, arch):
     draw = np.random.default_rng(len(name))
     every = products if name != "sparse" else FLOATS + INTEGERS
-    given = [[drawn(product, draw, make) for product in every] for make in (near, patterns)]
-    found, execution = multiply(PROGRAMS[name][0], every, given, arch)
-    assert differences(products, given, found, arch) == []
+    operands = [[drawn(product, draw, make) for product in every] for make in (near, patterns)]
+    results, execution = multiply(PROGRAMS[name][0], every, operands, arch)
+    assert differences(products, operands, results, arch) == []
     assert execution.counters["ptx_mma_operations"] == 2 * len(every)
     for kind in {product.kinds[1] for product in products}:
         flops = sum(2 * 16 * 8 * product.terms for product in every if product.kinds[1] == kind)
@@ -156,19 +156,19 @@ def test_a_float_product_has_the_bits_of_the_exact_model(name, products, arch):
 
 def test_an_integer_product_is_exact_and_wraps_or_clamps():
     draw = np.random.default_rng(4)
-    given = [[drawn(product, draw, patterns) for product in FLOATS + INTEGERS]]
-    for one in given[0][len(FLOATS) :]:
+    operands = [[drawn(product, draw, patterns) for product in FLOATS + INTEGERS]]
+    for one in operands[0][len(FLOATS) :]:
         one.c[:] = draw.choice(np.array([2**31 - 5, 2**31 + 5, 7]), (16, 8))
-    found, execution = multiply(PROGRAMS["sparse"][0], FLOATS + INTEGERS, given, "sm_90")
+    results, execution = multiply(PROGRAMS["sparse"][0], FLOATS + INTEGERS, operands, "sm_90")
     for number, product in enumerate(INTEGERS, len(FLOATS)):
-        one, (_, a, b, _) = given[0][number], product.kinds
+        one, (_, a, b, _) = operands[0][number], product.kinds
         x, y = (np.where((m >> CODES[kind] - 1 & 1) * (kind[0] == "s"), m.astype(int) - (1 << CODES[kind]), m)
                 .astype(int) for m, kind in ((one.a.astype(int), a), (one.b.astype(int), b)))  # fmt: skip
         places = kept(product, one.indices)
         total = np.einsum("rt,rtc->rc", x, y[places]) + one.c.astype(np.uint32).view(np.int32)
         if "satfinite" in product.opcode:
             total = np.clip(total, -(2**31), 2**31 - 1)
-        assert np.array_equal(found[number][0], total & 0xFFFFFFFF), product.opcode
+        assert np.array_equal(results[number][0], total & 0xFFFFFFFF), product.opcode
         assert execution.models[product.opcode] == "exact"
 
 
@@ -180,7 +180,7 @@ def test_products_of_whole_numbers_are_those_of_numpy():
     """Exact in every model: where an element, an index or a scale is shows by itself."""
     draw = np.random.default_rng(6)
     products = UNSCALED + SCALED
-    given = []
+    operands = []
     for product in products:
         one = drawn(product, draw, patterns)
         whole = {"e4m3": (0, 0x38, 0x40, 0xB8), "e5m2": (0, 0x3C, 0x40, 0xBC), "e3m2": (0, 0xC, 0x10, 0x2C),
@@ -189,9 +189,11 @@ def test_products_of_whole_numbers_are_those_of_numpy():
         one_scale = 0x38 if "ue4m3" in product.opcode else 127
         scales = [one_scale + draw.integers(0, 3, m.shape) * (8 if one_scale == 0x38 else 1)
                   for m in (one.scale_a, one.scale_b)]  # fmt: skip
-        given.append(dataclasses.replace(one, a=a, b=b, c=np.zeros((16, 8), int), scale_a=scales[0], scale_b=scales[1]))
-    found, _ = multiply(PROGRAMS["scaled"][0], products, [given], "sm_120")
-    for product, one, result in zip(products, given, found, strict=True):
+        operands.append(
+            dataclasses.replace(one, a=a, b=b, c=np.zeros((16, 8), int), scale_a=scales[0], scale_b=scales[1])
+        )
+    results, _ = multiply(PROGRAMS["scaled"][0], products, [operands], "sm_120")
+    for product, one, result in zip(products, operands, results, strict=True):
         dense = np.zeros((16, product.k))
         np.put_along_axis(dense, kept(product, one.indices), values(one.a, product.kinds[1]), axis=1)
         right = values(one.b, product.kinds[2])
@@ -255,8 +257,8 @@ def test_selectors_may_be_registers():
     one = drawn(SCALED[0], np.random.default_rng(1), near)
     text = kernel(SCALED[:1], "selectors", SELECTORS.format(3, 1, 2), {0: BY_REGISTERS})
     ptxas.assemble(locate.program("ptxas"), header("sm_120") + text, "sm_120a")
-    found, _ = multiply(text, SCALED[:1], [[one]], "sm_120")
-    assert differences(SCALED[:1], [[one]], found, "sm_120") == []
+    results, _ = multiply(text, SCALED[:1], [[one]], "sm_120")
+    assert differences(SCALED[:1], [[one]], results, "sm_120") == []
 
 
 @pytest.mark.parametrize(
@@ -336,17 +338,20 @@ NAN = {"ue8m0": (255,), "ue4m3": (0x7F, 0xFF)}
 @pytest.mark.parametrize("place", ["row", "column"])
 def test_a_scale_that_is_nan_makes_its_row_or_column_nan(place):
     """All products are 1, so that no infinity among them could be the reason."""
-    draw, given = np.random.default_rng(2), []
+    draw, operands = np.random.default_rng(2), []
     for product in SCALED:
         one = drawn(product, draw, patterns)
         codes = {"e4m3": 0x38, "e5m2": 0x3C, "e3m2": 0xC, "e2m3": 8, "e2m1": 2}
         kind = product.opcode.rsplit(".", 1)[-1]
         scales = [np.full(m.shape, 0x38 if kind == "ue4m3" else 127) for m in (one.scale_a, one.scale_b)]
         scales[place == "column"][3, -1] = draw.choice(NAN[kind])
-        a, b = (np.full(m.shape, codes[each]) for m, each in ((one.a, product.kinds[1]), (one.b, product.kinds[2])))
-        given.append(dataclasses.replace(one, a=a, b=b, c=one.c * 0, scale_a=scales[0], scale_b=scales[1]))
-    found, _ = multiply(PROGRAMS["scaled"][0], UNSCALED + SCALED, [[*map(zeros, UNSCALED), *given]], "sm_120")
-    for product, result in zip(SCALED, found[len(UNSCALED) :], strict=True):
+        a, b = (
+            np.full(m.shape, codes[code_kind])
+            for m, code_kind in ((one.a, product.kinds[1]), (one.b, product.kinds[2]))
+        )
+        operands.append(dataclasses.replace(one, a=a, b=b, c=one.c * 0, scale_a=scales[0], scale_b=scales[1]))
+    results, _ = multiply(PROGRAMS["scaled"][0], UNSCALED + SCALED, [[*map(zeros, UNSCALED), *operands]], "sm_120")
+    for product, result in zip(SCALED, results[len(UNSCALED) :], strict=True):
         expected = np.full((16, 8), product.terms, np.float32)
         expected[(slice(None), 3) if place == "column" else 3] = np.nan
         assert np.array_equal(result[0].astype(np.uint32).view(np.float32), expected, equal_nan=True), product.opcode

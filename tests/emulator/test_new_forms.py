@@ -210,9 +210,9 @@ SPACES = module("""
 
 
 def test_the_other_spaces_have_the_same_forms():
-    given = np.array([100, 200, 300, 400], np.uint32)
+    constants = np.array([100, 200, 300, 400], np.uint32)
     y = np.zeros((32, 16), np.uint32)
-    emulator.run(SPACES, grid=1, block=32, args=[y, np.void(given.tobytes())])
+    emulator.run(SPACES, grid=1, block=32, args=[y, np.void(constants.tobytes())])
     for lane in range(32):
         assert y[lane].tolist() == [100 + lane, lane, 300, 400, lane, 100 + lane, 300, 400, *range(11, 19)]
 
@@ -283,8 +283,8 @@ def combine(operation, a, b, kind):
     with np.errstate(all="ignore"):
         if operation == "add":
             total = x + y  # exact, or rounded to 24 bits, which changes nothing
-            found = total.astype(np.float16).view(np.uint16) if kind == "f16" else bf16(total)
-            return np.where(np.isnan(total), 0x7FFF, found).astype(np.uint16)
+            bits = total.astype(np.float16).view(np.uint16) if kind == "f16" else bf16(total)
+            return np.where(np.isnan(total), 0x7FFF, bits).astype(np.uint16)
     sign_x, sign_y = a >> 15, b >> 15
     less = (x < y) | ((x == y) & (sign_x > sign_y))
     best = np.where(less if operation == "min" else ~less & (a != b), a, b)

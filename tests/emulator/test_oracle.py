@@ -25,7 +25,7 @@ def differences(rows):
     data = np.ascontiguousarray(np.stack(arrays, axis=1).astype(np.uint64))
     grid = (-(-len(rows) // BLOCK), 1, 1)
     interpret(text, None, grid=grid, block=(BLOCK, 1, 1), args=[data, out, np.uint32(len(rows))])
-    found = []
+    faults = []
     for (_, sources, expected), actual in zip(rows, out.tolist(), strict=True):
         wanted = expected if isinstance(expected, tuple) else (expected,)
         for kind, value, got in zip(results, wanted, actual, strict=True):
@@ -33,8 +33,8 @@ def differences(rows):
             if register(kind, result=True) != kind:  # a register wider than the result holds it extended
                 bits |= 0xFFFFFF00 if kind[0] == "s" and bits >> 7 else 0
             if got != bits:
-                found.append(f"{opcode} {sources}: {show(got, kind)}, not {show(bits, kind)}")
-    return found
+                faults.append(f"{opcode} {sources}: {show(got, kind)}, not {show(bits, kind)}")
+    return faults
 
 
 def test_the_interpreter_gives_what_the_manual_says():
@@ -56,8 +56,8 @@ LACKS = [
 
 @pytest.mark.parametrize(("line", "message"), LACKS)
 def test_unsupported_features_are_named_with_their_line_before_anything_runs(line, message):
-    found = lacking(ENTRY.format(line))
-    assert found == ([message] if message else [])
+    missing = lacking(ENTRY.format(line))
+    assert missing == ([message] if message else [])
     if message:
         with pytest.raises(Missing, match="line 9"):
             interpret(ENTRY.format(line), None, grid=(1, 1, 1), block=(1, 1, 1), args=[np.zeros(1)])
@@ -94,6 +94,10 @@ def disagreement(text, case):
 @pytest.mark.parametrize("flags", FLAGS)
 def test_cuda_c_beyond_the_pairs_agrees_with_the_emulator(stem, flags):
     ptx = compiled(stem, "sm_90", flags)
-    found = {case.kernel: disagreement(alone(ptx, case.kernel), case) for case in CASES[stem] if case.runs_on("sm_90")}
-    assert {kernel: what for kernel, what in found.items() if what and kernel not in UNABLE} == {}
-    assert [kernel for kernel, what in found.items() if kernel in UNABLE and not what] == [], "take them out of UNABLE"
+    disagreements = {
+        case.kernel: disagreement(alone(ptx, case.kernel), case) for case in CASES[stem] if case.runs_on("sm_90")
+    }
+    assert {kernel: what for kernel, what in disagreements.items() if what and kernel not in UNABLE} == {}
+    assert [kernel for kernel, what in disagreements.items() if kernel in UNABLE and not what] == [], (
+        "take them out of UNABLE"
+    )

@@ -63,8 +63,8 @@ def packed():
     a, b = columns()
     for kind, names in KINDS.items():
         for name in names:
-            given = [a] if name == "neg" else [a, b]
-            yield Check(f"{name}.{kind}", "b32", ["b32"] * len(given), given, by_parts(kind, OPERATIONS[name]))
+            operands = [a] if name == "neg" else [a, b]
+            yield Check(f"{name}.{kind}", "b32", ["b32"] * len(operands), operands, by_parts(kind, OPERATIONS[name]))
 
 
 def test_packed_integers_do_not_carry_into_each_other():

@@ -54,7 +54,9 @@ def expectation(text, options, arguments):
     def launched():
         counters = Counters()
         interpret(text, None, args=arguments, counters=counters, **options)
-        return pickle.dumps(([each.tobytes() for each in arguments if isinstance(each, np.ndarray)], counters))
+        return pickle.dumps(
+            ([argument.tobytes() for argument in arguments if isinstance(argument, np.ndarray)], counters)
+        )
 
     launch = hashlib.sha256(pickle.dumps((options, arguments))).hexdigest()
     read = repr(parsed(text))  # all that the interpreter has of the emulator
@@ -76,16 +78,16 @@ def interpreted(name, variant):
     text = ptx(name, variant)
     if missing := lacking(text):
         return [f"the interpreter lacks: {'; '.join(missing)}. Add a rule to tests/emulator/oracle/"]
-    found = []
+    faults = []
     for place, (options, arguments) in enumerate(launches(name, variant)):
         actual, execution = run(text, options, arguments)
         if place and execution.counters["ptx_warp_instructions"] > MOST_WARP_INSTRUCTIONS:
             continue
         expected, counters = expectation(text, options, list(arguments.values()))
         if actual != expected:
-            found.append(f"{options}: bytes differ")
-        found += [f"{options}: {line}" for line in counters.differences(execution)]
-    return found
+            faults.append(f"{options}: bytes differ")
+        faults += [f"{options}: {line}" for line in counters.differences(execution)]
+    return faults
 
 
 TOO_LONG = {"warp_special"}
@@ -95,15 +97,15 @@ TOO_LONG = {"warp_special"}
 @pytest.mark.parametrize(("name", "variant"), marked([side for side in BY_DEFAULT if side[0] not in TOO_LONG]))
 def test_bytes_and_counters_match_an_interpreter_that_shares_only_the_parser(name, variant):
     try:
-        found = interpreted(name, variant)
+        faults = interpreted(name, variant)
     except Exception as error:
         if (name, variant) not in EXCUSED:
             raise
-        found = [repr(error)]
+        faults = [repr(error)]
     if (name, variant) in EXCUSED:
-        assert found, f"{name} {variant} agrees: take it out of EXCUSED"
+        assert faults, f"{name} {variant} agrees: take it out of EXCUSED"
     else:
-        assert not found, "\n".join(found)
+        assert not faults, "\n".join(faults)
 
 
 def test_only_sides_that_there_are_can_be_excused():

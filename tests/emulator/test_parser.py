@@ -385,7 +385,7 @@ def mutated(text, seed):
         elif what == "double":
             changed.insert(at, piece)
         elif what == "swap":
-            other = rng.choice([i for i, each in enumerate(changed) if each.strip()])
+            other = rng.choice([i for i, part in enumerate(changed) if part.strip()])
             changed[at], changed[other] = changed[other], piece
         elif what == "nest":
             left, right = tuple(rng.choice(["{}", "()", "[]", "- ", "1?", "<>"]))
@@ -412,14 +412,14 @@ def test_a_text_with_mistakes_gives_a_clear_error_or_runs(text, seed):
     """Up to LLVM's own verification of the result; any other exception would end the emulator's process."""
     wrong = mutated(text, seed)
     with within(20):
-        told = ""
+        message = ""
         try:
             module = parse(wrong)
             translation = translate(module, choose(module, None))
             llvm.parse_assembly(translation.ir)
         except (PtxSyntaxError, UnsupportedInstruction, LaunchError) as error:
-            told = str(error)
-        assert re.match(r"line \d+: |The PTX has \d+ entries; name one of them: |$", told)
+            message = str(error)
+        assert re.match(r"line \d+: |The PTX has \d+ entries; name one of them: |$", message)
 
 
 def test_pieces_put_together_again_are_the_text():

@@ -51,12 +51,12 @@ def test_without_a_placement_arrays_lie_at_the_same_addresses_every_time():
 
 
 def test_placements_give_other_addresses_orders_and_distances_each_aligned():
-    found = [addresses(seed) for seed in range(8)]
-    assert len(set(found)) == 8
-    assert {a < b for a, b in found} == {True, False}
-    assert len({abs(a - b) for a, b in found}) > 4
-    assert all(address % 256 == 0 for pair in found for address in pair)
-    assert addresses(3) == found[3]
+    placed = [addresses(seed) for seed in range(8)]
+    assert len(set(placed)) == 8
+    assert {a < b for a, b in placed} == {True, False}
+    assert len({abs(a - b) for a, b in placed}) > 4
+    assert all(address % 256 == 0 for pair in placed for address in pair)
+    assert addresses(3) == placed[3]
 
 
 def test_every_fourth_placement_has_the_reverse_order():

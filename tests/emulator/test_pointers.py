@@ -81,9 +81,9 @@ def run(ptx, *args, grid=1, **options):
 
 def table(*targets):
     """An array of pointers; numpy.array alone would take arrays of one length apart."""
-    made = np.empty(len(targets), object)
-    made[:] = [Pointer(target) if isinstance(target, np.ndarray) else target for target in targets]
-    return made
+    pointers = np.empty(len(targets), object)
+    pointers[:] = [Pointer(target) if isinstance(target, np.ndarray) else target for target in targets]
+    return pointers
 
 
 @pytest.mark.parametrize("options", [{}, {"placement": 1}, {"placement": 2, "sanitize": True}, {"kept": {}}])

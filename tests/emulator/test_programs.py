@@ -28,11 +28,11 @@ def differences(text, options, arguments, interpreted=None):
     execution = emulator.run(text, args=its, **options)
     counters = Counters()
     interpret(interpreted or text, None, args=mine, counters=counters, **options)
-    found = []
+    faults = []
     for name, expected, actual in zip(arguments, mine, its, strict=True):
         for row, column in np.argwhere(expected != actual)[:4].tolist():
-            found.append(f"{name}: byte {column} of row {row} is {actual[row, column]}, not {expected[row, column]}")
-    return found + counters.differences(execution)
+            faults.append(f"{name}: byte {column} of row {row} is {actual[row, column]}, not {expected[row, column]}")
+    return faults + counters.differences(execution)
 
 
 def launched(program):
@@ -76,12 +76,12 @@ def test_every_instruction_of_the_programs_gives_the_same_bytes(ops):
     emulator.run(text, grid=1, block=threads, args=its)
     interpret(text, None, grid=(1, 1, 1), block=(threads, 1, 1), args=mine)
     wrong = (mine[1] != its[1]).reshape(threads, len(ops), 16)
-    found = {}
+    faults = {}
     for row, place in np.argwhere(wrong.any(axis=2)).tolist():
         actual, expected = (outputs[1][row, 16 * place : 16 * place + 16].tobytes().hex() for outputs in (its, mine))
         source = arguments["inputs"][row].tobytes().hex()
-        found.setdefault(ops[place].opcode, f"row {row}: {actual}, not {expected}, of {source}")
-    assert not found, "\n".join(f"{opcode}: {text}" for opcode, text in found.items())
+        faults.setdefault(ops[place].opcode, f"row {row}: {actual}, not {expected}, of {source}")
+    assert not faults, "\n".join(f"{opcode}: {text}" for opcode, text in faults.items())
 
 
 def assemble(entries):
@@ -95,15 +95,15 @@ def test_ptxas_accepts_every_instruction_of_the_programs():
 
 
 def test_ptxas_accepts_random_programs():
-    found = []
+    texts = []
 
     @settings(DRAWN, max_examples=60, phases=[Phase.generate])
     @given(programs())
     def collect(program):
-        found.append(render(program, f"program_{len(found)}"))
+        texts.append(render(program, f"program_{len(texts)}"))
 
     collect()
-    assemble(found)
+    assemble(texts)
 
 
 MUTANTS = [

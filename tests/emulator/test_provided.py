@@ -33,7 +33,7 @@ def registers(*names, declared=""):
 """
 
 
-def told(*names, arch="sm_90", declared="", dynamic=0):
+def values_of(*names, arch="sm_90", declared="", dynamic=0):
     out = np.zeros(len(names), np.uint32)
     ptx = registers(*names, declared=declared)
     emulator.run(ptx, grid=1, block=1, args=[out], arch=arch, dynamic_shared_bytes=dynamic)
@@ -49,7 +49,7 @@ def told(*names, arch="sm_90", declared="", dynamic=0):
      ("sm_120", 170, 48), ("sm_121", 48, 48)],
 )  # fmt: skip
 def test_special_registers_describe_a_gpu_of_the_architecture(arch, multiprocessors, warps):
-    assert told("%nsmid", "%nwarpid", arch=arch) == [multiprocessors, warps]
+    assert values_of("%nsmid", "%nwarpid", arch=arch) == [multiprocessors, warps]
 
 
 def test_ctas_are_dealt_out_to_the_multiprocessors_of_the_architecture():
@@ -80,23 +80,23 @@ OFFSETS = tuple(f"%reserved_smem_offset_{name}" for name in ("begin", "end", "ca
 
 @pytest.mark.parametrize(("arch", "first"), [("sm_75", 0), ("sm_80", 1024), ("sm_90", 1024), ("sm_120", 1024)])
 def test_shared_memory_addresses_start_above_the_drivers_part(arch, first):
-    assert told("own", declared=DYNAMIC, dynamic=64, arch=arch) == [first]
+    assert values_of("own", declared=DYNAMIC, dynamic=64, arch=arch) == [first]
 
 
 def test_reserved_shared_memory_lies_below_the_kernels_own():
-    begin, end, cap, zero, one, own = told(*OFFSETS, "own", declared=DYNAMIC, dynamic=64)
+    begin, end, cap, zero, one, own = values_of(*OFFSETS, "own", declared=DYNAMIC, dynamic=64)
     assert (begin, end, cap, own) == (0, 1024, 1024, 1024)
     assert begin <= zero < one < end
 
 
 def test_reserved_shared_memory_does_not_count_as_the_kernels():
     names = ("%total_smem_size", "%aggr_smem_size", "%dynamic_smem_size", "%reserved_smem_offset_1")
-    assert told(*names, declared=DYNAMIC, dynamic=60)[:3] == [128, 1152, 60]
+    assert values_of(*names, declared=DYNAMIC, dynamic=60)[:3] == [128, 1152, 60]
 
 
 def test_an_older_architecture_has_no_reserved_shared_memory():
     with pytest.raises(UnsupportedInstruction, match=r"'%reserved_smem_offset_1' needs sm_80; this run is for sm_75"):
-        told("%reserved_smem_offset_1", arch="sm_75")
+        values_of("%reserved_smem_offset_1", arch="sm_75")
 
 
 ACCESS = """
@@ -205,9 +205,9 @@ def test_a_grid_meets_at_its_barrier(grid, block):
 
 
 def test_a_grid_that_cannot_be_alive_at_once_is_refused():
-    given = [np.zeros(5000, np.uint32), np.zeros(5000, np.uint32), np.uint32(1)]
+    arguments = [np.zeros(5000, np.uint32), np.zeros(5000, np.uint32), np.uint32(1)]
     with pytest.raises(LaunchError, match=r"all its 5,000 CTAs must be resident at once; the emulator can hold 4,096"):
-        emulator.run(cuda(GRID), grid=5000, block=1, args=given)
+        emulator.run(cuda(GRID), grid=5000, block=1, args=arguments)
 
 
 # ---- malloc and free
@@ -249,8 +249,8 @@ def test_addresses_of_blocks_do_not_vary():
     seen = []
     for threads in (1, 7):
         where = np.zeros(5, np.uint64)
-        given = [np.zeros(1, np.int32), np.int32(4), np.int32(0), where]
-        emulator.run(cuda(ACCESSES), grid=5, block=1, args=given, threads=threads)
+        arguments = [np.zeros(1, np.int32), np.int32(4), np.int32(0), where]
+        emulator.run(cuda(ACCESSES), grid=5, block=1, args=arguments, threads=threads)
         seen.append(where.tolist())
     assert seen[0] == seen[1]
 
@@ -264,14 +264,14 @@ def test_addresses_of_blocks_do_not_vary():
     ],
 )  # fmt: skip
 def test_an_access_outside_a_block_is_reported_with_the_block(count, at, message):
-    given = [np.zeros(1, np.int32), np.int32(count), np.int32(at), np.zeros(1, np.uint64)]
+    arguments = [np.zeros(1, np.int32), np.int32(count), np.int32(at), np.zeros(1, np.uint64)]
     with pytest.raises(MemoryFault, match=message):
-        emulator.run(cuda(ACCESSES), grid=1, block=1, args=given)
+        emulator.run(cuda(ACCESSES), grid=1, block=1, args=arguments)
 
 
 def test_a_sanitised_launch_goes_on_after_an_access_outside_a_block():
-    given = [np.zeros(1, np.int32), np.int32(4), np.int32(4), np.zeros(1, np.uint64)]
-    execution = emulator.run(cuda(ACCESSES), grid=1, block=1, args=given, sanitize=True)
+    arguments = [np.zeros(1, np.int32), np.int32(4), np.int32(4), np.zeros(1, np.uint64)]
+    execution = emulator.run(cuda(ACCESSES), grid=1, block=1, args=arguments, sanitize=True)
     assert ["byte 16 of 'malloc's block 1', which has 16" in finding.message for finding in execution.findings] == [
         True
     ]

@@ -130,9 +130,9 @@ def launched(module, case, *, planted):
 @pytest.mark.parametrize(("module", "case"), ROWS)
 def test_a_planted_race_is_found_and_named(module, case):
     execution, _ = launched(module, case, planted=True)
-    found = [finding for finding in execution.findings if finding.kind in case.kinds]
-    assert found, (execution.findings, execution.notes)
-    assert any(case.place in finding.message for finding in found), found
+    findings = [finding for finding in execution.findings if finding.kind in case.kinds]
+    assert findings, (execution.findings, execution.notes)
+    assert any(case.place in finding.message for finding in findings), findings
 
 
 @pytest.mark.parametrize(("module", "case"), ROWS)

@@ -205,13 +205,13 @@ def test_a_kernel_starts_with_the_registers_that_ptxas_chooses(arch):
     ]
     text = "".join([HEADER.replace("sm_90a", arch).replace("8.0", "8.7"), *entries])
     _, log = ptxas.assemble(locate.program("ptxas"), text, arch)
-    said = {}
+    registers_of = {}
     for name, part in re.findall(r"Compiling entry function '(\w+)'(.*?Used \d+ registers)", log, re.DOTALL):
-        said[name] = int(re.search(r"Used (\d+)", part)[1])
+        registers_of[name] = int(re.search(r"Used (\d+)", part)[1])
     functions = parsed(text).functions
     dropped = "'setmaxnreg' ignored"
-    assert log.count(dropped) == sum(1 for name in said if at_entry(functions[name], arch) is None)
-    for name, used in said.items():
+    assert log.count(dropped) == sum(1 for name in registers_of if at_entry(functions[name], arch) is None)
+    for name, used in registers_of.items():
         ours = at_entry(functions[name], arch)
         assert ours == -(-used // 8) * 8 if ours is not None else used <= 24, (name, DIRECTIVES[int(name[1:])], used)
 

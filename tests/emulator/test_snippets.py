@@ -108,8 +108,8 @@ def execute(ptx, arch, case, fast):
         return f"{type(error).__name__}: {error}"
     if execution.printed != case.printed:
         return f"printed {execution.printed!r}"
-    found = {index: misses(args[index], values, case, fast) for index, values in expected.items()}
-    return "; ".join(f"argument {index}: {what}" for index, what in found.items() if what)
+    faults = {index: misses(args[index], values, case, fast) for index, values in expected.items()}
+    return "; ".join(f"argument {index}: {what}" for index, what in faults.items() if what)
 
 
 @pytest.mark.parametrize("stem", MODULES)  # one worker of xdist a module, so that its runs are shared
@@ -126,14 +126,14 @@ def test_cuda_c_computes_what_its_reference_does(stem):
 @pytest.mark.parametrize("stem", MODULES)
 def test_the_sanitizer_finds_nothing_in_them(stem):
     ptx = compiled(stem, "sm_90", "default")
-    found = {}
+    findings = {}
     for case in CASES[stem]:
         if case.runs_on("sm_90"):
             launch = {"grid": case.grid, "block": case.block, "dynamic_shared_bytes": case.shared}
             text = alone(ptx, case.kernel)
             execution = emulator.run(text, case.kernel, args=case.arguments()[0], sanitize=True, **launch)
-            found[case.kernel] = [finding.message for finding in execution.findings]
-    assert {kernel: messages for kernel, messages in found.items() if messages} == {}
+            findings[case.kernel] = [finding.message for finding in execution.findings]
+    assert {kernel: messages for kernel, messages in findings.items() if messages} == {}
 
 
 @pytest.mark.parametrize("stem", MODULES)

@@ -80,7 +80,7 @@ def program(types, n, limit, selector, in_registers, transposed, name=None, load
 PROGRAMS = [program(*case[:5], case[6]) for case in CASES]
 
 
-class Given:
+class Operands:
     """A as kept, 64 x terms; B, columns x k; C; the metadata of each thread."""
 
     def __init__(self, types, n, selector, make, seed=1):
@@ -95,30 +95,30 @@ class Given:
         self.metadata = draw.integers(0, 1 << 32, 128, dtype=np.uint32)
         self.kept = np.zeros((64, self.k // 2), int)
         for warp in range(4):
-            found = indices(self.like, draw)
-            self.kept[16 * warp : 16 * warp + 16] = kept(self.like, found)
+            selected = indices(self.like, draw)
+            self.kept[16 * warp : 16 * warp + 16] = kept(self.like, selected)
             for lane, low, row, first, count in metadata_places(self.like):
-                word = sum(int(found[row, first + i]) << low + 2 * i for i in range(count))
+                word = sum(int(selected[row, first + i]) << low + 2 * i for i in range(count))
                 mask = (1 << 2 * count) - 1 << low
                 thread = 32 * warp + lane
                 self.metadata[thread] = int(self.metadata[thread]) & ~mask & 0xFFFFFFFF | word
 
 
-def multiply(text, types, given, a_operand, b_operand, in_registers, **options):
+def multiply(text, types, operands, a_operand, b_operand, in_registers, **options):
     """D of these operands as codes, 64 x columns."""
     _, a, b = types.split(".")
-    n = len(given.b)
+    n = len(operands.b)
     _, count = registers_of(opcode_of(types, n))
     halves = count == n // 4
     image = np.full(TILE + 512, 0xFF, np.uint8)
     if not in_registers:
-        a_operand.fill(image, words_of(given.a, a))
-    b_operand.fill(image, words_of(given.b, b))
-    image[TILE:] = given.metadata.view(np.uint8)
+        a_operand.fill(image, words_of(operands.a, a))
+    b_operand.fill(image, words_of(operands.b, b))
+    image[TILE:] = operands.metadata.view(np.uint8)
     rows, column = places_of(n)
-    held = given.c[rows, column].astype(np.uint32)
+    held = operands.c[rows, column].astype(np.uint32)
     d = np.ascontiguousarray(held[:, ::2] | held[:, 1::2] << 16 if halves else held)
-    arguments = [image, fragment_of(words_of(given.a, a)), d, np.uint64(a_operand.descriptor),
+    arguments = [image, fragment_of(words_of(operands.a, a)), d, np.uint64(a_operand.descriptor),
                  np.uint64(b_operand.descriptor)]  # fmt: skip
     execution = emulator.run(text, grid=1, block=128, args=arguments, arch="sm_90", **options)
     result = np.zeros((64, n), np.uint32)
@@ -137,23 +137,25 @@ def test_a_sparse_product_has_the_bits_of_the_exact_model(types, n, limit, selec
     kinds, text = types.split("."), program(types, n, limit, selector, in_registers, transposed)
     a_operand, b_operand = Operand(0, 64, widths[0], transposed[0]), Wide(B_AT, n, widths[1], transposed[1])
     for make in (whole,) if kinds[0] == "s32" else (ordinary, patterns):
-        given = Given(types, n, selector, make)
-        found, execution = multiply(text, types, given, a_operand, b_operand, in_registers)
+        operands = Operands(types, n, selector, make)
+        result, execution = multiply(text, types, operands, a_operand, b_operand, in_registers)
         if kinds[0] == "s32":
-            x, y = (m - (m >> 7 << 8) if kind == "s8" else m for m, kind in ((given.a, kinds[1]), (given.b, kinds[2])))
-            total = np.einsum("rt,rtc->rc", x, y.T[given.kept]) + given.c.astype(np.uint32).view(np.int32)
+            x, y = (
+                m - (m >> 7 << 8) if kind == "s8" else m for m, kind in ((operands.a, kinds[1]), (operands.b, kinds[2]))
+            )
+            total = np.einsum("rt,rtc->rc", x, y.T[operands.kept]) + operands.c.astype(np.uint32).view(np.int32)
             total = np.clip(total, -(2**31), 2**31 - 1) if limit else total
-            assert np.array_equal(found.astype(np.int64), total & 0xFFFFFFFF)
+            assert np.array_equal(result.astype(np.int64), total & 0xFFFFFFFF)
             continue
         draw = np.random.default_rng(3)
         for row, column in zip(draw.integers(0, 64, 40).tolist(), draw.integers(0, n, 40).tolist(), strict=True):
             top = np.uint64(1 << (31 if kinds[2] == "tf32" else BITS[kinds[2]] - 1))  # B is negated
-            b = given.b[column, given.kept[row]].astype(np.uint64) ^ top
-            wanted = block_sums.chain(given.a[row].tolist(), b.tolist(), int(given.c[row, column]),
+            b = operands.b[column, operands.kept[row]].astype(np.uint64) ^ top
+            wanted = block_sums.chain(operands.a[row].tolist(), b.tolist(), int(operands.c[row, column]),
                                       (*kinds, kinds[0]), *RULES[kinds[1]])  # fmt: skip
-            assert int(found[row, column]) == wanted, (make.__name__, row, column, hex(wanted))
+            assert int(result[row, column]) == wanted, (make.__name__, row, column, hex(wanted))
     assert execution.counters["ptx_wgmma_operations"] == 1
-    assert execution.counters[f"ptx_mma_flops_{kinds[1]}"] == 64 * n * given.k
+    assert execution.counters[f"ptx_mma_flops_{kinds[1]}"] == 64 * n * operands.k
     assert execution.counters["ptx_wgmma_shared_bytes"] == 64 * n + 32 * 64 * (not in_registers)
     origin = "exact" if kinds[0] == "s32" else "is assumed to be that of a dense product of the elements that A keeps"
     assert execution.models == {opcode_of(types, n, limit): origin}
@@ -162,19 +164,19 @@ def test_a_sparse_product_has_the_bits_of_the_exact_model(types, n, limit, selec
 F16 = ("f32.f16.f16", 16, "", 1, False, (0, 0))
 
 
-def run_f16(name, load=LOAD, given=None, b_operand=None, **options):
+def run_f16(name, load=LOAD, operands=None, b_operand=None, **options):
     text = program(*F16, name=name, load=load, **options)
-    given = given or Given("f32.f16.f16", 16, 1, ordinary)
-    return multiply(text, "f32.f16.f16", given, Operand(0, 64), b_operand or Wide(B_AT, 16, 16, False), False)[0]
+    operands = operands or Operands("f32.f16.f16", 16, 1, ordinary)
+    return multiply(text, "f32.f16.f16", operands, Operand(0, 64), b_operand or Wide(B_AT, 16, 16, False), False)[0]
 
 
 def test_the_metadata_are_read_when_the_product_is_issued():
     changed = BODY.replace("PRODUCT", "PRODUCT not.b32 %meta, %meta;")
     text = kernel(opcode_of("f32.f16.f16", 16), "%da", ", 1, -1, 0, 0", "%meta, 1, 1", LOAD + changed, "sparse_changed",
                   DECLARED)  # fmt: skip
-    given = Given("f32.f16.f16", 16, 1, ordinary)
+    product = Operands("f32.f16.f16", 16, 1, ordinary)
     operands = Operand(0, 64), Wide(B_AT, 16, 16, False)
-    assert np.array_equal(multiply(text, "f32.f16.f16", given, *operands, False)[0], run_f16("sparse_plain"))
+    assert np.array_equal(multiply(text, "f32.f16.f16", product, *operands, False)[0], run_f16("sparse_plain"))
 
 
 def test_dense_and_sparse_products_share_a_queue():
@@ -187,25 +189,27 @@ def test_dense_and_sparse_products_share_a_queue():
     text = kernel(opcode_of("f32.f16.f16", 16), "%da", ", 1, -1, 0, 0", "%meta, 1, 0", LOAD + both, "sparse_mixed",
                   DECLARED)  # fmt: skip
     draw = np.random.default_rng(1)
-    given = Given("f32.f16.f16", 16, 1, lambda _, shape, kind, addend: draw.choice((0, 0x3C00, 0xBC00), shape))
-    found = multiply(text, "f32.f16.f16", given, Operand(0, 64), Wide(B_AT, 16, 16, False), False)[0].view(np.float32)
-    a, b = (m.astype(np.uint16).view(np.float16).astype(int) for m in (given.a, given.b))
-    assert np.array_equal(found, a @ b[:, :16].T - np.einsum("rt,rtc->rc", a, b.T[given.kept]))
+    product = Operands("f32.f16.f16", 16, 1, lambda _, shape, kind, addend: draw.choice((0, 0x3C00, 0xBC00), shape))
+    result = multiply(text, "f32.f16.f16", product, Operand(0, 64), Wide(B_AT, 16, 16, False), False)[0].view(
+        np.float32
+    )
+    a, b = (m.astype(np.uint16).view(np.float16).astype(int) for m in (product.a, product.b))
+    assert np.array_equal(result, a @ b[:, :16].T - np.einsum("rt,rtc->rc", a, b.T[product.kept]))
 
 
 def test_products_in_a_loop_need_no_more_memory():
-    given = Given("f32.f16.f16", 16, 1, ordinary)
+    product = Operands("f32.f16.f16", 16, 1, ordinary)
     body = f"{LOAD} mov.u32 %i, 0; NEXT: {BODY} add.u32 %i, %i, 1; setp.lt.u32 %p, %i, 3000; @%p bra NEXT;"
     text = kernel(opcode_of("f32.f16.f16", 16), "%da", ", 1, -1, 0, 0", "%meta, 1, 0", body, "sparse_loop", DECLARED)
     operands = Operand(0, 64), Wide(B_AT, 16, 16, False)
-    assert np.array_equal(multiply(text, "f32.f16.f16", given, *operands, False)[0], run_f16("sparse_once", scale=0))
+    assert np.array_equal(multiply(text, "f32.f16.f16", product, *operands, False)[0], run_f16("sparse_once", scale=0))
 
 
 def test_metadata_that_are_not_valid_are_a_fault():
-    given = Given("f32.f16.f16", 16, 1, ordinary)
-    given.metadata[32 + 6] |= 0xF0
+    product = Operands("f32.f16.f16", 16, 1, ordinary)
+    product.metadata[32 + 6] |= 0xF0
     with pytest.raises(MemoryFault, match=r"^line \d+: wgmma\.mma_async\.sp.* by thread 38 of CTA 0 .* twice"):
-        run_f16("sparse_plain", given=given)
+        run_f16("sparse_plain", operands=product)
 
 
 def test_a_swizzle_of_32_bytes_is_too_narrow_for_b():

@@ -59,7 +59,7 @@ def shuffled(draw):
 
 def differing(lines):
     """The lines that ptxas accepts and the emulator does not, or the other way round."""
-    found = []
+    differences = []
 
     def target_of(line):
         newest = of_narrow_floats(line) or of_bytes(line)
@@ -68,17 +68,17 @@ def differing(lines):
     for target in (TARGET, OF_WARPGROUPS, OF_SM_120):
         asked = [line for line in lines if target_of(line) == target]
         both = zip(asked, complaints(asked, target), refusals(asked, target), strict=True)
-        found += [
+        differences += [
             f"{line}  emulator: {complaint or 'takes it'}  ptxas: {refusal or 'takes it'}"
             for line, complaint, refusal in both
             if bool(complaint) != bool(refusal)
         ]
-    return found
+    return differences
 
 
 def test_a_shuffled_opcode_is_known_where_ptxas_knows_it():
-    found = differing(list(shuffled(random.Random(SEED))))
-    assert not found, "\n".join(found)
+    differences = differing(list(shuffled(random.Random(SEED))))
+    assert not differences, "\n".join(differences)
 
 
 OTHERS = ("1", "1.0", "0f3f800000", "0d3ff0000000000000", "%tid.x", "%clock64", "WARP_SZ", "!%pred_39", "tile")
@@ -107,30 +107,30 @@ def stranger(entry, form, other):
 def other_operands(draw):
     """An instruction for each line of the table, once per operand with another register or OTHERS in its place."""
     for entry in entries(draw):
-        given = operands(entry)
+        words = operands(entry)
         for place, form in enumerate(entry.operands):
-            if form.kind in ("address", "label") or not given[place].startswith(("%", "{")):
+            if form.kind in ("address", "label") or not words[place].startswith(("%", "{")):
                 continue
             for other in (*(f"%{kind}_39" for kind in REGISTERS), *OTHERS):
                 if stranger(entry, form, other):
                     continue
                 if form.vector:
-                    others = [other, *given[place][1:-1].split(", ")[1:]]
+                    others = [other, *words[place][1:-1].split(", ")[1:]]
                     if other.endswith("_39"):
                         others = [f"{other[:-2]}{20 + i}" for i in range(len(others))]
                     text = "{" + ", ".join(others) + "}"
                 elif form.predicate and not (other.startswith("%") and other.endswith("_39")):
                     continue
                 elif form.predicate:
-                    text = draw.choice((f"{other}|%pred_38", f"{given[place].split('|')[0]}|{other}"))
+                    text = draw.choice((f"{other}|%pred_38", f"{words[place].split('|')[0]}|{other}"))
                 else:
                     text = other
-                yield instruction(entry.opcode, [*given[:place], text, *given[place + 1 :]])
+                yield instruction(entry.opcode, [*words[:place], text, *words[place + 1 :]])
 
 
 def test_an_operand_is_taken_where_ptxas_takes_it():
-    found = differing(list(other_operands(random.Random(SEED))))
-    assert not found, "\n".join(found)
+    differences = differing(list(other_operands(random.Random(SEED))))
+    assert not differences, "\n".join(differences)
 
 
 MUTANTS = 4
@@ -214,8 +214,10 @@ def test_a_mutated_opcode_is_taken_where_ptxas_takes_it():
     lines = [
         line for line in mutants(random.Random(SEED)) if not line.startswith(("ret", "exit", "bra", "trap", "call"))
     ]
-    found = [line for line in differing(lines) if not (lenient(line) if "ptxas: takes it" in line else stricter(line))]
-    assert not found, "\n".join(found)
+    differences = [
+        line for line in differing(lines) if not (lenient(line) if "ptxas: takes it" in line else stricter(line))
+    ]
+    assert not differences, "\n".join(differences)
 
 
 KERNEL = """.version 8.0

@@ -92,9 +92,9 @@ def test_the_name_comes_first_and_types_spaces_and_layouts_keep_their_order(opco
     ],
 )
 def test_the_nearest_spelling_is_of_the_same_instruction(opcode, suggested):
-    found = nearest(opcode)
-    assert suggested in found or found[0].split(".")[0] == opcode.split(".")[0]
-    assert all(opcode in TABLE for opcode in found)
+    spellings = nearest(opcode)
+    assert suggested in spellings or spellings[0].split(".")[0] == opcode.split(".")[0]
+    assert all(opcode in TABLE for opcode in spellings)
 
 
 @pytest.mark.parametrize("syntax", ["add{.sat}.s32 d, a, b", "add.rnd.s32 d, a, b"])

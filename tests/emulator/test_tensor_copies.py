@@ -257,7 +257,7 @@ def test_a_box_is_stored_as_in_numpy(number):
     expected, size = shown(array).copy(), loaded(array, settled, place).size
     values = permuted(tile[:size], settled.swizzle, settled.atom).view(f"u{array.itemsize}").reshape(box.inside.shape)
     for index in np.argwhere(box.inside):
-        where = tuple(each[i] for each, i in zip(box.index[::-1], index, strict=True))
+        where = tuple(indices[i] for indices, i in zip(box.index[::-1], index, strict=True))
         expected[where] = values[tuple(index)]
     launch(STORE, array, tiled, place, tile, len(place))
     assert shown(array).tolist() == expected.tolist()
@@ -307,8 +307,8 @@ MAP = TensorMap("map_x", "x", box=(64, 16), swizzle=128)
 
 def counts(text, kind, place, array=X):
     execution = launch(text, array.copy(), MAP, place, np.zeros(TILE_BYTES, np.uint8), 2)
-    found = execution.by_line[line(text, LINE[kind])]
-    return {name: value for name, value in found.items() if "instruction" not in name and "cycles" not in name}
+    counted = execution.by_line[line(text, LINE[kind])]
+    return {name: value for name, value in counted.items() if "instruction" not in name and "cycles" not in name}
 
 
 def test_a_load_counts_its_box_and_what_lies_inside():

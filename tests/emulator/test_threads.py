@@ -250,7 +250,7 @@ class SameProcess:
     ],
 )
 def test_a_launch_gets_more_threads_if_the_rest_takes_long(monkeypatch, body, grid, short, long):
-    process, found = SameProcess(monkeypatch), []
+    process, outcomes = SameProcess(monkeypatch), []
     for limit, threads in ((0.0, long), (1e6, short)):
         monkeypatch.setattr(worker, "WORTH_A_THREAD", limit)
         native.kernel.cache_clear()  # a kernel remembers that its CTAs share
@@ -258,11 +258,11 @@ def test_a_launch_gets_more_threads_if_the_rest_takes_long(monkeypatch, body, gr
         x = np.zeros(WORDS, np.uint32)
         try:
             done = emulator.run(text(body), grid=grid, block=BLOCK, args=[x, x[:0]], most_threads=3)
-            found.append((x.tobytes(), done.counters, done.order_reason))
+            outcomes.append((x.tobytes(), done.counters, done.order_reason))
         except KernelError as error:
-            found.append(str(error))
+            outcomes.append(str(error))
         assert process.threads == threads
-    assert found[0] == found[1]
+    assert outcomes[0] == outcomes[1]
 
 
 def test_one_array_under_two_names_is_shared():

@@ -28,7 +28,7 @@ ROWS = 1500
 def cases():
     """Each opcode on numbers of an ordinary size, and on the edges of its type."""
     rng = np.random.default_rng(SEED)
-    found = []
+    every = []
     for opcode in OPCODES:
         name, kind = opcode.split(".")[0], opcode.rsplit(".", 1)[1]
         count = 2 if name == "div" else 1
@@ -39,8 +39,8 @@ def cases():
             patterns = numbers.astype(TYPES[kind]).view(f"u{np.dtype(TYPES[kind]).itemsize}").astype(np.uint64)
             columns.append(np.concatenate([patterns, rng.permuted(np.array(edges(FORMS[kind]), np.uint64))]))
         register = "b16" if kind in ("f16", "bf16") else kind
-        found.append(batch.Case(opcode, register, [register] * count, columns))
-    return found
+        every.append(batch.Case(opcode, register, [register] * count, columns))
+    return every
 
 
 def values(patterns, kind):
@@ -57,16 +57,16 @@ def test_approximate_results_vary_within_their_documented_error():
         opcode, kind = case.opcode, case.opcode.rsplit(".", 1)[1]
         assert one[number].tolist() == same[number].tolist(), opcode
         assert one[number].tolist() != other[number].tolist(), opcode
-        ideal, found = values(usual[number], kind), values(one[number], kind)
+        ideal, varied = values(usual[number], kind), values(one[number], kind)
         with np.errstate(all="ignore"):
             exact = FUNCTIONS[opcode.split(".")[0]](*(values(column, kind) for column in case.columns))
-            error = np.abs(found - exact)
+            error = np.abs(varied - exact)
         limit = accuracy.bound(opcode).at(exact)
         if opcode.startswith(("sin", "cos")):
             near = np.abs(values(case.columns[0], kind)) < 6.28
             limit[near] = 2.0**-20.5
-        differs = found != ideal
-        differs &= ~(np.isnan(found) & np.isnan(ideal))
+        differs = varied != ideal
+        differs &= ~(np.isnan(varied) & np.isnan(ideal))
         assert (error[differs] <= limit[differs]).all(), opcode
         assert differs[:ROWS].mean() > 0.2, (opcode, differs[:ROWS].mean())
         special = ~np.isfinite(ideal) | (ideal == 0) | (np.abs(ideal) == 1) & (exact == ideal)

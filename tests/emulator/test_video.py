@@ -189,7 +189,7 @@ FAMILIES = {
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_video_instructions_agree_with_whole_numbers_of_any_length(family):
-    assert [found for lines in kernels(FAMILIES[family]()) for found in disagreements(lines)] == []
+    assert [fault for lines in kernels(FAMILIES[family]()) for fault in disagreements(lines)] == []
 
 
 @pytest.mark.long

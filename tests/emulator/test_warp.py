@@ -238,8 +238,8 @@ def test_votes_count_the_lanes_that_take_part(mask, yes):
     votes = np.array([yes >> lane & 1 for lane in range(32)], np.uint32)
     result = np.full((32, 6), 7, np.uint32)
     emulator.run(VOTES, grid=1, block=32, args=[result, votes, np.uint32(mask)])
-    said = yes & mask
-    expected = [said == mask, said != 0, said in (0, mask), said, said != mask, mask]
+    ballot = yes & mask
+    expected = [ballot == mask, ballot != 0, ballot in (0, mask), ballot, ballot != mask, mask]
     for lane in range(32):
         assert result[lane].tolist() == (list(map(int, expected)) if mask >> lane & 1 else [7] * 6)
 

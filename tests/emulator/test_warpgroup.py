@@ -71,8 +71,8 @@ class Operand:
 
     def fill(self, image, matrix):
         """Write rows of 32 bytes."""
-        for row, each in enumerate(matrix):
-            for byte, value in enumerate(each):
+        for row, row_bytes in enumerate(matrix):
+            for byte, value in enumerate(row_bytes):
                 image[self.place(row, byte)] = value
 
 
@@ -191,17 +191,17 @@ def multiply(text, opcode, a, b, c, a_operand, b_operand, kinds, in_registers=Fa
     fragment = fragment_of(words_of(a, kinds[1]))
     arguments = [image, fragment, d, np.uint64(a_operand.descriptor), np.uint64(b_operand.descriptor)]
     execution = emulator.run(text, grid=1, block=128, args=arguments, arch="sm_90", **options)
-    found = np.stack([d & 0xFFFF, d >> 16], axis=2).reshape(128, -1) if halves else d
+    elements = np.stack([d & 0xFFFF, d >> 16], axis=2).reshape(128, -1) if halves else d
     result = np.zeros((64, columns), np.uint32)
-    result[rows, column] = found
+    result[rows, column] = elements
     return result, execution
 
 
 def data(kinds, columns, k, make):
     rng = np.random.default_rng(columns + k)
     shapes = ((64, k), (columns, k), (64, columns))
-    each = zip(shapes, (*kinds[1:], kinds[0]), (False, False, True), strict=True)
-    return [make(rng, shape, kind, addend) for shape, kind, addend in each]
+    operands = zip(shapes, (*kinds[1:], kinds[0]), (False, False, True), strict=True)
+    return [make(rng, shape, kind, addend) for shape, kind, addend in operands]
 
 
 SIXTEEN = ("f32.f16.f16", "f16.f16.f16", "f32.bf16.bf16")
@@ -249,11 +249,11 @@ def test_a_float_product_has_the_bits_of_the_exact_model(types, n, in_registers,
     for make in MAKERS:
         a, b, c = data(kinds, n, k, make)
         text = float_program(types, n, in_registers, transposed)
-        found, execution = multiply(text, opcode, a, b, c, a_operand, b_operand, kinds, in_registers)
+        result, execution = multiply(text, opcode, a, b, c, a_operand, b_operand, kinds, in_registers)
         for row, column in zip(draw.integers(0, 64, 60).tolist(), draw.integers(0, n, 60).tolist(), strict=True):
             wanted = block_sums.chain(a[row].tolist(), b[column].tolist(), int(c[row, column]),
                                       (*kinds, kinds[0]), block, fraction, kept)  # fmt: skip
-            assert int(found[row, column]) == wanted, (make.__name__, row, column, hex(wanted))
+            assert int(result[row, column]) == wanted, (make.__name__, row, column, hex(wanted))
     counters = execution.counters
     assert counters["ptx_wgmma_operations"] == 1
     assert counters[f"ptx_mma_flops_{kinds[1]}"] == 2 * 64 * n * k
@@ -270,9 +270,9 @@ def test_a_product_is_near_that_in_float64(types):
             for m, kind in ((a, kinds[1]), (b, kinds[2])))  # fmt: skip
     z = c.astype(np.uint32).view(np.float32).astype(float).reshape(64, 16)
     text = float_program(types, 16, False, (0, 0))
-    found, _ = multiply(text, opcode, a, b, c, Operand(0, 64), Operand(B_AT, 16), kinds)
+    result, _ = multiply(text, opcode, a, b, c, Operand(0, 64), Operand(B_AT, 16), kinds)
     bound = (abs(x) @ abs(y).T + abs(z)) * 2.0 ** (-12 if "e4m3" in types else -22) * 4
-    assert (abs(found.view(np.float32) - (x @ y.T + z)) <= bound).all()
+    assert (abs(result.view(np.float32) - (x @ y.T + z)) <= bound).all()
 
 
 SIGNED = [(-1, 1, "f32.f16.f16"), (1, -1, "f32.bf16.bf16"), (-1, -1, "f32.tf32.tf32"), (-1, 1, "f32.e4m3.e5m2")]
@@ -286,9 +286,9 @@ def test_a_sign_negates_a_factor(sign_a, sign_b, types):
     results = []
     for signs, flipped in (((sign_a, sign_b), 1), ((1, 1), sign_a * sign_b)):
         top = np.uint64(1 << (31 if kinds[1] == "tf32" else BITS[kinds[1]] - 1))
-        given = a ^ top if flipped < 0 else a
+        negated = a ^ top if flipped < 0 else a
         text = float_program(types, 8, False, (0, 0), signs)
-        results.append(multiply(text, opcode_of(types, 8), given, b, c, Operand(0, 64), Operand(B_AT, 8), kinds)[0])
+        results.append(multiply(text, opcode_of(types, 8), negated, b, c, Operand(0, 64), Operand(B_AT, 8), kinds)[0])
     assert np.array_equal(*results)
 
 
@@ -318,13 +318,13 @@ def test_an_integer_product_is_exact_and_wraps_or_clamps(types, n, limit, in_reg
     k = 256 // bits
     a, b = rng.integers(0, 1 << bits, (64, k)), rng.integers(0, 1 << bits, (n, k))
     c = rng.choice(np.array([2**31 - 5, -(2**31) + 5, 7, -1000]), (64, n))
-    found, execution = multiply(text, opcode, a, b, c & 0xFFFFFFFF, Operand(0, 64, widths[0]),
+    result, execution = multiply(text, opcode, a, b, c & 0xFFFFFFFF, Operand(0, 64, widths[0]),
                                 Operand(B_AT, n, widths[1]), kinds, in_registers)  # fmt: skip
     x, y = (m - (m >> 7 << 8) if kind == "s8" else m for m, kind in ((a, kinds[1]), (b, kinds[2])))
     total = x @ y.T + c
     if limit:
         total = np.clip(total, -(2**31), 2**31 - 1)
-    assert np.array_equal(found.astype(np.int64), total & 0xFFFFFFFF)
+    assert np.array_equal(result.astype(np.int64), total & 0xFFFFFFFF)
     assert execution.models[opcode] == "exact"
 
 
@@ -355,9 +355,9 @@ def misuse(name, body, declared="", block=128, grid=1, **options):
     descriptors = [np.uint64(options.pop(name, at.descriptor)) for name, at in (("da", a_at), ("db", b_at))]
     arguments = [image, fragment_of(words_of(x, "f16")), d, *descriptors]
     emulator.run(text, grid=grid, block=block, args=arguments, arch="sm_90", **options)
-    found = np.zeros((64, 8), np.float32)
-    found[rows, columns] = d.view(np.float32)
-    return found, (a @ b.T).astype(np.float32), c.astype(np.float32)
+    result = np.zeros((64, 8), np.float32)
+    result[rows, columns] = d.view(np.float32)
+    return result, (a @ b.T).astype(np.float32), c.astype(np.float32)
 
 
 RIGHT = {
@@ -411,14 +411,14 @@ DECLARED = ".reg .f32 %f;"
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_product_is_done_when_its_group_is_waited_for(name):
     body, products, addends = RIGHT[name]
-    found, product, c = misuse(f"wg_{name}", body, DECLARED)
-    assert np.array_equal(found, products * product + addends * c)
+    result, product, c = misuse(f"wg_{name}", body, DECLARED)
+    assert np.array_equal(result, products * product + addends * c)
 
 
 @pytest.mark.parametrize("name", LATE)
 def test_a_product_that_is_not_waited_for_gives_wrong_numbers(name):
-    found, product, c = misuse(f"wg_{name}", LATE[name], DECLARED)
-    assert not np.array_equal(found, product + c)
+    result, product, c = misuse(f"wg_{name}", LATE[name], DECLARED)
+    assert not np.array_equal(result, product + c)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -445,8 +445,8 @@ def test_a_bad_descriptor_or_warpgroup_is_a_fault(options, complaint):
 
 
 def test_a_wrong_stride_reads_what_is_not_there():
-    found, product, c = misuse("wg_plain", PLAIN, DECLARED, db=described(B_AT, 144, 256, 16))
-    assert not np.array_equal(found, product + c)
+    result, product, c = misuse("wg_plain", PLAIN, DECLARED, db=described(B_AT, 144, 256, 16))
+    assert not np.array_equal(result, product + c)
 
 
 def test_the_second_warpgroup_has_rows_of_its_own_descriptor():
@@ -489,14 +489,14 @@ IN_CLUSTER = f"{PLAIN} mov.u32 %i, %cluster_ctarank; setp.eq.u32 %q, %i, 0; @%q 
 
 
 def test_a_cta_of_a_cluster_multiplies_from_its_own_shared_memory():
-    found, product, c = misuse("wg_in_cluster", IN_CLUSTER, DECLARED, grid=2, cluster=2)
-    assert np.array_equal(found, product + c)
+    result, product, c = misuse("wg_in_cluster", IN_CLUSTER, DECLARED, grid=2, cluster=2)
+    assert np.array_equal(result, product + c)
 
 
 @pytest.mark.parametrize("options", [{"sanitize": True}, {"placement": 3}, {"threads": 2}])
 def test_a_product_is_the_same_when_watched_or_placed_elsewhere(options):
-    found, product, c = misuse("wg_two_groups", RIGHT["two_groups"][0], DECLARED, **options)
-    assert np.array_equal(found, 2 * product + c)
+    result, product, c = misuse("wg_two_groups", RIGHT["two_groups"][0], DECLARED, **options)
+    assert np.array_equal(result, 2 * product + c)
 
 
 @pytest.mark.parametrize("width", MODES)

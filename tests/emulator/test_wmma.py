@@ -51,7 +51,7 @@ STORED = {
 UNIT_ROUNDOFF = {"f16": 2.0**-11, "f32": 2.0**-23, "f64": 2.0**-53}
 
 
-def made(rng, shape, kind):
+def matrix_of(rng, shape, kind):
     """A matrix of numbers that `kind` can hold, as float64 or int64."""
     if kind[0] == "f" or kind in ("bf16", "tf32"):
         return rng.integers(-128, 128, shape) / 64.0  # eight bits: exact in bf16 too
@@ -95,10 +95,10 @@ def padding_for(kind):
 def test_a_product_by_mma_h_matches_numpy(kind, result, shape, layouts):
     m, n, k = shape
     rng = np.random.default_rng(m + n + len(kind))
-    a, b, c = made(rng, (m, k), kind), made(rng, (k, n), kind), made(rng, (m, n), result)
+    a, b, c = matrix_of(rng, (m, k), kind), matrix_of(rng, (k, n), kind), matrix_of(rng, (m, n), result)
     (a_memory, lda), (b_memory, ldb), (c_memory, ldc) = (
-        laid_out(matrix, layout, each, padding_for(each))
-        for matrix, layout, each in zip((a, b, c), layouts, (kind, kind, result), strict=True)
+        laid_out(matrix, layout, element_kind, padding_for(element_kind))
+        for matrix, layout, element_kind in zip((a, b, c), layouts, (kind, kind, result), strict=True)
     )
     d_memory = np.zeros_like(c_memory)
     entry = f"{kind}_{result}_{m}_{n}_{k}_{'_'.join(layouts)}"
@@ -134,7 +134,7 @@ def pieces(rows, columns, kind, layout):
 @pytest.mark.parametrize("from_shared", [0, 1])
 def test_fragments_come_from_whatever_memory_an_address_is_in(from_shared, arch):
     rng = np.random.default_rng(5)
-    a, b, c = made(rng, (16, 16), "f16"), made(rng, (16, 16), "f16"), made(rng, (16, 16), "f32")
+    a, b, c = matrix_of(rng, (16, 16), "f16"), matrix_of(rng, (16, 16), "f16"), matrix_of(rng, (16, 16), "f32")
     d = np.zeros((16, 16), np.float32)
     args = [a.astype(np.float16), b.astype(np.float16), c.astype(np.float32), d, np.int32(from_shared)]
     emulator.run(module(arch), "generic", grid=1, block=32, args=args, arch=arch)
@@ -145,7 +145,7 @@ def test_fragments_come_from_whatever_memory_an_address_is_in(from_shared, arch)
 @pytest.mark.parametrize(("result", "addend"), [("f32", "f16"), ("f16", "f32")])
 def test_the_addend_may_have_another_type_than_the_result(result, addend, arch):
     rng = np.random.default_rng(9)
-    a, b, c = made(rng, (16, 16), "f16"), made(rng, (16, 16), "f16"), made(rng, (16, 16), "f32")
+    a, b, c = matrix_of(rng, (16, 16), "f16"), matrix_of(rng, (16, 16), "f16"), matrix_of(rng, (16, 16), "f32")
     d = np.zeros((16, 16), STORED[result])
     args = [a.astype(np.float16), b.astype(np.float16), c.astype(STORED[addend]), d]
     emulator.run(module(arch), f"mixed_{result}_{addend}", grid=1, block=32, args=args, arch=arch)

@@ -28,7 +28,7 @@ def products(first: str) -> str:
     )
 
 
-def each(line: str) -> str:
+def repeated(line: str) -> str:
     """`line` for each element i of d; `{s}` is the scale of its row."""
     return "\n    ".join(line.format(i=i, s="%s0" if i % 4 < 2 else "%s1") for i in range(COUNT))
 
@@ -177,7 +177,7 @@ MULTIPLY:
     mul.wide.u32    %wide, %i, %slabs;
     shl.b64         %wide, %wide, 2;
     add.u64         %scale_b_at, %scale_b_at, %wide;
-    {each("mov.f32         %d{i}, 0f00000000;")}
+    {repeated("mov.f32         %d{i}, 0f00000000;")}
     mov.u32         %parity, 0;
 SLAB:
     mov.u32         %filled_at, filled;
@@ -218,7 +218,7 @@ FILLED:
     bar.warp.sync   0xffffffff;             // the reads of the other lanes come before the arrival too
     setp.eq.u32     %signals, %lane, 0;
     @%signals mbarrier.arrive.shared::cta.b64  _, [%used_at];
-    {each(add) if promoted else ""}
+    {repeated(add) if promoted else ""}
     add.u32         %stage, %stage, 1;
     setp.eq.u32     %wraps, %stage, {STAGES};
     @%wraps mov.u32  %stage, 0;
@@ -227,7 +227,7 @@ FILLED:
     setp.lt.u32     %more, %slab, %slabs;
     @%more bra      SLAB;
     griddepcontrol.launch_dependents;
-    {"" if promoted else each(add)}
+    {"" if promoted else repeated(add)}
 
     // ---- d by way of shared memory: each warpgroup stores its 64 rows, one thread as one box
     and.b32         %i, %lane, 3;
@@ -303,9 +303,9 @@ def in_float64(a: Any, b: Any, scale_a: Any, scale_b: Any) -> Any:
 
 def run(text: str = PTX, size: tuple[int, int, int] = (72, 136, 640), **options: Any) -> tuple[Any, Any, Any]:
     """d, d by NumPy, and the execution: of whole numbers, whose sums are exact before the last rounding."""
-    given = data(size, whole, scaled=True)
-    d, execution = multiply(text, *given, **options)
-    return d, in_float64(*given).astype(ml_dtypes.bfloat16).astype(np.float64), execution
+    operands = data(size, whole, scaled=True)
+    d, execution = multiply(text, *operands, **options)
+    return d, in_float64(*operands).astype(ml_dtypes.bfloat16).astype(np.float64), execution
 
 
 MISTAKES = [
