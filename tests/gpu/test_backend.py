@@ -159,7 +159,7 @@ for _ in range(2):
 def triad(gpu):
     """Builds and arguments of triad at a size that takes a while."""
     kernels = discovery.default_kernels()
-    found = discovery.load(kernels, "triad")
+    loaded = discovery.load(kernels, "triad")
     size = {"n": 1 << 20}
     builds = {
         source.variant: toolchain.build(
@@ -170,10 +170,10 @@ def triad(gpu):
             arch=gpu.device().sm,
             flags=source.flags,
         )
-        for source in found.sources
+        for source in loaded.sources
         if source.language in REQUIRED
     }
-    return builds, found.pair.launch(**size), found.pair.make_arguments(size, seed=1), found.pair.outputs
+    return builds, loaded.pair.launch(**size), loaded.pair.make_arguments(size, seed=1), loaded.pair.outputs
 
 
 def test_events_give_a_positive_time_every_time(gpu, triad):
@@ -201,9 +201,9 @@ def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
 
 @pytest.mark.parametrize("name", ["scan", "reduce_sum"])
 def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, name):
-    found = discovery.load(discovery.default_kernels(), name)
-    pair, size = found.pair, {**found.pair.bench_sizes[0], "n": 1 << 13}
-    sources = {source.variant: source for source in found.sources if source.variant in ("cuda", "ptx")}
+    loaded = discovery.load(discovery.default_kernels(), name)
+    pair, size = loaded.pair, {**loaded.pair.bench_sizes[0], "n": 1 << 13}
+    sources = {source.variant: source for source in loaded.sources if source.variant in ("cuda", "ptx")}
     arch, data, launch = gpu.device().sm, pair.make_arguments(size, seed=1), pair.launch(**size)
     clocks = {
         variant: gpu.clock(

@@ -44,9 +44,9 @@ MAPS = [
 def test_the_driver_encodes_tensor_maps_as_the_emulator_does(hopper):
     address = 0x7F0000001000
     for tiled in MAPS if hopper else ():
-        made = int.from_bytes(hopper.launcher.encode(tiled, address).tobytes(), "little")
+        theirs = int.from_bytes(hopper.launcher.encode(tiled, address).tobytes(), "little")
         ours = int.from_bytes(tensor_maps.encode(tiled, address), "little")
-        assert hex((made ^ ours) & (1 << 480) - 1 & ~UNKNOWN) == "0x0", tiled
+        assert hex((theirs ^ ours) & (1 << 480) - 1 & ~UNKNOWN) == "0x0", tiled
 
 
 def boxes(gpu, place, steps=(1, 1)):
@@ -98,9 +98,9 @@ def test_wgmma_adds_up_as_the_emulator_does(hopper, tmp_path, types):
         operand.fill(image, words_of(patterns(draw, (rows, k), kind, False), kind))
     d = draw.integers(0, 1 << 32, (128, 2 if d_kind == "f16" else 4), u32)
     descriptors = [np.uint64(operand.descriptor) for operand in operands]
-    given = [image, np.zeros((128, 4), u32), d.copy(), *descriptors]
-    emulator.run(path.read_text(), grid=1, block=128, args=given, arch="sm_90a")
-    arguments = dict(zip(("image", "a", "d", "da", "db"), [*given[:2], d, *descriptors], strict=True))
-    found = launched(hopper, path, entry, Launch(1, 128), arguments, ("d",), "sm_90a")["d"]
-    assert not np.array_equal(found, d)
-    assert found.tolist() == given[2].tolist()
+    emulated = [image, np.zeros((128, 4), u32), d.copy(), *descriptors]
+    emulator.run(path.read_text(), grid=1, block=128, args=emulated, arch="sm_90a")
+    arguments = dict(zip(("image", "a", "d", "da", "db"), [*emulated[:2], d, *descriptors], strict=True))
+    sums = launched(hopper, path, entry, Launch(1, 128), arguments, ("d",), "sm_90a")["d"]
+    assert not np.array_equal(sums, d)
+    assert sums.tolist() == emulated[2].tolist()

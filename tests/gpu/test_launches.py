@@ -94,9 +94,9 @@ def test_a_tensor_map_arrives_with_its_fields(gpu):
             launch(gpu, "map_bytes", Launch(1, 1), arguments)
         return
     arrived = launch(gpu, "map_bytes", Launch(1, 1), arguments)
-    made = np.frombuffer(gpu.launcher.encode(tiled, address := 0x7F0000001000).tobytes(), u64)
-    assert arrived[1:].tolist() == made[1:].tolist()  # all but the address
-    value = int.from_bytes(made.tobytes(), "little")
+    encoded = np.frombuffer(gpu.launcher.encode(tiled, address := 0x7F0000001000).tobytes(), u64)
+    assert arrived[1:].tolist() == encoded[1:].tolist()  # all but the address
+    value = int.from_bytes(encoded.tobytes(), "little")
 
     def bits(low, width):
         return value >> low & (1 << width) - 1

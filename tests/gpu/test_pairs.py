@@ -16,12 +16,12 @@ CASES = [(name, assembler) for name in discovery.find_pairs(KERNELS) for assembl
 
 @pytest.mark.parametrize(("name", "assembler"), every(9, CASES))  # of both assemblers some
 def test_every_variant_agrees_with_the_reference_at_every_check_size(gpu, name, assembler):
-    found = discovery.load(KERNELS, name)
-    pair = found.pair
+    loaded = discovery.load(KERNELS, name)
+    pair = loaded.pair
     sm = gpu.device().sm
     if lowest_target(KERNELS / f"{name}.ptx") > int(sm[3:].rstrip("af")):
         return  # this device lacks the feature of the pair
-    sources = [source for source in found.sources if not has_own_threads(source.language)]  # these: test_tile.py
+    sources = [source for source in loaded.sources if not has_own_threads(source.language)]  # these: test_tile.py
     archs = [specialisation.split(source.path.stem)[1] or sm for source in sources]
     with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
         builds = [*pool.map(toolchain.build_source, sources, archs, [assembler] * len(sources))]

@@ -26,9 +26,9 @@ def timing(ran, status=0):
 
 @pytest.mark.long
 def test_two_files_are_timed_in_paired_blocks(gpu, ptxbench, folder):
-    found = timing(ptxbench("show", "saxpy.cu", "saxpy.ptx", *TIMED, "--json"))
-    assert found["problem"] is None
-    assert "ORACLE-WEAK" not in found["labels"]  # a fixed result cannot answer to other inputs
-    assert all(seconds > 0 for seconds in found["seconds"])
-    assert 0.8 < found["ratio"]["low"] <= found["ratio"]["value"] <= found["ratio"]["high"] < 1.25
-    assert found["verdict"].startswith("1 process, so no verdict")
+    times = timing(ptxbench("show", "saxpy.cu", "saxpy.ptx", *TIMED, "--json"))
+    assert times["problem"] is None
+    assert "ORACLE-WEAK" not in times["labels"]  # a fixed result cannot answer to other inputs
+    assert all(seconds > 0 for seconds in times["seconds"])
+    assert 0.8 < times["ratio"]["low"] <= times["ratio"]["value"] <= times["ratio"]["high"] < 1.25
+    assert times["verdict"].startswith("1 process, so no verdict")

@@ -17,15 +17,15 @@ def test_a_tile_kernel_is_right_on_a_gpu(name, gpu):
     """The launch is as the Programming Guide says, and was not tried when this was written: a grid, and one thread."""
     if not REAL:
         return  # the simulated device has no tile kernels
-    found = load(name)
-    source = next(source for source in found.sources if source.variant == "tile")
-    size = found.pair.check_sizes[-1]
+    loaded = load(name)
+    source = next(source for source in loaded.sources if source.variant == "tile")
+    size = loaded.pair.check_sizes[-1]
     try:
         built = toolchain.build_source(source, gpu.device().sm)
-        launch = built.launched(found.pair.launch_of("tile")(**size))
+        launch = built.launched(loaded.pair.launch_of("tile")(**size))
         gpu.require(built, launch)
     except (TargetMismatch, LaunchUnavailable):
         return  # not for this device, or its driver
-    arguments = found.pair.make_arguments(size, seed=1)
-    outputs = gpu.run(built, launch, arguments, found.pair.outputs).outputs
-    assert verify(outputs, expect(found.pair, arguments), f"{name}.tile.cu, {size}").worst is None
+    arguments = loaded.pair.make_arguments(size, seed=1)
+    outputs = gpu.run(built, launch, arguments, loaded.pair.outputs).outputs
+    assert verify(outputs, expect(loaded.pair, arguments), f"{name}.tile.cu, {size}").worst is None

@@ -16,10 +16,10 @@ KERNELS = discovery.default_kernels()
 
 def swept(gpu, name, **options):
     """The curves of one round."""
-    found = discovery.load(KERNELS, name)
-    sources = tuple(source for source in found.sources if source.variant in ("cuda", "ptx"))
+    loaded = discovery.load(KERNELS, name)
+    sources = tuple(source for source in loaded.sources if source.variant in ("cuda", "ptx"))
     device = gpu.device()
-    sweep = sweep_of(found, sources, "times", sms=device.sms, **options)
+    sweep = sweep_of(loaded, sources, "times", sms=device.sms, **options)
     plan = RunPlan((), gpu, device.sm, KERNELS, rounds=1, settings=QUICK, sweep=spec_of(sweep))
     run, error = perform(replace(RunFrame(plan, device), plan=plan_of(plan, sweep, None)), sweep, ())
     assert error is None
@@ -27,22 +27,22 @@ def swept(gpu, name, **options):
 
 
 def test_both_sides_are_timed_at_every_block(gpu):
-    found = swept(gpu, "triad", values={"BLOCK": (128, 512)}, size={"n": 1 << 20})
+    figures = swept(gpu, "triad", values={"BLOCK": (128, 512)}, size={"n": 1 << 20})
     for variant in ("cuda", "ptx"):
-        assert all(reading and reading.value > 0 for reading in found.of(found.main, variant))
-        assert {result.status for result in found.statuses[variant]} == {"verified"}
+        assert all(reading and reading.value > 0 for reading in figures.of(figures.main, variant))
+        assert {result.status for result in figures.statuses[variant]} == {"verified"}
 
 
 @pytest.mark.long
 def test_the_figures_of_sm_partition_come_out_of_its_clocks(gpu):
     sms = gpu.device().sms
-    found = swept(
+    figures = swept(
         gpu, "sm_partition", values={"copiers": (sms // 8,), "chunk": (16384,)}, size={"n": 1 << 22, "tiles": 256}
     )
     values = {
-        quantity.name: found.of(quantity, "cuda")[0].value
-        for quantity in found.quantities
-        if found.of(quantity, "cuda")[0] is not None
+        quantity.name: figures.of(quantity, "cuda")[0].value
+        for quantity in figures.quantities
+        if figures.of(quantity, "cuda")[0] is not None
     }
     assert values["total"] > 0
     assert values["copy_bandwidth"] > 1e9

@@ -84,7 +84,7 @@ def reports(name, arch, *variants):
     sources = [source for source in PAIRS[name].sources if source.variant in (variants or every)]
     with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
         builds = list(pool.map(lambda source: build(source, arch, "toolkit"), sources))
-    return {source.variant: made.report for source, made in zip(sources, builds, strict=True)}
+    return {source.variant: built.report for source, built in zip(sources, builds, strict=True)}
 
 
 def code(build):
@@ -94,7 +94,7 @@ def code(build):
 
 def count(report, *opcodes):
     """How many SASS instructions of a build have each of these opcodes, as `--columns sass.OPCODE` counts them."""
-    return [sum(number for each, number in report.opcodes.items() if has(each, opcode)) for opcode in opcodes]
+    return [sum(number for name, number in report.opcodes.items() if has(name, opcode)) for opcode in opcodes]
 
 
 def executed(name, source, arch, size, *, integers=False):
@@ -125,7 +125,7 @@ def is_found(name, file, text, folder):
     path.write_text(text)
     broken = dataclasses.replace(source_of(file), path=path, specialisations=())
 
-    def found(size, integers):
+    def is_broken(size, integers):
         try:
             return executed(name, broken, emulated_arch(name), size, integers=integers)[1]
         except KernelError as error:
@@ -133,7 +133,9 @@ def is_found(name, file, text, folder):
 
     pair = PAIRS[name].pair
     with mock.patch("ptxbench.emulator.launch.FUEL", BROKEN_FUEL):
-        return any(found(size, integers) for size in pair.check_sizes for integers in {False, pair.exact_on_integers})
+        return any(
+            is_broken(size, integers) for size in pair.check_sizes for integers in {False, pair.exact_on_integers}
+        )
 
 
 def judged(name, size, change):

@@ -46,9 +46,9 @@ PRODUCTS = 64  # of a limb and a limb
 @pytest.mark.parametrize("arch", ARCHS)
 def test_of_all_forms_pairs_of_columns_take_the_fewest_instructions_and_limbs_of_30_bits_the_fewest_of_c(arch):
     total = {variant: report.sass["total"] for variant, report in reports("bigint_mul256", arch).items()}
-    c = {variant: each for variant, each in total.items() if variant.startswith("cuda")}
+    c = {variant: instructions for variant, instructions in total.items() if variant.startswith("cuda")}
     assert total["ptx"] < 0.65 * min(c.values())
-    assert total["cuda"] == min(each for variant, each in c.items() if "@" not in variant)
+    assert total["cuda"] == min(instructions for variant, instructions in c.items() if "@" not in variant)
     assert total["cuda"] < 1.01 * min(c.values())
     assert total["ptx"] < total["ptx.columns"] < 0.82 * min(c.values())  # order alone, language alone
     assert total["ptx.rows"] > max(total["cuda"], total["cuda@int128"], total["cuda.rows@int128"])
@@ -57,23 +57,23 @@ def test_of_all_forms_pairs_of_columns_take_the_fewest_instructions_and_limbs_of
 @pytest.mark.parametrize("arch", ARCHS)
 def test_low_and_high_half_of_a_product_are_one_instruction_in_pairs_and_two_in_rows(arch):
     """The reason of both: mad.lo.cc next to madc.hi.cc is one IMAD.WIDE, which takes and gives a carry."""
-    found = reports("bigint_mul256", arch)
-    wide, wide_with_carry, high = count(found["ptx"], "IMAD.WIDE.U32", "IMAD.WIDE.U32.X", "IMAD.HI.U32")
+    by_variant = reports("bigint_mul256", arch)
+    wide, wide_with_carry, high = count(by_variant["ptx"], "IMAD.WIDE.U32", "IMAD.WIDE.U32.X", "IMAD.HI.U32")
     assert wide >= PRODUCTS - 2
     assert wide_with_carry > wide / 2
     assert high <= 4
-    wide, high = count(found["ptx.rows"], "IMAD.WIDE.U32", "IMAD.HI.U32")
+    wide, high = count(by_variant["ptx.rows"], "IMAD.WIDE.U32", "IMAD.HI.U32")
     assert wide <= 4
     assert high >= PRODUCTS
-    wide, wide_with_carry, high = count(found["ptx.columns"], "IMAD.WIDE.U32", "IMAD.WIDE.U32.X", "IMAD.HI.U32")
+    wide, wide_with_carry, high = count(by_variant["ptx.columns"], "IMAD.WIDE.U32", "IMAD.WIDE.U32.X", "IMAD.HI.U32")
     assert wide >= PRODUCTS - 2
     assert wide_with_carry == 0  # a carry goes two limbs further, by an addition
     assert high <= 4
     # C has wide products, but no word for a carry; __int128 has one inside each of the 16 products of its rows.
-    assert count(found["cuda"], "IMAD.WIDE.U32", "IMAD.WIDE.U32.X", "IADD3.X")[1:] == [0, 0]
-    assert count(found["cuda"], "IMAD.WIDE.U32")[0] >= 81 - 1
-    assert count(found["cuda.rows"], "IMAD.WIDE.U32.X") == [0]
-    assert count(found["cuda.rows@int128"], "IMAD.WIDE.U32.X") <= [16]
+    assert count(by_variant["cuda"], "IMAD.WIDE.U32", "IMAD.WIDE.U32.X", "IADD3.X")[1:] == [0, 0]
+    assert count(by_variant["cuda"], "IMAD.WIDE.U32")[0] >= 81 - 1
+    assert count(by_variant["cuda.rows"], "IMAD.WIDE.U32.X") == [0]
+    assert count(by_variant["cuda.rows@int128"], "IMAD.WIDE.U32.X") <= [16]
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
@@ -93,5 +93,5 @@ def test_ptxas_keeps_wide_multiplications_four_cycles_apart(arch):
 
 
 def test_by_default_a_run_has_two_forms_of_either_language():
-    found = PAIRS["bigint_mul256"].default_sources
-    assert [source.variant for source in found] == ["cuda", "cuda@int128", "ptx", "ptx.rows"]
+    sources = PAIRS["bigint_mul256"].default_sources
+    assert [source.variant for source in sources] == ["cuda", "cuda@int128", "ptx", "ptx.rows"]

@@ -70,10 +70,10 @@ def launched(variant, text=None):
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_st_async_is_one_instruction_and_saves_a_barrier_of_the_cluster_and_a_fence(arch):
-    found = reports("cluster_rmsnorm", arch)
+    by_variant = reports("cluster_rmsnorm", arch)
     names = ("STAS", "UCGABAR_ARV", "UCGABAR_WAIT", "MEMBAR.ALL.GPU")
-    assert count(found["ptx"], *names) == [1, 1, 1, 0]
-    assert count(found["cuda"], *names) == count(found["ptx.barrier"], *names) == [0, 2, 2, 1]
+    assert count(by_variant["ptx"], *names) == [1, 1, 1, 0]
+    assert count(by_variant["cuda"], *names) == count(by_variant["ptx.barrier"], *names) == [0, 2, 2, 1]
 
 
 @pytest.mark.parametrize("arch", ARCHS)

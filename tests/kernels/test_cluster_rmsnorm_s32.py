@@ -52,10 +52,10 @@ def findings(text):
 
 @pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])
 def test_red_async_saves_a_barrier_of_the_cluster_and_one_of_two_fences(arch):
-    found = reports("cluster_rmsnorm.s32", arch)
+    by_variant = reports("cluster_rmsnorm.s32", arch)
     names = ("REDAS", "ATOM", "ATOMS", "UCGABAR_ARV", "UCGABAR_WAIT", "MEMBAR.ALL.GPU", "BAR")
-    assert count(found["ptx"], *names) == [1, 0, 0, 1, 1, 1, 0]
-    assert count(found["cuda"], *names) == [0, 1, 1, 2, 2, 2, 0]
+    assert count(by_variant["ptx"], *names) == [1, 0, 0, 1, 1, 1, 0]
+    assert count(by_variant["cuda"], *names) == [0, 1, 1, 2, 2, 2, 0]
 
 
 def test_the_zero_needs_a_release_where_sums_that_are_stored_need_none():

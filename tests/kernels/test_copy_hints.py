@@ -50,23 +50,23 @@ HINTS = [
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_access_in_the_machine_code_has_its_hint_and_c_has_none_of_the_ptx_hints(arch):
     """Four accesses, and one in the loop of the last CTA."""
-    found = reports("copy_hints", arch)
-    assert found.keys() == {variant for variant, _, _ in HINTS}
+    by_variant = reports("copy_hints", arch)
+    assert by_variant.keys() == {variant for variant, _, _ in HINTS}
     for variant, load, store in HINTS:
         if arch == "sm_80":
             load = load.replace("256B", "128B")  # ptxas lowers it there: 12.9, 13.0 and 13.5
-        accesses = count(found[variant], "LDG", "STG")
+        accesses = count(by_variant[variant], "LDG", "STG")
         assert min(accesses) >= 5, variant
-        assert count(found[variant], load, store) == accesses, variant
+        assert count(by_variant[variant], load, store) == accesses, variant
         if variant.startswith("cuda"):
-            assert count(found[variant], "LDG.NA", "LDG.LTC128B", "LDG.LTC256B", "STG.NA") == [0, 0, 0, 0], variant
+            assert count(by_variant[variant], "LDG.NA", "LDG.LTC128B", "LDG.LTC256B", "STG.NA") == [0, 0, 0, 0], variant
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
 def test_cuda_c_and_ptx_without_hints_are_the_same_but_for_the_order_of_blocks(arch):
     """C has one address for x and one for y; with an index in each access it would execute a third more."""
-    found = reports("copy_hints", arch)
-    assert found["cuda"].sass["total"] == found["ptx.plain"].sass["total"] == found["ptx"].sass["total"]
+    by_variant = reports("copy_hints", arch)
+    assert by_variant["cuda"].sass["total"] == by_variant["ptx.plain"].sass["total"] == by_variant["ptx"].sass["total"]
 
 
 def order(path, arch):
@@ -102,11 +102,11 @@ copy_hints(const uint4* RESTRICT x, uint4* RESTRICT y, unsigned vectors)
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize(("qualifier", "found"), [("__restrict__", "LLLLSSSS"), ("", "LSLSLSLS")])
-def test_restrict_says_in_c_what_nc_says_in_ptx(qualifier, found, arch, tmp_path):
+@pytest.mark.parametrize(("qualifier", "expected"), [("__restrict__", "LLLLSSSS"), ("", "LSLSLSLS")])
+def test_restrict_says_in_c_what_nc_says_in_ptx(qualifier, expected, arch, tmp_path):
     path = tmp_path / "copy_hints.cu"
     path.write_text(COPY.replace("RESTRICT", qualifier))
-    assert order(path, arch) == found
+    assert order(path, arch) == expected
 
 
 @pytest.mark.parametrize("arch", ARCHS)

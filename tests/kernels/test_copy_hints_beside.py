@@ -38,9 +38,9 @@ HINTS = [
 
 def test_the_stream_has_its_hint_and_the_table_has_its_own():
     """Five loads of 16 bytes, one of 4 and five stores for the stream; the table's row twice: once for the last CTA."""
-    found = reports("copy_hints.beside", "sm_90")
+    by_variant = reports("copy_hints.beside", "sm_90")
     for variant, (load, store), look in HINTS:
-        report = found[variant]
+        report = by_variant[variant]
         assert count(report, "LDG", "STG") == [8, 5], variant
         assert count(report, store) == [5], variant
         assert count(report, look)[0] >= 2, variant
@@ -48,4 +48,4 @@ def test_the_stream_has_its_hint_and_the_table_has_its_own():
             assert count(report, load) == [6], variant
         else:
             assert count(report, "LDG.EF", "LDG.NA", "STG.EF", "STG.NA") == [0, 0, 0, 0], variant
-    assert abs(found["cuda"].sass["total"] - found["ptx"].sass["total"]) <= 4
+    assert abs(by_variant["cuda"].sass["total"] - by_variant["ptx"].sass["total"]) <= 4

@@ -29,11 +29,11 @@ MUTANTS = [
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
 def test_every_load_has_a_prefetch_size_and_nothing_else_differs(arch):
-    found = reports("copy_hints.gather", arch)
+    by_variant = reports("copy_hints.gather", arch)
     for size in (64, 128, 256):
-        report = found[f"ptx.l2_{size}"]
+        report = by_variant[f"ptx.l2_{size}"]
         obeyed = 128 if arch == "sm_80" else size  # on sm_80 ptxas makes 128 of 256
         assert count(report, f"LDG.LTC{min(size, obeyed)}B", "LDG") == [5, 5]
-        assert report.sass["total"] == found["ptx"].sass["total"]
-    assert count(found["ptx"], "LDG.LTC64B", "LDG.LTC128B", "LDG.LTC256B", "LDG") == [0, 0, 0, 5]
-    assert abs(found["cuda"].sass["total"] - found["ptx"].sass["total"]) <= 1
+        assert report.sass["total"] == by_variant["ptx"].sass["total"]
+    assert count(by_variant["ptx"], "LDG.LTC64B", "LDG.LTC128B", "LDG.LTC256B", "LDG") == [0, 0, 0, 5]
+    assert abs(by_variant["cuda"].sass["total"] - by_variant["ptx"].sass["total"]) <= 1

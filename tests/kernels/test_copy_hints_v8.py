@@ -16,8 +16,8 @@ MUTANTS = [
 
 
 def test_an_access_of_32_bytes_is_one_instruction_in_c_as_in_ptx_and_keeps_its_hints():
-    found = reports("copy_hints.v8", "sm_100")
-    for variant in found:
-        assert count(found[variant], "LDG.256", "STG.256", "LDG", "STG") == [3, 3, 3, 3], variant
-    assert count(found["ptx.hints"], "LDG.NA", "LDG.LTC256B", "STG.NA") == [3, 3, 3]
-    assert count(found["ptx"], "LDG.NA", "LDG.LTC256B", "STG.NA") == [0, 0, 0]
+    by_variant = reports("copy_hints.v8", "sm_100")
+    for variant in by_variant:
+        assert count(by_variant[variant], "LDG.256", "STG.256", "LDG", "STG") == [3, 3, 3, 3], variant
+    assert count(by_variant["ptx.hints"], "LDG.NA", "LDG.LTC256B", "STG.NA") == [3, 3, 3]
+    assert count(by_variant["ptx"], "LDG.NA", "LDG.LTC256B", "STG.NA") == [0, 0, 0]

@@ -50,8 +50,8 @@ def assembler():
 @pytest.fixture(scope="module")
 def archs(assembler):
     """The targets that this ptxas knows, lowest first."""
-    told = subprocess.run([assembler, "--help"], capture_output=True, text=True, check=True).stdout
-    known = [target for target in TARGETS if f"'sm_{target}'" in told]
+    help_text = subprocess.run([assembler, "--help"], capture_output=True, text=True, check=True).stdout
+    known = [target for target in TARGETS if f"'sm_{target}'" in help_text]
     assert {75, 80, 90, 100, 120} <= set(known)
     return known
 
@@ -141,12 +141,12 @@ def test_cuda_c_compiles_and_assembles_for_every_target_of_its_ptx(path, flags, 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_variant_takes_the_arguments_of_its_pair(name):
-    found = PAIRS[name]
-    for source in found.sources:
+    loaded = PAIRS[name]
+    for source in loaded.sources:
         if source.language == "triton" and installed("triton") is None:
             continue  # tests/kernels/test_triton.py has these where Triton is installed
         built = build(source, emulated_arch(name))
-        args = [*built.arguments({arg.name: arg for arg in found.pair.args}).values()]
+        args = [*built.arguments({arg.name: arg for arg in loaded.pair.args}).values()]
         signature.check_signature(built.declaration, source.entry, args, source.path)
 
 

@@ -109,12 +109,12 @@ def test_only_overlap_promotes_while_the_tensor_cores_multiply():
     """Its first 64 FFMA are between two waits: one for all but the newest products, and one for these."""
 
     def waits_and_promotions(variant):
-        told = " ".join(
+        sequence = " ".join(
             "wait " + text[-1] if "DEPBAR" in text else "FFMA"
             for text in code(build(SIDES[variant], "sm_90a"))
             if re.match("WARPGROUP.DEPBAR|FFMA", text)
         )
-        return re.sub("(FFMA ?){64}", "promote ", told).split(" ", 5)
+        return re.sub("(FFMA ?){64}", "promote ", sequence).split(" ", 5)
 
     assert waits_and_promotions("ptx") == ["wait", "0", "promote", ""]
     assert waits_and_promotions("ptx.overlap") == ["wait", "1", "promote", "wait", "0", "promote "]
@@ -130,9 +130,11 @@ def test_ptxas_adds_waits_if_products_are_on_the_way_into_the_next_turn_of_the_l
     again = even.replace("FILLED", "FILLED_AGAIN")
     last = last.replace("wait_group.sync.aligned  0", "wait_group.sync.aligned  1")
     rotated = "".join([before, even, "PAIR:\n", odd, promoted, again, last, after])
-    for each, said in ((text, False), (rotated, True)):
-        _, messages = toolchain.assembled(locate.program("ptxas"), each, "sm_90a")
-        assert bool(re.search("wgmma.* (serialized|injected)", ptxas.notable(messages, each, path, "ptx"))) == said
+    for ptx_text, warned in ((text, False), (rotated, True)):
+        _, messages = toolchain.assembled(locate.program("ptxas"), ptx_text, "sm_90a")
+        assert (
+            bool(re.search("wgmma.* (serialized|injected)", ptxas.notable(messages, ptx_text, path, "ptx"))) == warned
+        )
 
 
 # ---- what is right, and what is wrong

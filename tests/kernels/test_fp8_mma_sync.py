@@ -79,7 +79,7 @@ def test_one_mma_sync_of_e4m3_is_one_qmma_or_two_hmma_and_four_fadd(arch):
 
 
 def test_the_sums_that_start_at_zero_take_all_registers_of_a_thread():
-    registers = {each: build(source, "sm_90", "toolkit").report.registers for each, source in SIDES.items()}
+    registers = {variant: build(source, "sm_90", "toolkit").report.registers for variant, source in SIDES.items()}
     assert registers["ptx"] == 255 > registers["ptx.halves"] + 40
 
 
@@ -134,9 +134,9 @@ def test_ptx_reads_and_writes_shared_memory_without_a_bank_conflict():
 def test_the_sanitizer_names_a_missing_wait_or_barrier(missing):
     text = SIDES["ptx"].path.read_text()
     assert missing in text
-    found = [
+    findings = [
         launched("ptx", PAIR.make_arguments(WHOLE_TILE, seed=1), version, sanitize=True)[1].findings
         for version in (text, text.replace(missing, ""))
     ]
-    assert found[0] == ()
-    assert found[1]
+    assert findings[0] == ()
+    assert findings[1]

@@ -116,9 +116,9 @@ def test_a_prefetch_size_is_a_modifier_of_the_same_copies(tmp_path):
 
 def test_no_tile_conflicts_but_the_one_without_a_swizzle_is_read_in_six_times_as_many_passes():
     """Four for eight pieces of a, eight for eight of b. Written they are row by row, without a conflict."""
-    found = {name: shipped(name) for name in SIDES}
-    plain = found.pop("hgemm_mma.noswizzle.ptx")
-    for counters in found.values():
+    by_file = {name: shipped(name) for name in SIDES}
+    plain = by_file.pop("hgemm_mma.noswizzle.ptx")
+    for counters in by_file.values():
         assert counters["ptx_shared_load_conflicts"] == counters["ptx_shared_store_conflicts"] == 0
         assert counters["ptx_shared_load_wavefronts"] == plain["ptx_shared_load_wavefronts"] / ((4 + 8) / 2)
         assert counters["ptx_shared_store_wavefronts"] == plain["ptx_shared_store_wavefronts"]
@@ -127,10 +127,10 @@ def test_no_tile_conflicts_but_the_one_without_a_swizzle_is_read_in_six_times_as
 
 
 def test_all_variants_multiply_and_copy_as_much():
-    found = [shipped(name) for name in SIDES]
+    counts_of = [shipped(name) for name in SIDES]
     for counter in ("ptx_mma_flops_f16", "ptx_async_bytes", "ptx_global_load_sectors", "ptx_global_store_sectors"):
-        assert len({counters[counter] for counters in found}) == 1, counter
-    assert found[0]["ptx_mma_flops_f16"] == PAIR.flops(**WHOLE_TILE)
+        assert len({counters[counter] for counters in counts_of}) == 1, counter
+    assert counts_of[0]["ptx_mma_flops_f16"] == PAIR.flops(**WHOLE_TILE)
 
 
 def test_of_a_slab_c_executes_some_instructions_more_than_ptx():
@@ -149,20 +149,20 @@ def test_the_conflicts_of_c_came_from_a_thread_map_and_a_fast_path_saves_its_gua
          "a_row = thread / 4, a_column = 8 * (thread % 4);"),
         ("        multiply<true>(", "        multiply<false>("),
     )  # fmt: skip
-    found, kept = counts(old), shipped("hgemm_mma.cu")
-    assert found["ptx_global_load_sectors"] == kept["ptx_global_load_sectors"]
-    assert found["ptx_shared_load_conflicts"] == 0
-    assert found["ptx_shared_store_conflicts"] == 64 * WHOLE_TILE["k"] // 32
+    old_counts, kept = counts(old), shipped("hgemm_mma.cu")
+    assert old_counts["ptx_global_load_sectors"] == kept["ptx_global_load_sectors"]
+    assert old_counts["ptx_shared_load_conflicts"] == 0
+    assert old_counts["ptx_shared_store_conflicts"] == 64 * WHOLE_TILE["k"] // 32
     assert executed(old, 512) > 1.2 * executed(SIDES["hgemm_mma.cu"], 512)
 
 
 @pytest.mark.parametrize("stages", [2, 4])
 def test_a_ring_of_two_or_four_stages_is_right_too(stages):
     """Whole and partial tiles, with more slabs than stages."""
-    found = with_knobs(PAIRS["hgemm_mma"], {"STAGES": stages})
-    for source in found.sources:
+    turned = with_knobs(PAIRS["hgemm_mma"], {"STAGES": stages})
+    for source in turned.sources:
         if source.variant == "ptx" or (source.variant, stages) == ("cuda", 2):  # NVRTC takes seconds
-            counts(source, {"m": 136, "n": 128, "k": 160}, found.pair)
+            counts(source, {"m": 136, "n": 128, "k": 160}, turned.pair)
 
 
 # ---- what the sanitiser finds

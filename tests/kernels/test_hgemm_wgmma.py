@@ -136,12 +136,12 @@ def test_pieces_of_16_bytes_double_the_sectors_and_a_wider_tile_or_a_cluster_sav
 def test_a_product_of_256_columns_reads_fewer_bytes_of_shared_memory_for_its_flops():
     """64 x 16 of a, and 16 x 128 or 16 x 256 of b."""
     for variant, columns in (("ptx", 128), ("ptx.multicast", 128), ("ptx.n256", 256)):
-        found = counts(variant)
+        counted = counts(variant)
         products = 2 * TILES * 4 * SLABS * 128 // columns
-        assert found["ptx_wgmma_operations"] == products
-        assert found["ptx_wgmma_shared_bytes"] == products * 2 * 16 * (64 + columns)
-        assert found["ptx_mma_flops_f16"] == PAIR.flops(**SIZE)
-        assert found["ptx_shared_load_wavefronts"] == 0  # no thread loads an operand
+        assert counted["ptx_wgmma_operations"] == products
+        assert counted["ptx_wgmma_shared_bytes"] == products * 2 * 16 * (64 + columns)
+        assert counted["ptx_mma_flops_f16"] == PAIR.flops(**SIZE)
+        assert counted["ptx_shared_load_wavefronts"] == 0  # no thread loads an operand
 
 
 def test_one_warpgroup_that_copies_needs_no_barrier_in_the_loop():

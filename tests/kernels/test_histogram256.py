@@ -35,8 +35,8 @@ ARCHS = ["sm_75", "sm_90", "sm_120"]
 @pytest.mark.parametrize("arch", ARCHS)
 def test_atomic_add_and_red_are_the_same_shared_additions(arch):
     """65: four vectors of sixteen bytes, and one of the rest. sm_75 has no increment among its shared atomics."""
-    found = reports("histogram256", arch)
-    for variant, report in found.items():
+    by_variant = reports("histogram256", arch)
+    for variant, report in by_variant.items():
         matches = "match" in variant
         addition = "ATOMS.ADD" if arch == "sm_75" or matches else "ATOMS.POPC.INC.32"
         assert count(report, "ATOMS")[0] - count(report, addition)[0] == (matches and arch != "sm_75")
@@ -44,18 +44,18 @@ def test_atomic_add_and_red_are_the_same_shared_additions(arch):
         assert sum(count(report, "RED", "REDG")) == 1
         assert count(report, "IDP.4A") == [0 if "shifts" in variant else 64]
         assert count(report, "MATCH.ANY")[0] in ((64, 65) if matches else (0,))
-    assert abs(found["cuda"].sass["total"] - found["ptx"].sass["total"]) <= 10
-    assert found["cuda.shifts"].sass["total"] > 1.3 * found["cuda"].sass["total"]
+    assert abs(by_variant["cuda"].sass["total"] - by_variant["ptx"].sass["total"]) <= 10
+    assert by_variant["cuda.shifts"].sass["total"] > 1.3 * by_variant["cuda"].sass["total"]
 
 
 def counted(variant, percent):
     """Lanes, and the most that meet in one bin summed over requests, per shared addition of a warp."""
-    found = PAIRS["histogram256"]
+    loaded = PAIRS["histogram256"]
     size = {"n": 1 << 16, "percent": percent, "ctas": 4}
-    (source,) = (source for source in found.sources if source.variant == variant)
-    arguments = found.pair.make_arguments(size, 1)
+    (source,) = (source for source in loaded.sources if source.variant == variant)
+    arguments = loaded.pair.make_arguments(size, 1)
     counts = (
-        EmulatorBackend("sm_90").run(build(source, "sm_90"), found.pair.launch(**size), arguments, ("bins",)).counts
+        EmulatorBackend("sm_90").run(build(source, "sm_90"), loaded.pair.launch(**size), arguments, ("bins",)).counts
     )
     requests = counts["ptx_atomic_shared_requests"]
     assert requests == (1 << 16) / 32

@@ -107,13 +107,13 @@ def test_show_names_doubles(tmp_path):
     path.write_text(row.path.read_text().replace("value = float32(0)", "value = 0.0"))
     built = build(dataclasses.replace(row, path=path), "sm_90", "toolkit")
     python = make(built, path.read_bytes(), lines.with_lines(built))
-    found = {
+    texts = {
         finding.kind: finding.text for finding in explain(ExplainedPair(compare(listed("reduce_sum", "cuda"), python)))
     }
     assert re.fullmatch(
         r"numba has \d\d PTX instructions in double precision, cuda 0\. In Python 0\.5 is a double, and so is a "
         r"quotient of integers: float32\(0\.5\) is not\.",
-        found[DOUBLES],
+        texts[DOUBLES],
     )
     assert DOUBLES not in {finding.kind for finding in explain(ExplainedPair(compare(python, python)))}
 

@@ -110,8 +110,8 @@ WEAKER = {"lt": "le", "ge": "gt", "eq": "ne", "ne": "eq"}
 COMPARISON = re.compile(r"setp\.(lt|ge|eq|ne)")
 COMPARISONS = [
     pytest.param(name, source.path, match.start(1), id=f"{source.path.name}:{text[: match.start()].count(chr(10)) + 1}")
-    for name, found in PAIRS.items()
-    for source in found.sources
+    for name, loaded in PAIRS.items()
+    for source in loaded.sources
     if source.variant == "ptx"  # further variants are the same text but for what they are about
     for text in [source.path.read_text()]
     for match in COMPARISON.finditer(text)
@@ -231,7 +231,7 @@ def test_integers_of_the_check_sizes_are_exact_in_any_order(name):
     pair = PAIRS[name].pair
     for size in pair.check_sizes:
         inputs = verify.widen(pair, pair.make_arguments(size, seed=1, integers=True))
-        for output, value in pair.reference(**{key: np.abs(each) for key, each in inputs.items()}).items():
+        for output, value in pair.reference(**{key: np.abs(values) for key, values in inputs.items()}).items():
             arg = next(arg for arg in pair.args if arg.name == output)
             sums_in_place = isinstance(arg, InOut) and arg.dtype.itemsize <= 2
             assert float(np.max(value)) < 2 ** (8 if sums_in_place else np.finfo(np.float32).nmant + 1)

@@ -48,8 +48,8 @@ MUTANTS = [
 
 def order(built):
     """The loads of vectors, and the two instructions of dependent launches, in the order of the machine code."""
-    found = [re.match(r"LDG\.E\.128|ACQBULK|PREEXIT", text) for text in code(built)]
-    return [line[0] for line in found if line]
+    matches = [re.match(r"LDG\.E\.128|ACQBULK|PREEXIT", text) for text in code(built)]
+    return [line[0] for line in matches if line]
 
 
 def ahead(built):
@@ -64,8 +64,8 @@ AHEAD = {"cuda": 2, "cuda.restrict": 0, "ptx": 2, "ptx.first": 0, "ptx.late": 2,
     ("arch", "variants"), [("sm_90", AHEAD), ("sm_100", ["cuda.restrict", "ptx"]), ("sm_120", ["cuda.restrict", "ptx"])]
 )
 def test_loads_of_weights_stay_before_the_wait_unless_they_are_of_constant_data(arch, variants):
-    found = {variant: ahead(build(SOURCES[variant], arch, "toolkit")) for variant in variants}
-    assert found == {variant: AHEAD[variant] for variant in variants}
+    loads_ahead = {variant: ahead(build(SOURCES[variant], arch, "toolkit")) for variant in variants}
+    assert loads_ahead == {variant: AHEAD[variant] for variant in variants}
 
 
 def test_it_is_ptxas_that_moves_a_load_of_constant_data_behind_the_wait(tmp_path):
@@ -79,9 +79,9 @@ def test_it_is_ptxas_that_moves_a_load_of_constant_data_behind_the_wait(tmp_path
 
 def test_the_two_instructions_are_the_same_in_c_and_in_ptx():
     sides = reports("pdl_chain", "sm_90")
-    found = {variant: count(report, "PREEXIT", "ACQBULK") for variant, report in sides.items()}
+    by_variant = {variant: count(report, "PREEXIT", "ACQBULK") for variant, report in sides.items()}
     plain = {"cuda.none": [0, 0], "ptx.none": [0, 0], "ptx.late": [0, 1]}
-    assert found == {variant: plain.get(variant, [1, 1]) for variant in sides}
+    assert by_variant == {variant: plain.get(variant, [1, 1]) for variant in sides}
     assert count(sides["ptx.prefetch"], "CCTL.E.PF2") == [1]
 
 

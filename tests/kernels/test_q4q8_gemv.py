@@ -68,12 +68,12 @@ def test_neither_side_has_an_instruction_to_spare(arch):
 
 
 def test_hints_are_the_one_difference_of_their_variants():
-    found = {source.variant: build(source, "sm_90", "toolkit").report for source in PAIRS["q4q8_gemv"].sources}
+    by_variant = {source.variant: build(source, "sm_90", "toolkit").report for source in PAIRS["q4q8_gemv"].sources}
     for one, other, hint in (
         ("ptx", "ptx.nohint", "LDG.E.NA.LTC128B.128.CONSTANT"),
         ("cuda.ldcs", "cuda", "LDG.E.EF.128"),
     ):
-        hinted = [any(hint in opcode for opcode in found[variant].opcodes) for variant in (one, other)]
+        hinted = [any(hint in opcode for opcode in by_variant[variant].opcodes) for variant in (one, other)]
         assert hinted == [True, False]
-        assert found[one].sass["total"] == found[other].sass["total"]
-        assert found[one].registers == found[other].registers
+        assert by_variant[one].sass["total"] == by_variant[other].sass["total"]
+        assert by_variant[one].registers == by_variant[other].registers

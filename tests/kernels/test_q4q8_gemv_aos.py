@@ -46,10 +46,10 @@ MUTANTS = [
 @pytest.mark.parametrize("arch", ARCHS)
 def test_words_halve_the_loads_of_halves_in_either_language(arch):
     """Of four blocks of W and one of x: 4 words and a half, 8 words and a half; or 9 and 17 halves."""
-    found = reports("q4q8_gemv.aos", arch)
+    by_variant = reports("q4q8_gemv.aos", arch)
     for variant in ("cuda", "ptx"):
-        assert count(found[variant], "LDG.U16", "LDG") == [5, 29]
-    assert count(found["cuda.halves"], "LDG.U16", "LDG") == [53, 53]
+        assert count(by_variant[variant], "LDG.U16", "LDG") == [5, 29]
+    assert count(by_variant["cuda.halves"], "LDG.U16", "LDG") == [53, 53]
 
 
 @pytest.mark.parametrize("size", PAIRS["q4q8_gemv.aos"].pair.check_sizes, ids=str)

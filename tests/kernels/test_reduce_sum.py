@@ -38,12 +38,12 @@ def test_both_sides_of_reduce_sum_have_the_same_loop_shuffles_and_additions(arch
 
 def test_four_loads_under_way_need_sixteen_registers_and_a_pragma_alone_does_not_give_them():
     """The pragma makes four copies of the loop's body, each with its test: four LDG into the same four registers."""
-    found = reports("reduce_sum", "sm_90")
-    assert {name: count(report, "LDG.128") for name, report in found.items()} == {
+    by_variant = reports("reduce_sum", "sm_90")
+    assert {name: count(report, "LDG.128") for name, report in by_variant.items()} == {
         "cuda": [4], "cuda.unroll1": [1], "cuda.unroll4": [4], "ptx": [4], "ptx.unroll1": [1],
     }  # fmt: skip
-    assert found["cuda.unroll4"].registers < 16 < min(found["cuda"].registers, found["ptx"].registers)
-    assert found["cuda"].sass["total"] > found["ptx"].sass["total"]
+    assert by_variant["cuda.unroll4"].registers < 16 < min(by_variant["cuda"].registers, by_variant["ptx"].registers)
+    assert by_variant["cuda"].sass["total"] > by_variant["ptx"].sass["total"]
 
 
 def test_both_sides_add_in_the_same_order():

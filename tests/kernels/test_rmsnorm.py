@@ -81,18 +81,18 @@ def test_up_to_sm_90_ptx_in_passes_computes_as_fast_math_does(arch):
 
 @pytest.mark.parametrize("arch", ["sm_100", "sm_120"])
 def test_above_sm_90_nvrtc_unrolls_the_passes_of_cuda_c_once_more(arch):
-    found = reports("rmsnorm", arch, "cuda.passes@fast", "ptx.passes")
-    (once,), (twice,) = (count(found[variant], "LDG") for variant in ("ptx.passes", "cuda.passes@fast"))
+    by_variant = reports("rmsnorm", arch, "cuda.passes@fast", "ptx.passes")
+    (once,), (twice,) = (count(by_variant[variant], "LDG") for variant in ("ptx.passes", "cuda.passes@fast"))
     assert twice > 2 * once
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_90", "sm_120"])
 def test_a_row_in_registers_is_loaded_by_sixteen_bytes_in_sequences_of_each_length_in_c_and_in_one_in_ptx(arch):
-    found = reports("rmsnorm", arch, "cuda", "ptx")
-    assert count(found["ptx"], "LDG.128", "STG.128") == [8 + 8, 8]
-    assert count(found["cuda"], "LDG.128", "STG.128") == [2 * (1 + 2 + 4 + 8), 1 + 2 + 4 + 8]
-    assert count(found["cuda"], "CALL") == [0]
-    assert count(found["cuda"], "MUFU.RCP") == [1]  # of any other length: 1 / 1024 is known when it is built
+    by_variant = reports("rmsnorm", arch, "cuda", "ptx")
+    assert count(by_variant["ptx"], "LDG.128", "STG.128") == [8 + 8, 8]
+    assert count(by_variant["cuda"], "LDG.128", "STG.128") == [2 * (1 + 2 + 4 + 8), 1 + 2 + 4 + 8]
+    assert count(by_variant["cuda"], "CALL") == [0]
+    assert count(by_variant["cuda"], "MUFU.RCP") == [1]  # of any other length: 1 / 1024 is known when it is built
 
 
 @pytest.mark.parametrize("size", [{"rows": 3, "columns": 257}, {"rows": 2, "columns": 2048}], ids=str)

@@ -111,8 +111,8 @@ def sass(source, arch):
 
 def variants(name, *names):
     """The sources of these variants of a pair."""
-    found = {source.variant: source for source in PAIRS[name].sources}
-    return [found[name] for name in names]
+    by_variant = {source.variant: source for source in PAIRS[name].sources}
+    return [by_variant[name] for name in names]
 
 
 @pytest.mark.parametrize("arch", ["sm_80", pytest.param("sm_120", marks=pytest.mark.long)])

@@ -123,13 +123,13 @@ def test_additions_of_consecutive_pairs_touch_a_quarter_of_the_sectors_of_stride
 def test_a_thread_of_cuda_c_waits_for_each_addition_before_it_makes_the_next():
     """ATOM returns whether the address was global, and a branch uses that. REDG returns nothing."""
     for variant, waits in (("cuda", True), ("ptx.narrow", False)):
-        found = code(build(side("scatter_add_bf16", variant), "sm_90", "toolkit"))
-        at = [i for i, text in enumerate(found) if text.startswith(("ATOM.", "REDG."))]
+        instructions = code(build(side("scatter_add_bf16", variant), "sm_90", "toolkit"))
+        at = [i for i, text in enumerate(instructions) if text.startswith(("ATOM.", "REDG."))]
         assert len(at) == 5
         for first, second in pairwise(at):
-            between = found[first + 1 : second]
+            between = instructions[first + 1 : second]
             assert any(text.startswith("BRA") for text in between) or not waits
-            assert found[first].split()[1].startswith("P") == waits
+            assert instructions[first].split()[1].startswith("P") == waits
 
 
 def changed(source, old, new, folder):

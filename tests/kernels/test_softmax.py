@@ -58,23 +58,23 @@ def under(file, arch, *flags):
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90"])
 def test_a_division_that_is_a_call_keeps_the_last_pass_from_being_unrolled(arch):
     """And __fdividef, which needs no flag, does not: eight copies of the last pass in place of one."""
-    found = reports("softmax", arch, "cuda.divides", "cuda.passes")
-    assert count(found["cuda.divides"], "MUFU.EX2", "CALL") == [8 + 1, 1]
-    assert count(found["cuda.passes"], "MUFU.EX2", "CALL") == [8 + 8, 0]
+    by_variant = reports("softmax", arch, "cuda.divides", "cuda.passes")
+    assert count(by_variant["cuda.divides"], "MUFU.EX2", "CALL") == [8 + 1, 1]
+    assert count(by_variant["cuda.passes"], "MUFU.EX2", "CALL") == [8 + 8, 0]
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90"])
 def test_up_to_sm_90_the_passes_of_ptx_match_exp2f_under_fast_math(arch):
     """16 of ex2 and of fma: two loops, each unrolled eight times by ptxas."""
-    found = reports("softmax", arch, "ptx.passes", "cuda.passes@fast")
-    assert count(found["ptx.passes"], *ARITHMETIC) == [16, 16, 16, 9, 0, 16, 16, 1, 0, 24, 8]
-    assert count(found["cuda.passes@fast"], *ARITHMETIC) == count(found["ptx.passes"], *ARITHMETIC)
+    by_variant = reports("softmax", arch, "ptx.passes", "cuda.passes@fast")
+    assert count(by_variant["ptx.passes"], *ARITHMETIC) == [16, 16, 16, 9, 0, 16, 16, 1, 0, 24, 8]
+    assert count(by_variant["cuda.passes@fast"], *ARITHMETIC) == count(by_variant["ptx.passes"], *ARITHMETIC)
 
 
 @pytest.mark.parametrize("arch", ["sm_100", "sm_120"])
 def test_above_sm_90_nvrtc_unrolls_the_passes_of_cuda_c_once_more(arch):
-    found = reports("softmax", arch, "ptx.passes", "cuda.passes@fast")
-    (once,), (more,) = (count(found[variant], "MUFU.EX2") for variant in ("ptx.passes", "cuda.passes@fast"))
+    by_variant = reports("softmax", arch, "ptx.passes", "cuda.passes@fast")
+    (once,), (more,) = (count(by_variant[variant], "MUFU.EX2") for variant in ("ptx.passes", "cuda.passes@fast"))
     assert more > 3 * once
 
 
@@ -95,13 +95,13 @@ def test_ftz_alone_takes_the_guards_of_exp2f_away_and_leaves_the_division(arch):
 @pytest.mark.parametrize("arch", ["sm_75", "sm_90", "sm_120"])
 def test_a_row_is_loaded_by_sixteen_bytes_and_each_element_raised_once(arch):
     """In sequences of 1, 2, 4 and 8 chunks, and of a warp alone, in C; in one of 8 in PTX. FOUR and ONE, once more."""
-    found = reports("softmax", arch, "cuda@fast", "ptx")
+    by_variant = reports("softmax", arch, "cuda@fast", "ptx")
     held, chains = 4 * (1 + 1 + 2 + 4 + 8), 4 * 8
-    assert count(found["cuda@fast"], "CALL", "FSETP", "STG.128")[:2] == [0, 0]
-    (powers,) = count(found["cuda@fast"], "MUFU.EX2")
+    assert count(by_variant["cuda@fast"], "CALL", "FSETP", "STG.128")[:2] == [0, 0]
+    (powers,) = count(by_variant["cuda@fast"], "MUFU.EX2")
     assert powers >= held + 16 + 4 + 4
-    assert count(found["ptx"], "MUFU.EX2")[0] >= chains + 16 + 4 + 4
-    assert count(found["ptx"], "FSETP", "CALL", "MUFU.RCP", "BAR") == [0, 0, 1, 2]
+    assert count(by_variant["ptx"], "MUFU.EX2")[0] >= chains + 16 + 4 + 4
+    assert count(by_variant["ptx"], "FSETP", "CALL", "MUFU.RCP", "BAR") == [0, 0, 1, 2]
 
 
 def substituted(arch, tmp_path, power, *flags):

@@ -58,17 +58,17 @@ def test_a_row_that_the_emulator_can_execute_is_right_at_every_check_size(name):
 
 @pytest.mark.parametrize("name", ["triad"])  # the others take a minute to compile for the sanitizer
 def test_the_sanitizer_finds_nothing_in_it(name):
-    made, pair = built(name), PAIRS[name].pair
+    build, pair = built(name), PAIRS[name].pair
     for size in pair.check_sizes[-2:]:
-        arguments = made.arguments(pair.make_arguments(size, seed=1))
+        arguments = build.arguments(pair.make_arguments(size, seed=1))
         execution = emulator.run(
-            made.ptx,
-            made.entry,
+            build.ptx,
+            build.entry,
             grid=pair.launch_of("tile")(**size).grid_xyz,
-            block=made.own_cta.threads,
+            block=build.own_cta.threads,
             args=[*arguments.values()],
             names=[*arguments],
-            arch=made.arch,
+            arch=build.arch,
             sanitize=True,
         )
         assert execution.findings == ()
@@ -88,14 +88,14 @@ def test_the_check_sizes_find_a_mistake_in_it(name, right, wrong, tmp_path):
     path.write_text(text.replace(right, wrong))
     broken = dataclasses.replace(TILE[name], path=path)
 
-    def found(size):
+    def message_at(size):
         try:
             return executed(name, broken, "sm_90", size)[1]
         except MemoryFault as fault:
             return str(fault)
 
-    said = next(filter(None, map(found, PAIRS[name].pair.check_sizes)))
-    assert re.match(rf"{name}\.tile\.cu(:\d+ \(PTX line \d+\): |, )", said)  # a fault, or a wrong result
+    message = next(filter(None, map(message_at, PAIRS[name].pair.check_sizes)))
+    assert re.match(rf"{name}\.tile\.cu(:\d+ \(PTX line \d+\): |, )", message)  # a fault, or a wrong result
 
 
 OPCODES = [
@@ -124,9 +124,9 @@ def test_the_figures_in_the_cubin_are_those_that_ptxas_reports(name, arch):
     """The driver reserves a part of shared memory from sm_90 on, which is no part of the figure."""
     build = built(name, arch)
     _, messages = ptxas.assemble(locate.program("ptxas"), build.ptx, build.arch)
-    said, report = ptxas.resources(messages, build.entry), build.report
+    resources, report = ptxas.resources(messages, build.entry), build.report
     figures = report.registers, report.stack_bytes, report.shared_bytes
-    assert figures == (said.registers, said.stack_bytes, said.shared_bytes)
+    assert figures == (resources.registers, resources.stack_bytes, resources.shared_bytes)
 
 
 def test_lines_of_the_ptx_have_the_lines_of_the_file_that_they_come_from():

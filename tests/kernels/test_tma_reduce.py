@@ -97,8 +97,8 @@ def test_one_instruction_of_one_thread_adds_a_tile(arch):
     for name in TYPES:
         sides = reports(name, arch)
         for variant, reduces, copies, adds, tests in (row[1:] for row in INSTRUCTIONS if row[0] == name):
-            found = count(sides[variant], "UBLKRED", "UBLKCP", "QSPC")
-            assert found == [reduces, copies, tests], (arch, name, variant)
+            counted = count(sides[variant], "UBLKRED", "UBLKCP", "QSPC")
+            assert counted == [reduces, copies, tests], (arch, name, variant)
             assert sum(count(sides[variant], "REDG", "ATOM")) == adds, (arch, name, variant)
 
 
@@ -142,9 +142,9 @@ COUNTS = [
 def test_every_variant_adds_the_same_sectors_by_its_own_number_of_requests(
     name, variant, requests, sectors, wavefronts
 ):
-    found = counts(name, variant)
-    assert [found[f"ptx_atomic_global_{kind}"] for kind in ("requests", "sectors")] == [requests, sectors]
-    assert [found[f"ptx_shared_{access}_wavefronts"] for access in ("store", "load")] == [wavefronts / 2] * 2
+    counters = counts(name, variant)
+    assert [counters[f"ptx_atomic_global_{kind}"] for kind in ("requests", "sectors")] == [requests, sectors]
+    assert [counters[f"ptx_shared_{access}_wavefronts"] for access in ("store", "load")] == [wavefronts / 2] * 2
 
 
 # ---- what the sanitizer finds

@@ -125,9 +125,9 @@ SHARED = [
 
 @pytest.mark.parametrize(("variant", "loads", "stores"), SHARED)
 def test_the_swizzle_and_the_diagonal_have_no_bank_conflicts(variant, loads, stores):
-    found = counts(variant)
-    assert [found[f"ptx_shared_{access}_wavefronts"] for access in ("load", "store")] == [loads, stores]
-    assert [found[f"ptx_global_{access}_sectors"] for access in ("load", "store")] == [512, 512]
+    counters = counts(variant)
+    assert [counters[f"ptx_shared_{access}_wavefronts"] for access in ("load", "store")] == [loads, stores]
+    assert [counters[f"ptx_global_{access}_sectors"] for access in ("load", "store")] == [512, 512]
 
 
 # ---- what the sanitizer finds

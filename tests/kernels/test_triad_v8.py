@@ -26,10 +26,10 @@ MUTANTS = [
 @pytest.mark.parametrize("arch", ["sm_100", "sm_120"])
 def test_from_sm_100_on_a_struct_of_32_bytes_is_one_access_in_c_as_in_ptx(arch):
     """And 8 fma: the ninth, with two loads of four bytes, belongs to the tail."""
-    found = reports("triad.v8", arch)
+    by_variant = reports("triad.v8", arch)
     for variant in ("cuda", "ptx"):
-        assert count(found[variant], "LDG.256", "STG.256", "LDG", "STG", "FFMA") == [2, 1, 4, 2, 9]
-    assert count(found["ptx.v4"], "LDG.128", "STG.128", "LDG", "STG", "FFMA") == [4, 2, 6, 3, 9]
+        assert count(by_variant[variant], "LDG.256", "STG.256", "LDG", "STG", "FFMA") == [2, 1, 4, 2, 9]
+    assert count(by_variant["ptx.v4"], "LDG.128", "STG.128", "LDG", "STG", "FFMA") == [4, 2, 6, 3, 9]
 
 
 def test_up_to_sm_90_a_struct_of_32_bytes_is_two_accesses_that_lie_16_bytes_apart():

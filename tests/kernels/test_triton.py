@@ -43,13 +43,13 @@ SANITIZED = [("triad", -1), ("reduce_sum", -2), ("transpose", 5), ("histogram256
 
 @pytest.mark.parametrize(("name", "number"), SANITIZED)
 def test_the_sanitizer_finds_nothing_in_it(name, number):
-    made, pair = build(ROWS[name], "sm_90"), PAIRS[name].pair
+    built, pair = build(ROWS[name], "sm_90"), PAIRS[name].pair
     size = pair.check_sizes[number]
-    launch = made.launched(pair.launch_of("triton")(**size))
+    launch = built.launched(pair.launch_of("triton")(**size))
     extent = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
-    arguments = made.arguments(pair.make_arguments(size, seed=1))
-    given = {"args": [*arguments.values()], "names": [*arguments], "arch": made.arch}
-    assert emulator.run(made.ptx, made.entry, sanitize=True, **given, **extent).findings == ()
+    arguments = built.arguments(pair.make_arguments(size, seed=1))
+    options = {"args": [*arguments.values()], "names": [*arguments], "arch": built.arch}
+    assert emulator.run(built.ptx, built.entry, sanitize=True, **options, **extent).findings == ()
 
 
 BROKEN = [
@@ -72,13 +72,13 @@ def test_the_check_sizes_find_a_broken_kernel(name, right, wrong, tmp_path):
     path.write_text(text.replace(right, wrong))
     broken = dataclasses.replace(row, path=path)
 
-    def found(size):
+    def is_wrong(size):
         try:
             return executed(name, broken, "sm_90", size)[1]
         except KernelError as error:
             return str(error)
 
-    assert any(found(size) for size in pair.check_sizes)
+    assert any(is_wrong(size) for size in pair.check_sizes)
 
 
 # ---- what the pages claim

@@ -56,7 +56,7 @@ def test_integers_stay_exact_whatever_their_signs(size):
 # ---- what the compiler makes
 
 
-def found(arch, *variants):
+def reports_of(arch, *variants):
     """Each variant's report, which has the SASS by opcode."""
     return reports("w4a16_dequant", arch, *variants)
 
@@ -65,7 +65,7 @@ def found(arch, *variants):
 def test_both_languages_cut_a_weight_out_by_one_instruction(arch):
     """Of eight weights and a word of x: per 32 fma for four rows 32 LOP3, and a shift a row."""
     for variant in ("cuda", "ptx"):
-        sass = found(arch, variant)[variant].sass
+        sass = reports_of(arch, variant)[variant].sass
         rounds = sass["FFMA"] // 32  # those that ptxas wrote out
         assert rounds >= 4
         assert 32 * rounds <= sass["LOP3"] < 32 * rounds + 12  # the rest take the lane from the thread
@@ -74,7 +74,7 @@ def test_both_languages_cut_a_weight_out_by_one_instruction(arch):
 
 @pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])
 def test_from_sm_90_on_a_constant_that_is_not_known_spares_what_lop3_in_assembly_spares(arch):
-    reported = found(arch, "cuda.magic", "cuda.asm", "cuda.known")
+    reported = reports_of(arch, "cuda.magic", "cuda.asm", "cuda.known")
     total = {variant: report.sass["total"] for variant, report in reported.items()}
     assert abs(total["cuda.magic"] - total["cuda.asm"]) <= 0.01 * total["cuda.asm"]
     assert total["cuda.magic"] < 0.95 * total["cuda.known"]

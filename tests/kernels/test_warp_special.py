@@ -96,8 +96,8 @@ def test_only_setmaxnreg_exceeds_what_384_threads_leave():
     assert report("ptx").registers == 65536 // 384 // 8 * 8 == 168
     assert max(report(variant).registers for variant in SIDES if variant != "ptx") < 128
     text = single_spaces("ptx")
-    given, taken = (int(re.search(rf"setmaxnreg\.{way}\S+ (\d+)", text)[1]) for way in ("dec", "inc"))
-    assert 128 * given + 256 * taken == 384 * 168
+    left, taken = (int(re.search(rf"setmaxnreg\.{way}\S+ (\d+)", text)[1]) for way in ("dec", "inc"))
+    assert 128 * left + 256 * taken == 384 * 168
 
 
 def loops_over_lanes(built):
@@ -155,7 +155,7 @@ def test_the_sanitizer_finds_a_missing_wait(variant, line):
     text = single_spaces(variant)
     assert line in text
     try:
-        found = run(variant, text.replace(line, ""), REUSE, sanitize=True).findings
+        problem = run(variant, text.replace(line, ""), REUSE, sanitize=True).findings
     except KernelError as error:
-        found = str(error)
-    assert found
+        problem = str(error)
+    assert problem
