@@ -36,8 +36,8 @@ def launched(tmp_path):
         path.write_text(text)
         build = toolchain.build(path, language=language, variant="k", entry="k", arch=arch)
         values = [np.array(arg) if isinstance(arg, list) else arg for arg in args]
-        found = emulator.run(build.ptx, "k", grid=(grid, 1, 1), block=(block, 1, 1), args=values, arch=arch)
-        counted = executed.Counted(found.by_line, grid * math.ceil(block / 32), found.loops)
+        execution = emulator.run(build.ptx, "k", grid=(grid, 1, 1), block=(block, 1, 1), args=values, arch=arch)
+        counted = executed.Counted(execution.by_line, grid * math.ceil(block / 32), execution.loops)
         return Ran(build, counted, executed.of_build(build, counted))
 
     return run

@@ -68,11 +68,11 @@ def step(lane, opcode, operands):
     if name == "ISETP":
         a, b = lane.read(parts[2]), lane.read(parts[3])
         if "EX" in words or a is None or b is None:
-            found = None
+            compared = None
         else:
-            found = COMPARE[words[0]](*((a, b) if "U32" in words else (signed(a), signed(b))))
+            compared = COMPARE[words[0]](*((a, b) if "U32" in words else (signed(a), signed(b))))
         others = lane.test(parts[4])
-        for target, value in ((parts[0], found), (parts[1], None if found is None else not found)):
+        for target, value in ((parts[0], compared), (parts[1], None if compared is None else not compared)):
             if target not in ("PT", "UPT"):
                 lane.predicates[target] = combined(words[-1], value, others)
         return
@@ -125,7 +125,7 @@ def step(lane, opcode, operands):
 
 def executions(code, grid, block, words):
     """{address: executions by warps} of this code. `words`: by offset in the constant bank."""
-    at = {label: index for index, each in enumerate(code) for label in each.labels}
+    at = {label: index for index, instruction in enumerate(code) for label in instruction.labels}
     counts = Counter()
     for cta in range(grid):
         for warp in range(0, block, 32):
@@ -173,7 +173,7 @@ def forget(lane, operands):
     first = operands.split(",")[0].strip()
     if re.fullmatch(r"U?R\d+", first):
         for further in range(4):
-            lane.registers[re.sub(r"\d+", lambda found, add=further: str(int(found[0]) + add), first)] = None
+            lane.registers[re.sub(r"\d+", lambda match, add=further: str(int(match[0]) + add), first)] = None
     for part in operands.split(",")[:2]:
         if re.fullmatch(r"\s*U?P\d", part):
             lane.predicates[part.strip()] = None

@@ -53,13 +53,13 @@ DONE:
 def test_the_copies_of_an_unrolled_loop_run_as_often_as_the_trips_of_each_entry_allow(launched):
     for trips in (0, 2, 3, 4, 5, 11, 37):
         ran = launched(UNROLLED, [floats(32 * 37), floats(32), np.int32(trips)], grid=2, language="ptx")
-        found = ran.executed
+        derived = ran.executed
         code = toolchain.lines.annotate(ran.build).instructions
         truth = sass.executions(code, 2, 32, {sass.PARAMETERS + 16: trips})
-        assert found.least <= truth.total() <= found.most
-        assert found.width < 0.1, (trips, found.reason)
-        assert found.whole
-        assert not found.anchors_off
+        assert derived.least <= truth.total() <= derived.most
+        assert derived.width < 0.1, (trips, derived.reason)
+        assert derived.whole
+        assert not derived.anchors_off
 
 
 def test_without_the_trips_of_loops_the_interval_is_wider_and_still_holds_the_number(launched):
@@ -188,9 +188,9 @@ extern "C" __global__ void k(volatile int* flag, int n) {
 
 def test_a_loop_that_the_schedule_steers_has_no_number_but_a_reason(launched):
     waits = WAITS % "atomicAdd((int*)flag, 1) < n"
-    found = launched(waits, [np.zeros(2, np.int32), np.int32(500)], grid=2).executed
-    assert found.least is found.fit is found.most is None
-    assert found.reason.startswith("the trips of the loop at PTX line")
+    derived = launched(waits, [np.zeros(2, np.int32), np.int32(500)], grid=2).executed
+    assert derived.least is derived.fit is derived.most is None
+    assert derived.reason.startswith("the trips of the loop at PTX line")
     # one trip: as it ran
     once = launched(waits, [np.full(2, 600, np.int32), np.int32(500)], grid=2).executed
     assert once.reason is None
@@ -205,9 +205,9 @@ extern "C" __global__ void k(const float* x, float* y) {
 
 
 def test_a_slow_path_that_depends_on_the_data_makes_the_interval_wide_and_says_so(launched):
-    found = launched(DIVIDES, [floats(64), floats(32)]).executed
-    assert found.least < found.most
-    assert "slow path" in found.reason
+    derived = launched(DIVIDES, [floats(64), floats(32)]).executed
+    assert derived.least < derived.most
+    assert "slow path" in derived.reason
 
 
 def test_derivations_of_one_machine_code_hold_together():
@@ -228,11 +228,11 @@ SHIPPED = [
 
 @pytest.mark.parametrize(("pair", "variant", "arch", "size"), SHIPPED)
 def test_softmax_and_rmsnorm_run_their_copies_as_often_as_their_loops_trip(pair, variant, arch, size):
-    found = discovery.load(discovery.default_kernels(), pair)
-    source = next(source for source in found.sources if source.variant == variant)
+    loaded = discovery.load(discovery.default_kernels(), pair)
+    source = next(source for source in loaded.sources if source.variant == variant)
     build = toolchain.build_source(source, arch)
-    launch = found.pair.launch(**size)
-    outcome = EmulatorBackend(arch).run(build, launch, found.pair.make_arguments(size, seed=1), found.pair.outputs)
+    launch = loaded.pair.launch(**size)
+    outcome = EmulatorBackend(arch).run(build, launch, loaded.pair.make_arguments(size, seed=1), loaded.pair.outputs)
     warps = math.prod(launch.grid_xyz) * launch.block_xyz[0] // 32
     derived = executed.of_build(build, executed.Counted(outcome.by_line, warps, outcome.loops))
     assert derived.whole
@@ -271,6 +271,6 @@ extern "C" __global__ void k(const int* x, volatile int* y, int n, int m) {
 
 def test_without_a_bound_on_diverging_lanes_there_is_no_number(launched):
     arrays = [np.zeros(4096, np.int32), np.zeros(4096, np.int32)]
-    found = launched(PARTED, [*arrays, np.int32(9), np.int32(3)], grid=2, block=64).executed
-    assert found.least is found.fit is found.most is None
-    assert found.reason == "lanes of a warp part, and no count says how often each side ran"
+    derived = launched(PARTED, [*arrays, np.int32(9), np.int32(3)], grid=2, block=64).executed
+    assert derived.least is derived.fit is derived.most is None
+    assert derived.reason == "lanes of a warp part, and no count says how often each side ran"

@@ -9,14 +9,14 @@ from ptxbench.toolchain.lines import MachineInstruction
 
 def code(text):
     """Instructions from lines such as `.L_x_0: MOV R1, R2`."""
-    found = []
+    instructions = []
     for line in text.strip().splitlines():
         labels, rest = [], line.strip()
         while rest.startswith((".L_", "$")):
             label, rest = (word.strip() for word in rest.split(":", 1))
             labels.append(label)
-        found.append(MachineInstruction(16 * len(found), rest, tuple(labels)))
-    return found
+        instructions.append(MachineInstruction(16 * len(instructions), rest, tuple(labels)))
+    return instructions
 
 
 LEADS = [
@@ -38,9 +38,9 @@ LEADS = [
 
 @pytest.mark.parametrize(("text", "leads"), LEADS)
 def test_each_block_leads_where_its_last_instruction_says(text, leads):
-    found = graph(code(text))
-    assert [block.successors for block in found.blocks] == leads
-    assert found.unknown is None
+    built = graph(code(text))
+    assert [block.successors for block in built.blocks] == leads
+    assert built.unknown is None
 
 
 UNKNOWN = [

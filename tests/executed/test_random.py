@@ -19,25 +19,25 @@ BLOCK = 64
 @st.composite
 def bodies(draw, depth=0):
     """Statements of a kernel in CUDA C that read and write memory in loops and branches."""
-    found = []
+    statements = []
     for _ in range(draw(st.integers(1, 2 if depth else 3))):
         kind = draw(st.sampled_from(["load", "store", "loop", "loop", "branch"] if depth < 2 else ["load", "store"]))
         if kind == "load":
-            found.append(f"sum += x[{draw(st.integers(0, 7))} * {BLOCK} + t];")
+            statements.append(f"sum += x[{draw(st.integers(0, 7))} * {BLOCK} + t];")
         elif kind == "store":
-            found.append(f"y[{draw(st.integers(0, 7))} * {BLOCK} + t] = sum;")
+            statements.append(f"y[{draw(st.integers(0, 7))} * {BLOCK} + t] = sum;")
         elif kind == "branch":
             test = draw(st.sampled_from(["n > 3", "m == 2", "(t & 3) == 1", "t < n", "t >= 32", "b == 0"]))
-            found.append(f"if ({test}) {{ {draw(bodies(depth + 1))} }}")
+            statements.append(f"if ({test}) {{ {draw(bodies(depth + 1))} }}")
         else:
             bound = draw(st.sampled_from(["n", "m", "n + m", "b + n", "(t & 3)", "3", "t / 32 + m"]))
             unroll = draw(st.sampled_from(["", "#pragma unroll 1\n", "#pragma unroll 2\n", "#pragma unroll 4\n"]))
             name = f"i{draw(st.integers(0, 10**6))}"
-            found.append(
+            statements.append(
                 f"\n{unroll}for (int {name} = 0; {name} < {bound}; {name}++) {{ "
                 f"sum += x[{name} * {BLOCK} + t]; {draw(bodies(depth + 1))} }}"
             )
-    return " ".join(found)
+    return " ".join(statements)
 
 
 def source(body):
@@ -58,18 +58,18 @@ def check(launched, body, n, m):
                        grid=2, block=BLOCK)  # fmt: skip
     except Exception as error:
         raise AssertionError(body) from error
-    found = ran.executed
+    derived = ran.executed
     code = lines.annotate(ran.build).instructions
     words = {sass.PARAMETERS + 16: n, sass.PARAMETERS + 20: m, 0x0: BLOCK}
     try:
         truth = sum(sass.executions(code, 2, BLOCK, words).values())
     except sass.UnknownValueError:
         return None
-    if found.least is None:
-        assert found.reason, (body, n, m)
+    if derived.least is None:
+        assert derived.reason, (body, n, m)
         return math.inf
-    assert found.least <= truth <= found.most, (found.least, truth, found.most, n, m, body)
-    return found.width
+    assert derived.least <= truth <= derived.most, (derived.least, truth, derived.most, n, m, body)
+    return derived.width
 
 
 def trials(launched, examples, **options):

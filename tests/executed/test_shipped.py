@@ -32,46 +32,46 @@ def chosen(arch):
     kernels = discovery.default_kernels()
     for number, name in enumerate(discovery.find_pairs(kernels)):
         if arch == "sm_90" or number % 2 == ARCHES.index(arch) % 2:
-            found = discovery.load(kernels, name)
-            for source in found.default_sources:
+            loaded = discovery.load(kernels, name)
+            for source in loaded.default_sources:
                 if arch == "sm_90" or source.variant in ("cuda", "ptx"):
-                    yield found, source
+                    yield loaded, source
 
 
 def derived(arch):
     """The executions of each variant that builds, at its first bench size."""
     with toolchain.builders() as pool:  # all at once, so that they share starts of nvdisasm
         builds = [(*choice, pool.submit(toolchain.build_source, choice[1], arch)) for choice in chosen(arch)]
-    for found, source, future in builds:
+    for loaded, source, future in builds:
         if isinstance(future.exception(), PtxbenchError):
             continue  # not for this target
-        build, pair = future.result(), found.pair
+        build, pair = future.result(), loaded.pair
         size = pair.bench_sizes[0]
         launch = pair.launch_of(source.variant)(**size)
         outcome = EmulatorBackend(arch).run(build, launch, pair.make_arguments(size, seed=1), pair.outputs)
         counted = executed.Counted(outcome.by_line, launch.warps, outcome.loops)
-        yield found.name, source.variant, build, counted, executed.of_build(build, counted)
+        yield loaded.name, source.variant, build, counted, executed.of_build(build, counted)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("arch", ARCHES)
 def test_the_anchors_of_every_shipped_build_fit(arch):
     narrow, total, by_code = 0, 0, {}
-    for pair, variant, build, counted, found in derived(arch):
-        place = (pair, variant, found.reason)
+    for pair, variant, build, counted, derived_ in derived(arch):
+        place = (pair, variant, derived_.reason)
         total += 1
         if pair in STEERED or (pair, variant) in WAITING:
-            assert found.fit is None, place
-            assert "depend on when other threads run" in found.reason or "unknown function" in found.reason, place
+            assert derived_.fit is None, place
+            assert "depend on when other threads run" in derived_.reason or "unknown function" in derived_.reason, place
             continue
-        assert found.fit is not None, place
-        assert not found.anchors_off, place
-        assert found.least <= found.fit <= found.most, place
-        narrow += found.width < 0.04
-        same = by_code.setdefault((pair, build.report.sass_sha256), found)
-        assert executed.joint([same, found]) is not None, place
-        if found.width == same.width == 0:
-            assert found.fit == same.fit, place
+        assert derived_.fit is not None, place
+        assert not derived_.anchors_off, place
+        assert derived_.least <= derived_.fit <= derived_.most, place
+        narrow += derived_.width < 0.04
+        same = by_code.setdefault((pair, build.report.sass_sha256), derived_)
+        assert executed.joint([same, derived_]) is not None, place
+        if derived_.width == same.width == 0:
+            assert derived_.fit == same.fit, place
         if (arch, pair, variant) == ("sm_90", "hgemm_mma", "cuda"):
             assert seconds(build, counted) < 0.1
     if arch == "sm_90":

@@ -384,17 +384,17 @@ WITHOUT_TWIN = {
 @pytest.mark.long
 @pytest.mark.parametrize("file", sorted({path.name for path in FOLDER.glob("*.cu")} - set(WITHOUT_TWIN)))
 def test_what_is_left_of_a_file_has_the_machine_code_that_nvcc_makes_of_the_whole(file):
-    case = next(made for made in (CASES[name]() for name in CASES) if made.file == file)
-    given = dict(zip(case.options[::2], case.options[1::2], strict=True))
-    folders = (Path(given["-I"]),) if "-I" in given else ()  # as above: what NVRTC answered is in the cache
-    options = SourceOptions(given.get("--entry"), include=folders, standard=given.get("--std"))
+    case = next(candidate for candidate in (CASES[name]() for name in CASES) if candidate.file == file)
+    options_of = dict(zip(case.options[::2], case.options[1::2], strict=True))
+    folders = (Path(options_of["-I"]),) if "-I" in options_of else ()  # as above: what NVRTC answered is in the cache
+    options = SourceOptions(options_of.get("--entry"), include=folders, standard=options_of.get("--std"))
     path = FOLDER / file
     source = path.read_bytes()
     flags = options.flags_for(source, FOLDER)
     ours = cuda_c.translate(source, path, "sm_90", flags)
     theirs = cuda_c.by_nvcc(cuda_c.Job(source, path, "sm_90", flags, False), "compared")
     tool = locate.program("ptxas")
-    first, second = (cubin.read(toolchain.assembled(tool, made.ptx, "sm_90")[0]) for made in (ours, theirs))
+    first, second = (cubin.read(toolchain.assembled(tool, compiled.ptx, "sm_90")[0]) for compiled in (ours, theirs))
     assert ours.how.startswith("NVRTC ")
     assert first.entries
     for entry in first.entries:

@@ -40,7 +40,7 @@ def modules(*wanted):
             break
         else:
             raise AssertionError(f"{path.name} compiles for none of {LEAST}")
-    return {arch: joined(each) for arch, each in texts.items() if each}
+    return {arch: joined(sources) for arch, sources in texts.items() if sources}
 
 
 def renamed(ptx, entry, name):
@@ -91,9 +91,9 @@ def runs(rows, codes):
     yield run
 
 
-def kernels(arch, found):
-    """The `straight_lines` of the modules `found` that `arch` takes."""
-    for least, ptx in found.items():
+def kernels(arch, by_target):
+    """The `straight_lines` of the modules `by_target` that `arch` takes."""
+    for least, ptx in by_target.items():
         if number(least) <= number(arch):
             kernels = dict(straight_lines(ptx, arch))
             assert kernels.keys() == set(entries(ptx))

@@ -75,9 +75,9 @@ def test_processes_that_build_at_once_get_the_same_and_leave_whole_entries(folde
     processes = [context.Process(target=build_in_a_process, args=(str(path), barrier, results)) for _ in range(3)]
     for process in processes:
         process.start()
-    made = [results.get(timeout=60) for _ in processes]
+    builds = [results.get(timeout=60) for _ in processes]
     for process in processes:
         process.join()
-    assert made[0] == made[1] == made[2]
+    assert builds[0] == builds[1] == builds[2]
     assert len(entries(folder)) == ENTRIES  # no temporary file is left
     assert all(cache.read(entry) is not None for entry in entries(folder))

@@ -38,9 +38,9 @@ FIELDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fields", "found", "shown"), FIELDS)
-def test_each_field_is_decoded_from_its_own_bits(fields, found, shown):
-    expected = ControlBits(**{**NOTHING.__dict__, **found})
+@pytest.mark.parametrize(("fields", "changes", "shown"), FIELDS)
+def test_each_field_is_decoded_from_its_own_bits(fields, changes, shown):
+    expected = ControlBits(**{**NOTHING.__dict__, **changes})
     assert decode(high(**fields)) == expected
     assert decode(high(**fields) | 0b11 << 62) == expected  # above the code
     assert text(expected) == shown
@@ -48,7 +48,7 @@ def test_each_field_is_decoded_from_its_own_bits(fields, found, shown):
 
 def test_codes_are_in_the_upper_half_of_each_instruction_by_its_address():
     code = struct.pack("<4Q", high(stall=1), high(stall=2), high(stall=3), high(stall=4))
-    assert {address: each.stall for address, each in codes(code).items()} == {0: 2, 16: 4}
+    assert {address: control_bits.stall for address, control_bits in codes(code).items()} == {0: 2, 16: 4}
     assert codes(b"") == {}
 
 
@@ -115,11 +115,11 @@ def test_every_architecture_with_rates_is_tested():
 def test_a_bit_that_is_read_at_the_wrong_place_is_noticed(monkeypatch):
     from ptxbench.toolchain import control
 
-    found = shipped.modules("softmax")
-    ((_, runs),) = shipped.kernels("sm_75", found)
+    by_target = shipped.modules("softmax")
+    ((_, runs),) = shipped.kernels("sm_75", by_target)
     assert faults(runs)[:2] == ([], [])
     monkeypatch.setattr(control, "FIRST_BIT", control.FIRST_BIT + 1)
-    ((_, runs),) = shipped.kernels("sm_75", found)
+    ((_, runs),) = shipped.kernels("sm_75", by_target)
     reuse, waits, *_ = faults(runs)
     assert waits
     assert len(reuse) + len(waits) > 3
@@ -131,6 +131,8 @@ def test_an_annotated_build_has_the_codes_where_they_are_asked_for(build):
     built = build(CUDA)
     assert {instruction.control for instruction in annotate(built).instructions} == {None}
     code = annotate(built, controls=True).instructions
-    load = next(i for i, each in enumerate(code) if each.text.startswith("@!P0 LDG") or "LDG" in each.text)
+    load = next(
+        i for i, instruction in enumerate(code) if instruction.text.startswith("@!P0 LDG") or "LDG" in instruction.text
+    )
     assert code[load].control.write is not None
     assert any(code[load].control.write in instruction.control.waits for instruction in code[load + 1 :])

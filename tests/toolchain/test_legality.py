@@ -53,9 +53,9 @@ DROPPED = [
 
 @pytest.mark.parametrize(("arch", "target", "unchecked"), DROPPED)
 def test_an_architecture_that_ptxas_does_not_know_is_asked_of_the_next(arch, target, unchecked):
-    found = check(text(target=target), arch)
-    assert found.refusal is None
-    assert found.unchecked is None if unchecked is None else found.unchecked.endswith(f"does not know {arch}")
+    checked = check(text(target=target), arch)
+    assert checked.refusal is None
+    assert checked.unchecked is None if unchecked is None else checked.unchecked.endswith(f"does not know {arch}")
     if unchecked is None:
         assert check(text("mov.u32 %r, 1;", target=target), arch).refusal
 

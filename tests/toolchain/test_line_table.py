@@ -48,10 +48,10 @@ def test_lines_and_targets_are_those_of_nvdisasm(monkeypatch, name, language, ar
     build = built(name, language, arch)
     expected = lines.annotate(build)
     monkeypatch.setattr(lines, "annotate", None)
-    found = lines.with_lines(build)
-    assert resolved(found.instructions) == resolved(expected.instructions)
-    assert found.same_code
-    assert all(instruction.line for instruction in found.instructions)
+    listed = lines.with_lines(build)
+    assert resolved(listed.instructions) == resolved(expected.instructions)
+    assert listed.same_code
+    assert all(instruction.line for instruction in listed.instructions)
 
 
 @pytest.mark.parametrize(("name", "language", "arch"), FAR)
@@ -61,15 +61,15 @@ def test_code_with_targets_elsewhere_is_read_by_nvdisasm(name, language, arch):
 
 
 def test_no_start_of_nvdisasm_is_needed_for_a_build_whose_opcodes_are_known(build, monkeypatch):
-    made = build(PTX, "twice")
+    built_ = build(PTX, "twice")
     monkeypatch.setattr(lines, "printed", None)
-    assert lines.with_lines(made).instructions
+    assert lines.with_lines(built_).instructions
 
 
 @pytest.fixture
 def image(build):
-    made = build(PTX, "twice")
-    cubin, _ = lines.assembled(locate.program("ptxas"), made.ptx, made.arch)
+    built_ = build(PTX, "twice")
+    cubin, _ = lines.assembled(locate.program("ptxas"), built_.ptx, built_.arch)
     return elf.read(cubin)
 
 
@@ -129,9 +129,9 @@ def test_each_opcode_of_a_line_program_does_what_dwarf_says():
 
 
 def test_unknown_architectures_are_read_by_nvdisasm(build, monkeypatch):
-    made = build(PTX, "twice")
+    built_ = build(PTX, "twice")
     monkeypatch.setattr(lines, "KNOWN_FLOW", frozenset())
-    assert lines.with_lines(made) == lines.annotate(made)
+    assert lines.with_lines(built_) == lines.annotate(built_)
 
 
 LABELLED = [

@@ -34,9 +34,9 @@ def test_another_machine_code_than_the_builds_is_noticed(build):
 
 
 def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
-    found = lines.annotate(build(PTX, "twice"))
+    annotated = lines.annotate(build(PTX, "twice"))
     text = ["", *PTX.splitlines()]
-    of = {instruction.text.split()[0]: text[instruction.line].split()[0] for instruction in found.instructions}
+    of = {instruction.text.split()[0]: text[instruction.line].split()[0] for instruction in annotated.instructions}
     assert {name: of[name] for name in ("LDG.E", "STS", "LDS", "FFMA", "STG.E", "EXIT")} == {
         "LDG.E": "ld.global.f32",
         "STS": "st.shared.f32",
@@ -45,8 +45,8 @@ def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
         "STG.E": "st.global.f32",
         "EXIT": "ret;",
     }
-    assert [instruction.address for instruction in found.instructions] == [
-        16 * i for i in range(len(found.instructions))
+    assert [instruction.address for instruction in annotated.instructions] == [
+        16 * i for i in range(len(annotated.instructions))
     ]
 
 

@@ -59,13 +59,13 @@ def test_each_line_is_one_of_the_file_also_where_numba_or_a_device_function_is_i
 
 
 def test_the_same_text_gives_the_same_ptx_whatever_was_compiled_before(tmp_path, monkeypatch):
-    found = []
+    texts = []
     for number in range(2):
         monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / str(number)))
         if number:
             ptx(SCALE.replace("31 -", "30 -"))
-        found.append(ptx(SCALE))
-    assert found[0] == found[1]
+        texts.append(ptx(SCALE))
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.long
@@ -145,14 +145,14 @@ def test_a_file_that_imports_a_module_of_its_author_is_compiled_again_each_time(
         "folded(x[i])", "x[i] * FACTOR"
     )
     numba_cuda.PROCESS.stop()
-    found = []
+    texts = []
     for factor in (2.0, 3.0):
         (tmp_path / "factors.py").write_text(f"from numba import float32\nFACTOR = float32({factor})\n")
         os.utime(tmp_path / "factors.py", (factor, factor))  # Python compares times in whole seconds
-        found.append(ptx(text))
+        texts.append(ptx(text))
     numba_cuda.PROCESS.stop()
-    assert "0f40400000" in found[1]
-    assert found[0] != found[1]
+    assert "0f40400000" in texts[1]
+    assert texts[0] != texts[1]
 
 
 def test_a_knob_is_a_constant_at_the_top_level(tmp_path):

@@ -105,8 +105,8 @@ ROWS = [
 
 @pytest.mark.parametrize(("arch", "threads", "registers", "shared_bytes", "ctas", "warps"), ROWS)
 def test_occupancy_matches_nvidias_formula(arch, threads, registers, shared_bytes, ctas, warps):
-    found = occupancy(arch, threads=threads, registers=registers, shared_bytes=shared_bytes)
-    assert found == ctas * -(-threads // 32) / warps
+    share = occupancy(arch, threads=threads, registers=registers, shared_bytes=shared_bytes)
+    assert share == ctas * -(-threads // 32) / warps
 
 
 def test_the_suffix_of_an_architecture_makes_no_difference():

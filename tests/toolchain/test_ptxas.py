@@ -69,8 +69,8 @@ def test_a_warning_of_ptxas_has_the_line_of_the_file(build):
 def test_a_message_about_the_ptx_of_cuda_c_has_the_line_of_the_cuda_c():
     """.loc names the line; the PTX is not a file of the user."""
     ptx = '.entry k {\n\t.loc\t2 7 5\n\tmov.u32 %r1, 1;\n\t.loc\t1 900 1\n}\n\t.file\t1 "h.cuh"\n\t.file\t2 "k.cu"\n'
-    said = "ptxas kernel.ptx, line 3; warning : something"
-    assert ptxas.notable(said, ptx, Path("k.cu"), "cuda") == "ptxas k.cu:7; warning : something"
+    message = "ptxas kernel.ptx, line 3; warning : something"
+    assert ptxas.notable(message, ptx, Path("k.cu"), "cuda") == "ptxas k.cu:7; warning : something"
 
 
 def test_spills_of_a_kernel_that_is_short_of_registers_are_reported(build):

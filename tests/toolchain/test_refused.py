@@ -32,7 +32,7 @@ BAD_CUDA = [
 def test_cuda_c_that_does_not_compile_is_reported_by_its_lines(build, source, message):
     with pytest.raises(CompileError) as caught:
         build(source)
-    found = re.sub(
+    shown = re.sub(
         r"(cannot|could not) open (source file \S+).*?\. (?=NVRTC)",
         r"cannot open \2 (no such file). ",
         str(caught.value),
@@ -40,7 +40,7 @@ def test_cuda_c_that_does_not_compile_is_reported_by_its_lines(build, source, me
     todo = "correct the CUDA C there"
     if "none.cuh" in source:
         todo = "name the folder of none.cuh with -I, or move the kernels to a file that does not include it"
-    assert re.sub(r"\d+\.\d+\.\d+", "V", found) == f"{message}NVRTC V cannot compile this for sm_90; {todo}."
+    assert re.sub(r"\d+\.\d+\.\d+", "V", shown) == f"{message}NVRTC V cannot compile this for sm_90; {todo}."
 
 
 def test_asm_in_cuda_c_that_ptxas_refuses_is_reported_by_its_cuda_c_line(build):

@@ -86,7 +86,7 @@ def test_without_tileiras_the_advice_is_its_extra(build, monkeypatch):
 
 
 def test_an_nvrtc_that_does_not_know_the_language_is_named(build, monkeypatch):
-    def refuse(*given):
+    def refuse(*arguments):
         return Compilation(INVALID_OPTION, "", "nvrtc: error: unrecognized option --enable-tile", "", {})
 
     monkeypatch.setattr(cuda_c.Job, "by_nvrtc", refuse)
@@ -107,5 +107,5 @@ def test_tileiras_reads_no_file_of_the_user(tmp_path):
             process.communicate(timeout=60)
     assert secret.read_bytes() == b"secret"
     with tools.start(tool, ["--gpu-name=sm_90", str(secret), "-o", "out"], own, read=tile.libraries(tool)) as process:
-        _, said = process.communicate(timeout=60)
-    assert b"ermission denied" in said
+        _, message = process.communicate(timeout=60)
+    assert b"ermission denied" in message

@@ -124,10 +124,14 @@ NEEDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "target", "mismatch", "found"), NEEDS)
-def test_a_refusal_names_the_instruction_its_line_and_what_it_needs(attempts, text, target, mismatch, found):
+@pytest.mark.parametrize(("text", "target", "mismatch", "requirements"), NEEDS)
+def test_a_refusal_names_the_instruction_its_line_and_what_it_needs(attempts, text, target, mismatch, requirements):
     tried = attempts(text, target)
-    assert (tried.status, tried.mismatch, sorted(tried.needs, key=str)) == (REFUSED, mismatch, sorted(found, key=str))
+    assert (tried.status, tried.mismatch, sorted(tried.needs, key=str)) == (
+        REFUSED,
+        mismatch,
+        sorted(requirements, key=str),
+    )
 
 
 def test_a_text_with_a_version_too_old_for_the_target_is_tried_with_the_newest(attempts):
@@ -150,8 +154,8 @@ GUARDED = [
 
 @pytest.mark.parametrize(("line", "instruction"), GUARDED)
 def test_the_instruction_of_a_line_is_found_behind_guard_label_and_brace(tmp_path, line, instruction):
-    found = needs("ptxas kernel.ptx, line 2; error   : No", f"// first\n{line}\n", tmp_path / "x.ptx", "ptx")
-    assert [(need.file, need.line, need.instruction) for need in found] == [("x.ptx", 2, instruction)]
+    requirements = needs("ptxas kernel.ptx, line 2; error   : No", f"// first\n{line}\n", tmp_path / "x.ptx", "ptx")
+    assert [(need.file, need.line, need.instruction) for need in requirements] == [("x.ptx", 2, instruction)]
 
 
 WITH_ASM = changed(CUDA, "y[i] = a * x[i];", 'asm("redux.sync.max.f32 %0, %1, -1;" : "=f"(y[i]) : "f"(x[i]));')
@@ -265,7 +269,7 @@ def test_a_text_is_read_for_a_target_without_its_code_with_the_same_answer(text,
     trials = attempts(text, target)
     monkeypatch.setattr(cache, "known", lambda key: None)
     read = attempts(text, target, code=False)
-    answers = [(each.status, each.mismatch, each.needs, each.reason) for each in (trials, read)]
+    answers = [(trial_.status, trial_.mismatch, trial_.needs, trial_.reason) for trial_ in (trials, read)]
     assert answers[0] == answers[1]
     assert read.status == status
     assert (read.registers, read.code) == (None, None)

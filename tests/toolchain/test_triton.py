@@ -36,8 +36,8 @@ def answered(monkeypatch):
     monkeypatch.setattr("ptxbench.cache.remember_once", lambda key, make: make())
 
     def answer(**parts):
-        given = {"ptx": RECORDED, "shared_bytes": 16, "workspace_bytes": 0, **parts}
-        monkeypatch.setattr(triton.PROCESS.__class__, "asked", lambda process, request, file: given)
+        fields = {"ptx": RECORDED, "shared_bytes": 16, "workspace_bytes": 0, **parts}
+        monkeypatch.setattr(triton.PROCESS.__class__, "asked", lambda process, request, file: fields)
 
     answer()
     return answer
@@ -79,10 +79,10 @@ def test_its_kernel_takes_the_arguments_of_its_pair_and_is_right(tmp_path):
 
 
 def test_the_machine_code_is_the_same_without_the_parameters_for_workspaces(answered):
-    made = compiled().ptx
-    assert [len(text.split(".param")) - 1 for text in (RECORDED, made)] == [8, 6]  # in the header, and in loads
+    stripped = compiled().ptx
+    assert [len(text.split(".param")) - 1 for text in (RECORDED, stripped)] == [8, 6]  # in the header, and in loads
     identities = [
-        elf.identity(elf.read(toolchain.assembled_text(text, "sm_90a")), "scale", 0, 0) for text in (RECORDED, made)
+        elf.identity(elf.read(toolchain.assembled_text(text, "sm_90a")), "scale", 0, 0) for text in (RECORDED, stripped)
     ]
     assert identities[0] == identities[1]
 
@@ -136,10 +136,10 @@ def test_a_kernel_that_needs_more_than_its_arguments_is_refused(parts, message, 
 def test_a_target_is_tried_with_its_own_code_and_with_all_of_its_shared_memory(tmp_path):
     path = tmp_path / "scale.triton.py"
     path.write_text(SCALE)
-    found = trial.attempt(path, language="triton", entry="scale", target="sm_90", signature=SIGNATURE)
-    assert (found.status, found.target, found.ptx_target) == (trial.ASSEMBLES, "sm_90", "sm_90a")
-    assert (found.threads, found.shared_bytes) == (128, 16)
-    assert found.log == "compiled by Triton 3.9.0"
+    attempted = trial.attempt(path, language="triton", entry="scale", target="sm_90", signature=SIGNATURE)
+    assert (attempted.status, attempted.target, attempted.ptx_target) == (trial.ASSEMBLES, "sm_90", "sm_90a")
+    assert (attempted.threads, attempted.shared_bytes) == (128, 16)
+    assert attempted.log == "compiled by Triton 3.9.0"
 
 
 @pytest.mark.usefixtures("answered")
