@@ -21,8 +21,8 @@ def main():
             "options": {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"},
         },
         workers={
-            number: {"cls": Nanny, "options": {**OPTIONS, **each, "name": number}}
-            for number, each in enumerate([*WORKERS[:owners], *[{}] * (2 - owners)])
+            number: {"cls": Nanny, "options": {**OPTIONS, **options, "name": number}}
+            for number, options in enumerate([*WORKERS[:owners], *[{}] * (2 - owners)])
         },
     ) as cluster:
         print(cluster.scheduler_address, flush=True)

@@ -39,8 +39,8 @@ def name_of(document):
 def problems(document, name=None):
     """Where a document is not as its schema says."""
     name = name or name_of(document)
-    found = validator(name).iter_errors(document) if name else ()
-    return [f"{name} {error.json_path}: {error.message[:300]}" for error in found]
+    errors = validator(name).iter_errors(document) if name else ()
+    return [f"{name} {error.json_path}: {error.message[:300]}" for error in errors]
 
 
 def require_schema(printed):
@@ -51,5 +51,5 @@ def require_schema(printed):
         documents = [json.loads(printed)]
     except json.JSONDecodeError:
         documents = [json.loads(line) for line in printed.splitlines()]
-    found = [problem for document in documents for problem in problems(document)]
-    assert not found, "\n".join(found[:10])
+    faults = [problem for document in documents for problem in problems(document)]
+    assert not faults, "\n".join(faults[:10])

@@ -33,7 +33,7 @@ class ScriptedClock:
         graphs: bool = False,
         overhead_ns: int = 0,
         left: Callable[[], Mapping[str, Any]] = dict,
-        given: Callable[[Mapping[str, Any]], None] = lambda arguments: None,
+        on_arguments: Callable[[Mapping[str, Any]], None] = lambda arguments: None,
         loaded: Callable[[], None] = lambda: None,
     ) -> None:
         self.ns: Iterator[int] = cycle(ns)
@@ -44,7 +44,7 @@ class ScriptedClock:
         self.as_wanted = True
         self.overhead_ns = overhead_ns
         self.left = left
-        self.given = given
+        self.on_arguments = on_arguments
         self.loaded = loaded
 
     def enqueue(self) -> Callable[[], int]:
@@ -62,7 +62,7 @@ class ScriptedClock:
 
     def refill(self, arguments: Mapping[str, Any]) -> None:
         self.log.append(f"refill {self.name}")
-        self.given(arguments)
+        self.on_arguments(arguments)
 
     def reload(self, samples: int) -> None:
         self.log.append(f"reload {self.name}")
@@ -161,7 +161,7 @@ class FakeBackend:
             times,
             build.variant,
             left=lambda: self.timed(build, launch, current["arguments"], outputs),
-            given=lambda other: current.update(arguments=other),
+            on_arguments=lambda other: current.update(arguments=other),
         )
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:

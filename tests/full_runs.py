@@ -30,14 +30,14 @@ def full(run):
     """The run with something in every field."""
     cells = [
         replace(
-            each,
-            variants={name: full_variant(name, result) for name, result in each.variants.items()},
-            rounds=[full_round(one) for one in each.rounds],
+            plain,
+            variants={name: full_variant(name, result) for name, result in plain.variants.items()},
+            rounds=[full_round(one) for one in plain.rounds],
             labels=["UNSTABLE", "BITS-DIFFER ptx"],
             oracle=["zero is accepted"] if i else None,
             limits=LIMITS,
         )
-        for i, each in enumerate(run.cells)
+        for i, plain in enumerate(run.cells)
     ]
     return replace(
         run,

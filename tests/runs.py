@@ -104,7 +104,7 @@ def cell(
 def one_round(
     rng: np.random.Generator, number: int, kernels: Mapping[str, Kernel], sampling: Sampling
 ) -> Sequence[Round]:
-    timed = {name: each.us for name, each in kernels.items() if each.us and each.status == VERIFIED}
+    timed = {name: kernel.us for name, kernel in kernels.items() if kernel.us and kernel.status == VERIFIED}
     noise, start = sampling.noise, str(rng.choice(["A", "B"]))
     shifted = {name: us * np.exp(rng.normal(0, noise.process)) for name, us in timed.items()}
 

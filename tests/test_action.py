@@ -96,7 +96,7 @@ class Runner:
     def __init__(self, folder, inputs, github):
         self.folder = folder
         self.known = {f"github.{name}": value for name, value in {**GITHUB, **github}.items()}
-        self.known |= {f"inputs.{name}": each["default"] for name, each in ACTION["inputs"].items()}
+        self.known |= {f"inputs.{name}": definition["default"] for name, definition in ACTION["inputs"].items()}
         for name, value in inputs.items():
             assert f"inputs.{name}" in self.known
             self.known[f"inputs.{name}"] = value
@@ -111,7 +111,7 @@ class Runner:
         return eval(" ".join(python), {"__builtins__": {}})
 
     def text(self, template):
-        return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: str(self.value(found[1])), str(template))
+        return re.sub(r"\$\{\{ (.*?) \}\}", lambda match: str(self.value(match[1])), str(template))
 
     def run(self):
         temporary = self.folder / "temporary"
@@ -123,7 +123,7 @@ class Runner:
             if "if" in step and not self.value(re.fullmatch(r"\$\{\{ (.*) \}\}", step["if"])[1]):
                 continue
             if "uses" in step:
-                used[step["uses"]] = {name: self.text(each) for name, each in step["with"].items()}
+                used[step["uses"]] = {name: self.text(template_) for name, template_ in step["with"].items()}
                 continue
             output = temporary / "output"
             output.write_text("")
@@ -135,7 +135,7 @@ class Runner:
                 "GITHUB_OUTPUT": str(output),
                 "GITHUB_STEP_SUMMARY": str(summary),
                 "GITHUB_WORKSPACE": str(self.folder / "work"),
-                **{name: self.text(each) for name, each in step["env"].items()},
+                **{name: self.text(expression) for name, expression in step["env"].items()},
             }
             # as the runner does it for `shell: bash`
             command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]]
@@ -147,7 +147,7 @@ class Runner:
                 self.known[f"steps.{step['id']}.outputs.{name}"] = value
             if status := ran.returncode:
                 break
-        outputs = {name: self.text(each["value"]) for name, each in ACTION["outputs"].items()}
+        outputs = {name: self.text(declared["value"]) for name, declared in ACTION["outputs"].items()}
         return Job(status, log, summary.read_text(), used, outputs)
 
 
@@ -168,8 +168,8 @@ def job(tmp_path, recorded):
     def job(edit=None, github=(), **inputs):
         ptx = work / "kernels/ptx/scale.ptx"
         ptx.write_text(changed(ptx.read_text(), *edit) if edit else ptx.read_text())
-        given = {name.replace("_", "-"): value for name, value in inputs.items()}
-        return Runner(tmp_path, given, dict(github)).run()
+        named = {name.replace("_", "-"): value for name, value in inputs.items()}
+        return Runner(tmp_path, named, dict(github)).run()
 
     return job
 
@@ -235,14 +235,14 @@ def test_a_mistake_gets_a_comment_and_the_comments_of_others_stay(job, comments,
     (tmp_path / "bin/comments.json").write_text(json.dumps(others))
     (tmp_path / "work/rules.toml").write_text("version = 7")
     ran = job(token="secret", config="rules.toml", sarif="true")
-    told = (
+    comment = (
         "**ptxbench gate: nothing was judged (exit status 2).**\n\n"
         "    Error: rules.toml: expected 'version = 1', found 7."
     )
-    assert (ran.status, told in ran.summary, list(ran.used)) == (2, True, ["actions/setup-python@v5", UPLOAD])
+    assert (ran.status, comment in ran.summary, list(ran.used)) == (2, True, ["actions/setup-python@v5", UPLOAD])
     *before, own = comments()
     assert before == [other["body"] for other in others]
-    assert own.startswith(f"{MARKER}{told}")
+    assert own.startswith(f"{MARKER}{comment}")
 
 
 def test_a_token_without_permission_costs_only_the_comment(job, comments, recorded, tmp_path, monkeypatch):
@@ -278,7 +278,9 @@ def test_other_actions_have_a_version_and_every_input_is_used():
 def test_the_page_lists_every_input_with_its_default():
     page = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([\w-]+)` \| (?:`(.*?)`|all)? ?\|", page.partition("### The Action")[2], re.M))
-    assert rows == {name: each["default"] for name, each in ACTION["inputs"].items()} | {"config": "ptxbench.toml"}
+    assert rows == {name: definition["default"] for name, definition in ACTION["inputs"].items()} | {
+        "config": "ptxbench.toml"
+    }
     [step] = [step for step in workflow_steps(page) if step.get("uses", "").startswith("OWNER/ptxbench@")]
     assert set(step["with"]) <= set(ACTION["inputs"])
 

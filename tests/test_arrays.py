@@ -11,15 +11,15 @@ from ptxbench.arrays import bf16, f16, f32, f64, one_of_each, pieces, s8, some_o
 )
 def test_arithmetic_is_safe_in_wide_elements(dtype, wider):
     array = np.array([1, 3], dtype)
-    found = wide(array)
-    assert (found.dtype, found.tolist(), np.shares_memory(found, array)) == (wider, [1, 3], False)
+    widened = wide(array)
+    assert (widened.dtype, widened.tolist(), np.shares_memory(widened, array)) == (wider, [1, 3], False)
 
 
 def test_pieces_are_all_elements_in_order():
     array = np.arange(21, dtype=u8).reshape(3, 7)
-    found = list(pieces(array, 8))
-    assert [start for start, _ in found] == [0, 8, 16]
-    assert np.concatenate([piece for _, piece in found]).tolist() == list(range(21))
+    blocks = list(pieces(array, 8))
+    assert [start for start, _ in blocks] == [0, 8, 16]
+    assert np.concatenate([piece for _, piece in blocks]).tolist() == list(range(21))
 
 
 @pytest.mark.parametrize("size", [1, 2, 31, 32, 33, 2048, 100_003])

@@ -205,10 +205,10 @@ def test_a_bad_kernel_costs_only_its_variant(tmp_path, kernels, ptxbench, texts,
     assert one_line(message) in one_line(ran.out)
     (document,) = saved()
     assert document["run"]["status"] == "complete"
-    found = statuses(document)
-    assert found[variant] == status
+    status_of = statuses(document)
+    assert status_of[variant] == status
     survivor = "ptx" if variant == "cuda" else "cuda"
-    assert found[survivor] == "verified"
+    assert status_of[survivor] == "verified"
     assert message in document["cells"][0]["variants"][variant]["reason"]
 
 

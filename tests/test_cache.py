@@ -40,10 +40,10 @@ def test_keys_differ_if_their_parts_differ(folder):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 def test_what_takes_long_is_made_by_one_while_the_others_wait(folder):
-    made, at_once = [], threading.Barrier(4)
+    makers, at_once = [], threading.Barrier(4)
 
     def make():
-        made.append(threading.get_ident())
+        makers.append(threading.get_ident())
         time.sleep(0.1)  # the others ask meanwhile
         return b"made"
 
@@ -53,7 +53,7 @@ def test_what_takes_long_is_made_by_one_while_the_others_wait(folder):
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask, range(4))) == [b"made"] * 4
-    assert len(made) == 1
+    assert len(makers) == 1
     assert len(entries(folder)) == 1  # no lock is left
     assert cache.remember_once(("a",), never) == b"made"
 
@@ -184,10 +184,10 @@ def test_a_folder_that_others_could_change_is_refused_in_one_sentence(
     below, monkeypatch, caplog, place, change, reason
 ):
     change(below[place], monkeypatch)
-    told = cache.advice(below["cache"], reason.format(**below))
+    warning = cache.advice(below["cache"], reason.format(**below))
     with caplog.at_level(logging.WARNING):
         assert [cache.remember(("a",), lambda: b"again") for _ in range(2)] == [b"again", b"again"]
-    assert caplog.messages[:1] == [told]
+    assert caplog.messages[:1] == [warning]
     assert cache.refusal(below["cache"]) == reason.format(**below)
     assert len(caplog.messages) == 1
 

@@ -26,9 +26,9 @@ def named(block):
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_every_page_has_a_table_of_experiments_with_existing_variants(path):
-    found = blocks(path.read_text())
-    assert found, f"docs/kernels/{path.name} has no block of counts: see docs/kernels/README.md."
-    for _, _, block in found:
+    page_blocks = blocks(path.read_text())
+    assert page_blocks, f"docs/kernels/{path.name} has no block of counts: see docs/kernels/README.md."
+    for _, _, block in page_blocks:
         assert block.pair.partition(".")[0] == path.stem
         assert named(block)
 

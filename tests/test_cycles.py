@@ -13,21 +13,21 @@ def one(start="A", **changes):
 
 
 def test_each_sample_goes_by_the_clock_that_its_kernel_has_alone():
-    (found,) = cycles.by_kernel([one(solo_mhz={"A": 2000.0, "B": 1000.0})])
-    assert found.ns == [[200_000, 200_000, 210_000, 220_000], [240_000, 220_000, 230_000, 260_000]]
-    (found,) = cycles.by_kernel([one("B", solo_mhz={"A": 2000.0, "B": 1000.0})])
-    assert found.ns[0] == [100_000, 400_000, 420_000, 110_000]
+    (in_cycles,) = cycles.by_kernel([one(solo_mhz={"A": 2000.0, "B": 1000.0})])
+    assert in_cycles.ns == [[200_000, 200_000, 210_000, 220_000], [240_000, 220_000, 230_000, 260_000]]
+    (in_cycles,) = cycles.by_kernel([one("B", solo_mhz={"A": 2000.0, "B": 1000.0})])
+    assert in_cycles.ns[0] == [100_000, 400_000, 420_000, 110_000]
 
 
 def test_the_ratio_in_cycles_is_the_ratio_of_times_multiplied_by_that_of_clocks():
     rounds = [Round(0, 0, ("cuda", "ptx"), "A", BLOCKS * 8, solo_mhz={"A": 2000.0, "B": 1500.0})]
-    by_time, found = stats.ratio(rounds, "ptx"), stats.ratio(cycles.by_kernel(rounds), "ptx")
-    assert found.value == pytest.approx(by_time.value * 0.75)
+    by_time, by_cycles = stats.ratio(rounds, "ptx"), stats.ratio(cycles.by_kernel(rounds), "ptx")
+    assert by_cycles.value == pytest.approx(by_time.value * 0.75)
 
 
 def test_each_sample_goes_by_the_clock_of_its_block():
-    (found,) = cycles.by_block([one(clock_mhz=[1000.0, 500.0])])
-    assert found.ns == [[100_000, 200_000, 210_000, 110_000], [60_000, 110_000, 115_000, 65_000]]
+    (in_cycles,) = cycles.by_block([one(clock_mhz=[1000.0, 500.0])])
+    assert in_cycles.ns == [[100_000, 200_000, 210_000, 110_000], [60_000, 110_000, 115_000, 65_000]]
 
 
 # rounds with unknown clocks

@@ -151,17 +151,17 @@ def test_a_gpu_is_refused_for_a_sweep_whose_points_would_be_timed_by_several(ptx
 
 def test_both_workers_get_tasks_and_their_progress_is_heard(pool):
     heard = []
-    found = dict(pool.map(dask_cluster.process_id, range(8), lambda *told: heard.append(told)))
-    assert sorted(found) == list(range(8))
-    assert len(set(found.values())) == 2
+    pids = dict(pool.map(dask_cluster.process_id, range(8), lambda *message: heard.append(message)))
+    assert sorted(pids) == list(range(8))
+    assert len(set(pids.values())) == 2
     assert sorted(heard) == [(number, ("did", number)) for number in range(8)]
 
 
 def test_tasks_that_need_a_gpu_go_to_the_worker_that_has_one(pool):
     [owner] = dask_pool.workers(pool.client, gpu=True)
     pids = pool.client.run(os.getpid)
-    found = {pid for _, pid in pool.map(dask_cluster.process_id, range(4), gpu=True)}
-    assert found == {pids[owner]}
+    used = {pid for _, pid in pool.map(dask_cluster.process_id, range(4), gpu=True)}
+    assert used == {pids[owner]}
 
 
 def test_a_judge_of_python_gives_the_judgements_in_order_and_takes_few_texts_ahead(address):
@@ -176,14 +176,14 @@ def test_a_judge_of_python_gives_the_judgements_in_order_and_takes_few_texts_ahe
 
     options = {"seed": 7, "backend": "emulator", "targets": ["sm_90"], "dask": address}
     judgements = judge_many(texts(), "triad", **options)
-    found = [next(judgements)]
+    received = [next(judgements)]
     assert len(taken) == 4  # two for each worker
     with pytest.raises(
         UsageError, match=r"'missing.ptx' does not exist"
     ):  # after the judgements on the texts before it
-        found.extend(judgements)
-    assert [one.decisive.code for one in found] == ["refused", *["syntax"] * 4] * 2
-    assert [one.sha256 for one in found] == [sha256(text.encode()).hexdigest() for text in taken[:10]]
+        received.extend(judgements)
+    assert [one.decisive.code for one in received] == ["refused", *["syntax"] * 4] * 2
+    assert [one.sha256 for one in received] == [sha256(text.encode()).hexdigest() for text in taken[:10]]
 
 
 @pytest.mark.long
@@ -248,15 +248,15 @@ GPUS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("devices", "name", "found"), GPUS)
-def test_the_gpus_of_the_workers_decide_where_kernels_are_timed(devices, name, found):
+@pytest.mark.parametrize(("devices", "name", "expected"), GPUS)
+def test_the_gpus_of_the_workers_decide_where_kernels_are_timed(devices, name, expected):
     pool = dask_pool.DaskPool(Cluster(devices))
-    if found in ("gpu", "emulator"):
+    if expected in ("gpu", "emulator"):
         backend = pool.open_backend(name)
-        assert (backend.name, backend.device().sm) == (found, "sm_75" if found == "gpu" else "sm_90")
-        assert type(pickle.loads(pickle.dumps(backend))) is (GpuBackend if found == "gpu" else EmulatorBackend)
+        assert (backend.name, backend.device().sm) == (expected, "sm_75" if expected == "gpu" else "sm_90")
+        assert type(pickle.loads(pickle.dumps(backend))) is (GpuBackend if expected == "gpu" else EmulatorBackend)
     else:
-        with pytest.raises((ToolMissing, MachineError), match=found):
+        with pytest.raises((ToolMissing, MachineError), match=expected):
             pool.open_backend(name)
 
 
@@ -274,17 +274,17 @@ def test_a_gpu_that_comes_later_and_differs_gets_no_task(pool):
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("description", "words"),
     [
         (replace(T4, uuid_hash="2"), None),
         (replace(T4, power_limit_w=60), "The Dask worker a has Tesla T4, which is not like the Tesla T4 of the others"),
         (Failed("ToolMissing", "No driver."), "The Dask worker a has the resource GPU, and cannot use it: No driver."),
     ],
 )
-def test_the_gpu_of_a_worker_must_be_like_the_others(found, words, monkeypatch):
-    monkeypatch.setattr(dask_pool, "gpu_here", lambda: found)
-    told = dask_pool.unlike("a", UNNAMED)
-    assert told == words or told.startswith(words)
+def test_the_gpu_of_a_worker_must_be_like_the_others(description, words, monkeypatch):
+    monkeypatch.setattr(dask_pool, "gpu_here", lambda: description)
+    difference = dask_pool.unlike("a", UNNAMED)
+    assert difference == words or difference.startswith(words)
 
 
 def test_accepted_candidates_are_timed_where_a_gpu_is_and_the_others_come_first(kernels, monkeypatch):
@@ -303,11 +303,11 @@ def test_accepted_candidates_are_timed_where_a_gpu_is_and_the_others_come_first(
     )
     judgements = [Judgement(f"{n}.ptx", None, "ptx", "scale", "sm_75", 7) for n in range(3)]
     judgements[1] = replace(judgements[1], findings=(finding("results", "trap", "It stopped."),))
-    judged = [(n, Candidate(each.file, "ptx", b""), each) for n, each in enumerate(judgements)]
+    judged = [(n, Candidate(judgement.file, "ptx", b""), judgement) for n, judgement in enumerate(judgements)]
     monkeypatch.setattr("ptxbench.check.distributed.open_pool", lambda address, paths: nullcontext(Machines()))
     with Judge("scale", dask="local", kernels=kernels) as judge:
-        found = [(number, judgement.notes) for number, _, judgement in judge.timed(judged)]
-    assert found == [(1, ()), (0, ("gpu", "0.ptx")), (2, ("gpu", "2.ptx"))]
+        timed = [(number, judgement.notes) for number, _, judgement in judge.timed(judged)]
+    assert timed == [(1, ()), (0, ("gpu", "0.ptx")), (2, ("gpu", "2.ptx"))]
 
 
 @pytest.mark.long
@@ -387,12 +387,12 @@ UNLIKE = [
 @pytest.mark.parametrize(("what", "other", "words"), UNLIKE)
 def test_what_a_worker_has_in_place_of_this_machine_is_named(what, other, words):
     own = Fingerprint({"ptxbench": "1", "ptxas": "13.0", "nvrtc": None}, "c0de", {"/k": "f11e"})
-    found = Fingerprint(
+    others = Fingerprint(
         {**own.versions, **other.get("versions", {})},
         other.get("code", own.code),
         {**own.files, **other.get("files", {})},
     )
-    assert list(differences(own, found)) == words
+    assert list(differences(own, others)) == words
 
 
 def test_the_content_and_the_names_of_files_are_compared_and_nothing_else(tmp_path):
@@ -431,12 +431,12 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "words"), REFUSED)
-def test_an_address_without_a_scheduler_is_reported(ptxbench, monkeypatch, given, words):
+@pytest.mark.parametrize(("url", "words"), REFUSED)
+def test_an_address_without_a_scheduler_is_reported(ptxbench, monkeypatch, url, words):
     monkeypatch.setattr(dask_pool, "CONNECT_SECONDS", 0.5)
-    ran = ptxbench("arch", "triad", "--target", "sm_90", "--dask", given)
+    ran = ptxbench("arch", "triad", "--target", "sm_90", "--dask", url)
     assert (ran.status, ran.err.count("\n")) == (2, 1)
-    assert ran.err.startswith(f"Error: No Dask scheduler at '{given}': ")
+    assert ran.err.startswith(f"Error: No Dask scheduler at '{url}': ")
     assert words in ran.err
 
 

@@ -26,7 +26,7 @@ def commands(shell):
         if "ptxbench" not in line:
             continue
         # [--option a|b]: an optional part is an option too, and its first value is used
-        line = re.sub(r"\[(--?[a-z][^]]*)\]", lambda found: re.sub(r"\|\S+", "", found[1]), line)
+        line = re.sub(r"\[(--?[a-z][^]]*)\]", lambda match: re.sub(r"\|\S+", "", match[1]), line)
         words = [word for word in shlex.split(line.removeprefix("$ "), comments=True) if word != "..."]
         while words:
             end = next((i for i, word in enumerate(words) if word in BETWEEN), len(words))
@@ -42,10 +42,10 @@ def require_known(words, command=group, parent=None):
             command.make_context(command.name, list(words), parent)
             return
         context = click.Context(command, parent, info_name=command.name, **command.context_settings)
-        found = command.get_command(context, words[0])
-        if found is None:
+        subcommand = command.get_command(context, words[0])
+        if subcommand is None:
             raise click.UsageError(f"No such command '{words[0]}'.")
-        require_known(words[1:], found, context)
+        require_known(words[1:], subcommand, context)
         return
     with contextlib.suppress(click.exceptions.Exit):  # --help
         command.make_context(command.name, list(words), parent)
@@ -60,7 +60,7 @@ def documented():
 
 
 def blocks(language):
-    return [text for found, text in FENCE.findall(CI) if found == language]
+    return [text for tag, text in FENCE.findall(CI) if tag == language]
 
 
 def texts(node):
@@ -114,7 +114,7 @@ def test_all_commands_of_a_line_are_found_and_nothing_else():
 
 
 def test_every_workflow_is_yaml_whose_steps_can_run_and_whose_commands_ptxbench_takes():
-    found = []
+    called = []
     for block in blocks("yaml"):
         document = yaml.safe_load(block)
         assert isinstance(document, dict), block
@@ -124,10 +124,10 @@ def test_every_workflow_is_yaml_whose_steps_can_run_and_whose_commands_ptxbench_
         for repo in document.get("repos", ()):
             assert {"repo", "hooks"} <= repo.keys()
             assert all({"id", "name", "entry", "language"} <= hook.keys() for hook in repo["hooks"])
-        found += [words for text in texts(document) for words in commands(text)]
-    for words in found:
+        called += [words for text in texts(document) for words in commands(text)]
+    for words in called:
         require_known(words)
-    assert {words[0] for words in found} >= {"gate", "run"}
+    assert {words[0] for words in called} >= {"gate", "run"}
 
 
 def test_the_page_has_a_workflow_without_a_gpu_one_with_and_a_hook_for_pre_commit():

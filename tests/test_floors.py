@@ -26,8 +26,8 @@ ONE = replace(specifications.H100_SXM, sms=1, boost_mhz=1, bytes_per_s=1e6)
 
 
 def cycles(arch="sm_90", spec=ONE, **executed):
-    found = floors.floors({**NOTHING, **executed}, arch, spec)
-    return {name: round(seconds * 1e6, 6) for name, seconds in found.items()}
+    seconds_of = floors.floors({**NOTHING, **executed}, arch, spec)
+    return {name: round(seconds * 1e6, 6) for name, seconds in seconds_of.items()}
 
 
 # architecture, executions, cycles of an SM by resource
@@ -51,9 +51,9 @@ EXECUTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arch", "executed", "found"), EXECUTED)
-def test_each_resource_needs_the_time_given_by_its_rate(arch, executed, found):
-    assert cycles(arch, **executed) == found
+@pytest.mark.parametrize(("arch", "executed", "expected"), EXECUTED)
+def test_each_resource_needs_the_time_given_by_its_rate(arch, executed, expected):
+    assert cycles(arch, **executed) == expected
 
 
 def test_no_more_sms_work_than_there_are_ctas():
@@ -114,13 +114,13 @@ def test_a_rate_30_percent_too_slow_puts_a_floor_above_a_published_time_where_th
 
 
 def test_the_claims_on_published_kernels_are_as_right_and_as_silent_as_the_thresholds_were_chosen_for():
-    found = scores.of_points(POINTS)
-    tally = {name: sum(floor.outcome == name for floor in found) for name in scores.OUTCOMES}
-    assert len(found) == 289
+    floor_scores = scores.of_points(POINTS)
+    tally = {name: sum(floor.outcome == name for floor in floor_scores) for name in scores.OUTCOMES}
+    assert len(floor_scores) == 289
     assert tally["wrong"] <= 1
     assert tally["within 2 %"] <= 2
     assert tally["silent"] <= 111 + 0.05 * 289
-    apart = scores.by_distance(found)
+    apart = scores.by_distance(floor_scores)
     assert apart["5 to 30 %", "right"] >= 11
 
 
@@ -219,10 +219,10 @@ FORBIDDEN = re.compile(r"\b(?:faster|slower than|bound by|ties?|tied|predict\w*|
 def test_the_audit_prints_its_result(ptxbench, tmp_path):
     ran = ptxbench("model", "audit", "--results", tmp_path, "--json")
     assert (ran.status, ran.err) == (0, "")
-    found = json.loads(ran.out)
-    assert found["published"]["confusion"]["lower"] == {"less": 171, "alike": 2, "more": 1}
-    assert min(point["measured_over_floor"] for point in found["points"]) > 1
-    assert found["measured"]["pairs"] == 0
+    printed = json.loads(ran.out)
+    assert printed["published"]["confusion"]["lower"] == {"less": 171, "alike": 2, "more": 1}
+    assert min(point["measured_over_floor"] for point in printed["points"]) > 1
+    assert printed["measured"]["pairs"] == 0
     text = ptxbench("model", "audit", "--results", tmp_path).out
     assert text.count("\n") > 100
     assert not FORBIDDEN.search(text)

@@ -57,21 +57,23 @@ ARRAYS = [
 
 @pytest.mark.parametrize(("type", "a", "b", "tolerance", "unlike", "outside"), ARRAYS)
 def test_arrays_are_compared_in_bits_and_within_the_tolerance(type, a, b, tolerance, unlike, outside):
-    found = compare_arrays(output(type, a), output(type, b), Closeness.read(tolerance))
-    assert (found.unlike, found.outside) == (unlike, outside)
-    assert (found.worst is None) == (outside == 0)
+    difference = compare_arrays(output(type, a), output(type, b), Closeness.read(tolerance))
+    assert (difference.unlike, difference.outside) == (unlike, outside)
+    assert (difference.worst is None) == (outside == 0)
 
 
 def test_bits_of_nans_may_differ_and_are_counted():
     a, b = (Output(0, "y", TYPES["f32"], np.array([bits]).view(np.float32), True) for bits in (QUIET, PAYLOAD))
-    found = compare_arrays(a, b, Closeness.read("0"))
-    assert (found.unlike, found.outside, found.nan) == (1, 0, (1, 1))
+    difference = compare_arrays(a, b, Closeness.read("0"))
+    assert (difference.unlike, difference.outside, difference.nan) == (1, 0, (1, 1))
 
 
 def test_the_worst_element_has_its_index_and_both_values():
-    found = compare_arrays(output("f32", [[1, 2], [3, 4]]), output("f32", [[1, 2.5], [13, 4]]), Closeness.read("0"))
-    assert (found.worst, found.values) == ((1, 0), ("3", "13"))
-    assert (found.greatest, found.relative, found.scale) == (10, 10 / 3, 4)
+    difference = compare_arrays(
+        output("f32", [[1, 2], [3, 4]]), output("f32", [[1, 2.5], [13, 4]]), Closeness.read("0")
+    )
+    assert (difference.worst, difference.values) == ((1, 0), ("3", "13"))
+    assert (difference.greatest, difference.relative, difference.scale) == (10, 10 / 3, 4)
 
 
 def test_differences_from_zero_or_nan_have_no_greatest_relative_value():

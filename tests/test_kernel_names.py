@@ -54,9 +54,9 @@ WANTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("wanted", "found"), WANTED)
-def test_a_name_means_the_kernels_that_fit_it_best(wanted, found):
-    assert matching(wanted, ALL) == found
+@pytest.mark.parametrize(("wanted", "names"), WANTED)
+def test_a_name_means_the_kernels_that_fit_it_best(wanted, names):
+    assert matching(wanted, ALL) == names
 
 
 def test_a_name_with_template_arguments_is_an_expression_for_the_compiler():

@@ -93,7 +93,10 @@ def on_emulator(comparison):
 def test_kernels_with_other_names_and_launches_are_one_pair(folder):
     launches = (ONE, ExecLaunch((16, 1, 1), (128, 1, 1)))
     timed = on_emulator(compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS, launches))
-    assert {name: each.status for name, each in timed.cell.variants.items()} == {REFERENCE: VERIFIED, OTHER: VERIFIED}
+    assert {name: variant.status for name, variant in timed.cell.variants.items()} == {
+        REFERENCE: VERIFIED,
+        OTHER: VERIFIED,
+    }
     assert [variant.counts["ptx_global_store_bytes"] for variant in timed.cell.variants.values()] == [4000, 4000]
     own, other = (variant.counts["ptx_warp_instructions"] for variant in timed.cell.variants.values())
     assert other > own  # of eight further CTAs
@@ -101,10 +104,10 @@ def test_kernels_with_other_names_and_launches_are_one_pair(folder):
 
 
 def test_the_pair_can_be_sent_to_another_process(folder):
-    made = pair_of(compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS))
-    sent = pickle.loads(pickle.dumps(made)).loaded()
+    original = pair_of(compared(folder, ("saxpy.ptx", "mine.ptx"), ARGS))
+    sent = pickle.loads(pickle.dumps(original)).loaded()
     assert [type(argument).__name__ for argument in sent.pair.args] == ["In", "InOut", "Scalar", "Scalar"]
-    assert sent.pair.make_arguments({"launch": 1}, 1)["x"].tolist() == made.arguments["x"].tolist()
+    assert sent.pair.make_arguments({"launch": 1}, 1)["x"].tolist() == original.arguments["x"].tolist()
     assert [source.launch.grid for source in sent.sources] == [(8, 1, 1)] * 2
 
 
@@ -189,6 +192,6 @@ def test_a_kernel_that_fails_on_the_device_gets_no_time_and_the_emulator_is_stil
     launch = ("--grid", "8", "--block", "128", *(word for text in ARGS for word in ("--arg", text)), "--rounds", "1")
     ran = ptxbench("show", "saxpy.ptx", "mine.ptx", "--diff", *launch)
     assert (ran.status, ran.err) == (4, "")
-    said = " ".join(ran.out.split())
-    assert re.search(r"[x✘] Same outputs, bit by bit: y .* Not timed on Tesla T4: mine\.ptx: cudaErrorIllegal", said)
-    assert "median time" not in said
+    printed = " ".join(ran.out.split())
+    assert re.search(r"[x✘] Same outputs, bit by bit: y .* Not timed on Tesla T4: mine\.ptx: cudaErrorIllegal", printed)
+    assert "median time" not in printed

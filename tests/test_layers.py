@@ -119,13 +119,13 @@ def layer(part: str) -> int | None:
 
 def faults(package: Mapping[str, str]) -> list[str]:
     """Every breach of the rules in a package given as source by module name."""
-    found = []
+    breaches = []
     for module, source in sorted(package.items()):
         part = module.split(".")[0]
         if bad := NAMES_FOR_SOMEWHERE & set(module.split(".")):
-            found.append(f"{module}: '{bad.pop()}' is a name for somewhere; find the noun")
+            breaches.append(f"{module}: '{bad.pop()}' is a name for somewhere; find the noun")
         if layer(part) is None:
-            found.append(f"{module}: in no layer; add it to LAYERS")
+            breaches.append(f"{module}: in no layer; add it to LAYERS")
             continue
         for line, name in imports(module, source):
             top, *rest = name.split(".")
@@ -133,14 +133,14 @@ def faults(package: Mapping[str, str]) -> list[str]:
             if top == "ptxbench":
                 target = rest[0] if rest and layer(rest[0]) is not None else "__init__"
                 if layer(target) < layer(part) and not (part == "__init__" and name in FACADE):
-                    found.append(f"{where}, which is above it")
+                    breaches.append(f"{where}, which is above it")
                 if {part, target} <= APART and part != target:
-                    found.append(f"{where}; what both need belongs in wording")
+                    breaches.append(f"{where}; what both need belongs in wording")
                 if part in ALONE and target not in ALONE[part] | {part}:
-                    found.append(f"{where}; it may import {sorted(ALONE[part]) or 'nothing'} of ptxbench")
+                    breaches.append(f"{where}; it may import {sorted(ALONE[part]) or 'nothing'} of ptxbench")
             elif top in OUTSIDE and not any(f"{module}.".startswith(f"{holder}.") for holder in OUTSIDE[top]):
-                found.append(f"{where}, which belongs to {' and '.join(OUTSIDE[top])} alone")
-    return found
+                breaches.append(f"{where}, which belongs to {' and '.join(OUTSIDE[top])} alone")
+    return breaches
 
 
 def test_imports_point_down_only():

@@ -27,16 +27,16 @@ def test_every_label_has_an_observation_and_advice():
         getattr(result, name)
         for name in re.findall(r"^([A-Z0-9_]+) = \"[A-Z0-9-]+\"$", Path(result.__file__).read_text(), re.MULTILINE)
     }
-    told = rows("Labels, and what to do about them")
-    assert set(told) == labels
-    assert all(all(columns) for columns in told.values())
-    judged = {label for label, columns in told.items() if columns[1].startswith("kept")}
+    documented = rows("Labels, and what to do about them")
+    assert set(documented) == labels
+    assert all(all(columns) for columns in documented.values())
+    judged = {label for label, columns in documented.items() if columns[1].startswith("kept")}
     assert judged == labels - result.UNJUDGED
 
 
 def test_every_line_of_the_calibration_is_documented():
-    told = rows("`ptxbench doctor --calibrate`")
-    assert list(told) == [check.subject for check in CalibrationSuite(ScriptedGpu(), Probe()).checks]
+    documented = rows("`ptxbench doctor --calibrate`")
+    assert list(documented) == [check.subject for check in CalibrationSuite(ScriptedGpu(), Probe()).checks]
 
 
 def test_every_step_of_the_first_run_is_documented():
@@ -44,9 +44,9 @@ def test_every_step_of_the_first_run_is_documented():
 
 
 def test_the_thresholds_match_the_code():
-    told = rows("`ptxbench doctor --calibrate`")
-    assert f"under {assessment.FLUSHES} times" in told["flush"][1]
-    assert f"± {assessment.WIDE:.1%}".replace("%", " %") in told["A/A control"][2]
-    assert f"over {SETTINGS.interaction:.0%}".replace("%", " %") in told["interaction"][2]
-    assert f"under {assessment.LEAST_BANDWIDTH:.0%}".replace("%", " %") in told["bandwidth"][2]
+    documented = rows("`ptxbench doctor --calibrate`")
+    assert f"under {assessment.FLUSHES} times" in documented["flush"][1]
+    assert f"± {assessment.WIDE:.1%}".replace("%", " %") in documented["A/A control"][2]
+    assert f"over {SETTINGS.interaction:.0%}".replace("%", " %") in documented["interaction"][2]
+    assert f"under {assessment.LEAST_BANDWIDTH:.0%}".replace("%", " %") in documented["bandwidth"][2]
     assert ", ".join(map(str, SETTINGS.looks[:-1])) in " ".join(PAGE.split())

@@ -95,8 +95,8 @@ VALUES = [
 
 @pytest.mark.parametrize(("name", "result", "value"), VALUES)
 def test_a_metric_is_derived_from_the_cell(name, result, value):
-    found = BY_NAME[name].of(result, "ptx")
-    assert found == (None if value is None else pytest.approx(value, rel=1e-12))
+    derived = BY_NAME[name].of(result, "ptx")
+    assert derived == (None if value is None else pytest.approx(value, rel=1e-12))
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
@@ -168,8 +168,8 @@ def test_without_disassembly_instruction_counts_are_absent():
     "name", ["sass.", "sass.ldg", "sass.LDG.", "sass.LDG..128", "sass..LDG", "sas.LDG", "LDG.128", "sass.LDG 128"]
 )
 def test_a_mistyped_opcode_gets_the_right_spelling(name):
-    said = rf"^Unknown column '{re.escape(name)}'\. Instructions of SASS .* sass\.OPCODE, .* sass\.IMAD\.WIDE\.$"
-    with pytest.raises(UsageError, match=said):
+    message = rf"^Unknown column '{re.escape(name)}'\. Instructions of SASS .* sass\.OPCODE, .* sass\.IMAD\.WIDE\.$"
+    with pytest.raises(UsageError, match=message):
         choose([name])
 
 
@@ -190,7 +190,7 @@ LIMITS = RooflineLimits("Fake 1000", "published: nobody", bytes_per_s=1e10, f32=
 def limited(limits=LIMITS, opcodes=(), work=(), **changes):
     """TIMED, with 1000 flops and 8000 bytes in 1 us, with limits and machine code."""
     build = dataclasses.replace(BUILD, opcodes=dict.fromkeys(opcodes, 1))
-    variants = {name: dataclasses.replace(each, build=build) for name, each in TIMED.variants.items()}
+    variants = {name: dataclasses.replace(variant, build=build) for name, variant in TIMED.variants.items()}
     return dataclasses.replace(
         TIMED, limits=limits, work={**TIMED.work, "written": 0, **dict(work)}, **({"variants": variants} | changes)
     )
@@ -222,15 +222,15 @@ SHARES = [
 @pytest.mark.parametrize(("what", "result", "share", "tag"), SHARES, ids=[row[0] for row in SHARES])
 def test_the_share_of_the_limit_and_what_it_is(what, result, share, tag):
     metric = BY_NAME["share"]
-    found = metric.of(result, "ptx")
-    assert found == (None if share is None else pytest.approx(share))
+    share_of_limit = metric.of(result, "ptx")
+    assert share_of_limit == (None if share is None else pytest.approx(share))
     if share is not None:
         assert metric.tag(result, result.variants["ptx"]) == tag
 
 
 def test_without_a_time_there_is_an_intensity_and_no_share():
     counted = dataclasses.replace(COUNTED, limits=LIMITS)
-    bare = {name: dataclasses.replace(each, build=None) for name, each in counted.variants.items()}
+    bare = {name: dataclasses.replace(variant, build=None) for name, variant in counted.variants.items()}
     counts = {**COUNTS, "ptx_warp_instructions_f32": 10}
     bare["ptx"] = dataclasses.replace(bare["ptx"], counts=counts)
     bare["ptx.mma"] = dataclasses.replace(
@@ -255,6 +255,6 @@ def test_without_a_time_there_is_an_intensity_and_no_share():
     ],
 )  # fmt: skip
 def test_there_is_no_ratio_with_an_unverified_variant_or_a_blind_oracle(changes, ratio):
-    found = dataclasses.replace(TIMED, **changes)
-    assert BY_NAME["ratio"].of(found, "ptx") == (None if ratio is None else pytest.approx(ratio))
-    assert (BY_NAME["ratio"].interval(found, "ptx", found.variants["ptx"]) is None) == (ratio is None)
+    changed = dataclasses.replace(TIMED, **changes)
+    assert BY_NAME["ratio"].of(changed, "ptx") == (None if ratio is None else pytest.approx(ratio))
+    assert (BY_NAME["ratio"].interval(changed, "ptx", changed.variants["ptx"]) is None) == (ratio is None)

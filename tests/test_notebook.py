@@ -25,10 +25,10 @@ def examples(text):
 
 def failures(text):
     """What doctest reports about a page whose examples are not true."""
-    said = []
+    reports = []
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    doctest.DocTestRunner(optionflags=flags).run(examples(text), out=said.append)
-    return "".join(said)
+    doctest.DocTestRunner(optionflags=flags).run(examples(text), out=reports.append)
+    return "".join(reports)
 
 
 def test_every_example_of_the_page_is_true(tmp_path, monkeypatch):

@@ -119,8 +119,8 @@ def test_outputs_and_inputs_are_each_asked_about_alone():
     args = [*SCALE.args, In("w", f32, lambda n: (n,)), InOut("sum_", f32, lambda n: (1,)),
             Scratch("flags", s32, lambda n: (n,))]  # fmt: skip
     loose = Tolerance("loose", lambda e, i: 0.0 if e.size > 1 else 1e9)
-    found = weaknesses(replace(SCALE, args=args, reference=reference, tolerance=loose), seed=1)
-    assert found == ("'sum_' all zero", "the last tenth of 'w' read as zero")
+    weak = weaknesses(replace(SCALE, args=args, reference=reference, tolerance=loose), seed=1)
+    assert weak == ("'sum_' all zero", "the last tenth of 'w' read as zero")
 
 
 def test_bounds_are_as_wide_as_the_approximate_instructions_make_them():
@@ -152,10 +152,14 @@ def test_the_forgeries_differ_from_the_reference():
 
 def asked(pair, size, integers):
     arguments = pair.make_arguments(size, 1, integers=integers)
-    before = {name: each.tobytes() for name, each in arguments.items() if getattr(each, "nbytes", 1 << 20) < 1 << 20}
-    found = accepted(pair, size, arguments, expect(pair, arguments, integers=integers), 1)
+    before = {
+        name: argument.tobytes()
+        for name, argument in arguments.items()
+        if getattr(argument, "nbytes", 1 << 20) < 1 << 20
+    }
+    forgeries_accepted = accepted(pair, size, arguments, expect(pair, arguments, integers=integers), 1)
     assert {name: arguments[name].tobytes() for name in before} == before
-    return found
+    return forgeries_accepted
 
 
 def bench_sizes():
@@ -205,8 +209,8 @@ def test_a_scan_that_leaves_its_look_back_out_is_wrong_on_whole_numbers_alone(in
     right = np.cumsum(tiles).reshape(tiles.shape)
     alone, zero = right.copy(), right.copy()
     alone[first:], zero[first:] = np.cumsum(tiles[first:], axis=1), 0
-    found = [verify({"y": y.astype(f32).reshape(-1)}, expected, "").worst is None for y in (right, alone, zero)]
-    assert found == [True, not integers, not integers]
+    verified = [verify({"y": y.astype(f32).reshape(-1)}, expected, "").worst is None for y in (right, alone, zero)]
+    assert verified == [True, not integers, not integers]
     accepts = {TAIL, WARP, BEFORE, END, MIDDLE}
     assert accepts & set(accepted(pair, size, arguments, expected, 1)) == (set() if integers else accepts)
 
@@ -230,8 +234,8 @@ AT_SIZE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("what", "changes", "found"), AT_SIZE, ids=[what for what, _, _ in AT_SIZE])
+@pytest.mark.parametrize(("what", "changes", "forgeries_accepted"), AT_SIZE, ids=[what for what, _, _ in AT_SIZE])
 @pytest.mark.parametrize("by_rows", [[], ["x"]], ids=["whole", "by rows"])
-def test_a_size_is_weak_where_wrong_results_are_accepted(monkeypatch, what, changes, found, by_rows):
+def test_a_size_is_weak_where_wrong_results_are_accepted(monkeypatch, what, changes, forgeries_accepted, by_rows):
     monkeypatch.setattr(forgeries, "PIECE", 64)  # so that there are many
-    assert set(asked(replace(SCALE, **changes, by_rows=by_rows), {"n": 1000}, False)) == set(found)
+    assert set(asked(replace(SCALE, **changes, by_rows=by_rows), {"n": 1000}, False)) == set(forgeries_accepted)

@@ -24,10 +24,10 @@ RUN = ("run", "axpy", "--kernels", "kernels", "--backend", "emulator", "--no-sav
 
 def failures(text):
     """What doctest reports about examples that are not true."""
-    said = []
+    reports = []
     examples = doctest.DocTestParser().get_doctest(text, {}, PAGE.name, str(PAGE), 0)
-    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=said.append)
-    return "".join(said)
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=reports.append)
+    return "".join(reports)
 
 
 def test_every_example_is_true():

@@ -117,9 +117,9 @@ def test_every_opcode_of_the_committed_baselines_has_a_pipe():
         for cell in read_run(path).cells:
             for variant, result in cell.variants.items():
                 for name in result.build.opcodes if result.build else ():
-                    found = pipes.pipe(name, cell.arch)
-                    assert found, f"{cell.pair} {variant}: {name}"
-                    assert found != pipes.TENSOR or pipes.multiply_adds(name), f"{cell.pair} {variant}: {name}"
+                    used = pipes.pipe(name, cell.arch)
+                    assert used, f"{cell.pair} {variant}: {name}"
+                    assert used != pipes.TENSOR or pipes.multiply_adds(name), f"{cell.pair} {variant}: {name}"
 
 
 def test_a_rate_that_ptxas_does_not_keep_is_noticed(micro):
@@ -160,9 +160,9 @@ PIPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "arch", "found"), PIPES)
-def test_the_pipe_of_an_opcode_follows_its_name_with_exceptions(name, arch, found):
-    assert pipes.pipe(name, arch) == found
+@pytest.mark.parametrize(("name", "arch", "expected"), PIPES)
+def test_the_pipe_of_an_opcode_follows_its_name_with_exceptions(name, arch, expected):
+    assert pipes.pipe(name, arch) == expected
 
 
 # opcode, multiply-adds of f16 that it is worth

@@ -69,8 +69,8 @@ def run_pytest(folder, cache, *arguments):
         return None
     results = {}
     for case in ElementTree.parse(report).iter("testcase"):
-        told = [part.text for part in case if part.tag in ("failure", "error", "skipped")]
-        results[f"{case.get('classname')}.{case.get('name')}"] = "\n".join(told)
+        failures = [part.text for part in case if part.tag in ("failure", "error", "skipped")]
+        results[f"{case.get('classname')}.{case.get('name')}"] = "\n".join(failures)
     assert results, ran.stdout
     return results
 
@@ -205,8 +205,8 @@ def test_the_examples_of_the_page_pass(results):
 
 def test_a_mistake_fails_the_example_as_the_page_says(results):
     expected = re.search(r"^```\n(E .*?)^```", PAGE, re.M | re.S)[1]
-    found = results["mistake.test_mistake.test_saxpy_agrees_with_numpy[1]"]
-    assert re.sub(r"PTX line \d+", "PTX line", expected) in re.sub(r"PTX line \d+", "PTX line", found)
+    failure = results["mistake.test_mistake.test_saxpy_agrees_with_numpy[1]"]
+    assert re.sub(r"PTX line \d+", "PTX line", expected) in re.sub(r"PTX line \d+", "PTX line", failure)
 
 
 # ---- the options

@@ -20,8 +20,8 @@ BLOCK = re.compile(r"^(?:<!-- (?P<comment>.*?) -->\n)?```(?P<language>\w*)\n(?P<
 
 def blocks(language="", after=None):
     """The code blocks of the walk-through, of one language, or after one comment."""
-    found = [block for block in BLOCK.finditer(WALK) if block["language"] == language]
-    return [block["text"] for block in found if after is None or block["comment"] == after]
+    matches = [block for block in BLOCK.finditer(WALK) if block["language"] == language]
+    return [block["text"] for block in matches if after is None or block["comment"] == after]
 
 
 def commands():

@@ -30,11 +30,11 @@ CEILINGS = [
 def test_the_limits_of_a_device_are_measured_where_they_were_and_published_otherwise(
     what, device, calibration, ceilings
 ):
-    found = limits(device, calibration)
-    assert (found and (found.bytes_per_s, found.f32, found.boost_mhz)) == ceilings
-    if found:
-        assert ("measured" in found.source) == bool(calibration)
-        assert ("a model" in found.source) == (device is EMULATOR)
+    device_limits = limits(device, calibration)
+    assert (device_limits and (device_limits.bytes_per_s, device_limits.f32, device_limits.boost_mhz)) == ceilings
+    if device_limits:
+        assert ("measured" in device_limits.source) == bool(calibration)
+        assert ("a model" in device_limits.source) == (device is EMULATOR)
 
 
 def variant(*opcodes):
@@ -94,23 +94,23 @@ IMPOSSIBLE = [
 
 @pytest.mark.parametrize(("what", "measured", "impossible"), IMPOSSIBLE, ids=[row[0] for row in IMPOSSIBLE])
 def test_a_time_below_the_roofline_limit_breaks_its_variant(what, measured, impossible):
-    found = disproved(measured, H100)
-    assert found.variants["cuda"].status == "verified"
+    corrected = disproved(measured, H100)
+    assert corrected.variants["cuda"].status == "verified"
     if not impossible:
-        assert found is measured
+        assert corrected is measured
         return
-    assert found.variants["ptx"].status == "broken"
-    assert found.variants["ptx"].reason.startswith("impossible_time: it took ")
-    assert found.rounds == []
+    assert corrected.variants["ptx"].status == "broken"
+    assert corrected.variants["ptx"].reason.startswith("impossible_time: it took ")
+    assert corrected.rounds == []
 
 
 def test_an_impossible_time_costs_its_own_samples_alone():
     two = cell(ptx_ns=1_000)
     third = replace(two.rounds[0], contrast=("cuda", "ptx.v4"), ns=[[100_000] * 4])
     three = replace(two, variants={**two.variants, "ptx.v4": variant("FFMA")}, rounds=[*two.rounds, third])
-    found = disproved(three, H100)
-    assert [result.status for result in found.variants.values()] == ["verified", "broken", "verified"]
-    assert found.rounds == [third]
+    corrected = disproved(three, H100)
+    assert [result.status for result in corrected.variants.values()] == ["verified", "broken", "verified"]
+    assert corrected.rounds == [third]
 
 
 L2 = 50 << 20
@@ -134,8 +134,8 @@ SHARES = [
 @pytest.mark.parametrize(("what", "measured", "l2_bytes", "by", "reason"), SHARES, ids=[row[0] for row in SHARES])
 def test_a_share_of_the_bandwidth_is_given_only_where_the_bytes_must_pass(what, measured, l2_bytes, by, reason):
     measured = replace(measured, limits=limits(replace(H100, l2_bytes=l2_bytes), {}))
-    found = measured.variants["ptx"]
-    assert tag(measured, found) == by
+    variant_ = measured.variants["ptx"]
+    assert tag(measured, variant_) == by
     assert (BY_NAME["share"].of(measured, "ptx") is None) == bool(reason)
     if reason:
         assert reason in no_share(measured)

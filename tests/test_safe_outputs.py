@@ -54,9 +54,9 @@ def walk(value, at=()):
     if isinstance(value, str):
         yield at, False
     elif isinstance(value, dict):
-        for key, each in value.items():
+        for key, child in value.items():
             yield (*at, key), True
-            yield from walk(each, (*at, key))
+            yield from walk(child, (*at, key))
     elif isinstance(value, list):
         for item in value:
             yield from walk(item, (*at, "[]"))
@@ -67,7 +67,7 @@ def mapped(value, change, at=()):
     if isinstance(value, str):
         return change(at, False, value)
     if isinstance(value, dict):
-        return {change((*at, key), True, key): mapped(each, change, (*at, key)) for key, each in value.items()}
+        return {change((*at, key), True, key): mapped(item, change, (*at, key)) for key, item in value.items()}
     if isinstance(value, list):
         return [mapped(item, change, (*at, "[]")) for item in value]
     return value
@@ -152,21 +152,21 @@ class Tags(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.found = []
+        self.elements = []
 
     def handle_starttag(self, tag, attrs):
         if tag != "wbr":
-            self.found.append((tag, sorted(name for name, _ in attrs)))
+            self.elements.append((tag, sorted(name for name, _ in attrs)))
 
     def handle_comment(self, data):
-        self.found.append(("comment", data))
+        self.elements.append(("comment", data))
 
 
 def of_html(text):
     tags = Tags()
     tags.feed(text)
     tags.close()
-    return tags.found
+    return tags.elements
 
 
 def of_xml(text):
@@ -262,8 +262,8 @@ def outputs(kind, payload, rich, capsys):
     Path("ptxbench.toml").write_text(
         CONFIG.format(toml_text(payload.encode(errors="ignore").decode())), encoding="utf-8"
     )
-    given = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-    found = {}
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    results = {}
     for command in COMMANDS:
         status = main(list(command))
         out, err = capsys.readouterr()
@@ -276,21 +276,21 @@ def outputs(kind, payload, rich, capsys):
             of_json(out)
         elif command[-1] == "markdown":
             of_markdown(out)
-        found[command] = status
+        results[command] = status
     if Path("gate.json").exists():
         gate = json.loads(Path("gate.json").read_text())
         for row in (*gate["rows"], *gate["problems"]):
             require_quoted(row["next"] or "")
-    for path in sorted(path for path in Path().rglob("*") if path.is_file() and path not in given):
+    for path in sorted(path for path in Path().rglob("*") if path.is_file() and path not in before):
         assert re.fullmatch(r"[\w.,=@+/-]+", str(path)), path
         if path.suffix != ".bin" and path.suffix != ".pyc":
             text = path.read_text(encoding="utf-8")
             require_text(text)
             name = str(path) if path.parent == Path() else str(path.parent)
             form = path.suffix[1:] or "md"
-            found.setdefault(name, []).append((of_tracker if name == "nvbench" else SHAPES[form])(text))
+            results.setdefault(name, []).append((of_tracker if name == "nvbench" else SHAPES[form])(text))
             path.unlink()
-    return found
+    return results
 
 
 @pytest.fixture

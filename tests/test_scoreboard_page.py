@@ -31,9 +31,11 @@ WORDS = {
 def test_the_index_says_what_a_pair_of_the_page_predicts(cells):
     name = cells[0].partition("[")[2].partition("]")[0]
     pairs = [pair for pair in discovery.find_pairs(KERNELS) if pair.partition(".")[0] == name]
-    given = [discovery.load(KERNELS, pair).pair.prediction for pair in pairs]
-    found = {word for item in given for word in ([item] if isinstance(item, str) else item.values())}
-    assert WORDS[cells[2]] & found, f"docs/kernels/README.md says '{cells[2]}' of {name}, whose pairs predict {found}"
+    predictions = [discovery.load(KERNELS, pair).pair.prediction for pair in pairs]
+    predicted = {word for item in predictions for word in ([item] if isinstance(item, str) else item.values())}
+    assert WORDS[cells[2]] & predicted, (
+        f"docs/kernels/README.md says '{cells[2]}' of {name}, whose pairs predict {predicted}"
+    )
 
 
 def test_a_page_without_the_block_or_with_two_is_refused():

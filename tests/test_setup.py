@@ -85,8 +85,8 @@ TAKEN = [
 
 @pytest.mark.parametrize(("pythons", "arguments", "taken"), TAKEN)
 def test_the_first_python_that_can_is_taken(make_venv, pythons, arguments, taken):
-    said = f"Making folder with {taken} (Python 3.13).\nran: -m venv --clear folder\n"
-    assert make_venv(pythons, *arguments) == (0, said, "")
+    printed = f"Making folder with {taken} (Python 3.13).\nran: -m venv --clear folder\n"
+    assert make_venv(pythons, *arguments) == (0, printed, "")
 
 
 # platform, the driver's CUDA, the extra

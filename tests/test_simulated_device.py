@@ -39,7 +39,7 @@ print(json.dumps([asked, numbers, errors, there]))
 
 
 def test_its_names_numbers_and_messages_match_cupy(tmp_path):
-    def told(asked, **environment):
+    def interface(asked, **environment):
         code = NAMES.format(asked=asked)
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env=os.environ | environment
@@ -47,9 +47,9 @@ def test_its_names_numbers_and_messages_match_cupy(tmp_path):
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    ours = told("", **simulated.environment(tmp_path))
+    ours = interface("", **simulated.environment(tmp_path))
     assert all(ours[3])
-    assert told(json.dumps(ours[0])) == ours
+    assert interface(json.dumps(ours[0])) == ours
 
 
 @pytest.fixture
@@ -176,14 +176,14 @@ def test_it_is_read_in_one_sitting():
     code = 0
     for path in simulated.PATH.parent.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        told = {
+        docstrings = {
             line
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             for line in range(node.lineno, node.end_lineno + 1)
         }
         lines = enumerate(text.splitlines(), 1)
-        code += sum(1 for i, line in lines if i not in told and line.strip() and not line.strip().startswith("#"))
+        code += sum(1 for i, line in lines if i not in docstrings and line.strip() and not line.strip().startswith("#"))
     assert code < 1260
 
 

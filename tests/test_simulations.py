@@ -212,8 +212,8 @@ def test_the_interval_of_one_comparison_would_make_more_false_claims():
 def test_a_ptx_that_is_faster_than_every_cuda_c_is_found():
     rng = np.random.default_rng(9)
     cells = [contest(rng, [0.0, -0.02, 0.01], [-0.06, -0.01]) for _ in range(20)]
-    found = [rival.verdict(cell, "ptx", rival.rival_of(cell), None) for cell in cells]
-    assert found.count("FASTER") >= 19
+    verdicts = [rival.verdict(cell, "ptx", rival.rival_of(cell), None) for cell in cells]
+    assert verdicts.count("FASTER") >= 19
     assert all(rival.rival_of(cell).name == "cuda.1" for cell in cells)
     assert "FASTER" not in [rival.verdict(cell, "ptx.1", rival.rival_of(cell), None) for cell in cells]
 

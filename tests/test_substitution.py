@@ -73,7 +73,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "message"), REFUSED, ids=lambda each: each[:20])
+@pytest.mark.parametrize(("formula", "message"), REFUSED, ids=lambda text: text[:20])
 def test_anything_else_is_refused_in_words(formula, message):
     with pytest.raises(FormulaError) as error:
         value(formula, {"A": 6, "B": 4})

@@ -58,8 +58,8 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("change", "wrong"), PROBLEMS)
 def test_an_invalid_map_is_reported_in_one_sentence(change, wrong):
-    found = problem(replace(GOOD, **change), BYTES)
-    assert found is None if wrong is None else found.startswith(wrong)
+    message = problem(replace(GOOD, **change), BYTES)
+    assert message is None if wrong is None else message.startswith(wrong)
 
 
 def test_by_default_a_map_is_of_the_whole_array_with_the_fastest_dimension_first():
@@ -68,11 +68,11 @@ def test_by_default_a_map_is_of_the_whole_array_with_the_fastest_dimension_first
         "x", "f32", shape=(48, 7, 5), strides=(192, 1344), box=(32, 8), element_strides=(1, 1, 1)
     )
     assert plain.at({}, (4,), s32).element == "s32"
-    given = TensorMap(
+    custom = TensorMap(
         "map_x", "x", lambda n: (n, 1), shape=lambda n: (8 * n, n), strides=lambda n: (64 * n,), element="tf32",
         element_strides=(1, 2), swizzle=64, l2_promotion=256, fill="nan",
     )  # fmt: skip
-    assert given.at({"n": 4}, (64, 16), f32) == TiledMap(
+    assert custom.at({"n": 4}, (64, 16), f32) == TiledMap(
         "x", "tf32", (32, 4), (256,), (4, 1), (1, 2), swizzle=64, l2_promotion=256, fill="nan"
     )
 
@@ -155,8 +155,8 @@ def test_the_list_shows_maps_to_writers_of_kernels(mapped, ptxbench):
     shown = pair["arguments"][-1]
     assert (shown["name"], shown["kind"], shown["dtype"]) == ("map_x", "tensor map", None)
     assert shown["ptx"] == ".align 64 .b8 [128]"
-    found = pair["launches"][-1]["tensor_maps"]["map_x"]
-    assert (found["of"], found["shape"], found["box"], found["l2_promotion"]) == ("x", [4096], [16], 128)
+    listed = pair["launches"][-1]["tensor_maps"]["map_x"]
+    assert (listed["of"], listed["shape"], listed["box"], listed["l2_promotion"]) == ("x", [4096], [16], 128)
 
 
 ROW = """

@@ -39,9 +39,9 @@ SCALARS = [
 
 @pytest.mark.parametrize(("text", "dtype", "value"), SCALARS)
 def test_a_number_is_passed_by_value_in_its_type(text, dtype, value):
-    found = parse(text).value(SEED)
-    assert (found.dtype, found.shape) == (np.dtype(dtype), ())
-    assert found == value
+    number = parse(text).value(SEED)
+    assert (number.dtype, number.shape) == (np.dtype(dtype), ())
+    assert number == value
 
 
 ARRAYS = [
@@ -58,9 +58,9 @@ ARRAYS = [
 
 @pytest.mark.parametrize(("text", "values"), ARRAYS)
 def test_an_array_is_filled(text, values):
-    found = parse(text).value(SEED)
-    assert found.dtype == parse(text).type.dtype
-    assert found.tolist() == values
+    array = parse(text).value(SEED)
+    assert array.dtype == parse(text).type.dtype
+    assert array.tolist() == values
 
 
 def test_iota_wraps_in_a_small_type():
@@ -92,11 +92,11 @@ def test_a_file_gives_its_array_as_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.arange(6, dtype=">f4").reshape(2, 3).T)
     for text in ("x.npy", "a:x.npy", "f32[3,2]=x.npy", str(tmp_path / "x.npy")):
-        found = parse(text).value(SEED)
-        assert found.dtype == np.dtype(np.float32)
-        assert found.flags.c_contiguous
-        assert found.flags.writeable
-        assert found.tolist() == [[0, 3], [1, 4], [2, 5]]
+        array = parse(text).value(SEED)
+        assert array.dtype == np.dtype(np.float32)
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        assert array.tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
 # text, the whole sentence after the quoted argument
@@ -190,30 +190,30 @@ def test_every_integer_comes_back(name, type, data, write):
 def test_every_float_comes_back_in_all_its_bits(name, type, data):
     bits = type.dtype.itemsize * 8
     value = data.draw(st.floats(width=bits, allow_nan=False))
-    found = parse(labelled(name, f"{type.name}={value!r}")).value(SEED)
-    assert found.tobytes() == type.dtype.type(value).tobytes()
+    number = parse(labelled(name, f"{type.name}={value!r}")).value(SEED)
+    assert number.tobytes() == type.dtype.type(value).tobytes()
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_bits_give_a_float(bits):
-    found = parse(f"f32=0f{bits:08x}").value(SEED)
+    number = parse(f"f32=0f{bits:08x}").value(SEED)
     expected = np.array([bits], np.uint32).view(np.float32)[0]
-    assert found == expected or (np.isnan(found) and np.isnan(expected))
+    assert number == expected or (np.isnan(number) and np.isnan(expected))
 
 
 @given(NAMES, st.sampled_from(list(TYPES.values())), st.lists(st.integers(1, 9), min_size=1, max_size=3),
        st.sampled_from(["zeros", "iota", "random", "1"]))  # fmt: skip
 def test_every_array_has_its_shape_and_type(name, type, shape, fill):
-    found = parse(labelled(name, f"{type.name}[{','.join(map(str, shape))}]={fill}")).value(SEED)
-    assert (found.dtype, found.shape) == (type.dtype, tuple(shape))
-    assert found.flags.c_contiguous
+    array = parse(labelled(name, f"{type.name}[{','.join(map(str, shape))}]={fill}")).value(SEED)
+    assert (array.dtype, array.shape) == (type.dtype, tuple(shape))
+    assert array.flags.c_contiguous
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_bf16_is_the_nearest_and_of_two_the_even(value):
     bf16 = ElementType("bf16", np.dtype(np.uint16))
     held = bf16.hold(np.array([value], np.float64))
-    found = float(bf16.show(held)[0])
+    shown = float(bf16.show(held)[0])
     low = (int(np.float32(value).view(np.uint32)) >> 16) << 16
     near = [float(np.array([bits], np.uint32).view(np.float32)[0]) for bits in (low, low + 0x10000)]
     if all(map(math.isfinite, near)):
@@ -221,7 +221,7 @@ def test_bf16_is_the_nearest_and_of_two_the_even(value):
         wanted = near[distances.index(min(distances))]
         if distances[0] == distances[1] and low >> 16 & 1:
             wanted = near[1]
-        assert found == wanted
+        assert shown == wanted
 
 
 def sentence_or_argument(text):
@@ -234,8 +234,8 @@ def sentence_or_argument(text):
 
 @given(st.text(max_size=30))
 def test_any_text_is_an_argument_or_a_usage_error(text):
-    found = sentence_or_argument(text)
-    assert found.endswith((".", "?")) if isinstance(found, str) else found.text == text
+    outcome = sentence_or_argument(text)
+    assert outcome.endswith((".", "?")) if isinstance(outcome, str) else outcome.text == text
 
 
 PIECES = st.sampled_from(["x", ":", "=", "[", "]", ",", "u32", "f32", "bf16", "1024", "-1", "0x", "random", "(", ")",
@@ -244,6 +244,6 @@ PIECES = st.sampled_from(["x", ":", "=", "[", "]", ",", "u32", "f32", "bf16", "1
 
 @given(st.lists(PIECES, max_size=8).map("".join))
 def test_an_accepted_argument_has_a_value(text):
-    found = sentence_or_argument(text)
-    if not isinstance(found, str) and not found.fill.endswith(".npy") and math.prod(found.shape or ()) < 2**20:
-        assert (found.value(SEED) is None) == found.null
+    outcome = sentence_or_argument(text)
+    if not isinstance(outcome, str) and not outcome.fill.endswith(".npy") and math.prod(outcome.shape or ()) < 2**20:
+        assert (outcome.value(SEED) is None) == outcome.null

@@ -121,9 +121,9 @@ KNOWN = ("x", "view.x", "view.y", "other.z", "other.deep.z")
 NAMES = [("x", "x"), ("view.x", "view.x"), ("y", "view.y"), ("z", None), ("deep.z", "other.deep.z"), ("w", None)]
 
 
-@pytest.mark.parametrize(("name", "found"), NAMES)
-def test_a_name_is_whole_or_the_end_of_one_alone(name, found):
-    assert find(name, KNOWN, ()) == found
+@pytest.mark.parametrize(("name", "full_name"), NAMES)
+def test_a_name_is_whole_or_the_end_of_one_alone(name, full_name):
+    assert find(name, KNOWN, ()) == full_name
 
 
 DEEP = "{" * 17 + "u32=1" + "}" * 17

@@ -44,9 +44,9 @@ OPERANDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "found"), OPERANDS)
-def test_operands_are_separated_at_the_outermost_commas(text, found):
-    assert separated(text) == found
+@pytest.mark.parametrize(("text", "operands"), OPERANDS)
+def test_operands_are_separated_at_the_outermost_commas(text, operands):
+    assert separated(text) == operands
 
 
 def test_comments_leave_every_other_character_where_it_was():

@@ -23,9 +23,9 @@ from tests.kernels.harness import emulated_arch
 
 def audited(pair, *edits, kernels=None, variants=()):
     arch = None if kernels else emulated_arch(pair)
-    found = list(audit_mutants(kernels or default_kernels(), arch, [pair], edits, variants))
-    assert len(found) == count_mutants(kernels or default_kernels(), [pair], edits, variants)
-    return found
+    outcomes = list(audit_mutants(kernels or default_kernels(), arch, [pair], edits, variants))
+    assert len(outcomes) == count_mutants(kernels or default_kernels(), [pair], edits, variants)
+    return outcomes
 
 
 # pair, edits: each must hold for every PTX file of the pair that can have it
@@ -81,9 +81,9 @@ CHOSEN = [
 @pytest.mark.long
 @pytest.mark.parametrize(("pair", "edits"), [(pair, edits) for pair, *edits in CHOSEN])
 def test_a_known_cause_is_named_and_an_edit_without_effect_is_not(pair, edits):
-    found = audited(pair, *edits)
-    assert {outcome.edit for outcome in found} == set(edits)
-    judged = [outcome for outcome in found if "needs sm_100; " not in (outcome.skipped or "")]
+    outcomes = audited(pair, *edits)
+    assert {outcome.edit for outcome in outcomes} == set(edits)
+    judged = [outcome for outcome in outcomes if "needs sm_100; " not in (outcome.skipped or "")]
     assert {outcome.edit for outcome in judged} == set(edits)
     for outcome in judged:
         assert outcome.skipped is None
@@ -136,9 +136,9 @@ EXACT = [
 def test_nothing_else_fails_where_nothing_else_was_touched(pair, edit, changes):
     several = audited(pair, edit)
     # of the two tiles the padded one: a barrier is over 2 % of the instructions of the other, which has its own rule
-    for found in [group for group in several if pair != "transpose" or group.variant == "ptx.padded"]:
-        assert {change.metric: (change.base, change.head) for change in found.changes} == changes
-        assert found.exit_status == 3
+    for outcome in [group for group in several if pair != "transpose" or group.variant == "ptx.padded"]:
+        assert {change.metric: (change.base, change.head) for change in outcome.changes} == changes
+        assert outcome.exit_status == 3
 
 
 # ---- an audit that can fail
@@ -149,9 +149,9 @@ def test_a_gate_without_its_rule_misses_the_mutant_and_the_audit_says_so(monkeyp
     ran = ptxbench("gate", "audit", "--mutants", "--pair", "softmax.warp", "--edit", "an extra barrier", "--json")
     assert ran.status == 3
     assert '"an extra barrier"' in ran.out
-    (found,) = audited("softmax.warp", "an extra barrier")
-    assert (found.failing, found.exit_status, found.skipped) == ([], 0, None)
-    assert not found.holds
+    (outcome,) = audited("softmax.warp", "an extra barrier")
+    assert (outcome.failing, outcome.exit_status, outcome.skipped) == ([], 0, None)
+    assert not outcome.holds
 
 
 def test_a_gate_with_its_rule_is_good(ptxbench):
@@ -163,34 +163,34 @@ def test_a_gate_with_its_rule_is_good(ptxbench):
 def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", ("spills",), edit.texts) for edit in EDITS
                                            if edit.name == "an extra barrier"])  # fmt: skip
-    (found,) = audited("softmax.warp", "barrier")
-    assert (found.failing, found.exit_status) == (["ptx_barriers"], 3)
-    assert not found.holds
+    (outcome,) = audited("softmax.warp", "barrier")
+    assert (outcome.failing, outcome.exit_status) == (["ptx_barriers"], 3)
+    assert not outcome.holds
 
 
 def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", (), edit.texts) for edit in EDITS
                                            if edit.name == "an extra barrier"])  # fmt: skip
-    (found,) = audited("softmax.warp", "barrier")
-    assert found.neutral
-    assert not found.holds
+    (outcome,) = audited("softmax.warp", "barrier")
+    assert outcome.neutral
+    assert not outcome.holds
 
 
 def test_a_mutant_that_does_not_change_the_machine_code_is_not_counted(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("nothing", ("spills",), once(commented))])
-    (found,) = audited("triad", "nothing", variants=["ptx"])
-    assert found.skipped == "ptxas makes the same machine code from it."
-    assert (found.failing, found.exit_status) == ((), 0)
+    (outcome,) = audited("triad", "nothing", variants=["ptx"])
+    assert outcome.skipped == "ptxas makes the same machine code from it."
+    assert (outcome.failing, outcome.exit_status) == ((), 0)
 
 
 def test_a_kernel_that_fits_the_fewest_registers_cannot_be_made_to_spill():
-    (found,) = audited("triad", "registers spilled", variants=["ptx"])
-    assert found.skipped == WORSE[5].undone
+    (outcome,) = audited("triad", "registers spilled", variants=["ptx"])
+    assert outcome.skipped == WORSE[5].undone
 
 
 def test_shared_memory_that_leaves_room_for_no_cta_is_not_tried():
-    (found,) = audited("warp_special", "unused shared memory", variants=["ptx"])
-    assert found.skipped == "something else limits how many warps fit an SM."
+    (outcome,) = audited("warp_special", "unused shared memory", variants=["ptx"])
+    assert outcome.skipped == "something else limits how many warps fit an SM."
 
 
 def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
@@ -198,19 +198,19 @@ def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
         return changed(kernel.text, "fma.rn.f32           %a_w, %s, %c_w, %b_w", "fma.rn.f32 %a_w, %s, %c_w, %c_w")
 
     monkeypatch.setattr(mutants, "EDITS", [Edit("wrong", ("sass.width",), once(wrong))])
-    (found,) = audited("triad", "wrong", variants=["ptx"])
-    assert (found.failing, found.exit_status) == (["verified"], 4)
-    assert "triad.ptx, n=65536: a[" in found.reason
-    assert not found.holds
+    (outcome,) = audited("triad", "wrong", variants=["ptx"])
+    assert (outcome.failing, outcome.exit_status) == (["verified"], 4)
+    assert "triad.ptx, n=65536: a[" in outcome.reason
+    assert not outcome.holds
 
 
 def test_a_mutant_that_ptxas_refuses_is_not_taken_for_one_that_is_worse(monkeypatch):
     monkeypatch.setattr(
-        mutants, "EDITS", [Edit("typo", ("spills",), once(lambda each: each.text.replace("fma", "fmb")))]
+        mutants, "EDITS", [Edit("typo", ("spills",), once(lambda kernel: kernel.text.replace("fma", "fmb")))]
     )
-    (found,) = audited("triad", "typo", variants=["ptx"])
-    assert (found.failing, found.exit_status) == (["verified"], 4)
-    assert not found.holds
+    (outcome,) = audited("triad", "typo", variants=["ptx"])
+    assert (outcome.failing, outcome.exit_status) == (["verified"], 4)
+    assert not outcome.holds
 
 
 # ---- what it is asked for
@@ -223,9 +223,9 @@ def test_an_unknown_edit_gets_a_suggestion():
 
 def test_a_kernel_that_is_wrong_as_it_is_says_nothing_of_the_gate(tmp_path):
     kernels = kernels_folder(tmp_path, ptx=changed(PTX, "mul.rn.f32", "add.rn.f32"))
-    found = audited("scale", "an extra barrier", "no .nc", "other comments", kernels=kernels)
-    assert [outcome.edit for outcome in found] == ["an extra barrier", "other comments"]  # it has no .nc
-    assert all("the original kernel is wrong: scale.ptx, n=1024: y[" in outcome.skipped for outcome in found)
+    outcomes = audited("scale", "an extra barrier", "no .nc", "other comments", kernels=kernels)
+    assert [outcome.edit for outcome in outcomes] == ["an extra barrier", "other comments"]  # it has no .nc
+    assert all("the original kernel is wrong: scale.ptx, n=1024: y[" in outcome.skipped for outcome in outcomes)
 
 
 def test_a_file_that_ptxas_cannot_read_is_reported_with_its_line(tmp_path):
@@ -237,8 +237,8 @@ def test_a_file_that_ptxas_cannot_read_is_reported_with_its_line(tmp_path):
 
 
 def test_pairs_of_a_folder_are_audited_like_those_that_are_shipped(tmp_path):
-    found = audited(
+    outcomes = audited(
         "scale", "a*", "*registers*", "sufficient *", "neighbours exchanged", kernels=kernels_folder(tmp_path)
     )
-    assert len(found) == 7
-    assert all(outcome.holds or outcome.skipped for outcome in found), found
+    assert len(outcomes) == 7
+    assert all(outcome.holds or outcome.skipped for outcome in outcomes), outcomes

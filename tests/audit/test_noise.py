@@ -18,8 +18,8 @@ def suite(noise, seed=1, kernels=40, rounds=40):
 
 def test_a_round_is_estimated_as_a_run_does_it():
     values = np.random.default_rng(1).normal(0, 1, (5, 3, BLOCKS))
-    told = [[stats.hodges_lehmann(samples).value for samples in row] for row in values]
-    assert walsh_median(values) == pytest.approx(np.array(told), abs=1e-12)
+    estimates = [[stats.hodges_lehmann(samples).value for samples in row] for row in values]
+    assert walsh_median(values) == pytest.approx(np.array(estimates), abs=1e-12)
 
 
 def test_without_noise_equal_kernels_are_equal():

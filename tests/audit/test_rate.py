@@ -11,8 +11,8 @@ COUNTS = [(0, 300), (1, 300), (3, 300), (29, 30), (30, 30), (1, 1)]
 
 @pytest.mark.parametrize(("events", "trials"), COUNTS)
 def test_the_bound_is_the_clopper_pearson_bound(events, trials):
-    told = scipy.stats.binomtest(events, trials, alternative="less").proportion_ci(0.95, "exact")
-    assert AlarmRate(events, trials).most == pytest.approx(told.high, rel=1e-9)
+    interval = scipy.stats.binomtest(events, trials, alternative="less").proportion_ci(0.95, "exact")
+    assert AlarmRate(events, trials).most == pytest.approx(interval.high, rel=1e-9)
 
 
 def test_three_hundred_suites_without_an_alarm_bound_their_share_below_one_per_cent():

@@ -50,8 +50,10 @@ def test_fewer_than_six_runs_sixty_rounds_and_two_days_of_one_gpu_model_are_refu
 def test_runs_are_grouped_by_gpu_model_and_emulator_runs_are_left_out(six):
     other = run(7, device={"name": "NVIDIA A100"})
     emulated = replace(six[0], cells=[replace(cell, rounds=[]) for cell in six[0].cells])
-    found = devices([other, *six, emulated])
-    assert {series.name: (len(series.runs), series.rounds, series.days, series.enough) for series in found} == {
+    series_of_gpus = devices([other, *six, emulated])
+    assert {
+        series.name: (len(series.runs), series.rounds, series.days, series.enough) for series in series_of_gpus
+    } == {
         "NVIDIA A100": (1, 10, 1, False),
         "NVIDIA H100 80GB HBM3": (6, 60, 2, True),
     }

@@ -24,10 +24,10 @@ def lines():
 
 
 def line_of(lines, mode, noise, rounds, *, controls=False):
-    [found] = [
+    [matching] = [
         line for line in lines if (line.mode, line.noise, line.rounds, line.controls) == (mode, noise, rounds, controls)
     ]
-    return found
+    return matching
 
 
 def test_every_target_is_met(lines):
@@ -82,12 +82,12 @@ def test_a_noisy_gpu_is_unsure_rather_than_wrong(lines):
 @pytest.mark.long
 def test_times_without_controls_alarm_where_a_run_shifts_by_the_budget_and_controls_prevent_it():
     """A budget of 5 % on stored times of a noisy GPU raises an alarm in 4 to 10 % of suites."""
-    found = audit_synthetic(GateConfig(time_budget=0.05), 60, seed=1)
-    alone = line_of(found, "time", "noisy", 10)
+    audit_lines = audit_synthetic(GateConfig(time_budget=0.05), 60, seed=1)
+    alone = line_of(audit_lines, "time", "noisy", 10)
     assert 0.02 < alone.alarms.share < 0.2
     assert alone.holds is False
-    assert line_of(found, "time", "noisy", 10, controls=True).alarms.events == 0
-    assert Audit(60, 1, found).exit_status == 3
+    assert line_of(audit_lines, "time", "noisy", 10, controls=True).alarms.events == 0
+    assert Audit(60, 1, audit_lines).exit_status == 3
 
 
 # the removed part of the rule, its replacement, the condition, a budget that shows it
@@ -124,16 +124,16 @@ def test_the_same_seed_finds_the_same(lines):
 
 
 def test_more_rounds_are_tried_where_the_config_asks_for_them():
-    found = audit_synthetic(GateConfig(min_rounds=12), 1, seed=1)
-    assert {line.rounds for line in found} == {12}
-    assert all(line.inconclusive.share < 0.5 for line in found)
+    audit_lines = audit_synthetic(GateConfig(min_rounds=12), 1, seed=1)
+    assert {line.rounds for line in audit_lines} == {12}
+    assert all(line.inconclusive.share < 0.5 for line in audit_lines)
 
 
 def test_progress_is_reported_from_the_first_suite_to_the_last():
-    told = []
-    audit_synthetic(GateConfig(), 2, 1, lambda *words: told.append(words))
-    assert told[0] == (0, 6, "quiet noise")
-    assert told[-1] == (5, 6, "noisy noise")
+    progress = []
+    audit_synthetic(GateConfig(), 2, 1, lambda *words: progress.append(words))
+    assert progress[0] == (0, 6, "quiet noise")
+    assert progress[-1] == (5, 6, "noisy noise")
 
 
 def test_one_kernel_is_slowed_and_no_other():

@@ -139,8 +139,8 @@ def test_a_tensor_map_is_packed_as_128_bytes_made_of_the_address_of_its_array():
     tiled = TiledMap("x", "f32", (N,), (), (16,), (1,))
     arguments = {"map_x": tiled, "x": np.zeros(N, f32)}
 
-    def encode(given, address):
-        assert (given, address) == (tiled, 0x7F0000001000)
+    def encode(tensor_map, address):
+        assert (tensor_map, address) == (tiled, 0x7F0000001000)
         return np.void(bytes(range(128)))
 
     mapped, pointer = buffers.pack(arguments, {"x": 0x7F0000001000}, encode)

@@ -43,10 +43,10 @@ class Library:
 
 def test_a_product_of_rows_is_asked_for_as_one_of_columns():
     library = Library()
-    made = Cublas(library, 7)
+    handle = Cublas(library, 7)
     arrays = {"a": np.zeros((2, 4), np.float16), "b": np.zeros((4, 3), np.float16), "c": np.zeros((2, 3), np.float32)}
     arguments = {**arrays, "m": np.uint32(2), "n": np.uint32(3), "k": np.uint32(4)}
-    made.gemm(Gemm(), arguments, {"a": 100, "b": 200, "c": 300})()
+    handle.gemm(Gemm(), arguments, {"a": 100, "b": 200, "c": 300})()
     assert [name for name, _ in library.calls] == [
         "cublasCreate_v2", "cublasSetStream_v2", "cublasSetMathMode", "cublasGemmEx",
     ]  # fmt: skip
@@ -85,9 +85,9 @@ def few_checks(pair):
 @pytest.fixture
 def backend(monkeypatch, tmp_path):
     simulated.install(monkeypatch, tmp_path, device="small")
-    made = GpuBackend()
-    assert made.unavailable() is None
-    return made
+    gpu_backend = GpuBackend()
+    assert gpu_backend.unavailable() is None
+    return gpu_backend
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def installed(monkeypatch, backend):
 
 @pytest.mark.parametrize("name", ["sgemm_tiled", "hgemm_mma"])
 def test_cublas_computes_the_same_as_the_reference(backend, installed, name):
-    found = discovery.load(KERNELS, name)
-    (source,), pair, size = found.libraries, found.pair, {"m": 17, "n": 8, "k": 24}
+    loaded = discovery.load(KERNELS, name)
+    (source,), pair, size = loaded.libraries, loaded.pair, {"m": 17, "n": 8, "k": 24}
     data = pair.make_arguments(size, seed=1)
     left = backend.run(toolchain.build_source(source, "sm_90"), pair.launch(**size), data, pair.outputs).outputs["c"]
     exact = data["a"].astype(np.float64) @ data["b"].astype(np.float64)
@@ -110,15 +110,20 @@ def test_cublas_computes_the_same_as_the_reference(backend, installed, name):
 def test_it_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installed):
     plan = plan_of(backend, "sgemm_tiled", ["cuda", "library.cublas"])
     (cell,) = [event.cell for event in run(plan) if isinstance(event, CellDone)]
-    found = cell.variants["library.cublas"]
-    assert (found.status, found.language, found.build, found.file) == ("verified", "library", None, None)
-    assert found.check.max_error is not None
+    library_row = cell.variants["library.cublas"]
+    assert (library_row.status, library_row.language, library_row.build, library_row.file) == (
+        "verified",
+        "library",
+        None,
+        None,
+    )
+    assert library_row.check.max_error is not None
     (one,) = cell.rounds
     assert (one.contrast, one.timing) == (("cuda", "library.cublas"), "slope")
     assert all(ns > 0 for block in one.ns for ns in block)
-    made = document(RunFrame(plan, backend.device()), [cell], "complete")
-    assert {row.row.variant for row in gate(made, made, GateConfig()).rows} == {"cuda"}
-    wrong = {**cell.variants, "library.cublas": dataclasses.replace(found, status="wrong", reason="y[0]")}
+    measured = document(RunFrame(plan, backend.device()), [cell], "complete")
+    assert {row.row.variant for row in gate(measured, measured, GateConfig()).rows} == {"cuda"}
+    wrong = {**cell.variants, "library.cublas": dataclasses.replace(library_row, status="wrong", reason="y[0]")}
     assert (
         RunOutcome([dataclasses.replace(cell, variants=wrong)], "complete").exit_status == 0
     )  # no kernel of the pair's

@@ -101,9 +101,9 @@ def test_a_cupy_that_does_not_work_means_the_emulator_with_a_sentence(tmp_path, 
     monkeypatch.syspath_prepend(importing(tmp_path, text))
     for name in [name for name in sys.modules if name.partition(".")[0] == "cupy"]:
         monkeypatch.delitem(sys.modules, name)
-    said = []
-    assert open_backend("auto", None, said.append).name == "emulator"
-    assert said == [f"{sentence} The emulator runs instead, without timing."]
+    messages = []
+    assert open_backend("auto", None, messages.append).name == "emulator"
+    assert messages == [f"{sentence} The emulator runs instead, without timing."]
     with pytest.raises(ToolMissing, match=r"^No GPU: CuPy .*Run with --backend emulator to verify without timing\.$"):
         open_backend("gpu")
     sys.modules.pop("cupy", None)
@@ -111,9 +111,9 @@ def test_a_cupy_that_does_not_work_means_the_emulator_with_a_sentence(tmp_path, 
 
 def test_a_machine_without_a_gpu_needs_no_word(monkeypatch):
     monkeypatch.setattr(gpu, "find_driver", lambda: None)
-    said = []
-    assert open_backend("auto", None, said.append).name == "emulator"
-    assert said == []
+    messages = []
+    assert open_backend("auto", None, messages.append).name == "emulator"
+    assert messages == []
 
 
 # ---- what a lost device leaves

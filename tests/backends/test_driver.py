@@ -21,7 +21,7 @@ from ptxbench.tensor_map import ELEMENT_BYTES, TiledMap
 
 def test_the_structures_match_cuda_h():
     sizes = [(AttributeValue, 64), (Attribute, 72), (LaunchConfig, 56)]
-    assert [(each, ctypes.sizeof(each)) for each, _ in sizes] == sizes
+    assert [(structure, ctypes.sizeof(structure)) for structure, _ in sizes] == sizes
     assert (Attribute.id.offset, Attribute.value.offset) == (0, 8)
     offsets = {name: getattr(LaunchConfig, name).offset for name, _ in LaunchConfig._fields_}
     assert offsets == {
@@ -53,9 +53,9 @@ def test_a_config_has_the_bytes_of_nvidias_own_bindings():
     config.sharedMemBytes, config.hStream, config.numAttrs = 100 << 10, theirs.CUstream(0x1234), 3
     expected = ctypes.string_at(config.getPtr(), ctypes.sizeof(LaunchConfig))
     pointer = slice(LaunchConfig.attributes.offset, LaunchConfig.attributes.offset + 8)  # which is another address
-    found = bytearray(bytes(ours))
-    found[pointer] = expected[pointer]
-    assert bytes(found) == expected
+    packed = bytearray(bytes(ours))
+    packed[pointer] = expected[pointer]
+    assert bytes(packed) == expected
     for mine, other in zip(ours.attributes[:3], (cluster, cooperative, follows), strict=True):
         assert bytes(mine)[:20] == ctypes.string_at(other.getPtr(), 20)
 
@@ -74,12 +74,12 @@ class Library:
         self.log.append((attributes, values, [pointer % 64 for pointer in parameters], extra))
         return 0
 
-    def cuTensorMapEncodeTiled(self, made, element, rank, address, shape, strides, box, steps, *modes):  # noqa: N802
-        assert ctypes.addressof(made._obj) % 64 == 0
+    def cuTensorMapEncodeTiled(self, encoded, element, rank, address, shape, strides, box, steps, *modes):  # noqa: N802
+        assert ctypes.addressof(encoded._obj) % 64 == 0
         self.log.append((element.value, rank.value, address.value))
         self.log.append((list(shape), list(strides)[: rank.value - 1], list(box), list(steps)))
         self.log.append([mode.value for mode in modes])
-        made._obj.raw = bytes(range(128))
+        encoded._obj.raw = bytes(range(128))
         return 0
 
     def cuOccupancyMaxActiveClusters(self, count, function, config):  # noqa: N802
@@ -189,9 +189,10 @@ def test_the_numbers_of_tensor_maps_are_nvidias():
         "tf32": "TFLOAT32", "tf32.ftz": "TFLOAT32_FTZ",
     }  # fmt: skip
     of_them = {
-        name: getattr(theirs.CUtensorMapDataType, f"CU_TENSOR_MAP_DATA_TYPE_{each}") for name, each in elements.items()
+        name: getattr(theirs.CUtensorMapDataType, f"CU_TENSOR_MAP_DATA_TYPE_{spelling}")
+        for name, spelling in elements.items()
     }
-    assert {name: int(each) for name, each in of_them.items()} == driver.ELEMENTS
+    assert {name: int(value) for name, value in of_them.items()} == driver.ELEMENTS
     assert driver.ELEMENTS.keys() == ELEMENT_BYTES.keys()
     swizzles = {(0, 16): "NONE", (32, 16): "32B", (64, 16): "64B", (128, 16): "128B", (128, 32): "128B_ATOM_32B",
                 (128, 64): "128B_ATOM_64B"}  # fmt: skip

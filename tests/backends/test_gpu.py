@@ -112,9 +112,9 @@ def test_a_value_that_nvml_does_not_report_is_none_and_the_rest_is_kept(monkeypa
     }
     for name, answer in answers.items():
         monkeypatch.setattr(pynvml, name, answer)
-    told = nvml.management("0000:01:00.0")
-    assert len(told["uuid_hash"]) == 16
-    assert told == UNKNOWN | {"uuid_hash": told["uuid_hash"], "power_limit_w": 350.0, "driver": "580.65.06"}
+    facts = nvml.management("0000:01:00.0")
+    assert len(facts["uuid_hash"]) == 16
+    assert facts == UNKNOWN | {"uuid_hash": facts["uuid_hash"], "power_limit_w": 350.0, "driver": "580.65.06"}
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByPciBusId", refuse)
     assert nvml.management("0000:01:00.0") == UNKNOWN | {"driver": "580.65.06"}
 

@@ -16,8 +16,8 @@ def lines(monkeypatch, folder, launch_ns, *subjects):
     backend = GpuBackend()
     assert backend.unavailable() is None
     checklist = CalibrationSuite(backend, GpuProbe(backend))
-    found = [checklist.take(check) for check in checklist.checks if check.subject in subjects]
-    return found, checklist.known
+    checked = [checklist.take(check) for check in checklist.checks if check.subject in subjects]
+    return checked, checklist.known
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
@@ -29,8 +29,8 @@ def test_the_compute_mode_is_reported(monkeypatch, tmp_path, exclusive):
 @pytest.mark.parametrize("launch_ns", [1_000, 8_000, 20_000])
 def test_a_good_flush_passes_whatever_the_host_needs_for_a_launch(monkeypatch, tmp_path, launch_ns):
     """Without a spin before each reading the flush fails from 6 us a launch on, and an empty pair takes 2.5 us."""
-    found, known = lines(monkeypatch, tmp_path, launch_ns, "flush", "timers", "shield")
-    assert [line.status for line in found] == [PASS] * 3, found
+    checked, known = lines(monkeypatch, tmp_path, launch_ns, "flush", "timers", "shield")
+    assert [line.status for line in checked] == [PASS] * 3, checked
     assert (known.flush_k, round(known.flush_ratio, 1)) == (1, 2.4)
     assert known.event_pair_ns == 0
     assert known.host_ns == launch_ns + 2 * (launch_ns // 3)

@@ -30,7 +30,7 @@ def kernel_over(memory, copies=0):
     return TimedKernel(
         memory,
         lambda fresh: next(loaded) if fresh else 0,
-        lambda function, each: lambda: (function, each.arguments),
+        lambda function, data: lambda: (function, data.arguments),
         lambda: [Memory(memory.arguments) for _ in range(copies)],
     )
 
@@ -44,8 +44,8 @@ def turn(kernel):
     seen = []
     bind = kernel.bind
 
-    def noting(function, each):
-        launch = bind(function, each)
+    def noting(function, data):
+        launch = bind(function, data)
         return lambda: seen.append(launch())
 
     kernel.bind = noting
@@ -60,7 +60,7 @@ def test_a_graph_restores_scratch_right_before_its_launch_and_the_rest_half_a_tu
     kernel = TimedKernel(
         sets[0],
         lambda fresh: None,
-        lambda function, each: lambda: log.append(f"launch {vars(each)['name']}"),
+        lambda function, data: lambda: log.append(f"launch {vars(data)['name']}"),
         lambda: sets[1:],
     )
     kernel.in_turn(5)()

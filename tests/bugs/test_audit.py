@@ -24,33 +24,33 @@ def planted(kernels, bugs=4, **chosen):
 
 def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_path):
     kernels = kernels_folder(tmp_path)
-    found = planted(kernels, 5)
-    counted = [outcome for outcome in found if outcome.counts]
+    outcomes = planted(kernels, 5)
+    counted = [outcome for outcome in outcomes if outcome.counts]
     assert [(outcome.language, outcome.status) for outcome in counted] == [("ptx", CAUGHT)] * 5 + [("cuda", CAUGHT)] * 5
-    assert exit_status(found) == 0
-    numbers = tally(found)
+    assert exit_status(outcomes) == 0
+    numbers = tally(outcomes)
     assert (numbers.planted, numbers.caught, numbers.compared) == (10, 10, 10)
     assert numbers.allclose < 10  # a bound that is too large shows in no result
     found_pair = load(kernels, "scale")
     for variant, source in zip(("ptx", "cuda"), (found_pair.sources[-1], found_pair.sources[0]), strict=True):
         order = TrialOrder(kernels, "sm_90", SEED, 5)
         again = in_turn(bugs_of(source), order, f"scale {variant}")
-        own = [outcome.bug for outcome in found if outcome.language == source.language]
+        own = [outcome.bug for outcome in outcomes if outcome.language == source.language]
         chosen = [bug for bug, _ in zip(again, range(40), strict=False)]
         assert [bug for bug in chosen if bug in own] == own
 
 
 def test_a_judge_that_sees_nothing_lets_all_survive(tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "JUDGED", ("parses", "assembles", "signature"))
-    found = planted(kernels_folder(tmp_path), 2)
-    assert {outcome.status for outcome in found} <= {MISSED, SAME}
-    assert exit_status(found) == 3
+    outcomes = planted(kernels_folder(tmp_path), 2)
+    assert {outcome.status for outcome in outcomes} <= {MISSED, SAME}
+    assert exit_status(outcomes) == 3
 
 
 def test_an_edit_that_does_not_change_the_machine_code_is_not_a_bug(tmp_path):
     twice = changed(PTX, "    add.u64             %at, %y, %offset;", "    add.u64 %at, %y, %offset;\n" * 2)
-    found = load(kernels_folder(tmp_path, ptx=twice + "// the end"), "scale")
-    of_ptx = BugTrial(CheckSuite(found, "sm_90", SEED), found.sources[-1])
+    loaded = load(kernels_folder(tmp_path, ptx=twice + "// the end"), "scale")
+    of_ptx = BugTrial(CheckSuite(loaded, "sm_90", SEED), loaded.sources[-1])
     dropped = [bug for bug in bugs_of(of_ptx.source) if bug.edit == "dropped"]
     assert {bug.code: of_ptx.is_a_bug(bug) for bug in dropped if bug.code.startswith("add")} == {
         "add.u64 %at, %x, %offset;": True,
@@ -81,10 +81,10 @@ def test_words_explain_a_survivor_and_must_be_true(tmp_path, monkeypatch):
         planted(kernels, 1)
     monkeypatch.setattr(trial, "JUDGED", ("parses", "assembles", "signature"))
     monkeypatch.setattr(audits, "VARIANTS", ("ptx",))
-    found = planted(kernels, 1, kinds=("scope", "tail"))
-    assert {outcome.status for outcome in found} == {EXPLAINED}
-    assert {outcome.why for outcome in found} == {"For a test."}
-    assert exit_status(found) == 5  # nothing that counts
+    outcomes = planted(kernels, 1, kinds=("scope", "tail"))
+    assert {outcome.status for outcome in outcomes} == {EXPLAINED}
+    assert {outcome.why for outcome in outcomes} == {"For a test."}
+    assert exit_status(outcomes) == 5  # nothing that counts
     table.write_text('[[equivalent]]\npair = "scale"\n')
     with pytest.raises(UsageError, match=r"entry 1 of \[\[equivalent\]\] is invalid; expected pair"):
         equivalent.read(kernels)
@@ -102,8 +102,8 @@ def test_a_kernel_with_its_own_launch_is_audited_with_that_launch(tmp_path, monk
     own = 'launches={"cuda": lambda n: Launch(grid=ceil_div(n, 64), block=64)},\n    flops='
     halved = changed(changed(CUDA, "128 *", "64 *"), "void scale", "void __launch_bounds__(64) scale")
     pair = changed(PAIR, "flops=", own)
-    found = planted(kernels_folder(tmp_path, pair=pair, cuda=halved), 1)
-    assert [outcome.status for outcome in found if outcome.counts] == [CAUGHT]
+    outcomes = planted(kernels_folder(tmp_path, pair=pair, cuda=halved), 1)
+    assert [outcome.status for outcome in outcomes if outcome.counts] == [CAUGHT]
 
 
 def test_every_entry_of_the_shipped_table_matches_a_bug():

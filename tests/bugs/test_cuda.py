@@ -47,11 +47,11 @@ extern "C" __global__ void kernel(const float* x, float* y, float s, unsigned n)
 @pytest.mark.parametrize(("statement", "kind", "edit", "wanted"), ROWS)
 def test_a_bug_is_one_change_of_one_statement(statement, kind, edit, wanted):
     text = f"{HEAD}    {statement}\n}}\n"
-    found = [bug for bug in bugs(text) if (bug.kind, bug.edit) == (kind, edit)]
-    assert found
-    assert {(bug.line, bug.code) for bug in found} == {(7, statement)}
+    matching = [bug for bug in bugs(text) if (bug.kind, bug.edit) == (kind, edit)]
+    assert matching
+    assert {(bug.line, bug.code) for bug in matching} == {(7, statement)}
     if wanted is not None:
-        assert [bug.planted(text) for bug in found] == [f"{HEAD}    {wanted}\n}}\n"]
+        assert [bug.planted(text) for bug in matching] == [f"{HEAD}    {wanted}\n}}\n"]
 
 
 def test_every_kind_has_a_row():

@@ -85,9 +85,9 @@ ROWS = [
 @pytest.mark.parametrize(("instruction", "kind", "edit", "wanted"), ROWS)
 def test_a_bug_is_one_change_of_one_instruction(instruction, kind, edit, wanted):
     text = KERNEL.replace("INSTRUCTION", instruction)
-    found = [bug for bug in bugs(text, "kernel") if (bug.kind, bug.edit, bug.line) == (kind, edit, 19)]
-    assert [bug.planted(text) for bug in found] == [KERNEL.replace("INSTRUCTION", wanted)]
-    assert found[0].code == instruction
+    matching = [bug for bug in bugs(text, "kernel") if (bug.kind, bug.edit, bug.line) == (kind, edit, 19)]
+    assert [bug.planted(text) for bug in matching] == [KERNEL.replace("INSTRUCTION", wanted)]
+    assert matching[0].code == instruction
 
 
 def test_every_kind_has_a_row():
@@ -102,17 +102,17 @@ def test_an_index_is_not_taken_for_a_signed_number_and_a_loaded_value_is():
 
 
 def test_similar_bugs_are_distinguished_by_a_number():
-    found = bugs(KERNEL.replace("INSTRUCTION", "bar.sync 0;\n    bar.sync 0;"), "kernel")
-    assert [(bug.line, bug.which) for bug in found if bug.kind == "barrier"] == [(19, 1), (20, 2)]
-    assert len({(bug.edit, bug.code, bug.which) for bug in found}) == len(found)
+    planted_bugs = bugs(KERNEL.replace("INSTRUCTION", "bar.sync 0;\n    bar.sync 0;"), "kernel")
+    assert [(bug.line, bug.which) for bug in planted_bugs if bug.kind == "barrier"] == [(19, 1), (20, 2)]
+    assert len({(bug.edit, bug.code, bug.which) for bug in planted_bugs}) == len(planted_bugs)
 
 
 def test_the_emulator_reads_every_bug_of_a_shipped_kernel():
     for name in ("reduce_sum", "scatter_add_bf16.f32"):
         text = (default_kernels() / "ptx" / f"{name}.ptx").read_text()
-        found = bugs(text, name.replace(".", "_"))
-        assert len(found) > 60
-        for bug in found:
+        bug_list = bugs(text, name.replace(".", "_"))
+        assert len(bug_list) > 60
+        for bug in bug_list:
             planted = bug.planted(text)
             assert planted != text
             assert planted.count("\n") == text.count("\n")  # so that lines stay what they are

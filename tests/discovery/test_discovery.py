@@ -24,10 +24,10 @@ def kernels(tmp_path, monkeypatch):
 def test_a_pair_is_loaded_with_all_its_variants(kernels):
     (kernels / "cuda" / "scale.twice.cu").write_text("")
     (kernels / "ptx" / "scale.plain.ptx").write_text("")
-    found = load(kernels, "scale")
-    assert found.summary == "y = a * x, one element a thread, a ragged last block."
-    assert found.pair.compulsory_bytes({"n": 10}) == 80
-    assert [(source.variant, source.path.name, source.entry, source.flags) for source in found.sources] == [
+    loaded = load(kernels, "scale")
+    assert loaded.summary == "y = a * x, one element a thread, a ragged last block."
+    assert loaded.pair.compulsory_bytes({"n": 10}) == 80
+    assert [(source.variant, source.path.name, source.entry, source.flags) for source in loaded.sources] == [
         ("cuda",            "scale.cu",         "scale", ()),
         ("cuda@fast",       "scale.cu",         "scale", ("--use_fast_math",)),
         ("cuda.twice",      "scale.twice.cu",   "scale", ()),
@@ -70,9 +70,9 @@ def with_requests(kernels, names):
 def test_variants_by_request_are_loaded_and_are_not_among_the_default_ones(kernels):
     (kernels / "ptx" / "scale.plain.ptx").write_text("")
     with_requests(kernels, '["cuda@fast", "ptx.plain"]')
-    found = load(kernels, "scale")
-    assert [source.variant for source in found.sources] == ["cuda", "cuda@fast", "ptx", "ptx.plain"]
-    assert [default_source.variant for default_source in found.default_sources] == ["cuda", "ptx"]
+    loaded = load(kernels, "scale")
+    assert [source.variant for source in loaded.sources] == ["cuda", "cuda@fast", "ptx", "ptx.plain"]
+    assert [default_source.variant for default_source in loaded.default_sources] == ["cuda", "ptx"]
 
 
 @pytest.mark.parametrize(
@@ -322,8 +322,8 @@ def test_a_mistake_in_a_pair_file_is_reported_with_its_line(kernels, right, wron
     (kernels / "pairs" / "scale.py").write_text(text)
     with pytest.raises(PairError) as caught:
         load(kernels, "scale")
-    told = str(caught.value)
-    assert told.startswith(f"kernels/pairs/scale.py:{message}")
+    message_ = str(caught.value)
+    assert message_.startswith(f"kernels/pairs/scale.py:{message}")
     assert caught.value.exit_status == 2
 
 

@@ -11,25 +11,25 @@ from tests.tune.folders import KNOB_CUDA, KNOB_PAIR, KNOB_PTX, knobs_folder
 
 
 def test_a_pair_with_knobs_loads_and_its_files_are_as_they_were(tmp_path):
-    found = load(knobs_folder(tmp_path), "scale")
-    assert [knob.name for knob in found.pair.knobs] == ["BLOCK"]
-    assert {source.defines for source in found.sources} == {()}
-    assert found.pair.launch(n=1000).grid == 8
+    loaded = load(knobs_folder(tmp_path), "scale")
+    assert [knob.name for knob in loaded.pair.knobs] == ["BLOCK"]
+    assert {source.defines for source in loaded.sources} == {()}
+    assert loaded.pair.launch(n=1000).grid == 8
 
 
 def test_turned_knobs_reach_the_functions_and_both_languages(tmp_path):
-    found = with_knobs(load(knobs_folder(tmp_path), "scale"), {"BLOCK": 64})
-    assert found.pair.launch(n=1000).grid == 16
-    assert found.pair.launch(n=1000).block == 64
-    for source in found.sources:
+    turned = with_knobs(load(knobs_folder(tmp_path), "scale"), {"BLOCK": 64})
+    assert turned.pair.launch(n=1000).grid == 16
+    assert turned.pair.launch(n=1000).block == 64
+    for source in turned.sources:
         if source.variant in ("cuda", "ptx"):
             built = toolchain.build_source(source, "sm_90", "driver")
             assert ".maxntid 64" in built.ptx, source.variant
 
 
 def test_nothing_turned_is_the_pair_itself(tmp_path):
-    found = load(knobs_folder(tmp_path), "scale")
-    assert with_knobs(found, {}) is found
+    loaded = load(knobs_folder(tmp_path), "scale")
+    assert with_knobs(loaded, {}) is loaded
 
 
 # pair, CUDA C, PTX, the message
@@ -50,7 +50,7 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pair", "cuda", "ptx", "message"), BAD, ids=lambda each: each[-40:] if len(each) < 99 else "")
+@pytest.mark.parametrize(("pair", "cuda", "ptx", "message"), BAD, ids=lambda part: part[-40:] if len(part) < 99 else "")
 def test_a_kernel_that_ignores_a_knob_is_reported_with_file_and_line(pair, cuda, ptx, message, tmp_path):
     with pytest.raises(PairError) as error:
         load(kernels_folder(tmp_path, pair=pair, cuda=cuda, ptx=ptx), "scale")
@@ -64,13 +64,13 @@ def test_a_file_for_one_target_follows_the_knobs_too(tmp_path):
     with pytest.raises(PairError, match=r"scale\.sm_90a\.ptx does not use the knob BLOCK"):
         load(folder, "scale")
     special.write_text(KNOB_PTX.replace(".target sm_75", ".target sm_90a"))
-    found = with_knobs(load(folder, "scale"), {"BLOCK": 64})
-    [ptx] = [source for source in found.sources if source.variant == "ptx"]
+    turned = with_knobs(load(folder, "scale"), {"BLOCK": 64})
+    [ptx] = [source for source in turned.sources if source.variant == "ptx"]
     built = toolchain.build_source(ptx, "sm_90a", "driver")
     assert built.source == special
     assert ".maxntid 64" in built.ptx
 
 
 def test_a_launch_only_knob_appears_in_no_kernel(tmp_path):
-    found = load(kernels_folder(tmp_path, pair=KNOB_PAIR), "scale")
-    assert with_knobs(found, {"BLOCK": 64}).pair.launch(n=1000).grid == 16
+    loaded = load(kernels_folder(tmp_path, pair=KNOB_PAIR), "scale")
+    assert with_knobs(loaded, {"BLOCK": 64}).pair.launch(n=1000).grid == 16

@@ -39,12 +39,12 @@ def test_the_architecture_is_one_that_the_ptx_exists_for(targets, usual, gpu, em
 def cell_of(ptxbench, kernels, *more):
     ran = ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--no-save", "--json", *more)
     (cell,) = json.loads(ran.out)["cells"]
-    return ran.status, cell["arch"], {name: each["status"] for name, each in cell["variants"].items()}
+    return ran.status, cell["arch"], {name: variant["status"] for name, variant in cell["variants"].items()}
 
 
 def test_the_emulator_verifies_it_on_its_own_target_and_skips_it_elsewhere(kernels, ptxbench):
-    found = load(kernels, "scale")
-    assert [source.variant for source in found.sources] == ["cuda", "cuda@fast", "ptx"]
+    loaded = load(kernels, "scale")
+    assert [source.variant for source in loaded.sources] == ["cuda", "cuda@fast", "ptx"]
     verified = dict.fromkeys(("cuda", "cuda@fast", "ptx"), "verified")
     assert cell_of(ptxbench, kernels) == (0, "sm_90a", verified)
     assert cell_of(ptxbench, kernels, "--arch", "sm_90a") == (0, "sm_90a", verified)
@@ -66,8 +66,8 @@ def test_every_command_takes_its_target(kernels, ptxbench):
     assert ran.out.startswith("ptx  scale.sm_90a.ptx  sm_90a, ")
     assert ptxbench("list", "--kernels", kernels).out.count("sm_90a") == 2
     asked = ("arch", "scale", "--kernels", kernels, "--target", "sm_90*", "--json")
-    found = json.loads(ptxbench(*asked).out)["pairs"][0]["variants"]["ptx"]["targets"]
-    assert [target for target, each in found.items() if each["status"] == "assembles"] == ["sm_90a"]
+    targets = json.loads(ptxbench(*asked).out)["pairs"][0]["variants"]["ptx"]["targets"]
+    assert [target for target, result in targets.items() if result["status"] == "assembles"] == ["sm_90a"]
     (kernels.parent / "empty.ptx").write_text("")  # rejected by the first stage
     judged = ptxbench("check", "empty.ptx", "--pair", "scale", "--kernels", kernels, "--json")
     assert (judged.status, json.loads(judged.out)["arch"]) == (4, "sm_90a")

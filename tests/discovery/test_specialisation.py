@@ -135,15 +135,15 @@ def test_show_shows_it(kernels, ptxbench):
 def test_the_matrix_says_which_file_each_target_gets(kernels, ptxbench):
     arguments = ("arch", "scale", "--kernels", kernels, "--target", "sm_90*", "--target", "sm_10[03]*")
     ran = ptxbench(*arguments)
-    told = " ".join(ran.out.split())
-    assert "i ptx on sm_90a is scale.sm_90a.ptx" in told
-    assert "i ptx on sm_100f, sm_100a, sm_103f, sm_103a is scale.sm_100f.ptx" in told
-    assert "JIT of ptx: GPUs from sm_75 on," in told
-    assert "JIT of scale.sm_90a.ptx, ptx.fast: GPUs of sm_90 alone, as sm_90a says," in told
-    assert "JIT of scale.sm_100f.ptx: GPUs of sm_100f's family alone, sm_100, sm_103, by driver 575" in told
-    assert "PTX runs on 8 of 8 targets, CUDA C on 8, ptx.fast on 1." in told
+    printed = " ".join(ran.out.split())
+    assert "i ptx on sm_90a is scale.sm_90a.ptx" in printed
+    assert "i ptx on sm_100f, sm_100a, sm_103f, sm_103a is scale.sm_100f.ptx" in printed
+    assert "JIT of ptx: GPUs from sm_75 on," in printed
+    assert "JIT of scale.sm_90a.ptx, ptx.fast: GPUs of sm_90 alone, as sm_90a says," in printed
+    assert "JIT of scale.sm_100f.ptx: GPUs of sm_100f's family alone, sm_100, sm_103, by driver 575" in printed
+    assert "PTX runs on 8 of 8 targets, CUDA C on 8, ptx.fast on 1." in printed
     targets = json.loads(ptxbench(*arguments, "--json").out)["pairs"][0]["variants"]["ptx"]["targets"]
-    assert {target: each["file"] for target, each in targets.items()} == {
+    assert {target: result["file"] for target, result in targets.items()} == {
         "sm_90": "scale.ptx", "sm_90a": "scale.sm_90a.ptx",
         "sm_100": "scale.ptx", "sm_100f": "scale.sm_100f.ptx", "sm_100a": "scale.sm_100f.ptx",
         "sm_103": "scale.ptx", "sm_103f": "scale.sm_100f.ptx", "sm_103a": "scale.sm_100f.ptx",

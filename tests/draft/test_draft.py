@@ -197,20 +197,20 @@ SLOW = sorted({path.stem for path in SHIPPED.glob("*.cu")} - set(FAST) - WITH_MA
 def test_names_and_layout_keep_the_machine_code_of_the_shipped_kernels(stem):
     """`draft` compares too: here that it never has to leave the names out, and that it compares what it returns."""
     path = SHIPPED / f"{stem}.cu"
-    made = draft(path, "mine", "mine", "sm_90", AS_IT_IS, Path("kernels/cuda"))
+    result = draft(path, "mine", "mine", "sm_90", AS_IT_IS, Path("kernels/cuda"))
     program = read_program(path, "sm_90")
     (entry,) = program.module.entries
-    assert same_kernel(program.ptx, entry, made.ptx, "mine", "sm_90")
-    assert made.holds[2].endswith("with names")
+    assert same_kernel(program.ptx, entry, result.ptx, "mine", "sm_90")
+    assert result.holds[2].endswith("with names")
 
 
 def test_names_that_change_the_machine_code_are_left_out(ptxbench, monkeypatch):
     whole = names.Naming.all
 
     def wrong(self, *, merge):
-        found = whole(self, merge=merge)
-        registers = {old: "%n" if new == "%i" else new for old, new in found.registers.items()}
-        return names.Names(registers, found.labels)
+        all_names = whole(self, merge=merge)
+        registers = {old: "%n" if new == "%i" else new for old, new in all_names.registers.items()}
+        return names.Names(registers, all_names.labels)
 
     monkeypatch.setattr(names.Naming, "all", wrong)
     Path("source.cu").write_text(SAXPY)
@@ -244,8 +244,8 @@ def test_every_kernel_of_files_as_people_have_them_is_drafted_or_refused_with_a_
             with pytest.raises(UsageError, match=why):
                 draft(path, "mine", "mine", None, options, Path("kernels/cuda"))
         else:
-            made = draft(path, "mine", "mine", None, options, Path("kernels/cuda"))
-            assert made.holds[2].endswith("with names")
+            result = draft(path, "mine", "mine", None, options, Path("kernels/cuda"))
+            assert result.holds[2].endswith("with names")
 
 
 # ---- arguments
@@ -374,8 +374,8 @@ def test_headers_and_macros_of_the_command_line_are_kept(ptxbench):
 
 
 def test_without_ptxas_the_instructions_are_compared(ptxbench, monkeypatch):
-    found = locate.program
-    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else found(name))
+    find_program = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else find_program(name))
     _, _, ptx = started(ptxbench, SAXPY)
     assert "%thread" in ptx
     assert "\n.target sm_90\n" in ptx  # which lower one works is not known

@@ -25,13 +25,13 @@ LAUNCHES = [
 
 @pytest.mark.parametrize(("host", "dimensions", "grid", "block", "shared"), LAUNCHES)
 def test_a_launch_is_followed_as_far_as_it_is_certain(host, dimensions, grid, block, shared):
-    found = find(f"void run() {{\n{host}\n}}", "k", dimensions)
-    assert (found.grid, found.block, found.shared_bytes) == (grid, block, shared)
+    launch = find(f"void run() {{\n{host}\n}}", "k", dimensions)
+    assert (launch.grid, launch.block, launch.shared_bytes) == (grid, block, shared)
 
 
 def test_the_text_of_the_launch_is_quoted_with_its_line():
-    found = find("int main()\n{\n    // k<<<9, 9>>>()\n    k<<<1,\n        32>>>(x);\n}", "k", {})
-    assert (found.line, found.text) == (4, "k<<<1, 32>>>(x)")
+    launch = find("int main()\n{\n    // k<<<9, 9>>>()\n    k<<<1,\n        32>>>(x);\n}", "k", {})
+    assert (launch.line, launch.text) == (4, "k<<<1, 32>>>(x)")
 
 
 @pytest.mark.parametrize("host", ["", "other<<<1, 2>>>(x);", "k<<<1, 32>>>(x); k<<<2, 32>>>(x);"])

@@ -61,11 +61,11 @@ def first_run(ptxbench, kernels, monkeypatch, tmp_path):
 @pytest.fixture
 def counts(kernels):
     """The hardware counters of `scale`, by Nsight Compute's names, if they equal the emulator's."""
-    found = load(kernels, "scale")
+    loaded = load(kernels, "scale")
     size = {"n": 129}
-    built = toolchain.build_source(next(source for source in found.sources if source.variant == "ptx"), "sm_90")
-    launch = found.pair.launch(**size)
-    outcome = EMULATOR.run(built, launch, found.pair.make_arguments(size, 1), found.pair.outputs)
+    built = toolchain.build_source(next(source for source in loaded.sources if source.variant == "ptx"), "sm_90")
+    launch = loaded.pair.launch(**size)
+    outcome = EMULATOR.run(built, launch, loaded.pair.make_arguments(size, 1), loaded.pair.outputs)
     own, _ = counts_of(built, launch, outcome)
     return {counter.hardware: int(own[counter.emulated]) for counter in COUNTERS}
 
@@ -87,17 +87,17 @@ def test_every_step_is_taken_and_kept(first_run, ncu, counts, tmp_path):
         "flush": PASS, "run: scale": WARN, "bits: scale cuda": PASS, "bits: scale ptx": PASS,
         "counters: scale cuda": PASS, "counters: scale ptx": PASS,
     }  # fmt: skip
-    found = {line["subject"]: line["found"] for step in document["steps"] for line in step["lines"]}
-    assert found["run: scale"] == "n=4096: ptx: 0.900 ±0.000 of the time of cuda"
-    assert found["bits: scale ptx"] == "n=129: the same bits as on the emulator"
+    lines = {line["subject"]: line["found"] for step in document["steps"] for line in step["lines"]}
+    assert lines["run: scale"] == "n=4096: ptx: 0.900 ±0.000 of the time of cuda"
+    assert lines["bits: scale ptx"] == "n=129: the same bits as on the emulator"
     assert [step["step"] for step in document["steps"]] == list(steps.STEPS)
     assert all(step["seconds"] > 0 for step in document["steps"])
-    told = [counter for counter in step(document, "counters")["counters"] if counter["variant"] == "ptx"]
-    assert [counter["counter"] for counter in told] == [
+    counters = [counter for counter in step(document, "counters")["counters"] if counter["variant"] == "ptx"]
+    assert [counter["counter"] for counter in counters] == [
         "sass_executed", "ptx_global_load_requests", "ptx_global_load_sectors", "ptx_global_store_requests",
         "ptx_global_store_sectors",
     ]  # fmt: skip
-    assert (told[0]["least"], told[0]["most"]) == (told[0]["measured"],) * 2
+    assert (counters[0]["least"], counters[0]["most"]) == (counters[0]["measured"],) * 2
     files = [tmp_path / "results" / "scripted-gpu" / name for step in document["steps"] for name in step["files"]]
     assert [path.exists() for path in files] == [True, True]
     assert from_json(files[1].read_text(), files[1].name).run.argv == ["doctor", "--first-run"]
@@ -142,8 +142,8 @@ def test_a_device_with_other_results_is_reported(first_run, ncu, scripted, run, 
     ncu("nothing")
     ran, document = first_run("--json", **scripted)
     assert ran.status == status
-    found = statuses(document)
-    assert (found["run: scale"], found["bits: scale ptx"]) == (run, bits)
+    by_subject = statuses(document)
+    assert (by_subject["run: scale"], by_subject["bits: scale ptx"]) == (run, bits)
 
 
 def test_correct_results_with_other_bits_are_reported(first_run, ncu, monkeypatch):

@@ -26,11 +26,11 @@ def test_a_first_run_goes_through(ptxbench, kernels, ncu, monkeypatch, tmp_path)
     ran = ptxbench("doctor", "--first-run", "--kernels", str(kernels), "--results", "results", "--json")
     assert ran.status == 0, ran.err
     document = json.loads(ran.out)
-    found = {line["subject"]: line for step in document["steps"] for line in step["lines"]}
-    assert {found[subject]["status"] for subject in CHEAP} == {PASS}
+    lines = {line["subject"]: line for step in document["steps"] for line in step["lines"]}
+    assert {lines[subject]["status"] for subject in CHEAP} == {PASS}
     for name in ("bits: scale cuda", "bits: scale ptx", "counters: scale cuda", "counters: scale ptx"):
-        assert found[name]["status"] == PASS, found[name]
-    assert "of the time of cuda" in found["run: scale"]["found"]
+        assert lines[name]["status"] == PASS, lines[name]
+    assert "of the time of cuda" in lines["run: scale"]["found"]
     run = json.loads((tmp_path / "results" / "tesla-t4" / document["steps"][1]["files"][0]).read_text())
     [cell] = [entry for entry in run["cells"] if not entry["control"]]
     assert [entry["round"] for entry in cell["rounds"]] == [0, 1, 2]

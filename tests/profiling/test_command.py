@@ -30,10 +30,10 @@ def emulated(tmp_path_factory):
     """The emulator's counts of `scale`, by Nsight Compute's names."""
     from tests.folders import kernels_folder
 
-    found = load(kernels_folder(tmp_path_factory.mktemp("counts")), "scale")
-    built = toolchain.build_source(next(source for source in found.sources if source.variant == "ptx"), "sm_90")
-    launch = found.pair.launch(**SIZE)
-    outcome = EmulatorBackend("sm_90").run(built, launch, found.pair.make_arguments(SIZE, 1), found.pair.outputs)
+    loaded = load(kernels_folder(tmp_path_factory.mktemp("counts")), "scale")
+    built = toolchain.build_source(next(source for source in loaded.sources if source.variant == "ptx"), "sm_90")
+    launch = loaded.pair.launch(**SIZE)
+    outcome = EmulatorBackend("sm_90").run(built, launch, loaded.pair.make_arguments(SIZE, 1), loaded.pair.outputs)
     own, _ = counts_of(built, launch, outcome)
     return {counter.hardware: int(own[counter.emulated]) for counter in COUNTERS}
 

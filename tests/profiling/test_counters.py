@@ -80,17 +80,17 @@ COUNTS = [
 @pytest.mark.parametrize(("emulated", "measured", "status", "words"), COUNTS)
 def test_counts_agree_within_a_hundredth(emulated, measured, status, words):
     both = {"ptx_global_load_sectors": emulated, "ptx_barriers": 10}, {LOADS: measured, INSTRUCTIONS: 20}
-    found = counters.agreements("triad", "ptx", {"n": 4}, *both)
-    line = judge_counters("counters: triad ptx", found)
+    agreements = counters.agreements("triad", "ptx", {"n": 4}, *both)
+    line = judge_counters("counters: triad ptx", agreements)
     assert (line.status, words in line.found) == (status, True), line
     assert bool(line.advice) == (status == WARN)
 
 
 @pytest.mark.parametrize(("measured", "status"), [(99, WARN), (100, PASS), (104, PASS), (105, WARN)])
 def test_machine_instructions_lie_in_the_interval_that_the_emulator_leaves_open(measured, status):
-    found = counters.agreements("triad", "ptx", {}, {"sass_executed": 102}, {INSTRUCTIONS: measured},
+    agreements = counters.agreements("triad", "ptx", {}, {"sass_executed": 102}, {INSTRUCTIONS: measured},
                                 {"sass_executed": (100, 104)})  # fmt: skip
-    assert judge_counters("counters: triad ptx", found).status == status
+    assert judge_counters("counters: triad ptx", agreements).status == status
 
 
 def test_how_far_a_count_is_off_has_no_number_where_the_gpu_counted_none():

@@ -28,12 +28,12 @@ def test_every_pair_is_verified_or_skipped_with_a_reason(device, monkeypatch, tm
     assert sorted(cell.pair for cell in cells if not cell.control) == sorted(
         pair_plan.loaded.name for pair_plan in pair_plans
     )
-    told = {
+    outcomes = {
         (cell.pair, name): (result.status, result.reason)
         for cell in cells
         for name, result in cell.variants.items()
         if result.status != VERIFIED
     }
-    assert {status for status, _ in told.values()} <= {SKIPPED}, told
-    assert all(reason for _, reason in told.values())
+    assert {status for status, _ in outcomes.values()} <= {SKIPPED}, outcomes
+    assert all(reason for _, reason in outcomes.values())
     assert any(result.status == VERIFIED for cell in cells for result in cell.variants.values())

@@ -75,15 +75,15 @@ def test_one_round_asks_for_all_of_them(kernels):
     results = RoundResults.of(plan)
     todo = [key for key in results.keys if key[0][0] != CONTROL]
     assert [piece.oracle_asked for piece in results.items(todo)] == [True]
-    found, failed = cells(plan)
-    results.add(replace(found, oracle=("a",), labels=[ORACLE_WEAK]))
+    verified, failed = cells(plan)
+    results.add(replace(verified, oracle=("a",), labels=[ORACLE_WEAK]))
     results.add(replace(failed, oracle=None))  # no kernel was right there, and another may be
     assert [(piece.sizes, piece.oracle_asked) for piece in results.items(todo)] == [
         (({"n": 500},), False), (({"n": 1024},), True)
     ]  # fmt: skip
     pair_plan = replace(plan.pair_plans[0], oracle_asked=False)
     assert [cell.oracle for cell in cells(replace(plan, pair_plans=(pair_plan,)))] == [None, None]
-    results.add(replace(found, oracle=None))
+    results.add(replace(verified, oracle=None))
     assert results.merge_rounds(todo[0]).oracle == ("a",)
 
 
@@ -140,11 +140,11 @@ def test_the_emulator_is_deterministic_with_any_number_of_threads(kernels):
 
 
 @pytest.mark.parametrize(
-    ("found", "together_"),
+    ("verdicts", "together_"),
     [([True, None], True), ([None, False, True], False), ([None, None], None)],
 )
-def test_of_several_rounds_one_that_differed_is_enough(found, together_):
-    checks = [CheckReport("", "", [], deterministic=deterministic) for deterministic in found]
+def test_of_several_rounds_one_that_differed_is_enough(verdicts, together_):
+    checks = [CheckReport("", "", [], deterministic=deterministic) for deterministic in verdicts]
     assert (
         merge_results([VariantResult("ptx", "verified", check=check) for check in checks]).check.deterministic
         is together_

@@ -104,26 +104,26 @@ def judge(name, at, run_on):
     statuses = {2} if at == 1 else statuses
     with patience():
         ran, document = run_on({"call": "*", "at": at, "of_run": True, **fault}, timeout=ENDLESS_SECONDS)
-    told = f"{name} at call {at}: exit status {ran.status}; {ran.err}"
+    message = f"{name} at call {at}: exit status {ran.status}; {ran.err}"
     if ran.status not in statuses:
-        yield told
+        yield message
     if "Traceback" in ran.err:
-        yield told
+        yield message
     if document is None:
         if ran.status in (0, 4):
-            yield f"{told}: nothing was saved"
+            yield f"{message}: nothing was saved"
         return
     cells = [cell for cell in document["cells"] if not cell["control"]]
     if ran.status in (0, 4) and sorted(cell["pair"] for cell in cells) != sorted(PAIRS):
-        yield f"{told}: only {[cell['pair'] for cell in cells]}"
-    found = {
+        yield f"{message}: only {[cell['pair'] for cell in cells]}"
+    statuses_of = {
         (cell["pair"], variant): result["status"] for cell in cells for variant, result in cell["variants"].items()
     }
-    broken = [who for who, status in found.items() if status in (BROKEN, WRONG)]
+    broken = [who for who, status in statuses_of.items() if status in (BROKEN, WRONG)]
     if len(broken) > (1 if blames else 0):
-        yield f"{told}: {broken} are blamed"
-    if not set(found.values()) <= {VERIFIED, SKIPPED, BROKEN}:
-        yield f"{told}: {found}"
+        yield f"{message}: {broken} are blamed"
+    if not set(statuses_of.values()) <= {VERIFIED, SKIPPED, BROKEN}:
+        yield f"{message}: {statuses_of}"
 
 
 def places(run_on, calls):

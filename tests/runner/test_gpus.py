@@ -132,18 +132,18 @@ def test_the_finished_pairs_are_kept_in_order_with_their_gpus(what, plan):
 def test_each_pair_has_processes_of_its_own(plan):
     results = [(number, timed(name, "a", "1")) for number, name in reversed(list(enumerate(NAMES)))]
     cells = [event.cell for event in time_on(Machines(results), plan) if isinstance(event, CellDone)]
-    found = {timed.pair: [one.process for one in timed.rounds] for timed in cells if not timed.control}
-    assert found == {"first": [0, 1], "second": [2, 3], "third": [4, 5]}
+    processes = {timed.pair: [one.process for one in timed.rounds] for timed in cells if not timed.control}
+    assert processes == {"first": [0, 1], "second": [2, 3], "third": [4, 5]}
 
 
 def test_the_control_of_the_run_is_the_one_that_differs_most_from_itself(plan):
     results = [
         (n, timed(name, "a", "1", us=us)) for n, (name, us) in enumerate(zip(NAMES, (1, 0.9, 1.05), strict=True))
     ]
-    [found] = [
+    [control_cell] = [
         event.cell for event in time_on(Machines(results), plan) if isinstance(event, CellDone) and event.cell.control
     ]
-    assert [one.ns for one in found.rounds] == [one.ns for one in control(0.9).rounds]
+    assert [one.ns for one in control_cell.rounds] == [one.ns for one in control(0.9).rounds]
 
 
 def test_a_control_that_fails_is_kept_before_any_other():
@@ -166,13 +166,13 @@ def test_a_task_names_the_host_of_a_gpu_that_is_lost(plan, monkeypatch):
         CalibrationSaved((one,)),
     )
     happened = [step, half, whole, CellDone(one, last=True), DeviceLost("An ECC error.", ("ptx",))]
-    asked, told = [], []
+    asked, reported = [], []
     monkeypatch.setattr(gpus, "run_rounds", lambda plan: asked.append(plan) or iter(happened))
     monkeypatch.setattr("socket.gethostname", lambda: "node7")
-    found = time_pair(request_of(plan, lambda: GPU), told.append)
+    result = time_pair(request_of(plan, lambda: GPU), reported.append)
     lost = DeviceLost("node7: An ECC error.", ("ptx",))
-    assert found == TimedPair((one,), Gpu("node7", GPU.uuid_hash), lost)
-    assert told == [step, TimedPair((one,), Gpu("node7", GPU.uuid_hash))]
+    assert result == TimedPair((one,), Gpu("node7", GPU.uuid_hash), lost)
+    assert reported == [step, TimedPair((one,), Gpu("node7", GPU.uuid_hash))]
     [[pair_plan]] = [plan.pair_plans for plan in asked]
     assert pair_plan.sizes == plan.pair_plans[0].sizes
     assert [source.variant for source in pair_plan.sources] == [s.variant for s in plan.pair_plans[0].sources]

@@ -190,9 +190,9 @@ def test_of_a_sampled_output_the_elements_of_the_sample_are_judged(tmp_path, ker
     pair = changed(without_flags(PAIR), '{"y": a * x}', reference).replace("import EXACT", "import Sample, EXACT")
     broken = changed(PTX, "DONE:", "    setp.eq.u32 %past, %i, 100;\n    @%past st.global.f32 [%at], %a;\nDONE:")
     kernels_folder(tmp_path, pair=pair, ptx=broken)
-    found = statuses(kernels)
-    assert found["cuda"] == "verified"
-    assert found["ptx"].startswith(result)
+    status_of = statuses(kernels)
+    assert status_of["cuda"] == "verified"
+    assert status_of["ptx"].startswith(result)
 
 
 BAD_SAMPLES = [
@@ -267,9 +267,9 @@ def test_bf16_is_verified_on_both_sides(tmp_path, kernels):
 
 def test_bf16_that_is_rounded_toward_zero_is_wrong(tmp_path, kernels):
     kernels_folder(tmp_path, pair=BF16_PAIR, cuda=BF16_CUDA, ptx=changed(BF16_PTX, "cvt.rn.bf16", "cvt.rz.bf16"))
-    found = statuses(kernels)["ptx"]
-    assert found.startswith("scale.ptx, n=")
-    assert found.endswith(" not equal.")
+    reason = statuses(kernels)["ptx"]
+    assert reason.startswith("scale.ptx, n=")
+    assert reason.endswith(" not equal.")
 
 
 def test_unwritten_bf16_is_poison(tmp_path, kernels):
@@ -281,9 +281,9 @@ def test_unwritten_bf16_is_poison(tmp_path, kernels):
 
 def test_a_parameter_of_another_type_than_bf16_is_refused_with_the_right_type(tmp_path, kernels):
     kernels_folder(tmp_path, pair=BF16_PAIR, cuda=CUDA, ptx=changed(BF16_PTX, ".param .b16 a", ".param .u16 a"))
-    found = statuses(kernels)
-    assert found["ptx"].endswith("is .u16, where its pair has Scalar('a', bfloat16) (scale.py:12). It must be .b16.")
-    assert found["cuda"].endswith("is .f32, where its pair has Scalar('a', bfloat16) (scale.py:12). It must be .b16.")
+    reasons = statuses(kernels)
+    assert reasons["ptx"].endswith("is .u16, where its pair has Scalar('a', bfloat16) (scale.py:12). It must be .b16.")
+    assert reasons["cuda"].endswith("is .f32, where its pair has Scalar('a', bfloat16) (scale.py:12). It must be .b16.")
 
 
 def test_bf16_gets_the_same_data_as_other_floats(tmp_path):

@@ -24,8 +24,8 @@ def plan(tmp_path_factory):
     [pair_plan], _ = plan_pairs(folder, sizes=["n=1024"], emulated=False)
     pair_plans = []
     for block in (64, 128):
-        found = with_knobs(pair_plan.loaded, {"BLOCK": block})
-        pair_plans.append(replace(pair_plan, loaded=found, sources=found.sources, knobs={"BLOCK": block}))
+        turned = with_knobs(pair_plan.loaded, {"BLOCK": block})
+        pair_plans.append(replace(pair_plan, loaded=turned, sources=turned.sources, knobs={"BLOCK": block}))
     return RunPlan(tuple(pair_plans), HostileBackend({}, NS), "sm_90", folder, settings=QUICK, rounds=1)
 
 

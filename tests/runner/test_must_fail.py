@@ -106,8 +106,8 @@ def test_a_gate_judges_it(folder, run, ptxbench, tmp_path):
     def judged(base, head):
         judged = ptxbench("gate", files[head], "--base", files[base], "--mode", "counters", "--json")
         rows = json.loads(judged.out)["rows"]
-        found = [row["verdict"] for row in rows if row["variant"] == "ptx.slip" and row["metric"] == "verified"]
-        return judged.status, *found
+        verdicts = [row["verdict"] for row in rows if row["variant"] == "ptx.slip" and row["metric"] == "verified"]
+        return judged.status, *verdicts
 
     assert judged("expected", "expected") == (0, "NO-REGRESSION")
     assert judged("expected", "right") == (4, "BROKEN")
@@ -128,7 +128,7 @@ def test_on_a_gpu_it_has_no_time_and_the_others_have(folder, small_control, deed
     pair_plans, _ = plan_pairs(kernels, sizes=["n=1024"], emulated=False)
     plan = RunPlan(pair_plans, HostileBackend({"ptx.slip": deed}, NS), "sm_90", kernels, settings=QUICK, rounds=1)
     (cell,) = [event.cell for event in carry_out(plan) if isinstance(event, CellDone) and not event.cell.control]
-    assert {name: each.status for name, each in cell.variants.items()} == {
+    assert {name: variant.status for name, variant in cell.variants.items()} == {
         "cuda": "verified", "ptx": "verified", "ptx.slip": status,
     }  # fmt: skip
     assert [one.contrast for one in cell.rounds] == [("cuda", "ptx")]

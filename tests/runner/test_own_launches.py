@@ -64,7 +64,7 @@ def test_a_launch_that_does_not_fit_the_kernel_breaks_the_variant_alone(tmp_path
     monkeypatch.chdir(tmp_path)
     kernels = folder(tmp_path, WIDE.replace("block=256)", "block=512)"))
     ran = ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--no-save", "--json")
-    assert {name: each["status"] for name, each in json.loads(ran.out)["cells"][0]["variants"].items()} == {
+    assert {name: variant["status"] for name, variant in json.loads(ran.out)["cells"][0]["variants"].items()} == {
         "cuda": "verified", "ptx": "verified", "ptx.wide": "broken",
     }  # fmt: skip
 
@@ -72,8 +72,8 @@ def test_a_launch_that_does_not_fit_the_kernel_breaks_the_variant_alone(tmp_path
 def test_the_other_commands_launch_it_so_too(kernels, ptxbench):
     shown = ptxbench("show", "scale", "--kernels", kernels, "--diff", "ptx", "ptx.wide", "--size", "n=1024", "--json")
     assert shown.status == 0
-    found = json.loads(ptxbench("list", "scale", "--kernels", kernels, "--json").out)[0]
-    assert found["own_launches"] == {"ptx.wide": "lambda n: Launch(grid=ceil_div(n, 256), block=256)"}
+    listed = json.loads(ptxbench("list", "scale", "--kernels", kernels, "--json").out)[0]
+    assert listed["own_launches"] == {"ptx.wide": "lambda n: Launch(grid=ceil_div(n, 256), block=256)"}
     audited = ptxbench(
         "gate", "audit", "--mutants", "--kernels", kernels, "--variant", "ptx.wide", "--edit", "an extra*"
     )
@@ -106,10 +106,10 @@ MORE_SHARED = LaunchReport((1, 1, 1), (256, 1, 1), 4096)
 def timed(**launches):
     """A cell in which ptx takes half the time of cuda, and cuda.wide a third of it; with these own launches."""
     kernels = {"cuda": Kernel(us=30.0), "cuda_wide": Kernel(us=10.0, code="B"), "ptx": Kernel(us=15.0, code="C")}
-    made = cell(np.random.default_rng(1), "scale", {"n": 1}, kernels)
-    made = replace(made, launch=LaunchReport((1, 1, 1), (256, 1, 1)))
-    variants = {name: replace(result, launch=launches.get(name)) for name, result in made.variants.items()}
-    return replace(made, variants=variants)
+    plain = cell(np.random.default_rng(1), "scale", {"n": 1}, kernels)
+    plain = replace(plain, launch=LaunchReport((1, 1, 1), (256, 1, 1)))
+    variants = {name: replace(result, launch=launches.get(name)) for name, result in plain.variants.items()}
+    return replace(plain, variants=variants)
 
 
 # own launches, the rival of the PTX, and the verdict on it
@@ -125,9 +125,9 @@ VERDICTS = [
 @pytest.mark.parametrize(("launches", "rival", "judged"), VERDICTS)
 def test_only_rows_of_one_geometry_get_the_verdict_of_twins(launches, rival, judged):
     outcome = timed(**launches)
-    found = rival_of(outcome)
-    assert found is not None
-    assert (found.name, verdict(outcome, "ptx", found, None)) == (rival, judged)
+    rival_ = rival_of(outcome)
+    assert rival_ is not None
+    assert (rival_.name, verdict(outcome, "ptx", rival_, None)) == (rival, judged)
     sentence = finding(outcome)
     for word in ("FASTER", "SLOWER"):
         assert (word in sentence) == (word == judged), sentence
@@ -140,14 +140,14 @@ def test_only_rows_of_one_geometry_get_the_verdict_of_twins(launches, rival, jud
 
 
 def test_a_row_whose_compiler_chose_the_threads_is_no_twin_whatever_their_number():
-    made = timed()
-    assert not other_geometry(made, "ptx", "cuda_wide")
-    tile = replace(made.variants["cuda_wide"], language="tile")
-    made = replace(made, variants={**made.variants, "cuda_wide": tile})
-    assert other_geometry(made, "ptx", "cuda_wide")
-    assert other_geometry(made, "cuda_wide", "cuda")
-    assert rival_of(made).name == "cuda"
-    assert "cuda_wide" not in finding(made)
+    outcome = timed()
+    assert not other_geometry(outcome, "ptx", "cuda_wide")
+    tile = replace(outcome.variants["cuda_wide"], language="tile")
+    outcome = replace(outcome, variants={**outcome.variants, "cuda_wide": tile})
+    assert other_geometry(outcome, "ptx", "cuda_wide")
+    assert other_geometry(outcome, "cuda_wide", "cuda")
+    assert rival_of(outcome).name == "cuda"
+    assert "cuda_wide" not in finding(outcome)
 
 
 def test_the_model_claims_nothing_about_another_geometry():

@@ -309,8 +309,8 @@ def test_a_fault_at_the_size_of_its_cell_alone_leaves_no_counts_either(kernels):
 
 
 def test_each_cell_has_the_sizes_of_its_own_verification(kernels):
-    found = cells(plan_of(kernels, sizes=["n=500", "n=1024"]))
-    assert [[size["n"] for size in cell.variants["ptx"].check.sizes] for cell in found] == [
+    both = cells(plan_of(kernels, sizes=["n=500", "n=1024"]))
+    assert [[size["n"] for size in cell.variants["ptx"].check.sizes] for cell in both] == [
         [1, 127, 128, 129, 500],
         [1, 127, 128, 129, 1024],
     ]
@@ -373,8 +373,8 @@ def test_an_exception_in_a_function_of_the_pair_has_file_and_line(kernels, right
 
 
 def test_the_driver_does_not_step_in_for_a_ptxas_that_is_not_there(kernels, monkeypatch):
-    found = locate.program
-    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else found(name))
+    find_program = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else find_program(name))
     (cell,) = cells(plan_of(kernels, FakeBackend({"cuda": [2000], "ptx": [1000]}, right)))
     assert {result.status for result in cell.variants.values()} == {"skipped"}
     assert cell.variants["ptx"].reason.startswith("ptxas is not installed: pip install")

@@ -63,7 +63,7 @@ def run(tmp_path, monkeypatch, ptxbench):
         kernels = kernels_folder(tmp_path, pair=pair, cuda=cuda, ptx=ptx)
         ran = ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--no-save", "--json", *more)
         (cell,) = json.loads(ran.out)["cells"]
-        return {name: each["reason"] or each["status"] for name, each in cell["variants"].items()}
+        return {name: variant["reason"] or variant["status"] for name, variant in cell["variants"].items()}
 
     return run
 
@@ -127,8 +127,8 @@ def test_other_nans_stay_nans(dtype):
 
 def test_a_list_names_the_types_as_the_pair_file_does(tmp_path, ptxbench):
     kernels = kernels_folder(tmp_path, pair=pair_of("e4m3"), cuda=cuda_of("e4m3"), ptx=ptx_of("e4m3"))
-    (found,) = json.loads(ptxbench("list", "scale", "--kernels", kernels, "--json").out)
-    assert [argument["dtype"] for argument in found["arguments"]] == ["e4m3", "e4m3", "f32", "u32"]
+    (listed,) = json.loads(ptxbench("list", "scale", "--kernels", kernels, "--json").out)
+    assert [argument["dtype"] for argument in listed["arguments"]] == ["e4m3", "e4m3", "f32", "u32"]
 
 
 # ---- e2m1: two in a byte

@@ -179,14 +179,14 @@ def sweep(small_control):
 
 def test_every_figure_of_a_gpu_comes_out_of_rounds_and_clocks(sweep):
     _, swept, run = sweep
-    found = curves(swept, run.cells)
-    assert [quantity.name for quantity in found.quantities] == [
+    figures = curves(swept, run.cells)
+    assert [quantity.name for quantity in figures.quantities] == [
         "total", "copy_bandwidth", "compute_rate", "compute_alone", "interference", "over_serial"
     ]  # fmt: skip
-    by_name = {quantity.name: quantity for quantity in found.quantities}
+    by_name = {quantity.name: quantity for quantity in figures.quantities}
 
     def value(name, variant, index):
-        reading = found.of(by_name[name], variant)[index]
+        reading = figures.of(by_name[name], variant)[index]
         return reading and reading.value
 
     assert [value("total", "cuda", i) for i in range(6)] == pytest.approx(
@@ -204,23 +204,23 @@ def test_every_figure_of_a_gpu_comes_out_of_rounds_and_clocks(sweep):
 
 def test_the_best_point_of_each_variant_is_named_and_equal_ones_with_it(sweep):
     _, swept, run = sweep
-    found = curves(swept, run.cells)
-    for variant in found.variants:
-        best = found.best(found.main, variant)
-        assert found.points[best.index].at == {"copiers": 4, "chunk": 4096}
-        assert [dict(found.points[i].at) for i in best.tied] == [{"copiers": 4, "chunk": 8192}]
+    figures = curves(swept, run.cells)
+    for variant in figures.variants:
+        best = figures.best(figures.main, variant)
+        assert figures.points[best.index].at == {"copiers": 4, "chunk": 4096}
+        assert [dict(figures.points[i].at) for i in best.tied] == [{"copiers": 4, "chunk": 8192}]
 
 
 def test_the_fewest_sufficient_copiers_are_reported(sweep):
     """Twice as many copiers copy twice as fast, so 95 % needs all of them; half of it needs half."""
     _, swept, run = sweep
-    found = curves(swept, run.cells)
-    [quantity] = [quantity for quantity in found.quantities if quantity.name == "copy_bandwidth"]
-    assert found.enough(quantity, "cuda") == (0.95, 4)
+    figures = curves(swept, run.cells)
+    [quantity] = [quantity for quantity in figures.quantities if quantity.name == "copy_bandwidth"]
+    assert figures.enough(quantity, "cuda") == (0.95, 4)
     half = replace(quantity, source=replace(quantity.source, enough=0.5))
-    assert found.enough(half, "cuda") == (0.5, 2)
-    assert found.enough(found.main, "cuda") is None
-    lines = [text for _, _, text in findings(found)]
+    assert figures.enough(half, "cuda") == (0.5, 2)
+    assert figures.enough(figures.main, "cuda") is None
+    lines = [text for _, _, text in findings(figures)]
     assert "cuda: 95 % of the greatest copy_bandwidth from copiers=4 chunk=4096 on." in lines
 
 
@@ -230,8 +230,8 @@ def test_a_point_whose_label_forbids_a_verdict_is_not_the_best(sweep):
         replace(cell, labels=[LAUNCH_BOUND]) if cell.size.get("copiers") == 4 and cell.size["roles"] == 3 else cell
         for cell in run.cells
     ]
-    found = curves(swept, cells)
-    assert found.points[found.best(found.main, "cuda").index].at["copiers"] == 2
+    figures = curves(swept, cells)
+    assert figures.points[figures.best(figures.main, "cuda").index].at["copiers"] == 2
 
 
 def test_an_interrupted_sweep_of_a_gpu_goes_on_with_its_rounds(sweep, tmp_path):
@@ -282,9 +282,9 @@ def test_a_complete_sweep_starts_over(sweep, tmp_path):
 
 def test_the_lines_of_a_picture_have_the_points_of_their_value_of_the_second_name(sweep):
     _, swept, run = sweep
-    found = curves(swept, run.cells)
-    own = found.of(found.main, "cuda")
-    panel = next(panel for panel in panels(found, found.main) if panel.title == "cuda")
+    figures = curves(swept, run.cells)
+    own = figures.of(figures.main, "cuda")
+    panel = next(panel for panel in panels(figures, figures.main) if panel.title == "cuda")
     (x_name, _), (line_name, line_values) = swept.values.items()
     assert len(line_values) > 1
     for line, value in zip(panel.lines, line_values, strict=True):

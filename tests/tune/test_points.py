@@ -12,9 +12,9 @@ from tests.tune.folders import KNOB_PAIR, knobs_folder
 PARTITION = load(discovery.default_kernels(), "sm_partition")
 
 
-def swept_of(found, kind="counts", values=None, size=None, **options):
-    sources = tuple(source for source in found.sources if source.variant in ("cuda", "ptx"))
-    return sweep_of(found, sources, kind, values=values or {}, size=size or {}, **options)
+def swept_of(loaded, kind="counts", values=None, size=None, **options):
+    sources = tuple(source for source in loaded.sources if source.variant in ("cuda", "ptx"))
+    return sweep_of(loaded, sources, kind, values=values or {}, size=size or {}, **options)
 
 
 @pytest.fixture
@@ -71,9 +71,9 @@ FAULTS = [
 @pytest.mark.parametrize(("field", "message"), FAULTS)
 def test_an_exception_in_a_pairs_functions_has_file_and_line(field, message, tmp_path):
     pair = changed(KNOB_PAIR, "    knobs=[", f"    {field}\n    knobs=[").replace("import Knob", "import Knob, Sweep")
-    found = load(kernels_folder(tmp_path, pair=pair), "scale")
+    loaded = load(kernels_folder(tmp_path, pair=pair), "scale")
     with pytest.raises(PairError) as error:
-        swept_of(found)
+        swept_of(loaded)
     assert "scale.py:" in str(error.value)
     assert message in str(error.value)
 

@@ -124,15 +124,15 @@ HOST_NS = {
 
 def read() -> Script:
     """The script of this process. Raises KeyError if there is no script, TypeError for an unknown field."""
-    given = json.loads(os.environ[VARIABLE])
-    device = given.pop("device", "H100")
+    script = json.loads(os.environ[VARIABLE])
+    device = script.pop("device", "H100")
     named = device if isinstance(device, str) else device.pop("like", "H100")
     changes: dict[str, Any] = {} if isinstance(device, str) else device
     plain = {entry.name: getattr(DEVICES[named], entry.name) for entry in fields(Device)}
     return Script(
         device=Device(**{**plain, **changes}),
-        host_ns={**HOST_NS, **given.pop("host_ns", {})},
-        faults=tuple(Fault(**fault) for fault in given.pop("faults", ())),
-        clocks=tuple(tuple(clock) for clock in given.pop("clocks", ())),
-        **given,
+        host_ns={**HOST_NS, **script.pop("host_ns", {})},
+        faults=tuple(Fault(**fault) for fault in script.pop("faults", ())),
+        clocks=tuple(tuple(clock) for clock in script.pop("clocks", ())),
+        **script,
     )

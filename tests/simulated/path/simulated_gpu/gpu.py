@@ -274,11 +274,11 @@ class Gpu:
         """MHz and NVML's reasons, now."""
         if not self.busy and not self.script.clocks:
             return self.device.idle_mhz, 1
-        found: tuple[float, int] = (self.device.clock_mhz, 0)
+        state: tuple[float, int] = (self.device.clock_mhz, 0)
         for seconds, mhz, reasons in self.script.clocks:
             if self.busy >= 1e9 * seconds:
-                found = mhz, reasons
-        return found
+                state = mhz, reasons
+        return state
 
     def moving(self, address: int, size: int, *, writes: bool) -> float:
         """Nanoseconds that the device needs to move that many bytes of the block at an address."""
@@ -348,8 +348,8 @@ class Gpu:
     def kernel_ns(self, launch: Prepared, outcome: kernels.Outcome) -> float:
         share = min(1.0, 32 * outcome.sectors / launch.reach) if launch.reach else 0.0
         moving = sum(
-            self.moving(each.address, round(share * each.size), writes=index in outcome.written)
-            for index, each in enumerate(launch.blocks)
+            self.moving(block.address, round(share * block.size), writes=index in outcome.written)
+            for index, block in enumerate(launch.blocks)
         )
         mhz, _ = self.clock if self.busy else (self.device.clock_mhz, 0)
         executing = 1e3 * outcome.instructions / (self.device.sms * ISSUED * mhz)

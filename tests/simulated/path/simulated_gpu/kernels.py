@@ -151,9 +151,9 @@ class Kernel:
 
     @cached_property
     def resources(self) -> ptxas.Resources:
-        found = ptxas.resources(self.module.messages, self.name)
-        assert found is not None
-        return found
+        reported = ptxas.resources(self.module.messages, self.name)
+        assert reported is not None
+        return reported
 
     @cached_property
     def max_threads(self) -> int:
@@ -182,7 +182,7 @@ class Kernel:
         """The immediate checks of cuLaunchKernel. Raises Failure."""
         threads = math.prod(block)
         extents = (*zip(grid, MOST_CTAS, strict=True), *zip(block, (1024, 1024, 64), strict=True))
-        if any(not 1 <= each <= most for each, most in extents) or threads > MAX_THREADS:
+        if any(not 1 <= extent <= most for extent, most in extents) or threads > MAX_THREADS:
             raise Failure(1)
         if shared > max(self.dynamic_bytes, DEFAULT_SHARED_BYTES - self.resources.shared_bytes):
             raise Failure(1)
@@ -257,17 +257,17 @@ def prepare(
     blocks: list[Block] = []
     values: list[tuple[int | None, Any]] = []
     for param, content in zip(kernel.params, params, strict=True):
-        found, address = None, int.from_bytes(content[:8], "little")
+        block_, address = None, int.from_bytes(content[:8], "little")
         is_map = param.array and (param.size_bytes, param.align) == (MAP_BYTES, MAP_ALIGN)
         if is_map or (param.size_bytes == 8 and not param.array and not param.type.floating):
-            found = memory.block(address)
-        if found is None:
+            block_ = memory.block(address)
+        if block_ is None:
             values.append((None, value_of(param, content)))
         else:
-            if found not in blocks:
-                blocks.append(found)
-            place = address - found.address
-            values.append((blocks.index(found), (place, content[8:]) if is_map else place))
+            if block_ not in blocks:
+                blocks.append(block_)
+            place = address - block_.address
+            values.append((blocks.index(block_), (place, content[8:]) if is_map else place))
     places = tuple(memory.find(block.address, block.size) for block in blocks)
     return Prepared(kernel, tuple(grid), tuple(block), cluster, shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
 
@@ -303,7 +303,9 @@ class Launches:
         kernel, places = launch.kernel, launch.places
         if any(region.address not in memory.regions for region, _ in places):
             return Outcome(status=700)  # given back to the device meanwhile
-        held = tuple(region.key(start, each.size) for (region, start), each in zip(places, launch.blocks, strict=True))
+        held = tuple(
+            region.key(start, block.size) for (region, start), block in zip(places, launch.blocks, strict=True)
+        )
         kept = tuple(sorted(kernel.module.kept.items()))
         known = self.known.get(launch.identity)
         if known is None:
@@ -312,7 +314,7 @@ class Launches:
             key = (self.device.arch, launch.identity, held, kept)
             path = self.folder / hashlib.sha256(repr(key).encode()).hexdigest()
             if not path.exists():
-                contents = [r.read(s, each.size) for (r, s), each in zip(places, launch.blocks, strict=True)]
+                contents = [r.read(s, block.size) for (r, s), block in zip(places, launch.blocks, strict=True)]
                 store(path, pickle.dumps(self.emulate(launch, contents)))
             known[held, kept] = pickle.loads(path.read_bytes())
         return known[held, kept]

@@ -38,11 +38,11 @@ def find(name: Any, *arguments: Any, **options: Any) -> Any:
     from simulated_gpu import description
 
     missing = description.read().unloadable
-    for library, made in (("libcuda.so.1", Driver), ("libnvidia-ml.so.1", Management)):
+    for library, library_class in (("libcuda.so.1", Driver), ("libnvidia-ml.so.1", Management)):
         if name == library:
             if library.partition(".")[0] in missing:
                 raise OSError(f"{name}: cannot open shared object file: No such file or directory")
-            return made()
+            return library_class()
     return CDLL(name, *arguments, **options)
 
 
@@ -100,15 +100,15 @@ class Driver(Library):
         self.gpu.call("cuCtxResetPersistingL2Cache")
 
     def cuLaunchKernelEx(self, config: Any, function: Any, params: Any, extra: Any) -> int:
-        gpu, given = self.gpu, self.config(config)
+        gpu, settings = self.gpu, self.config(config)
         gpu.call("cuLaunchKernelEx")
         kernel = gpu.functions[function.value]
-        grid, cluster = tuple(given.grid), None
-        for attribute in given.attributes[: given.attribute_count]:
+        grid, cluster = tuple(settings.grid), None
+        for attribute in settings.attributes[: settings.attribute_count]:
             if attribute.id == CLUSTER:
                 cluster = tuple(attribute.value.cluster)
             if attribute.id == COOPERATIVE and attribute.value.cooperative:
-                held = gpu.device.sms * kernel.resident(gpu.device, math.prod(given.block), given.shared_bytes)
+                held = gpu.device.sms * kernel.resident(gpu.device, math.prod(settings.block), settings.shared_bytes)
                 if math.prod(grid) > held:
                     return 720
             if attribute.id == FOLLOWS and not gpu.device.clusters:
@@ -117,22 +117,24 @@ class Driver(Library):
             return 1
         if cluster and (math.prod(cluster) > kernel.most_cluster or any(map(operator.mod, grid, cluster))):
             return 912
-        content = [ctypes.string_at(at, each.size_bytes) for at, each in zip(params, kernel.params, strict=True)]
-        gpu.start(function.value, grid, tuple(given.block), given.shared_bytes, given.stream or 0, content, cluster)
+        content = [ctypes.string_at(at, param.size_bytes) for at, param in zip(params, kernel.params, strict=True)]
+        gpu.start(
+            function.value, grid, tuple(settings.block), settings.shared_bytes, settings.stream or 0, content, cluster
+        )
         return 0
 
     def cuOccupancyMaxActiveClusters(self, count: Any, function: Any, config: Any) -> int:
-        gpu, given = self.gpu, self.config(config)
+        gpu, settings = self.gpu, self.config(config)
         gpu.call("cuOccupancyMaxActiveClusters")
         kernel = gpu.functions[function.value]
-        ctas = math.prod(given.attributes[0].value.cluster)
+        ctas = math.prod(settings.attributes[0].value.cluster)
         if ctas > kernel.most_cluster:
             return 912
-        held = gpu.device.sms * kernel.resident(gpu.device, math.prod(given.block), given.shared_bytes)
+        held = gpu.device.sms * kernel.resident(gpu.device, math.prod(settings.block), settings.shared_bytes)
         put(count, held // ctas)
         return 0
 
-    def cuTensorMapEncodeTiled(self, made: Any, element: Any, rank: Any, address: Any, *fields: Any) -> int:
+    def cuTensorMapEncodeTiled(self, target: Any, element: Any, rank: Any, address: Any, *fields: Any) -> int:
         """The fields at the bits of the hardware's layout, as far as machine code of ptxas shows it; the rest is 0."""
         self.gpu.call("cuTensorMapEncodeTiled")
         shape, strides, box, steps = (list(field) for field in fields[:4])
@@ -159,7 +161,7 @@ class Driver(Library):
             pieces += [(256 + 32 * i, shape[i] - 1), (416 + 3 * i, steps[i] - 1)]
         for i in many[:-1]:
             pieces += [(96 + 32 * i, strides[i] // 16 % 2**32), (224 + 4 * i, strides[i] // 16 >> 32)]
-        put(made, sum(value << bit for bit, value in pieces).to_bytes(128, "little"), "raw")
+        put(target, sum(value << bit for bit, value in pieces).to_bytes(128, "little"), "raw")
         return 0
 
     @staticmethod
@@ -224,7 +226,7 @@ class Management(Library):
         self.open -= 1
         return 0
 
-    def told(self, *values: tuple[Any, Any]) -> int:
+    def answer(self, *values: tuple[Any, Any]) -> int:
         if self.open < 1:
             return NVML_UNINITIALIZED
         for pointer, value in values:
@@ -236,24 +238,24 @@ class Management(Library):
 
     def nvmlSystemGetDriverVersion(self, text: Any, size: Any) -> int:
         text.value = b"580.65.06"
-        return self.told()
+        return self.answer()
 
     def nvmlDeviceGetHandleByPciBusId_v2(self, bus: Any, device: Any) -> int:
-        return self.told()
+        return self.answer()
 
     def nvmlDeviceGetUUID(self, device: Any, text: Any, size: Any) -> int:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
         text.value = f"GPU-{self.gpu.device.name}-{visible}".encode()
-        return self.told()
+        return self.answer()
 
     def nvmlDeviceGetMigMode(self, device: Any, current: Any, pending: Any) -> int:
-        return self.told((current, 0), (pending, 0)) if self.gpu.device.clusters else NVML_NOT_SUPPORTED
+        return self.answer((current, 0), (pending, 0)) if self.gpu.device.clusters else NVML_NOT_SUPPORTED
 
     def nvmlDeviceGetEnforcedPowerLimit(self, device: Any, milliwatts: Any) -> int:
-        return self.told((milliwatts, 1000 * self.gpu.device.power_limit_w))
+        return self.answer((milliwatts, 1000 * self.gpu.device.power_limit_w))
 
     def nvmlDeviceGetClockInfo(self, device: Any, kind: Any, mhz: Any) -> int:
-        return self.told((mhz, round(self.gpu.clock[0])))
+        return self.answer((mhz, round(self.gpu.clock[0])))
 
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, device: Any, reasons: Any) -> int:
-        return self.told((reasons, self.gpu.clock[1]))
+        return self.answer((reasons, self.gpu.clock[1]))

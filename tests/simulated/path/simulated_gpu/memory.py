@@ -115,14 +115,14 @@ class Region:
         self.keys.clear()
 
     def read(self, start: int, size: int) -> Bytes:
-        found = np.empty(size, np.uint8)
+        content = np.empty(size, np.uint8)
         for part in self.parts(start, size):
             at = part.start - start
             if part.chunk.data is None:
-                found[at : at + part.size] = part.chunk.key
+                content[at : at + part.size] = part.chunk.key
             else:
-                found[at : at + part.size] = part.chunk.data[part.offset : part.offset + part.size]
-        return found
+                content[at : at + part.size] = part.chunk.data[part.offset : part.offset + part.size]
+        return content
 
     def key(self, start: int, size: int) -> tuple[Any, ...]:
         """The identity of the bytes, without reading them."""
