@@ -57,3 +57,12 @@ def suffix(name: str) -> str:
     """`a` of sm_90a; empty for a plain architecture, and if `name` is not one."""
     parsed = find(name)
     return parsed.suffix if parsed else ""
+
+
+def takes(target: str, declared: str) -> bool | None:
+    """Whether PTX with `.target declared` can be assembled for `target`, if it can be for some target: the rule that
+    `ptxas --help` has under --gpu-name. None for the code of a family, and if a name is not an architecture."""
+    own, other = parse(declared), parse(target)
+    if own is None or other is None or own.suffix == "f":
+        return None
+    return own == other if own.suffix else other.number >= own.number

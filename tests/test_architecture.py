@@ -50,3 +50,24 @@ def test_the_first_architecture_of_a_text_is_found():
     assert architecture.find("PTX ISA .version 8.0 or later") is None
     with pytest.raises(ValueError, match="'hopper' is not an architecture such as sm_90"):
         architecture.number("hopper")
+
+
+TAKEN = [
+    # target, .target, whether PTX for it can be assembled for the target
+    ("sm_90",   "sm_75",        True),
+    ("sm_90",   "sm_90",        True),
+    ("sm_90a",  "sm_90",        True),
+    ("sm_100f", "sm_90",        True),
+    ("sm_80",   "sm_90",        False),
+    ("sm_90a",  "sm_90a",       True),
+    ("sm_90",   "sm_90a",       False),
+    ("sm_100a", "sm_90a",       False),
+    ("sm_103",  "sm_100f",      None),
+    ("sm_90",   "sm_75, debug", None),
+    ("hopper",  "sm_75",        None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "declared", "taken"), TAKEN)
+def test_a_plain_target_is_for_itself_and_all_later_ones(target, declared, taken):
+    assert architecture.takes(target, declared) is taken

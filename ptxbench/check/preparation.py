@@ -65,7 +65,7 @@ def prepare(suite: CheckSuite, settings: CheckOptions) -> None:
 def rehearse(suite: CheckSuite, settings: CheckOptions) -> None:
     """A whole judgement of the first of the pair's kernels that is right, and what judgements compare it with."""
     if settings.targets:
-        suite.reaches(settings.targets)
+        suite.assembling(settings.targets)
     for build in suite.builds.values():
         suite.report(build)
     _ = suite.executed

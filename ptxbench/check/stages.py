@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench import toolchain
+from ptxbench import architecture, toolchain
 from ptxbench.check.candidate_launcher import WRONG, CandidateLauncher
 from ptxbench.check.comparison import COMPARED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.finding_codes import ERROR, OF_THE_PAIR
@@ -48,7 +48,7 @@ from ptxbench.errors import (
     SignatureMismatch,
 )
 from ptxbench.launch_notes import model_notes
-from ptxbench.portability.survey import Matrix, Subject, survey
+from ptxbench.portability.survey import target_trials
 from ptxbench.signature import check_signature, read_headers
 from ptxbench.toolchain import Build, locate
 from ptxbench.toolchain.trial import ASSEMBLES
@@ -322,27 +322,33 @@ class Checker:
         raise Skip(UNTIMED)
 
     def portability(self) -> StageOutcome:
-        if not self.settings.targets:
+        targets = self.settings.targets
+        if not targets:
             raise Skip("no other targets were requested")
-        matrix = [
-            event
-            for event in survey([Subject(CANDIDATE, (self.source,), {})], self.settings.targets, code=False)
-            if isinstance(event, Matrix)
-        ]
-        reach = matrix[0].reaches[CANDIDATE]
-        self.tried = {target: result.status == ASSEMBLES for target, result in reach.trials.items()}
-        own = self.suite.reaches(self.settings.targets)
-        lost = [target for target in own.assembling if not self.tried[target]]
+        answers = self.known_targets()
+        trials = target_trials(self.source, [target for target in targets if target not in answers])
+        self.tried = {
+            target: answers[target] if target in answers else trials[target].status == ASSEMBLES for target in targets
+        }
+        lost = [target for target in self.suite.assembling(targets) if not self.tried[target]]
         findings = []
         if lost:
-            result = reach.trials[lost[0]]
+            result = trials.get(lost[0]) or target_trials(self.source, lost[:1])[lost[0]]
             need = result.needs[0] if result.needs else None
             message = f"{', '.join(lost)}: {need.message if need else result.reason or 'refused'}."
             line = need.line if need else None
             findings = [
                 finding("portability", "fewer-targets", one_line(message), line, self.text.locations.column(line))
             ]
-        return StageOutcome(f"{len(reach.assembling)} of {len(self.tried)} targets", findings)
+        return StageOutcome(f"{sum(self.tried.values())} of {len(self.tried)} targets", findings)
+
+    def known_targets(self) -> dict[str, bool]:
+        """The targets that need no start of ptxas, because it has made code of the text for one architecture."""
+        if self.text.language != "ptx" or self.build.cubin is None:
+            return {}
+        declared = self.text.module.target  # more than a name, such as `sm_75, debug`, is left to ptxas
+        answers = {target: architecture.takes(target, ", ".join(declared)) for target in self.settings.targets}
+        return {target: answer for target, answer in answers.items() if answer is not None}
 
 
 def counted_words(stage: str, counted: Sequence[CheckCase]) -> str:

@@ -34,12 +34,13 @@ from ptxbench.errors import EmulatorCrash, KernelError, ToolMissing, UsageError
 from ptxbench.executed import Executed
 from ptxbench.languages import REQUIRED
 from ptxbench.pair import Pair, Size
-from ptxbench.portability.survey import Matrix, Subject, TargetResults, survey
+from ptxbench.portability.survey import target_trials
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
 from ptxbench.runner.plan import is_too_large
 from ptxbench.tensor_map import TensorMap
 from ptxbench.toolchain import Build
+from ptxbench.toolchain.trial import ASSEMBLES
 from ptxbench.verify import agrees, verify
 
 SIZES_OF_A_KIND = 3
@@ -86,7 +87,7 @@ class CheckSuite:
         self.excused: dict[tuple[int, bool], str | None] = {}
         self._beyond: dict[tuple[int, bool], str | None] = {}
         self._own_results: dict[tuple[str, int], LaunchResult | None] = {}
-        self._reaches: dict[tuple[str, ...], TargetResults] = {}
+        self._assembling: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._repeated: dict[tuple[int, ...], tuple[CheckCase, CheckCase, CheckCase]] = {}
 
     def drawn(self, purpose: str) -> random.Random:
@@ -294,16 +295,15 @@ class CheckSuite:
                 builds[source.variant] = toolchain.build_source(source, self.arch)
         return builds
 
-    def reaches(self, targets: Sequence[str]) -> TargetResults:
-        """For which of the targets the pair's own PTX can be assembled."""
+    def assembling(self, targets: Sequence[str]) -> tuple[str, ...]:
+        """Those of the targets for which the pair's own PTX can be assembled."""
         key = tuple(targets)
-        if key not in self._reaches:
+        if key not in self._assembling:
             own = next(source for source in self.loaded.sources if source.variant == "ptx")
             plain = Source("ptx", own.language, own.path, own.entry)
-            events = survey([Subject("ptx", (plain,), {})], targets, code=False)
-            matrix = [event for event in events if isinstance(event, Matrix)]
-            self._reaches[key] = matrix[0].reaches["ptx"]
-        return self._reaches[key]
+            trials = target_trials(plain, targets)
+            self._assembling[key] = tuple(target for target in targets if trials[target].status == ASSEMBLES)
+        return self._assembling[key]
 
     def report(self, build: Build) -> BuildReport:
         """The report of a build, with the occupancy at the pair's first bench size."""

@@ -112,22 +112,20 @@ class Matrix:
     """By variant, or by the name of the kernel."""
 
 
-def survey(
-    subjects: Sequence[Subject], targets: Sequence[str], pool: Pool | None = None, *, code: bool = True
-) -> Iterator[Step | Matrix]:
+def survey(subjects: Sequence[Subject], targets: Sequence[str], pool: Pool | None = None) -> Iterator[Step | Matrix]:
     """Try every source for every target; yields each matrix as soon as it and those before it are complete.
 
-    `pool`: does the trials; by default threads, because NVRTC and ptxas run outside the interpreter's lock. `code`: as
-    for `trial.attempt`. Raises PairError for an invalid option of NVRTC.
+    `pool`: does the trials; by default threads, because NVRTC and ptxas run outside the interpreter's lock. Raises
+    PairError for an invalid option of NVRTC.
     """
     trials = [
         (i, source, target) for i, subject in enumerate(subjects) for source in subject.sources for target in targets
     ]
-    tasks = [(source, target, code) for _, source, target in trials]
+    tasks = [(source, target, True) for _, source, target in trials]
     expected = [len(subject.sources) * len(targets) for subject in subjects]
     trials_by_subject: list[dict[tuple[str, str], TargetTrial]] = [{} for _ in subjects]
     complete = 0
-    with closing((pool or Threads(os.cpu_count() or 1)).map(tried, tasks)) as results:
+    with closing((pool or threads()).map(tried, tasks)) as results:
         for done, (number, trial) in enumerate(results):
             i, source, target = trials[number]
             yield Step(done, len(trials), subjects[i].name, source.variant, f"{target}:")
@@ -158,8 +156,20 @@ def matrix_of(
     return Matrix(subject.name, tuple(targets), reaches)
 
 
+def target_trials(source: Source, targets: Sequence[str]) -> dict[str, TargetTrial]:
+    """The trials of one source, without machine code (see `trial.attempt`)."""
+    if not targets:
+        return {}
+    with closing(threads().map(tried, [(source, target, False) for target in targets])) as results:
+        return {targets[number]: trial for number, trial in results}
+
+
+def threads() -> Threads:
+    return Threads(os.cpu_count() or 1)
+
+
 def tried(task: tuple[Source, str, bool], tell: Tell) -> TargetTrial:
-    """A variant, with its file for a target."""
+    """A variant, with its file for a target; the last part: whether to make machine code."""
     source, target, code = task[0].on(task[1]), *task[1:]
     return attempt(
         source.path,

@@ -11,14 +11,14 @@ from ptxbench import discovery
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.comparison import heavier, slower
 from ptxbench.check.launching import LaunchOptions, launch
-from ptxbench.check.stages import Checker
+from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, goes_wrong, unlike, varied
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.variation import EXTREMES
 from ptxbench.errors import EmulatorCrash
 from ptxbench.result import BuildReport
-from ptxbench.toolchain import locate
+from ptxbench.toolchain import locate, trial
 from tests.check.judging import judged, outcome, suite
 from tests.folders import CUDA, PTX, changed
 
@@ -73,6 +73,38 @@ def test_targets_that_only_the_pairs_ptx_reaches_are_reported():
     warning = next(finding for finding in judgement.findings if finding.code == "fewer-targets")
     assert warning.message.startswith("sm_75: ")
     assert judgement.verdict == "accepted"
+
+
+ELSEWHERE = [
+    # .target, what is declared after it, targets, whether ptxas is asked
+    ("sm_75", "",                       {"sm_75": True, "sm_90": True, "sm_100a": True},   False),
+    ("sm_90", "",                       {"sm_100": True, "sm_120": True},                  False),
+    ("sm_90", "",                       {"sm_80": False, "sm_120": True},                  True),
+    ("sm_75", ", texmode_independent", {"sm_75": True, "sm_100": True},                   True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("declared", "more", "targets", "asked"), ELSEWHERE)
+def test_ptxas_is_not_asked_for_targets_that_follow_from_the_code_for_one(
+    declared, more, targets, asked, tmp_path, monkeypatch
+):
+    attempted = []
+
+    def attempt(source, *, target, **options):
+        attempted.append(target)
+        return trial.attempt(source, target=target, **options)
+
+    monkeypatch.setattr("ptxbench.portability.survey.attempt", attempt)
+    own = suite("triad")
+    own.assembling(tuple(targets))
+    attempted.clear()
+    (path := tmp_path / "candidate.ptx").write_text(
+        changed(HONEST.replace("6.3", "7.8"), ".target sm_75", f".target {declared}{more}")
+    )
+    checker = Checker(own, path, CheckOptions(targets=tuple(targets)))
+    outcome = checker.portability()
+    assert (outcome.words, checker.tried) == (f"{sum(targets.values())} of {len(targets)} targets", targets)
+    assert bool(attempted) == asked
 
 
 def test_a_crash_of_the_emulator_on_a_kernel_of_the_pair_excuses_no_candidate(monkeypatch):

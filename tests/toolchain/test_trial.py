@@ -4,11 +4,13 @@ Availability is not monotone: what sm_90a has, neither sm_90 nor any later targe
 """
 
 import dataclasses
+import random
 import re
 
 import pytest
 
 from ptxbench import architecture, cache
+from ptxbench.architecture import takes
 from ptxbench.errors import PairError, ToolMissing
 from ptxbench.toolchain import cubin, locate, nvrtc, ptxas, trial
 from ptxbench.toolchain.trial import (
@@ -22,6 +24,8 @@ from ptxbench.toolchain.trial import (
     newest_version,
     targets,
 )
+from tests.emulator.spelled import module, refusals
+from tests.emulator.test_spellings import shuffled as spellings
 from tests.folders import changed
 
 from .conftest import CUDA, PTX
@@ -279,3 +283,32 @@ def test_what_only_the_code_shows_is_not_found_without_it(attempts):
     large = changed(PTX, "values[64]", "values[64000]")
     assert attempts(large, "sm_90").status == REFUSED
     assert attempts(large, "sm_90", code=False).status == ASSEMBLES
+
+
+RULE = [
+    # a text that ptxas accepts for `target`
+    ("sm_90a", FENCES),
+    ("sm_75",  "every instruction"),
+    ("sm_90",  "every instruction"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "text"), RULE)
+def test_ptxas_reads_a_text_for_the_targets_that_its_rule_names_and_no_others(target, text):
+    if text == "every instruction":
+        lines = list(spellings(random.Random(1)))
+        text = module(
+            [line for line, refusal in zip(lines, refusals(lines, target), strict=True) if not refusal], target
+        )
+    tool = locate.program("ptxas")
+
+    def reads(other):
+        try:
+            ptxas.accept(tool, text, other)
+        except ptxas.RefusedError:
+            return False
+        return True
+
+    assert reads(target)
+    some = targets()[::4]
+    assert {other: reads(other) for other in some} == {other: takes(other, target) for other in some}
