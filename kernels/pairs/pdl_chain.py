@@ -34,14 +34,14 @@ def errors(x, w, eps):
     lanes: of w v, and of the squares, of which the root halves the error. The multiplication by 1 / n, the addition of
     eps and rsqrt.approx (2 ulp, 4 units) add 5; the last fma adds 1, of y.
     """
-    error, found = np.zeros_like(x), []
+    error, layer_errors = np.zeros_like(x), []
     additions = x.size / 32 + 5
     for weights, (v, scale, product, y) in zip(np.abs(w), layers(x, w, eps), strict=True):
         of_product = weights @ (error + additions * np.abs(v))
         of_scale = scale**2 * np.mean(np.abs(v) * error) + additions / 2 + 5
         error = error + scale * (of_product + of_scale * np.abs(product)) + np.abs(y)
-        found.append(error)
-    return np.stack(found)
+        layer_errors.append(error)
+    return np.stack(layer_errors)
 
 
 def weights(rng, shape, n, layers):

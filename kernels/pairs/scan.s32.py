@@ -33,13 +33,13 @@ def places(n):
 def sums(x):
     """The sum of x up to each index of `places`."""
     at = places(x.size)
-    total, found = 0, []
+    total, totals = 0, []
     for start, piece in pieces(x):
         running = total + np.cumsum(piece)
         first, last = np.searchsorted(at, (start, start + piece.size))
-        found.append(running[at[first:last] - start])
+        totals.append(running[at[first:last] - start])
         total = running[-1]
-    return np.concatenate(found)
+    return np.concatenate(totals)
 
 
 def tiles(n, BLOCK=BLOCK):  # noqa: N803  knobs are upper case, as macros are

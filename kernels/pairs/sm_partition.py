@@ -117,13 +117,13 @@ def of_limit(both):
 def of_copier(copy, idle, *counters):
     """The average count of a copying SM: what the launch counts above a launch in which each CTA takes its role and
     exits."""
-    return sum(copy.counts[each] - idle.counts[each] for each in counters) / copy.size["copiers"]
+    return sum(copy.counts[counter] - idle.counts[counter] for counter in counters) / copy.size["copiers"]
 
 
 def of_computer(compute, idle, *counters):
     """The same for a computing SM."""
     computers = compute.size["sms"] - compute.size["copiers"]
-    return sum(compute.counts[each] - idle.counts[each] for each in counters) / computers
+    return sum(compute.counts[counter] - idle.counts[counter] for counter in counters) / computers
 
 
 INSTRUCTIONS = ("ptx_warp_instructions",)
@@ -152,7 +152,7 @@ def reserved(sms):
 def swept(sms):
     """Copiers up to half of the SMs, including the share of 20 in 132; chunks of 4 to 64 KiB."""
     copiers = {0, 4, 8, 12, 16, 20, 24, 32, 48, 64, reserved(sms)}
-    return {"copiers": sorted(each for each in copiers if each <= sms // 2), "chunk": [1 << k for k in range(12, 17)]}
+    return {"copiers": sorted(count for count in copiers if count <= sms // 2), "chunk": [1 << k for k in range(12, 17)]}
 
 
 SWEEP = Sweep(
@@ -220,7 +220,7 @@ def bench_sizes(device):
 
     def launches(bound, panels, *roles):
         tiles, steps, depth = bound
-        return [sizes(sms, copiers, n, CHUNK, tiles, steps, each, depth, panels) for each in roles]
+        return [sizes(sms, copiers, n, CHUNK, tiles, steps, role, depth, panels) for role in roles]
 
     return [
         sizes(sms, copiers, 1 << 20, CHUNK, sms, 8, COPY | COMPUTE),

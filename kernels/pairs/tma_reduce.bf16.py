@@ -12,16 +12,16 @@ TILE = 8192  # values that a CTA adds: 16 KiB
 def total(x, out):
     """out plus all slices of x, one slice at a time, so that no float64 copy of x is made."""
     added = out.copy()
-    for each in x:
-        added += wide(each)
+    for piece in x:
+        added += wide(piece)
     return added
 
 
 def magnitude(x, out):
     """The sum of the magnitudes of all terms."""
     added = np.abs(out)
-    for each in x:
-        added += np.abs(wide(each))
+    for piece in x:
+        added += np.abs(wide(piece))
     return added
 
 

@@ -22,13 +22,13 @@ SHIFTS = np.array([0, 16, 4, 20, 8, 24, 12, 28], np.uint32)
 
 def products(w, x, term=lambda values: values):
     """The products of the terms of x and of the integers q - 8, summed: shape (batch, rows)."""
-    found = np.zeros((len(w), len(x)))
+    summed = np.zeros((len(w), len(x)))
     of_weight = [np.ascontiguousarray(term(x[:, i::PACK]).T) for i in range(PACK)]
     for start in range(0, len(w), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         for shift, elements in zip(SHIFTS, of_weight, strict=True):
-            found[rows] += term((w[rows] >> shift & 15) - 8.0) @ elements
-    return found.T
+            summed[rows] += term((w[rows] >> shift & 15) - 8.0) @ elements
+    return summed.T
 
 
 def bound(w, scale, x, rows, words, magic):
