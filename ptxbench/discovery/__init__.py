@@ -173,10 +173,10 @@ def choose_pairs(kernels: Path, patterns: Iterable[str]) -> tuple[str, ...]:
     Raises UsageError as `find_pairs` and `select` do; it names the folder unless it is that of ptxbench, and another
     folder that has the pair.
     """
-    from ptxbench.discovery import elsewhere
+    from ptxbench.discovery import suggestions
 
     where = "" if kernels == default_kernels() else f" in '{display_path(kernels)}'"
-    return select(find_pairs(kernels), patterns, where=where, hint=lambda pattern: elsewhere.hint(pattern, kernels))
+    return select(find_pairs(kernels), patterns, where=where, hint=lambda pattern: suggestions.hint(pattern, kernels))
 
 
 def select(

@@ -4,7 +4,7 @@ Prints nothing and draws nothing; imports the runner, because a sweep is a run.
 """
 
 from ptxbench.tune.curve import Curves, Reading, curves
-from ptxbench.tune.points import Point, Swept, sweep_of
+from ptxbench.tune.points import PairSweep, Point, sweep_of
 from ptxbench.tune.sweep import finished_before, plan_of, spec_of
 
-__all__ = ["Curves", "Point", "Reading", "Swept", "curves", "finished_before", "plan_of", "spec_of", "sweep_of"]
+__all__ = ["Curves", "PairSweep", "Point", "Reading", "curves", "finished_before", "plan_of", "spec_of", "sweep_of"]

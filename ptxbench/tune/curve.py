@@ -14,8 +14,8 @@ from ptxbench.knobs import Figure, SweepPart, Values
 from ptxbench.metrics import BY_NAME, Metric, choose
 from ptxbench.result import BROKEN, UNJUDGED, VERIFIED, Cell, VariantResult
 from ptxbench.stats import Interval
-from ptxbench.tune.blame import called
-from ptxbench.tune.points import Point, Swept
+from ptxbench.tune.pair_functions import call_pair_function
+from ptxbench.tune.points import PairSweep, Point
 from ptxbench.tune.sweep import Place, place
 
 ALPHA = 1 - stats.LEVEL
@@ -67,7 +67,7 @@ class Best:
 class Curves:
     """A sweep to be shown. `readings`: by the quantity's name and the variant, one per point or None."""
 
-    swept: Swept
+    swept: PairSweep
     variants: Sequence[str]
     quantities: Sequence[Quantity]
     readings: Mapping[tuple[str, str], Sequence[Reading | None]]
@@ -79,7 +79,7 @@ class Curves:
     @property
     def marks(self) -> Values:
         """The pair's own values of the swept names: its knobs' defaults, and the size of its own sweep."""
-        pair, values = self.swept.found.pair, self.swept.values
+        pair, values = self.swept.loaded.pair, self.swept.values
         own = {**(self.swept.size if pair.sweep else {}), **{knob.name: knob.default for knob in pair.knobs}}
         return {name: own[name] for name in values if own.get(name) in values[name]}
 
@@ -163,7 +163,7 @@ def separated(best: Reading, others: Sequence[Reading], sign: int) -> list[bool]
 # ---- from cells to readings
 
 
-def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None) -> Curves:
+def curves(swept: PairSweep, cells: Sequence[Cell], metric: str | None = None) -> Curves:
     """The results of a sweep from its cells; `metric`: what decides the best, a figure of the pair or a metric.
 
     Raises UsageError for an unknown metric.
@@ -192,7 +192,7 @@ def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None) -> Cu
     )
 
 
-def choose_quantities(swept: Swept, metric: str | None) -> list[Quantity]:
+def choose_quantities(swept: PairSweep, metric: str | None) -> list[Quantity]:
     """The pair's figures, the chosen one first; one metric if the pair has none."""
     figures = [
         Quantity(figure.name, figure.unit, figure.better, figure.description, figure) for figure in swept.figures
@@ -234,7 +234,7 @@ def unbuildable(result: VariantResult | None) -> bool:
     return result is not None and result.status == BROKEN and result.build is None
 
 
-def reading(quantity: Quantity, swept: Swept, parts: Mapping[str, Cell], variant: str) -> Reading | None:
+def reading(quantity: Quantity, swept: PairSweep, parts: Mapping[str, Cell], variant: str) -> Reading | None:
     """The quantity of one variant at one point; None if it does not exist."""
     source = quantity.source
     if isinstance(source, Metric):
@@ -252,8 +252,8 @@ def reading(quantity: Quantity, swept: Swept, parts: Mapping[str, Cell], variant
     )
 
 
-def of_figure(figure: Figure, swept: Swept, parts: Sequence[SweepPart]) -> float | None:
-    value: float | None = called(swept.found, f"the figure '{figure.name}'", figure.formula, *parts)
+def of_figure(figure: Figure, swept: PairSweep, parts: Sequence[SweepPart]) -> float | None:
+    value: float | None = call_pair_function(swept.loaded, f"the figure '{figure.name}'", figure.formula, *parts)
     return value
 
 

@@ -17,7 +17,7 @@ from ptxbench.knobs import Figure, Values
 from ptxbench.pair import Pair, Size
 from ptxbench.runner import PairPlan, memory
 from ptxbench.runner.plan import without_repeats
-from ptxbench.tune.blame import called
+from ptxbench.tune.pair_functions import call_pair_function
 
 Kind = Literal["times", "counts"]
 
@@ -52,10 +52,10 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Swept:
+class PairSweep:
     """A pair with its sweep: the names with their values, the size apart from these, the variants."""
 
-    found: LoadedPair
+    loaded: LoadedPair
     values: Mapping[str, Sequence[int]]
     size: Size
     sources: tuple[Source, ...]
@@ -65,12 +65,12 @@ class Swept:
     @property
     def figures(self) -> Sequence[Figure]:
         """The pair's figures that can be computed here."""
-        sweep = self.found.pair.sweep
+        sweep = self.loaded.pair.sweep
         return [figure for figure in sweep.figures if figure.of == self.kind] if sweep else []
 
     @property
     def first_part(self) -> str:
-        return next(iter(parts_of(self.found.pair)))
+        return next(iter(parts_of(self.loaded.pair)))
 
     def pair_plans(self) -> tuple[PairPlan, ...]:
         """Every launch as jobs of a run, one for each setting of the knobs, so that each build is checked once."""
@@ -78,7 +78,7 @@ class Swept:
         pair_plans = []
         for knobs in settings:
             sizes = [size for point in self.points if point.knobs == knobs for size in point.parts.values()]
-            loaded = with_knobs(self.found, knobs)
+            loaded = with_knobs(self.loaded, knobs)
             wanted = {source.variant for source in self.sources}
             sources = tuple(source for source in loaded.sources if source.variant in wanted)
             pair_plans.append(PairPlan(loaded, sources, without_repeats(sizes), knobs=knobs))
@@ -93,7 +93,7 @@ def sweep_of(
     values: Mapping[str, Sequence[int]],
     size: Values,
     sms: int = EMULATED_SMS,
-) -> Swept:
+) -> PairSweep:
     """The sweep of `values` by name, else of the pair's declaration. `size`: fixed dimensions of every point.
 
     Raises UsageError for names that the pair does not have, too many of them, or a size that it cannot have.
@@ -115,9 +115,9 @@ def sweep_of(
     base |= {canonical(pair, name): value for name, value in size.items()}
     if (count := math.prod(map(len, swept_values.values()))) > MOST_POINTS:
         raise UsageError(f"{' and '.join(swept_values)} make {count:,} points. Sweep at most {MOST_POINTS:,}.")
-    swept = Swept(loaded, swept_values, base, sources, kind)
+    swept = PairSweep(loaded, swept_values, base, sources, kind)
     points = tuple(points_of(swept, knobs, {name for name in swept_values if name in base}))
-    return Swept(loaded, swept_values, base, sources, kind, points)
+    return PairSweep(loaded, swept_values, base, sources, kind, points)
 
 
 def canonical(pair: Pair, name: str) -> str:
@@ -135,7 +135,9 @@ def declared(loaded: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
     """The values that the pair declares for a sweep. Raises UsageError if it declares none."""
     pair = loaded.pair
     if pair.sweep:
-        pair_values: Mapping[str, Sequence[int]] = called(loaded, "the sweep's values", pair.sweep.values, sms)
+        pair_values: Mapping[str, Sequence[int]] = call_pair_function(
+            loaded, "the sweep's values", pair.sweep.values, sms
+        )
         return pair_values
     if not pair.knobs:
         dimensions = ", ".join(pair.bench_sizes[0])
@@ -148,7 +150,9 @@ def base_size(loaded: LoadedPair, kind: Kind, sms: int) -> Size:
     pair = loaded.pair
     if pair.sweep:
         size: Size = (
-            called(loaded, "the sweep's size", pair.sweep.size, sms) if kind == "times" else pair.sweep.emulated
+            call_pair_function(loaded, "the sweep's size", pair.sweep.size, sms)
+            if kind == "times"
+            else pair.sweep.emulated
         )
         return size
     return pair.bench_sizes[len(pair.bench_sizes) // 2 if kind == "times" else 0]
@@ -158,20 +162,20 @@ def parts_of(pair: Pair) -> Mapping[str, Callable[..., Values]]:
     return (pair.sweep.parts if pair.sweep else {}) or {ITSELF: lambda **size: size}
 
 
-def points_of(swept: Swept, knobs: set[str], dimensions: set[str]) -> Iterator[Point]:
+def points_of(swept: PairSweep, knobs: set[str], dimensions: set[str]) -> Iterator[Point]:
     """Each point with the launches that the figures need; the last name varies fastest."""
-    parts = parts_of(swept.found.pair)
+    parts = parts_of(swept.loaded.pair)
     needed = {swept.first_part, *(name for figure in swept.figures for name in figure.needs)}
     for values in itertools.product(*swept.values.values()):
         at = dict(zip(swept.values, values, strict=True))
         own = {name: value for name, value in at.items() if name in knobs}
         size = {**swept.size, **{name: value for name, value in at.items() if name in dimensions}}
-        pair = swept.found.pair.with_knobs(own)
+        pair = swept.loaded.pair.with_knobs(own)
         launches, reasons = {}, []
         for name, part in parts.items():
             if name in needed:
-                launch = dict(called(swept.found, f"the part '{name}'", part, **size))
-                if reason := why_not(swept.found, pair, launch):
+                launch = dict(call_pair_function(swept.loaded, f"the part '{name}'", part, **size))
+                if reason := why_not(swept.loaded, pair, launch):
                     reasons.append(reason)
                 else:
                     launches[name] = launch
@@ -182,7 +186,7 @@ def why_not(loaded: LoadedPair, pair: Pair, size: Size) -> str | None:
     """Why `pair`, which is that of `found` with changed knobs, has no launch of that size; None if it has one."""
     if min(size.values(), default=0) < 0:
         return "No dimension can be below 0."
-    if pair.restriction is not None and (reason := called(loaded, "restriction", pair.restriction, **size)):
+    if pair.restriction is not None and (reason := call_pair_function(loaded, "restriction", pair.restriction, **size)):
         return str(reason)
     for problem in size_problems(pair, size):
         return problem.sentence

@@ -13,7 +13,7 @@ from ptxbench.errors import ResultError
 from ptxbench.result import INTERRUPTED, Cell, RunDocument, from_json
 from ptxbench.run_info import Toolchain
 from ptxbench.runner import RunFrame, RunPlan
-from ptxbench.tune.points import Swept
+from ptxbench.tune.points import PairSweep
 
 SAVED = "*.sweep.json"
 
@@ -32,14 +32,14 @@ class Before:
         return max(numbers, default=-1) + 1
 
 
-def spec_of(swept: Swept) -> dict[str, Any]:
+def spec_of(swept: PairSweep) -> dict[str, Any]:
     """The sweep in the run document; two with one spec, on one device with one set of tools, are the same."""
-    files = sorted({swept.found.path, *(path for source in swept.sources for path in source.files)})
+    files = sorted({swept.loaded.path, *(path for source in swept.sources for path in source.files)})
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.read_bytes())
     return {
-        "pair": swept.found.name,
+        "pair": swept.loaded.name,
         "values": {name: list(values) for name, values in swept.values.items()},
         "size": dict(swept.size),
         "variants": [source.variant for source in swept.sources],
@@ -83,7 +83,7 @@ def is_same(run: RunDocument, frame: RunFrame, tools: Toolchain) -> bool:
     )
 
 
-def plan_of(plan: RunPlan, swept: Swept, before: Before | None) -> RunPlan:
+def plan_of(plan: RunPlan, swept: PairSweep, before: Before | None) -> RunPlan:
     """The plan without finished work: on a GPU complete rounds, without one cells."""
     plan = replace(plan, pair_plans=swept.pair_plans())
     if before is None:
@@ -110,7 +110,7 @@ def place(cell: Cell) -> Place:
     return tuple(cell.knobs.items()), tuple(cell.size.items())
 
 
-def in_order(swept: Swept, cells: Sequence[Cell]) -> list[Cell]:
+def in_order(swept: PairSweep, cells: Sequence[Cell]) -> list[Cell]:
     """The cells in the order of the points, the control first."""
     order = {
         (tuple(pair_plan.knobs.items()), tuple(size.items())): (i, k)

@@ -11,7 +11,9 @@ from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError
 
 
-def called(loaded: LoadedPair, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+def call_pair_function(
+    loaded: LoadedPair, what: str, function: Callable[..., Any], *arguments: Any, **named: Any
+) -> Any:
     """The result of a `function` of the pair. Raises PairError for any exception; `what` names the function in it."""
     try:
         return function(*arguments, **named)
