@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ptxbench.audit.edits import Edit, memory, once, vector_of, volatile
+from ptxbench.audit.edits import Edit, memory, one_text, vector_of, volatile
 from ptxbench.audit.kernel import EditedKernel, Span
 
 FEW = ("triad", "transpose", "rmsnorm")
@@ -111,7 +111,7 @@ def replaced(pattern: str, new: str) -> Callable[[EditedKernel], str | None]:
     return edit
 
 
-def added_to_nothing(space: str) -> Callable[[EditedKernel], str | None]:
+def atomics_of_zero(space: str) -> Callable[[EditedKernel], str | None]:
     """Each atomic addition repeated with 0."""
 
     def edit(kernel: EditedKernel) -> str | None:
@@ -133,7 +133,7 @@ def added_to_nothing(space: str) -> Callable[[EditedKernel], str | None]:
 # ---- asynchronous copies and matrices
 
 
-def waited_at_once(kernel: EditedKernel) -> str | None:
+def wait_after_each_copy(kernel: EditedKernel) -> str | None:
     """A wait for each asynchronous copy right after its start."""
     changes = {
         instruction.span: f"{instruction.text}\n    cp.async.wait_group 0;"
@@ -151,7 +151,7 @@ def halved_copies(kernel: EditedKernel) -> str | None:
         if opcode == "cp.async.cg.shared.global" and operands[2:3] == ["16"] and len(operands) in (3, 4):
             target, source, _, *size = operands
             half = ", %audit_half" if size else ""  # for copies that may copy nothing
-            pairs = [(target, source), (further(target), further(source))]
+            pairs = [(target, source), (eight_bytes_further(target), eight_bytes_further(source))]
             copies = [f"{guard}cp.async.ca.shared.global {to}, {at}, 8{half};" for to, at in pairs]
             changes[instruction.span] = "\n    ".join(
                 [*(f"shr.u32 %audit_half, {number}, 1;" for number in size), *copies]
@@ -162,7 +162,7 @@ def halved_copies(kernel: EditedKernel) -> str | None:
     return kernel.with_changes(changes)
 
 
-def further(address: str) -> str:
+def eight_bytes_further(address: str) -> str:
     """The address eight bytes further: `[%x + 24]` for `[%x + 16]`."""
     base, _, offset = address.strip("[]").partition("+")
     return f"[{base.strip()} + {int(offset or 0) + 8}]"
@@ -194,23 +194,23 @@ def atomics(space: str) -> tuple[str, ...]:
 
 
 COSTS = (
-    Edit("an extra division", ("ptx_divisions", "sass.call"), once(DIVISION.edit)),
-    Edit("an extra approximation", ("ptx_warp_instructions_special",), once(APPROXIMATION.edit)),
-    Edit("subnormal numbers kept", ("ptx_subnormal_approximations",), once(replaced(r"(\.approx)\.ftz", r"\1"))),
-    Edit("double precision", ("ptx_warp_instructions_f64", "ptx_float_conversions"), once(DOUBLE.edit)),
-    Edit("an extra shuffle", ("ptx_warp_instructions_warp",), once(SHUFFLE.edit)),
-    Edit("a round trip through shared memory", SHARED, once(ROUND_TRIP.edit)),
-    Edit("a system fence", FENCES, once(FENCE.edit)),
-    Edit("a wider scope", ("ptx_sys_accesses",), once(replaced(r"^((?:@!?%\w+\s+)?(?:ld|st|atom|red)\S*)\.gpu\.",
+    Edit("an extra division", ("ptx_divisions", "sass.call"), one_text(DIVISION.edit)),
+    Edit("an extra approximation", ("ptx_warp_instructions_special",), one_text(APPROXIMATION.edit)),
+    Edit("subnormal numbers kept", ("ptx_subnormal_approximations",), one_text(replaced(r"(\.approx)\.ftz", r"\1"))),
+    Edit("double precision", ("ptx_warp_instructions_f64", "ptx_float_conversions"), one_text(DOUBLE.edit)),
+    Edit("an extra shuffle", ("ptx_warp_instructions_warp",), one_text(SHUFFLE.edit)),
+    Edit("a round trip through shared memory", SHARED, one_text(ROUND_TRIP.edit)),
+    Edit("a system fence", FENCES, one_text(FENCE.edit)),
+    Edit("a wider scope", ("ptx_sys_accesses",), one_text(replaced(r"^((?:@!?%\w+\s+)?(?:ld|st|atom|red)\S*)\.gpu\.",
                                                                r"\1.sys."))),
-    Edit("volatile loads", ("ptx_strong_accesses", *SCOPES), once(as_volatile)),
-    Edit("loads that acquire", ("ptx_ordering_accesses", "ptx_strong_accesses"), once(as_acquire)),
-    Edit("generic loads", ("ptx_generic_accesses",), once(as_generic)),
-    Edit("an atomic of 0, global", atomics("global"), once(added_to_nothing("global"))),
-    Edit("an atomic of 0, shared", atomics("shared"), once(added_to_nothing("shared"))),
-    Edit("sleeps", ("ptx_sleeps", "ptx_sleep_ns", "ptx_dependent_cycles"), once(SLEEP.edit)),
-    Edit("immediate waits for copies", ("ptx_full_waits", "ptx_dependent_cycles"), once(waited_at_once)),
-    Edit("copies of half the size", ("ptx_async_requests",), once(halved_copies)),
-    Edit("products of half the size", ("ptx_mma_operations",), once(halved_products)),
+    Edit("volatile loads", ("ptx_strong_accesses", *SCOPES), one_text(as_volatile)),
+    Edit("loads that acquire", ("ptx_ordering_accesses", "ptx_strong_accesses"), one_text(as_acquire)),
+    Edit("generic loads", ("ptx_generic_accesses",), one_text(as_generic)),
+    Edit("an atomic of 0, global", atomics("global"), one_text(atomics_of_zero("global"))),
+    Edit("an atomic of 0, shared", atomics("shared"), one_text(atomics_of_zero("shared"))),
+    Edit("sleeps", ("ptx_sleeps", "ptx_sleep_ns", "ptx_dependent_cycles"), one_text(SLEEP.edit)),
+    Edit("immediate waits for copies", ("ptx_full_waits", "ptx_dependent_cycles"), one_text(wait_after_each_copy)),
+    Edit("copies of half the size", ("ptx_async_requests",), one_text(halved_copies)),
+    Edit("products of half the size", ("ptx_mma_operations",), one_text(halved_products)),
 )  # fmt: skip
 """Edits for kernels with the code that they change, or for FEW if they add code."""

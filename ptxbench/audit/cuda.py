@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ptxbench.audit.edits import Edit, Known, spills
-from ptxbench.audit.neutral import anything
+from ptxbench.audit.edits import Edit, KernelFigures, spills
+from ptxbench.audit.neutral import any_change
 from ptxbench.result import BuildReport
 from ptxbench.verdict.rules import loads
 
@@ -32,10 +32,10 @@ class CudaText:
 Change = Callable[[CudaText], str | None]
 
 
-def once(change: Change) -> Callable[[CudaText, Known], Iterator[str]]:
+def one_text(change: Change) -> Callable[[CudaText, KernelFigures], Iterator[str]]:
     """An edit with one form, if it applies and changes anything."""
 
-    def texts(kernel: CudaText, known: Known) -> Iterator[str]:
+    def texts(kernel: CudaText, known: KernelFigures) -> Iterator[str]:
         text = change(kernel)
         if text is not None and text != kernel.text:
             yield text
@@ -81,40 +81,41 @@ DIVISIONS = """for (unsigned audit_k = 1; audit_k <= blockDim.x / 128; ++audit_k
 """Two rounds of a loop, which no compiler unrolls because it does not know the block. The quotient is at most 1."""
 
 CUDA = (
-    Edit("CUDA C: no __restrict__", ("sass.nc",), once(replaced(r"\s__restrict__", "")),
+    Edit("CUDA C: no __restrict__", ("sass.nc",), one_text(replaced(r"\s__restrict__", "")),
          undone="it has no load by the read-only path, or keeps them all.",
          shows=lambda base, head: nc(base) > nc(head)),
     Edit("CUDA C: vectors split", ("sass.width", "ptx_global_load_requests"),
-         once(replaced(FLOAT4, r"make_float4(\1[4 * i], \1[4 * i + 1], \1[4 * i + 2], \1[4 * i + 3])"))),
+         one_text(replaced(FLOAT4, r"make_float4(\1[4 * i], \1[4 * i + 1], \1[4 * i + 2], \1[4 * i + 3])"))),
     Edit("CUDA C: too few registers", ("spills",),
-         once(replaced(r"__launch_bounds__\((\d+)(?:, *\d+)?\)", r"__launch_bounds__(\1, 2048 / \1)", "sgemm_tiled",
+         one_text(replaced(r"__launch_bounds__\((\d+)(?:, *\d+)?\)", r"__launch_bounds__(\1, 2048 / \1)", "sgemm_tiled",
                        "bigint_mul256")), undone="it fits.", shows=spills),
     Edit("CUDA C: swizzle removed", ("ptx_shared_store_conflicts",),
-         once(replaced(r"\((slow / 4|fast) \^ (?:fast|slow / 4)\)", r"(\1)", "transpose"))),
+         one_text(replaced(r"\((slow / 4|fast) \^ (?:fast|slow / 4)\)", r"(\1)", "transpose"))),
     Edit("CUDA C: sums in double", ("ptx_float_conversions",),
-         once(replaced(r"float warp_sums\[", "double warp_sums[", "rmsnorm"))),
-    Edit("CUDA C: a root and a division", ("ptx_divisions",), once(replaced(r"rsqrtf\(", "1.0f / sqrtf(", "rmsnorm"))),
+         one_text(replaced(r"float warp_sums\[", "double warp_sums[", "rmsnorm"))),
+    Edit("CUDA C: a root and a division", ("ptx_divisions",),
+         one_text(replaced(r"rsqrtf\(", "1.0f / sqrtf(", "rmsnorm"))),
     Edit("CUDA C: a remainder in the loop", ("ptx_divisions", "ptx_weighted_instructions"),
-         once(replaced(r"\(1024 \* chunk \+ thread\)", "((1024 * chunk + thread) % (n / 4))", "reduce_sum"))),
+         one_text(replaced(r"\(1024 \* chunk \+ thread\)", "((1024 * chunk + thread) % (n / 4))", "reduce_sum"))),
     Edit("CUDA C: expf", ("ptx_weighted_instructions",),
-         once(replaced(r"exp2f\((fmaf\(v\.\w, LOG2_E, base\))\)", r"expf(0.6931472f * \1)", "softmax"))),
-    Edit("CUDA C: divisions in a loop", ("ptx_loop_functions",), once(first(DIVISIONS, "triad", "rmsnorm"))),
+         one_text(replaced(r"exp2f\((fmaf\(v\.\w, LOG2_E, base\))\)", r"expf(0.6931472f * \1)", "softmax"))),
+    Edit("CUDA C: divisions in a loop", ("ptx_loop_functions",), one_text(first(DIVISIONS, "triad", "rmsnorm"))),
     Edit("CUDA C: double arithmetic", ("ptx_warp_instructions_f64",),
-         once(replaced(r"fmaf\(s, ([\w.]+), ([\w.]+)\)", r"float(double(s) * \1 + \2)", "triad"))),
+         one_text(replaced(r"fmaf\(s, ([\w.]+), ([\w.]+)\)", r"float(double(s) * \1 + \2)", "triad"))),
     Edit("CUDA C: an atomic per warp", ("ptx_atomic_global_serial",),
-         once(replaced(r"        warp_sums\[thread / 32\] = sum;\n    __syncthreads\(\);\n",
+         one_text(replaced(r"        warp_sums\[thread / 32\] = sum;\n    __syncthreads\(\);\n",
                        "        atomicAdd(total, sum);\n    warp_sums[thread / 32] = sum;\n    return;\n",
                        "reduce_sum"))),
-    Edit("CUDA C: an extra barrier", ("ptx_barriers",), once(replaced(r"__syncthreads\(\);",
+    Edit("CUDA C: an extra barrier", ("ptx_barriers",), one_text(replaced(r"__syncthreads\(\);",
                                                                    "__syncthreads(); __syncthreads();"))),
     Edit("CUDA C: a system fence", ("ptx_sys_fences",),
-         once(first("__threadfence_system();", "triad", "rmsnorm"))),
-    Edit("CUDA C: sleeps", ("ptx_sleeps", "ptx_sleep_ns"), once(first("__nanosleep(1000);", "triad", "rmsnorm"))),
+         one_text(first("__threadfence_system();", "triad", "rmsnorm"))),
+    Edit("CUDA C: sleeps", ("ptx_sleeps", "ptx_sleep_ns"), one_text(first("__nanosleep(1000);", "triad", "rmsnorm"))),
     Edit("CUDA C: volatile loads", ("ptx_strong_accesses",),
-         once(replaced(r"= (w\[256 \* k\]);", r"= make_float4(*(const volatile float*)&\1, \1.y, \1.z, \1.w);",
+         one_text(replaced(r"= (w\[256 \* k\]);", r"= make_float4(*(const volatile float*)&\1, \1.y, \1.z, \1.w);",
                        "rmsnorm"))),
-    Edit("CUDA C: other comments", (), once(commented), shows=anything),
-    Edit("CUDA C: other names", (), once(replaced(r"\bthread\b", "audit_thread")), shows=anything),
-    Edit("CUDA C: a shift", (), once(replaced(r"distance /= 2\b", "distance >>= 1")), shows=anything),
+    Edit("CUDA C: other comments", (), one_text(commented), shows=any_change),
+    Edit("CUDA C: other names", (), one_text(replaced(r"\bthread\b", "audit_thread")), shows=any_change),
+    Edit("CUDA C: a shift", (), one_text(replaced(r"distance /= 2\b", "distance >>= 1")), shows=any_change),
 )  # fmt: skip
 """Edits of CUDA C, for kernels with the code that they change."""

@@ -35,7 +35,7 @@ ROUND = 10
 
 
 @dataclass(frozen=True)
-class Known:
+class KernelFigures:
     """Facts about the original kernel: registers per thread, static shared bytes per CTA, instructions per warp."""
 
     registers: int = 64
@@ -56,7 +56,7 @@ class Edit:
     """The change, in a few words."""
     expected: tuple[str, ...]
     """Metrics that must fail; none for a neutral edit."""
-    texts: Callable[[Any, Known], Iterator[str]]
+    texts: Callable[[Any, KernelFigures], Iterator[str]]
     """For an EditedKernel or a CudaText: the texts with the edit, from the mildest form to the harshest; none if
     it does not apply."""
     undone: str = "ptxas makes the same machine code from it."
@@ -69,13 +69,13 @@ class Edit:
         return not self.expected
 
     def applies(self, kernel: Any) -> bool:
-        return next(self.texts(kernel, Known()), None) is not None
+        return next(self.texts(kernel, KernelFigures()), None) is not None
 
 
-def once(edit: Callable[[EditedKernel], str | None]) -> Callable[[EditedKernel, Known], Iterator[str]]:
+def one_text(edit: Callable[[EditedKernel], str | None]) -> Callable[[EditedKernel, KernelFigures], Iterator[str]]:
     """An edit that has one way, if it applies at all and changes anything."""
 
-    def texts(kernel: EditedKernel, known: Known) -> Iterator[str]:
+    def texts(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
         text = edit(kernel)
         if text is not None and text != kernel.text:
             yield text
@@ -102,10 +102,10 @@ def volatile(opcode: str, *, vector: str = "") -> str:
     return ".".join(filter(None, [kind, "volatile", space, vector, element]))
 
 
-def split(opcode: str) -> Callable[[EditedKernel, Known], Iterator[str]]:
+def split(opcode: str) -> Callable[[EditedKernel, KernelFigures], Iterator[str]]:
     """Every vector access as accesses of one element each; volatile ones if ptxas merges the plain ones again."""
 
-    def texts(kernel: EditedKernel, known: Known) -> Iterator[str]:
+    def texts(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
         vectors = [access for access in memory(kernel, opcode) if vector_of(access)]
         if not vectors:
             return
@@ -183,7 +183,7 @@ def with_most_registers(kernel: EditedKernel, count: int) -> str | None:
     return kernel.with_changes(changes)
 
 
-def few_registers(kernel: EditedKernel, known: Known) -> Iterator[str]:
+def few_registers(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
     """`.maxnreg` below the kernel's registers, in the steps of eight of ptxas."""
     for count in range((known.registers - 1) // 8 * 8, FEWEST_REGISTERS - 1, -8):
         if (text := with_most_registers(kernel, count)) is not None:
@@ -199,7 +199,7 @@ def fewer_warps(base: BuildReport, head: BuildReport) -> bool:
     return 0.0 < (head.occupancy or 0.0) < (base.occupancy or 0.0)
 
 
-def shared_for_nobody(kernel: EditedKernel, known: Known) -> Iterator[str]:
+def unused_shared_memory(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
     """As much static shared memory as possible; the kernel writes one word of it."""
     if (size := (STATIC_SHARED_BYTES - known.shared_bytes) // 16 * 16 - 16) > 0:
         yield kernel.inserted(
@@ -259,13 +259,13 @@ CHAIN_REGISTERS = (
 )
 
 
-def more_work(kernel: EditedKernel, known: Known) -> Iterator[str]:
+def extra_instructions(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
     """A dependent chain of MORE_WORK of the instructions."""
     rounds = max(1, round(MORE_WORK * known.instructions / ROUND))
     yield kernel.inserted(CHAIN_REGISTERS + chain(rounds, "AUDIT_ROUND"))
 
 
-def parted_lanes(kernel: EditedKernel) -> str | None:
+def divergent_lanes(kernel: EditedKernel) -> str | None:
     """A short chain for only the odd lanes of a warp."""
     return kernel.inserted(
         CHAIN_REGISTERS + "    .reg .u32 %audit_lane;\n"
@@ -298,16 +298,16 @@ WORSE = (
     Edit("shared vector loads split", ("sass.width", "ptx_shared_load_requests"), split("ld.shared"), shows=narrowed,
          undone="ptxas joins the loads again."),
     Edit("loads repeated", ("ptx_global_load_sectors", "ptx_global_load_requests", "ptx_direct_loads"),
-         once(repeated)),
-    Edit("no .nc", ("sass.nc",), once(without_nc)),
+         one_text(repeated)),
+    Edit("no .nc", ("sass.nc",), one_text(without_nc)),
     Edit("registers spilled", ("spills", "stack", "sass.local"), few_registers, shows=spills,
          undone="no .maxnreg makes it spill: the fewest registers of ptxas, or those of setmaxnreg, are enough."),
     Edit("a round trip through local memory", ("stack", "sass.local", "ptx_local_load_bytes", "ptx_local_store_bytes"),
-         once(through_local)),
-    Edit("unused shared memory", ("occupancy",), shared_for_nobody, shows=fewer_warps,
+         one_text(through_local)),
+    Edit("unused shared memory", ("occupancy",), unused_shared_memory, shows=fewer_warps,
          undone="something else limits how many warps fit an SM."),
-    Edit("an extra barrier", ("ptx_barriers",), once(second_barrier)),
-    Edit("a dependent chain", ("ptx_warp_instructions", "ptx_weighted_instructions"), more_work),
-    Edit("diverging lanes", ("ptx_divergent_branches",), once(parted_lanes)),
+    Edit("an extra barrier", ("ptx_barriers",), one_text(second_barrier)),
+    Edit("a dependent chain", ("ptx_warp_instructions", "ptx_weighted_instructions"), extra_instructions),
+    Edit("diverging lanes", ("ptx_divergent_branches",), one_text(divergent_lanes)),
 )  # fmt: skip
 """Edits for any kernel with the code that they change."""

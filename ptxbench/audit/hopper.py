@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 
 from ptxbench.audit.costs import atomics
-from ptxbench.audit.edits import Edit, once
+from ptxbench.audit.edits import Edit, one_text
 from ptxbench.audit.kernel import EditedKernel, Span, Statement
 
 BULK_LOAD = re.compile(r"cp\.async\.bulk\.(?P<tensor>tensor\.\dd\.)?shared::\w+\.global\b.*complete_tx::bytes\S*")
@@ -47,7 +47,7 @@ def with_twice_the_bytes(statement: Statement) -> str:
 WGMMA = re.compile(r"(wgmma\.mma_async\.sync\.aligned\.m64n)\d+(k\d+\.f32\.\S+)")
 
 
-def product_for_nothing(kernel: EditedKernel) -> str | None:
+def unused_product(kernel: EditedKernel) -> str | None:
     """Before each product of a warpgroup one of its first eight columns, whose sums nothing reads."""
     changes: dict[Span, str] = {}
     for instruction in kernel.instructions:
@@ -103,13 +103,13 @@ AUDIT_WAIT:
 CLUSTER = ("ptx_cluster_load_requests", "ptx_cluster_store_requests", *atomics("cluster"))
 
 HOPPER = (
-    Edit("bulk copies repeated", ("ptx_async_bytes", "ptx_async_requests"), once(copied_twice(tensors=False))),
+    Edit("bulk copies repeated", ("ptx_async_bytes", "ptx_async_requests"), one_text(copied_twice(tensors=False))),
     Edit("tensor copies repeated", ("ptx_tma_boxes", "ptx_async_bytes", "ptx_async_requests"),
-         once(copied_twice(tensors=True))),
+         one_text(copied_twice(tensors=True))),
     Edit("an extra product of a warpgroup", ("ptx_wgmma_operations", "ptx_wgmma_shared_bytes"),
-         once(product_for_nothing), undone="ptxas leaves out the product that nothing reads."),
-    Edit("an extra barrier of the cluster", ("ptx_barriers",), once(where("barrier.cluster.", CLUSTER_BARRIER))),
-    Edit("a word of the cluster", CLUSTER, once(where("barrier.cluster.", CLUSTER_WORD))),
-    Edit("an extra phase of an mbarrier", ("ptx_mbarrier_phases",), once(where("mbarrier.init.", PHASE))),
+         one_text(unused_product), undone="ptxas leaves out the product that nothing reads."),
+    Edit("an extra barrier of the cluster", ("ptx_barriers",), one_text(where("barrier.cluster.", CLUSTER_BARRIER))),
+    Edit("a word of the cluster", CLUSTER, one_text(where("barrier.cluster.", CLUSTER_WORD))),
+    Edit("an extra phase of an mbarrier", ("ptx_mbarrier_phases",), one_text(where("mbarrier.init.", PHASE))),
 )  # fmt: skip
 """Edits for kernels that use these units."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ptxbench.audit.costs import COSTS
 from ptxbench.audit.cuda import CUDA, CudaText
-from ptxbench.audit.edits import WORSE, Edit, Known
+from ptxbench.audit.edits import WORSE, Edit, KernelFigures
 from ptxbench.audit.hopper import HOPPER
 from ptxbench.audit.kernel import EditedKernel, read_kernel
 from ptxbench.audit.neutral import NEUTRAL
@@ -29,7 +29,7 @@ from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.exit_status import ExitStatus
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch
-from ptxbench.pool import Hear, InTurn, Pool, Tell, ignore
+from ptxbench.pool import OnReport, Pool, Report, SerialPool, ignore
 from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, RunDocument, VariantResult
 from ptxbench.runner import PairPlan, RunFrame, RunPlan, document, plan_pairs
 from ptxbench.runner.candidate import VariantRun, with_occupancy
@@ -75,13 +75,13 @@ def audit_mutants(
     edits: Sequence[str] = (),
     variants: Sequence[str] = (),
     pool: Pool | None = None,
-    hear: Hear = ignore,
+    on_report: OnReport = ignore,
 ) -> Iterator[AuditOutcome]:
     """Apply every possible edit to the files of the pairs, and report the gate's outcome.
 
     `names`, `edits`, `variants`: names or globs, by default all; `arch`: of the emulator, or what the PTX of a pair
-    needs if that is newer; `pool`: audits the files, by default one after the other; `hear`: gets each outcome of a
-    file as soon as it is known. The outcomes are in the order of the files. Raises UsageError for a name without a
+    needs if that is newer; `pool`: audits the files, by default one after the other; `on_report`: gets each outcome of
+    a file as soon as it is known. The outcomes are in the order of the files. Raises UsageError for a name without a
     match, PairError, AssembleError and PtxSyntaxError for an unreadable file, ToolMissing without ptxas or nvdisasm.
     """
     for tool in ("ptxas", "nvdisasm"):
@@ -96,14 +96,14 @@ def audit_mutants(
         for source in edited(pair_plan)
     ]
     outcomes_of: dict[int, list[AuditOutcome]] = {}
-    with closing((pool or InTurn()).map(audit_file, tasks, hear)) as results:
+    with closing((pool or SerialPool()).map(audit_file, tasks, on_report)) as results:
         for number, outcomes in results:
             outcomes_of[number] = outcomes
     for number in range(len(tasks)):
         yield from outcomes_of[number]
 
 
-def audit_file(task: FileAudit, tell: Tell) -> list[AuditOutcome]:
+def audit_file(task: FileAudit, report: Report) -> list[AuditOutcome]:
     """The outcome of each edit of one file."""
     (pair_plan,) = jobs_of(task.kernels, [task.pair], [task.variant])
     own = next(source for source in pair_plan.loaded.sources if source.variant == "ptx")
@@ -119,7 +119,7 @@ def audit_file(task: FileAudit, tell: Tell) -> list[AuditOutcome]:
             [edit for edit in EDITS if edit.name in task.edits]
         ):
             outcomes.append(outcome)
-            tell(outcome)
+            report(outcome)
     return outcomes
 
 
@@ -282,9 +282,9 @@ class EditSubject:
         executed = candidate.executed(self.launch) if candidate else None
         return with_executed({variant: result}, {variant: executed})[variant]
 
-    def known(self, before: VariantResult) -> Known:
+    def known(self, before: VariantResult) -> KernelFigures:
         counts, build = before.counts or {}, before.build
-        return Known(
+        return KernelFigures(
             registers=(build and build.registers) or 0,
             shared_bytes=(build and build.shared_bytes) or 0,
             instructions=counts.get("ptx_warp_instructions", 0.0) / self.launch.warps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ptxbench.audit.edits import Edit, Known, once, with_most_registers
+from ptxbench.audit.edits import Edit, KernelFigures, one_text, with_most_registers
 from ptxbench.audit.kernel import COMMENT, EditedKernel, Span, Statement, registers
 from ptxbench.emulator.syntax import Special
 from ptxbench.result import BuildReport
@@ -47,11 +47,11 @@ def declared_backwards(kernel: EditedKernel) -> str | None:
     if any("<" in line.text for line in lines):
         return None
     return kernel.with_changes(
-        {line.span: backwards(other) for line, other in zip(lines, reversed(lines), strict=True)}
+        {line.span: reversed_declaration(other) for line, other in zip(lines, reversed(lines), strict=True)}
     )
 
 
-def backwards(declaration: Statement) -> str:
+def reversed_declaration(declaration: Statement) -> str:
     kind = declaration.text.split("%")[0].strip()
     return f"{kind} {', '.join(reversed(DECLARED.findall(declaration.text)))};"
 
@@ -89,7 +89,7 @@ def movable(statement: Statement) -> bool:
     return root in MOVABLE and "cc" not in modifiers and not times
 
 
-def enough_registers(kernel: EditedKernel, known: Known) -> Iterator[str]:
+def enough_registers(kernel: EditedKernel, known: KernelFigures) -> Iterator[str]:
     """`.maxnreg` of the kernel's registers, and a few more: under a limit, ptxas need not find the same code again."""
     if ".minnctapersm" in kernel.function.directives:  # which already limits them
         return
@@ -104,16 +104,16 @@ def as_many_registers(base: BuildReport, head: BuildReport) -> bool:
     return same and abs(head.sass.get("total", 0) - total) <= total // 50
 
 
-def anything(base: BuildReport, head: BuildReport) -> bool:
+def any_change(base: BuildReport, head: BuildReport) -> bool:
     return True
 
 
 NEUTRAL = (
-    Edit("other comments", (), once(commented), shows=anything),
-    Edit("registers renamed", (), once(renamed_registers), shows=anything),
-    Edit("labels renamed", (), once(renamed_labels), shows=anything),
-    Edit("reversed declarations", (), once(declared_backwards), shows=anything),
-    Edit("neighbours exchanged", (), once(reordered), shows=anything),
+    Edit("other comments", (), one_text(commented), shows=any_change),
+    Edit("registers renamed", (), one_text(renamed_registers), shows=any_change),
+    Edit("labels renamed", (), one_text(renamed_labels), shows=any_change),
+    Edit("reversed declarations", (), one_text(declared_backwards), shows=any_change),
+    Edit("neighbours exchanged", (), one_text(reordered), shows=any_change),
     Edit("sufficient .maxnreg", (), enough_registers, shows=as_many_registers,
          undone="every .maxnreg changes its number of registers or instructions."),
 )  # fmt: skip

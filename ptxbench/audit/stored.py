@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ptxbench.audit.rate import AlarmRate
-from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Tell
+from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Report
 from ptxbench.audit.tally import AuditTally, RateTarget, Suite, TallyLine, line
 from ptxbench.errors import TooLittle
 from ptxbench.result import RunDocument
-from ptxbench.verdict.canary import distrust
+from ptxbench.verdict.canary import untrusted_reason
 from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.comparable import run_differences
 from ptxbench.verdict.comparison import is_timed
@@ -72,23 +72,23 @@ def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
     return known
 
 
-def audit_runs(device: StoredDevice, config: GateConfig, tell: Tell = lambda *_: None) -> list[TallyLine]:
+def audit_runs(device: StoredDevice, config: GateConfig, report: Report = lambda *_: None) -> list[TallyLine]:
     """Every condition, over every two runs. Raises TooLittle if no two have the same code."""
     pairs = list(combinations(range(len(device.runs)), 2))
     tallies = {key: AuditTally(key.mode, rule_for(config, key.mode)) for key in CONDITIONS}
     apart = {key: AlarmRate(0, 0) for key in CONDITIONS}
     kernels = dict.fromkeys(CONDITIONS, 0)
     for number, (i, j) in enumerate(pairs):
-        tell(number, len(pairs), device.name)
+        report(number, len(pairs), device.name)
         base, head = device.runs[i], device.runs[j]
         rows = {mode: unchanged(base, head, mode) for mode in MOST_ALARMS}
         for condition, tally in tallies.items():
             if not (unmoved := rows[condition.mode]):
                 continue
             place = number % len(unmoved)  # each kernel in turn
-            suite = retold(unmoved, condition.moves(len(unmoved), place))
-            alarm = tally.add(suite, place, distrust(base, head))
-            tally.add(swapped(suite), place, distrust(base, head))
+            suite = with_code_changes(unmoved, condition.moves(len(unmoved), place))
+            alarm = tally.add(suite, place, untrusted_reason(base, head))
+            tally.add(swapped(suite), place, untrusted_reason(base, head))
             kernels[condition] = max(kernels[condition], len(unmoved))
             if i % 2 == 0 and j == i + 1:
                 apart[condition] = AlarmRate(apart[condition].events + alarm, apart[condition].trials + 1)
@@ -121,7 +121,7 @@ def unchanged(base: RunDocument, head: RunDocument, mode: Mode) -> Suite:
     return [(row, evidence) for row, evidence in unjudged if evidence and row.moves.nothing]
 
 
-def retold(suite: Suite, moves: Sequence[Moves]) -> Suite:
+def with_code_changes(suite: Suite, moves: Sequence[Moves]) -> Suite:
     """The suite with these code changes instead of its own."""
     return [
         (dataclasses.replace(row, moves=row_moves), logs) for (row, logs), row_moves in zip(suite, moves, strict=True)

@@ -58,11 +58,11 @@ CONDITIONS = (NoiseCondition("ratio", False), NoiseCondition("time", False), Noi
 """Ratios need no controls. Times are shown without controls, as after a new compiler, and with them, as after an
 edit."""
 
-Tell = Callable[[int, int, str], None]
+Report = Callable[[int, int, str], None]
 """Pieces of work done, their total, and the next one."""
 
 
-def audit_synthetic(config: GateConfig, suites: int, seed: int, tell: Tell = lambda *_: None) -> list[TallyLine]:
+def audit_synthetic(config: GateConfig, suites: int, seed: int, report: Report = lambda *_: None) -> list[TallyLine]:
     """Every condition under every noise, by the budgets of `config`, without those of its [[pair]] tables."""
     lines = []
     for number, noise in enumerate(NOISES):
@@ -73,7 +73,7 @@ def audit_synthetic(config: GateConfig, suites: int, seed: int, tell: Tell = lam
             for rounds in rounds_of(config)
         }
         for i in range(suites):
-            tell(number * suites + i, len(NOISES) * suites, f"{noise.name} noise")
+            report(number * suites + i, len(NOISES) * suites, f"{noise.name} noise")
             suite = draw_suite(noise, rng, KERNELS, max(rounds_of(config)))
             for (condition, rounds), tally in tallies.items():
                 values = suite.ratios if condition.mode == "ratio" else suite.times

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from ptxbench.audit.edits import Edit, once
+from ptxbench.audit.edits import Edit, one_text
 from ptxbench.audit.kernel import EditedKernel, Span, registers
 from ptxbench.emulator.syntax import Special
 
@@ -156,12 +156,12 @@ def is_thread_number(instruction: object) -> bool:
 LOAD_CONFLICTS, STORE_CONFLICTS = "ptx_shared_load_conflicts", "ptx_shared_store_conflicts"
 
 OF_PAIRS = (
-    Edit("padding removed", (LOAD_CONFLICTS,), once(rewritten("transpose", UNPADDED))),
-    Edit("padding removed", (STORE_CONFLICTS,), once(rewritten("sgemm_tiled", UNPADDED_SLAB))),
-    Edit("swizzle removed", (LOAD_CONFLICTS,), once(rewritten("hgemm_mma", UNSWIZZLED))),
-    Edit("lanes scattered", ("ptx_global_load_sectors",), once(scattered)),
-    Edit("loops not unrolled", ("sass_executed",), once(rewritten("rmsnorm", ROLLED_PASSES))),
-    Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose", TURNED))),
-    Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose_copy", TURNED))),
+    Edit("padding removed", (LOAD_CONFLICTS,), one_text(rewritten("transpose", UNPADDED))),
+    Edit("padding removed", (STORE_CONFLICTS,), one_text(rewritten("sgemm_tiled", UNPADDED_SLAB))),
+    Edit("swizzle removed", (LOAD_CONFLICTS,), one_text(rewritten("hgemm_mma", UNSWIZZLED))),
+    Edit("lanes scattered", ("ptx_global_load_sectors",), one_text(scattered)),
+    Edit("loops not unrolled", ("sass_executed",), one_text(rewritten("rmsnorm", ROLLED_PASSES))),
+    Edit("lanes scattered", ("ptx_global_load_sectors",), one_text(rewritten("transpose", TURNED))),
+    Edit("lanes scattered", ("ptx_global_load_sectors",), one_text(rewritten("transpose_copy", TURNED))),
 )
 """Edits of particular kernels, known by their entry."""

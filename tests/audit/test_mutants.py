@@ -8,7 +8,7 @@ import json
 import pytest
 
 from ptxbench.audit import mutants
-from ptxbench.audit.edits import WORSE, Edit, once
+from ptxbench.audit.edits import WORSE, Edit, one_text
 from ptxbench.audit.hopper import HOPPER
 from ptxbench.audit.kernel import read_kernel
 from ptxbench.audit.mutants import EDITS, audit_mutants, count_mutants
@@ -177,7 +177,7 @@ def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
 
 
 def test_a_mutant_that_does_not_change_the_machine_code_is_not_counted(monkeypatch):
-    monkeypatch.setattr(mutants, "EDITS", [Edit("nothing", ("spills",), once(commented))])
+    monkeypatch.setattr(mutants, "EDITS", [Edit("nothing", ("spills",), one_text(commented))])
     (outcome,) = audited("triad", "nothing", variants=["ptx"])
     assert outcome.skipped == "ptxas makes the same machine code from it."
     assert (outcome.failing, outcome.exit_status) == ((), 0)
@@ -197,7 +197,7 @@ def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
     def wrong(kernel):
         return changed(kernel.text, "fma.rn.f32           %a_w, %s, %c_w, %b_w", "fma.rn.f32 %a_w, %s, %c_w, %c_w")
 
-    monkeypatch.setattr(mutants, "EDITS", [Edit("wrong", ("sass.width",), once(wrong))])
+    monkeypatch.setattr(mutants, "EDITS", [Edit("wrong", ("sass.width",), one_text(wrong))])
     (outcome,) = audited("triad", "wrong", variants=["ptx"])
     assert (outcome.failing, outcome.exit_status) == (["verified"], 4)
     assert "triad.ptx, n=65536: a[" in outcome.reason
@@ -206,7 +206,7 @@ def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
 
 def test_a_mutant_that_ptxas_refuses_is_not_taken_for_one_that_is_worse(monkeypatch):
     monkeypatch.setattr(
-        mutants, "EDITS", [Edit("typo", ("spills",), once(lambda kernel: kernel.text.replace("fma", "fmb")))]
+        mutants, "EDITS", [Edit("typo", ("spills",), one_text(lambda kernel: kernel.text.replace("fma", "fmb")))]
     )
     (outcome,) = audited("triad", "typo", variants=["ptx"])
     assert (outcome.failing, outcome.exit_status) == (["verified"], 4)
