@@ -52,7 +52,7 @@ class Cases:
     def mixed(self, size: Size, seed: int, *, varied: bool) -> CheckCase:
         """The pair's data mixed with values that any pair accepts; `varied`: other scalars and starts too."""
         arguments = mixed(self.pair, self.pair.make_arguments(size, seed, varied=varied), seed)
-        return self.given(size, arguments)
+        return self.with_arguments(size, arguments)
 
     def at(self, sizes: Iterator[Size], seed: int, *, varied: bool) -> Iterator[CheckCase]:
         """For each size mixed data, then the pair's own; sizes at which the pair's functions fail are skipped."""
@@ -69,10 +69,10 @@ class Cases:
         skipped."""
         words = f", with {kind}" + (f" in '{only}'" if only else "")
         for arguments in edged(self.pair, size, kind, seed, varied=varied, only=only):
-            if (case := attempt(partial(self.given, size, arguments, words))) is not None:
+            if (case := attempt(partial(self.with_arguments, size, arguments, words))) is not None:
                 yield case
 
-    def given(
+    def with_arguments(
         self, size: Size, arguments: Mapping[str, Any], words: str = "", aliases: Mapping[str, str] | None = None
     ) -> CheckCase:
         """These arguments at a size; `words` follow the size in messages."""

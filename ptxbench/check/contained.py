@@ -170,7 +170,7 @@ def from_process(
             elif "judgement" in event:
                 return from_document(event["judgement"])
             elif "error" in event:
-                raise own_error(event["error"], event["message"])
+                raise reported_error(event["error"], event["message"])
             elif "ended" in event:
                 ending = event["ended"]
         status = process.status()
@@ -181,7 +181,7 @@ def from_process(
         process.close()
     if ending == "crashed" and status > 0:  # an exception of ptxbench
         ending = "judge-failed"
-    words = endings(ending, status, task.limits, complaints)
+    words = ending_words(ending, status, task.limits, complaints)
     judgement = ended_early(candidate, task, current, ending, words, stages, findings)
     if ending == "crashed" and by_others:
         raise EndedByOthers(judgement)
@@ -211,7 +211,7 @@ def ended_early(
     )
 
 
-def own_error(kind: str, message: str) -> PtxbenchError:
+def reported_error(kind: str, message: str) -> PtxbenchError:
     """The error of ptxbench that the process reported."""
     error_class = getattr(errors, kind, None)
     known = (
@@ -222,7 +222,7 @@ def own_error(kind: str, message: str) -> PtxbenchError:
     return error_class(message) if known and error_class is not None else errors.PairError(message)
 
 
-def endings(code: str, status: int, limits: ProcessLimits, complaints: IO[bytes]) -> str:
+def ending_words(code: str, status: int, limits: ProcessLimits, complaints: IO[bytes]) -> str:
     """How a process without a judgement ended, in words."""
     if code == "time-limit":
         return f"not finished after {limits.seconds:g} s."

@@ -18,7 +18,7 @@ from ptxbench.check.judgement_process import ServerProcess
 from ptxbench.check.timed import Timing, with_time
 from ptxbench.check.workers import Numbered
 from ptxbench.dask_pool import DaskPool, open_pool
-from ptxbench.pool import AHEAD, Hear, Tell, ignore
+from ptxbench.pool import AHEAD, OnReport, Report, ignore
 from ptxbench.runner import Step
 
 
@@ -52,15 +52,15 @@ class DaskWorkers:
         return judgement
 
     def judge_all(
-        self, candidates: Iterable[Candidate], task: CheckTask, begin: Hear = ignore, *, endless: bool = False
+        self, candidates: Iterable[Candidate], task: CheckTask, begin: OnReport = ignore, *, endless: bool = False
     ) -> Numbered:
         return self.pool.map(functools.partial(judge_there, task), candidates, begin, endless=endless)
 
     def time_all(
-        self, accepted: Sequence[tuple[Candidate, Judgement]], timing: Timing, hear: Callable[[Step], None]
+        self, accepted: Sequence[tuple[Candidate, Judgement]], timing: Timing, on_report: Callable[[Step], None]
     ) -> Numbered:
         """See workers.Workers. Each is timed by one GPU, next to the pair's kernels."""
-        return self.pool.map(functools.partial(time_there, timing), accepted, lambda _, step: hear(step), gpu=True)
+        return self.pool.map(functools.partial(time_there, timing), accepted, lambda _, step: on_report(step), gpu=True)
 
     def close(self) -> None:
         with self.lock:
@@ -71,9 +71,9 @@ class DaskWorkers:
 # ---- on a worker
 
 
-def judge_there(task: CheckTask, candidate: Candidate, tell: Tell) -> Judgement:
+def judge_there(task: CheckTask, candidate: Candidate, report: Report) -> Judgement:
     """The judgement by a worker, which keeps its process from which judgements are forked."""
-    return judge_candidate(candidate, task, server_of_worker(), tell)
+    return judge_candidate(candidate, task, server_of_worker(), report)
 
 
 @functools.cache
@@ -81,8 +81,8 @@ def server_of_worker() -> ServerProcess:
     return ServerProcess()
 
 
-def time_there(timing: Timing, task: tuple[Candidate, Judgement], tell: Tell) -> Judgement:
+def time_there(timing: Timing, task: tuple[Candidate, Judgement], report: Report) -> Judgement:
     """The judgement with a time, by a worker and on its GPU."""
     candidate, judgement = task
     own = dataclasses.replace(timing, backend=backends.open_backend("gpu"))
-    return with_time(judgement, candidate, own, tell)
+    return with_time(judgement, candidate, own, report)

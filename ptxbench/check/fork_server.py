@@ -29,7 +29,7 @@ from typing import Any
 from ptxbench import cache
 from ptxbench.check import huge_pages, worker
 from ptxbench.check.judgement_process import END, HEADER_BYTES, NEED
-from ptxbench.check.preparation import is_warm, key, prepare, rehearse_refusal, sources, warm
+from ptxbench.check.preparation import is_warm, key, prepare, sources, warm, warm_up_parsing
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import load
@@ -152,7 +152,7 @@ class ForkServer:
         try:
             pair = self.pair(task)
         except PtxbenchError as error:
-            worker.tell(answers, error=type(error).__name__, message=str(error))
+            worker.send_event(answers, error=type(error).__name__, message=str(error))
             line.close()
             return
         if pair.needed and not pair.done:
@@ -176,7 +176,7 @@ class ForkServer:
         if known not in self.pairs:
             suite = CheckSuite(load(kernels, name), arch, seed)
             self.pairs[known] = Prepared(suite, CheckOptions(**task["settings"]))
-            rehearse_refusal(arch)
+            warm_up_parsing(arch)
             while len(self.pairs) > MOST_PAIRS:
                 self.pairs.popitem(last=False)
             gc.unfreeze()  # what was loaded for a pair that went can be freed

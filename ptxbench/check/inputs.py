@@ -28,7 +28,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Unread:
+class UnreadableInput:
     """An argument without a readable text: the finding code, and a sentence that says why."""
 
     file: str
@@ -36,7 +36,7 @@ class Unread:
     message: str
 
 
-def named(
+def expand_arguments(
     arguments: Sequence[Path], standard_input: Callable[[], bytes], language: str | None
 ) -> Iterator[Path | Candidate]:
     """The texts that the arguments of a command line name, in order; a folder gives its files, sorted by name."""
@@ -58,7 +58,7 @@ def files_of(argument: Path) -> list[Path]:
     return files or [argument]
 
 
-def open_candidate(path: Path) -> Candidate | Unread:
+def open_candidate(path: Path) -> Candidate | UnreadableInput:
     """The text of a file, read once, so that the same text is judged, hashed and timed even if the file changes."""
     file = os.fsencode(path).decode("utf-8", "replace")
     try:
@@ -67,14 +67,14 @@ def open_candidate(path: Path) -> Candidate | Unread:
         try:
             kind = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(kind):
-                return Unread(file, "not-found", f"the folder '{file}' has no .ptx or .cu file.")
+                return UnreadableInput(file, "not-found", f"the folder '{file}' has no .ptx or .cu file.")
             if not stat.S_ISREG(kind):
-                return Unread(file, "unreadable", f"'{file}' is not a regular file.")
+                return UnreadableInput(file, "unreadable", f"'{file}' is not a regular file.")
             if path.suffix == NUMBA.suffix:
                 why = "Python is not accepted, because it is executed when it is compiled"
-                return Unread(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file: {why}.")
+                return UnreadableInput(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file: {why}.")
             if path.suffix not in BY_SUFFIX:
-                return Unread(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file.")
+                return UnreadableInput(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file.")
             with open(descriptor, "rb", closefd=False) as stream:
                 return Candidate(
                     file, BY_SUFFIX[path.suffix], stream.read(MOST_BYTES + 1)
@@ -82,10 +82,10 @@ def open_candidate(path: Path) -> Candidate | Unread:
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        return Unread(file, "not-found", f"the file '{file}' does not exist.")
+        return UnreadableInput(file, "not-found", f"the file '{file}' does not exist.")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Unread(file, "unreadable", f"'{file}' cannot be read: {why}.")
+        return UnreadableInput(file, "unreadable", f"'{file}' cannot be read: {why}.")
 
 
 def require_text(inputs: Sequence[Path | Candidate]) -> None:
@@ -102,16 +102,16 @@ def require_text(inputs: Sequence[Path | Candidate]) -> None:
 def read(path: Path) -> Candidate:
     """The text of a file. Raises UsageError if it cannot be read, or is neither PTX nor CUDA C."""
     candidate = open_candidate(path)
-    if isinstance(candidate, Unread):
+    if isinstance(candidate, UnreadableInput):
         raise UsageError(sentence(candidate))
     return candidate
 
 
-def sentence(unread: Unread) -> str:
+def sentence(unread: UnreadableInput) -> str:
     return unread.message[0].upper() + unread.message[1:]
 
 
-def unjudged(unread: Unread, pair: str, arch: str, seed: int) -> Judgement:
+def unjudged(unread: UnreadableInput, pair: str, arch: str, seed: int) -> Judgement:
     """The entry of an argument that could not be read."""
     findings = (finding(STAGE, unread.code, unread.message),)
     return Judgement(

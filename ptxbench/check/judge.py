@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from ptxbench.check.findings import Judgement
-from ptxbench.check.inputs import Candidate, Unread, open_candidate, read, unjudged
+from ptxbench.check.inputs import Candidate, UnreadableInput, open_candidate, read, unjudged
 from ptxbench.check.request import new_seed, request
 from ptxbench.check.workers import LocalWorkers, Workers
 from ptxbench.discovery import SUFFIXES, default_kernels
@@ -25,7 +25,7 @@ Text = str | bytes | os.PathLike[str]
 
 Language = Literal["ptx", "cuda"]
 
-Judged = tuple[int, Candidate | Unread, Judgement]
+Judged = tuple[int, Candidate | UnreadableInput, Judgement]
 """The number of an input, from 0; its text; and its judgement."""
 
 NAME = "candidate"
@@ -205,18 +205,18 @@ class Judge:
         candidates: dict[int, Candidate] = {}
         for number, one_input in enumerate(inputs):
             candidate = open_candidate(one_input) if isinstance(one_input, Path) else one_input
-            if isinstance(candidate, Unread):
+            if isinstance(candidate, UnreadableInput):
                 yield number, candidate, unjudged(candidate, self.task.pair, self.task.arch, self.task.seed)
             else:
                 candidates[number] = candidate
         numbers = list(candidates)
-        tell = lambda at, stage: begin(numbers[at], stage)  # noqa: E731
-        with closing(self.workers.judge_all(candidates.values(), self.task, tell)) as results:
+        on_stage = lambda at, stage: begin(numbers[at], stage)  # noqa: E731
+        with closing(self.workers.judge_all(candidates.values(), self.task, on_stage)) as results:
             for at, judgement in results:
                 yield numbers[at], candidates[numbers[at]], judgement
 
     def timed(
-        self, judged: Iterable[Judged], hear: Callable[[Step], None] = lambda step: None
+        self, judged: Iterable[Judged], on_report: Callable[[Step], None] = lambda step: None
     ) -> Generator[Judged, None, None]:
         """The same, with times if this judge has a GPU. Then all are judged before the first is timed, so that no
         judgement disturbs a time, and those that are not accepted come first."""
@@ -230,7 +230,7 @@ class Judge:
             else:
                 yield number, text, judgement
         tasks = [(text, judgement) for _, text, judgement in accepted]
-        with closing(self.workers.time_all(tasks, self.timing, hear)) as results:
+        with closing(self.workers.time_all(tasks, self.timing, on_report)) as results:
             for at, judgement in results:
                 yield accepted[at][0], accepted[at][1], judgement
 

@@ -37,7 +37,7 @@ FULL_MASK = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
-class Complaint:
+class LintFinding:
     """A finding code, the line of the PTX, and a message."""
 
     code: str
@@ -105,7 +105,7 @@ def address_roots(instruction: Instruction, used: Used) -> Roots:
 
 def lint(
     module: Module, entry: str, args: Sequence[Argument], cluster: tuple[int, int, int] | None = None
-) -> list[Complaint]:
+) -> list[LintFinding]:
     """The complaints of all rules, without duplicates, in the order of the lines. `cluster`: of the pair's launch."""
     if entry not in module.functions:
         return []
@@ -144,7 +144,7 @@ def writes(subject: LintSubject) -> Iterator[tuple[Instruction, Roots]]:
             yield instruction, roots
 
 
-def loads_past_writes(subject: LintSubject) -> Iterator[Complaint]:
+def loads_past_writes(subject: LintSubject) -> Iterator[LintFinding]:
     """`.nc` promises that the memory is not written while the kernel runs."""
     written = {
         name: instruction.line for instruction, names in writes(subject) for name in names & subject.arrays.keys()
@@ -152,14 +152,14 @@ def loads_past_writes(subject: LintSubject) -> Iterator[Complaint]:
     for instruction, roots in subject.addressed:
         if instruction.opcode.startswith("ld.global") and ".nc" in instruction.opcode:
             for name in sorted(roots & written.keys()):
-                yield Complaint(
+                yield LintFinding(
                     "nc-of-written",
                     instruction.line,
                     f"{instruction.opcode} of '{subject.named({name})}', which line {written[name]} writes.",
                 )
 
 
-def written_inputs(subject: LintSubject) -> Iterator[Complaint]:
+def written_inputs(subject: LintSubject) -> Iterator[LintFinding]:
     """A write to an address that is computed only from inputs."""
     for instruction, roots in writes(subject):
         if instruction.opcode.startswith("discard"):  # `discards` reports it
@@ -167,21 +167,21 @@ def written_inputs(subject: LintSubject) -> Iterator[Complaint]:
         arrays = [subject.arrays[name] for name in sorted(roots & subject.arrays.keys())]
         if arrays and all(isinstance(arg, In) for arg in arrays):
             names = " or ".join(f"'{arg.name}'" for arg in arrays)
-            yield Complaint("input-written", instruction.line, f"{instruction.opcode} to {names}, which is an input.")
+            yield LintFinding("input-written", instruction.line, f"{instruction.opcode} to {names}, which is an input.")
 
 
-def state(subject: LintSubject) -> Iterator[Complaint]:
+def state(subject: LintSubject) -> Iterator[LintFinding]:
     """Module variables that are written, each at its first write."""
     seen: set[str] = set()
     for instruction, names in writes(subject):
         for name in sorted(names & subject.state - seen):
             seen.add(name)
-            yield Complaint(
+            yield LintFinding(
                 "writable-module-state", instruction.line, f"{instruction.opcode} writes the module variable '{name}'."
             )
 
 
-def discards(subject: LintSubject) -> Iterator[Complaint]:
+def discards(subject: LintSubject) -> Iterator[LintFinding]:
     """Contents that are lost on a GPU: those of an input, or of an output that may have been written before."""
     stores = [
         (index, roots)
@@ -194,41 +194,41 @@ def discards(subject: LintSubject) -> Iterator[Complaint]:
         known = {name: subject.arrays[name] for name in sorted(roots & subject.arrays.keys())}
         names = " or ".join(f"'{arg.name}'" for arg in known.values())
         if known and all(isinstance(arg, In) for arg in known.values()):
-            yield Complaint(
+            yield LintFinding(
                 "discards-input", instruction.line, f"{instruction.opcode} of {names}: its contents are lost."
             )
         elif any(roots & other & known.keys() and subject.blocks.may_follow(before, index) for before, other in stores):
-            yield Complaint(
+            yield LintFinding(
                 "discards-output", instruction.line, f"{instruction.opcode} of {names}, after a store to it."
             )
 
 
-def sleeps(subject: LintSubject) -> Iterator[Complaint]:
+def sleeps(subject: LintSubject) -> Iterator[LintFinding]:
     """Only the first sleep, because a lock of libcu++ has many."""
     first = next(
         (instruction for instruction in subject.function.instructions if instruction.opcode.startswith("nanosleep")),
         None,
     )
     if first:
-        yield Complaint("sleeps", first.line, f"{first.opcode}: the kernel sleeps.")
+        yield LintFinding("sleeps", first.line, f"{first.opcode}: the kernel sleeps.")
 
 
-def heap(subject: LintSubject) -> Iterator[Complaint]:
+def heap(subject: LintSubject) -> Iterator[LintFinding]:
     for instruction in subject.function.instructions:
         if is_call(instruction) and any(
             isinstance(operand, Symbol) and operand.name == "malloc" for operand in instruction.operands
         ):
-            yield Complaint("uses-heap", instruction.line, "call of malloc: the heap outlives the launch.")
+            yield LintFinding("uses-heap", instruction.line, "call of malloc: the heap outlives the launch.")
 
 
-def weak_polls(subject: LintSubject) -> Iterator[Complaint]:
+def weak_polls(subject: LintSubject) -> Iterator[LintFinding]:
     """A loop that waits for a value with weak loads, as if no other thread wrote it."""
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
     for index in polls(subject.blocks, [roots for _, roots in subject.addressed]):
         instruction, roots = subject.addressed[index]
         if shared := roots & (outputs | subject.state | {FETCHED}):
             of_array = f" of '{subject.named(shared - {FETCHED})}'" if shared - {FETCHED} else ""
-            yield Complaint(
+            yield LintFinding(
                 "weak-poll", instruction.line, f"{instruction.opcode}{of_array} in a loop that waits for its value."
             )
 
@@ -237,7 +237,7 @@ PLACES = ("%ctaid", "%smid", "%clusterid", "%cluster_ctaid", "%gridid", FETCHED)
 """Values that may differ between CTAs."""
 
 
-def common_places(subject: LintSubject) -> Iterator[Complaint]:
+def common_places(subject: LintSubject) -> Iterator[LintFinding]:
     """A plain store of every CTA to the same element, so that only one of them remains."""
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
     for instruction, used in subject.rooted:
@@ -246,14 +246,14 @@ def common_places(subject: LintSubject) -> Iterator[Complaint]:
         if instruction.opcode.startswith("st.") and roots & outputs and not varies:
             array = subject.named(roots & outputs)
             message = f"{instruction.opcode} to an address in '{array}' that is the same in every CTA."
-            yield Complaint("same-place", instruction.line, message)
+            yield LintFinding("same-place", instruction.line, message)
 
 
 HANDS_ON = ("st.", "atom.", "red.", "shfl.")
 """Instructions that pass a value to where the rules cannot follow it."""
 
 
-def handed_on(subject: LintSubject) -> Iterator[Complaint]:
+def passed_addresses(subject: LintSubject) -> Iterator[LintFinding]:
     """The address of an array or a module variable that is stored or passed on."""
     known = subject.arrays.keys() | subject.state
     for instruction, used in subject.rooted:
@@ -262,14 +262,14 @@ def handed_on(subject: LintSubject) -> Iterator[Complaint]:
         results = 0 if instruction.opcode.startswith(("st.", "red.")) else 1
         for operand, own in list(zip(instruction.operands, used.operands, strict=True))[results:]:
             if own & known and not isinstance(operand, Address):
-                yield Complaint(
+                yield LintFinding(
                     "hides-address",
                     instruction.line,
                     f"{instruction.opcode} passes on the address of '{subject.named(own & known)}'.",
                 )
 
 
-def compared_addresses(subject: LintSubject) -> Iterator[Complaint]:
+def compared_addresses(subject: LintSubject) -> Iterator[LintFinding]:
     """A comparison of an address with something other than an address of the same array."""
     places = subject.arrays.keys() | subject.variables.keys()
     for instruction, used in subject.rooted:
@@ -278,7 +278,7 @@ def compared_addresses(subject: LintSubject) -> Iterator[Complaint]:
         left, right = (roots & places for roots in used.operands[1:3])
         if left != right:
             message = f"{instruction.opcode} compares the address of '{subject.named(left | right)}'."
-            yield Complaint("compares-address", instruction.line, message)
+            yield LintFinding("compares-address", instruction.line, message)
 
 
 CLOCKS = ("%clock", "%globaltimer", "%pm")
@@ -299,14 +299,14 @@ def parts(operand: Operand) -> Iterator[Operand]:
         yield operand
 
 
-def special(code: str, names: tuple[str, ...], words: str) -> Callable[[LintSubject], Iterator[Complaint]]:
+def special(code: str, names: tuple[str, ...], words: str) -> Callable[[LintSubject], Iterator[LintFinding]]:
     """A rule about predefined registers."""
 
-    def rule(subject: LintSubject) -> Iterator[Complaint]:
+    def rule(subject: LintSubject) -> Iterator[LintFinding]:
         for instruction in subject.function.instructions:
             for operand in (part for own in instruction.operands for part in parts(own)):
                 if isinstance(operand, Special) and operand.name.startswith(names):
-                    yield Complaint(code, instruction.line, f"{operand.name} {words}.")
+                    yield LintFinding(code, instruction.line, f"{operand.name} {words}.")
 
     return rule
 
@@ -325,7 +325,7 @@ def reads_hardware(module: Module) -> bool:
 MASKED = re.compile(r"(shfl\.sync|vote\.sync|match\.(any|all)\.sync|redux\.sync|elect\.sync)\b|bar\.warp\.sync")
 
 
-def masks(subject: LintSubject) -> Iterator[Complaint]:
+def masks(subject: LintSubject) -> Iterator[LintFinding]:
     """A constant mask that is not that of a full warp."""
     for instruction in subject.function.instructions:
         if not MASKED.match(instruction.opcode) or not instruction.operands:
@@ -333,15 +333,17 @@ def masks(subject: LintSubject) -> Iterator[Complaint]:
         mask = subject.value(instruction.operands[0 if instruction.opcode.startswith("bar.") else -1])
         if mask is not None and mask & FULL_MASK != FULL_MASK:
             code = "partial-mask" if mask & FULL_MASK else "empty-mask"
-            yield Complaint(code, instruction.line, f"{instruction.opcode} has the lane mask {mask & FULL_MASK:#010x}.")
+            yield LintFinding(
+                code, instruction.line, f"{instruction.opcode} has the lane mask {mask & FULL_MASK:#010x}."
+            )
 
 
-def dropped_setmaxnreg(subject: LintSubject) -> Iterator[Complaint]:
+def dropped_setmaxnreg(subject: LintSubject) -> Iterator[LintFinding]:
     if not subject.function.entry or limit_of(subject.function.directives, subject.module.target[0]):
         return
     for instruction in subject.function.instructions:
         if instruction.opcode.startswith("setmaxnreg"):
-            yield Complaint(
+            yield LintFinding(
                 "setmaxnreg-dropped", instruction.line, f"{instruction.opcode} in an entry without .minnctapersm."
             )
 
@@ -349,12 +351,12 @@ def dropped_setmaxnreg(subject: LintSubject) -> Iterator[Complaint]:
 PHASE_WAIT = re.compile(r"mbarrier\.(try|test)_wait\b")
 
 
-def unchecked_waits(subject: LintSubject) -> Iterator[Complaint]:
+def unchecked_waits(subject: LintSubject) -> Iterator[LintFinding]:
     """Waits for a phase of an mbarrier that may end before it, and whose result no instruction reads."""
     instructions = subject.function.instructions
     for number, wait in enumerate(instructions):
         if PHASE_WAIT.match(wait.opcode) and wait.operands and not is_read(subject, number):
-            yield Complaint("wait-unchecked", wait.line, f"{wait.opcode}: no instruction reads its result.")
+            yield LintFinding("wait-unchecked", wait.line, f"{wait.opcode}: no instruction reads its result.")
 
 
 def is_read(subject: LintSubject, number: int) -> bool:
@@ -385,19 +387,19 @@ def reads(instruction: Instruction, names: Collection[str]) -> bool:
     return not read.isdisjoint(names)
 
 
-def clusters(subject: LintSubject) -> Iterator[Complaint]:
+def clusters(subject: LintSubject) -> Iterator[LintFinding]:
     """Without clusters in the pair's launch, those of the entry are launched."""
     wanted = subject.function.directives.get(".reqnctapercluster", ())
     if wanted and subject.cluster and (*wanted, 1, 1)[:3] != subject.cluster:
         asked = ", ".join(map(str, subject.cluster))
         message = f".reqnctapercluster {', '.join(map(str, wanted))}: the pair's launch has clusters of {asked}."
-        yield Complaint("needs-clusters", subject.function.line, message)
+        yield LintFinding("needs-clusters", subject.function.line, message)
 
 
 CONTRACTABLE = re.compile(r"(mul|add|sub)((?:\.ftz|\.sat)*)\.(f16|f16x2|bf16|bf16x2|f32|f32x2|f64)$")
 
 
-def contraction(subject: LintSubject) -> Iterator[Complaint]:
+def contraction(subject: LintSubject) -> Iterator[LintFinding]:
     """A product without a rounding modifier that is added by an instruction without one."""
     products: dict[str, tuple[int, str]] = {}
     for instruction in subject.function.instructions:
@@ -409,13 +411,15 @@ def contraction(subject: LintSubject) -> Iterator[Complaint]:
         for operand in instruction.operands[1:]:
             if isinstance(operand, Register) and products.get(operand.name, (0, ""))[1] == match[3]:
                 line = products[operand.name][0]
-                yield Complaint("contracts", instruction.line, f"{instruction.opcode} adds the product of line {line}.")
+                yield LintFinding(
+                    "contracts", instruction.line, f"{instruction.opcode} adds the product of line {line}."
+                )
 
 
 VECTOR = re.compile(r"\.v([248])\b.*\.[a-z]+(\d+)$")
 
 
-def vectors(subject: LintSubject) -> Iterator[Complaint]:
+def vectors(subject: LintSubject) -> Iterator[LintFinding]:
     """Vector accesses at addresses that are not, or may not be, a multiple of their size."""
     for instruction in subject.function.instructions:
         match = VECTOR.search(instruction.opcode)
@@ -435,10 +439,10 @@ def vectors(subject: LintSubject) -> Iterator[Complaint]:
                 if offset % size or variable.align % size:
                     aligned = f"'{base.name}' + {offset}; '{base.name}' is aligned to {variable.align} bytes"
                     message = f"{instruction.opcode} of {size} bytes at {aligned}."
-                    yield Complaint("misaligned-vector", instruction.line, message)
+                    yield LintFinding("misaligned-vector", instruction.line, message)
             elif isinstance(base, Register) and offset % size:
                 message = f"{instruction.opcode} of {size} bytes at an offset of {offset}."
-                yield Complaint("odd-vector-offset", instruction.line, message)
+                yield LintFinding("odd-vector-offset", instruction.line, message)
 
 
 RULES = (
@@ -450,7 +454,7 @@ RULES = (
     heap,
     weak_polls,
     common_places,
-    handed_on,
+    passed_addresses,
     compared_addresses,
     special("reads-clock", CLOCKS, "is a clock"),
     special("reads-hardware", HARDWARE, "depends on where the kernel runs"),

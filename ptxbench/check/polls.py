@@ -152,7 +152,7 @@ class PollLoop:
                 waiting += chain.from_iterable(self.results(index) for index in self.readers.get(name, ()))
         return names
 
-    def tainted(self, start: Iterable[str]) -> set[str]:
+    def dependents(self, start: Iterable[str]) -> set[str]:
         """`start` and the registers that are computed from any of them."""
         names: set[str] = set()
         waiting = [*start]
@@ -195,7 +195,7 @@ def waits(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roots]) -> 
         if index in weak and loop.reads[index] <= steady and not addresses[index] & own
     }  # fmt: skip
     known = loop.closed(steady, [*fits, *loads])
-    fresh = loop.tainted(chain.from_iterable(loop.results(index) for index in loads))
+    fresh = loop.dependents(chain.from_iterable(loop.results(index) for index in loads))
     guards = {guard.name for index in loop.exits if (guard := instructions[index].guard) is not None}
     deciding = loop.needed(guards)
     for index in loop.matching(COMPARES):

@@ -32,7 +32,7 @@ MODES = ("plain", "sanitize")
 
 
 @functools.cache
-def rehearse_refusal(arch: str) -> None:
+def warm_up_parsing(arch: str) -> None:
     """Read a text without a kernel. Then the judgements that are forked know the tools and the libraries of these."""
     CandidateText(Path(f"candidate{SUFFIXES['ptx']}"), b"no kernel\n", arch).parses()
     if (disassembler := locate.program("nvdisasm")) is not None:
@@ -47,7 +47,7 @@ def warm(suite: CheckSuite, settings: CheckOptions) -> bool:
     root = cache.folder()
     if root is None or not cache.usable(root):
         return False
-    return Fork(lambda: rehearse(suite, settings), ()).wait() == 0
+    return Fork(lambda: warm_up(suite, settings), ()).wait() == 0
 
 
 def prepare(suite: CheckSuite, settings: CheckOptions) -> None:
@@ -56,13 +56,13 @@ def prepare(suite: CheckSuite, settings: CheckOptions) -> None:
     from ptxbench.executed import program  # noqa: F401  for the copies: a new kernel's derivation needs it
 
     with contextlib.suppress(Exception):  # the pair's functions may raise anything
-        rehearse(suite, settings)
+        warm_up(suite, settings)
         for kernel in suite.kernels.values():
             load(kernel, suite)
     suite.forget_candidate()
 
 
-def rehearse(suite: CheckSuite, settings: CheckOptions) -> None:
+def warm_up(suite: CheckSuite, settings: CheckOptions) -> None:
     """A whole judgement of the first of the pair's kernels that is right, and what judgements compare it with."""
     if settings.targets:
         suite.assembling(settings.targets)
@@ -93,7 +93,7 @@ def load(kernel: CheckKernel, suite: CheckSuite) -> None:
 def key(pair: str, kernels: Path, arch: str, targets: Sequence[str]) -> tuple[str, ...]:
     """The name in the cache of the mark that the pair was prepared: its kernels' builds are there."""
     task = json.dumps([pair, str(kernels.absolute()), arch, targets])
-    return "warm", task, sources(pair, kernels), package(), environment.processor()
+    return "warm", task, sources(pair, kernels), package_state(), environment.processor()
 
 
 def is_warm(pair: str, kernels: Path, arch: str, targets: Sequence[str]) -> bool:
@@ -113,7 +113,7 @@ def sources(pair: str, kernels: Path) -> str:
 
 
 @functools.cache
-def package() -> str:
+def package_state() -> str:
     """What the cache's entries depend on apart from the kernels: this package, by its files' times, and the tools."""
     states = [path.stat() for path in sorted(PACKAGE.rglob("*.py"))]
     files = [(state.st_size, state.st_mtime_ns) for state in states]

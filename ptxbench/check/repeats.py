@@ -44,7 +44,7 @@ def repeats(launcher: CandidateLauncher) -> StageOutcome:
         first = result if repeated_case is case else first
     assert first is not None
     findings: list[Finding] = []
-    for find in (everything_varied, elsewhere, with_nans, collisions, kept_module):
+    for find in (everything_varied, on_other_hardware, with_nans, collisions, kept_module):
         findings += find(launcher, first, case, other, small)
         if any(difference.severity == ERROR for difference in findings):
             break
@@ -63,7 +63,7 @@ def everything_varied(
         yield from varied(launcher, case, first, aspects(drawn, number, order, approximate=number == 0))
 
 
-def elsewhere(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
+def on_other_hardware(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
     """Every check size with other hardware registers, for a kernel that reads them: each size may take another path."""
     if reads_hardware(launcher.text.module):
         drawn = launcher.suite.drawn("elsewhere")
@@ -113,7 +113,7 @@ def kept_module(
     launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, other: CheckCase, small: CheckCase
 ) -> Iterator[Finding]:
     """Launches of one module, which keep its variables from launch to launch."""
-    close = close_to(launcher, case, other)
+    close = smallest_visible_change(launcher, case, other)
     kept: dict[str, bytes] = {}
     for number, current in enumerate((small, case, close, other, small, close, case), 1):
         try:
@@ -132,7 +132,7 @@ def kept_module(
             yield from unlike(case, first, result, f"in {message}")
 
 
-def close_to(launcher: CandidateLauncher, case: CheckCase, other: CheckCase) -> CheckCase:
+def smallest_visible_change(launcher: CandidateLauncher, case: CheckCase, other: CheckCase) -> CheckCase:
     """Data that differ from the case's in the fewest elements that change the result visibly; `case` if none do.
 
     The elements come from `other`, which has the same size, so the pair could have drawn them. Integer inputs that

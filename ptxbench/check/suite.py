@@ -169,7 +169,9 @@ class CheckSuite:
             if (one := shared(self.pair, size, drawn.getrandbits(32))) is not None:
                 names = ", ".join(f"'{second}' and '{first}' one array" for second, first in one[1].items())
                 questions.append(
-                    Question("shared inputs", iter([self.cases.given(size, one[0], f", with {names}", one[1])]))
+                    Question(
+                        "shared inputs", iter([self.cases.with_arguments(size, one[0], f", with {names}", one[1])])
+                    )
                 )
                 break
         return tuple(questions)

@@ -58,7 +58,7 @@ def with_time(
     judgement: Judgement,
     candidate: Candidate,
     timing: Timing,
-    hear: Callable[[Step], None] = lambda step: None,
+    on_report: Callable[[Step], None] = lambda step: None,
     carry: Callable[[RunPlan], Iterable[Event]] = carry_out,
 ) -> Judgement:
     """The judgement with the GPU's result as its stage `time`; unchanged if it was not accepted."""
@@ -73,7 +73,7 @@ def with_time(
         lost: DeviceLost | None = None
         for event in carry(plan(kernels, judgement.pair, variant, timing, gpu.device)):
             if isinstance(event, Step):
-                hear(event)
+                on_report(event)
             elif isinstance(event, CellDone) and not event.cell.control:
                 cells.append(event.cell)
             elif isinstance(event, DeviceLost):
@@ -118,7 +118,7 @@ def plan(kernels: Path, pair: str, variant: str, timing: Timing, device: Device)
         emulated=not timing.sizes,
         device=DeviceShape.of(device),
     )
-    pair_plans = tuple(pair_plan.in_place_of(device.sm, any_gpu=False) for pair_plan in pair_plans)
+    pair_plans = tuple(pair_plan.for_architecture(device.sm, any_gpu=False) for pair_plan in pair_plans)
     return RunPlan(pair_plans, timing.backend, device.sm, kernels, seed=timing.seed, rounds=timing.rounds, renewed=True)
 
 

@@ -87,7 +87,7 @@ def edge(kind: str, *, few: bool = False) -> Fill:
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
         values = float_edges(limits.dtype)[kind]
-        return strewn(array, values, draws[1:] if few else draws, 1 if few else -(-array.size // (2 * ONE_IN)))
+        return scattered(array, values, draws[1:] if few else draws, 1 if few else -(-array.size // (2 * ONE_IN)))
 
     return fill
 
@@ -260,7 +260,7 @@ def small_scalars(pair: Pair, seed: int) -> Mapping[str, Any]:
     }
 
 
-def strewn(array: Array, values: Sequence[float], draws: Sequence[np.random.Generator], count: int) -> Array:
+def scattered(array: Array, values: Sequence[float], draws: Sequence[np.random.Generator], count: int) -> Array:
     """`array` with `count` of its elements replaced by `values`, at places of each of `draws`."""
     changed = array.copy()
     flat = changed.reshape(-1)

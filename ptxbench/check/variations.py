@@ -88,10 +88,10 @@ def varied(
         return
     for aspect in some:
         alone, _ = outcome(launcher, case, aspect.options)
-        if alone is not None and not beyond(launcher, case, aspect.options):
+        if alone is not None and not reference_fails_too(launcher, case, aspect.options):
             yield finding("repeats", aspect.code, f"{aspect.words}: {alone.message}", alone.line, alone.column)
             return
-    if not beyond(launcher, case, options):
+    if not reference_fails_too(launcher, case, options):
         words = "with other addresses, outputs, registers and unwritten memory"
         yield finding("repeats", "depends-on-hardware", f"{words}: {wrong.message}", wrong.line, wrong.column)
 
@@ -104,32 +104,32 @@ def outcome(
         result = launcher.launch(case, options)
     except KernelError as error:
         return launcher.fault("repeats", error, case), None
-    return launcher.wrong("repeats", result, allowed(case, options, result), options.poison), result
+    return launcher.wrong("repeats", result, with_tolerance(case, options, result), options.poison), result
 
 
-def allowed(case: CheckCase, options: LaunchOptions, result: LaunchResult) -> CheckCase:
+def with_tolerance(case: CheckCase, options: LaunchOptions, result: LaunchResult) -> CheckCase:
     """`case`, with a tolerance for approximate instructions if this launch varies them."""
     if options.variation.approximate is None:
         return case
     return replace(case, expected=case.expected.widened(errors_of(result.approximate)))
 
 
-def beyond(launcher: CandidateLauncher, case: CheckCase, options: LaunchOptions) -> bool:
+def reference_fails_too(launcher: CandidateLauncher, case: CheckCase, options: LaunchOptions) -> bool:
     """Whether a kernel of the pair is wrong in such a launch too."""
     return any(
-        goes_wrong(launcher, reference_kernel, case, options)
+        fails_with(launcher, reference_kernel, case, options)
         for reference_kernel in launcher.suite.reference_kernels.values()
     )
 
 
-def goes_wrong(launcher: CandidateLauncher, kernel: CheckKernel, case: CheckCase, options: LaunchOptions) -> bool:
+def fails_with(launcher: CandidateLauncher, kernel: CheckKernel, case: CheckCase, options: LaunchOptions) -> bool:
     try:
         result = launch(kernel, launcher.suite.pair, case, options)
     except EmulatorCrash:  # says nothing about the launch
         raise
     except KernelError:
         return True
-    return result.changed is not None or launcher.suite.wrong(result, allowed(case, options, result)) is not None
+    return result.changed is not None or launcher.suite.wrong(result, with_tolerance(case, options, result)) is not None
 
 
 def other_bits(

@@ -46,7 +46,7 @@ def confine(writable: Sequence[Path]) -> None:
         containment.restrict(execute=[Path("/")], write=[*writable, Path(os.devnull)])
 
 
-def tell(answers: int, **event: Any) -> None:
+def send_event(answers: int, **event: Any) -> None:
     """Write an event."""
     whole = json.dumps(event).encode() + b"\n"
     while whole:
@@ -80,18 +80,20 @@ def judge(path: Path, suite: CheckSuite, settings: CheckOptions, orders: int, an
     """
 
     def begin(stage: str) -> None:
-        tell(answers, begin=stage)
+        send_event(answers, begin=stage)
         if stage == PAIR_NEEDED:
             os.read(orders, 1)
 
     def done(result: Any, findings: Any) -> None:
-        tell(answers, done=dataclasses.asdict(result), findings=[dataclasses.asdict(finding) for finding in findings])
+        send_event(
+            answers, done=dataclasses.asdict(result), findings=[dataclasses.asdict(finding) for finding in findings]
+        )
 
     try:
         judgement = Checker(suite, path, settings).judge(begin, done)
         stop_process()
-        tell(answers, judgement=to_document(judgement))
+        send_event(answers, judgement=to_document(judgement))
     except PtxbenchError as error:
-        tell(answers, error=type(error).__name__, message=str(error))
+        send_event(answers, error=type(error).__name__, message=str(error))
     except MemoryError:
-        tell(answers, ended="memory-limit")
+        send_event(answers, ended="memory-limit")

@@ -13,7 +13,7 @@ from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate
 from ptxbench.check.judgement_process import ServerProcess
 from ptxbench.check.timed import Timing, with_time
-from ptxbench.pool import Hear, Tell, Threads, ignore
+from ptxbench.pool import OnReport, Report, Threads, ignore
 from ptxbench.runner import Step
 
 Numbered = Generator[tuple[int, Judgement], None, None]
@@ -37,14 +37,14 @@ class Workers(Protocol):
         ...
 
     def judge_all(
-        self, candidates: Iterable[Candidate], task: CheckTask, begin: Hear = ignore, *, endless: bool = False
+        self, candidates: Iterable[Candidate], task: CheckTask, begin: OnReport = ignore, *, endless: bool = False
     ) -> Numbered:
         """The judgements, without times. `begin` gets the number of a candidate and the stage that begins; `endless`:
         see pool.Pool."""
         ...
 
     def time_all(
-        self, accepted: Sequence[tuple[Candidate, Judgement]], timing: Timing, hear: Callable[[Step], None]
+        self, accepted: Sequence[tuple[Candidate, Judgement]], timing: Timing, on_report: Callable[[Step], None]
     ) -> Numbered:
         """The judgements on accepted candidates, with times."""
         ...
@@ -72,22 +72,22 @@ class LocalWorkers:
         return judge_candidate(candidate, task, self.running_server())
 
     def judge_all(
-        self, candidates: Iterable[Candidate], task: CheckTask, begin: Hear = ignore, *, endless: bool = False
+        self, candidates: Iterable[Candidate], task: CheckTask, begin: OnReport = ignore, *, endless: bool = False
     ) -> Numbered:
         """See Workers. Closing the iterator early ends the judgements that still run."""
         server = self.running_server()
 
-        def judged(candidate: Candidate, tell: Tell) -> Judgement:
-            return judge_candidate(candidate, task, server, tell)
+        def judged(candidate: Candidate, report: Report) -> Judgement:
+            return judge_candidate(candidate, task, server, report)
 
         return Threads(self.jobs, stop=server.close).map(judged, candidates, begin, endless=endless)
 
     def time_all(
-        self, accepted: Sequence[tuple[Candidate, Judgement]], timing: Timing, hear: Callable[[Step], None]
+        self, accepted: Sequence[tuple[Candidate, Judgement]], timing: Timing, on_report: Callable[[Step], None]
     ) -> Numbered:
         for number, (candidate, judgement) in enumerate(accepted):
             with self.timing:  # one at a time, whatever threads use this judge
-                timed = with_time(judgement, candidate, timing, hear)
+                timed = with_time(judgement, candidate, timing, on_report)
             yield number, timed
 
     def close(self) -> None:

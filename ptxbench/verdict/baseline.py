@@ -33,7 +33,7 @@ from ptxbench.result import (
 )
 from ptxbench.run_info import HostInfo
 from ptxbench.safe_text import file_name
-from ptxbench.verdict.canary import DISTRUSTED, distrust
+from ptxbench.verdict.canary import DISTRUSTED, untrusted_reason
 from ptxbench.verdict.verdicts import LEAST_ROUNDS
 
 FOLDER = "baselines"
@@ -80,7 +80,7 @@ def refusals(run: RunDocument) -> list[str]:
         reasons.append(f"{', '.join(bad[:4])}{more}.")
     if not any(result.status == VERIFIED for _, _, result in results):
         reasons.append("It has no verified kernel.")
-    if why := distrust(run):
+    if why := untrusted_reason(run):
         reasons.append(f"{why}: {DISTRUSTED[why]}.")
     rounds = [len({one.round for one in cell.rounds}) for cell in run.cells if cell.rounds]
     if rounds and min(rounds) < LEAST_ROUNDS:

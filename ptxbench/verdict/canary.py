@@ -22,7 +22,7 @@ DISTRUSTED = {
 """Why a difference of times cannot be trusted, in words: the reason of every row."""
 
 
-def distrust(*runs: RunDocument) -> str | None:
+def untrusted_reason(*runs: RunDocument) -> str | None:
     """Why no difference of times in these runs can be trusted: BIASED or CONTROL_OFF; None if they can.
 
     BIASED was found by the run itself, by an interval. CONTROL_OFF uses the median of the rounds: a control so

@@ -15,7 +15,7 @@ from ptxbench import cycles, stats
 from ptxbench.errors import UsageError
 from ptxbench.result import UNJUDGED, RunDocument
 from ptxbench.stats import Effect, Interval
-from ptxbench.verdict.canary import distrust
+from ptxbench.verdict.canary import untrusted_reason
 from ptxbench.verdict.comparable import ConditionDifference, run_differences
 from ptxbench.verdict.rows import Draft, Mode, RoundLogs, Row, drafts, match_cells
 from ptxbench.verdict.verdicts import (
@@ -110,7 +110,7 @@ def judge_runs(
     differences = run_differences(base, head)
     unjudged = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
     rules = [floored(rule_of(row) if rule_of else rule) for row, _ in unjudged]
-    rows, controls = judge(unjudged, mode, rules, distrusted=distrust(base, head))
+    rows, controls = judge(unjudged, mode, rules, distrusted=untrusted_reason(base, head))
     order = list(VERDICTS)
     # Changes of times have one measure and come by their size; those of counters by their kernel.
     rows = sorted(rows, key=lambda row: (order.index(row.verdict), 0.0 if mode == "counters" else -size_of(row)))

@@ -138,7 +138,7 @@ def gate(head: RunDocument, base: RunDocument | None, config: GateConfig) -> Gat
             judged_rows += [Judged(row, limit=True) for row in ratio_limits(head, config)]
         if mode == "counters":
             judged_rows += [Judged(row, limit=True) for row in counter_limits(head, config)]
-    rows = [settle(measurable(judged), config) for judged in judged_rows]
+    rows = [with_exit_status(check_measurable(judged), config) for judged in judged_rows]
     rows = [dataclasses.replace(judged, explanation=explain(judged.row, matches)) for judged in rows]
     if not any(counts_as_judged(judged, base, modes) for judged in rows):
         problems.append(Problem("No row was judged.", nothing_judged(head, base, config)))
@@ -212,7 +212,7 @@ def of_code(match: Match, base: RunDocument, head: RunDocument) -> Iterator[Row]
                 yield changed
 
 
-def measurable(judged: Judged) -> Judged:
+def check_measurable(judged: Judged) -> Judged:
     """The row; NOT-MEASURABLE if the controls show that the runs cannot measure it."""
     row = judged.row
     if row.verdict == INCONCLUSIVE and row.reason in (BIASED, CONTROL_OFF, "controls_spread"):
@@ -223,7 +223,7 @@ def measurable(judged: Judged) -> Judged:
 # ---- what a verdict means for the exit status
 
 
-def settle(judged: Judged, config: GateConfig) -> Judged:
+def with_exit_status(judged: Judged, config: GateConfig) -> Judged:
     """The row with its exit status, by policies and waivers."""
     row = judged.row
     if row.verdict in (REGRESSED, MISSING) and (waiver := waiver_of(row, config)):

@@ -11,7 +11,7 @@ from ptxbench import stats
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import UNJUDGED, VERIFIED, Round, RunDocument
 from ptxbench.stats import Interval
-from ptxbench.verdict.canary import distrust
+from ptxbench.verdict.canary import untrusted_reason
 from ptxbench.verdict.comparable import Kind
 from ptxbench.verdict.comparison import agreed
 from ptxbench.verdict.config import GateConfig, GateLimits
@@ -87,7 +87,7 @@ def rows_of_ratio(
         if len(logs) >= 2
     }
     adjusted = dict(zip(effects, adjust(list(effects.values())), strict=True))
-    rows, distrusted = [], distrust(head)
+    rows, distrusted = [], untrusted_reason(head)
     for i, (row, match, name, most, _) in enumerate(drafts):
         logs, rule, labels = rounds[i], rules[i], match.either.labels
         ratio = exp(median(logs)) if logs else None

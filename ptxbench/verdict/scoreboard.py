@@ -119,10 +119,10 @@ def standings(loaded: LoadedPair, recorded: Sequence[RecordedCell]) -> list[Stan
     predicted = predictions(loaded)
     places = {**dict.fromkeys(predicted), **{record.cell.arch: None for record in own if ran(record.cell, OWN)}}
     result = []
-    for arch in sorted(one_each(places), key=order):
+    for arch in sorted(one_per_number(places), key=order):
         here = [record for record in own if same_number(record.cell.arch, arch)]
         word = next((word for place, word in predicted.items() if same_number(place, arch)), None)
-        result += [*on_one(loaded, source, arch, word, here)]
+        result += [*standings_on(loaded, source, arch, word, here)]
         result += [must_fail(loaded, variant, arch, here) for variant in loaded.pair.must_fail]
     return result
 
@@ -139,7 +139,7 @@ def predictions(loaded: LoadedPair) -> Mapping[str, str]:
     return {lowest if lowest and order(lowest) > order(usual) else usual: prediction}
 
 
-def one_each(places: Iterable[str]) -> list[str]:
+def one_per_number(places: Iterable[str]) -> list[str]:
     """One name for each architecture: sm_90a if sm_90 is also there."""
     return [*{architecture.number(place): place for place in sorted(places, key=order)}.values()]
 
@@ -153,21 +153,21 @@ def ran(cell: Cell, variant: str) -> bool:
     return variant in cell.variants and cell.variants[variant].status in (VERIFIED, WRONG_RESULT, BROKEN, MUST_FAIL)
 
 
-def only_way(loaded: LoadedPair) -> tuple[str, ...]:
+def other_language_rows(loaded: LoadedPair) -> tuple[str, ...]:
     """The rows because of which PTX is not the only way; none if it is."""
     return tuple(source.variant for source in loaded.sources if source.language in OTHER_LANGUAGES)
 
 
-def on_one(
+def standings_on(
     loaded: LoadedPair, source: Source, arch: str, word: str | None, here: Sequence[RecordedCell]
 ) -> Iterator[Standing]:
     """The verdicts on the pair's PTX on one architecture: by each GPU that measured it, else by its prediction."""
-    others = only_way(loaded) if word == ONLY_WAY else ()
+    others = other_language_rows(loaded) if word == ONLY_WAY else ()
     expected = Standing(loaded.name, OWN, arch, WINS if others else word, other_rows=others)
     expected = replace(expected, rests_on=(EXPECTED,) if word else ())
     sources = {known.variant: known for known in loaded.sources}
     usable = [record for record in here if ran(record.cell, OWN)]
-    fresh = [record for record in usable if unchanged(record.cell, sources) and launched_so(loaded, record.cell)]
+    fresh = [record for record in usable if unchanged(record.cell, sources) and has_same_launch(loaded, record.cell)]
     devices = dict.fromkeys(record.device for record in fresh if record.device and record.cell.rounds)
     for device in devices:
         timed = latest([record for record in fresh if record.device == device and record.cell.rounds])
@@ -212,7 +212,7 @@ def unchanged(cell: Cell, sources: Mapping[str, Source]) -> bool:
     return all(name in sources and same_source(cell, name, sources[name]) for name in names)
 
 
-def launched_so(loaded: LoadedPair, cell: Cell) -> bool:
+def has_same_launch(loaded: LoadedPair, cell: Cell) -> bool:
     """Whether the pair launches its PTX at this size as the cell has it; True for a size that the pair does not list,
     such as one of another device."""
     if dict(cell.size) not in [dict(size) for size in loaded.pair.bench_sizes]:
@@ -278,7 +278,7 @@ def measured(recorded: Sequence[RecordedCell]) -> str | None:
         return WRONG
     words = {size_verdict(record) for record in recorded}
     if words == {"SAME"}:
-        return FLAG if all(flag_alone(record) for record in recorded) else TIES
+        return FLAG if all(beaten_only_with_flags(record) for record in recorded) else TIES
     return {"FASTER": WINS, "SLOWER": LOSES}.get(next(iter(words - {"SAME"}))) if len(words - {"SAME"}) == 1 else None
 
 
@@ -287,7 +287,7 @@ def size_verdict(record: RecordedCell) -> str:
     return rival.verdict(record.cell, OWN, against, record.noise) if against else "nothing to compare with"
 
 
-def flag_alone(record: RecordedCell) -> bool:
+def beaten_only_with_flags(record: RecordedCell) -> bool:
     """Whether PTX is faster than every CUDA C without an option, and the fastest has one."""
     cell = record.cell
     leader = rival.leader_of(cell, rival.verified_rows(cell, "cuda"))

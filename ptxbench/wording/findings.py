@@ -145,7 +145,7 @@ def finding(cell: Cell, noise: stats.Interval | None = None, reference: str | No
     """
     verified = {name: result for name, result in cell.variants.items() if result.status == VERIFIED}
     sentences = [*comparisons(cell, noise, reference)] if verified_rows(cell, "ptx") else []
-    return " ".join([*sentences, *bit_differences(cell), *restless(verified), *weaknesses(cell)])
+    return " ".join([*sentences, *bit_differences(cell), *nondeterministic(verified), *weaknesses(cell)])
 
 
 def comparisons(cell: Cell, noise: stats.Interval | None, reference: str | None) -> Iterator[str]:
@@ -206,8 +206,8 @@ def compare(cell: Cell, name: str, rival: Rival, noise: stats.Interval | None, *
     if relation == SAME_CODE:
         return f"is the {SAME_CODE} as {called}"
     facts = [f"has the {relation} as {called}"] if relation else []
-    for tell in (time_fact(rival, noise), instructions_fact, *(amount_fact(amount) for amount in AMOUNTS)):
-        if fact := tell(cell, name, rival.name, "" if facts else called):
+    for fact_of in (time_fact(rival, noise), instructions_fact, *(amount_fact(amount) for amount in AMOUNTS)):
+        if fact := fact_of(cell, name, rival.name, "" if facts else called):
             facts.append(fact)
     if not facts:
         return f"is other machine code than {called}"
@@ -310,7 +310,7 @@ def amount_fact(amount: Amount) -> Fact:
     """How `amount` compares, as a fact."""
     metric = BY_NAME[amount.metric]
 
-    def tell(cell: Cell, name: str, other: str, called: str) -> str | None:
+    def fact_of(cell: Cell, name: str, other: str, called: str) -> str | None:
         own, base = metric.of(cell, name), metric.of(cell, other)
         if own is None or base is None or own == base == 0 or not settled(metric, cell, name, other):
             return None
@@ -325,7 +325,7 @@ def amount_fact(amount: Amount) -> Fact:
             return f"{amount.verb} {own / base:.3g} times the {amount.noun}{called and f' of {called}'}"
         return f"{amount.verb} {difference(own, base)} {amount.noun}{called and f' than {called}'}"
 
-    return tell
+    return fact_of
 
 
 NARROW = 1.04
@@ -351,7 +351,7 @@ def difference(own: float, base: float) -> str:
 def time_fact(rival: Rival, noise: stats.Interval | None) -> Fact:
     """The time against the rival's, with its interval and verdict; None without one."""
 
-    def tell(cell: Cell, name: str, other: str, called: str) -> str | None:
+    def fact_of(cell: Cell, name: str, other: str, called: str) -> str | None:
         interval = rival.ratio(cell.rounds, name)
         if interval is None or ORACLE_WEAK in cell.labels:
             return None
@@ -368,7 +368,7 @@ def time_fact(rival: Rival, noise: stats.Interval | None) -> Fact:
             f"({level} interval {ends[0]:.2f} to {ends[1]:.2f} %; {judged})"
         )
 
-    return tell
+    return fact_of
 
 
 def bit_differences(cell: Cell) -> list[str]:
@@ -377,7 +377,7 @@ def bit_differences(cell: Cell) -> list[str]:
     return [f"{listed(names)} wrote different bits than the first variant, with equal values."] if names else []
 
 
-def restless(verified: Mapping[str, VariantResult]) -> list[str]:
+def nondeterministic(verified: Mapping[str, VariantResult]) -> list[str]:
     """Variants that write different bits on the same data, and are correct each time."""
     names = [name for name, result in verified.items() if result.check and result.check.deterministic is False]
     if not names:

@@ -64,7 +64,7 @@ def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[CellText]]], 
     for variant, reach in matrix.reaches.items():
         for target, trial in reach.trials.items():
             if trial.status != ASSEMBLES:
-                reasons.setdefault(why(trial, reach), {}).setdefault(variant, []).append(target)
+                reasons.setdefault(failure_words(trial, reach), {}).setdefault(variant, []).append(target)
     notes: dict[str, CellNote] = {}
     for words, whose in reasons.items():
         (variant, targets), *_ = whose.items()
@@ -86,7 +86,7 @@ def texts(reach: TargetResults, kind: Kind, notes: Mapping[str, CellNote]) -> li
     values = [kind.of(trial, reach.occupancy.get(trial.target)) for trial in trials]
     _, written = column(values, kind.unit)
     return [
-        CellText(text) if trial.status == ASSEMBLES else CellText(note=notes[why(trial, reach)])
+        CellText(text) if trial.status == ASSEMBLES else CellText(note=notes[failure_words(trial, reach)])
         for trial, text in zip(trials, written, strict=True)
     ]
 
@@ -95,7 +95,7 @@ def by_places(whose: Mapping[str, Sequence[str]], targets: Sequence[str]) -> lis
     """Variants grouped by equal targets."""
     variants_by: dict[str, list[str]] = {}
     for variant, places in whose.items():
-        variants_by.setdefault(spans(places, targets), []).append(variant)
+        variants_by.setdefault(target_ranges(places, targets), []).append(variant)
     return [(names, places) for places, names in variants_by.items()]
 
 
@@ -106,7 +106,7 @@ def forms(targets: Sequence[str]) -> str:
     return f"sm_{{{','.join(target.removeprefix('sm_') for target in targets)}}}"
 
 
-def spans(chosen: Sequence[str], targets: Sequence[str]) -> str:
+def target_ranges(chosen: Sequence[str], targets: Sequence[str]) -> str:
     """`sm_75 to sm_89, sm_100a`: neighbours in `targets` by their ends."""
     runs: list[list[str]] = []
     last = -2
@@ -124,27 +124,29 @@ TOOL = re.compile(r"\. (?:NVRTC|ptxas|tileiras) [\d.]+ .* for sm_\w+(?:; correct
 """The end of a reason, which names the tool and the target."""
 
 
-def why(trial: TargetTrial, reach: TargetResults) -> str:
+def failure_words(trial: TargetTrial, reach: TargetResults) -> str:
     """Why a trial gave no machine code: the instruction with the highest requirement, its line and what it needs."""
     if not trial.needs:
         if trial.mismatch:
             return f"no instruction needs more, only its .target, which is {trial.ptx_target}"
         return TOOL.sub("", trial.reason or "")
-    worst = max(trial.needs, key=demand)
+    worst = max(trial.needs, key=requirement_rank)
     lines = len({need.line for need in trial.needs}) - 1
     place = f"{worst.file}:{worst.line}" if worst.line else worst.file
     more = f", and {lines} more line{'s' if lines > 1 else ''}" if lines else ""
-    return f"{place}: {asks(worst, reach)}{more}"
+    return f"{place}: {requirement_words(worst, reach)}{more}"
 
 
-def asks(need: Requirement, reach: TargetResults) -> str:
+def requirement_words(need: Requirement, reach: TargetResults) -> str:
     """What one line needs; if ptxas does not say it, the targets for which ptxas accepts that line."""
     if need.requires:
         return f"{need.instruction or need.message} needs {need.requires}"
     if need.instruction and re.search(
         r" not supported on \.target | cannot be compiled for architecture ", need.message
     ):
-        places = spans([target for target, trial in reach.trials.items() if has(trial, need)], list(reach.trials))
+        places = target_ranges(
+            [target for target, trial in reach.trials.items() if accepts_line(trial, need)], list(reach.trials)
+        )
         # A plain target accepts such PTX of its family, but not because of the .target in the PTX.
         jit = reach.jit
         by = f" by .target {jit.target}" if places and jit and architecture.suffix(jit.target or "") == "f" else ""
@@ -152,12 +154,12 @@ def asks(need: Requirement, reach: TargetResults) -> str:
     return need.message
 
 
-def has(trial: TargetTrial, need: Requirement) -> bool:
+def accepts_line(trial: TargetTrial, need: Requirement) -> bool:
     """True if ptxas accepts the line of `need` for the trial's target, whatever else it rejects."""
     return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {other.line for other in trial.needs})
 
 
-def demand(need: Requirement) -> int:
+def requirement_rank(need: Requirement) -> int:
     """The order of requirements; what no later target promises to have is the highest."""
     required = architecture.find(need.requires or "")
     return required.number if required else 0 if need.requires else 1_000
@@ -217,7 +219,7 @@ def file_lines(matrix: Matrix) -> Iterator[str]:
     for variant, reach in matrix.reaches.items():
         for path, targets in reach.files.items():
             if path != reach.source.path:
-                yield f"{variant} on {spans(targets, matrix.targets)} is {path.name}"
+                yield f"{variant} on {target_ranges(targets, matrix.targets)} is {path.name}"
 
 
 def driver_words(jit: Jit) -> str:

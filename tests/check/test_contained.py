@@ -281,9 +281,9 @@ def test_an_error_of_ptxbench_gives_no_verdict_on_the_candidate():
 
 
 def test_an_error_of_the_process_is_one_of_ptxbench_and_no_other():
-    assert type(contained.own_error("UsageError", "no")) is UsageError
-    assert type(contained.own_error("SystemExit", "no")) is PairError
-    assert type(contained.own_error("__builtins__", "no")) is PairError
+    assert type(contained.reported_error("UsageError", "no")) is UsageError
+    assert type(contained.reported_error("SystemExit", "no")) is PairError
+    assert type(contained.reported_error("__builtins__", "no")) is PairError
 
 
 # ---- its end

@@ -79,7 +79,7 @@ class TwoWithGpus:
             wrong = () if candidate.content == b"right" else (finding("results", "trap", "It stopped."),)
             yield number, Judgement(candidate.content.decode(), None, "ptx", "scale", "sm_90", 7, findings=wrong)
 
-    def time_all(self, accepted, timing, hear):
+    def time_all(self, accepted, timing, on_report):
         for number, (_, judgement) in reversed(list(enumerate(accepted))):
             yield number, dataclasses.replace(judgement, notes=("timed",))
 

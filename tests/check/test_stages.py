@@ -13,7 +13,7 @@ from ptxbench.check.comparison import heavier, slower
 from ptxbench.check.launching import LaunchOptions, launch
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
-from ptxbench.check.variations import aspects, goes_wrong, unlike, varied
+from ptxbench.check.variations import aspects, fails_with, unlike, varied
 from ptxbench.emulator.chain import run_steps
 from ptxbench.emulator.variation import EXTREMES
 from ptxbench.errors import EmulatorCrash
@@ -118,7 +118,7 @@ def test_a_crash_of_the_emulator_on_a_kernel_of_the_pair_excuses_no_candidate(mo
         own.beyond_contract(own.check[0])
     monkeypatch.setattr("ptxbench.check.variations.launch", crash)
     with pytest.raises(EmulatorCrash):
-        goes_wrong(CandidateLauncher(own, None, 1), own.kernels["ptx"], own.check[0], LaunchOptions())
+        fails_with(CandidateLauncher(own, None, 1), own.kernels["ptx"], own.check[0], LaunchOptions())
 
 
 def test_inputs_that_share_memory_on_the_host_are_two_arrays_of_the_launch(monkeypatch):
