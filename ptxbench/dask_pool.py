@@ -34,7 +34,7 @@ from ptxbench.errors import MachineError, PtxbenchError, ToolMissing, UsageError
 from ptxbench.extras import require_extra
 from ptxbench.fingerprint import Fingerprint, differences, fingerprint
 from ptxbench.interrupts import without_interrupts
-from ptxbench.pool import AHEAD, Hear, Intake, Result, Task, Work, ignore
+from ptxbench.pool import AHEAD, OnReport, Result, Task, TaskQueue, Work, ignore
 from ptxbench.run_info import EMULATOR, Device
 
 LOCAL = "local"
@@ -59,8 +59,8 @@ LOOK_SECONDS = 1.0
 class SentTask:
     """A task as it is sent. `session`: of the command; `home`: its current folder; `own`: what a worker must have.
 
-    `heard`: whether what the work tells is sent. `gpu`: the GPU that the worker must have, without its identity; None
-    if any one will do, or none.
+    `wants_reports`: whether the reports of the work are sent. `gpu`: the GPU that the worker must have, without its
+    identity; None if any one will do, or none.
     """
 
     work: Any
@@ -70,7 +70,7 @@ class SentTask:
     home: str
     paths: tuple[Path, ...]
     own: Fingerprint
-    heard: bool
+    wants_reports: bool
     gpu: Device | None = None
 
 
@@ -82,7 +82,7 @@ class Failed:
     text: str
 
 
-class DistantGpu(GpuBackend):
+class RemoteGpu(GpuBackend):
     """The GPU of a worker, which only a worker can use: here it is only described."""
 
     def __init__(self, known: Device) -> None:
@@ -110,7 +110,7 @@ class DaskPool:
         self,
         work: Work[Task, Result],
         tasks: Iterable[Task],
-        hear: Hear = ignore,
+        on_report: OnReport = ignore,
         *,
         endless: bool = False,
         gpu: bool = False,
@@ -124,14 +124,14 @@ class DaskPool:
         numbers: dict[str, int] = {}
         topic = f"{self.session}-{secrets.token_hex(4)}"
         known = self.known if gpu else None
-        heard = hear is not ignore
-        intake = Intake(tasks)
-        if heard:
+        wants_reports = on_report is not ignore
+        intake = TaskQueue(tasks)
+        if wants_reports:
             self.client.subscribe_topic(topic, lambda event: happened.put((-1, pickle.loads(event[1]))))
         try:
             while True:
                 for number, task in intake.take(AHEAD * self.size if endless else None):
-                    call = SentTask(work, task, number, topic, self.home, self.paths, self.own, heard, known)
+                    call = SentTask(work, task, number, topic, self.home, self.paths, self.own, wants_reports, known)
                     future = self.client.submit(
                         perform, call, key=f"{topic}-{number}", pure=False, resources={GPU: 1} if gpu else None
                     )
@@ -141,7 +141,7 @@ class DaskPool:
                     return
                 number, what = self.next(happened, gpu)
                 if number < 0:
-                    hear(*what)
+                    on_report(*what)
                     continue
                 intake.finish(number)
                 result = self.result(what)
@@ -149,7 +149,7 @@ class DaskPool:
                 yield number, result
         finally:
             with contextlib.suppress(Exception):  # the cluster is lost
-                if heard:
+                if wants_reports:
                     self.client.unsubscribe_topic(topic)
                 self.client.cancel([future for future in futures.values() if not future.done()], force=True)
 
@@ -169,7 +169,7 @@ class DaskPool:
         Raises ToolMissing if a GPU is wanted and no worker has one, MachineError for GPUs that are not alike.
         """
         if name != EMULATOR and (device := self.gpu()):
-            return DistantGpu(device)
+            return RemoteGpu(device)
         if name == "gpu":
             raise ToolMissing(
                 f"No worker of the Dask cluster has the resource {GPU}. On the machine with the GPU: "
@@ -240,17 +240,17 @@ def perform(call: SentTask) -> Any:
 
     worker = get_worker()
 
-    def tell(what: Any) -> None:
-        if call.heard:
+    def report(what: Any) -> None:
+        if call.wants_reports:
             worker.log_event(call.session, pickle.dumps((call.number, what)))
 
     with ONE_AT_A_TIME, folder(call.home):
         try:
             if differing := mismatch(worker.address, call.session, call.paths, pickle.dumps(call.own)):
                 raise MachineError(differing)
-            if call.gpu and (differing := unlike(worker.address, call.gpu)):
+            if call.gpu and (differing := gpu_difference(worker.address, call.gpu)):
                 raise MachineError(differing)
-            return call.work(call.task, tell)
+            return call.work(call.task, report)
         except PtxbenchError as error:
             return Failed(type(error).__name__, str(error))
 
@@ -281,7 +281,7 @@ def gpu_here() -> Device | Failed:
         return Failed(type(error).__name__, str(error))
 
 
-def unlike(address: str, expected: Device) -> str | None:
+def gpu_difference(address: str, expected: Device) -> str | None:
     """How the GPU of this worker differs from those of the others; None if it does not."""
     device = gpu_here()
     if not isinstance(device, Device):
@@ -294,7 +294,7 @@ def unlike(address: str, expected: Device) -> str | None:
     )
 
 
-def seen(home: str, paths: tuple[Path, ...]) -> Fingerprint:
+def worker_fingerprint(home: str, paths: tuple[Path, ...]) -> Fingerprint:
     with ONE_AT_A_TIME, folder(home):
         return fingerprint(paths)
 
@@ -347,7 +347,7 @@ def connected(address: str) -> Iterator[Any]:
     from distributed.comm import get_address_host_port
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # unlike versions: `require_alike` says what matters
+        warnings.simplefilter("ignore")  # other versions: `require_alike` says what matters
         try:
             get_address_host_port(address, strict=True)  # a client without an address that exists is hard to close
             client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
@@ -462,7 +462,7 @@ def require_alike(pool: DaskPool) -> None:
         raise MachineError(
             f"The Dask cluster has had no worker for {WORKERS_SECONDS:g} s. Start one: dask worker ADDRESS."
         ) from None
-    answers = pool.client.run(partial(seen, pool.home, pool.paths), on_error="return")
+    answers = pool.client.run(partial(worker_fingerprint, pool.home, pool.paths), on_error="return")
     for address, other in sorted(answers.items()):
         if isinstance(other, ImportError):
             raise MachineError(f"The Dask worker {address} cannot import ptxbench: {reason(other)}.")

@@ -105,7 +105,7 @@ class ExecProgram:
         entries = self.module.entries
         words = kernel_names.displayed(entries)
         if not entries:
-            raise UsageError(f"{self.path.name} has no kernel: no .visible .entry{self.unmade}.")
+            raise UsageError(f"{self.path.name} has no kernel: no .visible .entry{self.no_kernel_reason}.")
         if name is None:
             if len(entries) > 1:
                 names = ", ".join(words.values())
@@ -130,7 +130,7 @@ class ExecProgram:
         raise UsageError(f"{self.path.name} has no kernel '{name}'.{hint}")
 
     @property
-    def unmade(self) -> str:
+    def no_kernel_reason(self) -> str:
         """Why CUDA C may contain no kernel: templates without an instantiation, with an example of --entry."""
         if self.templates:
             return f"; {missing_instantiation(self.templates)}"
@@ -444,7 +444,7 @@ def labelled(message: str, names: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class SkippedKernel:
     """A kernel of a folder that was not launched, and why."""
 
     path: Path
@@ -463,7 +463,7 @@ def execute_folder(
     arguments: Sequence[Parsed],
     launch: ExecLaunch,
     started: Callable[[Path], None] = lambda path: None,
-) -> tuple[list[ExecOutcome], list[LeftOut]]:
+) -> tuple[list[ExecOutcome], list[SkippedKernel]]:
     """Launch each kernel in the folder's .ptx and .cu files that takes these arguments.
 
     `started` is called with each file.
@@ -481,20 +481,20 @@ def execute_folder(
             every = [] if options.entry else list(program.module.entries.values())
             functions = every or [program.choose(options.entry)]
         except KernelError as error:
-            left_out.append(LeftOut(path, None, str(error), FAULT, error))
+            left_out.append(SkippedKernel(path, None, str(error), FAULT, error))
             continue
         except UsageError as error:
-            left_out.append(LeftOut(path, None, str(error)))
+            left_out.append(SkippedKernel(path, None, str(error)))
             continue
         for function in functions:
             try:
                 outcomes.append(execute(program, function, arguments, launch))
             except UsageError as error:
-                left_out.append(LeftOut(path, function.name, str(error)))
+                left_out.append(SkippedKernel(path, function.name, str(error)))
     return outcomes, left_out
 
 
-def exit_status(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> ExitStatus:
+def exit_status(outcomes: Sequence[ExecOutcome], left_out: Sequence[SkippedKernel]) -> ExitStatus:
     """The most severe: 4 for a fault or finding, 5 for an unsupported instruction, 2 if nothing was launched."""
     statuses = {*(outcome.status for outcome in outcomes), *(kernel.status for kernel in left_out)}
     for status in (FAULT, FINDING, UNSUPPORTED):

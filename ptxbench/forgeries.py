@@ -66,7 +66,7 @@ class ForgeryCase:
     def forgeries(self) -> Iterator[Forgery]:
         """The forgeries at this size."""
         for name in self.expected.outputs:
-            yield from Seen.of(self, name).forgeries(self.share_of_a_warp(name), self.seed)
+            yield from VerifiedElements.of(self, name).forgeries(self.share_of_a_warp(name), self.seed)
         for arg in self.pair.args:
             if isinstance(arg, In) and (size := self.arguments[arg.name].size) >= 10:
                 tenth, middle = size // 10, size // 2
@@ -107,11 +107,11 @@ class ForgeryCase:
         kept = cut.copy()
         cut[:] = 0
         try:
-            return self.judged_again({**arguments, name: array}, rows)
+            return self.outcome_with({**arguments, name: array}, rows)
         finally:
             cut[:] = kept
 
-    def judged_again(self, arguments: Mapping[str, Any], rows: slice) -> ForgeryOutcome:
+    def outcome_with(self, arguments: Mapping[str, Any], rows: slice) -> ForgeryOutcome:
         """The outcome of the reference with these arguments instead of the original ones."""
         try:
             with np.errstate(all="ignore"):
@@ -121,7 +121,7 @@ class ForgeryCase:
             same = False
         if not same:
             return ForgeryOutcome.NONE
-        return combined(Seen.of(self, out, rows).instead(values) for out, values in outputs.items())
+        return combined(VerifiedElements.of(self, out, rows).instead(values) for out, values in outputs.items())
 
 
 Forge = Callable[[Array, Array, slice | Array], Array]
@@ -130,7 +130,7 @@ verified."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class VerifiedElements:
     """The verified elements of one output, flat.
 
     `before`: the whole output before a launch; `at`: which of its elements these are, None for all in order.
@@ -143,7 +143,7 @@ class Seen:
     at: Array | None
 
     @classmethod
-    def of(cls, case: ForgeryCase, name: str, rows: slice = slice(None)) -> Seen:
+    def of(cls, case: ForgeryCase, name: str, rows: slice = slice(None)) -> VerifiedElements:
         expected, bounds = case.expected.outputs[name], case.expected.bounds[name]
         if rows != slice(None):
             expected, bounds = expected[rows], bounds[rows]
@@ -170,11 +170,9 @@ class Seen:
             start = size // 2 // share * share
             yield Forgery(f"'{name}' zero where one warp writes", partial(self.zero, start, start + share))
         if size >= 2:
-            yield Forgery(
-                f"'{name}' from its middle on too small by an earlier element", self.without_what_comes_before
-            )
+            yield Forgery(f"'{name}' from its middle on too small by an earlier element", self.without_previous_sums)
         few = f"one element in {IN_SO_MANY} of '{name}' off by {TOLERANCES} tolerances"
-        yield Forgery(few, partial(self.few_moved, seed))
+        yield Forgery(few, partial(self.few_changed, seed))
 
     def zero(self, start: int, stop: int) -> ForgeryOutcome:
         return self.judged(self.between(start, stop), lambda right, bounds, place: np.zeros_like(right))
@@ -186,20 +184,20 @@ class Seen:
             lambda right, bounds, place: elements_of(self.before, place if self.at is None else self.at[place]),
         )
 
-    def few_moved(self, seed: int) -> ForgeryOutcome:
+    def few_changed(self, seed: int) -> ForgeryOutcome:
         """Elements drawn from the whole output; with a Sample, only few of them may be verified."""
         few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // IN_SO_MANY)))
         places = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
-        return self.judged(places, lambda right, bounds, place: moved_by(right, TOLERANCES * bounds))
+        return self.judged(places, lambda right, bounds, place: shifted(right, TOLERANCES * bounds))
 
-    def without_what_comes_before(self) -> ForgeryOutcome:
+    def without_previous_sums(self) -> ForgeryOutcome:
         """As if a tile did not add the sums of those before it."""
         middle = self.size // 2
         before = rounded(elements_of(self.expected, self.between(0, middle)[-NEAR:]), self.dtype)
         if not before.size:
             return ForgeryOutcome.SAME
         lacking = before[np.argmax(np.abs(before.astype(np.float64)))]
-        return self.judged(self.between(middle, self.size), lambda right, bounds, place: less(right, lacking))
+        return self.judged(self.between(middle, self.size), lambda right, bounds, place: minus(right, lacking))
 
     def between(self, start: int, stop: int) -> range | Array:
         """The positions of the elements from `start` to `stop` of the whole output among those verified."""
@@ -276,14 +274,14 @@ def rounded(values: Array, dtype: np.dtype[Any]) -> Array:
     return result
 
 
-def less(values: Array, by: Any) -> Array:
+def minus(values: Array, by: Any) -> Array:
     """`values` minus a number of their type; integers wrap."""
     with np.errstate(over="ignore", invalid="ignore"):
         result: Array = values - by
     return result
 
 
-def moved_by(values: Array, by: Array) -> Array:
+def shifted(values: Array, by: Array) -> Array:
     """`values` moved by `by`, or by one step of their type if that is more, away from the ends of its range."""
     if not is_float(values.dtype):
         middle = np.iinfo(values.dtype).max // 2

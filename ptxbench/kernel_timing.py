@@ -157,7 +157,7 @@ def time_kernels(
     comparison: LaunchComparison,
     backend: Backend,
     rounds: int,
-    hear: Callable[[Step], None] = lambda step: None,
+    on_report: Callable[[Step], None] = lambda step: None,
     calibrated: Callable[[RunPlan], RunPlan] = lambda plan: plan,
     carry: Callable[[RunPlan], Iterable[Event]] = carry_out,
 ) -> Timed:
@@ -180,7 +180,7 @@ def time_kernels(
         for event in carry(calibrated(plan)):
             outcome.add(event)
             if isinstance(event, Step):
-                hear(event)
+                on_report(event)
     except KeyboardInterrupt:
         outcome.interrupt()
     except PtxbenchError as error:  # what the emulator found must not be lost

@@ -144,7 +144,7 @@ def run(
     words = [size if isinstance(size, str) else ",".join(f"{k}={v}" for k, v in size.items()) for size in sizes]
     pair_plans, _ = plan_pairs(folder, pairs, [*variants], words, emulated=emulated, device=DeviceShape.of(device))
     if arch is None:
-        pair_plans = tuple(pair_plan.in_place_of(device.sm, any_gpu=emulated) for pair_plan in pair_plans)
+        pair_plans = tuple(pair_plan.for_architecture(device.sm, any_gpu=emulated) for pair_plan in pair_plans)
     plan = RunPlan(
         pair_plans, opened, arch or device.sm, folder, assembler=assembler, cache="cold" if emulated else cache,
         seed=seed, rounds=rounds, timeout=timeout, argv=("run", *pairs),

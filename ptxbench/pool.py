@@ -11,14 +11,14 @@ from typing import Any, Generic, Protocol, TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-Tell = Callable[[Any], None]
+Report = Callable[[Any], None]
 """Reports the progress of a task, while it is done."""
 
-Work = Callable[[Task, Tell], Result]
+Work = Callable[[Task, Report], Result]
 """Does one task."""
 
-Hear = Callable[[int, Any], None]
-"""Gets the number of a task, and what its work has told."""
+OnReport = Callable[[int, Any], None]
+"""Gets the number of a task, and what its work reports."""
 
 
 AHEAD = 2
@@ -26,14 +26,14 @@ AHEAD = 2
 
 
 def ignore(number: int, report: Any) -> None:
-    """A `Hear` for work that tells nothing."""
+    """An `OnReport` that does nothing."""
 
 
 class Pool(Protocol):
     """Does tasks that do not depend on each other."""
 
     def map(
-        self, work: Work[Task, Result], tasks: Iterable[Task], hear: Hear = ignore, *, endless: bool = False
+        self, work: Work[Task, Result], tasks: Iterable[Task], on_report: OnReport = ignore, *, endless: bool = False
     ) -> Generator[tuple[int, Result], None, None]:
         """The number and the result of each task, as soon as it is done. Closing the generator drops the others.
 
@@ -50,7 +50,7 @@ class GpuPool(Pool, Protocol):
         self,
         work: Work[Task, Result],
         tasks: Iterable[Task],
-        hear: Hear = ignore,
+        on_report: OnReport = ignore,
         *,
         endless: bool = False,
         gpu: bool = False,
@@ -59,19 +59,19 @@ class GpuPool(Pool, Protocol):
         ...
 
 
-class InTurn:
+class SerialPool:
     """One task after the other, in this thread, so that Ctrl-C ends the present one."""
 
     def map(
-        self, work: Work[Task, Result], tasks: Iterable[Task], hear: Hear = ignore, *, endless: bool = False
+        self, work: Work[Task, Result], tasks: Iterable[Task], on_report: OnReport = ignore, *, endless: bool = False
     ) -> Generator[tuple[int, Result], None, None]:
         for number, task in enumerate(tasks):
-            yield number, work(task, partial(hear, number))
+            yield number, work(task, partial(on_report, number))
 
 
 class Threads:
     """At most `count` tasks at a time, for work that spends its time in other processes or outside the lock of the
-    interpreter. `hear` is called in these threads.
+    interpreter. `on_report` is called in these threads.
 
     `stop`: ends the tasks that run if the generator is closed early; without it they are not waited for.
     """
@@ -81,18 +81,18 @@ class Threads:
         self.stop = stop
 
     def map(
-        self, work: Work[Task, Result], tasks: Iterable[Task], hear: Hear = ignore, *, endless: bool = False
+        self, work: Work[Task, Result], tasks: Iterable[Task], on_report: OnReport = ignore, *, endless: bool = False
     ) -> Generator[tuple[int, Result], None, None]:
         numbers: dict[Future[Result], int] = {}
         finished: SimpleQueue[Future[Result]] = SimpleQueue()
-        intake = Intake(tasks)
+        intake = TaskQueue(tasks)
         ahead = (AHEAD * self.count if self.count > 1 else 1) if endless else None
         threads = ThreadPoolExecutor(self.count, thread_name_prefix="task")
         complete = False
         try:
             while True:
                 for number, task in intake.take(ahead):
-                    future = threads.submit(work, task, partial(hear, number))
+                    future = threads.submit(work, task, partial(on_report, number))
                     numbers[future] = number
                     future.add_done_callback(finished.put)
                 if intake.complete:
@@ -110,7 +110,7 @@ class Threads:
                 threads.shutdown()
 
 
-class Intake(Generic[Task]):
+class TaskQueue(Generic[Task]):
     """Takes tasks from an iterable and numbers them from 0."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:

@@ -130,7 +130,7 @@ def verified_rows(cell: Cell, language: str) -> list[str]:
 
 def leader_of(cell: Cell, names: Sequence[str]) -> Leader:
     """The best of these rows: by time if they were timed, else by executed instructions, else the first."""
-    distinct = without_twins(cell, names)
+    distinct = distinct_code_rows(cell, names)
     metric = metric_of(cell)
     known = [name for name in distinct if metric is not None and has_number(cell, name, metric)]
     if metric is None or not known:
@@ -150,7 +150,7 @@ def leader_of(cell: Cell, names: Sequence[str]) -> Leader:
     )
 
 
-def without_twins(cell: Cell, names: Iterable[str]) -> list[str]:
+def distinct_code_rows(cell: Cell, names: Iterable[str]) -> list[str]:
     """The first row of each machine code: a difference between the others would be noise."""
     firsts: dict[str, str] = {}
     return [name for name in names if firsts.setdefault(code_of(cell, name) or f"unknown: {name}", name) == name]

@@ -283,7 +283,7 @@ def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdic
         if judged.outside:
             index = np.unravel_index(judged.worst if at is None else int(at[judged.worst]), outputs[name].shape)
             pair = actual.reshape(-1)[judged.worst], reference.reshape(-1)[judged.worst]
-            sentence = tell(name, index, *pair, judged.outside, actual.size, expected.tolerance)
+            sentence = mismatch_sentence(name, index, *pair, judged.outside, actual.size, expected.tolerance)
             return Verdict(finite(judged.greatest), f"{where}: {sentence}")
         error = finite(judged.greatest)
         greatest = None if greatest is None or error is None else max(greatest, error)
@@ -355,7 +355,7 @@ def errors(actual: Array, expected: Array) -> Array:
     return error
 
 
-def tell(
+def mismatch_sentence(
     name: str, index: tuple[Any, ...], element: Any, expected: Any, outside: int, judged: int, tolerance: str
 ) -> str:
     """`y[2, 31] is 0.5, expected 0.25; 1 of 771 elements is outside 1 ulp.`"""

@@ -29,7 +29,7 @@ from ptxbench.errors import MachineError, ToolMissing, UsageError
 from ptxbench.fingerprint import Fingerprint, differences, digest
 from ptxbench.measure import SamplingSettings
 from ptxbench.metrics import BY_NAME
-from ptxbench.pool import InTurn, ignore
+from ptxbench.pool import SerialPool, ignore
 from ptxbench.result import from_json
 from ptxbench.run_info import Device, TimedOn
 from ptxbench.runner import RunPlan
@@ -124,8 +124,8 @@ def test_a_text_is_printed_as_without_dask(ptxbench, kernels, address):
 def test_a_run_that_is_interrupted_keeps_what_is_finished(ptxbench, kernels, address, monkeypatch):
     """Ctrl-C while the second cell, which is finished before the first, waits for it."""
 
-    def interrupted(self, work, tasks, hear):
-        yield 1, work(tasks[1], partial(hear, 1))
+    def interrupted(self, work, tasks, on_report):
+        yield 1, work(tasks[1], partial(on_report, 1))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(dask_pool.DaskPool, "map", interrupted)
@@ -283,23 +283,23 @@ def test_a_gpu_that_comes_later_and_differs_gets_no_task(pool):
 )
 def test_the_gpu_of_a_worker_must_be_like_the_others(description, words, monkeypatch):
     monkeypatch.setattr(dask_pool, "gpu_here", lambda: description)
-    difference = dask_pool.unlike("a", UNNAMED)
+    difference = dask_pool.gpu_difference("a", UNNAMED)
     assert difference == words or difference.startswith(words)
 
 
 def test_accepted_candidates_are_timed_where_a_gpu_is_and_the_others_come_first(kernels, monkeypatch):
-    class Machines(InTurn):
+    class Machines(SerialPool):
         def open_backend(self, name, arch, say):
-            return dask_pool.DistantGpu(T4)
+            return dask_pool.RemoteGpu(T4)
 
-        def map(self, work, tasks, hear=ignore, *, endless=False, gpu=False):
+        def map(self, work, tasks, on_report=ignore, *, endless=False, gpu=False):
             assert gpu
-            return super().map(work, tasks, hear, endless=endless)
+            return super().map(work, tasks, on_report, endless=endless)
 
     monkeypatch.setattr("ptxbench.backends.open_backend", lambda name: name)
     monkeypatch.setattr(
         "ptxbench.check.distributed.with_time",
-        lambda judgement, candidate, timing, hear: replace(judgement, notes=(timing.backend, candidate.file)),
+        lambda judgement, candidate, timing, on_report: replace(judgement, notes=(timing.backend, candidate.file)),
     )
     judgements = [Judgement(f"{n}.ptx", None, "ptx", "scale", "sm_75", 7) for n in range(3)]
     judgements[1] = replace(judgements[1], findings=(finding("results", "trap", "It stopped."),))

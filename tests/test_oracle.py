@@ -10,7 +10,7 @@ import pytest
 
 from ptxbench import forgeries
 from ptxbench.discovery import load
-from ptxbench.forgeries import moved_by
+from ptxbench.forgeries import shifted
 from ptxbench.oracle import accepted, weaknesses
 from ptxbench.pair import (
     EXACT,
@@ -131,7 +131,7 @@ def test_bounds_are_as_wide_as_the_approximate_instructions_make_them():
 def test_an_element_is_moved_by_the_least_step_where_nothing_is_tolerated(dtype):
     ends = () if dtype in (f16, bf16, f32, f64) else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     values = np.array([0, 1, 2, 3, 100, *ends], dtype)
-    moved = moved_by(values, np.zeros(values.size))
+    moved = shifted(values, np.zeros(values.size))
     assert moved.dtype == dtype
     assert (moved != values).all()
     apart_by = np.abs(moved.astype(np.float64) - values.astype(np.float64))

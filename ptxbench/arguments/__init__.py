@@ -8,14 +8,14 @@ from ptxbench.arguments.binding import BoundArguments, bind, signature
 from ptxbench.arguments.elements import ElementType
 from ptxbench.arguments.notation import NOTATION, Parsed, parse
 from ptxbench.arguments.templates import ELEMENTS, option, templates
-from ptxbench.arguments.values import Named, Values, find, make, names
+from ptxbench.arguments.values import NamedArray, Values, find, make, names
 
 __all__ = [
     "ELEMENTS",
     "NOTATION",
     "BoundArguments",
     "ElementType",
-    "Named",
+    "NamedArray",
     "Parsed",
     "Values",
     "bind",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ptxbench import kernel_names
 from ptxbench.arguments.elements import TYPES, quoted
 from ptxbench.arguments.maps import EXAMPLE
-from ptxbench.arguments.notation import Argument, Mapped, Parsed, Structure
+from ptxbench.arguments.notation import Argument, Parsed, Structure, TensorMapArgument
 from ptxbench.arguments.templates import example, may_be_map, number, option, templates
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError, suggestion
@@ -171,7 +171,7 @@ def check(bound: BoundArguments) -> None:
     param, argument = bound.param, bound.argument
     text = quoted(argument.text)
     what = f"parameter '{bound.name}' is {bound.type}"
-    if isinstance(argument, Mapped):
+    if isinstance(argument, TensorMapArgument):
         if not (param.array and param.size_bytes == MAP_BYTES):
             raise UsageError(f"'{text}': {what}, not a tensor map of {MAP_BYTES} bytes, passed by value.")
     elif isinstance(argument, Structure) and not argument.by_address:

@@ -147,7 +147,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Mapped:
+class TensorMapArgument:
     """`map(ARRAY, ...)`: a tensor map of a new array, or of that of another argument."""
 
     text: str
@@ -156,7 +156,7 @@ class Mapped:
     map: TensorMap
 
 
-Parsed = Argument | Structure | Reference | Mapped
+Parsed = Argument | Structure | Reference | TensorMapArgument
 Member = Argument | Structure | Reference
 
 
@@ -217,7 +217,7 @@ def parse_structure(text: str, name: str | None, rest: str, depth: int) -> Struc
     members: list[Member] = []
     for part in split_members(rest.removeprefix("&").removeprefix("{"), label):
         member = parse(part, depth + 1)
-        if isinstance(member, Mapped):
+        if isinstance(member, TensorMapArgument):
             raise UsageError(f"'{label}': a tensor map is a parameter of its own, not a member of a structure.")
         members.append(member)
     names = [member.name for member in members if member.name]
@@ -228,13 +228,13 @@ def parse_structure(text: str, name: str | None, rest: str, depth: int) -> Struc
     return Structure(text, name, tuple(members), by_address)
 
 
-def parse_map(text: str, name: str | None, rest: str) -> Mapped:
+def parse_map(text: str, name: str | None, rest: str) -> TensorMapArgument:
     label = quoted(text)
     first, *options = split_members(rest.removeprefix("map("), label, ")", "tensor map")
     array = parse(first)
     if not isinstance(array, Reference) and not (isinstance(array, Argument) and array.is_array):
         raise UsageError(f"'{label}': '{quoted(first)}' is not an array. Write the map as {EXAMPLE}.")
-    return Mapped(
+    return TensorMapArgument(
         text, name, array, parse_options(options, array.target if isinstance(array, Reference) else "it", label)
     )
 

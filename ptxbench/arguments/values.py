@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptxbench.arguments.binding import BoundArguments
 from ptxbench.arguments.elements import ElementType, quoted
-from ptxbench.arguments.notation import Argument, Mapped, Member, Parsed, Reference, Structure
+from ptxbench.arguments.notation import Argument, Member, Parsed, Reference, Structure, TensorMapArgument
 from ptxbench.emulator import MapOf, Pointer
 from ptxbench.emulator.memory import available_memory
 from ptxbench.errors import UsageError, suggestion
@@ -24,7 +24,7 @@ COPIES = 3
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedArray:
     """An array, or a number in a structure in global memory (then of shape (1,)).
 
     `index` is the parameter's. `name` is the path to it: `x`, or `view.x` in a structure.
@@ -41,7 +41,7 @@ class Values:
     """`args`: one per parameter, as `emulator.run` takes them. `arrays`: the arrays that the kernel may change."""
 
     args: tuple[Any, ...]
-    arrays: tuple[Named, ...]
+    arrays: tuple[NamedArray, ...]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def array_bytes(argument: Parsed) -> int:
     """The bytes of an argument's arrays, without those of files."""
     if isinstance(argument, Structure):
         return sum(map(array_bytes, argument.members))
-    if isinstance(argument, Mapped):
+    if isinstance(argument, TensorMapArgument):
         return array_bytes(argument.array)
     if not isinstance(argument, Argument) or argument.type is None or argument.shape is None:
         return 0
@@ -97,7 +97,7 @@ def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:
     if isinstance(argument, Structure):
         for label, member in argument.fields():
             yield from names_of(f"{name}.{label}", member, argument.by_address or in_memory)
-    elif isinstance(argument, Mapped):
+    elif isinstance(argument, TensorMapArgument):
         yield from names_of(name, argument.array, in_memory)
     elif isinstance(argument, Argument) and (argument.is_array or (in_memory and argument.by_value)):
         yield name
@@ -125,10 +125,10 @@ class Maker:
         self.seed = seed
         self.drawn_as = {id(parameter.argument): parameter.index for parameter in like}
         self.args: list[Any] = [None] * len(bound)
-        self.arrays: list[Named] = []
+        self.arrays: list[NamedArray] = []
         self.targets: dict[str, NDArray[Any]] = {}
         self.references: list[tuple[Any, Any, Reference]] = []
-        self.maps: dict[int, tuple[Mapped, list[Pointer]]] = {}
+        self.maps: dict[int, tuple[TensorMapArgument, list[Pointer]]] = {}
         """The tensor maps by parameter, each with the address of its array in a list."""
 
     def make(self) -> Values:
@@ -153,7 +153,7 @@ class Maker:
         if isinstance(argument, Structure) and not argument.by_address:
             self.args[index] = np.zeros((), argument.dtype)
         place = ValuePlace(bound.name, (index,), drawn=self.drawn(bound))
-        if isinstance(argument, Mapped):
+        if isinstance(argument, TensorMapArgument):
             pointer: list[Any] = [None]
             self.put(pointer, 0, argument.array, place)
             self.maps[index] = argument, pointer
@@ -180,13 +180,13 @@ class Maker:
                 self.targets[place.name] = structure
                 holder[key] = Pointer(structure)
         elif isinstance(value := argument.value((self.seed, place.drawn, *place.path[1:])), np.ndarray):
-            self.arrays.append(Named(place.path[0], place.name, argument.type_of(value), value))
+            self.arrays.append(NamedArray(place.path[0], place.name, argument.type_of(value), value))
             self.targets[place.name] = value
             holder[key] = Pointer(value)
         else:
             holder[key] = value
             if place.in_memory and argument.type is not None:
-                self.arrays.append(Named(place.path[0], place.name, argument.type, holder[key].reshape(1)))
+                self.arrays.append(NamedArray(place.path[0], place.name, argument.type, holder[key].reshape(1)))
 
     def pointer(self, reference: Reference) -> Pointer:
         """The address that the reference names."""

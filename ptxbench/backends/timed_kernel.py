@@ -34,7 +34,7 @@ class TimedKernel:
         self.bind = bind
         self.make_copies = copies
         self.copies: list[DeviceBuffers] | None = None
-        self.given = memory.arguments
+        self.arguments = memory.arguments
         self.refills = 0
         self.kernel = load(False)
 
@@ -43,10 +43,10 @@ class TimedKernel:
 
         The old data go to the next of the copies, so that these have different data.
         """
-        if self.copies and self.given is not arguments:
-            self.copies[self.refills % len(self.copies)].refill(self.given)
+        if self.copies and self.arguments is not arguments:
+            self.copies[self.refills % len(self.copies)].refill(self.arguments)
             self.refills += 1
-        self.given = arguments
+        self.arguments = arguments
         if self.memory.arguments is not arguments:
             self.memory.refill(arguments)
         self.kernel = self.load(False)

@@ -33,11 +33,11 @@ class Equivalent:
     which: int | None = None
 
     def matches(self, bug: Bug) -> bool:
-        edited = any(alike(edit, bug.edit) for edit in self.edits)
-        return edited and self.which in (None, bug.which) and alike(self.code, bug.code)
+        edited = any(matches_pattern(edit, bug.edit) for edit in self.edits)
+        return edited and self.which in (None, bug.which) and matches_pattern(self.code, bug.code)
 
 
-def alike(pattern: str, text: str) -> bool:
+def matches_pattern(pattern: str, text: str) -> bool:
     return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text))
 
 

@@ -105,7 +105,7 @@ class CalibrationSuite:
             Check("containment", self.containment, False),
         )
 
-    def take(self, check: Check) -> CheckResult:
+    def run_check(self, check: Check) -> CheckResult:
         """Make a line. A refusal of the device or a tool is a line too."""
         try:
             line = check.make(check.subject)
@@ -132,7 +132,7 @@ class CalibrationSuite:
         return calibration(self.lines)
 
     @property
-    def shielded(self) -> Backend:
+    def flushed_backend(self) -> Backend:
         """The backend with the chosen flush."""
         return flushing(self.backend, Flush(self.known.flush_k, self.known.spin_ns))
 
@@ -152,7 +152,7 @@ class CalibrationSuite:
         return self.clock(backend, self.build(PATH, "control"), PAIR.launch(n=n), arguments, "y")
 
     def plan(self, **changes: Any) -> RunPlan:
-        return RunPlan((), self.shielded, self.device.sm, HOSTILE, settings=self.settings, **changes)
+        return RunPlan((), self.flushed_backend, self.device.sm, HOSTILE, settings=self.settings, **changes)
 
     # ---- the checks
 
@@ -232,7 +232,7 @@ class CalibrationSuite:
         return judge.judge_control(subject, rounds, seconds, limit=self.settings.biased)
 
     def slope(self, subject: str) -> CheckResult:
-        clock = self.copy_clock(self.shielded, PAIR.make_arguments({"n": TINY}, 1), TINY)
+        clock = self.copy_clock(self.flushed_backend, PAIR.make_arguments({"n": TINY}, 1), TINY)
         if not clock.graphs:
             return CheckResult(
                 subject, WARN, "this backend does not support graphs", "Kernels under 25 µs are timed launch by launch."
@@ -247,7 +247,7 @@ class CalibrationSuite:
 
     def interaction(self, subject: str) -> CheckResult:
         """A copy, and a kernel with nothing but arithmetic."""
-        backend, n = self.shielded, PAIR.bench_sizes[0]["n"]
+        backend, n = self.flushed_backend, PAIR.bench_sizes[0]["n"]
         copy = self.copy_clock(backend, PAIR.make_arguments({"n": n}, 1), n)
         threads = (self.device.sms or 100) * 2048
         fma = self.clock(
@@ -266,7 +266,7 @@ class CalibrationSuite:
         return judge.judge_solo(subject, solo, among, limit=settings.interaction)
 
     def assemblers(self, subject: str) -> CheckResult:
-        backend, n = self.shielded, PAIR.bench_sizes[0]["n"]
+        backend, n = self.flushed_backend, PAIR.bench_sizes[0]["n"]
         arguments = PAIR.make_arguments({"n": n}, 1)
         names: tuple[Literal["toolkit", "driver"], ...] = ("toolkit", "driver")
         clocks: dict[str, Clock] = {
@@ -281,7 +281,7 @@ class CalibrationSuite:
         most = min((int(memory * MOST_OF_MEMORY) for memory in memories), default=LEAST_COPY)
         n = min(max(4 * (self.device.l2_bytes or 0), LEAST_COPY), most) // 16 * 4
         arguments = PAIR.make_arguments({"n": n}, 1)
-        clock = self.copy_clock(self.shielded, arguments, n)
+        clock = self.copy_clock(self.flushed_backend, arguments, n)
         ns = [t for _ in range(READINGS) for t in take_block([clock.enqueue] * 4)]
         spec = roofline.specification(self.device)
         right = np.array_equal(clock.outputs()["y"], arguments["x"])
@@ -289,7 +289,7 @@ class CalibrationSuite:
 
     def clock_ramp(self, subject: str) -> CheckResult:
         watch, n = self.backend.watch(), PAIR.bench_sizes[0]["n"]
-        clock = self.copy_clock(self.shielded, PAIR.make_arguments({"n": n}, 1), n)
+        clock = self.copy_clock(self.flushed_backend, PAIR.make_arguments({"n": n}, 1), n)
         self.host.sleep(IDLE_SECONDS)
         limit = self.settings.warm_up_limit_seconds
         ticks: list[ClockTick] = []
@@ -312,14 +312,14 @@ class CalibrationSuite:
                 )
                 return CheckResult(subject, FAIL, f"the device was lost for good: {event.reason}", advice)
         cells = [event.cell for event in events if isinstance(event, CellDone)]
-        if harmed := [sentence for cell in cells for sentence in harm(cell)]:
+        if harmed := [sentence for cell in cells for sentence in shield_faults(cell)]:
             advice = "Run kernels that may fail on their own: on this device they can spoil other rows too."
             return CheckResult(subject, WARN, "; ".join(harmed), advice)
         names = " and ".join(sorted(cell.pair for cell in cells if not cell.control))
         return CheckResult(subject, PASS, f"{names} cost only their own rows, and the next worker was fine")
 
 
-def harm(cell: Cell) -> Iterator[str]:
+def shield_faults(cell: Cell) -> Iterator[str]:
     """What is wrong in a cell of the hostile pairs, or of the control that runs with them."""
     for name, result in cell.variants.items():
         hostile = name == "ptx" and not cell.control

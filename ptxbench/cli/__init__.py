@@ -61,7 +61,7 @@ class Commands(click.Group):
 def meant(word: str) -> str:
     """A sentence about a word in place of a command that is something else: an option, a file or a pair."""
     from ptxbench.discovery import SUFFIXES, default_kernels
-    from ptxbench.discovery.elsewhere import names_of
+    from ptxbench.discovery.suggestions import names_of
 
     if word in ("help", "version"):
         return f" Did you mean '--{word}'?"
@@ -129,26 +129,26 @@ def ended(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         shown = io.StringIO()
         error.show(shown)
-        return tell(shown.getvalue(), ExitStatus.USAGE, nl=False)
+        return exit_with(shown.getvalue(), ExitStatus.USAGE, nl=False)
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        return tell("", ExitStatus.INTERRUPTED)  # a new line after the terminal's ^C
+        return exit_with("", ExitStatus.INTERRUPTED)  # a new line after the terminal's ^C
     if isinstance(error, PtxbenchError):
-        return tell(f"Error: {error}", error.exit_status)
+        return exit_with(f"Error: {error}", error.exit_status)
     if isinstance(error, BrokenPipeError) and discard_unread():
         return ExitStatus.READER_GONE
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
         name = str(error.filename)
         short = f"{name[:60]}..." if error.errno == errno.ENAMETOOLONG else name
-        return tell(f"Error: Cannot use '{short}': {os.strerror(error.errno)}.", ExitStatus.USAGE)
+        return exit_with(f"Error: Cannot use '{short}': {os.strerror(error.errno)}.", ExitStatus.USAGE)
     if isinstance(error, FileNotFoundError) and error.filename is None and is_lost():
-        return tell("Error: The current folder does not exist any more. Change to another one.", ExitStatus.USAGE)
+        return exit_with("Error: The current folder does not exist any more. Change to another one.", ExitStatus.USAGE)
     if isinstance(error, OSError) and error.errno in FULL:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         discard(sys.stdout)
-        return tell(f"Error: Cannot write the whole output:  {os.strerror(error.errno)}.", ExitStatus.USAGE)
+        return exit_with(f"Error: Cannot write the whole output:  {os.strerror(error.errno)}.", ExitStatus.USAGE)
     if isinstance(error, MemoryError):
-        return tell("Error: Not enough free memory.", ExitStatus.USAGE)
+        return exit_with("Error: Not enough free memory.", ExitStatus.USAGE)
     if isinstance(error, Exception):
         return crashed(error)
     raise error
@@ -176,7 +176,7 @@ def with_near_options(error: click.NoSuchOption) -> click.NoSuchOption:
     return click.NoSuchOption(error.option_name, f"No such option '{error.option_name}'.{hint}", ctx=error.ctx)
 
 
-def tell(text: str, status: int, *, nl: bool = True) -> int:
+def exit_with(text: str, status: int, *, nl: bool = True) -> int:
     """Print the text on stderr and return `status`, which also holds if stderr has no reader."""
     try:
         sys.stdout.flush()  # what is still to be printed comes before it, if somebody reads it
@@ -216,4 +216,4 @@ def crashed(error: Exception) -> int:
     import traceback
 
     details = "".join(traceback.format_exception(error))
-    return tell(f"{details}This is a bug in ptxbench: please report it with the lines above.", ExitStatus.CRASHED)
+    return exit_with(f"{details}This is a bug in ptxbench: please report it with the lines above.", ExitStatus.CRASHED)

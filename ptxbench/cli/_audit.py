@@ -110,7 +110,7 @@ def command(
 def audit_noise(config: GateConfig, suites: int, seed: int, bar: Bar) -> list[TallyLine]:
     from ptxbench.audit.synthetic import audit_synthetic
 
-    return audit_synthetic(config, suites, seed, bar.tell)
+    return audit_synthetic(config, suites, seed, bar.update)
 
 
 def audit_stored(folder: Path, config: GateConfig, bar: Bar) -> list[tuple[StoredDevice, list[TallyLine]]]:
@@ -122,7 +122,7 @@ def audit_stored(folder: Path, config: GateConfig, bar: Bar) -> list[tuple[Store
     for device in stored:
         if not device.enough:
             say(f"Skipped, not enough runs: {device}.", err=True)
-    return [(device, audit_runs(device, config, bar.tell)) for device in stored if device.enough]
+    return [(device, audit_runs(device, config, bar.update)) for device in stored if device.enough]
 
 
 def edit_pairs(
@@ -137,13 +137,13 @@ def edit_pairs(
     from ptxbench.audit.mutants import audit_mutants, count_mutants
 
     total = count_mutants(kernels, pairs, edits, variants)
-    bar.tell(0, total, "edits")
+    bar.update(0, total, "edits")
     done = 0
 
-    def hear(number: int, outcome: AuditOutcome) -> None:
+    def on_report(number: int, outcome: AuditOutcome) -> None:
         nonlocal done
         done += 1
-        bar.tell(min(done, total), total, f"{outcome.pair}, {outcome.edit}")  # an edit on a lost worker is done again
+        bar.update(min(done, total), total, f"{outcome.pair}, {outcome.edit}")  # an edit on a lost worker is done again
 
     with dask_pool(dask, [kernels]) as pool:
-        return list(audit_mutants(kernels, arch, pairs, edits, variants, pool, hear))
+        return list(audit_mutants(kernels, arch, pairs, edits, variants, pool, on_report))

@@ -77,10 +77,10 @@ def command(
     order = TrialOrder(kernels, str(arch or opened.device().sm), seed, bugs, kinds_of(kinds))
     outcomes = []
     with Bar() as bar:
-        bar.tell(0, 1, "judge the kernels without bugs")
+        bar.update(0, 1, "judge the kernels without bugs")
         for outcome in audit(order, (*names, *pairs), jobs):
             outcomes.append(outcome)
-            bar.tell(len(outcomes), len(outcomes) + 1, f"{outcome.file}: {outcome.bug.kind}, {outcome.bug.edit}")
+            bar.update(len(outcomes), len(outcomes) + 1, f"{outcome.file}: {outcome.bug.kind}, {outcome.bug.edit}")
     if as_json:
         say(to_json(order, outcomes), nl=False)
     else:

@@ -59,7 +59,7 @@ def perform(suite: CalibrationSuite) -> None:
     with console.status("") as status:
         for number, check in enumerate(checks, 1):
             status.update(f"{check.subject}, {number} of {len(checks)}")
-            suite.take(check)
+            suite.run_check(check)
 
 
 def show(lines: Sequence[CheckResult]) -> None:

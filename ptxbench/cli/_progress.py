@@ -37,10 +37,10 @@ class Bar:
         self.progress.stop()
 
     def show(self, step: Step) -> None:
-        self.tell(step.done, step.total, step.words)
+        self.update(step.done, step.total, step.words)
 
-    def tell(self, done: int, total: int, words: str) -> None:
-        """`done` of `total` pieces are complete, and `what` is next."""
+    def update(self, done: int, total: int, words: str) -> None:
+        """`done` of `total` pieces are complete, and `words` is next."""
         self.progress.update(self.task, completed=done, total=max(total, done + 1), description=words)
 
     def last(self, words: str) -> None:

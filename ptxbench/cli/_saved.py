@@ -27,7 +27,7 @@ def read(paths: Sequence[Path], unreadable: list[str]) -> Iterator[RunDocument]:
 
     with Bar() as bar:
         for i, path in enumerate(paths):
-            bar.tell(i, len(paths), f"read {path.name}")
+            bar.update(i, len(paths), f"read {path.name}")
             try:
                 run = read_run(path)
             except ResultError as error:
@@ -36,6 +36,6 @@ def read(paths: Sequence[Path], unreadable: list[str]) -> Iterator[RunDocument]:
             yield run
 
 
-def tell_unreadable(sentences: Sequence[str]) -> None:
+def warn_unreadable(sentences: Sequence[str]) -> None:
     if sentences:
         say("\n".join([f"Skipped {len(sentences)} unreadable:", *sentences]), err=True)

@@ -137,7 +137,7 @@ def of_file(path: Path, arch: str | None, sources: Sequence[SourceOptions], extr
     from ptxbench.cli._progress import Bar
 
     with Bar() as bar:
-        bar.tell(0, 1, f"build {path.name}")
+        bar.update(0, 1, f"build {path.name}")
         return listed(one_build(path, arch, sources), extras)
 
 
@@ -170,7 +170,7 @@ def of_two(
     from ptxbench.pair import Launch
 
     with Bar() as bar:
-        bar.tell(0, 3, "build " + " and ".join(path.name for path in paths))
+        bar.update(0, 3, "build " + " and ".join(path.name for path in paths))
         programs = read(paths, arch, sources)
         functions = choose(programs, for_each_file(sources, paths))
         names = names_of(paths, [kernel_names.short(function.name) for function in functions])
@@ -178,9 +178,9 @@ def of_two(
         builds = [replace(kernel.program.build(kernel.function.name), variant=kernel.name) for kernel in (a, b)]
         launched = None
         if launches:
-            bar.tell(1, 3, f"launch {a.name} and {b.name}")
+            bar.update(1, 3, f"launch {a.name} and {b.name}")
             launched = launch_both((a, b), launches.arguments, launches.launches, launches.closeness)
-        bar.tell(2, 3, f"list {a.name} and {b.name}")
+        bar.update(2, 3, f"list {a.name} and {b.name}")
         counts = (
             [None if outcome.error else counted_of(outcome) for outcome in launched.outcomes]
             if launched

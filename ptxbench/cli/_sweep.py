@@ -24,7 +24,7 @@ from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, St
 from ptxbench.runner.plan import parse_size
 from ptxbench.saved_runs import read_run
 from ptxbench.terminal.curve import CurveReport
-from ptxbench.tune import Curves, Swept, curves, sweep_of
+from ptxbench.tune import Curves, PairSweep, curves, sweep_of
 from ptxbench.tune.notation import parse_knob
 from ptxbench.tune.points import EMULATED_SMS, Kind
 from ptxbench.tune.sweep import in_order
@@ -36,7 +36,7 @@ BOTH_SIDES = (REFERENCE, "ptx")
 
 def asked(
     backend: Backend, name: str, knobs: Sequence[str], variants: Sequence[str], size: str | None, kernels: Path
-) -> Swept:
+) -> PairSweep:
     """The sweep that a command line requests. Raises UsageError and PairError before anything runs."""
     values: dict[str, Sequence[int]] = {}
     for text in knobs:
@@ -68,7 +68,7 @@ def sweep(
     size: Mapping[str, int],
     variants: Sequence[str],
     device: Device,
-) -> Swept:
+) -> PairSweep:
     loaded = load(kernels, name, DeviceShape.of(device))
     chosen = set(select([source.variant for source in loaded.sources], variants or BOTH_SIDES, "variant"))
     if kind == "times":
@@ -96,7 +96,7 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
 
 
 def perform(
-    frame: RunFrame, swept: Swept, begun: Sequence[Cell], pool: GpuPool | None = None
+    frame: RunFrame, swept: PairSweep, begun: Sequence[Cell], pool: GpuPool | None = None
 ) -> tuple[RunDocument, BaseException | None]:
     """Run the rest of the sweep; `begun`: valid cells of an earlier run. Returns the run, and what ended it early.
 
@@ -109,17 +109,17 @@ def perform(
     with Bar() as bar:
 
         def show_step(step: Step) -> None:
-            bar.tell(len(cells), total, words(step))
+            bar.update(len(cells), total, words(step))
 
         try:
             for event in carry_out(frame.plan, pool, show_step):
                 if isinstance(event, Step):
                     begun_last = words(event)
                     done, of = (len(cells), total) if swept.kind == "counts" else (event.done, event.total)
-                    bar.tell(done, of, begun_last)
+                    bar.update(done, of, begun_last)
                 elif isinstance(event, CellDone):
                     cells.append(event.cell)
-                    bar.tell(len(cells), total, begun_last)
+                    bar.update(len(cells), total, begun_last)
                 elif isinstance(event, CalibrationSaved) and event.whole:
                     kept = event.cells
                 elif isinstance(event, DeviceLost):

@@ -118,7 +118,7 @@ def command(
     Exit status: 0 accepted, 2 usage, 4 rejected, 5 could not be judged, 130 interrupted.
     """
     from ptxbench.check.findings import exit_status
-    from ptxbench.check.inputs import named, require_text
+    from ptxbench.check.inputs import expand_arguments, require_text
     from ptxbench.check.judge import Judge
     from ptxbench.cli._judging import JSON, JSON_LINES, TEXT, judge_and_print, keep_judging
     from ptxbench.cli._saving import OutputFiles
@@ -132,7 +132,7 @@ def command(
         max_loop_iterations=max_loop_iterations, timeout=timeout, memory_gib=memory, backend=backend, sizes=sizes,
         rounds=rounds, thorough=thorough, jobs=jobs, dask=dask, say=partial(say, err=True),
     ) as judge:  # fmt: skip
-        inputs = list(named(files, read_standard_input, language))
+        inputs = list(expand_arguments(files, read_standard_input, language))
         require_text(inputs)
         if watch:
             keep_judging(files, judge, form, new_seeds=seed is None)

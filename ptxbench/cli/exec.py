@@ -19,7 +19,7 @@ from ptxbench.errors import KernelError, UsageError, suggestion
 if TYPE_CHECKING:
     from ptxbench.arguments import BoundArguments
     from ptxbench.cli._saving import OutputFiles
-    from ptxbench.execution import ExecOutcome, LeftOut
+    from ptxbench.execution import ExecOutcome, SkippedKernel
     from ptxbench.toolchain.options import SourceOptions
 
 SOME_LINES = 10
@@ -72,14 +72,22 @@ def command(
 
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
     """
-    from ptxbench.execution import FAULT, LeftOut, execute, execute_folder, exit_status, read_program, with_executed
+    from ptxbench.execution import (
+        FAULT,
+        SkippedKernel,
+        execute,
+        execute_folder,
+        exit_status,
+        read_program,
+        with_executed,
+    )
 
     files = output_files(outputs)
     arguments = launch.arguments()
     (once,) = launch.launches()
     shown = line_count(lines)
     to_save = [read_save(text) for text in saves]
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedKernel] = []
     if file.is_dir():
         if to_save:
             raise UsageError("--save is for one kernel, and a folder may have many. Name a file.")
@@ -89,7 +97,7 @@ def command(
             program = read_program(file, arch, source)
             function = program.choose(source.entry)
         except KernelError as error:  # the files have it too
-            files.write([], [LeftOut(file, None, str(error), FAULT, error)])
+            files.write([], [SkippedKernel(file, None, str(error), FAULT, error)])
             raise
         if function.params and not arguments:
             raise UsageError(no_arguments(program, function))
@@ -176,7 +184,7 @@ def announce(path: Path) -> None:
 
 
 def show(
-    outcomes: list[ExecOutcome], left_out: list[LeftOut], *, folder: bool, shown: int | None, in_file_order: bool
+    outcomes: list[ExecOutcome], left_out: list[SkippedKernel], *, folder: bool, shown: int | None, in_file_order: bool
 ) -> None:
     """Print each outcome, or one table for a folder."""
     from ptxbench.cli._blocks import open_console

@@ -159,7 +159,7 @@ def command(
     else:
         show(judged)
     files.write(judged)
-    tell_github(judged)
+    write_annotations(judged)
     return judged.exit_status
 
 
@@ -195,7 +195,7 @@ def show(judged: Gate) -> None:
     open_console().print(GateTable(judged))
 
 
-def tell_github(judged: Gate) -> None:
+def write_annotations(judged: Gate) -> None:
     """Write summary and annotations in a job of GitHub Actions. On stderr, because stdout may be JSON."""
     from ptxbench.exporters.github import annotate, summary
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ptxbench.cli._files import results_option
-from ptxbench.cli._saved import saved, tell_unreadable
+from ptxbench.cli._saved import saved, warn_unreadable
 from ptxbench.cli._terminal import say
 from ptxbench.exit_status import ExitStatus
 
@@ -41,7 +41,7 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     unreadable: list[str] = []
     for run in saved(results, unreadable):
         collection.add(run)
-    tell_unreadable(unreadable)
+    warn_unreadable(unreadable)
     if not collection.runs:
         return nothing(
             f"No run is saved below {results}. Make one with ptxbench run, or give the folder of runs with --results."

@@ -11,7 +11,7 @@ import click
 from ptxbench.cli._baselines import baselines_option
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
-from ptxbench.cli._saved import read, saved, tell_unreadable
+from ptxbench.cli._saved import read, saved, warn_unreadable
 from ptxbench.cli._terminal import say, width
 from ptxbench.errors import PairError
 from ptxbench.exit_status import ExitStatus
@@ -87,7 +87,7 @@ def recorded(results: Path, baselines: Path) -> list[RecordedCell]:
 
     unreadable: list[str] = []
     result = records([*read(sorted(baselines.glob("*.json")), unreadable), *saved(results, unreadable)])
-    tell_unreadable(unreadable)
+    warn_unreadable(unreadable)
     return result
 
 

@@ -154,7 +154,7 @@ def show(profiled: ProfiledVariant, measured: ProfiledLaunch, arch: str | None, 
         raise UsageError("The file does not name the GPU's architecture. Add --arch, such as --arch sm_90.")
     name, variant = profiled.pair_plan.loaded.name, profiled.source.variant
     with Bar() as bar:
-        bar.tell(0, 1, f"count {name} {variant} on the emulator")
+        bar.update(0, 1, f"count {name} {variant} on the emulator")
         emulated, bounds = profiled.counts(known)
     compared = agreements(name, variant, profiled.size, emulated, measured.counts, bounds)
     if not compared:

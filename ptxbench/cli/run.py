@@ -261,10 +261,10 @@ def make_plan(
     usual = arch or of_model or device.sm
     if arch is None:
         any_gpu = emulated and of_model is None
-        pair_plans = tuple(pair_plan.in_place_of(usual, any_gpu=any_gpu) for pair_plan in pair_plans)
+        pair_plans = tuple(pair_plan.for_architecture(usual, any_gpu=any_gpu) for pair_plan in pair_plans)
     if left_out:
         say(f"Skipped, no such variant or size: {', '.join(left_out)}.", err=True)
-    tell_too_large(pair_plans)
+    warn_too_large(pair_plans)
     return RunPlan(
         pair_plans=pair_plans,
         backend=backend,
@@ -276,7 +276,7 @@ def make_plan(
     )
 
 
-def tell_too_large(pair_plans: Sequence[PairPlan]) -> None:
+def warn_too_large(pair_plans: Sequence[PairPlan]) -> None:
     """Name on stderr the bench sizes that the emulator skips, and how to run one anyway."""
     from ptxbench.runner.plan import MOST_BYTES, MOST_FLOPS
 

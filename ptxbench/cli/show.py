@@ -458,12 +458,12 @@ def of_pair(
     with Bar() as bar:
         for done, source in enumerate(sources):
             try:
-                bar.tell(2 * done, 2 * len(sources), f"build {loaded.name} {source.variant}")
+                bar.update(2 * done, 2 * len(sources), f"build {loaded.name} {source.variant}")
                 build = toolchain.build_source(source, arch)
                 counted = None
                 if at is not None:
                     words = f"count {loaded.name} {source.variant} at {size_words(at)}"
-                    bar.tell(2 * done + 1, 2 * len(sources), words)
+                    bar.update(2 * done + 1, 2 * len(sources), words)
                     try:
                         counted = count(loaded, build, at)
                     except KernelError as error:
@@ -500,12 +500,12 @@ def chosen(loaded: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[S
 def at_size(loaded: LoadedPair, text: str | None) -> Size:
     """The size to count at. Raises UsageError for a size that the pair does not accept."""
     from ptxbench.listing.explanation.counting import size_of
-    from ptxbench.runner.plan import complete, no_such_size, parse_size
+    from ptxbench.runner.plan import complete, parse_size, unknown_size_message
 
     if text is None:
         return size_of(loaded)
     asked = parse_size(text)
     size = complete(asked, loaded)
     if size is None:
-        raise UsageError(no_such_size(asked, [loaded]))
+        raise UsageError(unknown_size_message(asked, [loaded]))
     return size

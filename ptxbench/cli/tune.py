@@ -133,7 +133,7 @@ def command(
     plan = RunPlan(
         (),
         opened,
-        arch or swept.found.arch(opened.device().sm, any_gpu=swept.kind == "counts"),
+        arch or swept.loaded.arch(opened.device().sm, any_gpu=swept.kind == "counts"),
         kernels,
         assembler=assembler,
         cache=cache_of(cache, emulated=swept.kind == "counts"),

@@ -122,7 +122,7 @@ def to_svg(curves: Curves, run: RunDocument) -> str:
 
 
 def title(curves: Curves) -> str:
-    return f"{curves.swept.found.name}: {' and '.join(curves.swept.values)}"
+    return f"{curves.swept.loaded.name}: {' and '.join(curves.swept.values)}"
 
 
 def subtitle(curves: Curves, run: RunDocument) -> tuple[str, str]:

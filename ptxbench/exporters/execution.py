@@ -16,7 +16,7 @@ from ptxbench.errors import (
     PtxSyntaxError,
     TargetMismatch,
 )
-from ptxbench.execution import ExecOutcome, LeftOut, exit_status
+from ptxbench.execution import ExecOutcome, SkippedKernel, exit_status
 from ptxbench.exporters.check import rule_of
 from ptxbench.exporters.outcome import to_json
 from ptxbench.exporters.sarif import Alert, AlertRule, to_log
@@ -34,7 +34,7 @@ CODES: tuple[tuple[type[KernelError], str], ...] = (
 OTHER = AlertRule("kernel-error", "The kernel cannot be built or run.")
 
 
-def to_sarif(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> str:
+def to_sarif(outcomes: Sequence[ExecOutcome], left_out: Sequence[SkippedKernel]) -> str:
     """Every fault and every finding of the sanitizer, and every file that the tools refuse."""
     alerts = [alert for outcome in outcomes for alert in alerts_of(outcome)]
     alerts += [error_alert(kernel.path, kernel.error) for kernel in left_out if kernel.error]
@@ -60,7 +60,7 @@ def error_alert(path: Path, error: KernelError) -> Alert:
     return Alert(rule_of(code) if code else OTHER, True, str(error), str(path), int(named[1]) if named else None)
 
 
-EXPORTERS: Mapping[str, Callable[[Sequence[ExecOutcome], Sequence[LeftOut]], str]] = {
+EXPORTERS: Mapping[str, Callable[[Sequence[ExecOutcome], Sequence[SkippedKernel]], str]] = {
     ".json": to_json,
     ".sarif": to_sarif,
 }

@@ -79,13 +79,13 @@ def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:
         "limit": judged.row.base if judged.limit else None,
         "waiver": waiver and {"reason": waiver.reason, "until": waiver.until.isoformat(), "max": waiver.max},
         "explanation": list(judged.explanation),
-        "next": next_step(judged, gate) if tells(judged) else None,
+        "next": next_step(judged, gate) if is_listed(judged) else None,
         **dict(zip(("file", "line"), location(judged.row, gate.head) or (None, None), strict=True)),
         "waive": next(waivers([judged], gate.config), None),
     }
 
 
-def tells(judged: Judged) -> bool:
+def is_listed(judged: Judged) -> bool:
     """Whether a row must be listed."""
     return judged.outcome != "pass" or judged.row.verdict == WAIVED
 
@@ -97,7 +97,7 @@ def to_markdown(gate: Gate) -> str:
         outcome = f"{step.outcome} {step.verdict}".rstrip()
         lines.append(f"- **{outcome}** {markdown_text(step.words)}  \n  Next: {markdown_text(step.remedy)}")
     lines += [""] * bool(next_steps)
-    if rows := [judged for judged in gate.rows if tells(judged)]:
+    if rows := [judged for judged in gate.rows if is_listed(judged)]:
         lines += ["<details><summary>Rows that did not pass</summary>", "", *markdown_lines(table(rows))]
         lines += ["", "</details>", ""]
     if blocks := [plain(block).replace(FENCE, "") for block in waivers(gate.failing, gate.config)]:
@@ -185,7 +185,7 @@ def rule_of(verdict: str) -> AlertRule:
 
 def skipped(judged: Judged) -> bool:
     """Whether a row neither passes nor fails."""
-    return not judged.exit_status and tells(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
+    return not judged.exit_status and is_listed(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
 
 
 EXPORTERS: dict[str, Callable[[Gate], str]] = {

@@ -7,12 +7,12 @@ from typing import Any
 
 from ptxbench import kernel_names
 from ptxbench.documents import json_text, plain_data
-from ptxbench.execution import ExecOutcome, ExecProgram, LeftOut
+from ptxbench.execution import ExecOutcome, ExecProgram, SkippedKernel
 
 SCHEMA = "ptxbench.exec/2"
 
 
-def to_json(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> str:
+def to_json(outcomes: Sequence[ExecOutcome], left_out: Sequence[SkippedKernel]) -> str:
     """What `--json` prints."""
     document = {
         "schema": SCHEMA,

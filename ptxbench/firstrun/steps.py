@@ -65,14 +65,14 @@ NOT_AVAILABLE = "not available: "
 
 @dataclass(frozen=True)
 class Bench:
-    """The input of the steps. `late`: whether the time limit is reached. `tell`: called with the current action."""
+    """The input of the steps. `late`: whether the time limit is reached. `on_action`: gets the current action."""
 
     suite: CalibrationSuite
     emulator: Backend
     kernels: Path
     folder: Path
     late: Callable[[], bool]
-    tell: Callable[[str], None]
+    on_action: Callable[[str], None]
 
     @property
     def gpu(self) -> Backend:
@@ -92,7 +92,7 @@ class Bench:
         chosen = [name for name in names if name in there] or there
         pair_plans, _ = plan_pairs(self.kernels, chosen, variants=("cuda", "ptx"), sizes=(ALL,), device=self.shape)
         return tuple(
-            dataclasses.replace(pair_plan.in_place_of(self.arch, any_gpu=False), sizes=pair_plan.sizes[-1:])
+            dataclasses.replace(pair_plan.for_architecture(self.arch, any_gpu=False), sizes=pair_plan.sizes[-1:])
             for pair_plan in pair_plans
         )
 
@@ -104,8 +104,8 @@ def calibrate(bench: Bench) -> StepDone:
     """The whole checklist of `doctor --calibrate`, saved as calibration.json."""
     checks = bench.suite.checks
     for number, check in enumerate(checks, 1):
-        bench.tell(f"calibration: {check.subject}, {number} of {len(checks)}")
-        bench.suite.take(check)
+        bench.on_action(f"calibration: {check.subject}, {number} of {len(checks)}")
+        bench.suite.run_check(check)
     path = save_calibration(bench.suite.record(), bench.folder)
     return StepDone("calibration", 0.0, list(bench.suite.lines), (path.name,))
 
@@ -125,7 +125,7 @@ def measure(bench: Bench) -> StepDone:
     lost: str | None = None
     for event in carry_out(plan):
         if isinstance(event, RunStep):
-            bench.tell(f"run: {event.pair} {event.variant}, {event.phase}")
+            bench.on_action(f"run: {event.pair} {event.variant}, {event.phase}")
         elif isinstance(event, CellDone):
             cells.append(event.cell)
         elif isinstance(event, DeviceLost):
@@ -184,7 +184,7 @@ def each_variant(bench: Bench, step: str, ask: Ask, pair_plans: Sequence[PairPla
             continue
         for source in pair_plan.sources:
             subject = f"{step}: {name} {source.variant}"
-            bench.tell(subject)
+            bench.on_action(subject)
             yield line_or_reason(subject, partial(ask, bench, pair_plan, source, subject))
 
 

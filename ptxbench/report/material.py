@@ -30,7 +30,7 @@ from ptxbench.toolchain.lines import Annotated, with_lines
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedVariant:
     """The differences of one variant's machine code from that of the reference."""
 
     variant: str
@@ -46,7 +46,7 @@ class Material:
     name: str
     summary: str = ""
     listings: tuple[Listing, ...] = ()
-    explained: tuple[Explained, ...] = ()
+    explained: tuple[ExplainedVariant, ...] = ()
     matrix: Matrix | None = None
     omitted: tuple[str, ...] = ()
     counted_at: Size | None = None
@@ -54,7 +54,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BuiltPair:
     """A pair as the first run with it built it."""
 
     name: str
@@ -63,15 +63,15 @@ class Wanted:
     """By variant; variants that were not built have none."""
 
 
-def wanted(runs: Sequence[RunDocument]) -> dict[str, Wanted]:
+def wanted(runs: Sequence[RunDocument]) -> dict[str, BuiltPair]:
     """Every pair of the runs, in order; with the default knobs, if there is such a cell."""
-    result: dict[str, Wanted] = {}
+    result: dict[str, BuiltPair] = {}
     for run in runs:
         for cell in run.cells:
             known = result.get(cell.pair)
             if not cell.control and (known is None or (known.cell.knobs and not cell.knobs)):
                 builds = {name: variant.build for name, variant in cell.variants.items() if variant.build}
-                result[cell.pair] = Wanted(cell.pair, cell, builds)
+                result[cell.pair] = BuiltPair(cell.pair, cell, builds)
     return result
 
 
@@ -163,7 +163,7 @@ def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> t
     return tuple(target for target in trial.targets() if not architecture.suffix(target) or target in special)
 
 
-def special_targets(pairs: Iterable[Wanted], loadeds: Iterable[LoadedPair]) -> set[str]:
+def special_targets(pairs: Iterable[BuiltPair], loadeds: Iterable[LoadedPair]) -> set[str]:
     """The targets for which a pair was built, or has its own file."""
     files = {target for loaded in loadeds for source in loaded.sources for target, _ in source.specialisations}
     return {pair.cell.arch for pair in pairs} | files
@@ -172,7 +172,7 @@ def special_targets(pairs: Iterable[Wanted], loadeds: Iterable[LoadedPair]) -> s
 NOTHING = "No listings, findings or portability:"
 
 
-def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, LoadedPair], dict[str, list[str]]]:
+def open_pairs(pairs: Mapping[str, BuiltPair], kernels: Path) -> tuple[dict[str, LoadedPair], dict[str, list[str]]]:
     """The pairs that exist, with the variants whose sources are those of the run; and why others are missing."""
     try:
         known = find_pairs(kernels)
@@ -223,7 +223,7 @@ def differs(here: BuildReport, there: BuildReport) -> bool:
     return None not in (here.sass_sha256, there.sass_sha256) and here.sass_sha256 != there.sass_sha256
 
 
-def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]:
+def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[ExplainedVariant]:
     """Every variant of the cell against the reference: by their listings, else by both reports in the run.
 
     Executions are those of the counted listings, else of the cell.
@@ -237,9 +237,9 @@ def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]
         if reference and name in by_name:
             both = compare(reference, by_name[name])
             case = ExplainedPair(both, launches[REFERENCE], right_launch=launches[name])
-            yield Explained(name, case.difference.similarity, explain(case))
+            yield ExplainedVariant(name, case.difference.similarity, explain(case))
         elif findings := of_cell(cell, name):
-            yield Explained(name, None, findings)
+            yield ExplainedVariant(name, None, findings)
 
 
 def as_launch(report: LaunchReport) -> Launch:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import MachineError
-from ptxbench.pool import GpuPool, Tell
+from ptxbench.pool import GpuPool, Report
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.runner.control import control_plan, noise
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Gpu, Step, TimedBy
@@ -47,14 +47,14 @@ def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda 
     begun: dict[int, TimedPair] = {}  # events may come after the result
     done: dict[int, TimedPair] = {}
 
-    def hear(number: int, report: Step | TimedPair) -> None:
+    def on_report(number: int, report: Step | TimedPair) -> None:
         if isinstance(report, Step):
-            progress.hear(number, report)
+            progress.on_report(number, report)
         else:
             begun[number] = report
 
     try:
-        with closing(pool.map(time_pair, requests, hear, gpu=True)) as results:
+        with closing(pool.map(time_pair, requests, on_report, gpu=True)) as results:
             for number, timed in results:
                 done[number] = timed
                 progress.finish(number)
@@ -66,7 +66,7 @@ def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda 
     yield from events({**begun, **done})
 
 
-def time_pair(request: WorkerRequest, tell: Tell) -> TimedPair:
+def time_pair(request: WorkerRequest, report: Report) -> TimedPair:
     """Time the only pair of a request, on the GPU of this machine; tells its steps, and after each round its cells."""
     try:
         device = request.plan.backend.device()
@@ -77,9 +77,9 @@ def time_pair(request: WorkerRequest, tell: Tell) -> TimedPair:
     lost = None
     for event in run_rounds(plan_of(request, DeviceShape.of(device))):
         if isinstance(event, Step):
-            tell(event)
+            report(event)
         elif isinstance(event, CalibrationSaved) and event.whole:
-            tell(TimedPair(event.cells, gpu))
+            report(TimedPair(event.cells, gpu))
         elif isinstance(event, CellDone):
             cells.append(event.cell)
         elif isinstance(event, DeviceLost):

@@ -51,7 +51,7 @@ class PairPlan:
         """The plan for `arch`, with the variants' files for it."""
         return replace(self, sources=tuple(source.on(arch) for source in self.sources), arch=arch)
 
-    def in_place_of(self, usual: str, *, any_gpu: bool) -> PairPlan:
+    def for_architecture(self, usual: str, *, any_gpu: bool) -> PairPlan:
         """The plan for the architecture that the pair's PTX exists for (LoadedPair.arch)."""
         return replace(self, arch=self.loaded.arch(usual, any_gpu=any_gpu))
 
@@ -134,7 +134,7 @@ def plan_pairs(
     requested = [parse_size(text) for text in sizes if text != ALL]
     for size in requested:
         if not any(complete(size, loaded_pair) for loaded_pair in loaded):
-            raise UsageError(no_such_size(size, loaded))
+            raise UsageError(unknown_size_message(size, loaded))
     every = ALL in sizes or not (sizes or emulated)
     pair_plans, left_out = [], []
     for loaded_pair in loaded:
@@ -191,7 +191,7 @@ def complete(size: Size, loaded_pair: LoadedPair) -> Size | None:
     return whole
 
 
-def no_such_size(size: Size, loaded: Sequence[LoadedPair]) -> str:
+def unknown_size_message(size: Size, loaded: Sequence[LoadedPair]) -> str:
     """No pair has these dimensions: the dimensions that pairs have."""
     dimensions = {loaded_pair.name: ", ".join(loaded_pair.pair.bench_sizes[0]) for loaded_pair in loaded}
     known = "; ".join(f"'{name}' has {names}" for name, names in dimensions.items())

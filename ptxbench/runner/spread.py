@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from ptxbench.device_shape import DeviceShape
-from ptxbench.pool import Pool, Tell
+from ptxbench.pool import Pool, Report
 from ptxbench.result import Cell
 from ptxbench.runner.events import CellDone, Event, Step
 from ptxbench.runner.plan import RunPlan
@@ -27,7 +27,7 @@ def run_on(pool: Pool, plan: RunPlan, show: Callable[[Step], None] = lambda step
     progress = Steps([steps(pair_plan) for pair_plan, _ in cells], show)
     done: dict[int, Cell] = {}
     next_number = 0
-    with closing(pool.map(do_cell, requests, progress.hear)) as results:
+    with closing(pool.map(do_cell, requests, progress.on_report)) as results:
         try:
             for number, cell in results:
                 done[number] = cell
@@ -42,12 +42,12 @@ def run_on(pool: Pool, plan: RunPlan, show: Callable[[Step], None] = lambda step
             raise
 
 
-def do_cell(request: WorkerRequest, tell: Tell) -> Cell:
+def do_cell(request: WorkerRequest, report: Report) -> Cell:
     """Do the only cell of a request; tells its steps."""
     cells = []
     for event in run(plan_of(request, DeviceShape.of(request.plan.backend.device()))):
         if isinstance(event, Step):
-            tell(event)
+            report(event)
         elif isinstance(event, CellDone):
             cells.append(event.cell)
     (cell,) = cells
@@ -62,7 +62,7 @@ class Steps:
         self.show = show
         self.done = [0] * len(totals)
 
-    def hear(self, number: int, step: Step) -> None:
+    def on_report(self, number: int, step: Step) -> None:
         self.done[number] = max(self.done[number], step.done)  # a worker that takes over begins again
         self.show(replace(step, done=sum(self.done), total=sum(self.totals)))
 

@@ -61,7 +61,7 @@ class JudgementEntry:
     client: Hashable
     candidate: Candidate
     task: CheckTask
-    hear: Callable[[JudgementEntry], None]
+    on_change: Callable[[JudgementEntry], None]
     id: str = field(default_factory=lambda: secrets.token_urlsafe(ID_BYTES))
     state: str = WAITING
     stage: str | None = None
@@ -271,7 +271,7 @@ class Judgements:
         self.ended[entry.id] = EndedJudgement.of(entry)
         del self.known[entry.id]
         entry.done.set()
-        entry.hear(entry)
+        entry.on_change(entry)
         self.forget()
 
     def forget(self) -> None:

@@ -49,8 +49,8 @@ class CurveReport:
         swept = self.curves.swept
         size = "  ".join(f"{name}={value:,}" for name, value in swept.size.items() if name not in swept.values)
         names = " x ".join(f"{name} ({len(values)})" for name, values in swept.values.items())
-        text = Text.assemble((swept.found.name, "bold cyan"), f"  {names}  ", (size, "dim"))
-        for knob in swept.found.pair.knobs:
+        text = Text.assemble((swept.loaded.name, "bold cyan"), f"  {names}  ", (size, "dim"))
+        for knob in swept.loaded.pair.knobs:
             if knob.name in swept.values and knob.describe:
                 text.append(f"\n{knob.name}: {knob.describe}; {knob.default} by default", "dim")
         return text
@@ -114,7 +114,7 @@ def findings(curves: Curves) -> Iterator[Sentence]:
         own = [i for i, point_labels in curves.labels.items() if tuple(point_labels) == labels]
         yield "!", "yellow", f"{', '.join(labels)}, so these points have no verdict: {listed(curves, own)}."
     if curves.swept.kind == "counts":
-        sweep = curves.swept.found.pair.sweep
+        sweep = curves.swept.loaded.pair.sweep
         cannot = sweep.cannot_know if sweep else ""
         yield "i", "dim", f"{COUNTS_NOTE} {cannot}".rstrip()
 

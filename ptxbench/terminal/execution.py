@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import kernel_names, units
-from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, LeftOut, Output
+from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, Output, SkippedKernel
 from ptxbench.metrics import BY_NAME
 from ptxbench.terminal.prose import Prose
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, symbol
@@ -356,7 +356,7 @@ class FolderReport:
     """The kernels of a folder, one per row; then the errors, and what was not launched."""
 
     outcomes: Sequence[ExecOutcome]
-    left_out: Sequence[LeftOut]
+    left_out: Sequence[SkippedKernel]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)

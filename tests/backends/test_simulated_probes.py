@@ -16,7 +16,7 @@ def lines(monkeypatch, folder, launch_ns, *subjects):
     backend = GpuBackend()
     assert backend.unavailable() is None
     checklist = CalibrationSuite(backend, GpuProbe(backend))
-    checked = [checklist.take(check) for check in checklist.checks if check.subject in subjects]
+    checked = [checklist.run_check(check) for check in checklist.checks if check.subject in subjects]
     return checked, checklist.known
 
 

@@ -13,7 +13,7 @@ from ptxbench.backends.gpu import GpuBackend
 from ptxbench.calibration import suite as module
 from ptxbench.calibration.assessment import FAIL, PASS, WARN
 from ptxbench.calibration.record import flushing
-from ptxbench.calibration.suite import HOSTILE, harm
+from ptxbench.calibration.suite import HOSTILE, shield_faults
 from ptxbench.errors import DeviceError, MemoryFault
 from ptxbench.pair import u32
 from ptxbench.result import BROKEN, VERIFIED
@@ -31,7 +31,9 @@ def small_copy(monkeypatch):
 def taken(*subjects: str, **changes):
     """The lines of those subjects, made in order; by default of all subjects."""
     suite = new_suite(**changes)
-    lines = {check.subject: suite.take(check) for check in suite.checks if check.subject in subjects or not subjects}
+    lines = {
+        check.subject: suite.run_check(check) for check in suite.checks if check.subject in subjects or not subjects
+    }
     return suite, lines
 
 
@@ -147,7 +149,7 @@ HARM = [
 
 @pytest.mark.parametrize(("left", "sentences"), HARM)
 def test_a_hostile_kernel_must_cost_its_own_row_alone(left, sentences):
-    assert list(harm(left)) == sentences
+    assert list(shield_faults(left)) == sentences
 
 
 @pytest.mark.long

@@ -123,7 +123,7 @@ def is_equivalent(name, text, at):
     line = re.sub(" +", " ", text[text.rfind("\n", 0, at) + 1 : text.find(";", at) + 1]).strip()
     edit = f"{text[at : at + 2]} to {WEAKER[text[at : at + 2]]}"
     own = [entry for entry in equivalent.read(KERNELS) if (entry.pair, entry.language) == (name, "ptx")]
-    return any(equivalent.alike(entry.code, line) and edit in entry.edits for entry in own)
+    return any(equivalent.matches_pattern(entry.code, line) and edit in entry.edits for entry in own)
 
 
 @pytest.mark.long

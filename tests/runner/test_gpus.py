@@ -47,16 +47,16 @@ class Machines:
     def __init__(self, results):
         self.results = results
 
-    def map(self, work, tasks, hear, *, gpu):
+    def map(self, work, tasks, on_report, *, gpu):
         assert gpu
         assert [task.items[0].pair for task in tasks] == list(NAMES)
         for number, result in self.results:
             if isinstance(result, BaseException):
                 raise result
             if isinstance(result, list):
-                hear(number, *result)
+                on_report(number, *result)
                 continue
-            hear(number, Step(0, 1, NAMES[number], "ptx", "measure"))
+            on_report(number, Step(0, 1, NAMES[number], "ptx", "measure"))
             yield number, result
 
 

@@ -12,17 +12,17 @@ from ptxbench.portability.survey import Matrix, TargetResults
 from ptxbench.terminal.portability_matrix import MatrixTable
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, UNTRIED, Requirement, TargetTrial
 from ptxbench.wording.portability import (
-    asks,
     closing,
     compiled_line,
+    failure_words,
     forms,
     header,
     jit_lines,
-    spans,
+    requirement_words,
     table,
+    target_ranges,
     total,
     warnings,
-    why,
 )
 
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100f", "sm_100a")
@@ -258,7 +258,7 @@ SPANS = [
 
 @pytest.mark.parametrize(("chosen", "words"), SPANS)
 def test_neighbouring_targets_are_shown_as_a_range(chosen, words):
-    assert spans(chosen, TARGETS) == words
+    assert target_ranges(chosen, TARGETS) == words
 
 
 def test_forms_of_one_architecture_are_written_as_the_manual_does():
@@ -290,7 +290,7 @@ REASONS = [
 
 @pytest.mark.parametrize(("trial", "words"), REASONS)
 def test_a_refusal_names_the_line_with_the_highest_requirement(trial, words):
-    assert why(trial, reach("ptx", trial)) == words
+    assert failure_words(trial, reach("ptx", trial)) == words
 
 
 def test_an_instruction_needs_the_targets_that_have_it_though_they_refuse_the_file():
@@ -301,7 +301,9 @@ def test_an_instruction_needs_the_targets_that_have_it_though_they_refuse_the_fi
         refused("sm_100", SETMAXNREG, mismatch=True),
         refused("sm_100a", mismatch=True),
     ]
-    assert asks(SETMAXNREG, reach("ptx", *trials)) == "setmaxnreg.inc.sync.aligned.u32 needs sm_90a, sm_100a"
+    assert (
+        requirement_words(SETMAXNREG, reach("ptx", *trials)) == "setmaxnreg.inc.sync.aligned.u32 needs sm_90a, sm_100a"
+    )
 
 
 def test_a_variant_that_no_target_takes_has_no_jit_line():
