@@ -152,7 +152,10 @@ def reserved(sms):
 def swept(sms):
     """Copiers up to half of the SMs, including the share of 20 in 132; chunks of 4 to 64 KiB."""
     copiers = {0, 4, 8, 12, 16, 20, 24, 32, 48, 64, reserved(sms)}
-    return {"copiers": sorted(count for count in copiers if count <= sms // 2), "chunk": [1 << k for k in range(12, 17)]}
+    return {
+        "copiers": sorted(count for count in copiers if count <= sms // 2),
+        "chunk": [1 << k for k in range(12, 17)],
+    }
 
 
 SWEEP = Sweep(
