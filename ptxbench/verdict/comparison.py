@@ -126,7 +126,7 @@ def judge(
 ) -> tuple[list[Row], Controls | None]:
     """Every row with its verdict, and the controls. A verdict that the clock cycles contradict is INCONCLUSIVE.
 
-    `rule`: of all rows, or each row's own. `distrusted`: why the runs can measure no difference, from `distrust`.
+    `rule`: of all rows, or each row's own. `distrusted`: why no difference can be measured (`untrusted_reason`).
     """
     rows, controls = judge_by(unjudged, mode, rule, distrusted=distrusted)
     if not any(evidence and evidence.in_cycles for _, evidence in unjudged):
