@@ -75,7 +75,7 @@ class Passing:
         left: State = {}
         targets = self.targets(caller, call)
         for target in targets:
-            param_roots = dict(passed(call.given, target.params, state))
+            param_roots = dict(passed(call.arguments, target.params, state))
             self.callers.setdefault(target.name, set()).add(caller.name)
             new = target.name not in self.starts
             if merge(self.starts.setdefault(target.name, {}), param_roots) or new:

@@ -56,7 +56,7 @@ class Call:
 
     line: int
     target: Operand
-    given: tuple[Operand, ...]
+    arguments: tuple[Operand, ...]
     returned: tuple[Operand, ...]
     label: str | None
 
@@ -66,7 +66,7 @@ def is_call(instruction: Instruction) -> bool:
 
 
 def read_call(instruction: Instruction) -> Call:
-    """`call (returned), target, (given), label`; only the target is required. Raises PtxSyntaxError."""
+    """`call (returned), target, (arguments), label`; only the target is required. Raises PtxSyntaxError."""
     rest = list(instruction.operands)
     returned = rest.pop(0).parts if rest and isinstance(rest[0], Group) else ()  # type: ignore[union-attr]
     if not rest or not isinstance(rest[0], Symbol | Register):
@@ -108,7 +108,7 @@ def callee(module: Module, call: Call) -> Function:
         raise UnsupportedInstruction(f"line {call.line}: '{call.target.name}' {NO_BODY}.")
     if function.entry:
         raise syntax_error(call.line, f"'{function.name}' is a kernel; only a .func can be called.")
-    if len(call.given) != len(function.params) or len(call.returned) != len(function.returns):
+    if len(call.arguments) != len(function.params) or len(call.returned) != len(function.returns):
         raise wrong_number(call, f"'{function.name}'", function.params, function.returns)
     return function
 
@@ -116,7 +116,7 @@ def callee(module: Module, call: Call) -> Function:
 def wrong_number(call: Call, who: str, params: Sequence[Variable], returns: Sequence[Variable]) -> PtxSyntaxError:
     return syntax_error(
         call.line,
-        f"{who} takes {len(params)} and returns {len(returns)}; the call has {len(call.given)} and "
+        f"{who} takes {len(params)} and returns {len(returns)}; the call has {len(call.arguments)} and "
         f"{len(call.returned)}.",
     )
 
@@ -138,7 +138,7 @@ class CallGraph:
             who, params, returns = f"'{first.name}'", first.params, first.returns
         else:
             raise syntax_error(call.line, f"'{call.label}' is not the label of a .callprototype or .calltargets.")
-        if len(call.given) != len(params) or len(call.returned) != len(returns):
+        if len(call.arguments) != len(params) or len(call.returned) != len(returns):
             raise wrong_number(call, who, params, returns)
         return params, returns
 

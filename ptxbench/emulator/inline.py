@@ -185,7 +185,7 @@ class Linker:
         if isinstance(written.target, Symbol) and is_provided(self.module, written):
             places = [
                 Address(operand) if isinstance(operand, Symbol) else operand
-                for operand in (*call.returned, *call.given)
+                for operand in (*call.returned, *call.arguments)
             ]
             self.emit(replace(renamed, opcode=f"call.{written.target.name}", operands=tuple(places)))
             return
@@ -209,18 +209,20 @@ class Linker:
 
     def inline(self, function: Function, call: Call, prefix: str) -> None:
         actual: dict[str, Symbol] = {}
-        for formal, operand in zip((*function.params, *function.returns), (*call.given, *call.returned), strict=True):
+        for formal, operand in zip(
+            (*function.params, *function.returns), (*call.arguments, *call.returned), strict=True
+        ):
             if formal.space == "param" and isinstance(operand, Symbol):
                 actual[formal.name] = operand
             elif formal.space == "param":
                 actual[formal.name] = Symbol(prefix + formal.name)
                 self.declare(replace(formal, name=prefix + formal.name))
-        for formal, operand in zip(function.params, call.given, strict=True):
-            self.hand_over(formal, operand, prefix + formal.name, call.line, inward=True)
+        for formal, operand in zip(function.params, call.arguments, strict=True):
+            self.copy_argument(formal, operand, prefix + formal.name, call.line, inward=True)
         self.body(function, prefix, actual, prefix + "return")
         self.place((prefix + "return",))
         for formal, operand in zip(function.returns, call.returned, strict=True):
-            self.hand_over(formal, operand, prefix + formal.name, call.line, inward=False)
+            self.copy_argument(formal, operand, prefix + formal.name, call.line, inward=False)
 
     def go(
         self,
@@ -234,14 +236,15 @@ class Linker:
         frame."""
         names = iter(f"{prefix}{k}" for k in range(len(params) + len(returns)))
         arguments = tuple(
-            self.stand_in(formal, operand, next(names)) for formal, operand in zip(params, call.given, strict=True)
+            self.parameter_storage(formal, operand, next(names))
+            for formal, operand in zip(params, call.arguments, strict=True)
         )
         results = tuple(
-            self.stand_in(formal, out, next(names)) for formal, out in zip(returns, call.returned, strict=True)
+            self.parameter_storage(formal, out, next(names)) for formal, out in zip(returns, call.returned, strict=True)
         )
-        for formal, operand, place in zip(params, call.given, arguments, strict=True):
+        for formal, operand, place in zip(params, call.arguments, arguments, strict=True):
             if place != operand:
-                self.hand_over(formal, operand, place.name, call.line, inward=True)
+                self.copy_argument(formal, operand, place.name, call.line, inward=True)
         address = call.target if isinstance(call.target, Register) else None
         site = CallSite(
             self.root, targets, signature(params, returns), arguments, results, address,
@@ -255,9 +258,9 @@ class Linker:
         self.emit(Instruction(call.line, RETURNED, tuple(result for result in results if isinstance(result, Register))))
         for formal, operand, place in zip(returns, call.returned, results, strict=True):
             if place != operand:
-                self.hand_over(formal, operand, place.name, call.line, inward=False)
+                self.copy_argument(formal, operand, place.name, call.line, inward=False)
 
-    def stand_in(self, formal: Variable, operand: Operand, name: str) -> Symbol | Register:
+    def parameter_storage(self, formal: Variable, operand: Operand, name: str) -> Symbol | Register:
         """The caller's storage for a parameter: its own .param variable, or a variable or register `name`."""
         if formal.space == "reg":
             self.result.registers[name] = formal.type
@@ -267,7 +270,7 @@ class Linker:
         self.declare(replace(formal, name=name))
         return Symbol(name)
 
-    def hand_over(self, formal: Variable, operand: Operand, name: str, line: int, *, inward: bool) -> None:
+    def copy_argument(self, formal: Variable, operand: Operand, name: str, line: int, *, inward: bool) -> None:
         """Copy a value that is not in a .param variable of the caller: a register or a number."""
         if formal.space == "param" and isinstance(operand, Symbol):
             return

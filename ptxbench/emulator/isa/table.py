@@ -268,7 +268,7 @@ class Chapter:
 
         def register(body: Body) -> Body:
             asks = frozenset(inspect.signature(body).parameters)
-            refuse_unheard(syntax, parts, asks, ignored or {})
+            require_used_modifiers(syntax, parts, asks, ignored or {})
             TABLE.add(
                 Pattern(
                     syntax,
@@ -288,7 +288,7 @@ class Chapter:
         return register
 
 
-def refuse_unheard(
+def require_used_modifiers(
     syntax: str, parts: Iterable[SpellingPart], asks: frozenset[str], ignored: Mapping[str, str]
 ) -> None:
     """No modifier may be ignored silently: each is a parameter, types the operands, or is ignored with a reason."""

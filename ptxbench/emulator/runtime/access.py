@@ -278,17 +278,17 @@ INLINED = " inlinehint {"
 
 def rest_name(name: str, space: Space) -> str:
     """The name of a load or store that has no quick path, or of what its quick path calls."""
-    return name if space.run is None else f"{name}_rest"
+    return name if space.unit_stride is None else f"{name}_rest"
 
 
 def quick(
     name: str, returns: str, space: Space, size: int, together: str, rest: RuntimeFunction, values: str = ""
 ) -> RuntimeFunction:
-    """A load or store of `size` bytes per lane by all 32 lanes. A run (spaces.Run) is done here, by the lines
-    `together`, where %first points to lane 0's bytes; anything else by the function `rest`, with the same arguments.
-    Without runs in this space, it is `rest` itself.
+    """A load or store of `size` bytes per lane by all 32 lanes. A run (spaces.UnitStrideAccess) is done here, by the
+    lines `together`, where %first points to lane 0's bytes; anything else by the function `rest`, with the same
+    arguments. Without runs in this space, it is `rest` itself.
     """
-    if space.run is None:
+    if space.unit_stride is None:
         return rest
     parameters = f"{space.vector} %a, i32 %asked, ptr %env, ptr %site{values}"
     called = f"call {returns} @{rest.name}({parameters})"
@@ -305,14 +305,14 @@ look:
   %consecutive = icmp eq {space.vector} %a, %expected
   %consecutive.mask = bitcast {MASK} %consecutive to i32
   %in.order = icmp eq i32 %consecutive.mask, {ALL}
-  {space.run.check(size)}
+  {space.unit_stride.check(size)}
   %is.run = and i1 %in.order, %fits
   br i1 %is.run, label %run, label %other
 run:
   {bump(REQUESTS, "1", "run.c")}
   {bump(ACTIVE, str(LANES), "run.c")}
-  {space.run.count(size)}
-  {space.run.host}
+  {space.unit_stride.count(size)}
+  {space.unit_stride.host}
   %first = inttoptr i64 %a.first.host to ptr
   {together}
 other:

@@ -38,8 +38,8 @@ from ptxbench.emulator.types import LANES
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run: all lanes access `size` bytes each, one lane after the other from %a.first on, as most accesses do.
+class UnitStrideAccess:
+    """A run: all 32 lanes access `size` bytes each, one lane after the other from %a.first on, as most accesses do.
 
     `check(size)` sets %fits if all are known to be in bounds and aligned; `count(size)` adds to the site's counters;
     `host` turns %a.first into %a.first.host.
@@ -55,7 +55,7 @@ class Space:
     """A state space. The texts are IR lines inside an access function; %a are the addresses.
 
     `check(size)` sets %doubtful unless every active lane is known to be in bounds and aligned. `count(size)` adds to
-    the site's counters. `host` turns %a into 32 host addresses %host. `run`: the same for a run.
+    the site's counters. `host` turns %a into 32 host addresses %host. `unit_stride`: the same for a run.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Space:
     check: Callable[[int], str]
     count: Callable[[int], str]
     host: str
-    run: Run | None
+    unit_stride: UnitStrideAccess | None
     needs: tuple[RuntimeFunction, ...]
     window: Field | None = None
     """Its first generic address; None if the space uses generic addresses."""
@@ -146,7 +146,7 @@ GLOBAL = Space(
     f"""{slot("base", DELTA)}
   {splat("base.all", "i64", "%base")}
   %host = add {V64} %a, %base.all""",
-    Run(
+    UnitStrideAccess(
         check_buffer_of_run,
         count_sectors_of_run,
         f"""{slot("first.base", DELTA)}
@@ -154,7 +154,7 @@ GLOBAL = Space(
     ),
     (RESOLVE_GLOBAL, SECTORS_OF),
 )
-SHARED_RUN = Run(
+SHARED_UNIT_STRIDE = UnitStrideAccess(
     check_window_of_run(SHARED_BYTES),
     count_wavefronts_of_run,
     f"""{slot("first.base", SHARED)}
@@ -170,14 +170,14 @@ SHARED_SPACE = Space(
   {splat("base.all", "i64", "%base")}
   %a.wide = zext {V32} %a to {V64}
   %host = add {V64} %a.wide, %base.all""",
-    SHARED_RUN,
+    SHARED_UNIT_STRIDE,
     (RESOLVE_SHARED, WAVEFRONTS_OF),
     conditions.SHARED_BASE,
 )
 MERGING_SPACE = replace(
     SHARED_SPACE,
     count=partial(count_wavefronts, mergeable=True),
-    run=replace(SHARED_RUN, count=partial(count_wavefronts_of_run, mergeable=True)),
+    unit_stride=replace(SHARED_UNIT_STRIDE, count=partial(count_wavefronts_of_run, mergeable=True)),
     needs=(RESOLVE_SHARED, WIDE_WAVEFRONTS_OF),
 )
 """Shared memory, for accesses that ptxas may merge."""
