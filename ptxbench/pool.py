@@ -11,10 +11,10 @@ from typing import Any, Generic, Protocol, TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-Report = Callable[[Any], None]
+Reporter = Callable[[Any], None]
 """Reports the progress of a task, while it is done."""
 
-Work = Callable[[Task, Report], Result]
+Work = Callable[[Task, Reporter], Result]
 """Does one task."""
 
 OnReport = Callable[[int, Any], None]

@@ -29,7 +29,7 @@ from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.exit_status import ExitStatus
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch
-from ptxbench.pool import OnReport, Pool, Report, SerialPool, ignore
+from ptxbench.pool import OnReport, Pool, Reporter, SerialPool, ignore
 from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, RunDocument, VariantResult
 from ptxbench.runner import PairPlan, RunFrame, RunPlan, document, plan_pairs
 from ptxbench.runner.candidate import VariantRun, with_occupancy
@@ -103,7 +103,7 @@ def audit_mutants(
         yield from outcomes_of[number]
 
 
-def audit_file(task: FileAudit, report: Report) -> list[AuditOutcome]:
+def audit_file(task: FileAudit, report: Reporter) -> list[AuditOutcome]:
     """The outcome of each edit of one file."""
     (pair_plan,) = jobs_of(task.kernels, [task.pair], [task.variant])
     own = next(source for source in pair_plan.loaded.sources if source.variant == "ptx")

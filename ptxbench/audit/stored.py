@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ptxbench.audit.rate import AlarmRate
-from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Report
+from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Reporter
 from ptxbench.audit.tally import AuditTally, RateTarget, Suite, TallyLine, line
 from ptxbench.errors import TooLittle
 from ptxbench.result import RunDocument
@@ -72,7 +72,7 @@ def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
     return known
 
 
-def audit_runs(device: StoredDevice, config: GateConfig, report: Report = lambda *_: None) -> list[TallyLine]:
+def audit_runs(device: StoredDevice, config: GateConfig, report: Reporter = lambda *_: None) -> list[TallyLine]:
     """Every condition, over every two runs. Raises TooLittle if no two have the same code."""
     pairs = list(combinations(range(len(device.runs)), 2))
     tallies = {key: AuditTally(key.mode, rule_for(config, key.mode)) for key in CONDITIONS}

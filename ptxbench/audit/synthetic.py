@@ -58,11 +58,11 @@ CONDITIONS = (NoiseCondition("ratio", False), NoiseCondition("time", False), Noi
 """Ratios need no controls. Times are shown without controls, as after a new compiler, and with them, as after an
 edit."""
 
-Report = Callable[[int, int, str], None]
+Reporter = Callable[[int, int, str], None]
 """Pieces of work done, their total, and the next one."""
 
 
-def audit_synthetic(config: GateConfig, suites: int, seed: int, report: Report = lambda *_: None) -> list[TallyLine]:
+def audit_synthetic(config: GateConfig, suites: int, seed: int, report: Reporter = lambda *_: None) -> list[TallyLine]:
     """Every condition under every noise, by the budgets of `config`, without those of its [[pair]] tables."""
     lines = []
     for number, noise in enumerate(NOISES):

@@ -18,7 +18,7 @@ from ptxbench.check.judgement_process import ServerProcess
 from ptxbench.check.timed import Timing, with_time
 from ptxbench.check.workers import Numbered
 from ptxbench.dask_pool import DaskPool, open_pool
-from ptxbench.pool import AHEAD, OnReport, Report, ignore
+from ptxbench.pool import AHEAD, OnReport, Reporter, ignore
 from ptxbench.runner import Step
 
 
@@ -71,7 +71,7 @@ class DaskWorkers:
 # ---- on a worker
 
 
-def judge_there(task: CheckTask, candidate: Candidate, report: Report) -> Judgement:
+def judge_there(task: CheckTask, candidate: Candidate, report: Reporter) -> Judgement:
     """The judgement by a worker, which keeps its process from which judgements are forked."""
     return judge_candidate(candidate, task, server_of_worker(), report)
 
@@ -81,7 +81,7 @@ def server_of_worker() -> ServerProcess:
     return ServerProcess()
 
 
-def time_there(timing: Timing, task: tuple[Candidate, Judgement], report: Report) -> Judgement:
+def time_there(timing: Timing, task: tuple[Candidate, Judgement], report: Reporter) -> Judgement:
     """The judgement with a time, by a worker and on its GPU."""
     candidate, judgement = task
     own = dataclasses.replace(timing, backend=backends.open_backend("gpu"))

@@ -13,7 +13,7 @@ from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate
 from ptxbench.check.judgement_process import ServerProcess
 from ptxbench.check.timed import Timing, with_time
-from ptxbench.pool import OnReport, Report, Threads, ignore
+from ptxbench.pool import OnReport, Reporter, Threads, ignore
 from ptxbench.runner import Step
 
 Numbered = Generator[tuple[int, Judgement], None, None]
@@ -77,7 +77,7 @@ class LocalWorkers:
         """See Workers. Closing the iterator early ends the judgements that still run."""
         server = self.running_server()
 
-        def judged(candidate: Candidate, report: Report) -> Judgement:
+        def judged(candidate: Candidate, report: Reporter) -> Judgement:
             return judge_candidate(candidate, task, server, report)
 
         return Threads(self.jobs, stop=server.close).map(judged, candidates, begin, endless=endless)

@@ -18,7 +18,7 @@ from ptxbench import architecture, kernel_names, toolchain
 from ptxbench.discovery import SUFFIXES, Source, load
 from ptxbench.errors import CompileError, PairError, UsageError, suggestion
 from ptxbench.languages import has_own_threads
-from ptxbench.pool import Pool, Report, Threads
+from ptxbench.pool import Pool, Reporter, Threads
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import nvrtc, ptxas
 from ptxbench.toolchain.drivers import FIRST, Driver
@@ -168,7 +168,7 @@ def threads() -> Threads:
     return Threads(os.cpu_count() or 1)
 
 
-def tried(task: tuple[Source, str, bool], report: Report) -> TargetTrial:
+def tried(task: tuple[Source, str, bool], report: Reporter) -> TargetTrial:
     """A variant, with its file for a target; the last part: whether to make machine code."""
     source, target, code = task[0].on(task[1]), *task[1:]
     return attempt(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import MachineError
-from ptxbench.pool import GpuPool, Report
+from ptxbench.pool import GpuPool, Reporter
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.runner.control import control_plan, noise
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Gpu, Step, TimedBy
@@ -66,7 +66,7 @@ def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda 
     yield from events({**begun, **done})
 
 
-def time_pair(request: WorkerRequest, report: Report) -> TimedPair:
+def time_pair(request: WorkerRequest, report: Reporter) -> TimedPair:
     """Time the only pair of a request, on the GPU of this machine; tells its steps, and after each round its cells."""
     try:
         device = request.plan.backend.device()

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from ptxbench.device_shape import DeviceShape
-from ptxbench.pool import Pool, Report
+from ptxbench.pool import Pool, Reporter
 from ptxbench.result import Cell
 from ptxbench.runner.events import CellDone, Event, Step
 from ptxbench.runner.plan import RunPlan
@@ -42,7 +42,7 @@ def run_on(pool: Pool, plan: RunPlan, show: Callable[[Step], None] = lambda step
             raise
 
 
-def do_cell(request: WorkerRequest, report: Report) -> Cell:
+def do_cell(request: WorkerRequest, report: Reporter) -> Cell:
     """Do the only cell of a request; tells its steps."""
     cells = []
     for event in run(plan_of(request, DeviceShape.of(request.plan.backend.device()))):
