@@ -13,7 +13,7 @@ from ptxbench.bugs.bug import Bug, Change
 from ptxbench.bugs.cuda_tokens import Tokens
 from ptxbench.bugs.lines import CodeLines, numbered
 
-Found = Iterator[tuple[str, str, list[Change]]]
+Edits = Iterator[tuple[str, str, list[Change]]]
 
 OPPOSITE = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 
@@ -41,13 +41,13 @@ def replaced(tokens: Tokens, first: int, last: int, new: str) -> list[Change]:
 # ---- comparisons and bounds
 
 
-def comparisons(tokens: Tokens, at: int) -> Found:
+def comparisons(tokens: Tokens, at: int) -> Edits:
     word = tokens.words[at]
     if word in OPPOSITE and at not in tokens.partners:
         yield "comparison", f"{word} to {OPPOSITE[word]}", replaced(tokens, at, at, OPPOSITE[word])
 
 
-def conditions(tokens: Tokens, at: int) -> Found:
+def conditions(tokens: Tokens, at: int) -> Edits:
     """A condition that is negated, or never true."""
     if tokens.words[at] not in ("if", "while") or tokens.word(at + 1) != "(":
         return
@@ -63,7 +63,7 @@ def conditions(tokens: Tokens, at: int) -> Found:
         yield "tail", "while left out or run once", replaced(tokens, at + 2, end - 1, f"false && ({inside})")
 
 
-def bounds(tokens: Tokens, at: int) -> Found:
+def bounds(tokens: Tokens, at: int) -> Edits:
     """The bound of an ordered comparison, one less and one more."""
     if tokens.words[at] not in ("<", "<=", ">", ">=") or at in tokens.partners:
         return
@@ -88,7 +88,7 @@ def is_declaration(tokens: Tokens, at: int) -> bool:
     return before < 0 or (tokens.kinds[before] == "name" and tokens.words[before] not in ("return", "else", "do"))
 
 
-def indices(tokens: Tokens, at: int) -> Found:
+def indices(tokens: Tokens, at: int) -> Edits:
     """An index one element further, and one back."""
     if tokens.words[at] != "[" or tokens.word(at - 1) in ("", "(", ",", "=", "{", ";") or is_declaration(tokens, at):
         return
@@ -102,14 +102,14 @@ def indices(tokens: Tokens, at: int) -> Found:
             yield "offset", words, replaced(tokens, at + 1, end - 1, f"({inside}) {sign} 1")
 
 
-def places(tokens: Tokens, at: int) -> Found:
+def places(tokens: Tokens, at: int) -> Edits:
     """The number of a thread or a CTA, one more."""
     if tokens.words[at] in ("threadIdx", "blockIdx", "gridDim", "blockDim") and tokens.word(at + 1) == ".":
         own = tokens.slice(at, at + 2)
         yield "offset", f"{own} to {own} + 1", replaced(tokens, at, at + 2, f"({own} + 1)")
 
 
-def numbers(tokens: Tokens, at: int) -> Found:
+def numbers(tokens: Tokens, at: int) -> Edits:
     """A number in the computation of an index, plus one, or halved if it is a mask; the step of a loop."""
     word = tokens.words[at]
     if not re.fullmatch(r"(0[xX][0-9a-fA-F]+|\d+)[uU]?", word):
@@ -125,7 +125,7 @@ def numbers(tokens: Tokens, at: int) -> Found:
 # ---- what is skipped, and what is stale
 
 
-def loops(tokens: Tokens, at: int) -> Found:
+def loops(tokens: Tokens, at: int) -> Edits:
     """A `for` that does not run at all."""
     if tokens.words[at] != "for" or tokens.word(at + 1) != "(":
         return
@@ -139,7 +139,7 @@ def loops(tokens: Tokens, at: int) -> Found:
 ASSIGNMENTS = ("=", "+=", "-=", "*=", "/=", "^=", "|=", "&=", "<<=", ">>=")
 
 
-def assignments(tokens: Tokens, at: int) -> Found:
+def assignments(tokens: Tokens, at: int) -> Edits:
     """A removed assignment; a store that the last lane, or the last CTA, skips."""
     if not tokens.begins_statement(at):
         return
@@ -161,7 +161,7 @@ def assignments(tokens: Tokens, at: int) -> Found:
         yield "tail", "not by the last CTA", replaced(tokens, at, end, f"if ({last_cta}) {statement}")
 
 
-def initials(tokens: Tokens, at: int) -> Found:
+def initials(tokens: Tokens, at: int) -> Edits:
     """A variable without its initial value: `float sum = 0.0f;` as `float sum;`."""
     if tokens.words[at] != "=" or tokens.kinds[at - 1] != "name" or tokens.kinds[at - 2] != "name":
         return
@@ -173,7 +173,7 @@ def initials(tokens: Tokens, at: int) -> Found:
 NEXT = {"x": "y", "y": "x", "z": "w", "w": "z"}
 
 
-def members(tokens: Tokens, at: int) -> Found:
+def members(tokens: Tokens, at: int) -> Edits:
     """Another element of a vector read or written."""
     if tokens.word(at - 1) == "." and tokens.words[at] in NEXT and tokens.kinds[at - 2] == "name":
         if tokens.words[at - 2] in ("threadIdx", "blockIdx", "gridDim", "blockDim") and tokens.words[at] not in "xy":
@@ -182,7 +182,7 @@ def members(tokens: Tokens, at: int) -> Found:
         yield "stale", f"{tokens.words[at - 2]}.{new} for .{tokens.words[at]}", replaced(tokens, at, at, new)
 
 
-def other_names(tokens: Tokens, at: int) -> Found:
+def other_names(tokens: Tokens, at: int) -> Edits:
     """A variable replaced by the one of the same type declared before it."""
     if tokens.kinds[at] != "name" or tokens.word(at - 1) in (".", "->", "::") or tokens.word(at + 1) in ("(", "="):
         return
@@ -216,7 +216,7 @@ def declared(tokens: Tokens) -> dict[str, tuple[str, int]]:
     return tokens.declared  # type: ignore[attr-defined,no-any-return]
 
 
-Rule = Callable[[Tokens, int], Found]
+Rule = Callable[[Tokens, int], Edits]
 
 RULES: Sequence[Rule] = (
     comparisons,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ptxbench.bugs.cuda import Found, Rule, replaced
+from ptxbench.bugs.cuda import Edits, Rule, replaced
 from ptxbench.bugs.cuda_tokens import Tokens
 
 BARRIERS = re.compile(r"__syncthreads\w*|__syncwarp|__threadfence\w*|__pipeline_wait_prior|__pipeline_commit")
 
 
-def barriers(tokens: Tokens, at: int) -> Found:
+def barriers(tokens: Tokens, at: int) -> Edits:
     """A removed barrier, fence or wait."""
     if BARRIERS.fullmatch(tokens.words[at]) and tokens.word(at + 1) == "(":
         end = tokens.partners.get(at + 1)
@@ -35,7 +35,7 @@ WEAKER = {
 }
 
 
-def scopes(tokens: Tokens, at: int) -> Found:
+def scopes(tokens: Tokens, at: int) -> Edits:
     """A smaller scope or a weaker order."""
     word = tokens.words[at]
     if word in WEAKER:
@@ -53,7 +53,7 @@ PLAIN = {
 }  # fmt: skip
 
 
-def atomics(tokens: Tokens, at: int) -> Found:
+def atomics(tokens: Tokens, at: int) -> Edits:
     """An atomic replaced by a load, an operation and a store, which is not atomic."""
     word = tokens.words[at]
     arguments = tokens.arguments(at + 1) if tokens.word(at + 1) == "(" else []
@@ -75,7 +75,7 @@ OTHER_SHUFFLE = {
 }  # fmt: skip
 
 
-def lanes(tokens: Tokens, at: int) -> Found:
+def lanes(tokens: Tokens, at: int) -> Edits:
     """Masks, distances and widths of functions of a warp."""
     word = tokens.words[at]
     if not re.fullmatch(r"__(shfl|ballot|any|all|match|reduce)\w*_sync|__syncwarp", word) or tokens.word(at + 1) != "(":

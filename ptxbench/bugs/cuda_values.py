@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Sequence
 
-from ptxbench.bugs.cuda import ASSIGNMENTS, TYPES, Found, Rule, declared, replaced
+from ptxbench.bugs.cuda import ASSIGNMENTS, TYPES, Edits, Rule, declared, replaced
 from ptxbench.bugs.cuda_tokens import Tokens
 
 FLOAT_FUNCTIONS = {
@@ -21,7 +21,7 @@ def cut(expression: str, mask: str) -> str:
     return f"__uint_as_float(__float_as_uint({expression}) & {mask})"
 
 
-def results(tokens: Tokens, at: int) -> Found:
+def results(tokens: Tokens, at: int) -> Edits:
     """The result of a function of f32, narrowed."""
     if tokens.words[at] not in FLOAT_FUNCTIONS:
         return
@@ -35,7 +35,7 @@ def results(tokens: Tokens, at: int) -> Found:
         yield "precision", f"{tokens.words[at]} cut to {name}", replaced(tokens, at, last, cut(own, mask))
 
 
-def sums(tokens: Tokens, at: int) -> Found:
+def sums(tokens: Tokens, at: int) -> Edits:
     """What is assigned to a float, or added to it, narrowed."""
     if tokens.words[at] not in ASSIGNMENTS or tokens.words[at] in ("^=", "|=", "&=", "<<=", ">>="):
         return
@@ -50,7 +50,7 @@ def sums(tokens: Tokens, at: int) -> Found:
         yield "precision", f"= cut to {name}", replaced(tokens, at + 1, end - 1, cut(own, mask))
 
 
-def constants(tokens: Tokens, at: int) -> Found:
+def constants(tokens: Tokens, at: int) -> Edits:
     """A constant with the precision of bf16."""
     word = tokens.words[at]
     if not re.fullmatch(r"(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?[fF]", word) or "x" in word:
@@ -61,7 +61,7 @@ def constants(tokens: Tokens, at: int) -> Found:
         yield "precision", f"{word} cut to bf16", replaced(tokens, at, at, new)
 
 
-def wide(tokens: Tokens, at: int) -> Found:
+def wide(tokens: Tokens, at: int) -> Edits:
     """A cast to 64 bits as one to 32."""
     if tokens.words[at] != "static_cast" or tokens.word(at + 1) != "<":
         return
@@ -70,7 +70,7 @@ def wide(tokens: Tokens, at: int) -> Found:
         yield "precision", "cast to 32 bits", replaced(tokens, at + 2, end - 1, "unsigned")
 
 
-def swapped(tokens: Tokens, at: int) -> Found:
+def swapped(tokens: Tokens, at: int) -> Edits:
     """The operands of - / % << >>, the results of ?:, or the arguments of fmaf exchanged."""
     word = tokens.words[at]
     if word in ("-", "/", "%", "<<", ">>"):
@@ -103,7 +103,7 @@ OTHER = {"+": "-", "-": "+", "&": "|", "|": "&", "^": "|", "*": "+", "+=": "-=",
          "min": "max", "max": "min"}  # fmt: skip
 
 
-def operations(tokens: Tokens, at: int) -> Found:
+def operations(tokens: Tokens, at: int) -> Edits:
     """Another operation than the right one."""
     word = tokens.words[at]
     if word not in OTHER:

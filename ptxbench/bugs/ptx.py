@@ -14,7 +14,7 @@ from ptxbench.audit.kernel import EditedKernel, Statement, read_kernel, register
 from ptxbench.bugs.bug import Bug
 from ptxbench.bugs.lines import CodeLines, numbered
 
-Found = Iterator[tuple[str, str, str]]
+Edits = Iterator[tuple[str, str, str]]
 """Kind, words, and the text that replaces the instruction."""
 
 OPPOSITE = {
@@ -114,7 +114,7 @@ def number_of(operand: str) -> int | None:
 # ---- comparisons and bounds
 
 
-def comparisons(place: InstructionPlace) -> Found:
+def comparisons(place: InstructionPlace) -> Edits:
     """`setp.lt` as `setp.le`, `eq` as `ne`; unsigned as signed."""
     words = place.words
     if words[0] not in ("setp", "set") or words[1] not in OPPOSITE:
@@ -144,7 +144,7 @@ def other_sign(type_: str) -> str:
     return {"u": "s", "s": "u"}[type_[0]] + type_[1:]
 
 
-def signs(place: InstructionPlace) -> Found:
+def signs(place: InstructionPlace) -> Edits:
     """A negative number read as a large one; for values from memory also the reverse.
 
     Not an unsigned index read as signed: no launch that ends in time has 2^31 of anything.
@@ -162,7 +162,7 @@ def signs(place: InstructionPlace) -> Found:
         yield "comparison", f"from {type_} to from {new}", place.text(".".join([*words[:-1], new]))
 
 
-def guards(place: InstructionPlace) -> Found:
+def guards(place: InstructionPlace) -> Edits:
     """A negated guard."""
     if place.guard:
         name = place.guard.strip().lstrip("@!").strip()
@@ -170,7 +170,7 @@ def guards(place: InstructionPlace) -> Found:
         yield "comparison", f"guard {inverted.strip()}", place.text(guard=inverted)
 
 
-def bounds(place: InstructionPlace) -> Found:
+def bounds(place: InstructionPlace) -> Edits:
     """The bound of an integer comparison, one more and one less."""
     words, type_ = place.words, place.type
     if words[0] != "setp" or not re.fullmatch(r"[usb](16|32|64)", type_) or words[1] in ("eq", "ne"):
@@ -202,7 +202,7 @@ def element_bytes(type_: str) -> int:
     return next((size for end, size in ELEMENT_BYTES.items() if type_.endswith(end)), 4)
 
 
-def addresses(place: InstructionPlace) -> Found:
+def addresses(place: InstructionPlace) -> Edits:
     """The address of an access one element further."""
     if not re.match(r"(ld|st|red|atom|ldmatrix|cp\.async\.c)\b", place.opcode) or ".param" in place.opcode:
         return
@@ -216,7 +216,7 @@ def addresses(place: InstructionPlace) -> Found:
             yield "offset", words, place.with_operand(number, f"[{match['base']} + {offset + step}]")
 
 
-def indices(place: InstructionPlace) -> Found:
+def indices(place: InstructionPlace) -> Edits:
     """A constant of integer arithmetic, plus one, or halved if it is a mask or a shift."""
     words, type_ = place.words, place.type
     if not re.fullmatch(r"[usb](32|64)", type_):
@@ -232,7 +232,7 @@ def indices(place: InstructionPlace) -> Found:
 # ---- lanes
 
 
-def lanes(place: InstructionPlace) -> Found:
+def lanes(place: InstructionPlace) -> Edits:
     """Masks, distances and clamps of warp instructions."""
     words, operands = place.words, place.operands
     if words[:2] == ["shfl", "sync"]:
@@ -255,7 +255,7 @@ def lanes(place: InstructionPlace) -> Found:
         yield from masks(place, len(operands) - 1)
 
 
-def masks(place: InstructionPlace, number: int) -> Found:
+def masks(place: InstructionPlace, number: int) -> Edits:
     mask = number_of(place.operands[number])
     if mask is None:
         return
@@ -267,7 +267,7 @@ def masks(place: InstructionPlace, number: int) -> Found:
 # ---- what is skipped, and what is stale
 
 
-def tails(place: InstructionPlace) -> Found:
+def tails(place: InstructionPlace) -> Edits:
     """A loop that runs once, a skipped section, or a skipped store of the last lane or CTA."""
     words = place.words
     function = place.kernel.function
@@ -295,7 +295,7 @@ def tails(place: InstructionPlace) -> Found:
                 yield "tail", "not by the last CTA", place.block(declared, *last, place.text(guard="@%bug_p "))
 
 
-def stale(place: InstructionPlace) -> Found:
+def stale(place: InstructionPlace) -> Edits:
     """A removed instruction, so that its register keeps its old value; or another register read."""
     if place.written and not place.opcode.startswith(("ld.param", "cvta", "mbarrier", "createpolicy")):
         yield "stale", "dropped", ""
@@ -322,7 +322,7 @@ def earlier(place: InstructionPlace, name: str) -> str | None:
     return None
 
 
-RULES: Sequence[Callable[[InstructionPlace], Found]] = (
+RULES: Sequence[Callable[[InstructionPlace], Edits]] = (
     comparisons,
     signs,
     guards,

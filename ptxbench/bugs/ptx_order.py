@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from ptxbench.bugs.ptx import Found, InstructionPlace
+from ptxbench.bugs.ptx import Edits, InstructionPlace
 
 WAITS = re.compile(
     r"(bar|barrier)\.(cta\.)?sync|bar\.warp\.sync|barrier\.cluster\.wait|membar|fence|cp\.async\.wait|"
@@ -13,7 +13,7 @@ WAITS = re.compile(
 )
 
 
-def barriers(place: InstructionPlace) -> Found:
+def barriers(place: InstructionPlace) -> Edits:
     """A removed barrier, fence or wait."""
     if WAITS.match(place.opcode):
         yield "barrier", f"{place.opcode} dropped", ""
@@ -25,7 +25,7 @@ def barriers(place: InstructionPlace) -> Found:
 ORDERS = {"acquire": "relaxed", "release": "relaxed", "acq_rel": "relaxed"}
 
 
-def scopes(place: InstructionPlace) -> Found:
+def scopes(place: InstructionPlace) -> Edits:
     """A smaller scope or a weaker order."""
     words = place.words
     if words[0] not in ("ld", "st", "atom", "red", "fence", "membar"):
@@ -50,7 +50,7 @@ def scopes(place: InstructionPlace) -> Found:
 OPERATIONS = {"add": "add", "min": "min", "max": "max", "and": "and", "or": "or", "xor": "xor"}
 
 
-def atomics(place: InstructionPlace) -> Found:
+def atomics(place: InstructionPlace) -> Edits:
     """`atom` and `red` replaced by a load, an operation and a store, which are not atomic."""
     words, operands, type_ = place.words, place.operands, place.type
     if words[0] not in ("atom", "red") or not (operation := next((word for word in words if word in OPERATIONS), None)):
@@ -77,4 +77,4 @@ def atomics(place: InstructionPlace) -> Found:
     yield "atomic", "no longer atomic", place.block(f".reg .{loaded} {', '.join([*old, *new])};", *lines)
 
 
-ORDER_RULES: Sequence[Callable[[InstructionPlace], Found]] = (barriers, scopes, atomics)
+ORDER_RULES: Sequence[Callable[[InstructionPlace], Edits]] = (barriers, scopes, atomics)

@@ -6,13 +6,13 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 
-from ptxbench.bugs.ptx import Found, InstructionPlace, number_of
+from ptxbench.bugs.ptx import Edits, InstructionPlace, number_of
 
 COMPUTES = ("fma", "mul", "add", "sub", "div", "sqrt", "rcp", "rsqrt", "ex2", "lg2", "tanh", "max", "min", "cvt", "ld")
 """Instructions whose result can be narrowed."""
 
 
-def narrowed(place: InstructionPlace) -> Found:
+def narrowed(place: InstructionPlace) -> Edits:
     """A result rounded to a narrower type, and back."""
     words, operands = place.words, place.operands
     if words[0] not in COMPUTES or "param" in words or not operands or not operands[0].startswith("%"):
@@ -50,7 +50,7 @@ def narrowed(place: InstructionPlace) -> Found:
         yield "precision", "cut to 32 bits", place.block("", place.text(), f"{guard}and.b64 {to}, {to}, 0xffffffff;")
 
 
-def constants(place: InstructionPlace) -> Found:
+def constants(place: InstructionPlace) -> Edits:
     """A constant with the precision of bf16."""
     for number, operand in enumerate(place.operands):
         if match := re.fullmatch(r"0[fF]([0-9a-fA-F]{8})", operand):
@@ -60,7 +60,7 @@ def constants(place: InstructionPlace) -> Found:
                 yield "precision", f"constant {value:.6g} cut to bf16", place.with_operand(number, new)
 
 
-def carries(place: InstructionPlace) -> Found:
+def carries(place: InstructionPlace) -> Edits:
     """A carry that is lost."""
     words = place.words
     if words[0] in ("addc", "madc", "subc"):
@@ -71,7 +71,7 @@ def carries(place: InstructionPlace) -> Found:
         yield "operands", f"{words[1]} to {other}", place.text(".".join([words[0], other, *words[2:]]))
 
 
-def rounding(place: InstructionPlace) -> Found:
+def rounding(place: InstructionPlace) -> Edits:
     """A conversion to a narrower type or to an integer that rounds towards zero."""
     words = place.words
     if words[0] == "cvt" and words[1] in ("rn", "rni"):
@@ -79,7 +79,7 @@ def rounding(place: InstructionPlace) -> Found:
         yield "precision", f"{words[1]} to {other}", place.text(".".join(["cvt", other, *words[2:]]))
 
 
-def swapped(place: InstructionPlace) -> Found:
+def swapped(place: InstructionPlace) -> Edits:
     """Two operands exchanged."""
     words, operands = place.words, place.operands
     if words[0] in ("sub", "subc", "div", "rem", "selp", "shl", "shr", "setp") and len(operands) >= 3:
@@ -93,7 +93,7 @@ def swapped(place: InstructionPlace) -> Found:
         yield "operands", f"{operands[1]} and {operands[3]} swapped", place.text(operands=swap)
 
 
-def vectors(place: InstructionPlace) -> Found:
+def vectors(place: InstructionPlace) -> Edits:
     """The first two elements of a vector exchanged."""
     if place.words[0] not in ("ld", "st", "mov", "red", "atom", "ldmatrix"):
         return
@@ -108,7 +108,7 @@ def vectors(place: InstructionPlace) -> Found:
 OTHER_OPERATION = {"min": "max", "max": "min", "add": "sub", "sub": "add", "and": "or", "or": "xor", "xor": "or"}
 
 
-def operations(place: InstructionPlace) -> Found:
+def operations(place: InstructionPlace) -> Edits:
     """Another operation than the right one: min as max, add as sub."""
     words = place.words
     if words[0] in OTHER_OPERATION and "cc" not in words:
@@ -116,7 +116,7 @@ def operations(place: InstructionPlace) -> Found:
         yield "operands", f"{words[0]} to {other}", place.text(".".join([other, *words[1:]]))
 
 
-VALUE_RULES: Sequence[Callable[[InstructionPlace], Found]] = (
+VALUE_RULES: Sequence[Callable[[InstructionPlace], Edits]] = (
     narrowed,
     constants,
     carries,
