@@ -90,7 +90,7 @@ __all__ = [
 
 PREDICTIONS = ("only way", "wins", "ties", "a flag", "loses")
 """What a pair can predict of its PTX against the best CUDA C. `only way`: it wins by instructions that CUDA C lacks.
-`a flag`: it is ahead of the usual CUDA C alone, and a compiler option brings C as far."""
+`a flag`: it is ahead only of the usual CUDA C: with a compiler option, CUDA C is equally good."""
 
 Size = Mapping[str, int]
 """Named problem dimensions, such as {"rows": 33, "columns": 31}."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=300,
     metavar="N",
-    help="Draw N suites of 24 kernels from each noise; 300 suites without an alarm show a rate below 1 %.",
+    help="Draw N suites of 24 kernels with each kind of noise; 300 suites without an alarm show a rate below 1 %.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw the noise from this seed.")
 @click.option(

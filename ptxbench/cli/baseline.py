@@ -30,7 +30,7 @@ def command() -> None:
 @command.command("set")
 @click.argument("run")
 @click.option("--reason", required=True, metavar="TEXT", help="Why the baseline is set, for the readers of the file.")
-@results_option("Look for runs below this folder, and save there.")
+@results_option()
 @baselines_option()
 def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     """Make RUN the baseline of its device.
@@ -55,7 +55,7 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
 
 @command.command("check", short_help="Report whether a run could be the baseline.")
 @click.argument("run", default="latest")
-@results_option("Look for runs below this folder, and save there.")
+@results_option()
 @baselines_option()
 def check_command(run: str, results: Path, baselines: Path) -> None:
     """Report whether RUN could be the baseline of its device, and what would change; write nothing."""

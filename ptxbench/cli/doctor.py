@@ -54,7 +54,7 @@ def command(
     without a GPU there are no times, without NVRTC the CUDA C sides are skipped.
 
     Exit status: 0 the emulator works, so that kernels can be verified; 2 it does not. With --calibrate and
-    --first-run: 0 good, 2 no GPU, 5 a check is FAIL, or time ran out before the last step; 130 interrupted.
+    --first-run: 0 good, 2 no GPU, 5 a check failed, or time ran out before the last step; 130 interrupted.
     """  # fmt: skip
     if calibrating and first:
         raise UsageError("--first-run calibrates too. Leave out --calibrate.")

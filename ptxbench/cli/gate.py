@@ -117,7 +117,7 @@ def command(
       5  no verdict: a row is missing, not comparable, wrong in both or not measurable; nothing was
          judged; a row is INCONCLUSIVE or has no baseline, and the config says fail
       130  interrupted
-      141  the reader of the output has gone: never a verdict
+      141  the reader of the output closed the pipe: never a verdict
     """
     from dataclasses import replace
 

@@ -17,7 +17,7 @@ def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
     """List the instructions that the emulator knows, by chapter of the PTX manual, and those that it does not support.
 
     Each line has the form of the manual's syntax box; what is in {} is optional. Modifiers may be in any order that
-    ptxas accepts. Behind the line: the number of its spellings, and the class in which ptx_warp_instructions_CLASS
+    ptxas accepts. After each line: the number of its spellings, and the class in which ptx_warp_instructions_CLASS
     counts it. CHAPTER is part of a chapter's title, such as integer; then the choices for each place are listed
     too.
 

@@ -45,7 +45,8 @@ def command(
     of a PTX variant; CUDA C has none. Variants with a star run only if --variant names them. Sizes that depend on
     the device are those of an H100; `run` takes the GPU's own.
 
-    With PAIR, --json has all that a kernel must fit: arguments, launches, check sizes, tolerance, reference, texts.
+    With PAIR, --json has everything that a kernel must match: arguments, launches, check sizes, tolerance, reference,
+    texts.
 
     With --verdicts, a verdict is "measured" only if a saved run of a GPU shows it; else it is "expected". "counted"
     and "executed" mean that a run on the emulator points to the same verdict. Runs of other kernels do not count.

@@ -1,4 +1,4 @@
-"""`ptxbench mcp`: the judge as tools of an agent."""
+"""`ptxbench mcp`: the judge as tools for an agent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODULES = ("mcp", "jsonschema")
 @memory_option
 @kernels_option("Take the pairs from this folder: it holds pairs/, cuda/ and ptx/.")
 def command(jobs: int, timeout: float, memory: float, kernels: Path) -> int:
-    """Offer the judge as tools of an agent, by the Model Context Protocol on stdin and stdout.
+    """Offer the judge as tools for an agent, over the Model Context Protocol on stdin and stdout.
 
     The tools: list_pairs, show_contract, judge, show_difference and hot_lines. Kernels are contained as by
     `ptxbench check`, and judged on the emulator. An agent starts this command itself; docs/serve.md shows how.

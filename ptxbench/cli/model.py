@@ -28,7 +28,7 @@ def command() -> None:
     """
 
 
-@command.command("audit")
+@command.command("audit", short_help="Score floors by published times, and claims by measured runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, and nothing else, on stdout.")
 @results_option("Also score the claims of saved runs below this folder.")
 def audit(as_json: bool, results: Path) -> int:

@@ -38,7 +38,7 @@ HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C
 def command(
     context: click.Context, name: str, file: Path | None, source: SourceOptions, arch: str | None, kernels: Path
 ) -> None:
-    """Write a new pair: a small one that works, or with --from one of your own kernel.
+    """Write a new pair: a small one that works, or with --from one for your own kernel.
 
     pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx multiply an array by a number. `ptxbench run` verifies both sides;
     then change them step by step. NAME is also the name of the kernel: lower-case letters, digits and _. Existing

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     help="Read the counts that the printed command wrote, and print them next to the emulator's.",
 )
 @click.option("--run", "run_here", is_flag=True, help="Run the command here, on a GPU with ncu, and read its counts.")
-@click.option("--launch", is_flag=True, help="Launch the variant once on the GPU and end, which ncu then profiles.")
+@click.option("--launch", is_flag=True, help="Only launch the variant once on the GPU: the process that ncu profiles.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON, and nothing else, on stdout.")
 def command(
     pair: str,
@@ -47,7 +47,7 @@ def command(
     launch: bool,
     as_json: bool,
 ) -> None:
-    """Print the command by which Nsight Compute (ncu) counts one launch of a variant of PAIR, alone.
+    """Print the command with which Nsight Compute (ncu) counts a single launch of a variant of PAIR.
 
     Run that command on a machine with a GPU, with the same version of ptxbench. It writes a CSV file. --read prints
     its counts next to those of the emulator, and needs no GPU. Add sections or metrics to the command as you like.

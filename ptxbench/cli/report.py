@@ -51,7 +51,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     RUN is a file, the start of a file's name or of an id, `latest` (the default), or `latest~1`. Several runs share
     the listings of the pairs; each has its own summary and charts. Listings, findings and portability are made by
     the installed tools, for variants whose source is still the one of the run; the page says what is missing. It is
-    smaller than 1 MB and loads nothing from other places.
+    smaller than 1 MB and loads no other files.
 
     Exit status: 0 good, 2 usage, a run that cannot be read, or a file that cannot be written.
     """

@@ -21,7 +21,7 @@ def command(name: str | None) -> None:
 
     ptxbench schema check > check.schema.json
 
-    Exit status: 0 good, 2 there is no such document.
+    Exit status: 0 good, 2 an unknown document.
     """
     files = schemas()
     if name is None:

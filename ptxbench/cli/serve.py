@@ -18,14 +18,14 @@ MODULES = ("starlette", "uvicorn", "jsonschema")
 
 @click.command("serve", short_help="Judge kernels for other programs, over HTTP.")
 @click.option(
-    "--host", default="127.0.0.1", metavar="HOST", help="Listen on this address. Another than loopback needs a token."
+    "--host", default="127.0.0.1", metavar="HOST", help="Listen on this address. Only loopback needs no token."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8717, help="Listen on this port; 0 chooses a free one.")
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Require one of the tokens in FILE, one a line; PTXBENCH_TOKEN is one too.",
+    help="Require one of the tokens in FILE, which has one per line; the variable PTXBENCH_TOKEN adds one.",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), metavar="N",
@@ -55,11 +55,11 @@ def command(
 ) -> None:
     """Judge kernels that other programs send over HTTP, as `ptxbench check` does on the emulator.
 
-    Each kernel is judged in a process of its own, which is contained. POST /verdicts takes one or many kernels for a
+    Each kernel is judged in its own contained process. POST /verdicts takes one or many kernels for a
     pair and streams a judgement per line; POST /judgements and GET /judgements/ID are for programs that do not wait.
     GET /openapi.json describes all requests. docs/serve.md has examples.
 
-    A client is a token and an address. Ctrl-C ends the service and all judgements.
+    A client is identified by its token and its address. Ctrl-C ends the service and all judgements.
 
     Needs `pip install 'ptxbench[serve]'`.
 

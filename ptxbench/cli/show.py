@@ -67,8 +67,8 @@ class DiffOfNames(click.Command):
 @click.option(
     "--diff",
     is_flag=True,
-    help="Compare the SASS of two FILEs, or of two variants of PAIR, such as --diff cuda ptx, whatever registers they "
-    "use.",
+    help="Compare the SASS of two FILEs, or of two variants of PAIR, such as --diff cuda ptx; register numbers are "
+    "ignored.",
 )
 @click.option(
     "--counts",

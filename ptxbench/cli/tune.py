@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME=VALUES",
     help="Sweep a knob or a dimension: values and ranges, such as 0,4,8..64 or 4096..65536*2 or 32..1024+32; "
-    "twice for two.  [default: what the pair declares]",
+    "repeat for a second one.  [default: what the pair declares]",
 )
 @click.option(
     "--variant",

@@ -1,1 +1,1 @@
-"""The judge of `ptxbench check` for other programs: over HTTP, and as tools of an agent."""
+"""The judge of `ptxbench check` for other programs: over HTTP, and as tools for an agent."""

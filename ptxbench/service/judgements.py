@@ -180,8 +180,8 @@ class Judgements:
         if entry is None:
             raise Refused(
                 404,
-                f"Unknown judgement; one is kept for {KEEP_SECONDS:.0f} seconds after its end, and none when the "
-                "service is started again. Submit the kernel again.",
+                f"Unknown judgement. A judgement is kept for {KEEP_SECONDS:.0f} seconds after its end; a restart of "
+                "the service removes it. Submit the kernel again.",
             )
         return entry
 

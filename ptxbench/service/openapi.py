@@ -12,11 +12,11 @@ DOCUMENTS = ("submission", "judgement", "verdict", "refusal", "health")
 
 REFUSALS = {
     "400": "The body is not JSON.",
-    "404": "The judgement is unknown, or not known any more.",
+    "404": "The judgement is unknown, or was removed some time after its end.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "415": "The body is not application/json.",
-    "422": "The submission is not as its schema says, or names a pair or an option that does not exist.",
+    "422": "The submission does not match its schema, or names a pair or an option that does not exist.",
     "429": "This client has too many judgements that wait or run.",
     "503": "The queue is full, the service is ending, or a tool that it needs is missing.",
 }
@@ -39,15 +39,15 @@ def document(pairs: Sequence[str], *, tokens: bool) -> dict[str, Any]:
         "/openapi.json": {"get": {"summary": "This document.", "security": [],
             "responses": {"200": answer("This document.", json_of({"type": "object"}))}}},
         "/judgements": {"post": {
-            "summary": "Submit candidates; they are judged whether or not their client waits.",
+            "summary": "Submit candidates; they are judged whether or not the client waits.",
             "requestBody": submission,
             "responses": {
                 "202": answer("A judgement for each candidate, in their order.",
                               json_of({"type": "array", "items": reference("judgement")})),
                 **refusals(*OF_A_SUBMISSION, tokens=tokens)}}},
         "/verdicts": {"post": {
-            "summary": "Submit candidates and read their judgements as each ends; they are cancelled if their client "
-                       "leaves.",
+            "summary": "Submit candidates and read each judgement when it ends. They are cancelled if the client "
+                       "disconnects.",
             "requestBody": submission,
             "responses": {
                 "200": answer("A judgement a line, each as soon as it has ended.",
@@ -60,7 +60,7 @@ def document(pairs: Sequence[str], *, tokens: bool) -> dict[str, Any]:
             "get": {
                 "summary": "A judgement.",
                 "parameters": [{
-                    "name": "wait", "in": "query", "description": "Wait so many seconds for its end.",
+                    "name": "wait", "in": "query", "description": "Wait up to this many seconds for it to end.",
                     "schema": {"type": "integer", "minimum": 0, "maximum": MOST_WAIT}}],
                 "responses": {"200": answer("The judgement.", judgement), **refusals("404", "422", tokens=tokens)}},
             "delete": {

@@ -87,7 +87,7 @@ def tokens(path: Path | None, environment: MutableMapping[str, str] = os.environ
         lines = [line.strip() for line in read_text(path, UsageError).splitlines()]
         result += [line for line in lines if line]
         if not any(lines):
-            raise UsageError(f"{path} has no token; expected one a line.")
+            raise UsageError(f"{path} has no token; expected one token per line.")
     for token in result:
         if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError(

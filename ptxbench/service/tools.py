@@ -1,4 +1,4 @@
-"""The judge as tools of an agent, over the Model Context Protocol."""
+"""The judge as tools for an agent, over the Model Context Protocol."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ ONLY_WAY, WINS, TIES, FLAG, LOSES = "only way", "wins", "ties", "a flag", "loses
 WRONG = "wrong"
 
 VERDICTS = {
-    ONLY_WAY: "PTX is ahead by what no other row of the pair, in CUDA C or Tile C++, can say",
+    ONLY_WAY: "PTX is ahead, by something that no other row of the pair, in CUDA C or Tile C++, can express",
     WINS: "PTX is ahead of the best CUDA C",
     TIES: "no difference that matters",
-    FLAG: "PTX is ahead of the usual CUDA C; a compiler option brings C as far",
+    FLAG: "PTX is ahead of the usual CUDA C; with a compiler option, CUDA C is equally good",
     LOSES: "PTX is behind the best CUDA C",
     WRONG: "the results are wrong",
 }

@@ -210,7 +210,7 @@ def compare(cell: Cell, name: str, rival: Rival, noise: stats.Interval | None, *
         if fact := fact_of(cell, name, rival.name, "" if facts else called):
             facts.append(fact)
     if not facts:
-        return f"is other machine code than {called}"
+        return f"has other machine code than {called}"
     if len(facts) == 2 and called != rival.name:  # the comma that ends what the rival is called
         return f"{facts[0]}, and {facts[1]}"
     return listed(facts)
@@ -360,7 +360,7 @@ def time_fact(rival: Rival, noise: stats.Interval | None) -> Fact:
         low, high = 100 * (interval.low - 1), 100 * (interval.high - 1)
         judged = verdict(cell, name, rival, noise)
         if low <= 0 <= high:
-            return f"shows no other time{than} ({level} interval {low:+.2f} to {high:+.2f} %; {judged})"
+            return f"is not measurably faster or slower{than} ({level} interval {low:+.2f} to {high:+.2f} %; {judged})"
         ends = sorted((abs(low), abs(high)))
         word = "less" if interval.value < 1 else "more"
         return (

@@ -168,6 +168,6 @@ def why(judged: Judged, gate: Gate) -> str:
     if row.verdict in (BROKEN, BROKEN_BOTH, NOT_COMPARABLE, WAIVED):
         return row.detail or "no reason was recorded."
     if row.verdict == MISSING:
-        return row.detail or "is in the baseline and not in this run."
+        return row.detail or "is in the baseline but not in this run."
     cause = "beyond its limit" if judged.limit else f"code moved ({row.moves})" if str(row.moves) else "worse"
     return f"{cause}; {', '.join(judged.explanation)}." if judged.explanation else f"{cause}."

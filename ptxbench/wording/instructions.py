@@ -95,7 +95,7 @@ def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
             raise UsageError(f"'{wanted}' is an instruction, not a chapter. Use --opcode, with all its modifiers.")
         words = sorted({word for title in result for word in re.findall(r"[A-Za-z]{3,}", title)})
         text = suggestion(wanted, words) or f" Chapters are: {'; '.join(result)}."
-        raise UsageError(f"There is no chapter '{wanted}'.{text}")
+        raise UsageError(f"Unknown chapter '{wanted}'.{text}")
     return chosen
 
 

@@ -157,9 +157,9 @@ def next_step(row: Row) -> str:
         return f" Run both again with --rounds {row.rounds_needed} or more."
     if row.reason == "wide_interval":
         if row.rounds_needed is None:
-            return " It lies at the budget, where more rounds help little."
+            return " It is close to the budget, so more rounds help little."
         needed = row.rounds_needed
-        return f" About {needed} rounds in each run would settle it (run --rounds {needed}); they have {rounds(row)}."
+        return f" About {needed} rounds in each run would decide it (run --rounds {needed}); they have {rounds(row)}."
     return ""
 
 
@@ -210,7 +210,7 @@ def footer(comparison: Comparison) -> Iterator[str]:
         return
     rule = comparison.rule
     yield f"Budget {100 * rule.budget:g} %; intervals between one-sided {100 * rule.level:g} % bounds over rounds."
-    yield f"A regression anywhere in equal code has a probability of {100 * rule.alpha:g} % at most."
+    yield f"If no code changed, the probability of any regression is at most {100 * rule.alpha:g} %."
     if unknown := clock_unknown(comparison):
         yield f"The SM clock of {unknown} is unknown, so verdicts go by time alone."
     controls = comparison.controls
@@ -221,4 +221,4 @@ def footer(comparison: Comparison) -> Iterator[str]:
             f"them within {100 * expm1(controls.spread):.2f} % of that."
         )
     if mean := comparison.geometric_mean:
-        yield f"Geometric mean of head over base: {mean:.3f}. No verdict rests on it."
+        yield f"Geometric mean of head over base: {mean:.3f}. No verdict depends on it."

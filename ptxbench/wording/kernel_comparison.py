@@ -50,7 +50,7 @@ def outputs(comparison: LaunchComparison) -> Iterator[str]:
         return
     if comparison.status == NOTHING:
         yield (
-            "Nothing was compared: no array was changed by either kernel. Give another --grid, --block or --arg, such "
+            "Nothing was compared: neither kernel changes an array. Give another --grid, --block or --arg, such "
             "as an output that does not start with the result."
         )
         return
@@ -62,7 +62,7 @@ def outputs(comparison: LaunchComparison) -> Iterator[str]:
     for array in comparison.outputs:
         if array.both_nan:
             yield (
-                f"'{array.name}' is NaN in both at {array.both_nan:,} of {array.size:,} elements, and that shows "
+                f"'{array.name}' is NaN in both at {array.both_nan:,} of {array.size:,} elements, which shows "
                 "nothing. Check the launch and its data."
             )
         elif any(array.nan):

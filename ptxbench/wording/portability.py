@@ -128,7 +128,7 @@ def failure_words(trial: TargetTrial, reach: TargetResults) -> str:
     """Why a trial gave no machine code: the instruction with the highest requirement, its line and what it needs."""
     if not trial.needs:
         if trial.mismatch:
-            return f"no instruction needs more, only its .target, which is {trial.ptx_target}"
+            return f"its .target, {trial.ptx_target}, is too high, but no instruction needs it"
         return TOOL.sub("", trial.reason or "")
     worst = max(trial.needs, key=requirement_rank)
     lines = len({need.line for need in trial.needs}) - 1
@@ -224,7 +224,7 @@ def file_lines(matrix: Matrix) -> Iterator[str]:
 
 def driver_words(jit: Jit) -> str:
     if jit.driver is None:
-        return f"by a driver that reads .version {jit.version}, the first of which is not known here"
+        return f"by a driver that reads .version {jit.version}; which one was the first is not known here"
     return f"by driver {jit.driver.branch} (CUDA {jit.driver.cuda}) or newer"
 
 

@@ -61,7 +61,7 @@ def next_step(judged: Judged, gate: Gate) -> str:
         sides = "" if judged.limit else " both sides"
         return f"Measure{sides} in {row.rounds_needed} rounds: {again} --rounds {row.rounds_needed}"
     if row.reason == "wide_interval":
-        return "It lies at the budget, where more rounds help little: give it a budget of its own, or fix it."
+        return "The change is close to the budget, so more rounds help little: give it a budget of its own, or fix it."
     return f"Run it again: {again}"
 
 

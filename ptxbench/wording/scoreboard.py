@@ -97,7 +97,7 @@ def notes(standings: Sequence[Standing]) -> list[str]:
         sentences.append(f"{ABSENT} as a verdict: nothing is predicted, and no GPU has measured it.")
     if standings and not any(MEASURED in standing.rests_on for standing in standings):
         sentences.append(
-            f"No GPU has measured any of them. {EXPECTED.capitalize()} is a prediction, and counts are not times: "
-            f"that {COUNTED} numbers point to a verdict does not prove it."
+            f"No GPU has measured any of them. '{EXPECTED}' is a prediction, and counts are not times: '{COUNTED}' "
+            "numbers suggest a verdict but do not prove it."
         )
     return sentences

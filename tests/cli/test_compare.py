@@ -130,11 +130,12 @@ def test_markdown_can_be_pasted_into_an_issue(results, ptxbench):
 | IMPROVED | triad | `ptx.v4` | n=65536 | ratio | 0.980 | 0.874 | -10.8 % | -11.5 .. -9.5 % | ptx.v4: source |
 
 - BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out\\[2] is 1, expected 2.
-- INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more rounds help little.
+- INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. It is close to the budget, so more rounds \
+help little.
 
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
-A regression anywhere in equal code has a probability of 5 % at most.
-Geometric mean of head over base: 1.030. No verdict rests on it.
+If no code changed, the probability of any regression is at most 5 %.
+Geometric mean of head over base: 1.030. No verdict depends on it.
 """
     )
 

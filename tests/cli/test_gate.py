@@ -78,7 +78,7 @@ STATUSES = [
      "ptx is broken: no PTX."),
     ("wrong and worse elsewhere", counted({"triad": after(status="wrong"), "scan": after(ptx_barriers=65)}), 4,
      "1 BROKEN, 1 REGRESSED"),
-    ("a missing pair", counted({"triad": BEFORE}), 5, "is in the baseline and not in this run."),
+    ("a missing pair", counted({"triad": BEFORE}), 5, "is in the baseline but not in this run."),
     ("missing and worse", counted({"triad": after(ptx_barriers=65)}), 3, "1 REGRESSED, 2 MISSING"),
     ("an instruction that the emulator lacks", counted({"triad": after(status="unsupported", reason="no mma."),
                                                         "scan": BEFORE}), 5, "ptx is unsupported: no mma."),

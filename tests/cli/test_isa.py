@@ -45,7 +45,7 @@ def test_a_chapter_shows_the_modifiers_allowed_at_each_position(ptxbench):
 def test_an_unknown_chapter_gets_a_suggestion(ptxbench):
     ran = ptxbench("isa", "intger")
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err == "Error: There is no chapter 'intger'. Did you mean 'Integer'?\n"
+    assert ran.err == "Error: Unknown chapter 'intger'. Did you mean 'Integer'?\n"
 
 
 @pytest.mark.parametrize("opcode", ["szext", "shl.b32"])

@@ -133,8 +133,8 @@ def test_an_unknown_path_or_method_or_judgement_is_answered_with_one_sentence(se
             "GET",
             f"judgements/{'x' * 22}",
             404,
-            "Unknown judgement; one is kept for 600 seconds after its end, and none when "
-            "the service is started again. Submit the kernel again.",
+            "Unknown judgement. A judgement is kept for 600 seconds after its end; a restart of "
+            "the service removes it. Submit the kernel again.",
         ),
     ):
         answer = httpx.request(method, f"{service}/{path}")
@@ -204,7 +204,7 @@ def test_a_client_goes_on_when_the_service_is_killed_and_started_again(start_ser
         (["--host", "0.0.0.0"], "Error: Other machines can connect to 0.0.0.0, and no token is set. Name a file with "
          "--token-file, set PTXBENCH_TOKEN, or leave out --host.\n"),
         (["--host", "no.such.host.invalid"], "Error: Cannot listen on no.such.host.invalid port 0: "),
-        (["--token-file", "empty"], "Error: empty has no token; expected one a line.\n"),
+        (["--token-file", "empty"], "Error: empty has no token; expected one token per line.\n"),
         (["--token-file", "short"], "Error: A token has 5 characters; expected at least 16 "),
         (["--token-file", "missing"], "Error: Cannot read missing: No such file or directory.\n"),
     ],

@@ -65,14 +65,14 @@ IMPROVED           triad ptx.v4      0.980 → 0.874                -10.8 %  ├
 ptx.v4: source     n=65536           ▇▇███ → ▂▁▁▂▁        -11.5 .. -9.5 %
 
 BROKEN       transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
-INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more
+INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. It is close to the budget, so more
              rounds help little.
 
 6 rows of ratio: 1 BROKEN, 1 REGRESSED, 1 INCONCLUSIVE, 1 REFERENCE-CHANGED, 1 IMPROVED, 1
 SAME-CODE.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
-A regression anywhere in equal code has a probability of 5 % at most.
-Geometric mean of head over base: 1.030. No verdict rests on it.
+If no code changed, the probability of any regression is at most 5 %.
+Geometric mean of head over base: 1.030. No verdict depends on it.
 """
     )
 
@@ -100,14 +100,14 @@ cuda: toolchain  n=65536           █████ → ▂▁▁▁▁      -10.
 BROKEN       transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
 MISSING      transpose cuda n=65536: has no value in the other run.
 INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. About 12 rounds in each run would
-             settle it (run --rounds 12); they have 5.
+             decide it (run --rounds 12); they have 5.
 
 11 rows of time: 1 BROKEN, 1 REGRESSED, 1 MISSING, 1 INCONCLUSIVE, 2 IMPROVED, 5 SAME-CODE.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
-A regression anywhere in equal code has a probability of 5 % at most.
+If no code changed, the probability of any regression is at most 5 %.
 5 rows of unchanged code moved by -0.04 %, which is subtracted from the others, 95 % of them within
 2.20 % of that.
-Geometric mean of head over base: 0.987. No verdict rests on it.
+Geometric mean of head over base: 0.987. No verdict depends on it.
 """
     )
 
@@ -241,7 +241,7 @@ NEW            softmax cuda n=65536, softmax ptx n=65536, scan cuda n=65536, sca
 
 11 rows of time: 1 BROKEN, 3 NOT-COMPARABLE, 7 NEW.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
-A regression anywhere in equal code has a probability of 5 % at most.
+If no code changed, the probability of any regression is at most 5 %.
 """
     )
 

@@ -118,7 +118,7 @@ sm_{100,100f,100a}    32  100               ✘ 3          50
 2 ptx.tensor_cores on sm_75: tiles.ptx:40: wgmma.fence.sync.aligned needs sm_90a, and 1 more line
 3 ptx.tensor_cores on sm_80 to sm_90, sm_100 to sm_100a: tiles.ptx:40: wgmma.fence.sync.aligned
   needs sm_90a
-4 ptx.family on sm_75 to sm_90a: no instruction needs more, only its .target, which is sm_100f
+4 ptx.family on sm_75 to sm_90a: its .target, sm_100f, is too high, but no instruction needs it
 ! ptx.family on sm_100f: (C7508) Potential loss
 i JIT of ptx: GPUs from sm_80 on, by driver 445 (CUDA 11.0) or newer
 i JIT of ptx.tensor_cores: GPUs of sm_90 alone, as sm_90a says, by driver 525 (CUDA 12.0) or newer
@@ -281,7 +281,7 @@ REASONS = [
     (refused("sm_75", WGMMA), "tiles.ptx:40: wgmma.fence.sync.aligned needs another target"),
     (refused("sm_75", need(3, "", None, "Unexpected end")), "tiles.ptx:3: Unexpected end"),
     (refused("sm_75", need(None, "", None, "uses too much shared data")), "tiles.ptx: uses too much shared data"),
-    (refused("sm_75", mismatch=True), "no instruction needs more, only its .target, which is sm_80"),
+    (refused("sm_75", mismatch=True), "its .target, sm_80, is too high, but no instruction needs it"),
     (refused("sm_75", reason="a.cu:7: no. NVRTC 13.5.37 cannot compile this for sm_75; correct the CUDA C there."),
      "a.cu:7: no"),
     (refused("sm_75", reason="a.ptx has no kernel 'a'."), "a.ptx has no kernel 'a'."),
@@ -357,8 +357,8 @@ Registers of a thread, by ptxas 13.5.37 and NVRTC 13.5.37, for 8 targets. Nothin
 
 PTX runs on 7 of 8 targets, CUDA C on 8.
 
-JIT of CUDA C, for which NVRTC writes .version 9.5: by a driver that reads .version 9.5, the first of which is not \
-known here.
+JIT of CUDA C, for which NVRTC writes .version 9.5: by a driver that reads .version 9.5; which one was the first is \
+not known here.
 
 15 of 16 builds assemble: 2 variants of 1.
 """

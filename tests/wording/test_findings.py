@@ -80,7 +80,7 @@ FINDINGS = [
      "ptx issues as many PTX instructions as cuda and moves the same sectors."),
     ("nothing but the machine code",
      variant(code="B", sass=OTHER),
-     "ptx is other machine code than cuda."),
+     "ptx has other machine code than cuda."),
     ("a variant that is not verified",
      variant(status="wrong", reason="y[0] is 1."),
      ""),
@@ -196,7 +196,7 @@ def test_an_interval_around_one_shows_no_difference():
     one = dataclasses.replace(timed(1, 1), rounds=[Round(0, 0, ("cuda", "ptx"), "A", [
         [a, b + i, b + i, a] for (a, b, _, _), i in zip(blocks, (-9, -5, -3, -1, 2, 4, 6, 8, 3, -4), strict=True)]
     )])  # fmt: skip
-    assert finding(one).startswith("ptx shows no other time than cuda (99 % interval -")
+    assert finding(one).startswith("ptx is not measurably faster or slower than cuda (99 % interval -")
 
 
 def test_times_of_the_same_machine_code_are_not_ranked():
