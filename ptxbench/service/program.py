@@ -106,4 +106,4 @@ def require_token(listening: socket.socket, known: tuple[str, ...], warn: Callab
             f"Other machines can connect to {listening.getsockname()[0]}, and no token is set. Name a file with "
             f"--token-file, set {TOKEN_VARIABLE}, or leave out --host."
         )
-    warn("The connection is not encrypted. Between machines, put a proxy with TLS before it.")
+    warn("The connection is not encrypted. Between machines, put a proxy with TLS in front of it.")
