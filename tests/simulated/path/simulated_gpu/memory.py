@@ -173,9 +173,12 @@ class Memory:
 
     def block(self, address: int) -> Block | None:
         """The memory that a kernel can access from this address: the block in use that holds it, else the region."""
-        for block in (*self.blocks.values(), *(Block(start, region.size) for start, region in self.regions.items())):
+        for block in self.blocks.values():
             if block.address <= address < block.address + block.size:
                 return block
+        for start, region in self.regions.items():
+            if start <= address < start + region.size:
+                return Block(start, region.size)
         return None
 
     def start(self, address: int) -> int:
