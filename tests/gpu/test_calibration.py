@@ -1,5 +1,7 @@
 """The basis of a calibration, on a device: the flush flushes, the spin ends, and the whole checklist completes."""
 
+import os
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -8,8 +10,11 @@ from ptxbench.backends.flush import Flush, forget_persisting
 from ptxbench.backends.gpu import GpuBackend, find_driver
 from ptxbench.backends.gpu_probes import GpuProbe
 from ptxbench.backends.hold import READINGS, smallest_step
+from ptxbench.calibration import suite
 from ptxbench.calibration.record import load
-from ptxbench.cli import main
+from ptxbench.cli import _calibrate, main
+from ptxbench.measure import SamplingSettings
+from tests import simulated
 
 
 @pytest.fixture
@@ -52,7 +57,20 @@ def test_giving_up_persisting_lines_harms_nothing(gpu, probe):
     assert probe.event_pair_ns() >= 0
 
 
+@pytest.fixture
+def thorough(gpu, monkeypatch):
+    """A checklist with the waits and the gigabytes that a device needs. The simulated one needs neither: it has its
+    clock at once, its L2 is small, and it ends no kernel however long one waits."""
+    if simulated.VARIABLE in os.environ:
+        checklist, at_once = _calibrate.gpu_checklist, SamplingSettings(warm_up_limit_seconds=0)
+        monkeypatch.setattr(_calibrate, "gpu_checklist", lambda: replace(checklist(), settings=at_once))
+        monkeypatch.setattr(suite, "IDLE_SECONDS", 0.0)
+        monkeypatch.setattr(suite, "PATIENCE", 4.0)
+        monkeypatch.setattr(suite, "LEAST_COPY", 1 << 20)
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("thorough")
 def test_the_whole_checklist_is_kept(gpu, tmp_path, capsys):
     status = main(["doctor", "--calibrate", "--results", str(tmp_path)])
     out, _ = capsys.readouterr()
