@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -183,8 +184,12 @@ def agreed(by_time: Row, by_cycles: Row) -> Row:
     return dataclasses.replace(by_time, verdict=INCONCLUSIVE, reason=cycles.CLOCK_DEPENDENT)
 
 
+@functools.lru_cache(maxsize=64)
 def effect_of(evidence: RoundLogs | None, guard: float, shift: float) -> Effect | None:
-    """Head against base, minus a shift; None with fewer than two rounds on a side, because the spread is unknown."""
+    """Head against base, minus a shift; None with fewer than two rounds on a side, because the spread is unknown.
+
+    Remembered, because the audit of the gate judges each suite several times, and only one row differs.
+    """
     if evidence is None or min(len(evidence.base), len(evidence.head)) < 2:
         return None
     return stats.effect([value - shift for value in evidence.head], evidence.base, guard=guard)

@@ -79,9 +79,9 @@ class Row:
     """Differences between the runs that do not forbid the comparison, such as `driver (note)`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RoundLogs:
-    """Logarithms of the rounds, and how many seconds one per cent is."""
+    """Logarithms of the rounds, and how many seconds one per cent is. Two are equal if they are the same object."""
 
     base: Sequence[float]
     head: Sequence[float]
