@@ -21,8 +21,10 @@ from ptxbench.toolchain.origins import origins
 VERSIONS = ("6.3", "6.4", "6.5", *(f"7.{k}" for k in range(9)), *(f"8.{k}" for k in range(10)), "9.0", "9.1", "9.2")
 """The .version that are tried, lowest first."""
 
-TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
-"""The .target that are tried, lowest first."""
+TARGETS = {
+    "sm_75": "6.3", "sm_80": "7.0", "sm_86": "7.1", "sm_89": "7.8", "sm_90": "7.8", "sm_100": "8.6", "sm_120": "8.7",
+}  # fmt: skip
+"""The .target that are tried, lowest first, and the first .version that has each."""
 
 
 def ptx_text(
@@ -101,7 +103,11 @@ def lowered(ptx: str, entry: str, arch: str) -> str:
     own = [target for target in TARGETS if architecture.number(target) <= architecture.number(arch)]
     target = next((target for target in own if accepted(directed(ptx, "target", target), target)), arch)
     changed = directed(ptx, "target", target)
-    at = first_true(lambda number: is_read(directed(changed, "version", VERSIONS[number]), target), len(VERSIONS))
+    at = first_true(
+        lambda number: is_read(directed(changed, "version", VERSIONS[number]), target),
+        VERSIONS.index(TARGETS.get(target, VERSIONS[0])),
+        len(VERSIONS),
+    )
     if at < len(VERSIONS):
         changed = directed(changed, "version", VERSIONS[at])
     return changed if identity(changed, entry, arch) == identity(ptx, entry, arch) else ptx
@@ -124,9 +130,14 @@ def is_read(ptx: str, target: str) -> bool:
     return True
 
 
-def first_true(test: Callable[[int], bool], end: int) -> int:
-    """The first number below `end` for which the test holds, if it holds for all later ones; else `end`."""
-    low, high = 0, end
+def first_true(test: Callable[[int], bool], begin: int, end: int) -> int:
+    """The first number from `begin` to `end` for which the test holds, if it holds for all later ones; else `end`.
+
+    `begin` is tried first: it is the usual answer.
+    """
+    if begin < end and test(begin):
+        return begin
+    low, high = begin + 1, end
     while low < high:
         middle = (low + high) // 2
         if test(middle):

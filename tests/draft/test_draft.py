@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ptxbench import kernel_names
-from ptxbench.draft import draft, names
+from ptxbench.draft import draft, names, ptx_file
 from ptxbench.draft.identity import same_kernel
 from ptxbench.errors import UsageError
 from ptxbench.execution import read_program
-from ptxbench.toolchain import locate
+from ptxbench.toolchain import locate, ptxas
 from ptxbench.toolchain.options import AS_IT_IS, SourceOptions
 from tests.draft.kernels import CASES
 
@@ -174,6 +174,17 @@ def test_the_ptx_names_registers_by_purpose_and_quotes_the_cuda_c(ptxbench):
         "DONE:",
     ):
         assert line in ptx.splitlines(), line
+
+
+def test_each_target_is_in_ptx_from_its_version_on():
+    tool = locate.program("ptxas")
+    for target, version in ptx_file.TARGETS.items():
+        text = f".version {{}}\n.target {target}\n.address_size 64\n.visible .entry k() {{{{ ret; }}}}\n"
+        assert ptxas.accept(tool, text.format(version), target) is not None
+        if version != ptx_file.VERSIONS[0]:
+            before = ptx_file.VERSIONS[ptx_file.VERSIONS.index(version) - 1]
+            with pytest.raises(ptxas.RefusedError, match=f"{before} does not support .target {target}"):
+                ptxas.accept(tool, text.format(before), target)
 
 
 def test_show_lists_the_kernels_of_a_pair_with_open_questions(ptxbench):
