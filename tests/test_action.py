@@ -123,7 +123,7 @@ class Runner:
             if "if" in step and not self.value(re.fullmatch(r"\$\{\{ (.*) \}\}", step["if"])[1]):
                 continue
             if "uses" in step:
-                used[step["uses"]] = {name: self.text(template_) for name, template_ in step["with"].items()}
+                used[step["uses"]] = {name: self.text(value) for name, value in step["with"].items()}
                 continue
             output = temporary / "output"
             output.write_text("")

@@ -134,8 +134,8 @@ SHARES = [
 @pytest.mark.parametrize(("what", "measured", "l2_bytes", "by", "reason"), SHARES, ids=[row[0] for row in SHARES])
 def test_a_share_of_the_bandwidth_is_given_only_where_the_bytes_must_pass(what, measured, l2_bytes, by, reason):
     measured = replace(measured, limits=limits(replace(H100, l2_bytes=l2_bytes), {}))
-    variant_ = measured.variants["ptx"]
-    assert tag(measured, variant_) == by
+    ptx = measured.variants["ptx"]
+    assert tag(measured, ptx) == by
     assert (BY_NAME["share"].of(measured, "ptx") is None) == bool(reason)
     if reason:
         assert reason in no_share(measured)

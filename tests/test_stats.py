@@ -128,9 +128,9 @@ HOLM = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given_", "adjusted"), HOLM)
-def test_holm_adjusts_as_worked_out_by_hand(given_, adjusted):
-    assert stats.holm(given_) == pytest.approx(adjusted)
+@pytest.mark.parametrize(("raw", "adjusted"), HOLM)
+def test_holm_adjusts_as_worked_out_by_hand(raw, adjusted):
+    assert stats.holm(raw) == pytest.approx(adjusted)
 
 
 # low, high (of the log ratio), low, high of the noise, verdict

@@ -52,7 +52,7 @@ def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_c
         for size in filter(None, sizes.values()):
             assert size not in pair.check_sizes
             assert space.share(size) <= 1
-            assert all(space.low[name_] <= value <= space.high[name_] for name_, value in size.items())
+            assert all(space.low[dimension] <= value <= space.high[dimension] for dimension, value in size.items())
         assert space.share(sizes["largest"]) >= 0.9 or sizes["largest"] == pair.bench_sizes[0]
         grid = pair.launch(**sizes["even grid"]).grid_xyz
         assert math.prod(grid) > 2

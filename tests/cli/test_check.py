@@ -186,8 +186,8 @@ def test_a_batch_judges_every_readable_file(ptxbench, kernels, tmp_path, monkeyp
     def ran(*options):
         stream = io.TextIOWrapper(io.BytesIO(PTX.replace(".entry scale", ".entry scaled").encode()))
         monkeypatch.setattr("sys.stdin", stream)
-        files_ = ("own.ptx", "-", "absent.ptx", "kernels", "kernels/pairs/scale.py")
-        return ptxbench("check", *files_, "--language", "ptx", *FAST, "--kernels", kernels, *options)
+        arguments = ("own.ptx", "-", "absent.ptx", "kernels", "kernels/pairs/scale.py")
+        return ptxbench("check", *arguments, "--language", "ptx", *FAST, "--kernels", kernels, *options)
 
     one, lines = ran("--json"), ran("--json-lines", "--jobs", "3")
     assert (one.status, lines.status) == (4, 4), one.err + lines.err

@@ -322,8 +322,8 @@ def test_a_mistake_in_a_pair_file_is_reported_with_its_line(kernels, right, wron
     (kernels / "pairs" / "scale.py").write_text(text)
     with pytest.raises(PairError) as caught:
         load(kernels, "scale")
-    message_ = str(caught.value)
-    assert message_.startswith(f"kernels/pairs/scale.py:{message}")
+    shown = str(caught.value)
+    assert shown.startswith(f"kernels/pairs/scale.py:{message}")
     assert caught.value.exit_status == 2
 
 

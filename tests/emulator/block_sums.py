@@ -48,10 +48,10 @@ def read(pattern: int, kind: str) -> Number:
 def exponent(value: Fraction, kind: str) -> int:
     """floor(log2|value|), not below the format's smallest."""
     size = abs(value)
-    power_ = size.numerator.bit_length() - size.denominator.bit_length()
-    if Fraction(2) ** power_ > size:
-        power_ -= 1
-    return max(power_, FORMATS[kind].least)
+    log = size.numerator.bit_length() - size.denominator.bit_length()
+    if Fraction(2) ** log > size:
+        log -= 1
+    return max(log, FORMATS[kind].least)
 
 
 LOWEST = {24: -132, 25: -133}
@@ -158,8 +158,8 @@ def power(value: Fraction, kind: str) -> int:
     """floor(log2|value|), not below the format's smallest."""
     least = SHORT[kind][1] if kind in SHORT else FORMATS[kind].least
     size = abs(value)
-    power_ = size.numerator.bit_length() - size.denominator.bit_length()
-    return max(power_ - (Fraction(2) ** power_ > size), least)
+    log = size.numerator.bit_length() - size.denominator.bit_length()
+    return max(log - (Fraction(2) ** log > size), least)
 
 
 def scaled(

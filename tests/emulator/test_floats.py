@@ -20,8 +20,8 @@ def reference(name, form, rounding, ftz=False, sat=False):
     function, flushing = getattr(exact, name), dataclasses.replace(form, flushes=ftz)
 
     def expected(*patterns):
-        operands_ = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
-        result = function(flushing, rounding, *operands_)
+        inputs = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
+        result = function(flushing, rounding, *inputs)
         return exact.saturated(result, form) if sat else result
 
     return expected

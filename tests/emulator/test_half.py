@@ -31,8 +31,8 @@ def reference(name, form, ftz=False, clamp=""):
     function, flushing = getattr(exact, name), dataclasses.replace(form, flushes=ftz)
 
     def expected(*patterns):
-        operands_ = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
-        result = function(flushing, "rn", *operands_)
+        inputs = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
+        result = function(flushing, "rn", *inputs)
         if clamp == "relu":
             result = relu(result, form)
         if clamp == "sat":

@@ -43,7 +43,7 @@ E4M3 = np.array([float(block_sums.read(pattern, "e4m3")) for pattern in range(0x
 def encoded(values, kind):
     """Bit patterns of float64 values that the format can hold, to nearest even."""
     form = block_sums.FORMATS[kind]
-    patterns_ = np.zeros(values.shape, np.uint64)
+    bits = np.zeros(values.shape, np.uint64)
     for at, value in np.ndenumerate(values):
         if value == 0:
             pattern = form.sign if math.copysign(1, value) < 0 else 0
@@ -51,8 +51,8 @@ def encoded(values, kind):
             pattern = int(np.argmin(abs(E4M3 - abs(value)))) | (0x80 if value < 0 else 0)
         else:
             pattern = exact.rounded(block_sums.Fraction(float(value)), form, "rn")
-        patterns_[at] = pattern << 13 if kind == "tf32" else pattern
-    return patterns_
+        bits[at] = pattern << 13 if kind == "tf32" else pattern
+    return bits
 
 
 def run(case, a, b, c, arch, text=None):

@@ -22,7 +22,7 @@ def run(text, options, arguments, **more):
     """(bytes of every array after the launch, the execution) on copies of the arguments."""
     copies = [argument.copy() if isinstance(argument, np.ndarray) else argument for argument in arguments.values()]
     execution = emulator.run(text, args=copies, names=[*arguments], **options, **more)
-    return [copy_.tobytes() for copy_ in copies if isinstance(copy_, np.ndarray)], execution
+    return [argument.tobytes() for argument in copies if isinstance(argument, np.ndarray)], execution
 
 
 BY_DEFAULT = [

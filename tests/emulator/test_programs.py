@@ -179,7 +179,7 @@ def test_an_interpreter_that_does_not_count_is_found(what, monkeypatch):
 def interpreted(text, options, arguments):
     copies = [argument.copy() for argument in arguments.values()]
     interpret(text, None, args=copies, **options)
-    return [copy_.tobytes() for copy_ in copies]
+    return [array.tobytes() for array in copies]
 
 
 def test_a_failure_shrinks_to_one_line_that_matters():

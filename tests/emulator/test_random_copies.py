@@ -205,9 +205,9 @@ def replacing(array, tiled, place):
     fields.append(f"rank.shared::cta.b1024.b32 [%here], {dims - 1}")
     fields.append("global_address.shared::cta.b1024.b64 [%here], %x")
     for i in range(5):
-        for field, given_ in (("box_dim", mapped.box), ("global_dim", mapped.shape),
+        for field, extents in (("box_dim", mapped.box), ("global_dim", mapped.shape),
                               ("element_stride", mapped.element_strides)):  # fmt: skip
-            fields.append(f"{field}.shared::cta.b1024.b32 [%here], {i}, {given_[i] if i < dims else 1}")
+            fields.append(f"{field}.shared::cta.b1024.b32 [%here], {i}, {extents[i] if i < dims else 1}")
     for i, stride in enumerate(mapped.strides):
         fields.append(f"global_stride.shared::cta.b1024.b64 [%here], {i}, {stride}")
     replaces = "\n    ".join(f"@%leads tensormap.replace.tile.{field};" for field in fields)

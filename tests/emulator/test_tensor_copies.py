@@ -228,7 +228,7 @@ def drawn(number):
         strides=lambda: tuple(kind.itemsize * int(np.prod(shape[:i])) for i in range(1, dims)),
         fill="nan" if kind.kind in "fV" and number % 2 else "zeros",
     )  # fmt: skip
-    place = [int(random.integers(-box_, extent + 2)) for box_, extent in zip(box, less, strict=True)]
+    place = [int(random.integers(-width, extent + 2)) for width, extent in zip(box, less, strict=True)]
     return array, tiled, tuple(place)
 
 

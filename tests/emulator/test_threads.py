@@ -350,10 +350,10 @@ def test_sharing_is_found_to_the_byte(seed):
     for byte, rank in writers:
         written.setdefault(byte, set()).add(rank)
     shares = any(written.get(byte, set()) - {rank} for byte, rank in users)
-    text_ = text(PLACES).replace("%cta, 32, %thread", f"%cta, {threads}, %thread")
+    ptx = text(PLACES).replace("%cta, 32, %thread", f"%cta, {threads}, %thread")
     for number in THREADS:
         x = np.zeros(size, np.uint8)
-        done = emulator.run(text_, grid=ctas, block=threads, args=[x, table], threads=number)
+        done = emulator.run(ptx, grid=ctas, block=threads, args=[x, table], threads=number)
         assert (done.order == "ascending") == shares
 
 

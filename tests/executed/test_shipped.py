@@ -57,21 +57,21 @@ def derived(arch):
 @pytest.mark.parametrize("arch", ARCHES)
 def test_the_anchors_of_every_shipped_build_fit(arch):
     narrow, total, by_code = 0, 0, {}
-    for pair, variant, build, counted, derived_ in derived(arch):
-        place = (pair, variant, derived_.reason)
+    for pair, variant, build, counted, outcome in derived(arch):
+        place = (pair, variant, outcome.reason)
         total += 1
         if pair in STEERED or (pair, variant) in WAITING:
-            assert derived_.fit is None, place
-            assert "depend on when other threads run" in derived_.reason or "unknown function" in derived_.reason, place
+            assert outcome.fit is None, place
+            assert "depend on when other threads run" in outcome.reason or "unknown function" in outcome.reason, place
             continue
-        assert derived_.fit is not None, place
-        assert not derived_.anchors_off, place
-        assert derived_.least <= derived_.fit <= derived_.most, place
-        narrow += derived_.width < 0.04
-        same = by_code.setdefault((pair, build.report.sass_sha256), derived_)
-        assert executed.joint([same, derived_]) is not None, place
-        if derived_.width == same.width == 0:
-            assert derived_.fit == same.fit, place
+        assert outcome.fit is not None, place
+        assert not outcome.anchors_off, place
+        assert outcome.least <= outcome.fit <= outcome.most, place
+        narrow += outcome.width < 0.04
+        same = by_code.setdefault((pair, build.report.sass_sha256), outcome)
+        assert executed.joint([same, outcome]) is not None, place
+        if outcome.width == same.width == 0:
+            assert outcome.fit == same.fit, place
         if (arch, pair, variant) == ("sm_90", "hgemm_mma", "cuda"):
             assert seconds(build, counted) < 0.1
     if arch == "sm_90":

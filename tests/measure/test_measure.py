@@ -150,9 +150,9 @@ def test_the_warm_up_lasts_its_time_and_until_the_times_have_settled():
     falling = chain(range(140_000, 100_000, -1000), repeat(100_000))
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=falling)
     settings = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=100, looks=(3,), solo=0)
-    measured_ = measured(clocks, settings)
-    assert measured_.labels == set()
-    assert measured_.rounds[0].ns == [[100_000] * 4] * 3  # without the falling ones
+    outcome = measured(clocks, settings)
+    assert outcome.labels == set()
+    assert outcome.rounds[0].ns == [[100_000] * 4] * 3  # without the falling ones
 
 
 def test_a_warm_up_that_never_settles_ends_and_is_labelled():

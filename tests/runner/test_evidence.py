@@ -140,14 +140,14 @@ def test_the_emulator_is_deterministic_with_any_number_of_threads(kernels):
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "together_"),
+    ("verdicts", "combined"),
     [([True, None], True), ([None, False, True], False), ([None, None], None)],
 )
-def test_of_several_rounds_one_that_differed_is_enough(verdicts, together_):
+def test_of_several_rounds_one_that_differed_is_enough(verdicts, combined):
     checks = [CheckReport("", "", [], deterministic=deterministic) for deterministic in verdicts]
     assert (
         merge_results([VariantResult("ptx", "verified", check=check) for check in checks]).check.deterministic
-        is together_
+        is combined
     )
 
 

@@ -96,14 +96,14 @@ def test_one_call_that_fails_costs_no_more_than_it_must(carried_out, status, fau
     [cell] = cells
     statuses = {name: result.status for name, result in cell.variants.items()}
     reasons = [result.reason for result in cell.variants.values() if result.status != VERIFIED]
-    broken = {name for name, status_ in statuses.items() if status_ == BROKEN}
+    broken = {name for name, reported in statuses.items() if reported == BROKEN}
     assert set(statuses.values()) <= {VERIFIED, SKIPPED, BROKEN}
     assert all(reason.count("\n") == 0 and reason.endswith((".", "place.")) for reason in reasons)
     assert len(broken) <= (fault != MACHINE)
     assert all(loss.suspects == () or broken <= set(loss.suspects) for loss in losses)
     if not losses:  # the others were measured all the same
         assert SKIPPED not in statuses.values() or fault == MACHINE or not cell.rounds
-        verified = {name for name, status_ in statuses.items() if status_ == VERIFIED}
+        verified = {name for name, reported in statuses.items() if reported == VERIFIED}
         assert len(verified) >= 2
         assert {name for one in cell.rounds for name in one.contrast} <= verified
         assert cell.rounds or "cuda" not in verified

@@ -125,9 +125,9 @@ VERDICTS = [
 @pytest.mark.parametrize(("launches", "rival", "judged"), VERDICTS)
 def test_only_rows_of_one_geometry_get_the_verdict_of_twins(launches, rival, judged):
     outcome = timed(**launches)
-    rival_ = rival_of(outcome)
-    assert rival_ is not None
-    assert (rival_.name, verdict(outcome, "ptx", rival_, None)) == (rival, judged)
+    best = rival_of(outcome)
+    assert best is not None
+    assert (best.name, verdict(outcome, "ptx", best, None)) == (rival, judged)
     sentence = finding(outcome)
     for word in ("FASTER", "SLOWER"):
         assert (word in sentence) == (word == judged), sentence

@@ -129,13 +129,13 @@ def comparable(verdict, keys):
 def test_a_hostile_candidate_gets_the_same_verdict_through_every_channel(channels):
     """The same object, as far as the channel tells it; the agent's has no stages."""
     library = by_library()
-    assert {name: outcome(verdict_) for name, verdict_ in library.items()} == {
+    assert {name: outcome(own) for name, own in library.items()} == {
         path.name: stated(path, "judged") for path in HOSTILE
     }
     not_utf8 = {path.name for path in HOSTILE if text(path).encode() != path.read_bytes()}  # JSON has another text
     for channel, judge in channels.items():
         by_channel = judge()
         assert by_channel.keys() == library.keys(), channel
-        for name, verdict_ in by_channel.items():
-            keys = verdict_.keys() - {"file"} - ({"sha256"} if name in not_utf8 else set())
-            assert comparable(verdict_, keys) == comparable(library[name], keys), (channel, name)
+        for name, own in by_channel.items():
+            keys = own.keys() - {"file"} - ({"sha256"} if name in not_utf8 else set())
+            assert comparable(own, keys) == comparable(library[name], keys), (channel, name)

@@ -61,15 +61,15 @@ def test_code_with_targets_elsewhere_is_read_by_nvdisasm(name, language, arch):
 
 
 def test_no_start_of_nvdisasm_is_needed_for_a_build_whose_opcodes_are_known(build, monkeypatch):
-    built_ = build(PTX, "twice")
+    twice = build(PTX, "twice")
     monkeypatch.setattr(lines, "printed", None)
-    assert lines.with_lines(built_).instructions
+    assert lines.with_lines(twice).instructions
 
 
 @pytest.fixture
 def image(build):
-    built_ = build(PTX, "twice")
-    cubin, _ = lines.assembled(locate.program("ptxas"), built_.ptx, built_.arch)
+    twice = build(PTX, "twice")
+    cubin, _ = lines.assembled(locate.program("ptxas"), twice.ptx, twice.arch)
     return elf.read(cubin)
 
 
@@ -129,9 +129,9 @@ def test_each_opcode_of_a_line_program_does_what_dwarf_says():
 
 
 def test_unknown_architectures_are_read_by_nvdisasm(build, monkeypatch):
-    built_ = build(PTX, "twice")
+    twice = build(PTX, "twice")
     monkeypatch.setattr(lines, "KNOWN_FLOW", frozenset())
-    assert lines.with_lines(built_) == lines.annotate(built_)
+    assert lines.with_lines(twice) == lines.annotate(twice)
 
 
 LABELLED = [

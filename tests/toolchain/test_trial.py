@@ -273,7 +273,7 @@ def test_a_text_is_read_for_a_target_without_its_code_with_the_same_answer(text,
     trials = attempts(text, target)
     monkeypatch.setattr(cache, "known", lambda key: None)
     read = attempts(text, target, code=False)
-    answers = [(trial_.status, trial_.mismatch, trial_.needs, trial_.reason) for trial_ in (trials, read)]
+    answers = [(outcome.status, outcome.mismatch, outcome.needs, outcome.reason) for outcome in (trials, read)]
     assert answers[0] == answers[1]
     assert read.status == status
     assert (read.registers, read.code) == (None, None)

@@ -257,17 +257,17 @@ def prepare(
     blocks: list[Block] = []
     values: list[tuple[int | None, Any]] = []
     for param, content in zip(kernel.params, params, strict=True):
-        block_, address = None, int.from_bytes(content[:8], "little")
+        target, address = None, int.from_bytes(content[:8], "little")
         is_map = param.array and (param.size_bytes, param.align) == (MAP_BYTES, MAP_ALIGN)
         if is_map or (param.size_bytes == 8 and not param.array and not param.type.floating):
-            block_ = memory.block(address)
-        if block_ is None:
+            target = memory.block(address)
+        if target is None:
             values.append((None, value_of(param, content)))
         else:
-            if block_ not in blocks:
-                blocks.append(block_)
-            place = address - block_.address
-            values.append((blocks.index(block_), (place, content[8:]) if is_map else place))
+            if target not in blocks:
+                blocks.append(target)
+            place = address - target.address
+            values.append((blocks.index(target), (place, content[8:]) if is_map else place))
     places = tuple(memory.find(block.address, block.size) for block in blocks)
     return Prepared(kernel, tuple(grid), tuple(block), cluster, shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
 
