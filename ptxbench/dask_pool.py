@@ -75,7 +75,7 @@ class SentTask:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedTask:
     """A task that ended with an error of ptxbench: its class and its text, because not every error can be pickled."""
 
     name: str
@@ -184,7 +184,7 @@ class DaskPool:
         devices: dict[str, Device] = {}
         for address, device in sorted(answers.items()):
             if not isinstance(device, Device):
-                why = device.text if isinstance(device, Failed) else reason(device)
+                why = device.text if isinstance(device, FailedTask) else reason(device)
                 raise MachineError(f"The Dask worker {address} has the resource {GPU}, and cannot use it: {why}")
             devices[address] = device
         if len({replace(device, uuid_hash=None) for device in devices.values()}) > 1:
@@ -223,7 +223,7 @@ class DaskPool:
             ) from None
         except CancelledError:
             raise MachineError("The Dask scheduler has dropped a task: it was restarted, or it is lost.") from None
-        if isinstance(result, Failed):
+        if isinstance(result, FailedTask):
             raise rebuilt(result)
         return result
 
@@ -252,7 +252,7 @@ def perform(call: SentTask) -> Any:
                 raise MachineError(differing)
             return call.work(call.task, report)
         except PtxbenchError as error:
-            return Failed(type(error).__name__, str(error))
+            return FailedTask(type(error).__name__, str(error))
 
 
 @contextlib.contextmanager
@@ -271,14 +271,14 @@ def mismatch(address: str, session: str, paths: tuple[Path, ...], own: bytes) ->
     return refusal(address, pickle.loads(own), fingerprint(paths))
 
 
-def gpu_here() -> Device | Failed:
+def gpu_here() -> Device | FailedTask:
     """The GPU of this worker, or why it cannot be used."""
     if multiprocessing.current_process().daemon:
-        return Failed("MachineError", f"it may not start processes. Start it with {ALLOWED}.")
+        return FailedTask("MachineError", f"it may not start processes. Start it with {ALLOWED}.")
     try:
         return backends.open_backend("gpu").device()
     except PtxbenchError as error:
-        return Failed(type(error).__name__, str(error))
+        return FailedTask(type(error).__name__, str(error))
 
 
 def gpu_difference(address: str, expected: Device) -> str | None:
@@ -305,7 +305,7 @@ def refusal(address: str, own: Fingerprint, other: Fingerprint) -> str | None:
     return f"The Dask worker {address} has {differing}. All machines need the same." if differing else None
 
 
-def rebuilt(failed: Failed) -> PtxbenchError:
+def rebuilt(failed: FailedTask) -> PtxbenchError:
     """The error that a task ended with."""
     kind = getattr(errors, failed.name, PtxbenchError)
     error: PtxbenchError = kind.__new__(kind, failed.text)  # not kind(text): some take more than a text

@@ -40,7 +40,7 @@ SIZE: Size = {"launch": 1}
 
 
 @dataclass(frozen=True)
-class Timed:
+class KernelTiming:
     """What a GPU made of both kernels: their cell, or the reason why there is none."""
 
     device: str
@@ -160,12 +160,14 @@ def time_kernels(
     on_report: Callable[[Step], None] = lambda step: None,
     calibrated: Callable[[RunPlan], RunPlan] = lambda plan: plan,
     carry: Callable[[RunPlan], Iterable[Event]] = carry_out,
-) -> Timed:
+) -> KernelTiming:
     """Verify both on the GPU, and time them in paired blocks over `rounds` new processes."""
     device = backend.device()
     kernels = pair_of(comparison)
     if isinstance(kernels, str):
-        return Timed(device.name, problem=f"Not timed on {device.name}: {kernels}.", status=ExitStatus.NO_VERDICT)
+        return KernelTiming(
+            device.name, problem=f"Not timed on {device.name}: {kernels}.", status=ExitStatus.NO_VERDICT
+        )
     loaded = kernels.loaded()
     plan = RunPlan(
         (PairPlan(loaded, loaded.sources, (SIZE,), oracle_asked=False),),
@@ -188,7 +190,7 @@ def time_kernels(
     outcome.finish()
     cell = next((candidate for candidate in outcome.cells if not candidate.control), None)
     status = outcome.error.exit_status if isinstance(outcome.error, PtxbenchError) else outcome.exit_status
-    return Timed(device.name, cell, noise(outcome.cells), problem_of(cell, outcome, device.name), status)
+    return KernelTiming(device.name, cell, noise(outcome.cells), problem_of(cell, outcome, device.name), status)
 
 
 def problem_of(cell: Cell | None, outcome: RunOutcome, device: str) -> str | None:

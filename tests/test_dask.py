@@ -24,7 +24,7 @@ from ptxbench.backends.gpu import GpuBackend
 from ptxbench.check.findings import Judgement, StageResult, finding
 from ptxbench.check.inputs import Candidate
 from ptxbench.check.judge import Judge
-from ptxbench.dask_pool import Failed
+from ptxbench.dask_pool import FailedTask
 from ptxbench.errors import MachineError, ToolMissing, UsageError
 from ptxbench.fingerprint import Fingerprint, differences, digest
 from ptxbench.measure import SamplingSettings
@@ -243,7 +243,7 @@ GPUS = [
     ({"a": MIG, "b": MIG},                            "auto", "gpu"),
     ({"a": UNNAMED},                                  "auto", "gpu"),
     ({"a": UNNAMED, "b": UNNAMED},                    "auto", "The GPU of the Dask worker a cannot be identified, "),
-    ({"a": Failed("ToolMissing", "No driver.")},      "auto", "worker a has the resource GPU, and cannot use it: No"),
+    ({"a": FailedTask("ToolMissing", "No driver.")}, "auto", "worker a has the resource GPU, and cannot use it: No"),
     ({"a": OSError("gone")},                          "gpu", "worker a has the resource GPU, and cannot use it: go"),
 ]  # fmt: skip
 
@@ -278,7 +278,10 @@ def test_a_gpu_that_comes_later_and_differs_gets_no_task(pool):
     [
         (replace(T4, uuid_hash="2"), None),
         (replace(T4, power_limit_w=60), "The Dask worker a has Tesla T4, which is not like the Tesla T4 of the others"),
-        (Failed("ToolMissing", "No driver."), "The Dask worker a has the resource GPU, and cannot use it: No driver."),
+        (
+            FailedTask("ToolMissing", "No driver."),
+            "The Dask worker a has the resource GPU, and cannot use it: No driver.",
+        ),
     ],
 )
 def test_the_gpu_of_a_worker_must_be_like_the_others(description, words, monkeypatch):

@@ -22,7 +22,7 @@ from ptxbench.verdict.comparable import run_differences
 from ptxbench.verdict.comparison import is_timed
 from ptxbench.verdict.config import GateConfig
 from ptxbench.verdict.limits import rule_for
-from ptxbench.verdict.rows import Mode, drafts, match_cells
+from ptxbench.verdict.rows import Mode, match_cells, unjudged_rows
 
 FEWEST_RUNS, FEWEST_ROUNDS, FEWEST_DAYS = 6, 60, 2
 """For one GPU model. Runs of one day share a temperature, and rounds of one run share a clock."""
@@ -117,7 +117,7 @@ def audit_runs(device: StoredDevice, config: GateConfig, report: Reporter = lamb
 def unchanged(base: RunDocument, head: RunDocument, mode: Mode) -> Suite:
     """The rows of both runs that can be compared and whose code is the same."""
     differences = run_differences(base, head)
-    unjudged = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
+    unjudged = [draft for match in match_cells(base, head) for draft in unjudged_rows(match, mode, differences)]
     return [(row, evidence) for row, evidence in unjudged if evidence and row.moves.nothing]
 
 

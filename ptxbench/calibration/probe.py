@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-How = Literal["read", "write"]
+FlushKind = Literal["read", "write"]
 """A flush either reads a buffer and leaves clean lines in L2, or fills it and leaves dirty lines."""
 
 
@@ -19,7 +19,7 @@ class Probe(Protocol):
         """Whether only one process at a time may use the device, by its compute mode."""
         ...
 
-    def read_after(self, how: How, times: float) -> int:
+    def read_after(self, how: FlushKind, times: float) -> int:
         """The time to read a quarter of L2 that was read before and then flushed with `times` L2."""
         ...
 

@@ -22,7 +22,7 @@ from ptxbench.backends.base import Backend, Clock
 from ptxbench.backends.flush import Flush
 from ptxbench.calibration import assessment as judge
 from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, CheckResult, ClockTick, calibration
-from ptxbench.calibration.probe import How, Probe
+from ptxbench.calibration.probe import FlushKind, Probe
 from ptxbench.calibration.record import CalibrationRecord, flushing
 from ptxbench.errors import DeviceError, MachineError, PtxbenchError
 from ptxbench.measure import Host, SamplingSettings, measure, take_block
@@ -190,10 +190,10 @@ class CalibrationSuite:
         )
 
     def flush(self, subject: str) -> CheckResult:
-        hows: tuple[tuple[How, dict[float, list[int]]], ...] = (("read", self.read), ("write", self.write))
+        kinds: tuple[tuple[FlushKind, dict[float, list[int]]], ...] = (("read", self.read), ("write", self.write))
         for turn in range(READINGS + 1):  # in turns, so that all share the drift of the clock
             for times in flush.MULTIPLES:
-                for how, curve in hows:
+                for how, curve in kinds:
                     reading = self.probe.read_after(how, times)
                     if turn:  # the first reading makes the buffers
                         curve.setdefault(times, []).append(reading)

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from ptxbench.check.roots import FETCHED, Roots, State, Used, merge, of, rooted
+from ptxbench.check.roots import FETCHED, OperandRoots, Roots, State, merge, of, rooted
 from ptxbench.emulator.callgraph import Call, CallGraph, addressed, is_call, is_provided, read_call, symbols
 from ptxbench.emulator.syntax import Function, Instruction, Masked, Module, Operand, Register, Symbol, Variable
 from ptxbench.errors import PtxbenchError
@@ -33,7 +33,7 @@ def reachable(module: Module, entry: Function) -> dict[str, Function]:
     return functions
 
 
-def roots_of(module: Module, functions: Mapping[str, Function], entry: str) -> dict[str, list[Used]]:
+def roots_of(module: Module, functions: Mapping[str, Function], entry: str) -> dict[str, list[OperandRoots]]:
     """The roots of each instruction, by function name. The arguments of all calls of a function are united."""
     return Passing(module, functions).follow(entry)
 
@@ -52,19 +52,17 @@ class Passing:
         held = {name: frozenset(pointers(variable)) for name, variable in module.variables.items()}
         self.pointers = {name: names for name, names in held.items() if names}
 
-    def follow(self, entry: str) -> dict[str, list[Used]]:
+    def follow(self, entry: str) -> dict[str, list[OperandRoots]]:
         self.starts[entry] = {}
         self.waiting = [entry]
-        useds = {}
+        uses = {}
         while self.waiting:
             name = self.waiting.pop()
             function = self.functions[name]
-            useds[name], end = rooted(
-                function, self.starts[name], functools.partial(self.call, function), self.pointers
-            )
+            uses[name], end = rooted(function, self.starts[name], functools.partial(self.call, function), self.pointers)
             if merge(self.ends.setdefault(name, {}), end):
                 self.waiting += sorted(self.callers.get(name, ()))
-        return useds
+        return uses
 
     def call(self, caller: Function, instruction: Instruction, state: State) -> State:
         """The roots of a call's results."""
@@ -80,7 +78,7 @@ class Passing:
             new = target.name not in self.starts
             if merge(self.starts.setdefault(target.name, {}), param_roots) or new:
                 self.waiting.append(target.name)
-            merge(left, dict(taken_back(target.returns, call.returned, self.ends.get(target.name, {}))))
+            merge(left, dict(result_roots(target.returns, call.returned, self.ends.get(target.name, {}))))
         if not targets:
             merge(left, dict(unknown(call.returned)))
         return left
@@ -129,7 +127,7 @@ def unknown(returned: Sequence[Operand]) -> Iterator[tuple[str, Roots]]:
             yield (f"{operand.name}+0" if isinstance(operand, Symbol) else operand.name), frozenset({FETCHED})
 
 
-def taken_back(
+def result_roots(
     returns: Sequence[Variable], returned: Sequence[Operand], end: Mapping[str, Roots]
 ) -> Iterator[tuple[str, Roots]]:
     """The roots of a call's results, by key; `end`: the state in which the function returns."""

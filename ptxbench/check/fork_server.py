@@ -54,7 +54,7 @@ LOOK_SECONDS = 0.005
 
 
 @dataclass
-class Prepared:
+class PreparedPair:
     """A loaded pair. `needed`: whether a candidate has come so far that it needs the pair's own kernels.
 
     `warmed`, `done`: whether `warm` and `prepare` were tried.
@@ -79,12 +79,12 @@ class Prepared:
 
 
 @dataclass
-class Running:
+class RunningJudgement:
     """A judgement's process. `until`: when it is ended by force, if its end was asked for."""
 
     fork: Fork
     task: Mapping[str, Any]
-    pair: Prepared
+    pair: PreparedPair
     until: float | None = None
 
     def end(self) -> None:
@@ -100,8 +100,8 @@ class ForkServer:
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
-        self.pairs: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
-        self.running: dict[socket.socket, Running] = {}
+        self.pairs: OrderedDict[tuple[Any, ...], PreparedPair] = OrderedDict()
+        self.running: dict[socket.socket, RunningJudgement] = {}
         self.forks = 0
         self.selector = selectors.DefaultSelector()
         self.selector.register(control, selectors.EVENT_READ)
@@ -164,18 +164,18 @@ class ForkServer:
             huge_pages.collapse()
         self.forks += 1
         copy = Fork(lambda: worker.main(task, pair.suite, orders, answers, complaints), pipes)
-        self.running[line] = Running(copy, task, pair)
+        self.running[line] = RunningJudgement(copy, task, pair)
         self.selector.register(line, selectors.EVENT_READ)
         report(line, pid=copy.pid)
 
-    def pair(self, task: Mapping[str, Any]) -> Prepared:
+    def pair(self, task: Mapping[str, Any]) -> PreparedPair:
         """The pair of a task, from the last ones unless its files have changed. Raises the errors of loading it."""
         kernels = Path(task["kernels"])
         name, arch, seed = task["pair"], task["arch"], task["seed"]
         known = name, kernels, arch, seed, json.dumps(task["settings"]), sources(name, kernels)
         if known not in self.pairs:
             suite = CheckSuite(load(kernels, name), arch, seed)
-            self.pairs[known] = Prepared(suite, CheckOptions(**task["settings"]))
+            self.pairs[known] = PreparedPair(suite, CheckOptions(**task["settings"]))
             warm_up_parsing(arch)
             while len(self.pairs) > MOST_PAIRS:
                 self.pairs.popitem(last=False)
@@ -199,7 +199,7 @@ class ForkServer:
         else:
             self.drop(line)
 
-    def need(self, running: Running) -> None:
+    def need(self, running: RunningJudgement) -> None:
         """Put what the pair's own kernels need into the user's cache, unless it is there."""
         running.pair.needed = True
         task = running.task

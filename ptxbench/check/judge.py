@@ -25,7 +25,7 @@ Text = str | bytes | os.PathLike[str]
 
 Language = Literal["ptx", "cuda"]
 
-Judged = tuple[int, Candidate | UnreadableInput, Judgement]
+JudgedCandidate = tuple[int, Candidate | UnreadableInput, Judgement]
 """The number of an input, from 0; its text; and its judgement."""
 
 NAME = "candidate"
@@ -199,7 +199,7 @@ class Judge:
 
     def judge_all(
         self, inputs: Iterable[Path | Candidate], begin: Callable[[int, str], None] = lambda number, stage: None
-    ) -> Generator[Judged, None, None]:
+    ) -> Generator[JudgedCandidate, None, None]:
         """Each judgement with the number and the text of its input, as soon as it is complete; a file that cannot be
         read costs only itself. Without times. `begin` is called before each stage."""
         candidates: dict[int, Candidate] = {}
@@ -216,8 +216,8 @@ class Judge:
                 yield numbers[at], candidates[numbers[at]], judgement
 
     def timed(
-        self, judged: Iterable[Judged], on_report: Callable[[Step], None] = lambda step: None
-    ) -> Generator[Judged, None, None]:
+        self, judged: Iterable[JudgedCandidate], on_report: Callable[[Step], None] = lambda step: None
+    ) -> Generator[JudgedCandidate, None, None]:
         """The same, with times if this judge has a GPU. Then all are judged before the first is timed, so that no
         judgement disturbs a time, and those that are not accepted come first."""
         if self.timing is None:

@@ -12,7 +12,16 @@ from functools import cached_property
 
 from ptxbench.check.calls import reachable, roots_of
 from ptxbench.check.polls import polls
-from ptxbench.check.roots import FETCHED, NOTHING, BlockStates, Roots, Used, constants, read_registers, registers
+from ptxbench.check.roots import (
+    FETCHED,
+    NOTHING,
+    BlockStates,
+    OperandRoots,
+    Roots,
+    constants,
+    read_registers,
+    registers,
+)
 from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.isa import find
 from ptxbench.emulator.register_pool import limit_of
@@ -55,12 +64,12 @@ class LintSubject:
     module: Module
     function: Function
     arrays: Mapping[str, Argument]
-    used: Sequence[Used]
+    used: Sequence[OperandRoots]
     cluster: tuple[int, int, int] | None = None
     """CTAs of a cluster of the pair's launch."""
 
     @cached_property
-    def rooted(self) -> list[tuple[Instruction, Used]]:
+    def rooted(self) -> list[tuple[Instruction, OperandRoots]]:
         """Each instruction, with the roots of its operands and its guard."""
         return list(zip(self.function.instructions, self.used, strict=True))
 
@@ -98,7 +107,7 @@ class LintSubject:
         return self.constants.get(operand.name) if isinstance(operand, Register) else None
 
 
-def address_roots(instruction: Instruction, used: Used) -> Roots:
+def address_roots(instruction: Instruction, used: OperandRoots) -> Roots:
     operands = zip(instruction.operands, used.operands, strict=True)
     return next((roots for operand, roots in operands if isinstance(operand, Address)), NOTHING)
 

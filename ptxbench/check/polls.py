@@ -36,7 +36,7 @@ def polls(blocks: BlockStates, addresses: Sequence[Roots]) -> Iterator[int]:
     loads: set[int] = set()
     for body in loops(blocks) if loading else ():
         if loading & body and sum(len(blocks.indices(block)) for block in body) <= MOST_READ:
-            loads.update(waits(PollLoop(function, blocks, body), weak, addresses))
+            loads.update(polling_loads(PollLoop(function, blocks, body), weak, addresses))
     yield from sorted(loads)
 
 
@@ -177,7 +177,7 @@ class PollLoop:
         return written(self.function.instructions[index])
 
 
-def waits(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roots]) -> Iterator[int]:
+def polling_loads(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roots]) -> Iterator[int]:
     """The weak loads with which a loop waits."""
     if loop.matching(MEETS) or not loop.exits:
         return

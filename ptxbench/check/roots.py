@@ -62,30 +62,30 @@ LOADS = ("ld.", "ldu.", "atom.", "ldmatrix", "shfl", "mma.", "wmma.")
 ENDS = ("bra", "brx", "ret", "exit", "trap")
 
 
-class Used(NamedTuple):
+class OperandRoots(NamedTuple):
     """The roots of an instruction's operands and of its guard, before it runs."""
 
     operands: tuple[Roots, ...]
     guard: Roots = NOTHING
 
 
-Calls = Callable[[Instruction, State], Mapping[str, Roots]]
+CallRoots = Callable[[Instruction, State], Mapping[str, Roots]]
 """The roots of a call's results, given the state before the call."""
 
 
 def rooted(
     function: Function,
     at_start: Mapping[str, Roots] | None = None,
-    calls: Calls = lambda call, state: {},
+    calls: CallRoots = lambda call, state: {},
     pointers: Mapping[str, Roots] | None = None,
-) -> tuple[list[Used], State]:
+) -> tuple[list[OperandRoots], State]:
     """For each instruction the roots that it uses, none if it is unreachable; and the state at the function's returns.
 
     `at_start`: the state at the start, with parameters keyed as in `Place.keys`. `pointers`: the variables
     whose addresses a variable holds from the start.
     """
     blocks = BlockStates(function)
-    passing = Passed(function, calls, pointers or {})
+    passing = TransferFunction(function, calls, pointers or {})
     before: dict[int, State] = {0: dict(at_start or {})}
     waiting = [0]  # a heap in the order of the text, so that most blocks are visited once
     end: State = {}
@@ -104,13 +104,13 @@ def rooted(
                 heappush(waiting, successor)
             elif merge(before[successor], state):
                 heappush(waiting, successor)
-    uses = [Used((NOTHING,) * len(instruction.operands)) for instruction in function.instructions]
+    uses = [OperandRoots((NOTHING,) * len(instruction.operands)) for instruction in function.instructions]
     for block, start in before.items():
         state = dict(start)
         for index in blocks.indices(block):
             instruction = function.instructions[index]
             guard = NOTHING if instruction.guard is None else of(instruction.guard, state)
-            uses[index] = Used(tuple(of(operand, state) for operand in instruction.operands), guard)
+            uses[index] = OperandRoots(tuple(of(operand, state) for operand in instruction.operands), guard)
             passing.step(state, instruction)
     returned = {variable.name for variable in function.returns}
     return uses, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
@@ -133,10 +133,10 @@ class AccessPlace(NamedTuple):
         return [f"{self.name}+{word}" for word in range(first // WORD, (first + self.size - 1) // WORD + 1)]
 
 
-class Passed:
+class TransferFunction:
     """The effect of instructions on a state, with the parameters of calls."""
 
-    def __init__(self, function: Function, calls: Calls, pointers: Mapping[str, Roots]) -> None:
+    def __init__(self, function: Function, calls: CallRoots, pointers: Mapping[str, Roots]) -> None:
         self.pointers = pointers
         own = () if function.entry else (*function.params, *function.returns)
         self.slots = {variable.name for variable in (*own, *function.variables.values()) if variable.space == "param"}

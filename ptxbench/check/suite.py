@@ -84,7 +84,7 @@ class CheckSuite:
         self.arch = arch
         self.seed = seed
         self.cases = Cases(loaded)
-        self.excused: dict[tuple[int, bool], str | None] = {}
+        self.reference_failures: dict[tuple[int, bool], str | None] = {}
         self._beyond: dict[tuple[int, bool], str | None] = {}
         self._own_results: dict[tuple[str, int], LaunchResult | None] = {}
         self._assembling: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -196,7 +196,7 @@ class CheckSuite:
 
     def counting(self, question: Question) -> CheckCase | None:
         """The case of a question that counts, as far as is known; None if the pair's own kernels fail all of them."""
-        return next((case for case in question if not self.excused.get((id(case), False))), None)
+        return next((case for case in question if not self.reference_failures.get((id(case), False))), None)
 
     @property
     def repeated(self) -> tuple[CheckCase, CheckCase, CheckCase]:
@@ -335,18 +335,18 @@ class CheckSuite:
         `fault`: whether only a launch that fails counts, not a wrong result.
         """
         key = id(case), fault
-        if key not in self.excused:
+        if key not in self.reference_failures:
             if key not in self._beyond:
                 kernels = self.reference_kernels.items()
                 failing = (variant for variant, kernel in kernels if self.fails(kernel, case, fault=fault))
                 self._beyond[key] = next(failing, None)
-            self.excused[key] = self._beyond[key]
-        return self.excused[key]
+            self.reference_failures[key] = self._beyond[key]
+        return self.reference_failures[key]
 
     def forget_candidate(self) -> None:
         """Forget which cases the last candidate failed: later stages depend on it. What the cases are, and how the
         pair's own kernels do on them, stays known."""
-        self.excused = {}
+        self.reference_failures = {}
 
     def fails(
         self, kernel: CheckKernel, case: CheckCase, options: LaunchOptions = USUAL, *, fault: bool = False

@@ -14,7 +14,7 @@ SEED = 1
 BUGS = 20
 
 
-class Audited(click.Command):
+class CheckCommand(click.Command):
     """`check`, and `check --audit`, which takes pairs instead of files and has its own options."""
 
     def make_context(

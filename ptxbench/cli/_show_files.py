@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ptxbench.executed import Counted
     from ptxbench.execution import ExecLaunch, ExecProgram
     from ptxbench.kernel_comparison import Closeness, Kernel, LaunchComparison
-    from ptxbench.kernel_timing import Timed
+    from ptxbench.kernel_timing import KernelTiming
     from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.listing.text import Listing
     from ptxbench.runner import RunPlan
@@ -59,7 +59,7 @@ class TwoKernels(NamedTuple):
     listings: tuple[Listing, Listing]
     case: ExplainedPair
     launched: LaunchComparison | None
-    timed: Timed | None = None
+    timed: KernelTiming | None = None
 
 
 # ---- reading
@@ -199,7 +199,7 @@ def of_two(
     return TwoKernels((a, b), (first, second), case, launched, timed)
 
 
-def time_both(launched: LaunchComparison, launches: Launches) -> Timed:
+def time_both(launched: LaunchComparison, launches: Launches) -> KernelTiming:
     """Both kernels on the GPU."""
     from ptxbench.calibration.record import calibrated
     from ptxbench.cli._progress import Bar

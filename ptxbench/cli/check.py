@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from ptxbench.cli._bugs import Audited
+from ptxbench.cli._bugs import CheckCommand
 from ptxbench.cli._dask import dask_option
 from ptxbench.cli._device import backend_option
 from ptxbench.cli._files import outputs_option
@@ -21,7 +21,7 @@ from ptxbench.errors import UsageError
 @click.command(
     "check",
     short_help="Judge .ptx and .cu files as variants of a pair.",
-    cls=Audited,
+    cls=CheckCommand,
     epilog="`ptxbench check --audit` shows how many planted bugs it catches; see its --help.",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))

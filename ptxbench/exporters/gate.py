@@ -13,7 +13,7 @@ from ptxbench.exporters.tables import markdown_lines
 from ptxbench.safe_text import markdown_text, plain
 from ptxbench.units import size_words
 from ptxbench.verdict import BROKEN, BROKEN_BOTH, INCONCLUSIVE, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED
-from ptxbench.verdict.gate import Gate, Judged
+from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.wording.gating import GateRow, change_words, describe_rows, footer, header, steps, total, values, why
 from ptxbench.wording.judgement import interval_words
@@ -70,7 +70,7 @@ def to_json(gate: Gate) -> str:
     return json_text(document)
 
 
-def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:
+def judged_object(judged: JudgedRow, gate: Gate) -> Mapping[str, Any]:
     waiver = judged.waiver
     return {
         "outcome": judged.outcome.lower(),
@@ -85,7 +85,7 @@ def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:
     }
 
 
-def is_listed(judged: Judged) -> bool:
+def is_listed(judged: JudgedRow) -> bool:
     """Whether a row must be listed."""
     return judged.outcome != "pass" or judged.row.verdict == WAIVED
 
@@ -110,7 +110,7 @@ def to_markdown(gate: Gate) -> str:
     return "\n".join([*lines, *map(markdown_text, footer(gate))]) + "\n"
 
 
-def table(rows: Sequence[Judged]) -> Table:
+def table(rows: Sequence[JudgedRow]) -> Table:
     columns = [*texts("gate", "verdict", "pair", "variant", "size", "metric"),
                *numbers("base", "head", "change", "interval")]  # fmt: skip
     return Table(columns, [
@@ -183,7 +183,7 @@ def rule_of(verdict: str) -> AlertRule:
     return AlertRule(f"gate-{verdict.lower() or 'problem'}", MEANINGS[verdict], "docs/ci.md of ptxbench has the rules.")
 
 
-def skipped(judged: Judged) -> bool:
+def skipped(judged: JudgedRow) -> bool:
     """Whether a row neither passes nor fails."""
     return not judged.exit_status and is_listed(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
 

@@ -44,12 +44,12 @@ def annotate(gate: Gate, folder: str = "") -> Iterator[str]:
         for row in of_outcome[:MOST_ANNOTATIONS]:
             title = f"ptxbench gate {row.verdict}".rstrip()
             text = workflow_text(f"{row.words} Next: {row.remedy}")
-            yield f"::{command} {spot(row, folder)}title={workflow_property(title)}::{text}"
+            yield f"::{command} {annotation_location(row, folder)}title={workflow_property(title)}::{text}"
         if (more := len(of_outcome) - MOST_ANNOTATIONS) > 0:
             yield f"::{command} title=ptxbench gate::{workflow_text(f'{more:,} more. {total(gate)}')}"
 
 
-def spot(step: GateRow, folder: str) -> str:
+def annotation_location(step: GateRow, folder: str) -> str:
     """`file=kernels/ptx/triad.ptx,line=14,`; empty if no kernel's file is known."""
     if step.location is None:
         return ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from ptxbench.exporters import outcome
 from ptxbench.kernel_comparison import LaunchComparison
-from ptxbench.kernel_timing import OTHER, Timed
+from ptxbench.kernel_timing import OTHER, KernelTiming
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.rival import rival_of, verdict
 
@@ -17,7 +17,7 @@ OUTCOME_KEYS = (
 """What is kept of an outcome of `ptxbench exec`: not its arrays, which are compared, and not its lines."""
 
 
-def describe(comparison: LaunchComparison, timed: Timed | None) -> dict[str, Any]:
+def describe(comparison: LaunchComparison, timed: KernelTiming | None) -> dict[str, Any]:
     """The launches of two kernels, their outputs and their times."""
     documents = [outcome.describe(launched) for launched in comparison.outcomes]
     return {
@@ -49,7 +49,7 @@ def describe(comparison: LaunchComparison, timed: Timed | None) -> dict[str, Any
     }
 
 
-def describe_times(timed: Timed) -> dict[str, Any]:
+def describe_times(timed: KernelTiming) -> dict[str, Any]:
     """Seconds and their ratio; None for what was not measured."""
     cell = timed.cell
     seconds = [cell and BY_NAME["time"].of(cell, variant) for variant in (REFERENCE, OTHER)]

@@ -14,7 +14,7 @@ from ptxbench.model.scores import (
     FACTOR,
     MEASURED,
     OUTCOMES,
-    Scored,
+    ScoredClaim,
     by_distance,
     confusion,
     of_points,
@@ -25,7 +25,7 @@ from ptxbench.model.scores import (
 SCHEMA = "ptxbench.model/1"
 
 
-def to_json(points: Sequence[ModelPoint], measured: Sequence[Scored]) -> str:
+def to_json(points: Sequence[ModelPoint], measured: Sequence[ScoredClaim]) -> str:
     document = {
         "schema": SCHEMA,
         "points": [
@@ -54,7 +54,7 @@ def to_json(points: Sequence[ModelPoint], measured: Sequence[Scored]) -> str:
     return json_text(document)
 
 
-def claims(scored: Sequence[Scored]) -> dict[str, Any]:
+def claims(scored: Sequence[ScoredClaim]) -> dict[str, Any]:
     """How often each sentence had each outcome; and every claim."""
     table, distances = confusion(scored), by_distance(scored)
     return {

@@ -97,7 +97,7 @@ class Bench:
         )
 
 
-Take = Callable[[Bench], StepDone]
+StepFunction = Callable[[Bench], StepDone]
 
 
 def calibrate(bench: Bench) -> StepDone:
@@ -286,7 +286,7 @@ def line_or_reason(subject: str, make: Callable[[], CheckResult]) -> CheckResult
         return CheckResult(subject, WARN, str(error))
 
 
-STEPS: dict[str, Take] = {
+STEPS: dict[str, StepFunction] = {
     "calibration": calibrate,
     "run": measure,
     "bits": compare_bits,
@@ -295,7 +295,7 @@ STEPS: dict[str, Take] = {
 """In order: each uses the results of those before it."""
 
 
-def timed(take: Take, bench: Bench) -> StepDone:
+def timed(take: StepFunction, bench: Bench) -> StepDone:
     """The step, with the seconds that it took."""
     begun = bench.suite.host.now()
     done = take(bench)

@@ -67,7 +67,7 @@ class DataRenewal(Protocol):
 
 
 @dataclass(frozen=True)
-class Measured:
+class CellMeasurement:
     """The rounds of a cell, one for each contrast, and their labels."""
 
     rounds: Sequence[Round] = ()
@@ -87,7 +87,7 @@ def measure(
     host: Host = HOST,
     observer: SampleObserver | None = None,
     renewal: DataRenewal | None = None,
-) -> Measured:
+) -> CellMeasurement:
     """One round of `reference` against each further variant, by the clocks of one cell; nothing without both.
 
     The contrasts take turns block by block, so that all variants share the drift of the device; a contrast that is
@@ -97,7 +97,7 @@ def measure(
     """
     variants = [name for name in clocks if name != reference]
     if reference not in clocks or not variants:
-        return Measured()
+        return CellMeasurement()
     start = start_letter(seed, round_number)
     k = graph_length(clocks, settings)
     samplers = {name: sampler(clock, k) for name, clock in clocks.items()}
@@ -118,7 +118,7 @@ def measure(
         floor_ns = round(median(alone(empty, max(settings.solo, 1), None).ns))
     for contrast in contrasts:
         labels |= labels_of(contrast, settings, {"A": solo[reference].ns, "B": solo[contrast.variant].ns}, floor_ns)
-    return Measured(
+    return CellMeasurement(
         [
             Round(
                 round_number,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from ptxbench import roofline, specifications, stats
 from ptxbench.floors import Claim
 from ptxbench.metrics import REFERENCE, comparable
-from ptxbench.model.scores import Scored
+from ptxbench.model.scores import ScoredClaim
 from ptxbench.result import Cell, RunDocument
 from ptxbench.run_info import Device
 from ptxbench.units import size_words
@@ -16,7 +16,7 @@ Key = tuple[str, str, str, str | None, str | None]
 """The GPU's published name, pair, size, machine code of the variant and of the reference."""
 
 
-def scored(runs: Iterable[RunDocument]) -> list[Scored]:
+def scored(runs: Iterable[RunDocument]) -> list[ScoredClaim]:
     """Each measured ratio with a claim for the same machine code in a run with `--model` of that GPU.
 
     A later run replaces an earlier one.
@@ -29,7 +29,7 @@ def scored(runs: Iterable[RunDocument]) -> list[Scored]:
                 claims[key] = claim
             for key, name, ratio in timed(cell, run.device):
                 measured[key] = name, ratio
-    return [Scored(name, claims[key], ratio, 1.0) for key, (name, ratio) in measured.items() if key in claims]
+    return [ScoredClaim(name, claims[key], ratio, 1.0) for key, (name, ratio) in measured.items() if key in claims]
 
 
 def claimed(cell: Cell) -> Iterator[tuple[Key, Claim]]:

@@ -26,7 +26,7 @@ DISTANCES = (("under 5 %", 0.05), ("5 to 30 %", 0.30), ("over 30 %", float("inf"
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredClaim:
     """One claim, and the measured times of both sides in seconds."""
 
     name: str
@@ -53,22 +53,22 @@ class Scored:
         return RIGHT if (self.claim.verdict == LOWER) == (self.measured == LESS) else WRONG
 
 
-def of_points(points: Sequence[ModelPoint]) -> list[Scored]:
+def of_points(points: Sequence[ModelPoint]) -> list[ScoredClaim]:
     """Each later kernel of a series against each earlier one."""
     return [
-        Scored(
+        ScoredClaim(
             f"{later.name} against {earlier.name}", claim(later.floors, earlier.floors), later.seconds, earlier.seconds
         )
         for earlier, later in pairs(points)
     ]
 
 
-def confusion(scored: Iterable[Scored]) -> Counter[tuple[str, str]]:
+def confusion(scored: Iterable[ScoredClaim]) -> Counter[tuple[str, str]]:
     """How often each verdict of a claim had each measured outcome, by (verdict of the claim, MEASURED)."""
     return Counter((score.claim.verdict, score.measured) for score in scored)
 
 
-def by_distance(scored: Iterable[Scored]) -> Counter[tuple[str, str]]:
+def by_distance(scored: Iterable[ScoredClaim]) -> Counter[tuple[str, str]]:
     """How often a claim was right, by (class of the difference of times, OUTCOMES)."""
     return Counter((next(name for name, most in DISTANCES if score.distance < most), score.outcome) for score in scored)
 

@@ -11,7 +11,7 @@ from math import exp
 
 from ptxbench import units
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.model.scores import Scored
+from ptxbench.model.scores import ScoredClaim
 from ptxbench.report import charts, roofs
 from ptxbench.report.chips import Chip, chip, tally
 from ptxbench.report.provenance import provenance
@@ -57,7 +57,7 @@ class RunView:
 
     run: RunDocument
     number: int
-    scored: Sequence[Scored] = ()
+    scored: Sequence[ScoredClaim] = ()
     """Claims of a model, of any run on the page, that this or another run measured."""
 
     @cached_property
@@ -222,7 +222,7 @@ def check(result: VariantResult) -> str:
     return result.status
 
 
-def table(cell: Cell, scored: Sequence[Scored] = ()) -> CellView:
+def table(cell: Cell, scored: Sequence[ScoredClaim] = ()) -> CellView:
     """All variants of a cell with the columns that a terminal would show."""
     columns = [metric for metric in default_columns(cell) if says_something(metric, cell)]
     headings, figures = metric_columns(cell, columns)

@@ -16,7 +16,7 @@ from ptxbench.backends.base import Clock
 from ptxbench.discovery import Source, display_path
 from ptxbench.discovery.text import PairText
 from ptxbench.errors import KernelError, LaunchUnavailable, MachineError, ToolMissing
-from ptxbench.measure import Measured, measure
+from ptxbench.measure import CellMeasurement, measure
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Pair, Size
 from ptxbench.result import BITS_DIFFER, MODELLED, ORACLE_WEAK, Cell, LaunchReport, Round
@@ -260,7 +260,7 @@ class Session:
         pair, plan = pair_plan.loaded.pair, self.plan
         own = [candidate.fork() for candidate in candidates]
         launch = pair.launch(**size)
-        measured = Measured()
+        measured = CellMeasurement()
         self.release()
         self.require_memory(pair_plan, own, size)
         if not self.lost and self.any_can_launch(own, pair, size):
@@ -306,11 +306,11 @@ class Session:
 
     def measure(
         self, pair_plan: PairPlan, candidates: Sequence[VariantRun], launch: Launch, case: CaseData
-    ) -> Generator[Event, None, Measured]:
+    ) -> Generator[Event, None, CellMeasurement]:
         """Time the verified variants together, if the reference is verified and the backend has a clock."""
         alive = {run.source.variant: run for run in candidates if run.alive and run.build}
         if REFERENCE not in alive or self.lost:
-            return Measured()
+            return CellMeasurement()
         clocks = self.clocks(pair_plan, alive, case)
         while len(clocks) > 1:
             yield self.step(pair_plan, alive[next(reversed(clocks))], "measure", case.size)
@@ -342,7 +342,7 @@ class Session:
                 del clocks[error.candidate.source.variant]
                 if self.lost or REFERENCE not in clocks:
                     break
-        return Measured()
+        return CellMeasurement()
 
     def clocks(self, pair_plan: PairPlan, alive: Mapping[str, VariantRun], case: CaseData) -> dict[str, TimedClock]:
         """A clock for each variant that can be launched, the reference first; none if the reference has none."""

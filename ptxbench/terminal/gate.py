@@ -13,7 +13,7 @@ from rich.text import Text
 from ptxbench.terminal.comparison import STYLES
 from ptxbench.terminal.tables import WIDEST, DrawnTable, draw, paragraphs
 from ptxbench.units import size_words
-from ptxbench.verdict.gate import Gate, Judged
+from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.verdicts import WAIVED
 from ptxbench.wording.gating import change_words, footer, header, steps, total, values
 from ptxbench.wording.judgement import interval_words
@@ -68,18 +68,18 @@ class GateTable:
         yield Text()
 
 
-def numbered(gate: Gate) -> list[Judged]:
+def numbered(gate: Gate) -> list[JudgedRow]:
     """The rows that are not green and have numbers to show."""
     rows = [judged for judged in gate.rows if judged.outcome != "pass" or judged.row.verdict == WAIVED]
     return [judged for judged in rows if None not in (judged.row.base, judged.row.head) and shows(judged)]
 
 
-def shows(judged: Judged) -> bool:
+def shows(judged: JudgedRow) -> bool:
     """Whether the numbers mean anything: not if they may not be compared."""
     return judged.row.verdict != "NOT-COMPARABLE"
 
 
-def table(rows: Sequence[Judged]) -> DrawnTable:
+def table(rows: Sequence[JudgedRow]) -> DrawnTable:
     """One line per row; a variant's rows with the same verdict are together."""
     wide = any(interval_words(judged.row) for judged in rows)
     columns = [*texts("gate", "verdict"), *texts("variant", "metric", width="fold"),
@@ -103,7 +103,7 @@ def table(rows: Sequence[Judged]) -> DrawnTable:
     return draw(Table(columns, entries))
 
 
-def cause_of(judged: Judged) -> tuple[object, ...]:
+def cause_of(judged: JudgedRow) -> tuple[object, ...]:
     """The common properties of the rows that share an entry of the table."""
     row = judged.row
     return judged.outcome, row.verdict, row.pair, row.variant, row.size

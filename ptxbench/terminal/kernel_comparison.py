@@ -20,7 +20,7 @@ from ptxbench.kernel_comparison import (
     LaunchComparison,
     unlike_signatures,
 )
-from ptxbench.kernel_timing import OTHER, Timed
+from ptxbench.kernel_timing import OTHER, KernelTiming
 from ptxbench.listing.text import Listing
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import Cell
@@ -41,7 +41,7 @@ class ComparisonReport:
     kernels: tuple[Kernel, Kernel]
     listings: tuple[Listing, Listing]
     launched: LaunchComparison | None = None
-    timed: Timed | None = None
+    timed: KernelTiming | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         options = options.update(width=min(options.max_width, WIDEST))

@@ -19,7 +19,7 @@ from ptxbench.model.scores import (
     MEASURED,
     OUTCOMES,
     SILENT,
-    Scored,
+    ScoredClaim,
     by_distance,
     confusion,
     of_points,
@@ -39,7 +39,7 @@ class ModelAudit:
     """Every published point, the summary of the points, and the claims of saved runs that a GPU measured."""
 
     points: Sequence[ModelPoint]
-    measured: Sequence[Scored]
+    measured: Sequence[ScoredClaim]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
@@ -96,14 +96,14 @@ def spread_table(points: Sequence[ModelPoint]) -> DrawnTable:
     return draw(Table(columns, rows))
 
 
-def confusion_table(scored: Sequence[Scored]) -> DrawnTable:
+def confusion_table(scored: Sequence[ScoredClaim]) -> DrawnTable:
     """Rows: the three sentences; columns: the measured time compared with the other side's."""
     counts = confusion(scored)
     columns = counted("sentence", *(f"measured {TIMES[name]}" for name in MEASURED))
     return draw(Table(columns, [[SAYS[claim], *(str(counts[claim, name]) for name in MEASURED)] for claim in CLAIMS]))
 
 
-def distance_table(scored: Sequence[Scored]) -> DrawnTable:
+def distance_table(scored: Sequence[ScoredClaim]) -> DrawnTable:
     counts = by_distance(scored)
     columns = counted("times apart", *("no claim" if name == SILENT else name for name in OUTCOMES))
     return draw(Table(columns, [[distance, *(str(counts[distance, name]) for name in OUTCOMES)]
@@ -131,7 +131,7 @@ def state(arch: str, resource: str) -> str:
     return rate.state if rate else pipes.PUBLISHED
 
 
-def claim_table(scored: Sequence[Scored]) -> DrawnTable:
+def claim_table(scored: Sequence[ScoredClaim]) -> DrawnTable:
     rows = [
         [score.name, str(score.claim), TIMES[score.measured], "no claim" if score.outcome == SILENT else score.outcome]
         for score in scored

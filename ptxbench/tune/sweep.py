@@ -19,7 +19,7 @@ SAVED = "*.sweep.json"
 
 
 @dataclass(frozen=True)
-class Before:
+class InterruptedSweep:
     """The results of an interrupted sweep: its file, and its cells."""
 
     path: Path
@@ -47,7 +47,7 @@ def spec_of(swept: PairSweep) -> dict[str, Any]:
     }
 
 
-def finished_before(frame: RunFrame, folder: Path, tools: Toolchain) -> Before | None:
+def finished_before(frame: RunFrame, folder: Path, tools: Toolchain) -> InterruptedSweep | None:
     """The newest run of the same sweep in `folder`, if it was interrupted; None if there is nothing to resume.
 
     `tools`: the `toolchain` that a run document would have now.
@@ -60,10 +60,10 @@ def finished_before(frame: RunFrame, folder: Path, tools: Toolchain) -> Before |
     return next((before for before in last if before.run.run.status == INTERRUPTED and before.run.cells), None)
 
 
-def read(path: Path) -> Before | None:
+def read(path: Path) -> InterruptedSweep | None:
     """A saved sweep; None for a file that cannot be read."""
     try:
-        return Before(path, from_json(read_text(path), str(path)))
+        return InterruptedSweep(path, from_json(read_text(path), str(path)))
     except ResultError:
         return None
 
@@ -83,7 +83,7 @@ def is_same(run: RunDocument, frame: RunFrame, tools: Toolchain) -> bool:
     )
 
 
-def plan_of(plan: RunPlan, swept: PairSweep, before: Before | None) -> RunPlan:
+def plan_of(plan: RunPlan, swept: PairSweep, before: InterruptedSweep | None) -> RunPlan:
     """The plan without finished work: on a GPU complete rounds, without one cells."""
     plan = replace(plan, pair_plans=swept.pair_plans())
     if before is None:

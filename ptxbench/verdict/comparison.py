@@ -18,7 +18,7 @@ from ptxbench.result import UNJUDGED, RunDocument
 from ptxbench.stats import Effect, Interval
 from ptxbench.verdict.canary import untrusted_reason
 from ptxbench.verdict.comparable import ConditionDifference, run_differences
-from ptxbench.verdict.rows import Draft, Mode, RoundLogs, Row, drafts, match_cells
+from ptxbench.verdict.rows import Mode, RoundLogs, Row, UnjudgedRow, match_cells, unjudged_rows
 from ptxbench.verdict.verdicts import (
     BETTER_OR_WORSE,
     INCONCLUSIVE,
@@ -109,7 +109,7 @@ def judge_runs(
         return dataclasses.replace(rule, floor_seconds=max(rule.floor_seconds, 2e-9 * max(steps)))
 
     differences = run_differences(base, head)
-    unjudged = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
+    unjudged = [draft for match in match_cells(base, head) for draft in unjudged_rows(match, mode, differences)]
     rules = [floored(rule_of(row) if rule_of else rule) for row, _ in unjudged]
     rows, controls = judge(unjudged, mode, rules, distrusted=untrusted_reason(base, head))
     order = list(VERDICTS)
@@ -123,7 +123,7 @@ def size_of(row: Row) -> float:
 
 
 def judge(
-    unjudged: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
+    unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
     """Every row with its verdict, and the controls. A verdict that the clock cycles contradict is INCONCLUSIVE.
 
@@ -141,7 +141,7 @@ def judge(
 
 
 def judge_by(
-    unjudged: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
+    unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
     """The same by the numbers of the round logs alone, which are times or cycles."""
     rules = [rule] * len(unjudged) if isinstance(rule, Rule) else rule

@@ -14,7 +14,7 @@ from ptxbench.result import COMPLETE, Cell, Round, RunDocument
 from ptxbench.runner.round_results import merge_results
 from ptxbench.units import size_words
 from ptxbench.verdict.comparable import NOTE, OK, ConditionDifference, Kind, cell_differences, run_differences
-from ptxbench.verdict.gate import Gate, Judged, gate, in_order
+from ptxbench.verdict.gate import Gate, JudgedRow, gate, in_order
 from ptxbench.verdict.problems import Problem
 from ptxbench.verdict.rows import COUNTERS, Row
 from ptxbench.verdict.verdicts import BROKEN, INCONCLUSIVE, NOT_DETERMINISTIC, NOT_MEASURABLE, REGRESSED
@@ -38,7 +38,7 @@ def doubtful(judged: Gate) -> list[Cell]:
     return [cell for cell in judged.head.cells if cell_key(cell) in wanted and not cell.control]
 
 
-def unsure(judged: Gate) -> list[Judged]:
+def unsure(judged: Gate) -> list[JudgedRow]:
     return [row for row in judged.rows if row.row.verdict == INCONCLUSIVE]
 
 
@@ -146,7 +146,7 @@ def problem(disagreement: Disagreement) -> Problem:
     )
 
 
-def without_disagreement(judged: Judged, differing: Sequence[Disagreement]) -> Judged:
+def without_disagreement(judged: JudgedRow, differing: Sequence[Disagreement]) -> JudgedRow:
     """The row; NOT-MEASURABLE if it fails by counts that differ between the runs."""
     here = [
         difference

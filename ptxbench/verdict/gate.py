@@ -57,7 +57,7 @@ JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_CHANGED, IMPROVED, NO_REGRESSIO
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRow:
     """A row and what it means for the gate."""
 
     row: Row
@@ -84,7 +84,7 @@ class Gate:
     base: RunDocument | None
     config: GateConfig
     modes: Sequence[Mode]
-    rows: Sequence[Judged]
+    rows: Sequence[JudgedRow]
     problems: Sequence[Problem]
     comparisons: Sequence[Comparison]
     unused: Sequence[Waiver]
@@ -99,11 +99,11 @@ class Gate:
         return next(status for status in PRECEDENCE if status in statuses or status == ExitStatus.GOOD)
 
     @property
-    def failing(self) -> list[Judged]:
+    def failing(self) -> list[JudgedRow]:
         return [row for row in self.rows if row.exit_status]
 
     @property
-    def warning(self) -> list[Judged]:
+    def warning(self) -> list[JudgedRow]:
         return [row for row in self.rows if row.warns and not row.exit_status]
 
     @property
@@ -123,7 +123,7 @@ def gate(head: RunDocument, base: RunDocument | None, config: GateConfig) -> Gat
     before = base or dataclasses.replace(head, cells=())
     matches = match_cells(before, head)
     problems = [*run_problems(head, base, config, modes), *unmatched_rules(config, matches)]
-    judged_rows = [Judged(row) for match in matches for row in verification(match)]
+    judged_rows = [JudgedRow(row) for match in matches for row in verification(match)]
     comparisons = []
     for mode in modes:
         if mode != "counters" and not is_timed(head):
@@ -131,13 +131,13 @@ def gate(head: RunDocument, base: RunDocument | None, config: GateConfig) -> Gat
         if base:
             comparison = judge_runs(base, head, mode, rule_for(config, mode), row_rule(config, mode))
             comparisons.append(comparison)
-            judged_rows += [Judged(row) for row in compared(comparison)]
+            judged_rows += [JudgedRow(row) for row in compared(comparison)]
         if base and mode == "counters":
-            judged_rows += [Judged(row) for match in matches for row in of_code(match, base, head)]
+            judged_rows += [JudgedRow(row) for match in matches for row in of_code(match, base, head)]
         if mode == "ratio":
-            judged_rows += [Judged(row, limit=True) for row in ratio_limits(head, config)]
+            judged_rows += [JudgedRow(row, limit=True) for row in ratio_limits(head, config)]
         if mode == "counters":
-            judged_rows += [Judged(row, limit=True) for row in counter_limits(head, config)]
+            judged_rows += [JudgedRow(row, limit=True) for row in counter_limits(head, config)]
     rows = [with_exit_status(check_measurable(judged), config) for judged in judged_rows]
     rows = [dataclasses.replace(judged, explanation=explain(judged.row, matches)) for judged in rows]
     if not any(counts_as_judged(judged, base, modes) for judged in rows):
@@ -150,12 +150,12 @@ def gate(head: RunDocument, base: RunDocument | None, config: GateConfig) -> Gat
     return Gate(head, base, config, modes, in_order(rows), problems, comparisons, unused)
 
 
-def in_order(rows: Sequence[Judged]) -> list[Judged]:
+def in_order(rows: Sequence[JudgedRow]) -> list[JudgedRow]:
     """The rows; failing ones come first."""
     return sorted(rows, key=lambda row: (not row.exit_status, not row.warns, ORDER.index(row.row.verdict)))
 
 
-def counts_as_judged(judged: Judged, base: RunDocument | None, modes: Sequence[Mode]) -> bool:
+def counts_as_judged(judged: JudgedRow, base: RunDocument | None, modes: Sequence[Mode]) -> bool:
     """Whether a row counts as judged in these modes. In a first run only the verification can be judged."""
     row = judged.row
     if row.metric == VERIFICATION:
@@ -163,7 +163,7 @@ def counts_as_judged(judged: Judged, base: RunDocument | None, modes: Sequence[M
     return row.verdict in JUDGED or judged.waiver is not None
 
 
-def mode_of(judged: Judged) -> Mode:
+def mode_of(judged: JudgedRow) -> Mode:
     metric = judged.row.metric
     return "time" if metric == "time" else "ratio" if metric in ("ratio", MAX_RATIO, MIN_SPEEDUP) else "counters"
 
@@ -212,7 +212,7 @@ def of_code(match: Match, base: RunDocument, head: RunDocument) -> Iterator[Row]
                 yield changed
 
 
-def check_measurable(judged: Judged) -> Judged:
+def check_measurable(judged: JudgedRow) -> JudgedRow:
     """The row; NOT-MEASURABLE if the controls show that the runs cannot measure it."""
     row = judged.row
     if row.verdict == INCONCLUSIVE and row.reason in (BIASED, CONTROL_OFF, "controls_spread"):
@@ -223,7 +223,7 @@ def check_measurable(judged: Judged) -> Judged:
 # ---- what a verdict means for the exit status
 
 
-def with_exit_status(judged: Judged, config: GateConfig) -> Judged:
+def with_exit_status(judged: JudgedRow, config: GateConfig) -> JudgedRow:
     """The row with its exit status, by policies and waivers."""
     row = judged.row
     if row.verdict in (REGRESSED, MISSING) and (waiver := waiver_of(row, config)):

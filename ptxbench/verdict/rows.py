@@ -101,7 +101,7 @@ class RoundLogs:
         return dataclasses.replace(self, base=self.base_cycles, head=self.head_cycles)
 
 
-Draft = tuple[Row, RoundLogs | None]
+UnjudgedRow = tuple[Row, RoundLogs | None]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def match_cells(base: RunDocument, head: RunDocument) -> list[Match]:
     return [Match(partners.get(i), cell) for i, cell in enumerate(heads)] + [Match(cell, None) for cell in left]
 
 
-def drafts(match: Match, mode: Mode, differences: Sequence[ConditionDifference]) -> Iterator[Draft]:
+def unjudged_rows(match: Match, mode: Mode, differences: Sequence[ConditionDifference]) -> Iterator[UnjudgedRow]:
     """The rows of one cell in both runs; `differences`: those of the runs."""
     for variant in match.variants:
         if mode == "ratio" and variant == REFERENCE:
@@ -316,7 +316,7 @@ def at_one_clock(kind: Kind, seconds: Sequence[float], *sides: Sequence[float]) 
     return tuple([value - shift for value in side] for side in sides)
 
 
-def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Draft | None:
+def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> UnjudgedRow | None:
     """The row of a ratio or a time, with its round logs if there are any; None if neither run timed it."""
     kind: Kind = "ratio" if row.metric == "ratio" else "time"
     before, after = (log_rounds(kind, cell.rounds, row.variant) for cell in (base, head))

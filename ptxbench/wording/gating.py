@@ -21,7 +21,7 @@ from ptxbench.verdict import (
     Row,
 )
 from ptxbench.verdict.comparable import run_differences
-from ptxbench.verdict.gate import ORDER, Gate, Judged
+from ptxbench.verdict.gate import ORDER, Gate, JudgedRow
 from ptxbench.verdict.limits import MAX_RATIO, MIN_SPEEDUP
 from ptxbench.verdict.rules import RULES
 from ptxbench.verdict.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
@@ -47,7 +47,7 @@ class GateRow:
     remedy: str
     location: tuple[str, int] | None = None
     """The file of the kernel and the line to look at."""
-    rows: Sequence[Judged] = ()
+    rows: Sequence[JudgedRow] = ()
 
 
 def total(gate: Gate) -> str:
@@ -89,7 +89,7 @@ def footer(gate: Gate) -> Iterator[str]:
         yield f"The waiver of '{waiver.pair}' ({waiver.metric}) covers nothing: remove it."
 
 
-def values(judged: Judged) -> tuple[str, str]:
+def values(judged: JudgedRow) -> tuple[str, str]:
     """Base, or the limit, and head."""
     row = judged.row
     if row.metric in BY_NAME:
@@ -114,7 +114,7 @@ def steps(gate: Gate) -> list[GateRow]:
         GateRow("FAIL" if problem.exit_status else "warn", "", problem.text, problem.remedy)
         for problem in gate.problems
     ]
-    groups: dict[tuple[str, str, str, str], list[Judged]] = {}
+    groups: dict[tuple[str, str, str, str], list[JudgedRow]] = {}
     failed = {row_key(judged.row) for judged in gate.failing if judged.row.verdict == REGRESSED}
     waived = [judged for judged in gate.rows if judged.row.verdict == WAIVED]
     for judged in (*gate.failing, *gate.warning, *waived):
@@ -132,7 +132,7 @@ def steps(gate: Gate) -> list[GateRow]:
     return sorted(result, key=lambda step: ("FAIL", "warn", "pass").index(step.outcome))
 
 
-def change_size(judged: Judged) -> float:
+def change_size(judged: JudgedRow) -> float:
     """How far a row moved, as a logarithm; changes from 0 count most, rows without numbers least."""
     row = judged.row
     if row.change is None or row.change.value <= 0:
@@ -144,7 +144,7 @@ def row_key(row: Row) -> tuple[object, ...]:
     return row.pair, row.variant, tuple(row.size.items()), row.arch, row.cache
 
 
-def describe_rows(rows: Sequence[Judged]) -> str:
+def describe_rows(rows: Sequence[JudgedRow]) -> str:
     """`triad ptx n=64 (spills, registers), scan ptx n=64`, and how many more."""
     metrics: dict[str, list[str]] = {}
     for judged in rows:
@@ -156,7 +156,7 @@ def describe_rows(rows: Sequence[Judged]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def why(judged: Judged, gate: Gate) -> str:
+def why(judged: JudgedRow, gate: Gate) -> str:
     """The reason, as the end of a sentence."""
     row = judged.row
     if row.verdict in (INCONCLUSIVE, NOT_MEASURABLE):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ptxbench.executed import Executed
 from ptxbench.execution import FAULT, FINDING, UNSUPPORTED
 from ptxbench.kernel_comparison import NAN, NOTHING, SAME, ArrayComparison, LaunchComparison
-from ptxbench.kernel_timing import OTHER, Timed
+from ptxbench.kernel_timing import OTHER, KernelTiming
 from ptxbench.listing.explanation.finding import percent
 from ptxbench.metrics import REFERENCE
 from ptxbench.rival import rival_of
@@ -19,7 +19,7 @@ ROUNDING = 1e-2
 """A relative difference above this is not explained by rounding, so no tolerance is proposed."""
 
 
-def closing(comparison: LaunchComparison, timed: Timed | None = None) -> Iterator[str]:
+def closing(comparison: LaunchComparison, timed: KernelTiming | None = None) -> Iterator[str]:
     """Whether the outputs are the same, which kernel executes fewer machine instructions, and which takes less time."""
     yield from outputs(comparison)
     executed = [outcome.executed for outcome in comparison.outcomes]
@@ -29,7 +29,7 @@ def closing(comparison: LaunchComparison, timed: Timed | None = None) -> Iterato
         yield from times(timed, comparison.names)
 
 
-def times(timed: Timed, names: tuple[str, str]) -> Iterator[str]:
+def times(timed: KernelTiming, names: tuple[str, str]) -> Iterator[str]:
     """`On NVIDIA H100, b takes 4 % less time than a (95 % interval ...; FASTER).`, or why there is no time."""
     if timed.problem or timed.cell is None:
         yield timed.problem or f"Not timed on {timed.device}."

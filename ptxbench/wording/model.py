@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ptxbench.floors import INEXACT, WORDS, Claim, ordered
 from ptxbench.metrics import REFERENCE
 from ptxbench.model.runs import label
-from ptxbench.model.scores import ALIKE, LESS, MORE, Scored
+from ptxbench.model.scores import ALIKE, LESS, MORE, ScoredClaim
 from ptxbench.result import Cell, Model
 from ptxbench.specifications import MODELS
 from ptxbench.units import ABSENT, fixed
@@ -55,7 +55,7 @@ def claim_sentences(model: Model) -> list[str]:
     return sentences + [f"{listed(names)}: {note}." for note, names in lacking.items()]
 
 
-def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:
+def model_lines(cell: Cell, scored: Sequence[ScoredClaim]) -> Iterator[str]:
     """A model's claim about a cell, now or before a GPU measured it."""
     if cell.model and cell.model.gpu in MODELS:
         name = MODELS[cell.model.gpu][1].name

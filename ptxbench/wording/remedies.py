@@ -14,7 +14,7 @@ from ptxbench.result import WARM, RunDocument, VariantResult
 from ptxbench.verdict import BROKEN, BROKEN_BOTH, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
 from ptxbench.verdict.baseline import device_name
 from ptxbench.verdict.config import GateConfig, toml
-from ptxbench.verdict.gate import Gate, Judged
+from ptxbench.verdict.gate import Gate, JudgedRow
 from ptxbench.verdict.rules import RULES
 from ptxbench.verdict.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
 
@@ -26,7 +26,7 @@ LIMIT = re.compile(r"(?:max|min)_(?=.)")
 HASH = re.compile(r"[0-9a-f]{4,64}")
 
 
-def next_step(judged: Judged, gate: Gate) -> str:
+def next_step(judged: JudgedRow, gate: Gate) -> str:
     """What to do about a row, with a command if there is one."""
     row, verdict = judged.row, judged.row.verdict
     again = reproduce(row, gate)
@@ -159,7 +159,7 @@ def location(row: Row, run: RunDocument) -> tuple[str, int] | None:
 # ---- waivers
 
 
-def waivers(judged: Sequence[Judged], config: GateConfig, today: date | None = None) -> Iterator[str]:
+def waivers(judged: Sequence[JudgedRow], config: GateConfig, today: date | None = None) -> Iterator[str]:
     """An entry of the config's file for each row that fails and may be waived, complete except for its reason."""
     today = today or date.today()
     for judged_row in judged:

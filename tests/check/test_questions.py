@@ -270,7 +270,7 @@ def test_the_first_case_that_is_not_beyond_the_pair_counts():
     cases = []
     question = Question("", (cases.append(case) or case for case in triad.check))
     assert triad.counting(question) is triad.check[0]
-    triad.excused[id(triad.check[0]), False] = "ptx"
+    triad.reference_failures[id(triad.check[0]), False] = "ptx"
     assert triad.counting(question) is triad.check[1]
     assert len(cases) == 2
     assert triad.repeated[0].size not in triad.pair.check_sizes

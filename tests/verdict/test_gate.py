@@ -12,7 +12,7 @@ from ptxbench.verdict.causes import instructions
 from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.config import GateConfig, Waiver, parse
 from ptxbench.verdict.confirmation import pooled
-from ptxbench.verdict.gate import ORDER, Judged, gate
+from ptxbench.verdict.gate import ORDER, JudgedRow, gate
 from ptxbench.verdict.rows import COUNTERS
 from ptxbench.verdict.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
 from ptxbench.verdict.verdicts import VERDICTS
@@ -259,7 +259,7 @@ PRECEDENCE = [
 @pytest.mark.parametrize(("statuses", "of_gate"), PRECEDENCE)
 def test_of_several_exit_statuses_the_first_in_precedence_is_used(statuses, of_gate):
     judged = gate(BASE, BASE, GateConfig())
-    rows = [Judged(judged.rows[0].row, exit_status=ExitStatus(status)) for status in statuses]
+    rows = [JudgedRow(judged.rows[0].row, exit_status=ExitStatus(status)) for status in statuses]
     assert replace(judged, rows=rows, problems=[]).exit_status == of_gate
 
 
