@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
 import stat
@@ -61,7 +62,8 @@ def remember_once(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
 
 def known(key: tuple[str, ...]) -> bytes | None:
     """The intact entry for `key`; None if there is none."""
-    return next((content for root in roots() if (content := read(root / path_of(key))) is not None), None)
+    path = path_of(key)
+    return next((content for root in roots() if (content := read(root / path)) is not None), None)
 
 
 @contextlib.contextmanager
@@ -136,19 +138,26 @@ def refusal(root: Path) -> str | None:
     """
     if not hasattr(os, "geteuid"):  # on Windows, a user's folders belong to the user
         return None
-    root = root.absolute()
-    for path in dict.fromkeys((root, root.resolve(), *root.parents, *root.resolve().parents)):
+    given = str(root.absolute())
+    own_names = dict.fromkeys((given, os.path.realpath(given)))
+    # Text, because Path objects would take most of the time of a look into the cache.
+    for path in dict.fromkeys(itertools.chain(own_names, *map(folders_above, own_names))):
         try:
-            state = path.lstat()
+            state = os.lstat(path)
         except OSError:  # missing or inaccessible, so nothing is read from it
             continue
-        own = path in (root, root.resolve())
-        name = "it" if own else str(path)
+        own = path in own_names
+        name = "it" if own else path
         if state.st_uid not in (os.geteuid(), 0):
             return f"{name} belongs to another user"
         if not stat.S_ISLNK(state.st_mode) and writable_by_others(state, own=own):
             return f"other users can write to {name}"
     return None
+
+
+def folders_above(path: str) -> Iterator[str]:
+    while (parent := os.path.dirname(path)) != path:  # noqa: PTH120
+        yield (path := parent)
 
 
 def writable_by_others(state: os.stat_result, *, own: bool) -> bool:
