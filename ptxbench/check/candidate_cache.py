@@ -16,7 +16,10 @@ from ptxbench import cache
 FOLDER = "candidates"
 
 MOST_LAYERS = 200
-"""The most folders of candidates; the one that was judged longest ago is removed first."""
+"""How many folders of candidates are kept; the one that was judged longest ago is removed first."""
+
+REMOVED_AT_ONCE = 20
+"""How many more there may be: finding the oldest ones takes a stat of each."""
 
 MOST_BYTES = 32 << 20
 """Bytes of one candidate: ten times what the largest shipped kernel makes."""
@@ -40,10 +43,15 @@ def layer(sha256: str) -> Path | None:
 
 
 def tidy(own: Path) -> None:
-    """Remove a layer that has become too large, and the oldest ones if there are too many."""
+    """Remove a layer that is empty or has become too large, and the oldest ones if there are too many."""
+    with contextlib.suppress(OSError):
+        own.rmdir()  # succeeds if it is empty: a text that is refused early makes no entry
+        return
     with contextlib.suppress(OSError):
         if size(own) > MOST_BYTES:
             shutil.rmtree(own)
+        if sum(1 for _ in os.scandir(own.parent)) < MOST_LAYERS + REMOVED_AT_ONCE:
+            return
         others = sorted(os.scandir(own.parent), key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
         for entry in others[:-MOST_LAYERS]:
             shutil.rmtree(entry.path)

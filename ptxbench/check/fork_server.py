@@ -29,7 +29,8 @@ from typing import Any
 from ptxbench import cache
 from ptxbench.check import huge_pages, worker
 from ptxbench.check.judgement_process import END, HEADER_BYTES, NEED
-from ptxbench.check.preparation import is_warm, key, prepare, sources, warm, warm_up_parsing
+from ptxbench.check.pair_files import sources
+from ptxbench.check.preparation import is_warm, key, prepare, warm, warm_up_parsing
 from ptxbench.check.stages import CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import load

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ptxbench import cache, environment, toolchain
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
+from ptxbench.check.pair_files import sources
 from ptxbench.check.reading import CandidateText
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
@@ -101,15 +102,6 @@ def is_warm(pair: str, kernels: Path, arch: str, targets: Sequence[str]) -> bool
     root = cache.folder()
     unusable = root is None or not cache.usable(root)
     return unusable or cache.known(key(pair, kernels, arch, targets)) is not None
-
-
-def sources(pair: str, kernels: Path) -> str:
-    """A hash of the pair's files."""
-    digest = hashlib.sha256()
-    for path in sorted(kernels.glob(f"*/{pair.split('.')[0]}*")):
-        with contextlib.suppress(OSError):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 @functools.cache

@@ -178,9 +178,10 @@ def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path
 def test_layers_that_are_too_large_or_too_many_are_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(candidate_cache, "MOST_LAYERS", 2)
+    monkeypatch.setattr(candidate_cache, "REMOVED_AT_ONCE", 2)
     layers = [candidate_cache.layer(f"{number}") for number in range(4)]
-    (layers[0] / "file").write_text("x")
     for age, layer in enumerate(layers):
+        (layer / "file").write_text("x")
         os.utime(layer, (age, age))
     assert candidate_cache.layer("1") == layers[1]  # used again
     candidate_cache.tidy(layers[1])
@@ -191,6 +192,8 @@ def test_layers_that_are_too_large_or_too_many_are_removed(tmp_path, monkeypatch
     candidate_cache.tidy(layers[3])
     assert [path.is_dir() for path in layers] == [False, True, False, False]
     assert tmp_path.is_dir()
+    candidate_cache.tidy(candidate_cache.layer("empty"))
+    assert [path.name for path in layers[1].parent.iterdir()] == ["1"]
 
 
 def test_a_text_that_no_tool_reads_has_no_kernel_of_the_pair_compiled(tmp_path, monkeypatch):

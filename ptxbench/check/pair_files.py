@@ -1,0 +1,51 @@
+"""A hash of a pair's files, which tells whether the pair must be loaded again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+State = tuple[int, ...] | None
+"""What changes when a file or the list of a folder's files does; None if there is none."""
+
+
+class Hashed(NamedTuple):
+    states: dict[Path, State]
+    """Of the pair's files, of the folder of kernels and of the folders in it, before the files were read."""
+    sha256: str
+
+
+HASHED: dict[tuple[str, Path], Hashed] = {}
+
+
+def sources(pair: str, kernels: Path) -> str:
+    """A hash of the pair's files. They are searched and read again only if one of them or a folder has changed."""
+    known = HASHED.get((pair, kernels))
+    if known is None or known.states != states_of(known.states):
+        known = HASHED[pair, kernels] = hashed(pair, kernels)
+    return known.sha256
+
+
+def hashed(pair: str, kernels: Path) -> Hashed:
+    folders = states_of([kernels, *(path for path in kernels.glob("*") if path.is_dir())])
+    files = states_of(sorted(kernels.glob(f"*/{pair.split('.')[0]}*")))
+    digest = hashlib.sha256()
+    for path in files:
+        with contextlib.suppress(OSError):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return Hashed({**folders, **files}, digest.hexdigest())
+
+
+def states_of(paths: Iterable[Path]) -> dict[Path, State]:
+    return {path: state(path) for path in paths}
+
+
+def state(path: Path) -> State:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
