@@ -149,7 +149,13 @@ class BpfProgram(ctypes.Structure):
 
 def filter_calls() -> None:
     """Refuse the calls of NAMES, and all calls of another architecture than this process's."""
-    architecture, numbers = FILTERED[os.uname().machine]
+    if prctl(SET_SECCOMP, FILTER, ctypes.byref(CALL_FILTER)) != 0:
+        raise kernel_error("seccomp")
+
+
+def call_filter(machine: str) -> BpfProgram:
+    """The program of the filter, for a machine."""
+    architecture, numbers = FILTERED[machine]
     count = len(numbers)
     refuse = count + 1  # instructions from the first comparison to the refusal
     program = [
@@ -161,26 +167,30 @@ def filter_calls() -> None:
         BpfInstruction(RETURN, 0, 0, ALLOW),
         BpfInstruction(RETURN, 0, 0, REFUSE),
     ]
-    instructions = (BpfInstruction * len(program))(*program)
-    if prctl(SET_SECCOMP, FILTER, ctypes.byref(BpfProgram(len(program), instructions))) != 0:
-        raise kernel_error("seccomp")
+    return BpfProgram(len(program), (BpfInstruction * len(program))(*program))
+
+
+if sys.platform == "linux" and os.uname().machine in FILTERED:
+    CALL_FILTER = call_filter(os.uname().machine)  # made here, so that a process forked from this one has it
 
 
 # ---- the kernel
 
 
+if sys.platform == "linux":
+    LIBC = ctypes.CDLL(None, use_errno=True)
+
+
 def call(number: int, *arguments: object) -> int:
     """A system call by its number; -1 if it fails, with ctypes.get_errno()."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    return int(libc.syscall(ctypes.c_long(number), *arguments))
+    return int(LIBC.syscall(ctypes.c_long(number), *arguments))
 
 
 def prctl(option: int, *arguments: object) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
     padded = [
         ctypes.c_ulong(argument) if isinstance(argument, int) else argument for argument in (*arguments, 0, 0, 0, 0)
     ][:4]
-    return int(libc.prctl(option, *padded))
+    return int(LIBC.prctl(option, *padded))
 
 
 def kernel_error(what: str) -> OSError:
