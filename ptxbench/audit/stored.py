@@ -16,13 +16,13 @@ from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Reporter
 from ptxbench.audit.tally import AuditTally, RateTarget, Suite, TallyLine, line
 from ptxbench.errors import TooLittle
 from ptxbench.result import RunDocument
-from ptxbench.verdict.canary import untrusted_reason
 from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.comparable import run_differences
 from ptxbench.verdict.comparison import is_timed
 from ptxbench.verdict.config import GateConfig
 from ptxbench.verdict.limits import rule_for
 from ptxbench.verdict.rows import Mode, match_cells, unjudged_rows
+from ptxbench.verdict.run_control import untrusted_reason
 
 FEWEST_RUNS, FEWEST_ROUNDS, FEWEST_DAYS = 6, 60, 2
 """For one GPU model. Runs of one day share a temperature, and rounds of one run share a clock."""

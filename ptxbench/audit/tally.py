@@ -52,12 +52,12 @@ class AuditTally:
     missed_inconclusive: dict[float, int] = field(default_factory=dict)
     """The missed ones that the gate calls INCONCLUSIVE, not good."""
 
-    def add(self, suite: Suite, place: int = 0, distrusted: str | None = None) -> bool:
+    def add(self, suite: Suite, place: int = 0, untrusted: str | None = None) -> bool:
         """Judge the suite, and the suite with each slowdown of the kernel at `place`; whether there was a false
         alarm."""
 
         def judged(suite: Suite) -> list[str]:
-            return [row.verdict for row in judge(suite, self.mode, self.rule, distrusted=distrusted)[0]]
+            return [row.verdict for row in judge(suite, self.mode, self.rule, untrusted=untrusted)[0]]
 
         verdicts = judged(suite)
         self.suites += 1

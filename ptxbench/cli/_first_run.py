@@ -9,7 +9,7 @@ from ptxbench.cli._calibrate import WIDEST, gpu_checklist, show
 from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
 from ptxbench.exit_status import ExitStatus
-from ptxbench.firstrun import conduct
+from ptxbench.firstrun import sequence
 from ptxbench.firstrun.record import COMPLETE, FirstRun, to_json
 from ptxbench.firstrun.steps import STEPS, Bench
 from ptxbench.profiling.counters import Agreement
@@ -33,15 +33,15 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
             open_backend("emulator", checklist.device.sm),
             kernels,
             folder,
-            lambda: checklist.host.now() - begun > conduct.SECONDS,
+            lambda: checklist.host.now() - begun > sequence.SECONDS,
             status.update,
         )
         bench.pair_plans()  # a folder without pairs is reported before the work, not after it
-        progress = conduct.begin(bench)
+        progress = sequence.begin(bench)
         if progress.steps:
             say(f"Resuming the first run of {progress.started}: {steps_done(progress)} done.", err=True)
         try:
-            for latest in conduct.conduct(progress, bench):
+            for latest in sequence.run_steps(progress, bench):
                 progress = latest
         except KeyboardInterrupt:
             interrupted = True
@@ -66,7 +66,7 @@ def ending(run: FirstRun, folder: Path, *, interrupted: bool) -> int:
         files = [NAME, *(name for step in run.steps for name in step.files)]
         say(f"Saved {', '.join(str(folder / name) for name in files)}", err=True)
     if run.status != COMPLETE:
-        why = "Interrupted" if interrupted else f"{conduct.SECONDS / 60:g} minutes are over"
+        why = "Interrupted" if interrupted else f"{sequence.SECONDS / 60:g} minutes are over"
         say(f"{why}: {steps_done(run)} done. Run the same command again to resume.", err=True)
     if interrupted:
         return ExitStatus.INTERRUPTED

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ptxbench.pool import GpuPool
+from ptxbench.runner.cell_tasks import run_on
 from ptxbench.runner.control import noise
 from ptxbench.runner.document import RunFrame, document
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
@@ -11,7 +12,6 @@ from ptxbench.runner.outcome import RunOutcome
 from ptxbench.runner.plan import ALL, PairPlan, RunPlan, plan_pairs
 from ptxbench.runner.rounds import run_rounds
 from ptxbench.runner.session import run
-from ptxbench.runner.spread import run_on
 
 
 def carry_out(

@@ -16,12 +16,12 @@ from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import MachineError
 from ptxbench.pool import GpuPool, Reporter
 from ptxbench.result import VERIFIED, Cell
+from ptxbench.runner.cell_tasks import RunProgress
 from ptxbench.runner.control import control_plan, noise
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Gpu, Step, TimedBy
 from ptxbench.runner.plan import RunPlan
 from ptxbench.runner.rounds import run_rounds
 from ptxbench.runner.session import steps
-from ptxbench.runner.spread import Steps
 from ptxbench.runner.worker import WorkerRequest, WorkItem, plan_of, sendable
 
 
@@ -43,7 +43,7 @@ def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda 
     shared = sendable(plan)
     requests = [WorkerRequest((WorkItem.of(pair_plan, pair_plan.sizes),), shared) for pair_plan in plan.pair_plans]
     totals = [plan.rounds * (steps(control_plan()) + steps(pair_plan)) for pair_plan in plan.pair_plans]
-    progress = Steps(totals, show)
+    progress = RunProgress(totals, show)
     begun: dict[int, TimedPair] = {}  # events may come after the result
     done: dict[int, TimedPair] = {}
 

@@ -33,7 +33,7 @@ from ptxbench.result import (
 )
 from ptxbench.run_info import HostInfo
 from ptxbench.safe_text import file_name
-from ptxbench.verdict.canary import DISTRUSTED, untrusted_reason
+from ptxbench.verdict.run_control import UNTRUSTED, untrusted_reason
 from ptxbench.verdict.verdicts import LEAST_ROUNDS
 
 FOLDER = "baselines"
@@ -81,7 +81,7 @@ def refusals(run: RunDocument) -> list[str]:
     if not any(result.status == VERIFIED for _, _, result in results):
         reasons.append("It has no verified kernel.")
     if why := untrusted_reason(run):
-        reasons.append(f"{why}: {DISTRUSTED[why]}.")
+        reasons.append(f"{why}: {UNTRUSTED[why]}.")
     rounds = [len({one.round for one in cell.rounds}) for cell in run.cells if cell.rounds]
     if rounds and min(rounds) < LEAST_ROUNDS:
         reasons.append(f"It has {min(rounds)} rounds; at least {LEAST_ROUNDS} are needed to show how rounds differ.")

@@ -16,9 +16,9 @@ from ptxbench import cycles, stats
 from ptxbench.errors import UsageError
 from ptxbench.result import UNJUDGED, RunDocument
 from ptxbench.stats import Effect, Interval
-from ptxbench.verdict.canary import untrusted_reason
 from ptxbench.verdict.comparable import ConditionDifference, run_differences
 from ptxbench.verdict.rows import Mode, RoundLogs, Row, UnjudgedRow, match_cells, unjudged_rows
+from ptxbench.verdict.run_control import untrusted_reason
 from ptxbench.verdict.verdicts import (
     BETTER_OR_WORSE,
     INCONCLUSIVE,
@@ -111,7 +111,7 @@ def judge_runs(
     differences = run_differences(base, head)
     unjudged = [draft for match in match_cells(base, head) for draft in unjudged_rows(match, mode, differences)]
     rules = [floored(rule_of(row) if rule_of else rule) for row, _ in unjudged]
-    rows, controls = judge(unjudged, mode, rules, distrusted=untrusted_reason(base, head))
+    rows, controls = judge(unjudged, mode, rules, untrusted=untrusted_reason(base, head))
     order = list(VERDICTS)
     # Changes of times have one measure and come by their size; those of counters by their kernel.
     rows = sorted(rows, key=lambda row: (order.index(row.verdict), 0.0 if mode == "counters" else -size_of(row)))
@@ -123,17 +123,17 @@ def size_of(row: Row) -> float:
 
 
 def judge(
-    unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
+    unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, untrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
     """Every row with its verdict, and the controls. A verdict that the clock cycles contradict is INCONCLUSIVE.
 
-    `rule`: of all rows, or each row's own. `distrusted`: why no difference can be measured (`untrusted_reason`).
+    `rule`: of all rows, or each row's own. `untrusted`: why no difference can be measured (`untrusted_reason`).
     """
-    rows, controls = judge_by(unjudged, mode, rule, distrusted=distrusted)
+    rows, controls = judge_by(unjudged, mode, rule, untrusted=untrusted)
     if not any(evidence and evidence.in_cycles for _, evidence in unjudged):
         return rows, controls
     counted = [(row, (evidence.in_cycles or evidence) if evidence else None) for row, evidence in unjudged]
-    by_cycles, _ = judge_by(counted, mode, rule, distrusted=distrusted)
+    by_cycles, _ = judge_by(counted, mode, rule, untrusted=untrusted)
     return [
         agreed(row, other) if evidence and evidence.in_cycles else row
         for row, other, (_, evidence) in zip(rows, by_cycles, unjudged, strict=True)
@@ -141,7 +141,7 @@ def judge(
 
 
 def judge_by(
-    unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
+    unjudged: Sequence[UnjudgedRow], mode: Mode, rule: Rule | Sequence[Rule], *, untrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
     """The same by the numbers of the round logs alone, which are times or cycles."""
     rules = [rule] * len(unjudged) if isinstance(rule, Rule) else rule
@@ -162,7 +162,7 @@ def judge_by(
         if i in still:
             judgement = RowJudgement(SAME_CODE)
         else:
-            judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, distrusted)
+            judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, untrusted)
         rows.append(
             dataclasses.replace(
                 row,
@@ -210,10 +210,10 @@ def judge_one(
     rule: Rule,
     adjusted: float,
     spread: float,
-    distrusted: str | None,
+    untrusted: str | None,
 ) -> RowJudgement:
     """The verdict on a row that was timed on both sides."""
-    if blind := next((label for label in evidence.labels if label in UNJUDGED), distrusted):
+    if blind := next((label for label in evidence.labels if label in UNJUDGED), untrusted):
         return RowJudgement(INCONCLUSIVE, blind)
     rounds = min(len(evidence.base), len(evidence.head))
     if effect is None:

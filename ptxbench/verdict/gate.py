@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from ptxbench.exit_status import PRECEDENCE, ExitStatus
 from ptxbench.result import BIASED, MUST_FAIL, VERIFIED, RunDocument
-from ptxbench.verdict.canary import CONTROL_OFF
 from ptxbench.verdict.causes import explain
 from ptxbench.verdict.code_changes import Moves, move
 from ptxbench.verdict.comparable import run_differences
@@ -29,6 +28,7 @@ from ptxbench.verdict.problems import (
 )
 from ptxbench.verdict.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
 from ptxbench.verdict.rules import RULES, code_rows, held, opcode_row
+from ptxbench.verdict.run_control import CONTROL_OFF
 from ptxbench.verdict.verdicts import (
     BROKEN,
     BROKEN_BOTH,

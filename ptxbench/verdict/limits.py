@@ -11,11 +11,11 @@ from ptxbench import stats
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import UNJUDGED, VERIFIED, Round, RunDocument
 from ptxbench.stats import Interval
-from ptxbench.verdict.canary import untrusted_reason
 from ptxbench.verdict.comparable import Kind
 from ptxbench.verdict.comparison import agreed
 from ptxbench.verdict.config import GateConfig, GateLimits
 from ptxbench.verdict.rows import Match, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
+from ptxbench.verdict.run_control import untrusted_reason
 from ptxbench.verdict.verdicts import (
     IMPROVED,
     INCONCLUSIVE,
@@ -87,7 +87,7 @@ def rows_of_ratio(
         if len(logs) >= 2
     }
     adjusted = dict(zip(effects, adjust(list(effects.values())), strict=True))
-    rows, distrusted = [], untrusted_reason(head)
+    rows, untrusted = [], untrusted_reason(head)
     for i, (row, match, name, most, _) in enumerate(drafts):
         logs, rule, labels = rounds[i], rules[i], match.either.labels
         ratio = exp(median(logs)) if logs else None
@@ -95,7 +95,7 @@ def rows_of_ratio(
         row = dataclasses.replace(
             row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=value, verdict=INCONCLUSIVE
         )
-        blind = next((label for label in labels if label in UNJUDGED), distrusted)
+        blind = next((label for label in labels if label in UNJUDGED), untrusted)
         if not logs:
             rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no times."))
         elif blind or i not in effects:

@@ -25,8 +25,8 @@ from ptxbench.verdict import (
     Row,
     comparable,
 )
-from ptxbench.verdict.canary import DISTRUSTED
 from ptxbench.verdict.comparable import ConditionDifference, Kind
+from ptxbench.verdict.run_control import UNTRUSTED
 from ptxbench.verdict.verdicts import NOT_DETERMINISTIC
 
 KINDS: dict[Kind, str] = {
@@ -48,7 +48,7 @@ REASONS = {
     ORACLE_WEAK: "the pair's reference and tolerance accept a wrong result",
     NOT_DETERMINISTIC: "two runs of the same source with the same tools found different counts",
     CLOCK_DEPENDENT: f"times and clock cycles disagree; {LOCK} for both runs",
-    **DISTRUSTED,
+    **UNTRUSTED,
 }
 
 

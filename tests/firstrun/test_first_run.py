@@ -12,7 +12,7 @@ from ptxbench.calibration.suite import CalibrationSuite, Check
 from ptxbench.cli import _first_run
 from ptxbench.discovery import load
 from ptxbench.errors import DeviceError
-from ptxbench.firstrun import conduct, steps
+from ptxbench.firstrun import sequence, steps
 from ptxbench.measure import SamplingSettings
 from ptxbench.profiling.counters import COUNTERS
 from ptxbench.profiling.emulated import counts_of
@@ -184,16 +184,16 @@ def test_ctrl_c_keeps_finished_steps_and_the_same_command_resumes(first_run, ncu
 
 def test_a_first_run_of_another_device_or_version_is_not_gone_on_with(first_run, ncu, monkeypatch, tmp_path):
     ncu("nothing")
-    monkeypatch.setattr(conduct, "SECONDS", 0.0)
+    monkeypatch.setattr(sequence, "SECONDS", 0.0)
     ran, document = first_run()
     assert (ran.status, document) == (5, None)  # the time limit was reached before the first step
     assert (
         f"0 minutes are over: 0 of {len(steps.STEPS)} steps are done. Run the same command again to resume." in ran.err
     )
-    monkeypatch.setattr(conduct, "SECONDS", 1.0)
+    monkeypatch.setattr(sequence, "SECONDS", 1.0)
     path = tmp_path / "results" / "scripted-gpu" / "first-run.json"
     for changes in ({"device": {"name": "Scripted GPU", "driver": "1"}}, {"tool": {"version": "0"}}, {"steps": [1]}):
-        monkeypatch.setattr(conduct, "SECONDS", 600.0)
+        monkeypatch.setattr(sequence, "SECONDS", 600.0)
         _, whole = first_run()
         unfinished = {**whole, "status": "unfinished", "steps": whole["steps"][:1]}
         path.write_text(json.dumps({**unfinished, **changes}))

@@ -21,7 +21,7 @@ def begin(bench: Bench) -> FirstRun:
     return saved if saved and saved.continues(fresh) else fresh
 
 
-def conduct(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:
+def run_steps(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:
     """Do the remaining steps until the time limit; yields the record after each, which is already saved."""
     taken = {step.step for step in first.steps}
     for name, take in STEPS.items():

@@ -24,7 +24,7 @@ def run_on(pool: Pool, plan: RunPlan, show: Callable[[Step], None] = lambda step
     last = [size is pair_plan.sizes[-1] for pair_plan, size in cells]
     shared = sendable(plan)
     requests = [WorkerRequest((WorkItem.of(pair_plan, (size,)),), shared) for pair_plan, size in cells]
-    progress = Steps([steps(pair_plan) for pair_plan, _ in cells], show)
+    progress = RunProgress([steps(pair_plan) for pair_plan, _ in cells], show)
     done: dict[int, Cell] = {}
     next_number = 0
     with closing(pool.map(do_cell, requests, progress.on_report)) as results:
@@ -54,7 +54,7 @@ def do_cell(request: WorkerRequest, report: Reporter) -> Cell:
     return cell
 
 
-class Steps:
+class RunProgress:
     """The progress of all cells: how many steps each has done of `totals`, which are those of the plan."""
 
     def __init__(self, totals: Sequence[int], show: Callable[[Step], None]) -> None:

@@ -15,7 +15,7 @@ CONTROL_OFF = "control_off"
 LIMIT = 0.02
 """The ratio of a kernel to itself must be within 1.00 +- 2 %, because a regression must prove half a budget of 5 %."""
 
-DISTRUSTED = {
+UNTRUSTED = {
     BIASED: "the run's control, one kernel against itself, seems to differ",
     CONTROL_OFF: "the run's control, one kernel against itself, is off by more than 2 %",
 }
