@@ -40,13 +40,27 @@ def lop3_predicate(e, bool, a, b, c, immLut, q):  # noqa: N803  the manual's spe
 
 
 def by_table(e, a, b, c, table):
-    """Bit k of the table is the result if a, b, c have the bits of k: the sum of the minterms with a set bit."""
-    result = e.constant(0, a.type)
-    for k in range(8):
-        if table >> k & 1:
-            terms = [operand if k >> place & 1 else e.not_(operand) for operand, place in ((a, 2), (b, 1), (c, 0))]
-            result = e.or_(result, e.and_(e.and_(terms[0], terms[1]), terms[2]))
-    return result
+    """Bit k of the table is the result if a, b, c have the bits of k."""
+    return expansion(e, (a, b, c), table)
+
+
+def expansion(e, operands, table):
+    """The function of these bits with this table, as low ^ first & (low ^ high): the halves of the table are what the
+    rest of the operands give where the first bit is 0 and 1. (Positive Davio expansion.)"""
+    first, *rest = operands
+    size = 1 << len(rest)
+    low, high = table & (1 << size) - 1, table >> size & (1 << size) - 1
+    differs = low ^ high
+
+    def of_rest(part):
+        if part in (0, (1 << size) - 1):
+            return e.constant(-1 if part else 0, first.type)
+        return expansion(e, rest, part)
+
+    if not differs:
+        return of_rest(low)
+    where = first if differs == (1 << size) - 1 else e.and_(first, of_rest(differs))
+    return e.xor(of_rest(low), where) if low else where
 
 
 @instruction("shl.type d, a, b:u32", type=BITS, section="logic-and-shift-instructions-shl")
