@@ -83,11 +83,12 @@ def warm_up(suite: CheckSuite, settings: CheckOptions) -> None:
 
 
 def load(kernel: CheckKernel, suite: CheckSuite) -> None:
-    """Load the machine code of a kernel into this process, and with it all that other kernels share with it."""
+    """Load the machine code of a kernel into this process, and compile the kernel as if it were new: then all that
+    others share with it is in this process."""
     clustered = suite.cluster is not None
     for mode in MODES:
         native.kernel(kernel.ptx, kernel.entry, kernel.arch, mode, clustered)
-        native.shared_objects(kernel.ptx, kernel.entry, kernel.arch, mode, clustered)
+        native.compile_kernel(kernel.ptx, kernel.entry, kernel.arch, mode, clustered=clustered)
     native.event_function()
 
 

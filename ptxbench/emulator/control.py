@@ -15,6 +15,7 @@ from ptxbench.emulator.layout import SANITIZE
 from ptxbench.emulator.registers import KernelState
 from ptxbench.emulator.runtime import barriers, clusters, context, kinds
 from ptxbench.emulator.runtime.context import MASK, V32
+from ptxbench.emulator.runtime.counting import COUNT_BLOCK, COUNT_LANES
 from ptxbench.emulator.runtime.trips import CLOSE_ENTRY
 from ptxbench.emulator.syntax import (
     Instruction,
@@ -65,6 +66,21 @@ class ControlFlow:
         at = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         old = self.e.op(f"load i64, ptr {at}")
         self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {amount}')}, ptr {at}")
+
+    def count_block(self, number: int, lanes: str) -> None:
+        """`lanes` run block `number`."""
+        if self.kernel.vectors:
+            self.bump(2 * number, "1")
+            self.bump(2 * number + 1, self.lane_count(lanes))
+        else:
+            self.e.line(f"call void @{self.ops.function(COUNT_BLOCK)}(ptr %counters, i64 {2 * number}, i32 {lanes})")
+
+    def count_lanes(self, slot: int, lanes: str) -> None:
+        """Add the number of `lanes` to a counter."""
+        if self.kernel.vectors:
+            self.bump(slot, self.lane_count(lanes))
+        else:
+            self.e.line(f"call void @{self.ops.function(COUNT_LANES)}(ptr %counters, i64 {slot}, i32 {lanes})")
 
     def tick(self, instructions: int) -> None:
         """Advance the warp's clock by the instructions of a block."""

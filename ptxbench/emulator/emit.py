@@ -184,6 +184,8 @@ class Emitter:
         opcode = floating if a.type.floating else integer
         if (known := folded(opcode, a, b)) is not None:
             return self.constant(known, a.type)
+        if b.constant == 0 and opcode in OF_ZERO:
+            return a
         return Value(self.op(f"{opcode} {a.type.vector} {a.ir}, {b.ir}"), a.type, raw=a.type.floating)
 
     def add(self, a: Value, b: Value) -> Value:
@@ -407,6 +409,10 @@ def ordered(comparison: str, a: Value, b: Value) -> bool:
     if comparison in UNSIGNED:
         return ORDERS[comparison](a.constant, b.constant)
     return ORDERS[comparison](whole(a), whole(b))
+
+
+OF_ZERO = ("add", "sub", "or", "xor", "shl", "lshr", "ashr")
+"""Operations that return the first integer if the second is zero."""
 
 
 def folded(opcode: str, a: Value, b: Value) -> int | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 EXACT_TRIPS = 64
 """Loop entries with fewer trips than this are counted by their exact number of trips."""
@@ -144,11 +146,17 @@ class Translation:
 # ---- for the cache
 
 
-def to_json(translation: Translation) -> str:
-    """The layout without its IR: fields by name; steps and sites as lists in field order."""
+def to_json(translation: Translation, functions: Sequence[str] = ()) -> str:
+    """The layout without its IR: fields by name; steps and sites as lists in field order. `functions`: what the shared
+    functions are called, in place of their modules."""
     document = {field.name: getattr(translation, field.name) for field in fields(Translation)}
-    document |= {"ir": "", "functions": (), "steps": [astuple(step) for step in translation.steps]}
-    return json.dumps(document | {"sites": [astuple(site) for site in translation.sites]})
+    document |= {"ir": "", "functions": functions, "steps": rows(translation.steps), "sites": rows(translation.sites)}
+    return json.dumps(document)
+
+
+def rows(records: Sequence[StepReport | Site]) -> list[list[Any]]:
+    """The values of each record, in field order."""
+    return [list(vars(record).values()) for record in records]
 
 
 def from_json(text: str) -> Translation:

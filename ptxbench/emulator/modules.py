@@ -6,6 +6,7 @@ A shared function is then compiled once, because its module has the same text in
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
@@ -57,19 +58,58 @@ def names_in(text: str) -> Counter[str]:
     return Counter(NAME.findall(text))
 
 
-def split(own: str, shared: Iterable[str], declarations: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+def split(own: str, shared: Iterable[str], declarations: Iterable[str], salt: str = "") -> tuple[str, tuple[str, ...]]:
     """The module of a kernel's own definitions `own`, and the module of each of the definitions `shared`.
 
-    `declarations`: of the intrinsics, a line each. The own module also defines the variable of runtime/conditions.py.
+    `declarations`: of the intrinsics, a line each. No other function has the name of a shared one: a hash of its text,
+    of those of the functions that it calls, and of `salt` is part of it.
     """
-    texts = tuple(shared)
-    available = {name_of(line): line for line in (*declarations, *map(declaration, texts))}
-    elsewhere = {conditions.SYMBOL: conditions.DECLARATION, **available}
+    own, texts = with_hashes(own, {defined_by(text): text for text in shared}, salt)
+    available = {
+        conditions.SYMBOL: conditions.DECLARATION,
+        **{name_of(line): line for line in (*declarations, *map(declaration, texts))},
+    }
     defined = set(map(name_of, re.findall("^define .*", own, re.MULTILINE)))
-    return f"{conditions.DEFINITION}\n{module(own, set(NAME.findall(own)) - defined, available)}", tuple(
-        module(text.replace(INTERNAL, "define hidden ", 1), names_in(text).keys() - {defined_by(text)}, elsewhere)
+    return module(own, set(NAME.findall(own)) - defined, available), tuple(
+        module(text.replace(INTERNAL, "define ", 1), names_in(text).keys() - {defined_by(text)}, available)
         for text in texts
     )
+
+
+def with_hashes(own: str, shared: Mapping[str, str], salt: str) -> tuple[str, list[str]]:
+    """The same texts, with hashes in the names of the shared functions."""
+    called = {name: names_in(text).keys() & shared.keys() for name, text in shared.items()}
+    unique = {}
+    for name in shared:
+        reached, pending = {name}, [name]
+        while pending:
+            fresh = called[pending.pop()] - reached
+            reached |= fresh
+            pending += fresh
+        hashes = sorted(text_hash(shared[other]) for other in reached)
+        digest = hashlib.sha256(salt.join(["", *hashes]).encode()).hexdigest()
+        unique[name] = f'"{unquoted(name)}.{digest[:16]}"'
+    return renamed.__wrapped__(own, tuple(unique.items())), [
+        renamed(text, tuple((other, unique[other]) for other in sorted(called[name] | {name})))
+        for name, text in shared.items()
+    ]
+
+
+@functools.lru_cache(KEPT_TEXTS)
+def text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.lru_cache(KEPT_TEXTS)
+def renamed(text: str, names: tuple[tuple[str, str], ...]) -> str:
+    """`text` with other names, each given with the old one."""
+    new = dict(names)
+    return NAME.sub(lambda match: f"@{new.get(match[1], match[1])}", text)
+
+
+def unquoted(name: str) -> str:
+    """A name as the loader knows it."""
+    return name.strip('"')
 
 
 def module(text: str, used: Set[str], available: Mapping[str, str]) -> str:
@@ -102,4 +142,4 @@ def declaration(definition: str) -> str:
         if depth == 0:
             break
     text = PARAMETER.sub("", " ".join(signature[: end + 1].split()))
-    return f"declare hidden {text}"
+    return f"declare {text}"

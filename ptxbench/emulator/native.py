@@ -1,8 +1,8 @@
 """LLVM IR -> machine code of this CPU, cached on disk. Only this module imports llvmlite.
 
-A cached object is executed when it is loaded, so the cache refuses a folder that other users can write. An entry is a
-line of JSON and its objects. An object contains no addresses of this process, so that any process with the same CPU,
-emulator and LLVM can load it.
+A cached object is executed when it is loaded, so the cache refuses a folder that other users can write. An object
+contains no addresses of this process, so that any process with the same CPU, emulator and LLVM can load it. A function
+that kernels share has an entry of its own, and a process loads it once.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ import ctypes
 import functools
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import os
+import platform
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from ptxbench.cache import remember, remember_once, replace
+from ptxbench.cache import known, remember, remember_once, replace
 from ptxbench.emulator import layout
 from ptxbench.emulator.layout import Translation
-from ptxbench.emulator.modules import defined_by
+from ptxbench.emulator.modules import defined_by, unquoted
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.runtime.access import INLINED
-from ptxbench.emulator.runtime.conditions import SYMBOL
+from ptxbench.emulator.runtime.conditions import ALIGNMENT, BYTES, SYMBOL
 from ptxbench.emulator.translate import translate
 
 QUICK, OPTIMISED = 0, 1
@@ -39,6 +40,9 @@ MOST_INLINED = 16
 """Calls of loads and stores up to which optimised code has none: half as much time again for triad. With over a
 hundred, sgemm_tiled was slower, and took twice as long to compile."""
 
+SCHEDULER = "run_ctas."
+"""The start of the name of the function that runs a kernel (runtime/scheduler.py)."""
+
 SLOW_SECONDS = 0.25
 SLOW_SECONDS_A_BYTE = 8e-6
 """A kernel is compiled again with optimisation after so many CPU seconds of launches, or as many for each byte of its
@@ -48,31 +52,32 @@ own quick code if that is more. It takes 2e-6 to 3e-6 a byte, and saves a third 
 class NativeKernel:
     """Machine code of one kernel, loaded. `run(context address)` releases the GIL and returns 0, or 1 after a fault.
 
-    `compiled`: the result of `compile_kernel`; `again`: returns the same, optimised.
+    `compiled`: the result of `compile_kernel`; `again`: returns the same, compiled at another level.
 
     Its launches set `marked`, the buffers (by index) whose loads and updates must be recorded, and `shares`, whether
     CTAs of the last launch touched the same bytes, and add to `seconds`, their CPU time so far. These affect how the
     next launch runs, not its results.
     """
 
-    def __init__(self, compiled: bytes, again: Callable[[], bytes]) -> None:
+    def __init__(self, compiled: bytes, again: Callable[[int], bytes]) -> None:
         self.again = again
         self.marked: set[int] = set()
         self.shares = False
         self.seconds = 0.0
-        self.found = b""
         self.load(compiled)
 
     def load(self, compiled: bytes) -> None:
-        level, described, sizes, code = compiled.split(b"\n", 3)
+        level, described, own = compiled.split(b"\n", 2)
         self.level = int(level)
         self.translation = layout.from_json(described.decode())
-        own, *shared = split_objects(sizes, code)
+        if not found_shared(self.translation.functions):
+            self.again(self.level)  # loads them
         self.own_bytes = len(own)
-        self.engine = loaded(own, *shared)
-        address = self.engine.get_function_address("run_ctas")
-        self.conditions = self.engine.get_global_value_address(SYMBOL)
-        self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
+        self.engine = loaded(own)
+        self.warp = self.engine.get_function_address("warp")
+        self.prepare_warp = self.engine.get_function_address("prepare_warp")
+        scheduler = next(name for name in self.translation.functions if name.startswith(SCHEDULER))
+        self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(llvm.address_of_symbol(scheduler))
 
     def ran_for(self, seconds: float) -> None:
         """Note the CPU time of a launch, on all host threads."""
@@ -84,13 +89,7 @@ class NativeKernel:
         use faster code from now on, in this process and in later ones."""
         slow = max(SLOW_SECONDS, SLOW_SECONDS_A_BYTE * self.own_bytes)
         if self.seconds + seconds > slow and self.level == QUICK:
-            self.load(self.again())
-            self.find(self.found)
-
-    def find(self, conditions: bytes) -> None:
-        """Set the conditions of the next launch: the bytes of runtime/conditions.py's variable."""
-        self.found = conditions
-        ctypes.memmove(self.conditions, conditions, len(conditions))
+            self.load(self.again(OPTIMISED))
 
 
 @functools.lru_cache(maxsize=64)
@@ -105,26 +104,33 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", clustere
     def compile_at(level: int) -> bytes:
         return compile_kernel(ptx, entry, arch, mode, level, clustered)
 
-    return NativeKernel(remember(key, lambda: compile_at(first_level())), lambda: replace(key, compile_at(OPTIMISED)))
+    compiled = remember(key, lambda: compile_at(first_level()))
+    return NativeKernel(compiled, lambda level: replace(key, compile_at(level)))
 
 
 def compile_kernel(
     ptx: str, entry: str | None, arch: str, mode: str = "plain", level: int = QUICK, clustered: bool = False
 ) -> bytes:
-    """The level, the kernel's layout without IR (as JSON), the bytes of each object (as JSON), a line each; then the
-    objects."""
+    """The level, the kernel's layout without IR (as JSON), a line each; then the object of its own code. What it shares
+    with other kernels is loaded.
+
+    Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError if the entry does not exist.
+    """
     module = parsed(ptx)
     function = choose(module, entry)
-    translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered)
-    own = compile_module(translation.ir, level) if level == QUICK else compile_inlined(translation)
-    objects = [own, *(shared_object(text, level) for text in translation.functions)]
-    sizes = json.dumps([len(code) for code in objects])
-    return b"%d\n%s\n%s\n%s" % (level, layout.to_json(translation).encode(), sizes.encode(), b"".join(objects))
+    translation = translate(
+        module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered, vectors=level != QUICK
+    )
+    own = compile_module(translation.ir, level, near=True) if level == QUICK else compile_inlined(translation)
+    functions = {unquoted(defined_by(text)): text for text in translation.functions}
+    fresh = [name for name in functions if name not in SHARED]
+    load_shared({name: shared_object(name, functions[name], level) for name in fresh})
+    return b"%d\n%s\n%s" % (level, layout.to_json(translation, tuple(functions)).encode(), own)
 
 
-def compile_module(ir: str, level: int) -> bytes:
-    """The object code of an LLVM module."""
-    code: bytes = compiler(level).emit_object(llvm.parse_assembly(ir))
+def compile_module(ir: str, level: int, *, near: bool = False) -> bytes:
+    """The object code of an LLVM module. `near`: see `target_machine`."""
+    code: bytes = compiler(level, near=near).emit_object(llvm.parse_assembly(ir))
     return code
 
 
@@ -136,7 +142,7 @@ def compile_inlined(translation: Translation) -> bytes:
         return compile_module(translation.ir, OPTIMISED)
     module = llvm.parse_assembly(translation.ir)
     for text in quick:
-        body = text.replace("define hidden", "define available_externally hidden", 1)
+        body = text.replace("define ", "define available_externally ", 1)
         module.link_in(llvm.parse_assembly(body.replace(INLINED, " alwaysinline {", 1)))
     machine = compiler(OPTIMISED)
     passes = llvm.create_new_module_pass_manager()
@@ -146,31 +152,61 @@ def compile_inlined(translation: Translation) -> bytes:
     return code
 
 
-@functools.lru_cache(maxsize=1024)
-def shared_object(ir: str, level: int) -> bytes:
-    """The same for a function that kernels share, from the cache if a kernel has needed it before."""
-    key = ("function", llvm_version(), cpu_name(), cpu_features(), str(level), ir)
-    return remember(key, lambda: compile_module(ir, level))
+SHARED: dict[str, Any] = {}
+"""The engines of the functions that kernels share, by name: what a process has loaded stays, for its next kernels."""
 
 
-def shared_objects(ptx: str, entry: str | None, arch: str, mode: str, clustered: bool) -> None:
-    """Load the code of all functions that this kernel shares with others, so that the next kernel finds it here."""
-    module = parsed(ptx)
-    function = choose(module, entry)
-    translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode, clustered=clustered)
-    for text in translation.functions:
-        shared_object(text, first_level())
+def shared_object(name: str, ir: str, level: int) -> bytes:
+    """The object code of a function that kernels share, from the cache if a kernel has needed it before."""
+    return remember(function_key(name), lambda: compile_module(ir, level))
 
 
-def split_objects(sizes: bytes, code: bytes) -> list[bytes]:
-    """The objects that are joined in `code`."""
-    ends = list(itertools.accumulate(json.loads(sizes)))
-    return [code[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+def function_key(name: str) -> tuple[str, ...]:
+    """The name in the cache of a function that kernels share."""
+    return "function", llvm_version(), cpu_name(), cpu_features(), name
+
+
+def load_shared(objects: Mapping[str, bytes]) -> None:
+    """Load these functions, by name, which this process has not loaded yet."""
+    conditions_variable()
+    if not objects:
+        return
+    engine = loaded(*objects.values())
+    for name in objects:
+        llvm.add_symbol(name, engine.get_function_address(name))
+        SHARED[name] = engine
+
+
+def found_shared(names: Sequence[str]) -> bool:
+    """Load those of these functions that this process has not loaded yet from the cache; False if it lacks one."""
+    objects = {name: known(function_key(name)) for name in names if name not in SHARED}
+    complete = {name: code for name, code in objects.items() if code is not None}
+    if len(complete) < len(objects):
+        return False
+    load_shared(complete)
+    return True
+
+
+@functools.cache
+def conditions_variable() -> int:
+    """The address of the variable of runtime/conditions.py, which all kernels of this process read."""
+    address = ctypes.addressof(VARIABLE) + -ctypes.addressof(VARIABLE) % ALIGNMENT
+    llvm.add_symbol(SYMBOL, address)
+    return address
+
+
+VARIABLE = ctypes.create_string_buffer(BYTES + ALIGNMENT)
+
+
+def set_conditions(conditions: bytes) -> None:
+    """Set the conditions of the next launch: the bytes of that variable."""
+    ctypes.memmove(conditions_variable(), conditions, len(conditions))
 
 
 def loaded(*objects: bytes) -> Any:
     """An engine with loaded objects, which can be called as long as the engine is kept."""
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+    # One reservation for all sections: code for near calls is as near to its own data
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(), use_lmm=has_near_calls() or None)
     for code in objects:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
@@ -178,17 +214,26 @@ def loaded(*objects: bytes) -> Any:
 
 
 @functools.cache
-def compiler(level: int) -> Any:
+def compiler(level: int, *, near: bool = False) -> Any:
     """The target machine that compiles modules. A new one takes a millisecond for its first module."""
-    return target_machine(level)
+    return target_machine(level, near=near)
 
 
-def target_machine(level: int = QUICK) -> Any:
-    """A new target machine each time: an engine owns its own and destroys it with the kernel."""
+def target_machine(level: int = QUICK, *, near: bool = False) -> Any:
+    """A new target machine each time: an engine owns its own and destroys it with the kernel.
+
+    `near`: calls reach 2 GiB far, and the loader adds what others need. LLVM selects the instructions of such calls
+    more quickly. It is for ELF on x86-64 only: elsewhere such calls were not tried.
+    """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu_name(), features=cpu_features(), opt=level, jit=True)
+    model = {"codemodel": "small", "reloc": "pic"} if near and has_near_calls() else {}
+    return target.create_target_machine(cpu=cpu_name(), features=cpu_features(), opt=level, jit=True, **model)
+
+
+def has_near_calls() -> bool:
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 def first_level() -> int:

@@ -75,8 +75,9 @@ class KernelState:
     """One kernel's registers, parameters and variables, with the emitter of its code."""
 
     def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN,
-                 clustered: bool = False) -> None:  # fmt: skip
+                 clustered: bool = False, vectors: bool = True) -> None:  # fmt: skip
         self.mode = mode
+        self.vectors = vectors
         provided = lay_out_provided(module, function)
         analysis = self.analysis = analyse(module, function)
         self.program, self.steps = analysis.program, analysis.steps

@@ -6,7 +6,9 @@ A block ends by writing back the live-out registers, under its mask, so that a w
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import ControlFlow
@@ -44,17 +46,19 @@ from ptxbench.emulator.syntax import (
     plain,
 )
 from ptxbench.emulator.types import B32, LANES, PRED
+from ptxbench.emulator.vector_calls import Unknown, without_vectors
 
 
 def translate(
     module: Module, function: Function, *, arch: str = "sm_90", hardware_fma: bool = True, mode: str = PLAIN,
-    clustered: bool = False,
+    clustered: bool = False, vectors: bool = True,
 ) -> Translation:  # fmt: skip
-    """`function` as LLVM IR, for the architecture `arch`. `clustered`: for clusters of several CTAs.
+    """`function` as LLVM IR, for the architecture `arch`. `clustered`: for clusters of several CTAs. `vectors`: whether
+    the kernel's own code may have vectors (see vector_calls.py).
 
     Raises PtxSyntaxError and UnsupportedInstruction.
     """
-    return Translator(module, function, arch, hardware_fma, mode, clustered).translate()
+    return Translator(module, function, arch, hardware_fma, mode, clustered, vectors).translate()
 
 
 WAITS = (
@@ -72,9 +76,10 @@ class Translator:
     """The instructions of a kernel, block by block, and the module around them."""
 
     def __init__(
-        self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str, clustered: bool
-    ) -> None:
-        kernel = self.kernel = KernelState(module, function, arch, hardware_fma, mode, clustered)
+        self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str, clustered: bool,
+        vectors: bool,
+    ) -> None:  # fmt: skip
+        kernel = self.kernel = KernelState(module, function, arch, hardware_fma, mode, clustered, vectors)
         self.e, self.ops = kernel.e, kernel.ops
         self.control = ControlFlow(kernel)
         self.calls = Calls(kernel, self.control)
@@ -99,8 +104,7 @@ class Translator:
             mask = self.control.wait_for_cluster(first, number, mask)
         ops.mask = mask
         self.control.count_trip(number)
-        self.control.bump(2 * number, "1")
-        self.control.bump(2 * number + 1, self.control.lane_count(mask))
+        self.control.count_block(number, mask)
         if self.kernel.clocked:
             self.control.tick(self.counted_steps(block.first, block.last))
         for index in range(block.first, block.last):
@@ -127,7 +131,7 @@ class Translator:
             bits = self.e.op(f"bitcast {MASK} {guard.ir} to i32")
             ops.active = self.e.op(f"and i32 {bits}, {ops.mask}")
             guard_slot = ops.reserve_counters(1)
-            self.control.bump(guard_slot, self.control.lane_count(ops.active))
+            self.control.count_lanes(guard_slot, ops.active)
         if (
             entry.flow == "switch"
             or instruction.opcode == CALL_THROUGH
@@ -334,15 +338,24 @@ class Translator:
 
     def translate(self) -> Translation:
         e = self.e
+        starts = []
         for number, block in enumerate(self.kernel.blocks):
+            starts.append(len(e.lines))
             self.block(number, block)
+        starts.append(len(e.lines))
         e.line(f"b{len(self.kernel.blocks)}:")  # after the last instruction
         self.control.leave(e.op("load i32, ptr %mask, align 4"))
-        body = "\n  ".join(e.lines)
+        body, places = "\n  ".join(e.lines), ""
+        calls: dict[str, str] = {}
+        if not self.kernel.vectors:
+            with contextlib.suppress(Unknown):
+                body, places, calls = without_vectors(
+                    e.lines[start:end] for start, end in itertools.pairwise([*starts, len(e.lines)])
+                )
         of_clusters = self.of_clusters() if self.ops.clustered else ()
         for function in (scheduler(self.ops.clustered), CHOOSE_LANES, *of_clusters):
             self.ops.function(function)
-        warp = warp_function(body, len(self.kernel.blocks) + 1)
+        warp = warp_function(body, len(self.kernel.blocks) + 1, places)
         granule_shift = self.add_records()
         if self.kernel.mode == SANITIZE:
             self.add_watches()
@@ -361,9 +374,9 @@ class Translator:
         prepares = prepare_warp(self.kernel.local_bytes, self.kernel.cleared_bytes, unwritten, zeroed, self.ops.queues)
         own, shared = without_empty(
             "\n".join([*tables, warp, prepares]),
-            [*e.functions.values(), *(function.text for function in self.ops.functions.values())],
+            [*calls.values(), *e.functions.values(), *(function.text for function in self.ops.functions.values())],
         )
-        ir, functions = split(own, shared, e.declarations)
+        ir, functions = split(own, shared, e.declarations, "vectors" if self.kernel.vectors else "calls")
         return Translation(
             ir,
             functions,

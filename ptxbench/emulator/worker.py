@@ -203,6 +203,8 @@ class Thread:
 
         Runs are handed out in rank order, so that every CTA below the first failing one is run.
         """
+        self.context[context.RUN_WARP] = self.kernel.warp  # it may have been compiled again
+        self.context[context.PREPARE_WARP] = self.kernel.prepare_warp
         if self.kernel.run(self.address):
             self.shares.next[0] = self.units
 
@@ -402,7 +404,7 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
     marked = set(everywhere) if job.mode == SANITIZE else kernel.marked.intersection(everywhere) | guessed(job, layout)
     shares = Shares(units, threads)
     threads_of_block = job.block[0] * job.block[1] * job.block[2]
-    kernel.find(conditions(job.variation, job.placement, job.arch, layout.reserved_bytes, threads_of_block))
+    native.set_conditions(conditions(job.variation, job.placement, job.arch, layout.reserved_bytes, threads_of_block))
     workers: list[Thread] = []
     try:
         workers.append(Thread(job, kernel, base, host.records[0], tag, marked, shares))

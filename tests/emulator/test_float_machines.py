@@ -110,5 +110,5 @@ def test_every_cpu_gives_the_same_bits_at_each_level(cpu, level):
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("cpu", quick.every(len(LESSER), LESSER))
 def test_the_code_calls_no_library(cpu, level):
-    # the scheduler clears memory; every process has it
-    assert set(on(cpu, level, "undefined_symbols")) <= {"memset"}
+    # the scheduler clears memory, which every process can; the launch's conditions are a variable of the process
+    assert set(on(cpu, level, "undefined_symbols")) <= {"memset", "conditions"}

@@ -1,6 +1,5 @@
 """A kernel's first code is compiled quickly; if launches take long, the kernel is compiled again with optimisation."""
 
-import ctypes
 import itertools
 
 import numpy as np
@@ -96,6 +95,3 @@ def test_a_launch_whose_rest_will_take_long_goes_on_with_faster_code(launched, m
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)
     monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
     assert launched(ctas=640) == (native.OPTIMISED, *quick[1:])
-    kernel = native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain", False)
-    assert any(kernel.found)
-    assert ctypes.string_at(kernel.conditions, len(kernel.found)) == kernel.found

@@ -1,5 +1,7 @@
 """A kernel in several modules, of which those of shared functions are compiled once."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -25,43 +27,85 @@ KERNEL = """\
 
 @pytest.fixture
 def compiled(monkeypatch, tmp_path):
-    """The modules that were compiled, in a process whose cache is empty."""
+    """The modules that were compiled, in a process without shared functions whose cache is empty."""
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(native, "SHARED", {})
     texts = []
     compile_module = native.compile_module
-    monkeypatch.setattr(native, "compile_module", lambda ir, level: texts.append(ir) or compile_module(ir, level))
-    native.shared_object.cache_clear()
-    yield texts
-    native.shared_object.cache_clear()
+
+    def noted(ir, level, **options):
+        texts.append(ir)
+        return compile_module(ir, level, **options)
+
+    monkeypatch.setattr(native, "compile_module", noted)
+    return texts
 
 
-def test_a_second_kernel_compiles_only_what_it_does_not_share(compiled):
+def test_a_second_kernel_compiles_only_what_it_does_not_share(compiled, monkeypatch):
     native.compile_kernel(KERNEL.replace("OPCODE", "add.u32"), None, "sm_90")
     first = list(compiled)
     assert len(first) > 10
-    native.shared_object.cache_clear()  # as in another process
+    monkeypatch.setattr(native, "SHARED", {})  # as in another process
     native.compile_kernel(KERNEL.replace("OPCODE", "mul.lo.u32"), None, "sm_90")
-    [own] = compiled[len(first) :]
-    assert "@warp" in own
+    own, multiplication = compiled[len(first) :]
+    assert "@warp(" in own
     assert own not in first
+    assert "mul <32 x i32>" in multiplication
     native.compile_kernel(KERNEL.replace("OPCODE", "div.u32"), None, "sm_90")
-    own, division = compiled[len(first) + 1 :]
-    assert "define hidden" in division
-    assert "@divide_u32(" in division
+    own, call, division = compiled[len(first) + 2 :]
+    assert re.search(r'define void @"lanes\.call\.\w+\.\w+"', call)
+    assert re.search(r'define .* @"divide_u32\.\w+"', division)
 
 
-def test_each_level_has_its_own_objects(compiled):
-    for level in (native.QUICK, native.OPTIMISED):
-        native.compile_kernel(KERNEL.replace("OPCODE", "add.u32"), None, "sm_90", level=level)
-    own, *shared = compiled[: len(compiled) // 2 + 1]
-    assert compiled == [own, *shared, *shared]  # the optimised own code has other functions in it
+def test_a_process_loads_a_shared_function_once(compiled, monkeypatch):
+    loaded = []
+    load_shared = native.load_shared
+    monkeypatch.setattr(native, "load_shared", lambda objects: loaded.append(set(objects)) or load_shared(objects))
+    kernels = [
+        native.kernel.__wrapped__(KERNEL.replace("OPCODE", f"{name}.u32"), None, "sm_90") for name in ("add", "sub")
+    ]
+    first, second = (set(kernel.translation.functions) for kernel in kernels)
+    assert [names for names in loaded if names] == [first, second - first]
+    assert 1 <= len(second - first) <= 2
+
+
+def test_a_kernel_is_compiled_again_if_the_cache_has_lost_what_it_shares(compiled, monkeypatch):
+    text = KERNEL.replace("OPCODE", "add.u32")
+    native.kernel.__wrapped__(text, None, "sm_90")
+    before = len(compiled)
+    monkeypatch.setattr(native, "SHARED", {})
+    native.kernel.__wrapped__(text, None, "sm_90")
+    assert len(compiled) == before  # all of it was in the cache
+    monkeypatch.setattr(native, "SHARED", {})
+    monkeypatch.setattr(native, "function_key", lambda name: ("lost", name))
+    again = native.kernel.__wrapped__(text, None, "sm_90")
+    assert len(compiled) == 2 * before
+    assert set(native.SHARED) == set(again.translation.functions)
+
+
+def test_functions_that_call_different_ones_have_different_names():
+    f = "define internal void @f() {\n  call void @g()\n  ret void\n}"
+    g = "define internal void @g() {\n  REST\n  ret void\n}"
+    own = "define void @warp() {\n  call void @f()\n  ret void\n}"
+    nothing, barrier = (modules.split(own, [f, g.replace("REST", rest)], []) for rest in ("", "fence seq_cst"))
+    assert modules.defined_by(nothing[1][0]) != modules.defined_by(barrier[1][0])
+    assert modules.defined_by(nothing[1][0]) in nothing[0]
+    assert modules.split(own, [f, g.replace("REST", "")], [], "other")[1][0] != nothing[1][0]
+
+
+def test_each_level_has_its_own_functions(compiled):
+    text = KERNEL.replace("OPCODE", "add.u32")
+    quick, optimised = (
+        native.NativeKernel(native.compile_kernel(text, None, "sm_90", level=level), None)
+        for level in (native.QUICK, native.OPTIMISED)
+    )
+    assert not set(quick.translation.functions) & set(optimised.translation.functions)
 
 
 def test_optimised_code_calls_no_quick_loads_and_stores_where_it_has_few(monkeypatch):
     def calls(kernel):
-        code = native.compile_kernel(kernel, None, "sm_90", level=native.OPTIMISED)
-        own, *_ = native.split_objects(*code.split(b"\n", 3)[2:])
-        return [name for name in (b"load_global_4_1", b"store_global_4_1") if name + b"\0" in own]
+        own = native.compile_kernel(kernel, None, "sm_90", level=native.OPTIMISED).split(b"\n", 2)[2]
+        return [name for name in (b"load_global_4_1", b"store_global_4_1") if name + b"." in own]
 
     kernel = KERNEL.replace("OPCODE", "add.u32")
     assert calls(kernel) == []
@@ -86,7 +130,7 @@ DECLARATIONS = [
 
 @pytest.mark.parametrize(("signature", "declared"), DECLARATIONS)
 def test_a_definition_is_declared_without_the_names_of_its_parameters(signature, declared):
-    assert modules.declaration(f"define internal {signature} {{\n  ret\n}}") == f"declare hidden {declared}"
+    assert modules.declaration(f"define internal {signature} {{\n  ret\n}}") == f"declare {declared}"
 
 
 def test_a_module_declares_what_it_uses_and_does_not_define():
@@ -95,9 +139,10 @@ def test_a_module_declares_what_it_uses_and_does_not_define():
     own, (first, second) = modules.split(
         "define i64 @run() {\n  call void @f()\n  ret i64 0\n}", [f, g], ["declare void @llvm.trap()"]
     )
-    assert [line for line in own.splitlines() if line.startswith("declare")] == ["declare hidden void @f()"]
-    assert first.splitlines()[:2] == ["declare hidden void @g()", "define hidden void @f() {"]
-    assert second.splitlines()[:2] == ["declare void @llvm.trap()", "define hidden void @g() {"]
+    f_name, g_name = map(modules.defined_by, (first, second))
+    assert [line for line in own.splitlines() if line.startswith("declare")] == [f"declare void @{f_name}()"]
+    assert first.splitlines()[:2] == [f"declare void @{g_name}()", f"define void @{f_name}() {{"]
+    assert second.splitlines()[:2] == ["declare void @llvm.trap()", f"define void @{g_name}() {{"]
 
 
 EMPTY = "define internal void @{}(ptr %env, i32 %a) noinline {{\n  ; Says what it would do.\n  ret void\n}}"

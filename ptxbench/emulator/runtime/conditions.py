@@ -63,4 +63,3 @@ highest lane and not the lowest."""
 
 BYTES = -(-(FIELDS[-1].offset + 8) // ALIGNMENT) * ALIGNMENT
 DECLARATION = f"@{SYMBOL} = external global [{BYTES} x i8], align {ALIGNMENT}"
-DEFINITION = f"@{SYMBOL} = dso_local global [{BYTES} x i8] zeroinitializer, align {ALIGNMENT}"

@@ -339,3 +339,30 @@ def count_wavefronts(size: int, *, mergeable: bool = False) -> str:
   {bump(WORK, "%passes")}
   {bump(EXTRA, "%conflicts")}
   {wide}"""
+
+
+COUNT_LANES = RuntimeFunction("count_lanes", """
+define internal void @count_lanes(ptr %counters, i64 %slot, i32 %lanes) noinline {
+  ; Add the number of lanes to the counter %slot.
+  %at = getelementptr i64, ptr %counters, i64 %slot
+  %old = load i64, ptr %at
+  %count = call i32 @llvm.ctpop.i32(i32 %lanes)
+  %count.wide = zext i32 %count to i64
+  %new = add i64 %old, %count.wide
+  store i64 %new, ptr %at
+  ret void
+}
+""", declarations=(CTPOP,))  # fmt: skip
+
+COUNT_BLOCK = RuntimeFunction("count_block", """
+define internal void @count_block(ptr %counters, i64 %slot, i32 %lanes) noinline {
+  ; Add one to the counter %slot, and the number of lanes to the next.
+  %at = getelementptr i64, ptr %counters, i64 %slot
+  %old = load i64, ptr %at
+  %new = add i64 %old, 1
+  store i64 %new, ptr %at
+  %next = add i64 %slot, 1
+  call void @count_lanes(ptr %counters, i64 %next, i32 %lanes)
+  ret void
+}
+""", (COUNT_LANES,))  # fmt: skip

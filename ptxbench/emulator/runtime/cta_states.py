@@ -87,9 +87,6 @@ def clear_local(local_bytes: int, cleared_bytes: int) -> str:
     )
 
 
-PREPARE_WARP = "declare hidden void @prepare_warp(ptr, i64, ptr, ptr)"
-
-
 def prepare_warp(
     local_bytes: int,
     cleared_bytes: int,
@@ -124,7 +121,7 @@ def prepare_warp(
   %queue = getelementptr i8, ptr %queues, i64 %q.offset
   call void @llvm.memset.p0.i64(ptr %queue, i8 0, i64 {ENTRIES}, i1 false)"""
     return f"""
-define hidden void @prepare_warp(ptr %env, i64 %w, ptr %registers, ptr %local) {{
+define void @prepare_warp(ptr %env, i64 %w, ptr %registers, ptr %local) {{
   %memory.wide = {conditions.MEMORY.load}
   %memory = trunc i64 %memory.wide to i8
   %unwritten.wide = {conditions.REGISTERS.load}
@@ -177,6 +174,7 @@ entry:
   {slot("reserved.bytes", at.RESERVED_INSIDE)}
   {slot("register.bytes", at.REGISTER_BYTES)}
   {slot("local.bytes", at.LOCAL_BYTES)}
+  {slot("prepare.function", at.PREPARE_WARP, "ptr")}
   %local.stride = shl i64 %local.bytes, {LANES.bit_length() - 1}
   %threads.short = trunc i64 %threads to i32
   {splat("threads.all", "i32", "%threads.short")}
@@ -200,7 +198,7 @@ prepare.warp:
   %registers = getelementptr i8, ptr %all.registers, i64 %r.offset
   %l.offset = mul i64 %w, %local.stride
   %local = getelementptr i8, ptr %all.local, i64 %l.offset
-  call void @prepare_warp(ptr %env, i64 %w, ptr %registers, ptr %local)
+  call void %prepare.function(ptr %env, i64 %w, ptr %registers, ptr %local)
   %at.valid = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
   %valid.known = load i32, ptr %at.valid
   %known = icmp ne i32 %valid.known, 0
@@ -231,4 +229,4 @@ done:
   ret void
 }}
 """
-    return RuntimeFunction("open_cta", text, (enter_cta(clustered), NOTHING["cta_opened"]), (MEMSET, PREPARE_WARP))
+    return RuntimeFunction("open_cta", text, (enter_cta(clustered), NOTHING["cta_opened"]), (MEMSET,))

@@ -23,13 +23,12 @@ TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
 MOST_IDLE = 4096
 """Rounds in which all warps only test mbarriers, after which the launch counts as deadlocked."""
-WARP = "declare hidden void @warp(ptr, ptr, ptr)"
 
 
 @functools.cache
 def scheduler(clustered: bool) -> RuntimeFunction:
     """`run_ctas(env)`, the function that the host calls, with what it needs. Kernels share all of it: what is a
-    kernel's own are `warp` (dispatch.py) and `prepare_warp` (cta_states.py).
+    kernel's own are `warp` (dispatch.py) and `prepare_warp` (cta_states.py), whose addresses are in the context.
 
     With HALVES in the context, the highest warp of a CTA goes first. `clustered`: CTAs run in clusters (clusters.py);
     the numbers at FIRST_CTA, CTA_STEP, CTA_COUNT and CHUNK are then those of clusters, and CTA_SLOTS has room for
@@ -53,6 +52,7 @@ entry:
   {slot("local.bytes", at.LOCAL_BYTES)}
   %local.stride = shl i64 %local.bytes, {LANES.bit_length() - 1}
   {slot("warp.count", at.WARP_COUNT)}
+  {slot("warp.function", at.RUN_WARP, "ptr")}
   {slot("halves", at.HALVES)}
   %backwards = icmp ne i64 %halves, 0
   {slot("warps", at.WARPS, "ptr")}
@@ -123,7 +123,7 @@ run:
   %sync.at = getelementptr i8, ptr %state, i64 {at.WARP_SYNC}
   %sync = load i64, ptr %sync.at
   store i64 %sync, ptr %p.sync
-  call void @warp(ptr %registers, ptr %state, ptr %env)
+  call void %warp.function(ptr %registers, ptr %state, ptr %env)
   %fault = load i64, ptr %p.fault
   %faulted = icmp ne i64 %fault, 0
   br i1 %faulted, label %stop, label %account
@@ -201,5 +201,5 @@ stop:
         "run_cta",
         text,
         (CHECK_ALL, FAULT, CLOSE_ALL),
-        (WARP, "declare i64 @llvm.smin.i64(i64, i64)", "declare i64 @llvm.smax.i64(i64, i64)"),
+        ("declare i64 @llvm.smin.i64(i64, i64)", "declare i64 @llvm.smax.i64(i64, i64)"),
     )

@@ -1,0 +1,160 @@
+"""A kernel's own code without vectors: each operation on 32 lanes is a call on memory."""
+
+import re
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.emulator import vector_calls
+from ptxbench.emulator.parse import choose, parsed
+from ptxbench.emulator.translate import translate
+from ptxbench.emulator.vector_calls import Unknown, without_vectors
+from tests import quick
+from tests.emulator import pairs
+from tests.emulator.harness import program
+
+V32 = "<32 x i32>"
+REGISTER = "%at = getelementptr i8, ptr %registers, i64 128"
+LOAD = f"%a = load {V32}, ptr %at, align 64"
+
+
+def calls(*lines):
+    """The lines of the rewritten block, with numbers in place of hashes."""
+    body, _, _ = without_vectors([lines])
+    names = {}
+    return [
+        re.sub(r"@lanes\.(\w+)\.\w+", lambda match: names.setdefault(match[0], match[1]), line.strip())
+        for line in body.splitlines()
+    ]
+
+
+def test_an_operation_becomes_a_call_with_its_numbers():
+    add = f"%b = add {V32} %a, splat (i32 7)"
+    assert calls(REGISTER, LOAD, add) == [REGISTER, "call void add(ptr %slot0, ptr %at, i32 7)"]
+    _, _, functions = without_vectors([[REGISTER, LOAD, add, add.replace("%b", "%c").replace("7", "8")]])
+    assert len(functions) == 1  # for every number
+
+
+def test_a_result_that_is_only_stored_is_made_in_its_place():
+    store = f"store {V32} %b, ptr %at, align 64"
+    add = f"%b = add {V32} %a, %a"
+    assert calls(REGISTER, LOAD, add, store) == [REGISTER, "call void add(ptr %at, ptr %at, ptr %at)"]
+    used = f"%c = add {V32} %b, %b"
+    assert "call void store(ptr %slot0, ptr %at)" in calls(REGISTER, LOAD, add, store, used)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"store {V32} splat (i32 1), ptr %at, align 64",
+        f"store {V32} splat (i32 1), ptr %elsewhere, align 64",
+        "call void @restore_registers(ptr %env)",
+        f"%c = call {V32} @atomic_add({V32} splat (i32 1), ptr %env)",
+    ],
+)
+def test_a_register_that_may_change_before_its_last_use_is_copied(change):
+    use = f"%b = add {V32} %a, %a"
+    assert "call void load(ptr %slot0, ptr %at)" in calls(REGISTER, LOAD, change, use)
+    assert not any("load" in line for line in calls(REGISTER, LOAD, use, change))
+
+
+def test_a_register_is_not_copied_for_another_ones_sake():
+    other = "%other = getelementptr i8, ptr %registers, i64 256"
+    store = f"store {V32} splat (i32 1), ptr %other, align 64"
+    use = f"%b = add {V32} %a, %a"
+    assert not any("load" in line for line in calls(REGISTER, other, LOAD, store, use))
+
+
+def test_a_place_is_free_after_the_last_use():
+    lines = [f"%v{k + 1} = add {V32} %v{k}, %v{k}" for k in range(50)]
+    _, places, _ = without_vectors([[f"%v0 = freeze {V32} splat (i32 1)", *lines]])
+    assert places.count("alloca") == 2
+
+
+def test_predicates_are_numbers():
+    assert calls(
+        REGISTER,
+        LOAD,
+        f"%p = icmp eq {V32} %a, splat (i32 3)",
+        "%q = xor <32 x i1> %p, splat (i1 true)",
+        "%bits = bitcast <32 x i1> %q to i32",
+    ) == [
+        REGISTER,
+        "%p = call i32 icmp(ptr %at, i32 3)",
+        "%q = xor i32 %p, -1",
+        "%bits = bitcast i32 %q to i32",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"%b = insertvalue {V32} %a, i32 1, 0",
+        f"%b = add {V32} %from.another.block, %from.another.block",
+        "%b = bitcast <32 x i32> splat (i32 1) to <64 x i16>",
+    ],
+)
+def test_other_lines_are_refused(line):
+    with pytest.raises(Unknown):
+        calls(REGISTER, LOAD, line)
+
+
+def own_blocks(kernel, arch):
+    """The code of a kernel's blocks."""
+    module = parsed(kernel)
+    ir = translate(module, choose(module, None), arch=arch, vectors=False).ir
+    return ir[ir.index("done:") : ir.index("define void @prepare_warp")]
+
+
+FILES = sorted((pairs.KERNELS / "ptx").glob("*.ptx"))
+
+
+@pytest.mark.parametrize("file", quick.every(4, FILES), ids=lambda file: file.stem)
+def test_no_shipped_kernel_has_vectors(file):
+    text = file.read_text()
+    assert "<32 x" not in own_blocks(text, re.search(r"^\.target (\w+)", text, re.M)[1])
+
+
+SWAP = program("""
+.visible .entry swap_and_rotate(.param .u64 x)
+{
+    .reg .u64 %x, %x_at;
+    .reg .u32 %thread, %a, %b, %c, %old, %i;
+    .reg .pred %more;
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %x, [x];
+    mad.wide.u32 %x_at, %thread, 12, %x;
+    ld.global.u32 %a, [%x_at];
+    ld.global.u32 %b, [%x_at + 4];
+    ld.global.u32 %c, [%x_at + 8];
+    mov.u32 %i, 0;
+LOOP:
+    mov.u32 %old, %a;
+    mov.u32 %a, %b;
+    mov.u32 %b, %c;
+    mov.u32 %c, %old;
+    add.u32 %i, %i, 1;
+    setp.le.u32 %more, %i, %thread;
+    @%more bra LOOP;
+    st.global.u32 [%x_at], %a;
+    st.global.u32 [%x_at + 4], %b;
+    st.global.u32 [%x_at + 8], %c;
+    ret;
+}
+""")
+
+
+def test_registers_that_trade_places_keep_their_values():
+    x = np.arange(96, dtype=np.uint32).reshape(32, 3)
+    expected = [np.roll(row, -1 - thread) for thread, row in enumerate(x)]
+    emulator.run(SWAP, grid=1, block=32, args=[x])
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_a_kernel_with_a_line_that_is_not_known_keeps_its_vectors(monkeypatch):
+    assert "<32 x" not in own_blocks(SWAP, "sm_90")
+    monkeypatch.setattr(vector_calls, "OF_FIRST", ())
+    vector_calls.form.cache_clear()
+    assert "<32 x" in own_blocks(SWAP, "sm_90")
+    vector_calls.form.cache_clear()
