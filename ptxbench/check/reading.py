@@ -63,7 +63,7 @@ class CandidateText:
 
     @cached_property
     def module(self) -> Module:
-        return ptx_parser.parse(self.ptx)
+        return ptx_parser.parsed(self.ptx)
 
     @cached_property
     def locations(self) -> Locations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ class MemoryOrder:
     strength: int
 
 
+@functools.cache
 def order_of(opcode: str) -> MemoryOrder | None:
     """The memory order of a load, store, atomic or bulk copy; None for a weak access and for other instructions.
 
@@ -38,6 +40,7 @@ def order_of(opcode: str) -> MemoryOrder | None:
     return MemoryOrder(flags | at.OF_CLUSTER, at.STRONG_CLUSTER)
 
 
+@functools.cache
 def fence_of(opcode: str) -> int | None:
     """The order of a fence, as flags of races/layout.py; None: not a fence.
 
@@ -59,6 +62,7 @@ def fence_of(opcode: str) -> int | None:
     return kinds | at.FENCES_CLUSTER | (0 if "cluster" in words else at.FENCES_GPU)
 
 
+@functools.cache
 def proxy_fence_of(opcode: str) -> int | None:
     """What a proxy fence orders, or a fence of initialised mbarriers, as flags of races/layout.py; None: neither.
 

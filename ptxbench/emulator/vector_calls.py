@@ -12,8 +12,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptxbench.emulator.types import LANES
 
@@ -150,8 +152,7 @@ def result_type(operation: str) -> str:
     raise Unknown(operation)
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line of LLVM IR with a vector. `name`: of its result, "" without one."""
 
     name: str
@@ -194,14 +195,14 @@ class Uses:
         self.parts: dict[tuple[str, int], str] = {}
         self.registers: dict[str, str] = {}
         """By the name of a pointer into the register file, its offset."""
-        self.changes: list[tuple[int, str]] = []
-        """Lines that write to the register file, with the offset; "" if it may be any."""
+        self.changes: dict[str, list[int]] = {"": []}
+        """By offset in the register file, the lines that write there; "" for those that may write anywhere."""
         for number, line in enumerate(block):
             if isinstance(line, str):
                 if " ptr %registers, i64 " in line and (match := REGISTER.fullmatch(line)):
                     self.registers[match[1]] = match[2]
                 elif "call " in line and changes_registers(line):
-                    self.changes.append((number, ""))
+                    self.changes[""].append(number)
             else:
                 self.note(number, line)
 
@@ -213,17 +214,20 @@ class Uses:
         if is_same(line):
             self.same[line.name] = names[0]
         elif line.opcode == "store":
-            self.changes.append((number, self.registers.get(names[-1], "")))
+            self.changes.setdefault(self.registers.get(names[-1], ""), []).append(number)
         elif line.opcode == "extractvalue":
             self.parts[names[0], int(line.operation.rpartition(", ")[2])] = line.name
         elif line.opcode == "call" and changes_registers(line.operation):
-            self.changes.append((number, ""))
+            self.changes[""].append(number)
 
     def stays(self, number: int, name: str, pointer: str) -> bool:
         """Whether a value that line `number` loads from the register file is there until its last use."""
-        offset, last = self.registers.get(pointer), self.last.get(name, number)
-        return offset is not None and not any(
-            number < line < last and changed in ("", offset) for line, changed in self.changes
+        if (offset := self.registers.get(pointer)) is None:
+            return False
+        last = self.last.get(name, number)
+        return all(
+            (following := bisect(lines, number)) == len(lines) or lines[following] >= last
+            for lines in (self.changes[""], self.changes.get(offset, []))
         )
 
     def stored(self, number: int, name: str) -> str | None:
