@@ -240,19 +240,19 @@ def test_with_a_layer_the_cache_is_only_read(folder, tmp_path, monkeypatch):
     assert len(entries(tmp_path / "layer")) == 1
 
 
-def test_entries_of_the_emulator_are_json_and_objects(folder):
+def test_entries_of_the_emulator_are_json_and_objects(folder, monkeypatch):
     from ptxbench.emulator import layout, native
 
+    monkeypatch.setattr(native, "SHARED", {})
     ptx = (Path(__file__).parent / "check" / "hostile" / "honest.ptx").read_text()
     kernel = native.compile_kernel(ptx, "triad", "sm_90")
-    level, described, sizes, code = kernel.split(b"\n", 3)
+    level, described, own = kernel.split(b"\n", 2)
     assert int(level) == native.QUICK
     translation = layout.from_json(described.decode())
-    assert layout.to_json(translation).encode() == described
+    assert layout.to_json(translation, translation.functions).encode() == described
     assert translation.steps[0].opcode
     assert translation.sites
     assert translation.name == "triad"
-    objects = native.split_objects(sizes, code)
-    assert b"".join(objects) == code
-    for file in objects:
+    shared = [cache.known(native.function_key(name)) for name in translation.functions]
+    for file in (own, *shared):
         assert file[:4] in (b"\x7fELF", b"\xcf\xfa\xed\xfe") or sys.platform == "win32"
