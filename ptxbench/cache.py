@@ -138,8 +138,8 @@ def refusal(root: Path) -> str | None:
     """
     if not hasattr(os, "geteuid"):  # on Windows, a user's folders belong to the user
         return None
-    given = str(root.absolute())
-    own_names = dict.fromkeys((given, os.path.realpath(given)))
+    path_text = str(root.absolute())
+    own_names = dict.fromkeys((path_text, os.path.realpath(path_text)))
     # Text, because Path objects would take most of the time of a look into the cache.
     for path in dict.fromkeys(itertools.chain(own_names, *map(folders_above, own_names))):
         try:

@@ -58,7 +58,7 @@ class Kernel:
 
 
 def names_of(paths: Sequence[Path], entries: Sequence[str]) -> tuple[str, str]:
-    """Names that tell two kernels apart: of the file, with as many folders as that takes, or with the kernel.
+    """Names that distinguish two kernels: of the file, with as many folders as that takes, or with the kernel.
 
     The same kernel of the same file gets a number.
     """

@@ -41,7 +41,7 @@ SIZE: Size = {"launch": 1}
 
 @dataclass(frozen=True)
 class KernelTiming:
-    """What a GPU made of both kernels: their cell, or the reason why there is none."""
+    """The result of timing both kernels: their cell, or the reason why there is none."""
 
     device: str
     cell: Cell | None = None

@@ -517,7 +517,7 @@ class GpuBackend:
     def answers(self) -> bool:
         """Whether the context still works, tested once after every error.
 
-        Not every error tells it, and a running kernel may have failed too. Waits for the stream, because copies of
+        Not every error shows it, and a running kernel may have failed too. Waits for the stream, because copies of
         arrays that the error frees may still be running.
         """
         try:

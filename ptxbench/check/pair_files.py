@@ -45,7 +45,7 @@ def states_of(paths: Iterable[Path]) -> dict[Path, State]:
 
 def state(path: Path) -> State:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

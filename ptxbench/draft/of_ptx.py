@@ -1,4 +1,5 @@
-"""A kernel of a .ptx file: its parameters as its instructions tell them, its text under another name, its signature."""
+"""A kernel of a .ptx file: its parameters as far as its instructions show them, its text under another name, its
+signature."""
 
 from __future__ import annotations
 

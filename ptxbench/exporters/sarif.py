@@ -42,8 +42,8 @@ class AlertRule:
 class Alert:
     """One finding. `fails`: whether it makes the command fail; if not, it is a warning.
 
-    `line` and `column` count from 1; None for a line that is not known. `identity`: what tells the finding from others
-    of its rule in its file; by default the text of its line.
+    `line` and `column` count from 1; None for a line that is not known. `identity`: what distinguishes the finding
+    from others of its rule in its file; by default the text of its line.
     """
 
     rule: AlertRule

@@ -43,7 +43,7 @@ def run_on(pool: Pool, plan: RunPlan, show: Callable[[Step], None] = lambda step
 
 
 def do_cell(request: WorkerRequest, report: Reporter) -> Cell:
-    """Do the only cell of a request; tells its steps."""
+    """Do the only cell of a request; reports its steps."""
     cells = []
     for event in run(plan_of(request, DeviceShape.of(request.plan.backend.device()))):
         if isinstance(event, Step):

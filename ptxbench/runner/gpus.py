@@ -67,7 +67,7 @@ def time_on(pool: GpuPool, plan: RunPlan, show: Callable[[Step], None] = lambda 
 
 
 def time_pair(request: WorkerRequest, report: Reporter) -> TimedPair:
-    """Time the only pair of a request, on the GPU of this machine; tells its steps, and after each round its cells."""
+    """Time the only pair of a request, on this machine's GPU; reports its steps, and after each round its cells."""
     try:
         device = request.plan.backend.device()
     except MachineError as error:

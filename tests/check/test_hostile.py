@@ -14,28 +14,28 @@ HONEST = (FOLDER / "honest.ptx").read_bytes()
 FILES = sorted(FOLDER.iterdir())
 
 
-def stated(path, what):
+def header_value(path, what):
     return re.search(rf"^// {what}: (.*)$", path.read_text(), re.M)[1]
 
 
 def test_there_are_many_and_most_of_them_are_rejected():
-    rejected = [path for path in FILES if stated(path, "judged") != "accepted"]
+    rejected = [path for path in FILES if header_value(path, "judged") != "accepted"]
     assert len(rejected) >= 50
-    assert len({stated(path, "judged") for path in rejected}) >= 25
+    assert len({header_value(path, "judged") for path in rejected}) >= 25
 
 
 @pytest.fixture(scope="module")
 def judges():
     """The judge of each pair: candidates are forked one after the other from the same process, and are contained."""
     with ExitStack() as opened:
-        pairs = {stated(path, "pair") for path in FILES}
+        pairs = {header_value(path, "pair") for path in FILES}
         yield {pair: opened.enter_context(Judge(pair, seed=SEED, arch="sm_90", backend="emulator")) for pair in pairs}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_hostile_candidate_is_rejected_where_its_file_says(path, judges):
-    judgement = judges[stated(path, "pair")].judge(path)
-    assert outcome(judgement) == stated(path, "judged")
+    judgement = judges[header_value(path, "pair")].judge(path)
+    assert outcome(judgement) == header_value(path, "judged")
     assert all(finding.message and finding.hint for finding in judgement.findings)
 
 
@@ -49,7 +49,7 @@ def test_a_kernel_that_only_wastes_resources_is_a_warning():
 @pytest.mark.parametrize("name", ["honest.ptx", "knows_the_sizes.ptx", "hides_nan.ptx", "dislikes_one_array.ptx"])
 def test_whatever_the_seed(name, seed):
     path = FOLDER / name
-    assert outcome(judged(path, "triad", seed=seed)) == stated(path, "judged")
+    assert outcome(judged(path, "triad", seed=seed)) == header_value(path, "judged")
 
 
 # replacements, and the outcome

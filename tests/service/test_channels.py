@@ -25,7 +25,7 @@ MOST = 64
 """Candidates of a submission."""
 
 
-def stated(path, what):
+def header_value(path, what):
     return re.search(rf"^// {what}: (.*)$", path.read_text("utf-8", "replace"), re.M)[1]
 
 
@@ -39,8 +39,8 @@ def text(path):
 
 def by_pair():
     """The candidates, in parts of one pair each that a submission may have."""
-    for pair in sorted({stated(path, "pair") for path in HOSTILE}):
-        paths = [path for path in HOSTILE if stated(path, "pair") == pair]
+    for pair in sorted({header_value(path, "pair") for path in HOSTILE}):
+        paths = [path for path in HOSTILE if header_value(path, "pair") == pair]
         for first in range(0, len(paths), MOST):
             yield pair, paths[first : first + MOST]
 
@@ -82,7 +82,7 @@ def by_agent():
     verdicts = {}
 
     async def judge(client, path, limiter):
-        call = {"pair": stated(path, "pair"), "text": text(path), "language": LANGUAGES[path.suffix], **OPTIONS}
+        call = {"pair": header_value(path, "pair"), "text": text(path), "language": LANGUAGES[path.suffix], **OPTIONS}
         async with limiter:
             answer = await client.call_tool("judge", call)
         assert not answer.is_error, answer.content
@@ -130,7 +130,7 @@ def test_a_hostile_candidate_gets_the_same_verdict_through_every_channel(channel
     """The same object, as far as the channel tells it; the agent's has no stages."""
     library = by_library()
     assert {name: outcome(own) for name, own in library.items()} == {
-        path.name: stated(path, "judged") for path in HOSTILE
+        path.name: header_value(path, "judged") for path in HOSTILE
     }
     not_utf8 = {path.name for path in HOSTILE if text(path).encode() != path.read_bytes()}  # JSON has another text
     for channel, judge in channels.items():

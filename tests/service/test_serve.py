@@ -24,7 +24,7 @@ def candidate(path):
     return {"text": path.read_text("utf-8", "replace"), "language": LANGUAGES[path.suffix], "file": path.name}
 
 
-def stated(path, what):
+def header_value(path, what):
     return re.search(rf"^// {what}: (.*)$", path.read_text("utf-8", "replace"), re.M)[1]
 
 
@@ -65,7 +65,7 @@ def test_hostile_candidates_get_the_verdicts_of_check_in_one_stream(service):
     paths = [HOSTILE / name for name in FEW]
     by_file = streamed(service, submission(*paths, seed=SEED))
     assert {path.name: outcome(by_file[path.name]) for path in paths} == {
-        path.name: stated(path, "judged") for path in paths
+        path.name: header_value(path, "judged") for path in paths
     }
     assert {document["verdict"]["seed"] for document in by_file.values()} == {SEED}
 

@@ -95,8 +95,8 @@ class OperandRule:
             self.wider = False
         self.names_variable = bool(NAMES_VARIABLE.match(opcode)) and (self.root, form.name) != ("mapa", "b")
         self.fragment = fragment(opcode, form.name) if matrix and form.vector and form.name in "dabc" else None
-        stated = re.search(r"\.v([248])\b", opcode)
-        self.count = int(stated[1]) if stated else 0
+        header_value = re.search(r"\.v([248])\b", opcode)
+        self.count = int(header_value[1]) if header_value else 0
         self.taken: dict[Type, bool] = {}
         """The results of `takes`, by register type."""
 

@@ -1,7 +1,7 @@
 """Why two variants may differ in time: their differences, in words with figures, usually the most costly first.
 
-From their builds, and from the emulator's counters if it has run them. Each finding is a fact; whether it costs or
-saves time, only a GPU can tell.
+From their builds, and from the emulator's counters if it has run them. Each finding is a fact; only a GPU can show
+whether it costs or saves time.
 """
 
 from __future__ import annotations
