@@ -4,8 +4,8 @@
 
 Seconds of the processor, of all processes of a judgement, which other work on the machine changes little. Of each pair:
 
-- `new`: its own PTX under one more comment, which is another text, so that ptxas and the emulator compile all of it;
-  its machine code is known, so that nvdisasm does not start, which takes 200 ms more;
+- `new`: its own PTX after a sleep of a length that no text had before, so that ptxas and the emulator compile all of it
+  and its machine code is new too: a comment would leave the machine code, and what is known about it, as it was;
 - `known`: the same text again;
 - `wrong`: a new text that returns before it does anything, so that it is wrong at the first check size;
 - `cut`: the first half of its text, which cannot be parsed; ptxas is not asked about it.
@@ -58,14 +58,24 @@ def unheard(text: str) -> str:
     return f"// {os.getpid()} {next(NUMBER)}\n{text}"
 
 
-def early_return(text: str) -> str:
-    """The text with a return before its first instruction."""
+def beginning(text: str, instruction: str) -> str:
+    """The text with another instruction before its first one."""
     lines = text.splitlines()
     body = next(n for n, line in enumerate(lines) if line.startswith("{"))
     first = next(
         n for n, line in enumerate(lines) if n > body and (code := line.split("//")[0].strip()) and code[0] not in ".{"
     )
-    return "\n".join([*lines[:first], "    ret;", *lines[first:]])
+    return "\n".join([*lines[:first], f"    {instruction};", *lines[first:]])
+
+
+def early_return(text: str) -> str:
+    """The text with a return before its first instruction."""
+    return beginning(text, "ret")
+
+
+def new_code(text: str) -> str:
+    """The text with machine code that no text had before, as good as surely: it sleeps for some of 1,000,000 ns."""
+    return beginning(unheard(text), f"nanosleep.u32 {(1000 * os.getpid() + next(NUMBER)) % 1_000_000}")
 
 
 def processor_seconds(judge: ptxbench.Judge) -> float:
@@ -89,8 +99,8 @@ def cost(judge: ptxbench.Judge, texts: list[str], verdict: str) -> float:
 
 def costs(judge: ptxbench.Judge, text: str, repeats: int) -> dict[str, float]:
     seconds_of = {"start": cost(judge, [unheard(text), unheard(text)], "accepted")}
-    again = unheard(text)
-    seconds_of["new"] = cost(judge, [unheard(text) for _ in range(repeats - 1)] + [again], "accepted")
+    again = new_code(text)
+    seconds_of["new"] = cost(judge, [new_code(text) for _ in range(repeats - 1)] + [again], "accepted")
     seconds_of["known"] = cost(judge, [again] * repeats, "accepted")
     seconds_of["wrong"] = cost(judge, [unheard(early_return(text)) for _ in range(repeats)], "rejected")
     seconds_of["cut"] = cost(judge, [unheard(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected")
