@@ -97,7 +97,7 @@ class CandidateText:
         if self.language == "ptx" and stays_open(self.ptx):  # ptxas would say the same of its last line
             return StageOutcome("not valid PTX", [self.locations.at("parses", "syntax", message, with_line)])
         try:
-            toolchain.assembled(tool, self.ptx, self.arch)
+            toolchain.assembled_for_counts(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
             own = self.locations.at("parses", "syntax", message, with_line)
             others = [refusal for refusal in self.refusals(str(refused), "parses", "syntax") if refusal.line]
@@ -121,7 +121,7 @@ class CandidateText:
         if tool is None:
             raise Skip(f"ptxas is not installed: {locate.INSTALL}")
         try:
-            _, messages = toolchain.assembled(tool, self.ptx, self.arch)
+            _, messages = toolchain.assembled_for_counts(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
             target = trial.directive(self.ptx, "target")
             if any(words in str(refused) for words in ptxas.MISMATCHES):

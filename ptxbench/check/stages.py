@@ -268,6 +268,7 @@ class Checker:
             arch=self.suite.arch,
             flags=self.settings.flags,
             contained=True,
+            for_counts=True,
         )
 
     def resources(self) -> StageOutcome:

@@ -44,6 +44,9 @@ __all__ = [
     "versions",
 ]
 
+LINE_INFORMATION = ("-lineinfo",)
+"""Options of ptxas with which a cubin says which line of the PTX each instruction is from."""
+
 FLAGS = {"nvrtc": nvrtc.FLAGS, "ptxas": ()}
 """Options of every build that can change its output, for the run document; the cell adds -arch."""
 
@@ -103,6 +106,7 @@ def build(
     defines: Sequence[tuple[str, int]] = (),
     contained: bool = False,
     signature: Sequence[tuple[str, str]] = (),
+    for_counts: bool = False,
 ) -> Build:
     """Build the kernel `entry` of `source`, which is in a language of `languages.LANGUAGES`, for `arch`, such as sm_90.
 
@@ -111,6 +115,7 @@ def build(
     as `assembler`, only the PTX is built: the driver's machine code is not known. A tile kernel always gets that of
     tileiras. The Build of a tile kernel and of one in Triton has the target that the code is for: sm_90a for sm_90.
     Output of the tools is cached (`cache.folder`). `contained`: whether the source is untrusted (`nvrtc.translate`).
+    `for_counts`: with line information in the cubin (`assembled_for_counts`), which else is another run of ptxas.
 
     Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
     the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is missing; UsageError if the tools do not
@@ -138,7 +143,7 @@ def build(
     tool = locate.program("ptxas") if assembler == "toolkit" else None
     if tool:
         try:
-            cubin, messages = assembled(tool, ptx, arch)
+            cubin, messages = (assembled_for_counts if for_counts else assembled)(tool, ptx, arch)
         except ptxas.RefusedError as refused:
             raise ptxas.explain(str(refused), ptx, source, language, arch, f"ptxas {locate.version(tool)}") from None
         log = "\n".join(filter(None, [log, ptxas.notable(messages, ptx, source, language)]))
@@ -262,30 +267,45 @@ def versions() -> dict[str, str | None]:
 compiled = cuda_c.translate
 
 
-def assembled(tool: Path, ptx: str, arch: str, *, keep: bool = True) -> tuple[bytes, str]:
-    """(cubin, ptxas's messages) of PTX, from the cache if it was assembled before; `keep`: whether it is kept there."""
+def assembled(tool: Path, ptx: str, arch: str, options: Sequence[str] = (), *, keep: bool = True) -> tuple[bytes, str]:
+    """(cubin, ptxas's messages) of PTX, from the cache if it was assembled before; `keep`: whether it is kept there.
+
+    `options`: further options of ptxas. Raises the errors of `ptxas.assemble`.
+    """
 
     def make() -> bytes:
-        cubin, messages = ptxas.assemble(tool, ptx, arch)
+        cubin, messages = ptxas.assemble(tool, ptx, arch, options)
         return json.dumps([base64.b64encode(cubin).decode(), messages]).encode()
 
-    key = cubin_key(tool, ptx, arch)
+    key = cubin_key(tool, ptx, arch, options)
     cubin, messages = json.loads(cache.remember(key, make) if keep else cache.known(key) or make())
     return base64.b64decode(cubin), messages
+
+
+def assembled_for_counts(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
+    """The same with line information, which the counts of machine instructions need, unless ptxas refuses the text
+    only with it. It changes neither the machine code nor the messages; tests/toolchain compares them."""
+    try:
+        return assembled(tool, ptx, arch, LINE_INFORMATION)
+    except ptxas.StoppedError:
+        raise
+    except ptxas.RefusedError:
+        return assembled(tool, ptx, arch)
 
 
 def accepted(tool: Path, ptx: str, arch: str) -> str:
     """ptxas's messages on PTX that it accepts for `arch`, without machine code unless that was made before. Raises
     the errors of `ptxas.accept`."""
-    if stored := cache.known(cubin_key(tool, ptx, arch)):
-        messages: str = json.loads(stored)[1]
-        return messages
+    for options in ((), LINE_INFORMATION):
+        if stored := cache.known(cubin_key(tool, ptx, arch, options)):
+            messages: str = json.loads(stored)[1]
+            return messages
     key = ("accepted", locate.version(tool), arch, sha256(ptx.encode()))
     return cache.remember(key, lambda: ptxas.accept(tool, ptx, arch).encode()).decode()
 
 
-def cubin_key(tool: Path, ptx: str, arch: str) -> tuple[str, ...]:
-    return "cubin", locate.version(tool), arch, sha256(ptx.encode())
+def cubin_key(tool: Path, ptx: str, arch: str, options: Sequence[str] = ()) -> tuple[str, ...]:
+    return "cubin", locate.version(tool), arch, *options, sha256(ptx.encode())
 
 
 def assembled_text(ptx: str, arch: str) -> bytes | None:

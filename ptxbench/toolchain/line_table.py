@@ -28,6 +28,11 @@ class LineRow(NamedTuple):
     line: int
 
 
+def is_in(cubin: Cubin) -> bool:
+    """Whether a cubin has lines of the PTX."""
+    return any(section.name == OF_PTX for section in cubin.sections)
+
+
 def rows(cubin: Cubin, entry: str) -> dict[int, int]:
     """The line of the PTX that begins at each address of the code of `entry`; it lasts until the next address.
 

@@ -1,14 +1,12 @@
 """The PTX line of each SASS instruction, and the number of live registers there, as nvdisasm reports them.
 
-The cubins made here are only for reading; the timed cubin has no line information. `same_code` says whether both have
-the same machine code. The parser reads the notes of ptxas and nvdisasm 13.5.
+The timed cubin of hand-written PTX has no line information; another with it is made only for reading, and `same_code`
+says whether both have the same machine code. The parser reads the notes of ptxas and nvdisasm 13.5.
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -17,12 +15,11 @@ from pathlib import Path
 from ptxbench import cache
 from ptxbench.errors import ToolMissing
 from ptxbench.languages import TILE
-from ptxbench.toolchain import Build, instruction_texts, line_table, locate, ptxas, sha256
+from ptxbench.toolchain import LINE_INFORMATION, Build, assembled, instruction_texts, line_table, locate, ptxas, sha256
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain.control import ControlBits, codes
 from ptxbench.toolchain.sass import TARGET, opcode, output
 
-LINE_INFO = ("-lineinfo",)
 PTX_LINES = ("-gp",)
 LIVE_REGISTERS = ("-plr", "-lrm", "count")
 """nvdisasm ignores -gp together with these, so two runs are needed for both."""
@@ -113,11 +110,12 @@ def with_lines(build: Build) -> Annotated:
 def with_line_information(build: Build) -> tuple[bytes, str | None]:
     """A cubin of the build with line information, and the identity of its machine code.
 
-    The cubin of a tile kernel always has it; any other build is assembled again. Raises ToolMissing without ptxas.
+    The cubin of a tile kernel always has it, and that of PTX with `.loc` or of a judgement; any other build is
+    assembled again. Raises ToolMissing without ptxas.
     """
-    if build.language == TILE.name and build.cubin is not None:
+    if build.cubin is not None and (build.language == TILE.name or line_table.is_in(elf.read(build.cubin))):
         return build.cubin, build.report.sass_sha256
-    cubin, messages = assembled(require("ptxas"), build.ptx, build.arch)
+    cubin, messages = assembled(require("ptxas"), build.ptx, build.arch, LINE_INFORMATION)
     resources = ptxas.resources(messages, build.entry)
     assert resources is not None  # toolchain.build found the entry
     return cubin, elf.identity(elf.read(cubin), build.entry, resources.registers, resources.shared_bytes)
@@ -152,18 +150,6 @@ def require(name: str) -> Path:
     if tool := locate.program(name):
         return tool
     raise ToolMissing(f"{name}, which listings of machine code need, is not installed: {locate.INSTALL}.")
-
-
-def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
-    """(cubin with line information, ptxas's messages), from the cache if it was assembled before."""
-
-    def make() -> bytes:
-        cubin, messages = ptxas.assemble(tool, ptx, arch, LINE_INFO)
-        return json.dumps([base64.b64encode(cubin).decode(), messages]).encode()
-
-    key = ("cubin", locate.version(tool), arch, *LINE_INFO, sha256(ptx.encode()))
-    cubin, messages = json.loads(cache.remember(key, make))
-    return base64.b64decode(cubin), messages
 
 
 def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:

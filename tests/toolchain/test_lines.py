@@ -88,7 +88,7 @@ def test_nvdisasm_output_is_read_without_trap_padding_and_other_kernels():
 
 @pytest.mark.parametrize("tool", ["ptxas", "nvdisasm"])
 def test_a_missing_tool_is_named(build, monkeypatch, tool):
-    built = build(CUDA)
+    built = build(PTX, "twice")
     there = locate.program
     monkeypatch.setattr(locate, "program", lambda name: None if name == tool else there(name))
     with pytest.raises(ToolMissing, match=f"{tool}, which listings of machine code need, is not installed"):
