@@ -24,7 +24,7 @@ from ptxbench.emulator import native
 from ptxbench.emulator.process import stop_process
 from ptxbench.errors import KernelError
 from ptxbench.forks import Fork
-from ptxbench.toolchain import locate
+from ptxbench.toolchain import encodings, locate
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -56,6 +56,7 @@ def prepare(suite: CheckSuite, settings: CheckOptions) -> None:
     pair's kernels; only after `warm`. Errors are left to the judgement, where they happen again and are reported."""
     from ptxbench.executed import program  # noqa: F401  for the copies: a new kernel's derivation needs it
 
+    encodings.encodings(suite.arch)  # and this
     with contextlib.suppress(Exception):  # the pair's functions may raise anything
         warm_up(suite, settings)
         for kernel in suite.kernels.values():

@@ -22,7 +22,7 @@ from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.tensor_map import TensorMap, TiledMap
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain import cuda_c, locate, numba_cuda, nvrtc, ptxas, sass, tile, triton
+from ptxbench.toolchain import cuda_c, encodings, locate, numba_cuda, nvrtc, ptxas, sass, tile, triton
 from ptxbench.toolchain.kernel_info import kernel_info
 from ptxbench.toolchain.nvrtc import CompilerOutput
 from ptxbench.toolchain.occupancy import launch_occupancy, occupancy, resident_ctas
@@ -330,7 +330,10 @@ def opcode_counts(tool: Path, code: bytes, arch: str) -> dict[str, int]:
 
 
 def instruction_texts(tool: Path, code: bytes, arch: str) -> list[str]:
-    """The text of each instruction of machine code, from the cache if nvdisasm has read it before."""
+    """The text of each instruction of machine code: from the tables, or from the cache if nvdisasm has read it
+    before."""
+    if (known := encodings.texts(code, arch, locate.version(tool))) is not None:
+        return known
 
     def make() -> bytes:
         return json.dumps(sass.disassembler(tool, arch).texts(code)).encode()
