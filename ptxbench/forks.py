@@ -16,6 +16,9 @@ from collections.abc import Callable, Collection
 END_WITH_PARENT = 1
 """PR_SET_PDEATHSIG, linux/prctl.h."""
 
+if sys.platform == "linux":
+    LIBC = ctypes.CDLL(None)  # opened here, so that the copies have it
+
 LOOK_SECONDS = 0.001
 """Between two looks at a process that is waited for."""
 
@@ -81,6 +84,6 @@ def keep_only(kept: Collection[int]) -> None:
 def end_with(parent: int) -> None:
     """Let the kernel end this process when `parent`, which has forked it, ends; only on Linux."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
+        LIBC.prctl(END_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
