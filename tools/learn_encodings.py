@@ -47,6 +47,9 @@ SAMPLES = 64
 COMPARED = 64
 """Random instructions of each row that are compared with nvdisasm."""
 
+SWEPT = 2
+"""Rows of each opcode on which the values of a field are compared."""
+
 ENOUGH = 8
 """How many of them nvdisasm must accept."""
 
@@ -75,7 +78,7 @@ OF_NOTHING = re.compile(r"(?<!\})(?<!\}\|)(\{[abc]\})+")
 
 def tokens(field: Field) -> tuple[int, int]:
     """Two values of a field that no other field of an instruction has."""
-    if field.letter == "L":
+    if field.letter in "LM":
         return SMALL[field.width]
     if field.letter == "P":
         number = PREDICATES.index(field.low)
@@ -141,7 +144,7 @@ class Learner:
         self.oracle = Oracle(archs)
         new, current = architecture.number(archs[0]) >= 100, architecture.number(archs[0]) >= 90
         absent = ("U" if new else "V") + ("J" if current else "K") + "YZ"
-        self.usable = [field for field in FIELDS.values() if field.letter not in absent and field.name != "L32"]
+        self.usable = [field for field in FIELDS.values() if field.letter not in absent and field.letter != "M"]
         self.by_opcode: dict[int, dict[int, int]] = collections.defaultdict(dict)
         for word in words:
             self.by_opcode[word & OPCODE].setdefault(word & ~SCHEDULING, word)
@@ -174,7 +177,7 @@ class Learner:
             for field, count in votes[opcode].most_common():
                 if count >= against[opcode][field] and not any(field.mask & other.mask for other in chosen):
                     chosen.append(field)
-            result[opcode] = [FIELDS["L32"] if opcode in MASKS and field.low == 32 else field for field in chosen]
+            result[opcode] = [FIELDS["M32"] if opcode in MASKS and field.low == 32 else field for field in chosen]
         return result
 
     def rows(self, fields: Mapping[int, Sequence[Field]]) -> dict[int, str]:
@@ -243,6 +246,40 @@ class Learner:
                     self.wrong[form].append((word, own, text))
         return {form: row for form, row in rows.items() if form not in self.wrong and agreed[form] >= ENOUGH}
 
+    def swept(self, table: Encodings) -> Encodings:
+        """The table without the rows of a field of which nvdisasm prints some value in another way.
+
+        All values of a small field are compared, and those of a large one that are likely to be special.
+        """
+        schedulings = {
+            normal(word, table.opcodes[opcode].fields): word & SCHEDULING
+            for opcode, words in self.by_opcode.items() if opcode in table.opcodes for word in words.values()
+        }  # fmt: skip
+        batch: list[int] = []
+        asked: list[tuple[int, Field]] = []
+        for number, opcode in table.opcodes.items():
+            forms = [form for form in opcode.texts if form in schedulings]
+            for field in opcode.fields:
+                with_field = [form for form in forms if field.plain(field.value(form))]
+                for form in RANDOM.sample(with_field, min(SWEPT, len(with_field))):
+                    values = [value for value in edges(field) if field.plain(value)]
+                    batch += [field.put(form | schedulings[form], value) for value in values]
+                    asked += [(number, field)] * len(values)
+        wrong: dict[int, set[Field]] = collections.defaultdict(set)
+        for place, (word, text, (number, field)) in enumerate(zip(batch, self.oracle.texts(batch), asked, strict=True)):
+            own = table.opcodes[number].text(word, 16 * place, 1 << 60)
+            if None not in (own, text) and own != text and field not in wrong[number]:
+                wrong[number].add(field)
+                print(f"  {number:#x} {field.name}: {text}, not {own}", flush=True)
+        opcodes = {
+            number: Opcode(opcode.guard, opcode.fields, {
+                form: text for form, text in opcode.texts.items()
+                if not any(field.plain(field.value(form)) for field in wrong[number])
+            })
+            for number, opcode in table.opcodes.items()
+        }  # fmt: skip
+        return Encodings(table.version, opcodes)
+
     def sample(self, form: int, fields: Sequence[Field], row: str) -> int:
         """An instruction of this form with random values."""
         word = form | RANDOM.choice(self.schedulings[form])
@@ -304,6 +341,18 @@ def single(number: float) -> int:
     return int.from_bytes(struct.pack("<f", RANDOM.choice([number, -number, float(round(number)) % 1e6])), "little")
 
 
+def edges(field: Field) -> list[int]:
+    """All values of a small field; of a large one those that are likely to be special."""
+    if field.width <= 8:
+        return [*range(1 << field.width)]
+    powers = [1 << bit for bit in range(field.width)]
+    near = range(-70, 300)
+    values = {*near, *powers, *(power - 1 for power in powers), *(power + 1 for power in powers), *(-p for p in powers)}
+    if field.letter in DISTANCES:
+        values = {4 * value for value in near}
+    return sorted({value & (1 << field.width) - 1 for value in values})
+
+
 def learn(family: str, codes: Mapping[str, set[bytes]], version: str) -> Encodings:
     """The table of a family, right for each of its architectures."""
     own = [arch for arch in codes if FAMILIES.get(arch.rstrip("af")) == family]
@@ -320,14 +369,12 @@ def learn(family: str, codes: Mapping[str, set[bytes]], version: str) -> Encodin
                 chosen[number] = FIELDS[{"X": "Y32", "S": "Z32"}[field.letter]]
     rows = learner.rows(fields)
     guards = learner.guards()
-    return Encodings(
-        version,
-        {
-            opcode: Opcode(guards[opcode], tuple(chosen), texts)
-            for opcode, chosen in fields.items()
-            if (texts := {form: row for form, row in rows.items() if form & OPCODE == opcode})
-        },
-    )
+    opcodes = {
+        opcode: Opcode(guards[opcode], tuple(chosen), texts)
+        for opcode, chosen in fields.items()
+        if (texts := {form: row for form, row in rows.items() if form & OPCODE == opcode})
+    }
+    return learner.swept(Encodings(version, opcodes))
 
 
 MASKS = frozenset((0x803, 0x804))

@@ -102,10 +102,11 @@ KINDS = {
     "N": Kind(lambda value: f"{value:#x}", lambda value: 0 < value < 1 << 19, 4),
     "C": Kind(lambda value: f"{4 * value:#x}", lambda value: 0 < value < CONSTANTS, 1),
     "L": Kind(lambda value: f"{value:#x}"),
+    "M": Kind(lambda value: f"{value:#x}", lambda value: value != 0xFF),
 }
-"""By their letters in the tables: a register, a uniform register of 6 and one of 8 bits, a predicate; a
-number, a signed number, the same two for opcodes that powers of two change; a float, a double, two halves,
-two bfloat16; an offset of an address, one in shared memory of an LDGSTS, one in a constant bank; a small number."""
+"""By their letters in the tables: a register, a uniform register of 6 and one of 8 bits, a predicate; a number, a
+signed number, the same two for opcodes that powers of two change; a float, a double, two halves, two bfloat16; an
+offset of an address, one in shared memory of an LDGSTS, one in a constant bank; a small number, a mask of predicates."""
 
 DISTANCES = "TJK"
 """The letters of the fields that hold the distance to another instruction, in words."""
@@ -178,7 +179,8 @@ FIELDS = {
         Field("O", ((40, 24),)),
         Field("N", ((44, 20),)),
         Field("C", ((40, 14),)),
-        *(Field("L", ((low, width),)) for low, width in ((72, 8), (32, 8), (75, 5), (53, 5), (54, 4))),
+        *(Field("L", ((low, width),)) for low, width in ((72, 8), (75, 5), (53, 5), (54, 4))),
+        Field("M", ((32, 8),)),
         Field("T", ((34, 30),)),
         Field("J", ((34, 48),)),
         Field("K", ((16, 8), (34, 48))),

@@ -8,8 +8,9 @@ import pytest
 from ptxbench import discovery, toolchain
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import encodings, lines, locate, sass
+from ptxbench.toolchain.encodings import Encodings, Opcode
 from ptxbench.toolchain.fields import FIELDS, OPCODE, SCHEDULING, YIELD
-from tools.learn_encodings import Oracle, is_far, words_of
+from tools.learn_encodings import Learner, Oracle, is_far, words_of
 
 ARCHS = ("sm_75", "sm_80", "sm_89", "sm_90", "sm_100", "sm_120")
 UNANSWERED = 0.05
@@ -139,3 +140,18 @@ def test_the_scheduling_does_not_change_a_text():
     word = first(shipped("sm_90"), EXIT)
     texts = {tuple(encodings.texts(as_code(word & ~SCHEDULING | bits), "sm_90", version())) for bits in (0, SCHEDULING)}
     assert len(texts) == 1
+
+
+R2P = 0x804
+
+
+def test_a_field_with_a_value_that_nvdisasm_prints_in_another_way_is_not_learnt(capsys):
+    """R2P does not print the mask 0xff, which few random values hit."""
+    words = {word for code in shipped("sm_90") for word in words_of(code) if word & OPCODE == R2P}
+    text = "R2P PR, {R24}, {X32}"
+    wrong = Opcode("P", (FIELDS["R24"], FIELDS["X32"]), {FIELDS["X32"].put(0x7000 | R2P, 3): text})
+    right = encodings.encodings("sm_90").opcodes[R2P]
+    learner = Learner(["sm_90"], words)
+    assert learner.swept(Encodings(version(), {R2P: right})).opcodes[R2P] == right
+    assert learner.swept(Encodings(version(), {R2P: wrong})).opcodes[R2P].texts == {}
+    assert "0x804 X32: R2P PR, R" in capsys.readouterr().out
