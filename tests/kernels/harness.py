@@ -9,6 +9,7 @@ SAME_BITS   False where the two sides compute in different ways, so that bits ma
 """
 
 import dataclasses
+import functools
 import importlib
 import re
 from unittest import mock
@@ -97,11 +98,18 @@ def count(report, *opcodes):
     return [sum(number for name, number in report.opcodes.items() if has(name, opcode)) for opcode in opcodes]
 
 
+@functools.lru_cache(maxsize=32)
+def data(name, size, integers):
+    """The arguments of a pair at one size, given as its items, and the expected result. A launch changes neither."""
+    pair = PAIRS[name].pair
+    arguments = pair.make_arguments(dict(size), seed=1, integers=integers)
+    return arguments, verify.expect(pair, arguments, integers=integers)
+
+
 def executed(name, source, arch, size, *, integers=False):
     """(outputs, verdict) of one variant of a pair at one size on the emulator."""
     pair = PAIRS[name].pair
-    arguments = pair.make_arguments(size, seed=1, integers=integers)
-    expected = verify.expect(pair, arguments, integers=integers)
+    arguments, expected = data(name, tuple(size.items()), integers)
     built = build(source, arch)
     launch = built.launched(pair.launch_of(source.variant)(**size))
     outputs = EmulatorBackend(arch).run(built, launch, arguments, pair.outputs).outputs
@@ -141,8 +149,7 @@ def is_found(name, file, text, folder):
 def judged(name, size, change):
     """The verdict on the reference of `size`, as the kernel's type holds it, after `change(array, bounds)`."""
     pair = PAIRS[name].pair
-    arguments = pair.make_arguments(size, seed=1)
-    expected = verify.expect(pair, arguments)
+    _, expected = data(name, tuple(size.items()), integers=False)
     dtypes = {arg.name: arg.dtype for arg in pair.args if arg.name in expected.outputs}
     outputs = {key: value.astype(dtypes[key], order="C") for key, value in expected.outputs.items()}
     for key, array in outputs.items():
