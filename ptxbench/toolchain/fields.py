@@ -106,7 +106,8 @@ KINDS = {
 }
 """By their letters in the tables: a register, a uniform register of 6 and one of 8 bits, a predicate; a number, a
 signed number, the same two for opcodes that powers of two change; a float, a double, two halves, two bfloat16; an
-offset of an address, one in shared memory of an LDGSTS, one in a constant bank; a small number, a mask of predicates."""
+offset of an address, one in shared memory of an LDGSTS, one in a constant bank; a small number, a mask of
+predicates."""
 
 DISTANCES = "TJK"
 """The letters of the fields that hold the distance to another instruction, in words."""
