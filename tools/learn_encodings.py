@@ -57,13 +57,14 @@ NOP = 0x000FC000000000000000000000007918
 REFUSED = re.compile(r"at address 0x([0-9a-f]+)")
 RANDOM = random.Random(1)
 
-SPECIAL = {"R": 255, "U": 63, "V": 255, "P": 7, "O": 0, "N": 0, "C": 0}
+SPECIAL = {"R": 255, "U": 63, "V": 255, "P": 7, "I": 7, "O": 0, "N": 0, "C": 0}
 """A value of a field that is not plain, for rows that the cache does not have."""
 
 TOKENS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys("XSYZ", (0x5A5B5, 0xF7F6E5D4)), "F": (0x449A5000, 0xC5123400), "D": (0x40934A45, 0xC0F12344),
     "H": (0x3E003F00, 0xC1004200), "B": (0x3E503FA0, 0xC1104230), "O": (0x123450, 0xFEDCB0), "C": (0x123, 0x2B4),
-    "N": (0x12340, 0x567A0), "T": (0x123454, -16), "J": (0x123454, -16), "K": (0x123454, -16),
+    "N": (0x12340, 0x567A0), "G": (3, 4), "W": (11, 12), "A": (2, 1), "T": (0x123454, -16),
+    "J": (0x123454, -16), "K": (0x123454, -16),
 }  # fmt: skip
 """Two values of each kind of field whose texts occur nowhere else in an instruction."""
 
@@ -80,9 +81,9 @@ def tokens(field: Field) -> tuple[int, int]:
     """Two values of a field that no other field of an instruction has."""
     if field.letter in "LM":
         return SMALL[field.width]
-    if field.letter == "P":
+    if field.letter in "PI":
         number = PREDICATES.index(field.low)
-        return number + 1, (number + 2) % 7
+        return number + 1, (number + 2) % 7 + 8 * (field.letter == "I")
     if field.letter in "RUV":
         start = 4 * REGISTERS.index(field.low)
         return (start + 120, start + 136) if field.letter == "R" else (start + 16, start + 32)
@@ -94,6 +95,10 @@ def pattern(field: Field, text: str) -> str:
     """A pattern for the text of a field in that of an instruction."""
     if field.letter == "P":  # of either kind
         return rf"(?<![\w.])(U?){text}(?!\w)"
+    if field.letter == "I":
+        return rf"(?<![\w.!])(){text}(?!\w)"
+    if field.letter in "GWA":
+        return rf"(?<=\.)(){text}(?=[. ])"
     return rf"(?<![\w.])(){re.escape(text)}" + (r"(?!\w)" if field.letter in "RUV" else r"(?!\w|\.\d)")
 
 
@@ -348,6 +353,7 @@ def edges(field: Field) -> list[int]:
     powers = [1 << bit for bit in range(field.width)]
     near = range(-70, 300)
     values = {*near, *powers, *(power - 1 for power in powers), *(power + 1 for power in powers), *(-p for p in powers)}
+    values |= {0x7F800000, 0xFF800000, 0x7FF00000, 0xFFF00000}  # infinite, as float and as double
     if field.letter in DISTANCES:
         values = {4 * value for value in near}
     return sorted({value & (1 << field.width) - 1 for value in values})

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import copysign, isfinite
+from math import copysign, isfinite, isnan
 
 from ptxbench.toolchain.cubin import INSTRUCTION_BYTES
 
@@ -43,6 +43,10 @@ def signed_hex(number: int) -> str:
 
 
 def decimal(number: float) -> str:
+    if number and not isfinite(number):
+        return "+INF " if number > 0 else "-INF "
+    if number == 0 and copysign(1, number) < 0:
+        return "-0.0 "
     return f"{number:.20e}" if abs(number) >= LARGE else f"{number:.20g}"
 
 
@@ -75,6 +79,13 @@ def has_one_bit(value: int) -> bool:
     return value & value - 1 == 0
 
 
+INTEGER_COMPARISONS = ("F", "LT", "EQ", "LE", "GT", "NE", "GE", "T")
+FLOAT_COMPARISONS = (
+    "F", "LT", "EQ", "LE", "GT", "NE", "GE", "NUM", "NAN", "LTU", "EQU", "LEU", "GTU", "NEU", "GEU", "T",
+)  # fmt: skip
+COMBINATIONS = ("AND", "OR", "XOR")
+
+
 @dataclass(frozen=True)
 class Kind:
     """How a field is printed. `plain`: whether a value is printed so; any other belongs to the opcode, such as RZ,
@@ -90,12 +101,16 @@ KINDS = {
     "U": Kind(lambda value: f"UR{value}", lambda value: value != 63),
     "V": Kind(lambda value: f"UR{value}", lambda value: value != 255),
     "P": Kind(lambda value: f"P{value}", lambda value: value != 7),
+    "I": Kind(lambda value: f"{'!' * (value >> 3)}P{value & 7}", lambda value: value & 7 != 7),
+    "G": Kind(lambda value: INTEGER_COMPARISONS[value], lambda value: 0 < value < 7, 1),
+    "W": Kind(lambda value: FLOAT_COMPARISONS[value], lambda value: 0 < value < 15, 1),
+    "A": Kind(lambda value: COMBINATIONS[value], lambda value: value < len(COMBINATIONS)),
     "X": Kind(lambda value: f"{value:#x}", lambda value: value != 0, 3),
     "S": Kind(lambda value: signed_hex(signed(value, 32)), lambda value: value != 0, 3),
     "Y": Kind(lambda value: f"{value:#x}", lambda value: not has_one_bit(value), 3),
     "Z": Kind(lambda value: signed_hex(signed(value, 32)), lambda value: not has_one_bit(value), 3),
-    "F": Kind(lambda value: decimal(single(value)), lambda value: usual(single(value))),
-    "D": Kind(lambda value: decimal(double(value)), lambda value: usual(double(value))),
+    "F": Kind(lambda value: decimal(single(value)), lambda value: not isnan(single(value))),
+    "D": Kind(lambda value: decimal(double(value)), lambda value: not isnan(double(value))),
     "H": Kind(lambda value: ", ".join(map(decimal, halves(value))), lambda value: all(map(usual, halves(value)))),
     "B": Kind(lambda value: ", ".join(map(decimal, brains(value))), lambda value: all(map(usual, brains(value)))),
     "O": Kind(lambda value: signed_hex(signed(value, 24)), lambda value: value != 0, 4),
@@ -104,10 +119,11 @@ KINDS = {
     "L": Kind(lambda value: f"{value:#x}"),
     "M": Kind(lambda value: f"{value:#x}", lambda value: value != 0xFF),
 }
-"""By their letters in the tables: a register, a uniform register of 6 and one of 8 bits, a predicate; a number, a
-signed number, the same two for opcodes that powers of two change; a float, a double, two halves, two bfloat16; an
-offset of an address, one in shared memory of an LDGSTS, one in a constant bank; a small number, a mask of
-predicates."""
+"""By their letters in the tables: a register, a uniform register of 6 and one of 8 bits, a predicate, one that may be
+negated; comparisons of integers and of floats, and how a predicate is combined with the result; a number, a signed
+number, the same two for opcodes that powers of two change; a float, a double, two halves, two bfloat16; an offset of an
+address, one in shared memory of an LDGSTS, one in a constant bank; a small number, a mask of predicates.
+"""
 
 DISTANCES = "TJK"
 """The letters of the fields that hold the distance to another instruction, in words."""
@@ -175,8 +191,12 @@ FIELDS = {
         *(Field("R", ((low, 8),)) for low in (16, 24, 32, 64)),
         *(Field("U", ((low, 6),)) for low in (16, 24, 32, 64)),
         *(Field("V", ((low, 8),)) for low in (16, 24, 32, 64)),
+        *(Field("I", ((low, 4),)) for low in (68, 77, 87)),
         *(Field("P", ((low, 3),)) for low in (68, 77, 81, 84, 87)),
         *(Field(letter, ((32, 32),)) for letter in "XSYZFDHB"),
+        Field("G", ((76, 3),)),
+        Field("W", ((76, 4),)),
+        Field("A", ((74, 2),)),
         Field("O", ((40, 24),)),
         Field("N", ((44, 20),)),
         Field("C", ((40, 14),)),

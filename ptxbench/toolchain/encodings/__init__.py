@@ -64,7 +64,7 @@ class Opcode:
             if word & bit and f"{{{mark}}}" not in template:
                 return None
             values[mark] = ".reuse" if word & bit and word & YIELD else ""
-        return guard(word, self.guard) + template.format_map(values)
+        return (guard(word, self.guard) + template.format_map(values)).rstrip()
 
 
 def guard(word: int, kind: str) -> str:
