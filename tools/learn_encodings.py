@@ -161,9 +161,8 @@ class Learner:
             for word in RANDOM.sample(sorted(words.values()), min(SAMPLES, len(words))):
                 word &= ~sum(REUSE.values())
                 for field in self.usable:
-                    if field.plain(field.value(word)):
-                        batch += [field.put(word, value) for value in tokens(field)]
-                        asked.append((opcode, field))
+                    batch += [field.put(word, value) for value in tokens(field)]
+                    asked.append((opcode, field))
         printed = self.oracle.texts(batch)
         votes: dict[int, collections.Counter[Field]] = collections.defaultdict(collections.Counter)
         against: dict[int, collections.Counter[Field]] = collections.defaultdict(collections.Counter)
