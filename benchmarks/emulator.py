@@ -257,7 +257,7 @@ def against_c(loops: ctypes.CDLL, cases: list[Case], repeats: int) -> Table:
     verdict = f"ABOVE the target of {C_TARGET:.0f} x: {', '.join(over)}" if over else f"at most {C_TARGET:.0f} x"
     table.caption = (
         "CPU times; gcc -O3 -march=native. The emulator checks and counts each access. quick code: of a kernel's first "
-        f"launches; optimised: of those after a quarter of a second or more, {verdict}."
+        f"launches; optimised: of those after a tenth of a second or more, {verdict}."
     )
     return table
 

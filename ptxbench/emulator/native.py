@@ -32,8 +32,9 @@ from ptxbench.emulator.runtime.conditions import ALIGNMENT, BYTES, SYMBOL
 from ptxbench.emulator.translate import translate
 
 QUICK, OPTIMISED = 0, 1
-"""Levels of LLVM's code generation. There are no IR passes: they took time without a gain. QUICK takes a third of the
-time; its code is up to 1.7 times slower, in kernels that mostly compute."""
+"""Levels of LLVM's code generation. There are no IR passes: they took time without a gain. QUICK, whose code has no
+vectors, takes a fifth to two fifths of the time; its code is two to four times slower, six times where a kernel only
+computes."""
 
 
 MOST_INLINED = 16
@@ -43,10 +44,11 @@ hundred, sgemm_tiled was slower, and took twice as long to compile."""
 SCHEDULER = "run_ctas."
 """The start of the name of the function that runs a kernel (runtime/scheduler.py)."""
 
-SLOW_SECONDS = 0.25
-SLOW_SECONDS_A_BYTE = 8e-6
+SLOW_SECONDS = 0.1
+SLOW_SECONDS_A_BYTE = 3e-6
 """A kernel is compiled again with optimisation after so many CPU seconds of launches, or as many for each byte of its
-own quick code if that is more. It takes 2e-6 to 3e-6 a byte, and saves a third of what launches take from then on."""
+own quick code if that is more. It takes 1.2e-6 to 2.4e-6 a byte. In these seconds, optimised code would have saved
+about that much."""
 
 
 class NativeKernel:
