@@ -31,6 +31,9 @@ FAULTS: tuple[tuple[type[KernelError], str], ...] = (
 )
 """The finding code of each error class."""
 
+MEMORY_LIMIT = "memory-limit"
+"""The code of a launch that takes too much memory."""
+
 WRONG = ("wrong-result", "output-unwritten")
 """Codes of a launch that completed with a wrong result."""
 
@@ -86,7 +89,7 @@ class CandidateLauncher:
         """The finding for a launch that failed."""
         code = next((code for kind, code in FAULTS if isinstance(error, kind)), "emulator-crash")
         if "not enough memory" in str(error).lower() or "GB are free" in str(error):
-            code = "memory-limit"
+            code = MEMORY_LIMIT
         words = re.sub(r"; its PTX is saved as .*", ".", str(error))
         words = re.sub(r"; [\d.]+ GB are free", "", words)  # a seed gives the same message on every machine
         line = re.match(r"line (\d+): ", words)

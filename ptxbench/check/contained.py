@@ -21,6 +21,7 @@ from typing import IO
 from ptxbench import errors
 from ptxbench.check.candidate_cache import layer, tidy
 from ptxbench.check.findings import (
+    FIRST_LAUNCHES,
     PAIR_NEEDED,
     STAGES,
     Finding,
@@ -65,11 +66,13 @@ class CheckTask:
     settings: CheckOptions = field(default_factory=CheckOptions)
     limits: ProcessLimits = field(default_factory=ProcessLimits)
 
-    def to_json(self, path: Path, folder: Path, own: Path | None) -> str:
+    def to_json(self, path: Path, folder: Path, own: Path | None, *, separate: bool = False) -> str:
         """For the process, with the path of the candidate's text, and the folders that it can write to: one for
-        temporary files, and the candidate's part of the cache."""
+        temporary files, and the candidate's part of the cache. `separate`: whether the emulator has its own process."""
         paths = {"kernels": str(self.kernels.absolute()), "path": str(path), "folder": str(folder)}
-        return json.dumps({**dataclasses.asdict(self), **paths, "layer": str(own) if own else None})
+        return json.dumps(
+            {**dataclasses.asdict(self), **paths, "layer": str(own) if own else None, "separate": separate}
+        )
 
 
 Started = Callable[[JudgementProcess], None]
@@ -80,6 +83,10 @@ class EndedByOthers(Exception):
 
     def __init__(self, judgement: Judgement) -> None:
         self.judgement = judgement
+
+
+class EndedWithEmulator(Exception):
+    """The process of the judgement has ended, perhaps because the emulator did, or needs too much memory for both."""
 
 
 def judge(candidate: Path, task: CheckTask, begin: Callable[[str], None] = lambda stage: None) -> Judgement:
@@ -125,13 +132,20 @@ def persistent(
     started: Started,
 ) -> Judgement:
     """The judgement, begun again if other programs, such as the kernel when memory runs out, end its process or the
-    server. If its process is ended once more, the candidate is rejected; if the server is, there is no verdict."""
-    ended = 0
-    for attempt in range(ATTEMPTS):
+    server. If its process is ended once more, the candidate is rejected; if the server is, there is no verdict.
+
+    At first the emulator has no process of its own, which saves its start. If that process ends without a judgement,
+    the emulator gets its own, and what is then found counts.
+    """
+    ended, separate = 0, False
+    for attempt in range(ATTEMPTS + 1):
         with (folder / f"errors-{attempt}").open("w+b") as complaints:
             try:
-                process = server.start(task.to_json(path, folder, own), complaints, task.limits.seconds)
-                return from_process(process, candidate, task, complaints, begin, started)
+                document = task.to_json(path, folder, own, separate=separate)
+                process = server.start(document, complaints, task.limits.seconds)
+                return from_process(process, candidate, task, complaints, begin, started, separate=separate)
+            except EndedWithEmulator:
+                separate = True
             except ServerLost as lost:
                 reason = str(lost)
             except EndedByOthers as end:
@@ -150,13 +164,16 @@ def from_process(
     complaints: IO[bytes],
     begin: Callable[[str], None],
     started: Started,
+    *,
+    separate: bool,
 ) -> Judgement:
-    """The judgement of a process; if it ends without one, a judgement about its end. Raises EndedByOthers."""
+    """The judgement of a process; if it ends without one, a judgement about its end. `separate`: whether the emulator
+    had its own process. Raises EndedByOthers, EndedWithEmulator."""
     started(process)
     stages: list[StageResult] = []
     findings: list[Finding] = []
     current = next(iter(STAGES))
-    ending, status, by_others = "crashed", 0, False
+    ending, status, by_others, by_itself = "crashed", 0, False, True
     try:
         for event in process.events():
             if "begin" in event:
@@ -175,17 +192,27 @@ def from_process(
                 ending = event["ended"]
         status = process.status()
         by_others = process.ended_by_others(status)
+        by_itself = not (by_others or process.ended_here)
     except TimeoutError:
         ending = "time-limit"
     finally:
         process.close()
     if ending == "crashed" and status > 0:  # an exception of ptxbench
         ending = "judge-failed"
+    ended = ending == "memory-limit" or (ending == "crashed" and status < 0)
+    if ended and by_itself and not separate and launches(current):
+        raise EndedWithEmulator
     words = ending_words(ending, status, task.limits, complaints)
     judgement = ended_early(candidate, task, current, ending, words, stages, findings)
     if ending == "crashed" and by_others:
         raise EndedByOthers(judgement)
     return judgement
+
+
+def launches(stage: str) -> bool:
+    """Whether the candidate's kernel has run in this stage or in one before it."""
+    names = list(STAGES)
+    return names.index(stage) >= names.index(FIRST_LAUNCHES)
 
 
 def ended_early(

@@ -36,6 +36,9 @@ STAGES = {
 PAIR_NEEDED = "lint"
 """The first stage that needs the pair's own kernels; the stages before it need only the candidate's text."""
 
+FIRST_LAUNCHES = "results"
+"""The first stage that launches the candidate's kernel."""
+
 
 @dataclass(frozen=True)
 class Finding:

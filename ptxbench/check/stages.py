@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench import architecture, toolchain
-from ptxbench.check.candidate_launcher import WRONG, CandidateLauncher
+from ptxbench.check.candidate_launcher import MEMORY_LIMIT, WRONG, CandidateLauncher
 from ptxbench.check.comparison import COMPARED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.finding_codes import ERROR, OF_THE_PAIR
 from ptxbench.check.findings import (
@@ -204,6 +204,7 @@ class Checker:
         counted: list[CheckCase] = []
         beyond: set[str] = set()
         excused = 0
+        first: StageOutcome | None = None
         for question in questions:
             if stage == "values" and question.name in beyond:
                 continue  # the pair's kernels fail it at other sizes too
@@ -217,12 +218,16 @@ class Checker:
                 if wrong.severity == ERROR and not self.suite.reference_kernels:
                     message = "no kernel of the pair is right at its own check sizes here."
                     return StageOutcome("nothing to compare with", [finding("results", "nothing-counts", message)])
+                outcome = StageOutcome(f"{case.label}", [wrong])
                 if wrong.severity != ERROR or not self.suite.beyond_contract(case, fault=strict):
-                    return StageOutcome(f"{case.label}", [wrong])
+                    return outcome
+                first = first or outcome
             else:
                 excused += bool(question.made)
                 beyond.add(question.name)
         if stage == "results" and not counted:
+            if first and first.findings[0].code == MEMORY_LIMIT:  # then the pair's kernels may lack only memory too
+                return first
             message = "the pair's own kernels fail at every check size too."
             return StageOutcome("nothing to compare with", [finding(stage, "nothing-counts", message)])
         words = f", {excused} that the pair's own kernels fail" if excused else ""

@@ -17,11 +17,11 @@ from ptxbench import cache, containment
 from ptxbench.check.findings import PAIR_NEEDED, to_document
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
-from ptxbench.emulator.process import stop_process
+from ptxbench.emulator.process import stay_in_this_process, stop_process
 from ptxbench.errors import PtxbenchError
 
 MOST_FILE = 4 << 30
-"""Bytes of a written file; the memory shared with the emulator's process is one too."""
+"""Bytes of a written file; the memory that the emulator shares is one too."""
 
 
 def limit(seconds: float, memory_bytes: int) -> None:
@@ -68,6 +68,8 @@ def main(task: Mapping[str, Any], suite: CheckSuite, orders: int, answers: int, 
         os.environ[cache.LAYER] = own
     path = Path(task["path"])
     os.chdir(path.parent)
+    if not task["separate"]:
+        stay_in_this_process()
     limit(task["limits"]["seconds"], task["limits"]["memory_bytes"])
     confine([folder, *([Path(own)] if own else [])])
     judge(path, suite, CheckOptions(**task["settings"]), orders, answers)

@@ -1,9 +1,10 @@
-"""The emulator's process: started on first use, kept, and replaced if it dies."""
+"""The emulator's process: started on first use, kept, and replaced if it dies. It can be this process too."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import pickle
 import signal
@@ -55,23 +56,18 @@ class ForkedWorker(Fork):
         self.stdout: IO[bytes] | None = os.fdopen(self_answers, "rb")
 
 
-STARTED_BY: list[Callable[[int], subprocess.Popen[bytes] | ForkedWorker]] = [spawn]
-"""How the process is started; see `start_by_forking`."""
-
-
-def start_by_forking() -> None:
-    """From now on, start the emulator's process as a copy of this one. This process must have no other thread then."""
-    STARTED_BY[:] = [ForkedWorker]
-
-
 class Process:
     """A running `ptxbench.emulator.worker` and the arena shared with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[[int], subprocess.Popen[bytes] | ForkedWorker] = spawn) -> None:
         self.arena = memory.Arena()
         self.sent = Sent()
         with without_interrupts():  # also while it imports, when it cannot handle Ctrl-C yet
-            self.process = STARTED_BY[0](self.arena.handle)
+            self.process = start(self.arena.handle)
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
 
     def perform(self, job: LaunchRequest, contents: Sequence[tuple[int, Bytes]]) -> tuple[LaunchReply, list[Bytes]]:
         """Put `contents` at their offsets in the arena and run `job`; returns its answer, and views of the new
@@ -123,15 +119,51 @@ class Process:
         self.arena.close()
 
 
+class InThisProcess(Process):
+    """The emulator without a process of its own. This process ends with it, and raises MemoryError for a launch that
+    takes too much memory."""
+
+    def __init__(self) -> None:
+        from ptxbench.emulator import worker
+
+        self.arena = memory.Arena()
+        self.answer = functools.partial(worker.answer_to, host=worker.ProcessHost(self.arena.handle))
+
+    @property
+    def running(self) -> bool:
+        return True
+
+    def ask(self, job: LaunchRequest) -> LaunchReply | Again | Failure:
+        return self.answer(job)
+
+    def stop(self) -> None:
+        self.arena.close()
+
+
+STARTED_BY: list[Callable[[], Process]] = [Process]
+"""How the process is started."""
+
+
+def start_by_forking() -> None:
+    """From now on, start the emulator's process as a copy of this one. This process must have no other thread then."""
+    STARTED_BY[:] = [lambda: Process(ForkedWorker)]
+
+
+def stay_in_this_process() -> None:
+    """From now on, launch in this process: without the start of another, which may take as long as all launches of a
+    judgement. It should be one that can be replaced."""
+    STARTED_BY[:] = [InThisProcess]
+
+
 RUNNING: list[Process] = []
 
 
 def emulator_process() -> Process:
     """The process that is kept for launches; a new one if none is running."""
-    if RUNNING and RUNNING[0].process.poll() is not None:
+    if RUNNING and not RUNNING[0].running:
         stop_process()
     if not RUNNING:
-        RUNNING.append(Process())
+        RUNNING.append(STARTED_BY[0]())
     return RUNNING[0]
 
 

@@ -495,14 +495,23 @@ def serve(handle: int, requests: Any, answers: Any) -> None:
             job = pickle.load(requests)
         except EOFError:
             return
+        answer: LaunchReply | Again | Failure
         try:
-            answer: LaunchReply | Again | Failure = launch(job, host)
-        except PtxbenchError as error:
-            answer = Failure(type(error).__name__, str(error))
-        except (MemoryError, OSError):  # OSError: pages that cannot be mapped
+            answer = answer_to(job, host)
+        except MemoryError:
             gc.collect()  # free what was made before memory ran out
             answer = Failure("LaunchError", "Not enough memory for this launch. Use a smaller size.")
         sent.dump(answer, answers)
+
+
+def answer_to(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again | Failure:
+    """The answer to one job. Raises MemoryError."""
+    try:
+        return launch(job, host)
+    except PtxbenchError as error:
+        return Failure(type(error).__name__, str(error))
+    except OSError as error:  # pages that cannot be mapped
+        raise MemoryError(str(error)) from None
 
 
 def follow(parent: int) -> None:

@@ -379,6 +379,33 @@ def test_a_process_that_others_end_is_judged_once_more(kept_server, sent, times,
     assert len(set(pids)) == len(pids) == processes
 
 
+@pytest.mark.parametrize(("times", "expected"), [(1, "results endless"), (2, "results crashed")])
+def test_a_process_that_dies_in_a_launch_is_judged_again_with_a_process_for_the_emulator(kept_server, times, expected):
+    pids = []
+
+    def end(stage, process):
+        if stage == "results":
+            pids.append(process.pid)
+            if len(pids) <= times:
+                os.kill(process.pid, signal.SIGSEGV)
+
+    judgement = judge_in(kept_server, "never_ends.ptx", end)
+    assert (outcome(judgement), judgement.verdict) == (expected, "rejected")
+    assert len(set(pids)) == 2
+
+
+def test_a_judgement_that_is_cancelled_in_a_launch_is_not_begun_again(kept_server):
+    pids = []
+
+    def end(stage, process):
+        if stage == "results":
+            pids.append(process.pid)
+            process.kill()
+
+    assert outcome(judge_in(kept_server, "never_ends.ptx", end)) == "results crashed"
+    assert len(pids) == 1
+
+
 @pytest.mark.parametrize("restarted", quick.every(2, [False, True]))
 def test_a_server_that_dies_costs_no_verdict(server, restarted):
     """Even if another judgement has started it again before this one notices."""

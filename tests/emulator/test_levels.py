@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import memory, native, worker
-from ptxbench.emulator.messages import Sent
-from ptxbench.emulator.process import Process
+from ptxbench.emulator import native
+from ptxbench.emulator.process import InThisProcess
 from tests import quick
 from tests.emulator.harness import program
 from tests.emulator.pairs import NAMES, emulated_arch, launches, ptx
@@ -33,18 +32,6 @@ LOOP:
     ret;
 }
 """)
-
-
-class InThisProcess(Process):
-    """The emulator's process without a process, so that a test can look into it."""
-
-    def __init__(self):
-        self.arena = memory.Arena()
-        self.host = worker.ProcessHost(self.arena.handle)
-        self.sent = Sent()
-
-    def ask(self, job):
-        return worker.launch(job, self.host)
 
 
 @pytest.fixture
