@@ -63,63 +63,83 @@ class Form:
     parameters: tuple[str, ...]
 
 
+class Arguments:
+    """Reads the tokens of a line: `parameters` as in `Form`, and `lines` that make the operands of them."""
+
+    def __init__(self) -> None:
+        self.parameters: list[str] = []
+        self.lines: list[str] = []
+        self.vector = ""
+        """The type that was read last."""
+
+    def read(self, piece: re.Match[str]) -> str:
+        """What stands for a piece in the function. Raises Unknown."""
+        if piece["vector"]:
+            self.vector = piece["vector"]
+            return self.vector
+        number = len(self.parameters)
+        if kind := piece["scalar"]:
+            self.parameters.append(kind)
+            return f"{kind} %p{number}"
+        self.parameters.append(self.load(number, piece["splat"]))
+        return f"%a{number}"
+
+    def load(self, number: int, splat: str | None) -> str:
+        """Make the operand of a vector, or of a number of type `splat` in all lanes; returns the parameter's type."""
+        if splat:
+            vector = f"{VECTOR}{splat}>"
+            self.lines += [
+                f"%f{number} = insertelement {vector} poison, {splat} %p{number}, i64 0",
+                f"%a{number} = shufflevector {vector} %f{number}, {vector} poison, {VECTOR}i32> zeroinitializer",
+            ]
+            return splat
+        if self.vector == MASK:
+            self.lines.append(f"%a{number} = bitcast i32 %p{number} to {MASK}")
+            return "i32"
+        if not self.vector:
+            raise Unknown
+        self.lines.append(f"%a{number} = load {self.vector}, ptr %p{number}, align 64")
+        return ""
+
+
 @functools.lru_cache(maxsize=4096)
 def form(line: str) -> Form:
     """The function for a line without its result's name, with § for each token. Raises Unknown."""
-    lines: list[str] = []
-    parameters: list[str] = []
-    last = ""
-
-    def argument(piece: re.Match[str]) -> str:
-        nonlocal last
-        if piece["vector"]:
-            last = piece["vector"]
-            return last
-        number = len(parameters)
-        if piece["scalar"]:
-            parameters.append(piece["scalar"])
-            return f"{piece['scalar']} %p{number}"
-        value = f"%a{number}"
-        if kind := piece["splat"]:
-            vector = f"{VECTOR}{kind}>"
-            lines.append(f"%f{number} = insertelement {vector} poison, {kind} %p{number}, i64 0")
-            lines.append(f"{value} = shufflevector {vector} %f{number}, {vector} poison, {VECTOR}i32> zeroinitializer")
-        elif last == MASK:
-            kind = "i32"
-            lines.append(f"{value} = bitcast i32 %p{number} to {MASK}")
-        elif last:
-            kind = ""
-            lines.append(f"{value} = load {last}, ptr %p{number}, align 64")
-        else:
-            raise Unknown(line)
-        parameters.append(kind)
-        return value
-
     if OTHER_LENGTH.search(line):
         raise Unknown(line)
-    operation = PIECE.sub(argument, line)
+    arguments = Arguments()
+    operation = PIECE.sub(arguments.read, line)
     kind = result_type(operation)
-    vectors: tuple[str, ...] = (kind,) if kind.startswith("<") and kind != MASK else ()
-    returned = "void" if vectors else {MASK: "i32", "": "void"}.get(kind, kind)
-    lines.append(f"%result = {operation}" if kind else operation)
-    if kind.startswith("{"):
-        vectors, returned = tuple(kind.strip("{ }").split(", ")), "void"
-        for number, vector in enumerate(vectors):
-            lines.append(f"%part{number} = extractvalue {kind} %result, {number}")
-            lines.append(f"store {vector} %part{number}, ptr %r{number}, align 64")
-        if not all(vector.startswith("<") and vector != MASK for vector in vectors):
-            raise Unknown(line)
-    elif vectors:
-        lines.append(f"store {kind} %result, ptr %r0, align 64")
+    vectors = stored_types(kind)
+    lines = [*arguments.lines, f"%result = {operation}" if kind else operation]
+    for number, vector in enumerate(vectors):
+        part = f"%part{number}" if len(vectors) > 1 else "%result"
+        if len(vectors) > 1:
+            lines.append(f"{part} = extractvalue {kind} %result, {number}")
+        lines.append(f"store {vector} {part}, ptr %r{number}, align 64")
     if kind == MASK:
+        returned, value = "i32", "i32 %lanes"
         lines.append(f"%lanes = bitcast {MASK} %result to i32")
-    lines.append("ret void" if returned == "void" else "ret i32 %lanes" if kind == MASK else f"ret {kind} %result")
+    elif kind and not vectors:
+        returned, value = kind, f"{kind} %result"
+    else:
+        returned = value = "void"
+    lines.append(f"ret {value}")
     places = [f"ptr %r{number}" for number in range(len(vectors))]
-    signature = ", ".join([*places, *(f"{kind or 'ptr'} %p{number}" for number, kind in enumerate(parameters))])
+    inputs = [f"{parameter or 'ptr'} %p{number}" for number, parameter in enumerate(arguments.parameters)]
     name = f"lanes.{operation.split()[0]}.{hashlib.sha256(line.encode()).hexdigest()[:16]}"
     body = "\n  ".join(lines)
-    text = f"define internal {returned} @{name}({signature}) noinline {{\n  {body}\n}}\n"
-    return Form(name, text, vectors, returned, tuple(parameters))
+    text = f"define internal {returned} @{name}({', '.join([*places, *inputs])}) noinline {{\n  {body}\n}}\n"
+    return Form(name, text, vectors, returned, tuple(arguments.parameters))
+
+
+def stored_types(kind: str) -> tuple[str, ...]:
+    """The vectors in the type of a result, which are stored; a mask is returned. Raises Unknown."""
+    parts = tuple(kind.strip("{ }").split(", "))
+    vectors = tuple(part for part in parts if part.startswith("<") and part != MASK)
+    if len(parts) > 1 and vectors != parts:
+        raise Unknown(kind)
+    return vectors
 
 
 CASTS = ("zext", "sext", "trunc", "bitcast", "fpext", "fptrunc", "sitofp", "uitofp", "fptosi", "fptoui")

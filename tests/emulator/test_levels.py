@@ -8,9 +8,7 @@ import pytest
 from ptxbench import emulator
 from ptxbench.emulator import native
 from ptxbench.emulator.process import InThisProcess
-from tests import quick
 from tests.emulator.harness import program
-from tests.emulator.pairs import NAMES, emulated_arch, launches, ptx
 
 COUNT = program("""
 .visible .entry count_to_a_hundred(.param .u64 x)
@@ -84,30 +82,3 @@ def test_a_launch_whose_rest_will_take_long_goes_on_with_faster_code(launched, m
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)
     monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
     assert launched(ctas=640) == (native.OPTIMISED, *quick[1:])
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Launches run in this process, at the level that a test sets."""
-    process = InThisProcess()
-    monkeypatch.setattr("ptxbench.emulator.launch.emulator_process", lambda: process)
-    native.kernel.cache_clear()
-    yield
-    native.kernel.cache_clear()
-
-
-@pytest.mark.parametrize("name", quick.every(6, NAMES))
-def test_both_levels_give_the_same_bytes_and_counters(name, in_this_process, monkeypatch):
-    arch = emulated_arch(name)
-    text = ptx(name, "ptx", arch)
-    options, arguments = launches(name, "ptx")[0]
-
-    def launched(level):
-        monkeypatch.setenv("PTXBENCH_EMULATOR_LEVEL", str(level))
-        native.kernel.cache_clear()
-        copies = {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in arguments.items()}
-        execution = emulator.run(text, args=[*copies.values()], names=[*copies], arch=arch, **options)
-        arrays = {key: value.tobytes() for key, value in copies.items() if isinstance(value, np.ndarray)}
-        return arrays, execution.counters, execution.by_line, execution.loops
-
-    assert launched(native.QUICK) == launched(native.OPTIMISED)

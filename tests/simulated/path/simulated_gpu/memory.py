@@ -176,10 +176,8 @@ class Memory:
         for block in self.blocks.values():
             if block.address <= address < block.address + block.size:
                 return block
-        for start, region in self.regions.items():
-            if start <= address < start + region.size:
-                return Block(start, region.size)
-        return None
+        holding = (start for start, region in self.regions.items() if start <= address < start + region.size)
+        return next((Block(start, self.regions[start].size) for start in holding), None)
 
     def start(self, address: int) -> int:
         """Where the block begins that holds an address, by which L2 knows it."""
