@@ -54,11 +54,13 @@ class Unknown(Exception):
 @dataclass(frozen=True)
 class Form:
     """The function for a kind of line. `results`: the types of its vectors, which it stores to its first parameters;
-    `returned`: the type of another result. `parameters`: the types of the others, "" for a pointer to a vector."""
+    `structure`: whether they are parts of a structure. `returned`: the type of another result. `parameters`: the types
+    of the others, "" for a pointer to a vector."""
 
     name: str
     text: str
     results: tuple[str, ...]
+    structure: bool
     returned: str
     parameters: tuple[str, ...]
 
@@ -110,11 +112,11 @@ def form(line: str) -> Form:
     arguments = Arguments()
     operation = PIECE.sub(arguments.read, line)
     kind = result_type(operation)
-    vectors = stored_types(kind)
+    vectors, structure = stored_types(kind), kind.startswith("{")
     lines = [*arguments.lines, f"%result = {operation}" if kind else operation]
     for number, vector in enumerate(vectors):
-        part = f"%part{number}" if len(vectors) > 1 else "%result"
-        if len(vectors) > 1:
+        part = f"%part{number}" if structure else "%result"
+        if structure:
             lines.append(f"{part} = extractvalue {kind} %result, {number}")
         lines.append(f"store {vector} {part}, ptr %r{number}, align 64")
     if kind == MASK:
@@ -130,14 +132,14 @@ def form(line: str) -> Form:
     name = f"lanes.{operation.split()[0]}.{hashlib.sha256(line.encode()).hexdigest()[:16]}"
     body = "\n  ".join(lines)
     text = f"define internal {returned} @{name}({', '.join([*places, *inputs])}) noinline {{\n  {body}\n}}\n"
-    return Form(name, text, vectors, returned, tuple(arguments.parameters))
+    return Form(name, text, vectors, structure, returned, tuple(arguments.parameters))
 
 
 def stored_types(kind: str) -> tuple[str, ...]:
     """The vectors in the type of a result, which are stored; a mask is returned. Raises Unknown."""
     parts = tuple(kind.strip("{ }").split(", "))
     vectors = tuple(part for part in parts if part.startswith("<") and part != MASK)
-    if len(parts) > 1 and vectors != parts:
+    if kind.startswith("{") and vectors != parts:
         raise Unknown(kind)
     return vectors
 
@@ -325,7 +327,7 @@ class Rewriting:
             f"{kind} {token}" if kind else f"ptr {self.place_of(token)}"
             for kind, token in zip(called.parameters, pieces[1::2], strict=True)
         ]
-        if len(called.results) > 1:
+        if called.structure:
             parts = [self.uses.parts.get((line.name, part), "") for part in range(len(called.results))]
             outputs = [self.room(part, number) for part in parts]
         elif called.results and (pointer := self.uses.stored(number, line.name)):

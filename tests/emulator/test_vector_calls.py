@@ -72,6 +72,25 @@ def test_a_place_is_free_after_the_last_use():
     assert places.count("alloca") == 2
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_parts_of_a_structure_are_where_they_are_used(count):
+    structure = "{ " + ", ".join([V32] * count) + " }"
+    parts = [f"%p{k} = extractvalue {structure} %both, {k}" for k in range(count)]
+    sums = [f"%s{k} = add {V32} %p{k}, splat (i32 {k})" for k in range(count)]
+    lines = calls(REGISTER, LOAD, f"%both = call {structure} @load_shared_4({V32} %a, ptr %env)", *parts, *sums)
+    places = re.findall(r"ptr (%slot\d+)", lines[1])
+    assert lines[1] == f"call void call({', '.join(f'ptr {place}' for place in places)}, ptr %at, ptr %env)"
+    assert len(set(places)) == count
+    adds = [line for line in lines if "add(" in line]
+    assert [line.partition(", ")[2] for line in adds] == [f"ptr {place}, i32 {k})" for k, place in enumerate(places)]
+
+
+@pytest.mark.parametrize("structure", [f"{{ {V32}, i32 }}", f"{{ {V32}, <32 x i1> }}"])
+def test_other_structures_are_refused(structure):
+    with pytest.raises(Unknown):
+        calls(REGISTER, LOAD, f"%both = call {structure} @load_shared_4({V32} %a, ptr %env)")
+
+
 def test_predicates_are_numbers():
     assert calls(
         REGISTER,
