@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator import native
+from ptxbench.emulator import native, worker
 from ptxbench.emulator.process import InThisProcess
+from ptxbench.emulator.runtime import context
 from tests.emulator.harness import program
 
 COUNT = program("""
@@ -81,4 +82,13 @@ def test_a_launch_whose_rest_will_take_long_goes_on_with_faster_code(launched, m
     assert quick[:2] == (native.QUICK, [100] * 64 * 640)
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)
     monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
+    ran = []
+    run = worker.Thread.run
+
+    def noted(thread):
+        run(thread)
+        ran.append((thread.kernel.level, thread.context[context.RUN_WARP] == thread.kernel.warp))
+
+    monkeypatch.setattr(worker.Thread, "run", noted)
     assert launched(ctas=640) == (native.OPTIMISED, *quick[1:])
+    assert set(ran) == {(native.QUICK, True), (native.OPTIMISED, True)}
