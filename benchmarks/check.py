@@ -62,10 +62,13 @@ def beginning(text: str, instruction: str) -> str:
     """The text with another instruction before its first one."""
     lines = text.splitlines()
     body = next(n for n, line in enumerate(lines) if line.startswith("{"))
-    first = next(
-        n for n, line in enumerate(lines) if n > body and (code := line.split("//")[0].strip()) and code[0] not in ".{"
-    )
-    return "\n".join([*lines[:first], f"    {instruction};", *lines[first:]])
+    ended = True  # whether the statement of the lines before has ended
+    for number, line in enumerate(lines[body:], body):
+        code = line.split("//")[0].strip()
+        if code and ended and code[0] not in ".{":
+            return "\n".join([*lines[:number], f"    {instruction};", *lines[number:]])
+        ended = code[-1] in ";{" if code else ended
+    raise ValueError("no instruction")
 
 
 def early_return(text: str) -> str:
@@ -88,12 +91,13 @@ def processor_seconds(judge: ptxbench.Judge) -> float:
     return own + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def cost(judge: ptxbench.Judge, texts: list[str], verdict: str) -> float:
-    """Mean seconds of the processor for each of the texts, which must all have this verdict."""
+def cost(judge: ptxbench.Judge, texts: list[str], verdict: str, stage: str = "") -> float:
+    """Mean seconds of the processor for each of the texts, which must all have this verdict, decided in `stage`."""
     before = processor_seconds(judge)
     for text in texts:
         judgement = judge.judge(text)
         assert judgement.verdict == verdict, judgement.decisive
+        assert not stage or (judgement.decisive and judgement.decisive.stage == stage), judgement.decisive
     return (processor_seconds(judge) - before) / len(texts)
 
 
@@ -102,8 +106,8 @@ def costs(judge: ptxbench.Judge, text: str, repeats: int) -> dict[str, float]:
     again = new_code(text)
     seconds_of["new"] = cost(judge, [new_code(text) for _ in range(repeats - 1)] + [again], "accepted")
     seconds_of["known"] = cost(judge, [again] * repeats, "accepted")
-    seconds_of["wrong"] = cost(judge, [unheard(early_return(text)) for _ in range(repeats)], "rejected")
-    seconds_of["cut"] = cost(judge, [unheard(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected")
+    seconds_of["wrong"] = cost(judge, [unheard(early_return(text)) for _ in range(repeats)], "rejected", "results")
+    seconds_of["cut"] = cost(judge, [unheard(text[: len(text) // 2]) for _ in range(4 * repeats)], "rejected", "parses")
     return seconds_of
 
 
