@@ -4,7 +4,8 @@ LLVM's quick instruction selection knows calls, but no vectors that are longer t
 time for such code, which runs more slowly; optimised code keeps its vectors. The functions are compiled once, because
 other kernels call them too.
 
-A predicate of 32 lanes is an i32. A load from the register file copies nothing, as long as nothing else is stored there.
+A predicate of 32 lanes is an i32. A load from the register file copies nothing, as long as nothing else is stored
+there.
 """
 
 from __future__ import annotations
