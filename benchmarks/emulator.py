@@ -54,6 +54,8 @@ TARGET = 0.5e9
 """PTX thread-instructions a second and core that triad must reach at 2^20."""
 WGMMA_TARGET = 1.0
 """Seconds that a product of warpgroups (tests/emulator/warpgroup_gemm.py) may take on one thread."""
+SETTLING_SECONDS = 1.0
+"""After launches for so long, each kernel here has optimised code."""
 CHUNKS = (1 << 14, 1 << 16, 1 << 18)
 """Numbers of threads that the NumPy interpreter runs at once; the fastest counts."""
 NOTHING = ".version 6.3\n.target sm_75\n.address_size 64\n.visible .entry nothing()\n{ ret; }\n"
@@ -144,6 +146,9 @@ def shorter(case: Case, repeats: int) -> float:
         case.run(**options)
         return max(seconds - before.get(thread, 0.0) for thread, seconds in thread_times().items())
 
+    started = time.monotonic()
+    while time.monotonic() - started < SETTLING_SECONDS:  # else some rounds would run quick code, and others not
+        case.run(threads=1)
     # In turns, so that a time in which the machine is busy is the same for all three.
     rounds = [(longest(threads=1, grid=1), longest(threads=1), longest(threads=2)) for _ in range(repeats)]
     start, one, two = (min(times) for times in zip(*rounds, strict=True))
