@@ -24,13 +24,12 @@ VECTOR, MASK = f"<{LANES} x ", f"<{LANES} x i1>"
 SLOT_BYTES = 16 * LANES
 """Room for the longest vector, of i128."""
 
-OWN = r"(?<=ptr )(?<!i8, ptr )@[\w.]+"
-"""The address of a table of the kernel, as an argument."""
-NAME = re.compile(rf"(%[\w.]+|{OWN})")
-TOKEN = re.compile(rf"(%[\w.]+|{OWN}|(?<=\d )-?\d+(?=[),])|(?<=[te] )0x\w+)")
-"""What may differ between lines that call the same function: names, integers, and numbers of type float or double."""
-CONSTANT = ("getelementptr (", "<i")
-"""Lines with one of these keep their numbers: LLVM takes no variable there."""
+NAMED = r"%[\w.]+|(?<=ptr )(?<!i8, ptr )@[\w.]+"
+"""A name, or the address of a table of the kernel as an argument."""
+NAME = re.compile(rf" ({NAMED})")
+TOKEN = re.compile(rf" ({NAMED}|(?<=\d )-?\d+(?=[),])|(?<=[te] )0x\w+)")
+"""What may differ between lines that call the same function: names, integers, and numbers of type float or double. The
+space before them is found quickly."""
 PIECE = re.compile(
     rf"(?P<vector><{LANES} x \w+>)|splat \((?P<splat>\w+) §\)|(?P<scalar>\b(?:i\d+|ptr|float|double|half)) §|§"
 )
@@ -39,11 +38,12 @@ PIECE = re.compile(
 OTHER_LENGTH = re.compile(rf"<(?!{LANES} x )\d+ x ")
 
 REGISTER = re.compile(r"(%[\w.]+) = getelementptr i8, ptr %registers, i64 (\d+)")
-LOAD = re.compile(rf"load <{LANES} x \w+>, ptr (%[\w.]+), align 64")
-STORE = re.compile(rf"store <{LANES} x \w+> (%[\w.]+), ptr (%[\w.]+), align 64")
+LOAD = re.compile(rf"load <{LANES} x \w+>, ptr §, align 64")
+STORE = re.compile(rf"store <{LANES} x \w+> §, ptr §, align 64")
 LANE = re.compile(rf"insertelement <{LANES} x (\w+)> poison, \w+ ([^ ]+), i64 0")
-BROADCAST = re.compile(rf"shufflevector <{LANES} x \w+> (%[\w.]+), .* zeroinitializer")
-OF_MASK = re.compile(rf"bitcast (?:{MASK} (%[\w.]+) to i32|i32 (%[\w.]+) to {MASK})")
+BROADCAST = re.compile(rf"shufflevector <{LANES} x \w+> §, .* zeroinitializer")
+OF_MASK = re.compile(rf"bitcast (?:{MASK} § to i32|i32 § to {MASK})")
+LOGIC = re.compile(rf"(?:and|or|xor) {MASK}")
 HARMLESS = re.compile(r'.*call [^@]*@(?:load_|store_|llvm\.|")')
 """Calls that do not write to the register file."""
 
@@ -54,16 +54,19 @@ class Unknown(Exception):
 
 @dataclass(frozen=True)
 class Form:
-    """The function for a kind of line. `results`: the types of its vectors, which it stores to its first parameters;
-    `structure`: whether they are parts of a structure. `returned`: the type of another result. `parameters`: the types
-    of the others, "" for a pointer to a vector."""
+    """The function for a shape of line, and `call`, the text of a call with %s for each argument.
+
+    It stores `results` vectors to its first parameters; `structure`: they are parts of a structure. `returns`: whether
+    it has another result. `vectors`: for each other parameter, whether it is a pointer to a vector.
+    """
 
     name: str
     text: str
-    results: tuple[str, ...]
+    call: str
+    results: int
     structure: bool
-    returned: str
-    parameters: tuple[str, ...]
+    returns: bool
+    vectors: tuple[bool, ...]
 
 
 class Arguments:
@@ -105,13 +108,12 @@ class Arguments:
         return ""
 
 
-@functools.lru_cache(maxsize=4096)
-def form(line: str) -> Form:
-    """The function for a line without its result's name, with § for each token. Raises Unknown."""
-    if OTHER_LENGTH.search(line):
-        raise Unknown(line)
+def form(shape: str) -> Form:
+    """The function for the lines of a shape. Raises Unknown."""
+    if OTHER_LENGTH.search(shape):
+        raise Unknown(shape)
     arguments = Arguments()
-    operation = PIECE.sub(arguments.read, line)
+    operation = PIECE.sub(arguments.read, shape)
     kind = result_type(operation)
     vectors, structure = stored_types(kind), kind.startswith("{")
     lines = [*arguments.lines, f"%result = {operation}" if kind else operation]
@@ -128,12 +130,15 @@ def form(line: str) -> Form:
     else:
         returned = value = "void"
     lines.append(f"ret {value}")
-    places = [f"ptr %r{number}" for number in range(len(vectors))]
-    inputs = [f"{parameter or 'ptr'} %p{number}" for number, parameter in enumerate(arguments.parameters)]
-    name = f"lanes.{operation.split()[0]}.{hashlib.sha256(line.encode()).hexdigest()[:16]}"
+    parameters = [*("ptr" for _ in vectors), *(parameter or "ptr" for parameter in arguments.parameters)]
+    names = [*(f"%r{i}" for i in range(len(vectors))), *(f"%p{i}" for i in range(len(arguments.parameters)))]
+    name = f"lanes.{operation.split()[0]}.{hashlib.sha256(shape.encode()).hexdigest()[:16]}"
     body = "\n  ".join(lines)
-    text = f"define internal {returned} @{name}({', '.join([*places, *inputs])}) noinline {{\n  {body}\n}}\n"
-    return Form(name, text, vectors, structure, returned, tuple(arguments.parameters))
+    declared = ", ".join(map(" ".join, zip(parameters, names, strict=True)))
+    text = f"define internal {returned} @{name}({declared}) noinline {{\n  {body}\n}}\n"
+    call = f"call {returned} @{name}({', '.join(f'{parameter} %s' for parameter in parameters)})"
+    is_vector = tuple(not parameter for parameter in arguments.parameters)
+    return Form(name, text, call, len(vectors), structure, returned != "void", is_vector)
 
 
 def stored_types(kind: str) -> tuple[str, ...]:
@@ -175,12 +180,54 @@ def result_type(operation: str) -> str:
     raise Unknown(operation)
 
 
+class Shape:
+    """What lines have in common that differ in their tokens only, with § for each token.
+
+    `kind`: the opcode, or "same" (a vector of the same bits as the operand), "lane" (an insertion of the first lane,
+    into nothing), "broadcast" (of the first lane), "mask" (between a mask and an i32), "logic" (of masks). `scalar`:
+    for the last two, the operation on numbers, with %s for each token. `first`: for "lane", the type and the value, §
+    for a token. `part`: for "extractvalue", the number.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.kind = text[: text.index(" ")]
+        self.scalar = ""
+        self.first = ("", "")
+        self.part = 0
+        self.is_load = LOAD.fullmatch(text) is not None
+        self.is_store = STORE.fullmatch(text) is not None
+        self.changes_registers = self.kind == "call" and changes_registers(text)
+        if match := LANE.fullmatch(text):
+            self.kind, self.first = "lane", (match[1], match[2])
+        elif BROADCAST.fullmatch(text):
+            self.kind = "broadcast"
+        elif OF_MASK.fullmatch(text):
+            self.kind, self.scalar = "mask", "bitcast i32 %s to i32"
+        elif LOGIC.match(text):
+            scalar = text.replace(MASK, "i32").replace("splat (i1 true)", "-1").replace("splat (i1 false)", "0")
+            self.kind, self.scalar = "logic", scalar.replace("§", "%s")
+        elif self.kind == "bitcast" and text.count(VECTOR) == 2 and MASK not in text:
+            self.kind = "same"
+        elif self.kind == "extractvalue":
+            self.part = int(text.rpartition(", ")[2])
+
+    @functools.cached_property
+    def form(self) -> Form:
+        """The function for its lines. Raises Unknown."""
+        return form(self.text)
+
+
+shape = functools.lru_cache(maxsize=4096)(Shape)
+"""The shape of a text."""
+
+
 class Line(NamedTuple):
     """A line of LLVM IR with a vector. `name`: of its result, "" without one."""
 
     name: str
-    opcode: str
-    operation: str
+    shape: Shape
+    tokens: list[str]
 
 
 def parsed(text: str) -> Line | str:
@@ -188,14 +235,22 @@ def parsed(text: str) -> Line | str:
     if VECTOR not in text:
         return text
     name, equals, operation = text.partition(" = ")
-    if not equals:
-        name, operation = "", text
-    return Line(name, operation[: operation.index(" ")], operation)
+    return parsed_vector(name, operation) if equals else parsed_vector("", text)
 
 
-def is_same(line: Line) -> bool:
-    """Whether the result is a vector of the same bits as the operand."""
-    return line.opcode == "bitcast" and line.operation.count(VECTOR) == 2 and MASK not in line.operation
+def parsed_vector(name: str, operation: str) -> Line:
+    pieces = (NAME if has_constant(operation) else TOKEN).split(operation)
+    return Line(name, shape(" §".join(pieces[::2])), pieces[1::2])
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, which mostly has one."""
+    return [line.strip() for line in text.splitlines()] if "\n" in text else [text]
+
+
+def has_constant(operation: str) -> bool:
+    """Whether the line keeps its numbers: LLVM takes no variable inside a constant."""
+    return "<i" in operation or "getelementptr (" in operation
 
 
 def changes_registers(operation: str) -> bool:
@@ -230,17 +285,19 @@ class Uses:
                 self.note(number, line)
 
     def note(self, number: int, line: Line) -> None:
-        names = [self.same.get(name, name) for name in NAME.findall(line.operation)]
-        for name in names:
-            self.last[name] = number
-            self.count[name] = self.count.get(name, 0) + 1
-        if is_same(line):
-            self.same[line.name] = names[0]
-        elif line.opcode == "store":
-            self.changes.setdefault(self.registers.get(names[-1], ""), []).append(number)
-        elif line.opcode == "extractvalue":
-            self.parts[names[0], int(line.operation.rpartition(", ")[2])] = line.name
-        elif line.opcode == "call" and changes_registers(line.operation):
+        tokens, kind = line.tokens, line.shape.kind
+        if self.same:
+            tokens = [self.same.get(token, token) for token in tokens]
+        for token in tokens:  # numbers too, which are never asked for
+            self.last[token] = number
+            self.count[token] = self.count.get(token, 0) + 1
+        if kind == "same":
+            self.same[line.name] = tokens[0]
+        elif kind == "store":
+            self.changes.setdefault(self.registers.get(tokens[-1], ""), []).append(number)
+        elif kind == "extractvalue":
+            self.parts[tokens[0], line.shape.part] = line.name
+        elif line.shape.changes_registers:
             self.changes[""].append(number)
 
     def stays(self, number: int, name: str, pointer: str) -> bool:
@@ -257,8 +314,8 @@ class Uses:
         """The pointer to which the line after `number` stores its result, if that is its only use."""
         if self.count.get(name) == 1 and number + 1 < len(self.block):
             following = self.block[number + 1]
-            if isinstance(following, Line) and (match := STORE.fullmatch(following.operation)) and match[1] == name:
-                return match[2]
+            if isinstance(following, Line) and following.shape.is_store and following.tokens[0] == name:
+                return following.tokens[1]
         return None
 
 
@@ -273,7 +330,7 @@ class Rewriting:
 
     def block(self, texts: Iterable[str]) -> None:
         """Append a block, whose vectors no other block uses. Raises Unknown."""
-        block = [parsed(text) for text in texts]
+        block = [parsed(line) for text in texts for line in split_lines(text)]
         self.uses = Uses(block)
         self.free = list(range(self.slots))
         self.ends: dict[int, list[int]] = {}
@@ -292,52 +349,47 @@ class Rewriting:
 
     def needs_no_call(self, number: int, line: Line) -> bool:
         """Whether the line was rewritten without a call."""
-        if line.opcode == "extractvalue":
+        name, shape, tokens = line
+        kind = shape.kind
+        if kind == "extractvalue":
             return True  # the call has stored it where it is used
-        if is_same(line):
-            self.places[line.name] = self.place_of(NAME.findall(line.operation)[0])
-            return True
-        if line.opcode == "load" and (match := LOAD.fullmatch(line.operation)):
-            if self.uses.stays(number, line.name, match[1]):
-                self.places[line.name] = match[1]
-                return True
-        elif line.opcode == "insertelement" and (match := LANE.fullmatch(line.operation)):
-            self.lanes[line.name] = match[1], match[2]
-            return True
-        elif line.opcode == "bitcast" and (match := OF_MASK.fullmatch(line.operation)):
-            self.lines.append(f"{line.name} = bitcast i32 {match[1] or match[2]} to i32")
-            return True
-        elif line.opcode in ("and", "or", "xor") and line.operation.startswith(MASK, len(line.opcode) + 1):
-            scalar = line.operation.replace(MASK, "i32").replace("splat (i1 true)", "-1")
-            self.lines.append(f"{line.name} = {scalar.replace('splat (i1 false)', '0')}")
-            return True
-        return False
+        if kind == "same":
+            self.places[name] = self.place_of(tokens[0])
+        elif shape.is_load and self.uses.stays(number, name, tokens[0]):
+            self.places[name] = tokens[0]
+        elif kind == "lane":
+            element, value = shape.first
+            self.lanes[name] = element, tokens[0] if value == "§" else value
+        elif kind == "broadcast" and self.lanes.get(tokens[0], ("",))[0] == "i1":
+            self.lines.append(f"{name} = sext i1 {self.lanes[tokens[0]][1]} to i32")
+        elif shape.scalar:
+            self.lines.append(f"{name} = {shape.scalar % tuple(tokens)}")
+        else:
+            return False
+        return True
 
     def call(self, number: int, line: Line) -> None:
-        operation = line.operation
-        if (match := BROADCAST.fullmatch(operation)) and match[1] in self.lanes:
-            kind, value = self.lanes[match[1]]
-            if kind == "i1":
-                self.lines.append(f"{line.name} = sext i1 {value} to i32")
-                return
-            operation = f"freeze {VECTOR}{kind}> splat ({kind} {value})"
-        pieces = (NAME if any(mark in operation for mark in CONSTANT) else TOKEN).split(operation)
-        called = form("§".join(pieces[::2]))
+        name, shape, tokens = line
+        if shape.kind == "broadcast" and tokens[0] in self.lanes:
+            kind, value = self.lanes[tokens[0]]
+            _, shape, tokens = parsed_vector(name, f"freeze {VECTOR}{kind}> splat ({kind} {value})")
+        called = shape.form
         self.functions[called.name] = called.text
         arguments = [
-            f"{kind} {token}" if kind else f"ptr {self.place_of(token)}"
-            for kind, token in zip(called.parameters, pieces[1::2], strict=True)
+            self.place_of(token) if vector else token for vector, token in zip(called.vectors, tokens, strict=True)
         ]
         if called.structure:
-            parts = [self.uses.parts.get((line.name, part), "") for part in range(len(called.results))]
+            parts = [self.uses.parts.get((name, part), "") for part in range(called.results)]
             outputs = [self.room(part, number) for part in parts]
-        elif called.results and (pointer := self.uses.stored(number, line.name)):
+        elif not called.results:
+            outputs = []
+        elif pointer := self.uses.stored(number, name):
             self.skipped = number + 1
             outputs = [pointer]
         else:
-            outputs = [self.room(line.name, number) for _ in called.results]
-        text = f"call {called.returned} @{called.name}({', '.join([*(f'ptr {at}' for at in outputs), *arguments])})"
-        self.lines.append(text if called.returned == "void" else f"{line.name} = {text}")
+            outputs = [self.room(name, number)]
+        text = called.call % (*outputs, *arguments)
+        self.lines.append(f"{name} = {text}" if called.returns else text)
 
     def place_of(self, name: str) -> str:
         """The pointer to a vector. Raises Unknown."""
@@ -361,6 +413,6 @@ def without_vectors(blocks: Iterable[Iterable[str]]) -> tuple[str, str, dict[str
     it calls. Raises Unknown."""
     body = Rewriting()
     for block in blocks:
-        body.block([line.strip() for text in block for line in text.split("\n")])
+        body.block(block)
     room = [f"%slot{slot} = alloca [{SLOT_BYTES} x i8], align 64" for slot in range(body.slots)]
     return "\n  ".join(body.lines), "\n  ".join(room), body.functions

@@ -174,6 +174,6 @@ def test_registers_that_trade_places_keep_their_values():
 def test_a_kernel_with_a_line_that_is_not_known_keeps_its_vectors(monkeypatch):
     assert "<32 x" not in own_blocks(SWAP, "sm_90")
     monkeypatch.setattr(vector_calls, "OF_FIRST", ())
-    vector_calls.form.cache_clear()
+    vector_calls.shape.cache_clear()
     assert "<32 x" in own_blocks(SWAP, "sm_90")
-    vector_calls.form.cache_clear()
+    vector_calls.shape.cache_clear()
