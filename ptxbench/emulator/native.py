@@ -75,7 +75,7 @@ class NativeKernel:
         if not found_shared(self.translation.functions):
             self.again(self.level)  # loads them
         self.own_bytes = len(own)
-        self.engine = loaded(own)
+        self.engine = loaded(own, near=True)
         self.warp = self.engine.get_function_address("warp")
         self.prepare_warp = self.engine.get_function_address("prepare_warp")
         scheduler = next(name for name in self.translation.functions if name.startswith(SCHEDULER))
@@ -205,10 +205,14 @@ def set_conditions(conditions: bytes) -> None:
     ctypes.memmove(conditions_variable(), conditions, len(conditions))
 
 
-def loaded(*objects: bytes) -> Any:
-    """An engine with loaded objects, which can be called as long as the engine is kept."""
-    # One reservation for all sections: code for near calls is as near to its own data
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(), use_lmm=has_near_calls() or None)
+def loaded(*objects: bytes, near: bool = False) -> Any:
+    """An engine with loaded objects, which can be called as long as the engine is kept.
+
+    `near`: each object has its own pages, as near to each other as near calls need. Otherwise the objects share pages:
+    a process with fewer ranges of memory is copied, and ends, in less time.
+    """
+    own_pages = True if near and has_near_calls() else None  # None: LLVM's choice
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine(), use_lmm=own_pages)
     for code in objects:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
