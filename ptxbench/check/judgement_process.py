@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from ptxbench import cache
+from ptxbench.containment.compiler import HUGE_PAGES
 from ptxbench.errors import MachineError
 
 NEED, END = b"n", b"e"
@@ -249,4 +250,4 @@ def environment() -> dict[str, str]:
     kept = cache.folder()
     own = {"PTXBENCH_CACHE": str(kept.absolute())} if kept else {}
     needed = {name: value for name, value in os.environ.items() if NEEDED.fullmatch(name)}
-    return {**needed, **FEW_THREADS, **KEPT_MEMORY, **own}
+    return {**needed, **FEW_THREADS, **KEPT_MEMORY, **HUGE_PAGES, **own}

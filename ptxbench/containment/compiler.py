@@ -102,5 +102,11 @@ def compile_contained(
 
 
 def bare_environment() -> dict[str, str]:
-    """The environment of a tool that handles untrusted text: empty, except for what Windows requires."""
-    return {name: os.environ[name] for name in ("SYSTEMROOT",) if sys.platform == "win32"}
+    """The environment of a tool that handles untrusted text: nothing of this process's, except for what Windows
+    requires."""
+    return {**HUGE_PAGES, **{name: os.environ[name] for name in ("SYSTEMROOT",) if sys.platform == "win32"}}
+
+
+HUGE_PAGES = {"GLIBC_TUNABLES": f"glibc.malloc.hugetlb=1:glibc.malloc.top_pad={16 << 20}"}
+"""Environment of a process whose memory grows by 16 MiB in huge pages, where Linux has them. A new page takes about
+2 us, whether it is of 4 KiB or huge, in addition to the time to clear it: ptxas needs a fifth less time for `triad`."""

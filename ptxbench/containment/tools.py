@@ -27,7 +27,9 @@ if sys.platform == "linux":
 
 Result = TypeVar("Result")
 
-LOADER_FILES = (Path("/etc/ld.so.cache"),)
+START_FILES = (Path("/etc/ld.so.cache"), Path("/sys/kernel/mm/transparent_hugepage"))
+"""What each program reads at its start: where the libraries are, and whether there are huge pages."""
+
 SECONDS = 30
 
 LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.M)
@@ -57,7 +59,7 @@ def start(
     files = [file for program in (tool, *starts) for file in (program, *libraries(program))]
 
     def open_restricted() -> subprocess.Popen[bytes]:
-        restrict(read=(*LOADER_FILES, *read), execute=files, write=(folder, Path(os.devnull)))
+        restrict(read=(*START_FILES, *read), execute=files, write=(folder, Path(os.devnull)))
         return open_process()
 
     # A thread restricts itself and its children only. It ends here: this process is as unrestricted as before.
