@@ -46,8 +46,8 @@ class Console:
         self.rebound()
         self.printed: list[str] = []
         self.failed = ""
-        self.finish: Callable[[], None] | None = None
-        """Brings what an unfinished launch before this one has stored."""
+        self.apply_pending_stores: Callable[[], None] | None = None
+        """Applies the stores of an unfinished launch before this one."""
         self.callback: Any = CALLBACK(self.called)  # kept alive: the generated code holds its address
 
     @property
@@ -57,12 +57,12 @@ class Console:
     def close(self) -> None:
         """Take no more calls. The callback refers to this object: without this cut, the cycle would keep the launch's
         memory (hundreds of MiB of address space) until Python next collects cycles."""
-        self.callback = self.forget = self.finish = None
+        self.callback = self.forget = self.apply_pending_stores = None
 
     def called(self, kind: int, mask: int, site: int, values: int, result: int) -> None:
         if kind == FINISH:
-            if self.finish is not None:
-                self.finish()
+            if self.apply_pending_stores is not None:
+                self.apply_pending_stores()
             return
         lanes = np.ctypeslib.as_array(ctypes.cast(values, ctypes.POINTER(ctypes.c_uint64)), (4, 32))
         results = np.ctypeslib.as_array(ctypes.cast(result, ctypes.POINTER(ctypes.c_uint64)), (32,))

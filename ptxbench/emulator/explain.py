@@ -109,14 +109,14 @@ def stack_complaint(fault: Fault, translation: Translation, job: LaunchRequest) 
 
 def order_reason(answer: LaunchReply, layout: memory.Layout, grid: tuple[int, int, int]) -> str:
     """Why the order of the CTAs may change the result; empty if it cannot."""
-    clash = answer.clash
-    if clash is None:
+    conflict = answer.conflict
+    if conflict is None:
         return answer.translation.order_reason or ""
-    site = next(site for site in answer.translation.sites if site.slot == clash.slot)
+    site = next(site for site in answer.translation.sites if site.slot == conflict.slot)
     step = answer.translation.steps[site.step]
     return (
-        f"line {step.line}: {step.opcode} of CTA {coordinates(clash.cta, grid)} {VERBS[site.kind]} "
-        f"{memory.place(layout.buffers, clash.address)}, which another CTA has {PAST[clash.earlier]}"
+        f"line {step.line}: {step.opcode} of CTA {coordinates(conflict.cta, grid)} {VERBS[site.kind]} "
+        f"{memory.place(layout.buffers, conflict.address)}, which another CTA has {PAST[conflict.earlier]}"
     )
 
 

@@ -26,7 +26,7 @@ from ptxbench.errors import ReadOnlyArray
 
 
 @dataclass(frozen=True)
-class Held:
+class ImageArray:
     """An array of a launch: its name in messages, and its form with pointers as addresses."""
 
     name: str
@@ -51,9 +51,9 @@ class Image:
     contents: tuple[tuple[int, Bytes], ...]
     params: bytes
     variables: tuple[str, ...]
-    arrays: tuple[Held, ...]
+    arrays: tuple[ImageArray, ...]
 
-    def take_back(self, results: Sequence[Bytes], stored: Container[int] | None, kept: dict[str, bytes] | None) -> None:
+    def copy_back(self, results: Sequence[Bytes], stored: Container[int] | None, kept: dict[str, bytes] | None) -> None:
         """Copy the results of a launch (in the order of `contents`) to the arrays, and its variables to `kept`.
 
         `stored`: the buffers that it stored to, by index; None: perhaps to all of them.
@@ -83,7 +83,7 @@ class Image:
         )
 
     def changed(self, results: Sequence[Bytes], stored: Container[int] | None) -> tuple[str, ...]:
-        """The module's variables that a launch changed. `stored`: as in take_back."""
+        """The module's variables that a launch changed. `stored`: as in copy_back."""
         before = {}
         for offset, content in self.contents[: len(self.contents) - len(self.arrays)]:
             before[offset] = content  # an initialiser comes after the zeros
@@ -96,7 +96,7 @@ class Image:
                 names.append(name)
         return tuple(names)
 
-    def check_unchanged(self, held: Held, result: Bytes) -> None:
+    def check_unchanged(self, held: ImageArray, result: Bytes) -> None:
         """Raise ReadOnlyArray if a read-only array differs from `result`, except where a writable one overlaps it."""
         start, _ = held.span
         changed = as_bytes(held.encoded) != result
@@ -159,7 +159,7 @@ def build(
         return addresses[id(value)] if isinstance(value, np.ndarray) else int(value or 0)
 
     params = pack(function, args, address_of)
-    encoded = tuple(Held(name, array, encode(array, address_of)) for name, array in arrays)
+    encoded = tuple(ImageArray(name, array, encode(array, address_of)) for name, array in arrays)
     earlier = {} if kept is None else kept
     named = {**module_addresses, **function_addresses(module)}
     starting, initialised = [], []

@@ -18,11 +18,11 @@ from ptxbench.emulator.image import build
 from ptxbench.emulator.limits import check_variables
 from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parsed
+from ptxbench.emulator.pending_stores import split_pending_stores
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.register_pool import dropped_note
 from ptxbench.emulator.schedules import reschedule, sanitizer_notes
 from ptxbench.emulator.tensor_maps import bind
-from ptxbench.emulator.unfinished import unfinished
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 FUEL = 1 << 27
@@ -124,7 +124,7 @@ def run(
     check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
     in_clusters = cluster_of(function, extent_grid, None if cluster is None else extent(cluster, "cluster"), arch)
     args = bind(names or [param.name for param in function.params], args)
-    image, stored = unfinished(build(module, function, args, placement, kept, names), earlier or {})
+    image, pending_stores = split_pending_stores(build(module, function, args, placement, kept, names), earlier or {})
     job = LaunchRequest(
         ptx,
         function.name,
@@ -134,7 +134,7 @@ def run(
         tuple((buffer.low, buffer.high) for buffer in image.layout.buffers),
         image.layout.size,
         dynamic_shared_bytes,
-        1 if stored else threads or most_threads or usable_cores(),
+        1 if pending_stores else threads or most_threads or usable_cores(),
         min(FUEL if fuel is None else fuel, MOST_FUEL),
         arch,
         "sanitize" if sanitize else "plain",
@@ -142,7 +142,7 @@ def run(
         placement=placement,
         variation=variation,
         cluster=in_clusters,
-        stored=stored,
+        pending_stores=pending_stores,
         all_threads=threads is not None,
     )
     answer, results = emulator_process().perform(job, image.contents)
@@ -165,8 +165,8 @@ def run(
         if not findings and not any(text.startswith("second schedule") for text in unchecked):
             findings = reschedule(job, image, results)
     notes += dropped_note(answer.translation)
-    image.take_back(results, answer.stored, kept)
-    changed = image.changed(results, answer.stored)
+    image.copy_back(results, answer.stored_buffers, kept)
+    changed = image.changed(results, answer.stored_buffers)
     reason = order_reason(answer, image.layout, extent_grid) if ctas == "usual" else ""
     order = "ascending" if reason else "any" if ctas == "usual" else ctas
     return Execution(

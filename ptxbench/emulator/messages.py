@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.layout import BINS, Translation
-from ptxbench.emulator.unfinished import Stored
+from ptxbench.emulator.pending_stores import PendingStore
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 CtaOrder = Literal["usual", "last first", "by turns", "first alone", "last alone"]
@@ -45,7 +45,7 @@ class LaunchRequest:
     variation: Variation = NO_VARIATION
     cluster: tuple[int, int, int] | None = None
     """CTAs of a cluster; None: a launch without clusters."""
-    stored: tuple[Stored, ...] = ()
+    pending_stores: tuple[PendingStore, ...] = ()
     """What an unfinished launch before this one stores."""
     all_threads: bool = False
     """Whether to start all host threads at once, even if the launch is too short to gain from them."""
@@ -68,7 +68,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Clash:
+class CtaConflict:
     """The first access to bytes that an earlier CTA has used, if one of them stored. CTAs run by rank.
 
     `slot`: its site's index in the raw counters. `address`: the first byte. `earlier`: store, load or atomic.
@@ -84,7 +84,7 @@ OF_CLUSTER, OF_POOL = 16, 17
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingLanes:
     """Lanes of a warp that wait at one place: the first or the last instruction of `block`.
 
     `barrier`: its number, with the lanes that have arrived and the lanes expected (-1: every thread). It is -1 if the
@@ -110,7 +110,7 @@ class LaunchReply:
     mbarrier_phases: int
     fault: Fault | None
     translation: Translation
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingLanes, ...] = ()
     """Only for a deadlock."""
     registers: tuple[int, ...] = ()
     """Only for a deadlock of a kernel with setmaxnreg: the registers per thread of each warp, then the pool's."""
@@ -120,52 +120,52 @@ class LaunchReply:
     findings: tuple[RawFinding, ...] = ()
     notes: tuple[str, ...] = ()
     """Checks of a sanitized launch that were not made."""
-    clash: Clash | None = None
+    conflict: CtaConflict | None = None
     blocks: tuple[tuple[int, int], ...] = ()
     """Heap blocks: address and bytes, in malloc order, freed ones included."""
     unfreed: int = 0
     """The number of heap blocks that are still allocated."""
-    stored: frozenset[int] | None = None
+    stored_buffers: frozenset[int] | None = None
     """Indices of the buffers that the launch stored to or updated; None: it may have changed all memory."""
     trips: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, BINS), np.int64))
     """The bins of each loop (layout.py), shape (loops, BINS)."""
 
 
 @dataclass(frozen=True)
-class Again:
-    """The job must be sent again, with the arena as before: this run does not count."""
+class RetryReply:
+    """The request must be sent again, with the arena as before: this run does not count."""
 
 
 @dataclass(frozen=True)
-class Failure:
+class ErrorReply:
     """An error of ptxbench, by class name."""
 
     name: str
     message: str
 
 
-MOST_SENT = 32
+MOST_CACHED = 32
 """How many translations each side of the pipe keeps."""
 
 
 @dataclass
-class Sent:
+class TranslationCache:
     """The last translations sent. They are long, so each is sent once; both sides of the pipe keep a copy."""
 
-    slots: list[Translation | None] = field(default_factory=lambda: [None] * MOST_SENT)
+    slots: list[Translation | None] = field(default_factory=lambda: [None] * MOST_CACHED)
     newest: int = -1
 
     def dump(self, answer: Any, stream: IO[bytes]) -> None:
         """Send an answer."""
         pickler = AnswerPickler(stream)
-        pickler.sent = self
+        pickler.translations = self
         pickler.dump(answer)
         stream.flush()
 
     def load(self, stream: IO[bytes]) -> Any:
         """The next answer. Raises EOFError at the end, and UnpicklingError."""
         unpickler = AnswerUnpickler(stream)
-        unpickler.sent = self
+        unpickler.translations = self
         return unpickler.load()
 
     def reference(self, translation: Translation) -> tuple[int, bytes]:
@@ -173,7 +173,7 @@ class Sent:
         for slot, known in enumerate(self.slots):
             if known is translation:
                 return slot, b""
-        self.newest = (self.newest + 1) % MOST_SENT
+        self.newest = (self.newest + 1) % MOST_CACHED
         self.slots[self.newest] = translation
         return self.newest, pickle.dumps(translation)
 
@@ -186,14 +186,14 @@ class Sent:
 
 
 class AnswerPickler(pickle.Pickler):
-    sent: Sent
+    translations: TranslationCache
 
     def persistent_id(self, value: Any) -> tuple[int, bytes] | None:
-        return self.sent.reference(value) if isinstance(value, Translation) else None
+        return self.translations.reference(value) if isinstance(value, Translation) else None
 
 
 class AnswerUnpickler(pickle.Unpickler):
-    sent: Sent
+    translations: TranslationCache
 
     def persistent_load(self, reference: Any) -> Translation:
-        return self.sent.resolve(*reference)
+        return self.translations.resolve(*reference)

@@ -18,7 +18,7 @@ from typing import IO
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.memory import Bytes
-from ptxbench.emulator.messages import Again, Failure, LaunchReply, LaunchRequest, Sent
+from ptxbench.emulator.messages import ErrorReply, LaunchReply, LaunchRequest, RetryReply, TranslationCache
 from ptxbench.emulator.runtime.context import GLOBAL_BASE
 from ptxbench.errors import EmulatorCrash
 from ptxbench.forks import Fork
@@ -47,7 +47,7 @@ class ForkedWorker(Fork):
         parent = os.getpid()
 
         def serve() -> None:
-            worker.answer(handle, parent, os.fdopen(requests, "rb"), os.fdopen(answers, "wb"))
+            worker.serve_parent(handle, parent, os.fdopen(requests, "rb"), os.fdopen(answers, "wb"))
 
         super().__init__(serve, (handle, requests, answers))
         os.close(requests)
@@ -61,7 +61,7 @@ class Process:
 
     def __init__(self, start: Callable[[int], subprocess.Popen[bytes] | ForkedWorker] = spawn) -> None:
         self.arena = memory.Arena()
-        self.sent = Sent()
+        self.translations = TranslationCache()
         with without_interrupts():  # also while it imports, when it cannot handle Ctrl-C yet
             self.process = start(self.arena.handle)
 
@@ -69,41 +69,41 @@ class Process:
     def running(self) -> bool:
         return self.process.poll() is None
 
-    def perform(self, job: LaunchRequest, contents: Sequence[tuple[int, Bytes]]) -> tuple[LaunchReply, list[Bytes]]:
-        """Put `contents` at their offsets in the arena and run `job`; returns its answer, and views of the new
+    def perform(self, request: LaunchRequest, contents: Sequence[tuple[int, Bytes]]) -> tuple[LaunchReply, list[Bytes]]:
+        """Put `contents` at their offsets in the arena and run `request`; returns its answer, and views of the new
         contents. Frozen contents that the launch does not change stay there for the next one."""
-        self.arena.reserve(job.arena_bytes)
-        answer: LaunchReply | Again | Failure = Again()
-        while isinstance(answer, Again):
+        self.arena.reserve(request.arena_bytes)
+        answer: LaunchReply | RetryReply | ErrorReply = RetryReply()
+        while isinstance(answer, RetryReply):
             views = [self.arena.put(offset, content) for offset, content in contents]
-            answer = self.ask(job)
-            self.after(job, answer.stored if isinstance(answer, LaunchReply) else None)
+            answer = self.ask(request)
+            self.after(request, answer.stored_buffers if isinstance(answer, LaunchReply) else None)
         self.arena.keep_only(offset for offset, _ in contents)
-        if isinstance(answer, Failure):
+        if isinstance(answer, ErrorReply):
             raise getattr(errors, answer.name)(answer.message)
         return answer, views
 
-    def after(self, job: LaunchRequest, stored: frozenset[int] | None) -> None:
-        """A launch has stored to these buffers of the job; None: perhaps to all of the arena."""
+    def after(self, request: LaunchRequest, stored: frozenset[int] | None) -> None:
+        """A launch has stored to these buffers of the request; None: perhaps to all of the arena."""
         if stored is None:
             self.arena.keep_only(())
             return
-        for low, high in (job.buffers[index] for index in stored):
+        for low, high in (request.buffers[index] for index in stored):
             self.arena.forget(low - GLOBAL_BASE, high - GLOBAL_BASE)
 
-    def ask(self, job: LaunchRequest) -> LaunchReply | Again | Failure:
-        """The answer to `job`. Raises EmulatorCrash. An interrupt ends the process before the job is done."""
+    def ask(self, request: LaunchRequest) -> LaunchReply | RetryReply | ErrorReply:
+        """The answer to `request`. Raises EmulatorCrash. An interrupt ends the process before the request is done."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
-            pickle.dump(job, self.process.stdin)
+            pickle.dump(request, self.process.stdin)
             self.process.stdin.flush()
-            answer: LaunchReply | Again | Failure = self.sent.load(self.process.stdout)
+            answer: LaunchReply | RetryReply | ErrorReply = self.translations.load(self.process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)  # its own exit status says more than one that we cause
             stop_process()
-            raise EmulatorCrash(describe_crash(job, self.process.returncode or 0)) from None
+            raise EmulatorCrash(describe_crash(request, self.process.returncode or 0)) from None
         except BaseException:
             stop_process()
             raise
@@ -127,14 +127,14 @@ class InThisProcess(Process):
         from ptxbench.emulator import worker
 
         self.arena = memory.Arena()
-        self.answer = functools.partial(worker.answer_to, host=worker.ProcessHost(self.arena.handle))
+        self.answer = functools.partial(worker.reply_to, host=worker.ProcessHost(self.arena.handle))
 
     @property
     def running(self) -> bool:
         return True
 
-    def ask(self, job: LaunchRequest) -> LaunchReply | Again | Failure:
-        return self.answer(job)
+    def ask(self, request: LaunchRequest) -> LaunchReply | RetryReply | ErrorReply:
+        return self.answer(request)
 
     def stop(self) -> None:
         self.arena.close()
@@ -174,11 +174,10 @@ def stop_process() -> None:
         RUNNING.pop().stop()
 
 
-def describe_crash(job: LaunchRequest, status: int) -> str:
+def describe_crash(request: LaunchRequest, status: int) -> str:
     """What is known about a process that died: the signal, and where its PTX was saved."""
     cause = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-    with tempfile.NamedTemporaryFile("w", prefix=f"{job.entry}-", suffix=".ptx", delete=False) as file:
-        file.write(job.ptx)
-    return (
-        f"The emulator's process ended with {cause} while it ran '{job.entry}'; its PTX is saved as {Path(file.name)}."
-    )
+    with tempfile.NamedTemporaryFile("w", prefix=f"{request.entry}-", suffix=".ptx", delete=False) as file:
+        file.write(request.ptx)
+    path = Path(file.name)
+    return f"The emulator's process ended with {cause} while it ran '{request.entry}'; its PTX is saved as {path}."

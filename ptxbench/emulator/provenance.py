@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ptxbench.emulator.flow import FlowStep
-from ptxbench.emulator.runtime.records import CLASHES, LOAD, STORE, UPDATE
+from ptxbench.emulator.runtime.records import CONFLICTS, LOAD, STORE, UPDATE
 from ptxbench.emulator.syntax import Address, Element, Register, Symbol, Vector
 
 Source = tuple[str, int]
@@ -21,15 +21,15 @@ ELSEWHERE = ("shared", "local", "param", "const")
 
 
 def mixed_pointers(steps: Sequence[FlowStep]) -> tuple[Source, ...]:
-    """The sources of the pointers with two uses that clash, ordered by name."""
+    """The sources of the pointers with two uses that conflict, ordered by name."""
     numbers: dict[Source, int] = {}
     sources = pointer_sources(steps, numbers)
-    uses = dict.fromkeys(CLASHES, 0)
+    uses = dict.fromkeys(CONFLICTS, 0)
     for step in steps:
         for use, address in global_accesses(step):
             uses[use] |= address_sources(address, sources, numbers)
     mixed = 0
-    for use, others in CLASHES.items():
+    for use, others in CONFLICTS.items():
         for other in others:
             if use != other:
                 mixed |= uses[use] & uses[other]

@@ -1,7 +1,7 @@
 """Which CTAs touched which bytes of global memory, on the host's side: see runtime/records.py.
 
-Each host thread has its own records, so that it can write them without locks. Clashes between CTAs of one thread are
-detected immediately; clashes between CTAs of different threads, after the launch.
+Each host thread has its own records, so that it can write them without locks. Conflicts between CTAs of one thread are
+detected immediately; conflicts between CTAs of different threads, after the launch.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ptxbench.emulator.runtime import context, records
 PAGES_AT_ONCE = 256
 """Pages of records that are compared at once: 256 KB of owners, and at most 1 MB of uses."""
 MIXED = tuple(
-    records.USE_BITS[use] | records.USE_BITS[other] for use, others in records.CLASHES.items() for other in others
+    records.USE_BITS[use] | records.USE_BITS[other] for use, others in records.CONFLICTS.items() for other in others
     if use != other
 )  # fmt: skip
-"""Two uses that clash, as bits: if a buffer has both, its loads and updates must be recorded."""
+"""Two uses that conflict, as bits: if a buffer has both, its loads and updates must be recorded."""
 
 
 class Records:
@@ -89,22 +89,22 @@ def shared(threads: Sequence[Records], tag: int) -> bool:
         before = np.zeros((len(records.USES), lines.size), np.uint32)
         for thread in threads:
             used = thread.used(lines, tag)
-            if any((use & other).any() for use, other in clashing(used, before)):
+            if any((use & other).any() for use, other in conflicting(used, before)):
                 return True
             before |= used
     return False
 
 
-def clashing(
+def conflicting(
     used: NDArray[np.uint32], before: NDArray[np.uint32]
 ) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
     """The pairs of uses that must not overlap."""
-    for use, others in records.CLASHES.items():
+    for use, others in records.CONFLICTS.items():
         for other in others:
             yield used[records.USES.index(use)], before[records.USES.index(other)]
 
 
-def stored(buffer_uses: Sequence[NDArray[np.int64]]) -> frozenset[int]:
+def stored_buffers(buffer_uses: Sequence[NDArray[np.int64]]) -> frozenset[int]:
     """Buffers to which accesses stored, or which they updated: the slow path of an access notes the use of its buffer.
 
     `buffer_uses`: as in unmarked.

@@ -31,22 +31,22 @@ from ptxbench.emulator.layout import ADVERSARIAL, BINS, PLAIN, SANITIZE, Transla
 from ptxbench.emulator.messages import (
     OF_CLUSTER,
     OF_POOL,
-    Again,
-    Clash,
-    Failure,
+    CtaConflict,
+    ErrorReply,
     Fault,
     LaunchReply,
     LaunchRequest,
-    Sent,
-    Waiting,
+    RetryReply,
+    TranslationCache,
+    WaitingLanes,
 )
+from ptxbench.emulator.pending_stores import apply_stores
 from ptxbench.emulator.races.layout import SHADOW_ARRAYS
-from ptxbench.emulator.races.tables import Tables, make
+from ptxbench.emulator.races.tables import Tables, make_tables
 from ptxbench.emulator.runtime import context, kinds, records, register_pool
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.emulator.runtime.messages import LIST_BYTES
-from ptxbench.emulator.unfinished import finish
 from ptxbench.emulator.variation import addresses, conditions, memory, module_shift
 from ptxbench.errors import LaunchError, PtxbenchError
 
@@ -55,11 +55,11 @@ ALIVE_BYTES = 1 << 30
 """The most memory for the state of CTAs that may wait for each other, in bytes."""
 MOST_THREADS = 256
 """The most host threads of a launch."""
-OWN = -1
+CONTEXT = -1
 """The number of the part with a thread's context; the other parts have the number of their context slot."""
 LINE = 128
 """Bytes of two cache lines: processors fetch the neighbour of a line too."""
-MUCH = 1 << 20
+MAPPED_FROM = 1 << 20
 """From this size in bytes on, a thread's memory is mapped separately."""
 WORTH_A_THREAD = 250e-6
 """CPU seconds: if the rest of a launch takes more, it gets other host threads. To start one costs half of it."""
@@ -68,7 +68,7 @@ CHUNKS = 32
 which mostly touch neighbouring bytes, so few cache lines move between cores."""
 
 
-class Shares:
+class CtaQueue:
     """How host threads share `count` CTAs or clusters: a thread takes runs of `chunk` neighbours, one after the other.
 
     `next`: the counter with the first CTA of the next run. `chunk` is 0 if one thread runs all CTAs.
@@ -79,25 +79,25 @@ class Shares:
         self.next = np.zeros(LINE // 8, np.int64)
 
 
-class Thread:
+class HostThread:
     """One host thread's context, register file, shared memory and counters.
 
     `arena`: the host address of its first byte. `records_`, `tag`: where it records which CTA touched which bytes, and
     the launch's number there (sharing.py). `marked`: indices of the buffers whose loads and updates are recorded.
-    `shares`: how it shares the CTAs with other threads; if it does, it stops when two CTAs touch the same bytes.
+    `queue`: how it shares the CTAs with other threads; if it does, it stops when two CTAs touch the same bytes.
     """
 
     def __init__(
-        self, job: LaunchRequest, kernel: native.NativeKernel, arena: int, records_: sharing.Records, tag: int,
-        marked: Collection[int], shares: Shares,
+        self, request: LaunchRequest, kernel: native.NativeKernel, arena: int, records_: sharing.Records, tag: int,
+        marked: Collection[int], queue: CtaQueue,
     ) -> None:  # fmt: skip
         layout = kernel.translation
-        warps = -(-(job.block[0] * job.block[1] * job.block[2]) // 32)
-        shared_bytes = layout.shared_bytes + job.dynamic_shared_bytes
+        warps = -(-(request.block[0] * request.block[1] * request.block[2]) // 32)
+        shared_bytes = layout.shared_bytes + request.dynamic_shared_bytes
         shared_stride = -(-shared_bytes // 64) * 64 + 64
-        count = job.grid[0] * job.grid[1] * job.grid[2]
+        count = request.grid[0] * request.grid[1] * request.grid[2]
         shadow_bytes = local_shadow_bytes = 0
-        if job.mode == SANITIZE:
+        if request.mode == SANITIZE:
             shared, local, _ = layout.granules
             shadow_bytes = 8 * SHADOW_ARRAYS * (shared_bytes // shared + 1)
             local_shadow_bytes = 4 * 32 * warps * (layout.local_bytes // local + 1)
@@ -107,8 +107,8 @@ class Thread:
             + shadow_bytes
             + local_shadow_bytes
         )
-        at_once = job.ctas == "by turns" or (layout.order_reason is not None and job.ctas == "usual")
-        size = job.cluster_size if layout.clustered else 1
+        at_once = request.ctas == "by turns" or (layout.order_reason is not None and request.ctas == "usual")
+        size = request.cluster_size if layout.clustered else 1
         slots = max(size, min(count, MOST_ALIVE, ALIVE_BYTES // cta_bytes) // size * size) if at_once else size
         units = count // size
         if layout.cooperates and at_once and slots < count:
@@ -116,10 +116,10 @@ class Thread:
                 f"'{layout.name}' may wait for the whole grid (this_grid().sync()): all its {count:,} CTAs must be "
                 f"resident at once; the emulator can hold {slots:,} of this size. Use a smaller grid."
             )
-        ranges = len(job.buffers) + (MOST_CHECKED if layout.heap else 0)
-        self.kernel, self.shares, self.units = kernel, shares, units
-        sanitized = job.mode == SANITIZE
-        parts = self.parts = Parts({  # memory of CTAs that never start is not touched, and so costs nothing
+        ranges = len(request.buffers) + (MOST_CHECKED if layout.heap else 0)
+        self.kernel, self.queue, self.units = kernel, queue, units
+        sanitized = request.mode == SANITIZE
+        parts = self.parts = MemoryParts({  # memory of CTAs that never start is not touched, and so costs nothing
             context.FIRST_REGISTERS: slots * warps * layout.register_bytes,
             context.FIRST_WARPS: slots * warps * context.WARP_BYTES,
             context.FIRST_SHARED: slots * shared_stride,
@@ -130,7 +130,7 @@ class Thread:
             context.FIRST_QUEUES: slots * warps * QUEUE_BYTES if layout.queues else 0,
             context.CLUSTER_HEADERS: slots // size * context.CLUSTER_BYTES if layout.clustered else 0,
             context.MESSAGE_LISTS: slots // size * LIST_BYTES if layout.sends else 0,
-            context.PARAMS: len(job.params) + 64,
+            context.PARAMS: len(request.params) + 64,
             context.COUNTERS: 8 * layout.slots,
             context.PATTERNS: 8 * context.PATTERN_SCALE * layout.slots,
             context.BUFFERS: 16 * ranges,
@@ -138,9 +138,9 @@ class Thread:
             context.TRIPS: 8 * BINS * len(layout.loops),
             context.FINDINGS: 8 * kinds.FINDING_SLOTS * kinds.MOST_FINDINGS * sanitized,
             context.FLAGS: 8 * layout.slots * sanitized,
-            OWN: 8 * context.ENV_SLOTS,
+            CONTEXT: 8 * context.ENV_SLOTS,
         })  # fmt: skip
-        parts.view(context.PARAMS)[: len(job.params)] = np.frombuffer(job.params, np.uint8)
+        parts.view(context.PARAMS)[: len(request.params)] = np.frombuffer(request.params, np.uint8)
         self.counters = parts.view(context.COUNTERS).view(np.int64)
         self.trips = parts.view(context.TRIPS).view(np.int64).reshape(-1, BINS)
         for site in layout.sites:
@@ -148,12 +148,12 @@ class Thread:
         self.buffer_uses = parts.view(context.BUFFER_USES).view(np.int64).reshape(-1, records.BUFFER_SLOTS)
         for index in marked:
             self.buffer_uses[index, records.MARKED] = 1
-        self.context = parts.view(OWN).view(np.int64)
-        self.address = parts.addresses.pop(OWN)
+        self.context = parts.view(CONTEXT).view(np.int64)
+        self.address = parts.addresses.pop(CONTEXT)
         bounds = parts.view(context.BUFFERS).view(np.int64)
-        heap = layout.heap and layout.heap + module_shift(job.placement)
-        field_values = {**addresses(job.placement, 0, fixed=True), **memory(job.variation.memory)}
-        self.console = Console(self.context, job.buffers, bounds, field_values, heap)
+        heap = layout.heap and layout.heap + module_shift(request.placement)
+        field_values = {**addresses(request.placement, 0, fixed=True), **memory(request.variation.memory)}
+        self.console = Console(self.context, request.buffers, bounds, field_values, heap)
         settings = {
             **parts.addresses,
             **records_.settings(layout.granule_shift),
@@ -164,34 +164,34 @@ class Thread:
             context.REGISTER_BYTES: layout.register_bytes,
             context.LOOPS: len(layout.loops),
             context.TRIPS_AT: layout.trips_at,
-            context.HALVES: job.mode == ADVERSARIAL,
-            context.FUEL_PER_WARP: job.fuel,
+            context.HALVES: request.mode == ADVERSARIAL,
+            context.FUEL_PER_WARP: request.fuel,
             # From the last CTA on, the rank wraps below 0 and exceeds any count, which ends the loop.
-            context.FIRST_CTA: units - 1 if job.ctas.startswith("last") else 0,
+            context.FIRST_CTA: units - 1 if request.ctas.startswith("last") else 0,
             context.CTA_COUNT: units,
-            context.CHUNK: shares.chunk,
-            context.NEXT_CHUNK: shares.next.ctypes.data,
-            context.CTA_STEP: {"last first": -1, "first alone": units, "last alone": units}.get(job.ctas, 1),
-            context.BY_TURNS: job.ctas == "by turns",
+            context.CHUNK: queue.chunk,
+            context.NEXT_CHUNK: queue.next.ctypes.data,
+            context.CTA_STEP: {"last first": -1, "first alone": units, "last alone": units}.get(request.ctas, 1),
+            context.BY_TURNS: request.ctas == "by turns",
             context.WARP_COUNT: warps,
-            context.THREADS: job.block[0] * job.block[1] * job.block[2],
+            context.THREADS: request.block[0] * request.block[1] * request.block[2],
             context.CTA_SLOTS: slots,
             context.SHADOW_STRIDE: shadow_bytes,
             context.LOCAL_SHADOW_STRIDE: local_shadow_bytes,
             context.LAUNCH: tag,
-            context.STOP_AT_CLASH: shares.chunk > 0,
+            context.STOP_AT_CONFLICT: queue.chunk > 0,
             context.HOST: self.console.address,
             context.RESERVED_INSIDE: layout.reserved_bytes,
-            context.CLUSTER_SIZE: job.cluster_size,
-            context.UNFINISHED: len(job.stored),
-            context.CLUSTER_EXPLICIT: job.cluster is not None,
+            context.CLUSTER_SIZE: request.cluster_size,
+            context.UNFINISHED: len(request.pending_stores),
+            context.CLUSTER_EXPLICIT: request.cluster is not None,
         }
-        settings |= {context.CLUSTER_X + axis: extent for axis, extent in enumerate(job.cluster or (1, 1, 1))}
-        settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
-        settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
+        settings |= {context.CLUSTER_X + axis: extent for axis, extent in enumerate(request.cluster or (1, 1, 1))}
+        settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(request.grid)}
+        settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(request.block)}
         self.races: Tables | None = None
-        if job.mode == SANITIZE:
-            self.races = make(job, layout, slots, shared_bytes)
+        if request.mode == SANITIZE:
+            self.races = make_tables(request, layout, slots, shared_bytes)
             settings[context.RACES] = self.races.table.ctypes.data
             settings[context.EVENT] = native.event_function()
             self.console.forget = self.races.forget
@@ -206,33 +206,33 @@ class Thread:
         self.context[context.RUN_WARP] = self.kernel.warp  # it may have been compiled again
         self.context[context.PREPARE_WARP] = self.kernel.prepare_warp
         if self.kernel.run(self.address):
-            self.shares.next[0] = self.units
+            self.queue.next[0] = self.units
 
     def begin(self) -> bool:
         """Run the first run of CTAs; whether other threads shorten the rest by more than their start costs. If not,
         this thread runs the rest alone, in rank order, and need not stop where CTAs touch the same bytes. A long rest
         runs with faster code."""
-        chunk, began = self.shares.chunk, time.thread_time()
+        chunk, began = self.queue.chunk, time.thread_time()
         self.context[context.CHUNK], self.context[context.CTA_COUNT] = 0, chunk
-        self.context[context.STOP_AT_CLASH] = False
+        self.context[context.STOP_AT_CONFLICT] = False
         self.run()
         self.context[context.CHUNK], self.context[context.CTA_COUNT] = chunk, self.units
-        self.shares.next[0] = max(self.shares.next[0], chunk)  # higher after a fault
+        self.queue.next[0] = max(self.queue.next[0], chunk)  # higher after a fault
         rest = (time.thread_time() - began) / chunk * (self.units - chunk)
         self.kernel.expect(rest)
-        self.context[context.STOP_AT_CLASH] = several = rest > WORTH_A_THREAD and self.clash() is None
+        self.context[context.STOP_AT_CONFLICT] = several = rest > WORTH_A_THREAD and self.conflict() is None
         return several
 
-    def clash(self) -> Clash | None:
+    def conflict(self) -> CtaConflict | None:
         """The first access, by a CTA of this thread, to bytes that an earlier CTA used, if one of the two stored."""
         site, granule, cta, earlier = (
             int(self.context[slot])
-            for slot in (context.CLASH_SITE, context.CLASH_AT, context.CLASH_CTA, context.CLASH_USE)
+            for slot in (context.CONFLICT_SITE, context.CONFLICT_AT, context.CONFLICT_CTA, context.CONFLICT_USE)
         )
         if not site:
             return None
         use = next(name for name, bit in records.USE_BITS.items() if bit & earlier)
-        return Clash(site // 8, granule << self.kernel.translation.granule_shift, cta, use)
+        return CtaConflict(site // 8, granule << self.kernel.translation.granule_shift, cta, use)
 
     def fault(self) -> Fault | None:
         kind, site, lane, address, cta, warp = (
@@ -256,16 +256,15 @@ class Thread:
             for kind, site, lane, address, cta, warp, other, where in rows.tolist()
         ]
 
-    def waiting(self) -> tuple[Waiting, ...]:
+    def waiting(self) -> tuple[WaitingLanes, ...]:
         """Where the lanes of a blocked CTA wait: one entry per warp and place."""
         warps = int(self.context[context.WARP_COUNT])
-        first = int(self.context[context.WARPS]) - self.parts.addresses[context.FIRST_WARPS]
-        header = int(self.context[context.CTA_STATE]) - self.parts.addresses[context.CTA_HEADERS] + context.CTA_BARRIERS
-        all_warps, headers = self.parts.view(context.FIRST_WARPS), self.parts.view(context.CTA_HEADERS)
-        entries = headers[header : header + 16 * context.BARRIER_BYTES].view(np.int32).reshape(16, -1)
+        all_warps = self.blocked(context.WARPS, context.FIRST_WARPS)
+        header = self.blocked(context.CTA_STATE, context.CTA_HEADERS)
+        entries = header[context.CTA_BARRIERS :][: 16 * context.BARRIER_BYTES].view(np.int32).reshape(16, -1)
         waits = []
         for rank in range(warps):
-            state = all_warps[first + rank * context.WARP_BYTES :][: context.WARP_BYTES]
+            state = all_warps[rank * context.WARP_BYTES :][: context.WARP_BYTES]
             pcs = state[:128].view(np.uint32)
             numbers = state[context.WARP_BARRIERS :][:32]
             masks = (context.WARP_EXITED, context.WARP_VALID, context.WARP_WAITING, context.WARP_CLUSTER_WAITING)
@@ -286,52 +285,55 @@ class Thread:
                     (int(entry) for entry in entries[barrier][:3]) if 0 <= barrier < 16 else (0, 0, 0)
                 )
                 if barrier == OF_CLUSTER:
-                    arrived, expected = self.of_cluster()
-                if wanted := self.lacking(rank):
+                    arrived, expected = self.cluster_barrier_counts()
+                if wanted := self.missing_registers(rank):
                     barrier, expected = OF_POOL, wanted
-                gate = None if barrier == OF_POOL else self.polled(polls)
-                waits.append(Waiting(rank, lanes, block, last, barrier, arrived, expected, gate))
+                gate = None if barrier == OF_POOL else self.polled_mbarrier(polls)
+                waits.append(WaitingLanes(rank, lanes, block, last, barrier, arrived, expected, gate))
         return tuple(waits)
 
-    def polled(self, number: int) -> tuple[int, int] | None:
+    def blocked(self, slot: int, part: int) -> NDArray[np.uint8]:
+        """The bytes of a part from the address in the context's `slot` on: the state of the blocked CTA."""
+        return self.parts.view(part)[int(self.context[slot]) - self.parts.addresses[part] :]
+
+    def polled_mbarrier(self, number: int) -> tuple[int, int] | None:
         """The address and the word of the mbarrier that lanes of the blocked CTA test in vain (WARP_TESTED)."""
         if number == 0:
             return None
-        start = int(self.context[context.SHARED]) - self.parts.addresses[context.FIRST_SHARED] + number - 1
-        return number - 1, int(self.parts.view(context.FIRST_SHARED)[start:][:8].view(np.uint64)[0])
+        shared = self.blocked(context.SHARED, context.FIRST_SHARED)
+        return number - 1, int(shared[number - 1 :][:8].view(np.uint64)[0])
 
-    def lacking(self, rank: int) -> int:
+    def missing_registers(self, rank: int) -> int:
         """How many more registers per thread a warp of the blocked CTA waits for; 0 if it does not wait for them."""
         if not self.kernel.translation.pool:
             return 0
-        held, wanted = self.of_pool(rank)
+        held, wanted = self.pool_state(rank)
         return wanted and wanted - held
 
-    def of_pool(self, rank: int) -> tuple[int, int]:
+    def pool_state(self, rank: int) -> tuple[int, int]:
         """The registers per thread of a warp of the blocked CTA, and the number that it waits for."""
         place, initial = self.kernel.translation.pool
-        start = int(self.context[context.REGISTERS]) - self.parts.addresses[context.FIRST_REGISTERS]
-        start += rank * self.kernel.translation.register_bytes + place
-        state = self.parts.view(context.FIRST_REGISTERS)[start:][: register_pool.BYTES].view(np.int32)
+        start = rank * self.kernel.translation.register_bytes + place
+        registers = self.blocked(context.REGISTERS, context.FIRST_REGISTERS)
+        state = registers[start:][: register_pool.BYTES].view(np.int32)
         return int(state[register_pool.HELD // 4]) or initial, int(state[register_pool.WANTED // 4])
 
     def registers(self) -> tuple[int, ...]:
         """The registers per thread of each warp of the blocked CTA, then those in its pool."""
         if not self.kernel.translation.pool:
             return ()
-        start = int(self.context[context.CTA_STATE]) - self.parts.addresses[context.CTA_HEADERS] + context.CTA_POOL
-        pool = int(self.parts.view(context.CTA_HEADERS)[start:][:4].view(np.int32)[0])
-        return (*(self.of_pool(rank)[0] for rank in range(int(self.context[context.WARP_COUNT]))), pool)
+        header = self.blocked(context.CTA_STATE, context.CTA_HEADERS)
+        pool = int(header[context.CTA_POOL :][:4].view(np.int32)[0])
+        return (*(self.pool_state(rank)[0] for rank in range(int(self.context[context.WARP_COUNT]))), pool)
 
-    def of_cluster(self) -> tuple[int, int]:
+    def cluster_barrier_counts(self) -> tuple[int, int]:
         """How many threads have arrived at the barrier of the blocked cluster, and how many it expects."""
-        start = int(self.context[context.CLUSTER_STATE]) - self.parts.addresses[context.CLUSTER_HEADERS]
-        header = self.parts.view(context.CLUSTER_HEADERS)[start:][: context.CLUSTER_BYTES].view(np.int32)
+        header = self.blocked(context.CLUSTER_STATE, context.CLUSTER_HEADERS)[: context.CLUSTER_BYTES].view(np.int32)
         arrived, exited = (int(header[at // 4]) for at in (context.CLUSTER_ARRIVED, context.CLUSTER_EXITED))
         return arrived, int(self.context[context.CLUSTER_SIZE] * self.context[context.THREADS]) - exited
 
 
-class Parts:
+class MemoryParts:
     """Zeroed memory in numbered parts; each part starts on its own cache line.
 
     `addresses`: where each part starts.
@@ -345,7 +347,7 @@ class Parts:
             self.offsets[name] = end
             end += -(-size // LINE) * LINE
         # NumPy clears small arrays fastest, and maps large ones in pages of 2 MB, of which only a corner is touched.
-        raw = np.zeros(end + LINE, np.uint8) if end < MUCH else sharing.zeroed(end + LINE)
+        raw = np.zeros(end + LINE, np.uint8) if end < MAPPED_FROM else sharing.zeroed(end + LINE)
         start = -raw.ctypes.data % LINE
         self.memory = raw[start:]
         first = raw.ctypes.data + start
@@ -367,16 +369,16 @@ class ProcessHost:
         self.tag = 1
         """The next launch's number in the records; a launch takes one number per CTA."""
 
-    def prepare(self, job: LaunchRequest, threads: int, shift: int) -> int:
+    def prepare(self, request: LaunchRequest, threads: int, shift: int) -> int:
         """Map the arena and make records for each thread. Returns the host address of the arena's first byte."""
-        if self.arena is None or len(self.arena) < job.arena_bytes:  # else kept: its pages are mapped
+        if self.arena is None or len(self.arena) < request.arena_bytes:  # else kept: its pages are mapped
             self.arena = mmap.mmap(self.handle, 0)  # all of it
         self.records += [sharing.Records() for _ in range(threads - len(self.records))]
         for record in self.records[:threads]:
-            record.prepare(job.arena_bytes, shift)
+            record.prepare(request.arena_bytes, shift)
         return ctypes.addressof(ctypes.c_char.from_buffer(self.arena))
 
-    def run_together(self, workers: Sequence[Thread]) -> None:
+    def run_together(self, workers: Sequence[HostThread]) -> None:
         """Run the first worker on this host thread, and the others on threads that start before it has ended."""
         others = [self.pool.submit(worker.run) for worker in workers[1:]]
         workers[0].run()
@@ -384,56 +386,60 @@ class ProcessHost:
             other.result()
 
 
-def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
+def launch(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryReply:
     """Run every CTA, in parallel unless the kernel or its last launch shows a reason not to.
 
-    Returns `Again` if CTAs that ran in parallel have touched each other's bytes, or if that cannot be known. Then the
-    same job must be sent again, with the arena as before, and will be run in another way.
+    Returns `RetryReply` if CTAs that ran in parallel have touched each other's bytes, or if that cannot be known.
+    Then the same request must be sent again, with the arena as before, and will be run in another way.
     """
-    translated = SANITIZE if job.mode == SANITIZE else PLAIN
-    kernel = native.kernel(job.ptx, job.entry, job.arch, translated, job.cluster_size > 1)
+    translated = SANITIZE if request.mode == SANITIZE else PLAIN
+    kernel = native.kernel(request.ptx, request.entry, request.arch, translated, request.cluster_size > 1)
     layout = kernel.translation
-    count = job.grid[0] * job.grid[1] * job.grid[2]
-    recorded = layout.order_reason is None and job.ctas == "usual" and job.mode != ADVERSARIAL
-    several = recorded and job.mode == PLAIN and not kernel.shares
-    units = count // job.cluster_size if layout.clustered else count
-    threads = max(1, min(job.threads, units, MOST_THREADS)) if several else 1
-    base = host.prepare(job, threads, layout.granule_shift)
+    count = request.grid[0] * request.grid[1] * request.grid[2]
+    recorded = layout.order_reason is None and request.ctas == "usual" and request.mode != ADVERSARIAL
+    several = recorded and request.mode == PLAIN and not kernel.shares
+    units = count // request.cluster_size if layout.clustered else count
+    threads = max(1, min(request.threads, units, MOST_THREADS)) if several else 1
+    base = host.prepare(request, threads, layout.granule_shift)
     tag, host.tag = host.tag, host.tag + count
-    everywhere = range(len(job.buffers))
-    marked = set(everywhere) if job.mode == SANITIZE else kernel.marked.intersection(everywhere) | guessed(job, layout)
-    shares = Shares(units, threads)
-    threads_of_block = job.block[0] * job.block[1] * job.block[2]
-    native.set_conditions(conditions(job.variation, job.placement, job.arch, layout.reserved_bytes, threads_of_block))
-    workers: list[Thread] = []
+    everywhere = range(len(request.buffers))
+    marked = set(everywhere)
+    if request.mode != SANITIZE:
+        marked = kernel.marked & marked | mixed_buffers(request, layout)
+    queue = CtaQueue(units, threads)
+    threads_of_block = request.block[0] * request.block[1] * request.block[2]
+    native.set_conditions(
+        conditions(request.variation, request.placement, request.arch, layout.reserved_bytes, threads_of_block)
+    )
+    workers: list[HostThread] = []
     try:
-        workers.append(Thread(job, kernel, base, host.records[0], tag, marked, shares))
+        workers.append(HostThread(request, kernel, base, host.records[0], tag, marked, queue))
         began = time.process_time()
-        if threads > 1 and (job.all_threads or workers[0].begin()):
+        if threads > 1 and (request.all_threads or workers[0].begin()):
             for record in host.records[1:threads]:
-                workers.append(Thread(job, kernel, base, record, tag, marked, shares))
-        if job.stored:  # then there is one worker
-            memory_ = np.frombuffer(host.arena, np.uint8)
-            workers[0].console.finish = functools.partial(finish, job.stored, memory_, over=False)
+                workers.append(HostThread(request, kernel, base, record, tag, marked, queue))
+        if request.pending_stores:  # then there is one worker
+            apply = functools.partial(apply_stores, request.pending_stores, np.frombuffer(host.arena, np.uint8))
+            workers[0].console.apply_pending_stores = functools.partial(apply, over=False)
         host.run_together(workers)
-        if job.stored and workers[0].context[context.UNFINISHED]:
-            finish(job.stored, np.frombuffer(host.arena, np.uint8), over=True)
+        if request.pending_stores and workers[0].context[context.UNFINISHED]:
+            apply(over=True)
         kernel.ran_for(time.process_time() - began)
-        if recorded and not answered(workers, kernel, host, tag):
-            return Again()
-        return answer_of(workers, kernel, recorded)
+        if recorded and not is_conclusive(workers, kernel, host, tag):
+            return RetryReply()
+        return reply_of(workers, kernel, recorded)
     finally:
         for worker in workers:
             worker.console.close()
 
 
-def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: bool) -> LaunchReply:
+def reply_of(workers: Sequence[HostThread], kernel: native.NativeKernel, recorded: bool) -> LaunchReply:
     """The reply for a launch. `recorded`: whether the CTAs' accesses were recorded."""
-    clash = workers[0].clash() if recorded and len(workers) == 1 else None
+    conflict = workers[0].conflict() if recorded and len(workers) == 1 else None
     faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
     first = min(faults, default=None, key=lambda item: item[:2])
     # Stores by bulk copies and by the host are not seen.
-    unseen = kernel.translation.queues or kernel.translation.heap or workers[0].console.finish
+    unseen = kernel.translation.queues or kernel.translation.heap or workers[0].console.apply_pending_stores
     blocked = workers[first[1]] if first and first[2].kind == context.DEADLOCK else None
     return LaunchReply(
         np.sum([worker.counters for worker in workers], axis=0),
@@ -447,22 +453,22 @@ def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: 
         workers[first[1]].console.failed if first else "",
         tuple(finding for worker in workers for finding in worker.raw_findings()),
         tuple(note for worker in workers if worker.races for note in worker.races.checks_missed()),
-        clash,
+        conflict,
         tuple(workers[0].console.heap.allocated),
         sum(len(worker.console.heap.blocks) for worker in workers),
-        None if unseen else sharing.stored([worker.buffer_uses for worker in workers]),
+        None if unseen else sharing.stored_buffers([worker.buffer_uses for worker in workers]),
         np.sum([worker.trips for worker in workers], axis=0),
     )
 
 
-def guessed(job: LaunchRequest, layout: Translation) -> set[int]:
+def mixed_buffers(request: LaunchRequest, layout: Translation) -> set[int]:
     """Indices of the buffers that the kernel's text seems both to load from and to store to."""
-    whole = [offset for offset in layout.mixed_params if offset + 8 <= len(job.params)]
-    passed = [int.from_bytes(job.params[offset : offset + 8], "little") for offset in whole]
-    shift = module_shift(job.placement)
+    whole = [offset for offset in layout.mixed_params if offset + 8 <= len(request.params)]
+    passed = [int.from_bytes(request.params[offset : offset + 8], "little") for offset in whole]
+    shift = module_shift(request.placement)
     return {
         index
-        for index, (low, high) in enumerate(job.buffers)
+        for index, (low, high) in enumerate(request.buffers)
         if any(
             low <= address < high
             for address in (*passed, *(mixed_address + shift for mixed_address in layout.mixed_addresses))
@@ -470,7 +476,7 @@ def guessed(job: LaunchRequest, layout: Translation) -> set[int]:
     }
 
 
-def answered(workers: Sequence[Thread], kernel: native.NativeKernel, host: ProcessHost, tag: int) -> bool:
+def is_conclusive(workers: Sequence[HostThread], kernel: native.NativeKernel, host: ProcessHost, tag: int) -> bool:
     """Whether the launch `tag` gave the result of CTAs run by rank, and it is known whether CTAs shared bytes.
 
     If not, the kernel remembers what the next launch must do differently. A launch that lacked records it needed counts
@@ -481,54 +487,54 @@ def answered(workers: Sequence[Thread], kernel: native.NativeKernel, host: Proce
         kernel.marked |= unmarked
         return False
     if len(workers) == 1:
-        kernel.shares = workers[0].clash() is not None
+        kernel.shares = workers[0].conflict() is not None
         return True
-    kernel.shares = any(worker.clash() for worker in workers) or sharing.shared(host.records[: len(workers)], tag)
+    kernel.shares = any(worker.conflict() for worker in workers) or sharing.shared(host.records[: len(workers)], tag)
     return not kernel.shares
 
 
 def serve(handle: int, requests: Any, answers: Any) -> None:
-    """Answer jobs until the parent closes the pipe."""
-    host, sent = ProcessHost(handle), Sent()
+    """Answer requests until the parent closes the pipe."""
+    host, translations = ProcessHost(handle), TranslationCache()
     while True:
         try:
-            job = pickle.load(requests)
+            request = pickle.load(requests)
         except EOFError:
             return
-        answer: LaunchReply | Again | Failure
+        answer: LaunchReply | RetryReply | ErrorReply
         try:
-            answer = answer_to(job, host)
+            answer = reply_to(request, host)
         except MemoryError:
             gc.collect()  # free what was made before memory ran out
-            answer = Failure("LaunchError", "Not enough memory for this launch. Use a smaller size.")
-        sent.dump(answer, answers)
+            answer = ErrorReply("LaunchError", "Not enough memory for this launch. Use a smaller size.")
+        translations.dump(answer, answers)
 
 
-def answer_to(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again | Failure:
-    """The answer to one job. Raises MemoryError."""
+def reply_to(request: LaunchRequest, host: ProcessHost) -> LaunchReply | RetryReply | ErrorReply:
+    """The reply to one request. Raises MemoryError."""
     try:
-        return launch(job, host)
+        return launch(request, host)
     except PtxbenchError as error:
-        return Failure(type(error).__name__, str(error))
+        return ErrorReply(type(error).__name__, str(error))
     except OSError as error:  # pages that cannot be mapped
         raise MemoryError(str(error)) from None
 
 
-def follow(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """End this process soon after its parent, even in the middle of a launch."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
 
 
-def answer(handle: int, parent: int, requests: Any, answers: Any) -> None:
+def serve_parent(handle: int, parent: int, requests: Any, answers: Any) -> None:
     """`serve` in a process that ends with its parent. Ctrl-C is the parent's: it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=follow, args=(parent,), daemon=True).start()
+    threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
     serve(handle, requests, answers)
 
 
 if __name__ == "__main__":
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output printed by a library must not mix with the answers
-    answer(int(sys.argv[1]), int(sys.argv[2]), sys.stdin.buffer, output)
+    serve_parent(int(sys.argv[1]), int(sys.argv[2]), sys.stdin.buffer, output)

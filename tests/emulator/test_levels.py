@@ -83,12 +83,12 @@ def test_a_launch_whose_rest_will_take_long_goes_on_with_faster_code(launched, m
     monkeypatch.setattr(native, "SLOW_SECONDS", 0)
     monkeypatch.setattr(native, "SLOW_SECONDS_A_BYTE", 0)
     ran = []
-    run = worker.Thread.run
+    run = worker.HostThread.run
 
     def noted(thread):
         run(thread)
         ran.append((thread.kernel.level, thread.context[context.RUN_WARP] == thread.kernel.warp))
 
-    monkeypatch.setattr(worker.Thread, "run", noted)
+    monkeypatch.setattr(worker.HostThread, "run", noted)
     assert launched(ctas=640) == (native.OPTIMISED, *quick[1:])
     assert set(ran) == {(native.QUICK, True), (native.OPTIMISED, True)}

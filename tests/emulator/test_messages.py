@@ -3,7 +3,7 @@
 import io
 
 from ptxbench.emulator.layout import Translation
-from ptxbench.emulator.messages import MOST_SENT, Sent
+from ptxbench.emulator.messages import MOST_CACHED, TranslationCache
 
 
 def translation(name):
@@ -11,7 +11,7 @@ def translation(name):
 
 
 def test_a_translation_goes_through_the_pipe_once_and_is_the_same_object_afterwards():
-    ours, theirs = Sent(), Sent()
+    ours, theirs = TranslationCache(), TranslationCache()
     one, other = translation("one"), translation("other")
     sizes, got = [], []
     for message in (one, one, other, one):
@@ -27,11 +27,11 @@ def test_a_translation_goes_through_the_pipe_once_and_is_the_same_object_afterwa
 
 
 def test_of_many_translations_the_last_are_kept():
-    ours, theirs = Sent(), Sent()
-    many = [translation(str(number)) for number in range(MOST_SENT + 3)]
+    ours, theirs = TranslationCache(), TranslationCache()
+    many = [translation(str(number)) for number in range(MOST_CACHED + 3)]
     for message in (*many, many[0], many[-1]):
         stream = io.BytesIO()
         theirs.dump(message, stream)
         stream.seek(0)
         assert vars(ours.load(stream)) == vars(message)
-    assert sum(slot is not None for slot in ours.slots) == MOST_SENT
+    assert sum(slot is not None for slot in ours.slots) == MOST_CACHED

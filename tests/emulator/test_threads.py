@@ -8,7 +8,7 @@ import pytest
 from ptxbench import emulator
 from ptxbench.emulator import native, worker
 from ptxbench.emulator.memory import Arena
-from ptxbench.emulator.messages import Again
+from ptxbench.emulator.messages import RetryReply
 from ptxbench.emulator.process import Process, stop_process
 from ptxbench.errors import KernelError
 
@@ -233,8 +233,8 @@ class SameProcess:
 
     def perform(self, job, contents):
         self.arena.reserve(job.arena_bytes)
-        answer = Again()
-        while isinstance(answer, Again):
+        answer = RetryReply()
+        while isinstance(answer, RetryReply):
             results = [self.arena.put(offset, content) for offset, content in contents]
             answer = worker.launch(job, self.host)
         return answer, results

@@ -83,7 +83,7 @@ def row(r: Any, number: Any) -> Any:
 
 
 @compiled
-def filled(r: Any, holder: Any) -> Any:
+def allocated_row(r: Any, holder: Any) -> Any:
     """The row number in the word at address `holder`; if it is 0, a new row of zeros is allocated."""
     word = words_at(holder)
     if word[0] == 0:
@@ -121,11 +121,11 @@ def join(r: Any, target: Any, source: Any, first: Any, last: Any) -> None:
 def join_all(r: Any, holder: Any, source: Any) -> None:
     """Merge the whole row `source` into the row of `holder`."""
     if source:
-        join(r, filled(r, holder), source, 0, r[at.WIDTH])
+        join(r, allocated_row(r, holder), source, 0, r[at.WIDTH])
 
 
 @compiled
-def living(env: Any, warp: Any) -> Any:
+def live_lanes(env: Any, warp: Any) -> Any:
     """The lanes of a warp that exist and have not exited."""
     state = words_at(env[context.WARPS] + warp * context.WARP_BYTES)
     return (state[context.WARP_VALID >> 2] & ~state[context.WARP_EXITED >> 2]) & 0xFFFFFFFF
@@ -214,7 +214,7 @@ def learn(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
     """Merge row `source` into the knowledge of `lanes` of a warp."""
     if source == 0 or lanes == 0:
         return
-    if lanes == living(env, warp):
+    if lanes == live_lanes(env, warp):
         join_all(r, warp_row(env, r, warp), source)
         return
     for lane in range(LANES):
@@ -230,7 +230,7 @@ def publish(env: Any, r: Any, lanes: Any, holder: Any, fenced: Any, within: Any)
     publication. The publishing thread executes the fence, or, if a barrier follows, the thread that made the access.
     `within`: whether only threads of the current CTA read the row; if not, it gets far entries alone.
     """
-    target = filled(r, holder)
+    target = allocated_row(r, holder)
     if fenced < 0:
         publish_all(env, r, lanes, target, within)
     else:
@@ -243,8 +243,8 @@ def publish_all(env: Any, r: Any, lanes: Any, target: Any, within: Any) -> None:
     warp, near = env[context.WARP], r[at.NEAR]
     own, shift = far_first(env, r, env[context.CTA]), r[at.FAR_SHIFT]
     base = 0 if near > LANES else warp * LANES
-    pour(env, r, target, words_at(cta_row(env, r))[0], base, own, within)
-    pour(env, r, target, words_at(warp_row(env, r, warp))[0], base, own, within)
+    merge_for_publication(env, r, target, words_at(cta_row(env, r))[0], base, own, within)
+    merge_for_publication(env, r, target, words_at(warp_row(env, r, warp))[0], base, own, within)
     to, barrier, warp_time = row(r, target), env[context.TIME_OF_BARRIER], env[context.TIME_OF_WARP]
     if within:
         for i in range(near):
@@ -256,7 +256,7 @@ def publish_all(env: Any, r: Any, lanes: Any, target: Any, within: Any) -> None:
         thread = warp * LANES + lane
         time = warp_time
         if lanes >> lane & 1:
-            pour(env, r, target, words_at(thread_words(env, r, thread))[at.OWN_ROW], base, own, within)
+            merge_for_publication(env, r, target, words_at(thread_words(env, r, thread))[at.OWN_ROW], base, own, within)
             time = env[context.TIME]
         if within:
             to[thread - base] = max(to[thread - base], time)
@@ -265,7 +265,7 @@ def publish_all(env: Any, r: Any, lanes: Any, target: Any, within: Any) -> None:
 
 
 @compiled
-def pour(env: Any, r: Any, target: Any, source: Any, base: Any, own: Any, within: Any) -> None:
+def merge_for_publication(env: Any, r: Any, target: Any, source: Any, base: Any, own: Any, within: Any) -> None:
     """Merge row `source` of the current CTA into row `target`, near entries also into the CTA's own far entries.
 
     `base`: the thread of the first near entry. `own`: the first of the CTA's far entries, or -1.
@@ -359,7 +359,7 @@ def join_scope(env: Any, r: Any, holder: Any, source: Any, scope: Any) -> None:
     if not scope & (at.OF_CTA | at.OF_CLUSTER):
         join_all(r, holder, source)
         return
-    target = filled(r, holder)
+    target = allocated_row(r, holder)
     join(r, target, source, 0, r[at.NEAR])
     if r[at.UNFINISHED]:
         join(r, target, source, r[at.WIDTH] - 1, r[at.WIDTH])
@@ -379,7 +379,7 @@ def join_scope(env: Any, r: Any, holder: Any, source: Any, scope: Any) -> None:
 def sync_warp(env: Any, r: Any, members: Any) -> None:
     """The lanes of a member mask synchronize."""
     warp, now = env[context.WARP], env[context.TIME]
-    alive = living(env, warp)
+    alive = live_lanes(env, warp)
     lanes = members & alive
     if lanes == alive:
         for lane in range(LANES):
@@ -397,11 +397,11 @@ def sync_warp(env: Any, r: Any, members: Any) -> None:
                 holder = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
                 if first < 0:
                     first = holder
-                    filled(r, first)
+                    allocated_row(r, first)
                 else:
                     join_all(r, first, words_at(holder)[0])
         if first >= 0:
-            together = row(r, filled(r, first))
+            together = row(r, allocated_row(r, first))
             base = warp * LANES if r[at.NEAR] > LANES else 0
             for lane in range(LANES):
                 if lanes >> lane & 1:
@@ -420,13 +420,13 @@ def wait_for_grid(env: Any, r: Any, lanes: Any) -> None:
     warp, last = env[context.WARP], r[at.WIDTH] - 1
     if r[at.UNFINISHED] == 0 or lanes == 0:
         return
-    if lanes == living(env, warp):
-        row(r, filled(r, warp_row(env, r, warp)))[last] = at.EARLIER_TIME
+    if lanes == live_lanes(env, warp):
+        row(r, allocated_row(r, warp_row(env, r, warp)))[last] = at.EARLIER_TIME
         return
     for lane in range(LANES):
         if lanes >> lane & 1:
             holder = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
-            row(r, filled(r, holder))[last] = at.EARLIER_TIME
+            row(r, allocated_row(r, holder))[last] = at.EARLIER_TIME
 
 
 @compiled
@@ -435,10 +435,10 @@ def meet_at_barrier(env: Any, r: Any) -> None:
     far = r[at.FAR] or r[at.UNFINISHED]
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
-        hand_over(env, r, address + 4 * at.OWN_ROW, far)
+        move_to_cta_row(env, r, address + 4 * at.OWN_ROW, far)
         join_all(r, cta_pending(env, r), words_at(address)[at.PENDING_ROW])
     for warp in range(env[context.WARP_COUNT]):
-        hand_over(env, r, warp_row(env, r, warp), far)
+        move_to_cta_row(env, r, warp_row(env, r, warp), far)
     if far and words_at(cta_row(env, r))[0] and not r[at.FAR_IN_CLUSTER]:
         times = row(r, words_at(cta_row(env, r))[0])
         own = far_first(env, r, env[context.CTA])
@@ -455,9 +455,9 @@ def meet_at_barrier(env: Any, r: Any) -> None:
 
 
 @compiled
-def hand_over(env: Any, r: Any, holder: Any, far: Any) -> None:
+def move_to_cta_row(env: Any, r: Any, holder: Any, far: Any) -> None:
     """Move what a row knows of other CTAs to the CTA's row, and free the row."""
     if words_at(holder)[0]:
         if far:
-            join(r, filled(r, cta_row(env, r)), words_at(holder)[0], r[at.NEAR], r[at.WIDTH])
+            join(r, allocated_row(r, cta_row(env, r)), words_at(holder)[0], r[at.NEAR], r[at.WIDTH])
         release_row(r, holder)

@@ -11,9 +11,9 @@ from typing import Any
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
+    allocated_row,
     cta_row,
     far_first,
-    filled,
     join_all,
     knows,
     learn,
@@ -28,7 +28,7 @@ from ptxbench.emulator.races.clocks import (
 from ptxbench.emulator.races.mbarriers import complete_phase
 from ptxbench.emulator.races.objects import ensure_object, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.reports import check_start, named, note_touch, report, stamp_of
+from ptxbench.emulator.races.reports import check_start, cta_of_address, note_touch, report, stamp_of
 from ptxbench.emulator.runtime import context, kinds
 
 
@@ -58,7 +58,7 @@ def open_cta(env: Any, r: Any) -> None:
 
 
 @compiled
-def catch_up(env: Any, r: Any, words: Any) -> None:
+def refresh_phase(env: Any, r: Any, words: Any) -> None:
     """If the barrier's phase has turned, what arrived in it is known to those who wait from now on."""
     parity = words_at(env[context.CLUSTER_STATE])[context.CLUSTER_PHASE >> 2]
     if words_at(words)[at.CLUSTER_PARITY] != parity:
@@ -73,20 +73,20 @@ def catch_up(env: Any, r: Any, words: Any) -> None:
 def arrive(env: Any, r: Any, lanes: Any, releases: Any) -> None:
     """Lanes arrive at the barrier of their cluster. A relaxed arrival releases what fences have published."""
     words, alone = cluster_words(env, r), r[at.FAR] == 0
-    catch_up(env, r, words)
+    refresh_phase(env, r, words)
     if releases:
         publish(env, r, lanes, words + 4 * at.CLUSTER_ARRIVED, -1, alone)
     elif r[at.FENCED]:
         publish(env, r, lanes, words + 4 * at.CLUSTER_ARRIVED, at.FENCE_CLUSTER, alone)
     if not alone:  # that they have started
-        times, first = row(r, filled(r, words + 4 * at.CLUSTER_ARRIVED)), far_first(env, r, env[context.CTA])
+        times, first = row(r, allocated_row(r, words + 4 * at.CLUSTER_ARRIVED)), far_first(env, r, env[context.CTA])
         for lane in range(LANES):
             if lanes >> lane & 1:
                 entry = first + (env[context.WARP] * LANES + lane >> r[at.FAR_SHIFT])
                 times[entry] = max(times[entry], env[context.TIME_OF_START])
                 fence = words_at(thread_words(env, r, env[context.WARP] * LANES + lane))[at.FENCE_INIT]
                 if fence:
-                    inits = row(r, filled(r, words + 4 * at.CLUSTER_INITS))
+                    inits = row(r, allocated_row(r, words + 4 * at.CLUSTER_INITS))
                     inits[entry] = max(inits[entry], fence)
     tick(env, r)
 
@@ -95,7 +95,7 @@ def arrive(env: Any, r: Any, lanes: Any, releases: Any) -> None:
 def wait(env: Any, r: Any, lanes: Any) -> None:
     """Lanes have waited for the phase in which they arrived."""
     words = cluster_words(env, r)
-    catch_up(env, r, words)
+    refresh_phase(env, r, words)
     learn(env, r, env[context.WARP], lanes, words_at(words)[at.CLUSTER_MET])
     if lanes and r[at.INIT_ROWS]:
         join_all(r, init_row(env, r), words_at(words)[at.CLUSTER_INITS_MET])
@@ -109,7 +109,7 @@ def init_row(env: Any, r: Any) -> Any:
 
 
 @compiled
-def use_far(env: Any, r: Any, thing: Any, target: Any, lane: Any, address: Any, site: Any) -> None:
+def check_initialised_in_cluster(env: Any, r: Any, thing: Any, target: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane uses an mbarrier (the address of its words) of the CTA at the place `target`, whose initialisation must be
     ordered before: by what orders all accesses, or by a fence of it and any arrival at the cluster's barrier."""
     words = words_at(thing)
@@ -127,14 +127,14 @@ def use_far(env: Any, r: Any, thing: Any, target: Any, lane: Any, address: Any, 
 @compiled
 def arrive_at_mbarrier(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> None:
     """A lane arrives at an mbarrier of a CTA of the cluster. `flags`: whether it releases, and completes the phase."""
-    target, thread = named(env, address), env[context.WARP] * LANES + lane
+    target, thread = cta_of_address(env, address), env[context.WARP] * LANES + lane
     if target < 0:
         return
     check_start(env, r, target, thread, site, address)
     note_touch(env, r, target, thread, stamp_of(env, site, thread))
     thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + address, True))
     if thing:
-        use_far(env, r, thing, target, lane, address, site)
+        check_initialised_in_cluster(env, r, thing, target, lane, address, site)
         if flags & at.ARRIVAL_RELEASES or r[at.FENCED]:
             fence = -1 if flags & at.ARRIVAL_RELEASES else at.FENCE_CLUSTER
             publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, fence, target == place(env))
@@ -170,11 +170,11 @@ def close_cta(env: Any, r: Any) -> None:
         header = env[context.CTA_HEADERS] + (env[context.CLUSTER_SLOT] + index // stride) * context.CTA_BYTES
         other = longs_at(header + context.CTA_RANK)[0]
         if row(r, words_at(known)[0])[far_first(env, r, other) + index % stride] < stamp >> 32:
-            tell_exit(env, r, stamp, other)
+            report_access_after_exit(env, r, stamp, other)
 
 
 @compiled
-def tell_exit(env: Any, r: Any, stamp: Any, other: Any) -> None:
+def report_access_after_exit(env: Any, r: Any, stamp: Any, other: Any) -> None:
     """Report the access of CTA `other` that nothing orders before the current CTA's exit."""
     cta, warp, thread = env[context.CTA], env[context.WARP], stamp & (1 << at.THREAD_BITS) - 1
     line = longs_at(env[context.CTA_STATE] + context.CTA_EXIT_LINE)[0]

@@ -15,7 +15,7 @@ from ptxbench.emulator.races.clocks import (
     cta_row,
     fence,
     learn,
-    living,
+    live_lanes,
     meet_at_barrier,
     place,
     publish,
@@ -26,12 +26,12 @@ from ptxbench.emulator.races.clocks import (
     wait_for_grid,
     warp_row,
 )
-from ptxbench.emulator.races.mbarriers import announce, arrive, bring_bytes, end, start, wait
+from ptxbench.emulator.races.mbarriers import arrive, complete_bytes, expect_copy, initialise, invalidate, wait
 from ptxbench.emulator.races.objects import forget, strong
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.products import PIECE, forget_products, product
+from ptxbench.emulator.races.products import PIECE, forget_products, track_product
 from ptxbench.emulator.races.proxies import fence_proxy, forget_fences
-from ptxbench.emulator.races.shadow import access, access_range, arrive_bytes, hold_for_copy
+from ptxbench.emulator.races.shadow import access, access_range, complete_copy_write, hold_for_copy
 from ptxbench.emulator.runtime import barriers, context
 
 
@@ -80,10 +80,10 @@ def barrier_row(env: Any, r: Any, barrier: Any) -> Any:
 
 
 @compiled
-def wake(env: Any, r: Any, barrier: Any, warp: Any, lanes: Any) -> None:
+def leave_barrier(env: Any, r: Any, barrier: Any, warp: Any, lanes: Any) -> None:
     """Lanes of a warp continue after a barrier of some of the threads."""
     learn(env, r, warp, lanes, words_at(barrier_row(env, r, barrier))[0])
-    if lanes == living(env, warp):
+    if lanes == live_lanes(env, warp):
         now = env[context.TIME]
         longs_at(env[context.WARPS] + warp * context.WARP_BYTES + context.WARP_SYNC)[0] = now
         if warp == env[context.WARP]:
@@ -91,7 +91,7 @@ def wake(env: Any, r: Any, barrier: Any, warp: Any, lanes: Any) -> None:
 
 
 @compiled
-def met(env: Any, r: Any, barrier: Any, everyone: Any) -> None:
+def complete_barrier(env: Any, r: Any, barrier: Any, everyone: Any) -> None:
     """A barrier is complete, and its waiting threads have continued."""
     if everyone:
         meet_at_barrier(env, r)
@@ -101,7 +101,7 @@ def met(env: Any, r: Any, barrier: Any, everyone: Any) -> None:
 
 
 @compiled
-def waited(env: Any, r: Any, lanes: Any) -> None:
+def complete_copy_waits(env: Any, r: Any, lanes: Any) -> None:
     """Lanes have waited for their own copies."""
     for lane in range(LANES):
         if lanes >> lane & 1:
@@ -133,7 +133,9 @@ def start_row(env: Any, r: Any, lane: Any, near: Any, site: Any, what: Any) -> N
 
 
 @compiled
-def far_access(env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, what: Any, source: Any) -> None:
+def access_global_by_copy(
+    env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, what: Any, source: Any
+) -> None:
     """A bulk copy's access to global memory. An update is strong and of GPU scope, as with `red`. `source`: as in
     access_range."""
     kind = at.FAR_LOAD if what == at.FAR_LOADS else at.ATOMIC if what == at.FAR_UPDATES else at.STORE
@@ -153,9 +155,9 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif what == at.WARP_SYNC:
         sync_warp(env, r, mask)
     elif what == at.BARRIER_MET:
-        met(env, r, mask, site)
+        complete_barrier(env, r, mask, site)
     elif what == at.BARRIER_WAKE:
-        wake(env, r, addresses, site, mask)
+        leave_barrier(env, r, addresses, site, mask)
     elif what == at.BARRIER_ARRIVE:
         if site != barriers.EVERYONE:
             publish(env, r, mask, barrier_row(env, r, addresses), -1, True)
@@ -167,27 +169,27 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif what == at.MBARRIER_ARRIVE:
         arrive(env, r, mask, addresses, site, values)
     elif what == at.MBARRIER_BYTES:
-        bring_bytes(env, r, mask, addresses, site, values >> 1, values & 1)
+        complete_bytes(env, r, mask, addresses, site, values >> 1, values & 1)
     elif what == at.MBARRIER_INIT:
-        start(env, r, mask, addresses, site)
+        initialise(env, r, mask, addresses, site)
     elif what == at.MBARRIER_END:
-        end(env, r, mask, addresses, site)
+        invalidate(env, r, mask, addresses, site)
     elif what == at.COPY_ANNOUNCED:
-        announce(env, r, mask, addresses, site, values)
+        expect_copy(env, r, mask, addresses, site, values)
     elif what == at.PROXY_FENCE:
         fence_proxy(env, r, mask, site)
     elif what in (at.PRODUCT_ISSUED, at.PRODUCT_DONE):
-        product(env, r, mask, addresses, site, values, what == at.PRODUCT_DONE)
+        track_product(env, r, mask, addresses, site, values, what == at.PRODUCT_DONE)
     elif what == at.COPY_DONE:
-        arrive_bytes(env, r, addresses, site)
+        complete_copy_write(env, r, addresses, site)
     elif what == at.COPIES_WAITED:
-        waited(env, r, mask)
+        complete_copy_waits(env, r, mask)
     elif what == at.BULK_NEAR:
         start_copy(env, r, mask, addresses, values >> 1, site, values & 1)
     elif what == at.ROW_NEAR:
         start_row(env, r, mask, addresses, site, values)
     elif what == at.BULK_FAR:
-        far_access(env, r, mask, addresses, values >> at.FAR_SIZE_AT, site,
+        access_global_by_copy(env, r, mask, addresses, values >> at.FAR_SIZE_AT, site,
                    values & (at.FAR_LOADS | at.FAR_UPDATES), kind >> at.SOURCE_AT)  # fmt: skip
     elif what == at.BULK_TAKEN:
         hold_for_copy(env, r, addresses, values >> 1, env[context.WARP] * LANES + mask, site, True)
@@ -217,7 +219,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif what == at.COPY_ENDS:
         messages.end_copy(env, r)
     elif what == at.COPY_TAKEN_FAR:
-        messages.take_source(env, r, addresses, values)
+        messages.finish_source_read(env, r, addresses, values)
     elif what == at.MESSAGE_DONE:
         messages.complete(env, r, mask, addresses, site, values)
 

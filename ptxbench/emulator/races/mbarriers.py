@@ -11,8 +11,8 @@ from typing import Any
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
+    allocated_row,
     far_first,
-    filled,
     join_all,
     knows,
     learn,
@@ -38,14 +38,7 @@ def slot_of(env: Any, r: Any, address: Any) -> Any:
 
 
 @compiled
-def who(env: Any, lane: Any, site: Any) -> Any:
-    """A lane of the current warp and a site, as in the lower half of a stamp."""
-    slot = site - env[context.COUNTERS] >> 3
-    return (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | env[context.WARP] * LANES + lane
-
-
-@compiled
-def start(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
+def initialise(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane initialises an mbarrier."""
     slot = slot_of(env, r, address)
     if slot == 0:
@@ -56,17 +49,20 @@ def start(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
     forget(r, slot)
     thing = ensure_object(r, slot)
     if thing:
-        words_at(thing)[at.STARTED], words_at(thing)[at.STARTER] = env[context.TIME], who(env, lane, site)
+        words_at(thing)[at.STARTED], words_at(thing)[at.STARTER] = (
+            env[context.TIME],
+            stamp_of(env, site, env[context.WARP] * LANES + lane),
+        )
 
 
 @compiled
-def end(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
+def invalidate(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane invalidates an mbarrier: every thread's last use must be ordered before."""
     slot = slot_of(env, r, address)
     thing = known_object(r, slot)
     if thing == 0:
         return
-    use(env, r, thing, lane, address, site)
+    check_initialised(env, r, thing, lane, address, site)
     uses = row(r, words_at(thing)[at.USES_ROW])
     if r[at.NEAR] > LANES:
         for other in range(env[context.WARP_COUNT] * LANES):
@@ -78,7 +74,7 @@ def end(env: Any, r: Any, lane: Any, address: Any, site: Any) -> None:
 
 
 @compiled
-def use(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
+def check_initialised(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> None:
     """A lane uses an mbarrier (the address of its words), whose initialisation must be ordered before.
 
     In clusters a fence of it counts, whatever follows: a relaxed arrival at the barrier of the cluster is enough then.
@@ -91,7 +87,7 @@ def use(env: Any, r: Any, thing: Any, lane: Any, address: Any, site: Any) -> Non
     if not released and not knows(env, r, thread, starter, env[context.CTA], False, words[at.STARTED]):
         report(env, kinds.START_UNORDERED, site, lane, address, words[at.STARTER], env[context.CTA] << 1)
     if r[at.NEAR] > LANES:
-        row(r, filled(r, thing + 4 * at.USES_ROW))[thread] = env[context.TIME]
+        row(r, allocated_row(r, thing + 4 * at.USES_ROW))[thread] = env[context.TIME]
 
 
 @compiled
@@ -110,7 +106,7 @@ def arrive_in_phase(env: Any, r: Any, thing: Any, lane: Any, address: Any, site:
                 no_site = (1 << at.SITE_BITS) - 1 << at.THREAD_BITS
                 report(env, kinds.EARLY_ARRIVAL, site, lane, address, no_site | other, env[context.CTA] << 1)
                 break
-    row(r, filled(r, thing + 4 * at.PHASE_ROW))[thread] = env[context.TIME]
+    row(r, allocated_row(r, thing + 4 * at.PHASE_ROW))[thread] = env[context.TIME]
 
 
 @compiled
@@ -134,9 +130,9 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> 
     thing = ensure_object(r, slot_of(env, r, address))
     if thing == 0:
         return
-    use(env, r, thing, lane, address, site)
+    check_initialised(env, r, thing, lane, address, site)
     if flags & at.EXPECTS:
-        words_at(thing)[at.EXPECTER] = who(env, lane, site)
+        words_at(thing)[at.EXPECTER] = stamp_of(env, site, env[context.WARP] * LANES + lane)
     if flags & at.ARRIVAL_RELEASES == 0:
         r[at.LOOSE_ARRIVALS] = 1
     elif r[at.NEAR] > LANES and r[at.OVERFLOW] == 0 and r[at.LOOSE_ARRIVALS] == 0:
@@ -150,14 +146,14 @@ def arrive(env: Any, r: Any, lane: Any, address: Any, site: Any, flags: Any) -> 
 
 
 @compiled
-def announce(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any) -> None:
+def expect_copy(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any) -> None:
     """A lane issues a copy that will complete `size` bytes at an mbarrier, in the async proxy."""
     if address == NO_MBARRIER:
         return
     thing = ensure_object(r, slot_of(env, r, address))
     if thing == 0:
         return
-    use(env, r, thing, lane, address, site)
+    check_initialised(env, r, thing, lane, address, site)
     words = words_at(thing)
     words[at.UNDONE_BYTES] += size
     thread, starter = env[context.WARP] * LANES + lane, words[at.STARTER] & (1 << at.THREAD_BITS) - 1
@@ -166,14 +162,14 @@ def announce(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any) ->
 
 
 @compiled
-def bring_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any, completes: Any) -> None:
+def complete_bytes(env: Any, r: Any, lane: Any, address: Any, site: Any, size: Any, completes: Any) -> None:
     """A lane's copy has completed, and its mbarrier counts it."""
     thing = ensure_object(r, slot_of(env, r, address))
     if size == 0:
         r[at.LOOSE_ARRIVALS] = 1
     if thing:
         words_at(thing)[at.UNDONE_BYTES] = max(0, words_at(thing)[at.UNDONE_BYTES] - size)
-        times, thread = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
+        times, thread = row(r, allocated_row(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
         if env[context.CTA] == longs_at(env[context.CTA_STATE] + context.CTA_RANK)[0]:
             times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
         else:  # another CTA of the cluster has issued it
@@ -201,5 +197,5 @@ def wait(env: Any, r: Any, mask: Any, address_list: Any, site: Any) -> None:
         if thing:
             for lane in range(first, LANES):
                 if same >> lane & 1:
-                    use(env, r, thing, lane, addresses[first] - context.SHARED_WINDOW, site)
+                    check_initialised(env, r, thing, lane, addresses[first] - context.SHARED_WINDOW, site)
             learn(env, r, env[context.WARP], same, words_at(thing)[at.COMPLETE_ROW])

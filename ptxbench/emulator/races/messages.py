@@ -6,13 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, far_first, filled, row, tick
-from ptxbench.emulator.races.clusters import use_far
+from ptxbench.emulator.races.clocks import LANES, allocated_row, far_first, row, tick
+from ptxbench.emulator.races.clusters import check_initialised_in_cluster
 from ptxbench.emulator.races.mbarriers import complete_phase
 from ptxbench.emulator.races.objects import ensure_object, object_slot
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.products import marked
-from ptxbench.emulator.races.reports import check_start, named, note_touch, report, stamp_of, strength
+from ptxbench.emulator.races.products import has_product_read
+from ptxbench.emulator.races.reports import check_start, cta_of_address, note_touch, report, stamp_of, strength
 from ptxbench.emulator.races.shadow import touch
 from ptxbench.emulator.runtime import context, kinds
 
@@ -22,7 +22,7 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_pro
     """A lane sends a store, a copy or an update to an address of the cluster: it must be ordered after what was done
     there. `in_proxy`: a bulk copy, in the async proxy."""
     size, updates = what >> at.MESSAGE_SIZE_AT & at.MESSAGE_SIZES, what & at.MESSAGE_UPDATES
-    target, offset = named(env, address), address & (1 << context.RANK_BITS) - 1
+    target, offset = cta_of_address(env, address), address & (1 << context.RANK_BITS) - 1
     thread, slot = env[context.WARP] * LANES + lane, site - env[context.COUNTERS] >> 3
     if target < 0:
         return
@@ -32,7 +32,7 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_pro
     barrier = what >> at.MESSAGE_BARRIER_AT
     thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
     if thing:
-        use_far(env, r, thing, target, lane, barrier, site)
+        check_initialised_in_cluster(env, r, thing, target, lane, barrier, site)
         words_at(thing)[at.UNDONE_BYTES] += size
     if r[at.SHARED_SKIPPED] or offset < env[context.RESERVED_INSIDE]:
         return
@@ -53,7 +53,7 @@ def send(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any, in_pro
 
 
 @compiled
-def running(env: Any) -> Any:
+def running_cta(env: Any) -> Any:
     """The CTA that runs. While what another has sent is done, the context has the sender's CTA and warp."""
     return longs_at(env[context.CTA_STATE] + context.CTA_RANK)[0]
 
@@ -61,7 +61,7 @@ def running(env: Any) -> Any:
 @compiled
 def begin_copy(env: Any, r: Any) -> None:
     """A bulk copy is done, perhaps of another CTA: then the log has that one for this time."""
-    if env[context.CTA] != running(env):
+    if env[context.CTA] != running_cta(env):
         tick(env, r)
 
 
@@ -69,7 +69,7 @@ def begin_copy(env: Any, r: Any) -> None:
 def end_copy(env: Any, r: Any) -> None:
     """It has been done: from now on the accesses are again of the CTA that runs."""
     sender = env[context.CTA]
-    if sender != running(env):
+    if sender != running_cta(env):
         r[at.MESSAGES_OPEN] -= 1
         resume(env, r)
         env[context.CTA] = sender
@@ -77,22 +77,22 @@ def end_copy(env: Any, r: Any) -> None:
 
 @compiled
 def resume(env: Any, r: Any) -> None:
-    env[context.CTA] = running(env)
+    env[context.CTA] = running_cta(env)
     tick(env, r)
     r[at.OWN_SINCE] = env[context.TIME]
 
 
 @compiled
-def take_source(env: Any, r: Any, address: Any, size: Any) -> None:
+def finish_source_read(env: Any, r: Any, address: Any, size: Any) -> None:
     """A copy between CTAs has read its source, at an address of the cluster."""
-    target, offset = named(env, address), address & (1 << context.RANK_BITS) - 1
+    target, offset = cta_of_address(env, address), address & (1 << context.RANK_BITS) - 1
     if target < 0 or r[at.SHARED_SKIPPED]:
         return
     stamps = longs_at(env[context.FIRST_SHADOW] + target * env[context.SHADOW_STRIDE])
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
         for array in range(1, at.SHADOW_ARRAYS):
             held = index + array * r[at.SHARED_GRANULES]
-            if stamps[held] >> 32 == at.PENDING and not marked(stamps[held]):
+            if stamps[held] >> 32 == at.PENDING and not has_product_read(stamps[held]):
                 stamps[held] = env[context.TIME] << 32 | stamps[held] & 0xFFFFFFFF
 
 
@@ -102,7 +102,7 @@ def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) ->
     of the CTA that runs."""
     size, barrier = what >> at.MESSAGE_SIZE_AT & at.MESSAGE_SIZES, what >> at.MESSAGE_BARRIER_AT
     thread, sender = env[context.WARP] * LANES + lane, env[context.CTA]
-    target, offset = named(env, address), address & (1 << context.RANK_BITS) - 1
+    target, offset = cta_of_address(env, address), address & (1 << context.RANK_BITS) - 1
     if target < 0:
         return
     r[at.MESSAGES_OPEN] -= 1
@@ -117,7 +117,7 @@ def complete(env: Any, r: Any, lane: Any, address: Any, site: Any, what: Any) ->
     owner = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
     thing = ensure_object(r, object_slot(env, r, context.SHARED_WINDOW + barrier, True))
     if thing:
-        times, first = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), far_first(env, r, sender)
+        times, first = row(r, allocated_row(r, thing + 4 * at.ARRIVED_ROW)), far_first(env, r, sender)
         if first >= 0:
             times[first + (thread >> r[at.FAR_SHIFT])] = now
         if sender == owner:

@@ -14,7 +14,7 @@ from ptxbench.emulator.races.clocks import (
     cluster_of,
     join_all,
     join_scope,
-    living,
+    live_lanes,
     place,
     publish,
     release_row,
@@ -23,7 +23,7 @@ from ptxbench.emulator.races.clocks import (
     warp_row,
 )
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
-from ptxbench.emulator.races.reports import ELSEWHERE, IN_SHARED, named, space_of
+from ptxbench.emulator.races.reports import ELSEWHERE, IN_SHARED, cta_of_address, space_of
 from ptxbench.emulator.runtime import context
 
 
@@ -35,7 +35,7 @@ def object_slot(env: Any, r: Any, address: Any, in_cluster: Any) -> Any:
     """
     owner, offset = place(env), address - context.SHARED_WINDOW
     if in_cluster and 0 <= offset < 1 << 32:
-        owner = named(env, offset)
+        owner = cta_of_address(env, offset)
         if owner < 0:
             return 0
         address -= offset >> context.RANK_BITS << context.RANK_BITS
@@ -78,14 +78,14 @@ def forget(r: Any, slot: Any) -> None:
     """Free the object that the word at `slot` names."""
     number = words_at(slot)[0]
     if number:
-        empty(r, r[at.OBJECTS] + 4 * at.OBJECT_WORDS * number)
+        clear_releases(r, r[at.OBJECTS] + 4 * at.OBJECT_WORDS * number)
         words_at(r[at.FREE_OBJECTS])[r[at.FREE_OBJECT_COUNT]] = number
         r[at.FREE_OBJECT_COUNT] += 1
         words_at(slot)[0] = 0
 
 
 @compiled
-def empty(r: Any, thing: Any) -> None:
+def clear_releases(r: Any, thing: Any) -> None:
     """Clear what was released to an object (the address of its words)."""
     release_row(r, thing + 4 * at.WIDE_ROW)
     release_row(r, thing + 4 * at.CLUSTER_ROW)
@@ -99,7 +99,7 @@ def empty(r: Any, thing: Any) -> None:
 
 
 @compiled
-def take(env: Any, r: Any, holder: Any, thing: Any, flags: Any) -> None:
+def acquire_into(env: Any, r: Any, holder: Any, thing: Any, flags: Any) -> None:
     """Acquire into the row of `holder` what was released to an object, as far as the scopes reach."""
     words = words_at(thing)
     join_scope(env, r, holder, words[at.WIDE_ROW], flags)
@@ -110,7 +110,7 @@ def take(env: Any, r: Any, holder: Any, thing: Any, flags: Any) -> None:
 
 
 @compiled
-def give(env: Any, r: Any, lanes: Any, thing: Any, flags: Any) -> None:
+def release_to(env: Any, r: Any, lanes: Any, thing: Any, flags: Any) -> None:
     """`lanes` release to an object what they know: all of it, or the part that fences have published."""
     words, alone = words_at(thing), r[at.FAR] == 0
     if words[at.HOME] != env[context.CTA]:
@@ -138,11 +138,11 @@ def acquire(env: Any, r: Any, lane: Any, thing: Any, flags: Any) -> None:
     address = thread_words(env, r, env[context.WARP] * LANES + lane)
     words = words_at(address)
     if flags & at.ACQUIRES:
-        take(env, r, address + 4 * at.OWN_ROW, thing, flags)
+        acquire_into(env, r, address + 4 * at.OWN_ROW, thing, flags)
     version, which = words_at(thing)[at.VERSION], thing - r[at.OBJECTS]
     if words[at.SEEN] != which or words[at.SEEN_VERSION] != version:  # else it is known already, or pending
         words[at.SEEN], words[at.SEEN_VERSION] = which, version
-        take(env, r, address + 4 * at.PENDING_ROW, thing, flags)
+        acquire_into(env, r, address + 4 * at.PENDING_ROW, thing, flags)
 
 
 @compiled
@@ -165,12 +165,12 @@ def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
     if flags & at.OF_CLUSTER and env[context.CLUSTER_SIZE] == 1:
         flags = flags ^ at.OF_CLUSTER | at.OF_CTA
     acquires_only = flags & at.WRITES == 0 and flags & at.ACQUIRES != 0
-    if acquires_only and mask == living(env, env[context.WARP]) and same_address(addresses, mask):
+    if acquires_only and mask == live_lanes(env, env[context.WARP]) and same_address(addresses, mask):
         for lane in range(LANES):
             if mask >> lane & 1:
                 thing = known_object(r, object_slot(env, r, addresses[lane], flags & at.IN_CLUSTER))
                 if thing:
-                    take(env, r, warp_row(env, r, env[context.WARP]), thing, flags)
+                    acquire_into(env, r, warp_row(env, r, env[context.WARP]), thing, flags)
                 return
     for lane in range(LANES):
         if not mask >> lane & 1:
@@ -183,12 +183,12 @@ def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
             acquire(env, r, lane, thing, flags)
         if flags & at.WRITES:
             if thing and not flags & at.READS:
-                empty(r, thing)
+                clear_releases(r, thing)
             if flags & at.RELEASES or r[at.FENCED]:
                 if thing == 0:
                     thing = ensure_object(r, slot)
                 if thing:
-                    give(env, r, 1 << lane, thing, flags)
+                    release_to(env, r, 1 << lane, thing, flags)
                     changed = True
     if changed:
         tick(env, r)

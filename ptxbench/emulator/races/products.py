@@ -13,7 +13,7 @@ from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import LANES, knows, place
 from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
 from ptxbench.emulator.races.proxies import fenced
-from ptxbench.emulator.races.reports import clash, maker, report, reported, tell
+from ptxbench.emulator.races.reports import accessing_cta, race_kind, report, report_race, reported, stamp_of
 from ptxbench.emulator.runtime import context, kinds
 from ptxbench.emulator.runtime.warpgroup import DOUBLE_B, START_MASK, TRANSPOSED_A, TRANSPOSED_B
 
@@ -59,7 +59,7 @@ def piece_address(descriptor: Any, transposed: Any, first_row: Any, pieces: Any,
 
 
 @compiled
-def product(env: Any, r: Any, a: Any, b: Any, site: Any, what: Any, done: Any) -> None:
+def track_product(env: Any, r: Any, a: Any, b: Any, site: Any, what: Any, done: Any) -> None:
     """The current warp issues a product, or has waited for it.
 
     `what`: the columns, from bit 16 on the flags, from bit 24 on whether A is in memory, from bit 32 on the address of
@@ -70,19 +70,19 @@ def product(env: Any, r: Any, a: Any, b: Any, site: Any, what: Any, done: Any) -
     columns, flags, origin = what & 0xFFFF, what >> 16 & 255, what >> 32
     if what >> 24 & 1:
         first = ROWS * (env[context.WARP] & 3)
-        operand(env, r, a, flags & TRANSPOSED_A, first, ROWS, 2, origin, site, done)
+        read_operand(env, r, a, flags & TRANSPOSED_A, first, ROWS, 2, origin, site, done)
     pieces = 4 if flags & DOUBLE_B else 2
-    operand(env, r, b, flags & TRANSPOSED_B, 0, columns, pieces, origin, site, done)
+    read_operand(env, r, b, flags & TRANSPOSED_B, 0, columns, pieces, origin, site, done)
 
 
 @compiled
-def operand(
+def read_operand(
     env: Any, r: Any, descriptor: Any, transposed: Any, first_row: Any, rows: Any, pieces: Any, origin: Any, site: Any,
     done: Any,
 ) -> None:  # fmt: skip
     """The reads of one operand in shared memory."""
     slot = site - env[context.COUNTERS] >> 3
-    low = (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | env[context.WARP] * LANES | at.PROXY
+    low = stamp_of(env, site, env[context.WARP] * LANES) | at.PROXY
     stamps, stride, bits = longs_at(env[context.SHADOW]), r[at.SHARED_GRANULES], r[at.SHARED_BITS]
     for i in range(pieces * rows):
         offset = piece_address(descriptor, transposed, first_row, pieces, i) - origin
@@ -96,12 +96,12 @@ def operand(
             continue
         words[env[context.WARP]] = pending - 1 if pending < 0 else -1
         for index in range(offset >> bits, offset + PIECE >> bits):
-            look(env, r, stamps[index], index << bits, site, slot)
-            mark(env, stamps, index, stride, low)
+            check_last_write(env, r, stamps[index], index << bits, site, slot)
+            mark_product_read(env, stamps, index, stride, low)
 
 
 @compiled
-def look(env: Any, r: Any, written: Any, byte: Any, site: Any, slot: Any) -> None:
+def check_last_write(env: Any, r: Any, written: Any, byte: Any, site: Any, slot: Any) -> None:
     """Check that the granule's last write was ordered before the product, in at least one lane of its warp."""
     time, warp = written >> 32, env[context.WARP]
     if time < env[context.TIME_OF_START]:
@@ -112,13 +112,13 @@ def look(env: Any, r: Any, written: Any, byte: Any, site: Any, slot: Any) -> Non
         return
     how = 1
     for lane in range(LANES):
-        how = clash(env, r, written, warp * LANES + lane, slot)
+        how = race_kind(env, r, written, warp * LANES + lane, slot)
         if how == 0:
             break
     if how:
-        tell(env, r, kinds.READ_AFTER_WRITE, site, 0, byte, written, how)
+        report_race(env, r, kinds.READ_AFTER_WRITE, site, 0, byte, written, how)
         return
-    if written & at.PROXY == at.PROXY or maker(env, r, time) != env[context.CTA]:
+    if written & at.PROXY == at.PROXY or accessing_cta(env, r, time) != env[context.CTA]:
         return
     if reported(env, kinds.MISSING_PROXY_FENCE, site):
         return
@@ -126,11 +126,11 @@ def look(env: Any, r: Any, written: Any, byte: Any, site: Any, slot: Any) -> Non
     for lane in range(LANES):
         if fenced(env, r, warp * LANES + lane, other, time, at.PROXY_SHARED):
             return
-    tell(env, r, kinds.MISSING_PROXY_FENCE, site, 0, byte, written, 1)
+    report_race(env, r, kinds.MISSING_PROXY_FENCE, site, 0, byte, written, 1)
 
 
 @compiled
-def mark(env: Any, stamps: Any, index: Any, stride: Any, low: Any) -> None:
+def mark_product_read(env: Any, stamps: Any, index: Any, stride: Any, low: Any) -> None:
     """Mark a granule as read by products; the first read in its place becomes the second."""
     first = stamps[index + stride]
     if first & at.PROXY != at.PROXY and first >> 32 >= env[context.TIME_OF_START]:
@@ -139,12 +139,12 @@ def mark(env: Any, stamps: Any, index: Any, stride: Any, low: Any) -> None:
 
 
 @compiled
-def marked(stamp: Any) -> Any:
+def has_product_read(stamp: Any) -> Any:
     return stamp >> 32 == at.PENDING and stamp & at.PROXY == at.PROXY
 
 
 @compiled
-def write_over(env: Any, r: Any, mark_: Any, thread: Any, site: Any, byte: Any) -> None:
+def check_overwrite(env: Any, r: Any, mark_: Any, thread: Any, site: Any, byte: Any) -> None:
     """A write to a granule that products have read: they must be complete, and ordered before."""
     lane, target = thread & 31, r[at.TARGET]
     cta = longs_at(env[context.CTA_HEADERS] + target * context.CTA_BYTES + context.CTA_RANK)[0]
@@ -157,12 +157,12 @@ def write_over(env: Any, r: Any, mark_: Any, thread: Any, site: Any, byte: Any) 
         stamp = mark_ & ~((1 << at.THREAD_BITS) - 1) | warp * LANES
         if time < 0:
             report(env, kinds.UNDER_PRODUCT, site, lane, byte, stamp & 0xFFFFFFFF, cta << 1)
-        elif not known_of_warp(env, r, thread, warp, cta, time):
+        elif not knows_product_done(env, r, thread, warp, cta, time):
             report(env, kinds.WRITE_AFTER_READ, site, lane, byte, stamp & 0xFFFFFFFF, cta << 1)
 
 
 @compiled
-def known_of_warp(env: Any, r: Any, thread: Any, warp: Any, cta: Any, time: Any) -> Any:
+def knows_product_done(env: Any, r: Any, thread: Any, warp: Any, cta: Any, time: Any) -> Any:
     """Whether `thread` knows of a lane of `warp`, all of which have waited for a product, that it has done so."""
     for lane in range(LANES):  # noqa: SIM110  for numba
         if knows(env, r, thread, warp * LANES + lane, cta, False, time):

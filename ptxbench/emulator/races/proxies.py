@@ -15,7 +15,7 @@ from typing import Any
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
-    filled,
+    allocated_row,
     join,
     knows,
     place,
@@ -81,13 +81,13 @@ def keep_known(env: Any, r: Any, lane: Any, first: Any) -> None:
     release_row(r, holder)
     own, of_warp = words[at.OWN_ROW], words_at(warp_row(env, r, warp))[0]
     if own or of_warp:
-        target = filled(r, holder)
+        target = allocated_row(r, holder)
         join(r, target, own, 0, r[at.NEAR])
         join(r, target, of_warp, 0, r[at.NEAR])
 
 
 @compiled
-def knew(env: Any, r: Any, thread: Any, other: Any, time: Any, first: Any) -> Any:
+def knew_at_fence(env: Any, r: Any, thread: Any, other: Any, time: Any, first: Any) -> Any:
     """Whether `thread` knew at its last fence what `other` had done up to `time`."""
     words = words_at(thread_words(env, r, thread))
     if time > words[first + at.KNOWN_TIME]:
@@ -122,7 +122,7 @@ def fenced_by(env: Any, r: Any, thread: Any, other: Any, time: Any, orders: Any)
 
 @compiled
 def fenced_between(env: Any, r: Any, thread: Any, third: Any, other: Any, time: Any, orders: Any, first: Any) -> Any:
-    return knew(env, r, third, other, time, first) and fenced_by(env, r, thread, third, time, orders)
+    return knew_at_fence(env, r, third, other, time, first) and fenced_by(env, r, thread, third, time, orders)
 
 
 @compiled
@@ -137,7 +137,7 @@ def fenced(env: Any, r: Any, thread: Any, other: Any, time: Any, orders: Any) ->
     if fenced_by(env, r, thread, other, time, orders):
         return True
     first = at.KNOWN_SHARED if orders & at.PROXY_SHARED else at.KNOWN_GLOBAL
-    if knew(env, r, thread, other, time, first):
+    if knew_at_fence(env, r, thread, other, time, first):
         return True
     of_proxy = orders & (at.PROXY_SHARED | at.PROXY_GLOBAL)
     if fenced_between(env, r, thread, r[at.FENCER], other, time, of_proxy, first):

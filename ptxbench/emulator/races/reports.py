@@ -23,7 +23,7 @@ def space_of(env: Any, r: Any, address: Any, size: Any) -> Any:
 
 
 @compiled
-def named(env: Any, offset: Any) -> Any:
+def cta_of_address(env: Any, offset: Any) -> Any:
     """The place of the CTA that an address of shared::cluster names; -1 if it has exited or does not exist."""
     rank = offset >> context.RANK_BITS
     if rank >= env[context.CLUSTER_SIZE]:
@@ -85,7 +85,7 @@ def strength(r: Any, slot: Any) -> Any:
 
 
 @compiled
-def maker(env: Any, r: Any, time: Any) -> Any:
+def accessing_cta(env: Any, r: Any, time: Any) -> Any:
     """The CTA that made an access at `time`."""
     if time >= r[at.OWN_SINCE] or time >= r[at.LOG_SIZE]:
         return env[context.CTA]
@@ -101,12 +101,12 @@ def reaches(env: Any, r: Any, strength: Any, cta: Any) -> Any:
 
 
 @compiled
-def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any) -> Any:
+def race_kind(env: Any, r: Any, stamp: Any, thread: Any, slot: Any) -> Any:
     """0 if an access is ordered after that of `stamp`, or both are strong; 1 for a race; 2 if a scope is too narrow."""
     time, other = stamp >> 32, stamp & (1 << at.THREAD_BITS) - 1
     if time == 0 or time == at.PENDING or r[at.OVERFLOW]:
         return 0
-    cta = maker(env, r, time)
+    cta = accessing_cta(env, r, time)
     copied = stamp & at.ASYNC != 0
     if cta == env[context.CTA]:
         if other == thread and not copied:
@@ -127,7 +127,7 @@ def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any) -> Any:
 
 
 @compiled
-def tell(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp: Any, how: Any) -> None:
+def report_race(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp: Any, how: Any) -> None:
     """Report a race with the access of `stamp`."""
-    where = maker(env, r, stamp >> 32) << 1 | (how == 2)
+    where = accessing_cta(env, r, stamp >> 32) << 1 | (how == 2)
     report(env, kind, site, lane, address, stamp & 0xFFFFFFFF, where)

@@ -7,21 +7,21 @@ from typing import Any
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import LANES, knows, place
 from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at
-from ptxbench.emulator.races.products import marked, write_over
+from ptxbench.emulator.races.products import check_overwrite, has_product_read
 from ptxbench.emulator.races.proxies import fenced
 from ptxbench.emulator.races.reports import (
     ELSEWHERE,
     IN_SHARED,
+    accessing_cta,
     check_start,
-    clash,
-    maker,
-    named,
+    cta_of_address,
     note_touch,
+    race_kind,
     report,
+    report_race,
     space_of,
     stamp_of,
     strength,
-    tell,
 )
 from ptxbench.emulator.runtime import context, kinds
 
@@ -80,17 +80,17 @@ def touch(
     if not never:
         if alike:
             if alike == 2:
-                tell(env, r, kinds.DISAGREEMENT, site, lane, byte, written, 1)
+                report_race(env, r, kinds.DISAGREEMENT, site, lane, byte, written, 1)
         else:
-            how = clash(env, r, written, thread, slot)
+            how = race_kind(env, r, written, thread, slot)
             if how:
                 if silent:
-                    tell(env, r, kinds.SAME_VALUE, site, lane, byte, written, how)
+                    report_race(env, r, kinds.SAME_VALUE, site, lane, byte, written, how)
                     return 0
-                tell(env, r, kinds.READ_AFTER_WRITE if reads else kinds.WRITE_AFTER_WRITE, site, lane, byte, written,
-                     how)  # fmt: skip
+                kind_of_race = kinds.READ_AFTER_WRITE if reads else kinds.WRITE_AFTER_WRITE
+                report_race(env, r, kind_of_race, site, lane, byte, written, how)
             elif proxy and written != r[at.FENCED_STAMP] and unfenced(env, r, written, thread, proxy):
-                tell(env, r, kinds.MISSING_PROXY_FENCE, site, lane, byte, written, 1)
+                report_race(env, r, kinds.MISSING_PROXY_FENCE, site, lane, byte, written, 1)
     if reads:
         note_read(env, r, stamps, stride, index, in_shared, thread, slot, mine, start)
         return 0
@@ -98,18 +98,18 @@ def touch(
         read = stamps[index + k * stride]
         if read >> 32 < start:
             continue
-        if marked(read):
-            write_over(env, r, read, thread, site, byte)
+        if has_product_read(read):
+            check_overwrite(env, r, read, thread, site, byte)
             continue
         if read >> 32 == at.PENDING:
             report(env, kinds.WRITE_UNDER_COPY, site, lane, byte, read & 0xFFFFFFFF, env[context.CTA] << 1)
             continue
-        how = clash(env, r, read, thread, slot)
+        how = race_kind(env, r, read, thread, slot)
         if how:
             if silent:
-                tell(env, r, kinds.SAME_VALUE, site, lane, byte, read, how)
+                report_race(env, r, kinds.SAME_VALUE, site, lane, byte, read, how)
                 return 0
-            tell(env, r, kinds.WRITE_AFTER_READ, site, lane, byte, read, how)
+            report_race(env, r, kinds.WRITE_AFTER_READ, site, lane, byte, read, how)
     stamps[index] = mine
     if kind == at.COPY:
         stamps[index] = (at.PENDING << 32) | (mine & 0xFFFFFFFF) | at.ASYNC
@@ -124,7 +124,7 @@ def unfenced(env: Any, r: Any, written: Any, thread: Any, proxy: Any) -> Any:
     time = written >> 32
     if written & at.PROXY == at.PROXY or time == at.PENDING:
         return False
-    if time < env[context.TIME_OF_START] or maker(env, r, time) != env[context.CTA]:
+    if time < env[context.TIME_OF_START] or accessing_cta(env, r, time) != env[context.CTA]:
         return False
     if fenced(env, r, thread, written & (1 << at.THREAD_BITS) - 1, time, proxy):
         r[at.FENCED_STAMP] = written  # as that of the next granule, mostly
@@ -153,7 +153,7 @@ def note_read(
 def replaced(env: Any, r: Any, read: Any, thread: Any) -> Any:
     """Whether a read is ordered before one of `thread`, so that checks against the later read cover the earlier."""
     time = read >> 32
-    return knows(env, r, thread, read & (1 << at.THREAD_BITS) - 1, maker(env, r, time), False, time)
+    return knows(env, r, thread, read & (1 << at.THREAD_BITS) - 1, accessing_cta(env, r, time), False, time)
 
 
 @compiled
@@ -172,7 +172,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         target, named_offset = own, 0
         if in_cluster:
             named_offset = address - context.SHARED_WINDOW
-            target = named(env, named_offset)
+            target = cta_of_address(env, named_offset)
             if target < 0:
                 continue
             r[at.TARGET] = target
@@ -271,7 +271,7 @@ def access_range(
 
 
 @compiled
-def arrive_bytes(env: Any, r: Any, offset: Any, size: Any) -> None:
+def complete_copy_write(env: Any, r: Any, offset: Any, size: Any) -> None:
     """An asynchronous copy has completed its write to these bytes of shared memory."""
     stamps = longs_at(env[context.SHADOW])
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
@@ -286,7 +286,7 @@ def hold_for_copy(env: Any, r: Any, offset: Any, size: Any, thread: Any, site: A
     low = (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | at.ASYNC
     stamps, stride = longs_at(env[context.SHADOW]), r[at.SHARED_GRANULES]
     for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
-        held = index + stride * (2 if marked(stamps[index + stride]) else 1)
+        held = index + stride * (2 if has_product_read(stamps[index + stride]) else 1)
         if not done:
             stamps[held] = at.PENDING << 32 | low
         elif stamps[held] >> 32 == at.PENDING:

@@ -14,8 +14,8 @@ from ptxbench.emulator import sharing
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.memory import available_memory
 from ptxbench.emulator.messages import LaunchRequest
+from ptxbench.emulator.pending_stores import PendingStore
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.unfinished import Stored
 
 MOST_SHADOW = 4 << 30
 """The most bytes of global shadow memory: six per byte of the arrays (24 if a kernel accesses single bytes)."""
@@ -87,28 +87,32 @@ class Tables:
         return (*self.notes, *more)
 
 
-def mark_unfinished(stamps: NDArray[np.int64], stored: Sequence[Stored], bits: int, step: int) -> None:
+def stamp_pending_stores(
+    stamps: NDArray[np.int64], pending_stores: Sequence[PendingStore], bits: int, step: int
+) -> None:
     """Stamp what a launch before this one stores. `bits`: of a granule; every `step`-th page is tracked."""
-    for store in stored:
+    for store in pending_stores:
         places = store.offset + store.positions
         tracked = places[places >> at.PAGE_BITS & step - 1 == 0]
         stamps[tracked >> bits] = at.EARLIER_TIME << 32 | at.NO_SITE
 
 
-def places(job: LaunchRequest) -> NDArray[np.int64]:
+def places(request: LaunchRequest) -> NDArray[np.int64]:
     """The number of each CTA's cluster and its rank there, shape (CTAs, 2)."""
-    z, y, x = np.unravel_index(np.arange(math.prod(job.grid)), job.grid[::-1])
-    width, height, depth = job.cluster or (1, 1, 1)
-    across, down = job.grid[0] // width, job.grid[1] // height
+    z, y, x = np.unravel_index(np.arange(math.prod(request.grid)), request.grid[::-1])
+    width, height, depth = request.cluster or (1, 1, 1)
+    across, down = request.grid[0] // width, request.grid[1] // height
     number = (z // depth * down + y // height) * across + x // width
     rank = (z % depth * height + y % height) * width + x % width
     return np.stack([number, rank], axis=1)
 
 
-def lay_out_far(table: NDArray[np.int64], job: LaunchRequest, messages: bool, warps: int, ctas: int) -> tuple[str, ...]:
+def lay_out_far(
+    table: NDArray[np.int64], request: LaunchRequest, messages: bool, warps: int, ctas: int
+) -> tuple[str, ...]:
     """Decide which far entries rows have: of the grid if CTAs send each other messages, of a cluster if there are
     clusters, or none. `warps`: of a CTA. Returns notes about what cannot be checked."""
-    size, notes = job.cluster_size, []
+    size, notes = request.cluster_size, []
     whole = messages and warps * ctas <= at.MOST_WARPS
     if messages and not whole:
         notes.append(
@@ -123,10 +127,10 @@ def lay_out_far(table: NDArray[np.int64], job: LaunchRequest, messages: bool, wa
     return tuple(notes)
 
 
-def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes: int) -> Tables:
+def make_tables(request: LaunchRequest, translation: Translation, slots: int, shared_bytes: int) -> Tables:
     """Tables for a launch with `slots` resident CTAs, each with `shared_bytes` of shared memory."""
-    warps = -(-math.prod(job.block) // 32)
-    ctas = math.prod(job.grid)
+    warps = -(-math.prod(request.block) // 32)
+    ctas = math.prod(request.grid)
     table = np.zeros(at.TABLE_SLOTS, np.int64)
     arrays: list[NDArray[np.uint8]] = []
     notes: list[str] = []
@@ -137,16 +141,16 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
         return arrays[-1][-arrays[-1].ctypes.data % 64 :]
 
     table[at.NEAR] = 32 * warps if translation.rows else 32
-    notes += lay_out_far(table, job, translation.messages, warps, ctas)
-    cluster, stride = job.cluster_size, int(table[at.FAR_STRIDE])
-    table[at.UNFINISHED] = bool(job.stored)
+    notes += lay_out_far(table, request, translation.messages, warps, ctas)
+    cluster, stride = request.cluster_size, int(table[at.FAR_STRIDE])
+    table[at.UNFINISHED] = bool(request.pending_stores)
     table[at.WIDTH] = width = int(table[at.NEAR] + table[at.FAR] + table[at.UNFINISHED])
     if translation.clustered:
         array(at.CLUSTER_ROWS, 4 * at.CLUSTER_WORDS * (slots // cluster))
     if cluster > 1:
         array(at.INIT_ROWS, 4 * slots)
         array(at.TOUCHED, 8 * slots * cluster * stride)
-        array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = places(job).ravel()
+        array(at.PLACES, 8 * ctas).view(np.int32)[: 2 * ctas] = places(request).ravel()
     holders = slots * (129 * warps + 23) + 2  # four per thread, one per warp, the CTA's, its barriers', its cluster's
     rows = min(ROW_BYTES // (4 * width), holders + (3 * MOST_OBJECTS if translation.rows else 0))
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
@@ -174,27 +178,27 @@ def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes:
     if translation.rows:
         table[at.SHARED_OBJECT_STRIDE] = 4 * (shared_bytes // at.OBJECT_GRANULE + 1)
         array(at.SHARED_OBJECTS, int(table[at.SHARED_OBJECT_STRIDE]) * slots)
-        array(at.GLOBAL_OBJECTS, 4 * (job.arena_bytes // at.OBJECT_GRANULE + 1))
-    table[at.ARENA_BYTES] = job.arena_bytes
+        array(at.GLOBAL_OBJECTS, 4 * (request.arena_bytes // at.OBJECT_GRANULE + 1))
+    table[at.ARENA_BYTES] = request.arena_bytes
     bits = whole.bit_length() - 1
-    pages, page_granules = (job.arena_bytes >> at.PAGE_BITS) + 1, 1 << at.PAGE_BITS - bits
+    pages, page_granules = (request.arena_bytes >> at.PAGE_BITS) + 1, 1 << at.PAGE_BITS - bits
     table[at.GLOBAL_BITS], table[at.GLOBAL_GRANULES] = bits, pages * page_granules
     step = 1 << ((pages * page_granules - 1) // MOST_GRANULES).bit_length()
     size = 8 * at.SHADOW_ARRAYS * pages * page_granules
     if size > min(MOST_SHADOW, available_memory() // 2):
         notes.append(
-            f"races in global memory not checked: the arrays of {job.arena_bytes / 1e6:,.0f} MB need "
+            f"races in global memory not checked: the arrays of {request.arena_bytes / 1e6:,.0f} MB need "
             f"{size / 1e6:,.0f} MB to track accesses; use a smaller size"
         )
     else:
         table[at.SKIPPED_PAGES] = step - 1
         arrays.append(zeroed_shadow(pages, page_granules, step))
         table[at.GLOBAL_SHADOW] = arrays[-1].ctypes.data
-        mark_unfinished(arrays[-1][:size].view(np.int64), job.stored, bits, step)
+        stamp_pending_stores(arrays[-1][:size].view(np.int64), request.pending_stores, bits, step)
         if step > 1:
             notes.append(
                 f"races in global memory checked on one page of 4 KiB in {step}: the arrays have "
-                f"{job.arena_bytes / 1e6:,.0f} MB; use a smaller size to check all"
+                f"{request.arena_bytes / 1e6:,.0f} MB; use a smaller size to check all"
             )
     strengths = array(at.STRENGTH, translation.slots)
     table[at.STRENGTH_SIZE] = translation.slots

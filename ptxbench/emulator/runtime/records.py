@@ -4,7 +4,7 @@ CTAs may run in parallel only if none touches bytes that another one stores to. 
 every line that its CTAs touch: LINE granules, which are as small as the kernel's smallest access to global memory
 (at most MOST_GRANULE bytes). A record has the line's owner, which is the CTA that touched it last, and for each use
 (stores, loads, atomic updates) the granules that the owner and the CTAs before it have used. A CTA that uses a granule
-of another CTA clashes with it, unless both only load it or both only update it: updates that run in parallel commute
+of another CTA conflicts with it, unless both only load it or both only update it: updates that run in parallel commute
 (flow.order_reason).
 
 An owner is 2 (LAUNCH + rank) + w. w is 1 if the owner has stored to the whole line and nothing else was done to it;
@@ -29,8 +29,8 @@ STORE, LOAD, UPDATE = USES = ("store", "load", "atomic")
 USE_BITS = {name: 1 << number for number, name in enumerate(USES)}
 DISCARD = "discard"
 """The kind of a site that stores unspecified values."""
-CLASHES = {STORE: (STORE, LOAD, UPDATE), LOAD: (STORE, UPDATE), UPDATE: (STORE, LOAD)}
-"""For each use, the uses by other CTAs that clash with it."""
+CONFLICTS = {STORE: (STORE, LOAD, UPDATE), LOAD: (STORE, UPDATE), UPDATE: (STORE, LOAD)}
+"""For each use, the uses by other CTAs that conflict with it."""
 
 
 def use_of(kind: str) -> int:
@@ -85,11 +85,11 @@ def record(name: str, shift: int) -> RuntimeFunction:
     return record_run(use, int(sizes[0]), shift)
 
 
-CLASH = RuntimeFunction("clash", f"""
-define internal void @clash(ptr %env, ptr %site, i64 %line, i32 %granules, {USES_VECTOR} %before) noinline cold {{
-  ; Keep the first clash. In a launch that runs CTAs in parallel it ends what this host thread does.
+CONFLICT = RuntimeFunction("conflict", f"""
+define internal void @conflict(ptr %env, ptr %site, i64 %line, i32 %granules, {USES_VECTOR} %before) noinline cold {{
+  ; Keep the first conflict. In a launch that runs CTAs in parallel it ends what this host thread does.
 entry:
-  {slot("kept", at.CLASH_SITE)}
+  {slot("kept", at.CONFLICT_SITE)}
   %first = icmp eq i64 %kept, 0
   br i1 %first, label %keep, label %done
 keep:
@@ -101,10 +101,10 @@ keep:
   %number.wide = zext i32 %number to i64
   %line.first = mul i64 %line, {LINE}
   %granule = add i64 %line.first, %number.wide
-  %p.granule = getelementptr i64, ptr %env, i64 {at.CLASH_AT}
+  %p.granule = getelementptr i64, ptr %env, i64 {at.CONFLICT_AT}
   store i64 %granule, ptr %p.granule
   {slot("cta", at.CTA)}
-  %p.cta = getelementptr i64, ptr %env, i64 {at.CLASH_CTA}
+  %p.cta = getelementptr i64, ptr %env, i64 {at.CONFLICT_CTA}
   store i64 %cta, ptr %p.cta
   %bit = shl i32 1, %number
   %bit.first = insertelement {USES_VECTOR} poison, i32 %bit, i64 0
@@ -113,13 +113,13 @@ keep:
   %used = icmp ne {USES_VECTOR} %its, zeroinitializer
   %used.bits = bitcast <4 x i1> %used to i4
   %used.wide = zext i4 %used.bits to i64
-  %p.use = getelementptr i64, ptr %env, i64 {at.CLASH_USE}
+  %p.use = getelementptr i64, ptr %env, i64 {at.CONFLICT_USE}
   store i64 %used.wide, ptr %p.use
-  {slot("stop", at.STOP_AT_CLASH)}
+  {slot("stop", at.STOP_AT_CONFLICT)}
   %stops = icmp ne i64 %stop, 0
   br i1 %stops, label %end, label %done
 end:
-  call void @fault(ptr %env, i64 {at.CLASHED}, ptr %site, i64 0, i64 0)
+  call void @fault(ptr %env, i64 {at.CONFLICTED}, ptr %site, i64 0, i64 0)
   br label %done
 done:
   ret void
@@ -147,7 +147,7 @@ def mark_page(name: str) -> str:
 def record_line(use: str) -> RuntimeFunction:
     """`record_line_USE(env, site, line, granules)`: this CTA uses granules (a mask) of a line."""
     number = USES.index(use)
-    chosen = ", ".join("i32 -1" if other in CLASHES[use] else "i32 0" for other in (*USES, ""))
+    chosen = ", ".join("i32 -1" if other in CONFLICTS[use] else "i32 0" for other in (*USES, ""))
     text = f"""
 define internal void @record_line_{use}(ptr %env, ptr %site, i64 %line, i32 %granules) noinline {{
 entry:
@@ -198,18 +198,18 @@ more:
   %past = load {USES_VECTOR}, ptr %past.at
   %others = and {USES_VECTOR} %past, <{chosen}>
   %taken = call i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR} %others)
-  %clashing = and i32 %taken, %granules
-  %clashes = icmp ne i32 %clashing, 0
-  br i1 %clashes, label %tell, label %done
+  %conflicting = and i32 %taken, %granules
+  %conflicts = icmp ne i32 %conflicting, 0
+  br i1 %conflicts, label %tell, label %done
 tell:
-  call void @clash(ptr %env, ptr %site, i64 %line, i32 %clashing, {USES_VECTOR} %others)
+  call void @conflict(ptr %env, ptr %site, i64 %line, i32 %conflicting, {USES_VECTOR} %others)
   br label %done
 done:
   ret void
 }}
 """
     reduce_or = f"declare i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR})"
-    return RuntimeFunction(f"record_line_{use}", text, (CLASH,), (reduce_or,))
+    return RuntimeFunction(f"record_line_{use}", text, (CONFLICT,), (reduce_or,))
 
 
 def record_run(use: str, size: int, shift: int) -> RuntimeFunction:

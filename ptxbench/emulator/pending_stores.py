@@ -1,7 +1,7 @@
-"""A launch that has not finished when the next one starts: memory as it was, and what the first one will have stored.
+"""Stores of a launch that has not finished when the next one starts.
 
 With programmatic dependent launches a kernel may start before the one before has ended; only after griddepcontrol.wait
-does it see what that one has stored. The emulator runs it on the old contents and brings the new ones at the wait.
+does it see the stores of that one. The emulator runs it on the old contents and applies these stores at the wait.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ptxbench.emulator.pointers import as_bytes
 
 
 @dataclass(frozen=True)
-class Stored:
+class PendingStore:
     """Bytes that the unfinished launch changes: the offset of an array in the arena, positions in it, and the bytes
     before and after."""
 
@@ -28,10 +28,12 @@ class Stored:
     after: Bytes
 
 
-def unfinished(image: Image, earlier: Mapping[int, NDArray[np.generic]]) -> tuple[Image, tuple[Stored, ...]]:
-    """The image with the contents that arrays had `earlier` (by id), and what has been stored since."""
+def split_pending_stores(
+    image: Image, earlier: Mapping[int, NDArray[np.generic]]
+) -> tuple[Image, tuple[PendingStore, ...]]:
+    """The image with the contents that arrays had `earlier` (by id), and the stores since then."""
     first = len(image.contents) - len(image.arrays)
-    contents, stored = list(image.contents), []
+    contents, pending_stores = list(image.contents), []
     for place, held in enumerate(image.arrays, first):
         old = earlier.get(id(held.array))
         if old is None or held.array.dtype.hasobject:
@@ -41,13 +43,13 @@ def unfinished(image: Image, earlier: Mapping[int, NDArray[np.generic]]) -> tupl
         positions = np.flatnonzero(then != now)
         contents[place] = offset, then
         if positions.size:
-            stored.append(Stored(offset, positions, then[positions], now[positions].copy()))
-    return replace(image, contents=tuple(contents)), tuple(stored)
+            pending_stores.append(PendingStore(offset, positions, then[positions], now[positions].copy()))
+    return replace(image, contents=tuple(contents)), tuple(pending_stores)
 
 
-def finish(stored: Sequence[Stored], arena: Bytes, *, over: bool) -> None:
-    """Bring the new bytes to the arena. `over`: the launch has ended without a wait; what it stored itself stays."""
-    for store in stored:
+def apply_stores(pending_stores: Sequence[PendingStore], arena: Bytes, *, over: bool) -> None:
+    """Write the new bytes to the arena. `over`: the launch has ended without a wait; what it stored itself stays."""
+    for store in pending_stores:
         view = arena[store.offset :]
         if over:
             same = view[store.positions] == store.before
