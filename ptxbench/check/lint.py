@@ -19,8 +19,7 @@ from ptxbench.check.roots import (
     OperandRoots,
     Roots,
     constants,
-    read_registers,
-    registers,
+    written_registers,
 )
 from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.isa import find
@@ -39,6 +38,7 @@ from ptxbench.emulator.syntax import (
     Symbol,
     Variable,
     Vector,
+    registers,
 )
 from ptxbench.pair import Argument, ArrayArgument, In
 
@@ -371,7 +371,7 @@ def unchecked_waits(subject: LintSubject) -> Iterator[LintFinding]:
 def is_read(subject: LintSubject, number: int) -> bool:
     """Whether an instruction may read the predicate that instruction `number` writes, before it is written again."""
     instructions, blocks = subject.function.instructions, subject.blocks
-    names = set(registers(instructions[number].operands[0]))
+    names = set(written_registers(instructions[number].operands[0]))
     todo, seen = [number + 1], set()
     while todo:
         at = todo.pop()
@@ -381,7 +381,7 @@ def is_read(subject: LintSubject, number: int) -> bool:
         instruction = instructions[at]
         if reads(instruction, names):
             return True
-        if instruction.operands and not instruction.guard and names <= set(registers(instruction.operands[0])):
+        if instruction.operands and not instruction.guard and names <= set(written_registers(instruction.operands[0])):
             continue
         block = max(start for start in blocks.following if start <= at)
         todo += blocks.successors(block) if blocks.following[block] == at + 1 else [at + 1]
@@ -392,7 +392,7 @@ def reads(instruction: Instruction, names: Collection[str]) -> bool:
     """Whether an instruction reads one of these predicates: as its guard, or as an operand after the first."""
     read = {instruction.guard.name} if instruction.guard else set()
     for operand in instruction.operands[1:]:
-        read.update(read_registers(operand))
+        read.update(registers(operand))
     return not read.isdisjoint(names)
 
 
@@ -415,7 +415,7 @@ def contraction(subject: LintSubject) -> Iterator[LintFinding]:
         if not (match := CONTRACTABLE.match(instruction.opcode)):
             continue
         if match[1] == "mul":
-            products.update((name, (instruction.line, match[3])) for name in registers(instruction.operands[0]))
+            products.update((name, (instruction.line, match[3])) for name in written_registers(instruction.operands[0]))
             continue
         for operand in instruction.operands[1:]:
             if isinstance(operand, Register) and products.get(operand.name, (0, ""))[1] == match[3]:

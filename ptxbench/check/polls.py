@@ -8,11 +8,12 @@ values that stay the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 
-from ptxbench.check.roots import FETCHED, NO_RESULT, BlockStates, Roots, ends, read_registers, registers
-from ptxbench.emulator.syntax import Function, Instruction, Operand, Special
+from ptxbench.check.roots import FETCHED, NO_RESULT, BlockStates, Roots, ends, written_registers
+from ptxbench.emulator.dominators import Dominators
+from ptxbench.emulator.syntax import Function, Instruction, Operand, Special, registers
 
 WEAK = re.compile(r"ld(?!u)(?!.*\.(volatile|relaxed|acquire|mmio)\b)(?!.*\.(shared|local|const|param)\b)")
 STORES = re.compile(r"(st|atom|red)\b(?!.*\.(shared|local|param)\b)|cp\.(reduce\.)?async\.bulk")
@@ -41,78 +42,16 @@ def polls(blocks: BlockStates, addresses: Sequence[Roots]) -> Iterator[int]:
 
 
 def loops(blocks: BlockStates) -> Iterator[frozenset[int]]:
-    """The blocks of each natural loop: a jump back to a block that dominates it."""
-    order = in_order(blocks)
-    before: dict[int, list[int]] = {block: [] for block in order}
-    for block in order:
-        for successor in blocks.successors(block):
-            before[successor].append(block)
-    dominators = immediate_dominators(order, before)
-    for last in sorted(order):
+    """The blocks of each natural loop, without loops of more than MOST_BLOCKS."""
+    if not blocks.starts:
+        return
+    tree = Dominators([0], blocks.successors)
+    for last in sorted(tree.order):
         for head in blocks.successors(last):
-            if dominates(head, last, dominators):
-                body = {head}
-                waiting = [last]
-                while waiting and len(body) <= MOST_BLOCKS:
-                    if (block := waiting.pop()) not in body:
-                        body.add(block)
-                        waiting += before[block]
-                if not waiting:
-                    yield frozenset(body)
-
-
-def in_order(blocks: BlockStates) -> list[int]:
-    """The reachable blocks in reverse postorder: each before its successors, except in loops."""
-    done: list[int] = []
-    seen = {0} if blocks.starts else set()
-    waiting = [(start, iter(blocks.successors(start))) for start in seen]
-    while waiting:
-        block, rest = waiting[-1]
-        new = next((successor for successor in rest if successor not in seen), None)
-        if new is None:
-            done.append(block)
-            waiting.pop()
-        else:
-            seen.add(new)
-            waiting.append((new, iter(blocks.successors(new))))
-    return done[::-1]
-
-
-def immediate_dominators(order: Sequence[int], before: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    """The immediate dominator of each block; that of the first block is itself.
-
-    Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
-    """
-    rank = {block: number for number, block in enumerate(order)}
-    dominators = {block: block for block in order[:1]}
-    changed = True
-    while changed:
-        changed = False
-        for block in order[1:]:
-            new = None
-            for other in before[block]:
-                if other in dominators:
-                    new = other if new is None else common(new, other, dominators, rank)
-            if new is not None and dominators.get(block) != new:
-                dominators[block] = new
-                changed = True
-    return dominators
-
-
-def common(one: int, other: int, dominators: Mapping[int, int], rank: Mapping[int, int]) -> int:
-    """The last block that dominates both."""
-    while one != other:
-        if rank[one] > rank[other]:
-            one = dominators[one]
-        else:
-            other = dominators[other]
-    return one
-
-
-def dominates(head: int, block: int, dominators: Mapping[int, int]) -> bool:
-    while block != head and dominators[block] != block:
-        block = dominators[block]
-    return block == head
+            if tree.dominates(head, last):
+                body = tree.loop(head, [last], MOST_BLOCKS)
+                if len(body) <= MOST_BLOCKS:
+                    yield body
 
 
 class PollLoop:
@@ -134,7 +73,7 @@ class PollLoop:
     def read(self, index: int) -> frozenset[str]:
         """The registers that an instruction reads, with its guard."""
         instruction = self.function.instructions[index]
-        names = frozenset(chain.from_iterable(read_registers(source) for source in sources(instruction)))
+        names = frozenset(chain.from_iterable(registers(source) for source in sources(instruction)))
         return names if instruction.guard is None else names | {instruction.guard.name}
 
     def matching(self, pattern: re.Pattern[str]) -> list[int]:
@@ -223,7 +162,7 @@ def leaves(function: Function, blocks: BlockStates, block: int, body: frozenset[
 
 def written(instruction: Instruction) -> Iterator[str]:
     if instruction.operands and not instruction.opcode.startswith(NO_RESULT):
-        yield from registers(instruction.operands[0])
+        yield from written_registers(instruction.operands[0])
 
 
 def sources(instruction: Instruction) -> Sequence[Operand]:

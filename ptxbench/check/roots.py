@@ -13,21 +13,16 @@ from typing import NamedTuple
 
 from ptxbench.emulator.syntax import (
     Address,
-    Dual,
-    Element,
     Function,
-    Group,
     Immediate,
     Instruction,
-    Negated,
-    Not,
     Operand,
     Register,
-    Selected,
     Special,
-    Sum,
     Symbol,
     Vector,
+    parts,
+    registers,
 )
 from ptxbench.emulator.types import TYPES
 
@@ -156,7 +151,7 @@ class TransferFunction:
         else:
             for number, operand in enumerate(pieces(instruction.operands[0])):
                 roots = NOTHING.union(*(state.get(name, NOTHING) for name in place.keys(number)))
-                for name in registers(operand):
+                for name in written_registers(operand):
                     state[name] = roots
 
     def pointed_to(self, state: State, instruction: Instruction) -> Roots:
@@ -189,7 +184,7 @@ def step(state: State, instruction: Instruction, more: Roots = NOTHING) -> None:
     computed = not instruction.opcode.startswith(LOADS) or instruction.opcode.startswith("ld.param")
     new = NOTHING.union(*(of(source, state) for source in sources)) if computed else frozenset({FETCHED})
     new |= more
-    for name in registers(target):
+    for name in written_registers(target):
         roots = new | state.get(name, NOTHING) if instruction.guard is not None else new
         if roots:
             state[name] = roots
@@ -214,44 +209,12 @@ def of(operand: Operand, state: Mapping[str, Roots]) -> Roots:
         return state.get(operand.name, NOTHING)
     if isinstance(operand, Symbol | Special):
         return frozenset({operand.name})
-    if isinstance(operand, Address):
-        return of(operand.base, state)
-    if isinstance(operand, Sum):
-        return of(operand.register, state)
-    if isinstance(operand, Element):
-        return of(operand.symbol, state) | of(operand.index, state)
-    if isinstance(operand, Vector | Group):
-        return NOTHING.union(*(of(part, state) for part in operand.parts))
-    return NOTHING
+    return NOTHING.union(*(of(part, state) for part in parts(operand)))
 
 
-def registers(operand: Operand) -> Iterator[str]:
-    """The registers of a written operand."""
-    if isinstance(operand, Register):
-        yield operand.name
-    elif isinstance(operand, Vector):
-        for part in operand.parts:
-            yield from registers(part)
-    elif isinstance(operand, Dual):
-        yield from registers(operand.first)
-        yield from registers(operand.second)
-
-
-def read_registers(operand: Operand) -> Iterator[str]:
-    """The registers that an operand reads."""
-    if isinstance(operand, Register):
-        yield operand.name
-    elif isinstance(operand, Address):
-        yield from read_registers(operand.base)
-    elif isinstance(operand, Sum | Selected):
-        yield operand.register.name
-    elif isinstance(operand, Element):
-        yield from read_registers(operand.index)
-    elif isinstance(operand, Not | Negated):
-        yield from read_registers(operand.operand)
-    elif isinstance(operand, Vector | Group):
-        for part in operand.parts:
-            yield from read_registers(part)
+def written_registers(operand: Operand) -> Iterator[str]:
+    """The registers of an operand that an instruction writes. A register in an address is only read."""
+    return iter(()) if isinstance(operand, Address) else registers(operand)
 
 
 class BlockStates:
@@ -314,6 +277,6 @@ def constants(function: Function) -> dict[str, int]:
         target, *sources = instruction.operands
         plain = instruction.opcode.startswith("mov.") and instruction.guard is None and len(sources) == 1
         value = sources[0].value if plain and isinstance(sources[0], Immediate) else None
-        for name in registers(target):
+        for name in written_registers(target):
             written.setdefault(name, []).append(value if isinstance(value, int) else None)
     return {name: value for name, (value, *more) in written.items() if value is not None and not more}

@@ -11,22 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from ptxbench.emulator.syntax import (
-    Address,
-    Dual,
-    Element,
-    Function,
-    Group,
-    Instruction,
-    Negated,
-    Not,
-    Operand,
-    Register,
-    Selected,
-    Sum,
-    Symbol,
-    Vector,
-)
+from ptxbench.emulator.syntax import Address, Function, Instruction, Operand, Symbol, registers
 
 WITHOUT_RESULT = frozenset(
     """
@@ -80,7 +65,7 @@ class Provenance:
 
 
 def of_operand(operand: Operand, origins: Origins) -> frozenset[str]:
-    return NOWHERE.union(*(origins.get(name, NOWHERE) for name in registers_in(operand)))
+    return NOWHERE.union(*(origins.get(name, NOWHERE) for name in registers(operand)))
 
 
 def result_of(instruction: Instruction) -> Operand | None:
@@ -90,23 +75,10 @@ def result_of(instruction: Instruction) -> Operand | None:
     return instruction.operands[0]
 
 
-def registers_in(operand: Operand | None) -> Iterator[str]:
-    """The registers of an operand, also those inside an address or a vector."""
-    match operand:
-        case Register(name):
-            yield name
-        case Address(base, _) | Sum(base, _) | Selected(base, _):
-            yield from registers_in(base)
-        case Element(_, index, _):
-            yield from registers_in(index)
-        case Vector(parts) | Group(parts):
-            for part in parts:
-                yield from registers_in(part)
-        case Dual(first, second):
-            yield from registers_in(first)
-            yield from registers_in(second)
-        case Not(inner) | Negated(inner):
-            yield from registers_in(inner)
+def results_of(instruction: Instruction) -> Iterator[str]:
+    """The registers that the instruction writes."""
+    result = result_of(instruction)
+    return iter(()) if result is None else registers(result)
 
 
 def sources_of(instruction: Instruction) -> tuple[Operand, ...]:
@@ -171,7 +143,7 @@ def made_by(
             origin |= {operand.base.name} & set(arrays)
         elif opcode.startswith("mov.") and isinstance(operand, Symbol):
             origin |= {operand.name}
-    for name in registers_in(result_of(instruction)):
+    for name in results_of(instruction):
         yield name, origin
 
 

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ptxbench.draft.access import Provenance, registers_in, result_of, sources_of
+from ptxbench.draft.access import Provenance, result_of, results_of, sources_of
 from ptxbench.emulator.operands import PREDEFINED
-from ptxbench.emulator.syntax import Address, Function, Instruction, Register, Special, Symbol
+from ptxbench.emulator.syntax import Address, Function, Instruction, Register, Special, Symbol, registers
 
 SPECIALS = {
     "tid": "thread", "ctaid": "block", "ntid": "block_size", "nctaid": "grid_size", "laneid": "lane",
@@ -68,11 +68,11 @@ class Naming:
         self.writers: dict[str, list[Instruction]] = {}
         self.readers: dict[str, list[Instruction]] = {}
         for instruction in self.function.instructions:
-            for name in registers_in(result_of(instruction)):
+            for name in results_of(instruction):
                 if not isinstance(result_of(instruction), Address):
                     self.writers.setdefault(name, []).append(instruction)
             for operand in sources_of(instruction):
-                for name in registers_in(operand):
+                for name in registers(operand):
                     self.readers.setdefault(name, []).append(instruction)
             if instruction.guard:
                 self.readers.setdefault(instruction.guard.name, []).append(instruction)
@@ -187,7 +187,7 @@ class Naming:
         for line, group in by_line.items():
             declared = DECLARATION.match(self.cuda[line - 1]) if line <= len(self.cuda) else None
             own = {id(instruction) for instruction in group}
-            results = {name for instruction in group for name in registers_in(result_of(instruction))}
+            results = {name for instruction in group for name in results_of(instruction)}
             leaving = [
                 name
                 for name in results
@@ -222,11 +222,11 @@ class Naming:
             if (name := self.array_name(address)) is None:
                 continue
             if instruction.opcode.startswith(("ld.", "atom.")):
-                for register in registers_in(result_of(instruction)):
+                for register in results_of(instruction):
                     if self.only_writer(register):
                         self.give(register, f"{name}_i")
             elif instruction.opcode.startswith(("st.", "red.")):
-                for register in registers_in(instruction.operands[-1]):
+                for register in registers(instruction.operands[-1]):
                     if self.only_writer(register) and len(self.readers[register]) == 1:
                         self.give(register, f"{name}_i")
 
@@ -235,7 +235,7 @@ class Naming:
         numbers: Counter[str] = Counter()
         for instruction in self.function.instructions:
             guard = (instruction.guard.name,) if instruction.guard else ()
-            for register in (*guard, *(name for operand in instruction.operands for name in registers_in(operand))):
+            for register in (*guard, *(name for operand in instruction.operands for name in registers(operand))):
                 if register not in self.chosen and register not in KEPT and "@" not in register:
                     prefix = PREFIXES.get(str(self.function.registers[register]), "t")
                     numbers[prefix] += 1

@@ -12,19 +12,15 @@ from dataclasses import dataclass, field
 
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.syntax import (
-    Dual,
-    Element,
     Function,
     Group,
     Instruction,
     Module,
-    Negated,
-    Not,
     Operand,
     Register,
     Symbol,
     Variable,
-    Vector,
+    parts,
 )
 from ptxbench.errors import PtxSyntaxError, UnsupportedInstruction
 
@@ -180,19 +176,11 @@ def addressed(module: Module) -> Iterator[str]:
 
 
 def symbols(operand: Operand) -> Iterator[str]:
-    """The names whose address the operand takes."""
+    """The names of variables and functions in an operand."""
     if isinstance(operand, Symbol):
         yield operand.name
-    elif isinstance(operand, Element):
-        yield operand.symbol.name
-    elif isinstance(operand, Vector | Group):
-        for part in operand.parts:
-            yield from symbols(part)
-    elif isinstance(operand, Dual):
-        yield from symbols(operand.first)
-        yield from symbols(operand.second)
-    elif isinstance(operand, Not | Negated):
-        yield from symbols(operand.operand)
+    for part in parts(operand):
+        yield from symbols(part)
 
 
 @dataclass(frozen=True)

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptxbench.emulator import ordering
 from ptxbench.emulator.isa import Entry
-from ptxbench.emulator.syntax import (
-    Address,
-    Dual,
-    Element,
-    Function,
-    Instruction,
-    Negated,
-    Not,
-    Operand,
-    Register,
-    Selected,
-    Sum,
-    Symbol,
-    Vector,
-)
+from ptxbench.emulator.syntax import Function, Instruction, Symbol, Vector, registers
 
 
 @dataclass(frozen=True)
@@ -78,26 +64,6 @@ class Block:
 
 CARRY = "%carry"
 """The name, in our files only, of the register with the carry bit CC.CF. (PTX ISA, "Extended-Precision Integer".)"""
-
-
-def registers(operand: Operand) -> Iterator[str]:
-    """The registers in an operand."""
-    if isinstance(operand, Register):
-        yield operand.name
-    elif isinstance(operand, Address) and isinstance(operand.base, Register):
-        yield operand.base.name
-    elif isinstance(operand, Vector):
-        for part in operand.parts:
-            yield from registers(part)
-    elif isinstance(operand, Dual):
-        yield from registers(operand.first)
-        yield from registers(operand.second)
-    elif isinstance(operand, Not | Negated):
-        yield from registers(operand.operand)
-    elif isinstance(operand, Selected | Sum):
-        yield operand.register.name
-    elif isinstance(operand, Element):
-        yield from registers(operand.index)
 
 
 def branch_target(instruction: Instruction, function: Function) -> int:

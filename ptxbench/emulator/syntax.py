@@ -142,6 +142,34 @@ Operand = (
 )
 
 
+def parts(operand: Operand) -> tuple[Operand, ...]:
+    """The operands directly inside an operand."""
+    match operand:
+        case Address():
+            return (operand.base,)
+        case Vector() | Group():
+            return operand.parts
+        case Dual():
+            return operand.first, operand.second
+        case Not() | Negated():
+            return (operand.operand,)
+        case Selected() | Sum():
+            return (operand.register,)
+        case Element():
+            return operand.symbol, operand.index
+        case _:
+            return ()
+
+
+def registers(operand: Operand) -> Iterator[str]:
+    """The names of the registers in an operand, also inside an address or a vector."""
+    if isinstance(operand, Register):
+        yield operand.name
+    else:
+        for part in parts(operand):
+            yield from registers(part)
+
+
 def plain(operand: Operand) -> tuple[Operand, str, bool]:
     """An operand without its selector and its sign, the selector ("" without), and whether it is negated."""
     negated = isinstance(operand, Negated)

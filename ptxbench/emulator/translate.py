@@ -18,7 +18,6 @@ from ptxbench.emulator.flow import (
     CARRY,
     Block,
     FlowStep,
-    registers,
 )
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
@@ -44,6 +43,7 @@ from ptxbench.emulator.syntax import (
     Register,
     Vector,
     plain,
+    registers,
 )
 from ptxbench.emulator.types import B32, LANES, PRED
 from ptxbench.emulator.vector_calls import Unknown, without_vectors

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ptxbench.emulator.dominators import reverse_postorder
+
 
 def dominators(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[int]:
     """For each node, its dominators as a mask: they are on every path from a root to it; 0 if it is unreachable."""
     count = len(successors)
     predecessors = reversed_edges(successors)
-    order = ordered(successors, roots)
+    order = reverse_postorder(roots, successors.__getitem__)
     everything = (1 << count) - 1
     masks = [everything] * count
     for root in roots:
@@ -39,27 +41,6 @@ def reversed_edges(successors: Sequence[Sequence[int]]) -> list[list[int]]:
         for target in targets:
             result[target].append(source)
     return result
-
-
-def ordered(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[int]:
-    """The reachable nodes, each before its successors except in loops."""
-    seen: set[int] = set()
-    order: list[int] = []
-    for root in roots:
-        if root in seen:
-            continue
-        seen.add(root)
-        stack = [(root, iter(successors[root]))]
-        while stack:
-            node, rest = stack[-1]
-            following = next((other for other in rest if other not in seen), None)
-            if following is None:
-                order.append(node)
-                stack.pop()
-            else:
-                seen.add(following)
-                stack.append((following, iter(successors[following])))
-    return order[::-1]
 
 
 def loops(successors: Sequence[Sequence[int]], dominating: Sequence[int]) -> dict[int, int]:

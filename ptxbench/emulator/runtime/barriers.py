@@ -8,7 +8,19 @@ If a warp has arrived, its lanes that do not exist or have exited count as arriv
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, RuntimeFunction, field, slot, splat
+from ptxbench.emulator.runtime.context import (
+    CTPOP,
+    CTTZ,
+    MASK,
+    V32,
+    RuntimeFunction,
+    field,
+    loop,
+    next_bit,
+    next_group,
+    slot,
+    splat,
+)
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
@@ -56,11 +68,7 @@ entry:
   %id.byte = trunc i32 %id to i8
   {splat("waits.all", "i8", "%id.waits")}
   br label %next
-next:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %next.end ]
-  %over = icmp eq i64 %k, %count
-  br i1 %over, label %done, label %look
-look:
+{loop("next", "k", "%count", "look", after="next.end")}
   %k.offset = mul i64 %k, {at.WARP_BYTES}
   %warp = getelementptr i8, ptr %warps, i64 %k.offset
   %waiting.at = getelementptr i8, ptr %warp, i64 {at.WARP_WAITING}
@@ -134,13 +142,7 @@ count:
 next:
   %rest = phi i32 [ %arrived.warps, %count ], [ %rest.less, %add ]
   %total = phi i32 [ %lanes, %count ], [ %total.more, %add ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %judge, label %add
-add:
-  %k = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %k.bit = shl i32 1, %k
-  %rest.less = xor i32 %rest, %k.bit
-  %k.wide = zext i32 %k to i64
+{next_bit("k", "add", done="judge")}
   %k.offset = mul i64 %k.wide, {at.WARP_BYTES}
   %warp = getelementptr i8, ptr %warps, i64 %k.offset
   %valid.at = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
@@ -239,25 +241,14 @@ entry:
   br label %next
 next:
   %rest = phi i32 [ %arriving, %entry ], [ %rest.less, %known ], [ %rest.less, %wrong ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %group
-group:
-  %lane = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %lane.wide = zext i32 %lane to i64
-  %id.at = getelementptr i32, ptr %ids.list, i64 %lane.wide
-  %id = load i32, ptr %id.at
-  %count.at = getelementptr i32, ptr %counts.list, i64 %lane.wide
+{next_group("%ids", "%ids.list", "id", 32, "group")}
+  %count.at = getelementptr i32, ptr %counts.list, i64 %number.wide
   %count = load i32, ptr %count.at
-  {splat("id.all", "i32", "%id")}
-  %same = icmp eq {V32} %ids, %id.all
-  %same.mask = bitcast {MASK} %same to i32
-  %members = and i32 %same.mask, %rest
-  %rest.less = xor i32 %rest, %members
   %beyond = icmp ugt i32 %id, 15
   br i1 %beyond, label %wrong, label %known
 wrong:
   %id.long = zext i32 %id to i64
-  call void @fault(ptr %env, i64 {at.NO_BARRIER}, ptr %site, i64 %lane.wide, i64 %id.long)
+  call void @fault(ptr %env, i64 {at.NO_BARRIER}, ptr %site, i64 %number.wide, i64 %id.long)
   br label %next
 known:
   call void @arrive_group(ptr %env, ptr %warp, i32 %members, i32 %id, i32 %count, i32 %predicates, i32 %kind)
@@ -277,12 +268,7 @@ entry:
   br label %next
 next:
   %rest = phi i32 [ %open, %entry ], [ %rest.less, %one ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %one
-one:
-  %id = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %id
-  %rest.less = xor i32 %rest, %bit
+{next_bit("id", "one")}
   call void @check_barrier(ptr %env, i32 %id)
   br label %next
 done:

@@ -27,7 +27,7 @@ from ptxbench.emulator.runtime.bulk_checks import (
     targets,
 )
 from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, WHAT, keep
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, POISON, V32, V64, RuntimeFunction, field, slot
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, POISON, V32, V64, RuntimeFunction, field, loop, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
     BULK_FAR,
@@ -64,11 +64,7 @@ define internal void @bulk_{operation}_{kind}(ptr %far, ptr %near, i32 %bytes) n
 entry:
   %count = udiv i32 %bytes, {kind.bytes}
   br label %next
-next:
-  %i = phi i32 [ 0, %entry ], [ %i.next, %element ]
-  %over = icmp eq i32 %i, %count
-  br i1 %over, label %done, label %element
-element:
+{loop("next", "i", "%count", "element", after="element", kind="i32")}
   %i.wide = zext i32 %i to i64
   %place = getelementptr {t}, ptr %far, i64 %i.wide
   %from = getelementptr {t}, ptr %near, i64 %i.wide

@@ -26,7 +26,7 @@ from ptxbench.emulator.runtime.bulk_checks import (
 )
 from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, OF_ITS_CLUSTER, PUT, WHAT, copy_at
 from ptxbench.emulator.runtime.clusters import OFFSET_MASK, host_of
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, RuntimeFunction, field, slot
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, RuntimeFunction, field, loop, next_bit, slot
 from ptxbench.emulator.runtime.copies import (
     BULK_BARRIER,
     BULK_COUNT,
@@ -86,13 +86,7 @@ misused:
   ret i1 false
 next:
   %rest = phi i32 [ %targets, %choose ], [ %rest.less, %look ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %own, label %look
-look:
-  %rank = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %rank
-  %rest.less = xor i32 %rest, %bit
-  %rank.wide = zext i32 %rank to i64
+{next_bit("rank", "look", done="own")}
   %slot = add i64 %first, %rank.wide
   %h.offset = mul i64 %slot, {at.CTA_BYTES}
   %header = getelementptr i8, ptr %headers, i64 %h.offset
@@ -215,11 +209,7 @@ entry:
   {slot("warp", at.WARP)}
   {slot("cta", at.CTA)}
   br label %queue.next
-queue.next:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %queue.done ]
-  %over = icmp eq i64 %k, %count
-  br i1 %over, label %done, label %queue.look
-queue.look:
+{loop("queue.next", "k", "%count", "queue.look", after="queue.done")}
   %offset = mul i64 %k, {QUEUE_BYTES}
   %queue = getelementptr i8, ptr %queues, i64 %offset
   %held.at = getelementptr i8, ptr %queue, i64 {BULK_COUNT}
@@ -227,11 +217,7 @@ queue.look:
   %issuer.rank = udiv i64 %k, %warps
   %by.itself = icmp eq i64 %issuer.rank, %rank
   br label %next
-next:
-  %index = phi i32 [ 0, %queue.look ], [ %index.next, %after ]
-  %all = icmp eq i32 %index, %held
-  br i1 %all, label %queue.done, label %look
-look:
+{loop("next", "index", "%held", "look", after="after", before="queue.look", done="queue.done", kind="i32")}
   {copy_at("index", "item")}
   {field("item", "its", BULK_BARRIER)}
   {field("item", "ctas", BULK_CTAS)}

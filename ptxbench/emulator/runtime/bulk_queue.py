@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.clusters import OFFSET_MASK
-from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, field, slot
+from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, field, loop, slot
 from ptxbench.emulator.runtime.copies import (
     BULK,
     BULK_BARRIER,
@@ -345,11 +345,7 @@ as.is:
 do:
   {OF_ITS_CLUSTER if clustered else OF_CTA}
   br label %next
-next:
-  %k = phi i64 [ 0, %do ], [ %k.next, %finish ]
-  %over = icmp eq i64 %k, %count
-  br i1 %over, label %done, label %finish
-finish:
+{loop("next", "k", "%count", "finish", after="finish", before="do")}
   %offset = mul i64 %k, {QUEUE_BYTES}
   %queue = getelementptr i8, ptr %queues, i64 %offset
   call void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i64 %word, i32 0, i32 0)

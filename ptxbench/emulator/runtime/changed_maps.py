@@ -9,7 +9,7 @@ between. A CTA knows the changes of others only by the bytes. (PTX ISA, "membar,
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V64, RuntimeFunction, loop, slot
 from ptxbench.emulator.runtime.copies import MAP_COUNT, MAP_ENTRY_BYTES, MAPS, MOST_MAPS
 
 # An entry: byte offsets. The address, what is known of it, the bytes that were used.
@@ -44,11 +44,7 @@ define internal ptr @find_map(ptr %env, i64 %address, i1 %makes) noinline {{
 entry:
   {TABLE}
   br label %next
-next:
-  %i = phi i32 [ 0, %entry ], [ %i.next, %other ]
-  %over = icmp eq i32 %i, %count
-  br i1 %over, label %absent, label %look
-look:
+{loop("next", "i", "%count", "look", after="other", done="absent", kind="i32")}
   {entry_at("i", "item")}
   %its = load i64, ptr %item
   %same = icmp eq i64 %its, %address
@@ -134,11 +130,7 @@ entry:
   {TABLE}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %done, label %next
-next:
-  %i = phi i32 [ 0, %entry ], [ %i.next, %on ]
-  %over = icmp eq i32 %i, %count
-  br i1 %over, label %done, label %look
-look:
+{loop("next", "i", "%count", "look", after="on", kind="i32")}
   {entry_at("i", "item")}
   %state.at = getelementptr i8, ptr %item, i64 {STATE}
   %state = load i64, ptr %state.at

@@ -6,7 +6,7 @@ A cluster ends with its last CTA, and its places become free together.
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import RuntimeFunction, loop, slot
 from ptxbench.emulator.runtime.residents import BLOCKED, DONE, FAULTED, YIELDED
 
 
@@ -46,11 +46,7 @@ ENTER = f"""{slot("cluster.x", at.CLUSTER_X)}
 STUCK = f"""stuck:
   {slot("stuck.warps", at.WARPS, "ptr")}
   br label %stuck.next
-stuck.next:
-  %k = phi i64 [ 0, %stuck ], [ %k.next, %stuck.look ]
-  %k.over = icmp eq i64 %k, %warp.count
-  br i1 %k.over, label %deadlock, label %stuck.look
-stuck.look:
+{loop("stuck.next", "k", "%warp.count", "stuck.look", after="stuck.look", before="stuck", done="deadlock")}
   %k.offset = mul i64 %k, {at.WARP_BYTES}
   %k.from = add i64 %k.offset, {at.WARP_CLUSTER_WAITING}
   %k.at = getelementptr i8, ptr %stuck.warps, i64 %k.from
@@ -93,11 +89,7 @@ entry:
   %first.z = mul i64 %number.z, %cluster.z
   %first.slot = mul i64 %place, %size
   br label %next
-next:
-  %r = phi i64 [ 0, %entry ], [ %r.next, %open ]
-  %over = icmp eq i64 %r, %size
-  br i1 %over, label %done, label %open
-open:
+{loop("next", "r", "%size", "open", after="open")}
   %r.x = urem i64 %r, %cluster.x
   %r.row = udiv i64 %r, %cluster.x
   %r.y = urem i64 %r.row, %cluster.y

@@ -10,7 +10,7 @@ phase is over if the header has the other parity. (PTX ISA, "barrier.cluster".)
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, RuntimeFunction, field, slot, splat
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, RuntimeFunction, field, loop, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT, resolve_window
 
 OFFSET_MASK = (1 << at.RANK_BITS) - 1
@@ -227,11 +227,7 @@ entry:
   {slot("warps", at.WARPS, "ptr")}
   {slot("count", at.WARP_COUNT)}
   br label %next
-next:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %skip ]
-  %over = icmp eq i64 %k, %count
-  br i1 %over, label %done, label %look
-look:
+{loop("next", "k", "%count", "look", after="skip")}
   %offset = mul i64 %k, {at.WARP_BYTES}
   %warp = getelementptr i8, ptr %warps, i64 %offset
   {field("warp", "waiting", at.WARP_CLUSTER_WAITING)}

@@ -152,11 +152,53 @@ class RuntimeFunction:
 
 CTPOP = "declare i32 @llvm.ctpop.i32(i32)"
 CTTZ = "declare i32 @llvm.cttz.i32(i32, i1)"
-NEXT_LANE = """  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
+
+
+def next_bit(number: str, body: str, *, done: str = "done") -> str:
+    """The head of a loop over the bits of the mask %rest, lowest first: the number of the bit, with NUMBER.wide as i64,
+    %bit, and %rest.less without it. `body`: the label of the block that begins here."""
+    return f"""  %rest.over = icmp eq i32 %rest, 0
+  br i1 %rest.over, label %{done}, label %{body}
+{body}:
+  %{number} = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %{number}
   %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64"""
-"""The head of a loop over the lanes of the mask %rest, lowest first: %number, %bit, and the mask without that lane."""
+  %{number}.wide = zext i32 %{number} to i64"""
+
+
+NEXT_LANE = next_bit("number", "lane")
+
+
+def next_group(values: str, memory: str, value: str, bits: int, body: str, *, done: str = "done") -> str:
+    """The head of a loop over the groups of lanes of the mask %rest with one element of the vector `values`, of `bits`.
+
+    `memory` holds the vector too. %value is the element, %number.wide the first lane of the group; %members are its
+    lanes, and %rest.less the others.
+    """
+    return f"""  %rest.over = icmp eq i32 %rest, 0
+  br i1 %rest.over, label %{done}, label %{body}
+{body}:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %number.wide = zext i32 %number to i64
+  %{value}.at = getelementptr i{bits}, ptr {memory}, i64 %number.wide
+  %{value} = load i{bits}, ptr %{value}.at
+  {splat(f"{value}.all", f"i{bits}", f"%{value}")}
+  %equal = icmp eq {vector(bits)} {values}, %{value}.all
+  %equal.mask = bitcast {MASK} %equal to i32
+  %members = and i32 %equal.mask, %rest
+  %rest.less = xor i32 %rest, %members"""
+
+
+def loop(
+    label: str, index: str, count: str, body: str, *, after: str, before: str = "entry", done: str = "done",
+    kind: str = "i64",
+) -> str:  # fmt: skip
+    """The head of a loop over %index from 0 up to `count`: the block `label`, and the beginning of the block `body`.
+
+    The loop is entered from the block `before`. The block `after` sets %index.next and branches to `label`.
+    """
+    return f"""{label}:
+  %{index} = phi {kind} [ 0, %{before} ], [ %{index}.next, %{after} ]
+  %{index}.over = icmp eq {kind} %{index}, {count}
+  br i1 %{index}.over, label %{done}, label %{body}
+{body}:"""

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, RuntimeFunction, bump, slot, splat
+from ptxbench.emulator.runtime.context import (
+    CTPOP,
+    CTTZ,
+    MASK,
+    V32,
+    V64,
+    RuntimeFunction,
+    bump,
+    loop,
+    next_bit,
+    slot,
+    splat,
+)
 from ptxbench.emulator.runtime.counting import SECTORS_OF, count_sectors
 from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL
 from ptxbench.emulator.runtime.mbarriers import ARRIVE_ONE
@@ -90,13 +102,7 @@ slow:
 next:
   %rest = phi i32 [ %asked, %slow ], [ %rest.less, %odd ], [ %rest.less, %seen ]
   %good = phi i32 [ 0, %slow ], [ %good, %odd ], [ %good.more, %seen ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %resolved, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
-  %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64
+{next_bit("number", "lane", done="resolved")}
   %address.at = getelementptr i64, ptr %addresses, i64 %number.wide
   %address = load i64, ptr %address.at
   %ragged.bits = and i64 %address, {size - 1}
@@ -199,13 +205,7 @@ look:
   br label %lane.next
 lane.next:
   %rest = phi i32 [ %due, %look ], [ %rest.less, %lane.done ]
-  %none = icmp eq i32 %rest, 0
-  br i1 %none, label %item.done, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
-  %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64
+{next_bit("number", "lane", done="item.done")}
   %targets = getelementptr i8, ptr %item, i64 {TARGETS}
   %target.at = getelementptr i32, ptr %targets, i64 %number.wide
   %target = load i32, ptr %target.at
@@ -246,11 +246,7 @@ sixteen:
   br label %lane.done
 partly:
   br label %byte
-byte:
-  %i = phi i32 [ 0, %partly ], [ %i.next, %byte.done ]
-  %bytes.over = icmp eq i32 %i, %size
-  br i1 %bytes.over, label %lane.done, label %byte.choose
-byte.choose:
+{loop("byte", "i", "%size", "byte.choose", after="byte.done", before="partly", done="lane.done", kind="i32")}
   %i.wide = zext i32 %i to i64
   %given = icmp ult i32 %i, %count
   br i1 %given, label %byte.take, label %byte.put
@@ -411,11 +407,7 @@ entry:
   {slot("queues", at.QUEUES, "ptr")}
   {slot("count", at.WARP_COUNT)}
   br label %next
-next:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %skip ]
-  %over = icmp eq i64 %k, %count
-  br i1 %over, label %done, label %look
-look:
+{loop("next", "k", "%count", "look", after="skip")}
   %offset = mul i64 %k, {QUEUE_BYTES}
   %queue = getelementptr i8, ptr %queues, i64 %offset
   %arrivals.at = getelementptr i8, ptr %queue, i64 {ARRIVALS}

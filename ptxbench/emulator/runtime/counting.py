@@ -19,6 +19,7 @@ from ptxbench.emulator.runtime.context import (
     WORK,
     RuntimeFunction,
     bump,
+    next_group,
     slot,
     splat,
 )
@@ -35,18 +36,7 @@ next:
   %rest = phi i32 [ %mask, %entry ], [ %rest.less, %group ]
   %count = phi i64 [ 0, %entry ], [ %count.more, %group ]
   %most = phi i32 [ 0, %entry ], [ %most.new, %group ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %group
-group:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %number.wide = zext i32 %number to i64
-  %key.at = getelementptr i32, ptr %lanes, i64 %number.wide
-  %key = load i32, ptr %key.at
-  {splat("key.all", "i32", "%key")}
-  %equal = icmp eq {V32} %keys, %key.all
-  %equal.mask = bitcast {MASK} %equal to i32
-  %members = and i32 %equal.mask, %rest
-  %rest.less = xor i32 %rest, %members
+{next_group("%keys", "%lanes", "key", 32, "group")}
   %size = call i32 @llvm.ctpop.i32(i32 %members)
   %larger = icmp ugt i32 %size, %most
   %most.new = select i1 %larger, i32 %size, i32 %most

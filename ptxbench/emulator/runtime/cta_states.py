@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import cluster_schedule, conditions
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction, multiples, slot, splat
+from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction, loop, multiples, slot, splat
 from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
 from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
@@ -187,11 +187,7 @@ entry:
   call void @llvm.memset.p0.i64(ptr %shared, i8 %memory, i64 %shared.bytes, i1 false)
   call void @llvm.memset.p0.i64(ptr %shared, i8 0, i64 %reserved.bytes, i1 false)
   br label %prepare
-prepare:
-  %w = phi i64 [ 0, %entry ], [ %w.next, %reset ]
-  %prepared = icmp eq i64 %w, %warp.count
-  br i1 %prepared, label %done, label %prepare.warp
-prepare.warp:
+{loop("prepare", "w", "%warp.count", "prepare.warp", after="reset")}
   %w.offset = mul i64 %w, {at.WARP_BYTES}
   %warp = getelementptr i8, ptr %warps, i64 %w.offset
   %r.offset = mul i64 %w, %register.bytes

@@ -30,6 +30,7 @@ from ptxbench.emulator.runtime.context import (
     V64,
     WARP,
     RuntimeFunction,
+    loop,
     slot,
 )
 from ptxbench.emulator.types import LANES
@@ -92,11 +93,7 @@ next:
   %ragged = and i64 %address, %low
   %odd = icmp ne i64 %ragged, 0
   br label %search
-search:
-  %i = phi i64 [ 0, %lane ], [ %i.next, %miss ]
-  %none = icmp eq i64 %i, %count
-  br i1 %none, label %bad, label %look
-look:
+{loop("search", "i", "%count", "look", after="miss", before="lane", done="bad")}
   %entry.index = shl i64 %i, 1
   %lo.at = getelementptr i64, ptr %buffers, i64 %entry.index
   %lo = load i64, ptr %lo.at

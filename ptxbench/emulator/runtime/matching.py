@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, RuntimeFunction, splat, vector
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, RuntimeFunction, next_group, splat, vector
 from ptxbench.emulator.types import LANES
 
 
@@ -18,18 +18,7 @@ entry:
 next:
   %rest = phi i32 [ %mask, %entry ], [ %rest.less, %group ]
   %found = phi {V32} [ zeroinitializer, %entry ], [ %found.more, %group ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %group
-group:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %number.wide = zext i32 %number to i64
-  %value.at = getelementptr i{bits}, ptr %lanes, i64 %number.wide
-  %value = load i{bits}, ptr %value.at
-  {splat("value.all", f"i{bits}", "%value")}
-  %equal = icmp eq {full} %values, %value.all
-  %equal.mask = bitcast {MASK} %equal to i32
-  %members = and i32 %equal.mask, %rest
-  %rest.less = xor i32 %rest, %members
+{next_group("%values", "%lanes", "value", bits, "group")}
   {splat("members.all", "i32", "%members")}
   %member.lanes = bitcast i32 %members to {MASK}
   %found.more = select {MASK} %member.lanes, {V32} %members.all, {V32} %found

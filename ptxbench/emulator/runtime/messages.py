@@ -117,19 +117,7 @@ complete:
 }}
 """, (TRANSACT, NOTHING["message_done"]), ("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",))  # fmt: skip
 
-KEEP = f"""  %place.offset = mul i64 %kept, {MESSAGE_BYTES}
-  %place = getelementptr i8, ptr %messages, i64 %place.offset
-  %words = load <8 x i64>, ptr %item, align 8
-  store <8 x i64> %words, ptr %place, align 8
-  %kept.more = add i64 %kept, 1"""
-"""Lines that move the message at %item up, behind %kept others."""
-
-DELIVER = RuntimeFunction("deliver_messages", f"""
-define internal void @deliver_messages(ptr %env, i32 %barrier, i1 %all) noinline {{
-  ; Do the messages that complete bytes at the mbarrier of a shared::cluster address, or all. The others move up.
-entry:
-  {LIST}
-  br label %next
+NEXT_MESSAGE = f"""  br label %next
 next:
   %index = phi i64 [ 0, %entry ], [ %index.next, %after ]
   %kept = phi i64 [ 0, %entry ], [ %kept.new, %after ]
@@ -137,7 +125,36 @@ next:
   br i1 %over, label %done, label %look
 look:
   %item.offset = mul i64 %index, {MESSAGE_BYTES}
-  %item = getelementptr i8, ptr %messages, i64 %item.offset
+  %item = getelementptr i8, ptr %messages, i64 %item.offset"""
+"""The head of a loop over the messages, which ends in KEEP and `after_message`: %item, and %kept messages before it."""
+
+KEEP = f"""hold:
+  %place.offset = mul i64 %kept, {MESSAGE_BYTES}
+  %place = getelementptr i8, ptr %messages, i64 %place.offset
+  %words = load <8 x i64>, ptr %item, align 8
+  store <8 x i64> %words, ptr %place, align 8
+  %kept.more = add i64 %kept, 1
+  br label %after"""
+"""A block that moves the message at %item up, behind the kept ones."""
+
+
+def after_message(dropped: str) -> str:
+    """The end of the loop; from the block `dropped` the message is not kept."""
+    return f"""after:
+  %kept.new = phi i64 [ %kept, %{dropped} ], [ %kept.more, %hold ]
+  %index.next = add i64 %index, 1
+  br label %next
+done:
+  store i64 %kept, ptr %count.at
+  ret void"""
+
+
+DELIVER = RuntimeFunction("deliver_messages", f"""
+define internal void @deliver_messages(ptr %env, i32 %barrier, i1 %all) noinline {{
+  ; Do the messages that complete bytes at the mbarrier of a shared::cluster address, or all. The others move up.
+entry:
+  {LIST}
+{NEXT_MESSAGE}
   {field("item", "its", BARRIER)}
   %same = icmp eq i32 %its, %barrier
   %due = or i1 %same, %all
@@ -145,16 +162,8 @@ look:
 act:
   call void @do_message(ptr %env, ptr %item)
   br label %after
-hold:
 {KEEP}
-  br label %after
-after:
-  %kept.new = phi i64 [ %kept, %act ], [ %kept.more, %hold ]
-  %index.next = add i64 %index, 1
-  br label %next
-done:
-  store i64 %kept, ptr %count.at
-  ret void
+{after_message("act")}
 }}
 """, (DO,))  # fmt: skip
 
@@ -190,23 +199,13 @@ entry:
   %line.high = shl i64 %line, 32
   {slot("warp", at.WARP)}
   {slot("cta", at.CTA)}
-  br label %next
-next:
-  %index = phi i64 [ 0, %entry ], [ %index.next, %after ]
-  %kept = phi i64 [ 0, %entry ], [ %kept.new, %after ]
-  %over = icmp eq i64 %index, %count
-  br i1 %over, label %done, label %look
-look:
-  %item.offset = mul i64 %index, {MESSAGE_BYTES}
-  %item = getelementptr i8, ptr %messages, i64 %item.offset
+{NEXT_MESSAGE}
   {field("item", "target", TARGET)}
   %target.wide = zext i32 %target to i64
   %its.rank = lshr i64 %target.wide, {at.RANK_BITS}
   %same = icmp eq i64 %its.rank, %rank
   br i1 %same, label %lost, label %hold
-hold:
 {KEEP}
-  br label %after
 lost:
   {field("item", "site", SITE, "ptr")}
   {field("item", "lane", LANE)}
@@ -220,13 +219,7 @@ lost:
   store i64 %warp, ptr %warp.at
   store i64 %cta, ptr %cta.at
   br label %after
-after:
-  %kept.new = phi i64 [ %kept, %lost ], [ %kept.more, %hold ]
-  %index.next = add i64 %index, 1
-  br label %next
-done:
-  store i64 %kept, ptr %count.at
-  ret void
+{after_message("lost")}
 }}
 """, (FAULT,))  # fmt: skip
 

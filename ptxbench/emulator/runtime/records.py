@@ -20,7 +20,7 @@ import functools
 from collections.abc import Iterable
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, slot, splat
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, next_group, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.types import LANES
 
@@ -288,26 +288,15 @@ entry:
   %pattern = lshr i32 -1, %spare
   {splat("pattern.all", "i32", "%pattern")}
   %granule = lshr {V64} %a, splat (i64 {shift})
-  %line.all = lshr {V64} %granule, splat (i64 {LINE.bit_length() - 1})
-  store {V64} %line.all, ptr %lines
+  %all.lines = lshr {V64} %granule, splat (i64 {LINE.bit_length() - 1})
+  store {V64} %all.lines, ptr %lines
   %granule.short = trunc {V64} %granule to {V32}
   %phase = and {V32} %granule.short, splat (i32 {LINE - 1})
   %granules.all = shl {V32} %pattern.all, %phase
   br label %next
 next:
   %rest = phi i32 [ %mask, %entry ], [ %rest.less, %step ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %step
-step:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %number.wide = zext i32 %number to i64
-  %line.at = getelementptr i64, ptr %lines, i64 %number.wide
-  %line = load i64, ptr %line.at
-  {splat("same.line", "i64", "%line")}
-  %equal = icmp eq {V64} %line.all, %same.line
-  %equal.mask = bitcast {MASK} %equal to i32
-  %members = and i32 %equal.mask, %rest
-  %rest.less = xor i32 %rest, %members
+{next_group("%all.lines", "%lines", "line", 64, "step")}
   %member = bitcast i32 %members to {MASK}
   %chosen = select {MASK} %member, {V32} %granules.all, {V32} zeroinitializer
   %granules = call i32 @llvm.vector.reduce.or.v{LANES}i32({V32} %chosen)

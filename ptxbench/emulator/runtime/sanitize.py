@@ -7,8 +7,6 @@ write (races/layout.py).
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from ptxbench.emulator.runtime import kinds
 from ptxbench.emulator.runtime.context import (
@@ -37,6 +35,7 @@ from ptxbench.emulator.runtime.context import (
     vector,
 )
 from ptxbench.emulator.runtime.faults import END_LAUNCH
+from ptxbench.emulator.runtime.lane_lines import LaneLines
 from ptxbench.emulator.runtime.warpgroup import REGISTERS_MISUSED
 from ptxbench.emulator.types import LANES
 
@@ -149,20 +148,8 @@ GATHER_SCATTER = (
 )
 
 
-class SiteLines:
-    """IR text with unique names."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.names = 0
-
-    def op(self, text: str) -> str:
-        self.names += 1
-        self.lines.append(f"%n{self.names} = {text}")
-        return f"%n{self.names}"
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
+class SiteLines(LaneLines):
+    """Lines about one site: shadows of 32 bits, and reports."""
 
     def gather(self, pointers: str, active: str) -> str:
         return self.op(
@@ -170,30 +157,15 @@ class SiteLines:
         )
 
     def scatter(self, value: str, pointers: str, active: str) -> None:
-        self.line(f"call void @{SCATTER}({V32} {value}, <{LANES} x ptr> {pointers}, i32 4, {MASK} {active})")
-
-    def both(self, *conditions: str) -> str:
-        result = conditions[0]
-        for condition in conditions[1:]:
-            result = self.op(f"and {MASK} {result}, {condition}")
-        return result
+        self.lines.append(f"call void @{SCATTER}({V32} {value}, <{LANES} x ptr> {pointers}, i32 4, {MASK} {active})")
 
     def report(self, kind: int, lanes: str, other: str) -> None:
         """Report a finding if any lane is set."""
         with self.where(lanes):
             mask = self.op(f"bitcast {MASK} {lanes} to i32")
-            self.line(f"call void @report(ptr %env, i64 {kind}, ptr %site, i32 {mask}, {V32} %a, {V32} {other})")
-
-    @contextmanager
-    def where(self, lanes: str) -> Iterator[None]:
-        """Lines that run only if any lane is set."""
-        mask = self.op(f"bitcast {MASK} {lanes} to i32")
-        some = self.op(f"icmp ne i32 {mask}, 0")
-        self.names += 1
-        yes, no = f"some.{self.names}", f"none.{self.names}"
-        self.line(f"br i1 {some}, label %{yes}, label %{no}\n{yes}:")
-        yield
-        self.line(f"br label %{no}\n{no}:")
+            self.lines.append(
+                f"call void @report(ptr %env, i64 {kind}, ptr %site, i32 {mask}, {V32} %a, {V32} {other})"
+            )
 
 
 def in_bounds(bytes_slot: int, size: int) -> str:

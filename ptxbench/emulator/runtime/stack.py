@@ -14,6 +14,7 @@ from ptxbench.emulator.runtime.context import (
     V64,
     WARP,
     RuntimeFunction,
+    next_bit,
     slot,
 )
 from ptxbench.emulator.runtime.faults import FAULT
@@ -62,13 +63,7 @@ entry:
   br label %next
 next:
   %rest = phi i32 [ %lanes, %entry ], [ %rest.less, %lane.on ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %lane.on
-lane.on:
-  %lane = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %lane
-  %rest.less = xor i32 %rest, %bit
-  %lane.wide = zext i32 %lane to i64
+{next_bit("lane", "lane.on")}
   {take}
   {body}
   br label %next

@@ -24,7 +24,7 @@ from ptxbench.emulator.runtime.bulk_checks import (
     targets,
 )
 from ptxbench.emulator.runtime.bulk_queue import PUT, WHAT
-from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, loop, slot
 from ptxbench.emulator.runtime.copies import BULK_MAP, BULK_PLACE
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.records import NO_RECORD
@@ -116,11 +116,7 @@ next:
   %map.ragged = and i64 %far, {MAP_ALIGN - 1}
   %map.odd = icmp ne i64 %map.ragged, 0
   br i1 %map.odd, label %map.bad, label %map.search
-map.search:
-  %m = phi i64 [ 0, %lane ], [ %m.next, %map.miss ]
-  %map.none = icmp eq i64 %m, %buffer.count
-  br i1 %map.none, label %map.bad, label %map.look
-map.look:
+{loop("map.search", "m", "%buffer.count", "map.look", after="map.miss", before="lane", done="map.bad")}
   %m.index = shl i64 %m, 1
   %m.lo.at = getelementptr i64, ptr %buffers, i64 %m.index
   %m.lo = load i64, ptr %m.lo.at

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import V32, RuntimeFunction, slot
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction, loop, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.watch import NOTHING
 
@@ -228,11 +228,7 @@ entry:
   %count.d.wide = zext i32 %count.d to i64
   %first.a = add i64 %count.d.wide, {NUMBERS}
   br label %in.next
-in.next:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %in ]
-  %in.over = icmp eq i64 %i, %count.d.wide
-  br i1 %in.over, label %inputs, label %in
-in:
+{loop("in.next", "i", "%count.d.wide", "in", after="in", done="inputs")}
   %i.at = add i64 %i, {NUMBERS}
   {registers_at("in", "i.at")}
   %old = load {V32}, ptr %in.copy, align 64
@@ -244,11 +240,7 @@ in:
 inputs:
   %in.memory = icmp eq i32 %count.a, 0
   br i1 %in.memory, label %go, label %a.next
-a.next:
-  %j = phi i64 [ 0, %inputs ], [ %j.next, %a.same ]
-  %a.over = icmp eq i64 %j, 4
-  br i1 %a.over, label %go, label %a.in
-a.in:
+{loop("a.next", "j", "4", "a.in", after="a.same", before="inputs", done="go")}
   %j.at = add i64 %j, %first.a
   {registers_at("a.in", "j.at")}
   %a.value = load {V32}, ptr %a.in.copy, align 64
@@ -281,11 +273,7 @@ go:
   call void @product_done(ptr %env, ptr %site, i64 %descriptor.a, i64 %descriptor.b, i32 %columns, i32 %flags,
                           i1 %in.memory, i64 %origin)
   br label %out.next
-out.next:
-  %k = phi i64 [ 0, %go ], [ %k.next, %out.on ]
-  %out.over = icmp eq i64 %k, %count.d.wide
-  br i1 %out.over, label %released.a, label %out
-out:
+{loop("out.next", "k", "%count.d.wide", "out", after="out.on", before="go", done="released.a")}
   %k.at = add i64 %k, {NUMBERS}
   {registers_at("out", "k.at")}
   %result.at = getelementptr {V32}, ptr %d, i64 %k
@@ -305,11 +293,7 @@ out.on:
 released.a:
   %count.a.wide = zext i32 %count.a to i64
   br label %free.next
-free.next:
-  %m = phi i64 [ 0, %released.a ], [ %m.next, %free ]
-  %free.over = icmp eq i64 %m, %count.a.wide
-  br i1 %free.over, label %done, label %free
-free:
+{loop("free.next", "m", "%count.a.wide", "free", after="free", before="released.a")}
   %m.at = add i64 %m, %first.a
   {registers_at("free", "m.at")}
   %uses = load i32, ptr %free.count

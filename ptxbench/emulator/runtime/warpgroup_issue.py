@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, bump, slot, splat
+from ptxbench.emulator.runtime.context import V32, V64, RuntimeFunction, bump, loop, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.warpgroup import (
     APART,
@@ -181,11 +181,7 @@ registers.in:
   %count.wide = zext i32 %count to i64
   %count.d.wide = zext i32 %count.d to i64
   br label %next
-next:
-  %i = phi i64 [ 0, %registers.in ], [ %i.next, %ordered ]
-  %over = icmp eq i64 %i, %count.wide
-  br i1 %over, label %room, label %look
-look:
+{loop("next", "i", "%count.wide", "look", after="ordered", before="registers.in", done="room")}
   %i.at = add i64 %i, {NUMBERS}
   {registers_at("r", "i.at")}
   %is.d = icmp ult i64 %i, %count.d.wide
@@ -240,11 +236,7 @@ put:
   call void @product_issued(ptr %env, ptr %site, i64 %a.first, i64 %b.first, i32 %columns, i32 %flags, i1 %in.memory,
                             i64 %origin)
   br label %mark.next
-mark.next:
-  %k = phi i64 [ 0, %put ], [ %k.next, %mark.on ]
-  %marked = icmp eq i64 %k, %count.wide
-  br i1 %marked, label %count.up, label %mark
-mark:
+{loop("mark.next", "k", "%count.wide", "mark", after="mark.on", before="put", done="count.up")}
   %k.at = add i64 %k, {NUMBERS}
   {registers_at("m", "k.at")}
   %uses = load i32, ptr %m.count

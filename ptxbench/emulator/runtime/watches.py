@@ -36,7 +36,7 @@ from ptxbench.emulator.runtime.context import (
     splat,
     vector,
 )
-from ptxbench.emulator.runtime.stamps import DECLARATIONS, InRows, Usual
+from ptxbench.emulator.runtime.stamps import DECLARATIONS, ContiguousStampCheck, StampCheck
 from ptxbench.emulator.runtime.watch import EVENT_CALL, EVENT_OF, generic_addresses, ranked
 
 
@@ -142,7 +142,7 @@ def head(in_shared: bool, size: int, granule: int, strong: bool, clustered: bool
   %mine = or {V64} %common.all, %me"""
 
 
-def spilled(kind: str, element_bytes: int, count: int) -> tuple[str, str, str, str]:
+def stored_values(kind: str, element_bytes: int, count: int) -> tuple[str, str, str, str]:
     """For the values of a store: parameters, their memory, lines that put them there, and its address."""
     if kind != "store":
         return "", "", "", "0"
@@ -166,14 +166,14 @@ def watch(
     """
     in_shared, size = space == "shared", element_bytes * count
     granules = max(1, size // granule)
-    usual = Usual(in_shared, strength, clustered)
-    in_rows = InRows(in_shared, strength, clustered, granules)
+    usual = StampCheck(in_shared, strength, clustered)
+    in_rows = ContiguousStampCheck(in_shared, strength, clustered, granules)
     for path in (usual, in_rows):
         if kind == "load":
             path.load(granules)
         else:
             path.write(granules, atomic=kind == "atomic")
-    values, stored, spill, values_at = spilled(kind, element_bytes, count)
+    values, stored, spill, values_at = stored_values(kind, element_bytes, count)
     what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | size << at.BYTES_AT
     addresses, lines = generic_addresses(space)
     nowhere = "%nowhere = icmp eq ptr null, %base" if space == "global" else "%nowhere = icmp eq i32 0, 1"
@@ -218,7 +218,7 @@ done:
 @functools.cache
 def watch_cluster(kind: str, element_bytes: int, count: int, strength: int) -> RuntimeFunction:
     """The same for the shared memory of the CTAs of a cluster: the compiled functions handle each access."""
-    values, stored, spill, values_at = spilled(kind, element_bytes, count)
+    values, stored, spill, values_at = stored_values(kind, element_bytes, count)
     what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | element_bytes * count << at.BYTES_AT
     addresses, lines = generic_addresses("cluster")
     name = name_of(kind, "cluster", element_bytes, count, strength)
