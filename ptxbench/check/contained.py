@@ -32,6 +32,7 @@ from ptxbench.check.findings import (
     verdict_of,
 )
 from ptxbench.check.inputs import Candidate, read
+from ptxbench.check.judged import key_of
 from ptxbench.check.judgement_process import JudgementProcess, ServerLost, ServerProcess
 from ptxbench.check.stages import CheckOptions
 from ptxbench.discovery import SUFFIXES
@@ -106,7 +107,15 @@ def judge_candidate(
     begin: Callable[[str], None] = lambda stage: None,
     started: Started = lambda process: None,
 ) -> Judgement:
-    """Judge a text in a process that is forked from `server`; `started` gets that process, which may be killed."""
+    """Judge a text in a process that is forked from `server`; `started` gets that process, which may be killed.
+
+    A text that `server` has judged for the same task before gets the same judgement, without a process.
+    """
+    key = key_of(candidate, task)
+    if (known := server.judgements.known(key)) is not None:
+        for stage in known.stages:
+            begin(stage.stage)
+        return dataclasses.replace(known, file=candidate.file)
     own = layer(sha256(candidate.content))
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         alone = Path(folder) / "candidate"  # no other files here, which a compiler could be made to read
@@ -118,6 +127,7 @@ def judge_candidate(
         finally:
             if own:
                 tidy(own)
+        server.judgements.keep(key, judgement)
         return dataclasses.replace(judgement, file=candidate.file)
 
 

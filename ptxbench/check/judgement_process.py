@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from ptxbench import cache
+from ptxbench.check.judged import Judgements
 from ptxbench.containment.compiler import HUGE_PAGES
 from ptxbench.errors import MachineError
 
@@ -128,9 +129,13 @@ class JudgementProcess:
 
 
 class ServerProcess:
-    """A running `ptxbench.check.fork_server`, started at the first judgement, and again if it has died. Thread-safe."""
+    """A running `ptxbench.check.fork_server`, started at the first judgement, and again if it has died. Thread-safe.
+
+    `judgements`: those on texts that it has judged.
+    """
 
     def __init__(self) -> None:
+        self.judgements = Judgements()
         self.lock = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False

@@ -15,6 +15,7 @@ from ptxbench import cache, containment, discovery
 from ptxbench.check import candidate_cache, contained, judgement_process
 from ptxbench.check.contained import GIB, CheckTask, ProcessLimits, judge, judge_candidate
 from ptxbench.check.inputs import read
+from ptxbench.check.judged import Judgements
 from ptxbench.check.judgement_process import ServerProcess
 from ptxbench.check.stages import CheckOptions
 from ptxbench.emulator import native
@@ -317,9 +318,16 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def kept_server():
+def module_server():
     with contextlib.closing(ServerProcess()) as server:
         yield server
+
+
+@pytest.fixture
+def kept_server(module_server):
+    """One that is kept for all tests, but without the judgements of the tests before."""
+    module_server.judgements = Judgements()
+    return module_server
 
 
 def test_ctrl_c_ends_the_process_and_all_that_it_started(server):

@@ -1,0 +1,57 @@
+"""The judgements that were made: while a judge runs, the same text gets the same judgement again at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from ptxbench.check.finding_codes import ANY, CODES
+from ptxbench.check.findings import NO_VERDICT, Judgement
+from ptxbench.check.inputs import Candidate
+from ptxbench.check.pair_files import sources
+from ptxbench.toolchain import sha256
+
+if TYPE_CHECKING:
+    from ptxbench.check.contained import CheckTask
+
+MOST = 500
+"""How many judgements are kept; the one that was asked for longest ago goes first."""
+
+Key = tuple[str, str, str, str]
+
+
+def key_of(candidate: Candidate, task: CheckTask) -> Key:
+    """All that a judgement depends on while this process runs: the text, the task, and the pair's files."""
+    settings = json.dumps(dataclasses.asdict(task), default=str)
+    return sha256(candidate.content), candidate.language, settings, sources(task.pair, task.kernels)
+
+
+def is_final(judgement: Judgement) -> bool:
+    """Whether the same text would be judged so again. An end by a limit of time or memory may be chance."""
+    return judgement.verdict != NO_VERDICT and all(CODES[one.code].stage != ANY for one in judgement.findings)
+
+
+class Judgements:
+    """The last judgements, by text and task. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.by_key: OrderedDict[Key, Judgement] = OrderedDict()
+
+    def known(self, key: Key) -> Judgement | None:
+        with self.lock:
+            if key in self.by_key:
+                self.by_key.move_to_end(key)
+            return self.by_key.get(key)
+
+    def keep(self, key: Key, judgement: Judgement) -> None:
+        """Keep a judgement, if it is final."""
+        if not is_final(judgement):
+            return
+        with self.lock:
+            self.by_key[key] = judgement
+            while len(self.by_key) > MOST:
+                self.by_key.popitem(last=False)
