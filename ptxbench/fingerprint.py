@@ -14,6 +14,7 @@ from ptxbench import containment, toolchain
 
 PACKAGES = (
     *("llvmlite", "ml_dtypes", "numba", "numpy", "scipy"),  # of the emulator and of references
+    "highspy",  # of executed machine instructions
     *("numba-cuda", "nvidia-cuda-tileiras", "nvidia-nvvm", "nvidia-cuda-cccl", "nvidia-cuda-cccl-cu12"),  # of compilers
     *("cloudpickle", "distributed"),  # of what is sent
 )

@@ -43,7 +43,7 @@ def warm_up_parsing(arch: str) -> None:
 def warm(suite: CheckSuite, settings: CheckOptions) -> bool:
     """Build, launch and derive in a copy of this process, which leaves the results in the user's cache; whether it did.
 
-    In a copy, because the solver of the derivation may start threads: then no process could be forked from this one.
+    In a copy: a crash there, such as of the pair's own kernel, does not end this process.
     """
     root = cache.folder()
     if root is None or not cache.usable(root):

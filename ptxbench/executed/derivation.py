@@ -22,7 +22,7 @@ from ptxbench.executed.ptx import PtxLines
 from ptxbench.toolchain import Build, lines, locate
 from ptxbench.toolchain.lines import MachineInstruction
 
-VERSION = "4"
+VERSION = "5"
 """Part of the cache key; incremented when the derivation changes."""
 
 WHOLE = 1e-3
@@ -145,7 +145,7 @@ def decoded(content: bytes) -> Executed:
 
 def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Counted) -> Executed:
     """The executions of this machine code, whose instructions have lines of `ptx`."""
-    from ptxbench.executed.program import MachineProgram  # scipy's optimizer takes a while to load
+    from ptxbench.executed.program import MachineProgram  # here, because most commands need no solver
 
     machine_graph = graph(code)
     if machine_graph.unknown:
@@ -160,7 +160,7 @@ def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Co
         flow, firm, list(terms.weak(machine_graph, counts)), list(terms.ceilings(machine_graph, counts))
     )
     program.assume(list(branches.rows(flow, paths)), list(trips.rows(flow, paths, counted.loops)))
-    solution = program.solve()
+    ends, solution = program.ends(), program.solve()
     if solution is None:
         return Executed(reason="no executions of its blocks fit the counts", anchors=len(firm))
     blocks = tuple(
@@ -173,7 +173,6 @@ def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Co
     )
     whole = all(abs(block.fit - round(block.fit)) <= WHOLE for block in blocks)
     off = len(solution.off)
-    ends = program.ends() if not off else None
     if ends is None:
         missed = ", ".join(str(term.line) for term in solution.off[:3])
         reason = f"the counts of PTX line {missed} do not fit the machine code" if missed else "the counts do not fit"

@@ -346,6 +346,18 @@ def test_ctrl_c_ends_the_process_and_all_that_it_started(server):
         time.sleep(0.05)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_process_from_which_judgements_are_forked_has_no_scipy_in_its_memory(kept_server):
+    """Each library makes every fork slower; scipy's optimizer alone has eighty."""
+    honest = read(HOSTILE / "honest.ptx")
+    for comment in (b"// first", b"// second"):  # before the second, it prepares the pair
+        text = dataclasses.replace(honest, content=comment + b"\n" + honest.content)
+        assert outcome(judge_candidate(text, task(), kept_server)) == "accepted"
+    mapped = Path(f"/proc/{kept_server.process.pid}/maps").read_text()
+    assert "/highspy/" in mapped  # it has derived
+    assert "/scipy/" not in mapped
+
+
 def test_a_process_that_dies_costs_the_candidate_alone_and_says_how(server):
     def kill(stage, process):
         if stage == "signature":
