@@ -33,13 +33,13 @@ def require(name: str) -> Architecture:
     """The parts of a name such as sm_90a. Raises UsageError if `name` is not one."""
     parsed = parse(name)
     if parsed is None:
-        close = meant(name)
+        close = normalised(name)
         advice = f"Did you mean '{close}'?" if close else "Write it as sm_90 or sm_90a."
         raise UsageError(f"Unknown architecture '{name}'. {advice}")
     return parsed
 
 
-def meant(text: str) -> str | None:
+def normalised(text: str) -> str | None:
     """The name that another notation means, such as sm90, SM_90, compute_90, 90 or 9.0; None if it is not known."""
     match = re.fullmatch(r"(?:sm|compute|cc)?[-_ ]?(\d{1,2})\.?(\d)([af]?)", text.strip().lower())
     return f"sm_{match[1]}{match[2]}{match[3]}" if match else None

@@ -215,12 +215,14 @@ class CallableKernel:
         if launch.sanitize:
             raise UsageError("sanitize=True needs the emulator. Build the kernel with backend='emulator'.")
         if launch.fuel is not None:
-            raise UsageError("max_loop_iterations is of the emulator. Build the kernel with backend='emulator'.")
+            raise UsageError(
+                "max_loop_iterations is an option of the emulator. Build the kernel with backend='emulator'."
+            )
         if name := next((name for name, value in values.items() if isinstance(value, Pointer)), None):
-            raise UsageError(f"'{name}' is a Pointer, which only the emulator takes.")
+            raise UsageError(f"'{name}' is a Pointer, which only the emulator supports.")
         arrays = arrays_of(values)
         if len({id(array) for array in arrays.values()}) < len(arrays):
-            raise UsageError("Two parameters get one array, which only the emulator takes.")
+            raise UsageError("Two parameters get the same array, which only the emulator supports.")
         passed = {name: np.uint64(0) if value is None else value for name, value in values.items()}
         outputs = tuple(name for name, array in arrays.items() if array.flags.writeable)
         how = Launch(launch.grid, launch.block_of(self.function), launch.shared_bytes, launch.cluster)

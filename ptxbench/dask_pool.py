@@ -190,7 +190,7 @@ class DaskPool:
         if len({replace(device, uuid_hash=None) for device in devices.values()}) > 1:
             names = "; ".join(f"{address} has {device.name}" for address, device in devices.items())
             raise MachineError(
-                f"The GPUs of the Dask workers are not alike, in their names or in their limits: {names}. "
+                f"The GPUs of the Dask workers differ in name or limits: {names}. "
                 f"Give only workers with one kind of GPU the resource {GPU}."
             )
         require_apart(devices)
@@ -289,8 +289,8 @@ def gpu_difference(address: str, expected: Device) -> str | None:
     if replace(device, uuid_hash=None) == expected:
         return None
     return (
-        f"The Dask worker {address} has {device.name}, which is not like the {expected.name} of the others, in its "
-        f"name or in its limits. Give only workers with one kind of GPU the resource {GPU}."
+        f"The Dask worker {address} has {device.name}, which differs from the {expected.name} of the others, in name "
+        f"or limits. Give only workers with one kind of GPU the resource {GPU}."
     )
 
 

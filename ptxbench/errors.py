@@ -72,7 +72,7 @@ class ToolMissing(PtxbenchError):
     pass
 
 
-class TooLittle(PtxbenchError):
+class TooFewRuns(PtxbenchError):
     exit_status = ExitStatus.NO_VERDICT
 
 

@@ -65,8 +65,8 @@ def literals(text: str, name: str) -> Iterator[Literal]:
         line = text.count("\n", 0, match.start("formula")) + 1
         if match["literal"] is None:
             raise PairError(
-                f"{name}:{line}: /*={match['formula']}*/ follows no whole number. Write the value with the defaults "
-                "before it, such as 1024 /*= 4 * BLOCK */."
+                f"{name}:{line}: /*={match['formula']}*/ is not after a whole number. Write the value with the "
+                "defaults before it, such as 1024 /*= 4 * BLOCK */."
             )
         start, end = match.span("literal")
         yield Literal(start, end, line, int(match["literal"], 0), match["formula"].strip())
@@ -106,13 +106,13 @@ def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
     elif isinstance(node, ast.BinOp) and type(node.op) in BINARY:
         left, right = (evaluate(operand, formula, knobs) for operand in (node.left, node.right))
         if isinstance(node.op, ast.LShift | ast.RShift) and not 0 <= right <= MOST_SHIFT:
-            raise FormulaError(f"'{formula}' shifts by {right}. From 0 to {MOST_SHIFT} makes sense.")
+            raise FormulaError(f"'{formula}' shifts by {right}. Expected 0 to {MOST_SHIFT}.")
         result = BINARY[type(node.op)](left, right)
     if result is None:
         hint = " Write // for a division." if "/" in formula.replace("//", "") else ""
-        raise FormulaError(f"'{formula}' has something else in it. {ALLOWED}.{hint}")
+        raise FormulaError(f"'{formula}' contains something else. {ALLOWED}.{hint}")
     if not -MOST < result < MOST:
-        raise FormulaError(f"'{formula}' comes to more than 64 bits hold.")
+        raise FormulaError(f"'{formula}' does not fit in 64 bits.")
     return result
 
 
@@ -143,8 +143,8 @@ def require_fresh(text: str, defaults: Mapping[str, int], name: str) -> set[str]
         if right != literal.value:
             values = ", ".join(f"{knob} = {defaults[knob]}" for knob in sorted(names(literal.formula)))
             raise PairError(
-                f"{name}:{literal.line}: the literal is {literal.value}, and '{literal.formula}' comes to {right} with "
-                f"{values}. Correct the one or the other."
+                f"{name}:{literal.line}: the literal is {literal.value}, and '{literal.formula}' is {right} with "
+                f"{values}. Correct one of them."
             )
         used |= names(literal.formula)
     return used

@@ -237,8 +237,8 @@ GPUS = [
     ({"a": T4, "b": None},                            "emulator", "emulator"),
     ({"a": T4, "b": None},                            "auto", "gpu"),
     ({"a": T4, "b": replace(T4, uuid_hash="2")},      "auto", "gpu"),
-    ({"a": T4, "b": replace(T4, name="L4")},          "auto", "not alike, in their names or in their limits: a has "),
-    ({"a": T4, "b": replace(T4, power_limit_w=60)},   "auto", "not alike, in their names or in their limits: a has "),
+    ({"a": T4, "b": replace(T4, name="L4")},          "auto", "differ in name or limits: a has "),
+    ({"a": T4, "b": replace(T4, power_limit_w=60)},   "auto", "differ in name or limits: a has "),
     ({"a": T4, "b": T4},                              "auto", "The Dask workers a and b have the same GPU. "),
     ({"a": MIG, "b": MIG},                            "auto", "gpu"),
     ({"a": UNNAMED},                                  "auto", "gpu"),
@@ -277,7 +277,10 @@ def test_a_gpu_that_comes_later_and_differs_gets_no_task(pool):
     ("description", "words"),
     [
         (replace(T4, uuid_hash="2"), None),
-        (replace(T4, power_limit_w=60), "The Dask worker a has Tesla T4, which is not like the Tesla T4 of the others"),
+        (
+            replace(T4, power_limit_w=60),
+            "The Dask worker a has Tesla T4, which differs from the Tesla T4 of the others",
+        ),
         (
             FailedTask("ToolMissing", "No driver."),
             "The Dask worker a has the resource GPU, and cannot use it: No driver.",

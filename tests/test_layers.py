@@ -19,7 +19,7 @@ LAYERS = [
      "check", "bugs", "firstrun", "profiling", "model", "executed", "kernel_comparison", "callable_kernel",
      "draft", "kernel_timing", "launch_notes"},
     {"measure", "backends", "signature", "arguments", "dask_pool"},
-    {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "forgeries", "stats", "cycles",
+    {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "wrong_outputs", "stats", "cycles",
      "environment", "discovery", "template", "rival", "fingerprint"},
     {"pair", "arrays", "device_shape", "launch", "tensor_map", "libraries", "opcodes", "knobs", "substitution",
      "result", "run_info", "specifications", "pipes", "units", "errors", "exit_status", "saved_runs", "cache",

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptxbench import forgeries
+from ptxbench import wrong_outputs
 from ptxbench.discovery import load
-from ptxbench.forgeries import shifted
 from ptxbench.oracle import accepted, weaknesses
 from ptxbench.pair import (
     EXACT,
@@ -36,12 +35,13 @@ from ptxbench.pair import (
 )
 from ptxbench.runner.memory import host_lacks
 from ptxbench.verify import expect, verify
+from ptxbench.wrong_outputs import shifted
 
 KERNELS = Path(__file__).parents[1] / "kernels"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (KERNELS / "pairs").glob("*.py")))
-def test_the_oracle_of_every_shipped_pair_rejects_every_forgery(name):
+def test_the_oracle_of_every_shipped_pair_rejects_every_wrong_output(name):
     assert weaknesses(load(KERNELS, name).pair, seed=1) == ()
 
 
@@ -106,7 +106,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("what", "changes", "accepted"), CASES, ids=[what for what, _, _ in CASES])
-def test_a_forgery_that_the_oracle_accepts_is_named(what, changes, accepted):
+def test_a_wrong_output_that_the_oracle_accepts_is_named(what, changes, accepted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert set(weaknesses(replace(SCALE, **changes), seed=1)) == set(accepted)
@@ -141,7 +141,7 @@ def test_an_element_is_moved_by_the_least_step_where_nothing_is_tolerated(dtype)
         assert (apart_by == 1).all()
 
 
-def test_the_forgeries_differ_from_the_reference():
+def test_the_wrong_outputs_differ_from_the_reference():
     """Half an ulp allows nothing but the right result: were the rounding wrong, a weak pair would seem strong."""
     weak = replace(SCALE, tolerance=ulps(0.5), reference=without_its_end)
     assert weaknesses(weak, seed=1) == (END,)
@@ -157,9 +157,9 @@ def asked(pair, size, integers):
         for name, argument in arguments.items()
         if getattr(argument, "nbytes", 1 << 20) < 1 << 20
     }
-    forgeries_accepted = accepted(pair, size, arguments, expect(pair, arguments, integers=integers), 1)
+    wrong_outputs_accepted = accepted(pair, size, arguments, expect(pair, arguments, integers=integers), 1)
     assert {name: arguments[name].tobytes() for name in before} == before
-    return forgeries_accepted
+    return wrong_outputs_accepted
 
 
 def bench_sizes():
@@ -172,14 +172,14 @@ def bench_sizes():
 
 
 @pytest.mark.long
-def test_every_shipped_pair_rejects_every_forgery_at_small_bench_sizes():
+def test_every_shipped_pair_rejects_every_wrong_output_at_small_bench_sizes():
     for name, pair, size, quick in bench_sizes():
         if quick:
             assert asked(pair, size, pair.timed_on_integers) == (), (name, size)
 
 
 @pytest.mark.long
-def test_every_shipped_pair_rejects_every_forgery_at_large_bench_sizes():
+def test_every_shipped_pair_rejects_every_wrong_output_at_large_bench_sizes():
     """Up to 33 MiB; all that this machine can hold with PTXBENCH_ALL_SIZES=1, which takes minutes and 15 GB."""
     everything = os.environ.get("PTXBENCH_ALL_SIZES")
     for name, pair, size, quick in bench_sizes():
@@ -234,8 +234,8 @@ AT_SIZE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("what", "changes", "forgeries_accepted"), AT_SIZE, ids=[what for what, _, _ in AT_SIZE])
+@pytest.mark.parametrize(("what", "changes", "wrong_outputs_accepted"), AT_SIZE, ids=[what for what, _, _ in AT_SIZE])
 @pytest.mark.parametrize("by_rows", [[], ["x"]], ids=["whole", "by rows"])
-def test_a_size_is_weak_where_wrong_results_are_accepted(monkeypatch, what, changes, forgeries_accepted, by_rows):
-    monkeypatch.setattr(forgeries, "PIECE", 64)  # so that there are many
-    assert set(asked(replace(SCALE, **changes, by_rows=by_rows), {"n": 1000}, False)) == set(forgeries_accepted)
+def test_a_size_is_weak_where_wrong_results_are_accepted(monkeypatch, what, changes, wrong_outputs_accepted, by_rows):
+    monkeypatch.setattr(wrong_outputs, "PIECE", 64)  # so that there are many
+    assert set(asked(replace(SCALE, **changes, by_rows=by_rows), {"n": 1000}, False)) == set(wrong_outputs_accepted)

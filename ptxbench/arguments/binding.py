@@ -91,8 +91,8 @@ class BoundArguments:
         if self.in_struct and array.nbytes == POINTER_BYTES:
             text = quoted(self.argument.text)
             raise UsageError(
-                f"'{text}' has 8 bytes, as has the struct '{self.name}'. Write '{{{text}}}' to pass the address of "
-                f"the array, or the members, such as '{{u32=1, u32=2}}', to pass them by value."
+                f"'{text}' has 8 bytes, the same as the struct '{self.name}'. Write '{{{text}}}' to pass the address "
+                f"of the array, or the members, such as '{{u32=1, u32=2}}', to pass them by value."
             )
 
 
@@ -116,7 +116,7 @@ def bind(
         index = find(function, declared, argument)
         if index in places:
             both = f"'{places[index].text}' and '{argument.text}'"
-            raise UsageError(f"{both} both set one parameter of '{kernel_names.short(function.name)}'.")
+            raise UsageError(f"{both} set the same parameter of '{kernel_names.short(function.name)}'.")
         places[index] = argument
     placed = set(map(id, places.values()))
     rest = iter([argument for argument in arguments if id(argument) not in placed])

@@ -14,7 +14,7 @@ from itertools import combinations
 from ptxbench.audit.rate import AlarmRate
 from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Reporter
 from ptxbench.audit.tally import AuditTally, RateTarget, Suite, TallyLine, line
-from ptxbench.errors import TooLittle
+from ptxbench.errors import TooFewRuns
 from ptxbench.result import RunDocument
 from ptxbench.verdict.code_changes import Moves
 from ptxbench.verdict.comparable import run_differences
@@ -65,7 +65,7 @@ def devices(runs: Sequence[RunDocument]) -> list[StoredDevice]:
     known = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
     if not any(device.enough for device in known):
         there = "; ".join(map(str, known)) or f"{len(runs)} runs without times"
-        raise TooLittle(
+        raise TooFewRuns(
             f"An audit of stored runs takes {FEWEST_RUNS} runs and {FEWEST_ROUNDS} rounds on {FEWEST_DAYS} days, of "
             f"one GPU model and the same code. Found: {there}. Run more: ptxbench run --backend gpu --rounds 10."
         )
@@ -105,7 +105,7 @@ def audit_runs(device: StoredDevice, config: GateConfig, report: Reporter = lamb
         if tally.suites
     ]
     if not lines:
-        raise TooLittle(f"{device.name}: no two of its {len(device.runs)} runs measured the same code.")
+        raise TooFewRuns(f"{device.name}: no two of its {len(device.runs)} runs measured the same code.")
     return [
         dataclasses.replace(
             tally_line, targets=[RateTarget("false alarms", MOST_ALARMS[tally_line.mode], tally_line.alarms)]

@@ -93,9 +93,9 @@ def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 
     if any(extent > most for extent, most in zip(launch.grid_xyz, limits.grid, strict=True)):
         return f"The grid is {launch.grid_xyz}; {limits.name} has at most {limits.grid}."
     if launch.cluster_xyz and not limits.clusters:
-        return f"The launch needs clusters of CTAs; {limits.name} has none (they need sm_90 or later)."
+        return f"The launch needs clusters of CTAs; {limits.name} does not support them (they need sm_90 or later)."
     if launch.dependent and not limits.dependent:
-        return f"The launch is a chain of dependent launches; {limits.name} has none (they need sm_90 or later)."
+        return f"The launch is a chain of dependent launches; {limits.name} does not support them (they need sm_90 or later)."
     if launch.set_aside and not limits.set_aside_bytes:
         return f"The launch needs a part of L2 set aside; {limits.name} cannot do that (it needs sm_80 or later)."
     if launch.cooperative and not limits.cooperative:
@@ -107,15 +107,15 @@ def no_tensor_maps(limits: LaunchLimits) -> str | None:
     """Why the device does not support tensor maps; None if it does."""
     if limits.tensor_maps:
         return None
-    return f"The kernel takes a tensor map; {limits.name} has none (they need sm_90 or later)."
+    return f"The kernel takes a tensor map; {limits.name} does not support them (they need sm_90 or later)."
 
 
-def needs_residency(launch: Launch) -> bool:
+def must_be_resident(launch: Launch) -> bool:
     """Whether all CTAs must run at once."""
     return launch.cooperative or launch.resident
 
 
-def too_many(limits: LaunchLimits, launch: Launch, at_once: int) -> str | None:
+def too_many_ctas(limits: LaunchLimits, launch: Launch, at_once: int) -> str | None:
     """Why CTAs that must run at once cannot, if the device holds only `at_once` of them; None if they can."""
     ctas = math.prod(launch.grid_xyz)
     if ctas <= at_once:
@@ -126,7 +126,7 @@ def too_many(limits: LaunchLimits, launch: Launch, at_once: int) -> str | None:
     )
 
 
-def no_room(limits: LaunchLimits, launch: Launch) -> str:
+def no_room_for_cluster(limits: LaunchLimits, launch: Launch) -> str:
     """The reason if the device cannot hold a single cluster."""
     cluster = math.prod(launch.cluster_xyz or (1,))
     return f"No cluster of {cluster} such CTAs fits {limits.name}. Use a smaller cluster, or CTAs that need less."

@@ -239,7 +239,7 @@ class GpuBackend:
         hold = self.spin if cold and not behind else self.hold.before(launch, restore)
         if cold:
             return Preparation(*restoring, self.empty_l2, hold).cold
-        return Preparation(*restoring, self.forget_marked, hold).warm
+        return Preparation(*restoring, self.reset_persisting_lines, hold).warm
 
     def buffers(self, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> DeviceBuffers:
         """The arrays on the device; all except `outputs` must stay unchanged."""
@@ -401,7 +401,7 @@ class GpuBackend:
     @cached_property
     def empty_l2(self) -> Callable[[], None]:
         """Enqueues a read sweep that empties L2, persisting lines included."""
-        read, forget = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times)), self.forget_marked
+        read, forget = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times)), self.reset_persisting_lines
 
         def enqueue() -> None:
             with self.set_aside.lifted():
@@ -413,21 +413,21 @@ class GpuBackend:
     @cached_property
     def set_aside(self) -> SetAside:
         """The part of L2 for persisting lines."""
-        _ = self.knows_persisting  # finding it out sets the limit to 0, so it must come first
+        _ = self.supports_persisting  # finding it out sets the limit to 0, so it must come first
         return SetAside(find_driver(), self.stream.synchronize)
 
     @cached_property
-    def knows_persisting(self) -> bool:
+    def supports_persisting(self) -> bool:
         """Whether the driver and the device support persisting lines; needs a context."""
         return forget_persisting(find_driver())
 
     @cached_property
-    def forget_marked(self) -> Callable[[], None]:
+    def reset_persisting_lines(self) -> Callable[[], None]:
         """Resets persisting lines of L2 if some kernel can have left any.
 
         The driver does it at once, not in the order of the stream, so the stream must be empty.
         """
-        driver, known = find_driver(), self.knows_persisting
+        driver, known = find_driver(), self.supports_persisting
 
         def forget() -> None:
             if known and self.marking:

@@ -42,7 +42,7 @@ class Launcher:
         device_limits.check_launch(launch)
         if lacks := device_limits.refusal(self.limits, launch, static_shared_bytes=static):
             raise LaunchUnavailable(lacks)
-        if report.registers is None or not device_limits.needs_residency(launch):
+        if report.registers is None or not device_limits.must_be_resident(launch):
             return
         ctas = resident_ctas(
             build.arch,
@@ -50,7 +50,7 @@ class Launcher:
             registers=report.registers,
             shared_bytes=static + launch.shared_bytes,
         )
-        if ctas is not None and (why := device_limits.too_many(self.limits, launch, self.limits.sms * ctas)):
+        if ctas is not None and (why := device_limits.too_many_ctas(self.limits, launch, self.limits.sms * ctas)):
             raise LaunchUnavailable(why)
 
     def ready(self, function: Any, launch: Launch) -> None:
@@ -76,15 +76,17 @@ class Launcher:
         if launch.cluster_xyz is not None:
             clusters = driver.clusters_at_once(self.library, self.cuda.driver.check_status, function.ptr, launch)
             if not clusters:
-                raise LaunchUnavailable(device_limits.no_room(self.limits, launch))
+                raise LaunchUnavailable(device_limits.no_room_for_cluster(self.limits, launch))
             at_once = clusters * math.prod(launch.cluster_xyz)
-        elif device_limits.needs_residency(launch):
+        elif device_limits.must_be_resident(launch):
             at_once = self.limits.sms * self.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
                 function.ptr, math.prod(launch.block_xyz), launch.shared_bytes
             )
         else:
             return
-        if device_limits.needs_residency(launch) and (why := device_limits.too_many(self.limits, launch, at_once)):
+        if device_limits.must_be_resident(launch) and (
+            why := device_limits.too_many_ctas(self.limits, launch, at_once)
+        ):
             raise LaunchUnavailable(why)
 
     def encode(self, tiled: TiledMap, address: int) -> np.void:

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from ptxbench.check.roots import FETCHED, OperandRoots, Roots, State, merge, of, rooted
+from ptxbench.check.roots import FETCHED, OperandRoots, Roots, State, merge, rooted, roots_of_operand
 from ptxbench.emulator.callgraph import Call, CallGraph, addressed, is_call, is_provided, read_call, symbols
 from ptxbench.emulator.syntax import Function, Instruction, Masked, Module, Operand, Register, Symbol, Variable
 from ptxbench.errors import PtxbenchError
@@ -35,10 +35,10 @@ def reachable(module: Module, entry: Function) -> dict[str, Function]:
 
 def roots_of(module: Module, functions: Mapping[str, Function], entry: str) -> dict[str, list[OperandRoots]]:
     """The roots of each instruction, by function name. The arguments of all calls of a function are united."""
-    return Passing(module, functions).follow(entry)
+    return CallRootsOfModule(module, functions).follow(entry)
 
 
-class Passing:
+class CallRootsOfModule:
     """The roots of the arguments and results of functions, over all calls."""
 
     def __init__(self, module: Module, functions: Mapping[str, Function]) -> None:
@@ -116,7 +116,7 @@ def passed(operands: Sequence[Operand], params: Sequence[Variable], state: State
         if isinstance(operand, Symbol):
             for rest, roots in parts(state, operand.name):
                 yield f"{param.name}{rest}", roots
-        elif roots := of(operand, state):
+        elif roots := roots_of_operand(operand, state):
             yield (param.name if param.space == "reg" else f"{param.name}+0"), roots
 
 

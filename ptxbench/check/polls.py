@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 
-from ptxbench.check.roots import FETCHED, NO_RESULT, BlockStates, Roots, ends, written_registers
+from ptxbench.check.roots import FETCHED, NO_RESULT, BlockStates, Roots, ends_block, written_registers
 from ptxbench.emulator.dominators import Dominators
 from ptxbench.emulator.syntax import Function, Instruction, Operand, Special, registers
 
@@ -154,7 +154,7 @@ def leaves(function: Function, blocks: BlockStates, block: int, body: frozenset[
     """Whether a block of a loop ends with a guarded exit from the loop."""
     last = blocks.indices(block)[-1]
     instruction = function.instructions[last]
-    if not ends(instruction) or instruction.guard is None:
+    if not ends_block(instruction) or instruction.guard is None:
         return False
     returns = not instruction.opcode.startswith("br") or last + 1 == len(function.instructions)
     return returns or not body.issuperset(blocks.successors(block))

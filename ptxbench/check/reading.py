@@ -48,7 +48,7 @@ class CandidateText:
             return StageOutcome("does not compile", list(self.compile_errors(str(error))))
         except (PtxSyntaxError, RecursionError, ValueError, OverflowError) as error:
             return self.unreadable(error)
-        if excess := next(excessive(module), None):
+        if excess := next(oversized_variables(module), None):
             variable, message = excess
             return StageOutcome("not read", [self.locations.at("parses", "too-much-memory", message, variable.line)])
         count = sum(len(function.instructions) for function in module.functions.values())
@@ -94,7 +94,7 @@ class CandidateText:
         tool = locate.program("ptxas")
         if tool is None:
             return StageOutcome("not read", [self.locations.at("parses", "syntax", message, with_line)])
-        if self.language == "ptx" and stays_open(self.ptx):  # ptxas would say the same of its last line
+        if self.language == "ptx" and has_unclosed_brace(self.ptx):  # ptxas would say the same of its last line
             return StageOutcome("not valid PTX", [self.locations.at("parses", "syntax", message, with_line)])
         try:
             toolchain.assembled_for_counts(tool, self.ptx, self.arch)
@@ -138,20 +138,20 @@ class CandidateText:
         return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}")
 
 
-BESIDE = re.compile(r'/\*.*?\*/|//[^\n]*|"[^"\n]*"', re.S)
+COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"[^"\n]*"', re.S)
 """Comments and strings."""
 
 UNSURE = re.compile(r'/\*|["\\]|^\s*#', re.M)
 """What may hide a brace from whoever reads the text: a comment or a string that does not end, or a directive."""
 
 
-def stays_open(ptx: str) -> bool:
+def has_unclosed_brace(ptx: str) -> bool:
     """Whether a brace of the text is certainly never closed, as in a text that was cut off."""
-    plain = BESIDE.sub(" ", ptx)
+    plain = COMMENT_OR_STRING.sub(" ", ptx)
     return plain.count("{") > plain.count("}") and not UNSURE.search(plain)
 
 
-def excessive(module: Module) -> Iterator[tuple[Any, str]]:
+def oversized_variables(module: Module) -> Iterator[tuple[Any, str]]:
     """Variables that take more memory than any launch of a pair needs: the largest, and a sentence."""
     limits = {"shared": MOST_SHARED, "local": MOST_LOCAL, "global": MOST_MODULE, "const": MOST_MODULE}
     for function in [None, *module.functions.values()]:

@@ -74,7 +74,7 @@ def on_other_hardware(launcher: CandidateLauncher, *others: object) -> Iterator[
 def with_nans(launcher: CandidateLauncher, first: LaunchResult, *others: CheckCase) -> Iterator[Finding]:
     """A launch on data with NaNs that have other signs and payloads than before."""
     suite = launcher.suite
-    special_cases = (made_case for question in suite.special for made_case in question.made or question)
+    special_cases = (made_case for question in suite.special for made_case in question.cases or question)
     having = (made_case for made_case in special_cases if any(map(has_nan, made_case.arguments.values())))
     case = next(
         (made_case for made_case in having if suite.reference_failures.get((id(made_case), False)) is None), None

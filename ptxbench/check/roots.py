@@ -104,8 +104,9 @@ def rooted(
         state = dict(start)
         for index in blocks.indices(block):
             instruction = function.instructions[index]
-            guard = NOTHING if instruction.guard is None else of(instruction.guard, state)
-            uses[index] = OperandRoots(tuple(of(operand, state) for operand in instruction.operands), guard)
+            guard = NOTHING if instruction.guard is None else roots_of_operand(instruction.guard, state)
+            operands = tuple(roots_of_operand(operand, state) for operand in instruction.operands)
+            uses[index] = OperandRoots(operands, guard)
             passing.step(state, instruction)
     returned = {variable.name for variable in function.returns}
     return uses, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
@@ -145,11 +146,11 @@ class TransferFunction:
         elif (place := self.place(instruction)) is None:
             step(state, instruction, self.pointed_to(state, instruction))
         elif family == "st":
-            for number, operand in enumerate(pieces(instruction.operands[1])):
+            for number, operand in enumerate(vector_parts(instruction.operands[1])):
                 for name in place.keys(number):
-                    state[name] = state.get(name, NOTHING) | of(operand, state)
+                    state[name] = state.get(name, NOTHING) | roots_of_operand(operand, state)
         else:
-            for number, operand in enumerate(pieces(instruction.operands[0])):
+            for number, operand in enumerate(vector_parts(instruction.operands[0])):
                 roots = NOTHING.union(*(state.get(name, NOTHING) for name in place.keys(number)))
                 for name in written_registers(operand):
                     state[name] = roots
@@ -158,7 +159,7 @@ class TransferFunction:
         """The roots of addresses that an instruction loads from a variable that holds them from the start."""
         if not self.pointers or not instruction.opcode.startswith("ld.") or "64" not in instruction.opcode:
             return NOTHING
-        roots = NOTHING.union(*(of(operand, state) for operand in instruction.operands[1:]))
+        roots = NOTHING.union(*(roots_of_operand(operand, state) for operand in instruction.operands[1:]))
         return NOTHING.union(*(self.pointers[name] for name in roots & self.pointers.keys()))
 
     def place(self, instruction: Instruction) -> AccessPlace | None:
@@ -172,7 +173,7 @@ class TransferFunction:
         return None
 
 
-def pieces(operand: Operand) -> Sequence[Operand]:
+def vector_parts(operand: Operand) -> Sequence[Operand]:
     return operand.parts if isinstance(operand, Vector) else (operand,)
 
 
@@ -182,7 +183,7 @@ def step(state: State, instruction: Instruction, more: Roots = NOTHING) -> None:
         return
     target, *sources = instruction.operands
     computed = not instruction.opcode.startswith(LOADS) or instruction.opcode.startswith("ld.param")
-    new = NOTHING.union(*(of(source, state) for source in sources)) if computed else frozenset({FETCHED})
+    new = NOTHING.union(*(roots_of_operand(source, state) for source in sources)) if computed else frozenset({FETCHED})
     new |= more
     for name in written_registers(target):
         roots = new | state.get(name, NOTHING) if instruction.guard is not None else new
@@ -203,13 +204,13 @@ def merge(into: State, other: Mapping[str, Roots]) -> bool:
     return grown
 
 
-def of(operand: Operand, state: Mapping[str, Roots]) -> Roots:
+def roots_of_operand(operand: Operand, state: Mapping[str, Roots]) -> Roots:
     """The roots of an operand."""
     if isinstance(operand, Register):
         return state.get(operand.name, NOTHING)
     if isinstance(operand, Symbol | Special):
         return frozenset({operand.name})
-    return NOTHING.union(*(of(part, state) for part in parts(operand)))
+    return NOTHING.union(*(roots_of_operand(part, state) for part in parts(operand)))
 
 
 def written_registers(operand: Operand) -> Iterator[str]:
@@ -223,7 +224,7 @@ class BlockStates:
     def __init__(self, function: Function) -> None:
         self.function = function
         count = len(function.instructions)
-        after = {index + 1 for index, instruction in enumerate(function.instructions) if ends(instruction)}
+        after = {index + 1 for index, instruction in enumerate(function.instructions) if ends_block(instruction)}
         self.starts = sorted({0, *function.labels.values(), *after} - {count}) if count else []
         self.following = dict(zip(self.starts, [*self.starts[1:], count], strict=True))
 
@@ -236,7 +237,7 @@ class BlockStates:
         if block not in self.following:
             return ()
         last = self.function.instructions[self.following[block] - 1]
-        candidates = [self.following[block]] if not ends(last) or last.guard is not None else []
+        candidates = [self.following[block]] if not ends_block(last) or last.guard is not None else []
         for operand in last.operands if last.opcode.startswith(("bra", "brx")) else ():
             if isinstance(operand, Symbol):
                 names = self.function.branch_targets.get(operand.name, (operand.name,))
@@ -263,7 +264,7 @@ class BlockStates:
         return (one == other and first < second) or other in self.after(one)
 
 
-def ends(instruction: Instruction) -> bool:
+def ends_block(instruction: Instruction) -> bool:
     """Whether a block ends with this instruction."""
     return instruction.opcode.split(".")[0] in ENDS
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ptxbench import architecture, toolchain
 from ptxbench.check.candidate_launcher import MEMORY_LIMIT, WRONG, CandidateLauncher
+from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.comparison import COMPARED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.finding_codes import ERROR, OF_THE_PAIR
 from ptxbench.check.findings import (
@@ -37,7 +38,6 @@ from ptxbench.check.findings import (
 from ptxbench.check.launching import FUEL, CheckCase, LaunchOptions, LaunchResult
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
-from ptxbench.check.questions import Question
 from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
 from ptxbench.check.suite import CheckSuite
@@ -185,30 +185,30 @@ class Checker:
     # ---- launches
 
     def results(self) -> StageOutcome:
-        return self.run_questions("results", self.suite.results)
+        return self.run_series("results", self.suite.results)
 
     def hidden(self) -> StageOutcome:
-        questions = [*self.suite.hidden, *(self.suite.bench if self.settings.thorough else ())]
-        if not questions:
+        groups = [*self.suite.hidden, *(self.suite.bench if self.settings.thorough else ())]
+        if not groups:
             raise Skip("the pair accepts no other sizes")
-        return self.run_questions("hidden", questions)
+        return self.run_series("hidden", groups)
 
     def values(self) -> StageOutcome:
         if not self.suite.special:
             raise Skip("the pair accepts no other data")
-        return self.run_questions("values", self.suite.special)
+        return self.run_series("values", self.suite.special)
 
-    def run_questions(self, stage: str, questions: Sequence[Question]) -> StageOutcome:
-        """Launch once for each question, on its first case that counts. A case does not count if a kernel of the pair
+    def run_series(self, stage: str, groups: Sequence[CaseSeries]) -> StageOutcome:
+        """Launch once for each series, on its first case that counts. A case does not count if a kernel of the pair
         fails it too."""
         counted: list[CheckCase] = []
-        beyond: set[str] = set()
-        excused = 0
+        failed_by_the_pair: set[str] = set()
+        left_out = 0
         first: StageOutcome | None = None
-        for question in questions:
-            if stage == "values" and question.name in beyond:
+        for series in groups:
+            if stage == "values" and series.name in failed_by_the_pair:
                 continue  # the pair's kernels fail it at other sizes too
-            for case in question:
+            for case in series:
                 wrong = self.launcher.run_case(stage, case)
                 if not wrong:
                     counted.append(case)
@@ -223,14 +223,14 @@ class Checker:
                     return outcome
                 first = first or outcome
             else:
-                excused += bool(question.made)
-                beyond.add(question.name)
+                left_out += bool(series.cases)
+                failed_by_the_pair.add(series.name)
         if stage == "results" and not counted:
             if first and first.findings[0].code == MEMORY_LIMIT:  # then the pair's kernels may lack only memory too
                 return first
             message = "the pair's own kernels fail at every check size too."
             return StageOutcome("nothing to compare with", [finding(stage, "nothing-counts", message)])
-        words = f", {excused} that the pair's own kernels fail" if excused else ""
+        words = f", {left_out} that the pair's own kernels fail" if left_out else ""
         return StageOutcome(f"{counted_words(stage, counted)}{words}")
 
     def sanitizer(self) -> StageOutcome:
@@ -358,7 +358,7 @@ class Checker:
 
 
 def counted_words(stage: str, counted: Sequence[CheckCase]) -> str:
-    """How many questions of a stage counted, in words; for hidden sizes, with the largest one."""
+    """How many cases of a stage counted, in words; for hidden sizes, with the largest one."""
     if stage == "results":
         return f"{len(counted)} launches at the check sizes"
     if stage == "values":

@@ -20,11 +20,11 @@ import numpy as np
 from ptxbench import toolchain
 from ptxbench.arrays import is_float
 from ptxbench.backends.emulator import unknown_map, unsupported
+from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.cases import Cases
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import derived
-from ptxbench.check.questions import Question
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import data_kinds, inputs_of, shared
@@ -108,7 +108,7 @@ class CheckSuite:
         return tuple(self.cases.plain(size, drawn.getrandbits(32)) for size in self.by_cost)
 
     @cached_property
-    def results(self) -> tuple[Question, ...]:
+    def results(self) -> tuple[CaseSeries, ...]:
         """Every check size; also on whole numbers, if the pair is exact on them.
 
         At every second size scalars and starts are drawn. So both a kernel that is right only with the pair's own
@@ -119,14 +119,14 @@ class CheckSuite:
         questions = []
         for number, size in enumerate(self.by_cost):
             varied, seed = (number + turn) % 2 == 1, drawn.getrandbits(32)
-            questions.append(Question("check size", self.cases.at(iter([size]), seed, varied=varied)))
+            questions.append(CaseSeries("check size", self.cases.at(iter([size]), seed, varied=varied)))
             if self.pair.exact_on_integers:
                 whole = self.cases.whole(size, drawn.getrandbits(32), varied=not varied)
-                questions.append(Question(WHOLE_NUMBERS, iter([whole])))
+                questions.append(CaseSeries(WHOLE_NUMBERS, iter([whole])))
         return tuple(questions)
 
     @cached_property
-    def hidden(self) -> tuple[Question, ...]:
+    def hidden(self) -> tuple[CaseSeries, ...]:
         """Sizes of each kind that the pair does not name; the pair's own kernels may fail some."""
         drawn = self.drawn("hidden")
         turn = drawn.getrandbits(1)
@@ -137,39 +137,39 @@ class CheckSuite:
             varied = (
                 number + turn
             ) % 2 == 1 and "=" not in kind  # a value of a bench size keeps the scalars of the timed launches
-            questions.append(Question(kind, self.cases.at(sizes, own.getrandbits(32), varied=varied)))
+            questions.append(CaseSeries(kind, self.cases.at(sizes, own.getrandbits(32), varied=varied)))
         return tuple(questions)
 
     @cached_property
-    def bench(self) -> tuple[Question, ...]:
+    def bench(self) -> tuple[CaseSeries, ...]:
         """The first bench size that the emulator runs in about a minute, if there is one."""
         sizes = [size for size in self.pair.bench_sizes if not is_too_large(self.pair, size)][:1]
         seed = self.drawn("bench").getrandbits(32)
-        return tuple(Question("bench size", self.cases.at(iter([size]), seed, varied=False)) for size in sizes)
+        return tuple(CaseSeries("bench size", self.cases.at(iter([size]), seed, varied=False)) for size in sizes)
 
     @cached_property
-    def special(self) -> tuple[Question, ...]:
+    def special(self) -> tuple[CaseSeries, ...]:
         """Kinds of data that random numbers never produce, and inputs that share memory."""
         drawn = self.drawn("values")
         half = self.by_cost[: len(self.by_cost) // 2 + 1]
         questions = []
         for varied, size in ((True, half[-1]), (False, self.about(half[-1], drawn))):
             for kind in data_kinds(self.pair):
-                questions.append(Question(kind, self.cases.edged(size, kind, drawn.getrandbits(32), varied=varied)))
+                questions.append(CaseSeries(kind, self.cases.edged(size, kind, drawn.getrandbits(32), varied=varied)))
         zero = "zero throughout"  # if two factors are both zero, an error with either does not show
         alone = inputs_of(self.pair, zero)
         for name in alone if len(alone) > 1 else ():
             cases = self.cases.edged(half[-1], zero, drawn.getrandbits(32), varied=True, only=name)
-            questions.append(Question(zero, cases))
+            questions.append(CaseSeries(zero, cases))
         for kind in data_kinds(self.pair):  # some code runs only at large sizes, such as the second half of a round
             if kind in AT_THE_LARGEST:
                 cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True)
-                questions.append(Question(kind, cases))
+                questions.append(CaseSeries(kind, cases))
         for size in reversed(self.by_cost):
             if (one := shared(self.pair, size, drawn.getrandbits(32))) is not None:
                 names = ", ".join(f"'{second}' and '{first}' one array" for second, first in one[1].items())
                 questions.append(
-                    Question(
+                    CaseSeries(
                         "shared inputs", iter([self.cases.with_arguments(size, one[0], f", with {names}", one[1])])
                     )
                 )
@@ -192,9 +192,9 @@ class CheckSuite:
         names = SANITIZED & {question.name for question in self.hidden}
         own = [question for question in self.results if question.name != WHOLE_NUMBERS]
         asked = [*own, *(question for question in self.hidden if question.name in names)]
-        return tuple(case for question in asked if (case := self.counting(question)) is not None)
+        return tuple(case for question in asked if (case := self.counted_case(question)) is not None)
 
-    def counting(self, question: Question) -> CheckCase | None:
+    def counted_case(self, question: CaseSeries) -> CheckCase | None:
         """The case of a question that counts, as far as is known; None if the pair's own kernels fail all of them."""
         return next((case for case in question if not self.reference_failures.get((id(case), False))), None)
 
@@ -202,7 +202,7 @@ class CheckSuite:
     def repeated(self) -> tuple[CheckCase, CheckCase, CheckCase]:
         """A hidden size with several CTAs, the same size with other data, and the smallest check size."""
         several = next((question for question in self.hidden if question.name == EVEN), None)
-        case = self.counting(several) if several else None
+        case = self.counted_case(several) if several else None
         size = self.by_cost[-1] if case is None else case.size
         key = tuple(size.values())
         if key not in self._repeated:

@@ -11,7 +11,7 @@ SECONDS = 0.3
 """Between two looks: hardly noticeable after saving, and cheap."""
 
 
-def changes(
+def changed_files(
     paths: Callable[[], Sequence[Path]], pause: Callable[[], None] = lambda: time.sleep(SECONDS)
 ) -> Iterator[tuple[Path, ...]]:
     """First all of them, then those that are new or have changed. A deleted file has not changed.
@@ -20,7 +20,7 @@ def changes(
     """
     known: dict[Path, tuple[int, int]] = {}
     while True:
-        now = {path: state for path in paths() if (state := state_of(path)) is not None}
+        now = {path: state for path in paths() if (state := file_state(path)) is not None}
         changed = tuple(path for path in now if known.get(path) != now[path])
         known.update(now)
         if changed:
@@ -28,7 +28,7 @@ def changes(
         pause()
 
 
-def state_of(path: Path) -> tuple[int, int] | None:
+def file_state(path: Path) -> tuple[int, int] | None:
     """A value that differs after a change; None for a missing file or a folder."""
     try:
         state = path.stat()

@@ -17,7 +17,7 @@ from ptxbench.exit_status import ExitStatus
 WIDEST = 100
 
 
-def gpu_checklist(option: str = "--calibrate") -> CalibrationSuite:
+def gpu_calibration_suite(option: str = "--calibrate") -> CalibrationSuite:
     """The checklist of the local GPU. Raises ToolMissing if there is none, and names the `option` that needs one."""
     from ptxbench.backends import gpu
     from ptxbench.backends.device_errors import WITHOUT_TIMING
@@ -35,7 +35,7 @@ def calibrate(results: Path, *, as_json: bool) -> int:
     from ptxbench.calibration.record import save, to_json
     from ptxbench.runner.document import folder_name
 
-    suite = gpu_checklist()
+    suite = gpu_calibration_suite()
     folder = results / folder_name(suite.device.name)
     require_writable(folder, "Name another folder with --results.")
     perform(suite)
@@ -64,13 +64,13 @@ def perform(suite: CalibrationSuite) -> None:
 
 def show(lines: Sequence[CheckResult]) -> None:
     """Print one row per line, then the advice."""
-    from ptxbench.terminal.calibration import checklist_table
+    from ptxbench.terminal.calibration import calibration_table
     from ptxbench.terminal.console import SafeConsole
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
     console = SafeConsole(width=wide)
     width = min(console.width, WIDEST)
-    console.print(checklist_table(lines), width=width)
+    console.print(calibration_table(lines), width=width)
     if advised := by_advice(lines):
         console.print("\nWhat to do:")
         for advice, subjects in advised.items():

@@ -33,9 +33,9 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     if head.run.confirms is not None:
         raise UsageError(f"Run {head.run.id} is a confirmation of {head.run.confirms}. Gate that run.")
     if head.run.sweep is not None:
-        raise cannot(head, "it is a sweep of `ptxbench tune`, not a run of the pairs.")
+        raise cannot_confirm(head, "it is a sweep of `ptxbench tune`, not a run of the pairs.")
     if not head.run.id.isalnum():
-        raise cannot(head, "its id cannot be part of a file name.")
+        raise cannot_confirm(head, "its id cannot be part of a file name.")
     wanted = doubtful(first)
     if not wanted:
         say("Nothing to confirm: no row fails by a number, is wrong or is undecided.", err=True)
@@ -45,7 +45,7 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     todo = [cell for cell in wanted if cell_key(cell) not in done]
     runs = list(earlier)
     if todo:
-        again = once_more(first, todo, kernels, results)
+        again = run_again(first, todo, kernels, results)
         if again.run.status == INTERRUPTED:
             return None
         runs.append(again)
@@ -60,7 +60,7 @@ def confirmations(head: RunDocument, results: Path) -> list[RunDocument]:
     return [read_run(path) for path in sorted(paths, key=lambda path: path.name)]
 
 
-def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> RunDocument:
+def run_again(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> RunDocument:
     """A run of these cells, saved next to the head; its name says which run it confirms, and `latest` ignores it."""
     from ptxbench.cli._saving import require_writable
     from ptxbench.cli.run import perform
@@ -97,13 +97,13 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
         backend = open_backend("emulator" if head.device.is_emulator else "gpu", arch)
         pair_plans = [pair_plan_of(cell, kernels) for cell in cells]
     except ToolMissing:
-        raise cannot(
+        raise cannot_confirm(
             head, "it was timed, and no GPU is available here (ptxbench doctor). Confirm it elsewhere."
         ) from None
     except PtxbenchError as error:
-        raise cannot(head, str(error)) from None
+        raise cannot_confirm(head, str(error)) from None
     plan = RunPlan(
-        pair_plans=merged(pair_plans),
+        pair_plans=merged_plans(pair_plans),
         backend=backend,
         arch=arch,
         kernels=kernels,
@@ -116,14 +116,14 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
     frame = RunFrame(plan, backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     if differences := obstacles(head, document(frame, [], COMPLETE), first):
-        raise cannot(
+        raise cannot_confirm(
             head,
             f"{'; '.join(map(str, differences))}. Confirm it on the machine that made it, or gate a run made here.",
         )
     return frame
 
 
-def cannot(head: RunDocument, why: str) -> UsageError:
+def cannot_confirm(head: RunDocument, why: str) -> UsageError:
     return UsageError(f"Cannot confirm run {head.run.id}: {why}")
 
 
@@ -150,7 +150,7 @@ def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
     return PairPlan(loaded, chosen, (cell.size,), arch=cell.arch)
 
 
-def merged(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
+def merged_plans(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
     """One job per pair, with all its variants and sizes."""
     by_pair: dict[str, PairPlan] = {}
     for pair_plan in pair_plans:
@@ -171,4 +171,4 @@ def require_same(head: RunDocument, again: RunDocument) -> None:
     for cell in again.cells:
         before = cells.get(cell_key(cell))
         if before and (changed := changes(before, cell)):
-            raise cannot(head, f"{cell.pair} has changed: {'; '.join(changed)}. {BRING_BACK}")
+            raise cannot_confirm(head, f"{cell.pair} has changed: {'; '.join(changed)}. {BRING_BACK}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptxbench.cli._calibrate import WIDEST, gpu_checklist, show
+from ptxbench.cli._calibrate import WIDEST, gpu_calibration_suite, show
 from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
 from ptxbench.exit_status import ExitStatus
 from ptxbench.firstrun import sequence
 from ptxbench.firstrun.record import COMPLETE, FirstRun, to_json
-from ptxbench.firstrun.steps import STEPS, Bench
+from ptxbench.firstrun.steps import STEPS, FirstRunSetup
 from ptxbench.profiling.counters import Agreement
 
 
@@ -21,14 +21,14 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
     from ptxbench.runner.document import folder_name
     from ptxbench.terminal.console import SafeConsole
 
-    checklist = gpu_checklist("--first-run")
+    checklist = gpu_calibration_suite("--first-run")
     folder = results / folder_name(checklist.device.name)
     require_writable(folder, "Name another folder with --results.")
     begun = checklist.host.now()
     console = SafeConsole(stderr=True)
     interrupted = False
     with console.status("") as status:
-        bench = Bench(
+        bench = FirstRunSetup(
             checklist,
             open_backend("emulator", checklist.device.sm),
             kernels,

@@ -123,7 +123,7 @@ def keep_judging(files: Sequence[Path], judge: Judge, form: str, *, new_seeds: b
     """
     from ptxbench.check.inputs import files_of
     from ptxbench.check.ranking import ranked
-    from ptxbench.check.watch import changes
+    from ptxbench.check.watch import changed_files
 
     if not new_seeds:
         say(f"Every judgement uses seed {judge.seed}, as --seed says.", err=True)
@@ -131,7 +131,7 @@ def keep_judging(files: Sequence[Path], judge: Judge, form: str, *, new_seeds: b
         if not file.exists():
             say(f"Waiting for {file}, which does not exist yet.", err=True)
     latest: dict[Path, Judgement] = {}
-    for changed in changes(lambda: [path for file in files for path in files_of(file)]):
+    for changed in changed_files(lambda: [path for file in files for path in files_of(file)]):
         if new_seeds:
             judge.renew_seed()
         try:

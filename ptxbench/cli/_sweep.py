@@ -34,7 +34,7 @@ BOTH_SIDES = (REFERENCE, "ptx")
 """The variants of a sweep by default."""
 
 
-def asked(
+def requested_sweep(
     backend: Backend, name: str, knobs: Sequence[str], variants: Sequence[str], size: str | None, kernels: Path
 ) -> PairSweep:
     """The sweep that a command line requests. Raises UsageError and PairError before anything runs."""
@@ -77,7 +77,7 @@ def sweep(
     return sweep_of(loaded, sources, kind, values=values, size=size, sms=device.sms or EMULATED_SMS)
 
 
-def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, RunDocument]:
+def recorded_sweep(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, RunDocument]:
     """A recorded sweep, its figures computed again. Raises ResultError for a file that is not a sweep of the pair."""
     run = read_run(path)
     spec: Any = run.run.sweep

@@ -61,7 +61,9 @@ from ptxbench.errors import UsageError
 @click.option(
     "--size", "sizes", multiple=True, metavar="SIZE", help="Time at these sizes, in the notation of `ptxbench run`."
 )
-@click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Fresh processes to time in. GPU only.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=5, metavar="N", help="Number of new processes to time in. GPU only."
+)
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, metavar="N",
     help="Judge this many FILEs in parallel; each may use --memory.",

@@ -59,7 +59,7 @@ def command(
     NO-REGRESSION if the interval proves that any change is smaller than the budget. Otherwise
     it is INCONCLUSIVE, with the number of rounds that would decide it. Rows with the same machine code are controls.
 
-    Exit status: 0 whatever changed, 2 a run that cannot be found, read or compared.
+    Exit status: 0 for any change, 2 a run that cannot be found, read or compared.
     """
     from ptxbench.cli._saving import OutputFiles
     from ptxbench.exporters.comparison import EXPORTERS, to_json

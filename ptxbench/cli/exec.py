@@ -70,7 +70,7 @@ def command(
         --arg 'f32[16384]=random' --arg 'f32[16384]=zeros' \\
         --arg f32=2 --arg u32=16384
 
-    Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
+    Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator does not support.
     """
     from ptxbench.execution import (
         FAULT,

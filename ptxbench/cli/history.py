@@ -43,13 +43,13 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
         collection.add(run)
     warn_unreadable(unreadable)
     if not collection.runs:
-        return nothing(
+        return no_saved_runs(
             f"No run is saved below {results}. Make one with ptxbench run, or give the folder of runs with --results."
         )
     series = collection.series(pairs, last)
     if not series:
         what = f"the metric '{metric}'" if metric else "a verified kernel"
-        return nothing(f"No saved run has {what}{of(pairs)}.")
+        return no_saved_runs(f"No saved run has {what}{of_pairs(pairs)}.")
     if as_json:
         say(to_json(series, collection.unjudged, unreadable), nl=False)
     else:
@@ -57,10 +57,10 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     return 0
 
 
-def nothing(why: str) -> int:
+def no_saved_runs(why: str) -> int:
     say(why, err=True)
     return ExitStatus.NO_VERDICT
 
 
-def of(pairs: Sequence[str]) -> str:
+def of_pairs(pairs: Sequence[str]) -> str:
     return f" of {', '.join(pairs)}" if pairs else ""

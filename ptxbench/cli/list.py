@@ -123,50 +123,51 @@ def lines(loaded: LoadedPair, columns: int) -> Iterator[str]:
     """The pair as text: its name and summary, then one aligned line per fact."""
     pair, targets = loaded.pair, loaded.targets
     yield click.style(plain(loaded.name), bold=True, fg="cyan")
-    yield from fact("does", loaded.summary, columns)
-    yield from fact("purpose", pair.purpose, columns)
+    yield from fact_line("does", loaded.summary, columns)
+    yield from fact_line("purpose", pair.purpose, columns)
     if pair.expectation:
-        yield from fact("expects", pair.expectation, columns)
-    yield from fact("needs", targets["ptx"] or "no .target", columns)
+        yield from fact_line("expects", pair.expectation, columns)
+    yield from fact_line("needs", targets["ptx"] or "no .target", columns)
     for language in dict.fromkeys(source.language for source in loaded.sources):
         names = [
-            marked(loaded, source) + (f" ({needs(source, targets[source.variant])})" if language == "ptx" else "")
+            variant_label(loaded, source)
+            + (f" ({target_words(source, targets[source.variant])})" if language == "ptx" else "")
             for source in loaded.sources
             if source.language == language
         ]
-        yield from fact(language, "  ".join(names), columns)
+        yield from fact_line(language, "  ".join(names), columns)
     if loaded.libraries:
-        yield from fact(
+        yield from fact_line(
             "libraries", f"{'  '.join(library.variant for library in loaded.libraries)} (GPU only)", columns
         )
     sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in pair.bench_sizes)
-    yield from fact("sizes", sizes, columns)
+    yield from fact_line("sizes", sizes, columns)
 
 
-def marked(loaded: LoadedPair, source: Source) -> str:
+def variant_label(loaded: LoadedPair, source: Source) -> str:
     """The variant's name, with a star if `ptxbench run` takes it only by `--variant`, and `!` if it must be wrong."""
     signs = (("*", loaded.pair.by_request), ("!", loaded.pair.must_fail))
     return source.variant + "".join(sign for sign, names in signs if source.variant in names)
 
 
-def needs(source: Source, target: str | None) -> str:
+def target_words(source: Source, target: str | None) -> str:
     """`sm_75`, and then the targets with their own file: `sm_75; sm_90a, sm_100f by own files`."""
     plain = target or "no .target"
     special = [target for target, path in source.specialisations if path != source.path]
     return f"{plain}; {', '.join(special)} by {'own files' if special[1:] else 'its own file'}" if special else plain
 
 
-def fact(noun: str, text: str, columns: int) -> Iterator[str]:
+def fact_line(noun: str, text: str, columns: int) -> Iterator[str]:
     """`  noun      text`, wrapped between words, and after a comma if a word is too long for a line."""
     from textwrap import wrap
 
     room = max(columns - INDENT, 20)
     wrapped = wrap(plain(text), room, break_long_words=False, break_on_hyphens=False) or ["-"]
-    for i, line in enumerate(part for paragraph in wrapped for part in after_commas(paragraph, room)):
+    for i, line in enumerate(part for paragraph in wrapped for part in split_after_commas(paragraph, room)):
         yield click.style(f"  {noun if i == 0 else '':{INDENT - 2}}", dim=True) + line
 
 
-def after_commas(line: str, room: int) -> Iterator[str]:
+def split_after_commas(line: str, room: int) -> Iterator[str]:
     """`line` in parts of at most `room` columns that end in a comma; longer if no comma comes in time."""
     while len(line) > room and (end := line.rfind(",", 0, room) + 1):
         yield line[:end]

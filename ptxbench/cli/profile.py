@@ -73,7 +73,7 @@ def command(
     else:
         log = Path(f"{target.pair}-{target.variant}.csv")
         say(shlex.join(ncu.command(ncu.PROGRAM, target, log, ["ptxbench"])))
-        say(f"\nIt writes {log}. Then print both counts: ptxbench {shlex.join(again(target, log))}", err=True)
+        say(f"\nIt writes {log}. Then print both counts: ptxbench {shlex.join(reading_command(target, log))}", err=True)
 
 
 def variant_of(pair: str, variant: str, size: str | None, kernels: Path, seed: int) -> ProfiledVariant:
@@ -111,7 +111,7 @@ def target_of(profiled: ProfiledVariant, arch: str | None, kernels: Path) -> Pro
     )
 
 
-def again(target: ProfileTarget, log: Path) -> list[str]:
+def reading_command(target: ProfileTarget, log: Path) -> list[str]:
     """The words of the command that reads the counts."""
     return [*target.words[:-1], "--read", str(log)]
 

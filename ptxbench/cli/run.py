@@ -128,10 +128,10 @@ def command(
     """Build, verify and measure PAIRs, by name or glob, or every pair.
 
     A time is shown only where both kernels agree with the float64 reference. Without a GPU the emulator verifies
-    and counts; it has no time to show.
+    and counts; there are no times then.
 
     Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, the GPU failed, or
-    an instruction that the emulator lacks, 130 interrupted.
+    an instruction that the emulator does not support, 130 interrupted.
     """
     from ptxbench.calibration.record import calibrated
     from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere

@@ -94,7 +94,7 @@ class DiffOfNames(click.Command):
 @click.option(
     "--tolerance",
     metavar="RTOL[,ATOL]",
-    help="Two FILEs: let floats of the second differ from those of the first, A, by ATOL + RTOL * abs(A).  "
+    help="Two FILEs: accept floats B of the second if |B - A| <= ATOL + RTOL * |A|, A of the first.  "
     "[default: not at all]",
 )
 @click.option(
@@ -107,7 +107,7 @@ class DiffOfNames(click.Command):
     "--rounds",
     type=click.IntRange(1),
     metavar="N",
-    help="Two FILEs: new processes to time in. GPU only.  [default: 5]",
+    help="Two FILEs: number of new processes to time in. GPU only.  [default: 5]",
 )
 @click.option(
     "--emit",
@@ -159,24 +159,24 @@ def command(
         --arg f32=2 --arg u32=16384
 
     Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, fails on the emulator, or has other outputs than
-    the other FILE, 5 nothing could be compared, or an instruction that the emulator lacks.
+    the other FILE, 5 nothing could be compared, or an instruction that the emulator does not support.
     """
     subject = ShowSubject.of(names, diff=diff)
-    refuse(view, diff, variants, live_registers, control)
+    check_options(view, diff, variants, live_registers, control)
     if counts and diff:
         raise UsageError("--counts needs a listing of one variant. Leave it out, or use --sass.")
     extras = Extras(live_registers, control)
     others = {"--tolerance": tolerance, "--backend": backend, "--rounds": rounds}
     of_launches = (*launch.given, *(name for name, value in others.items() if value))
     if subject.files:
-        refuse_for_files(subject.files, variants, diff, counts, size, of_launches, launched=bool(launch.given))
+        check_file_options(subject.files, variants, diff, counts, size, of_launches, launched=bool(launch.given))
     else:
-        refuse_for_pairs(subject.pair, [*filter(None, [sources[0].given]), *of_launches])
+        check_pair_options(subject.pair, [*filter(None, [sources[0].given]), *of_launches])
     if emit or output:
         save_form(subject, variants, arch, sources, kernels, emit, output, as_json=as_json)
         return ExitStatus.GOOD
     if len(subject.files) == 2:
-        asked = launches(launch, tolerance, backend or "auto", rounds or ROUNDS, arch)
+        asked = requested_launches(launch, tolerance, backend or "auto", rounds or ROUNDS, arch)
         both = of_two(subject.files, asked.arch if asked else arch, sources, extras, asked)
         return show_two(both, view or "auto", diff=diff, counts=counts, as_json=as_json)
     cases: list[ExplainedPair] = []
@@ -189,8 +189,8 @@ def command(
         if open_question and (counts or size):
             raise UsageError(open_question)
         at = None if open_question else at_size(loaded, size)
-        listings, uncounted = of_pair(
-            loaded, subject.diff or variants, arch or usual_arch(loaded), at, extras, strict=diff, required=counts
+        listings, uncounted = pair_listings(
+            loaded, subject.diff or variants, arch or default_arch(loaded), at, extras, strict=diff, required=counts
         )
         cases = compared(listings, subject.diff, None if open_question else loaded.pair, at, uncounted)
     if as_json:
@@ -234,7 +234,7 @@ class ShowSubject:
         raise UsageError(f"Expected one PAIR, or one or two FILEs (.cu, .ptx); found {listed}.{hint}")
 
 
-def launches(
+def requested_launches(
     options: LaunchFlags, tolerance: str | None, backend: str, rounds: int, arch: str | None
 ) -> Launches | None:
     """What the command line says about the launches of two files; None if it asks for none.
@@ -310,15 +310,15 @@ def save_form(
         build = one_build(subject.files[0], arch, sources, whole=form != "sass")
     else:
         loaded = one_pair(kernels, subject.pair)
-        chosen_sources = chosen(loaded, variants or ["*"], strict=False)
+        chosen_sources = chosen_variants(loaded, variants or ["*"], strict=False)
         if len(chosen_sources) != 1:
             names = ", ".join(source.variant for source in chosen_sources)
             raise UsageError(f"--emit saves one variant, and '{loaded.name}' has {names}. Name one with --variant.")
-        build = toolchain.build_source(chosen_sources[0], arch or usual_arch(loaded))
+        build = toolchain.build_source(chosen_sources[0], arch or default_arch(loaded))
     emit(build, form, output)
 
 
-def usual_arch(loaded: LoadedPair) -> str:
+def default_arch(loaded: LoadedPair) -> str:
     """The architecture of a pair without --arch: that of its PTX if it exists for some targets only."""
     return loaded.arch(DEFAULT_ARCH, any_gpu=True)
 
@@ -370,7 +370,7 @@ def show(listings: Sequence[Listing], cases: Sequence[ExplainedPair], view: View
         console.print(Findings(cases))
 
 
-def refuse(view: str | None, diff: bool, variants: Sequence[str], live_registers: bool, control: bool) -> None:
+def check_options(view: str | None, diff: bool, variants: Sequence[str], live_registers: bool, control: bool) -> None:
     """Raises UsageError for options that do not go together."""
     if diff and variants:
         raise UsageError("--diff names its variants itself. Leave out --variant.")
@@ -382,13 +382,13 @@ def refuse(view: str | None, diff: bool, variants: Sequence[str], live_registers
         raise UsageError("--control needs a listing with SASS. Leave it out, or use --sass.")
 
 
-def refuse_for_pairs(pair: str, options: Sequence[str]) -> None:
+def check_pair_options(pair: str, options: Sequence[str]) -> None:
     """Raises UsageError for options that need a file."""
     if options:
         raise UsageError(f"{options[0]} is for .cu and .ptx files, and '{pair}' is a pair.")
 
 
-def refuse_for_files(
+def check_file_options(
     files: Sequence[Path],
     variants: Sequence[str],
     diff: bool,
@@ -431,7 +431,7 @@ def one_pair(kernels: Path, name: str) -> LoadedPair:
     return load(kernels, names[0], unfinished=True)
 
 
-def of_pair(
+def pair_listings(
     loaded: LoadedPair,
     wanted: Sequence[str],
     arch: str,
@@ -454,7 +454,7 @@ def of_pair(
     listings: list[Listing] = []
     errors: list[KernelError | ToolMissing] = []
     uncounted: dict[str, str] = {}
-    sources = chosen(loaded, wanted, strict=strict)
+    sources = chosen_variants(loaded, wanted, strict=strict)
     with Bar() as bar:
         for done, source in enumerate(sources):
             try:
@@ -483,7 +483,7 @@ def of_pair(
     return listings, uncounted
 
 
-def chosen(loaded: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[Source]:
+def chosen_variants(loaded: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[Source]:
     """The variants of these names or globs, without any `cuda` and `ptx`; if `strict`, in order and without globs."""
     from ptxbench.discovery import select
 

@@ -110,7 +110,7 @@ def command(
     """
     from ptxbench.calibration.record import calibrated
     from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
-    from ptxbench.cli._sweep import again, asked, perform, show
+    from ptxbench.cli._sweep import perform, recorded_sweep, requested_sweep, show
     from ptxbench.exporters.curves import EXPORTERS
     from ptxbench.result import COMPLETE
     from ptxbench.runner import RunFrame, RunPlan, document
@@ -122,11 +122,11 @@ def command(
     if replay:
         if knobs or variants or size:
             raise UsageError("--replay draws a whole recorded sweep. Leave out --knob, --variant and --size.")
-        drawn, run = again(find_run(str(replay), results, SWEEP), pair, kernels, metric)
+        drawn, run = recorded_sweep(find_run(str(replay), results, SWEEP), pair, kernels, metric)
         show(drawn, run, as_json=as_json, files=files)
         return exit_status(drawn, run.run.status)
     opened = open_backend(counting_backend(dask, backend), arch)
-    swept = asked(opened, pair, knobs, variants, size, kernels)
+    swept = requested_sweep(opened, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
     choose_quantities(swept, metric)  # an unknown name is reported before the work

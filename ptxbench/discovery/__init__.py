@@ -254,7 +254,7 @@ def require_known(field: str, names: Iterable[str], variants: Sequence[Source], 
     for name in names:
         if name not in known:
             hint = suggestion(name, known) or f" Known are {', '.join(known)}."
-            raise PairError(f"{text.at_field(field)}: {field} names '{name}', which no file makes.{hint}")
+            raise PairError(f"{text.at_field(field)}: {field} names '{name}', which no file defines.{hint}")
 
 
 def require_own_launches(pair: Pair, variants: Sequence[Source], text: PairText) -> None:

@@ -77,7 +77,7 @@ def read(text: str, code: Sequence[Token], start: int, at: int, dimensions: Mapp
         for position, argument in enumerate(arguments)
         if position in dimensions and len(argument) == 1 and argument[0].kind == "word"
     }
-    reader = Reader(values(code), known)
+    reader = CReader(values(code), known)
     parts = [reader.extent(part) for part in configuration[:3]]
     grid, block, shared = (*parts, None, None, None)[:3]
     return HostLaunch(
@@ -139,7 +139,7 @@ def is_dim3(code: Sequence[Token], at: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Reader:
+class CReader:
     """Turns C into Python. `values`: of names in the file; `known`: the dimensions that names stand for."""
 
     values: Mapping[str, Sequence[Token] | None]
@@ -154,9 +154,9 @@ class Reader:
             if code and code[0].text == "dim3":
                 code = code[1:]
             if code and code[0].text in ("(", "{") and matching(code, 0) == len(code) - 1:
-                parts = [tidied(self.expression(part)) for part in split(code[1:-1])]
+                parts = [simplified(self.expression(part)) for part in split(code[1:-1])]
                 return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
-            return tidied(self.expression(code))
+            return simplified(self.expression(code))
         except (UnknownError, SyntaxError):
             return None
 
@@ -238,7 +238,7 @@ def rounded_up(left: ast.expr, by: ast.expr) -> ast.expr | None:
     return None
 
 
-def tidied(expression: str) -> str:
+def simplified(expression: str) -> str:
     """Without superfluous parentheses, numbers folded. Raises SyntaxError."""
     tree = ast.parse(expression.strip(), mode="eval")
     return ast.unparse(ast.fix_missing_locations(Rounding().visit(tree)))

@@ -64,5 +64,5 @@ class AsyncStores:
         return site, where, ops.e.op(f"call i32 @{ops.function(touch)}({arguments})")
 
     def arrived(self, addresses: str, lanes: str) -> None:
-        """`lanes` (i32) have tested mbarriers at these addresses (typed) of their CTA in vain."""
+        """`lanes` (i32) have tested mbarriers at these addresses (typed) of their CTA without success."""
         self.ops.e.line(f"call void @{self.ops.function(messages.ARRIVED)}(ptr %env, {addresses}, i32 {lanes})")

@@ -221,7 +221,7 @@ class Describer:
             )
         verb = PAST[self.sites[slot].kind] if (slot := self.other_slot(raw.other)) in self.sites else "accessed"
         if raw.kind == kinds.SAME_VALUE:
-            return f"writes the value that {place} holds already; {other} {verb} it, and nothing orders the two."
+            return f"writes the value that {place} already holds; {other} {verb} it, and nothing orders the two."
         why = "and the scope of one does not include the other" if raw.where & 1 else "and nothing orders the two"
         return f"{VERBS[site.kind]} {place}, which {other} {verb}, {why}."
 

@@ -39,7 +39,7 @@ def check_local(total: int) -> None:
     if total > MAX_LOCAL_BYTES:
         raise KernelTooLarge(
             f"The kernel and the functions that it calls take {total:,} bytes of local memory for each thread; the "
-            f"most is {MAX_LOCAL_BYTES:,}."
+            f"maximum is {MAX_LOCAL_BYTES:,}."
         )
 
 

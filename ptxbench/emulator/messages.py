@@ -100,7 +100,8 @@ class WaitingLanes:
     arrived: int
     expected: int
     mbarrier: tuple[int, int] | None = None
-    """If the lanes test an mbarrier in vain: its address in shared memory, and its word (runtime/mbarriers.py)."""
+    """If the lanes test an mbarrier without success: its address in shared memory, and its word
+    (runtime/mbarriers.py)."""
 
 
 @dataclass(frozen=True)

@@ -297,7 +297,7 @@ class HostThread:
         return self.parts.view(part)[int(self.context[slot]) - self.parts.addresses[part] :]
 
     def polled_mbarrier(self, number: int) -> tuple[int, int] | None:
-        """The address and the word of the mbarrier that lanes of the blocked CTA test in vain (WARP_TESTED)."""
+        """The address and the word of the mbarrier that lanes of the blocked CTA test without success (WARP_TESTED)."""
         if number == 0:
             return None
         shared = self.blocked(context.SHARED, context.FIRST_SHARED)

@@ -52,7 +52,8 @@ def votes(flow: Flow, one: int, lines: frozenset[int], other: int | None, others
     for start, wanted, opposite in ((one, lines, other), (other, others, one)):
         if start is None:
             continue
-        for index in dominance.members(flow.ruled(start) & ~(flow.ruled(opposite) if opposite is not None else 0)):
+        other_side = 0 if opposite is None else flow.dominated_by(opposite)
+        for index in dominance.members(flow.dominated_by(start) & ~other_side):
             total += sum(
                 flow.lines.begin(operation.line) in wanted for operation in flow.graph.blocks[index].operations
             )

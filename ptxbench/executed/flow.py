@@ -45,7 +45,7 @@ class Flow:
         return len(self.graph.blocks) + len(self.edges) + len(self.calls)
 
     @cached_property
-    def parting(self) -> frozenset[int]:
+    def diverging_blocks(self) -> frozenset[int]:
         """The blocks at whose end the lanes of a warp may diverge."""
         return frozenset(block.index for block in self.graph.blocks if self.parts(block))
 
@@ -67,7 +67,7 @@ class Flow:
         return not (all_of and any(statement.guard for statement in statements) and on in (0, all_of))
 
     @cached_property
-    def behind(self) -> list[int]:
+    def post_dominators(self) -> list[int]:
         """The post-dominators of each block, itself included, as masks; the last entry is the end."""
         exits = len(self.graph.blocks)
         backwards: list[list[int]] = [[] for _ in range(exits + 1)]
@@ -79,15 +79,20 @@ class Flow:
         return dominance.dominators(backwards, [exits])
 
     @cached_property
-    def meeting(self) -> tuple[int, int]:
+    def divergent_regions(self) -> tuple[int, int]:
         """(blocks where parts of a warp may run, blocks where they reconverge), as masks."""
-        exits, behind = len(self.graph.blocks), self.behind
+        exits, post_dominators = len(self.graph.blocks), self.post_dominators
         apart = joins = 0
-        for index in self.parting:
-            after = behind[index] & ~(1 << index)
+        for index in self.diverging_blocks:
+            after = post_dominators[index] & ~(1 << index)
             # of its post-dominators, the nearest is post-dominated by all others
             nearest = next(
-                (member for member in dominance.members(after) if behind[member] | 1 << index == behind[index]), exits
+                (
+                    member
+                    for member in dominance.members(after)
+                    if post_dominators[member] | 1 << index == post_dominators[index]
+                ),
+                exits,
             )
             seen = 1 << nearest
             pending = list(self.graph.blocks[index].successors)
@@ -111,7 +116,7 @@ class Flow:
         for number, (source, target) in enumerate(self.calls, count + len(self.edges)):
             started[source].append(number)
             inwards[target].append(number)
-        apart, joins = self.meeting
+        apart, joins = self.divergent_regions
         soft = apart | joins
         for block in self.graph.blocks:
             index = block.index
@@ -139,7 +144,7 @@ class Flow:
         if not edges:
             return
         leaves = block.how in ("leaves", "returns")
-        if index in self.parting:
+        if index in self.diverging_blocks:
             yield FlowRow({index: 1.0, **dict.fromkeys(edges, -1.0)}, -INF, 0.0)
         elif leaves or (block.how == "synchronizes" and soft):
             pass
@@ -155,7 +160,7 @@ class Flow:
         roots = [0, *sorted({target for _, target in self.calls})]
         return dominance.dominators([block.successors for block in self.graph.blocks], roots)
 
-    def ruled(self, index: int) -> int:
+    def dominated_by(self, index: int) -> int:
         """The blocks that this block dominates, as a mask."""
         return dominance.dominated(self.before, index)
 
@@ -199,14 +204,14 @@ class Flow:
         successors = [block.successors for block in self.graph.blocks]
         before = self.before
         result = []
-        exits, behind = len(successors), self.behind
+        exits, post_dominators = len(successors), self.post_dominators
         inside = [0] * exits
         for head, body in self.loops.items():
             for member in dominance.members(body):
                 inside[member] |= 1 << head
         for block in self.graph.blocks:
             index = block.index
-            for member in dominance.members(behind[index] & ~(1 << exits)) if before[index] else ():
+            for member in dominance.members(post_dominators[index] & ~(1 << exits)) if before[index] else ():
                 if member != index and before[member] >> index & 1 and inside[member] == inside[index]:
                     result.append((index, member))
         return result

@@ -42,7 +42,7 @@ class Paths:
         """The dominators of each instruction, as masks."""
         return dominance.dominators(self.successors, [0]) if self.successors else []
 
-    def ruled(self, index: int) -> int:
+    def dominated_by(self, index: int) -> int:
         """The instructions that this one dominates, as a mask."""
         return dominance.dominated(self.before, index)
 
@@ -62,7 +62,7 @@ class Paths:
         if len(self.successors[index]) != 2:
             return None
         target, on = self.successors[index]
-        taken, past = self.ruled(target), self.ruled(on)
+        taken, past = self.dominated_by(target), self.dominated_by(on)
         return self.lines(taken & ~past), self.lines(past & ~taken)
 
     def lines(self, mask: int) -> frozenset[int]:

@@ -7,21 +7,21 @@ from collections.abc import Iterator
 
 from ptxbench import environment, toolchain
 from ptxbench.firstrun.record import COMPLETE, UNFINISHED, FirstRun, StepDone, load, save
-from ptxbench.firstrun.steps import STEPS, Bench, timed
+from ptxbench.firstrun.steps import STEPS, FirstRunSetup, timed
 from ptxbench.runner.document import now
 
 SECONDS = 600.0
 """The time of a first run. A step that begins before its end is finished."""
 
 
-def begin(bench: Bench) -> FirstRun:
+def begin(bench: FirstRunSetup) -> FirstRun:
     """The unfinished first run of this device if there is one, else a new one."""
     fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), bench.suite.device, toolchain.versions())
     saved = load(bench.folder)
     return saved if saved and saved.continues(fresh) else fresh
 
 
-def run_steps(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:
+def run_steps(first: FirstRun, bench: FirstRunSetup) -> Iterator[FirstRun]:
     """Do the remaining steps until the time limit; yields the record after each, which is already saved."""
     taken = {step.step for step in first.steps}
     for name, take in STEPS.items():

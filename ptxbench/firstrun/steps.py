@@ -64,7 +64,7 @@ NOT_AVAILABLE = "not available: "
 
 
 @dataclass(frozen=True)
-class Bench:
+class FirstRunSetup:
     """The input of the steps. `late`: whether the time limit is reached. `on_action`: gets the current action."""
 
     suite: CalibrationSuite
@@ -97,10 +97,10 @@ class Bench:
         )
 
 
-StepFunction = Callable[[Bench], StepDone]
+StepFunction = Callable[[FirstRunSetup], StepDone]
 
 
-def calibrate(bench: Bench) -> StepDone:
+def calibrate(bench: FirstRunSetup) -> StepDone:
     """The whole checklist of `doctor --calibrate`, saved as calibration.json."""
     checks = bench.suite.checks
     for number, check in enumerate(checks, 1):
@@ -110,7 +110,7 @@ def calibrate(bench: Bench) -> StepDone:
     return StepDone("calibration", 0.0, list(bench.suite.lines), (path.name,))
 
 
-def measure(bench: Bench) -> StepDone:
+def measure(bench: FirstRunSetup) -> StepDone:
     """A quick `ptxbench run` of some pairs, saved as a run."""
     bench.gpu.release()  # free the calibration's buffers, because the workers need the memory
     plan = calibrated(
@@ -163,16 +163,16 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> CheckResult:
     return CheckResult(subject, WARN if wide else PASS, words, "The noise floor is over 1 %." if wide else "")
 
 
-def compare_bits(bench: Bench) -> StepDone:
+def compare_bits(bench: FirstRunSetup) -> StepDone:
     """Every pair once on the device and once on the emulator, on the same data: do the outputs have the same bits?"""
     return StepDone("bits", 0.0, list(each_variant(bench, "bits", bits, bench.pair_plans())))
 
 
-Ask = Callable[[Bench, PairPlan, Source, str], CheckResult]
+Ask = Callable[[FirstRunSetup, PairPlan, Source, str], CheckResult]
 """Tests one variant; the last argument is the subject of the line."""
 
 
-def each_variant(bench: Bench, step: str, ask: Ask, pair_plans: Sequence[PairPlan]) -> Iterator[CheckResult]:
+def each_variant(bench: FirstRunSetup, step: str, ask: Ask, pair_plans: Sequence[PairPlan]) -> Iterator[CheckResult]:
     """One line per variant, until the time limit. A pair whose own PTX is not for this device has one line for all."""
     for pair_plan in pair_plans:
         name = pair_plan.loaded.name
@@ -188,7 +188,7 @@ def each_variant(bench: Bench, step: str, ask: Ask, pair_plans: Sequence[PairPla
             yield line_or_reason(subject, partial(ask, bench, pair_plan, source, subject))
 
 
-def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
+def not_for(bench: FirstRunSetup, pair_plan: PairPlan) -> str | None:
     """Why a pair is not for this device: its hand-written PTX is for other devices."""
     try:
         for source in pair_plan.sources:
@@ -201,7 +201,7 @@ def not_for(bench: Bench, pair_plan: PairPlan) -> str | None:
     return None
 
 
-def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
+def bits(bench: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
     built = toolchain.build_source(source, pair_plan.arch)
     case = prepare_case(pair_plan, largest(pair_plan), SEED)
     pair = pair_plan.loaded.pair
@@ -222,7 +222,7 @@ def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> Che
     return CheckResult(subject, WARN, words, advice)
 
 
-def compare_counters(bench: Bench) -> StepDone:
+def compare_counters(bench: FirstRunSetup) -> StepDone:
     """The counts of a launch by the emulator and by the hardware."""
     counted: list[Agreement] = []
     lines: list[CheckResult] = []
@@ -236,7 +236,7 @@ def compare_counters(bench: Bench) -> StepDone:
 
 
 def count(
-    program: str, counted: list[Agreement], bench: Bench, pair_plan: PairPlan, source: Source, subject: str
+    program: str, counted: list[Agreement], bench: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str
 ) -> CheckResult:
     """Both counts of one launch of one variant, which are added to `counted`."""
     built, size = toolchain.build_source(source, pair_plan.arch), largest(pair_plan)
@@ -295,7 +295,7 @@ STEPS: dict[str, StepFunction] = {
 """In order: each uses the results of those before it."""
 
 
-def timed(take: StepFunction, bench: Bench) -> StepDone:
+def timed(take: StepFunction, bench: FirstRunSetup) -> StepDone:
     """The step, with the seconds that it took."""
     begun = bench.suite.host.now()
     done = take(bench)

@@ -11,7 +11,7 @@ from ptxbench.wording.table import StyledText, Table, texts
 STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", ABSENT: "dim"}
 
 
-def checklist_table(lines: Sequence[CheckResult]) -> DrawnTable:
+def calibration_table(lines: Sequence[CheckResult]) -> DrawnTable:
     """One row per line: its status, its subject and the result."""
     rows = [[StyledText(line.status, STYLES[line.status]), line.subject, line.found] for line in lines]
     return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

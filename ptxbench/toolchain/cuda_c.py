@@ -79,7 +79,7 @@ def translate(source: bytes, path: Path, arch: str, flags: Sequence[str], *, con
 def includes_host_header(job: Job) -> bool:
     """Whether NVRTC cannot compile the text as it is, because it includes a header that NVRTC does not have."""
     own = {file.name for file in job.files or []}
-    named = sure_includes(job.source)
+    named = unconditional_includes(job.source)
     absent = [
         name for name in named if name not in own and not any((folder / name).is_file() for folder in locate.headers())
     ]
@@ -87,9 +87,9 @@ def includes_host_header(job: Job) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def sure_includes(source: bytes) -> tuple[str, ...]:
-    """`SourceText.sure_includes`, found once: a text is compiled for several architectures and with several flags."""
-    return tuple(SourceText(source.decode("utf-8", "replace")).sure_includes)
+def unconditional_includes(source: bytes) -> tuple[str, ...]:
+    """`SourceText.unconditional_includes`, found once: a text is compiled for several architectures and flags."""
+    return tuple(SourceText(source.decode("utf-8", "replace")).unconditional_includes)
 
 
 def refusal(job: Job, answer: Compilation) -> PtxbenchError:
@@ -144,17 +144,17 @@ class Job:
             answer = make()
             # A header that is missing today may be installed tomorrow, and another status is the tool's trouble.
             if answer.status not in (SUCCESS, COMPILATION) or nvrtc.NO_HEADER.search(answer.log):
-                raise Unkept(answer)
+                raise UncachedAnswer(answer)
             return json.dumps(answer).encode()
 
         try:
             key = (*tool, self.path.name, self.arch, *self.flags, "files", *hashes)
             return Compilation(*json.loads(cache.remember(key, whole)))
-        except Unkept as unkept:
+        except UncachedAnswer as unkept:
             return unkept.answer
 
 
-class Unkept(Exception):
+class UncachedAnswer(Exception):
     """An answer of a compiler that must not be cached."""
 
     def __init__(self, answer: Compilation) -> None:

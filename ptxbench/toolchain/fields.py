@@ -50,28 +50,28 @@ def decimal(number: float) -> str:
     return f"{number:.20e}" if abs(number) >= LARGE else f"{number:.20g}"
 
 
-def usual(number: float) -> bool:
+def is_decimal(number: float) -> bool:
     """Whether it is printed as `decimal` does; not so infinity, NaN and -0."""
     return isfinite(number) and (number != 0 or copysign(1, number) > 0)
 
 
-def single(value: int) -> float:
+def f32_text(value: int) -> float:
     return float(struct.unpack("<f", value.to_bytes(4, "little"))[0])
 
 
-def double(value: int) -> float:
+def f64_text(value: int) -> float:
     """The double with this upper half."""
     return float(struct.unpack("<d", (value << 32).to_bytes(8, "little"))[0])
 
 
-def halves(value: int) -> tuple[float, float]:
+def f16_pair(value: int) -> tuple[float, float]:
     low, high = struct.unpack("<2e", value.to_bytes(4, "little"))
     return high, low
 
 
-def brains(value: int) -> tuple[float, float]:
+def bf16_pair(value: int) -> tuple[float, float]:
     """Two bfloat16."""
-    return single(value & 0xFFFF0000), single(value << 16 & 0xFFFFFFFF)
+    return f32_text(value & 0xFFFF0000), f32_text(value << 16 & 0xFFFFFFFF)
 
 
 def has_one_bit(value: int) -> bool:
@@ -109,10 +109,14 @@ KINDS = {
     "S": Kind(lambda value: signed_hex(signed(value, 32)), lambda value: value != 0, 3),
     "Y": Kind(lambda value: f"{value:#x}", lambda value: not has_one_bit(value), 3),
     "Z": Kind(lambda value: signed_hex(signed(value, 32)), lambda value: not has_one_bit(value), 3),
-    "F": Kind(lambda value: decimal(single(value)), lambda value: not isnan(single(value))),
-    "D": Kind(lambda value: decimal(double(value)), lambda value: not isnan(double(value))),
-    "H": Kind(lambda value: ", ".join(map(decimal, halves(value))), lambda value: all(map(usual, halves(value)))),
-    "B": Kind(lambda value: ", ".join(map(decimal, brains(value))), lambda value: all(map(usual, brains(value)))),
+    "F": Kind(lambda value: decimal(f32_text(value)), lambda value: not isnan(f32_text(value))),
+    "D": Kind(lambda value: decimal(f64_text(value)), lambda value: not isnan(f64_text(value))),
+    "H": Kind(
+        lambda value: ", ".join(map(decimal, f16_pair(value))), lambda value: all(map(is_decimal, f16_pair(value)))
+    ),
+    "B": Kind(
+        lambda value: ", ".join(map(decimal, bf16_pair(value))), lambda value: all(map(is_decimal, bf16_pair(value)))
+    ),
     "O": Kind(lambda value: signed_hex(signed(value, 24)), lambda value: value != 0, 4),
     "N": Kind(lambda value: f"{value:#x}", lambda value: 0 < value < 1 << 19, 4),
     "C": Kind(lambda value: f"{4 * value:#x}", lambda value: 0 < value < CONSTANTS, 1),

@@ -241,7 +241,7 @@ class SourceText:
         return " ".join(self.text[self.spans[first][0] : self.spans[last][1]].split())
 
     @property
-    def sure_includes(self) -> list[str]:
+    def unconditional_includes(self) -> list[str]:
         """The files that it includes whatever the macros are."""
         names, depth = [], 0
         for first, last in self.directives:

@@ -23,7 +23,7 @@ class KernelRefused(Exception):
     """The kernel cannot be compiled; the message is for its author."""
 
 
-class Unusable(Exception):
+class CompilerUnusable(Exception):
     """The compiler does not work here; the message says why."""
 
 
@@ -49,7 +49,7 @@ def answer(compiled: Callable[..., Mapping[str, Any]], request: Mapping[str, Any
         return {"refused": str(refused)}
     except NotForTarget as unknown:
         return {"target": str(unknown)}
-    except Unusable as unusable:
+    except CompilerUnusable as unusable:
         return {"unusable": str(unusable)}
 
 

@@ -17,9 +17,9 @@ from typing import Any
 from ptxbench.toolchain.kernel_file import (
     ESCAPE,
     FAILURES,
+    CompilerUnusable,
     KernelRefused,
     NotForTarget,
-    Unusable,
     executed,
     sentence,
     serve,
@@ -68,7 +68,7 @@ def imported() -> Any:
         import numba
         import numba.cuda.dispatcher
     except FAILURES as error:
-        raise Unusable(sentence(error)) from None
+        raise CompilerUnusable(sentence(error)) from None
     return numba
 
 
@@ -193,7 +193,7 @@ def explained(error: BaseException, name: str) -> Exception:
     if type(error).__name__ == OF_TARGET:
         return NotForTarget(" ".join(str(error).replace("(", " (").split()))
     if type(error).__name__ in OF_TOOLS or (isinstance(error, ImportError) and "nvvm" in str(error).lower()):
-        return Unusable(sentence(error))
+        return CompilerUnusable(sentence(error))
     text = ESCAPE.sub("", str(error))
     line = line_of(error, text, name)
     if isinstance(error, SyntaxError):

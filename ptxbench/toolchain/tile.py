@@ -102,9 +102,9 @@ def compiled(
 def find() -> Path:
     """The path of tileiras: next to ptxas in NVIDIA's wheels, or in a toolkit. Raises ToolMissing."""
     if ptxas := locate.program("ptxas"):
-        beside = ptxas.with_name("tileiras").with_suffix(ptxas.suffix)
-        if beside.is_file():
-            return beside
+        tileiras = ptxas.with_name("tileiras").with_suffix(ptxas.suffix)
+        if tileiras.is_file():
+            return tileiras
     if path := locate.program("tileiras"):
         return path
     raise ToolMissing(f"tileiras, which compiles CUDA Tile C++, is not installed: {INSTALL}.")

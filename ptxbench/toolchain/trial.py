@@ -101,7 +101,7 @@ def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
     known = targets()
 
     def hint(pattern: str) -> str:
-        close = architecture.meant(pattern)
+        close = architecture.normalised(pattern)
         return f" Did you mean '{close}'?" if close in known else ""
 
     return select(known, patterns, "target", hint=hint)

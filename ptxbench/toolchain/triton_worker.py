@@ -16,8 +16,8 @@ from typing import Any
 
 from ptxbench.toolchain.kernel_file import (
     FAILURES,
+    CompilerUnusable,
     KernelRefused,
-    Unusable,
     executed,
     last_line,
     sentence,
@@ -77,7 +77,7 @@ def imported() -> Any:
 
         knobs.runtime.add_stages_inspection_hook = without_machine_code
     except FAILURES as error:
-        raise Unusable(sentence(error)) from None
+        raise CompilerUnusable(sentence(error)) from None
     return triton
 
 

@@ -194,13 +194,13 @@ def left_read_only(base: BuildReport, head: BuildReport) -> bool:
     return after[0] < before[0] and after[1] > before[1]
 
 
-def grew(count: Callable[[BuildReport], float | None]) -> Callable[[BuildReport, BuildReport], bool]:
+def has_grown(count: Callable[[BuildReport], float | None]) -> Callable[[BuildReport, BuildReport], bool]:
     return lambda base, head: (count(head) or 0) > (count(base) or 0)
 
 
 OF_CODE = (
-    (LOCAL, local_accesses, grew(local_accesses)),
-    (CALLS, calls, grew(calls)),
+    (LOCAL, local_accesses, has_grown(local_accesses)),
+    (CALLS, calls, has_grown(calls)),
     (WIDTH, wide_accesses, narrowed),
     (READ_ONLY, read_only_loads, left_read_only),
 )

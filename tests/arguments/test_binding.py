@@ -94,13 +94,13 @@ MISFITS = [
                      "--arg f32=2.5."),
     (SCALE, (X, Y, A, f"m:{N}"), "'m:u32=4': 'scale' has no parameter 'm'. It has x .u64, y .u64, a .f32, n .u32."),
     (SCALE, (X, Y, A, f"4:{N}"), "'4:u32=4': 'scale' has 4 parameters; the first is 0."),
-    (SCALE, (X, Y, f"n:{N}", f"3:{N}"), "'n:u32=4' and '3:u32=4' both set one parameter of 'scale'."),
+    (SCALE, (X, Y, f"n:{N}", f"3:{N}"), "'n:u32=4' and '3:u32=4' set the same parameter of 'scale'."),
     (COMPILED, (f"x:{X}", A), f"'x:{X}': the PTX does not have the names of the parameters, only saxpy_param_0 and so "
                               f"on, so 'x' cannot be checked. Write the parameter's index, from 0, in place of the "
                               "name, or no name and all in order."),
     (DECLARED, (f"x:{X}", f"b:{A}"), "'b:f32=2': 'saxpy' has no parameter 'b'. It has float* x, float a."),
     (DECLARED, (f"xs:{X}", A), f"'xs:{X}': 'saxpy' has no parameter 'xs'. Did you mean 'x'?"),
-    (DECLARED, (f"x:{X}", f"x:{A}"), f"'x:{X}' and 'x:{A}' both set one parameter of 'saxpy'."),
+    (DECLARED, (f"x:{X}", f"x:{A}"), f"'x:{X}' and 'x:{A}' set the same parameter of 'saxpy'."),
     (DECLARED, (X, X), f"'{X}': parameter 'a' is 'float', passed by value. Write f32=2.5."),
     (SCALE, (X, Y, N, A), "'u32=4': parameter 'a' is .f32. Write f32=2.5."),
     (SCALE, (X, Y, "f64=2", N), "'f64=2': parameter 'a' is .f32. Write f32=2.5."),

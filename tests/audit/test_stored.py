@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench.audit.stored import StoredDevice, audit_runs, devices, swapped, unchanged
 from ptxbench.audit.synthetic import CONDITIONS
-from ptxbench.errors import TooLittle
+from ptxbench.errors import TooFewRuns
 from ptxbench.verdict.config import GateConfig
 from tests.runs import Kernel, Noise, Sampling, timed_run
 
@@ -40,7 +40,7 @@ TOO_LITTLE = [
 
 @pytest.mark.parametrize(("runs", "message"), TOO_LITTLE)
 def test_fewer_than_six_runs_sixty_rounds_and_two_days_of_one_gpu_model_are_refused(runs, message):
-    with pytest.raises(TooLittle) as error:
+    with pytest.raises(TooFewRuns) as error:
         devices(runs)
     assert message in str(error.value)
     assert "takes 6 runs and 60 rounds on 2 days" in str(error.value)
@@ -107,7 +107,7 @@ def test_changed_code_is_not_part_of_it(six):
 def test_runs_of_nothing_in_common_are_refused():
     one = [run(i) for i in range(2)]
     apart = [one[0], replace(one[1], cells=[replace(cell, pair=f"other {cell.pair}") for cell in one[1].cells])]
-    with pytest.raises(TooLittle, match="a: no two of its 2 runs measured the same code"):
+    with pytest.raises(TooFewRuns, match="a: no two of its 2 runs measured the same code"):
         audit_runs(StoredDevice("a", apart), GateConfig())
 
 

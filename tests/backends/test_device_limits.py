@@ -32,10 +32,10 @@ NEEDS = [
     (RTX_4090, Launch(1, 32, shared_bytes=99 * KIB), 1,
      "A CTA needs 101,377 bytes of shared memory; RTX 4090 has at most 101,376."),
     (H100,     CLUSTER, 0, None),
-    (A100,     CLUSTER, 0, "The launch needs clusters of CTAs; A100 has none (they need sm_90 or later)."),
+    (A100,     CLUSTER, 0, "The launch needs clusters of CTAs; A100 does not support them (they need sm_90 or later)."),
     (H100,     DEPENDENT, 0, None),
     (A100,     DEPENDENT, 0,
-     "The launch is a chain of dependent launches; A100 has none (they need sm_90 or later)."),
+     "The launch is a chain of dependent launches; A100 does not support them (they need sm_90 or later)."),
     (A100,     Launch(4, 32, chain=Chain(2, "k")), 0, None),
     (H100,     Launch(4, 32, cooperative=True), 0, None),
     (H100,     Launch(4, 32, set_aside=100), 0, None),
@@ -83,13 +83,13 @@ def test_small_devices_skip_shipped_pairs_that_they_cannot_launch(limits, skippe
 def test_tensor_maps_need_a_device_that_has_them():
     assert device_limits.no_tensor_maps(H100) is None
     assert device_limits.no_tensor_maps(A100) == (
-        "The kernel takes a tensor map; A100 has none (they need sm_90 or later)."
+        "The kernel takes a tensor map; A100 does not support them (they need sm_90 or later)."
     )
 
 
 def test_a_grid_that_must_be_co_resident_is_checked_against_the_device():
-    assert device_limits.too_many(H100, PARTITION, 132) is None
-    assert device_limits.too_many(A100, PARTITION, 108) == (
+    assert device_limits.too_many_ctas(H100, PARTITION, 132) is None
+    assert device_limits.too_many_ctas(A100, PARTITION, 108) == (
         "All 132 CTAs must run at once; A100 with its 108 SMs holds 108. Choose a --size with fewer CTAs."
     )
 

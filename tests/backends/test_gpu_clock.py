@@ -114,7 +114,7 @@ def test_a_graph_is_of_one_module_loaded_again_over_all_copies(backend):
 
 
 def test_a_warm_sample_is_the_second_of_two_launches_and_graphs_stay_on_one_set_of_buffers(backend):
-    backend.forget_marked = lambda: None
+    backend.reset_persisting_lines = lambda: None
     clock = backend.clock(BUILD, Launch(1, 32), arguments(1), ("y",), cache="warm")
     assert (clock.graphs, clock.copies, clock.as_wanted) == (True, 1, True)
     backend.cuda.taken()

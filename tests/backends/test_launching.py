@@ -30,14 +30,14 @@ def test_a_smaller_device_launches_what_fits_and_reports_the_rest(monkeypatch, t
     assert gpu.run(built, Launch(1, 256, most), out, ("out",)).outputs["out"].tolist() == list(range(256))
     lacks = [
         (Launch(1, 256, most + KIB), f"A CTA needs {most + KIB:,} bytes of shared memory; .* has at most {most:,}"),
-        (Launch(8, 256, most, cluster=2), r"The launch needs clusters of CTAs; .* has none"),
+        (Launch(8, 256, most, cluster=2), r"The launch needs clusters of CTAs; .* does not support them"),
     ]
     for launch, sentence in lacks:
         for ask in (lambda how=launch: gpu.require(built, how), lambda how=launch: gpu.run(built, how, out, ("out",))):
             with pytest.raises(LaunchUnavailable, match=sentence):
                 ask()
     mapped = {"map_x": TiledMap("x", "f32", (16,), (), (16,), (1,)), "x": np.zeros(16, f32), "out": poison((16,), u32)}
-    with pytest.raises(LaunchUnavailable, match=r"The kernel takes a tensor map; .* has none"):
+    with pytest.raises(LaunchUnavailable, match=r"The kernel takes a tensor map; .* does not support them"):
         gpu.run(build(gpu, "map_bytes"), Launch(1, 1), mapped, ("out",))
     assert gpu.lost is None
 

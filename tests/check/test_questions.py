@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery
+from ptxbench.check.case_series import CaseSeries
 from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
-from ptxbench.check.questions import Question
 from ptxbench.check.sizes import hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.stages import Checker, CheckOptions
@@ -268,10 +268,10 @@ def test_the_pairs_kernels_run_a_case_once(monkeypatch):
 def test_the_first_case_that_is_not_beyond_the_pair_counts():
     triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     cases = []
-    question = Question("", (cases.append(case) or case for case in triad.check))
-    assert triad.counting(question) is triad.check[0]
+    question = CaseSeries("", (cases.append(case) or case for case in triad.check))
+    assert triad.counted_case(question) is triad.check[0]
     triad.reference_failures[id(triad.check[0]), False] = "ptx"
-    assert triad.counting(question) is triad.check[1]
+    assert triad.counted_case(question) is triad.check[1]
     assert len(cases) == 2
     assert triad.repeated[0].size not in triad.pair.check_sizes
 

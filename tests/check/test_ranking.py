@@ -11,7 +11,7 @@ from ptxbench.check.findings import Judgement, StageResult, finding, from_docume
 from ptxbench.check.machine_code import ratio
 from ptxbench.check.ranking import places, ranked
 from ptxbench.check.stages import Checker, CheckOptions
-from ptxbench.check.watch import changes
+from ptxbench.check.watch import changed_files
 from ptxbench.executed import Executed
 from ptxbench.terminal.check import JudgementReport, Ranking, verdict_words
 from tests.check.judging import KERNELS, suite
@@ -154,5 +154,5 @@ def test_all_files_are_looked_at_first_and_then_those_that_change(tmp_path):
         lambda: one.write_text("1111"),
         lambda: os.utime(two, ns=(1, 1)),
     ])  # fmt: skip
-    looked = changes(lambda: [one, two], lambda: next(steps)())
+    looked = changed_files(lambda: [one, two], lambda: next(steps)())
     assert [next(looked) for _ in range(4)] == [(one, two), (two,), (one,), (two,)]

@@ -9,7 +9,7 @@ import pytest
 
 from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED
 from ptxbench.check.findings import Skip, verdict_of
-from ptxbench.check.reading import stays_open
+from ptxbench.check.reading import has_unclosed_brace
 from ptxbench.check.stages import Checker
 from ptxbench.toolchain import locate, ptxas
 from tests.check.judging import KERNELS, judged, outcome, suite
@@ -167,7 +167,7 @@ OPEN = [
 @pytest.mark.parametrize(("change", "cut"), OPEN)
 def test_ptxas_is_not_asked_about_a_text_whose_braces_stay_open(change, cut, monkeypatch, tmp_path):
     text = change(PTX)
-    assert stays_open(text) == cut
+    assert has_unclosed_brace(text) == cut
     if cut:
         with pytest.raises(ptxas.RefusedError):
             ptxas.accept(locate.program("ptxas"), text, "sm_90")

@@ -43,7 +43,7 @@ def calibrate(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
 
     def calibrate(*lines, options=(), results=tmp_path / "results"):
-        monkeypatch.setattr(_calibrate, "gpu_checklist", lambda: Scripted(*lines))
+        monkeypatch.setattr(_calibrate, "gpu_calibration_suite", lambda: Scripted(*lines))
         status = main(["doctor", "--calibrate", "--results", str(results), *options])
         return status, *capsys.readouterr()
 
@@ -123,7 +123,7 @@ def test_results_is_an_option_of_calibrating_alone(capsys):
 def test_a_whole_checklist_goes_through(monkeypatch, tmp_path, capsys):
     """Every check on a scripted device, as for a GPU."""
     monkeypatch.setattr(module, "LEAST_COPY", 1 << 16)
-    monkeypatch.setattr(_calibrate, "gpu_checklist", new_suite)
+    monkeypatch.setattr(_calibrate, "gpu_calibration_suite", new_suite)
     assert main(["doctor", "--calibrate", "--results", str(tmp_path)]) == 0
     out, _ = capsys.readouterr()
     rows = [line.split()[0] for line in out.splitlines() if line[:4] in (PASS, WARN, FAIL)]

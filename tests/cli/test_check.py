@@ -214,7 +214,7 @@ def watched(ptxbench, kernels, files, steps, monkeypatch, *options):
     """The documents of a watch in which something is done at each look."""
     from ptxbench.check import watch
 
-    monkeypatch.setattr(watch.changes, "__defaults__", (lambda: next(steps)(),))
+    monkeypatch.setattr(watch.changed_files, "__defaults__", (lambda: next(steps)(),))
     ran = ptxbench("check", *files, "--pair", "scale", "--target", "sm_90", "--kernels", kernels, "--watch", *options)
     assert ran.status == 130
     return [json.loads(line) for line in ran.out.splitlines()], ran.err

@@ -78,8 +78,8 @@ def test_variants_by_request_are_loaded_and_are_not_among_the_default_ones(kerne
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ('["ptx.plane"]',  r"scale\.py:\d+: by_request names 'ptx\.plane', which no file makes\."),
-        ('["cuda@fat"]',   r"names 'cuda@fat', which no file makes\. Did you mean 'cuda@fast'\?"),
+        ('["ptx.plane"]',  r"scale\.py:\d+: by_request names 'ptx\.plane', which no file defines\."),
+        ('["cuda@fat"]',   r"names 'cuda@fat', which no file defines\. Did you mean 'cuda@fast'\?"),
         ('["ptx"]',        r"names 'ptx'\. Every run needs 'cuda' and 'ptx'"),
         ('"ptx.plain"',    r"by_request is 'ptx\.plain'\. It must list names of variants"),
         ("[1]",            r"by_request is \[1\]\. It must list"),

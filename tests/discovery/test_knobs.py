@@ -35,7 +35,7 @@ def test_nothing_turned_is_the_pair_itself(tmp_path):
 # pair, CUDA C, PTX, the message
 BAD = [
     (KNOB_PAIR, KNOB_CUDA, changed(KNOB_PTX, ".maxntid 128 /*=", ".maxntid 64 /*="),
-     "scale.ptx:13: the literal is 64, and 'BLOCK' comes to 128 with BLOCK = 128."),
+     "scale.ptx:13: the literal is 64, and 'BLOCK' is 128 with BLOCK = 128."),
     (KNOB_PAIR, changed(KNOB_CUDA, "#define BLOCK 128", "#define BLOCK 256"), KNOB_PTX,
      "scale.cu:4: BLOCK is 256 here and 128 in the pair file."),
     (KNOB_PAIR, CUDA, KNOB_PTX, "scale.cu does not use the knob BLOCK"),

@@ -50,7 +50,7 @@ def first_run(ptxbench, kernels, monkeypatch, tmp_path):
     monkeypatch.setattr(steps, "QUICK", SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=2))
 
     def first_run(*options, **scripted):
-        monkeypatch.setattr(_first_run, "gpu_checklist", lambda option: Scripted(**scripted))
+        monkeypatch.setattr(_first_run, "gpu_calibration_suite", lambda option: Scripted(**scripted))
         ran = ptxbench("doctor", "--first-run", "--kernels", str(kernels), "--results", "results", *options)
         path = tmp_path / "results" / "scripted-gpu" / "first-run.json"
         return ran, json.loads(path.read_text()) if path.exists() else None

@@ -62,8 +62,8 @@ def thorough(gpu, monkeypatch):
     """A checklist with the waits and the gigabytes that a device needs. The simulated one needs neither: it has its
     clock at once, its L2 is small, and it ends no kernel however long one waits."""
     if simulated.VARIABLE in os.environ:
-        checklist, at_once = _calibrate.gpu_checklist, SamplingSettings(warm_up_limit_seconds=0)
-        monkeypatch.setattr(_calibrate, "gpu_checklist", lambda: replace(checklist(), settings=at_once))
+        checklist, at_once = _calibrate.gpu_calibration_suite, SamplingSettings(warm_up_limit_seconds=0)
+        monkeypatch.setattr(_calibrate, "gpu_calibration_suite", lambda: replace(checklist(), settings=at_once))
         monkeypatch.setattr(suite, "IDLE_SECONDS", 0.0)
         monkeypatch.setattr(suite, "PATIENCE", 4.0)
         monkeypatch.setattr(suite, "LEAST_COPY", 1 << 20)

@@ -151,7 +151,7 @@ def test_a_candidate_is_not_compared_with_it(folder):
 
 # the field as written, the message
 MISTAKES = [
-    ('"ptx.slips"', "must_fail names 'ptx.slips', which no file makes. Did you mean 'ptx.slip'?"),
+    ('"ptx.slips"', "must_fail names 'ptx.slips', which no file defines. Did you mean 'ptx.slip'?"),
     ('"ptx"',       "must_fail names 'ptx'. The variants 'cuda' and 'ptx' must be right; name others."),
     ("3",           r"must_fail is \[3\]. It must list names of variants, such as 'cuda.strided'."),
 ]  # fmt: skip

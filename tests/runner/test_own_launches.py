@@ -83,7 +83,7 @@ def test_the_other_commands_launch_it_so_too(kernels, ptxbench):
 # the field as written, the message
 MISTAKES = [
     ('launches={"ptx.wid": lambda n: Launch(1, 1)},\n',
-     "launches names 'ptx.wid', which no file makes. Did you mean 'ptx.wide'?"),
+     "launches names 'ptx.wid', which no file defines. Did you mean 'ptx.wide'?"),
     ('launches={"ptx.wide": Launch(1, 1)},\n', "launches is "),
     ('launches={"ptx.wide": lambda m: Launch(1, 1)},\n',
      r"the launch of 'ptx.wide' does not take n=1: missing a required argument: 'm'."),

@@ -201,9 +201,9 @@ def reciprocal_root(e: Emitter, a: Value) -> Value:
     square = e.mul(y, y)
     square_rest = rounding.fma(e, y, y, e.negate(square))
     rest = e.sub(rounding.fma(e, e.negate(m), square, one), e.mul(m, square_rest))
-    mended = rounding.fma(e, e.mul(y, e.constant(0.5, F64)), rest, y)
+    corrected = rounding.fma(e, e.mul(y, e.constant(0.5, F64)), rest, y)
     power = e.shl(e.sub(e.constant(1023, S64), k), e.constant(52, S64))
-    result = e.mul(mended, e.as_type(power, F64))
+    result = e.mul(corrected, e.as_type(power, F64))
     result = e.select(subnormal, e.mul(result, e.constant(2.0**54, F64)), result)
     return special_root(e, a, result)
 

@@ -1,7 +1,7 @@
 """Whether a bulk copy may touch its bytes, on either side; and what it counts. Both kinds of copies use this.
 
-A copy that may not moves nothing, but completes its transactions, so that no thread waits for it in vain where faults
-are only collected.
+A copy that must not touch them moves nothing, but completes its transactions, so that no thread waits for it forever
+where faults are only collected.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ WARP_TID = 192
 WARP_BARRIERS, WARP_ANSWERS = 576, 640
 """For each lane: the barrier that it waits at (runtime/barriers.py); the result of its last barrier reduction."""
 WARP_TESTED = 768
-"""i32 for each lane: the mbarrier that it tested in vain last, as its address plus 1; 0: none."""
+"""i32 for each lane: the mbarrier that it last tested without success, as its address plus 1; 0: none."""
 WARP_BYTES = 896
 
 # One CTA's header: byte offsets; then an entry for each barrier, with the offsets of the second line.

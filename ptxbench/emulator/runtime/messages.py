@@ -169,7 +169,7 @@ act:
 
 ARRIVED = RuntimeFunction("messages_arrived", f"""
 define internal void @messages_arrived(ptr %env, {V32} %addresses, i32 %lanes) noinline {{
-  ; %lanes have tested mbarriers of their CTA in vain.
+  ; %lanes have tested mbarriers of their CTA without success.
 entry:
   %list.of = alloca {V32}, align 64
   store {V32} %addresses, ptr %list.of

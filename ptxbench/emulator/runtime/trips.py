@@ -20,8 +20,8 @@ entry:
   %trips.at = getelementptr i64, ptr %all, i64 %loop
   %trips = load i64, ptr %trips.at
   %outside = icmp eq i64 %trips, 0
-  %nobody = icmp eq i32 %lanes, 0
-  %none = or i1 %outside, %nobody
+  %no.lane = icmp eq i32 %lanes, 0
+  %none = or i1 %outside, %no.lane
   br i1 %none, label %done, label %some
 some:
   store i64 0, ptr %trips.at

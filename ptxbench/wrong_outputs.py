@@ -19,7 +19,7 @@ from ptxbench.arrays import WARP, Array, is_float, spacing
 from ptxbench.pair import In, Pair, Size
 from ptxbench.verify import Expected, agrees, reference_of, row_parts, rows_of
 
-IN_SO_MANY = 1000
+ONE_IN = 1000
 """One element in this many is changed, and at least one."""
 
 TOLERANCES = 10
@@ -32,7 +32,7 @@ PIECE = 1 << 16
 """Elements that are judged at a time."""
 
 
-class ForgeryOutcome(Enum):
+class WrongOutputResult(Enum):
     REJECTED = "rejected"
     ACCEPTED = "accepted"
     SAME = "same"
@@ -42,19 +42,19 @@ class ForgeryOutcome(Enum):
 
 
 @dataclass(frozen=True)
-class Forgery:
+class WrongOutput:
     """A wrong result in words, and a function that judges it.
 
     `must_show`: whether it is also a weakness if no size's data show such a mistake.
     """
 
     what: str
-    judge: Callable[[], ForgeryOutcome]
+    judge: Callable[[], WrongOutputResult]
     must_show: bool = False
 
 
 @dataclass(frozen=True)
-class ForgeryCase:
+class WrongOutputCase:
     """One size of a pair: the arguments and the expected outputs."""
 
     pair: Pair
@@ -63,23 +63,23 @@ class ForgeryCase:
     expected: Expected
     seed: int
 
-    def forgeries(self) -> Iterator[Forgery]:
-        """The forgeries at this size."""
+    def wrong_outputs(self) -> Iterator[WrongOutput]:
+        """The wrong outputs at this size."""
         for name in self.expected.outputs:
-            yield from VerifiedElements.of(self, name).forgeries(self.share_of_a_warp(name), self.seed)
+            yield from VerifiedElements.of(self, name).wrong_outputs(self.share_of_a_warp(name), self.seed)
         for arg in self.pair.args:
             if isinstance(arg, In) and (size := self.arguments[arg.name].size) >= 10:
                 tenth, middle = size // 10, size // 2
                 end = partial(self.without, arg.name, size - tenth, size)
                 inside = partial(self.without, arg.name, middle, middle + tenth)
-                yield Forgery(f"the last tenth of '{arg.name}' read as zero", end, must_show=True)
-                yield Forgery(f"a tenth in the middle of '{arg.name}' read as zero", inside)
+                yield WrongOutput(f"the last tenth of '{arg.name}' read as zero", end, must_show=True)
+                yield WrongOutput(f"a tenth in the middle of '{arg.name}' read as zero", inside)
 
     def share_of_a_warp(self, name: str) -> int:
         """The average number of elements of an output that a warp writes; at least its number of lanes."""
         return max(WARP, -(-int(self.arguments[name].size) // self.pair.launch(**self.size).warps))
 
-    def without(self, name: str, start: int, stop: int) -> ForgeryOutcome:
+    def without(self, name: str, start: int, stop: int) -> WrongOutputResult:
         """The outcome of the reference's own result if input `name` is zero from `start` to `stop`.
 
         For a pair `by_rows` only the parts that can differ are computed.
@@ -93,7 +93,7 @@ class ForgeryCase:
                 parts.append((rows, max(start - first * row, 0), stop - first * row))
         return combined(self.recomputed(name, *part) for part in parts)
 
-    def recomputed(self, name: str, rows: slice, start: int, stop: int) -> ForgeryOutcome:
+    def recomputed(self, name: str, rows: slice, start: int, stop: int) -> WrongOutputResult:
         """The same for some rows; `start` and `stop` count elements within them.
 
         The input is changed in place and restored: a copy of 4 GiB would take longer than the rest.
@@ -111,7 +111,7 @@ class ForgeryCase:
         finally:
             cut[:] = kept
 
-    def outcome_with(self, arguments: Mapping[str, Any], rows: slice) -> ForgeryOutcome:
+    def outcome_with(self, arguments: Mapping[str, Any], rows: slice) -> WrongOutputResult:
         """The outcome of the reference with these arguments instead of the original ones."""
         try:
             with np.errstate(all="ignore"):
@@ -120,11 +120,11 @@ class ForgeryCase:
         except Exception:  # the pair's own code
             same = False
         if not same:
-            return ForgeryOutcome.NONE
+            return WrongOutputResult.NONE
         return combined(VerifiedElements.of(self, out, rows).instead(values) for out, values in outputs.items())
 
 
-Forge = Callable[[Array, Array, slice | Array], Array]
+Change = Callable[[Array, Array, slice | Array], Array]
 """Makes wrong elements from the right ones and their bounds; the last argument is their position among those
 verified."""
 
@@ -143,7 +143,7 @@ class VerifiedElements:
     at: Array | None
 
     @classmethod
-    def of(cls, case: ForgeryCase, name: str, rows: slice = slice(None)) -> VerifiedElements:
+    def of(cls, case: WrongOutputCase, name: str, rows: slice = slice(None)) -> VerifiedElements:
         expected, bounds = case.expected.outputs[name], case.expected.bounds[name]
         if rows != slice(None):
             expected, bounds = expected[rows], bounds[rows]
@@ -158,44 +158,45 @@ class VerifiedElements:
         """Elements of the whole output."""
         return self.before.size
 
-    def forgeries(self, share: int, seed: int) -> Iterator[Forgery]:
-        """The forgeries of this output; `share`: elements that a warp writes."""
+    def wrong_outputs(self, share: int, seed: int) -> Iterator[WrongOutput]:
+        """The wrong_outputs of this output; `share`: elements that a warp writes."""
         name, size = self.name, self.size
-        yield Forgery(f"'{name}' all zero", partial(self.zero, 0, size), must_show=True)
+        yield WrongOutput(f"'{name}' all zero", partial(self.zero, 0, size), must_show=True)
         if size >= 10:
             tail = size - size // 10, size
-            yield Forgery(f"the last tenth of '{name}' zero", partial(self.zero, *tail))
-            yield Forgery(f"the last tenth of '{name}' never written", partial(self.unwritten, *tail))
+            yield WrongOutput(f"the last tenth of '{name}' zero", partial(self.zero, *tail))
+            yield WrongOutput(f"the last tenth of '{name}' never written", partial(self.unwritten, *tail))
         if size >= 2 * share:
             start = size // 2 // share * share
-            yield Forgery(f"'{name}' zero where one warp writes", partial(self.zero, start, start + share))
+            yield WrongOutput(f"'{name}' zero where one warp writes", partial(self.zero, start, start + share))
         if size >= 2:
-            yield Forgery(f"'{name}' from its middle on too small by an earlier element", self.without_previous_sums)
-        few = f"one element in {IN_SO_MANY} of '{name}' off by {TOLERANCES} tolerances"
-        yield Forgery(few, partial(self.few_changed, seed))
+            what = f"'{name}' from its middle on too small by an earlier element"
+            yield WrongOutput(what, self.without_previous_sums)
+        few = f"one element in {ONE_IN} of '{name}' off by {TOLERANCES} tolerances"
+        yield WrongOutput(few, partial(self.few_changed, seed))
 
-    def zero(self, start: int, stop: int) -> ForgeryOutcome:
+    def zero(self, start: int, stop: int) -> WrongOutputResult:
         return self.judged(self.between(start, stop), lambda right, bounds, place: np.zeros_like(right))
 
-    def unwritten(self, start: int, stop: int) -> ForgeryOutcome:
+    def unwritten(self, start: int, stop: int) -> WrongOutputResult:
         """As if an output kept its old value."""
         return self.judged(
             self.between(start, stop),
             lambda right, bounds, place: elements_of(self.before, place if self.at is None else self.at[place]),
         )
 
-    def few_changed(self, seed: int) -> ForgeryOutcome:
+    def few_changed(self, seed: int) -> WrongOutputResult:
         """Elements drawn from the whole output; with a Sample, only few of them may be verified."""
-        few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // IN_SO_MANY)))
+        few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // ONE_IN)))
         places = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
         return self.judged(places, lambda right, bounds, place: shifted(right, TOLERANCES * bounds))
 
-    def without_previous_sums(self) -> ForgeryOutcome:
+    def without_previous_sums(self) -> WrongOutputResult:
         """As if a tile did not add the sums of those before it."""
         middle = self.size // 2
         before = rounded(elements_of(self.expected, self.between(0, middle)[-NEAR:]), self.dtype)
         if not before.size:
-            return ForgeryOutcome.SAME
+            return WrongOutputResult.SAME
         lacking = before[np.argmax(np.abs(before.astype(np.float64)))]
         return self.judged(self.between(middle, self.size), lambda right, bounds, place: minus(right, lacking))
 
@@ -203,19 +204,19 @@ class VerifiedElements:
         """The positions of the elements from `start` to `stop` of the whole output among those verified."""
         return range(start, stop) if self.at is None else np.flatnonzero((self.at >= start) & (self.at < stop))
 
-    def judged(self, places: range | Array, forge: Forge) -> ForgeryOutcome:
-        """The outcome of forged elements at these positions, with all others right."""
+    def judged(self, places: range | Array, change: Change) -> WrongOutputResult:
+        """The outcome of changed elements at these positions, with all others right."""
         if not len(places):
-            return ForgeryOutcome.ACCEPTED  # the forged elements are not verified
+            return WrongOutputResult.ACCEPTED  # the changed elements are not verified
         return combined(
             self.verdict(
                 piece,
-                forge(rounded(elements_of(self.expected, piece), self.dtype), elements_of(self.bounds, piece), piece),
+                change(rounded(elements_of(self.expected, piece), self.dtype), elements_of(self.bounds, piece), piece),
             )
             for piece in split(places)
         )
 
-    def instead(self, values: Array) -> ForgeryOutcome:
+    def instead(self, values: Array) -> WrongOutputResult:
         """The outcome of `values` instead of all verified elements, the last first, because the first may be as
         expected."""
         pieces = list(split(range(self.expected.size)))
@@ -223,24 +224,24 @@ class VerifiedElements:
             self.verdict(piece, rounded(elements_of(values, piece), self.dtype)) for piece in reversed(pieces)
         )
 
-    def verdict(self, piece: slice | Array, forged: Array) -> ForgeryOutcome:
+    def verdict(self, piece: slice | Array, changed: Array) -> WrongOutputResult:
         expected = elements_of(self.expected, piece)
-        if not differs(forged, rounded(expected, self.dtype)):
-            return ForgeryOutcome.SAME
+        if not differs(changed, rounded(expected, self.dtype)):
+            return WrongOutputResult.SAME
         return (
-            ForgeryOutcome.ACCEPTED
-            if agrees(forged, expected, elements_of(self.bounds, piece)).all()
-            else ForgeryOutcome.REJECTED
+            WrongOutputResult.ACCEPTED
+            if agrees(changed, expected, elements_of(self.bounds, piece)).all()
+            else WrongOutputResult.REJECTED
         )
 
 
-def combined(outcomes: Iterable[ForgeryOutcome]) -> ForgeryOutcome:
+def combined(outcomes: Iterable[WrongOutputResult]) -> WrongOutputResult:
     """One rejected part is enough."""
-    total = ForgeryOutcome.SAME
+    total = WrongOutputResult.SAME
     for outcome in outcomes:
-        if outcome in (ForgeryOutcome.REJECTED, ForgeryOutcome.NONE):
+        if outcome in (WrongOutputResult.REJECTED, WrongOutputResult.NONE):
             return outcome
-        if outcome is ForgeryOutcome.ACCEPTED:
+        if outcome is WrongOutputResult.ACCEPTED:
             total = outcome
     return total
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ptxbench.check.launching import CheckCase
 
 
-class Question:
+class CaseSeries:
     """Cases of one kind, made when needed and kept. The next one is used if the pair's own kernels fail the last one.
 
     `name`: the kind of size, or of data.
@@ -16,17 +16,17 @@ class Question:
     def __init__(self, name: str, cases: Iterator[CheckCase]) -> None:
         self.name = name
         self._rest = cases
-        self.made: list[CheckCase] = []
+        self.cases: list[CheckCase] = []
 
     def __iter__(self) -> Iterator[CheckCase]:
         number = 0
-        while number < len(self.made) or self._make():
-            yield self.made[number]
+        while number < len(self.cases) or self._add():
+            yield self.cases[number]
             number += 1
 
-    def _make(self) -> bool:
+    def _add(self) -> bool:
         """Make the next case; whether there was one."""
         case = next(self._rest, None)
         if case is not None:
-            self.made.append(case)
+            self.cases.append(case)
         return case is not None
