@@ -95,7 +95,7 @@ def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 
     if launch.cluster_xyz and not limits.clusters:
         return f"The launch needs clusters of CTAs; {limits.name} does not support them (they need sm_90 or later)."
     if launch.dependent and not limits.dependent:
-        return f"The launch is a chain of dependent launches; {limits.name} does not support them (they need sm_90 or later)."
+        return f"The launch has dependent launches; {limits.name} does not support them (they need sm_90 or later)."
     if launch.set_aside and not limits.set_aside_bytes:
         return f"The launch needs a part of L2 set aside; {limits.name} cannot do that (it needs sm_80 or later)."
     if launch.cooperative and not limits.cooperative:

@@ -151,8 +151,8 @@ SLIPS = [
     (VIEW, ("{u64=1, u64=2}", "null", "&x"), "'&x': parameter 'n' is .u32, passed by value. Write u32=1024."),
     (ONE, ("u64=1",), "'u64=1': parameter 'x' is .b8[8], a struct passed by value. Write '{u64=1}'."),
     (ONE, ("u32[2]=iota",),
-     "'u32[2]=iota' has 8 bytes, the same as the struct 'x'. Write '{u32[2]=iota}' to pass the address of the array, or "
-     "the members, such as '{u32=1, u32=2}', to pass them by value."),
+     "'u32[2]=iota' has 8 bytes, the same as the struct 'x'. Write '{u32[2]=iota}' to pass the address of the "
+     "array, or the members, such as '{u32=1, u32=2}', to pass them by value."),
     (POINTERS, ("f32[8]=iota", "&z"), "'&z': expected the name of one array, found 'z'."),
     (POINTERS, ("f32[8]=iota", "&x[8]"), "'&x[8]': 'x' has 8 elements; the last is 7."),
     (POINTERS, ("&{a:{p:f32[1]=0}, b:{p:f32[1]=0}}", "&p"),

@@ -35,7 +35,7 @@ NEEDS = [
     (A100,     CLUSTER, 0, "The launch needs clusters of CTAs; A100 does not support them (they need sm_90 or later)."),
     (H100,     DEPENDENT, 0, None),
     (A100,     DEPENDENT, 0,
-     "The launch is a chain of dependent launches; A100 does not support them (they need sm_90 or later)."),
+     "The launch has dependent launches; A100 does not support them (they need sm_90 or later)."),
     (A100,     Launch(4, 32, chain=Chain(2, "k")), 0, None),
     (H100,     Launch(4, 32, cooperative=True), 0, None),
     (H100,     Launch(4, 32, set_aside=100), 0, None),

@@ -80,7 +80,7 @@ STATUSES = [
      "1 BROKEN, 1 REGRESSED"),
     ("a missing pair", counted({"triad": BEFORE}), 5, "is in the baseline but not in this run."),
     ("missing and worse", counted({"triad": after(ptx_barriers=65)}), 3, "1 REGRESSED, 2 MISSING"),
-    ("an instruction that the emulator does not support", counted({"triad": after(status="unsupported", reason="no mma."),
+    ("an instruction that the emulator lacks", counted({"triad": after(status="unsupported", reason="no mma."),
                                                         "scan": BEFORE}), 5, "ptx is unsupported: no mma."),
     ("an empty run", EMPTY, 5, "The run is empty. Check which pairs it was to run."),
     ("all rows unlike", counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2}), 5, "seed 1 -> 2"),
