@@ -59,7 +59,7 @@ def suffix(name: str) -> str:
     return parsed.suffix if parsed else ""
 
 
-def takes(target: str, declared: str) -> bool | None:
+def accepts(target: str, declared: str) -> bool | None:
     """Whether PTX with `.target declared` can be assembled for `target`, if it can be for some target: the rule that
     `ptxas --help` has under --gpu-name. None for the code of a family, and if a name is not an architecture."""
     own, other = parse(declared), parse(target)

@@ -51,7 +51,7 @@ class UsageError(PtxbenchError):
 
 
 class PairError(PtxbenchError):
-    """`field`: the function of the pair that returned something wrong, `reference` or `tolerance`, if that is it."""
+    """`field`: the function of the pair that returned something wrong, `reference` or `tolerance`; "" for others."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)

@@ -295,12 +295,12 @@ def launch_both(
     """
     arguments = in_order(kernels, arguments)
     for kernel in kernels:
-        with of_kernel(kernel):
+        with errors_of(kernel):
             kernel.program.bind(kernel.function, arguments)  # before any work: a typing error must not cost it
     a, b = kernels
-    with of_kernel(a):
+    with errors_of(a):
         first = execute(a.program, a.function, arguments, launches[0])
-    with of_kernel(b):
+    with errors_of(b):
         second = execute(b.program, b.function, arguments, launches[1], like=first.bound)
     return LaunchComparison(kernels, (first, second), tuple(compared(first, second, closeness)), closeness)
 
@@ -314,7 +314,7 @@ def in_order(kernels: tuple[Kernel, Kernel], arguments: Sequence[Parsed]) -> Seq
     if nameless[0] == nameless[1] or not any(argument.name for argument in arguments):
         return arguments
     named = kernels[nameless.index(False)]
-    with of_kernel(named):
+    with errors_of(named):
         return [replace(bound.argument, name=None) for bound in named.program.bind(named.function, arguments)]
 
 
@@ -343,7 +343,7 @@ def arrays_by_argument(outcome: ExecOutcome) -> Mapping[int, list[Output]]:
     return result
 
 
-class of_kernel:  # noqa: N801  a context manager reads as a word
+class errors_of:  # noqa: N801  a context manager reads as a word
     """Names the kernel in a UsageError."""
 
     def __init__(self, kernel: Kernel) -> None:

@@ -70,4 +70,4 @@ TAKEN = [
 
 @pytest.mark.parametrize(("target", "declared", "taken"), TAKEN)
 def test_a_plain_target_is_for_itself_and_all_later_ones(target, declared, taken):
-    assert architecture.takes(target, declared) is taken
+    assert architecture.accepts(target, declared) is taken

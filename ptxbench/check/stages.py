@@ -353,7 +353,7 @@ class Checker:
         if self.text.language != "ptx" or self.build.cubin is None:
             return {}
         declared = self.text.module.target  # more than a name, such as `sm_75, debug`, is left to ptxas
-        answers = {target: architecture.takes(target, ", ".join(declared)) for target in self.settings.targets}
+        answers = {target: architecture.accepts(target, ", ".join(declared)) for target in self.settings.targets}
         return {target: answer for target, answer in answers.items() if answer is not None}
 
 

@@ -35,9 +35,9 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     from ptxbench.cli._blocks import open_console
     from ptxbench.exporters.history import to_json
     from ptxbench.terminal.history import HistoryTable
-    from ptxbench.verdict.history import Collection, choose_metric
+    from ptxbench.verdict.history import SeriesCollection, choose_metric
 
-    collection = Collection(choose_metric(metric) if metric else None)
+    collection = SeriesCollection(choose_metric(metric) if metric else None)
     unreadable: list[str] = []
     for run in saved(results, unreadable):
         collection.add(run)

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 import ptxbench
 from ptxbench.device_shape import DeviceShape
-from ptxbench.discovery.specialisation import best, instead, order, require_right, split, target
+from ptxbench.discovery.specialisation import (
+    best_target,
+    order,
+    other_architecture,
+    require_matching_target,
+    split,
+    target,
+)
 from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
 from ptxbench.languages import LANGUAGES, REQUIRED, has_own_threads
 from ptxbench.result import LIBRARY
@@ -57,7 +64,7 @@ class Source:
     def on(self, arch: str) -> Source:
         """The variant with its file for `arch`."""
         files = dict(self.specialisations)
-        chosen = best(files, arch)
+        chosen = best_target(files, arch)
         return replace(self, path=files[chosen] if chosen else self.path, specialisations=())
 
     @property
@@ -107,7 +114,7 @@ class LoadedPair:
         """
         own = next((source for source in self.sources if source.variant == "ptx"), None)
         targets = dict(own.specialisations) if own else {}
-        return instead(targets, usual, any_gpu=any_gpu) if own and own.path in targets.values() else usual
+        return other_architecture(targets, usual, any_gpu=any_gpu) if own and own.path in targets.values() else usual
 
     @property
     def targets(self) -> dict[str, str | None]:
@@ -314,7 +321,7 @@ def sources(
             base, target = split(stem) if language == "ptx" and stem != name else (stem, "")
             path = kernels / language / f"{stem}{suffix}"
             if target:
-                require_right(display_path(path), target)
+                require_matching_target(display_path(path), target)
             variants.setdefault(language + base.removeprefix(name), {})[target] = path
         rows = {"": (), **flags} if language == "cuda" else {"": ()}
         for variant, files in sorted(variants.items()):

@@ -47,7 +47,7 @@ def order(target: str) -> tuple[int, str]:
     return architecture.number(target), target
 
 
-def require_right(path: Path, named: str) -> None:
+def require_matching_target(path: Path, named: str) -> None:
     """Raise PairError for a file whose name says `named` if that is not a specialised target, or not its .target."""
     if named[-1] not in "af":
         plain = named.rstrip("abcdefghijklmnopqrstuvwxyz")
@@ -65,7 +65,7 @@ def require_right(path: Path, named: str) -> None:
         )
 
 
-def best(targets: Collection[str], arch: str) -> str | None:
+def best_target(targets: Collection[str], arch: str) -> str | None:
     """The one of `targets`, of specialised files, that `arch` gets; None for the plain file.
 
     A family belongs to one generation: its file is used for its own member and later ones: sm_100f for sm_103a, but not
@@ -81,13 +81,13 @@ def best(targets: Collection[str], arch: str) -> str | None:
     return families[max(fitting)] if fitting else None
 
 
-def instead(targets: Collection[str], usual: str, *, any_gpu: bool) -> str:
+def other_architecture(targets: Collection[str], usual: str, *, any_gpu: bool) -> str:
     """The architecture for a variant that has only these specialised files: `usual` if one of them is for it.
 
     Otherwise the form of `usual` that has a file, such as sm_90a for sm_90, and if `any_gpu` the first of `targets`.
     """
-    if best(targets, usual):
+    if best_target(targets, usual):
         return usual
     plain = usual.rstrip("af")
-    forms = (form for form in (f"{plain}a", f"{plain}f") if best(targets, form))
+    forms = (form for form in (f"{plain}a", f"{plain}f") if best_target(targets, form))
     return next(forms, min(targets, key=order) if any_gpu else usual)

@@ -49,21 +49,21 @@ def arguments_of(parameters: Sequence[CudaParameter], accesses: Sequence[Access 
     names = names_of(parameters)
     dimensions = [name for name, parameter in zip(names, parameters, strict=True) if is_whole(parameter.type)] or ["n"]
     return [
-        one(name, parameter, access, number, dimensions)
+        draft_of(name, parameter, access, number, dimensions)
         for number, (name, parameter, access) in enumerate(zip(names, parameters, accesses, strict=True), 1)
     ]
 
 
-def one(
+def draft_of(
     name: str, parameter: CudaParameter, access: Access | None, number: int, dimensions: Sequence[str]
 ) -> DraftArgument:
     cuda_type, declared = parameter.type, parameter.declaration
     if cuda_type.pointee is not None:
         if cuda_type.pointee.pointee is not None:
-            raise refused(number, declared, "a pointer to pointers. A pair passes arrays of numbers. Pass each array")
-        return array(name, declared, cuda_type.pointee, access or Access(escapes=True), dimensions)
+            raise refusal(number, declared, "a pointer to pointers. A pair passes arrays of numbers. Pass each array")
+        return draft_array(name, declared, cuda_type.pointee, access or Access(escapes=True), dimensions)
     if cuda_type.text.endswith(("cudaTextureObject_t", "cudaSurfaceObject_t")):
-        raise refused(number, declared, "a texture or a surface, which a pair cannot pass. Pass its array")
+        raise refusal(number, declared, "a texture or a surface, which a pair cannot pass. Pass its array")
     if "CUtensorMap" in cuda_type.text:
         question = f"the array that {name} describes, by its name, and the box of a copy, such as (64, 128)"
         return DraftArgument(name, "TensorMap", f'TensorMap("{name}", of={OPEN}, box={OPEN})', question, declared, None)
@@ -71,7 +71,7 @@ def one(
         what = (
             f"a structure of {cuda_type.bytes} bytes. A pair passes numbers and arrays. Pass its members as parameters"
         )
-        raise refused(number, declared, what)
+        raise refusal(number, declared, what)
     if is_whole(cuda_type):
         call = f'Scalar("{name}", {cuda_type.number}, lambda {", ".join(dimensions)}: {name})'
         note = f"{declared}. A proposal: a dimension of the size"
@@ -89,11 +89,13 @@ def is_whole(cuda_type: CudaType) -> bool:
     return cuda_type.pointee is None and number[0] in "us" and cuda_type.text.split()[-1] not in ("bool", "char")
 
 
-def refused(number: int, declared: str, what: str) -> UsageError:
+def refusal(number: int, declared: str, what: str) -> UsageError:
     return UsageError(f"Parameter {number}, '{declared}', is {what}.")
 
 
-def array(name: str, declared: str, element: CudaType, access: Access, dimensions: Sequence[str]) -> DraftArgument:
+def draft_array(
+    name: str, declared: str, element: CudaType, access: Access, dimensions: Sequence[str]
+) -> DraftArgument:
     kind, reason = kind_of(element, access)
     dtype, length = words_of(element)
     parameters = ", ".join(dimensions)

@@ -23,7 +23,7 @@ OWN, CLUSTER = "shared", "cluster"
 
 
 @dataclass(frozen=True)
-class Near:
+class SharedSide:
     """One side of a copy in shared memory: the operands that the issue functions take, with their types."""
 
     addresses: str
@@ -53,7 +53,7 @@ class BulkCopies:
     def e(self) -> Emitter:
         return self.ops.e
 
-    def target(self, space: str, address: Address, barrier: Address, ctas: Value | None = None) -> Near:
+    def target(self, space: str, address: Address, barrier: Address, ctas: Value | None = None) -> SharedSide:
         """Where a load goes: an address in the CTA (OWN) or the cluster (CLUSTER), and the mbarrier that it completes.
 
         `ctas`: a mask of CTAs that each get the bytes.
@@ -65,15 +65,17 @@ class BulkCopies:
             named = f"{V32} zeroinitializer"
             if ops.clustered:
                 named = f"{V32} {self.own_bit()}"
-            return Near(addresses, reach, reach, own=True, barriers=barriers, lanes=lanes, ctas=named)
+            return SharedSide(addresses, reach, reach, own=True, barriers=barriers, lanes=lanes, ctas=named)
         named = f"{V32} zeroinitializer" if ctas is None else f"{V32} {self.e.convert(ctas, U32).ir}"
-        return Near(addresses, self.new_site(OWN, "store", PIECE), reach, own=False, barriers=barriers, lanes=lanes,
-                    ctas=named, several=ctas is not None)  # fmt: skip
+        own_site = self.new_site(OWN, "store", PIECE)
+        return SharedSide(
+            addresses, own_site, reach, own=False, barriers=barriers, lanes=lanes, ctas=named, several=ctas is not None
+        )
 
-    def source(self, address: Address) -> Near:
+    def source(self, address: Address) -> SharedSide:
         """Where a store comes from: an address in the CTA's own memory."""
         addresses, lanes, _, site = self.ops.memory_arguments(OWN, self.shared(address), "load", PIECE).split(", ")
-        return Near(addresses, site, site, own=True, lanes=lanes.removeprefix("i32 "))
+        return SharedSide(addresses, site, site, own=True, lanes=lanes.removeprefix("i32 "))
 
     def mbarrier(self, space: str, address: Address) -> tuple[str, str]:
         """The lanes whose mbarrier may be used, and its addresses."""
@@ -102,7 +104,7 @@ class BulkCopies:
 
     # ---- what the instructions do
 
-    def load(self, near: Near, far: Address, size: Value, ignored: tuple[Value, Value] | None = None) -> None:
+    def load(self, near: SharedSide, far: Address, size: Value, ignored: tuple[Value, Value] | None = None) -> None:
         """Copy from global memory. `ignored`: bytes at both ends that may lie outside, and become indeterminate."""
         extras = ""
         if ignored is not None:
@@ -112,7 +114,7 @@ class BulkCopies:
         self.issue(near, far, size, "load", extras)
 
     def store(
-        self, far: Address, near: Near, size: Value, bytes: Value | None = None,
+        self, far: Address, near: SharedSide, size: Value, bytes: Value | None = None,
         reduction: tuple[str, Type] | None = None,
     ) -> None:  # fmt: skip
         """Copy to global memory, in a group. `bytes`: a mask of the bytes of each 16 to write. `reduction`: an
@@ -121,7 +123,7 @@ class BulkCopies:
         self.issue(near, far, size, "store", mask, reduction)
 
     def issue(
-        self, near: Near, far: Address, size: Value, use: str, extras: str,
+        self, near: SharedSide, far: Address, size: Value, use: str, extras: str,
         reduction: tuple[str, Type] | None = None,
     ) -> None:  # fmt: skip
         """`extras`: which bytes the copy has, as runtime/bulk.py says; empty if all."""

@@ -62,12 +62,12 @@ def run_steps(ptx: str, entry: str | None, *, steps: Sequence[Sequence[Any]], de
     except KernelError as error:
         error.args = (f"{error} This is launch {len(done)} of the chain, which begins with 0.",)
         raise
-    return together(done)
+    return merge_executions(done)
 
 
-def together(executions: Sequence[Execution]) -> Execution:
+def merge_executions(executions: Sequence[Execution]) -> Execution:
     """Several launches of one kernel as one: counts are added, and each finding is named once."""
-    lines = added(execution.by_line for execution in executions)
+    lines = add_counts(execution.by_line for execution in executions)
     phases, mbarrier_phases = (
         int(sum(execution.counters[name] for execution in executions))
         for name in ("ptx_barrier_phases", "ptx_mbarrier_phases")
@@ -87,14 +87,14 @@ def together(executions: Sequence[Execution]) -> Execution:
         one_of_each(execution.remarks for execution in executions),
         distinct(execution.changed for execution in executions),
         sum(execution.unfreed for execution in executions),
-        added(execution.opcodes for execution in executions),
-        added(execution.loops for execution in executions),
+        add_counts(execution.opcodes for execution in executions),
+        add_counts(execution.loops for execution in executions),
         tuple(sorted({line for execution in executions for line in execution.irreducible})),
-        added(execution.wide_wavefronts for execution in executions),
+        add_counts(execution.wide_wavefronts for execution in executions),
     )
 
 
-def added(tables: Iterable[Mapping[int, Mapping[Name, int]]]) -> dict[int, dict[Name, int]]:
+def add_counts(tables: Iterable[Mapping[int, Mapping[Name, int]]]) -> dict[int, dict[Name, int]]:
     """The counts by line, added up."""
     lines: dict[int, Counter[Name]] = {}
     for table in tables:

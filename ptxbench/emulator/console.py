@@ -43,7 +43,7 @@ class Console:
         self.bounds = bounds
         self.forget: Callable[[int, int], None] | None = None
         """In a sanitized launch: called with the offset in the arena and the bytes of each new block."""
-        self.rebound()
+        self.update_bounds()
         self.printed: list[str] = []
         self.failed = ""
         self.apply_pending_stores: Callable[[], None] | None = None
@@ -84,7 +84,7 @@ class Console:
                 text, results[lane] = self.format(lane, a, b)
                 self.printed.append(text)
         if kind in (ALLOCATE, RELEASE):
-            self.rebound()
+            self.update_bounds()
 
     def allocate(self, size: int) -> int:
         """A new block; it has the same initial bytes as shared memory."""
@@ -95,7 +95,7 @@ class Console:
                 self.forget(address - context.GLOBAL_BASE, size)
         return address
 
-    def rebound(self) -> None:
+    def update_bounds(self) -> None:
         """Update the generated code's table of accessible addresses."""
         every = [*self.buffers, *self.heap.bounds()]
         self.bounds[: 2 * len(every)] = np.array(every, np.int64).ravel()

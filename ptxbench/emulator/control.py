@@ -1,6 +1,6 @@
 """Where lanes go: branches, exits, barriers and warp synchronisation, on the program counters of a warp's lanes.
 
-dispatch.py then chooses which lanes go on.
+dispatch.py then chooses which lanes continue.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class ControlFlow:
                 self.e.line(f"call void @{CLOSE_ENTRY.name}(ptr %registers, ptr %env, i64 {place}, i32 {lanes})")
 
     def go(self, source: int, target: int) -> None:
-        """All lanes of the mask go on to `target`: directly if no other lane could run, else through dispatch."""
+        """All lanes of the mask continue at `target`: directly if no other lane could run, else through dispatch."""
         mask = self.ops.mask
         self.enter_loop(mask, source, target)
         if target == len(self.kernel.blocks):
@@ -260,7 +260,7 @@ class ControlFlow:
         return rest
 
     def wait_for_cluster(self, step: FlowStep, number: int, mask: str) -> str:
-        """A barrier.cluster.wait: lanes wait, and then execute it again. Returns the lanes that go on."""
+        """A barrier.cluster.wait: lanes wait, and then execute it again. Returns the lanes that continue."""
         e, ops = self.e, self.ops
         ops.step, ops.line = self.kernel.blocks[number].first, step.instruction.line
         active = self.guarded(step.instruction, mask)

@@ -34,7 +34,7 @@ MOST_GROUPS = 8
 
 
 @dataclass
-class State:
+class InFlight:
     """Operations in flight when a block begins: cycles until each register, and each group of copies, is ready."""
 
     ready: dict[str, int] = field(default_factory=dict)
@@ -95,12 +95,12 @@ def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list
     """For each step, by how many cycles it makes one execution of its block longer."""
     nodes = [node(step) for step in steps]
     before = predecessors(blocks)
-    after: dict[int, State] = {}
+    after: dict[int, InFlight] = {}
     cycles = [0] * len(steps)
     for _ in range(2):  # the second pass starts a loop with the state at its own end
         for number, block in enumerate(blocks):
             known = [predecessor for predecessor in before[number] if predecessor in after]
-            state = after[known[-1]] if known else State()
+            state = after[known[-1]] if known else InFlight()
             after[number] = walk(nodes[block.first : block.last], state, cycles, block.first)
     return cycles
 
@@ -115,7 +115,7 @@ def predecessors(blocks: Sequence[Block]) -> list[list[int]]:
     return result
 
 
-def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> State:
+def walk(nodes: Sequence[Node], state: InFlight, cycles: list[int], first: int) -> InFlight:
     """Simulate a block: add each step's cost to `cycles`; returns the operations in flight at its end."""
     ready, groups, copies = dict(state.ready), list(state.groups), state.copies
     stored: dict[str, int] = {}
@@ -145,7 +145,7 @@ def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> 
         cycles[first + index] = longer - length
         length = longer
     left_over = {name: at - length for name, at in ready.items() if at > length}
-    return State(left_over, [max(0, at - length) for at in groups], max(0, copies - length))
+    return InFlight(left_over, [max(0, at - length) for at in groups], max(0, copies - length))
 
 
 def functions_in_loops(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[int]:

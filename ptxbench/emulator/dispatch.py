@@ -1,4 +1,4 @@
-"""The function that runs a warp: which lanes go on next.
+"""The function that runs a warp: which lanes continue next.
 
 `dispatch` takes the lowest program counter among the lanes that can run, and jumps to its block with the mask of the
 lanes there. This order reconverges diverged lanes.
@@ -58,7 +58,7 @@ define internal void @set_pc(ptr %warp, i32 %lanes, i32 %block) noinline {{
 UMIN = f"llvm.vector.reduce.umin.v{LANES}i32"
 CHOOSE_LANES = RuntimeFunction("choose_lanes", f"""
 define internal i64 @choose_lanes(ptr %warp, i32 %candidates, ptr %patience, i32 %half.lanes) noinline {{
-  ; Which lanes go on if they are at several blocks, and in the upper half of the result, their block. Lanes of the
+  ; Which lanes continue if they are at several blocks, and in the upper half of the result, their block. Lanes of the
   ; mask %half.lanes, if there are any, go before others.
 entry:
   %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}

@@ -138,10 +138,10 @@ def describe_waiting(answer: LaunchReply, threads: int) -> str:
         if waiting.mbarrier is not None:
             count = f", {describe_mbarrier(*waiting.mbarrier, answer.translation.reserved_bytes)}"
         waits.append((waiting.warp, f"{lanes} waits at line {step.line}, {step.opcode}{count}", waiting.mbarrier))
-    return "; ".join([*together(waits), *describe_pool(answer.registers)])
+    return "; ".join([*waiting_sentences(waits), *describe_pool(answer.registers)])
 
 
-def together(waits: Sequence[tuple[int, str, object]]) -> list[str]:
+def waiting_sentences(waits: Sequence[tuple[int, str, object]]) -> list[str]:
     """A sentence for each warp and place; one for warps in a row that test the same mbarrier at the same line."""
     sentences = []
     for (where, mbarrier), group in itertools.groupby(waits, key=lambda item: item[1:]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ptxbench.emulator.bulk_ops import Address, Near
+from ptxbench.emulator.bulk_ops import Address, SharedSide
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.layout import ParamAddress
 from ptxbench.emulator.parse import syntax_error
@@ -23,11 +23,11 @@ class TensorCopies:
     def __init__(self, ops: WarpOps) -> None:
         self.ops = ops
 
-    def load(self, near: Near, map: Address, place: tuple[Value, ...]) -> None:
+    def load(self, near: SharedSide, map: Address, place: tuple[Value, ...]) -> None:
         """Copy a box into shared memory, and complete its bytes at an mbarrier."""
         self.issue(near, map, place, LOADS)
 
-    def store(self, map: Address, place: tuple[Value, ...], near: Near, operation: str | None = None) -> None:
+    def store(self, map: Address, place: tuple[Value, ...], near: SharedSide, operation: str | None = None) -> None:
         """Copy a box from shared memory, in a group; `operation`: update the elements of the tensor by those."""
         self.issue(near, map, place, STORES, operation)
 
@@ -36,7 +36,7 @@ class TensorCopies:
         self.issue(self.ops.bulk_copies.source(self.ops.e.constant(0, U32)), map, place, PREFETCHES)
 
     def issue(
-        self, near: Near, map: Address, place: tuple[Value, ...], mode: int, operation: str | None = None
+        self, near: SharedSide, map: Address, place: tuple[Value, ...], mode: int, operation: str | None = None
     ) -> None:  # fmt: skip
         ops, e = self.ops, self.ops.e
         function = ops.function(tensor_copies.ISSUE)

@@ -66,7 +66,7 @@ def lay_out_parameters(function: Function) -> tuple[dict[str, int], int]:
 
 
 @dataclass(frozen=True)
-class Provided:
+class ProvidedMemory:
     """Data in the arena between the module's variables and the arrays, each as (address, bytes); None if the module
     does not use it. `end`: the bytes of the arena up to here.
     """
@@ -79,15 +79,15 @@ class Provided:
     """The heap of malloc and free."""
     end: int
 
-    def moved(self, shift: int) -> Provided:
+    def moved(self, shift: int) -> ProvidedMemory:
         """A copy with all addresses `shift` bytes higher."""
         parameters, workspace, heap = (
             region and (region[0] + shift, region[1]) for region in (self.parameters, self.workspace, self.heap)
         )
-        return Provided(parameters, workspace, heap, self.end + shift)
+        return ProvidedMemory(parameters, workspace, heap, self.end + shift)
 
 
-def lay_out_provided(module: Module, function: Function) -> Provided:
+def lay_out_provided(module: Module, function: Function) -> ProvidedMemory:
     """The addresses of the data that a launch of `function` provides."""
     names = {param.name for param in function.params}
     every = module.functions.values()
@@ -106,7 +106,7 @@ def lay_out_provided(module: Module, function: Function) -> Provided:
         if wanted:
             offset = -(-(offset + size + GAP) // ALIGNMENT) * ALIGNMENT
     parameters, workspace, heap = placed
-    return Provided(parameters, workspace, heap, offset)
+    return ProvidedMemory(parameters, workspace, heap, offset)
 
 
 def function_addresses(module: Module) -> dict[str, int]:

@@ -14,7 +14,7 @@ from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.runtime import conditions, context, descriptors, warpgroup, warpgroup_issue
 from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
 from ptxbench.emulator.runtime.product import Multiply
-from ptxbench.emulator.runtime.warpgroup import Area
+from ptxbench.emulator.runtime.warpgroup import WarpgroupArea
 from ptxbench.emulator.syntax import Immediate, Instruction, Operand, Register, Vector
 from ptxbench.emulator.types import B64
 
@@ -35,7 +35,7 @@ class FragmentRegisters:
 
     names: tuple[str, ...]
     places: tuple[int, ...]
-    area: Area
+    area: WarpgroupArea
     zeroed: tuple[tuple[int, int], ...]
     """What starts as zeros: offset and bytes."""
 
@@ -58,7 +58,7 @@ def lay_out(steps: Sequence[FlowStep], slots: dict[str, int], base: int) -> Frag
         return None
     names = tuple(sorted(used(steps)))
     sparse = any(step.entry.flow == "warpgroup" and "sp" in step.entry.opcode.split(".") for step in steps)
-    area = Area(base, len(names), sparse)
+    area = WarpgroupArea(base, len(names), sparse)
     return FragmentRegisters(names, tuple(slots[name] for name in names), area, ((base, area.entries),))
 
 

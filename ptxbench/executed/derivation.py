@@ -157,7 +157,7 @@ def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Co
     flow = Flow(machine_graph, counts, counted.warps)
     firm = list(terms.anchors(machine_graph, counts))
     program = MachineProgram(
-        flow, firm, list(terms.weak(machine_graph, counts)), list(terms.ceilings(machine_graph, counts))
+        flow, firm, list(terms.likely_sums(machine_graph, counts)), list(terms.upper_bounds(machine_graph, counts))
     )
     program.assume(list(branches.rows(flow, paths)), list(trips.rows(flow, paths, counted.loops)))
     ends, solution = program.ends(), program.solve()

@@ -78,7 +78,7 @@ def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
         roots = FAMILIES[first.name][1]
         statement = lines.only(line, roots)
         if statement is None:
-            if term := foreign(line, family, places, lines):
+            if term := foreign_paths(line, family, places, lines):
                 yield term
             continue
         yield anchor(line, family, places, statement, lines, any(family + access.name in wide for _, access in places))
@@ -90,7 +90,7 @@ def retries(operation: Operation, statements: Sequence[Statement]) -> bool:
     return tries and not any(".cas" in statement.opcode for statement in statements)
 
 
-def foreign(line: int, family: str, places: list[tuple[int, Operation]], lines: PtxLines) -> Term | None:
+def foreign_paths(line: int, family: str, places: list[tuple[int, Operation]], lines: PtxLines) -> Term | None:
     """The paths of a generic atomic for memory that no request reached."""
     if family not in ("load", "store") or not any(
         statement.opcode.startswith(("atom", "red")) for statement in lines.at(line)
@@ -180,7 +180,7 @@ def ratio(statement: Statement, operation: Operation) -> float:
 # ---- everything else
 
 
-def weak(graph: Graph, lines: PtxLines) -> Iterator[Term]:
+def likely_sums(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     """For every other line: its copies probably sum to its executions. These are not bounds."""
     copies: dict[int, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     anchored = set()
@@ -207,7 +207,7 @@ ROUTING = (*ENDS, "BSSY", "BREAK", "WARPSYNC", "NOP", "YIELD", "P2R", "R2P")
 """Opcodes that only route between blocks or save predicates; their lines are those of what they route around."""
 
 
-def ceilings(graph: Graph, lines: PtxLines) -> Iterator[Term]:
+def upper_bounds(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     """A block runs at most as often as the most executed line of its instructions."""
     for block in graph.blocks:
         if block.index in graph.lent:

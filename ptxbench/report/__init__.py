@@ -75,7 +75,7 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
         counts_notice=COUNTS_NOTICE,
         other_machine_code=OTHER_MACHINE_CODE,
         limit=f"{LIMIT / 1e6:g} MB",
-        moment=moment,
+        moment=page_time,
         by_pair=by_pair,
         glossary=glossary(views),
         anchors={pair.name: pair.anchor for pair in pairs},
@@ -95,7 +95,7 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
     return re.sub(r"\n\s*(?=<)", "\n", plain(text))
 
 
-def moment(text: str) -> str:
+def page_time(text: str) -> str:
     """`24 November 2026, 22:29 UTC` for an ISO time; anything else unchanged."""
     try:
         return f"{datetime.fromisoformat(text).astimezone(UTC):%-d %B %Y, %H:%M} UTC"

@@ -22,7 +22,7 @@ def run_rounds(plan: RunPlan) -> Iterator[Event]:
     for number in range(plan.first_round, plan.rounds):
         todo = results.shuffled(number)
         while todo:
-            lost = yield from work(plan, results, todo, number, process)
+            lost = yield from run_worker(plan, results, todo, number, process)
             process += 1
             if lost:
                 yield from results.finished()
@@ -33,7 +33,7 @@ def run_rounds(plan: RunPlan) -> Iterator[Event]:
     yield from results.finished()
 
 
-def work(
+def run_worker(
     plan: RunPlan, results: RoundResults, todo: list[CellKey], number: int, process: int
 ) -> Generator[Event, None, DeviceLost | None]:
     """Have a worker do the cells in `todo`, and remove those that are done.

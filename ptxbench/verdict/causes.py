@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from ptxbench.metrics import BY_NAME
 from ptxbench.result import BuildReport
-from ptxbench.verdict.rows import Match, Row
+from ptxbench.verdict.rows import CellMatch, Row
 from ptxbench.verdict.rules import RULES
 from ptxbench.verdict.verdicts import REGRESSED, WAIVED
 
 MOST_EXPLAINED = 5
 
 
-def explain(row: Row, matches: Sequence[Match]) -> Sequence[str]:
+def explain(row: Row, matches: Sequence[CellMatch]) -> Sequence[str]:
     """What else changed in a variant that is worse: counts of the build and of the emulator, and machine instructions.
 
     Empty for other rows: their numbers or reasons explain them.

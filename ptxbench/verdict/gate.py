@@ -26,7 +26,7 @@ from ptxbench.verdict.problems import (
     run_problems,
     unmatched_rules,
 )
-from ptxbench.verdict.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
+from ptxbench.verdict.rows import VERIFICATION, CellMatch, Mode, Row, match_cells, without_numbers
 from ptxbench.verdict.rules import RULES, code_rows, held, opcode_row
 from ptxbench.verdict.run_control import CONTROL_OFF
 from ptxbench.verdict.verdicts import (
@@ -171,7 +171,7 @@ def mode_of(judged: JudgedRow) -> Mode:
 # ---- rows
 
 
-def verification(match: Match) -> Iterator[Row]:
+def verification(match: CellMatch) -> Iterator[Row]:
     """One row for each variant: whether it is right, on both sides."""
     for variant in match.variants:
         cell = match.either
@@ -180,7 +180,7 @@ def verification(match: Match) -> Iterator[Row]:
         yield from rows or ([row] if rows is None or must_fail(match, variant) else [])
 
 
-def must_fail(match: Match, variant: str) -> bool:
+def must_fail(match: CellMatch, variant: str) -> bool:
     """Whether the variant is wrong as expected on both sides."""
     results = [cell.variants.get(variant) if cell else None for cell in (match.base, match.head)]
     return all(result is not None and result.status == MUST_FAIL for result in results)
@@ -196,7 +196,7 @@ def compared(comparison: Comparison) -> Iterator[Row]:
         yield held(row) if comparison.mode == "counters" else row
 
 
-def of_code(match: Match, base: RunDocument, head: RunDocument) -> Iterator[Row]:
+def of_code(match: CellMatch, base: RunDocument, head: RunDocument) -> Iterator[Row]:
     """The rows that need only the machine code, for variants verified on both sides."""
     if match.base is None or match.head is None:
         return

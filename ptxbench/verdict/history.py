@@ -106,7 +106,7 @@ class Series:
 
 
 @dataclass
-class Collection:
+class SeriesCollection:
     """All series; runs are added one by one."""
 
     metric: Metric | None = None

@@ -14,7 +14,7 @@ from ptxbench.stats import Interval
 from ptxbench.verdict.comparable import Kind
 from ptxbench.verdict.comparison import agreed
 from ptxbench.verdict.config import GateConfig, GateLimits
-from ptxbench.verdict.rows import Match, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
+from ptxbench.verdict.rows import CellMatch, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
 from ptxbench.verdict.run_control import untrusted_reason
 from ptxbench.verdict.verdicts import (
     IMPROVED,
@@ -47,7 +47,7 @@ def row_rule(config: GateConfig, mode: Mode) -> Callable[[Row], Rule]:
     return lambda row: rule_for(config, mode, config.limits(row.pair, row.variant, row.arch))
 
 
-def hand_written(head: RunDocument) -> Iterator[tuple[Row, Match]]:
+def hand_written(head: RunDocument) -> Iterator[tuple[Row, CellMatch]]:
     """A row for every verified PTX variant of the run, because limits apply to hand-written kernels."""
     for match in match_cells(dataclasses.replace(head, cells=()), head):
         cell = match.either

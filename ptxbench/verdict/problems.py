@@ -10,7 +10,7 @@ from ptxbench.exit_status import ExitStatus
 from ptxbench.result import COMPLETE, RunDocument
 from ptxbench.verdict.comparison import is_timed
 from ptxbench.verdict.config import GateConfig
-from ptxbench.verdict.rows import Match, Mode
+from ptxbench.verdict.rows import CellMatch, Mode
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def run_problems(
             )
 
 
-def unmatched_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Problem]:
+def unmatched_rules(config: GateConfig, matches: Sequence[CellMatch]) -> Iterator[Problem]:
     """Rules that match no kernel of either run. Without a report, a misspelt rule would go unnoticed."""
     places = {(match.either.pair, variant) for match in matches for variant in match.variants}
     pairs = sorted({pair for pair, _ in places})

@@ -105,7 +105,7 @@ UnjudgedRow = tuple[Row, RoundLogs | None]
 
 
 @dataclass(frozen=True)
-class Match:
+class CellMatch:
     """A cell of base and the same cell of head; at least one of them exists."""
 
     base: Cell | None
@@ -124,7 +124,7 @@ class Match:
         return list(dict.fromkeys(name for name, result in results if result.language != LIBRARY))
 
 
-def match_cells(base: RunDocument, head: RunDocument) -> list[Match]:
+def match_cells(base: RunDocument, head: RunDocument) -> list[CellMatch]:
     """The cells of both runs, matched by pair, size, architecture and cache mode; the remaining ones by pair and
     size."""
 
@@ -143,10 +143,10 @@ def match_cells(base: RunDocument, head: RunDocument) -> list[Match]:
             if i not in partners and partner:
                 partners[i] = partner
                 left = [candidate for candidate in left if candidate is not partner]
-    return [Match(partners.get(i), cell) for i, cell in enumerate(heads)] + [Match(cell, None) for cell in left]
+    return [CellMatch(partners.get(i), cell) for i, cell in enumerate(heads)] + [CellMatch(cell, None) for cell in left]
 
 
-def unjudged_rows(match: Match, mode: Mode, differences: Sequence[ConditionDifference]) -> Iterator[UnjudgedRow]:
+def unjudged_rows(match: CellMatch, mode: Mode, differences: Sequence[ConditionDifference]) -> Iterator[UnjudgedRow]:
     """The rows of one cell in both runs; `differences`: those of the runs."""
     for variant in match.variants:
         if mode == "ratio" and variant == REFERENCE:
@@ -167,7 +167,7 @@ def unjudged_rows(match: Match, mode: Mode, differences: Sequence[ConditionDiffe
                 yield draft
 
 
-def without_numbers(row: Row, match: Match, needed: Sequence[str]) -> list[Row] | None:
+def without_numbers(row: Row, match: CellMatch, needed: Sequence[str]) -> list[Row] | None:
     """The row if a side fails or is missing, no row if both are missing; None if both can be compared."""
     (base_state, base_why), (head_state, head_why) = (state(cell, needed) for cell in (match.base, match.head))
     verdict = {

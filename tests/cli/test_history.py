@@ -10,7 +10,7 @@ import pytest
 
 from ptxbench.result import save, to_json
 from ptxbench.terminal.history import HistoryTable, condensed
-from ptxbench.verdict.history import Collection
+from ptxbench.verdict.history import SeriesCollection
 from tests.cli.test_gate import BEFORE, after, counted
 from tests.folders import changed
 from tests.runs import Kernel, Sampling, timed_run
@@ -167,7 +167,7 @@ def test_missing_history_is_reported(ptxbench, arguments, status, message):
 
 
 def collected(*runs):
-    collection = Collection()
+    collection = SeriesCollection()
     for run in runs:
         collection.add(run)
     return collection

@@ -6,7 +6,7 @@ import pytest
 
 from ptxbench import notebook
 from ptxbench.discovery import load
-from ptxbench.discovery.specialisation import instead
+from ptxbench.discovery.specialisation import other_architecture
 from tests.folders import PTX, changed, kernels_folder
 
 
@@ -32,8 +32,8 @@ INSTEAD = [
 
 @pytest.mark.parametrize(("targets", "usual", "gpu", "emulator"), INSTEAD)
 def test_the_architecture_is_one_that_the_ptx_exists_for(targets, usual, gpu, emulator):
-    assert instead(targets, usual, any_gpu=False) == gpu
-    assert instead(targets, usual, any_gpu=True) == (gpu if gpu != usual else emulator)
+    assert other_architecture(targets, usual, any_gpu=False) == gpu
+    assert other_architecture(targets, usual, any_gpu=True) == (gpu if gpu != usual else emulator)
 
 
 def cell_of(ptxbench, kernels, *more):

@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench import toolchain
 from ptxbench.discovery import load
-from ptxbench.discovery.specialisation import best, split
+from ptxbench.discovery.specialisation import best_target, split
 from ptxbench.errors import PairError
 from ptxbench.toolchain import locate, ptxas, trial
 from tests.folders import PTX, changed, kernels_folder
@@ -54,7 +54,7 @@ CHOSEN = [
 
 @pytest.mark.parametrize(("targets", "arch", "chosen"), CHOSEN)
 def test_a_target_gets_its_own_file_then_its_familys_then_the_plain_one(targets, arch, chosen):
-    assert best(targets, arch) == best(targets[::-1], arch) == chosen
+    assert best_target(targets, arch) == best_target(targets[::-1], arch) == chosen
 
 
 @pytest.mark.long
@@ -73,7 +73,7 @@ def test_ptxas_takes_the_ptx_of_a_family_for_all_that_would_get_it_and_for_no_ot
 
     for own in forms:
         assert {target for target in forms if takes(own, target)} == {
-            target for target in forms if best((own,), target) == own
+            target for target in forms if best_target((own,), target) == own
         }
 
 

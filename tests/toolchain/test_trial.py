@@ -10,7 +10,7 @@ import re
 import pytest
 
 from ptxbench import architecture, cache
-from ptxbench.architecture import takes
+from ptxbench.architecture import accepts
 from ptxbench.errors import PairError, ToolMissing
 from ptxbench.toolchain import cubin, locate, nvrtc, ptxas, trial
 from ptxbench.toolchain.trial import (
@@ -77,7 +77,7 @@ RUNS = [
     (FENCES,  "sm_100",   False),  # later, and without it
     (FENCES,  "sm_100a",  False),
     (REDUX,   "sm_90a",   False),
-    (REDUX,   "sm_100",   True),   # the plain target takes its own family's PTX
+    (REDUX,   "sm_100",   True),   # the plain target accepts its own family's PTX
     (REDUX,   "sm_103a",  True),
     (REDUX,   "sm_110f",  False),  # another family
     (REDUX,   "sm_120",   False),
@@ -311,4 +311,4 @@ def test_ptxas_reads_a_text_for_the_targets_that_its_rule_names_and_no_others(ta
 
     assert reads(target)
     some = targets()[::4]
-    assert {other: reads(other) for other in some} == {other: takes(other, target) for other in some}
+    assert {other: reads(other) for other in some} == {other: accepts(other, target) for other in some}

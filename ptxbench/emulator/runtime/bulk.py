@@ -20,11 +20,11 @@ from ptxbench.emulator.runtime.bulk_checks import (
     TOLD,
     aligned,
     count,
+    find_buffer,
     lane_of,
     lists,
-    search,
-    spanned,
     targets,
+    units_spanned,
 )
 from ptxbench.emulator.runtime.bulk_queue import COMPLETE, GROUP, PUT, WHAT, keep
 from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, POISON, V32, V64, RuntimeFunction, field, loop, slot
@@ -303,7 +303,7 @@ size.good:
 check:
   {PART_CHECKS if parts else WHOLE_CHECKS}
 far.check:
-  {search("far.check", "%far.from", "%far.past")}
+  {find_buffer("far.check", "%far.from", "%far.past")}
 none:
   %by.piece = icmp eq i64 %far.bytes, %near.bytes
   %unit = select i1 %by.piece, i64 {PIECE}, i64 1
@@ -339,9 +339,9 @@ loaded:
 measured:
   %its.pieces = lshr i64 %near.bytes, 4
   {summed("pieces", "%its.pieces")}
-  {spanned("its.sectors", "%far.from", "%far.past", 5)}
+  {units_spanned("its.sectors", "%far.from", "%far.past", 5)}
   {summed("sectors", "%its.sectors")}
-  {spanned("its.lines", "%far.from", "%far.past", 7)}
+  {units_spanned("its.lines", "%far.from", "%far.past", 7)}
   {summed("lines", "%its.lines")}
   %size.up = add i64 %near.bytes, 127
   %one.passes = lshr i64 %size.up, 7

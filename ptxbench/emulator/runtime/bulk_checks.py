@@ -91,7 +91,7 @@ define internal void @bulk_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i6
 """, (FAULT,))  # fmt: skip
 
 
-def search(before: str, first: str, past: str) -> str:
+def find_buffer(before: str, first: str, past: str) -> str:
     """Lines that go from the block `before` to `found` with %i, the index of the buffer that has the global addresses
     from `first` up to `past`; or to `none` with %ends, as bulk_outside takes it."""
     return f"""br label %search
@@ -124,7 +124,7 @@ define internal i64 @bulk_far(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %pa
 entry:
   {slot("buffers", at.BUFFERS, "ptr")}
   {slot("buffer.count", at.BUFFER_COUNT)}
-  {search("entry", "%from", "%past")}
+  {find_buffer("entry", "%from", "%past")}
 none:
   call void @bulk_outside(ptr %env, ptr %site, i64 %lane, i64 %from, i64 %ends, i64 %unit)
   ret i64 -1
@@ -145,7 +145,7 @@ define internal void @bulk_told(ptr %env, ptr %site.near, ptr %site.reach, ptr %
 """, (NOTHING["box_issued"], NOTHING["bytes_announced"]))  # fmt: skip
 
 
-def spanned(name: str, first: str, past: str, shift: int) -> str:
+def units_spanned(name: str, first: str, past: str, shift: int) -> str:
     """Lines that set %NAME: how many units of 2**shift bytes the addresses from `first` up to `past` lie in."""
     return f"""%{name}.end = sub i64 {past}, 1
   %{name}.last = lshr i64 %{name}.end, {shift}

@@ -239,7 +239,7 @@ tell:
   {field("item", "lane", BULK_LANE)}
   {field("item", "issuer", BULK_WARP, "i64")}
   {field("item", "sender", BULK_CTA, "i64")}
-  store i64 %issuer, ptr %warp.at                 ; whom the fault is to name
+  store i64 %issuer, ptr %warp.at                 ; the fault names the issuer
   store i64 %sender, ptr %cta.at
   %lane.wide = zext i32 %lane to i64
   %near.wide = zext i32 %near to i64

@@ -90,7 +90,7 @@ define internal void @complete_bulk(ptr %env, ptr %item) noinline {{
   %bytes.wide = zext i32 %bytes to i64
   %change = sub i64 0, %bytes.wide
   {slot("warp", at.WARP)}
-  store i64 %issuer, ptr %warp.at                 ; whom a fault is to name
+  store i64 %issuer, ptr %warp.at                 ; a fault names the issuer
   {OTHER_CTA if clustered else SAME_CTA}
   call void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane.wide, i32 %barrier, i64 %change)
   store i64 %warp, ptr %warp.at

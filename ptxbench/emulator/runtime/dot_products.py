@@ -167,7 +167,7 @@ def dot_float(
     top_next = highest.max(Value("%top", S32), highest.add(*exponents))
     top = Value("%top.all", S32)
 
-    def cut(e: Emitter, significand: Value, exponent: Value, more: int = 0) -> Value:
+    def truncated(e: Emitter, significand: Value, exponent: Value, more: int = 0) -> Value:
         """The significand shifted right by top - exponent, toward zero."""
         distance = e.add(e.sub(top, exponent), e.constant(more, S32))
         distance = e.min(replace(distance, type=U32), e.constant(31, U32))
@@ -179,12 +179,12 @@ def dot_float(
     a, b = (load(term, pointer, "%t", 0, S32) for pointer in ("%a", "%b"))
     exponents = [load(term, pointer, "%t", 1, S32) for pointer in ("%a", "%b")]
     sum_type = S32 if steps <= NARROW_STEPS else S64
-    product = term.convert(cut(term, term.mul(a, b), term.add(*exponents)), sum_type)
+    product = term.convert(truncated(term, term.mul(a, b), term.add(*exponents)), sum_type)
     sum_next = term.add(Value("%sum", sum_type), product)
 
     addend = Emitter()
     addend.names = 40_000
-    c_term = addend.int_to_float(cut(addend, c_significand, c_exponent, max(0, start.fraction - frac)), F64)
+    c_term = addend.int_to_float(truncated(addend, c_significand, c_exponent, max(0, start.fraction - frac)), F64)
     total = finish.add(c_term, finish.int_to_float(sum_next, F64))
     value = scaled(finish, total, top, frac)
     result = to_f16(finish, value) if kind_d == "f16" else to_f32_toward_zero(finish, value, kept)

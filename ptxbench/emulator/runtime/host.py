@@ -30,7 +30,7 @@ define internal {V64} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
 
 WAIT_FOR_GRID = RuntimeFunction("wait_for_grid", f"""
 define internal void @wait_for_grid(ptr %env, i32 %mask) noinline {{
-  ; %mask wait for the launch before: the host brings what it has stored (unfinished.py).
+  ; %mask wait for the launch before: the host applies its stores (pending_stores.py).
 entry:
   {slot("unfinished", UNFINISHED)}
   %none = icmp eq i64 %unfinished, 0

@@ -38,7 +38,7 @@ def multiply(what: Multiply, hardware_fma: bool = True) -> RuntimeFunction:
     ]
     more = [Value(f"%{name}", B32) for name in word_names(what)] if what.sparse else []
     more += [Value(f"%{name}", B32) for name in scales.NAMES] if what.scales else []
-    sums = Sums(e, what, operands, hardware_fma)
+    sums = MatrixSums(e, what, operands, hardware_fma)
     addends = elements(e, operands[2], what.types[3], what.bits(3))
     if what.d:
         held = where(what.c)
@@ -65,7 +65,7 @@ go:
     return RuntimeFunction(what.name, text, tuple(sums.needs), tuple(sorted(e.declarations)))
 
 
-class Sums:
+class MatrixSums:
     """The sums of one product: A and B decoded, in operand arrays, and the function that adds up."""
 
     def __init__(self, e: Emitter, what: Multiply, operands: Sequence[Sequence[Value]], hardware_fma: bool) -> None:
@@ -94,7 +94,7 @@ class Sums:
             self.needs.append(self.choose)
 
     def decoded(self, x: Value, kind: str, lift: int) -> Planes:
-        return (scales.twice(self.e, x),) if self.grouped else decoded(self.e, x, kind, lift)
+        return (scales.doubled(self.e, x),) if self.grouped else decoded(self.e, x, kind, lift)
 
     def held(self, fragment: Fragment, element: int, part: int) -> list[int]:
         """The row (part 1) or column (part 2) of each lane's element."""

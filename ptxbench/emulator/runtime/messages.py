@@ -86,7 +86,7 @@ entry:
   %values = getelementptr i8, ptr %item, i64 {VALUES}
   {slot("warp", at.WARP)}
   {slot("cta", at.CTA)}
-  store i64 %issuer, ptr %warp.at                 ; whom a fault is to name
+  store i64 %issuer, ptr %warp.at                 ; a fault names the issuer
   store i64 %sender, ptr %cta.at
   {host_of("%target", "target.host")}
   %place = inttoptr i64 %target.host to ptr
@@ -211,7 +211,7 @@ lost:
   {field("item", "lane", LANE)}
   {field("item", "issuer", WARP, "i64")}
   {field("item", "sender", CTA, "i64")}
-  store i64 %issuer, ptr %warp.at                 ; whom the fault is to name
+  store i64 %issuer, ptr %warp.at                 ; the fault names the issuer
   store i64 %sender, ptr %cta.at
   %lane.wide = zext i32 %lane to i64
   %where = or i64 %target.wide, %line.high

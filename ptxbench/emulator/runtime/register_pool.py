@@ -134,7 +134,7 @@ def leave(place: int, register_bytes: int) -> RuntimeFunction:
     text = f"""
 define internal void @leave_warpgroup(ptr %env, ptr %registers, ptr %warp, ptr %site, i32 %lanes) noinline {{
 entry:
-  {gone("own", "%warp")}
+  {all_exited("own", "%warp")}
   br i1 %own.gone, label %start, label %alike
 start:
   {of_warp("changes", "%registers", place, CHANGES)}
@@ -143,7 +143,7 @@ start:
   {of_warp("other.changes", "%other", place, CHANGES)}
   %w.offset = mul i64 %k, {at.WARP_BYTES}
   %other.warp = getelementptr i8, ptr %warps, i64 %w.offset
-  {gone("other", "%other.warp")}
+  {all_exited("other", "%other.warp")}
   %differs = icmp ne i32 %other.changes, %changes
   %unequal = and i1 %differs, %other.gone
   br i1 %unequal, label %wrong, label %onward
@@ -161,7 +161,7 @@ alike:
     return RuntimeFunction("leave_warpgroup", text, (FAULT,), (CTTZ,))
 
 
-def gone(name: str, warp: str) -> str:
+def all_exited(name: str, warp: str) -> str:
     """Lines that set %NAME.gone if all lanes of `warp` have exited."""
     return f"""%{name}.exited.at = getelementptr i8, ptr {warp}, i64 {at.WARP_EXITED}
   %{name}.exited = load i32, ptr %{name}.exited.at

@@ -16,7 +16,7 @@ RESULTS = DONE, YIELDED, FAULTED, BLOCKED = range(4)
 
 
 @dataclass(frozen=True)
-class Unit:
+class ResidentUnit:
     """What becomes resident, a CTA or a cluster. The texts are IR lines inside `run_ctas`.
 
     Its headers are at the context slot `headers`; each has `bytes`, with the word at `live` not 0 while it is resident.
@@ -37,7 +37,7 @@ class Unit:
     resumed: str
 
 
-CTA = Unit(
+CTA = ResidentUnit(
     "CTA",
     at.CTA_HEADERS,
     at.CTA_BYTES,
@@ -54,7 +54,7 @@ CTA = Unit(
   %again = call i64 @run_cta(ptr %env)""",
     "store i64 %remains.wide, ptr %p.live.at",
 )
-CLUSTER = Unit(
+CLUSTER = ResidentUnit(
     "cluster",
     at.CLUSTER_HEADERS,
     at.CLUSTER_BYTES,
@@ -70,7 +70,7 @@ CLUSTER = Unit(
 )
 
 
-def run_ctas(unit: Unit, *needs: RuntimeFunction) -> RuntimeFunction:
+def run_ctas(unit: ResidentUnit, *needs: RuntimeFunction) -> RuntimeFunction:
     """`run_ctas(env)`: runs units FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
     With CHUNK above 0: runs of CHUNK neighbours, from the counter at NEXT_CHUNK that host threads share. `needs`: the

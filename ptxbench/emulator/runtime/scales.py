@@ -87,7 +87,7 @@ def with_scale(e: Emitter, element: Planes, scale: Planes) -> Planes:
 # ---- groups of products that share scales
 
 
-def twice(e: Emitter, x: Value) -> Value:
+def doubled(e: Emitter, x: Value) -> Value:
     """Two times an e2m1 in the low four bits, a whole number."""
     fraction, field = e.and_(x, e.constant(1, U32)), e.and_(e.shr(x, e.constant(1, U32)), e.constant(3, U32))
     large = e.shl(e.or_(fraction, e.constant(2, U32)), e.sub(e.max(field, e.constant(1, U32)), e.constant(1, U32)))
@@ -132,7 +132,7 @@ def dot_grouped(what: Multiply) -> RuntimeFunction:
     top = c_exponent
     for _, exponent in pairs:
         top = e.max(top, exponent)
-    total = cut(
+    total = truncated(
         e, e.shl(e.convert(c_significand, S64), e.constant(frac - FORMATS["f32"].fraction, S64)), top, c_exponent
     )
     for group in range(count):
@@ -142,7 +142,7 @@ def dot_grouped(what: Multiply) -> RuntimeFunction:
         )
         significand, exponent = pairs[group * what.scales.count // count]
         term = e.convert(e.mul(group_sum, significand), S64)
-        total = e.add(total, cut(e, e.shl(term, e.constant(frac - 2 - 2 * fraction, S64)), top, exponent))
+        total = e.add(total, truncated(e, e.shl(term, e.constant(frac - 2 - 2 * fraction, S64)), top, exponent))
     value = scaled(e, e.int_to_float(total, F64), top, frac)
     result = to_f32_toward_zero(e, value, what.model.kept)
     result = e.select(infinite, Value("%c", U32), result)
@@ -158,7 +158,7 @@ define internal {V32} @{name}(ptr %a, ptr %b, {V32} %c, {arguments}) noinline {{
     return RuntimeFunction(name, text, (sums,), tuple(sorted(e.declarations)))
 
 
-def cut(e: Emitter, significand: Value, top: Value, exponent: Value) -> Value:
+def truncated(e: Emitter, significand: Value, top: Value, exponent: Value) -> Value:
     """The significand shifted right by top - exponent, toward zero; i64."""
     distance = e.min(replaced(e.sub(top, exponent), U32), e.constant(63, U32))
     sign = e.shr(significand, e.constant(63, S64))

@@ -20,8 +20,8 @@ from ptxbench.emulator.runtime.bulk_checks import (
     count,
     lane_of,
     lists,
-    spanned,
     targets,
+    units_spanned,
 )
 from ptxbench.emulator.runtime.bulk_queue import PUT, WHAT
 from ptxbench.emulator.runtime.context import CTTZ, NEXT_LANE, V32, V64, RuntimeFunction, loop, slot
@@ -195,8 +195,8 @@ row.skip:
 row.measure:
   call void @record_bulk(ptr %env, ptr %site.far, i64 %row.start, i64 %row.inside, i64 %i, i1 %loads)
   %row.end = add i64 %row.start, %row.inside
-  {spanned("row.sectors", "%row.start", "%row.end", 5)}
-  {spanned("row.lines", "%row.start", "%row.end", 7)}
+  {units_spanned("row.sectors", "%row.start", "%row.end", 5)}
+  {units_spanned("row.lines", "%row.start", "%row.end", 7)}
   %sectors.more = add i64 %sectors, %row.sectors
   %lines.more = add i64 %lines, %row.lines
   br i1 %loads, label %row.tell, label %row.stored

@@ -64,7 +64,7 @@ COMPLAINTS = {
 
 
 @dataclass(frozen=True)
-class Area:
+class WarpgroupArea:
     """Where a warp's area lies in its registers, and for how many registers (`numbers`)."""
 
     base: int
@@ -123,25 +123,25 @@ def field(name: str, base: str, offset: int, kind: str = "i32") -> str:
     return f"%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}\n  %{name} = load {kind}, ptr %{name}.at"
 
 
-def pointers(area: Area) -> str:
+def pointers(area: WarpgroupArea) -> str:
     return f"""%area = getelementptr i8, ptr %registers, i64 {area.base}
   %counts = getelementptr i8, ptr %area, i64 {area.counts}
   %copies = getelementptr i8, ptr %area, i64 {area.copies}
   %entries = getelementptr i8, ptr %area, i64 {area.entries}"""
 
 
-def entry_at(index: str, area: Area) -> str:
+def entry_at(index: str, area: WarpgroupArea) -> str:
     return f"""%place.index = and i32 %{index}, {CAPACITY - 1}
   %place.wide = zext i32 %place.index to i64
   %entry.offset = mul i64 %place.wide, {area.entry_bytes}
   %item = getelementptr i8, ptr %entries, i64 %entry.offset"""
 
 
-def name(what: str, area: Area) -> str:
+def name(what: str, area: WarpgroupArea) -> str:
     return f"wgmma_{what}_{area.base}_{area.numbers}" + "_sparse" * area.sparse
 
 
-def fence(area: Area) -> RuntimeFunction:
+def fence(area: WarpgroupArea) -> RuntimeFunction:
     """`NAME(env, site, registers, places, active)`: copy the registers that no pending product uses."""
     text = f"""
 define internal void @{name("fence", area)}(ptr %env, ptr %site, ptr %registers, ptr %places, i32 %active) noinline {{
@@ -189,7 +189,7 @@ part:
   ret void"""
 
 
-def commit(area: Area) -> RuntimeFunction:
+def commit(area: WarpgroupArea) -> RuntimeFunction:
     """`NAME(env, site, registers, active)`: the products since the last group form a group."""
     text = f"""
 define internal void @{name("commit", area)}(ptr %env, ptr %site, ptr %registers, i32 %active) noinline {{
@@ -206,7 +206,7 @@ go:
     return RuntimeFunction(name("commit", area), text, (FAULT,))
 
 
-def finish(area: Area) -> RuntimeFunction:
+def finish(area: WarpgroupArea) -> RuntimeFunction:
     """`NAME(env, registers, places)`: do the first product of the queue."""
     text = f"""
 define internal void @{name("finish", area)}(ptr %env, ptr %registers, ptr %places) noinline {{
@@ -322,7 +322,7 @@ def scattered() -> str:
     return "\n  ".join(lines)
 
 
-def wait(area: Area) -> RuntimeFunction:
+def wait(area: WarpgroupArea) -> RuntimeFunction:
     """`NAME(env, site, registers, places, active, keep)`: do the products of all but the last `keep` groups."""
     text = f"""
 define internal void @{name("wait", area)}(ptr %env, ptr %site, ptr %registers, ptr %places, i32 %active,

@@ -40,7 +40,7 @@ from ptxbench.emulator.runtime.warpgroup import (
     UNORDERED,
     VECTOR_BYTES,
     WARPS,
-    Area,
+    WarpgroupArea,
     entry_at,
     fault,
     field,
@@ -68,7 +68,7 @@ def descriptor(which: str, origin: str) -> str:
   %{which}.outside = icmp uge i64 %{which}.place, %bytes"""
 
 
-def issue(area: Area, register_bytes: int) -> RuntimeFunction:
+def issue(area: WarpgroupArea, register_bytes: int) -> RuntimeFunction:
     """`NAME(env, site, registers, places, active, a, b, scale, table, product, origin)`: check and queue a product.
 
     In a kernel with sparse products, four words of metadata of each lane's rows follow.
