@@ -68,7 +68,7 @@ REFUSED = [
     ("A % 0", "divides by 0"),
     ("1 << 9999999999", "shifts by 9999999999"),
     ("1 << -1", "shifts by -1"),
-    ("(1 << 40) * (1 << 40)", "more than 64 bits"),
+    ("(1 << 40) * (1 << 40)", "does not fit in 64 bits"),
     ("(" * 5000 + "A" + ")" * 5000, "is not an expression"),
 ]
 
@@ -83,9 +83,9 @@ def test_anything_else_is_refused_in_words(formula, message):
 # text, the message
 STALE = [
     ("\nadd %a, 512 /*= 4 * BLOCK */;",   "a.ptx:2: the literal is 512, and '4 * BLOCK' is 1024 with"),
-    ("add %a /*= BLOCK */;",              "a.ptx:1: /*= BLOCK */ follows no whole number."),
-    ("add %a, %v8 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ follows no whole number."),
-    ("add %a, 1.5 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ follows no whole number."),
+    ("add %a /*= BLOCK */;",              "a.ptx:1: /*= BLOCK */ is not after a whole number."),
+    ("add %a, %v8 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ is not after a whole number."),
+    ("add %a, 1.5 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ is not after a whole number."),
     ("add %a, 4 /*= TILE */;",            "a.ptx:1: 'TILE' names TILE, which is not a knob of the pair."),
 ]  # fmt: skip
 

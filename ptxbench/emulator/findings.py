@@ -74,10 +74,6 @@ KINDS = {
     kinds.TWO_COPIES: "race",
     kinds.NOT_STARTED: "cluster-not-started",
 }
-OF_MBARRIERS = (
-    kinds.START_UNFENCED, kinds.START_UNORDERED, kinds.STARTED_AGAIN, kinds.ENDED_IN_USE, kinds.EARLY_PHASE,
-    kinds.EARLY_ARRIVAL,
-)  # fmt: skip
 RACES = (kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY)
 """Kinds with a second access, which another CTA may have made."""
 VERBS = {
@@ -86,6 +82,49 @@ VERBS = {
 }  # fmt: skip
 PAST = {"load": "read", "store": "wrote", "atomic": "updated", "copy": "copied", "discard": "discarded",
         "mbarrier": "initialised", "wgmma": "read"}  # fmt: skip
+SENTENCES = {
+    kinds.NOT_STARTED: "{verb} {place}, which may not have started. Wait for the cluster (barrier.cluster) first.",
+    kinds.UNINITIALISED: "reads {place}, which was never written.",
+    kinds.UNINITIALISED_REGISTER: "reads '{kind}' before it was written.",
+    kinds.PENDING_COPY: "reads {place}, which an asynchronous copy is still filling. Wait for it first.",
+    kinds.DIVERGENT_BARRIER: (
+        "reaches a barrier while other lanes of its warp wait at another one. All must reach the same one."
+    ),
+    kinds.BARRIER_AFTER_EXIT: (
+        "waits at a barrier that exited threads can never reach. Let them arrive before they exit."
+    ),
+    kinds.EXIT_BEFORE_BARRIER: ("exits while other lanes of its warp wait at a barrier. Let it arrive there first."),
+    kinds.NOT_A_MEMBER: (
+        "is not in the member mask of this instruction. Branch around it, or add the lane to the mask."
+    ),
+    kinds.OVERWRITES_COPY: "writes {place}, which an asynchronous copy is still filling. Wait for it first.",
+    kinds.PRODUCT_REGISTER: "uses {kind} of a product that is not complete. Wait for it first.",
+}
+"""What a thread did, by the kind of the finding."""
+SENTENCES_ABOUT_TWO = {
+    kinds.UNDER_PRODUCT: "writes {place}, which {other} is still reading. Wait for the product first.",
+    kinds.MISSING_PROXY_FENCE: (
+        "{verb} {place} in the async proxy, which {other} wrote, without a proxy fence between. Add fence.proxy.async "
+        "after the write."
+    ),
+    kinds.WRITE_UNDER_COPY: "writes {place}, which {other} is still copying. Wait for the copy first.",
+    kinds.DISAGREEMENT: (
+        "writes {place}, and {other} writes another value in the same instruction. Which one remains is undefined."
+    ),
+    kinds.SAME_VALUE: ("writes the value that {place} already holds; {other} {did} it, and nothing orders the two."),
+    kinds.STARTED_AGAIN: "initialises the mbarrier at {place} again, which {other} initialised. Invalidate it first.",
+    kinds.ENDED_IN_USE: "invalidates the mbarrier at {place}, which {other} has used, and nothing orders the two.",
+    kinds.EARLY_ARRIVAL: (
+        "arrives at the mbarrier at {place} for the phase after the one that {other} arrived for, and nothing orders "
+        "the two: more threads arrive than it counts, or one of them too early."
+    ),
+    kinds.START_UNORDERED: "uses the mbarrier at {place}, which {other} initialised, and nothing orders the two.",
+    kinds.START_UNFENCED: (
+        "gives the mbarrier at {place} to the async proxy, which {other} initialised, without a fence between. Add "
+        "fence.mbarrier_init after the initialisation."
+    ),
+}
+"""The same with what another thread did."""
 STRAY = "stray-prefetch"
 """The kind of a remark. A prefetch is a hint, so a stray one is not an error."""
 
@@ -167,26 +206,9 @@ class Describer:
                 f"{raw.address >> 32}, and nothing orders the exit after it. Let that CTA wait for the cluster "
                 f"(barrier.cluster) before it exits."
             )
-        if raw.kind == kinds.NOT_STARTED:
-            return (
-                f"{VERBS[site.kind]} {place}, which may not have started. Wait for the cluster (barrier.cluster) first."
-            )
-        if raw.kind == kinds.UNINITIALISED:
-            return f"reads {place}, which was never written."
-        if raw.kind == kinds.UNINITIALISED_REGISTER:
-            return f"reads '{site.kind}' before it was written."
-        if raw.kind == kinds.PENDING_COPY:
-            return f"reads {place}, which an asynchronous copy is still filling. Wait for it first."
-        if raw.kind == kinds.DIVERGENT_BARRIER:
-            return "reaches a barrier while other lanes of its warp wait at another one. All must reach the same one."
-        if raw.kind == kinds.BARRIER_AFTER_EXIT:
-            return "waits at a barrier that exited threads can never reach. Let them arrive before they exit."
-        if raw.kind == kinds.EXIT_BEFORE_BARRIER:
-            return "exits while other lanes of its warp wait at a barrier. Let it arrive there first."
-        if raw.kind == kinds.NOT_A_MEMBER:
-            return "is not in the member mask of this instruction. Branch around it, or add the lane to the mask."
-        if raw.kind == kinds.OVERWRITES_COPY:
-            return f"writes {place}, which an asynchronous copy is still filling. Wait for it first."
+        verb = VERBS.get(site.kind, "")
+        if sentence := SENTENCES.get(raw.kind):
+            return sentence.format(verb=verb, place=place, kind=site.kind)
         if raw.kind == kinds.TWO_COPIES:
             step = self.step(self.sites[self.other_slot(raw.other)])
             return (
@@ -200,54 +222,22 @@ class Describer:
             )
         if raw.kind == kinds.PRODUCT_MISUSED:
             return f"{warpgroup.COMPLAINTS[raw.address]}."
-        if raw.kind == kinds.PRODUCT_REGISTER:
-            return f"uses {site.kind} of a product that is not complete. Wait for it first."
         other = self.other(raw.other, raw.cta if raw.kind == kinds.EARLY_PHASE else raw.where >> 1)
-        if raw.kind in OF_MBARRIERS:
-            return self.of_mbarrier(raw, place, other)
-        if raw.kind == kinds.UNDER_PRODUCT:
-            return f"writes {place}, which {other} is still reading. Wait for the product first."
-        if raw.kind == kinds.MISSING_PROXY_FENCE:
-            return (
-                f"{VERBS[site.kind]} {place} in the async proxy, which {other} wrote, without a proxy fence between. "
-                f"Add fence.proxy.async after the write."
-            )
-        if raw.kind == kinds.WRITE_UNDER_COPY:
-            return f"writes {place}, which {other} is still copying. Wait for the copy first."
-        if raw.kind == kinds.DISAGREEMENT:
-            return (
-                f"writes {place}, and {other} writes another value in the same instruction. "
-                "Which one remains is undefined."
-            )
-        verb = PAST[self.sites[slot].kind] if (slot := self.other_slot(raw.other)) in self.sites else "accessed"
-        if raw.kind == kinds.SAME_VALUE:
-            return f"writes the value that {place} already holds; {other} {verb} it, and nothing orders the two."
-        why = "and the scope of one does not include the other" if raw.where & 1 else "and nothing orders the two"
-        return f"{VERBS[site.kind]} {place}, which {other} {verb}, {why}."
-
-    def of_mbarrier(self, raw: RawFinding, place: str, other: str) -> str:
-        """A finding about an mbarrier at `place`; `other` has initialised it, used it, or expected bytes."""
-        if raw.kind == kinds.STARTED_AGAIN:
-            return f"initialises the mbarrier at {place} again, which {other} initialised. Invalidate it first."
-        if raw.kind == kinds.ENDED_IN_USE:
-            return f"invalidates the mbarrier at {place}, which {other} has used, and nothing orders the two."
-        if raw.kind == kinds.EARLY_ARRIVAL:
-            return (
-                f"arrives at the mbarrier at {place} for the phase after the one that {other} arrived for, and nothing "
-                f"orders the two: more threads arrive than it counts, or one of them too early."
-            )
-        if raw.kind == kinds.START_UNORDERED:
-            return f"uses the mbarrier at {place}, which {other} initialised, and nothing orders the two."
         if raw.kind == kinds.EARLY_PHASE:
             expecting = f"; {other} was the last to expect bytes" if raw.other else ", and none were expected"
             return (
                 f"completes the phase of the mbarrier at {place} while {raw.where:,} bytes of copies to it are "
                 f"missing{expecting}. Expect the bytes of all copies."
             )
-        return (
-            f"gives the mbarrier at {place} to the async proxy, which {other} initialised, without a fence between. "
-            f"Add fence.mbarrier_init after the initialisation."
+        did = (
+            PAST.get(self.sites[slot].kind, "used")
+            if (slot := self.other_slot(raw.other)) in self.sites
+            else "accessed"
         )
+        if sentence := SENTENCES_ABOUT_TWO.get(raw.kind):
+            return sentence.format(verb=verb, place=place, other=other, did=did)
+        why = "and the scope of one does not include the other" if raw.where & 1 else "and nothing orders the two"
+        return f"{verb} {place}, which {other} {did}, {why}."
 
     def place(self, address: int, site: Site) -> str:
         """The name of a byte of shared or local memory, or of a buffer."""

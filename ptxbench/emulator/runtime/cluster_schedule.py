@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import RuntimeFunction, loop, slot
-from ptxbench.emulator.runtime.residents import BLOCKED, DONE, FAULTED, YIELDED
+from ptxbench.emulator.runtime.residents import BLOCKED, DEADLOCK_OR_YIELD, DONE, FAULTED, YIELDED
 
 
 def keep(name: str, index: int, kind: str = "i64") -> str:
@@ -180,12 +180,7 @@ judge:
   br i1 %empty, label %finished, label %alive
 alive:
   br i1 %moved, label %yield, label %deadlock
-deadlock:
-  {slot("counters.ptr", at.COUNTERS, "ptr")}
-  call void @fault(ptr %env, i64 {at.DEADLOCK}, ptr %counters.ptr, i64 0, i64 0)
-  br label %stop
-yield:
-  ret i64 {YIELDED}
+{DEADLOCK_OR_YIELD}
 finished:
   ret i64 {DONE}
 stop:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, RuntimeFunction, field, loop, slot, splat
-from ptxbench.emulator.runtime.faults import FAULT, resolve_window
+from ptxbench.emulator.runtime.faults import FAULT, fault_of_lowest, resolve_window
 
 OFFSET_MASK = (1 << at.RANK_BITS) - 1
 
@@ -153,9 +153,7 @@ come:
   %twice = icmp ne i32 %again, 0
   br i1 %twice, label %wrong, label %right
 wrong:
-  %lane = call i32 @llvm.cttz.i32(i32 %again, i1 true)
-  %lane.wide = zext i32 %lane to i64
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane.wide, i64 {TWICE})
+  {fault_of_lowest("%again", at.MISUSED, TWICE)}
   br label %right
 right:
   %pending.not = xor i32 %pending, -1
@@ -197,9 +195,7 @@ look:
   %some = icmp ne i32 %never, 0
   br i1 %some, label %wrong, label %right
 wrong:
-  %lane = call i32 @llvm.cttz.i32(i32 %never, i1 true)
-  %lane.wide = zext i32 %lane to i64
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane.wide, i64 {UNARRIVED})
+  {fault_of_lowest("%never", at.MISUSED, UNARRIVED)}
   br label %right
 right:
   {field("cluster", "phase", at.CLUSTER_PHASE)}

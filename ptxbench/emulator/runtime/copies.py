@@ -165,6 +165,13 @@ def entry_at(index: str, item: str) -> str:
   %{item} = getelementptr i8, ptr %queue, i64 %{item}.from"""
 
 
+COPY_AT_INDEX = f"""{entry_at("index", "item")}
+  %left = load i32, ptr %item
+  %size.at = getelementptr i8, ptr %item, i64 {SIZE}
+  %size = load i32, ptr %size.at"""
+"""Lines that point %item to the entry number %index: the lanes that are left, and the size of the copy."""
+
+
 FINISH = RuntimeFunction("finish_copies", f"""
 define internal void @finish_copies(ptr %env, ptr %queue, i32 %lanes, i32 %keep, i32 %entries) noinline {{
   ; Do what the lanes of %lanes have in the first %entries entries, but for their last %keep groups.
@@ -183,10 +190,7 @@ next:
   %over = icmp eq i32 %index, %end
   br i1 %over, label %trim, label %look
 look:
-  {entry_at("index", "item")}
-  %left = load i32, ptr %item
-  %size.at = getelementptr i8, ptr %item, i64 {SIZE}
-  %size = load i32, ptr %size.at
+  {COPY_AT_INDEX}
   %groups.at = getelementptr i8, ptr %item, i64 {GROUPS_OF}
   %groups = load {V32}, ptr %groups.at, align 64
   %reach = add {V32} %groups, %keep.all
@@ -428,10 +432,7 @@ find:
   %ended = icmp eq i32 %index, %tail
   br i1 %ended, label %finish, label %see
 see:
-  {entry_at("index", "item")}
-  %left = load i32, ptr %item
-  %size.at = getelementptr i8, ptr %item, i64 {SIZE}
-  %size = load i32, ptr %size.at
+  {COPY_AT_INDEX}
   %arrival = icmp eq i32 %size, 0
   %index.next = add i32 %index, 1
   %this.depth = sub i32 %index.next, %head

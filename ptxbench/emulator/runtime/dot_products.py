@@ -63,6 +63,19 @@ def dot_product(what: Multiply, hardware_fma: bool) -> tuple[Dot, int]:
     return Dot(first, rest, steps, what.terms // steps), lift
 
 
+def sum_of_terms(kind: str, start: str, following: str, term: Emitter, steps: int) -> str:
+    """A loop over %k up to `steps`: %total begins as `start`, and the lines of `term` make `following` of it."""
+    return f"""  br label %next
+next:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
+  %total = phi {kind} [ {start}, %entry ], [ {following}, %next ]
+  {chr(10).join(term.lines)}
+  %k.next = add i64 %k, 1
+  %more = icmp ult i64 %k.next, {steps}
+  br i1 %more, label %next, label %done
+done:"""
+
+
 def dot_integer(steps: int, rule: str) -> RuntimeFunction:
     """`NAME(a, b, c)`: exact; the last addition wraps, or clamps if `rule` is satfinite. xor, and: on bits."""
     e = Emitter()
@@ -82,15 +95,7 @@ def dot_integer(steps: int, rule: str) -> RuntimeFunction:
     text = f"""
 define internal {V32} @{name}(ptr %a, ptr %b, {V32} %c) noinline {{
 entry:
-  br label %next
-next:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
-  %total = phi {V32} [ zeroinitializer, %entry ], [ {added.ir}, %next ]
-  {chr(10).join(e.lines)}
-  %k.next = add i64 %k, 1
-  %more = icmp ult i64 %k.next, {steps}
-  br i1 %more, label %next, label %done
-done:
+{sum_of_terms(V32, "zeroinitializer", added.ir, e, steps)}
   {chr(10).join(last.lines)}
   ret {V32} {result}
 }}
@@ -112,15 +117,7 @@ def dot_f64(steps: int, rounding: str, hardware_fma: bool) -> RuntimeFunction:
 define internal {vector} @{name}(ptr %a, ptr %b, {vector} %c) noinline {{
 entry:
   %start = bitcast {vector} %c to {F64.vector}
-  br label %next
-next:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
-  %total = phi {F64.vector} [ %start, %entry ], [ {total.ir}, %next ]
-  {chr(10).join(e.lines)}
-  %k.next = add i64 %k, 1
-  %more = icmp ult i64 %k.next, {steps}
-  br i1 %more, label %next, label %done
-done:
+{sum_of_terms(F64.vector, "%start", total.ir, e, steps)}
   {chr(10).join(last.lines)}
   ret {vector} {result.ir}
 }}
@@ -264,15 +261,7 @@ def special_sum(steps: int, kind_d: str) -> RuntimeFunction:
 define internal {V32} @{name}(ptr %a, ptr %b, {V32} %c, {V32} %c.exponent, {V32} %finite) noinline cold {{
 entry:
   {chr(10).join(begin.lines)}
-  br label %next
-next:
-  %k = phi i64 [ 0, %entry ], [ %k.next, %next ]
-  %total = phi {F32.vector} [ {start.ir}, %entry ], [ {total_next.ir}, %next ]
-  {chr(10).join(term.lines)}
-  %k.next = add i64 %k, 1
-  %more = icmp ult i64 %k.next, {steps}
-  br i1 %more, label %next, label %done
-done:
+{sum_of_terms(F32.vector, start.ir, total_next.ir, term, steps)}
   {chr(10).join(finish.lines)}
   ret {V32} {result.ir}
 }}

@@ -68,6 +68,14 @@ define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %addr
 }}
 """)  # fmt: skip
 
+
+def fault_of_lowest(lanes: str, kind: int, reason: int | str) -> str:
+    """Lines that report a fault of the lowest of these lanes."""
+    return f"""%lane = call i32 @llvm.cttz.i32(i32 {lanes}, i1 true)
+  %lane.wide = zext i32 %lane to i64
+  call void @fault(ptr %env, i64 {kind}, ptr %site, i64 %lane.wide, i64 {reason})"""
+
+
 RESOLVE_GLOBAL = RuntimeFunction("resolve_global", f"""
 define internal i32 @resolve_global({V64} %a, i32 %mask, i64 %size, ptr %env, ptr %site) noinline cold {{
   ; The lanes of %mask whose %size bytes lie aligned within one buffer; the others fault.

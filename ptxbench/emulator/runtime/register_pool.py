@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import CTTZ, RuntimeFunction, slot
-from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.faults import FAULT, fault_of_lowest
 
 HELD, CHANGES, WANTED, BYTES = 0, 4, 8, 64
 """Byte offsets of the state, and its bytes."""
@@ -117,9 +117,7 @@ take:
 wrong:
   %why = phi i64 [ {SOME_THREADS}, %some ], [ {GROWS}, %whole ], [ {SHRINKS}, %not.up ], [ {AHEAD}, %look ],
                  [ {UNLIKE}, %not.behind ]
-  %lane = call i32 @llvm.cttz.i32(i32 %lanes, i1 true)
-  %lane.wide = zext i32 %lane to i64
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane.wide, i64 %why)
+  {fault_of_lowest("%lanes", at.MISUSED, "%why")}
   br label %passed
 passed:
   ret i1 true
@@ -150,9 +148,7 @@ start:
 onward:
   br label %next
 wrong:
-  %lane = call i32 @llvm.cttz.i32(i32 %lanes, i1 true)
-  %lane.wide = zext i32 %lane to i64
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane.wide, i64 {UNEQUAL})
+  {fault_of_lowest("%lanes", at.MISUSED, UNEQUAL)}
   br label %alike
 alike:
   ret void

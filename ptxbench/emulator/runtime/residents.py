@@ -14,6 +14,14 @@ from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 RESULTS = DONE, YIELDED, FAULTED, BLOCKED = range(4)
 """What a CTA's or a cluster's turn ends with. BLOCKED: no warp of a CTA ran, because lanes wait for the cluster."""
 
+DEADLOCK_OR_YIELD = f"""deadlock:
+  {slot("counters.ptr", at.COUNTERS, "ptr")}
+  call void @fault(ptr %env, i64 {at.DEADLOCK}, ptr %counters.ptr, i64 0, i64 0)
+  br label %stop
+yield:
+  ret i64 {YIELDED}"""
+"""Two ends of a turn, as blocks; the block `stop` is the function's own."""
+
 
 @dataclass(frozen=True)
 class ResidentUnit:

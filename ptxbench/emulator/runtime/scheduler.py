@@ -15,7 +15,7 @@ from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.emulator.runtime.cta_states import open_cta
 from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.runtime.residents import CLUSTER, CTA, DONE, FAULTED, YIELDED, run_ctas
+from ptxbench.emulator.runtime.residents import CLUSTER, CTA, DEADLOCK_OR_YIELD, DONE, FAULTED, run_ctas
 from ptxbench.emulator.runtime.trips import CLOSE_ALL
 from ptxbench.emulator.types import LANES
 
@@ -184,12 +184,7 @@ onward:
   %again = and i1 %moved, %stays
   br i1 %again, label %round, label %yield
 {stuck}
-deadlock:
-  {slot("counters.ptr", at.COUNTERS, "ptr")}
-  call void @fault(ptr %env, i64 {at.DEADLOCK}, ptr %counters.ptr, i64 0, i64 0)
-  br label %stop
-yield:
-  ret i64 {YIELDED}
+{DEADLOCK_OR_YIELD}
 ended:
   call void @{CLOSE_ALL.name}(ptr %env)
   ret i64 {DONE}

@@ -14,7 +14,7 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import CTTZ, V32, RuntimeFunction
 from ptxbench.emulator.runtime.dot_products import STEP
 from ptxbench.emulator.runtime.elements import replaced
-from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.faults import FAULT, fault_of_lowest
 from ptxbench.emulator.runtime.product import Multiply
 from ptxbench.emulator.runtime.rearrange import gathered
 from ptxbench.emulator.types import LANES, S32, U32
@@ -158,9 +158,7 @@ entry:
   %some = icmp ne i32 %wrong, 0
   br i1 %some, label %report, label %done
 report:
-  %lane = call i32 @llvm.cttz.i32(i32 %wrong, i1 true)
-  %lane.wide = zext i32 %lane to i64
-  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane.wide, i64 {reason})
+  {fault_of_lowest("%wrong", at.MISUSED, reason)}
   br label %done
 done:
   ret void

@@ -16,7 +16,7 @@ from ptxbench.emulator.runtime.context import (
     RuntimeFunction,
     slot,
 )
-from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.faults import FAULT, fault_of_lowest
 
 POLL_COST = 63
 """Plus one for the iteration: a warp polls 1,024 times in a turn. It is not subtracted from the warp's fuel."""
@@ -111,9 +111,7 @@ entry:
   %idle = icmp eq i32 %mask, 0
   br i1 %idle, label %done, label %stop
 stop:
-  %lane = call i32 @llvm.cttz.i32(i32 %mask, i1 true)
-  %lane.wide = zext i32 %lane to i64
-  call void @fault(ptr %env, i64 {TRAPPED}, ptr %site, i64 %lane.wide, i64 0)
+  {fault_of_lowest("%mask", TRAPPED, 0)}
   br label %done
 done:
   ret void

@@ -222,19 +222,25 @@ EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.
 
 def at_addresses(name: str, what: int) -> RuntimeFunction:
     """`NAME(addresses, mask, env, site)`: lanes do `what` at addresses in shared memory."""
-    addresses, lines = generic_addresses("shared")
+    lines = f"%kind = or i64 {what}, 0\n  %place = ptrtoint ptr %site to i64"
+    return event_at_addresses(name, "shared", "ptr %site", lines)
+
+
+def event_at_addresses(name: str, space: str, parameter: str, lines: str) -> RuntimeFunction:
+    """`NAME(addresses, mask, env, parameter)`: an event at the lanes' addresses; `lines` set %kind and %place of it."""
+    addresses, conversion = generic_addresses(space)
     text = f"""
-define internal void @{name}({addresses} %a, i32 %asked, ptr %env, ptr %site) noinline {{
+define internal void @{name}({addresses} %a, i32 %asked, ptr %env, {parameter}) noinline {{
   %list = alloca {V64}, align 64
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %done, label %look
 look:
-  {lines}
+  {conversion}
   store {V64} %all, ptr %list
   %mask = zext i32 %asked to i64
   %addresses = ptrtoint ptr %list to i64
-  %site.int = ptrtoint ptr %site to i64
-  call void @event(ptr %env, i64 {what}, i64 %mask, i64 %addresses, i64 %site.int, i64 0)
+  {lines}
+  call void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %place, i64 0)
   br label %done
 done:
   ret void
@@ -255,25 +261,8 @@ WAITED = at_addresses("mbarrier_waited", at.MBARRIER_WAIT)
 def strong(space: str) -> RuntimeFunction:
     """`strong_access_SPACE(addresses, mask, env, flags)`: `flags` are those of races/layout.py, shifted to their place
     in the event's kind."""
-    addresses, lines = generic_addresses(space)
-    text = f"""
-define internal void @strong_access_{space}({addresses} %a, i32 %asked, ptr %env, i64 %flags) noinline {{
-  %list = alloca {V64}, align 64
-  %idle = icmp eq i32 %asked, 0
-  br i1 %idle, label %done, label %look
-look:
-  {lines}
-  store {V64} %all, ptr %list
-  %mask = zext i32 %asked to i64
-  %addresses = ptrtoint ptr %list to i64
-  %kind = or i64 %flags, {at.STRONG}
-  call void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 0, i64 0)
-  br label %done
-done:
-  ret void
-}}
-"""
-    return RuntimeFunction(f"strong_access_{space}", text, (EVENT_CALL,))
+    lines = f"%kind = or i64 %flags, {at.STRONG}\n  %place = or i64 0, 0"
+    return event_at_addresses(f"strong_access_{space}", space, "i64 %flags", lines)
 
 
 def ranked(space: str, clustered: bool) -> int:
