@@ -197,7 +197,7 @@ def read_program(path: Path, arch: str | None, options: SourceOptions = AS_IT_IS
         flags = options.flags_for(content, path.parent)
         translation = toolchain.compiled(content, path, arch, flags)
         return ExecProgram(path, language, arch, translation.ptx, flags, translation.instantiated, translation.how)
-    if option := options.of_cuda:
+    if option := options.first_cuda_option:
         raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
     text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
     target = re.search(rf"^\s*\.target\s+({architecture.PATTERN})", text, re.M)

@@ -80,6 +80,13 @@ def timeout_option(help: str, usual: float = 60.0) -> Option:
     )
 
 
+def seed_option(drawn: str) -> Option:
+    """--seed N, as `seed`."""
+    return click.option(
+        "--seed", type=click.IntRange(0, 2**63 - 1), default=1, metavar="N", help=f"Draw {drawn} from this seed."
+    )
+
+
 memory_option: Option = click.option(
     "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
     help="Address space of each process of a judgement.",

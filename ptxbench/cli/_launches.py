@@ -34,7 +34,7 @@ class LaunchFlags:
     seed: int | None
 
     @property
-    def given(self) -> tuple[str, ...]:
+    def options_used(self) -> tuple[str, ...]:
         """The options that were given."""
         values = {
             "--grid": self.grid,

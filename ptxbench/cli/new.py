@@ -57,7 +57,7 @@ def command(
 
     named = from_variable(context)
     require_name(name)
-    if file is None and (first := source.given or (arch and "--arch")):
+    if file is None and (first := source.first_option or (arch and "--arch")):
         raise UsageError(f"{first} is for the file of --from. Add --from FILE, or leave it out.")
     try:
         files, draft = write(kernels, name, file, source, arch)

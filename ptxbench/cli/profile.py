@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptxbench.cli._device import arch_option
+from ptxbench.cli._device import arch_option, seed_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--size", metavar="N=V,..", help="Launch at this size.  [default: the first bench size]")
 @arch_option()
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, metavar="N", help="Draw the data from this seed.")
+@seed_option("the data")
 @click.option(
     "--read",
     type=click.Path(path_type=Path, dir_okay=False),

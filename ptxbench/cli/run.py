@@ -19,6 +19,7 @@ from ptxbench.cli._device import (
     cache_option,
     model_option,
     open_backend,
+    seed_option,
     timeout_option,
 )
 from ptxbench.cli._files import outputs_option, replay_option, results_option
@@ -95,13 +96,7 @@ if TYPE_CHECKING:
 @outputs_option("Write the results to FILE too, in the format of its suffix: .json, .csv or .md; repeat.")
 @results_option("Save the run below this folder.")
 @click.option("--no-save", is_flag=True, help="Do not save the run.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=1,
-    metavar="N",
-    help="Draw the data, and the order of samples, from this seed.",
-)
+@seed_option("the data, and the order of samples,")
 def command(
     pairs: tuple[str, ...],
     variants: tuple[str, ...],

@@ -167,11 +167,11 @@ def command(
         raise UsageError("--counts needs a listing of one variant. Leave it out, or use --sass.")
     extras = Extras(live_registers, control)
     others = {"--tolerance": tolerance, "--backend": backend, "--rounds": rounds}
-    of_launches = (*launch.given, *(name for name, value in others.items() if value))
+    of_launches = (*launch.options_used, *(name for name, value in others.items() if value))
     if subject.files:
-        check_file_options(subject.files, variants, diff, counts, size, of_launches, launched=bool(launch.given))
+        check_file_options(subject.files, variants, diff, counts, size, of_launches, launched=bool(launch.options_used))
     else:
-        check_pair_options(subject.pair, [*filter(None, [sources[0].given]), *of_launches])
+        check_pair_options(subject.pair, [*filter(None, [sources[0].first_option]), *of_launches])
     if emit or output:
         save_form(subject, variants, arch, sources, kernels, emit, output, as_json=as_json)
         return ExitStatus.GOOD
@@ -243,7 +243,7 @@ def requested_launches(
     """
     from ptxbench.kernel_comparison import Closeness
 
-    if not options.given:
+    if not options.options_used:
         return None
     extents, arguments = options.launches(2), options.arguments()
     closeness = Closeness.read(tolerance) if tolerance else Closeness()

@@ -17,6 +17,7 @@ from ptxbench.cli._device import (
     cache_of,
     cache_option,
     open_backend,
+    seed_option,
     timeout_option,
 )
 from ptxbench.cli._files import outputs_option, replay_option, results_option
@@ -71,13 +72,7 @@ if TYPE_CHECKING:
 @outputs_option("Write the curves to FILE, in the format of its suffix: .svg or .json; repeat.")
 @results_option("Save the sweep below this folder, and look there for an interrupted one.")
 @click.option("--no-save", is_flag=True, help="Do not save the sweep.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=1,
-    metavar="N",
-    help="Draw the data, and the order of points, from this seed.",
-)
+@seed_option("the data, and the order of points,")
 def command(
     pair: str,
     knobs: tuple[str, ...],

@@ -218,7 +218,7 @@ def file_subject(path: Path, targets: Sequence[str], options: SourceOptions = AS
         raise PairError(f"Cannot read {path}: {error.strerror}.") from None
     flags: tuple[str, ...] = ()
     if language == "ptx":
-        if option := options.of_cuda:
+        if option := options.first_cuda_option:
             raise UsageError(f"{path.name} is PTX, and {option} is for CUDA C. Leave it out.")
         ptx, instantiated = ptxas.check_ascii(content, path.name), None
     else:

@@ -48,15 +48,15 @@ class SourceOptions:
             raise UsageError(f"--std: unknown standard '{self.standard}'.{hint}")
 
     @property
-    def of_cuda(self) -> str | None:
+    def first_cuda_option(self) -> str | None:
         """The first option that only CUDA C can have, as on the command line; None if there is none."""
         by_option = {"-I": self.include, "-D": self.defines, "--std": self.standard, "--flag": self.flags}
         return next((name for name, value in by_option.items() if value), None)
 
     @property
-    def given(self) -> str | None:
+    def first_option(self) -> str | None:
         """The first option that was given, as on the command line; None if there is none."""
-        return "--entry" if self.entry else self.of_cuda
+        return "--entry" if self.entry else self.first_cuda_option
 
     def flags_for(self, content: bytes, folder: Path) -> tuple[str, ...]:
         """All of it as options of `toolchain.compiled` and `toolchain.build`, for CUDA C that was read in `folder`."""
