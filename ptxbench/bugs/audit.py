@@ -56,7 +56,7 @@ def audit(order: TrialOrder, patterns: Sequence[str] = (), jobs: int = 1) -> Ite
     names = choose_pairs(order.kernels, patterns)
     if jobs == 1 or len(names) == 1:
         for name in names:
-            yield from of_pair(order, name)
+            yield from audit_pair(order, name)
         return
     fresh = multiprocessing.get_context("spawn")  # a fork would inherit this process's threads and emulator
     with ProcessPoolExecutor(min(jobs, len(names)), fresh) as pool:
@@ -73,24 +73,24 @@ def audit(order: TrialOrder, patterns: Sequence[str] = (), jobs: int = 1) -> Ite
 
 
 def listed(order: TrialOrder, name: str) -> list[BugOutcome]:
-    return list(of_pair(order, name))
+    return list(audit_pair(order, name))
 
 
-def of_pair(order: TrialOrder, name: str) -> Iterator[BugOutcome]:
+def audit_pair(order: TrialOrder, name: str) -> Iterator[BugOutcome]:
     """The outcomes of one pair: first its PTX, then its CUDA C, on the lowest architecture that the PTX needs."""
     loaded = load(order.kernels, name)
     written = next(source for source in loaded.sources if source.variant == "ptx")
     order = replace(order, arch=at_least(order.arch, written.path))
     entries = equivalent.read(order.kernels)
     for variant in VARIANTS:
-        suite = CheckSuite(launched_as(loaded, variant), order.arch, order.seed)
+        suite = CheckSuite(with_launch_of(loaded, variant), order.arch, order.seed)
         source = next(source for source in loaded.sources if source.variant == variant).on(order.arch)
         bugs = bugs_of(source)
-        own = equivalent.of_kernel(entries, name, source.language, bugs)
-        yield from of_kernel(order, BugTrial(suite, source), bugs, own)
+        own = equivalent.entries_of_kernel(entries, name, source.language, bugs)
+        yield from audit_kernel(order, BugTrial(suite, source), bugs, own)
 
 
-def launched_as(loaded: LoadedPair, variant: str) -> LoadedPair:
+def with_launch_of(loaded: LoadedPair, variant: str) -> LoadedPair:
     """The pair with the launch of the variant: `check` launches what it judges as the pair."""
     return replace(loaded, pair=replace(loaded.pair, launch=loaded.pair.launch_of(variant)))
 
@@ -109,7 +109,7 @@ def bugs_of(source: Source) -> list[Bug]:
         raise type(error)(f"{source.path.name}: {error}") from None
 
 
-def in_turn(bugs: Sequence[Bug], order: TrialOrder, purpose: str) -> Iterator[Bug]:
+def interleaved_by_kind(bugs: Sequence[Bug], order: TrialOrder, purpose: str) -> Iterator[Bug]:
     """The bugs in a random order, taking one of each kind in turn."""
     drawn = random.Random(f"{order.seed} {purpose}")
     kinds = {kind: [bug for bug in bugs if bug.kind == kind] for kind in order.kinds}
@@ -121,7 +121,7 @@ def in_turn(bugs: Sequence[Bug], order: TrialOrder, purpose: str) -> Iterator[Bu
                 yield left.pop()
 
 
-def of_kernel(
+def audit_kernel(
     order: TrialOrder, trial: BugTrial, bugs: Sequence[Bug], entries: Sequence[equivalent.Equivalent]
 ) -> Iterator[BugOutcome]:
     """The outcomes of one kernel, until `order.bugs` of them count or no bug is left."""
@@ -131,7 +131,7 @@ def of_kernel(
         why = accepted.decisive.message if accepted.decisive else accepted.verdict
         raise PairError(f"{source.path.name}: check does not accept the original kernel: {why}")
     counted = 0
-    for bug in in_turn(bugs, order, f"{pair} {source.variant}"):
+    for bug in interleaved_by_kind(bugs, order, f"{pair} {source.variant}"):
         if counted == order.bugs:
             return
         changes = trial.is_a_bug(bug)
@@ -140,12 +140,12 @@ def of_kernel(
         if not changes:
             yield BugOutcome(pair, source.language, source.path.name, bug, SAME)
             continue
-        outcome = tried(trial, bug, entries)
+        outcome = try_bug(trial, bug, entries)
         counted += outcome.counts
         yield outcome
 
 
-def tried(trial: BugTrial, bug: Bug, entries: Sequence[equivalent.Equivalent]) -> BugOutcome:
+def try_bug(trial: BugTrial, bug: Bug, entries: Sequence[equivalent.Equivalent]) -> BugOutcome:
     """The verdicts of `check` and `numpy.allclose` on a bug. Raises PairError for a bug that is caught but listed as
     equivalent."""
     text = bug.planted(trial.text)

@@ -61,7 +61,7 @@ def entry(table: Any, path: Path, number: int) -> Equivalent:
     return Equivalent(**{**table, "code": " ".join(str(table["code"]).split()), "edits": tuple(table["edits"])})
 
 
-def of_kernel(entries: Sequence[Equivalent], pair: str, language: str, bugs: Sequence[Bug]) -> list[Equivalent]:
+def entries_of_kernel(entries: Sequence[Equivalent], pair: str, language: str, bugs: Sequence[Bug]) -> list[Equivalent]:
     """The entries for one kernel. Raises UsageError for an entry that matches none of its bugs."""
     own = [equivalent for equivalent in entries if (equivalent.pair, equivalent.language) == (pair, language)]
     for equivalent in own:

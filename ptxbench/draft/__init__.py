@@ -236,7 +236,7 @@ def cuda_text(
             replace(parameter, name=name).declaration for parameter, name in zip(parameters, names, strict=True)
         )
         signature = f"{launch_bounds(kernel.function)}\n{entry}({declared})"
-        return defines + cuda.wrapped(kernel.text, own, f"{call}({', '.join(names)})", signature, drop=drop)
+        return defines + cuda.with_wrapper(kernel.text, own, f"{call}({', '.join(names)})", signature, drop=drop)
 
     least = changed([*host, *others])
     of_host = [definition for definition in every if definition.is_of_host_library]

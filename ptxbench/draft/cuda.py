@@ -45,7 +45,7 @@ class Definition:
     def name(self) -> str | None:
         """The name of a function: the word before its parameters."""
         before = None
-        for token in outer(self.head[template_end(self.head) :]):
+        for token in outer_tokens(self.head[template_end(self.head) :]):
             if token.text == "(" and before is not None and before.text not in NOT_NAMES:
                 return before.text
             before = token if token.kind == "word" else None
@@ -77,7 +77,7 @@ NOT_NAMES = ("__launch_bounds__", "__cluster_dims__", "__block_size__", "__maxnr
 """Words before parentheses that are not those of parameters."""
 
 
-def outer(code: Sequence[Token]) -> Iterator[Token]:
+def outer_tokens(code: Sequence[Token]) -> Iterator[Token]:
     """The tokens outside brackets; of each bracket only the opening one."""
     depth = 0
     for token in code:
@@ -149,7 +149,7 @@ def read_one(code: list[Token], at: int) -> tuple[int, tuple[int, int] | None, t
                     return closing + 1, None, (at, closing)
                 if opened and opened[0].text == "extern" and len(opened) == 2 and opened[1].kind == "literal":
                     return closing + 1, None, (at, closing)
-                parameters = any(word.text == "(" for word in outer(code[after_template:at]))
+                parameters = any(word.text == "(" for word in outer_tokens(code[after_template:at]))
                 if parameters and not assigned and not is_type(code[after_template:at]):
                     return closing + 1, (at, closing), None
             at = closing
@@ -159,7 +159,7 @@ def read_one(code: list[Token], at: int) -> tuple[int, tuple[int, int] | None, t
 
 def is_type(head: Sequence[Token]) -> bool:
     """Whether a brace after this opens a type: the words before it have no parameters after the type's name."""
-    words = [token.text for token in outer(head) if token.text not in ("__align__", "alignas", "(")]
+    words = [token.text for token in outer_tokens(head) if token.text not in ("__align__", "alignas", "(")]
     return bool(words) and words[0] in TYPES and not (head and head[-1].text == ")")
 
 
@@ -187,7 +187,7 @@ class Replacement:
     text: str
 
 
-def applied(text: str, edits: Sequence[Replacement]) -> str:
+def apply_edits(text: str, edits: Sequence[Replacement]) -> str:
     """The text with the edits, of which no two overlap."""
     for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
@@ -202,7 +202,7 @@ def without_bodies(text: str) -> str:
             edits.append(Replacement(*definition.body, "{}"))
         elif definition.body and "__device__" in definition.words and "constexpr" not in definition.words:
             edits.append(removal(text, definition))
-    return applied(text, edits)
+    return apply_edits(text, edits)
 
 
 def removal(text: str, definition: Definition) -> Replacement:
@@ -240,10 +240,10 @@ def renamed(text: str, kernel: Definition, name: str, *, drop: Sequence[Definiti
     for token, after in zip(all_tokens, [*all_tokens[1:], None], strict=True):
         if token.kind == "word" and token.text == old and after is not None and after.text in ("(", "<<<"):
             edits.append(Replacement(token.start, token.end, name))
-    return applied(text, [*outside(edits, removals), *removals])
+    return apply_edits(text, [*edits_outside(edits, removals), *removals])
 
 
-def wrapped(text: str, kernel: Definition, body: str, signature: str, *, drop: Sequence[Definition]) -> str:
+def with_wrapper(text: str, kernel: Definition, body: str, signature: str, *, drop: Sequence[Definition]) -> str:
     """The text with the template `kernel` as a device function, and at the end a kernel that calls it.
 
     `body`: the call, `ns::k<float, 4>(x, y)`; `signature`: that of the new kernel, after `void`.
@@ -257,11 +257,11 @@ def wrapped(text: str, kernel: Definition, body: str, signature: str, *, drop: S
         elif token.text == "__launch_bounds__":
             end = kernel.head[matching(kernel.head, number + 1)].end
             edits.append(Replacement(token.start, end + len(text[end:]) - len(text[end:].lstrip(" ")), ""))
-    kept = applied(text, [*outside(edits, removals), *removals]).rstrip("\n")
+    kept = apply_edits(text, [*edits_outside(edits, removals), *removals]).rstrip("\n")
     return f'{kept}\n\nextern "C" __global__ void{signature}\n{{\n    {body};\n}}\n'
 
 
-def outside(edits: Sequence[Replacement], removals: Sequence[Replacement]) -> list[Replacement]:
+def edits_outside(edits: Sequence[Replacement], removals: Sequence[Replacement]) -> list[Replacement]:
     """The edits of what is not removed."""
     return [edit for edit in edits if not any(other.start <= edit.start < other.end for other in removals)]
 
@@ -276,7 +276,7 @@ def without_system_includes(text: str) -> str:
         if token.kind == "directive" and (include := INCLUDE.match(token.text)) and include["quoted"] == "<":
             end = token.end + 1 if text[token.end : token.end + 1] == "\n" else token.end
             edits.append(Replacement(token.start, end, ""))
-    return applied(text, edits)
+    return apply_edits(text, edits)
 
 
 def moved_includes(text: str, folder: Path, include: Sequence[Path], destination: Path) -> tuple[str, list[Path]]:
@@ -294,4 +294,4 @@ def moved_includes(text: str, folder: Path, include: Sequence[Path], destination
                 path = Path(os.path.relpath(header.resolve(), destination.resolve())).as_posix()
                 rest = token.text[named.end() :]
                 edits.append(Replacement(token.start, token.end, f'#include "{path}"{rest}'))
-    return applied(text, edits), headers
+    return apply_edits(text, edits), headers

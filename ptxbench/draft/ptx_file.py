@@ -52,7 +52,7 @@ def ptx_text(
 
     def chosen(*, merge: bool) -> Names:
         whole = Naming(function, params, variables, own_arrays, provenance_of, cuda_lines, lines).all(merge=merge)
-        return replace(whole, labels={old: free(new, params.values()) for old, new in whole.labels.items()})
+        return replace(whole, labels={old: unused_name(new, params.values()) for old, new in whole.labels.items()})
 
     known = (chosen(merge=True), chosen(merge=False), Names({}, {}))
     symbols = {**params, **variables}
@@ -63,7 +63,7 @@ def ptx_text(
     return header_of(compiled, name, arch) + "\n" + lowered(text, entry, arch), text in texts[:2]
 
 
-def free(name: str, taken: Collection[str]) -> str:
+def unused_name(name: str, taken: Collection[str]) -> str:
     """The name, or with an underscore if it is taken."""
     return f"{name}_" if name in taken else name
 
@@ -101,23 +101,23 @@ def lowered(ptx: str, entry: str, arch: str) -> str:
     if locate.program("ptxas") is None or architecture.suffix(arch):
         return ptx
     own = [target for target in TARGETS if architecture.number(target) <= architecture.number(arch)]
-    target = next((target for target in own if accepted(directed(ptx, "target", target), target)), arch)
-    changed = directed(ptx, "target", target)
+    target = next((target for target in own if is_accepted(with_directive(ptx, "target", target), target)), arch)
+    changed = with_directive(ptx, "target", target)
     at = first_true(
-        lambda number: is_read(directed(changed, "version", VERSIONS[number]), target),
+        lambda number: is_read(with_directive(changed, "version", VERSIONS[number]), target),
         VERSIONS.index(TARGETS.get(target, VERSIONS[0])),
         len(VERSIONS),
     )
     if at < len(VERSIONS):
-        changed = directed(changed, "version", VERSIONS[at])
+        changed = with_directive(changed, "version", VERSIONS[at])
     return changed if identity(changed, entry, arch) == identity(ptx, entry, arch) else ptx
 
 
-def directed(ptx: str, directive: str, value: str) -> str:
+def with_directive(ptx: str, directive: str, value: str) -> str:
     return re.sub(rf"^\.{directive}\s+\S+", f".{directive} {value}", ptx, count=1, flags=re.M)
 
 
-def accepted(ptx: str, target: str) -> bool:
+def is_accepted(ptx: str, target: str) -> bool:
     return toolchain.assembled_text(ptx, target) is not None
 
 

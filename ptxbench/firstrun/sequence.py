@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ptxbench import environment, toolchain
 from ptxbench.firstrun.record import COMPLETE, UNFINISHED, FirstRun, StepDone, load, save
-from ptxbench.firstrun.steps import STEPS, FirstRunSetup, timed
+from ptxbench.firstrun.steps import STEPS, FirstRunSetup, run_step
 from ptxbench.runner.document import now
 
 SECONDS = 600.0
@@ -29,7 +29,7 @@ def run_steps(first: FirstRun, bench: FirstRunSetup) -> Iterator[FirstRun]:
             continue
         if bench.late():
             return
-        first = with_step(first, timed(take, bench))
+        first = with_step(first, run_step(take, bench))
         save(first, bench.folder)
         yield first
 

@@ -165,7 +165,7 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> CheckResult:
 
 def compare_bits(bench: FirstRunSetup) -> StepDone:
     """Every pair once on the device and once on the emulator, on the same data: do the outputs have the same bits?"""
-    return StepDone("bits", 0.0, list(each_variant(bench, "bits", bits, bench.pair_plans())))
+    return StepDone("bits", 0.0, list(each_variant(bench, "bits", compare_bits_of, bench.pair_plans())))
 
 
 Ask = Callable[[FirstRunSetup, PairPlan, Source, str], CheckResult]
@@ -179,7 +179,7 @@ def each_variant(bench: FirstRunSetup, step: str, ask: Ask, pair_plans: Sequence
         if bench.late():
             yield CheckResult(step, ABSENT, f"{NOT_AVAILABLE}the time limit was reached before {name}")
             return
-        if why := not_for(bench, pair_plan):
+        if why := why_not_for(bench, pair_plan):
             yield CheckResult(f"{step}: {name}", ABSENT, f"{NOT_AVAILABLE}{why}")
             continue
         for source in pair_plan.sources:
@@ -188,7 +188,7 @@ def each_variant(bench: FirstRunSetup, step: str, ask: Ask, pair_plans: Sequence
             yield line_or_reason(subject, partial(ask, bench, pair_plan, source, subject))
 
 
-def not_for(bench: FirstRunSetup, pair_plan: PairPlan) -> str | None:
+def why_not_for(bench: FirstRunSetup, pair_plan: PairPlan) -> str | None:
     """Why a pair is not for this device: its hand-written PTX is for other devices."""
     try:
         for source in pair_plan.sources:
@@ -201,7 +201,7 @@ def not_for(bench: FirstRunSetup, pair_plan: PairPlan) -> str | None:
     return None
 
 
-def bits(bench: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
+def compare_bits_of(bench: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str) -> CheckResult:
     built = toolchain.build_source(source, pair_plan.arch)
     case = prepare_case(pair_plan, largest(pair_plan), SEED)
     pair = pair_plan.loaded.pair
@@ -227,7 +227,7 @@ def compare_counters(bench: FirstRunSetup) -> StepDone:
     counted: list[Agreement] = []
     lines: list[CheckResult] = []
     try:
-        ask = partial(count, ncu.find(), counted)
+        ask = partial(count_variant, ncu.find(), counted)
         for line in each_variant(bench, "counters", ask, bench.pair_plans(*TIMED)):
             lines.append(line)
     except ncu.Unavailable as error:  # what prevents one prevents all
@@ -235,7 +235,7 @@ def compare_counters(bench: FirstRunSetup) -> StepDone:
     return StepDone("counters", 0.0, lines, counters=counted)
 
 
-def count(
+def count_variant(
     program: str, counted: list[Agreement], bench: FirstRunSetup, pair_plan: PairPlan, source: Source, subject: str
 ) -> CheckResult:
     """Both counts of one launch of one variant, which are added to `counted`."""
@@ -295,7 +295,7 @@ STEPS: dict[str, StepFunction] = {
 """In order: each uses the results of those before it."""
 
 
-def timed(take: StepFunction, bench: FirstRunSetup) -> StepDone:
+def run_step(take: StepFunction, bench: FirstRunSetup) -> StepDone:
     """The step, with the seconds that it took."""
     begun = bench.suite.host.now()
     done = take(bench)

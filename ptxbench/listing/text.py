@@ -19,7 +19,7 @@ from ptxbench.launch import OwnCta
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.lines import Annotated, MachineInstruction
-from ptxbench.toolchain.origins import deeper, origins
+from ptxbench.toolchain.origins import nesting_change, origins
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def kernel_lines(ptx: Sequence[str], entry: str) -> Iterator[int]:
     for number, row in enumerate(ptx, 1):
         if depth == 0 and re.match(r"\s*(?:\.visible\s+|\.weak\s+)?\.(?:entry|func)\b", row):
             inside = re.search(rf"\.entry\s+{re.escape(entry)}(?![\w$])", row) is not None
-        depth += deeper(row)
+        depth += nesting_change(row)
         if inside and not re.match(r"\s*(?:$|//|\.loc\b)", row):
             yield number
         if inside and depth == 0 and "}" in row:

@@ -125,7 +125,7 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str], pool: Pool | Non
     expected = [len(subject.sources) * len(targets) for subject in subjects]
     trials_by_subject: list[dict[tuple[str, str], TargetTrial]] = [{} for _ in subjects]
     complete = 0
-    with closing((pool or threads()).map(tried, tasks)) as results:
+    with closing((pool or threads()).map(try_target, tasks)) as results:
         for done, (number, trial) in enumerate(results):
             i, source, target = trials[number]
             yield Step(done, len(trials), subjects[i].name, source.variant, f"{target}:")
@@ -160,7 +160,7 @@ def target_trials(source: Source, targets: Sequence[str]) -> dict[str, TargetTri
     """The trials of one source, without machine code (see `trial.attempt`)."""
     if not targets:
         return {}
-    with closing(threads().map(tried, [(source, target, False) for target in targets])) as results:
+    with closing(threads().map(try_target, [(source, target, False) for target in targets])) as results:
         return {targets[number]: trial for number, trial in results}
 
 
@@ -168,7 +168,7 @@ def threads() -> Threads:
     return Threads(os.cpu_count() or 1)
 
 
-def tried(task: tuple[Source, str, bool], report: Reporter) -> TargetTrial:
+def try_target(task: tuple[Source, str, bool], report: Reporter) -> TargetTrial:
     """A variant, with its file for a target; the last part: whether to make machine code."""
     source, target, code = task[0].on(task[1]), *task[1:]
     return attempt(

@@ -63,7 +63,7 @@ class BuiltPair:
     """By variant; variants that were not built have none."""
 
 
-def wanted(runs: Sequence[RunDocument]) -> dict[str, BuiltPair]:
+def wanted_pairs(runs: Sequence[RunDocument]) -> dict[str, BuiltPair]:
     """Every pair of the runs, in order; with the default knobs, if there is such a cell."""
     result: dict[str, BuiltPair] = {}
     for run in runs:
@@ -83,7 +83,7 @@ def collect(
     `patterns`: the targets of the portability matrix; by default each architecture, with special forms only if a run or
     a file uses them. Raises UsageError for a pattern that matches no target.
     """
-    pairs = wanted(runs)
+    pairs = wanted_pairs(runs)
     opened, omitted = open_pairs(pairs, kernels)
     targets: tuple[str, ...] = ()
     try:
@@ -97,7 +97,7 @@ def collect(
     trials = len(targets) * sum(len(subject.sources) for subject in subjects)
     total = builds + trials + len(pairs)
     listings: dict[str, list[Listing]] = {name: [] for name in pairs}
-    for step in built(opened, {name: pairs[name].cell.arch for name in opened}, listings, omitted):
+    for step in build_all(opened, {name: pairs[name].cell.arch for name in opened}, listings, omitted):
         yield replace(step, total=total)
     matrices = {}
     for event in survey.survey(subjects, targets):
@@ -114,12 +114,12 @@ def collect(
             tuple(listings[name]),
             tuple(explanations(listings[name], pair.cell)),
             matrices.get(name),
-            (*omitted[name], *changed(listings[name], pair.builds)),
+            (*omitted[name], *changed_variants(listings[name], pair.builds)),
             size_of(opened[name]) if there and any(listing.counted for listing in listings[name]) else None,
         )
 
 
-def built(
+def build_all(
     opened: Mapping[str, LoadedPair],
     archs: Mapping[str, str],
     listings: Mapping[str, list[Listing]],
@@ -209,7 +209,7 @@ def unchanged(source: Source, build: BuildReport) -> bool:
         return False
 
 
-def changed(listings: Sequence[Listing], builds: Mapping[str, BuildReport]) -> Iterator[str]:
+def changed_variants(listings: Sequence[Listing], builds: Mapping[str, BuildReport]) -> Iterator[str]:
     """The variants for which the installed tools generate different machine code than those of the run did."""
     names = [listing.variant for listing in listings if differs(listing.report, builds[listing.variant])]
     if names:

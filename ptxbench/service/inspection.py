@@ -58,7 +58,7 @@ def inspect(pair: str, kernels: Path, arch: str, sides: Sequence[Side], limits: 
                       for at, side in enumerate(sides)],
         }  # fmt: skip
         try:
-            answer = ask(json.dumps(request), limits.timeout)
+            answer = ask_process(json.dumps(request), limits.timeout)
         finally:
             if own:
                 tidy(own)
@@ -77,7 +77,7 @@ def file_of(candidate: Candidate, folder: Path, at: int) -> dict[str, str]:
     return {"path": str(path), "language": candidate.language, "name": candidate.file}
 
 
-def ask(request: str, seconds: float) -> dict[str, Any]:
+def ask_process(request: str, seconds: float) -> dict[str, Any]:
     """The answer of the contained process. Raises MachineError without one."""
     with tempfile.TemporaryFile() as answers:
         process = subprocess.Popen(
@@ -108,7 +108,7 @@ def ask(request: str, seconds: float) -> dict[str, Any]:
 # ---- the contained process
 
 
-def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+def answer_request(request: Mapping[str, Any]) -> dict[str, Any]:
     """Raises PtxbenchError."""
     loaded = load(Path(request["kernels"]), request["pair"])
     size = size_of(loaded)
@@ -180,7 +180,7 @@ def main() -> int:
     worker.limit(request["seconds"], request["memory_bytes"])
     worker.confine([folder, *([Path(request["layer"])] if request["layer"] else [])])
     try:
-        result = answer(request)
+        result = answer_request(request)
     except PtxbenchError as error:
         result = {"error": str(error).replace(f"{folder}/", "")}
     stop_process()

@@ -107,12 +107,12 @@ def findings(curves: Curves) -> Iterator[Sentence]:
         for variant in curves.variants:
             if enough := curves.enough(quantity, variant):
                 share, first = enough
-                text = f"{100 * share:.0f} % of the greatest {quantity.name} from {where(curves, first)} on."
+                text = f"{100 * share:.0f} % of the greatest {quantity.name} from {point_words(curves, first)} on."
                 yield "i", "", f"{variant}: {text}"
     yield from problems(curves)
     for labels in sorted({tuple(label) for label in curves.labels.values()}):
         own = [i for i, point_labels in curves.labels.items() if tuple(point_labels) == labels]
-        yield "!", "yellow", f"{', '.join(labels)}, so these points have no verdict: {listed(curves, own)}."
+        yield "!", "yellow", f"{', '.join(labels)}, so these points have no verdict: {points_in_words(curves, own)}."
     if curves.swept.kind == "counts":
         sweep = curves.swept.loaded.pair.sweep
         cannot = sweep.cannot_know if sweep else ""
@@ -128,14 +128,14 @@ def best_words(curves: Curves, variant: str, best: Best) -> str:
     if not reading.bare:
         half = (reading.interval.high - reading.interval.low) / 2
         text += f" ± {units.si(half, quantity.unit)}"
-    text += f", at {where(curves, best.index)}."
+    text += f", at {point_words(curves, best.index)}."
     if not best.tied:
         return text + (" Every other point is worse." if len(curves.points) > 1 else "")
     if reading.rounds and len(reading.rounds) < FEWEST_ROUNDS:
         rounds = "1 round" if len(reading.rounds) == 1 else f"{len(reading.rounds)} rounds"
         return text + f" {rounds} cannot separate two points; use --rounds {FEWEST_ROUNDS} or more."
     tied = "The same" if not reading.rounds else "Statistically tied with it: the points"
-    return text + f" {tied} at {listed(curves, best.tied, best.index)}."
+    return text + f" {tied} at {points_in_words(curves, best.tied, best.index)}."
 
 
 def mark_words(curves: Curves, variant: str, best: Best) -> Iterator[Sentence]:
@@ -174,13 +174,13 @@ def problems(curves: Curves) -> Iterator[Sentence]:
                 continue
             reasons.setdefault(key, []).append(i)
     for (mark, style, text), where_ in reasons.items():
-        yield mark, style, f"{text} At {listed(curves, where_)}."
+        yield mark, style, f"{text} At {points_in_words(curves, where_)}."
 
 
 MOST_LISTED = 6
 
 
-def listed(curves: Curves, indices: Sequence[int], known: int | None = None) -> str:
+def points_in_words(curves: Curves, indices: Sequence[int], known: int | None = None) -> str:
     """The points in words, the first few; or a summary of all of them, or of all that share a value, `known` or not."""
     left = set(indices)
     if len(left | {known} - {None}) == len(curves.points):
@@ -192,11 +192,11 @@ def listed(curves: Curves, indices: Sequence[int], known: int | None = None) -> 
             if own <= left | {known} and len(own) > 1:
                 parts.append(f"{name}={value}")
                 left -= own
-    parts += [where(curves, i) for i in sorted(left)]
+    parts += [point_words(curves, i) for i in sorted(left)]
     more = f" and {len(parts) - MOST_LISTED} more" if len(parts) > MOST_LISTED else ""
     return "; ".join(parts[:MOST_LISTED]) + more
 
 
-def where(curves: Curves, index: int) -> str:
+def point_words(curves: Curves, index: int) -> str:
     at: Mapping[str, int] = curves.points[index].at
     return units.size_words(at)

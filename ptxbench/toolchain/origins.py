@@ -40,13 +40,13 @@ def places(ptx: Sequence[str], name: str) -> dict[int, tuple[str, int]]:
             current = (files[at[0]], int(at[1])) if at[0] in files and int(at[1]) else None
         elif current is not None:
             result[number] = current
-        depth += deeper(row)
+        depth += nesting_change(row)
         if depth == 0:  # not at the first brace: inline assembly has its own blocks
             current = None
     return result
 
 
-def deeper(row: str) -> int:
+def nesting_change(row: str) -> int:
     """How many blocks a line of PTX opens, minus those that it closes."""
     code = row.split("//")[0]
     return code.count("{") - code.count("}")

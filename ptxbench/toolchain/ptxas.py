@@ -149,7 +149,7 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
         )
     reported = re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M)
     errors = [
-        f"{place(ptx, int(line or 0), source, language)}: {text.replace(INPUT, source.name)}"
+        f"{source_line(ptx, int(line or 0), source, language)}: {text.replace(INPUT, source.name)}"
         for line, text in reported
         if "aborted due to errors" not in text
     ]
@@ -172,7 +172,7 @@ MISMATCHES = (
 """Messages of ptxas for a .target that does not fit an architecture. The rule is not monotone, so ptxas is asked."""
 
 
-def place(ptx: str, line: int, source: Path, language: str) -> str:
+def source_line(ptx: str, line: int, source: Path, language: str) -> str:
     """Line `line` of the PTX file itself, or the CUDA C line that it was made from."""
     if not line:
         return source.name
@@ -188,7 +188,7 @@ def notable(messages: str, ptx: str, source: Path, language: str) -> str:
     Line numbers are those of `source`, which is `ptx` or was compiled to it.
     """
     kept = "\n".join(line for line in messages.splitlines() if not STATISTICS.match(line))
-    return re.sub(rf"{INPUT}, line (\d+)", lambda match: place(ptx, int(match[1]), source, language), kept)
+    return re.sub(rf"{INPUT}, line (\d+)", lambda match: source_line(ptx, int(match[1]), source, language), kept)
 
 
 STATISTICS = re.compile(

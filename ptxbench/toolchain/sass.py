@@ -68,7 +68,7 @@ def opcode(text: str) -> str:
     return match["opcode"] if match else ""
 
 
-def moved(text: str, distance: int) -> str:
+def relocated_text(text: str, distance: int) -> str:
     """The text of an instruction of code that starts `distance` bytes further on than it was printed."""
     match = TARGET.fullmatch(text)
     return f"{match['before']}{int(match['address'], 16) + distance:#x}" if match else text
@@ -110,7 +110,7 @@ class Disassembler:
         start = 0
         for code, answer in requests:
             own = islice(rows, len(code) // INSTRUCTION_BYTES)
-            answer.set_result([moved(text, -start) for text in own])
+            answer.set_result([relocated_text(text, -start) for text in own])
             start += len(code)
 
 

@@ -287,7 +287,7 @@ def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Require
         line = int(error["line"]) if error["file"] == ptxas.INPUT else 0
         if not line and any(words in message for words in OF_NO_LINE):
             continue
-        file, _, place = ptxas.place(ptx, line, source, language).rpartition(":")
+        file, _, place = ptxas.source_line(ptx, line, source, language).rpartition(":")
         at = INSTRUCTION.match(lines[line - 1]) if 0 < line <= len(lines) else None
         required = REQUIRES.search(message)
         requires = required and (required["target"] or f"PTX {required['version']}")

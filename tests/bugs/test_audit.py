@@ -6,7 +6,7 @@ import pytest
 
 from ptxbench.bugs import audit as audits
 from ptxbench.bugs import equivalent, trial
-from ptxbench.bugs.audit import TrialOrder, audit, bugs_of, in_turn
+from ptxbench.bugs.audit import TrialOrder, audit, bugs_of, interleaved_by_kind
 from ptxbench.bugs.bug import KINDS
 from ptxbench.bugs.outcome import CAUGHT, EXPLAINED, MISSED, SAME, exit_status, tally
 from ptxbench.bugs.trial import BugTrial
@@ -34,7 +34,7 @@ def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_pat
     found_pair = load(kernels, "scale")
     for variant, source in zip(("ptx", "cuda"), (found_pair.sources[-1], found_pair.sources[0]), strict=True):
         order = TrialOrder(kernels, "sm_90", SEED, 5)
-        again = in_turn(bugs_of(source), order, f"scale {variant}")
+        again = interleaved_by_kind(bugs_of(source), order, f"scale {variant}")
         own = [outcome.bug for outcome in outcomes if outcome.language == source.language]
         chosen = [bug for bug, _ in zip(again, range(40), strict=False)]
         assert [bug for bug in chosen if bug in own] == own
@@ -112,7 +112,7 @@ def test_every_entry_of_the_shipped_table_matches_a_bug():
     for name in {entry.pair for entry in entries}:
         for source in load(kernels, name).sources:
             if source.variant in audits.VARIANTS:
-                equivalent.of_kernel(entries, name, source.language, bugs_of(source))
+                equivalent.entries_of_kernel(entries, name, source.language, bugs_of(source))
 
 
 def test_every_shipped_kernel_has_bugs_enough():

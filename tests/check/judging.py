@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from ptxbench import discovery
-from ptxbench.bugs.audit import launched_as
+from ptxbench.bugs.audit import with_launch_of
 from ptxbench.check.findings import STAGES
 from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
@@ -20,7 +20,7 @@ BROKEN_FUEL = 1 << 16
 @functools.cache
 def suite(name, seed=SEED, arch=None, variant="ptx"):
     """The suite of a pair on `arch`, by default sm_90 or the target of its own PTX; launched as `variant` is."""
-    return CheckSuite(launched_as(discovery.load(KERNELS, name), variant), arch or emulated_arch(name), seed)
+    return CheckSuite(with_launch_of(discovery.load(KERNELS, name), variant), arch or emulated_arch(name), seed)
 
 
 def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None, variant="ptx", **settings):

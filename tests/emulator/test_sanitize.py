@@ -123,8 +123,8 @@ def test_warps_that_write_one_place_race_unless_the_value_is_there_already():
     execution, _ = sanitized("st.shared.u32 [tile], 1;")
     assert execution.findings == ()
     assert execution.notes == (
-        "same value: line 23: st.shared.u32 by thread 32 of CTA 0 writes the value that byte 0 of shared memory already "
-        "holds; st.shared.u32 by thread 31 of CTA 0 at line 23 wrote it, and nothing orders the two",
+        "same value: line 23: st.shared.u32 by thread 32 of CTA 0 writes the value that byte 0 of shared memory "
+        "already holds; st.shared.u32 by thread 31 of CTA 0 at line 23 wrote it, and nothing orders the two",
     )
 
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 
 from ptxbench.report import render
-from ptxbench.report.material import Material, wanted
+from ptxbench.report.material import Material, wanted_pairs
 from ptxbench.result import BROKEN, RooflineLimits
 from tests.runs import Kernel, cell, run_of
 
@@ -96,6 +96,6 @@ def with_flops(one):
 
 def page_of(*runs):
     """The page of runs without their sources."""
-    page, dropped = render(runs, [Material(name) for name in wanted(runs)], {})
+    page, dropped = render(runs, [Material(name) for name in wanted_pairs(runs)], {})
     assert not dropped
     return page

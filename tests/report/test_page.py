@@ -12,7 +12,7 @@ from ptxbench.discovery import Source
 from ptxbench.portability.survey import Matrix, TargetResults
 from ptxbench.report import collect, render
 from ptxbench.report.charts import axis_of
-from ptxbench.report.material import Material, wanted
+from ptxbench.report.material import Material, wanted_pairs
 from ptxbench.report.pairs import pair_views
 from ptxbench.report.roofs import LABEL, LEFT, LETTER, roofline_of
 from ptxbench.run_info import SourceInfo
@@ -314,8 +314,8 @@ def test_without_the_tools_the_page_lists_the_missing_parts(emulated, material, 
 
 def test_a_pair_is_shown_as_it_is_without_a_knob_turned_where_the_run_has_that():
     turned = replace(COUNTED, knobs={"BLOCK": 64})
-    assert wanted([run_of([turned, COUNTED])])["triad"].cell is COUNTED
-    assert wanted([run_of([turned])])["triad"].cell is turned
+    assert wanted_pairs([run_of([turned, COUNTED])])["triad"].cell is COUNTED
+    assert wanted_pairs([run_of([turned])])["triad"].cell is turned
     assert "BLOCK = 64" in sound(page_of(run_of([turned, COUNTED]))).text
 
 

@@ -60,7 +60,7 @@ def test_every_shipped_kernel_has_the_texts_of_nvdisasm_and_few_need_it(arch):
     start = 0
     for _, texts in answered:
         own = printed[start : start + len(texts)]
-        assert texts == [sass.moved(text, -start * elf.INSTRUCTION_BYTES) for text in own]
+        assert texts == [sass.relocated_text(text, -start * elf.INSTRUCTION_BYTES) for text in own]
         start += len(texts)
 
 
