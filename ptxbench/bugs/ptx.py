@@ -82,7 +82,6 @@ class InstructionPlace:
 
     @property
     def written(self) -> set[str]:
-        """Registers that it writes."""
         if not self.statement.instruction or self.opcode.startswith(("st.", "red.", "bra", "ret", "cp.", "call")):
             return set()
         return registers(self.statement.instruction.operands[:1])

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from ptxbench.cli._device import memory_option, timeout_option
-from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._service import service_options
 from ptxbench.extras import require_extra
 
 MODULES = ("mcp", "jsonschema")
@@ -18,9 +17,7 @@ MODULES = ("mcp", "jsonschema")
     "--jobs", type=click.IntRange(1), default=1, metavar="N",
     help="Judge this many kernels in parallel; each may use --memory.",
 )  # fmt: skip
-@timeout_option("Stop the judgement of a kernel after this time; the kernel is then rejected.", 120.0)
-@memory_option
-@kernels_option("Take the pairs from this folder: it holds pairs/, cuda/ and ptx/.")
+@service_options
 def command(jobs: int, timeout: float, memory: float, kernels: Path) -> int:
     """Offer the judge as tools for an agent, over the Model Context Protocol on stdin and stdout.
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from ptxbench.cli._device import memory_option, timeout_option
-from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._service import service_options
 from ptxbench.cli._terminal import say
 from ptxbench.extras import require_extra
 
@@ -39,9 +38,7 @@ MODULES = ("starlette", "uvicorn", "jsonschema")
     "--client-limit", type=click.IntRange(1), default=64, metavar="N",
     help="Let at most N kernels of one client wait or run; refuse more with 429.",
 )  # fmt: skip
-@timeout_option("Stop the judgement of a kernel after this time; the kernel is then rejected.", 120.0)
-@memory_option
-@kernels_option("Take the pairs from this folder: it holds pairs/, cuda/ and ptx/.")
+@service_options
 def command(
     host: str,
     port: int,

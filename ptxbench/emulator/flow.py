@@ -27,7 +27,6 @@ class FlowStep:
 
     @functools.cached_property
     def writes(self) -> frozenset[str]:
-        """Registers written."""
         return self.registers(target=True).union((CARRY,) if self.entry.carry in ("out", "both") else ())
 
     @functools.cached_property

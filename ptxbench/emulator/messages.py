@@ -157,7 +157,6 @@ class TranslationCache:
     newest: int = -1
 
     def dump(self, answer: Any, stream: IO[bytes]) -> None:
-        """Send an answer."""
         pickler = AnswerPickler(stream)
         pickler.translations = self
         pickler.dump(answer)

@@ -11,6 +11,5 @@ HEADINGS = ("run", "pair", "size", "arch", "cache", "variant", "language", "stat
 
 
 def export(run: RunDocument) -> str:
-    """The run as CSV."""
     metrics = [f"{metric.name} [{metric.unit}]" if metric.unit else metric.name for metric in METRICS]
     return csv_table([*HEADINGS, *metrics], ([*record.values()] for record in records(run)))

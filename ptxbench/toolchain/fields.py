@@ -70,7 +70,6 @@ def f16_pair(value: int) -> tuple[float, float]:
 
 
 def bf16_pair(value: int) -> tuple[float, float]:
-    """Two bfloat16."""
     return f32_text(value & 0xFFFF0000), f32_text(value << 16 & 0xFFFFFFFF)
 
 
