@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench.check.launching import CheckCase
-from ptxbench.check.values import edged, mixed
+from ptxbench.check.values import GREAT, edged, mixed, peak_positions, range_of_element, with_peaks
 from ptxbench.discovery import LoadedPair
 from ptxbench.pair import Pair, Scalar, Size, declared
 from ptxbench.runner.case_data import prepare_case
@@ -64,11 +64,25 @@ class Cases:
                 if (case := attempt(make)) is not None:
                     yield case
 
-    def edged(self, size: Size, kind: str, seed: int, *, varied: bool, only: str | None = None) -> Iterator[CheckCase]:
-        """Data of a kind in all inputs, or in `only` one; each next case is milder. Cases that the pair refuses are
+    def edged(
+        self, size: Size, kind: str, seed: int, *, varied: bool, only: Collection[str] = ()
+    ) -> Iterator[CheckCase]:
+        """Data of a kind in all inputs, or in `only` some; each next case is milder. Cases that the pair refuses are
         skipped."""
-        words = f", with {kind}" + (f" in '{only}'" if only else "")
-        for arguments in edged(self.pair, size, kind, seed, varied=varied, only=only):
+        words = f", with {kind}" + (f" in {', '.join(map(repr, only))}" if only else "")
+        for arguments in edged(self.pair, size, kind, seed, varied=varied, only=only or None):
+            if (case := attempt(partial(self.with_arguments, size, arguments, words))) is not None:
+                yield case
+
+    def with_peaks(self, size: Size, name: str, count: int, seed: int) -> Iterator[CheckCase]:
+        """Cases whose input `name` has one element far above all others, at another position in each."""
+        limits = next(limits for arg in self.pair.args if arg.name == name and (limits := range_of_element(arg)))
+        ordinary = self.pair.make_arguments(size, seed)
+        rng, length = np.random.default_rng(seed), ordinary[name].size
+        drawn = (rng.permutation(peak_positions(rng, count, length)).tolist() for _ in range(2))
+        for high, low in zip(*drawn, strict=True):
+            words = f", with {GREAT}, {high} of '{name}'"
+            arguments = {**ordinary, name: with_peaks(ordinary[name], limits, high, low)}
             if (case := attempt(partial(self.with_arguments, size, arguments, words))) is not None:
                 yield case
 

@@ -205,6 +205,7 @@ def with_nans(value: Any, nans: int | None) -> Any:
     bits = copy.reshape(-1).view(f"u{value.itemsize}")
     rng = np.random.default_rng(nans)
     payloads = rng.integers(0, 1 << fraction - 1, which.sum(), np.uint64)
+    payloads[rng.random(payloads.size) < 0.25] = (1 << fraction - 1) - 1  # as in the NaN of CUDA's own arithmetic
     signs = rng.integers(0, 2, which.sum(), np.uint64) << np.uint64(8 * value.itemsize - 1)
     quiet = ((1 << 8 * value.itemsize - 1) - 1) >> fraction - 1 << fraction - 1
     bits[which.reshape(-1)] = (payloads | signs | np.uint64(quiet)).astype(bits.dtype)

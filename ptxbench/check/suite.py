@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,13 +21,14 @@ from ptxbench import toolchain
 from ptxbench.arrays import is_float
 from ptxbench.backends.emulator import unknown_map, unsupported
 from ptxbench.check.case_series import CaseSeries
-from ptxbench.check.cases import Cases
+from ptxbench.check.cases import Cases, silence
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import derived
+from ptxbench.check.rows import LAUNCHES, nonlinear, single_rows, sizes_with_rows
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
-from ptxbench.check.values import data_kinds, inputs_of, shared
+from ptxbench.check.values import FAR, GREAT, data_kinds, edged, inputs_of, shared
 from ptxbench.discovery import LoadedPair, Source
 from ptxbench.emulator.parse import choose, parsed
 from ptxbench.errors import EmulatorCrash, KernelError, ToolMissing, UsageError
@@ -155,16 +156,19 @@ class CheckSuite:
         questions = []
         for varied, size in ((True, half[-1]), (False, self.about(half[-1], drawn))):
             for kind in data_kinds(self.pair):
-                questions.append(CaseSeries(kind, self.cases.edged(size, kind, drawn.getrandbits(32), varied=varied)))
+                if (only := self.inputs_for(kind)) is not None:
+                    cases = self.cases.edged(size, kind, drawn.getrandbits(32), varied=varied, only=only)
+                    questions.append(CaseSeries(kind, cases))
         zero = "zero throughout"  # if two factors are both zero, an error with either does not show
         alone = inputs_of(self.pair, zero)
         for name in alone if len(alone) > 1 else ():
-            cases = self.cases.edged(half[-1], zero, drawn.getrandbits(32), varied=True, only=name)
+            cases = self.cases.edged(half[-1], zero, drawn.getrandbits(32), varied=True, only=[name])
             questions.append(CaseSeries(zero, cases))
         for kind in data_kinds(self.pair):  # some code runs only at large sizes, such as the second half of a round
             if kind in AT_THE_LARGEST:
                 cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True)
                 questions.append(CaseSeries(kind, cases))
+        questions += self.peaks(half[-1], drawn)
         for size in reversed(self.by_cost):
             if (one := shared(self.pair, size, drawn.getrandbits(32))) is not None:
                 names = ", ".join(f"'{second}' and '{first}' one array" for second, first in one[1].items())
@@ -175,6 +179,31 @@ class CheckSuite:
                 )
                 break
         return tuple(questions)
+
+    def peaks(self, size: Size, drawn: random.Random) -> Iterator[CaseSeries]:
+        """A great element at many positions: of rows of each length that the pair names, or in launch after launch."""
+        if not self.nonlinear:
+            return
+        for wide in sizes_with_rows(self.pair):
+            cases = self.cases.edged(wide, GREAT, drawn.getrandbits(32), varied=False, only=self.nonlinear)
+            yield CaseSeries(GREAT, cases)
+        for name in single_rows(self.pair, size, self.nonlinear):
+            for case in self.cases.with_peaks(size, name, LAUNCHES, drawn.getrandbits(32)):
+                yield CaseSeries(GREAT, iter([case]))
+
+    def inputs_for(self, kind: str) -> Sequence[str] | None:
+        """The inputs that get data of a kind, () for all; None if the kind shows no more than ordinary data."""
+        if kind not in FAR:
+            return ()
+        return [name for name in inputs_of(self.pair, kind) if name in self.nonlinear] or None
+
+    @cached_property
+    def nonlinear(self) -> Sequence[str]:
+        """The inputs of which the reference is no linear function, so that great elements show more than others."""
+        pair, size = self.pair, self.by_cost[len(self.by_cost) // 2]
+        changed = next(edged(pair, size, GREAT, self.seed, varied=False))
+        with silence():
+            return nonlinear(pair, inputs_of(pair, GREAT), pair.make_arguments(size, self.seed), changed)
 
     def about(self, size: Size, drawn: random.Random) -> Size:
         """A size with 0.2 to 1.5 times the cost of `size`; `size` itself if none is found."""

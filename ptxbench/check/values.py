@@ -6,7 +6,7 @@ are not counted. So most kinds have milder forms, which are used if the pair's o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,6 +183,128 @@ def short_runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
     return flat.reshape(array.shape)
 
 
+GREAT = "one great element in each row"
+"""The kind of data that `peaks` makes, which is tried at more sizes than others."""
+
+HUGE = "one huge element in each row"
+"""The same, so far above the others that its square is infinite."""
+
+BELOW, ABOVE = "all far below zero", "all far above zero"
+"""Data that show where a maximum, or a minimum, starts. Of several inputs only the first is below zero, so that the
+products of two are too."""
+
+FAR = (GREAT, HUGE, BELOW, ABOVE)
+"""Kinds that show no more than ordinary data if the results are sums of products of the inputs."""
+
+CHUNKS = 64
+"""Into how many rows an array of one axis is cut for `peaks`."""
+
+PEAK = 1024.0
+"""The lowest peak of the first form: its power is infinite in f32, and so is that of an eighth of it."""
+
+TILE = 128
+"""Elements that a warp reads at once, if a lane reads four."""
+
+LEVELS = 8
+"""Different heights of `peaks`: in groups of several rows, such as columns, one peak is usually above the others."""
+
+LOWER = 8
+"""How many times lower the second peak of a row is, which has the other sign."""
+
+
+def peaks(height: float) -> Fill:
+    """One element far above all others of its row, and one far below them, at another position in each row.
+
+    A maximum, a norm, or the scale of a quantised row then depends on this one element: without it the result is
+    infinite, or off by far more than the tolerance. `height`: of the lowest peaks, before the data's own magnitude.
+    """
+
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        own, changed = draws[1], array.copy()
+        flat = changed.reshape(-1)
+        length = array.shape[-1] if array.ndim > 1 else -(-flat.size // CHUNKS)
+        if flat.size < 2 or length == 1 < array.ndim:  # a row of one element has no others
+            return array
+        first = np.arange(0, flat.size, length)
+        last = np.minimum(first + length, flat.size) - 1
+        drawn = (own.permutation(peak_positions(own, first.size, length)) for _ in range(2))
+        high, low = (np.minimum(first + positions, last) for positions in drawn)
+        low = np.where(low == high, np.where(high < last, high + 1, first), low)
+        levels = own.integers(1, LEVELS, first.size, endpoint=True)
+        levels[[0, -1]] = LEVELS + 2, LEVELS + 4  # the first and the last row are above the others
+        levels[own.integers(first.size)] = 2 * LEVELS
+        falls = np.arange(first.size) % 4 == 3  # every fourth row: the negative peak is the greater one
+        if limits.whole is not None:
+            least, most = limits.whole
+            steps = [(most - least) // (8 * LEVELS) * int(level) for level in levels]
+            flat[:] = np.clip(flat % 4, least, most)
+            flat[low] = np.array([least + step for step in steps], array.dtype)
+            flat[high] = np.array([most - step for step in steps], array.dtype)
+            return changed
+        limit = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
+        scale = height * max(1.0, float(np.abs(flat.astype(np.float64)).max()))
+        tall, short = (np.minimum(levels * scale / by, limit).astype(array.dtype) for by in (1, LOWER))
+        flat[low] = -np.where(falls, tall, short)
+        flat[high] = np.where(falls, short, tall)
+        return changed
+
+    return fill
+
+
+def with_peaks(array: Array, limits: ElementRange, high: int, low: int) -> Array:
+    """The array with one element far above all others, and one far below them."""
+    if limits.whole is not None:
+        least, most = limits.whole
+        changed = np.clip(array, min(least + 1, most), max(most - 1, least))
+        lowest, highest = float(least), float(most)
+    else:
+        changed = array.copy()
+        limit = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
+        scale = PEAK * max(1.0, float(np.abs(array.astype(np.float64)).max()))
+        lowest, highest = -min(scale / LOWER, limit), min(scale, limit)
+    changed.reshape(-1)[[low, high]] = lowest, highest
+    return changed
+
+
+def far(sign: int, height: float) -> Fill:
+    """All elements of one sign, with magnitudes from `height` to twice as much."""
+
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
+        if limits.whole is not None:
+            least, most = limits.whole
+            near = [max(most - k, least) if sign > 0 else min(least + k, most) for k in range(4)]
+            return np.array(near, array.dtype)[draws[1].integers(len(near), size=array.shape)]
+        limit = float(ml_dtypes.finfo(array.dtype).max)  # type: ignore[no-untyped-call]
+        drawn = np.minimum(draws[1].uniform(height, 2 * height, array.shape), limit)
+        changed: Array = (sign * drawn).astype(array.dtype)
+        return changed
+
+    return fill
+
+
+def peak_positions(rng: np.random.Generator, rows: int, length: int) -> Array:
+    """A position for each of some rows of `length` elements, all different if possible, the ends first.
+
+    In long rows 32 positions have all lanes of a warp, if a lane reads one element or four neighbours, and all of
+    these four, in parts of the row that are as far apart as possible. The rows that are left have both sides of
+    multiples of powers of two, where the tiles of warps and CTAs end.
+    """
+    ends = np.array([0, length - 1])
+    if rows <= ends.size:
+        return rng.permutation(np.append(ends, rng.integers(length)))[:rows]
+    if rows >= length or length < TILE:
+        inner = rng.permutation(np.arange(1, length - 1))
+        return np.resize(np.concatenate([ends, inner]) if length > 1 else ends[:1], rows)
+    part = np.arange(1 << max(rows - ends.size, 1).bit_length() - 1)
+    lane, element = part % 4 * 8 + part // 4 % 8, (part + part // 32) % 4
+    tile = (part + rng.random(part.size)) * length // part.size // TILE * TILE
+    inside = tile.astype(np.int64) + 4 * lane + element
+    inside = np.where(inside < length, inside, rng.integers(length, size=part.size))
+    powers = 2 ** rng.integers(1, length.bit_length(), max(rows - ends.size - part.size, 0))
+    borders = rng.integers(length, size=powers.size) // powers * powers - rng.integers(2, size=powers.size)
+    return np.concatenate([ends, inside, borders.clip(0)])[:rows]
+
+
 FLOATS: Mapping[str, Sequence[Fill]] = {
     **{
         kind: (edge(kind), edge(kind, few=True))
@@ -200,6 +322,10 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     "magnitudes of a part of the range": (magnitudes(-30, 30), magnitudes(-12, 12), magnitudes(-30, -1)),
     "small magnitudes": (magnitudes(None, -1), magnitudes(-60, -1)),
     "zeros but for short runs": (short_runs,),
+    GREAT: (peaks(PEAK), peaks(64), peaks(8)),
+    HUGE: (peaks(2.0**96),),
+    BELOW: (far(-1, 2.0**96), far(-1, 2.0**17), far(-1, 2.0**6)),
+    ABOVE: (far(1, 2.0**96), far(1, 2.0**17), far(1, 2.0**6)),
 }
 """Kinds of floating-point data, each with milder forms; the first one that the pair's own kernels pass counts."""
 
@@ -209,6 +335,9 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
     "equal neighbours": (runs,),
     "zero throughout": (one_value(0),),
     "one value throughout": (one_value(),),
+    GREAT: (peaks(1),),
+    BELOW: (far(-1, 1),),
+    ABOVE: (far(1, 1),),
 }
 """Kinds of integer data, within the legal range of the input."""
 
@@ -230,9 +359,9 @@ def inputs_of(pair: Pair, kind: str) -> list[str]:
 
 
 def edged(
-    pair: Pair, size: Size, kind: str, seed: int, *, varied: bool = True, only: str | None = None
+    pair: Pair, size: Size, kind: str, seed: int, *, varied: bool = True, only: Collection[str] | None = None
 ) -> Iterator[Mapping[str, Any]]:
-    """Arguments with data of a kind in every input that can have it, or in `only` one; each next form is milder."""
+    """Arguments with data of a kind in every input that can have it, or in `only` some; each next form is milder."""
     ordinary = pair.make_arguments(size, seed, varied=varied)
     number = [*FLOATS, *WHOLE].index(kind)
     forms = max(len(kinds.get(kind, ())) for kinds in (FLOATS, WHOLE))
@@ -240,8 +369,9 @@ def edged(
         changed: dict[str, Any] = {}
         for index, arg in enumerate(pair.args):
             limits = range_of_element(arg)
-            fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(kind, ())
-            if limits is not None and fills and only in (None, arg.name):
+            own = ABOVE if kind == BELOW and changed else kind
+            fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(own, ())
+            if limits is not None and fills and (only is None or arg.name in only):
                 # shared positions are drawn again for each input, from the same seed
                 draws = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1 + index])
                 changed[arg.name] = fills[min(form, len(fills) - 1)](ordinary[arg.name], limits, draws)

@@ -1,0 +1,109 @@
+"""A great element at many positions of a row: where it is, at which sizes, and which kernels it shows to be wrong."""
+
+import numpy as np
+import pytest
+
+from ptxbench.check.rows import sizes_with_rows
+from ptxbench.check.space import SizeSpace
+from ptxbench.check.values import FLOATS, GREAT, WHOLE, ElementRange, peak_positions
+from ptxbench.pair import f16, f32, s8, u32
+from tests.check.judging import KERNELS, judged, outcome, suite
+
+
+def rng(seed=1):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize(("rows", "length"), [(3, 1), (31, 31), (80, 31)])
+def test_with_as_many_rows_as_elements_every_position_has_a_peak(rows, length):
+    assert set(peak_positions(rng(), rows, length)) == set(range(length))
+
+
+@pytest.mark.parametrize(("rows", "length"), [(40, 8192), (80, 1024), (80, 257), (80, 50257)])
+def test_peaks_are_at_both_ends_in_every_part_of_a_row_and_at_every_element_of_a_vector(rows, length):
+    for seed in range(20):
+        positions = peak_positions(rng(seed), rows, length)
+        assert positions.size == rows
+        assert {0, length - 1} <= set(positions)
+        assert 0 <= positions.min() <= positions.max() < length
+        assert set(positions % 4) == set(range(4))
+        assert len(set(positions * 8 // length)) == 8
+        if rows == 40:  # every element of a vector in every eighth of the row
+            assert len(set(zip(positions // 1024, positions % 4, strict=True))) == 32
+
+
+def test_with_few_rows_a_peak_is_now_and_then_at_an_end():
+    ones = [int(peak_positions(rng(seed), 1, 1000)[0]) for seed in range(40)]
+    assert {0, 999} < set(ones)
+    assert len(set(ones)) > 5
+
+
+@pytest.mark.parametrize("dtype", [f16, f32], ids=str)
+def test_one_element_of_each_row_is_far_above_all_others_or_far_below_them(dtype):
+    ordinary = rng().uniform(-8, 8, (40, 100)).astype(dtype)
+    for fill in FLOATS[GREAT][:2]:
+        rows = np.sort(fill(ordinary, ElementRange(np.dtype(dtype), None), (rng(2), rng(3))).astype(np.float64), axis=1)
+        assert np.isfinite(rows).all()
+        assert (rows[:, -1] - rows[:, -2] > 50).all()
+        assert (rows[:, 1] - rows[:, 0] > 50).all()
+        assert (rows[:, -1] > -rows[:, 0]).sum() >= 20
+        assert (-rows[:, 0] > rows[:, -1]).sum() >= 5
+
+
+def test_whole_numbers_have_peaks_within_their_legal_range():
+    (fill,) = WHOLE[GREAT]
+    for dtype, legal in ((s8, (-127, 127)), (u32, (5, 9)), (u32, (0, 2**32 - 1))):
+        limits = ElementRange(np.dtype(dtype), legal)
+        rows = np.sort(fill(np.full((20, 50), 7, dtype), limits, (rng(2), rng(3))).astype(np.int64), axis=1)
+        assert legal[0] <= rows.min()
+        assert rows.max() <= legal[1]
+        assert (rows[:, -1] > rows[:, -2]).mean() > 0.9
+
+
+def test_every_length_of_a_row_that_a_pair_names_gets_many_rows():
+    pair = suite("softmax").pair
+    sizes = {size["columns"]: size["rows"] for size in sizes_with_rows(pair)}
+    assert set(sizes) >= {size["columns"] for size in pair.check_sizes}
+    assert all(rows >= 40 for columns, rows in sizes.items() if columns <= 8192)
+    assert all(SizeSpace.of(pair, cheap=3).fits({"rows": rows, "columns": c}) for c, rows in sizes.items())
+    assert len(list(sizes_with_rows(pair))) == len(sizes)
+
+
+NONLINEAR = {"triad": [], "sgemm_tiled": [], "transpose": [], "scan": [], "softmax": ["x"], "rmsnorm": ["x"]}
+
+
+@pytest.mark.parametrize(("name", "inputs"), NONLINEAR.items())
+def test_only_inputs_of_which_results_are_no_sums_of_products_get_great_elements(name, inputs):
+    assert suite(name).nonlinear == inputs
+    assert (GREAT in {question.name for question in suite(name).special}) == bool(inputs)
+
+
+FOLD = "block_fold<ALONE>(v, warp_maxima"
+BUT = "block_fold<ALONE>({} ? __int_as_float(0xff800000) : v, warp_maxima"
+CHUNK = "largest = largest_of(held[k], largest);"
+BUT_X = f"{{ if (k == 0 && threadIdx.x == 0) held[k].x = held[k].y; {CHUNK} held[k].x = x[256 * k].x; }}"
+BUT_W = f"{{ if (k + 1 == CHUNKS && threadIdx.x == 255) held[k].w = held[k].z; {CHUNK} held[k].w = x[256 * k].w; }}"
+
+# what is left out of the maximum, file, the right text, the wrong one
+LEFT_OUT = [
+    ("an element of a vector",    "ptx/softmax.ptx",  "max.ftz.f32     %largest, %largest, %x_28;", ""),
+    ("the last of a vector",      "ptx/softmax.ptx",  "max.ftz.f32     %largest, %largest, %x_3;",  ""),
+    ("one of an unrolled loop",   "ptx/softmax.ptx",  "max.ftz.f32          %larger, %larger, %x_9;", ""),
+    ("the first element",         "cuda/softmax.cu",  CHUNK, BUT_X),
+    ("the last element",          "cuda/softmax.cu",  CHUNK, BUT_W),
+    ("the first thread of a CTA", "cuda/softmax.cu",  FOLD, BUT.format("threadIdx.x == 0")),
+    ("the last thread of a CTA",  "cuda/softmax.cu",  FOLD, BUT.format("threadIdx.x == 255")),
+    ("a lane of each warp",       "cuda/softmax.cu",  FOLD, BUT.format("threadIdx.x % 32 == 17")),
+    ("an element of one warp",    "ptx/softmax.warp.ptx", "max.ftz.f32         %largest, %largest, %x_2;", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong"), [case[1:] for case in LEFT_OUT], ids=[case[0] for case in LEFT_OUT]
+)
+def test_a_kernel_that_leaves_something_out_of_the_maximum_is_rejected(file, right, wrong):
+    path = KERNELS / file
+    text = path.read_text()
+    assert right in text
+    judgement = judged(path, path.stem, text.replace(right, wrong, 1).encode(), stages=("parses", "values"))
+    assert outcome(judgement) == "values wrong-result"
